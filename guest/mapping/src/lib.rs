@@ -1,0 +1,86 @@
+//! The default mapping plugin: event names and types to delivery streams.
+//!
+//! ```toml
+//! [[plugin.settings.mappings]]
+//! event = "Order Completed"   # an event's name
+//! stream = "orders"
+//!
+//! [[plugin.settings.mappings]]
+//! event = "page"              # or its type
+//! stream = "web-pages"
+//!
+//! [[plugin.settings.mappings]]
+//! event = "*"                 # everything that nothing else matched
+//! stream = "everything-else"
+//! ```
+//!
+//! # Which row counts
+//!
+//! The first of these that names a stream: the row for the event's name, the
+//! row for its type, the row `*`. Letters are compared without regard to case
+//! (Unicode's default lower-casing); spaces count. Names and types share one
+//! key space. Where two rows have the same `event`, the last one counts. A row
+//! with an empty `stream` matches nothing, so that the lookup goes on to the
+//! next level, and a row whose `event` is empty or no string is skipped. These
+//! are the rules of RudderStack's Firehose destination.
+//!
+//! An event that no row matches is filtered; with `unmapped = "dead_letter"` it
+//! goes to the dead letters.
+//!
+//! With `fan_out = true` an event goes to every stream that a matching row
+//! names (by name, by type, and `*`), to each stream once.
+//!
+//! # Errors
+//!
+//! Settings without any usable row, or with a stream name that Firehose would
+//! refuse, are refused with the number of the row, counted from 1.
+
+mod settings;
+mod table;
+
+use guest::{Event, Outputs, Plugin, Setup};
+use settings::{Settings, Unmapped};
+use table::Table;
+
+/// The default mapping plugin.
+#[derive(Debug)]
+pub struct Mapping {
+    table: Table,
+    fan_out: bool,
+    unmapped: Unmapped,
+}
+
+impl Plugin for Mapping {
+    fn configure(settings: &str, setup: &mut Setup) -> Result<Self, String> {
+        let settings = Settings::parse(settings)?;
+        setup.read_envelope_only();
+        Ok(Mapping {
+            table: Table::new(&settings.rows, setup)?,
+            fan_out: settings.fan_out,
+            unmapped: settings.unmapped,
+        })
+    }
+
+    fn map(&mut self, event: &Event, outputs: &mut Outputs) {
+        let matched = self.table.matched(event.name.as_deref(), event.message_type.as_deref());
+        let mut delivered = false;
+        if self.fan_out {
+            for stream in matched.all_streams() {
+                outputs.deliver(stream);
+                delivered = true;
+            }
+        } else if let Some(stream) = matched.first_stream() {
+            outputs.deliver(stream);
+            delivered = true;
+        }
+        if !delivered && self.unmapped == Unmapped::DeadLetter {
+            outputs
+                .reject("no mapping row matches the event's name or type, and there is no row *");
+        }
+    }
+}
+
+guest::export!(Mapping);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Write a mapping plugin for Standpipe.
+//!
+//! A plugin decides, for each analytics event, which Amazon Data Firehose
+//! delivery streams get it and what its payload looks like. Implement
+//! [`Plugin`], call [`export!`] once, and build for `wasm32-wasip2`. This is a
+//! whole plugin:
+//!
+//! ```
+//! use guest::{Event, Outputs, Plugin, Setup, Stream};
+//!
+//! struct Orders { orders: Stream, rest: Stream }
+//!
+//! impl Plugin for Orders {
+//!     fn configure(_settings: &str, setup: &mut Setup) -> Result<Self, String> {
+//!         Ok(Orders { orders: setup.declare("orders")?, rest: setup.declare("rest")? })
+//!     }
+//!     fn map(&mut self, event: &Event, outputs: &mut Outputs) {
+//!         let order = event.name.as_deref().is_some_and(|name| name.starts_with("Order "));
+//!         outputs.deliver(if order { self.orders } else { self.rest });
+//!     }
+//! }
+//!
+//! guest::export!(Orders);
+//! # fn main() {}
+//! ```
+//!
+//! ```toml
+//! # Cargo.toml
+//! [lib]
+//! crate-type = ["cdylib", "rlib"]
+//! ```
+//!
+//! ```text
+//! cargo build --release --target wasm32-wasip2
+//! host run --plugin target/wasm32-wasip2/release/orders.wasm --local out events.ndjson
+//! ```
+//!
+//! # What to know
+//!
+//! - [`Plugin::configure`] runs once for each instance and declares every
+//!   stream that the plugin may name; [`Plugin::map`] runs once for each event.
+//! - No output for an event means that it is filtered. Several outputs mean
+//!   several deliveries.
+//! - A panic costs the events that cause it: they go to the dead letters, the
+//!   others are mapped again in a fresh instance. An instance can be thrown
+//!   away at any moment, so keep nothing in it that must not be lost.
+//! - There are no files, no network and no environment. Clocks and random
+//!   numbers work, and what is printed becomes log lines of the host. Waiting
+//!   (sleep, poll) traps.
+//! - The whole contract, for every language, is `wit/mapping.wit`.
+//!
+//! # Test without WebAssembly
+//!
+//! A plugin is an ordinary Rust type, so its tests run natively:
+//!
+//! ```
+//! # use guest::{Event, Outputs, Plugin, Setup, Stream};
+//! # struct Orders { orders: Stream, rest: Stream }
+//! # impl Plugin for Orders {
+//! #     fn configure(_settings: &str, setup: &mut Setup) -> Result<Self, String> {
+//! #         Ok(Orders { orders: setup.declare("orders")?, rest: setup.declare("rest")? })
+//! #     }
+//! #     fn map(&mut self, event: &Event, outputs: &mut Outputs) {
+//! #         outputs.deliver(if event.name.is_some() { self.orders } else { self.rest });
+//! #     }
+//! # }
+//! let mut plugin = guest::testing::Harness::<Orders>::configure("{}")?;
+//! let event = Event { name: Some("Order Completed".into()), ..guest::testing::event("{}") };
+//! assert_eq!(plugin.map(event), [guest::testing::deliver("orders")]);
+//! # Ok::<(), String>(())
+//! ```
+
+mod plugin;
+pub mod testing;
+
+#[doc(hidden)]
+pub mod bindings {
+    //! What wit-bindgen makes of the contract.
+    #![allow(missing_docs, clippy::all, clippy::pedantic)]
+
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "plugin",
+        pub_export_macro: true,
+        export_macro_name: "export_bindings",
+        default_bindings_module: "guest::bindings",
+        generate_all,
+    });
+}
+
+pub use bindings::exports::standpipe::mapping::mapper::{Event, Reads};
+pub use plugin::{Outputs, Plugin, Setup, Stream};
+
+#[doc(hidden)]
+pub use plugin::Exported;
+
+/// Export a [`Plugin`] as the component's implementation of the contract.
+///
+/// Call it once, at the top of the crate. For other targets than WebAssembly it
+/// does nothing, so that the same crate can be tested natively.
+#[macro_export]
+macro_rules! export {
+    ($plugin:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            struct Component;
+
+            impl $crate::Exported for Component {
+                type Plugin = $plugin;
+
+                fn with_instance<R>(
+                    run: impl FnOnce(&mut ::core::option::Option<$plugin>) -> R,
+                ) -> R {
+                    ::std::thread_local! {
+                        static INSTANCE: ::core::cell::RefCell<::core::option::Option<$plugin>> =
+                            const { ::core::cell::RefCell::new(None) };
+                    }
+                    INSTANCE.with_borrow_mut(run)
+                }
+            }
+
+    $crate::bindings::export_bindings!(Component with_types_in $crate::bindings);
+        };
+    };
+}

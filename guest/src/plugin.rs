@@ -1,0 +1,204 @@
+//! The trait that authors implement, and what stands between it and the
+//! component's exports.
+
+use std::collections::HashMap;
+
+use crate::bindings::exports::standpipe::mapping::mapper;
+use crate::{Event, Reads};
+
+/// The longest name of a delivery stream, in characters.
+///
+/// Source: the API reference of Amazon Data Firehose, `CreateDeliveryStream`.
+const STREAM_NAME_CHARS_MAX: usize = 64;
+
+/// A mapping plugin: settings in, a decision for every event out.
+pub trait Plugin: Sized {
+    /// Read the settings and declare every delivery stream that may be named.
+    ///
+    /// Runs once for each instance. `settings` is JSON text, an object; `{}`
+    /// where the operator gave none.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator: which setting is wrong, and what to write
+    /// instead. The host shows it and does not start.
+    fn configure(settings: &str, setup: &mut Setup) -> Result<Self, String>;
+
+    /// Decide about one event by adding outputs; none means filtered.
+    fn map(&mut self, event: &Event, outputs: &mut Outputs);
+}
+
+/// A delivery stream that the plugin has declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stream(u32);
+
+impl Stream {
+    pub(crate) fn at(position: u32) -> Self {
+        Stream(position)
+    }
+}
+
+/// What a plugin says of itself while it is being configured.
+#[derive(Debug)]
+pub struct Setup {
+    streams: Vec<String>,
+    positions: HashMap<String, Stream>,
+    reads: Reads,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        Setup { streams: Vec::new(), positions: HashMap::new(), reads: Reads::Text }
+    }
+
+    /// Declare a delivery stream that the plugin may name.
+    ///
+    /// Declaring a name again gives the same [`Stream`].
+    ///
+    /// # Errors
+    ///
+    /// The name is none that Amazon Data Firehose would take.
+    pub fn declare(&mut self, name: &str) -> Result<Stream, String> {
+        check_name(name, is_name_char)?;
+        Ok(self.intern(name))
+    }
+
+    /// Declare a pattern of streams, in which each `*` stands for any run of
+    /// characters. Its streams are named by [`Outputs::deliver_to`].
+    ///
+    /// # Errors
+    ///
+    /// The pattern cannot match any name that Amazon Data Firehose would take.
+    pub fn declare_pattern(&mut self, pattern: &str) -> Result<(), String> {
+        check_name(pattern, |c| is_name_char(c) || c == '*')?;
+        self.intern(pattern);
+        Ok(())
+    }
+
+    /// Ask for the envelope alone: [`Event::text`] will be empty, and the host
+    /// spares itself the copy. For plugins that decide by message type, event
+    /// name and source.
+    pub fn read_envelope_only(&mut self) {
+        self.reads = Reads::Envelope;
+    }
+
+    pub(crate) fn name(&self, stream: Stream) -> &str {
+        &self.streams[stream.0 as usize]
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.streams.iter().map(String::as_str)
+    }
+
+    fn intern(&mut self, name: &str) -> Stream {
+        if let Some(&stream) = self.positions.get(name) {
+            return stream;
+        }
+        let stream = Stream(u32::try_from(self.streams.len()).expect("fewer than 2^32 streams"));
+        self.streams.push(name.to_owned());
+        self.positions.insert(name.to_owned(), stream);
+        stream
+    }
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')
+}
+
+fn check_name(name: &str, allowed: impl Fn(char) -> bool) -> Result<(), String> {
+    if name.is_empty() || name.chars().count() > STREAM_NAME_CHARS_MAX {
+        return Err(format!(
+            "the stream name {name:?} has {} characters: Firehose takes 1 to {STREAM_NAME_CHARS_MAX}",
+            name.chars().count()
+        ));
+    }
+    match name.chars().find(|&c| !allowed(c)) {
+        Some(c) => Err(format!(
+            "the stream name {name:?} contains {c:?}: Firehose takes letters a-z and A-Z, digits, and _ . -"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Collects the decisions about one event.
+#[derive(Debug)]
+pub struct Outputs {
+    input: u32,
+    list: Vec<mapper::Output>,
+}
+
+impl Outputs {
+    /// Deliver the event's text as received.
+    pub fn deliver(&mut self, stream: Stream) {
+        self.push_delivery(mapper::Target::Declared(stream.0), mapper::Payload::Original);
+    }
+
+    /// Deliver other bytes in place of the event's text. They need not be
+    /// JSON, and carry no line ending.
+    pub fn deliver_payload(&mut self, stream: Stream, payload: Vec<u8>) {
+        self.push_delivery(mapper::Target::Declared(stream.0), mapper::Payload::Replaced(payload));
+    }
+
+    /// Deliver the event's text as received to a stream by name, for names
+    /// that [`Setup::declare_pattern`] covers.
+    pub fn deliver_to(&mut self, name: &str) {
+        self.push_delivery(mapper::Target::Named(name.to_owned()), mapper::Payload::Original);
+    }
+
+    /// Deliver other bytes to a stream by name.
+    pub fn deliver_payload_to(&mut self, name: &str, payload: Vec<u8>) {
+        self.push_delivery(
+            mapper::Target::Named(name.to_owned()),
+            mapper::Payload::Replaced(payload),
+        );
+    }
+
+    /// Refuse the event: it goes to the dead letters with this reason. It must
+    /// be the event's only output.
+    pub fn reject(&mut self, reason: &str) {
+        self.push(mapper::Decision::Reject(reason.to_owned()));
+    }
+
+    fn push_delivery(&mut self, target: mapper::Target, payload: mapper::Payload) {
+        self.push(mapper::Decision::Deliver(mapper::Delivery { target, payload }));
+    }
+
+    fn push(&mut self, decision: mapper::Decision) {
+        self.list.push(mapper::Output { input: self.input, decision });
+    }
+}
+
+/// What [`export!`](crate::export) implements: a component with room for one
+/// configured plugin.
+pub trait Exported {
+    /// The author's type.
+    type Plugin: Plugin;
+
+    /// Run with the instance's plugin, which is `None` before `configure`.
+    fn with_instance<R>(run: impl FnOnce(&mut Option<Self::Plugin>) -> R) -> R;
+}
+
+impl<T: Exported> mapper::Guest for T {
+    fn configure(settings: String) -> Result<mapper::Setup, String> {
+        let mut setup = Setup::new();
+        let plugin = T::Plugin::configure(&settings, &mut setup)?;
+        T::with_instance(|instance| *instance = Some(plugin));
+        Ok(mapper::Setup { streams: setup.streams, reads: setup.reads })
+    }
+
+    fn map_events(events: Vec<Event>) -> Vec<mapper::Output> {
+        T::with_instance(|instance| {
+            let plugin = instance.as_mut().expect("the host calls configure before map-events");
+            map_batch(plugin, &events)
+        })
+    }
+}
+
+pub(crate) fn map_batch<P: Plugin>(plugin: &mut P, events: &[Event]) -> Vec<mapper::Output> {
+    let mut outputs = Outputs { input: 0, list: Vec::with_capacity(events.len()) };
+    for (input, event) in (0..).zip(events) {
+        outputs.input = input;
+        plugin.map(event, &mut outputs);
+    }
+    outputs.list
+}

@@ -1,0 +1,71 @@
+//! Run a plugin natively, in ordinary tests.
+
+use crate::bindings::exports::standpipe::mapping::mapper;
+use crate::plugin::map_batch;
+use crate::{Event, Plugin, Setup, Stream};
+
+/// A configured plugin, as the host would hold it.
+#[derive(Debug)]
+pub struct Harness<P> {
+    plugin: P,
+    setup: Setup,
+}
+
+/// A decision in a form that tests can compare and read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Deliver to the stream of this name; `None` is the event's own text.
+    Deliver(String, Option<Vec<u8>>),
+    /// Refuse, with this reason.
+    Reject(String),
+}
+
+/// Deliver the event's own text to the stream of this name.
+pub fn deliver(stream: &str) -> Decision {
+    Decision::Deliver(stream.to_owned(), None)
+}
+
+/// An event with this text and an empty envelope, to be filled in by
+/// `Event { name: ..., ..event(text) }`.
+pub fn event(text: &str) -> Event {
+    Event { message_type: None, name: None, source: "test".to_owned(), text: text.to_owned() }
+}
+
+impl<P: Plugin> Harness<P> {
+    /// Configure the plugin.
+    ///
+    /// # Errors
+    ///
+    /// The plugin's own.
+    pub fn configure(settings: &str) -> Result<Self, String> {
+        let mut setup = Setup::new();
+        let plugin = P::configure(settings, &mut setup)?;
+        Ok(Harness { plugin, setup })
+    }
+
+    /// The streams that the plugin declared, in their order.
+    pub fn streams(&self) -> Vec<&str> {
+        self.setup.names().collect()
+    }
+
+    /// Run one event through the plugin.
+    pub fn map(&mut self, event: Event) -> Vec<Decision> {
+        let outputs = map_batch(&mut self.plugin, &[event]);
+        outputs.into_iter().map(|output| self.readable(output.decision)).collect()
+    }
+
+    fn readable(&self, decision: mapper::Decision) -> Decision {
+        let delivery = match decision {
+            mapper::Decision::Reject(reason) => return Decision::Reject(reason),
+            mapper::Decision::Deliver(delivery) => delivery,
+        };
+        let stream = match delivery.target {
+            mapper::Target::Declared(position) => self.setup.name(Stream::at(position)).to_owned(),
+            mapper::Target::Named(name) => name,
+        };
+        match delivery.payload {
+            mapper::Payload::Original => Decision::Deliver(stream, None),
+            mapper::Payload::Replaced(payload) => Decision::Deliver(stream, Some(payload)),
+        }
+    }
+}

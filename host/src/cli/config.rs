@@ -1,0 +1,55 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::Subcommand;
+
+use super::{CommandResult, print, usage};
+use crate::config::{self, Overrides, PluginSource, RawSettings};
+use crate::plugin::{Engine, Plugin};
+use crate::run::{DEFAULT_PLUGIN, read_plugin};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check a settings file, and let the plugin read its settings.
+    Check {
+        /// The settings file.
+        #[arg(value_name = "FILE.toml")]
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of the settings file, for editors.
+    Schema,
+}
+
+pub(super) fn run(command: Command) -> CommandResult {
+    match command {
+        Command::Check { file } => {
+            let streams = check(&file).map_err(usage)?;
+            print(&format!("{}: good; delivery streams: {}\n", file.display(), streams.join(", ")))
+        }
+        Command::Schema => print(&format!("{:#}\n", config::schema())),
+    }
+}
+
+fn check(file: &Path) -> anyhow::Result<Vec<String>> {
+    let (raw, directory) = read_settings(Some(file))?;
+    let settings = raw.check(&directory, Overrides::default())?;
+    let bytes = match &settings.plugin {
+        PluginSource::BuiltIn => DEFAULT_PLUGIN.to_owned(),
+        PluginSource::File(path) => read_plugin(path)?,
+    };
+    let plugin = Plugin::load(&Engine::new(None)?, &bytes, &settings.plugin_settings)
+        .map_err(|error| anyhow!("the plugin: {error}"))?;
+    let names = plugin.streams();
+    Ok(names.map(str::to_owned).collect())
+}
+
+/// A settings file and the directory that its paths start at; without a file,
+/// settings in which nothing is set.
+pub(super) fn read_settings(file: Option<&Path>) -> anyhow::Result<(RawSettings, PathBuf)> {
+    let Some(file) = file else { return Ok((RawSettings::default(), PathBuf::new())) };
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("read the settings file {}", file.display()))?;
+    let raw =
+        config::parse(&text).with_context(|| format!("the settings file {}", file.display()))?;
+    Ok((raw, file.parent().unwrap_or(Path::new("")).to_owned()))
+}

@@ -1,0 +1,187 @@
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::config::read_settings;
+use super::progress::ProgressBar;
+use super::{CommandResult, Exit, complain, usage};
+use crate::config::{Overrides, Settings};
+use crate::run::{Run, Stopper, Summary};
+use crate::source::Input;
+
+/// Input is read in the order given. gzip and Zstandard are recognised.
+/// Dead letters are kept in DATA_DIR/dead.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Files of newline-delimited JSON events; `-` is standard input, which is
+    /// also read if there are none.
+    #[arg(value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+    /// The mapping plugin, a WebAssembly component; the default plugin
+    /// otherwise.
+    #[arg(long, value_name = "FILE.wasm")]
+    plugin: Option<PathBuf>,
+    /// The settings file; `host config schema` describes it.
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Send an event name, an event type, or `*` to a delivery stream; for the
+    /// default plugin. Can be given several times.
+    #[arg(long = "map", value_name = "EVENT=STREAM", value_parser = parse_mapping)]
+    mappings: Vec<(String, String)>,
+    /// Write DIR/STREAM.ndjson in place of Amazon Data Firehose.
+    #[arg(long, value_name = "DIR")]
+    local: Option<PathBuf>,
+    /// Where dead letters and compiled plugins are kept [default:
+    /// standpipe-data].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The region of the delivery streams.
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+    /// A URL in place of the region's Firehose endpoint.
+    #[arg(long, value_name = "URL")]
+    endpoint_url: Option<String>,
+    /// Write a summary as JSON, to a file or to standard output (`-`).
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+}
+
+/// Stream names contain no `=`, event names may.
+fn parse_mapping(text: &str) -> Result<(String, String), String> {
+    match text.rsplit_once('=') {
+        Some((event, stream)) if !event.is_empty() && !stream.is_empty() => {
+            Ok((event.to_owned(), stream.to_owned()))
+        }
+        _ => {
+            Err("write EVENT=STREAM, such as 'Order Completed=orders' or '*=everything'".to_owned())
+        }
+    }
+}
+
+pub(super) fn run(arguments: Arguments) -> CommandResult {
+    start_logging();
+    let summary_path = arguments.summary.clone();
+    let settings = read(arguments).map_err(usage)?;
+    if settings.inputs == [Input::Stdin] && std::io::stdin().is_terminal() {
+        complain("reading events from the terminal; end with Ctrl-D");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| (Exit::Fault, anyhow!(error).context("start the runtime")))?;
+    let summary = runtime.block_on(run_settings(settings))?;
+    // A thread that still writes a file to a hanging disk must not keep the
+    // process alive.
+    runtime.shutdown_background();
+    report(&summary, summary_path)
+}
+
+fn read(arguments: Arguments) -> anyhow::Result<Settings> {
+    let (raw, directory) = read_settings(arguments.config.as_deref())?;
+    let overrides = Overrides {
+        inputs: arguments.inputs.iter().map(|input| Input::from_argument(input)).collect(),
+        plugin: arguments.plugin,
+        mappings: arguments.mappings,
+        local: arguments.local,
+        data_dir: arguments.data_dir,
+        region: arguments.region,
+        endpoint_url: arguments.endpoint_url,
+    };
+    Ok(raw.check(&directory, overrides)?)
+}
+
+async fn run_settings(settings: Settings) -> Result<Summary, (Exit, anyhow::Error)> {
+    let sizes: Option<Vec<_>> = settings.inputs.iter().map(Input::size_bytes).collect();
+    let run = Run::start(settings, &tokio::runtime::Handle::current()).await.map_err(usage)?;
+    stop_on_signals(run.stopper()).map_err(|error| (Exit::Fault, error))?;
+    let bar = ProgressBar::start(run.progress(), sizes.map(|sizes| sizes.iter().sum()));
+    let summary = run.finish().await;
+    bar.finish();
+    Ok(summary)
+}
+
+/// The first SIGINT or SIGTERM stops reading and drains; the second ends the
+/// process at once.
+fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    tokio::spawn(async move {
+        let asked = AtomicBool::new(false);
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if asked.swap(true, Ordering::Relaxed) {
+                complain("stopped at once: events that were read may not be delivered");
+                std::process::exit(Exit::Fault as i32);
+            }
+            complain(
+                "stopping: no more is read, what was read is delivered; again to stop at once",
+            );
+            stopper.stop();
+        }
+    });
+    Ok(())
+}
+
+fn report(summary: &Summary, path: Option<PathBuf>) -> CommandResult {
+    for line in summary.to_string().lines() {
+        complain(line);
+    }
+    match path {
+        Some(path) if path.as_os_str() == "-" => {
+            super::print(&format!("{}\n", summary.to_json()))?;
+        }
+        Some(path) => {
+            let write = std::fs::write(&path, summary.to_json() + "\n");
+            let write = write.with_context(|| format!("write the summary to {}", path.display()));
+            write.map_err(|error| (Exit::Fault, error))?;
+        }
+        None => {}
+    }
+    Ok(exit_of(summary))
+}
+
+fn exit_of(summary: &Summary) -> Exit {
+    if !summary.faults.is_empty() || summary.undelivered > 0 {
+        Exit::Fault
+    } else if !summary.unread.is_empty() {
+        Exit::Stopped
+    } else if summary.dead > 0 {
+        Exit::DeadLetters
+    } else {
+        Exit::Done
+    }
+}
+
+/// Log lines go to standard error; `RUST_LOG` chooses which.
+fn start_logging() {
+    use tracing_subscriber::EnvFilter;
+
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,aws=warn,hyper=warn"));
+    // Only a second call could fail, and there is none.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_equals_sign_divides_a_mapping() {
+        assert_eq!(parse_mapping("a=b=c"), Ok(("a=b".to_owned(), "c".to_owned())));
+        assert_eq!(parse_mapping("*=all"), Ok(("*".to_owned(), "all".to_owned())));
+        for wrong in ["", "a", "a=", "=b"] {
+            assert!(parse_mapping(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+use std::collections::HashMap;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{ConfigError, RawAws, RawDelivery, RawSettings, RawStream};
+use crate::aws::{AwsSettings, Keys, Role};
+use crate::delivery::{DeliverySettings, StreamSettings};
+use crate::event::StreamName;
+use crate::source::Input;
+
+const DATA_DIR: &str = "standpipe-data";
+const CONCURRENCY: usize = 4;
+const CONCURRENCY_MAX: usize = 256;
+const WORKERS_MAX: usize = 256;
+const MAX_DELAY: Duration = Duration::from_secs(1);
+const MAX_DELAY_MAX: Duration = Duration::from_secs(900);
+const MISSING_STREAM_GRACE: Duration = Duration::from_secs(60);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Settings that can be used.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What to read, in this order.
+    pub inputs: Vec<Input>,
+    /// The plugin.
+    pub plugin: PluginSource,
+    /// The plugin's settings: JSON text, an object.
+    pub plugin_settings: String,
+    /// Where records go.
+    pub destination: Destination,
+    /// How they are delivered.
+    pub delivery: DeliverySettings,
+    /// Where dead letters and compiled plugins are kept.
+    pub data_dir: PathBuf,
+    /// Threads that map events.
+    pub workers: NonZero<usize>,
+    /// How long to go on delivering after a signal to stop.
+    pub drain_timeout: Duration,
+}
+
+/// Where the plugin comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PluginSource {
+    /// The default mapping plugin, which is part of the program.
+    BuiltIn,
+    /// A component's file.
+    File(PathBuf),
+}
+
+/// Where records go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A file for each stream in a local directory.
+    Directory(PathBuf),
+    /// Amazon Data Firehose.
+    Amazon {
+        /// Region and credentials.
+        aws: AwsSettings,
+        /// A URL in place of the region's endpoint.
+        endpoint_url: Option<String>,
+    },
+}
+
+/// What the command line says; it goes before the settings file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// What to read; standard input if nothing is named.
+    pub inputs: Vec<Input>,
+    /// The plugin's file.
+    pub plugin: Option<PathBuf>,
+    /// Further mapping rows, as event and stream.
+    pub mappings: Vec<(String, String)>,
+    /// A local directory in Firehose's place.
+    pub local: Option<PathBuf>,
+    /// Where dead letters and compiled plugins are kept.
+    pub data_dir: Option<PathBuf>,
+    /// The region.
+    pub region: Option<String>,
+    /// A URL in place of the region's endpoint.
+    pub endpoint_url: Option<String>,
+}
+
+impl RawSettings {
+    /// Check the settings, with what the command line says. Relative paths of
+    /// the settings file start at `directory`, where it stands.
+    ///
+    /// # Errors
+    ///
+    /// A setting is wrong; the error names it.
+    pub fn check(self, directory: &Path, overrides: Overrides) -> Result<Settings, ConfigError> {
+        let plugin = match (overrides.plugin, self.plugin.path) {
+            (Some(path), _) => PluginSource::File(path),
+            (None, Some(path)) => PluginSource::File(directory.join(path)),
+            (None, None) => PluginSource::BuiltIn,
+        };
+        let plugin_settings = with_mappings(self.plugin.settings, overrides.mappings)?;
+        let drain_timeout = self.delivery.drain_timeout.as_deref();
+        let drain_timeout =
+            duration("[delivery] drain_timeout", drain_timeout, DRAIN_TIMEOUT, DURATION_MAX)?;
+        let aws_region = overrides.region.or_else(|| self.aws.region.clone());
+        let endpoint_url = overrides.endpoint_url.or_else(|| self.aws.endpoint_url.clone());
+        let aws = check_aws(self.aws, aws_region, endpoint_url.as_deref())?;
+        let destination = match overrides.local {
+            Some(directory) => Destination::Directory(directory),
+            None => Destination::Amazon { aws, endpoint_url },
+        };
+        let data_dir = self.data_dir.map(|path| directory.join(path));
+        let inputs =
+            if overrides.inputs.is_empty() { vec![Input::Stdin] } else { overrides.inputs };
+        Ok(Settings {
+            inputs,
+            plugin,
+            plugin_settings,
+            destination,
+            delivery: check_delivery(&self.delivery, &self.streams)?,
+            data_dir: overrides.data_dir.or(data_dir).unwrap_or_else(|| PathBuf::from(DATA_DIR)),
+            workers: workers(self.workers)?,
+            drain_timeout,
+        })
+    }
+}
+
+/// Rows of the command line come after those of the file, and so go before them.
+fn with_mappings(
+    mut settings: serde_json::Map<String, Value>,
+    mappings: Vec<(String, String)>,
+) -> Result<String, ConfigError> {
+    if !mappings.is_empty() {
+        let rows = settings.entry("mappings").or_insert_with(|| json!([]));
+        let rows = rows.as_array_mut().ok_or_else(|| {
+            ConfigError::new("[plugin.settings] mappings must be rows of `event` and `stream` for --map to add to")
+        })?;
+        rows.extend(
+            mappings.into_iter().map(|(event, stream)| json!({"event": event, "stream": stream})),
+        );
+    }
+    Ok(Value::Object(settings).to_string())
+}
+
+fn check_aws(
+    aws: RawAws,
+    region: Option<String>,
+    endpoint_url: Option<&str>,
+) -> Result<AwsSettings, ConfigError> {
+    check_url("endpoint_url", endpoint_url)?;
+    check_url("sts_endpoint_url", aws.sts_endpoint_url.as_deref())?;
+    let keys = match (aws.access_key_id, aws.secret_access_key) {
+        (Some(access_key_id), Some(secret_access_key)) => {
+            Some(Keys { access_key_id, secret_access_key, session_token: aws.session_token })
+        }
+        (None, None) if aws.session_token.is_some() => {
+            return Err(ConfigError::new(
+                "[aws] session_token stands alone: set access_key_id and secret_access_key too, or remove it",
+            ));
+        }
+        (None, None) => None,
+        (Some(_), None) => {
+            return Err(ConfigError::new(
+                "[aws] access_key_id is set: set secret_access_key too, or remove it",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(ConfigError::new(
+                "[aws] secret_access_key is set: set access_key_id too, or remove it",
+            ));
+        }
+    };
+    let role = match aws.role_arn {
+        Some(arn) if is_role_arn(&arn) => {
+            Some(Role { arn, external_id: aws.external_id, session_name: aws.session_name })
+        }
+        Some(arn) => {
+            return Err(ConfigError::new(format!(
+                "[aws] role_arn {arn:?} is no ARN of a role: write arn:aws:iam::ACCOUNT:role/NAME"
+            )));
+        }
+        None if aws.external_id.is_some() || aws.session_name.is_some() => {
+            return Err(ConfigError::new(
+                "[aws] external_id and session_name have a meaning only with role_arn: set it, or remove them",
+            ));
+        }
+        None => None,
+    };
+    let (profile, sts_endpoint_url) = (aws.profile, aws.sts_endpoint_url);
+    Ok(AwsSettings { region, profile, keys, role, sts_endpoint_url })
+}
+
+fn is_role_arn(arn: &str) -> bool {
+    let parts: Vec<_> = arn.splitn(6, ':').collect();
+    matches!(parts[..], ["arn", partition, "iam", "", account, resource]
+        if partition.starts_with("aws") && account.len() == 12 && resource.starts_with("role/"))
+}
+
+fn check_url(key: &str, url: Option<&str>) -> Result<(), ConfigError> {
+    let is_good = |url: &str| {
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        rest.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
+    };
+    match url {
+        Some(url) if !is_good(url) => Err(ConfigError::new(format!(
+            "{key} {url:?} is no URL: write http://HOST:PORT or https://HOST"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_delivery(
+    delivery: &RawDelivery,
+    streams: &std::collections::BTreeMap<String, RawStream>,
+) -> Result<DeliverySettings, ConfigError> {
+    let stream = StreamSettings {
+        newline: delivery.newline.unwrap_or(true),
+        concurrency: concurrency("[delivery]", delivery.concurrency)?.unwrap_or(CONCURRENCY),
+    };
+    let mut by_name = HashMap::with_capacity(streams.len());
+    for (name, settings) in streams {
+        let place = format!("[streams.{name:?}]");
+        let name = StreamName::parse(name)
+            .map_err(|error| ConfigError::new(format!("{place}: {error}")))?;
+        let own = StreamSettings {
+            newline: settings.newline.unwrap_or(stream.newline),
+            concurrency: concurrency(&place, settings.concurrency)?.unwrap_or(stream.concurrency),
+        };
+        by_name.insert(name, own);
+    }
+    let max_delay = delivery.max_delay.as_deref();
+    let grace = delivery.missing_stream_grace.as_deref();
+    Ok(DeliverySettings {
+        stream,
+        streams: by_name,
+        max_delay: duration("[delivery] max_delay", max_delay, MAX_DELAY, MAX_DELAY_MAX)?,
+        missing_stream_grace: duration(
+            "[delivery] missing_stream_grace",
+            grace,
+            MISSING_STREAM_GRACE,
+            DURATION_MAX,
+        )?,
+    })
+}
+
+fn concurrency(place: &str, value: Option<usize>) -> Result<Option<usize>, ConfigError> {
+    match value {
+        Some(value) if !(1..=CONCURRENCY_MAX).contains(&value) => Err(ConfigError::new(format!(
+            "{place} concurrency is {value}: write a number from 1 to {CONCURRENCY_MAX}"
+        ))),
+        value => Ok(value),
+    }
+}
+
+fn workers(value: Option<usize>) -> Result<NonZero<usize>, ConfigError> {
+    let one = NonZero::<usize>::MIN;
+    match value {
+        None => Ok(std::thread::available_parallelism().unwrap_or(one)),
+        Some(value) => {
+            NonZero::new(value).filter(|value| value.get() <= WORKERS_MAX).ok_or_else(|| {
+                ConfigError::new(format!(
+                    "workers is {value}: write a number from 1 to {WORKERS_MAX}"
+                ))
+            })
+        }
+    }
+}
+
+fn duration(
+    key: &str,
+    value: Option<&str>,
+    default: Duration,
+    longest: Duration,
+) -> Result<Duration, ConfigError> {
+    let Some(text) = value else { return Ok(default) };
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration <= longest => Ok(duration),
+        Ok(_) => Err(ConfigError::new(format!(
+            "{key} is {text:?}: write at most {}",
+            humantime::format_duration(longest)
+        ))),
+        Err(error) => Err(ConfigError::new(format!(
+            "{key} is {text:?}, which is no duration ({error}): write for instance \"500ms\", \"30s\" or \"5m\""
+        ))),
+    }
+}

@@ -1,0 +1,130 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::secret::Secret;
+
+/// The settings file of Standpipe's host.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawSettings {
+    /// Where dead letters and compiled plugins are kept; `standpipe-data` in the
+    /// working directory by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// Threads that map events; one for each processor by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<usize>,
+    /// The mapping plugin.
+    pub plugin: RawPlugin,
+    /// Access to AWS. What is missing here is looked for where every AWS SDK
+    /// looks.
+    #[serde(skip_serializing_if = "RawAws::is_empty")]
+    pub aws: RawAws,
+    /// How records are delivered.
+    #[serde(skip_serializing_if = "RawDelivery::is_empty")]
+    pub delivery: RawDelivery,
+    /// What differs for a delivery stream, by its name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub streams: BTreeMap<String, RawStream>,
+}
+
+/// The mapping plugin.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawPlugin {
+    /// The component's file; the default mapping plugin if there is none.
+    /// A relative path starts at the settings file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Settings that are handed to the plugin. The default mapping plugin takes
+    /// `mappings` (rows of `event` and `stream`), `fan_out` and `unmapped`.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Access to AWS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawAws {
+    /// The region of the delivery streams, such as `us-east-1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// A URL in place of the region's Firehose endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint_url: Option<String>,
+    /// A URL in place of the region's STS endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sts_endpoint_url: Option<String>,
+    /// A profile of the shared AWS configuration files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Static credentials: the access key id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_key_id: Option<String>,
+    /// Static credentials: the secret access key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_access_key: Option<Secret>,
+    /// Static credentials: the session token of temporary ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<Secret>,
+    /// The ARN of a role to assume with the credentials found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// The external id that the role's trust policy asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// The name of the role's session; `standpipe` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_name: Option<String>,
+}
+
+/// How records are delivered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawDelivery {
+    /// Whether each record ends with a newline; true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newline: Option<bool>,
+    /// Requests for one stream that may be under way at once; 4 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<usize>,
+    /// How long an event may wait for its batch to fill, such as `1s`, the
+    /// default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_delay: Option<String>,
+    /// How long a stream may not exist before its records go to the dead
+    /// letters, such as `1m`, the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_stream_grace: Option<String>,
+    /// How long to go on delivering after a signal to stop, such as `30s`, the
+    /// default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_timeout: Option<String>,
+}
+
+/// What differs for a delivery stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawStream {
+    /// Whether each record ends with a newline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newline: Option<bool>,
+    /// Requests for the stream that may be under way at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<usize>,
+}
+
+impl RawAws {
+    fn is_empty(&self) -> bool {
+        *self == RawAws::default()
+    }
+}
+
+impl RawDelivery {
+    fn is_empty(&self) -> bool {
+        *self == RawDelivery::default()
+    }
+}

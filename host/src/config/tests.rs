@@ -1,0 +1,136 @@
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::event::StreamName;
+
+fn check(text: &str) -> Result<Settings, ConfigError> {
+    parse(text)?.check(Path::new("/etc/standpipe"), Overrides::default())
+}
+
+#[test]
+fn nothing_set_is_good() {
+    let settings = check("").unwrap();
+    assert_eq!(settings.plugin, PluginSource::BuiltIn);
+    assert_eq!(settings.plugin_settings, "{}");
+    assert!(settings.delivery.stream.newline);
+    assert_eq!(settings.delivery.max_delay, Duration::from_secs(1));
+}
+
+#[test]
+fn everything_set_is_read() {
+    let settings = check(
+        r#"
+        data_dir = "data"
+        workers = 3
+        [plugin]
+        path = "mapping.wasm"
+        [plugin.settings]
+        fan_out = true
+        mappings = [{ event = "A", stream = "a" }]
+        [plugin.settings.any.thing]
+        goes = [1, 2.5, "x"]
+        [aws]
+        region = "eu-central-1"
+        endpoint_url = "http://127.0.0.1:4566"
+        access_key_id = "AKIA"
+        secret_access_key = "s3cr3t"
+        session_token = "t0k3n"
+        role_arn = "arn:aws:iam::111122223333:role/firehose-writer"
+        external_id = "x"
+        session_name = "me"
+        [delivery]
+        newline = false
+        max_delay = "250ms"
+        drain_timeout = "2m"
+        missing_stream_grace = "0s"
+        [streams.orders]
+        newline = true
+        concurrency = 9
+        "#,
+    )
+    .unwrap();
+    assert_eq!(settings.plugin, PluginSource::File("/etc/standpipe/mapping.wasm".into()));
+    assert_eq!(settings.data_dir, Path::new("/etc/standpipe/data"));
+    assert_eq!(settings.workers.get(), 3);
+    assert!(
+        settings.plugin_settings.contains(r#""goes":[1,2.5,"x"]"#),
+        "{}",
+        settings.plugin_settings
+    );
+    let orders = settings.delivery.streams[&StreamName::parse("orders").unwrap()];
+    assert_eq!((orders.newline, orders.concurrency), (true, 9));
+    assert!(!settings.delivery.stream.newline);
+    assert_eq!(settings.drain_timeout, Duration::from_secs(120));
+    let Destination::Amazon { aws, endpoint_url } = &settings.destination else {
+        panic!("not Amazon")
+    };
+    assert_eq!(endpoint_url.as_deref(), Some("http://127.0.0.1:4566"));
+    assert_eq!(aws.role.as_ref().unwrap().external_id.as_deref(), Some("x"));
+    let debug = format!("{settings:?}");
+    assert!(!debug.contains("s3cr3t") && !debug.contains("t0k3n"), "{debug}");
+}
+
+#[test]
+fn the_command_line_goes_before_the_file() {
+    let raw = parse(
+        "[aws]\nregion = \"a\"\n[plugin.settings]\nmappings = [{ event = \"x\", stream = \"y\" }]",
+    );
+    let overrides = Overrides {
+        plugin: Some("p.wasm".into()),
+        mappings: vec![("a=b".to_owned(), "c".to_owned())],
+        region: Some("b".to_owned()),
+        ..Overrides::default()
+    };
+    let settings = raw.unwrap().check(Path::new("/etc"), overrides).unwrap();
+    assert_eq!(settings.plugin, PluginSource::File("p.wasm".into()));
+    let rows: serde_json::Value = serde_json::from_str(&settings.plugin_settings).unwrap();
+    assert_eq!(rows["mappings"][1], serde_json::json!({"event": "a=b", "stream": "c"}));
+    assert!(
+        matches!(settings.destination, Destination::Amazon { aws, .. } if aws.region.as_deref() == Some("b"))
+    );
+}
+
+#[test]
+fn wrong_settings_say_what_to_write() {
+    for (text, line, expected) in [
+        (
+            "[aws]\nregoin = \"a\"",
+            Some(2),
+            "unknown setting `regoin` in [aws]: did you mean `region`?",
+        ),
+        ("[plugn]", Some(1), "did you mean `plugin`?"),
+        ("\n\nzzz = 1", Some(3), "known here: `aws`"),
+        ("[streams.a]\nnew_line = true", Some(2), "in [streams.a]: did you mean `newline`?"),
+        ("[plugin]\npath = 7", Some(2), "string"),
+        ("[aws\n", Some(1), ""),
+        ("[streams.\"a b\"]", None, "no name of a delivery stream"),
+        ("[delivery]\nmax_delay = \"soon\"", None, "max_delay"),
+        ("[delivery]\nmax_delay = \"1h\"", None, "15m"),
+        ("[delivery]\nconcurrency = 0", None, "from 1 to 256"),
+        ("workers = 0", None, "from 1 to 256"),
+        ("[aws]\naccess_key_id = \"a\"", None, "secret_access_key"),
+        ("[aws]\nsecret_access_key = \"hush\"", None, "access_key_id"),
+        ("[aws]\nsession_token = \"hush\"", None, "access_key_id"),
+        ("[aws]\nexternal_id = \"a\"", None, "role_arn"),
+        ("[aws]\nrole_arn = \"role\"", None, "arn:aws:iam::ACCOUNT:role/NAME"),
+        ("[aws]\nendpoint_url = \"localhost:4566\"", None, "http://HOST:PORT"),
+        ("[plugin.settings]\nmappings = 1", None, ""),
+    ] {
+        let Err(error) = check(text) else {
+            assert!(text.contains("mappings"), "{text} is wrong");
+            continue;
+        };
+        assert_eq!(error.line, line, "{text}: {error}");
+        assert!(error.message.contains(expected), "{text}: {error}");
+        assert!(!error.message.contains("hush"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn the_schema_knows_every_section() {
+    let schema = schema();
+    for section in ["plugin", "aws", "delivery", "streams", "data_dir", "workers"] {
+        assert!(schema["properties"].get(section).is_some(), "{section}");
+    }
+}

@@ -1,0 +1,31 @@
+//! Writes records to delivery streams.
+//!
+//! Each worker has an [`Outbox`] with an open batch for every stream that it
+//! has met; a batch that is full, or old enough, goes to its stream's queue and
+//! from there through the port to [`Firehose`], which is Amazon or a local
+//! directory. What Firehose does not take is sent again, and nothing else: the
+//! answer tells the fate of every record.
+//!
+//! Records of a batch keep the order of their events. Nothing is promised about
+//! the order of different batches, nor about records that were sent again.
+//!
+//! Nothing here knows what a plugin is.
+
+mod amazon;
+mod backoff;
+mod batch;
+mod body;
+mod delivering;
+mod directory;
+pub mod faulty;
+mod outbox;
+mod port;
+mod stream;
+
+pub use amazon::Amazon;
+pub use batch::{Batch, Provenance};
+pub use delivering::{Delivery, DeliverySettings, StreamReport};
+pub use directory::Directory;
+pub use outbox::{Outbox, Record, TooLarge};
+pub use port::{Answer, Firehose, Put, Refusal, RequestError, Verdict};
+pub use stream::StreamSettings;

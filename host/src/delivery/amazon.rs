@@ -1,0 +1,155 @@
+use std::error::Error;
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use aws_sdk_firehose::Client;
+use aws_sdk_firehose::config::StalledStreamProtectionConfig;
+use aws_sdk_firehose::config::http::HttpRequest;
+use aws_sdk_firehose::config::retry::RetryConfig;
+use aws_sdk_firehose::config::timeout::TimeoutConfig;
+use aws_sdk_firehose::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_firehose::operation::put_record_batch::{PutRecordBatchError, PutRecordBatchOutput};
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+
+use super::port::{Put, verdict_of_code};
+use super::{Answer, Batch, Firehose, Refusal, RequestError, Verdict, body};
+use crate::aws::error_chain;
+use crate::event::StreamName;
+use crate::limits;
+
+/// Amazon Data Firehose, through the AWS SDK.
+///
+/// The SDK signs, finds credentials and endpoints, and talks HTTP. It retries
+/// nothing: every attempt must be counted and paced in one place.
+#[derive(Debug)]
+pub struct Amazon {
+    client: Client,
+}
+
+impl Amazon {
+    /// Write with this configuration; `endpoint_url` goes before whatever the
+    /// configuration and the environment say.
+    pub fn new(config: &SdkConfig, endpoint_url: Option<&str>) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(limits::CONNECT_TIMEOUT)
+            .operation_timeout(limits::REQUEST_TIMEOUT)
+            .build();
+        let mut builder = aws_sdk_firehose::config::Builder::from(config)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        if let Some(url) = endpoint_url {
+            builder = builder.endpoint_url(url);
+        }
+        Amazon { client: Client::from_conf(builder.build()) }
+    }
+}
+
+impl Firehose for Amazon {
+    fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> Put<'a> {
+        Box::pin(async move {
+            let body = Bytes::from(body::encode(stream, &batch));
+            let records = batch.len();
+            drop(batch);
+            let operation = self.client.put_record_batch().delivery_stream_name(stream.as_str());
+            let request = operation
+                .set_records(Some(Vec::new()))
+                .customize()
+                .mutate_request(move |request| replace_body(request, &body));
+            match request.send().await {
+                Ok(output) => read_answer(&output, records),
+                Err(error) => Err(read_error(&error)),
+            }
+        })
+    }
+}
+
+/// Runs before the request is signed, so that the signature covers this body.
+fn replace_body(request: &mut HttpRequest, body: &Bytes) {
+    request.headers_mut().insert("content-length", body.len().to_string());
+    *request.body_mut() = SdkBody::from(body.clone());
+}
+
+fn read_answer(output: &PutRecordBatchOutput, records: usize) -> Result<Answer, RequestError> {
+    let responses = output.request_responses();
+    if output.failed_put_count() == 0 {
+        return Ok(Answer::default());
+    }
+    if responses.len() != records {
+        let message = format!("{} results for {records} records", responses.len());
+        let code = "InvalidAnswer".to_owned();
+        return Err(RequestError { verdict: Verdict::RetryAmbiguous, code, message });
+    }
+    let refused = responses.iter().enumerate().filter_map(|(position, response)| {
+        let code = response.error_code()?.to_owned();
+        let message = bounded(response.error_message().unwrap_or_default());
+        Some((position, Refusal { code, message }))
+    });
+    Ok(Answer { refused: refused.collect() })
+}
+
+fn read_error(error: &SdkError<PutRecordBatchError>) -> RequestError {
+    let (verdict, code) = match error {
+        SdkError::ServiceError(service) => return read_service_error(service),
+        SdkError::TimeoutError(_) => (Verdict::RetryAmbiguous, "Timeout"),
+        SdkError::ResponseError(_) => (Verdict::RetryAmbiguous, "InvalidAnswer"),
+        _ if has_source(error, |source| {
+            source.is::<aws_credential_types::provider::error::CredentialsError>()
+        }) =>
+        {
+            (Verdict::Hold, "NoCredentials")
+        }
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            (Verdict::RetryAmbiguous, "Timeout")
+        }
+        SdkError::DispatchFailure(_) if has_source(error, is_connect_error) => {
+            (Verdict::Hold, "CannotConnect")
+        }
+        SdkError::DispatchFailure(failure) if failure.is_io() => {
+            (Verdict::RetryAmbiguous, "ConnectionLost")
+        }
+        _ => (Verdict::RetryAmbiguous, "RequestFailed"),
+    };
+    RequestError { verdict, code: code.to_owned(), message: bounded(&error_chain(error)) }
+}
+
+fn read_service_error(
+    error: &aws_smithy_runtime_api::client::result::ServiceError<
+        PutRecordBatchError,
+        aws_smithy_runtime_api::client::orchestrator::HttpResponse,
+    >,
+) -> RequestError {
+    let status = error.raw().status().as_u16();
+    let code = error.err().code().unwrap_or_default();
+    let message = bounded(error.err().message().unwrap_or_default());
+    if code.is_empty() {
+        let verdict = verdict_of_status(status);
+        return RequestError { verdict, code: format!("HTTP {status}"), message };
+    }
+    RequestError { verdict: verdict_of_code(code), code: code.to_owned(), message }
+}
+
+/// For answers of something that stands before Firehose and knows no codes.
+fn verdict_of_status(status: u16) -> Verdict {
+    match status {
+        401 | 403 | 407 => Verdict::Hold,
+        413 => Verdict::Invalid,
+        429 | 503 => Verdict::Retry,
+        _ => Verdict::RetryAmbiguous,
+    }
+}
+
+fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
+    error
+        .downcast_ref::<hyper_util::client::legacy::Error>()
+        .is_some_and(|error| error.is_connect())
+}
+
+fn has_source(error: &(dyn Error + 'static), is: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
+    std::iter::successors(Some(error), |&error| error.source()).any(is)
+}
+
+fn bounded(text: &str) -> String {
+    text.chars().take(limits::DETAIL_BYTES_MAX / 4).collect()
+}

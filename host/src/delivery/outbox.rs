@@ -1,0 +1,138 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::stream::Stream;
+use super::{Batch, Delivery, Provenance};
+use crate::event::StreamName;
+use crate::limits;
+
+/// A worker's open batches, one for each delivery stream.
+pub struct Outbox {
+    delivery: Delivery,
+    max_delay: Duration,
+    slots: Vec<Slot>,
+    by_name: HashMap<StreamName, usize>,
+    /// Bytes in all open batches.
+    open_bytes: usize,
+}
+
+struct Slot {
+    stream: Arc<Stream>,
+    batch: Batch,
+    /// When the first record came in.
+    opened: Instant,
+}
+
+/// A record to be delivered.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// The event's position in its chunk.
+    pub event: u32,
+    /// The event's line in its source.
+    pub line: u64,
+    /// The event's text as received.
+    pub text: &'a [u8],
+    /// What is sent in its place.
+    pub payload: Option<&'a [u8]>,
+}
+
+/// A record that Firehose would not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLarge {
+    /// Its size with its newline.
+    pub bytes: usize,
+}
+
+impl Outbox {
+    pub(super) fn new(delivery: Delivery, max_delay: Duration) -> Self {
+        let (slots, by_name) = (Vec::new(), HashMap::new());
+        Outbox { delivery, max_delay, slots, by_name, open_bytes: 0 }
+    }
+
+    /// The place of a stream in this outbox, to be used in [`Outbox::push`].
+    pub fn place(&mut self, name: &StreamName) -> usize {
+        if let Some(&place) = self.by_name.get(name) {
+            return place;
+        }
+        let stream = self.delivery.stream(name);
+        self.slots.push(Slot { stream, batch: Batch::default(), opened: Instant::now() });
+        self.by_name.insert(name.clone(), self.slots.len() - 1);
+        self.slots.len() - 1
+    }
+
+    /// Add a record to a stream's open batch. Blocks while too much is in
+    /// flight.
+    ///
+    /// # Errors
+    ///
+    /// The record is larger than Firehose takes; it was not added.
+    pub fn push(
+        &mut self,
+        place: usize,
+        provenance: &Provenance,
+        record: Record<'_>,
+    ) -> Result<(), TooLarge> {
+        let newline: &[u8] = if self.slots[place].stream.settings.newline { b"\n" } else { b"" };
+        let bytes = record.payload.unwrap_or(record.text).len() + newline.len();
+        if bytes > limits::RECORD_BYTES_MAX {
+            return Err(TooLarge { bytes });
+        }
+        if self.slots[place].batch.payload_bytes() + bytes > limits::REQUEST_BYTES_MAX {
+            self.close(place);
+        }
+        let slot = &mut self.slots[place];
+        if slot.batch.is_empty() {
+            slot.opened = Instant::now();
+        }
+        let held = slot.batch.held_bytes();
+        let event = (record.event, record.line);
+        slot.batch.push(provenance, event, record.text, record.payload, newline);
+        self.open_bytes += slot.batch.held_bytes() - held;
+        if slot.batch.len() == limits::REQUEST_RECORDS_MAX {
+            self.close(place);
+        } else if self.open_bytes > limits::OPEN_BYTES_MAX {
+            self.close_all();
+        }
+        Ok(())
+    }
+
+    /// Send the batches that have been open for long enough.
+    pub fn close_due(&mut self, now: Instant) {
+        for place in 0..self.slots.len() {
+            let slot = &self.slots[place];
+            if !slot.batch.is_empty() && now.duration_since(slot.opened) >= self.max_delay {
+                self.close(place);
+            }
+        }
+    }
+
+    /// When the next batch is due, if any is open.
+    pub fn next_due(&self) -> Option<Instant> {
+        let open = self.slots.iter().filter(|slot| !slot.batch.is_empty());
+        open.map(|slot| slot.opened + self.max_delay).min()
+    }
+
+    /// Send everything.
+    pub fn close_all(&mut self) {
+        for place in 0..self.slots.len() {
+            self.close(place);
+        }
+    }
+
+    fn close(&mut self, place: usize) {
+        let slot = &mut self.slots[place];
+        if slot.batch.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut slot.batch);
+        self.open_bytes -= batch.held_bytes();
+        self.delivery.submit(&slot.stream, batch);
+    }
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox").field("streams", &self.by_name.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,111 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::Batch;
+use crate::event::StreamName;
+
+/// What a request to Firehose becomes.
+pub type Put<'a> = Pin<Box<dyn Future<Output = Result<Answer, RequestError>> + Send + 'a>>;
+
+/// The one way out: `PutRecordBatch`, or what stands in for it.
+pub trait Firehose: Send + Sync + 'static {
+    /// Write a batch to a delivery stream, once. Nothing is tried again here,
+    /// so that every attempt is counted and paced in one place.
+    fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> Put<'a>;
+}
+
+/// The answer to a request that was not refused as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Records that were not accepted, by their position in the batch, rising.
+    pub refused: Vec<(usize, Refusal)>,
+}
+
+/// Why a record was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Firehose's code, such as `ServiceUnavailableException`.
+    pub code: String,
+    /// Firehose's words.
+    pub message: String,
+}
+
+/// Why a request failed as a whole.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[error("{code}: {message}")]
+pub struct RequestError {
+    /// What is to be done about it.
+    pub verdict: Verdict,
+    /// The service's code, or a word of the transport.
+    pub code: String,
+    /// More about it, without secrets or events.
+    pub message: String,
+}
+
+/// What a failed request means for its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Too much at once, or a fault of the service: send again after a pause.
+    Retry,
+    /// Sent, but the answer was lost or was a fault: the records may have been
+    /// accepted. Send again after a pause, and live with duplicates.
+    RetryAmbiguous,
+    /// Nobody can be reached, or nobody lets us in, until an operator acts:
+    /// keep the records and try now and then.
+    Hold,
+    /// The delivery stream does not exist: hold, but not for ever.
+    Missing,
+    /// The service calls the request invalid; some record of it is guilty.
+    Invalid,
+}
+
+/// The verdict on a code that Firehose gives, whether for a whole request or
+/// for a record.
+///
+/// Unknown codes are tried again: a retry that is in vain costs a request, an
+/// event given up is lost. Sources: the API references of Amazon Data Firehose
+/// and "Common Errors" of AWS.
+pub(super) fn verdict_of_code(code: &str) -> Verdict {
+    match code {
+        "ServiceUnavailableException"
+        | "ServiceUnavailable"
+        | "ThrottlingException"
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "SlowDown"
+        | "LimitExceededException"
+        | "TooManyRequestsException"
+        | "ProvisionedThroughputExceededException" => Verdict::Retry,
+        "ResourceNotFoundException" => Verdict::Missing,
+        "ValidationException"
+        | "ValidationError"
+        | "InvalidArgumentException"
+        | "SerializationException"
+        | "InvalidParameterValue"
+        | "InvalidParameterCombination"
+        | "InvalidSourceException" => Verdict::Invalid,
+        "AccessDeniedException"
+        | "AccessDenied"
+        | "NotAuthorized"
+        | "OptInRequired"
+        | "ExpiredTokenException"
+        | "ExpiredToken"
+        | "RequestExpired"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "InvalidKMSResourceException" => Verdict::Hold,
+        // Without "KMS" the code would be unknown and the stream not held.
+        _ if code.starts_with("KMS") => Verdict::Hold,
+        _ => Verdict::RetryAmbiguous,
+    }
+}

@@ -1,0 +1,124 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use super::Batch;
+use super::delivering::StreamReport;
+use crate::event::StreamName;
+
+/// How often a stream that keeps failing in the same way is mentioned.
+const REMINDER: Duration = Duration::from_secs(30);
+
+/// What can be set for each stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// Whether each record ends with a newline. Firehose itself adds nothing
+    /// between records, so without it they run together in their file.
+    pub newline: bool,
+    /// Requests that may be under way at once.
+    pub concurrency: usize,
+}
+
+/// A delivery stream that records have been sent to.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) name: StreamName,
+    pub(super) settings: StreamSettings,
+    pub(super) counts: Counts,
+    trouble: Mutex<Trouble>,
+    /// None once no more records will come.
+    queue: Mutex<Option<UnboundedSender<Parcel>>>,
+}
+
+/// A batch, and its share of what may be in flight.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub(super) batch: Batch,
+    pub(super) _share: OwnedSemaphorePermit,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) events: AtomicU64,
+    pub(super) records: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) requests: AtomicU64,
+    pub(super) retries: AtomicU64,
+    pub(super) ambiguous: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Trouble {
+    missing_since: Option<Instant>,
+    mentioned: Option<(String, Instant)>,
+}
+
+impl Stream {
+    pub(super) fn new(
+        name: StreamName,
+        settings: StreamSettings,
+        queue: UnboundedSender<Parcel>,
+    ) -> Self {
+        let (counts, trouble) = (Counts::default(), Mutex::default());
+        Stream { name, settings, counts, trouble, queue: Mutex::new(Some(queue)) }
+    }
+
+    /// Put a batch in the queue. After [`Stream::close`] it is dropped, and
+    /// counts as not delivered.
+    pub(super) fn send(&self, parcel: Parcel) {
+        if let Some(queue) = &*self.queue.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = queue.send(parcel);
+        }
+    }
+
+    /// No more records will come.
+    pub(super) fn close(&self) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// A request was answered: whatever was wrong with the stream is over.
+    pub(super) fn recovered(&self) {
+        let mut trouble = self.trouble();
+        if let Some((problem, _)) = trouble.mentioned.take() {
+            tracing::info!(stream = %self.name, "accepts records again after: {problem}");
+        }
+        trouble.missing_since = None;
+    }
+
+    /// Tell the operator what is wrong, but not at every attempt.
+    pub(super) fn mention(&self, problem: &str) {
+        let mut trouble = self.trouble();
+        let said = trouble.mentioned.as_ref();
+        if said.is_some_and(|(last, at)| last == problem && at.elapsed() < REMINDER) {
+            return;
+        }
+        tracing::warn!(stream = %self.name, "records are kept and sent again later: {problem}");
+        trouble.mentioned = Some((problem.to_owned(), Instant::now()));
+    }
+
+    /// For how long Firehose has been saying that the stream does not exist.
+    pub(super) fn missing_for(&self) -> Duration {
+        self.trouble().missing_since.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    pub(super) fn report(&self) -> StreamReport {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        StreamReport {
+            events: load(&self.counts.events),
+            records: load(&self.counts.records),
+            bytes: load(&self.counts.bytes),
+            requests: load(&self.counts.requests),
+            retries: load(&self.counts.retries),
+            ambiguous: load(&self.counts.ambiguous),
+            problem: self.trouble().mentioned.as_ref().map(|(problem, _)| problem.clone()),
+        }
+    }
+
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

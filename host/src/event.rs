@@ -1,0 +1,28 @@
+//! The words that every part of the host speaks: chunks of events on their
+//! way, the envelope that routing needs, the names of delivery streams, and the
+//! [`Ack`] that travels back.
+//!
+//! Nothing here reads, writes or decides.
+
+mod ack;
+mod chunk;
+mod envelope;
+mod stream_name;
+
+pub use ack::{Ack, Outcome, Settled, Totals, TotalsSnapshot};
+pub use chunk::{Chunk, Damage, Line};
+pub use envelope::{Envelope, Malformed, scan};
+pub use stream_name::{BadStreamName, StreamName};
+
+/// One event of a chunk, ready to be mapped.
+#[derive(Debug)]
+pub struct Event<'a> {
+    /// The position in its chunk, which the [`Ack`] settles by.
+    pub index: u32,
+    /// The line in its source, counted from 1.
+    pub line: u64,
+    /// The JSON text as received, without a line ending.
+    pub text: &'a str,
+    /// What routing needs of it.
+    pub envelope: Envelope<'a>,
+}

@@ -1,0 +1,210 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// How one output of an event ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was accepted by its delivery stream.
+    Delivered,
+    /// It was written to the dead letters.
+    Dead,
+}
+
+/// The promise to account for each event of a chunk.
+///
+/// The source makes it, with a notice to be given when all has been said. It
+/// rides along with the events; whoever ends an event's way settles it. When
+/// the last clone is dropped the notice is given, and events that nobody
+/// settled count as not delivered.
+#[derive(Clone)]
+pub struct Ack(Arc<Promise>);
+
+struct Promise {
+    source: Arc<str>,
+    events: Box<[AtomicU32]>,
+    notice: Option<Box<dyn FnOnce(Settled) + Send + Sync>>,
+}
+
+/// The state of an event: how many of its outputs are open, and two marks.
+const OPEN_MASK: u32 = (1 << 30) - 1;
+const DEAD: u32 = 1 << 30;
+const FILTERED: u32 = 1 << 31;
+
+/// What became of the events of a chunk; each is counted once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Settled {
+    /// Every output was accepted by its stream.
+    pub delivered: u64,
+    /// The plugin had no output for it.
+    pub filtered: u64,
+    /// It, or one of its outputs, is in the dead letters.
+    pub dead: u64,
+    /// It, or one of its outputs, was given up without a trace.
+    pub undelivered: u64,
+}
+
+impl Ack {
+    /// Promise to account for `events` events of a source.
+    pub fn new(
+        source: Arc<str>,
+        events: usize,
+        notice: impl FnOnce(Settled) + Send + Sync + 'static,
+    ) -> Self {
+        let events = (0..events).map(|_| AtomicU32::new(1)).collect();
+        Ack(Arc::new(Promise { source, events, notice: Some(Box::new(notice)) }))
+    }
+
+    /// The name of the source that the events came from.
+    pub fn source(&self) -> &Arc<str> {
+        &self.0.source
+    }
+
+    /// Whether both are clones of one promise.
+    pub fn is(&self, other: &Ack) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Say that an event has no outputs.
+    pub fn filter(&self, event: u32) {
+        self.state(event).store(FILTERED, Ordering::Relaxed);
+    }
+
+    /// Say, before any of them is settled, that an event has this many outputs;
+    /// without a word it has one.
+    pub fn expect(&self, event: u32, outputs: u32) {
+        debug_assert!((1..=OPEN_MASK).contains(&outputs));
+        self.state(event).store(outputs, Ordering::Relaxed);
+    }
+
+    /// Settle one output of an event.
+    pub fn settle(&self, event: u32, outcome: Outcome) {
+        let state = self.state(event);
+        if outcome == Outcome::Dead {
+            state.fetch_or(DEAD, Ordering::Relaxed);
+        }
+        let before = state.fetch_sub(1, Ordering::Relaxed);
+        debug_assert!(before & OPEN_MASK > 0, "settled once too often");
+    }
+
+    fn state(&self, event: u32) -> &AtomicU32 {
+        &self.0.events[event as usize]
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let mut settled = Settled::default();
+        for event in &mut self.events {
+            let state = *event.get_mut();
+            let count = match (state & OPEN_MASK, state & DEAD, state & FILTERED) {
+                (0, 0, 0) => &mut settled.delivered,
+                (0, 0, _) => &mut settled.filtered,
+                (0, _, _) => &mut settled.dead,
+                _ => &mut settled.undelivered,
+            };
+            *count += 1;
+        }
+        if let Some(notice) = self.notice.take() {
+            notice(settled);
+        }
+    }
+}
+
+impl fmt::Debug for Ack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ack")
+            .field("source", &self.0.source)
+            .field("events", &self.0.events.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The running count of a whole run: events read, and what became of them.
+#[derive(Debug, Default)]
+pub struct Totals {
+    read: AtomicU64,
+    delivered: AtomicU64,
+    filtered: AtomicU64,
+    dead: AtomicU64,
+    undelivered: AtomicU64,
+}
+
+/// [`Totals`] at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TotalsSnapshot {
+    /// Events read.
+    pub read: u64,
+    /// What became of those that have been accounted for.
+    pub settled: Settled,
+}
+
+impl Totals {
+    /// Count events that have been read.
+    pub fn add_read(&self, events: u64) {
+        self.read.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Count what became of the events of a chunk.
+    pub fn add_settled(&self, settled: Settled) {
+        self.delivered.fetch_add(settled.delivered, Ordering::Relaxed);
+        self.filtered.fetch_add(settled.filtered, Ordering::Relaxed);
+        self.dead.fetch_add(settled.dead, Ordering::Relaxed);
+        self.undelivered.fetch_add(settled.undelivered, Ordering::Relaxed);
+    }
+
+    /// The counts as they are now.
+    pub fn snapshot(&self) -> TotalsSnapshot {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        TotalsSnapshot {
+            read: load(&self.read),
+            settled: Settled {
+                delivered: load(&self.delivered),
+                filtered: load(&self.filtered),
+                dead: load(&self.dead),
+                undelivered: load(&self.undelivered),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    fn settled_by(events: usize, way: impl FnOnce(Ack)) -> Settled {
+        let seen = Arc::new(Mutex::new(None));
+        let notice = Arc::clone(&seen);
+        way(Ack::new("test".into(), events, move |settled| {
+            *notice.lock().unwrap() = Some(settled)
+        }));
+        seen.lock().unwrap().take().expect("the notice is given when the last clone is dropped")
+    }
+
+    #[test]
+    fn every_event_is_counted_once() {
+        let settled = settled_by(5, |ack| {
+            ack.settle(0, Outcome::Delivered);
+            ack.filter(1);
+            ack.settle(2, Outcome::Dead);
+            ack.expect(3, 2);
+            ack.settle(3, Outcome::Delivered);
+            ack.settle(3, Outcome::Delivered);
+        });
+        assert_eq!(settled, Settled { delivered: 2, filtered: 1, dead: 1, undelivered: 1 });
+    }
+
+    #[test]
+    fn an_event_with_one_dead_output_is_dead_and_with_one_lost_output_undelivered() {
+        let settled = settled_by(2, |ack| {
+            ack.expect(0, 2);
+            ack.settle(0, Outcome::Dead);
+            ack.settle(0, Outcome::Delivered);
+            ack.expect(1, 2);
+            ack.settle(1, Outcome::Dead);
+        });
+        assert_eq!(settled, Settled { dead: 1, undelivered: 1, ..Settled::default() });
+    }
+}

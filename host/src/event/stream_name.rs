@@ -1,0 +1,64 @@
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// The longest name of a delivery stream, in characters. Source: Firehose,
+/// `CreateDeliveryStream`.
+const CHARS_MAX: usize = 64;
+
+/// The name of a delivery stream, as Firehose accepts it.
+///
+/// It holds neither a path separator nor white space, so it is safe as a part
+/// of a file's name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamName(Arc<str>);
+
+/// A name that Firehose would refuse.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error(
+    "{0:?} is no name of a delivery stream: Firehose takes 1 to 64 of the characters a-z, A-Z, 0-9, _ . and -"
+)]
+pub struct BadStreamName(String);
+
+impl StreamName {
+    /// Check a name.
+    ///
+    /// # Errors
+    ///
+    /// Firehose would refuse it.
+    pub fn parse(name: &str) -> Result<Self, BadStreamName> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        if name.is_empty() || name.len() > CHARS_MAX || !name.chars().all(allowed) {
+            let shown = name.chars().take(2 * CHARS_MAX).collect();
+            return Err(BadStreamName(shown));
+        }
+        Ok(StreamName(name.into()))
+    }
+
+    /// The name's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_firehose_takes() {
+        for good in ["a", "A-z_0.9", &"x".repeat(64)] {
+            assert_eq!(StreamName::parse(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "a b", "a/b", "ä", "a\n", "*", &"x".repeat(65)] {
+            assert!(StreamName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

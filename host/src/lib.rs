@@ -1,0 +1,37 @@
+//! Analytics events in, a WebAssembly component decides where each goes and
+//! what it looks like, Amazon Data Firehose out.
+//!
+//! The program `host` is one embedder of this library; [`run::Run`] is where
+//! another one starts.
+//!
+//! # Floors
+//!
+//! A module imports from lower floors only, never from a neighbour:
+//!
+//! ```text
+//! 8  cli                                   subcommands
+//! 7  run                                   build, spawn, drain
+//! 6  config                                raw settings to checked settings
+//! 4  pipeline                              source -> plugin -> delivery -> ack
+//! 3  source   plugin   delivery            neighbours, blind to each other
+//! 2  dead                                  dead letters and their reasons
+//! 1  aws                                   a ready AWS client configuration
+//! 0  event   limits   clock   secret       the words everyone speaks
+//! ```
+//!
+//! Data goes one way: source, plugin, delivery. The only thing that travels
+//! back is an [`event::Ack`].
+
+pub mod aws;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod dead;
+pub mod delivery;
+pub mod event;
+pub mod limits;
+pub mod pipeline;
+pub mod plugin;
+pub mod run;
+pub mod secret;
+pub mod source;

@@ -1,0 +1,136 @@
+//! Every bound of the host, named with its unit, and where the number is from.
+//!
+//! "Firehose" in a source means the API reference of Amazon Data Firehose and
+//! its page of quotas. Where no source stands, the number is this project's own
+//! choice, with its reason.
+
+use std::time::Duration;
+
+/// The longest event that is read, in bytes without its line ending.
+///
+/// A plugin may make a record of permitted size out of an event that is itself
+/// too large for one, so this is larger than [`RECORD_BYTES_MAX`]; what is
+/// longer is never held in memory whole.
+pub const EVENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How much of an event that is too long is kept in its dead letter, in bytes.
+pub const EVENT_PREFIX_BYTES: usize = 64 * 1024;
+
+/// The deepest nesting of objects and arrays in an event, in levels.
+///
+/// The scan descends by recursion, so that depth is stack: 1,024 levels are far
+/// beyond any real event and need less than half a megabyte of it.
+pub const EVENT_NESTING_MAX: usize = 1024;
+
+/// The size of the pieces in which inputs are read, in bytes.
+///
+/// Small enough that a piece stays in a core's second-level cache between
+/// being read, scanned and copied into its records.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Chunks that wait for a worker, for each worker.
+pub const CHUNKS_QUEUED_PER_WORKER: usize = 4;
+
+/// Events in one call of the plugin. Beyond some hundreds, the cost of a call
+/// no longer shows in the cost of an event.
+pub const BATCH_EVENTS_MAX: usize = 500;
+
+/// Bytes of events' text in one call of the plugin, unless one event alone is
+/// larger: what the plugin's memory has to take at once.
+pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of one record with its newline, before base64. Source: Firehose,
+/// `PutRecordBatch`: 1,000 KiB.
+pub const RECORD_BYTES_MAX: usize = 1_024_000;
+
+/// Records in one request. Source: Firehose, `PutRecordBatch`.
+pub const REQUEST_RECORDS_MAX: usize = 500;
+
+/// Bytes of all records in one request, before base64.
+///
+/// Firehose documents "4 MB" in one place and 4 MiB in another, so the smaller.
+pub const REQUEST_BYTES_MAX: usize = 4_000_000;
+
+/// Bytes that one worker holds in open batches of all its streams together.
+/// Beyond it they are sent before they are full.
+pub const OPEN_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of records in all closed batches that have not been answered. Beyond
+/// it the workers wait, and with them the inputs.
+pub const IN_FLIGHT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Memory of one plugin instance, in bytes. Interpreters of JavaScript and
+/// Python need some tens of megabytes.
+pub const PLUGIN_MEMORY_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// What the answer of one call may take in the host's memory, in bytes.
+pub const PLUGIN_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Elements of one table of a plugin instance.
+pub const PLUGIN_TABLE_ELEMENTS_MAX: usize = 100_000;
+
+/// Outputs of one event, so that a plugin cannot turn one event into millions.
+pub const PLUGIN_OUTPUTS_PER_EVENT_MAX: usize = 1000;
+
+/// Bytes of a reason with which a plugin rejects an event.
+pub const PLUGIN_REASON_BYTES_MAX: usize = 1024;
+
+/// Bytes of a component's file. A JavaScript plugin has 12 MB, a Python plugin
+/// 18 MB.
+pub const PLUGIN_FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// Delivery streams that a plugin may declare. Firehose's default quota is
+/// 5,000 streams for an account and region.
+pub const PLUGIN_STREAMS_MAX: usize = 20_000;
+
+/// Calls after which an instance is replaced: a guest's memory never shrinks.
+pub const PLUGIN_CALLS_MAX: u64 = 20_000;
+
+/// Lines that a plugin may print in a second; the rest is counted and dropped.
+pub const PLUGIN_LOG_LINES_PER_SECOND: u32 = 20;
+
+/// Bytes of one line that a plugin prints; the rest of the line is dropped.
+pub const PLUGIN_LOG_LINE_BYTES_MAX: usize = 1024;
+
+/// Processor time for configuring a plugin instance.
+pub const PLUGIN_CONFIGURE_CPU_MAX: Duration = Duration::from_secs(5);
+
+/// Processor time of a call, whatever its batch; [`PLUGIN_EVENT_CPU_MAX`] comes
+/// on top for each event.
+pub const PLUGIN_CALL_CPU_MAX: Duration = Duration::from_millis(50);
+
+/// Processor time of a call for each event of its batch. An interpreted plugin
+/// needs some tens of microseconds.
+pub const PLUGIN_EVENT_CPU_MAX: Duration = Duration::from_millis(2);
+
+/// Processor time for an event that is tried alone, once this many events of
+/// its batch have used up theirs: see [`PLUGIN_SUSPECTS`].
+pub const PLUGIN_SUSPECT_CPU_MAX: Duration = Duration::from_millis(2);
+
+/// Events of one batch that may use up the full time before the rest of the
+/// batch gets [`PLUGIN_SUSPECT_CPU_MAX`] each, so that a plugin that loops on
+/// every event is through 10,000 of them in well under a minute.
+pub const PLUGIN_SUSPECTS: usize = 8;
+
+/// How often a running plugin's processor time is looked at.
+pub const PLUGIN_TICK: Duration = Duration::from_millis(1);
+
+/// The first pause before records are sent again; each further one may be
+/// twice as long. The pause itself is drawn between nothing and this.
+pub const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
+
+/// The longest pause before records are sent again.
+pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(20);
+
+/// Time for one request's answer. A full request has 5.6 MB of body.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time to reach an endpoint.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of a detail in a dead letter or a log line, so that an error never
+/// carries a whole event.
+pub const DETAIL_BYTES_MAX: usize = 1024;
+
+/// How often a source that waits for data looks whether it should stop.
+pub const STOP_POLL: Duration = Duration::from_millis(100);

@@ -1,0 +1,326 @@
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker};
+
+use super::bindings::PluginPre;
+use super::bindings::exports::standpipe::mapping::mapper as contract;
+use super::instance::Instance;
+use super::sandbox::{Sandbox, add_to_linker};
+use super::{Engine, Fault};
+use crate::event::StreamName;
+use crate::limits;
+
+/// The interface that a plugin must export.
+const MAPPER: &str = "standpipe:mapping/mapper@0.1.0";
+
+/// The first eight bytes of a component, and of a core module.
+const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
+const MODULE_HEADER: &[u8] = b"\0asm\x01\0\0\0";
+const WASM_MAGIC: &[u8] = b"\0asm";
+
+/// A component that has been loaded and has accepted its settings.
+#[derive(Clone)]
+pub struct Plugin(Arc<Loaded>);
+
+pub(super) struct Loaded {
+    engine: Engine,
+    pre: PluginPre<Sandbox>,
+    settings: String,
+    digest: Arc<str>,
+    declared: Vec<Declared>,
+    reads: contract::Reads,
+    setup: contract::Setup,
+}
+
+/// An entry of the streams that a plugin declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Declared {
+    Name(StreamName),
+    Pattern(String),
+}
+
+/// A plugin that is not taken, and what to do about it.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// It is not WebAssembly.
+    #[error(
+        "it is not WebAssembly ({found}): give the .wasm file of a component built for wasm32-wasip2"
+    )]
+    NotWasm {
+        /// What it looks like.
+        found: &'static str,
+    },
+    /// It is a core module.
+    #[error(
+        "it is a core WebAssembly module, not a component: build it for the target wasm32-wasip2 instead of \
+         wasm32-wasip1 or wasm32-unknown-unknown, or wrap it with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// It is damaged, or uses features that are not supported.
+    #[error("it cannot be compiled: {0}: build it again with a current toolchain")]
+    Compile(String),
+    /// It is a component of another world.
+    #[error(
+        "it is a component of another world: it exports {exports}, and a mapping plugin exports {MAPPER}: \
+         build it against wit/mapping.wit"
+    )]
+    OtherWorld {
+        /// What it exports.
+        exports: String,
+    },
+    /// It wants something that the host does not provide, or has an export of
+    /// the wrong type.
+    #[error(
+        "it does not fit the host: {0}: plugins can import WASI 0.2 (without HTTP) and nothing else, and must \
+         be built against wit/mapping.wit"
+    )]
+    DoesNotFit(String),
+    /// It misbehaved while it was being configured.
+    #[error("it failed while it was being configured: {0}")]
+    Fault(Fault),
+    /// It refused its settings.
+    #[error("it refuses its settings: {0}")]
+    Settings(String),
+    /// It declares streams that cannot exist.
+    #[error("it declares a wrong delivery stream: {0}: mend the plugin")]
+    Streams(String),
+}
+
+/// What `host plugin inspect` tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// The size of the component, in bytes.
+    pub bytes: usize,
+    /// The SHA-256 of the component, in hexadecimal.
+    pub sha256: String,
+    /// Whether it exports the contract's interface.
+    pub is_mapping_plugin: bool,
+    /// Names of what it exports.
+    pub exports: Vec<String>,
+    /// Names of what it imports.
+    pub imports: Vec<String>,
+}
+
+/// Compile a component and tell what it is, without running it.
+///
+/// # Errors
+///
+/// It is no component.
+pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
+    let component = compile(engine, bytes)?;
+    let exports = exports(engine, &component);
+    let imports = component.component_type();
+    let imports = imports.imports(engine.wasmtime()).map(|(name, _)| name.to_owned());
+    Ok(Inspection {
+        bytes: bytes.len(),
+        sha256: sha256_hex(bytes),
+        is_mapping_plugin: exports.iter().any(|export| export == MAPPER),
+        imports: imports.collect(),
+        exports,
+    })
+}
+
+impl Plugin {
+    /// Compile a component, check that it fits, and let it read its settings
+    /// (JSON text).
+    ///
+    /// # Errors
+    ///
+    /// It is no plugin, or it does not take its settings.
+    pub fn load(engine: &Engine, bytes: &[u8], settings: &str) -> Result<Self, LoadError> {
+        let component = compile(engine, bytes)?;
+        let exports = exports(engine, &component);
+        if !exports.iter().any(|export| export == MAPPER) {
+            let exports =
+                if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
+            return Err(LoadError::OtherWorld { exports });
+        }
+        let does_not_fit = |error: wasmtime::Error| LoadError::DoesNotFit(format!("{error:#}"));
+        let mut linker = Linker::new(engine.wasmtime());
+        add_to_linker(&mut linker).map_err(does_not_fit)?;
+        let pre = linker.instantiate_pre(&component).map_err(does_not_fit)?;
+        let pre = PluginPre::new(pre).map_err(does_not_fit)?;
+        let mut trial = Instance::new(engine, &pre).map_err(LoadError::Fault)?;
+        let setup = trial.configure(settings).map_err(LoadError::Fault)?;
+        let setup = setup.map_err(|error| LoadError::Settings(printable(&error)))?;
+        let declared = check_streams(&setup.streams)?;
+        Ok(Plugin(Arc::new(Loaded {
+            engine: engine.clone(),
+            pre,
+            settings: settings.to_owned(),
+            digest: sha256_hex(bytes).into(),
+            declared,
+            reads: setup.reads,
+            setup,
+        })))
+    }
+
+    /// The SHA-256 of the component, in hexadecimal.
+    pub fn digest(&self) -> &Arc<str> {
+        &self.0.digest
+    }
+
+    /// The names that the plugin may answer by their position; patterns are
+    /// none.
+    pub fn declared(&self) -> impl Iterator<Item = Option<&StreamName>> {
+        self.0.declared.iter().map(|declared| match declared {
+            Declared::Name(name) => Some(name),
+            Declared::Pattern(_) => None,
+        })
+    }
+
+    /// Every entry of the declared streams, patterns included.
+    pub fn streams(&self) -> impl Iterator<Item = &str> {
+        self.0.setup.streams.iter().map(String::as_str)
+    }
+
+    pub(super) fn declared_at(&self, position: u32) -> Option<&Declared> {
+        self.0.declared.get(position as usize)
+    }
+
+    /// Whether an entry of the declared streams covers this name.
+    pub(super) fn covers(&self, name: &StreamName) -> bool {
+        self.0.declared.iter().any(|declared| match declared {
+            Declared::Name(declared) => declared == name,
+            Declared::Pattern(pattern) => matches_pattern(pattern, name.as_str()),
+        })
+    }
+
+    pub(super) fn reads_text(&self) -> bool {
+        self.0.reads == contract::Reads::Text
+    }
+
+    /// A fresh instance that has read its settings.
+    pub(super) fn instance(&self) -> Result<Instance, Fault> {
+        let mut instance = Instance::new(&self.0.engine, &self.0.pre)?;
+        match instance.configure(&self.0.settings)? {
+            Err(error) => Err(Fault::Configure(printable(&error))),
+            Ok(setup) if setup.streams != self.0.setup.streams || setup.reads != self.0.reads => {
+                let other = "it declared other streams than the first time";
+                Err(Fault::Configure(other.to_owned()))
+            }
+            Ok(_) => Ok(instance),
+        }
+    }
+}
+
+fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
+    if bytes.starts_with(MODULE_HEADER) {
+        return Err(LoadError::CoreModule);
+    }
+    if !bytes.starts_with(COMPONENT_HEADER) {
+        return Err(LoadError::NotWasm { found: looks_like(bytes) });
+    }
+    Component::new(engine.wasmtime(), bytes)
+        .map_err(|error| LoadError::Compile(format!("{error:#}")))
+}
+
+fn looks_like(bytes: &[u8]) -> &'static str {
+    let text = bytes.trim_ascii_start();
+    match bytes {
+        [] => "the file is empty",
+        _ if bytes.starts_with(WASM_MAGIC) => "a WebAssembly file of an unknown version",
+        _ if bytes.starts_with(b"\x7fELF") => "a native program or library, perhaps precompiled",
+        _ if text.starts_with(b"(") => "the WebAssembly text format",
+        _ if bytes.starts_with(b"\x1f\x8b") => "a gzip file",
+        _ if std::str::from_utf8(bytes).is_ok() => "a text file",
+        _ => "some other binary file",
+    }
+}
+
+fn exports(engine: &Engine, component: &Component) -> Vec<String> {
+    let component = component.component_type();
+    let exports = component.exports(engine.wasmtime());
+    let exports = exports.filter(|(_, export)| {
+        matches!(export.ty, ComponentItem::ComponentInstance(_) | ComponentItem::ComponentFunc(_))
+    });
+    exports.map(|(name, _)| name.to_owned()).collect()
+}
+
+fn check_streams(streams: &[String]) -> Result<Vec<Declared>, LoadError> {
+    if streams.len() > limits::PLUGIN_STREAMS_MAX {
+        let count = streams.len();
+        let limit = limits::PLUGIN_STREAMS_MAX;
+        return Err(LoadError::Streams(format!("{count} streams, and at most {limit} are taken")));
+    }
+    let check = |name: &String| {
+        // A pattern is a name once its stars are gone.
+        let plain = name.replace('*', "x");
+        let checked = StreamName::parse(&plain).map_err(|_| StreamName::parse(name));
+        match checked {
+            Ok(_) if name.contains('*') => Ok(Declared::Pattern(name.clone())),
+            Ok(name) => Ok(Declared::Name(name)),
+            Err(Err(error)) => Err(LoadError::Streams(error.to_string())),
+            Err(Ok(_)) => unreachable!("a name stays one when its stars are replaced"),
+        }
+    };
+    streams.iter().map(check).collect()
+}
+
+/// Whether a name fits a pattern in which `*` stands for any run of characters.
+fn matches_pattern(pattern: &str, name: &str) -> bool {
+    let (mut pattern, mut name) = (pattern.as_bytes(), name.as_bytes());
+    let mut retry: Option<(&[u8], &[u8])> = None;
+    loop {
+        match (pattern.first(), name.first()) {
+            (Some(b'*'), _) => {
+                pattern = &pattern[1..];
+                retry = Some((pattern, name));
+            }
+            (Some(p), Some(n)) if p == n => (pattern, name) = (&pattern[1..], &name[1..]),
+            (None, None) => return true,
+            // Let the last star take one character more.
+            _ => match retry {
+                Some((after_star, [_, rest @ ..])) => {
+                    (pattern, name) = (after_star, rest);
+                    retry = Some((after_star, rest));
+                }
+                _ => return false,
+            },
+        }
+    }
+}
+
+/// A plugin's own words, without control characters and of bounded length.
+pub(super) fn printable(text: &str) -> String {
+    let text = text.chars().filter(|c| !c.is_control() || *c == '\n');
+    text.take(limits::DETAIL_BYTES_MAX).collect()
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin").field("digest", &self.0.digest).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name, fits) in [
+            ("events-*", "events-a", true),
+            ("events-*", "events-", true),
+            ("events-*", "event", false),
+            ("*", "x", true),
+            ("a*b*c", "aXbYbZc", true),
+            ("a*b*c", "aXbYbZ", false),
+            ("*a", "aaab", false),
+            ("**a", "baa", true),
+        ] {
+            assert_eq!(matches_pattern(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+}

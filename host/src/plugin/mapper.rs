@@ -1,0 +1,241 @@
+use std::time::Duration;
+
+use super::bindings::exports::standpipe::mapping::mapper as contract;
+use super::component::{Declared, printable};
+use super::instance::Instance;
+use super::{Fault, Plugin};
+use crate::event::{Event, StreamName};
+use crate::limits;
+
+/// One worker's instance of a plugin.
+#[derive(Debug)]
+pub struct Mapper {
+    plugin: Plugin,
+    /// None after a fault, until the next call.
+    instance: Option<Instance>,
+    /// Events in a row that have used up their time, across batches.
+    suspects: usize,
+}
+
+/// What the plugin decided about a batch.
+#[derive(Debug, Default)]
+pub struct Decisions {
+    /// In the order of the events they belong to. An event may have any number.
+    pub outputs: Vec<Output>,
+    /// Events that the plugin failed on, by their position in the batch.
+    pub faults: Vec<(usize, Fault)>,
+}
+
+/// One decision about one event.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The event's position in the batch.
+    pub input: usize,
+    /// What to do with it.
+    pub decision: Decision,
+}
+
+/// A decision that the contract allows.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Deliver the event's text, or other bytes.
+    Deliver(Target, Option<Vec<u8>>),
+    /// Dead-letter the event with this reason.
+    Reject(String),
+}
+
+/// Where an event goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A position in [`Plugin::declared`].
+    Declared(usize),
+    /// A stream that one of the declared patterns covers.
+    Named(StreamName),
+}
+
+impl Mapper {
+    /// A mapper that makes its instance when it is first needed.
+    pub fn new(plugin: Plugin) -> Self {
+        Mapper { plugin, instance: None, suspects: 0 }
+    }
+
+    /// The plugin that decides.
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
+    /// Let the plugin decide about a batch.
+    ///
+    /// Whatever the plugin does, every event ends up with outputs, without any
+    /// (filtered), or among the faults.
+    pub fn map(&mut self, source: &str, events: &[Event<'_>]) -> Decisions {
+        let with_text = self.plugin.reads_text();
+        let events: Vec<_> = events.iter().map(|event| lower(event, source, with_text)).collect();
+        let mut decisions =
+            Decisions { outputs: Vec::with_capacity(events.len()), faults: Vec::new() };
+        if self.is_suspicious() {
+            self.map_one_by_one(&events, 0, &mut decisions);
+        } else {
+            self.map_group(&events, 0, &mut decisions);
+        }
+        decisions
+    }
+
+    /// Map events of which the first has this position in the batch.
+    fn map_group(
+        &mut self,
+        events: &[contract::Event<'_>],
+        first: usize,
+        decisions: &mut Decisions,
+    ) {
+        let events_count = u32::try_from(events.len()).expect("a batch is small");
+        let cpu_max = limits::PLUGIN_CALL_CPU_MAX + limits::PLUGIN_EVENT_CPU_MAX * events_count;
+        match self.call(events, cpu_max) {
+            Ok(outputs) => decisions.take(outputs, first),
+            Err(fault) if events.len() == 1 => decisions.faults.push((first, fault)),
+            // Each group that runs into its deadline costs that whole time,
+            // each event alone next to nothing: so no halving here.
+            Err(Fault::Deadline(_)) => self.map_one_by_one(events, first, decisions),
+            Err(_) => {
+                let (left, right) = events.split_at(events.len() / 2);
+                self.map_group(left, first, decisions);
+                self.map_group(right, first + left.len(), decisions);
+            }
+        }
+    }
+
+    fn map_one_by_one(
+        &mut self,
+        events: &[contract::Event<'_>],
+        first: usize,
+        decisions: &mut Decisions,
+    ) {
+        for (position, event) in (first..).zip(events) {
+            let cpu_max = if self.is_suspicious() {
+                limits::PLUGIN_SUSPECT_CPU_MAX
+            } else {
+                limits::PLUGIN_CALL_CPU_MAX
+            };
+            let result = self.call(std::slice::from_ref(event), cpu_max);
+            match &result {
+                Err(Fault::Deadline(_)) => self.suspects += 1,
+                _ => self.suspects = 0,
+            }
+            match result {
+                Ok(outputs) => decisions.take(outputs, position),
+                Err(fault) => decisions.faults.push((position, fault)),
+            }
+        }
+    }
+
+    fn is_suspicious(&self) -> bool {
+        self.suspects >= limits::PLUGIN_SUSPECTS
+    }
+
+    fn call(
+        &mut self,
+        events: &[contract::Event<'_>],
+        cpu_max: Duration,
+    ) -> Result<Vec<Output>, Fault> {
+        let mut instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => self.plugin.instance()?,
+        };
+        let answer = instance.map(events, cpu_max)?;
+        let outputs = check_answer(&self.plugin, answer, events.len())?;
+        self.instance = Some(instance).filter(|instance| !instance.is_worn());
+        Ok(outputs)
+    }
+}
+
+impl Decisions {
+    fn take(&mut self, outputs: Vec<Output>, first: usize) {
+        if self.outputs.is_empty() && first == 0 {
+            self.outputs = outputs;
+        } else {
+            self.outputs.extend(
+                outputs.into_iter().map(|output| Output { input: output.input + first, ..output }),
+            );
+        }
+    }
+}
+
+fn lower<'a>(event: &'a Event<'_>, source: &'a str, with_text: bool) -> contract::Event<'a> {
+    contract::Event {
+        message_type: event.envelope.message_type.as_deref(),
+        name: event.envelope.name.as_deref(),
+        source,
+        text: if with_text { event.text } else { "" },
+    }
+}
+
+/// Turn a plugin's answer into decisions, in the order of the events.
+fn check_answer(
+    plugin: &Plugin,
+    answer: Vec<contract::Output>,
+    events: usize,
+) -> Result<Vec<Output>, Fault> {
+    if answer.len() > events * limits::PLUGIN_OUTPUTS_PER_EVENT_MAX {
+        return Err(Fault::Answer(format!("{} outputs for {events} events", answer.len())));
+    }
+    let outputs = answer.into_iter().map(|output| check_output(plugin, output, events));
+    let mut outputs = outputs.collect::<Result<Vec<_>, _>>()?;
+    if !outputs.is_sorted_by_key(|output| output.input) {
+        outputs.sort_by_key(|output| output.input);
+    }
+    let of_one_event = |pair: &[Output]| pair[0].input == pair[1].input;
+    let rejects =
+        |pair: &[Output]| pair.iter().any(|output| matches!(output.decision, Decision::Reject(_)));
+    if outputs.windows(2).any(|pair| of_one_event(pair) && rejects(pair)) {
+        return Err(Fault::Answer("an event is rejected and has another output".to_owned()));
+    }
+    Ok(outputs)
+}
+
+fn check_output(plugin: &Plugin, output: contract::Output, events: usize) -> Result<Output, Fault> {
+    let input = output.input as usize;
+    if input >= events {
+        return Err(Fault::Answer(format!("output for event {input} of a batch of {events}")));
+    }
+    let decision = match output.decision {
+        contract::Decision::Reject(reason) => {
+            let reason = printable(&reason);
+            Decision::Reject(reason.chars().take(limits::PLUGIN_REASON_BYTES_MAX).collect())
+        }
+        contract::Decision::Deliver(delivery) => {
+            let payload = match delivery.payload {
+                contract::Payload::Original => None,
+                contract::Payload::Replaced(payload) => Some(payload),
+            };
+            Decision::Deliver(check_target(plugin, delivery.target)?, payload)
+        }
+    };
+    Ok(Output { input, decision })
+}
+
+fn check_target(plugin: &Plugin, target: contract::Target) -> Result<Target, Fault> {
+    match target {
+        contract::Target::Declared(position) => match plugin.declared_at(position) {
+            Some(Declared::Name(_)) => Ok(Target::Declared(position as usize)),
+            Some(Declared::Pattern(pattern)) => {
+                Err(Fault::Answer(format!("the pattern {pattern:?} is given as a stream")))
+            }
+            None => Err(Fault::Answer(format!("stream {position} was never declared"))),
+        },
+        contract::Target::Named(name) => {
+            let name =
+                StreamName::parse(&name).map_err(|error| Fault::Answer(error.to_string()))?;
+            if plugin.covers(&name) {
+                Ok(Target::Named(name))
+            } else {
+                Err(Fault::Answer(format!("the stream {name} was never declared")))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Instance")
+    }
+}

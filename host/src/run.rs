@@ -1,0 +1,323 @@
+//! A run: built from settings, started, drained.
+//!
+//! ```no_run
+//! # async fn example(settings: host::config::Settings) -> Result<(), host::run::StartError> {
+//! let run = host::run::Run::start(settings, &tokio::runtime::Handle::current()).await?;
+//! let summary = run.finish().await;
+//! println!("{summary}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing here reads the process's arguments, installs a logger or ends the
+//! process: the command line is one embedder of it.
+
+mod summary;
+
+pub use summary::{Summary, UnreadInput};
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::aws::{self, ConnectError};
+use crate::config::{Destination, PluginSource, Settings};
+use crate::dead::Letters;
+use crate::delivery::{Amazon, Delivery, Directory, Firehose};
+use crate::event::{Totals, TotalsSnapshot};
+use crate::limits;
+use crate::pipeline::Worker;
+use crate::plugin::{Engine, EngineError, LoadError, Mapper, Plugin};
+use crate::source::{InputError, ReadReport, Reader, Stop};
+
+/// The default mapping plugin's component.
+pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
+
+/// A run cannot be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// An input cannot be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The plugin's file cannot be read.
+    #[error("read the plugin {}: {error}: check --plugin, or `path` under [plugin]", path.display())]
+    PluginFile {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// The plugin is not taken.
+    #[error("load {plugin}: {error}")]
+    Plugin {
+        /// The plugin's file, or words for the one that is built in.
+        plugin: String,
+        /// What is wrong with it.
+        error: LoadError,
+    },
+    /// WebAssembly cannot be run.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The local directory cannot be used.
+    #[error("use the directory {} for records: {error}: give another one with --local", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// There is no way to AWS.
+    #[error(transparent)]
+    Aws(#[from] ConnectError),
+    /// The system grants no threads.
+    #[error("start a thread: {0}: check the limit of processes")]
+    Thread(io::Error),
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub struct Run {
+    started: Instant,
+    totals: Arc<Totals>,
+    bytes_read: Arc<AtomicU64>,
+    stop: Stop,
+    stopped: watch::Sender<bool>,
+    drain_timeout: Duration,
+    delivery: Delivery,
+    letters: Arc<Letters>,
+    reader: JoinHandle<ReadReport>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// Asks a run to stop, from wherever.
+#[derive(Debug, Clone)]
+pub struct Stopper {
+    stop: Stop,
+    stopped: watch::Sender<bool>,
+}
+
+/// How far a run has got.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    totals: Arc<Totals>,
+    bytes_read: Arc<AtomicU64>,
+}
+
+impl Run {
+    /// Load the plugin, open the way to the streams, and start reading.
+    ///
+    /// # Errors
+    ///
+    /// Something of the settings does not work; nothing has been read.
+    pub async fn start(settings: Settings, runtime: &Handle) -> Result<Self, StartError> {
+        let destination = settings.destination.clone();
+        Self::prepare(settings, runtime, async || open(&destination).await).await
+    }
+
+    /// The same with a port of the embedder's own; the settings' destination is
+    /// not used.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Run::start`].
+    pub async fn start_with(
+        settings: Settings,
+        port: Arc<dyn Firehose>,
+        runtime: &Handle,
+    ) -> Result<Self, StartError> {
+        Self::prepare(settings, runtime, async || Ok(port)).await
+    }
+
+    async fn prepare(
+        settings: Settings,
+        runtime: &Handle,
+        port: impl AsyncFnOnce() -> Result<Arc<dyn Firehose>, StartError>,
+    ) -> Result<Self, StartError> {
+        for input in &settings.inputs {
+            input.check()?;
+        }
+        let engine = Engine::new(Some(&settings.data_dir.join("cache")))?;
+        let plugin = load_plugin(&engine, &settings)?;
+        let port = port().await?;
+        let letters = Arc::new(Letters::new(settings.data_dir.join("dead")));
+        let delivery =
+            Delivery::new(port, settings.delivery.clone(), Arc::clone(&letters), runtime.clone());
+        Self::spawn(settings, &plugin, delivery, letters).map_err(StartError::Thread)
+    }
+
+    fn spawn(
+        settings: Settings,
+        plugin: &Plugin,
+        delivery: Delivery,
+        letters: Arc<Letters>,
+    ) -> io::Result<Self> {
+        let queued = settings.workers.get() * limits::CHUNKS_QUEUED_PER_WORKER;
+        let (chunks_in, chunks_out) = crossbeam_channel::bounded(queued);
+        let (buffers_in, buffers_out) = crossbeam_channel::bounded(queued);
+        let spawn_worker = |number| {
+            let mapper = Mapper::new(plugin.clone());
+            let (chunks, buffers) = (chunks_out.clone(), buffers_in.clone());
+            let worker =
+                Worker::new(chunks, buffers, mapper, delivery.outbox(), Arc::clone(&letters));
+            thread::Builder::new().name(format!("worker-{number}")).spawn(|| worker.run())
+        };
+        let workers = (0..settings.workers.get()).map(spawn_worker).collect::<Result<_, _>>()?;
+        let (totals, bytes_read) = (Arc::<Totals>::default(), Arc::<AtomicU64>::default());
+        let stop = Stop::default();
+        let reader = Reader {
+            inputs: settings.inputs,
+            chunks: chunks_in,
+            buffers: buffers_out,
+            totals: Arc::clone(&totals),
+            bytes_read: Arc::clone(&bytes_read),
+            stop: stop.clone(),
+        };
+        let reader = thread::Builder::new().name("reader".to_owned()).spawn(|| reader.run())?;
+        Ok(Run {
+            started: Instant::now(),
+            totals,
+            bytes_read,
+            stop,
+            stopped: watch::Sender::new(false),
+            drain_timeout: settings.drain_timeout,
+            delivery,
+            letters,
+            reader,
+            workers,
+        })
+    }
+
+    /// Something that can stop the run.
+    pub fn stopper(&self) -> Stopper {
+        Stopper { stop: self.stop.clone(), stopped: self.stopped.clone() }
+    }
+
+    /// Something that tells how far the run has got.
+    pub fn progress(&self) -> Progress {
+        Progress { totals: Arc::clone(&self.totals), bytes_read: Arc::clone(&self.bytes_read) }
+    }
+
+    /// Wait until everything that was read has been accounted for.
+    ///
+    /// After a stop, delivery goes on for as long as the settings allow; what
+    /// is then left counts as not delivered.
+    pub async fn finish(self) -> Summary {
+        let Run { reader, workers, delivery, .. } = self;
+        let threads = tokio::task::spawn_blocking(move || join(reader, workers));
+        let mut stopped = self.stopped.subscribe();
+        let drained = async {
+            let report = threads.await.expect("joining threads does not panic");
+            delivery.drain().await;
+            report
+        };
+        let overdue = async {
+            // The sender lives as long as this run, so the wait cannot fail.
+            let _ = stopped.wait_for(|&stopped| stopped).await;
+            tokio::time::sleep(self.drain_timeout).await;
+            delivery.give_up();
+            std::future::pending::<()>().await;
+        };
+        let (read, fault) = tokio::select! {
+            report = drained => report,
+            () = overdue => unreachable!("it waits for ever"),
+        };
+        let sync_failure =
+            self.letters.sync().err().map(|error| format!("sync dead letters: {error}"));
+        Summary::new(summary::Parts {
+            totals: self.totals.snapshot(),
+            streams: delivery.report(),
+            dead: self.letters.report(),
+            read,
+            fault: fault.or(sync_failure),
+            elapsed: self.started.elapsed(),
+        })
+    }
+}
+
+impl Stopper {
+    /// Stop reading. What has been read goes on its way.
+    pub fn stop(&self) {
+        self.stop.request();
+        self.stopped.send_replace(true);
+    }
+}
+
+impl Progress {
+    /// Bytes read so far, after decompression.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    /// The counts so far.
+    pub fn totals(&self) -> TotalsSnapshot {
+        self.totals.snapshot()
+    }
+}
+
+/// The reader's report, and what went wrong with a thread.
+fn join(
+    reader: JoinHandle<ReadReport>,
+    workers: Vec<JoinHandle<()>>,
+) -> (ReadReport, Option<String>) {
+    let failed = workers.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
+    let fault =
+        (failed > 0).then(|| format!("{failed} worker threads failed: this is a bug of the host"));
+    match reader.join() {
+        Ok(report) => (report, fault),
+        Err(_) => {
+            (ReadReport::default(), Some("the reader failed: this is a bug of the host".to_owned()))
+        }
+    }
+}
+
+async fn open(destination: &Destination) -> Result<Arc<dyn Firehose>, StartError> {
+    match destination {
+        Destination::Directory(path) => {
+            let directory = Directory::new(path.clone());
+            let directory =
+                directory.map_err(|error| StartError::Directory { path: path.clone(), error })?;
+            Ok(Arc::new(directory))
+        }
+        Destination::Amazon { aws, endpoint_url } => {
+            let config = aws::connect(aws).await?;
+            Ok(Arc::new(Amazon::new(&config, endpoint_url.as_deref())))
+        }
+    }
+}
+
+fn load_plugin(engine: &Engine, settings: &Settings) -> Result<Plugin, StartError> {
+    let (name, bytes) = match &settings.plugin {
+        PluginSource::BuiltIn => {
+            ("the default mapping plugin".to_owned(), DEFAULT_PLUGIN.to_owned())
+        }
+        PluginSource::File(path) => (format!("the plugin {}", path.display()), read_plugin(path)?),
+    };
+    Plugin::load(engine, &bytes, &settings.plugin_settings)
+        .map_err(|error| StartError::Plugin { plugin: name, error })
+}
+
+/// Read a component's file, which has a limit like everything else.
+///
+/// # Errors
+///
+/// It cannot be read, or is too large.
+pub fn read_plugin(path: &Path) -> Result<Vec<u8>, StartError> {
+    let read = || {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(limits::PLUGIN_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limits::PLUGIN_FILE_BYTES_MAX {
+            let limit = limits::PLUGIN_FILE_BYTES_MAX >> 20;
+            return Err(io::Error::other(format!("it is larger than {limit} MiB")));
+        }
+        Ok(bytes)
+    };
+    read().map_err(|error| StartError::PluginFile { path: path.to_owned(), error })
+}

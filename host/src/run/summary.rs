@@ -1,0 +1,169 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::dead::{Reason, Report};
+use crate::delivery::StreamReport;
+use crate::event::{StreamName, TotalsSnapshot};
+use crate::source::ReadReport;
+
+/// What became of a run.
+///
+/// `read` is always the sum of `delivered`, `filtered`, `dead` and
+/// `undelivered`: each event is counted once, also where it went to several
+/// streams. It is `dead` if any of its records is in the dead letters.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// Events read: lines that are not blank.
+    pub read: u64,
+    /// Events of which every record was accepted by its stream.
+    pub delivered: u64,
+    /// Events that the plugin had no output for.
+    pub filtered: u64,
+    /// Events in the dead letters.
+    pub dead: u64,
+    /// Events that were read but given up, without a trace elsewhere.
+    pub undelivered: u64,
+    /// Records sent again after a request whose answer was lost: what may have
+    /// been written twice.
+    pub ambiguous: u64,
+    /// By delivery stream.
+    pub streams: BTreeMap<String, StreamReport>,
+    /// Dead letters by their reason.
+    pub dead_letters: BTreeMap<Reason, u64>,
+    /// The file of dead letters, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letter_file: Option<PathBuf>,
+    /// Inputs that a stop left unread.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<UnreadInput>,
+    /// What went wrong beyond single events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+    /// Seconds from the start of reading to the last answer.
+    pub seconds: f64,
+    /// Events read in a second.
+    pub events_per_second: f64,
+}
+
+/// An input that was not read to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnreadInput {
+    /// The source.
+    pub source: String,
+    /// The first line that was not read, counted from 1.
+    pub from_line: u64,
+}
+
+pub(super) struct Parts {
+    pub(super) totals: TotalsSnapshot,
+    pub(super) streams: BTreeMap<StreamName, StreamReport>,
+    pub(super) dead: Report,
+    pub(super) read: ReadReport,
+    pub(super) fault: Option<String>,
+    pub(super) elapsed: Duration,
+}
+
+impl Summary {
+    pub(super) fn new(parts: Parts) -> Self {
+        let settled = parts.totals.settled;
+        let seconds = parts.elapsed.as_secs_f64();
+        let unread = parts.read.unread.into_iter();
+        let not_opened = parts.read.failed.into_iter();
+        let not_opened = not_opened
+            .map(|(source, error)| format!("read {source}: {error}: run again with this input"));
+        Summary {
+            read: parts.totals.read,
+            delivered: settled.delivered,
+            filtered: settled.filtered,
+            dead: settled.dead,
+            undelivered: settled.undelivered,
+            ambiguous: parts.streams.values().map(|stream| stream.ambiguous).sum(),
+            streams: parts
+                .streams
+                .into_iter()
+                .map(|(name, report)| (name.to_string(), report))
+                .collect(),
+            dead_letters: parts.dead.letters,
+            dead_letter_file: parts.dead.file,
+            unread: unread
+                .map(|unread| UnreadInput { source: unread.source, from_line: unread.from_line })
+                .collect(),
+            faults: not_opened.chain(parts.dead.failure).chain(parts.fault).collect(),
+            seconds,
+            events_per_second: (parts.totals.read as f64 / seconds.max(1e-9)).round(),
+        }
+    }
+
+    /// The same as JSON on one line.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a summary has string keys")
+    }
+}
+
+/// For people.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} events read in {:.2} s ({} a second): {} delivered, {} filtered, {} dead, {} not delivered",
+            self.read,
+            self.seconds,
+            self.events_per_second,
+            self.delivered,
+            self.filtered,
+            self.dead,
+            self.undelivered
+        )?;
+        if !self.streams.is_empty() {
+            self.write_streams(f)?;
+        }
+        for (reason, letters) in &self.dead_letters {
+            writeln!(f, "dead letters, {reason}: {letters}")?;
+        }
+        if let Some(file) = &self.dead_letter_file {
+            writeln!(f, "dead letters are in {}", file.display())?;
+        }
+        if self.ambiguous > 0 {
+            writeln!(
+                f,
+                "{} records were sent again after an answer was lost, and may be there twice",
+                self.ambiguous
+            )?;
+        }
+        for (name, stream) in &self.streams {
+            if let (Some(problem), true) = (&stream.problem, self.undelivered > 0) {
+                writeln!(f, "stream {name}: {problem}")?;
+            }
+        }
+        for unread in &self.unread {
+            writeln!(f, "stopped: {} was not read from line {}", unread.source, unread.from_line)?;
+        }
+        for fault in &self.faults {
+            writeln!(f, "fault: {fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Summary {
+    fn write_streams(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.streams.keys().map(String::len).max().unwrap_or(0).max("stream".len());
+        writeln!(
+            f,
+            "{:width$}  {:>12} {:>12} {:>15} {:>9} {:>9}",
+            "stream", "events", "records", "bytes", "requests", "retries"
+        )?;
+        for (name, stream) in &self.streams {
+            writeln!(
+                f,
+                "{name:width$}  {:>12} {:>12} {:>15} {:>9} {:>9}",
+                stream.events, stream.records, stream.bytes, stream.requests, stream.retries
+            )?;
+        }
+        Ok(())
+    }
+}

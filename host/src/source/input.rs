@@ -1,0 +1,139 @@
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use thiserror::Error;
+
+use super::{Fill, Stop};
+use crate::limits::STOP_POLL;
+
+/// Buffer in front of a decompressor, in bytes.
+const COMPRESSED_BUFFER_BYTES: usize = 128 * 1024;
+
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// Something to read events from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The process's standard input.
+    Stdin,
+    /// A file, or whatever the path leads to.
+    File(PathBuf),
+}
+
+/// An input that cannot be read.
+#[derive(Debug, Error)]
+#[error("read {}: {error}: check the path and its permissions", path.display())]
+pub struct InputError {
+    path: PathBuf,
+    error: io::Error,
+}
+
+/// An opened input.
+pub(super) struct Opened {
+    pub(super) reader: Box<dyn Read>,
+    pub(super) fill: Fill,
+}
+
+impl Input {
+    /// `-` is standard input, everything else a path.
+    pub fn from_argument(argument: &Path) -> Self {
+        if argument == Path::new("-") { Input::Stdin } else { Input::File(argument.to_owned()) }
+    }
+
+    /// The name by which dead letters and plugins know the source.
+    pub fn name(&self) -> String {
+        match self {
+            Input::Stdin => "stdin".to_owned(),
+            Input::File(path) => path.to_string_lossy().into_owned(),
+        }
+    }
+
+    /// The size in bytes of a regular file.
+    pub fn size_bytes(&self) -> Option<u64> {
+        let Input::File(path) = self else { return None };
+        let metadata = path.metadata().ok()?;
+        metadata.is_file().then_some(metadata.len())
+    }
+
+    /// Find out, before anything is read, whether this can be read at all.
+    ///
+    /// # Errors
+    ///
+    /// It is missing, a directory, or forbidden.
+    pub fn check(&self) -> Result<(), InputError> {
+        let Input::File(path) = self else { return Ok(()) };
+        let check = || -> io::Result<()> {
+            let metadata = path.metadata()?;
+            if metadata.is_dir() {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
+            // Opening a pipe would wait for its writer, so only files are tried.
+            if metadata.is_file() {
+                File::open(path)?;
+            }
+            Ok(())
+        };
+        check().map_err(|error| InputError { path: path.clone(), error })
+    }
+
+    /// Open for reading; gzip and Zstandard are recognised by their first bytes.
+    pub(super) fn open(&self, stop: &Stop) -> io::Result<Opened> {
+        match self {
+            Input::File(path) => {
+                let file = File::open(path)?;
+                if file.metadata()?.is_file() {
+                    Ok(Opened { reader: decompressed(file)?, fill: Fill::Whole })
+                } else {
+                    let reader = decompressed(Interruptible { file, stop: stop.clone() })?;
+                    Ok(Opened { reader, fill: Fill::Available })
+                }
+            }
+            Input::Stdin => {
+                let file = File::from(rustix::io::dup(io::stdin())?);
+                let reader = decompressed(Interruptible { file, stop: stop.clone() })?;
+                Ok(Opened { reader, fill: Fill::Available })
+            }
+        }
+    }
+}
+
+fn decompressed(mut raw: impl Read + 'static) -> io::Result<Box<dyn Read>> {
+    let mut head = Vec::with_capacity(ZSTD_MAGIC.len());
+    (&mut raw).take(ZSTD_MAGIC.len() as u64).read_to_end(&mut head)?;
+    let (is_gzip, is_zstd) = (head.starts_with(GZIP_MAGIC), head.starts_with(ZSTD_MAGIC));
+    let whole = Cursor::new(head).chain(raw);
+    if is_gzip {
+        let buffered = BufReader::with_capacity(COMPRESSED_BUFFER_BYTES, whole);
+        Ok(Box::new(flate2::bufread::MultiGzDecoder::new(buffered)))
+    } else if is_zstd {
+        let buffered = BufReader::with_capacity(COMPRESSED_BUFFER_BYTES, whole);
+        Ok(Box::new(zstd::Decoder::with_buffer(buffered)?))
+    } else {
+        Ok(Box::new(whole))
+    }
+}
+
+/// A pipe or terminal whose reader looks up now and then whether it should
+/// stop; it then sees the end of the input.
+struct Interruptible {
+    file: File,
+    stop: Stop,
+}
+
+impl Read for Interruptible {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let pause = Timespec { tv_sec: 0, tv_nsec: i64::from(STOP_POLL.subsec_nanos()) };
+        while !self.stop.is_requested() {
+            let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
+            match poll(&mut fds, Some(&pause)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return self.file.read(buffer),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(0)
+    }
+}

@@ -1,0 +1,380 @@
+use std::io::{self, Read};
+
+use super::Stop;
+use crate::event::{Damage, Line};
+
+const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
+
+/// How long to wait before lines are handed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fill {
+    /// Until a whole chunk is there: for files, which always have more.
+    Whole,
+    /// Only until there is a whole line: for pipes, where more may come late.
+    Available,
+}
+
+/// Sizes of a [`LineReader`], in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct LineLimits {
+    /// The usual size of a chunk.
+    pub chunk: usize,
+    /// The longest line that is held whole.
+    pub line: usize,
+    /// What is kept of a longer line.
+    pub prefix: usize,
+}
+
+/// Cuts a stream of bytes into chunks of whole lines.
+///
+/// Lines end with a line feed, before which one carriage return is dropped; the
+/// last line may lack it. Lines of white space alone are no lines. A byte order
+/// mark at the start is dropped.
+pub struct LineReader<R> {
+    reader: R,
+    fill: Fill,
+    limits: LineLimits,
+    stop: Stop,
+    /// The start of a line whose end has not been read.
+    carry: Vec<u8>,
+    /// The number of the next line, counted from 1.
+    next_line: u64,
+    at_start: bool,
+    at_end: bool,
+}
+
+/// Lines that have been cut, before they are given an `Ack`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// See [`Chunk`](crate::event::Chunk).
+    pub bytes: Vec<u8>,
+    /// See [`Chunk`](crate::event::Chunk).
+    pub lines: Vec<Line>,
+    /// See [`Chunk`](crate::event::Chunk).
+    pub damaged: Vec<(u32, Damage)>,
+    /// See [`Chunk`](crate::event::Chunk).
+    pub first_line: u64,
+}
+
+impl<R: Read> LineReader<R> {
+    /// Read from the start of a source.
+    pub fn new(reader: R, fill: Fill, limits: LineLimits, stop: Stop) -> Self {
+        let (carry, next_line) = (Vec::new(), 1);
+        LineReader { reader, fill, limits, stop, carry, next_line, at_start: true, at_end: false }
+    }
+
+    /// The number of the line after the last one that was handed out.
+    pub fn next_line(&self) -> u64 {
+        self.next_line
+    }
+
+    /// The next lines, or none at the end of the source. `bytes` is a buffer to
+    /// use again.
+    ///
+    /// A source that fails ends with a [`Damage::CutOff`] line: there are no
+    /// errors. One that was stopped ends after its last whole line.
+    pub fn next_cut(&mut self, mut bytes: Vec<u8>) -> Option<Cut> {
+        while !self.at_end {
+            bytes.clear();
+            bytes.append(&mut self.carry);
+            let cut = self.read_cut(bytes);
+            if !cut.lines.is_empty() {
+                return Some(cut);
+            }
+            bytes = cut.bytes;
+        }
+        None
+    }
+
+    fn read_cut(&mut self, mut bytes: Vec<u8>) -> Cut {
+        // Of the bytes up to here it is known that no line ends in them.
+        let mut searched = 0;
+        loop {
+            if let Some(end) = end_of_last_line(&bytes, searched) {
+                self.carry.extend_from_slice(&bytes[end..]);
+                bytes.truncate(end);
+                return self.cut(bytes, end);
+            }
+            if bytes.len() >= self.limits.line + 2 {
+                return self.skip_line(bytes);
+            }
+            searched = bytes.len();
+            let target = self.limits.chunk.max(searched * 2).min(self.limits.line + 2);
+            let result = self.read_more(&mut bytes, target);
+            self.drop_byte_order_mark(&mut bytes);
+            if !matches!(result, Ok(1..)) {
+                self.at_end = true;
+                let whole = end_of_last_line(&bytes, searched).unwrap_or(0);
+                return self.last_cut(bytes, whole, result.err());
+            }
+        }
+    }
+
+    /// Read until `target` bytes are there, or, where data may come late, once.
+    fn read_more(&mut self, bytes: &mut Vec<u8>, target: usize) -> io::Result<usize> {
+        let before = bytes.len();
+        let missing = target - before;
+        bytes.reserve(missing);
+        match self.fill {
+            Fill::Whole => (&mut self.reader).take(missing as u64).read_to_end(bytes),
+            Fill::Available => {
+                bytes.resize(target, 0);
+                let read = loop {
+                    match self.reader.read(&mut bytes[before..]) {
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        result => break result,
+                    }
+                };
+                bytes.truncate(before + read.as_ref().map_or(0, |&read| read));
+                read
+            }
+        }
+    }
+
+    fn drop_byte_order_mark(&mut self, bytes: &mut Vec<u8>) {
+        if std::mem::take(&mut self.at_start) && bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.drain(..BYTE_ORDER_MARK.len());
+        }
+    }
+
+    /// The source has ended, with `whole` bytes of whole lines and perhaps a
+    /// line without its end.
+    fn last_cut(&mut self, mut bytes: Vec<u8>, whole: usize, failure: Option<io::Error>) -> Cut {
+        if self.stop.is_requested() {
+            bytes.truncate(whole);
+            return self.cut(bytes, whole);
+        }
+        let Some(error) = failure else {
+            let end = bytes.len();
+            return self.cut(bytes, end);
+        };
+        let mut cut = self.cut(bytes, whole);
+        let kept_end = cut.bytes.len().min(whole + self.limits.prefix);
+        let line = Line {
+            start: offset(whole),
+            end: offset(kept_end),
+            offset: offset((self.next_line - cut.first_line) as usize),
+        };
+        cut.damaged.push((offset(cut.lines.len()), Damage::CutOff { detail: error.to_string() }));
+        cut.lines.push(line);
+        cut
+    }
+
+    /// Make lines of the first `end` bytes.
+    fn cut(&mut self, bytes: Vec<u8>, end: usize) -> Cut {
+        let mut cut = Cut { first_line: self.next_line, bytes, ..Cut::default() };
+        let (mut start, mut number) = (0, 0);
+        let whole = &cut.bytes[..end];
+        for line_end in memchr::memchr_iter(b'\n', whole).chain([end]) {
+            if start == end {
+                break;
+            }
+            let line = without_carriage_return(&whole[start..line_end]);
+            if line.len() > self.limits.line {
+                let damage = Damage::TooLong { bytes: line.len() as u64 };
+                cut.damaged.push((offset(cut.lines.len()), damage));
+                let kept_end = offset(start + self.limits.prefix);
+                cut.lines.push(Line { start: offset(start), end: kept_end, offset: number });
+            } else if !is_blank(line) {
+                let line_end = offset(start + line.len());
+                cut.lines.push(Line { start: offset(start), end: line_end, offset: number });
+            }
+            start = line_end + 1;
+            number += 1;
+        }
+        self.next_line += u64::from(number);
+        cut
+    }
+
+    /// The line at the start of `bytes` is too long: keep its first part, and
+    /// pass over the rest.
+    fn skip_line(&mut self, mut bytes: Vec<u8>) -> Cut {
+        let mut length = bytes.len() as u64;
+        bytes.truncate(self.limits.prefix);
+        let mut piece = Vec::with_capacity(self.limits.chunk);
+        loop {
+            piece.clear();
+            match self.read_more(&mut piece, self.limits.chunk) {
+                Ok(0) => {
+                    self.at_end = true;
+                    if self.stop.is_requested() {
+                        return Cut { bytes, first_line: self.next_line, ..Cut::default() };
+                    }
+                    break;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let damage = Damage::CutOff { detail: error.to_string() };
+                    self.at_end = true;
+                    return self.damaged_line(bytes, damage);
+                }
+            }
+            if let Some(end) = memchr::memchr(b'\n', &piece) {
+                length += end as u64;
+                self.carry.extend_from_slice(&piece[end + 1..]);
+                break;
+            }
+            length += piece.len() as u64;
+        }
+        self.damaged_line(bytes, Damage::TooLong { bytes: length })
+    }
+
+    fn damaged_line(&mut self, bytes: Vec<u8>, damage: Damage) -> Cut {
+        let line = Line { start: 0, end: offset(bytes.len()), offset: 0 };
+        let first_line = self.next_line;
+        self.next_line += 1;
+        Cut { bytes, lines: vec![line], damaged: vec![(0, damage)], first_line }
+    }
+}
+
+/// Where the last line ends that ends after `from`, its line feed included.
+fn end_of_last_line(bytes: &[u8], from: usize) -> Option<usize> {
+    memchr::memrchr(b'\n', bytes.get(from..)?).map(|at| from + at + 1)
+}
+
+fn offset(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("a chunk is far smaller than 4 GiB")
+}
+
+fn without_carriage_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: LineLimits = LineLimits { chunk: 16, line: 40, prefix: 8 };
+
+    /// Every line with its number; a damaged one with what was kept.
+    fn lines(input: &[u8], fill: Fill) -> Vec<(u64, Vec<u8>, Option<Damage>)> {
+        read_lines(LineReader::new(input, fill, LIMITS, Stop::default()))
+    }
+
+    fn read_lines(mut reader: LineReader<impl Read>) -> Vec<(u64, Vec<u8>, Option<Damage>)> {
+        let mut lines = Vec::new();
+        while let Some(cut) = reader.next_cut(Vec::new()) {
+            for (index, line) in (0..).zip(&cut.lines) {
+                let text = cut.bytes[line.start as usize..line.end as usize].to_vec();
+                let damage = cut.damaged.iter().find(|(at, _)| *at == index);
+                lines.push((
+                    cut.first_line + u64::from(line.offset),
+                    text,
+                    damage.map(|(_, damage)| damage.clone()),
+                ));
+            }
+        }
+        lines
+    }
+
+    fn whole(number: u64, text: &str) -> (u64, Vec<u8>, Option<Damage>) {
+        (number, text.into(), None)
+    }
+
+    #[test]
+    fn endings_blank_lines_and_the_byte_order_mark() {
+        let input = "\u{feff}a\r\n\n \t\r\nb\r\r\nc \n\nlast";
+        let expected = [whole(1, "a"), whole(4, "b\r"), whole(5, "c "), whole(7, "last")];
+        assert_eq!(lines(input.as_bytes(), Fill::Whole), expected);
+        assert_eq!(lines(input.as_bytes(), Fill::Available), expected);
+        assert_eq!(lines(b"", Fill::Whole), []);
+        assert_eq!(lines(b"\n\n", Fill::Whole), []);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_keeps_its_prefix_and_its_length() {
+        for length in [41, 42, 43, 100, 1000] {
+            let input = format!("a\n{}\nb", "x".repeat(length));
+            let damage = Damage::TooLong { bytes: length as u64 };
+            let expected = [whole(1, "a"), (2, b"xxxxxxxx".to_vec(), Some(damage)), whole(3, "b")];
+            assert_eq!(lines(input.as_bytes(), Fill::Whole), expected, "{length}");
+        }
+        let longest = "x".repeat(40);
+        assert_eq!(lines(format!("{longest}\r\n").as_bytes(), Fill::Whole), [whole(1, &longest)]);
+    }
+
+    /// Gives some bytes and then fails.
+    struct Failing<'a>(&'a [u8]);
+
+    impl Read for Failing<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() { Err(io::Error::other("broken")) } else { self.0.read(buffer) }
+        }
+    }
+
+    #[test]
+    fn a_source_that_fails_ends_with_a_damaged_line() {
+        let cut_off = |kept: &str, number| {
+            (number, kept.into(), Some(Damage::CutOff { detail: "broken".to_owned() }))
+        };
+        for fill in [Fill::Whole, Fill::Available] {
+            let read = |input: &str| {
+                read_lines(LineReader::new(
+                    Failing(input.as_bytes()),
+                    fill,
+                    LIMITS,
+                    Stop::default(),
+                ))
+            };
+            assert_eq!(read("a\nbc"), [whole(1, "a"), cut_off("bc", 2)]);
+            assert_eq!(read("a\n"), [whole(1, "a"), cut_off("", 2)]);
+            assert_eq!(read(""), [cut_off("", 1)]);
+            assert_eq!(read(&"y".repeat(60)), [cut_off("yyyyyyyy", 1)]);
+        }
+    }
+
+    #[test]
+    fn a_stopped_source_ends_after_its_last_whole_line() {
+        let stop = Stop::default();
+        stop.request();
+        let reader = LineReader::new(&b"a\nbc"[..], Fill::Available, LIMITS, stop);
+        assert_eq!(read_lines(reader), [whole(1, "a")]);
+    }
+
+    /// The same, said simply.
+    fn model(input: &[u8]) -> Vec<(u64, Vec<u8>, Option<Damage>)> {
+        let input = input.strip_prefix(BYTE_ORDER_MARK).unwrap_or(input);
+        let lines = (1..).zip(input.split(|&byte| byte == b'\n'));
+        let lines = lines.map(|(number, line)| (number, line.strip_suffix(b"\r").unwrap_or(line)));
+        let kept = lines.filter(|(_, line)| line.iter().any(|byte| !b" \t\r".contains(byte)));
+        kept.map(|(number, line)| {
+            if line.len() > LIMITS.line {
+                let damage = Damage::TooLong { bytes: line.len() as u64 };
+                (number, line[..LIMITS.prefix].to_vec(), Some(damage))
+            } else {
+                (number, line.to_vec(), None)
+            }
+        })
+        .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_model(
+            input in prop::collection::vec(prop_oneof![
+                3 => Just(b"\n".to_vec()), 1 => Just(b"\r".to_vec()), 1 => Just(b" ".to_vec()),
+                3 => Just(b"x".to_vec()), 1 => prop::collection::vec(Just(b'y'), 30..80),
+            ], 0..60),
+            fill in prop_oneof![Just(Fill::Whole), Just(Fill::Available)],
+        ) {
+            let input = input.concat();
+            // A blank line that is too long to be seen whole counts as too long.
+            prop_assume!(!input.split(|&b| b == b'\n').any(|l| l.len() > 40 && is_blank(l)));
+            // So does one whose last byte, seen only later, is a carriage return.
+            let mut expected = model(&input);
+            let mut seen = lines(&input, fill);
+            for line in expected.iter_mut().chain(&mut seen) {
+                if let Some(Damage::TooLong { bytes }) = &mut line.2 {
+                    *bytes = 0;
+                }
+            }
+            prop_assert_eq!(seen, expected);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::lines::LineLimits;
+use super::{Input, LineReader, Stop};
+use crate::event::{Ack, Chunk, Totals};
+use crate::limits;
+
+/// Reads inputs one after the other and hands their lines to the workers.
+#[derive(Debug)]
+pub struct Reader {
+    /// What to read, in this order.
+    pub inputs: Vec<Input>,
+    /// Where chunks go.
+    pub chunks: Sender<Chunk>,
+    /// Buffers that come back from the workers.
+    pub buffers: Receiver<Vec<u8>>,
+    /// The run's counts.
+    pub totals: Arc<Totals>,
+    /// How far reading has got.
+    pub bytes_read: Arc<AtomicU64>,
+    /// Whether to stop.
+    pub stop: Stop,
+}
+
+/// What was left unread.
+#[derive(Debug, Default)]
+pub struct ReadReport {
+    /// Inputs that were not read to their end because of a stop.
+    pub unread: Vec<Unread>,
+    /// Inputs that could not be opened after all.
+    pub failed: Vec<(String, io::Error)>,
+}
+
+/// An input that a stop left unread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// The source.
+    pub source: String,
+    /// The first line that was not read, counted from 1.
+    pub from_line: u64,
+}
+
+impl Reader {
+    /// Read everything, or until a stop.
+    pub fn run(self) -> ReadReport {
+        let mut report = ReadReport::default();
+        for input in &self.inputs {
+            if self.stop.is_requested() {
+                report.unread.push(Unread { source: input.name(), from_line: 1 });
+                continue;
+            }
+            match self.read_input(input) {
+                Ok(None) => {}
+                Ok(Some(unread)) => report.unread.push(unread),
+                Err(error) => report.failed.push((input.name(), error)),
+            }
+        }
+        report
+    }
+
+    fn read_input(&self, input: &Input) -> io::Result<Option<Unread>> {
+        let source: Arc<str> = input.name().into();
+        let opened = input.open(&self.stop)?;
+        let line_limits = LineLimits {
+            chunk: limits::CHUNK_BYTES,
+            line: limits::EVENT_BYTES_MAX,
+            prefix: limits::EVENT_PREFIX_BYTES,
+        };
+        let mut reader =
+            LineReader::new(opened.reader, opened.fill, line_limits, self.stop.clone());
+        loop {
+            let buffer = self.buffers.try_recv().unwrap_or_default();
+            let Some(cut) = reader.next_cut(buffer) else { break };
+            self.bytes_read.fetch_add(cut.bytes.len() as u64, Ordering::Relaxed);
+            self.totals.add_read(cut.lines.len() as u64);
+            let totals = Arc::clone(&self.totals);
+            let ack = Ack::new(Arc::clone(&source), cut.lines.len(), move |settled| {
+                totals.add_settled(settled);
+            });
+            let (lines, damaged, first_line) = (cut.lines, cut.damaged, cut.first_line);
+            let chunk = Chunk { bytes: cut.bytes, lines, damaged, first_line, ack };
+            if self.chunks.send(chunk).is_err() || self.stop.is_requested() {
+                break;
+            }
+        }
+        let stopped = self.stop.is_requested();
+        Ok(stopped.then(|| Unread { source: source.to_string(), from_line: reader.next_line() }))
+    }
+}
