@@ -29,3 +29,6 @@ pub use directory::Directory;
 pub use outbox::{Outbox, Record, TooLarge};
 pub use port::{Answer, Firehose, Put, Refusal, RequestError, Verdict};
 pub use stream::StreamSettings;
+
+#[cfg(test)]
+mod tests;

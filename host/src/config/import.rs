@@ -1,29 +1,445 @@
-//! Other vendors settings.
-#![allow(missing_docs)]
-use super::RawSettings;
+//! Other vendors' Firehose settings, turned into this host's.
+//!
+//! A vendor's export is taken as it comes: one destination, bare or inside the
+//! answer of an API, or a whole workspace with one such destination in it.
+//! Nothing is dropped in silence: what has no counterpart here, or cannot be
+//! read, becomes a note for the operator.
+//!
+//! Nothing is read, written or printed here. Neither a note nor an error shows
+//! a secret's value.
+
+mod rudderstack;
+mod segment;
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::{Overrides, RawAws, RawSettings};
+use crate::event::StreamName;
+
+/// Keys that only wrap a destination, in the answers of APIs and in exports.
+const WRAPPERS: [&str; 3] = ["data", "destination", "destinations"];
+
+/// How much of an export's own words a note, an error or a comment repeats.
+const QUOTED_CHARS_MAX: usize = 80;
+
+type Fields = serde_json::Map<String, Value>;
+
+/// Whose settings they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Vendor {
+    /// RudderStack's destination FIREHOSE.
     RudderStack,
+    /// Segment's destination Amazon Kinesis Firehose.
     Segment,
 }
+
+/// Whether settings are written out with their secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrets {
+    /// They are ready to be used, and must be kept from other eyes.
     Shown,
+    /// They can be looked at, and a comment stands for each secret.
     Hidden,
 }
-#[derive(Debug)]
+
+/// A vendor's settings as this host's.
+///
+/// The secret access key and the session token are secrets. So is the external
+/// id where it comes from Segment, which treats its `secretId` as one;
+/// RudderStack's `externalID` is none. `Debug` shows no settings.
+#[derive(Clone)]
 pub struct Imported {
+    /// What could be taken over.
     pub settings: RawSettings,
+    /// What has no counterpart or needs the operator's attention, one sentence
+    /// each, without a secret's value.
     pub notes: Vec<String>,
+    vendor: Vendor,
+    /// Which destination it was, as one line.
+    origin: String,
 }
-#[derive(Debug, thiserror::Error)]
-#[error("not yet")]
-pub struct ImportError;
-pub fn import(_: Vendor, _: &str) -> Result<Imported, ImportError> {
-    Err(ImportError)
+
+/// Settings that cannot be imported.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ImportError {
+    /// The text is no JSON.
+    #[error("the file is not JSON ({reason}): give the {vendor} destination's settings as JSON")]
+    NotJson {
+        /// Whose settings were expected.
+        vendor: Vendor,
+        /// What the parser says, and where.
+        reason: String,
+    },
+    /// Nothing in the file looks like a destination of the vendor.
+    #[error("the file holds no {vendor} destination: give {}", vendor.expected())]
+    NoDestination {
+        /// Whose settings were expected.
+        vendor: Vendor,
+    },
+    /// There are destinations, but none for Firehose.
+    #[error(
+        "the file's destination is for {found}: give the {vendor} destination for Amazon Kinesis \
+         Firehose"
+    )]
+    OtherDestination {
+        /// Whose settings were expected.
+        vendor: Vendor,
+        /// What the destinations are for.
+        found: String,
+    },
+    /// It is not clear which destination is meant.
+    #[error(
+        "the file holds {count} {vendor} destinations for Firehose: give a file with only one of \
+         them"
+    )]
+    Several {
+        /// Whose settings they are.
+        vendor: Vendor,
+        /// How many there are.
+        count: usize,
+    },
+    /// A setting that decides how to log in has neither of its values.
+    #[error("`{key}` is not a boolean: write true or false, or remove it")]
+    NotBoolean {
+        /// The setting, as the vendor names it.
+        key: &'static str,
+    },
 }
+
+/// Turn a vendor's settings into this host's.
+///
+/// # Errors
+///
+/// The text is not JSON, or does not hold exactly one destination of the vendor
+/// for Firehose, or leaves open how to log in to AWS.
+pub fn import(vendor: Vendor, json: &str) -> Result<Imported, ImportError> {
+    let json = serde_json::from_str(json.trim_start_matches('\u{feff}'));
+    let json: Value =
+        json.map_err(|error| ImportError::NotJson { vendor, reason: error.to_string() })?;
+    let mut found = Vec::new();
+    gather(vendor, &json, &mut found);
+    let destination = choose(vendor, &found)?;
+    let mut imported = Imported::new(vendor, destination);
+    match vendor {
+        Vendor::RudderStack => rudderstack::import(destination, &mut imported)?,
+        Vendor::Segment => segment::import(destination, &mut imported),
+    }
+    imported.note_what_holds_for_every_vendor(destination);
+    Ok(imported)
+}
+
 impl Imported {
-    pub fn to_toml(&self, _: Secrets) -> String {
-        String::new()
+    /// The settings file's text. With its secrets shown it says the same as
+    /// [`Imported::settings`].
+    ///
+    /// # Panics
+    ///
+    /// `settings` were changed to hold what TOML cannot express, such as a null
+    /// among the plugin's settings.
+    pub fn to_toml(&self, secrets: Secrets) -> String {
+        let mut settings = self.settings.clone();
+        let mut aws = std::mem::take(&mut settings.aws);
+        let hidden = match secrets {
+            Secrets::Shown => Vec::new(),
+            Secrets::Hidden => self.take_secrets(&mut aws),
+        };
+        let mut text = format!("# Imported from {}.\n\n{}", self.origin, toml_of(&settings));
+        if self.settings.aws != RawAws::default() {
+            text += &format!("\n[aws]\n{}", toml_of(&aws));
+        }
+        for key in hidden {
+            text += &format!(
+                "# {key} = \"...\" is hidden: run again with --show-secrets, or send the output to \
+                 a file\n"
+            );
+        }
+        text
+    }
+
+    fn take_secrets(&self, aws: &mut RawAws) -> Vec<&'static str> {
+        let external_id = match self.vendor {
+            Vendor::RudderStack => None,
+            Vendor::Segment => aws.external_id.take(),
+        };
+        let secrets = [
+            ("secret_access_key", aws.secret_access_key.take().is_some()),
+            ("session_token", aws.session_token.take().is_some()),
+            ("external_id", external_id.is_some()),
+        ];
+        secrets.into_iter().filter_map(|(key, is_set)| is_set.then_some(key)).collect()
+    }
+
+    fn new(vendor: Vendor, destination: &Fields) -> Self {
+        let word = |key| field(destination, key).and_then(Value::as_str).map(quoted);
+        let origin = match (word("name"), word("id")) {
+            (None, None) => format!("{vendor} settings"),
+            (None, Some(id)) => format!("the {vendor} destination with the id {id}"),
+            (Some(name), None) => format!("the {vendor} destination {name}"),
+            (Some(name), Some(id)) => format!("the {vendor} destination {name} with the id {id}"),
+        };
+        Imported { settings: RawSettings::default(), notes: Vec::new(), vendor, origin }
+    }
+
+    fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// Take over the rows that can be used, in their order. Each comes with its
+    /// place, for a note on why it could not.
+    fn set_mappings(&mut self, rows: impl IntoIterator<Item = (String, Result<Row, String>)>) {
+        let mut mappings = Vec::new();
+        for (place, row) in rows {
+            match row.and_then(Row::check) {
+                Ok(row) => mappings.push(row),
+                Err(reason) => self.note(format!("{place} is left out: {reason}")),
+            }
+        }
+        if mappings.iter().all(|row| row.stream.is_empty()) {
+            self.note(
+                "no mapping row names both an event and a stream, and the default mapping plugin \
+                 needs one: add [[plugin.settings.mappings]] with `event` and `stream`",
+            );
+        }
+        if !mappings.is_empty() {
+            let mappings = mappings
+                .into_iter()
+                .map(|Row { event, stream }| json!({"event": event, "stream": stream}));
+            self.settings.plugin.settings.insert("mappings".to_owned(), mappings.collect());
+        }
+    }
+
+    /// A setting's text, unless it is missing or empty. Where it cannot be
+    /// taken over, a note asks for `setting` in its place.
+    fn take_text(&mut self, unread: &mut Unread, key: &str, setting: &str) -> Option<String> {
+        let obstacle = match unread.take(key)? {
+            Value::String(text) if text.is_empty() => return None,
+            Value::String(text) => match self.vendor.obstacle(&text) {
+                None => return Some(text),
+                Some(obstacle) => obstacle,
+            },
+            _ => "is no text",
+        };
+        self.note(format!("`{key}` {obstacle}: set `{setting}` under [aws] to its real value"));
+        None
+    }
+
+    fn note_unread(&mut self, unread: &Unread) {
+        for (key, _) in unread.0.iter().filter(|(_, value)| !is_blank(value)) {
+            self.note(format!("{} has no counterpart here and is left out", quoted(key)));
+        }
+    }
+
+    fn note_what_holds_for_every_vendor(&mut self, destination: &Fields) {
+        if field(destination, "enabled") == Some(&Value::Bool(false)) {
+            let vendor = self.vendor;
+            self.note(format!(
+                "the destination is disabled at {vendor}, whereas this host delivers whenever it \
+                 runs"
+            ));
+        }
+        self.note(
+            "this host calls `firehose:PutRecordBatch`, so the AWS policy must allow it next to \
+             the vendor's `firehose:PutRecord`",
+        );
+        if let Err(error) = self.settings.clone().check(Path::new(""), Overrides::default()) {
+            self.note(format!("this host refuses the settings until they are changed: {error}"));
+        }
     }
 }
+
+impl fmt::Debug for Imported {
+    /// Without the settings: the external id is an ordinary text there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Imported")
+            .field("vendor", &self.vendor)
+            .field("origin", &self.origin)
+            .field("notes", &self.notes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Vendor {
+    fn expected(self) -> &'static str {
+        match self {
+            Vendor::RudderStack => {
+                "the destination with its `config`, or that object alone, with `mapEvents` or \
+                 `iamRoleARN` in it"
+            }
+            Vendor::Segment => {
+                "the destination with its `settings`, or that object alone, with `mappedStreams` \
+                 or `roleAddress` in it"
+            }
+        }
+    }
+
+    fn recognises(self, fields: &Fields) -> bool {
+        match self {
+            Vendor::RudderStack => rudderstack::recognises(fields),
+            Vendor::Segment => segment::recognises(fields),
+        }
+    }
+
+    fn kind(self, destination: &Fields) -> Kind {
+        match self {
+            Vendor::RudderStack => rudderstack::kind(destination),
+            Vendor::Segment => segment::kind(destination),
+        }
+    }
+
+    /// Why a text is not the setting's value, if it is not.
+    fn obstacle(self, text: &str) -> Option<&'static str> {
+        if is_masked(text) {
+            return Some("is masked in the export");
+        }
+        let is_filled_in = self == Vendor::RudderStack && rudderstack::is_filled_in(text);
+        is_filled_in
+            .then_some("is filled in by RudderStack, from its environment or from the event")
+    }
+}
+
+impl fmt::Display for Vendor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Vendor::RudderStack => "RudderStack",
+            Vendor::Segment => "Segment",
+        })
+    }
+}
+
+/// What a destination says it is for.
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Firehose,
+    Other(String),
+    Unsaid,
+}
+
+/// A row of the mapping. An empty stream lets the lookup fall through.
+#[derive(Debug)]
+struct Row {
+    event: String,
+    stream: String,
+}
+
+impl Row {
+    /// The mapping plugin refuses all rows for one stream that cannot exist.
+    fn check(self) -> Result<Self, String> {
+        if self.stream.is_empty() {
+            return Ok(self);
+        }
+        match StreamName::parse(&self.stream) {
+            Ok(_) => Ok(self),
+            Err(error) => {
+                Err(format!("{error}; other rows may now match the event {}", quoted(&self.event)))
+            }
+        }
+    }
+}
+
+/// A vendor's settings that nobody has dealt with yet: what is left at the end
+/// has no counterpart here.
+struct Unread(Fields);
+
+impl Unread {
+    fn take(&mut self, key: &str) -> Option<Value> {
+        let key = spelling(&self.0, key)?.to_owned();
+        self.0.remove(&key).filter(|value| !value.is_null())
+    }
+
+    fn is_set(&self, key: &str) -> bool {
+        field(&self.0, key).is_some_and(|value| value != "")
+    }
+}
+
+/// The objects of an export that look like a destination, each once: in a
+/// workspace's export a destination stands with each of its sources.
+fn gather<'a>(vendor: Vendor, json: &'a Value, found: &mut Vec<&'a Fields>) {
+    match json {
+        Value::Array(items) => items.iter().for_each(|item| gather(vendor, item, found)),
+        Value::Object(fields) => {
+            let inside: Vec<_> = WRAPPERS.iter().filter_map(|key| field(fields, key)).collect();
+            if !inside.is_empty() {
+                inside.into_iter().for_each(|json| gather(vendor, json, found));
+            } else if vendor.recognises(fields) {
+                if !found.contains(&fields) {
+                    found.push(fields);
+                }
+            } else if let Some(sources) = field(fields, "sources") {
+                gather(vendor, sources, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The one destination for Firehose. One that does not say what it is for is
+/// believed to be meant, unless another does say so.
+fn choose<'a>(vendor: Vendor, found: &[&'a Fields]) -> Result<&'a Fields, ImportError> {
+    let (mut firehose, mut unsaid, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    for &destination in found {
+        match vendor.kind(destination) {
+            Kind::Firehose => firehose.push(destination),
+            Kind::Unsaid => unsaid.push(destination),
+            Kind::Other(kind) => others.push(quoted(&kind)),
+        }
+    }
+    let usable = if firehose.is_empty() { unsaid } else { firehose };
+    match usable[..] {
+        [destination] => Ok(destination),
+        [] if others.is_empty() => Err(ImportError::NoDestination { vendor }),
+        [] => {
+            others.sort_unstable();
+            others.dedup();
+            Err(ImportError::OtherDestination { vendor, found: others.join(", ") })
+        }
+        _ => Err(ImportError::Several { vendor, count: usable.len() }),
+    }
+}
+
+/// The value of a key in whatever case; null counts as missing.
+fn field<'a>(fields: &'a Fields, key: &str) -> Option<&'a Value> {
+    fields.get(spelling(fields, key)?).filter(|value| !value.is_null())
+}
+
+/// How a key is spelt: exactly, or else in another case.
+fn spelling<'a>(fields: &'a Fields, key: &str) -> Option<&'a str> {
+    let exact = fields.get_key_value(key).map(|(spelling, _)| spelling);
+    let spelling =
+        exact.or_else(|| fields.keys().find(|spelling| spelling.eq_ignore_ascii_case(key)));
+    spelling.map(String::as_str)
+}
+
+/// Whether there is nothing in a value that could have had an effect.
+fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.iter().all(is_blank),
+        Value::Object(fields) => fields.values().all(is_blank),
+    }
+}
+
+/// Exports show dots, with or without the last characters, or asterisks.
+fn is_masked(text: &str) -> bool {
+    text.contains('•') || (!text.is_empty() && text.chars().all(|c| c == '*'))
+}
+
+/// A text of an export on one line, without control characters.
+fn quoted(text: &str) -> String {
+    let start: String = text.chars().take(QUOTED_CHARS_MAX).collect();
+    let rest = if start.len() < text.len() { " (and more)" } else { "" };
+    format!("{start:?}{rest}")
+}
+
+fn toml_of<T: Serialize>(settings: &T) -> String {
+    toml::to_string(settings).expect("imported settings hold nothing but texts and tables")
+}
+
+#[cfg(test)]
+mod tests;

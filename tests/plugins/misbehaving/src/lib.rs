@@ -1,1 +1,110 @@
-//! placeholder
+//! A plugin that misbehaves on events of certain names, for the tests.
+//!
+//! An event's name chooses what happens to it; every other event is delivered
+//! to the stream `good`. Its settings can make it misbehave while it is
+//! configured.
+
+use std::hint::black_box;
+
+use guest::{Event, Outputs, Plugin, Setup, Stream};
+use serde::Deserialize;
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Misbehaving {
+    good: Stream,
+    /// Grows with every event named `leak`.
+    leaked: Vec<Vec<u8>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    /// What to do in `configure`: `trap`, `loop`, `refuse`, `bad_stream`.
+    configure: String,
+}
+
+impl Plugin for Misbehaving {
+    fn configure(settings: &str, setup: &mut Setup) -> Result<Self, String> {
+        let settings: Settings =
+            serde_json::from_str(settings).map_err(|error| error.to_string())?;
+        match settings.configure.as_str() {
+            "trap" => panic!("told to trap in configure"),
+            "loop" => endless(),
+            "refuse" => return Err("setting `configure` asks for a refusal: remove it".to_owned()),
+            _ => {}
+        }
+        setup.declare_pattern("tenant-*")?;
+        Ok(Misbehaving { good: setup.declare("good")?, leaked: Vec::new() })
+    }
+
+    fn map(&mut self, event: &Event, outputs: &mut Outputs) {
+        match event.name.as_deref().unwrap_or_default() {
+            "trap" => panic!("told to trap"),
+            "loop" => endless(),
+            "recurse" => drop(black_box(recurse(1))),
+            "memory" => hoard(),
+            "leak" => {
+                self.leaked.push(vec![1; 64 * 1024]);
+                outputs.deliver(self.good);
+            }
+            "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
+            "print" => {
+                println!("a line on standard output\u{1b}[31m");
+                eprintln!("a line on standard error, from {}", event.source);
+                outputs.deliver(self.good);
+            }
+            "exit" => std::process::exit(0),
+            "files" => reach_outside(outputs, self.good),
+            "huge" => outputs.deliver_payload(self.good, vec![b'x'; 80 << 20]),
+            "many" => (0..2000).for_each(|_| outputs.deliver(self.good)),
+            "undeclared" => outputs.deliver_to("elsewhere"),
+            "bad name" => outputs.deliver_to("no name/../at all"),
+            "tenant" => outputs.deliver_to("tenant-a"),
+            "twice" => (0..2).for_each(|_| outputs.deliver(self.good)),
+            "reject" => outputs.reject("told to reject\u{7}"),
+            "reject and deliver" => {
+                outputs.reject("told to reject");
+                outputs.deliver(self.good);
+            }
+            "replace" => outputs.deliver_payload(self.good, b"replaced \xff".to_vec()),
+            "empty" => outputs.deliver_payload(self.good, Vec::new()),
+            "filter" => {}
+            _ => outputs.deliver(self.good),
+        }
+    }
+}
+
+fn endless() {
+    let mut turns = 0_u64;
+    while black_box(turns) < u64::MAX {
+        turns += 1;
+    }
+}
+
+fn recurse(depth: u64) -> u64 {
+    let frame = black_box([depth; 64]);
+    recurse(depth + 1) + frame[0]
+}
+
+fn hoard() {
+    let mut hoard = Vec::new();
+    loop {
+        hoard.push(black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+/// Deliver only if nothing of the host's machine can be reached.
+fn reach_outside(outputs: &mut Outputs, good: Stream) {
+    let file = std::fs::read("/etc/hostname").is_ok() || std::fs::read_dir("/").is_ok();
+    let variables = std::env::vars().next().is_some() || std::env::args().len() > 1;
+    let network = std::net::TcpStream::connect("127.0.0.1:9").is_ok();
+    let clock = std::time::SystemTime::now() > std::time::UNIX_EPOCH;
+    if file || variables || network || !clock {
+        outputs.reject("the sandbox has a hole");
+    } else {
+        outputs.deliver(good);
+    }
+}
+
+guest::export!(Misbehaving);

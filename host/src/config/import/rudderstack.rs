@@ -1,0 +1,255 @@
+//! RudderStack's destination FIREHOSE.
+//!
+//! Where RudderStack decides by itself (the role or the keys, the external id),
+//! the outcome is imported rather than the setting, so that the host logs in as
+//! RudderStack did.
+
+use serde_json::Value;
+
+use super::{Fields, ImportError, Imported, Kind, Row, Unread, field, is_blank};
+use crate::secret::Secret;
+
+/// Trust policies and CloudTrail filters may name it. Source: RudderStack's AWS
+/// session code, for the service `firehose`.
+const SESSION_NAME: &str = "rudderstack-aws-firehose-access";
+
+/// The account that trust policies name. Source: RudderStack's documentation on
+/// the IAM role.
+const ACCOUNT: &str = "422074288268";
+
+/// Each of these is enough to know a bare config by. `region` is not: other
+/// destinations have it too.
+const BARE_CONFIG: [&str; 4] = ["mapEvents", "iamRoleARN", "roleBasedAuth", "accessKeyID"];
+
+const STATIC_KEYS: [&str; 4] = ["accessKeyID", "accessKey", "secretAccessKey", "sessionToken"];
+
+const CONSENT: [&str; 3] =
+    ["consentManagement", "oneTrustCookieCategories", "ketchConsentPurposes"];
+
+/// In a workspace's export, sources have a config too.
+pub(super) fn recognises(fields: &Fields) -> bool {
+    field(fields, "config").is_some_and(Value::is_object)
+        && field(fields, "sourceDefinition").is_none()
+        || BARE_CONFIG.iter().any(|key| field(fields, key).is_some())
+}
+
+pub(super) fn kind(destination: &Fields) -> Kind {
+    let definition = field(destination, "destinationDefinition");
+    let name = definition.and_then(|definition| field(definition.as_object()?, "name"));
+    match name.or_else(|| field(destination, "type")).and_then(Value::as_str) {
+        None => Kind::Unsaid,
+        Some(name) if name.eq_ignore_ascii_case("FIREHOSE") => Kind::Firehose,
+        Some(name) => Kind::Other(name.to_owned()),
+    }
+}
+
+/// Whether RudderStack puts another text in this one's place: `env.NAME`, or
+/// `{{ path || default }}`.
+pub(super) fn is_filled_in(text: &str) -> bool {
+    let text = text.trim();
+    let template = text.split_once("{{").and_then(|(_, rest)| rest.split_once("}}"));
+    text.starts_with("env.") || template.is_some_and(|(inside, _)| inside.contains("||"))
+}
+
+pub(super) fn import(destination: &Fields, imported: &mut Imported) -> Result<(), ImportError> {
+    let config = field(destination, "config").and_then(Value::as_object).unwrap_or(destination);
+    let mut config = Unread(config.clone());
+    read_mappings(config.take("mapEvents"), imported);
+    if !config.is_set("region") {
+        imported.note("`region` is missing, which RudderStack requires: set `region` under [aws]");
+    }
+    imported.settings.aws.region = imported.take_text(&mut config, "region", "region");
+    read_credentials(&mut config, destination, imported)?;
+    note_filters(&mut config, destination, imported);
+    imported.note_unread(&config);
+    imported.note(
+        "RudderStack ended no record with a newline, whereas this host does: set `newline = false` \
+         under [delivery] if what reads the records depends on that",
+    );
+    Ok(())
+}
+
+fn read_mappings(rows: Option<Value>, imported: &mut Imported) {
+    let rows = match rows {
+        None => Vec::new(),
+        Some(Value::Array(rows)) => rows,
+        Some(_) => {
+            imported.note("`mapEvents` is no list of rows, so RudderStack sees no mapping in it");
+            Vec::new()
+        }
+    };
+    let place = |index| format!("`mapEvents` row {}", index + 1);
+    imported
+        .set_mappings(rows.iter().enumerate().map(|(index, row)| (place(index), read_row(row))));
+}
+
+/// Here case counts in the keys, as RudderStack looks rows up with other code
+/// than settings.
+fn read_row(row: &Value) -> Result<Row, String> {
+    let row = row.as_object().ok_or("it is no object with `from` and `to`")?;
+    let event = match row.get("from") {
+        None | Some(Value::Null) => return Err("its `from` is missing".to_owned()),
+        Some(Value::String(event)) if event.is_empty() => {
+            return Err("its `from` is empty".to_owned());
+        }
+        Some(Value::String(event)) => event,
+        Some(_) => return Err("its `from` is no text".to_owned()),
+    };
+    let stream = match row.get("to") {
+        None | Some(Value::Null) => "",
+        Some(Value::String(stream)) => stream,
+        Some(_) => return Err("its `to` is no text".to_owned()),
+    };
+    if is_filled_in(event) || is_filled_in(stream) {
+        return Err("RudderStack fills it in, from its environment or from the event".to_owned());
+    }
+    Ok(Row { event: event.clone(), stream: stream.to_owned() })
+}
+
+fn read_credentials(
+    config: &mut Unread,
+    destination: &Fields,
+    imported: &mut Imported,
+) -> Result<(), ImportError> {
+    imported.settings.aws.profile = imported.take_text(config, "sharedConfigProfile", "profile");
+    if imported.settings.aws.profile.is_some() {
+        imported.note(
+            "`profile` must be known to the shared AWS configuration files where this host runs",
+        );
+    }
+    if is_role_used(config, imported)? {
+        leave_out(config, &STATIC_KEYS, "RudderStack uses no static keys next to a role", imported);
+        read_role(config, destination, imported);
+    } else {
+        leave_out(
+            config,
+            &["iamRoleARN", "externalID"],
+            "RudderStack assumes no role here",
+            imported,
+        );
+        config.take("workspaceID");
+        read_static_keys(config, imported);
+    }
+    Ok(())
+}
+
+fn is_role_used(config: &mut Unread, imported: &mut Imported) -> Result<bool, ImportError> {
+    let has_role = config.is_set("iamRoleARN");
+    match config.take("roleBasedAuth") {
+        None => Ok(has_role),
+        Some(Value::Bool(true)) if !has_role => {
+            imported.note(
+                "`roleBasedAuth` is true without an `iamRoleARN`, which RudderStack takes for false",
+            );
+            Ok(false)
+        }
+        Some(Value::Bool(is_wanted)) => Ok(is_wanted),
+        Some(_) => Err(ImportError::NotBoolean { key: "roleBasedAuth" }),
+    }
+}
+
+fn read_role(config: &mut Unread, destination: &Fields, imported: &mut Imported) {
+    let external_id = external_id(config, destination, imported);
+    imported.note(format!(
+        "the role's trust policy names RudderStack's account {ACCOUNT}: put the account or role \
+         that this host runs as in its place"
+    ));
+    if let Some(arn) = imported.take_text(config, "iamRoleARN", "role_arn") {
+        let aws = &mut imported.settings.aws;
+        aws.role_arn = Some(arn);
+        aws.external_id = external_id;
+        aws.session_name = Some(SESSION_NAME.to_owned());
+        return;
+    }
+    let external_id =
+        external_id.map(|id| format!("`external_id = {id:?}` and ")).unwrap_or_default();
+    imported.note(format!(
+        "together with `role_arn`, set {external_id}`session_name = {SESSION_NAME:?}`"
+    ));
+}
+
+/// RudderStack falls back on the workspace's id, which guards the role against
+/// being assumed in another customer's name.
+fn external_id(
+    config: &mut Unread,
+    destination: &Fields,
+    imported: &mut Imported,
+) -> Option<String> {
+    let own = config.take("workspaceID");
+    if config.is_set("externalID") {
+        return imported.take_text(config, "externalID", "external_id");
+    }
+    let workspace_ids = [own.as_ref(), field(destination, "workspaceId")].into_iter().flatten();
+    let is_usable = |id: &&str| !id.is_empty() && !is_filled_in(id);
+    let workspace_id = workspace_ids.filter_map(Value::as_str).find(is_usable);
+    imported.note(match workspace_id {
+        Some(_) => {
+            "`external_id` is the workspace's id, which RudderStack uses where `externalID` is not set"
+        }
+        None => {
+            "neither `externalID` nor the workspace's id is there: set `external_id` under [aws] to \
+             what the role's trust policy asks for"
+        }
+    });
+    workspace_id.map(str::to_owned)
+}
+
+fn read_static_keys(config: &mut Unread, imported: &mut Imported) {
+    let access_key_id = imported.take_text(config, "accessKeyID", "access_key_id");
+    let secret = if config.is_set("secretAccessKey") { "secretAccessKey" } else { "accessKey" };
+    let secret_access_key = imported.take_text(config, secret, "secret_access_key");
+    config.take("accessKey");
+    let session_token = imported.take_text(config, "sessionToken", "session_token");
+    match (access_key_id, secret_access_key) {
+        (Some(access_key_id), Some(secret_access_key)) => {
+            let aws = &mut imported.settings.aws;
+            aws.access_key_id = Some(access_key_id);
+            aws.secret_access_key = Some(Secret::new(secret_access_key));
+            aws.session_token = session_token.map(Secret::new);
+        }
+        (None, None) if session_token.is_none() => {}
+        _ => imported.note(
+            "the static keys are left out, since `accessKeyID` and `accessKey` have no effect \
+             without each other: set `access_key_id` and `secret_access_key` under [aws], or \
+             neither",
+        ),
+    }
+}
+
+fn leave_out(config: &mut Unread, keys: &[&str], reason: &str, imported: &mut Imported) {
+    for key in keys {
+        if config.is_set(key) {
+            imported.note(format!("`{key}` is left out: {reason}"));
+        }
+        config.take(key);
+    }
+}
+
+/// What keeps events away, or changes them, before they reach the destination.
+fn note_filters(config: &mut Unread, destination: &Fields, imported: &mut Imported) {
+    for key in CONSENT {
+        if config.take(key).is_some_and(|value| asks_for_consent(&value)) {
+            imported.note(format!(
+                "`{key}` has no counterpart here: events are delivered whatever their user denied, \
+                 so filter them before, or in a mapping plugin"
+            ));
+        }
+    }
+    if field(destination, "transformations").is_some_and(|value| !is_blank(value)) {
+        imported.note(
+            "the destination's `transformations` are not imported: write them as a mapping plugin",
+        );
+    }
+}
+
+/// Whether any consent is named, be it under a source's type or not. A provider
+/// and a strategy alone ask for none.
+fn asks_for_consent(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(asks_for_consent),
+        Value::Object(fields) => fields.iter().any(|(key, value)| {
+            !matches!(&**key, "provider" | "resolutionStrategy") && asks_for_consent(value)
+        }),
+        value => !is_blank(value),
+    }
+}

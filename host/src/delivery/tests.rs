@@ -1,0 +1,279 @@
+//! Delivery against a port that fails on purpose, under paused time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::faulty::{Faulty, Injection};
+use super::*;
+use crate::dead::Letters;
+use crate::event::{Ack, Settled, StreamName};
+use crate::limits;
+
+/// What came of a test's records.
+struct Ran {
+    settled: Settled,
+    streams: BTreeMap<String, StreamReport>,
+    accepted: BTreeMap<String, Vec<Vec<u8>>>,
+    letters: Vec<serde_json::Value>,
+    elapsed: Duration,
+}
+
+const GRACE: Duration = Duration::from_secs(60);
+
+fn settings() -> DeliverySettings {
+    DeliverySettings {
+        stream: StreamSettings { newline: true, concurrency: 2 },
+        streams: HashMap::new(),
+        missing_stream_grace: GRACE,
+        max_delay: Duration::from_secs(1),
+    }
+}
+
+/// Deliver records to streams through a port, and give up after an hour.
+async fn deliver(port: Faulty, records: Vec<(&'static str, Vec<u8>)>) -> Ran {
+    let started = Instant::now();
+    let directory = tempfile::tempdir().unwrap();
+    let letters = Arc::new(Letters::new(directory.path().to_owned()));
+    let port = Arc::new(port);
+    let delivery = Delivery::new(
+        Arc::clone(&port) as Arc<dyn Firehose>,
+        settings(),
+        Arc::clone(&letters),
+        Handle::current(),
+    );
+    let settled = Arc::new(Mutex::new(Settled::default()));
+    let (mut outbox, notice) = (delivery.outbox(), Arc::clone(&settled));
+    let push_all = move || {
+        let notice = move |settled| *notice.lock().unwrap() = settled;
+        let ack = Ack::new("test".into(), records.len(), notice);
+        let provenance = Provenance { ack, plugin: "digest".into() };
+        for (event, (stream, text)) in (0..).zip(&records) {
+            let place = outbox.place(&StreamName::parse(stream).unwrap());
+            let record = Record { event, line: u64::from(event) + 1, text, payload: None };
+            outbox.push(place, &provenance, record).unwrap();
+        }
+        outbox.close_all();
+    };
+    tokio::task::spawn_blocking(push_all).await.unwrap();
+    let overdue = async {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        delivery.give_up();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = delivery.drain() => {}
+        () = overdue => {}
+    }
+    let by_text = |(name, value): (StreamName, _)| (name.to_string(), value);
+    let file = letters.report().file;
+    let lines = file.map(|file| std::fs::read_to_string(file).unwrap()).unwrap_or_default();
+    Ran {
+        settled: *settled.lock().unwrap(),
+        streams: delivery.report().into_iter().map(by_text).collect(),
+        accepted: port
+            .accepted()
+            .into_iter()
+            .map(|(name, records)| (name.to_string(), records))
+            .collect(),
+        letters: lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+        elapsed: started.elapsed(),
+    }
+}
+
+/// Records `0`, `1`, ... for the stream `s`.
+fn numbered(count: usize) -> Vec<(&'static str, Vec<u8>)> {
+    (0..count).map(|number| ("s", number.to_string().into_bytes())).collect()
+}
+
+fn lines(count: usize) -> Vec<Vec<u8>> {
+    (0..count).map(|number| format!("{number}\n").into_bytes()).collect()
+}
+
+fn sorted(mut records: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    records.sort_by_key(|record| (record.len(), record.clone()));
+    records
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_accepted_is_delivered_in_order() {
+    let ran = deliver(Faulty::new(|_, _, _| Injection::None), numbered(500)).await;
+    assert_eq!(ran.accepted["s"], lines(500));
+    let report = StreamReport {
+        events: 500,
+        records: 500,
+        bytes: 1890,
+        requests: 1,
+        ..StreamReport::default()
+    };
+    assert_eq!(ran.streams["s"], report);
+    assert_eq!(ran.settled.delivered, 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_refused_records_are_sent_again() {
+    for code in ["ServiceUnavailableException", "InternalFailure", "ThrottlingException", "Unheard"]
+    {
+        let port = Faulty::new(move |_, batch, request| match request {
+            0 => Injection::Refuse((0..batch.len()).step_by(3).collect(), code),
+            1 => Injection::Refuse(vec![5], code),
+            _ => Injection::None,
+        });
+        let ran = deliver(port, numbered(30)).await;
+        assert_eq!(sorted(ran.accepted["s"].clone()), lines(30), "{code}");
+        assert_eq!((ran.streams["s"].requests, ran.streams["s"].retries), (3, 11), "{code}");
+        assert_eq!((ran.settled.delivered, ran.streams["s"].ambiguous), (30, 0), "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_means_duplicates_that_are_counted() {
+    let port = Faulty::new(|_, _, request| match request {
+        0 => Injection::FailAfter(Verdict::RetryAmbiguous, "ConnectionLost"),
+        _ => Injection::None,
+    });
+    let ran = deliver(port, numbered(10)).await;
+    assert_eq!(ran.accepted["s"].len(), 20);
+    assert_eq!((ran.streams["s"].ambiguous, ran.streams["s"].retries), (10, 10));
+    assert_eq!((ran.settled.delivered, ran.streams["s"].events), (10, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_that_ends_loses_nothing() {
+    for verdict in [Verdict::Retry, Verdict::Hold, Verdict::Missing] {
+        let port = Faulty::new(move |_, _, request| match request {
+            0..5 => Injection::FailBefore(verdict, "Trouble"),
+            _ => Injection::None,
+        });
+        let ran = deliver(port, numbered(10)).await;
+        assert_eq!(ran.accepted["s"], lines(10), "{verdict:?}");
+        assert_eq!((ran.settled.delivered, ran.streams["s"].ambiguous), (10, 0), "{verdict:?}");
+        assert_eq!(ran.streams["s"].problem, None, "{verdict:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_stays_missing_goes_to_the_dead_letters_after_its_grace() {
+    let port = Faulty::new(|stream, _, _| match stream.as_str() {
+        "gone" => Injection::FailBefore(Verdict::Missing, "ResourceNotFoundException"),
+        _ => Injection::None,
+    });
+    let ran = deliver(port, vec![("gone", b"a".to_vec()), ("here", b"b".to_vec())]).await;
+    assert_eq!((ran.settled.delivered, ran.settled.dead), (1, 1));
+    assert!(ran.elapsed >= GRACE, "{:?}", ran.elapsed);
+    let letter = &ran.letters[0];
+    assert_eq!(
+        (&letter["reason"], &letter["stream"]),
+        (&"stream_not_found".into(), &"gone".into())
+    );
+    assert_eq!((&letter["event"], &letter["line"]), (&"a".into(), &1.into()));
+    assert!(letter["attempts"].as_u64().unwrap() > 3, "{letter}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_guilty_record_of_an_invalid_request_is_found() {
+    let port = Faulty::new(|_, batch, _| {
+        let guilty = batch.payloads().any(|payload| matches!(payload, b"7\n" | b"123\n"));
+        if guilty {
+            Injection::FailBefore(Verdict::Invalid, "ValidationException")
+        } else {
+            Injection::None
+        }
+    });
+    let ran = deliver(port, numbered(400)).await;
+    assert_eq!((ran.settled.delivered, ran.settled.dead), (398, 2));
+    let mut dead: Vec<_> =
+        ran.letters.iter().map(|letter| letter["event"].as_str().unwrap()).collect();
+    dead.sort_unstable();
+    assert_eq!(dead, ["123", "7"]);
+    assert!(ran.streams["s"].requests < 40, "{:?}", ran.streams["s"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_refused_for_good_goes_to_the_dead_letters_alone() {
+    let port = Faulty::new(|_, batch, request| match request {
+        0 => Injection::Refuse(vec![batch.len() - 1], "InvalidArgumentException"),
+        _ => Injection::None,
+    });
+    let ran = deliver(port, numbered(5)).await;
+    assert_eq!((ran.settled.delivered, ran.settled.dead), (4, 1));
+    assert_eq!(ran.letters[0]["reason"], "record_refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_counts_as_not_delivered() {
+    let port = Faulty::new(|stream, _, _| match stream.as_str() {
+        "denied" => Injection::FailBefore(Verdict::Hold, "AccessDeniedException"),
+        "hanging" => Injection::Hang,
+        _ => Injection::None,
+    });
+    let records = ["denied", "fine", "hanging", "fine"].map(|stream| (stream, b"x".to_vec()));
+    let ran = deliver(port, records.into()).await;
+    assert_eq!((ran.settled.delivered, ran.settled.undelivered), (2, 2));
+    assert_eq!(ran.streams["denied"].problem.as_deref(), Some("AccessDeniedException: injected"));
+    assert_eq!(ran.accepted["fine"].len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_larger_than_firehose_takes_is_not_taken() {
+    let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
+    let letters = Arc::new(Letters::new("unused".into()));
+    let delivery = Delivery::new(port, settings(), letters, Handle::current());
+    let mut outbox = delivery.outbox();
+    let place = outbox.place(&StreamName::parse("s").unwrap());
+    let provenance = Provenance { ack: Ack::new("test".into(), 2, |_| ()), plugin: "".into() };
+    let text = vec![b'x'; limits::RECORD_BYTES_MAX];
+    let mut push = |text: &[u8]| {
+        let record = Record { event: 0, line: 1, text, payload: None };
+        outbox.push(place, &provenance, record)
+    };
+    assert_eq!(push(&text), Err(TooLarge { bytes: limits::RECORD_BYTES_MAX + 1 }));
+    assert_eq!(push(&text[1..]), Ok(()));
+}
+
+/// Sizes of records, small and large, all together fewer bytes than may be in
+/// flight: a worker that waits for room would keep paused time from going on.
+fn sizes() -> impl Strategy<Value = Vec<usize>> {
+    let small = prop::collection::vec(0_usize..3000, 1..1500);
+    let large = prop::collection::vec(300_000..limits::RECORD_BYTES_MAX, 0..20);
+    (small, large).prop_map(|(small, large)| [small, large].concat()).prop_shuffle()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn requests_keep_within_the_limits_and_every_record_arrives_once(
+        sizes in sizes(),
+        fail_every in 1_usize..9,
+    ) {
+        let records: Vec<_> = sizes.iter().enumerate().map(|(number, size)| {
+            let mut text = number.to_string().into_bytes();
+            text.resize(text.len().max(*size), b'.');
+            (if number % 7 == 0 { "a" } else { "b" }, text)
+        }).collect();
+        let mut expected: Vec<_> =
+            records.iter().map(|(_, text)| [text.as_slice(), b"\n"].concat()).collect();
+        let port = Faulty::new(move |_, batch, request| {
+            assert!(batch.len() <= limits::REQUEST_RECORDS_MAX);
+            assert!(batch.payload_bytes() <= limits::REQUEST_BYTES_MAX);
+            match request % fail_every {
+                1 => Injection::Refuse((0..batch.len()).step_by(2).collect(), "InternalFailure"),
+                2 => Injection::FailBefore(Verdict::Retry, "ServiceUnavailableException"),
+                _ => Injection::None,
+            }
+        });
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+        let ran = runtime.block_on(deliver(port, records));
+        prop_assert_eq!(ran.settled, Settled { delivered: sizes.len() as u64, ..Settled::default() });
+        let mut accepted = ran.accepted.into_values().flatten().collect::<Vec<_>>();
+        expected.sort_unstable();
+        accepted.sort_unstable();
+        prop_assert!(accepted == expected, "records are missing, doubled or changed");
+    }
+}

@@ -1,0 +1,54 @@
+use std::path::Path;
+
+use serde_json::Value;
+
+/// A dead letter, read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The reason's word, such as `not_json`.
+    pub reason: String,
+    /// More about it.
+    pub detail: String,
+    /// The input.
+    pub source: String,
+    /// The line there, from 1.
+    pub line: u64,
+    /// The delivery stream, where one had been chosen.
+    pub stream: Option<String>,
+    /// How often the record was sent.
+    pub attempts: u64,
+    /// The event as received, or its start.
+    pub event: Vec<u8>,
+    /// The event's length, where only its start is kept.
+    pub bytes_total: Option<u64>,
+}
+
+impl Letter {
+    /// All letters in a data directory, in their order. None if there are none.
+    pub fn read_all(data_directory: &Path) -> Vec<Letter> {
+        let Ok(files) = std::fs::read_dir(data_directory.join("dead")) else { return Vec::new() };
+        let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        paths.sort();
+        let texts = paths.iter().map(|path| std::fs::read_to_string(path).expect("letters are UTF-8"));
+        texts.flat_map(|text| text.lines().map(Letter::parse).collect::<Vec<_>>()).collect()
+    }
+
+    fn parse(line: &str) -> Letter {
+        let letter: Value = serde_json::from_str(line).expect("a letter is JSON");
+        let text = |key: &str| letter[key].as_str().map(str::to_owned);
+        let event = match text("event_base64") {
+            Some(base64) => base64_simd::STANDARD.decode_to_vec(base64).expect("base64"),
+            None => text("event").expect("a letter has its event").into_bytes(),
+        };
+        Letter {
+            reason: text("reason").expect("a reason"),
+            detail: text("detail").expect("a detail"),
+            source: text("source").expect("a source"),
+            line: letter["line"].as_u64().expect("a line"),
+            stream: text("stream"),
+            attempts: letter["attempts"].as_u64().expect("attempts"),
+            event,
+            bytes_total: letter["bytes_total"].as_u64(),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Where every event must end up, worked out anew and as simply as can be.
+//!
+//! Shares no code with the program: it parses whole events with `serde_json`,
+//! and looks rows up one after the other.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// Records by delivery stream.
+pub type Streams = BTreeMap<String, Vec<Vec<u8>>>;
+
+/// Mapping rows, as event and stream.
+#[derive(Debug, Clone)]
+pub struct Oracle<'a> {
+    /// The rows, of which the last one of an event counts.
+    pub rows: &'a [(&'a str, &'a str)],
+    /// Streams whose records end without a newline.
+    pub without_newline: &'a [&'a str],
+}
+
+/// What must become of some lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fate {
+    /// The records of each stream.
+    pub streams: Streams,
+    /// Events that go nowhere.
+    pub filtered: u64,
+    /// Lines that are no events, by their number, with their bytes.
+    pub not_events: BTreeMap<u64, Vec<u8>>,
+}
+
+/// How what was received differs from what was expected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// Expected, but not there: stream and record.
+    pub missing: Vec<(String, Vec<u8>)>,
+    /// There, but never expected.
+    pub unknown: Vec<(String, Vec<u8>)>,
+    /// There more often than expected, once for each time too many.
+    pub doubled: Vec<(String, Vec<u8>)>,
+}
+
+impl<'a> Oracle<'a> {
+    /// An oracle for these rows; every record ends with a newline.
+    pub fn new(rows: &'a [(&'a str, &'a str)]) -> Self {
+        Oracle { rows, without_newline: &[] }
+    }
+
+    /// The stream of an event, by the precedence name, type, `*`.
+    pub fn stream_of(&self, event: &serde_json::Map<String, Value>) -> Option<&'a str> {
+        let word = |key: &str| event.get(key).and_then(Value::as_str).filter(|word| !word.is_empty());
+        let levels = [word("event"), word("type"), Some("*")];
+        levels.into_iter().flatten().find_map(|word| self.row(word))
+    }
+
+    fn row(&self, word: &str) -> Option<&'a str> {
+        let matching = self.rows.iter().rev();
+        let row = matching.clone().find(|(event, _)| event.to_lowercase() == word.to_lowercase());
+        row.map(|(_, stream)| *stream).filter(|stream| !stream.is_empty())
+    }
+
+    /// What must become of the lines of an input.
+    pub fn fate(&self, input: &[u8]) -> Fate {
+        let mut fate = Fate::default();
+        for (number, line) in (1..).zip(input.split(|&byte| byte == b'\n')) {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if !line.iter().all(|byte| b" \t\r".contains(byte)) {
+                self.add(&mut fate, number, line);
+            }
+        }
+        fate
+    }
+
+    fn add(&self, fate: &mut Fate, number: u64, line: &[u8]) {
+        let Ok(Value::Object(event)) = serde_json::from_slice(line) else {
+            fate.not_events.insert(number, line.to_owned());
+            return;
+        };
+        let Some(stream) = self.stream_of(&event) else {
+            fate.filtered += 1;
+            return;
+        };
+        let newline = if self.without_newline.contains(&stream) { &b""[..] } else { b"\n" };
+        let records = fate.streams.entry(stream.to_owned()).or_default();
+        records.push([line, newline].concat());
+    }
+}
+
+impl Fate {
+    /// How many events go to streams.
+    pub fn delivered(&self) -> u64 {
+        self.streams.values().map(|records| records.len() as u64).sum()
+    }
+}
+
+/// Cut a stream's bytes into records, where each ends with a newline.
+pub fn records(bytes: &[u8]) -> Vec<Vec<u8>> {
+    bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
+}
+
+/// Compare what was received with what must be there, whatever the order.
+pub fn differences(expected: &Streams, got: &Streams) -> Differences {
+    let mut balance = BTreeMap::<(&str, &[u8]), (usize, usize)>::new();
+    for (stream, record) in each(expected) {
+        balance.entry((stream, record)).or_default().0 += 1;
+    }
+    for (stream, record) in each(got) {
+        balance.entry((stream, record)).or_default().1 += 1;
+    }
+    let mut differences = Differences::default();
+    for ((stream, record), (expected, got)) in balance {
+        let list = match (expected, got) {
+            (0, _) => &mut differences.unknown,
+            (expected, got) if got < expected => &mut differences.missing,
+            _ => &mut differences.doubled,
+        };
+        let record = (stream.to_owned(), record.to_owned());
+        list.extend(std::iter::repeat_n(record, expected.abs_diff(got)));
+    }
+    differences
+}
+
+/// Fail unless exactly the expected records are there.
+pub fn assert_same(expected: &Streams, got: &Streams) {
+    let differences = differences(expected, got);
+    assert!(differences == Differences::default(), "{}", differences.text());
+}
+
+impl Differences {
+    /// For people: how many of each kind, with the first of them.
+    pub fn text(&self) -> String {
+        let kinds =
+            [("missing", &self.missing), ("unknown", &self.unknown), ("doubled", &self.doubled)];
+        let kinds = kinds.iter().filter_map(|(kind, records)| {
+            let (stream, record) = records.first()?;
+            let (count, record) = (records.len(), record.escape_ascii());
+            Some(format!("{count} {kind}, the first in {stream}: {record}"))
+        });
+        kinds.collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn each(streams: &Streams) -> impl Iterator<Item = (&str, &[u8])> {
+    streams.iter().flat_map(|(stream, records)| {
+        records.iter().map(move |record| (stream.as_str(), record.as_slice()))
+    })
+}

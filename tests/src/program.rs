@@ -1,0 +1,201 @@
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, fs};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::binary::{program_path, target_directory};
+use crate::{DEADLINE, Letter, Running};
+
+/// A start of the program, in a new directory that is its working directory and
+/// its home. Nothing of the environment's AWS settings reaches it.
+#[derive(Debug)]
+pub struct Program {
+    directory: TempDir,
+    command: Command,
+    stdin: Vec<u8>,
+}
+
+/// What has become of a start.
+#[derive(Debug)]
+pub struct Ran {
+    /// The exit code; less than 0 where a signal ended the program.
+    pub exit: i32,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: String,
+    pub(crate) directory: TempDir,
+}
+
+impl Program {
+    /// The program without arguments.
+    pub fn new() -> Self {
+        let directory = TempDir::new().expect("a directory");
+        share_compiled_plugins(directory.path());
+        let mut command = Command::new(program_path());
+        command.current_dir(directory.path());
+        for (name, _) in env::vars_os() {
+            let ours = name.to_str().is_none_or(|name| name.starts_with("AWS_") || name == "RUST_LOG");
+            if ours {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("HOME", directory.path())
+            .env("AWS_CONFIG_FILE", directory.path().join("no-config"))
+            .env("AWS_SHARED_CREDENTIALS_FILE", directory.path().join("no-credentials"))
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        Program { directory, command, stdin: Vec::new() }
+    }
+
+    /// `host run` with a summary for [`Ran::summary`].
+    pub fn running() -> Self {
+        Program::new().args(["run", "--summary", "summary.json"])
+    }
+
+    /// `host run` into the directory of [`Ran::streams`].
+    pub fn running_locally() -> Self {
+        Program::running().args(["--local", "out"])
+    }
+
+    /// `host run` against this endpoint, with keys that nobody checks.
+    pub fn running_against(url: &str) -> Self {
+        Program::running()
+            .args(["--endpoint-url", url, "--region", "eu-central-1"])
+            .with_keys()
+    }
+
+    /// Keys that only a test's own servers would take.
+    #[must_use]
+    pub fn with_keys(self) -> Self {
+        self.env("AWS_ACCESS_KEY_ID", crate::signature::ACCESS_KEY_ID)
+            .env("AWS_SECRET_ACCESS_KEY", crate::signature::SECRET_ACCESS_KEY)
+    }
+
+    /// Add arguments.
+    #[must_use]
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Add `--map` rows.
+    #[must_use]
+    pub fn mapping(self, rows: &[(&str, &str)]) -> Self {
+        let rows = rows.iter().map(|(event, stream)| format!("--map={event}={stream}"));
+        self.args(rows)
+    }
+
+    /// Write a settings file, and name it.
+    #[must_use]
+    pub fn settings(self, text: &str) -> Self {
+        self.file("settings.toml", text.as_bytes()).args(["--config", "settings.toml"])
+    }
+
+    /// What the program reads from standard input.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// Set a variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Write a file into the program's directory.
+    #[must_use]
+    pub fn file(self, name: &str, bytes: &[u8]) -> Self {
+        fs::write(self.path(name), bytes).expect("a file is written");
+        self
+    }
+
+    /// A path in the program's directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Start it, and go on while it runs; standard input stays open.
+    pub fn start(mut self) -> Running {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = self.command.spawn().expect("the program starts");
+        Running::new(child, self.directory)
+    }
+
+    /// Run it to its end.
+    pub fn run(mut self) -> Ran {
+        let input = std::mem::take(&mut self.stdin);
+        let mut running = self.start();
+        running.write_all_in_background(input);
+        running.finish(DEADLINE)
+    }
+}
+
+impl Default for Program {
+    fn default() -> Self {
+        Program::new()
+    }
+}
+
+impl Ran {
+    /// Fail unless the program ended like this.
+    #[must_use]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.exit, code, "the exit code; standard error:\n{}", self.stderr);
+        self
+    }
+
+    /// Fail unless standard error has all of these words.
+    #[must_use]
+    pub fn says(self, words: &[&str]) -> Self {
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in standard error:\n{}", self.stderr);
+        }
+        self
+    }
+
+    /// The summary that was written to a file.
+    pub fn summary(&self) -> Value {
+        let text = fs::read(self.path("summary.json"));
+        let text = text.unwrap_or_else(|error| panic!("no summary: {error}:\n{}", self.stderr));
+        serde_json::from_slice(&text).expect("the summary is JSON")
+    }
+
+    /// One of the summary's counts.
+    pub fn count(&self, key: &str) -> u64 {
+        self.summary()[key].as_u64().unwrap_or_else(|| panic!("no count {key} in the summary"))
+    }
+
+    /// The bytes of each local stream.
+    pub fn streams(&self) -> BTreeMap<String, Vec<u8>> {
+        let Ok(files) = fs::read_dir(self.path("out")) else { return BTreeMap::new() };
+        let files = files.map(|file| file.expect("a file in the directory").path());
+        let name = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+        files.map(|path| (name(&path), fs::read(&path).expect("a stream's file"))).collect()
+    }
+
+    /// The dead letters.
+    pub fn letters(&self) -> Vec<Letter> {
+        Letter::read_all(&self.path("standpipe-data"))
+    }
+
+    /// A path in the program's directory, which lives as long as this.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+/// Compiling the plugin anew for each start would take most of the tests' time.
+fn share_compiled_plugins(directory: &Path) {
+    let (shared, data) = (target_directory().join("tests-cache"), directory.join("standpipe-data"));
+    fs::create_dir_all(&shared).expect("a directory for compiled plugins");
+    fs::create_dir(&data).expect("a data directory");
+    std::os::unix::fs::symlink(shared, data.join("cache")).expect("a link");
+}

@@ -1,0 +1,117 @@
+//! Checks the signature of a request, as AWS's "Signature Version 4" says.
+//!
+//! The program puts a request's body in place by itself; only a real check
+//! shows that the signature covers that body.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+/// The access key id that [`verify`] knows.
+pub const ACCESS_KEY_ID: &str = "AKIDTESTSTANDPIPE";
+/// Its secret.
+pub const SECRET_ACCESS_KEY: &str = "a secret that only tests have";
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+
+/// Who signed, and for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The access key.
+    pub access_key_id: String,
+    /// The day, as `20260131`.
+    pub date: String,
+    /// The region.
+    pub region: String,
+    /// The service, such as `firehose`.
+    pub service: String,
+}
+
+/// Check the signature of a `POST /` with these headers, whose names are in
+/// lower case.
+///
+/// # Errors
+///
+/// There is no signature, or it is not that of this request.
+pub fn verify(headers: &BTreeMap<String, String>, body: &[u8]) -> Result<Scope, String> {
+    let authorization = headers.get("authorization").ok_or("no Authorization header")?;
+    let fields = authorization.strip_prefix(ALGORITHM).ok_or("another algorithm")?;
+    let field = |name: &str| {
+        let field = fields.split(',').find_map(|field| field.trim().strip_prefix(name));
+        field.ok_or_else(|| format!("no {name} in the Authorization header"))
+    };
+    let credential = field("Credential=")?;
+    let scope = parse_scope(credential).ok_or_else(|| format!("a wrong scope: {credential}"))?;
+    let expected = sign(headers, field("SignedHeaders=")?, &scope, body)?;
+    if field("Signature=")? != expected {
+        return Err("the signature is not that of this request".to_owned());
+    }
+    Ok(scope)
+}
+
+fn parse_scope(credential: &str) -> Option<Scope> {
+    let mut parts = credential.split('/').map(str::to_owned);
+    let (access_key_id, date) = (parts.next()?, parts.next()?);
+    let (region, service) = (parts.next()?, parts.next()?);
+    let is_whole = parts.next()? == "aws4_request" && access_key_id == ACCESS_KEY_ID;
+    is_whole.then_some(Scope { access_key_id, date, region, service })
+}
+
+fn sign(
+    headers: &BTreeMap<String, String>,
+    signed: &str,
+    scope: &Scope,
+    body: &[u8],
+) -> Result<String, String> {
+    for must in ["host", "x-amz-date", "x-amz-target"] {
+        if !signed.split(';').any(|name| name == must) {
+            return Err(format!("{must} is not signed"));
+        }
+    }
+    let mut canonical = "POST\n/\n\n".to_owned();
+    for name in signed.split(';') {
+        let value = headers.get(name).ok_or_else(|| format!("the header {name} is missing"))?;
+        let _ = writeln!(canonical, "{name}:{}", value.trim());
+    }
+    let _ = write!(canonical, "\n{signed}\n{}", hex(&sha256(body)));
+    let Scope { date, region, service, .. } = scope;
+    let text = format!(
+        "{ALGORITHM}\n{}\n{date}/{region}/{service}/aws4_request\n{}",
+        headers["x-amz-date"],
+        hex(&sha256(canonical.as_bytes()))
+    );
+    let first = format!("AWS4{SECRET_ACCESS_KEY}").into_bytes();
+    let words = [date.as_str(), region, service, "aws4_request", &text];
+    Ok(hex(&words.iter().fold(first, |key, word| hmac(&key, word.as_bytes()).to_vec())))
+}
+
+/// RFC 2104, for keys that are no longer than a block.
+fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+    const BLOCK_BYTES: usize = 64;
+    assert!(key.len() <= BLOCK_BYTES, "a longer key would have to be hashed");
+    let padded = |pad: u8| {
+        let mut block = [pad; BLOCK_BYTES];
+        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+        block.to_vec()
+    };
+    let inner = sha256(&[padded(0x36), message.to_vec()].concat());
+    sha256(&[padded(0x5c), inner.to_vec()].concat())
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// The SHA-256 of some bytes, in hexadecimal.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&sha256(bytes))
+}

@@ -1,0 +1,187 @@
+//! A Firehose for tests: it speaks HTTP on loopback, keeps to the limits of the
+//! real one, checks signatures, and fails as a script says.
+//!
+//! ```no_run
+//! use tests::{Fate, Stub};
+//!
+//! let stub = Stub::start(|put| match put.number {
+//!     0 => Fate::Refuse { records: vec![0], code: "ServiceUnavailableException" },
+//!     _ => Fate::Accept,
+//! });
+//! // ... run the program against stub.url() ...
+//! assert!(stub.violations().is_empty());
+//! ```
+
+mod connection;
+mod put;
+
+pub use put::Put;
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::oracle::Streams;
+use connection::Connection;
+
+/// What is done to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// Every record is accepted.
+    Accept,
+    /// These records, by their position, are refused with this code; the others
+    /// are accepted, and the answer is a 200.
+    Refuse {
+        /// Positions in the request.
+        records: Vec<usize>,
+        /// Such as `ServiceUnavailableException`.
+        code: &'static str,
+    },
+    /// The answer is an error.
+    Fail {
+        /// The HTTP status.
+        status: u16,
+        /// Such as `InternalFailure`; empty for a body that is none of AWS's.
+        code: &'static str,
+        /// Whether the records were accepted all the same.
+        accepted: bool,
+    },
+    /// The connection is reset instead of an answer.
+    Reset {
+        /// Whether the records were accepted before.
+        accepted: bool,
+    },
+    /// The answer comes late.
+    Slow(Duration),
+    /// There is never an answer.
+    Hang,
+}
+
+/// A running server. It stops when this is dropped.
+#[derive(Debug)]
+pub struct Stub {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// What every connection has to do with.
+struct Shared {
+    script: Mutex<Box<dyn FnMut(&Put) -> Fate + Send>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    accepted: Streams,
+    puts: Vec<Put>,
+    violations: Vec<String>,
+    connections: usize,
+    /// The connections that are open, to be closed at the end.
+    open: Vec<TcpStream>,
+    stopped: bool,
+}
+
+impl Stub {
+    /// Listen on a free port, and follow this script; requests are numbered from
+    /// 0, and those that break a limit never reach it.
+    pub fn start(script: impl FnMut(&Put) -> Fate + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let shared = Shared { script: Mutex::new(Box::new(script)), state: Mutex::default() };
+        let shared = Arc::new(shared);
+        let own = Arc::clone(&shared);
+        thread::spawn(move || listen(&listener, &own));
+        Stub { address, shared }
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The records that were accepted, by stream, in their order.
+    pub fn accepted(&self) -> Streams {
+        self.shared.state().accepted.clone()
+    }
+
+    /// Every request that broke no limit, in their order.
+    pub fn requests(&self) -> Vec<Put> {
+        self.shared.state().puts.clone()
+    }
+
+    /// What broke a limit or carried no good signature; it was refused.
+    pub fn violations(&self) -> Vec<String> {
+        self.shared.state().violations.clone()
+    }
+
+    /// How many connections were made.
+    pub fn connections(&self) -> usize {
+        self.shared.state().connections
+    }
+}
+
+fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else { continue };
+        {
+            let mut state = shared.state();
+            if state.stopped {
+                return;
+            }
+            state.connections += 1;
+            state.open.extend(stream.try_clone());
+        }
+        let shared = Arc::clone(shared);
+        thread::spawn(move || Connection::new(stream, shared).serve());
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Number a request, ask the script about it, and keep what it accepts.
+    fn decide(&self, mut put: Put) -> Fate {
+        let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
+        put.number = self.state().puts.len();
+        let fate = script(&put);
+        let mut state = self.state();
+        let accepted = state.accepted.entry(put.stream.clone()).or_default();
+        let records = put.records.iter().enumerate();
+        accepted.extend(records.filter(|(at, _)| fate.accepts(*at)).map(|(_, record)| record.clone()));
+        state.puts.push(put);
+        fate
+    }
+}
+
+impl Fate {
+    fn accepts(&self, position: usize) -> bool {
+        match self {
+            Fate::Accept | Fate::Slow(_) => true,
+            Fate::Refuse { records, .. } => !records.contains(&position),
+            Fate::Fail { accepted, .. } | Fate::Reset { accepted } => *accepted,
+            Fate::Hang => false,
+        }
+    }
+}
+
+impl Drop for Stub {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.stopped = true;
+        for connection in state.open.drain(..) {
+            let _ = connection.shutdown(std::net::Shutdown::Both);
+        }
+        drop(state);
+        // Wakes the listener, which then sees that it is over.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("state", &self.state).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,130 @@
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use socket2::SockRef;
+
+use super::{Fate, Put, Shared};
+
+/// A client's connection, which is used for one request after the other.
+pub(super) struct Connection {
+    reader: BufReader<TcpStream>,
+    shared: Arc<Shared>,
+}
+
+/// Headers, whose names are in lower case, and a body.
+type Request = (BTreeMap<String, String>, Vec<u8>);
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, shared: Arc<Shared>) -> Self {
+        Connection { reader: BufReader::new(stream), shared }
+    }
+
+    /// Answer requests until the client goes away or the script wants no more.
+    pub(super) fn serve(mut self) {
+        while let Some((headers, body)) = self.read_request() {
+            let open = match Put::parse(headers, &body) {
+                Err((code, words)) => {
+                    self.shared.state().violations.push(format!("{code}: {words}"));
+                    self.answer(400, &error(code))
+                }
+                Ok(put) => {
+                    let records = put.records.len();
+                    let fate = self.shared.decide(put);
+                    self.act(&fate, records)
+                }
+            };
+            if open.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn act(&mut self, fate: &Fate, records: usize) -> Option<()> {
+        match fate {
+            Fate::Accept => self.answer(200, &accepted(records, &[], "")),
+            Fate::Refuse { records: refused, code } => {
+                self.answer(200, &accepted(records, refused, code))
+            }
+            Fate::Fail { status, code: "", .. } => self.answer(*status, &Value::Null),
+            Fate::Fail { status, code, .. } => self.answer(*status, &error(code)),
+            Fate::Reset { .. } => self.reset(),
+            Fate::Slow(pause) => {
+                thread::sleep(*pause);
+                self.answer(200, &accepted(records, &[], ""))
+            }
+            Fate::Hang => self.wait_for_the_end(),
+        }
+    }
+
+    /// The next request; none at the end, or if it is no HTTP.
+    fn read_request(&mut self) -> Option<Request> {
+        let mut head = Vec::new();
+        loop {
+            let mut line = String::new();
+            self.reader.read_line(&mut line).ok().filter(|&read| read > 0)?;
+            match line.trim_end() {
+                "" => break,
+                line => head.push(line.to_owned()),
+            }
+        }
+        let headers = head.iter().skip(1).filter_map(|line| line.split_once(':'));
+        let headers: BTreeMap<_, _> = headers
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+            .collect();
+        let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
+        self.reader.read_exact(&mut body).ok()?;
+        Some((headers, body))
+    }
+
+    /// None if the client has gone away.
+    fn answer(&mut self, status: u16, body: &Value) -> Option<()> {
+        let body = if body.is_null() { "<html>not AWS</html>".to_owned() } else { body.to_string() };
+        let answer = format!(
+            "HTTP/1.1 {status} Status\r\ncontent-type: application/x-amz-json-1.1\r\n\
+             x-amzn-requestid: of-a-stub\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.reader.get_mut().write_all(answer.as_bytes()).ok()
+    }
+
+    /// Close so that the client sees a reset, and no orderly end.
+    fn reset(&mut self) -> Option<()> {
+        SockRef::from(self.reader.get_ref()).set_linger(Some(Duration::ZERO)).ok();
+        None
+    }
+
+    fn wait_for_the_end(&mut self) -> Option<()> {
+        let _ = std::io::copy(&mut self.reader, &mut std::io::sink());
+        None
+    }
+}
+
+impl Drop for Connection {
+    /// A second handle would keep the socket open.
+    fn drop(&mut self) {
+        let own = self.reader.get_ref().peer_addr().ok();
+        let mut state = self.shared.state();
+        state.open.retain(|other| other.peer_addr().ok() != own);
+    }
+}
+
+fn error(code: &str) -> Value {
+    json!({"__type": code, "message": "as the test wants it"})
+}
+
+fn accepted(records: usize, refused: &[usize], code: &str) -> Value {
+    let responses = (0..records).map(|position| {
+        if refused.contains(&position) {
+            json!({"ErrorCode": code, "ErrorMessage": "Slow down."})
+        } else {
+            json!({"RecordId": format!("record-{position}")})
+        }
+    });
+    let responses: Vec<_> = responses.collect();
+    json!({"FailedPutCount": refused.len(), "Encrypted": false, "RequestResponses": responses})
+}

@@ -1,0 +1,73 @@
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::signature::{self, Scope};
+
+const TARGET: &str = "Firehose_20150804.PutRecordBatch";
+
+// Source of the limits: Amazon Data Firehose, PutRecordBatch. They stand here
+// anew, so that a wrong number in the program shows.
+const RECORDS_MAX: usize = 500;
+const RECORD_BYTES_MAX: usize = 1000 * 1024;
+const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A `PutRecordBatch` request.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// Counted from 0.
+    pub number: usize,
+    /// The delivery stream.
+    pub stream: String,
+    /// The records.
+    pub records: Vec<Vec<u8>>,
+    /// The headers, whose names are in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// Whose signature it carries; none where the key is not a test's own.
+    pub scope: Option<Scope>,
+}
+
+/// Why a request is refused: Firehose's code, and words.
+pub(super) type Violation = (&'static str, String);
+
+impl Put {
+    /// Read a request, and check what Firehose checks.
+    pub(super) fn parse(headers: BTreeMap<String, String>, body: &[u8]) -> Result<Self, Violation> {
+        let target = headers.get("x-amz-target").map_or("", String::as_str);
+        if target != TARGET {
+            return Err(("UnknownOperationException", format!("the target {target:?}")));
+        }
+        let is_ours = headers
+            .get("authorization")
+            .is_none_or(|value| value.contains(signature::ACCESS_KEY_ID));
+        let scope = is_ours.then(|| signature::verify(&headers, body)).transpose();
+        let scope = scope.map_err(|error| ("InvalidSignatureException", error))?;
+        let (stream, records) =
+            parse_body(body).ok_or_else(|| ("SerializationException", "the body".to_owned()))?;
+        check_limits(&records)?;
+        Ok(Put { number: 0, stream, records, headers, scope })
+    }
+}
+
+fn parse_body(body: &[u8]) -> Option<(String, Vec<Vec<u8>>)> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let stream = body["DeliveryStreamName"].as_str()?.to_owned();
+    let records = body["Records"].as_array()?.iter();
+    let records =
+        records.map(|record| base64_simd::STANDARD.decode_to_vec(record["Data"].as_str()?).ok());
+    Some((stream, records.collect::<Option<_>>()?))
+}
+
+fn check_limits(records: &[Vec<u8>]) -> Result<(), Violation> {
+    let (count, bytes) = (records.len(), records.iter().map(Vec::len).sum::<usize>());
+    if count == 0 || count > RECORDS_MAX {
+        return Err(("ValidationException", format!("{count} records")));
+    }
+    if bytes > REQUEST_BYTES_MAX {
+        return Err(("InvalidArgumentException", format!("{bytes} bytes in a request")));
+    }
+    match records.iter().map(Vec::len).find(|&bytes| bytes > RECORD_BYTES_MAX) {
+        Some(bytes) => Err(("ValidationException", format!("{bytes} bytes in a record"))),
+        None => Ok(()),
+    }
+}
