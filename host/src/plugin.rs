@@ -14,6 +14,7 @@
 mod component;
 mod engine;
 mod instance;
+mod log;
 mod mapper;
 mod sandbox;
 

@@ -146,6 +146,11 @@ fn check_aws(
     region: Option<String>,
     endpoint_url: Option<&str>,
 ) -> Result<AwsSettings, ConfigError> {
+    if region.as_deref().is_some_and(|region| region.trim().is_empty()) {
+        return Err(ConfigError::new(
+            "[aws] region is empty: write one such as \"us-east-1\", or remove it",
+        ));
+    }
     check_url("endpoint_url", endpoint_url)?;
     check_url("sts_endpoint_url", aws.sts_endpoint_url.as_deref())?;
     let keys = match (aws.access_key_id, aws.secret_access_key) {
@@ -192,7 +197,16 @@ fn check_aws(
 fn is_role_arn(arn: &str) -> bool {
     let parts: Vec<_> = arn.splitn(6, ':').collect();
     matches!(parts[..], ["arn", partition, "iam", "", account, resource]
-        if partition.starts_with("aws") && account.len() == 12 && resource.starts_with("role/"))
+        if partition.starts_with("aws") && is_account(account) && is_role(resource))
+}
+
+fn is_account(account: &str) -> bool {
+    account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_role(resource: &str) -> bool {
+    let name = resource.strip_prefix("role/").unwrap_or_default();
+    !name.is_empty() && !name.contains(char::is_whitespace)
 }
 
 fn check_url(key: &str, url: Option<&str>) -> Result<(), ConfigError> {

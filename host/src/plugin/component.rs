@@ -9,6 +9,7 @@ use wasmtime::component::{Component, Linker};
 use super::bindings::PluginPre;
 use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::instance::Instance;
+use super::log::Rate;
 use super::sandbox::{Sandbox, add_to_linker};
 use super::{Engine, Fault};
 use crate::event::StreamName;
@@ -34,6 +35,8 @@ pub(super) struct Loaded {
     declared: Vec<Declared>,
     reads: contract::Reads,
     setup: contract::Setup,
+    /// Bounds what all instances print together.
+    rate: Rate,
 }
 
 /// An entry of the streams that a plugin declares.
@@ -144,7 +147,8 @@ impl Plugin {
         add_to_linker(&mut linker).map_err(does_not_fit)?;
         let pre = linker.instantiate_pre(&component).map_err(does_not_fit)?;
         let pre = PluginPre::new(pre).map_err(does_not_fit)?;
-        let mut trial = Instance::new(engine, &pre).map_err(LoadError::Fault)?;
+        let rate = Rate::default();
+        let mut trial = Instance::new(engine, &pre, &rate).map_err(LoadError::Fault)?;
         let setup = trial.configure(settings).map_err(LoadError::Fault)?;
         let setup = setup.map_err(|error| LoadError::Settings(printable(&error)))?;
         let declared = check_streams(&setup.streams)?;
@@ -156,6 +160,7 @@ impl Plugin {
             declared,
             reads: setup.reads,
             setup,
+            rate,
         })))
     }
 
@@ -196,7 +201,7 @@ impl Plugin {
 
     /// A fresh instance that has read its settings.
     pub(super) fn instance(&self) -> Result<Instance, Fault> {
-        let mut instance = Instance::new(&self.0.engine, &self.0.pre)?;
+        let mut instance = Instance::new(&self.0.engine, &self.0.pre, &self.0.rate)?;
         match instance.configure(&self.0.settings)? {
             Err(error) => Err(Fault::Configure(printable(&error))),
             Ok(setup) if setup.streams != self.0.setup.streams || setup.reads != self.0.reads => {

@@ -6,6 +6,7 @@ use wasmtime::{Store, Trap};
 
 use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::bindings::{Plugin as Bindings, PluginPre};
+use super::log::Rate;
 use super::sandbox::{DeadlinePassed, Sandbox, thread_cpu_time};
 use super::{Engine, Fault};
 use crate::limits;
@@ -17,8 +18,12 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    pub(super) fn new(engine: &Engine, pre: &PluginPre<Sandbox>) -> Result<Self, Fault> {
-        let mut store = Store::new(engine.wasmtime(), Sandbox::new());
+    pub(super) fn new(
+        engine: &Engine,
+        pre: &PluginPre<Sandbox>,
+        rate: &Rate,
+    ) -> Result<Self, Fault> {
+        let mut store = Store::new(engine.wasmtime(), Sandbox::new(rate));
         store.limiter(|sandbox| &mut sandbox.bounds);
         store.set_hostcall_fuel(limits::PLUGIN_ANSWER_BYTES_MAX);
         store.epoch_deadline_callback(|context| context.data().on_tick());
@@ -75,5 +80,8 @@ fn fault(store: &Store<Sandbox>, error: &wasmtime::Error, cpu_max: Duration) -> 
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
-    Fault::Trap(cause.chars().take(limits::DETAIL_BYTES_MAX / 4).collect())
+    let last_words = store.data().log.last_words();
+    let said =
+        if last_words.is_empty() { String::new() } else { format!("; it said: {last_words}") };
+    Fault::Trap((cause + &said).chars().take(limits::DETAIL_BYTES_MAX / 4).collect())
 }

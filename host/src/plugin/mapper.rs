@@ -175,21 +175,33 @@ fn check_answer(
     answer: Vec<contract::Output>,
     events: usize,
 ) -> Result<Vec<Output>, Fault> {
-    if answer.len() > events * limits::PLUGIN_OUTPUTS_PER_EVENT_MAX {
-        return Err(Fault::Answer(format!("{} outputs for {events} events", answer.len())));
-    }
     let outputs = answer.into_iter().map(|output| check_output(plugin, output, events));
     let mut outputs = outputs.collect::<Result<Vec<_>, _>>()?;
     if !outputs.is_sorted_by_key(|output| output.input) {
         outputs.sort_by_key(|output| output.input);
     }
-    let of_one_event = |pair: &[Output]| pair[0].input == pair[1].input;
-    let rejects =
-        |pair: &[Output]| pair.iter().any(|output| matches!(output.decision, Decision::Reject(_)));
-    if outputs.windows(2).any(|pair| of_one_event(pair) && rejects(pair)) {
-        return Err(Fault::Answer("an event is rejected and has another output".to_owned()));
+    for of_one_event in outputs.chunk_by(|a, b| a.input == b.input) {
+        check_event(of_one_event)?;
     }
     Ok(outputs)
+}
+
+/// Check the outputs of one event together.
+fn check_event(outputs: &[Output]) -> Result<(), Fault> {
+    if outputs.len() == 1 {
+        return Ok(());
+    }
+    let limit = limits::PLUGIN_OUTPUTS_PER_EVENT_MAX;
+    if outputs.len() > limit {
+        return Err(Fault::Answer(format!(
+            "{} outputs for one event, at most {limit} are taken",
+            outputs.len()
+        )));
+    }
+    if outputs.iter().any(|output| matches!(output.decision, Decision::Reject(_))) {
+        return Err(Fault::Answer("an event is rejected and has another output".to_owned()));
+    }
+    Ok(())
 }
 
 fn check_output(plugin: &Plugin, output: contract::Output, events: usize) -> Result<Output, Fault> {

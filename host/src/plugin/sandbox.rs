@@ -1,17 +1,18 @@
 //! What an instance is given, and what bounds it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
-use tokio::io::AsyncWrite;
 use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime::{ResourceLimiter, Result, UpdateDeadline, bail};
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::log::{Log, Rate};
 use crate::limits;
+
+/// Random bytes that a plugin gets in one call.
+const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 
 /// The data of a Store: one instance's surroundings.
 pub(super) struct Sandbox {
@@ -20,6 +21,7 @@ pub(super) struct Sandbox {
     pub(super) bounds: Bounds,
     /// The thread's processor time at which a call is interrupted.
     pub(super) deadline: Duration,
+    pub(super) log: Log,
 }
 
 /// Counts the memory of an instance, all its memories together.
@@ -43,10 +45,12 @@ impl std::fmt::Display for DeadlinePassed {
 impl std::error::Error for DeadlinePassed {}
 
 impl Sandbox {
-    pub(super) fn new() -> Self {
-        let wasi = WasiCtx::builder().stdout(Log).stderr(Log).max_random_size(64 * 1024).build();
+    pub(super) fn new(rate: &Rate) -> Self {
+        let log = Log::new(rate);
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(log.clone()).stderr(log.clone()).max_random_size(RANDOM_BYTES_MAX);
         let (table, bounds) = (ResourceTable::new(), Bounds::default());
-        Sandbox { wasi, table, bounds, deadline: Duration::ZERO }
+        Sandbox { wasi: wasi.build(), table, bounds, deadline: Duration::ZERO, log }
     }
 
     /// Called at every tick while the plugin runs.
@@ -111,87 +115,5 @@ impl Bounds {
     /// should be replaced: a guest never gives memory back.
     pub(super) fn is_bloated(&self) -> bool {
         self.memory_bytes > limits::PLUGIN_MEMORY_BYTES_MAX / 2
-    }
-}
-
-/// What a plugin prints: lines for the host's log, at a bounded rate.
-struct Log;
-
-struct LogStream {
-    line: Vec<u8>,
-    second: Instant,
-    lines_in_second: u32,
-    dropped: u64,
-}
-
-impl IsTerminal for Log {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for Log {
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(tokio::io::sink())
-    }
-
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        let second = Instant::now();
-        Box::new(LogStream { line: Vec::new(), second, lines_in_second: 0, dropped: 0 })
-    }
-}
-
-impl OutputStream for LogStream {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        for &byte in &bytes {
-            if byte == b'\n' {
-                self.end_line();
-            } else if self.line.len() < limits::PLUGIN_LOG_LINE_BYTES_MAX {
-                self.line.push(byte);
-            }
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(64 * 1024)
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl Pollable for LogStream {
-    async fn ready(&mut self) {}
-}
-
-impl LogStream {
-    fn end_line(&mut self) {
-        let line = std::mem::take(&mut self.line);
-        if self.second.elapsed() >= Duration::from_secs(1) {
-            if self.dropped > 0 {
-                tracing::info!(target: "plugin", "{} more lines were not shown", self.dropped);
-            }
-            (self.second, self.lines_in_second, self.dropped) = (Instant::now(), 0, 0);
-        }
-        if self.lines_in_second == limits::PLUGIN_LOG_LINES_PER_SECOND {
-            self.dropped += 1;
-            return;
-        }
-        self.lines_in_second += 1;
-        let line = String::from_utf8_lossy(&line);
-        // Control characters could steer the terminal that shows the log.
-        let line = line.escape_debug();
-        tracing::info!(target: "plugin", "{line}");
-    }
-}
-
-impl Drop for LogStream {
-    fn drop(&mut self) {
-        if !self.line.is_empty() {
-            self.end_line();
-        }
     }
 }

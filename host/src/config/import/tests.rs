@@ -878,7 +878,7 @@ proptest! {
         let [name, region, external_id, secret] = texts;
         let map_events: Vec<_> = mappings.iter().map(|(from, to)| json!({"from": from, "to": to})).collect();
         let role = json!({"name": name, "config": {
-            "mapEvents": map_events, "region": region, "iamRoleARN": ROLE, "externalID": external_id,
+            "mapEvents": map_events, "region": format!("r{region}"), "iamRoleARN": ROLE, "externalID": external_id,
         }});
         let keys = json!({"name": name, "config": {
             "mapEvents": map_events, "accessKeyID": "AKIA", "accessKey": secret, "sessionToken": secret,
