@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::dead::{Letter, Letters, Reason};
 use crate::delivery::{Outbox, Provenance, Record};
-use crate::event::{Chunk, Damage, Event, Line, Malformed, Outcome, scan};
+use crate::event::{Chunk, Damage, Event, Line, Malformed, Outcome, StreamName, scan};
 use crate::limits;
 use crate::plugin::{Decision, Decisions, Fault, Mapper, Output, Target};
 
@@ -222,7 +222,7 @@ impl Worker {
         });
         let source = provenance.ack.source();
         let letter = Letter {
-            stream: stream.map(|stream| stream.as_str()),
+            stream: stream.map(StreamName::as_str),
             plugin: &provenance.plugin,
             ..Letter::of_line(reason, detail, source, event.line, event.text.as_bytes())
         };

@@ -59,7 +59,7 @@ pub enum Destination {
     /// Amazon Data Firehose.
     Amazon {
         /// Region and credentials.
-        aws: AwsSettings,
+        aws: Box<AwsSettings>,
         /// A URL in place of the region's endpoint.
         endpoint_url: Option<String>,
     },
@@ -106,7 +106,7 @@ impl RawSettings {
         let aws = check_aws(self.aws, aws_region, endpoint_url.as_deref())?;
         let destination = match overrides.local {
             Some(directory) => Destination::Directory(directory),
-            None => Destination::Amazon { aws, endpoint_url },
+            None => Destination::Amazon { aws: Box::new(aws), endpoint_url },
         };
         let data_dir = self.data_dir.map(|path| directory.join(path));
         let inputs =

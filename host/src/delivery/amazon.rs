@@ -143,7 +143,7 @@ fn verdict_of_status(status: u16) -> Verdict {
 fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
     error
         .downcast_ref::<hyper_util::client::legacy::Error>()
-        .is_some_and(|error| error.is_connect())
+        .is_some_and(hyper_util::client::legacy::Error::is_connect)
 }
 
 fn has_source(error: &(dyn Error + 'static), is: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {

@@ -62,8 +62,15 @@ struct Shared {
     letters: Arc<Letters>,
     runtime: Handle,
     in_flight: Arc<Semaphore>,
-    streams: Mutex<BTreeMap<StreamName, (Arc<Stream>, JoinHandle<()>)>>,
+    streams: Mutex<BTreeMap<StreamName, Served>>,
     give_up: watch::Sender<bool>,
+}
+
+/// A stream, and the task that writes to it.
+struct Served {
+    stream: Arc<Stream>,
+    /// None once somebody waits for it.
+    task: Option<JoinHandle<()>>,
 }
 
 /// Units of the in-flight budget, so that it fits a semaphore's `u32`.
@@ -100,9 +107,9 @@ impl Delivery {
             let mut streams = self.0.streams.lock().unwrap_or_else(PoisonError::into_inner);
             streams
                 .values_mut()
-                .map(|(stream, task)| {
-                    stream.close();
-                    std::mem::replace(task, self.0.runtime.spawn(async {}))
+                .filter_map(|served| {
+                    served.stream.close();
+                    served.task.take()
                 })
                 .collect()
         };
@@ -116,20 +123,20 @@ impl Delivery {
     /// What has been delivered so far.
     pub fn report(&self) -> BTreeMap<StreamName, StreamReport> {
         let streams = self.0.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        streams.iter().map(|(name, (stream, _))| (name.clone(), stream.report())).collect()
+        streams.iter().map(|(name, served)| (name.clone(), served.stream.report())).collect()
     }
 
     pub(super) fn stream(&self, name: &StreamName) -> Arc<Stream> {
         let mut streams = self.0.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((stream, _)) = streams.get(name) {
-            return Arc::clone(stream);
+        if let Some(served) = streams.get(name) {
+            return Arc::clone(&served.stream);
         }
         let settings = self.0.settings.streams.get(name).copied().unwrap_or(self.0.settings.stream);
         let (sender, receiver) = unbounded_channel();
         let stream = Arc::new(Stream::new(name.clone(), settings, sender));
         let task = Arc::clone(&self.0).serve(Arc::clone(&stream), receiver);
-        let task = self.0.runtime.spawn(task);
-        streams.insert(name.clone(), (Arc::clone(&stream), task));
+        let task = Some(self.0.runtime.spawn(task));
+        streams.insert(name.clone(), Served { stream: Arc::clone(&stream), task });
         stream
     }
 

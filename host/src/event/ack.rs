@@ -178,7 +178,7 @@ mod tests {
         let seen = Arc::new(Mutex::new(None));
         let notice = Arc::clone(&seen);
         way(Ack::new("test".into(), events, move |settled| {
-            *notice.lock().unwrap() = Some(settled)
+            *notice.lock().unwrap() = Some(settled);
         }));
         seen.lock().unwrap().take().expect("the notice is given when the last clone is dropped")
     }

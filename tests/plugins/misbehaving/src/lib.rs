@@ -4,6 +4,12 @@
 //! to the stream `good`. Its settings can make it misbehave while it is
 //! configured.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing is one of the things to test"
+)]
+
 use std::hint::black_box;
 
 use guest::{Event, Outputs, Plugin, Setup, Stream};
