@@ -15,20 +15,21 @@ mod amazon;
 mod backoff;
 mod batch;
 mod body;
-mod delivering;
 mod directory;
 pub mod faulty;
 mod outbox;
 mod port;
+mod sender;
 mod stream;
+mod streams;
 
 pub use amazon::Amazon;
 pub use batch::{Batch, Provenance};
-pub use delivering::{Delivery, DeliverySettings, StreamReport};
 pub use directory::Directory;
 pub use outbox::{Outbox, Record, TooLarge};
 pub use port::{Answer, Firehose, Put, Refusal, RequestError, Verdict};
-pub use stream::StreamSettings;
+pub use stream::{StreamReport, StreamSettings};
+pub use streams::{Delivery, DeliverySettings};
 
 #[cfg(test)]
 mod tests;

@@ -163,7 +163,7 @@ fn start_logging() {
     use tracing_subscriber::EnvFilter;
 
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,aws=warn,hyper=warn"));
+        .unwrap_or_else(|_| EnvFilter::new("info,aws_config=error,aws=warn,hyper=warn"));
     // Only a second call could fail, and there is none.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

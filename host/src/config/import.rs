@@ -8,8 +8,10 @@
 //! Nothing is read, written or printed here. Neither a note nor an error shows
 //! a secret's value.
 
+mod destination;
 mod rudderstack;
 mod segment;
+mod unread;
 
 use std::fmt;
 use std::path::Path;
@@ -18,11 +20,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use self::destination::Kind;
+use self::unread::{Unread, field, is_blank};
 use super::{Overrides, RawAws, RawSettings};
 use crate::event::StreamName;
-
-/// Keys that only wrap a destination, in the answers of APIs and in exports.
-const WRAPPERS: [&str; 3] = ["data", "destination", "destinations"];
 
 /// How much of an export's own words a note, an error or a comment repeats.
 const QUOTED_CHARS_MAX: usize = 80;
@@ -121,9 +122,7 @@ pub fn import(vendor: Vendor, json: &str) -> Result<Imported, ImportError> {
     let json = serde_json::from_str(json.trim_start_matches('\u{feff}'));
     let json: Value =
         json.map_err(|error| ImportError::NotJson { vendor, reason: error.to_string() })?;
-    let mut found = Vec::new();
-    gather(vendor, &json, &mut found);
-    let destination = choose(vendor, &found)?;
+    let destination = destination::find(vendor, &json)?;
     let mut imported = Imported::new(vendor, destination);
     match vendor {
         Vendor::RudderStack => rudderstack::import(destination, &mut imported)?,
@@ -213,27 +212,6 @@ impl Imported {
         }
     }
 
-    /// A setting's text, unless it is missing or empty. Where it cannot be
-    /// taken over, a note asks for `setting` in its place.
-    fn take_text(&mut self, unread: &mut Unread, key: &str, setting: &str) -> Option<String> {
-        let obstacle = match unread.take(key)? {
-            Value::String(text) if text.is_empty() => return None,
-            Value::String(text) => match self.vendor.obstacle(&text) {
-                None => return Some(text),
-                Some(obstacle) => obstacle,
-            },
-            _ => "is no text",
-        };
-        self.note(format!("`{key}` {obstacle}: set `{setting}` under [aws] to its real value"));
-        None
-    }
-
-    fn note_unread(&mut self, unread: &Unread) {
-        for (key, _) in unread.0.iter().filter(|(_, value)| !is_blank(value)) {
-            self.note(format!("{} has no counterpart here and is left out", quoted(key)));
-        }
-    }
-
     fn note_what_holds_for_every_vendor(&mut self, destination: &Fields) {
         if field(destination, "enabled") == Some(&Value::Bool(false)) {
             let vendor = self.vendor;
@@ -263,45 +241,6 @@ impl fmt::Debug for Imported {
     }
 }
 
-impl Vendor {
-    fn expected(self) -> &'static str {
-        match self {
-            Vendor::RudderStack => {
-                "the destination with its `config`, or that object alone, with `mapEvents` or \
-                 `iamRoleARN` in it"
-            }
-            Vendor::Segment => {
-                "the destination with its `settings`, or that object alone, with `mappedStreams` \
-                 or `roleAddress` in it"
-            }
-        }
-    }
-
-    fn recognises(self, fields: &Fields) -> bool {
-        match self {
-            Vendor::RudderStack => rudderstack::recognises(fields),
-            Vendor::Segment => segment::recognises(fields),
-        }
-    }
-
-    fn kind(self, destination: &Fields) -> Kind {
-        match self {
-            Vendor::RudderStack => rudderstack::kind(destination),
-            Vendor::Segment => segment::kind(destination),
-        }
-    }
-
-    /// Why a text is not the setting's value, if it is not.
-    fn obstacle(self, text: &str) -> Option<&'static str> {
-        if is_masked(text) {
-            return Some("is masked in the export");
-        }
-        let is_filled_in = self == Vendor::RudderStack && rudderstack::is_filled_in(text);
-        is_filled_in
-            .then_some("is filled in by RudderStack, from its environment or from the event")
-    }
-}
-
 impl fmt::Display for Vendor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -309,14 +248,6 @@ impl fmt::Display for Vendor {
             Vendor::Segment => "Segment",
         })
     }
-}
-
-/// What a destination says it is for.
-#[derive(Debug, PartialEq, Eq)]
-enum Kind {
-    Firehose,
-    Other(String),
-    Unsaid,
 }
 
 /// A row of the mapping. An empty stream lets the lookup fall through.
@@ -339,95 +270,6 @@ impl Row {
             }
         }
     }
-}
-
-/// A vendor's settings that nobody has dealt with yet: what is left at the end
-/// has no counterpart here.
-struct Unread(Fields);
-
-impl Unread {
-    fn take(&mut self, key: &str) -> Option<Value> {
-        let key = spelling(&self.0, key)?.to_owned();
-        self.0.remove(&key).filter(|value| !value.is_null())
-    }
-
-    fn is_set(&self, key: &str) -> bool {
-        field(&self.0, key).is_some_and(|value| value != "")
-    }
-}
-
-/// The objects of an export that look like a destination, each once: in a
-/// workspace's export a destination stands with each of its sources.
-fn gather<'a>(vendor: Vendor, json: &'a Value, found: &mut Vec<&'a Fields>) {
-    match json {
-        Value::Array(items) => items.iter().for_each(|item| gather(vendor, item, found)),
-        Value::Object(fields) => {
-            let inside: Vec<_> = WRAPPERS.iter().filter_map(|key| field(fields, key)).collect();
-            if !inside.is_empty() {
-                inside.into_iter().for_each(|json| gather(vendor, json, found));
-            } else if vendor.recognises(fields) {
-                if !found.contains(&fields) {
-                    found.push(fields);
-                }
-            } else if let Some(sources) = field(fields, "sources") {
-                gather(vendor, sources, found);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The one destination for Firehose. One that does not say what it is for is
-/// believed to be meant, unless another does say so.
-fn choose<'a>(vendor: Vendor, found: &[&'a Fields]) -> Result<&'a Fields, ImportError> {
-    let (mut firehose, mut unsaid, mut others) = (Vec::new(), Vec::new(), Vec::new());
-    for &destination in found {
-        match vendor.kind(destination) {
-            Kind::Firehose => firehose.push(destination),
-            Kind::Unsaid => unsaid.push(destination),
-            Kind::Other(kind) => others.push(quoted(&kind)),
-        }
-    }
-    let usable = if firehose.is_empty() { unsaid } else { firehose };
-    match usable[..] {
-        [destination] => Ok(destination),
-        [] if others.is_empty() => Err(ImportError::NoDestination { vendor }),
-        [] => {
-            others.sort_unstable();
-            others.dedup();
-            Err(ImportError::OtherDestination { vendor, found: others.join(", ") })
-        }
-        _ => Err(ImportError::Several { vendor, count: usable.len() }),
-    }
-}
-
-/// The value of a key in whatever case; null counts as missing.
-fn field<'a>(fields: &'a Fields, key: &str) -> Option<&'a Value> {
-    fields.get(spelling(fields, key)?).filter(|value| !value.is_null())
-}
-
-/// How a key is spelt: exactly, or else in another case.
-fn spelling<'a>(fields: &'a Fields, key: &str) -> Option<&'a str> {
-    let exact = fields.get_key_value(key).map(|(spelling, _)| spelling);
-    let spelling =
-        exact.or_else(|| fields.keys().find(|spelling| spelling.eq_ignore_ascii_case(key)));
-    spelling.map(String::as_str)
-}
-
-/// Whether there is nothing in a value that could have had an effect.
-fn is_blank(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(_) | Value::Number(_) => false,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.iter().all(is_blank),
-        Value::Object(fields) => fields.values().all(is_blank),
-    }
-}
-
-/// Exports show dots, with or without the last characters, or asterisks.
-fn is_masked(text: &str) -> bool {
-    text.contains('•') || (!text.is_empty() && text.chars().all(|c| c == '*'))
 }
 
 /// A text of an export on one line, without control characters.

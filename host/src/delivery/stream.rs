@@ -2,12 +2,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::Batch;
-use super::delivering::StreamReport;
 use crate::event::StreamName;
 
 /// How often a stream that keeps failing in the same way is mentioned.
@@ -21,6 +21,27 @@ pub struct StreamSettings {
     pub newline: bool,
     /// Requests that may be under way at once.
     pub concurrency: usize,
+}
+
+/// What went to a stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct StreamReport {
+    /// Events in accepted records.
+    pub events: u64,
+    /// Accepted records.
+    pub records: u64,
+    /// Bytes of accepted records, before base64.
+    pub bytes: u64,
+    /// Requests, answered or not.
+    pub requests: u64,
+    /// Records that were sent again, each time counted.
+    pub retries: u64,
+    /// Records that were sent again after a request whose answer was lost or
+    /// was a fault of the service: what may have been written twice.
+    pub ambiguous: u64,
+    /// What is wrong with the stream, if it was at last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// A delivery stream that records have been sent to.

@@ -1,0 +1,92 @@
+//! A vendor's settings while they are read, key by key.
+//!
+//! It owns how a key is looked up, what counts as a value, and which keys are
+//! left over at the end and so are noted. What a key means is the vendor's.
+
+use serde_json::Value;
+
+use super::{Fields, Imported, Vendor, quoted, rudderstack};
+
+/// A vendor's settings that nobody has dealt with yet: what is left at the end
+/// has no counterpart here.
+pub(super) struct Unread(pub(super) Fields);
+
+impl Unread {
+    pub(super) fn take(&mut self, key: &str) -> Option<Value> {
+        let key = spelling(&self.0, key)?.to_owned();
+        self.0.remove(&key).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        field(&self.0, key).is_some_and(|value| value != "")
+    }
+}
+
+impl Imported {
+    /// A setting's text, unless it is missing or empty. Where it cannot be
+    /// taken over, a note asks for `setting` in its place.
+    pub(super) fn take_text(
+        &mut self,
+        unread: &mut Unread,
+        key: &str,
+        setting: &str,
+    ) -> Option<String> {
+        let obstacle = match unread.take(key)? {
+            Value::String(text) if text.is_empty() => return None,
+            Value::String(text) => match self.vendor.obstacle(&text) {
+                None => return Some(text),
+                Some(obstacle) => obstacle,
+            },
+            _ => "is no text",
+        };
+        self.note(format!("`{key}` {obstacle}: set `{setting}` under [aws] to its real value"));
+        None
+    }
+
+    pub(super) fn note_unread(&mut self, unread: &Unread) {
+        for (key, _) in unread.0.iter().filter(|(_, value)| !is_blank(value)) {
+            self.note(format!("{} has no counterpart here and is left out", quoted(key)));
+        }
+    }
+}
+
+impl Vendor {
+    /// Why a text is not the setting's value, if it is not.
+    fn obstacle(self, text: &str) -> Option<&'static str> {
+        if is_masked(text) {
+            return Some("is masked in the export");
+        }
+        let is_filled_in = self == Vendor::RudderStack && rudderstack::is_filled_in(text);
+        is_filled_in
+            .then_some("is filled in by RudderStack, from its environment or from the event")
+    }
+}
+
+/// The value of a key in whatever case; null counts as missing.
+pub(super) fn field<'a>(fields: &'a Fields, key: &str) -> Option<&'a Value> {
+    fields.get(spelling(fields, key)?).filter(|value| !value.is_null())
+}
+
+/// How a key is spelt: exactly, or else in another case.
+fn spelling<'a>(fields: &'a Fields, key: &str) -> Option<&'a str> {
+    let exact = fields.get_key_value(key).map(|(spelling, _)| spelling);
+    let spelling =
+        exact.or_else(|| fields.keys().find(|spelling| spelling.eq_ignore_ascii_case(key)));
+    spelling.map(String::as_str)
+}
+
+/// Whether there is nothing in a value that could have had an effect.
+pub(super) fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.iter().all(is_blank),
+        Value::Object(fields) => fields.values().all(is_blank),
+    }
+}
+
+/// Exports show dots, with or without the last characters, or asterisks.
+fn is_masked(text: &str) -> bool {
+    text.contains('•') || (!text.is_empty() && text.chars().all(|c| c == '*'))
+}
