@@ -11,7 +11,7 @@ mod raw;
 mod unknown;
 
 pub use check::{Destination, Overrides, PluginSource, Settings};
-pub use raw::{RawAws, RawDelivery, RawPlugin, RawSettings, RawStream};
+pub use raw::{RawAws, RawDelivery, RawPack, RawPackUpTo, RawPlugin, RawSettings, RawStream};
 
 use thiserror::Error;
 

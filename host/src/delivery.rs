@@ -28,7 +28,7 @@ pub use batch::{Batch, Provenance};
 pub use directory::Directory;
 pub use outbox::{Outbox, Record, TooLarge};
 pub use port::{Answer, Firehose, Put, Refusal, RequestError, Verdict};
-pub use stream::{StreamReport, StreamSettings};
+pub use stream::{Pack, StreamReport, StreamSettings};
 pub use streams::{Delivery, DeliverySettings};
 
 #[cfg(test)]

@@ -43,6 +43,14 @@ pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// `PutRecordBatch`: 1,000 KiB.
 pub const RECORD_BYTES_MAX: usize = 1_024_000;
 
+/// Events in one record. Source: Firehose, `PutRecord`: a record of more is not
+/// split as expected where the stream de-aggregates records.
+pub const RECORD_EVENTS_MAX: usize = 500;
+
+/// The step in which Firehose bills the size of a record, in bytes. Source:
+/// Amazon Data Firehose, pricing: "rounded up to the nearest 5KB (5120 bytes)".
+pub const BILLED_STEP_BYTES: usize = 5 * 1024;
+
 /// Records in one request. Source: Firehose, `PutRecordBatch`.
 pub const REQUEST_RECORDS_MAX: usize = 500;
 

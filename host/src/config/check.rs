@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{ConfigError, RawAws, RawDelivery, RawSettings, RawStream};
+use super::{ConfigError, RawAws, RawDelivery, RawPack, RawSettings, RawStream};
 use crate::aws::{AwsSettings, Keys, Role};
-use crate::delivery::{DeliverySettings, StreamSettings};
+use crate::delivery::{DeliverySettings, Pack, StreamSettings};
 use crate::event::StreamName;
+use crate::limits;
 use crate::source::Input;
 
 const DATA_DIR: &str = "standpipe-data";
 const CONCURRENCY: usize = 4;
 const CONCURRENCY_MAX: usize = 256;
+const PACK_BYTES_MIN: usize = limits::BILLED_STEP_BYTES;
 const WORKERS_MAX: usize = 256;
 const MAX_DELAY: Duration = Duration::from_secs(1);
 const MAX_DELAY_MAX: Duration = Duration::from_secs(900);
@@ -229,7 +231,9 @@ fn check_delivery(
     let stream = StreamSettings {
         newline: delivery.newline.unwrap_or(true),
         concurrency: concurrency("[delivery]", delivery.concurrency)?.unwrap_or(CONCURRENCY),
+        pack: pack("[delivery]", delivery.pack.as_ref())?.unwrap_or(Pack::Off),
     };
+    check_packed("[delivery]", stream)?;
     let mut by_name = HashMap::with_capacity(streams.len());
     for (name, settings) in streams {
         let place = format!("[streams.{name:?}]");
@@ -238,7 +242,9 @@ fn check_delivery(
         let own = StreamSettings {
             newline: settings.newline.unwrap_or(stream.newline),
             concurrency: concurrency(&place, settings.concurrency)?.unwrap_or(stream.concurrency),
+            pack: pack(&place, settings.pack.as_ref())?.unwrap_or(stream.pack),
         };
+        check_packed(&place, own)?;
         by_name.insert(name, own);
     }
     let max_delay = delivery.max_delay.as_deref();
@@ -263,6 +269,35 @@ fn concurrency(place: &str, value: Option<usize>) -> Result<Option<usize>, Confi
         ))),
         value => Ok(value),
     }
+}
+
+fn pack(place: &str, value: Option<&RawPack>) -> Result<Option<Pack>, ConfigError> {
+    let wrong = |what: &str| {
+        Err(ConfigError::new(format!(
+            "{place} pack is {what}: write \"off\", or {{ max_bytes = N }} with N from {PACK_BYTES_MIN} to {}",
+            limits::RECORD_BYTES_MAX
+        )))
+    };
+    match value {
+        None => Ok(None),
+        Some(RawPack::Word(word)) if word == "off" => Ok(Some(Pack::Off)),
+        Some(RawPack::Word(word)) => wrong(&format!("{word:?}")),
+        Some(RawPack::UpTo(up_to)) => match up_to.max_bytes {
+            bytes_max @ PACK_BYTES_MIN..=limits::RECORD_BYTES_MAX => {
+                Ok(Some(Pack::UpTo { bytes_max }))
+            }
+            bytes => wrong(&format!("{{ max_bytes = {bytes} }}")),
+        },
+    }
+}
+
+fn check_packed(place: &str, stream: StreamSettings) -> Result<(), ConfigError> {
+    if stream.pack != Pack::Off && !stream.newline {
+        return Err(ConfigError::new(format!(
+            "{place} packs events without newlines between them: set newline = true, or pack = \"off\""
+        )));
+    }
+    Ok(())
 }
 
 fn workers(value: Option<usize>) -> Result<NonZero<usize>, ConfigError> {

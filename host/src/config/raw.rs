@@ -1,8 +1,11 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::secret::Secret;
 
@@ -88,6 +91,10 @@ pub struct RawDelivery {
     /// Whether each record ends with a newline; true by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newline: Option<bool>,
+    /// Whether several events share a record: `"off"`, the default, or
+    /// `{ max_bytes = N }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pack: Option<RawPack>,
     /// Requests for one stream that may be under way at once; 4 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<usize>,
@@ -112,9 +119,57 @@ pub struct RawStream {
     /// Whether each record ends with a newline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newline: Option<bool>,
+    /// Whether several events share a record: `"off"` or `{ max_bytes = N }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pack: Option<RawPack>,
     /// Requests for the stream that may be under way at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<usize>,
+}
+
+/// Whether several events share a record.
+///
+/// The variants are told apart by hand: serde's own attempt at that ends in an
+/// error that names neither of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawPack {
+    /// A word: `off`.
+    Word(String),
+    /// Records of a size.
+    UpTo(RawPackUpTo),
+}
+
+/// Events are packed into records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawPackUpTo {
+    /// The size of a record in bytes, at most 1,024,000.
+    pub max_bytes: usize,
+}
+
+impl<'de> Deserialize<'de> for RawPack {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PackVisitor;
+
+        impl<'de> Visitor<'de> for PackVisitor {
+            type Value = RawPack;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"off\" or { max_bytes = N }")
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<RawPack, E> {
+                Ok(RawPack::Word(word.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawPack, A::Error> {
+                RawPackUpTo::deserialize(MapAccessDeserializer::new(map)).map(RawPack::UpTo)
+            }
+        }
+
+        deserializer.deserialize_any(PackVisitor)
+    }
 }
 
 impl RawAws {

@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::delivery::Pack;
 use crate::event::StreamName;
 
 fn check(text: &str) -> Result<Settings, ConfigError> {
@@ -47,6 +48,7 @@ fn everything_set_is_read() {
         [streams.orders]
         newline = true
         concurrency = 9
+        pack = { max_bytes = 102400 }
         "#,
     )
     .unwrap();
@@ -60,6 +62,7 @@ fn everything_set_is_read() {
     );
     let orders = settings.delivery.streams[&StreamName::parse("orders").unwrap()];
     assert_eq!((orders.newline, orders.concurrency), (true, 9));
+    assert_eq!(orders.pack, Pack::UpTo { bytes_max: 102_400 });
     assert!(!settings.delivery.stream.newline);
     assert_eq!(settings.drain_timeout, Duration::from_secs(120));
     let Destination::Amazon { aws, endpoint_url } = &settings.destination else {
@@ -108,6 +111,16 @@ fn wrong_settings_say_what_to_write() {
         ("[delivery]\nmax_delay = \"soon\"", None, "max_delay"),
         ("[delivery]\nmax_delay = \"1h\"", None, "15m"),
         ("[delivery]\nconcurrency = 0", None, "from 1 to 256"),
+        ("[delivery]\npack = \"of\"", None, "write \"off\", or { max_bytes = N }"),
+        ("[delivery]\npack = 7", Some(2), "expected \"off\" or { max_bytes = N }"),
+        ("[delivery]\npack = { bytes = 7 }", Some(2), "unknown field `bytes`"),
+        ("[delivery]\npack = { max_bytes = 2000000 }", None, "from 5120 to 1024000"),
+        ("[delivery]\nnewline = false\npack = { max_bytes = 20000 }", None, "without newlines"),
+        (
+            "[streams.a]\nnewline = false\n[delivery]\npack = { max_bytes = 20000 }",
+            None,
+            "[streams.\"a\"]",
+        ),
         ("workers = 0", None, "from 1 to 256"),
         ("[aws]\naccess_key_id = \"a\"", None, "secret_access_key"),
         ("[aws]\nsecret_access_key = \"hush\"", None, "access_key_id"),

@@ -2,127 +2,188 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::event::{Ack, Outcome};
+use crate::limits;
 
 /// Records on their way to one delivery stream, in one buffer.
 ///
-/// An event's text is copied here once, with its newline, and leaves the chunk
-/// that it was read in: a stream that fills slowly then holds on to its own
-/// records and not to everything that was read beside them.
+/// A record holds one event, or several where events are packed. An event's
+/// text is copied here once, with its newline, and leaves the chunk that it was
+/// read in: a stream that fills slowly then holds on to its own records and not
+/// to everything that was read beside them.
 #[derive(Debug, Default)]
 pub struct Batch {
+    /// The records, one after the other.
     bytes: Vec<u8>,
-    entries: Vec<Entry>,
-    /// Runs of records with the same provenance: the first record of each.
+    /// The texts of events whose payload is another.
+    texts: Vec<u8>,
+    events: Vec<Entry>,
+    /// For each record, the number of events up to its end.
+    records: Vec<u32>,
+    /// Runs of events with the same provenance: the first event of each.
     segments: Vec<(u32, Provenance)>,
-    payload_bytes: usize,
 }
 
-/// Who answers for a record, and who decided about it.
+/// Who answers for an event, and who decided about it.
 #[derive(Debug, Clone)]
 pub struct Provenance {
-    /// The promise of the record's source.
+    /// The promise of the event's source.
     pub ack: Ack,
     /// The SHA-256 of the plugin.
     pub plugin: Arc<str>,
 }
 
+/// What goes into a batch for one event.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Item<'a> {
+    /// The event's position in its chunk.
+    pub(super) event: u32,
+    /// Its line in the source.
+    pub(super) line: u64,
+    /// Its text as received.
+    pub(super) text: &'a [u8],
+    /// What is sent in its place.
+    pub(super) payload: Option<&'a [u8]>,
+    /// What ends it.
+    pub(super) newline: &'static [u8],
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// Where the record's bytes stand.
-    payload_start: u32,
-    payload_end: u32,
-    /// Where the event's own text ends: inside the payload, if that is the
-    /// text and a newline, else it follows the payload.
-    text_start: u32,
-    text_end: u32,
-    /// The event's position in its chunk, and its line in the source.
+    /// Where its payload and newline end in `bytes`; they start where those of
+    /// the event before end.
+    end: u32,
+    text: Text,
     event: u32,
     line: u64,
 }
 
+/// Where an event's text as received stands.
+#[derive(Debug, Clone, Copy)]
+enum Text {
+    /// It is the first so many bytes of the payload.
+    Payload(u32),
+    /// It is kept in `texts`.
+    Kept { start: u32, end: u32 },
+}
+
+impl Item<'_> {
+    /// What the event takes in its record.
+    pub(super) fn bytes(&self) -> usize {
+        self.payload.unwrap_or(self.text).len() + self.newline.len()
+    }
+}
+
 impl Batch {
-    /// Add a record: the payload, and the event's text if that is another.
-    pub(super) fn push(
-        &mut self,
-        provenance: &Provenance,
-        (event, line): (u32, u64),
-        text: &[u8],
-        payload: Option<&[u8]>,
-        newline: &[u8],
-    ) {
-        self.begin(provenance);
-        let start = self.bytes.len();
-        let sent = payload.unwrap_or(text);
-        self.bytes.extend_from_slice(sent);
-        self.bytes.extend_from_slice(newline);
-        let payload = start..self.bytes.len();
-        let text = if payload_is_text(sent, text) {
-            start..start + text.len()
-        } else {
-            self.bytes.extend_from_slice(text);
-            payload.end..self.bytes.len()
-        };
-        self.add_entry(event, line, payload, text);
+    /// Add an event as a record of its own.
+    pub(super) fn push(&mut self, provenance: &Provenance, item: Item<'_>) {
+        self.push_event(provenance, item);
+        self.records.push(small(self.events.len()));
+    }
+
+    /// Add an event to the last record.
+    pub(super) fn push_to_last_record(&mut self, provenance: &Provenance, item: Item<'_>) {
+        self.push_event(provenance, item);
+        *self.records.last_mut().expect("there is a record") = small(self.events.len());
+    }
+
+    /// Whether the last record has room for so many bytes more, if records are
+    /// packed up to `bytes_max`.
+    pub(super) fn last_record_has_room(&self, bytes: usize, bytes_max: usize) -> bool {
+        let Some(last) = self.records.len().checked_sub(1) else { return false };
+        self.events_of(last).len() < limits::RECORD_EVENTS_MAX
+            && self.payload(last).len() + bytes <= bytes_max
     }
 
     /// The number of records.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.records.len()
     }
 
     /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.records.is_empty()
     }
 
     /// The size of all records together, as Firehose counts it.
     pub fn payload_bytes(&self) -> usize {
-        self.payload_bytes
+        self.bytes.len()
     }
 
     /// What the batch takes in memory.
     pub(super) fn held_bytes(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + self.texts.len()
     }
 
     /// The records' bytes, in order.
     pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
-        self.entries.iter().map(|entry| &self.bytes[entry.payload()])
+        (0..self.len()).map(|record| self.payload(record))
     }
 
-    /// All records' bytes in one piece, where no text stands between them.
-    pub(super) fn contiguous(&self) -> Option<&[u8]> {
-        (self.bytes.len() == self.payload_bytes).then_some(&self.bytes)
+    /// All records' bytes in one piece.
+    pub(super) fn all_payloads(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// A record's bytes.
     pub(super) fn payload(&self, record: usize) -> &[u8] {
-        &self.bytes[self.entries[record].payload()]
+        let events = self.events_of(record);
+        &self.bytes[self.start(events.start)..self.start(events.end)]
     }
 
-    /// The text of a record's event, as received.
-    pub(super) fn text(&self, record: usize) -> &[u8] {
-        &self.bytes[self.entries[record].text()]
+    /// A record's events, by their position in the batch.
+    pub(super) fn events_of(&self, record: usize) -> Range<usize> {
+        let before = record.checked_sub(1).map_or(0, |before| self.records[before]);
+        before as usize..self.records[record] as usize
     }
 
-    pub(super) fn line(&self, record: usize) -> u64 {
-        self.entries[record].line
+    /// What an event takes in its record.
+    pub(super) fn event_bytes(&self, event: usize) -> usize {
+        self.start(event + 1) - self.start(event)
     }
 
-    pub(super) fn provenance(&self, record: usize) -> &Provenance {
-        let after = self.segments.partition_point(|(first, _)| *first as usize <= record);
+    /// The text of an event, as received.
+    pub(super) fn text(&self, event: usize) -> &[u8] {
+        match self.events[event].text {
+            Text::Payload(length) => {
+                let start = self.start(event);
+                &self.bytes[start..start + length as usize]
+            }
+            Text::Kept { start, end } => &self.texts[start as usize..end as usize],
+        }
+    }
+
+    /// The line of an event in its source.
+    pub(super) fn line(&self, event: usize) -> u64 {
+        self.events[event].line
+    }
+
+    /// Who answers for an event.
+    pub(super) fn provenance(&self, event: usize) -> &Provenance {
+        let after = self.segments.partition_point(|(first, _)| *first as usize <= event);
         &self.segments[after - 1].1
     }
 
-    /// Settle every record that `outcome` has a word about.
-    pub(super) fn settle(&self, outcome: impl Fn(usize) -> Option<Outcome>) {
-        for (position, (first, provenance)) in self.segments.iter().enumerate() {
-            let end =
-                self.segments.get(position + 1).map_or(self.len(), |(next, _)| *next as usize);
-            for record in *first as usize..end {
-                if let Some(outcome) = outcome(record) {
-                    provenance.ack.settle(self.entries[record].event, outcome);
-                }
+    /// Settle all events of these records alike.
+    pub(super) fn settle(&self, records: impl IntoIterator<Item = usize>, outcome: Outcome) {
+        for record in records {
+            for event in self.events_of(record) {
+                self.settle_event(event, outcome);
+            }
+        }
+    }
+
+    /// Settle one event.
+    pub(super) fn settle_event(&self, event: usize, outcome: Outcome) {
+        self.provenance(event).ack.settle(self.events[event].event, outcome);
+    }
+
+    /// Settle every event as delivered.
+    pub(super) fn settle_all_delivered(&self) {
+        let ends = self.segments.iter().skip(1).map(|(first, _)| *first as usize);
+        let ends = ends.chain([self.events.len()]);
+        for ((first, provenance), end) in self.segments.iter().zip(ends) {
+            for entry in &self.events[*first as usize..end] {
+                provenance.ack.settle(entry.event, Outcome::Delivered);
             }
         }
     }
@@ -131,48 +192,52 @@ impl Batch {
     pub(super) fn select(&self, records: impl IntoIterator<Item = usize>) -> Batch {
         let mut selected = Batch::default();
         for record in records {
-            let entry = self.entries[record];
-            selected.begin(self.provenance(record));
-            let start = selected.bytes.len();
-            selected.bytes.extend_from_slice(&self.bytes[entry.payload()]);
-            let payload = start..selected.bytes.len();
-            let text = if entry.text_start == entry.payload_start {
-                start..start + entry.text().len()
-            } else {
-                selected.bytes.extend_from_slice(&self.bytes[entry.text()]);
-                payload.end..selected.bytes.len()
-            };
-            selected.add_entry(entry.event, entry.line, payload, text);
+            for event in self.events_of(record) {
+                selected.copy_event(self, event);
+            }
+            selected.records.push(small(selected.events.len()));
         }
         selected
     }
 
+    fn push_event(&mut self, provenance: &Provenance, item: Item<'_>) {
+        self.begin(provenance);
+        self.bytes.extend_from_slice(item.payload.unwrap_or(item.text));
+        self.bytes.extend_from_slice(item.newline);
+        let text = match item.payload {
+            None => Text::Payload(small(item.text.len())),
+            Some(_) => self.keep(item.text),
+        };
+        let end = small(self.bytes.len());
+        self.events.push(Entry { end, text, event: item.event, line: item.line });
+    }
+
+    fn copy_event(&mut self, other: &Batch, event: usize) {
+        self.begin(other.provenance(event));
+        self.bytes.extend_from_slice(&other.bytes[other.start(event)..other.start(event + 1)]);
+        let entry = other.events[event];
+        let text = match entry.text {
+            Text::Payload(length) => Text::Payload(length),
+            Text::Kept { .. } => self.keep(other.text(event)),
+        };
+        self.events.push(Entry { end: small(self.bytes.len()), text, ..entry });
+    }
+
+    fn keep(&mut self, text: &[u8]) -> Text {
+        let start = small(self.texts.len());
+        self.texts.extend_from_slice(text);
+        Text::Kept { start, end: small(self.texts.len()) }
+    }
+
     fn begin(&mut self, provenance: &Provenance) {
         if !self.segments.last().is_some_and(|(_, last)| last.is(provenance)) {
-            self.segments.push((small(self.entries.len()), provenance.clone()));
+            self.segments.push((small(self.events.len()), provenance.clone()));
         }
     }
 
-    fn add_entry(&mut self, event: u32, line: u64, payload: Range<usize>, text: Range<usize>) {
-        self.payload_bytes += payload.len();
-        self.entries.push(Entry {
-            payload_start: small(payload.start),
-            payload_end: small(payload.end),
-            text_start: small(text.start),
-            text_end: small(text.end),
-            event,
-            line,
-        });
-    }
-}
-
-impl Entry {
-    fn payload(&self) -> Range<usize> {
-        self.payload_start as usize..self.payload_end as usize
-    }
-
-    fn text(&self) -> Range<usize> {
-        self.text_start as usize..self.text_end as usize
+    /// Where an event's bytes start; for the one after the last, their end.
+    fn start(&self, event: usize) -> usize {
+        event.checked_sub(1).map_or(0, |before| self.events[before].end as usize)
     }
 }
 
@@ -180,11 +245,6 @@ impl Provenance {
     fn is(&self, other: &Provenance) -> bool {
         self.ack.is(&other.ack) && Arc::ptr_eq(&self.plugin, &other.plugin)
     }
-}
-
-/// Whether the payload is the very text of the event, so that one copy serves.
-fn payload_is_text(payload: &[u8], text: &[u8]) -> bool {
-    std::ptr::eq(payload, text)
 }
 
 fn small(bytes: usize) -> u32 {
@@ -200,8 +260,14 @@ mod tests {
 
     fn provenance(events: usize, seen: &Arc<Mutex<Settled>>) -> Provenance {
         let seen = Arc::clone(seen);
-        let ack = Ack::new("test".into(), events, move |settled| *seen.lock().unwrap() = settled);
+        let ack = Ack::new("test".into(), events, move |settled| {
+            *seen.lock().unwrap() = settled;
+        });
         Provenance { ack, plugin: "digest".into() }
+    }
+
+    fn item<'a>(event: u32, text: &'a [u8], payload: Option<&'a [u8]>) -> Item<'a> {
+        Item { event, line: u64::from(event) + 10, text, payload, newline: b"\n" }
     }
 
     #[test]
@@ -209,23 +275,26 @@ mod tests {
         let (first, second) = (Arc::default(), Arc::default());
         let mut batch = Batch::default();
         let a = provenance(2, &first);
-        let b = provenance(1, &second);
-        batch.push(&a, (0, 10), b"one", None, b"\n");
-        batch.push(&a, (1, 11), b"two", Some(b"TWO!"), b"\n");
-        batch.push(&b, (0, 12), b"three", None, b"");
+        let b = provenance(2, &second);
+        batch.push(&a, item(0, b"one", None));
+        batch.push(&a, item(1, b"two", Some(b"TWO!")));
+        batch.push_to_last_record(&b, item(0, b"three", None));
+        batch.push(&b, Item { newline: b"", ..item(1, b"four", None) });
         drop((a, b));
-        assert_eq!(batch.payloads().collect::<Vec<_>>(), [&b"one\n"[..], b"TWO!\n", b"three"]);
-        assert_eq!((batch.len(), batch.payload_bytes()), (3, 14));
+        let payloads = [&b"one\n"[..], b"TWO!\nthree\n", b"four"];
+        assert_eq!(batch.payloads().collect::<Vec<_>>(), payloads);
+        assert_eq!((batch.len(), batch.payload_bytes()), (3, 19));
 
         let rest = batch.select([1, 2]);
-        assert_eq!(rest.payloads().collect::<Vec<_>>(), [&b"TWO!\n"[..], b"three"]);
-        assert_eq!((rest.text(0), rest.text(1)), (&b"two"[..], &b"three"[..]));
-        assert_eq!((rest.line(0), rest.line(1)), (11, 12));
-        batch.settle(|record| (record == 0).then_some(Outcome::Delivered));
+        assert_eq!(rest.payloads().collect::<Vec<_>>(), payloads[1..]);
+        assert_eq!([0, 1, 2].map(|event| rest.text(event)), [&b"two"[..], b"three", b"four"]);
+        assert_eq!([0, 1, 2].map(|event| rest.line(event)), [11, 10, 11]);
+        assert_eq!([0, 1].map(|record| rest.events_of(record)), [0..2, 2..3]);
+        batch.settle([0], Outcome::Delivered);
         drop(batch);
-        rest.settle(|_| Some(Outcome::Dead));
+        rest.settle([0, 1], Outcome::Dead);
         drop(rest);
         assert_eq!(*first.lock().unwrap(), Settled { delivered: 1, dead: 1, ..Settled::default() });
-        assert_eq!(*second.lock().unwrap(), Settled { dead: 1, ..Settled::default() });
+        assert_eq!(*second.lock().unwrap(), Settled { dead: 2, ..Settled::default() });
     }
 }

@@ -41,6 +41,7 @@ mod tests {
 
     use super::*;
     use crate::delivery::Provenance;
+    use crate::delivery::batch::Item;
     use crate::event::Ack;
 
     proptest! {
@@ -49,7 +50,8 @@ mod tests {
             let provenance = Provenance { ack: Ack::new("test".into(), 1, |_| ()), plugin: "".into() };
             let mut batch = Batch::default();
             for payload in &payloads {
-                batch.push(&provenance, (0, 1), payload, None, b"\n");
+                let item = Item { event: 0, line: 1, text: payload, payload: None, newline: b"\n" };
+                batch.push(&provenance, item);
             }
             let stream = StreamName::parse("s").unwrap();
             let body = encode(&stream, &batch);

@@ -63,10 +63,7 @@ fn append(path: &Path, batch: &Batch) -> io::Result<()> {
 }
 
 fn write_records(mut file: &File, batch: &Batch) -> io::Result<()> {
-    match batch.contiguous() {
-        Some(records) => file.write_all(records),
-        None => file.write_all(&batch.payloads().collect::<Vec<_>>().concat()),
-    }
+    file.write_all(batch.all_payloads())
 }
 
 fn failed(path: &Path, error: &io::Error) -> RequestError {

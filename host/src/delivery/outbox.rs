@@ -2,8 +2,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::batch::Item;
 use super::stream::Stream;
-use super::{Batch, Delivery, Provenance};
+use super::{Batch, Delivery, Pack, Provenance};
 use crate::event::StreamName;
 use crate::limits;
 
@@ -74,22 +75,20 @@ impl Outbox {
         record: Record<'_>,
     ) -> Result<(), TooLarge> {
         let newline: &[u8] = if self.slots[place].stream.settings.newline { b"\n" } else { b"" };
-        let bytes = record.payload.unwrap_or(record.text).len() + newline.len();
+        let Record { event, line, text, payload } = record;
+        let item = Item { event, line, text, payload, newline };
+        let bytes = item.bytes();
         if bytes > limits::RECORD_BYTES_MAX {
             return Err(TooLarge { bytes });
         }
-        if self.slots[place].batch.payload_bytes() + bytes > limits::REQUEST_BYTES_MAX {
+        if !self.slots[place].has_room(bytes) {
             self.close(place);
         }
         let slot = &mut self.slots[place];
-        if slot.batch.is_empty() {
-            slot.opened = Instant::now();
-        }
         let held = slot.batch.held_bytes();
-        let event = (record.event, record.line);
-        slot.batch.push(provenance, event, record.text, record.payload, newline);
+        slot.add(provenance, item);
         self.open_bytes += slot.batch.held_bytes() - held;
-        if slot.batch.len() == limits::REQUEST_RECORDS_MAX {
+        if slot.is_full() {
             self.close(place);
         } else if self.open_bytes > limits::OPEN_BYTES_MAX {
             self.close_all();
@@ -128,6 +127,38 @@ impl Outbox {
         let batch = std::mem::take(&mut slot.batch);
         self.open_bytes -= batch.held_bytes();
         self.delivery.submit(&slot.stream, batch);
+    }
+}
+
+impl Slot {
+    /// Whether so many bytes more can be part of the batch.
+    fn has_room(&self, bytes: usize) -> bool {
+        self.batch.payload_bytes() + bytes <= limits::REQUEST_BYTES_MAX
+            && (self.batch.len() < limits::REQUEST_RECORDS_MAX || self.can_pack(bytes))
+    }
+
+    /// Whether nothing more can be part of the batch, whatever its size.
+    fn is_full(&self) -> bool {
+        self.batch.len() == limits::REQUEST_RECORDS_MAX && !self.can_pack(1)
+    }
+
+    /// Whether so many bytes more can share the last record.
+    fn can_pack(&self, bytes: usize) -> bool {
+        match self.stream.settings.pack {
+            Pack::Off => false,
+            Pack::UpTo { bytes_max } => self.batch.last_record_has_room(bytes, bytes_max),
+        }
+    }
+
+    fn add(&mut self, provenance: &Provenance, item: Item<'_>) {
+        if self.batch.is_empty() {
+            self.opened = Instant::now();
+        }
+        if self.can_pack(item.bytes()) {
+            self.batch.push_to_last_record(provenance, item);
+        } else {
+            self.batch.push(provenance, item);
+        }
     }
 }
 

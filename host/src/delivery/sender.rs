@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -67,9 +67,9 @@ impl Sender {
         while let Some((batch, attempts)) = pending.pop() {
             if attempts > 0 {
                 tokio::time::sleep(backoff::pause(attempts)).await;
-                add(&stream.counts.retries, batch.len());
+                stream.counts.retries.fetch_add(batch.len() as u64, Ordering::Relaxed);
             }
-            add(&stream.counts.requests, 1);
+            stream.counts.requests.fetch_add(1, Ordering::Relaxed);
             let attempts = attempts + 1;
             match self.port.put_record_batch(&stream.name, Arc::clone(&batch)).await {
                 Ok(answer) => {
@@ -92,18 +92,16 @@ impl Sender {
         attempts: u32,
     ) -> Option<Batch> {
         let refused = &answer.refused;
-        let is_refused = |record| refused.binary_search_by_key(&record, |(at, _)| *at).is_ok();
-        let accepted = (0..batch.len()).filter(|&record| refused.is_empty() || !is_refused(record));
-        let bytes = accepted.clone().map(|record| batch.payload(record).len()).sum();
-        let records = batch.len() - refused.len();
-        add(&stream.counts.events, records);
-        add(&stream.counts.records, records);
-        add(&stream.counts.bytes, bytes);
         if refused.is_empty() {
-            batch.settle(|_| Some(Outcome::Delivered));
+            stream.counts.add_accepted(batch, 0..batch.len());
+            batch.settle_all_delivered();
             return None;
         }
-        batch.settle(|record| (!is_refused(record)).then_some(Outcome::Delivered));
+        let is_refused =
+            |record: &usize| refused.binary_search_by_key(record, |(at, _)| *at).is_ok();
+        let accepted = (0..batch.len()).filter(|record| !is_refused(record));
+        stream.counts.add_accepted(batch, accepted.clone());
+        batch.settle(accepted, Outcome::Delivered);
 
         let is_final = |refusal: &Refusal| verdict_of_code(&refusal.code) == Verdict::Invalid;
         let (dead, again): (Vec<_>, Vec<_>) =
@@ -129,7 +127,7 @@ impl Sender {
             Verdict::Retry | Verdict::Hold => stream.mention(&error.to_string()),
             Verdict::RetryAmbiguous => {
                 stream.mention(&error.to_string());
-                add(&stream.counts.ambiguous, batch.len());
+                stream.counts.ambiguous.fetch_add(batch.len() as u64, Ordering::Relaxed);
             }
             Verdict::Missing => {
                 if stream.missing_for() >= self.missing_stream_grace {
@@ -165,8 +163,7 @@ impl Sender {
         }
     }
 
-    /// Write a dead letter. An event whose letter cannot be written stays
-    /// unsettled, and so counts as not delivered.
+    /// Write the dead letters of a record's events.
     fn bury(
         &self,
         stream: &Stream,
@@ -176,25 +173,20 @@ impl Sender {
         detail: &str,
         attempts: u32,
     ) {
-        let provenance = batch.provenance(record);
-        let letter = Letter {
-            stream: Some(stream.name.as_str()),
-            plugin: &provenance.plugin,
-            attempts,
-            ..Letter::of_line(
-                reason,
-                detail,
-                provenance.ack.source(),
-                batch.line(record),
-                batch.text(record),
-            )
-        };
-        if self.letters.write(&letter).is_ok() {
-            batch.settle(|other| (other == record).then_some(Outcome::Dead));
+        for event in batch.events_of(record) {
+            let provenance = batch.provenance(event);
+            let (source, line) = (provenance.ack.source(), batch.line(event));
+            let letter = Letter {
+                stream: Some(stream.name.as_str()),
+                plugin: &provenance.plugin,
+                attempts,
+                ..Letter::of_line(reason, detail, source, line, batch.text(event))
+            };
+            // An event whose letter cannot be written stays unsettled, and so
+            // counts as not delivered.
+            if self.letters.write(&letter).is_ok() {
+                batch.settle_event(event, Outcome::Dead);
+            }
         }
     }
-}
-
-fn add(counter: &AtomicU64, amount: usize) {
-    counter.fetch_add(amount as u64, Ordering::Relaxed);
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Batch;
 use crate::event::StreamName;
+use crate::limits;
 
 /// How often a stream that keeps failing in the same way is mentioned.
 const REMINDER: Duration = Duration::from_secs(30);
@@ -21,6 +22,24 @@ pub struct StreamSettings {
     pub newline: bool,
     /// Requests that may be under way at once.
     pub concurrency: usize,
+    /// Whether several events may share a record.
+    pub pack: Pack,
+}
+
+/// How many events go into one record.
+///
+/// Firehose bills every record rounded up to 5 KB, so that small events cost
+/// several times less when they share one. What reads the stream must then
+/// split records at newlines: files in S3 need nothing, a search index does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pack {
+    /// One: every event is a record.
+    Off,
+    /// As many as fit into this many bytes, at most 500, newline-separated.
+    UpTo {
+        /// The size of the record.
+        bytes_max: usize,
+    },
 }
 
 /// What went to a stream.
@@ -39,6 +58,10 @@ pub struct StreamReport {
     /// Records that were sent again after a request whose answer was lost or
     /// was a fault of the service: what may have been written twice.
     pub ambiguous: u64,
+    /// What Firehose bills for the accepted records, in kilobytes.
+    pub billed_kb: u64,
+    /// What it would bill if every event were a record of its own.
+    pub billed_kb_unpacked: u64,
     /// What is wrong with the stream, if it was at last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -70,6 +93,40 @@ pub(super) struct Counts {
     pub(super) requests: AtomicU64,
     pub(super) retries: AtomicU64,
     pub(super) ambiguous: AtomicU64,
+    pub(super) billed_kb: AtomicU64,
+    pub(super) billed_kb_unpacked: AtomicU64,
+}
+
+impl Counts {
+    /// Count records that Firehose has taken.
+    pub(super) fn add_accepted(&self, batch: &Batch, records: impl Iterator<Item = usize>) {
+        let (mut events, mut count, mut bytes) = (0, 0, 0);
+        let (mut billed, mut billed_unpacked) = (0, 0);
+        for record in records {
+            let record_bytes = batch.payload(record).len();
+            let record_events = batch.events_of(record);
+            count += 1;
+            bytes += record_bytes;
+            events += record_events.len();
+            billed += billed_kb(record_bytes);
+            billed_unpacked +=
+                record_events.map(|event| billed_kb(batch.event_bytes(event))).sum::<usize>();
+        }
+        for (counter, amount) in [
+            (&self.events, events),
+            (&self.records, count),
+            (&self.bytes, bytes),
+            (&self.billed_kb, billed),
+            (&self.billed_kb_unpacked, billed_unpacked),
+        ] {
+            counter.fetch_add(amount as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What Firehose bills for a record, in kilobytes of 1,024 bytes.
+fn billed_kb(record_bytes: usize) -> usize {
+    record_bytes.div_ceil(limits::BILLED_STEP_BYTES) * (limits::BILLED_STEP_BYTES / 1024)
 }
 
 #[derive(Debug, Default)]
@@ -135,6 +192,8 @@ impl Stream {
             requests: load(&self.counts.requests),
             retries: load(&self.counts.retries),
             ambiguous: load(&self.counts.ambiguous),
+            billed_kb: load(&self.counts.billed_kb),
+            billed_kb_unpacked: load(&self.counts.billed_kb_unpacked),
             problem: self.trouble().mentioned.as_ref().map(|(problem, _)| problem.clone()),
         }
     }

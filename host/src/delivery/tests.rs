@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(60);
 
 fn settings() -> DeliverySettings {
     DeliverySettings {
-        stream: StreamSettings { newline: true, concurrency: 2 },
+        stream: StreamSettings { newline: true, concurrency: 2, pack: Pack::Off },
         streams: HashMap::new(),
         missing_stream_grace: GRACE,
         max_delay: Duration::from_secs(1),
@@ -36,13 +36,17 @@ fn settings() -> DeliverySettings {
 
 /// Deliver records to streams through a port, and give up after an hour.
 async fn deliver(port: Faulty, records: Vec<(&'static str, Vec<u8>)>) -> Ran {
+    deliver_packed(port, records, Pack::Off).await
+}
+
+async fn deliver_packed(port: Faulty, records: Vec<(&'static str, Vec<u8>)>, pack: Pack) -> Ran {
     let started = Instant::now();
     let directory = tempfile::tempdir().unwrap();
     let letters = Arc::new(Letters::new(directory.path().to_owned()));
     let port = Arc::new(port);
     let delivery = Delivery::new(
         Arc::clone(&port) as Arc<dyn Firehose>,
-        settings(),
+        DeliverySettings { stream: StreamSettings { pack, ..settings().stream }, ..settings() },
         Arc::clone(&letters),
         Handle::current(),
     );
@@ -108,6 +112,8 @@ async fn what_is_accepted_is_delivered_in_order() {
         records: 500,
         bytes: 1890,
         requests: 1,
+        billed_kb: 2500,
+        billed_kb_unpacked: 2500,
         ..StreamReport::default()
     };
     assert_eq!(ran.streams["s"], report);
@@ -275,5 +281,68 @@ proptest! {
         expected.sort_unstable();
         accepted.sort_unstable();
         prop_assert!(accepted == expected, "records are missing, doubled or changed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn packed_events_share_records_and_are_billed_as_such() {
+    let port = Faulty::new(|_, _, request| match request {
+        0 => Injection::Refuse(vec![1], "ServiceUnavailableException"),
+        _ => Injection::None,
+    });
+    let records = numbered(1200);
+    let ran = deliver_packed(port, records, Pack::UpTo { bytes_max: 100_000 }).await;
+    let report = &ran.streams["s"];
+    // 500 events a record are the most.
+    assert_eq!((report.events, report.records, report.retries), (1200, 3, 1));
+    assert_eq!((report.billed_kb, report.billed_kb_unpacked), (15, 6000));
+    let second: Vec<_> = lines(1200)[500..1000].concat();
+    assert_eq!(ran.accepted["s"][2], second, "a record is sent again as it was");
+    assert_eq!(ran.settled.delivered, 1200);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn packed_records_keep_within_the_limits_and_every_event_arrives_once_and_in_order(
+        sizes in sizes(),
+        bytes_max in 5 * 1024..=limits::RECORD_BYTES_MAX,
+    ) {
+        let records: Vec<_> = sizes.iter().enumerate().map(|(number, size)| {
+            let mut text = number.to_string().into_bytes();
+            text.resize(text.len().max(*size), b'.');
+            ("s", text)
+        }).collect();
+        let mut expected: Vec<_> =
+            records.iter().map(|(_, text)| [text.as_slice(), b"\n"].concat()).collect();
+        let port = Faulty::new(move |_, batch, _| {
+            assert!(batch.len() <= limits::REQUEST_RECORDS_MAX);
+            assert!(batch.payload_bytes() <= limits::REQUEST_BYTES_MAX);
+            for record in batch.payloads() {
+                let events = record.iter().filter(|&&byte| byte == b'\n').count();
+                assert!(events <= limits::RECORD_EVENTS_MAX);
+                assert!(record.len() <= bytes_max || events == 1);
+                assert!(record.len() <= limits::RECORD_BYTES_MAX);
+            }
+            Injection::None
+        });
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+        let ran = runtime.block_on(deliver_packed(port, records, Pack::UpTo { bytes_max }));
+        prop_assert_eq!(ran.settled.delivered, sizes.len() as u64);
+        let number = |event: &[u8]| {
+            let digits = event.split(|&byte| !byte.is_ascii_digit()).next().unwrap();
+            std::str::from_utf8(digits).unwrap().parse::<usize>().unwrap()
+        };
+        let mut accepted = Vec::new();
+        for record in &ran.accepted["s"] {
+            let events: Vec<_> = record.split_inclusive(|&byte| byte == b'\n').collect();
+            prop_assert!(events.windows(2).all(|pair| number(pair[0]) + 1 == number(pair[1])));
+            accepted.extend(events.into_iter().map(<[u8]>::to_vec));
+        }
+        expected.sort_unstable();
+        accepted.sort_unstable();
+        prop_assert!(accepted == expected, "events are missing, doubled or changed");
     }
 }

@@ -97,9 +97,13 @@ fn what_cannot_be_imported_is_told_with_what_to_give() {
         (json!({"region": "us-east-1"}), &["no RudderStack destination", "mapEvents"][..]),
         (json!({"destinations": []}), &["no RudderStack destination"]),
         (json!({"config": []}), &["no RudderStack destination"]),
+        (
+            json!({"sources": [{"config": {}, "sourceDefinition": {"name": "Go"}}]}),
+            &["no RudderStack destination"],
+        ),
         (json!({"settings": {"roleAddress": ROLE}}), &["no RudderStack destination"]),
         (
-            json!([of_type("S3"), of_type("KINESIS"), of_type("S3")]),
+            json!([of_type("S3"), of_type("KINESIS"), {"type": "S3", "config": {}}]),
             &["for \"KINESIS\", \"S3\":", "RudderStack destination"],
         ),
         (json!({"type": "S3", "config": {}}), &["\"S3\""]),

@@ -1,0 +1,21 @@
+//! Whatever a settings file or another vendor's export holds, reading it ends
+//! with settings or an error.
+#![no_main]
+
+use std::path::Path;
+
+use host::config::import::{Secrets, Vendor, import};
+use host::config::{Overrides, parse};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    if let Ok(raw) = parse(text) {
+        let _ = raw.check(Path::new(""), Overrides::default());
+    }
+    for vendor in [Vendor::RudderStack, Vendor::Segment] {
+        if let Ok(imported) = import(vendor, text) {
+            let toml = imported.to_toml(Secrets::Shown);
+            assert!(parse(&toml).is_ok(), "what was imported cannot be read");
+        }
+    }
+});
