@@ -144,8 +144,12 @@ impl Run {
         for input in &settings.inputs {
             input.check()?;
         }
-        let engine = Engine::new(Some(&settings.data_dir.join("cache")))?;
-        let plugin = load_plugin(&engine, &settings)?;
+        // Neither compiling nor the plugin's own code may run on the threads
+        // that drive input and output.
+        let (plugin, settings) = runtime
+            .spawn_blocking(move || load_plugin(&settings).map(|plugin| (plugin, settings)))
+            .await
+            .expect("loading a plugin does not panic")?;
         let port = port().await?;
         let letters = Arc::new(Letters::new(settings.data_dir.join("dead")));
         let delivery =
@@ -293,14 +297,15 @@ async fn open(destination: &Destination) -> Result<Arc<dyn Firehose>, StartError
     }
 }
 
-fn load_plugin(engine: &Engine, settings: &Settings) -> Result<Plugin, StartError> {
+fn load_plugin(settings: &Settings) -> Result<Plugin, StartError> {
+    let engine = Engine::new(Some(&settings.data_dir.join("cache")))?;
     let (name, bytes) = match &settings.plugin {
         PluginSource::BuiltIn => {
             ("the default mapping plugin".to_owned(), DEFAULT_PLUGIN.to_owned())
         }
         PluginSource::File(path) => (format!("the plugin {}", path.display()), read_plugin(path)?),
     };
-    Plugin::load(engine, &bytes, &settings.plugin_settings)
+    Plugin::load(&engine, &bytes, &settings.plugin_settings)
         .map_err(|error| StartError::Plugin { plugin: name, error })
 }
 

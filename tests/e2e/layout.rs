@@ -61,7 +61,9 @@ fn modules_are_blind_to_what_is_not_theirs() {
 fn the_library_neither_ends_the_process_nor_prints() {
     for (module, file) in host_sources().filter(|(module, _)| module != "cli") {
         let text = fs::read_to_string(&file).unwrap();
-        for word in ["process::exit(", "println!(\"", "env::args", "set_global_default", "try_init()"] {
+        for word in
+            ["process::exit(", "println!(\"", "env::args", "set_global_default", "try_init()"]
+        {
             let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
             let uses = code.filter(|line| line.contains(word)).count();
             assert_eq!(uses, 0, "{}: `{module}` uses `{word}`", file.display());
@@ -72,8 +74,17 @@ fn the_library_neither_ends_the_process_nor_prints() {
 #[test]
 fn the_top_level_holds_what_it_should() {
     let known = [
-        "Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "rust-toolchain.toml", "guest", "host", "tests",
-        "wit", "target", "standpipe-data",
+        "Cargo.toml",
+        "Cargo.lock",
+        "LICENSE",
+        "README.md",
+        "rust-toolchain.toml",
+        "guest",
+        "host",
+        "tests",
+        "wit",
+        "target",
+        "standpipe-data",
     ];
     for entry in fs::read_dir(workspace()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -84,7 +95,8 @@ fn the_top_level_holds_what_it_should() {
 }
 
 fn floors() -> BTreeMap<&'static str, u8> {
-    let pairs = FLOORS.iter().flat_map(|(floor, modules)| modules.iter().map(|module| (*module, *floor)));
+    let pairs =
+        FLOORS.iter().flat_map(|(floor, modules)| modules.iter().map(|module| (*module, *floor)));
     pairs.collect()
 }
 
@@ -119,12 +131,13 @@ fn imports(text: &str) -> Vec<String> {
     let code: Vec<_> = code.collect();
     let code = code.join("\n");
     let named = code.split("crate::").skip(1);
-    named.flat_map(|rest| match rest.strip_prefix('{') {
-        Some(group) => group.split('}').next().unwrap().split(',').map(first_word).collect(),
-        None => vec![first_word(rest)],
-    })
-    .filter(|word| !word.is_empty())
-    .collect()
+    named
+        .flat_map(|rest| match rest.strip_prefix('{') {
+            Some(group) => group.split('}').next().unwrap().split(',').map(first_word).collect(),
+            None => vec![first_word(rest)],
+        })
+        .filter(|word| !word.is_empty())
+        .collect()
 }
 
 fn first_word(text: &str) -> String {

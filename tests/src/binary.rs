@@ -25,11 +25,24 @@ fn profile_directory() -> PathBuf {
     test.ancestors().nth(2).expect("a test is deep in the target directory").to_owned()
 }
 
+/// Cargo in the workspace. What it sets for the tests that it runs is taken away
+/// again: build scripts look at it, and everything would be built anew.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(workspace());
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(name.as_ref());
+        }
+    }
+    cargo
+}
+
 fn build() -> PathBuf {
     let directory = profile_directory();
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = cargo();
     cargo
-        .current_dir(workspace())
         .args(["build", "--quiet", "--package", "host", "--bin", "host", "--target-dir"])
         .arg(target_directory());
     match directory.file_name().and_then(|name| name.to_str()) {

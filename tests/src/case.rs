@@ -80,7 +80,11 @@ fn compare_outcome(expected: &Value, ran: &Ran, differences: &mut String) {
     }
     for words in expected["stderr"].as_array().into_iter().flatten() {
         let words = words.as_str().expect("stderr holds strings");
-        compare(&format!("standard error has {words:?}"), &true.into(), &ran.stderr.contains(words).into());
+        compare(
+            &format!("standard error has {words:?}"),
+            &true.into(),
+            &ran.stderr.contains(words).into(),
+        );
     }
 }
 
@@ -91,20 +95,25 @@ fn compare_letters(expected: &Value, letters: &[Letter], differences: &mut Strin
             (Some(expected), Some(letter)) if fits(expected, letter) => {}
             (expected, letter) => {
                 let expected = expected.map_or("none".to_owned(), Value::to_string);
-                let _ = writeln!(differences, "dead letter {position}: expected {expected}, got {letter:?}");
+                let _ = writeln!(
+                    differences,
+                    "dead letter {position}: expected {expected}, got {letter:?}"
+                );
             }
         }
     }
 }
 
 fn fits(expected: &Value, letter: &Letter) -> bool {
-    expected.as_object().expect("a letter is an object").iter().all(|(key, value)| match key.as_str() {
-        "line" => value == letter.line,
-        "reason" => *value == letter.reason,
-        "source" => *value == letter.source,
-        "stream" => value.as_str() == letter.stream.as_deref(),
-        "event" => value.as_str().map(str::as_bytes) == Some(&letter.event[..]),
-        unknown => panic!("expected.json: a letter has no {unknown:?} to compare"),
+    expected.as_object().expect("a letter is an object").iter().all(|(key, value)| {
+        match key.as_str() {
+            "line" => value == letter.line,
+            "reason" => *value == letter.reason,
+            "source" => *value == letter.source,
+            "stream" => value.as_str() == letter.stream.as_deref(),
+            "event" => value.as_str().map(str::as_bytes) == Some(&letter.event[..]),
+            unknown => panic!("expected.json: a letter has no {unknown:?} to compare"),
+        }
     })
 }
 
@@ -132,7 +141,8 @@ fn first_difference(expected: &[u8], got: &[u8]) -> String {
     loop {
         let pair = (expected.next(), got.next());
         if pair.0 != pair.1 {
-            let [expected, got] = [pair.0, pair.1].map(|line| line.map_or("the end".to_owned(), shown));
+            let [expected, got] =
+                [pair.0, pair.1].map(|line| line.map_or("the end".to_owned(), shown));
             return format!("line {line}:\n  expected {expected}\n  got      {got}");
         }
         line += 1;
@@ -145,7 +155,8 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn shown(line: &[u8]) -> String {
     let cut = &line[..line.len().min(SHOWN_BYTES_MAX)];
-    let rest = if cut.len() < line.len() { format!("... ({} bytes)", line.len()) } else { String::new() };
+    let rest =
+        if cut.len() < line.len() { format!("... ({} bytes)", line.len()) } else { String::new() };
     format!("{}{rest}", cut.escape_ascii())
 }
 

@@ -1,7 +1,7 @@
 //! Made-up events of a shop and its app, the same for the same seed.
 
 use fastrand::Rng;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 const PEOPLE: &[(&str, &str)] = &[
     ("Zoë", "zoe"),
@@ -60,59 +60,77 @@ impl Events {
             10..14 => self.page(),
             14..16 => self.identify(),
             16..18 => self.screen(),
-            18 => json!({"type": "group", "groupId": "club-7", "traits": {"name": "Bergfreunde e.V.", "members": self.number}}),
-            _ => json!({"type": "alias", "previousId": format!("anonymous-{}", self.rng.u16(..)), "userId": self.pick(PEOPLE).1}),
+            18 => {
+                json!({"type": "group", "groupId": "club-7", "traits": {"name": "Bergfreunde e.V.", "members": self.number}})
+            }
+            _ => json!({"type": "alias", "previousId": format!("anonymous-{}", self.rng.u16(..))}),
         };
-        self.envelope(&specific)
+        let Value::Object(specific) = specific else { unreachable!("each is an object") };
+        self.envelope(specific)
     }
 
-    fn track(&mut self) -> serde_json::Value {
+    fn track(&mut self) -> Value {
         let name = self.pick(TRACKED);
         json!({"type": "track", "event": name, "properties": self.properties(name)})
     }
 
-    fn properties(&mut self, name: &str) -> serde_json::Value {
+    fn properties(&mut self, name: &str) -> Value {
         match name {
             "Product Viewed" | "Product Added" => self.product(),
             "Order Completed" => {
                 let products: Vec<_> = (0..self.rng.u8(1..5)).map(|_| self.product()).collect();
                 json!({"order_id": format!("{:010x}", self.rng.u64(..1 << 40)), "currency": "EUR", "products": products})
             }
-            "Signed Up" => json!({"plan": self.pick(&["free", "club"]), "newsletter": self.rng.bool()}),
-            "Search Performed" => json!({"query": self.pick(&["schuhe größe 42", "a\tb", "登山"]), "results": self.rng.u16(..400)}),
-            _ => json!({"code": null, "device_time": 1_770_000_000_000_u64 + self.rng.u64(..1_000_000_000)}),
+            "Signed Up" => {
+                json!({"plan": self.pick(&["free", "club"]), "newsletter": self.rng.bool()})
+            }
+            "Search Performed" => {
+                json!({"query": self.pick(&["schuhe größe 42", "a\tb", "登山"]), "results": self.rng.u16(..400)})
+            }
+            _ => {
+                json!({"code": null, "device_time": 1_770_000_000_000_u64 + self.rng.u64(..1_000_000_000)})
+            }
         }
     }
 
-    fn product(&mut self) -> serde_json::Value {
+    fn product(&mut self) -> Value {
         let (name, category, cents) = self.pick(GOODS);
         json!({"name": name, "category": category, "price": f64::from(cents) / 100.0, "quantity": self.rng.u8(1..4)})
     }
 
-    fn page(&mut self) -> serde_json::Value {
+    fn page(&mut self) -> Value {
         let path = self.pick(PAGES);
         json!({"type": "page", "name": path, "properties": {"path": path, "url": format!("https://shop.example{path}"), "referrer": null}})
     }
 
-    fn screen(&mut self) -> serde_json::Value {
+    fn screen(&mut self) -> Value {
         json!({"type": "screen", "name": self.pick(&["Home", "Cart", "Settings"]), "properties": {"dark": self.rng.bool()}})
     }
 
-    fn identify(&mut self) -> serde_json::Value {
+    fn identify(&mut self) -> Value {
         let (name, id) = self.pick(PEOPLE);
         json!({"type": "identify", "traits": {"name": name, "email": format!("{id}@mail.example"), "visits": self.rng.u16(..)}})
     }
 
-    /// What all events have, before what this one has.
-    fn envelope(&mut self, specific: &serde_json::Value) -> String {
+    /// What all events have, around what this one has.
+    fn envelope(&mut self, mut specific: Map<String, Value>) -> String {
         self.number += 1;
-        let (user, seconds) = (self.pick(PEOPLE).1, self.number % 86_400);
+        let first = ["type", "event", "name"]
+            .into_iter()
+            .filter_map(|key| Some(format!("\"{key}\":{},", specific.remove(key)?)));
+        let first: String = first.collect();
+        let (user, number, seconds) = (self.pick(PEOPLE).1, self.number, self.number % 86_400);
         let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        let time = format!("2026-03-0{}T{hour:02}:{minute:02}:{second:02}.{:03}Z", self.rng.u8(1..9), self.rng.u16(..1000));
-        let id = format!("{:08x}-{:016x}", self.number, self.rng.u64(..));
-        let specific = specific.to_string();
-        let specific = specific.strip_prefix('{').expect("an object");
-        format!(r#"{{"messageId":"{id}","userId":"{user}","originalTimestamp":"{time}","context":{{"locale":"de-AT"}},{specific}"#)
+        let milliseconds = self.rng.u16(..1000);
+        let time = format!("2026-03-01T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z");
+        let id = format!("{number:08x}-{:016x}", self.rng.u64(..));
+        let rest = Value::Object(specific).to_string();
+        let rest = rest.strip_prefix('{').expect("an object");
+        let common = format!(
+            r#""userId":"{user}","messageId":"{id}","originalTimestamp":"{time}","context":{{"locale":"de-AT"}}"#
+        );
+        let comma = if rest == "}" { "" } else { "," };
+        format!("{{{first}{common}{comma}{rest}")
     }
 }
 

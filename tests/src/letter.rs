@@ -29,7 +29,8 @@ impl Letter {
         let Ok(files) = std::fs::read_dir(data_directory.join("dead")) else { return Vec::new() };
         let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
         paths.sort();
-        let texts = paths.iter().map(|path| std::fs::read_to_string(path).expect("letters are UTF-8"));
+        let texts =
+            paths.iter().map(|path| std::fs::read_to_string(path).expect("letters are UTF-8"));
         texts.flat_map(|text| text.lines().map(Letter::parse).collect::<Vec<_>>()).collect()
     }
 

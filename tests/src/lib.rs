@@ -9,6 +9,9 @@
 
 mod binary;
 pub mod case;
+mod component;
+pub mod compressed;
+pub mod disk;
 pub mod events;
 mod letter;
 pub mod moto;
@@ -20,13 +23,14 @@ pub mod stub;
 mod transcript;
 
 pub use binary::program_path;
+pub use component::misbehaving_plugin;
 pub use letter::Letter;
-pub use program::{Program, Ran};
+pub use program::{Program, Ran, make_data_directory};
 pub use running::Running;
 pub use stub::{Fate, Stub};
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything may take before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -34,4 +38,13 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 /// The top of the workspace.
 pub fn workspace() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Wait until something is so, and fail if it is not in time.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

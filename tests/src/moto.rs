@@ -1,1 +1,129 @@
-//! placeholder
+//! Amazon's API as moto has it: Firehose with its buckets, and STS.
+//!
+//! moto is installed into `target/moto-venv` when it is first wanted, and one
+//! server runs for each process of tests.
+
+mod venv;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use crate::binary::target_directory;
+use crate::{signature, workspace};
+
+/// The region of everything that the tests make.
+pub const REGION: &str = "eu-central-1";
+
+/// A running server. It ends with this process.
+#[derive(Debug)]
+pub struct Moto {
+    url: String,
+    /// Its standard input, which it waits on, is closed when this process ends.
+    _process: Child,
+}
+
+/// The server of this process.
+pub fn server() -> &'static Moto {
+    static SERVER: OnceLock<Moto> = OnceLock::new();
+    SERVER.get_or_init(start)
+}
+
+/// A request as moto saw it.
+#[derive(Debug)]
+pub struct Recorded {
+    /// All headers, as JSON text.
+    pub headers: String,
+    /// The body.
+    pub body: String,
+}
+
+impl Recorded {
+    fn new(request: &Value) -> Self {
+        let body = request["body"].as_str().expect("a body");
+        let body = match request["body_encoded"].as_bool() {
+            Some(true) => base64_simd::STANDARD.decode_to_vec(body).expect("base64"),
+            _ => body.as_bytes().to_vec(),
+        };
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Recorded { headers: request["headers"].to_string(), body }
+    }
+}
+
+impl Moto {
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Make a bucket, and delivery streams that write to it.
+    pub fn create(&self, bucket: &str, streams: &[&str]) {
+        self.ask(&[&["create", bucket], streams].concat());
+    }
+
+    /// What has come to each of a bucket's streams, object by object.
+    pub fn read(&self, bucket: &str, streams: &[&str]) -> BTreeMap<String, Vec<Vec<u8>>> {
+        let objects = self.ask(&[&["read", bucket], streams].concat());
+        let objects: BTreeMap<String, Vec<String>> =
+            serde_json::from_slice(&objects).expect("JSON of base64");
+        let decode = |object: &String| base64_simd::STANDARD.decode_to_vec(object).expect("base64");
+        objects
+            .iter()
+            .map(|(stream, all)| (stream.clone(), all.iter().map(decode).collect()))
+            .collect()
+    }
+
+    /// Begin to keep the requests that come in.
+    pub fn record(&self) {
+        self.ask(&["record"]);
+    }
+
+    /// The requests that have come in since.
+    pub fn recorded(&self) -> Vec<Recorded> {
+        let text = self.ask(&["recorded"]);
+        let requests = serde_json::Deserializer::from_slice(&text).into_iter();
+        requests.map(|request| Recorded::new(&request.expect("JSON"))).collect()
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Vec<u8> {
+        let mut script = script("aws.py");
+        script.args(arguments).env("AWS_ENDPOINT_URL", &self.url);
+        let output = script.stderr(Stdio::inherit()).output().expect("Python starts");
+        assert!(output.status.success(), "aws.py {arguments:?} failed");
+        output.stdout
+    }
+}
+
+fn start() -> Moto {
+    let mut script = script("serve.py");
+    script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = script.spawn().expect("Python starts");
+    let mut port = String::new();
+    let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
+    stdout.read_line(&mut port).expect("the server tells its port");
+    let port: u16 = port.trim().parse().expect("the server has started");
+    Moto { url: format!("http://127.0.0.1:{port}"), _process: process }
+}
+
+fn script(name: &str) -> Command {
+    let mut command = Command::new(venv::python());
+    command
+        .arg(workspace().join("tests/moto").join(name))
+        .current_dir(target_directory())
+        .env("AWS_ACCESS_KEY_ID", signature::ACCESS_KEY_ID)
+        .env("AWS_SECRET_ACCESS_KEY", signature::SECRET_ACCESS_KEY)
+        .env("AWS_REGION", REGION)
+        .env("AWS_DEFAULT_REGION", REGION)
+        .env("AWS_CONFIG_FILE", Path::new("/nonexistent"))
+        .env("AWS_SHARED_CREDENTIALS_FILE", Path::new("/nonexistent"));
+    for name in
+        ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_FIREHOSE", "AWS_ENDPOINT_URL_S3"]
+    {
+        command.env_remove(name);
+    }
+    command
+}

@@ -49,7 +49,8 @@ impl<'a> Oracle<'a> {
 
     /// The stream of an event, by the precedence name, type, `*`.
     pub fn stream_of(&self, event: &serde_json::Map<String, Value>) -> Option<&'a str> {
-        let word = |key: &str| event.get(key).and_then(Value::as_str).filter(|word| !word.is_empty());
+        let word =
+            |key: &str| event.get(key).and_then(Value::as_str).filter(|word| !word.is_empty());
         let levels = [word("event"), word("type"), Some("*")];
         levels.into_iter().flatten().find_map(|word| self.row(word))
     }

@@ -35,11 +35,12 @@ impl Program {
     /// The program without arguments.
     pub fn new() -> Self {
         let directory = TempDir::new().expect("a directory");
-        share_compiled_plugins(directory.path());
+        make_data_directory(&directory.path().join("standpipe-data"));
         let mut command = Command::new(program_path());
         command.current_dir(directory.path());
         for (name, _) in env::vars_os() {
-            let ours = name.to_str().is_none_or(|name| name.starts_with("AWS_") || name == "RUST_LOG");
+            let ours =
+                name.to_str().is_none_or(|name| name.starts_with("AWS_") || name == "RUST_LOG");
             if ours {
                 command.env_remove(name);
             }
@@ -64,9 +65,7 @@ impl Program {
 
     /// `host run` against this endpoint, with keys that nobody checks.
     pub fn running_against(url: &str) -> Self {
-        Program::running()
-            .args(["--endpoint-url", url, "--region", "eu-central-1"])
-            .with_keys()
+        Program::running().args(["--endpoint-url", url, "--region", "eu-central-1"]).with_keys()
     }
 
     /// Keys that only a test's own servers would take.
@@ -146,14 +145,12 @@ impl Default for Program {
 
 impl Ran {
     /// Fail unless the program ended like this.
-    #[must_use]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.exit, code, "the exit code; standard error:\n{}", self.stderr);
         self
     }
 
     /// Fail unless standard error has all of these words.
-    #[must_use]
     pub fn says(self, words: &[&str]) -> Self {
         for word in words {
             assert!(self.stderr.contains(word), "no {word:?} in standard error:\n{}", self.stderr);
@@ -192,10 +189,11 @@ impl Ran {
     }
 }
 
-/// Compiling the plugin anew for each start would take most of the tests' time.
-fn share_compiled_plugins(directory: &Path) {
-    let (shared, data) = (target_directory().join("tests-cache"), directory.join("standpipe-data"));
+/// Make a data directory that uses what others have compiled: compiling the
+/// plugin anew for each start would take most of the tests' time.
+pub fn make_data_directory(path: &Path) {
+    let shared = target_directory().join("tests-cache");
     fs::create_dir_all(&shared).expect("a directory for compiled plugins");
-    fs::create_dir(&data).expect("a data directory");
-    std::os::unix::fs::symlink(shared, data.join("cache")).expect("a link");
+    fs::create_dir(path).expect("a data directory");
+    std::os::unix::fs::symlink(shared, path.join("cache")).expect("a link");
 }

@@ -1,5 +1,6 @@
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -51,6 +52,11 @@ impl Running {
         thread::spawn(move || stdin.write_all(&bytes));
     }
 
+    /// A path in the program's directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.as_ref().expect("it is still running").path().join(name)
+    }
+
     /// Send it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).expect("the program is there to be signalled");
@@ -67,7 +73,8 @@ impl Running {
         let path = format!("/proc/{}/status", self.pid.as_raw_nonzero());
         let status = std::fs::read_to_string(path).expect("the program is there to be looked at");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")).expect("a size in kB");
+        let kibibytes =
+            line.and_then(|line| line.trim().strip_suffix(" kB")).expect("a size in kB");
         kibibytes.parse::<u64>().expect("a number") * 1024
     }
 

@@ -65,9 +65,12 @@ pub struct Stub {
     shared: Arc<Shared>,
 }
 
+/// Says what is done to each request.
+pub type Script = dyn FnMut(&Put) -> Fate + Send;
+
 /// What every connection has to do with.
 struct Shared {
-    script: Mutex<Box<dyn FnMut(&Put) -> Fate + Send>>,
+    script: Mutex<Box<Script>>,
     state: Mutex<State>,
 }
 
@@ -150,7 +153,8 @@ impl Shared {
         let mut state = self.state();
         let accepted = state.accepted.entry(put.stream.clone()).or_default();
         let records = put.records.iter().enumerate();
-        accepted.extend(records.filter(|(at, _)| fate.accepts(*at)).map(|(_, record)| record.clone()));
+        accepted
+            .extend(records.filter(|(at, _)| fate.accepts(*at)).map(|(_, record)| record.clone()));
         state.puts.push(put);
         fate
     }

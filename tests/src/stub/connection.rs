@@ -83,7 +83,8 @@ impl Connection {
 
     /// None if the client has gone away.
     fn answer(&mut self, status: u16, body: &Value) -> Option<()> {
-        let body = if body.is_null() { "<html>not AWS</html>".to_owned() } else { body.to_string() };
+        let body =
+            if body.is_null() { "<html>not AWS</html>".to_owned() } else { body.to_string() };
         let answer = format!(
             "HTTP/1.1 {status} Status\r\ncontent-type: application/x-amz-json-1.1\r\n\
              x-amzn-requestid: of-a-stub\r\ncontent-length: {}\r\n\r\n{body}",

@@ -1,0 +1,109 @@
+//! Stopping by a signal: nothing more is read, and what was read is accounted
+//! for.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tests::events::Events;
+use tests::oracle::{Oracle, assert_same, records};
+use tests::{Fate, Program, Running, Stub};
+
+const ROWS: &[(&str, &str)] = &[("track", "tracks"), ("*", "rest")];
+const EVENT: &[u8] = b"{\"type\":\"track\"}\n";
+const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn sigterm_delivers_what_was_read() {
+    stops_in_order(Signal::TERM);
+}
+
+#[test]
+fn sigint_delivers_what_was_read() {
+    stops_in_order(Signal::INT);
+}
+
+fn stops_in_order(signal: Signal) {
+    let input = Events::new(11).ndjson(2000);
+    let mut running =
+        Program::running_locally().settings("[delivery]\nmax_delay = '10ms'").mapping(ROWS).start();
+    running.write(&input);
+    running.write(b"{\"type\":\"track\",\"half a li");
+    wait_until_delivered(&running, 2000);
+    running.signal(signal);
+    // Standard input stays open: only the signal ends the program.
+    let ran = running.wait(SOON).exits(4).says(&["stopping", "was not read from line 2001"]);
+
+    let fate = Oracle::new(ROWS).fate(&input);
+    let got = ran.streams().into_iter().map(|(stream, bytes)| (stream, records(&bytes)));
+    assert_same(&fate.streams, &got.collect());
+    assert_eq!(
+        (ran.count("read"), ran.count("delivered"), ran.count("undelivered")),
+        (2000, 2000, 0)
+    );
+    let unread = &ran.summary()["unread"];
+    assert_eq!((&unread[0]["source"], &unread[0]["from_line"]), (&"stdin".into(), &2001.into()));
+    assert!(ran.letters().is_empty());
+}
+
+#[test]
+fn inputs_that_were_not_begun_are_told_as_unread() {
+    let program = Program::running_locally().mapping(ROWS).file("later.ndjson", EVENT);
+    let mut running = program.args(["-", "later.ndjson"]).start();
+    running.write(EVENT);
+    wait_until_delivered(&running, 1);
+    running.signal(Signal::TERM);
+    let ran = running.wait(SOON).exits(4);
+    let unread = &ran.summary()["unread"];
+    assert_eq!(
+        (&unread[1]["source"], &unread[1]["from_line"]),
+        (&"later.ndjson".into(), &1.into())
+    );
+    assert_eq!(ran.count("delivered"), 1);
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let stub = Stub::start(|_| Fate::Hang);
+    let mut running = Program::running_against(&stub.url()).mapping(ROWS).start();
+    running.write(&Events::new(12).ndjson(600));
+    tests::wait_until("a request is under way", || !stub.requests().is_empty());
+    running.signal(Signal::TERM);
+    running.wait_for("stopping");
+    running.signal(Signal::INT);
+    running.wait(SOON).exits(1).says(&["stopped at once"]);
+}
+
+#[test]
+fn after_the_drain_timeout_what_is_left_counts_as_undelivered() {
+    let stub = Stub::start(|put| match put.stream.as_str() {
+        "rest" => Fate::Hang,
+        _ => Fate::Accept,
+    });
+    let settings = "[delivery]\nmax_delay = '10ms'\ndrain_timeout = '300ms'";
+    let input = Events::new(13).ndjson(1000);
+    let fate = Oracle::new(ROWS).fate(&input);
+    let tracks = fate.streams["tracks"].len();
+    let mut running =
+        Program::running_against(&stub.url()).settings(settings).mapping(ROWS).start();
+    running.write(&input);
+    tests::wait_until("the tracks are delivered", || {
+        stub.accepted().get("tracks").is_some_and(|records| records.len() == tracks)
+    });
+    let stopped = Instant::now();
+    running.signal(Signal::TERM);
+    let ran = running.wait(SOON).exits(1);
+    assert!(stopped.elapsed() >= Duration::from_millis(300), "did not wait for the timeout");
+    let counts = ["read", "delivered", "undelivered", "dead"].map(|key| ran.count(key));
+    assert_eq!(counts, [1000, tracks as u64, 1000 - tracks as u64, 0]);
+    assert!(ran.stderr.contains(&format!("{} not delivered", 1000 - tracks)), "{}", ran.stderr);
+}
+
+fn wait_until_delivered(running: &Running, events: usize) {
+    let directory = running.path("out");
+    tests::wait_until("everything that was written is delivered", || {
+        let Ok(files) = std::fs::read_dir(&directory) else { return false };
+        let texts = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        let lines = texts.map(|text| text.iter().filter(|&&byte| byte == b'\n').count());
+        lines.sum::<usize>() == events
+    });
+}

@@ -1,0 +1,68 @@
+"""What the tests ask of AWS besides putting records, through AWS's own client.
+
+usage: aws.py create BUCKET STREAM...   make a bucket, and delivery streams into it
+       aws.py read BUCKET STREAM...     print each stream's objects, JSON of base64
+       aws.py record                    begin to keep the requests that come in
+       aws.py recorded                  print them, one JSON object on each line
+The server's URL is in AWS_ENDPOINT_URL.
+"""
+
+import base64
+import json
+import os
+import sys
+import urllib.request
+
+import boto3
+
+ROLE = "arn:aws:iam::123456789012:role/firehose"
+
+
+def create(bucket, *streams):
+    region = os.environ["AWS_REGION"]
+    boto3.client("s3").create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region}
+    )
+    firehose = boto3.client("firehose")
+    for stream in streams:
+        firehose.create_delivery_stream(
+            DeliveryStreamName=stream,
+            DeliveryStreamType="DirectPut",
+            ExtendedS3DestinationConfiguration={
+                "RoleARN": ROLE,
+                "BucketARN": f"arn:aws:s3:::{bucket}",
+                "Prefix": f"{stream}/",
+            },
+        )
+
+
+def read(bucket, *streams):
+    s3 = boto3.client("s3")
+    pages = s3.get_paginator("list_objects_v2")
+    objects = {stream: [] for stream in streams}
+    for stream in streams:
+        for page in pages.paginate(Bucket=bucket, Prefix=f"{stream}/"):
+            for entry in page.get("Contents", []):
+                body = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+                objects[stream].append(base64.b64encode(body).decode())
+    json.dump(objects, sys.stdout)
+
+
+def record():
+    ask("reset-recording")
+    ask("start-recording")
+
+
+def recorded():
+    print(ask("download-recording"))
+
+
+def ask(what):
+    url = f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/recorder/{what}"
+    method = "GET" if what.startswith("download") else "POST"
+    with urllib.request.urlopen(urllib.request.Request(url, method=method)) as answer:
+        return answer.read().decode()
+
+
+commands = {command.__name__: command for command in (create, read, record, recorded)}
+commands[sys.argv[1]](*sys.argv[2:])
