@@ -3,12 +3,23 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A secret: neither `Debug` nor an error shows it.
-#[derive(Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Secret(String);
+
+/// By hand, since the usual error about a value of the wrong type shows the
+/// value: a key of digits alone, without its quotes, is a number.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer);
+        text.map(Secret)
+            .map_err(|_| D::Error::custom("a secret must be a string: put it in quotes"))
+    }
+}
 
 impl Secret {
     /// Take a text into custody.

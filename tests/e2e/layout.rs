@@ -49,7 +49,6 @@ fn modules_are_blind_to_what_is_not_theirs() {
     for (module, file) in host_sources() {
         let text = fs::read_to_string(&file).unwrap();
         for (_, words) in BLIND.iter().filter(|(blind, _)| *blind == module) {
-            // The adapter to Amazon is where delivery meets the SDK.
             for word in *words {
                 assert!(!text.contains(word), "{}: `{module}` knows `{word}`", file.display());
             }

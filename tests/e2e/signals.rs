@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::Signal;
 use tests::events::Events;
 use tests::oracle::{Oracle, assert_same, records};
@@ -43,6 +44,29 @@ fn stops_in_order(signal: Signal) {
     let unread = &ran.summary()["unread"];
     assert_eq!((&unread[0]["source"], &unread[0]["from_line"]), (&"stdin".into(), &2001.into()));
     assert!(ran.letters().is_empty());
+}
+
+#[test]
+fn a_pipe_without_a_writer_does_not_keep_the_program_from_stopping() {
+    let settings = "[delivery]\nmax_delay = '10ms'";
+    let program = Program::running_locally().settings(settings).mapping(ROWS).file("first", EVENT);
+    let pipe = program.path("pipe");
+    mkfifoat(CWD, &pipe, Mode::RWXU).expect("a pipe");
+    let running = program.args(["first", "pipe"]).start();
+    wait_until_delivered(&running, 1);
+    running.signal(Signal::TERM);
+    let ran = running.wait(SOON).exits(4);
+    assert_eq!(ran.summary()["unread"][0]["source"], "pipe");
+}
+
+#[test]
+fn a_short_first_line_does_not_wait_for_more() {
+    let mut running =
+        Program::running_locally().settings("[delivery]\nmax_delay = '10ms'").mapping(ROWS).start();
+    running.write(b"{}\n");
+    wait_until_delivered(&running, 1);
+    running.signal(Signal::TERM);
+    running.wait(SOON).exits(4);
 }
 
 #[test]

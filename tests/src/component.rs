@@ -1,10 +1,8 @@
+use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::OnceLock;
-use std::{env, fs};
 
-use crate::binary::target_directory;
-use crate::workspace;
+use crate::binary::{cargo, target_directory};
 
 /// The component of `tests/plugins/misbehaving`, built once for each process of
 /// tests, where the default mapping plugin is built too.
@@ -15,9 +13,8 @@ pub fn misbehaving_plugin() -> PathBuf {
 
 fn build(package: &str) -> PathBuf {
     let target = target_directory().join("guest");
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = cargo();
     cargo
-        .current_dir(workspace())
         .args(["build", "--quiet", "--release", "--package", package, "--lib"])
         .args(["--target", "wasm32-wasip2", "--target-dir"])
         .arg(&target);

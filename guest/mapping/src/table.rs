@@ -73,12 +73,11 @@ impl Matched<'_> {
 
     /// Every stream of every matching row, each once.
     pub(crate) fn all_streams(&self) -> impl Iterator<Item = Stream> {
-        let levels = self.levels.iter().flatten().enumerate();
-        levels.flat_map(|(level, streams)| {
+        self.levels.iter().enumerate().flat_map(|(level, streams)| {
             let seen = self.levels[..level].iter().flatten();
             let is_new =
                 move |stream: &Stream| !seen.clone().any(|earlier| earlier.all.contains(stream));
-            streams.all.iter().copied().filter(is_new)
+            streams.iter().flat_map(|streams| &streams.all).copied().filter(is_new)
         })
     }
 }

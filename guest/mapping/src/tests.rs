@@ -93,6 +93,7 @@ fn fan_out_delivers_to_each_matching_stream_once() {
     let streams = ["a", "b", "all", "t"].map(deliver);
     assert_eq!(map(&mut plugin, Some("A"), Some("track")), streams);
     assert_eq!(map(&mut plugin, None, None), [deliver("all")]);
+    assert_eq!(map(&mut plugin, Some("b"), Some("track")), [deliver("all"), deliver("t")]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -66,6 +66,7 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
     start_logging();
     let summary_path = arguments.summary.clone();
     let settings = read(arguments).map_err(usage)?;
+    check_summary(summary_path.as_deref()).map_err(usage)?;
     if settings.inputs == [Input::Stdin] && std::io::stdin().is_terminal() {
         complain("reading events from the terminal; end with Ctrl-D");
     }
@@ -133,7 +134,7 @@ fn report(summary: &Summary, path: Option<PathBuf>) -> CommandResult {
         complain(line);
     }
     match path {
-        Some(path) if path.as_os_str() == "-" => {
+        Some(path) if path == Path::new("-") => {
             super::print(&format!("{}\n", summary.to_json()))?;
         }
         Some(path) => {
@@ -144,6 +145,19 @@ fn report(summary: &Summary, path: Option<PathBuf>) -> CommandResult {
         None => {}
     }
     Ok(exit_of(summary))
+}
+
+/// A wrong path must not come to light when everything has been delivered.
+fn check_summary(path: Option<&Path>) -> anyhow::Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if path.is_dir() || directory.is_some_and(|directory| !directory.is_dir()) {
+        bail!(
+            "write the summary to {}: there is no such directory: correct --summary",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 fn exit_of(summary: &Summary) -> Exit {

@@ -1,5 +1,6 @@
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -83,7 +84,9 @@ impl Input {
     pub(super) fn open(&self, stop: &Stop) -> io::Result<Opened> {
         match self {
             Input::File(path) => {
-                let file = File::open(path)?;
+                // A pipe without a writer would block the opening itself.
+                let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+                let file = File::options().read(true).custom_flags(nonblocking).open(path)?;
                 if file.metadata()?.is_file() {
                     Ok(Opened { reader: decompressed(file)?, fill: Fill::Whole })
                 } else {
@@ -101,8 +104,7 @@ impl Input {
 }
 
 fn decompressed(mut raw: impl Read + 'static) -> io::Result<Box<dyn Read>> {
-    let mut head = Vec::with_capacity(ZSTD_MAGIC.len());
-    (&mut raw).take(ZSTD_MAGIC.len() as u64).read_to_end(&mut head)?;
+    let head = read_head(&mut raw)?;
     let (is_gzip, is_zstd) = (head.starts_with(GZIP_MAGIC), head.starts_with(ZSTD_MAGIC));
     let whole = Cursor::new(head).chain(raw);
     if is_gzip {
@@ -114,6 +116,19 @@ fn decompressed(mut raw: impl Read + 'static) -> io::Result<Box<dyn Read>> {
     } else {
         Ok(Box::new(whole))
     }
+}
+
+/// The first bytes, as long as they may be those of a compressed stream: a pipe
+/// may hold no more than a short line for a long time.
+fn read_head(raw: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(ZSTD_MAGIC.len());
+    let is_open = |head: &[u8]| {
+        [GZIP_MAGIC, ZSTD_MAGIC]
+            .iter()
+            .any(|magic| magic.len() > head.len() && magic.starts_with(head))
+    };
+    while is_open(&head) && raw.take(1).read_to_end(&mut head)? > 0 {}
+    Ok(head)
 }
 
 /// A pipe or terminal whose reader looks up now and then whether it should
@@ -130,7 +145,10 @@ impl Read for Interruptible {
             let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
             match poll(&mut fds, Some(&pause)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return self.file.read(buffer),
+                Ok(_) => match self.file.read(buffer) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    result => return result,
+                },
                 Err(error) => return Err(error.into()),
             }
         }
