@@ -1,6 +1,7 @@
 //! The command line: one embedder of the library.
 
 mod config;
+mod dead;
 mod import;
 mod plugin;
 mod progress;
@@ -46,6 +47,9 @@ struct Arguments {
 enum Command {
     /// Read events, map them and deliver them.
     Run(run::Arguments),
+    /// Work with dead letters: count, show, replay or delete them.
+    #[command(subcommand)]
+    Dead(dead::Command),
     /// Work with mapping plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -65,6 +69,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Dead(command) => dead::run(command),
         Command::Plugin(command) => plugin::run(command),
         Command::Config(command) => config::run(command),
         Command::Import(arguments) => import::run(&arguments),

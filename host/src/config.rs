@@ -11,7 +11,9 @@ mod raw;
 mod unknown;
 
 pub use check::{Destination, Overrides, PluginSource, Settings};
-pub use raw::{RawAws, RawDelivery, RawPack, RawPackUpTo, RawPlugin, RawSettings, RawStream};
+pub use raw::{
+    RawAws, RawDeadLetters, RawDelivery, RawPack, RawPackUpTo, RawPlugin, RawSettings, RawStream,
+};
 
 use thiserror::Error;
 

@@ -1,32 +1,45 @@
 //! Dead letters: events that cannot be delivered, kept with the reason.
 //!
-//! One file for each run, one JSON object on each line. A letter is written
-//! with a single call as soon as it is known, so that a crash can tear the last
-//! line and no other.
+//! One JSON object on each line of a few files. A letter is written with a
+//! single call as soon as it is known, so that a crash can tear the last line of
+//! a file and no other. A file belongs to the process that began it, which holds
+//! a lock on it until it is done with it; from then on letters are only taken
+//! out. The directory is bounded: see [`Bound`].
 
+mod filter;
+mod folder;
 mod letter;
+mod line;
+mod reader;
+mod stored;
+mod writer;
 
+pub use filter::Filter;
+pub use folder::{Folder, FolderLock, LetterFile, take_out};
 pub use letter::{Letter, Reason};
+pub use line::Death;
+pub use reader::{Entry, LetterReader, Unreadable};
+pub use stored::{ShowEvent, StoredLetter};
+pub use writer::{Bound, Dropped, WhenFull};
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::clock;
+use writer::Writer;
 
 /// Writes dead letters, and counts them by their reason.
 #[derive(Debug)]
 pub struct Letters {
-    directory: PathBuf,
+    folder: Folder,
+    bound: Bound,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    /// Made with the first letter.
-    file: Option<(PathBuf, File)>,
+    writer: Writer,
     /// Used again for each letter.
     line: Vec<u8>,
     counts: BTreeMap<Reason, u64>,
@@ -36,10 +49,12 @@ struct State {
 /// What has been written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// The run's file, if there is one.
+    /// The file that was written last, if there is one.
     pub file: Option<PathBuf>,
     /// Letters by their reason. One event can have several.
     pub letters: BTreeMap<Reason, u64>,
+    /// What was dropped to make room for them.
+    pub dropped: Dropped,
     /// The first letter that could not be written, and why.
     pub failure: Option<String>,
 }
@@ -47,7 +62,15 @@ pub struct Report {
 impl Letters {
     /// Letters in this directory, which is made when the first one comes.
     pub fn new(directory: PathBuf) -> Self {
-        Letters { directory, state: Mutex::default() }
+        Self::bounded(directory, Bound::default())
+    }
+
+    /// Letters in this directory, which they may fill up to here.
+    pub fn bounded(directory: PathBuf, bound: Bound) -> Self {
+        let folder = Folder::new(directory);
+        let writer = Writer::new(folder.clone(), bound);
+        let (line, counts, failure) = (Vec::new(), BTreeMap::new(), None);
+        Letters { folder, bound, state: Mutex::new(State { writer, line, counts, failure }) }
     }
 
     /// Write a letter.
@@ -58,18 +81,26 @@ impl Letters {
     /// first failure is kept for the [`Report`].
     pub fn write(&self, letter: &Letter<'_>) -> io::Result<()> {
         let mut state = self.state();
-        let written = state.write(&self.directory, letter);
+        let written = state.write(letter);
         if let Err(error) = &written
             && state.failure.is_none()
         {
-            let directory = self.directory.display();
-            let failure = format!(
-                "write dead letters in {directory}: {error}: make room, or give --data-dir"
-            );
+            let failure = self.failure(error);
             tracing::error!("{failure}");
             state.failure = Some(failure);
         }
         written
+    }
+
+    fn failure(&self, error: &io::Error) -> String {
+        let directory = self.folder.path().display();
+        if error.kind() == io::ErrorKind::QuotaExceeded {
+            let bytes = self.bound.bytes_max;
+            return format!(
+                "write dead letters in {directory}: the letters there may take {bytes} bytes: replay or purge some, or raise `max_bytes` or change `when_full` under [dead_letters]"
+            );
+        }
+        format!("write dead letters in {directory}: {error}: make room, or give --data-dir")
     }
 
     /// Bring what has been written to the disk.
@@ -78,18 +109,16 @@ impl Letters {
     ///
     /// The disk failed.
     pub fn sync(&self) -> io::Result<()> {
-        match &self.state().file {
-            Some((_, file)) => file.sync_all(),
-            None => Ok(()),
-        }
+        self.state().writer.sync()
     }
 
     /// What has been written so far.
     pub fn report(&self) -> Report {
         let state = self.state();
         Report {
-            file: state.file.as_ref().map(|(path, _)| path.clone()),
+            file: state.writer.path().map(ToOwned::to_owned),
             letters: state.counts.clone(),
+            dropped: state.writer.dropped,
             failure: state.failure.clone(),
         }
     }
@@ -100,31 +129,20 @@ impl Letters {
 }
 
 impl State {
-    fn write(&mut self, directory: &Path, letter: &Letter<'_>) -> io::Result<()> {
+    fn write(&mut self, letter: &Letter<'_>) -> io::Result<()> {
         self.line.clear();
         serde_json::to_writer(&mut self.line, letter)?;
         self.line.push(b'\n');
-        let file = match &mut self.file {
-            Some((_, file)) => file,
-            none => &mut none.insert(create(directory)?).1,
-        };
-        file.write_all(&self.line)?;
+        self.writer.append(&self.line)?;
         *self.counts.entry(letter.reason).or_default() += 1;
         Ok(())
     }
 }
 
-fn create(directory: &Path) -> io::Result<(PathBuf, File)> {
-    std::fs::create_dir_all(directory)?;
-    let name = format!("{}-{}.ndjson", clock::now_for_file_name(), std::process::id());
-    let path = directory.join(name);
-    let file = OpenOptions::new().append(true).create(true).open(&path)?;
-    Ok((path, file))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Source;
 
     #[test]
     fn letters_are_lines_of_json_and_keep_every_byte() {
@@ -139,6 +157,7 @@ mod tests {
             stream: None,
             plugin: "abc",
             attempts: 0,
+            history: None,
             bytes_total: None,
             original: b"{\"a",
         };
@@ -159,12 +178,40 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_that_follows_another_tells_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let letters = Letters::new(directory.path().to_owned());
+        let first = "in".into();
+        letters.write(&Letter::of_line(Reason::NotJson, "d", &first, 7, b"x")).unwrap();
+        let read = || LetterReader::open(&letters.report().file.unwrap()).unwrap();
+        let first = read().next().unwrap().unwrap().letter.unwrap();
+        let again = Source::with_history(&first.source, &first.history_with_this());
+        letters.write(&Letter::of_line(Reason::ZeroByte, "", &again, 7, b"x")).unwrap();
+        let second = read().last().unwrap().unwrap().letter.unwrap();
+        assert_eq!((second.source.as_str(), second.history.len()), ("in", 1));
+        let death = &second.history[0];
+        assert_eq!((death.reason.as_str(), death.detail.as_str()), ("not_json", "d"));
+    }
+
+    #[test]
+    fn a_full_directory_says_what_to_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let bound = Bound { bytes_max: 100, when_full: WhenFull::Stop };
+        let letters = Letters::bounded(directory.path().to_owned(), bound);
+        let source = "in".into();
+        assert!(letters.write(&Letter::of_line(Reason::NotJson, "", &source, 1, b"")).is_err());
+        let failure = letters.report().failure.unwrap();
+        assert!(failure.contains("`max_bytes`") && failure.contains("`when_full`"), "{failure}");
+    }
+
+    #[test]
     fn a_letter_that_cannot_be_written_is_told() {
         let directory = tempfile::tempdir().unwrap();
         let in_the_way = directory.path().join("dead");
         std::fs::write(&in_the_way, "a file").unwrap();
         let letters = Letters::new(in_the_way);
-        let letter = Letter::of_line(Reason::NotJson, "", "in", 1, b"");
+        let source = "in".into();
+        let letter = Letter::of_line(Reason::NotJson, "", &source, 1, b"");
         assert!(letters.write(&letter).is_err());
         assert!(letters.report().failure.unwrap().contains("--data-dir"));
     }

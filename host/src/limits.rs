@@ -142,3 +142,24 @@ pub const DETAIL_BYTES_MAX: usize = 1024;
 
 /// How often a source that waits for data looks whether it should stop.
 pub const STOP_POLL: Duration = Duration::from_millis(100);
+
+/// Bytes of a line in a file of dead letters. An event of [`EVENT_BYTES_MAX`]
+/// takes six times as much where each byte is escaped; the rest is for all that
+/// stands beside it.
+pub const DEAD_LINE_BYTES_MAX: usize = 6 * EVENT_BYTES_MAX + 1024 * 1024;
+
+/// Bytes of a file of dead letters, beyond which the next one is begun. Taking
+/// letters out of a file writes the rest of it anew, so a file is not large.
+pub const DEAD_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Bytes of all files of dead letters, unless the settings say otherwise.
+pub const DEAD_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
+
+/// The least that all files of dead letters may be limited to, in bytes.
+pub const DEAD_BYTES_MAX_MIN: u64 = 1024 * 1024;
+
+/// Earlier letters that a dead letter tells of, about the same event.
+pub const DEAD_HISTORY_MAX: usize = 20;
+
+/// How often a full directory of dead letters is looked at again.
+pub const DEAD_COUNT_INTERVAL: Duration = Duration::from_secs(1);

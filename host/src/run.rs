@@ -30,13 +30,13 @@ use tokio::sync::watch;
 
 use crate::aws::{self, ConnectError};
 use crate::config::{Destination, PluginSource, Settings};
-use crate::dead::Letters;
-use crate::delivery::{Amazon, Delivery, Directory, Firehose};
+use crate::dead::{Folder, Letters};
+use crate::delivery::{Amazon, Delivery, DeliverySettings, Directory, Firehose, StartRate};
 use crate::event::{Totals, TotalsSnapshot};
 use crate::limits;
 use crate::pipeline::Worker;
 use crate::plugin::{Engine, EngineError, LoadError, Mapper, Plugin};
-use crate::source::{InputError, ReadReport, Reader, Stop};
+use crate::source::{InputError, ReadReport, Reader, Retirement, Stop};
 
 /// The default mapping plugin's component.
 pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
@@ -93,6 +93,7 @@ pub struct Run {
     drain_timeout: Duration,
     delivery: Delivery,
     letters: Arc<Letters>,
+    retirement: Retirement,
     reader: JoinHandle<ReadReport>,
     workers: Vec<JoinHandle<()>>,
 }
@@ -133,13 +134,13 @@ impl Run {
         port: Arc<dyn Firehose>,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
-        Self::prepare(settings, runtime, async || Ok(port)).await
+        Self::prepare(settings, runtime, async || Ok((port, StartRate::Unbounded))).await
     }
 
     async fn prepare(
         settings: Settings,
         runtime: &Handle,
-        port: impl AsyncFnOnce() -> Result<Arc<dyn Firehose>, StartError>,
+        port: impl AsyncFnOnce() -> Result<(Arc<dyn Firehose>, StartRate), StartError>,
     ) -> Result<Self, StartError> {
         for input in &settings.inputs {
             input.check()?;
@@ -150,10 +151,11 @@ impl Run {
             .spawn_blocking(move || load_plugin(&settings).map(|plugin| (plugin, settings)))
             .await
             .expect("loading a plugin does not panic")?;
-        let port = port().await?;
-        let letters = Arc::new(Letters::new(settings.data_dir.join("dead")));
-        let delivery =
-            Delivery::new(port, settings.delivery.clone(), Arc::clone(&letters), runtime.clone());
+        let (port, start_rate) = port().await?;
+        let dead = Folder::of_data_dir(&settings.data_dir).path().to_owned();
+        let letters = Arc::new(Letters::bounded(dead, settings.dead_letters));
+        let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
+        let delivery = Delivery::new(port, how, Arc::clone(&letters), runtime.clone());
         Self::spawn(settings, &plugin, delivery, letters).map_err(StartError::Thread)
     }
 
@@ -176,10 +178,12 @@ impl Run {
         let workers = (0..settings.workers.get()).map(spawn_worker).collect::<Result<_, _>>()?;
         let (totals, bytes_read) = (Arc::<Totals>::default(), Arc::<AtomicU64>::default());
         let stop = Stop::default();
+        let retirement = Retirement::start(Arc::clone(&letters))?;
         let reader = Reader {
             inputs: settings.inputs,
             chunks: chunks_in,
             buffers: buffers_out,
+            retired: retirement.retired(),
             totals: Arc::clone(&totals),
             bytes_read: Arc::clone(&bytes_read),
             stop: stop.clone(),
@@ -194,6 +198,7 @@ impl Run {
             drain_timeout: settings.drain_timeout,
             delivery,
             letters,
+            retirement,
             reader,
             workers,
         })
@@ -233,14 +238,15 @@ impl Run {
             report = drained => report,
             () = overdue => unreachable!("it waits for ever"),
         };
-        let sync_failure =
-            self.letters.sync().err().map(|error| format!("sync dead letters: {error}"));
+        let (letters, retirement) = (Arc::clone(&self.letters), self.retirement);
+        let closed = tokio::task::spawn_blocking(move || close(&letters, retirement));
+        let not_closed = closed.await.expect("bringing letters to the disk does not panic");
         Summary::new(summary::Parts {
             totals: self.totals.snapshot(),
             streams: delivery.report(),
             dead: self.letters.report(),
             read,
-            fault: fault.or(sync_failure),
+            fault: fault.or(not_closed),
             elapsed: self.started.elapsed(),
         })
     }
@@ -282,17 +288,29 @@ fn join(
     }
 }
 
-async fn open(destination: &Destination) -> Result<Arc<dyn Firehose>, StartError> {
+/// Take the letters that were replayed out of their files, and bring the new ones
+/// to the disk. Tells what went wrong.
+fn close(letters: &Letters, retirement: Retirement) -> Option<String> {
+    let kept = retirement.finish();
+    let not_synced = letters.sync().err().map(|error| format!("sync dead letters: {error}"));
+    kept.or(not_synced)
+}
+
+async fn open(destination: &Destination) -> Result<(Arc<dyn Firehose>, StartRate), StartError> {
     match destination {
         Destination::Directory(path) => {
             let directory = Directory::new(path.clone());
             let directory =
                 directory.map_err(|error| StartError::Directory { path: path.clone(), error })?;
-            Ok(Arc::new(directory))
+            Ok((Arc::new(directory), StartRate::Unbounded))
         }
         Destination::Amazon { aws, endpoint_url } => {
             let config = aws::connect(aws).await?;
-            Ok(Arc::new(Amazon::new(&config, endpoint_url.as_deref())))
+            let start_rate = match (endpoint_url, config.region()) {
+                (None, Some(region)) => StartRate::of_region(region.as_ref()),
+                _ => StartRate::Unbounded,
+            };
+            Ok((Arc::new(Amazon::new(&config, endpoint_url.as_deref())), start_rate))
         }
     }
 }

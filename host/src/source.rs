@@ -1,5 +1,5 @@
 //! Where events come from: files and standard input, newline-delimited,
-//! plain or compressed.
+//! plain or compressed, and the dead letters that are to be replayed.
 //!
 //! A source makes chunks of whole lines and gives each an
 //! [`Ack`](crate::event::Ack). It looks at line ends and nothing else: whether a
@@ -8,10 +8,12 @@
 //! goes no faster than delivery.
 
 mod input;
+mod letters;
 mod lines;
 mod reader;
 
 pub use input::{Input, InputError};
+pub use letters::{LeftLetters, Replay, Retired, Retirement};
 pub use lines::{Cut, Fill, LineLimits, LineReader};
 pub use reader::{ReadReport, Reader, Unread};
 

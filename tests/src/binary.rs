@@ -43,7 +43,7 @@ fn build() -> PathBuf {
     let directory = profile_directory();
     let mut cargo = cargo();
     cargo
-        .args(["build", "--quiet", "--package", "host", "--bin", "host", "--target-dir"])
+        .args(["build", "--quiet", "--workspace", "--bin", "host", "--target-dir"])
         .arg(target_directory());
     match directory.file_name().and_then(|name| name.to_str()) {
         None | Some("debug") => {}

@@ -21,6 +21,8 @@ pub struct Letter {
     pub event: Vec<u8>,
     /// The event's length, where only its start is kept.
     pub bytes_total: Option<u64>,
+    /// The reasons of the letters about it before this one, oldest first.
+    pub history: Vec<String>,
 }
 
 impl Letter {
@@ -41,7 +43,10 @@ impl Letter {
             Some(base64) => base64_simd::STANDARD.decode_to_vec(base64).expect("base64"),
             None => text("event").expect("a letter has its event").into_bytes(),
         };
+        let history = letter["history"].as_array().into_iter().flatten();
+        let history = history.map(|death| death["reason"].as_str().expect("a reason").to_owned());
         Letter {
+            history: history.collect(),
             reason: text("reason").expect("a reason"),
             detail: text("detail").expect("a detail"),
             source: text("source").expect("a source"),

@@ -62,6 +62,12 @@ impl Running {
         kill_process(self.pid, signal).expect("the program is there to be signalled");
     }
 
+    /// Kill it, unless it has ended by itself, and wait for its end.
+    pub fn kill(self) -> Ran {
+        let _ = kill_process(self.pid, Signal::KILL);
+        self.wait(DEADLINE)
+    }
+
     /// Wait until it has written this to standard error.
     pub fn wait_for(&self, words: &str) {
         let said = self.stderr.wait_for(words, DEADLINE);

@@ -21,13 +21,21 @@ pub(super) struct Arguments {
     /// also read if there are none.
     #[arg(value_name = "INPUT")]
     inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+}
+
+// What runs have in common. No comment for the help: it would take the place of
+// the subcommand's own.
+#[derive(Debug, Args)]
+pub(super) struct Options {
     /// The mapping plugin, a WebAssembly component; the default plugin
     /// otherwise.
     #[arg(long, value_name = "FILE.wasm")]
     plugin: Option<PathBuf>,
     /// The settings file; `host config schema` describes it.
     #[arg(long, value_name = "FILE.toml")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Send an event name, an event type, or `*` to a delivery stream; for the
     /// default plugin. Can be given several times.
     #[arg(long = "map", value_name = "EVENT=STREAM", value_parser = parse_mapping)]
@@ -38,7 +46,7 @@ pub(super) struct Arguments {
     /// Where dead letters and compiled plugins are kept [default:
     /// standpipe-data].
     #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    pub(super) data_dir: Option<PathBuf>,
     /// The region of the delivery streams.
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
@@ -63,13 +71,25 @@ fn parse_mapping(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn run(arguments: Arguments) -> CommandResult {
+    let Arguments { inputs, options } = arguments;
+    execute(options, |settings| {
+        if !inputs.is_empty() {
+            settings.inputs = inputs.iter().map(|input| Input::from_argument(input)).collect();
+        }
+        if settings.inputs == [Input::Stdin] && std::io::stdin().is_terminal() {
+            complain("reading events from the terminal; end with Ctrl-D");
+        }
+    })
+}
+
+/// A run with these options, and with the inputs that are put into its
+/// settings.
+pub(super) fn execute(options: Options, inputs: impl FnOnce(&mut Settings)) -> CommandResult {
     start_logging();
-    let summary_path = arguments.summary.clone();
-    let settings = read(arguments).map_err(usage)?;
+    let summary_path = options.summary.clone();
+    let mut settings = read(options).map_err(usage)?;
     check_summary(summary_path.as_deref()).map_err(usage)?;
-    if settings.inputs == [Input::Stdin] && std::io::stdin().is_terminal() {
-        complain("reading events from the terminal; end with Ctrl-D");
-    }
+    inputs(&mut settings);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| (Exit::Fault, anyhow!(error).context("start the runtime")))?;
@@ -80,16 +100,16 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
     report(&summary, summary_path)
 }
 
-fn read(arguments: Arguments) -> anyhow::Result<Settings> {
-    let (raw, directory) = read_settings(arguments.config.as_deref())?;
+fn read(options: Options) -> anyhow::Result<Settings> {
+    let (raw, directory) = read_settings(options.config.as_deref())?;
     let overrides = Overrides {
-        inputs: arguments.inputs.iter().map(|input| Input::from_argument(input)).collect(),
-        plugin: arguments.plugin,
-        mappings: arguments.mappings,
-        local: arguments.local,
-        data_dir: arguments.data_dir,
-        region: arguments.region,
-        endpoint_url: arguments.endpoint_url,
+        inputs: Vec::new(),
+        plugin: options.plugin,
+        mappings: options.mappings,
+        local: options.local,
+        data_dir: options.data_dir,
+        region: options.region,
+        endpoint_url: options.endpoint_url,
     };
     Ok(raw.check(&directory, overrides)?)
 }

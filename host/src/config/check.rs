@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{ConfigError, RawAws, RawDelivery, RawPack, RawSettings, RawStream};
+use super::{ConfigError, RawAws, RawDeadLetters, RawDelivery, RawPack, RawSettings, RawStream};
 use crate::aws::{AwsSettings, Keys, Role};
-use crate::delivery::{DeliverySettings, Pack, StreamSettings};
+use crate::dead::{Bound, WhenFull};
+use crate::delivery::{DeliverySettings, Pack, StartRate, StreamSettings};
 use crate::event::StreamName;
 use crate::limits;
 use crate::source::Input;
 
 const DATA_DIR: &str = "standpipe-data";
-const CONCURRENCY: usize = 4;
+const CONCURRENCY: usize = 16;
 const CONCURRENCY_MAX: usize = 256;
 const PACK_BYTES_MIN: usize = limits::BILLED_STEP_BYTES;
 const WORKERS_MAX: usize = 256;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub delivery: DeliverySettings,
     /// Where dead letters and compiled plugins are kept.
     pub data_dir: PathBuf,
+    /// What the dead letters may take.
+    pub dead_letters: Bound,
     /// Threads that map events.
     pub workers: NonZero<usize>,
     /// How long to go on delivering after a signal to stop.
@@ -94,6 +97,7 @@ impl RawSettings {
     ///
     /// A setting is wrong; the error names it.
     pub fn check(self, directory: &Path, overrides: Overrides) -> Result<Settings, ConfigError> {
+        let data_dir = self.data_dir(directory, overrides.data_dir);
         let plugin = match (overrides.plugin, self.plugin.path) {
             (Some(path), _) => PluginSource::File(path),
             (None, Some(path)) => PluginSource::File(directory.join(path)),
@@ -110,7 +114,6 @@ impl RawSettings {
             Some(directory) => Destination::Directory(directory),
             None => Destination::Amazon { aws: Box::new(aws), endpoint_url },
         };
-        let data_dir = self.data_dir.map(|path| directory.join(path));
         let inputs =
             if overrides.inputs.is_empty() { vec![Input::Stdin] } else { overrides.inputs };
         Ok(Settings {
@@ -119,10 +122,20 @@ impl RawSettings {
             plugin_settings,
             destination,
             delivery: check_delivery(&self.delivery, &self.streams)?,
-            data_dir: overrides.data_dir.or(data_dir).unwrap_or_else(|| PathBuf::from(DATA_DIR)),
+            data_dir,
+            dead_letters: check_dead_letters(&self.dead_letters)?,
             workers: workers(self.workers)?,
             drain_timeout,
         })
+    }
+}
+
+impl RawSettings {
+    /// Where dead letters and compiled plugins are kept; a directory of the
+    /// command line goes before that of the file, which stands in `directory`.
+    pub fn data_dir(&self, directory: &Path, over: Option<PathBuf>) -> PathBuf {
+        let own = || Some(directory.join(self.data_dir.as_ref()?));
+        over.or_else(own).unwrap_or_else(|| PathBuf::from(DATA_DIR))
     }
 }
 
@@ -252,6 +265,7 @@ fn check_delivery(
     Ok(DeliverySettings {
         stream,
         streams: by_name,
+        start_rate: StartRate::Unbounded,
         max_delay: duration("[delivery] max_delay", max_delay, MAX_DELAY, MAX_DELAY_MAX)?,
         missing_stream_grace: duration(
             "[delivery] missing_stream_grace",
@@ -260,6 +274,25 @@ fn check_delivery(
             DURATION_MAX,
         )?,
     })
+}
+
+fn check_dead_letters(dead_letters: &RawDeadLetters) -> Result<Bound, ConfigError> {
+    let when_full = match dead_letters.when_full.as_deref() {
+        None | Some("stop") => WhenFull::Stop,
+        Some("drop_oldest") => WhenFull::DropOldest,
+        Some(word) => {
+            return Err(ConfigError::new(format!(
+                "[dead_letters] when_full is {word:?}: write \"stop\" or \"drop_oldest\""
+            )));
+        }
+    };
+    match dead_letters.max_bytes.unwrap_or(limits::DEAD_BYTES_MAX) {
+        bytes_max @ limits::DEAD_BYTES_MAX_MIN.. => Ok(Bound { bytes_max, when_full }),
+        bytes => Err(ConfigError::new(format!(
+            "[dead_letters] max_bytes is {bytes}: write at least {}",
+            limits::DEAD_BYTES_MAX_MIN
+        ))),
+    }
 }
 
 fn concurrency(place: &str, value: Option<usize>) -> Result<Option<usize>, ConfigError> {

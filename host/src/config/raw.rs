@@ -29,6 +29,9 @@ pub struct RawSettings {
     /// How records are delivered.
     #[serde(skip_serializing_if = "RawDelivery::is_empty")]
     pub delivery: RawDelivery,
+    /// What the dead letters may take.
+    #[serde(skip_serializing_if = "RawDeadLetters::is_empty")]
+    pub dead_letters: RawDeadLetters,
     /// What differs for a delivery stream, by its name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub streams: BTreeMap<String, RawStream>,
@@ -95,7 +98,8 @@ pub struct RawDelivery {
     /// `{ max_bytes = N }`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pack: Option<RawPack>,
-    /// Requests for one stream that may be under way at once; 4 by default.
+    /// The most requests for one stream that may be under way at once; 16 by
+    /// default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<usize>,
     /// How long an event may wait for its batch to fill, such as `1s`, the
@@ -110,6 +114,19 @@ pub struct RawDelivery {
     /// default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_timeout: Option<String>,
+}
+
+/// What the dead letters may take.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawDeadLetters {
+    /// Bytes of all files of dead letters; 10 GiB by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+    /// What happens to a letter that does not fit: `"stop"`, the default, or
+    /// `"drop_oldest"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when_full: Option<String>,
 }
 
 /// What differs for a delivery stream.
@@ -181,5 +198,11 @@ impl RawAws {
 impl RawDelivery {
     fn is_empty(&self) -> bool {
         *self == RawDelivery::default()
+    }
+}
+
+impl RawDeadLetters {
+    fn is_empty(&self) -> bool {
+        *self == RawDeadLetters::default()
     }
 }

@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::dead::{Bound, WhenFull};
 use crate::delivery::Pack;
 use crate::event::StreamName;
 
@@ -16,6 +17,7 @@ fn nothing_set_is_good() {
     assert_eq!(settings.plugin_settings, "{}");
     assert!(settings.delivery.stream.newline);
     assert_eq!(settings.delivery.max_delay, Duration::from_secs(1));
+    assert_eq!(settings.dead_letters, Bound::default());
 }
 
 #[test]
@@ -45,6 +47,9 @@ fn everything_set_is_read() {
         max_delay = "250ms"
         drain_timeout = "2m"
         missing_stream_grace = "0s"
+        [dead_letters]
+        max_bytes = 2000000
+        when_full = "drop_oldest"
         [streams.orders]
         newline = true
         concurrency = 9
@@ -65,6 +70,8 @@ fn everything_set_is_read() {
     assert_eq!(orders.pack, Pack::UpTo { bytes_max: 102_400 });
     assert!(!settings.delivery.stream.newline);
     assert_eq!(settings.drain_timeout, Duration::from_secs(120));
+    let bound = Bound { bytes_max: 2_000_000, when_full: WhenFull::DropOldest };
+    assert_eq!(settings.dead_letters, bound);
     let Destination::Amazon { aws, endpoint_url } = &settings.destination else {
         panic!("not Amazon")
     };
@@ -122,6 +129,9 @@ fn wrong_settings_say_what_to_write() {
             "[streams.\"a\"]",
         ),
         ("workers = 0", None, "from 1 to 256"),
+        ("[dead_letters]\nmax_bytes = 7", None, "at least 1048576"),
+        ("[dead_letters]\nwhen_full = \"drop\"", None, "write \"stop\" or \"drop_oldest\""),
+        ("[dead_letters]\nmax_byte = 7", Some(2), "did you mean `max_bytes`?"),
         ("[aws]\naccess_key_id = \"a\"", None, "secret_access_key"),
         ("[aws]\nsecret_access_key = \"hush\"", None, "access_key_id"),
         ("[aws]\nsecret_access_key = 123456789012", Some(2), "must be a string: put it in quotes"),
@@ -146,7 +156,7 @@ fn wrong_settings_say_what_to_write() {
 #[test]
 fn the_schema_knows_every_section() {
     let schema = schema();
-    for section in ["plugin", "aws", "delivery", "streams", "data_dir", "workers"] {
+    for section in ["plugin", "aws", "delivery", "dead_letters", "streams", "data_dir", "workers"] {
         assert!(schema["properties"].get(section).is_some(), "{section}");
     }
 }

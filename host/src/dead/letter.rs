@@ -1,12 +1,15 @@
+use std::borrow::Cow;
 use std::fmt;
 
+use serde::ser::Error;
 use serde::{Serialize, Serializer};
 
+use super::line::Line;
 use crate::clock;
+use crate::event::Source;
 
 /// Why an event is dead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// Some bytes are not UTF-8.
     InvalidUtf8,
@@ -44,7 +47,37 @@ pub enum Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
+        f.write_str(self.word())
+    }
+}
+
+impl Reason {
+    /// The word that stands in letters.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::InvalidUtf8 => "invalid_utf8",
+            Reason::ZeroByte => "zero_byte",
+            Reason::NotJson => "not_json",
+            Reason::NotAnObject => "not_an_object",
+            Reason::NestedTooDeep => "nested_too_deep",
+            Reason::EventTooLong => "event_too_long",
+            Reason::SourceCutOff => "source_cut_off",
+            Reason::RecordTooLarge => "record_too_large",
+            Reason::PluginRejected => "plugin_rejected",
+            Reason::PluginTrapped => "plugin_trapped",
+            Reason::PluginDeadline => "plugin_deadline",
+            Reason::PluginMemory => "plugin_memory",
+            Reason::PluginAnswer => "plugin_answer",
+            Reason::PluginUnavailable => "plugin_unavailable",
+            Reason::StreamNotFound => "stream_not_found",
+            Reason::RecordRefused => "record_refused",
+        }
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
     }
 }
 
@@ -65,6 +98,9 @@ pub struct Letter<'a> {
     pub plugin: &'a str,
     /// How often it was sent.
     pub attempts: u32,
+    /// The letters about it before this one, where there are some: see
+    /// [`Source::history`].
+    pub history: Option<&'a str>,
     /// The length of the event, where only its start is kept.
     pub bytes_total: Option<u64>,
     /// The event as received, without its line ending.
@@ -76,48 +112,43 @@ impl<'a> Letter<'a> {
     pub fn of_line(
         reason: Reason,
         detail: &'a str,
-        source: &'a str,
+        source: &'a Source,
         line: u64,
         original: &'a [u8],
     ) -> Self {
-        let (stream, plugin, attempts, bytes_total) = (None, "", 0, None);
-        Letter { reason, detail, source, line, stream, plugin, attempts, bytes_total, original }
+        Letter {
+            reason,
+            detail,
+            source: source.name(),
+            line,
+            stream: None,
+            plugin: "",
+            attempts: 0,
+            history: source.history(),
+            bytes_total: None,
+            original,
+        }
     }
 }
 
+/// As its line in a file, written now.
 impl Serialize for Letter<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Line<'a> {
-            time: String,
-            reason: Reason,
-            detail: &'a str,
-            source: &'a str,
-            line: u64,
-            stream: Option<&'a str>,
-            plugin: Option<&'a str>,
-            attempts: u32,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            bytes_total: Option<u64>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            event: Option<&'a str>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            event_base64: Option<String>,
-        }
-
         let text = std::str::from_utf8(self.original).ok();
-        let encode = || base64_simd::STANDARD.encode_to_string(self.original);
+        let encode = || base64_simd::STANDARD.encode_to_string(self.original).into();
+        let history = self.history.map(serde_json::from_str).transpose();
         let line = Line {
-            time: clock::now_rfc3339(),
-            reason: self.reason,
-            detail: self.detail,
-            source: self.source,
+            time: clock::now_rfc3339().into(),
+            reason: self.reason.word().into(),
+            detail: self.detail.into(),
+            source: self.source.into(),
             line: self.line,
-            stream: self.stream,
-            plugin: Some(self.plugin).filter(|digest| !digest.is_empty()),
+            stream: self.stream.map(Cow::from),
+            plugin: Some(self.plugin).filter(|digest| !digest.is_empty()).map(Cow::from),
             attempts: self.attempts,
+            history: history.map_err(S::Error::custom)?.unwrap_or_default(),
             bytes_total: self.bytes_total,
-            event: text,
+            event: text.map(Cow::from),
             event_base64: text.is_none().then(encode),
         };
         line.serialize(serializer)

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::backoff;
+use super::lane::{Lane, Passage};
 use super::port::{RequestError, verdict_of_code};
 use super::stream::{Parcel, Stream};
 use super::{Answer, Batch, Firehose, Refusal, Verdict};
@@ -23,6 +24,14 @@ pub(super) struct Sender {
     pub(super) give_up: watch::Sender<bool>,
 }
 
+/// A batch that is to be sent, perhaps again.
+struct Pending {
+    batch: Arc<Batch>,
+    /// How often its records have been sent.
+    attempts: u32,
+    pause: Duration,
+}
+
 impl Sender {
     /// Write a stream's batches, some at once, until its queue is closed and
     /// empty.
@@ -32,53 +41,70 @@ impl Sender {
         mut queue: UnboundedReceiver<Parcel>,
     ) {
         let mut under_way = JoinSet::new();
-        let mut open = true;
-        while open || !under_way.is_empty() {
-            tokio::select! {
-                parcel = queue.recv(), if open && under_way.len() < stream.settings.concurrency => {
-                    match parcel {
-                        Some(parcel) => {
-                            let deliver = Arc::clone(&self).deliver_or_give_up(Arc::clone(&stream), parcel);
-                            under_way.spawn(deliver);
-                        }
-                        None => open = false,
-                    }
-                }
-                Some(done) = under_way.join_next() => {
-                    if let Err(error) = done {
-                        tracing::error!(stream = %stream.name, "a delivery failed: {error}");
-                    }
-                }
+        let mut given_up = self.give_up.subscribe();
+        while let Some(parcel) = queue.recv().await {
+            // Batches go out in the order they came in; only what is sent again
+            // may be overtaken.
+            let passage = tokio::select! {
+                passage = stream.lane.pass(&parcel.batch) => passage,
+                _ = given_up.wait_for(|&given_up| given_up) => continue,
+            };
+            let deliver =
+                Arc::clone(&self).deliver_or_give_up(Arc::clone(&stream), parcel, passage);
+            under_way.spawn(deliver);
+            while let Some(done) = under_way.try_join_next() {
+                report_failure(&stream, done);
             }
+        }
+        while let Some(done) = under_way.join_next().await {
+            report_failure(&stream, done);
         }
     }
 
-    async fn deliver_or_give_up(self: Arc<Self>, stream: Arc<Stream>, parcel: Parcel) {
+    async fn deliver_or_give_up(
+        self: Arc<Self>,
+        stream: Arc<Stream>,
+        parcel: Parcel,
+        passage: Passage,
+    ) {
         let mut given_up = self.give_up.subscribe();
         tokio::select! {
-            () = self.deliver(&stream, parcel.batch) => {}
+            () = self.deliver(&stream, parcel.batch, passage) => {}
             _ = given_up.wait_for(|&given_up| given_up) => {}
         }
     }
 
     /// Send a batch, and what is left of it, until nothing is.
-    async fn deliver(&self, stream: &Stream, batch: Batch) {
-        let mut pending = vec![(Arc::new(batch), 0)];
-        while let Some((batch, attempts)) = pending.pop() {
+    async fn deliver(&self, stream: &Stream, batch: Batch, passage: Passage) {
+        let mut passage = Some(passage);
+        let mut pending =
+            vec![Pending { batch: Arc::new(batch), attempts: 0, pause: Duration::ZERO }];
+        while let Some(Pending { batch, attempts, pause }) = pending.pop() {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             if attempts > 0 {
-                tokio::time::sleep(backoff::pause(attempts)).await;
                 stream.counts.retries.fetch_add(batch.len() as u64, Ordering::Relaxed);
             }
+            let passage = match passage.take() {
+                Some(passage) => passage,
+                None => stream.lane.pass(&batch).await,
+            };
             stream.counts.requests.fetch_add(1, Ordering::Relaxed);
             let attempts = attempts + 1;
             match self.port.put_record_batch(&stream.name, Arc::clone(&batch)).await {
                 Ok(answer) => {
                     stream.recovered();
+                    pace_by_answer(&stream.lane, passage, &batch, &answer);
                     if let Some(rest) = self.take_answer(stream, &batch, &answer, attempts) {
-                        pending.push((Arc::new(rest), attempts));
+                        let (batch, pause) = (Arc::new(rest), backoff::pause(attempts));
+                        pending.push(Pending { batch, attempts, pause });
                     }
                 }
-                Err(error) => pending.extend(self.take_error(stream, &batch, &error, attempts)),
+                Err(error) => {
+                    pace_by_error(&stream.lane, passage, &batch, &error);
+                    pending.extend(self.take_error(stream, &batch, &error, attempts));
+                }
             }
         }
     }
@@ -122,9 +148,15 @@ impl Sender {
         batch: &Arc<Batch>,
         error: &RequestError,
         attempts: u32,
-    ) -> Vec<(Arc<Batch>, u32)> {
+    ) -> Vec<Pending> {
+        let mut pause = backoff::pause(attempts);
         match error.verdict {
-            Verdict::Retry | Verdict::Hold => stream.mention(&error.to_string()),
+            Verdict::Retry => stream.mention(&error.to_string()),
+            Verdict::Hold => {
+                // The lane pauses for all batches of the stream together.
+                pause = Duration::ZERO;
+                stream.mention(&error.to_string());
+            }
             Verdict::RetryAmbiguous => {
                 stream.mention(&error.to_string());
                 stream.counts.ambiguous.fetch_add(batch.len() as u64, Ordering::Relaxed);
@@ -134,6 +166,7 @@ impl Sender {
                     self.bury_all(stream, batch, Reason::StreamNotFound, error, attempts);
                     return Vec::new();
                 }
+                pause = Duration::ZERO;
                 stream.mention(&error.to_string());
             }
             Verdict::Invalid if batch.len() == 1 => {
@@ -143,10 +176,15 @@ impl Sender {
             Verdict::Invalid => {
                 let middle = batch.len() / 2;
                 let halves = [0..middle, middle..batch.len()];
-                return halves.map(|half| (Arc::new(batch.select(half)), 0)).into();
+                let pending = |half| Pending {
+                    batch: Arc::new(batch.select(half)),
+                    attempts: 0,
+                    pause: Duration::ZERO,
+                };
+                return halves.map(pending).into();
             }
         }
-        vec![(Arc::clone(batch), attempts)]
+        vec![Pending { batch: Arc::clone(batch), attempts, pause }]
     }
 
     fn bury_all(
@@ -188,5 +226,35 @@ impl Sender {
                 batch.settle_event(event, Outcome::Dead);
             }
         }
+    }
+}
+
+fn report_failure(stream: &Stream, done: Result<(), JoinError>) {
+    if let Err(error) = done {
+        tracing::error!(stream = %stream.name, "a delivery failed: {error}");
+    }
+}
+
+fn pace_by_answer(lane: &Lane, passage: Passage, batch: &Batch, answer: &Answer) {
+    let (mut throttled_bytes, mut refused_bytes) = (0, 0);
+    for (record, refusal) in &answer.refused {
+        let bytes = batch.payload(*record).len();
+        refused_bytes += bytes;
+        if verdict_of_code(&refusal.code) == Verdict::Retry {
+            throttled_bytes += bytes;
+        }
+    }
+    let bytes = batch.payload_bytes();
+    lane.answered(passage, bytes, throttled_bytes, bytes - refused_bytes);
+}
+
+fn pace_by_error(lane: &Lane, passage: Passage, batch: &Batch, error: &RequestError) {
+    let bytes = batch.payload_bytes();
+    match error.verdict {
+        Verdict::Retry => lane.answered(passage, bytes, bytes, 0),
+        Verdict::RetryAmbiguous => lane.failed(passage),
+        Verdict::Hold | Verdict::Missing => lane.hold(passage),
+        // Its own fault, not the stream's.
+        Verdict::Invalid => lane.answered(passage, bytes, 0, 0),
     }
 }

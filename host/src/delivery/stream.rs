@@ -7,7 +7,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::Batch;
+use super::lane::Lane;
+use super::{Batch, StartRate};
 use crate::event::StreamName;
 use crate::limits;
 
@@ -73,6 +74,7 @@ pub(super) struct Stream {
     pub(super) name: StreamName,
     pub(super) settings: StreamSettings,
     pub(super) counts: Counts,
+    pub(super) lane: Lane,
     trouble: Mutex<Trouble>,
     /// None once no more records will come.
     queue: Mutex<Option<UnboundedSender<Parcel>>>,
@@ -139,10 +141,12 @@ impl Stream {
     pub(super) fn new(
         name: StreamName,
         settings: StreamSettings,
+        start_rate: StartRate,
         queue: UnboundedSender<Parcel>,
     ) -> Self {
+        let lane = Lane::new(start_rate, settings.concurrency);
         let (counts, trouble) = (Counts::default(), Mutex::default());
-        Stream { name, settings, counts, trouble, queue: Mutex::new(Some(queue)) }
+        Stream { name, settings, counts, lane, trouble, queue: Mutex::new(Some(queue)) }
     }
 
     /// Put a batch in the queue. After [`Stream::close`] it is dropped, and

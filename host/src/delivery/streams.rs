@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::sender::Sender;
 use super::stream::{Parcel, Stream, StreamReport};
-use super::{Batch, Firehose, Outbox, StreamSettings};
+use super::{Batch, Firehose, Outbox, StartRate, StreamSettings};
 use crate::dead::Letters;
 use crate::event::StreamName;
 use crate::limits;
@@ -24,6 +24,8 @@ pub struct DeliverySettings {
     /// How long a stream may not exist before its records go to the dead
     /// letters.
     pub missing_stream_grace: Duration,
+    /// How fast a stream is written to before anything is learnt about it.
+    pub start_rate: StartRate,
     /// How long an event may wait in an open batch.
     pub max_delay: Duration,
 }
@@ -118,7 +120,8 @@ impl Delivery {
         }
         let settings = self.0.settings.streams.get(name).copied().unwrap_or(self.0.settings.stream);
         let (sender, receiver) = unbounded_channel();
-        let stream = Arc::new(Stream::new(name.clone(), settings, sender));
+        let stream =
+            Arc::new(Stream::new(name.clone(), settings, self.0.settings.start_rate, sender));
         let task = Arc::clone(&self.0.sender).serve(Arc::clone(&stream), receiver);
         let task = Some(self.0.runtime.spawn(task));
         streams.insert(name.clone(), Served { stream: Arc::clone(&stream), task });

@@ -30,6 +30,7 @@ fn settings() -> DeliverySettings {
         stream: StreamSettings { newline: true, concurrency: 2, pack: Pack::Off },
         streams: HashMap::new(),
         missing_stream_grace: GRACE,
+        start_rate: StartRate::Unbounded,
         max_delay: Duration::from_secs(1),
     }
 }

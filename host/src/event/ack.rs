@@ -2,6 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::Source;
+
 /// How one output of an event ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -21,7 +23,7 @@ pub enum Outcome {
 pub struct Ack(Arc<Promise>);
 
 struct Promise {
-    source: Arc<str>,
+    source: Source,
     events: Box<[AtomicU32]>,
     notice: Option<Box<dyn FnOnce(Settled) + Send + Sync>>,
 }
@@ -47,7 +49,7 @@ pub struct Settled {
 impl Ack {
     /// Promise to account for `events` events of a source.
     pub fn new(
-        source: Arc<str>,
+        source: Source,
         events: usize,
         notice: impl FnOnce(Settled) + Send + Sync + 'static,
     ) -> Self {
@@ -55,8 +57,8 @@ impl Ack {
         Ack(Arc::new(Promise { source, events, notice: Some(Box::new(notice)) }))
     }
 
-    /// The name of the source that the events came from.
-    pub fn source(&self) -> &Arc<str> {
+    /// The source that the events came from.
+    pub fn source(&self) -> &Source {
         &self.0.source
     }
 

@@ -1,6 +1,4 @@
-use std::sync::Arc;
-
-use super::Ack;
+use super::{Ack, Source};
 
 /// A piece of a source: whole lines in one buffer, and the promise to account
 /// for each of them.
@@ -46,8 +44,8 @@ pub enum Damage {
 }
 
 impl Chunk {
-    /// The name of the source.
-    pub fn source(&self) -> &Arc<str> {
+    /// The source.
+    pub fn source(&self) -> &Source {
         self.ack.source()
     }
 

@@ -34,9 +34,18 @@ pub struct Summary {
     pub streams: BTreeMap<String, StreamReport>,
     /// Dead letters by their reason.
     pub dead_letters: BTreeMap<Reason, u64>,
-    /// The file of dead letters, if there is one.
+    /// Dead letters of before that made room for these, for good.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dead_letters_dropped: u64,
+    /// The file of dead letters that was written last, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letter_file: Option<PathBuf>,
+    /// Letters that a replay left, since only the start of the event is kept.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub partial_letters: u64,
+    /// Lines that a replay could not read as letters, and left.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unreadable_letters: u64,
     /// Inputs that a stop left unread.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<UnreadInput>,
@@ -88,7 +97,10 @@ impl Summary {
                 .map(|(name, report)| (name.to_string(), report))
                 .collect(),
             dead_letters: parts.dead.letters,
+            dead_letters_dropped: parts.dead.dropped.letters,
             dead_letter_file: parts.dead.file,
+            partial_letters: parts.read.left.partial,
+            unreadable_letters: parts.read.left.unreadable,
             unread: unread
                 .map(|unread| UnreadInput { source: unread.source, from_line: unread.from_line })
                 .collect(),
@@ -127,6 +139,7 @@ impl fmt::Display for Summary {
         if let Some(file) = &self.dead_letter_file {
             writeln!(f, "dead letters are in {}", file.display())?;
         }
+        self.write_left_letters(f)?;
         if self.ambiguous > 0 {
             writeln!(
                 f,
@@ -150,6 +163,19 @@ impl fmt::Display for Summary {
 }
 
 impl Summary {
+    fn write_left_letters(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (count, what) in [
+            (self.dead_letters_dropped, "dead letters of before were dropped to make room"),
+            (self.partial_letters, "letters were left: only the start of the event is kept"),
+            (self.unreadable_letters, "lines are no letters, and were left"),
+        ] {
+            if count > 0 {
+                writeln!(f, "{count} {what}")?;
+            }
+        }
+        Ok(())
+    }
+
     fn write_streams(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.streams.keys().map(String::len).max().unwrap_or(0).max("stream".len());
         writeln!(
@@ -166,4 +192,8 @@ impl Summary {
         }
         Ok(())
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
 
-use super::{Fill, Stop};
+use super::{Fill, Replay, Stop};
 use crate::limits::STOP_POLL;
 
 /// Buffer in front of a decompressor, in bytes.
@@ -22,6 +22,9 @@ pub enum Input {
     Stdin,
     /// A file, or whatever the path leads to.
     File(PathBuf),
+    /// Events out of the dead letters. Those that are delivered, filtered or
+    /// dead again are taken out of the file.
+    Letters(Replay),
 }
 
 /// An input that cannot be read.
@@ -48,13 +51,15 @@ impl Input {
     pub fn name(&self) -> String {
         match self {
             Input::Stdin => "stdin".to_owned(),
-            Input::File(path) => path.to_string_lossy().into_owned(),
+            Input::File(path) | Input::Letters(Replay { path, .. }) => {
+                path.to_string_lossy().into_owned()
+            }
         }
     }
 
     /// The size in bytes of a regular file.
     pub fn size_bytes(&self) -> Option<u64> {
-        let Input::File(path) = self else { return None };
+        let path = self.path()?;
         let metadata = path.metadata().ok()?;
         metadata.is_file().then_some(metadata.len())
     }
@@ -65,7 +70,7 @@ impl Input {
     ///
     /// It is missing, a directory, or forbidden.
     pub fn check(&self) -> Result<(), InputError> {
-        let Input::File(path) = self else { return Ok(()) };
+        let Some(path) = self.path() else { return Ok(()) };
         let check = || -> io::Result<()> {
             let metadata = path.metadata()?;
             if metadata.is_dir() {
@@ -77,13 +82,20 @@ impl Input {
             }
             Ok(())
         };
-        check().map_err(|error| InputError { path: path.clone(), error })
+        check().map_err(|error| InputError { path: path.to_owned(), error })
+    }
+
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Input::Stdin => None,
+            Input::File(path) | Input::Letters(Replay { path, .. }) => Some(path),
+        }
     }
 
     /// Open for reading; gzip and Zstandard are recognised by their first bytes.
     pub(super) fn open(&self, stop: &Stop) -> io::Result<Opened> {
         match self {
-            Input::File(path) => {
+            Input::File(path) | Input::Letters(Replay { path, .. }) => {
                 // A pipe without a writer would block the opening itself.
                 let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
                 let file = File::options().read(true).custom_flags(nonblocking).open(path)?;

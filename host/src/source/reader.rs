@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::lines::LineLimits;
-use super::{Input, LineReader, Stop};
-use crate::event::{Ack, Chunk, Totals};
+use super::{Input, LeftLetters, LineReader, Retired, Stop};
+use crate::event::{Ack, Chunk, Source, Totals};
 use crate::limits;
 
 /// Reads inputs one after the other and hands their lines to the workers.
@@ -18,6 +18,8 @@ pub struct Reader {
     pub chunks: Sender<Chunk>,
     /// Buffers that come back from the workers.
     pub buffers: Receiver<Vec<u8>>,
+    /// Where it is told which replayed letters can be taken out of their files.
+    pub retired: Sender<Option<Retired>>,
     /// The run's counts.
     pub totals: Arc<Totals>,
     /// How far reading has got.
@@ -33,6 +35,8 @@ pub struct ReadReport {
     pub unread: Vec<Unread>,
     /// Inputs that could not be opened after all.
     pub failed: Vec<(String, io::Error)>,
+    /// Letters that were not replayed.
+    pub left: LeftLetters,
 }
 
 /// An input that a stop left unread.
@@ -53,17 +57,20 @@ impl Reader {
                 report.unread.push(Unread { source: input.name(), from_line: 1 });
                 continue;
             }
-            match self.read_input(input) {
-                Ok(None) => {}
-                Ok(Some(unread)) => report.unread.push(unread),
+            let result = match input {
+                Input::Letters(replay) => self.replay(replay, &mut report.left),
+                Input::Stdin | Input::File(_) => self.read_lines(input),
+            };
+            match result {
+                Ok(unread) => report.unread.extend(unread),
                 Err(error) => report.failed.push((input.name(), error)),
             }
         }
         report
     }
 
-    fn read_input(&self, input: &Input) -> io::Result<Option<Unread>> {
-        let source: Arc<str> = input.name().into();
+    fn read_lines(&self, input: &Input) -> io::Result<Option<Unread>> {
+        let source: Source = input.name().as_str().into();
         let opened = input.open(&self.stop)?;
         let line_limits = LineLimits {
             chunk: limits::CHUNK_BYTES,
@@ -78,7 +85,7 @@ impl Reader {
             self.bytes_read.fetch_add(cut.bytes.len() as u64, Ordering::Relaxed);
             self.totals.add_read(cut.lines.len() as u64);
             let totals = Arc::clone(&self.totals);
-            let ack = Ack::new(Arc::clone(&source), cut.lines.len(), move |settled| {
+            let ack = Ack::new(source.clone(), cut.lines.len(), move |settled| {
                 totals.add_settled(settled);
             });
             let (lines, damaged, first_line) = (cut.lines, cut.damaged, cut.first_line);

@@ -1,0 +1,173 @@
+mod list;
+mod purge;
+mod replay;
+mod show;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use clap::{Args, Subcommand};
+use time::OffsetDateTime;
+
+use super::config::read_settings;
+use super::{CommandResult, Exit, complain, usage};
+use crate::clock;
+use crate::dead::{Filter, Folder, FolderLock, LetterFile};
+
+const LIST_HELP: &str = "Dead letters are kept in DATA_DIR/dead. A letter is meant if it passes every filter \
+that is given. Lines that are no letters are told on standard error.";
+
+const SHOW_HELP: &str =
+    "Letters come oldest first, and without their events unless --events is given.";
+
+const REPLAY_HELP: &str = "An event goes wherever the plugin sends it today, also where it has been before: delivery \
+is at least once. One that is dead again has a new letter, with its history; one that is not delivered keeps its letter. \
+Letters that hold only the start of an event, and files that a running host writes to, are left. The exit codes are \
+those of `host run`.";
+
+const PURGE_HELP: &str = "Lines that are no letters are never deleted, nor is anything in a file that a running host \
+writes to.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Count the letters, by reason and delivery stream.
+    #[command(after_help = LIST_HELP)]
+    List(list::Arguments),
+    /// Show letters, one after the other.
+    #[command(after_help = SHOW_HELP)]
+    Show(show::Arguments),
+    /// Send the letters' events through the plugin once more.
+    #[command(after_help = REPLAY_HELP)]
+    Replay(replay::Arguments),
+    /// Delete letters for good.
+    #[command(after_help = PURGE_HELP)]
+    Purge(purge::Arguments),
+}
+
+pub(super) fn run(command: Command) -> CommandResult {
+    match command {
+        Command::List(arguments) => list::run(&arguments),
+        Command::Show(arguments) => show::run(&arguments),
+        Command::Replay(arguments) => replay::run(arguments),
+        Command::Purge(arguments) => purge::run(&arguments),
+    }
+}
+
+// No comment for the help: it would take the place of the subcommand's own.
+#[derive(Debug, Args)]
+struct Place {
+    /// Where dead letters are kept [default: standpipe-data].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The settings file, whose `data_dir` is used.
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Choice {
+    /// Only letters with this reason, such as `not_json`. Can be given several
+    /// times, for one or the other.
+    #[arg(long = "reason", value_name = "WORD")]
+    reasons: Vec<String>,
+    /// Only letters of this delivery stream. Can be given several times.
+    #[arg(long = "stream", value_name = "NAME")]
+    streams: Vec<String>,
+    /// Only letters whose event came from this input.
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Only letters written then or later: a time such as
+    /// `2026-01-31T08:00:00Z`, or how long ago, such as `2h`.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    since: Option<OffsetDateTime>,
+    /// Only letters written before.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    until: Option<OffsetDateTime>,
+}
+
+fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
+    let ago = |ago: Duration| clock::now().checked_sub(ago.try_into().ok()?);
+    let time = clock::parse_rfc3339(text)
+        .or_else(|| humantime::parse_duration(text).ok().and_then(ago))
+        .filter(|time| time.year() >= 0);
+    time.ok_or_else(|| "write a time such as 2026-01-31T08:00:00Z, or 2h for two hours ago".into())
+}
+
+impl Place {
+    fn folder(&self) -> Result<Folder, (Exit, anyhow::Error)> {
+        let (raw, directory) = read_settings(self.config.as_deref()).map_err(usage)?;
+        Ok(Folder::of_data_dir(&raw.data_dir(&directory, self.data_dir.clone())))
+    }
+}
+
+impl Choice {
+    fn filter(&self) -> Filter {
+        Filter {
+            reasons: self.reasons.clone(),
+            streams: self.streams.clone(),
+            source: self.source.clone(),
+            since: self.since,
+            until: self.until,
+        }
+    }
+}
+
+fn fault(error: anyhow::Error) -> (Exit, anyhow::Error) {
+    (Exit::Fault, error)
+}
+
+fn files(folder: &Folder) -> anyhow::Result<Vec<LetterFile>> {
+    folder.files().with_context(|| format!("read {}", folder.path().display()))
+}
+
+/// The files that nobody writes to, and the right to take letters out of them.
+/// None if there are no letters.
+fn lock(folder: &Folder) -> anyhow::Result<Option<(FolderLock, Vec<LetterFile>)>> {
+    let path = folder.path().display();
+    if files(folder)?.is_empty() {
+        return Ok(None);
+    }
+    let lock = match folder.lock() {
+        Ok(Some(lock)) => lock,
+        Ok(None) => bail!("lock {path}: another replay or purge is at work there: wait for it"),
+        Err(error) => return Err(anyhow!(error).context(format!("lock {path}"))),
+    };
+    // Listed anew: who had the lock before may have taken some away.
+    let (live, done): (Vec<_>, Vec<_>) =
+        files(folder)?.into_iter().partition(|file| file.is_live().unwrap_or(true));
+    for file in live {
+        complain(&format!("{}: left alone: a running host writes to it", file.path.display()));
+    }
+    Ok(Some((lock, done)))
+}
+
+/// Text that cannot steer a terminal.
+fn harmless(text: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_points_or_spans_back() {
+        let point = parse_time("2026-01-31T08:00:00+01:00").unwrap();
+        assert_eq!(clock::rfc3339(point), "2026-01-31T07:00:00.000Z");
+        let two_hours_ago = parse_time("2h").unwrap();
+        assert_eq!((clock::now() - two_hours_ago).whole_minutes(), 120);
+        for wrong in ["", "yesterday", "2026-01-31", "9000years"] {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn control_characters_are_written_out() {
+        assert_eq!(harmless("a\u{1b}[2Jü\n"), "a\\u{1b}[2Jü\\n");
+    }
+}

@@ -1,0 +1,166 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use serde::{Serialize, Serializer};
+use time::OffsetDateTime;
+
+use super::{Choice, Place, fault, files, harmless};
+use crate::cli::{CommandResult, complain, print};
+use crate::clock;
+use crate::dead::{Entry, Filter, Folder, LetterFile, LetterReader, StoredLetter, Unreadable};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    choice: Choice,
+    /// Write JSON on one line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is there.
+#[derive(Debug, Default, Serialize)]
+struct Listing {
+    letters: u64,
+    /// Lines that are no letters.
+    unreadable: u64,
+    groups: Vec<Group>,
+    files: Vec<Listed>,
+}
+
+/// Letters of one reason and one delivery stream.
+#[derive(Debug, Serialize)]
+struct Group {
+    reason: String,
+    stream: Option<String>,
+    letters: u64,
+    #[serde(serialize_with = "as_text")]
+    first: OffsetDateTime,
+    #[serde(serialize_with = "as_text")]
+    last: OffsetDateTime,
+}
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    path: PathBuf,
+    bytes: u64,
+    /// Whether a running host writes to it.
+    live: bool,
+    letters: u64,
+    unreadable: u64,
+}
+
+type Groups = BTreeMap<(String, Option<String>), Group>;
+
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
+    let folder = arguments.place.folder()?;
+    let listing = list(&folder, &arguments.choice.filter()).map_err(fault)?;
+    if arguments.json {
+        let json = serde_json::to_string(&listing).expect("a listing has string keys");
+        return print(&(json + "\n"));
+    }
+    print(&listing.table(&folder))
+}
+
+fn list(folder: &Folder, filter: &Filter) -> anyhow::Result<Listing> {
+    let mut groups = Groups::new();
+    let mut listing = Listing::default();
+    for file in files(folder)? {
+        let listed = count(&file, filter, &mut groups);
+        let listed = listed.with_context(|| format!("read {}", file.path.display()))?;
+        listing.letters += listed.letters;
+        listing.unreadable += listed.unreadable;
+        listing.files.push(listed);
+    }
+    listing.groups = groups.into_values().collect();
+    Ok(listing)
+}
+
+fn count(file: &LetterFile, filter: &Filter, groups: &mut Groups) -> anyhow::Result<Listed> {
+    let (path, bytes) = (file.path.clone(), file.bytes);
+    let mut listed = Listed { path, bytes, live: file.is_live()?, letters: 0, unreadable: 0 };
+    for entry in LetterReader::open(&file.path)? {
+        let Entry { number, letter, .. } = entry?;
+        match letter {
+            Ok(letter) if filter.matches(&letter) => {
+                listed.letters += 1;
+                add(groups, letter);
+            }
+            Ok(_) => {}
+            // The line is being written.
+            Err(Unreadable::Torn) if listed.live => {}
+            Err(why) => {
+                listed.unreadable += 1;
+                complain(&format!("{} line {number}: no letter: {why}", file.path.display()));
+            }
+        }
+    }
+    Ok(listed)
+}
+
+fn add(groups: &mut Groups, letter: StoredLetter) {
+    let StoredLetter { reason, stream, time, .. } = letter;
+    let group = groups.entry((reason.clone(), stream.clone()));
+    let group =
+        group.or_insert_with(|| Group { reason, stream, letters: 0, first: time, last: time });
+    group.letters += 1;
+    group.first = group.first.min(time);
+    group.last = group.last.max(time);
+}
+
+impl Listing {
+    /// For people.
+    fn table(&self, folder: &Folder) -> String {
+        let mut text = String::new();
+        if !self.groups.is_empty() {
+            self.write_groups(&mut text);
+        }
+        let live = self.files.iter().filter(|file| file.live).count();
+        let (count, files, path) = (self.letters, self.files.len(), folder.path().display());
+        let _ = writeln!(text, "{count} letters in {files} files of {path}");
+        for (count, what) in [
+            (live as u64, "of the files are written to by running hosts"),
+            (self.unreadable, "lines cannot be read"),
+        ] {
+            if count > 0 {
+                let _ = writeln!(text, "{count} {what}");
+            }
+        }
+        text
+    }
+
+    fn write_groups(&self, text: &mut String) {
+        let head = ["reason", "stream", "letters", "first", "last"].map(str::to_owned);
+        let rows: Vec<_> = [head].into_iter().chain(self.groups.iter().map(Group::row)).collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+        let [reasons, streams, letters, times] =
+            [0, 1, 2, 3].map(|column| width(column).unwrap_or(0));
+        for [reason, stream, count, first, last] in &rows {
+            let _ = writeln!(
+                text,
+                "{reason:reasons$}  {stream:streams$}  {count:>letters$}  {first:times$}  {last}"
+            );
+        }
+    }
+}
+
+impl Group {
+    fn row(&self) -> [String; 5] {
+        [
+            harmless(&self.reason),
+            harmless(self.stream.as_deref().unwrap_or("-")),
+            self.letters.to_string(),
+            clock::rfc3339(self.first),
+            clock::rfc3339(self.last),
+        ]
+    }
+}
+
+fn as_text<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&clock::rfc3339(*time))
+}

@@ -1,0 +1,56 @@
+use anyhow::{Context, anyhow};
+use clap::Args;
+
+use super::{Choice, Place, fault, lock};
+use crate::cli::{CommandResult, print, usage};
+use crate::dead::{Filter, Folder, LetterFile, LetterReader, take_out};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    choice: Choice,
+    /// Delete every letter; needed where no other option says which.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
+    let filter = arguments.choice.filter();
+    if filter.is_empty() && !arguments.all {
+        return Err(usage(anyhow!(
+            "purge which letters? give --reason, --stream, --source, --since or --until, or --all"
+        )));
+    }
+    let folder = arguments.place.folder()?;
+    let purged = purge(&folder, &filter).map_err(fault)?;
+    print(&format!("{purged} letters were deleted\n"))
+}
+
+fn purge(folder: &Folder, filter: &Filter) -> anyhow::Result<u64> {
+    let Some((_lock, files)) = lock(folder)? else { return Ok(0) };
+    let mut purged = 0;
+    for file in files {
+        let done = purge_file(&file, filter);
+        purged += done
+            .with_context(|| format!("{}, after {purged} letters", file.path.display()))
+            .context("delete letters of")?;
+    }
+    Ok(purged)
+}
+
+fn purge_file(file: &LetterFile, filter: &Filter) -> anyhow::Result<u64> {
+    let (mut ranges, mut letters) = (Vec::new(), 0);
+    for entry in LetterReader::open(&file.path)? {
+        let entry = entry?;
+        if entry.letter.is_ok_and(|letter| filter.matches(&letter)) {
+            letters += 1;
+            ranges.push(entry.bytes);
+        }
+    }
+    if letters > 0 {
+        take_out(&file.path, ranges)?;
+    }
+    Ok(letters)
+}

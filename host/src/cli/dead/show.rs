@@ -1,0 +1,107 @@
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{Choice, Place, fault, files, harmless};
+use crate::cli::{CommandResult, Exit};
+use crate::clock;
+use crate::dead::{Folder, LetterFile, LetterReader, ShowEvent, StoredLetter};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    choice: Choice,
+    /// Show no more letters than this.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Write JSON, a letter on each line.
+    #[arg(long)]
+    json: bool,
+    /// Show the events too, which can hold personal data.
+    #[arg(long)]
+    events: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
+    let folder = arguments.place.folder()?;
+    show(&folder, arguments).map_err(fault)?;
+    Ok(Exit::Done)
+}
+
+fn show(folder: &Folder, arguments: &Arguments) -> anyhow::Result<()> {
+    let mut left = arguments.limit.unwrap_or(usize::MAX);
+    let filter = arguments.choice.filter();
+    let event = if arguments.events { ShowEvent::Yes } else { ShowEvent::No };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for file in files(folder)? {
+        for letter in letters(&file)? {
+            let letter = letter.with_context(|| format!("read {}", file.path.display()))?;
+            if !filter.matches(&letter) {
+                continue;
+            }
+            if left == 0 {
+                return flushed(&mut out);
+            }
+            left -= 1;
+            let text = match arguments.json {
+                true => letter.to_json(event) + "\n",
+                false => for_people(&letter, event),
+            };
+            match out.write_all(text.as_bytes()) {
+                // Whoever reads has seen enough.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                written => written.context("write to standard output")?,
+            }
+        }
+    }
+    flushed(&mut out)
+}
+
+fn flushed(out: &mut impl Write) -> anyhow::Result<()> {
+    match out.flush() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("write to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn letters(
+    file: &LetterFile,
+) -> anyhow::Result<impl Iterator<Item = io::Result<StoredLetter>> + use<>> {
+    let reader = LetterReader::open(&file.path);
+    let reader = reader.with_context(|| format!("read {}", file.path.display()))?;
+    Ok(reader.filter_map(|entry| entry.map(|entry| entry.letter.ok()).transpose()))
+}
+
+fn for_people(letter: &StoredLetter, event: ShowEvent) -> String {
+    let StoredLetter { time, reason, detail, source, line, stream, plugin, attempts, .. } = letter;
+    let mut text = format!("{}  {}  {source} line {line}\n", clock::rfc3339(*time), reason);
+    let mut add = |label: &str, value: &str| {
+        if !value.is_empty() {
+            let _ = writeln!(text, "  {label:8} {}", harmless(value));
+        }
+    };
+    add("detail", detail);
+    add("stream", stream.as_deref().unwrap_or_default());
+    add("plugin", plugin.as_deref().unwrap_or_default());
+    if *attempts > 0 {
+        add("attempts", &attempts.to_string());
+    }
+    for death in &letter.history {
+        let stream = death.stream.as_deref().map(|stream| format!(", stream {stream}"));
+        let stream = stream.unwrap_or_default();
+        add("before", &format!("{}  {}{stream}: {}", death.time, death.reason, death.detail));
+    }
+    if let Some(bytes) = letter.bytes_total {
+        add("length", &format!("{bytes} bytes, of which only the start is kept"));
+    }
+    if event == ShowEvent::Yes {
+        add("event", &String::from_utf8_lossy(&letter.event));
+    }
+    text
+}

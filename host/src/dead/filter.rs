@@ -1,0 +1,63 @@
+use time::OffsetDateTime;
+
+use super::StoredLetter;
+
+/// Which letters are meant. One that sets nothing means all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// One of these reasons; any, if there are none.
+    pub reasons: Vec<String>,
+    /// One of these delivery streams; any or none, if there are none.
+    pub streams: Vec<String>,
+    /// The input that the event came from.
+    pub source: Option<String>,
+    /// Written then or later.
+    pub since: Option<OffsetDateTime>,
+    /// Written before.
+    pub until: Option<OffsetDateTime>,
+}
+
+impl Filter {
+    /// Whether it means all letters.
+    pub fn is_empty(&self) -> bool {
+        *self == Filter::default()
+    }
+
+    /// Whether it means this letter.
+    pub fn matches(&self, letter: &StoredLetter) -> bool {
+        let is_stream =
+            |stream: &String| letter.stream.as_ref().is_some_and(|other| other == stream);
+        (self.reasons.is_empty() || self.reasons.contains(&letter.reason))
+            && (self.streams.is_empty() || self.streams.iter().any(is_stream))
+            && self.source.as_ref().is_none_or(|source| *source == letter.source)
+            && self.since.is_none_or(|since| letter.time >= since)
+            && self.until.is_none_or(|until| letter.time < until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_condition_must_hold() {
+        let line = br#"{"time":"2026-01-02T00:00:00Z","reason":"r","source":"in","line":1,"stream":"s","event":""}"#;
+        let letter = StoredLetter::parse(line).unwrap();
+        let all = Filter::default();
+        let filters = [
+            Filter { reasons: vec!["q".to_owned(), "r".to_owned()], ..all.clone() },
+            Filter { streams: vec!["s".to_owned()], ..all.clone() },
+            Filter { source: Some("in".to_owned()), ..all.clone() },
+            Filter { since: Some(letter.time), ..all.clone() },
+        ];
+        assert!(all.is_empty() && all.matches(&letter));
+        for filter in filters {
+            assert!(!filter.is_empty() && filter.matches(&letter), "{filter:?}");
+            let filter = Filter { until: Some(letter.time), ..filter };
+            assert!(!filter.matches(&letter), "{filter:?}");
+        }
+        assert!(!Filter { streams: vec!["t".to_owned()], ..all.clone() }.matches(&letter));
+        let no_stream = StoredLetter { stream: None, ..letter };
+        assert!(!Filter { streams: vec!["s".to_owned()], ..all }.matches(&no_stream));
+    }
+}

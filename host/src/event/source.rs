@@ -1,0 +1,51 @@
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Where the events of a chunk came from, as their dead letters tell it.
+///
+/// Reads as its name. An event that was in the dead letters before keeps the
+/// name of the input that it first came from, and brings its history along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    name: Arc<str>,
+    history: Option<Arc<str>>,
+}
+
+impl Source {
+    /// The source of events that come out of the dead letters. The history is
+    /// opaque here: it is written and read where dead letters are.
+    pub fn with_history(name: &str, history: &str) -> Self {
+        Source { name: name.into(), history: Some(history.into()) }
+    }
+
+    /// The name of the input.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How often and why the events were dead before, if they were.
+    pub fn history(&self) -> Option<&str> {
+        self.history.as_deref()
+    }
+}
+
+impl From<&str> for Source {
+    fn from(name: &str) -> Self {
+        Source { name: name.into(), history: None }
+    }
+}
+
+impl Deref for Source {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
