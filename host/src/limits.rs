@@ -59,6 +59,11 @@ pub const REQUEST_RECORDS_MAX: usize = 500;
 /// Firehose documents "4 MB" in one place and 4 MiB in another, so the smaller.
 pub const REQUEST_BYTES_MAX: usize = 4_000_000;
 
+/// Bytes from which a request is sent, though it could be larger: nothing gets
+/// cheaper beyond, and every request under way takes this much memory, and a
+/// third more for its base64.
+pub const REQUEST_BYTES_ENOUGH: usize = 1024 * 1024;
+
 /// Bytes that one worker holds in open batches of all its streams together.
 /// Beyond it they are sent before they are full.
 pub const OPEN_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -137,9 +137,10 @@ impl Slot {
             && (self.batch.len() < limits::REQUEST_RECORDS_MAX || self.can_pack(bytes))
     }
 
-    /// Whether nothing more can be part of the batch, whatever its size.
+    /// Whether the batch is large enough, or nothing more can be part of it.
     fn is_full(&self) -> bool {
-        self.batch.len() == limits::REQUEST_RECORDS_MAX && !self.can_pack(1)
+        self.batch.payload_bytes() >= limits::REQUEST_BYTES_ENOUGH
+            || self.batch.len() == limits::REQUEST_RECORDS_MAX && !self.can_pack(1)
     }
 
     /// Whether so many bytes more can share the last record.
