@@ -3,13 +3,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use super::backoff;
 use super::lane::{Lane, Passage};
 use super::port::{RequestError, verdict_of_code};
-use super::stream::{Parcel, Stream};
+use super::stream::{Parcel, Stream, shares};
 use super::{Answer, Batch, Firehose, Refusal, Verdict};
 use crate::dead::{Letter, Letters, Reason};
 use crate::event::Outcome;
@@ -29,6 +29,8 @@ struct Pending {
     batch: Arc<Batch>,
     /// How often its records have been sent.
     attempts: u32,
+    /// How often in a row none of them was accepted.
+    fruitless: u32,
     pause: Duration,
 }
 
@@ -69,17 +71,16 @@ impl Sender {
     ) {
         let mut given_up = self.give_up.subscribe();
         tokio::select! {
-            () = self.deliver(&stream, parcel.batch, passage) => {}
+            () = self.deliver(&stream, parcel, passage) => {}
             _ = given_up.wait_for(|&given_up| given_up) => {}
         }
     }
 
     /// Send a batch, and what is left of it, until nothing is.
-    async fn deliver(&self, stream: &Stream, batch: Batch, passage: Passage) {
-        let mut passage = Some(passage);
-        let mut pending =
-            vec![Pending { batch: Arc::new(batch), attempts: 0, pause: Duration::ZERO }];
-        while let Some(Pending { batch, attempts, pause }) = pending.pop() {
+    async fn deliver(&self, stream: &Stream, parcel: Parcel, passage: Passage) {
+        let (mut share, mut passage) = (parcel.share, Some(passage));
+        let mut pending = vec![Pending::first(parcel.batch)];
+        while let Some(Pending { batch, attempts, fruitless, pause }) = pending.pop() {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
@@ -97,15 +98,21 @@ impl Sender {
                     stream.recovered();
                     pace_by_answer(&stream.lane, passage, &batch, &answer);
                     if let Some(rest) = self.take_answer(stream, &batch, &answer, attempts) {
-                        let (batch, pause) = (Arc::new(rest), backoff::pause(attempts));
-                        pending.push(Pending { batch, attempts, pause });
+                        let was_fruitless = rest.len() == batch.len();
+                        let fruitless = if was_fruitless { fruitless + 1 } else { 0 };
+                        // While some are accepted, going slower is the lane's
+                        // business.
+                        let (batch, pause) = (Arc::new(rest), backoff::pause(fruitless.max(1)));
+                        pending.push(Pending { batch, attempts, fruitless, pause });
                     }
                 }
                 Err(error) => {
                     pace_by_error(&stream.lane, passage, &batch, &error);
-                    pending.extend(self.take_error(stream, &batch, &error, attempts));
+                    let again = self.take_error(stream, &batch, &error, attempts, fruitless + 1);
+                    pending.extend(again);
                 }
             }
+            give_back(&mut share, &pending);
         }
     }
 
@@ -148,8 +155,9 @@ impl Sender {
         batch: &Arc<Batch>,
         error: &RequestError,
         attempts: u32,
+        fruitless: u32,
     ) -> Vec<Pending> {
-        let mut pause = backoff::pause(attempts);
+        let mut pause = backoff::pause(fruitless);
         match error.verdict {
             Verdict::Retry => stream.mention(&error.to_string()),
             Verdict::Hold => {
@@ -176,15 +184,11 @@ impl Sender {
             Verdict::Invalid => {
                 let middle = batch.len() / 2;
                 let halves = [0..middle, middle..batch.len()];
-                let pending = |half| Pending {
-                    batch: Arc::new(batch.select(half)),
-                    attempts: 0,
-                    pause: Duration::ZERO,
-                };
+                let pending = |half| Pending::first(batch.select(half));
                 return halves.map(pending).into();
             }
         }
-        vec![Pending { batch: Arc::clone(batch), attempts, pause }]
+        vec![Pending { batch: Arc::clone(batch), attempts, fruitless, pause }]
     }
 
     fn bury_all(
@@ -227,6 +231,18 @@ impl Sender {
             }
         }
     }
+}
+
+impl Pending {
+    fn first(batch: Batch) -> Self {
+        Pending { batch: Arc::new(batch), attempts: 0, fruitless: 0, pause: Duration::ZERO }
+    }
+}
+
+/// What has been accepted takes no room any more.
+fn give_back(share: &mut OwnedSemaphorePermit, pending: &[Pending]) {
+    let held: usize = pending.iter().map(|pending| shares(&pending.batch)).sum();
+    drop(share.split(share.num_permits().saturating_sub(held)));
 }
 
 fn report_failure(stream: &Stream, done: Result<(), JoinError>) {

@@ -84,7 +84,15 @@ pub(super) struct Stream {
 #[derive(Debug)]
 pub(super) struct Parcel {
     pub(super) batch: Batch,
-    pub(super) _share: OwnedSemaphorePermit,
+    pub(super) share: OwnedSemaphorePermit,
+}
+
+/// Units of what may be in flight, so that it fits a semaphore's `u32`.
+pub(super) const SHARE_BYTES: usize = 1024;
+
+/// What a batch takes of what may be in flight.
+pub(super) fn shares(batch: &Batch) -> usize {
+    batch.held_bytes().div_ceil(SHARE_BYTES)
 }
 
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use super::sender::Sender;
-use super::stream::{Parcel, Stream, StreamReport};
+use super::stream::{Parcel, SHARE_BYTES, Stream, StreamReport, shares};
 use super::{Batch, Firehose, Outbox, StartRate, StreamSettings};
 use crate::dead::Letters;
 use crate::event::StreamName;
@@ -48,9 +48,6 @@ struct Served {
     /// None once somebody waits for it.
     task: Option<JoinHandle<()>>,
 }
-
-/// Units of the in-flight budget, so that it fits a semaphore's `u32`.
-const SHARE_BYTES: usize = 1024;
 
 impl Delivery {
     /// Deliver through this port; the work is done on this runtime.
@@ -131,8 +128,7 @@ impl Delivery {
     /// Hand a batch over. Blocks while too much is in flight, so it must not be
     /// called on the runtime's threads.
     pub(super) fn submit(&self, stream: &Stream, batch: Batch) {
-        let shares = batch.held_bytes().div_ceil(SHARE_BYTES);
-        let shares = u32::try_from(shares).expect("a batch is smaller than the budget");
+        let shares = u32::try_from(shares(&batch)).expect("a batch is smaller than the budget");
         let wanted = Arc::clone(&self.0.in_flight).acquire_many_owned(shares);
         let mut given_up = self.0.sender.give_up.subscribe();
         let share = self.0.runtime.block_on(async {
@@ -142,7 +138,7 @@ impl Delivery {
             }
         });
         if let Some(share) = share {
-            stream.send(Parcel { batch, _share: share });
+            stream.send(Parcel { batch, share });
         }
     }
 }
