@@ -16,6 +16,7 @@ mod summary;
 
 pub use summary::{Summary, UnreadInput};
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -317,14 +318,24 @@ async fn open(destination: &Destination) -> Result<(Arc<dyn Firehose>, StartRate
 
 fn load_plugin(settings: &Settings) -> Result<Plugin, StartError> {
     let engine = Engine::new(Some(&settings.data_dir.join("cache")))?;
-    let (name, bytes) = match &settings.plugin {
-        PluginSource::BuiltIn => {
-            ("the default mapping plugin".to_owned(), DEFAULT_PLUGIN.to_owned())
-        }
-        PluginSource::File(path) => (format!("the plugin {}", path.display()), read_plugin(path)?),
+    let name = match &settings.plugin {
+        PluginSource::BuiltIn => "the default mapping plugin".to_owned(),
+        PluginSource::File(path) => format!("the plugin {}", path.display()),
     };
-    Plugin::load(&engine, &bytes, &settings.plugin_settings)
+    Plugin::load(&engine, &plugin_bytes(&settings.plugin)?, &settings.plugin_settings)
         .map_err(|error| StartError::Plugin { plugin: name, error })
+}
+
+/// The component of a plugin, wherever it comes from.
+///
+/// # Errors
+///
+/// Its file cannot be read, or is too large.
+pub fn plugin_bytes(source: &PluginSource) -> Result<Cow<'static, [u8]>, StartError> {
+    match source {
+        PluginSource::BuiltIn => Ok(Cow::Borrowed(DEFAULT_PLUGIN)),
+        PluginSource::File(path) => read_plugin(path).map(Cow::Owned),
+    }
 }
 
 /// Read a component's file, which has a limit like everything else.

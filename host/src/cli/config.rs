@@ -4,9 +4,9 @@ use anyhow::{Context, anyhow};
 use clap::Subcommand;
 
 use super::{CommandResult, print, usage};
-use crate::config::{self, Overrides, PluginSource, RawSettings};
+use crate::config::{self, Overrides, RawSettings};
 use crate::plugin::{Engine, Plugin};
-use crate::run::{DEFAULT_PLUGIN, read_plugin};
+use crate::run::plugin_bytes;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -33,10 +33,7 @@ pub(super) fn run(command: Command) -> CommandResult {
 fn check(file: &Path) -> anyhow::Result<Vec<String>> {
     let (raw, directory) = read_settings(Some(file))?;
     let settings = raw.check(&directory, Overrides::default())?;
-    let bytes = match &settings.plugin {
-        PluginSource::BuiltIn => DEFAULT_PLUGIN.to_owned(),
-        PluginSource::File(path) => read_plugin(path)?,
-    };
+    let bytes = plugin_bytes(&settings.plugin)?;
     let plugin = Plugin::load(&Engine::new(None)?, &bytes, &settings.plugin_settings)
         .map_err(|error| anyhow!("the plugin: {error}"))?;
     let names = plugin.streams();

@@ -43,6 +43,15 @@ pub(super) struct Passage {
     sent: Duration,
 }
 
+impl State {
+    fn failed(&mut self, now: Duration, sent: Duration) {
+        self.pacer.failed(now, sent);
+        if let Some(hold) = &mut self.hold {
+            hold.is_probed = false;
+        }
+    }
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "a passage is used up by its answer")]
 impl Lane {
     pub(super) fn new(start: StartRate, window_max: usize) -> Self {
@@ -96,25 +105,22 @@ impl Lane {
 
     /// The request failed as a whole.
     pub(super) fn failed(&self, passage: Passage) {
-        let Passage { sent } = passage;
-        let mut state = self.state();
-        state.pacer.failed(self.started.elapsed(), sent);
-        if let Some(hold) = &mut state.hold {
-            hold.is_probed = false;
-        }
+        self.state().failed(self.started.elapsed(), passage.sent);
         self.answered.notify_one();
     }
 
     /// The request failed in a way that the next one will too.
     pub(super) fn hold(&self, passage: Passage) {
-        self.failed(passage);
         let mut state = self.state();
+        state.failed(self.started.elapsed(), passage.sent);
         // Requests that were already under way tell nothing new.
         if state.hold.is_none_or(|hold| hold.until <= Instant::now()) {
             let attempts = state.hold.map_or(1, |hold| hold.attempts.saturating_add(1));
             let until = Instant::now() + backoff::pause(attempts);
             state.hold = Some(Hold { attempts, until, is_probed: false });
         }
+        // Not before: whoever waits would go out on the old terms.
+        self.answered.notify_one();
     }
 
     /// When the next request may go out; none if not before an answer.

@@ -147,8 +147,7 @@ impl Sender {
         (!again.is_empty()).then(|| batch.select(again))
     }
 
-    /// What of a request that failed as a whole is to be sent again, and after
-    /// how many attempts.
+    /// What of a request that failed as a whole is to be sent again.
     fn take_error(
         &self,
         stream: &Stream,
