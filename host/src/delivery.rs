@@ -12,6 +12,7 @@
 //! Nothing here knows what a plugin is.
 
 mod amazon;
+mod attempt;
 mod backoff;
 mod batch;
 mod body;
@@ -19,11 +20,14 @@ mod directory;
 pub mod faulty;
 mod lane;
 mod outbox;
+mod overflow;
 mod pacer;
 mod port;
+mod room;
 mod sender;
 mod stream;
 mod streams;
+mod waiting;
 
 pub use amazon::Amazon;
 pub use batch::{Batch, Provenance};

@@ -69,8 +69,21 @@ pub const REQUEST_BYTES_ENOUGH: usize = 1024 * 1024;
 pub const OPEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes of records in all closed batches that have not been answered. Beyond
-/// it the workers wait, and with them the inputs.
+/// it the workers wait, and with them the inputs, or batches go to the disk.
 pub const IN_FLIGHT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of records of streams that are held or slow, on disk, unless the
+/// settings say otherwise. Beyond it such a stream holds up the others.
+pub const OVERFLOW_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Bytes of a file of such records. A file takes its room until all of it has
+/// been read back, so it is not large.
+pub const OVERFLOW_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Runs of such records, each of which comes from one chunk of an input and
+/// keeps the promise to account for that chunk's events in memory: with events
+/// of usual size this is some 100 MB.
+pub const OVERFLOW_RUNS_MAX: usize = 65_536;
 
 /// Memory of one plugin instance, in bytes. Interpreters of JavaScript and
 /// Python need some tens of megabytes.

@@ -1,6 +1,7 @@
 //! Stopping by a signal: nothing more is read, and what was read is accounted
 //! for.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
@@ -98,7 +99,7 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
-fn after_the_drain_timeout_what_is_left_counts_as_undelivered() {
+fn after_the_drain_timeout_what_is_left_goes_to_the_dead_letters() {
     let stub = Stub::start(|put| match put.stream.as_str() {
         "rest" => Fate::Hang,
         _ => Fate::Accept,
@@ -115,11 +116,14 @@ fn after_the_drain_timeout_what_is_left_counts_as_undelivered() {
     });
     let stopped = Instant::now();
     running.signal(Signal::TERM);
-    let ran = running.wait(SOON).exits(1);
+    let ran = running.wait(SOON).exits(3).says(&["dead letters, given_up: "]);
     assert!(stopped.elapsed() >= Duration::from_millis(300), "did not wait for the timeout");
     let counts = ["read", "delivered", "undelivered", "dead"].map(|key| ran.count(key));
-    assert_eq!(counts, [1000, tracks as u64, 1000 - tracks as u64, 0]);
-    assert!(ran.stderr.contains(&format!("{} not delivered", 1000 - tracks)), "{}", ran.stderr);
+    assert_eq!(counts, [1000, tracks as u64, 0, 1000 - tracks as u64]);
+    let letters = ran.letters().into_iter().map(|letter| [&letter.event[..], b"\n"].concat());
+    let buried = BTreeMap::from([("rest".to_owned(), letters.collect::<Vec<_>>())]);
+    assert_same(&BTreeMap::from([("rest".to_owned(), fate.streams["rest"].clone())]), &buried);
+    assert!(ran.letters().iter().all(|letter| letter.reason == "given_up"));
 }
 
 fn wait_until_delivered(running: &Running, events: usize) {

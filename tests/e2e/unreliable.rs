@@ -132,9 +132,8 @@ fn after_the_grace_records_of_a_missing_stream_are_dead() {
     let buried: Vec<_> = letters.iter().map(|letter| [&letter.event[..], b"\n"].concat()).collect();
     let buried = BTreeMap::from([("pages".to_owned(), buried)]);
     assert_same(&BTreeMap::from([("pages".to_owned(), pages)]), &buried);
-    assert!(
-        letters.iter().all(|letter| letter.reason == "stream_not_found" && letter.attempts > 1)
-    );
+    assert!(letters.iter().all(|letter| letter.reason == "stream_not_found"));
+    assert!(letters.iter().any(|letter| letter.attempts > 1));
 }
 
 #[test]

@@ -183,10 +183,10 @@ fn check_summary(path: Option<&Path>) -> anyhow::Result<()> {
 fn exit_of(summary: &Summary) -> Exit {
     if !summary.faults.is_empty() || summary.undelivered > 0 {
         Exit::Fault
-    } else if !summary.unread.is_empty() {
-        Exit::Stopped
     } else if summary.dead > 0 {
         Exit::DeadLetters
+    } else if !summary.unread.is_empty() {
+        Exit::Stopped
     } else {
         Exit::Done
     }

@@ -121,7 +121,7 @@ impl RawSettings {
             plugin,
             plugin_settings,
             destination,
-            delivery: check_delivery(&self.delivery, &self.streams)?,
+            delivery: check_delivery(&self.delivery, &self.streams, &data_dir)?,
             data_dir,
             dead_letters: check_dead_letters(&self.dead_letters)?,
             workers: workers(self.workers)?,
@@ -240,6 +240,7 @@ fn check_url(key: &str, url: Option<&str>) -> Result<(), ConfigError> {
 fn check_delivery(
     delivery: &RawDelivery,
     streams: &std::collections::BTreeMap<String, RawStream>,
+    data_dir: &Path,
 ) -> Result<DeliverySettings, ConfigError> {
     let stream = StreamSettings {
         newline: delivery.newline.unwrap_or(true),
@@ -273,6 +274,8 @@ fn check_delivery(
             MISSING_STREAM_GRACE,
             DURATION_MAX,
         )?,
+        overflow_directory: data_dir.join("overflow"),
+        overflow_bytes_max: delivery.overflow_max_bytes.unwrap_or(limits::OVERFLOW_BYTES_MAX),
     })
 }
 

@@ -114,6 +114,10 @@ pub struct RawDelivery {
     /// default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_timeout: Option<String>,
+    /// Bytes of records of held and slow streams that may be kept on disk, so
+    /// that they hold up no other stream; 1 GiB by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overflow_max_bytes: Option<u64>,
 }
 
 /// What the dead letters may take.

@@ -43,6 +43,8 @@ pub enum Reason {
     StreamNotFound,
     /// Firehose refused the record for good.
     RecordRefused,
+    /// The run ended before its stream took it.
+    GivenUp,
 }
 
 impl fmt::Display for Reason {
@@ -71,6 +73,7 @@ impl Reason {
             Reason::PluginUnavailable => "plugin_unavailable",
             Reason::StreamNotFound => "stream_not_found",
             Reason::RecordRefused => "record_refused",
+            Reason::GivenUp => "given_up",
         }
     }
 }

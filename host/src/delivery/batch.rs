@@ -19,8 +19,15 @@ pub struct Batch {
     events: Vec<Entry>,
     /// For each record, the number of events up to its end.
     records: Vec<u32>,
-    /// Runs of events with the same provenance: the first event of each.
-    segments: Vec<(u32, Provenance)>,
+    runs: Vec<Run>,
+}
+
+/// Events in a row with the same provenance.
+#[derive(Debug, Clone)]
+pub(super) struct Run {
+    /// The first of them, by its position in the batch.
+    first: u32,
+    provenance: Provenance,
 }
 
 /// Who answers for an event, and who decided about it.
@@ -159,8 +166,8 @@ impl Batch {
 
     /// Who answers for an event.
     pub(super) fn provenance(&self, event: usize) -> &Provenance {
-        let after = self.segments.partition_point(|(first, _)| *first as usize <= event);
-        &self.segments[after - 1].1
+        let after = self.runs.partition_point(|run| run.first as usize <= event);
+        &self.runs[after - 1].provenance
     }
 
     /// Settle all events of these records alike.
@@ -179,11 +186,11 @@ impl Batch {
 
     /// Settle every event as delivered.
     pub(super) fn settle_all_delivered(&self) {
-        let ends = self.segments.iter().skip(1).map(|(first, _)| *first as usize);
+        let ends = self.runs.iter().skip(1).map(|run| run.first as usize);
         let ends = ends.chain([self.events.len()]);
-        for ((first, provenance), end) in self.segments.iter().zip(ends) {
-            for entry in &self.events[*first as usize..end] {
-                provenance.ack.settle(entry.event, Outcome::Delivered);
+        for (run, end) in self.runs.iter().zip(ends) {
+            for entry in &self.events[run.first as usize..end] {
+                run.provenance.ack.settle(entry.event, Outcome::Delivered);
             }
         }
     }
@@ -192,12 +199,58 @@ impl Batch {
     pub(super) fn select(&self, records: impl IntoIterator<Item = usize>) -> Batch {
         let mut selected = Batch::default();
         for record in records {
-            for event in self.events_of(record) {
-                selected.copy_event(self, event);
-            }
-            selected.records.push(small(selected.events.len()));
+            selected.copy_record(self, record);
         }
         selected
+    }
+
+    /// Add all records of another batch.
+    pub(super) fn append(&mut self, other: &Batch) {
+        for record in 0..other.len() {
+            self.copy_record(other, record);
+        }
+    }
+
+    /// The number of events.
+    pub(super) fn event_count(&self) -> usize {
+        self.events.len()
+    }
+
+    /// The texts of events whose payload is another, in one piece.
+    pub(super) fn all_texts(&self) -> &[u8] {
+        &self.texts
+    }
+
+    /// Who answers for the events.
+    pub(super) fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// Where events and records are in the batch's bytes, as bytes.
+    pub(super) fn index(&self) -> Vec<u8> {
+        let bytes = self.events.len() * ENTRY_BYTES + self.records.len() * size_of::<u32>();
+        let mut index = Vec::with_capacity(bytes);
+        for entry in &self.events {
+            index.extend_from_slice(&entry.to_bytes());
+        }
+        for record in &self.records {
+            index.extend_from_slice(&record.to_le_bytes());
+        }
+        index
+    }
+
+    /// The batch that these parts were taken from.
+    pub(super) fn from_parts(
+        bytes: Vec<u8>,
+        texts: Vec<u8>,
+        index: &[u8],
+        events: usize,
+        runs: Vec<Run>,
+    ) -> Self {
+        let (entries, records) = index.split_at(events * ENTRY_BYTES);
+        let events = entries.as_chunks().0.iter().map(Entry::from_bytes).collect();
+        let records = records.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
+        Batch { bytes, texts, events, records: records.collect(), runs }
     }
 
     fn push_event(&mut self, provenance: &Provenance, item: Item<'_>) {
@@ -210,6 +263,13 @@ impl Batch {
         };
         let end = small(self.bytes.len());
         self.events.push(Entry { end, text, event: item.event, line: item.line });
+    }
+
+    fn copy_record(&mut self, other: &Batch, record: usize) {
+        for event in other.events_of(record) {
+            self.copy_event(other, event);
+        }
+        self.records.push(small(self.events.len()));
     }
 
     fn copy_event(&mut self, other: &Batch, event: usize) {
@@ -230,14 +290,48 @@ impl Batch {
     }
 
     fn begin(&mut self, provenance: &Provenance) {
-        if !self.segments.last().is_some_and(|(_, last)| last.is(provenance)) {
-            self.segments.push((small(self.events.len()), provenance.clone()));
+        if !self.runs.last().is_some_and(|run| run.provenance.is(provenance)) {
+            let (first, provenance) = (small(self.events.len()), provenance.clone());
+            self.runs.push(Run { first, provenance });
         }
     }
 
     /// Where an event's bytes start; for the one after the last, their end.
     fn start(&self, event: usize) -> usize {
         event.checked_sub(1).map_or(0, |before| self.events[before].end as usize)
+    }
+}
+
+/// An [`Entry`] as bytes.
+const ENTRY_BYTES: usize = 24;
+
+impl Entry {
+    fn to_bytes(self) -> [u8; ENTRY_BYTES] {
+        // A kept text starts before the end of all numbers.
+        let (start, end) = match self.text {
+            Text::Payload(length) => (u32::MAX, length),
+            Text::Kept { start, end } => (start, end),
+        };
+        let mut bytes = [0; ENTRY_BYTES];
+        for (place, number) in [self.end, start, end, self.event].into_iter().enumerate() {
+            bytes[4 * place..][..4].copy_from_slice(&number.to_le_bytes());
+        }
+        bytes[16..].copy_from_slice(&self.line.to_le_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8; ENTRY_BYTES]) -> Self {
+        let (numbers, line) = bytes.split_at(16);
+        let number = |place: usize| {
+            let number = numbers[4 * place..][..4].try_into();
+            u32::from_le_bytes(number.expect("four bytes"))
+        };
+        let text = match (number(1), number(2)) {
+            (u32::MAX, length) => Text::Payload(length),
+            (start, end) => Text::Kept { start, end },
+        };
+        let line = u64::from_le_bytes(line.try_into().expect("eight bytes"));
+        Entry { end: number(0), text, event: number(3), line }
     }
 }
 

@@ -1,28 +1,15 @@
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::pacer::{Answered, Pacer, StartRate};
 use super::{Batch, backoff};
 
-/// The way to one stream: requests go out one after the other, when the pacer
-/// lets them, and one at a time while the stream is held.
-///
-/// Batches that wait for their turn, or pause before they are sent again, hold
-/// no place in the window.
+/// The way to one stream: requests go out when the pacer lets them, and one at
+/// a time while the stream is held.
 #[derive(Debug)]
 pub(super) struct Lane {
     started: Instant,
-    state: Mutex<State>,
-    /// Whoever holds it is next to go out; the others wait in their order.
-    turn: tokio::sync::Mutex<()>,
-    answered: Notify,
-}
-
-#[derive(Debug)]
-struct State {
     pacer: Pacer,
     hold: Option<Hold>,
 }
@@ -43,99 +30,74 @@ pub(super) struct Passage {
     sent: Duration,
 }
 
-impl State {
-    fn failed(&mut self, now: Duration, sent: Duration) {
-        self.pacer.failed(now, sent);
-        if let Some(hold) = &mut self.hold {
-            hold.is_probed = false;
-        }
-    }
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "a passage is used up by its answer")]
 impl Lane {
     pub(super) fn new(start: StartRate, window_max: usize) -> Self {
         let pacer = Pacer::new(start, window_max, Duration::ZERO);
-        Lane {
-            started: Instant::now(),
-            state: Mutex::new(State { pacer, hold: None }),
-            turn: tokio::sync::Mutex::new(()),
-            answered: Notify::new(),
-        }
+        Lane { started: Instant::now(), pacer, hold: None }
     }
 
-    /// Wait until a batch may go out. It must be answered for by one of the other
-    /// functions.
-    pub(super) async fn pass(&self, batch: &Batch) -> Passage {
-        let _turn = self.turn.lock().await;
-        loop {
-            let answered = self.answered.notified();
-            let now = Instant::now();
-            match self.next(now) {
-                Some(at) if at <= now => {
-                    let sent = now - self.started;
-                    let mut state = self.state();
-                    state.pacer.sent(sent, batch.len(), batch.payload_bytes());
-                    if let Some(hold) = &mut state.hold {
-                        hold.is_probed = true;
-                    }
-                    return Passage { sent };
-                }
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => answered.await,
-            }
+    /// When the next request may go out; none if not before an answer.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Instant> {
+        let held_until = match self.hold {
+            Some(Hold { is_probed: true, .. }) => return None,
+            Some(hold) => hold.until,
+            None => now,
+        };
+        let paced = self.started + self.pacer.next_send(now - self.started)?;
+        Some(paced.max(held_until))
+    }
+
+    /// A request goes out. It must be answered for by one of the other functions.
+    pub(super) fn sent(&mut self, now: Instant, batch: &Batch) -> Passage {
+        let sent = now - self.started;
+        self.pacer.sent(sent, batch.len(), batch.payload_bytes());
+        if let Some(hold) = &mut self.hold {
+            hold.is_probed = true;
         }
+        Passage { sent }
     }
 
     /// The request was answered, perhaps with some of its records throttled.
     pub(super) fn answered(
-        &self,
+        &mut self,
         passage: Passage,
         bytes: usize,
         throttled_bytes: usize,
         accepted_bytes: usize,
     ) {
-        let Passage { sent } = passage;
-        let now = self.started.elapsed();
-        let mut state = self.state();
-        state.pacer.answered(now, Answered { sent, bytes, throttled_bytes, accepted_bytes });
-        state.hold = None;
-        self.answered.notify_one();
+        let (now, sent) = (self.started.elapsed(), passage.sent);
+        self.pacer.answered(now, Answered { sent, bytes, throttled_bytes, accepted_bytes });
+        self.hold = None;
     }
 
     /// The request failed as a whole.
-    pub(super) fn failed(&self, passage: Passage) {
-        self.state().failed(self.started.elapsed(), passage.sent);
-        self.answered.notify_one();
+    pub(super) fn failed(&mut self, passage: Passage) {
+        self.pacer.failed(self.started.elapsed(), passage.sent);
+        if let Some(hold) = &mut self.hold {
+            hold.is_probed = false;
+        }
     }
 
     /// The request failed in a way that the next one will too.
-    pub(super) fn hold(&self, passage: Passage) {
-        let mut state = self.state();
-        state.failed(self.started.elapsed(), passage.sent);
+    pub(super) fn hold(&mut self, passage: Passage) {
+        self.failed(passage);
         // Requests that were already under way tell nothing new.
-        if state.hold.is_none_or(|hold| hold.until <= Instant::now()) {
-            let attempts = state.hold.map_or(1, |hold| hold.attempts.saturating_add(1));
-            let until = Instant::now() + backoff::pause(attempts);
-            state.hold = Some(Hold { attempts, until, is_probed: false });
+        let now = Instant::now();
+        if self.hold.is_none_or(|hold| hold.until <= now) {
+            let attempts = self.hold.map_or(1, |hold| hold.attempts.saturating_add(1));
+            let until = now + backoff::pause(attempts);
+            self.hold = Some(Hold { attempts, until, is_probed: false });
         }
-        // Not before: whoever waits would go out on the old terms.
-        self.answered.notify_one();
     }
 
-    /// When the next request may go out; none if not before an answer.
-    fn next(&self, now: Instant) -> Option<Instant> {
-        let mut state = self.state();
-        let held_until = match state.hold {
-            Some(Hold { is_probed: true, .. }) => return None,
-            Some(hold) => hold.until,
-            None => now,
-        };
-        let paced = self.started + state.pacer.next_send(now - self.started)?;
-        Some(paced.max(held_until))
+    /// Nobody knows what became of a request.
+    pub(super) fn lost(&mut self) {
+        self.failed(Passage { sent: self.started.elapsed() });
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether the stream is held.
+    pub(super) fn is_held(&self) -> bool {
+        self.hold.is_some()
     }
 }

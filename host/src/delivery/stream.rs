@@ -1,14 +1,16 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::lane::Lane;
-use super::{Batch, StartRate};
+use super::Batch;
+use super::overflow::Backlog;
+use super::room::Taken;
+use super::waiting::Parcel;
 use crate::event::StreamName;
 use crate::limits;
 
@@ -59,6 +61,9 @@ pub struct StreamReport {
     /// Records that were sent again after a request whose answer was lost or
     /// was a fault of the service: what may have been written twice.
     pub ambiguous: u64,
+    /// Events that went through the disk, since the stream was held or slow.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub overflowed: u64,
     /// What Firehose bills for the accepted records, in kilobytes.
     pub billed_kb: u64,
     /// What it would bill if every event were a record of its own.
@@ -74,25 +79,14 @@ pub(super) struct Stream {
     pub(super) name: StreamName,
     pub(super) settings: StreamSettings,
     pub(super) counts: Counts,
-    pub(super) lane: Lane,
+    /// What it holds in memory.
+    pub(super) taken: Taken,
+    /// What it holds on disk.
+    pub(super) backlog: Backlog,
+    is_held: AtomicBool,
     trouble: Mutex<Trouble>,
     /// None once no more records will come.
     queue: Mutex<Option<UnboundedSender<Parcel>>>,
-}
-
-/// A batch, and its share of what may be in flight.
-#[derive(Debug)]
-pub(super) struct Parcel {
-    pub(super) batch: Batch,
-    pub(super) share: OwnedSemaphorePermit,
-}
-
-/// Units of what may be in flight, so that it fits a semaphore's `u32`.
-pub(super) const SHARE_BYTES: usize = 1024;
-
-/// What a batch takes of what may be in flight.
-pub(super) fn shares(batch: &Batch) -> usize {
-    batch.held_bytes().div_ceil(SHARE_BYTES)
 }
 
 #[derive(Debug, Default)]
@@ -103,11 +97,17 @@ pub(super) struct Counts {
     pub(super) requests: AtomicU64,
     pub(super) retries: AtomicU64,
     pub(super) ambiguous: AtomicU64,
+    pub(super) overflowed: AtomicU64,
     pub(super) billed_kb: AtomicU64,
     pub(super) billed_kb_unpacked: AtomicU64,
 }
 
 impl Counts {
+    /// Count records that may have been accepted.
+    pub(super) fn add_ambiguous(&self, batch: &Batch) {
+        self.ambiguous.fetch_add(batch.len() as u64, Ordering::Relaxed);
+    }
+
     /// Count records that Firehose has taken.
     pub(super) fn add_accepted(&self, batch: &Batch, records: impl Iterator<Item = usize>) {
         let (mut events, mut count, mut bytes) = (0, 0, 0);
@@ -134,6 +134,10 @@ impl Counts {
     }
 }
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// What Firehose bills for a record, in kilobytes of 1,024 bytes.
 fn billed_kb(record_bytes: usize) -> usize {
     record_bytes.div_ceil(limits::BILLED_STEP_BYTES) * (limits::BILLED_STEP_BYTES / 1024)
@@ -149,20 +153,35 @@ impl Stream {
     pub(super) fn new(
         name: StreamName,
         settings: StreamSettings,
-        start_rate: StartRate,
         queue: UnboundedSender<Parcel>,
     ) -> Self {
-        let lane = Lane::new(start_rate, settings.concurrency);
-        let (counts, trouble) = (Counts::default(), Mutex::default());
-        Stream { name, settings, counts, lane, trouble, queue: Mutex::new(Some(queue)) }
+        Stream {
+            name,
+            settings,
+            counts: Counts::default(),
+            taken: Taken::default(),
+            backlog: Backlog::default(),
+            is_held: AtomicBool::new(false),
+            trouble: Mutex::default(),
+            queue: Mutex::new(Some(queue)),
+        }
     }
 
-    /// Put a batch in the queue. After [`Stream::close`] it is dropped, and
-    /// counts as not delivered.
-    pub(super) fn send(&self, parcel: Parcel) {
-        if let Some(queue) = &*self.queue.lock().unwrap_or_else(PoisonError::into_inner) {
-            let _ = queue.send(parcel);
+    /// Put a batch in the queue. It comes back if nobody serves it any more.
+    pub(super) fn send(&self, parcel: Parcel) -> Result<(), Parcel> {
+        match &*self.queue.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(queue) => queue.send(parcel).map_err(|refused| refused.0),
+            None => Err(parcel),
         }
+    }
+
+    /// Whether nothing can be written to the stream for now.
+    pub(super) fn is_held(&self) -> bool {
+        self.is_held.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_held(&self, is_held: bool) {
+        self.is_held.store(is_held, Ordering::Relaxed);
     }
 
     /// No more records will come.
@@ -190,6 +209,19 @@ impl Stream {
         trouble.mentioned = Some((problem.to_owned(), Instant::now()));
     }
 
+    /// Records on disk are lost to this run.
+    pub(super) fn mention_unread(&self, error: &io::Error) {
+        tracing::error!(stream = %self.name, "read records back from disk: {error}: their events count as not delivered");
+    }
+
+    /// Why records were not delivered before the run ended.
+    pub(super) fn why_given_up(&self) -> String {
+        match &self.trouble().mentioned {
+            Some((problem, _)) => format!("the run ended before the stream took it: {problem}"),
+            None => "the run ended before the stream took it".to_owned(),
+        }
+    }
+
     /// For how long Firehose has been saying that the stream does not exist.
     pub(super) fn missing_for(&self) -> Duration {
         self.trouble().missing_since.get_or_insert_with(Instant::now).elapsed()
@@ -204,6 +236,7 @@ impl Stream {
             requests: load(&self.counts.requests),
             retries: load(&self.counts.retries),
             ambiguous: load(&self.counts.ambiguous),
+            overflowed: load(&self.counts.overflowed),
             billed_kb: load(&self.counts.billed_kb),
             billed_kb_unpacked: load(&self.counts.billed_kb_unpacked),
             problem: self.trouble().mentioned.as_ref().map(|(problem, _)| problem.clone()),

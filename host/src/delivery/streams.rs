@@ -1,14 +1,22 @@
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
+use super::attempt::Attempts;
+use super::lane::Lane;
+use super::overflow::{Overflow, Stored};
+use super::room::{Room, Share};
 use super::sender::Sender;
-use super::stream::{Parcel, SHARE_BYTES, Stream, StreamReport, shares};
+use super::stream::{Stream, StreamReport};
+use super::waiting::{Parcel, Pending, Tries, Waiting};
 use super::{Batch, Firehose, Outbox, StartRate, StreamSettings};
 use crate::dead::Letters;
 use crate::event::StreamName;
@@ -28,6 +36,11 @@ pub struct DeliverySettings {
     pub start_rate: StartRate,
     /// How long an event may wait in an open batch.
     pub max_delay: Duration,
+    /// Where records of streams that are held or slow are kept on disk, so that
+    /// they hold up no others.
+    pub overflow_directory: PathBuf,
+    /// Bytes that may be kept there.
+    pub overflow_bytes_max: u64,
 }
 
 /// All delivery streams of a run, and the tasks that write to them.
@@ -35,11 +48,22 @@ pub struct DeliverySettings {
 pub struct Delivery(Arc<Shared>);
 
 struct Shared {
-    sender: Arc<Sender>,
+    attempts: Arc<Attempts>,
     settings: DeliverySettings,
     runtime: Handle,
-    in_flight: Arc<Semaphore>,
+    room: Arc<Room>,
+    overflow: Arc<Overflow>,
     streams: Mutex<BTreeMap<StreamName, Served>>,
+}
+
+/// How long a batch waits for memory before it goes to the disk: long enough
+/// that a stream that keeps up with the others needs none.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Where a batch is until its turn comes.
+enum Place {
+    Memory(Share),
+    Disk(Stored),
 }
 
 /// A stream, and the task that writes to it.
@@ -57,20 +81,17 @@ impl Delivery {
         letters: Arc<Letters>,
         runtime: Handle,
     ) -> Self {
-        let in_flight = Arc::new(Semaphore::new(limits::IN_FLIGHT_BYTES_MAX / SHARE_BYTES));
-        let sender = Arc::new(Sender {
+        let attempts = Arc::new(Attempts {
             port,
             letters,
             missing_stream_grace: settings.missing_stream_grace,
             give_up: watch::Sender::new(false),
         });
-        Delivery(Arc::new(Shared {
-            sender,
-            settings,
-            runtime,
-            in_flight,
-            streams: Mutex::default(),
-        }))
+        let directory = settings.overflow_directory.clone();
+        let overflow = Overflow::new(directory, settings.overflow_bytes_max);
+        let room = Room::new(limits::IN_FLIGHT_BYTES_MAX);
+        let streams = Mutex::default();
+        Delivery(Arc::new(Shared { attempts, settings, runtime, room, overflow, streams }))
     }
 
     /// An outbox for one worker.
@@ -78,10 +99,10 @@ impl Delivery {
         Outbox::new(self.clone(), self.0.settings.max_delay)
     }
 
-    /// Stop waiting: what is not delivered at this moment is dropped, and counts
-    /// as not delivered.
+    /// Stop waiting: what is not delivered at this moment goes to the dead
+    /// letters.
     pub fn give_up(&self) {
-        self.0.sender.give_up.send_replace(true);
+        self.0.attempts.give_up.send_replace(true);
     }
 
     /// Wait until everything has been delivered, or given up. No outbox may be
@@ -116,30 +137,87 @@ impl Delivery {
             return Arc::clone(&served.stream);
         }
         let settings = self.0.settings.streams.get(name).copied().unwrap_or(self.0.settings.stream);
-        let (sender, receiver) = unbounded_channel();
-        let stream =
-            Arc::new(Stream::new(name.clone(), settings, self.0.settings.start_rate, sender));
-        let task = Arc::clone(&self.0.sender).serve(Arc::clone(&stream), receiver);
+        let (parcels, queue) = unbounded_channel();
+        let stream = Arc::new(Stream::new(name.clone(), settings, parcels));
+        let sender = Sender {
+            stream: Arc::clone(&stream),
+            attempts: Arc::clone(&self.0.attempts),
+            room: Arc::clone(&self.0.room),
+            overflow: Arc::clone(&self.0.overflow),
+            lane: Lane::new(self.0.settings.start_rate, settings.concurrency),
+            waiting: Waiting::default(),
+            under_way: JoinSet::new(),
+            loading: None,
+        };
+        let task = sender.serve(queue);
         let task = Some(self.0.runtime.spawn(task));
         streams.insert(name.clone(), Served { stream: Arc::clone(&stream), task });
         stream
     }
 
-    /// Hand a batch over. Blocks while too much is in flight, so it must not be
-    /// called on the runtime's threads.
+    /// Hand a batch over. May block, so it must not be called on the runtime's
+    /// threads.
     pub(super) fn submit(&self, stream: &Stream, batch: Batch) {
-        let shares = u32::try_from(shares(&batch)).expect("a batch is smaller than the budget");
-        let wanted = Arc::clone(&self.0.in_flight).acquire_many_owned(shares);
-        let mut given_up = self.0.sender.give_up.subscribe();
-        let share = self.0.runtime.block_on(async {
-            tokio::select! {
-                share = wanted => share.ok(),
-                _ = given_up.wait_for(|&given_up| given_up) => None,
+        let tries = Tries::default();
+        let parcel = match self.admit(stream, &batch) {
+            Some(Place::Memory(share)) => {
+                Parcel::Held(Pending { batch: Arc::new(batch), share, tries })
             }
-        });
-        if let Some(share) = share {
-            stream.send(Parcel { batch, share });
+            Some(Place::Disk(stored)) => Parcel::Stored(stored, tries),
+            None => return self.0.attempts.bury_given_up(stream, &batch, tries),
+        };
+        // Nobody serves the stream once the run has given up.
+        match stream.send(parcel) {
+            Ok(()) => {}
+            Err(Parcel::Held(Pending { batch, .. })) => {
+                self.0.attempts.bury_given_up(stream, &batch, tries);
+            }
+            Err(Parcel::Stored(stored, _)) => match stored.load() {
+                Ok(batch) => self.0.attempts.bury_given_up(stream, &batch, tries),
+                Err(error) => stream.mention_unread(&error),
+            },
         }
+    }
+
+    /// Find a place for a batch; none once the run has given up.
+    ///
+    /// The input is what waits for a stream that is slow, as long as no other
+    /// stream would have to wait with it; else the disk takes its batches. What
+    /// follows a batch on disk goes there too, since its turn comes later still.
+    fn admit(&self, stream: &Stream, batch: &Batch) -> Option<Place> {
+        let is_behind = stream.is_held() || !stream.backlog.is_empty();
+        let patience = if is_behind { Duration::ZERO } else { PATIENCE };
+        if !is_behind && let Some(share) = self.wait_for_room(stream, batch, patience) {
+            return Some(Place::Memory(share));
+        }
+        if (is_behind || !self.is_only_stream())
+            && let Ok(stored) = self.0.overflow.store(&stream.backlog, batch)
+        {
+            stream.counts.overflowed.fetch_add(stored.events() as u64, Ordering::Relaxed);
+            return Some(Place::Disk(stored));
+        }
+        self.wait_for_room(stream, batch, Duration::MAX).map(Place::Memory)
+    }
+
+    /// Wait for memory, for some time or until the run gives up.
+    fn wait_for_room(&self, stream: &Stream, batch: &Batch, patience: Duration) -> Option<Share> {
+        if *self.0.attempts.give_up.borrow() {
+            return None;
+        }
+        let bytes = batch.held_bytes();
+        if let Some(share) = self.0.room.try_take(&stream.taken, bytes) {
+            return Some(share);
+        }
+        self.0.runtime.block_on(async {
+            tokio::select! {
+                share = timeout(patience, self.0.room.take(&stream.taken, bytes)) => share.ok(),
+                () = self.0.attempts.given_up() => None,
+            }
+        })
+    }
+
+    fn is_only_stream(&self) -> bool {
+        self.0.streams.lock().unwrap_or_else(PoisonError::into_inner).len() == 1
     }
 }
 

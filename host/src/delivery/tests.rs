@@ -32,6 +32,8 @@ fn settings() -> DeliverySettings {
         missing_stream_grace: GRACE,
         start_rate: StartRate::Unbounded,
         max_delay: Duration::from_secs(1),
+        overflow_directory: std::env::temp_dir(),
+        overflow_bytes_max: limits::OVERFLOW_BYTES_MAX,
     }
 }
 
@@ -41,13 +43,22 @@ async fn deliver(port: Faulty, records: Vec<(&'static str, Vec<u8>)>) -> Ran {
 }
 
 async fn deliver_packed(port: Faulty, records: Vec<(&'static str, Vec<u8>)>, pack: Pack) -> Ran {
+    let stream = StreamSettings { pack, ..settings().stream };
+    deliver_with(DeliverySettings { stream, ..settings() }, port, records).await
+}
+
+async fn deliver_with(
+    settings: DeliverySettings,
+    port: Faulty,
+    records: Vec<(&'static str, Vec<u8>)>,
+) -> Ran {
     let started = Instant::now();
     let directory = tempfile::tempdir().unwrap();
     let letters = Arc::new(Letters::new(directory.path().to_owned()));
     let port = Arc::new(port);
     let delivery = Delivery::new(
         Arc::clone(&port) as Arc<dyn Firehose>,
-        DeliverySettings { stream: StreamSettings { pack, ..settings().stream }, ..settings() },
+        settings,
         Arc::clone(&letters),
         Handle::current(),
     );
@@ -212,7 +223,7 @@ async fn a_record_that_is_refused_for_good_goes_to_the_dead_letters_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_given_up_counts_as_not_delivered() {
+async fn what_is_given_up_goes_to_the_dead_letters() {
     let port = Faulty::new(|stream, _, _| match stream.as_str() {
         "denied" => Injection::FailBefore(Verdict::Hold, "AccessDeniedException"),
         "hanging" => Injection::Hang,
@@ -220,9 +231,81 @@ async fn what_is_given_up_counts_as_not_delivered() {
     });
     let records = ["denied", "fine", "hanging", "fine"].map(|stream| (stream, b"x".to_vec()));
     let ran = deliver(port, records.into()).await;
-    assert_eq!((ran.settled.delivered, ran.settled.undelivered), (2, 2));
+    assert_eq!((ran.settled.delivered, ran.settled.dead), (2, 2));
     assert_eq!(ran.streams["denied"].problem.as_deref(), Some("AccessDeniedException: injected"));
+    assert_eq!((ran.streams["denied"].ambiguous, ran.streams["hanging"].ambiguous), (0, 1));
+    let mut letters: Vec<_> = ran.letters.iter().map(|letter| &letter["detail"]).collect();
+    letters.sort_by_key(|detail| detail.as_str().unwrap().len());
+    let ended = "the run ended before the stream took it";
+    assert_eq!(letters, [ended, &format!("{ended}: AccessDeniedException: injected")]);
     assert_eq!(ran.accepted["fine"].len(), 2);
+}
+
+/// So many records of a kilobyte, for each of these streams in turn.
+fn kilobytes(streams: &[&'static str], count: usize) -> Vec<(&'static str, Vec<u8>)> {
+    let record = |number: usize| format!("{number:01000}").into_bytes();
+    (0..count * streams.len()).map(|at| (streams[at % streams.len()], record(at))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_stream_holds_up_no_other() {
+    const COUNT: usize = 40_000;
+    let accepted = Mutex::new(0);
+    let port = Faulty::new(move |stream, batch, _| {
+        let mut accepted = accepted.lock().unwrap();
+        if stream.as_str() != "denied" {
+            *accepted += batch.len();
+        } else if *accepted < 2 * COUNT {
+            return Injection::FailBefore(Verdict::Hold, "AccessDeniedException");
+        }
+        Injection::None
+    });
+    let ran = deliver(port, kilobytes(&["a", "denied", "b"], COUNT)).await;
+    assert_eq!(ran.settled.delivered, 3 * COUNT as u64);
+    assert!(["a", "b", "denied"].iter().all(|stream| ran.accepted[*stream].len() == COUNT));
+    let denied = &ran.streams["denied"];
+    assert!(denied.overflowed > COUNT as u64 / 2, "{denied:?}");
+    // What follows what is on disk is not sent before it; requests that are under
+    // way at once may overtake each other.
+    let number =
+        |record: &[u8]| std::str::from_utf8(record).unwrap().trim().parse::<usize>().unwrap() / 3;
+    let strays =
+        ran.accepted["denied"].iter().enumerate().map(|(at, record)| number(record).abs_diff(at));
+    assert!(strays.max().unwrap() <= 2000, "the order was not kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_disk_the_input_waits_for_a_held_stream() {
+    let port = Faulty::new(|stream, _, request| match stream.as_str() {
+        "denied" if request < 12 => Injection::FailBefore(Verdict::Hold, "AccessDeniedException"),
+        _ => Injection::None,
+    });
+    let settings = DeliverySettings { overflow_bytes_max: 0, ..settings() };
+    let ran = deliver_with(settings, port, kilobytes(&["denied", "a"], 40_000)).await;
+    assert_eq!((ran.settled.delivered, ran.streams["denied"].overflowed), (80_000, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_grace_everything_that_waits_for_a_missing_stream_is_buried_at_once() {
+    let port =
+        Faulty::new(|_, _, _| Injection::FailBefore(Verdict::Missing, "ResourceNotFoundException"));
+    let ran = deliver(port, numbered(20_000)).await;
+    assert_eq!(ran.settled.dead, 20_000);
+    let longest_probe = limits::RETRY_PAUSE_MAX;
+    assert!(ran.elapsed < GRACE + 2 * longest_probe, "{:?}", ran.elapsed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_several_requests_leave_is_sent_in_one() {
+    let port = Faulty::new(|_, batch, _| {
+        let tenth = (0..batch.len()).filter(|_| fastrand::u8(..10) == 0).collect();
+        Injection::Refuse(tenth, "ServiceUnavailableException")
+    });
+    let ran = deliver(port, numbered(50_000)).await;
+    assert_eq!(ran.settled.delivered, 50_000);
+    let requests = ran.streams["s"].requests;
+    // Each of 100 full ones leaves 50 records, these leave 5 each.
+    assert!(requests < 125, "{requests} requests where 112 are needed");
 }
 
 #[tokio::test(start_paused = true)]

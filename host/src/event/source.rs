@@ -28,6 +28,12 @@ impl Source {
     pub fn history(&self) -> Option<&str> {
         self.history.as_deref()
     }
+
+    /// Whether the source itself keeps events that nobody settles, as the dead
+    /// letters do; those of any other one would be gone.
+    pub fn keeps_unsettled(&self) -> bool {
+        self.history.is_some()
+    }
 }
 
 impl From<&str> for Source {

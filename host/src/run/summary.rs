@@ -148,7 +148,7 @@ impl fmt::Display for Summary {
             )?;
         }
         for (name, stream) in &self.streams {
-            if let (Some(problem), true) = (&stream.problem, self.undelivered > 0) {
+            if let Some(problem) = &stream.problem {
                 writeln!(f, "stream {name}: {problem}")?;
             }
         }

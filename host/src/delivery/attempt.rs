@@ -1,0 +1,256 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::backoff;
+use super::lane::{Lane, Passage};
+use super::port::{RequestError, verdict_of_code};
+use super::stream::Stream;
+use super::waiting::{Pending, Tries};
+use super::{Answer, Batch, Firehose, Refusal, Verdict};
+use crate::dead::{Letter, Letters, Reason};
+use crate::event::Outcome;
+
+/// Sends requests, one attempt each, and settles what came of their records.
+pub(super) struct Attempts {
+    pub(super) port: Arc<dyn Firehose>,
+    pub(super) letters: Arc<Letters>,
+    pub(super) missing_stream_grace: Duration,
+    /// Whether to stop waiting, and bury what is not delivered.
+    pub(super) give_up: watch::Sender<bool>,
+}
+
+/// What came of a request.
+pub(super) struct Attempt {
+    pub(super) passage: Passage,
+    pub(super) pace: Pace,
+    pub(super) rest: Rest,
+}
+
+/// What a request's answer says about the ones to come.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pace {
+    /// It was answered, perhaps with some of its records throttled.
+    Answered { bytes: usize, throttled_bytes: usize, accepted_bytes: usize },
+    /// It failed.
+    Failed,
+    /// It failed in a way that the next one will too.
+    Held,
+}
+
+/// What is left to be done for a request's records.
+pub(super) enum Rest {
+    /// Nothing: they are settled.
+    Nothing,
+    /// These are to be sent again after a pause.
+    Again(Pending, Duration),
+    /// Some record of these was refused for good: each part is to be sent alone.
+    Halves([Pending; 2]),
+    /// The stream does not exist, and the time for it to appear is over: what
+    /// waits for it is to be buried like these, which are.
+    Missing(RequestError),
+}
+
+impl Attempts {
+    /// Wait until nobody waits for delivery any more.
+    pub(super) async fn given_up(&self) {
+        // The sender of the word is part of this, so the wait cannot fail.
+        let _ = self.give_up.subscribe().wait_for(|&given_up| given_up).await;
+    }
+
+    /// Send a request.
+    pub(super) async fn put(&self, stream: &Stream, passage: Passage, pending: Pending) -> Attempt {
+        if pending.tries.attempts > 0 {
+            stream.counts.retries.fetch_add(pending.batch.len() as u64, Ordering::Relaxed);
+        }
+        stream.counts.requests.fetch_add(1, Ordering::Relaxed);
+        let answer = tokio::select! {
+            answer = self.port.put_record_batch(&stream.name, Arc::clone(&pending.batch)) => answer,
+            () = self.given_up() => {
+                return Attempt { passage, pace: Pace::Failed, rest: unanswered(stream, pending) };
+            }
+        };
+        match answer {
+            Ok(answer) => {
+                stream.recovered();
+                let pace = pace_of_answer(&pending.batch, &answer);
+                Attempt { passage, pace, rest: self.take_answer(stream, pending, &answer) }
+            }
+            Err(error) => {
+                let pace = pace_of_error(&pending.batch, &error);
+                Attempt { passage, pace, rest: self.take_error(stream, pending, error) }
+            }
+        }
+    }
+
+    /// Settle what was accepted; what was refused is to be sent again.
+    fn take_answer(&self, stream: &Stream, mut pending: Pending, answer: &Answer) -> Rest {
+        let (batch, refused) = (Arc::clone(&pending.batch), &answer.refused);
+        if refused.is_empty() {
+            stream.counts.add_accepted(&batch, 0..batch.len());
+            batch.settle_all_delivered();
+            return Rest::Nothing;
+        }
+        let is_refused =
+            |record: &usize| refused.binary_search_by_key(record, |(at, _)| *at).is_ok();
+        let accepted = (0..batch.len()).filter(|record| !is_refused(record));
+        stream.counts.add_accepted(&batch, accepted.clone());
+        batch.settle(accepted, Outcome::Delivered);
+
+        let Tries { attempts, fruitless } = pending.tries;
+        let is_final = |refusal: &Refusal| verdict_of_code(&refusal.code) == Verdict::Invalid;
+        let (dead, again): (Vec<_>, Vec<_>) =
+            refused.iter().partition(|(_, refusal)| is_final(refusal));
+        for (record, refusal) in dead {
+            let detail = format!("{}: {}", refusal.code, refusal.message);
+            self.bury(stream, &batch, *record, Reason::RecordRefused, &detail, attempts + 1);
+        }
+        if again.is_empty() {
+            return Rest::Nothing;
+        }
+        // While some are accepted, going slower is the lane's business.
+        let fruitless = if again.len() == batch.len() { fruitless + 1 } else { 0 };
+        pending.batch = Arc::new(batch.select(again.iter().map(|(record, _)| *record)));
+        pending.share.keep(pending.batch.held_bytes());
+        pending.tries = Tries { attempts: attempts + 1, fruitless };
+        Rest::Again(pending, backoff::pause(fruitless.max(1)))
+    }
+
+    /// What of a request that failed as a whole is to be sent again.
+    fn take_error(&self, stream: &Stream, mut pending: Pending, error: RequestError) -> Rest {
+        let attempts = pending.tries.attempts + 1;
+        let batch = &pending.batch;
+        match error.verdict {
+            Verdict::Retry | Verdict::Hold => stream.mention(&error.to_string()),
+            Verdict::RetryAmbiguous => {
+                stream.mention(&error.to_string());
+                stream.counts.add_ambiguous(batch);
+            }
+            Verdict::Missing if stream.missing_for() >= self.missing_stream_grace => {
+                stream.mention(&error.to_string());
+                self.bury_all(stream, batch, Reason::StreamNotFound, &error.to_string(), attempts);
+                return Rest::Missing(error);
+            }
+            Verdict::Missing => stream.mention(&error.to_string()),
+            Verdict::Invalid if batch.len() == 1 => {
+                self.bury_all(stream, batch, Reason::RecordRefused, &error.to_string(), attempts);
+                return Rest::Nothing;
+            }
+            Verdict::Invalid => return Rest::Halves(pending.halves()),
+        }
+        pending.tries.attempts = attempts;
+        pending.tries.fruitless += 1;
+        let pause = match error.verdict {
+            // The lane pauses for all batches of the stream together.
+            Verdict::Hold | Verdict::Missing => Duration::ZERO,
+            _ => backoff::pause(pending.tries.fruitless),
+        };
+        Rest::Again(pending, pause)
+    }
+
+    /// Bury what was not delivered before the run ended.
+    pub(super) fn bury_given_up(&self, stream: &Stream, batch: &Batch, tries: Tries) {
+        self.bury_all(stream, batch, Reason::GivenUp, &stream.why_given_up(), tries.attempts);
+    }
+
+    /// Write the dead letters of all events of a batch.
+    pub(super) fn bury_all(
+        &self,
+        stream: &Stream,
+        batch: &Batch,
+        reason: Reason,
+        detail: &str,
+        attempts: u32,
+    ) {
+        for record in 0..batch.len() {
+            self.bury(stream, batch, record, reason, detail, attempts);
+        }
+    }
+
+    /// Write the dead letters of a record's events.
+    fn bury(
+        &self,
+        stream: &Stream,
+        batch: &Batch,
+        record: usize,
+        reason: Reason,
+        detail: &str,
+        attempts: u32,
+    ) {
+        for event in batch.events_of(record) {
+            let provenance = batch.provenance(event);
+            let (source, line) = (provenance.ack.source(), batch.line(event));
+            if reason == Reason::GivenUp && source.keeps_unsettled() {
+                continue;
+            }
+            let letter = Letter {
+                stream: Some(stream.name.as_str()),
+                plugin: &provenance.plugin,
+                attempts,
+                ..Letter::of_line(reason, detail, source, line, batch.text(event))
+            };
+            // An event whose letter cannot be written stays unsettled, and so
+            // counts as not delivered.
+            if self.letters.write(&letter).is_ok() {
+                batch.settle_event(event, Outcome::Dead);
+            }
+        }
+    }
+}
+
+impl Pending {
+    /// Both halves, neither of which has been sent as such.
+    fn halves(mut self) -> [Pending; 2] {
+        let middle = self.batch.len() / 2;
+        [0..middle, middle..self.batch.len()].map(|half| {
+            let batch = Arc::new(self.batch.select(half));
+            let share = self.share.split(batch.held_bytes());
+            Pending { batch, share, tries: Tries { fruitless: 0, ..self.tries } }
+        })
+    }
+}
+
+impl Pace {
+    pub(super) fn tell(self, lane: &mut Lane, passage: Passage) {
+        match self {
+            Pace::Answered { bytes, throttled_bytes, accepted_bytes } => {
+                lane.answered(passage, bytes, throttled_bytes, accepted_bytes);
+            }
+            Pace::Failed => lane.failed(passage),
+            Pace::Held => lane.hold(passage),
+        }
+    }
+}
+
+/// What is left of a request that nobody waits for any more.
+fn unanswered(stream: &Stream, mut pending: Pending) -> Rest {
+    stream.counts.add_ambiguous(&pending.batch);
+    pending.tries.attempts += 1;
+    Rest::Again(pending, Duration::ZERO)
+}
+
+fn pace_of_answer(batch: &Batch, answer: &Answer) -> Pace {
+    let (mut throttled_bytes, mut refused_bytes) = (0, 0);
+    for (record, refusal) in &answer.refused {
+        let bytes = batch.payload(*record).len();
+        refused_bytes += bytes;
+        if verdict_of_code(&refusal.code) == Verdict::Retry {
+            throttled_bytes += bytes;
+        }
+    }
+    let bytes = batch.payload_bytes();
+    Pace::Answered { bytes, throttled_bytes, accepted_bytes: bytes - refused_bytes }
+}
+
+fn pace_of_error(batch: &Batch, error: &RequestError) -> Pace {
+    let bytes = batch.payload_bytes();
+    match error.verdict {
+        Verdict::Retry => Pace::Answered { bytes, throttled_bytes: bytes, accepted_bytes: 0 },
+        Verdict::RetryAmbiguous => Pace::Failed,
+        Verdict::Hold | Verdict::Missing => Pace::Held,
+        // Its own fault, not the stream's.
+        Verdict::Invalid => Pace::Answered { bytes, throttled_bytes: 0, accepted_bytes: 0 },
+    }
+}

@@ -1,0 +1,156 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Batch;
+use super::overflow::Stored;
+use super::room::Share;
+use crate::limits;
+
+/// How long records that are to be sent again wait for others, to share a
+/// request with: under partial failures each request leaves a few.
+const COMPANY_WAIT: Duration = Duration::from_millis(250);
+
+/// Records that are to be sent, perhaps again.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) batch: Arc<Batch>,
+    pub(super) share: Share,
+    pub(super) tries: Tries,
+}
+
+/// How records have fared so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tries {
+    /// How often they have been sent.
+    pub(super) attempts: u32,
+    /// How often in a row none of a request's records was accepted.
+    pub(super) fruitless: u32,
+}
+
+/// A batch in a stream's queue.
+#[derive(Debug)]
+pub(super) enum Parcel {
+    /// It is in memory.
+    Held(Pending),
+    /// It is on disk.
+    Stored(Stored, Tries),
+}
+
+/// What waits to be sent to one stream.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Parts of requests that were invalid because of some record: they must
+    /// stay apart.
+    suspects: Vec<Pending>,
+    /// Records that are to be sent again, and from when.
+    again: Vec<(Instant, Pending)>,
+    /// Batches in the order in which they came.
+    fresh: VecDeque<Parcel>,
+}
+
+impl Waiting {
+    pub(super) fn push(&mut self, parcel: Parcel) {
+        self.fresh.push_back(parcel);
+    }
+
+    /// What was read back is the next in turn.
+    pub(super) fn push_front(&mut self, pending: Pending) {
+        self.fresh.push_front(Parcel::Held(pending));
+    }
+
+    pub(super) fn push_suspect(&mut self, pending: Pending) {
+        self.suspects.push(pending);
+    }
+
+    pub(super) fn push_again(&mut self, due: Instant, pending: Pending) {
+        self.again.push((due, pending));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.suspects.is_empty() && self.again.is_empty() && self.fresh.is_empty()
+    }
+
+    /// What is to be sent now.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Pending> {
+        if let Some(suspect) = self.suspects.pop() {
+            return Some(suspect);
+        }
+        if self.again_is_urgent(now) {
+            return self.take_again(now);
+        }
+        match self.fresh.pop_front_if(|parcel| matches!(parcel, Parcel::Held(_))) {
+            Some(Parcel::Held(pending)) => Some(pending),
+            _ => None,
+        }
+    }
+
+    /// The batch on disk that is next in turn, to be read back.
+    pub(super) fn next_stored(&mut self) -> Option<(Stored, Tries)> {
+        match self.fresh.pop_front_if(|parcel| matches!(parcel, Parcel::Stored(..)))? {
+            Parcel::Stored(stored, tries) => Some((stored, tries)),
+            Parcel::Held(_) => unreachable!("it is on disk"),
+        }
+    }
+
+    /// When there may be something to be sent, if there is not now.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let due = self.again.iter().map(|(due, _)| *due);
+        due.map(|due| if due > now { due } else { due + COMPANY_WAIT }).min()
+    }
+
+    /// Everything, in the order of its turn.
+    pub(super) fn take_all(&mut self) -> Vec<Parcel> {
+        let again = self.again.drain(..).map(|(_, pending)| pending);
+        let held = self.suspects.drain(..).chain(again).map(Parcel::Held);
+        held.chain(self.fresh.drain(..)).collect()
+    }
+
+    /// Whether it is time for what is due again: if there is enough of it, if
+    /// nothing will join it, or if it has waited for long enough.
+    fn again_is_urgent(&self, now: Instant) -> bool {
+        let due = || self.again.iter().filter(|(due, _)| *due <= now);
+        let records: usize = due().map(|(_, pending)| pending.batch.len()).sum();
+        let bytes: usize = due().map(|(_, pending)| pending.batch.payload_bytes()).sum();
+        records >= limits::REQUEST_RECORDS_MAX / 2
+            || bytes >= limits::REQUEST_BYTES_ENOUGH / 2
+            || due().any(|(due, _)| *due + COMPANY_WAIT <= now)
+            || self.fresh.is_empty() && due().count() == self.again.len()
+    }
+
+    /// As much of what is due again as goes into a request.
+    fn take_again(&mut self, now: Instant) -> Option<Pending> {
+        self.again.sort_by_key(|(due, _)| *due);
+        let (mut together, mut records, mut bytes) = (0, 0, 0);
+        for (due, Pending { batch, .. }) in &self.again {
+            records += batch.len();
+            bytes += batch.payload_bytes();
+            let fits = records <= limits::REQUEST_RECORDS_MAX && bytes <= limits::REQUEST_BYTES_MAX;
+            if *due > now || !(fits || together == 0) {
+                break;
+            }
+            together += 1;
+        }
+        let mut all = self.again.drain(..together).map(|(_, pending)| pending);
+        let first = all.next()?;
+        Some(all.fold(first, Pending::join))
+    }
+}
+
+impl Pending {
+    /// Both, to be sent in one request.
+    fn join(mut self, other: Pending) -> Pending {
+        // The batch may still be referred to by who sent it last.
+        let mut batch =
+            Arc::try_unwrap(self.batch).unwrap_or_else(|batch| batch.select(0..batch.len()));
+        batch.append(&other.batch);
+        self.batch = Arc::new(batch);
+        self.share.merge(other.share);
+        let Tries { attempts, fruitless } = other.tries;
+        self.tries.attempts = self.tries.attempts.max(attempts);
+        self.tries.fruitless = self.tries.fruitless.max(fruitless);
+        self
+    }
+}
