@@ -6,15 +6,21 @@
 //! an endpoint only answers later. Both are learnt from the answers.
 //!
 //! The rate starts at the region's documented quota, or without a bound where
-//! there is none. Throttled records cut it to what was just accepted; after a
-//! while it probes upwards again, more boldly the longer nothing happens. A cut
-//! that does not make throttling rarer is undone: then it was not the rate, and
-//! going slower would only be slow.
+//! there is none. What was sent is judged in samples of half a second. Throttling
+//! cuts the rate to what was accepted, and the next sample tells whether that was
+//! the reason.
+//!
+//! - If it was, a ceiling is found. The first time that may be chance, so the rate
+//!   goes straight back to what used to work; where it meets the same ceiling
+//!   again it stays below, and after a while probes upwards, more boldly the
+//!   longer nothing happens.
+//! - If throttling is not rarer for going slower, it is there at any rate: it is
+//!   put up with, and the rate is what it was before. Once it ends, whatever was
+//!   found out during it is forgotten.
 //!
 //! Nothing here waits or looks at a clock: time comes in, decisions go out, so
 //! that tests run years in milliseconds.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// What a stream takes in a second, as far as is documented.
@@ -55,27 +61,33 @@ const LARGE_QUOTA: Quota =
 
 /// Time within which a burst may go out at once.
 const BURST: Duration = Duration::from_millis(250);
-/// What is sent this long after a cut meets what was sent before it, and says
-/// nothing about the new rate.
-const CUT_SETTLES: Duration = Duration::from_millis(250);
-/// The time and the answers from which the effect of a cut is told.
-const CUT_INTERVAL: Duration = Duration::from_secs(1);
-const CUT_ANSWERS: u32 = 3;
-/// The time's worth of bytes, at the rate, from which throttling is believed.
-const CUT_EVIDENCE: Duration = Duration::from_millis(200);
-/// Bytes after which what was seen before is forgotten.
-const MEMORY_BYTES: f64 = 2.5 * 1024.0 * 1024.0;
-/// Throttling that comes back after this long is another matter than the cut.
-const CUT_REMEMBERED: Duration = Duration::from_secs(4);
-/// The share of throttled records, beyond what no cut could mend, that counts.
+/// What is sent this long after the rate changed meets what was sent before it,
+/// and says nothing about the new rate.
+const RATE_SETTLES: Duration = Duration::from_millis(250);
+/// A sample covers at least this time, this many answers, and this time's worth
+/// of bytes at the rate: what is left of a batch to be sent again is next to
+/// nothing.
+const SAMPLE_SPAN: Duration = Duration::from_millis(500);
+const SAMPLE_ANSWERS: u32 = 2;
+const SAMPLE_EVIDENCE: Duration = Duration::from_millis(200);
+/// The share of throttled records that is none of our business: it costs less
+/// than a cut.
 const THROTTLED_TOLERATED: f64 = 0.02;
-/// Cuts in a row that do not help before they are undone.
-const FUTILE_CUTS_MAX: u32 = 3;
-/// What a cut leaves of the rate that was just accepted, by the number of futile
-/// cuts before it: the deeper one goes, the surer it is what the cut shows.
-const CUT_LEAVES: [f64; FUTILE_CUTS_MAX as usize] = [CLOSE_TO_CEILING, 0.9, 0.8];
-/// More throttling than this is never taken for granted, whatever cuts do.
+/// How far background throttling may rise above its share, as a part of it: more
+/// than by chance.
+const BACKGROUND_VARIES: f64 = 0.1;
+/// The weight of a new sample where background throttling becomes rarer.
+const BACKGROUND_FOLLOWS: f64 = 0.1;
+/// Cuts in a row that do not help before throttling is put up with. One may
+/// coincide with a change at the other side.
+const FUTILE_CUTS_MAX: u32 = 2;
+/// More throttling than this is never put up with, whatever cuts do.
 const BACKGROUND_MAX: f64 = 0.6;
+/// With more background throttling than this, no rate is probed beyond the one
+/// from before: it could be too much by as much, once the throttling has ended.
+const BACKGROUND_PROBED_MAX: f64 = 0.2;
+/// What a cut leaves at least: a sample may be wrong.
+const CUT_LEAVES_MIN: f64 = 0.5;
 /// The smallest rate, as a share of the quota.
 const SHARE_MIN: f64 = 0.05;
 /// How close to what was last found to be too much it goes without probing.
@@ -85,30 +97,41 @@ const GROWTH_TO_CEILING: f64 = 4.0;
 /// Growth in a second when probing begins, and what is added to it for each
 /// second without throttling.
 const GROWTH_PROBING: f64 = 1.03;
-const GROWTH_ADDED: f64 = 0.02;
+const GROWTH_ADDED: f64 = 0.01;
 const GROWTH_MAX: f64 = 2.0;
+/// The pause before a rate that used to work is tried again: one calm sample.
+const DOUBT_PAUSE: Duration = Duration::from_millis(500);
 /// The pause before probing; it doubles each time that the same ceiling is hit.
 const PROBE_PAUSE_FIRST: Duration = Duration::from_secs(2);
 const PROBE_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// Ceilings this close to each other are the same.
-const SAME_CEILING: f64 = 0.1;
+/// Ceilings this close to each other are the same: at low rates a sample is a
+/// handful of requests, and a link lets through what it has saved up.
+const SAME_CEILING: f64 = 0.25;
 /// Latency beyond so many times the lowest, and so much more than it, is taken
 /// for a queue at the other side.
 const LATENCY_FACTOR: f64 = 3.0;
 const LATENCY_SLACK: Duration = Duration::from_millis(100);
 
+/// How fast records may go out.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+enum Rate {
+    /// A share of the quota.
+    Share(f64),
+    /// As fast as the window lets them.
+    Unbounded,
+}
+
 /// Decides when a stream's next request may go out.
 #[derive(Debug)]
 pub(super) struct Pacer {
     quota: Quota,
-    /// The rate as a share of the quota; none where it is without a bound.
-    share: Option<f64>,
+    rate: Rate,
     /// When each of records, requests and bytes will have been paid for.
     paid_until: [Duration; 3],
     grown_at: Duration,
     ceiling: Ceiling,
+    sample: Sample,
     throttling: Throttling,
-    accepted: Meter,
     window: Window,
 }
 
@@ -128,43 +151,76 @@ pub(super) struct Answered {
 /// The rate that was last found to be too much.
 #[derive(Debug)]
 struct Ceiling {
+    /// The rate up to which it goes without probing.
     share: Option<f64>,
+    /// The fastest rate that was cut on the way down to it.
+    cut_from: Option<Rate>,
+    /// What it was when cuts last helped.
+    found: Option<f64>,
+    /// The rate that has been seen to work, until the same ceiling is found below
+    /// it a second time: the first may have been chance.
+    proven: Rate,
     probe_pause: Duration,
     probe_at: Duration,
+}
+
+/// What was sent at one rate, and what became of it.
+#[derive(Debug)]
+struct Sample {
+    /// What was sent before does not belong to it.
+    since: Duration,
+    first_sent: Duration,
+    last_sent: Duration,
+    /// The bytes of the request that was sent last.
+    last_bytes: usize,
+    answers: u32,
+    bytes: f64,
+    throttled_bytes: f64,
+    accepted_bytes: f64,
 }
 
 /// What is known of throttling.
 #[derive(Debug, Default)]
 struct Throttling {
-    /// Bytes that were sent since the last cut, and those of them that were
-    /// throttled; older ones weigh less.
-    bytes: f64,
-    throttled_bytes: f64,
-    answers: u32,
-    /// The share of throttled bytes that no cut could mend.
-    background: f64,
-    /// The share before the last cut.
-    before_cut: f64,
-    futile_cuts: u32,
+    /// The cut that is on trial.
+    trial: Option<Trial>,
+    background: Option<Background>,
+}
+
+/// A cut of which the next sample tells whether it helps.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
     /// The rate before the first cut that may be futile.
-    share_before: Option<f64>,
-    last_cut: Option<Duration>,
+    before: Rate,
+    /// The share of records that were throttled before the cut.
+    throttled: f64,
+    /// The share that will be throttled if the rate is the reason.
+    expected: f64,
+    futile_cuts: u32,
+}
+
+/// Throttling that no cut could mend.
+#[derive(Debug, Clone, Copy)]
+struct Background {
+    throttled: f64,
+    /// The rate before it began.
+    before: Rate,
 }
 
 impl Pacer {
     pub(super) fn new(start: StartRate, window_max: usize, now: Duration) -> Self {
-        let (quota, share) = match start {
-            StartRate::Quota(quota) => (quota, Some(1.0)),
-            StartRate::Unbounded => (LARGE_QUOTA, None),
+        let (quota, rate) = match start {
+            StartRate::Quota(quota) => (quota, Rate::Share(1.0)),
+            StartRate::Unbounded => (LARGE_QUOTA, Rate::Unbounded),
         };
         Pacer {
             quota,
-            share,
+            rate,
             paid_until: [Duration::ZERO; 3],
             grown_at: now,
-            ceiling: Ceiling::new(share, now),
+            ceiling: Ceiling::new(rate, now),
+            sample: Sample::new(now),
             throttling: Throttling::default(),
-            accepted: Meter::new(now),
             window: Window::new(window_max),
         }
     }
@@ -183,7 +239,7 @@ impl Pacer {
     /// A request has gone out.
     pub(super) fn sent(&mut self, now: Duration, records: usize, bytes: usize) {
         self.window.under_way += 1;
-        let Some(share) = self.share else { return };
+        let Rate::Share(share) = self.rate else { return };
         let Quota { records: records_max, requests: requests_max, bytes: bytes_max } = self.quota;
         let costs = [(records, records_max), (1, requests_max), (bytes, bytes_max)];
         for (paid, (cost, quota)) in self.paid_until.iter_mut().zip(costs) {
@@ -193,15 +249,10 @@ impl Pacer {
 
     /// A request has been answered.
     pub(super) fn answered(&mut self, now: Duration, answer: Answered) {
-        self.accepted.add(now, answer.accepted_bytes);
         self.window.answered(now, answer.sent);
-        let last_cut = self.throttling.last_cut;
-        if last_cut.is_none_or(|cut| answer.sent >= cut + CUT_SETTLES) {
-            self.throttling.add(answer.bytes, answer.throttled_bytes);
-        }
-        let is_told = last_cut.is_none_or(|cut| now >= cut + CUT_INTERVAL);
-        if is_told && self.throttling.is_too_much(self.evidence_bytes()) {
-            self.cut(now);
+        self.sample.add(answer);
+        if self.sample.is_enough(self.evidence_bytes()) {
+            self.judge(now);
         }
     }
 
@@ -210,44 +261,80 @@ impl Pacer {
         self.window.failed(now, sent);
     }
 
-    /// How much must have been sent before throttling says something about the
-    /// rate: what is left of a batch to be sent again is next to nothing.
     fn evidence_bytes(&self) -> f64 {
-        self.quota.bytes * self.share.unwrap_or(1.0) * CUT_EVIDENCE.as_secs_f64()
+        let share = if let Rate::Share(share) = self.rate { share } else { 1.0 };
+        self.quota.bytes * share * SAMPLE_EVIDENCE.as_secs_f64()
     }
 
-    fn cut(&mut self, now: Duration) {
-        let accepted = self.accepted.per_second(now) / self.quota.bytes;
-        let share_before = self.share;
-        if share_before.is_none() && accepted < 2.0 * SHARE_MIN {
-            // Too little to be the reason.
+    /// What the sample says about the rate.
+    fn judge(&mut self, now: Duration) {
+        let seen = self.sample.throttled();
+        let trial = self.throttling.trial.take();
+        match trial {
+            Some(trial) if trial.is_futile(seen) => self.cut_in_vain(now, trial, seen),
+            _ if self.throttling.is_background_over(seen) => self.background_is_over(now),
+            _ if self.throttling.is_too_much(seen) => self.cut(now, seen, self.rate, 0),
+            _ => {
+                match trial {
+                    Some(_) => self.ceiling.settle(now),
+                    None => self.ceiling.works(self.rate),
+                }
+                self.throttling.follow(seen);
+                self.sample = Sample::new(self.sample.last_sent);
+            }
+        }
+    }
+
+    /// What was found out meanwhile says nothing.
+    fn background_is_over(&mut self, now: Duration) {
+        if let Some(background) = self.throttling.background.take() {
+            self.ceiling = Ceiling::new(background.before, now);
+        }
+        self.set_rate(now, self.rate);
+    }
+
+    /// The last cut has not made throttling rarer.
+    fn cut_in_vain(&mut self, now: Duration, trial: Trial, seen: f64) {
+        let futile_cuts = trial.futile_cuts + 1;
+        if futile_cuts < FUTILE_CUTS_MAX || seen > BACKGROUND_MAX {
+            self.cut(now, seen, trial.before, futile_cuts);
             return;
         }
-        if self.throttling.is_futile(now) {
-            self.throttling.futile_cuts += 1;
-        } else {
-            self.throttling.futile_cuts = 0;
-            self.throttling.share_before = share_before;
-        }
-        if self.throttling.futile_cuts >= FUTILE_CUTS_MAX {
-            // Not the rate: what is seen now is there at any rate.
-            self.throttling.background = self.throttling.seen();
-            self.throttling.futile_cuts = 0;
-            self.share = self.throttling.share_before;
-            self.ceiling = Ceiling::new(self.share, now);
-        } else {
-            // What is accepted says little where little was sent.
-            let share = share_before.map_or(accepted, |share| accepted.clamp(share / 2.0, share));
-            // Where far less is accepted than was asked for, this is a step on
-            // the way down and no rate to remember.
-            if accepted >= share {
-                self.ceiling.hit(now, share);
+        let known = self.throttling.background;
+        let before = known.map_or(trial.before, |background| background.before);
+        self.throttling.background = Some(Background { throttled: seen, before });
+        self.set_rate(now, trial.before);
+        self.ceiling = Ceiling::new(self.rate, now);
+    }
+
+    /// Go on with what was just accepted, and see whether that helps.
+    fn cut(&mut self, now: Duration, seen: f64, before: Rate, futile_cuts: u32) {
+        let sent = self.sample.bytes_per_second() / self.quota.bytes;
+        let from = match self.rate {
+            Rate::Share(share) => share,
+            Rate::Unbounded if sent < 2.0 * SHARE_MIN => {
+                // Too little to be the reason.
+                self.sample = Sample::new(self.sample.last_sent);
+                return;
             }
-            let leaves = CUT_LEAVES[self.throttling.futile_cuts as usize];
-            self.share = Some((share * leaves).max(SHARE_MIN));
-            self.throttling.before_cut = self.throttling.seen();
+            Rate::Unbounded => sent,
+        };
+        let accepted = sent.min(from) * self.sample.accepted();
+        // Where far less is accepted than was asked for, this is a step on the way
+        // down and no rate to remember.
+        let least = from * CUT_LEAVES_MIN;
+        if accepted >= least {
+            self.ceiling.hit(self.rate, accepted);
         }
-        self.throttling.cut(now);
+        let share = (accepted.max(least) * CLOSE_TO_CEILING).max(SHARE_MIN);
+        let expected = (1.0 - accepted / share).max(self.throttling.background());
+        self.throttling.trial = Some(Trial { before, throttled: seen, expected, futile_cuts });
+        self.set_rate(now, Rate::Share(share));
+    }
+
+    fn set_rate(&mut self, now: Duration, rate: Rate) {
+        self.rate = rate;
+        self.sample = Sample::new(now + RATE_SETTLES);
         // The other side has nothing saved up either: no burst.
         self.paid_until = [now + BURST; 3];
         self.grown_at = now;
@@ -256,82 +343,177 @@ impl Pacer {
     fn grow(&mut self, now: Duration) {
         let seconds = now.saturating_sub(self.grown_at).as_secs_f64();
         self.grown_at = now;
-        let Some(share) = self.share else { return };
+        let Rate::Share(share) = self.rate else { return };
         // A rate that nobody has used up says nothing about a higher one.
         let limits = self.paid_until.iter().any(|&paid| paid > now);
-        if !limits || self.throttling.last_cut.is_some_and(|cut| now < cut + CUT_INTERVAL) {
+        let is_held = self.throttling.trial.is_some()
+            || self.throttling.is_too_much(self.sample.throttled())
+            || self.throttling.hides_ceiling(self.rate);
+        if !limits || is_held {
             return;
         }
         let below = self.ceiling.share.map(|ceiling| ceiling * CLOSE_TO_CEILING);
-        self.share = match below {
-            Some(below) if share < below => {
-                Some((share * GROWTH_TO_CEILING.powf(seconds)).min(below))
-            }
-            _ if now < self.ceiling.probe_at => Some(share),
+        self.rate = Rate::Share(match below {
+            Some(below) if share < below => (share * GROWTH_TO_CEILING.powf(seconds)).min(below),
+            _ if now < self.ceiling.probe_at => share,
             _ => {
-                let calm = (now - self.ceiling.probe_at).as_secs_f64();
-                let growth = (GROWTH_PROBING + GROWTH_ADDED * calm).min(GROWTH_MAX);
-                let probed = share * growth.powf(seconds);
+                let probed = self.ceiling.probe(now, share, seconds);
                 self.ceiling.raise(probed);
-                Some(probed)
+                probed
             }
-        };
+        });
     }
 }
 
 impl Ceiling {
-    fn new(share: Option<f64>, now: Duration) -> Self {
-        Ceiling { share, probe_pause: PROBE_PAUSE_FIRST, probe_at: now + PROBE_PAUSE_FIRST }
+    fn new(rate: Rate, now: Duration) -> Self {
+        let share = if let Rate::Share(share) = rate { Some(share) } else { None };
+        Ceiling {
+            share,
+            cut_from: None,
+            found: None,
+            proven: rate,
+            probe_pause: PROBE_PAUSE_FIRST,
+            probe_at: now + PROBE_PAUSE_FIRST,
+        }
     }
 
-    /// This share was too much.
-    fn hit(&mut self, now: Duration, share: f64) {
-        let is_same = self.share.is_some_and(|known| (known / share - 1.0).abs() <= SAME_CEILING);
-        self.probe_pause =
-            if is_same { (self.probe_pause * 2).min(PROBE_PAUSE_MAX) } else { PROBE_PAUSE_FIRST };
-        self.share = Some(share);
-        self.probe_at = now + self.probe_pause;
+    /// Of this rate, this share was accepted.
+    fn hit(&mut self, rate: Rate, accepted: f64) {
+        self.cut_from = self.cut_from.filter(|&from| from > rate).or(Some(rate));
+        self.share = Some(accepted);
     }
 
-    /// This share was not too much.
+    /// Nothing more is throttled below it.
+    fn settle(&mut self, now: Duration) {
+        let (Some(share), Some(from)) = (self.share, self.cut_from.take()) else { return };
+        let is_same = self.found.is_some_and(|found| {
+            from > Rate::Share(found) && (share / found - 1.0).abs() <= SAME_CEILING
+        });
+        self.found = Some(share);
+        if is_same {
+            self.proven = Rate::Share(share * CLOSE_TO_CEILING);
+            self.probe_pause = (self.probe_pause * 2).min(PROBE_PAUSE_MAX);
+            self.probe_at = now + self.probe_pause;
+        } else {
+            self.probe_pause = PROBE_PAUSE_FIRST;
+            self.probe_at = now + DOUBT_PAUSE;
+        }
+    }
+
+    /// Nothing was throttled at this rate.
+    fn works(&mut self, rate: Rate) {
+        if rate > self.proven {
+            self.proven = rate;
+        }
+    }
+
+    /// It goes up to this share without probing.
     fn raise(&mut self, share: f64) {
         self.share = self.share.map(|known| known.max(share));
+    }
+
+    /// Beyond the ceiling: at once to what used to work, slowly from there on.
+    fn probe(&self, now: Duration, share: f64, seconds: f64) -> f64 {
+        let rate = Rate::Share(share);
+        if rate < self.proven {
+            let grown = share * GROWTH_TO_CEILING.powf(seconds);
+            return if let Rate::Share(proven) = self.proven { grown.min(proven) } else { grown };
+        }
+        let calm = (now - self.probe_at).as_secs_f64();
+        let growth = (GROWTH_PROBING + GROWTH_ADDED * calm).min(GROWTH_MAX);
+        share * growth.powf(seconds)
+    }
+}
+
+impl Sample {
+    fn new(since: Duration) -> Self {
+        Sample {
+            since,
+            first_sent: Duration::MAX,
+            last_sent: since,
+            last_bytes: 0,
+            answers: 0,
+            bytes: 0.0,
+            throttled_bytes: 0.0,
+            accepted_bytes: 0.0,
+        }
+    }
+
+    fn add(&mut self, answer: Answered) {
+        if answer.sent < self.since {
+            return;
+        }
+        self.first_sent = self.first_sent.min(answer.sent);
+        if answer.sent >= self.last_sent {
+            (self.last_sent, self.last_bytes) = (answer.sent, answer.bytes);
+        }
+        self.answers += 1;
+        self.bytes += answer.bytes as f64;
+        self.throttled_bytes += answer.throttled_bytes as f64;
+        self.accepted_bytes += answer.accepted_bytes as f64;
+    }
+
+    fn is_enough(&self, evidence_bytes: f64) -> bool {
+        self.answers >= SAMPLE_ANSWERS && self.span() >= SAMPLE_SPAN && self.bytes >= evidence_bytes
+    }
+
+    /// The time between its first request and its last.
+    fn span(&self) -> Duration {
+        self.last_sent.saturating_sub(self.first_sent)
+    }
+
+    /// The rate at which requests went out; the time after the last is not known.
+    fn bytes_per_second(&self) -> f64 {
+        (self.bytes - self.last_bytes as f64) / self.span().max(SAMPLE_SPAN).as_secs_f64()
+    }
+
+    /// The share of what was sent that was throttled.
+    fn throttled(&self) -> f64 {
+        self.throttled_bytes / self.bytes.max(1.0)
+    }
+
+    /// The share of what was sent that was accepted.
+    fn accepted(&self) -> f64 {
+        self.accepted_bytes / self.bytes.max(1.0)
     }
 }
 
 impl Throttling {
-    fn add(&mut self, bytes: usize, throttled_bytes: usize) {
-        self.answers += 1;
-        let keeps = 1.0 - (bytes as f64 / MEMORY_BYTES).min(1.0);
-        self.bytes = self.bytes * keeps + bytes as f64;
-        self.throttled_bytes = self.throttled_bytes * keeps + throttled_bytes as f64;
-        let seen = self.seen();
-        if seen < self.background {
-            self.background += 0.1 * (seen - self.background);
+    fn background(&self) -> f64 {
+        self.background.map_or(0.0, |background| background.throttled)
+    }
+
+    fn is_too_much(&self, seen: f64) -> bool {
+        seen > self.background() * (1.0 + BACKGROUND_VARIES) + THROTTLED_TOLERATED
+    }
+
+    /// Whether a faster rate could be too much without that being seen.
+    fn hides_ceiling(&self, rate: Rate) -> bool {
+        self.background
+            .is_some_and(|known| known.throttled > BACKGROUND_PROBED_MAX && rate >= known.before)
+    }
+
+    fn is_background_over(&self, seen: f64) -> bool {
+        self.background.is_some_and(|background| seen <= background.throttled / 2.0)
+    }
+
+    /// Background throttling that becomes rarer is followed. Where it becomes more
+    /// frequent, that may be the rate's doing.
+    fn follow(&mut self, seen: f64) {
+        if let Some(Background { throttled, .. }) = &mut self.background
+            && seen < *throttled
+        {
+            *throttled += BACKGROUND_FOLLOWS * (seen - *throttled);
         }
     }
+}
 
-    /// The share of what was sent that was throttled.
-    fn seen(&self) -> f64 {
-        self.throttled_bytes / self.bytes.max(1.0)
-    }
-
-    fn is_too_much(&self, evidence_bytes: f64) -> bool {
-        self.answers >= CUT_ANSWERS
-            && self.bytes >= evidence_bytes.min(MEMORY_BYTES / 2.0)
-            && self.seen() > self.background + THROTTLED_TOLERATED
-    }
-
-    /// Whether the last cut has not made throttling rarer.
-    fn is_futile(&self, now: Duration) -> bool {
-        self.last_cut.is_some_and(|cut| now < cut + CUT_REMEMBERED)
-            && self.seen() > 0.6 * self.before_cut
-            && self.seen() <= BACKGROUND_MAX
-    }
-
-    fn cut(&mut self, now: Duration) {
-        (self.bytes, self.throttled_bytes, self.answers) = (0.0, 0.0, 0);
-        self.last_cut = Some(now);
+impl Trial {
+    /// Whether throttling is closer to what it was before the cut than to what it
+    /// would be if the rate were the reason.
+    fn is_futile(&self, seen: f64) -> bool {
+        seen > f64::midpoint(self.throttled, self.expected)
     }
 }
 
@@ -392,44 +574,6 @@ impl Window {
             self.size = (self.size * WINDOW_SHRINKS).max(1.0);
             self.shrunk_at = Some(now);
         }
-    }
-}
-
-/// The bytes accepted in the last second.
-#[derive(Debug)]
-struct Meter {
-    started: Duration,
-    recent: VecDeque<(Duration, usize)>,
-    bytes: usize,
-}
-
-const METER_SPAN: Duration = Duration::from_secs(1);
-const METER_SPAN_MIN: Duration = Duration::from_millis(100);
-
-impl Meter {
-    fn new(now: Duration) -> Self {
-        Meter { started: now, recent: VecDeque::new(), bytes: 0 }
-    }
-
-    fn add(&mut self, now: Duration, bytes: usize) {
-        self.recent.push_back((now, bytes));
-        self.bytes += bytes;
-        self.forget(now);
-    }
-
-    fn forget(&mut self, now: Duration) {
-        while let Some(&(at, bytes)) = self.recent.front()
-            && at + METER_SPAN < now
-        {
-            self.recent.pop_front();
-            self.bytes -= bytes;
-        }
-    }
-
-    fn per_second(&mut self, now: Duration) -> f64 {
-        self.forget(now);
-        let span = (now - self.started).clamp(METER_SPAN_MIN, METER_SPAN);
-        self.bytes as f64 / span.as_secs_f64()
     }
 }
 
