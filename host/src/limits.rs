@@ -51,6 +51,28 @@ pub const RECORD_EVENTS_MAX: usize = 500;
 /// Amazon Data Firehose, pricing: "rounded up to the nearest 5KB (5120 bytes)".
 pub const BILLED_STEP_BYTES: usize = 5 * 1024;
 
+/// Bytes of a record where it is this program that chooses to pack: 20 whole steps
+/// of [`BILLED_STEP_BYTES`], so that all that is paid in vain is the room that the
+/// next event did not fit into: under 1 % where events have 1 KB. A larger record
+/// saves little more, and is what a refusal or a lost answer costs to send again.
+pub const PACK_AUTO_BYTES: usize = 20 * BILLED_STEP_BYTES;
+
+/// The time from one `DescribeDeliveryStream` to the next, for all streams.
+/// Source: Firehose, quotas: 5 a second for an account and region; one of them is
+/// left to others.
+pub const DESCRIBE_STEP: Duration = Duration::from_millis(250);
+
+/// The same for all but the first about each stream, which can wait.
+pub const DESCRIBE_AGAIN_STEP: Duration = Duration::from_secs(1);
+
+/// `DescribeDeliveryStream` requests under way at once, should answers be slow.
+pub const DESCRIBES_AT_ONCE_MAX: usize = 4;
+
+/// How old a stream's description gets before it is asked for again: for as long
+/// a Lambda function that is added to the stream may get packed records. It is
+/// also the longest pause after a description that failed.
+pub const DESCRIBE_AGAIN: Duration = Duration::from_secs(600);
+
 /// Records in one request. Source: Firehose, `PutRecordBatch`.
 pub const REQUEST_RECORDS_MAX: usize = 500;
 

@@ -8,6 +8,7 @@ mod dead;
 mod full_disk;
 mod inputs;
 mod layout;
+mod packing;
 mod plugins;
 mod refusals;
 mod sample;

@@ -1,6 +1,7 @@
 """What the tests ask of AWS besides putting records, through AWS's own client.
 
 usage: aws.py create BUCKET STREAM...   make a bucket, and delivery streams into it
+       aws.py create_to KIND STREAM     make a delivery stream to anything but S3
        aws.py read BUCKET STREAM...     print each stream's objects, JSON of base64
        aws.py record                    begin to keep the requests that come in
        aws.py recorded                  print them, one JSON object on each line
@@ -16,6 +17,12 @@ import urllib.request
 import boto3
 
 ROLE = "arn:aws:iam::123456789012:role/firehose"
+# What AWS says of every stream, and moto only where it was given.
+OBJECTS = {
+    "BufferingHints": {"SizeInMBs": 5, "IntervalInSeconds": 300},
+    "CompressionFormat": "UNCOMPRESSED",
+    "EncryptionConfiguration": {"NoEncryptionConfig": "NoEncryption"},
+}
 
 
 def create(bucket, *streams):
@@ -32,8 +39,36 @@ def create(bucket, *streams):
                 "RoleARN": ROLE,
                 "BucketARN": f"arn:aws:s3:::{bucket}",
                 "Prefix": f"{stream}/",
+                **OBJECTS,
             },
         )
+
+
+def create_to(kind, stream):
+    s3 = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::any", **OBJECTS}
+    configuration = {
+        "redshift": {
+            "RoleARN": ROLE,
+            "ClusterJDBCURL": "jdbc:redshift://cluster:5439/database",
+            "CopyCommand": {"DataTableName": "events"},
+            "Username": "user",
+            "Password": "password",
+        },
+        "elasticsearch": {"RoleARN": ROLE, "IndexName": "events"},
+        "snowflake": {
+            "AccountUrl": "https://account.snowflakecomputing.com",
+            "Database": "database",
+            "Schema": "schema",
+            "Table": "events",
+            "RoleARN": ROLE,
+        },
+    }[kind]
+    key = "".join(word.capitalize() for word in kind.split("_")) + "DestinationConfiguration"
+    boto3.client("firehose").create_delivery_stream(
+        DeliveryStreamName=stream,
+        DeliveryStreamType="DirectPut",
+        **{key: {**configuration, "S3Configuration": s3}},
+    )
 
 
 def read(bucket, *streams):
@@ -64,5 +99,5 @@ def ask(what):
         return answer.read().decode()
 
 
-commands = {command.__name__: command for command in (create, read, record, recorded)}
+commands = {command.__name__: command for command in (create, create_to, read, record, recorded)}
 commands[sys.argv[1]](*sys.argv[2:])

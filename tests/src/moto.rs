@@ -65,6 +65,11 @@ impl Moto {
         self.ask(&[&["create", bucket], streams].concat());
     }
 
+    /// Make a delivery stream that writes to something else, such as `redshift`.
+    pub fn create_to(&self, kind: &str, stream: &str) {
+        self.ask(&["create_to", kind, stream]);
+    }
+
     /// What has come to each of a bucket's streams, object by object.
     pub fn read(&self, bucket: &str, streams: &[&str]) -> BTreeMap<String, Vec<Vec<u8>>> {
         let objects = self.ask(&[&["read", bucket], streams].concat());

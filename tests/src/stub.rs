@@ -13,8 +13,10 @@
 //! ```
 
 mod connection;
+mod describe;
 mod put;
 
+pub use describe::Described;
 pub use put::Put;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -68,9 +70,14 @@ pub struct Stub {
 /// Says what is done to each request.
 pub type Script = dyn FnMut(&Put) -> Fate + Send;
 
+/// Says what a stream is, by its name and how often it was asked about before.
+pub type DescribeScript = dyn FnMut(&str, usize) -> Described + Send;
+
 /// What every connection has to do with.
 struct Shared {
     script: Mutex<Box<Script>>,
+    /// None where nobody is expected to ask.
+    describe_script: Mutex<Option<Box<DescribeScript>>>,
     state: Mutex<State>,
 }
 
@@ -78,6 +85,7 @@ struct Shared {
 struct State {
     accepted: Streams,
     puts: Vec<Put>,
+    described: Vec<String>,
     violations: Vec<String>,
     connections: usize,
     /// The connections that are open, to be closed at the end.
@@ -91,11 +99,23 @@ impl Stub {
     pub fn start(script: impl FnMut(&Put) -> Fate + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let shared = Shared { script: Mutex::new(Box::new(script)), state: Mutex::default() };
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared {
+            script: Mutex::new(Box::new(script)),
+            describe_script: Mutex::default(),
+            state: Mutex::default(),
+        });
         let own = Arc::clone(&shared);
         thread::spawn(move || listen(&listener, &own));
         Stub { address, shared }
+    }
+
+    /// Answer what streams are, too. Without this, asking is a violation.
+    #[must_use]
+    pub fn describing(self, script: impl FnMut(&str, usize) -> Described + Send + 'static) -> Self {
+        let mut own = self.shared.describe_script.lock().unwrap_or_else(PoisonError::into_inner);
+        *own = Some(Box::new(script));
+        drop(own);
+        self
     }
 
     /// Where it listens.
@@ -111,6 +131,11 @@ impl Stub {
     /// Every request that broke no limit, in their order.
     pub fn requests(&self) -> Vec<Put> {
         self.shared.state().puts.clone()
+    }
+
+    /// The streams that were asked about, in the order of the requests.
+    pub fn described(&self) -> Vec<String> {
+        self.shared.state().described.clone()
     }
 
     /// What broke a limit or carried no good signature; it was refused.
@@ -157,6 +182,18 @@ impl Shared {
             .extend(records.filter(|(at, _)| fate.accepts(*at)).map(|(_, record)| record.clone()));
         state.puts.push(put);
         fate
+    }
+}
+
+impl Shared {
+    /// Ask the script what a stream is; none if there is no script.
+    fn describe(&self, stream: String) -> Option<Described> {
+        let mut script = self.describe_script.lock().unwrap_or_else(PoisonError::into_inner);
+        let script = script.as_mut()?;
+        let before = self.state().described.iter().filter(|other| **other == stream).count();
+        let described = script(&stream, before);
+        self.state().described.push(stream);
+        Some(described)
     }
 }
 

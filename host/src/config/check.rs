@@ -310,13 +310,14 @@ fn concurrency(place: &str, value: Option<usize>) -> Result<Option<usize>, Confi
 fn pack(place: &str, value: Option<&RawPack>) -> Result<Option<Pack>, ConfigError> {
     let wrong = |what: &str| {
         Err(ConfigError::new(format!(
-            "{place} pack is {what}: write \"off\", or {{ max_bytes = N }} with N from {PACK_BYTES_MIN} to {}",
+            "{place} pack is {what}: write \"off\", \"auto\", or {{ max_bytes = N }} with N from {PACK_BYTES_MIN} to {}",
             limits::RECORD_BYTES_MAX
         )))
     };
     match value {
         None => Ok(None),
         Some(RawPack::Word(word)) if word == "off" => Ok(Some(Pack::Off)),
+        Some(RawPack::Word(word)) if word == "auto" => Ok(Some(Pack::Auto)),
         Some(RawPack::Word(word)) => wrong(&format!("{word:?}")),
         Some(RawPack::UpTo(up_to)) => match up_to.max_bytes {
             bytes_max @ PACK_BYTES_MIN..=limits::RECORD_BYTES_MAX => {

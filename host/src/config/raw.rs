@@ -94,7 +94,8 @@ pub struct RawDelivery {
     /// Whether each record ends with a newline; true by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newline: Option<bool>,
-    /// Whether several events share a record: `"off"`, the default, or
+    /// Whether several events share a record: `"off"`, the default, `"auto"`
+    /// (where the stream's description shows that it is safe), or
     /// `{ max_bytes = N }`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pack: Option<RawPack>,
@@ -140,7 +141,8 @@ pub struct RawStream {
     /// Whether each record ends with a newline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newline: Option<bool>,
-    /// Whether several events share a record: `"off"` or `{ max_bytes = N }`.
+    /// Whether several events share a record: `"off"`, `"auto"` or
+    /// `{ max_bytes = N }`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pack: Option<RawPack>,
     /// Requests for the stream that may be under way at once.
@@ -155,7 +157,7 @@ pub struct RawStream {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum RawPack {
-    /// A word: `off`.
+    /// A word: `off` or `auto`.
     Word(String),
     /// Records of a size.
     UpTo(RawPackUpTo),
@@ -177,7 +179,7 @@ impl<'de> Deserialize<'de> for RawPack {
             type Value = RawPack;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"off\" or { max_bytes = N }")
+                f.write_str("\"off\", \"auto\" or { max_bytes = N }")
             }
 
             fn visit_str<E: Error>(self, word: &str) -> Result<RawPack, E> {

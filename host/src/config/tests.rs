@@ -54,6 +54,9 @@ fn everything_set_is_read() {
         newline = true
         concurrency = 9
         pack = { max_bytes = 102400 }
+        [streams.pages]
+        newline = true
+        pack = "auto"
         "#,
     )
     .unwrap();
@@ -68,6 +71,9 @@ fn everything_set_is_read() {
     let orders = settings.delivery.streams[&StreamName::parse("orders").unwrap()];
     assert_eq!((orders.newline, orders.concurrency), (true, 9));
     assert_eq!(orders.pack, Pack::UpTo { bytes_max: 102_400 });
+    let pages = settings.delivery.streams[&StreamName::parse("pages").unwrap()];
+    assert_eq!(pages.pack, Pack::Auto);
+    assert_eq!(settings.delivery.stream.pack, Pack::Off);
     assert!(!settings.delivery.stream.newline);
     assert_eq!(settings.drain_timeout, Duration::from_secs(120));
     let bound = Bound { bytes_max: 2_000_000, when_full: WhenFull::DropOldest };
@@ -118,11 +124,13 @@ fn wrong_settings_say_what_to_write() {
         ("[delivery]\nmax_delay = \"soon\"", None, "max_delay"),
         ("[delivery]\nmax_delay = \"1h\"", None, "15m"),
         ("[delivery]\nconcurrency = 0", None, "from 1 to 256"),
-        ("[delivery]\npack = \"of\"", None, "write \"off\", or { max_bytes = N }"),
-        ("[delivery]\npack = 7", Some(2), "expected \"off\" or { max_bytes = N }"),
+        ("[delivery]\npack = \"of\"", None, "write \"off\", \"auto\", or { max_bytes = N }"),
+        ("[delivery]\npack = 7", Some(2), "expected \"off\", \"auto\" or { max_bytes = N }"),
         ("[delivery]\npack = { bytes = 7 }", Some(2), "unknown field `bytes`"),
         ("[delivery]\npack = { max_bytes = 2000000 }", None, "from 5120 to 1024000"),
         ("[delivery]\nnewline = false\npack = { max_bytes = 20000 }", None, "without newlines"),
+        ("[delivery]\nnewline = false\npack = \"auto\"", None, "without newlines"),
+        ("[delivery]\npack = \"auto\"\n[streams.a]\nnewline = false", None, "[streams.\"a\"]"),
         (
             "[streams.a]\nnewline = false\n[delivery]\npack = { max_bytes = 20000 }",
             None,

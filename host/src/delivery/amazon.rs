@@ -1,3 +1,5 @@
+mod description;
+
 use std::error::Error;
 use std::sync::Arc;
 
@@ -8,12 +10,12 @@ use aws_sdk_firehose::config::http::HttpRequest;
 use aws_sdk_firehose::config::retry::RetryConfig;
 use aws_sdk_firehose::config::timeout::TimeoutConfig;
 use aws_sdk_firehose::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_firehose::operation::put_record_batch::{PutRecordBatchError, PutRecordBatchOutput};
+use aws_sdk_firehose::operation::put_record_batch::PutRecordBatchOutput;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 
-use super::port::{Put, verdict_of_code};
-use super::{Answer, Batch, Firehose, Refusal, RequestError, Verdict, body};
+use super::port::{Describe, Put, verdict_of_code};
+use super::{Answer, Batch, Description, Firehose, Refusal, RequestError, Verdict, body};
 use crate::aws::error_chain;
 use crate::event::StreamName;
 use crate::limits;
@@ -63,6 +65,18 @@ impl Firehose for Amazon {
             }
         })
     }
+
+    fn describe<'a>(&'a self, stream: &'a StreamName) -> Describe<'a> {
+        Box::pin(async move {
+            let operation = self.client.describe_delivery_stream();
+            match operation.delivery_stream_name(stream.as_str()).send().await {
+                Ok(output) => Ok(output
+                    .delivery_stream_description()
+                    .map_or_else(Description::default, description::read)),
+                Err(error) => Err(read_error(&error)),
+            }
+        })
+    }
 }
 
 /// Runs before the request is signed, so that the signature covers this body.
@@ -89,7 +103,10 @@ fn read_answer(output: &PutRecordBatchOutput, records: usize) -> Result<Answer, 
     Ok(Answer { refused: refused.collect() })
 }
 
-fn read_error(error: &SdkError<PutRecordBatchError>) -> RequestError {
+fn read_error<E>(error: &SdkError<E>) -> RequestError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
     let (verdict, code) = match error {
         SdkError::ServiceError(service) => return read_service_error(service),
         SdkError::TimeoutError(_) => (Verdict::RetryAmbiguous, "Timeout"),
@@ -114,9 +131,9 @@ fn read_error(error: &SdkError<PutRecordBatchError>) -> RequestError {
     RequestError { verdict, code: code.to_owned(), message: bounded(&error_chain(error)) }
 }
 
-fn read_service_error(
+fn read_service_error<E: ProvideErrorMetadata>(
     error: &aws_smithy_runtime_api::client::result::ServiceError<
-        PutRecordBatchError,
+        E,
         aws_smithy_runtime_api::client::orchestrator::HttpResponse,
     >,
 ) -> RequestError {

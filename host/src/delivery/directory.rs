@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::port::Put;
-use super::{Answer, Batch, Firehose, RequestError, Verdict};
+use super::port::{Describe, Put};
+use super::{Answer, Batch, Description, Firehose, RequestError, Target, TargetKind, Verdict};
 use crate::event::StreamName;
 
 /// A local directory in Firehose's place: each stream is a file
@@ -48,6 +48,11 @@ impl Firehose for Directory {
             write.await.expect("writing a file does not panic")?;
             Ok(Answer::default())
         })
+    }
+
+    fn describe<'a>(&'a self, _stream: &'a StreamName) -> Describe<'a> {
+        let target = Target { kind: TargetKind::LocalFile, steps: Vec::new() };
+        Box::pin(std::future::ready(Ok(Description { targets: vec![target] })))
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use super::port::Put;
-use super::{Answer, Batch, Firehose, Refusal, RequestError, Verdict};
+use super::port::{Describe, Put};
+use super::{
+    Answer, Batch, Description, Firehose, Refusal, RequestError, Target, TargetKind, Verdict,
+};
 use crate::event::StreamName;
 
 /// What is done to one request.
@@ -26,15 +29,22 @@ pub enum Injection {
 /// requests there were before.
 pub type Script = dyn Fn(&StreamName, &Batch, usize) -> Injection + Send + Sync;
 
+/// Chooses what is said of a stream, and after how long, by how often it was
+/// asked about before.
+pub type DescribeScript =
+    dyn Fn(&StreamName, usize) -> (Duration, Result<Description, RequestError>) + Send + Sync;
+
 /// A Firehose in memory that follows a script.
 pub struct Faulty {
     script: Box<Script>,
+    describe_script: Box<DescribeScript>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     requests: usize,
+    describes: BTreeMap<StreamName, usize>,
     accepted: BTreeMap<StreamName, Vec<Vec<u8>>>,
 }
 
@@ -43,7 +53,31 @@ impl Faulty {
     pub fn new(
         script: impl Fn(&StreamName, &Batch, usize) -> Injection + Send + Sync + 'static,
     ) -> Self {
-        Faulty { script: Box::new(script), state: Mutex::default() }
+        let target = Target { kind: TargetKind::S3, steps: Vec::new() };
+        let s3 = Description { targets: vec![target] };
+        Faulty {
+            script: Box::new(script),
+            describe_script: Box::new(move |_, _| (Duration::ZERO, Ok(s3.clone()))),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The same with other descriptions of its streams than that they write to S3.
+    #[must_use]
+    pub fn describing(
+        self,
+        script: impl Fn(&StreamName, usize) -> (Duration, Result<Description, RequestError>)
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Faulty { describe_script: Box::new(script), ..self }
+    }
+
+    /// How often a stream was asked about.
+    pub fn describes(&self, stream: &StreamName) -> usize {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.describes.get(stream).copied().unwrap_or_default()
     }
 
     /// The records that were accepted, in their order.
@@ -99,6 +133,20 @@ impl Firehose for Faulty {
                 Some(answer) => answer,
                 None => std::future::pending().await,
             }
+        })
+    }
+
+    fn describe<'a>(&'a self, stream: &'a StreamName) -> Describe<'a> {
+        Box::pin(async move {
+            let before = {
+                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                let describes = state.describes.entry(stream.clone()).or_default();
+                *describes += 1;
+                *describes - 1
+            };
+            let (pause, answer) = (self.describe_script)(stream, before);
+            tokio::time::sleep(pause).await;
+            answer
         })
     }
 }

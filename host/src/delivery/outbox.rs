@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::Item;
 use super::stream::Stream;
-use super::{Batch, Delivery, Pack, Provenance};
+use super::{Batch, Delivery, Provenance};
 use crate::event::StreamName;
 use crate::limits;
 
@@ -21,6 +21,8 @@ pub struct Outbox {
 struct Slot {
     stream: Arc<Stream>,
     batch: Batch,
+    /// The size of a record that the event at hand may share, if it may.
+    pack_bytes_max: Option<usize>,
     /// When the first record came in.
     opened: Instant,
 }
@@ -57,7 +59,8 @@ impl Outbox {
             return place;
         }
         let stream = self.delivery.stream(name);
-        self.slots.push(Slot { stream, batch: Batch::default(), opened: Instant::now() });
+        let (batch, opened) = (Batch::default(), Instant::now());
+        self.slots.push(Slot { stream, batch, pack_bytes_max: None, opened });
         self.by_name.insert(name.clone(), self.slots.len() - 1);
         self.slots.len() - 1
     }
@@ -81,7 +84,9 @@ impl Outbox {
         if bytes > limits::RECORD_BYTES_MAX {
             return Err(TooLarge { bytes });
         }
-        if !self.slots[place].has_room(bytes) {
+        let slot = &mut self.slots[place];
+        slot.pack_bytes_max = slot.stream.packing.for_event();
+        if !slot.has_room(bytes) {
             self.close(place);
         }
         let slot = &mut self.slots[place];
@@ -145,10 +150,8 @@ impl Slot {
 
     /// Whether so many bytes more can share the last record.
     fn can_pack(&self, bytes: usize) -> bool {
-        match self.stream.settings.pack {
-            Pack::Off => false,
-            Pack::UpTo { bytes_max } => self.batch.last_record_has_room(bytes, bytes_max),
-        }
+        let has_room = |bytes_max| self.batch.last_record_has_room(bytes, bytes_max);
+        self.pack_bytes_max.is_some_and(has_room)
     }
 
     fn add(&mut self, provenance: &Provenance, item: Item<'_>) {

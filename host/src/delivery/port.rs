@@ -4,17 +4,25 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::Batch;
+use super::{Batch, Description};
 use crate::event::StreamName;
 
 /// What a request to Firehose becomes.
 pub type Put<'a> = Pin<Box<dyn Future<Output = Result<Answer, RequestError>> + Send + 'a>>;
+
+/// What asking about a delivery stream becomes.
+pub type Describe<'a> =
+    Pin<Box<dyn Future<Output = Result<Description, RequestError>> + Send + 'a>>;
 
 /// The one way out: `PutRecordBatch`, or what stands in for it.
 pub trait Firehose: Send + Sync + 'static {
     /// Write a batch to a delivery stream, once. Nothing is tried again here,
     /// so that every attempt is counted and paced in one place.
     fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> Put<'a>;
+
+    /// Ask what a delivery stream does with its records, once. Only streams whose
+    /// packing depends on it are asked about, and delivery does not wait for it.
+    fn describe<'a>(&'a self, stream: &'a StreamName) -> Describe<'a>;
 }
 
 /// The answer to a request that was not refused as a whole.

@@ -1,16 +1,17 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::Batch;
 use super::overflow::Backlog;
+use super::packing::Packing;
 use super::room::Taken;
 use super::waiting::Parcel;
+use super::{Batch, PackDecision};
 use crate::event::StreamName;
 use crate::limits;
 
@@ -43,6 +44,10 @@ pub enum Pack {
         /// The size of the record.
         bytes_max: usize,
     },
+    /// As many as in [`Pack::UpTo`] wherever the stream's description shows
+    /// nothing that depends on one event in a record, and otherwise one. What is
+    /// not known counts as unsafe.
+    Auto,
 }
 
 /// What went to a stream.
@@ -68,6 +73,9 @@ pub struct StreamReport {
     pub billed_kb: u64,
     /// What it would bill if every event were a record of its own.
     pub billed_kb_unpacked: u64,
+    /// What automatic packing came to, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pack: Option<PackDecision>,
     /// What is wrong with the stream, if it was at last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -78,6 +86,7 @@ pub struct StreamReport {
 pub(super) struct Stream {
     pub(super) name: StreamName,
     pub(super) settings: StreamSettings,
+    pub(super) packing: Arc<Packing>,
     pub(super) counts: Counts,
     /// What it holds in memory.
     pub(super) taken: Taken,
@@ -157,6 +166,7 @@ impl Stream {
     ) -> Self {
         Stream {
             name,
+            packing: Arc::new(Packing::new(settings.pack)),
             settings,
             counts: Counts::default(),
             taken: Taken::default(),
@@ -239,6 +249,7 @@ impl Stream {
             overflowed: load(&self.counts.overflowed),
             billed_kb: load(&self.counts.billed_kb),
             billed_kb_unpacked: load(&self.counts.billed_kb_unpacked),
+            pack: self.packing.decision(),
             problem: self.trouble().mentioned.as_ref().map(|(problem, _)| problem.clone()),
         }
     }

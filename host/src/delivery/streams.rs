@@ -11,13 +11,14 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::attempt::Attempts;
+use super::describer::Describer;
 use super::lane::Lane;
 use super::overflow::{Overflow, Stored};
 use super::room::{Room, Share};
 use super::sender::Sender;
 use super::stream::{Stream, StreamReport};
 use super::waiting::{Parcel, Pending, Tries, Waiting};
-use super::{Batch, Firehose, Outbox, StartRate, StreamSettings};
+use super::{Batch, Firehose, Outbox, Pack, StartRate, StreamSettings};
 use crate::dead::Letters;
 use crate::event::StreamName;
 use crate::limits;
@@ -49,6 +50,7 @@ pub struct Delivery(Arc<Shared>);
 
 struct Shared {
     attempts: Arc<Attempts>,
+    describer: Describer,
     settings: DeliverySettings,
     runtime: Handle,
     room: Arc<Room>,
@@ -81,6 +83,7 @@ impl Delivery {
         letters: Arc<Letters>,
         runtime: Handle,
     ) -> Self {
+        let describer = Describer::new(Arc::clone(&port), runtime.clone());
         let attempts = Arc::new(Attempts {
             port,
             letters,
@@ -91,7 +94,15 @@ impl Delivery {
         let overflow = Overflow::new(directory, settings.overflow_bytes_max);
         let room = Room::new(limits::IN_FLIGHT_BYTES_MAX);
         let streams = Mutex::default();
-        Delivery(Arc::new(Shared { attempts, settings, runtime, room, overflow, streams }))
+        Delivery(Arc::new(Shared {
+            attempts,
+            describer,
+            settings,
+            runtime,
+            room,
+            overflow,
+            streams,
+        }))
     }
 
     /// An outbox for one worker.
@@ -139,6 +150,9 @@ impl Delivery {
         let settings = self.0.settings.streams.get(name).copied().unwrap_or(self.0.settings.stream);
         let (parcels, queue) = unbounded_channel();
         let stream = Arc::new(Stream::new(name.clone(), settings, parcels));
+        if settings.pack == Pack::Auto {
+            self.0.describer.watch(name.clone(), Arc::clone(&stream.packing));
+        }
         let sender = Sender {
             stream: Arc::clone(&stream),
             attempts: Arc::clone(&self.0.attempts),

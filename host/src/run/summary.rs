@@ -30,6 +30,10 @@ pub struct Summary {
     /// Records sent again after a request whose answer was lost: what may have
     /// been written twice.
     pub ambiguous: u64,
+    /// What Firehose bills for the accepted records, in kilobytes.
+    pub billed_kb: u64,
+    /// What it would bill if every event were a record of its own.
+    pub billed_kb_unpacked: u64,
     /// By delivery stream.
     pub streams: BTreeMap<String, StreamReport>,
     /// Dead letters by their reason.
@@ -79,6 +83,7 @@ pub(super) struct Parts {
 impl Summary {
     pub(super) fn new(parts: Parts) -> Self {
         let settled = parts.totals.settled;
+        let sum = |count: fn(&StreamReport) -> u64| parts.streams.values().map(count).sum();
         let seconds = parts.elapsed.as_secs_f64();
         let unread = parts.read.unread.into_iter();
         let not_opened = parts.read.failed.into_iter();
@@ -90,7 +95,9 @@ impl Summary {
             filtered: settled.filtered,
             dead: settled.dead,
             undelivered: settled.undelivered,
-            ambiguous: parts.streams.values().map(|stream| stream.ambiguous).sum(),
+            ambiguous: sum(|stream| stream.ambiguous),
+            billed_kb: sum(|stream| stream.billed_kb),
+            billed_kb_unpacked: sum(|stream| stream.billed_kb_unpacked),
             streams: parts
                 .streams
                 .into_iter()
@@ -133,6 +140,9 @@ impl fmt::Display for Summary {
         if !self.streams.is_empty() {
             self.write_streams(f)?;
         }
+        if self.billed_kb_unpacked > self.billed_kb {
+            self.write_saving(f)?;
+        }
         for (reason, letters) in &self.dead_letters {
             writeln!(f, "dead letters, {reason}: {letters}")?;
         }
@@ -163,6 +173,16 @@ impl fmt::Display for Summary {
 }
 
 impl Summary {
+    /// Only for a run that packed: there is nothing to tell of others.
+    fn write_saving(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (billed, unpacked) = (self.billed_kb, self.billed_kb_unpacked);
+        let times = unpacked as f64 / billed.max(1) as f64;
+        writeln!(
+            f,
+            "billed as {billed} KB; without packing it would be {unpacked} KB ({times:.1} times as much)"
+        )
+    }
+
     fn write_left_letters(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (count, what) in [
             (self.dead_letters_dropped, "dead letters of before were dropped to make room"),

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use socket2::SockRef;
 
-use super::{Fate, Put, Shared};
+use super::put::Violation;
+use super::{Fate, Put, Shared, describe, put};
 
 /// A client's connection, which is used for one request after the other.
 pub(super) struct Connection {
@@ -27,21 +28,46 @@ impl Connection {
     /// Answer requests until the client goes away or the script wants no more.
     pub(super) fn serve(mut self) {
         while let Some((headers, body)) = self.read_request() {
-            let open = match Put::parse(headers, &body) {
-                Err((code, words)) => {
-                    self.shared.state().violations.push(format!("{code}: {words}"));
-                    self.answer(400, &error(code))
-                }
-                Ok(put) => {
-                    let records = put.records.len();
-                    let fate = self.shared.decide(put);
-                    self.act(&fate, records)
-                }
+            let target = headers.get("x-amz-target").map_or("", String::as_str);
+            let open = match target {
+                put::TARGET => self.put(headers, &body),
+                describe::TARGET => self.describe(&headers, &body),
+                other => Err(("UnknownOperationException", format!("the target {other:?}"))),
             };
+            let open = open.unwrap_or_else(|(code, words)| {
+                self.shared.state().violations.push(format!("{code}: {words}"));
+                self.answer(400, &error(code))
+            });
             if open.is_none() {
                 return;
             }
         }
+    }
+
+    fn put(
+        &mut self,
+        headers: BTreeMap<String, String>,
+        body: &[u8],
+    ) -> Result<Option<()>, Violation> {
+        let put = Put::parse(headers, body)?;
+        let records = put.records.len();
+        let fate = self.shared.decide(put);
+        Ok(self.act(&fate, records))
+    }
+
+    fn describe(
+        &mut self,
+        headers: &BTreeMap<String, String>,
+        body: &[u8],
+    ) -> Result<Option<()>, Violation> {
+        put::check_signature(headers, body)?;
+        let stream = describe::parse(body)?;
+        let unexpected = || ("UnknownOperationException", format!("{stream} is asked about"));
+        let described = self.shared.describe(stream.clone()).ok_or_else(unexpected)?;
+        Ok(match described {
+            Ok(destinations) => self.answer(200, &describe::answer(&stream, &destinations)),
+            Err(code) => self.answer(400, &error(code)),
+        })
     }
 
     fn act(&mut self, fate: &Fate, records: usize) -> Option<()> {

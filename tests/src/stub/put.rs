@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::signature::{self, Scope};
 
-const TARGET: &str = "Firehose_20150804.PutRecordBatch";
+pub(super) const TARGET: &str = "Firehose_20150804.PutRecordBatch";
 
 // Source of the limits: Amazon Data Firehose, PutRecordBatch. They stand here
 // anew, so that a wrong number in the program shows.
@@ -33,20 +33,23 @@ pub(super) type Violation = (&'static str, String);
 impl Put {
     /// Read a request, and check what Firehose checks.
     pub(super) fn parse(headers: BTreeMap<String, String>, body: &[u8]) -> Result<Self, Violation> {
-        let target = headers.get("x-amz-target").map_or("", String::as_str);
-        if target != TARGET {
-            return Err(("UnknownOperationException", format!("the target {target:?}")));
-        }
-        let is_ours = headers
-            .get("authorization")
-            .is_none_or(|value| value.contains(signature::ACCESS_KEY_ID));
-        let scope = is_ours.then(|| signature::verify(&headers, body)).transpose();
-        let scope = scope.map_err(|error| ("InvalidSignatureException", error))?;
+        let scope = check_signature(&headers, body)?;
         let (stream, records) =
             parse_body(body).ok_or_else(|| ("SerializationException", "the body".to_owned()))?;
         check_limits(&records)?;
         Ok(Put { number: 0, stream, records, headers, scope })
     }
+}
+
+/// Whose signature a request carries; none where the key is not a test's own.
+pub(super) fn check_signature(
+    headers: &BTreeMap<String, String>,
+    body: &[u8],
+) -> Result<Option<Scope>, Violation> {
+    let is_ours =
+        headers.get("authorization").is_none_or(|value| value.contains(signature::ACCESS_KEY_ID));
+    let scope = is_ours.then(|| signature::verify(headers, body)).transpose();
+    scope.map_err(|error| ("InvalidSignatureException", error))
 }
 
 fn parse_body(body: &[u8]) -> Option<(String, Vec<Vec<u8>>)> {

@@ -1,0 +1,89 @@
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::{Pack, PackDecision};
+
+/// How a stream's events go into records at this moment: as its settings say, or
+/// as was decided last where they say `auto`.
+#[derive(Debug)]
+pub(super) struct Packing {
+    /// The size of a record; 0 where every event is one.
+    bytes_max: AtomicUsize,
+    /// None where the settings have decided.
+    auto: Option<Auto>,
+}
+
+#[derive(Debug)]
+struct Auto {
+    decision: Mutex<PackDecision>,
+    /// Whether an event came since somebody waited for one.
+    is_used: AtomicBool,
+    used: Notify,
+}
+
+impl Packing {
+    pub(super) fn new(pack: Pack) -> Self {
+        let bytes_max = match pack {
+            Pack::UpTo { bytes_max } => bytes_max,
+            Pack::Off | Pack::Auto => 0,
+        };
+        let auto = (pack == Pack::Auto).then(|| Auto {
+            decision: Mutex::new(PackDecision::off("the stream has not been described yet")),
+            is_used: AtomicBool::new(false),
+            used: Notify::new(),
+        });
+        Packing { bytes_max: AtomicUsize::new(bytes_max), auto }
+    }
+
+    /// An event has come: the size of a record that it may share, if it may.
+    ///
+    /// Another answer can come with the next event, so whoever asks decides
+    /// everything about this one by the same answer.
+    pub(super) fn for_event(&self) -> Option<usize> {
+        if let Some(auto) = &self.auto {
+            auto.mark_used();
+        }
+        Some(self.bytes_max.load(Ordering::Relaxed)).filter(|&bytes_max| bytes_max > 0)
+    }
+
+    /// From the next event on, do as was decided. Tells whether that is new.
+    pub(super) fn decide(&self, decision: PackDecision) -> bool {
+        let Some(auto) = &self.auto else { return false };
+        let mut last = auto.decision();
+        if *last == decision {
+            return false;
+        }
+        self.bytes_max.store(decision.bytes_max().unwrap_or(0), Ordering::Relaxed);
+        *last = decision;
+        true
+    }
+
+    /// What was decided last; none where the settings have decided.
+    pub(super) fn decision(&self) -> Option<PackDecision> {
+        self.auto.as_ref().map(|auto| auto.decision().clone())
+    }
+
+    /// Wait for an event, unless one came since the last time.
+    pub(super) async fn used(&self) {
+        let Some(auto) = &self.auto else { return std::future::pending().await };
+        while !auto.is_used.swap(false, Ordering::Relaxed) {
+            auto.used.notified().await;
+        }
+    }
+}
+
+impl Auto {
+    fn mark_used(&self) {
+        // Mostly it is marked already, and reading that disturbs no other worker.
+        if !self.is_used.load(Ordering::Relaxed) {
+            self.is_used.store(true, Ordering::Relaxed);
+            self.used.notify_one();
+        }
+    }
+
+    fn decision(&self) -> MutexGuard<'_, PackDecision> {
+        self.decision.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
