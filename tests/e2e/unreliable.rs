@@ -137,6 +137,26 @@ fn after_the_grace_records_of_a_missing_stream_are_dead() {
 }
 
 #[test]
+fn a_stream_that_is_denied_holds_up_no_other() {
+    let mut accepted = 0;
+    let input = Events::new(29).ndjson(60_000);
+    let fate = Oracle::new(ROWS).fate(&input).streams;
+    let others = 60_000 - fate["tracks"].len();
+    let stub = Stub::start(move |put| match put.stream.as_str() {
+        "tracks" if accepted < others => denied(),
+        "tracks" => Fate::Accept,
+        _ => {
+            accepted += put.records.len();
+            Fate::Accept
+        }
+    });
+    let ran = deliver(&stub, input, "").exits(0).says(&["stream=tracks"]);
+    assert_same(&fate, &stub.accepted());
+    assert_eq!((ran.count("delivered"), ran.count("ambiguous")), (60_000, 0));
+    assert!(ran.summary()["streams"]["tracks"]["overflowed"].as_u64().unwrap() > 0);
+}
+
+#[test]
 fn credentials_that_are_refused_hold_records_until_they_are_not() {
     for code in ["ExpiredTokenException", "AccessDeniedException", "UnrecognizedClientException"] {
         let stub = Stub::start(move |put| match put.number {
@@ -166,6 +186,10 @@ fn answers_of_something_before_firehose_lose_nothing() {
 fn deliver(stub: &Stub, input: Vec<u8>, delivery: &str) -> Ran {
     let program = Program::running_against(&stub.url()).mapping(ROWS);
     program.settings(&format!("[delivery]\n{delivery}")).stdin(input).run()
+}
+
+fn denied() -> Fate {
+    Fate::Fail { status: 400, code: "AccessDeniedException", accepted: false }
 }
 
 fn missing() -> Fate {

@@ -1,4 +1,5 @@
 mod description;
+mod short_answers;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use aws_sdk_firehose::operation::put_record_batch::PutRecordBatchOutput;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 
+use self::short_answers::ShortAnswers;
 use super::port::{Describe, Put, verdict_of_code};
 use super::{Answer, Batch, Description, Firehose, Refusal, RequestError, Verdict, body};
 use crate::aws::error_chain;
@@ -41,6 +43,9 @@ impl Amazon {
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        if let Some(http) = config.http_client() {
+            builder = builder.http_client(ShortAnswers(http));
+        }
         if let Some(url) = endpoint_url {
             builder = builder.endpoint_url(url);
         }
