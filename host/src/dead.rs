@@ -5,7 +5,11 @@
 //! a file and no other. A file belongs to the process that began it, which holds
 //! a lock on it until it is done with it; from then on letters are only taken
 //! out. The directory is bounded: see [`Bound`].
+//!
+//! Letters can be copied to a place beside ([`Letters::copies`]). The file is what
+//! counts: nothing waits for a copy, and there is no letter about one.
 
+mod copies;
 mod filter;
 mod folder;
 mod letter;
@@ -14,6 +18,7 @@ mod reader;
 mod stored;
 mod writer;
 
+pub use copies::{CopyReport, LetterCopy, Receipt};
 pub use filter::Filter;
 pub use folder::{Folder, FolderLock, LetterFile, take_out};
 pub use letter::{Letter, Reason};
@@ -27,6 +32,11 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crossbeam_channel::Receiver;
+
+use crate::event::OnDeath;
+use crate::limits;
+use copies::Copies;
 use writer::Writer;
 
 /// Writes dead letters, and counts them by their reason.
@@ -43,6 +53,7 @@ struct State {
     /// Used again for each letter.
     line: Vec<u8>,
     counts: BTreeMap<Reason, u64>,
+    copies: Option<Copies>,
     failure: Option<String>,
 }
 
@@ -55,6 +66,8 @@ pub struct Report {
     pub letters: BTreeMap<Reason, u64>,
     /// What was dropped to make room for them.
     pub dropped: Dropped,
+    /// What became of their copies, if they are copied.
+    pub copies: Option<CopyReport>,
     /// The first letter that could not be written, and why.
     pub failure: Option<String>,
 }
@@ -69,8 +82,24 @@ impl Letters {
     pub fn bounded(directory: PathBuf, bound: Bound) -> Self {
         let folder = Folder::new(directory);
         let writer = Writer::new(folder.clone(), bound);
-        let (line, counts, failure) = (Vec::new(), BTreeMap::new(), None);
-        Letters { folder, bound, state: Mutex::new(State { writer, line, counts, failure }) }
+        let (line, counts) = (Vec::new(), BTreeMap::new());
+        let state = State { writer, line, counts, copies: None, failure: None };
+        Letters { folder, bound, state: Mutex::new(state) }
+    }
+
+    /// From now on each letter is copied: the copies come out here, in the order
+    /// of the letters, until [`Letters::end_copies`].
+    pub fn copies(&self) -> Receiver<LetterCopy> {
+        let (copies, queue) = Copies::new(limits::DEAD_COPIES_BYTES_MAX);
+        self.state().copies = Some(copies);
+        queue
+    }
+
+    /// No more letters will be written.
+    pub fn end_copies(&self) {
+        if let Some(copies) = &mut self.state().copies {
+            copies.end();
+        }
     }
 
     /// Write a letter.
@@ -78,9 +107,17 @@ impl Letters {
     /// # Errors
     ///
     /// The letter is not on its file: the event is not accounted for. The
-    /// first failure is kept for the [`Report`].
+    /// first failure is kept for the [`Report`]. A letter about the copy of a
+    /// letter is none, and never written: it would be copied in turn, without
+    /// end.
     pub fn write(&self, letter: &Letter<'_>) -> io::Result<()> {
         let mut state = self.state();
+        if letter.on_death == OnDeath::LetGo {
+            if let Some(copies) = &mut state.copies {
+                copies.give_up(letter.detail);
+            }
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let written = state.write(letter);
         if let Err(error) = &written
             && state.failure.is_none()
@@ -119,6 +156,7 @@ impl Letters {
             file: state.writer.path().map(ToOwned::to_owned),
             letters: state.counts.clone(),
             dropped: state.writer.dropped,
+            copies: state.copies.as_ref().map(Copies::report),
             failure: state.failure.clone(),
         }
     }
@@ -134,6 +172,9 @@ impl State {
         serde_json::to_writer(&mut self.line, letter)?;
         self.line.push(b'\n');
         self.writer.append(&self.line)?;
+        if let Some(copies) = &mut self.copies {
+            copies.offer(&self.line);
+        }
         *self.counts.entry(letter.reason).or_default() += 1;
         Ok(())
     }
@@ -157,6 +198,7 @@ mod tests {
             stream: None,
             plugin: "abc",
             attempts: 0,
+            on_death: OnDeath::Bury,
             history: None,
             bytes_total: None,
             original: b"{\"a",

@@ -13,7 +13,7 @@ mod stream_name;
 pub use ack::{Ack, Outcome, Settled, Totals, TotalsSnapshot};
 pub use chunk::{Chunk, Damage, Line};
 pub use envelope::{Envelope, Malformed, scan};
-pub use source::Source;
+pub use source::{OnDeath, Source};
 pub use stream_name::{BadStreamName, StreamName};
 
 /// One event of a chunk, ready to be mapped.

@@ -198,6 +198,11 @@ pub const DEAD_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
 /// The least that all files of dead letters may be limited to, in bytes.
 pub const DEAD_BYTES_MAX_MIN: u64 = 1024 * 1024;
 
+/// Bytes of copies of dead letters that their delivery stream has not accepted
+/// yet; a copy beyond is not made. Enough for what dies while a request is under
+/// way, and small beside [`IN_FLIGHT_BYTES_MAX`]: the letters are in their files.
+pub const DEAD_COPIES_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// Earlier letters that a dead letter tells of, about the same event.
 pub const DEAD_HISTORY_MAX: usize = 20;
 

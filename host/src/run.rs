@@ -12,11 +12,13 @@
 //! Nothing here reads the process's arguments, installs a logger or ends the
 //! process: the command line is one embedder of it.
 
+mod copier;
 mod summary;
 
 pub use summary::{Summary, UnreadInput};
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -38,6 +40,7 @@ use crate::limits;
 use crate::pipeline::Worker;
 use crate::plugin::{Engine, EngineError, LoadError, Mapper, Plugin};
 use crate::source::{InputError, ReadReport, Reader, Retirement, Stop};
+use copier::Copier;
 
 /// The default mapping plugin's component.
 pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
@@ -94,6 +97,7 @@ pub struct Run {
     drain_timeout: Duration,
     delivery: Delivery,
     letters: Arc<Letters>,
+    copier: Option<Copier>,
     retirement: Retirement,
     reader: JoinHandle<ReadReport>,
     workers: Vec<JoinHandle<()>>,
@@ -156,8 +160,15 @@ impl Run {
         let dead = Folder::of_data_dir(&settings.data_dir).path().to_owned();
         let letters = Arc::new(Letters::bounded(dead, settings.dead_letters));
         let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
-        let delivery = Delivery::new(port, how, Arc::clone(&letters), runtime.clone());
-        Self::spawn(settings, &plugin, delivery, letters).map_err(StartError::Thread)
+        let deliver = || {
+            let (port, how, letters) = (Arc::clone(&port), how.clone(), Arc::clone(&letters));
+            Delivery::new(port, how, letters, runtime.clone())
+        };
+        let copier = settings.dead_letter_stream.as_ref();
+        let copier = copier.map(|stream| Copier::start(Arc::clone(&letters), deliver(), stream));
+        let copier = copier.transpose().map_err(StartError::Thread)?;
+        let delivery = deliver();
+        Self::spawn(settings, &plugin, delivery, letters, copier).map_err(StartError::Thread)
     }
 
     fn spawn(
@@ -165,6 +176,7 @@ impl Run {
         plugin: &Plugin,
         delivery: Delivery,
         letters: Arc<Letters>,
+        copier: Option<Copier>,
     ) -> io::Result<Self> {
         let queued = settings.workers.get() * limits::CHUNKS_QUEUED_PER_WORKER;
         let (chunks_in, chunks_out) = crossbeam_channel::bounded(queued);
@@ -199,6 +211,7 @@ impl Run {
             drain_timeout: settings.drain_timeout,
             delivery,
             letters,
+            copier,
             retirement,
             reader,
             workers,
@@ -218,24 +231,32 @@ impl Run {
     /// Wait until everything that was read has been accounted for.
     ///
     /// After a stop, delivery goes on for as long as the settings allow; what
-    /// is then left counts as not delivered.
+    /// is then left counts as not delivered. Copies of dead letters come last, and
+    /// are not waited for any longer than that without a stop either.
     pub async fn finish(self) -> Summary {
-        let Run { reader, workers, delivery, .. } = self;
+        let Run { reader, workers, delivery, copier, .. } = self;
+        let copies = copier.as_ref().map(|copier| copier.delivery().clone());
         let threads = tokio::task::spawn_blocking(move || join(reader, workers));
         let mut stopped = self.stopped.subscribe();
         let drained = async {
             let report = threads.await.expect("joining threads does not panic");
             delivery.drain().await;
-            report
+            match copier {
+                Some(copier) => (report, copier.finish(self.drain_timeout).await),
+                None => (report, BTreeMap::new()),
+            }
         };
         let overdue = async {
             // The sender lives as long as this run, so the wait cannot fail.
             let _ = stopped.wait_for(|&stopped| stopped).await;
             tokio::time::sleep(self.drain_timeout).await;
             delivery.give_up();
+            if let Some(copies) = &copies {
+                copies.give_up();
+            }
             std::future::pending::<()>().await;
         };
-        let (read, fault) = tokio::select! {
+        let ((read, fault), copies) = tokio::select! {
             report = drained => report,
             () = overdue => unreachable!("it waits for ever"),
         };
@@ -245,6 +266,7 @@ impl Run {
         Summary::new(summary::Parts {
             totals: self.totals.snapshot(),
             streams: delivery.report(),
+            copies,
             dead: self.letters.report(),
             read,
             fault: fault.or(not_closed),

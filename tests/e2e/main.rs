@@ -4,6 +4,7 @@ mod accounting;
 mod amazon;
 mod cases;
 mod commands;
+mod copies;
 mod dead;
 mod full_disk;
 mod inputs;

@@ -41,6 +41,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// What the dead letters may take.
     pub dead_letters: Bound,
+    /// Where a copy of each dead letter goes.
+    pub dead_letter_stream: Option<StreamName>,
     /// Threads that map events.
     pub workers: NonZero<usize>,
     /// How long to go on delivering after a signal to stop.
@@ -124,6 +126,7 @@ impl RawSettings {
             delivery: check_delivery(&self.delivery, &self.streams, &data_dir)?,
             data_dir,
             dead_letters: check_dead_letters(&self.dead_letters)?,
+            dead_letter_stream: dead_letter_stream(&self.dead_letters)?,
             workers: workers(self.workers)?,
             drain_timeout,
         })
@@ -296,6 +299,14 @@ fn check_dead_letters(dead_letters: &RawDeadLetters) -> Result<Bound, ConfigErro
             limits::DEAD_BYTES_MAX_MIN
         ))),
     }
+}
+
+fn dead_letter_stream(dead_letters: &RawDeadLetters) -> Result<Option<StreamName>, ConfigError> {
+    let parse = |name: &String| {
+        StreamName::parse(name)
+            .map_err(|error| ConfigError::new(format!("[dead_letters] stream: {error}")))
+    };
+    dead_letters.stream.as_ref().map(parse).transpose()
 }
 
 fn concurrency(place: &str, value: Option<usize>) -> Result<Option<usize>, ConfigError> {

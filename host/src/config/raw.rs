@@ -29,7 +29,7 @@ pub struct RawSettings {
     /// How records are delivered.
     #[serde(skip_serializing_if = "RawDelivery::is_empty")]
     pub delivery: RawDelivery,
-    /// What the dead letters may take.
+    /// What the dead letters may take, and where copies of them go.
     #[serde(skip_serializing_if = "RawDeadLetters::is_empty")]
     pub dead_letters: RawDeadLetters,
     /// What differs for a delivery stream, by its name.
@@ -121,7 +121,7 @@ pub struct RawDelivery {
     pub overflow_max_bytes: Option<u64>,
 }
 
-/// What the dead letters may take.
+/// What the dead letters may take, and where copies of them go.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawDeadLetters {
@@ -132,6 +132,10 @@ pub struct RawDeadLetters {
     /// `"drop_oldest"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when_full: Option<String>,
+    /// A delivery stream that a copy of each dead letter is sent to; none by
+    /// default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
 }
 
 /// What differs for a delivery stream.

@@ -18,6 +18,7 @@ fn nothing_set_is_good() {
     assert!(settings.delivery.stream.newline);
     assert_eq!(settings.delivery.max_delay, Duration::from_secs(1));
     assert_eq!(settings.dead_letters, Bound::default());
+    assert_eq!(settings.dead_letter_stream, None);
 }
 
 #[test]
@@ -50,6 +51,7 @@ fn everything_set_is_read() {
         [dead_letters]
         max_bytes = 2000000
         when_full = "drop_oldest"
+        stream = "letters"
         [streams.orders]
         newline = true
         concurrency = 9
@@ -78,6 +80,7 @@ fn everything_set_is_read() {
     assert_eq!(settings.drain_timeout, Duration::from_secs(120));
     let bound = Bound { bytes_max: 2_000_000, when_full: WhenFull::DropOldest };
     assert_eq!(settings.dead_letters, bound);
+    assert_eq!(settings.dead_letter_stream, StreamName::parse("letters").ok());
     let Destination::Amazon { aws, endpoint_url } = &settings.destination else {
         panic!("not Amazon")
     };
@@ -139,6 +142,8 @@ fn wrong_settings_say_what_to_write() {
         ("workers = 0", None, "from 1 to 256"),
         ("[dead_letters]\nmax_bytes = 7", None, "at least 1048576"),
         ("[dead_letters]\nwhen_full = \"drop\"", None, "write \"stop\" or \"drop_oldest\""),
+        ("[dead_letters]\nstream = \"a b\"", None, "[dead_letters] stream: \"a b\" is no name"),
+        ("[dead_letters]\nstreams = \"a\"", Some(2), "did you mean `stream`?"),
         ("[dead_letters]\nmax_byte = 7", Some(2), "did you mean `max_bytes`?"),
         ("[aws]\naccess_key_id = \"a\"", None, "secret_access_key"),
         ("[aws]\nsecret_access_key = \"hush\"", None, "access_key_id"),

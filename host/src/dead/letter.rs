@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::line::Line;
 use crate::clock;
-use crate::event::Source;
+use crate::event::{OnDeath, Source};
 
 /// Why an event is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,6 +101,8 @@ pub struct Letter<'a> {
     pub plugin: &'a str,
     /// How often it was sent.
     pub attempts: u32,
+    /// Whether the letter is to be written at all.
+    pub on_death: OnDeath,
     /// The letters about it before this one, where there are some: see
     /// [`Source::history`].
     pub history: Option<&'a str>,
@@ -127,6 +129,7 @@ impl<'a> Letter<'a> {
             stream: None,
             plugin: "",
             attempts: 0,
+            on_death: source.on_death(),
             history: source.history(),
             bytes_total: None,
             original,

@@ -10,13 +10,28 @@ use std::sync::Arc;
 pub struct Source {
     name: Arc<str>,
     history: Option<Arc<str>>,
+    on_death: OnDeath,
+}
+
+/// What becomes of an event that can never be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDeath {
+    /// It is written to the dead letters, and counts as dead.
+    Bury,
+    /// Nothing: it is the copy of a dead letter, and counts as not delivered.
+    LetGo,
 }
 
 impl Source {
     /// The source of events that come out of the dead letters. The history is
     /// opaque here: it is written and read where dead letters are.
     pub fn with_history(name: &str, history: &str) -> Self {
-        Source { name: name.into(), history: Some(history.into()) }
+        Source { name: name.into(), history: Some(history.into()), on_death: OnDeath::Bury }
+    }
+
+    /// The source of copies of dead letters, about which there are no letters.
+    pub fn of_copies() -> Self {
+        Source { name: "dead letters".into(), history: None, on_death: OnDeath::LetGo }
     }
 
     /// The name of the input.
@@ -34,11 +49,16 @@ impl Source {
     pub fn keeps_unsettled(&self) -> bool {
         self.history.is_some()
     }
+
+    /// What becomes of an event that can never be delivered.
+    pub fn on_death(&self) -> OnDeath {
+        self.on_death
+    }
 }
 
 impl From<&str> for Source {
     fn from(name: &str) -> Self {
-        Source { name: name.into(), history: None }
+        Source { name: name.into(), history: None, on_death: OnDeath::Bury }
     }
 }
 

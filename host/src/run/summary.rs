@@ -41,6 +41,21 @@ pub struct Summary {
     /// Dead letters of before that made room for these, for good.
     #[serde(skip_serializing_if = "is_zero")]
     pub dead_letters_dropped: u64,
+    /// Dead letters of which a copy went to the stream of dead letters, where
+    /// there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letters_copied: Option<u64>,
+    /// Dead letters that are in their files alone, though there is a stream of
+    /// dead letters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letters_not_copied: Option<u64>,
+    /// Why the first of them is not copied, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letters_not_copied_reason: Option<String>,
+    /// What went to the stream of dead letters, by its name; `streams` does not
+    /// count it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub dead_letter_streams: BTreeMap<String, StreamReport>,
     /// The file of dead letters that was written last, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letter_file: Option<PathBuf>,
@@ -74,6 +89,8 @@ pub struct UnreadInput {
 pub(super) struct Parts {
     pub(super) totals: TotalsSnapshot,
     pub(super) streams: BTreeMap<StreamName, StreamReport>,
+    /// What went to the stream of dead letters.
+    pub(super) copies: BTreeMap<StreamName, StreamReport>,
     pub(super) dead: Report,
     pub(super) read: ReadReport,
     pub(super) fault: Option<String>,
@@ -83,7 +100,11 @@ pub(super) struct Parts {
 impl Summary {
     pub(super) fn new(parts: Parts) -> Self {
         let settled = parts.totals.settled;
-        let sum = |count: fn(&StreamReport) -> u64| parts.streams.values().map(count).sum();
+        let (streams, copies) = (by_text(parts.streams), by_text(parts.copies));
+        let copied = parts.dead.copies;
+        let sum = |count: fn(&StreamReport) -> u64| {
+            streams.values().chain(copies.values()).map(count).sum::<u64>()
+        };
         let seconds = parts.elapsed.as_secs_f64();
         let unread = parts.read.unread.into_iter();
         let not_opened = parts.read.failed.into_iter();
@@ -98,13 +119,13 @@ impl Summary {
             ambiguous: sum(|stream| stream.ambiguous),
             billed_kb: sum(|stream| stream.billed_kb),
             billed_kb_unpacked: sum(|stream| stream.billed_kb_unpacked),
-            streams: parts
-                .streams
-                .into_iter()
-                .map(|(name, report)| (name.to_string(), report))
-                .collect(),
+            streams,
             dead_letters: parts.dead.letters,
             dead_letters_dropped: parts.dead.dropped.letters,
+            dead_letters_copied: copied.as_ref().map(|report| report.copied),
+            dead_letters_not_copied: copied.as_ref().map(|report| report.not_copied),
+            dead_letters_not_copied_reason: copied.and_then(|report| report.problem),
+            dead_letter_streams: copies,
             dead_letter_file: parts.dead.file,
             partial_letters: parts.read.left.partial,
             unreadable_letters: parts.read.left.unreadable,
@@ -137,7 +158,7 @@ impl fmt::Display for Summary {
             self.dead,
             self.undelivered
         )?;
-        if !self.streams.is_empty() {
+        if !self.streams.is_empty() || !self.dead_letter_streams.is_empty() {
             self.write_streams(f)?;
         }
         if self.billed_kb_unpacked > self.billed_kb {
@@ -149,6 +170,7 @@ impl fmt::Display for Summary {
         if let Some(file) = &self.dead_letter_file {
             writeln!(f, "dead letters are in {}", file.display())?;
         }
+        self.write_copies(f)?;
         self.write_left_letters(f)?;
         if self.ambiguous > 0 {
             writeln!(
@@ -196,14 +218,39 @@ impl Summary {
         Ok(())
     }
 
+    fn write_copies(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let copied = self.dead_letters_copied.unwrap_or(0);
+        let not_copied = self.dead_letters_not_copied.unwrap_or(0);
+        for (name, stream) in &self.dead_letter_streams {
+            if copied > 0 {
+                writeln!(f, "dead letters copied to the stream {name}: {copied}")?;
+            }
+            if not_copied > 0 {
+                let reason = &self.dead_letters_not_copied_reason;
+                let reason = reason.as_ref().or(stream.problem.as_ref()).map(String::as_str);
+                let reason = reason.unwrap_or("there was no time left for them");
+                writeln!(
+                    f,
+                    "dead letters not copied to the stream {name}, and in the files alone: {not_copied}: {reason}"
+                )?;
+            }
+        }
+        Ok(())
+    }
+
     fn write_streams(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.streams.keys().map(String::len).max().unwrap_or(0).max("stream".len());
+        let copies = self.dead_letter_streams.iter();
+        let copies = copies.map(|(name, stream)| (format!("{name} (dead letters)"), stream));
+        let streams = self.streams.iter().map(|(name, stream)| (name.clone(), stream));
+        let streams: Vec<_> = streams.chain(copies).collect();
+        let widths = streams.iter().map(|(name, _)| name.len());
+        let width = widths.max().unwrap_or(0).max("stream".len());
         writeln!(
             f,
             "{:width$}  {:>12} {:>12} {:>15} {:>9} {:>9}",
             "stream", "events", "records", "bytes", "requests", "retries"
         )?;
-        for (name, stream) in &self.streams {
+        for (name, stream) in streams {
             writeln!(
                 f,
                 "{name:width$}  {:>12} {:>12} {:>15} {:>9} {:>9}",
@@ -212,6 +259,10 @@ impl Summary {
         }
         Ok(())
     }
+}
+
+fn by_text(streams: BTreeMap<StreamName, StreamReport>) -> BTreeMap<String, StreamReport> {
+    streams.into_iter().map(|(name, report)| (name.to_string(), report)).collect()
 }
 
 fn is_zero(count: &u64) -> bool {

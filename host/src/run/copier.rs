@@ -1,0 +1,261 @@
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use crate::dead::{LetterCopy, Letters};
+use crate::delivery::{Delivery, Outbox, Provenance, Record, StreamReport};
+use crate::event::{Ack, Source, StreamName};
+
+/// Sends copies of dead letters to a delivery stream, from a thread of its own.
+///
+/// It has a [`Delivery`] of its own as well. Events never wait behind copies, nor
+/// does their end: events are drained first, since they can still die, and then
+/// the copies, which can be given up alone. An event's stream and the copies' can
+/// be the same one.
+#[derive(Debug)]
+pub(super) struct Copier {
+    letters: Arc<Letters>,
+    delivery: Delivery,
+    thread: JoinHandle<()>,
+}
+
+/// What runs on the thread.
+struct Work {
+    copies: Receiver<LetterCopy>,
+    outbox: Outbox,
+    place: usize,
+    source: Source,
+    /// No plugin decided about a copy.
+    plugin: Arc<str>,
+}
+
+impl Copier {
+    /// Copy every letter that is written from now on.
+    pub(super) fn start(
+        letters: Arc<Letters>,
+        delivery: Delivery,
+        stream: &StreamName,
+    ) -> io::Result<Self> {
+        let (copies, mut outbox) = (letters.copies(), delivery.outbox());
+        let (place, source) = (outbox.place(stream), Source::of_copies());
+        let work = Work { copies, outbox, place, source, plugin: "".into() };
+        let thread = thread::Builder::new().name("copier".to_owned()).spawn(|| work.run())?;
+        Ok(Copier { letters, delivery, thread })
+    }
+
+    /// What delivers the copies.
+    pub(super) fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// Deliver what is left, for at most this long. No letter may be written any
+    /// more. Tells what went to the stream.
+    pub(super) async fn finish(self, patience: Duration) -> BTreeMap<StreamName, StreamReport> {
+        let Copier { letters, delivery, thread } = self;
+        letters.end_copies();
+        let drained = async {
+            let joined = tokio::task::spawn_blocking(|| thread.join()).await;
+            if joined.is_ok_and(|ended| ended.is_err()) {
+                tracing::error!("copying dead letters failed: this is a bug of the host");
+            }
+            delivery.drain().await;
+        };
+        let overdue = async {
+            tokio::time::sleep(patience).await;
+            delivery.give_up();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = drained => {}
+            () = overdue => {}
+        }
+        delivery.report()
+    }
+}
+
+impl Work {
+    /// Work until no more copies come.
+    fn run(mut self) {
+        loop {
+            let received = match self.outbox.next_due() {
+                Some(due) => self.copies.recv_deadline(due),
+                None => self.copies.recv().map_err(RecvTimeoutError::from),
+            };
+            match received {
+                Ok(copy) => self.send(copy),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.outbox.close_due(Instant::now());
+        }
+        self.outbox.close_all();
+    }
+
+    fn send(&mut self, copy: LetterCopy) {
+        let LetterCopy { line, receipt } = copy;
+        let ack = Ack::new(self.source.clone(), 1, move |settled| {
+            if settled.delivered == 1 {
+                receipt.arrived();
+            }
+        });
+        let provenance = Provenance { ack, plugin: Arc::clone(&self.plugin) };
+        let record = Record { event: 0, line: 1, text: &line, payload: None };
+        // One that is too large is dropped, and counts as not copied.
+        let _ = self.outbox.push(self.place, &provenance, record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::dead::{CopyReport, Letter, Reason};
+    use crate::delivery::faulty::{Faulty, Injection};
+    use crate::delivery::{DeliverySettings, Pack, StartRate, StreamSettings, Verdict};
+
+    /// Letters that are copied to the stream `letters` of a port.
+    struct Copied {
+        _directory: tempfile::TempDir,
+        letters: Arc<Letters>,
+        port: Arc<Faulty>,
+        copier: Copier,
+    }
+
+    impl Copied {
+        fn through(port: Faulty) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let letters = Arc::new(Letters::new(directory.path().to_owned()));
+            let port = Arc::new(port);
+            let delivery = deliver(&port, &letters);
+            let copier = Copier::start(Arc::clone(&letters), delivery, &stream()).unwrap();
+            Copied { _directory: directory, letters, port, copier }
+        }
+
+        fn write(&self, letters: usize, detail: &str) {
+            let source = "in".into();
+            for line in (1..).take(letters) {
+                let letter = Letter::of_line(Reason::NotJson, detail, &source, line, b"x");
+                self.letters.write(&letter).unwrap();
+            }
+        }
+
+        /// The report of the copies, after the file was found to have this many
+        /// letters.
+        async fn finish(self, letters: usize) -> (CopyReport, Arc<Faulty>) {
+            self.copier.finish(Duration::from_secs(30)).await;
+            let report = self.letters.report();
+            let file = std::fs::read_to_string(report.file.unwrap()).unwrap();
+            assert_eq!(file.lines().count(), letters);
+            assert_eq!(report.failure, None);
+            let copies = report.copies.unwrap();
+            let accepted = self.port.accepted().remove(&stream()).unwrap_or_default();
+            assert_eq!(accepted.len() as u64, copies.copied);
+            if copies.not_copied == 0 {
+                assert_eq!(accepted.concat(), file.as_bytes());
+            }
+            (copies, self.port)
+        }
+    }
+
+    fn deliver(port: &Arc<Faulty>, letters: &Arc<Letters>) -> Delivery {
+        let settings = DeliverySettings {
+            stream: StreamSettings { newline: true, concurrency: 1, pack: Pack::Off },
+            streams: HashMap::new(),
+            missing_stream_grace: Duration::from_secs(10),
+            start_rate: StartRate::Unbounded,
+            max_delay: Duration::from_millis(1),
+        };
+        let port = Arc::clone(port);
+        Delivery::new(port, settings, Arc::clone(letters), Handle::current())
+    }
+
+    fn stream() -> StreamName {
+        StreamName::parse("letters").unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn copies_are_the_lines_of_the_file() {
+        let copied = Copied::through(Faulty::new(|_, batch, request| match request {
+            1 => Injection::FailBefore(Verdict::Retry, "ServiceUnavailableException"),
+            2 => Injection::Refuse(vec![batch.len() - 1], "InternalFailure"),
+            _ => Injection::None,
+        }));
+        copied.write(700, "");
+        let (report, port) = copied.finish(700).await;
+        assert_eq!(report, CopyReport { copied: 700, not_copied: 0, problem: None });
+        assert!(port.requests() > 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_are_no_letters_about_copies() {
+        for verdict in [Verdict::Invalid, Verdict::Missing] {
+            let port = Faulty::new(move |_, _, _| Injection::FailBefore(verdict, "Never"));
+            let copied = Copied::through(port);
+            copied.write(20, "");
+            let (report, port) = copied.finish(20).await;
+            assert_eq!((report.copied, report.not_copied), (0, 20), "{verdict:?}");
+            assert_eq!(report.problem.as_deref(), Some("Never: injected"));
+            assert!(port.requests() < 100, "{} requests", port.requests());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_copy_that_is_refused_takes_no_other_with_it() {
+        let port = Faulty::new(|_, batch, request| match request {
+            0 => Injection::Refuse(vec![batch.len() - 1], "InvalidArgumentException"),
+            _ => Injection::None,
+        });
+        let copied = Copied::through(port);
+        copied.write(20, "");
+        let (report, _) = copied.finish(20).await;
+        assert_eq!((report.copied, report.not_copied), (19, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_takes_nothing_holds_up_no_end() {
+        let denied = || Injection::FailBefore(Verdict::Hold, "AccessDeniedException");
+        for hangs in [false, true] {
+            let port = Faulty::new(move |_, _, _| if hangs { Injection::Hang } else { denied() });
+            let copied = Copied::through(port);
+            // More than there is room for, and more than fits one request.
+            copied.write(20, &"x".repeat(900_000));
+            let (report, _) = copied.finish(20).await;
+            assert_eq!((report.copied, report.not_copied), (0, 20));
+            assert!(report.problem.unwrap().contains("waiting for the stream already"));
+        }
+    }
+
+    /// Events of the stream that copies go to can die there, and have letters.
+    #[tokio::test(start_paused = true)]
+    async fn an_event_can_go_where_copies_go() {
+        let port = Faulty::new(|_, batch, _| {
+            if batch.payloads().any(|payload| payload == b"bad\n") {
+                Injection::FailBefore(Verdict::Invalid, "ValidationException")
+            } else {
+                Injection::None
+            }
+        });
+        let copied = Copied::through(port);
+        let events = deliver(&copied.port, &copied.letters);
+        let mut outbox = events.outbox();
+        let push = move || {
+            let ack = Ack::new("in".into(), 1, |settled| assert_eq!(settled.dead, 1));
+            let provenance = Provenance { ack, plugin: "digest".into() };
+            let place = outbox.place(&stream());
+            let record = Record { event: 0, line: 1, text: b"bad", payload: None };
+            outbox.push(place, &provenance, record).unwrap();
+            outbox.close_all();
+        };
+        tokio::task::spawn_blocking(push).await.unwrap();
+        events.drain().await;
+        let (report, _) = copied.finish(1).await;
+        assert_eq!((report.copied, report.not_copied), (1, 0));
+    }
+}
