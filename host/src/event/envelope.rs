@@ -66,9 +66,13 @@ pub fn scan(text: &[u8], levels_max: usize) -> Result<(&str, Envelope<'_>), Malf
         let at = std::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), str::len);
         return Err(Malformed::NotUtf8 { at });
     };
-    match sonic_rs::from_str::<Fields<'_>>(text) {
-        Ok(fields) => Ok((text, fields.envelope())),
-        Err(error) => rescan(text, error.offset()).map(|envelope| (text, envelope)),
+    let envelope = match sonic_rs::from_str::<Fields<'_>>(text) {
+        Ok(fields) => fields.envelope(),
+        Err(error) => rescan(text, error.offset())?,
+    };
+    match bad_escape(text.as_bytes()) {
+        Some(at) => Err(Malformed::NotJson { at }),
+        None => Ok((text, envelope)),
     }
 }
 
@@ -180,10 +184,25 @@ fn rescan(text: &str, at: usize) -> Result<Envelope<'_>, Malformed> {
     if let Some(at) = memchr::memchr(0, text.as_bytes()) {
         return Err(Malformed::ZeroByte { at });
     }
-    if sonic_rs::from_str::<IgnoredAny>(text).is_ok() {
+    if sonic_rs::from_str::<IgnoredAny>(text).is_ok() && bad_escape(text.as_bytes()).is_none() {
         return Err(Malformed::NotAnObject);
     }
     Err(Malformed::NotJson { at })
+}
+
+/// Where the first `\u` stands that four hexadecimal digits do not follow: the
+/// scanner does not look at them in strings that it passes over. In a text that
+/// is JSON apart from that, backslashes stand in strings alone.
+fn bad_escape(text: &[u8]) -> Option<usize> {
+    let mut start = 0;
+    loop {
+        let at = start + memchr::memchr(b'\\', text.get(start..)?)?;
+        let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+        if text.get(at + 1) == Some(&b'u') && !text.get(at + 2..at + 6).is_some_and(is_hex) {
+            return Some(at);
+        }
+        start = at + 2;
+    }
 }
 
 /// Whether objects and arrays are nested deeper than this.
@@ -260,6 +279,7 @@ mod tests {
             assert_eq!(envelope(&format!(r#"{{"type":{value},"event":{value}}}"#)), (None, None));
         }
         assert_eq!(envelope("{}"), (None, None));
+        assert_eq!(envelope(r#"{"a":"\\uZ\\\\u\u00aF"}"#), (None, None));
     }
 
     #[test]
@@ -281,6 +301,11 @@ mod tests {
             "{\"a\":\"\t\"}",
             "{\"a\":\"\\x\"}",
             "{\"a\":[1 2]}",
+            r#"{"a":"\u00g0"}"#,
+            r#"{"a":["\\\u12"]}"#,
+            r#"{"type":"\uZZZZ"}"#,
+            r#"{"\u-123":1}"#,
+            r#"["\u123"]"#,
             "{\"a\":NaN}",
             "{\"a\":+1}",
             "{\"a\":1.}",
