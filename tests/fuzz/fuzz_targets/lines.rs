@@ -1,23 +1,65 @@
-//! Whatever a source holds, every byte that is not a line ending or white space
-//! is in exactly one line, and lines are numbered in order.
+//! Whatever a source holds, however its bytes come in, every line that is not
+//! blank is handed out once, with its number: the same lines that a plain split
+//! of the whole source gives.
 #![no_main]
 
+use std::io::{self, Read};
+
+use host::event::Damage;
 use host::source::{Fill, LineLimits, LineReader, Stop};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: &[u8]| {
-    let limits = LineLimits { chunk: 16, line: 40, prefix: 8 };
+const LIMITS: LineLimits = LineLimits { chunk: 16, line: 40, prefix: 8 };
+
+/// Gives at most so many bytes at a time.
+struct Dripping<'a>(&'a [u8], usize);
+
+impl Read for Dripping<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(self.1);
+        self.0.read(&mut buffer[..most])
+    }
+}
+
+fuzz_target!(|input: (u8, &[u8])| {
+    let (step, input) = input;
+    let expected = split(input);
     for fill in [Fill::Whole, Fill::Available] {
-        let mut reader = LineReader::new(input, fill, limits, Stop::default());
-        let mut number_before = 0;
+        let source = Dripping(input, usize::from(step) + 1);
+        let mut reader = LineReader::new(source, fill, LIMITS, Stop::default());
+        let mut lines = Vec::new();
         while let Some(cut) = reader.next_cut(Vec::new()) {
             assert!(!cut.lines.is_empty());
-            for line in &cut.lines {
+            let mut damaged = cut.damaged.iter().peekable();
+            for (index, line) in (0..).zip(&cut.lines) {
+                let text = cut.bytes[line.start as usize..line.end as usize].to_vec();
                 let number = cut.first_line + u64::from(line.offset);
-                assert!(number > number_before);
-                number_before = number;
-                assert!(!cut.bytes[line.start as usize..line.end as usize].contains(&b'\n'));
+                let bytes = match damaged.next_if(|(at, _)| *at == index) {
+                    Some((_, Damage::TooLong { bytes })) => *bytes,
+                    Some((_, Damage::CutOff { detail })) => panic!("no read fails: {detail}"),
+                    None => text.len() as u64,
+                };
+                lines.push((number, bytes, text));
             }
         }
+        assert_eq!(lines, expected, "{fill:?} by {}", usize::from(step) + 1);
     }
 });
+
+/// Each line's number and length, and what is kept of it.
+fn split(input: &[u8]) -> Vec<(u64, u64, Vec<u8>)> {
+    let input = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
+    let lines =
+        input.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let kept = |line: &[u8]| match line.len() > LIMITS.line {
+        true => line[..LIMITS.prefix].to_vec(),
+        false => line.to_vec(),
+    };
+    let numbered = (1..).zip(lines);
+    numbered
+        .filter(|(_, line)| {
+            line.len() > LIMITS.line || !line.iter().all(|byte| b" \t\r".contains(byte))
+        })
+        .map(|(number, line)| (number, line.len() as u64, kept(line)))
+        .collect()
+}
