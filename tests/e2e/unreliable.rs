@@ -64,6 +64,7 @@ fn refused_records_alone_are_sent_again() {
 fn only_a_lost_answer_can_double_a_record() {
     let mut rng = fastrand::Rng::with_seed(23);
     let stub = Stub::start(move |put| match rng.u8(..100) {
+        _ if put.number == 3 => Fate::Reset { accepted: true },
         0..4 => Fate::Fail { status: 500, code: "InternalFailure", accepted: rng.bool() },
         4..6 => Fate::Reset { accepted: rng.bool() },
         6..8 => Fate::Fail { status: 503, code: BUSY, accepted: false },

@@ -170,6 +170,8 @@ mod tests {
             streams: HashMap::new(),
             missing_stream_grace: Duration::from_secs(10),
             start_rate: StartRate::Unbounded,
+            overflow_directory: std::env::temp_dir(),
+            overflow_bytes_max: 0,
             max_delay: Duration::from_millis(1),
         };
         let port = Arc::clone(port);
