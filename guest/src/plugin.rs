@@ -75,9 +75,17 @@ impl Setup {
         Ok(())
     }
 
+    /// Ask for the event's kind alone: message type, event name and source, which
+    /// the decision depends on and nothing else. [`Event::text`] will be empty,
+    /// and of all events of a batch that are alike only one is handed in; the
+    /// decision goes for all of them. The quickest way for a plugin that routes.
+    pub fn read_kind_only(&mut self) {
+        self.reads = Reads::Kind;
+    }
+
     /// Ask for the envelope alone: [`Event::text`] will be empty, and the host
-    /// spares itself the copy. For plugins that decide by message type, event
-    /// name and source.
+    /// spares itself the copy. For plugins that decide by the envelope, and by
+    /// chance or by what came before.
     pub fn read_envelope_only(&mut self) {
         self.reads = Reads::Envelope;
     }

@@ -15,7 +15,7 @@ use crate::dead::{Letter, Letters, Reason};
 use crate::delivery::{Outbox, Provenance, Record};
 use crate::event::{Chunk, Damage, Event, Line, Malformed, Outcome, StreamName, scan};
 use crate::limits;
-use crate::plugin::{Decision, Decisions, Fault, Mapper, Output, Target};
+use crate::plugin::{Decision, Fault, Mapper, Output, Target};
 
 /// How often a busy worker looks for batches that have been open for too long.
 const DUE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -108,19 +108,14 @@ impl Worker {
         if events.is_empty() {
             return;
         }
-        let Decisions { outputs, faults } = self.mapper.map(provenance.ack.source(), events);
-        let mut outputs = outputs.as_slice();
-        let mut faults = faults.iter().peekable();
+        let decisions = self.mapper.map(provenance.ack.source(), events);
         for (position, event) in events.iter().enumerate() {
-            let count = outputs.iter().take_while(|output| output.input == position).count();
-            let (own, rest) = outputs.split_at(count);
-            outputs = rest;
-            if let Some((_, fault)) = faults.next_if(|(at, _)| *at == position) {
-                self.bury(provenance, event, reason_of_fault(fault), &fault.to_string(), None);
-            } else if own.is_empty() {
-                provenance.ack.filter(event.index);
-            } else {
-                self.deliver(provenance, event, own);
+            match decisions.of(position) {
+                Err(fault) => {
+                    self.bury(provenance, event, reason_of_fault(fault), &fault.to_string(), None);
+                }
+                Ok([]) => provenance.ack.filter(event.index),
+                Ok(outputs) => self.deliver(provenance, event, outputs),
             }
         }
     }

@@ -14,6 +14,7 @@
 mod component;
 mod engine;
 mod instance;
+mod kinds;
 mod log;
 mod mapper;
 mod sandbox;

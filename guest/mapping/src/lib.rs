@@ -53,7 +53,7 @@ pub struct Mapping {
 impl Plugin for Mapping {
     fn configure(settings: &str, setup: &mut Setup) -> Result<Self, String> {
         let settings = Settings::parse(settings)?;
-        setup.read_envelope_only();
+        setup.read_kind_only();
         Ok(Mapping {
             table: Table::new(&settings.rows, setup)?,
             fan_out: settings.fan_out,

@@ -195,8 +195,8 @@ impl Plugin {
         })
     }
 
-    pub(super) fn reads_text(&self) -> bool {
-        self.0.reads == contract::Reads::Text
+    pub(super) fn reads(&self) -> contract::Reads {
+        self.0.reads
     }
 
     /// A fresh instance that has read its settings.

@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::component::{Declared, printable};
 use super::instance::Instance;
+use super::kinds::Kinds;
 use super::{Fault, Plugin};
 use crate::event::{Event, StreamName};
 use crate::limits;
@@ -18,19 +19,26 @@ pub struct Mapper {
 }
 
 /// What the plugin decided about a batch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Decisions {
+    kinds: Kinds,
+    answers: Answers,
+}
+
+/// What the plugin said about the events that it was asked about.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
     /// In the order of the events they belong to. An event may have any number.
-    pub outputs: Vec<Output>,
-    /// Events that the plugin failed on, by their position in the batch.
-    pub faults: Vec<(usize, Fault)>,
+    pub(super) outputs: Vec<Output>,
+    /// Events that the plugin failed on, in their order.
+    pub(super) faults: Vec<(usize, Fault)>,
 }
 
 /// One decision about one event.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Output {
-    /// The event's position in the batch.
-    pub input: usize,
+    /// The event's position among those that the plugin was asked about.
+    pub(super) input: usize,
     /// What to do with it.
     pub decision: Decision,
 }
@@ -69,37 +77,36 @@ impl Mapper {
     /// Whatever the plugin does, every event ends up with outputs, without any
     /// (filtered), or among the faults.
     pub fn map(&mut self, source: &str, events: &[Event<'_>]) -> Decisions {
-        let with_text = self.plugin.reads_text();
-        let events: Vec<_> = events.iter().map(|event| lower(event, source, with_text)).collect();
-        let mut decisions =
-            Decisions { outputs: Vec::with_capacity(events.len()), faults: Vec::new() };
+        let kinds = match self.plugin.reads() {
+            contract::Reads::Kind => Kinds::of(events),
+            contract::Reads::Envelope | contract::Reads::Text => Kinds::each(events.len()),
+        };
+        let with_text = self.plugin.reads() == contract::Reads::Text;
+        let asked = kinds.asked.iter().map(|&event| lower(&events[event], source, with_text));
+        let asked: Vec<_> = asked.collect();
+        let mut answers = Answers::default();
         if self.is_suspicious() {
-            self.map_one_by_one(&events, 0, &mut decisions);
+            self.map_one_by_one(&asked, 0, &mut answers);
         } else {
-            self.map_group(&events, 0, &mut decisions);
+            self.map_group(&asked, 0, &mut answers);
         }
-        decisions
+        Decisions { kinds, answers }
     }
 
     /// Map events of which the first has this position in the batch.
-    fn map_group(
-        &mut self,
-        events: &[contract::Event<'_>],
-        first: usize,
-        decisions: &mut Decisions,
-    ) {
+    fn map_group(&mut self, events: &[contract::Event<'_>], first: usize, answers: &mut Answers) {
         let events_count = u32::try_from(events.len()).expect("a batch is small");
         let cpu_max = limits::PLUGIN_CALL_CPU_MAX + limits::PLUGIN_EVENT_CPU_MAX * events_count;
         match self.call(events, cpu_max) {
-            Ok(outputs) => decisions.take(outputs, first),
-            Err(fault) if events.len() == 1 => decisions.faults.push((first, fault)),
+            Ok(outputs) => answers.take(outputs, first),
+            Err(fault) if events.len() == 1 => answers.faults.push((first, fault)),
             // Each group that runs into its deadline costs that whole time,
             // each event alone next to nothing: so no halving here.
-            Err(Fault::Deadline(_)) => self.map_one_by_one(events, first, decisions),
+            Err(Fault::Deadline(_)) => self.map_one_by_one(events, first, answers),
             Err(_) => {
                 let (left, right) = events.split_at(events.len() / 2);
-                self.map_group(left, first, decisions);
-                self.map_group(right, first + left.len(), decisions);
+                self.map_group(left, first, answers);
+                self.map_group(right, first + left.len(), answers);
             }
         }
     }
@@ -108,7 +115,7 @@ impl Mapper {
         &mut self,
         events: &[contract::Event<'_>],
         first: usize,
-        decisions: &mut Decisions,
+        answers: &mut Answers,
     ) {
         for (position, event) in (first..).zip(events) {
             let cpu_max = if self.is_suspicious() {
@@ -122,8 +129,8 @@ impl Mapper {
                 _ => self.suspects = 0,
             }
             match result {
-                Ok(outputs) => decisions.take(outputs, position),
-                Err(fault) => decisions.faults.push((position, fault)),
+                Ok(outputs) => answers.take(outputs, position),
+                Err(fault) => answers.faults.push((position, fault)),
             }
         }
     }
@@ -149,6 +156,35 @@ impl Mapper {
 }
 
 impl Decisions {
+    /// The outputs for an event, by its position in the batch; none where it is
+    /// filtered.
+    ///
+    /// # Errors
+    ///
+    /// What the plugin did wrong with it.
+    pub fn of(&self, event: usize) -> Result<&[Output], &Fault> {
+        let Answers { outputs, faults } = &self.answers;
+        let answer = self.kinds.answer(event);
+        if let Ok(at) = faults.binary_search_by_key(&answer, |(event, _)| *event) {
+            return Err(&faults[at].1);
+        }
+        // Most events have one output, so it stands about where the event does.
+        let start = match outputs.get(answer) {
+            Some(output)
+                if output.input == answer
+                    && (answer == 0 || outputs[answer - 1].input < answer) =>
+            {
+                answer
+            }
+            _ => outputs.partition_point(|output| output.input < answer),
+        };
+        let rest = &outputs[start..];
+        let count = rest.iter().take_while(|output| output.input == answer).count();
+        Ok(&rest[..count])
+    }
+}
+
+impl Answers {
     fn take(&mut self, outputs: Vec<Output>, first: usize) {
         if self.outputs.is_empty() && first == 0 {
             self.outputs = outputs;
