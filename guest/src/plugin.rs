@@ -36,6 +36,12 @@ impl Stream {
     pub(crate) fn at(position: u32) -> Self {
         Stream(position)
     }
+
+    /// Its position among the declared streams, patterns included: what the
+    /// contract calls a stream by.
+    pub fn position(self) -> u32 {
+        self.0
+    }
 }
 
 /// What a plugin says of itself while it is being configured.
@@ -46,11 +52,14 @@ pub struct Setup {
     reads: Reads,
 }
 
-impl Setup {
-    pub(crate) fn new() -> Self {
+/// As a plugin is handed it: nothing is declared, and it reads the text.
+impl Default for Setup {
+    fn default() -> Self {
         Setup { streams: Vec::new(), positions: HashMap::new(), reads: Reads::Text }
     }
+}
 
+impl Setup {
     /// Declare a delivery stream that the plugin may name.
     ///
     /// Declaring a name again gives the same [`Stream`].
@@ -94,7 +103,8 @@ impl Setup {
         &self.streams[stream.0 as usize]
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    /// What has been declared, in its order, patterns included.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.streams.iter().map(String::as_str)
     }
 
@@ -188,7 +198,7 @@ pub trait Exported {
 
 impl<T: Exported> mapper::Guest for T {
     fn configure(settings: String) -> Result<mapper::Setup, String> {
-        let mut setup = Setup::new();
+        let mut setup = Setup::default();
         let plugin = T::Plugin::configure(&settings, &mut setup)?;
         T::with_instance(|instance| *instance = Some(plugin));
         Ok(mapper::Setup { streams: setup.streams, reads: setup.reads })

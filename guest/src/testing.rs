@@ -38,7 +38,7 @@ impl<P: Plugin> Harness<P> {
     ///
     /// The plugin's own.
     pub fn configure(settings: &str) -> Result<Self, String> {
-        let mut setup = Setup::new();
+        let mut setup = Setup::default();
         let plugin = P::configure(settings, &mut setup)?;
         Ok(Harness { plugin, setup })
     }

@@ -8,6 +8,9 @@
 //! again in smaller groups, in fresh instances, until the guilty events stand
 //! alone.
 //!
+//! The default mapping can also run without a component around it, so that the
+//! price of the sandbox can be measured: see [`Plugin::native`].
+//!
 //! Nothing here knows what is delivered how: a plugin's answer comes out as
 //! plain decisions.
 
@@ -17,6 +20,7 @@ mod instance;
 mod kinds;
 mod log;
 mod mapper;
+mod native;
 mod sandbox;
 
 mod bindings {

@@ -339,23 +339,28 @@ async fn open(destination: &Destination) -> Result<(Arc<dyn Firehose>, StartRate
 }
 
 fn load_plugin(settings: &Settings) -> Result<Plugin, StartError> {
-    let engine = Engine::new(Some(&settings.data_dir.join("cache")))?;
     let name = match &settings.plugin {
-        PluginSource::BuiltIn => "the default mapping plugin".to_owned(),
+        PluginSource::BuiltIn | PluginSource::Native => "the default mapping plugin".to_owned(),
         PluginSource::File(path) => format!("the plugin {}", path.display()),
     };
-    Plugin::load(&engine, &plugin_bytes(&settings.plugin)?, &settings.plugin_settings)
-        .map_err(|error| StartError::Plugin { plugin: name, error })
+    let loaded = if settings.plugin == PluginSource::Native {
+        Plugin::native(&settings.plugin_settings)
+    } else {
+        let engine = Engine::new(Some(&settings.data_dir.join("cache")))?;
+        Plugin::load(&engine, &plugin_bytes(&settings.plugin)?, &settings.plugin_settings)
+    };
+    loaded.map_err(|error| StartError::Plugin { plugin: name, error })
 }
 
-/// The component of a plugin, wherever it comes from.
+/// The component of a plugin, wherever it comes from; for native code the one
+/// that decides alike.
 ///
 /// # Errors
 ///
 /// Its file cannot be read, or is too large.
 pub fn plugin_bytes(source: &PluginSource) -> Result<Cow<'static, [u8]>, StartError> {
     match source {
-        PluginSource::BuiltIn => Ok(Cow::Borrowed(DEFAULT_PLUGIN)),
+        PluginSource::BuiltIn | PluginSource::Native => Ok(Cow::Borrowed(DEFAULT_PLUGIN)),
         PluginSource::File(path) => read_plugin(path).map(Cow::Owned),
     }
 }

@@ -9,6 +9,7 @@ mod dead;
 mod full_disk;
 mod inputs;
 mod layout;
+mod native;
 mod packing;
 mod plugins;
 mod refusals;

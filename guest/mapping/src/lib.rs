@@ -38,12 +38,15 @@
 mod settings;
 mod table;
 
-use guest::{Event, Outputs, Plugin, Setup};
+use guest::{Event, Outputs, Plugin, Setup, Stream};
 use settings::{Settings, Unmapped};
 use table::Table;
 
+/// Why an event goes to the dead letters where the settings ask for it.
+const UNMAPPED: &str = "no mapping row matches the event's name or type, and there is no row *";
+
 /// The default mapping plugin.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Mapping {
     table: Table,
     fan_out: bool,
@@ -62,21 +65,42 @@ impl Plugin for Mapping {
     }
 
     fn map(&mut self, event: &Event, outputs: &mut Outputs) {
-        let matched = self.table.matched(event.name.as_deref(), event.message_type.as_deref());
+        let (name, message_type) = (event.name.as_deref(), event.message_type.as_deref());
+        if let Err(reason) = self.route(name, message_type, |stream| outputs.deliver(stream)) {
+            outputs.reject(reason);
+        }
+    }
+}
+
+impl Mapping {
+    /// Hand out each stream that an event with this name and type goes to. This
+    /// is all that the plugin does, for those who call it without a component
+    /// around it.
+    ///
+    /// # Errors
+    ///
+    /// The event is to be refused, with this reason. No stream was handed out.
+    pub fn route(
+        &mut self,
+        name: Option<&str>,
+        message_type: Option<&str>,
+        mut deliver: impl FnMut(Stream),
+    ) -> Result<(), &'static str> {
+        let matched = self.table.matched(name, message_type);
         let mut delivered = false;
         if self.fan_out {
             for stream in matched.all_streams() {
-                outputs.deliver(stream);
+                deliver(stream);
                 delivered = true;
             }
         } else if let Some(stream) = matched.first_stream() {
-            outputs.deliver(stream);
+            deliver(stream);
             delivered = true;
         }
         if !delivered && self.unmapped == Unmapped::DeadLetter {
-            outputs
-                .reject("no mapping row matches the event's name or type, and there is no row *");
+            return Err(UNMAPPED);
         }
+        Ok(())
     }
 }
 

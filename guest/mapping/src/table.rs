@@ -10,7 +10,7 @@ use crate::settings::Row;
 const ANY: &str = "*";
 
 /// The rows, keyed by their lower-cased event.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Table {
     rows: HashMap<String, Streams>,
     any: Streams,

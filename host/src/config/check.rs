@@ -56,6 +56,9 @@ pub enum PluginSource {
     BuiltIn,
     /// A component's file.
     File(PathBuf),
+    /// The default mapping as native code. No settings file can ask for it: it
+    /// is there to measure what the component costs.
+    Native,
 }
 
 /// Where records go.

@@ -10,6 +10,7 @@ use super::bindings::PluginPre;
 use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::instance::Instance;
 use super::log::Rate;
+use super::native::Native;
 use super::sandbox::{Sandbox, add_to_linker};
 use super::{Engine, Fault};
 use crate::event::StreamName;
@@ -28,8 +29,7 @@ const WASM_MAGIC: &[u8] = b"\0asm";
 pub struct Plugin(Arc<Loaded>);
 
 pub(super) struct Loaded {
-    engine: Engine,
-    pre: PluginPre<Sandbox>,
+    code: Code,
     settings: String,
     digest: Arc<str>,
     declared: Vec<Declared>,
@@ -37,6 +37,11 @@ pub(super) struct Loaded {
     setup: contract::Setup,
     /// Bounds what all instances print together.
     rate: Rate,
+}
+
+enum Code {
+    Component(Engine, PluginPre<Sandbox>),
+    Native(Native),
 }
 
 /// An entry of the streams that a plugin declares.
@@ -153,8 +158,7 @@ impl Plugin {
         let setup = setup.map_err(|error| LoadError::Settings(printable(&error)))?;
         let declared = check_streams(&setup.streams)?;
         Ok(Plugin(Arc::new(Loaded {
-            engine: engine.clone(),
-            pre,
+            code: Code::Component(engine.clone(), pre),
             settings: settings.to_owned(),
             digest: sha256_hex(bytes).into(),
             declared,
@@ -164,7 +168,27 @@ impl Plugin {
         })))
     }
 
-    /// The SHA-256 of the component, in hexadecimal.
+    /// The default mapping as native code, without a component around it: for
+    /// measuring what the component costs. It decides as the component does.
+    ///
+    /// # Errors
+    ///
+    /// It does not take its settings.
+    pub fn native(settings: &str) -> Result<Self, LoadError> {
+        let (native, streams) =
+            Native::configure(settings).map_err(|error| LoadError::Settings(printable(&error)))?;
+        Ok(Plugin(Arc::new(Loaded {
+            code: Code::Native(native),
+            settings: settings.to_owned(),
+            digest: "native".into(),
+            declared: check_streams(&streams)?,
+            reads: contract::Reads::Kind,
+            setup: contract::Setup { streams, reads: contract::Reads::Kind },
+            rate: Rate::default(),
+        })))
+    }
+
+    /// The SHA-256 of the component, in hexadecimal; `native` where there is none.
     pub fn digest(&self) -> &Arc<str> {
         &self.0.digest
     }
@@ -199,9 +223,20 @@ impl Plugin {
         self.0.reads
     }
 
+    /// The native code in a component's place, for one mapper.
+    pub(super) fn native_code(&self) -> Option<Native> {
+        match &self.0.code {
+            Code::Component(..) => None,
+            Code::Native(native) => Some(native.clone()),
+        }
+    }
+
     /// A fresh instance that has read its settings.
     pub(super) fn instance(&self) -> Result<Instance, Fault> {
-        let mut instance = Instance::new(&self.0.engine, &self.0.pre, &self.0.rate)?;
+        let Code::Component(engine, pre) = &self.0.code else {
+            unreachable!("native code is called without an instance")
+        };
+        let mut instance = Instance::new(engine, pre, &self.0.rate)?;
         match instance.configure(&self.0.settings)? {
             Err(error) => Err(Fault::Configure(printable(&error))),
             Ok(setup) if setup.streams != self.0.setup.streams || setup.reads != self.0.reads => {

@@ -4,6 +4,7 @@ use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::component::{Declared, printable};
 use super::instance::Instance;
 use super::kinds::Kinds;
+use super::native::Native;
 use super::{Fault, Plugin};
 use crate::event::{Event, StreamName};
 use crate::limits;
@@ -12,6 +13,8 @@ use crate::limits;
 #[derive(Debug)]
 pub struct Mapper {
     plugin: Plugin,
+    /// What decides in an instance's place, if it is native code.
+    native: Option<Native>,
     /// None after a fault, until the next call.
     instance: Option<Instance>,
     /// Events in a row that have used up their time, across batches.
@@ -64,7 +67,7 @@ pub enum Target {
 impl Mapper {
     /// A mapper that makes its instance when it is first needed.
     pub fn new(plugin: Plugin) -> Self {
-        Mapper { plugin, instance: None, suspects: 0 }
+        Mapper { native: plugin.native_code(), plugin, instance: None, suspects: 0 }
     }
 
     /// The plugin that decides.
@@ -81,6 +84,10 @@ impl Mapper {
             contract::Reads::Kind => Kinds::of(events),
             contract::Reads::Envelope | contract::Reads::Text => Kinds::each(events.len()),
         };
+        if let Some(native) = &mut self.native {
+            let answers = native.map(kinds.asked.iter().map(|&event| &events[event]));
+            return Decisions { kinds, answers };
+        }
         let with_text = self.plugin.reads() == contract::Reads::Text;
         let asked = kinds.asked.iter().map(|&event| lower(&events[event], source, with_text));
         let asked: Vec<_> = asked.collect();
@@ -223,7 +230,7 @@ fn check_answer(
 }
 
 /// Check the outputs of one event together.
-fn check_event(outputs: &[Output]) -> Result<(), Fault> {
+pub(super) fn check_event(outputs: &[Output]) -> Result<(), Fault> {
     if outputs.len() == 1 {
         return Ok(());
     }

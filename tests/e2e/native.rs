@@ -1,0 +1,87 @@
+//! The default mapping as native code decides as the component does, which is
+//! what makes the two comparable.
+
+use std::fs;
+use std::path::Path;
+
+use host::config::{self, Overrides, PluginSource, Settings};
+use host::event::{Event, scan};
+use host::limits;
+use host::plugin::{Engine, LoadError, Mapper, Plugin};
+use host::run::DEFAULT_PLUGIN;
+use serde_json::json;
+use tempfile::TempDir;
+use tests::events::Events;
+use tests::{case, workspace};
+
+const EVENTS: usize = 3000;
+const BATCH: usize = 100;
+
+#[test]
+fn all_settings_of_the_cases_lead_to_the_same_decisions() {
+    let cache = TempDir::new().unwrap();
+    let engine = Engine::new(Some(cache.path())).unwrap();
+    let made_up = Events::new(7).ndjson(EVENTS);
+    let (mut loaded, mut refused) = (0, 0);
+    for folder in case::folders(&workspace().join("tests/cases")) {
+        let Some(settings) = settings(&folder) else { continue };
+        let inputs = case::folders(&folder).into_iter().filter(|file| is_plain_input(file));
+        let inputs = inputs.flat_map(|file| fs::read(file).unwrap());
+        let input: Vec<_> = made_up.iter().copied().chain(inputs).collect();
+        match both(&engine, &settings.plugin_settings) {
+            (Ok(component), Ok(native)) => {
+                assert_same_decisions(component, native, &input, &folder);
+                loaded += 1;
+            }
+            (Err(component), Err(native)) => {
+                assert_eq!(component.to_string(), native.to_string(), "{}", folder.display());
+                refused += 1;
+            }
+            (component, native) => panic!("{}: {component:?}, {native:?}", folder.display()),
+        }
+    }
+    assert!(loaded > 30 && refused > 0, "{loaded} settings are good, {refused} are not");
+}
+
+#[test]
+fn more_outputs_than_an_event_may_have_are_a_fault_of_both() {
+    let rows = (0..=limits::PLUGIN_OUTPUTS_PER_EVENT_MAX)
+        .map(|row| json!({"event": "a", "stream": format!("s{row}")}));
+    let settings = json!({"fan_out": true, "mappings": rows.collect::<Vec<_>>()}).to_string();
+    let (component, native) = both(&Engine::new(None).unwrap(), &settings);
+    let input = b"{\"event\":\"b\"}\n{\"event\":\"a\"}\n{\"event\":\"c\"}\n";
+    assert_same_decisions(component.unwrap(), native.unwrap(), input, Path::new("too many"));
+}
+
+fn both(engine: &Engine, settings: &str) -> (Result<Plugin, LoadError>, Result<Plugin, LoadError>) {
+    (Plugin::load(engine, DEFAULT_PLUGIN, settings), Plugin::native(settings))
+}
+
+/// None where the host itself refuses them, or they name another plugin.
+fn settings(folder: &Path) -> Option<Settings> {
+    let text = fs::read_to_string(folder.join("settings.toml")).unwrap();
+    let settings = config::parse(&text).ok()?.check(folder, Overrides::default()).ok()?;
+    (settings.plugin == PluginSource::BuiltIn).then_some(settings)
+}
+
+fn is_plain_input(file: &Path) -> bool {
+    let name = file.file_name().unwrap().to_str().unwrap();
+    name.starts_with("input") && name.ends_with(".ndjson")
+}
+
+fn assert_same_decisions(component: Plugin, native: Plugin, input: &[u8], folder: &Path) {
+    assert!(component.streams().eq(native.streams()), "{}", folder.display());
+    let (mut component, mut native) = (Mapper::new(component), Mapper::new(native));
+    let events = (0..).zip(input.split(|&byte| byte == b'\n')).filter_map(|(index, line)| {
+        let (text, envelope) = scan(line, limits::EVENT_NESTING_MAX).ok()?;
+        Some(Event { index, line: u64::from(index) + 1, text, envelope })
+    });
+    let events: Vec<_> = events.collect();
+    for batch in events.chunks(BATCH) {
+        let [component, native] =
+            [&mut component, &mut native].map(|mapper| mapper.map("test", batch));
+        for event in 0..batch.len() {
+            assert_eq!(component.of(event), native.of(event), "{}", folder.display());
+        }
+    }
+}
