@@ -1,5 +1,6 @@
 //! The command line: one embedder of the library.
 
+mod bench;
 mod config;
 mod dead;
 mod import;
@@ -58,6 +59,13 @@ enum Command {
     Config(config::Command),
     /// Turn another vendor's destination settings into a settings file.
     Import(import::Arguments),
+    /// Measure how fast this machine is.
+    ///
+    /// Events, generated or of a file, go the way of `host run` to an endpoint in
+    /// this process. It is told what they cost, how close that is to the work
+    /// that nothing can spare (the floor), and what the plugin's sandbox adds.
+    /// host/docs/benchmarks.md explains each figure.
+    Bench(Box<bench::Arguments>),
 }
 
 fn long_version() -> &'static str {
@@ -73,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Plugin(command) => plugin::run(command),
         Command::Config(command) => config::run(command),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Bench(arguments) => bench::run(*arguments),
     };
     let exit = result.unwrap_or_else(|(exit, error)| {
         complain(&format!("{error:#}"));

@@ -9,7 +9,8 @@
 //! A module imports from lower floors only, never from a neighbour:
 //!
 //! ```text
-//! 8  cli                                   subcommands
+//! 9  cli                                   subcommands
+//! 8  bench                                 a run, measured
 //! 7  run                                   build, spawn, drain
 //! 6  config                                raw settings to checked settings
 //! 4  pipeline                              source -> plugin -> delivery -> ack
@@ -23,6 +24,7 @@
 //! back is an [`event::Ack`].
 
 pub mod aws;
+pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;

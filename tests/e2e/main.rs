@@ -2,6 +2,7 @@
 
 mod accounting;
 mod amazon;
+mod bench;
 mod cases;
 mod commands;
 mod copies;

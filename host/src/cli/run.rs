@@ -59,7 +59,7 @@ pub(super) struct Options {
 }
 
 /// Stream names contain no `=`, event names may.
-fn parse_mapping(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_mapping(text: &str) -> Result<(String, String), String> {
     match text.rsplit_once('=') {
         Some((event, stream)) if !event.is_empty() && !stream.is_empty() => {
             Ok((event.to_owned(), stream.to_owned()))
@@ -193,7 +193,7 @@ fn exit_of(summary: &Summary) -> Exit {
 }
 
 /// Log lines go to standard error; `RUST_LOG` chooses which.
-fn start_logging() {
+pub(super) fn start_logging() {
     use tracing_subscriber::EnvFilter;
 
     let filter = EnvFilter::try_from_default_env()

@@ -1,0 +1,248 @@
+//! How fast the whole path is, and how close to what it cannot do without.
+//!
+//! A [`Plan`] is carried out by [`measure`]: the events of a file, generated or
+//! given, go through the very same [`Run`](crate::run::Run) that `host run` is,
+//! several times over. Each repeat is a [`Sample`], their medians are told
+//! besides.
+//!
+//! - The endpoint is by default one in this process, on loopback, that answers
+//!   like Firehose. The processor time of its threads is taken off the
+//!   process's, so that what is told is the host's own.
+//! - The *floor* is the work that no writer to Firehose is spared, in a bare
+//!   loop on one thread over the same events: scan each, encode each record, hash
+//!   each request.
+//! - With [`Ways::Both`] the default mapping runs as a component and as native
+//!   code in turns, which tells the price of the sandbox.
+//!
+//! Nothing here prints; a [`Report`] can be displayed, and be written as JSON.
+
+mod endpoint;
+mod floor;
+mod generator;
+mod process;
+mod report;
+mod rows;
+mod trial;
+
+pub use generator::{EVENT_BYTES_MAX, EVENT_BYTES_MIN, Shape};
+pub use process::Machine;
+pub use report::{InputReport, PeakSince, Report, Sample, Series};
+pub use rows::mapping_rows;
+
+use std::io;
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use thiserror::Error;
+use tokio::runtime::Handle;
+
+use crate::aws::{AwsSettings, Keys};
+use crate::config::{Destination, PluginSource, Settings};
+use crate::run::StartError;
+use crate::secret::Secret;
+use crate::source::{Input, InputError};
+use endpoint::Endpoint;
+
+/// What is to be measured.
+#[derive(Debug)]
+pub struct Plan {
+    /// The settings of the runs. Their inputs are not used; generated events are
+    /// written to their data directory, so it should be a new one.
+    pub settings: Settings,
+    /// The events.
+    pub events: Events,
+    /// Where they are delivered.
+    pub target: Target,
+    /// What maps them.
+    pub ways: Ways,
+    /// How many runs each way is measured by.
+    pub repeat: NonZero<u32>,
+}
+
+/// The events of a bench.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Events {
+    /// Made up, the same each time.
+    Generated(Shape),
+    /// A file's.
+    File(PathBuf),
+}
+
+/// Where the events of a bench are delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// To an endpoint in this process, with keys that nobody checks. Nothing
+    /// leaves the machine, whatever the settings say.
+    InProcess,
+    /// Where the settings say.
+    Given,
+}
+
+/// What maps the events of a bench.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ways {
+    /// The plugin of the settings.
+    Component,
+    /// The default mapping as native code.
+    Native,
+    /// Both in turns.
+    Both,
+}
+
+/// One of [`Ways`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Component,
+    Native,
+}
+
+/// A bench that came to nothing.
+#[derive(Debug, Error)]
+pub enum BenchError {
+    /// The run does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The file cannot be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The file can be read once only.
+    #[error("{} cannot be read several times: give a regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// There is nothing to measure.
+    #[error("{} holds no events", .0.display())]
+    NoEvents(PathBuf),
+    /// The endpoint cannot be reached.
+    #[error("reach the endpoint {url}: {error}: start it, or leave --endpoint-url out")]
+    Unreachable {
+        /// The endpoint.
+        url: String,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// There is no room for generated events, or no right to write them.
+    #[error("write events to {}: {error}: set TMPDIR to a directory with room", path.display())]
+    Generate {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// The endpoint in this process cannot listen.
+    #[error("listen on loopback: {0}")]
+    Listen(io::Error),
+    /// Events were lost on the way, and figures would mean nothing.
+    #[error("the figures would mean nothing: {0}")]
+    NotDelivered(String),
+}
+
+impl BenchError {
+    /// Whether the arguments are to blame, and nothing has been delivered.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            BenchError::Start(_)
+            | BenchError::Input(_)
+            | BenchError::NotAFile(_)
+            | BenchError::NoEvents(_)
+            | BenchError::Unreachable { .. } => true,
+            BenchError::Generate { .. } | BenchError::Listen(_) | BenchError::NotDelivered(_) => {
+                false
+            }
+        }
+    }
+}
+
+/// Carry a plan out. Blocks, so it must not be called on the runtime's threads.
+///
+/// One run of each way comes before those that count, so that the plugin is
+/// compiled and the file is in the system's cache.
+///
+/// # Errors
+///
+/// Something of the plan does not work, or not every event was accounted for.
+pub fn measure(plan: &Plan, runtime: &Handle) -> Result<Report, BenchError> {
+    let path = events_file(plan)?;
+    let input = Input::File(path.clone());
+    let endpoint = match plan.target {
+        Target::InProcess => Some(Endpoint::start().map_err(BenchError::Listen)?),
+        Target::Given => {
+            endpoint::check_reachable(&plan.settings.destination)?;
+            None
+        }
+    };
+    let settings = settings(plan, input.clone(), endpoint.as_ref());
+    let ways = plan.ways.list();
+    let mut samples = ways.iter().map(|_| Vec::new()).collect::<Vec<_>>();
+    for repeat in 0..=plan.repeat.get() {
+        let floor = floor::measure(&input).ok_or_else(|| BenchError::NoEvents(path.clone()))?;
+        // Neither way always comes right after the other.
+        let mut order: Vec<_> = (0..ways.len()).collect();
+        order.rotate_left(repeat as usize % ways.len());
+        for at in order {
+            let settings = ways[at].of(&settings);
+            let sample = trial::run(settings, endpoint.as_ref(), floor, runtime)?;
+            let is_warm_up = repeat == 0;
+            samples[at].extend((!is_warm_up).then_some(sample));
+        }
+    }
+    let series = ways.iter().copied().zip(samples.into_iter().map(Series::new));
+    let series: Vec<_> = series.collect();
+    Ok(Report::new(plan, &path, endpoint.is_some(), &series))
+}
+
+/// The file of the plan's events, written now if they are made up.
+fn events_file(plan: &Plan) -> Result<PathBuf, BenchError> {
+    match &plan.events {
+        Events::Generated(shape) => {
+            let path = plan.settings.data_dir.join("events.ndjson");
+            let written = generator::write(*shape, &path);
+            written.map_err(|error| BenchError::Generate { path: path.clone(), error })?;
+            Ok(path)
+        }
+        Events::File(path) => {
+            let input = Input::File(path.clone());
+            input.check()?;
+            match input.size_bytes() {
+                Some(_) => Ok(path.clone()),
+                None => Err(BenchError::NotAFile(path.clone())),
+            }
+        }
+    }
+}
+
+fn settings(plan: &Plan, input: Input, endpoint: Option<&Endpoint>) -> Settings {
+    let mut settings = Settings { inputs: vec![input], ..plan.settings.clone() };
+    // Copies of letters are no part of the path, and would be counted as records.
+    settings.dead_letter_stream = None;
+    if let Some(endpoint) = endpoint {
+        let secret_access_key = Secret::new("of-no-use-anywhere".to_owned());
+        let access_key_id = "AKIDOFNOUSEANYWHERE".to_owned();
+        let aws = AwsSettings {
+            region: Some("us-east-1".to_owned()),
+            keys: Some(Keys { access_key_id, secret_access_key, session_token: None }),
+            ..AwsSettings::default()
+        };
+        let endpoint_url = Some(endpoint.url());
+        settings.destination = Destination::Amazon { aws: Box::new(aws), endpoint_url };
+    }
+    settings
+}
+
+impl Ways {
+    fn list(self) -> &'static [Way] {
+        match self {
+            Ways::Component => &[Way::Component],
+            Ways::Native => &[Way::Native],
+            Ways::Both => &[Way::Component, Way::Native],
+        }
+    }
+}
+
+impl Way {
+    fn of(self, settings: &Settings) -> Settings {
+        let mut settings = settings.clone();
+        if self == Way::Native {
+            settings.plugin = PluginSource::Native;
+        }
+        settings
+    }
+}

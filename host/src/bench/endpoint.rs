@@ -1,0 +1,195 @@
+//! A Firehose in this process, on loopback: it takes everything, counts it, and
+//! knows what it costs.
+//!
+//! Its threads use nothing of the host's, and the processor time of each request
+//! is counted, so that it can be taken off the process's. It keeps no body: what
+//! memory it needs would count as the host's.
+
+mod connection;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::BenchError;
+use super::process::thread_cpu_time;
+use crate::config::Destination;
+use crate::limits;
+use connection::Connection;
+
+/// How long the endpoint may take to come to rest after the last answer.
+const REST_MAX: Duration = Duration::from_secs(5);
+
+/// The stack of a connection's thread, in bytes.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// A server on a free port of loopback. It stops listening when this is dropped.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// What an endpoint has seen.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) requests: u64,
+    pub(super) records: u64,
+    /// Processor time of its threads.
+    pub(super) cpu: Duration,
+    /// When the first records were taken.
+    pub(super) first: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    rested: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    counts: Counts,
+    /// Requests that are being answered.
+    busy: usize,
+    stopped: bool,
+}
+
+impl Endpoint {
+    pub(super) fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let (address, shared) = (listener.local_addr()?, Arc::<Shared>::default());
+        let own = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("endpoint".to_owned())
+            .spawn(move || listen(&listener, &own))?;
+        Ok(Endpoint { address, shared })
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Begin to count anew.
+    pub(super) fn reset(&self) {
+        self.shared.at_rest().counts = Counts::default();
+    }
+
+    /// What was seen since then, once the last answer is off.
+    pub(super) fn counts(&self) -> Counts {
+        self.shared.at_rest().counts
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.shared.state().stopped = true;
+        // Wakes the listener, which then sees that it is over.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at_rest(&self) -> MutexGuard<'_, State> {
+        let state = self.rested.wait_timeout_while(self.state(), REST_MAX, |state| state.busy > 0);
+        state.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// A request has come in.
+    fn begin(&self) {
+        self.state().busy += 1;
+    }
+
+    /// Records have been read whole.
+    fn take(&self, records: u64) {
+        let counts = &mut self.state().counts;
+        counts.requests += 1;
+        counts.records += records;
+        counts.first.get_or_insert_with(Instant::now);
+    }
+
+    /// A request is done with.
+    fn end(&self, cpu: Duration) {
+        let mut state = self.state();
+        state.busy -= 1;
+        state.counts.cpu += cpu;
+        if state.busy == 0 {
+            self.rested.notify_all();
+        }
+    }
+}
+
+fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
+    let mut counted = Duration::ZERO;
+    for stream in listener.incoming() {
+        if shared.state().stopped {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        let connection = Connection::new(stream, Arc::clone(shared));
+        let thread = thread::Builder::new().name("endpoint".to_owned()).stack_size(STACK_BYTES);
+        // Without a thread the client sees the connection closed, and tells.
+        let _ = thread.spawn(move || connection.serve());
+        let now = thread_cpu_time();
+        shared.state().counts.cpu += now - counted;
+        counted = now;
+    }
+}
+
+/// Find out whether somebody listens at the settings' endpoint: a run would wait
+/// for it without end.
+pub(super) fn check_reachable(destination: &Destination) -> Result<(), BenchError> {
+    let Destination::Amazon { endpoint_url: Some(url), .. } = destination else { return Ok(()) };
+    let connect = || -> io::Result<()> {
+        let mut tried = Err(io::ErrorKind::NotFound.into());
+        for address in host_and_port(url).to_socket_addrs()? {
+            tried = TcpStream::connect_timeout(&address, limits::CONNECT_TIMEOUT).map(drop);
+            if tried.is_ok() {
+                break;
+            }
+        }
+        tried
+    };
+    connect().map_err(|error| BenchError::Unreachable { url: url.clone(), error })
+}
+
+/// From a URL that the settings have checked: `http://HOST`, with or without a
+/// port, and perhaps a path.
+fn host_and_port(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+    match (has_port, scheme) {
+        (true, _) => authority.to_owned(),
+        (false, "https") => format!("{authority}:443"),
+        (false, _) => format!("{authority}:80"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports_of_urls() {
+        for (url, expected) in [
+            ("http://localhost:5000", "localhost:5000"),
+            ("http://localhost:5000/x", "localhost:5000"),
+            (
+                "https://firehose.eu-central-1.amazonaws.com",
+                "firehose.eu-central-1.amazonaws.com:443",
+            ),
+            ("http://127.0.0.1/", "127.0.0.1:80"),
+            ("http://[::1]", "[::1]:80"),
+            ("http://[::1]:81/", "[::1]:81"),
+        ] {
+            assert_eq!(host_and_port(url), expected);
+        }
+    }
+}

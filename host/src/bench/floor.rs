@@ -1,0 +1,95 @@
+//! What nobody who writes to Firehose is spared.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::process::thread_cpu_time;
+use crate::event::{Chunk, Line, scan};
+use crate::limits;
+use crate::source::{Input, Reader, Stop};
+
+/// The least work for some events.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Floor {
+    pub(super) events: u64,
+    pub(super) cpu: Duration,
+}
+
+impl Floor {
+    pub(super) fn ns_per_event(self) -> f64 {
+        self.cpu.as_nanos() as f64 / self.events as f64
+    }
+}
+
+/// Scan every event, encode each record, and hash each request's worth, as its
+/// signature must. Reading is not part of it and goes on in another thread.
+///
+/// None if there are no events.
+pub(super) fn measure(input: &Input) -> Option<Floor> {
+    let (chunks_in, chunks) = crossbeam_channel::bounded(limits::CHUNKS_QUEUED_PER_WORKER);
+    let (buffers_in, buffers) = crossbeam_channel::bounded(limits::CHUNKS_QUEUED_PER_WORKER);
+    let reader = Reader {
+        inputs: vec![input.clone()],
+        chunks: chunks_in,
+        buffers,
+        // Only letters are ever retired.
+        retired: crossbeam_channel::unbounded().0,
+        totals: Arc::default(),
+        bytes_read: Arc::default(),
+        stop: Stop::default(),
+    };
+    let reader = thread::spawn(|| reader.run());
+    let mut request = Request::default();
+    let (mut events, mut cpu) = (0, Duration::ZERO);
+    for chunk in chunks {
+        let before = thread_cpu_time();
+        for &line in &chunk.lines {
+            request.add(&chunk, line);
+        }
+        cpu += thread_cpu_time() - before;
+        events += chunk.lines.len() as u64;
+        let _ = buffers_in.try_send(chunk.bytes);
+    }
+    let before = thread_cpu_time();
+    request.send();
+    cpu += thread_cpu_time() - before;
+    // A reader that failed has read nothing, which is told by the runs.
+    let _ = reader.join();
+    (events > 0).then_some(Floor { events, cpu })
+}
+
+/// The records of a request, in base64.
+#[derive(Default)]
+struct Request {
+    body: Vec<u8>,
+    records: usize,
+    record_bytes: usize,
+}
+
+impl Request {
+    fn add(&mut self, chunk: &Chunk, line: Line) {
+        let Ok((_, envelope)) = scan(chunk.text(line), limits::EVENT_NESTING_MAX) else { return };
+        black_box(envelope);
+        // The record ends with a newline, which mostly stands right there.
+        let end = (line.end as usize + 1).min(chunk.bytes.len());
+        let record = &chunk.bytes[line.start as usize..end];
+        base64_simd::STANDARD.encode_append(record, &mut self.body);
+        self.records += 1;
+        self.record_bytes += record.len();
+        let is_full = self.records == limits::REQUEST_RECORDS_MAX
+            || self.record_bytes >= limits::REQUEST_BYTES_ENOUGH;
+        if is_full {
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        black_box(Sha256::digest(&self.body));
+        self.body.clear();
+        (self.records, self.record_bytes) = (0, 0);
+    }
+}

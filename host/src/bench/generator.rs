@@ -1,0 +1,225 @@
+//! Made-up events of a shop, the same each time.
+//!
+//! Kinds, nesting and sizes are those of real ones: a quarter are pages, a
+//! twelfth identifies, the rest are tracked under 18 names; each has a context, a
+//! mean one has 818 bytes with its newline.
+
+mod details;
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::num::NonZero;
+use std::path::Path;
+
+use fastrand::Rng;
+
+use details::{Kind, PATHS};
+
+const SEED: u64 = 0x5eed;
+
+/// The least size of an event, in bytes with its newline.
+pub const EVENT_BYTES_MIN: usize = 100;
+
+/// The largest, which still is a record.
+pub const EVENT_BYTES_MAX: usize = 1_000_000;
+
+/// Padding up to this many bytes is one string; beyond, it is nested like the
+/// rest of an event, since a long string is easier to scan than real events are.
+const NOTE_BYTES_MAX: usize = 300;
+
+/// What generated events are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shape {
+    /// How many there are.
+    pub events: u64,
+    /// The size of each with its newline, [`EVENT_BYTES_MIN`] to
+    /// [`EVENT_BYTES_MAX`]; their natural sizes if none.
+    pub event_bytes: Option<usize>,
+    /// The number of names that they are spread over evenly, for as many delivery
+    /// streams; their natural names if none.
+    pub streams: Option<NonZero<usize>>,
+}
+
+impl Shape {
+    /// The name of events for a stream, where they are spread over streams.
+    pub(super) fn event_name(self, stream: usize) -> String {
+        format!("Event {stream}")
+    }
+}
+
+/// Write events to a file.
+pub(super) fn write(shape: Shape, path: &Path) -> io::Result<()> {
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    let mut generator = Generator { rng: Rng::with_seed(SEED), number: 0, shape };
+    let mut line = String::new();
+    for _ in 0..shape.events {
+        generator.event(&mut line);
+        line.push('\n');
+        file.write_all(line.as_bytes())?;
+    }
+    file.flush()
+}
+
+struct Generator {
+    rng: Rng,
+    number: u64,
+    shape: Shape,
+}
+
+impl Generator {
+    /// Put the next event in place of what is in `line`.
+    fn event(&mut self, line: &mut String) {
+        self.number += 1;
+        let kind = Kind::draw(&mut self.rng);
+        let name = match self.shape.streams {
+            Some(streams) => Some(self.shape.event_name(self.rng.usize(..streams.get()))),
+            None => kind.name().map(str::to_owned),
+        };
+        line.clear();
+        self.natural(line, kind, name.as_deref());
+        let Some(bytes) = self.shape.event_bytes else { return };
+        // `,"note":""` and the newline must still fit.
+        if line.len() + 11 > bytes {
+            line.clear();
+            self.short(line, kind, name.as_deref());
+        }
+        self.pad(line, bytes);
+    }
+
+    fn natural(&mut self, line: &mut String, kind: Kind, name: Option<&str>) {
+        line.push_str(r#"{"anonymousId":""#);
+        self.uuid(line);
+        line.push_str(r#"","channel":"client""#);
+        begin(line, ',', kind, name);
+        let rng = &mut self.rng;
+        let path = details::pick(rng, PATHS);
+        kind.write_details(line, rng, path);
+        details::write_context(line, rng, kind, path);
+        let _ = write!(
+            line,
+            r#","integrations":{{"All":true,"Mixpanel":false}},"messageId":"ajs-{:032x}""#,
+            rng.u128(..)
+        );
+        let time = self.time();
+        let _ = write!(line, r#","sentAt":"{time}","timestamp":"{time}","userId":"#);
+        let user = self.rng.u64(..50_000);
+        if kind == Kind::Identify || self.rng.u8(..5) > 0 {
+            let hash = user.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let _ = write!(line, r#""{hash:016x}{user:04x}"}}"#);
+        } else {
+            line.push_str("null}");
+        }
+    }
+
+    /// What routing needs and an id.
+    fn short(&mut self, line: &mut String, kind: Kind, name: Option<&str>) {
+        begin(line, '{', kind, name);
+        let _ = write!(line, r#","messageId":"{:08x}"}}"#, self.rng.u32(..));
+    }
+
+    /// Make an event as long as is wanted with its newline.
+    fn pad(&mut self, line: &mut String, bytes: usize) {
+        line.pop();
+        let mut before = r#","items":["#;
+        while bytes - line.len() > NOTE_BYTES_MAX {
+            line.push_str(before);
+            details::write_product(line, &mut self.rng);
+            before = ",";
+        }
+        if before == "," {
+            line.push(']');
+        }
+        line.push_str(r#","note":""#);
+        let fill = "made to measure ".chars().cycle();
+        let missing = bytes - line.len() - "\"}\n".len();
+        line.extend(fill.take(missing));
+        line.push_str("\"}");
+    }
+
+    fn uuid(&mut self, line: &mut String) {
+        let (high, low) = (self.rng.u64(..), self.rng.u64(..));
+        let _ = write!(
+            line,
+            "{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",
+            high >> 32,
+            high >> 16 & 0xffff,
+            high & 0xfff,
+            low >> 48 & 0xfff,
+            low & 0xffff_ffff_ffff
+        );
+    }
+
+    /// Some 12 events a second, within one month.
+    fn time(&mut self) -> String {
+        let milliseconds = self.number * 86 + self.rng.u64(..80);
+        let (seconds, milliseconds) = (milliseconds / 1000, milliseconds % 1000);
+        let (day, second) = (seconds / 86_400 % 28 + 1, seconds % 86_400);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        format!("2026-08-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
+    }
+}
+
+/// Type and name, and what stands before them.
+fn begin(line: &mut String, before: char, kind: Kind, name: Option<&str>) {
+    let _ = write!(line, r#"{before}"type":"{}""#, kind.message_type());
+    if let Some(name) = name {
+        let _ = write!(line, r#","event":"{name}""#);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn events(shape: Shape) -> Vec<serde_json::Value> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        write(shape, file.path()).unwrap();
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        if let Some(bytes) = shape.event_bytes {
+            assert!(text.split_inclusive('\n').all(|line| line.len() == bytes), "{bytes}");
+        } else {
+            let mean = text.len() as u64 / shape.events;
+            assert!((800..840).contains(&mean), "an event has {mean} bytes");
+        }
+        text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    }
+
+    #[test]
+    fn events_are_of_natural_kinds_and_sizes() {
+        let shape = Shape { events: 5000, ..Shape::default() };
+        let mut kinds = BTreeMap::<String, usize>::new();
+        for event in events(shape) {
+            let kind = event["event"].as_str().unwrap_or(event["type"].as_str().unwrap());
+            *kinds.entry(kind.to_owned()).or_default() += 1;
+            assert!(event["context"]["library"]["name"].is_string());
+        }
+        assert_eq!(kinds.len(), 20, "{kinds:?}");
+        assert!((1200..1400).contains(&kinds["page"]), "{kinds:?}");
+        assert!((340..460).contains(&kinds["identify"]), "{kinds:?}");
+        assert!((60..140).contains(&kinds["Order Completed"]), "{kinds:?}");
+    }
+
+    #[test]
+    fn events_are_as_large_as_asked_for() {
+        for event_bytes in [EVENT_BYTES_MIN, 101, 400, 818, 1000, 10_000, EVENT_BYTES_MAX] {
+            let count = (500_000 / event_bytes as u64).max(2);
+            events(Shape { events: count, event_bytes: Some(event_bytes), streams: None });
+        }
+        let streams = NonZero::new(500);
+        events(Shape { events: 1000, event_bytes: Some(EVENT_BYTES_MIN), streams });
+    }
+
+    #[test]
+    fn events_are_spread_over_streams() {
+        let shape = Shape { events: 1000, streams: NonZero::new(3), event_bytes: Some(200) };
+        let mut names = BTreeMap::<String, usize>::new();
+        for event in events(shape) {
+            *names.entry(event["event"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+        assert_eq!(names.keys().collect::<Vec<_>>(), ["Event 0", "Event 1", "Event 2"]);
+        assert!(names.values().all(|count| *count > 250), "{names:?}");
+    }
+}

@@ -1,0 +1,75 @@
+//! What the system says of this process and its machine.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+
+use super::PeakSince;
+
+/// The machine of a bench, as far as the system tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Machine {
+    /// The model of its processor.
+    pub cpu: Option<String>,
+    /// Processors that this process may use.
+    pub cores: usize,
+    /// Operating system and architecture.
+    pub system: String,
+}
+
+impl Machine {
+    /// The machine that this runs on.
+    pub fn here() -> Self {
+        let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = about.lines().find_map(|line| line.strip_prefix("model name"));
+        let cpu = model.map(|rest| rest.trim_start_matches([':', '\t', ' ']).to_owned());
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
+        Machine { cpu, cores, system }
+    }
+}
+
+/// Processor time that all threads of the process have used.
+pub(super) fn cpu_time() -> Duration {
+    read(ClockId::ProcessCPUTime)
+}
+
+/// Processor time that this thread has used.
+pub(super) fn thread_cpu_time() -> Duration {
+    read(ClockId::ThreadCPUTime)
+}
+
+fn read(clock: ClockId) -> Duration {
+    Duration::try_from(clock_gettime(clock)).expect("processor time is not negative")
+}
+
+/// Forget the peak of the memory so far, where the system permits it.
+pub(super) fn forget_peak() -> PeakSince {
+    match fs::write("/proc/self/clear_refs", "5") {
+        Ok(()) => PeakSince::Repeat,
+        Err(_) => PeakSince::Process,
+    }
+}
+
+/// The most memory that the process has had, in bytes; none where the system
+/// does not tell.
+pub(super) fn peak_memory_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = peak.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_tells_time_memory_and_machine() {
+        assert!(cpu_time() >= thread_cpu_time());
+        assert!(peak_memory_bytes().is_none_or(|bytes| bytes > 1 << 20));
+        assert!(Machine::here().cores > 0);
+    }
+}

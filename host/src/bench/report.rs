@@ -1,0 +1,300 @@
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Events, Machine, Plan, Way};
+use crate::config::Destination;
+use crate::plugin::engine_version;
+
+/// What came out of a [`Plan`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The host's version.
+    pub version: &'static str,
+    /// The WebAssembly engine, with its version.
+    pub engine: String,
+    /// The machine.
+    pub machine: Machine,
+    /// What was read.
+    pub input: InputReport,
+    /// Where it was delivered: a URL, or `in process`.
+    pub endpoint: String,
+    /// Threads that map events.
+    pub workers: usize,
+    /// Rows of the mapping; none where the plugin's settings have no such thing.
+    pub mapping_rows: Option<usize>,
+    /// With the plugin as a component.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component: Option<Series>,
+    /// With the default mapping as native code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub native: Option<Series>,
+    /// How much more processor time the component takes than native code for the
+    /// whole path, in percent: the median over the pairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox_price_percent: Option<f64>,
+}
+
+/// The input of a bench.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InputReport {
+    /// The file; none where events were generated.
+    pub file: Option<String>,
+    /// Events in it.
+    pub events: u64,
+    /// Its bytes, after decompression.
+    pub bytes: u64,
+    /// Their mean size with the newline.
+    pub bytes_per_event: f64,
+}
+
+/// The repeats of one way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Series {
+    /// Each figure's median on its own.
+    pub median: Sample,
+    /// In their order.
+    pub repeats: Vec<Sample>,
+}
+
+/// One measured run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Sample {
+    /// Events read.
+    pub events: u64,
+    /// Events of which every record was accepted.
+    pub delivered: u64,
+    /// Events that the plugin had no output for.
+    pub filtered: u64,
+    /// Events in the dead letters.
+    pub dead: u64,
+    /// Bytes read, after decompression.
+    pub bytes: u64,
+    /// Records accepted.
+    pub records: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Delivery streams written to.
+    pub streams: u64,
+    /// From the start of reading to the last answer.
+    pub wall_seconds: f64,
+    /// Events in a second of that.
+    pub events_per_second: f64,
+    /// The host's own processor time in it: the process's without the endpoint's.
+    pub cpu_seconds: f64,
+    /// The endpoint's, where it is in this process.
+    pub endpoint_cpu_seconds: Option<f64>,
+    /// Events in a second of the host's processor time.
+    pub events_per_cpu_second: f64,
+    /// The host's processor time for an event, in nanoseconds.
+    pub cpu_ns_per_event: f64,
+    /// The floor for an event, in nanoseconds of processor time.
+    pub floor_ns_per_event: f64,
+    /// The floor divided by what the host takes: 1 cannot be reached.
+    pub ratio_to_floor: f64,
+    /// The most memory of the process, endpoint included.
+    pub peak_memory_bytes: Option<u64>,
+    /// Since when.
+    pub peak_since: PeakSince,
+    /// The time before reading: loading the plugin, finding credentials.
+    pub loading_seconds: f64,
+    /// From the beginning of that to the first records that the endpoint had; none
+    /// where it is another process.
+    pub first_record_seconds: Option<f64>,
+}
+
+/// What a peak of memory is the peak of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeakSince {
+    /// The repeat. What the allocator has kept of earlier ones is part of it.
+    Repeat,
+    /// The start of the process, since the system does not permit to forget.
+    Process,
+}
+
+impl Report {
+    pub(super) fn new(plan: &Plan, path: &Path, is_own: bool, series: &[(Way, Series)]) -> Self {
+        let (events, bytes) = series
+            .first()
+            .map_or((0, 0), |(_, series)| (series.median.events, series.median.bytes));
+        let file = matches!(plan.events, Events::File(_)).then(|| path.display().to_string());
+        let input =
+            InputReport { file, events, bytes, bytes_per_event: bytes as f64 / events as f64 };
+        let endpoint = match &plan.settings.destination {
+            _ if is_own => "in process".to_owned(),
+            Destination::Amazon { endpoint_url: Some(url), .. } => url.clone(),
+            Destination::Amazon { endpoint_url: None, .. } => "Amazon".to_owned(),
+            Destination::Directory(directory) => directory.display().to_string(),
+        };
+        let of =
+            |way| series.iter().find(|(other, _)| *other == way).map(|(_, series)| series.clone());
+        let (component, native) = (of(Way::Component), of(Way::Native));
+        Report {
+            version: env!("CARGO_PKG_VERSION"),
+            engine: engine_version(),
+            machine: Machine::here(),
+            input,
+            endpoint,
+            workers: plan.settings.workers.get(),
+            mapping_rows: mapping_rows(&plan.settings.plugin_settings),
+            sandbox_price_percent: component.as_ref().zip(native.as_ref()).map(price_percent),
+            component,
+            native,
+        }
+    }
+
+    /// The same as JSON on one line.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a report has string keys")
+    }
+
+    fn series(&self) -> impl Iterator<Item = (&'static str, &Series)> {
+        let all = [("component", self.component.as_ref()), ("native", self.native.as_ref())];
+        all.into_iter().filter_map(|(name, series)| Some((name, series?)))
+    }
+
+    /// The most events that a repeat left in the dead letters.
+    pub fn dead(&self) -> u64 {
+        let repeats = self.series().flat_map(|(_, series)| &series.repeats);
+        repeats.map(|sample| sample.dead).max().unwrap_or(0)
+    }
+}
+
+fn mapping_rows(plugin_settings: &str) -> Option<usize> {
+    let settings: serde_json::Value = serde_json::from_str(plugin_settings).ok()?;
+    settings["mappings"].as_array().map(Vec::len)
+}
+
+fn price_percent((component, native): (&Series, &Series)) -> f64 {
+    let pairs = component.repeats.iter().zip(&native.repeats);
+    let prices = pairs.map(|(component, native)| {
+        (component.cpu_ns_per_event / native.cpu_ns_per_event - 1.0) * 100.0
+    });
+    median(prices.collect())
+}
+
+impl Series {
+    /// Of at least one repeat.
+    pub(super) fn new(repeats: Vec<Sample>) -> Self {
+        let of = |figure: fn(&Sample) -> f64| median(repeats.iter().map(figure).collect());
+        let if_any = |figure: fn(&Sample) -> Option<f64>| {
+            let figures: Vec<_> = repeats.iter().filter_map(figure).collect();
+            (!figures.is_empty()).then(|| median(figures))
+        };
+        let median = Sample {
+            wall_seconds: of(|sample| sample.wall_seconds),
+            events_per_second: of(|sample| sample.events_per_second),
+            cpu_seconds: of(|sample| sample.cpu_seconds),
+            endpoint_cpu_seconds: if_any(|sample| sample.endpoint_cpu_seconds),
+            events_per_cpu_second: of(|sample| sample.events_per_cpu_second),
+            cpu_ns_per_event: of(|sample| sample.cpu_ns_per_event),
+            floor_ns_per_event: of(|sample| sample.floor_ns_per_event),
+            ratio_to_floor: of(|sample| sample.ratio_to_floor),
+            peak_memory_bytes: if_any(|sample| Some(sample.peak_memory_bytes? as f64))
+                .map(|bytes| bytes as u64),
+            peak_since: repeats
+                .iter()
+                .map(|sample| sample.peak_since)
+                .max()
+                .unwrap_or(PeakSince::Process),
+            requests: of(|sample| sample.requests as f64) as u64,
+            loading_seconds: of(|sample| sample.loading_seconds),
+            first_record_seconds: if_any(|sample| sample.first_record_seconds),
+            // The rest is the same in all of them.
+            ..repeats[0].clone()
+        };
+        Series { median, repeats }
+    }
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    let (lower, upper) = (figures[(figures.len() - 1) / 2], figures[figures.len() / 2]);
+    f64::midpoint(lower, upper)
+}
+
+/// For people.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { input, machine, .. } = self;
+        let cpu = machine.cpu.as_deref().unwrap_or("an unknown processor");
+        writeln!(
+            f,
+            "host {}, {}; {cpu}, {} cores, {}",
+            self.version, self.engine, machine.cores, machine.system
+        )?;
+        writeln!(
+            f,
+            "{}: {} events, {:.1} MB, {:.0} bytes an event; {} workers, {} mapping rows, endpoint {}",
+            input.file.as_deref().unwrap_or("generated"),
+            input.events,
+            input.bytes as f64 / 1e6,
+            input.bytes_per_event,
+            self.workers,
+            self.mapping_rows.map_or("no".to_owned(), |rows| rows.to_string()),
+            self.endpoint
+        )?;
+        writeln!(
+            f,
+            "\n{:17} {:>10} {:>8} {:>8} {:>12} {:>8} {:>8} {:>6} {:>8} {:>9}",
+            "",
+            "events/s",
+            "wall s",
+            "CPU s",
+            "events/CPU s",
+            "ns/event",
+            "floor ns",
+            "ratio",
+            "peak MB",
+            "first ms"
+        )?;
+        for (name, series) in self.series() {
+            for (number, sample) in (1..).zip(&series.repeats) {
+                writeln!(f, "{:17} {sample}", format!("{name} {number}"))?;
+            }
+            writeln!(f, "{:17} {}", format!("{name} median"), series.median)?;
+        }
+        if let Some(price) = self.sandbox_price_percent {
+            writeln!(f, "\nthe sandbox costs {price:+.1} % of processor time on the whole path")?;
+        }
+        if self.series().any(|(_, series)| series.median.peak_since == PeakSince::Process) {
+            writeln!(f, "\npeaks of memory are those of the whole process so far")?;
+        }
+        Ok(())
+    }
+}
+
+/// A row of the table.
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_dash =
+            |figure: Option<f64>| figure.map_or("-".to_owned(), |figure| format!("{figure:.1}"));
+        write!(
+            f,
+            "{:>10.0} {:>8.3} {:>8.3} {:>12.0} {:>8.0} {:>8.0} {:>6.3} {:>8} {:>9}",
+            self.events_per_second,
+            self.wall_seconds,
+            self.cpu_seconds,
+            self.events_per_cpu_second,
+            self.cpu_ns_per_event,
+            self.floor_ns_per_event,
+            self.ratio_to_floor,
+            or_dash(self.peak_memory_bytes.map(|bytes| bytes as f64 / 1e6)),
+            or_dash(self.first_record_seconds.map(|seconds| seconds * 1e3)),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(vec![3.0]), 3.0);
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 9.0]), 3.0);
+    }
+}

@@ -1,0 +1,132 @@
+//! One run, measured.
+
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+
+use super::endpoint::Endpoint;
+use super::floor::Floor;
+use super::process::{cpu_time, forget_peak, peak_memory_bytes};
+use super::{BenchError, Sample};
+use crate::config::Settings;
+use crate::dead::Reason;
+use crate::run::{Progress, Run, StartError, Stopper, Summary};
+
+/// How long nothing may happen before a run is stopped: an endpoint that lets
+/// nobody in would hold its records for ever.
+const STALL_MAX: Duration = Duration::from_secs(60);
+
+/// How long a run that was stopped may go on.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often a stall is looked for.
+const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a run took, from the moment on at which its plugin was loaded and it had
+/// begun to read.
+struct Taken {
+    summary: Summary,
+    bytes: u64,
+    wall: Duration,
+    cpu: Duration,
+    loading: Duration,
+}
+
+pub(super) fn run(
+    settings: Settings,
+    endpoint: Option<&Endpoint>,
+    floor: Floor,
+    runtime: &Handle,
+) -> Result<Sample, BenchError> {
+    if let Some(endpoint) = endpoint {
+        endpoint.reset();
+    }
+    let peak_since = forget_peak();
+    let asked = Instant::now();
+    let settings = Settings { drain_timeout: DRAIN_TIMEOUT, ..settings };
+    let taken = runtime.block_on(take(settings, runtime))?;
+    let peak_memory_bytes = peak_memory_bytes();
+    let counts = endpoint.map(Endpoint::counts).unwrap_or_default();
+    check(&taken.summary, endpoint.is_some().then_some(counts.records))?;
+
+    let summary = &taken.summary;
+    let of_streams = |count: fn(&_) -> u64| summary.streams.values().map(count).sum();
+    let events = summary.read;
+    let wall_seconds = taken.wall.as_secs_f64();
+    let cpu_seconds = taken.cpu.saturating_sub(counts.cpu).as_secs_f64();
+    let cpu_ns_per_event = cpu_seconds * 1e9 / events as f64;
+    Ok(Sample {
+        events,
+        delivered: summary.delivered,
+        filtered: summary.filtered,
+        dead: summary.dead,
+        bytes: taken.bytes,
+        records: of_streams(|stream| stream.records),
+        requests: of_streams(|stream| stream.requests),
+        streams: summary.streams.len() as u64,
+        wall_seconds,
+        events_per_second: events as f64 / wall_seconds,
+        cpu_seconds,
+        endpoint_cpu_seconds: endpoint.map(|_| counts.cpu.as_secs_f64()),
+        events_per_cpu_second: events as f64 / cpu_seconds,
+        cpu_ns_per_event,
+        floor_ns_per_event: floor.ns_per_event(),
+        ratio_to_floor: floor.ns_per_event() / cpu_ns_per_event,
+        peak_memory_bytes,
+        peak_since,
+        loading_seconds: taken.loading.as_secs_f64(),
+        first_record_seconds: counts.first.map(|first| (first - asked).as_secs_f64()),
+    })
+}
+
+async fn take(settings: Settings, runtime: &Handle) -> Result<Taken, StartError> {
+    let asked = Instant::now();
+    let run = Run::start(settings, runtime).await?;
+    let (begun, cpu_before) = (Instant::now(), cpu_time());
+    let progress = run.progress();
+    let watch = runtime.spawn(stop_if_stalled(run.progress(), run.stopper()));
+    let summary = run.finish().await;
+    let (wall, cpu) = (begun.elapsed(), cpu_time() - cpu_before);
+    watch.abort();
+    Ok(Taken { summary, bytes: progress.bytes_read(), wall, cpu, loading: begun - asked })
+}
+
+async fn stop_if_stalled(progress: Progress, stopper: Stopper) {
+    let mut last = (progress.totals(), Instant::now());
+    loop {
+        tokio::time::sleep(STALL_CHECK_INTERVAL).await;
+        let totals = progress.totals();
+        if totals != last.0 {
+            last = (totals, Instant::now());
+        } else if last.1.elapsed() >= STALL_MAX {
+            return stopper.stop();
+        }
+    }
+}
+
+/// Whether everything that was read is accounted for, on both sides.
+fn check(summary: &Summary, arrived: Option<u64>) -> Result<(), BenchError> {
+    let problems = summary.streams.iter().filter_map(|(name, stream)| {
+        Some(format!("; stream {name}: {}", stream.problem.as_ref()?))
+    });
+    // After a stop, what is left is buried; that is no event's own fault.
+    let given_up = summary.dead_letters.get(&Reason::GivenUp).copied().unwrap_or(0);
+    let accounted = (summary.delivered + summary.filtered + summary.dead).saturating_sub(given_up);
+    let is_whole = accounted == summary.read && summary.unread.is_empty();
+    if !is_whole || !summary.faults.is_empty() {
+        let read = summary.read;
+        let faults = summary.faults.iter().map(|fault| format!("; {fault}"));
+        let problems: String = problems.chain(faults).collect();
+        return Err(BenchError::NotDelivered(format!(
+            "{accounted} of {read} events that were read are accounted for{problems}"
+        )));
+    }
+    let sent: u64 = summary.streams.values().map(|stream| stream.records).sum();
+    match arrived {
+        Some(arrived) if arrived != sent && summary.ambiguous == 0 => {
+            let words = format!("{sent} records were sent, and {arrived} have arrived");
+            Err(BenchError::NotDelivered(words))
+        }
+        _ => Ok(()),
+    }
+}

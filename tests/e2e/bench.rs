@@ -1,0 +1,144 @@
+//! `host bench`: figures that add up, and mistakes that are told.
+
+use std::process::Command;
+
+use serde_json::Value;
+use tests::{Fate, Program, Ran, Stub, compressed, events::Events, workspace};
+
+/// Far below what any machine reaches; what breaks it is a mistake in measuring.
+const RATIO_MIN: f64 = 0.1;
+
+#[test]
+fn both_ways_deliver_all_events_and_are_compared_with_the_floor() {
+    let report = report(&bench(&["--events", "20000", "--repeat", "1"]).run().exits(0));
+    let [component, native] = ["component", "native"].map(|way| &report[way]["median"]);
+    for sample in [component, native] {
+        for key in ["events", "delivered", "records"] {
+            assert_eq!(sample[key], 20_000, "{key}");
+        }
+        assert_eq!(sample["streams"], 3);
+        let ratio = figure(sample, "ratio_to_floor");
+        assert!(ratio > RATIO_MIN && ratio < 1.0, "{sample}");
+        for key in ["wall_seconds", "cpu_seconds", "endpoint_cpu_seconds", "first_record_seconds"] {
+            assert!(figure(sample, key) > 0.0, "{key}: {sample}");
+        }
+    }
+    for key in ["bytes", "requests"] {
+        assert!(figure(component, key) > 0.0, "{key}");
+    }
+    assert_eq!(component["bytes"], native["bytes"]);
+    assert!(report["sandbox_price_percent"].is_number());
+    assert_eq!((&report["mapping_rows"], &report["endpoint"]), (&3.into(), &"in process".into()));
+}
+
+#[test]
+fn shapes_of_events_and_mappings_are_as_asked_for() {
+    let ran =
+        bench(&["--no-plugin", "--events", "2000", "--event-bytes", "300", "--streams", "20"]);
+    let spread = report(&ran.run().exits(0));
+    assert!(spread["component"].is_null() && spread["sandbox_price_percent"].is_null());
+    assert_eq!(spread["native"]["repeats"].as_array().unwrap().len(), 3);
+    assert_eq!(spread["native"]["median"]["streams"], 20);
+    assert_eq!(spread["input"]["bytes"], 2000 * 300);
+    let ran =
+        bench(&["--no-plugin", "--events", "1000", "--mapping-rows", "500", "--workers", "1"]);
+    let rows = report(&ran.run().exits(0));
+    assert_eq!((&rows["mapping_rows"], &rows["workers"]), (&500.into(), &1.into()));
+}
+
+#[test]
+fn settings_count_and_files_are_read() {
+    let file = compressed::gzip(&Events::new(1).ndjson(3000));
+    // The endpoint and the missing keys would be the end of `host run`.
+    let settings = "workers = 1\n[delivery]\npack = { max_bytes = 102400 }\n[aws]\nendpoint_url = 'http://127.0.0.1:1'\n";
+    let ran = bench(&["events.ndjson.gz", "--map=*=all", "--map=page=pages", "--repeat=1"])
+        .file("events.ndjson.gz", &file)
+        .settings(settings);
+    let report = report(&ran.run().exits(0));
+    let sample = &report["component"]["median"];
+    assert_eq!((&sample["events"], &report["mapping_rows"]), (&3000.into(), &2.into()));
+    assert!(figure(sample, "records") < 300.0, "nothing was packed: {sample}");
+}
+
+#[test]
+fn a_given_endpoint_is_used_as_a_run_would() {
+    let stub = Stub::start(|_| Fate::Accept);
+    let program = bench(&["--no-plugin", "--events=700", "--repeat=1", "--region=eu-central-1"]);
+    let program = program.args(["--endpoint-url", &stub.url()]).with_keys();
+    let report = report(&program.run().exits(0));
+    assert_eq!(report["endpoint"], stub.url());
+    assert!(report["native"]["median"]["first_record_seconds"].is_null());
+    // One run before the one that counts.
+    let accepted: usize = stub.accepted().values().map(Vec::len).sum();
+    assert_eq!((accepted, stub.violations()), (1400, vec![]));
+}
+
+#[test]
+fn events_that_are_none_are_told() {
+    let lines = b"{\"type\":\"page\"}\nno event\n";
+    let ran = bench(&["events.ndjson", "--repeat=1"]).file("events.ndjson", lines).run().exits(3);
+    assert_eq!(report(&ran)["native"]["median"]["dead"], 1);
+    ran.says(&["1 events went to the dead letters"]);
+}
+
+#[test]
+fn mistakes_are_refused() {
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let ran = bench(arguments).file("empty", b"").settings("[plugin]\npath = 'p.wasm'");
+        let ran = ran.run().exits(2).says(words);
+        assert!(ran.stdout.is_empty());
+    };
+    refused(&["nope.ndjson", "--map=*=a"], &["read nope.ndjson", "check the path"]);
+    refused(&["/dev/null", "--map=*=a"], &["/dev/null", "give a regular file"]);
+    refused(&["empty", "--map=*=a"], &["empty holds no events"]);
+    refused(&["--events=10"], &["read the plugin p.wasm"]);
+    refused(&["--no-plugin"], &["--no-plugin runs the default mapping", "p.wasm"]);
+    refused(&["--events=10", "empty"], &["cannot be used with"]);
+    refused(&["--events=10", "--event-bytes=99"], &["100"]);
+    refused(&["--events=10", "--workers=0"], &["workers is 0"]);
+    refused(&["--scale", "--streams=2"], &["cannot be used with"]);
+    let unreachable = ["--endpoint-url=http://127.0.0.1:1", "--region=a", "--events=10"];
+    refused(&unreachable, &["reach the endpoint http://127.0.0.1:1", "leave --endpoint-url out"]);
+    let ran = bench(&["--events=10", "--map=*=no spaces"]).run().exits(2);
+    ran.says(&["the default mapping plugin", "row 1"]);
+}
+
+#[test]
+fn series_become_tables_and_plots() {
+    let ran = bench(&["--scale", "--events=500", "--repeat=1"]).run().exits(0);
+    let series = report(&ran)["series"].clone();
+    let plots = workspace().join("host/docs/plots.py");
+    let json = ran.path("series.json");
+    std::fs::write(&json, &ran.stdout).unwrap();
+    let drawn = Command::new("python3").arg(plots).arg(&json).arg(ran.path("plots")).output();
+    let drawn = drawn.expect("python3 is there");
+    let table = String::from_utf8(drawn.stdout).unwrap();
+    assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
+    for (name, points) in
+        [("workers", 1..=9), ("event_bytes", 4..=4), ("mapping_rows", 4..=4), ("streams", 4..=4)]
+    {
+        let series = series[name].as_array().unwrap();
+        assert!(points.contains(&series.len()), "{name}: {series:?}");
+        for point in series {
+            let x = point["x"].as_u64().unwrap();
+            assert!(figure(&point["report"]["component"]["median"], "events") >= 500.0);
+            assert!(table.contains(&format!("| {x} |")), "{x} is not in {table}");
+        }
+    }
+    for plot in ["workers", "event-bytes", "mapping-rows", "streams", "memory"] {
+        let svg = std::fs::read_to_string(ran.path("plots").join(format!("{plot}.svg"))).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("<polyline"), "{plot}: {svg}");
+    }
+}
+
+fn bench(arguments: &[&str]) -> Program {
+    Program::new().args(["bench", "--json"]).args(arguments)
+}
+
+fn report(ran: &Ran) -> Value {
+    serde_json::from_slice(&ran.stdout).expect("one JSON object")
+}
+
+fn figure(sample: &Value, key: &str) -> f64 {
+    sample[key].as_f64().unwrap_or_else(|| panic!("no figure {key} in {sample}"))
+}
