@@ -1,0 +1,173 @@
+//! What a request costs: filling its batch, hashing its body, and all that
+//! stands between a batch and a connection.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use divan::counter::{BytesCount, ItemsCount};
+use divan::{Bencher, black_box};
+use host::aws::{AwsSettings, Keys, connect};
+use host::config::{Overrides, RawSettings};
+use host::dead::Letters;
+use host::delivery::{
+    Amazon, Answer, Batch, Delivery, Describe, Description, Firehose, Outbox, Provenance, Put,
+    Record,
+};
+use host::event::{Ack, StreamName};
+use host::limits;
+use host::secret::Secret;
+use sha2::{Digest, Sha256};
+use tokio::runtime::Runtime;
+
+const RECORDS: usize = limits::REQUEST_RECORDS_MAX;
+
+/// The mean size of an event of analytics, in bytes.
+const EVENT_BYTES: usize = 817;
+
+fn main() {
+    divan::main();
+}
+
+/// Records into a batch, until it is full and goes to a Firehose that takes
+/// everything at once.
+#[divan::bench]
+fn fill(bencher: Bencher<'_, '_>) {
+    let runtime = Runtime::new().expect("a runtime");
+    let delivery = delivery(Arc::default(), &runtime);
+    let (mut outbox, event) = (delivery.outbox(), event());
+    let records = bencher.counter(ItemsCount::new(RECORDS)).counter(bytes());
+    records.bench_local(|| push_all(&mut outbox, black_box(&event)));
+    drop(outbox);
+    runtime.block_on(delivery.drain());
+}
+
+/// What the signature hashes.
+#[divan::bench]
+fn sha256_of_body(bencher: Bencher<'_, '_>) {
+    let body = vec![b'x'; RECORDS * (EVENT_BYTES + 1).div_ceil(3) * 4];
+    bencher.counter(bytes()).bench(|| Sha256::digest(black_box(&body)));
+}
+
+/// Records in base64, as they stand in the body.
+#[divan::bench]
+fn base64_of_records(bencher: Bencher<'_, '_>) {
+    let event = event();
+    bencher.counter(bytes()).bench(|| {
+        let mut body = Vec::with_capacity(RECORDS * EVENT_BYTES * 2);
+        for _ in 0..RECORDS {
+            base64_simd::STANDARD.encode_append(black_box(&event), &mut body);
+        }
+        body
+    });
+}
+
+/// Body, signature, and reading the answer, through the AWS SDK: everything but
+/// the connection.
+#[divan::bench]
+fn amazon_without_connection(bencher: Bencher<'_, '_>) {
+    let runtime = Runtime::new().expect("a runtime");
+    let (batch, stream) = (full_batch(&runtime), stream());
+    let amazon = runtime.block_on(amazon());
+    bencher.counter(ItemsCount::new(RECORDS)).counter(bytes()).bench_local(|| {
+        let put = amazon.put_record_batch(&stream, Arc::clone(&batch));
+        assert_eq!(runtime.block_on(put), Ok(Answer::default()));
+    });
+}
+
+fn bytes() -> BytesCount {
+    BytesCount::new(RECORDS * (EVENT_BYTES + 1))
+}
+
+fn event() -> Vec<u8> {
+    let head = r#"{"type":"track","event":"Order Completed","note":""#;
+    format!("{head}{}\"}}", "x".repeat(EVENT_BYTES - head.len() - 2)).into_bytes()
+}
+
+fn stream() -> StreamName {
+    StreamName::parse("bench").expect("a name")
+}
+
+fn push_all(outbox: &mut Outbox, text: &[u8]) {
+    let provenance =
+        Provenance { ack: Ack::new("bench".into(), RECORDS, |_| ()), plugin: "bench".into() };
+    let place = outbox.place(&stream());
+    for event in (0..).take(RECORDS) {
+        let record = Record { event, line: u64::from(event) + 1, text, payload: None };
+        outbox.push(place, &provenance, record).expect("a small record");
+    }
+}
+
+fn full_batch(runtime: &Runtime) -> Arc<Batch> {
+    let taken = Arc::<Taking>::default();
+    let delivery = delivery(Arc::clone(&taken), runtime);
+    push_all(&mut delivery.outbox(), &event());
+    runtime.block_on(delivery.drain());
+    taken.last.lock().expect("nobody panics").take().expect("a full batch is sent")
+}
+
+fn delivery(port: Arc<Taking>, runtime: &Runtime) -> Delivery {
+    let overrides = Overrides { local: Some("unused".into()), ..Overrides::default() };
+    let settings = RawSettings::default().check(Path::new(""), overrides).expect("good settings");
+    let letters = Arc::new(Letters::new("unused".into()));
+    Delivery::new(port, settings.delivery, letters, runtime.handle().clone())
+}
+
+/// Takes everything, and keeps the last batch.
+#[derive(Default)]
+struct Taking {
+    last: Mutex<Option<Arc<Batch>>>,
+}
+
+impl Firehose for Taking {
+    fn put_record_batch<'a>(&'a self, _: &'a StreamName, batch: Arc<Batch>) -> Put<'a> {
+        *self.last.lock().expect("nobody panics") = Some(batch);
+        Box::pin(async { Ok(Answer::default()) })
+    }
+
+    fn describe<'a>(&'a self, _: &'a StreamName) -> Describe<'a> {
+        Box::pin(async { Ok(Description::default()) })
+    }
+}
+
+async fn amazon() -> Amazon {
+    let keys = Keys {
+        access_key_id: "AKIDOFNOUSEANYWHERE".to_owned(),
+        secret_access_key: Secret::new("of-no-use-anywhere".to_owned()),
+        session_token: None,
+    };
+    let region = Some("us-east-1".to_owned());
+    let aws = AwsSettings { region, keys: Some(keys), ..AwsSettings::default() };
+    let config = connect(&aws).await.expect("nothing is missing").into_builder();
+    let connector = SharedHttpConnector::new(Accepting::new());
+    let client = http_client_fn(move |_, _| connector.clone());
+    Amazon::new(&config.http_client(client).build(), Some("http://127.0.0.1"))
+}
+
+/// A connection that leads nowhere and answers for a full request.
+#[derive(Debug)]
+struct Accepting {
+    answer: SdkBody,
+}
+
+impl Accepting {
+    fn new() -> Self {
+        let record = format!(r#"{{"RecordId":"{}"}}"#, "0a1B2c3D".repeat(28));
+        let records = vec![record; RECORDS].join(",");
+        let answer = format!(r#"{{"FailedPutCount":0,"RequestResponses":[{records}]}}"#);
+        Accepting { answer: SdkBody::from(answer) }
+    }
+}
+
+impl HttpConnector for Accepting {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        let status = StatusCode::try_from(200).expect("a status");
+        let body = self.answer.try_clone().expect("it is in memory");
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, body)))
+    }
+}

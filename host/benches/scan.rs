@@ -1,0 +1,38 @@
+//! What it costs to find an event's envelope and to check its text.
+
+use std::fmt::Write as _;
+
+use divan::counter::{BytesCount, ItemsCount};
+use divan::{Bencher, black_box};
+use host::event::scan;
+use host::limits;
+
+fn main() {
+    divan::main();
+}
+
+/// An event of some size, the mean one of analytics in the middle. It is nested
+/// like real ones: a long string would be easier.
+fn event(bytes: usize) -> String {
+    let mut event =
+        r#"{"type":"track","event":"Order Completed","properties":{"items":["#.to_owned();
+    while event.len() + 150 < bytes {
+        let number = event.len();
+        let _ = write!(
+            event,
+            r#"{{"product_id":"{number:012x}","sku":"SKU-{number:05}","name":"Trail Shoe","price":{number}.99,"tags":["a","ä"]}},"#
+        );
+    }
+    let missing = bytes.saturating_sub(event.len() + r#"""]}}"#.len());
+    let _ = write!(event, r#""{}"]}}}}"#, "x".repeat(missing));
+    event
+}
+
+#[divan::bench(args = [100, 818, 100_000])]
+fn envelope(bencher: Bencher<'_, '_>, bytes: usize) {
+    let event = event(bytes);
+    bencher
+        .counter(BytesCount::of_str(&event))
+        .counter(ItemsCount::new(1_usize))
+        .bench(|| scan(black_box(event.as_bytes()), limits::EVENT_NESTING_MAX).is_ok());
+}
