@@ -18,8 +18,8 @@ pub const EVENT_PREFIX_BYTES: usize = 64 * 1024;
 
 /// The deepest nesting of objects and arrays in an event, in levels.
 ///
-/// The scan descends by recursion, so that depth is stack: 1,024 levels are far
-/// beyond any real event and need less than half a megabyte of it.
+/// Far beyond any real event. The scan keeps a bit for each level, but what reads
+/// events behind it may descend by recursion, so that depth is stack.
 pub const EVENT_NESTING_MAX: usize = 1024;
 
 /// The size of the pieces in which inputs are read, in bytes.

@@ -1,9 +1,16 @@
-use std::borrow::Cow;
-use std::fmt;
+#[cfg(test)]
+mod agreement;
+mod block;
+mod nesting;
+mod token;
+mod walk;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use sonic_rs::LazyValue;
+use std::borrow::Cow;
+
+use serde::de::IgnoredAny;
 use thiserror::Error;
+
+use walk::walk;
 
 /// What routing needs of an event, borrowed from its text where possible.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,169 +57,63 @@ pub enum Malformed {
 ///
 /// The whole text is checked, since what is delivered must be JSON whatever
 /// routing needs; SIMD makes that cheaper than a search that stops early would
-/// be worth. Where a key stands twice, the last one counts.
+/// be worth. At most `levels_max` objects and arrays may be open at once. Where a key stands twice, the last one counts.
 ///
 /// # Errors
 ///
 /// The text is no event.
 pub fn scan(text: &[u8], levels_max: usize) -> Result<(&str, Envelope<'_>), Malformed> {
-    if nests_deeper(text, levels_max) {
-        return Err(Malformed::TooDeep { levels_max });
-    }
-    // The scanner checks UTF-8 as well, yet does not hand the text out as
-    // `str`; checking it first, with the same SIMD code, is what makes both of
-    // them agree without `unsafe`.
     let Ok(text) = simdutf8::basic::from_utf8(text) else {
-        let at = std::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), str::len);
-        return Err(Malformed::NotUtf8 { at });
+        return Err(explain(text, levels_max, 0));
     };
-    let envelope = match sonic_rs::from_str::<Fields<'_>>(text) {
-        Ok(fields) => fields.envelope(),
-        Err(error) => rescan(text, error.offset())?,
-    };
-    match bad_escape(text.as_bytes()) {
-        Some(at) => Err(Malformed::NotJson { at }),
-        None => Ok((text, envelope)),
-    }
-}
-
-/// The values of the two keys, as they stand in the text.
-#[derive(Default)]
-struct Fields<'a> {
-    message_type: Option<LazyValue<'a>>,
-    name: Option<LazyValue<'a>>,
-}
-
-impl<'a> Fields<'a> {
-    fn envelope(&self) -> Envelope<'a> {
-        Envelope {
-            message_type: self.message_type.as_ref().and_then(non_empty_string),
-            name: self.name.as_ref().and_then(non_empty_string),
+    match walk(text, levels_max) {
+        Ok(found) if token::after_whitespace(text.as_bytes()).starts_with(b"{") => {
+            let value = |at: Option<usize>| at.and_then(|at| non_empty_string(&text[at..]));
+            let (message_type, name) = (value(found.message_type), value(found.name));
+            Ok((text, Envelope { message_type, name }))
         }
+        Ok(_) => Err(Malformed::NotAnObject),
+        Err(at) => Err(explain(text.as_bytes(), levels_max, at)),
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
-
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Fields::default();
-                while let Some(key) = map.next_key::<Key>()? {
-                    match key {
-                        Key::Type => fields.message_type = Some(map.next_value()?),
-                        Key::Event => fields.name = Some(map.next_value()?),
-                        Key::Other => map.next_value::<IgnoredAny>().map(drop)?,
-                    }
-                }
-                Ok(fields)
-            }
-        }
-
-        deserializer.deserialize_map(FieldsVisitor)
+/// The string that a valid text begins with, if it does and has any characters.
+fn non_empty_string(text: &str) -> Option<Cow<'_, str>> {
+    let text = text.strip_prefix('"')?;
+    let bytes = text.as_bytes();
+    let mut end = memchr::memchr2(b'"', b'\\', bytes)?;
+    if bytes[end] == b'"' {
+        return (end != 0).then(|| Cow::Borrowed(&text[..end]));
     }
-}
-
-enum Key {
-    Type,
-    Event,
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-
-        impl Visitor<'_> for KeyVisitor {
-            type Value = Key;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            fn visit_str<E>(self, key: &str) -> Result<Key, E> {
-                Ok(match key {
-                    "type" => Key::Type,
-                    "event" => Key::Event,
-                    _ => Key::Other,
-                })
-            }
-        }
-
-        deserializer.deserialize_str(KeyVisitor)
+    while bytes[end] != b'"' {
+        end += if bytes[end] == b'\\' { 2 } else { 1 };
     }
+    Some(Cow::Owned(token::unescape(&text[..end])))
 }
 
-fn non_empty_string<'a>(value: &LazyValue<'a>) -> Option<Cow<'a, str>> {
-    let string = match value.as_raw_cow() {
-        Cow::Borrowed(raw) => {
-            let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-            match memchr::memchr(b'\\', inner.as_bytes()) {
-                None => Cow::Borrowed(inner),
-                Some(_) => Cow::Owned(unescape(raw)),
-            }
-        }
-        Cow::Owned(raw) if raw.starts_with('"') => Cow::Owned(unescape(&raw)),
-        Cow::Owned(_) => return None,
-    };
-    (!string.is_empty()).then_some(string)
-}
-
-/// The string that a JSON string literal stands for. Escapes of lone surrogates
-/// are JSON, but no Unicode: each becomes U+FFFD.
-fn unescape(literal: &str) -> String {
-    let mut deserializer = sonic_rs::Deserializer::from_str(literal).utf8_lossy();
-    String::deserialize(&mut deserializer).unwrap_or_default()
-}
-
-/// The slow second look at a text that the scan refused: either it is an event
-/// after all (a key with an escaped lone surrogate), or say why not.
-fn rescan(text: &str, at: usize) -> Result<Envelope<'_>, Malformed> {
-    let mut deserializer = sonic_rs::Deserializer::from_str(text).utf8_lossy();
-    if let Ok(fields) = Fields::deserialize(&mut deserializer)
-        && deserializer.end().is_ok()
-    {
-        return Ok(fields.envelope());
+/// Why a text is no event. Depth, encoding and zero bytes come first, whatever
+/// else is wrong with it: they tell more than a place does.
+#[cold]
+fn explain(text: &[u8], levels_max: usize, at: usize) -> Malformed {
+    if nests_deeper(text, levels_max) {
+        return Malformed::TooDeep { levels_max };
     }
-    if let Some(at) = memchr::memchr(0, text.as_bytes()) {
-        return Err(Malformed::ZeroByte { at });
+    if let Err(error) = std::str::from_utf8(text) {
+        return Malformed::NotUtf8 { at: error.valid_up_to() };
     }
-    if sonic_rs::from_str::<IgnoredAny>(text).is_ok() && bad_escape(text.as_bytes()).is_none() {
-        return Err(Malformed::NotAnObject);
+    if let Some(at) = memchr::memchr(0, text) {
+        return Malformed::ZeroByte { at };
     }
-    Err(Malformed::NotJson { at })
+    // The walk takes objects and arrays only.
+    if serde_json::from_slice::<IgnoredAny>(text).is_ok() {
+        return Malformed::NotAnObject;
+    }
+    Malformed::NotJson { at }
 }
 
-/// Where the first `\u` stands that four hexadecimal digits do not follow: the
-/// scanner does not look at them in strings that it passes over. In a text that
-/// is JSON apart from that, backslashes stand in strings alone.
-fn bad_escape(text: &[u8]) -> Option<usize> {
-    let mut start = 0;
-    loop {
-        let at = start + memchr::memchr(b'\\', text.get(start..)?)?;
-        let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
-        if text.get(at + 1) == Some(&b'u') && !text.get(at + 2..at + 6).is_some_and(is_hex) {
-            return Some(at);
-        }
-        start = at + 2;
-    }
-}
-
-/// Whether objects and arrays are nested deeper than this.
-///
-/// A text with fewer opening brackets than levels cannot be, which spares
-/// nearly every event the walk.
+/// Whether objects and arrays are nested deeper than this, in a text that need
+/// not be JSON.
 fn nests_deeper(text: &[u8], levels_max: usize) -> bool {
-    if text.len() <= levels_max || memchr::memchr2_iter(b'[', b'{', text).count() <= levels_max {
-        return false;
-    }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for &byte in text {
         match byte {

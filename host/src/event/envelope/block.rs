@@ -1,0 +1,59 @@
+use wide::u8x16;
+
+/// The bytes that are looked at together: as many as a mask has bits.
+pub(super) const BYTES: usize = u64::BITS as usize;
+
+/// What the bytes of a block may mean, as masks: one bit for each byte, the
+/// first byte lowest. Strings are not known here, so what stands in one is
+/// marked as well.
+pub(super) struct Classes {
+    pub(super) quotes: u64,
+    pub(super) backslashes: u64,
+    pub(super) commas: u64,
+    pub(super) colons: u64,
+    /// Of objects and arrays, opening and closing.
+    pub(super) brackets: u64,
+    pub(super) whitespace: u64,
+    /// Below 0x20.
+    pub(super) controls: u64,
+}
+
+impl Classes {
+    #[inline(always)]
+    pub(super) fn of(block: &[u8; BYTES]) -> Self {
+        let (quarters, _) = block.as_chunks();
+        let quarters = std::array::from_fn(|n| u8x16::from(quarters[n]));
+        let is = |byte| move |it: u8x16| it.simd_eq(u8x16::splat(byte));
+        let is_control = |it: u8x16| it.min(u8x16::splat(0x1f)).simd_eq(it);
+        // The brackets of arrays lie 0x20 below those of objects.
+        let is_bracket = |it: u8x16| {
+            let folded = it | u8x16::splat(0x20);
+            is(b'{')(folded) | is(b'}')(folded)
+        };
+        let mut classes = Classes {
+            quotes: mask(quarters, is(b'"')),
+            backslashes: 0,
+            commas: mask(quarters, is(b',')),
+            colons: mask(quarters, is(b':')),
+            brackets: mask(quarters, is_bracket),
+            whitespace: mask(quarters, is(b' ')),
+            controls: 0,
+        };
+        // Turning lanes into a mask is what takes time, and few blocks have
+        // any of the rest.
+        let [a, b, c, d] = quarters.map(|it| is(b'\\')(it) | is_control(it));
+        if (a | b | c | d).any() {
+            let is_blank = |it| is(b'\t')(it) | is(b'\n')(it) | is(b'\r')(it);
+            classes.backslashes = mask(quarters, is(b'\\'));
+            classes.whitespace |= mask(quarters, is_blank);
+            classes.controls = mask(quarters, is_control);
+        }
+        classes
+    }
+}
+
+#[inline(always)]
+fn mask(quarters: [u8x16; 4], is_so: impl Fn(u8x16) -> u8x16) -> u64 {
+    let [a, b, c, d] = quarters.map(|quarter| u64::from(is_so(quarter).to_bitmask()));
+    a | b << 16 | c << 32 | d << 48
+}

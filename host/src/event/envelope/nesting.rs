@@ -1,0 +1,51 @@
+/// The objects and arrays that are open, as a stack of bits: a one for an
+/// object. Nothing is allocated below 64 levels.
+#[derive(Default)]
+pub(super) struct Nesting {
+    levels: usize,
+    /// The kinds of the innermost levels, the innermost one lowest.
+    kinds: u64,
+    /// What `kinds` was when levels 64, 128 and so on were opened.
+    outer: Vec<u64>,
+}
+
+impl Nesting {
+    #[inline(always)]
+    pub(super) fn levels(&self) -> usize {
+        self.levels
+    }
+
+    /// Whether the innermost level is an object.
+    #[inline(always)]
+    pub(super) fn in_object(&self) -> bool {
+        self.kinds & 1 == 1
+    }
+
+    /// Open a level or close one. False where a bracket closes the other kind.
+    ///
+    /// No branch predictor knows which brackets come next, so this does both
+    /// and picks one.
+    #[inline(always)]
+    pub(super) fn turn(&mut self, opens: bool, object: bool) -> bool {
+        let fits = opens | (self.in_object() == object);
+        let opened = self.kinds << 1 | u64::from(object);
+        let closed = self.kinds >> 1;
+        let pick = u64::from(opens).wrapping_neg();
+        let before = std::mem::replace(&mut self.kinds, closed ^ (opened ^ closed) & pick);
+        let level = self.levels + usize::from(opens);
+        self.levels = (level + usize::from(opens)).saturating_sub(1);
+        if level.is_multiple_of(64) {
+            self.spill(opens, before);
+        }
+        fits
+    }
+
+    #[cold]
+    fn spill(&mut self, opens: bool, before: u64) {
+        if opens {
+            self.outer.push(before);
+        } else {
+            self.kinds = self.outer.pop().unwrap_or_default();
+        }
+    }
+}
