@@ -81,6 +81,18 @@ impl Item<'_> {
 }
 
 impl Batch {
+    /// An empty batch with room for as much as this one holds, so that filling it
+    /// moves nothing about.
+    pub(super) fn emptied(&self) -> Self {
+        Batch {
+            bytes: Vec::with_capacity(self.bytes.len()),
+            texts: Vec::with_capacity(self.texts.len()),
+            events: Vec::with_capacity(self.events.len()),
+            records: Vec::with_capacity(self.records.len()),
+            runs: Vec::with_capacity(self.runs.len()),
+        }
+    }
+
     /// Add an event as a record of its own.
     pub(super) fn push(&mut self, provenance: &Provenance, item: Item<'_>) {
         self.push_event(provenance, item);
@@ -116,9 +128,11 @@ impl Batch {
         self.bytes.len()
     }
 
-    /// What the batch takes in memory.
+    /// What the batch takes in memory. Of tiny events, knowing where they are
+    /// takes more than they do.
     pub(super) fn held_bytes(&self) -> usize {
-        self.bytes.len() + self.texts.len()
+        let index = size_of_val(self.events.as_slice()) + size_of_val(self.records.as_slice());
+        self.bytes.len() + self.texts.len() + index
     }
 
     /// The records' bytes, in order.

@@ -30,9 +30,9 @@ pub(super) fn encode(stream: &StreamName, batch: &Batch) -> Vec<u8> {
 }
 
 fn size(stream: &StreamName, batch: &Batch) -> usize {
-    let records = batch.len() * (BEFORE_DATA.len() + AFTER_DATA.len() + 1);
-    let data: usize = batch.payloads().map(|payload| payload.len().div_ceil(3) * 4).sum();
-    64 + stream.as_str().len() + records + data
+    // Each record may need some padding.
+    let around = batch.len() * (BEFORE_DATA.len() + AFTER_DATA.len() + 1 + 4);
+    64 + stream.as_str().len() + around + batch.payload_bytes().div_ceil(3) * 4
 }
 
 #[cfg(test)]

@@ -129,7 +129,9 @@ impl Outbox {
         if slot.batch.is_empty() {
             return;
         }
-        let batch = std::mem::take(&mut slot.batch);
+        // The next one is likely to be as large.
+        let next = slot.batch.emptied();
+        let batch = std::mem::replace(&mut slot.batch, next);
         self.open_bytes -= batch.held_bytes();
         self.delivery.submit(&slot.stream, batch);
     }
