@@ -15,6 +15,7 @@
 //! plain decisions.
 
 mod component;
+mod decision;
 mod engine;
 mod instance;
 mod kinds;
@@ -35,8 +36,9 @@ mod bindings {
 }
 
 pub use component::{Inspection, LoadError, Plugin, inspect};
+pub use decision::{Decision, Decisions, Output, Target};
 pub use engine::{Engine, EngineError, version as engine_version};
-pub use mapper::{Decision, Decisions, Mapper, Output, Target};
+pub use mapper::Mapper;
 
 use thiserror::Error;
 

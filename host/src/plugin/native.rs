@@ -3,8 +3,7 @@
 use guest::{Plugin as _, Setup};
 use mapping::Mapping;
 
-use super::mapper::{Answers, check_event};
-use super::{Decision, Output, Target};
+use super::decision::{Answers, Decision, Output, Target, check_event};
 use crate::event::Event;
 
 /// One worker's copy. It is asked about the same events as the component, and
