@@ -39,6 +39,10 @@
 //!
 //! - [`Plugin::configure`] runs once for each instance and declares every
 //!   stream that the plugin may name; [`Plugin::map`] runs once for each event.
+//! - A plugin whose decisions depend on message type, event name and source alone
+//!   says so with [`Setup::read_kind_only`]: it is then asked once for all events
+//!   of a batch that are alike, which costs next to nothing. By default it is
+//!   handed every event with its text.
 //! - No output for an event means that it is filtered. Several outputs mean
 //!   several deliveries.
 //! - A panic costs the events that cause it: they go to the dead letters, the
