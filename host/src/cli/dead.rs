@@ -86,6 +86,14 @@ struct Choice {
     until: Option<OffsetDateTime>,
 }
 
+#[derive(Debug, Args)]
+struct Chosen {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    choice: Choice,
+}
+
 fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
     let ago = |ago: Duration| clock::now().checked_sub(ago.try_into().ok()?);
     let time = clock::parse_rfc3339(text)
@@ -110,6 +118,16 @@ impl Choice {
             since: self.since,
             until: self.until,
         }
+    }
+}
+
+impl Chosen {
+    fn folder(&self) -> Result<Folder, (Exit, anyhow::Error)> {
+        self.place.folder()
+    }
+
+    fn filter(&self) -> Filter {
+        self.choice.filter()
     }
 }
 

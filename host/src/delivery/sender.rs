@@ -9,6 +9,7 @@ use super::Batch;
 use super::attempt::{Attempt, Attempts, Rest};
 use super::lane::Lane;
 use super::overflow::{Overflow, Stored};
+use super::port::RequestError;
 use super::room::Room;
 use super::stream::Stream;
 use super::waiting::{Parcel, Pending, Waiting};
@@ -114,6 +115,17 @@ impl Sender {
         };
         pace.tell(&mut self.lane, passage);
         self.stream.set_held(self.lane.is_held());
+        if let Some(error) = self.take_rest(rest) {
+            self.bury_waiting(Reason::StreamNotFound, error.to_string()).await;
+        }
+        if self.lane.is_held() {
+            self.put_aside().await;
+        }
+    }
+
+    /// Put what is left of a request where it waits. Tells if the stream has not
+    /// existed for too long.
+    fn take_rest(&mut self, rest: Rest) -> Option<RequestError> {
         match rest {
             Rest::Nothing => {}
             Rest::Again(pending, pause) => {
@@ -122,13 +134,9 @@ impl Sender {
             Rest::Halves(halves) => {
                 halves.into_iter().for_each(|half| self.waiting.push_suspect(half));
             }
-            Rest::Missing(error) => {
-                self.bury_waiting(Reason::StreamNotFound, error.to_string()).await;
-            }
+            Rest::Missing(error) => return Some(error),
         }
-        if self.lane.is_held() {
-            self.put_aside().await;
-        }
+        None
     }
 
     /// Write everything out but for one batch, with which the stream is tried:
@@ -159,13 +167,7 @@ impl Sender {
     async fn give_up(&mut self) {
         while let Some(done) = self.under_way.join_next().await {
             if let Ok(Attempt { rest, .. }) = done {
-                match rest {
-                    Rest::Again(pending, _) => self.waiting.push(Parcel::Held(pending)),
-                    Rest::Halves(halves) => {
-                        halves.into_iter().for_each(|half| self.waiting.push_suspect(half));
-                    }
-                    Rest::Nothing | Rest::Missing(_) => {}
-                }
+                self.take_rest(rest);
             }
         }
         if let Some(loading) = self.loading.take()

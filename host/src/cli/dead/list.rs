@@ -7,7 +7,7 @@ use clap::Args;
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
-use super::{Choice, Place, fault, files, harmless};
+use super::{Chosen, fault, files, harmless};
 use crate::cli::{CommandResult, complain, print};
 use crate::clock;
 use crate::dead::{Entry, Filter, Folder, LetterFile, LetterReader, StoredLetter, Unreadable};
@@ -15,9 +15,7 @@ use crate::dead::{Entry, Filter, Folder, LetterFile, LetterReader, StoredLetter,
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    choice: Choice,
+    letters: Chosen,
     /// Write JSON on one line.
     #[arg(long)]
     json: bool,
@@ -58,8 +56,8 @@ struct Listed {
 type Groups = BTreeMap<(String, Option<String>), Group>;
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    let folder = arguments.place.folder()?;
-    let listing = list(&folder, &arguments.choice.filter()).map_err(fault)?;
+    let folder = arguments.letters.folder()?;
+    let listing = list(&folder, &arguments.letters.filter()).map_err(fault)?;
     if arguments.json {
         let json = serde_json::to_string(&listing).expect("a listing has string keys");
         return print(&(json + "\n"));

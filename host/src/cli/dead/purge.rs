@@ -1,29 +1,27 @@
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use super::{Choice, Place, fault, lock};
+use super::{Chosen, fault, lock};
 use crate::cli::{CommandResult, print, usage};
 use crate::dead::{Filter, Folder, LetterFile, LetterReader, take_out};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    choice: Choice,
+    letters: Chosen,
     /// Delete every letter; needed where no other option says which.
     #[arg(long)]
     all: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    let filter = arguments.choice.filter();
+    let filter = arguments.letters.filter();
     if filter.is_empty() && !arguments.all {
         return Err(usage(anyhow!(
             "purge which letters? give --reason, --stream, --source, --since or --until, or --all"
         )));
     }
-    let folder = arguments.place.folder()?;
+    let folder = arguments.letters.folder()?;
     let purged = purge(&folder, &filter).map_err(fault)?;
     print(&format!("{purged} letters were deleted\n"))
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use anyhow::Context;
 use clap::Args;
 
-use super::{Choice, Place, fault, files, harmless};
+use super::{Chosen, fault, files, harmless};
 use crate::cli::{CommandResult, Exit};
 use crate::clock;
 use crate::dead::{Folder, LetterFile, LetterReader, ShowEvent, StoredLetter};
@@ -12,9 +12,7 @@ use crate::dead::{Folder, LetterFile, LetterReader, ShowEvent, StoredLetter};
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    choice: Choice,
+    letters: Chosen,
     /// Show no more letters than this.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -27,14 +25,14 @@ pub(in crate::cli) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    let folder = arguments.place.folder()?;
+    let folder = arguments.letters.folder()?;
     show(&folder, arguments).map_err(fault)?;
     Ok(Exit::Done)
 }
 
 fn show(folder: &Folder, arguments: &Arguments) -> anyhow::Result<()> {
     let mut left = arguments.limit.unwrap_or(usize::MAX);
-    let filter = arguments.choice.filter();
+    let filter = arguments.letters.filter();
     let event = if arguments.events { ShowEvent::Yes } else { ShowEvent::No };
     let mut out = io::BufWriter::new(io::stdout().lock());
     for file in files(folder)? {
