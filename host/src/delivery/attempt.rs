@@ -129,7 +129,6 @@ impl Attempts {
                 stream.counts.add_ambiguous(batch);
             }
             Verdict::Missing if stream.missing_for() >= self.missing_stream_grace => {
-                stream.mention(&error.to_string());
                 self.bury_all(stream, batch, Reason::StreamNotFound, &error.to_string(), attempts);
                 return Rest::Missing(error);
             }

@@ -200,8 +200,7 @@ impl Delivery {
     /// follows a batch on disk goes there too, since its turn comes later still.
     fn admit(&self, stream: &Stream, batch: &Batch) -> Option<Place> {
         let is_behind = stream.is_held() || !stream.backlog.is_empty();
-        let patience = if is_behind { Duration::ZERO } else { PATIENCE };
-        if !is_behind && let Some(share) = self.wait_for_room(stream, batch, patience) {
+        if !is_behind && let Some(share) = self.wait_for_room(stream, batch, PATIENCE) {
             return Some(Place::Memory(share));
         }
         if (is_behind || !self.is_only_stream())

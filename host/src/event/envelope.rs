@@ -57,7 +57,8 @@ pub enum Malformed {
 ///
 /// The whole text is checked, since what is delivered must be JSON whatever
 /// routing needs; SIMD makes that cheaper than a search that stops early would
-/// be worth. At most `levels_max` objects and arrays may be open at once. Where a key stands twice, the last one counts.
+/// be worth. At most `levels_max` objects and arrays may be open at once. Where
+/// a key stands twice, the last one counts.
 ///
 /// # Errors
 ///

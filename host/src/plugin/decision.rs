@@ -61,17 +61,7 @@ impl Decisions {
         if let Ok(at) = faults.binary_search_by_key(&answer, |(event, _)| *event) {
             return Err(&faults[at].1);
         }
-        // Most events have one output, so it stands about where the event does.
-        let start = match outputs.get(answer) {
-            Some(output)
-                if output.input == answer
-                    && (answer == 0 || outputs[answer - 1].input < answer) =>
-            {
-                answer
-            }
-            _ => outputs.partition_point(|output| output.input < answer),
-        };
-        let rest = &outputs[start..];
+        let rest = &outputs[outputs.partition_point(|output| output.input < answer)..];
         let count = rest.iter().take_while(|output| output.input == answer).count();
         Ok(&rest[..count])
     }
