@@ -88,11 +88,11 @@ pub const REQUEST_BYTES_ENOUGH: usize = 1024 * 1024;
 
 /// Bytes that one worker holds in open batches of all its streams together.
 /// Beyond it they are sent before they are full.
-pub const OPEN_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Bytes of records in all closed batches that have not been answered. Beyond
 /// it the workers wait, and with them the inputs, or batches go to the disk.
-pub const IN_FLIGHT_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes of records of streams that are held or slow, on disk, unless the
 /// settings say otherwise. Beyond it such a stream holds up the others.

@@ -95,8 +95,9 @@ impl Outbox {
         self.open_bytes += slot.batch.held_bytes() - held;
         if slot.is_full() {
             self.close(place);
-        } else if self.open_bytes > limits::OPEN_BYTES_MAX {
-            self.close_all();
+        }
+        while self.open_bytes > limits::OPEN_BYTES_MAX {
+            self.close_largest();
         }
         Ok(())
     }
@@ -120,6 +121,15 @@ impl Outbox {
     /// Send everything.
     pub fn close_all(&mut self) {
         for place in 0..self.slots.len() {
+            self.close(place);
+        }
+    }
+
+    /// Send the batch that is worth it most. The others go on growing, so that
+    /// requests get twice as large as if all were sent.
+    fn close_largest(&mut self) {
+        let sizes = self.slots.iter().map(|slot| slot.batch.held_bytes()).enumerate();
+        if let Some((place, _)) = sizes.max_by_key(|(_, bytes)| *bytes) {
             self.close(place);
         }
     }
