@@ -6,13 +6,16 @@
 //! could be a secret.
 
 mod check;
+mod collect;
 pub mod import;
 mod raw;
 mod unknown;
 
 pub use check::{Destination, Overrides, PluginSource, Settings};
+pub use collect::{CertificateFiles, CollectSettings};
 pub use raw::{
-    RawAws, RawDeadLetters, RawDelivery, RawPack, RawPackUpTo, RawPlugin, RawSettings, RawStream,
+    RawAdmin, RawAws, RawDeadLetters, RawDelivery, RawHttp, RawPack, RawPackUpTo, RawPlugin,
+    RawSettings, RawSource, RawSpool, RawStream,
 };
 
 use thiserror::Error;

@@ -7,12 +7,14 @@
 mod ack;
 mod chunk;
 mod envelope;
+mod refusal;
 mod source;
 mod stream_name;
 
-pub use ack::{Ack, Outcome, Settled, Totals, TotalsSnapshot};
+pub use ack::{Ack, Outcome, Settled, Settlements, Totals, TotalsSnapshot};
 pub use chunk::{Chunk, Damage, Line};
-pub use envelope::{Envelope, Malformed, scan};
+pub use envelope::{Envelope, Items, Malformed, Member, Outline, Span, scan, string};
+pub use refusal::Refusal;
 pub use source::{OnDeath, Source};
 pub use stream_name::{BadStreamName, StreamName};
 

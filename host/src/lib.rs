@@ -13,27 +13,32 @@
 //! 8  bench                                 a run, measured
 //! 7  run                                   build, spawn, drain
 //! 6  config                                raw settings to checked settings
+//! 5  admin                                 health and metrics
 //! 4  pipeline                              source -> plugin -> delivery -> ack
-//! 3  source   plugin   delivery            neighbours, blind to each other
+//! 3  source   collector   plugin   delivery   neighbours, blind to each other
 //! 2  dead                                  dead letters and their reasons
-//! 1  aws                                   a ready AWS client configuration
+//! 1  aws   http   spool                    an AWS client, a server, a durable queue
 //! 0  event   limits   clock   secret       the words everyone speaks
 //! ```
 //!
 //! Data goes one way: source, plugin, delivery. The only thing that travels
 //! back is an [`event::Ack`].
 
+pub mod admin;
 pub mod aws;
 pub mod bench;
 pub mod cli;
 pub mod clock;
+pub mod collector;
 pub mod config;
 pub mod dead;
 pub mod delivery;
 pub mod event;
+pub mod http;
 pub mod limits;
 pub mod pipeline;
 pub mod plugin;
 pub mod run;
 pub mod secret;
 pub mod source;
+pub mod spool;

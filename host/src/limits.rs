@@ -208,3 +208,116 @@ pub const DEAD_HISTORY_MAX: usize = 20;
 
 /// How often a full directory of dead letters is looked at again.
 pub const DEAD_COUNT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Connections of clients that are open at once. One takes some 10 KB until it
+/// sends something.
+pub const HTTP_CONNECTIONS_MAX: usize = 10_000;
+
+/// Bytes of a request's line and headers together.
+pub const HTTP_HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// Headers of one request.
+pub const HTTP_HEADERS_MAX: usize = 100;
+
+/// Requests at once on a connection of HTTP/2.
+pub const HTTP_STREAMS_MAX: u32 = 128;
+
+/// Requests that a connection of HTTP/2 may begin and take back before they
+/// are looked at.
+pub const HTTP_RESET_STREAMS_MAX: usize = 20;
+
+/// Time for a request's headers, from the moment at which the connection waits for
+/// them; so it is also how long a connection of HTTP/1.1 may be unused. And time
+/// for a TLS handshake.
+pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a connection may be unused.
+pub const HTTP_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Time for a request's body.
+pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest pause within a request's body.
+pub const HTTP_BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes of all bodies that are being read or worked on.
+pub const HTTP_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long a body waits for its part of that memory.
+pub const HTTP_BUDGET_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time for the answers to what has been read when a server ends.
+pub const HTTP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a certificate's files are looked at.
+pub const TLS_RELOAD_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Bytes of a request's body, also once it is decompressed. Source: RudderStack's
+/// gateway takes 4,000 KiB; Segment takes 500 KB.
+pub const COLLECT_BODY_BYTES_MAX: usize = 4_096_000;
+
+/// The most that the bytes of a body may be limited to: of some of them, all of
+/// [`HTTP_BODIES_BYTES_MAX`] must be able to take.
+pub const COLLECT_BODY_BYTES_MAX_MAX: usize = 16 * 1024 * 1024;
+
+/// Connections for health and metrics that are open at once.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+
+/// Bytes that the events of one request may take, with all that is added to them.
+///
+/// Far more than the largest body grows to by usual means: what a batch says once
+/// for all its events goes into each of them, so that a small body can ask for
+/// gigabytes.
+pub const COLLECTED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of a segment of the spool, beyond which the next one is begun. A segment
+/// takes its room until all of it has been acknowledged, so it is not large; it
+/// costs an `fsync` of a directory, so it is not small.
+pub const SPOOL_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The least that [`SPOOL_SEGMENT_BYTES`] shrinks to where the spool is small, in
+/// bytes, so that most of its files are not mere headers.
+pub const SPOOL_SEGMENT_BYTES_MIN: u64 = 1024 * 1024;
+
+/// A segment is at most this part of the spool, so that what waits for the last
+/// items of a segment to be acknowledged is a small part of the whole.
+pub const SPOOL_SEGMENTS_MIN: u64 = 8;
+
+/// Items of one segment: what bounds its acknowledgements, a bit each, to 2 MiB.
+pub const SPOOL_SEGMENT_ITEMS_MAX: u32 = 16 * 1024 * 1024;
+
+/// Bytes of one entry of the spool. An entry is in memory whole, so this bounds
+/// what a corrupt length can ask for.
+pub const SPOOL_ENTRY_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of entries that wait to be written, in memory: further ones wait to be
+/// let in. Enough for some groups while the disk syncs another.
+pub const SPOOL_WAITING_BYTES_MAX: usize = 2 * SPOOL_ENTRY_BYTES_MAX;
+
+/// Bytes of entries that are synced as one group, unless one alone is larger, so
+/// that the first of a group does not wait long for the last.
+pub const SPOOL_GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes that the spool reads ahead: many entries of usual size in one call, in a
+/// core's second-level cache.
+pub const SPOOL_READ_BYTES: usize = 512 * 1024;
+
+/// Files of acknowledgements that the spool keeps open. Entries that are under
+/// way at once are from few segments.
+pub const SPOOL_ACK_FILES_OPEN: usize = 16;
+
+/// How often the spool tries again what it could not do to its files, and looks
+/// for room to give back.
+pub const SPOOL_TEND_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The pause of the spool's reader after a segment that could not be opened.
+pub const SPOOL_OPEN_AGAIN: Duration = Duration::from_millis(100);
+
+/// The least time from one log line about a failing spool to the next.
+pub const SPOOL_LOG_STEP: Duration = Duration::from_secs(10);
+
+/// Bytes that the spool may take, unless the settings say otherwise.
+pub const SPOOL_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
+
+/// How long the spool waits for another process that is letting go of it.
+pub const SPOOL_LOCK_TIMEOUT: Duration = Duration::from_secs(2);

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::dead::{Letter, Letters, Reason};
 use crate::delivery::{Outbox, Provenance, Record};
-use crate::event::{Chunk, Damage, Event, Line, Malformed, Outcome, StreamName, scan};
+use crate::event::{Chunk, Damage, Event, Line, Malformed, Outcome, Refusal, StreamName, scan};
 use crate::limits;
 use crate::plugin::{Decision, Fault, Mapper, Output, Target};
 
@@ -195,6 +195,7 @@ impl Worker {
                 let detail = format!("the source cannot be read beyond this line: {detail}");
                 (Reason::SourceCutOff, detail, None)
             }
+            Damage::Refused(refusal) => (reason_of_refusal(*refusal), refusal.to_string(), None),
         };
         let (source, text) = (chunk.source(), chunk.text(line));
         let letter = Letter::of_line(reason, &detail, source, chunk.number(line), text);
@@ -224,6 +225,16 @@ impl Worker {
         if self.letters.write(&letter).is_ok() {
             provenance.ack.settle(event.index, Outcome::Dead);
         }
+    }
+}
+
+fn reason_of_refusal(refusal: Refusal) -> Reason {
+    match refusal {
+        Refusal::NotAnObject => Reason::NotAnObject,
+        Refusal::NoIdentity => Reason::NoIdentity,
+        Refusal::NoType => Reason::NoType,
+        Refusal::NoEventName => Reason::NoEventName,
+        Refusal::TooLong => Reason::EventTooLong,
     }
 }
 

@@ -12,15 +12,17 @@
 //! Nothing here reads the process's arguments, installs a logger or ends the
 //! process: the command line is one embedder of it.
 
+mod collecting;
 mod copier;
 mod summary;
 
-pub use summary::{Summary, UnreadInput};
+pub use summary::{Collected, Summary, UnreadInput};
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,15 +33,20 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::admin::{Admin, View};
 use crate::aws::{self, ConnectError};
+use crate::collector::IntakeReport;
 use crate::config::{Destination, PluginSource, Settings};
 use crate::dead::{Folder, Letters};
 use crate::delivery::{Amazon, Delivery, DeliverySettings, Directory, Firehose, StartRate};
 use crate::event::{Totals, TotalsSnapshot};
+use crate::http::{BindError, Shutdown, TlsError};
 use crate::limits;
 use crate::pipeline::Worker;
 use crate::plugin::{Engine, EngineError, LoadError, Mapper, Plugin};
 use crate::source::{InputError, ReadReport, Reader, Retirement, Stop};
+use crate::spool;
+use collecting::{Collecting, Listening, Way};
 use copier::Copier;
 
 /// The default mapping plugin's component.
@@ -81,6 +88,15 @@ pub enum StartError {
     /// There is no way to AWS.
     #[error(transparent)]
     Aws(#[from] ConnectError),
+    /// The spool cannot be used.
+    #[error(transparent)]
+    Spool(#[from] spool::OpenError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The system grants no threads.
     #[error("start a thread: {0}: check the limit of processes")]
     Thread(io::Error),
@@ -94,6 +110,11 @@ pub struct Run {
     bytes_read: Arc<AtomicU64>,
     stop: Stop,
     stopped: watch::Sender<bool>,
+    shutdown: Shutdown,
+    addresses: Addresses,
+    collecting: Option<Collecting>,
+    /// Ends the answers about health and metrics.
+    admin: Shutdown,
     drain_timeout: Duration,
     delivery: Delivery,
     letters: Arc<Letters>,
@@ -103,11 +124,32 @@ pub struct Run {
     workers: Vec<JoinHandle<()>>,
 }
 
+/// What a run is made of before anything flows.
+struct Parts {
+    delivery: Delivery,
+    letters: Arc<Letters>,
+    copier: Option<Copier>,
+    listening: Option<Listening>,
+    admin: Option<Admin>,
+}
+
+/// Where a run listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Addresses {
+    /// For SDKs.
+    pub collector: Option<SocketAddr>,
+    /// Whether SDKs must use TLS.
+    pub is_encrypted: bool,
+    /// For health and metrics.
+    pub admin: Option<SocketAddr>,
+}
+
 /// Asks a run to stop, from wherever.
 #[derive(Debug, Clone)]
 pub struct Stopper {
     stop: Stop,
     stopped: watch::Sender<bool>,
+    shutdown: Shutdown,
 }
 
 /// How far a run has got.
@@ -168,16 +210,30 @@ impl Run {
         let copier = copier.map(|stream| Copier::start(Arc::clone(&letters), deliver(), stream));
         let copier = copier.transpose().map_err(StartError::Thread)?;
         let delivery = deliver();
-        Self::spawn(settings, &plugin, delivery, letters, copier).map_err(StartError::Thread)
+        let listening = match settings.collect.clone() {
+            Some(collect) => Some(Listening::start(collect, runtime).await?),
+            None => None,
+        };
+        let admin = match settings.admin {
+            Some(address) => Some(Admin::bind(address).await?),
+            None => None,
+        };
+        let parts = Parts { delivery, letters, copier, listening, admin };
+        Self::spawn(settings, &plugin, parts, runtime).map_err(StartError::Thread)
     }
 
     fn spawn(
         settings: Settings,
         plugin: &Plugin,
-        delivery: Delivery,
-        letters: Arc<Letters>,
-        copier: Option<Copier>,
+        parts: Parts,
+        runtime: &Handle,
     ) -> io::Result<Self> {
+        let Parts { delivery, letters, copier, listening, admin } = parts;
+        let addresses = Addresses {
+            collector: listening.as_ref().map(Listening::address),
+            is_encrypted: listening.as_ref().is_some_and(Listening::is_encrypted),
+            admin: admin.as_ref().map(Admin::address),
+        };
         let queued = settings.workers.get() * limits::CHUNKS_QUEUED_PER_WORKER;
         let (chunks_in, chunks_out) = crossbeam_channel::bounded(queued);
         let (buffers_in, buffers_out) = crossbeam_channel::bounded(queued);
@@ -190,7 +246,31 @@ impl Run {
         };
         let workers = (0..settings.workers.get()).map(spawn_worker).collect::<Result<_, _>>()?;
         let (totals, bytes_read) = (Arc::<Totals>::default(), Arc::<AtomicU64>::default());
-        let stop = Stop::default();
+        let (stop, shutdown) = (Stop::default(), Shutdown::default());
+        let collecting = listening.map(|listening| {
+            let way = Way {
+                chunks: chunks_in.clone(),
+                buffers: buffers_out.clone(),
+                totals: Arc::clone(&totals),
+                bytes_read: Arc::clone(&bytes_read),
+            };
+            listening.collect(way, &shutdown, runtime)
+        });
+        let collecting = collecting.transpose()?;
+        let told = Shutdown::default();
+        if let Some(admin) = admin {
+            let collector = collecting.as_ref();
+            let view = View {
+                totals: Arc::clone(&totals),
+                bytes_read: Arc::clone(&bytes_read),
+                delivery: delivery.clone(),
+                letters: Arc::clone(&letters),
+                collector: collector.map(|collecting| Arc::clone(&collecting.collector)),
+                spool: collector.map(|collecting| collecting.spool.clone()),
+                shutdown: shutdown.clone(),
+            };
+            runtime.spawn(admin.serve(view, told.clone()));
+        }
         let retirement = Retirement::start(Arc::clone(&letters))?;
         let reader = Reader {
             inputs: settings.inputs,
@@ -208,6 +288,10 @@ impl Run {
             bytes_read,
             stop,
             stopped: watch::Sender::new(false),
+            shutdown,
+            addresses,
+            collecting,
+            admin: told,
             drain_timeout: settings.drain_timeout,
             delivery,
             letters,
@@ -220,7 +304,13 @@ impl Run {
 
     /// Something that can stop the run.
     pub fn stopper(&self) -> Stopper {
-        Stopper { stop: self.stop.clone(), stopped: self.stopped.clone() }
+        let (stop, stopped) = (self.stop.clone(), self.stopped.clone());
+        Stopper { stop, stopped, shutdown: self.shutdown.clone() }
+    }
+
+    /// Where the run listens, with the real ports.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
     }
 
     /// Something that tells how far the run has got.
@@ -228,15 +318,18 @@ impl Run {
         Progress { totals: Arc::clone(&self.totals), bytes_read: Arc::clone(&self.bytes_read) }
     }
 
-    /// Wait until everything that was read has been accounted for.
+    /// Wait until everything that was read has been accounted for. A run that
+    /// listens goes on until it is stopped.
     ///
     /// After a stop, delivery goes on for as long as the settings allow; what
     /// is then left counts as not delivered. Copies of dead letters come last, and
     /// are not waited for any longer than that without a stop either.
     pub async fn finish(self) -> Summary {
-        let Run { reader, workers, delivery, copier, .. } = self;
+        let Run { reader, workers, delivery, copier, collecting, .. } = self;
         let copies = copier.as_ref().map(|copier| copier.delivery().clone());
-        let threads = tokio::task::spawn_blocking(move || join(reader, workers));
+        let abandoned = collecting.as_ref().map(|collecting| Arc::clone(&collecting.abandoned));
+        let (intake, collected) = collecting.map(Collecting::part).unzip();
+        let threads = tokio::task::spawn_blocking(move || join(reader, intake, workers));
         let mut stopped = self.stopped.subscribe();
         let drained = async {
             let report = threads.await.expect("joining threads does not panic");
@@ -251,6 +344,9 @@ impl Run {
             let _ = stopped.wait_for(|&stopped| stopped).await;
             tokio::time::sleep(self.drain_timeout).await;
             delivery.give_up();
+            if let Some(abandoned) = &abandoned {
+                abandoned.store(true, Ordering::Release);
+            }
             if let Some(copies) = &copies {
                 copies.give_up();
             }
@@ -263,12 +359,14 @@ impl Run {
         let (letters, retirement) = (Arc::clone(&self.letters), self.retirement);
         let closed = tokio::task::spawn_blocking(move || close(&letters, retirement));
         let not_closed = closed.await.expect("bringing letters to the disk does not panic");
+        self.admin.request();
         Summary::new(summary::Parts {
             totals: self.totals.snapshot(),
             streams: delivery.report(),
             copies,
             dead: self.letters.report(),
             read,
+            collected: collected.map(|(collector, spool)| Collected::new(&collector, &spool)),
             fault: fault.or(not_closed),
             elapsed: self.started.elapsed(),
         })
@@ -279,6 +377,7 @@ impl Stopper {
     /// Stop reading. What has been read goes on its way.
     pub fn stop(&self) {
         self.stop.request();
+        self.shutdown.request();
         self.stopped.send_replace(true);
     }
 }
@@ -298,14 +397,16 @@ impl Progress {
 /// The reader's report, and what went wrong with a thread.
 fn join(
     reader: JoinHandle<ReadReport>,
+    intake: Option<JoinHandle<IntakeReport>>,
     workers: Vec<JoinHandle<()>>,
 ) -> (ReadReport, Option<String>) {
+    let intake = intake.map(JoinHandle::join).transpose();
     let failed = workers.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
     let fault =
         (failed > 0).then(|| format!("{failed} worker threads failed: this is a bug of the host"));
-    match reader.join() {
-        Ok(report) => (report, fault),
-        Err(_) => {
+    match (reader.join(), intake) {
+        (Ok(report), Ok(_)) => (report, fault),
+        _ => {
             (ReadReport::default(), Some("the reader failed: this is a bug of the host".to_owned()))
         }
     }

@@ -12,10 +12,11 @@ const FLOORS: &[(u8, &[&str])] = &[
     (8, &["bench"]),
     (7, &["run"]),
     (6, &["config"]),
+    (5, &["admin"]),
     (4, &["pipeline"]),
-    (3, &["source", "plugin", "delivery"]),
+    (3, &["source", "collector", "plugin", "delivery"]),
     (2, &["dead"]),
-    (1, &["aws"]),
+    (1, &["aws", "http", "spool"]),
     (0, &["event", "limits", "clock", "secret"]),
 ];
 
@@ -24,6 +25,9 @@ const BLIND: &[(&str, &[&str])] = &[
     ("plugin", &["aws_"]),
     ("delivery", &["wasmtime"]),
     ("source", &["aws_", "wasmtime"]),
+    ("collector", &["aws_", "wasmtime"]),
+    ("spool", &["aws_", "wasmtime", "event::", "serde"]),
+    ("http", &["aws_", "wasmtime"]),
     ("event", &["aws_", "wasmtime", "tokio"]),
 ];
 

@@ -15,5 +15,7 @@ mod packing;
 mod plugins;
 mod refusals;
 mod sample;
+mod sdks;
 mod signals;
+mod spool;
 mod unreliable;

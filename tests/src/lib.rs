@@ -3,30 +3,38 @@
 //! [`Program`] starts the real program in a directory of its own. [`Stub`] is a
 //! Firehose that keeps to the limits of the real one and fails on purpose;
 //! [`moto`] is Amazon's API as others have written it. [`oracle`] knows where
-//! each event must end up, and [`events`] makes events.
+//! each event must end up, and [`events`] makes events. [`Collector`] is the
+//! program as a server, [`client`] sends to it what nobody should, and [`Sdk`]
+//! what the vendors' own SDKs send.
 //!
 //! A folder under `tests/cases` is a test without any Rust: see [`case`].
 
 mod binary;
 pub mod case;
+pub mod client;
+mod collector;
 mod component;
 pub mod compressed;
 pub mod disk;
 pub mod events;
+mod install;
 mod letter;
 pub mod moto;
 pub mod oracle;
 mod program;
 mod running;
+mod sdk;
 pub mod signature;
 pub mod stub;
 mod transcript;
 
 pub use binary::program_path;
+pub use collector::Collector;
 pub use component::misbehaving_plugin;
 pub use letter::Letter;
 pub use program::{Program, Ran, make_data_directory};
 pub use running::Running;
+pub use sdk::Sdk;
 pub use stub::{Fate, Stub};
 
 use std::path::PathBuf;

@@ -3,8 +3,6 @@
 //! moto is installed into `target/moto-venv` when it is first wanted, and one
 //! server runs for each process of tests.
 
-mod venv;
-
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -14,7 +12,10 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::binary::target_directory;
-use crate::{signature, workspace};
+use crate::{install, signature, workspace};
+
+/// What is installed. boto3, AWS's own client, comes with it.
+const REQUIREMENT: &str = "moto[server]==5.2.*";
 
 /// The region of everything that the tests make.
 pub const REGION: &str = "eu-central-1";
@@ -115,7 +116,7 @@ fn start() -> Moto {
 }
 
 fn script(name: &str) -> Command {
-    let mut command = Command::new(venv::python());
+    let mut command = Command::new(install::python("moto-venv", REQUIREMENT));
     command
         .arg(workspace().join("tests/moto").join(name))
         .current_dir(target_directory())

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::transcript::Transcript;
-use crate::{DEADLINE, Ran};
+use crate::{DEADLINE, Ran, wait_until};
 
 /// The program while it runs. It is killed when this is dropped.
 #[derive(Debug)]
@@ -72,6 +72,19 @@ impl Running {
     pub fn wait_for(&self, words: &str) {
         let said = self.stderr.wait_for(words, DEADLINE);
         assert!(said, "never said {words:?}:\n{}", self.stderr_text());
+    }
+
+    /// Wait for these words on standard error, and give the rest of their line.
+    pub fn wait_for_line(&self, words: &str) -> String {
+        self.wait_for(words);
+        let mut rest = None;
+        wait_until("the line ends", || {
+            let text = self.stderr_text();
+            let after = text.split_once(words).and_then(|(_, after)| after.split_once('\n'));
+            rest = after.map(|(rest, _)| rest.to_owned());
+            rest.is_some()
+        });
+        rest.expect("it was waited for")
     }
 
     /// The most memory that it has held so far, in bytes.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::config::read_settings;
-use super::run::{parse_mapping, start_logging};
+use super::run::{LogFormat, parse_mapping, start_logging};
 use super::{CommandResult, Exit, complain, print, usage};
 use crate::bench::{
     EVENT_BYTES_MAX, EVENT_BYTES_MIN, Events, Plan, Report, Shape, Target, Ways, mapping_rows,
@@ -86,7 +86,7 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
     if arguments.scale {
         return scale::run(&arguments);
     }
-    start_logging();
+    start_logging(LogFormat::Human);
     let json = arguments.json;
     let directory = TempDir::new().context("make a temporary directory");
     let directory = directory.map_err(|error| (Exit::Fault, error))?;

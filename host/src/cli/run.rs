@@ -3,14 +3,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, anyhow, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::config::read_settings;
 use super::progress::ProgressBar;
 use super::{CommandResult, Exit, complain, usage};
 use crate::config::{Overrides, Settings};
-use crate::run::{Run, Stopper, Summary};
+use crate::run::{Addresses, Run, Stopper, Summary};
 use crate::source::Input;
 
 /// Input is read in the order given. gzip and Zstandard are recognised.
@@ -18,9 +18,20 @@ use crate::source::Input;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Files of newline-delimited JSON events; `-` is standard input, which is
-    /// also read if there are none.
+    /// also read if there are none, and nothing is listened to.
     #[arg(value_name = "INPUT")]
     inputs: Vec<PathBuf>,
+    /// Take events from SDKs of Segment and RudderStack on this address, until
+    /// stopped. The settings file says who may send.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Tell health and metrics on this address, or `off` [default:
+    /// 127.0.0.1:9180 with --listen].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    admin: Option<String>,
+    /// What log lines look like on standard error.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    log_format: LogFormat,
     #[command(flatten)]
     options: Options,
 }
@@ -71,25 +82,34 @@ pub(super) fn parse_mapping(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn run(arguments: Arguments) -> CommandResult {
-    let Arguments { inputs, options } = arguments;
-    execute(options, |settings| {
-        if !inputs.is_empty() {
-            settings.inputs = inputs.iter().map(|input| Input::from_argument(input)).collect();
-        }
+    let Arguments { inputs, listen, admin, log_format, options } = arguments;
+    start_logging(log_format);
+    let inputs = inputs.iter().map(|input| Input::from_argument(input)).collect();
+    execute(options, Intakes { inputs, listen, admin }, |settings| {
         if settings.inputs == [Input::Stdin] && std::io::stdin().is_terminal() {
             complain("reading events from the terminal; end with Ctrl-D");
         }
     })
 }
 
-/// A run with these options, and with the inputs that are put into its
-/// settings.
-pub(super) fn execute(options: Options, inputs: impl FnOnce(&mut Settings)) -> CommandResult {
-    start_logging();
+/// Where the events of a run come from.
+#[derive(Debug, Default)]
+pub(super) struct Intakes {
+    pub(super) inputs: Vec<Input>,
+    pub(super) listen: Option<String>,
+    pub(super) admin: Option<String>,
+}
+
+/// A run with these options, after a last look at its settings.
+pub(super) fn execute(
+    options: Options,
+    intakes: Intakes,
+    look: impl FnOnce(&mut Settings),
+) -> CommandResult {
     let summary_path = options.summary.clone();
-    let mut settings = read(options).map_err(usage)?;
+    let mut settings = read(options, intakes).map_err(usage)?;
     check_summary(summary_path.as_deref()).map_err(usage)?;
-    inputs(&mut settings);
+    look(&mut settings);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| (Exit::Fault, anyhow!(error).context("start the runtime")))?;
@@ -100,10 +120,12 @@ pub(super) fn execute(options: Options, inputs: impl FnOnce(&mut Settings)) -> C
     report(&summary, summary_path)
 }
 
-fn read(options: Options) -> anyhow::Result<Settings> {
+fn read(options: Options, intakes: Intakes) -> anyhow::Result<Settings> {
     let (raw, directory) = read_settings(options.config.as_deref())?;
     let overrides = Overrides {
-        inputs: Vec::new(),
+        inputs: intakes.inputs,
+        listen: intakes.listen,
+        admin: intakes.admin,
         plugin: options.plugin,
         mappings: options.mappings,
         local: options.local,
@@ -118,10 +140,22 @@ async fn run_settings(settings: Settings) -> Result<Summary, (Exit, anyhow::Erro
     let sizes: Option<Vec<_>> = settings.inputs.iter().map(Input::size_bytes).collect();
     let run = Run::start(settings, &tokio::runtime::Handle::current()).await.map_err(usage)?;
     stop_on_signals(run.stopper()).map_err(|error| (Exit::Fault, error))?;
+    announce(run.addresses());
     let bar = ProgressBar::start(run.progress(), sizes.map(|sizes| sizes.iter().sum()));
     let summary = run.finish().await;
     bar.finish();
     Ok(summary)
+}
+
+/// Tell where the run listens: a port of 0 has become a real one.
+fn announce(addresses: Addresses) {
+    if let Some(address) = addresses.collector {
+        let scheme = if addresses.is_encrypted { "https" } else { "http" };
+        complain(&format!("listening on {scheme}://{address}"));
+    }
+    if let Some(address) = addresses.admin {
+        complain(&format!("health and metrics on http://{address}"));
+    }
 }
 
 /// The first SIGINT or SIGTERM stops reading and drains; the second ends the
@@ -185,25 +219,39 @@ fn exit_of(summary: &Summary) -> Exit {
         Exit::Fault
     } else if summary.dead > 0 {
         Exit::DeadLetters
-    } else if !summary.unread.is_empty() {
+    } else if !summary.unread.is_empty()
+        || summary.collected.as_ref().is_some_and(|collected| collected.waiting > 0)
+    {
         Exit::Stopped
     } else {
         Exit::Done
     }
 }
 
+/// What log lines look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people.
+    Human,
+    /// A JSON object on each line.
+    Json,
+}
+
 /// Log lines go to standard error; `RUST_LOG` chooses which.
-pub(super) fn start_logging() {
+pub(super) fn start_logging(format: LogFormat) {
     use tracing_subscriber::EnvFilter;
 
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,aws_config=error,aws=warn,hyper=warn"));
-    // Only a second call could fail, and there is none.
-    let _ = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+        .with_ansi(format == LogFormat::Human && std::io::stderr().is_terminal());
+    // Only a second call could fail, and there is none.
+    let _ = match format {
+        LogFormat::Human => lines.try_init(),
+        LogFormat::Json => lines.json().try_init(),
+    };
 }
 
 #[cfg(test)]

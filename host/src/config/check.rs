@@ -1,10 +1,12 @@
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::collect::{CollectSettings, check_admin, check_collect};
 use super::{ConfigError, RawAws, RawDeadLetters, RawDelivery, RawPack, RawSettings, RawStream};
 use crate::aws::{AwsSettings, Keys, Role};
 use crate::dead::{Bound, WhenFull};
@@ -29,6 +31,10 @@ const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 pub struct Settings {
     /// What to read, in this order.
     pub inputs: Vec<Input>,
+    /// How SDKs are listened to, if they are.
+    pub collect: Option<CollectSettings>,
+    /// Where health and metrics are told, if they are.
+    pub admin: Option<SocketAddr>,
     /// The plugin.
     pub plugin: PluginSource,
     /// The plugin's settings: JSON text, an object.
@@ -78,8 +84,13 @@ pub enum Destination {
 /// What the command line says; it goes before the settings file.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    /// What to read; standard input if nothing is named.
+    /// What to read; standard input if nothing is named, and nothing is listened
+    /// to.
     pub inputs: Vec<Input>,
+    /// The address on which SDKs are listened to.
+    pub listen: Option<String>,
+    /// The address on which health and metrics are told, or `off`.
+    pub admin: Option<String>,
     /// The plugin's file.
     pub plugin: Option<PathBuf>,
     /// Further mapping rows, as event and stream.
@@ -119,10 +130,23 @@ impl RawSettings {
             Some(directory) => Destination::Directory(directory),
             None => Destination::Amazon { aws: Box::new(aws), endpoint_url },
         };
-        let inputs =
-            if overrides.inputs.is_empty() { vec![Input::Stdin] } else { overrides.inputs };
+        let listen = overrides.listen.or(self.listen);
+        let collect = listen.map(|listen| {
+            check_collect(&listen, directory, self.sources, self.http, &self.spool, &data_dir)
+        });
+        let collect = collect.transpose()?;
+        let inputs = if overrides.inputs.is_empty() && collect.is_none() {
+            vec![Input::Stdin]
+        } else {
+            overrides.inputs
+        };
         Ok(Settings {
             inputs,
+            admin: check_admin(
+                overrides.admin.or(self.admin.listen).as_deref(),
+                collect.is_some(),
+            )?,
+            collect,
             plugin,
             plugin_settings,
             destination,

@@ -20,6 +20,22 @@ pub struct RawSettings {
     /// Threads that map events; one for each processor by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
+    /// The address on which SDKs are listened to, such as `0.0.0.0:8080`. Without
+    /// it, and without `--listen`, the host reads files and standard input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+    /// Who may send events to that address.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<RawSource>,
+    /// How that address is served.
+    #[serde(skip_serializing_if = "RawHttp::is_empty")]
+    pub http: RawHttp,
+    /// Where events are kept from the answer until they are delivered.
+    #[serde(skip_serializing_if = "RawSpool::is_empty")]
+    pub spool: RawSpool,
+    /// Health and metrics.
+    #[serde(skip_serializing_if = "RawAdmin::is_empty")]
+    pub admin: RawAdmin,
     /// The mapping plugin.
     pub plugin: RawPlugin,
     /// Access to AWS. What is missing here is looked for where every AWS SDK
@@ -49,6 +65,79 @@ pub struct RawPlugin {
     /// `mappings` (rows of `event` and `stream`), `fan_out` and `unmapped`.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Who may send events.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawSource {
+    /// What plugins and dead letters know the source by.
+    pub name: String,
+    /// Whose endpoint it takes the place of: `"segment"` or `"rudderstack"`.
+    pub dialect: String,
+    /// What its SDKs identify themselves with.
+    pub write_keys: Vec<Secret>,
+    /// Whether it takes anything at present; true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Whether one bad event has its whole request refused with 400. By default
+    /// the good ones are taken, and the bad ones go to the dead letters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+    /// Origins of pages that may send, such as `https://shop.example` or
+    /// `https://*.shop.example`; all by default. Senders that are no pages
+    /// name no origin, and are not held by this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_origins: Option<Vec<String>>,
+    /// Events a second; what is beyond is answered with 429. No limit by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<u32>,
+}
+
+/// How the address for SDKs is served.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawHttp {
+    /// A certificate with its chain, in PEM; with `key` it turns TLS on. Both
+    /// files are read again when they change. A relative path starts at the
+    /// settings file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's key, in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// Connections that are open at once; 10,000 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<usize>,
+    /// Bytes of a request's body, also once it is decompressed; 4,096,000 by
+    /// default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_body_bytes: Option<usize>,
+}
+
+/// Where events are kept from the answer until they are delivered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawSpool {
+    /// Bytes that the spool may take; 10 GiB by default. Beyond it requests are
+    /// answered with 503.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+    /// What an answer of 200 promises: `"fsync"`, the default, that the event
+    /// outlives a loss of power, `"os"` that it outlives the process, `"memory"`
+    /// nothing beyond the process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub durability: Option<String>,
+}
+
+/// Health and metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawAdmin {
+    /// The address for `/health/live`, `/health/ready` and `/metrics`, or `"off"`.
+    /// `127.0.0.1:9180` by default where SDKs are listened to, and otherwise off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
 }
 
 /// Access to AWS.
@@ -196,6 +285,24 @@ impl<'de> Deserialize<'de> for RawPack {
         }
 
         deserializer.deserialize_any(PackVisitor)
+    }
+}
+
+impl RawHttp {
+    fn is_empty(&self) -> bool {
+        *self == RawHttp::default()
+    }
+}
+
+impl RawSpool {
+    fn is_empty(&self) -> bool {
+        *self == RawSpool::default()
+    }
+}
+
+impl RawAdmin {
+    fn is_empty(&self) -> bool {
+        *self == RawAdmin::default()
     }
 }
 

@@ -119,7 +119,7 @@ fn wrong_settings_say_what_to_write() {
             "unknown setting `regoin` in [aws]: did you mean `region`?",
         ),
         ("[plugn]", Some(1), "did you mean `plugin`?"),
-        ("\n\nzzz = 1", Some(3), "known here: `aws`"),
+        ("\n\nzzz = 1", Some(3), "known here: `admin`, `aws`"),
         ("[streams.a]\nnew_line = true", Some(2), "in [streams.a]: did you mean `newline`?"),
         ("[plugin]\npath = 7", Some(2), "string"),
         ("[aws\n", Some(1), ""),
@@ -172,4 +172,54 @@ fn the_schema_knows_every_section() {
     for section in ["plugin", "aws", "delivery", "dead_letters", "streams", "data_dir", "workers"] {
         assert!(schema["properties"].get(section).is_some(), "{section}");
     }
+}
+
+/// Settings with one source, changed by a line.
+fn with_source(lines: &str) -> Result<Settings, ConfigError> {
+    let good = ["name = \"web\"", "dialect = \"segment\"", "write_keys = [\"hush\"]"];
+    let key = |line: &str| line.split(' ').next().map(str::to_owned);
+    let kept = good.iter().filter(|line| !lines.lines().any(|other| key(other) == key(line)));
+    let source = kept.copied().chain([lines]).collect::<Vec<_>>().join("\n");
+    check(&format!("listen = \"127.0.0.1:0\"\n[[sources]]\n{source}"))
+}
+
+#[test]
+fn sources_are_checked() {
+    let settings = with_source("").unwrap().collect.unwrap();
+    assert_eq!(settings.address.to_string(), "127.0.0.1:0");
+    assert_eq!((settings.sources.len(), settings.sources[0].enabled), (1, true));
+    for (lines, expected) in [
+        ("name = \"\"", "name must have 1 to 100 characters"),
+        ("dialect = \"mixpanel\"", "write \"segment\" or \"rudderstack\""),
+        ("write_keys = []", "write at least one key"),
+        ("write_keys = [\"\"]", "must have 1 to 200 characters"),
+        ("write_keys = [\"hush\", \"hush\"]", "a key belongs to one source"),
+        ("write_keys = [\"secret:/hush\"]", "no manager of secrets"),
+        ("allowed_origins = [\"shop.example\"]", "is no origin"),
+        ("rate_limit = 0", "enabled = false"),
+        ("[http]\ncertificate = \"c.pem\"", "set both"),
+        ("[http]\nmax_body_bytes = 1", "[http] max_body_bytes is 1: write a number from 32768"),
+        ("[spool]\ndurability = \"disk\"", "write \"fsync\", \"os\" or \"memory\""),
+        ("[spool]\nmax_bytes = 1", "[spool] max_bytes is 1"),
+        (
+            "[[sources]]\nname = \"web\"\ndialect = \"segment\"\nwrite_keys = [\"b\"]",
+            "stands twice",
+        ),
+        ("[admin]\nlisten = \"on\"", "[admin] listen is \"on\""),
+    ] {
+        // A second source and other tables come after the first one.
+        let checked = match lines.starts_with('[') {
+            true => check(&format!(
+                "listen = \"127.0.0.1:0\"\n[[sources]]\nname = \"web\"\ndialect = \"segment\"\nwrite_keys = [\"hush\"]\n{lines}"
+            )),
+            false => with_source(lines),
+        };
+        let error = checked.expect_err(lines);
+        assert!(error.message.contains(expected), "{lines}: {error}");
+        assert!(!error.message.contains("hush"), "{lines}: {error}");
+    }
+    let nobody = check("listen = \"127.0.0.1:0\"").unwrap_err();
+    assert!(nobody.message.contains("add [[sources]]"), "{nobody}");
+    let nowhere = check("listen = \"localhost:8080\"").unwrap_err();
+    assert!(nowhere.message.contains("such as 0.0.0.0:8080"), "{nowhere}");
 }

@@ -25,6 +25,12 @@ pub enum Reason {
     EventTooLong,
     /// The source ended or failed inside it.
     SourceCutOff,
+    /// It says neither who did something nor from which device.
+    NoIdentity,
+    /// It has no type.
+    NoType,
+    /// It is tracked, and has no name.
+    NoEventName,
     /// The record is larger than Firehose takes.
     RecordTooLarge,
     /// The plugin rejected it.
@@ -64,6 +70,9 @@ impl Reason {
             Reason::NestedTooDeep => "nested_too_deep",
             Reason::EventTooLong => "event_too_long",
             Reason::SourceCutOff => "source_cut_off",
+            Reason::NoIdentity => "no_identity",
+            Reason::NoType => "no_type",
+            Reason::NoEventName => "no_event_name",
             Reason::RecordTooLarge => "record_too_large",
             Reason::PluginRejected => "plugin_rejected",
             Reason::PluginTrapped => "plugin_trapped",

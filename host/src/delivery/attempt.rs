@@ -91,6 +91,7 @@ impl Attempts {
         if refused.is_empty() {
             stream.counts.add_accepted(&batch, 0..batch.len());
             batch.settle_all_delivered();
+            batch.record();
             return Rest::Nothing;
         }
         let is_refused =
@@ -107,9 +108,11 @@ impl Attempts {
             let detail = format!("{}: {}", refusal.code, refusal.message);
             self.bury(stream, &batch, *record, Reason::RecordRefused, &detail, attempts + 1);
         }
+        batch.record();
         if again.is_empty() {
             return Rest::Nothing;
         }
+        stream.counts.add_refused(again.len(), batch.len());
         // While some are accepted, going slower is the lane's business.
         let fruitless = if again.len() == batch.len() { fruitless + 1 } else { 0 };
         pending.batch = Arc::new(batch.select(again.iter().map(|(record, _)| *record)));

@@ -209,6 +209,11 @@ impl Batch {
         }
     }
 
+    /// Have the sources write down what has been settled.
+    pub(super) fn record(&self) {
+        self.runs.iter().for_each(|run| run.provenance.ack.record());
+    }
+
     /// A new batch of some of the records, in the order given.
     pub(super) fn select(&self, records: impl IntoIterator<Item = usize>) -> Batch {
         let mut selected = Batch::default();

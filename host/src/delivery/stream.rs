@@ -66,6 +66,12 @@ pub struct StreamReport {
     /// Records that were sent again after a request whose answer was lost or
     /// was a fault of the service: what may have been written twice.
     pub ambiguous: u64,
+    /// Records that were refused since there were too many of them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub throttled: u64,
+    /// Answers that refused some records and took others.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub partial_failures: u64,
     /// Events that went through the disk, since the stream was held or slow.
     #[serde(skip_serializing_if = "is_zero")]
     pub overflowed: u64,
@@ -106,6 +112,8 @@ pub(super) struct Counts {
     pub(super) requests: AtomicU64,
     pub(super) retries: AtomicU64,
     pub(super) ambiguous: AtomicU64,
+    pub(super) throttled: AtomicU64,
+    pub(super) partial_failures: AtomicU64,
     pub(super) overflowed: AtomicU64,
     pub(super) billed_kb: AtomicU64,
     pub(super) billed_kb_unpacked: AtomicU64,
@@ -115,6 +123,13 @@ impl Counts {
     /// Count records that may have been accepted.
     pub(super) fn add_ambiguous(&self, batch: &Batch) {
         self.ambiguous.fetch_add(batch.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Count records of a request that are to be sent again, since they were too
+    /// many at once.
+    pub(super) fn add_refused(&self, refused: usize, records: usize) {
+        self.throttled.fetch_add(refused as u64, Ordering::Relaxed);
+        self.partial_failures.fetch_add(u64::from(refused < records), Ordering::Relaxed);
     }
 
     /// Count records that Firehose has taken.
@@ -246,6 +261,8 @@ impl Stream {
             requests: load(&self.counts.requests),
             retries: load(&self.counts.retries),
             ambiguous: load(&self.counts.ambiguous),
+            throttled: load(&self.counts.throttled),
+            partial_failures: load(&self.counts.partial_failures),
             overflowed: load(&self.counts.overflowed),
             billed_kb: load(&self.counts.billed_kb),
             billed_kb_unpacked: load(&self.counts.billed_kb_unpacked),

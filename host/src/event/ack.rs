@@ -25,8 +25,15 @@ pub struct Ack(Arc<Promise>);
 struct Promise {
     source: Source,
     events: Box<[AtomicU32]>,
+    record: Option<Box<Record>>,
     notice: Option<Box<dyn FnOnce(Settled) + Send + Sync>>,
 }
+
+/// What a source does to write down what is settled.
+type Record = dyn Fn(&Settlements<'_>) + Send + Sync;
+
+/// Which events of a chunk have been settled so far.
+pub struct Settlements<'a>(&'a [AtomicU32]);
 
 /// The state of an event: how many of its outputs are open, and two marks.
 const OPEN_MASK: u32 = (1 << 30) - 1;
@@ -53,8 +60,28 @@ impl Ack {
         events: usize,
         notice: impl FnOnce(Settled) + Send + Sync + 'static,
     ) -> Self {
+        Self::make(source, events, None, Box::new(notice))
+    }
+
+    /// The same for a source that keeps a record of what is settled, so that it
+    /// hands in nothing twice if the process dies: see [`Ack::record`].
+    pub fn recorded(
+        source: Source,
+        events: usize,
+        record: impl Fn(&Settlements<'_>) + Send + Sync + 'static,
+        notice: impl FnOnce(Settled) + Send + Sync + 'static,
+    ) -> Self {
+        Self::make(source, events, Some(Box::new(record)), Box::new(notice))
+    }
+
+    fn make(
+        source: Source,
+        events: usize,
+        record: Option<Box<Record>>,
+        notice: Box<dyn FnOnce(Settled) + Send + Sync>,
+    ) -> Self {
         let events = (0..events).map(|_| AtomicU32::new(1)).collect();
-        Ack(Arc::new(Promise { source, events, notice: Some(Box::new(notice)) }))
+        Ack(Arc::new(Promise { source, events, record, notice: Some(notice) }))
     }
 
     /// The source that the events came from.
@@ -89,13 +116,36 @@ impl Ack {
         debug_assert!(before & OPEN_MASK > 0, "settled once too often");
     }
 
+    /// Have the source write down what has been settled, as far as it keeps a
+    /// record. Whoever settles events does so once it is through with some of
+    /// them; in the end it happens by itself.
+    pub fn record(&self) {
+        self.0.record();
+    }
+
     fn state(&self, event: u32) -> &AtomicU32 {
         &self.0.events[event as usize]
     }
 }
 
+impl Settlements<'_> {
+    /// Whether every output of an event has been settled.
+    pub fn is_settled(&self, event: usize) -> bool {
+        self.0[event].load(Ordering::Relaxed) & OPEN_MASK == 0
+    }
+}
+
+impl Promise {
+    fn record(&self) {
+        if let Some(record) = &self.record {
+            record(&Settlements(&self.events));
+        }
+    }
+}
+
 impl Drop for Promise {
     fn drop(&mut self) {
+        self.record();
         let mut settled = Settled::default();
         for event in &mut self.events {
             let state = *event.get_mut();
@@ -196,6 +246,26 @@ mod tests {
             ack.settle(3, Outcome::Delivered);
         });
         assert_eq!(settled, Settled { delivered: 2, filtered: 1, dead: 1, undelivered: 1 });
+    }
+
+    #[test]
+    fn what_is_settled_is_recorded_on_demand_and_at_the_end() {
+        let records = Arc::new(Mutex::new(Vec::<Vec<usize>>::new()));
+        let record = {
+            let records = Arc::clone(&records);
+            move |settlements: &Settlements<'_>| {
+                let settled = (0..3).filter(|event| settlements.is_settled(*event)).collect();
+                records.lock().unwrap().push(settled);
+            }
+        };
+        let ack = Ack::recorded("test".into(), 3, record, |_| ());
+        ack.settle(1, Outcome::Delivered);
+        ack.expect(2, 2);
+        ack.settle(2, Outcome::Delivered);
+        ack.record();
+        ack.filter(0);
+        drop(ack);
+        assert_eq!(*records.lock().unwrap(), [vec![1], vec![0, 1]]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::{Ack, Source};
+use super::{Ack, Refusal, Source};
 
 /// A piece of a source: whole lines in one buffer, and the promise to account
 /// for each of them.
@@ -41,6 +41,8 @@ pub enum Damage {
         /// What happened to the source.
         detail: String,
     },
+    /// It was refused where it came in.
+    Refused(Refusal),
 }
 
 impl Chunk {

@@ -1,7 +1,9 @@
 #[cfg(test)]
 mod agreement;
 mod block;
+mod keys;
 mod nesting;
+mod outline;
 mod token;
 mod walk;
 
@@ -10,7 +12,10 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
+use keys::Keys;
 use walk::walk;
+
+pub use outline::{Items, Member, Outline, Span};
 
 /// What routing needs of an event, borrowed from its text where possible.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,7 +72,7 @@ pub fn scan(text: &[u8], levels_max: usize) -> Result<(&str, Envelope<'_>), Malf
     let Ok(text) = simdutf8::basic::from_utf8(text) else {
         return Err(explain(text, levels_max, 0));
     };
-    match walk(text, levels_max) {
+    match walk::<Keys>(text, levels_max) {
         Ok(found) if token::after_whitespace(text.as_bytes()).starts_with(b"{") => {
             let value = |at: Option<usize>| at.and_then(|at| non_empty_string(&text[at..]));
             let (message_type, name) = (value(found.message_type), value(found.name));
@@ -80,11 +85,17 @@ pub fn scan(text: &[u8], levels_max: usize) -> Result<(&str, Envelope<'_>), Malf
 
 /// The string that a valid text begins with, if it does and has any characters.
 fn non_empty_string(text: &str) -> Option<Cow<'_, str>> {
+    string(text).filter(|string| !string.is_empty())
+}
+
+/// The string that a text begins with, if it does: part of a text that has been
+/// checked. Lone surrogates become U+FFFD.
+pub fn string(text: &str) -> Option<Cow<'_, str>> {
     let text = text.strip_prefix('"')?;
     let bytes = text.as_bytes();
     let mut end = memchr::memchr2(b'"', b'\\', bytes)?;
     if bytes[end] == b'"' {
-        return (end != 0).then(|| Cow::Borrowed(&text[..end]));
+        return Some(Cow::Borrowed(&text[..end]));
     }
     while bytes[end] != b'"' {
         end += if bytes[end] == b'\\' { 2 } else { 1 };

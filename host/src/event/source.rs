@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub struct Source {
     name: Arc<str>,
     history: Option<Arc<str>>,
+    keeps_unsettled: bool,
     on_death: OnDeath,
 }
 
@@ -26,12 +27,18 @@ impl Source {
     /// The source of events that come out of the dead letters. The history is
     /// opaque here: it is written and read where dead letters are.
     pub fn with_history(name: &str, history: &str) -> Self {
-        Source { name: name.into(), history: Some(history.into()), on_death: OnDeath::Bury }
+        let (name, history) = (name.into(), Some(history.into()));
+        Source { name, history, keeps_unsettled: true, on_death: OnDeath::Bury }
+    }
+
+    /// A source that keeps each event until it is settled.
+    pub fn durable(name: &str) -> Self {
+        Source { keeps_unsettled: true, ..name.into() }
     }
 
     /// The source of copies of dead letters, about which there are no letters.
     pub fn of_copies() -> Self {
-        Source { name: "dead letters".into(), history: None, on_death: OnDeath::LetGo }
+        Source { on_death: OnDeath::LetGo, ..Source::from("dead letters") }
     }
 
     /// The name of the input.
@@ -45,9 +52,9 @@ impl Source {
     }
 
     /// Whether the source itself keeps events that nobody settles, as the dead
-    /// letters do; those of any other one would be gone.
+    /// letters and a durable spool do; those of any other one would be gone.
     pub fn keeps_unsettled(&self) -> bool {
-        self.history.is_some()
+        self.keeps_unsettled
     }
 
     /// What becomes of an event that can never be delivered.
@@ -58,7 +65,8 @@ impl Source {
 
 impl From<&str> for Source {
     fn from(name: &str) -> Self {
-        Source { name: name.into(), history: None, on_death: OnDeath::Bury }
+        let (name, history) = (name.into(), None);
+        Source { name, history, keeps_unsettled: false, on_death: OnDeath::Bury }
     }
 }
 

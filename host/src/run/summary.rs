@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::collector::Collector;
 use crate::dead::{Reason, Report};
 use crate::delivery::StreamReport;
 use crate::event::{StreamName, TotalsSnapshot};
 use crate::source::ReadReport;
+use crate::spool::Spool;
 
 /// What became of a run.
 ///
@@ -65,6 +67,9 @@ pub struct Summary {
     /// Lines that a replay could not read as letters, and left.
     #[serde(skip_serializing_if = "is_zero")]
     pub unreadable_letters: u64,
+    /// What SDKs sent, where they were listened to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collected: Option<Collected>,
     /// Inputs that a stop left unread.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<UnreadInput>,
@@ -75,6 +80,32 @@ pub struct Summary {
     pub seconds: f64,
     /// Events read in a second.
     pub events_per_second: f64,
+}
+
+/// What SDKs sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Collected {
+    /// Events that were answered with 200.
+    pub accepted: u64,
+    /// Requests with a write key that no source has, or with none.
+    pub unknown_keys: u64,
+    /// Events that wait in the spool for the next run.
+    pub waiting: u64,
+    /// Events that the disk lost after they were accepted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub corrupt: u64,
+}
+
+impl Collected {
+    pub(super) fn new(collector: &Collector, spool: &Spool) -> Self {
+        let (report, status) = (collector.report(), spool.status());
+        Collected {
+            accepted: report.sources.iter().map(|source| source.accepted).sum(),
+            unknown_keys: report.unknown_keys,
+            waiting: status.items_waiting,
+            corrupt: status.corrupt_items,
+        }
+    }
 }
 
 /// An input that was not read to its end.
@@ -93,6 +124,7 @@ pub(super) struct Parts {
     pub(super) copies: BTreeMap<StreamName, StreamReport>,
     pub(super) dead: Report,
     pub(super) read: ReadReport,
+    pub(super) collected: Option<Collected>,
     pub(super) fault: Option<String>,
     pub(super) elapsed: Duration,
 }
@@ -129,6 +161,7 @@ impl Summary {
             dead_letter_file: parts.dead.file,
             partial_letters: parts.read.left.partial,
             unreadable_letters: parts.read.left.unreadable,
+            collected: parts.collected,
             unread: unread
                 .map(|unread| UnreadInput { source: unread.source, from_line: unread.from_line })
                 .collect(),
@@ -184,11 +217,35 @@ impl fmt::Display for Summary {
                 writeln!(f, "stream {name}: {problem}")?;
             }
         }
+        if let Some(collected) = &self.collected {
+            collected.write(f)?;
+        }
         for unread in &self.unread {
             writeln!(f, "stopped: {} was not read from line {}", unread.source, unread.from_line)?;
         }
         for fault in &self.faults {
             writeln!(f, "fault: {fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Collected {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} events were accepted from SDKs, {} wait in the spool for the next run",
+            self.accepted, self.waiting
+        )?;
+        if self.unknown_keys > 0 {
+            writeln!(f, "{} requests were refused for their write key", self.unknown_keys)?;
+        }
+        if self.corrupt > 0 {
+            writeln!(
+                f,
+                "{} accepted events were lost in corrupt files of the spool",
+                self.corrupt
+            )?;
         }
         Ok(())
     }

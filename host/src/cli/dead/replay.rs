@@ -1,7 +1,7 @@
 use clap::Args;
 
 use super::{Choice, Place, fault, lock};
-use crate::cli::run::{Options, execute};
+use crate::cli::run::{Intakes, LogFormat, Options, execute, start_logging};
 use crate::cli::{CommandResult, complain};
 use crate::dead::LetterFile;
 use crate::source::{Input, Replay};
@@ -26,5 +26,9 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
     let filter = choice.filter();
     let replay =
         |file: LetterFile| Input::Letters(Replay { path: file.path, filter: filter.clone() });
-    execute(options, |settings| settings.inputs = files.into_iter().map(replay).collect())
+    start_logging(LogFormat::Human);
+    execute(options, Intakes::default(), |settings| {
+        settings.collect = None;
+        settings.inputs = files.into_iter().map(replay).collect();
+    })
 }

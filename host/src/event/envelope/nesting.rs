@@ -21,6 +21,13 @@ impl Nesting {
         self.kinds & 1 == 1
     }
 
+    /// Whether the innermost level is an array that is a member of the outermost
+    /// object, or an object that is an item of such an array.
+    #[inline(always)]
+    pub(super) fn in_items(&self) -> bool {
+        (self.levels == 2) & (self.kinds == 0b10) | (self.levels == 3) & (self.kinds == 0b101)
+    }
+
     /// Open a level or close one. False where a bracket closes the other kind.
     ///
     /// No branch predictor knows which brackets come next, so this does both

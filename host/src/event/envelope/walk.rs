@@ -1,4 +1,5 @@
-//! Checks that a text is one JSON object or array, and finds the two keys.
+//! Checks that a text is one JSON object or array, and shows its blocks to
+//! [`Notes`], which remember what is wanted of it.
 //!
 //! It goes by blocks of 64 bytes, in the manner of simdjson: each kind of byte
 //! becomes a mask with a bit for each byte, and JSON's grammar becomes
@@ -13,11 +14,35 @@ use super::block::{self, Classes};
 use super::nesting::Nesting;
 use super::token;
 
-/// Where the values of the two keys begin; of equal keys, that of the last one.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Found {
-    pub(super) message_type: Option<usize>,
-    pub(super) name: Option<usize>,
+/// What is remembered of a text while it is checked.
+pub(super) trait Notes: Default {
+    /// Whether [`Marks::items`] is wanted, which costs time.
+    const ITEMS: bool;
+
+    /// Look at the block that begins at this place. All before its end is JSON,
+    /// as far as it goes.
+    fn block(&mut self, text: &str, at: usize, marks: &Marks);
+}
+
+/// A block that has been checked, as masks. Level 1 is inside the outermost
+/// object or array; a bracket that opens a level belongs to it, and one that
+/// closes a level does not.
+pub(super) struct Marks {
+    /// Opening quotes.
+    pub(super) string_starts: u64,
+    /// Closing quotes.
+    pub(super) string_ends: u64,
+    /// Commas, colons and brackets.
+    pub(super) structure: u64,
+    /// What the two outermost levels hold, 0 and 1.
+    pub(super) top: u64,
+    /// The inside of an array that is a member of the outermost object, and the
+    /// inside of the objects that are its items.
+    pub(super) items: u64,
+    /// Tabs and line ends between tokens.
+    pub(super) blanks: u64,
+    /// Whether an escape so far spells a letter, so perhaps one of a key.
+    pub(super) spells: bool,
 }
 
 /// Walk over a whole text.
@@ -26,13 +51,13 @@ pub(super) struct Found {
 ///
 /// The text is no JSON object or array or nests too deeply; this is the
 /// position of the token where that shows, or the end of a text cut off.
-pub(super) fn walk(text: &str, levels_max: usize) -> Result<Found, usize> {
+pub(super) fn walk<N: Notes>(text: &str, levels_max: usize) -> Result<N, usize> {
     let bytes = text.as_bytes();
     let root = token::after_whitespace(bytes);
     if !matches!(root, [b'{' | b'[', ..]) {
         return Err(bytes.len() - root.len());
     }
-    let mut walk = Walk::new(text, levels_max);
+    let mut walk = Walk::<N>::new(text, levels_max);
     let (blocks, rest) = bytes.as_chunks();
     for (at, block) in (0..).step_by(block::BYTES).zip(blocks) {
         walk.block(at, block)?;
@@ -46,40 +71,37 @@ pub(super) fn walk(text: &str, levels_max: usize) -> Result<Found, usize> {
 }
 
 /// What one block leaves to the next one. Masks are all ones or all zeros.
-struct Walk<'a> {
+struct Walk<'a, N> {
     text: &'a str,
     levels_max: usize,
     nesting: Nesting,
-    found: Found,
+    notes: N,
     in_string: u64,
     /// Whether the outermost level has been closed.
     ended: u64,
-    /// Whether an escape so far spells a letter, so perhaps one of the keys.
-    spells: u64,
+    /// Whether an escape so far spells a letter.
+    spells: bool,
     /// One where the block's first byte is escaped.
     escaped: u64,
     /// One where the block's first byte may continue a number or literal.
     in_scalar: u64,
-    /// Where strings as long as the keys would end that began before the block.
-    short: u64,
     after_separator: Follow,
     after_opening: Follow,
     after_key_place: Follow,
 }
 
-impl<'a> Walk<'a> {
+impl<'a, N: Notes> Walk<'a, N> {
     fn new(text: &'a str, levels_max: usize) -> Self {
         Walk {
             text,
             levels_max,
             nesting: Nesting::default(),
-            found: Found::default(),
+            notes: N::default(),
             in_string: 0,
             ended: 0,
-            spells: 0,
+            spells: false,
             escaped: 0,
             in_scalar: 0,
-            short: 0,
             after_separator: Follow::default(),
             // The text may begin like an array: with a value.
             after_opening: Follow { carry: 1 },
@@ -139,13 +161,16 @@ impl<'a> Walk<'a> {
             return Err(at + faults.trailing_zeros() as usize);
         }
 
-        // A string of four characters ends five bytes behind its start. Escapes
-        // make it longer, but those that spell letters are next to never seen.
-        let short = string_starts << 5 | string_starts << 6 | self.short;
-        self.short = string_starts >> 59 | string_starts >> 58;
-        for place in ones(string_ends & levels.top & (short | self.spells)) {
-            self.note_key(at + place);
-        }
+        let marks = Marks {
+            string_starts,
+            string_ends,
+            structure: separators | brackets,
+            top: levels.top,
+            items: levels.items,
+            blanks: classes.controls,
+            spells: self.spells,
+        };
+        self.notes.block(self.text, at, &marks);
         Ok(())
     }
 
@@ -173,7 +198,8 @@ impl<'a> Walk<'a> {
         let mut levels = Levels {
             openings: 0,
             in_object: all_if(self.nesting.in_object()),
-            top: all_if(self.nesting.levels() == 1),
+            top: all_if(self.nesting.levels() <= 1),
+            items: all_if(N::ITEMS && self.nesting.in_items()),
             ended: self.ended,
             faults: 0,
         };
@@ -188,7 +214,10 @@ impl<'a> Walk<'a> {
             levels.faults |= u64::from(!fits | too_deep) << place;
             levels.openings |= u64::from(opens) << place;
             levels.in_object = levels.in_object & !from | all_if(self.nesting.in_object()) & from;
-            levels.top = levels.top & !from | all_if(self.nesting.levels() == 1) & from;
+            levels.top = levels.top & !from | all_if(self.nesting.levels() <= 1) & from;
+            if N::ITEMS {
+                levels.items = levels.items & !from | all_if(self.nesting.in_items()) & from;
+            }
             if self.nesting.levels() == 0 {
                 self.ended = !0;
                 levels.ended |= from << 1;
@@ -204,60 +233,16 @@ impl<'a> Walk<'a> {
         for place in ones(escapes) {
             let escape = &self.text.as_bytes()[at + place + 1..];
             faults |= u64::from(!token::is_escape(escape)) << place;
-            self.spells |= all_if(matches!(escape, [b'u', b'0', b'0', b'6' | b'7', ..]));
+            self.spells |= matches!(escape, [b'u', b'0', b'0', b'4'..=b'7', ..]);
         }
         faults
     }
 
-    /// Remember where the value begins if the string that ends here is one of
-    /// the two keys.
-    #[inline(always)]
-    fn note_key(&mut self, end: usize) {
-        let before = &self.text.as_bytes()[..end];
-        let field = if self.spells != 0 {
-            return self.note_spelled_key(end);
-        } else if before.ends_with(b"\"type") {
-            &mut self.found.message_type
-        } else if before.ends_with(b"\"event") {
-            &mut self.found.name
-        } else {
-            return;
-        };
-        *field = value_behind(self.text, end).or(*field);
-    }
-
-    /// The same for a string that may hold escapes.
-    #[cold]
-    fn note_spelled_key(&mut self, end: usize) {
-        let before = &self.text[..end];
-        let is_start = |quote: &usize| {
-            let escapes = before[..*quote].bytes().rev().take_while(|byte| *byte == b'\\');
-            escapes.count().is_multiple_of(2)
-        };
-        let quotes = memchr::memrchr_iter(b'"', before.as_bytes());
-        let Some(start) = quotes.into_iter().find(is_start) else { return };
-        let field = match token::unescape(&before[start + 1..]).as_str() {
-            "type" => &mut self.found.message_type,
-            "event" => &mut self.found.name,
-            _ => return,
-        };
-        *field = value_behind(self.text, end).or(*field);
-    }
-
-    fn finish(&self) -> Result<Found, usize> {
+    fn finish(self) -> Result<N, usize> {
         if self.in_string != 0 || self.nesting.levels() != 0 {
             return Err(self.text.len());
         }
-        Ok(self.found)
-    }
-}
-
-/// Where the value begins, if the string that ends here is a key.
-#[inline(always)]
-fn value_behind(text: &str, end: usize) -> Option<usize> {
-    match token::after_whitespace(&text.as_bytes()[end + 1..]) {
-        [b':', value @ ..] => Some(text.len() - token::after_whitespace(value).len()),
-        _ => None,
+        Ok(self.notes)
     }
 }
 
@@ -275,8 +260,10 @@ struct Levels {
     /// Where the innermost level is an object. Here and below, a bracket that
     /// opens a level belongs to it, and one that closes a level does not.
     in_object: u64,
-    /// Where the innermost level is the outermost one.
+    /// Where the innermost level is 0 or 1.
     top: u64,
+    /// Where it is one of [`Marks::items`].
+    items: u64,
     /// What stands behind the outermost level.
     ended: u64,
     /// Brackets that close the wrong kind or open a level too many.
@@ -318,7 +305,7 @@ fn prefix_xor(mut mask: u64) -> u64 {
 
 /// The places of the ones.
 #[inline(always)]
-fn ones(mut mask: u64) -> impl Iterator<Item = usize> {
+pub(super) fn ones(mut mask: u64) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let place = (mask != 0).then(|| mask.trailing_zeros() as usize)?;
         mask &= mask - 1;

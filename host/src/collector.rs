@@ -1,0 +1,33 @@
+//! The collector: Segment's and RudderStack's SDKs send to it unchanged.
+//!
+//! A request is answered with 200 once its events are in the spool, and not
+//! before. From there an [`Intake`] hands them to the workers, and the spool
+//! keeps each until it is delivered, filtered or dead-lettered, over restarts.
+//!
+//! What the vendors' endpoints add to an event is added here, by the dialect of
+//! its source; the rest of its text stays as it came.
+
+mod answer;
+mod counts;
+mod decode;
+mod dialect;
+mod entry;
+mod handle;
+mod head;
+mod intake;
+mod keyring;
+mod origin;
+mod query;
+mod rate;
+mod refused;
+mod route;
+mod source;
+mod vendor;
+
+pub use counts::{CollectReport, Latency, Status, StatusCount};
+pub use decode::{BadBody, Body, Decoded, Facts, Shape};
+pub use dialect::{Dialect, MessageType};
+pub use handle::Collector;
+pub use intake::{Intake, IntakeReport};
+pub use origin::OriginRule;
+pub use source::{SourceReport, SourceSettings};

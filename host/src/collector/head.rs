@@ -1,0 +1,146 @@
+use std::net::IpAddr;
+
+use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HOST, HeaderValue, ORIGIN};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, StatusCode};
+
+use super::answer::Refused;
+use super::source::Source;
+use crate::http::{Encoding, Peer};
+
+/// What the parts of a request that come before its body say.
+#[derive(Debug)]
+pub(super) struct Head {
+    /// The write key, where it does not stand in the body.
+    pub(super) key: Option<String>,
+    /// The client's address.
+    pub(super) ip: IpAddr,
+    /// Whether a page sent it.
+    pub(super) is_of_page: bool,
+    /// None if it is unknown.
+    pub(super) encoding: Option<Encoding>,
+    /// How clients name this server.
+    pub(super) host: String,
+    /// Whether the client's connection is encrypted.
+    pub(super) is_encrypted: bool,
+    origin: Option<String>,
+}
+
+impl Head {
+    pub(super) fn of(parts: &Parts, peer: Peer) -> Self {
+        let Parts { headers, uri, .. } = parts;
+        let origin = text(headers, ORIGIN.as_str()).map(str::to_owned);
+        let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+        let host = text(headers, HOST.as_str()).or_else(|| Some(uri.authority()?.as_str()));
+        let scheme = text(headers, "x-forwarded-proto").map(first);
+        Head {
+            key: key(headers, uri.query().unwrap_or_default()),
+            ip: ip(headers, peer.address),
+            is_of_page: origin.is_some(),
+            encoding: encoding.map_or(Some(Encoding::Identity), Encoding::from_header),
+            host: host.unwrap_or_default().to_owned(),
+            is_encrypted: scheme.map_or(peer.is_encrypted, |scheme| scheme == "https"),
+            origin,
+        }
+    }
+
+    /// Check that a source may be sent to, and from there.
+    pub(super) fn check(&self, source: &Source) -> Result<(), Refused> {
+        if !source.settings.enabled {
+            return Err(Refused::new(StatusCode::NOT_FOUND, "source is disabled"));
+        }
+        if !source.takes_from(self.origin.as_deref()) {
+            let text = "this origin is not among the source's allowed_origins";
+            return Err(Refused::new(StatusCode::FORBIDDEN, text));
+        }
+        Ok(())
+    }
+}
+
+/// The write key of the headers, or else of the query.
+fn key(headers: &HeaderMap, query: &str) -> Option<String> {
+    let of_query = || {
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        pairs.find(|(name, _)| name == "writeKey").map(|(_, key)| key.into_owned())
+    };
+    let key = text(headers, AUTHORIZATION.as_str()).and_then(basic_user).or_else(of_query);
+    key.filter(|key| !key.is_empty())
+}
+
+/// The user of Basic authentication; whatever the password.
+fn basic_user(authorization: &str) -> Option<String> {
+    let (scheme, credentials) = authorization.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = base64_simd::STANDARD.decode_to_vec(credentials.trim()).ok()?;
+    let decoded = String::from_utf8(decoded).ok()?;
+    let (user, _) = decoded.split_once(':').unwrap_or((&decoded, ""));
+    (!user.is_empty()).then(|| user.to_owned())
+}
+
+/// The client's address as the first proxy saw it.
+fn ip(headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+    let forwarded = text(headers, "x-forwarded-for").map(first);
+    forwarded.and_then(|address| address.parse().ok()).unwrap_or(peer)
+}
+
+/// The first element of a header that lists some.
+fn first(list: &str) -> &str {
+    list.split(',').next().unwrap_or_default().trim()
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::*;
+
+    const PEER: Peer =
+        Peer { address: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), is_encrypted: false };
+
+    fn head(uri: &str, headers: &[(&str, &str)]) -> Head {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Head::of(&request.body(()).unwrap().into_parts().0, PEER)
+    }
+
+    #[test]
+    fn the_write_key_stands_in_the_headers_or_in_the_query() {
+        let key = |uri, headers: &[_]| head(uri, headers).key;
+        // `key:` and `ignored:password`.
+        assert_eq!(key("/", &[("Authorization", "Basic a2V5Og==")]).as_deref(), Some("key"));
+        let both = key("/?writeKey=other", &[("authorization", "basic aWdub3JlZDpwYXNzd29yZA==")]);
+        assert_eq!(both.as_deref(), Some("ignored"));
+        assert_eq!(key("/?a=1&writeKey=k%2Fy", &[]).as_deref(), Some("k/y"));
+        for nothing in ["Bearer a2V5Og==", "Basic", "Basic Og==", "Basic !", "Basic //8="] {
+            assert_eq!(key("/?writeKey=", &[("authorization", nothing)]), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn the_address_is_what_the_first_proxy_saw() {
+        let ip = |forwarded| head("/", &[("X-Forwarded-For", forwarded)]).ip.to_string();
+        assert_eq!(ip("203.0.113.7, 10.0.0.1"), "203.0.113.7");
+        assert_eq!(ip(" 2001:db8::1 "), "2001:db8::1");
+        assert_eq!(ip("\"};evil"), "127.0.0.1");
+    }
+
+    #[test]
+    fn a_proxy_tells_how_clients_reach_it() {
+        let head = head(
+            "/",
+            &[("Host", "t.example"), ("X-Forwarded-Proto", "https"), ("Origin", "https://a")],
+        );
+        assert_eq!(
+            (head.host.as_str(), head.is_encrypted, head.is_of_page),
+            ("t.example", true, true)
+        );
+    }
+}

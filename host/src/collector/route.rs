@@ -1,0 +1,157 @@
+use hyper::Method;
+
+use super::dialect::MessageType;
+use super::query::Query;
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route<'a> {
+    /// Take one event of this type.
+    One {
+        message_type: MessageType,
+        /// Whether only SDKs in browsers use this path.
+        is_browser: bool,
+    },
+    /// Take a batch.
+    Batch {
+        is_browser: bool,
+    },
+    /// Take whatever it is.
+    Webhook,
+    /// Take an event out of the query, and answer with an image.
+    Pixel(Query),
+    /// Tell Segment's browser SDK its settings.
+    SegmentSettings {
+        write_key: &'a str,
+    },
+    /// Tell RudderStack's browser SDK its settings.
+    RudderStackSettings,
+    /// Tell whether the server is alive.
+    Health,
+    Version,
+    Robots,
+    /// The path exists, and this method does not.
+    WrongMethod {
+        allowed: &'static str,
+    },
+    Unknown,
+}
+
+/// What a method and a path mean. A slash at the end changes nothing.
+pub(super) fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let (route, methods) = known(path);
+    if methods.split(", ").any(|known| known == method.as_str()) {
+        route
+    } else if methods.is_empty() {
+        Route::Unknown
+    } else {
+        Route::WrongMethod { allowed: methods }
+    }
+}
+
+/// What a path means, and for which methods.
+fn known(path: &str) -> (Route<'_>, &'static str) {
+    const POST: &str = "POST";
+    const GET: &str = "GET, HEAD";
+    if let Some(rest) = path.strip_prefix("/v1/") {
+        return match rest {
+            "batch" | "import" => (Route::Batch { is_browser: false }, POST),
+            "b" => (Route::Batch { is_browser: true }, POST),
+            "webhook" => (Route::Webhook, "GET, POST"),
+            _ => of_v1(rest),
+        };
+    }
+    if let Some(word) = path.strip_prefix("/pixel/v1/") {
+        return match word {
+            "track" => (Route::Pixel(Query::RudderStack(MessageType::Track)), GET),
+            "page" => (Route::Pixel(Query::RudderStack(MessageType::Page)), GET),
+            _ => (Route::Unknown, ""),
+        };
+    }
+    match path {
+        "/beacon/v1/batch" => (Route::Batch { is_browser: true }, POST),
+        "/sourceConfig" => (Route::RudderStackSettings, GET),
+        "" | "/health" => (Route::Health, GET),
+        "/version" => (Route::Version, GET),
+        "/robots.txt" => (Route::Robots, GET),
+        _ => (Route::Unknown, ""),
+    }
+}
+
+fn of_v1(rest: &str) -> (Route<'_>, &'static str) {
+    if let Some(word) = rest.strip_prefix("pixel/") {
+        return match MessageType::from_path(word) {
+            Some(message_type) => (Route::Pixel(Query::Segment(message_type)), "GET, HEAD"),
+            None => (Route::Unknown, ""),
+        };
+    }
+    let key = rest.strip_prefix("projects/").and_then(|rest| rest.strip_suffix("/settings"));
+    if let Some(write_key) = key {
+        return (Route::SegmentSettings { write_key }, "GET, HEAD");
+    }
+    let short = match rest {
+        "i" => Some(MessageType::Identify),
+        "t" => Some(MessageType::Track),
+        "p" => Some(MessageType::Page),
+        "s" => Some(MessageType::Screen),
+        "g" => Some(MessageType::Group),
+        "a" => Some(MessageType::Alias),
+        _ => None,
+    };
+    match short.or_else(|| MessageType::from_path(rest)) {
+        Some(message_type) => (Route::One { message_type, is_browser: short.is_some() }, "POST"),
+        None => (Route::Unknown, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_of_both_vendors_is_known() {
+        let post = |path| route(&Method::POST, path);
+        for path in [
+            "/v1/identify",
+            "/v1/track",
+            "/v1/page",
+            "/v1/screen",
+            "/v1/group",
+            "/v1/alias",
+            "/v1/merge",
+        ] {
+            assert!(matches!(post(path), Route::One { is_browser: false, .. }), "{path}");
+        }
+        for path in ["/v1/i", "/v1/t", "/v1/p", "/v1/s", "/v1/g", "/v1/a"] {
+            assert!(matches!(post(path), Route::One { is_browser: true, .. }), "{path}");
+        }
+        for path in ["/v1/batch", "/v1/import", "/v1/b", "/beacon/v1/batch", "/v1/batch/"] {
+            assert!(matches!(post(path), Route::Batch { .. }), "{path}");
+        }
+        let get = |path| route(&Method::GET, path);
+        assert_eq!(get("/pixel/v1/page"), Route::Pixel(Query::RudderStack(MessageType::Page)));
+        assert_eq!(get("/v1/pixel/alias"), Route::Pixel(Query::Segment(MessageType::Alias)));
+        assert_eq!(
+            get("/v1/projects/a%2Fb/settings"),
+            Route::SegmentSettings { write_key: "a%2Fb" }
+        );
+        assert_eq!(get("/sourceConfig/"), Route::RudderStackSettings);
+        assert_eq!((get("/v1/webhook"), post("/v1/webhook")), (Route::Webhook, Route::Webhook));
+        assert_eq!((get("/"), get("/health")), (Route::Health, Route::Health));
+    }
+
+    #[test]
+    fn wrong_methods_and_unknown_paths_are_told_apart() {
+        assert_eq!(route(&Method::GET, "/v1/track"), Route::WrongMethod { allowed: "POST" });
+        assert_eq!(
+            route(&Method::DELETE, "/v1/webhook"),
+            Route::WrongMethod { allowed: "GET, POST" }
+        );
+        for path in
+            ["/v2/track", "/v1/", "/v1/x", "/v1", "/pixel/v1/alias", "//v1/track", "/V1/track"]
+        {
+            assert_eq!(route(&Method::POST, path), Route::Unknown, "{path}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use super::{ConfigError, RawHttp, RawSource, RawSpool};
+use crate::collector::{Dialect, OriginRule, SourceSettings};
+use crate::limits;
+use crate::secret::Secret;
+use crate::spool::{Durability, SpoolSettings};
+
+const ADMIN: &str = "127.0.0.1:9180";
+const CONNECTIONS_MAX: usize = 1_000_000;
+const BODY_BYTES_MIN: usize = 32 * 1024;
+const SPOOL_BYTES_MIN: u64 = 16 * 1024 * 1024;
+const NAME_CHARACTERS_MAX: usize = 100;
+const KEY_CHARACTERS_MAX: usize = 200;
+
+/// How SDKs are listened to.
+#[derive(Debug, Clone)]
+pub struct CollectSettings {
+    /// On which address.
+    pub address: SocketAddr,
+    /// With what certificate, if the connections are encrypted.
+    pub certificate: Option<CertificateFiles>,
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Bytes of a body.
+    pub body_bytes_max: usize,
+    /// Who may send.
+    pub sources: Vec<SourceSettings>,
+    /// Where events wait.
+    pub spool: SpoolSettings,
+}
+
+/// A certificate with its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate with its chain, in PEM.
+    pub certificate: PathBuf,
+    /// Its key, in PEM.
+    pub key: PathBuf,
+}
+
+pub(super) fn check_collect(
+    listen: &str,
+    directory: &Path,
+    sources: Vec<RawSource>,
+    http: RawHttp,
+    spool: &RawSpool,
+    data_dir: &Path,
+) -> Result<CollectSettings, ConfigError> {
+    let certificate = match (http.certificate, http.key) {
+        (Some(certificate), Some(key)) => {
+            let [certificate, key] = [certificate, key].map(|path| directory.join(path));
+            Some(CertificateFiles { certificate, key })
+        }
+        (None, None) => None,
+        _ => {
+            return Err(ConfigError::new(
+                "[http] certificate and key belong together: set both, or remove both",
+            ));
+        }
+    };
+    Ok(CollectSettings {
+        address: address("listen", listen)?,
+        certificate,
+        connections_max: within(
+            "[http] max_connections",
+            http.max_connections.unwrap_or(limits::HTTP_CONNECTIONS_MAX),
+            1..=CONNECTIONS_MAX,
+        )?,
+        body_bytes_max: within(
+            "[http] max_body_bytes",
+            http.max_body_bytes.unwrap_or(limits::COLLECT_BODY_BYTES_MAX),
+            BODY_BYTES_MIN..=limits::COLLECT_BODY_BYTES_MAX_MAX,
+        )?,
+        sources: check_sources(sources)?,
+        spool: SpoolSettings {
+            directory: data_dir.join("spool"),
+            bytes_max: within(
+                "[spool] max_bytes",
+                spool.max_bytes.unwrap_or(limits::SPOOL_BYTES_MAX),
+                SPOOL_BYTES_MIN..=u64::MAX,
+            )?,
+            durability: durability(spool.durability.as_deref())?,
+        },
+    })
+}
+
+/// Where health and metrics are told.
+pub(super) fn check_admin(
+    listen: Option<&str>,
+    is_collector: bool,
+) -> Result<Option<SocketAddr>, ConfigError> {
+    match listen {
+        Some("off") => Ok(None),
+        Some(listen) => address("[admin] listen", listen).map(Some),
+        None if is_collector => address("[admin] listen", ADMIN).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn check_sources(sources: Vec<RawSource>) -> Result<Vec<SourceSettings>, ConfigError> {
+    if sources.is_empty() {
+        return Err(ConfigError::new(
+            "nobody may send to the address that is listened on: add [[sources]] with name, dialect and write_keys",
+        ));
+    }
+    let (mut names, mut keys) = (HashSet::new(), HashSet::new());
+    let mut checked = Vec::with_capacity(sources.len());
+    for source in sources {
+        let source = check_source(source)?;
+        let name = &source.name;
+        if !names.insert(name.clone()) {
+            return Err(ConfigError::new(format!(
+                "[[sources]] {name:?} stands twice: give each source a name of its own"
+            )));
+        }
+        for key in &source.write_keys {
+            if !keys.insert(key.expose().to_owned()) {
+                return Err(ConfigError::new(format!(
+                    "[[sources]] {name:?}: one of its write_keys stands twice: a key belongs to one source"
+                )));
+            }
+        }
+        checked.push(source);
+    }
+    Ok(checked)
+}
+
+fn check_source(source: RawSource) -> Result<SourceSettings, ConfigError> {
+    let RawSource { name, write_keys, .. } = source;
+    let is_good = |text: &str, characters_max| {
+        !text.is_empty()
+            && text.chars().count() <= characters_max
+            && !text.contains(char::is_control)
+    };
+    if !is_good(&name, NAME_CHARACTERS_MAX) {
+        return Err(ConfigError::new(format!(
+            "[[sources]] name must have 1 to {NAME_CHARACTERS_MAX} characters, and none that controls a terminal"
+        )));
+    }
+    let place = format!("[[sources]] {name:?}");
+    let dialect = match source.dialect.as_str() {
+        "segment" => Dialect::Segment,
+        "rudderstack" => Dialect::RudderStack,
+        other => {
+            return Err(ConfigError::new(format!(
+                "{place}: dialect is {other:?}: write \"segment\" or \"rudderstack\""
+            )));
+        }
+    };
+    if write_keys.is_empty() {
+        return Err(ConfigError::new(format!(
+            "{place}: write_keys is empty: write at least one key"
+        )));
+    }
+    if !write_keys.iter().map(Secret::expose).all(|key| is_good(key, KEY_CHARACTERS_MAX)) {
+        return Err(ConfigError::new(format!(
+            "{place}: a write key must have 1 to {KEY_CHARACTERS_MAX} characters, and none that controls a terminal"
+        )));
+    }
+    if write_keys.iter().any(|key| key.expose().starts_with("secret:")) {
+        return Err(ConfigError::new(format!(
+            "{place}: a write key is a reference to a secret, and no manager of secrets is set up: write the key itself"
+        )));
+    }
+    let origins = source.allowed_origins.unwrap_or_default();
+    let allowed_origins = origins.iter().map(|origin| OriginRule::parse(origin));
+    let allowed_origins = allowed_origins
+        .collect::<Result<_, _>>()
+        .map_err(|error| ConfigError::new(format!("{place}: allowed_origins: {error}")))?;
+    let rate_limit = match source.rate_limit.map(NonZero::new) {
+        Some(None) => {
+            return Err(ConfigError::new(format!(
+                "{place}: rate_limit is 0: write events a second, or enabled = false"
+            )));
+        }
+        rate_limit => rate_limit.flatten(),
+    };
+    Ok(SourceSettings {
+        name,
+        dialect,
+        write_keys,
+        enabled: source.enabled.unwrap_or(true),
+        strict: source.strict.unwrap_or(false),
+        allowed_origins,
+        rate_limit,
+    })
+}
+
+fn durability(word: Option<&str>) -> Result<Durability, ConfigError> {
+    match word {
+        None | Some("fsync") => Ok(Durability::Fsync),
+        Some("os") => Ok(Durability::Os),
+        Some("memory") => Ok(Durability::Memory),
+        Some(word) => Err(ConfigError::new(format!(
+            "[spool] durability is {word:?}: write \"fsync\", \"os\" or \"memory\""
+        ))),
+    }
+}
+
+fn address(key: &str, text: &str) -> Result<SocketAddr, ConfigError> {
+    text.parse().map_err(|_| {
+        ConfigError::new(format!(
+            "{key} is {text:?}: write an IP address and a port, such as 0.0.0.0:8080 or [::1]:8080"
+        ))
+    })
+}
+
+fn within<N: PartialOrd + std::fmt::Display + Copy>(
+    key: &str,
+    value: N,
+    range: std::ops::RangeInclusive<N>,
+) -> Result<N, ConfigError> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (least, most) = (range.start(), range.end());
+    Err(ConfigError::new(format!("{key} is {value}: write a number from {least} to {most}")))
+}

@@ -1,0 +1,75 @@
+//! Finds the two keys that routing needs.
+
+use super::token;
+use super::walk::{Marks, Notes, ones};
+
+/// Where the values of the two keys begin; of equal keys, that of the last one.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    pub(super) message_type: Option<usize>,
+    pub(super) name: Option<usize>,
+    /// Where strings as long as the keys would end that began before the block.
+    short: u64,
+}
+
+impl Notes for Keys {
+    const ITEMS: bool = false;
+
+    #[inline(always)]
+    fn block(&mut self, text: &str, at: usize, marks: &Marks) {
+        // A string of four characters ends five bytes behind its start. Escapes
+        // make it longer, but those that spell letters are next to never seen.
+        let short = marks.string_starts << 5 | marks.string_starts << 6 | self.short;
+        self.short = marks.string_starts >> 59 | marks.string_starts >> 58;
+        let spelled = u64::from(marks.spells).wrapping_neg();
+        for place in ones(marks.string_ends & marks.top & (short | spelled)) {
+            self.note(text, at + place, marks.spells);
+        }
+    }
+}
+
+impl Keys {
+    /// Remember where the value begins if the string that ends here is one of
+    /// the two keys.
+    #[inline(always)]
+    fn note(&mut self, text: &str, end: usize, spells: bool) {
+        let before = &text.as_bytes()[..end];
+        let field = if spells {
+            return self.note_spelled(text, end);
+        } else if before.ends_with(b"\"type") {
+            &mut self.message_type
+        } else if before.ends_with(b"\"event") {
+            &mut self.name
+        } else {
+            return;
+        };
+        *field = value_behind(text, end).or(*field);
+    }
+
+    /// The same for a string that may hold escapes.
+    #[cold]
+    fn note_spelled(&mut self, text: &str, end: usize) {
+        let before = &text[..end];
+        let is_start = |quote: &usize| {
+            let escapes = before[..*quote].bytes().rev().take_while(|byte| *byte == b'\\');
+            escapes.count().is_multiple_of(2)
+        };
+        let quotes = memchr::memrchr_iter(b'"', before.as_bytes());
+        let Some(start) = quotes.into_iter().find(is_start) else { return };
+        let field = match token::unescape(&before[start + 1..]).as_str() {
+            "type" => &mut self.message_type,
+            "event" => &mut self.name,
+            _ => return,
+        };
+        *field = value_behind(text, end).or(*field);
+    }
+}
+
+/// Where the value begins, if the string that ends here is a key.
+#[inline(always)]
+fn value_behind(text: &str, end: usize) -> Option<usize> {
+    match token::after_whitespace(&text.as_bytes()[end + 1..]) {
+        [b':', value @ ..] => Some(text.len() - token::after_whitespace(value).len()),
+        _ => None,
+    }
+}

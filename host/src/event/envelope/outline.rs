@@ -1,0 +1,327 @@
+use std::borrow::Cow;
+use std::slice::Iter;
+
+use super::walk::{Marks, Notes, ones, walk};
+use super::{Malformed, explain, token};
+
+/// Where the parts of a text stand that a request consists of: the members of
+/// its outermost object, the items of arrays among them, and the members of
+/// those items. The text is checked whole, in the one pass that finds them.
+#[derive(Debug)]
+pub struct Outline<'a> {
+    text: &'a str,
+    places: Places,
+}
+
+/// Where something stands in the text of an [`Outline`], in bytes. The default
+/// stands for something missing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Its first byte.
+    pub start: u32,
+    /// Behind its last byte.
+    pub end: u32,
+}
+
+/// A member of an object.
+#[derive(Debug, Clone, Copy)]
+pub struct Member<'a> {
+    /// The key as written, between its quotes.
+    pub key: &'a str,
+    /// Where its value stands.
+    pub value: Span,
+}
+
+impl<'a> Member<'a> {
+    /// The key as it is meant, with its escapes read.
+    #[inline]
+    pub fn name(&self) -> Cow<'a, str> {
+        if self.key.contains('\\') {
+            return Cow::Owned(token::unescape(self.key));
+        }
+        Cow::Borrowed(self.key)
+    }
+}
+
+/// Commas, colons and brackets at the levels that matter, in their order.
+#[derive(Debug, Default)]
+struct Places {
+    /// At levels 0 and 1.
+    outer: Vec<u32>,
+    /// In arrays at level 2, and in their objects.
+    inner: Vec<u32>,
+    has_blanks: bool,
+    spells: bool,
+}
+
+impl Notes for Places {
+    const ITEMS: bool = true;
+
+    #[inline(always)]
+    fn block(&mut self, _: &str, at: usize, marks: &Marks) {
+        // Texts of more bytes are refused before.
+        let place = |place| (at + place) as u32;
+        self.outer.extend(ones(marks.structure & marks.top).map(place));
+        self.inner.extend(ones(marks.structure & marks.items).map(place));
+        self.has_blanks |= marks.blanks != 0;
+        self.spells = marks.spells;
+    }
+}
+
+impl<'a> Outline<'a> {
+    /// Check a text, which must be an object or array, and note its parts. At
+    /// most `levels_max` objects and arrays may be open at once.
+    ///
+    /// # Errors
+    ///
+    /// The text is neither, or has 4 GiB.
+    pub fn of(text: &'a [u8], levels_max: usize) -> Result<Self, Malformed> {
+        if u32::try_from(text.len()).is_err() {
+            return Err(Malformed::NotJson { at: u32::MAX as usize });
+        }
+        let Ok(text) = simdutf8::basic::from_utf8(text) else {
+            return Err(explain(text, levels_max, 0));
+        };
+        match walk(text, levels_max) {
+            Ok(places) => Ok(Outline { text, places }),
+            Err(at) => Err(explain(text.as_bytes(), levels_max, at)),
+        }
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// A part of the text.
+    #[inline]
+    pub fn at(&self, span: Span) -> &'a str {
+        &self.text[span.start as usize..span.end as usize]
+    }
+
+    /// Whether there are tabs or line ends between tokens.
+    pub fn has_blanks(&self) -> bool {
+        self.places.has_blanks
+    }
+
+    /// The outermost object or array.
+    pub fn root(&self) -> Span {
+        let [start, .., end] = self.places.outer[..] else { return Span::default() };
+        Span { start, end: end + 1 }
+    }
+
+    /// Whether an escape anywhere in the text spells a letter, so that a key may
+    /// not look like what it [means](Member::name).
+    #[inline]
+    pub fn spells(&self) -> bool {
+        self.places.spells
+    }
+
+    /// Look at each member of the outermost object; at none, if it is an array.
+    pub fn members(&self, each: impl FnMut(Member<'a>)) {
+        if self.text.as_bytes()[self.root().start as usize] == b'{' {
+            let root = self.root();
+            self.cursor(&self.places.outer[1..], root).object(root.start as usize, each);
+        }
+    }
+
+    /// The items of the outermost array, or of an array that is a member of the
+    /// outermost object.
+    pub fn items(&self, array: Span) -> Items<'_, 'a> {
+        let is_root = array == self.root();
+        let places = if is_root { &self.places.outer } else { &self.places.inner };
+        let from = places.partition_point(|place| *place <= array.start);
+        let to = places.partition_point(|place| *place < array.end - 1);
+        let cursor = self.cursor(&places[from..to], array);
+        Items { cursor, before: array.start as usize, has_ended: false, has_members: !is_root }
+    }
+
+    fn cursor<'o>(&self, places: &'o [u32], around: Span) -> Cursor<'o, 'a> {
+        Cursor { text: self.text, places: places.iter(), end: around.end as usize - 1 }
+    }
+}
+
+/// Goes over the items of an array.
+#[derive(Debug)]
+pub struct Items<'o, 'a> {
+    cursor: Cursor<'o, 'a>,
+    /// The bracket or comma before the next item.
+    before: usize,
+    has_ended: bool,
+    /// Whether the members of items have been noted.
+    has_members: bool,
+}
+
+impl<'a> Items<'_, 'a> {
+    /// The next item. Its members are shown if it is an object and the array is a
+    /// member of the outermost object.
+    #[inline]
+    pub fn next(&mut self, each: impl FnMut(Member<'a>)) -> Option<Span> {
+        if self.has_ended {
+            return None;
+        }
+        let cursor = &mut self.cursor;
+        let start = cursor.token_behind(self.before);
+        let mut span = Span { start: offset(start), end: 0 };
+        match cursor.byte(start) {
+            b']' => return None,
+            b'{' if self.has_members => {
+                cursor.place();
+                span.end = offset(cursor.object(start, each) + 1);
+            }
+            b'{' | b'[' => span.end = offset(cursor.place() + 1),
+            _ => {}
+        }
+        self.before = cursor.place();
+        self.has_ended = cursor.byte(self.before) == b']';
+        if span.end == 0 {
+            span.end = offset(cursor.end_before(self.before));
+        }
+        Some(span)
+    }
+}
+
+/// Goes over places. What stands there has been checked, so nothing is missing.
+#[derive(Debug)]
+struct Cursor<'o, 'a> {
+    text: &'a str,
+    places: Iter<'o, u32>,
+    /// The bracket that closes what it goes over.
+    end: usize,
+}
+
+impl<'a> Cursor<'_, 'a> {
+    /// The next place; the closing bracket behind the last one.
+    #[inline(always)]
+    fn place(&mut self) -> usize {
+        self.places.next().map_or(self.end, |place| *place as usize)
+    }
+
+    #[inline(always)]
+    fn byte(&self, at: usize) -> u8 {
+        self.text.as_bytes()[at]
+    }
+
+    /// Where the next token begins behind this one of one byte.
+    #[inline(always)]
+    fn token_behind(&self, at: usize) -> usize {
+        self.text.len() - token::after_whitespace(&self.text.as_bytes()[at + 1..]).len()
+    }
+
+    /// Where the token before this one ends.
+    #[inline(always)]
+    fn end_before(&self, at: usize) -> usize {
+        let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        at - self.text.as_bytes()[..at].iter().rev().take_while(is_space).count()
+    }
+
+    /// Show the members of an object whose opening bracket stands here, and has
+    /// been taken. Returns where the closing one stands.
+    #[inline(always)]
+    fn object(&mut self, start: usize, mut each: impl FnMut(Member<'a>)) -> usize {
+        let mut before = start;
+        loop {
+            let quote = self.token_behind(before);
+            if self.byte(quote) == b'}' {
+                return self.place();
+            }
+            let colon = self.place();
+            let key = &self.text[quote + 1..self.end_before(colon) - 1];
+            let value = self.token_behind(colon);
+            let closing = matches!(self.byte(value), b'{' | b'[').then(|| self.place());
+            before = self.place();
+            let end = closing.map_or_else(|| self.end_before(before), |closing| closing + 1);
+            each(Member { key, value: Span { start: offset(value), end: offset(end) } });
+            if self.byte(before) == b'}' {
+                return before;
+            }
+        }
+    }
+}
+
+/// Texts longer than that are refused.
+#[inline(always)]
+fn offset(at: usize) -> u32 {
+    at as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outline(text: &str) -> Outline<'_> {
+        Outline::of(text.as_bytes(), 100).unwrap()
+    }
+
+    /// Each member as its name and the text of its value.
+    fn members(text: &str) -> Vec<(String, &str)> {
+        let outline = outline(text);
+        let mut members = Vec::new();
+        outline.members(|it| members.push((it.name().into_owned(), outline.at(it.value))));
+        members
+    }
+
+    /// The items under the last key, each with the members that are shown.
+    fn items(text: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
+        let outline = outline(text);
+        let mut array = outline.root();
+        outline.members(|member| array = member.value);
+        let mut items = outline.items(array);
+        let mut found = Vec::new();
+        loop {
+            let mut members = Vec::new();
+            let Some(item) = items.next(|it| members.push((it.key, outline.at(it.value)))) else {
+                assert_eq!(items.next(|_| panic!("no members behind the end")), None);
+                return found;
+            };
+            found.push((outline.at(item), members));
+        }
+    }
+
+    #[test]
+    fn members_are_found_at_the_outermost_level_only() {
+        assert_eq!(members(" { } "), []);
+        assert_eq!(members("[{\"a\":1}]"), []);
+        assert_eq!(
+            members(
+                r#" {"a" : {"b":[{"c":1}]} ,"d":[[{}],{"e":2}] , "\u0066,\"":-1.5 ,"":"}\"]" } "#
+            ),
+            [
+                ("a".to_owned(), r#"{"b":[{"c":1}]}"#),
+                ("d".to_owned(), r#"[[{}],{"e":2}]"#),
+                ("f,\"".to_owned(), "-1.5"),
+                (String::new(), r#""}\"]""#),
+            ]
+        );
+    }
+
+    #[test]
+    fn items_are_found_with_their_members() {
+        assert_eq!(items(r#"{"a":[ ]}"#), []);
+        assert_eq!(
+            items(r#"{"x":[{"n":0}],"a":[1 , {"b":{"c":[{}]},"d":[] } ,[{"e":1}],{ },"f"]}"#),
+            [
+                ("1", vec![]),
+                (r#"{"b":{"c":[{}]},"d":[] }"#, vec![("b", r#"{"c":[{}]}"#), ("d", "[]")]),
+                (r#"[{"e":1}]"#, vec![]),
+                ("{ }", vec![]),
+                ("\"f\"", vec![]),
+            ]
+        );
+    }
+
+    #[test]
+    fn items_of_the_outermost_array_are_found_alone() {
+        assert_eq!(items("[]"), []);
+        let expected = [(r#"{"a":[1]}"#, vec![]), ("2", vec![]), ("[[{}]]", vec![])];
+        assert_eq!(items(r#"[{"a":[1]}, 2 ,[[{}]]]"#), expected);
+    }
+
+    #[test]
+    fn what_is_no_object_or_array_has_no_outline() {
+        assert_eq!(Outline::of(b"1", 9).unwrap_err(), Malformed::NotAnObject);
+        assert_eq!(Outline::of(b"[1", 9).unwrap_err(), Malformed::NotJson { at: 2 });
+        assert_eq!(Outline::of(b"[\"\xff\"]", 9).unwrap_err(), Malformed::NotUtf8 { at: 2 });
+        assert_eq!(Outline::of(b"[[[]]]", 2).unwrap_err(), Malformed::TooDeep { levels_max: 2 });
+    }
+}

@@ -1,0 +1,50 @@
+use thiserror::Error;
+
+/// Why a part of a well-formed request is no event.
+///
+/// The texts are the answers that clients get where the whole request is refused
+/// for it. The first two are those of RudderStack's gateway, word for word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Error)]
+pub enum Refusal {
+    /// It is JSON, but no object.
+    #[error("event is not a valid rudder event")]
+    NotAnObject,
+    /// Neither `userId` nor `anonymousId` says whose event it is.
+    #[error("request neither has anonymousId nor userId")]
+    NoIdentity,
+    /// `type` is missing, empty or no string, where no path says it.
+    #[error("event has no type")]
+    NoType,
+    /// It is of type `track`, and `event` is missing, empty or no string.
+    #[error("track event has no event name")]
+    NoEventName,
+    /// It is longer than [`EVENT_BYTES_MAX`](crate::limits::EVENT_BYTES_MAX),
+    /// be it as received or with what is added.
+    #[error("event is too long")]
+    TooLong,
+}
+
+impl Refusal {
+    /// A number that stands for it wherever it is stored; never 0.
+    pub fn code(self) -> u8 {
+        match self {
+            Refusal::NotAnObject => 1,
+            Refusal::NoIdentity => 2,
+            Refusal::NoType => 3,
+            Refusal::NoEventName => 4,
+            Refusal::TooLong => 5,
+        }
+    }
+
+    /// What a number stands for; none for one that stands for nothing.
+    pub fn from_code(code: u8) -> Option<Self> {
+        let all = [
+            Refusal::NotAnObject,
+            Refusal::NoIdentity,
+            Refusal::NoType,
+            Refusal::NoEventName,
+            Refusal::TooLong,
+        ];
+        all.into_iter().find(|refusal| refusal.code() == code)
+    }
+}

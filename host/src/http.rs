@@ -1,0 +1,23 @@
+//! A server of HTTP/1.1 and HTTP/2, plain or with TLS, that no client can hold
+//! up: neither a slow one, nor one that has gone, nor one that sends a bomb.
+//!
+//! It knows connections and bodies and nothing of what is asked: each request
+//! goes to a function. What bounds it stands in
+//! [`limits`](crate::limits).
+
+mod body;
+mod connection;
+mod encoding;
+mod server;
+mod tls;
+
+pub use body::{BodyError, Budget, read};
+pub use encoding::{DecodeError, Encoding, decode};
+pub use server::{BindError, Peer, Server, Shutdown};
+pub use tls::{Tls, TlsError};
+
+/// An answer. They are short, so they are whole.
+pub type Answer = hyper::Response<http_body_util::Full<bytes::Bytes>>;
+
+/// A request whose body has not been read.
+pub type Request = hyper::Request<hyper::body::Incoming>;

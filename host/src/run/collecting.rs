@@ -1,0 +1,140 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender};
+use tokio::runtime::Handle;
+
+use super::StartError;
+use crate::collector::{Collector, Intake, IntakeReport};
+use crate::config::CollectSettings;
+use crate::event::{Chunk, Totals};
+use crate::http::{Server, Shutdown, Tls};
+use crate::spool::{Durability, Outlet, Recovered, Spool};
+
+/// A collector that listens, and has not been asked anything yet.
+pub(super) struct Listening {
+    server: Server,
+    tls: Option<Tls>,
+    collector: Arc<Collector>,
+    spool: Spool,
+    outlet: Outlet,
+    is_durable: bool,
+}
+
+/// A collector at work: from its clients through the spool to the workers.
+#[derive(Debug)]
+pub(super) struct Collecting {
+    pub(super) collector: Arc<Collector>,
+    pub(super) spool: Spool,
+    intake: thread::JoinHandle<IntakeReport>,
+    /// Says to the intake that nobody waits for delivery any more.
+    pub(super) abandoned: Arc<AtomicBool>,
+}
+
+/// Where what is collected goes.
+pub(super) struct Way {
+    pub(super) chunks: Sender<Chunk>,
+    pub(super) buffers: Receiver<Vec<u8>>,
+    pub(super) totals: Arc<Totals>,
+    pub(super) bytes_read: Arc<AtomicU64>,
+}
+
+impl Listening {
+    /// Open the spool, and listen.
+    pub(super) async fn start(
+        settings: CollectSettings,
+        runtime: &Handle,
+    ) -> Result<Self, StartError> {
+        let CollectSettings { address, certificate, sources, .. } = settings;
+        let tls = certificate.map(|files| Tls::load(&files.certificate, &files.key)).transpose()?;
+        let is_durable = settings.spool.durability != Durability::Memory;
+        let open = runtime.spawn_blocking(move || Spool::open(settings.spool));
+        let (spool, outlet, recovered) = open.await.expect("opening a spool does not panic")?;
+        tell(&recovered);
+        let server = Server::bind(address, tls.clone(), settings.connections_max).await?;
+        let collector = Collector::new(sources, settings.body_bytes_max, spool.clone());
+        Ok(Listening { server, tls, collector: Arc::new(collector), spool, outlet, is_durable })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Answer clients until the shutdown.
+    pub(super) fn collect(
+        self,
+        way: Way,
+        shutdown: &Shutdown,
+        runtime: &Handle,
+    ) -> std::io::Result<Collecting> {
+        let Listening { server, tls, collector, spool, outlet, is_durable } = self;
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let Way { chunks, buffers, totals, bytes_read } = way;
+        let intake = Intake {
+            outlet,
+            spool: spool.clone(),
+            is_durable,
+            chunks,
+            buffers,
+            totals,
+            bytes_read,
+            is_abandoned: Arc::clone(&abandoned),
+        };
+        let intake = thread::Builder::new().name("intake".to_owned()).spawn(|| intake.run())?;
+        let answer = {
+            let collector = Arc::clone(&collector);
+            move |request, peer| {
+                let collector = Arc::clone(&collector);
+                async move { collector.answer(request, peer).await }
+            }
+        };
+        let (own_spool, shutdown) = (spool.clone(), shutdown.clone());
+        runtime.spawn(async move {
+            let serve = server.serve(answer, shutdown);
+            match tls {
+                None => serve.await,
+                Some(tls) => tokio::select! {
+                    () = serve => {}
+                    () = tls.reload() => unreachable!("it looks for ever"),
+                },
+            }
+            own_spool.close();
+        });
+        Ok(Collecting { collector, spool, intake, abandoned })
+    }
+}
+
+impl Collecting {
+    /// What has to end, and what can tell of it afterwards.
+    pub(super) fn part(self) -> (thread::JoinHandle<IntakeReport>, (Arc<Collector>, Spool)) {
+        (self.intake, (self.collector, self.spool))
+    }
+}
+
+fn tell(recovered: &Recovered) {
+    if recovered.items_waiting > 0 {
+        tracing::info!(
+            events = recovered.items_waiting,
+            bytes = recovered.bytes,
+            "the spool holds events of before, which are delivered first"
+        );
+    }
+    if recovered.torn_bytes > 0 {
+        tracing::info!(
+            bytes = recovered.torn_bytes,
+            "cut off the end of the spool, which was being written when the process ended"
+        );
+    }
+    if recovered.acks_corrupt > 0 {
+        tracing::error!(
+            blocks = recovered.acks_corrupt,
+            "the spool has lost what it knew of delivered events: some are delivered again"
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! A spool on disk: its parts put together, and its threads.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use crossbeam_channel::{Sender, unbounded};
+use tokio::sync::{Semaphore, oneshot};
+
+use super::folder::Folder;
+use super::frame::frame_bytes;
+use super::janitor::{Chore, Janitor};
+use super::log::Log;
+use super::reader::Reader;
+use super::recover::recover;
+use super::storage::Storage;
+use super::waiting::{Command, Waiting};
+use super::writer::Writer;
+use super::{AppendError, OpenError, Recovered, SpoolSettings};
+use crate::limits;
+
+/// Memory that an entry takes beside its bytes while it waits.
+const WAITING_OVERHEAD_BYTES: usize = 256;
+
+/// The side of a spool on disk that takes entries.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) log: Arc<Log>,
+    commands: Sender<Command>,
+    chores: Sender<Chore>,
+    /// Bytes of memory for what waits to be written.
+    memory: Arc<Semaphore>,
+    is_closed: AtomicBool,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Disk {
+    pub(super) fn open(
+        settings: SpoolSettings,
+        segment_bytes: u64,
+        storage: Box<dyn Storage>,
+    ) -> Result<(Self, Reader, Recovered), OpenError> {
+        let (commands, receive_commands) = unbounded();
+        let (chores, receive_chores) = unbounded();
+        let folder = Folder::open(settings.directory)?;
+        let log = Arc::new(Log::new(folder, storage, settings.bytes_max, chores.clone()));
+        let (recovered, next_number) = recover(&log)?;
+        let writer = Writer::new(Arc::clone(&log), settings.durability, segment_bytes, next_number);
+        let janitor = Janitor::new(Arc::clone(&log));
+        let memory = limits::SPOOL_WAITING_BYTES_MAX;
+        let disk = Self {
+            log: Arc::clone(&log),
+            commands,
+            chores,
+            memory: Arc::new(Semaphore::new(memory)),
+            is_closed: AtomicBool::new(false),
+            threads: Mutex::default(),
+        };
+        disk.spawn("spool-writer", move || writer.run(&receive_commands))?;
+        disk.spawn("spool-janitor", move || janitor.run(&receive_chores))?;
+        Ok((disk, Reader::new(log), recovered))
+    }
+
+    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
+        let thread: io::Result<_> = Builder::new().name(name.to_owned()).spawn(run);
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.push(thread.map_err(OpenError::Thread)?);
+        Ok(())
+    }
+
+    pub(super) async fn append(&self, items: u32, bytes: Vec<u8>) -> Result<(), AppendError> {
+        let frame = frame_bytes(bytes.len());
+        if bytes.len() > limits::SPOOL_ENTRY_BYTES_MAX
+            || items > limits::SPOOL_SEGMENT_ITEMS_MAX
+            || frame > self.log.bytes_max
+        {
+            return Err(AppendError::TooLarge { bytes: bytes.len(), items });
+        }
+        let memory = (bytes.len() + WAITING_OVERHEAD_BYTES) as u32;
+        let permit = Arc::clone(&self.memory).acquire_many_owned(memory).await;
+        let permit = permit.map_err(|_| AppendError::Closed)?;
+        self.admit(frame).await?;
+        let (answer, answered) = oneshot::channel();
+        let checksum = crc32fast::hash(&bytes);
+        let waiting = Waiting { items, bytes, checksum, answer, _permit: permit };
+        if self.commands.send(Command::Append(waiting)).is_err() {
+            self.log.used.subtract(frame);
+            return Err(AppendError::Closed);
+        }
+        // The writer drops what comes while it ends.
+        answered.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Take the room on disk for a frame.
+    async fn admit(&self, frame: u64) -> Result<(), AppendError> {
+        let try_admit = || self.log.used.try_add(frame, self.log.bytes_max);
+        if try_admit() {
+            return Ok(());
+        }
+        // What is being written is not removed as a matter of course.
+        if self.log.is_newest_unneeded() {
+            let (done, is_done) = oneshot::channel();
+            let asked = self.commands.send(Command::Renew(done)).is_ok();
+            if asked && is_done.await.is_ok() && try_admit() {
+                return Ok(());
+            }
+        }
+        Err(AppendError::Full)
+    }
+
+    pub(super) fn close(&self) {
+        if !self.is_closed.swap(true, Ordering::Relaxed) {
+            self.memory.close();
+            // Without a writer there is nothing to close.
+            let _ = self.commands.send(Command::Close);
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.close();
+        let mut threads =
+            std::mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner))
+                .into_iter();
+        // The writer first, which may still have something for the janitor. A
+        // thread that panicked has said so.
+        let _ = threads.next().map(JoinHandle::join);
+        let _ = self.chores.send(Chore::Stop);
+        let _ = threads.next().map(JoinHandle::join);
+    }
+}

@@ -1,0 +1,77 @@
+//! What can go wrong with a spool.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a spool cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Another process has it open, or this one.
+    #[error("{} is in use by another process: stop it, or give this one a directory of its own", directory.display())]
+    InUse {
+        /// The spool's directory.
+        directory: PathBuf,
+    },
+    /// The directory cannot be made, locked or read.
+    #[error("open the spool in {}: {error}: make it a directory that this process may write to", directory.display())]
+    Directory {
+        /// The spool's directory.
+        directory: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// One of its files cannot be read.
+    #[error("read {}: {error}: let this process read and write it", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// A file is of another version of this program.
+    #[error("{} has version {version} of the format, which this program does not know: let the version that wrote it empty it", file.display())]
+    Version {
+        /// The file.
+        file: PathBuf,
+        /// The version that it names.
+        version: u32,
+    },
+    /// The operating system gives no thread.
+    #[error("start a thread of the spool: {0}")]
+    Thread(io::Error),
+}
+
+/// Why an entry was not taken. It is not stored, or, after [`AppendError::Failed`]
+/// or [`AppendError::Closed`], may be.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum AppendError {
+    /// The spool holds as much as it may, or the disk as much as it can.
+    #[error("the spool is full")]
+    Full,
+    /// It is larger than any entry may be, or than the whole spool.
+    #[error("an entry of {bytes} bytes and {items} items is too large")]
+    TooLarge {
+        /// Bytes of the entry.
+        bytes: usize,
+        /// Its items.
+        items: u32,
+    },
+    /// The disk fails; the reason is the operating system's.
+    #[error("store the entry: {0}")]
+    Failed(String),
+    /// The spool has been closed.
+    #[error("the spool is closed")]
+    Closed,
+}
+
+impl AppendError {
+    /// What a failed write or sync comes to for the entries of it.
+    pub(super) fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! How a segment's bytes are laid out: a file header, then frames, each a header
+//! and the bytes of an entry. All numbers are little-endian.
+//!
+//! The checksum of a header covers, beside the header, the number of its segment
+//! and its place in it. A header is valid in one place only: what a client put
+//! into its payload, and what an earlier file left on the disk, is never taken
+//! for one.
+
+use crate::limits;
+
+/// What a frame begins with, where reading starts again behind corrupt bytes.
+/// It is not UTF-8, so text never contains it.
+pub(super) const FRAME_MAGIC: [u8; 8] = *b"\xf5spo\xffol\xfa";
+pub(super) const FRAME_HEADER_BYTES: usize = 28;
+
+const FILE_MAGIC: [u8; 8] = *b"\xf5spool\r\n";
+pub(super) const FILE_HEADER_BYTES: usize = 16;
+const VERSION: u32 = 1;
+
+/// What a frame says of its entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FrameHeader {
+    /// Bytes of the entry.
+    pub(super) length: u32,
+    pub(super) items: u32,
+    /// The number of its first item within the segment.
+    pub(super) first: u32,
+    /// The checksum of the entry's bytes.
+    pub(super) checksum: u32,
+}
+
+impl FrameHeader {
+    pub(super) fn encode(&self, segment: u64, offset: u64) -> [u8; FRAME_HEADER_BYTES] {
+        let mut bytes = [0; FRAME_HEADER_BYTES];
+        bytes[..8].copy_from_slice(&FRAME_MAGIC);
+        bytes[8..12].copy_from_slice(&self.length.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.items.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.first.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.checksum.to_le_bytes());
+        let own = header_checksum(&bytes[..24], segment, offset);
+        bytes[24..].copy_from_slice(&own.to_le_bytes());
+        bytes
+    }
+
+    /// The header that stands in this place, if one does that can be valid.
+    pub(super) fn parse(bytes: &[u8], segment: u64, offset: u64) -> Option<Self> {
+        let is_valid = bytes.len() == FRAME_HEADER_BYTES
+            && bytes[..8] == FRAME_MAGIC
+            && number(bytes, 24) == header_checksum(&bytes[..24], segment, offset);
+        let header = Self {
+            length: is_valid.then(|| number(bytes, 8))?,
+            items: number(bytes, 12),
+            first: number(bytes, 16),
+            checksum: number(bytes, 20),
+        };
+        let items_end = u64::from(header.first) + u64::from(header.items);
+        let is_possible = header.length as usize <= limits::SPOOL_ENTRY_BYTES_MAX
+            && header.items > 0
+            && items_end <= u64::from(limits::SPOOL_SEGMENT_ITEMS_MAX);
+        is_possible.then_some(header)
+    }
+
+    /// Bytes of the whole frame.
+    pub(super) fn frame_bytes(&self) -> u64 {
+        frame_bytes(self.length as usize)
+    }
+
+    /// The number behind its last item.
+    pub(super) fn items_end(&self) -> u32 {
+        self.first + self.items
+    }
+}
+
+/// Bytes of the frame of an entry of this many.
+pub(super) fn frame_bytes(entry: usize) -> u64 {
+    (FRAME_HEADER_BYTES + entry) as u64
+}
+
+/// What a file's beginning says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum FileHeader {
+    Valid,
+    /// It is a spool's, of another version.
+    Version(u32),
+    Corrupt,
+}
+
+pub(super) fn encode_file_header(segment: u64) -> [u8; FILE_HEADER_BYTES] {
+    let mut bytes = [0; FILE_HEADER_BYTES];
+    bytes[..8].copy_from_slice(&FILE_MAGIC);
+    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    let checksum = header_checksum(&bytes[..12], segment, 0);
+    bytes[12..].copy_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+pub(super) fn parse_file_header(bytes: &[u8], segment: u64) -> FileHeader {
+    let is_valid = bytes.len() == FILE_HEADER_BYTES
+        && bytes[..8] == FILE_MAGIC
+        && number(bytes, 12) == header_checksum(&bytes[..12], segment, 0);
+    match is_valid.then(|| number(bytes, 8)) {
+        Some(VERSION) => FileHeader::Valid,
+        Some(other) => FileHeader::Version(other),
+        None => FileHeader::Corrupt,
+    }
+}
+
+/// The number that stands at this place of bytes that reach that far.
+pub(super) fn number(bytes: &[u8], at: usize) -> u32 {
+    bytes[at..at + 4].iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
+}
+
+fn header_checksum(header: &[u8], segment: u64, offset: u64) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(header);
+    hasher.update(&segment.to_le_bytes());
+    hasher.update(&offset.to_le_bytes());
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: FrameHeader = FrameHeader { length: 300, items: 7, first: 70_000, checksum: 9 };
+
+    #[test]
+    fn a_header_is_valid_in_its_place_only() {
+        let bytes = HEADER.encode(3, 16);
+        assert_eq!(FrameHeader::parse(&bytes, 3, 16), Some(HEADER));
+        assert_eq!(FrameHeader::parse(&bytes, 3, 17), None);
+        assert_eq!(FrameHeader::parse(&bytes, 4, 16), None);
+        assert_eq!(FrameHeader::parse(&bytes[1..], 3, 16), None);
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found() {
+        let good = HEADER.encode(3, 16);
+        for bit in 0..good.len() * 8 {
+            let mut bytes = good;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(FrameHeader::parse(&bytes, 3, 16), None, "{bit}");
+        }
+    }
+
+    #[test]
+    fn an_impossible_header_is_none() {
+        let none = |header: FrameHeader| {
+            assert_eq!(FrameHeader::parse(&header.encode(1, 0), 1, 0), None, "{header:?}");
+        };
+        none(FrameHeader { length: u32::MAX, ..HEADER });
+        none(FrameHeader { items: 0, ..HEADER });
+        none(FrameHeader { items: u32::MAX, ..HEADER });
+    }
+
+    #[test]
+    fn another_version_is_told_from_corruption() {
+        let mut bytes = encode_file_header(5);
+        assert_eq!(parse_file_header(&bytes, 5), FileHeader::Valid);
+        assert_eq!(parse_file_header(&bytes, 6), FileHeader::Corrupt);
+        bytes[8] = 2;
+        assert_eq!(parse_file_header(&bytes, 5), FileHeader::Corrupt);
+        let checksum = header_checksum(&bytes[..12], 5, 0);
+        bytes[12..].copy_from_slice(&checksum.to_le_bytes());
+        assert_eq!(parse_file_header(&bytes, 5), FileHeader::Version(2));
+    }
+}

@@ -1,0 +1,153 @@
+//! The thread that does what nobody should wait for: it removes the files of
+//! segments that nobody needs, tries again what failed, and gives back room of
+//! segments that stay for the sake of a few items.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::frame::FILE_HEADER_BYTES;
+use super::log::Log;
+use super::segment::Segment;
+use super::storage::punch;
+use super::walk::Walk;
+use crate::limits;
+
+/// The unit in which file systems give room back, in bytes.
+const BLOCK: u64 = 4096;
+
+/// What the janitor is asked for.
+#[derive(Debug)]
+pub(super) enum Chore {
+    /// All items of a complete segment are acknowledged.
+    Remove(Arc<Segment>),
+    Stop,
+}
+
+/// Tends the files of a log.
+#[derive(Debug)]
+pub(super) struct Janitor {
+    log: Arc<Log>,
+    /// Segments that could not be removed.
+    left: Vec<Arc<Segment>>,
+    can_punch: bool,
+}
+
+impl Janitor {
+    pub(super) fn new(log: Arc<Log>) -> Self {
+        Self { log, left: Vec::new(), can_punch: true }
+    }
+
+    /// Do what comes, until told to stop.
+    pub(super) fn run(mut self, chores: &Receiver<Chore>) {
+        let mut tend_at = Instant::now() + limits::SPOOL_TEND_INTERVAL;
+        loop {
+            match chores.recv_deadline(tend_at) {
+                Ok(Chore::Remove(segment)) => self.remove(segment),
+                Ok(Chore::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.tend();
+                    tend_at = Instant::now() + limits::SPOOL_TEND_INTERVAL;
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, segment: Arc<Segment>) {
+        if let Err(error) = self.log.remove(&segment) {
+            self.log.tend_failed("remove a segment", &error);
+            self.left.push(segment);
+        }
+    }
+
+    /// Try again what failed, and give room back where it is getting scarce.
+    fn tend(&mut self) {
+        for segment in std::mem::take(&mut self.left) {
+            self.remove(segment);
+        }
+        for segment in self.log.segments() {
+            self.log.write_acks(segment.number, &mut segment.state());
+            let is_scarce = self.log.used.get() > self.log.bytes_max / 2;
+            if is_scarce && self.can_punch && is_worth_it(&segment) {
+                self.punch(&segment);
+            }
+        }
+    }
+
+    fn punch(&mut self, segment: &Segment) {
+        match self.try_punch(segment) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.can_punch = false,
+            Err(error) => self.log.tend_failed("give back room of a segment", &error),
+        }
+    }
+
+    /// Give back whole blocks of frames that are acknowledged, headers and all:
+    /// the reader passes over what it cannot make out if all items that are
+    /// missing there are acknowledged. So these must be durable first.
+    fn try_punch(&self, segment: &Segment) -> io::Result<()> {
+        self.log.sync_acks(segment)?;
+        let unacked = segment.state().acks.unacked();
+        let file =
+            File::options().read(true).write(true).open(self.log.folder.log(segment.number))?;
+        let mut punched = 0;
+        for range in spent_ranges(segment, file.try_clone()?) {
+            let blocks = range.start.next_multiple_of(BLOCK)..range.end / BLOCK * BLOCK;
+            if !blocks.is_empty() {
+                let length = blocks.end - blocks.start;
+                punch(&file, blocks.start, length)?;
+                punched += length;
+            }
+        }
+        let mut state = segment.state();
+        self.log.used.subtract(punched.saturating_sub(state.punched));
+        state.punched = punched.max(state.punched);
+        state.unacked_when_punched = unacked;
+        state.summarize();
+        self.log.write_acks(segment.number, &mut state);
+        Ok(())
+    }
+}
+
+/// Whether half of what was needed last time is not any more: so a segment is
+/// gone through a few times only, however slowly it empties.
+fn is_worth_it(segment: &Segment) -> bool {
+    let state = segment.state();
+    state.is_complete && !state.is_spent() && state.acks.unacked() <= state.unacked_when_punched / 2
+}
+
+/// The ranges of a segment's bytes that hold nothing but acknowledged items.
+fn spent_ranges(segment: &Segment, file: File) -> Vec<Range<u64>> {
+    let (end, items) = {
+        let state = segment.state();
+        (state.end, state.acks.items())
+    };
+    let are_acked = |items: Range<u32>| segment.state().acks.are_acked(items);
+    let (mut ranges, mut spent) = (Vec::new(), FILE_HEADER_BYTES as u64..FILE_HEADER_BYTES as u64);
+    let mut walk = Walk::new(segment.number, file);
+    let mut add = |bytes: Range<u64>, is_spent: bool| {
+        if is_spent {
+            spent.end = bytes.end;
+        } else {
+            ranges.push(std::mem::replace(&mut spent, bytes.end..bytes.end));
+        }
+    };
+    while let Some(found) = walk.next_frame(end, items) {
+        let header = found.header;
+        // A gap without items is no frame's: it stays, to be reported.
+        let is_known = !found.gap.is_unreadable && !found.gap.items.is_empty();
+        if !found.gap.bytes.is_empty() {
+            add(found.gap.bytes, is_known && are_acked(found.gap.items));
+        }
+        add(found.offset..walk.offset(), are_acked(header.first..header.items_end()));
+    }
+    let tail = walk.pass(end, items);
+    let is_known = !tail.is_unreadable && !tail.items.is_empty();
+    add(tail.bytes, is_known && are_acked(tail.items));
+    ranges.push(spent);
+    ranges
+}

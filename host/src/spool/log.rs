@@ -1,0 +1,272 @@
+//! The segments of a spool on disk: what its writer, its reader, its janitor and
+//! who acknowledges share.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::Sender;
+
+use super::Place;
+use super::ack_files::AckFiles;
+use super::folder::Folder;
+use super::janitor::Chore;
+use super::segment::{Segment, SegmentState};
+use super::status::{Counter, Counters, Status};
+use super::storage::Storage;
+use super::walk::Gap;
+use crate::limits;
+
+/// The shared part of a spool on disk.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) folder: Folder,
+    pub(super) storage: Box<dyn Storage>,
+    pub(super) counters: Counters,
+    /// Bytes on disk, and of entries that are on their way there.
+    pub(super) used: Counter,
+    pub(super) bytes_max: u64,
+    ack_files: AckFiles,
+    chores: Sender<Chore>,
+    index: Mutex<Index>,
+    news: Condvar,
+    told: Mutex<Option<Instant>>,
+}
+
+/// The segments that there are.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    segments: BTreeMap<u64, Arc<Segment>>,
+    /// Nothing comes any more.
+    has_ended: bool,
+}
+
+/// What waiting for an entry came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News {
+    Some,
+    None,
+    Ended,
+}
+
+impl Log {
+    pub(super) fn new(
+        folder: Folder,
+        storage: Box<dyn Storage>,
+        bytes_max: u64,
+        chores: Sender<Chore>,
+    ) -> Self {
+        Self {
+            folder,
+            storage,
+            counters: Counters::default(),
+            used: Counter::default(),
+            bytes_max,
+            ack_files: AckFiles::default(),
+            chores,
+            index: Mutex::default(),
+            news: Condvar::new(),
+            told: Mutex::default(),
+        }
+    }
+
+    /// Add a segment that holds something.
+    pub(super) fn insert(&self, segment: Arc<Segment>) {
+        self.index().segments.insert(segment.number, segment);
+    }
+
+    /// Tell the reader that there is more, or that there will not be.
+    pub(super) fn announce(&self, has_ended: bool) {
+        self.index().has_ended |= has_ended;
+        self.news.notify_all();
+    }
+
+    /// Wait until there is something behind this place, for so long.
+    pub(super) fn wait(&self, at: Option<(&Segment, u64)>, passed: u64, until: Instant) -> News {
+        let mut index = self.index();
+        loop {
+            let has_more = at.is_some_and(|(segment, offset)| {
+                let state = segment.state();
+                state.end > offset || state.is_complete
+            });
+            if has_more || at.is_none() && index.after(passed).is_some() {
+                return News::Some;
+            }
+            if index.has_ended {
+                return News::Ended;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return News::None;
+            }
+            let waited = self.news.wait_timeout(index, left);
+            index = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The first segment behind this number.
+    pub(super) fn after(&self, passed: u64) -> Option<Arc<Segment>> {
+        self.index().after(passed).cloned()
+    }
+
+    /// Whether the segment that is being written holds nothing that anybody waits
+    /// for.
+    pub(super) fn is_newest_unneeded(&self) -> bool {
+        let newest = self.index().segments.values().next_back().cloned();
+        newest.is_some_and(|newest| {
+            let state = newest.state();
+            !state.is_complete && state.acks.unacked() == 0
+        })
+    }
+
+    /// All segments, oldest first.
+    pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.index().segments.values().cloned().collect()
+    }
+
+    /// Acknowledge items of an entry, by their positions in it.
+    pub(super) fn acknowledge(&self, place: Place, positions: impl Iterator<Item = u32>) {
+        // A segment that is gone has all of its items acknowledged.
+        let segment = self.index().segments.get(&place.segment).cloned();
+        if let Some(segment) = segment {
+            let within = positions.filter(|position| *position < place.items);
+            self.let_go(&segment, within.map(|position| place.first + position));
+        }
+    }
+
+    /// Note that nobody waits for these items any more, and say how many of them
+    /// were waited for.
+    pub(super) fn let_go(&self, segment: &Arc<Segment>, items: impl Iterator<Item = u32>) -> u32 {
+        let mut state = segment.state();
+        let newly = state.acks.acknowledge(items);
+        if newly > 0 {
+            self.counters.items_waiting.subtract(u64::from(newly));
+            self.write_acks(segment.number, &mut state);
+            if state.is_spent() {
+                drop(state);
+                self.spent(Arc::clone(segment));
+            }
+        }
+        newly
+    }
+
+    /// Have a segment removed that nobody needs.
+    pub(super) fn spent(&self, segment: Arc<Segment>) {
+        // Nobody is there to do it only when the spool is being dropped: then it
+        // is done when the spool is next opened.
+        let _ = self.chores.send(Chore::Remove(segment));
+    }
+
+    /// Write a segment's acknowledgements to their file, as far as they changed.
+    pub(super) fn write_acks(&self, segment: u64, state: &mut SegmentState) {
+        if let Err(error) = self.try_write_acks(segment, state) {
+            self.tend_failed("write acknowledgements", &error);
+        }
+    }
+
+    fn try_write_acks(&self, segment: u64, state: &mut SegmentState) -> io::Result<()> {
+        if !state.acks.is_dirty() {
+            return Ok(());
+        }
+        let file = self.ack_files.get(&self.folder, segment)?;
+        state.acks.write(|offset, bytes| self.storage.overwrite(&file, offset, bytes))
+    }
+
+    /// Make a segment's acknowledgements durable.
+    pub(super) fn sync_acks(&self, segment: &Segment) -> io::Result<()> {
+        self.try_write_acks(segment.number, &mut segment.state())?;
+        let file = self.ack_files.get(&self.folder, segment.number)?;
+        self.storage.sync(&file)
+    }
+
+    /// Remove the files of a segment that nobody needs, unless that was done. A
+    /// segment whose files cannot be removed is there again.
+    pub(super) fn remove(&self, segment: &Arc<Segment>) -> io::Result<()> {
+        let was_there = self.index().segments.remove(&segment.number).is_some();
+        if !was_there {
+            return Ok(());
+        }
+        self.ack_files.forget(segment.number);
+        let removed = self.folder.remove(segment.number);
+        match removed {
+            Ok(()) => self.used.subtract(segment.state().bytes()),
+            Err(_) => self.insert(Arc::clone(segment)),
+        }
+        removed
+    }
+
+    /// A segment's frames, to be read.
+    pub(super) fn open(&self, segment: u64) -> io::Result<File> {
+        File::open(self.folder.log(segment))
+    }
+
+    /// Count and report what could not be made out, and let its items go: all
+    /// but those that were acknowledged before are lost. Where all were, the
+    /// bytes are not corrupt, but given back.
+    pub(super) fn lose(&self, segment: &Arc<Segment>, gap: Gap) {
+        if gap.bytes.is_empty() && gap.items.is_empty() {
+            return;
+        }
+        let (file, offset) = (self.folder.log(segment.number), gap.bytes.start);
+        let bytes = gap.bytes.end - gap.bytes.start;
+        if gap.is_unreadable {
+            self.counters.read_errors.add(1);
+            let file = file.display();
+            tracing::error!(%file, offset, bytes, "the spool cannot read a region of its disk: its entries are tried again after a restart");
+            return;
+        }
+        let had_items = !gap.items.is_empty();
+        let lost = self.let_go(segment, gap.items);
+        if lost > 0 || !had_items {
+            self.report_corrupt(segment.number, offset, bytes, u64::from(lost));
+        }
+    }
+
+    /// Count and report a corrupt region.
+    pub(super) fn report_corrupt(&self, segment: u64, offset: u64, bytes: u64, items: u64) {
+        self.counters.corrupt_regions.add(1);
+        self.counters.corrupt_bytes.add(bytes);
+        self.counters.corrupt_items.add(items);
+        let file = self.folder.log(segment);
+        let file = file.display();
+        tracing::error!(%file, offset, bytes, items, "a region of the spool is corrupt: its items are lost");
+    }
+
+    /// Count something that could not be done to a file and will be tried again.
+    pub(super) fn tend_failed(&self, what: &str, error: &io::Error) {
+        self.counters.tend_errors.add(1);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| told.elapsed() >= limits::SPOOL_LOG_STEP) {
+            *told = Some(Instant::now());
+            let directory = self.folder.path().display();
+            tracing::warn!(%directory, "the spool failed to {what}, and tries again: {error}");
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let segments = self.segments();
+        let waits = |segment: &&Arc<Segment>| segment.state().acks.unacked() > 0;
+        let age = |segment: &Arc<Segment>| -> Duration {
+            SystemTime::now().duration_since(segment.begun).unwrap_or_default()
+        };
+        Status {
+            bytes: self.used.get(),
+            bytes_max: self.bytes_max,
+            segments: segments.len() as u64,
+            oldest: segments.iter().find(waits).map(age),
+            ..self.counters.status()
+        }
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Index {
+    fn after(&self, passed: u64) -> Option<&Arc<Segment>> {
+        self.segments.range(passed + 1..).next().map(|(_, segment)| segment)
+    }
+}

@@ -1,0 +1,125 @@
+//! A spool without a disk: what is in it dies with the process.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::{AppendError, Entry, Next, Place, Status};
+use crate::limits;
+
+/// A bounded queue. An entry counts until all of its items are acknowledged: so
+/// long whoever reads it has it in memory.
+#[derive(Debug)]
+pub(super) struct Memory {
+    bytes_max: u64,
+    state: Mutex<State>,
+    news: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Entry>,
+    /// What is not acknowledged, by the number of the entry.
+    held: BTreeMap<u64, Held>,
+    next_number: u64,
+    is_closed: bool,
+    status: Status,
+}
+
+#[derive(Debug)]
+struct Held {
+    bytes: u64,
+    since: Instant,
+    acked: Vec<bool>,
+    unacked: u32,
+}
+
+impl Memory {
+    pub(super) fn new(bytes_max: u64) -> Self {
+        Self { bytes_max, state: Mutex::default(), news: Condvar::new() }
+    }
+
+    pub(super) fn append(&self, items: u32, bytes: Vec<u8>) -> Result<(), AppendError> {
+        let length = bytes.len() as u64;
+        if bytes.len() > limits::SPOOL_ENTRY_BYTES_MAX
+            || items > limits::SPOOL_SEGMENT_ITEMS_MAX
+            || length > self.bytes_max
+        {
+            return Err(AppendError::TooLarge { bytes: bytes.len(), items });
+        }
+        let mut state = self.state();
+        if state.is_closed {
+            return Err(AppendError::Closed);
+        }
+        if state.status.bytes + length > self.bytes_max {
+            return Err(AppendError::Full);
+        }
+        state.next_number += 1;
+        let number = state.next_number;
+        let acked = vec![false; items as usize];
+        state
+            .held
+            .insert(number, Held { bytes: length, since: Instant::now(), acked, unacked: items });
+        let place = Place { segment: number, first: 0, items };
+        state.queue.push_back(Entry { bytes, items, place, acked: Vec::new() });
+        state.status.bytes += length;
+        state.status.bytes_appended += length;
+        state.status.entries_appended += 1;
+        state.status.items_waiting += u64::from(items);
+        drop(state);
+        self.news.notify_all();
+        Ok(())
+    }
+
+    pub(super) fn acknowledge(&self, place: Place, positions: impl Iterator<Item = u32>) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some(held) = state.held.get_mut(&place.segment) else {
+            return;
+        };
+        for position in positions {
+            if let Some(acked @ false) = held.acked.get_mut(position as usize) {
+                *acked = true;
+                held.unacked -= 1;
+                state.status.items_waiting -= 1;
+            }
+        }
+        if held.unacked == 0 {
+            state.status.bytes -= held.bytes;
+            state.held.remove(&place.segment);
+        }
+    }
+
+    pub(super) fn next(&self, until: Instant) -> Next {
+        let mut state = self.state();
+        loop {
+            if let Some(entry) = state.queue.pop_front() {
+                return Next::Entry(entry);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if state.is_closed {
+                return Next::End;
+            }
+            if left.is_zero() {
+                return Next::Nothing;
+            }
+            let waited = self.news.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.state().is_closed = true;
+        self.news.notify_all();
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let state = self.state();
+        let oldest = state.held.first_key_value().map(|(_, held)| held.since.elapsed());
+        Status { bytes_max: self.bytes_max, oldest, ..state.status.clone() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

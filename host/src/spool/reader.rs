@@ -1,0 +1,151 @@
+//! The one reader of a spool on disk.
+//!
+//! It keeps no entries, and a window of one file. What it finds corrupt it
+//! reports, lets go and passes over.
+
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::frame::{FILE_HEADER_BYTES, FileHeader, parse_file_header};
+use super::log::{Log, News};
+use super::segment::Segment;
+use super::walk::{Found, Gap, Walk};
+use super::{Entry, Next, Place};
+use crate::limits;
+
+/// Reads the segments one after the other.
+#[derive(Debug)]
+pub(super) struct Reader {
+    log: Arc<Log>,
+    current: Option<Current>,
+    /// The number of the segment that was read last.
+    passed: u64,
+}
+
+/// The segment that is being read.
+#[derive(Debug)]
+struct Current {
+    segment: Arc<Segment>,
+    walk: Walk,
+}
+
+impl Reader {
+    pub(super) fn new(log: Arc<Log>) -> Self {
+        Self { log, current: None, passed: 0 }
+    }
+
+    /// The next entry, if it comes by then.
+    pub(super) fn next(&mut self, until: Instant) -> Next {
+        loop {
+            match self.advance() {
+                Ok(Some(entry)) => return Next::Entry(entry),
+                Ok(None) => {}
+                Err(error) => {
+                    self.log.tend_failed("open a segment", &error);
+                    let left = until.saturating_duration_since(Instant::now());
+                    thread::sleep(left.min(limits::SPOOL_OPEN_AGAIN));
+                    return Next::Nothing;
+                }
+            }
+            let at =
+                self.current.as_ref().map(|current| (&*current.segment, current.walk.offset()));
+            match self.log.wait(at, self.passed, until) {
+                News::Some => {}
+                News::None => return Next::Nothing,
+                News::Ended => return Next::End,
+            }
+        }
+    }
+
+    /// The next entry that is there.
+    fn advance(&mut self) -> io::Result<Option<Entry>> {
+        loop {
+            let Some(current) = &mut self.current else {
+                match self.open_next()? {
+                    true => continue,
+                    false => return Ok(None),
+                }
+            };
+            let (segment, walk) = (&current.segment, &mut current.walk);
+            let (end, items, is_complete, is_spent) = {
+                let state = segment.state();
+                (state.end, state.acks.items(), state.is_complete, state.is_spent())
+            };
+            if is_spent {
+                self.current = None;
+            } else if let Some(mut found) = walk.next_frame(end, items) {
+                self.log.lose(segment, std::mem::take(&mut found.gap));
+                if let Some(entry) = current.entry(&self.log, &found, end) {
+                    return Ok(Some(entry));
+                }
+            } else if is_complete {
+                self.log.lose(segment, walk.pass(end, items));
+                self.current = None;
+            } else if walk.offset() < end {
+                self.log.lose(segment, walk.pass(end, items));
+            } else {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Open the next segment, if there is one.
+    fn open_next(&mut self) -> io::Result<bool> {
+        let Some(segment) = self.log.after(self.passed) else {
+            return Ok(false);
+        };
+        let (number, end, items) = {
+            let state = segment.state();
+            (segment.number, state.end, state.acks.items())
+        };
+        match self.log.open(number) {
+            Ok(file) => {
+                let mut header = [0; FILE_HEADER_BYTES];
+                let read = file.read_exact_at(&mut header, 0);
+                if read.is_ok() && parse_file_header(&header, number) == FileHeader::Corrupt {
+                    self.log.report_corrupt(number, 0, FILE_HEADER_BYTES as u64, 0);
+                }
+                self.current = Some(Current { segment, walk: Walk::new(number, file) });
+            }
+            // All of it was acknowledged meanwhile, or somebody removed the file.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let gap = Gap { bytes: 0..end, items: 0..items, is_unreadable: false };
+                self.log.lose(&segment, gap);
+            }
+            Err(error) => return Err(error),
+        }
+        self.passed = number;
+        Ok(true)
+    }
+}
+
+impl Current {
+    /// The entry of a frame, if it is sound and somebody waits for it.
+    fn entry(&mut self, log: &Log, found: &Found, end: u64) -> Option<Entry> {
+        let header = found.header;
+        let items = header.first..header.items_end();
+        let acked = self.segment.state().acks.acked_in(items.clone());
+        if acked.len() == header.items as usize {
+            return None;
+        }
+        let read = self.walk.read(found, end);
+        let is_unreadable = read.is_err();
+        if let Some(bytes) = read.ok().filter(|bytes| crc32fast::hash(bytes) == header.checksum) {
+            let place =
+                Place { segment: self.segment.number, first: header.first, items: header.items };
+            return Some(Entry { bytes, items: header.items, place, acked });
+        }
+        let bytes = found.offset..found.offset + header.frame_bytes();
+        log.lose(&self.segment, Gap { bytes, items, is_unreadable });
+        None
+    }
+}
+
+/// The end of so much patience, which may be endless.
+pub(super) fn until(patience: Duration) -> Instant {
+    const LONG: Duration = Duration::from_secs(86_400);
+    Instant::now() + patience.min(LONG)
+}

@@ -1,0 +1,130 @@
+//! What a spool tells about itself.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What was found when a spool was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Segments of which items wait.
+    pub segments: u64,
+    /// Bytes that they take.
+    pub bytes: u64,
+    /// Items that are not acknowledged. Those that turn out to be corrupt when
+    /// they are read are still among them.
+    pub items_waiting: u64,
+    /// Bytes cut off the last segment, which a crash left in the middle of a
+    /// write: of entries that nobody was told are stored.
+    pub torn_bytes: u64,
+    /// Corrupt blocks of acknowledgements, and missing files of them: the items
+    /// are handed out again, though they may have been acknowledged.
+    pub acks_corrupt: u64,
+}
+
+/// What a spool holds and has done since it was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Bytes that it takes on disk, or of entries in memory.
+    pub bytes: u64,
+    /// What they may come to.
+    pub bytes_max: u64,
+    /// Segments that there are.
+    pub segments: u64,
+    /// Entries appended.
+    pub entries_appended: u64,
+    /// Bytes of them, without what frames them.
+    pub bytes_appended: u64,
+    /// Items that are not acknowledged yet.
+    pub items_waiting: u64,
+    /// The age of the oldest segment with such an item.
+    pub oldest: Option<Duration>,
+    /// Groups of entries that were written together.
+    pub groups: u64,
+    /// Entries of the largest group.
+    pub group_entries_max: u64,
+    /// Times that a group was synced.
+    pub syncs: u64,
+    /// Regions of files that are corrupt, as found by reading.
+    pub corrupt_regions: u64,
+    /// Bytes of them.
+    pub corrupt_bytes: u64,
+    /// Items that were lost in them: they are acknowledged, so that they wait for
+    /// nobody.
+    pub corrupt_items: u64,
+    /// Groups that could not be written or synced.
+    pub write_errors: u64,
+    /// Times that acknowledgements could not be written, or a segment removed.
+    pub tend_errors: u64,
+    /// Regions that could not be read. What is there stays there.
+    pub read_errors: u64,
+    /// The last group could not be written or synced.
+    pub is_failing: bool,
+}
+
+/// What is counted in the course of time.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) entries_appended: Counter,
+    pub(super) bytes_appended: Counter,
+    pub(super) items_waiting: Counter,
+    pub(super) groups: Counter,
+    pub(super) group_entries_max: Counter,
+    pub(super) syncs: Counter,
+    pub(super) corrupt_regions: Counter,
+    pub(super) corrupt_bytes: Counter,
+    pub(super) corrupt_items: Counter,
+    pub(super) write_errors: Counter,
+    pub(super) tend_errors: Counter,
+    pub(super) read_errors: Counter,
+    pub(super) is_failing: AtomicBool,
+}
+
+/// A number that many threads change.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(super) fn subtract(&self, less: u64) {
+        self.0.fetch_sub(less, Ordering::Relaxed);
+    }
+
+    pub(super) fn raise_to(&self, least: u64) {
+        self.0.fetch_max(least, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Add, unless it would come to more than this.
+    pub(super) fn try_add(&self, more: u64, max: u64) -> bool {
+        let sum = |now: u64| now.checked_add(more).filter(|sum| *sum <= max);
+        self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok()
+    }
+}
+
+impl Counters {
+    /// The part of a status that is counted.
+    pub(super) fn status(&self) -> Status {
+        Status {
+            entries_appended: self.entries_appended.get(),
+            bytes_appended: self.bytes_appended.get(),
+            items_waiting: self.items_waiting.get(),
+            groups: self.groups.get(),
+            group_entries_max: self.group_entries_max.get(),
+            syncs: self.syncs.get(),
+            corrupt_regions: self.corrupt_regions.get(),
+            corrupt_bytes: self.corrupt_bytes.get(),
+            corrupt_items: self.corrupt_items.get(),
+            write_errors: self.write_errors.get(),
+            tend_errors: self.tend_errors.get(),
+            read_errors: self.read_errors.get(),
+            is_failing: self.is_failing.load(Ordering::Relaxed),
+            ..Status::default()
+        }
+    }
+}

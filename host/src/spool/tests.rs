@@ -1,0 +1,93 @@
+//! What a spool promises, tried on real files.
+
+mod corrupt;
+mod crash;
+mod failing;
+mod faulty;
+mod full;
+mod model;
+mod order;
+
+use std::fs;
+use std::future::Future;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::storage::Files;
+use super::*;
+
+/// Segments of a few entries.
+const SEGMENT_BYTES: u64 = 2048;
+
+fn settings(directory: &Path, bytes_max: u64) -> SpoolSettings {
+    let durability = Durability::Os;
+    SpoolSettings { directory: directory.to_owned(), bytes_max, durability }
+}
+
+fn open(directory: &Path) -> (Spool, Outlet, Recovered) {
+    open_on(directory, Box::new(Files))
+}
+
+fn open_on(directory: &Path, storage: Box<dyn Storage>) -> (Spool, Outlet, Recovered) {
+    Spool::open_on(settings(directory, 1 << 30), SEGMENT_BYTES, storage).unwrap()
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn append(spool: &Spool, items: u32, bytes: &[u8]) -> Result<(), AppendError> {
+    block_on(spool.append(items, bytes.to_vec()))
+}
+
+/// The next entry that is there already.
+fn read(outlet: &mut Outlet) -> Option<Entry> {
+    match outlet.next(Duration::ZERO) {
+        Next::Entry(entry) => Some(entry),
+        Next::Nothing | Next::End => None,
+    }
+}
+
+fn drain(outlet: &mut Outlet) -> Vec<Entry> {
+    std::iter::from_fn(|| read(outlet)).collect()
+}
+
+/// Bytes that differ by their number and are as long as one likes.
+fn payload(number: u32, length: usize) -> Vec<u8> {
+    let mut bytes = number.to_le_bytes().to_vec();
+    bytes.extend((0..length).map(|at| (at as u32).wrapping_mul(number + 7) as u8));
+    bytes
+}
+
+fn number_of(entry: &Entry) -> u32 {
+    u32::from_le_bytes(entry.bytes[..4].try_into().unwrap())
+}
+
+/// What a killed process would leave: the files as they are now.
+fn copy(from: &Path) -> tempfile::TempDir {
+    let to = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        // Files vanish while they are copied.
+        let _ = fs::copy(entry.path(), to.path().join(entry.file_name()));
+    }
+    to
+}
+
+/// The files of segments that there are, in order.
+fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|own| own == extension)).collect();
+    paths.sort();
+    paths
+}
+
+/// Wait until something is so.
+fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

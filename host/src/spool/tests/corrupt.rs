@@ -1,0 +1,192 @@
+//! Files that are not as they were written.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A spool of some entries with two items each, some of them acknowledged.
+/// The other directory is what is there before it is closed.
+fn written(entries: u32) -> (tempfile::TempDir, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, mut outlet, _) = open(directory.path());
+    for number in 0..entries {
+        append(&spool, 2, &payload(number, 37 * (number as usize % 13))).unwrap();
+    }
+    for entry in drain(&mut outlet) {
+        spool.acknowledge(entry.place, &[u64::from(number_of(&entry) % 3 == 1)]);
+    }
+    let unclosed = copy(directory.path());
+    (directory, unclosed)
+}
+
+/// What comes out, and what is told of it.
+fn read_all(directory: &Path) -> (Vec<Entry>, Recovered, Status) {
+    let (spool, mut outlet, recovered) = open(directory);
+    let entries = drain(&mut outlet);
+    for entry in &entries {
+        assert_eq!(entry.bytes, payload(number_of(entry), entry.bytes.len() - 4), "it is sound");
+    }
+    let status = spool.status();
+    let waiting: u64 =
+        entries.iter().map(|entry| u64::from(entry.items) - entry.acked.len() as u64).sum();
+    assert_eq!(status.items_waiting, waiting);
+    (entries, recovered, status)
+}
+
+fn flip(file: &Path, byte: usize) {
+    let mut bytes = fs::read(file).unwrap();
+    bytes[byte] ^= 0x40;
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn a_flipped_byte_takes_its_own_entry_only() {
+    let (closed, unclosed) = written(20);
+    for original in [closed.path(), unclosed.path()] {
+        let logs = files(original, "log");
+        assert!(logs.len() > 2);
+        for log in logs {
+            for byte in (0..fs::metadata(&log).unwrap().len() as usize).step_by(5) {
+                let directory = copy(original);
+                flip(&directory.path().join(log.file_name().unwrap()), byte);
+                let (entries, recovered, status) = read_all(directory.path());
+                assert!(entries.windows(2).all(|pair| number_of(&pair[0]) < number_of(&pair[1])));
+                assert!(entries.len() >= 19, "{byte}");
+                assert!(
+                    status.corrupt_regions == 1 || recovered.torn_bytes > 0,
+                    "{byte}: {status:?}"
+                );
+                if original == closed.path() {
+                    assert_eq!(recovered.torn_bytes, 0);
+                    let lost = 2 * (20 - entries.len()) as u64;
+                    assert!(
+                        status.corrupt_items <= lost && (lost == 0) == (status.corrupt_items == 0),
+                        "{byte}: {status:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_cut_off_is_all_that_is_lost() {
+    let (closed, unclosed) = written(20);
+    for original in [closed.path(), unclosed.path()] {
+        let last = files(original, "log").pop().unwrap();
+        let full = fs::metadata(&last).unwrap().len();
+        let mut most = 20;
+        for length in (0..full).rev().step_by(11) {
+            let directory = copy(original);
+            let file = directory.path().join(last.file_name().unwrap());
+            fs::File::options().write(true).open(&file).unwrap().set_len(length).unwrap();
+            let (entries, recovered, status) = read_all(directory.path());
+            let numbers: Vec<_> = entries.iter().map(number_of).collect();
+            assert_eq!(numbers, (0..entries.len() as u32).collect::<Vec<_>>());
+            assert!(entries.len() <= most && entries.len() + 1 >= most, "{length}");
+            most = entries.len();
+            // A segment that was complete cannot be torn.
+            let is_corrupt = original == closed.path();
+            assert_eq!(
+                (status.corrupt_regions > 0, recovered.torn_bytes > 0 && is_corrupt),
+                (is_corrupt, false)
+            );
+        }
+    }
+}
+
+#[test]
+fn corrupt_acknowledgements_lose_nothing() {
+    let (closed, _) = written(20);
+    for acks in files(closed.path(), "acks") {
+        let name = acks.file_name().unwrap();
+        let try_with = |change: &dyn Fn(&Path)| {
+            let directory = copy(closed.path());
+            change(&directory.path().join(name));
+            let (entries, recovered, status) = read_all(directory.path());
+            assert_eq!(entries.len(), 20);
+            assert_eq!((recovered.torn_bytes, status.corrupt_regions), (0, 0));
+            recovered.acks_corrupt
+        };
+        let length = fs::metadata(&acks).unwrap().len() as usize;
+        for byte in (0..length).step_by(3) {
+            assert_eq!(try_with(&|file| flip(file, byte)), 1);
+        }
+        assert_eq!(try_with(&|file| fs::remove_file(file).unwrap()), 1);
+        assert!(try_with(&|file| fs::write(file, [0xff; 1000]).unwrap()) > 1);
+        assert_eq!(try_with(&|file| fs::write(file, "").unwrap()), 0);
+        assert_eq!(try_with(&|file| fs::write(file, vec![0; length]).unwrap()), 0);
+    }
+}
+
+#[test]
+fn other_files_are_left_alone() {
+    let (directory, _) = written(5);
+    let others =
+        ["notes.log", "1.log", "0000000000000000000x.log", "99999999999999999999.log", "a"];
+    for other in others {
+        fs::write(directory.path().join(other), "mine").unwrap();
+    }
+    fs::create_dir(directory.path().join("00000000000000000077.log")).unwrap();
+    fs::write(directory.path().join("00000000000000000050.log"), "").unwrap();
+    fs::write(directory.path().join("00000000000000000060.acks"), "").unwrap();
+    fs::write(directory.path().join("00000000000000000070.log"), "no frames at all, but bytes")
+        .unwrap();
+    let (entries, recovered, _) = read_all(directory.path());
+    assert_eq!((entries.len(), recovered.torn_bytes), (5, 11));
+    for other in others {
+        assert_eq!(fs::read(directory.path().join(other)).unwrap(), b"mine");
+    }
+    // Acknowledgements that were left behind never meet a new segment.
+    fs::write(directory.path().join("00000000000000000080.acks"), [0xff; 64]).unwrap();
+    let (spool, _outlet, _) = open(directory.path());
+    append(&spool, 1, b"next").unwrap();
+    let next = directory.path().join("00000000000000000081.log");
+    assert!(fs::read(next).unwrap().ends_with(b"next"));
+    assert!(!directory.path().join("00000000000000000080.acks").exists());
+}
+
+#[test]
+fn a_file_of_another_version_is_not_touched() {
+    let (directory, _) = written(5);
+    let file = &files(directory.path(), "log")[0];
+    let mut bytes = fs::read(file).unwrap();
+    bytes[8] = 9;
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&bytes[..12]);
+    hasher.update(&1_u64.to_le_bytes());
+    hasher.update(&0_u64.to_le_bytes());
+    bytes[12..16].copy_from_slice(&hasher.finalize().to_le_bytes());
+    fs::write(file, &bytes).unwrap();
+    let opened = Spool::open(settings(directory.path(), 1 << 20));
+    assert!(matches!(opened, Err(OpenError::Version { version: 9, .. })), "{opened:?}");
+    assert_eq!(fs::read(file).unwrap(), bytes);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+    /// Whatever happens to the files, reading them ends, and what comes out is
+    /// what was put in, in order.
+    #[test]
+    fn arbitrary_damage_is_passed_over(
+        damages in proptest::collection::vec((any::<usize>(), any::<usize>(), proptest::collection::vec(any::<u8>(), 0..40), any::<bool>()), 1..6),
+        is_closed in any::<bool>(),
+    ) {
+        let (closed, unclosed) = written(20);
+        let directory = if is_closed { closed } else { unclosed };
+        let mut all = files(directory.path(), "log");
+        all.extend(files(directory.path(), "acks"));
+        for (which, at, bytes, is_insert) in damages {
+            let file = &all[which % all.len()];
+            let mut content = fs::read(file).unwrap();
+            let at = at % (content.len() + 1);
+            let end = if is_insert { at } else { (at + bytes.len()).min(content.len()) };
+            content.splice(at..end, bytes);
+            fs::write(file, content).unwrap();
+        }
+        let (entries, ..) = read_all(directory.path());
+        prop_assert!(entries.windows(2).all(|pair| number_of(&pair[0]) < number_of(&pair[1])));
+        let (spool, ..) = open(directory.path());
+        append(&spool, 1, b"it goes on").unwrap();
+    }
+}

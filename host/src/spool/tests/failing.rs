@@ -1,0 +1,113 @@
+//! A disk that fails, and works again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::faulty::{EIO, ENOSPC, Fault, Faults, Faulty};
+use super::*;
+
+fn open_faulty(directory: &Path, faults: &Arc<Faults>) -> (Spool, Outlet) {
+    let settings = SpoolSettings { durability: Durability::Fsync, ..settings(directory, 1 << 30) };
+    let storage = Box::new(Faulty(Arc::clone(faults)));
+    let (spool, outlet, _) = Spool::open_on(settings, SEGMENT_BYTES, storage).unwrap();
+    (spool, outlet)
+}
+
+/// Whatever fails, before and in the middle of a segment: what was answered well
+/// is there, in this life and the next, and nothing else is.
+fn fails_and_works_again(choose: fn(&Faults) -> &Fault, error: i32, refusal: &AppendError) {
+    for entries_before in [0, 1, 5, 20] {
+        let (directory, faults) = (tempfile::tempdir().unwrap(), Arc::<Faults>::default());
+        faults.is_torn.store(true, Ordering::SeqCst);
+        let (spool, mut outlet) = open_faulty(directory.path(), &faults);
+        for number in 0..entries_before {
+            append(&spool, 2, &payload(number, 200)).unwrap();
+        }
+        let used = spool.status().bytes;
+        choose(&faults).set(error);
+        let failed = (0..40).filter(|number| {
+            let appended = append(&spool, 2, &payload(1000 + number, 300));
+            // Creating a file is not due at each.
+            assert!(appended == Ok(()) || appended == Err(refusal.clone()), "{appended:?}");
+            appended.is_err()
+        });
+        let failed: Vec<u32> = failed.collect();
+        let status = spool.status();
+        assert!(!failed.is_empty() && status.is_failing, "{status:?}");
+        assert_eq!(status.write_errors, failed.len() as u64);
+        if failed.len() == 40 {
+            assert!(status.bytes <= used, "{used}: {status:?}");
+            // What failed was cut off.
+            let logs = files(directory.path(), "log");
+            let on_disk: u64 = logs.iter().map(|log| fs::metadata(log).unwrap().len()).sum();
+            assert_eq!(on_disk, status.bytes);
+        }
+        choose(&faults).set(0);
+        for number in 2000..2020 {
+            append(&spool, 2, &payload(number, 200)).unwrap();
+        }
+        assert!(!spool.status().is_failing);
+        let expected: Vec<u32> = (0..entries_before)
+            .chain((0..40).filter(|number| !failed.contains(number)).map(|number| 1000 + number))
+            .chain(2000..2020)
+            .collect();
+        let read = |outlet: &mut Outlet| drain(outlet).iter().map(number_of).collect::<Vec<_>>();
+        assert_eq!(read(&mut outlet), expected);
+        let crashed = copy(directory.path());
+        drop((spool, outlet));
+        for directory in [crashed.path(), directory.path()] {
+            let (spool, mut outlet) = open_faulty(directory, &faults);
+            assert_eq!(read(&mut outlet), expected);
+            assert_eq!(spool.status().corrupt_regions, 0);
+        }
+    }
+}
+
+fn failed(error: i32) -> AppendError {
+    AppendError::Failed(std::io::Error::from_raw_os_error(error).to_string())
+}
+
+#[test]
+fn a_disk_that_was_full_or_broken_is_used_again() {
+    fails_and_works_again(|faults| &faults.append, ENOSPC, &AppendError::Full);
+    fails_and_works_again(|faults| &faults.append, EIO, &failed(EIO));
+    fails_and_works_again(|faults| &faults.sync, EIO, &failed(EIO));
+    fails_and_works_again(|faults| &faults.sync, ENOSPC, &AppendError::Full);
+    fails_and_works_again(|faults| &faults.sync_folder, EIO, &failed(EIO));
+    fails_and_works_again(|faults| &faults.create, ENOSPC, &AppendError::Full);
+}
+
+#[test]
+fn writes_that_come_short_are_continued() {
+    let (directory, faults) = (tempfile::tempdir().unwrap(), Arc::<Faults>::default());
+    faults.append_bytes_max.store(7, Ordering::SeqCst);
+    let (spool, mut outlet) = open_faulty(directory.path(), &faults);
+    let payloads: Vec<_> = (0..30).map(|number| payload(number, 100)).collect();
+    for bytes in &payloads {
+        append(&spool, 2, bytes).unwrap();
+    }
+    append(&spool, 1, b"").unwrap();
+    let read = drain(&mut outlet);
+    assert!(read.iter().zip(&payloads).all(|(entry, bytes)| entry.bytes == *bytes));
+    assert_eq!((read.len(), read[30].bytes.len()), (31, 0));
+}
+
+#[test]
+fn acknowledgements_that_fail_are_written_later() {
+    let (directory, faults) = (tempfile::tempdir().unwrap(), Arc::<Faults>::default());
+    let (spool, mut outlet) = open_faulty(directory.path(), &faults);
+    for number in 0..20 {
+        append(&spool, 2, &payload(number, 200)).unwrap();
+    }
+    let entries = drain(&mut outlet);
+    faults.overwrite.set(EIO);
+    entries.iter().for_each(|entry| spool.acknowledge(entry.place, &[0b01]));
+    assert!(spool.status().tend_errors >= 20);
+    assert_eq!(spool.status().items_waiting, 20);
+    faults.overwrite.set(0);
+    eventually("what failed is tried again", || {
+        let copy = copy(directory.path());
+        let (_spool, mut outlet, recovered) = open(copy.path());
+        recovered.items_waiting == 20 && drain(&mut outlet).iter().all(|entry| entry.acked == [0])
+    });
+}

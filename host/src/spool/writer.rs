@@ -1,0 +1,301 @@
+//! The thread that writes: it takes all entries that wait, writes them with as
+//! few calls as possible, syncs once, and then answers all.
+//!
+//! What fails leaves the log as it was before: a group that was not written is
+//! cut off again. After a sync that failed nobody knows what the disk has of the
+//! file's end, and syncing again would say nothing; the segment ends where it was
+//! last durable, and the next group begins another one.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use crossbeam_channel::Receiver;
+use tokio::sync::oneshot;
+
+use super::acks::Acks;
+use super::frame::{FILE_HEADER_BYTES, FrameHeader, encode_file_header, frame_bytes};
+use super::log::Log;
+use super::segment::{Segment, SegmentState};
+use super::storage::append_all;
+use super::waiting::{Command, Waiting};
+use super::{AppendError, Durability};
+use crate::limits;
+
+/// Writes segments.
+#[derive(Debug)]
+pub(super) struct Writer {
+    log: Arc<Log>,
+    durability: Durability,
+    segment_bytes: u64,
+    next_number: u64,
+    active: Option<Active>,
+}
+
+/// The segment that is being written.
+#[derive(Debug)]
+struct Active {
+    segment: Arc<Segment>,
+    file: File,
+    /// Where its next frame goes.
+    end: u64,
+    items: u32,
+    /// Whether others know of it: it holds an entry.
+    is_known: bool,
+}
+
+impl Writer {
+    pub(super) fn new(
+        log: Arc<Log>,
+        durability: Durability,
+        segment_bytes: u64,
+        next_number: u64,
+    ) -> Self {
+        Self { log, durability, segment_bytes, next_number, active: None }
+    }
+
+    /// Write what comes, until the spool is closed and nothing waits.
+    pub(super) fn run(mut self, commands: &Receiver<Command>) {
+        let mut is_closing = false;
+        while let Some(command) = Command::next(commands, is_closing) {
+            let (mut group, mut bytes, mut command) = (Vec::new(), 0, Some(command));
+            while let Some(next) = command {
+                match next {
+                    Command::Append(waiting) => {
+                        bytes += waiting.bytes.len();
+                        group.push(waiting);
+                    }
+                    Command::Renew(done) => self.renew(done),
+                    Command::Close => is_closing = true,
+                }
+                let has_room = bytes < limits::SPOOL_GROUP_BYTES_MAX;
+                command = has_room.then(|| commands.try_recv().ok()).flatten();
+            }
+            self.commit(group);
+        }
+        self.complete();
+        self.log.segments().iter().for_each(|segment| self.keep_acks(segment));
+        self.log.announce(true);
+    }
+
+    /// Store a group, in parts where it goes into several segments.
+    fn commit(&mut self, mut group: Vec<Waiting>) {
+        while !group.is_empty() {
+            let fitting = self.fitting(&group);
+            if fitting == 0 {
+                self.complete();
+                continue;
+            }
+            let rest = group.split_off(fitting);
+            let stored = self.store(&group);
+            self.report(&stored);
+            let frames: u64 = group.iter().map(|waiting| frame_bytes(waiting.bytes.len())).sum();
+            if stored.is_err() {
+                self.log.used.subtract(frames);
+            }
+            let answer = stored.map_err(|error| AppendError::of(&error));
+            for waiting in group {
+                // Whoever no longer waits for the answer has no use for it.
+                let _ = waiting.answer.send(answer.clone());
+            }
+            group = rest;
+        }
+    }
+
+    /// How many of these go into the segment that is being written.
+    fn fitting(&self, group: &[Waiting]) -> usize {
+        let start = (FILE_HEADER_BYTES as u64, 0);
+        let (mut end, mut items) =
+            self.active.as_ref().map_or(start, |active| (active.end, active.items));
+        let fits = |waiting: &&Waiting| {
+            let is_first = items == 0;
+            end += frame_bytes(waiting.bytes.len());
+            items = items.saturating_add(waiting.items);
+            is_first || end <= self.segment_bytes && items <= limits::SPOOL_SEGMENT_ITEMS_MAX
+        };
+        group.iter().take_while(fits).count()
+    }
+
+    /// Write and sync entries that fit into one segment, and announce them.
+    fn store(&mut self, group: &[Waiting]) -> io::Result<()> {
+        let mut active = match self.active.take() {
+            Some(active) => active,
+            None => self.begin()?,
+        };
+        let number = active.segment.number;
+        let (mut end, mut items) = (active.end, active.items);
+        let headers: Vec<_> = group
+            .iter()
+            .map(|waiting| {
+                let header = FrameHeader {
+                    length: waiting.bytes.len() as u32,
+                    items: waiting.items,
+                    first: items,
+                    checksum: waiting.checksum,
+                };
+                let encoded = header.encode(number, end);
+                (end, items) = (end + header.frame_bytes(), header.items_end());
+                encoded
+            })
+            .collect();
+        let mut parts = Vec::with_capacity(2 * group.len());
+        for (header, waiting) in headers.iter().zip(group) {
+            parts.extend([IoSlice::new(header), IoSlice::new(&waiting.bytes)]);
+        }
+        let storage = &self.log.storage;
+        if let Err(error) = append_all(&**storage, &active.file, active.end, &mut parts) {
+            match storage.truncate(&active.file, active.end) {
+                Ok(()) => self.active = Some(active),
+                Err(_) => self.abandon(active),
+            }
+            return Err(error);
+        }
+        if let Err(error) = self.sync(&active) {
+            self.abandon(active);
+            return Err(error);
+        }
+        (active.end, active.items) = (end, items);
+        self.publish(&mut active, group);
+        self.active = Some(active);
+        Ok(())
+    }
+
+    /// Make what was appended durable, and a new segment's name.
+    fn sync(&self, active: &Active) -> io::Result<()> {
+        if self.durability != Durability::Fsync {
+            return Ok(());
+        }
+        self.log.counters.syncs.add(1);
+        self.log.storage.sync(&active.file)?;
+        if active.is_known { Ok(()) } else { self.log.storage.sync_folder(self.log.folder.path()) }
+    }
+
+    /// Let the reader see what is durable now.
+    fn publish(&self, active: &mut Active, group: &[Waiting]) {
+        let counters = &self.log.counters;
+        let bytes = group.iter().map(|waiting| waiting.bytes.len() as u64).sum();
+        let items = group.iter().map(|waiting| u64::from(waiting.items)).sum();
+        counters.groups.add(1);
+        counters.group_entries_max.raise_to(group.len() as u64);
+        counters.entries_appended.add(group.len() as u64);
+        counters.bytes_appended.add(bytes);
+        counters.items_waiting.add(items);
+        let mut state = active.segment.state();
+        state.end = active.end;
+        state.acks.set_items(active.items);
+        drop(state);
+        if !active.is_known {
+            active.is_known = true;
+            self.log.insert(Arc::clone(&active.segment));
+        }
+        self.log.announce(false);
+    }
+
+    /// Begin a segment.
+    fn begin(&mut self) -> io::Result<Active> {
+        // A number is never used again, whatever comes of its files.
+        let number = self.next_number;
+        self.next_number += 1;
+        let (log, storage) = (&self.log, &self.log.storage);
+        let end = FILE_HEADER_BYTES as u64;
+        let header = encode_file_header(number);
+        // The frames' file comes last: one without acknowledgements lost them.
+        let begun = storage.create(&log.folder.acks(number)).and_then(|_| {
+            let file = storage.create(&log.folder.log(number))?;
+            append_all(&**storage, &file, 0, &mut [IoSlice::new(&header)])?;
+            Ok(file)
+        });
+        let file = begun.inspect_err(|_| self.discard(number))?;
+        self.log.used.add(end);
+        let state = SegmentState::new(end, Acks::new(number));
+        let segment = Arc::new(Segment::new(number, SystemTime::now(), state));
+        Ok(Active { segment, file, end, items: 0, is_known: false })
+    }
+
+    /// End the segment that is being written, if there is one.
+    fn complete(&mut self) {
+        match self.active.take() {
+            Some(active) if active.is_known => self.end(active.segment),
+            Some(active) => self.abandon(active),
+            None => {}
+        }
+    }
+
+    /// End a segment whose end failed, where it was last durable.
+    fn abandon(&mut self, active: Active) {
+        if !active.is_known {
+            self.log.used.subtract(active.end);
+            self.discard(active.segment.number);
+            return;
+        }
+        if let Err(error) = self.log.storage.truncate(&active.file, active.end) {
+            self.log.tend_failed("cut off a segment", &error);
+        }
+        self.end(active.segment);
+    }
+
+    fn end(&self, segment: Arc<Segment>) {
+        let mut state = segment.state();
+        state.complete();
+        state.summarize();
+        drop(state);
+        self.keep_acks(&segment);
+        // Who waits for more of it should go on to the next.
+        self.log.announce(false);
+        if segment.state().is_spent() {
+            self.log.spent(segment);
+        }
+    }
+
+    /// Write a segment's acknowledgements, and sync them where entries are.
+    fn keep_acks(&self, segment: &Segment) {
+        match self.durability {
+            Durability::Fsync => {
+                if let Err(error) = self.log.sync_acks(segment) {
+                    self.log.tend_failed("sync acknowledgements", &error);
+                }
+            }
+            Durability::Os | Durability::Memory => {
+                self.log.write_acks(segment.number, &mut segment.state());
+            }
+        }
+    }
+
+    /// Remove the files of a segment that holds nothing.
+    fn discard(&self, number: u64) {
+        if let Err(error) = self.log.folder.remove(number) {
+            self.log.tend_failed("remove a segment", &error);
+        }
+    }
+
+    /// Remove the segment that is being written, if nobody needs any of it.
+    fn renew(&mut self, done: oneshot::Sender<()>) {
+        let is_needed = |active: &mut Active| active.segment.state().acks.unacked() > 0;
+        if let Some(active) = self.active.take_if(|active| active.is_known && !is_needed(active)) {
+            self.end(Arc::clone(&active.segment));
+            if let Err(error) = self.log.remove(&active.segment) {
+                self.log.tend_failed("remove a segment", &error);
+            }
+        }
+        let _ = done.send(());
+    }
+
+    /// Count what failed, and say when it begins and ends.
+    fn report(&self, stored: &io::Result<()>) {
+        let counters = &self.log.counters;
+        let was_failing = counters.is_failing.swap(stored.is_err(), Ordering::Relaxed);
+        let directory = self.log.folder.path().display();
+        match stored {
+            Err(error) => {
+                counters.write_errors.add(1);
+                if !was_failing {
+                    tracing::error!(%directory, "the spool cannot store entries, and refuses them until it can: {error}");
+                }
+            }
+            Ok(()) if was_failing => tracing::info!(%directory, "the spool stores entries again"),
+            Ok(()) => {}
+        }
+    }
+}

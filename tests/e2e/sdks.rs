@@ -1,0 +1,189 @@
+//! The vendors' own SDKs send to the program as they would to their vendors.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tests::oracle::{Oracle, Streams};
+use tests::{Collector, DEADLINE, Fate, Program, Ran, Sdk, Stub};
+
+const ROWS: &[(&str, &str)] =
+    &[("order completed", "orders"), ("identify", "people"), ("page", "pages"), ("*", "rest")];
+const KEY: &str = "key-of-web";
+
+/// What every script sends at least: one event of each kind but `screen`.
+const EVENTS: usize = 5;
+
+#[test]
+fn segments_sdk_for_node_is_served() {
+    let sdk = || Sdk::node("segment-node.mjs");
+    takes_all("segment", sdk());
+    refuses_strangers("segment", sdk());
+}
+
+#[test]
+fn segments_sdk_for_python_is_served() {
+    let sdk = || Sdk::python("segment-analytics-python==2.4.0", "segment");
+    takes_all("segment", sdk());
+    takes_all("segment", sdk().arg("gzip"));
+    refuses_strangers("segment", sdk());
+}
+
+/// It has the write key in the body alone, and tries anything but a 200 again.
+#[test]
+fn segments_old_sdk_for_python_is_served() {
+    let sdk = || Sdk::python("segment-analytics-python==2.3.4", "segment");
+    takes_all("segment", sdk());
+    takes_all("segment", sdk().arg("gzip"));
+    refuses_strangers("segment", sdk());
+}
+
+#[test]
+fn segments_sdk_for_browsers_is_served() {
+    takes_all("segment", Sdk::browser("segment", &json!({})));
+    // The SDK takes its write key from the settings.
+    let settings = json!({"integrations": {"Segment.io": {"apiKey": "key-of-nobody"}}});
+    refuses_strangers("segment", Sdk::browser("segment", &json!({"settings": settings})));
+}
+
+#[test]
+fn what_segments_sdk_for_browsers_sends_last_arrives() {
+    let batching = json!({"strategy": "batching", "config": {"size": 50, "timeout": 60_000}});
+    let how = json!({"leave": true, "options": {"deliveryStrategy": batching}});
+    takes_what_a_page_sends_last("segment", Sdk::browser("segment", &how));
+}
+
+/// It compresses, and calls that a form.
+#[test]
+fn rudderstacks_sdk_for_node_is_served() {
+    let sdk = || Sdk::node("rudderstack-node.mjs");
+    takes_all("rudderstack", sdk());
+    refuses_strangers("rudderstack", sdk());
+}
+
+/// It compresses, and tries anything but a 200 again.
+#[test]
+fn rudderstacks_sdk_for_python_is_served() {
+    let sdk = || Sdk::python("rudder-sdk-python==2.1.9", "rudderstack");
+    takes_all("rudderstack", sdk());
+    refuses_strangers("rudderstack", sdk());
+}
+
+#[test]
+fn rudderstacks_sdk_for_browsers_is_served() {
+    takes_all("rudderstack", Sdk::browser("rudderstack", &json!({})));
+    let settings = json!({"source": {"id": "any", "config": {}, "destinations": []}});
+    refuses_strangers("rudderstack", Sdk::browser("rudderstack", &json!({"settings": settings})));
+}
+
+#[test]
+fn what_rudderstacks_sdk_for_browsers_sends_last_arrives() {
+    let how = json!({"leave": true, "options": {"useBeacon": true}});
+    takes_what_a_page_sends_last("rudderstack", Sdk::browser("rudderstack", &how));
+}
+
+/// Everything that an SDK sends is delivered once, and as it should be.
+fn takes_all(dialect: &str, sdk: Sdk) {
+    let stub = Stub::start(|_| Fate::Accept);
+    let collector = start(dialect, &stub);
+    let ran = sdk.send(collector.url(), KEY).exits(0);
+    collector.stop();
+    assert_delivered(dialect, &stub, &ran);
+}
+
+/// The same where nobody tells whether a page's last request was answered.
+fn takes_what_a_page_sends_last(dialect: &str, sdk: Sdk) {
+    let stub = Stub::start(|_| Fate::Accept);
+    let collector = start(dialect, &stub);
+    let page = sdk.start(collector.url(), KEY);
+    let arrived = || stub.accepted().values().map(Vec::len).sum::<usize>();
+    tests::wait_until("the last request is delivered", || arrived() >= EVENTS);
+    let ran = page.finish(DEADLINE).exits(0);
+    collector.stop();
+    assert_delivered(dialect, &stub, &ran);
+}
+
+/// An SDK with a key that nobody has is told so, and does not try again.
+fn refuses_strangers(dialect: &str, sdk: Sdk) {
+    let stub = Stub::start(|_| Fate::Accept);
+    let collector = start(dialect, &stub);
+    sdk.send(collector.url(), "key-of-nobody").exits(3).says(&["401"]);
+    collector.stop();
+    assert_eq!(stub.accepted(), Streams::new());
+}
+
+fn start(dialect: &str, stub: &Stub) -> Collector {
+    let settings = format!(
+        "[delivery]\nmax_delay = '10ms'\n\
+         [[sources]]\nname = 'web'\ndialect = '{dialect}'\nwrite_keys = ['{KEY}']"
+    );
+    let program = Program::running_against(&stub.url()).settings(&settings).mapping(ROWS);
+    Collector::start(program)
+}
+
+/// Fail unless what a script has promised is there, once, in the right stream,
+/// and nothing else.
+fn assert_delivered(dialect: &str, stub: &Stub, ran: &Ran) {
+    let promises = str::from_utf8(&ran.stdout).expect("lines of JSON");
+    let mut delivered = by_message_id(&stub.accepted());
+    let mut count = 0;
+    for promise in promises.lines() {
+        let promised: Value = serde_json::from_str(promise).expect("a promise in JSON");
+        let id = promised["messageId"].as_str().expect("a message id");
+        let places = delivered.remove(id).unwrap_or_default();
+        let [(stream, text)] = &places[..] else {
+            panic!("not there once, but {} times: {promise}", places.len());
+        };
+        let event: Value = serde_json::from_str(text).expect("an event in JSON");
+        let expected = Oracle::new(ROWS).stream_of(promised.as_object().expect("an object"));
+        assert_eq!(Some(stream.as_str()), expected, "the stream of {text}");
+        assert!(has(&event, &promised), "promised was {promise}, delivered {text}");
+        assert_eq!(big(text), big(promise), "the digits in {text}");
+        assert_dialect(dialect, &event);
+        count += 1;
+    }
+    assert!(count >= EVENTS, "only {count} events were sent:\n{}", ran.stderr);
+    assert!(delivered.is_empty(), "nobody has sent this: {delivered:?}");
+}
+
+/// Every event that was delivered, as its stream and its text.
+fn by_message_id(streams: &Streams) -> BTreeMap<String, Vec<(String, String)>> {
+    let mut events = BTreeMap::<_, Vec<_>>::new();
+    for (stream, records) in streams {
+        for record in records {
+            let text = str::from_utf8(record).expect("an event in UTF-8").to_owned();
+            let event: Value = serde_json::from_str(&text).expect("an event in JSON");
+            let id = event["messageId"].as_str().expect("a message id").to_owned();
+            events.entry(id).or_default().push((stream.clone(), text));
+        }
+    }
+    events
+}
+
+/// Whether something has all that was promised, which may be less. Some SDKs leave
+/// out what is null.
+fn has(actual: &Value, promised: &Value) -> bool {
+    match promised {
+        Value::Object(fields) => fields.iter().all(|(key, field)| has(&actual[key], field)),
+        _ => actual == promised,
+    }
+}
+
+/// The digits of the number that no 64-bit float could hold, if there is one.
+fn big(event: &str) -> Option<&str> {
+    let (_, rest) = event.split_once("\"big\":")?;
+    let rest = rest.trim_start();
+    let end = rest.find(|letter: char| !letter.is_ascii_digit())?;
+    Some(&rest[..end])
+}
+
+/// Fail unless an event has what each dialect adds.
+fn assert_dialect(dialect: &str, event: &Value) {
+    for key in ["originalTimestamp", "receivedAt", "sentAt", "timestamp"] {
+        let time = event[key].as_str().unwrap_or_default();
+        assert!(time.starts_with("20") && time.contains('T'), "{key} in {event}");
+    }
+    if dialect == "rudderstack" {
+        assert_eq!(event["rudderId"].as_str().map(str::len), Some(36), "{event}");
+        assert_eq!(event["request_ip"], "127.0.0.1", "{event}");
+    }
+}

@@ -1,0 +1,256 @@
+//! An answer of 200 is a promise, whatever becomes of the process and its disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::client::{Client, basic};
+use tests::disk::Disk;
+use tests::{Collector, Fate, Program, Stub, make_data_directory, wait_until};
+
+const SETTINGS: &str = r#"
+[[sources]]
+name = "web"
+dialect = "segment"
+write_keys = ["key"]
+"#;
+const ROWS: &[(&str, &str)] = &[("page", "pages"), ("track", "tracks"), ("*", "rest")];
+const ROUNDS: usize = 30;
+const CLIENTS: usize = 8;
+const EVENTS_PER_REQUEST: u64 = 20;
+
+#[test]
+fn nothing_acknowledged_is_lost_by_a_kill_and_little_is_sent_twice() {
+    let stub = Stub::start(|_| Fate::Slow(Duration::from_millis(3)));
+    let data = tempfile::TempDir::new().unwrap();
+    let data_dir = data.path().join("data");
+    make_data_directory(&data_dir);
+    let next_id = Arc::new(AtomicU64::new(0));
+    let mut acknowledged = BTreeSet::new();
+    let mut puts_at_kills = Vec::new();
+    let mut random = fastrand::Rng::with_seed(11);
+    for _ in 0..ROUNDS {
+        let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
+        let load = Load::start(collector.url(), &next_id);
+        thread::sleep(Duration::from_millis(random.u64(50..400)));
+        collector.kill();
+        acknowledged.append(&mut load.stop());
+        puts_at_kills.push(stub.requests().len());
+    }
+    let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
+    wait_until("all is delivered", || metric(&collector, "spool_events") == 0.0);
+    collector.stop().exits(0);
+
+    let sent = next_id.load(Ordering::Relaxed);
+    let deliveries = deliveries(&stub);
+    let missing = acknowledged.iter().filter(|id| !deliveries.contains_key(id)).count();
+    assert_eq!(missing, 0, "of {} acknowledged events", acknowledged.len());
+    assert!(acknowledged.len() > 10_000, "{} acknowledged of {sent}", acknowledged.len());
+    assert!(deliveries.keys().all(|id| *id < sent), "unknown events");
+    // An event may be there twice only if the request that it was first in was
+    // under way when the process was killed: one of the last few before that.
+    let under_way = 16 * ROWS.len();
+    for (id, puts) in deliveries.iter().filter(|(_, puts)| puts.len() > 1) {
+        for first in &puts[..puts.len() - 1] {
+            let was_under_way =
+                puts_at_kills.iter().any(|kill| *first < *kill && *first + under_way >= *kill);
+            assert!(
+                was_under_way,
+                "event {id} was sent by the requests {puts:?}, killed at {puts_at_kills:?}"
+            );
+        }
+    }
+    let twice = deliveries.values().filter(|puts| puts.len() > 1).count();
+    assert!(twice < acknowledged.len() / 10, "{twice} of {} were sent twice", deliveries.len());
+}
+
+#[test]
+fn a_full_disk_refuses_and_loses_nothing() {
+    let Ok(disk) = Disk::mount(24 << 20) else { return };
+    let data_dir = disk.path().join("data");
+    make_data_directory(&data_dir);
+    let is_open = Arc::new(AtomicBool::new(false));
+    let stub = {
+        let is_open = Arc::clone(&is_open);
+        Stub::start(move |_| match is_open.load(Ordering::Relaxed) {
+            true => Fate::Accept,
+            false => Fate::Fail { status: 500, code: "InternalFailure", accepted: false },
+        })
+    };
+    let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
+    let mut client = Client::connect(collector.url());
+    let (mut acknowledged, mut refused, mut id) = (BTreeSet::new(), 0, 0);
+    while refused < 20 {
+        let ids = id..id + 100;
+        id += 100;
+        let reply = client.post(
+            "/v1/batch",
+            &[("Authorization", &basic("key").1)],
+            &body(ids.clone(), 8000),
+        );
+        match reply.unwrap() {
+            reply if reply.status == 200 => acknowledged.extend(ids),
+            reply => {
+                assert_eq!((reply.status, reply.header("retry-after")), (503, Some("10")));
+                refused += 1;
+            }
+        }
+        assert!(id < 100_000, "the disk is never full");
+    }
+    assert!(acknowledged.len() >= 1000, "{} acknowledged", acknowledged.len());
+    is_open.store(true, Ordering::Relaxed);
+    wait_until("there is room again", || {
+        let reply =
+            client.post("/v1/batch", &[("Authorization", &basic("key").1)], &body(id..id + 1, 100));
+        reply.is_ok_and(|reply| reply.status == 200)
+    });
+    acknowledged.insert(id);
+    wait_until("all is delivered", || metric(&collector, "spool_events") == 0.0);
+    collector.stop().exits(0);
+    let deliveries = deliveries(&stub);
+    assert!(acknowledged.iter().all(|id| deliveries.contains_key(id)));
+}
+
+#[test]
+fn a_corrupt_byte_costs_one_request_at_most_and_is_told_of() {
+    let data = tempfile::TempDir::new().unwrap();
+    let data_dir = data.path().join("data");
+    make_data_directory(&data_dir);
+    let nobody = Stub::start(|_| Fate::Hang);
+    let collector = Collector::start(program(&nobody.url(), &data_dir, SETTINGS));
+    let mut client = Client::connect(collector.url());
+    for request in 0..50 {
+        let ids = request * 10..request * 10 + 10;
+        let reply =
+            client.post("/v1/batch", &[("Authorization", &basic("key").1)], &body(ids, 300));
+        assert_eq!(reply.unwrap().status, 200);
+    }
+    collector.kill();
+    let segments = fs::read_dir(data_dir.join("spool")).unwrap().map(|file| file.unwrap().path());
+    let segment = segments.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x20;
+    fs::write(&segment, bytes).unwrap();
+
+    let stub = Stub::start(|_| Fate::Accept);
+    let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
+    wait_until("all is delivered", || metric(&collector, "spool_events") == 0.0);
+    let lost = metric(&collector, "spool_corrupt_events_total");
+    assert!(metric(&collector, "spool_corrupt_bytes_total") > 0.0);
+    collector.stop().exits(0).says(&["corrupt"]);
+    let deliveries = deliveries(&stub);
+    assert_eq!(deliveries.len() as f64, 500.0 - lost);
+    assert!(deliveries.len() >= 490, "{} are there", deliveries.len());
+}
+
+#[test]
+fn two_processes_do_not_share_a_spool() {
+    let data = tempfile::TempDir::new().unwrap();
+    let data_dir = data.path().join("data");
+    make_data_directory(&data_dir);
+    let stub = Stub::start(|_| Fate::Accept);
+    let first = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
+    let second = program(&stub.url(), &data_dir, SETTINGS).args(["--listen", "127.0.0.1:0"]).run();
+    second.exits(2).says(&["spool"]);
+    first.stop().exits(0);
+}
+
+#[test]
+fn what_is_in_memory_alone_is_delivered_before_a_stop() {
+    let data = tempfile::TempDir::new().unwrap();
+    let data_dir = data.path().join("data");
+    make_data_directory(&data_dir);
+    let stub = Stub::start(|_| Fate::Accept);
+    let settings = format!("{SETTINGS}\n[spool]\ndurability = \"memory\"\n");
+    let collector = Collector::start(program(&stub.url(), &data_dir, &settings));
+    let mut client = Client::connect(collector.url());
+    let reply = client.post("/v1/batch", &[("Authorization", &basic("key").1)], &body(0..1000, 50));
+    assert_eq!(reply.unwrap().status, 200);
+    collector.stop().exits(0);
+    assert_eq!(deliveries(&stub).len(), 1000);
+    assert!(!data_dir.join("spool").exists());
+}
+
+/// Sends requests from several threads until it is stopped.
+struct Load {
+    is_over: Arc<AtomicBool>,
+    acknowledged: Arc<Mutex<BTreeSet<u64>>>,
+    clients: Vec<thread::JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(url: &str, next_id: &Arc<AtomicU64>) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let acknowledged = Arc::<Mutex<BTreeSet<u64>>>::default();
+        let client = |_| {
+            let (is_over, acknowledged) = (Arc::clone(&is_over), Arc::clone(&acknowledged));
+            let (url, next_id) = (url.to_owned(), Arc::clone(next_id));
+            thread::spawn(move || {
+                let mut client = Client::connect(&url);
+                while !is_over.load(Ordering::Relaxed) {
+                    let first = next_id.fetch_add(EVENTS_PER_REQUEST, Ordering::Relaxed);
+                    let ids = first..first + EVENTS_PER_REQUEST;
+                    let headers = [("Authorization", &*basic("key").1)];
+                    match client.post("/v1/batch", &headers, &body(ids.clone(), 200)) {
+                        Ok(reply) if reply.status == 200 => {
+                            acknowledged.lock().unwrap().extend(ids);
+                        }
+                        Ok(reply) => panic!("answered with {}: {}", reply.status, reply.text()),
+                        // The process has been killed.
+                        Err(_) => return,
+                    }
+                }
+            })
+        };
+        let clients = (0..CLIENTS).map(client).collect();
+        Load { is_over, acknowledged, clients }
+    }
+
+    fn stop(self) -> BTreeSet<u64> {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.clients.into_iter().for_each(|client| client.join().expect("no client fails"));
+        std::mem::take(&mut self.acknowledged.lock().unwrap())
+    }
+}
+
+fn program(endpoint: &str, data_dir: &Path, settings: &str) -> Program {
+    let program = Program::running_against(endpoint).mapping(ROWS).settings(settings);
+    program.args(["--data-dir"]).args([data_dir])
+}
+
+/// A batch of events of these ids, each with some more bytes.
+fn body(ids: std::ops::Range<u64>, bytes: usize) -> Vec<u8> {
+    let event = |id: u64| {
+        let message_type = ["track", "page", "identify"][id as usize % 3];
+        json!({ "type": message_type, "event": format!("E{}", id % 5), "userId": "u", "id": id, "filler": "x".repeat(bytes) })
+    };
+    json!({ "batch": ids.map(event).collect::<Vec<_>>() }).to_string().into_bytes()
+}
+
+/// By which requests each event was accepted.
+fn deliveries(stub: &Stub) -> BTreeMap<u64, Vec<usize>> {
+    assert_eq!(stub.violations(), Vec::<String>::new());
+    let mut deliveries = BTreeMap::<u64, Vec<usize>>::new();
+    let kept: BTreeSet<Vec<u8>> = stub.accepted().into_values().flatten().collect();
+    for put in stub.requests() {
+        for record in put.records.iter().filter(|record| kept.contains(*record)) {
+            let event: Value = serde_json::from_slice(record).expect("a record is JSON");
+            let id = event["id"].as_u64().expect("an id");
+            deliveries.entry(id).or_default().push(put.number);
+        }
+    }
+    deliveries
+}
+
+/// The value of a metric without labels.
+fn metric(collector: &Collector, name: &str) -> f64 {
+    let page = Client::connect(collector.admin_url()).get("/metrics").unwrap().text();
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in:\n{page}")).parse().unwrap()
+}

@@ -1,0 +1,66 @@
+//! Whatever a request holds, decoding it does not fail in an unforeseen way, it
+//! finds the items that another parser finds, and an event it makes is one JSON
+//! object on one line, in which all that no rule changes is what it was.
+#![no_main]
+
+use host::clock;
+use host::collector::{Body, Decoded, Dialect, Facts, MessageType, Shape};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+/// The members that some rule may change.
+const CHANGED: [&str; 10] = [
+    "context",
+    "integrations",
+    "messageId",
+    "originalTimestamp",
+    "receivedAt",
+    "request_ip",
+    "rudderId",
+    "sentAt",
+    "timestamp",
+    "type",
+];
+
+fuzz_target!(|input: &[u8]| {
+    let [choice, body @ ..] = input else { return };
+    let dialect = if choice & 1 == 0 { Dialect::Segment } else { Dialect::RudderStack };
+    let shape = match choice >> 1 & 3 {
+        0 => Shape::One(MessageType::Track),
+        1 => Shape::Webhook,
+        _ => Shape::Batch,
+    };
+    let client_side = choice & 8 != 0;
+    let facts = Facts { dialect, received_at: clock::now(), ip: "192.0.2.1", client_side };
+    let mut decoded = Decoded::default();
+    let Ok(parsed) = Body::parse(body) else { return };
+    parsed.write_key();
+    if parsed.events(&facts, shape, &mut decoded).is_err() {
+        return;
+    }
+    let whole: Option<Value> = serde_json::from_slice(body).ok();
+    let items: Option<Vec<&Value>> = whole.as_ref().and_then(|whole| match shape {
+        Shape::Batch => Some(whole.get("batch")?.as_array()?.iter().collect()),
+        Shape::Webhook if whole.is_array() => Some(whole.as_array()?.iter().collect()),
+        _ => Some(vec![whole]),
+    });
+    assert!(items.as_ref().is_none_or(|items| items.len() == decoded.events.len()));
+    for (number, event) in decoded.events.iter().enumerate() {
+        let text = std::str::from_utf8(decoded.text(*event)).expect("UTF-8");
+        assert!(!text.contains(['\n', '\r']), "{text:?}");
+        let made: Option<Value> = serde_json::from_str(text).ok();
+        // It refuses what decoding does not: deep nesting, huge numbers, lone surrogates.
+        let Some(items) = &items else { continue };
+        let made = made.expect("what could be read before");
+        if event.refused.is_some() {
+            assert_eq!(&made, items[number]);
+        } else if shape == Shape::Webhook {
+            assert_eq!(&made["properties"], items[number]);
+        } else {
+            let before = items[number].as_object().expect("only objects become events");
+            for (key, value) in before.iter().filter(|(key, _)| !CHANGED.contains(&key.as_str())) {
+                assert_eq!(made.get(key), Some(value), "{key} of {text:?}");
+            }
+        }
+    }
+});

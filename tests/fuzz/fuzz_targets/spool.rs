@@ -1,0 +1,95 @@
+//! Whatever the files of a spool hold, opening and reading it ends; what comes
+//! out of a damaged one is what was put in, in order, and it takes entries again.
+#![no_main]
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use host::spool::{Durability, Entry, Next, Outlet, Spool, SpoolSettings};
+use libfuzzer_sys::fuzz_target;
+
+const LOG: &str = "00000000000000000001.log";
+const ACKS: &str = "00000000000000000001.acks";
+const ENTRIES: u8 = 12;
+
+fuzz_target!(|files: (bool, bool, &[u8], &[u8])| {
+    let (is_damage, is_closed, log, acks) = files;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path();
+    if is_damage {
+        write_entries(path, is_closed);
+        damage(&path.join(LOG), log);
+        damage(&path.join(ACKS), acks);
+    } else {
+        fs::write(path.join(LOG), log).expect("a file");
+        fs::write(path.join(ACKS), acks).expect("a file");
+    }
+    let Ok((spool, mut outlet, _)) = Spool::open(settings(path)) else {
+        return;
+    };
+    let entries = read(&mut outlet);
+    if is_damage {
+        assert!(entries.iter().all(|entry| entry.bytes == payload(entry.bytes[0])));
+        assert!(entries.windows(2).all(|pair| pair[0].bytes[0] < pair[1].bytes[0]));
+    }
+    entries.iter().for_each(|entry| spool.acknowledge_all(entry.place));
+    assert_eq!(spool.status().items_waiting, 0);
+    append(&spool, 1, payload(ENTRIES));
+    assert_eq!(read(&mut outlet).len(), 1);
+});
+
+/// Twelve entries of different sizes, some of whose items are acknowledged; the
+/// files are those of a process that ended, or of one that was killed.
+fn write_entries(path: &Path, is_closed: bool) {
+    let (spool, mut outlet, _) = Spool::open(settings(path)).expect("an empty spool");
+    (0..ENTRIES).for_each(|number| append(&spool, 3, payload(number)));
+    for entry in read(&mut outlet).iter().step_by(2) {
+        spool.acknowledge(entry.place, &[0b101]);
+    }
+    let files = [LOG, ACKS].map(|name| (name, fs::read(path.join(name)).expect("a file")));
+    drop((spool, outlet));
+    if !is_closed {
+        files.iter().for_each(|(name, bytes)| fs::write(path.join(name), bytes).expect("a file"));
+    }
+}
+
+/// Each four bytes change one place: where it is, what comes there, and how.
+fn damage(file: &Path, changes: &[u8]) {
+    let mut bytes = fs::read(file).expect("a file");
+    for change in changes.chunks_exact(4) {
+        let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % (bytes.len() + 1);
+        let length = usize::from(change[3] >> 2);
+        match change[3] % 4 {
+            0 if at < bytes.len() => bytes[at] ^= change[2],
+            1 => drop(bytes.splice(at..at, std::iter::repeat_n(change[2], length))),
+            2 => drop(bytes.drain(at..(at + length).min(bytes.len()))),
+            3 => bytes.truncate(at.max(bytes.len() / 2)),
+            _ => {}
+        }
+    }
+    fs::write(file, bytes).expect("a file");
+}
+
+fn payload(number: u8) -> Vec<u8> {
+    let length = 20 * usize::from(number) + 1;
+    (0..length).map(|at| number.wrapping_add(at as u8 & 0xf0)).collect()
+}
+
+fn settings(path: &Path) -> SpoolSettings {
+    let durability = Durability::Os;
+    SpoolSettings { directory: path.to_owned(), bytes_max: 1 << 30, durability }
+}
+
+fn append(spool: &Spool, items: u32, bytes: Vec<u8>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(spool.append(items, bytes)).expect("room");
+}
+
+fn read(outlet: &mut Outlet) -> Vec<Entry> {
+    let next = || match outlet.next(Duration::ZERO) {
+        Next::Entry(entry) => Some(entry),
+        Next::Nothing | Next::End => None,
+    };
+    std::iter::from_fn(next).collect()
+}

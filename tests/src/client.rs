@@ -1,0 +1,121 @@
+//! A client of the collector that sends what it is told to, good or bad.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::DEADLINE;
+
+/// A connection. Requests go one after the other.
+#[derive(Debug)]
+pub struct Client {
+    stream: BufReader<TcpStream>,
+    host: String,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers, their names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Client {
+    /// Connect to `http://ADDRESS:PORT`.
+    pub fn connect(url: &str) -> Self {
+        let host = url.strip_prefix("http://").expect("a URL of this form").to_owned();
+        let stream = TcpStream::connect(&host).expect("the server accepts connections");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a duration");
+        stream.set_nodelay(true).expect("a connection");
+        Client { stream: BufReader::new(stream), host }
+    }
+
+    /// Send a request with a body, and read the answer.
+    pub fn post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Reply> {
+        self.request("POST", path, headers, body)
+    }
+
+    /// Send a request without a body, and read the answer.
+    pub fn get(&mut self, path: &str) -> io::Result<Reply> {
+        self.request("GET", path, &[], b"")
+    }
+
+    /// Send a request, and read the answer.
+    pub fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Reply> {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        head += &format!("Content-Length: {}\r\n\r\n", body.len());
+        self.send(head.as_bytes())?;
+        self.send(body)?;
+        self.reply()
+    }
+
+    /// Send bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Wait for an answer no longer than this.
+    pub fn be_patient_for(&self, patience: Duration) {
+        self.stream.get_ref().set_read_timeout(Some(patience)).expect("a duration");
+    }
+
+    /// Read an answer.
+    pub fn reply(&mut self) -> io::Result<Reply> {
+        let status_line = self.line()?;
+        let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.ok_or(io::ErrorKind::InvalidData)?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(": ").ok_or(io::ErrorKind::InvalidData)?;
+            headers.push((name.to_lowercase(), value.to_owned()));
+        }
+        let mut reply = Reply { status, headers, body: Vec::new() };
+        let bytes = reply.header("content-length").map_or(0, |length| length.parse().unwrap_or(0));
+        reply.body.resize(bytes, 0);
+        self.stream.read_exact(&mut reply.body)?;
+        Ok(reply)
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+impl Reply {
+    /// The value of a header, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// A header that identifies a sender by its write key.
+pub fn basic(write_key: &str) -> (&'static str, String) {
+    let credentials = base64_simd::STANDARD.encode_to_string(format!("{write_key}:"));
+    ("Authorization", format!("Basic {credentials}"))
+}

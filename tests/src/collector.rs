@@ -1,0 +1,48 @@
+use rustix::process::Signal;
+
+use crate::{DEADLINE, Program, Ran, Running};
+
+/// The program while it takes events over HTTP. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Collector {
+    running: Running,
+    url: String,
+    admin_url: String,
+}
+
+impl Collector {
+    /// Have a program listen on free ports of loopback.
+    pub fn start(program: Program) -> Self {
+        let listen = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        let running = program.args(listen).start();
+        let url = running.wait_for_line("listening on ").trim_end().to_owned();
+        let admin_url = running.wait_for_line("health and metrics on ").trim_end().to_owned();
+        Collector { running, url, admin_url }
+    }
+
+    /// Where it listens: `http://127.0.0.1:` and the port.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it tells health and metrics.
+    pub fn admin_url(&self) -> &str {
+        &self.admin_url
+    }
+
+    /// The program itself.
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Stop it in order, and wait for its end.
+    pub fn stop(self) -> Ran {
+        self.running.signal(Signal::TERM);
+        self.running.wait(DEADLINE)
+    }
+
+    /// Kill it, and wait for its end.
+    pub fn kill(self) -> Ran {
+        self.running.kill()
+    }
+}

@@ -1,0 +1,76 @@
+//! SDKs as their vendors ship them, and scripts that send with them.
+//!
+//! The scripts are in `tests/sdks`, and agree on this: `COLLECTOR` and
+//! `WRITE_KEY` in the environment say where to send and as whom; standard output
+//! tells, as lines of JSON, what the events must have; the exit code is 0 if the
+//! SDK reports that all were taken, and 3 if it reports that they were refused.
+
+mod chromium;
+mod node;
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{DEADLINE, Ran, Running, install, workspace};
+
+/// A script that sends with an SDK.
+#[derive(Debug)]
+pub struct Sdk {
+    command: Command,
+}
+
+impl Sdk {
+    /// A script for Node.js.
+    pub fn node(script: &str) -> Self {
+        let mut command = Command::new("node");
+        command.arg(workspace().join("tests/sdks").join(script)).env("NODE_PATH", node::modules());
+        Sdk { command }
+    }
+
+    /// A page in Chromium: `segment` or `rudderstack`. The script `browser.mjs`
+    /// says what `how` can be.
+    pub fn browser(page: &str, how: &Value) -> Self {
+        let mut sdk = Sdk::node("browser.mjs");
+        sdk.command.args([page, &how.to_string()]).env("CHROMIUM", chromium::path());
+        sdk
+    }
+
+    /// The script for Python, with a package such as `rudder-sdk-python==2.1.9`,
+    /// whose module has this name.
+    pub fn python(requirement: &str, module: &str) -> Self {
+        let name = requirement.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
+        let mut command = Command::new(install::python(&format!("{name}-venv"), requirement));
+        command.arg(workspace().join("tests/sdks/send.py")).arg(module);
+        Sdk { command }
+    }
+
+    /// Add an argument.
+    #[must_use]
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Start the script, and go on while it sends.
+    pub fn start(mut self, collector: &str, write_key: &str) -> Running {
+        let directory = TempDir::new().expect("a directory");
+        self.command
+            .current_dir(directory.path())
+            .env("HOME", directory.path())
+            .env("COLLECTOR", collector)
+            .env("WRITE_KEY", write_key)
+            // A proxy would not find the collector.
+            .env("NO_PROXY", "127.0.0.1")
+            .env("no_proxy", "127.0.0.1");
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = self.command.spawn().expect("the script's interpreter starts");
+        Running::new(child, directory)
+    }
+
+    /// Run the script to its end.
+    pub fn send(self, collector: &str, write_key: &str) -> Ran {
+        self.start(collector, write_key).wait(DEADLINE)
+    }
+}
