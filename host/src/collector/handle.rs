@@ -201,6 +201,8 @@ impl Collector {
         let (dialect, ip) = (source.settings.dialect, head.ip.to_string());
         let facts = Facts { dialect, received_at: clock::now(), ip: &ip, client_side };
         let mut decoded = Decoded::default();
+        // What is added to usual events.
+        decoded.bytes.reserve(bytes.len() + bytes.len() / 2);
         body.events(&facts, shape, &mut decoded)?;
         match decoded.events.iter().find_map(|event| event.refused) {
             Some(refusal) if source.settings.strict => {

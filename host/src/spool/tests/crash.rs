@@ -2,12 +2,25 @@
 
 use std::collections::HashSet;
 use std::io::Write;
-use std::process::Command;
+use std::process::{Child, Command};
 
 use super::*;
 
 const DIRECTORY: &str = "SPOOL_CRASH_DIRECTORY";
 const ROUNDS: usize = 30;
+
+/// When such a process ends by itself, should the one that kills it be killed.
+const LIFE_MAX: Duration = Duration::from_secs(30);
+
+/// A process that does not outlive the test.
+struct Victim(Child);
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
 
 /// What the process that is killed does: it writes down what it was answered.
 #[test]
@@ -34,8 +47,8 @@ fn child() {
                 }
             });
         }
-        let mut count = 0_u32;
-        loop {
+        let (mut count, begun) = (0_u32, Instant::now());
+        while begun.elapsed() < LIFE_MAX {
             let Next::Entry(entry) = outlet.next(Duration::from_secs(1)) else { continue };
             count += 1;
             if !count.is_multiple_of(5) {
@@ -43,6 +56,7 @@ fn child() {
                 note(&format!("paid {}", name_of(&entry)));
             }
         }
+        std::process::abort();
     });
 }
 
@@ -55,18 +69,17 @@ fn what_was_stored_survives_being_killed() {
     let directory = tempfile::tempdir().unwrap();
     let mut stored_ever = 0;
     for round in 0..ROUNDS {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let child = Command::new(std::env::current_exe().unwrap())
             .args([&format!("{}::child", module_path!().split_once("::").unwrap().1), "--exact"])
             .env(DIRECTORY, directory.path())
             .stdout(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
+            .spawn();
+        let victim = Victim(child.unwrap());
         let answers = directory.path().join("answers");
         let stored = || fs::read_to_string(&answers).unwrap_or_default().matches("stored").count();
         eventually("it stores something", || stored() > stored_ever);
         std::thread::sleep(Duration::from_millis((round as u64 * 7) % 60));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        drop(victim);
 
         let answers = fs::read_to_string(&answers).unwrap();
         let all = |kind: &str| -> HashSet<String> {
