@@ -21,7 +21,7 @@ use host::delivery::{
 };
 use host::event::{Ack, StreamName};
 use host::limits;
-use host::secret::Secret;
+use host::secret::{NoManager, Resolve, Secret, SecretSetting};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 
@@ -136,17 +136,16 @@ impl Firehose for Taking {
 }
 
 async fn amazon() -> Amazon {
-    let keys = Keys {
-        access_key_id: "AKIDOFNOUSEANYWHERE".to_owned(),
-        secret_access_key: Secret::new("of-no-use-anywhere".to_owned()),
-        session_token: None,
-    };
+    let [access_key_id, secret_access_key] = ["AKIDOFNOUSEANYWHERE", "of-no-use-anywhere"]
+        .map(|key| SecretSetting::Value(Secret::new(key.to_owned())));
+    let keys = Keys { access_key_id, secret_access_key, session_token: None };
     let region = Some("us-east-1".to_owned());
     let aws = AwsSettings { region, keys: Some(keys), ..AwsSettings::default() };
-    let config = connect(&aws).await.expect("nothing is missing").into_builder();
     let connector = SharedHttpConnector::new(Accepting::new());
     let client = http_client_fn(move |_, _| connector.clone());
-    Amazon::new(&config.http_client(client).build(), Some("http://127.0.0.1"))
+    let nobody: Arc<dyn Resolve> = Arc::new(NoManager);
+    let access = connect(&aws, &client, &nobody).await.expect("nothing is missing");
+    Amazon::new(&access.config, Some("http://127.0.0.1")).renewing(access.session)
 }
 
 /// A connection that leads nowhere and answers for a full request.

@@ -1,18 +1,32 @@
 //! A ready configuration for AWS clients: region, credentials, endpoints.
 //!
-//! Nothing here knows what the clients are for.
+//! Credentials are found once, tried, and renewed before they expire; every
+//! client of an [`Access`] shares them. Nothing here knows what the clients are
+//! for.
 
-use aws_config::sts::AssumeRoleProvider;
-use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_smithy_http_client::tls;
-use thiserror::Error;
+mod advice;
+mod credentials;
+mod error;
+mod http;
+mod json;
+mod role;
+mod session;
 
-use crate::secret::Secret;
+pub use advice::{advice_of_code, advice_of_failure};
+pub use error::ConnectError;
+pub use http::{TransportSettings, http_client, http_connector, is_proxy_url};
+pub use json::{JsonClient, JsonError, Service};
+pub use role::Role;
+pub use session::Session;
 
-/// The session name under which a role is assumed, unless another is set.
-const SESSION_NAME: &str = "standpipe";
+use std::sync::Arc;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_firehose::config::IdentityCache;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use crate::secret::{Resolve, SecretSetting};
 
 /// What is set about AWS. Everything is optional: what is missing is looked for
 /// where every AWS SDK looks.
@@ -26,121 +40,140 @@ pub struct AwsSettings {
     pub keys: Option<Keys>,
     /// A role to assume with whatever credentials there are.
     pub role: Option<Role>,
-    /// Where the role is assumed, in place of the region's STS.
-    pub sts_endpoint_url: Option<String>,
+    /// The region of the STS that is asked, in place of `region`.
+    pub sts_region: Option<String>,
+    /// URLs in place of what region and service come to.
+    pub endpoints: Endpoints,
+    /// Whether to use endpoints with FIPS 140 validated cryptography.
+    pub use_fips: Option<bool>,
+    /// Whether to use endpoints that IPv6 reaches too.
+    pub use_dual_stack: Option<bool>,
+    /// The way to all of them.
+    pub transport: TransportSettings,
 }
 
 /// Static credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
     /// The access key id.
-    pub access_key_id: String,
+    pub access_key_id: SecretSetting,
     /// The secret access key.
-    pub secret_access_key: Secret,
+    pub secret_access_key: SecretSetting,
     /// The session token of temporary credentials.
-    pub session_token: Option<Secret>,
+    pub session_token: Option<SecretSetting>,
 }
 
-/// A role to assume.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Role {
-    /// Its ARN.
-    pub arn: String,
-    /// The external id that its trust policy asks for.
-    pub external_id: Option<String>,
-    /// The session's name.
-    pub session_name: Option<String>,
+/// URLs in place of the services' own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Of AWS STS.
+    pub sts: Option<String>,
+    /// Of AWS Secrets Manager.
+    pub secretsmanager: Option<String>,
+    /// Of AWS Systems Manager.
+    pub ssm: Option<String>,
+    /// Of Amazon DynamoDB.
+    pub dynamodb: Option<String>,
 }
 
-/// AWS cannot be used.
-#[derive(Debug, Error)]
-pub enum ConnectError {
-    /// There is no region.
-    #[error(
-        "no AWS region was found: set `region` under [aws], --region or AWS_REGION; or use --local DIR, which \
-         needs none"
-    )]
-    NoRegion,
-    /// There are no credentials.
-    #[error(
-        "no usable AWS credentials were found: {0}: set `profile`, or `access_key_id` and `secret_access_key`, \
-         under [aws], or AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or use --local DIR, which \
-         needs none"
-    )]
-    NoCredentials(String),
-    /// The role cannot be assumed.
-    #[error(
-        "the role {arn} could not be assumed: {cause}: check `role_arn` and `external_id` under [aws], and the \
-         role's trust policy"
-    )]
-    Role {
-        /// The role.
-        arn: String,
-        /// Why.
-        cause: String,
-    },
+/// A way to AWS with credentials that have been tried.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// What clients are made of.
+    pub config: SdkConfig,
+    /// Its credentials.
+    pub session: Session,
+    /// What STS is asked with.
+    sts: StsSettings,
+    secrets: Arc<dyn Resolve>,
 }
 
-/// Find region and credentials, and try the credentials once.
+#[derive(Debug, Clone, Default)]
+struct StsSettings {
+    region: Option<String>,
+    endpoint_url: Option<String>,
+}
+
+/// Find region and credentials, assume the role if there is one, and try all of
+/// it once. Secrets that are kept elsewhere are asked of `secrets`.
 ///
 /// # Errors
 ///
 /// One of them is missing, or does not work.
-pub async fn connect(settings: &AwsSettings) -> Result<SdkConfig, ConnectError> {
-    let base = loader(settings).load().await;
-    if base.region().is_none() {
-        return Err(ConnectError::NoRegion);
+pub async fn connect(
+    settings: &AwsSettings,
+    http: &SharedHttpClient,
+    secrets: &Arc<dyn Resolve>,
+) -> Result<Access, ConnectError> {
+    let base = connect_base(settings, http, secrets).await?;
+    match &settings.role {
+        Some(role) => base.assume(role).await,
+        None => Ok(base),
     }
-    let base_credentials = base.credentials_provider();
-    let base_credentials =
-        base_credentials.ok_or_else(|| ConnectError::NoCredentials("no provider".to_owned()))?;
-    if let Err(error) = base_credentials.provide_credentials().await {
-        return Err(ConnectError::NoCredentials(error_chain(&error)));
-    }
-    let Some(role) = &settings.role else { return Ok(base) };
-    let provider = assume(role, settings, &base).await;
-    if let Err(error) = provider.provide_credentials().await {
-        return Err(ConnectError::Role { arn: role.arn.clone(), cause: error_chain(&error) });
-    }
-    Ok(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build())
 }
 
-fn loader(settings: &AwsSettings) -> ConfigLoader {
-    let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-    let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
+/// The same without the role: what several roles can be assumed with.
+///
+/// # Errors
+///
+/// As for [`connect`].
+pub async fn connect_base(
+    settings: &AwsSettings,
+    http: &SharedHttpClient,
+    secrets: &Arc<dyn Resolve>,
+) -> Result<Access, ConnectError> {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http.clone())
+        // The session caches, for all clients and all roles together.
+        .identity_cache(IdentityCache::no_cache())
+        .no_credentials();
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
     }
     if let Some(profile) = &settings.profile {
         loader = loader.profile_name(profile);
     }
-    if let Some(keys) = &settings.keys {
-        let token = keys.session_token.as_ref().map(|token| token.expose().to_owned());
-        let secret = keys.secret_access_key.expose();
-        loader = loader.credentials_provider(Credentials::new(
-            &keys.access_key_id,
-            secret,
-            token,
-            None,
-            "standpipe settings",
-        ));
+    if let Some(use_fips) = settings.use_fips {
+        loader = loader.use_fips(use_fips);
     }
-    loader
+    if let Some(use_dual_stack) = settings.use_dual_stack {
+        loader = loader.use_dual_stack(use_dual_stack);
+    }
+    let config = loader.load().await;
+    if config.region().is_none() {
+        return Err(ConnectError::NoRegion);
+    }
+    let session = credentials::base(settings, &config, http, secrets);
+    session.try_once().await.map_err(|error| ConnectError::no_credentials(settings, &error))?;
+    let sts = StsSettings {
+        region: settings.sts_region.clone(),
+        endpoint_url: settings.endpoints.sts.clone(),
+    };
+    Ok(Access {
+        config: with_session(&config, &session),
+        session,
+        sts,
+        secrets: Arc::clone(secrets),
+    })
 }
 
-async fn assume(role: &Role, settings: &AwsSettings, base: &SdkConfig) -> AssumeRoleProvider {
-    let sts = match &settings.sts_endpoint_url {
-        Some(url) => base.to_builder().endpoint_url(url).build(),
-        None => base.clone(),
-    };
-    let session_name = role.session_name.as_deref().unwrap_or(SESSION_NAME);
-    let mut builder =
-        AssumeRoleProvider::builder(&role.arn).configure(&sts).session_name(session_name);
-    if let Some(external_id) = &role.external_id {
-        builder = builder.external_id(external_id);
+impl Access {
+    /// Access with a role, which is assumed with these credentials.
+    ///
+    /// # Errors
+    ///
+    /// The role cannot be assumed.
+    pub async fn assume(&self, role: &Role) -> Result<Access, ConnectError> {
+        let session = role::session(role, &self.config, &self.sts, &self.secrets);
+        session.try_once().await.map_err(|error| ConnectError::role(role, &error))?;
+        let config = with_session(&self.config, &session);
+        Ok(Access { config, session, ..self.clone() })
     }
-    builder.build().await
+}
+
+fn with_session(config: &SdkConfig, session: &Session) -> SdkConfig {
+    let provider = SharedCredentialsProvider::new(session.clone());
+    config.to_builder().credentials_provider(provider).build()
 }
 
 /// An error and its causes, without repeating any.

@@ -39,7 +39,7 @@ use tokio::runtime::Handle;
 use crate::aws::{AwsSettings, Keys};
 use crate::config::{Destination, PluginSource, Settings};
 use crate::run::StartError;
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretSetting};
 use crate::source::{Input, InputError};
 use endpoint::Endpoint;
 
@@ -214,8 +214,8 @@ fn settings(plan: &Plan, input: Input, endpoint: Option<&Endpoint>) -> Settings 
     // Copies of letters are no part of the path, and would be counted as records.
     settings.dead_letter_stream = None;
     if let Some(endpoint) = endpoint {
-        let secret_access_key = Secret::new("of-no-use-anywhere".to_owned());
-        let access_key_id = "AKIDOFNOUSEANYWHERE".to_owned();
+        let [access_key_id, secret_access_key] = ["AKIDOFNOUSEANYWHERE", "of-no-use-anywhere"]
+            .map(|key| SecretSetting::Value(Secret::new(key.to_owned())));
         let aws = AwsSettings {
             region: Some("us-east-1".to_owned()),
             keys: Some(Keys { access_key_id, secret_access_key, session_token: None }),

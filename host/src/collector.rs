@@ -30,4 +30,4 @@ pub use dialect::{Dialect, MessageType};
 pub use handle::Collector;
 pub use intake::{Intake, IntakeReport};
 pub use origin::OriginRule;
-pub use source::{SourceReport, SourceSettings};
+pub use source::{SourceReport, SourceSettings, TakenKey};

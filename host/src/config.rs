@@ -5,17 +5,19 @@
 //! names the setting and what to write instead, and never shows a value that
 //! could be a secret.
 
+mod aws;
 mod check;
 mod collect;
 pub mod import;
 mod raw;
+mod secrets;
 mod unknown;
 
 pub use check::{Destination, Overrides, PluginSource, Settings};
-pub use collect::{CertificateFiles, CollectSettings};
+pub use collect::{CertificateFiles, CollectSettings, ReferencedKey, is_write_key};
 pub use raw::{
-    RawAdmin, RawAws, RawDeadLetters, RawDelivery, RawHttp, RawPack, RawPackUpTo, RawPlugin,
-    RawSettings, RawSource, RawSpool, RawStream,
+    RawAdmin, RawAws, RawDeadLetters, RawDelivery, RawEndpoints, RawHttp, RawPack, RawPackUpTo,
+    RawPlugin, RawSecrets, RawSettings, RawSource, RawSpool, RawStream,
 };
 
 use thiserror::Error;

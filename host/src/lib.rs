@@ -16,7 +16,7 @@
 //! 5  admin                                 health and metrics
 //! 4  pipeline                              source -> plugin -> delivery -> ack
 //! 3  source   collector   plugin   delivery   neighbours, blind to each other
-//! 2  dead                                  dead letters and their reasons
+//! 2  dead   secrets                        dead letters; managers of secrets
 //! 1  aws   http   spool                    an AWS client, a server, a durable queue
 //! 0  event   limits   clock   secret       the words everyone speaks
 //! ```
@@ -40,5 +40,6 @@ pub mod pipeline;
 pub mod plugin;
 pub mod run;
 pub mod secret;
+pub mod secrets;
 pub mod source;
 pub mod spool;

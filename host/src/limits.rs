@@ -321,3 +321,30 @@ pub const SPOOL_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
 
 /// How long the spool waits for another process that is letting go of it.
 pub const SPOOL_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes of a secret: the most that Secrets Manager keeps.
+pub const SECRET_BYTES_MAX: u64 = 65536;
+
+/// How long a secret that a reference names is used before it is asked for again,
+/// unless the settings say otherwise.
+pub const SECRET_REFRESH: Duration = Duration::from_secs(5 * 60);
+
+/// How long credentials that do not say when they expire are used before they are
+/// looked for again, so that a rotated file is noticed. AWS's own SDKs do so too.
+pub const CREDENTIALS_RELOAD: Duration = Duration::from_secs(15 * 60);
+
+/// The longest time before their expiry that credentials are renewed. Shorter
+/// sessions are renewed when a fifth of their life is left.
+pub const CREDENTIALS_MARGIN_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Time for credentials to be found: a role's sessions take a request of STS's,
+/// and some tries of it.
+pub const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The pause before credentials are looked for again while the old ones still
+/// serve, and before credentials that AWS calls expired are called so again.
+pub const CREDENTIALS_AGAIN: Duration = Duration::from_secs(1);
+
+/// Bytes of an answer from a manager of secrets. A secret has at most 64 KiB, and
+/// JSON may write each of its characters as six.
+pub const JSON_ANSWER_BYTES_MAX: usize = 1024 * 1024;

@@ -14,6 +14,7 @@
 
 mod collecting;
 mod copier;
+mod keys;
 mod summary;
 
 pub use summary::{Collected, Summary, UnreadInput};
@@ -35,7 +36,7 @@ use tokio::sync::watch;
 
 use crate::admin::{Admin, View};
 use crate::aws::{self, ConnectError};
-use crate::collector::IntakeReport;
+use crate::collector::{IntakeReport, TakenKey};
 use crate::config::{Destination, PluginSource, Settings};
 use crate::dead::{Folder, Letters};
 use crate::delivery::{Amazon, Delivery, DeliverySettings, Directory, Firehose, StartRate};
@@ -44,6 +45,8 @@ use crate::http::{BindError, Shutdown, TlsError};
 use crate::limits;
 use crate::pipeline::Worker;
 use crate::plugin::{Engine, EngineError, LoadError, Mapper, Plugin};
+use crate::secret::{NoManager, Reference, Resolve, Unresolved};
+use crate::secrets::{OpenSecretsError, Secrets, SecretsSettings};
 use crate::source::{InputError, ReadReport, Reader, Retirement, Stop};
 use crate::spool;
 use collecting::{Collecting, Listening, Way};
@@ -88,6 +91,20 @@ pub enum StartError {
     /// There is no way to AWS.
     #[error(transparent)]
     Aws(#[from] ConnectError),
+    /// There is no way to the manager of secrets.
+    #[error(transparent)]
+    Secrets(#[from] OpenSecretsError),
+    /// A secret is not to be had.
+    #[error(transparent)]
+    Secret(#[from] Unresolved),
+    /// A secret was had, and can be no write key.
+    #[error(
+        "the secret {0} can be no write key: it is too long, or has characters that control a terminal"
+    )]
+    NoWriteKey(Reference),
+    /// A write key is there twice.
+    #[error(transparent)]
+    TakenKey(#[from] TakenKey),
     /// The spool cannot be used.
     #[error(transparent)]
     Spool(#[from] spool::OpenError),
@@ -167,7 +184,7 @@ impl Run {
     /// Something of the settings does not work; nothing has been read.
     pub async fn start(settings: Settings, runtime: &Handle) -> Result<Self, StartError> {
         let destination = settings.destination.clone();
-        Self::prepare(settings, runtime, async || open(&destination).await).await
+        Self::prepare(settings, runtime, async |secrets| open(&destination, secrets).await).await
     }
 
     /// The same with a port of the embedder's own; the settings' destination is
@@ -181,13 +198,13 @@ impl Run {
         port: Arc<dyn Firehose>,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
-        Self::prepare(settings, runtime, async || Ok((port, StartRate::Unbounded))).await
+        Self::prepare(settings, runtime, async |_| Ok((port, StartRate::Unbounded))).await
     }
 
     async fn prepare(
         settings: Settings,
         runtime: &Handle,
-        port: impl AsyncFnOnce() -> Result<(Arc<dyn Firehose>, StartRate), StartError>,
+        port: impl AsyncFnOnce(&Arc<dyn Resolve>) -> Result<(Arc<dyn Firehose>, StartRate), StartError>,
     ) -> Result<Self, StartError> {
         for input in &settings.inputs {
             input.check()?;
@@ -198,7 +215,8 @@ impl Run {
             .spawn_blocking(move || load_plugin(&settings).map(|plugin| (plugin, settings)))
             .await
             .expect("loading a plugin does not panic")?;
-        let (port, start_rate) = port().await?;
+        let secrets = open_secrets(settings.secrets.as_ref()).await?;
+        let (port, start_rate) = port(&secrets).await?;
         let dead = Folder::of_data_dir(&settings.data_dir).path().to_owned();
         let letters = Arc::new(Letters::bounded(dead, settings.dead_letters));
         let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
@@ -211,7 +229,7 @@ impl Run {
         let copier = copier.transpose().map_err(StartError::Thread)?;
         let delivery = deliver();
         let listening = match settings.collect.clone() {
-            Some(collect) => Some(Listening::start(collect, runtime).await?),
+            Some(collect) => Some(Listening::start(collect, secrets, runtime).await?),
             None => None,
         };
         let admin = match settings.admin {
@@ -420,7 +438,17 @@ fn close(letters: &Letters, retirement: Retirement) -> Option<String> {
     kept.or(not_synced)
 }
 
-async fn open(destination: &Destination) -> Result<(Arc<dyn Firehose>, StartRate), StartError> {
+async fn open_secrets(settings: Option<&SecretsSettings>) -> Result<Arc<dyn Resolve>, StartError> {
+    match settings {
+        Some(settings) => Ok(Arc::new(Secrets::open(settings).await?)),
+        None => Ok(Arc::new(NoManager)),
+    }
+}
+
+async fn open(
+    destination: &Destination,
+    secrets: &Arc<dyn Resolve>,
+) -> Result<(Arc<dyn Firehose>, StartRate), StartError> {
     match destination {
         Destination::Directory(path) => {
             let directory = Directory::new(path.clone());
@@ -429,12 +457,14 @@ async fn open(destination: &Destination) -> Result<(Arc<dyn Firehose>, StartRate
             Ok((Arc::new(directory), StartRate::Unbounded))
         }
         Destination::Amazon { aws, endpoint_url } => {
-            let config = aws::connect(aws).await?;
-            let start_rate = match (endpoint_url, config.region()) {
+            let http = aws::http_client(&aws.transport, &**secrets).await?;
+            let access = aws::connect(aws, &http, secrets).await?;
+            let start_rate = match (endpoint_url, access.config.region()) {
                 (None, Some(region)) => StartRate::of_region(region.as_ref()),
                 _ => StartRate::Unbounded,
             };
-            Ok((Arc::new(Amazon::new(&config, endpoint_url.as_deref())), start_rate))
+            let amazon = Amazon::new(&access.config, endpoint_url.as_deref());
+            Ok((Arc::new(amazon.renewing(access.session)), start_rate))
         }
     }
 }

@@ -1,30 +1,44 @@
-//! Text that must never be printed.
+//! Text that must never be printed, and references to where it is kept.
+
+mod reference;
+mod resolve;
+
+pub use reference::{Reference, ReferenceError, SecretSetting};
+pub use resolve::{NoManager, Resolve, Resolving, Unresolved};
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
 
-/// A secret: neither `Debug` nor an error shows it.
-#[derive(Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Secret(String);
+/// A secret: neither `Debug` nor an error shows it, and its memory is
+/// overwritten when it is dropped.
+#[derive(Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(transparent)]
+pub struct Secret(#[schemars(with = "String")] Zeroizing<String>);
 
 /// By hand, since the usual error about a value of the wrong type shows the
 /// value: a key of digits alone, without its quotes, is a number.
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer);
-        text.map(Secret)
+        text.map(Secret::new)
             .map_err(|_| D::Error::custom("a secret must be a string: put it in quotes"))
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.expose())
     }
 }
 
 impl Secret {
     /// Take a text into custody.
     pub fn new(text: String) -> Self {
-        Secret(text)
+        Secret(Zeroizing::new(text))
     }
 
     /// Hand the text out, to whoever must use it.

@@ -105,7 +105,7 @@ fn a_role_that_cannot_be_assumed_stops_the_start() {
     let program =
         Program::running_against("http://127.0.0.1:1").settings(&settings).mapping(&[("*", "s")]);
     let ran = program.stdin("{}\n").run().exits(2);
-    ran.says(&[ROLE, "could not be assumed", "`external_id` under [aws]"]);
+    ran.says(&[ROLE, "could not be assumed", "`sts_endpoint_url`"]);
 }
 
 #[test]

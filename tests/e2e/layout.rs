@@ -15,7 +15,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (5, &["admin"]),
     (4, &["pipeline"]),
     (3, &["source", "collector", "plugin", "delivery"]),
-    (2, &["dead"]),
+    (2, &["dead", "secrets"]),
     (1, &["aws", "http", "spool"]),
     (0, &["event", "limits", "clock", "secret"]),
 ];

@@ -3,6 +3,8 @@
 usage: aws.py create BUCKET STREAM...   make a bucket, and delivery streams into it
        aws.py create_to KIND STREAM     make a delivery stream to anything but S3
        aws.py read BUCKET STREAM...     print each stream's objects, JSON of base64
+       aws.py put_secret NAME VALUE     keep a secret in Secrets Manager
+       aws.py put_parameter NAME VALUE  keep a secret in Systems Manager
        aws.py record                    begin to keep the requests that come in
        aws.py recorded                  print them, one JSON object on each line
 The server's URL is in AWS_ENDPOINT_URL.
@@ -83,6 +85,14 @@ def read(bucket, *streams):
     json.dump(objects, sys.stdout)
 
 
+def put_secret(name, value):
+    boto3.client("secretsmanager").create_secret(Name=name, SecretString=value)
+
+
+def put_parameter(name, value):
+    boto3.client("ssm").put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
+
+
 def record():
     ask("reset-recording")
     ask("start-recording")
@@ -99,5 +109,6 @@ def ask(what):
         return answer.read().decode()
 
 
-commands = {command.__name__: command for command in (create, create_to, read, record, recorded)}
+commands = (create, create_to, read, put_secret, put_parameter, record, recorded)
+commands = {command.__name__: command for command in commands}
 commands[sys.argv[1]](*sys.argv[2:])

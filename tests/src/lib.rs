@@ -2,7 +2,8 @@
 //!
 //! [`Program`] starts the real program in a directory of its own. [`Stub`] is a
 //! Firehose that keeps to the limits of the real one and fails on purpose;
-//! [`moto`] is Amazon's API as others have written it. [`oracle`] knows where
+//! [`moto`] and [`ministack`] are Amazon's API as others have
+//! written it, and [`Endpoint`] a server that answers what a test says. [`oracle`] knows where
 //! each event must end up, and [`events`] makes events. [`Collector`] is the
 //! program as a server, [`client`] sends to it what nobody should, and [`Sdk`]
 //! what the vendors' own SDKs send.
@@ -16,9 +17,11 @@ mod collector;
 mod component;
 pub mod compressed;
 pub mod disk;
+pub mod endpoint;
 pub mod events;
 mod install;
 mod letter;
+pub mod ministack;
 pub mod moto;
 pub mod oracle;
 mod program;
@@ -31,6 +34,7 @@ mod transcript;
 pub use binary::program_path;
 pub use collector::Collector;
 pub use component::misbehaving_plugin;
+pub use endpoint::Endpoint;
 pub use letter::Letter;
 pub use program::{Program, Ran, make_data_directory};
 pub use running::Running;

@@ -15,7 +15,7 @@ use crate::binary::target_directory;
 use crate::{install, signature, workspace};
 
 /// What is installed. boto3, AWS's own client, comes with it.
-const REQUIREMENT: &str = "moto[server]==5.2.*";
+pub(crate) const REQUIREMENT: &str = "moto[server]==5.2.*";
 
 /// The region of everything that the tests make.
 pub const REGION: &str = "eu-central-1";
@@ -81,6 +81,16 @@ impl Moto {
             .iter()
             .map(|(stream, all)| (stream.clone(), all.iter().map(decode).collect()))
             .collect()
+    }
+
+    /// Keep a secret in Secrets Manager.
+    pub fn put_secret(&self, name: &str, value: &str) {
+        self.ask(&["put_secret", name, value]);
+    }
+
+    /// Keep a secret in the parameter store of Systems Manager.
+    pub fn put_parameter(&self, name: &str, value: &str) {
+        self.ask(&["put_parameter", name, value]);
     }
 
     /// Begin to keep the requests that come in.

@@ -39,8 +39,10 @@ impl Program {
         let mut command = Command::new(program_path());
         command.current_dir(directory.path());
         for (name, _) in env::vars_os() {
-            let ours =
-                name.to_str().is_none_or(|name| name.starts_with("AWS_") || name == "RUST_LOG");
+            let ours = name.to_str().is_none_or(|name| {
+                let is_proxy = name.to_ascii_uppercase().ends_with("_PROXY");
+                is_proxy || name.starts_with("AWS_") || name == "RUST_LOG"
+            });
             if ours {
                 command.env_remove(name);
             }

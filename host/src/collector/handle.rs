@@ -19,10 +19,11 @@ use super::query::Query;
 use super::route::{Route, route};
 use super::source::{Source, Sources};
 use super::vendor;
-use super::{CollectReport, SourceSettings};
+use super::{CollectReport, SourceSettings, TakenKey};
 use crate::clock;
 use crate::http::{self, Answer, Budget, Peer, Request};
 use crate::limits;
+use crate::secret::Secret;
 use crate::spool::Spool;
 
 /// How long a browser may keep the answer to a preflight, in seconds.
@@ -48,6 +49,17 @@ impl Collector {
             body_bytes_max,
             counts: Counts::default(),
         }
+    }
+
+    /// Take these write keys, each with the position of its source, besides those
+    /// of the settings, and in place of those that this was told before. Tells
+    /// whether that changes anything.
+    ///
+    /// # Errors
+    ///
+    /// A key is there twice. Nothing changes then.
+    pub fn set_kept_keys(&self, keys: &[(usize, Secret)]) -> Result<bool, TakenKey> {
+        self.sources.set_kept_keys(keys)
     }
 
     /// What has been done so far.

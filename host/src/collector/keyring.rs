@@ -9,7 +9,7 @@ use crate::secret::Secret;
 /// Keys are found by their SHA-256. How long that takes tells something about the
 /// hash of what was sent, which nobody can choose byte by byte, and nothing about
 /// a key: the comparison is constant in time as far as keys go.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Keyring {
     sources: HashMap<[u8; 32], usize>,
 }

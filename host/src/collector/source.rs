@@ -1,7 +1,9 @@
 use std::num::NonZero;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
+
+use thiserror::Error;
 
 use super::keyring::Keyring;
 use super::origin::OriginRule;
@@ -41,11 +43,20 @@ pub struct SourceReport {
     pub bytes: u64,
 }
 
+/// A write key that another one is the same as.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[error("[[sources]] {name:?}: one of its write keys is there twice: a key belongs to one source")]
+pub struct TakenKey {
+    /// Whose key it is.
+    name: String,
+}
+
 /// All sources of a collector.
 #[derive(Debug)]
 pub(super) struct Sources {
     sources: Vec<Arc<Source>>,
-    keys: Keyring,
+    /// The keys of the settings, and those that are kept elsewhere.
+    keys: RwLock<Arc<Keyring>>,
 }
 
 /// A source at work.
@@ -60,18 +71,40 @@ pub(super) struct Source {
 
 impl Sources {
     pub(super) fn new(settings: Vec<SourceSettings>) -> Self {
+        let sources = settings.into_iter().map(|settings| Arc::new(Source::new(settings)));
+        let sources = Sources { sources: sources.collect(), keys: RwLock::default() };
+        // The settings have been checked for keys that stand twice.
+        let _ = sources.set_kept_keys(&[]);
+        sources
+    }
+
+    /// Take these keys, each with the position of its source, besides those of the
+    /// settings, and in place of those that were taken before. Tells whether
+    /// that changes anything.
+    pub(super) fn set_kept_keys(&self, kept: &[(usize, Secret)]) -> Result<bool, TakenKey> {
         let mut keys = Keyring::default();
-        for (place, source) in settings.iter().enumerate() {
-            for key in &source.write_keys {
-                keys.add(key, place);
+        let own = self.sources.iter().enumerate().flat_map(|(place, source)| {
+            source.settings.write_keys.iter().map(move |key| (place, key))
+        });
+        let kept = kept.iter().map(|(place, key)| (*place, key));
+        let mut taken = None;
+        for (place, key) in own.chain(kept) {
+            if keys.add(key, place) {
+                taken = Some(TakenKey { name: self.sources[place].settings.name.clone() });
             }
         }
-        let sources = settings.into_iter().map(|settings| Arc::new(Source::new(settings)));
-        Sources { sources: sources.collect(), keys }
+        if let Some(taken) = taken {
+            return Err(taken);
+        }
+        let mut held = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let changes = **held != keys;
+        *held = Arc::new(keys);
+        Ok(changes)
     }
 
     pub(super) fn of_key(&self, key: &str) -> Option<&Arc<Source>> {
-        self.keys.source(key).map(|place| &self.sources[place])
+        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
+        keys.source(key).map(|place| &self.sources[place])
     }
 
     pub(super) fn report(&self) -> Vec<SourceReport> {

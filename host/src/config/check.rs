@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::aws::check_aws;
 use super::collect::{CollectSettings, check_admin, check_collect};
-use super::{ConfigError, RawAws, RawDeadLetters, RawDelivery, RawPack, RawSettings, RawStream};
-use crate::aws::{AwsSettings, Keys, Role};
+use super::secrets::{References, check_secrets};
+use super::{ConfigError, RawDeadLetters, RawDelivery, RawPack, RawSettings, RawStream};
+use crate::aws::AwsSettings;
 use crate::dead::{Bound, WhenFull};
 use crate::delivery::{DeliverySettings, Pack, StartRate, StreamSettings};
 use crate::event::StreamName;
 use crate::limits;
+use crate::secrets::SecretsSettings;
 use crate::source::Input;
 
 const DATA_DIR: &str = "standpipe-data";
@@ -47,6 +50,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// What the dead letters may take.
     pub dead_letters: Bound,
+    /// Who keeps the secrets that are not in the settings, if anybody does.
+    pub secrets: Option<SecretsSettings>,
     /// Where a copy of each dead letter goes.
     pub dead_letter_stream: Option<StreamName>,
     /// Threads that map events.
@@ -123,16 +128,18 @@ impl RawSettings {
         let drain_timeout = self.delivery.drain_timeout.as_deref();
         let drain_timeout =
             duration("[delivery] drain_timeout", drain_timeout, DRAIN_TIMEOUT, DURATION_MAX)?;
-        let aws_region = overrides.region.or_else(|| self.aws.region.clone());
-        let endpoint_url = overrides.endpoint_url.or_else(|| self.aws.endpoint_url.clone());
-        let aws = check_aws(self.aws, aws_region, endpoint_url.as_deref())?;
+        let references = References::new(&self.secrets);
+        let (aws, endpoint_url) =
+            check_aws(self.aws, overrides.region, overrides.endpoint_url, directory, &references)?;
+        let secrets = check_secrets(self.secrets, &aws, directory)?;
         let destination = match overrides.local {
             Some(directory) => Destination::Directory(directory),
             None => Destination::Amazon { aws: Box::new(aws), endpoint_url },
         };
         let listen = overrides.listen.or(self.listen);
         let collect = listen.map(|listen| {
-            check_collect(&listen, directory, self.sources, self.http, &self.spool, &data_dir)
+            let (http, spool) = (self.http, &self.spool);
+            check_collect(&listen, directory, self.sources, &references, http, spool, &data_dir)
         });
         let collect = collect.transpose()?;
         let inputs = if overrides.inputs.is_empty() && collect.is_none() {
@@ -153,6 +160,7 @@ impl RawSettings {
             delivery: check_delivery(&self.delivery, &self.streams, &data_dir)?,
             data_dir,
             dead_letters: check_dead_letters(&self.dead_letters)?,
+            secrets,
             dead_letter_stream: dead_letter_stream(&self.dead_letters)?,
             workers: workers(self.workers)?,
             drain_timeout,
@@ -184,87 +192,6 @@ fn with_mappings(
         );
     }
     Ok(Value::Object(settings).to_string())
-}
-
-fn check_aws(
-    aws: RawAws,
-    region: Option<String>,
-    endpoint_url: Option<&str>,
-) -> Result<AwsSettings, ConfigError> {
-    if region.as_deref().is_some_and(|region| region.trim().is_empty()) {
-        return Err(ConfigError::new(
-            "[aws] region is empty: write one such as \"us-east-1\", or remove it",
-        ));
-    }
-    check_url("endpoint_url", endpoint_url)?;
-    check_url("sts_endpoint_url", aws.sts_endpoint_url.as_deref())?;
-    let keys = match (aws.access_key_id, aws.secret_access_key) {
-        (Some(access_key_id), Some(secret_access_key)) => {
-            Some(Keys { access_key_id, secret_access_key, session_token: aws.session_token })
-        }
-        (None, None) if aws.session_token.is_some() => {
-            return Err(ConfigError::new(
-                "[aws] session_token stands alone: set access_key_id and secret_access_key too, or remove it",
-            ));
-        }
-        (None, None) => None,
-        (Some(_), None) => {
-            return Err(ConfigError::new(
-                "[aws] access_key_id is set: set secret_access_key too, or remove it",
-            ));
-        }
-        (None, Some(_)) => {
-            return Err(ConfigError::new(
-                "[aws] secret_access_key is set: set access_key_id too, or remove it",
-            ));
-        }
-    };
-    let role = match aws.role_arn {
-        Some(arn) if is_role_arn(&arn) => {
-            Some(Role { arn, external_id: aws.external_id, session_name: aws.session_name })
-        }
-        Some(arn) => {
-            return Err(ConfigError::new(format!(
-                "[aws] role_arn {arn:?} is no ARN of a role: write arn:aws:iam::ACCOUNT:role/NAME"
-            )));
-        }
-        None if aws.external_id.is_some() || aws.session_name.is_some() => {
-            return Err(ConfigError::new(
-                "[aws] external_id and session_name have a meaning only with role_arn: set it, or remove them",
-            ));
-        }
-        None => None,
-    };
-    let (profile, sts_endpoint_url) = (aws.profile, aws.sts_endpoint_url);
-    Ok(AwsSettings { region, profile, keys, role, sts_endpoint_url })
-}
-
-fn is_role_arn(arn: &str) -> bool {
-    let parts: Vec<_> = arn.splitn(6, ':').collect();
-    matches!(parts[..], ["arn", partition, "iam", "", account, resource]
-        if partition.starts_with("aws") && is_account(account) && is_role(resource))
-}
-
-fn is_account(account: &str) -> bool {
-    account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn is_role(resource: &str) -> bool {
-    let name = resource.strip_prefix("role/").unwrap_or_default();
-    !name.is_empty() && !name.contains(char::is_whitespace)
-}
-
-fn check_url(key: &str, url: Option<&str>) -> Result<(), ConfigError> {
-    let is_good = |url: &str| {
-        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        rest.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
-    };
-    match url {
-        Some(url) if !is_good(url) => Err(ConfigError::new(format!(
-            "{key} {url:?} is no URL: write http://HOST:PORT or https://HOST"
-        ))),
-        _ => Ok(()),
-    }
 }
 
 fn check_delivery(
@@ -389,7 +316,7 @@ fn workers(value: Option<usize>) -> Result<NonZero<usize>, ConfigError> {
     }
 }
 
-fn duration(
+pub(super) fn duration(
     key: &str,
     value: Option<&str>,
     default: Duration,

@@ -3,10 +3,11 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
+use super::secrets::References;
 use super::{ConfigError, RawHttp, RawSource, RawSpool};
 use crate::collector::{Dialect, OriginRule, SourceSettings};
 use crate::limits;
-use crate::secret::Secret;
+use crate::secret::{Reference, SecretSetting};
 use crate::spool::{Durability, SpoolSettings};
 
 const ADMIN: &str = "127.0.0.1:9180";
@@ -29,6 +30,8 @@ pub struct CollectSettings {
     pub body_bytes_max: usize,
     /// Who may send.
     pub sources: Vec<SourceSettings>,
+    /// Write keys that a manager of secrets keeps.
+    pub referenced_keys: Vec<ReferencedKey>,
     /// Where events wait.
     pub spool: SpoolSettings,
 }
@@ -42,10 +45,29 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
+/// A write key that is kept elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReferencedKey {
+    /// The position of its source.
+    pub source: usize,
+    /// What it is kept as.
+    pub reference: Reference,
+}
+
+/// Whether this can be a write key.
+pub fn is_write_key(text: &str) -> bool {
+    is_good(text, KEY_CHARACTERS_MAX)
+}
+
+fn is_good(text: &str, characters_max: usize) -> bool {
+    !text.is_empty() && text.chars().count() <= characters_max && !text.contains(char::is_control)
+}
+
 pub(super) fn check_collect(
     listen: &str,
     directory: &Path,
     sources: Vec<RawSource>,
+    references: &References,
     http: RawHttp,
     spool: &RawSpool,
     data_dir: &Path,
@@ -62,8 +84,10 @@ pub(super) fn check_collect(
             ));
         }
     };
+    let address = address("listen", listen)?;
+    let (sources, referenced_keys) = check_sources(sources, references)?;
     Ok(CollectSettings {
-        address: address("listen", listen)?,
+        address,
         certificate,
         connections_max: within(
             "[http] max_connections",
@@ -75,7 +99,8 @@ pub(super) fn check_collect(
             http.max_body_bytes.unwrap_or(limits::COLLECT_BODY_BYTES_MAX),
             BODY_BYTES_MIN..=limits::COLLECT_BODY_BYTES_MAX_MAX,
         )?,
-        sources: check_sources(sources)?,
+        sources,
+        referenced_keys,
         spool: SpoolSettings {
             directory: data_dir.join("spool"),
             bytes_max: within(
@@ -101,16 +126,20 @@ pub(super) fn check_admin(
     }
 }
 
-fn check_sources(sources: Vec<RawSource>) -> Result<Vec<SourceSettings>, ConfigError> {
+fn check_sources(
+    sources: Vec<RawSource>,
+    references: &References,
+) -> Result<(Vec<SourceSettings>, Vec<ReferencedKey>), ConfigError> {
     if sources.is_empty() {
         return Err(ConfigError::new(
             "nobody may send to the address that is listened on: add [[sources]] with name, dialect and write_keys",
         ));
     }
     let (mut names, mut keys) = (HashSet::new(), HashSet::new());
+    let (mut referenced, mut named) = (Vec::new(), HashSet::new());
     let mut checked = Vec::with_capacity(sources.len());
-    for source in sources {
-        let source = check_source(source)?;
+    for (place, source) in sources.into_iter().enumerate() {
+        let (source, own) = check_source(source, references)?;
         let name = &source.name;
         if !names.insert(name.clone()) {
             return Err(ConfigError::new(format!(
@@ -124,18 +153,25 @@ fn check_sources(sources: Vec<RawSource>) -> Result<Vec<SourceSettings>, ConfigE
                 )));
             }
         }
+        for reference in own {
+            if !named.insert(reference.clone()) {
+                return Err(ConfigError::new(format!(
+                    "[[sources]] {name:?}: {reference} stands twice: a key belongs to one source"
+                )));
+            }
+            referenced.push(ReferencedKey { source: place, reference });
+        }
         checked.push(source);
     }
-    Ok(checked)
+    Ok((checked, referenced))
 }
 
-fn check_source(source: RawSource) -> Result<SourceSettings, ConfigError> {
+/// A source, and those of its keys that are kept elsewhere.
+fn check_source(
+    source: RawSource,
+    references: &References,
+) -> Result<(SourceSettings, Vec<Reference>), ConfigError> {
     let RawSource { name, write_keys, .. } = source;
-    let is_good = |text: &str, characters_max| {
-        !text.is_empty()
-            && text.chars().count() <= characters_max
-            && !text.contains(char::is_control)
-    };
     if !is_good(&name, NAME_CHARACTERS_MAX) {
         return Err(ConfigError::new(format!(
             "[[sources]] name must have 1 to {NAME_CHARACTERS_MAX} characters, and none that controls a terminal"
@@ -156,15 +192,17 @@ fn check_source(source: RawSource) -> Result<SourceSettings, ConfigError> {
             "{place}: write_keys is empty: write at least one key"
         )));
     }
-    if !write_keys.iter().map(Secret::expose).all(|key| is_good(key, KEY_CHARACTERS_MAX)) {
-        return Err(ConfigError::new(format!(
-            "{place}: a write key must have 1 to {KEY_CHARACTERS_MAX} characters, and none that controls a terminal"
-        )));
-    }
-    if write_keys.iter().any(|key| key.expose().starts_with("secret:")) {
-        return Err(ConfigError::new(format!(
-            "{place}: a write key is a reference to a secret, and no manager of secrets is set up: write the key itself"
-        )));
+    let (mut own_keys, mut referenced) = (Vec::new(), Vec::new());
+    for key in write_keys {
+        match references.check(&format!("{place}: a write key"), key)? {
+            SecretSetting::Value(key) if !is_write_key(key.expose()) => {
+                return Err(ConfigError::new(format!(
+                    "{place}: a write key must have 1 to {KEY_CHARACTERS_MAX} characters, and none that controls a terminal"
+                )));
+            }
+            SecretSetting::Value(key) => own_keys.push(key),
+            SecretSetting::Reference(reference) => referenced.push(reference),
+        }
     }
     let origins = source.allowed_origins.unwrap_or_default();
     let allowed_origins = origins.iter().map(|origin| OriginRule::parse(origin));
@@ -179,15 +217,16 @@ fn check_source(source: RawSource) -> Result<SourceSettings, ConfigError> {
         }
         rate_limit => rate_limit.flatten(),
     };
-    Ok(SourceSettings {
+    let settings = SourceSettings {
         name,
         dialect,
-        write_keys,
+        write_keys: own_keys,
         enabled: source.enabled.unwrap_or(true),
         strict: source.strict.unwrap_or(false),
         allowed_origins,
         rate_limit,
-    })
+    };
+    Ok((settings, referenced))
 }
 
 fn durability(word: Option<&str>) -> Result<Durability, ConfigError> {

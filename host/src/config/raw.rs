@@ -1,3 +1,7 @@
+mod aws;
+
+pub use aws::{RawAws, RawEndpoints, RawSecrets};
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -42,6 +46,9 @@ pub struct RawSettings {
     /// looks.
     #[serde(skip_serializing_if = "RawAws::is_empty")]
     pub aws: RawAws,
+    /// Who keeps the secrets that are written as `secret:NAME`.
+    #[serde(skip_serializing_if = "RawSecrets::is_empty")]
+    pub secrets: RawSecrets,
     /// How records are delivered.
     #[serde(skip_serializing_if = "RawDelivery::is_empty")]
     pub delivery: RawDelivery,
@@ -138,42 +145,6 @@ pub struct RawAdmin {
     /// `127.0.0.1:9180` by default where SDKs are listened to, and otherwise off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
-}
-
-/// Access to AWS.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawAws {
-    /// The region of the delivery streams, such as `us-east-1`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-    /// A URL in place of the region's Firehose endpoint.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint_url: Option<String>,
-    /// A URL in place of the region's STS endpoint.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sts_endpoint_url: Option<String>,
-    /// A profile of the shared AWS configuration files.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub profile: Option<String>,
-    /// Static credentials: the access key id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub access_key_id: Option<String>,
-    /// Static credentials: the secret access key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret_access_key: Option<Secret>,
-    /// Static credentials: the session token of temporary ones.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_token: Option<Secret>,
-    /// The ARN of a role to assume with the credentials found.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub role_arn: Option<String>,
-    /// The external id that the role's trust policy asks for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub external_id: Option<String>,
-    /// The name of the role's session; `standpipe` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_name: Option<String>,
 }
 
 /// How records are delivered.
@@ -303,12 +274,6 @@ impl RawSpool {
 impl RawAdmin {
     fn is_empty(&self) -> bool {
         *self == RawAdmin::default()
-    }
-}
-
-impl RawAws {
-    fn is_empty(&self) -> bool {
-        *self == RawAws::default()
     }
 }
 

@@ -5,6 +5,8 @@ use super::*;
 use crate::dead::{Bound, WhenFull};
 use crate::delivery::Pack;
 use crate::event::StreamName;
+use crate::secret::{Secret, SecretSetting};
+use crate::secrets::Manager;
 
 fn check(text: &str) -> Result<Settings, ConfigError> {
     parse(text)?.check(Path::new("/etc/standpipe"), Overrides::default())
@@ -85,7 +87,8 @@ fn everything_set_is_read() {
         panic!("not Amazon")
     };
     assert_eq!(endpoint_url.as_deref(), Some("http://127.0.0.1:4566"));
-    assert_eq!(aws.role.as_ref().unwrap().external_id.as_deref(), Some("x"));
+    let external_id = SecretSetting::Value(Secret::new("x".to_owned()));
+    assert_eq!(aws.role.as_ref().unwrap().external_id, Some(external_id));
     let debug = format!("{settings:?}");
     assert!(!debug.contains("s3cr3t") && !debug.contains("t0k3n"), "{debug}");
 }
@@ -152,6 +155,39 @@ fn wrong_settings_say_what_to_write() {
         ("[aws]\nexternal_id = \"a\"", None, "role_arn"),
         ("[aws]\nrole_arn = \"role\"", None, "arn:aws:iam::ACCOUNT:role/NAME"),
         ("[aws]\nendpoint_url = \"localhost:4566\"", None, "http://HOST:PORT"),
+        ("[aws]\nsession_tags = { a = \"b\" }", None, "only with role_arn"),
+        ("[aws]\nsource_identity = \"ab\"", None, "only with role_arn"),
+        ("[aws]\nuse_fips = true\nendpoint_url = \"http://a\"", None, "or use_fips"),
+        ("[aws]\nuse_dual_stack = true\n[aws.endpoints]\nsts = \"http://a\"", None, "or use_dual"),
+        (
+            "[aws]\nendpoint_url = \"http://a\"\n[aws.endpoints]\nfirehose = \"http://b\"",
+            None,
+            "are the same",
+        ),
+        ("[aws.endpoints]\nssm = \"a\"", None, "[aws.endpoints] ssm \"a\" is no URL"),
+        (
+            "[aws.endpoints]\ns3 = \"http://a\"",
+            Some(2),
+            "in [aws.endpoints]: known here: `dynamodb`",
+        ),
+        ("[aws]\nsts_region = \"\"", None, "[aws] sts_region is empty"),
+        ("[aws]\nproxy = \"hush:80\"", None, "[aws] proxy is no URL"),
+        (
+            "[aws]\nproxy = \"secret:x\"\n[secrets]\nmanager = \"aws-ssm\"",
+            None,
+            "reached through the proxy",
+        ),
+        ("[aws]\nproxy = \"secret:x\"", None, "[aws] proxy is a reference, secret:x"),
+        ("[secrets]\nprefix = \"a\"", None, "[secrets] has no manager"),
+        (
+            "[secrets]\nmanager = \"vault\"",
+            None,
+            "\"vault\": write \"aws-secretsmanager\", \"aws-ssm\"",
+        ),
+        ("[secrets]\nmanager = \"files\"", None, "set directory"),
+        ("[secrets]\nmanager = \"env\"\ndirectory = \"a\"", None, "only with manager = \"files\""),
+        ("[secrets]\nmanager = \"env\"\nprofile = \"a\"", None, "only with a manager of AWS's"),
+        ("[secrets]\nmanager = \"env\"\nrefresh = \"1ms\"", None, "shorter than a second"),
         ("[plugin.settings]\nmappings = 1", None, ""),
     ] {
         let Err(error) = check(text) else {
@@ -167,9 +203,74 @@ fn wrong_settings_say_what_to_write() {
 }
 
 #[test]
+fn marks_of_a_roles_session_are_checked() {
+    let role = |line: &str| {
+        check(&format!("[aws]\nrole_arn = \"arn:aws:iam::111122223333:role/a\"\n{line}"))
+    };
+    for (line, expected) in [
+        ("session_duration = \"14m\"", "at least 15m"),
+        ("session_duration = \"13h\"", "at most 12h"),
+        ("session_duration = \"long\"", "is no duration"),
+        ("session_name = \"a\"", "[aws] session_name is \"a\": write 2 to 64"),
+        ("source_identity = \"a b\"", "[aws] source_identity is \"a b\""),
+        ("session_tags = { \"\" = \"a\" }", "a key must have 1 to 128"),
+        ("external_id = \"secret:x\"", "[aws] external_id is a reference, secret:x"),
+        ("external_id = \"secret:\"", "[aws] external_id begins with \"secret:\""),
+    ] {
+        let error = role(line).expect_err(line);
+        assert!(error.message.contains(expected), "{line}: {error}");
+    }
+    let settings = role("session_duration = \"12h\"\nsession_tags = { a = \"\" }").unwrap();
+    let Destination::Amazon { aws, .. } = settings.destination else { panic!("not Amazon") };
+    let role = aws.role.unwrap();
+    assert_eq!(role.session_duration, Some(Duration::from_secs(12 * 3600)));
+    assert_eq!(role.session_tags["a"], "");
+}
+
+#[test]
+fn references_are_kept_apart_from_secrets() {
+    let settings = check(
+        r#"
+        listen = "127.0.0.1:0"
+        [aws]
+        access_key_id = "secret:aws#id"
+        secret_access_key = "my secret:key"
+        [aws.endpoints]
+        firehose = "http://127.0.0.1:1"
+        [secrets]
+        manager = "files"
+        directory = "mounted"
+        prefix = "a-"
+        refresh = "1m"
+        [[sources]]
+        name = "web"
+        dialect = "segment"
+        write_keys = ["own", "secret:web"]
+        "#,
+    );
+    let settings = settings.unwrap();
+    let collect = settings.collect.unwrap();
+    assert_eq!(collect.sources[0].write_keys, [Secret::new("own".to_owned())]);
+    assert_eq!(collect.referenced_keys.len(), 1);
+    assert_eq!(collect.referenced_keys[0].reference.to_string(), "secret:web");
+    let Destination::Amazon { aws, endpoint_url } = settings.destination else {
+        panic!("not Amazon")
+    };
+    let keys = aws.keys.unwrap();
+    assert_eq!(keys.access_key_id.reference().unwrap().field(), Some("id"));
+    assert_eq!(keys.secret_access_key.reference(), None);
+    assert_eq!(endpoint_url.as_deref(), Some("http://127.0.0.1:1"));
+    let secrets = settings.secrets.unwrap();
+    assert_eq!(secrets.manager, Manager::Files("/etc/standpipe/mounted".into()));
+    assert_eq!((&*secrets.prefix, secrets.refresh), ("a-", Duration::from_secs(60)));
+}
+
+#[test]
 fn the_schema_knows_every_section() {
     let schema = schema();
-    for section in ["plugin", "aws", "delivery", "dead_letters", "streams", "data_dir", "workers"] {
+    for section in
+        ["plugin", "aws", "secrets", "delivery", "dead_letters", "streams", "data_dir", "workers"]
+    {
         assert!(schema["properties"].get(section).is_some(), "{section}");
     }
 }
@@ -194,7 +295,7 @@ fn sources_are_checked() {
         ("write_keys = []", "write at least one key"),
         ("write_keys = [\"\"]", "must have 1 to 200 characters"),
         ("write_keys = [\"hush\", \"hush\"]", "a key belongs to one source"),
-        ("write_keys = [\"secret:/hush\"]", "no manager of secrets"),
+        ("write_keys = [\"secret:/key\"]", "no manager of secrets"),
         ("allowed_origins = [\"shop.example\"]", "is no origin"),
         ("rate_limit = 0", "enabled = false"),
         ("[http]\ncertificate = \"c.pem\"", "set both"),

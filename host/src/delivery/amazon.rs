@@ -18,7 +18,7 @@ use bytes::Bytes;
 use self::short_answers::ShortAnswers;
 use super::port::{Describe, Put, verdict_of_code};
 use super::{Answer, Batch, Description, Firehose, Refusal, RequestError, Verdict, body};
-use crate::aws::error_chain;
+use crate::aws::{Session, advice_of_code, advice_of_failure, error_chain};
 use crate::event::StreamName;
 use crate::limits;
 
@@ -29,6 +29,7 @@ use crate::limits;
 #[derive(Debug)]
 pub struct Amazon {
     client: Client,
+    session: Option<Session>,
 }
 
 impl Amazon {
@@ -49,7 +50,13 @@ impl Amazon {
         if let Some(url) = endpoint_url {
             builder = builder.endpoint_url(url);
         }
-        Amazon { client: Client::from_conf(builder.build()) }
+        Amazon { client: Client::from_conf(builder.build()), session: None }
+    }
+
+    /// Have other credentials looked for when Firehose does not take these.
+    #[must_use]
+    pub fn renewing(self, session: Session) -> Self {
+        Amazon { session: Some(session), ..self }
     }
 }
 
@@ -66,7 +73,7 @@ impl Firehose for Amazon {
                 .mutate_request(move |request| replace_body(request, &body));
             match request.send().await {
                 Ok(output) => read_answer(&output, records),
-                Err(error) => Err(read_error(&error)),
+                Err(error) => Err(self.read_error(&error)),
             }
         })
     }
@@ -78,10 +85,37 @@ impl Firehose for Amazon {
                 Ok(output) => Ok(output
                     .delivery_stream_description()
                     .map_or_else(Description::default, description::read)),
-                Err(error) => Err(read_error(&error)),
+                Err(error) => Err(self.read_error(&error)),
             }
         })
     }
+}
+
+impl Amazon {
+    /// What an error means. Credentials that AWS does not take are looked for again.
+    fn read_error<E>(&self, error: &SdkError<E>) -> RequestError
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let error = read_error(error);
+        if let Some(session) = self.session.as_ref().filter(|_| is_about_credentials(&error.code)) {
+            session.distrust();
+        }
+        error
+    }
+}
+
+/// Codes that other credentials may be answered without.
+fn is_about_credentials(code: &str) -> bool {
+    matches!(
+        code,
+        "ExpiredTokenException"
+            | "ExpiredToken"
+            | "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+    )
 }
 
 /// Runs before the request is signed, so that the signature covers this body.
@@ -115,6 +149,12 @@ where
     let (verdict, code) = match error {
         SdkError::ServiceError(service) => return read_service_error(service),
         SdkError::TimeoutError(_) => (Verdict::RetryAmbiguous, "Timeout"),
+        SdkError::ResponseError(response) if response.raw().status().as_u16() >= 300 => {
+            let code = format!("HTTP {}", response.raw().status().as_u16());
+            let verdict = verdict_of_status(response.raw().status().as_u16());
+            let message = advised("it is no answer of Firehose's", advice_of_code(&code));
+            return RequestError { verdict, code, message };
+        }
         SdkError::ResponseError(_) => (Verdict::RetryAmbiguous, "InvalidAnswer"),
         _ if has_source(error, |source| {
             source.is::<aws_credential_types::provider::error::CredentialsError>()
@@ -133,7 +173,8 @@ where
         }
         _ => (Verdict::RetryAmbiguous, "RequestFailed"),
     };
-    RequestError { verdict, code: code.to_owned(), message: bounded(&error_chain(error)) }
+    let message = advised(&error_chain(error), advice_of_failure(error));
+    RequestError { verdict, code: code.to_owned(), message }
 }
 
 fn read_service_error<E: ProvideErrorMetadata>(
@@ -144,12 +185,12 @@ fn read_service_error<E: ProvideErrorMetadata>(
 ) -> RequestError {
     let status = error.raw().status().as_u16();
     let code = error.err().code().unwrap_or_default();
-    let message = bounded(error.err().message().unwrap_or_default());
-    if code.is_empty() {
-        let verdict = verdict_of_status(status);
-        return RequestError { verdict, code: format!("HTTP {status}"), message };
-    }
-    RequestError { verdict: verdict_of_code(code), code: code.to_owned(), message }
+    let (verdict, code) = match code {
+        "" => (verdict_of_status(status), format!("HTTP {status}")),
+        code => (verdict_of_code(code), code.to_owned()),
+    };
+    let message = advised(error.err().message().unwrap_or_default(), advice_of_code(&code));
+    RequestError { verdict, code, message }
 }
 
 /// For answers of something that stands before Firehose and knows no codes.
@@ -170,6 +211,14 @@ fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
 
 fn has_source(error: &(dyn Error + 'static), is: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
     std::iter::successors(Some(error), |&error| error.source()).any(is)
+}
+
+/// The words of an error, and what to change.
+fn advised(words: &str, advice: Option<&str>) -> String {
+    match advice {
+        Some(advice) => format!("{}: {advice}", bounded(words)),
+        None => bounded(words),
+    }
 }
 
 fn bounded(text: &str) -> String {

@@ -7,10 +7,12 @@ use crossbeam_channel::{Receiver, Sender};
 use tokio::runtime::Handle;
 
 use super::StartError;
+use super::keys::KeptKeys;
 use crate::collector::{Collector, Intake, IntakeReport};
 use crate::config::CollectSettings;
 use crate::event::{Chunk, Totals};
 use crate::http::{Server, Shutdown, Tls};
+use crate::secret::Resolve;
 use crate::spool::{Durability, Outlet, Recovered, Spool};
 
 /// A collector that listens, and has not been asked anything yet.
@@ -18,6 +20,7 @@ pub(super) struct Listening {
     server: Server,
     tls: Option<Tls>,
     collector: Arc<Collector>,
+    keys: KeptKeys,
     spool: Spool,
     outlet: Outlet,
     is_durable: bool,
@@ -45,17 +48,21 @@ impl Listening {
     /// Open the spool, and listen.
     pub(super) async fn start(
         settings: CollectSettings,
+        secrets: Arc<dyn Resolve>,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
-        let CollectSettings { address, certificate, sources, .. } = settings;
+        let CollectSettings { address, certificate, sources, referenced_keys, .. } = settings;
         let tls = certificate.map(|files| Tls::load(&files.certificate, &files.key)).transpose()?;
         let is_durable = settings.spool.durability != Durability::Memory;
         let open = runtime.spawn_blocking(move || Spool::open(settings.spool));
         let (spool, outlet, recovered) = open.await.expect("opening a spool does not panic")?;
         tell(&recovered);
-        let server = Server::bind(address, tls.clone(), settings.connections_max).await?;
         let collector = Collector::new(sources, settings.body_bytes_max, spool.clone());
-        Ok(Listening { server, tls, collector: Arc::new(collector), spool, outlet, is_durable })
+        let keys = KeptKeys::new(referenced_keys, secrets);
+        keys.hand_to(&collector).await?;
+        let server = Server::bind(address, tls.clone(), settings.connections_max).await?;
+        let collector = Arc::new(collector);
+        Ok(Listening { server, tls, collector, keys, spool, outlet, is_durable })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -73,7 +80,7 @@ impl Listening {
         shutdown: &Shutdown,
         runtime: &Handle,
     ) -> std::io::Result<Collecting> {
-        let Listening { server, tls, collector, spool, outlet, is_durable } = self;
+        let Listening { server, tls, collector, keys, spool, outlet, is_durable } = self;
         let abandoned = Arc::new(AtomicBool::new(false));
         let Way { chunks, buffers, totals, bytes_read } = way;
         let intake = Intake {
@@ -95,14 +102,18 @@ impl Listening {
             }
         };
         let (own_spool, shutdown) = (spool.clone(), shutdown.clone());
-        runtime.spawn(async move {
-            let serve = server.serve(answer, shutdown);
+        let refresh = keys.refresh(Arc::clone(&collector));
+        let reload = async {
             match tls {
-                None => serve.await,
-                Some(tls) => tokio::select! {
-                    () = serve => {}
-                    () = tls.reload() => unreachable!("it looks for ever"),
-                },
+                Some(tls) => tls.reload().await,
+                None => std::future::pending().await,
+            }
+        };
+        runtime.spawn(async move {
+            tokio::select! {
+                () = server.serve(answer, shutdown) => {}
+                () = reload => unreachable!("it looks for ever"),
+                () = refresh => unreachable!("it asks for ever"),
             }
             own_spool.close();
         });

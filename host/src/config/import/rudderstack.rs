@@ -157,7 +157,7 @@ fn read_role(config: &mut Unread, destination: &Fields, imported: &mut Imported)
     if let Some(arn) = imported.take_text(config, "iamRoleARN", "role_arn") {
         let aws = &mut imported.settings.aws;
         aws.role_arn = Some(arn);
-        aws.external_id = external_id;
+        aws.external_id = external_id.map(Secret::new);
         aws.session_name = Some(SESSION_NAME.to_owned());
         return;
     }

@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::{Fields, Imported, Kind, Row, Unread, field, quoted};
+use crate::secret::Secret;
 
 /// The destination's id and slug in Segment's catalogue.
 const DEFINITION_ID: &str = "59022a2270a3e552b955caa9";
@@ -189,5 +190,5 @@ fn read_role(settings: &mut Unread, imported: &mut Imported) {
         return;
     }
     imported.settings.aws.role_arn = arn;
-    imported.settings.aws.external_id = external_id;
+    imported.settings.aws.external_id = external_id.map(Secret::new);
 }

@@ -128,7 +128,7 @@ fn keys_match_in_any_case() {
     }));
     assert_eq!(imported.settings.aws.region.as_deref(), Some("us-east-1"));
     assert_eq!(imported.settings.aws.role_arn.as_deref(), Some(ROLE));
-    assert_eq!(imported.settings.aws.external_id.as_deref(), Some("x"));
+    assert_eq!(imported.settings.aws.external_id.as_ref().map(Secret::expose), Some("x"));
     assert_eq!(rows(&imported), [("a", "b")]);
     let both = rudderstack(&json!({"Region": "other", "region": "exact"}));
     assert_eq!(both.settings.aws.region.as_deref(), Some("exact"));
@@ -218,7 +218,11 @@ fn assumes_the_role_by_its_own_rules() {
         let imported = rudderstack(&config.clone());
         let aws = &imported.settings.aws;
         assert_eq!(aws.role_arn.as_deref(), is_assumed.then_some(ROLE), "{config}");
-        assert_eq!(aws.external_id.as_deref(), is_assumed.then_some("1wks"), "{config}");
+        assert_eq!(
+            aws.external_id.as_ref().map(Secret::expose),
+            is_assumed.then_some("1wks"),
+            "{config}"
+        );
         assert_eq!(aws.session_name.is_some(), is_assumed, "{config}");
         assert_eq!(aws.secret_access_key.is_some(), !is_assumed, "{config}");
         assert_eq!(noted(&imported, &["422074288268"]), usize::from(is_assumed), "{config}");
@@ -266,7 +270,11 @@ fn external_id_falls_back_on_the_workspace() {
         let mut destination = destination;
         destination["config"]["iamRoleARN"] = ROLE.into();
         let imported = import(Vendor::RudderStack, &destination.to_string()).unwrap();
-        assert_eq!(imported.settings.aws.external_id.as_deref(), id, "{destination}");
+        assert_eq!(
+            imported.settings.aws.external_id.as_ref().map(Secret::expose),
+            id,
+            "{destination}"
+        );
         assert_eq!(imported.settings.aws.role_arn.as_deref(), Some(ROLE), "{destination}");
         words.iter().for_each(|word| assert_noted(&imported, &[word]));
         let about_workspace =

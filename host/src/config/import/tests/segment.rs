@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::secret::Secret;
 
 const DEFINITION_ID: &str = "59022a2270a3e552b955caa9";
 
@@ -29,7 +30,7 @@ fn a_whole_destination_becomes_these_settings() {
     let expected = RawAws {
         region: Some("eu-west-1".to_owned()),
         role_arn: Some(ROLE.to_owned()),
-        external_id: Some("s3cr3t-id".to_owned()),
+        external_id: Some(Secret::new("s3cr3t-id".to_owned())),
         ..RawAws::default()
     };
     assert_eq!(imported.settings.aws, expected);

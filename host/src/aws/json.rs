@@ -1,0 +1,264 @@
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_http_client::Connector;
+use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use serde_json::Value;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::{Access, AwsSettings, advice_of_code, advice_of_failure, error_chain};
+use crate::limits;
+
+/// The pause before a request is sent again; doubled each time.
+const PAUSE: Duration = Duration::from_millis(200);
+const ATTEMPTS: u32 = 3;
+
+/// A client for services that speak AWS's JSON protocol, of which little is
+/// asked.
+///
+/// AWS's own crates for Secrets Manager and Systems Manager take minutes to build,
+/// for one request each. This one signs with the same code as they do. Bodies are
+/// never logged.
+#[derive(Debug)]
+pub struct JsonClient {
+    access: Access,
+    connector: Connector,
+    service: Service,
+    url: String,
+}
+
+/// A service of AWS's.
+#[derive(Debug, Clone, Copy)]
+pub struct Service {
+    /// Its name in signatures and host names.
+    pub name: &'static str,
+    /// What stands before an operation's name.
+    pub target: &'static str,
+    /// The version of its protocol.
+    pub version: &'static str,
+}
+
+/// A request that came to nothing.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[error("{code}: {message}{}", advice.map(|advice| format!(": {advice}")).unwrap_or_default())]
+pub struct JsonError {
+    /// The service's code, or a word of the transport.
+    pub code: String,
+    /// More about it, without secrets.
+    pub message: String,
+    /// What to change.
+    pub advice: Option<&'static str>,
+}
+
+impl JsonClient {
+    /// Ask a service with these credentials; `endpoint_url` goes before its own.
+    pub fn new(
+        access: Access,
+        connector: Connector,
+        service: Service,
+        settings: &AwsSettings,
+        endpoint_url: Option<&str>,
+    ) -> Self {
+        let region = access.config.region().map(ToString::to_string).unwrap_or_default();
+        let url = match endpoint_url {
+            Some(url) => url.trim_end_matches('/').to_owned() + "/",
+            None => own_url(service.name, &region, settings),
+        };
+        JsonClient { access, connector, service, url }
+    }
+
+    /// Have an operation done.
+    ///
+    /// # Errors
+    ///
+    /// The service refuses, or is not reached.
+    pub async fn call(&self, operation: &str, input: &Value) -> Result<Value, JsonError> {
+        let mut pause = PAUSE;
+        for _ in 1..ATTEMPTS {
+            match self.attempt(operation, input).await {
+                Err((error, true)) => tracing::debug!("ask {} again: {error}", self.service.name),
+                Err((error, false)) => return Err(error),
+                Ok(output) => return Ok(output),
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        self.attempt(operation, input).await.map_err(|(error, _)| error)
+    }
+
+    /// The error comes with whether another attempt may help.
+    async fn attempt(&self, operation: &str, input: &Value) -> Result<Value, (JsonError, bool)> {
+        let request = self.request(operation, input).await.map_err(|error| (error, false))?;
+        let answer = tokio::time::timeout(limits::CREDENTIALS_TIMEOUT, async {
+            let answer = self.connector.call(request).await.map_err(|error| {
+                JsonError::new("CannotConnect", error_chain(&error), advice_of_failure(&error))
+            })?;
+            let status = answer.status().as_u16();
+            Ok((status, read_body(answer.into_body()).await?))
+        });
+        let answer = answer.await.unwrap_or_else(|_| {
+            let words = format!("no answer in {:?}", limits::CREDENTIALS_TIMEOUT);
+            Err(JsonError::new("Timeout", words, None))
+        });
+        let (status, body) = answer.map_err(|error| (error, true))?;
+        read_answer(status, &body).inspect_err(|(error, _)| {
+            if error.code.starts_with("ExpiredToken") {
+                self.access.session.distrust();
+            }
+        })
+    }
+
+    async fn request(&self, operation: &str, input: &Value) -> Result<HttpRequest, JsonError> {
+        let failed = |code, error: &dyn fmt::Display| JsonError::new(code, error.to_string(), None);
+        let identity = self.access.session.provide_credentials().await;
+        let identity =
+            identity.map_err(|error| failed("NoCredentials", &error_chain(&error)))?.into();
+        let region = self.access.config.region().map(AsRef::as_ref).unwrap_or_default();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(region)
+            .name(self.service.name)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()
+            .expect("nothing of it is missing")
+            .into();
+        let body = input.to_string();
+        let target = format!("{}.{operation}", self.service.target);
+        let content_type = format!("application/x-amz-json-{}", self.service.version);
+        let headers = [("content-type", &*content_type), ("x-amz-target", &*target)];
+        let signable = SignableRequest::new(
+            "POST",
+            &self.url,
+            headers.into_iter(),
+            SignableBody::Bytes(body.as_bytes()),
+        );
+        let signed = signable.and_then(|request| sign(request, &parameters));
+        let signed = signed.map_err(|error| failed("InvalidRequest", &error))?;
+        let (instructions, _) = signed.into_parts();
+        let length = body.len().to_string();
+        let mut request = HttpRequest::new(SdkBody::from(body));
+        request.set_method("POST").map_err(|error| failed("InvalidRequest", &error))?;
+        request.set_uri(self.url.as_str()).map_err(|error| failed("InvalidRequest", &error))?;
+        for (name, value) in headers {
+            request.headers_mut().insert(name.to_owned(), value.to_owned());
+        }
+        request.headers_mut().insert("content-length", length);
+        for (name, value) in instructions.headers() {
+            request.headers_mut().insert(name.to_owned(), value.to_owned());
+        }
+        Ok(request)
+    }
+}
+
+impl JsonError {
+    fn new(code: impl Into<String>, message: String, advice: Option<&'static str>) -> Self {
+        JsonError { code: code.into(), message, advice }
+    }
+}
+
+/// As AWS's rules for endpoints have it, for the partitions that anybody can use.
+/// In others the URL must be set.
+fn own_url(service: &str, region: &str, settings: &AwsSettings) -> String {
+    let fips = if settings.use_fips == Some(true) { "-fips" } else { "" };
+    let suffix = match (settings.use_dual_stack == Some(true), region.starts_with("cn-")) {
+        (false, false) => "amazonaws.com",
+        (false, true) => "amazonaws.com.cn",
+        (true, false) => "api.aws",
+        (true, true) => "api.amazonwebservices.com.cn",
+    };
+    format!("https://{service}{fips}.{region}.{suffix}/")
+}
+
+async fn read_body(body: SdkBody) -> Result<Zeroizing<Vec<u8>>, JsonError> {
+    let (mut stream, mut bytes) = (ByteStream::new(body), Zeroizing::new(Vec::new()));
+    while let Some(part) = stream.next().await {
+        let part =
+            part.map_err(|error| JsonError::new("ConnectionLost", error_chain(&error), None))?;
+        bytes.extend_from_slice(&part);
+        if bytes.len() > limits::JSON_ANSWER_BYTES_MAX {
+            let words = format!("more than {} bytes", limits::JSON_ANSWER_BYTES_MAX);
+            return Err(JsonError::new("InvalidAnswer", words, None));
+        }
+    }
+    Ok(bytes)
+}
+
+fn read_answer(status: u16, body: &[u8]) -> Result<Value, (JsonError, bool)> {
+    let read: Option<Value> = serde_json::from_slice(body).ok();
+    if status == 200 {
+        let none = || (JsonError::new("InvalidAnswer", "it is no JSON".to_owned(), None), true);
+        return read.ok_or_else(none);
+    }
+    let word = |keys: &[&str]| {
+        keys.iter().find_map(|key| Some(read.as_ref()?.get(key)?.as_str()?.to_owned()))
+    };
+    let code = word(&["__type", "code"]).unwrap_or_else(|| format!("HTTP {status}"));
+    // A shape's name may stand before it.
+    let code = code.rsplit('#').next().unwrap_or_default().to_owned();
+    let message = word(&["message", "Message"]).unwrap_or_default();
+    let message = message.chars().take(limits::DETAIL_BYTES_MAX / 4).collect();
+    let is_passing = status >= 500 || status == 429 || code.contains("Throttl");
+    let advice = advice_of_code(&code);
+    Err((JsonError { code, message, advice }, is_passing))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn urls_are_those_of_the_partition() {
+        let url = |region: &str, fips, dual| {
+            let settings =
+                AwsSettings { use_fips: fips, use_dual_stack: dual, ..AwsSettings::default() };
+            own_url("ssm", region, &settings)
+        };
+        assert_eq!(url("eu-west-1", None, None), "https://ssm.eu-west-1.amazonaws.com/");
+        assert_eq!(url("cn-north-1", None, None), "https://ssm.cn-north-1.amazonaws.com.cn/");
+        assert_eq!(url("us-east-1", Some(true), None), "https://ssm-fips.us-east-1.amazonaws.com/");
+        assert_eq!(url("us-east-1", None, Some(true)), "https://ssm.us-east-1.api.aws/");
+    }
+
+    #[test]
+    fn answers_are_told_apart() {
+        assert_eq!(read_answer(200, b"{\"a\":1}").unwrap()["a"], 1);
+        for (status, body, code, is_passing) in [
+            (200, &b"<html>"[..], "InvalidAnswer", true),
+            (
+                400,
+                b"{\"__type\":\"com.amazonaws#AccessDeniedException\"}",
+                "AccessDeniedException",
+                false,
+            ),
+            (
+                400,
+                b"{\"__type\":\"ThrottlingException\",\"message\":\"m\"}",
+                "ThrottlingException",
+                true,
+            ),
+            (500, b"{\"__type\":\"InternalServiceError\"}", "InternalServiceError", true),
+            (502, b"", "HTTP 502", true),
+            (404, b"[]", "HTTP 404", false),
+        ] {
+            let (error, again) = read_answer(status, body).unwrap_err();
+            assert_eq!((&*error.code, again), (code, is_passing), "{status}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic(status in 100..600_u16, body in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = read_answer(status, &body);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{self, ProvideCredentials, future};
+
+use super::error_chain;
+use crate::limits;
+
+/// Credentials, found once for all who use them, and renewed before they expire.
+///
+/// A renewal holds up nobody while the old credentials are good, and one that
+/// fails is tried again as long as they are. The cache of AWS's SDK would have
+/// every request fail from ten seconds before the expiry on.
+#[derive(Debug, Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    source: Box<dyn ProvideCredentials>,
+    /// How long credentials without an expiry are used.
+    reload: Duration,
+    held: Mutex<Option<Held>>,
+    /// Whoever has this looks for new ones.
+    renewal: tokio::sync::Mutex<()>,
+}
+
+/// Credentials, and when to look for others.
+#[derive(Clone)]
+struct Held {
+    credentials: Credentials,
+    found: Instant,
+    renew_at: Instant,
+}
+
+impl Session {
+    /// Credentials from this source, which is asked whenever new ones are due;
+    /// those that tell no expiry are due after `reload`.
+    pub(super) fn new(source: impl ProvideCredentials + 'static, reload: Duration) -> Self {
+        let inner = Inner {
+            source: Box::new(source),
+            reload,
+            held: Mutex::default(),
+            renewal: tokio::sync::Mutex::default(),
+        };
+        Session { inner: Arc::new(inner) }
+    }
+
+    /// Find credentials, unless they are there.
+    pub(super) async fn try_once(&self) -> Result<(), CredentialsError> {
+        self.inner.credentials().await.map(drop)
+    }
+
+    /// AWS does not take the credentials: look for others before the next use, and
+    /// use the old ones until there are any.
+    pub fn distrust(&self) {
+        if let Some(held) = self.inner.held().as_mut() {
+            held.renew_at = held.renew_at.min(held.found + limits::CREDENTIALS_AGAIN);
+        }
+    }
+}
+
+impl Inner {
+    async fn credentials(&self) -> provider::Result {
+        let held = self.held().clone();
+        if let Some(held) = held.as_ref().filter(|held| !held.is_due()) {
+            return Ok(held.credentials.clone());
+        }
+        let _renewal = match &held {
+            Some(held) if held.is_good() => match self.renewal.try_lock() {
+                Ok(renewal) => renewal,
+                Err(_) => return Ok(held.credentials.clone()),
+            },
+            _ => self.renewal.lock().await,
+        };
+        // Somebody else may have found them while this waited.
+        let held = self.held().clone();
+        match held {
+            Some(held) if !held.is_due() => Ok(held.credentials),
+            held => self.renew(held).await,
+        }
+    }
+
+    async fn renew(&self, held: Option<Held>) -> provider::Result {
+        let found =
+            tokio::time::timeout(limits::CREDENTIALS_TIMEOUT, self.source.provide_credentials());
+        let found = found.await.unwrap_or_else(|_| {
+            Err(CredentialsError::provider_timed_out(limits::CREDENTIALS_TIMEOUT))
+        });
+        match (found, held) {
+            (Ok(credentials), _) => {
+                *self.held() = Some(Held::new(credentials.clone(), self.reload));
+                Ok(credentials)
+            }
+            (Err(error), Some(held)) if held.is_good() => {
+                tracing::warn!(
+                    "AWS credentials could not be renewed, and the old ones are used on: {}",
+                    error_chain(&error)
+                );
+                let renew_at = Instant::now() + limits::CREDENTIALS_AGAIN;
+                *self.held() = Some(Held { renew_at, ..held.clone() });
+                Ok(held.credentials)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn new(credentials: Credentials, reload: Duration) -> Self {
+        let found = Instant::now();
+        let until_renewal = match credentials.expiry() {
+            Some(expiry) => {
+                let life = expiry.duration_since(SystemTime::now()).unwrap_or_default();
+                life - (life / 5).min(limits::CREDENTIALS_MARGIN_MAX)
+            }
+            None => reload,
+        };
+        Held { credentials, found, renew_at: found + until_renewal }
+    }
+
+    fn is_due(&self) -> bool {
+        self.renew_at <= Instant::now()
+    }
+
+    fn is_good(&self) -> bool {
+        self.credentials.expiry().is_none_or(|expiry| SystemTime::now() < expiry)
+    }
+}
+
+impl ProvideCredentials for Session {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.inner.credentials())
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+
+const LIFE: Duration = Duration::from_secs(3600);
+
+/// Gives numbered credentials, as long as it is not told to fail.
+#[derive(Debug, Default)]
+struct Source {
+    asked: AtomicU32,
+    fails_from: AtomicU32,
+    life: Option<Duration>,
+}
+
+impl ProvideCredentials for &'static Source {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let number = self.asked.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            if number >= self.fails_from.load(Ordering::Relaxed) {
+                return Err(CredentialsError::not_loaded("on purpose"));
+            }
+            let expiry = self.life.map(|life| SystemTime::now() + life);
+            Ok(Credentials::new(number.to_string(), "secret", None, expiry, "test"))
+        })
+    }
+}
+
+fn source(fails_from: u32, life: Option<Duration>) -> (&'static Source, Session) {
+    let source = Source { fails_from: fails_from.into(), life, ..Source::default() };
+    let source: &'static Source = Box::leak(Box::new(source));
+    (source, Session::new(source, LIFE))
+}
+
+async fn id(session: &Session) -> Result<String, CredentialsError> {
+    session.provide_credentials().await.map(|found| found.access_key_id().to_owned())
+}
+
+fn expire(session: &Session, by: impl Fn(&mut Held)) {
+    by(session.inner.held().as_mut().unwrap());
+}
+
+#[tokio::test]
+async fn credentials_are_found_once_for_all() {
+    let (source, session) = source(9, Some(LIFE));
+    let all = (0..20).map(|_| {
+        let session = session.clone();
+        tokio::spawn(async move { id(&session).await.unwrap() })
+    });
+    for one in all.collect::<Vec<_>>() {
+        assert_eq!(one.await.unwrap(), "0");
+    }
+    assert_eq!(source.asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn they_are_renewed_before_they_expire() {
+    for (life, renewed_after) in [(None, 3600), (Some(3600), 3300), (Some(900), 720), (Some(10), 8)]
+    {
+        let (_, session) = source(9, life.map(Duration::from_secs));
+        id(&session).await.unwrap();
+        let held = session.inner.held().clone().unwrap();
+        let after = held.renew_at.duration_since(held.found).as_secs_f64();
+        assert!((after - f64::from(renewed_after)).abs() < 1.0, "{life:?}: {after}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_renewal_costs_nothing_while_the_old_ones_are_good() {
+    let (source, session) = source(1, Some(LIFE));
+    assert_eq!(id(&session).await.unwrap(), "0");
+    expire(&session, |held| held.renew_at = Instant::now());
+    assert_eq!(id(&session).await.unwrap(), "0");
+    assert_eq!(id(&session).await.unwrap(), "0");
+    assert_eq!(source.asked.load(Ordering::Relaxed), 2, "asked again without a pause");
+    source.fails_from.store(9, Ordering::Relaxed);
+    expire(&session, |held| held.renew_at = Instant::now());
+    assert_eq!(id(&session).await.unwrap(), "2");
+}
+
+#[tokio::test]
+async fn expired_ones_are_not_used() {
+    let (_, session) = source(1, Some(Duration::ZERO));
+    assert_eq!(id(&session).await.unwrap(), "0");
+    assert!(id(&session).await.is_err());
+}
+
+#[tokio::test]
+async fn distrusted_ones_are_looked_for_again_after_a_pause() {
+    let (_, session) = source(9, None);
+    assert_eq!(id(&session).await.unwrap(), "0");
+    session.distrust();
+    assert_eq!(id(&session).await.unwrap(), "0", "a storm of requests");
+    expire(&session, |held| held.found -= limits::CREDENTIALS_AGAIN);
+    session.distrust();
+    assert_eq!(id(&session).await.unwrap(), "1");
+}

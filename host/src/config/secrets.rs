@@ -1,0 +1,112 @@
+use std::path::Path;
+use std::time::Duration;
+
+use super::check::duration;
+use super::{ConfigError, RawSecrets};
+use crate::aws::{AwsSettings, Endpoints};
+use crate::limits;
+use crate::secret::{Secret, SecretSetting};
+use crate::secrets::{Manager, SecretsSettings};
+
+const MANAGERS: &str = "write \"aws-secretsmanager\", \"aws-ssm\", \"files\" or \"env\"";
+const REFRESH_MIN: Duration = Duration::from_secs(1);
+const REFRESH_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Whether secrets can be written as references, which is to be known before any
+/// is looked at.
+pub(super) struct References {
+    manager: Option<String>,
+}
+
+impl References {
+    pub(super) fn new(secrets: &RawSecrets) -> Self {
+        References { manager: secrets.manager.clone() }
+    }
+
+    /// Whether the manager is one of AWS's.
+    pub(super) fn are_of_aws(&self) -> bool {
+        self.manager.as_deref().is_some_and(|manager| manager.starts_with("aws-"))
+    }
+
+    /// Tell a reference from a secret that stands in the settings.
+    pub(super) fn check(&self, place: &str, written: Secret) -> Result<SecretSetting, ConfigError> {
+        let setting = SecretSetting::parse(written)
+            .map_err(|error| ConfigError::new(format!("{place} {error}")))?;
+        match setting.reference() {
+            Some(reference) if self.manager.is_none() => Err(ConfigError::new(format!(
+                "{place} is a reference, {reference}, and no manager of secrets is set: set `manager` under \
+                 [secrets], or write the secret itself"
+            ))),
+            _ => Ok(setting),
+        }
+    }
+
+    pub(super) fn optional(
+        &self,
+        place: &str,
+        written: Option<Secret>,
+    ) -> Result<Option<SecretSetting>, ConfigError> {
+        written.map(|written| self.check(place, written)).transpose()
+    }
+}
+
+pub(super) fn check_secrets(
+    secrets: RawSecrets,
+    aws: &AwsSettings,
+    directory: &Path,
+) -> Result<Option<SecretsSettings>, ConfigError> {
+    let RawSecrets { manager, directory: files, prefix, refresh, region, profile } = secrets;
+    let Some(manager) = manager else {
+        let is_set = files.is_some() || region.is_some() || profile.is_some();
+        return match is_set || prefix.is_some() || refresh.is_some() {
+            true => Err(ConfigError::new(format!("[secrets] has no manager: {MANAGERS}"))),
+            false => Ok(None),
+        };
+    };
+    let is_of_aws = manager.starts_with("aws-");
+    if !is_of_aws && (region.is_some() || profile.is_some()) {
+        return Err(ConfigError::new(
+            "[secrets] region and profile have a meaning only with a manager of AWS's: remove them",
+        ));
+    }
+    if manager != "files" && files.is_some() {
+        return Err(ConfigError::new(
+            "[secrets] directory has a meaning only with manager = \"files\": remove it",
+        ));
+    }
+    // With credentials of its own: the keys and the role of [aws] may be what it
+    // is asked for.
+    let own_aws = || {
+        let (secretsmanager, ssm) =
+            (aws.endpoints.secretsmanager.clone(), aws.endpoints.ssm.clone());
+        Box::new(AwsSettings {
+            region: region.clone().or_else(|| aws.region.clone()),
+            profile: profile.clone(),
+            endpoints: Endpoints { secretsmanager, ssm, ..Endpoints::default() },
+            use_fips: aws.use_fips,
+            use_dual_stack: aws.use_dual_stack,
+            transport: aws.transport.clone(),
+            ..AwsSettings::default()
+        })
+    };
+    let manager = match (manager.as_str(), files) {
+        ("aws-secretsmanager", _) => Manager::SecretsManager(own_aws()),
+        ("aws-ssm", _) => Manager::Parameters(own_aws()),
+        ("env", _) => Manager::Environment,
+        ("files", Some(files)) => Manager::Files(directory.join(files)),
+        ("files", None) => {
+            return Err(ConfigError::new(
+                "[secrets] manager is \"files\": set directory to where they are",
+            ));
+        }
+        (other, _) => {
+            return Err(ConfigError::new(format!("[secrets] manager is {other:?}: {MANAGERS}")));
+        }
+    };
+    let refresh = refresh.as_deref();
+    let refresh = duration("[secrets] refresh", refresh, limits::SECRET_REFRESH, REFRESH_MAX)?;
+    if refresh < REFRESH_MIN {
+        return Err(ConfigError::new("[secrets] refresh is shorter than a second: write more"));
+    }
+    Ok(Some(SecretsSettings { manager, prefix: prefix.unwrap_or_default(), refresh }))
+}

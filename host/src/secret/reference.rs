@@ -1,0 +1,152 @@
+use std::fmt;
+
+use thiserror::Error;
+
+use super::Secret;
+
+/// Begins a value that is no secret itself, but the name of one.
+const PREFIX: &str = "secret:";
+
+/// Characters of a reference. Names in Secrets Manager have at most 512, and ARNs
+/// 2048.
+const CHARACTERS_MAX: usize = 2048;
+
+/// A setting that is a secret, as it was written.
+///
+/// The text of a reference cannot be taken for the secret: only
+/// [`resolve`](super::Resolve) turns one into the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSetting {
+    /// The secret itself.
+    Value(Secret),
+    /// Where it is kept.
+    Reference(Reference),
+}
+
+/// The name of a secret that is kept elsewhere: `secret:NAME`, or
+/// `secret:NAME#FIELD` for one field of a secret that is a JSON object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Reference {
+    name: String,
+    field: Option<String>,
+}
+
+/// What begins like a reference and is none.
+#[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
+#[error(
+    "begins with \"secret:\" and names no secret: write secret:NAME, or secret:NAME#FIELD for a field of a JSON \
+     object, of at most {} characters, none of which is a space or controls a terminal",
+    CHARACTERS_MAX
+)]
+pub struct ReferenceError;
+
+impl SecretSetting {
+    /// Tell a reference from a value. Whatever does not begin with `secret:` is a
+    /// value.
+    ///
+    /// # Errors
+    ///
+    /// It begins so, and names nothing. It is not taken for a value, since it was
+    /// hardly meant as one.
+    pub fn parse(written: Secret) -> Result<Self, ReferenceError> {
+        match written.expose().strip_prefix(PREFIX) {
+            Some(rest) => Reference::parse(rest).map(SecretSetting::Reference),
+            None => Ok(SecretSetting::Value(written)),
+        }
+    }
+
+    /// The reference, if it is one.
+    pub fn reference(&self) -> Option<&Reference> {
+        match self {
+            SecretSetting::Value(_) => None,
+            SecretSetting::Reference(reference) => Some(reference),
+        }
+    }
+}
+
+impl Reference {
+    fn parse(text: &str) -> Result<Self, ReferenceError> {
+        let is_good = |part: &str| {
+            let is_bad = |character: char| character.is_control() || character.is_whitespace();
+            !part.is_empty() && !part.contains(is_bad)
+        };
+        let (name, field) = match text.rsplit_once('#') {
+            Some((name, field)) => (name, Some(field)),
+            None => (text, None),
+        };
+        let is_short = text.chars().count() <= CHARACTERS_MAX;
+        if !is_short || !is_good(name) || !field.is_none_or(is_good) {
+            return Err(ReferenceError);
+        }
+        Ok(Reference { name: name.to_owned(), field: field.map(str::to_owned) })
+    }
+
+    /// What its keeper knows the secret by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The field of a JSON object, if the secret is one.
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+}
+
+/// As it was written: a name is no secret.
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}", self.name)?;
+        match &self.field {
+            Some(field) => write!(f, "#{field}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<SecretSetting, ReferenceError> {
+        SecretSetting::parse(Secret::new(text.to_owned()))
+    }
+
+    #[test]
+    fn references_are_told_from_values() {
+        for (text, expected) in [
+            ("secret:/my/database/password", Some(("/my/database/password", None))),
+            ("secret:aws#access_key_id", Some(("aws", Some("access_key_id")))),
+            (
+                "secret:arn:aws:secretsmanager:a:1:secret:b#c",
+                Some(("arn:aws:secretsmanager:a:1:secret:b", Some("c"))),
+            ),
+            ("my secret:x", None),
+            ("Secret:x", None),
+            ("", None),
+        ] {
+            let setting = parse(text).unwrap();
+            let found = setting.reference().map(|found| (found.name(), found.field()));
+            assert_eq!(found, expected, "{text}");
+            if let SecretSetting::Reference(reference) = setting {
+                assert_eq!(reference.to_string(), text);
+            }
+        }
+        let long = "x".repeat(CHARACTERS_MAX + 1);
+        for wrong in ["", " ", "a b", "#a", "a#", "a\n", &long] {
+            assert_eq!(parse(&format!("secret:{wrong}")), Err(ReferenceError), "{wrong:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_stays_as_it_is_and_a_reference_is_none(text in "(secret:)?[a-z/#: é\u{7}]{0,20}") {
+            match parse(&text) {
+                Ok(SecretSetting::Value(value)) => prop_assert_eq!(value.expose(), text),
+                Ok(SecretSetting::Reference(reference)) => prop_assert_eq!(reference.to_string(), text),
+                Err(ReferenceError) => prop_assert!(text.starts_with(PREFIX)),
+            }
+        }
+    }
+}

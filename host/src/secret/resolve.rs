@@ -1,0 +1,74 @@
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::{Reference, Secret, SecretSetting};
+
+/// A secret on its way.
+pub type Resolving<'a> = Pin<Box<dyn Future<Output = Result<Secret, Unresolved>> + Send + 'a>>;
+
+/// Asks a manager of secrets for what references name.
+pub trait Resolve: Debug + Send + Sync {
+    /// Ask for a secret, every time anew.
+    fn resolve<'a>(&'a self, reference: &'a Reference) -> Resolving<'a>;
+
+    /// How long a secret may be used before it is asked for again.
+    fn refresh(&self) -> Duration;
+}
+
+impl dyn Resolve + '_ {
+    /// The secret of a setting, however it was written.
+    ///
+    /// # Errors
+    ///
+    /// It is a reference, and its manager does not give the secret.
+    pub async fn value(&self, setting: &SecretSetting) -> Result<Secret, Unresolved> {
+        match setting {
+            SecretSetting::Value(secret) => Ok(secret.clone()),
+            SecretSetting::Reference(reference) => self.resolve(reference).await,
+        }
+    }
+
+    /// The same for a setting that may be missing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`value`](#method.value).
+    pub async fn optional(
+        &self,
+        setting: Option<&SecretSetting>,
+    ) -> Result<Option<Secret>, Unresolved> {
+        match setting {
+            Some(setting) => self.value(setting).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// A secret that could not be had. It is named, and never shown.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[error("the secret {reference} could not be had: {cause}")]
+pub struct Unresolved {
+    /// Which one.
+    pub reference: Reference,
+    /// Why, and what to change.
+    pub cause: String,
+}
+
+/// Where no manager of secrets is set, no reference is resolved.
+#[derive(Debug, Clone, Copy)]
+pub struct NoManager;
+
+impl Resolve for NoManager {
+    fn resolve<'a>(&'a self, reference: &'a Reference) -> Resolving<'a> {
+        let cause = "no manager of secrets is set: set `manager` under [secrets]".to_owned();
+        let unresolved = Unresolved { reference: reference.clone(), cause };
+        Box::pin(std::future::ready(Err(unresolved)))
+    }
+
+    fn refresh(&self) -> Duration {
+        Duration::MAX
+    }
+}

@@ -1,0 +1,149 @@
+//! What goes wrong on the way to AWS is told with the setting to change.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use tests::{Endpoint, Fate, Program, Stub, endpoint};
+
+const EVENT: &str = "{\"type\":\"track\"}\n";
+const ROLE: &str = "arn:aws:iam::123456789012:role/a";
+
+#[test]
+fn what_firehose_refuses_is_told_with_the_setting() {
+    for (code, words) in [
+        ("AccessDeniedException", &["AccessDenied", "policy", "`role_arn`"][..]),
+        ("ExpiredTokenException", &["ExpiredToken", "`session_token`"]),
+        ("UnrecognizedClientException", &["UnrecognizedClient", "`access_key_id`", "`region`"]),
+        // What AWS says of a request that is signed for another region.
+        ("InvalidSignatureException", &["InvalidSignature", "`secret_access_key`", "`region`"]),
+        ("ResourceNotFoundException", &["ResourceNotFound", "`region`"]),
+    ] {
+        let stub = Stub::start(move |_| Fate::Fail { status: 400, code, accepted: false });
+        says(&format!("endpoint_url = '{}'", stub.url()), words);
+    }
+}
+
+#[test]
+fn what_is_not_reached_is_told_with_the_setting() {
+    let proxy = Endpoint::start(|_| (407, String::new()));
+    for (settings, words) in [
+        ("endpoint_url = 'http://127.0.0.1:1'".to_owned(), &["`endpoint_url`", "`region`"][..]),
+        // No such name can be.
+        ("endpoint_url = 'https://firehose.invalid'".to_owned(), &["`endpoint_url`", "`region`"]),
+        (format!("proxy = '{}'", proxy.url()), &["`proxy`"]),
+        (format!("endpoint_url = 'http://a.invalid'\nproxy = '{}'", proxy.url()), &["`proxy`"]),
+        ("proxy = 'http://127.0.0.1:1'".to_owned(), &["`proxy`"]),
+    ] {
+        says(&settings, words);
+    }
+}
+
+#[test]
+fn a_certificate_of_an_unknown_authority_is_told_and_can_be_trusted() {
+    let server = TlsServer::start();
+    let url = format!("endpoint_url = 'https://localhost:{}'", server.port);
+    says(&url, &["certificate", "`ca_bundle`"]);
+    // Once it is trusted, the server's own words arrive.
+    says(&format!("{url}\nca_bundle = '{}'", server.certificate()), &["HTTP 418"]);
+    let settings = format!("[aws]\nregion = 'eu-central-1'\n{url}");
+    let program = Program::running().settings(&settings).with_keys().mapping(&[("*", "s")]);
+    let mut running = program.env("AWS_CA_BUNDLE", server.certificate()).start();
+    running.write(EVENT.repeat(500).as_bytes());
+    running.wait_for("HTTP 418");
+}
+
+#[test]
+fn what_stops_the_start_is_told_with_the_setting() {
+    let sts = |code: &'static str| Endpoint::start(move |_| (403, endpoint::sts_error(code, "no")));
+    let (denied, expired) = (sts("AccessDenied"), sts("ExpiredToken"));
+    let (unknown, signed) = (sts("InvalidClientTokenId"), sts("SignatureDoesNotMatch"));
+    let role = |url: &str| format!("role_arn = '{ROLE}'\nsts_endpoint_url = '{url}'");
+    for (settings, words) in [
+        (role(&denied.url()), &[ROLE, "`external_id` under [aws]", "trust policy"][..]),
+        (role(&expired.url()), &[ROLE, "ExpiredToken", "`session_token`"]),
+        (role(&unknown.url()), &[ROLE, "InvalidClientTokenId", "`access_key_id`"]),
+        (role(&signed.url()), &[ROLE, "SignatureDoesNotMatch", "`secret_access_key`"]),
+        (role("http://127.0.0.1:1"), &[ROLE, "`sts_endpoint_url`", "`proxy`"]),
+        ("profile = 'nope'".to_owned(), &["\"nope\"", "`profile` under [aws]"]),
+        ("ca_bundle = 'nope.pem'".to_owned(), &["nope.pem", "`ca_bundle` under [aws]"]),
+        ("ca_bundle = 'settings.toml'".to_owned(), &["settings.toml", "no certificate"]),
+        ("proxy = 'proxy:8080'".to_owned(), &["[aws] proxy", "http://HOST:PORT"]),
+    ] {
+        let settings = format!("[aws]\nregion = 'eu-central-1'\n{settings}");
+        let program = Program::running().settings(&settings).with_keys().mapping(&[("*", "s")]);
+        program.stdin(EVENT).run().exits(2).says(words);
+    }
+}
+
+/// Fail unless a run with these settings of [aws] says these words about its stream.
+fn says(settings: &str, words: &[&str]) {
+    let settings = format!("[aws]\nregion = 'eu-central-1'\n{settings}");
+    let program = Program::running().settings(&settings).with_keys().mapping(&[("*", "s")]);
+    let mut running = program.start();
+    running.write(EVENT.repeat(500).as_bytes());
+    let line = running.wait_for_line("records are kept and sent again later");
+    for word in words {
+        assert!(line.contains(word), "{settings}\nno {word:?} in {line}");
+    }
+}
+
+/// A server with a certificate that nobody has signed. It ends with this process.
+struct TlsServer {
+    directory: tempfile::TempDir,
+    port: u16,
+    process: Child,
+}
+
+impl TlsServer {
+    fn start() -> Self {
+        let directory = tempfile::TempDir::new().unwrap();
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=localhost",
+            ])
+            .args([
+                "-addext",
+                "subjectAltName=DNS:localhost",
+                "-keyout",
+                "key.pem",
+                "-out",
+                "cert.pem",
+            ])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .current_dir(directory.path())
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.is_ok_and(|status| status.success()), "openssl makes a certificate");
+        let mut process = Command::new("python3")
+            .arg(tests::workspace().join("tests/tls/serve.py"))
+            .current_dir(directory.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("Python starts");
+        let mut port = String::new();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        stdout.read_line(&mut port).expect("the server tells its port");
+        TlsServer { directory, port: port.trim().parse().expect("a port"), process }
+    }
+
+    fn certificate(&self) -> String {
+        self.directory.path().join("cert.pem").to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,205 @@
+//! Secrets that are kept elsewhere.
+
+use std::fs;
+use std::path::Path;
+
+use tests::client::{Client, basic};
+use tests::signature::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use tests::{Collector, Fate, Program, Stub, moto, wait_until};
+
+const EVENT: &str = "{\"type\":\"track\"}\n";
+const BODY: &[u8] = b"{\"event\":\"a\",\"userId\":\"u\"}";
+
+/// Static keys of [aws], from each manager; the stub checks the signature.
+#[test]
+fn every_manager_gives_keys_that_sign() {
+    let json = format!("{{\"id\":\"{ACCESS_KEY_ID}\",\"key\":\"{SECRET_ACCESS_KEY}\",\"n\":1}}");
+    moto::server().put_secret("standpipe/aws", &json);
+    moto::server().put_parameter("/standpipe/id", ACCESS_KEY_ID);
+    moto::server().put_parameter("/standpipe/key", SECRET_ACCESS_KEY);
+    let json_keys = ["aws#id", "aws#key"];
+    for (manager, [id, key]) in [
+        ("manager = 'aws-secretsmanager'\nprefix = 'standpipe/'", json_keys),
+        ("manager = 'aws-ssm'\nprefix = '/standpipe/'", ["id", "key"]),
+        ("manager = 'files'\ndirectory = 'mounted'", json_keys),
+        ("manager = 'env'\nprefix = 'STANDPIPE_'", json_keys),
+    ] {
+        let stub = Stub::start(|_| Fate::Accept);
+        let settings = format!(
+            "[aws]\nregion = 'eu-central-1'\nendpoint_url = '{0}'\naccess_key_id = 'secret:{id}'\n\
+             secret_access_key = 'secret:{key}'\n[aws.endpoints]\nsecretsmanager = '{1}'\nssm = '{1}/'\n\
+             [secrets]\n{manager}",
+            stub.url(),
+            moto::server().url()
+        );
+        let program = Program::running().settings(&settings).mapping(&[("*", "s")]);
+        fs::create_dir(program.path("mounted")).unwrap();
+        let program = program.file("mounted/aws", json.as_bytes()).env("STANDPIPE_aws", &json);
+        // Only what asks AWS's managers; moto takes any.
+        let program =
+            program.env("AWS_ACCESS_KEY_ID", "AKIDOTHER").env("AWS_SECRET_ACCESS_KEY", "x");
+        program.stdin(EVENT).run().exits(0);
+        assert_eq!(stub.violations(), Vec::<String>::new(), "{manager}");
+        let scope = stub.requests()[0].scope.clone().expect("a signature of the kept keys");
+        assert_eq!(scope.access_key_id, ACCESS_KEY_ID, "{manager}");
+    }
+}
+
+#[test]
+fn what_cannot_be_resolved_stops_the_start() {
+    moto::server().put_secret("json", "{\"other\":\"planted\"}");
+    let aws = format!(
+        "region = 'eu-central-1'\nendpoints = {{ secretsmanager = '{0}', ssm = '{0}' }}",
+        moto::server().url()
+    );
+    for (manager, reference, words) in [
+        (
+            "manager = 'aws-secretsmanager'",
+            "secret:nope",
+            &["ResourceNotFoundException", "secret:nope"][..],
+        ),
+        (
+            "manager = 'aws-secretsmanager'",
+            "secret:json#field",
+            &["secret:json#field", "no such field"],
+        ),
+        ("manager = 'aws-ssm'", "secret:/nope", &["ParameterNotFound", "secret:/nope"]),
+        (
+            "manager = 'files'\ndirectory = 'mounted'",
+            "secret:nope",
+            &["secret:nope", "`directory`"],
+        ),
+        ("manager = 'files'\ndirectory = 'mounted'", "secret:../x", &["secret:../x", "leaves"]),
+        ("manager = 'env'\nprefix = 'P_'", "secret:NOPE", &["secret:NOPE", "P_NOPE is not set"]),
+        ("manager = 'env'", "secret:EMPTY", &["secret:EMPTY", "empty"]),
+        ("", "secret:nope", &["secret:nope", "`manager` under [secrets]"]),
+        ("manager = 'env'", "secret:", &["write secret:NAME"]),
+    ] {
+        for place in ["keys", "token", "external id", "write key", "proxy"] {
+            let role = "role_arn = 'arn:aws:iam::123456789012:role/a'\nsts_endpoint_url = 'http://127.0.0.1:1'";
+            let setting = match place {
+                "keys" => format!("access_key_id = 'a'\nsecret_access_key = '{reference}'"),
+                "token" => format!(
+                    "access_key_id = 'a'\nsecret_access_key = 'b'\nsession_token = '{reference}'"
+                ),
+                "external id" => format!("{role}\nexternal_id = '{reference}'"),
+                "proxy" => format!("proxy = '{reference}'"),
+                _ => String::new(),
+            };
+            let key = if place == "write key" { reference } else { "a key" };
+            let settings = format!(
+                "listen = '127.0.0.1:0'\n[aws]\nendpoint_url = 'http://127.0.0.1:1'\n{setting}\n{aws}\n[secrets]\n{manager}\n\
+                 [[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['{key}']"
+            );
+            let program = Program::running().settings(&settings).mapping(&[("*", "s")]).with_keys();
+            let ran = program.env("EMPTY", "").run().exits(2);
+            // A proxy that AWS's manager would be reached through is another fault.
+            let is_circular = place == "proxy" && manager.contains("aws-");
+            let words =
+                if is_circular { &["[aws] proxy", "`manager` under [secrets]"] } else { words };
+            let ran = ran.says(words);
+            assert!(!ran.stderr.contains("planted"), "{place}: {}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_manager_without_credentials_says_whose_it_needs() {
+    let settings = "[aws]\nregion = 'eu-central-1'\naccess_key_id = 'secret:a'\nsecret_access_key = 'secret:b'\n\
+                    [secrets]\nmanager = 'aws-ssm'";
+    let run = |settings: &str| {
+        Program::running().settings(settings).mapping(&[("*", "s")]).stdin(EVENT).run().exits(2)
+    };
+    run(settings).says(&[
+        "\"aws-ssm\"",
+        "`profile` under [secrets]",
+        "never with the keys under [aws]",
+    ]);
+    run(&format!("{settings}\nprofile = 'nope'")).says(&[
+        "\"nope\"",
+        "\"aws-ssm\"",
+        "`profile` under [secrets]",
+    ]);
+}
+
+#[test]
+fn write_keys_are_rotated_while_the_collector_runs() {
+    let settings = "[secrets]\nmanager = 'files'\ndirectory = 'mounted'\nrefresh = '1s'\n\
+                    [[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['fixed', 'secret:key']\n\
+                    [[sources]]\nname = 'app'\ndialect = 'segment'\nwrite_keys = ['secret:app']";
+    let program = Program::running_locally().mapping(&[("*", "s")]);
+    let mounted = program.path("mounted");
+    fs::create_dir(&mounted).unwrap();
+    fs::write(mounted.join("key"), "one\n").unwrap();
+    fs::write(mounted.join("app"), "app-one").unwrap();
+    let collector = Collector::start(program.settings(settings));
+    let status = |key: &str| status(&collector, key);
+    assert_eq!(
+        ["fixed", "one", "app-one", "two", "secret:key"].map(status),
+        [200, 200, 200, 401, 401]
+    );
+
+    rotate(&mounted, "key", "two");
+    wait_until("the new key is taken", || status("two") == 200);
+    assert_eq!(["fixed", "one", "app-one"].map(status), [200, 401, 200]);
+
+    // What cannot be used changes nothing: no file, a key of another source, no key.
+    fs::remove_file(mounted.join("app")).unwrap();
+    collector.running().wait_for("secret:app could not be had");
+    rotate(&mounted, "app", "two");
+    collector.running().wait_for("there twice");
+    rotate(&mounted, "app", "a\u{7}b");
+    collector.running().wait_for("can be no write key");
+    assert_eq!(["fixed", "two", "app-one"].map(status), [200, 200, 200]);
+
+    rotate(&mounted, "app", "app-two");
+    wait_until("it is taken in the end", || status("app-two") == 200);
+    let ran = collector.stop().exits(0);
+    for planted in ["app-one", "app-two"] {
+        assert!(!ran.stderr.contains(planted), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn rotated_keys_of_aws_are_asked_for_again() {
+    let stub = Stub::start(|put| match put.headers["authorization"].contains("AKIDNEW") {
+        true => Fate::Accept,
+        false => Fate::Fail { status: 400, code: "InvalidClientTokenId", accepted: false },
+    });
+    let settings = format!(
+        "[aws]\nregion = 'eu-central-1'\nendpoint_url = '{}'\naccess_key_id = 'secret:id'\nsecret_access_key = 'x'\n\
+         [secrets]\nmanager = 'files'\ndirectory = 'mounted'\n[delivery]\nmax_delay = '10ms'",
+        stub.url()
+    );
+    let program = Program::running().settings(&settings).mapping(&[("*", "s")]);
+    let mounted = program.path("mounted");
+    fs::create_dir(&mounted).unwrap();
+    fs::write(mounted.join("id"), "AKIDOLD").unwrap();
+    let mut running = program.start();
+    running.write(EVENT.as_bytes());
+    wait_until("the old keys are refused", || stub.requests().len() > 1);
+    rotate(&mounted, "id", "AKIDNEW");
+    let ran = running.finish(tests::DEADLINE).exits(0);
+    assert_eq!(ran.count("delivered"), 1);
+}
+
+#[test]
+fn checking_settings_asks_nobody() {
+    let settings = b"[aws]\naccess_key_id = 'secret:a'\nsecret_access_key = 'secret:b'\n[secrets]\nmanager = 'env'\n\
+                    [[plugin.settings.mappings]]\nevent = '*'\nstream = 's'";
+    let program = Program::new().file("s.toml", settings).args(["config", "check", "s.toml"]);
+    program.run().exits(0);
+}
+
+/// As Kubernetes does it: the file is another one, whole, from one moment to the next.
+fn rotate(directory: &Path, name: &str, value: &str) {
+    fs::write(directory.join("new"), value).unwrap();
+    fs::rename(directory.join("new"), directory.join(name)).unwrap();
+}
+
+fn status(collector: &Collector, key: &str) -> u16 {
+    let (name, value) = basic(key);
+    let headers = [(name, &*value), ("Content-Type", "application/json")];
+    let mut client = Client::connect(collector.url());
+    client.post("/v1/track", &headers, BODY).expect("an answer").status
+}

@@ -1,0 +1,149 @@
+//! A server on loopback that keeps what it is asked, and answers as a test says:
+//! STS, a manager of secrets, a container's credentials, a proxy that says no.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Counted from 0.
+    pub number: usize,
+    /// Such as `POST / HTTP/1.1`.
+    pub line: String,
+    /// The headers, whose names are in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: String,
+}
+
+/// A running server. It takes no more connections once this is dropped.
+pub struct Endpoint {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    stopped: Arc<AtomicBool>,
+}
+
+/// Says the status and the body of each answer.
+type Script = Arc<Mutex<dyn FnMut(&Asked) -> (u16, String) + Send>>;
+
+impl Endpoint {
+    /// Listen on a free port.
+    pub fn start(script: impl FnMut(&Asked) -> (u16, String) + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let (asked, stopped) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::<AtomicBool>::default());
+        let script: Script = Arc::new(Mutex::new(script));
+        let (own, is_over) = (Arc::clone(&asked), Arc::clone(&stopped));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                let (script, asked) = (Arc::clone(&script), Arc::clone(&own));
+                let Ok(stream) = stream else { continue };
+                thread::spawn(move || serve(stream, &script, &asked));
+            }
+        });
+        Endpoint { address, asked, stopped }
+    }
+
+    /// STS, whose sessions live this long. Their keys are `SESSION0`, `SESSION1` and
+    /// so on, and their tokens `token 0`, `token 1`.
+    pub fn sts(life: Duration) -> Self {
+        Endpoint::start(move |asked| (200, session(asked.number, life)))
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// All requests so far.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        // Wakes the listener, which then sees that it is over.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// STS's answer to AssumeRole, with a session for an hour.
+pub fn session_with(number: usize, secret: &str) -> String {
+    let answer = session(number, Duration::from_secs(3600));
+    answer.replace(">secret<", &format!(">{secret}<")).replace(">token ", &format!(">{secret} "))
+}
+
+fn session(number: usize, life: Duration) -> String {
+    let expiry = host::clock::rfc3339((SystemTime::now() + life).into());
+    format!(
+        "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
+         <AccessKeyId>SESSION{number}</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>\
+         <SessionToken>token {number}</SessionToken><Expiration>{expiry}</Expiration></Credentials>\
+         <AssumedRoleUser><AssumedRoleId>A:b</AssumedRoleId><Arn>arn:aws:sts::123456789012:assumed-role/a/b</Arn>\
+         </AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>"
+    )
+}
+
+/// STS's refusal.
+pub fn sts_error(code: &str, message: &str) -> String {
+    format!(
+        "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+         <Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+    )
+}
+
+fn serve(stream: TcpStream, script: &Script, asked: &Mutex<Vec<Asked>>) {
+    let mut stream = BufReader::new(stream);
+    while let Some(mut request) = read(&mut stream) {
+        let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+        request.number = asked.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let (status, body) = script(&request);
+        asked.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        drop(script);
+        let kind = if body.starts_with('<') { "text/xml" } else { "application/x-amz-json-1.1" };
+        let head = format!(
+            "HTTP/1.1 {status} Status\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        if stream.get_mut().write_all((head + &body).as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).ok().filter(|&bytes| bytes > 0)?;
+        match line.trim_end() {
+            "" => break,
+            line => lines.push(line.to_owned()),
+        }
+    }
+    let headers = lines.iter().skip(1).filter_map(|line| line.split_once(':'));
+    let headers: BTreeMap<_, _> =
+        headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
+    let bytes = headers.get("content-length").map_or(Some(0), |length| length.parse().ok())?;
+    let mut body = vec![0; bytes];
+    stream.read_exact(&mut body).ok()?;
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Some(Asked { number: 0, line: lines.first()?.clone(), headers, body })
+}

@@ -1,0 +1,51 @@
+//! Amazon's API as ministack has it, which checks who may assume a role, and with
+//! what external id.
+//!
+//! It is installed into `target/ministack-venv` when it is first wanted.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::binary::target_directory;
+use crate::{install, workspace};
+
+const REQUIREMENT: &str = "ministack==1.5.33";
+
+/// A running server with a user, and a role that wants an external id. It ends with
+/// this process.
+#[derive(Debug)]
+pub struct Ministack {
+    /// Where it listens.
+    pub url: String,
+    /// The keys of a user who may do nothing but assume roles and read secrets.
+    pub keys: [String; 2],
+    /// The role, which may write to Firehose.
+    pub role: String,
+    /// Its standard input, which it waits on, is closed when this process ends.
+    _process: Child,
+}
+
+impl Ministack {
+    /// Start it, with a role that only this external id opens, and a stream. The
+    /// external id is kept as the secret `external-id`, too.
+    pub fn start(external_id: &str, stream: &str) -> Self {
+        let python = install::python("ministack-venv", REQUIREMENT);
+        let client = install::python("moto-venv", crate::moto::REQUIREMENT);
+        let mut process = Command::new(python)
+            .arg(workspace().join("tests/ministack/serve.py"))
+            .arg(client)
+            .args([external_id, stream])
+            .current_dir(target_directory())
+            .env("AUTH", "true")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("Python starts");
+        let stdout = BufReader::new(process.stdout.take().expect("a pipe"));
+        let mut lines = stdout.lines();
+        let mut line = || lines.next().expect("a line").expect("the server has started");
+        let (url, id, secret, role) = (line(), line(), line(), line());
+        Ministack { url, keys: [id, secret], role, _process: process }
+    }
+}
