@@ -38,11 +38,11 @@ use crate::aws::{self, ConnectError};
 use crate::collector::IntakeReport;
 use crate::config::{Destination, PluginSource, Settings};
 use crate::dead::{Folder, Letters};
-use crate::delivery::{Amazon, Delivery, DeliverySettings, Directory, Firehose, StartRate};
+use crate::delivery::{Amazon, Delivery, DeliverySettings, Directory, Firehose, Ports, StartRate};
 use crate::event::{Totals, TotalsSnapshot};
 use crate::http::{BindError, Shutdown, TlsError};
 use crate::limits;
-use crate::pipeline::Worker;
+use crate::pipeline::{SourceIdentities, Worker};
 use crate::plugin::{Engine, EngineError, LoadError, Mapper, Plugin};
 use crate::source::{InputError, ReadReport, Reader, Retirement, Stop};
 use crate::spool;
@@ -204,7 +204,7 @@ impl Run {
         let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
         let deliver = || {
             let (port, how, letters) = (Arc::clone(&port), how.clone(), Arc::clone(&letters));
-            Delivery::new(port, how, letters, runtime.clone())
+            Delivery::new(Ports::new(port), how, letters, runtime.clone())
         };
         let copier = settings.dead_letter_stream.as_ref();
         let copier = copier.map(|stream| Copier::start(Arc::clone(&letters), deliver(), stream));
@@ -237,11 +237,13 @@ impl Run {
         let queued = settings.workers.get() * limits::CHUNKS_QUEUED_PER_WORKER;
         let (chunks_in, chunks_out) = crossbeam_channel::bounded(queued);
         let (buffers_in, buffers_out) = crossbeam_channel::bounded(queued);
+        let identities = Arc::<SourceIdentities>::default();
         let spawn_worker = |number| {
             let mapper = Mapper::new(plugin.clone());
             let (chunks, buffers) = (chunks_out.clone(), buffers_in.clone());
-            let worker =
-                Worker::new(chunks, buffers, mapper, delivery.outbox(), Arc::clone(&letters));
+            let (outbox, letters) = (delivery.outbox(), Arc::clone(&letters));
+            let identities = Arc::clone(&identities);
+            let worker = Worker::new(chunks, buffers, mapper, outbox, letters, identities);
             thread::Builder::new().name(format!("worker-{number}")).spawn(|| worker.run())
         };
         let workers = (0..settings.workers.get()).map(spawn_worker).collect::<Result<_, _>>()?;
