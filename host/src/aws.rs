@@ -2,6 +2,10 @@
 //!
 //! Nothing here knows what the clients are for.
 
+mod caller;
+
+pub use caller::{Caller, caller};
+
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;

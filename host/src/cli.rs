@@ -1,6 +1,7 @@
 //! The command line: one embedder of the library.
 
 mod bench;
+mod check;
 mod config;
 mod dead;
 mod import;
@@ -48,6 +49,8 @@ struct Arguments {
 enum Command {
     /// Read events, map them and deliver them.
     Run(run::Arguments),
+    /// Test the connection: settings, plugin, credentials, streams.
+    Check(check::Arguments),
     /// Work with dead letters: count, show, replay or delete them.
     #[command(subcommand)]
     Dead(dead::Command),
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
         Command::Dead(command) => dead::run(command),
         Command::Plugin(command) => plugin::run(command),
         Command::Config(command) => config::run(command),

@@ -36,7 +36,7 @@ mod waiting;
 
 pub use amazon::Amazon;
 pub use batch::{Batch, Provenance};
-pub use decision::{PackChoice, PackDecision};
+pub use decision::{PackChoice, PackDecision, decide};
 pub use description::{Description, Split, Step, Target, TargetKind};
 pub use directory::Directory;
 pub use identity::{Identity, Ports};

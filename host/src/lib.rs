@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! 9  cli                                   subcommands
-//! 8  bench                                 a run, measured
+//! 8  bench   check                         a run, measured; or tried out
 //! 7  run                                   build, spawn, drain
 //! 6  config                                raw settings to checked settings
 //! 5  admin                                 health and metrics
@@ -27,6 +27,7 @@
 pub mod admin;
 pub mod aws;
 pub mod bench;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod collector;

@@ -441,7 +441,7 @@ async fn open(destination: &Destination) -> Result<(Arc<dyn Firehose>, StartRate
     }
 }
 
-fn load_plugin(settings: &Settings) -> Result<Plugin, StartError> {
+pub(crate) fn load_plugin(settings: &Settings) -> Result<Plugin, StartError> {
     let name = match &settings.plugin {
         PluginSource::BuiltIn | PluginSource::Native => "the default mapping plugin".to_owned(),
         PluginSource::File(path) => format!("the plugin {}", path.display()),

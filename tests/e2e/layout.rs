@@ -9,7 +9,7 @@ use tests::workspace;
 /// Each module's floor. A module imports from lower floors only.
 const FLOORS: &[(u8, &[&str])] = &[
     (9, &["cli"]),
-    (8, &["bench"]),
+    (8, &["bench", "check"]),
     (7, &["run"]),
     (6, &["config"]),
     (5, &["admin"]),

@@ -4,6 +4,7 @@ mod accounting;
 mod amazon;
 mod bench;
 mod cases;
+mod check;
 mod commands;
 mod copies;
 mod dead;

@@ -96,7 +96,10 @@ fn name(stream: &str) -> StreamName {
 }
 
 fn s3(steps: &[Step]) -> Result<Description, RequestError> {
-    Ok(Description { targets: vec![Target { kind: TargetKind::S3, steps: steps.to_vec() }] })
+    Ok(Description {
+        targets: vec![Target { kind: TargetKind::S3, steps: steps.to_vec() }],
+        ..Description::default()
+    })
 }
 
 fn failure(verdict: Verdict, code: &str) -> Result<Description, RequestError> {
