@@ -321,3 +321,10 @@ pub const SPOOL_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
 
 /// How long the spool waits for another process that is letting go of it.
 pub const SPOOL_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes of the rest of a body that is refused, and is read all the same so that
+/// its sender sees the answer. As much as the largest body that may be permitted.
+pub const HTTP_DISCARD_BYTES_MAX: u64 = COLLECT_BODY_BYTES_MAX_MAX as u64;
+
+/// Time for reading such a rest. No longer than answers may take when a server ends.
+pub const HTTP_DISCARD_TIMEOUT: Duration = HTTP_SHUTDOWN_TIMEOUT;
