@@ -5,6 +5,7 @@ mod amazon;
 mod bench;
 mod cases;
 mod check;
+mod collector;
 mod commands;
 mod copies;
 mod dead;

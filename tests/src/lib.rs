@@ -4,8 +4,9 @@
 //! Firehose that keeps to the limits of the real one and fails on purpose;
 //! [`moto`] is Amazon's API as others have written it. [`oracle`] knows where
 //! each event must end up, and [`events`] makes events. [`Collector`] is the
-//! program as a server, [`client`] sends to it what nobody should, and [`Sdk`]
-//! what the vendors' own SDKs send.
+//! program as a server, [`client`] sends to it what nobody should, [`Sdk`] what the
+//! vendors' own SDKs send, and [`Curl`] what goes over TLS or HTTP/2; [`metrics`]
+//! reads what it tells.
 //!
 //! A folder under `tests/cases` is a test without any Rust: see [`case`].
 
@@ -15,10 +16,12 @@ pub mod client;
 mod collector;
 mod component;
 pub mod compressed;
+mod curl;
 pub mod disk;
 pub mod events;
 mod install;
 mod letter;
+pub mod metrics;
 pub mod moto;
 pub mod oracle;
 mod program;
@@ -31,6 +34,7 @@ mod transcript;
 pub use binary::program_path;
 pub use collector::Collector;
 pub use component::misbehaving_plugin;
+pub use curl::Curl;
 pub use letter::Letter;
 pub use program::{Program, Ran, make_data_directory};
 pub use running::Running;
