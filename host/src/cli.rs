@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod config;
 mod dead;
+mod iam;
 mod import;
 mod plugin;
 mod progress;
@@ -60,6 +61,9 @@ enum Command {
     /// Work with settings files.
     #[command(subcommand)]
     Config(config::Command),
+    /// Print the IAM policies that the host needs.
+    #[command(subcommand)]
+    Iam(iam::Command),
     /// Turn another vendor's destination settings into a settings file.
     Import(import::Arguments),
     /// Measure how fast this machine is.
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Dead(command) => dead::run(command),
         Command::Plugin(command) => plugin::run(command),
         Command::Config(command) => config::run(command),
+        Command::Iam(command) => iam::run(command),
         Command::Import(arguments) => import::run(&arguments),
         Command::Bench(arguments) => bench::run(*arguments),
     };

@@ -17,7 +17,7 @@
 //! 4  pipeline                              source -> plugin -> delivery -> ack
 //! 3  source   collector   plugin   delivery   neighbours, blind to each other
 //! 2  dead                                  dead letters and their reasons
-//! 1  aws   http   spool                    an AWS client, a server, a durable queue
+//! 1  aws   http   policy   spool           an AWS client, a server, IAM policies, a durable queue
 //! 0  event   limits   clock   secret       the words everyone speaks
 //! ```
 //!
@@ -39,6 +39,7 @@ pub mod http;
 pub mod limits;
 pub mod pipeline;
 pub mod plugin;
+pub mod policy;
 pub mod run;
 pub mod secret;
 pub mod source;

@@ -10,6 +10,7 @@ mod commands;
 mod copies;
 mod dead;
 mod full_disk;
+mod iam;
 mod inputs;
 mod layout;
 mod native;

@@ -2,11 +2,11 @@
 //!
 //! [`Program`] starts the real program in a directory of its own. [`Stub`] is a
 //! Firehose that keeps to the limits of the real one and fails on purpose;
-//! [`moto`] is Amazon's API as others have written it. [`oracle`] knows where
-//! each event must end up, and [`events`] makes events. [`Collector`] is the
-//! program as a server, [`client`] sends to it what nobody should, [`Sdk`] what the
-//! vendors' own SDKs send, and [`Curl`] what goes over TLS or HTTP/2; [`metrics`]
-//! reads what it tells.
+//! [`moto`] is Amazon's API as others have written it, and [`linter`] what they
+//! find in IAM policies. [`oracle`] knows where each event must end up, and
+//! [`events`] makes events. [`Collector`] is the program as a server, [`client`]
+//! sends to it what nobody should, [`Sdk`] what the vendors' own SDKs send, and
+//! [`Curl`] what goes over TLS or HTTP/2; [`metrics`] reads what it tells.
 //!
 //! A folder under `tests/cases` is a test without any Rust: see [`case`].
 
@@ -21,6 +21,7 @@ pub mod disk;
 pub mod events;
 mod install;
 mod letter;
+pub mod linter;
 pub mod metrics;
 pub mod moto;
 pub mod oracle;
