@@ -16,8 +16,8 @@ use host::aws::{AwsSettings, Keys, connect};
 use host::config::{Overrides, RawSettings};
 use host::dead::Letters;
 use host::delivery::{
-    Amazon, Answer, Batch, Delivery, Describe, Description, Firehose, Outbox, Provenance, Put,
-    Record,
+    Amazon, Answer, Batch, Delivery, Describe, Description, Firehose, Identity, Outbox, Ports,
+    Provenance, Put, Record,
 };
 use host::event::{Ack, StreamName};
 use host::limits;
@@ -96,7 +96,7 @@ fn stream() -> StreamName {
 fn push_all(outbox: &mut Outbox, text: &[u8]) {
     let provenance =
         Provenance { ack: Ack::new("bench".into(), RECORDS, |_| ()), plugin: "bench".into() };
-    let place = outbox.place(&stream());
+    let place = outbox.place(Identity::default(), &stream());
     for event in (0..).take(RECORDS) {
         let record = Record { event, line: u64::from(event) + 1, text, payload: None };
         outbox.push(place, &provenance, record).expect("a small record");
@@ -115,7 +115,7 @@ fn delivery(port: Arc<Taking>, runtime: &Runtime) -> Delivery {
     let overrides = Overrides { local: Some("unused".into()), ..Overrides::default() };
     let settings = RawSettings::default().check(Path::new(""), overrides).expect("good settings");
     let letters = Arc::new(Letters::new("unused".into()));
-    Delivery::new(port, settings.delivery, letters, runtime.handle().clone())
+    Delivery::new(Ports::new(port), settings.delivery, letters, runtime.handle().clone())
 }
 
 /// Takes everything, and keeps the last batch.

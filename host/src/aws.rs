@@ -5,6 +5,7 @@
 //! for.
 
 mod advice;
+mod caller;
 mod credentials;
 mod error;
 mod http;
@@ -13,6 +14,7 @@ mod role;
 mod session;
 
 pub use advice::{advice_of_code, advice_of_failure};
+pub use caller::Caller;
 pub use error::ConnectError;
 pub use http::{TransportSettings, http_client, http_connector, is_proxy_url};
 pub use json::{JsonClient, JsonError, Service};

@@ -1,8 +1,10 @@
 //! The command line: one embedder of the library.
 
 mod bench;
+mod check;
 mod config;
 mod dead;
+mod iam;
 mod import;
 mod plugin;
 mod progress;
@@ -48,6 +50,8 @@ struct Arguments {
 enum Command {
     /// Read events, map them and deliver them.
     Run(run::Arguments),
+    /// Test the connection: settings, plugin, credentials, streams.
+    Check(check::Arguments),
     /// Work with dead letters: count, show, replay or delete them.
     #[command(subcommand)]
     Dead(dead::Command),
@@ -57,6 +61,9 @@ enum Command {
     /// Work with settings files.
     #[command(subcommand)]
     Config(config::Command),
+    /// Print the IAM policies that the host needs.
+    #[command(subcommand)]
+    Iam(iam::Command),
     /// Turn another vendor's destination settings into a settings file.
     Import(import::Arguments),
     /// Measure how fast this machine is.
@@ -77,9 +84,11 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
         Command::Dead(command) => dead::run(command),
         Command::Plugin(command) => plugin::run(command),
         Command::Config(command) => config::run(command),
+        Command::Iam(command) => iam::run(command),
         Command::Import(arguments) => import::run(&arguments),
         Command::Bench(arguments) => bench::run(*arguments),
     };

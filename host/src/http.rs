@@ -11,7 +11,7 @@ mod encoding;
 mod server;
 mod tls;
 
-pub use body::{BodyError, Budget, read};
+pub use body::{BodyError, Budget, discard, read};
 pub use encoding::{DecodeError, Encoding, decode};
 pub use server::{BindError, Peer, Server, Shutdown};
 pub use tls::{Tls, TlsError};

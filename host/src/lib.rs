@@ -10,14 +10,14 @@
 //!
 //! ```text
 //! 9  cli                                   subcommands
-//! 8  bench                                 a run, measured
+//! 8  bench   check                         a run, measured; or tried out
 //! 7  run                                   build, spawn, drain
 //! 6  config                                raw settings to checked settings
 //! 5  admin                                 health and metrics
 //! 4  pipeline                              source -> plugin -> delivery -> ack
 //! 3  source   collector   plugin   delivery   neighbours, blind to each other
 //! 2  dead   secrets                        dead letters; managers of secrets
-//! 1  aws   http   spool                    an AWS client, a server, a durable queue
+//! 1  aws   http   policy   spool           an AWS client, a server, IAM policies, a durable queue
 //! 0  event   limits   clock   secret       the words everyone speaks
 //! ```
 //!
@@ -27,6 +27,7 @@
 pub mod admin;
 pub mod aws;
 pub mod bench;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod collector;
@@ -38,6 +39,7 @@ pub mod http;
 pub mod limits;
 pub mod pipeline;
 pub mod plugin;
+pub mod policy;
 pub mod run;
 pub mod secret;
 pub mod secrets;

@@ -348,3 +348,22 @@ pub const CREDENTIALS_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of an answer from a manager of secrets. A secret has at most 64 KiB, and
 /// JSON may write each of its characters as six.
 pub const JSON_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of the rest of a body that is refused, and is read all the same so that
+/// its sender sees the answer. As much as the largest body that may be permitted.
+pub const HTTP_DISCARD_BYTES_MAX: u64 = COLLECT_BODY_BYTES_MAX_MAX as u64;
+
+/// Time for reading such a rest. No longer than answers may take when a server ends.
+pub const HTTP_DISCARD_TIMEOUT: Duration = HTTP_SHUTDOWN_TIMEOUT;
+
+/// Characters of a managed policy, white space not counted. IAM's, and not to be
+/// raised.
+pub const POLICY_CHARS_MAX: usize = 6144;
+
+/// Characters of a role's trust policy, white space not counted. IAM's default;
+/// it can be raised to twice as many.
+pub const TRUST_CHARS_MAX: usize = 2048;
+
+/// Managed policies that can be attached to a role. IAM's default; it can be
+/// raised to 20.
+pub const POLICIES_OF_ROLE_MAX: usize = 10;

@@ -6,10 +6,16 @@
 //! nothing but queues. Plugin code never runs on the threads that do input and
 //! output.
 
+mod places;
+
+pub use places::SourceIdentities;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use places::Places;
 
 use crate::dead::{Letter, Letters, Reason};
 use crate::delivery::{Outbox, Provenance, Record};
@@ -30,7 +36,7 @@ pub struct Worker {
     outbox: Outbox,
     letters: Arc<Letters>,
     /// The outbox's places of the plugin's declared streams.
-    places: Vec<Option<usize>>,
+    places: Places,
 }
 
 impl Worker {
@@ -41,8 +47,9 @@ impl Worker {
         mapper: Mapper,
         outbox: Outbox,
         letters: Arc<Letters>,
+        identities: Arc<SourceIdentities>,
     ) -> Self {
-        let places = mapper.plugin().declared().map(|_| None).collect();
+        let places = Places::new(identities, mapper.plugin().declared().count());
         Worker { chunks, buffers, mapper, outbox, letters, places }
     }
 
@@ -70,6 +77,7 @@ impl Worker {
     }
 
     fn process(&mut self, chunk: Chunk) {
+        self.places.turn_to(chunk.source());
         let provenance = Provenance {
             ack: chunk.ack.clone(),
             plugin: Arc::clone(self.mapper.plugin().digest()),
@@ -157,12 +165,15 @@ impl Worker {
     }
 
     fn place(&mut self, target: &Target) -> usize {
+        let identity = self.places.identity();
         match target {
-            Target::Named(name) => self.outbox.place(name),
-            Target::Declared(position) => *self.places[*position].get_or_insert_with(|| {
-                let name = self.mapper.plugin().declared().nth(*position).flatten();
-                self.outbox.place(name.expect("a checked position of a name"))
-            }),
+            Target::Named(name) => self.outbox.place(identity, name),
+            Target::Declared(position) => {
+                *self.places.of_declared(*position).get_or_insert_with(|| {
+                    let name = self.mapper.plugin().declared().nth(*position).flatten();
+                    self.outbox.place(identity, name.expect("a checked position of a name"))
+                })
+            }
         }
     }
 

@@ -35,15 +35,15 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::admin::{Admin, View};
-use crate::aws::{self, ConnectError};
+use crate::aws::{self, Access, AwsSettings, ConnectError};
 use crate::collector::{IntakeReport, TakenKey};
 use crate::config::{Destination, PluginSource, Settings};
 use crate::dead::{Folder, Letters};
-use crate::delivery::{Amazon, Delivery, DeliverySettings, Directory, Firehose, StartRate};
+use crate::delivery::{Amazon, Delivery, DeliverySettings, Directory, Firehose, Ports, StartRate};
 use crate::event::{Totals, TotalsSnapshot};
 use crate::http::{BindError, Shutdown, TlsError};
 use crate::limits;
-use crate::pipeline::Worker;
+use crate::pipeline::{SourceIdentities, Worker};
 use crate::plugin::{Engine, EngineError, LoadError, Mapper, Plugin};
 use crate::secret::{NoManager, Reference, Resolve, Unresolved};
 use crate::secrets::{OpenSecretsError, Secrets, SecretsSettings};
@@ -222,7 +222,7 @@ impl Run {
         let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
         let deliver = || {
             let (port, how, letters) = (Arc::clone(&port), how.clone(), Arc::clone(&letters));
-            Delivery::new(port, how, letters, runtime.clone())
+            Delivery::new(Ports::new(port), how, letters, runtime.clone())
         };
         let copier = settings.dead_letter_stream.as_ref();
         let copier = copier.map(|stream| Copier::start(Arc::clone(&letters), deliver(), stream));
@@ -255,11 +255,13 @@ impl Run {
         let queued = settings.workers.get() * limits::CHUNKS_QUEUED_PER_WORKER;
         let (chunks_in, chunks_out) = crossbeam_channel::bounded(queued);
         let (buffers_in, buffers_out) = crossbeam_channel::bounded(queued);
+        let identities = Arc::<SourceIdentities>::default();
         let spawn_worker = |number| {
             let mapper = Mapper::new(plugin.clone());
             let (chunks, buffers) = (chunks_out.clone(), buffers_in.clone());
-            let worker =
-                Worker::new(chunks, buffers, mapper, delivery.outbox(), Arc::clone(&letters));
+            let (outbox, letters) = (delivery.outbox(), Arc::clone(&letters));
+            let identities = Arc::clone(&identities);
+            let worker = Worker::new(chunks, buffers, mapper, outbox, letters, identities);
             thread::Builder::new().name(format!("worker-{number}")).spawn(|| worker.run())
         };
         let workers = (0..settings.workers.get()).map(spawn_worker).collect::<Result<_, _>>()?;
@@ -438,7 +440,19 @@ fn close(letters: &Letters, retirement: Retirement) -> Option<String> {
     kept.or(not_synced)
 }
 
-async fn open_secrets(settings: Option<&SecretsSettings>) -> Result<Arc<dyn Resolve>, StartError> {
+/// The way to AWS, for a run and for what tests one.
+pub(crate) async fn reach(
+    aws: &AwsSettings,
+    secrets: &Arc<dyn Resolve>,
+) -> Result<Access, StartError> {
+    let http = aws::http_client(&aws.transport, &**secrets).await?;
+    Ok(aws::connect(aws, &http, secrets).await?)
+}
+
+/// The manager of secrets, if there is one.
+pub(crate) async fn open_secrets(
+    settings: Option<&SecretsSettings>,
+) -> Result<Arc<dyn Resolve>, StartError> {
     match settings {
         Some(settings) => Ok(Arc::new(Secrets::open(settings).await?)),
         None => Ok(Arc::new(NoManager)),
@@ -457,8 +471,7 @@ async fn open(
             Ok((Arc::new(directory), StartRate::Unbounded))
         }
         Destination::Amazon { aws, endpoint_url } => {
-            let http = aws::http_client(&aws.transport, &**secrets).await?;
-            let access = aws::connect(aws, &http, secrets).await?;
+            let access = reach(aws, secrets).await?;
             let start_rate = match (endpoint_url, access.config.region()) {
                 (None, Some(region)) => StartRate::of_region(region.as_ref()),
                 _ => StartRate::Unbounded,
@@ -469,7 +482,7 @@ async fn open(
     }
 }
 
-fn load_plugin(settings: &Settings) -> Result<Plugin, StartError> {
+pub(crate) fn load_plugin(settings: &Settings) -> Result<Plugin, StartError> {
     let name = match &settings.plugin {
         PluginSource::BuiltIn | PluginSource::Native => "the default mapping plugin".to_owned(),
         PluginSource::File(path) => format!("the plugin {}", path.display()),

@@ -5,6 +5,8 @@ usage: aws.py create BUCKET STREAM...   make a bucket, and delivery streams into
        aws.py read BUCKET STREAM...     print each stream's objects, JSON of base64
        aws.py put_secret NAME VALUE     keep a secret in Secrets Manager
        aws.py put_parameter NAME VALUE  keep a secret in Systems Manager
+       aws.py take KIND DOCUMENT        make a policy, or a role by its trust, and print the document
+                                        as it is kept, or why it is refused: JSON
        aws.py record                    begin to keep the requests that come in
        aws.py recorded                  print them, one JSON object on each line
 The server's URL is in AWS_ENDPOINT_URL.
@@ -15,8 +17,10 @@ import json
 import os
 import sys
 import urllib.request
+import uuid
 
 import boto3
+from botocore.exceptions import ClientError
 
 ROLE = "arn:aws:iam::123456789012:role/firehose"
 # What AWS says of every stream, and moto only where it was given.
@@ -93,6 +97,29 @@ def put_parameter(name, value):
     boto3.client("ssm").put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
 
 
+def take(kind, document):
+    try:
+        print(json.dumps({"kept": {"policy": policy, "trust": trust}[kind](document)}))
+    except ClientError as error:
+        print(json.dumps({"refused": str(error)}))
+
+
+def policy(document):
+    iam = boto3.client("iam")
+    made = iam.create_policy(PolicyName=uuid.uuid4().hex, PolicyDocument=document)["Policy"]
+    version = iam.get_policy_version(PolicyArn=made["Arn"], VersionId=made["DefaultVersionId"])
+    return version["PolicyVersion"]["Document"]
+
+
+def trust(document):
+    iam = boto3.client("iam")
+    name = uuid.uuid4().hex
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)
+    # moto looks at the document only here.
+    iam.update_assume_role_policy(RoleName=name, PolicyDocument=document)
+    return iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
+
+
 def record():
     ask("reset-recording")
     ask("start-recording")
@@ -111,4 +138,6 @@ def ask(what):
 
 commands = (create, create_to, read, put_secret, put_parameter, record, recorded)
 commands = {command.__name__: command for command in commands}
+every = (create, create_to, read, take, record, recorded)
+commands = {command.__name__: command for command in every}
 commands[sys.argv[1]](*sys.argv[2:])

@@ -1,7 +1,7 @@
 //! A client of the collector that sends what it is told to, good or bad.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use crate::DEADLINE;
@@ -65,6 +65,20 @@ impl Client {
     /// Send bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Send nothing more, but go on reading.
+    pub fn stop_sending(&self) {
+        let _ = self.stream.get_ref().shutdown(Shutdown::Write);
+    }
+
+    /// Whether the server has closed the connection, or answered something.
+    pub fn has_news(&self) -> bool {
+        let stream = self.stream.get_ref();
+        stream.set_nonblocking(true).expect("a connection");
+        let peeked = stream.peek(&mut [0]);
+        stream.set_nonblocking(false).expect("a connection");
+        !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Wait for an answer no longer than this.

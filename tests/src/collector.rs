@@ -38,6 +38,11 @@ impl Collector {
     /// Stop it in order, and wait for its end.
     pub fn stop(self) -> Ran {
         self.running.signal(Signal::TERM);
+        self.stopped()
+    }
+
+    /// Wait for its end, where it has been told to stop.
+    pub fn stopped(self) -> Ran {
         self.running.wait(DEADLINE)
     }
 

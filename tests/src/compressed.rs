@@ -1,13 +1,27 @@
-//! Compressed inputs.
+//! Compressed inputs and bodies.
 
 use std::io::Write;
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 
 /// One member of a gzip file.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).expect("a vector takes everything");
+    encoder.finish().expect("a vector takes everything")
+}
+
+/// A member that becomes so many zeros, and takes a thousandth of that.
+pub fn gzip_of_zeros(bytes: usize) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&vec![0; bytes]).expect("a vector takes everything");
+    encoder.finish().expect("a vector takes everything")
+}
+
+/// A zlib stream, which HTTP calls `deflate`.
+pub fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).expect("a vector takes everything");
     encoder.finish().expect("a vector takes everything")
 }

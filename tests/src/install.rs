@@ -33,15 +33,17 @@ fn lock(name: &str) -> File {
     lock
 }
 
-/// Python with a package of PyPI, in this directory of `target`.
-pub(crate) fn python(name: &str, requirement: &str) -> PathBuf {
-    let directory = once(name, requirement, |directory| {
+/// Python with packages of PyPI, which are named with spaces between them, in
+/// this directory of `target`.
+pub(crate) fn python(name: &str, requirements: &str) -> PathBuf {
+    let directory = once(name, requirements, |directory| {
         let arguments = [OsStr::new("-m"), "venv".as_ref(), directory.as_os_str()];
         // Debian's Python brings the module `venv`, but not what it needs.
         needs("python3-venv", || succeeds("python3", arguments).then_some(()));
         let python = directory.join("bin/python");
-        let installed = succeeds(python, ["-m", "pip", "install", "--quiet", requirement]);
-        assert!(installed, "pip could not install {requirement}: its words are above");
+        let arguments = ["-m", "pip", "install", "--quiet"];
+        let installed = succeeds(python, arguments.into_iter().chain(requirements.split(' ')));
+        assert!(installed, "pip could not install {requirements}: its words are above");
     });
     directory.join("bin/python")
 }

@@ -2,11 +2,12 @@
 //!
 //! [`Program`] starts the real program in a directory of its own. [`Stub`] is a
 //! Firehose that keeps to the limits of the real one and fails on purpose;
-//! [`moto`] and [`ministack`] are Amazon's API as others have
-//! written it, and [`Endpoint`] a server that answers what a test says. [`oracle`] knows where
-//! each event must end up, and [`events`] makes events. [`Collector`] is the
-//! program as a server, [`client`] sends to it what nobody should, and [`Sdk`]
-//! what the vendors' own SDKs send.
+//! [`moto`] and [`ministack`] are Amazon's API as others have written it, and
+//! [`linter`] what they find in IAM policies. [`Endpoint`] answers what a test
+//! says. [`oracle`] knows where each event must end up, and [`events`] makes
+//! events. [`Collector`] is the program as a server, [`client`] sends to it what
+//! nobody should, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
+//! over TLS or HTTP/2; [`metrics`] reads what it tells.
 //!
 //! A folder under `tests/cases` is a test without any Rust: see [`case`].
 
@@ -16,11 +17,14 @@ pub mod client;
 mod collector;
 mod component;
 pub mod compressed;
+mod curl;
 pub mod disk;
 pub mod endpoint;
 pub mod events;
 mod install;
 mod letter;
+pub mod linter;
+pub mod metrics;
 pub mod ministack;
 pub mod moto;
 pub mod oracle;
@@ -34,6 +38,7 @@ mod transcript;
 pub use binary::program_path;
 pub use collector::Collector;
 pub use component::misbehaving_plugin;
+pub use curl::Curl;
 pub use endpoint::Endpoint;
 pub use letter::Letter;
 pub use program::{Program, Ran, make_data_directory};

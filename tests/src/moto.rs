@@ -1,4 +1,4 @@
-//! Amazon's API as moto has it: Firehose with its buckets, and STS.
+//! Amazon's API as moto has it: Firehose with its buckets, STS, and IAM.
 //!
 //! moto is installed into `target/moto-venv` when it is first wanted, and one
 //! server runs for each process of tests.
@@ -91,6 +91,21 @@ impl Moto {
     /// Keep a secret in the parameter store of Systems Manager.
     pub fn put_parameter(&self, name: &str, value: &str) {
         self.ask(&["put_parameter", name, value]);
+    }
+
+    /// Make a `policy` of this document, or a role with this `trust` policy: the
+    /// document as it is kept.
+    ///
+    /// # Errors
+    ///
+    /// Why it is refused.
+    pub fn take(&self, kind: &str, document: &str) -> Result<Value, String> {
+        let answer = self.ask(&["take", kind, document]);
+        let mut answer: Value = serde_json::from_slice(&answer).expect("JSON");
+        match &answer["refused"] {
+            Value::String(why) => Err(why.clone()),
+            _ => Ok(answer["kept"].take()),
+        }
     }
 
     /// Begin to keep the requests that come in.

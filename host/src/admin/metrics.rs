@@ -233,11 +233,6 @@ impl Page<'_> {
         let of_type = prometheus_client::metrics::MetricType::Histogram;
         let mut family = self.0.encode_descriptor(name, help, None, of_type)?;
         let count = buckets.iter().map(|(_, count)| count).sum();
-        // The last bound is infinite, which the format wants to be the largest number.
-        let buckets: Vec<_> = buckets
-            .iter()
-            .map(|(bound, count)| (if bound.is_finite() { *bound } else { f64::MAX }, *count))
-            .collect();
-        family.encode_histogram::<[(&str, &str); 0]>(sum, count, &buckets, None)
+        family.encode_histogram::<[(&str, &str); 0]>(sum, count, buckets, None)
     }
 }

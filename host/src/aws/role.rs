@@ -41,6 +41,13 @@ pub(super) fn session(
     sts: &StsSettings,
     secrets: &Arc<dyn Resolve>,
 ) -> Session {
+    let client = sts_client(base, sts);
+    let source = RoleSource { role: role.clone(), client, secrets: Arc::clone(secrets) };
+    Session::new(source, limits::CREDENTIALS_RELOAD)
+}
+
+/// STS, wherever the settings have it.
+pub(super) fn sts_client(base: &SdkConfig, sts: &StsSettings) -> Client {
     let mut config = aws_sdk_sts::config::Builder::from(base);
     if let Some(region) = &sts.region {
         config = config.region(Region::new(region.clone()));
@@ -48,9 +55,7 @@ pub(super) fn session(
     if let Some(url) = &sts.endpoint_url {
         config = config.endpoint_url(url);
     }
-    let client = Client::from_conf(config.build());
-    let source = RoleSource { role: role.clone(), client, secrets: Arc::clone(secrets) };
-    Session::new(source, limits::CREDENTIALS_RELOAD)
+    Client::from_conf(config.build())
 }
 
 /// Asks STS. By hand, since the provider of AWS's own crate knows no source

@@ -4,7 +4,7 @@ use anyhow::{Context, anyhow};
 use clap::Subcommand;
 
 use super::{CommandResult, print, usage};
-use crate::config::{self, Overrides, RawSettings};
+use crate::config::{self, Overrides, RawSettings, Settings};
 use crate::plugin::{Engine, Plugin};
 use crate::run::plugin_bytes;
 
@@ -32,7 +32,12 @@ pub(super) fn run(command: Command) -> CommandResult {
 
 fn check(file: &Path) -> anyhow::Result<Vec<String>> {
     let (raw, directory) = read_settings(Some(file))?;
-    let settings = raw.check(&directory, Overrides::default())?;
+    declared_streams(&raw.check(&directory, Overrides::default())?)
+}
+
+/// The streams that the plugin declares once it has read its settings; some can
+/// be patterns.
+pub(super) fn declared_streams(settings: &Settings) -> anyhow::Result<Vec<String>> {
     let bytes = plugin_bytes(&settings.plugin)?;
     let plugin = Plugin::load(&Engine::new(None)?, &bytes, &settings.plugin_settings)
         .map_err(|error| anyhow!("the plugin: {error}"))?;

@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use hyper::body::Incoming;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, EXPECT, HeaderValue, ORIGIN, VARY,
 };
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, StatusCode};
@@ -70,12 +71,18 @@ impl Collector {
     /// Answer a request.
     pub async fn answer(&self, request: Request, peer: Peer) -> Answer {
         let started = Instant::now();
+        let (parts, mut body) = request.into_parts();
+        let answer = self.dispatch(&parts, &mut body, peer).await;
+        let mut answer = answer.unwrap_or_else(|refused| refused.answer());
+        // Who has stopped sending, or waits to be asked for the body, needs no more.
+        let is_sending =
+            answer.status() != StatusCode::REQUEST_TIMEOUT && !parts.headers.contains_key(EXPECT);
+        if is_sending {
+            http::discard(&mut body).await;
+        }
         // Without these headers a page's SDK takes an error for a broken network,
         // and tries again for ever.
-        let origin = request.headers().get(ORIGIN).cloned();
-        let answer = self.dispatch(request, peer).await;
-        let mut answer = answer.unwrap_or_else(|refused| refused.answer());
-        if let Some(origin) = origin {
+        if let Some(origin) = parts.headers.get(ORIGIN).cloned() {
             let headers = answer.headers_mut();
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
@@ -86,12 +93,16 @@ impl Collector {
         answer
     }
 
-    async fn dispatch(&self, request: Request, peer: Peer) -> Result<Answer, Refused> {
-        let (parts, body) = request.into_parts();
+    async fn dispatch(
+        &self,
+        parts: &Parts,
+        body: &mut Incoming,
+        peer: Peer,
+    ) -> Result<Answer, Refused> {
         if parts.method == Method::OPTIONS {
             return Ok(preflight(&parts.headers));
         }
-        let head = Head::of(&parts, peer);
+        let head = Head::of(parts, peer);
         match route(&parts.method, parts.uri.path()) {
             Route::One { message_type, is_browser } => {
                 self.take(&head, body, Shape::One(message_type), is_browser).await
@@ -100,10 +111,10 @@ impl Collector {
             Route::Webhook if parts.method == Method::POST => {
                 self.take(&head, body, Shape::Webhook, false).await
             }
-            Route::Webhook => self.take_query(&head, &parts, Query::Webhook).await,
+            Route::Webhook => self.take_query(&head, parts, Query::Webhook).await,
             Route::Pixel(query) => {
                 // An image is what the page asked for, whatever comes of the event.
-                let _ = self.take_query(&head, &parts, query).await;
+                let _ = self.take_query(&head, parts, query).await;
                 Ok(answer::pixel())
             }
             Route::SegmentSettings { write_key } => {
@@ -133,7 +144,7 @@ impl Collector {
     async fn take(
         &self,
         head: &Head,
-        body: hyper::body::Incoming,
+        body: &mut Incoming,
         shape: Shape,
         is_browser: bool,
     ) -> Result<Answer, Refused> {

@@ -9,13 +9,12 @@ use super::lane::{Lane, Passage};
 use super::port::{RequestError, verdict_of_code};
 use super::stream::Stream;
 use super::waiting::{Pending, Tries};
-use super::{Answer, Batch, Firehose, Refusal, Verdict};
+use super::{Answer, Batch, Refusal, Verdict};
 use crate::dead::{Letter, Letters, Reason};
 use crate::event::Outcome;
 
 /// Sends requests, one attempt each, and settles what came of their records.
 pub(super) struct Attempts {
-    pub(super) port: Arc<dyn Firehose>,
     pub(super) letters: Arc<Letters>,
     pub(super) missing_stream_grace: Duration,
     /// Whether to stop waiting, and bury what is not delivered.
@@ -67,7 +66,7 @@ impl Attempts {
         }
         stream.counts.requests.fetch_add(1, Ordering::Relaxed);
         let answer = tokio::select! {
-            answer = self.port.put_record_batch(&stream.name, Arc::clone(&pending.batch)) => answer,
+            answer = stream.port.put_record_batch(&stream.name, Arc::clone(&pending.batch)) => answer,
             () = self.given_up() => {
                 return Attempt { passage, pace: Pace::Failed, rest: unanswered(stream, pending) };
             }

@@ -81,6 +81,15 @@ impl Item<'_> {
 }
 
 impl Batch {
+    /// A batch of one record that no source answers for.
+    pub fn of_record(text: &[u8], newline: bool) -> Self {
+        let mut batch = Batch::default();
+        let provenance = Provenance { ack: Ack::new("".into(), 1, |_| ()), plugin: "".into() };
+        let newline: &[u8] = if newline { b"\n" } else { b"" };
+        batch.push(&provenance, Item { event: 0, line: 1, text, payload: None, newline });
+        batch
+    }
+
     /// An empty batch with room for as much as this one holds, so that filling it
     /// moves nothing about.
     pub(super) fn emptied(&self) -> Self {

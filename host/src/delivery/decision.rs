@@ -34,7 +34,7 @@ impl PackDecision {
     }
 
     /// The size of a record, if events share them.
-    pub(super) fn bytes_max(&self) -> Option<usize> {
+    pub fn bytes_max(&self) -> Option<usize> {
         match self.decision {
             PackChoice::Packed => Some(limits::PACK_AUTO_BYTES),
             PackChoice::Off => None,
@@ -47,7 +47,7 @@ impl PackDecision {
 /// Events are packed only where all that happens to a record is known, and known
 /// not to care how many events are in it. What is new at Firehose therefore goes
 /// unpacked until somebody has looked at it.
-pub(super) fn decide(description: &Description) -> PackDecision {
+pub fn decide(description: &Description) -> PackDecision {
     if description.targets.is_empty() {
         return PackDecision::off("no destination of the stream is shown");
     }

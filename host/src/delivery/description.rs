@@ -1,6 +1,11 @@
-/// What is known about a delivery stream, as far as packing depends on it.
+/// What is known about a delivery stream, as far as writing to it and packing
+/// depend on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Description {
+    /// Firehose's word for its state, unless it is active.
+    pub not_active: Option<String>,
+    /// Firehose's word for what feeds it, unless that is requests like ours.
+    pub fed_by: Option<String>,
     /// Where the stream writes to.
     pub targets: Vec<Target>,
 }

@@ -52,7 +52,10 @@ impl Firehose for Directory {
 
     fn describe<'a>(&'a self, _stream: &'a StreamName) -> Describe<'a> {
         let target = Target { kind: TargetKind::LocalFile, steps: Vec::new() };
-        Box::pin(std::future::ready(Ok(Description { targets: vec![target] })))
+        Box::pin(std::future::ready(Ok(Description {
+            targets: vec![target],
+            ..Description::default()
+        })))
     }
 }
 

@@ -54,7 +54,7 @@ impl Faulty {
         script: impl Fn(&StreamName, &Batch, usize) -> Injection + Send + Sync + 'static,
     ) -> Self {
         let target = Target { kind: TargetKind::S3, steps: Vec::new() };
-        let s3 = Description { targets: vec![target] };
+        let s3 = Description { targets: vec![target], ..Description::default() };
         Faulty {
             script: Box::new(script),
             describe_script: Box::new(move |_, _| (Duration::ZERO, Ok(s3.clone()))),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::Item;
 use super::stream::Stream;
-use super::{Batch, Delivery, Provenance};
+use super::{Batch, Delivery, Identity, Provenance};
 use crate::event::StreamName;
 use crate::limits;
 
@@ -13,7 +13,7 @@ pub struct Outbox {
     delivery: Delivery,
     max_delay: Duration,
     slots: Vec<Slot>,
-    by_name: HashMap<StreamName, usize>,
+    by_name: HashMap<(Identity, StreamName), usize>,
     /// Bytes in all open batches.
     open_bytes: usize,
 }
@@ -54,14 +54,15 @@ impl Outbox {
     }
 
     /// The place of a stream in this outbox, to be used in [`Outbox::push`].
-    pub fn place(&mut self, name: &StreamName) -> usize {
-        if let Some(&place) = self.by_name.get(name) {
+    pub fn place(&mut self, identity: Identity, name: &StreamName) -> usize {
+        let key = (identity, name.clone());
+        if let Some(&place) = self.by_name.get(&key) {
             return place;
         }
-        let stream = self.delivery.stream(name);
+        let stream = self.delivery.stream(identity, name);
         let (batch, opened) = (Batch::default(), Instant::now());
         self.slots.push(Slot { stream, batch, pack_bytes_max: None, opened });
-        self.by_name.insert(name.clone(), self.slots.len() - 1);
+        self.by_name.insert(key, self.slots.len() - 1);
         self.slots.len() - 1
     }
 

@@ -11,7 +11,7 @@ use super::overflow::Backlog;
 use super::packing::Packing;
 use super::room::Taken;
 use super::waiting::Parcel;
-use super::{Batch, PackDecision};
+use super::{Batch, Firehose, PackDecision};
 use crate::event::StreamName;
 use crate::limits;
 
@@ -88,9 +88,9 @@ pub struct StreamReport {
 }
 
 /// A delivery stream that records have been sent to.
-#[derive(Debug)]
 pub(super) struct Stream {
     pub(super) name: StreamName,
+    pub(super) port: Arc<dyn Firehose>,
     pub(super) settings: StreamSettings,
     pub(super) packing: Arc<Packing>,
     pub(super) counts: Counts,
@@ -173,14 +173,22 @@ struct Trouble {
     mentioned: Option<(String, Instant)>,
 }
 
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl Stream {
     pub(super) fn new(
         name: StreamName,
+        port: Arc<dyn Firehose>,
         settings: StreamSettings,
         queue: UnboundedSender<Parcel>,
     ) -> Self {
         Stream {
             name,
+            port,
             packing: Arc::new(Packing::new(settings.pack)),
             settings,
             counts: Counts::default(),

@@ -18,7 +18,7 @@ use super::room::{Room, Share};
 use super::sender::Sender;
 use super::stream::{Stream, StreamReport};
 use super::waiting::{Parcel, Pending, Tries, Waiting};
-use super::{Batch, Firehose, Outbox, Pack, StartRate, StreamSettings};
+use super::{Batch, Identity, Outbox, Pack, Ports, StartRate, StreamSettings};
 use crate::dead::Letters;
 use crate::event::StreamName;
 use crate::limits;
@@ -50,12 +50,14 @@ pub struct Delivery(Arc<Shared>);
 
 struct Shared {
     attempts: Arc<Attempts>,
-    describer: Describer,
+    ports: Ports,
+    /// For each identity: quotas are the account's.
+    describers: Vec<Describer>,
     settings: DeliverySettings,
     runtime: Handle,
     room: Arc<Room>,
     overflow: Arc<Overflow>,
-    streams: Mutex<BTreeMap<StreamName, Served>>,
+    streams: Mutex<BTreeMap<(Identity, StreamName), Served>>,
 }
 
 /// How long a batch waits for memory before it goes to the disk: long enough
@@ -76,16 +78,16 @@ struct Served {
 }
 
 impl Delivery {
-    /// Deliver through this port; the work is done on this runtime.
+    /// Deliver through these ports; the work is done on this runtime.
     pub fn new(
-        port: Arc<dyn Firehose>,
+        ports: Ports,
         settings: DeliverySettings,
         letters: Arc<Letters>,
         runtime: Handle,
     ) -> Self {
-        let describer = Describer::new(Arc::clone(&port), runtime.clone());
+        let describers = ports.each().map(|port| Describer::new(Arc::clone(port), runtime.clone()));
+        let describers = describers.collect();
         let attempts = Arc::new(Attempts {
-            port,
             letters,
             missing_stream_grace: settings.missing_stream_grace,
             give_up: watch::Sender::new(false),
@@ -96,7 +98,8 @@ impl Delivery {
         let streams = Mutex::default();
         Delivery(Arc::new(Shared {
             attempts,
-            describer,
+            ports,
+            describers,
             settings,
             runtime,
             room,
@@ -136,22 +139,29 @@ impl Delivery {
         }
     }
 
-    /// What has been delivered so far.
-    pub fn report(&self) -> BTreeMap<StreamName, StreamReport> {
+    /// What has been delivered so far, by the stream's name; that of another
+    /// identity than the default one stands behind it.
+    pub fn report(&self) -> BTreeMap<String, StreamReport> {
         let streams = self.0.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        streams.iter().map(|(name, served)| (name.clone(), served.stream.report())).collect()
+        let label = |identity, name: &StreamName| self.0.ports.label(identity, name.as_str());
+        let reports = streams.iter();
+        reports
+            .map(|((identity, name), served)| (label(*identity, name), served.stream.report()))
+            .collect()
     }
 
-    pub(super) fn stream(&self, name: &StreamName) -> Arc<Stream> {
+    pub(super) fn stream(&self, identity: Identity, name: &StreamName) -> Arc<Stream> {
         let mut streams = self.0.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(served) = streams.get(name) {
+        let key = (identity, name.clone());
+        if let Some(served) = streams.get(&key) {
             return Arc::clone(&served.stream);
         }
         let settings = self.0.settings.streams.get(name).copied().unwrap_or(self.0.settings.stream);
         let (parcels, queue) = unbounded_channel();
-        let stream = Arc::new(Stream::new(name.clone(), settings, parcels));
+        let port = Arc::clone(self.0.ports.of(identity));
+        let stream = Arc::new(Stream::new(name.clone(), port, settings, parcels));
         if settings.pack == Pack::Auto {
-            self.0.describer.watch(name.clone(), Arc::clone(&stream.packing));
+            self.0.describers[identity.place()].watch(name.clone(), Arc::clone(&stream.packing));
         }
         let sender = Sender {
             stream: Arc::clone(&stream),
@@ -165,7 +175,7 @@ impl Delivery {
         };
         let task = sender.serve(queue);
         let task = Some(self.0.runtime.spawn(task));
-        streams.insert(name.clone(), Served { stream: Arc::clone(&stream), task });
+        streams.insert(key, Served { stream: Arc::clone(&stream), task });
         stream
     }
 

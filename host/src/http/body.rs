@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use thiserror::Error;
@@ -76,7 +76,7 @@ impl Held {
 ///
 /// It is too large, too slow or cut off, or there is no memory for it.
 pub async fn read(
-    mut body: Incoming,
+    body: &mut Incoming,
     bytes_max: usize,
     budget: &Budget,
 ) -> Result<(Vec<u8>, Held), BodyError> {
@@ -111,4 +111,24 @@ pub async fn read(
             data.advance(length);
         }
     }
+}
+
+/// Read the rest of a body that nobody wants, as far as that is worth it.
+///
+/// Where a connection is closed on a client that still sends, the client finds it
+/// reset, does not see its answer, and tries again.
+pub async fn discard(body: &mut Incoming) {
+    if body.size_hint().lower() > limits::HTTP_DISCARD_BYTES_MAX {
+        return;
+    }
+    let all = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+            if bytes > limits::HTTP_DISCARD_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    let _ = timeout(limits::HTTP_DISCARD_TIMEOUT, all).await;
 }

@@ -83,7 +83,7 @@ fn builder() -> Builder<TokioExecutor> {
 struct Usage {
     started: Instant,
     requests: AtomicUsize,
-    /// When the last request ended, in milliseconds since the start.
+    /// When the last request ended, in milliseconds since the start; 0 before.
     last_ms: AtomicU64,
 }
 
@@ -96,11 +96,15 @@ impl Usage {
     }
 
     /// Wait until nothing has been asked for too long. HTTP/2 keeps a connection
-    /// open for as long as the client answers pings.
+    /// open for as long as the client answers pings, and nothing else limits how
+    /// long a new client may keep to itself which version it speaks.
     async fn idle(&self) {
         loop {
-            let last = Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
-            let due = self.started + last + limits::HTTP_IDLE_TIMEOUT;
+            let patience = match self.last_ms.load(Ordering::Relaxed) {
+                0 => limits::HTTP_HEADER_TIMEOUT,
+                last => Duration::from_millis(last) + limits::HTTP_IDLE_TIMEOUT,
+            };
+            let due = self.started + patience;
             let is_used = self.requests.load(Ordering::Relaxed) > 0;
             if due <= Instant::now() && !is_used {
                 return;
@@ -120,7 +124,7 @@ impl InUse {
 impl Drop for InUse {
     fn drop(&mut self) {
         let since = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.last_ms.store(since, Ordering::Relaxed);
+        self.0.last_ms.store(since.max(1), Ordering::Relaxed);
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -23,7 +23,10 @@ pub struct Tls {
 
 /// Certificate or key cannot be used.
 #[derive(Debug, Error)]
-#[error("use the certificate {} with the key {}: {problem}", certificate.display(), key.display())]
+#[error(
+    "use the certificate {} with the key {}: {problem}: check `certificate` and `key` under [http]",
+    certificate.display(), key.display()
+)]
 pub struct TlsError {
     certificate: PathBuf,
     key: PathBuf,
@@ -116,7 +119,7 @@ impl Files {
         let key = PrivateKeyDer::from_pem_file(&self.key)
             .map_err(|error| self.error(format!("read the key: {error}")))?;
         CertifiedKey::from_der(certificates, key, &ring::default_provider())
-            .map_err(|error| self.error(format!("{error}: give the key of this certificate")))
+            .map_err(|error| self.error(format!("{error}: they must belong together")))
     }
 
     /// When each of the files was written.

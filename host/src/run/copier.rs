@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::dead::{LetterCopy, Letters};
-use crate::delivery::{Delivery, Outbox, Provenance, Record, StreamReport};
+use crate::delivery::{Delivery, Identity, Outbox, Provenance, Record, StreamReport};
 use crate::event::{Ack, Source, StreamName};
 
 /// Sends copies of dead letters to a delivery stream, from a thread of its own.
@@ -41,7 +41,7 @@ impl Copier {
         stream: &StreamName,
     ) -> io::Result<Self> {
         let (copies, mut outbox) = (letters.copies(), delivery.outbox());
-        let (place, source) = (outbox.place(stream), Source::of_copies());
+        let (place, source) = (outbox.place(Identity::default(), stream), Source::of_copies());
         let work = Work { copies, outbox, place, source, plugin: "".into() };
         let thread = thread::Builder::new().name("copier".to_owned()).spawn(|| work.run())?;
         Ok(Copier { letters, delivery, thread })
@@ -54,7 +54,7 @@ impl Copier {
 
     /// Deliver what is left, for at most this long. No letter may be written any
     /// more. Tells what went to the stream.
-    pub(super) async fn finish(self, patience: Duration) -> BTreeMap<StreamName, StreamReport> {
+    pub(super) async fn finish(self, patience: Duration) -> BTreeMap<String, StreamReport> {
         let Copier { letters, delivery, thread } = self;
         letters.end_copies();
         let drained = async {
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::dead::{CopyReport, Letter, Reason};
     use crate::delivery::faulty::{Faulty, Injection};
-    use crate::delivery::{DeliverySettings, Pack, StartRate, StreamSettings, Verdict};
+    use crate::delivery::{DeliverySettings, Pack, Ports, StartRate, StreamSettings, Verdict};
 
     /// Letters that are copied to the stream `letters` of a port.
     struct Copied {
@@ -175,7 +175,7 @@ mod tests {
             max_delay: Duration::from_millis(1),
         };
         let port = Arc::clone(port);
-        Delivery::new(port, settings, Arc::clone(letters), Handle::current())
+        Delivery::new(Ports::new(port), settings, Arc::clone(letters), Handle::current())
     }
 
     fn stream() -> StreamName {
@@ -250,7 +250,7 @@ mod tests {
         let push = move || {
             let ack = Ack::new("in".into(), 1, |settled| assert_eq!(settled.dead, 1));
             let provenance = Provenance { ack, plugin: "digest".into() };
-            let place = outbox.place(&stream());
+            let place = outbox.place(Identity::default(), &stream());
             let record = Record { event: 0, line: 1, text: b"bad", payload: None };
             outbox.push(place, &provenance, record).unwrap();
             outbox.close_all();

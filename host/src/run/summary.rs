@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::collector::Collector;
 use crate::dead::{Reason, Report};
 use crate::delivery::StreamReport;
-use crate::event::{StreamName, TotalsSnapshot};
+use crate::event::TotalsSnapshot;
 use crate::source::ReadReport;
 use crate::spool::Spool;
 
@@ -119,9 +119,9 @@ pub struct UnreadInput {
 
 pub(super) struct Parts {
     pub(super) totals: TotalsSnapshot,
-    pub(super) streams: BTreeMap<StreamName, StreamReport>,
+    pub(super) streams: BTreeMap<String, StreamReport>,
     /// What went to the stream of dead letters.
-    pub(super) copies: BTreeMap<StreamName, StreamReport>,
+    pub(super) copies: BTreeMap<String, StreamReport>,
     pub(super) dead: Report,
     pub(super) read: ReadReport,
     pub(super) collected: Option<Collected>,
@@ -132,7 +132,7 @@ pub(super) struct Parts {
 impl Summary {
     pub(super) fn new(parts: Parts) -> Self {
         let settled = parts.totals.settled;
-        let (streams, copies) = (by_text(parts.streams), by_text(parts.copies));
+        let (streams, copies) = (parts.streams, parts.copies);
         let copied = parts.dead.copies;
         let sum = |count: fn(&StreamReport) -> u64| {
             streams.values().chain(copies.values()).map(count).sum::<u64>()
@@ -316,10 +316,6 @@ impl Summary {
         }
         Ok(())
     }
-}
-
-fn by_text(streams: BTreeMap<StreamName, StreamReport>) -> BTreeMap<String, StreamReport> {
-    streams.into_iter().map(|(name, report)| (name.to_string(), report)).collect()
 }
 
 fn is_zero(count: &u64) -> bool {

@@ -1,8 +1,9 @@
 //! Firehose's description of a stream, in delivery's own words.
 
 use aws_sdk_firehose::types::{
-    DeliveryStreamDescription, DestinationDescription, ExtendedS3DestinationDescription,
-    ProcessingConfiguration, Processor, ProcessorParameterName, ProcessorType,
+    DeliveryStreamDescription, DeliveryStreamStatus, DeliveryStreamType, DestinationDescription,
+    ExtendedS3DestinationDescription, ProcessingConfiguration, Processor, ProcessorParameterName,
+    ProcessorType,
 };
 
 use crate::delivery::{Description, Split, Step, Target, TargetKind};
@@ -15,7 +16,15 @@ pub(super) fn read(description: &DeliveryStreamDescription) -> Description {
     if description.has_more_destinations() {
         targets.push(Target { kind: TargetKind::Unknown, steps: Vec::new() });
     }
-    Description { targets }
+    let status = description.delivery_stream_status();
+    let kind = description.delivery_stream_type();
+    let is_active = *status == DeliveryStreamStatus::Active;
+    let takes_requests = *kind == DeliveryStreamType::DirectPut;
+    Description {
+        not_active: (!is_active).then(|| super::bounded(status.as_str())),
+        fed_by: (!takes_requests).then(|| super::bounded(kind.as_str())),
+        targets,
+    }
 }
 
 fn target(destination: &DestinationDescription) -> Target {

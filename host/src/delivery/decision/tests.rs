@@ -3,7 +3,7 @@ use super::*;
 const SPLIT: Step = Step::DeAggregation(Split::Json);
 
 fn one(kind: TargetKind, steps: &[Step]) -> Description {
-    Description { targets: vec![Target { kind, steps: steps.to_vec() }] }
+    Description { targets: vec![Target { kind, steps: steps.to_vec() }], ..Description::default() }
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn every_step_is_decided_on() {
 fn every_destination_must_allow_it() {
     let targets = |kinds: &[TargetKind]| {
         let targets = kinds.iter().map(|&kind| Target { kind, steps: Vec::new() });
-        Description { targets: targets.collect() }
+        Description { targets: targets.collect(), ..Description::default() }
     };
     check(&targets(&[]), Some("no destination"));
     check(&targets(&[TargetKind::S3, TargetKind::Redshift]), None);

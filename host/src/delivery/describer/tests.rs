@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 use crate::dead::Letters;
 use crate::delivery::faulty::{Faulty, Injection};
 use crate::delivery::{
-    Delivery, DeliverySettings, Description, Firehose, Outbox, Pack, PackChoice, Provenance,
-    Record, RequestError, StartRate, Step, StreamSettings, Target, TargetKind, Verdict,
+    Delivery, DeliverySettings, Description, Firehose, Identity, Outbox, Pack, PackChoice, Ports,
+    Provenance, Record, RequestError, StartRate, Step, StreamSettings, Target, TargetKind, Verdict,
 };
 use crate::event::{Ack, StreamName};
 use crate::limits;
@@ -51,7 +51,7 @@ impl Scene {
         };
         let letters = Arc::new(Letters::new("unused".into()));
         let (own, runtime) = (Arc::clone(&port) as Arc<dyn Firehose>, Handle::current());
-        let delivery = Delivery::new(own, settings, letters, runtime);
+        let delivery = Delivery::new(Ports::new(own), settings, letters, runtime);
         let outbox = Some(delivery.outbox());
         Scene { port, delivery, outbox }
     }
@@ -62,7 +62,7 @@ impl Scene {
         let records = || self.port.accepted().get(&stream).map_or(0, Vec::len);
         let before = records();
         let mut outbox = self.outbox.take().unwrap();
-        let place = outbox.place(&stream);
+        let place = outbox.place(Identity::default(), &stream);
         let push = move || {
             let provenance =
                 Provenance { ack: Ack::new("test".into(), 10, |_| ()), plugin: "".into() };
@@ -82,7 +82,7 @@ impl Scene {
     }
 
     fn why(&self, stream: &str) -> (PackChoice, String) {
-        let decision = self.delivery.report()[&name(stream)].pack.clone().unwrap();
+        let decision = self.delivery.report()[stream].pack.clone().unwrap();
         (decision.decision, decision.why.into_owned())
     }
 
@@ -96,7 +96,10 @@ fn name(stream: &str) -> StreamName {
 }
 
 fn s3(steps: &[Step]) -> Result<Description, RequestError> {
-    Ok(Description { targets: vec![Target { kind: TargetKind::S3, steps: steps.to_vec() }] })
+    Ok(Description {
+        targets: vec![Target { kind: TargetKind::S3, steps: steps.to_vec() }],
+        ..Description::default()
+    })
 }
 
 fn failure(verdict: Verdict, code: &str) -> Result<Description, RequestError> {

@@ -1,0 +1,147 @@
+//! Tests a connection before the first event: settings, plugin, credentials,
+//! streams, and what would be slow or dear.
+//!
+//! Nothing is written, unless a test record is asked for. A step that cannot tell
+//! is skipped, and says why; only what is known to be wrong has failed.
+
+mod report;
+mod streams;
+
+pub use report::{CheckReport, CheckStep, Outcome};
+
+use std::sync::Arc;
+
+use crate::aws::{Access, AwsSettings, Caller};
+use crate::config::{Destination, Settings};
+use crate::delivery::{Amazon, Firehose, StartRate};
+use crate::event::StreamName;
+use crate::limits;
+use crate::plugin::Plugin;
+use crate::run::{StartError, load_plugin, open_secrets, reach};
+
+/// What is checked beyond what every run needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct CheckOptions {
+    /// Whether a record is really written to each stream.
+    pub send_test_record: bool,
+    /// How much is expected, if it is known.
+    pub load: Load,
+}
+
+/// How much is expected to be written to one stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Load {
+    /// Events a second.
+    pub events_per_second: Option<f64>,
+    /// Bytes of an event.
+    pub event_bytes: Option<usize>,
+}
+
+/// Events have some 1 KB, where nothing else is known.
+const EVENT_BYTES: usize = 1000;
+
+/// Check everything that can be checked.
+pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
+    let mut report = CheckReport::default();
+    report.ok("settings", "can be read, and contradict nothing");
+    let task = tokio::task::spawn_blocking(move || (load_plugin(&settings), settings));
+    let (plugin, settings) = task.await.expect("loading a plugin does not panic");
+    let plugin = match plugin {
+        Ok(plugin) => {
+            let names: Vec<_> = plugin.streams().collect();
+            report.ok("plugin", format!("may name {}", names.join(", ")));
+            plugin
+        }
+        Err(error) => {
+            report.failed("plugin", error.to_string(), "correct it: nothing can be mapped");
+            return report;
+        }
+    };
+    let streams = expected_streams(&settings, &plugin, &mut report);
+    let Destination::Amazon { aws, endpoint_url } = &settings.destination else {
+        report.skipped("credentials", "records go to a local directory");
+        return report;
+    };
+    let access = match connect(&settings, aws).await {
+        Ok(access) => access,
+        Err(error) => {
+            report.failed("credentials", error.to_string(), "nothing at AWS can be checked");
+            return report;
+        }
+    };
+    match access.caller().await {
+        Ok(Caller { account, arn }) => {
+            report.ok("credentials", format!("{arn}, account {account}"));
+        }
+        Err(error) => report.skipped(
+            "credentials",
+            format!("there are some, and STS does not tell whose: {error}"),
+        ),
+    }
+    let amazon = Amazon::new(&access.config, endpoint_url.as_deref());
+    let port: Arc<dyn Firehose> = Arc::new(amazon.renewing(access.session.clone()));
+    for stream in &streams {
+        streams::check(&port, stream, &settings.delivery, options, &mut report).await;
+    }
+    if let Some(region) = access.config.region() {
+        quota(region.as_ref(), options.load, &mut report);
+    }
+    report
+}
+
+async fn connect(settings: &Settings, aws: &AwsSettings) -> Result<Access, StartError> {
+    let secrets = open_secrets(settings.secrets.as_ref()).await?;
+    reach(aws, &secrets).await
+}
+
+/// The streams that a run may write to, as far as they are known before.
+fn expected_streams(
+    settings: &Settings,
+    plugin: &Plugin,
+    report: &mut CheckReport,
+) -> Vec<StreamName> {
+    let mut streams: Vec<_> = plugin.declared().flatten().cloned().collect();
+    if plugin.declared().any(|declared| declared.is_none()) {
+        report.skipped(
+            "patterns",
+            "the plugin names further streams as events come: only those known before are checked",
+        );
+    }
+    streams.extend(settings.dead_letter_stream.clone());
+    streams.sort();
+    streams.dedup();
+    let known: Vec<_> = plugin.streams().collect();
+    for name in settings.delivery.streams.keys() {
+        let is_used = streams.contains(name) || known.iter().any(|known| known.contains('*'));
+        if !is_used {
+            let advice = "correct the name, or remove its settings";
+            report.failed(
+                format!("[streams.{name}]"),
+                "the plugin never names this stream",
+                advice,
+            );
+        }
+    }
+    streams
+}
+
+/// Whether what is expected is within what Firehose takes without asking.
+fn quota(region: &str, load: Load, report: &mut CheckReport) {
+    let StartRate::Quota(quota) = StartRate::of_region(region) else { return };
+    let Some(events) = load.events_per_second else {
+        report
+            .skipped("quota", "give --events-per-second, and --event-bytes, of the busiest stream");
+        return;
+    };
+    let bytes = events * load.event_bytes.unwrap_or(EVENT_BYTES) as f64;
+    let requests = events / limits::REQUEST_RECORDS_MAX as f64;
+    let used = [events / quota.records, bytes / quota.bytes, requests / quota.requests];
+    let share = used.into_iter().fold(0.0, f64::max) * 100.0;
+    let detail = format!("{share:.0} % of what a stream in {region} takes by default");
+    if share > 100.0 {
+        let advice = "ask for a higher quota (Amazon Data Firehose, \"Direct PUT\"), or divide the events among streams: records wait and nothing is lost, but they are delivered later and later";
+        report.failed("quota", detail, advice);
+    } else {
+        report.ok("quota", detail);
+    }
+}

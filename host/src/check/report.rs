@@ -1,0 +1,100 @@
+use std::fmt;
+
+use serde::Serialize;
+
+/// What was checked, in the order in which it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CheckReport {
+    /// Each step.
+    pub steps: Vec<CheckStep>,
+}
+
+/// One thing that was checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckStep {
+    /// What was checked.
+    pub step: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it, where something is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It is as it should be.
+    Ok,
+    /// It is wrong.
+    Failed,
+    /// It cannot be told.
+    Skipped,
+}
+
+impl CheckReport {
+    /// Whether something is known to be wrong.
+    pub fn has_failed(&self) -> bool {
+        self.steps.iter().any(|step| step.outcome == Outcome::Failed)
+    }
+
+    /// The same as JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a report has string keys")
+    }
+
+    pub(super) fn ok(&mut self, step: impl Into<String>, detail: impl Into<String>) {
+        self.add(step, Outcome::Ok, detail, None);
+    }
+
+    pub(super) fn skipped(&mut self, step: impl Into<String>, detail: impl Into<String>) {
+        self.add(step, Outcome::Skipped, detail, None);
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        step: impl Into<String>,
+        detail: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
+        self.add(step, Outcome::Failed, detail, Some(advice.into()));
+    }
+
+    pub(super) fn add(
+        &mut self,
+        step: impl Into<String>,
+        outcome: Outcome,
+        detail: impl Into<String>,
+        advice: Option<String>,
+    ) {
+        let (step, detail) = (step.into(), detail.into());
+        self.steps.push(CheckStep { step, outcome, detail, advice });
+    }
+}
+
+/// For people: a line for each step, and under it what to do.
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.steps.iter().map(|step| step.step.chars().count()).max().unwrap_or(0);
+        for CheckStep { step, outcome, detail, advice } in &self.steps {
+            writeln!(f, "{outcome:<7}  {step:<width$}  {detail}")?;
+            if let Some(advice) = advice {
+                writeln!(f, "{:9}{:width$}  -> {advice}", "", "")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Outcome::Ok => "ok",
+            Outcome::Failed => "failed",
+            Outcome::Skipped => "skipped",
+        })
+    }
+}

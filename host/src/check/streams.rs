@@ -1,0 +1,189 @@
+use std::sync::Arc;
+
+use super::report::{CheckReport, Outcome};
+use super::{CheckOptions, EVENT_BYTES};
+use crate::delivery::{
+    Batch, DeliverySettings, Description, Firehose, Pack, PackChoice, RequestError, Verdict, decide,
+};
+use crate::event::StreamName;
+use crate::limits;
+
+/// Descriptions are throttled for the whole account, so they are asked for slowly,
+/// and some times.
+const TRIES: u32 = 5;
+
+/// What a test record holds: an event that says what it is.
+const TEST_RECORD: &[u8] =
+    br#"{"type":"track","event":"Standpipe Test Record","anonymousId":"standpipe","properties":{}}"#;
+
+/// Check one stream: that it is there, that it can be written to, and what packing
+/// would spare.
+pub(super) async fn check(
+    port: &Arc<dyn Firehose>,
+    stream: &StreamName,
+    delivery: &DeliverySettings,
+    options: CheckOptions,
+    report: &mut CheckReport,
+) {
+    let settings = delivery.streams.get(stream).unwrap_or(&delivery.stream);
+    let description = describe(port, stream).await;
+    let is_missing = matches!(&description, Err(RequestError { verdict: Verdict::Missing, .. }));
+    exists(stream, description.as_ref(), report);
+    if options.send_test_record && !is_missing {
+        write(port, stream, settings.newline, report).await;
+    } else if !is_missing {
+        let why = "only writing tells whether writing is permitted: give --send-test-record";
+        report.skipped(format!("write to {stream}"), why);
+    }
+    if let Ok(description) = description {
+        packing(stream, settings.pack, &description, options, report);
+    }
+}
+
+async fn describe(
+    port: &Arc<dyn Firehose>,
+    stream: &StreamName,
+) -> Result<Description, RequestError> {
+    let mut pause = limits::DESCRIBE_STEP;
+    for _ in 1..TRIES {
+        match port.describe(stream).await {
+            Err(error) if is_passing(&error) => tokio::time::sleep(pause).await,
+            result => return result,
+        }
+        pause *= 2;
+    }
+    port.describe(stream).await
+}
+
+/// Whether it says nothing about the stream or the settings.
+fn is_passing(error: &RequestError) -> bool {
+    matches!(error.verdict, Verdict::Retry | Verdict::RetryAmbiguous)
+}
+
+fn exists(
+    stream: &StreamName,
+    description: Result<&Description, &RequestError>,
+    report: &mut CheckReport,
+) {
+    let step = format!("stream {stream}");
+    match description {
+        Ok(Description { not_active: Some(state), .. }) => {
+            report.failed(
+                step,
+                format!("its state is {state}"),
+                "wait until it is ACTIVE, or repair it",
+            );
+        }
+        Ok(Description { fed_by: Some(source), .. }) => {
+            let detail = format!("it takes no records but those of its source: {source}");
+            report.failed(step, detail, "create a stream with the source \"Direct PUT\"");
+        }
+        Ok(_) => report.ok(step, "exists, is active and takes records"),
+        Err(error) => {
+            let (outcome, advice) = match error.verdict {
+                Verdict::Missing => (
+                    Outcome::Failed,
+                    "create it in this account and region, or correct the mapping or `region` under [aws]",
+                ),
+                Verdict::Hold if error.code.contains("AccessDenied") => (
+                    Outcome::Skipped,
+                    "allow firehose:DescribeDeliveryStream to have this checked; delivery needs it for pack = \"auto\" alone",
+                ),
+                Verdict::Hold => (
+                    Outcome::Failed,
+                    "check `endpoint_url` and the credentials under [aws], and the way through proxies and firewalls",
+                ),
+                _ => (Outcome::Skipped, "try again: this is no fault of the settings"),
+            };
+            report.add(step, outcome, error.to_string(), Some(advice.to_owned()));
+        }
+    }
+}
+
+async fn write(
+    port: &Arc<dyn Firehose>,
+    stream: &StreamName,
+    newline: bool,
+    report: &mut CheckReport,
+) {
+    let step = format!("write to {stream}");
+    let batch = Arc::new(Batch::of_record(TEST_RECORD, newline));
+    match port.put_record_batch(stream, batch).await {
+        Ok(answer) => match answer.refused.first() {
+            None => report.ok(step, "a test record was accepted"),
+            Some((_, refusal)) => {
+                let detail = format!("{}: {}", refusal.code, refusal.message);
+                report.add(step, Outcome::Skipped, detail, Some("try again".to_owned()));
+            }
+        },
+        Err(error) => {
+            let (outcome, advice) = match error.verdict {
+                Verdict::Hold if error.code.contains("AccessDenied") => (
+                    Outcome::Failed,
+                    "allow firehose:PutRecordBatch on this stream: `host iam policy` prints the statement",
+                ),
+                Verdict::Retry | Verdict::RetryAmbiguous => {
+                    (Outcome::Skipped, "try again: this is no fault of the settings")
+                }
+                _ => (Outcome::Failed, "check the stream, and the settings under [aws]"),
+            };
+            report.add(step, outcome, error.to_string(), Some(advice.to_owned()));
+        }
+    }
+}
+
+/// What packing would spare, where it is safe and not done.
+fn packing(
+    stream: &StreamName,
+    pack: Pack,
+    description: &Description,
+    options: CheckOptions,
+    report: &mut CheckReport,
+) {
+    let step = format!("cost of {stream}");
+    let decision = decide(description);
+    match (pack, decision.decision) {
+        (Pack::Off, PackChoice::Packed) => {
+            let event_bytes = options.load.event_bytes.unwrap_or(EVENT_BYTES);
+            let detail = format!(
+                "each event is billed as a record of its own; pack = \"auto\" would spare {:.0} % where events have {event_bytes} bytes",
+                spared(event_bytes) * 100.0
+            );
+            let advice = format!("set pack = \"auto\" under [streams.{stream}]: {}", decision.why);
+            report.add(step, Outcome::Ok, detail, Some(advice));
+        }
+        (Pack::UpTo { .. }, PackChoice::Off) => {
+            let advice = "make sure that what reads the stream splits records at newlines, or set pack = \"auto\"";
+            report.add(
+                step,
+                Outcome::Ok,
+                format!("events are packed, though {}", decision.why),
+                Some(advice.to_owned()),
+            );
+        }
+        _ => report.ok(step, decision.why),
+    }
+}
+
+/// The share of what is billed that packing spares.
+fn spared(event_bytes: usize) -> f64 {
+    let billed =
+        |bytes: usize| bytes.div_ceil(limits::BILLED_STEP_BYTES) * limits::BILLED_STEP_BYTES;
+    let bytes = event_bytes + 1;
+    let events = (limits::PACK_AUTO_BYTES / bytes).clamp(1, limits::RECORD_EVENTS_MAX);
+    1.0 - billed(events * bytes) as f64 / (events * billed(bytes)) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_packing_spares_depends_on_the_events_size() {
+        let percent = |bytes| (spared(bytes) * 100.0).round();
+        assert_eq!(
+            [percent(818), percent(5119), percent(6000), percent(200_000)],
+            [84.0, 0.0, 41.0, 0.0]
+        );
+    }
+}

@@ -1,0 +1,47 @@
+use std::sync::Arc;
+
+use super::Firehose;
+
+/// As whom records are written. Those of different identities share no request,
+/// no session and no pace, also where their streams have one name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Identity(usize);
+
+/// The ways to Firehose, one for each identity.
+#[derive(Clone)]
+pub struct Ports(Vec<(Option<String>, Arc<dyn Firehose>)>);
+
+impl Ports {
+    /// With one way, that of the default identity.
+    pub fn new(default: Arc<dyn Firehose>) -> Self {
+        Ports(vec![(None, default)])
+    }
+
+    /// Add the way of a further identity, which reports call by this name.
+    pub fn add(&mut self, name: String, port: Arc<dyn Firehose>) -> Identity {
+        self.0.push((Some(name), port));
+        Identity(self.0.len() - 1)
+    }
+
+    pub(super) fn each(&self) -> impl Iterator<Item = &Arc<dyn Firehose>> {
+        self.0.iter().map(|(_, port)| port)
+    }
+
+    pub(super) fn of(&self, identity: Identity) -> &Arc<dyn Firehose> {
+        &self.0[identity.0].1
+    }
+
+    /// How a stream is called in reports.
+    pub(super) fn label(&self, identity: Identity, stream: &str) -> String {
+        match &self.0[identity.0].0 {
+            None => stream.to_owned(),
+            Some(name) => format!("{stream} as {name}"),
+        }
+    }
+}
+
+impl Identity {
+    pub(super) fn place(self) -> usize {
+        self.0
+    }
+}

@@ -1,0 +1,69 @@
+use std::collections::BTreeSet;
+
+use super::{Document, KeyArn, Place, Statement};
+
+/// What somebody is to be allowed. Names of streams may hold `*`.
+#[derive(Debug, Clone)]
+pub struct Grants {
+    /// Where the streams are.
+    pub place: Place,
+    /// The streams that are written to.
+    pub written: BTreeSet<String>,
+    /// The streams whose descriptions are asked for.
+    pub described: BTreeSet<String>,
+    /// Whether the names of all streams are asked for.
+    pub lists: bool,
+    /// Whether a data catalog is to read what all streams are.
+    pub catalog: bool,
+    /// Customer-managed keys that streams encrypt records with.
+    pub keys: BTreeSet<KeyArn>,
+}
+
+impl Grants {
+    /// The least policy that allows this.
+    pub fn document(&self) -> Document {
+        let mut statements = Vec::new();
+        let mut allow = |sid, actions: &[&'static str], resources: Vec<String>| {
+            if !resources.is_empty() {
+                let actions = actions.to_vec();
+                statements.push(Statement { sid, actions, resources, ..Statement::default() });
+            }
+        };
+        let written = &["firehose:PutRecord", "firehose:PutRecordBatch"];
+        allow("WriteRecords", written, self.streams(&self.written));
+        let keys = self.keys.iter().map(|key| key.as_str().to_owned()).collect();
+        allow("EncryptRecords", &["kms:Decrypt", "kms:GenerateDataKey"], keys);
+        // A catalog describes all streams, these among them.
+        let described = if self.catalog { Vec::new() } else { self.streams(&self.described) };
+        allow("DescribeStreams", &["firehose:DescribeDeliveryStream"], described);
+        if self.lists || self.catalog {
+            // The action knows no resources.
+            allow("ListStreams", &["firehose:ListDeliveryStreams"], vec!["*".to_owned()]);
+        }
+        if self.catalog {
+            let read = &["firehose:DescribeDeliveryStream", "firehose:ListTagsForDeliveryStream"];
+            allow("CatalogStreams", read, vec![self.place.arn("firehose", "deliverystream/*")]);
+            allow("ListTables", &["dynamodb:ListTables"], vec!["*".to_owned()]);
+            let tables = vec![self.place.arn("dynamodb", "table/*")];
+            allow("CatalogTables", &["dynamodb:DescribeKinesisStreamingDestination"], tables);
+        }
+        Document { statements }
+    }
+
+    fn streams(&self, names: &BTreeSet<String>) -> Vec<String> {
+        let arn = |name: &String| self.place.arn("firehose", &format!("deliverystream/{name}"));
+        names.iter().map(arn).collect()
+    }
+}
+
+/// What the credentials need with which a role is assumed.
+pub fn assume_role(role_arn: &str) -> Document {
+    Document {
+        statements: vec![Statement {
+            sid: "AssumeRole",
+            actions: vec!["sts:AssumeRole"],
+            resources: vec![role_arn.to_owned()],
+            ..Statement::default()
+        }],
+    }
+}

@@ -1,0 +1,38 @@
+use std::str::FromStr;
+
+use super::{BadName, arn_fields};
+
+/// The ARN of a KMS key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyArn(String);
+
+impl KeyArn {
+    /// The ARN's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for KeyArn {
+    type Err = BadName;
+
+    /// An alias is refused: IAM would take a policy on it, which allows nothing.
+    fn from_str(arn: &str) -> Result<Self, BadName> {
+        let id = match arn_fields(arn) {
+            Some([_, "kms", region, account, resource])
+                if !region.is_empty() && !account.is_empty() =>
+            {
+                resource.strip_prefix("key/").unwrap_or_default()
+            }
+            _ => "",
+        };
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if id.is_empty() || !id.chars().all(allowed) {
+            return Err(BadName::new(format!(
+                "{arn:?} is no ARN of a KMS key: write arn:aws:kms:REGION:ACCOUNT:key/ID; an alias does not do, \
+                 `aws kms describe-key --key-id alias/NAME` tells its key"
+            )));
+        }
+        Ok(KeyArn(arn.to_owned()))
+    }
+}

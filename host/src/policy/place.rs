@@ -1,0 +1,144 @@
+use std::fmt;
+use std::str::FromStr;
+
+use super::BadName;
+
+/// AWS's partitions, by how their regions begin. A region of none of these is
+/// one of the partition `aws`. From botocore's `partitions.json`.
+const PARTITIONS: &[(&str, &str)] = &[
+    ("cn-", "aws-cn"),
+    ("us-gov-", "aws-us-gov"),
+    ("eusc-", "aws-eusc"),
+    ("us-iso-", "aws-iso"),
+    ("us-isob-", "aws-iso-b"),
+    ("eu-isoe-", "aws-iso-e"),
+    ("us-isof-", "aws-iso-f"),
+];
+
+const COMMERCIAL: &str = "aws";
+
+/// A group of regions with accounts and ARNs of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition(&'static str);
+
+impl Partition {
+    /// The partition that a region belongs to.
+    pub fn of_region(region: &Region) -> Self {
+        let found = PARTITIONS.iter().find(|(prefix, _)| region.0.starts_with(prefix));
+        Partition(found.map_or(COMMERCIAL, |(_, name)| name))
+    }
+
+    /// The partition of an ARN; none where it is no ARN of a known one.
+    pub fn of_arn(arn: &str) -> Option<Self> {
+        super::arn_fields(arn)?[0].parse().ok()
+    }
+
+    /// Its name, as it stands in ARNs.
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl Default for Partition {
+    fn default() -> Self {
+        Partition(COMMERCIAL)
+    }
+}
+
+impl FromStr for Partition {
+    type Err = BadName;
+
+    fn from_str(name: &str) -> Result<Self, BadName> {
+        let known = PARTITIONS.iter().map(|&(_, known)| known);
+        known.chain([COMMERCIAL]).find(|&known| known == name).map(Partition).ok_or_else(|| {
+            BadName::new(format!(
+                "{name:?} is no partition of AWS: write aws, aws-cn or aws-us-gov, or leave it to the region"
+            ))
+        })
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// A region's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Region(String);
+
+impl FromStr for Region {
+    type Err = BadName;
+
+    fn from_str(name: &str) -> Result<Self, BadName> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if name.is_empty() || !name.bytes().all(allowed) {
+            return Err(BadName::new(format!(
+                "{name:?} is no region: write one such as us-east-1"
+            )));
+        }
+        // Zones are named after their region, with a letter at the end.
+        let region = name.trim_end_matches(|c: char| c.is_ascii_lowercase());
+        if region.len() < name.len() && region.ends_with(|c: char| c.is_ascii_digit()) {
+            return Err(BadName::new(format!(
+                "{name:?} is an availability zone: write its region, {region}"
+            )));
+        }
+        Ok(Region(name.to_owned()))
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The id of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account(String);
+
+impl Account {
+    /// The account that an ARN stands in, if it does in one.
+    pub fn of_arn(arn: &str) -> Option<Self> {
+        super::arn_fields(arn)?[3].parse().ok()
+    }
+}
+
+impl FromStr for Account {
+    type Err = BadName;
+
+    fn from_str(id: &str) -> Result<Self, BadName> {
+        if id.len() != 12 || !id.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(BadName::new(format!(
+                "{id:?} is no id of an AWS account: write its 12 digits, without hyphens"
+            )));
+        }
+        Ok(Account(id.to_owned()))
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where delivery streams are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The partition.
+    pub partition: Partition,
+    /// The region.
+    pub region: Region,
+    /// The account.
+    pub account: Account,
+}
+
+impl Place {
+    pub(super) fn arn(&self, service: &str, resource: &str) -> String {
+        let Place { partition, region, account } = self;
+        format!("arn:{partition}:{service}:{region}:{account}:{resource}")
+    }
+}

@@ -1,0 +1,110 @@
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use super::{Account, BadName, Document, Partition, Statement, arn_fields};
+
+/// Who may assume a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// Whoever an account allows to.
+    Account(Account),
+    /// The account, user, role or session of an ARN.
+    Arn(String),
+}
+
+impl Principal {
+    fn arn(&self, partition: Partition) -> String {
+        match self {
+            Principal::Account(id) => format!("arn:{partition}:iam::{id}:root"),
+            Principal::Arn(arn) => arn.clone(),
+        }
+    }
+}
+
+impl FromStr for Principal {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        if let Ok(account) = text.parse() {
+            return Ok(Principal::Account(account));
+        }
+        if text.contains('*') {
+            return Err(BadName::new(format!(
+                "{text:?} has a wildcard, which IAM does not take there: write each account or role by itself"
+            )));
+        }
+        if !is_identity(text) {
+            return Err(BadName::new(format!(
+                "{text:?} is no principal: write the 12 digits of an account, or an ARN such as \
+                 arn:aws:iam::ACCOUNT:role/NAME"
+            )));
+        }
+        Ok(Principal::Arn(text.to_owned()))
+    }
+}
+
+fn is_identity(arn: &str) -> bool {
+    let Some([partition, service, "", account, resource]) = arn_fields(arn) else { return false };
+    let known = partition.parse::<Partition>().is_ok() && account.parse::<Account>().is_ok();
+    known && is_identity_of(service, resource)
+}
+
+fn is_identity_of(service: &str, resource: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-/".contains(c);
+    let (kind, name) = match resource.split_once('/') {
+        None => return (service, resource) == ("iam", "root"),
+        Some(parts) => parts,
+    };
+    let is_named = !name.is_empty() && !name.ends_with('/') && name.chars().all(allowed);
+    let is_kind = match service {
+        "iam" => matches!(kind, "role" | "user"),
+        "sts" => kind == "federated-user" || kind == "assumed-role" && name.contains('/'),
+        _ => false,
+    };
+    is_named && is_kind
+}
+
+/// What a request to assume a role must bring, agreed on beforehand.
+///
+/// Some take it for a secret, so that no error shows it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ExternalId(String);
+
+impl std::fmt::Debug for ExternalId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ExternalId(hidden)")
+    }
+}
+
+impl FromStr for ExternalId {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
+        if !(2..=1224).contains(&text.len()) || !text.chars().all(allowed) {
+            return Err(BadName::new(
+                "it is no external id: STS takes 2 to 1224 of the characters a-z, A-Z, 0-9 and _ + = , . @ : / -",
+            ));
+        }
+        Ok(ExternalId(text.to_owned()))
+    }
+}
+
+/// The trust policy of a role that these may assume, with one of the external
+/// ids where there are any. Accounts are of the partition.
+pub fn trust(
+    principals: &[Principal],
+    external_ids: &BTreeSet<ExternalId>,
+    partition: Partition,
+) -> Document {
+    let principals: BTreeSet<_> = principals.iter().map(|one| one.arn(partition)).collect();
+    Document {
+        statements: vec![Statement {
+            sid: "AssumeRole",
+            actions: vec!["sts:AssumeRole"],
+            principals: principals.into_iter().collect(),
+            external_ids: external_ids.iter().map(|id| id.0.clone()).collect(),
+            ..Statement::default()
+        }],
+    }
+}

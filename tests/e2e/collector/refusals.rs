@@ -1,0 +1,258 @@
+//! What is refused, and what SDKs and pages are told.
+
+use serde_json::json;
+use tests::client::{Client, Reply, basic};
+
+use super::*;
+
+const SETTINGS: &str = r#"
+[delivery]
+max_delay = "10ms"
+
+[[sources]]
+name = "web"
+dialect = "segment"
+write_keys = ["key-of-web", "second-key-of-web"]
+
+[[sources]]
+name = "backend"
+dialect = "rudderstack"
+write_keys = ["key-of-backend"]
+
+[[sources]]
+name = "strict"
+dialect = "segment"
+write_keys = ["key-of-strict"]
+strict = true
+
+[[sources]]
+name = "off"
+dialect = "rudderstack"
+write_keys = ["key-of-off"]
+enabled = false
+
+[[sources]]
+name = "shop"
+dialect = "segment"
+write_keys = ["key-of-shop"]
+allowed_origins = ["https://*.shop.example", "https://shop.example"]
+
+[[sources]]
+name = "slow"
+dialect = "segment"
+write_keys = ["key-of-slow"]
+rate_limit = 10
+"#;
+
+#[test]
+fn strangers_are_refused_and_counted() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let mut refused = 0;
+    for path in ["/v1/track", "/v1/batch", "/v1/b", "/beacon/v1/batch", "/v1/webhook"] {
+        let body = batch(&[track("stranger")]);
+        assert_eq!(post(&collector, path, "nobodys", &body).status, 401, "{path}");
+        let mut client = Client::connect(collector.url());
+        let reply = client.post(path, &[], body.to_string().as_bytes()).unwrap();
+        assert_eq!(reply.status, 401, "{path}");
+        assert!(reply.text().contains("Basic authentication"), "{}", reply.text());
+        refused += 2;
+    }
+    let mut in_body = batch(&[track("stranger")]);
+    in_body["writeKey"] = json!("key-of-we");
+    let mut client = Client::connect(collector.url());
+    let reply = client.post("/v1/batch", &[], in_body.to_string().as_bytes()).unwrap();
+    assert_eq!((reply.status, &*reply.text()), (401, "invalid write key\n"));
+    assert_eq!(get(&collector, "/v1/webhook?writeKey=nobodys&a=1").status, 401);
+    refused += 2;
+    for key in ["key-of-web", "second-key-of-web"] {
+        assert_eq!(post(&collector, "/v1/track", key, &track(key)).status, 200);
+    }
+    let seen = metrics(&collector);
+    assert_eq!(seen.value("collector_unknown_write_keys_total", &[]), f64::from(refused));
+    assert_eq!(seen.value("collector_answers_total", &[("status", "401")]), f64::from(refused));
+    let ran = collector.stop().exits(0).says(&["12 requests were refused for their write key"]);
+    assert_eq!(ran.summary()["collected"]["unknown_keys"], refused);
+    assert_delivered(&stub, &["key-of-web", "second-key-of-web"].map(str::to_owned).into());
+}
+
+#[test]
+fn a_source_that_is_disabled_takes_nothing() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    for path in ["/v1/track", "/v1/batch", "/v1/webhook"] {
+        let reply = post(&collector, path, "key-of-off", &batch(&[track("off")]));
+        assert_eq!((reply.status, &*reply.text()), (404, "source is disabled\n"), "{path}");
+    }
+    assert_eq!(get(&collector, "/pixel/v1/track?writeKey=key-of-off&userId=u&event=e").status, 200);
+    collector.stop().exits(0);
+    assert_eq!(delivered(&stub).len(), 0);
+}
+
+#[test]
+fn a_strict_source_takes_all_of_a_batch_or_nothing() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    for (bad, words) in [
+        (json!({"type": "track", "event": "e"}), "request neither has anonymousId nor userId\n"),
+        (json!({"userId": "u"}), "event has no type\n"),
+        (json!({"type": "track", "userId": "u"}), "track event has no event name\n"),
+        (json!(7), "event is not a valid rudder event\n"),
+    ] {
+        let body = batch(&[track("beside"), bad.clone(), track("beside")]);
+        let reply = post(&collector, "/v1/batch", "key-of-strict", &body);
+        assert_eq!((reply.status, &*reply.text()), (400, words), "{bad}");
+    }
+    let good = batch(&[track("good"), track("fine")]);
+    assert_eq!(post(&collector, "/v1/batch", "key-of-strict", &good).status, 200);
+    let ran = collector.stop().exits(0);
+    assert_eq!(ran.letters(), []);
+    assert_delivered(&stub, &["good", "fine"].map(str::to_owned).into());
+}
+
+#[test]
+fn beyond_the_rate_a_client_is_told_when_to_come_again() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let ten = |round: usize| {
+        let events: Vec<_> = (0..10).map(|number| track(&format!("{round} {number}"))).collect();
+        post(&collector, "/v1/batch", "key-of-slow", &batch(&events))
+    };
+    let started = Instant::now();
+    let (mut taken, mut told) = (0, 0);
+    while told == 0 || taken < 3 {
+        assert!(started.elapsed() < tests::DEADLINE, "taken {taken}, told {told}");
+        match ten(taken) {
+            reply if reply.status == 200 => taken += 1,
+            reply => {
+                assert_eq!((reply.status, reply.header("retry-after")), (429, Some("1")));
+                told += 1;
+                thread::sleep(PACE);
+            }
+        }
+    }
+    // The first second's worth at once, and the others at ten a second.
+    assert!(
+        taken > 3 || started.elapsed() > Duration::from_millis(1900),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!(post(&collector, "/v1/track", "key-of-web", &track("other")).status, 200);
+    collector.stop().exits(0);
+    assert_eq!(delivered(&stub).len(), 10 * taken + 1);
+}
+
+#[test]
+fn pages_of_other_origins_are_refused_in_a_way_that_they_can_read() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let send = |origin: Option<&str>, key: &str| {
+        let authorization = basic(key).1;
+        let mut headers = vec![("Authorization", &*authorization)];
+        headers.extend(origin.map(|origin| ("Origin", origin)));
+        let body = track("of a page").to_string();
+        Client::connect(collector.url()).post("/v1/track", &headers, body.as_bytes()).unwrap()
+    };
+    for evil in ["https://evil.example", "http://shop.example", "https://evilshop.example", "null"]
+    {
+        let reply = send(Some(evil), "key-of-shop");
+        assert_eq!(reply.status, 403, "{evil}");
+        assert!(reply.text().contains("allowed_origins"), "{}", reply.text());
+        assert_readable_by(&reply, evil);
+    }
+    let page = "https://a.shop.example";
+    for (key, status) in [("key-of-shop", 200), ("nobodys", 401), ("key-of-off", 404)] {
+        let reply = send(Some(page), key);
+        assert_eq!(reply.status, status, "{key}");
+        assert_readable_by(&reply, page);
+    }
+    let reply = send(None, "key-of-shop");
+    assert_eq!((reply.status, reply.header("access-control-allow-origin")), (200, None));
+    assert_eq!(send(Some("https://any.example"), "key-of-web").status, 200);
+    collector.stop().exits(0);
+    let events = delivered(&stub);
+    assert_eq!(events.len(), 3);
+    // What says its origin is a page, so its address is noted.
+    let of_pages = events.iter().filter(|event| event["context"]["ip"] == "127.0.0.1").count();
+    assert_eq!(of_pages, 2);
+}
+
+#[test]
+fn a_preflight_permits_what_the_page_asks_for() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let mut client = Client::connect(collector.url());
+    for path in ["/v1/batch", "/v1/t", "/anything"] {
+        let asked = [
+            ("Origin", "https://a.example"),
+            ("Access-Control-Request-Method", "POST"),
+            ("Access-Control-Request-Headers", "authorization, anonymousid, x-any"),
+        ];
+        let reply = client.request("OPTIONS", path, &asked, b"").unwrap();
+        assert_eq!(reply.status, 204, "{path}");
+        assert_readable_by(&reply, "https://a.example");
+        let headers = reply.header("access-control-allow-headers");
+        assert_eq!(headers, Some("authorization, anonymousid, x-any"));
+        assert!(reply.header("access-control-allow-methods").unwrap().contains("POST"));
+    }
+    collector.stop().exits(0);
+}
+
+#[test]
+fn unknown_paths_and_methods_are_told_apart() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let mut client = Client::connect(collector.url());
+    for path in ["/v2/track", "/v1/nothing", "/v1", "/pixel/v1/alias", "/.env", "/v1/../v1/track/x"]
+    {
+        for method in ["GET", "POST"] {
+            let reply = client.request(method, path, &[], b"").unwrap();
+            assert_eq!(reply.status, 404, "{method} {path}");
+            assert!(reply.text().contains("/v1/batch"), "{}", reply.text());
+        }
+    }
+    for (method, path, allowed) in [
+        ("GET", "/v1/track", "POST"),
+        ("PUT", "/v1/batch", "POST"),
+        ("DELETE", "/v1/webhook", "GET, POST"),
+        ("POST", "/pixel/v1/track", "GET, HEAD"),
+        ("POST", "/health", "GET, HEAD"),
+    ] {
+        let reply = client.request(method, path, &[], b"").unwrap();
+        assert_eq!((reply.status, reply.header("allow")), (405, Some(allowed)), "{method} {path}");
+    }
+    collector.stop().exits(0);
+}
+
+/// Whoever is refused before its body has been looked at gets to hear so, although
+/// it goes on writing: a client that finds its connection reset would try again.
+#[test]
+fn a_refusal_reaches_those_who_are_still_sending() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let large = vec![b' '; 4_000_000];
+    let too_large = vec![b' '; 12_000_000];
+    let cases: [(&str, &str, &[u8], u16); 5] = [
+        ("nobodys", "/v1/batch", &large, 401),
+        ("key-of-off", "/v1/batch", &large, 404),
+        ("key-of-web", "/nowhere", &large, 404),
+        ("key-of-web", "/v1/batch", &too_large, 413),
+        ("nobodys", "/v1/batch", &too_large, 401),
+    ];
+    for (key, path, body, status) in cases {
+        let authorization = basic(key).1;
+        for _ in 0..5 {
+            let mut client = Client::connect(collector.url());
+            let reply = client.post(path, &[("Authorization", &*authorization)], body);
+            let reply = reply.unwrap_or_else(|error| panic!("{key} {path}, not {status}: {error}"));
+            assert_eq!(reply.status, status, "{key} {path}");
+        }
+    }
+    collector.stop().exits(0);
+}
+
+fn assert_readable_by(reply: &Reply, origin: &str) {
+    assert_eq!(reply.header("access-control-allow-origin"), Some(origin), "{reply:?}");
+    assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));
+    assert_eq!(reply.header("vary"), Some("Origin"));
+}

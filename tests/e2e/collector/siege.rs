@@ -1,0 +1,141 @@
+//! Clients that hold on to what they have hold up nobody.
+
+use std::ops::Range;
+
+use tests::client::{Client, basic};
+
+use super::*;
+
+/// When a body that stops is given up, in seconds.
+const BODY_SECONDS: Range<f64> = 9.0..16.0;
+/// And headers that never end.
+const HEADER_SECONDS: Range<f64> = 29.0..36.0;
+
+#[test]
+fn slow_clients_are_cut_off_and_hold_up_nobody() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let good = GoodClient::start(&collector);
+    let started = Instant::now();
+    let mut dripping: Vec<_> = (0..300).map(|_| Some(Client::connect(collector.url()))).collect();
+    let mut silent: Vec<_> = (0..20).map(|_| Some(Client::connect(collector.url()))).collect();
+    let mut stopped: Vec<_> =
+        (0..20).map(|_| Some(in_mid_body(&collector, "key-of-web"))).collect();
+    let head = "POST /v1/batch HTTP/1.1\r\nHost: a\r\nX-Slow: ".bytes().chain([b'x'].repeat(9999));
+    let mut gone = [0; 3];
+    for byte in head {
+        for slot in &mut dripping {
+            if slot.as_mut().is_some_and(|client| client.send(&[byte]).is_err()) {
+                *slot = None;
+                gone[0] += 1;
+                assert_within(started, HEADER_SECONDS);
+            }
+        }
+        for slot in &mut silent {
+            if slot.as_ref().is_some_and(Client::has_news) {
+                *slot = None;
+                gone[1] += 1;
+                assert_within(started, HEADER_SECONDS);
+            }
+        }
+        for slot in &mut stopped {
+            if slot.as_ref().is_some_and(Client::has_news) {
+                let reply = slot.take().unwrap().reply().unwrap();
+                assert_eq!(reply.status, 408, "{}", reply.text());
+                gone[2] += 1;
+                assert_within(started, BODY_SECONDS);
+            }
+        }
+        if gone == [300, 20, 20] {
+            break;
+        }
+        let elapsed = started.elapsed().as_secs_f64();
+        assert!(elapsed < HEADER_SECONDS.end, "{gone:?} are gone after {elapsed} s");
+        thread::sleep(20 * PACE);
+    }
+    let names = good.stop();
+    let seen = metrics(&collector).value("collector_answers_total", &[("status", "408")]);
+    assert_eq!(seen, 20.0);
+    collector.stop().exits(0);
+    assert_delivered(&stub, &names);
+}
+
+/// Memory is taken for what has come, and not for what is announced.
+#[test]
+fn announcing_much_takes_nothing_from_others() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let misers: Vec<_> = (0..100).map(|_| in_mid_body(&collector, "key-of-web")).collect();
+    let good = GoodClient::start(&collector);
+    let filler = "x".repeat(3_500_000);
+    let mut names = BTreeSet::new();
+    for number in 0..10 {
+        let mut event = track(&format!("large {number}"));
+        event["filler"] = filler.as_str().into();
+        let started = Instant::now();
+        let reply = post(&collector, "/v1/batch", "key-of-backend", &batch(&[event]));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert!(started.elapsed() < PROMPT, "taken after {:?}", started.elapsed());
+        names.insert(format!("large {number}"));
+    }
+    assert!(!misers.iter().any(Client::has_news), "the misers were there all the time");
+    drop(misers);
+    names.append(&mut good.stop());
+    let memory = collector.running().memory_bytes_max();
+    assert!(memory < 300_000_000, "{memory} bytes");
+    // Too large for a record, which the letters say.
+    let ran = collector.stop().exits(3);
+    let letters = ran.letters();
+    assert_eq!(letters.len(), 10);
+    names.retain(|name| !name.starts_with("large"));
+    assert_delivered(&stub, &names);
+}
+
+#[test]
+fn who_finds_no_room_waits_until_the_slow_are_cut_off() {
+    let stub = accepting();
+    let settings = format!("{SETTINGS}\n[http]\nmax_connections = 5\n");
+    let collector = start(&stub, &settings);
+    let slow: Vec<_> = (0..5).map(|_| in_mid_body(&collector, "key-of-web")).collect();
+    let started = Instant::now();
+    let waiting = |number: usize| {
+        let (url, body) = (collector.url().to_owned(), track(&format!("waiting {number}")));
+        thread::spawn(move || {
+            let headers = [("Authorization", &*basic("key-of-web").1), ("Connection", "close")];
+            Client::connect(&url).post("/v1/track", &headers, body.to_string().as_bytes()).unwrap()
+        })
+    };
+    let waiting: Vec<_> = (0..10).map(waiting).collect();
+    // Health has an address of its own.
+    let live = Client::connect(collector.admin_url()).get("/health/live").unwrap();
+    assert_eq!(live.status, 200);
+    for mut client in slow {
+        assert_eq!(client.reply().unwrap().status, 408);
+    }
+    assert_within(started, BODY_SECONDS);
+    for client in waiting {
+        assert_eq!(client.join().unwrap().status, 200);
+    }
+    assert_within(started, BODY_SECONDS);
+    collector.stop().exits(0);
+    assert_delivered(&stub, &(0..10).map(|number| format!("waiting {number}")).collect());
+}
+
+/// A client that announces 4 MB, and that is being listened to.
+fn in_mid_body(collector: &Collector, key: &str) -> Client {
+    let mut client = Client::connect(collector.url());
+    let (name, value) = basic(key);
+    let head = format!(
+        "POST /v1/batch HTTP/1.1\r\nHost: a\r\n{name}: {value}\r\nExpect: 100-continue\r\n\
+         Content-Length: 4000000\r\n\r\n"
+    );
+    client.send(head.as_bytes()).unwrap();
+    assert_eq!(client.reply().unwrap().status, 100);
+    client.send(b"{").unwrap();
+    client
+}
+
+fn assert_within(started: Instant, seconds: Range<f64>) {
+    let elapsed = started.elapsed().as_secs_f64();
+    assert!(seconds.contains(&elapsed), "after {elapsed} s, not within {seconds:?}");
+}

@@ -1,0 +1,196 @@
+//! What is told of a collector is well-formed, true and discreet.
+
+use std::fs;
+
+use serde_json::json;
+use tests::client::{Client, basic};
+use tests::{Ran, workspace};
+
+use super::*;
+
+/// Labels may have any letters.
+const ODD_NAME: &str = r#"shop "b\c" ä"#;
+
+#[test]
+fn metrics_are_well_formed_and_say_what_was_sent() {
+    let stub = accepting();
+    let settings = SETTINGS.replace("name = \"web\"", &format!("name = '{ODD_NAME}'"));
+    let collector = start(&stub, &settings);
+    metrics(&collector);
+    let five: Vec<_> = (0..5).map(|number| track(&number.to_string())).collect();
+    assert_eq!(post(&collector, "/v1/batch", "key-of-web", &batch(&five)).status, 200);
+    let mixed = batch(&[track("good"), json!({"type": "page"}), json!([])]);
+    assert_eq!(post(&collector, "/v1/batch", "key-of-backend", &mixed).status, 200);
+    assert_eq!(post(&collector, "/v1/track", "nobodys", &track("e")).status, 401);
+    assert_eq!(post(&collector, "/v1/track", "key-of-web", &json!(7)).status, 400);
+    assert_eq!(get(&collector, "/nowhere").status, 404);
+    assert_eq!(get(&collector, "/v1/track").status, 405);
+    assert_eq!(get(&collector, "/health").status, 200);
+    tests::wait_until("all is settled", || metrics(&collector).sum("events_settled_total") == 8.0);
+    let seen = metrics(&collector);
+    let of_source = |source: &str| {
+        ["collector_events_total", "collector_unfit_events_total"]
+            .map(|name| seen.value(name, &[("source", source)]))
+    };
+    assert_eq!((of_source(ODD_NAME), of_source("backend")), ([5.0, 0.0], [3.0, 2.0]));
+    for (status, count) in [("200", 3.0), ("400", 1.0), ("401", 1.0), ("404", 1.0), ("405", 1.0)] {
+        assert_eq!(seen.value("collector_answers_total", &[("status", status)]), count, "{status}");
+    }
+    assert_eq!(seen.value("collector_answer_seconds_count", &[]), 7.0);
+    assert_eq!(seen.sum("collector_answers_total"), 7.0);
+    assert_eq!(seen.value("collector_unknown_write_keys_total", &[]), 1.0);
+    assert_eq!(seen.value("events_settled_total", &[("outcome", "delivered")]), 6.0);
+    assert_eq!(seen.value("events_settled_total", &[("outcome", "dead")]), 2.0);
+    assert_eq!(seen.value("events_read_total", &[]), 8.0);
+    for reason in ["no_identity", "not_an_object"] {
+        assert_eq!(seen.value("dead_letters_total", &[("reason", reason)]), 1.0, "{reason}");
+    }
+    assert_eq!(seen.value("firehose_events_total", &[("stream", "all")]), 6.0);
+    assert_eq!(seen.value("firehose_records_total", &[("stream", "all")]), 6.0);
+    let bytes: usize = stub.accepted()["all"].iter().map(Vec::len).sum();
+    assert_eq!(seen.value("firehose_bytes_total", &[("stream", "all")]), bytes as f64);
+    assert_eq!(
+        seen.value("firehose_requests_total", &[("stream", "all")]),
+        stub.requests().len() as f64
+    );
+    assert_eq!(seen.value("spool_requests_total", &[]), 2.0);
+    assert_eq!(seen.value("spool_events", &[]), 0.0);
+    let ran = collector.stop().exits(3);
+    assert_eq!([ran.count("read"), ran.count("delivered"), ran.count("dead")], [8, 6, 2]);
+    assert_eq!(ran.summary()["collected"], json!({"accepted": 8, "unknown_keys": 1, "waiting": 0}));
+}
+
+#[test]
+fn the_document_names_the_metrics_that_there_are() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let bad = batch(&[track("good"), json!({})]);
+    assert_eq!(post(&collector, "/v1/batch", "key-of-web", &bad).status, 200);
+    tests::wait_until("all is settled", || metrics(&collector).sum("events_settled_total") == 2.0);
+    let seen = metrics(&collector);
+    collector.stop().exits(3);
+    let document = fs::read_to_string(workspace().join("host/docs/collector.md")).unwrap();
+    let table = document.split_once("| metric | labels | |").expect("a table of metrics").1;
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let mut named = BTreeSet::new();
+    for row in rows {
+        let cells: Vec<_> = row.split('|').collect();
+        let labels = in_backticks(cells[2]);
+        for name in in_backticks(cells[1]) {
+            assert_eq!(seen.labels_of(&name), Some(labels.clone()), "the labels of {name}");
+            assert!(named.insert(name), "twice: {row}");
+        }
+    }
+    assert_eq!(named, seen.names());
+}
+
+#[test]
+fn health_is_asked_for_by_get_alone() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let mut client = Client::connect(collector.admin_url());
+    for (method, path, status) in [
+        ("GET", "/health/live", 200),
+        ("GET", "/health/ready", 200),
+        ("GET", "/metrics", 200),
+        ("POST", "/metrics", 405),
+        ("GET", "/v1/track", 404),
+    ] {
+        let reply = client.request(method, path, &[], b"").unwrap();
+        assert_eq!(reply.status, status, "{method} {path}");
+    }
+    let content_type = client.get("/metrics").unwrap();
+    let content_type = content_type.header("content-type").unwrap();
+    assert!(content_type.starts_with("application/openmetrics-text; version=1.0.0"));
+    // What is told to operators is not told to clients.
+    assert_eq!(get(&collector, "/metrics").status, 404);
+    collector.stop().exits(0);
+}
+
+#[test]
+fn neither_keys_nor_events_are_told_to_anybody() {
+    const MARK: &str = "xyzzy";
+    let key = format!("key-{MARK}");
+    let settings = SETTINGS.replace("key-of-backend", &key);
+    let stub = Stub::start(|put| match put.number % 3 {
+        0 => Fate::Fail { status: 400, code: "ValidationException", accepted: false },
+        1 => Fate::Refuse { records: vec![0], code: "InternalFailure" },
+        _ => Fate::Accept,
+    });
+    let logged = program(&stub, &settings).args(["--log-format", "json"]);
+    let collector = Collector::start(logged.env("RUST_LOG", "info,host=trace"));
+    let paths = ["/v1/batch", "/v1/track", "/v1/webhook", "/xyzzy", "/v1/xyzzy", "/v1/pixel/track"];
+    let bodies = [
+        batch(&[
+            track(MARK),
+            json!({"type": MARK}),
+            json!(MARK),
+            json!({MARK: MARK, "userId": MARK}),
+        ]),
+        json!({"userId": MARK, "event": MARK, "writeKey": key, MARK: [MARK]}),
+        json!(MARK),
+    ];
+    for path in paths {
+        for who in [&*key, "xyzzy", "key-of-web"] {
+            for body in &bodies {
+                post(&collector, path, who, body);
+            }
+        }
+        let query = format!("{path}?writeKey={key}&userId={MARK}&event={MARK}&data={MARK}");
+        assert!(get(&collector, &query).status < 500);
+        let mut client = Client::connect(collector.url());
+        let headers = [
+            ("Authorization", &*basic(&key).1),
+            ("Content-Encoding", MARK),
+            ("Origin", MARK),
+            ("Host", MARK),
+            ("X-Forwarded-For", MARK),
+        ];
+        client.post(path, &headers, format!("{{\"{MARK}\"").as_bytes()).unwrap();
+        let gzip = [headers[0], ("Content-Encoding", "gzip")];
+        client.post(path, &gzip, MARK.as_bytes()).unwrap();
+    }
+    let _ = Client::connect(collector.url()).send(format!("{MARK}\r\n\r\n").as_bytes());
+    for path in [format!("/v1/projects/{key}/settings"), format!("/v1/projects/{MARK}/settings")] {
+        get(&collector, &path);
+    }
+    tests::wait_until("all is settled", || metrics(&collector).value("spool_events", &[]) == 0.0);
+    let page = Client::connect(collector.admin_url()).get("/metrics").unwrap().text();
+    let ran = collector.stop().exits(3);
+    let counts = ["dead", "delivered"].map(|key| ran.count(key));
+    assert!(counts.into_iter().all(|count| count > 0), "{counts:?} dead and delivered");
+    let summary = ran.summary().to_string();
+    let stdout = String::from_utf8_lossy(&ran.stdout).into_owned();
+    for (what, text) in [
+        ("the log", &ran.stderr),
+        ("metrics", &page),
+        ("the summary", &summary),
+        ("standard output", &stdout),
+    ] {
+        assert!(!text.contains(MARK), "{what} tells too much:\n{text}");
+    }
+    assert_logged_in_json(&ran, "");
+    // A program that does not start tells none either.
+    let twice = settings.replace("[\"key-of-web\"]", &format!("[\"{key}\"]"));
+    let ran = program(&stub, &twice).args(["--listen", "127.0.0.1:0"]).run().exits(2);
+    assert!(ran.stderr.contains("stands twice") && !ran.stderr.contains(MARK), "{}", ran.stderr);
+}
+
+/// Fail unless every line but those of the command line itself is a log line in
+/// JSON, and one of them has these words.
+pub(super) fn assert_logged_in_json(ran: &Ran, words: &str) {
+    let lines = ran.stderr.lines().filter(|line| !line.starts_with("host: "));
+    let mut is_told = false;
+    for line in lines {
+        let line: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(line["timestamp"].is_string() && line["level"].is_string(), "{line}");
+        is_told |= line["fields"]["message"].as_str().expect("a message").contains(words);
+    }
+    assert!(is_told, "nothing of {words:?}:\n{}", ran.stderr);
+}
+
+/// What stands between backticks.
+fn in_backticks(text: &str) -> BTreeSet<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}

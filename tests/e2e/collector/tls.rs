@@ -1,0 +1,113 @@
+//! Connections are encrypted, and a new certificate needs no new start.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+use tests::Curl;
+
+use super::*;
+
+#[test]
+fn both_versions_of_http_are_served_and_a_new_certificate_is_found() {
+    let files = TempDir::new().unwrap();
+    let [one, two] = ["one", "two"].map(|name| certificate(files.path(), name));
+    let [live, key] = ["live.pem", "live.key"].map(|name| files.path().join(name));
+    fs::copy(&one.certificate, &live).unwrap();
+    fs::copy(&one.key, &key).unwrap();
+    let stub = accepting();
+    let collector = start(&stub, &settings(&live, &key));
+    assert!(collector.url().starts_with("https://"), "{}", collector.url());
+    let mut names = BTreeSet::new();
+    let mut send = |name: &str, trusted: &Pair, version: &str| {
+        let url = format!("{}/v1/track", collector.url());
+        let curl = Curl::post(&url, "key-of-web", &track(name).to_string());
+        let got = curl.trusting(&trusted.certificate).arg(version).send()?;
+        assert_eq!(got.status, 200);
+        names.insert(name.to_owned());
+        Ok::<_, String>(got.version)
+    };
+    assert_eq!(send("older", &one, "--http1.1").as_deref(), Ok("1.1"));
+    assert_eq!(send("newer", &one, "--http2").as_deref(), Ok("2"));
+    assert_eq!(send("new alone", &one, "--tlsv1.3").as_deref(), Ok("2"));
+    assert!(send("of a stranger", &two, "--http2").unwrap_err().contains("certificate"));
+
+    // A file that is broken is told of, and the one before stays.
+    fs::write(&live, "no certificate\n").unwrap();
+    collector.running().wait_for("the one before is used on");
+    assert_eq!(send("still the old one", &one, "--http2").as_deref(), Ok("2"));
+
+    fs::copy(&two.key, &key).unwrap();
+    fs::copy(&two.certificate, &live).unwrap();
+    collector.running().wait_for("has been read anew");
+    assert_eq!(send("the new one", &two, "--http2").as_deref(), Ok("2"));
+    assert!(send("no longer", &one, "--http2").is_err());
+    collector.stop().exits(0).says(&["live.pem", "live.key"]);
+    assert_delivered(&stub, &names);
+}
+
+#[test]
+fn who_speaks_no_tls_is_cut_off() {
+    let files = TempDir::new().unwrap();
+    let pair = certificate(files.path(), "one");
+    let stub = accepting();
+    let collector = start(&stub, &settings(&pair.certificate, &pair.key));
+    let plain = collector.url().replace("https://", "http://");
+    let mut client = Client::connect(&plain);
+    assert!(client.get("/health").is_err());
+    let url = format!("{}/v1/projects/key-of-web/settings", collector.url());
+    let curl = Curl::post(&url, "key-of-web", "").trusting(&pair.certificate).arg("--get");
+    assert_eq!(curl.send().unwrap().status, 200);
+    collector.stop().exits(0);
+}
+
+#[test]
+fn files_that_cannot_be_used_are_told_of_at_the_start() {
+    let files = TempDir::new().unwrap();
+    let [one, two] = ["one", "two"].map(|name| certificate(files.path(), name));
+    let empty = files.path().join("empty.pem");
+    fs::write(&empty, "").unwrap();
+    let stub = accepting();
+    for (certificate, key, words) in [
+        (&one.certificate, &two.key, &["one.pem", "two.key", "must belong together", "[http]"][..]),
+        (&empty, &one.key, &["empty.pem", "holds none in PEM"]),
+        (&one.key, &one.key, &["one.key", "holds none in PEM"]),
+        (&one.certificate, &empty, &["empty.pem", "read the key"]),
+        (&files.path().join("none.pem"), &one.key, &["none.pem", "read the certificate", "[http]"]),
+        (&one.certificate, &files.path().join("none.key"), &["none.key", "read the key", "[http]"]),
+    ] {
+        let program = program(&stub, &settings(certificate, key));
+        program.args(["--listen", "127.0.0.1:0", "--admin", "off"]).run().exits(2).says(words);
+    }
+    let half = format!("{SETTINGS}\n[http]\ncertificate = '{}'\n", one.certificate.display());
+    let program = program(&stub, &half).args(["--listen", "127.0.0.1:0"]);
+    program.run().exits(2).says(&["certificate and key belong together"]);
+}
+
+/// The files of a certificate for this machine, which also vouches for itself.
+struct Pair {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+fn certificate(directory: &Path, name: &str) -> Pair {
+    let [certificate, key] =
+        ["pem", "key"].map(|ending| directory.join(format!("{name}.{ending}")));
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-nodes", "-days", "2", "-subj", &format!("/CN={name}")])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate);
+    let output = openssl.output().expect("openssl can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Pair { certificate, key }
+}
+
+fn settings(certificate: &Path, key: &Path) -> String {
+    let (certificate, key) = (certificate.display(), key.display());
+    format!("{SETTINGS}\n[http]\ncertificate = '{certificate}'\nkey = '{key}'\n")
+}

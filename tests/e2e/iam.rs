@@ -1,0 +1,265 @@
+//! IAM policies for the host, held against what others find in them.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::{Value, json};
+use tests::{Program, Ran, linter, misbehaving_plugin, moto};
+
+const ACCOUNT: &[&str] = &["--account", "111122223333"];
+const SETTINGS: &str = "
+[aws]
+region = 'eu-central-1'
+role_arn = 'arn:aws:iam::111122223333:role/firehose-writer'
+external_id = 'my-workspace'
+[delivery]
+pack = 'auto'
+[dead_letters]
+stream = 'dead-letters'
+[streams.orders]
+pack = 'off'
+[[plugin.settings.mappings]]
+event = 'Order Completed'
+stream = 'orders'
+[[plugin.settings.mappings]]
+event = '*'
+stream = 'rest'
+";
+const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
+/// The shapes that a policy can have, as arguments after the account.
+const SHAPES: &[&[&str]] = &[
+    &["--region=us-east-1", "--map=a=orders"],
+    &["--region=cn-north-1", "--map=a=orders", "--describe", "--list"],
+    &["--region=us-gov-west-1", "--stream=tenant-*", "--stream=orders", "--describe"],
+    &["--region=eu-central-1", "--stream=*", "--kms-key", KEY],
+    &["--region=eu-central-1", "--catalog"],
+    &["--region=cn-northwest-1", "--map=a=orders", "--describe", "--list", "--catalog"],
+    &["--region=us-east-1", "--partition=aws-us-gov", "--map=a=orders"],
+    &["--config=settings.toml"],
+    &["--config=settings.toml", "--base"],
+];
+
+#[test]
+fn a_policy_is_about_the_streams_of_the_mapping() {
+    let ran = policy(&["--config=settings.toml", "--map=extra=more"]).exits(0);
+    let arn =
+        |name: &str| format!("arn:aws:firehose:eu-central-1:111122223333:deliverystream/{name}");
+    let expected = json!({"Version": "2012-10-17", "Statement": [
+        {
+            "Sid": "WriteRecords",
+            "Effect": "Allow",
+            "Action": ["firehose:PutRecord", "firehose:PutRecordBatch"],
+            "Resource": (["dead-letters", "more", "orders", "rest"].map(arn)),
+        },
+        {
+            "Sid": "DescribeStreams",
+            "Effect": "Allow",
+            "Action": ["firehose:DescribeDeliveryStream"],
+            "Resource": (["dead-letters", "more", "rest"].map(arn)),
+        },
+    ]});
+    assert_eq!(document(&ran), expected);
+    ran.says(&["role/firehose-writer", "--base"]);
+    let ran = policy(&["--stream=s", "--region=made-up", "--partition=aws-cn"]).exits(0);
+    assert!(text(&ran).contains("arn:aws-cn:firehose:made-up:111122223333:deliverystream/s"));
+}
+
+#[test]
+fn patterns_of_a_plugin_become_wildcards() {
+    let plugin = misbehaving_plugin();
+    let settings = "[aws]\nregion = 'us-east-1'\n[streams.tenant-a]\npack = 'auto'\n\
+                    [streams.elsewhere]\npack = 'auto'\n";
+    let program = Program::new().args(["iam", "policy"]).args(ACCOUNT).settings(settings);
+    let ran = program.args(["--plugin".as_ref(), plugin.as_os_str()]).run().exits(0);
+    assert_eq!(streams(&document(&ran), "WriteRecords"), ["good", "tenant-*"]);
+    assert_eq!(streams(&document(&ran), "DescribeStreams"), ["tenant-a"]);
+}
+
+#[test]
+fn others_find_nothing_in_policies() {
+    for shape in SHAPES {
+        let text = text(&policy(shape).exits(0));
+        assert!(linter::policy(&text).is_empty(), "{shape:?}: {:?}", linter::policy(&text));
+        let kept = moto::server().take("policy", &text);
+        assert_eq!(kept, Ok(serde_json::from_str(&text).unwrap()), "{shape:?}");
+    }
+}
+
+/// What the test above relies on.
+#[test]
+fn others_find_what_is_wrong_in_policies() {
+    let good = text(&policy(SHAPES[1]).exits(0));
+    for (right, wrong, finding) in [
+        ("PutRecordBatch", "PutRecords", "UNKNOWN_ACTION"),
+        (":deliverystream/", ":stream/", "RESOURCE_MISMATCH"),
+        ("\"*\"", "\"arn:aws:firehose:::x\"", "RESOURCE_MISMATCH"),
+    ] {
+        let findings = linter::policy(&good.replace(right, wrong));
+        assert!(findings.iter().any(|found| found == finding), "{wrong}: {findings:?}");
+    }
+    for (right, wrong) in
+        [("Allow", "Permit"), ("DescribeStreams", "WriteRecords"), ("2012-10-17", "2012")]
+    {
+        let kept = moto::server().take("policy", &good.replace(right, wrong));
+        assert!(kept.unwrap_err().contains("MalformedPolicyDocument"), "{wrong}");
+    }
+}
+
+#[test]
+fn terraform_says_the_same() {
+    for shape in SHAPES {
+        let made =
+            linter::terraform(&text(&policy(&[shape, &["--terraform"][..]].concat()).exits(0)));
+        assert_eq!(made["policies"]["standpipe"], document(&policy(shape).exits(0)), "{shape:?}");
+        let attached = &made["resources"]["aws_iam_policy"]["standpipe"]["policy"];
+        assert_eq!(attached, "${data.aws_iam_policy_document.standpipe.json}");
+    }
+}
+
+#[test]
+fn who_may_assume_the_role_is_said_by_its_trust() {
+    let role = "--principal=arn:aws:iam::777788889999:role/collector";
+    let ran = trust(&["--principal=444455556666", role, "--config=settings.toml"]).exits(0);
+    let expected = json!({"Version": "2012-10-17", "Statement": [{
+        "Sid": "AssumeRole",
+        "Effect": "Allow",
+        "Principal": {"AWS": [
+            "arn:aws:iam::444455556666:root",
+            "arn:aws:iam::777788889999:role/collector",
+        ]},
+        "Action": ["sts:AssumeRole"],
+        "Condition": {"StringEquals": {"sts:ExternalId": ["my-workspace"]}},
+    }]});
+    assert_eq!(document(&ran), expected);
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn others_find_nothing_in_trust() {
+    let shapes: &[&[&str]] = &[
+        &["--principal=444455556666", "--external-id=two", "--external-id=one"],
+        &["--principal=444455556666", "--partition=aws-cn"],
+        &["--principal=arn:aws:iam::444455556666:user/a", "--external-id=-x:/y"],
+    ];
+    for shape in shapes {
+        let ran = trust(shape).exits(0);
+        let has_id = shape.iter().any(|argument| argument.starts_with("--external-id"));
+        assert_eq!(ran.stderr.contains("no external id"), !has_id, "{}", ran.stderr);
+        let text = text(&ran);
+        assert!(linter::trust(&text).is_empty(), "{shape:?}: {:?}", linter::trust(&text));
+        assert_eq!(moto::server().take("trust", &text), Ok(document(&ran)), "{shape:?}");
+        let wrong = text.replace("sts:AssumeRole", "sts:AssumeAnything");
+        assert_eq!(linter::trust(&wrong), ["UNKNOWN_ACTION"]);
+        assert!(moto::server().take("trust", &wrong).is_err());
+
+        let made = linter::terraform(&self::text(&trust(&[shape, &["--terraform"][..]].concat())));
+        assert_eq!(made["policies"]["standpipe_trust"], document(&ran), "{shape:?}");
+        let role = &made["resources"]["aws_iam_role"]["standpipe"]["assume_role_policy"];
+        assert_eq!(role, "${data.aws_iam_policy_document.standpipe_trust.json}");
+    }
+}
+
+#[test]
+fn what_is_too_long_for_one_policy_is_divided_on_request() {
+    let names: BTreeSet<_> = (0..200).map(|number| format!("app-events-{number}")).collect();
+    let arguments: Vec<_> = names.iter().map(|name| format!("--stream={name}")).collect();
+    let arguments = || arguments.iter().map(String::as_str).chain(["--region=us-east-1"]);
+    let with = |more: &[&'static str]| {
+        policy(&arguments().chain(more.iter().copied()).collect::<Vec<_>>())
+    };
+
+    let ran = with(&[]).exits(2);
+    assert!(ran.stdout.is_empty());
+    ran.says(&["IAM takes 6144", "--stream 'app-events-*' would stand for 200 of", "--split"]);
+    let ran = with(&["--stream=app-events-*"]).exits(0);
+    assert_eq!(streams(&document(&ran), "WriteRecords"), ["app-events-*"]);
+
+    let documents = document(&with(&["--split"]).exits(0));
+    let documents = documents.as_array().expect("an array");
+    assert_eq!(documents.len(), 3);
+    let mut written = Vec::new();
+    for document in documents {
+        let text = document.to_string();
+        assert!(text.len() <= 6144, "{}", text.len());
+        assert!(linter::policy(&text).is_empty());
+        written.extend(streams(document, "WriteRecords"));
+    }
+    assert_eq!(written, Vec::from_iter(names));
+
+    let made = linter::terraform(&text(&with(&["--split", "--terraform"]).exits(0)));
+    for (index, document) in documents.iter().enumerate() {
+        let name = format!("standpipe_{}", index + 1);
+        assert_eq!(&made["policies"][&name], document);
+        let policy = format!("${{data.aws_iam_policy_document.{name}.json}}");
+        assert_eq!(made["resources"]["aws_iam_policy"][&name]["policy"], policy);
+    }
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_told_with_what_to_write() {
+    let role = "[aws]\nrole_arn = 'arn:aws:iam::111122223333:role/r'\n";
+    for (arguments, words) in [
+        (&["policy", "--stream=s", "--account=111122223333"][..], "set --region"),
+        (&["policy", "--stream=s", "--region=us-east-1"], "set --account"),
+        (&["policy", "--stream=s", "--account=1111-2222-3333"], "12 digits"),
+        (&["policy", "--stream=a/b"], "1 to 64"),
+        (&["policy", "--kms-key=alias/mine"], "key/ID"),
+        (&["policy", "--config=role.toml", "--region=us-east-1"], "refuses its settings"),
+        (&["policy", "--account=111122223333", "--region=us-east-1"], "no delivery stream"),
+        (&["policy", "--account=111122223333", "--region=us-east-1b", "--list"], "us-east-1"),
+        (&["policy", "--base"], "role_arn"),
+        (&["policy", "--base", "--describe"], "cannot be used with"),
+        (&["trust"], "--principal"),
+        (&["trust", "--principal=*"], "wildcard"),
+        (&["trust", "--principal=firehose.amazonaws.com"], "12 digits of an account"),
+        (&["trust", "--principal=111122223333", "--external-id=a b"], "2 to 1224"),
+    ] {
+        let program = Program::new().file("role.toml", role.as_bytes()).args(["iam"]);
+        let ran = program.args(arguments).run().exits(2).says(&[words]);
+        assert!(ran.stdout.is_empty(), "{arguments:?}");
+        assert!(!ran.stderr.contains("a b"), "an external id is shown");
+    }
+}
+
+#[test]
+fn the_documentation_shows_what_is_printed() {
+    let page = tests::workspace().join("host/docs/iam.md");
+    let page = fs::read_to_string(page).unwrap();
+    let ran = Program::new().args(["iam", "policy", "--map", "Order Completed=orders"]);
+    let ran =
+        ran.args(["--map", "*=rest", "--region", "eu-central-1"]).args(ACCOUNT).run().exits(0);
+    assert!(page.contains(&text(&ran)), "host/docs/iam.md shows another policy");
+    let ran = trust(&["--principal=444455556666", "--external-id=shop", "--external-id=blog"]);
+    assert!(page.contains(&text(&ran.exits(0))), "host/docs/iam.md shows another trust policy");
+}
+
+fn policy(arguments: &[&str]) -> Ran {
+    let program = Program::new().file("settings.toml", SETTINGS.as_bytes());
+    program.args(["iam", "policy"]).args(ACCOUNT).args(arguments).run()
+}
+
+fn trust(arguments: &[&str]) -> Ran {
+    let program = Program::new().file("settings.toml", SETTINGS.as_bytes());
+    program.args(["iam", "trust"]).args(arguments).run()
+}
+
+fn text(ran: &Ran) -> String {
+    String::from_utf8(ran.stdout.clone()).expect("UTF-8")
+}
+
+fn document(ran: &Ran) -> Value {
+    serde_json::from_slice(&ran.stdout).expect("JSON")
+}
+
+/// The names of streams in a document's statement.
+fn streams(document: &Value, sid: &str) -> Vec<String> {
+    let statements = document["Statement"].as_array().expect("statements");
+    let found = statements.iter().find(|statement| statement["Sid"] == sid).expect(sid);
+    let resources = found["Resource"].as_array().expect("resources").iter();
+    resources
+        .map(|arn| {
+            arn.as_str().unwrap().split_once(":deliverystream/").expect("a stream").1.to_owned()
+        })
+        .collect()
+}

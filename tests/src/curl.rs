@@ -1,0 +1,57 @@
+use std::path::Path;
+use std::process::Command;
+
+/// A request by the program `curl`, for what needs TLS or HTTP/2.
+#[derive(Debug)]
+pub struct Curl {
+    command: Command,
+}
+
+/// What `curl` got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Got {
+    /// The HTTP status.
+    pub status: u16,
+    /// `1.1` or `2`.
+    pub version: String,
+}
+
+impl Curl {
+    /// Send a body with a write key.
+    pub fn post(url: &str, write_key: &str, body: &str) -> Self {
+        let mut command = Command::new("curl");
+        command
+            .args(["--silent", "--show-error", "--max-time", "30", "--output", "/dev/null"])
+            .args(["--write-out", "%{http_code} %{http_version}", "--noproxy", "*"])
+            .args(["--user", &format!("{write_key}:"), "--data-binary", body, url]);
+        Curl { command }
+    }
+
+    /// Trust no certificate but this one.
+    #[must_use]
+    pub fn trusting(self, certificate: &Path) -> Self {
+        self.arg("--cacert").arg(certificate.to_str().expect("a path in UTF-8"))
+    }
+
+    /// Add an argument.
+    #[must_use]
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Send it.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer; the words of `curl`.
+    pub fn send(mut self) -> Result<Got, String> {
+        let output = self.command.output().expect("curl can be started");
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let (status, version) = text.split_once(' ').expect("two words");
+        Ok(Got { status: status.parse().expect("a status"), version: version.to_owned() })
+    }
+}

@@ -1,0 +1,41 @@
+//! What others find in IAM policies, and how they read Terraform.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::{install, workspace};
+
+/// What is installed. parliament asks for a module that later versions of
+/// setuptools have no more, without naming either.
+const REQUIREMENTS: &str = "parliament==1.6.4 python-hcl2==8.1.4 setuptools==80.10.2";
+
+/// What parliament finds wrong in a policy.
+pub fn policy(document: &str) -> Vec<String> {
+    serde_json::from_value(read("policy", document)).expect("a list of findings")
+}
+
+/// What parliament finds wrong in a trust policy.
+pub fn trust(document: &str) -> Vec<String> {
+    serde_json::from_value(read("trust", document)).expect("a list of findings")
+}
+
+/// The `policies` that Terraform's text describes, as documents by name, and its
+/// `resources` by kind and name.
+pub fn terraform(text: &str) -> Value {
+    read("terraform", text)
+}
+
+fn read(what: &str, text: &str) -> Value {
+    let mut script = Command::new(install::python("linter-venv", REQUIREMENTS));
+    script.arg(workspace().join("tests/iam/read.py")).arg(what);
+    let mut process =
+        script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python starts");
+    let mut stdin = process.stdin.take().expect("a pipe");
+    stdin.write_all(text.as_bytes()).expect("the script reads");
+    drop(stdin);
+    let output = process.wait_with_output().expect("the script ends");
+    assert!(output.status.success(), "read.py {what} failed on:\n{text}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
