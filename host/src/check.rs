@@ -9,11 +9,13 @@ mod streams;
 
 pub use report::{CheckReport, CheckStep, Outcome};
 
+use streams::Way;
+
 use std::sync::Arc;
 
 use crate::aws::{Access, AwsSettings, Caller};
-use crate::config::{Destination, Settings};
-use crate::delivery::{Amazon, Firehose, StartRate};
+use crate::config::{Destination, Settings, SourceRole};
+use crate::delivery::{Amazon, StartRate};
 use crate::event::StreamName;
 use crate::limits;
 use crate::plugin::Plugin;
@@ -62,31 +64,43 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
         report.skipped("credentials", "records go to a local directory");
         return report;
     };
-    let access = match connect(&settings, aws).await {
-        Ok(access) => access,
-        Err(error) => {
-            report.failed("credentials", error.to_string(), "nothing at AWS can be checked");
-            return report;
+    let mut region = None;
+    for (identity, aws) in identities(aws, &settings.source_roles) {
+        let step = format!("credentials{identity}");
+        let access = match connect(&settings, &aws).await {
+            Ok(access) => access,
+            Err(error) => {
+                report.failed(step, error.to_string(), "nothing at AWS can be checked with them");
+                continue;
+            }
+        };
+        match access.caller().await {
+            Ok(Caller { account, arn }) => report.ok(step, format!("{arn}, account {account}")),
+            Err(error) => report
+                .skipped(step, format!("there are some, and STS does not tell whose: {error}")),
         }
-    };
-    match access.caller().await {
-        Ok(Caller { account, arn }) => {
-            report.ok("credentials", format!("{arn}, account {account}"));
+        let amazon = Amazon::new(&access.config, endpoint_url.as_deref());
+        let port = Arc::new(amazon.renewing(access.session.clone()));
+        let way = Way { port, identity };
+        for stream in &streams {
+            way.check(stream, &settings.delivery, options, &mut report).await;
         }
-        Err(error) => report.skipped(
-            "credentials",
-            format!("there are some, and STS does not tell whose: {error}"),
-        ),
+        region = region.or_else(|| access.config.region().cloned());
     }
-    let amazon = Amazon::new(&access.config, endpoint_url.as_deref());
-    let port: Arc<dyn Firehose> = Arc::new(amazon.renewing(access.session.clone()));
-    for stream in &streams {
-        streams::check(&port, stream, &settings.delivery, options, &mut report).await;
-    }
-    if let Some(region) = access.config.region() {
+    if let Some(region) = region {
         quota(region.as_ref(), options.load, &mut report);
     }
     report
+}
+
+/// The settings of AWS for each identity, and what names it in a step: nothing for
+/// the default one.
+fn identities(aws: &AwsSettings, roles: &[SourceRole]) -> Vec<(String, AwsSettings)> {
+    let of_source = |SourceRole { source, role }: &SourceRole| {
+        (format!(" of {source}"), AwsSettings { role: Some(role.clone()), ..aws.clone() })
+    };
+    let default = (String::new(), aws.clone());
+    std::iter::once(default).chain(roles.iter().map(of_source)).collect()
 }
 
 async fn connect(settings: &Settings, aws: &AwsSettings) -> Result<Access, StartError> {

@@ -8,6 +8,7 @@
 mod aws;
 mod check;
 mod collect;
+mod identities;
 pub mod import;
 mod raw;
 mod secrets;
@@ -15,6 +16,7 @@ mod unknown;
 
 pub use check::{Destination, Overrides, PluginSource, Settings};
 pub use collect::{CertificateFiles, CollectSettings, ReferencedKey, is_write_key};
+pub use identities::SourceRole;
 pub use raw::{
     RawAdmin, RawAws, RawDeadLetters, RawDelivery, RawEndpoints, RawHttp, RawPack, RawPackUpTo,
     RawPlugin, RawSecrets, RawSettings, RawSource, RawSpool, RawStream,

@@ -15,8 +15,10 @@
 mod collecting;
 mod copier;
 mod keys;
+mod reach;
 mod summary;
 
+pub(crate) use reach::reach;
 pub use summary::{Collected, Summary, UnreadInput};
 
 use std::borrow::Cow;
@@ -35,11 +37,11 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::admin::{Admin, View};
-use crate::aws::{self, Access, AwsSettings, ConnectError};
+use crate::aws::ConnectError;
 use crate::collector::{IntakeReport, TakenKey};
-use crate::config::{Destination, PluginSource, Settings};
+use crate::config::{PluginSource, Settings};
 use crate::dead::{Folder, Letters};
-use crate::delivery::{Amazon, Delivery, DeliverySettings, Directory, Firehose, Ports, StartRate};
+use crate::delivery::{Delivery, DeliverySettings, Firehose};
 use crate::event::{Totals, TotalsSnapshot};
 use crate::http::{BindError, Shutdown, TlsError};
 use crate::limits;
@@ -51,6 +53,7 @@ use crate::source::{InputError, ReadReport, Reader, Retirement, Stop};
 use crate::spool;
 use collecting::{Collecting, Listening, Way};
 use copier::Copier;
+use reach::Ways;
 
 /// The default mapping plugin's component.
 pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
@@ -91,6 +94,14 @@ pub enum StartError {
     /// There is no way to AWS.
     #[error(transparent)]
     Aws(#[from] ConnectError),
+    /// The role of a source cannot be assumed.
+    #[error("the source {name:?}: {error}")]
+    SourceRole {
+        /// The source's name.
+        name: String,
+        /// Why.
+        error: Box<ConnectError>,
+    },
     /// There is no way to the manager of secrets.
     #[error(transparent)]
     Secrets(#[from] OpenSecretsError),
@@ -144,6 +155,7 @@ pub struct Run {
 /// What a run is made of before anything flows.
 struct Parts {
     delivery: Delivery,
+    identities: SourceIdentities,
     letters: Arc<Letters>,
     copier: Option<Copier>,
     listening: Option<Listening>,
@@ -183,8 +195,9 @@ impl Run {
     ///
     /// Something of the settings does not work; nothing has been read.
     pub async fn start(settings: Settings, runtime: &Handle) -> Result<Self, StartError> {
-        let destination = settings.destination.clone();
-        Self::prepare(settings, runtime, async |secrets| open(&destination, secrets).await).await
+        let (destination, roles) = (settings.destination.clone(), settings.source_roles.clone());
+        let open = async |secrets: &_| reach::open(&destination, &roles, secrets).await;
+        Self::prepare(settings, runtime, open).await
     }
 
     /// The same with a port of the embedder's own; the settings' destination is
@@ -198,13 +211,13 @@ impl Run {
         port: Arc<dyn Firehose>,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
-        Self::prepare(settings, runtime, async |_| Ok((port, StartRate::Unbounded))).await
+        Self::prepare(settings, runtime, async |_: &_| Ok(Ways::one(port))).await
     }
 
     async fn prepare(
         settings: Settings,
         runtime: &Handle,
-        port: impl AsyncFnOnce(&Arc<dyn Resolve>) -> Result<(Arc<dyn Firehose>, StartRate), StartError>,
+        open: impl AsyncFnOnce(&Arc<dyn Resolve>) -> Result<Ways, StartError>,
     ) -> Result<Self, StartError> {
         for input in &settings.inputs {
             input.check()?;
@@ -216,13 +229,13 @@ impl Run {
             .await
             .expect("loading a plugin does not panic")?;
         let secrets = open_secrets(settings.secrets.as_ref()).await?;
-        let (port, start_rate) = port(&secrets).await?;
+        let Ways { ports, identities, start_rate } = open(&secrets).await?;
         let dead = Folder::of_data_dir(&settings.data_dir).path().to_owned();
         let letters = Arc::new(Letters::bounded(dead, settings.dead_letters));
         let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
         let deliver = || {
-            let (port, how, letters) = (Arc::clone(&port), how.clone(), Arc::clone(&letters));
-            Delivery::new(Ports::new(port), how, letters, runtime.clone())
+            let (ports, how, letters) = (ports.clone(), how.clone(), Arc::clone(&letters));
+            Delivery::new(ports, how, letters, runtime.clone())
         };
         let copier = settings.dead_letter_stream.as_ref();
         let copier = copier.map(|stream| Copier::start(Arc::clone(&letters), deliver(), stream));
@@ -236,7 +249,7 @@ impl Run {
             Some(address) => Some(Admin::bind(address).await?),
             None => None,
         };
-        let parts = Parts { delivery, letters, copier, listening, admin };
+        let parts = Parts { delivery, identities, letters, copier, listening, admin };
         Self::spawn(settings, &plugin, parts, runtime).map_err(StartError::Thread)
     }
 
@@ -246,7 +259,7 @@ impl Run {
         parts: Parts,
         runtime: &Handle,
     ) -> io::Result<Self> {
-        let Parts { delivery, letters, copier, listening, admin } = parts;
+        let Parts { delivery, identities, letters, copier, listening, admin } = parts;
         let addresses = Addresses {
             collector: listening.as_ref().map(Listening::address),
             is_encrypted: listening.as_ref().is_some_and(Listening::is_encrypted),
@@ -255,7 +268,7 @@ impl Run {
         let queued = settings.workers.get() * limits::CHUNKS_QUEUED_PER_WORKER;
         let (chunks_in, chunks_out) = crossbeam_channel::bounded(queued);
         let (buffers_in, buffers_out) = crossbeam_channel::bounded(queued);
-        let identities = Arc::<SourceIdentities>::default();
+        let identities = Arc::new(identities);
         let spawn_worker = |number| {
             let mapper = Mapper::new(plugin.clone());
             let (chunks, buffers) = (chunks_out.clone(), buffers_in.clone());
@@ -440,15 +453,6 @@ fn close(letters: &Letters, retirement: Retirement) -> Option<String> {
     kept.or(not_synced)
 }
 
-/// The way to AWS, for a run and for what tests one.
-pub(crate) async fn reach(
-    aws: &AwsSettings,
-    secrets: &Arc<dyn Resolve>,
-) -> Result<Access, StartError> {
-    let http = aws::http_client(&aws.transport, &**secrets).await?;
-    Ok(aws::connect(aws, &http, secrets).await?)
-}
-
 /// The manager of secrets, if there is one.
 pub(crate) async fn open_secrets(
     settings: Option<&SecretsSettings>,
@@ -456,29 +460,6 @@ pub(crate) async fn open_secrets(
     match settings {
         Some(settings) => Ok(Arc::new(Secrets::open(settings).await?)),
         None => Ok(Arc::new(NoManager)),
-    }
-}
-
-async fn open(
-    destination: &Destination,
-    secrets: &Arc<dyn Resolve>,
-) -> Result<(Arc<dyn Firehose>, StartRate), StartError> {
-    match destination {
-        Destination::Directory(path) => {
-            let directory = Directory::new(path.clone());
-            let directory =
-                directory.map_err(|error| StartError::Directory { path: path.clone(), error })?;
-            Ok((Arc::new(directory), StartRate::Unbounded))
-        }
-        Destination::Amazon { aws, endpoint_url } => {
-            let access = reach(aws, secrets).await?;
-            let start_rate = match (endpoint_url, access.config.region()) {
-                (None, Some(region)) => StartRate::of_region(region.as_ref()),
-                _ => StartRate::Unbounded,
-            };
-            let amazon = Amazon::new(&access.config, endpoint_url.as_deref());
-            Ok((Arc::new(amazon.renewing(access.session)), start_rate))
-        }
     }
 }
 

@@ -12,6 +12,7 @@ mod credentials;
 mod dead;
 mod full_disk;
 mod iam;
+mod identities;
 mod inputs;
 mod layout;
 mod leaks;

@@ -90,7 +90,8 @@ pub fn session_with(number: usize, secret: &str) -> String {
     answer.replace(">secret<", &format!(">{secret}<")).replace(">token ", &format!(">{secret} "))
 }
 
-fn session(number: usize, life: Duration) -> String {
+/// The same with a session that lives this long.
+pub fn session(number: usize, life: Duration) -> String {
     let expiry = host::clock::rfc3339((SystemTime::now() + life).into());
     format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\

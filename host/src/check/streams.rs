@@ -16,9 +16,32 @@ const TRIES: u32 = 5;
 const TEST_RECORD: &[u8] =
     br#"{"type":"track","event":"Standpipe Test Record","anonymousId":"standpipe","properties":{}}"#;
 
-/// Check one stream: that it is there, that it can be written to, and what packing
-/// would spare.
-pub(super) async fn check(
+/// The way to Firehose of one identity.
+pub(super) struct Way {
+    pub(super) port: Arc<dyn Firehose>,
+    /// What names it in a step.
+    pub(super) identity: String,
+}
+
+impl Way {
+    /// Check one stream: that it is there, that it can be written to, and what
+    /// packing would spare.
+    pub(super) async fn check(
+        &self,
+        stream: &StreamName,
+        delivery: &DeliverySettings,
+        options: CheckOptions,
+        report: &mut CheckReport,
+    ) {
+        let from = report.steps.len();
+        check(&self.port, stream, delivery, options, report).await;
+        for step in &mut report.steps[from..] {
+            step.step.push_str(&self.identity);
+        }
+    }
+}
+
+async fn check(
     port: &Arc<dyn Firehose>,
     stream: &StreamName,
     delivery: &DeliverySettings,

@@ -224,7 +224,7 @@ fn check_name(key: &str, name: Option<&str>) -> Result<(), ConfigError> {
     }
 }
 
-fn is_role_arn(arn: &str) -> bool {
+pub(super) fn is_role_arn(arn: &str) -> bool {
     let parts: Vec<_> = arn.splitn(6, ':').collect();
     matches!(parts[..], ["arn", partition, "iam", "", account, resource]
         if partition.starts_with("aws") && is_account(account) && is_role(resource))

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::aws::check_aws;
 use super::collect::{CollectSettings, check_admin, check_collect};
+use super::identities::{SourceRole, check_source_roles};
 use super::secrets::{References, check_secrets};
 use super::{ConfigError, RawDeadLetters, RawDelivery, RawPack, RawSettings, RawStream};
 use crate::aws::AwsSettings;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub inputs: Vec<Input>,
     /// How SDKs are listened to, if they are.
     pub collect: Option<CollectSettings>,
+    /// The sources that do not write with the role of all others.
+    pub source_roles: Vec<SourceRole>,
     /// Where health and metrics are told, if they are.
     pub admin: Option<SocketAddr>,
     /// The plugin.
@@ -131,6 +134,7 @@ impl RawSettings {
         let references = References::new(&self.secrets);
         let (aws, endpoint_url) =
             check_aws(self.aws, overrides.region, overrides.endpoint_url, directory, &references)?;
+        let source_roles = check_source_roles(&self.sources, aws.role.as_ref(), &references)?;
         let secrets = check_secrets(self.secrets, &aws, directory)?;
         let destination = match overrides.local {
             Some(directory) => Destination::Directory(directory),
@@ -148,6 +152,7 @@ impl RawSettings {
             overrides.inputs
         };
         Ok(Settings {
+            source_roles,
             inputs,
             admin: check_admin(
                 overrides.admin.or(self.admin.listen).as_deref(),

@@ -99,6 +99,13 @@ pub struct RawSource {
     /// Events a second; what is beyond is answered with 429. No limit by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<u32>,
+    /// A role that the source's records are written with, in place of that under
+    /// `[aws]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// The external id that the role asks for, in place of that under `[aws]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<Secret>,
 }
 
 /// How the address for SDKs is served.

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{aws, json, note};
 use crate::aws::AwsSettings;
 use crate::cli::config::read_settings;
-use crate::config::Overrides;
+use crate::config::{Overrides, Settings};
 use crate::limits;
 use crate::policy::{ExternalId, Partition, Principal, Region, terraform_role, trust};
 use crate::secret::SecretSetting;
@@ -39,7 +39,7 @@ pub(super) fn text(arguments: &Arguments) -> anyhow::Result<String> {
     let (raw, directory) = read_settings(arguments.config.as_deref())?;
     let settings = raw.check(&directory, Overrides::default())?;
     let aws = aws(&settings);
-    let external_ids = external_ids(&arguments.external_ids, aws)?;
+    let external_ids = external_ids(&arguments.external_ids, &settings, aws)?;
     if external_ids.is_empty() {
         note(
             "no external id is asked for: give --external-id if the role is for somebody outside of its account \
@@ -59,20 +59,26 @@ pub(super) fn text(arguments: &Arguments) -> anyhow::Result<String> {
 }
 
 /// By hand, since the command line's own error would show the value.
-fn external_ids(given: &[String], aws: &AwsSettings) -> anyhow::Result<BTreeSet<ExternalId>> {
-    let own = aws.role.as_ref().and_then(|role| role.external_id.as_ref());
-    let own: &[_] = match own {
-        Some(SecretSetting::Value(id)) => &[id.expose().to_owned()],
-        Some(SecretSetting::Reference(reference)) if given.is_empty() => {
-            bail!("[aws] external_id is kept elsewhere, as {reference}: give it with --external-id")
+fn external_ids(
+    given: &[String],
+    settings: &Settings,
+    aws: &AwsSettings,
+) -> anyhow::Result<BTreeSet<ExternalId>> {
+    if !given.is_empty() {
+        return given.iter().map(|id| id.parse().context("--external-id")).collect();
+    }
+    let Some(default) = &aws.role else { return Ok(BTreeSet::new()) };
+    // Sources that assume the same role with an external id of their own.
+    let others = settings.source_roles.iter().map(|own| &own.role);
+    let same = others.filter(|role| role.arn == default.arn);
+    let ids = std::iter::once(default).chain(same).filter_map(|role| role.external_id.as_ref());
+    ids.map(|id| match id {
+        SecretSetting::Value(id) => id.expose().parse().context("external_id"),
+        SecretSetting::Reference(reference) => {
+            bail!("external_id is kept elsewhere, as {reference}: give it with --external-id")
         }
-        _ => &[],
-    };
-    let (place, ids) = match given {
-        [] => ("[aws] external_id", own),
-        given => ("--external-id", given),
-    };
-    ids.iter().map(|id| id.parse().context(place)).collect()
+    })
+    .collect()
 }
 
 fn partition(aws: &AwsSettings) -> Option<Partition> {

@@ -1,0 +1,111 @@
+//! The ways out of a run: to AWS, with the role of each source, or to a directory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::StartError;
+use crate::aws::{self, Access, AwsSettings, Role};
+use crate::config::{Destination, SourceRole};
+use crate::delivery::{Amazon, Directory, Firehose, Identity, Ports, StartRate};
+use crate::pipeline::SourceIdentities;
+use crate::secret::Resolve;
+
+/// The ways to Firehose.
+pub(super) struct Ways {
+    pub(super) ports: Ports,
+    /// Which sources do not take the default one.
+    pub(super) identities: SourceIdentities,
+    pub(super) start_rate: StartRate,
+}
+
+impl Ways {
+    /// One way for all, about which nothing is known.
+    pub(super) fn one(port: Arc<dyn Firehose>) -> Self {
+        let (ports, identities) = (Ports::new(port), SourceIdentities::new());
+        Ways { ports, identities, start_rate: StartRate::Unbounded }
+    }
+}
+
+/// Access to AWS, for a run and for what tests one.
+pub(crate) async fn reach(
+    aws: &AwsSettings,
+    secrets: &Arc<dyn Resolve>,
+) -> Result<Access, StartError> {
+    let http = aws::http_client(&aws.transport, &**secrets).await?;
+    Ok(aws::connect(aws, &http, secrets).await?)
+}
+
+pub(super) async fn open(
+    destination: &Destination,
+    roles: &[SourceRole],
+    secrets: &Arc<dyn Resolve>,
+) -> Result<Ways, StartError> {
+    match destination {
+        Destination::Directory(path) => open_directory(path),
+        Destination::Amazon { aws, endpoint_url } if roles.is_empty() => {
+            let access = reach(aws, secrets).await?;
+            let start_rate = start_rate(&access, endpoint_url.as_deref());
+            let ports = Ports::new(amazon(access, endpoint_url.as_deref()));
+            Ok(Ways { ports, identities: SourceIdentities::new(), start_rate })
+        }
+        Destination::Amazon { aws, endpoint_url } => {
+            open_roles(aws, endpoint_url.as_deref(), roles, secrets).await
+        }
+    }
+}
+
+/// All roles are assumed with the same credentials. Sources of one role and one
+/// external id share a session.
+async fn open_roles(
+    aws: &AwsSettings,
+    endpoint_url: Option<&str>,
+    roles: &[SourceRole],
+    secrets: &Arc<dyn Resolve>,
+) -> Result<Ways, StartError> {
+    let http = aws::http_client(&aws.transport, &**secrets).await?;
+    let base = aws::connect_base(aws, &http, secrets).await?;
+    let start_rate = start_rate(&base, endpoint_url);
+    let default = match &aws.role {
+        Some(role) => base.assume(role).await?,
+        None => base.clone(),
+    };
+    let mut ports = Ports::new(amazon(default, endpoint_url));
+    let mut identities = SourceIdentities::new();
+    let mut known: Vec<(&Role, Identity)> = Vec::new();
+    for SourceRole { source, role } in roles {
+        let identity = match known.iter().find(|(other, _)| *other == role) {
+            Some((_, identity)) => *identity,
+            None => {
+                let access = base.assume(role).await;
+                let access = access.map_err(|error| StartError::SourceRole {
+                    name: source.clone(),
+                    error: Box::new(error),
+                })?;
+                let identity = ports.add(source.clone(), amazon(access, endpoint_url));
+                known.push((role, identity));
+                identity
+            }
+        };
+        identities.insert(source.clone(), identity);
+    }
+    Ok(Ways { ports, identities, start_rate })
+}
+
+fn open_directory(path: &Path) -> Result<Ways, StartError> {
+    let directory = Directory::new(path.to_owned());
+    let directory =
+        directory.map_err(|error| StartError::Directory { path: path.to_owned(), error })?;
+    Ok(Ways::one(Arc::new(directory)))
+}
+
+fn amazon(access: Access, endpoint_url: Option<&str>) -> Arc<dyn Firehose> {
+    Arc::new(Amazon::new(&access.config, endpoint_url).renewing(access.session))
+}
+
+/// What stands before Firehose has other quotas, or none.
+fn start_rate(access: &Access, endpoint_url: Option<&str>) -> StartRate {
+    match (endpoint_url, access.config.region()) {
+        (None, Some(region)) => StartRate::of_region(region.as_ref()),
+        _ => StartRate::Unbounded,
+    }
+}

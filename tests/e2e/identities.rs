@@ -1,0 +1,139 @@
+//! Sources with roles of their own: their records share no request and no session.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+use tests::client::{Client, basic};
+use tests::endpoint::{Endpoint, session, sts_error};
+use tests::{Collector, Fate, Program, Stub};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn settings(firehose: &str, sts: &str) -> String {
+    format!(
+        r#"
+[aws]
+region = "eu-central-1"
+endpoint_url = "{firehose}"
+sts_endpoint_url = "{sts}"
+role_arn = "arn:aws:iam::111122223333:role/writer"
+external_id = "shared"
+
+[[sources]]
+name = "app"
+dialect = "segment"
+write_keys = ["key-of-app"]
+
+[[sources]]
+name = "shop"
+dialect = "segment"
+write_keys = ["key-of-shop"]
+external_id = "of-the-shop"
+
+[[sources]]
+name = "blog"
+dialect = "segment"
+write_keys = ["key-of-blog"]
+role_arn = "arn:aws:iam::444455556666:role/blog"
+
+[[sources]]
+name = "blog's app"
+dialect = "segment"
+write_keys = ["key-of-blogs-app"]
+role_arn = "arn:aws:iam::444455556666:role/blog"
+"#
+    )
+}
+
+#[test]
+fn records_of_different_identities_share_no_request_and_no_session() {
+    let (stub, sts) = (Stub::start(|_| Fate::Accept), Endpoint::sts(HOUR));
+    let program = Program::running().with_keys().settings(&settings(&stub.url(), &sts.url()));
+    let collector = Collector::start(program.mapping(&[("*", "all")]));
+    let mut client = Client::connect(collector.url());
+    for round in 0..20 {
+        for source in ["app", "shop", "blog", "blogs-app"] {
+            let (header, key) = basic(&format!("key-of-{source}"));
+            let event = format!(r#"{{"event":"E","userId":"{source}","round":{round}}}"#);
+            let reply = client.post("/v1/track", &[(header, &key)], event.as_bytes()).unwrap();
+            assert_eq!(reply.status, 200);
+        }
+    }
+    let ran = collector.stop().exits(0);
+
+    let mut sources_of_tokens = BTreeMap::<String, BTreeSet<String>>::new();
+    for put in stub.requests() {
+        let token = &put.headers["x-amz-security-token"];
+        for record in &put.records {
+            let event: Value = serde_json::from_slice(record).unwrap();
+            let source = event["userId"].as_str().unwrap().to_owned();
+            sources_of_tokens.entry(token.clone()).or_default().insert(source);
+        }
+    }
+    let sources: BTreeSet<_> = sources_of_tokens.into_values().collect();
+    let expected = [vec!["app"], vec!["blog", "blogs-app"], vec!["shop"]];
+    let expected = expected.map(|names| names.into_iter().map(str::to_owned).collect());
+    assert_eq!(sources, BTreeSet::from(expected));
+    let asked: Vec<_> = sts.asked().into_iter().map(|asked| asked.body).collect();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    for (role, external_id) in [("writer", "shared"), ("writer", "of-the-shop"), ("blog", "shared")]
+    {
+        let is_this = |body: &&String| {
+            body.contains(&format!("role%2F{role}"))
+                && body.contains(&format!("ExternalId={external_id}"))
+        };
+        assert_eq!(asked.iter().filter(is_this).count(), 1, "{role}, {external_id}: {asked:?}");
+    }
+    let streams = &ran.summary()["streams"];
+    let events = ["all", "all as shop", "all as blog"].map(|name| streams[name]["events"].as_u64());
+    assert_eq!(events, [Some(20), Some(20), Some(40)]);
+}
+
+#[test]
+fn a_role_that_cannot_be_assumed_is_told_with_its_source() {
+    let sts = Endpoint::start(|asked| match asked.body.contains("role%2Fblog") {
+        true => (403, sts_error("AccessDenied", "no")),
+        false => (200, session(asked.number, HOUR)),
+    });
+    let program =
+        Program::running().with_keys().settings(&settings("http://127.0.0.1:9", &sts.url()));
+    let program = program.mapping(&[("*", "all")]);
+    let ran = program.args(["--listen", "127.0.0.1:0", "--admin", "off"]).run();
+    ran.exits(2).says(&["the source \"blog\"", "role/blog", "external_id"]);
+}
+
+#[test]
+fn an_external_id_without_any_role_means_nothing() {
+    let source =
+        "[[sources]]\nname = 'a'\ndialect = 'segment'\nwrite_keys = ['k']\nexternal_id = 'x'";
+    let ran = Program::running_locally().settings(source).run();
+    ran.exits(2).says(&["[[sources]] \"a\"", "only with role_arn"]);
+}
+
+#[test]
+fn each_identity_is_checked_and_trusted() {
+    let stub = Stub::start(|_| Fate::Accept).describing(|_, _| Ok(serde_json::json!([])));
+    let sts = Endpoint::sts(HOUR);
+    let settings = settings(&stub.url(), &sts.url());
+    let check = Program::new().args(["check", "--json", "--map", "*=all", "--send-test-record"]);
+    let ran = check.with_keys().settings(&settings).run().exits(0);
+    let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let steps = report["steps"].as_array().unwrap().iter();
+    let steps: BTreeSet<_> = steps.map(|step| step["step"].as_str().unwrap()).collect();
+    for identity in ["", " of shop", " of blog", " of blog's app"] {
+        for step in ["credentials", "stream all", "write to all"] {
+            let step = format!("{step}{identity}");
+            assert!(steps.contains(step.as_str()), "no {step} in {report:#}");
+        }
+    }
+    let tokens: BTreeSet<_> =
+        stub.requests().iter().map(|put| put.headers["x-amz-security-token"].clone()).collect();
+    assert_eq!(tokens.len(), 4, "{tokens:?}");
+
+    let trust = Program::new().args(["iam", "trust", "--principal", "999988887777"]);
+    let ran = trust.settings(&settings).run().exits(0);
+    let trust: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let ids = &trust["Statement"][0]["Condition"]["StringEquals"]["sts:ExternalId"];
+    assert_eq!(ids, &serde_json::json!(["of-the-shop", "shared"]));
+}
