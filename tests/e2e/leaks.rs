@@ -47,14 +47,14 @@ fn faults_at_delivery_show_no_secret() {
             for key in ["write-PLANTED", "kept-write-PLANTED", "wrong-PLANTED"] {
                 send(&collector, key);
             }
-            wait_until("it is tried", || {
-                stub.requests().len() > 1 || code.starts_with("Val") || code.starts_with("Res")
-            });
+            // What can never succeed is not tried again.
+            let is_final = ["ResourceNotFoundException", "ValidationException"].contains(&code);
+            let least = if is_final { 1 } else { 2 };
+            wait_until("it is tried", || stub.requests().len() >= least);
             let metrics = Client::connect(collector.admin_url()).get("/metrics").unwrap().text();
             assert!(!metrics.contains(MARK), "{code}: the metrics");
             collector.running().signal(Signal::TERM);
             let ran = collector.stop();
-            assert!(!stub.requests().is_empty(), "{code}: {}", ran.stderr);
             assert_silent(&ran, code);
         }
     }

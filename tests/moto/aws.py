@@ -136,8 +136,6 @@ def ask(what):
         return answer.read().decode()
 
 
-commands = (create, create_to, read, put_secret, put_parameter, record, recorded)
-commands = {command.__name__: command for command in commands}
-every = (create, create_to, read, take, record, recorded)
+every = (create, create_to, read, put_secret, put_parameter, take, record, recorded)
 commands = {command.__name__: command for command in every}
 commands[sys.argv[1]](*sys.argv[2:])

@@ -110,7 +110,7 @@ pub struct RawSecrets {
     /// default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh: Option<String>,
-    /// The region of AWS's managers; that of [aws] by default.
+    /// The region of AWS's managers; that of `[aws]` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// A profile of the shared AWS configuration files to ask AWS's managers with.
