@@ -66,10 +66,11 @@ fn number_of(entry: &Entry) -> u32 {
 /// What a killed process would leave: the files as they are now.
 fn copy(from: &Path) -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        // Files vanish while they are copied.
-        let _ = fs::copy(entry.path(), to.path().join(entry.file_name()));
+    // Files vanish while they are copied, those of acknowledgements last.
+    for extension in ["acks", "log"] {
+        for path in files(from, extension) {
+            let _ = fs::copy(&path, to.path().join(path.file_name().unwrap()));
+        }
     }
     to
 }
