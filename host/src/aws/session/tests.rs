@@ -98,3 +98,23 @@ async fn distrusted_ones_are_looked_for_again_after_a_pause() {
     session.distrust();
     assert_eq!(id(&session).await.unwrap(), "1");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_renewals_under_load_hand_out_nothing_that_has_expired() {
+    let (source, session) = source(u32::MAX, Some(Duration::from_millis(10)));
+    let users = (0..8).map(|_| {
+        let session = session.clone();
+        tokio::spawn(async move {
+            while source.asked.load(Ordering::Relaxed) < 1000 {
+                // What expires between the look and the answer is not to blame.
+                let asked_at = SystemTime::now();
+                let found = session.provide_credentials().await.expect("the source never fails");
+                assert!(found.expiry().unwrap() > asked_at, "expired before it was asked for");
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    for user in users.collect::<Vec<_>>() {
+        user.await.unwrap();
+    }
+}
