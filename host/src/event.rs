@@ -16,7 +16,7 @@ pub use chunk::{Chunk, Damage, Line};
 pub use envelope::{Envelope, Items, Malformed, Member, Outline, Span, scan, string};
 pub use refusal::Refusal;
 pub use source::{OnDeath, Source};
-pub use stream_name::{BadStreamName, StreamName};
+pub use stream_name::{BadStreamName, StreamName, covers};
 
 /// One event of a chunk, ready to be mapped.
 #[derive(Debug)]

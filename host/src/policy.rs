@@ -20,7 +20,7 @@ mod trust;
 pub use document::{Document, Statement};
 pub use grants::{Grants, assume_role};
 pub use key::KeyArn;
-pub use pattern::{covers, prefix_of_most, without_covered};
+pub use pattern::{prefix_of_most, without_covered};
 pub use place::{Account, Partition, Place, Region};
 pub use split::split;
 pub use terraform::{policies as terraform_policies, role as terraform_role};

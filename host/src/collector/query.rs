@@ -34,11 +34,10 @@ impl Query {
         let pairs = form_urlencoded::parse(query.as_bytes());
         let pairs: Vec<_> =
             pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-        let made = match self {
-            Query::Segment(_) => pixel::segment(&pairs),
-            Query::RudderStack(path) => pixel::rudderstack(&pairs, path, clock::now())?,
-            Query::Webhook => pixel::webhook(&pairs),
-        };
-        Some(made.body)
+        match self {
+            Query::Segment(_) => Some(pixel::segment(&pairs)),
+            Query::RudderStack(path) => pixel::rudderstack(&pairs, path, clock::now()),
+            Query::Webhook => Some(pixel::webhook(&pairs)),
+        }
     }
 }

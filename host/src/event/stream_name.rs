@@ -48,6 +48,19 @@ impl fmt::Display for StreamName {
     }
 }
 
+/// Whether a pattern of names stands for a name, or for all that another pattern
+/// stands for. Each `*` is any run of characters; without one it stands for itself.
+pub fn covers(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut left) = name.strip_prefix(start) else { return false };
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
+        let Some(found) = left.find(part) else { return false };
+        left = &left[found + part.len()..];
+    }
+    left.ends_with(end)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use super::log::Rate;
 use super::native::Native;
 use super::sandbox::{Sandbox, add_to_linker};
 use super::{Engine, Fault};
-use crate::event::StreamName;
+use crate::event::{StreamName, covers};
 use crate::limits;
 
 /// The interface that a plugin must export.
@@ -215,7 +215,7 @@ impl Plugin {
     pub(super) fn covers(&self, name: &StreamName) -> bool {
         self.0.declared.iter().any(|declared| match declared {
             Declared::Name(declared) => declared == name,
-            Declared::Pattern(pattern) => matches_pattern(pattern, name.as_str()),
+            Declared::Pattern(pattern) => covers(pattern, name.as_str()),
         })
     }
 
@@ -301,30 +301,6 @@ fn check_streams(streams: &[String]) -> Result<Vec<Declared>, LoadError> {
     streams.iter().map(check).collect()
 }
 
-/// Whether a name fits a pattern in which `*` stands for any run of characters.
-fn matches_pattern(pattern: &str, name: &str) -> bool {
-    let (mut pattern, mut name) = (pattern.as_bytes(), name.as_bytes());
-    let mut retry: Option<(&[u8], &[u8])> = None;
-    loop {
-        match (pattern.first(), name.first()) {
-            (Some(b'*'), _) => {
-                pattern = &pattern[1..];
-                retry = Some((pattern, name));
-            }
-            (Some(p), Some(n)) if p == n => (pattern, name) = (&pattern[1..], &name[1..]),
-            (None, None) => return true,
-            // Let the last star take one character more.
-            _ => match retry {
-                Some((after_star, [_, rest @ ..])) => {
-                    (pattern, name) = (after_star, rest);
-                    retry = Some((after_star, rest));
-                }
-                _ => return false,
-            },
-        }
-    }
-}
-
 /// A plugin's own words, without control characters and of bounded length.
 pub(super) fn printable(text: &str) -> String {
     let text = text.chars().filter(|c| !c.is_control() || *c == '\n');
@@ -360,7 +336,7 @@ mod tests {
             ("*a", "aaab", false),
             ("**a", "baa", true),
         ] {
-            assert_eq!(matches_pattern(pattern, name), fits, "{pattern} {name}");
+            assert_eq!(covers(pattern, name), fits, "{pattern} {name}");
         }
     }
 }

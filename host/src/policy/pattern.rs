@@ -3,18 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whether a pattern stands for a name, or for all that another pattern stands
-/// for. Without a `*` it stands for itself.
-pub fn covers(pattern: &str, name: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(mut left) = name.strip_prefix(start) else { return false };
-    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
-    for part in middle.split('*') {
-        let Some(found) = left.find(part) else { return false };
-        left = &left[found + part.len()..];
-    }
-    left.ends_with(end)
-}
+use crate::event::covers;
 
 /// The names and patterns that no other one stands for.
 pub fn without_covered(names: BTreeSet<String>) -> BTreeSet<String> {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::event::covers;
 
 fn place(region: &str) -> Place {
     let region = region.parse().unwrap();

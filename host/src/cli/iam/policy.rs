@@ -9,11 +9,11 @@ use crate::cli::config::{declared_streams, read_settings};
 use crate::cli::run::parse_mapping;
 use crate::config::{Overrides, Settings};
 use crate::delivery::Pack;
-use crate::event::StreamName;
+use crate::event::{StreamName, covers};
 use crate::limits;
 use crate::policy::{
-    Account, Document, Grants, KeyArn, Partition, Place, Region, assume_role, covers,
-    prefix_of_most, split, terraform_policies, without_covered,
+    Account, Document, Grants, KeyArn, Partition, Place, Region, assume_role, prefix_of_most,
+    split, terraform_policies, without_covered,
 };
 
 #[derive(Debug, Args)]

@@ -16,30 +16,19 @@ use crate::collector::dialect::MessageType;
 /// objects nested by the thousand.
 const KEYS_MAX: usize = 32;
 
-/// A body made of a query.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::collector) struct Made {
-    /// For [`Body::parse`](super::Body::parse).
-    pub(in crate::collector) body: Vec<u8>,
-    /// What the query gives as write key.
-    pub(in crate::collector) write_key: Option<String>,
-}
-
 /// A query, with its escapes read.
 pub(in crate::collector) type Query = [(String, String)];
 
 /// The body of `GET /v1/pixel/{type}`, Segment's: the JSON under `data`, which is
 /// base64 of either alphabet with or without padding, or that JSON itself; without
 /// `data`, an object of all parameters. The write key is in it.
-pub(in crate::collector) fn segment(query: &Query) -> Made {
+pub(in crate::collector) fn segment(query: &Query) -> Vec<u8> {
     match last(query, "data") {
-        Some(data) => {
-            Made { body: unpack(data), write_key: last(query, "writeKey").map(Into::into) }
-        }
+        Some(data) => unpack(data),
         None => {
             let mut object = Map::new();
             query.iter().for_each(|(key, value)| insert(&mut object, key, value));
-            made(object, last(query, "writeKey"))
+            bytes(object)
         }
     }
 }
@@ -51,7 +40,7 @@ pub(in crate::collector) fn rudderstack(
     query: &Query,
     path: MessageType,
     now: OffsetDateTime,
-) -> Option<Made> {
+) -> Option<Vec<u8>> {
     let mut object = Map::new();
     let now = clock::rfc3339(now);
     insert(&mut object, "channel", "web");
@@ -73,13 +62,12 @@ pub(in crate::collector) fn rudderstack(
         };
         insert(&mut object, key, value);
     }
-    let first = query.iter().find(|(key, _)| key == "writeKey");
-    Some(made(object, first.map(|(_, write_key)| write_key.as_str())))
+    Some(bytes(object))
 }
 
 /// The body of a webhook by `GET`: an object of all parameters but the write key.
 /// Dots mean nothing, and a key that stands twice becomes an array.
-pub(in crate::collector) fn webhook(query: &Query) -> Made {
+pub(in crate::collector) fn webhook(query: &Query) -> Vec<u8> {
     let mut object = Map::new();
     for (key, value) in query.iter().filter(|(key, _)| key != "writeKey") {
         let value = Value::from(value.as_str());
@@ -89,18 +77,15 @@ pub(in crate::collector) fn webhook(query: &Query) -> Made {
             Some(first) => *first = Value::Array(vec![first.take(), value]),
         }
     }
-    made(object, last(query, "writeKey"))
+    bytes(object)
 }
 
 fn last<'a>(query: &'a Query, key: &str) -> Option<&'a str> {
     query.iter().rfind(|(it, _)| it == key).map(|(_, value)| value.as_str())
 }
 
-fn made(object: Map<String, Value>, write_key: Option<&str>) -> Made {
-    Made {
-        body: Value::Object(object).to_string().into_bytes(),
-        write_key: write_key.map(str::to_owned),
-    }
+fn bytes(object: Map<String, Value>) -> Vec<u8> {
+    Value::Object(object).to_string().into_bytes()
 }
 
 /// What is base64, decoded; what is not, as it is. A plus sign that nobody escaped
@@ -148,8 +133,8 @@ mod tests {
         text.split('&').filter_map(pair).collect()
     }
 
-    fn text(made: &Made) -> Value {
-        serde_json::from_slice(&made.body).unwrap()
+    fn text(made: &[u8]) -> Value {
+        serde_json::from_slice(made).unwrap()
     }
 
     fn parsed(json: &str) -> Value {
@@ -171,10 +156,10 @@ mod tests {
             json,
         ] {
             let pairs = [("data".to_owned(), data.to_owned())];
-            assert_eq!(segment(&pairs).body, json.as_bytes(), "{data}");
+            assert_eq!(segment(&pairs), json.as_bytes(), "{data}");
         }
         let made = segment(&query("data=%%%&writeKey=k"));
-        assert_eq!(made, Made { body: b"%%%".to_vec(), write_key: Some("k".to_owned()) });
+        assert_eq!(made, b"%%%");
     }
 
     #[test]
@@ -185,7 +170,6 @@ mod tests {
         let expected = r#"{"userId":"u","event":"Email Opened","properties":{"subject":"The Daily","n":"1"},
             "a..b":"1","a":{"c":"x"},"writeKey":"k"}"#;
         assert_eq!(text(&made), parsed(expected));
-        assert_eq!(made.write_key.as_deref(), Some("k"));
         let deep = format!("{}=1", vec!["a"; 5000].join("."));
         assert_eq!(text(&segment(&query(&deep))).as_object().unwrap().len(), 1);
     }
@@ -203,18 +187,15 @@ mod tests {
             "originalTimestamp":"2026-01-02T03:04:05.000Z","anonymousId":"a","name":"Unknown Page",
             "context":{"page":{"url":"x"}}}"#;
         assert_eq!(text(&made), parsed(expected));
-        assert_eq!(made.write_key.as_deref(), Some("k"));
         assert_eq!(of("event=&userId=u", MessageType::Track), None);
         let made = of("name=&userId=u&anonymousId=\"", MessageType::Track).unwrap();
         assert_eq!(text(&made)["name"], "");
         assert_eq!(text(&made)["anonymousId"], "\"");
-        assert_eq!(made.write_key, None);
     }
 
     #[test]
     fn webhooks_by_get() {
         let made = webhook(&query("a=1&writeKey=k&b.c=x&a=2&a=3&d="));
         assert_eq!(text(&made), parsed(r#"{"a":["1","2","3"],"b.c":"x","d":""}"#));
-        assert_eq!(made.write_key.as_deref(), Some("k"));
     }
 }
