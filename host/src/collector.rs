@@ -28,6 +28,6 @@ pub use counts::{CollectReport, Latency, Status, StatusCount};
 pub use decode::{BadBody, Body, Decoded, Facts, Shape};
 pub use dialect::{Dialect, MessageType};
 pub use handle::Collector;
-pub use intake::{Intake, IntakeReport};
+pub use intake::Intake;
 pub use origin::OriginRule;
 pub use source::{SourceReport, SourceSettings, TakenKey};

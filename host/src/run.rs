@@ -38,7 +38,7 @@ use tokio::sync::watch;
 
 use crate::admin::{Admin, View};
 use crate::aws::ConnectError;
-use crate::collector::{IntakeReport, TakenKey};
+use crate::collector::TakenKey;
 use crate::config::{PluginSource, Settings};
 use crate::dead::{Folder, Letters};
 use crate::delivery::{Delivery, DeliverySettings, Firehose};
@@ -430,7 +430,7 @@ impl Progress {
 /// The reader's report, and what went wrong with a thread.
 fn join(
     reader: JoinHandle<ReadReport>,
-    intake: Option<JoinHandle<IntakeReport>>,
+    intake: Option<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
 ) -> (ReadReport, Option<String>) {
     let intake = intake.map(JoinHandle::join).transpose();

@@ -36,13 +36,6 @@ pub struct Intake {
     pub is_abandoned: Arc<AtomicBool>,
 }
 
-/// How reading the spool ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct IntakeReport {
-    /// Entries that no version of this program has written.
-    pub unreadable: u64,
-}
-
 /// A chunk in the making.
 #[derive(Default)]
 struct Gathering {
@@ -72,8 +65,7 @@ enum Items {
 impl Intake {
     /// Hand out entries until the spool is closed and empty, or nothing more shall
     /// be handed out.
-    pub fn run(mut self) -> IntakeReport {
-        let mut report = IntakeReport::default();
+    pub fn run(mut self) {
         let mut gathering = Gathering::default();
         let mut number = 1;
         // What is in memory alone is handed out whatever comes of it.
@@ -94,9 +86,7 @@ impl Intake {
                 tracing::error!(
                     "an entry of the spool is not of this program's form: it is skipped"
                 );
-                report.unreadable += 1;
-                let all: Vec<u32> = (0..entry.items).collect();
-                self.spool.acknowledge(entry.place, &bits(all.into_iter()));
+                self.spool.acknowledge_all(entry.place);
                 continue;
             };
             let is_apart = read.source != gathering.source
@@ -111,7 +101,6 @@ impl Intake {
             }
             gathering.add(&read, entry.place, &entry.acked);
         }
-        report
     }
 
     /// Hand a chunk out. Tells whether anybody takes it.

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use super::StartError;
 use super::keys::KeptKeys;
-use crate::collector::{Collector, Intake, IntakeReport};
+use crate::collector::{Collector, Intake};
 use crate::config::CollectSettings;
 use crate::event::{Chunk, Totals};
 use crate::http::{Server, Shutdown, Tls};
@@ -31,7 +31,7 @@ pub(super) struct Listening {
 pub(super) struct Collecting {
     pub(super) collector: Arc<Collector>,
     pub(super) spool: Spool,
-    intake: thread::JoinHandle<IntakeReport>,
+    intake: thread::JoinHandle<()>,
     /// Says to the intake that nobody waits for delivery any more.
     pub(super) abandoned: Arc<AtomicBool>,
 }
@@ -123,7 +123,7 @@ impl Listening {
 
 impl Collecting {
     /// What has to end, and what can tell of it afterwards.
-    pub(super) fn part(self) -> (thread::JoinHandle<IntakeReport>, (Arc<Collector>, Spool)) {
+    pub(super) fn part(self) -> (thread::JoinHandle<()>, (Arc<Collector>, Spool)) {
         (self.intake, (self.collector, self.spool))
     }
 }
