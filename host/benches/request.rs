@@ -94,8 +94,11 @@ fn stream() -> StreamName {
 }
 
 fn push_all(outbox: &mut Outbox, text: &[u8]) {
-    let provenance =
-        Provenance { ack: Ack::new("bench".into(), RECORDS, |_| ()), plugin: "bench".into() };
+    let provenance = Provenance {
+        ack: Ack::new("bench".into(), RECORDS, |_| ()),
+        plugin: "bench".into(),
+        generation: 0,
+    };
     let place = outbox.place(Identity::default(), &stream());
     for event in (0..).take(RECORDS) {
         let record = Record { event, line: u64::from(event) + 1, text, payload: None };

@@ -10,6 +10,7 @@ mod check;
 mod collect;
 mod identities;
 pub mod import;
+mod plugin;
 mod raw;
 mod secrets;
 mod unknown;
@@ -17,9 +18,11 @@ mod unknown;
 pub use check::{Destination, Overrides, PluginSource, Settings};
 pub use collect::{CertificateFiles, CollectSettings, ReferencedKey, is_write_key};
 pub use identities::SourceRole;
+pub use plugin::{Hosting, Watch};
 pub use raw::{
-    RawAdmin, RawAws, RawDeadLetters, RawDelivery, RawEndpoints, RawHttp, RawPack, RawPackUpTo,
-    RawPlugin, RawSecrets, RawSettings, RawSource, RawSpool, RawStream,
+    RawAdmin, RawAws, RawBreaker, RawCanary, RawDeadLetters, RawDelivery, RawEndpoints, RawHttp,
+    RawPack, RawPackUpTo, RawPlugin, RawPluginLimits, RawSecrets, RawSettings, RawSource, RawSpool,
+    RawStream,
 };
 
 use thiserror::Error;

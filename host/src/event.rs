@@ -19,7 +19,7 @@ pub use source::{OnDeath, Source};
 pub use stream_name::{BadStreamName, StreamName, covers};
 
 /// One event of a chunk, ready to be mapped.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Event<'a> {
     /// The position in its chunk, which the [`Ack`] settles by.
     pub index: u32,

@@ -14,7 +14,7 @@
 //! 7  run                                   build, spawn, drain
 //! 6  config                                raw settings to checked settings
 //! 5  admin                                 health and metrics
-//! 4  pipeline                              source -> plugin -> delivery -> ack
+//! 4  pipeline   swap                       source -> plugin -> delivery -> ack; another plugin takes over
 //! 3  source   collector   plugin   delivery   neighbours, blind to each other
 //! 2  dead   secrets                        dead letters; managers of secrets
 //! 1  aws   http   policy   spool           an AWS client, a server, IAM policies, a durable queue
@@ -45,3 +45,4 @@ pub mod secret;
 pub mod secrets;
 pub mod source;
 pub mod spool;
+pub mod swap;

@@ -134,6 +134,10 @@ pub const PLUGIN_STREAMS_MAX: usize = 20_000;
 /// Calls after which an instance is replaced: a guest's memory never shrinks.
 pub const PLUGIN_CALLS_MAX: u64 = 20_000;
 
+/// The age at which an instance is replaced, busy or not: what a plugin keeps by
+/// mistake ends with it.
+pub const PLUGIN_INSTANCE_AGE_MAX: Duration = Duration::from_secs(3600);
+
 /// Lines that a plugin may print in a second; the rest is counted and dropped.
 pub const PLUGIN_LOG_LINES_PER_SECOND: u32 = 20;
 
@@ -367,3 +371,68 @@ pub const TRUST_CHARS_MAX: usize = 2048;
 /// Managed policies that can be attached to a role. IAM's default; it can be
 /// raised to 20.
 pub const POLICIES_OF_ROLE_MAX: usize = 10;
+
+/// The share of events that a plugin fails on from which it counts as degraded,
+/// unless the settings say otherwise.
+pub const BREAKER_DEGRADED_FROM: f64 = 0.1;
+
+/// The share from which it is switched off, unless the settings say otherwise: so
+/// high that hardly an event is refused that it would have decided about.
+pub const BREAKER_OFF_FROM: f64 = 0.95;
+
+/// For how long a plugin's failures are counted together, and how long it must do
+/// that badly before it is switched off.
+pub const BREAKER_WINDOW: Duration = Duration::from_secs(10);
+
+/// The time from one trial of a plugin that is off to the next.
+pub const BREAKER_RETRY: Duration = Duration::from_secs(5);
+
+/// Events without which a window says too little.
+pub const BREAKER_EVENTS_MIN: u64 = 100;
+
+/// The share of users, in percent, whose events a canary decides about, unless the
+/// settings say otherwise.
+pub const CANARY_PERCENT: f64 = 5.0;
+
+/// The share of events that a canary may fail on or reject, unless the settings say
+/// otherwise.
+pub const CANARY_ERROR_RATE_MAX: f64 = 0.01;
+
+/// Events that a canary must have seen before it is judged, unless the settings say
+/// otherwise.
+pub const CANARY_EVENTS_MIN: u64 = 1000;
+
+/// Pauses of workers that turned to another plugin, of which quantiles are told.
+pub const PLUGIN_PAUSES_KEPT: usize = 4096;
+
+/// Compiled components that are kept in memory, so that going back and forth
+/// between a few of them compiles none again.
+pub const PLUGINS_COMPILED_KEPT: usize = 4;
+
+/// Plugins of which it is remembered where they are from: the one in use, the one
+/// before, a canary, and some that were tried in between.
+pub const PLUGIN_ORIGINS_KEPT: usize = 16;
+
+/// How often the files of a plugin are looked at where no notice of a change comes.
+pub const WATCH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long files must stay as they are before they are read: whoever writes one
+/// does so in pieces.
+pub const WATCH_SETTLE: Duration = Duration::from_millis(200);
+
+/// Bytes of a file of cases: far more than anybody writes by hand.
+pub const CASES_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Bytes of a payload, or of one side of a difference, that a failed case shows.
+pub const CASE_SHOWN_BYTES_MAX: usize = 400;
+
+/// Kinds of differences between two plugins that are told apart, each with the
+/// streams before and after; events of further ones are counted together. What
+/// bounds the memory of a comparison that goes on for days.
+pub const COMPARISON_CHANGES_MAX: usize = 500;
+
+/// Samples of each of these, unless the caller says otherwise.
+pub const COMPARISON_SAMPLES: usize = 5;
+
+/// Bytes of a source, a name, a stream list or a reason in a comparison.
+pub const COMPARISON_TEXT_BYTES_MAX: usize = 200;

@@ -5,9 +5,16 @@
 //! instance of the plugin and its own open batches, so that workers share
 //! nothing but queues. Plugin code never runs on the threads that do input and
 //! output.
+//!
+//! Between two batches a worker looks whether another plugin has been published:
+//! a batch is decided about by one generation whole, and a record tells by which.
 
+mod carrier;
+mod deciding;
+mod failure;
 mod places;
 
+pub use failure::{Halt, OnFailure};
 pub use places::SourceIdentities;
 
 use std::sync::Arc;
@@ -15,13 +22,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use places::Places;
+use carrier::Carrier;
+use deciding::Deciding;
 
 use crate::dead::{Letter, Letters, Reason};
-use crate::delivery::{Outbox, Provenance, Record};
-use crate::event::{Chunk, Damage, Event, Line, Malformed, Outcome, Refusal, StreamName, scan};
+use crate::delivery::{Outbox, Provenance};
+use crate::event::{Ack, Chunk, Damage, Event, Line, Malformed, Outcome, Refusal, scan};
 use crate::limits;
-use crate::plugin::{Decision, Fault, Mapper, Output, Target};
+use crate::plugin::{Canary, Stage, Switch, Tally};
 
 /// How often a busy worker looks for batches that have been open for too long.
 const DUE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -32,25 +40,45 @@ pub struct Worker {
     chunks: Receiver<Chunk>,
     /// Where the buffers of finished chunks go, to be filled again.
     buffers: Sender<Vec<u8>>,
-    mapper: Mapper,
-    outbox: Outbox,
-    letters: Arc<Letters>,
-    /// The outbox's places of the plugin's declared streams.
-    places: Places,
+    identities: Arc<SourceIdentities>,
+    switch: Arc<Switch>,
+    /// The version of the switch's stage that the worker has turned to.
+    version: u64,
+    active: Deciding,
+    canary: Option<(Arc<Canary>, Deciding)>,
+    carrier: Carrier,
+}
+
+/// What all workers of a run share.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// Where chunks come from.
+    pub chunks: Receiver<Chunk>,
+    /// Where their buffers go.
+    pub buffers: Sender<Vec<u8>>,
+    /// Who decides.
+    pub switch: Arc<Switch>,
+    /// Where dead letters go.
+    pub letters: Arc<Letters>,
+    /// Who the records of sources are written as.
+    pub identities: Arc<SourceIdentities>,
+    /// What becomes of events that the plugin fails on.
+    pub on_failure: OnFailure,
+    /// What ends the run at such an event, if it is to end.
+    pub halt: Arc<Halt>,
 }
 
 impl Worker {
     /// A worker that takes its chunks from a queue.
-    pub fn new(
-        chunks: Receiver<Chunk>,
-        buffers: Sender<Vec<u8>>,
-        mapper: Mapper,
-        outbox: Outbox,
-        letters: Arc<Letters>,
-        identities: Arc<SourceIdentities>,
-    ) -> Self {
-        let places = Places::new(identities, mapper.plugin().declared().count());
-        Worker { chunks, buffers, mapper, outbox, letters, places }
+    pub fn new(shared: Shared, outbox: Outbox) -> Self {
+        let Shared { chunks, buffers, switch, letters, identities, on_failure, halt } = shared;
+        let (version, Stage { active, canary }) = switch.stage();
+        let active = Deciding::new(active, Arc::clone(&identities));
+        let carrier = Carrier { outbox, letters, on_failure, halt };
+        let mut worker =
+            Worker { chunks, buffers, identities, switch, version, active, canary: None, carrier };
+        worker.turn_canary(canary);
+        worker
     }
 
     /// Work until the queue is closed and empty. Everything has then been
@@ -58,7 +86,7 @@ impl Worker {
     pub fn run(mut self) {
         let mut last_check = Instant::now();
         loop {
-            let received = match self.outbox.next_due() {
+            let received = match self.carrier.outbox.next_due() {
                 Some(due) => self.chunks.recv_deadline(due),
                 None => self.chunks.recv().map_err(RecvTimeoutError::from),
             };
@@ -69,19 +97,14 @@ impl Worker {
             }
             let now = Instant::now();
             if now.duration_since(last_check) >= DUE_CHECK_INTERVAL {
-                self.outbox.close_due(now);
+                self.carrier.outbox.close_due(now);
                 last_check = now;
             }
         }
-        self.outbox.close_all();
+        self.carrier.outbox.close_all();
     }
 
     fn process(&mut self, chunk: Chunk) {
-        self.places.turn_to(chunk.source());
-        let provenance = Provenance {
-            ack: chunk.ack.clone(),
-            plugin: Arc::clone(self.mapper.plugin().digest()),
-        };
         let mut damaged = chunk.damaged.iter().peekable();
         let mut events = Vec::with_capacity(chunk.lines.len().min(limits::BATCH_EVENTS_MAX));
         let mut batch_bytes = 0;
@@ -97,7 +120,7 @@ impl Worker {
                     let is_full = batch_bytes + text.len() > limits::BATCH_BYTES_MAX
                         || events.len() == limits::BATCH_EVENTS_MAX;
                     if is_full {
-                        self.map(&provenance, &events);
+                        self.map(&chunk.ack, &events);
                         events.clear();
                         batch_bytes = 0;
                     }
@@ -106,75 +129,112 @@ impl Worker {
                 }
             }
         }
-        self.map(&provenance, &events);
+        self.map(&chunk.ack, &events);
         drop(events);
         // A full pool of buffers needs no more of them.
         let _ = self.buffers.try_send(chunk.bytes);
     }
 
-    fn map(&mut self, provenance: &Provenance, events: &[Event<'_>]) {
-        if events.is_empty() {
+    /// Map a batch. Once the run is halted, its events are left unsettled.
+    fn map(&mut self, ack: &Ack, events: &[Event<'_>]) {
+        if events.is_empty() || self.carrier.halt.is_halted() {
             return;
         }
-        let decisions = self.mapper.map(provenance.ack.source(), events);
-        for (position, event) in events.iter().enumerate() {
-            match decisions.of(position) {
-                Err(fault) => {
-                    self.bury(provenance, event, reason_of_fault(fault), &fault.to_string(), None);
-                }
-                Ok([]) => provenance.ack.filter(event.index),
-                Ok(outputs) => self.deliver(provenance, event, outputs),
+        if self.switch.has_changed(self.version) {
+            self.turn();
+        }
+        match self.canary.take() {
+            Some((canary, deciding)) if !canary.is_out() => {
+                let deciding = self.map_with_canary(&canary, deciding, ack, events);
+                self.canary = Some((canary, deciding));
             }
+            _ => self.map_with_active(ack, events),
         }
     }
 
-    fn deliver(&mut self, provenance: &Provenance, event: &Event<'_>, outputs: &[Output]) {
-        if let Ok(count @ 2..) = u32::try_from(outputs.len()) {
-            provenance.ack.expect(event.index, count);
-        }
-        for output in outputs {
-            match &output.decision {
-                Decision::Reject(reason) => {
-                    self.bury(provenance, event, Reason::PluginRejected, reason, None);
-                }
-                Decision::Deliver(target, payload) => {
-                    self.send(provenance, event, target, payload.as_deref());
-                }
-            }
-        }
+    fn map_with_active(&mut self, ack: &Ack, events: &[Event<'_>]) {
+        let (active, carrier) = (&mut self.active, &mut self.carrier);
+        active.places.turn_to(ack.source());
+        let decisions = active.decide(ack.source(), events);
+        let provenance = provenance(ack, active);
+        let tally = carrier.carry(active, &provenance, events, &decisions);
+        active.generation.count(&tally);
     }
 
-    fn send(
+    /// The canary decides about the events of its users. Those that it fails on are
+    /// the active plugin's, as all others are.
+    fn map_with_canary(
         &mut self,
-        provenance: &Provenance,
-        event: &Event<'_>,
-        target: &Target,
-        payload: Option<&[u8]>,
-    ) {
-        let place = self.place(target);
-        let (index, line, text) = (event.index, event.line, event.text.as_bytes());
-        let record = Record { event: index, line, text, payload };
-        if let Err(too_large) = self.outbox.push(place, provenance, record) {
-            let detail = format!(
-                "the record has {} bytes with its newline, and Firehose takes {}",
-                too_large.bytes,
-                limits::RECORD_BYTES_MAX
-            );
-            self.bury(provenance, event, Reason::RecordTooLarge, &detail, Some(target));
+        canary: &Canary,
+        mut deciding: Deciding,
+        ack: &Ack,
+        events: &[Event<'_>],
+    ) -> Deciding {
+        let (taken, mut others): (Vec<_>, Vec<_>) =
+            events.iter().cloned().partition(|event| canary.takes(event));
+        if !taken.is_empty() {
+            deciding.places.turn_to(ack.source());
+            let decisions = deciding.decide(ack.source(), &taken);
+            let provenance = provenance(ack, &deciding);
+            let mut tally = Tally::of(taken.len());
+            for (position, event) in taken.iter().enumerate() {
+                match decisions.of(position) {
+                    Err(fault) => {
+                        tally.add_fault(fault);
+                        others.push(event.clone());
+                    }
+                    Ok([]) => {
+                        tally.filtered += 1;
+                        ack.filter(event.index);
+                    }
+                    Ok(outputs) => {
+                        self.carrier.deliver(
+                            &mut deciding,
+                            &provenance,
+                            event,
+                            outputs,
+                            &mut tally,
+                        );
+                    }
+                }
+            }
+            deciding.generation.count(&tally);
+            canary.count(tally.events, tally.failed() + tally.rejected);
         }
+        if !others.is_empty() {
+            self.map_with_active(ack, &others);
+        }
+        deciding
     }
 
-    fn place(&mut self, target: &Target) -> usize {
-        let identity = self.places.identity();
-        match target {
-            Target::Named(name) => self.outbox.place(identity, name),
-            Target::Declared(position) => {
-                *self.places.of_declared(*position).get_or_insert_with(|| {
-                    let name = self.mapper.plugin().declared().nth(*position).flatten();
-                    self.outbox.place(identity, name.expect("a checked position of a name"))
-                })
-            }
+    /// Turn to the stage that has been published.
+    fn turn(&mut self) {
+        let start = Instant::now();
+        let (version, Stage { active, canary }) = self.switch.stage();
+        self.version = version;
+        if !Arc::ptr_eq(&active, &self.active.generation) {
+            let next = Deciding::new(active, Arc::clone(&self.identities));
+            std::mem::replace(&mut self.active, next).retire();
         }
+        self.turn_canary(canary);
+        self.switch.count_pause(start.elapsed());
+    }
+
+    fn turn_canary(&mut self, canary: Option<Arc<Canary>>) {
+        let before = self.canary.take();
+        let Some(canary) = canary else {
+            if let Some((_, deciding)) = before {
+                deciding.retire();
+            }
+            return;
+        };
+        self.canary = Some(match before {
+            Some((before, deciding)) if Arc::ptr_eq(&before, &canary) => (before, deciding),
+            _ => {
+                let generation = Arc::clone(canary.generation());
+                (canary, Deciding::new(generation, Arc::clone(&self.identities)))
+            }
+        });
     }
 
     fn bury_malformed(&self, chunk: &Chunk, index: u32, line: Line, malformed: &Malformed) {
@@ -188,7 +248,7 @@ impl Worker {
         let detail = malformed.to_string();
         let (source, text) = (chunk.source(), chunk.text(line));
         let letter = Letter::of_line(reason, &detail, source, chunk.number(line), text);
-        if self.letters.write(&letter).is_ok() {
+        if self.carrier.letters.write(&letter).is_ok() {
             chunk.ack.settle(index, Outcome::Dead);
         }
     }
@@ -210,33 +270,16 @@ impl Worker {
         };
         let (source, text) = (chunk.source(), chunk.text(line));
         let letter = Letter::of_line(reason, &detail, source, chunk.number(line), text);
-        if self.letters.write(&Letter { bytes_total, ..letter }).is_ok() {
+        if self.carrier.letters.write(&Letter { bytes_total, ..letter }).is_ok() {
             chunk.ack.settle(index, Outcome::Dead);
         }
     }
+}
 
-    fn bury(
-        &self,
-        provenance: &Provenance,
-        event: &Event<'_>,
-        reason: Reason,
-        detail: &str,
-        target: Option<&Target>,
-    ) {
-        let stream = target.and_then(|target| match target {
-            Target::Declared(position) => self.mapper.plugin().declared().nth(*position).flatten(),
-            Target::Named(name) => Some(name),
-        });
-        let source = provenance.ack.source();
-        let letter = Letter {
-            stream: stream.map(StreamName::as_str),
-            plugin: &provenance.plugin,
-            ..Letter::of_line(reason, detail, source, event.line, event.text.as_bytes())
-        };
-        if self.letters.write(&letter).is_ok() {
-            provenance.ack.settle(event.index, Outcome::Dead);
-        }
-    }
+fn provenance(ack: &Ack, deciding: &Deciding) -> Provenance {
+    let generation = &deciding.generation;
+    let plugin = Arc::clone(generation.plugin().digest());
+    Provenance { ack: ack.clone(), plugin, generation: generation.number() }
 }
 
 fn reason_of_refusal(refusal: Refusal) -> Reason {
@@ -246,15 +289,5 @@ fn reason_of_refusal(refusal: Refusal) -> Reason {
         Refusal::NoType => Reason::NoType,
         Refusal::NoEventName => Reason::NoEventName,
         Refusal::TooLong => Reason::EventTooLong,
-    }
-}
-
-fn reason_of_fault(fault: &Fault) -> Reason {
-    match fault {
-        Fault::Trap(_) => Reason::PluginTrapped,
-        Fault::Deadline(_) => Reason::PluginDeadline,
-        Fault::Memory(_) => Reason::PluginMemory,
-        Fault::Answer(_) => Reason::PluginAnswer,
-        Fault::Configure(_) => Reason::PluginUnavailable,
     }
 }

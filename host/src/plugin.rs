@@ -14,15 +14,23 @@
 //! Nothing here knows what is delivered how: a plugin's answer comes out as
 //! plain decisions.
 
+mod allowance;
+mod breaker;
+mod canary;
+pub mod cases;
+pub mod compare;
 mod component;
 mod decision;
 mod engine;
+mod generation;
 mod instance;
 mod kinds;
 mod log;
 mod mapper;
 mod native;
 mod sandbox;
+mod switch;
+mod trust;
 
 mod bindings {
     //! What wasmtime makes of the contract.
@@ -35,10 +43,17 @@ mod bindings {
     });
 }
 
-pub use component::{Inspection, LoadError, Plugin, inspect};
+pub use allowance::Allowance;
+pub use breaker::{Breaker, BreakerSettings, Health};
+pub use canary::{Canary, CanarySettings};
+pub use component::{Compiled, Inspection, LoadError, Plugin, inspect, sha256_hex};
 pub use decision::{Decision, Decisions, Output, Target};
 pub use engine::{Engine, EngineError, version as engine_version};
+pub use generation::{Counts, Generation, Tally};
 pub use mapper::Mapper;
+pub use minisign_verify::PublicKey;
+pub use switch::{Pauses, Stage, Switch};
+pub use trust::{Trust, Untrusted};
 
 use thiserror::Error;
 
@@ -57,7 +72,26 @@ pub enum Fault {
     /// Its answer is none that the contract allows.
     #[error("the plugin's answer is wrong: {0}")]
     Answer(String),
+    /// It is switched off.
+    #[error("the plugin is switched off, since it failed on nearly every event")]
+    Off,
     /// No fresh instance could be configured.
     #[error("the plugin could not be started again: {0}")]
     Configure(String),
+}
+
+impl Fault {
+    /// The words for the kinds of faults.
+    pub const WORDS: [&str; 6] = ["trap", "deadline", "memory", "answer", "off", "configure"];
+
+    fn kind(&self) -> usize {
+        match self {
+            Fault::Trap(_) => 0,
+            Fault::Deadline(_) => 1,
+            Fault::Memory(_) => 2,
+            Fault::Answer(_) => 3,
+            Fault::Off => 4,
+            Fault::Configure(_) => 5,
+        }
+    }
 }

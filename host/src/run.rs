@@ -15,20 +15,23 @@
 mod collecting;
 mod copier;
 mod keys;
+mod plugins;
 mod reach;
 mod summary;
+mod watching;
 
+pub(crate) use plugins::load_plugin;
+pub use plugins::{DEFAULT_PLUGIN, plugin_bytes, read_plugin};
 pub(crate) use reach::reach;
 pub use summary::{Collected, Summary, UnreadInput};
+pub use watching::Reloader;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -39,24 +42,23 @@ use tokio::sync::watch;
 use crate::admin::{Admin, View};
 use crate::aws::ConnectError;
 use crate::collector::TakenKey;
-use crate::config::{PluginSource, Settings};
+use crate::config::Settings;
 use crate::dead::{Folder, Letters};
 use crate::delivery::{Delivery, DeliverySettings, Firehose};
 use crate::event::{Totals, TotalsSnapshot};
 use crate::http::{BindError, Shutdown, TlsError};
 use crate::limits;
-use crate::pipeline::{SourceIdentities, Worker};
-use crate::plugin::{Engine, EngineError, LoadError, Mapper, Plugin};
+use crate::pipeline::{Halt, Shared, SourceIdentities, Worker};
+use crate::plugin::cases::CasesError;
+use crate::plugin::{EngineError, LoadError};
 use crate::secret::{NoManager, Reference, Resolve, Unresolved};
 use crate::secrets::{OpenSecretsError, Secrets, SecretsSettings};
 use crate::source::{InputError, ReadReport, Reader, Retirement, Stop};
 use crate::spool;
+use crate::swap::{Refused, Swapper};
 use collecting::{Collecting, Listening, Way};
 use copier::Copier;
 use reach::Ways;
-
-/// The default mapping plugin's component.
-pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
 
 /// A run cannot be started.
 #[derive(Debug, Error)]
@@ -72,7 +74,7 @@ pub enum StartError {
         /// What went wrong.
         error: io::Error,
     },
-    /// The plugin is not taken.
+    /// The plugin is not loaded.
     #[error("load {plugin}: {error}")]
     Plugin {
         /// The plugin's file, or words for the one that is built in.
@@ -80,6 +82,17 @@ pub enum StartError {
         /// What is wrong with it.
         error: LoadError,
     },
+    /// The plugin, or a canary, is not taken.
+    #[error("load {plugin}: {}", refused.reason)]
+    Refused {
+        /// Where it is from.
+        plugin: String,
+        /// What is wrong with it.
+        refused: Refused,
+    },
+    /// The cases that a plugin must pass cannot be used.
+    #[error("[plugin] cases: {0}")]
+    Cases(#[from] CasesError),
     /// WebAssembly cannot be run.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -136,9 +149,10 @@ pub struct Run {
     started: Instant,
     totals: Arc<Totals>,
     bytes_read: Arc<AtomicU64>,
-    stop: Stop,
-    stopped: watch::Sender<bool>,
-    shutdown: Shutdown,
+    stopper: Stopper,
+    /// Why the run was halted, if it was.
+    halted: Arc<Mutex<Option<String>>>,
+    swapper: Swapper,
     addresses: Addresses,
     collecting: Option<Collecting>,
     /// Ends the answers about health and metrics.
@@ -224,8 +238,8 @@ impl Run {
         }
         // Neither compiling nor the plugin's own code may run on the threads
         // that drive input and output.
-        let (plugin, settings) = runtime
-            .spawn_blocking(move || load_plugin(&settings).map(|plugin| (plugin, settings)))
+        let (swapper, settings) = runtime
+            .spawn_blocking(move || plugins::start(&settings).map(|swapper| (swapper, settings)))
             .await
             .expect("loading a plugin does not panic")?;
         let secrets = open_secrets(settings.secrets.as_ref()).await?;
@@ -250,12 +264,12 @@ impl Run {
             None => None,
         };
         let parts = Parts { delivery, identities, letters, copier, listening, admin };
-        Self::spawn(settings, &plugin, parts, runtime).map_err(StartError::Thread)
+        Self::spawn(settings, swapper, parts, runtime).map_err(StartError::Thread)
     }
 
     fn spawn(
         settings: Settings,
-        plugin: &Plugin,
+        swapper: Swapper,
         parts: Parts,
         runtime: &Handle,
     ) -> io::Result<Self> {
@@ -268,18 +282,30 @@ impl Run {
         let queued = settings.workers.get() * limits::CHUNKS_QUEUED_PER_WORKER;
         let (chunks_in, chunks_out) = crossbeam_channel::bounded(queued);
         let (buffers_in, buffers_out) = crossbeam_channel::bounded(queued);
-        let identities = Arc::new(identities);
+        let (stop, shutdown) = (Stop::default(), Shutdown::default());
+        let stopper = Stopper {
+            stop: stop.clone(),
+            stopped: watch::Sender::new(false),
+            shutdown: shutdown.clone(),
+        };
+        let halted = Arc::new(Mutex::new(None));
+        let shared = Shared {
+            chunks: chunks_out,
+            buffers: buffers_in,
+            switch: Arc::clone(swapper.switch()),
+            letters: Arc::clone(&letters),
+            identities: Arc::new(identities),
+            on_failure: settings.hosting.on_failure.clone(),
+            halt: Arc::new(halt(stopper.clone(), Arc::clone(&halted))),
+        };
         let spawn_worker = |number| {
-            let mapper = Mapper::new(plugin.clone());
-            let (chunks, buffers) = (chunks_out.clone(), buffers_in.clone());
-            let (outbox, letters) = (delivery.outbox(), Arc::clone(&letters));
-            let identities = Arc::clone(&identities);
-            let worker = Worker::new(chunks, buffers, mapper, outbox, letters, identities);
+            let worker = Worker::new(shared.clone(), delivery.outbox());
             thread::Builder::new().name(format!("worker-{number}")).spawn(|| worker.run())
         };
         let workers = (0..settings.workers.get()).map(spawn_worker).collect::<Result<_, _>>()?;
+        // Only workers may hold the queue's end: it closes with the last of them.
+        drop(shared);
         let (totals, bytes_read) = (Arc::<Totals>::default(), Arc::<AtomicU64>::default());
-        let (stop, shutdown) = (Stop::default(), Shutdown::default());
         let collecting = listening.map(|listening| {
             let way = Way {
                 chunks: chunks_in.clone(),
@@ -319,9 +345,9 @@ impl Run {
             started: Instant::now(),
             totals,
             bytes_read,
-            stop,
-            stopped: watch::Sender::new(false),
-            shutdown,
+            stopper,
+            halted,
+            swapper,
             addresses,
             collecting,
             admin: told,
@@ -337,8 +363,27 @@ impl Run {
 
     /// Something that can stop the run.
     pub fn stopper(&self) -> Stopper {
-        let (stop, stopped) = (self.stop.clone(), self.stopped.clone());
-        Stopper { stop, stopped, shutdown: self.shutdown.clone() }
+        self.stopper.clone()
+    }
+
+    /// Something that changes the run's plugin.
+    pub fn swapper(&self) -> Swapper {
+        self.swapper.clone()
+    }
+
+    /// Take the plugin anew whenever its file or its settings change, as long as
+    /// the run lasts. Settings are read again by `read`; what they say beyond
+    /// `[plugin]` is not looked at.
+    ///
+    /// The answer does so once, when it is asked to.
+    pub fn watch(
+        &self,
+        settings_file: Option<PathBuf>,
+        read: impl Fn() -> Result<Settings, String> + Send + Sync + 'static,
+    ) -> Reloader {
+        let reloader = Reloader::new(self.swapper.clone(), settings_file, Box::new(read));
+        reloader.watch(self.stopper.shutdown.clone());
+        reloader
     }
 
     /// Where the run listens, with the real ports.
@@ -363,7 +408,7 @@ impl Run {
         let abandoned = collecting.as_ref().map(|collecting| Arc::clone(&collecting.abandoned));
         let (intake, collected) = collecting.map(Collecting::part).unzip();
         let threads = tokio::task::spawn_blocking(move || join(reader, intake, workers));
-        let mut stopped = self.stopped.subscribe();
+        let mut stopped = self.stopper.stopped.subscribe();
         let drained = async {
             let report = threads.await.expect("joining threads does not panic");
             delivery.drain().await;
@@ -393,6 +438,7 @@ impl Run {
         let closed = tokio::task::spawn_blocking(move || close(&letters, retirement));
         let not_closed = closed.await.expect("bringing letters to the disk does not panic");
         self.admin.request();
+        let halted = self.halted.lock().unwrap_or_else(PoisonError::into_inner).take();
         Summary::new(summary::Parts {
             totals: self.totals.snapshot(),
             streams: delivery.report(),
@@ -400,7 +446,7 @@ impl Run {
             dead: self.letters.report(),
             read,
             collected: collected.map(|(collector, spool)| Collected::new(&collector, &spool)),
-            fault: fault.or(not_closed),
+            fault: halted.or(fault).or(not_closed),
             elapsed: self.started.elapsed(),
         })
     }
@@ -425,6 +471,15 @@ impl Progress {
     pub fn totals(&self) -> TotalsSnapshot {
         self.totals.snapshot()
     }
+}
+
+/// Ends a run whose plugin fails, where the settings ask for that.
+fn halt(stopper: Stopper, halted: Arc<Mutex<Option<String>>>) -> Halt {
+    Halt::new(move |why| {
+        tracing::error!("{why}");
+        *halted.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        stopper.stop();
+    })
 }
 
 /// The reader's report, and what went wrong with a thread.
@@ -461,49 +516,4 @@ pub(crate) async fn open_secrets(
         Some(settings) => Ok(Arc::new(Secrets::open(settings).await?)),
         None => Ok(Arc::new(NoManager)),
     }
-}
-
-pub(crate) fn load_plugin(settings: &Settings) -> Result<Plugin, StartError> {
-    let name = match &settings.plugin {
-        PluginSource::BuiltIn | PluginSource::Native => "the default mapping plugin".to_owned(),
-        PluginSource::File(path) => format!("the plugin {}", path.display()),
-    };
-    let loaded = if settings.plugin == PluginSource::Native {
-        Plugin::native(&settings.plugin_settings)
-    } else {
-        let engine = Engine::new(Some(&settings.data_dir.join("cache")))?;
-        Plugin::load(&engine, &plugin_bytes(&settings.plugin)?, &settings.plugin_settings)
-    };
-    loaded.map_err(|error| StartError::Plugin { plugin: name, error })
-}
-
-/// The component of a plugin, wherever it comes from; for native code the one
-/// that decides alike.
-///
-/// # Errors
-///
-/// Its file cannot be read, or is too large.
-pub fn plugin_bytes(source: &PluginSource) -> Result<Cow<'static, [u8]>, StartError> {
-    match source {
-        PluginSource::BuiltIn | PluginSource::Native => Ok(Cow::Borrowed(DEFAULT_PLUGIN)),
-        PluginSource::File(path) => read_plugin(path).map(Cow::Owned),
-    }
-}
-
-/// Read a component's file, which has a limit like everything else.
-///
-/// # Errors
-///
-/// It cannot be read, or is too large.
-pub fn read_plugin(path: &Path) -> Result<Vec<u8>, StartError> {
-    let read = || {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(limits::PLUGIN_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limits::PLUGIN_FILE_BYTES_MAX {
-            let limit = limits::PLUGIN_FILE_BYTES_MAX >> 20;
-            return Err(io::Error::other(format!("it is larger than {limit} MiB")));
-        }
-        Ok(bytes)
-    };
-    read().map_err(|error| StartError::PluginFile { path: path.to_owned(), error })
 }

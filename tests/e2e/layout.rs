@@ -13,7 +13,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (7, &["run"]),
     (6, &["config"]),
     (5, &["admin"]),
-    (4, &["pipeline"]),
+    (4, &["pipeline", "swap"]),
     (3, &["source", "collector", "plugin", "delivery"]),
     (2, &["dead", "secrets"]),
     (1, &["aws", "http", "policy", "spool"]),

@@ -10,8 +10,9 @@ use super::config::read_settings;
 use super::progress::ProgressBar;
 use super::{CommandResult, Exit, complain, usage};
 use crate::config::{Overrides, Settings};
-use crate::run::{Addresses, Run, Stopper, Summary};
+use crate::run::{Addresses, Reloader, Run, Stopper, Summary};
 use crate::source::Input;
+use crate::swap::Swapped;
 
 /// Input is read in the order given. gzip and Zstandard are recognised.
 /// Dead letters are kept in DATA_DIR/dead.
@@ -38,7 +39,7 @@ pub(super) struct Arguments {
 
 // What runs have in common. No comment for the help: it would take the place of
 // the subcommand's own.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Options {
     /// The mapping plugin, a WebAssembly component; the default plugin
     /// otherwise.
@@ -93,7 +94,7 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
 }
 
 /// Where the events of a run come from.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Intakes {
     pub(super) inputs: Vec<Input>,
     pub(super) listen: Option<String>,
@@ -107,13 +108,16 @@ pub(super) fn execute(
     look: impl FnOnce(&mut Settings),
 ) -> CommandResult {
     let summary_path = options.summary.clone();
-    let mut settings = read(options, intakes).map_err(usage)?;
+    let mut settings = read(options.clone(), intakes.clone()).map_err(usage)?;
     check_summary(summary_path.as_deref()).map_err(usage)?;
     look(&mut settings);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| (Exit::Fault, anyhow!(error).context("start the runtime")))?;
-    let summary = runtime.block_on(run_settings(settings))?;
+    let settings_file = options.config.clone();
+    let read_again =
+        move || read(options.clone(), intakes.clone()).map_err(|error| format!("{error:#}"));
+    let summary = runtime.block_on(run_settings(settings, settings_file, read_again))?;
     // A thread that still writes a file to a hanging disk must not keep the
     // process alive.
     runtime.shutdown_background();
@@ -136,10 +140,16 @@ fn read(options: Options, intakes: Intakes) -> anyhow::Result<Settings> {
     Ok(raw.check(&directory, overrides)?)
 }
 
-async fn run_settings(settings: Settings) -> Result<Summary, (Exit, anyhow::Error)> {
+async fn run_settings(
+    settings: Settings,
+    settings_file: Option<PathBuf>,
+    read_again: impl Fn() -> Result<Settings, String> + Send + Sync + 'static,
+) -> Result<Summary, (Exit, anyhow::Error)> {
     let sizes: Option<Vec<_>> = settings.inputs.iter().map(Input::size_bytes).collect();
     let run = Run::start(settings, &tokio::runtime::Handle::current()).await.map_err(usage)?;
     stop_on_signals(run.stopper()).map_err(|error| (Exit::Fault, error))?;
+    let reloader = run.watch(settings_file, read_again);
+    reload_on_signals(reloader).map_err(|error| (Exit::Fault, error))?;
     announce(run.addresses());
     let bar = ProgressBar::start(run.progress(), sizes.map(|sizes| sizes.iter().sum()));
     let summary = run.finish().await;
@@ -156,6 +166,20 @@ fn announce(addresses: Addresses) {
     if let Some(address) = addresses.admin {
         complain(&format!("health and metrics on http://{address}"));
     }
+}
+
+/// SIGHUP has the plugin taken anew, with its settings. What is refused has been
+/// told where it was.
+fn reload_on_signals(reloader: Reloader) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            if let Ok(Swapped::Unchanged(generation)) = reloader.reload().await {
+                tracing::info!(generation, "neither the plugin nor its settings have changed");
+            }
+        }
+    });
+    Ok(())
 }
 
 /// The first SIGINT or SIGTERM stops reading and drains; the second ends the

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::aws::check_aws;
 use super::collect::{CollectSettings, check_admin, check_collect};
 use super::identities::{SourceRole, check_source_roles};
+use super::plugin::{Hosting, check_hosting, check_source};
 use super::secrets::{References, check_secrets};
 use super::{ConfigError, RawDeadLetters, RawDelivery, RawPack, RawSettings, RawStream};
 use crate::aws::AwsSettings;
@@ -16,6 +17,7 @@ use crate::dead::{Bound, WhenFull};
 use crate::delivery::{DeliverySettings, Pack, StartRate, StreamSettings};
 use crate::event::StreamName;
 use crate::limits;
+use crate::secret::SecretSetting;
 use crate::secrets::SecretsSettings;
 use crate::source::Input;
 
@@ -41,10 +43,14 @@ pub struct Settings {
     pub source_roles: Vec<SourceRole>,
     /// Where health and metrics are told, if they are.
     pub admin: Option<SocketAddr>,
+    /// What gives control of the plugin there; nothing does without it.
+    pub admin_token: Option<SecretSetting>,
     /// The plugin.
     pub plugin: PluginSource,
     /// The plugin's settings: JSON text, an object.
     pub plugin_settings: String,
+    /// How the plugin is hosted.
+    pub hosting: Hosting,
     /// Where records go.
     pub destination: Destination,
     /// How they are delivered.
@@ -122,11 +128,8 @@ impl RawSettings {
     /// A setting is wrong; the error names it.
     pub fn check(self, directory: &Path, overrides: Overrides) -> Result<Settings, ConfigError> {
         let data_dir = self.data_dir(directory, overrides.data_dir);
-        let plugin = match (overrides.plugin, self.plugin.path) {
-            (Some(path), _) => PluginSource::File(path),
-            (None, Some(path)) => PluginSource::File(directory.join(path)),
-            (None, None) => PluginSource::BuiltIn,
-        };
+        let plugin = check_source(&self.plugin, directory, overrides.plugin);
+        let hosting = check_hosting(&self.plugin, directory)?;
         let plugin_settings = with_mappings(self.plugin.settings, overrides.mappings)?;
         let drain_timeout = self.delivery.drain_timeout.as_deref();
         let drain_timeout =
@@ -134,6 +137,7 @@ impl RawSettings {
         let references = References::new(&self.secrets);
         let (aws, endpoint_url) =
             check_aws(self.aws, overrides.region, overrides.endpoint_url, directory, &references)?;
+        let admin_token = references.optional("[admin] token", self.admin.token)?;
         let source_roles = check_source_roles(&self.sources, aws.role.as_ref(), &references)?;
         let secrets = check_secrets(self.secrets, &aws, directory)?;
         let destination = match overrides.local {
@@ -158,9 +162,11 @@ impl RawSettings {
                 overrides.admin.or(self.admin.listen).as_deref(),
                 collect.is_some(),
             )?,
+            admin_token,
             collect,
             plugin,
             plugin_settings,
+            hosting,
             destination,
             delivery: check_delivery(&self.delivery, &self.streams, &data_dir)?,
             data_dir,

@@ -1,6 +1,8 @@
 mod aws;
+mod plugin;
 
 pub use aws::{RawAws, RawEndpoints, RawSecrets};
+pub use plugin::{RawBreaker, RawCanary, RawPlugin, RawPluginLimits};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -58,20 +60,6 @@ pub struct RawSettings {
     /// What differs for a delivery stream, by its name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub streams: BTreeMap<String, RawStream>,
-}
-
-/// The mapping plugin.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawPlugin {
-    /// The component's file; the default mapping plugin if there is none.
-    /// A relative path starts at the settings file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<PathBuf>,
-    /// Settings that are handed to the plugin. The default mapping plugin takes
-    /// `mappings` (rows of `event` and `stream`), `fan_out` and `unmapped`.
-    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
-    pub settings: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Who may send events.
@@ -144,7 +132,7 @@ pub struct RawSpool {
     pub durability: Option<String>,
 }
 
-/// Health and metrics.
+/// Health, metrics, and control of the plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawAdmin {
@@ -152,6 +140,10 @@ pub struct RawAdmin {
     /// `127.0.0.1:9180` by default where SDKs are listened to, and otherwise off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
+    /// What requests about the plugin must bring along as `Authorization: Bearer
+    /// TOKEN`. Without it there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
 }
 
 /// How records are delivered.

@@ -108,6 +108,9 @@ pub struct Letter<'a> {
     pub stream: Option<&'a str>,
     /// The SHA-256 of the plugin that decided; empty where none did.
     pub plugin: &'a str,
+    /// The number of its generation in its run, counted from 1; 0 where no plugin
+    /// decided.
+    pub generation: u64,
     /// How often it was sent.
     pub attempts: u32,
     /// Whether the letter is to be written at all.
@@ -137,6 +140,7 @@ impl<'a> Letter<'a> {
             line,
             stream: None,
             plugin: "",
+            generation: 0,
             attempts: 0,
             on_death: source.on_death(),
             history: source.history(),
@@ -160,6 +164,7 @@ impl Serialize for Letter<'_> {
             line: self.line,
             stream: self.stream.map(Cow::from),
             plugin: Some(self.plugin).filter(|digest| !digest.is_empty()).map(Cow::from),
+            generation: Some(self.generation).filter(|&generation| generation > 0),
             attempts: self.attempts,
             history: history.map_err(S::Error::custom)?.unwrap_or_default(),
             bytes_total: self.bytes_total,

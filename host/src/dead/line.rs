@@ -18,6 +18,8 @@ pub(super) struct Line<'a> {
     pub(super) stream: Option<Cow<'a, str>>,
     #[serde(default)]
     pub(super) plugin: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) generation: Option<u64>,
     #[serde(default)]
     pub(super) attempts: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -23,6 +23,8 @@ pub struct StoredLetter {
     pub stream: Option<String>,
     /// The SHA-256 of the plugin that decided.
     pub plugin: Option<String>,
+    /// The number of its generation in that run.
+    pub generation: Option<u64>,
     /// How often it was sent.
     pub attempts: u32,
     /// The length of the event, where only its start is kept.
@@ -59,6 +61,7 @@ impl StoredLetter {
             line: line.line,
             stream: line.stream.map(Cow::into_owned),
             plugin: line.plugin.map(Cow::into_owned),
+            generation: line.generation,
             attempts: line.attempts,
             bytes_total: line.bytes_total,
             event,
@@ -96,6 +99,7 @@ impl StoredLetter {
             line: self.line,
             stream: self.stream.as_deref().map(Cow::from),
             plugin: self.plugin.as_deref().map(Cow::from),
+            generation: self.generation,
             attempts: self.attempts,
             history: self.history.clone(),
             bytes_total: self.bytes_total,

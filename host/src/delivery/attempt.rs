@@ -189,6 +189,7 @@ impl Attempts {
             let letter = Letter {
                 stream: Some(stream.name.as_str()),
                 plugin: &provenance.plugin,
+                generation: provenance.generation,
                 attempts,
                 ..Letter::of_line(reason, detail, source, line, batch.text(event))
             };

@@ -37,6 +37,8 @@ pub struct Provenance {
     pub ack: Ack,
     /// The SHA-256 of the plugin.
     pub plugin: Arc<str>,
+    /// The number of its generation in this run.
+    pub generation: u64,
 }
 
 /// What goes into a batch for one event.
@@ -84,7 +86,8 @@ impl Batch {
     /// A batch of one record that no source answers for.
     pub fn of_record(text: &[u8], newline: bool) -> Self {
         let mut batch = Batch::default();
-        let provenance = Provenance { ack: Ack::new("".into(), 1, |_| ()), plugin: "".into() };
+        let provenance =
+            Provenance { ack: Ack::new("".into(), 1, |_| ()), plugin: "".into(), generation: 0 };
         let newline: &[u8] = if newline { b"\n" } else { b"" };
         batch.push(&provenance, Item { event: 0, line: 1, text, payload: None, newline });
         batch
@@ -365,7 +368,9 @@ impl Entry {
 
 impl Provenance {
     fn is(&self, other: &Provenance) -> bool {
-        self.ack.is(&other.ack) && Arc::ptr_eq(&self.plugin, &other.plugin)
+        self.generation == other.generation
+            && self.ack.is(&other.ack)
+            && Arc::ptr_eq(&self.plugin, &other.plugin)
     }
 }
 
@@ -385,7 +390,7 @@ mod tests {
         let ack = Ack::new("test".into(), events, move |settled| {
             *seen.lock().unwrap() = settled;
         });
-        Provenance { ack, plugin: "digest".into() }
+        Provenance { ack, plugin: "digest".into(), generation: 0 }
     }
 
     fn item<'a>(event: u32, text: &'a [u8], payload: Option<&'a [u8]>) -> Item<'a> {

@@ -47,7 +47,7 @@ mod tests {
     proptest! {
         #[test]
         fn decodes_to_the_records(payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 1..20)) {
-            let provenance = Provenance { ack: Ack::new("test".into(), 1, |_| ()), plugin: "".into() };
+            let provenance = Provenance { ack: Ack::new("test".into(), 1, |_| ()), plugin: "".into(), generation: 0 };
             let mut batch = Batch::default();
             for payload in &payloads {
                 let item = Item { event: 0, line: 1, text: payload, payload: None, newline: b"\n" };

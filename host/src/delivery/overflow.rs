@@ -231,7 +231,7 @@ mod tests {
     fn batch(events: &[(Vec<u8>, Option<Vec<u8>>)]) -> Batch {
         let provenance = || {
             let ack = Ack::new("test".into(), events.len(), |_| ());
-            Provenance { ack, plugin: "digest".into() }
+            Provenance { ack, plugin: "digest".into(), generation: 0 }
         };
         let (mut batch, mut current) = (Batch::default(), provenance());
         for (event, (text, payload)) in (0..).zip(events) {

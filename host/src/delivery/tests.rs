@@ -67,7 +67,7 @@ async fn deliver_with(
     let push_all = move || {
         let notice = move |settled| *notice.lock().unwrap() = settled;
         let ack = Ack::new("test".into(), records.len(), notice);
-        let provenance = Provenance { ack, plugin: "digest".into() };
+        let provenance = Provenance { ack, plugin: "digest".into(), generation: 0 };
         for (event, (stream, text)) in (0..).zip(&records) {
             let place = outbox.place(Identity::default(), &StreamName::parse(stream).unwrap());
             let record = Record { event, line: u64::from(event) + 1, text, payload: None };
@@ -318,7 +318,8 @@ async fn identities_share_no_request_though_their_streams_have_one_name() {
     let mut outbox = delivery.outbox();
     let name = StreamName::parse("s").unwrap();
     let places = [Identity::default(), identity].map(|identity| outbox.place(identity, &name));
-    let provenance = Provenance { ack: Ack::new("test".into(), 9, |_| ()), plugin: "".into() };
+    let provenance =
+        Provenance { ack: Ack::new("test".into(), 9, |_| ()), plugin: "".into(), generation: 0 };
     for event in 0..9 {
         let record = Record { event, line: 1, text: b"e", payload: None };
         outbox.push(places[event as usize % 3 / 2], &provenance, record).unwrap();
@@ -339,7 +340,8 @@ async fn a_record_larger_than_firehose_takes_is_not_taken() {
     let delivery = Delivery::new(Ports::new(port), settings(), letters, Handle::current());
     let mut outbox = delivery.outbox();
     let place = outbox.place(Identity::default(), &StreamName::parse("s").unwrap());
-    let provenance = Provenance { ack: Ack::new("test".into(), 2, |_| ()), plugin: "".into() };
+    let provenance =
+        Provenance { ack: Ack::new("test".into(), 2, |_| ()), plugin: "".into(), generation: 0 };
     let text = vec![b'x'; limits::RECORD_BYTES_MAX];
     let mut push = |text: &[u8]| {
         let record = Record { event: 0, line: 1, text, payload: None };

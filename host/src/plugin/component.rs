@@ -1,5 +1,5 @@
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -12,7 +12,7 @@ use super::instance::Instance;
 use super::log::Rate;
 use super::native::Native;
 use super::sandbox::{Sandbox, add_to_linker};
-use super::{Engine, Fault};
+use super::{Allowance, Engine, Fault};
 use crate::event::{StreamName, covers};
 use crate::limits;
 
@@ -23,6 +23,15 @@ const MAPPER: &str = "standpipe:mapping/mapper@0.1.0";
 const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 const MODULE_HEADER: &[u8] = b"\0asm\x01\0\0\0";
 const WASM_MAGIC: &[u8] = b"\0asm";
+
+/// A component that has been compiled and fits the contract, and can be
+/// configured any number of times.
+#[derive(Clone)]
+pub struct Compiled {
+    engine: Engine,
+    pre: PluginPre<Sandbox>,
+    digest: Arc<str>,
+}
 
 /// A component that has been loaded and has accepted its settings.
 #[derive(Clone)]
@@ -37,10 +46,12 @@ pub(super) struct Loaded {
     setup: contract::Setup,
     /// Bounds what all instances print together.
     rate: Rate,
+    /// Instances that have read their settings and that nobody uses.
+    spare: Mutex<Vec<Instance>>,
 }
 
 enum Code {
-    Component(Engine, PluginPre<Sandbox>),
+    Component(Compiled),
     Native(Native),
 }
 
@@ -132,14 +143,13 @@ pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
     })
 }
 
-impl Plugin {
-    /// Compile a component, check that it fits, and let it read its settings
-    /// (JSON text).
+impl Compiled {
+    /// Compile a component, and check that it fits.
     ///
     /// # Errors
     ///
-    /// It is no plugin, or it does not take its settings.
-    pub fn load(engine: &Engine, bytes: &[u8], settings: &str) -> Result<Self, LoadError> {
+    /// It is no plugin.
+    pub fn new(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
         let component = compile(engine, bytes)?;
         let exports = exports(engine, &component);
         if !exports.iter().any(|export| export == MAPPER) {
@@ -152,20 +162,47 @@ impl Plugin {
         add_to_linker(&mut linker).map_err(does_not_fit)?;
         let pre = linker.instantiate_pre(&component).map_err(does_not_fit)?;
         let pre = PluginPre::new(pre).map_err(does_not_fit)?;
+        Ok(Compiled { engine: engine.clone(), pre, digest: sha256_hex(bytes).into() })
+    }
+
+    /// The SHA-256 of the component, in hexadecimal.
+    pub fn digest(&self) -> &Arc<str> {
+        &self.digest
+    }
+
+    /// Let the plugin read its settings (JSON text).
+    ///
+    /// # Errors
+    ///
+    /// It does not take them.
+    pub fn configure(&self, settings: &str) -> Result<Plugin, LoadError> {
         let rate = Rate::default();
-        let mut trial = Instance::new(engine, &pre, &rate).map_err(LoadError::Fault)?;
-        let setup = trial.configure(settings).map_err(LoadError::Fault)?;
+        let mut trial = Instance::new(&self.engine, &self.pre, &rate).map_err(LoadError::Fault)?;
+        let setup = trial.configure(settings, self.engine.allowance().configure_cpu);
+        let setup = setup.map_err(LoadError::Fault)?;
         let setup = setup.map_err(|error| LoadError::Settings(printable(&error)))?;
-        let declared = check_streams(&setup.streams)?;
         Ok(Plugin(Arc::new(Loaded {
-            code: Code::Component(engine.clone(), pre),
+            code: Code::Component(self.clone()),
             settings: settings.to_owned(),
-            digest: sha256_hex(bytes).into(),
-            declared,
+            digest: Arc::clone(&self.digest),
+            declared: check_streams(&setup.streams)?,
             reads: setup.reads,
             setup,
             rate,
+            spare: Mutex::new(vec![trial]),
         })))
+    }
+}
+
+impl Plugin {
+    /// Compile a component, check that it fits, and let it read its settings
+    /// (JSON text).
+    ///
+    /// # Errors
+    ///
+    /// It is no plugin, or it does not take its settings.
+    pub fn load(engine: &Engine, bytes: &[u8], settings: &str) -> Result<Self, LoadError> {
+        Compiled::new(engine, bytes)?.configure(settings)
     }
 
     /// The default mapping as native code, without a component around it: for
@@ -185,7 +222,43 @@ impl Plugin {
             reads: contract::Reads::Kind,
             setup: contract::Setup { streams, reads: contract::Reads::Kind },
             rate: Rate::default(),
+            spare: Mutex::default(),
         })))
+    }
+
+    /// What each instance may have; native code has all that the process has.
+    pub(super) fn allowance(&self) -> Allowance {
+        match &self.0.code {
+            Code::Component(compiled) => *compiled.engine.allowance(),
+            Code::Native(_) => Allowance::default(),
+        }
+    }
+
+    /// The settings that it has read: JSON text.
+    pub fn settings(&self) -> &str {
+        &self.0.settings
+    }
+
+    /// Make instances until so many are spare, so that whoever needs one first does
+    /// not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be made.
+    pub fn warm(&self, instances: usize) -> Result<(), Fault> {
+        if self.native_code().is_some() {
+            return Ok(());
+        }
+        while lock(&self.0.spare).len() < instances {
+            let instance = self.fresh_instance()?;
+            lock(&self.0.spare).push(instance);
+        }
+        Ok(())
+    }
+
+    /// Keep an instance that is not needed any more, for when it is again.
+    pub(super) fn give_back(&self, instance: Instance) {
+        lock(&self.0.spare).push(instance);
     }
 
     /// The SHA-256 of the component, in hexadecimal; `native` where there is none.
@@ -226,18 +299,23 @@ impl Plugin {
     /// The native code in a component's place, for one mapper.
     pub(super) fn native_code(&self) -> Option<Native> {
         match &self.0.code {
-            Code::Component(..) => None,
+            Code::Component(_) => None,
             Code::Native(native) => Some(native.clone()),
         }
     }
 
-    /// A fresh instance that has read its settings.
+    /// An instance that has read its settings.
     pub(super) fn instance(&self) -> Result<Instance, Fault> {
-        let Code::Component(engine, pre) = &self.0.code else {
+        let spare = lock(&self.0.spare).pop();
+        spare.map_or_else(|| self.fresh_instance(), Ok)
+    }
+
+    fn fresh_instance(&self) -> Result<Instance, Fault> {
+        let Code::Component(Compiled { engine, pre, .. }) = &self.0.code else {
             unreachable!("native code is called without an instance")
         };
         let mut instance = Instance::new(engine, pre, &self.0.rate)?;
-        match instance.configure(&self.0.settings)? {
+        match instance.configure(&self.0.settings, engine.allowance().configure_cpu)? {
             Err(error) => Err(Fault::Configure(printable(&error))),
             Ok(setup) if setup.streams != self.0.setup.streams || setup.reads != self.0.reads => {
                 let other = "it declared other streams than the first time";
@@ -246,6 +324,10 @@ impl Plugin {
             Ok(_) => Ok(instance),
         }
     }
+}
+
+fn lock(spare: &Mutex<Vec<Instance>>) -> MutexGuard<'_, Vec<Instance>> {
+    spare.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
@@ -307,11 +389,18 @@ pub(super) fn printable(text: &str) -> String {
     text.take(limits::DETAIL_BYTES_MAX).collect()
 }
 
-fn sha256_hex(bytes: &[u8]) -> String {
+/// The SHA-256 of a component, in hexadecimal.
+pub fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiled").field("digest", &self.digest).finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Plugin {

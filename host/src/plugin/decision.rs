@@ -1,7 +1,8 @@
 //! What a plugin decided, in the host's own words.
 
-use super::Fault;
+use super::component::Declared;
 use super::kinds::Kinds;
+use super::{Fault, Plugin};
 use crate::event::StreamName;
 use crate::limits;
 
@@ -48,7 +49,29 @@ pub enum Target {
     Named(StreamName),
 }
 
+impl Target {
+    /// The stream, of a decision by this plugin.
+    pub fn stream<'a>(&'a self, plugin: &'a Plugin) -> &'a StreamName {
+        match self {
+            Target::Named(name) => name,
+            Target::Declared(position) => {
+                match plugin.declared_at(u32::try_from(*position).unwrap_or(u32::MAX)) {
+                    Some(Declared::Name(name)) => name,
+                    _ => unreachable!("a plugin's answer is checked"),
+                }
+            }
+        }
+    }
+}
+
 impl Decisions {
+    /// What comes of a batch that the plugin was not asked about, being off.
+    pub fn off(events: usize) -> Self {
+        let faults = (0..events).map(|event| (event, Fault::Off)).collect();
+        let answers = Answers { outputs: Vec::new(), faults };
+        Decisions { kinds: Kinds::each(events), answers }
+    }
+
     /// The outputs for an event, by its position in the batch; none where it is
     /// filtered.
     ///

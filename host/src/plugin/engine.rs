@@ -1,4 +1,5 @@
 use std::io;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -9,11 +10,17 @@ use wasmtime::{
     Cache, CacheConfig, Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
 };
 
+use super::Allowance;
 use crate::limits;
 
-/// Instances that may live at once: a warm one and its replacement for each
-/// worker of the old and of the new plugin while they are swapped.
-const INSTANCES_MAX: u32 = 256;
+/// Instances that may live at once for each worker: those of the old and of the
+/// new plugin while they are swapped, of the one that is kept for a return, of a
+/// canary, of a candidate that is tried, and one that replaces another.
+const INSTANCES_PER_WORKER: u32 = 6;
+
+/// The least number of instances, enough for all that is there once: the shadow,
+/// candidates on trial.
+const INSTANCES_MIN: u32 = 256;
 
 /// Core instances, memories and tables of one component. Toolchains that wrap
 /// an interpreter and an adapter make some tens.
@@ -30,6 +37,7 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     engine: wasmtime::Engine,
+    allowance: Allowance,
     /// Dropped to end the ticking thread.
     _ticker: Sender<()>,
 }
@@ -56,20 +64,39 @@ pub fn version() -> String {
 }
 
 impl Engine {
-    /// Make an engine that keeps compiled components in this directory.
-    ///
-    /// What is found there is run as native code, so the directory is made for
-    /// its owner alone and must stay so.
+    /// Make an engine that keeps compiled components in this directory, for few
+    /// workers and with the usual allowance.
     ///
     /// # Errors
     ///
-    /// The directory cannot be made, or the machine cannot run WebAssembly.
+    /// As for [`Engine::with`].
     pub fn new(cache_directory: Option<&Path>) -> Result<Self, EngineError> {
+        Self::with(cache_directory, Allowance::default(), NonZero::<usize>::MIN)
+    }
+
+    /// Make an engine that keeps compiled components in this directory, and lets
+    /// each of their instances have this much.
+    ///
+    /// What is found in the directory is run as native code, so it is made for its
+    /// owner alone and must stay so.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be made or is another user's, or the machine cannot
+    /// run WebAssembly.
+    pub fn with(
+        cache_directory: Option<&Path>,
+        allowance: Allowance,
+        workers: NonZero<usize>,
+    ) -> Result<Self, EngineError> {
         let cache = cache_directory.map(open_cache).transpose()?;
+        let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
+        let instances = INSTANCES_MIN.max(workers.saturating_mul(INSTANCES_PER_WORKER));
         let pooled = |pooling| {
             let mut config = config(cache.clone());
             if pooling {
-                config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling_config()));
+                let pooling = pooling_config(instances, allowance.memory_bytes);
+                config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
             }
             wasmtime::Engine::new(&config)
         };
@@ -78,11 +105,16 @@ impl Engine {
         let engine = pooled(true).or_else(|_| pooled(false));
         let engine = engine.map_err(|error| EngineError::Engine(format!("{error:#}")))?;
         let ticker = tick(&engine).map_err(|error| EngineError::Engine(error.to_string()))?;
-        Ok(Engine(Arc::new(Inner { engine, _ticker: ticker })))
+        Ok(Engine(Arc::new(Inner { engine, allowance, _ticker: ticker })))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.0.engine
+    }
+
+    /// What each instance may have.
+    pub fn allowance(&self) -> &Allowance {
+        &self.0.allowance
     }
 }
 
@@ -98,20 +130,20 @@ fn config(cache: Option<Cache>) -> Config {
     config
 }
 
-fn pooling_config() -> PoolingAllocationConfig {
+fn pooling_config(instances: u32, memory_bytes: usize) -> PoolingAllocationConfig {
     let mut pooling = PoolingAllocationConfig::default();
     pooling
-        .total_component_instances(INSTANCES_MAX)
-        .total_core_instances(INSTANCES_MAX * 4)
-        .total_memories(INSTANCES_MAX)
-        .total_tables(INSTANCES_MAX * 4)
+        .total_component_instances(instances)
+        .total_core_instances(instances * 4)
+        .total_memories(instances)
+        .total_tables(instances * 4)
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT_MAX)
         .max_memories_per_component(MEMORIES_PER_COMPONENT_MAX)
         .max_tables_per_component(TABLES_PER_COMPONENT_MAX)
         .max_component_instance_size(16 * 1024 * 1024)
         .max_core_instance_size(16 * 1024 * 1024)
         .table_elements(limits::PLUGIN_TABLE_ELEMENTS_MAX)
-        .max_memory_size(limits::PLUGIN_MEMORY_BYTES_MAX)
+        .max_memory_size(memory_bytes)
         .linear_memory_keep_resident(1024 * 1024);
     pooling
 }
@@ -126,9 +158,13 @@ fn open_cache(directory: &Path) -> Result<Cache, EngineError> {
 }
 
 fn make_private_directory(directory: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    // Its owner could put code there that this process would run.
+    if std::fs::metadata(directory)?.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::other("it belongs to another user"));
+    }
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
 }
 

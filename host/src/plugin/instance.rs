@@ -1,6 +1,6 @@
 //! One instance in its Store, and the calls into it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{Store, Trap};
 
@@ -8,13 +8,14 @@ use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::bindings::{Plugin as Bindings, PluginPre};
 use super::log::Rate;
 use super::sandbox::{DeadlinePassed, Sandbox, thread_cpu_time};
-use super::{Engine, Fault};
+use super::{Allowance, Engine, Fault};
 use crate::limits;
 
 pub(super) struct Instance {
     store: Store<Sandbox>,
     bindings: Bindings,
     calls: u64,
+    made: Instant,
 }
 
 impl Instance {
@@ -23,14 +24,15 @@ impl Instance {
         pre: &PluginPre<Sandbox>,
         rate: &Rate,
     ) -> Result<Self, Fault> {
-        let mut store = Store::new(engine.wasmtime(), Sandbox::new(rate));
+        let Allowance { memory_bytes, answer_bytes, configure_cpu, .. } = *engine.allowance();
+        let mut store = Store::new(engine.wasmtime(), Sandbox::new(rate, memory_bytes));
         store.limiter(|sandbox| &mut sandbox.bounds);
-        store.set_hostcall_fuel(limits::PLUGIN_ANSWER_BYTES_MAX);
+        store.set_hostcall_fuel(answer_bytes);
         store.epoch_deadline_callback(|context| context.data().on_tick());
-        start_clock(&mut store, limits::PLUGIN_CONFIGURE_CPU_MAX);
+        start_clock(&mut store, configure_cpu);
         match pre.instantiate(&mut store) {
-            Ok(bindings) => Ok(Instance { store, bindings, calls: 0 }),
-            Err(error) => Err(fault(&store, &error, limits::PLUGIN_CONFIGURE_CPU_MAX)),
+            Ok(bindings) => Ok(Instance { store, bindings, calls: 0, made: Instant::now() }),
+            Err(error) => Err(fault(&store, &error, configure_cpu)),
         }
     }
 
@@ -38,11 +40,12 @@ impl Instance {
     pub(super) fn configure(
         &mut self,
         settings: &str,
+        cpu_max: Duration,
     ) -> Result<Result<contract::Setup, String>, Fault> {
-        start_clock(&mut self.store, limits::PLUGIN_CONFIGURE_CPU_MAX);
+        start_clock(&mut self.store, cpu_max);
         let mapper = self.bindings.standpipe_mapping_mapper();
         let answer = mapper.call_configure(&mut self.store, settings);
-        answer.map_err(|error| fault(&self.store, &error, limits::PLUGIN_CONFIGURE_CPU_MAX))
+        answer.map_err(|error| fault(&self.store, &error, cpu_max))
     }
 
     pub(super) fn map(
@@ -58,8 +61,15 @@ impl Instance {
     }
 
     /// Whether it should make room for a fresh one.
-    pub(super) fn is_worn(&self) -> bool {
-        self.calls >= limits::PLUGIN_CALLS_MAX || self.store.data().bounds.is_bloated()
+    pub(super) fn is_worn(&self, allowance: &Allowance) -> bool {
+        self.calls >= allowance.calls
+            || self.store.data().bounds.is_bloated()
+            || self.made.elapsed() >= allowance.age
+    }
+
+    /// The memory that it has.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.store.data().bounds.memory_bytes()
     }
 }
 
@@ -74,7 +84,7 @@ fn fault(store: &Store<Sandbox>, error: &wasmtime::Error, cpu_max: Duration) -> 
         return Fault::Deadline(cpu_max.as_millis());
     }
     if store.data().bounds.refused {
-        return Fault::Memory(limits::PLUGIN_MEMORY_BYTES_MAX >> 20);
+        return Fault::Memory(store.data().bounds.memory_bytes_max() >> 20);
     }
     let cause = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string(),

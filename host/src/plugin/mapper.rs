@@ -6,7 +6,7 @@ use super::decision::{Answers, Decision, Decisions, Output, Target, check_event}
 use super::instance::Instance;
 use super::kinds::Kinds;
 use super::native::Native;
-use super::{Fault, Plugin};
+use super::{Allowance, Fault, Plugin};
 use crate::event::{Event, StreamName};
 use crate::limits;
 
@@ -20,12 +20,34 @@ pub struct Mapper {
     instance: Option<Instance>,
     /// Events in a row that have used up their time, across batches.
     suspects: usize,
+    allowance: Allowance,
 }
 
 impl Mapper {
     /// A mapper that makes its instance when it is first needed.
     pub fn new(plugin: Plugin) -> Self {
-        Mapper { native: plugin.native_code(), plugin, instance: None, suspects: 0 }
+        let (native, allowance) = (plugin.native_code(), plugin.allowance());
+        Mapper { plugin, native, instance: None, suspects: 0, allowance }
+    }
+
+    /// Have an instance at hand before it is needed. Where none can be made, the
+    /// first call tells why.
+    pub fn ready(&mut self) {
+        if self.native.is_none() && self.instance.is_none() {
+            self.instance = self.plugin.instance().ok();
+        }
+    }
+
+    /// End, and leave the instance to whoever maps with this plugin next.
+    pub fn retire(self) {
+        if let Some(instance) = self.instance {
+            self.plugin.give_back(instance);
+        }
+    }
+
+    /// The memory of the instance, in bytes; 0 where there is none at present.
+    pub fn memory_bytes(&self) -> usize {
+        self.instance.as_ref().map_or(0, Instance::memory_bytes)
     }
 
     /// The plugin that decides.
@@ -60,9 +82,7 @@ impl Mapper {
 
     /// Map events of which the first has this position in the batch.
     fn map_group(&mut self, events: &[contract::Event<'_>], first: usize, answers: &mut Answers) {
-        let events_count = u32::try_from(events.len()).expect("a batch is small");
-        let cpu_max = limits::PLUGIN_CALL_CPU_MAX + limits::PLUGIN_EVENT_CPU_MAX * events_count;
-        match self.call(events, cpu_max) {
+        match self.call(events, self.allowance.batch_cpu(events.len())) {
             Ok(outputs) => answers.take(outputs, first),
             Err(fault) if events.len() == 1 => answers.faults.push((first, fault)),
             // Each group that runs into its deadline costs that whole time,
@@ -86,7 +106,7 @@ impl Mapper {
             let cpu_max = if self.is_suspicious() {
                 limits::PLUGIN_SUSPECT_CPU_MAX
             } else {
-                limits::PLUGIN_CALL_CPU_MAX
+                self.allowance.call_cpu
             };
             let result = self.call(std::slice::from_ref(event), cpu_max);
             match &result {
@@ -115,7 +135,7 @@ impl Mapper {
         };
         let answer = instance.map(events, cpu_max)?;
         let outputs = check_answer(&self.plugin, answer, events.len())?;
-        self.instance = Some(instance).filter(|instance| !instance.is_worn());
+        self.instance = Some(instance).filter(|instance| !instance.is_worn(&self.allowance));
         Ok(outputs)
     }
 }

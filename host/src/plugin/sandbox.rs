@@ -25,9 +25,10 @@ pub(super) struct Sandbox {
 }
 
 /// Counts the memory of an instance, all its memories together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Bounds {
     memory_bytes: usize,
+    memory_bytes_max: usize,
     /// Whether memory was refused.
     pub(super) refused: bool,
 }
@@ -45,11 +46,12 @@ impl std::fmt::Display for DeadlinePassed {
 impl std::error::Error for DeadlinePassed {}
 
 impl Sandbox {
-    pub(super) fn new(rate: &Rate) -> Self {
+    pub(super) fn new(rate: &Rate, memory_bytes_max: usize) -> Self {
         let log = Log::new(rate);
         let mut wasi = WasiCtx::builder();
         wasi.stdout(log.clone()).stderr(log.clone()).max_random_size(RANDOM_BYTES_MAX);
-        let (table, bounds) = (ResourceTable::new(), Bounds::default());
+        let bounds = Bounds { memory_bytes: 0, memory_bytes_max, refused: false };
+        let table = ResourceTable::new();
         Sandbox { wasi: wasi.build(), table, bounds, deadline: Duration::ZERO, log }
     }
 
@@ -97,7 +99,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
 impl ResourceLimiter for Bounds {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
         let total = self.memory_bytes - current.min(self.memory_bytes) + desired;
-        if total > limits::PLUGIN_MEMORY_BYTES_MAX {
+        if total > self.memory_bytes_max {
             self.refused = true;
             return Ok(false);
         }
@@ -114,6 +116,15 @@ impl Bounds {
     /// Whether so much of the permitted memory is in use that the instance
     /// should be replaced: a guest never gives memory back.
     pub(super) fn is_bloated(&self) -> bool {
-        self.memory_bytes > limits::PLUGIN_MEMORY_BYTES_MAX / 2
+        self.memory_bytes > self.memory_bytes_max / 2
+    }
+
+    pub(super) fn memory_bytes_max(&self) -> usize {
+        self.memory_bytes_max
+    }
+
+    /// The memory in use.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
     }
 }

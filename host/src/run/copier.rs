@@ -102,7 +102,8 @@ impl Work {
                 receipt.arrived();
             }
         });
-        let provenance = Provenance { ack, plugin: Arc::clone(&self.plugin) };
+        let plugin = Arc::clone(&self.plugin);
+        let provenance = Provenance { ack, plugin, generation: 0 };
         let record = Record { event: 0, line: 1, text: &line, payload: None };
         // One that is too large is dropped, and counts as not copied.
         let _ = self.outbox.push(self.place, &provenance, record);
@@ -255,7 +256,7 @@ mod tests {
         let mut outbox = events.outbox();
         let push = move || {
             let ack = Ack::new("in".into(), 1, |settled| assert_eq!(settled.dead, 1));
-            let provenance = Provenance { ack, plugin: "digest".into() };
+            let provenance = Provenance { ack, plugin: "digest".into(), generation: 0 };
             let place = outbox.place(Identity::default(), &stream());
             let record = Record { event: 0, line: 1, text: b"bad", payload: None };
             outbox.push(place, &provenance, record).unwrap();

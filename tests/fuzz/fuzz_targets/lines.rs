@@ -37,6 +37,7 @@ fuzz_target!(|input: (u8, &[u8])| {
                 let bytes = match damaged.next_if(|(at, _)| *at == index) {
                     Some((_, Damage::TooLong { bytes })) => *bytes,
                     Some((_, Damage::CutOff { detail })) => panic!("no read fails: {detail}"),
+                    Some((_, Damage::Refused(_))) => panic!("lines are not judged here"),
                     None => text.len() as u64,
                 };
                 lines.push((number, bytes, text));

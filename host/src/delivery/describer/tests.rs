@@ -64,8 +64,11 @@ impl Scene {
         let mut outbox = self.outbox.take().unwrap();
         let place = outbox.place(Identity::default(), &stream);
         let push = move || {
-            let provenance =
-                Provenance { ack: Ack::new("test".into(), 10, |_| ()), plugin: "".into() };
+            let provenance = Provenance {
+                ack: Ack::new("test".into(), 10, |_| ()),
+                plugin: "".into(),
+                generation: 0,
+            };
             for event in 0..10 {
                 let record = Record { event, line: 1, text: b"{}", payload: None };
                 outbox.push(place, &provenance, record).unwrap();

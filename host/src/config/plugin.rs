@@ -1,0 +1,221 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::check::duration;
+use super::raw::{RawBreaker, RawCanary, RawPlugin, RawPluginLimits};
+use super::{ConfigError, PluginSource};
+use crate::event::StreamName;
+use crate::limits;
+use crate::pipeline::OnFailure;
+use crate::plugin::{Allowance, BreakerSettings, CanarySettings, PublicKey, Trust};
+
+const WINDOW_MAX: Duration = Duration::from_secs(3600);
+const CPU_MAX: Duration = Duration::from_secs(60);
+const AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+const MEMORY_BYTES_MIN: u64 = 1024 * 1024;
+const MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+const ANSWER_BYTES_MIN: u64 = 1024 * 1024;
+const ANSWER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// How the plugin is hosted, whichever it is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Hosting {
+    /// Which components may be loaded.
+    pub trust: Trust,
+    /// A file of cases, or a directory of such files, that a plugin must pass before
+    /// it is taken.
+    pub cases: Option<PathBuf>,
+    /// What becomes of events that it fails on.
+    pub on_failure: OnFailure,
+    /// Whether its file and the settings are watched for changes.
+    pub watch: Watch,
+    /// What an instance may take.
+    pub allowance: Allowance,
+    /// From where on it does badly.
+    pub breaker: BreakerSettings,
+    /// Another plugin that decides about the events of some users.
+    pub canary: Option<(PathBuf, CanarySettings)>,
+    /// Another plugin that is asked about all events, and not listened to.
+    pub shadow: Option<PathBuf>,
+}
+
+/// Whether files are watched for changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Watch {
+    /// A plugin that changes is taken without a word.
+    #[default]
+    Files,
+    /// Only a signal or the admin API bring another plugin.
+    Nothing,
+}
+
+pub(super) fn check_source(
+    raw: &RawPlugin,
+    directory: &Path,
+    over: Option<PathBuf>,
+) -> PluginSource {
+    match (over, &raw.path) {
+        (Some(path), _) => PluginSource::File(path),
+        (None, Some(path)) => PluginSource::File(directory.join(path)),
+        (None, None) => PluginSource::BuiltIn,
+    }
+}
+
+pub(super) fn check_hosting(raw: &RawPlugin, directory: &Path) -> Result<Hosting, ConfigError> {
+    let trust = Trust {
+        sha256: raw.sha256.as_deref().map(check_sha256).transpose()?,
+        public_key: raw.public_key.as_deref().map(check_public_key).transpose()?,
+    };
+    let watch = match raw.watch {
+        None | Some(true) => Watch::Files,
+        Some(false) => Watch::Nothing,
+    };
+    Ok(Hosting {
+        trust,
+        cases: raw.cases.as_ref().map(|path| directory.join(path)),
+        on_failure: check_on_failure(raw)?,
+        watch,
+        allowance: check_limits(&raw.limits)?,
+        breaker: check_breaker(&raw.breaker)?,
+        canary: raw.canary.as_ref().map(|canary| check_canary(canary, directory)).transpose()?,
+        shadow: raw.shadow.as_ref().map(|path| directory.join(path)),
+    })
+}
+
+fn check_sha256(text: &str) -> Result<String, ConfigError> {
+    let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hash {
+        return Err(ConfigError::new(
+            "[plugin] sha256 is no SHA-256: write its 64 hexadecimal digits, as `sha256sum FILE.wasm` prints them",
+        ));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+fn check_public_key(text: &str) -> Result<PublicKey, ConfigError> {
+    PublicKey::from_base64(text.trim()).map_err(|error| {
+        ConfigError::new(format!(
+            "[plugin] public_key is no key of minisign's ({error}): write the second line of minisign.pub, which \
+             begins with RW"
+        ))
+    })
+}
+
+fn check_on_failure(raw: &RawPlugin) -> Result<OnFailure, ConfigError> {
+    let stream = raw.pass_through.as_deref().map(StreamName::parse).transpose();
+    let stream =
+        stream.map_err(|error| ConfigError::new(format!("[plugin] pass_through: {error}")))?;
+    match (raw.on_failure.as_deref(), stream) {
+        (None | Some("dead_letter"), None) => Ok(OnFailure::DeadLetter),
+        (Some("drop"), None) => Ok(OnFailure::Drop),
+        (Some("halt"), None) => Ok(OnFailure::Halt),
+        (Some("pass_through"), Some(stream)) => Ok(OnFailure::PassThrough(stream)),
+        (Some("pass_through"), None) => Err(ConfigError::new(
+            "[plugin] on_failure is \"pass_through\", and no stream is named: write pass_through = \"STREAM\" too",
+        )),
+        (_, Some(_)) => Err(ConfigError::new(
+            "[plugin] pass_through names a stream, and on_failure is another: write on_failure = \"pass_through\", \
+             or remove pass_through",
+        )),
+        (Some(word), None) => Err(ConfigError::new(format!(
+            "[plugin] on_failure is {word:?}: write \"dead_letter\", \"drop\", \"pass_through\" or \"halt\""
+        ))),
+    }
+}
+
+fn check_limits(raw: &RawPluginLimits) -> Result<Allowance, ConfigError> {
+    let usual = Allowance::default();
+    let cpu = |key: &str, value: &Option<String>, default| {
+        let key = format!("[plugin.limits] {key}");
+        not_zero(&key, duration(&key, value.as_deref(), default, CPU_MAX)?)
+    };
+    let memory = MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX;
+    let answer = ANSWER_BYTES_MIN..=ANSWER_BYTES_MAX;
+    let age = "[plugin.limits] max_age";
+    Ok(Allowance {
+        memory_bytes: bytes("memory_bytes", raw.memory_bytes, usual.memory_bytes, memory)?,
+        answer_bytes: bytes("answer_bytes", raw.answer_bytes, usual.answer_bytes, answer)?,
+        configure_cpu: cpu("configure_cpu", &raw.configure_cpu, usual.configure_cpu)?,
+        call_cpu: cpu("call_cpu", &raw.call_cpu, usual.call_cpu)?,
+        event_cpu: cpu("event_cpu", &raw.event_cpu, usual.event_cpu)?,
+        calls: match raw.max_calls.unwrap_or(usual.calls) {
+            0 => {
+                return Err(ConfigError::new("[plugin.limits] max_calls is 0: write 1 or more"));
+            }
+            calls => calls,
+        },
+        age: not_zero(age, duration(age, raw.max_age.as_deref(), usual.age, AGE_MAX)?)?,
+    })
+}
+
+fn bytes(
+    key: &str,
+    value: Option<u64>,
+    default: usize,
+    allowed: std::ops::RangeInclusive<u64>,
+) -> Result<usize, ConfigError> {
+    match value {
+        None => Ok(default),
+        Some(bytes) if allowed.contains(&bytes) => Ok(usize::try_from(bytes).unwrap_or(usize::MAX)),
+        Some(bytes) => Err(ConfigError::new(format!(
+            "[plugin.limits] {key} is {bytes}: write a number from {} to {}",
+            allowed.start(),
+            allowed.end()
+        ))),
+    }
+}
+
+fn check_breaker(raw: &RawBreaker) -> Result<BreakerSettings, ConfigError> {
+    let usual = BreakerSettings::default();
+    let time = |key: &str, value: &Option<String>, default| {
+        let key = format!("[plugin.breaker] {key}");
+        not_zero(&key, duration(&key, value.as_deref(), default, WINDOW_MAX)?)
+    };
+    let degraded = share("[plugin.breaker] degraded_from", raw.degraded_from)?;
+    let off = share("[plugin.breaker] off_from", raw.off_from)?;
+    Ok(BreakerSettings {
+        degraded_from: degraded.unwrap_or(usual.degraded_from),
+        off_from: off.unwrap_or(usual.off_from),
+        window: time("window", &raw.window, usual.window)?,
+        retry: time("retry", &raw.retry, usual.retry)?,
+    })
+}
+
+fn check_canary(
+    raw: &RawCanary,
+    directory: &Path,
+) -> Result<(PathBuf, CanarySettings), ConfigError> {
+    let usual = CanarySettings::default();
+    let percent = raw.percent.unwrap_or(usual.percent);
+    if !(0.0..=100.0).contains(&percent) {
+        return Err(ConfigError::new(format!(
+            "[plugin.canary] percent is {percent}: write a number from 0 to 100"
+        )));
+    }
+    let path = raw.path.as_ref().ok_or_else(|| {
+        ConfigError::new("[plugin.canary] has no path: write path = \"FILE.wasm\"")
+    })?;
+    let error_rate_max = share("[plugin.canary] max_error_rate", raw.max_error_rate)?;
+    let settings = CanarySettings {
+        percent,
+        error_rate_max: error_rate_max.unwrap_or(usual.error_rate_max),
+        events_min: raw.min_events.unwrap_or(limits::CANARY_EVENTS_MIN),
+    };
+    Ok((directory.join(path), settings))
+}
+
+fn share(key: &str, value: Option<f64>) -> Result<Option<f64>, ConfigError> {
+    match value {
+        Some(share) if !(0.0..=1.0).contains(&share) => Err(ConfigError::new(format!(
+            "{key} is {share}: write a share from 0 to 1, such as 0.05 for 5 %"
+        ))),
+        value => Ok(value),
+    }
+}
+
+fn not_zero(key: &str, value: Duration) -> Result<Duration, ConfigError> {
+    if value.is_zero() {
+        return Err(ConfigError::new(format!("{key} is no time at all: write more than \"0s\"")));
+    }
+    Ok(value)
+}

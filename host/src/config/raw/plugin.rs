@@ -1,0 +1,131 @@
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The mapping plugin.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawPlugin {
+    /// The component's file; the default mapping plugin if there is none.
+    /// A relative path starts at the settings file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Settings that are handed to the plugin. The default mapping plugin takes
+    /// `mappings` (rows of `event` and `stream`), `fan_out` and `unmapped`.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// The SHA-256 that the component must have; any by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The key of minisign's that the component must be signed with, whose signature
+    /// is beside it in FILE.wasm.minisig; none by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// A file of cases, or a directory of such files, that a plugin must pass before
+    /// it is taken: see `host plugin test`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cases: Option<PathBuf>,
+    /// What becomes of an event that the plugin fails on: `"dead_letter"`, the
+    /// default, `"drop"`, `"pass_through"` or `"halt"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<String>,
+    /// The stream that such events are passed through to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pass_through: Option<String>,
+    /// Whether the component's file and this settings file are watched, and taken
+    /// anew when they change; true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch: Option<bool>,
+    /// A component that is asked about all events beside the plugin, to see where it
+    /// would decide otherwise; nothing that it decides is carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<PathBuf>,
+    /// A component that decides about the events of some users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<RawCanary>,
+    /// What an instance of the plugin may take.
+    #[serde(skip_serializing_if = "RawPluginLimits::is_empty")]
+    pub limits: RawPluginLimits,
+    /// When the plugin counts as degraded, and when it is switched off.
+    #[serde(skip_serializing_if = "RawBreaker::is_empty")]
+    pub breaker: RawBreaker,
+}
+
+/// A component that decides about the events of some users.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawCanary {
+    /// Its file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// The share of users whose events it decides about, from 0 to 100; 5 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<f64>,
+    /// The share of its events, from 0 to 1, that it may fail on or reject before it
+    /// is not asked any more; 0.01 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_error_rate: Option<f64>,
+    /// Events that it must have seen before it is judged; 1000 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_events: Option<u64>,
+}
+
+/// What an instance of the plugin may take.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawPluginLimits {
+    /// Bytes of memory; 134,217,728 (128 MiB) by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Bytes that the answer about one batch may take in the host's memory;
+    /// 67,108,864 (64 MiB) by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_bytes: Option<u64>,
+    /// Processor time for being configured; `5s` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configure_cpu: Option<String>,
+    /// Processor time of a call, whatever its batch; `50ms` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_cpu: Option<String>,
+    /// What comes on top for each event of the batch; `2ms` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_cpu: Option<String>,
+    /// Calls after which an instance is replaced; 20,000 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_calls: Option<u64>,
+    /// The age at which an instance is replaced; `1h` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<String>,
+}
+
+/// When the plugin counts as degraded, and when it is switched off.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawBreaker {
+    /// The share of events that it fails on, from 0 to 1, from which it is degraded;
+    /// 0.1 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degraded_from: Option<f64>,
+    /// The share from which it is switched off after a window; 0.95 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub off_from: Option<f64>,
+    /// For how long events are counted together; `10s` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+    /// The time from one trial to the next while it is off; `5s` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<String>,
+}
+
+impl RawPluginLimits {
+    fn is_empty(&self) -> bool {
+        *self == RawPluginLimits::default()
+    }
+}
+
+impl RawBreaker {
+    fn is_empty(&self) -> bool {
+        *self == RawBreaker::default()
+    }
+}

@@ -1,0 +1,170 @@
+use std::sync::Arc;
+
+use super::deciding::Deciding;
+use super::failure::{Halt, OnFailure};
+use crate::dead::{Letter, Letters, Reason};
+use crate::delivery::{Outbox, Provenance, Record};
+use crate::event::{Event, Outcome, StreamName};
+use crate::limits;
+use crate::plugin::{Decision, Decisions, Fault, Output, Tally, Target};
+
+/// Carries out what a plugin decided: records into the outbox, and dead letters.
+#[derive(Debug)]
+pub(super) struct Carrier {
+    pub(super) outbox: Outbox,
+    pub(super) letters: Arc<Letters>,
+    pub(super) on_failure: OnFailure,
+    pub(super) halt: Arc<Halt>,
+}
+
+impl Carrier {
+    /// Carry out the decisions about a batch.
+    pub(super) fn carry(
+        &mut self,
+        deciding: &mut Deciding,
+        provenance: &Provenance,
+        events: &[Event<'_>],
+        decisions: &Decisions,
+    ) -> Tally {
+        let mut tally = Tally::of(events.len());
+        for (position, event) in events.iter().enumerate() {
+            match decisions.of(position) {
+                Err(fault) => {
+                    tally.add_fault(fault);
+                    self.fail(deciding, provenance, event, fault);
+                }
+                Ok([]) => {
+                    tally.filtered += 1;
+                    provenance.ack.filter(event.index);
+                }
+                Ok(outputs) => self.deliver(deciding, provenance, event, outputs, &mut tally),
+            }
+        }
+        tally
+    }
+
+    /// Carry out one event's decisions.
+    pub(super) fn deliver(
+        &mut self,
+        deciding: &mut Deciding,
+        provenance: &Provenance,
+        event: &Event<'_>,
+        outputs: &[Output],
+        tally: &mut Tally,
+    ) {
+        if let Ok(count @ 2..) = u32::try_from(outputs.len()) {
+            provenance.ack.expect(event.index, count);
+        }
+        for output in outputs {
+            match &output.decision {
+                Decision::Reject(reason) => {
+                    tally.rejected += 1;
+                    self.bury(provenance, event, Reason::PluginRejected, reason, None);
+                }
+                Decision::Deliver(target, payload) => {
+                    let place = self.place(deciding, target);
+                    let payload = payload.as_deref();
+                    if let Err(too_large) = self.push(place, provenance, event, payload) {
+                        let stream = Some(target.stream(deciding.generation.plugin()));
+                        self.bury(provenance, event, Reason::RecordTooLarge, &too_large, stream);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Do with an event what the settings say of those that the plugin fails on.
+    fn fail(
+        &mut self,
+        deciding: &Deciding,
+        provenance: &Provenance,
+        event: &Event<'_>,
+        fault: &Fault,
+    ) {
+        match &self.on_failure {
+            OnFailure::DeadLetter => {
+                self.bury(provenance, event, reason_of_fault(fault), &fault.to_string(), None);
+            }
+            OnFailure::Drop => provenance.ack.filter(event.index),
+            OnFailure::PassThrough(stream) => {
+                let stream = stream.clone();
+                let place = self.outbox.place(deciding.places.identity(), &stream);
+                if let Err(too_large) = self.push(place, provenance, event, None) {
+                    self.bury(provenance, event, Reason::RecordTooLarge, &too_large, Some(&stream));
+                }
+            }
+            OnFailure::Halt => self.halt.halt(|| {
+                let (source, line) = (provenance.ack.source(), event.line);
+                format!(
+                    "the plugin failed on line {line} of {source}, and on_failure is \"halt\": {fault}: mend the \
+                     plugin, or choose another on_failure under [plugin]"
+                )
+            }),
+        }
+    }
+
+    /// The error tells how large the record is.
+    fn push(
+        &mut self,
+        place: usize,
+        provenance: &Provenance,
+        event: &Event<'_>,
+        payload: Option<&[u8]>,
+    ) -> Result<(), String> {
+        let (index, line, text) = (event.index, event.line, event.text.as_bytes());
+        let record = Record { event: index, line, text, payload };
+        self.outbox.push(place, provenance, record).map_err(|too_large| {
+            format!(
+                "the record has {} bytes with its newline, and Firehose takes {}",
+                too_large.bytes,
+                limits::RECORD_BYTES_MAX
+            )
+        })
+    }
+
+    fn place(&mut self, deciding: &mut Deciding, target: &Target) -> usize {
+        let identity = deciding.places.identity();
+        match target {
+            Target::Named(name) => self.outbox.place(identity, name),
+            Target::Declared(position) => {
+                if let Some(place) = *deciding.places.of_declared(*position) {
+                    return place;
+                }
+                let place =
+                    self.outbox.place(identity, target.stream(deciding.generation.plugin()));
+                *deciding.places.of_declared(*position) = Some(place);
+                place
+            }
+        }
+    }
+
+    fn bury(
+        &self,
+        provenance: &Provenance,
+        event: &Event<'_>,
+        reason: Reason,
+        detail: &str,
+        stream: Option<&StreamName>,
+    ) {
+        let source = provenance.ack.source();
+        let letter = Letter {
+            stream: stream.map(StreamName::as_str),
+            plugin: &provenance.plugin,
+            generation: provenance.generation,
+            ..Letter::of_line(reason, detail, source, event.line, event.text.as_bytes())
+        };
+        if self.letters.write(&letter).is_ok() {
+            provenance.ack.settle(event.index, Outcome::Dead);
+        }
+    }
+}
+
+fn reason_of_fault(fault: &Fault) -> Reason {
+    match fault {
+        Fault::Trap(_) => Reason::PluginTrapped,
+        Fault::Deadline(_) => Reason::PluginDeadline,
+        Fault::Memory(_) => Reason::PluginMemory,
+        Fault::Answer(_) => Reason::PluginAnswer,
+        Fault::Off | Fault::Configure(_) => Reason::PluginUnavailable,
+    }
+}

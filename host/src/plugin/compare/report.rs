@@ -1,0 +1,90 @@
+//! What a comparison looks like to people and to machines.
+
+use std::fmt;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use super::{ChangeKind, Comparison, Sample};
+
+impl ChangeKind {
+    fn key(self) -> &'static str {
+        match self {
+            ChangeKind::Failed => "failed",
+            ChangeKind::Rejected => "rejected",
+            ChangeKind::Filtered => "filtered",
+            ChangeKind::Delivered => "delivered",
+            ChangeKind::Moved => "moved",
+            ChangeKind::Payload => "payload",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            ChangeKind::Failed => "newly failing",
+            ChangeKind::Rejected => "newly rejected",
+            ChangeKind::Filtered => "newly filtered",
+            ChangeKind::Delivered => "newly delivered",
+            ChangeKind::Moved => "to other streams",
+            ChangeKind::Payload => "payload changed",
+        }
+    }
+}
+
+impl Serialize for Comparison {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = ChangeKind::ALL.len() + 4;
+        let mut report = serializer.serialize_struct("Comparison", fields)?;
+        report.serialize_field("compared", &self.compared)?;
+        report.serialize_field("same", &(self.compared - self.changed()))?;
+        for kind in ChangeKind::ALL {
+            report.serialize_field(kind.key(), &self.count(kind))?;
+        }
+        report.serialize_field("changes", &self.changes())?;
+        report.serialize_field("events_of_further_changes", &self.beyond)?;
+        report.end()
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:>12}  events compared", self.compared)?;
+        writeln!(f, "{:>12}  same", self.compared - self.changed())?;
+        for kind in ChangeKind::ALL {
+            writeln!(f, "{:>12}  {}", self.count(kind), kind.words())?;
+        }
+        for change in self.changes() {
+            let (kind, old, new) = (change.kind.words(), change.old, change.new);
+            writeln!(f, "\n{kind}: {old} -> {new}: {} events", change.events)?;
+            for sample in change.samples {
+                writeln!(f, "  {sample}")?;
+            }
+        }
+        if self.beyond > 0 {
+            writeln!(f, "\nand {} events of further changes", self.beyond)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.source, self.line)?;
+        for (label, value) in [("type", &self.message_type), ("event", &self.name)] {
+            if let Some(value) = value {
+                write!(f, "  {label} {value:?}")?;
+            }
+        }
+        if let Some(payload) = &self.payload {
+            write!(
+                f,
+                "  payload to {} differs from byte {} ({} -> {} bytes)",
+                payload.stream, payload.differs_at, payload.old_bytes, payload.new_bytes
+            )?;
+        }
+        if let Some(reason) = &self.reason {
+            write!(f, "  {reason}")?;
+        }
+        Ok(())
+    }
+}

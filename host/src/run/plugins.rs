@@ -1,0 +1,136 @@
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::StartError;
+use crate::config::{PluginSource, Settings};
+use crate::limits;
+use crate::plugin::cases::Cases;
+use crate::plugin::{Engine, Plugin};
+use crate::swap::{Candidate, Refused, Seal, Swapped, Swapper, SwapperSettings, Terms};
+
+/// The default mapping plugin's component.
+pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
+
+/// Bytes of a detached signature: four short lines.
+const SIGNATURE_BYTES_MAX: u64 = 4096;
+
+/// Take the plugin of the settings, and the canary if there is one.
+pub(super) fn start(settings: &Settings) -> Result<Swapper, StartError> {
+    let hosting = &settings.hosting;
+    let swapping = SwapperSettings { workers: settings.workers, breaker: hosting.breaker };
+    if settings.plugin == PluginSource::Native {
+        return Ok(Swapper::fixed(load_plugin(settings)?, swapping));
+    }
+    let engine = engine(settings)?;
+    let candidate = candidate(&settings.plugin)?;
+    let terms = terms(settings)?;
+    let refused =
+        |plugin: &str, refused| StartError::Refused { plugin: plugin.to_owned(), refused };
+    let swapper = Swapper::start(engine, swapping, &candidate, terms)
+        .map_err(|error| refused(&candidate.origin, error))?;
+    if let Some((path, canary)) = &hosting.canary {
+        let candidate = file(path)?;
+        let tried = swapper.try_canary(&candidate, *canary);
+        tried.map_err(|error| refused(&format!("the canary: {}", candidate.origin), error))?;
+    }
+    Ok(swapper)
+}
+
+/// Take the plugin of other settings, if it or they have changed.
+pub(super) fn reload(swapper: &Swapper, settings: &Settings) -> Result<Swapped, Refused> {
+    let candidate =
+        candidate(&settings.plugin).map_err(|error| swapper.count_unread(error.to_string()))?;
+    let terms = terms(settings).map_err(|error| swapper.count_unread(error.to_string()))?;
+    swapper.offer_under(&candidate, terms)
+}
+
+/// Load the plugin of the settings, to look at it.
+pub(crate) fn load_plugin(settings: &Settings) -> Result<Plugin, StartError> {
+    if settings.plugin == PluginSource::Native {
+        let plugin = "the default mapping plugin".to_owned();
+        return Plugin::native(&settings.plugin_settings)
+            .map_err(|error| StartError::Plugin { plugin, error });
+    }
+    let candidate = candidate(&settings.plugin)?;
+    let loaded = Plugin::load(&engine(settings)?, &candidate.bytes, &settings.plugin_settings);
+    loaded.map_err(|error| StartError::Plugin { plugin: candidate.origin, error })
+}
+
+fn engine(settings: &Settings) -> Result<Engine, StartError> {
+    let cache = settings.data_dir.join("cache");
+    Ok(Engine::with(Some(&cache), settings.hosting.allowance, settings.workers)?)
+}
+
+fn terms(settings: &Settings) -> Result<Terms, StartError> {
+    let cases = settings.hosting.cases.as_deref().map(Cases::read).transpose()?;
+    Ok(Terms {
+        settings: settings.plugin_settings.clone(),
+        trust: settings.hosting.trust.clone(),
+        cases: cases.map(Arc::new),
+    })
+}
+
+fn candidate(source: &PluginSource) -> Result<Candidate, StartError> {
+    match source {
+        PluginSource::BuiltIn | PluginSource::Native => Ok(Candidate {
+            bytes: Cow::Borrowed(DEFAULT_PLUGIN),
+            seal: Seal::PartOfProgram,
+            origin: "the default mapping plugin".to_owned(),
+        }),
+        PluginSource::File(path) => file(path),
+    }
+}
+
+fn file(path: &Path) -> Result<Candidate, StartError> {
+    let bytes = Cow::Owned(read_plugin(path)?);
+    let seal = match read_bounded(&signature_path(path), SIGNATURE_BYTES_MAX) {
+        Ok(bytes) => Seal::Detached(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Seal::Missing,
+        Err(error) => {
+            return Err(StartError::PluginFile { path: signature_path(path), error });
+        }
+    };
+    Ok(Candidate { bytes, seal, origin: format!("the plugin {}", path.display()) })
+}
+
+/// Where the detached signature of a component's file is.
+pub(super) fn signature_path(path: &Path) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(".minisig");
+    path.into()
+}
+
+/// The component of a plugin, wherever it comes from; for native code the one
+/// that decides alike.
+///
+/// # Errors
+///
+/// Its file cannot be read, or is too large.
+pub fn plugin_bytes(source: &PluginSource) -> Result<Cow<'static, [u8]>, StartError> {
+    match source {
+        PluginSource::BuiltIn | PluginSource::Native => Ok(Cow::Borrowed(DEFAULT_PLUGIN)),
+        PluginSource::File(path) => read_plugin(path).map(Cow::Owned),
+    }
+}
+
+/// Read a component's file, which has a limit like everything else.
+///
+/// # Errors
+///
+/// It cannot be read, or is too large.
+pub fn read_plugin(path: &Path) -> Result<Vec<u8>, StartError> {
+    let bytes = read_bounded(path, limits::PLUGIN_FILE_BYTES_MAX);
+    bytes.map_err(|error| StartError::PluginFile { path: path.to_owned(), error })
+}
+
+fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(io::Error::other(format!("it is larger than {bytes_max} bytes")));
+    }
+    Ok(bytes)
+}

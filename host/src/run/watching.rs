@@ -1,0 +1,195 @@
+//! When a plugin is taken anew: its file has changed, or the settings, or somebody
+//! asks for it.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+
+use super::plugins::{self, signature_path};
+use crate::config::{PluginSource, Settings, Watch};
+use crate::http::Shutdown;
+use crate::limits;
+use crate::swap::{Refused, Swapped, Swapper};
+
+/// Takes the plugin anew; clones do the same.
+#[derive(Clone)]
+pub struct Reloader(Arc<Inner>);
+
+struct Inner {
+    swapper: Swapper,
+    settings_file: Option<PathBuf>,
+    read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
+    /// What was read last, to be told from what is there now.
+    seen: Mutex<Vec<Trace>>,
+}
+
+/// What tells one state of a file from another, without reading it. A symbolic link
+/// anywhere on its path shows in where it really is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Trace {
+    real_path: Option<PathBuf>,
+    stat: Option<(u64, u64, i64, i64)>,
+}
+
+impl Reloader {
+    pub(super) fn new(
+        swapper: Swapper,
+        settings_file: Option<PathBuf>,
+        read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
+    ) -> Self {
+        Reloader(Arc::new(Inner { swapper, settings_file, read, seen: Mutex::default() }))
+    }
+
+    /// Read the settings and the plugin's file again, and take the plugin if one of
+    /// them has changed.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step: nothing has changed.
+    pub async fn reload(&self) -> Result<Swapped, Refused> {
+        let inner = Arc::clone(&self.0);
+        let reloaded = tokio::task::spawn_blocking(move || inner.reload());
+        reloaded.await.expect("reloading a plugin does not panic")
+    }
+
+    /// Look at the files until the run takes no more events.
+    pub(super) fn watch(&self, shutdown: Shutdown) {
+        let inner = Arc::clone(&self.0);
+        let Ok(settings) = (inner.read)() else { return };
+        if settings.hosting.watch == Watch::Nothing {
+            return;
+        }
+        let this = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = this.look(settings) => {}
+                () = shutdown.requested() => {}
+            }
+        });
+    }
+
+    async fn look(self, settings: Settings) {
+        let noticed = Arc::new(Notify::new());
+        let mut watcher = watcher(&noticed);
+        let mut files = self.0.files(&settings);
+        *self.0.seen.lock().unwrap_or_else(PoisonError::into_inner) = traces(&files);
+        loop {
+            let directories = watch_directories(watcher.as_mut(), &files);
+            // What is not noticed, as on some network file systems, is looked for.
+            let _ = tokio::time::timeout(limits::WATCH_INTERVAL, noticed.notified()).await;
+            for directory in directories {
+                let _ = watcher.as_mut().map(|watcher| watcher.unwatch(&directory));
+            }
+            let now = settled(&files).await;
+            let changed = {
+                let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                std::mem::replace(&mut *seen, now.clone()) != now
+            };
+            if !changed {
+                continue;
+            }
+            // What is refused has been told; the next change is another attempt.
+            let _ = self.reload().await;
+            if let Ok(settings) = (self.0.read)() {
+                files = self.0.files(&settings);
+                *self.0.seen.lock().unwrap_or_else(PoisonError::into_inner) = traces(&files);
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn reload(&self) -> Result<Swapped, Refused> {
+        let settings = (self.read)();
+        let settings = settings.map_err(|reason| self.swapper.count_unread(reason))?;
+        plugins::reload(&self.swapper, &settings)
+    }
+
+    /// What a plugin is made of.
+    fn files(&self, settings: &Settings) -> Vec<PathBuf> {
+        let mut files: Vec<_> = self.settings_file.iter().cloned().collect();
+        if let PluginSource::File(path) = &settings.plugin {
+            files.extend([path.clone(), signature_path(path)]);
+        }
+        files.extend(settings.hosting.cases.clone());
+        files
+    }
+}
+
+fn watcher(noticed: &Arc<Notify>) -> Option<RecommendedWatcher> {
+    let noticed = Arc::clone(noticed);
+    let watcher = notify::recommended_watcher(move |_| noticed.notify_one());
+    let said = |error: &notify::Error| {
+        tracing::warn!("files are looked at every {:?} alone: {error}", limits::WATCH_INTERVAL);
+    };
+    watcher.inspect_err(said).ok()
+}
+
+/// Watch the directories of files, as they are named and as they really are: a file
+/// that takes another's place is an event of its directory.
+fn watch_directories(watcher: Option<&mut RecommendedWatcher>, files: &[PathBuf]) -> Vec<PathBuf> {
+    let Some(watcher) = watcher else { return Vec::new() };
+    let directory = |file: &Path| match file.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_owned(),
+        None => PathBuf::from("/"),
+    };
+    let real = files.iter().filter_map(|file| file.canonicalize().ok());
+    let mut directories: Vec<_> =
+        files.iter().cloned().chain(real).map(|file| directory(&file)).collect();
+    directories.sort();
+    directories.dedup();
+    directories.retain(|directory| watcher.watch(directory, RecursiveMode::NonRecursive).is_ok());
+    directories
+}
+
+/// The traces of files once they have stopped to change: what is being written is
+/// no plugin yet.
+async fn settled(files: &[PathBuf]) -> Vec<Trace> {
+    let mut before = traces(files);
+    loop {
+        tokio::time::sleep(limits::WATCH_SETTLE).await;
+        let now = traces(files);
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
+}
+
+fn traces(files: &[PathBuf]) -> Vec<Trace> {
+    files.iter().flat_map(|file| trace(file)).collect()
+}
+
+/// Of a directory, what is in it is looked at too.
+fn trace(path: &Path) -> Vec<Trace> {
+    let mut names: Vec<OsString> = Vec::new();
+    if let Ok(entries) = fs::read_dir(path) {
+        names.extend(entries.flatten().map(|entry| entry.file_name()));
+        names.sort();
+    }
+    let inside = names.iter().map(|name| path.join(name));
+    inside.chain([path.to_owned()]).map(|path| Trace::of(&path)).collect()
+}
+
+impl Trace {
+    fn of(path: &Path) -> Self {
+        let stat = fs::metadata(path).ok();
+        let stat = stat.map(|stat| (stat.ino(), stat.len(), stat.mtime(), stat.mtime_nsec()));
+        Trace { real_path: path.canonicalize().ok(), stat }
+    }
+}
+
+impl fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reloader")
+            .field("settings_file", &self.0.settings_file)
+            .finish_non_exhaustive()
+    }
+}

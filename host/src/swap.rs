@@ -1,0 +1,22 @@
+//! How another plugin takes over while events flow.
+//!
+//! A candidate goes through [steps](Step), off the path of events: its hash and
+//! signature are checked, it is compiled, checked against the contract, configured,
+//! and has to map samples under the limits of production. Only then it is published,
+//! at once for all workers; each turns to it between two batches. A candidate that
+//! fails at a step changes nothing but a counter. The plugin before is kept, with
+//! its instances, so that going back to it takes no time and cannot fail.
+//!
+//! What is published is a [`Generation`](crate::plugin::Generation): the same
+//! component with other settings is another one.
+
+mod candidate;
+mod report;
+mod samples;
+mod step;
+mod swapper;
+
+pub use candidate::{Candidate, Seal, Terms};
+pub use report::{CanaryReport, GenerationReport, Health, PauseReport, RefusalReport, Report};
+pub use step::{Refused, Step};
+pub use swapper::{NotPossible, Swapped, Swapper, SwapperSettings};

@@ -1,0 +1,62 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::plugin::cases::Cases;
+use crate::plugin::{Trust, Untrusted};
+
+/// A component that may become the plugin.
+#[derive(Clone)]
+pub struct Candidate {
+    /// Its bytes.
+    pub bytes: Cow<'static, [u8]>,
+    /// What speaks for it.
+    pub seal: Seal,
+    /// Where it is from, for people.
+    pub origin: String,
+}
+
+/// What speaks for a component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seal {
+    /// Nothing does.
+    Missing,
+    /// The text of its detached signature.
+    Detached(String),
+    /// It is part of this program, and trusted as much.
+    PartOfProgram,
+}
+
+/// What the settings ask of every plugin.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// The settings that it gets: JSON text, an object.
+    pub settings: String,
+    /// Who must have made it.
+    pub trust: Trust,
+    /// What it must do with certain events.
+    pub cases: Option<Arc<Cases>>,
+}
+
+impl Candidate {
+    /// Check that it may be loaded.
+    pub(super) fn check(&self, trust: &Trust, digest: &str) -> Result<(), Untrusted> {
+        match &self.seal {
+            Seal::Missing => trust.check(&self.bytes, digest, None),
+            Seal::Detached(signature) => trust.check(&self.bytes, digest, Some(signature)),
+            Seal::PartOfProgram => {
+                let pinned = Trust { sha256: trust.sha256.clone(), public_key: None };
+                pinned.check(&self.bytes, digest, None)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidate")
+            .field("bytes", &self.bytes.len())
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,176 @@
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Refused;
+use crate::clock;
+use crate::plugin::{self, Canary, Generation, Pauses};
+
+/// How things stand with the plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Report {
+    /// The plugin in use.
+    pub active: GenerationReport,
+    /// The one before it, which can be gone back to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<GenerationReport>,
+    /// One that is tried with the events of some users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryReport>,
+    /// How often another plugin has taken over.
+    pub swaps: u64,
+    /// Candidates that were not taken, by the step that they did not pass.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// The last of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_refused: Option<RefusalReport>,
+    /// How long workers took to turn to another plugin.
+    pub pauses: PauseReport,
+}
+
+/// A plugin in use, and what it has done.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct GenerationReport {
+    /// Its number in this run: each one that is taken has a higher one.
+    pub generation: u64,
+    /// The SHA-256 of the component.
+    pub sha256: String,
+    /// Where it is from.
+    pub origin: String,
+    /// When it was taken, RFC 3339.
+    pub since: String,
+    /// The delivery streams that it may name, patterns included.
+    pub streams: Vec<String>,
+    /// How well it does.
+    pub health: Health,
+    /// Events that it decided about, or failed on.
+    pub events: u64,
+    /// Those without an output.
+    pub filtered: u64,
+    /// Those that it rejected.
+    pub rejected: u64,
+    /// Those that it failed on, by the kind of failure.
+    pub failed: BTreeMap<&'static str, u64>,
+    /// Seconds of all its calls together.
+    pub call_seconds: f64,
+    /// The most memory that one of its instances was seen with, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// How well a plugin does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// It fails on few events or on none.
+    Healthy,
+    /// It fails on many.
+    Degraded,
+    /// It fails on nearly all, and is not asked but for a trial now and then.
+    Off,
+}
+
+/// A canary.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct CanaryReport {
+    /// The share of users whose events it decides about, from 0 to 100.
+    pub percent: f64,
+    /// The share of its events, from 0 to 1, that it may fail on or reject.
+    pub max_error_rate: f64,
+    /// Whether it went beyond that, and is not asked any more.
+    pub is_out: bool,
+    /// The plugin on trial. Events that it failed on were given to the active one,
+    /// which counts them too.
+    pub plugin: GenerationReport,
+}
+
+/// A candidate that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RefusalReport {
+    /// When, RFC 3339.
+    pub time: String,
+    /// The step that it did not pass.
+    pub step: &'static str,
+    /// Why.
+    pub reason: String,
+    /// The SHA-256 of the component, where it could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// How long workers took to turn to another plugin: the last few thousand times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PauseReport {
+    /// How often a worker turned, in all.
+    pub count: u64,
+    /// The median, in microseconds.
+    pub p50_micros: u32,
+    /// What 99 of 100 did not exceed.
+    pub p99_micros: u32,
+    /// The longest.
+    pub max_micros: u32,
+}
+
+impl GenerationReport {
+    pub(super) fn new(generation: &Generation, origin: &str) -> Self {
+        let (counts, plugin) = (generation.counts(), generation.plugin());
+        GenerationReport {
+            generation: generation.number(),
+            sha256: plugin.digest().to_string(),
+            origin: origin.to_owned(),
+            since: clock::rfc3339(generation.since().into()),
+            streams: plugin.streams().map(str::to_owned).collect(),
+            health: generation.breaker().health().into(),
+            events: counts.events,
+            filtered: counts.filtered,
+            rejected: counts.rejected,
+            failed: counts.faults.into_iter().filter(|(_, count)| *count > 0).collect(),
+            call_seconds: counts.call_seconds,
+            memory_bytes: counts.memory_bytes_max,
+        }
+    }
+}
+
+impl From<plugin::Health> for Health {
+    fn from(health: plugin::Health) -> Self {
+        match health {
+            plugin::Health::Healthy => Health::Healthy,
+            plugin::Health::Degraded => Health::Degraded,
+            plugin::Health::Off => Health::Off,
+        }
+    }
+}
+
+impl CanaryReport {
+    pub(super) fn new(canary: &Canary, origin: &str) -> Self {
+        CanaryReport {
+            percent: canary.settings().percent,
+            max_error_rate: canary.settings().error_rate_max,
+            is_out: canary.is_out(),
+            plugin: GenerationReport::new(canary.generation(), origin),
+        }
+    }
+}
+
+impl RefusalReport {
+    pub(super) fn new(refused: &Refused, time: SystemTime) -> Self {
+        RefusalReport {
+            time: clock::rfc3339(time.into()),
+            step: refused.step.word(),
+            reason: refused.reason.clone(),
+            sha256: refused.digest.as_deref().map(str::to_owned),
+        }
+    }
+}
+
+impl PauseReport {
+    pub(super) fn new(pauses: &Pauses) -> Self {
+        PauseReport {
+            count: pauses.count(),
+            p50_micros: pauses.quantile_micros(0.5),
+            p99_micros: pauses.quantile_micros(0.99),
+            max_micros: pauses.quantile_micros(1.0),
+        }
+    }
+}

@@ -1,0 +1,392 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use thiserror::Error;
+
+use super::report::{RefusalReport, Report};
+use super::{Candidate, Refused, Step, Terms, samples};
+use crate::limits;
+use crate::plugin::{
+    BreakerSettings, Canary, CanarySettings, Compiled, Engine, Generation, LoadError, Mapper,
+    Plugin, Stage, Switch, sha256_hex,
+};
+
+/// Changes the plugin of a run; clones change the same one.
+///
+/// Every call can take seconds, since compiling does: none belongs on a thread that
+/// does input and output.
+#[derive(Debug, Clone)]
+pub struct Swapper(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// None where the plugin is native code, which nothing can take the place of.
+    engine: Option<Engine>,
+    settings: SwapperSettings,
+    switch: Arc<Switch>,
+    /// Held while a candidate goes through its steps: one at a time.
+    workshop: Mutex<Workshop>,
+    shelf: Mutex<Shelf>,
+}
+
+/// How a swapper works.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SwapperSettings {
+    /// Threads that map events, each of which needs an instance.
+    pub workers: NonZero<usize>,
+    /// From where on a plugin does badly.
+    pub breaker: BreakerSettings,
+}
+
+/// Components that were compiled, the latest last.
+#[derive(Debug, Default)]
+struct Workshop(VecDeque<Compiled>);
+
+/// What a report tells, and what is needed to go on from it.
+#[derive(Debug)]
+struct Shelf {
+    terms: Terms,
+    /// Where the plugins of the switch and of `previous` are from.
+    origins: BTreeMap<u64, String>,
+    previous: Option<Previous>,
+    last_number: u64,
+    swaps: u64,
+    refused: [u64; Step::ALL.len()],
+    last_refused: Option<RefusalReport>,
+}
+
+#[derive(Debug)]
+struct Previous {
+    generation: Arc<Generation>,
+    terms: Terms,
+}
+
+/// What has become of a candidate that passed all steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swapped {
+    /// It decides, as this generation.
+    Taken(u64),
+    /// It is the plugin in use, with the same settings: nothing was changed.
+    Unchanged(u64),
+}
+
+/// There is nothing to do it with.
+#[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
+pub enum NotPossible {
+    /// Nothing was swapped yet.
+    #[error("there is no plugin before this one to go back to")]
+    NoPrevious,
+    /// There is no canary.
+    #[error("there is no canary: give one first")]
+    NoCanary,
+}
+
+impl Swapper {
+    /// Take a first plugin.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step.
+    pub fn start(
+        engine: Engine,
+        settings: SwapperSettings,
+        candidate: &Candidate,
+        terms: Terms,
+    ) -> Result<Self, Refused> {
+        let mut workshop = Workshop::default();
+        let plugin = workshop.prepare(&engine, candidate, &terms)?;
+        let swapper = Self::at(Some(engine), settings, plugin, workshop, terms);
+        swapper.shelf().origins.insert(1, candidate.origin.clone());
+        Ok(swapper)
+    }
+
+    /// A swapper of a plugin that is not a component, and stays.
+    pub fn fixed(plugin: Plugin, settings: SwapperSettings) -> Self {
+        Self::at(None, settings, plugin, Workshop::default(), Terms::default())
+    }
+
+    fn at(
+        engine: Option<Engine>,
+        settings: SwapperSettings,
+        plugin: Plugin,
+        workshop: Workshop,
+        terms: Terms,
+    ) -> Self {
+        let active = Arc::new(Generation::new(1, plugin, settings.breaker));
+        let switch = Arc::new(Switch::new(Stage { active, canary: None }));
+        let shelf = Shelf {
+            terms,
+            origins: BTreeMap::new(),
+            previous: None,
+            last_number: 1,
+            swaps: 0,
+            refused: Default::default(),
+            last_refused: None,
+        };
+        let (workshop, shelf) = (Mutex::new(workshop), Mutex::new(shelf));
+        Swapper(Arc::new(Inner { engine, settings, switch, workshop, shelf }))
+    }
+
+    /// Where workers look for the plugin that decides.
+    pub fn switch(&self) -> &Arc<Switch> {
+        &self.0.switch
+    }
+
+    /// What the settings ask of every plugin at present.
+    pub fn terms(&self) -> Terms {
+        self.shelf().terms.clone()
+    }
+
+    /// Let a candidate take over under the present terms.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step: nothing has changed.
+    pub fn offer(&self, candidate: &Candidate) -> Result<Swapped, Refused> {
+        self.offer_under(candidate, self.terms())
+    }
+
+    /// Let a candidate take over under other terms, which then go for all that
+    /// follow.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step: nothing has changed.
+    pub fn offer_under(&self, candidate: &Candidate, terms: Terms) -> Result<Swapped, Refused> {
+        let mut workshop = lock(&self.0.workshop);
+        let (_, stage) = self.0.switch.stage();
+        let plugin = self.counted(self.prepare(&mut workshop, candidate, &terms))?;
+        let active = stage.active.plugin();
+        if active.digest() == plugin.digest() && active.settings() == plugin.settings() {
+            self.shelf().terms = terms;
+            return Ok(Swapped::Unchanged(stage.active.number()));
+        }
+        Ok(Swapped::Taken(self.publish(plugin, terms, candidate.origin.clone())))
+    }
+
+    /// Have a candidate go through all steps, and leave it at that.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step.
+    pub fn check(&self, candidate: &Candidate) -> Result<Plugin, Refused> {
+        let terms = self.terms();
+        self.prepare(&mut lock(&self.0.workshop), candidate, &terms)
+    }
+
+    /// Go back to the plugin before this one. Doing so twice changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn roll_back(&self) -> Result<u64, NotPossible> {
+        let _alone = lock(&self.0.workshop);
+        let previous = self.shelf().previous.take().ok_or(NotPossible::NoPrevious)?;
+        let origin = self.shelf().origins.get(&previous.generation.number()).cloned();
+        let plugin = previous.generation.plugin().clone();
+        Ok(self.publish(plugin, previous.terms, origin.unwrap_or_default()))
+    }
+
+    /// Try a candidate with the events of some users; one that is there gives way.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step: nothing has changed.
+    pub fn try_canary(
+        &self,
+        candidate: &Candidate,
+        settings: CanarySettings,
+    ) -> Result<u64, Refused> {
+        let mut workshop = lock(&self.0.workshop);
+        let terms = self.terms();
+        let plugin = self.counted(self.prepare(&mut workshop, candidate, &terms))?;
+        let number = self.shelf().next(candidate.origin.clone());
+        let generation = Arc::new(Generation::new(number, plugin, self.0.settings.breaker));
+        let canary = Some(Arc::new(Canary::new(generation, settings)));
+        let (_, stage) = self.0.switch.stage();
+        self.0.switch.publish(Stage { canary, ..stage });
+        tracing::info!(generation = number, percent = settings.percent, "a canary is tried");
+        Ok(number)
+    }
+
+    /// End the trial of the canary.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn end_canary(&self) -> Result<(), NotPossible> {
+        let _alone = lock(&self.0.workshop);
+        let (_, stage) = self.0.switch.stage();
+        stage.canary.as_ref().ok_or(NotPossible::NoCanary)?;
+        self.0.switch.publish(Stage { canary: None, ..stage });
+        Ok(())
+    }
+
+    /// Let the canary decide about all events.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn promote_canary(&self) -> Result<u64, NotPossible> {
+        let _alone = lock(&self.0.workshop);
+        let (_, stage) = self.0.switch.stage();
+        let canary = stage.canary.ok_or(NotPossible::NoCanary)?;
+        let generation = canary.generation();
+        let origin = self.shelf().origins.get(&generation.number()).cloned();
+        let terms = self.terms();
+        Ok(self.publish(generation.plugin().clone(), terms, origin.unwrap_or_default()))
+    }
+
+    /// Count a candidate that could not even be read.
+    pub fn count_unread(&self, reason: String) -> Refused {
+        let refused = Refused { step: Step::Read, reason, digest: None };
+        self.shelf().count(&refused);
+        refused
+    }
+
+    /// How things stand.
+    pub fn report(&self) -> Report {
+        let (_, stage) = self.0.switch.stage();
+        let shelf = self.shelf();
+        let origin = |number| shelf.origins.get(&number).map_or("", String::as_str);
+        Report {
+            active: super::GenerationReport::new(&stage.active, origin(stage.active.number())),
+            previous: shelf.previous.as_ref().map(|previous| {
+                let generation = &previous.generation;
+                super::GenerationReport::new(generation, origin(generation.number()))
+            }),
+            canary: stage.canary.as_ref().map(|canary| {
+                super::CanaryReport::new(canary, origin(canary.generation().number()))
+            }),
+            swaps: shelf.swaps,
+            refused: Step::ALL
+                .iter()
+                .map(|step| (step.word(), shelf.refused[*step as usize]))
+                .collect(),
+            last_refused: shelf.last_refused.clone(),
+            pauses: super::PauseReport::new(&self.0.switch.pauses()),
+        }
+    }
+
+    fn prepare(
+        &self,
+        workshop: &mut Workshop,
+        candidate: &Candidate,
+        terms: &Terms,
+    ) -> Result<Plugin, Refused> {
+        let Some(engine) = &self.0.engine else {
+            let reason = "the plugin is native code: start without --no-plugin".to_owned();
+            return Err(Refused { step: Step::Read, reason, digest: None });
+        };
+        let plugin = workshop.prepare(engine, candidate, terms)?;
+        let made = plugin.warm(self.0.settings.workers.get());
+        made.map_err(|fault| Refused {
+            step: Step::Configure,
+            reason: LoadError::Fault(fault).to_string(),
+            digest: Some(Arc::clone(plugin.digest())),
+        })?;
+        Ok(plugin)
+    }
+
+    fn counted<T>(&self, result: Result<T, Refused>) -> Result<T, Refused> {
+        result.inspect_err(|refused| self.shelf().count(refused))
+    }
+
+    fn publish(&self, plugin: Plugin, terms: Terms, origin: String) -> u64 {
+        let mut shelf = self.shelf();
+        let number = shelf.next(origin);
+        let digest = Arc::clone(plugin.digest());
+        let active = Arc::new(Generation::new(number, plugin, self.0.settings.breaker));
+        let before = self.0.switch.publish(Stage { active, canary: None });
+        let terms = std::mem::replace(&mut shelf.terms, terms);
+        let given_up = shelf.previous.replace(Previous { generation: before.active, terms });
+        shelf.swaps += 1;
+        shelf.forget_origins();
+        drop(shelf);
+        // Its instances take a while to be taken down.
+        drop(given_up);
+        tracing::info!(generation = number, %digest, "another plugin decides from now on");
+        number
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        lock(&self.0.shelf)
+    }
+}
+
+impl Shelf {
+    /// The number of the next generation, which is from there.
+    fn next(&mut self, origin: String) -> u64 {
+        self.last_number += 1;
+        self.origins.insert(self.last_number, origin);
+        self.last_number
+    }
+
+    /// Only the last few generations can still be told of.
+    fn forget_origins(&mut self) {
+        while self.origins.len() > limits::PLUGIN_ORIGINS_KEPT {
+            let _ = self.origins.pop_first();
+        }
+    }
+
+    fn count(&mut self, refused: &Refused) {
+        self.refused[refused.step as usize] += 1;
+        self.last_refused = Some(RefusalReport::new(refused, SystemTime::now()));
+        tracing::error!("a plugin is not taken, and the one in use stays: {refused}");
+    }
+}
+
+impl Workshop {
+    fn prepare(
+        &mut self,
+        engine: &Engine,
+        candidate: &Candidate,
+        terms: &Terms,
+    ) -> Result<Plugin, Refused> {
+        let digest: Arc<str> = sha256_hex(&candidate.bytes).into();
+        let refuse = |step, reason: String| {
+            let digest = Some(Arc::clone(&digest));
+            Refused { step, reason, digest }
+        };
+        let trusted = candidate.check(&terms.trust, &digest);
+        trusted.map_err(|error| refuse(Step::Trust, error.to_string()))?;
+        let load_error = |error: LoadError| refuse(Step::of(&error), error.to_string());
+        let compiled = self.compile(engine, &candidate.bytes, &digest).map_err(load_error)?;
+        let plugin = compiled.configure(&terms.settings).map_err(load_error)?;
+        let mut mapper = Mapper::new(plugin.clone());
+        samples::try_on(&mut mapper).map_err(|reason| refuse(Step::Samples, reason))?;
+        if let Some(cases) = &terms.cases {
+            let failures = cases.run(&mut mapper);
+            if let Some(first) = failures.first() {
+                let count = failures.len();
+                let reason = format!("{count} cases fail, the first of them is {first}");
+                return Err(refuse(Step::Cases, reason));
+            }
+        }
+        mapper.retire();
+        Ok(plugin)
+    }
+
+    fn compile(
+        &mut self,
+        engine: &Engine,
+        bytes: &[u8],
+        digest: &Arc<str>,
+    ) -> Result<Compiled, LoadError> {
+        if let Some(known) = self.0.iter().find(|known| known.digest() == digest) {
+            return Ok(known.clone());
+        }
+        let compiled = Compiled::new(engine, bytes)?;
+        if self.0.len() == limits::PLUGINS_COMPILED_KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(compiled.clone());
+        Ok(compiled)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
