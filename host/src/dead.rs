@@ -197,6 +197,7 @@ mod tests {
             line: 7,
             stream: None,
             plugin: "abc",
+            generation: 3,
             attempts: 0,
             on_death: OnDeath::Bury,
             history: None,

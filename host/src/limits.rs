@@ -436,3 +436,7 @@ pub const COMPARISON_SAMPLES: usize = 5;
 
 /// Bytes of a source, a name, a stream list or a reason in a comparison.
 pub const COMPARISON_TEXT_BYTES_MAX: usize = 200;
+
+/// Batches that wait for a shadow: enough that its thread is not woken for each, and
+/// at most some megabytes of events.
+pub const SHADOW_BATCHES_QUEUED: usize = 4;

@@ -29,7 +29,7 @@ use crate::dead::{Letter, Letters, Reason};
 use crate::delivery::{Outbox, Provenance};
 use crate::event::{Ack, Chunk, Damage, Event, Line, Malformed, Outcome, Refusal, scan};
 use crate::limits;
-use crate::plugin::{Canary, Stage, Switch, Tally};
+use crate::plugin::{Canary, Shadow, Stage, Switch, Tally};
 
 /// How often a busy worker looks for batches that have been open for too long.
 const DUE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -46,6 +46,7 @@ pub struct Worker {
     version: u64,
     active: Deciding,
     canary: Option<(Arc<Canary>, Deciding)>,
+    shadow: Option<Arc<Shadow>>,
     carrier: Carrier,
 }
 
@@ -72,13 +73,11 @@ impl Worker {
     /// A worker that takes its chunks from a queue.
     pub fn new(shared: Shared, outbox: Outbox) -> Self {
         let Shared { chunks, buffers, switch, letters, identities, on_failure, halt } = shared;
-        let (version, Stage { active, canary }) = switch.stage();
+        let (version, Stage { active, canary, shadow }) = switch.stage();
         let active = Deciding::new(active, Arc::clone(&identities));
+        let canary = canary.map(|canary| Self::canary(canary, &identities));
         let carrier = Carrier { outbox, letters, on_failure, halt };
-        let mut worker =
-            Worker { chunks, buffers, identities, switch, version, active, canary: None, carrier };
-        worker.turn_canary(canary);
-        worker
+        Worker { chunks, buffers, identities, switch, version, active, canary, shadow, carrier }
     }
 
     /// Work until the queue is closed and empty. Everything has then been
@@ -159,6 +158,9 @@ impl Worker {
         let provenance = provenance(ack, active);
         let tally = carrier.carry(active, &provenance, events, &decisions);
         active.generation.count(&tally);
+        if let Some(shadow) = &self.shadow {
+            shadow.offer(ack.source(), events, active.generation.plugin(), decisions);
+        }
     }
 
     /// The canary decides about the events of its users. Those that it fails on are
@@ -210,31 +212,28 @@ impl Worker {
     /// Turn to the stage that has been published.
     fn turn(&mut self) {
         let start = Instant::now();
-        let (version, Stage { active, canary }) = self.switch.stage();
+        let (version, Stage { active, canary, shadow }) = self.switch.stage();
         self.version = version;
+        self.shadow = shadow;
         if !Arc::ptr_eq(&active, &self.active.generation) {
             let next = Deciding::new(active, Arc::clone(&self.identities));
             std::mem::replace(&mut self.active, next).retire();
         }
-        self.turn_canary(canary);
+        let is_other = |current: &(Arc<Canary>, Deciding)| {
+            canary.as_ref().is_none_or(|canary| !Arc::ptr_eq(canary, &current.0))
+        };
+        if let Some((_, before)) = self.canary.take_if(|current| is_other(current)) {
+            before.retire();
+        }
+        if let (None, Some(canary)) = (&self.canary, canary) {
+            self.canary = Some(Self::canary(canary, &self.identities));
+        }
         self.switch.count_pause(start.elapsed());
     }
 
-    fn turn_canary(&mut self, canary: Option<Arc<Canary>>) {
-        let before = self.canary.take();
-        let Some(canary) = canary else {
-            if let Some((_, deciding)) = before {
-                deciding.retire();
-            }
-            return;
-        };
-        self.canary = Some(match before {
-            Some((before, deciding)) if Arc::ptr_eq(&before, &canary) => (before, deciding),
-            _ => {
-                let generation = Arc::clone(canary.generation());
-                (canary, Deciding::new(generation, Arc::clone(&self.identities)))
-            }
-        });
+    fn canary(canary: Arc<Canary>, identities: &Arc<SourceIdentities>) -> (Arc<Canary>, Deciding) {
+        let deciding = Deciding::new(Arc::clone(canary.generation()), Arc::clone(identities));
+        (canary, deciding)
     }
 
     fn bury_malformed(&self, chunk: &Chunk, index: u32, line: Line, malformed: &Malformed) {

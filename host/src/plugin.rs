@@ -29,6 +29,7 @@ mod log;
 mod mapper;
 mod native;
 mod sandbox;
+mod shadow;
 mod switch;
 mod trust;
 
@@ -52,6 +53,7 @@ pub use engine::{Engine, EngineError, version as engine_version};
 pub use generation::{Counts, Generation, Tally};
 pub use mapper::Mapper;
 pub use minisign_verify::PublicKey;
+pub use shadow::Shadow;
 pub use switch::{Pauses, Stage, Switch};
 pub use trust::{Trust, Untrusted};
 

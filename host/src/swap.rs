@@ -17,6 +17,8 @@ mod step;
 mod swapper;
 
 pub use candidate::{Candidate, Seal, Terms};
-pub use report::{CanaryReport, GenerationReport, Health, PauseReport, RefusalReport, Report};
+pub use report::{
+    CanaryReport, GenerationReport, Health, PauseReport, RefusalReport, Report, ShadowReport,
+};
 pub use step::{Refused, Step};
 pub use swapper::{NotPossible, Swapped, Swapper, SwapperSettings};

@@ -26,4 +26,5 @@ mod sdks;
 mod secrets;
 mod signals;
 mod spool;
+mod swaps;
 mod unreliable;

@@ -15,6 +15,10 @@ pub struct Letter {
     pub line: u64,
     /// The delivery stream, where one had been chosen.
     pub stream: Option<String>,
+    /// The SHA-256 of the plugin that decided, where one did.
+    pub plugin: Option<String>,
+    /// The number of its generation.
+    pub generation: Option<u64>,
     /// How often the record was sent.
     pub attempts: u64,
     /// The event as received, or its start.
@@ -52,6 +56,8 @@ impl Letter {
             source: text("source").expect("a source"),
             line: letter["line"].as_u64().expect("a line"),
             stream: text("stream"),
+            plugin: text("plugin"),
+            generation: letter["generation"].as_u64(),
             attempts: letter["attempts"].as_u64().expect("attempts"),
             event,
             bytes_total: letter["bytes_total"].as_u64(),

@@ -72,6 +72,14 @@ impl Decisions {
         Decisions { kinds: Kinds::each(events), answers }
     }
 
+    /// Whether any event is delivered as something else than its text.
+    pub(super) fn have_payloads(&self) -> bool {
+        let outputs = self.answers.outputs.iter();
+        outputs
+            .map(|output| &output.decision)
+            .any(|decision| matches!(decision, Decision::Deliver(_, Some(_))))
+    }
+
     /// The outputs for an event, by its position in the batch; none where it is
     /// filtered.
     ///

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Breaker, BreakerSettings, Fault, Plugin};
+use super::{Breaker, BreakerSettings, Decision, Decisions, Fault, Output, Plugin};
 
 /// A plugin in use, from the moment that it is taken. The same plugin that is taken
 /// again is another generation.
@@ -67,6 +67,20 @@ impl Tally {
         Tally { events: events as u64, ..Tally::default() }
     }
 
+    /// What these decisions came to.
+    pub(super) fn of_decisions(decisions: &Decisions, events: usize) -> Self {
+        let mut tally = Tally::of(events);
+        for event in 0..events {
+            match decisions.of(event) {
+                Err(fault) => tally.add_fault(fault),
+                Ok([]) => tally.filtered += 1,
+                Ok([Output { decision: Decision::Reject(_), .. }]) => tally.rejected += 1,
+                Ok(_) => {}
+            }
+        }
+        tally
+    }
+
     /// Count an event that the plugin failed on.
     pub fn add_fault(&mut self, fault: &Fault) {
         self.faults[fault.kind()] += 1;
@@ -119,6 +133,10 @@ impl Generation {
         add(&counts.rejected, tally.rejected);
         for (counter, &count) in counts.faults.iter().zip(&tally.faults) {
             add(counter, count);
+        }
+        // A plugin that was off was not asked.
+        if tally.faults[Fault::Off.kind()] == 0 {
+            self.breaker.count(tally.events, tally.failed(), Instant::now());
         }
     }
 

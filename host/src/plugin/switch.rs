@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Canary, Generation};
+use super::{Canary, Generation, Shadow};
 use crate::limits;
 
 /// Who decides about events from now on. Workers look at it between two batches,
@@ -22,6 +22,8 @@ pub struct Stage {
     pub active: Arc<Generation>,
     /// One that is tried with the events of some users.
     pub canary: Option<Arc<Canary>>,
+    /// One that is asked, and not listened to.
+    pub shadow: Option<Arc<Shadow>>,
 }
 
 /// How long workers took to turn to another stage.

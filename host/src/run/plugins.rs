@@ -8,7 +8,7 @@ use super::StartError;
 use crate::config::{PluginSource, Settings};
 use crate::limits;
 use crate::plugin::cases::Cases;
-use crate::plugin::{Engine, Plugin};
+use crate::plugin::{CanarySettings, Engine, Plugin, sha256_hex};
 use crate::swap::{Candidate, Refused, Seal, Swapped, Swapper, SwapperSettings, Terms};
 
 /// The default mapping plugin's component.
@@ -17,7 +17,15 @@ pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
 /// Bytes of a detached signature: four short lines.
 const SIGNATURE_BYTES_MAX: u64 = 4096;
 
-/// Take the plugin of the settings, and the canary if there is one.
+/// The plugins beside the one in use that settings ask for, to be told from those of
+/// other settings: their hashes, and how the canary is tried.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Beside {
+    canary: Option<(String, CanarySettings)>,
+    shadow: Option<String>,
+}
+
+/// Take the plugin of the settings, and those beside it.
 pub(super) fn start(settings: &Settings) -> Result<Swapper, StartError> {
     let hosting = &settings.hosting;
     let swapping = SwapperSettings { workers: settings.workers, breaker: hosting.breaker };
@@ -36,6 +44,11 @@ pub(super) fn start(settings: &Settings) -> Result<Swapper, StartError> {
         let tried = swapper.try_canary(&candidate, *canary);
         tried.map_err(|error| refused(&format!("the canary: {}", candidate.origin), error))?;
     }
+    if let Some(path) = &hosting.shadow {
+        let candidate = file(path)?;
+        let asked = swapper.shadow(&candidate);
+        asked.map_err(|error| refused(&format!("the shadow: {}", candidate.origin), error))?;
+    }
     Ok(swapper)
 }
 
@@ -45,6 +58,44 @@ pub(super) fn reload(swapper: &Swapper, settings: &Settings) -> Result<Swapped, 
         candidate(&settings.plugin).map_err(|error| swapper.count_unread(error.to_string()))?;
     let terms = terms(settings).map_err(|error| swapper.count_unread(error.to_string()))?;
     swapper.offer_under(&candidate, terms)
+}
+
+impl Beside {
+    /// What settings ask for. A file that cannot be read is as good as another one,
+    /// and refused when it is taken.
+    pub(super) fn of(settings: &Settings) -> Self {
+        let hash =
+            |path: &Path| read_plugin(path).map(|bytes| sha256_hex(&bytes)).unwrap_or_default();
+        let hosting = &settings.hosting;
+        Beside {
+            canary: hosting.canary.as_ref().map(|(path, canary)| (hash(path), *canary)),
+            shadow: hosting.shadow.as_deref().map(hash),
+        }
+    }
+
+    /// Have a swapper follow, where these settings ask for others than the last ones.
+    pub(super) fn follow(&mut self, swapper: &Swapper, settings: &Settings) {
+        let (now, hosting) = (Beside::of(settings), &settings.hosting);
+        let read =
+            |path: &Path| file(path).map_err(|error| swapper.count_unread(error.to_string()));
+        if now.canary != self.canary {
+            // What is refused has been counted and told; that there is none to end
+            // is no matter.
+            let _ = match &hosting.canary {
+                Some((path, canary)) => {
+                    read(path).and_then(|file| swapper.try_canary(&file, *canary)).is_ok()
+                }
+                None => swapper.end_canary().is_ok(),
+            };
+        }
+        if now.shadow != self.shadow {
+            let _ = match &hosting.shadow {
+                Some(path) => read(path).and_then(|file| swapper.shadow(&file)).is_ok(),
+                None => swapper.end_shadow().is_ok(),
+            };
+        }
+        *self = now;
+    }
 }
 
 /// Load the plugin of the settings, to look at it.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use super::plugins::{self, signature_path};
+use super::plugins::{self, Beside, signature_path};
 use crate::config::{PluginSource, Settings, Watch};
 use crate::http::Shutdown;
 use crate::limits;
@@ -27,6 +27,7 @@ struct Inner {
     read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
     /// What was read last, to be told from what is there now.
     seen: Mutex<Vec<Trace>>,
+    beside: Mutex<Beside>,
 }
 
 /// What tells one state of a file from another, without reading it. A symbolic link
@@ -43,7 +44,9 @@ impl Reloader {
         settings_file: Option<PathBuf>,
         read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
     ) -> Self {
-        Reloader(Arc::new(Inner { swapper, settings_file, read, seen: Mutex::default() }))
+        let beside = read().map(|settings| Beside::of(&settings)).unwrap_or_default();
+        let (seen, beside) = (Mutex::default(), Mutex::new(beside));
+        Reloader(Arc::new(Inner { swapper, settings_file, read, seen, beside }))
     }
 
     /// Read the settings and the plugin's file again, and take the plugin if one of
@@ -108,7 +111,10 @@ impl Inner {
     fn reload(&self) -> Result<Swapped, Refused> {
         let settings = (self.read)();
         let settings = settings.map_err(|reason| self.swapper.count_unread(reason))?;
-        plugins::reload(&self.swapper, &settings)
+        let swapped = plugins::reload(&self.swapper, &settings)?;
+        let mut beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        beside.follow(&self.swapper, &settings);
+        Ok(swapped)
     }
 
     /// What a plugin is made of.
@@ -117,7 +123,13 @@ impl Inner {
         if let PluginSource::File(path) = &settings.plugin {
             files.extend([path.clone(), signature_path(path)]);
         }
-        files.extend(settings.hosting.cases.clone());
+        let hosting = &settings.hosting;
+        files.extend(hosting.cases.clone());
+        let beside =
+            hosting.canary.as_ref().map(|(path, _)| path).into_iter().chain(&hosting.shadow);
+        for path in beside {
+            files.extend([path.clone(), signature_path(path)]);
+        }
         files
     }
 }

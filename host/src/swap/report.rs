@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::Refused;
 use crate::clock;
-use crate::plugin::{self, Canary, Generation, Pauses};
+use crate::plugin::compare::Comparison;
+use crate::plugin::{self, Canary, Generation, Pauses, Shadow};
 
 /// How things stand with the plugin.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -19,6 +20,9 @@ pub struct Report {
     /// One that is tried with the events of some users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryReport>,
+    /// One that is asked about all events, and not listened to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowReport>,
     /// How often another plugin has taken over.
     pub swaps: u64,
     /// Candidates that were not taken, by the step that they did not pass.
@@ -82,6 +86,18 @@ pub struct CanaryReport {
     pub is_out: bool,
     /// The plugin on trial. Events that it failed on were given to the active one,
     /// which counts them too.
+    pub plugin: GenerationReport,
+}
+
+/// A shadow, and where it would decide otherwise than the active plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ShadowReport {
+    /// Events that it was not asked about, since it had no room for them.
+    pub skipped: u64,
+    /// What was compared: counts, and samples of what differs.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub comparison: Comparison,
+    /// The plugin that is asked.
     pub plugin: GenerationReport,
 }
 
@@ -149,6 +165,16 @@ impl CanaryReport {
             max_error_rate: canary.settings().error_rate_max,
             is_out: canary.is_out(),
             plugin: GenerationReport::new(canary.generation(), origin),
+        }
+    }
+}
+
+impl ShadowReport {
+    pub(super) fn new(shadow: &Shadow, origin: &str) -> Self {
+        ShadowReport {
+            skipped: shadow.skipped(),
+            comparison: shadow.comparison(),
+            plugin: GenerationReport::new(shadow.generation(), origin),
         }
     }
 }

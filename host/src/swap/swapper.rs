@@ -5,12 +5,14 @@ use std::time::SystemTime;
 
 use thiserror::Error;
 
-use super::report::{RefusalReport, Report};
+use super::report::{
+    CanaryReport, GenerationReport, PauseReport, RefusalReport, Report, ShadowReport,
+};
 use super::{Candidate, Refused, Step, Terms, samples};
 use crate::limits;
 use crate::plugin::{
     BreakerSettings, Canary, CanarySettings, Compiled, Engine, Generation, LoadError, Mapper,
-    Plugin, Stage, Switch, sha256_hex,
+    Plugin, Shadow, Stage, Switch, sha256_hex,
 };
 
 /// Changes the plugin of a run; clones change the same one.
@@ -63,6 +65,15 @@ struct Previous {
     terms: Terms,
 }
 
+/// How many instances a candidate needs at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Warm {
+    /// One for each worker.
+    ForWorkers,
+    /// That on which it was tried.
+    One,
+}
+
 /// What has become of a candidate that passed all steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Swapped {
@@ -81,6 +92,9 @@ pub enum NotPossible {
     /// There is no canary.
     #[error("there is no canary: give one first")]
     NoCanary,
+    /// There is no shadow.
+    #[error("there is no shadow: give one first")]
+    NoShadow,
 }
 
 impl Swapper {
@@ -115,7 +129,7 @@ impl Swapper {
         terms: Terms,
     ) -> Self {
         let active = Arc::new(Generation::new(1, plugin, settings.breaker));
-        let switch = Arc::new(Switch::new(Stage { active, canary: None }));
+        let switch = Arc::new(Switch::new(Stage { active, canary: None, shadow: None }));
         let shelf = Shelf {
             terms,
             origins: BTreeMap::new(),
@@ -157,7 +171,8 @@ impl Swapper {
     pub fn offer_under(&self, candidate: &Candidate, terms: Terms) -> Result<Swapped, Refused> {
         let mut workshop = lock(&self.0.workshop);
         let (_, stage) = self.0.switch.stage();
-        let plugin = self.counted(self.prepare(&mut workshop, candidate, &terms))?;
+        let plugin =
+            self.counted(self.prepare(&mut workshop, candidate, &terms, Warm::ForWorkers))?;
         let active = stage.active.plugin();
         if active.digest() == plugin.digest() && active.settings() == plugin.settings() {
             self.shelf().terms = terms;
@@ -173,7 +188,7 @@ impl Swapper {
     /// It does not pass a step.
     pub fn check(&self, candidate: &Candidate) -> Result<Plugin, Refused> {
         let terms = self.terms();
-        self.prepare(&mut lock(&self.0.workshop), candidate, &terms)
+        self.prepare(&mut lock(&self.0.workshop), candidate, &terms, Warm::One)
     }
 
     /// Go back to the plugin before this one. Doing so twice changes nothing.
@@ -184,9 +199,9 @@ impl Swapper {
     pub fn roll_back(&self) -> Result<u64, NotPossible> {
         let _alone = lock(&self.0.workshop);
         let previous = self.shelf().previous.take().ok_or(NotPossible::NoPrevious)?;
-        let origin = self.shelf().origins.get(&previous.generation.number()).cloned();
+        let origin = self.shelf().origin(previous.generation.number());
         let plugin = previous.generation.plugin().clone();
-        Ok(self.publish(plugin, previous.terms, origin.unwrap_or_default()))
+        Ok(self.publish(plugin, previous.terms, origin))
     }
 
     /// Try a candidate with the events of some users; one that is there gives way.
@@ -201,7 +216,8 @@ impl Swapper {
     ) -> Result<u64, Refused> {
         let mut workshop = lock(&self.0.workshop);
         let terms = self.terms();
-        let plugin = self.counted(self.prepare(&mut workshop, candidate, &terms))?;
+        let plugin =
+            self.counted(self.prepare(&mut workshop, candidate, &terms, Warm::ForWorkers))?;
         let number = self.shelf().next(candidate.origin.clone());
         let generation = Arc::new(Generation::new(number, plugin, self.0.settings.breaker));
         let canary = Some(Arc::new(Canary::new(generation, settings)));
@@ -234,9 +250,47 @@ impl Swapper {
         let (_, stage) = self.0.switch.stage();
         let canary = stage.canary.ok_or(NotPossible::NoCanary)?;
         let generation = canary.generation();
-        let origin = self.shelf().origins.get(&generation.number()).cloned();
+        let origin = self.shelf().origin(generation.number());
+        Ok(self.publish(generation.plugin().clone(), self.terms(), origin))
+    }
+
+    /// Ask a candidate about all events beside the active plugin, and compare; one
+    /// that is there gives way.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step: nothing has changed.
+    pub fn shadow(&self, candidate: &Candidate) -> Result<u64, Refused> {
+        let mut workshop = lock(&self.0.workshop);
         let terms = self.terms();
-        Ok(self.publish(generation.plugin().clone(), terms, origin.unwrap_or_default()))
+        let plugin = self.counted(self.prepare(&mut workshop, candidate, &terms, Warm::One))?;
+        let digest = Arc::clone(plugin.digest());
+        let number = self.shelf().next(candidate.origin.clone());
+        let generation = Arc::new(Generation::new(number, plugin, self.0.settings.breaker));
+        let shadow = Shadow::start(generation).map_err(|error| Refused {
+            step: Step::Configure,
+            reason: format!("start its thread: {error}: check the limit of processes"),
+            digest: Some(digest),
+        });
+        let shadow = Some(Arc::new(self.counted(shadow)?));
+        let (_, stage) = self.0.switch.stage();
+        self.0.switch.publish(Stage { shadow, ..stage });
+        tracing::info!(generation = number, "a shadow is asked about the events too");
+        Ok(number)
+    }
+
+    /// End the shadow; its comparison is what it came to.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn end_shadow(&self) -> Result<ShadowReport, NotPossible> {
+        let _alone = lock(&self.0.workshop);
+        let (_, stage) = self.0.switch.stage();
+        let shadow = stage.shadow.ok_or(NotPossible::NoShadow)?;
+        self.0.switch.publish(Stage { shadow: None, ..stage });
+        let origin = self.shelf().origin(shadow.generation().number());
+        Ok(ShadowReport::new(&shadow, &origin))
     }
 
     /// Count a candidate that could not even be read.
@@ -250,15 +304,19 @@ impl Swapper {
     pub fn report(&self) -> Report {
         let (_, stage) = self.0.switch.stage();
         let shelf = self.shelf();
-        let origin = |number| shelf.origins.get(&number).map_or("", String::as_str);
+        let told = |generation: &Generation| {
+            GenerationReport::new(generation, &shelf.origin(generation.number()))
+        };
         Report {
-            active: super::GenerationReport::new(&stage.active, origin(stage.active.number())),
-            previous: shelf.previous.as_ref().map(|previous| {
-                let generation = &previous.generation;
-                super::GenerationReport::new(generation, origin(generation.number()))
+            active: told(&stage.active),
+            previous: shelf.previous.as_ref().map(|previous| told(&previous.generation)),
+            canary: stage.canary.map(|canary| {
+                let origin = shelf.origin(canary.generation().number());
+                CanaryReport::new(&canary, &origin)
             }),
-            canary: stage.canary.as_ref().map(|canary| {
-                super::CanaryReport::new(canary, origin(canary.generation().number()))
+            shadow: stage.shadow.map(|shadow| {
+                let origin = shelf.origin(shadow.generation().number());
+                ShadowReport::new(&shadow, &origin)
             }),
             swaps: shelf.swaps,
             refused: Step::ALL
@@ -266,7 +324,7 @@ impl Swapper {
                 .map(|step| (step.word(), shelf.refused[*step as usize]))
                 .collect(),
             last_refused: shelf.last_refused.clone(),
-            pauses: super::PauseReport::new(&self.0.switch.pauses()),
+            pauses: PauseReport::new(&self.0.switch.pauses()),
         }
     }
 
@@ -275,13 +333,17 @@ impl Swapper {
         workshop: &mut Workshop,
         candidate: &Candidate,
         terms: &Terms,
+        warm: Warm,
     ) -> Result<Plugin, Refused> {
         let Some(engine) = &self.0.engine else {
             let reason = "the plugin is native code: start without --no-plugin".to_owned();
             return Err(Refused { step: Step::Read, reason, digest: None });
         };
         let plugin = workshop.prepare(engine, candidate, terms)?;
-        let made = plugin.warm(self.0.settings.workers.get());
+        let made = match warm {
+            Warm::ForWorkers => plugin.warm(self.0.settings.workers.get()),
+            Warm::One => Ok(()),
+        };
         made.map_err(|fault| Refused {
             step: Step::Configure,
             reason: LoadError::Fault(fault).to_string(),
@@ -299,7 +361,8 @@ impl Swapper {
         let number = shelf.next(origin);
         let digest = Arc::clone(plugin.digest());
         let active = Arc::new(Generation::new(number, plugin, self.0.settings.breaker));
-        let before = self.0.switch.publish(Stage { active, canary: None });
+        let (_, Stage { shadow, .. }) = self.0.switch.stage();
+        let before = self.0.switch.publish(Stage { active, canary: None, shadow });
         let terms = std::mem::replace(&mut shelf.terms, terms);
         let given_up = shelf.previous.replace(Previous { generation: before.active, terms });
         shelf.swaps += 1;
@@ -322,6 +385,11 @@ impl Shelf {
         self.last_number += 1;
         self.origins.insert(self.last_number, origin);
         self.last_number
+    }
+
+    /// Where a generation is from.
+    fn origin(&self, number: u64) -> String {
+        self.origins.get(&number).cloned().unwrap_or_default()
     }
 
     /// Only the last few generations can still be told of.

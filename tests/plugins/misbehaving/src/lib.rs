@@ -19,6 +19,7 @@ use serde::Deserialize;
 #[derive(Debug)]
 pub struct Misbehaving {
     good: Stream,
+    map: Option<String>,
     /// Grows with every event named `leak`.
     leaked: Vec<Vec<u8>>,
 }
@@ -26,8 +27,10 @@ pub struct Misbehaving {
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
-    /// What to do in `configure`: `trap`, `loop`, `refuse`, `bad_stream`.
+    /// What to do in `configure`: `trap`, `loop`, `refuse`.
     configure: String,
+    /// What to do on every event, whatever its name.
+    map: Option<String>,
 }
 
 impl Plugin for Misbehaving {
@@ -41,11 +44,13 @@ impl Plugin for Misbehaving {
             _ => {}
         }
         setup.declare_pattern("tenant-*")?;
-        Ok(Misbehaving { good: setup.declare("good")?, leaked: Vec::new() })
+        let good = setup.declare("good")?;
+        Ok(Misbehaving { good, map: settings.map, leaked: Vec::new() })
     }
 
     fn map(&mut self, event: &Event, outputs: &mut Outputs) {
-        match event.name.as_deref().unwrap_or_default() {
+        let word = self.map.as_deref().or(event.name.as_deref());
+        match word.unwrap_or_default() {
             "trap" => panic!("told to trap"),
             "loop" => endless(),
             "recurse" => drop(black_box(recurse(1))),

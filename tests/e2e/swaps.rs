@@ -1,0 +1,291 @@
+//! Many plugins take over from each other while events flow: every event is decided
+//! about once, by one of them, and its record or dead letter tells by which.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use host::config::{Overrides, Settings, parse};
+use host::delivery::{Answer, Batch, Describe, Description, Firehose, Put};
+use host::event::StreamName;
+use host::run::{DEFAULT_PLUGIN, Progress, Run};
+use host::source::Input;
+use host::swap::{Candidate, Report, Seal, Step, Swapped, Swapper, Terms};
+use rustix::time::{ClockId, clock_gettime};
+use tempfile::TempDir;
+use tests::{Letter, misbehaving_plugin};
+
+/// One event in so many is known to one of the two mappings alone, and is a dead
+/// letter where the other decides.
+const ODD_STEP: u32 = 1000;
+
+#[test]
+fn every_event_is_decided_about_once_by_the_generation_that_it_tells() {
+    Trial { events: 300_000, swaps: 100, broken: Broken::None }.run().check();
+}
+
+#[test]
+fn broken_candidates_change_nothing() {
+    let ran = Trial { events: 200_000, swaps: 100, broken: Broken::EveryTenth }.run();
+    ran.check();
+    let refused: BTreeMap<_, _> =
+        ran.report.refused.iter().filter(|(_, count)| **count > 0).collect();
+    assert_eq!(
+        refused.keys().map(|step| **step).collect::<Vec<_>>(),
+        ["compile", "configure", "fit", "samples", "trust"]
+    );
+    assert_eq!(refused.values().copied().sum::<u64>(), 10);
+}
+
+/// Not run by itself, since it says little where others use the machine: what a
+/// thousand swaps cost, over five million events.
+#[test]
+#[ignore = "a measurement of some minutes: cargo test --release -p tests -- --ignored --nocapture a_thousand_swaps"]
+fn a_thousand_swaps() {
+    let trial = |swaps, broken| Trial { events: 5_000_000, swaps, broken };
+    let mut rows = String::new();
+    for round in 1..=5 {
+        for (name, trial) in [
+            ("none", trial(0, Broken::None)),
+            ("1000", trial(1000, Broken::None)),
+            ("1000, every tenth broken", trial(1000, Broken::EveryTenth)),
+        ] {
+            let ran = trial.run();
+            ran.check();
+            let pauses = &ran.report.pauses;
+            let (wall, cpu) = (ran.wall.as_secs_f64(), ran.cpu.as_secs_f64());
+            let _ = writeln!(
+                rows,
+                "{round}  swaps: {name}  {wall:.2} s  {cpu:.2} CPU s  pauses {} p50 {} p99 {} max {} us",
+                pauses.count, pauses.p50_micros, pauses.p99_micros, pauses.max_micros
+            );
+        }
+    }
+    panic!("measured:\n{rows}");
+}
+
+struct Trial {
+    events: u32,
+    swaps: u32,
+    broken: Broken,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Broken {
+    None,
+    EveryTenth,
+}
+
+struct Ran {
+    events: u32,
+    delivered: u64,
+    seen: Arc<Seen>,
+    letters: Vec<Letter>,
+    /// The mapping of each generation.
+    mappings: BTreeMap<u64, char>,
+    report: Report,
+    wall: Duration,
+    cpu: Duration,
+}
+
+/// How often each event has come to each of the streams `a` (ones) and `b`
+/// (sixteens).
+struct Seen(Vec<AtomicU8>);
+
+impl Trial {
+    fn run(&self) -> Ran {
+        let directory = TempDir::new().expect("a directory");
+        let input = write_events(directory.path(), self.events);
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let seen = Arc::new(Seen((0..self.events).map(|_| AtomicU8::new(0)).collect()));
+        let settings = settings(&input, directory.path());
+        let start = (Instant::now(), cpu_time());
+        let run =
+            Run::start_with(settings, Arc::clone(&seen) as Arc<dyn Firehose>, runtime.handle());
+        let run = runtime.block_on(run).expect("good settings");
+        let (swapper, progress) = (run.swapper(), run.progress());
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (mappings, summary) = std::thread::scope(|scope| {
+            let swapping = scope.spawn(|| self.swap(&swapper, &progress, &is_over));
+            let summary = runtime.block_on(run.finish());
+            is_over.store(true, Ordering::Relaxed);
+            (swapping.join().expect("the swaps"), summary)
+        });
+        let (wall, cpu) = (start.0.elapsed(), cpu_time() - start.1);
+        assert_eq!(summary.faults, Vec::<String>::new());
+        Ran {
+            events: self.events,
+            delivered: summary.delivered,
+            seen,
+            letters: Letter::read_all(directory.path()),
+            mappings,
+            report: swapper.report(),
+            wall,
+            cpu,
+        }
+    }
+
+    /// Swap at even distances over the events. The first generation has mapping a.
+    fn swap(
+        &self,
+        swapper: &Swapper,
+        progress: &Progress,
+        is_over: &AtomicBool,
+    ) -> BTreeMap<u64, char> {
+        let mut mappings = BTreeMap::from([(1, 'a')]);
+        for swap in 0..self.swaps {
+            let due = u64::from(self.events) * u64::from(swap + 1) / u64::from(self.swaps + 1);
+            while progress.totals().read < due && !is_over.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            if self.broken == Broken::EveryTenth && swap % 10 == 9 {
+                let (candidate, terms, step) = broken(swap / 10);
+                let refused = swapper.offer_under(&candidate, terms).expect_err("it is broken");
+                assert_eq!(refused.step, step, "{refused}");
+                continue;
+            }
+            let mapping = if swap % 2 == 0 { 'b' } else { 'a' };
+            let swapped = swapper.offer_under(&good(), terms(mapping)).expect("it is good");
+            match swapped {
+                Swapped::Taken(generation) => {
+                    assert_eq!(mappings.insert(generation, mapping), None)
+                }
+                Swapped::Unchanged(generation) => assert_eq!(mappings[&generation], mapping),
+            }
+        }
+        mappings
+    }
+}
+
+impl Ran {
+    fn check(&self) {
+        let mut dead = vec![false; self.events as usize];
+        for letter in &self.letters {
+            assert_eq!(letter.reason, "plugin_rejected");
+            let event = std::str::from_utf8(&letter.event).expect("text");
+            let number = number(event.as_bytes());
+            let decided = self.mappings[&letter.generation.expect("a generation decided")];
+            let known_to = known_to(number).expect("only odd events are rejected");
+            assert_ne!(decided, known_to, "generation {:?} knows {event}", letter.generation);
+            assert!(!std::mem::replace(&mut dead[number as usize], true), "two letters: {event}");
+        }
+        let mut delivered = 0;
+        for (number, (seen, dead)) in (0..).zip(self.seen.0.iter().zip(dead)) {
+            match (seen.load(Ordering::Relaxed), known_to(number)) {
+                (0, Some(_)) if dead => {}
+                (1, None | Some('a')) | (16, None | Some('b')) if !dead => delivered += 1,
+                (seen, _) => panic!("event {number} came {seen:#x} times, dead: {dead}"),
+            }
+        }
+        assert_eq!(delivered, self.delivered);
+    }
+}
+
+impl Firehose for Seen {
+    fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> Put<'a> {
+        let one = match stream.as_str() {
+            "a" => 1,
+            "b" => 16,
+            other => panic!("a record for {other}"),
+        };
+        for record in batch.payloads() {
+            self.0[number(record) as usize].fetch_add(one, Ordering::Relaxed);
+        }
+        Box::pin(async { Ok(Answer::default()) })
+    }
+
+    fn describe<'a>(&'a self, _: &'a StreamName) -> Describe<'a> {
+        Box::pin(async { Ok(Description::default()) })
+    }
+}
+
+fn write_events(directory: &Path, events: u32) -> PathBuf {
+    let path = directory.join("events.ndjson");
+    let pad = "x".repeat(200);
+    let mut text = String::new();
+    for number in 0..events {
+        let name = match known_to(number) {
+            None => "both",
+            Some('a') => "only a",
+            Some(_) => "only b",
+        };
+        let _ = writeln!(text, r#"{{"i":{number},"type":"track","event":"{name}","pad":"{pad}"}}"#);
+    }
+    fs::write(&path, text).expect("a file");
+    path
+}
+
+/// The only mapping that knows an event; none where both do.
+fn known_to(number: u32) -> Option<char> {
+    match number % ODD_STEP {
+        0 => Some('a'),
+        1 => Some('b'),
+        _ => None,
+    }
+}
+
+fn number(event: &[u8]) -> u32 {
+    let digits = event[br#"{"i":"#.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
+}
+
+fn settings(input: &Path, directory: &Path) -> Settings {
+    let terms = terms('a').settings;
+    let mut raw = parse("").expect("good settings");
+    raw.plugin.settings = serde_json::from_str(&terms).expect("an object");
+    let overrides = Overrides {
+        inputs: vec![Input::File(input.to_owned())],
+        local: Some(directory.join("unused")),
+        data_dir: Some(directory.to_owned()),
+        ..Overrides::default()
+    };
+    raw.check(directory, overrides).expect("good settings")
+}
+
+fn terms(mapping: char) -> Terms {
+    let settings = format!(
+        r#"{{"mappings":[{{"event":"both","stream":"{mapping}"}},{{"event":"only {mapping}","stream":"{mapping}"}}],"unmapped":"dead_letter"}}"#
+    );
+    Terms { settings, ..Terms::default() }
+}
+
+fn good() -> Candidate {
+    candidate(Cow::Borrowed(DEFAULT_PLUGIN))
+}
+
+fn candidate(bytes: Cow<'static, [u8]>) -> Candidate {
+    Candidate { bytes, seal: Seal::Missing, origin: "the test".to_owned() }
+}
+
+/// A candidate that does not pass a step, with that step.
+fn broken(kind: u32) -> (Candidate, Terms, Step) {
+    let with = |settings: &str| Terms { settings: settings.to_owned(), ..Terms::default() };
+    let bytes = |bytes: &'static [u8]| candidate(Cow::Borrowed(bytes));
+    let misbehaving = || candidate(Cow::Owned(fs::read(misbehaving_plugin()).expect("a plugin")));
+    match kind % 10 {
+        0 => (bytes(b"no plugin"), terms('b'), Step::Compile),
+        1 => (bytes(&DEFAULT_PLUGIN[..DEFAULT_PLUGIN.len() / 2]), terms('b'), Step::Compile),
+        2 => (bytes(b"\0asm\x01\0\0\0"), terms('b'), Step::Compile),
+        3 => (bytes(b"\0asm\x0d\0\x01\0"), terms('b'), Step::Fit),
+        4 => (good(), with("{}"), Step::Configure),
+        5 => (good(), with(r#"{"mappings":[{"event":"*","stream":"no name"}]}"#), Step::Configure),
+        6 => (misbehaving(), with(r#"{"configure":"trap"}"#), Step::Configure),
+        7 => (misbehaving(), with(r#"{"configure":"refuse"}"#), Step::Configure),
+        8 => (misbehaving(), with(r#"{"map":"trap"}"#), Step::Samples),
+        _ => {
+            let mut pinned = terms('b');
+            pinned.trust.sha256 = Some("0".repeat(64));
+            (good(), pinned, Step::Trust)
+        }
+    }
+}
+
+fn cpu_time() -> Duration {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(now).expect("processor time is not negative")
+}
