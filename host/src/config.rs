@@ -18,11 +18,11 @@ mod unknown;
 pub use check::{Destination, Overrides, PluginSource, Settings};
 pub use collect::{CertificateFiles, CollectSettings, ReferencedKey, is_write_key};
 pub use identities::SourceRole;
-pub use plugin::{Hosting, Watch};
+pub use plugin::{Beside, Hosting, Watch};
 pub use raw::{
     RawAdmin, RawAws, RawBreaker, RawCanary, RawDeadLetters, RawDelivery, RawEndpoints, RawHttp,
-    RawPack, RawPackUpTo, RawPlugin, RawPluginLimits, RawSecrets, RawSettings, RawSource, RawSpool,
-    RawStream,
+    RawPack, RawPackUpTo, RawPlugin, RawPluginLimits, RawSecrets, RawSettings, RawShadow,
+    RawSource, RawSpool, RawStream,
 };
 
 use thiserror::Error;

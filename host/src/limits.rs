@@ -440,3 +440,9 @@ pub const COMPARISON_TEXT_BYTES_MAX: usize = 200;
 /// Batches that wait for a shadow: enough that its thread is not woken for each, and
 /// at most some megabytes of events.
 pub const SHADOW_BATCHES_QUEUED: usize = 4;
+
+/// How long a run that ends waits for its shadow, which decides nothing.
+pub const SHADOW_SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often it looks.
+pub const SHADOW_SETTLE_POLL: Duration = Duration::from_millis(5);

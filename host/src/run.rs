@@ -438,6 +438,9 @@ impl Run {
         let closed = tokio::task::spawn_blocking(move || close(&letters, retirement));
         let not_closed = closed.await.expect("bringing letters to the disk does not panic");
         self.admin.request();
+        let swapper = self.swapper.clone();
+        let shadow = tokio::task::spawn_blocking(move || swapper.end_shadow().ok());
+        let shadow = shadow.await.expect("ending a shadow does not panic");
         let halted = self.halted.lock().unwrap_or_else(PoisonError::into_inner).take();
         Summary::new(summary::Parts {
             totals: self.totals.snapshot(),
@@ -446,6 +449,7 @@ impl Run {
             dead: self.letters.report(),
             read,
             collected: collected.map(|(collector, spool)| Collected::new(&collector, &spool)),
+            shadow,
             fault: halted.or(fault).or(not_closed),
             elapsed: self.started.elapsed(),
         })

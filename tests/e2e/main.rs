@@ -24,6 +24,7 @@ mod refusals;
 mod sample;
 mod sdks;
 mod secrets;
+mod shadows;
 mod signals;
 mod spool;
 mod swaps;

@@ -259,7 +259,7 @@ fn good() -> Candidate {
 }
 
 fn candidate(bytes: Cow<'static, [u8]>) -> Candidate {
-    Candidate { bytes, seal: Seal::Missing, origin: "the test".to_owned() }
+    Candidate { bytes, seal: Seal::Missing, settings: None, origin: "the test".to_owned() }
 }
 
 /// A candidate that does not pass a step, with that step.

@@ -129,8 +129,9 @@ impl RawSettings {
     pub fn check(self, directory: &Path, overrides: Overrides) -> Result<Settings, ConfigError> {
         let data_dir = self.data_dir(directory, overrides.data_dir);
         let plugin = check_source(&self.plugin, directory, overrides.plugin);
-        let hosting = check_hosting(&self.plugin, directory)?;
-        let plugin_settings = with_mappings(self.plugin.settings, overrides.mappings)?;
+        let own_settings = self.plugin.settings.clone();
+        let plugin_settings = with_mappings(own_settings, overrides.mappings)?;
+        let hosting = check_hosting(&self.plugin, directory, &plugin, &plugin_settings)?;
         let drain_timeout = self.delivery.drain_timeout.as_deref();
         let drain_timeout =
             duration("[delivery] drain_timeout", drain_timeout, DRAIN_TIMEOUT, DURATION_MAX)?;

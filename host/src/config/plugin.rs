@@ -5,7 +5,6 @@ use super::check::duration;
 use super::raw::{RawBreaker, RawCanary, RawPlugin, RawPluginLimits};
 use super::{ConfigError, PluginSource};
 use crate::event::StreamName;
-use crate::limits;
 use crate::pipeline::OnFailure;
 use crate::plugin::{Allowance, BreakerSettings, CanarySettings, PublicKey, Trust};
 
@@ -34,9 +33,18 @@ pub struct Hosting {
     /// From where on it does badly.
     pub breaker: BreakerSettings,
     /// Another plugin that decides about the events of some users.
-    pub canary: Option<(PathBuf, CanarySettings)>,
+    pub canary: Option<(Beside, CanarySettings)>,
     /// Another plugin that is asked about all events, and not listened to.
-    pub shadow: Option<PathBuf>,
+    pub shadow: Option<Beside>,
+}
+
+/// A plugin beside the one in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// Its component.
+    pub source: PluginSource,
+    /// Its settings: JSON text, an object.
+    pub settings: String,
 }
 
 /// Whether files are watched for changes.
@@ -61,7 +69,15 @@ pub(super) fn check_source(
     }
 }
 
-pub(super) fn check_hosting(raw: &RawPlugin, directory: &Path) -> Result<Hosting, ConfigError> {
+/// The plugin's source and settings are those of plugins beside it that have none of
+/// their own.
+pub(super) fn check_hosting(
+    raw: &RawPlugin,
+    directory: &Path,
+    source: &PluginSource,
+    settings: &str,
+) -> Result<Hosting, ConfigError> {
+    let beside = |place, path, own| beside(place, path, own, directory, (source, settings));
     let trust = Trust {
         sha256: raw.sha256.as_deref().map(check_sha256).transpose()?,
         public_key: raw.public_key.as_deref().map(check_public_key).transpose()?,
@@ -77,8 +93,41 @@ pub(super) fn check_hosting(raw: &RawPlugin, directory: &Path) -> Result<Hosting
         watch,
         allowance: check_limits(&raw.limits)?,
         breaker: check_breaker(&raw.breaker)?,
-        canary: raw.canary.as_ref().map(|canary| check_canary(canary, directory)).transpose()?,
-        shadow: raw.shadow.as_ref().map(|path| directory.join(path)),
+        canary: match &raw.canary {
+            Some(canary) => Some((
+                beside("[plugin.canary]", &canary.path, &canary.settings)?,
+                check_canary(canary)?,
+            )),
+            None => None,
+        },
+        shadow: match &raw.shadow {
+            Some(shadow) => Some(beside("[plugin.shadow]", &shadow.path, &shadow.settings)?),
+            None => None,
+        },
+    })
+}
+
+fn beside(
+    place: &str,
+    path: &Option<PathBuf>,
+    own: &Option<serde_json::Map<String, serde_json::Value>>,
+    directory: &Path,
+    (source, settings): (&PluginSource, &str),
+) -> Result<Beside, ConfigError> {
+    if path.is_none() && own.is_none() {
+        return Err(ConfigError::new(format!(
+            "{place} is the plugin itself: write path = \"FILE.wasm\", or settings of its own"
+        )));
+    }
+    Ok(Beside {
+        source: match path {
+            Some(path) => PluginSource::File(directory.join(path)),
+            None => source.clone(),
+        },
+        settings: own.as_ref().map_or_else(
+            || settings.to_owned(),
+            |own| serde_json::Value::Object(own.clone()).to_string(),
+        ),
     })
 }
 
@@ -181,10 +230,7 @@ fn check_breaker(raw: &RawBreaker) -> Result<BreakerSettings, ConfigError> {
     })
 }
 
-fn check_canary(
-    raw: &RawCanary,
-    directory: &Path,
-) -> Result<(PathBuf, CanarySettings), ConfigError> {
+fn check_canary(raw: &RawCanary) -> Result<CanarySettings, ConfigError> {
     let usual = CanarySettings::default();
     let percent = raw.percent.unwrap_or(usual.percent);
     if !(0.0..=100.0).contains(&percent) {
@@ -192,16 +238,12 @@ fn check_canary(
             "[plugin.canary] percent is {percent}: write a number from 0 to 100"
         )));
     }
-    let path = raw.path.as_ref().ok_or_else(|| {
-        ConfigError::new("[plugin.canary] has no path: write path = \"FILE.wasm\"")
-    })?;
     let error_rate_max = share("[plugin.canary] max_error_rate", raw.max_error_rate)?;
-    let settings = CanarySettings {
+    Ok(CanarySettings {
         percent,
         error_rate_max: error_rate_max.unwrap_or(usual.error_rate_max),
-        events_min: raw.min_events.unwrap_or(limits::CANARY_EVENTS_MIN),
-    };
-    Ok((directory.join(path), settings))
+        events_min: raw.min_events.unwrap_or(usual.events_min),
+    })
 }
 
 fn share(key: &str, value: Option<f64>) -> Result<Option<f64>, ConfigError> {

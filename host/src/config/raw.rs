@@ -2,7 +2,7 @@ mod aws;
 mod plugin;
 
 pub use aws::{RawAws, RawEndpoints, RawSecrets};
-pub use plugin::{RawBreaker, RawCanary, RawPlugin, RawPluginLimits};
+pub use plugin::{RawBreaker, RawCanary, RawPlugin, RawPluginLimits, RawShadow};
 
 use std::collections::BTreeMap;
 use std::fmt;

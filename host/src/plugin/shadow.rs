@@ -31,6 +31,7 @@ pub struct Shadow {
     /// Whether it must be shown what events say.
     reads_text: bool,
     batches: Sender<Batch>,
+    offered: AtomicU64,
     seen: Arc<Seen>,
 }
 
@@ -80,7 +81,7 @@ impl Shadow {
             move || work(&generation, &received, &seen)
         };
         thread::Builder::new().name("shadow".to_owned()).spawn(work)?;
-        Ok(Shadow { generation, reads_text, batches, seen })
+        Ok(Shadow { generation, reads_text, batches, offered: AtomicU64::new(0), seen })
     }
 
     /// The plugin that is asked.
@@ -93,6 +94,19 @@ impl Shadow {
         self.seen.comparison.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Wait, but not for ever, until it is through with what it has.
+    pub fn settle(&self) {
+        let deadline = Instant::now() + limits::SHADOW_SETTLE_TIMEOUT;
+        let is_through = || {
+            let compared =
+                self.seen.comparison.lock().unwrap_or_else(PoisonError::into_inner).compared();
+            compared + self.skipped() == self.offered.load(Ordering::Relaxed)
+        };
+        while !is_through() && Instant::now() < deadline {
+            thread::sleep(limits::SHADOW_SETTLE_POLL);
+        }
+    }
+
     /// Events that it was not asked about, since it had no room for them.
     pub fn skipped(&self) -> u64 {
         self.seen.skipped.load(Ordering::Relaxed)
@@ -100,6 +114,7 @@ impl Shadow {
 
     /// Ask about a batch that the active plugin has decided about, if there is room.
     pub fn offer(&self, source: &str, events: &[Event<'_>], active: &Plugin, decisions: Decisions) {
+        self.offered.fetch_add(events.len() as u64, Ordering::Relaxed);
         if self.batches.is_full() {
             self.seen.skipped.fetch_add(events.len() as u64, Ordering::Relaxed);
             return;
@@ -180,8 +195,6 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::event::scan;
     use crate::plugin::BreakerSettings;
@@ -220,21 +233,16 @@ mod tests {
     fn every_event_is_compared_or_skipped() {
         let (active, shadow) = (mapping("rest"), shadow(mapping("others")));
         let text = r#"{"type":"page"}"#;
-        let mut offered = 0;
         for line in 1..=2000 {
             let (text, envelope) = scan(text.as_bytes(), 10).unwrap();
             let events = [Event { index: 0, line, text, envelope }];
             let decisions = Mapper::new(active.clone()).map("test", &events);
             shadow.offer("test", &events, &active, decisions);
-            offered += 1;
         }
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while shadow.comparison().compared() + shadow.skipped() < offered {
-            assert!(Instant::now() < deadline, "events are neither compared nor skipped");
-            thread::yield_now();
-        }
+        shadow.settle();
         let comparison = shadow.comparison();
         assert!(comparison.compared() > 0);
+        assert_eq!(comparison.compared() + shadow.skipped(), 2000);
         assert_eq!(comparison.changed(), comparison.compared());
     }
 }

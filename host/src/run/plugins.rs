@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::StartError;
-use crate::config::{PluginSource, Settings};
+use crate::config::{Beside, PluginSource, Settings};
 use crate::limits;
 use crate::plugin::cases::Cases;
 use crate::plugin::{CanarySettings, Engine, Plugin, sha256_hex};
@@ -18,11 +18,18 @@ pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
 const SIGNATURE_BYTES_MAX: u64 = 4096;
 
 /// The plugins beside the one in use that settings ask for, to be told from those of
-/// other settings: their hashes, and how the canary is tried.
+/// other settings.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Beside {
-    canary: Option<(String, CanarySettings)>,
-    shadow: Option<String>,
+pub(super) struct Companions {
+    canary: Option<(Companion, CanarySettings)>,
+    shadow: Option<Companion>,
+}
+
+/// A plugin beside the one in use: the hash of its component, and where it is from.
+#[derive(Debug, PartialEq)]
+struct Companion {
+    sha256: String,
+    beside: Beside,
 }
 
 /// Take the plugin of the settings, and those beside it.
@@ -39,13 +46,13 @@ pub(super) fn start(settings: &Settings) -> Result<Swapper, StartError> {
         |plugin: &str, refused| StartError::Refused { plugin: plugin.to_owned(), refused };
     let swapper = Swapper::start(engine, swapping, &candidate, terms)
         .map_err(|error| refused(&candidate.origin, error))?;
-    if let Some((path, canary)) = &hosting.canary {
-        let candidate = file(path)?;
-        let tried = swapper.try_canary(&candidate, *canary);
+    if let Some((canary, how)) = &hosting.canary {
+        let candidate = candidate_beside(canary)?;
+        let tried = swapper.try_canary(&candidate, *how);
         tried.map_err(|error| refused(&format!("the canary: {}", candidate.origin), error))?;
     }
-    if let Some(path) = &hosting.shadow {
-        let candidate = file(path)?;
+    if let Some(shadow) = &hosting.shadow {
+        let candidate = candidate_beside(shadow)?;
         let asked = swapper.shadow(&candidate);
         asked.map_err(|error| refused(&format!("the shadow: {}", candidate.origin), error))?;
     }
@@ -60,41 +67,49 @@ pub(super) fn reload(swapper: &Swapper, settings: &Settings) -> Result<Swapped, 
     swapper.offer_under(&candidate, terms)
 }
 
-impl Beside {
-    /// What settings ask for. A file that cannot be read is as good as another one,
-    /// and refused when it is taken.
+impl Companions {
+    /// What settings ask for.
     pub(super) fn of(settings: &Settings) -> Self {
-        let hash =
-            |path: &Path| read_plugin(path).map(|bytes| sha256_hex(&bytes)).unwrap_or_default();
         let hosting = &settings.hosting;
-        Beside {
-            canary: hosting.canary.as_ref().map(|(path, canary)| (hash(path), *canary)),
-            shadow: hosting.shadow.as_deref().map(hash),
+        let canary = hosting.canary.as_ref();
+        Companions {
+            canary: canary.map(|(canary, how)| (Companion::of(canary), *how)),
+            shadow: hosting.shadow.as_ref().map(Companion::of),
         }
     }
 
     /// Have a swapper follow, where these settings ask for others than the last ones.
     pub(super) fn follow(&mut self, swapper: &Swapper, settings: &Settings) {
-        let (now, hosting) = (Beside::of(settings), &settings.hosting);
-        let read =
-            |path: &Path| file(path).map_err(|error| swapper.count_unread(error.to_string()));
+        let (now, hosting) = (Companions::of(settings), &settings.hosting);
+        let read = |beside: &Beside| {
+            candidate_beside(beside).map_err(|error| swapper.count_unread(error.to_string()))
+        };
+        // What is refused has been counted and told; that there is none to end is
+        // no matter.
         if now.canary != self.canary {
-            // What is refused has been counted and told; that there is none to end
-            // is no matter.
             let _ = match &hosting.canary {
-                Some((path, canary)) => {
-                    read(path).and_then(|file| swapper.try_canary(&file, *canary)).is_ok()
+                Some((canary, how)) => {
+                    read(canary).and_then(|canary| swapper.try_canary(&canary, *how)).is_ok()
                 }
                 None => swapper.end_canary().is_ok(),
             };
         }
         if now.shadow != self.shadow {
             let _ = match &hosting.shadow {
-                Some(path) => read(path).and_then(|file| swapper.shadow(&file)).is_ok(),
+                Some(shadow) => read(shadow).and_then(|shadow| swapper.shadow(&shadow)).is_ok(),
                 None => swapper.end_shadow().is_ok(),
             };
         }
         *self = now;
+    }
+}
+
+impl Companion {
+    /// A file that cannot be read is as good as another one, and refused when it is
+    /// taken.
+    fn of(beside: &Beside) -> Self {
+        let sha256 = plugin_bytes(&beside.source).map(|bytes| sha256_hex(&bytes));
+        Companion { sha256: sha256.unwrap_or_default(), beside: beside.clone() }
     }
 }
 
@@ -129,10 +144,16 @@ fn candidate(source: &PluginSource) -> Result<Candidate, StartError> {
         PluginSource::BuiltIn | PluginSource::Native => Ok(Candidate {
             bytes: Cow::Borrowed(DEFAULT_PLUGIN),
             seal: Seal::PartOfProgram,
+            settings: None,
             origin: "the default mapping plugin".to_owned(),
         }),
         PluginSource::File(path) => file(path),
     }
+}
+
+fn candidate_beside(beside: &Beside) -> Result<Candidate, StartError> {
+    let settings = Some(beside.settings.clone());
+    Ok(Candidate { settings, ..candidate(&beside.source)? })
 }
 
 fn file(path: &Path) -> Result<Candidate, StartError> {
@@ -144,7 +165,7 @@ fn file(path: &Path) -> Result<Candidate, StartError> {
             return Err(StartError::PluginFile { path: signature_path(path), error });
         }
     };
-    Ok(Candidate { bytes, seal, origin: format!("the plugin {}", path.display()) })
+    Ok(Candidate { bytes, seal, settings: None, origin: format!("the plugin {}", path.display()) })
 }
 
 /// Where the detached signature of a component's file is.

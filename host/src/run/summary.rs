@@ -11,6 +11,7 @@ use crate::delivery::StreamReport;
 use crate::event::TotalsSnapshot;
 use crate::source::ReadReport;
 use crate::spool::Spool;
+use crate::swap::ShadowReport;
 
 /// What became of a run.
 ///
@@ -70,6 +71,9 @@ pub struct Summary {
     /// What SDKs sent, where they were listened to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collected: Option<Collected>,
+    /// What a shadow would have decided otherwise, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowReport>,
     /// Inputs that a stop left unread.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<UnreadInput>,
@@ -125,6 +129,7 @@ pub(super) struct Parts {
     pub(super) dead: Report,
     pub(super) read: ReadReport,
     pub(super) collected: Option<Collected>,
+    pub(super) shadow: Option<ShadowReport>,
     pub(super) fault: Option<String>,
     pub(super) elapsed: Duration,
 }
@@ -162,6 +167,7 @@ impl Summary {
             partial_letters: parts.read.left.partial,
             unreadable_letters: parts.read.left.unreadable,
             collected: parts.collected,
+            shadow: parts.shadow,
             unread: unread
                 .map(|unread| UnreadInput { source: unread.source, from_line: unread.from_line })
                 .collect(),
@@ -219,6 +225,14 @@ impl fmt::Display for Summary {
         }
         if let Some(collected) = &self.collected {
             collected.write(f)?;
+        }
+        if let Some(shadow) = &self.shadow {
+            writeln!(
+                f,
+                "the shadow was not asked about {} events; of the others:",
+                shadow.skipped
+            )?;
+            write!(f, "{}", shadow.comparison)?;
         }
         for unread in &self.unread {
             writeln!(f, "stopped: {} was not read from line {}", unread.source, unread.from_line)?;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use super::plugins::{self, Beside, signature_path};
+use super::plugins::{self, Companions, signature_path};
 use crate::config::{PluginSource, Settings, Watch};
 use crate::http::Shutdown;
 use crate::limits;
@@ -27,7 +27,7 @@ struct Inner {
     read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
     /// What was read last, to be told from what is there now.
     seen: Mutex<Vec<Trace>>,
-    beside: Mutex<Beside>,
+    companions: Mutex<Companions>,
 }
 
 /// What tells one state of a file from another, without reading it. A symbolic link
@@ -44,9 +44,9 @@ impl Reloader {
         settings_file: Option<PathBuf>,
         read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
     ) -> Self {
-        let beside = read().map(|settings| Beside::of(&settings)).unwrap_or_default();
-        let (seen, beside) = (Mutex::default(), Mutex::new(beside));
-        Reloader(Arc::new(Inner { swapper, settings_file, read, seen, beside }))
+        let companions = read().map(|settings| Companions::of(&settings)).unwrap_or_default();
+        let (seen, companions) = (Mutex::default(), Mutex::new(companions));
+        Reloader(Arc::new(Inner { swapper, settings_file, read, seen, companions }))
     }
 
     /// Read the settings and the plugin's file again, and take the plugin if one of
@@ -112,24 +112,23 @@ impl Inner {
         let settings = (self.read)();
         let settings = settings.map_err(|reason| self.swapper.count_unread(reason))?;
         let swapped = plugins::reload(&self.swapper, &settings)?;
-        let mut beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
-        beside.follow(&self.swapper, &settings);
+        let mut companions = self.companions.lock().unwrap_or_else(PoisonError::into_inner);
+        companions.follow(&self.swapper, &settings);
         Ok(swapped)
     }
 
     /// What a plugin is made of.
     fn files(&self, settings: &Settings) -> Vec<PathBuf> {
         let mut files: Vec<_> = self.settings_file.iter().cloned().collect();
-        if let PluginSource::File(path) = &settings.plugin {
-            files.extend([path.clone(), signature_path(path)]);
-        }
         let hosting = &settings.hosting;
-        files.extend(hosting.cases.clone());
-        let beside =
-            hosting.canary.as_ref().map(|(path, _)| path).into_iter().chain(&hosting.shadow);
-        for path in beside {
-            files.extend([path.clone(), signature_path(path)]);
+        let canary = hosting.canary.as_ref().map(|(canary, _)| &canary.source);
+        let shadow = hosting.shadow.as_ref().map(|shadow| &shadow.source);
+        for source in [&settings.plugin].into_iter().chain(canary).chain(shadow) {
+            if let PluginSource::File(path) = source {
+                files.extend([path.clone(), signature_path(path)]);
+            }
         }
+        files.extend(hosting.cases.clone());
         files
     }
 }

@@ -12,6 +12,9 @@ pub struct Candidate {
     pub bytes: Cow<'static, [u8]>,
     /// What speaks for it.
     pub seal: Seal,
+    /// The settings that it gets in place of those of the terms: JSON text, an
+    /// object.
+    pub settings: Option<String>,
     /// Where it is from, for people.
     pub origin: String,
 }

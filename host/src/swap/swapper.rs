@@ -92,6 +92,9 @@ pub enum NotPossible {
     /// There is no canary.
     #[error("there is no canary: give one first")]
     NoCanary,
+    /// The settings pin the plugin.
+    #[error("sha256 under [plugin] says another component: write the hash of this one there")]
+    Pinned,
     /// There is no shadow.
     #[error("there is no shadow: give one first")]
     NoShadow,
@@ -151,6 +154,13 @@ impl Swapper {
     /// What the settings ask of every plugin at present.
     pub fn terms(&self) -> Terms {
         self.shelf().terms.clone()
+    }
+
+    /// What goes for a plugin beside the one in use, which is what the pin is for.
+    fn terms_beside(&self) -> Terms {
+        let mut terms = self.terms();
+        terms.trust.sha256 = None;
+        terms
     }
 
     /// Let a candidate take over under the present terms.
@@ -244,14 +254,20 @@ impl Swapper {
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// There is none, or the plugin is pinned to another one.
     pub fn promote_canary(&self) -> Result<u64, NotPossible> {
         let _alone = lock(&self.0.workshop);
         let (_, stage) = self.0.switch.stage();
         let canary = stage.canary.ok_or(NotPossible::NoCanary)?;
         let generation = canary.generation();
+        let pin = self.terms().trust.sha256;
+        if pin.is_some_and(|pin| *pin != **generation.plugin().digest()) {
+            return Err(NotPossible::Pinned);
+        }
         let origin = self.shelf().origin(generation.number());
-        Ok(self.publish(generation.plugin().clone(), self.terms(), origin))
+        let settings = generation.plugin().settings().to_owned();
+        let terms = Terms { settings, ..self.terms() };
+        Ok(self.publish(generation.plugin().clone(), terms, origin))
     }
 
     /// Ask a candidate about all events beside the active plugin, and compare; one
@@ -262,7 +278,7 @@ impl Swapper {
     /// It does not pass a step: nothing has changed.
     pub fn shadow(&self, candidate: &Candidate) -> Result<u64, Refused> {
         let mut workshop = lock(&self.0.workshop);
-        let terms = self.terms();
+        let terms = self.terms_beside();
         let plugin = self.counted(self.prepare(&mut workshop, candidate, &terms, Warm::One))?;
         let digest = Arc::clone(plugin.digest());
         let number = self.shelf().next(candidate.origin.clone());
@@ -287,8 +303,9 @@ impl Swapper {
     pub fn end_shadow(&self) -> Result<ShadowReport, NotPossible> {
         let _alone = lock(&self.0.workshop);
         let (_, stage) = self.0.switch.stage();
-        let shadow = stage.shadow.ok_or(NotPossible::NoShadow)?;
+        let shadow = stage.shadow.clone().ok_or(NotPossible::NoShadow)?;
         self.0.switch.publish(Stage { shadow: None, ..stage });
+        shadow.settle();
         let origin = self.shelf().origin(shadow.generation().number());
         Ok(ShadowReport::new(&shadow, &origin))
     }
@@ -422,7 +439,8 @@ impl Workshop {
         trusted.map_err(|error| refuse(Step::Trust, error.to_string()))?;
         let load_error = |error: LoadError| refuse(Step::of(&error), error.to_string());
         let compiled = self.compile(engine, &candidate.bytes, &digest).map_err(load_error)?;
-        let plugin = compiled.configure(&terms.settings).map_err(load_error)?;
+        let settings = candidate.settings.as_deref().unwrap_or(&terms.settings);
+        let plugin = compiled.configure(settings).map_err(load_error)?;
         let mut mapper = Mapper::new(plugin.clone());
         samples::try_on(&mut mapper).map_err(|reason| refuse(Step::Samples, reason))?;
         if let Some(cases) = &terms.cases {

@@ -37,11 +37,11 @@ pub struct RawPlugin {
     /// anew when they change; true by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watch: Option<bool>,
-    /// A component that is asked about all events beside the plugin, to see where it
-    /// would decide otherwise; nothing that it decides is carried out.
+    /// A plugin that is asked about all events too, to see where it would decide
+    /// otherwise; nothing that it decides is carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub shadow: Option<PathBuf>,
-    /// A component that decides about the events of some users.
+    pub shadow: Option<RawShadow>,
+    /// A plugin that decides about the events of some users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<RawCanary>,
     /// What an instance of the plugin may take.
@@ -52,13 +52,28 @@ pub struct RawPlugin {
     pub breaker: RawBreaker,
 }
 
-/// A component that decides about the events of some users.
+/// A plugin that is asked about all events too.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawShadow {
+    /// Its component's file; that of the plugin if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Its settings; those of the plugin if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// A plugin that decides about the events of some users.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawCanary {
-    /// Its file.
+    /// Its component's file; that of the plugin if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
+    /// Its settings; those of the plugin if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings: Option<serde_json::Map<String, serde_json::Value>>,
     /// The share of users whose events it decides about, from 0 to 100; 5 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent: Option<f64>,

@@ -145,15 +145,17 @@ impl<'a> Fate<'a> {
     /// The first payload to the same stream that differs.
     pub(super) fn payload_change(&self, after: &Fate<'_>) -> Option<PayloadChange> {
         let (Fate::Delivered(before), Fate::Delivered(after)) = (self, after) else { return None };
-        let differs = |(before, after): &(&(&str, &[u8]), &(&str, &[u8]))| before.1 != after.1;
-        let is_same = has_same_streams(before, after);
-        let (before, after) = before.iter().zip(after).find(differs).filter(|_| is_same)?;
-        let pairs = before.1.iter().zip(after.1);
+        if !has_same_streams(before, after) {
+            return None;
+        }
+        let mut pairs = before.iter().zip(after);
+        let (&(stream, before), &(_, after)) = pairs.find(|(before, after)| before.1 != after.1)?;
+        let bytes = before.iter().zip(after);
         Some(PayloadChange {
-            stream: before.0.to_owned(),
-            differs_at: pairs.take_while(|(before, after)| before == after).count(),
-            old_bytes: before.1.len(),
-            new_bytes: after.1.len(),
+            stream: stream.to_owned(),
+            differs_at: bytes.take_while(|(before, after)| before == after).count(),
+            old_bytes: before.len(),
+            new_bytes: after.len(),
         })
     }
 }

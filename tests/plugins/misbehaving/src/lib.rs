@@ -20,6 +20,7 @@ use serde::Deserialize;
 pub struct Misbehaving {
     good: Stream,
     map: Option<String>,
+    map_from: Option<String>,
     /// Grows with every event named `leak`.
     leaked: Vec<Vec<u8>>,
 }
@@ -31,6 +32,8 @@ struct Settings {
     configure: String,
     /// What to do on every event, whatever its name.
     map: Option<String>,
+    /// Only on events of this type, if one is named.
+    map_from: Option<String>,
 }
 
 impl Plugin for Misbehaving {
@@ -45,11 +48,13 @@ impl Plugin for Misbehaving {
         }
         setup.declare_pattern("tenant-*")?;
         let good = setup.declare("good")?;
-        Ok(Misbehaving { good, map: settings.map, leaked: Vec::new() })
+        let Settings { map, map_from, .. } = settings;
+        Ok(Misbehaving { good, map, map_from, leaked: Vec::new() })
     }
 
     fn map(&mut self, event: &Event, outputs: &mut Outputs) {
-        let word = self.map.as_deref().or(event.name.as_deref());
+        let is_meant = self.map_from.is_none() || self.map_from == event.message_type;
+        let word = self.map.as_deref().filter(|_| is_meant).or(event.name.as_deref());
         match word.unwrap_or_default() {
             "trap" => panic!("told to trap"),
             "loop" => endless(),

@@ -1,0 +1,84 @@
+//! A shadow is asked and not listened to: it changes nothing that is delivered, and
+//! tells where it would.
+
+use std::time::Instant;
+
+use serde_json::Value;
+use tests::{DEADLINE, Program, Ran, misbehaving_plugin};
+
+const MAPPINGS: &str = r#"
+workers = 1
+[[plugin.settings.mappings]]
+event = "track"
+stream = "tracks"
+[[plugin.settings.mappings]]
+event = "page"
+stream = "pages"
+[[plugin.settings.mappings]]
+event = "wicked"
+stream = "pages"
+"#;
+
+#[test]
+fn a_shadow_tells_what_it_would_change() {
+    let shadow = r#"
+[[plugin.shadow.settings.mappings]]
+event = "track"
+stream = "tracks"
+[[plugin.shadow.settings.mappings]]
+event = "page"
+stream = "web"
+[[plugin.shadow.settings.mappings]]
+event = "alias"
+stream = "aliases"
+"#;
+    let types = ["track", "page", "page", "alias", "group"];
+    let input =
+        types.map(|name| format!("{{\"type\":\"{name}\",\"secret\":\"s3cr3t\"}}\n")).concat();
+    let ran = run(shadow, input).exits(0);
+    assert_eq!((ran.count("delivered"), ran.count("filtered")), (3, 2));
+    assert_eq!(ran.streams().keys().collect::<Vec<_>>(), ["pages", "tracks"]);
+    let shadow = &ran.summary()["shadow"];
+    assert_eq!(shadow["skipped"], 0);
+    let count = |key: &str| shadow["comparison"][key].as_u64().expect(key);
+    assert_eq!((count("compared"), count("same")), (5, 2));
+    assert_eq!((count("moved"), count("delivered"), count("filtered")), (2, 1, 0));
+    let samples = shadow["comparison"]["changes"].to_string();
+    assert!(samples.contains("pages") && samples.contains("web"), "{samples}");
+    assert!(!shadow.to_string().contains("s3cr3t"), "an event's text is told: {shadow}");
+}
+
+#[test]
+fn a_shadow_that_misbehaves_delays_and_changes_nothing() {
+    // No sample event that a candidate has to pass has this type.
+    let input = "{\"type\":\"track\"}\n{\"type\":\"wicked\"}\n".repeat(100_000);
+    for what in ["loop", "trap", "memory", "huge", "many"] {
+        let shadow = format!(
+            "[plugin.shadow]\npath = {:?}\n[plugin.shadow.settings]\nmap_from = \"wicked\"\nmap = {what:?}\n",
+            misbehaving_plugin()
+        );
+        let start = Instant::now();
+        let ran = run(&shadow, input.clone()).exits(0);
+        assert!(start.elapsed() < DEADLINE, "{what}: {:?}", start.elapsed());
+        assert_eq!((ran.count("read"), ran.count("delivered")), (200_000, 200_000), "{what}");
+        let shadow = &ran.summary()["shadow"];
+        let seen = |count: &Value| count.as_u64().expect("a count");
+        let all = seen(&shadow["skipped"]) + seen(&shadow["comparison"]["compared"]);
+        assert!(all <= 200_000, "{what}: {all} events");
+    }
+}
+
+#[test]
+fn a_shadow_that_is_not_taken_stops_the_start() {
+    for (shadow, words) in [
+        ("[plugin.shadow]\npath = \"missing.wasm\"\n", "missing.wasm"),
+        ("[plugin.shadow.settings]\nmappings = []\n", "the shadow"),
+        ("[plugin.shadow]\n", "[plugin.shadow] is the plugin itself"),
+    ] {
+        run(shadow, String::new()).exits(2).says(&[words]);
+    }
+}
+
+fn run(shadow: &str, input: String) -> Ran {
+    Program::running_locally().settings(&format!("{MAPPINGS}{shadow}")).stdin(input).run()
+}
