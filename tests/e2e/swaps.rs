@@ -26,12 +26,14 @@ const ODD_STEP: u32 = 1000;
 
 #[test]
 fn every_event_is_decided_about_once_by_the_generation_that_it_tells() {
-    Trial { events: 300_000, swaps: 100, broken: Broken::None }.run().check();
+    let (broken, novelty) = (Broken::None, Novelty::All);
+    Trial { events: 300_000, swaps: 100, broken, novelty }.run().check();
 }
 
 #[test]
 fn broken_candidates_change_nothing() {
-    let ran = Trial { events: 200_000, swaps: 100, broken: Broken::EveryTenth }.run();
+    let (broken, novelty) = (Broken::EveryTenth, Novelty::FirstTwo);
+    let ran = Trial { events: 200_000, swaps: 100, broken, novelty }.run();
     ran.check();
     let refused: BTreeMap<_, _> =
         ran.report.refused.iter().filter(|(_, count)| **count > 0).collect();
@@ -47,13 +49,15 @@ fn broken_candidates_change_nothing() {
 #[test]
 #[ignore = "a measurement of some minutes: cargo test --release -p tests -- --ignored --nocapture a_thousand_swaps"]
 fn a_thousand_swaps() {
-    let trial = |swaps, broken| Trial { events: 5_000_000, swaps, broken };
+    let trial =
+        |swaps, broken| Trial { events: 5_000_000, swaps, broken, novelty: Novelty::FirstTwo };
     let mut rows = String::new();
     for round in 1..=5 {
         for (name, trial) in [
             ("none", trial(0, Broken::None)),
             ("1000", trial(1000, Broken::None)),
             ("1000, every tenth broken", trial(1000, Broken::EveryTenth)),
+            ("1000, all of them new", Trial { novelty: Novelty::All, ..trial(1000, Broken::None) }),
         ] {
             let ran = trial.run();
             ran.check();
@@ -73,6 +77,14 @@ struct Trial {
     events: u32,
     swaps: u32,
     broken: Broken,
+    novelty: Novelty,
+}
+
+/// Which plugins have not been there before, and so have to go through all steps.
+#[derive(Clone, Copy, PartialEq)]
+enum Novelty {
+    FirstTwo,
+    All,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -150,7 +162,9 @@ impl Trial {
                 continue;
             }
             let mapping = if swap % 2 == 0 { 'b' } else { 'a' };
-            let swapped = swapper.offer_under(&good(), terms(mapping)).expect("it is good");
+            let number = if self.novelty == Novelty::All { swap } else { 0 };
+            let terms = terms_numbered(mapping, number);
+            let swapped = swapper.offer_under(&good(), terms).expect("it is good");
             match swapped {
                 Swapped::Taken(generation) => {
                     assert_eq!(mappings.insert(generation, mapping), None)
@@ -248,9 +262,14 @@ fn settings(input: &Path, directory: &Path) -> Settings {
 }
 
 fn terms(mapping: char) -> Terms {
-    let settings = format!(
-        r#"{{"mappings":[{{"event":"both","stream":"{mapping}"}},{{"event":"only {mapping}","stream":"{mapping}"}}],"unmapped":"dead_letter"}}"#
-    );
+    terms_numbered(mapping, 0)
+}
+
+/// With a row that no event knows, so that no other settings are the same.
+fn terms_numbered(mapping: char, number: u32) -> Terms {
+    let rows = ["both", &format!("only {mapping}"), &format!("row {number}")];
+    let rows = rows.map(|event| serde_json::json!({"event": event, "stream": mapping.to_string()}));
+    let settings = serde_json::json!({"mappings": rows, "unmapped": "dead_letter"}).to_string();
     Terms { settings, ..Terms::default() }
 }
 
