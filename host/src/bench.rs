@@ -19,6 +19,7 @@
 mod endpoint;
 mod floor;
 mod generator;
+pub mod plugins;
 mod process;
 mod report;
 mod rows;

@@ -446,3 +446,7 @@ pub const SHADOW_SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often it looks.
 pub const SHADOW_SETTLE_POLL: Duration = Duration::from_millis(5);
+
+/// Bytes of events that `host plugin bench` holds in memory, and does not read
+/// beyond.
+pub const PLUGIN_BENCH_BYTES_MAX: usize = 256 * 1024 * 1024;

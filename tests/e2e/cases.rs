@@ -1,22 +1,46 @@
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use tests::{case, workspace};
+use tests::{Template, case, workspace};
 
 const THREADS: usize = 4;
 
-/// Every folder under `tests/cases`; all failures are told, not only the first.
 #[test]
 fn every_case_comes_out_as_expected() {
-    let folders = case::folders(&workspace().join("tests/cases"));
+    run_all("default", None);
+}
+
+#[test]
+fn every_case_comes_out_the_same_in_rust() {
+    run_all("rust", Some(&Template::Rust.component()));
+}
+
+#[test]
+fn every_case_comes_out_the_same_in_javascript() {
+    run_all("javascript", Some(&Template::JavaScript.component()));
+}
+
+#[test]
+fn every_case_comes_out_the_same_in_python() {
+    run_all("python", Some(&Template::Python.component()));
+}
+
+/// Every folder under `tests/cases` that is for this plugin; all failures are told,
+/// not only the first.
+fn run_all(name: &str, plugin: Option<&Path>) {
+    let mut folders = case::folders(&workspace().join("tests/cases"));
+    folders.retain(|folder| case::is_for(folder, name));
     assert!(folders.len() > 30, "cases are missing");
-    let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    // The first one compiles the plugin for all others.
+    let first = case::run(&folders[0], plugin);
+    let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::from_iter(first.err())));
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                while let Some(folder) = folders.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(folder) = folders.get(1 + next.fetch_add(1, Ordering::Relaxed)) {
                     let name = folder.file_name().expect("a name").to_string_lossy();
-                    if let Err(differences) = case::run(folder) {
+                    if let Err(differences) = case::run(folder, plugin) {
                         let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
                         failures.push(format!("== {name}\n{differences}"));
                     }

@@ -2,6 +2,7 @@
 
 mod accounting;
 mod amazon;
+mod authors;
 mod bench;
 mod cases;
 mod check;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `settings.toml` | the settings file |
 //! | `input*` | the inputs, in the order of their names |
+//! | `plugins` | the plugins that it is for, one on each line: `default`, or a language of `host plugin new`; optional, all otherwise |
 //! | `arguments` | further arguments, one on each line; optional |
 //! | `expected.json` | `exit`, and optionally `summary` (counts), `dead` (`line`, `reason`, and what else of a letter matters), `stderr` (words that must be there) |
 //! | `expected/STREAM.ndjson` | the exact bytes of each stream |
@@ -31,15 +32,21 @@ pub fn folders(directory: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// Run a case.
+/// Whether a case is for the plugin of this name.
+pub fn is_for(folder: &Path, plugin: &str) -> bool {
+    let plugins = fs::read_to_string(folder.join("plugins"));
+    plugins.map_or(true, |plugins| plugins.lines().any(|line| line == plugin))
+}
+
+/// Run a case, with this component or with the default plugin.
 ///
 /// # Errors
 ///
 /// Something differs from what is expected: a text that says what.
-pub fn run(folder: &Path) -> Result<(), String> {
+pub fn run(folder: &Path, plugin: Option<&Path>) -> Result<(), String> {
     let expected = fs::read(folder.join("expected.json")).map_err(|error| error.to_string())?;
     let expected = serde_json::from_slice(&expected).map_err(|error| error.to_string())?;
-    let ran = start(folder).run();
+    let ran = start(folder, plugin).run();
     let mut differences = String::new();
     compare_outcome(&expected, &ran, &mut differences);
     compare_letters(&expected["dead"], &ran.letters(), &mut differences);
@@ -50,8 +57,11 @@ pub fn run(folder: &Path) -> Result<(), String> {
     Err(format!("{differences}standard error was:\n{}", ran.stderr))
 }
 
-fn start(folder: &Path) -> Program {
+fn start(folder: &Path, plugin: Option<&Path>) -> Program {
     let mut program = Program::running_locally();
+    if let Some(plugin) = plugin {
+        program = program.args(["--plugin".as_ref(), plugin]);
+    }
     for file in folders(folder) {
         let name = file.file_name().and_then(|name| name.to_str()).expect("a name");
         if name.starts_with("input") {

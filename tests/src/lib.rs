@@ -7,7 +7,8 @@
 //! says. [`oracle`] knows where each event must end up, and [`events`] makes
 //! events. [`Collector`] is the program as a server, [`client`] sends to it what
 //! nobody should, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
-//! over TLS or HTTP/2; [`metrics`] reads what it tells.
+//! over TLS or HTTP/2; [`metrics`] reads what it tells. [`Template`] is a plugin as
+//! its author starts with it.
 //!
 //! A folder under `tests/cases` is a test without any Rust: see [`case`].
 
@@ -33,6 +34,7 @@ mod running;
 mod sdk;
 pub mod signature;
 pub mod stub;
+mod template;
 mod transcript;
 
 pub use binary::program_path;
@@ -45,6 +47,7 @@ pub use program::{Program, Ran, make_data_directory};
 pub use running::Running;
 pub use sdk::Sdk;
 pub use stub::{Fate, Stub};
+pub use template::Template;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -1,14 +1,29 @@
+mod bench;
+mod diff;
+mod events;
+mod inspect;
+mod new;
+mod settings;
+mod test;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Subcommand;
 
-use super::{CommandResult, Exit, print, usage};
-use crate::plugin::{Engine, Inspection, inspect};
-use crate::run::{DEFAULT_PLUGIN, read_plugin};
+use super::{CommandResult, Exit};
+use crate::run::DEFAULT_PLUGIN;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Write a plugin to start from, which builds and passes its own cases.
+    New(new::Arguments),
+    /// Run cases: events, and what the plugin must decide about them.
+    Test(test::Arguments),
+    /// Tell what changes where one plugin takes another's place.
+    Diff(diff::Arguments),
+    /// Measure what a plugin costs, beside the default plugin.
+    Bench(bench::Arguments),
     /// Write the default mapping plugin to a file.
     Export {
         /// The file to write.
@@ -25,39 +40,18 @@ pub(super) enum Command {
 
 pub(super) fn run(command: Command) -> CommandResult {
     match command {
-        Command::Export { file } => {
-            let written = std::fs::write(&file, DEFAULT_PLUGIN);
-            let written = written.with_context(|| format!("write {}", file.display()));
-            written.map_err(|error| (Exit::Fault, error))?;
-            Ok(Exit::Done)
-        }
-        Command::Inspect { file } => {
-            let inspection = read_and_inspect(file.as_deref()).map_err(usage)?;
-            print(&describe(&inspection))
-        }
+        Command::New(arguments) => new::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Export { file } => export(&file),
+        Command::Inspect { file } => inspect::run(file.as_deref()),
     }
 }
 
-fn read_and_inspect(file: Option<&Path>) -> anyhow::Result<Inspection> {
-    let engine = Engine::new(None)?;
-    let Some(file) = file else { return Ok(inspect(&engine, DEFAULT_PLUGIN)?) };
-    let bytes = read_plugin(file)?;
-    inspect(&engine, &bytes).map_err(|error| anyhow!("{}: {error}", file.display()))
-}
-
-fn describe(inspection: &Inspection) -> String {
-    let world = if inspection.is_mapping_plugin {
-        "standpipe:mapping/plugin@0.1.0"
-    } else {
-        "another one: this is no mapping plugin"
-    };
-    let mut text = format!(
-        "world    {world}\nsize     {} bytes\nsha256   {}\n",
-        inspection.bytes, inspection.sha256
-    );
-    for (label, names) in [("exports", &inspection.exports), ("imports", &inspection.imports)] {
-        let names = if names.is_empty() { "none".to_owned() } else { names.join("\n         ") };
-        text += &format!("{label}  {names}\n");
-    }
-    text
+fn export(file: &Path) -> CommandResult {
+    let written = std::fs::write(file, DEFAULT_PLUGIN);
+    let written = written.with_context(|| format!("write {}", file.display()));
+    written.map_err(|error| (Exit::Fault, error))?;
+    Ok(Exit::Done)
 }

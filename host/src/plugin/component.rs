@@ -310,7 +310,8 @@ impl Plugin {
         spare.map_or_else(|| self.fresh_instance(), Ok)
     }
 
-    fn fresh_instance(&self) -> Result<Instance, Fault> {
+    /// One that nobody has used.
+    pub(super) fn fresh_instance(&self) -> Result<Instance, Fault> {
         let Code::Component(Compiled { engine, pre, .. }) = &self.0.code else {
             unreachable!("native code is called without an instance")
         };

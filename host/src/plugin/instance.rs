@@ -67,7 +67,7 @@ impl Instance {
             || self.made.elapsed() >= allowance.age
     }
 
-    /// The memory that it has.
+    /// The memory that it has, all its memories together.
     pub(super) fn memory_bytes(&self) -> usize {
         self.store.data().bounds.memory_bytes()
     }

@@ -1,4 +1,4 @@
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -48,6 +48,23 @@ pub struct Unread {
     pub from_line: u64,
 }
 
+impl Input {
+    /// Open it, and cut it into lines.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened.
+    pub fn lines(&self, stop: &Stop) -> io::Result<LineReader<Box<dyn Read>>> {
+        let opened = self.open(stop)?;
+        let line_limits = LineLimits {
+            chunk: limits::CHUNK_BYTES,
+            line: limits::EVENT_BYTES_MAX,
+            prefix: limits::EVENT_PREFIX_BYTES,
+        };
+        Ok(LineReader::new(opened.reader, opened.fill, line_limits, stop.clone()))
+    }
+}
+
 impl Reader {
     /// Read everything, or until a stop.
     pub fn run(self) -> ReadReport {
@@ -71,14 +88,7 @@ impl Reader {
 
     fn read_lines(&self, input: &Input) -> io::Result<Option<Unread>> {
         let source: Source = input.name().as_str().into();
-        let opened = input.open(&self.stop)?;
-        let line_limits = LineLimits {
-            chunk: limits::CHUNK_BYTES,
-            line: limits::EVENT_BYTES_MAX,
-            prefix: limits::EVENT_PREFIX_BYTES,
-        };
-        let mut reader =
-            LineReader::new(opened.reader, opened.fill, line_limits, self.stop.clone());
+        let mut reader = input.lines(&self.stop)?;
         loop {
             let buffer = self.buffers.try_recv().unwrap_or_default();
             let Some(cut) = reader.next_cut(buffer) else { break };

@@ -71,6 +71,9 @@ impl Expected {
             differences.push(Difference::Rejection { expected, got });
         }
         compare_deliveries(expected, delivered.collect(), event, &mut differences);
+        if outputs.is_empty() && !expected.is_empty() {
+            differences.push(Difference::Filtered);
+        }
         differences
     }
 }

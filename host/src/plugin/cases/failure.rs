@@ -48,6 +48,8 @@ pub enum Difference {
         /// Its payload.
         payload: String,
     },
+    /// Deliveries are expected, and the event is filtered.
+    Filtered,
     /// A delivery has another payload.
     Payload {
         /// Its stream.
@@ -89,6 +91,7 @@ impl fmt::Display for Difference {
             Difference::Unexpected { stream, payload } => {
                 write!(f, "  + got      {stream}: {payload}")
             }
+            Difference::Filtered => f.write_str("  + got      nothing: the event is filtered"),
             Difference::Payload { stream, place, expected, got } => {
                 writeln!(f, "    the payload to {stream} differs {place}")?;
                 write!(f, "  - expected {expected}\n  + got      {got}")

@@ -54,6 +54,10 @@ fn differences_are_readable() {
              the event's name or type, and there is no row *\"",
         ),
         (
+            r#"{"name":"n","settings":{"mappings":[{"event":"x","stream":"s"}]},"event":{},"expect":[{"stream":"s"}]}"#,
+            "FAILED \"n\" (case 1)\n  - expected s: the event's text as received\n  + got      nothing: the event is filtered",
+        ),
+        (
             r#"{"name":"n","settings":{},"event":{"event":"b"},"expect":[]}"#,
             "FAILED \"n\" (case 1)\n  ! it refuses its settings: no mapping row names both",
         ),

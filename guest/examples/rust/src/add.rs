@@ -1,0 +1,32 @@
+//! Members that are added to an event's text. It is spliced, not parsed: number
+//! text, escapes and the order of keys stay as they came.
+
+use serde_json::{Map, Value};
+
+/// Members as JSON text, with commas between them.
+pub(crate) struct Members(String);
+
+impl Members {
+    /// None where there are no members. The error is the key of one that is no
+    /// string.
+    pub(crate) fn new(members: &Map<String, Value>) -> Result<Option<Self>, &str> {
+        let mut texts = Vec::new();
+        for (key, value) in members {
+            if !value.is_string() {
+                return Err(key);
+            }
+            texts.push(format!("{}:{value}", Value::from(key.as_str())));
+        }
+        // In the order of their code points, whatever the order in the settings.
+        texts.sort_unstable();
+        Ok((!texts.is_empty()).then(|| Members(texts.join(","))))
+    }
+
+    /// The text of an event, which is one JSON object, with these members at its
+    /// end. Where a key is there twice, most readers take the last one.
+    pub(crate) fn added_to(&self, event: &str) -> Vec<u8> {
+        let (before, after) = event.split_at(event.rfind('}').unwrap_or(event.len()));
+        let comma = if before.trim_end().ends_with('{') { "" } else { "," };
+        [before, comma, &self.0, after].concat().into_bytes()
+    }
+}

@@ -1,0 +1,117 @@
+//! A mapping plugin that routes events by name and type, as the default plugin
+//! does, and can add members to what it delivers.
+//!
+//! ```toml
+//! [[plugin.settings.mappings]]
+//! event = "Order Completed"   # an event's name, or its type, or "*"
+//! stream = "orders"
+//!
+//! [plugin.settings.add]
+//! environment = "production"  # each event gets "environment":"production"
+//! ```
+
+mod add;
+mod settings;
+mod table;
+
+use add::Members;
+use guest::{Event, Outputs, Plugin, Setup, Stream};
+use settings::{Settings, Unmapped};
+use table::Table;
+
+const UNMAPPED: &str = "no mapping row matches the event's name or type, and there is no row *";
+
+/// The plugin: settings, ready for use.
+pub struct Router {
+    table: Table,
+    fan_out: bool,
+    unmapped: Unmapped,
+    add: Option<Members>,
+}
+
+impl Plugin for Router {
+    fn configure(settings: &str, setup: &mut Setup) -> Result<Self, String> {
+        let settings = Settings::parse(settings)?;
+        let table = Table::new(&settings.rows, setup)?;
+        // By name and type alone, the host asks once for all events that are alike.
+        if settings.add.is_none() {
+            setup.read_kind_only();
+        }
+        let Settings { fan_out, unmapped, add, .. } = settings;
+        Ok(Router { table, fan_out, unmapped, add })
+    }
+
+    fn map(&mut self, event: &Event, outputs: &mut Outputs) {
+        let streams = self.streams(event);
+        if streams.is_empty() && self.unmapped == Unmapped::DeadLetter {
+            outputs.reject(UNMAPPED);
+        }
+        for stream in streams {
+            match &self.add {
+                None => outputs.deliver(stream),
+                Some(members) => outputs.deliver_payload(stream, members.added_to(&event.text)),
+            }
+        }
+    }
+}
+
+impl Router {
+    /// Where an event goes: by its name, else its type, else `*`; with `fan_out`
+    /// by all three, to each stream once.
+    fn streams(&self, event: &Event) -> Vec<Stream> {
+        let words = [event.name.as_deref(), event.message_type.as_deref(), Some(table::ANY)];
+        let matched = words.into_iter().flatten().filter_map(|word| self.table.row(word));
+        let mut streams = Vec::new();
+        for row in matched {
+            if self.fan_out {
+                for &stream in &row.all {
+                    if !streams.contains(&stream) {
+                        streams.push(stream);
+                    }
+                }
+            } else if let Some(last) = row.last {
+                return vec![last];
+            }
+        }
+        streams
+    }
+}
+
+guest::export!(Router);
+
+#[cfg(test)]
+mod tests {
+    use guest::Event;
+    use guest::testing::{Decision, Harness, deliver, event};
+
+    use super::Router;
+
+    #[test]
+    fn names_go_before_types() {
+        let settings =
+            r#"{"mappings": [{"event": "A", "stream": "a"}, {"event": "track", "stream": "t"}]}"#;
+        let mut plugin = Harness::<Router>::configure(settings).unwrap();
+        let named = |name: &str| Event {
+            name: Some(name.to_owned()),
+            message_type: Some("track".to_owned()),
+            ..event("{}")
+        };
+        assert_eq!(plugin.map(named("a")), [deliver("a")]);
+        assert_eq!(plugin.map(named("b")), [deliver("t")]);
+    }
+
+    #[test]
+    fn members_are_added_before_the_last_brace() {
+        let settings =
+            r#"{"mappings": [{"event": "*", "stream": "s"}], "add": {"b": "2", "a": "\"1\""}}"#;
+        let mut plugin = Harness::<Router>::configure(settings).unwrap();
+        for (text, expected) in [
+            ("{}", r#"{"a":"\"1\"","b":"2"}"#),
+            ("{ } ", r#"{ "a":"\"1\"","b":"2"} "#),
+            (r#"{"x":{} }"#, r#"{"x":{} ,"a":"\"1\"","b":"2"}"#),
+        ] {
+            let decision = Decision::Deliver("s".to_owned(), Some(expected.into()));
+            assert_eq!(plugin.map(event(text)), [decision], "{text}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The plugin's settings, checked. Errors are for operators: they say which
+//! setting is wrong, and what to write.
+
+use serde_json::{Map, Value};
+
+use crate::add::Members;
+
+/// What happens to an event that no row matches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unmapped {
+    /// It goes nowhere.
+    Filter,
+    /// It goes to the dead letters.
+    DeadLetter,
+}
+
+/// A row that can match.
+pub(crate) struct Row {
+    /// Counted from 1.
+    pub(crate) number: usize,
+    pub(crate) event: String,
+    /// Empty: it takes the place of earlier rows, and names nothing.
+    pub(crate) stream: String,
+}
+
+pub(crate) struct Settings {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) fan_out: bool,
+    pub(crate) unmapped: Unmapped,
+    pub(crate) add: Option<Members>,
+}
+
+impl Settings {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let raw: Map<String, Value> =
+            serde_json::from_str(text).map_err(|_| wrong("they must be a JSON object"))?;
+        let known = ["mappings", "fan_out", "unmapped", "add"];
+        if let Some(unknown) = raw.keys().find(|key| !known.contains(&key.as_str())) {
+            let message = format!("the key {unknown:?} is unknown: there are {}", known.join(", "));
+            return Err(wrong(&message));
+        }
+        let fan_out = match raw.get("fan_out") {
+            None => false,
+            Some(Value::Bool(fan_out)) => *fan_out,
+            Some(_) => return Err(wrong("`fan_out` must be true or false")),
+        };
+        let unmapped = match raw.get("unmapped").map(Value::as_str) {
+            None | Some(Some("filter")) => Unmapped::Filter,
+            Some(Some("dead_letter")) => Unmapped::DeadLetter,
+            Some(_) => return Err(wrong("`unmapped` must be \"filter\" or \"dead_letter\"")),
+        };
+        let add = match raw.get("add") {
+            None => None,
+            Some(Value::Object(members)) => Members::new(members)
+                .map_err(|key| wrong(&format!("`add` must hold strings, and {key:?} is none")))?,
+            Some(_) => return Err(wrong("`add` must be an object of strings")),
+        };
+        let rows = match raw.get("mappings") {
+            None => Vec::new(),
+            Some(Value::Array(rows)) => parse_rows(rows)?,
+            Some(_) => return Err(wrong("`mappings` must be an array of rows")),
+        };
+        if rows.iter().all(|row| row.stream.is_empty()) {
+            return Err("no mapping row names both an event and a stream: add `[[plugin.settings.mappings]]` \
+                        with `event` and `stream`, or give `--map EVENT=STREAM` (`*` matches every event)"
+                .to_owned());
+        }
+        Ok(Settings { rows, fan_out, unmapped, add })
+    }
+}
+
+fn wrong(message: &str) -> String {
+    format!("the mapping plugin's settings are wrong: {message}")
+}
+
+/// The rows that can match something.
+fn parse_rows(rows: &[Value]) -> Result<Vec<Row>, String> {
+    let mut parsed = Vec::new();
+    for (number, row) in (1..).zip(rows) {
+        let row = row.as_object().ok_or_else(|| {
+            format!(
+                "mappings row {number} is no table: write `event = \"...\"` and `stream = \"...\"`"
+            )
+        })?;
+        if let Some(unknown) = row.keys().find(|key| !matches!(key.as_str(), "event" | "stream")) {
+            return Err(format!(
+                "mappings row {number} has the unknown key {unknown:?}: a row has `event` and `stream`"
+            ));
+        }
+        let stream = match row.get("stream") {
+            None | Some(Value::Null) => "",
+            Some(Value::String(stream)) => stream,
+            Some(_) => {
+                return Err(format!(
+                    "mappings row {number}: `stream` must be a string, the name of a delivery stream"
+                ));
+            }
+        };
+        match row.get("event") {
+            Some(Value::String(event)) if !event.is_empty() => {
+                parsed.push(Row { number, event: event.clone(), stream: stream.to_owned() });
+            }
+            // It can match nothing.
+            _ => {}
+        }
+    }
+    Ok(parsed)
+}

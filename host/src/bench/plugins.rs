@@ -1,0 +1,257 @@
+//! What plugins cost, side by side: the processor time of their decisions about
+//! the same events, and what they take before the first.
+//!
+//! Only the plugin's part of the path is measured: batches go in, decisions come
+//! out, through the same [`Mapper`] as in production. The plugins take turns, round
+//! by round, so that a machine that is busy is so for all of them.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::Machine;
+use super::process::{cpu_time, thread_cpu_time};
+use crate::event::Event;
+use crate::plugin::{Engine, Fault, LoadError, Mapper, Plugin, Reads, engine_version, inspect};
+
+/// The least processor time of a round: the events go round again until it is used.
+const ROUND_CPU: Duration = Duration::from_millis(200);
+
+/// Instances that are started, for the median of what that costs.
+const STARTS: usize = 9;
+
+/// A plugin that is to be measured.
+#[derive(Debug)]
+pub struct Candidate<'a> {
+    /// What it is called in the report.
+    pub name: String,
+    /// The component.
+    pub bytes: &'a [u8],
+    /// Its settings: JSON text.
+    pub settings: String,
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PluginReport {
+    /// The WebAssembly engine, with its version.
+    pub engine: String,
+    /// The machine.
+    pub machine: Machine,
+    /// Events of one round.
+    pub events: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// The plugins; each one's ratio is to the last of them.
+    pub plugins: Vec<PluginFigures>,
+}
+
+/// What one plugin costs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PluginFigures {
+    /// What it is called.
+    pub name: String,
+    /// Bytes of the component.
+    pub component_bytes: usize,
+    /// What it is handed of each event.
+    pub reads: Reads,
+    /// Processor time for an event in nanoseconds: the median of the rounds.
+    pub cpu_ns_per_event: f64,
+    /// Each round's.
+    pub rounds: Vec<f64>,
+    /// That median divided by the last plugin's.
+    pub ratio: f64,
+    /// Events that it fails on.
+    pub faults: usize,
+    /// Time on the clock for compiling it, in milliseconds. The program does that
+    /// once, and keeps what comes out.
+    pub compile_wall_ms: f64,
+    /// Processor time for it.
+    pub compile_cpu_ms: f64,
+    /// Processor time for starting an instance and its reading the settings, in
+    /// microseconds: the median of some.
+    pub start_cpu_us: f64,
+    /// An instance's memory then.
+    pub memory_bytes_at_start: usize,
+    /// An instance's memory after all rounds.
+    pub memory_bytes_at_end: usize,
+}
+
+/// Why plugins cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginBenchError {
+    /// One is not taken.
+    #[error("{name}: {error}")]
+    Load {
+        /// What it is called.
+        name: String,
+        /// Why.
+        error: LoadError,
+    },
+    /// One does not start.
+    #[error("{name}: {error}")]
+    Start {
+        /// What it is called.
+        name: String,
+        /// Why.
+        error: Fault,
+    },
+}
+
+/// One that is being measured.
+struct Runner {
+    mapper: Mapper,
+    /// How often the events go round in one round.
+    passes: u32,
+    figures: PluginFigures,
+}
+
+/// Measure plugins in turns. The engine must have compiled none of them before; what
+/// it keeps from then on spares compiling twice.
+///
+/// # Errors
+///
+/// One of them cannot be loaded or started.
+pub fn measure_plugins(
+    engine: &Engine,
+    candidates: &[Candidate<'_>],
+    source: &str,
+    batches: &[Vec<Event<'_>>],
+    rounds: u32,
+) -> Result<PluginReport, PluginBenchError> {
+    let runners = candidates.iter().map(|candidate| Runner::start(engine, candidate));
+    let mut runners = runners.collect::<Result<Vec<_>, _>>()?;
+    for runner in &mut runners {
+        runner.warm_up(source, batches);
+    }
+    for _ in 0..rounds {
+        for runner in &mut runners {
+            runner.round(source, batches);
+        }
+    }
+    let mut plugins: Vec<_> = runners.into_iter().map(Runner::finish).collect();
+    let base = plugins.last().map_or(f64::NAN, |figures| figures.cpu_ns_per_event);
+    plugins.iter_mut().for_each(|figures| figures.ratio = figures.cpu_ns_per_event / base);
+    let texts = batches.iter().flatten().map(|event| event.text.len());
+    Ok(PluginReport {
+        engine: engine_version(),
+        machine: Machine::here(),
+        events: count(batches),
+        bytes: texts.sum(),
+        plugins,
+    })
+}
+
+fn count(batches: &[Vec<Event<'_>>]) -> usize {
+    batches.iter().map(Vec::len).sum()
+}
+
+impl Runner {
+    fn start(engine: &Engine, candidate: &Candidate<'_>) -> Result<Self, PluginBenchError> {
+        let not_loaded = |error| PluginBenchError::Load { name: candidate.name.clone(), error };
+        let (began, cpu) = (Instant::now(), cpu_time());
+        inspect(engine, candidate.bytes).map_err(not_loaded)?;
+        let (wall, cpu) = (began.elapsed(), cpu_time().saturating_sub(cpu));
+        let plugin =
+            Plugin::load(engine, candidate.bytes, &candidate.settings).map_err(not_loaded)?;
+        let starts = (0..STARTS).map(|_| plugin.measure_start()).collect::<Result<Vec<_>, _>>();
+        let starts = starts
+            .map_err(|error| PluginBenchError::Start { name: candidate.name.clone(), error })?;
+        let start_us = starts.iter().map(|start| start.cpu.as_secs_f64() * 1e6).collect();
+        let figures = PluginFigures {
+            name: candidate.name.clone(),
+            component_bytes: candidate.bytes.len(),
+            reads: plugin.reads_of_events(),
+            cpu_ns_per_event: 0.0,
+            rounds: Vec::new(),
+            ratio: 0.0,
+            faults: 0,
+            compile_wall_ms: wall.as_secs_f64() * 1e3,
+            compile_cpu_ms: cpu.as_secs_f64() * 1e3,
+            start_cpu_us: median(start_us),
+            memory_bytes_at_start: starts.iter().map(|start| start.memory_bytes).max().unwrap_or(0),
+            memory_bytes_at_end: 0,
+        };
+        Ok(Runner { mapper: Mapper::new(plugin), passes: 1, figures })
+    }
+
+    /// One pass that does not count, after which it is known how many a round takes.
+    fn warm_up(&mut self, source: &str, batches: &[Vec<Event<'_>>]) {
+        let before = thread_cpu_time();
+        for events in batches {
+            let decisions = self.mapper.map(source, events);
+            let faults = (0..events.len()).filter(|&event| decisions.of(event).is_err());
+            self.figures.faults += faults.count();
+        }
+        let took = thread_cpu_time().saturating_sub(before).max(Duration::from_nanos(1));
+        let passes = ROUND_CPU.as_nanos().div_ceil(took.as_nanos());
+        self.passes = u32::try_from(passes).unwrap_or(u32::MAX).max(1);
+    }
+
+    fn round(&mut self, source: &str, batches: &[Vec<Event<'_>>]) {
+        let before = thread_cpu_time();
+        for _ in 0..self.passes {
+            for events in batches {
+                std::hint::black_box(self.mapper.map(source, events));
+            }
+        }
+        let took = thread_cpu_time().saturating_sub(before).as_nanos() as f64;
+        let events = count(batches) as f64 * f64::from(self.passes);
+        self.figures.rounds.push(took / events);
+        let memory = self.mapper.memory_bytes();
+        self.figures.memory_bytes_at_end = memory.max(self.figures.memory_bytes_at_end);
+    }
+
+    fn finish(self) -> PluginFigures {
+        PluginFigures { cpu_ns_per_event: median(self.figures.rounds.clone()), ..self.figures }
+    }
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+impl fmt::Display for PluginReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine { cpu, cores, system } = &self.machine;
+        let cpu = cpu.as_deref().unwrap_or("an unknown processor");
+        writeln!(f, "{cpu}, {cores} processors, {system}, {}", self.engine)?;
+        let bytes = self.bytes as f64 / self.events.max(1) as f64;
+        writeln!(f, "{} events of {bytes:.0} bytes on average\n", self.events)?;
+        writeln!(
+            f,
+            "{:24} {:>9} {:>10} {:>8} {:>8} {:>10} {:>10} {:>10} {:>8}",
+            "plugin",
+            "reads",
+            "ns/event",
+            "ratio",
+            "MB",
+            "compile ms",
+            "start us",
+            "memory MB",
+            "faults"
+        )?;
+        for plugin in &self.plugins {
+            let reads = match plugin.reads {
+                Reads::Kind => "kind",
+                Reads::Envelope => "envelope",
+                Reads::Text => "text",
+            };
+            writeln!(
+                f,
+                "{:24} {reads:>9} {:>10.1} {:>8.2} {:>8.2} {:>10.0} {:>10.0} {:>10.1} {:>8}",
+                plugin.name,
+                plugin.cpu_ns_per_event,
+                plugin.ratio,
+                plugin.component_bytes as f64 / 1e6,
+                plugin.compile_cpu_ms,
+                plugin.start_cpu_us,
+                plugin.memory_bytes_at_end as f64 / 1e6,
+                plugin.faults,
+            )?;
+        }
+        Ok(())
+    }
+}

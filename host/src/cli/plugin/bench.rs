@@ -1,0 +1,123 @@
+use std::num::NonZero;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::events::{for_each_cut, split};
+use super::settings::{PluginSettings, of_json};
+use crate::bench::plugins::{Candidate, PluginBenchError, PluginReport, measure_plugins};
+use crate::cli::run::{LogFormat, start_logging};
+use crate::cli::{CommandResult, Exit, complain, print, usage};
+use crate::limits;
+use crate::plugin::{Engine, Plugin};
+use crate::run::{DEFAULT_PLUGIN, read_plugin};
+use crate::source::{Cut, Input};
+
+/// Both decide about the events in batches as in production, in turns. Compiling
+/// starts from nothing: what a run keeps of it is not used.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    /// The component's file.
+    #[arg(value_name = "PLUGIN.wasm")]
+    plugin: PathBuf,
+    /// Newline-delimited JSON events, plain or compressed; those that fit into 256
+    /// MiB.
+    #[arg(value_name = "EVENTS")]
+    events: PathBuf,
+    #[command(flatten)]
+    settings: PluginSettings,
+    /// The default plugin's settings: a JSON object [default: the mapping rows of
+    /// the plugin's own].
+    #[arg(long, value_name = "FILE.json")]
+    default_settings: Option<PathBuf>,
+    /// Rounds that count; one more comes before them.
+    #[arg(long, value_name = "N", default_value = "7")]
+    rounds: NonZero<u32>,
+    /// Tell it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
+    start_logging(LogFormat::Human);
+    let report = measure(arguments).map_err(usage)?;
+    let faults = report.plugins.first().map_or(0, |plugin| plugin.faults);
+    if faults > 0 {
+        complain(&format!(
+            "the plugin fails on {faults} events, which takes time too: `host run` tells why"
+        ));
+    }
+    print(&if arguments.json { json!(report).to_string() + "\n" } else { report.to_string() })?;
+    Ok(Exit::Done)
+}
+
+fn measure(arguments: &Arguments) -> anyhow::Result<PluginReport> {
+    let bytes = read_plugin(&arguments.plugin)?;
+    let settings = arguments.settings.read()?;
+    // What is compiled for its time is read from there when it is loaded.
+    let cache = TempDir::new().context("make a temporary directory")?;
+    let engine = Engine::new(Some(cache.path()))?;
+    let default_settings = match &arguments.default_settings {
+        Some(file) => of_json(file)?,
+        None => default_settings(&settings)?,
+    };
+    let input = Input::from_argument(&arguments.events);
+    input.check()?;
+    let cuts = read(&input)?;
+    let mut batches = Vec::new();
+    for cut in &cuts {
+        split(cut, |batch| batches.push(batch));
+    }
+    if batches.is_empty() {
+        bail!("{} holds no events: give a file of newline-delimited JSON", input.name());
+    }
+    let candidates = [
+        Candidate { name: arguments.plugin.display().to_string(), bytes: &bytes, settings },
+        Candidate {
+            name: "default plugin".to_owned(),
+            bytes: DEFAULT_PLUGIN,
+            settings: default_settings,
+        },
+    ];
+    let rounds = arguments.rounds.get();
+    measure_plugins(&engine, &candidates, &input.name(), &batches, rounds).map_err(|error| {
+        let advice = match &error {
+            PluginBenchError::Load { .. } => ": give its settings with --settings or --config",
+            PluginBenchError::Start { .. } => "",
+        };
+        anyhow!("{error}{advice}")
+    })
+}
+
+/// Lines in memory, up to the limit.
+fn read(input: &Input) -> anyhow::Result<Vec<Cut>> {
+    let (mut cuts, mut bytes) = (Vec::new(), 0);
+    for_each_cut(input, |cut| {
+        bytes += cut.bytes.len();
+        if bytes > limits::PLUGIN_BENCH_BYTES_MAX {
+            complain("the file is larger than 256 MiB: its start is used");
+            return ControlFlow::Break(());
+        }
+        cuts.push(cut);
+        ControlFlow::Continue(())
+    })?;
+    Ok(cuts)
+}
+
+/// What the default plugin understands of another one's settings; a row for
+/// everything, if that is nothing.
+fn default_settings(settings: &str) -> anyhow::Result<String> {
+    let Value::Object(mut settings) = serde_json::from_str(settings)? else {
+        bail!("the plugin's settings must be a JSON object")
+    };
+    settings.retain(|key, _| matches!(key.as_str(), "mappings" | "fan_out" | "unmapped"));
+    let settings = Value::Object(settings).to_string();
+    Ok(match Plugin::native(&settings) {
+        Ok(_) => settings,
+        Err(_) => json!({"mappings": [{"event": "*", "stream": "all"}]}).to_string(),
+    })
+}

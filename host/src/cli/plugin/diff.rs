@@ -1,0 +1,102 @@
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::events::for_each_batch;
+use super::settings::{engine, load, of_config, of_json};
+use crate::cli::run::{LogFormat, start_logging};
+use crate::cli::{CommandResult, Exit, print, usage};
+use crate::limits;
+use crate::plugin::compare::Comparison;
+use crate::plugin::{Mapper, Plugin};
+use crate::source::Input;
+
+const EXIT_CODES: &str = "Exit codes:
+  0  the events were compared, whatever came out
+  1  something changes, with --fail-on-change
+  2  wrong usage, no plugin, or an input that cannot be read";
+
+/// Both decide about the same events. An event's payload is never shown.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(in crate::cli) struct Arguments {
+    /// The component that is in use; `host plugin export` writes the default one.
+    #[arg(value_name = "OLD.wasm")]
+    old: PathBuf,
+    /// The component that is to take its place.
+    #[arg(value_name = "NEW.wasm")]
+    new: PathBuf,
+    /// Files of newline-delimited JSON events, plain or compressed; `-` is standard
+    /// input.
+    #[arg(value_name = "INPUT", required = true)]
+    inputs: Vec<PathBuf>,
+    /// A settings file of `host run`, of which both use [plugin.settings].
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Other settings for the old plugin: a JSON object.
+    #[arg(long, value_name = "FILE.json")]
+    old_settings: Option<PathBuf>,
+    /// Other settings for the new plugin.
+    #[arg(long, value_name = "FILE.json")]
+    new_settings: Option<PathBuf>,
+    /// Show so many events of each change.
+    #[arg(long, value_name = "N", default_value_t = limits::COMPARISON_SAMPLES)]
+    samples: usize,
+    /// End with 1 if anything changes.
+    #[arg(long)]
+    fail_on_change: bool,
+    /// Where compiled plugins are kept.
+    #[arg(long, value_name = "DIR", default_value = "standpipe-data")]
+    data_dir: PathBuf,
+    /// Tell it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
+    start_logging(LogFormat::Human);
+    let (comparison, no_events) = compare(arguments).map_err(usage)?;
+    print(&if arguments.json {
+        let mut report = json!(comparison);
+        report["not_events"] = no_events.into();
+        report.to_string() + "\n"
+    } else {
+        format!("{no_events:>12}  lines that are no event, left out\n{comparison}")
+    })?;
+    let fails = arguments.fail_on_change && comparison.changed() > 0;
+    Ok(if fails { Exit::Fault } else { Exit::Done })
+}
+
+/// With the number of lines that are no event.
+fn compare(arguments: &Arguments) -> anyhow::Result<(Comparison, u64)> {
+    let inputs = arguments.inputs.iter().map(|input| Input::from_argument(input));
+    let inputs: Vec<_> = inputs.collect();
+    for input in &inputs {
+        input.check()?;
+    }
+    let (old, new) = load_both(arguments)?;
+    let (mut old_mapper, mut new_mapper) = (Mapper::new(old.clone()), Mapper::new(new.clone()));
+    let mut comparison = Comparison::new(arguments.samples);
+    let mut no_events = 0;
+    for input in inputs {
+        let source = input.name();
+        no_events += for_each_batch(&input, |events| {
+            let before = old_mapper.map(&source, events);
+            let after = new_mapper.map(&source, events);
+            comparison.add(&source, events, (&old, &before), (&new, &after));
+        })?;
+    }
+    Ok((comparison, no_events))
+}
+
+fn load_both(arguments: &Arguments) -> anyhow::Result<(Plugin, Plugin)> {
+    let engine = engine(&arguments.data_dir)?;
+    let settings = |own: Option<&Path>| match own {
+        Some(file) => of_json(file),
+        None => of_config(arguments.config.as_deref()),
+    };
+    let old = load(&engine, &arguments.old, &settings(arguments.old_settings.as_deref())?)?;
+    let new = load(&engine, &arguments.new, &settings(arguments.new_settings.as_deref())?)?;
+    Ok((old, new))
+}

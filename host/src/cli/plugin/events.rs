@@ -1,0 +1,66 @@
+//! Events of inputs, in batches as a run's workers make them.
+
+use std::ops::ControlFlow;
+
+use anyhow::Context;
+
+use crate::event::{Event, scan};
+use crate::limits;
+use crate::source::{Cut, Input, Stop};
+
+/// Hand over an input's events. What comes out is the number of lines that are no
+/// event.
+pub(super) fn for_each_batch(
+    input: &Input,
+    mut each: impl FnMut(&[Event<'_>]),
+) -> anyhow::Result<u64> {
+    let mut no_events = 0;
+    for_each_cut(input, |cut| {
+        no_events += split(&cut, |events| each(&events));
+        ControlFlow::Continue(())
+    })?;
+    Ok(no_events)
+}
+
+/// Hand over an input's lines, as they are read.
+pub(super) fn for_each_cut(
+    input: &Input,
+    mut each: impl FnMut(Cut) -> ControlFlow<()>,
+) -> anyhow::Result<()> {
+    let lines = input.lines(&Stop::default());
+    let mut lines = lines.with_context(|| format!("read {}", input.name()))?;
+    while let Some(cut) = lines.next_cut(Vec::new()) {
+        if each(cut).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Hand over the batches of some lines. What comes out is as above.
+pub(super) fn split<'a>(cut: &'a Cut, mut each: impl FnMut(Vec<Event<'a>>)) -> u64 {
+    let mut damaged = cut.damaged.iter().peekable();
+    let (mut no_events, mut batch, mut batch_bytes) = (0, Vec::new(), 0);
+    for (index, line) in (0..).zip(&cut.lines) {
+        let text = &cut.bytes[line.start as usize..line.end as usize];
+        let is_damaged = damaged.next_if(|(at, _)| *at == index).is_some();
+        let Some((text, envelope)) =
+            scan(text, limits::EVENT_NESTING_MAX).ok().filter(|_| !is_damaged)
+        else {
+            no_events += 1;
+            continue;
+        };
+        let is_full = batch_bytes + text.len() > limits::BATCH_BYTES_MAX
+            || batch.len() == limits::BATCH_EVENTS_MAX;
+        if is_full && !batch.is_empty() {
+            each(std::mem::take(&mut batch));
+            batch_bytes = 0;
+        }
+        batch_bytes += text.len();
+        batch.push(Event { index, line: cut.first_line + u64::from(line.offset), text, envelope });
+    }
+    if !batch.is_empty() {
+        each(batch);
+    }
+    no_events
+}

@@ -1,0 +1,36 @@
+use std::path::Path;
+
+use anyhow::anyhow;
+
+use crate::cli::{CommandResult, print, usage};
+use crate::plugin::{Engine, Inspection, inspect};
+use crate::run::{DEFAULT_PLUGIN, read_plugin};
+
+pub(super) fn run(file: Option<&Path>) -> CommandResult {
+    let inspection = read_and_inspect(file).map_err(usage)?;
+    print(&describe(&inspection))
+}
+
+fn read_and_inspect(file: Option<&Path>) -> anyhow::Result<Inspection> {
+    let engine = Engine::new(None)?;
+    let Some(file) = file else { return Ok(inspect(&engine, DEFAULT_PLUGIN)?) };
+    let bytes = read_plugin(file)?;
+    inspect(&engine, &bytes).map_err(|error| anyhow!("{}: {error}", file.display()))
+}
+
+fn describe(inspection: &Inspection) -> String {
+    let world = if inspection.is_mapping_plugin {
+        "standpipe:mapping/plugin@0.1.0"
+    } else {
+        "another one: this is no mapping plugin"
+    };
+    let mut text = format!(
+        "world    {world}\nsize     {} bytes\nsha256   {}\n",
+        inspection.bytes, inspection.sha256
+    );
+    for (label, names) in [("exports", &inspection.exports), ("imports", &inspection.imports)] {
+        let names = if names.is_empty() { "none".to_owned() } else { names.join("\n         ") };
+        text += &format!("{label}  {names}\n");
+    }
+    text
+}

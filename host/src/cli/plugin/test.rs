@@ -1,0 +1,84 @@
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use clap::Args;
+use serde_json::json;
+
+use super::settings::{PluginSettings, engine};
+use crate::cli::run::{LogFormat, start_logging};
+use crate::cli::{CommandResult, Exit, print, usage};
+use crate::plugin::Plugin;
+use crate::plugin::cases::{Cases, Failure};
+use crate::run::read_plugin;
+
+const FORM: &str = r#"The form of cases:
+  {
+    "settings": {...},                the plugin's settings; --settings or --config otherwise
+    "cases": [
+      {
+        "name": "an order",
+        "source": "web",              optional
+        "settings": {...},            optional, in place of those above
+        "event": {...},               or a string: the event's text, byte by byte
+        "expect": [                   deliveries in any order; none: it is filtered
+          {"stream": "orders"},       the event's text as received
+          {"stream": "all", "payload": {...}},   compared as JSON
+          {"stream": "raw", "payload": "text"}   compared byte by byte
+        ]
+      },
+      {"name": "no order", "event": {}, "expect": {"reject": "words of the reason"}}
+    ]
+  }
+
+Exit codes:
+  0  every case came out as expected
+  1  some did not
+  2  wrong usage, no plugin, or no cases"#;
+
+#[derive(Debug, Args)]
+#[command(after_help = FORM)]
+pub(in crate::cli) struct Arguments {
+    /// The component's file.
+    #[arg(value_name = "PLUGIN.wasm")]
+    plugin: PathBuf,
+    /// A file of cases, or a directory of *.json.
+    #[arg(value_name = "CASES")]
+    cases: PathBuf,
+    #[command(flatten)]
+    settings: PluginSettings,
+    /// Where compiled plugins are kept.
+    #[arg(long, value_name = "DIR", default_value = "standpipe-data")]
+    data_dir: PathBuf,
+    /// Tell it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
+    start_logging(LogFormat::Human);
+    let (cases, failures) = run_cases(arguments).map_err(usage)?;
+    print(&if arguments.json {
+        let report = json!({"cases": cases, "failed": failures.len(), "failures": failures});
+        report.to_string() + "\n"
+    } else {
+        describe(cases, &failures)
+    })?;
+    Ok(if failures.is_empty() { Exit::Done } else { Exit::Fault })
+}
+
+fn run_cases(arguments: &Arguments) -> anyhow::Result<(usize, Vec<Failure>)> {
+    let cases = Cases::read(&arguments.cases)?;
+    let settings = arguments.settings.read()?;
+    let bytes = read_plugin(&arguments.plugin)?;
+    let engine = engine(&arguments.data_dir)?;
+    let failures = cases
+        .run_all(&settings, |settings| Plugin::load(&engine, &bytes, settings))
+        .map_err(|error| anyhow!("{}: {error}", arguments.plugin.display()))?;
+    Ok((cases.len(), failures))
+}
+
+fn describe(cases: usize, failures: &[Failure]) -> String {
+    let mut text: String = failures.iter().map(|failure| format!("{failure}\n\n")).collect();
+    text += &format!("{cases} cases, {} failed\n", failures.len());
+    text
+}

@@ -1,0 +1,57 @@
+//! What a plugin takes beside the time for its events.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::bindings::exports::standpipe::mapping::mapper as contract;
+use super::sandbox::thread_cpu_time;
+use super::{Fault, Plugin};
+
+/// How much of each event a plugin is handed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reads {
+    /// Message type, name and source; of events that are alike, one of a batch.
+    Kind,
+    /// The same, of every event.
+    Envelope,
+    /// The text too.
+    Text,
+}
+
+/// What an instance takes before its first event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartCost {
+    /// Processor time for making it and for its reading the settings.
+    pub cpu: Duration,
+    /// Its memory then, in bytes.
+    pub memory_bytes: usize,
+}
+
+impl Plugin {
+    /// What it asked to be handed.
+    pub fn reads_of_events(&self) -> Reads {
+        match self.reads() {
+            contract::Reads::Kind => Reads::Kind,
+            contract::Reads::Envelope => Reads::Envelope,
+            contract::Reads::Text => Reads::Text,
+        }
+    }
+
+    /// Start an instance as a worker would, and throw it away.
+    ///
+    /// # Errors
+    ///
+    /// It could not be started.
+    ///
+    /// # Panics
+    ///
+    /// It is native code, which has no instances.
+    pub fn measure_start(&self) -> Result<StartCost, Fault> {
+        let before = thread_cpu_time();
+        let instance = self.fresh_instance()?;
+        let cpu = thread_cpu_time().saturating_sub(before);
+        Ok(StartCost { cpu, memory_bytes: instance.memory_bytes() })
+    }
+}

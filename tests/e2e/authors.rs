@@ -1,0 +1,234 @@
+//! What authors of plugins have: templates, cases, a comparison of two plugins, and
+//! a bench.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use tests::{Program, Ran, Template, misbehaving_plugin};
+
+const ROWS: &str =
+    r#"{"mappings":[{"event":"Order Completed","stream":"orders"},{"event":"*","stream":"rest"}]}"#;
+
+#[test]
+fn the_template_in_rust_passes_its_own_cases() {
+    passes_its_own_cases(Template::Rust);
+}
+
+#[test]
+fn the_template_in_javascript_passes_its_own_cases() {
+    passes_its_own_cases(Template::JavaScript);
+}
+
+#[test]
+fn the_template_in_python_passes_its_own_cases() {
+    passes_its_own_cases(Template::Python);
+}
+
+fn passes_its_own_cases(template: Template) {
+    let program = Program::new().args(["plugin", "test"]);
+    let ran = program.args([template.component(), template.cases()]).run().exits(0);
+    assert_eq!(stdout(&ran), "8 cases, 0 failed\n");
+}
+
+#[test]
+fn a_template_goes_into_an_empty_directory_alone() {
+    let program = Program::new().file("file", b"");
+    fs::create_dir(program.path("empty")).unwrap();
+    let ran = program.args(["plugin", "new", "--lang", "python", "empty"]).run().exits(0);
+    assert!(stdout(&ran).contains("empty/README.md tells how to go on"));
+    assert!(ran.path("empty/wit/mapping.wit").exists());
+    let new = |directory: &str| {
+        let program = Program::new().args(["plugin", "new", "--lang", "javascript"]);
+        program.args([ran.path(directory)]).run()
+    };
+    new("empty").exits(2).says(&["is not empty", "give a directory"]);
+    new("file").exits(2).says(&["look into"]);
+    new("a/new/one").exits(0);
+}
+
+/// Cases for the default plugin, which is written to `p.wasm`.
+fn test(cases: &str, arguments: &[&str]) -> Ran {
+    let program = with_default_plugin().file("c.json", cases.as_bytes());
+    program.args(["plugin", "test", "p.wasm", "c.json"]).args(arguments).run()
+}
+
+fn with_default_plugin() -> Program {
+    let exported = Program::new().args(["plugin", "export", "p.wasm"]).run().exits(0);
+    Program::new().file("p.wasm", &fs::read(exported.path("p.wasm")).unwrap())
+}
+
+#[test]
+fn cases_that_fail_say_how() {
+    let cases = format!(
+        r#"{{"settings":{ROWS},"cases":[
+            {{"name":"right","event":{{"event":"order completed"}},"expect":[{{"stream":"orders"}}]}},
+            {{"name":"wrong","event":{{"event":"x"}},"expect":[{{"stream":"orders"}}]}},
+            {{"name":"no settings","settings":{{}},"event":{{}},"expect":[]}}]}}"#
+    );
+    let ran = test(&cases, &[]).exits(1);
+    let told = stdout(&ran);
+    for words in [
+        "FAILED \"wrong\" (c.json, case 2)\n  - expected orders: the event's text as received\n  + got      rest",
+        "FAILED \"no settings\" (c.json, case 3)\n  ! it refuses its settings",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(told.ends_with("\n3 cases, 2 failed\n"), "{told}");
+
+    let report = json_of(&test(&cases, &["--json"]).exits(1));
+    assert_eq!((&report["cases"], &report["failed"]), (&json!(3), &json!(2)));
+    assert_eq!(report["failures"][0]["differences"][0]["kind"], "missing");
+}
+
+#[test]
+fn cases_without_settings_take_those_that_are_given() {
+    let cases = r#"{"cases":[{"name":"n","event":{},"expect":[{"stream":"given"}]}]}"#;
+    test(cases, &[]).exits(1);
+    let program = with_default_plugin().file("c.json", cases.as_bytes());
+    let settings = "[[plugin.settings.mappings]]\nevent = '*'\nstream = 'given'\n";
+    let program = program.settings(settings);
+    program.args(["plugin", "test", "p.wasm", "c.json"]).run().exits(2);
+    let ran = with_default_plugin().file("c.json", cases.as_bytes());
+    let ran = ran.file("s.toml", settings.as_bytes());
+    ran.args(["plugin", "test", "p.wasm", "c.json", "--config", "s.toml"]).run().exits(0);
+    let ran = with_default_plugin().file("c.json", cases.as_bytes());
+    let rows = br#"{"mappings":[{"event":"*","stream":"given"}]}"#;
+    let ran = ran.file("s.json", rows);
+    ran.args(["plugin", "test", "p.wasm", "c.json", "--settings", "s.json"]).run().exits(0);
+}
+
+#[test]
+fn wrong_cases_are_told_apart_from_failed_ones() {
+    test("{\"cases\":[{\"nam\":1}]}", &[]).exits(2).says(&[
+        "c.json: unknown field `nam`",
+        "line 1 column",
+        "--help",
+    ]);
+    let ran = Program::new().file("p.wasm", b"{}").file("c.json", b"{}");
+    ran.args(["plugin", "test", "p.wasm", "c.json"])
+        .run()
+        .exits(2)
+        .says(&["missing field `cases`"]);
+    let case = br#"{"cases":[{"name":"n","event":{},"expect":[]}]}"#;
+    let ran = Program::new().file("p.wasm", b"{}").file("c.json", case);
+    ran.args(["plugin", "test", "p.wasm", "c.json"]).run().exits(2).says(&["not WebAssembly"]);
+    let help = Program::new().args(["plugin", "test", "--help"]).run().exits(0);
+    assert!(stdout(&help).contains("compared byte by byte"));
+}
+
+#[test]
+fn faults_fail_their_own_case_alone() {
+    let case = |event: &str, expect: &str| {
+        format!(r#"{{"name":"{event}","event":{{"event":"{event}"}},"expect":{expect}}}"#)
+    };
+    let good = case("good", r#"[{"stream":"good"}]"#);
+    let cases = [case("trap", "[]"), good.clone(), case("loop", "[]"), case("memory", "[]"), good];
+    let cases = format!("{{\"cases\":[{}]}}", cases.join(","));
+    let program = Program::new().file("c.json", cases.as_bytes()).args(["plugin", "test"]);
+    let ran = program.args([misbehaving_plugin()]).args(["c.json"]).run().exits(1);
+    let told = stdout(&ran);
+    for words in [
+        "! the plugin trapped",
+        "! the plugin did not answer",
+        "! the plugin wanted more",
+        "5 cases, 3 failed",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+const EVENTS: &str = "{\"type\":\"track\",\"event\":\"Order Completed\",\"secret\":\"s3cr3t\"}\nnot json\n\n\
+                      {\"type\":\"page\"}\n{\"type\":\"track\",\"event\":\"B\"}\n{\"type\":\"track\",\"event\":\"B\"}\n";
+
+#[test]
+fn a_diff_tells_what_changes_and_where() {
+    let new = r#"{"unmapped":"dead_letter","mappings":[{"event":"order completed","stream":"orders"},
+                  {"event":"B","stream":"b"}]}"#;
+    let diff = |arguments: &[&str]| {
+        let program = with_default_plugin().file("old.json", ROWS.as_bytes());
+        let program = program.file("new.json", new.as_bytes()).file("e.ndjson", EVENTS.as_bytes());
+        let program = program.args(["plugin", "diff", "p.wasm", "p.wasm", "e.ndjson"]);
+        program.args(["--old-settings", "old.json"]).args(arguments).run()
+    };
+    let told = stdout(&diff(&["--new-settings", "new.json"]).exits(0));
+    for words in [
+        "1  lines that are no event",
+        "4  events compared",
+        "1  same",
+        "1  newly rejected",
+        "2  to other streams",
+        "to other streams: rest -> b: 2 events\n  e.ndjson:5  type \"track\"  event \"B\"\n  e.ndjson:6",
+        "newly rejected: rest -> (rejected): 1 events\n  e.ndjson:4  type \"page\"  no mapping row",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(!told.contains("s3cr3t"), "{told}");
+    diff(&["--new-settings", "new.json", "--fail-on-change"]).exits(1);
+    diff(&["--new-settings", "old.json", "--fail-on-change"]).exits(0);
+    let report =
+        json_of(&diff(&["--new-settings", "new.json", "--json", "--samples", "1"]).exits(0));
+    assert_eq!((&report["compared"], &report["not_events"]), (&json!(4), &json!(1)));
+    assert_eq!(
+        report["changes"][0]["samples"],
+        json!([{"source": "e.ndjson", "line": 5, "type": "track", "name": "B"}])
+    );
+    diff(&["--new-settings", "none.json"]).exits(2).says(&["none.json"]);
+    diff(&["none.ndjson", "--new-settings", "old.json"]).exits(2).says(&["check the path"]);
+}
+
+#[test]
+fn a_diff_tells_payloads_and_faults() {
+    let program = with_default_plugin().file("old.json", ROWS.as_bytes());
+    let new = ROWS.replacen('{', r#"{"add":{"x":"y"},"#, 1);
+    let program = program.file("new.json", new.as_bytes()).stdin(EVENTS);
+    let program = program.args(["plugin", "diff", "p.wasm"]).args([Template::Rust.component()]);
+    let program = program.args(["-", "--old-settings", "old.json", "--new-settings", "new.json"]);
+    let told = stdout(&program.run().exits(0));
+    let words = "payload to orders differs from byte 59 (60 -> 68 bytes)";
+    assert!(told.contains("4  payload changed") && told.contains(words), "{told}");
+
+    let program = with_default_plugin().file("old.json", ROWS.as_bytes());
+    let program =
+        program.file("new.json", b"{}").stdin("{\"event\":\"trap\"}\n{\"event\":\"filter\"}\n");
+    let program = program.args(["plugin", "diff", "p.wasm"]).args([misbehaving_plugin()]);
+    let program = program.args(["-", "--old-settings", "old.json", "--new-settings", "new.json"]);
+    let told = stdout(&program.run().exits(0));
+    for words in [
+        "rest -> (fails): 1 events\n  stdin:1  event \"trap\"  the plugin trapped",
+        "rest -> (filtered): 1 events",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+#[test]
+fn a_bench_tells_what_a_plugin_costs() {
+    let events = EVENTS.repeat(50);
+    let bench = |settings: &str, arguments: &[&str]| {
+        let program = Program::new().file("e.ndjson", events.as_bytes());
+        let program = program.file("s.json", settings.as_bytes()).args(["plugin", "bench"]);
+        let program = program.args([Template::Rust.component()]).args(["e.ndjson"]);
+        program.args(["--settings", "s.json", "--rounds", "1"]).args(arguments).run()
+    };
+    let report = json_of(&bench(ROWS, &["--json"]).exits(0));
+    assert_eq!(report["events"], 200);
+    for (plugin, ratio_max) in report["plugins"].as_array().unwrap().iter().zip([100.0, 1.0]) {
+        assert_eq!((&plugin["reads"], &plugin["faults"]), (&json!("kind"), &json!(0)));
+        for figure in ["cpu_ns_per_event", "compile_cpu_ms", "start_cpu_us", "memory_bytes_at_end"]
+        {
+            assert!(plugin[figure].as_f64().unwrap() > 0.0, "{figure}: {plugin}");
+        }
+        assert!(plugin["ratio"].as_f64().unwrap() <= ratio_max, "{plugin}");
+    }
+    let told = stdout(&bench(&ROWS.replacen('{', r#"{"add":{"x":"y"},"#, 1), &[]).exits(0));
+    assert!(told.contains(" text ") && told.contains("default plugin"), "{told}");
+    bench("{}", &[]).exits(2).says(&["refuses its settings", "--settings or --config"]);
+}
+
+fn stdout(ran: &Ran) -> String {
+    String::from_utf8(ran.stdout.clone()).expect("text")
+}
+
+fn json_of(ran: &Ran) -> Value {
+    serde_json::from_slice(&ran.stdout).expect("JSON")
+}

@@ -1,0 +1,119 @@
+//! The plugins that `host plugin new` writes, built as their READMEs say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::binary::cargo;
+use crate::{Program, install};
+
+/// A language that there is a template for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Template {
+    /// Rust, with the crate `guest`.
+    Rust,
+    /// JavaScript, with componentize-js.
+    JavaScript,
+    /// Python, with componentize-py.
+    Python,
+}
+
+impl Template {
+    /// All of them.
+    pub const ALL: [Template; 3] = [Template::Rust, Template::JavaScript, Template::Python];
+
+    /// What `--lang` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Template::Rust => "rust",
+            Template::JavaScript => "javascript",
+            Template::Python => "python",
+        }
+    }
+
+    /// Its component, made afresh whenever the template has changed.
+    pub fn component(self) -> PathBuf {
+        let component = match self {
+            Template::Rust => "target/wasm32-wasip2/release/router.wasm",
+            Template::JavaScript | Template::Python => "router.wasm",
+        };
+        self.directory().join(component)
+    }
+
+    /// The cases that came with it.
+    pub fn cases(self) -> PathBuf {
+        self.directory().join("cases.json")
+    }
+
+    fn directory(self) -> PathBuf {
+        let program = Program::new().args(["plugin", "new", "--lang", self.name(), "router"]);
+        let made = program.run().exits(0);
+        let mut files = Vec::new();
+        collect(&made.path("router"), Path::new(""), &mut files);
+        let wanted: String =
+            files.iter().map(|(path, text)| format!("{}\n{text}\n", path.display())).collect();
+        let directory = install::once(&format!("template-{}", self.name()), &wanted, |directory| {
+            let directory = directory.join("router");
+            for (path, text) in &files {
+                let path = directory.join(path);
+                fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+                fs::write(path, text).expect("a file is written");
+            }
+            self.build(&directory);
+        });
+        directory.join("router")
+    }
+
+    fn build(self, directory: &Path) {
+        let mut command = match self {
+            Template::Rust => {
+                let mut cargo = cargo();
+                cargo.args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"]);
+                cargo.env_remove("CARGO_TARGET_DIR");
+                cargo
+            }
+            Template::JavaScript => {
+                let npm = install::needs("npm", || install::find(&["npm"]));
+                let prefix = directory.to_str().expect("a path in UTF-8");
+                let arguments =
+                    ["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", prefix];
+                assert!(
+                    install::succeeds(&npm, arguments),
+                    "npm could not install: its words are above"
+                );
+                let mut command = Command::new(npm);
+                command.args(["run", "--silent", "build"]);
+                command
+            }
+            Template::Python => {
+                let requirements = fs::read_to_string(directory.join("requirements.txt"));
+                let requirements = requirements.expect("requirements.txt");
+                let python = install::python("componentize-py-venv", requirements.trim());
+                let mut command = Command::new(python.with_file_name("componentize-py"));
+                command.args(["-q", "-d", "wit", "-w", "plugin", "componentize", "router"]);
+                command.args(["-o", "router.wasm"]);
+                command
+            }
+        };
+        let status = command.current_dir(directory).status().expect("the build starts");
+        assert!(status.success(), "the template for {} could not be built", self.name());
+    }
+}
+
+/// Every file under a directory, by its path there.
+fn collect(directory: &Path, path: &Path, files: &mut Vec<(PathBuf, String)>) {
+    let mut entries: Vec<_> = fs::read_dir(directory.join(path))
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry"))
+        .collect();
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = path.join(entry.file_name());
+        if entry.path().is_dir() {
+            collect(directory, &path, files);
+        } else {
+            let text = fs::read_to_string(entry.path()).expect("a text");
+            files.push((path, text));
+        }
+    }
+}
