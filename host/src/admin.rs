@@ -1,33 +1,50 @@
-//! Health and metrics, for orchestrators and for Prometheus, on an address of
-//! their own.
+//! Health and metrics, for orchestrators and for Prometheus, and changing the
+//! plugin while events flow, on an address of their own.
 //!
 //! | path | answer |
 //! |---|---|
 //! | `/health/live` | 200 as long as the process can answer |
 //! | `/health/ready` | 200 where events are taken, 503 and why where they are not |
 //! | `/metrics` | all metrics, in the text form of OpenMetrics |
+//! | `/openapi.json` | what else can be asked |
+//! | `/plugin` and below | for whoever knows the token: what [`swap`](crate::swap) can do |
 //!
 //! Nothing is counted here: each answer is made of what the other modules count
 //! anyway, at the moment of the question.
 
+mod answer;
+mod desk;
 mod metrics;
+mod openapi;
+mod route;
+mod seal;
+mod token;
+mod trial;
+
+pub use openapi::document;
+pub use seal::{BadSeal, seal};
+pub use token::{BadToken, Token, bearer};
+pub use trial::{BadTrial, trial};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Method, StatusCode};
+use hyper::StatusCode;
+use hyper::header::{EXPECT, HeaderValue};
 
 use crate::collector::Collector;
 use crate::dead::Letters;
 use crate::delivery::Delivery;
 use crate::event::Totals;
-use crate::http::{Answer, BindError, Request, Server, Shutdown};
+use crate::http::{self, Answer, BindError, Peer, Request, Server, Shutdown};
 use crate::limits;
+use crate::plugin::Health;
 use crate::spool::Spool;
+use crate::swap::Swapper;
+use answer::{json, text, whole};
+use desk::Desk;
+use route::{Route, route};
 
 /// What the answers are made of.
 #[derive(Debug, Clone)]
@@ -44,6 +61,8 @@ pub struct View {
     pub collector: Option<Arc<Collector>>,
     /// Where it waits.
     pub spool: Option<Spool>,
+    /// The plugin.
+    pub swapper: Swapper,
     /// What ends the taking of events.
     pub shutdown: Shutdown,
 }
@@ -51,6 +70,13 @@ pub struct View {
 /// A server that listens.
 #[derive(Debug)]
 pub struct Admin(Server);
+
+/// Who answers.
+#[derive(Debug)]
+struct Office {
+    view: View,
+    desk: Desk,
+}
 
 impl Admin {
     /// Listen on an address; port 0 is any free one.
@@ -67,54 +93,68 @@ impl Admin {
         self.0.address()
     }
 
-    /// Answer until the shutdown.
-    pub async fn serve(self, view: View, shutdown: Shutdown) {
-        let view = Arc::new(view);
-        let answer = move |request: Request, _| {
-            let view = Arc::clone(&view);
-            async move { view.answer(&request) }
+    /// Answer until the shutdown. Without a token the plugin is not spoken of.
+    pub async fn serve(self, view: View, token: Option<Token>, shutdown: Shutdown) {
+        let desk = Desk::new(view.swapper.clone(), token);
+        let office = Arc::new(Office { view, desk });
+        let answer = move |request: Request, peer| {
+            let office = Arc::clone(&office);
+            async move { office.answer(request, peer).await }
         };
         self.0.serve(answer, shutdown).await;
     }
 }
 
+impl Office {
+    async fn answer(&self, request: Request, peer: Peer) -> Answer {
+        let (parts, mut body) = request.into_parts();
+        let answer = match route(&parts.method, parts.uri.path()) {
+            Ok(Route::Live) => Ok(text(StatusCode::OK, "live\n")),
+            Ok(Route::Ready) => Ok(self.view.readiness()),
+            Ok(Route::Metrics) => Ok(self.view.metrics()),
+            Ok(Route::Document) => Ok(json(StatusCode::OK, &document())),
+            Ok(Route::Plugin(errand)) => self.desk.answer(errand, &parts, &mut body, peer).await,
+            Err(failure) => Err(failure),
+        };
+        let answer = answer.unwrap_or_else(|failure| failure.answer());
+        // Who has stopped sending, or waits to be asked for the body, needs no more.
+        let is_sending =
+            answer.status() != StatusCode::REQUEST_TIMEOUT && !parts.headers.contains_key(EXPECT);
+        if is_sending {
+            http::discard(&mut body).await;
+        }
+        answer
+    }
+}
+
 impl View {
-    fn answer(&self, request: &Request) -> Answer {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
-        }
-        match request.uri().path() {
-            "/health/live" => text(StatusCode::OK, "live\n"),
-            "/health/ready" => self.readiness(),
-            "/metrics" => {
-                let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
-                answer(StatusCode::OK, content_type, metrics::encode(self))
-            }
-            _ => text(StatusCode::NOT_FOUND, "ask for /health/live, /health/ready or /metrics\n"),
-        }
+    fn metrics(&self) -> Answer {
+        let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
+        whole(StatusCode::OK, content_type, metrics::encode(self))
     }
 
+    /// Events are taken whatever the plugin does: what it fails on goes where the
+    /// settings say. So an orchestrator would gain nothing by turning them away.
     fn readiness(&self) -> Answer {
-        let status = self.spool.as_ref().map(Spool::status);
-        match status {
+        let spool = self.spool.as_ref().map(Spool::status);
+        let (_, stage) = self.swapper.switch().stage();
+        let health = stage.active.breaker().health();
+        let unavailable = |why| text(StatusCode::SERVICE_UNAVAILABLE, why);
+        let ready = |how| text(StatusCode::OK, how);
+        match (spool, health) {
             _ if self.shutdown.is_requested() => {
-                text(StatusCode::SERVICE_UNAVAILABLE, "stopping: no more events are taken\n")
+                unavailable("stopping: no more events are taken\n")
             }
-            Some(status) if status.is_failing => {
-                text(StatusCode::SERVICE_UNAVAILABLE, "the spool cannot be written: see the log\n")
+            (Some(status), _) if status.is_failing => {
+                unavailable("the spool cannot be written: see the log\n")
             }
-            _ => text(StatusCode::OK, "ready\n"),
+            (_, Health::Healthy) => ready("ready\n"),
+            (_, Health::Degraded) => {
+                ready("ready, but the plugin is degraded: it fails on many events\n")
+            }
+            (_, Health::Off) => ready(
+                "ready, but the plugin is off: it fails on nearly all events, and is tried now and then\n",
+            ),
         }
     }
-}
-
-fn text(status: StatusCode, text: &'static str) -> Answer {
-    answer(status, HeaderValue::from_static("text/plain; charset=utf-8"), text)
-}
-
-fn answer(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Answer::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, content_type);
-    answer
 }

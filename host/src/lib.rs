@@ -13,7 +13,7 @@
 //! 8  bench   check                         a run, measured; or tried out
 //! 7  run                                   build, spawn, drain
 //! 6  config                                raw settings to checked settings
-//! 5  admin                                 health and metrics
+//! 5  admin                                 health, metrics, changes of the plugin
 //! 4  pipeline   swap                       source -> plugin -> delivery -> ack; another plugin takes over
 //! 3  source   collector   plugin   delivery   neighbours, blind to each other
 //! 2  dead   secrets                        dead letters; managers of secrets

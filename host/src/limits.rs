@@ -125,7 +125,10 @@ pub const PLUGIN_REASON_BYTES_MAX: usize = 1024;
 
 /// Bytes of a component's file. A JavaScript plugin has 12 MB, a Python plugin
 /// 18 MB.
-pub const PLUGIN_FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
+pub const PLUGIN_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Bytes of a detached signature: four short lines.
+pub const PLUGIN_SIGNATURE_BYTES_MAX: u64 = 4096;
 
 /// Delivery streams that a plugin may declare. Firehose's default quota is
 /// 5,000 streams for an account and region.
@@ -266,6 +269,20 @@ pub const COLLECT_BODY_BYTES_MAX_MAX: usize = 16 * 1024 * 1024;
 
 /// Connections for health and metrics that are open at once.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+
+/// Requests with a component that are read or worked on at once: one that is being
+/// compiled, and one that comes in meanwhile.
+pub const ADMIN_CANDIDATES_MAX: usize = 2;
+
+/// Bytes of all their bodies.
+pub const ADMIN_BODIES_BYTES_MAX: usize = ADMIN_CANDIDATES_MAX * PLUGIN_FILE_BYTES_MAX as usize;
+
+/// Requests that wait for the plugin to be theirs to change, without a component:
+/// each takes a thread.
+pub const ADMIN_TURNS_MAX: usize = 8;
+
+/// Characters of a wrong parameter that an answer shows.
+pub const ADMIN_SHOWN_CHARACTERS_MAX: usize = 40;
 
 /// Bytes that the events of one request may take, with all that is added to them.
 ///

@@ -39,7 +39,7 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::admin::{Admin, View};
+use crate::admin::{Admin, BadToken, View};
 use crate::aws::ConnectError;
 use crate::collector::TakenKey;
 use crate::config::Settings;
@@ -58,6 +58,7 @@ use crate::spool;
 use crate::swap::{Refused, Swapper};
 use collecting::{Collecting, Listening, Way};
 use copier::Copier;
+use keys::KeptToken;
 use reach::Ways;
 
 /// A run cannot be started.
@@ -126,6 +127,9 @@ pub enum StartError {
         "the secret {0} can be no write key: it is too long, or has characters that control a terminal"
     )]
     NoWriteKey(Reference),
+    /// The token of the admin API can be none.
+    #[error(transparent)]
+    BadToken(#[from] BadToken),
     /// A write key is there twice.
     #[error(transparent)]
     TakenKey(#[from] TakenKey),
@@ -155,7 +159,7 @@ pub struct Run {
     swapper: Swapper,
     addresses: Addresses,
     collecting: Option<Collecting>,
-    /// Ends the answers about health and metrics.
+    /// Ends the answers about health, metrics and the plugin.
     admin: Shutdown,
     drain_timeout: Duration,
     delivery: Delivery,
@@ -173,7 +177,7 @@ struct Parts {
     letters: Arc<Letters>,
     copier: Option<Copier>,
     listening: Option<Listening>,
-    admin: Option<Admin>,
+    admin: Option<(Admin, Option<KeptToken>)>,
 }
 
 /// Where a run listens.
@@ -183,7 +187,7 @@ pub struct Addresses {
     pub collector: Option<SocketAddr>,
     /// Whether SDKs must use TLS.
     pub is_encrypted: bool,
-    /// For health and metrics.
+    /// For health, metrics and changes of the plugin.
     pub admin: Option<SocketAddr>,
 }
 
@@ -256,11 +260,19 @@ impl Run {
         let copier = copier.transpose().map_err(StartError::Thread)?;
         let delivery = deliver();
         let listening = match settings.collect.clone() {
-            Some(collect) => Some(Listening::start(collect, secrets, runtime).await?),
+            Some(collect) => {
+                let secrets = Arc::clone(&secrets);
+                Some(Listening::start(collect, secrets, runtime).await?)
+            }
             None => None,
         };
         let admin = match settings.admin {
-            Some(address) => Some(Admin::bind(address).await?),
+            Some(address) => {
+                let token = settings.admin_token.clone();
+                let token = KeptToken::open(token, Arc::clone(&secrets)).await?;
+                warn_of_clear_token(address, token.is_some());
+                Some((Admin::bind(address).await?, token))
+            }
             None => None,
         };
         let parts = Parts { delivery, identities, letters, copier, listening, admin };
@@ -277,7 +289,7 @@ impl Run {
         let addresses = Addresses {
             collector: listening.as_ref().map(Listening::address),
             is_encrypted: listening.as_ref().is_some_and(Listening::is_encrypted),
-            admin: admin.as_ref().map(Admin::address),
+            admin: admin.as_ref().map(|(admin, _)| admin.address()),
         };
         let queued = settings.workers.get() * limits::CHUNKS_QUEUED_PER_WORKER;
         let (chunks_in, chunks_out) = crossbeam_channel::bounded(queued);
@@ -317,7 +329,7 @@ impl Run {
         });
         let collecting = collecting.transpose()?;
         let told = Shutdown::default();
-        if let Some(admin) = admin {
+        if let Some((admin, token)) = admin {
             let collector = collecting.as_ref();
             let view = View {
                 totals: Arc::clone(&totals),
@@ -326,9 +338,16 @@ impl Run {
                 letters: Arc::clone(&letters),
                 collector: collector.map(|collecting| Arc::clone(&collecting.collector)),
                 spool: collector.map(|collecting| collecting.spool.clone()),
+                swapper: swapper.clone(),
                 shutdown: shutdown.clone(),
             };
-            runtime.spawn(admin.serve(view, told.clone()));
+            let served = admin.serve(view, token.as_ref().map(KeptToken::token), told.clone());
+            runtime.spawn(async move {
+                tokio::select! {
+                    () = served => {}
+                    () = keys::refresh_token(token) => unreachable!("it asks for ever"),
+                }
+            });
         }
         let retirement = Retirement::start(Arc::clone(&letters))?;
         let reader = Reader {
@@ -474,6 +493,15 @@ impl Progress {
     /// The counts so far.
     pub fn totals(&self) -> TotalsSnapshot {
         self.totals.snapshot()
+    }
+}
+
+/// Who listens along where the admin API is reached from elsewhere reads the token.
+fn warn_of_clear_token(address: SocketAddr, has_token: bool) {
+    if has_token && !address.ip().is_loopback() {
+        tracing::warn!(
+            "[admin] listen is {address}, which others may reach, and the token of [admin] crosses the network              unencrypted: listen on 127.0.0.1, or have a proxy with TLS before it"
+        );
     }
 }
 

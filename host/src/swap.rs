@@ -21,4 +21,4 @@ pub use report::{
     CanaryReport, GenerationReport, Health, PauseReport, RefusalReport, Report, ShadowReport,
 };
 pub use step::{Refused, Step};
-pub use swapper::{NotPossible, Swapped, Swapper, SwapperSettings};
+pub use swapper::{Ledgers, NotPossible, Swapped, Swapper, SwapperSettings};

@@ -1,6 +1,7 @@
 //! End-to-end tests: the real program, real files, real sockets.
 
 mod accounting;
+mod admin;
 mod amazon;
 mod authors;
 mod bench;

@@ -7,8 +7,9 @@
 //! says. [`oracle`] knows where each event must end up, and [`events`] makes
 //! events. [`Collector`] is the program as a server, [`client`] sends to it what
 //! nobody should, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
-//! over TLS or HTTP/2; [`metrics`] reads what it tells. [`Template`] is a plugin as
-//! its author starts with it.
+//! over TLS or HTTP/2; [`metrics`] reads what it tells, [`openapi`] holds its
+//! answers against their document, and [`minisign`] signs plugins. [`Template`] is a
+//! plugin as its author starts with it.
 //!
 //! A folder under `tests/cases` is a test without any Rust: see [`case`].
 
@@ -26,8 +27,10 @@ mod install;
 mod letter;
 pub mod linter;
 pub mod metrics;
+pub mod minisign;
 pub mod ministack;
 pub mod moto;
+pub mod openapi;
 pub mod oracle;
 mod program;
 mod running;

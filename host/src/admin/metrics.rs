@@ -1,16 +1,18 @@
+mod collector;
+mod page;
+mod plugin;
+
 use std::fmt;
 use std::sync::atomic::Ordering;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 
 use super::View;
-use crate::collector::CollectReport;
 use crate::delivery::StreamReport;
-use crate::spool::Status;
+use crate::plugin::engine_version;
+use page::Page;
 
 /// The form of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -35,18 +37,18 @@ impl Collector for Moment {
         page.gauges(
             "standpipe_build_info",
             "The program; always 1",
-            [([("version", version)], 1.0)],
+            [([("version", version), ("engine", &engine_version())], 1.0)],
         )?;
         events(&mut page, view)?;
         streams(&mut page, view)?;
         letters(&mut page, view)?;
         if let Some(collector) = &view.collector {
-            collected(&mut page, &collector.report())?;
+            collector::collected(&mut page, &collector.report())?;
         }
         if let Some(spool) = &view.spool {
-            spooled(&mut page, &spool.status())?;
+            collector::spooled(&mut page, &spool.status())?;
         }
-        Ok(())
+        plugin::hosted(&mut page, &view.swapper)
     }
 }
 
@@ -113,126 +115,4 @@ fn letters(page: &mut Page<'_>, view: &View) -> fmt::Result {
     let letters = view.letters.report().letters;
     let rows = letters.iter().map(|(reason, letters)| ([("reason", reason.word())], *letters));
     page.counters("dead_letters", "Dead letters by their reason", rows)
-}
-
-fn collected(page: &mut Page<'_>, report: &CollectReport) -> fmt::Result {
-    let sources =
-        || report.sources.iter().map(|source| ([("source", source.name.as_str())], source));
-    page.counters(
-        "collector_events",
-        "Events that were accepted",
-        sources().map(|(label, source)| (label, source.accepted)),
-    )?;
-    page.counters(
-        "collector_unfit_events",
-        "Those among them that go to the dead letters",
-        sources().map(|(label, source)| (label, source.unfit)),
-    )?;
-    page.counters(
-        "collector_bytes",
-        "Bytes of accepted events",
-        sources().map(|(label, source)| (label, source.bytes)),
-    )?;
-    let statuses: Vec<_> =
-        report.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect();
-    let rows = statuses.iter().map(|(status, count)| ([("status", status.as_str())], *count));
-    page.counters("collector_answers", "Requests by the status of their answer", rows)?;
-    page.counter(
-        "collector_unknown_write_keys",
-        "Requests with a write key that no source has, or with none",
-        report.unknown_keys,
-    )?;
-    let latency = &report.latency;
-    page.histogram(
-        "collector_answer_seconds",
-        "Time from a request's headers to its answer",
-        &latency.buckets,
-        latency.sum_seconds,
-    )
-}
-
-fn spooled(page: &mut Page<'_>, status: &Status) -> fmt::Result {
-    let gauges = [
-        ("spool_bytes", "Bytes that the spool takes", status.bytes as f64),
-        ("spool_max_bytes", "Bytes that it may take", status.bytes_max as f64),
-        ("spool_events", "Events that wait, or are on their way", status.items_waiting as f64),
-        (
-            "spool_oldest_age_seconds",
-            "Age of the oldest segment with such an event",
-            status.oldest.unwrap_or_default().as_secs_f64(),
-        ),
-        ("spool_failing", "Whether it cannot be written", f64::from(u8::from(status.is_failing))),
-    ];
-    for (name, help, value) in gauges {
-        page.gauges(name, help, [([], value)])?;
-    }
-    let counters = [
-        ("spool_requests", "Requests that were stored", status.entries_appended),
-        ("spool_syncs", "Times that the disk was synced", status.syncs),
-        ("spool_write_errors", "Groups of requests that could not be stored", status.write_errors),
-        ("spool_corrupt_bytes", "Bytes that were found to be corrupt", status.corrupt_bytes),
-        ("spool_corrupt_events", "Accepted events that were lost in them", status.corrupt_items),
-    ];
-    for (name, help, value) in counters {
-        page.counter(name, help, value)?;
-    }
-    Ok(())
-}
-
-/// What is being written.
-struct Page<'a>(DescriptorEncoder<'a>);
-
-impl Page<'_> {
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        self.counters(name, help, [([], value)])
-    }
-
-    fn counters<'l, const LABELS: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        rows: impl IntoIterator<Item = ([(&'static str, &'l str); LABELS], u64)>,
-    ) -> fmt::Result {
-        let of_type = ConstCounter::new(0_u64).metric_type();
-        let mut family = self.0.encode_descriptor(name, help, None, of_type)?;
-        for (labels, value) in rows {
-            let value = ConstCounter::new(value);
-            match LABELS {
-                0 => return value.encode(family),
-                _ => value.encode(family.encode_family(&labels)?)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn gauges<'l, const LABELS: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        rows: impl IntoIterator<Item = ([(&'static str, &'l str); LABELS], f64)>,
-    ) -> fmt::Result {
-        let of_type = ConstGauge::new(0.0).metric_type();
-        let mut family = self.0.encode_descriptor(name, help, None, of_type)?;
-        for (labels, value) in rows {
-            let value = ConstGauge::new(value);
-            match LABELS {
-                0 => return value.encode(family),
-                _ => value.encode(family.encode_family(&labels)?)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn histogram(
-        &mut self,
-        name: &str,
-        help: &str,
-        buckets: &[(f64, u64)],
-        sum: f64,
-    ) -> fmt::Result {
-        let of_type = prometheus_client::metrics::MetricType::Histogram;
-        let mut family = self.0.encode_descriptor(name, help, None, of_type)?;
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        family.encode_histogram::<[(&str, &str); 0]>(sum, count, buckets, None)
-    }
 }

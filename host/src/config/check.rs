@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::aws::check_aws;
-use super::collect::{CollectSettings, check_admin, check_collect};
+use super::collect::{CollectSettings, check_admin, check_collect, check_token};
 use super::identities::{SourceRole, check_source_roles};
 use super::plugin::{Hosting, check_hosting, check_source};
 use super::secrets::{References, check_secrets};
@@ -138,7 +138,7 @@ impl RawSettings {
         let references = References::new(&self.secrets);
         let (aws, endpoint_url) =
             check_aws(self.aws, overrides.region, overrides.endpoint_url, directory, &references)?;
-        let admin_token = references.optional("[admin] token", self.admin.token)?;
+        let admin_token = check_token(self.admin.token, &references)?;
         let source_roles = check_source_roles(&self.sources, aws.role.as_ref(), &references)?;
         let secrets = check_secrets(self.secrets, &aws, directory)?;
         let destination = match overrides.local {

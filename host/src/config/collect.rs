@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::secrets::References;
 use super::{ConfigError, RawHttp, RawSource, RawSpool};
+use crate::admin::Token;
 use crate::collector::{Dialect, OriginRule, SourceSettings};
 use crate::limits;
-use crate::secret::{Reference, SecretSetting};
+use crate::secret::{Reference, Secret, SecretSetting};
 use crate::spool::{Durability, SpoolSettings};
 
 const ADMIN: &str = "127.0.0.1:9180";
@@ -124,6 +125,18 @@ pub(super) fn check_admin(
         None if is_collector => address("[admin] listen", ADMIN).map(Some),
         None => Ok(None),
     }
+}
+
+/// What requests about the plugin must bring along.
+pub(super) fn check_token(
+    token: Option<Secret>,
+    references: &References,
+) -> Result<Option<SecretSetting>, ConfigError> {
+    let token = references.optional("[admin] token", token)?;
+    if let Some(SecretSetting::Value(token)) = &token {
+        Token::new(token).map_err(|error| ConfigError::new(error.to_string()))?;
+    }
+    Ok(token)
 }
 
 fn check_sources(

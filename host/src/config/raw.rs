@@ -136,7 +136,8 @@ pub struct RawSpool {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawAdmin {
-    /// The address for `/health/live`, `/health/ready` and `/metrics`, or `"off"`.
+    /// The address for `/health/live`, `/health/ready`, `/metrics` and `/plugin`, or
+    /// `"off"`.
     /// `127.0.0.1:9180` by default where SDKs are listened to, and otherwise off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,

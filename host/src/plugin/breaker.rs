@@ -1,5 +1,5 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::limits;
@@ -39,7 +39,7 @@ pub struct Breaker {
     settings: BreakerSettings,
     /// What can be read without the lock.
     health: AtomicU8,
-    changes: AtomicU64,
+    changes: Arc<AtomicU64>,
     state: Mutex<State>,
 }
 
@@ -83,9 +83,15 @@ impl Breaker {
         Breaker {
             settings,
             health: AtomicU8::new(Health::Healthy as u8),
-            changes: AtomicU64::new(0),
+            changes: Arc::default(),
             state: Mutex::new(state),
         }
+    }
+
+    /// Count changes of health in this counter, which others may share.
+    #[must_use]
+    pub(super) fn with_changes(self, changes: Arc<AtomicU64>) -> Self {
+        Breaker { changes, ..self }
     }
 
     /// How the plugin does.
@@ -93,7 +99,8 @@ impl Breaker {
         Health::ALL[usize::from(self.health.load(Ordering::Relaxed))]
     }
 
-    /// How often that has changed.
+    /// How often that has changed, of this plugin and of those that it shares the
+    /// counter with.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
     }

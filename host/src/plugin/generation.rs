@@ -1,7 +1,8 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Breaker, BreakerSettings, Decision, Decisions, Fault, Output, Plugin};
+use super::counts::AtomicCounts;
+use super::{Breaker, BreakerSettings, Counts, Ledger, Plugin, Tally};
 
 /// A plugin in use, from the moment that it is taken. The same plugin that is taken
 /// again is another generation.
@@ -12,92 +13,27 @@ pub struct Generation {
     since: SystemTime,
     breaker: Breaker,
     counts: AtomicCounts,
-}
-
-/// Upper bounds of the buckets of [`Counts::calls`], in microseconds; the last
-/// bucket has none.
-const CALL_BOUNDS_MICROS: [u64; 11] =
-    [10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000];
-
-#[derive(Debug, Default)]
-struct AtomicCounts {
-    events: AtomicU64,
-    filtered: AtomicU64,
-    rejected: AtomicU64,
-    faults: [AtomicU64; Fault::WORDS.len()],
-    calls: [AtomicU64; CALL_BOUNDS_MICROS.len() + 1],
-    call_nanos: AtomicU64,
-    memory_bytes_max: AtomicU64,
-}
-
-/// What a generation has done.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Counts {
-    /// Events that it decided about, or failed on.
-    pub events: u64,
-    /// Those without an output.
-    pub filtered: u64,
-    /// Those that it rejected.
-    pub rejected: u64,
-    /// Those that it failed on, by the word for the fault.
-    pub faults: [(&'static str, u64); Fault::WORDS.len()],
-    /// Batches by the time that they took, with the buckets' upper bounds in seconds.
-    pub calls: [(f64, u64); CALL_BOUNDS_MICROS.len() + 1],
-    /// The time of all of them together, in seconds.
-    pub call_seconds: f64,
-    /// The most memory that one instance was seen with, in bytes.
-    pub memory_bytes_max: u64,
-}
-
-/// What a batch came to.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Tally {
-    /// Its events.
-    pub events: u64,
-    /// Those without an output.
-    pub filtered: u64,
-    /// Those that were rejected.
-    pub rejected: u64,
-    faults: [u64; Fault::WORDS.len()],
-}
-
-impl Tally {
-    /// What a batch of so many events begins with.
-    pub fn of(events: usize) -> Self {
-        Tally { events: events as u64, ..Tally::default() }
-    }
-
-    /// What these decisions came to.
-    pub(super) fn of_decisions(decisions: &Decisions, events: usize) -> Self {
-        let mut tally = Tally::of(events);
-        for event in 0..events {
-            match decisions.of(event) {
-                Err(fault) => tally.add_fault(fault),
-                Ok([]) => tally.filtered += 1,
-                Ok([Output { decision: Decision::Reject(_), .. }]) => tally.rejected += 1,
-                Ok(_) => {}
-            }
-        }
-        tally
-    }
-
-    /// Count an event that the plugin failed on.
-    pub fn add_fault(&mut self, fault: &Fault) {
-        self.faults[fault.kind()] += 1;
-    }
-
-    /// The events that it failed on.
-    pub fn failed(&self) -> u64 {
-        self.faults.iter().sum()
-    }
+    ledger: Arc<Ledger>,
 }
 
 impl Generation {
     /// The generation with this number, from now on.
     pub fn new(number: u64, plugin: Plugin, breaker: BreakerSettings) -> Self {
-        let breaker = Breaker::new(breaker, Instant::now());
-        let counts = AtomicCounts::default();
-        Generation { number, plugin, since: SystemTime::now(), breaker, counts }
+        Generation {
+            number,
+            plugin,
+            since: SystemTime::now(),
+            breaker: Breaker::new(breaker, Instant::now()),
+            counts: AtomicCounts::default(),
+            ledger: Arc::default(),
+        }
+    }
+
+    /// Have what it does be counted here too.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: &Arc<Ledger>) -> Self {
+        self.breaker = self.breaker.with_changes(ledger.health_changes_counter());
+        Generation { ledger: Arc::clone(ledger), ..self }
     }
 
     /// Its number: each one that is taken has a higher one.
@@ -122,58 +58,22 @@ impl Generation {
 
     /// Count what came of a batch.
     pub fn count(&self, tally: &Tally) {
-        let add = |counter: &AtomicU64, count| {
-            if count > 0 {
-                counter.fetch_add(count, Ordering::Relaxed);
-            }
-        };
-        let counts = &self.counts;
-        add(&counts.events, tally.events);
-        add(&counts.filtered, tally.filtered);
-        add(&counts.rejected, tally.rejected);
-        for (counter, &count) in counts.faults.iter().zip(&tally.faults) {
-            add(counter, count);
-        }
+        self.counts.add(tally);
+        self.ledger.add(tally);
         // A plugin that was off was not asked.
-        if tally.faults[Fault::Off.kind()] == 0 {
+        if tally.off() == 0 {
             self.breaker.count(tally.events, tally.failed(), Instant::now());
         }
     }
 
     /// Count the time that a batch took, and the memory that its instance has.
     pub fn count_call(&self, took: Duration, memory_bytes: usize) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let bucket = CALL_BOUNDS_MICROS.partition_point(|&bound| bound < micros);
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.counts.calls[bucket].fetch_add(1, Ordering::Relaxed);
-        self.counts.call_nanos.fetch_add(nanos, Ordering::Relaxed);
-        let memory_bytes = u64::try_from(memory_bytes).unwrap_or(u64::MAX);
-        self.counts.memory_bytes_max.fetch_max(memory_bytes, Ordering::Relaxed);
+        self.counts.add_call(took, memory_bytes);
+        self.ledger.add_call(took, memory_bytes);
     }
 
     /// What it has done so far.
     pub fn counts(&self) -> Counts {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let counts = &self.counts;
-        let bounds = CALL_BOUNDS_MICROS.iter().map(|&micros| micros as f64 / 1e6);
-        let mut bounds = bounds.chain([f64::MAX]);
-        Counts {
-            events: load(&counts.events),
-            filtered: load(&counts.filtered),
-            rejected: load(&counts.rejected),
-            faults: std::array::from_fn(|kind| (Fault::WORDS[kind], load(&counts.faults[kind]))),
-            calls: std::array::from_fn(|bucket| {
-                (bounds.next().expect("a bound for each bucket"), load(&counts.calls[bucket]))
-            }),
-            call_seconds: load(&counts.call_nanos) as f64 / 1e9,
-            memory_bytes_max: load(&counts.memory_bytes_max),
-        }
-    }
-}
-
-impl Counts {
-    /// Events that it failed on.
-    pub fn failed(&self) -> u64 {
-        self.faults.iter().map(|(_, count)| count).sum()
+        self.counts.load()
     }
 }

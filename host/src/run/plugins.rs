@@ -14,9 +14,6 @@ use crate::swap::{Candidate, Refused, Seal, Swapped, Swapper, SwapperSettings, T
 /// The default mapping plugin's component.
 pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
 
-/// Bytes of a detached signature: four short lines.
-const SIGNATURE_BYTES_MAX: u64 = 4096;
-
 /// The plugins beside the one in use that settings ask for, to be told from those of
 /// other settings.
 #[derive(Debug, Default, PartialEq)]
@@ -158,7 +155,7 @@ fn candidate_beside(beside: &Beside) -> Result<Candidate, StartError> {
 
 fn file(path: &Path) -> Result<Candidate, StartError> {
     let bytes = Cow::Owned(read_plugin(path)?);
-    let seal = match read_bounded(&signature_path(path), SIGNATURE_BYTES_MAX) {
+    let seal = match read_bounded(&signature_path(path), limits::PLUGIN_SIGNATURE_BYTES_MAX) {
         Ok(bytes) => Seal::Detached(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Seal::Missing,
         Err(error) => {

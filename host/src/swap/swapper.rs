@@ -11,8 +11,8 @@ use super::report::{
 use super::{Candidate, Refused, Step, Terms, samples};
 use crate::limits;
 use crate::plugin::{
-    BreakerSettings, Canary, CanarySettings, Compiled, Engine, Generation, LoadError, Mapper,
-    Plugin, Shadow, Stage, Switch, sha256_hex,
+    BreakerSettings, Canary, CanarySettings, Compiled, Engine, Generation, Ledger, LoadError,
+    Mapper, Plugin, Shadow, Stage, Switch, sha256_hex,
 };
 
 /// Changes the plugin of a run; clones change the same one.
@@ -31,6 +31,16 @@ struct Inner {
     /// Held while a candidate goes through its steps: one at a time.
     workshop: Mutex<Workshop>,
     shelf: Mutex<Shelf>,
+    ledgers: Ledgers,
+}
+
+/// What all plugins of a run have done, by what they were.
+#[derive(Debug, Clone, Default)]
+pub struct Ledgers {
+    /// Those that decided.
+    pub active: Arc<Ledger>,
+    /// Those that were tried.
+    pub canary: Arc<Ledger>,
 }
 
 /// How a swapper works.
@@ -131,7 +141,9 @@ impl Swapper {
         workshop: Workshop,
         terms: Terms,
     ) -> Self {
-        let active = Arc::new(Generation::new(1, plugin, settings.breaker));
+        let ledgers = Ledgers::default();
+        let active = Generation::new(1, plugin, settings.breaker).with_ledger(&ledgers.active);
+        let active = Arc::new(active);
         let switch = Arc::new(Switch::new(Stage { active, canary: None, shadow: None }));
         let shelf = Shelf {
             terms,
@@ -143,12 +155,17 @@ impl Swapper {
             last_refused: None,
         };
         let (workshop, shelf) = (Mutex::new(workshop), Mutex::new(shelf));
-        Swapper(Arc::new(Inner { engine, settings, switch, workshop, shelf }))
+        Swapper(Arc::new(Inner { engine, settings, switch, workshop, shelf, ledgers }))
     }
 
     /// Where workers look for the plugin that decides.
     pub fn switch(&self) -> &Arc<Switch> {
         &self.0.switch
+    }
+
+    /// What all plugins have done so far.
+    pub fn ledgers(&self) -> &Ledgers {
+        &self.0.ledgers
     }
 
     /// What the settings ask of every plugin at present.
@@ -225,11 +242,12 @@ impl Swapper {
         settings: CanarySettings,
     ) -> Result<u64, Refused> {
         let mut workshop = lock(&self.0.workshop);
-        let terms = self.terms();
+        let terms = self.terms_beside();
         let plugin =
             self.counted(self.prepare(&mut workshop, candidate, &terms, Warm::ForWorkers))?;
         let number = self.shelf().next(candidate.origin.clone());
-        let generation = Arc::new(Generation::new(number, plugin, self.0.settings.breaker));
+        let generation = Generation::new(number, plugin, self.0.settings.breaker);
+        let generation = Arc::new(generation.with_ledger(&self.0.ledgers.canary));
         let canary = Some(Arc::new(Canary::new(generation, settings)));
         let (_, stage) = self.0.switch.stage();
         self.0.switch.publish(Stage { canary, ..stage });
@@ -386,7 +404,8 @@ impl Swapper {
         let mut shelf = self.shelf();
         let number = shelf.next(origin);
         let digest = Arc::clone(plugin.digest());
-        let active = Arc::new(Generation::new(number, plugin, self.0.settings.breaker));
+        let active = Generation::new(number, plugin, self.0.settings.breaker);
+        let active = Arc::new(active.with_ledger(&self.0.ledgers.active));
         let (_, Stage { shadow, .. }) = self.0.switch.stage();
         let before = self.0.switch.publish(Stage { active, canary: None, shadow });
         let terms = std::mem::replace(&mut shelf.terms, terms);

@@ -1,0 +1,211 @@
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::AUTHORIZATION;
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::answer::{Checked, Failure, Taken, json, nothing};
+use super::route::Errand;
+use super::seal::seal;
+use super::token::{Token, bearer};
+use super::trial::trial;
+use crate::http::{self, Answer, Budget, Peer};
+use crate::limits;
+use crate::swap::{Candidate, Swapper};
+
+/// The header that holds a component's signature.
+pub(super) const SIGNATURE: &str = "plugin-signature";
+
+/// Does what is asked about the plugin, for whoever knows the token.
+///
+/// Components are worked on one at a time by the swapper. How many may wait for
+/// that is bounded here, before a byte of them is read.
+#[derive(Debug)]
+pub(super) struct Desk {
+    swapper: Swapper,
+    token: Option<Token>,
+    budget: Budget,
+    /// Requests that bring a component.
+    candidates: Arc<Semaphore>,
+    /// Requests that bring none, and need no more than a moment of the swapper's:
+    /// going back has to be possible while others are at it.
+    turns: Arc<Semaphore>,
+}
+
+impl Desk {
+    pub(super) fn new(swapper: Swapper, token: Option<Token>) -> Self {
+        Desk {
+            swapper,
+            token,
+            budget: Budget::new(limits::ADMIN_BODIES_BYTES_MAX),
+            candidates: Arc::new(Semaphore::new(limits::ADMIN_CANDIDATES_MAX)),
+            turns: Arc::new(Semaphore::new(limits::ADMIN_TURNS_MAX)),
+        }
+    }
+
+    pub(super) async fn answer(
+        &self,
+        errand: Errand,
+        parts: &Parts,
+        body: &mut Incoming,
+        peer: Peer,
+    ) -> Result<Answer, Failure> {
+        self.admit(&parts.headers)?;
+        match errand {
+            Errand::Report => Ok(json(StatusCode::OK, &self.swapper.report())),
+            Errand::Offer => self.offer(parts, body, peer).await,
+            Errand::Check => self.check(parts, body, peer).await,
+            Errand::TryCanary => self.try_canary(parts, body, peer).await,
+            Errand::RollBack => self.turn(|swapper| Ok(taken(swapper.roll_back()?))).await,
+            Errand::PromoteCanary => {
+                self.turn(|swapper| Ok(taken(swapper.promote_canary()?))).await
+            }
+            Errand::EndCanary => {
+                let end = |swapper: &Swapper| Ok(swapper.end_canary().map(|()| nothing())?);
+                self.turn(end).await
+            }
+        }
+    }
+
+    fn admit(&self, headers: &HeaderMap) -> Result<(), Failure> {
+        let token = self.token.as_ref().ok_or_else(|| {
+            Failure::new(
+                StatusCode::FORBIDDEN,
+                "requests about the plugin are turned off: set `token` under [admin]",
+            )
+        })?;
+        let mut given = headers.get_all(AUTHORIZATION).iter();
+        let (first, second) = (given.next(), given.next());
+        let first = first.filter(|_| second.is_none());
+        let Some(text) = first.and_then(|header| bearer(header.as_bytes())) else {
+            return Err(Failure::unauthorized(
+                "send the token of [admin] as: Authorization: Bearer TOKEN",
+            ));
+        };
+        if !token.is(text) {
+            return Err(Failure::unauthorized("the token is not the one of [admin]"));
+        }
+        Ok(())
+    }
+
+    async fn offer(
+        &self,
+        parts: &Parts,
+        body: &mut Incoming,
+        peer: Peer,
+    ) -> Result<Answer, Failure> {
+        let offer = |swapper: &Swapper, candidate: &Candidate| {
+            Ok(json(StatusCode::OK, &Taken::from(swapper.offer(candidate)?)))
+        };
+        self.work(parts, body, peer, offer).await
+    }
+
+    async fn check(
+        &self,
+        parts: &Parts,
+        body: &mut Incoming,
+        peer: Peer,
+    ) -> Result<Answer, Failure> {
+        let check = |swapper: &Swapper, candidate: &Candidate| {
+            let plugin = swapper.check(candidate)?;
+            let sha256 = plugin.digest().to_string();
+            let streams = plugin.streams().map(str::to_owned).collect();
+            Ok(json(StatusCode::OK, &Checked { sha256, streams }))
+        };
+        self.work(parts, body, peer, check).await
+    }
+
+    async fn try_canary(
+        &self,
+        parts: &Parts,
+        body: &mut Incoming,
+        peer: Peer,
+    ) -> Result<Answer, Failure> {
+        let settings = trial(parts.uri.query().unwrap_or_default())
+            .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+        let try_it = move |swapper: &Swapper, candidate: &Candidate| {
+            Ok(taken(swapper.try_canary(candidate, settings)?))
+        };
+        self.work(parts, body, peer, try_it).await
+    }
+
+    /// Do something with the component that a request brings.
+    async fn work(
+        &self,
+        parts: &Parts,
+        body: &mut Incoming,
+        peer: Peer,
+        work: impl FnOnce(&Swapper, &Candidate) -> Result<Answer, Failure> + Send + 'static,
+    ) -> Result<Answer, Failure> {
+        let permit = permit(&self.candidates)?;
+        let seal = seal(signature(&parts.headers)?)
+            .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+        let bytes_max = usize::try_from(limits::PLUGIN_FILE_BYTES_MAX).unwrap_or(usize::MAX);
+        let (bytes, held) = http::read(body, bytes_max, &self.budget).await?;
+        if bytes.is_empty() {
+            return Err(Failure::new(
+                StatusCode::BAD_REQUEST,
+                "there is no body: send the component's bytes, as with `curl --data-binary @FILE.wasm`",
+            ));
+        }
+        let origin = format!("the admin API, from {}", peer.address);
+        let candidate = Candidate { bytes: Cow::Owned(bytes), seal, settings: None, origin };
+        let swapper = self.swapper.clone();
+        aside(move || {
+            let answer = work(&swapper, &candidate);
+            // Whoever asked may have gone; its room is taken until here all the same.
+            drop((candidate, held, permit));
+            answer
+        })
+        .await
+    }
+
+    /// Do something for which the swapper must not be at work.
+    async fn turn(
+        &self,
+        turn: impl FnOnce(&Swapper) -> Result<Answer, Failure> + Send + 'static,
+    ) -> Result<Answer, Failure> {
+        let permit = permit(&self.turns)?;
+        let swapper = self.swapper.clone();
+        aside(move || {
+            let answer = turn(&swapper);
+            drop(permit);
+            answer
+        })
+        .await
+    }
+}
+
+fn taken(generation: u64) -> Answer {
+    json(StatusCode::OK, &Taken { generation, changed: true })
+}
+
+fn permit(room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+    let permit = Arc::clone(room).try_acquire_owned();
+    permit.map_err(|_| Failure::busy("other requests about the plugin are waiting: try again"))
+}
+
+fn signature(headers: &HeaderMap) -> Result<Option<&[u8]>, Failure> {
+    let mut given = headers.get_all(SIGNATURE).iter();
+    match (given.next(), given.next()) {
+        (first, None) => Ok(first.map(|header| header.as_bytes())),
+        (_, Some(_)) => Err(Failure::new(
+            StatusCode::BAD_REQUEST,
+            "the header Plugin-Signature stands twice: send it once",
+        )),
+    }
+}
+
+/// Work on a thread that may be busy for seconds.
+async fn aside(
+    work: impl FnOnce() -> Result<Answer, Failure> + Send + 'static,
+) -> Result<Answer, Failure> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        tracing::error!("a request about the plugin failed: {error}: this is a bug of the host");
+        let error = "this is a bug of the host: see its log";
+        Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error))
+    })
+}

@@ -1,0 +1,107 @@
+//! Plugins change while events flow.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tests::{misbehaving_plugin, wait_until};
+
+use super::*;
+
+#[test]
+fn no_event_is_lost_and_no_count_goes_back_while_plugins_change() {
+    const SWAPS: u8 = 30;
+    let collector = start(SETTINGS);
+    let (url, is_over) = (collector.url(), AtomicBool::new(false));
+    let sent = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let mut sent = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                send(url, &["a"; 50]);
+                sent += 50;
+            }
+            sent
+        });
+        let mut before = 0.0;
+        for number in 0..SWAPS {
+            let reply = ask(&collector, "PUT", "/plugin", &of_default(number % 3));
+            assert_eq!(value(&reply)["changed"], true, "{}", reply.text());
+            let now = metrics(&collector).value("plugin_events_total", &[("role", "active")]);
+            assert!(now >= before, "{now} events after {before}");
+            before = now;
+        }
+        is_over.store(true, Ordering::Relaxed);
+        sender.join().unwrap()
+    });
+    wait_until("all is settled", || {
+        metrics(&collector).sum("events_settled_total") == f64::from(sent)
+    });
+    let seen = metrics(&collector);
+    let active = [("role", "active")];
+    assert_eq!(seen.value("plugin_events_total", &active), f64::from(sent));
+    assert_eq!(seen.value("plugin_swaps_total", &[]), f64::from(SWAPS));
+    assert!(seen.value("plugin_call_seconds_count", &active) > f64::from(SWAPS));
+    assert!(seen.value("plugin_memory_bytes", &active) > 0.0);
+    let ran = collector.stop().exits(0);
+    assert_eq!(ran.count("delivered"), u64::try_from(sent).unwrap());
+}
+
+#[test]
+fn how_a_plugin_does_is_told() {
+    let plugin = misbehaving_plugin();
+    let component = fs::read(&plugin).unwrap();
+    let breaker = "\n[plugin.breaker]\nwindow = '1s'\nretry = '1s'\n";
+    let program = Program::running_locally().settings(&format!("{SETTINGS}{breaker}"));
+    let collector = Collector::start(program.args(["--plugin"]).args([&plugin]));
+    let ready = || ask_with(&collector, "GET", "/health/ready", &[], b"").text();
+    assert_eq!(ready(), "ready\n");
+
+    // A canary of all users that rejects half of the events is out after some.
+    let query = "/plugin/canary?percent=100&max_error_rate=0.1&min_events=10";
+    let taken = ask(&collector, "PUT", query, &variant(&component, 1));
+    assert_eq!(value(&taken), json!({"generation": 2, "changed": true}));
+    let canary = ("role", "canary");
+    wait_until("it is out", || {
+        send(collector.url(), &["good", "reject"]);
+        metrics(&collector).value("plugin_canary_out", &[]) == 1.0
+    });
+    let seen = metrics(&collector);
+    assert!(seen.value("plugin_rejected_total", &[canary]) >= 5.0);
+    assert_eq!(seen.value("plugin_events_total", &[("role", "active")]), 0.0);
+    assert_eq!(value(&ask(&collector, "GET", "/plugin", b""))["canary"]["is_out"], true);
+    assert_eq!(ask(&collector, "DELETE", "/plugin/canary", b"").status, 204);
+    let after = metrics(&collector);
+    assert_eq!(after.value("plugin_canary_out", &[]), 0.0);
+    // What it did stays counted.
+    let rejected = |seen: &Metrics| seen.value("plugin_rejected_total", &[canary]);
+    assert_eq!(rejected(&after), rejected(&seen));
+
+    // The active one fails on all, until it is off.
+    let names: Vec<_> = ["trap"; 150].into();
+    wait_until("it is degraded", || {
+        send(collector.url(), &names);
+        ready().contains("degraded")
+    });
+    let state = |state| [("role", "active"), ("state", state)];
+    wait_until("it is off", || {
+        send(collector.url(), &names);
+        ready().contains("off")
+    });
+    let seen = metrics(&collector);
+    let health =
+        ["healthy", "degraded", "off"].map(|word| seen.value("plugin_health", &state(word)));
+    assert_eq!(health.iter().sum::<f64>(), 1.0);
+    assert!(seen.value("plugin_health_changes_total", &[("role", "active")]) >= 2.0);
+    let trapped = [("role", "active"), ("kind", "trap")];
+    assert!(seen.value("plugin_failures_total", &trapped) >= 150.0);
+    wait_until("all is settled", || metrics(&collector).value("spool_events", &[]) == 0.0);
+
+    // Another plugin begins in health, and the counts go on.
+    let before = metrics(&collector);
+    assert_eq!(ask(&collector, "PUT", "/plugin", &variant(&component, 2)).status, 200);
+    assert_eq!(ready(), "ready\n");
+    let after = metrics(&collector);
+    for name in ["plugin_failures_total", "plugin_events_total", "plugin_health_changes_total"] {
+        assert!(after.sum(name) >= before.sum(name), "{name}");
+    }
+    collector.stop().exits(3);
+}

@@ -1,0 +1,89 @@
+//! The token: none, wrong ones, and one that is kept elsewhere.
+
+use std::fs;
+use std::path::Path;
+
+use tests::wait_until;
+
+use super::*;
+
+const KEPT: &str = "[admin]\ntoken = 'secret:token'\n[secrets]\nmanager = 'files'\ndirectory = 'mounted'\n\
+                    refresh = '1s'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key-of-web']";
+
+#[test]
+fn without_a_token_the_plugin_is_not_spoken_of() {
+    let collector = start(&SETTINGS.replace("token =", "# token ="));
+    for (method, path) in [
+        ("GET", "/plugin"),
+        ("PUT", "/plugin"),
+        ("POST", "/plugin/check"),
+        ("POST", "/plugin/rollback"),
+        ("PUT", "/plugin/canary"),
+        ("DELETE", "/plugin/canary"),
+        ("POST", "/plugin/canary/promote"),
+    ] {
+        let reply = ask(&collector, method, path, DEFAULT_PLUGIN);
+        assert_eq!(reply.status, 403, "{method} {path}");
+        let error = value(&reply)["error"].as_str().expect("an error").to_owned();
+        assert!(error.contains("`token` under [admin]"), "{error}");
+    }
+    assert_eq!(ask_with(&collector, "GET", "/health/ready", &[], b"").text(), "ready\n");
+    assert_eq!(ask_with(&collector, "GET", "/openapi.json", &[], b"").status, 200);
+    metrics(&collector);
+    collector.stop().exits(0);
+}
+
+#[test]
+fn a_token_that_is_kept_elsewhere_is_rotated() {
+    const OTHER: &str = "fedcba9876543210-PLANTED";
+    let program = Program::running_locally().mapping(&[("*", "all")]);
+    let mounted = program.path("mounted");
+    fs::create_dir(&mounted).unwrap();
+    fs::write(mounted.join("token"), TOKEN).unwrap();
+    let collector = Collector::start(program.settings(KEPT).env("RUST_LOG", "info,host=trace"));
+    let status = |token: &str| {
+        let authorization = format!("Bearer {token}");
+        ask_with(&collector, "GET", "/plugin", &[("Authorization", &authorization)], b"").status
+    };
+    assert_eq!([TOKEN, OTHER, "secret:token"].map(status), [200, 401, 401]);
+    rotate(&mounted, OTHER);
+    wait_until("the new token is taken", || status(OTHER) == 200);
+    assert_eq!(status(TOKEN), 401);
+    rotate(&mounted, "short");
+    collector.running().wait_for("the token of [admin] stays as it was");
+    assert_eq!([OTHER, "short"].map(status), [200, 401]);
+    let ran = collector.stop().exits(0);
+    assert!(!ran.stderr.contains("PLANTED"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_can_be_no_token_stops_the_start() {
+    for wrong in ["", "PLANTED", "with a blank, PLANTED", "umlaut-äöü-PLANTED"] {
+        let settings = SETTINGS.replace(TOKEN, wrong);
+        let program = Program::running_locally().settings(&settings).mapping(&[("*", "all")]);
+        let ran = program.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).run();
+        let ran = ran.exits(2).says(&["[admin] token", "openssl rand"]);
+        assert!(!ran.stderr.contains("PLANTED"), "{}", ran.stderr);
+    }
+    let program = Program::running_locally().mapping(&[("*", "all")]);
+    fs::create_dir(program.path("mounted")).unwrap();
+    let program = program.file("mounted/token", b"PLANTED").settings(KEPT);
+    let ran = program.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).run().exits(2);
+    assert!(!ran.stderr.contains("PLANTED"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_token_that_crosses_the_network_in_clear_is_warned_of() {
+    let program = Program::running_locally().settings(SETTINGS).mapping(&[("*", "all")]);
+    let running = program.args(["--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"]).start();
+    running.wait_for("health and metrics on ");
+    running.wait_for("unencrypted");
+    let ran = running.kill();
+    assert!(!ran.stderr.contains("PLANTED"), "{}", ran.stderr);
+}
+
+/// As Kubernetes does it: the file is another one, whole, from one moment to the next.
+fn rotate(directory: &Path, value: &str) {
+    fs::write(directory.join("new"), value).unwrap();
+    fs::rename(directory.join("new"), directory.join("token")).unwrap();
+}
