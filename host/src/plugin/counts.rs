@@ -125,7 +125,7 @@ impl AtomicCounts {
     pub(super) fn load(&self) -> Counts {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let bounds = CALL_BOUNDS_MICROS.iter().map(|&micros| micros as f64 / 1e6);
-        let mut bounds = bounds.chain([f64::MAX]);
+        let mut bounds = bounds.chain([f64::INFINITY]);
         Counts {
             events: load(&self.events),
             filtered: load(&self.filtered),
