@@ -75,15 +75,14 @@ fn how_a_plugin_does_is_told() {
     let rejected = |seen: &Metrics| seen.value("plugin_rejected_total", &[canary]);
     assert_eq!(rejected(&after), rejected(&seen));
 
-    // The active one fails on all, until it is off.
-    let names: Vec<_> = ["trap"; 150].into();
+    // The active one fails on half of all events, and then on all, until it is off.
     wait_until("it is degraded", || {
-        send(collector.url(), &names);
+        send(collector.url(), &["trap", "good"].repeat(75));
         ready().contains("degraded")
     });
     let state = |state| [("role", "active"), ("state", state)];
     wait_until("it is off", || {
-        send(collector.url(), &names);
+        send(collector.url(), &["trap"; 150]);
         ready().contains("off")
     });
     let seen = metrics(&collector);
