@@ -11,6 +11,9 @@
 const UNMAPPED = "no mapping row matches the event's name or type, and there is no row *";
 const ANY = '*';
 
+// What the rule about a final sigma looks past: the usual ones of Unicode's Case_Ignorable.
+const IGNORED = /['.:^`\u00a8\u00ad\u00b7\u2018\u2019\u2024\u2027\u0300-\u036f]/;
+
 const encoder = new TextEncoder();
 
 // The instance's settings, ready for use. The host calls `configure` once, before
@@ -52,7 +55,7 @@ export const mapper = {
 function streamsOf({ name, messageType }) {
   const streams = [];
   for (const word of [name, messageType, ANY]) {
-    const row = word === undefined ? undefined : router.table.get(word.toLowerCase());
+    const row = word === undefined ? undefined : router.table.get(lowerCase(word));
     if (row === undefined) continue;
     if (router.fanOut) {
       streams.push(...row.all.filter((stream) => !streams.includes(stream)));
@@ -78,7 +81,7 @@ function added(event, members) {
 function tableOf(rows) {
   const [table, streams] = [new Map(), []];
   for (const { number, event, stream } of rows) {
-    const key = event.toLowerCase();
+    const key = lowerCase(event);
     const row = table.get(key) ?? { last: undefined, all: [] };
     table.set(key, row);
     row.last = undefined;
@@ -89,6 +92,21 @@ function tableOf(rows) {
     if (!row.all.includes(row.last)) row.all.push(row.last);
   }
   return { table, streams };
+}
+
+// Unicode's lower case. The engine inside the component lacks the one rule that looks
+// at context: a capital sigma at the end of a word becomes another letter.
+function lowerCase(text) {
+  if (!text.includes('Σ')) return text.toLowerCase();
+  const letters = [...text];
+  const hasLetter = (index, step) => {
+    let at = index + step;
+    while (at in letters && IGNORED.test(letters[at])) at += step;
+    return at in letters && letters[at].toLowerCase() !== letters[at].toUpperCase();
+  };
+  const isFinal = (index) => hasLetter(index, -1) && !hasLetter(index, 1);
+  const lower = (letter, index) => (letter === 'Σ' && isFinal(index) ? 'ς' : letter.toLowerCase());
+  return letters.map(lower).join('');
 }
 
 function checkName(name, place) {
