@@ -467,3 +467,18 @@ pub const SHADOW_SETTLE_POLL: Duration = Duration::from_millis(5);
 /// Bytes of events that `host plugin bench` holds in memory, and does not read
 /// beyond.
 pub const PLUGIN_BENCH_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes of answers about a batch that was asked about in pieces, since it failed
+/// as a whole: beyond, they are carried out before the plugin is asked about the
+/// rest. Each piece may take [`PLUGIN_ANSWER_BYTES_MAX`], so that without this a
+/// batch of events with huge answers would take gigabytes.
+pub const PLUGIN_ANSWERS_HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Resources of the host, such as streams and pollables, that an instance of a plugin
+/// may have open at once. None of them is of use to a mapping, but what languages do
+/// at their start needs some.
+pub const PLUGIN_RESOURCES_MAX: usize = 1000;
+
+/// Events of a trial of a plugin that is off: few, since a plugin that loops takes
+/// its whole time for each.
+pub const BREAKER_TRIAL_EVENTS: usize = 20;

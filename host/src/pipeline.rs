@@ -151,15 +151,19 @@ impl Worker {
         }
     }
 
-    fn map_with_active(&mut self, ack: &Ack, events: &[Event<'_>]) {
+    fn map_with_active(&mut self, ack: &Ack, mut events: &[Event<'_>]) {
         let (active, carrier) = (&mut self.active, &mut self.carrier);
         active.places.turn_to(ack.source());
-        let decisions = active.decide(ack.source(), events);
         let provenance = provenance(ack, active);
-        let tally = carrier.carry(active, &provenance, events, &decisions);
-        active.generation.count(&tally);
-        if let Some(shadow) = &self.shadow {
-            shadow.offer(ack.source(), events, active.generation.plugin(), decisions);
+        while !events.is_empty() && !carrier.halt.is_halted() {
+            let (decisions, decided) = active.decide(ack.source(), events);
+            let (now, later) = events.split_at(decided);
+            let tally = carrier.carry(active, &provenance, now, &decisions);
+            active.generation.count(&tally);
+            if let Some(shadow) = &self.shadow {
+                shadow.offer(ack.source(), now, active.generation.plugin(), decisions);
+            }
+            events = later;
         }
     }
 
@@ -174,12 +178,14 @@ impl Worker {
     ) -> Deciding {
         let (taken, mut others): (Vec<_>, Vec<_>) =
             events.iter().cloned().partition(|event| canary.takes(event));
-        if !taken.is_empty() {
-            deciding.places.turn_to(ack.source());
-            let decisions = deciding.decide(ack.source(), &taken);
-            let provenance = provenance(ack, &deciding);
-            let mut tally = Tally::of(taken.len());
-            for (position, event) in taken.iter().enumerate() {
+        deciding.places.turn_to(ack.source());
+        let provenance = provenance(ack, &deciding);
+        let mut taken = &taken[..];
+        while !taken.is_empty() {
+            let (decisions, decided) = deciding.decide(ack.source(), taken);
+            let (now, later) = taken.split_at(decided);
+            let mut tally = Tally::of(now.len());
+            for (position, event) in now.iter().enumerate() {
                 match decisions.of(position) {
                     Err(fault) => {
                         tally.add_fault(fault);
@@ -202,6 +208,7 @@ impl Worker {
             }
             deciding.generation.count(&tally);
             canary.count(tally.events, tally.failed() + tally.rejected);
+            taken = later;
         }
         if !others.is_empty() {
             self.map_with_active(ack, &others);

@@ -23,15 +23,19 @@ impl Deciding {
         Deciding { generation, places, mapper }
     }
 
-    /// Have the plugin decide about a batch, unless it is switched off.
-    pub(super) fn decide(&mut self, source: &str, events: &[Event<'_>]) -> Decisions {
+    /// Have the plugin decide about the first events of a batch, as many as it can at
+    /// once; tells how many that are. None are left undecided for good: where it is
+    /// switched off, all of them fail.
+    pub(super) fn decide(&mut self, source: &str, events: &[Event<'_>]) -> (Decisions, usize) {
         let start = Instant::now();
-        if !self.generation.breaker().admits(start) {
-            return Decisions::off(events.len());
+        let admitted = self.generation.breaker().admits(events.len(), start);
+        if admitted == 0 {
+            return (Decisions::off(events.len()), events.len());
         }
-        let decisions = self.mapper.map(source, events);
+        let decisions = self.mapper.map(source, &events[..admitted]);
         self.generation.count_call(start.elapsed(), self.mapper.memory_bytes());
-        decisions
+        let decided = decisions.decided(admitted);
+        (decisions, decided)
     }
 
     /// Give way to another generation.

@@ -105,17 +105,18 @@ impl Breaker {
         self.changes.load(Ordering::Relaxed)
     }
 
-    /// Whether the plugin may be asked about the next batch.
-    pub fn admits(&self, now: Instant) -> bool {
+    /// How many events of a batch the plugin may be asked about, the first ones;
+    /// none while it is off, but for a trial now and then.
+    pub fn admits(&self, events: usize, now: Instant) -> usize {
         if self.health() != Health::Off {
-            return true;
+            return events;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = now >= state.next_trial;
-        if is_due {
-            state.next_trial = now + self.settings.retry;
+        if now < state.next_trial {
+            return 0;
         }
-        is_due
+        state.next_trial = now + self.settings.retry;
+        events.min(limits::BREAKER_TRIAL_EVENTS)
     }
 
     /// Count a batch that the plugin was asked about.
@@ -184,7 +185,7 @@ mod tests {
         let breaker = breaker(start);
         breaker.count(1000, 1000, start);
         assert_eq!(breaker.health(), Health::Degraded);
-        assert!(breaker.admits(start));
+        assert_eq!(breaker.admits(500, start), 500);
         for second in 1..10 {
             breaker.count(1000, 1000, start + SECOND * second);
         }
@@ -201,15 +202,15 @@ mod tests {
         let off = start + limits::BREAKER_WINDOW;
         breaker.count(1000, 1000, off);
         assert_eq!(breaker.health(), Health::Off);
-        assert!(!breaker.admits(off + SECOND));
+        assert_eq!(breaker.admits(500, off + SECOND), 0);
         let trial = off + limits::BREAKER_RETRY;
-        assert!(breaker.admits(trial));
-        assert!(!breaker.admits(trial), "another worker tries it already");
-        breaker.count(500, 500, trial);
+        assert_eq!(breaker.admits(500, trial), limits::BREAKER_TRIAL_EVENTS);
+        assert_eq!(breaker.admits(500, trial), 0, "another worker tries it already");
+        breaker.count(20, 20, trial);
         assert_eq!(breaker.health(), Health::Off);
         let trial = trial + limits::BREAKER_RETRY;
-        assert!(breaker.admits(trial));
-        breaker.count(500, 100, trial);
+        assert_eq!(breaker.admits(7, trial), 7);
+        breaker.count(7, 2, trial);
         assert_eq!(breaker.health(), Health::Degraded);
         breaker.count(500, 0, trial + limits::BREAKER_WINDOW);
         assert_eq!(breaker.health(), Health::Healthy);

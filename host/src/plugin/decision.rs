@@ -6,7 +6,8 @@ use super::{Fault, Plugin};
 use crate::event::StreamName;
 use crate::limits;
 
-/// What the plugin decided about a batch.
+/// What the plugin decided about a batch, or about the first of its events: answers
+/// that would take too much memory together are not asked for at once.
 #[derive(Debug)]
 pub struct Decisions {
     pub(super) kinds: Kinds,
@@ -20,6 +21,11 @@ pub(super) struct Answers {
     pub(super) outputs: Vec<Output>,
     /// Events that the plugin failed on, in their order.
     pub(super) faults: Vec<(usize, Fault)>,
+    /// From this event on, the plugin was not asked yet; what somebody is told who
+    /// looks at one of these all the same.
+    pub(super) postponed: Option<(usize, Fault)>,
+    /// What the outputs take in memory.
+    pub(super) bytes: usize,
 }
 
 /// One decision about one event.
@@ -68,8 +74,16 @@ impl Decisions {
     /// What comes of a batch that the plugin was not asked about, being off.
     pub fn off(events: usize) -> Self {
         let faults = (0..events).map(|event| (event, Fault::Off)).collect();
-        let answers = Answers { outputs: Vec::new(), faults };
-        Decisions { kinds: Kinds::each(events), answers }
+        Decisions { kinds: Kinds::each(events), answers: Answers { faults, ..Answers::default() } }
+    }
+
+    /// The number of events that are decided about: the first of the batch, and at
+    /// least one of them. The plugin is to be asked about the others again.
+    pub fn decided(&self, events: usize) -> usize {
+        match &self.answers.postponed {
+            None => events,
+            Some((answer, _)) => self.kinds.asked[*answer],
+        }
     }
 
     /// Whether any event is delivered as something else than its text.
@@ -85,10 +99,14 @@ impl Decisions {
     ///
     /// # Errors
     ///
-    /// What the plugin did wrong with it.
+    /// What the plugin did wrong with it, or that it is not
+    /// [decided](Self::decided) about.
     pub fn of(&self, event: usize) -> Result<&[Output], &Fault> {
-        let Answers { outputs, faults } = &self.answers;
+        let Answers { outputs, faults, postponed, .. } = &self.answers;
         let answer = self.kinds.answer(event);
+        if let Some((_, fault)) = postponed.as_ref().filter(|(first, _)| answer >= *first) {
+            return Err(fault);
+        }
         if let Ok(at) = faults.binary_search_by_key(&answer, |(event, _)| *event) {
             return Err(&faults[at].1);
         }
@@ -101,6 +119,7 @@ impl Decisions {
 impl Answers {
     /// Take in what was said about events of which the first has this position.
     pub(super) fn take(&mut self, outputs: Vec<Output>, first: usize) {
+        self.bytes += outputs.iter().map(Output::bytes).sum::<usize>();
         if self.outputs.is_empty() && first == 0 {
             self.outputs = outputs;
         } else {
@@ -108,6 +127,29 @@ impl Answers {
                 outputs.into_iter().map(|output| Output { input: output.input + first, ..output }),
             );
         }
+    }
+}
+
+impl Answers {
+    /// Whether so much has been said that what is left must wait: once it is so,
+    /// nobody is asked about the event of this position or one behind it.
+    pub(super) fn postpones(&mut self, event: usize) -> bool {
+        if self.postponed.is_none() && self.bytes > limits::PLUGIN_ANSWERS_HELD_BYTES_MAX {
+            let detail = "the answers about one batch are too large together".to_owned();
+            self.postponed = Some((event, Fault::Answer(detail)));
+        }
+        self.postponed.is_some()
+    }
+}
+
+impl Output {
+    /// What it takes in memory.
+    fn bytes(&self) -> usize {
+        let of_decision = match &self.decision {
+            Decision::Deliver(_, payload) => payload.as_ref().map_or(0, Vec::capacity),
+            Decision::Reject(reason) => reason.capacity(),
+        };
+        size_of::<Output>() + of_decision
     }
 }
 

@@ -58,7 +58,8 @@ impl Mapper {
     /// Let the plugin decide about a batch.
     ///
     /// Whatever the plugin does, every event ends up with outputs, without any
-    /// (filtered), or among the faults.
+    /// (filtered), or among the faults; or it is left for another call, where the
+    /// answers about the events before it are large: see [`Decisions::decided`].
     pub fn map(&mut self, source: &str, events: &[Event<'_>]) -> Decisions {
         let kinds = match self.plugin.reads() {
             contract::Reads::Kind => Kinds::of(events),
@@ -82,6 +83,9 @@ impl Mapper {
 
     /// Map events of which the first has this position in the batch.
     fn map_group(&mut self, events: &[contract::Event<'_>], first: usize, answers: &mut Answers) {
+        if answers.postpones(first) {
+            return;
+        }
         match self.call(events, self.allowance.batch_cpu(events.len())) {
             Ok(outputs) => answers.take(outputs, first),
             Err(fault) if events.len() == 1 => answers.faults.push((first, fault)),
@@ -103,6 +107,9 @@ impl Mapper {
         answers: &mut Answers,
     ) {
         for (position, event) in (first..).zip(events) {
+            if answers.postpones(position) {
+                return;
+            }
             let cpu_max = if self.is_suspicious() {
                 limits::PLUGIN_SUSPECT_CPU_MAX
             } else {

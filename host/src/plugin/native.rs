@@ -29,7 +29,7 @@ impl Native {
     }
 
     fn map_event(&mut self, input: usize, event: &Event<'_>, answers: &mut Answers) {
-        let Answers { outputs, faults } = answers;
+        let Answers { outputs, faults, .. } = answers;
         let first = outputs.len();
         let (name, message_type) =
             (event.envelope.name.as_deref(), event.envelope.message_type.as_deref());

@@ -51,7 +51,8 @@ impl Sandbox {
         let mut wasi = WasiCtx::builder();
         wasi.stdout(log.clone()).stderr(log.clone()).max_random_size(RANDOM_BYTES_MAX);
         let bounds = Bounds { memory_bytes: 0, memory_bytes_max, refused: false };
-        let table = ResourceTable::new();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits::PLUGIN_RESOURCES_MAX);
         Sandbox { wasi: wasi.build(), table, bounds, deadline: Duration::ZERO, log }
     }
 

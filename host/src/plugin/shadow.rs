@@ -137,16 +137,20 @@ fn work(generation: &Generation, batches: &Receiver<Batch>, seen: &Seen) {
     for batch in batches {
         let events: Vec<_> = batch.events.iter().map(|kept| kept.event(&batch.texts)).collect();
         let start = Instant::now();
-        if !generation.breaker().admits(start) {
-            seen.skipped.fetch_add(events.len() as u64, Ordering::Relaxed);
+        let admitted = generation.breaker().admits(events.len(), start);
+        let skip = |count: usize| seen.skipped.fetch_add(count as u64, Ordering::Relaxed);
+        if admitted == 0 {
+            skip(events.len());
             continue;
         }
-        let decisions = mapper.map(&batch.source, &events);
+        let decisions = mapper.map(&batch.source, &events[..admitted]);
         generation.count_call(start.elapsed(), mapper.memory_bytes());
-        generation.count(&Tally::of_decisions(&decisions, events.len()));
+        let (now, left) = events.split_at(decisions.decided(admitted));
+        generation.count(&Tally::of_decisions(&decisions, now.len()));
         let (old, new) = ((&batch.active, &batch.decisions), (mapper.plugin(), &decisions));
         let mut comparison = seen.comparison.lock().unwrap_or_else(PoisonError::into_inner);
-        comparison.add(&batch.source, &events, old, new);
+        comparison.add(&batch.source, now, old, new);
+        skip(left.len());
     }
 }
 

@@ -22,13 +22,13 @@ fn event(text: &str) -> Event<'_> {
 
 fn decisions(outputs: Vec<Decision>) -> Decisions {
     let outputs = outputs.into_iter().map(|decision| Output { input: 0, decision });
-    let answers = Answers { outputs: outputs.collect(), faults: Vec::new() };
+    let answers = Answers { outputs: outputs.collect(), ..Answers::default() };
     Decisions { kinds: Kinds::each(1), answers }
 }
 
 fn faulty() -> Decisions {
     let faults = vec![(0, Fault::Trap("unreachable".to_owned()))];
-    Decisions { kinds: Kinds::each(1), answers: Answers { outputs: Vec::new(), faults } }
+    Decisions { kinds: Kinds::each(1), answers: Answers { faults, ..Answers::default() } }
 }
 
 fn deliver(stream: usize, payload: Option<&str>) -> Decision {
