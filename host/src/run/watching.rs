@@ -8,7 +8,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
 use super::plugins::{self, Companions, signature_path};
@@ -25,8 +26,6 @@ struct Inner {
     swapper: Swapper,
     settings_file: Option<PathBuf>,
     read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
-    /// What was read last, to be told from what is there now.
-    seen: Mutex<Vec<Trace>>,
     companions: Mutex<Companions>,
 }
 
@@ -45,8 +44,8 @@ impl Reloader {
         read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
     ) -> Self {
         let companions = read().map(|settings| Companions::of(&settings)).unwrap_or_default();
-        let (seen, companions) = (Mutex::default(), Mutex::new(companions));
-        Reloader(Arc::new(Inner { swapper, settings_file, read, seen, companions }))
+        let companions = Mutex::new(companions);
+        Reloader(Arc::new(Inner { swapper, settings_file, read, companions }))
     }
 
     /// Read the settings and the plugin's file again, and take the plugin if one of
@@ -81,28 +80,35 @@ impl Reloader {
         let noticed = Arc::new(Notify::new());
         let mut watcher = watcher(&noticed);
         let mut files = self.0.files(&settings);
-        *self.0.seen.lock().unwrap_or_else(PoisonError::into_inner) = traces(&files);
+        // What was read at the start may have changed before anybody looked, so the
+        // first look takes it anew, whether it has or not.
+        let mut seen = None;
         loop {
             let directories = watch_directories(watcher.as_mut(), &files);
-            // What is not noticed, as on some network file systems, is looked for.
-            let _ = tokio::time::timeout(limits::WATCH_INTERVAL, noticed.notified()).await;
+            // What changed while nothing was watched gives no notice.
+            if seen.as_ref().is_none_or(|seen| *seen == traces(&files)) {
+                // What is not noticed, as on some network file systems, is looked for.
+                let _ = tokio::time::timeout(limits::WATCH_INTERVAL, noticed.notified()).await;
+            }
             for directory in directories {
                 let _ = watcher.as_mut().map(|watcher| watcher.unwatch(&directory));
             }
-            let now = settled(&files).await;
-            let changed = {
-                let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
-                std::mem::replace(&mut *seen, now.clone()) != now
-            };
-            if !changed {
+            let mut now = settled(&files).await;
+            if seen.as_ref() == Some(&now) {
                 continue;
             }
+            // Other settings can name other files.
+            if let Ok(settings) = (self.0.read)() {
+                let named = self.0.files(&settings);
+                if named != files {
+                    files = named;
+                    now = settled(&files).await;
+                }
+            }
+            // This is from before they are read: what changes from now on shows.
+            seen = Some(now);
             // What is refused has been told; the next change is another attempt.
             let _ = self.reload().await;
-            if let Ok(settings) = (self.0.read)() {
-                files = self.0.files(&settings);
-                *self.0.seen.lock().unwrap_or_else(PoisonError::into_inner) = traces(&files);
-            }
         }
     }
 }
@@ -135,7 +141,13 @@ impl Inner {
 
 fn watcher(noticed: &Arc<Notify>) -> Option<RecommendedWatcher> {
     let noticed = Arc::clone(noticed);
-    let watcher = notify::recommended_watcher(move |_| noticed.notify_one());
+    let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        // Whoever looks at a file opens it, the looking here included.
+        let is_open = EventKind::Access(AccessKind::Open(AccessMode::Any));
+        if event.is_ok_and(|event| event.kind != is_open) {
+            noticed.notify_one();
+        }
+    });
     let said = |error: &notify::Error| {
         tracing::warn!("files are looked at every {:?} alone: {error}", limits::WATCH_INTERVAL);
     };
