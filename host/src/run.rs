@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -93,7 +93,7 @@ pub enum StartError {
     },
     /// The cases that a plugin must pass cannot be used.
     #[error("[plugin] cases: {0}")]
-    Cases(#[from] CasesError),
+    Cases(CasesError),
     /// WebAssembly cannot be run.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -301,6 +301,7 @@ impl Run {
             shutdown: shutdown.clone(),
         };
         let halted = Arc::new(Mutex::new(None));
+        let abandoned = Arc::<AtomicBool>::default();
         let shared = Shared {
             chunks: chunks_out,
             buffers: buffers_in,
@@ -308,7 +309,7 @@ impl Run {
             letters: Arc::clone(&letters),
             identities: Arc::new(identities),
             on_failure: settings.hosting.on_failure.clone(),
-            halt: Arc::new(halt(stopper.clone(), Arc::clone(&halted))),
+            halt: Arc::new(halt(stopper.clone(), Arc::clone(&halted), Arc::clone(&abandoned))),
         };
         let spawn_worker = |number| {
             let worker = Worker::new(shared.clone(), delivery.outbox());
@@ -324,6 +325,7 @@ impl Run {
                 buffers: buffers_out.clone(),
                 totals: Arc::clone(&totals),
                 bytes_read: Arc::clone(&bytes_read),
+                abandoned: Arc::clone(&abandoned),
             };
             listening.collect(way, &shutdown, runtime)
         });
@@ -500,16 +502,19 @@ impl Progress {
 fn warn_of_clear_token(address: SocketAddr, has_token: bool) {
     if has_token && !address.ip().is_loopback() {
         tracing::warn!(
-            "[admin] listen is {address}, which others may reach, and the token of [admin] crosses the network              unencrypted: listen on 127.0.0.1, or have a proxy with TLS before it"
+            "[admin] listen is {address}, which others may reach, and the token of [admin] crosses the network \
+             unencrypted: listen on 127.0.0.1, or have a proxy with TLS before it"
         );
     }
 }
 
-/// Ends a run whose plugin fails, where the settings ask for that.
-fn halt(stopper: Stopper, halted: Arc<Mutex<Option<String>>>) -> Halt {
+/// Ends a run whose plugin fails, where the settings ask for that. Workers take no
+/// more events, so the spool hands none out.
+fn halt(stopper: Stopper, halted: Arc<Mutex<Option<String>>>, abandoned: Arc<AtomicBool>) -> Halt {
     Halt::new(move |why| {
         tracing::error!("{why}");
         *halted.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        abandoned.store(true, Ordering::Release);
         stopper.stop();
     })
 }

@@ -42,6 +42,8 @@ pub(super) struct Way {
     pub(super) buffers: Receiver<Vec<u8>>,
     pub(super) totals: Arc<Totals>,
     pub(super) bytes_read: Arc<AtomicU64>,
+    /// Says that nobody waits for delivery any more.
+    pub(super) abandoned: Arc<AtomicBool>,
 }
 
 impl Listening {
@@ -81,8 +83,7 @@ impl Listening {
         runtime: &Handle,
     ) -> std::io::Result<Collecting> {
         let Listening { server, tls, collector, keys, spool, outlet, is_durable } = self;
-        let abandoned = Arc::new(AtomicBool::new(false));
-        let Way { chunks, buffers, totals, bytes_read } = way;
+        let Way { chunks, buffers, totals, bytes_read, abandoned } = way;
         let intake = Intake {
             outlet,
             spool: spool.clone(),

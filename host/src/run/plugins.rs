@@ -128,7 +128,8 @@ fn engine(settings: &Settings) -> Result<Engine, StartError> {
 }
 
 fn terms(settings: &Settings) -> Result<Terms, StartError> {
-    let cases = settings.hosting.cases.as_deref().map(Cases::read).transpose()?;
+    let cases = settings.hosting.cases.as_deref().map(Cases::read).transpose();
+    let cases = cases.map_err(StartError::Cases)?;
     Ok(Terms {
         settings: settings.plugin_settings.clone(),
         trust: settings.hosting.trust.clone(),
