@@ -103,6 +103,14 @@ mod tests {
 
     proptest! {
         #[test]
+        fn any_change_of_what_was_signed_is_noticed(at in 0..SIGNED.len(), bit in 0..8) {
+            let mut changed = SIGNED.to_vec();
+            changed[at] ^= 1 << bit;
+            let refused = trust().check(&changed, "", Some(SIGNATURE));
+            prop_assert!(matches!(refused, Err(Untrusted::BadSignature(_))), "{:?}", refused);
+        }
+
+        #[test]
         fn no_text_passes_for_a_signature(text in "\\PC{0,400}") {
             prop_assert!(trust().check(SIGNED, "", Some(&text)).is_err());
         }

@@ -63,3 +63,38 @@ impl fmt::Debug for Candidate {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::{PublicKey, sha256_hex};
+
+    const KEY: &str = include_str!("../../../tests/data/minisign.pub");
+    const SIGNATURE: &str = include_str!("../../../tests/data/sample.ndjson.minisig");
+    const SIGNED: &[u8] = include_bytes!("../../../tests/data/sample.ndjson");
+
+    fn candidate(seal: Seal) -> Candidate {
+        Candidate { bytes: SIGNED.into(), seal, origin: String::new() }
+    }
+
+    #[test]
+    fn only_what_is_part_of_the_program_needs_no_signature() {
+        let public_key = Some(PublicKey::decode(KEY.trim()).unwrap());
+        let trust = Trust { sha256: None, public_key };
+        let check = |seal| candidate(seal).check(&trust, "");
+        assert_eq!(check(Seal::PartOfProgram), Ok(()));
+        assert_eq!(check(Seal::Detached(SIGNATURE.to_owned())), Ok(()));
+        assert_eq!(check(Seal::Missing), Err(Untrusted::NotSigned));
+    }
+
+    #[test]
+    fn a_pin_goes_for_all() {
+        let digest = sha256_hex(SIGNED);
+        for (sha256, is_taken) in [(digest.clone(), true), ("0".repeat(64), false)] {
+            let trust = Trust { sha256: Some(sha256), public_key: None };
+            for seal in [Seal::PartOfProgram, Seal::Missing, Seal::Detached("none".to_owned())] {
+                assert_eq!(candidate(seal).check(&trust, &digest).is_ok(), is_taken);
+            }
+        }
+    }
+}
