@@ -11,6 +11,22 @@ pub fn misbehaving_plugin() -> PathBuf {
     PATH.get_or_init(|| build("misbehaving")).clone()
 }
 
+/// The same component with a custom section of these bytes at its end: another
+/// digest, and nothing else.
+pub fn stamped(component: &[u8], stamp: &[u8]) -> Vec<u8> {
+    let name = b"stamp";
+    let length = 1 + name.len() + stamp.len();
+    let mut section = vec![0];
+    let mut left = length;
+    while left >= 0x80 {
+        section.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    section.push(left as u8);
+    section.push(name.len() as u8);
+    [component, &section, name, stamp].concat()
+}
+
 fn build(package: &str) -> PathBuf {
     let target = target_directory().join("guest");
     let mut cargo = cargo();

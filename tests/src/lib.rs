@@ -42,12 +42,12 @@ mod transcript;
 
 pub use binary::program_path;
 pub use collector::Collector;
-pub use component::misbehaving_plugin;
+pub use component::{misbehaving_plugin, stamped};
 pub use curl::Curl;
 pub use endpoint::Endpoint;
 pub use letter::Letter;
 pub use program::{Program, Ran, make_data_directory};
-pub use running::Running;
+pub use running::{Running, Usage};
 pub use sdk::Sdk;
 pub use stub::{Fate, Stub};
 pub use template::Template;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binary::{program_path, target_directory};
-use crate::{DEADLINE, Letter, Running};
+use crate::{DEADLINE, Letter, Running, Usage};
 
 /// A start of the program, in a new directory that is its working directory and
 /// its home. Nothing of the environment's AWS settings reaches it.
@@ -128,6 +128,14 @@ impl Program {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = self.command.spawn().expect("the program starts");
         Running::new(child, self.directory)
+    }
+
+    /// Run it to its end, and look at what it uses.
+    pub fn watch(mut self, look: impl FnMut(Usage)) -> (Ran, Usage) {
+        let input = std::mem::take(&mut self.stdin);
+        let mut running = self.start();
+        running.write_all_in_background(input);
+        running.watch(look)
     }
 
     /// Run it to its end.

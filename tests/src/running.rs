@@ -1,16 +1,20 @@
+use std::fs;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::transcript::Transcript;
 use crate::{DEADLINE, Ran, wait_until};
+
+/// How often what a process uses is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The program while it runs. It is killed when this is dropped.
 #[derive(Debug)]
@@ -22,6 +26,39 @@ pub struct Running {
     exit: Receiver<i32>,
     /// None once it has been handed on to a [`Ran`].
     directory: Option<TempDir>,
+}
+
+/// What a process has used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// The memory that it holds, in bytes.
+    pub memory_bytes: u64,
+    /// The most that it has held.
+    pub memory_bytes_max: u64,
+    /// Processor time of all its threads.
+    pub cpu: Duration,
+}
+
+impl Usage {
+    /// What a process has used so far; none once it has ended.
+    fn of(pid: Pid) -> Option<Self> {
+        let read =
+            |file: &str| fs::read_to_string(format!("/proc/{}/{file}", pid.as_raw_nonzero()));
+        let status = read("status").ok()?;
+        let bytes = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+            Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+        };
+        // Its name, in brackets, may have spaces.
+        let stat = read("stat").ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+        let mut ticks = || fields.next()?.parse::<u64>().ok();
+        Some(Usage {
+            memory_bytes: bytes("VmRSS:")?,
+            memory_bytes_max: bytes("VmHWM:")?,
+            cpu: Duration::from_millis(10) * u32::try_from(ticks()? + ticks()?).ok()?,
+        })
+    }
 }
 
 impl Running {
@@ -89,12 +126,34 @@ impl Running {
 
     /// The most memory that it has held so far, in bytes.
     pub fn memory_bytes_max(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.pid.as_raw_nonzero());
-        let status = std::fs::read_to_string(path).expect("the program is there to be looked at");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kibibytes =
-            line.and_then(|line| line.trim().strip_suffix(" kB")).expect("a size in kB");
-        kibibytes.parse::<u64>().expect("a number") * 1024
+        self.usage().expect("the program is there to be looked at").memory_bytes_max
+    }
+
+    /// What it has used so far; none once it has ended.
+    pub fn usage(&self) -> Option<Usage> {
+        Usage::of(self.pid)
+    }
+
+    /// All that it has written to standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr_text()
+    }
+
+    /// Wait for its end, and look at what it uses until then: each time is handed
+    /// on, and the last one is part of the answer.
+    pub fn watch(mut self, mut look: impl FnMut(Usage)) -> (Ran, Usage) {
+        let (deadline, mut last) = (Instant::now() + DEADLINE, Usage::default());
+        let exit = loop {
+            if let Ok(exit) = self.exit.recv_timeout(LOOK_INTERVAL) {
+                break exit;
+            }
+            if let Some(usage) = self.usage() {
+                last = usage;
+                look(usage);
+            }
+            assert!(Instant::now() < deadline, "still running:\n{}", self.stderr_text());
+        };
+        (self.ended(exit), last)
     }
 
     /// Close its standard input and wait for its end.
@@ -108,6 +167,10 @@ impl Running {
         let Ok(exit) = self.exit.recv_timeout(deadline) else {
             panic!("still running after {deadline:?}:\n{}", self.stderr_text());
         };
+        self.ended(exit)
+    }
+
+    fn ended(&mut self, exit: i32) -> Ran {
         Ran {
             exit,
             stdout: self.stdout.bytes(),

@@ -2,7 +2,7 @@
 //!
 //! An event's name chooses what happens to it; every other event is delivered
 //! to the stream `good`. Its settings can make it misbehave while it is
-//! configured.
+//! configured, on every event but the host's samples, or on these alone.
 
 #![expect(
     clippy::print_stdout,
@@ -19,21 +19,40 @@ use serde::Deserialize;
 #[derive(Debug)]
 pub struct Misbehaving {
     good: Stream,
-    map: Option<String>,
-    map_from: Option<String>,
+    settings: Settings,
     /// Grows with every event named `leak`.
     leaked: Vec<Vec<u8>>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
-    /// What to do in `configure`: `trap`, `loop`, `refuse`.
+    /// What to do in `configure`.
     configure: String,
-    /// What to do on every event, whatever its name.
+    /// The name that every event is taken to have.
     map: Option<String>,
-    /// Only on events of this type, if one is named.
-    map_from: Option<String>,
+    /// The name that every event but the host's samples is taken to have.
+    every: Option<String>,
+    /// The name that the host's samples are taken to have.
+    samples: Option<String>,
+    /// The stream of events that nothing is done about.
+    stream: String,
+    /// What the default mapping plugin takes, so that both can have the same settings.
+    mappings: serde::de::IgnoredAny,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let stream = "good".to_owned();
+        Settings {
+            configure: String::new(),
+            map: None,
+            every: None,
+            samples: None,
+            stream,
+            mappings: serde::de::IgnoredAny,
+        }
+    }
 }
 
 impl Plugin for Misbehaving {
@@ -43,19 +62,55 @@ impl Plugin for Misbehaving {
         match settings.configure.as_str() {
             "trap" => panic!("told to trap in configure"),
             "loop" => endless(),
+            "recurse" => drop(black_box(recurse(1))),
+            "memory" => hoard(),
+            "print" => print_endlessly(),
             "refuse" => return Err("setting `configure` asks for a refusal: remove it".to_owned()),
+            "refuse at length" => return Err("no ".repeat(20 << 20)),
+            "streams" => {
+                (0..1_000_000).try_for_each(|n| setup.declare(&format!("s{n}")).map(drop))?
+            }
             _ => {}
         }
         setup.declare_pattern("tenant-*")?;
-        let good = setup.declare("good")?;
-        let Settings { map, map_from, .. } = settings;
-        Ok(Misbehaving { good, map, map_from, leaked: Vec::new() })
+        Ok(Misbehaving { good: setup.declare(&settings.stream)?, settings, leaked: Vec::new() })
     }
 
     fn map(&mut self, event: &Event, outputs: &mut Outputs) {
-        let is_meant = self.map_from.is_none() || self.map_from == event.message_type;
-        let word = self.map.as_deref().filter(|_| is_meant).or(event.name.as_deref());
-        match word.unwrap_or_default() {
+        let told = match event.source.as_str() {
+            "samples" => self.settings.samples.as_deref(),
+            _ => self.settings.every.as_deref(),
+        };
+        let told = told.or(self.settings.map.as_deref()).or(event.name.as_deref());
+        let name = told.unwrap_or_default().to_owned();
+        match name.split_once(':') {
+            Some((name, number)) => {
+                let number = number.parse().expect("a number is behind the colon");
+                self.map_by_number(name, number, outputs);
+            }
+            None => self.map_by_name(&name, event, outputs),
+        }
+    }
+}
+
+impl Misbehaving {
+    fn map_by_number(&mut self, name: &str, number: usize, outputs: &mut Outputs) {
+        match name {
+            "leak" => {
+                self.leaked.push(vec![1; number]);
+                outputs.deliver(self.good);
+            }
+            "payload MiB" => outputs.deliver_payload(self.good, vec![b'x'; number << 20]),
+            "payloads of 2 MiB" => {
+                (0..number).for_each(|_| outputs.deliver_payload(self.good, vec![b'x'; 2 << 20]));
+            }
+            "reject MiB" => outputs.reject(&"x".repeat(number << 20)),
+            _ => panic!("no such fault"),
+        }
+    }
+
+    fn map_by_name(&mut self, name: &str, event: &Event, outputs: &mut Outputs) {
+        match name {
             "trap" => panic!("told to trap"),
             "loop" => endless(),
             "recurse" => drop(black_box(recurse(1))),
@@ -70,10 +125,23 @@ impl Plugin for Misbehaving {
                 eprintln!("a line on standard error, from {}", event.source);
                 outputs.deliver(self.good);
             }
+            "print endlessly" => print_endlessly(),
+            "print a long line" => print_a_long_line(),
+            "resources" => hoard_resources(),
+            "random" => {
+                let _ = wasip2::random::random::get_random_bytes(1 << 40);
+            }
+            "zeroes" => {
+                let _ = wasip2::cli::stdout::get_stdout().write_zeroes(1 << 40);
+            }
             "exit" => std::process::exit(0),
             "files" => reach_outside(outputs, self.good),
             "huge" => outputs.deliver_payload(self.good, vec![b'x'; 80 << 20]),
             "many" => (0..2000).for_each(|_| outputs.deliver(self.good)),
+            "a million" => (0..1_000_000).for_each(|_| outputs.deliver(self.good)),
+            "flood" => loop {
+                outputs.deliver(self.good);
+            },
             "undeclared" => outputs.deliver_to("elsewhere"),
             "bad name" => outputs.deliver_to("no name/../at all"),
             "tenant" => outputs.deliver_to("tenant-a"),
@@ -109,6 +177,25 @@ fn hoard() {
     loop {
         // Untouched, so that memory runs out before time does.
         hoard.push(black_box(Vec::<u8>::with_capacity(1 << 20)));
+    }
+}
+
+fn print_endlessly() {
+    loop {
+        println!("one line of very many");
+    }
+}
+
+fn print_a_long_line() {
+    loop {
+        print!("a line without an end ");
+    }
+}
+
+/// Keeps handles of the host's, which are not in the plugin's own memory.
+fn hoard_resources() {
+    loop {
+        std::mem::forget(wasip2::clocks::monotonic_clock::subscribe_duration(1));
     }
 }
 

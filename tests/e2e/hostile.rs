@@ -1,0 +1,312 @@
+//! A gallery of hostile plugins: each costs the events that it is hostile about, and
+//! memory and processor time within what the limits of the settings say.
+//!
+//! With `--nocapture` the tests show what each has used.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use tests::{Program, Ran, Usage, misbehaving_plugin, stamped};
+
+const MIB: u64 = 1024 * 1024;
+
+/// The limits that the gallery runs under.
+const WORKERS: u64 = 2;
+const MEMORY_BYTES: u64 = 64 * MIB;
+const ANSWER_BYTES: u64 = 16 * MIB;
+const CALL_CPU: Duration = Duration::from_millis(50);
+const EVENT_CPU: Duration = Duration::from_micros(500);
+const CONFIGURE_CPU: Duration = Duration::from_secs(1);
+
+/// Innocent events of a run, and the bytes that each of them has at least: some
+/// chunks, so that all workers have to do.
+const GOOD: usize = 1000;
+const GOOD_BYTES: usize = 1000;
+
+/// Events of a chunk of such events, which is the largest batch.
+const BATCH: u32 = 270;
+
+/// Halvings of a batch until an event is alone.
+const HALVINGS: u32 = 9;
+
+/// Processor time that no run takes, whatever the limits would let it.
+const CPU_MAX: Duration = Duration::from_secs(10);
+
+/// What a run without anything hostile uses.
+#[derive(Clone, Copy)]
+struct Base(Usage);
+
+/// The name of hostile events, how many there are, and the reasons of which each has
+/// to have one in the end.
+const ON_EVENTS: &[(&str, usize, &[&str])] = &[
+    ("trap", 200, &["plugin_trapped"]),
+    ("loop", 10, &["plugin_deadline"]),
+    ("recurse", 10, &["plugin_trapped"]),
+    ("memory", 10, &["plugin_memory"]),
+    ("flood", 5, &["plugin_memory", "plugin_trapped", "plugin_deadline"]),
+    ("a million", 5, &["plugin_answer", "plugin_trapped", "plugin_memory", "plugin_deadline"]),
+    ("payload MiB:30", 5, &["plugin_trapped"]),
+    ("payload MiB:15", 30, &["record_too_large"]),
+    ("payloads of 2 MiB:7", 30, &["record_too_large"]),
+    ("reject MiB:15", 20, &["plugin_rejected"]),
+    ("print endlessly", 10, &["plugin_deadline"]),
+    ("print a long line", 10, &["plugin_deadline"]),
+    ("resources", 10, &["plugin_trapped"]),
+    ("random", 10, &["plugin_trapped"]),
+    ("zeroes", 10, &["plugin_trapped"]),
+    ("sleep", 10, &["plugin_trapped"]),
+];
+
+#[test]
+fn hostile_events_cost_themselves_alone() {
+    let base = base();
+    for (name, count, reasons) in ON_EVENTS {
+        let input = mixed(name, *count);
+        let (ran, usage) = start("").stdin(input.clone()).watch(|_| ());
+        let ran = ran.exits(3);
+        let dead = *count as u64;
+        assert_eq!(counts(&ran), [GOOD as u64 + dead, GOOD as u64, 0, dead], "{name}");
+        assert_good(&ran, &input, name);
+        let letters = ran.letters();
+        for letter in letters.iter().filter(|letter| !reasons.contains(&&*letter.reason)) {
+            panic!("{name}: {}: {}", letter.reason, letter.detail);
+        }
+        // An event is asked about once in each group that it is in.
+        let batches = u32::try_from((GOOD + count) * GOOD_BYTES / (256 * 1024) + 1).unwrap();
+        let alone = CALL_CPU * u32::try_from(*count).unwrap();
+        let together = (CALL_CPU + EVENT_CPU * BATCH) * batches;
+        base.assert_bounded(name, usage, ((alone + together) * HALVINGS).min(CPU_MAX));
+        assert_quiet(&ran, name);
+    }
+}
+
+#[test]
+fn a_plugin_that_traps_on_everything_but_the_samples_loses_no_event() {
+    let base = base();
+    let (ran, usage) = start("every = 'trap'").stdin(good(5000)).watch(|_| ());
+    let ran = ran.exits(3);
+    assert_eq!(counts(&ran), [5000, 0, 0, 5000]);
+    assert_eq!(ran.summary()["dead_letters"]["plugin_trapped"], 5000);
+    base.assert_bounded("trap, every event", usage, Duration::from_secs(5));
+    assert_quiet(&ran, "trap on everything");
+}
+
+#[test]
+fn a_plugin_that_traps_on_one_of_a_thousand_costs_little_more_than_none() {
+    let base = base();
+    let (good, mut input) = (good(50_000), String::new());
+    for (number, line) in good.split_inclusive('\n').enumerate() {
+        input += line;
+        if number % 1000 == 500 {
+            input += "{\"event\":\"trap\"}\n";
+        }
+    }
+    let (ran, usage) = start("").stdin(input.clone()).watch(|_| ());
+    let ran = ran.exits(3);
+    assert_eq!(counts(&ran), [50_050, 50_000, 0, 50]);
+    assert_eq!(sorted(&ran.streams()["good"]), sorted(good.as_bytes()));
+    base.assert_bounded("trap, 1 of 1000", usage, Duration::from_secs(5));
+}
+
+#[test]
+fn hostile_starts_end_soon() {
+    let base = base();
+    for (configure, word) in [
+        ("trap", "trapped"),
+        ("loop", "1000 ms"),
+        ("recurse", "trapped"),
+        ("memory", "64 MiB"),
+        ("print", "1000 ms"),
+        ("refuse at length", "failed while it was being configured"),
+        ("streams", "the plugin"),
+    ] {
+        let settings = format!("configure = '{configure}'");
+        let (ran, usage) = start(&settings).stdin(good(10)).watch(|_| ());
+        let ran = ran.exits(2).says(&[word, "misbehaving.wasm"]);
+        base.assert_bounded(&format!("configure: {configure}"), usage, CONFIGURE_CPU);
+        assert_quiet(&ran, configure);
+    }
+}
+
+/// Components that are no plugins, as text, and what is said about them.
+const COMPONENTS: &[(&str, &str, &str)] = &[
+    ("nothing", "(component)", "another world"),
+    ("core module", "(module)", "core WebAssembly module"),
+    (
+        "unknown import",
+        r#"(component
+            (import "acme:secrets/store@1.0.0" (instance (export "all" (func))))
+            (instance $mapper)
+            (export "standpipe:mapping/mapper@0.1.0" (instance $mapper)))"#,
+        "acme:secrets/store@1.0.0",
+    ),
+    (
+        "wasi:http",
+        r#"(component
+            (import "wasi:http/outgoing-handler@0.2.0" (instance (export "handle" (func))))
+            (instance $mapper)
+            (export "standpipe:mapping/mapper@0.1.0" (instance $mapper)))"#,
+        "wasi:http/outgoing-handler@0.2.0",
+    ),
+    (
+        "no functions",
+        r#"(component (instance $mapper) (export "standpipe:mapping/mapper@0.1.0" (instance $mapper)))"#,
+        "does not fit the host",
+    ),
+    (
+        "a gigabyte of memory",
+        r#"(component (core module $m (memory 16384)) (core instance (instantiate $m))
+            (instance $mapper) (export "standpipe:mapping/mapper@0.1.0" (instance $mapper)))"#,
+        "it",
+    ),
+];
+
+#[test]
+fn components_that_do_not_fit_are_refused() {
+    let base = base();
+    for (what, text, word) in COMPONENTS {
+        let bytes = wat::parse_str(text).expect("a component as text");
+        let program = with_plugin(&bytes, &limits());
+        let (ran, usage) = program.stdin(good(10)).watch(|_| ());
+        let ran = ran.exits(2).says(&[word, "hostile.wasm"]);
+        base.assert_bounded(what, usage, Duration::from_secs(1));
+        assert!(!ran.path("out").join("good.ndjson").exists());
+    }
+}
+
+#[test]
+fn a_large_component_works_and_one_too_large_is_not_read() {
+    let base = base();
+    let plugin = std::fs::read(misbehaving_plugin()).unwrap();
+    let input = good(GOOD);
+    let large = stamped(&plugin, &vec![7; 13 << 20]);
+    let (ran, usage) = with_plugin(&large, &limits()).stdin(input.clone()).watch(|_| ());
+    assert_eq!(counts(&ran.exits(0)), [GOOD as u64, GOOD as u64, 0, 0]);
+    base.assert_bounded("13 MB", usage, Duration::from_secs(3));
+
+    let program = with_plugin(&plugin, &limits());
+    let file = std::fs::File::options().write(true).open(program.path("hostile.wasm")).unwrap();
+    file.set_len(4 << 30).unwrap();
+    let (ran, usage) = program.stdin(input).watch(|_| ());
+    let _ = ran.exits(2).says(&["larger than 134217728 bytes"]);
+    base.assert_bounded("4 GiB", usage, Duration::from_secs(1));
+}
+
+/// 300,000 leaks of 4 KiB: nine times what both workers' instances may have.
+#[test]
+fn a_plugin_that_leaks_keeps_the_memory_flat() {
+    let base = base();
+    let input = "{\"type\":\"track\",\"event\":\"leak:4096\"}\n".repeat(300_000);
+    let mut series = Vec::new();
+    let program = with_plugin(&std::fs::read(misbehaving_plugin()).unwrap(), &limits());
+    let (ran, usage) = program.stdin(input).watch(|usage| series.push(usage.memory_bytes));
+    assert_eq!(counts(&ran.exits(0)), [300_000, 300_000, 0, 0]);
+    let (first, second) = series.split_at(series.len() / 2);
+    let most = |part: &[u64]| part.iter().max().copied().unwrap_or_default();
+    assert!(
+        most(second) <= most(first) + MEMORY_BYTES / 2,
+        "{} MiB in the first half, then {} MiB",
+        most(first) / MIB,
+        most(second) / MIB
+    );
+    base.assert_bounded("leak, 300,000 events", usage, Duration::from_secs(10));
+}
+
+impl Base {
+    /// Fail unless a run has kept to what its limits come to, and show what it used.
+    fn assert_bounded(&self, what: &str, usage: Usage, cpu: Duration) {
+        let Base(base) = self;
+        let cpu_max = base.cpu * 2 + cpu + Duration::from_secs(1);
+        // An answer is there twice while it is checked.
+        let memory_max = base.memory_bytes_max + WORKERS * (MEMORY_BYTES + 2 * ANSWER_BYTES);
+        report(what, usage, memory_max, cpu_max);
+        assert!(
+            usage.memory_bytes_max <= memory_max,
+            "{what}: {usage:?}, at most {memory_max} bytes"
+        );
+        assert!(usage.cpu <= cpu_max, "{what}: {usage:?}, at most {cpu_max:?}");
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a table for whoever asks for it")]
+fn report(what: &str, usage: Usage, memory_max: u64, cpu_max: Duration) {
+    println!(
+        "| {what} | {} MiB of {} | {:.2} s of {:.2} |",
+        usage.memory_bytes_max / MIB,
+        memory_max / MIB,
+        usage.cpu.as_secs_f64(),
+        cpu_max.as_secs_f64()
+    );
+}
+
+fn base() -> Base {
+    let (ran, usage) = start("").stdin(good(GOOD)).watch(|_| ());
+    assert_eq!(counts(&ran.exits(0)), [GOOD as u64, GOOD as u64, 0, 0]);
+    Base(usage)
+}
+
+fn limits() -> String {
+    format!(
+        "workers = {WORKERS}\n[plugin.limits]\nmemory_bytes = {MEMORY_BYTES}\nanswer_bytes = {ANSWER_BYTES}\n\
+         call_cpu = '{}ms'\nevent_cpu = '{}us'\nconfigure_cpu = '{}ms'\n",
+        CALL_CPU.as_millis(),
+        EVENT_CPU.as_micros(),
+        CONFIGURE_CPU.as_millis()
+    )
+}
+
+fn start(settings: &str) -> Program {
+    let settings = format!("{}[plugin.settings]\n{settings}\n", limits());
+    Program::running_locally().settings(&settings).args(["--plugin"]).args([misbehaving_plugin()])
+}
+
+fn with_plugin(bytes: &[u8], settings: &str) -> Program {
+    let program = Program::running_locally().settings(settings).file("hostile.wasm", bytes);
+    program.args(["--plugin", "hostile.wasm"])
+}
+
+/// Innocent events.
+fn good(count: usize) -> String {
+    let filler = "x".repeat(GOOD_BYTES);
+    (0..count).fold(String::new(), |mut lines, n| {
+        writeln!(lines, r#"{{"type":"track","event":"good","n":{n},"filler":"{filler}"}}"#)
+            .unwrap();
+        lines
+    })
+}
+
+/// Innocent events with hostile ones among them.
+fn mixed(name: &str, hostile: usize) -> String {
+    let mut lines = String::new();
+    let step = GOOD / hostile;
+    for (number, line) in good(GOOD).split_inclusive('\n').enumerate() {
+        lines += line;
+        if number % step == step / 2 && number / step < hostile {
+            writeln!(lines, r#"{{"type":"track","event":"{name}"}}"#).unwrap();
+        }
+    }
+    lines
+}
+
+fn counts(ran: &Ran) -> [u64; 4] {
+    ["read", "delivered", "filtered", "dead"].map(|key| ran.count(key))
+}
+
+fn assert_good(ran: &Ran, input: &str, what: &str) {
+    let expected: String =
+        input.split_inclusive('\n').filter(|line| line.contains("good")).collect();
+    assert_eq!(sorted(&ran.streams()["good"]), sorted(expected.as_bytes()), "{what}");
+}
+
+fn sorted(bytes: &[u8]) -> Vec<&[u8]> {
+    let mut lines: Vec<_> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// What a plugin prints is bounded, however much it is.
+fn assert_quiet(ran: &Ran, what: &str) {
+    assert!(ran.stderr.len() < 200_000, "{what}: {} bytes of log", ran.stderr.len());
+    let longest = ran.stderr.lines().map(str::len).max();
+    assert!(longest < Some(4096), "{what}: a line of {longest:?} bytes");
+}

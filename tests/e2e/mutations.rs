@@ -1,0 +1,90 @@
+//! Whatever bytes are given as a component, the host says what is wrong with them, or
+//! has a plugin that keeps to its limits.
+
+use std::num::NonZero;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use host::plugin::{Allowance, Compiled, Engine, inspect};
+use host::run::DEFAULT_PLUGIN;
+use proptest::prelude::*;
+
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    let allowance = Allowance { configure_cpu: Duration::from_millis(50), ..Allowance::default() };
+    Engine::with(None, allowance, NonZero::<usize>::MIN).unwrap()
+});
+
+/// A change to the bytes of a component; positions are shares of its length.
+#[derive(Debug, Clone)]
+enum Change {
+    Cut(f64),
+    /// Its types, imports and exports are near its end, its code in the middle.
+    Set(f64, u8),
+    Remove(f64, usize),
+    Insert(f64, Vec<u8>),
+    Repeat(f64, usize),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        (0.0..1.0).prop_map(Change::Cut),
+        (0.0..1.0, any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
+        (0.95..1.0, any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
+        (0.0..0.05, any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
+        (0.0..1.0, 1..2000_usize).prop_map(|(at, count)| Change::Remove(at, count)),
+        (0.0..1.0, prop::collection::vec(any::<u8>(), 1..20))
+            .prop_map(|(at, bytes)| Change::Insert(at, bytes)),
+        (0.0..1.0, 1..2000_usize).prop_map(|(at, count)| Change::Repeat(at, count)),
+    ]
+}
+
+impl Change {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        let place = |at: &f64| (bytes.len() as f64 * at) as usize;
+        match self {
+            Change::Cut(at) => bytes.truncate(place(at)),
+            Change::Set(at, byte) => {
+                let place = place(at);
+                bytes.splice(place..(place + 1).min(bytes.len()), [*byte]);
+            }
+            Change::Remove(at, count) => {
+                let place = place(at);
+                bytes.drain(place..(place + count).min(bytes.len()));
+            }
+            Change::Insert(at, inserted) => {
+                let place = place(at);
+                bytes.splice(place..place, inserted.iter().copied());
+            }
+            Change::Repeat(at, count) => {
+                let place = place(at);
+                let part = bytes[place..(place + count).min(bytes.len())].to_vec();
+                bytes.splice(place..place, part);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 50, ..ProptestConfig::default() })]
+
+    #[test]
+    fn changed_components_are_refused_or_work(changes in prop::collection::vec(change(), 1..4)) {
+        let mut bytes = DEFAULT_PLUGIN.to_vec();
+        changes.iter().for_each(|change| change.apply(&mut bytes));
+        match Compiled::new(&ENGINE, &bytes) {
+            Err(error) => prop_assert!(error.to_string().len() < 10_000, "{error}"),
+            Ok(compiled) => {
+                let _ = compiled.configure("{\"mappings\":[{\"event\":\"*\",\"stream\":\"s\"}]}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..300), is_component: bool) {
+        if is_component {
+            bytes.splice(0..0, *b"\0asm\x0d\0\x01\0");
+        }
+        let _ = inspect(&ENGINE, &bytes);
+        prop_assert!(Compiled::new(&ENGINE, &bytes).is_err());
+    }
+}

@@ -1,0 +1,43 @@
+//! Whatever bytes are given as a component, loading them ends with a plugin or an
+//! error.
+//!
+//! The first byte says what the others are: a component, or changes to the default
+//! plugin's, each a position of three bytes and a value.
+#![no_main]
+
+use std::num::NonZero;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use host::plugin::{Allowance, Compiled, Engine, inspect};
+use host::run::DEFAULT_PLUGIN;
+use libfuzzer_sys::fuzz_target;
+
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    let allowance = Allowance { configure_cpu: Duration::from_millis(50), ..Allowance::default() };
+    Engine::with(None, allowance, NonZero::<usize>::MIN).expect("an engine")
+});
+
+fuzz_target!(|input: &[u8]| {
+    let Some((kind, rest)) = input.split_first() else { return };
+    let bytes = match kind % 3 {
+        0 => rest.to_vec(),
+        1 => [b"\0asm\x0d\0\x01\0", rest].concat(),
+        _ => changed(rest),
+    };
+    if inspect(&ENGINE, &bytes).is_ok()
+        && let Ok(compiled) = Compiled::new(&ENGINE, &bytes)
+    {
+        let _ = compiled.configure("{}");
+    }
+});
+
+fn changed(changes: &[u8]) -> Vec<u8> {
+    let mut bytes = DEFAULT_PLUGIN.to_vec();
+    for change in changes.chunks_exact(4) {
+        let place = u32::from_be_bytes([0, change[0], change[1], change[2]]) as usize;
+        let length = bytes.len();
+        bytes[place % length] = change[3];
+    }
+    bytes
+}
