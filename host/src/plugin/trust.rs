@@ -105,7 +105,7 @@ mod tests {
         #[test]
         fn any_change_of_what_was_signed_is_noticed(at in 0..SIGNED.len(), bit in 0..8) {
             let mut changed = SIGNED.to_vec();
-            changed[at] ^= 1 << bit;
+            changed[at] ^= 1_u8 << bit;
             let refused = trust().check(&changed, "", Some(SIGNATURE));
             prop_assert!(matches!(refused, Err(Untrusted::BadSignature(_))), "{:?}", refused);
         }

@@ -74,7 +74,7 @@ mod tests {
     const SIGNED: &[u8] = include_bytes!("../../../tests/data/sample.ndjson");
 
     fn candidate(seal: Seal) -> Candidate {
-        Candidate { bytes: SIGNED.into(), seal, origin: String::new() }
+        Candidate { bytes: SIGNED.into(), seal, settings: None, origin: String::new() }
     }
 
     #[test]
