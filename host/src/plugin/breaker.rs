@@ -130,7 +130,7 @@ impl Breaker {
         let is_off = self.health() == Health::Off;
         let next = if share >= self.settings.off_from && (is_off || is_over && is_enough) {
             Health::Off
-        } else if share >= self.settings.degraded_from && (is_enough || is_over) {
+        } else if share >= self.settings.degraded_from && (is_enough || is_over || is_off) {
             Health::Degraded
         } else if is_over || is_off {
             Health::Healthy

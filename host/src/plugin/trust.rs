@@ -80,7 +80,7 @@ mod tests {
     const SIGNED: &[u8] = include_bytes!("../../../tests/data/sample.ndjson");
 
     fn trust() -> Trust {
-        Trust { sha256: None, public_key: Some(PublicKey::decode(KEY.trim()).unwrap()) }
+        Trust { sha256: None, public_key: Some(PublicKey::from_base64(KEY.trim()).unwrap()) }
     }
 
     #[test]

@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn only_what_is_part_of_the_program_needs_no_signature() {
-        let public_key = Some(PublicKey::decode(KEY.trim()).unwrap());
+        let public_key = Some(PublicKey::from_base64(KEY.trim()).unwrap());
         let trust = Trust { sha256: None, public_key };
         let check = |seal| candidate(seal).check(&trust, "");
         assert_eq!(check(Seal::PartOfProgram), Ok(()));
