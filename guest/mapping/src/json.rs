@@ -1,0 +1,193 @@
+//! JSON values in place, in the text of an event.
+//!
+//! Nothing is parsed before it is asked for, and nothing is copied but strings
+//! with escapes. The host has checked the text, so nothing is checked here; of
+//! a text that is no JSON the values mean nothing.
+
+use std::borrow::Cow;
+
+use crate::scan;
+
+/// A JSON value in place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Value<'a> {
+    raw: &'a str,
+}
+
+/// What kind of value it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Null,
+    Bool,
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+/// A member of an object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member<'a> {
+    /// The key as written, between its quotes.
+    pub(crate) key: &'a str,
+    pub(crate) value: Value<'a>,
+    has_escapes: bool,
+}
+
+impl<'a> Member<'a> {
+    /// The key as it is meant, with its escapes read.
+    pub(crate) fn name(&self) -> Cow<'a, str> {
+        if self.has_escapes { Cow::Owned(unescape(self.key)) } else { Cow::Borrowed(self.key) }
+    }
+
+    /// Whether the key means this.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        if self.has_escapes { unescape(self.key) == name } else { self.key == name }
+    }
+}
+
+impl<'a> Value<'a> {
+    /// The value that a text consists of, with whitespace around it or without.
+    pub(crate) fn of_text(text: &'a str) -> Self {
+        Value { raw: text.trim_matches([' ', '\n', '\r', '\t']) }
+    }
+
+    /// Its text, without whitespace around it.
+    pub(crate) fn raw(self) -> &'a str {
+        self.raw
+    }
+
+    /// What kind of value it is.
+    pub(crate) fn kind(self) -> Kind {
+        match self.raw.as_bytes().first() {
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b'"') => Kind::String,
+            Some(b't' | b'f') => Kind::Bool,
+            None | Some(b'n') => Kind::Null,
+            Some(_) => Kind::Number,
+        }
+    }
+
+    /// A string with its escapes read; a surrogate without its other half
+    /// becomes U+FFFD. `None` for other values.
+    pub(crate) fn string(self) -> Option<Cow<'a, str>> {
+        let inside = self.inside_quotes()?;
+        Some(if inside.contains('\\') {
+            Cow::Owned(unescape(inside))
+        } else {
+            Cow::Borrowed(inside)
+        })
+    }
+
+    /// A string as written, between its quotes. `None` for other values.
+    pub(crate) fn inside_quotes(self) -> Option<&'a str> {
+        let inside = self.raw.strip_prefix('"')?;
+        Some(inside.strip_suffix('"').unwrap_or(inside))
+    }
+
+    /// The member of this name. Where an object has several, the last one
+    /// counts.
+    pub(crate) fn get(self, key: &str) -> Option<Value<'a>> {
+        self.members().filter(|member| member.is_named(key)).last().map(|member| member.value)
+    }
+
+    /// The members of an object; none of other values.
+    pub(crate) fn members(self) -> impl Iterator<Item = Member<'a>> {
+        let mut parts = Parts::of(self.raw, b'{');
+        std::iter::from_fn(move || parts.next_member())
+    }
+
+    /// The elements of an array; none of other values.
+    pub(crate) fn elements(self) -> impl Iterator<Item = Value<'a>> {
+        let mut parts = Parts::of(self.raw, b'[');
+        std::iter::from_fn(move || parts.next_element())
+    }
+}
+
+/// What is left of an object or array.
+struct Parts<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Parts<'a> {
+    fn of(text: &'a str, bracket: u8) -> Self {
+        let is_it = text.as_bytes().first() == Some(&bracket);
+        Parts { text, at: if is_it { 1 } else { text.len() } }
+    }
+
+    fn next_member(&mut self) -> Option<Member<'a>> {
+        let bytes = self.text.as_bytes();
+        let quote = scan::after_whitespace(bytes, self.at);
+        if bytes.get(quote) != Some(&b'"') {
+            self.at = bytes.len();
+            return None;
+        }
+        let (key_end, has_escapes) = scan::string_end(bytes, quote + 1);
+        let key = &self.text[quote + 1..key_end];
+        // Behind the quote and the colon.
+        let colon = scan::after_whitespace(bytes, key_end + 1);
+        self.at = colon + 1;
+        Some(Member { key, value: self.next_element()?, has_escapes })
+    }
+
+    fn next_element(&mut self) -> Option<Value<'a>> {
+        let bytes = self.text.as_bytes();
+        let start = scan::after_whitespace(bytes, self.at);
+        let end = scan::after_value(bytes, start);
+        // `get`, for what is no JSON.
+        let raw = self.text.get(start..end).filter(|raw| !raw.is_empty());
+        self.at = scan::after_whitespace(bytes, end);
+        let goes_on = raw.is_some() && bytes.get(self.at) == Some(&b',');
+        self.at = if goes_on { self.at + 1 } else { bytes.len() };
+        raw.map(|raw| Value { raw })
+    }
+}
+
+/// Read the escapes of what stands between two quotes.
+pub(crate) fn unescape(inside: &str) -> String {
+    let mut text = String::with_capacity(inside.len());
+    let mut rest = inside;
+    while let Some(place) = rest.find('\\') {
+        text.push_str(&rest[..place]);
+        rest = &rest[place + 1..];
+        let Some(letter) = rest.chars().next() else { break };
+        rest = &rest[letter.len_utf8()..];
+        match letter {
+            'b' => text.push('\u{8}'),
+            'f' => text.push('\u{c}'),
+            'n' => text.push('\n'),
+            'r' => text.push('\r'),
+            't' => text.push('\t'),
+            'u' => text.push(spelled(&mut rest)),
+            itself => text.push(itself),
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The character whose code stands here, behind `\u`.
+fn spelled(rest: &mut &str) -> char {
+    let Some(unit) = take_unit(rest) else { return char::REPLACEMENT_CHARACTER };
+    if let 0xd800..=0xdbff = unit
+        && let Some(mut behind) = rest.strip_prefix("\\u")
+        && let Some(low @ 0xdc00..=0xdfff) = take_unit(&mut behind)
+    {
+        *rest = behind;
+        let code = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+        return char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+    }
+    char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+fn take_unit(rest: &mut &str) -> Option<u32> {
+    let (digits, behind) = rest.split_at_checked(4)?;
+    let unit = u32::from_str_radix(digits, 16).ok()?;
+    *rest = behind;
+    Some(unit)
+}
+
+#[cfg(test)]
+mod tests;

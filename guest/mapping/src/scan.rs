@@ -1,0 +1,179 @@
+//! Finds the ends of JSON's parts, many bytes at a time.
+//!
+//! The host has checked every event's text, so nothing is checked here. On a
+//! text that is no JSON the places mean nothing, but every one of them lies in
+//! the text or at its end, behind a whole character.
+
+use wide::u8x16;
+
+/// As many bytes as a mask has bits.
+const BLOCK_BYTES: usize = u64::BITS as usize;
+
+/// Behind the whitespace that begins here.
+#[inline(always)]
+pub(crate) fn after_whitespace(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(bytes.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+        at += 1;
+    }
+    at
+}
+
+/// Where a string's closing quote stands, and whether the string has escapes.
+/// It begins here, behind its opening quote.
+#[inline(always)]
+pub(crate) fn string_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
+    let mut has_escapes = false;
+    loop {
+        let place = quote_or_escape(bytes, at);
+        match bytes.get(place) {
+            None => return (bytes.len(), has_escapes),
+            Some(b'"') => return (place, has_escapes),
+            Some(_) => at = (place + 2).min(bytes.len()),
+        }
+        has_escapes = true;
+    }
+}
+
+#[inline(always)]
+fn quote_or_escape(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(chunk) = bytes[at..].first_chunk::<16>() {
+        let chunk = u8x16::from(*chunk);
+        let found = chunk.simd_eq(u8x16::splat(b'"')) | chunk.simd_eq(u8x16::splat(b'\\'));
+        let found = found.to_bitmask();
+        if found != 0 {
+            return at + found.trailing_zeros() as usize;
+        }
+        at += 16;
+    }
+    while !matches!(bytes.get(at), None | Some(b'"' | b'\\')) {
+        at += 1;
+    }
+    at
+}
+
+/// Behind the value that begins here.
+#[inline(always)]
+pub(crate) fn after_value(bytes: &[u8], at: usize) -> usize {
+    match bytes.get(at) {
+        Some(b'"') => (string_end(bytes, at + 1).0 + 1).min(bytes.len()),
+        Some(&bracket @ (b'{' | b'[')) => after_brackets(bytes, at, bracket),
+        _ => after_scalar(bytes, at),
+    }
+}
+
+/// Behind the number or literal that begins here.
+#[inline(always)]
+fn after_scalar(bytes: &[u8], mut at: usize) -> usize {
+    let ends = |byte| matches!(byte, b',' | b'}' | b']' | b':' | b' ' | b'\n' | b'\r' | b'\t');
+    while bytes.get(at).is_some_and(|&byte| !ends(byte)) {
+        at += 1;
+    }
+    at
+}
+
+/// Behind the object or array that begins here. In JSON it is enough to count
+/// the brackets of its own kind that are in no string.
+fn after_brackets(bytes: &[u8], mut at: usize, opening: u8) -> usize {
+    // In ASCII the closing brackets lie 2 above the opening ones.
+    let closing = opening + 2;
+    let (mut depth, mut in_string, mut escaped) = (0, 0, 0);
+    while at < bytes.len() {
+        let masks = Masks::of(bytes, at, opening, closing);
+        let quotes = masks.quotes & !escaped_places(masks.backslashes, &mut escaped);
+        let string = prefix_xor(quotes) ^ in_string;
+        in_string = u64::from(string >> 63).wrapping_neg();
+        let (openings, mut closings) = (masks.openings & !string, masks.closings & !string);
+        if closings.count_ones() >= depth {
+            let mut closed = 0;
+            while closings != 0 {
+                let before = (closings & closings.wrapping_neg()) - 1;
+                closed += 1;
+                if depth + (openings & before).count_ones() <= closed {
+                    return at + closings.trailing_zeros() as usize + 1;
+                }
+                closings &= closings - 1;
+            }
+            depth = depth + openings.count_ones() - closed;
+        } else {
+            depth = depth + openings.count_ones() - closings.count_ones();
+        }
+        at += BLOCK_BYTES;
+    }
+    bytes.len()
+}
+
+/// What the bytes of a block may mean: one bit for each byte, the first lowest.
+/// Behind the text's end there are zeros.
+struct Masks {
+    quotes: u64,
+    backslashes: u64,
+    openings: u64,
+    closings: u64,
+}
+
+impl Masks {
+    #[inline(always)]
+    fn of(bytes: &[u8], at: usize, opening: u8, closing: u8) -> Self {
+        if let Some(block) = bytes[at..].first_chunk() {
+            return Masks::of_block(block, opening, closing);
+        }
+        // The last block of the text holds what is left of it, shifted.
+        let (block, behind) = match bytes.last_chunk::<BLOCK_BYTES>() {
+            Some(block) => (*block, BLOCK_BYTES - (bytes.len() - at)),
+            None => {
+                let mut block = [b' '; BLOCK_BYTES];
+                block[..bytes.len()].copy_from_slice(bytes);
+                (block, at)
+            }
+        };
+        let Masks { quotes, backslashes, openings, closings } =
+            Masks::of_block(&block, opening, closing);
+        Masks {
+            quotes: quotes >> behind,
+            backslashes: backslashes >> behind,
+            openings: openings >> behind,
+            closings: closings >> behind,
+        }
+    }
+
+    #[inline(always)]
+    fn of_block(block: &[u8; BLOCK_BYTES], opening: u8, closing: u8) -> Self {
+        let (quarters, _) = block.as_chunks::<16>();
+        let quarters = [0, 1, 2, 3].map(|n: usize| u8x16::from(quarters[n]));
+        let mask = |byte| {
+            let [a, b, c, d] =
+                quarters.map(|quarter| u64::from(quarter.simd_eq(u8x16::splat(byte)).to_bitmask()));
+            a | b << 16 | c << 32 | d << 48
+        };
+        Masks {
+            quotes: mask(b'"'),
+            backslashes: mask(b'\\'),
+            openings: mask(opening),
+            closings: mask(closing),
+        }
+    }
+}
+
+/// The bytes that a backslash escapes. `carry` is one where the block's first
+/// byte is one of them.
+#[inline(always)]
+fn escaped_places(mut backslashes: u64, carry: &mut u64) -> u64 {
+    let mut escaped = std::mem::take(carry);
+    backslashes &= !escaped;
+    while backslashes != 0 {
+        let escape = backslashes & backslashes.wrapping_neg();
+        escaped |= escape << 1;
+        *carry = escape >> 63;
+        backslashes &= !(escape | escape << 1);
+    }
+    escaped
+}
+
+/// Ones at the places up to which the ones are odd in number.
+#[inline(always)]
+fn prefix_xor(mut mask: u64) -> u64 {
+    for shift in [1, 2, 4, 8, 16, 32] {
+        mask ^= mask << shift;
+    }
+    mask
+}
