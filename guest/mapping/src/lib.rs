@@ -36,6 +36,8 @@
 //! refuse, are refused with the number of the row, counted from 1.
 
 #[allow(dead_code, reason = "its users follow")]
+mod fql;
+#[allow(dead_code, reason = "its users follow")]
 mod json;
 mod scan;
 mod settings;

@@ -1,0 +1,50 @@
+//! What is wrong with a condition's text.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display, Formatter};
+use std::ops::Range;
+
+/// Characters of the text that an error shows at most.
+const SHOWN_CHARS_MAX: usize = 32;
+
+/// Why a text is no condition: what would have been right where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ParseError {
+    column: usize,
+    expected: Cow<'static, str>,
+    found: String,
+}
+
+impl ParseError {
+    /// An error about a part of a text, given in bytes.
+    pub(super) fn new(
+        text: &str,
+        part: Range<usize>,
+        expected: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let column = text[..part.start].chars().count() + 1;
+        ParseError { column, expected: expected.into(), found: shown(&text[part]) }
+    }
+}
+
+/// A part of a text between quotes, cut off where it is long.
+fn shown(part: &str) -> String {
+    if part.is_empty() {
+        return "the end".to_owned();
+    }
+    let (part, rest) = match part.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => (&part[..end], "..."),
+        None => (part, ""),
+    };
+    format!("'{}{rest}'", part.replace(char::is_control, "\u{fffd}"))
+}
+
+/// Columns are characters, counted from 1, of the whole text whatever its lines.
+impl Display for ParseError {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let ParseError { column, expected, found } = self;
+        write!(out, "column {column}: expected {expected}, found {found}")
+    }
+}
+
+impl std::error::Error for ParseError {}

@@ -1,0 +1,154 @@
+//! Patterns of the function `match`.
+//!
+//! `*` stands for any characters, `?` for one, `[abc]` and `[a-z]` for one of
+//! these, `[^abc]` for one that is none of these, and `\x` for x itself. There
+//! is nothing special about `/`. A malformed pattern matches nothing.
+
+/// A pattern, ready to match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Glob {
+    text: String,
+    /// `None` where the pattern is malformed.
+    parts: Option<Vec<Part>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    /// These characters.
+    Literal(String),
+    /// One character.
+    One,
+    /// One character that lies in one of the ranges, or in none if negated.
+    Class { ranges: Vec<(char, char)>, negated: bool },
+    /// Any number of characters.
+    Star,
+}
+
+impl Glob {
+    pub(super) fn new(text: &str) -> Self {
+        Glob { text: text.to_owned(), parts: compile(text) }
+    }
+
+    /// The pattern as written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the whole of a string matches.
+    ///
+    /// Where a part does not fit, the last star takes one character more. The
+    /// earlier ones need not be tried again, so that no pattern takes longer
+    /// than its length times the string's.
+    pub(super) fn matches(&self, string: &str) -> bool {
+        let Some(parts) = self.parts.as_deref() else { return false };
+        let (mut parts, mut rest) = (parts, string);
+        let mut star: Option<(&[Part], &str)> = None;
+        loop {
+            match parts.split_first() {
+                None if rest.is_empty() => return true,
+                Some((Part::Star, [])) => return true,
+                Some((Part::Star, behind)) => {
+                    star = Some((behind, rest));
+                    parts = behind;
+                    continue;
+                }
+                Some((part, behind)) => {
+                    if let Some(left) = part.strip_from(rest) {
+                        (parts, rest) = (behind, left);
+                        continue;
+                    }
+                }
+                None => {}
+            }
+            let Some((behind, from)) = star.as_mut() else { return false };
+            let mut characters = from.chars();
+            if characters.next().is_none() {
+                return false;
+            }
+            *from = characters.as_str();
+            (parts, rest) = (behind, from);
+        }
+    }
+}
+
+impl Part {
+    /// The rest of a string that begins with this part. A star is no such part.
+    fn strip_from<'a>(&self, string: &'a str) -> Option<&'a str> {
+        let mut characters = string.chars();
+        match self {
+            Part::Literal(literal) => return string.strip_prefix(literal.as_str()),
+            Part::One => _ = characters.next()?,
+            Part::Class { ranges, negated } => {
+                let character = characters.next()?;
+                let is_in = |&(low, high): &(char, char)| (low..=high).contains(&character);
+                if ranges.iter().any(is_in) == *negated {
+                    return None;
+                }
+            }
+            Part::Star => return None,
+        }
+        Some(characters.as_str())
+    }
+}
+
+fn compile(text: &str) -> Option<Vec<Part>> {
+    let mut parts = Vec::new();
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        let literal = match character {
+            '*' => {
+                if parts.last() != Some(&Part::Star) {
+                    parts.push(Part::Star);
+                }
+                continue;
+            }
+            '?' => {
+                parts.push(Part::One);
+                continue;
+            }
+            '[' => {
+                parts.push(class(&mut rest)?);
+                continue;
+            }
+            '\\' => rest.next()?,
+            itself => itself,
+        };
+        match parts.last_mut() {
+            Some(Part::Literal(before)) => before.push(literal),
+            _ => parts.push(Part::Literal(literal.to_string())),
+        }
+    }
+    Some(parts)
+}
+
+/// A class whose opening bracket has been read. It has at least one range.
+fn class(rest: &mut std::str::Chars<'_>) -> Option<Part> {
+    let mut behind = rest.clone();
+    let negated = behind.next() == Some('^');
+    if negated {
+        *rest = behind;
+    }
+    let mut ranges = Vec::new();
+    while ranges.is_empty() || !rest.as_str().starts_with(']') {
+        let low = end_of_range(rest)?;
+        let is_single = !rest.as_str().starts_with('-');
+        let high = if is_single {
+            low
+        } else {
+            rest.next();
+            end_of_range(rest)?
+        };
+        ranges.push((low, high));
+    }
+    rest.next();
+    Some(Part::Class { ranges, negated })
+}
+
+/// `-` and `]` need a backslash.
+fn end_of_range(rest: &mut std::str::Chars<'_>) -> Option<char> {
+    match rest.next()? {
+        '-' | ']' => None,
+        '\\' => rest.next(),
+        itself => Some(itself),
+    }
+}

@@ -1,0 +1,50 @@
+//! The way to a value in an event.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::token::{Word, is_plain};
+use crate::json::Value;
+
+/// The keys that lead to a value, with their escapes read: at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Path {
+    keys: Vec<String>,
+}
+
+impl Path {
+    pub(super) fn new(keys: Vec<String>) -> Self {
+        Path { keys }
+    }
+
+    /// The keys, outermost first.
+    pub(crate) fn keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// The value in an event; none where any of the keys is missing. Nothing
+    /// leads into arrays.
+    pub(super) fn find<'a>(&self, event: Value<'a>) -> Option<Value<'a>> {
+        self.keys.iter().try_fold(event, |value, key| value.get(key))
+    }
+}
+
+impl Display for Path {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        for (index, key) in self.keys.iter().enumerate() {
+            if index > 0 {
+                text.push('.');
+            }
+            for character in key.chars() {
+                if !is_plain(character) {
+                    text.push('\\');
+                }
+                text.push(character);
+            }
+        }
+        // What would be a number or a word of the language is a path behind a backslash.
+        let is_path = matches!(Word::of(&text), Word::Path) && text != "all";
+        out.write_str(if is_path { "" } else { "\\" })?;
+        out.write_str(&text)
+    }
+}
