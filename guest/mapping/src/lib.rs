@@ -35,8 +35,9 @@
 //! Settings without any usable row, or with a stream name that Firehose would
 //! refuse, are refused with the number of the row, counted from 1.
 
-#[allow(dead_code, reason = "its users follow")]
 mod fql;
+#[doc(hidden)]
+pub mod fuzzing;
 #[allow(dead_code, reason = "its users follow")]
 mod json;
 mod scan;

@@ -171,3 +171,6 @@ fn parse_exponent(text: &str) -> Option<i64> {
     let size = digits.parse().unwrap_or(EXPONENT_MAX).min(EXPONENT_MAX);
     Some(if text.starts_with('-') { -size } else { size })
 }
+
+#[cfg(test)]
+mod tests;

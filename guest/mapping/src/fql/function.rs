@@ -88,8 +88,8 @@ impl OfOne {
         match self {
             OfOne::Length => length(&value)
                 .map_or(Found::Null, |length| Found::Number(Decimal::of_count(length))),
-            OfOne::Lowercase => of_string(value, |string| string.to_lowercase()),
-            OfOne::Uppercase => of_string(value, |string| string.to_uppercase()),
+            OfOne::Lowercase => of_string(value, str::to_lowercase),
+            OfOne::Uppercase => of_string(value, str::to_uppercase),
             OfOne::Snakecase => of_string(value, |string| string.replace(' ', "_")),
             OfOne::Kebabcase => of_string(value, |string| string.replace(' ', "-")),
             OfOne::Titlecase => of_string(value, title_case),

@@ -72,7 +72,8 @@ impl Written {
                 }
             }
             Written::In(term, list) => {
-                is_in(&term.value(event), &list.iter().map(|term| term.value(event)).collect())
+                let list: Vec<_> = list.iter().map(|term| term.value(event)).collect();
+                is_in(&term.value(event), &list)
             }
             Written::InPath(term, path) => match get(event, path) {
                 Tree::Array(list) => is_in(&term.value(event), &list),
@@ -173,7 +174,7 @@ fn are_equal(one: &Tree, other: &Tree) -> bool {
     }
 }
 
-fn is_in(value: &Tree, list: &Vec<Tree>) -> bool {
+fn is_in(value: &Tree, list: &[Tree]) -> bool {
     !value.is_array() && !value.is_object() && list.iter().any(|element| are_equal(value, element))
 }
 

@@ -1,0 +1,32 @@
+//! What must hold whatever comes in, for fuzz targets. No part of the plugin.
+
+use crate::fql::Condition;
+use crate::json::{Kind, Value};
+
+/// See that a condition's text compiles or is refused, that what it prints
+/// compiles to the same, and that an event's type and name decide what they are
+/// said to decide. The event need not be JSON.
+///
+/// # Panics
+///
+/// One of these does not hold.
+pub fn condition(text: &str, event: &str) {
+    let Ok(condition) = Condition::parse(text) else { return };
+    let event = Value::of_text(event);
+    let holds = condition.holds(event);
+    let printed = condition.to_string();
+    match Condition::parse(&printed) {
+        Ok(again) => assert!(again == condition && again.to_string() == printed, "{printed}"),
+        Err(error) => assert!(error.to_string().contains("at most"), "{printed}: {error}"),
+    }
+    if condition.reads_only_kind() {
+        let told = |key: &str| {
+            let value = event.get(key)?;
+            (value.kind() == Kind::String && !value.string()?.is_empty()).then(|| value.raw())
+        };
+        let [message_type, name] = ["type", "event"].map(|key| told(key).unwrap_or("null"));
+        let kind = format!(r#"{{"type":{message_type},"event":{name}}}"#);
+        assert_eq!(condition.holds(Value::of_text(&kind)), holds, "{printed} of {kind}");
+        assert!(condition.paths().iter().all(|path| path.keys().len() == 1), "{printed}");
+    }
+}
