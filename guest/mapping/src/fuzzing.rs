@@ -1,5 +1,7 @@
 //! What must hold whatever comes in, for fuzz targets. No part of the plugin.
 
+use serde::de::IgnoredAny;
+
 use crate::fql::Condition;
 use crate::json::{Kind, Value};
 
@@ -12,6 +14,7 @@ use crate::json::{Kind, Value};
 /// One of these does not hold.
 pub fn condition(text: &str, event: &str) {
     let Ok(condition) = Condition::parse(text) else { return };
+    let is_json = serde_json::from_str::<IgnoredAny>(event).is_ok();
     let event = Value::of_text(event);
     let holds = condition.holds(event);
     let printed = condition.to_string();
@@ -19,7 +22,7 @@ pub fn condition(text: &str, event: &str) {
         Ok(again) => assert!(again == condition && again.to_string() == printed, "{printed}"),
         Err(error) => assert!(error.to_string().contains("at most"), "{printed}: {error}"),
     }
-    if condition.reads_only_kind() {
+    if is_json && condition.reads_only_kind() {
         let told = |key: &str| {
             let value = event.get(key)?;
             (value.kind() == Kind::String && !value.string()?.is_empty()).then(|| value.raw())
