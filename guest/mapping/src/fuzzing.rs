@@ -4,6 +4,7 @@ use serde::de::IgnoredAny;
 
 use crate::fql::Condition;
 use crate::json::{Kind, Value};
+use crate::redact::{Detectors, redact};
 
 /// See that a condition's text compiles or is refused, that what it prints
 /// compiles to the same, and that an event's type and name decide what they are
@@ -32,4 +33,18 @@ pub fn condition(text: &str, event: &str) {
         assert_eq!(condition.holds(Value::of_text(&kind)), holds, "{printed} of {kind}");
         assert!(condition.paths().iter().all(|path| path.keys().len() == 1), "{printed}");
     }
+}
+
+/// See that a text is redacted, and that redacting it again changes nothing.
+/// The lowest four bits say what is looked for.
+///
+/// # Panics
+///
+/// One of these does not hold.
+pub fn redaction(text: &str, bits: u8) {
+    let has = |bit: u8| bits & bit != 0;
+    let which = Detectors { email: has(1), phone: has(2), card: has(4), ip: has(8) };
+    let Some(redacted) = redact(text, which) else { return };
+    assert_ne!(redacted, text);
+    assert_eq!(redact(&redacted, which), None, "{redacted} of {text}");
 }

@@ -40,6 +40,7 @@ mod fql;
 pub mod fuzzing;
 #[allow(dead_code, reason = "its users follow")]
 mod json;
+mod redact;
 mod scan;
 mod settings;
 mod table;

@@ -1,0 +1,117 @@
+//! Personal data in strings: e-mail addresses, telephone and card numbers are
+//! replaced by a word, addresses of the Internet are cut short.
+//!
+//! What is found are the forms in which such data is usually written, by rules
+//! that leave other numbers alone as far as that can be told: a telephone
+//! number has a `+` or separators, a card number the right check digit. This
+//! makes leaks smaller; it is no proof that nothing personal is left.
+//!
+//! Redacting again changes nothing. A text without any `@`, and without the
+//! digits and colons of a number or address, is read once and not copied.
+
+mod card;
+mod digits;
+mod email;
+mod internet;
+mod phone;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Detectors {
+    /// E-mail addresses become `[email]`, also with `%40` as URLs have it.
+    pub(crate) email: bool,
+    /// Telephone numbers become `[phone]`.
+    pub(crate) phone: bool,
+    /// Numbers of payment cards become `[card]`.
+    pub(crate) card: bool,
+    /// IPv4 addresses lose their last 8 bits, IPv6 addresses all but the first 48.
+    pub(crate) ip: bool,
+}
+
+/// How often a text is gone through. What takes the place of one thing may be
+/// the end of a word before another, which is found the next time then.
+const ROUNDS_MAX: usize = 8;
+
+/// The text without what is looked for; none where there is nothing of it.
+pub(crate) fn redact(text: &str, which: Detectors) -> Option<String> {
+    let mut redacted = redact_once(text, which)?;
+    for _ in 1..ROUNDS_MAX {
+        match redact_once(&redacted, which) {
+            Some(again) => redacted = again,
+            None => break,
+        }
+    }
+    Some(redacted)
+}
+
+fn redact_once(text: &str, which: Detectors) -> Option<String> {
+    let marks = Marks::of(text);
+    let mut text = Cow::Borrowed(text);
+    if which.email && (marks.ats > 0 || marks.percents > 0) {
+        replace_all(&mut text, email::next);
+    }
+    if which.ip && marks.colons >= internet::V6_COLONS_MIN {
+        replace_all(&mut text, internet::next_v6);
+    }
+    if which.ip && marks.dots >= internet::V4_DOTS {
+        replace_all(&mut text, internet::next_v4);
+    }
+    if which.card && marks.digits >= *card::DIGITS.start() {
+        replace_all(&mut text, card::next);
+    }
+    if which.phone && marks.digits >= phone::DIGITS_MIN {
+        replace_all(&mut text, phone::next);
+    }
+    match text {
+        Cow::Owned(text) => Some(text),
+        Cow::Borrowed(_) => None,
+    }
+}
+
+/// A part of a text, and what takes its place.
+type Replacement = (Range<usize>, Cow<'static, str>);
+
+/// Replace what is found until nothing more is.
+fn replace_all(text: &mut Cow<'_, str>, next: impl Fn(&str) -> Option<Replacement>) {
+    let mut replaced = String::new();
+    let mut rest = text.as_ref();
+    while let Some((part, by)) = next(rest) {
+        replaced.push_str(&rest[..part.start]);
+        replaced.push_str(&by);
+        rest = &rest[part.end..];
+    }
+    if rest.len() < text.len() {
+        replaced.push_str(rest);
+        *text = Cow::Owned(replaced);
+    }
+}
+
+/// How often the characters stand in a text that something could be found by.
+#[derive(Default)]
+struct Marks {
+    ats: usize,
+    percents: usize,
+    colons: usize,
+    dots: usize,
+    digits: usize,
+}
+
+impl Marks {
+    fn of(text: &str) -> Self {
+        let mut marks = Marks::default();
+        for byte in text.bytes() {
+            marks.ats += usize::from(byte == b'@');
+            marks.percents += usize::from(byte == b'%');
+            marks.colons += usize::from(byte == b':');
+            marks.dots += usize::from(byte == b'.');
+            marks.digits += usize::from(byte.is_ascii_digit());
+        }
+        marks
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! Numbers of many digits with separators between them.
+
+/// Whether a word can begin here: no letter or digit stands before it.
+pub(super) fn begins_word(text: &str, at: usize) -> bool {
+    !text[..at].ends_with(char::is_alphanumeric)
+}
+
+/// Whether a word can end here.
+pub(super) fn ends_word(text: &str, at: usize) -> bool {
+    !text[at..].starts_with(char::is_alphanumeric)
+}
+
+/// Digits that stand together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Group<'a> {
+    /// What stands between the group before and this one; empty for the first.
+    pub(super) separator: &'a str,
+    pub(super) digits: &'a str,
+    /// Where the group ends in the text.
+    pub(super) end: usize,
+}
+
+/// The groups of digits that begin here, with separators of these characters
+/// between them, at most three in a row.
+pub(super) fn groups<'a>(
+    text: &'a str,
+    start: usize,
+    separators: &[char],
+) -> impl Iterator<Item = Group<'a>> {
+    const SEPARATOR_BYTES_MAX: usize = 3;
+    let mut at = start;
+    std::iter::from_fn(move || {
+        let rest = &text[at..];
+        let separator = &rest[..rest.len() - rest.trim_start_matches(separators).len()];
+        let rest = &rest[separator.len()..];
+        let digits =
+            rest.len() - rest.trim_start_matches(|digit: char| digit.is_ascii_digit()).len();
+        let is_first = at == start;
+        if digits == 0 || is_first != separator.is_empty() || separator.len() > SEPARATOR_BYTES_MAX
+        {
+            return None;
+        }
+        at += separator.len() + digits;
+        Some(Group { separator, digits: &rest[..digits], end: at })
+    })
+}
+
+/// The next place from here on where a number begins: a digit before which no
+/// letter or digit stands.
+pub(super) fn next_number(text: &str, from: usize) -> Option<usize> {
+    let digits = text[from..].match_indices(|character: char| character.is_ascii_digit());
+    digits.map(|(place, _)| from + place).find(|&place| begins_word(text, place))
+}

@@ -1,0 +1,118 @@
+//! Telephone numbers.
+//!
+//! Three forms: international with a `+` (or `00` and separators); North
+//! American in groups of 3, 3 and 4 digits; and of other countries, with the
+//! zero that calls within a country begin with. The last two have separators,
+//! since numbers without any may count anything.
+
+use std::ops::RangeInclusive;
+
+use super::Replacement;
+use super::digits::{Group, begins_word, ends_word, groups, next_number};
+
+/// Digits of the shortest number that is found.
+pub(super) const DIGITS_MIN: usize = 8;
+
+/// Digits behind a `+`, by E.164, and a national zero in parentheses.
+const INTERNATIONAL_DIGITS: RangeInclusive<usize> = DIGITS_MIN..=16;
+
+/// Digits of a national number with its zero.
+const NATIONAL_DIGITS: RangeInclusive<usize> = 9..=12;
+
+const SEPARATORS: [char; 6] = [' ', '-', '.', '/', '(', ')'];
+
+/// The first number of a text.
+pub(super) fn next(text: &str) -> Option<Replacement> {
+    let mut at = 0;
+    while let Some(digit) = next_number(text, at) {
+        if let Some((start, end)) = phone(text, digit) {
+            return Some((start..end, "[phone]".into()));
+        }
+        at = digit + 1;
+    }
+    None
+}
+
+/// Where the number starts and ends whose first digit stands here.
+fn phone(text: &str, digit: usize) -> Option<(usize, usize)> {
+    let before = &text[..digit];
+    let opened = before.strip_suffix('(').unwrap_or(before);
+    let plus = opened.trim_end_matches(' ');
+    if let Some(front) = plus.strip_suffix('+').filter(|_| opened.len() - plus.len() <= 1) {
+        let start = front.len();
+        let may_start = begins_word(text, start) && !front.ends_with('+');
+        let end = international(text, digit).filter(|_| may_start)?;
+        return Some((start, end));
+    }
+    // The number goes on to the left.
+    let rest = opened.strip_suffix(['-', '.', '/']).unwrap_or(opened);
+    if rest.len() < opened.len() && rest.ends_with(|character: char| character.is_ascii_digit()) {
+        return None;
+    }
+    let end = trunk(text, digit).or_else(|| north_american(text, digit))?;
+    // A parenthesis is part of it if it is closed in it.
+    let is_closed = text[digit..end].contains(')');
+    let start = if opened.len() < before.len() && is_closed { digit - 1 } else { digit };
+    Some((start, end))
+}
+
+/// The end of the longest number behind a `+`.
+fn international(text: &str, digit: usize) -> Option<usize> {
+    if text[digit..].starts_with('0') {
+        return None;
+    }
+    let (mut digits, mut end) = (0, None);
+    for group in groups(text, digit, &SEPARATORS) {
+        digits += group.digits.len();
+        if INTERNATIONAL_DIGITS.contains(&digits) && ends_word(text, group.end) {
+            end = Some(group.end);
+        }
+        if digits > *INTERNATIONAL_DIGITS.end() {
+            break;
+        }
+    }
+    end
+}
+
+/// The end of a number that begins with zero, national or, with two of them,
+/// international. Behind the first group all separators are the same one.
+fn trunk(text: &str, digit: usize) -> Option<usize> {
+    let rest = text[digit..].strip_prefix('0')?;
+    let is_international = rest.starts_with('0');
+    let permitted = if is_international { DIGITS_MIN + 2..=17 } else { NATIONAL_DIGITS };
+    let (mut digits, mut end, mut separator) = (0, None, None);
+    for (index, group) in groups(text, digit, &SEPARATORS).enumerate() {
+        digits += group.digits.len();
+        let is_same = index < 2 || *separator.get_or_insert(group.separator) == group.separator;
+        let is_long = group.digits.len() >= 2;
+        if !is_same || !is_long || digits > *permitted.end() {
+            break;
+        }
+        if index > 0 && permitted.contains(&digits) && ends_number(text, group.end) {
+            end = Some(group.end);
+        }
+    }
+    end
+}
+
+/// The end of a number like `(212) 555-0123`, perhaps with a 1 before it.
+fn north_american(text: &str, digit: usize) -> Option<usize> {
+    let mut found = groups(text, digit, &SEPARATORS).peekable();
+    found.next_if(|group| group.digits == "1");
+    let [area, exchange, line] = [found.next()?, found.next()?, found.next()?];
+    let begins_well =
+        |group: Group<'_>| group.digits.starts_with(|digit| ('2'..='9').contains(&digit));
+    let lengths = [area, exchange, line].map(|group| group.digits.len());
+    let is_one = lengths == [3, 3, 4]
+        && begins_well(area)
+        && begins_well(exchange)
+        && ends_number(text, line.end);
+    is_one.then_some(line.end)
+}
+
+/// Whether no digits follow, not even behind a separator that is no space.
+fn ends_number(text: &str, end: usize) -> bool {
+    let rest = text[end..].strip_prefix(['-', '.', '/']).unwrap_or(&text[end..]);
+    let goes_on = rest.starts_with(|character: char| character.is_ascii_digit());
+    ends_word(text, end) && !goes_on
+}
