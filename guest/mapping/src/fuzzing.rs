@@ -5,6 +5,7 @@ use serde::de::IgnoredAny;
 use crate::fql::Condition;
 use crate::json::{Kind, Value};
 use crate::redact::{Detectors, redact};
+use crate::timestamp::{Reading, Writing, Zone, convert};
 
 /// See that a condition's text compiles or is refused, that what it prints
 /// compiles to the same, and that an event's type and name decide what they are
@@ -47,4 +48,32 @@ pub fn redaction(text: &str, bits: u8) {
     let Some(redacted) = redact(text, which) else { return };
     assert_ne!(redacted, text);
     assert_eq!(redact(&redacted, which), None, "{redacted} of {text}");
+}
+
+/// See that what is said to be a time's JSON is JSON, and a time again.
+///
+/// # Panics
+///
+/// It is not.
+pub fn timestamp(json: &str, zone: &str, format: &str) {
+    let Ok(zone) = Zone::parse(zone) else { return };
+    let value = Value::of_text(json);
+    let readings = [Reading::Any, Reading::Iso8601, Reading::UnixSeconds, Reading::UnixMillis];
+    let plain = [Writing::Rfc3339, Writing::UnixSeconds, Writing::UnixMillis, Writing::Date];
+    for reading in readings {
+        for writing in &plain {
+            let Some(written) = convert(value, reading, writing, &zone) else { continue };
+            let again = match writing {
+                Writing::UnixSeconds => Reading::UnixSeconds,
+                Writing::UnixMillis => Reading::UnixMillis,
+                _ => Reading::Iso8601,
+            };
+            let again = convert(Value::of_text(&written), again, writing, &zone);
+            assert_eq!(again.as_ref(), Some(&written), "{writing:?} of {json}");
+        }
+        let Ok(writing) = Writing::format(format) else { continue };
+        if let Some(written) = convert(value, reading, &writing, &zone) {
+            assert!(serde_json::from_str::<String>(&written).is_ok(), "{written}");
+        }
+    }
 }

@@ -44,6 +44,7 @@ mod redact;
 mod scan;
 mod settings;
 mod table;
+mod timestamp;
 
 use guest::{Event, Outputs, Plugin, Setup, Stream};
 use settings::{Settings, Unmapped};

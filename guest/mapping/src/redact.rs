@@ -31,23 +31,8 @@ pub(crate) struct Detectors {
     pub(crate) ip: bool,
 }
 
-/// How often a text is gone through. What takes the place of one thing may be
-/// the end of a word before another, which is found the next time then.
-const ROUNDS_MAX: usize = 8;
-
 /// The text without what is looked for; none where there is nothing of it.
 pub(crate) fn redact(text: &str, which: Detectors) -> Option<String> {
-    let mut redacted = redact_once(text, which)?;
-    for _ in 1..ROUNDS_MAX {
-        match redact_once(&redacted, which) {
-            Some(again) => redacted = again,
-            None => break,
-        }
-    }
-    Some(redacted)
-}
-
-fn redact_once(text: &str, which: Detectors) -> Option<String> {
     let marks = Marks::of(text);
     let mut text = Cow::Borrowed(text);
     if which.email && (marks.ats > 0 || marks.percents > 0) {

@@ -50,7 +50,10 @@ pub(super) fn next_v6(text: &str) -> Option<Replacement> {
         let part = text[start..end].trim_end_matches('.');
         // Words with two colons between them are no addresses.
         let has_digit = part.bytes().any(|byte| byte.is_ascii_digit());
-        let may_be = part.len() <= V6_CHARS_MAX + 1 && has_digit && begins_word(text, start);
+        // What takes the place of a number ends with a bracket; what was no address
+        // behind the number is none behind it either.
+        let begins = begins_word(text, start) && !text[..start].ends_with(']');
+        let may_be = part.len() <= V6_CHARS_MAX + 1 && has_digit && begins;
         let alternatives = [Some(part), part.strip_suffix(':')];
         let parsed = alternatives
             .into_iter()

@@ -1,0 +1,136 @@
+//! Times from one way of writing them to another.
+//!
+//! Read are strings of RFC 3339 and the usual variants of ISO 8601 (a space in
+//! place of the `T`, no seconds, no zone, a date alone, without hyphens and
+//! colons; not weeks nor days of the year) and seconds or milliseconds since
+//! 1970, as numbers or strings, with fractions but without exponents. What is
+//! finer than nanoseconds is left out.
+//!
+//! The rules of the zones by IANA are part of the plugin, since it sees no files:
+//! they change by a new version only.
+
+mod read;
+mod write;
+
+use jiff::fmt::strtime::BrokenDownTime;
+use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
+use jiff::{Timestamp, Zoned};
+
+use crate::json::Value;
+
+/// How a time is written in the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// By any of the ways below. Numbers from 100 thousand millions on, before or
+    /// after 1970, are milliseconds: these begin in 1973, such seconds in 5138.
+    Any,
+    /// A string of ISO 8601.
+    Iso8601,
+    UnixSeconds,
+    UnixMillis,
+}
+
+/// How it is to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Writing {
+    /// With as many digits of the second as it has: none, 3, 6 or 9. With `Z` in
+    /// UTC and a difference in other zones.
+    Rfc3339,
+    /// The second that it lies in, as a number.
+    UnixSeconds,
+    /// The millisecond that it lies in, as a number.
+    UnixMillis,
+    /// The day in the zone, like `2026-02-28`.
+    Date,
+    /// By a format that [`Writing::format`] has checked.
+    Format(Format),
+}
+
+/// A format like that of `strftime`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Format(String);
+
+/// The zone of what is written, and of what is read without one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Zone(TimeZone);
+
+/// Bytes of a format. Names of months and days are longer than what stands for
+/// them, by a factor of 10 at most.
+const FORMAT_BYTES_MAX: usize = 256;
+
+impl Writing {
+    /// A way of writing by a format like that of `strftime`, such as
+    /// `%d.%m.%Y %H:%M`.
+    ///
+    /// # Errors
+    ///
+    /// It has parts that are unknown, or is too long.
+    pub(crate) fn format(format: &str) -> Result<Self, String> {
+        if format.len() > FORMAT_BYTES_MAX {
+            return Err(format!("a format has at most {FORMAT_BYTES_MAX} bytes"));
+        }
+        let sample = Zoned::new(Timestamp::UNIX_EPOCH, TimeZone::UTC);
+        let tried = BrokenDownTime::from(&sample).to_string(format);
+        tried.map_err(|error| format!("{format:?} is no format of times: {error}"))?;
+        Ok(Writing::Format(Format(format.to_owned())))
+    }
+}
+
+impl Zone {
+    pub(crate) const UTC: Zone = Zone(TimeZone::UTC);
+
+    /// A zone by its IANA name (`Europe/Berlin`), `UTC`, or a difference from
+    /// that (`+05:30`).
+    ///
+    /// # Errors
+    ///
+    /// There is no such zone.
+    pub(crate) fn parse(name: &str) -> Result<Self, String> {
+        if matches!(name, "UTC" | "Z") {
+            return Ok(Zone::UTC);
+        }
+        if let Some(seconds) = difference(name) {
+            let offset = Offset::from_seconds(seconds);
+            return Ok(Zone(offset.map_err(|_| unknown(name))?.to_time_zone()));
+        }
+        TimeZoneDatabase::bundled().get(name).map(Zone).map_err(|_| unknown(name))
+    }
+}
+
+fn unknown(name: &str) -> String {
+    format!(
+        "there is no zone {name:?}: give an IANA name like \"Europe/Berlin\", \"UTC\" or \"+01:00\""
+    )
+}
+
+/// The seconds of a text like `-03:30`.
+fn difference(text: &str) -> Option<i32> {
+    let (sign, digits) = match text.as_bytes() {
+        [b'+', digits @ ..] => (1, digits),
+        [b'-', digits @ ..] => (-1, digits),
+        _ => return None,
+    };
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| i32::from(byte - b'0'));
+    let [h1, h2, m1, m2] = match digits {
+        [h1, h2] => [h1, h2, &b'0', &b'0'],
+        [h1, h2, b':', m1, m2] | [h1, h2, m1, m2] => [h1, h2, m1, m2],
+        _ => return None,
+    };
+    let (hours, minutes) = (digit(h1)? * 10 + digit(h2)?, digit(m1)? * 10 + digit(m2)?);
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes) * 60)
+}
+
+/// The JSON of a time that is written anew; none of a value that is no time, or
+/// whose year has not four digits.
+pub(crate) fn convert(
+    value: Value<'_>,
+    reading: Reading,
+    writing: &Writing,
+    zone: &Zone,
+) -> Option<String> {
+    let time = read::time(value, reading, &zone.0)?;
+    write::json(time, writing, &zone.0)
+}
+
+#[cfg(test)]
+mod tests;
