@@ -27,7 +27,7 @@ pub(super) fn next_v4(text: &str) -> Option<Replacement> {
         let part = text[start..start + length].trim_end_matches('.');
         at = start + part.len();
         let stands_alone =
-            begins_word(text, start) && !text[..start].ends_with('.') && ends_word(text, at);
+            begins_address(text, start) && !text[..start].ends_with('.') && ends_address(text, at);
         let Ok(address) = part.parse::<Ipv4Addr>() else { continue };
         let [a, b, c, _] = address.octets();
         let short = Ipv4Addr::new(a, b, c, 0);
@@ -50,10 +50,7 @@ pub(super) fn next_v6(text: &str) -> Option<Replacement> {
         let part = text[start..end].trim_end_matches('.');
         // Words with two colons between them are no addresses.
         let has_digit = part.bytes().any(|byte| byte.is_ascii_digit());
-        // What takes the place of a number ends with a bracket; what was no address
-        // behind the number is none behind it either.
-        let begins = begins_word(text, start) && !text[..start].ends_with(']');
-        let may_be = part.len() <= V6_CHARS_MAX + 1 && has_digit && begins;
+        let may_be = part.len() <= V6_CHARS_MAX + 1 && has_digit && begins_address(text, start);
         let alternatives = [Some(part), part.strip_suffix(':')];
         let parsed = alternatives
             .into_iter()
@@ -61,7 +58,7 @@ pub(super) fn next_v6(text: &str) -> Option<Replacement> {
             .find_map(|part| Some((part.len(), part.parse::<Ipv6Addr>().ok().filter(|_| may_be)?)));
         let Some((length, address)) = parsed else { continue };
         let short = shortened(address);
-        if short != address && ends_word(text, start + length) {
+        if short != address && ends_address(text, start + length) {
             return Some((start..start + length, short.to_string().into()));
         }
     }
@@ -76,4 +73,15 @@ fn shortened(address: Ipv6Addr) -> Ipv6Addr {
     let mut groups = address.segments();
     groups[V6_GROUPS_KEPT..].fill(0);
     groups.into()
+}
+
+// What takes the place of a number stands in brackets. Next to a number there
+// was no address, so that next to these there is none either.
+
+fn begins_address(text: &str, at: usize) -> bool {
+    begins_word(text, at) && !text[..at].ends_with(']')
+}
+
+fn ends_address(text: &str, at: usize) -> bool {
+    ends_word(text, at) && !text[at..].trim_start_matches(['.', ':']).starts_with('[')
 }
