@@ -45,13 +45,14 @@ fn local_start(text: &str) -> Option<usize> {
 /// How long the domain is that starts this text. Its last part has letters only
 /// or is a spelled-out one of another script.
 fn domain_length(text: &str) -> Option<usize> {
+    let text = &text[..text.floor_char_boundary(DOMAIN_BYTES_MAX)];
     let (mut length, mut end) = (None, 0);
     for (index, label) in text.split('.').enumerate() {
         let label_end =
             label.find(|character: char| !character.is_alphanumeric() && character != '-');
         let (label, is_last) = (&label[..label_end.unwrap_or(label.len())], label_end.is_some());
         let trimmed = label.trim_end_matches('-');
-        if label.is_empty() || label.starts_with('-') || end + label.len() > DOMAIN_BYTES_MAX {
+        if label.is_empty() || label.starts_with('-') {
             break;
         }
         let is_top = trimmed.chars().count() >= 2 && trimmed.chars().all(char::is_alphabetic);

@@ -133,6 +133,17 @@ fn only_what_is_asked_for_is_looked_for() {
     assert_eq!(redact(text, none), None);
 }
 
+#[test]
+fn long_texts_of_any_sort_end() {
+    for part in
+        ["a@", "a@b.", "%40", "4 ", "4111111111111111+", "+1415555", ":1", "1.", "+(0 ", " "]
+    {
+        let text = part.repeat(100_000);
+        let redacted = redact(&text, ALL);
+        assert_eq!(redacted.and_then(|redacted| redact(&redacted, ALL)), None);
+    }
+}
+
 /// Found by fuzzing: what is replaced made an address of what stood next to it.
 #[test]
 fn what_is_replaced_makes_no_addresses() {
