@@ -1,7 +1,9 @@
 //! What must hold whatever comes in, for fuzz targets. No part of the plugin.
 
+use guest::testing::{Decision, Harness};
 use serde::de::IgnoredAny;
 
+use crate::Mapping;
 use crate::fql::Condition;
 use crate::json::{Kind, Value};
 use crate::redact::{Detectors, redact};
@@ -76,4 +78,52 @@ pub fn timestamp(json: &str, zone: &str, format: &str) {
             assert!(serde_json::from_str::<String>(&written).is_ok(), "{written}");
         }
     }
+}
+
+/// See that settings are taken or refused, and that what they make of an event
+/// is JSON if the event is, in a stream that they declare. Then see that what no
+/// action names has kept its bytes.
+///
+/// # Panics
+///
+/// One of these does not hold.
+pub fn transforms(settings: &str, event: &str) {
+    let is_json = serde_json::from_str::<IgnoredAny>(event).is_ok();
+    if let Ok(mut harness) = Harness::<Mapping>::configure(settings) {
+        run(&mut harness, event, is_json);
+    }
+    let actions = r#""drop_fields":["a.b"],"set":{"c.d":1},"copy":{"e":"c.f"},"hash":["g"],"to_string":["h[].i"]"#;
+    let settings =
+        format!(r#"{{"mappings":[{{"event":"*","stream":"s"}}],"transforms":[{{{actions}}}]}}"#);
+    let mut harness = Harness::<Mapping>::configure(&settings).expect("good settings");
+    let others = |text: &str| -> Vec<String> {
+        let members = Value::of_text(text).members();
+        let others =
+            members.filter(|member| !["a", "c", "g", "h"].iter().any(|name| member.is_named(name)));
+        others.map(|member| format!("{}:{}", member.key, member.value.raw())).collect()
+    };
+    for made in run(&mut harness, event, is_json).into_iter().flatten() {
+        assert!(!is_json || others(&made) == others(event), "{made}");
+    }
+}
+
+/// The payloads of an event's deliveries that are not its own text.
+fn run(harness: &mut Harness<Mapping>, text: &str, is_json: bool) -> Vec<Option<String>> {
+    let decided = harness.map(guest::testing::event(text));
+    let declared: Vec<String> = harness.streams().into_iter().map(str::to_owned).collect();
+    let payloads = decided.into_iter().filter_map(|decision| match decision {
+        Decision::Reject(_) => None,
+        Decision::Deliver(stream, payload) => {
+            assert!(stream.len() <= 64, "{stream}");
+            let is_declared = declared.iter().any(|entry| entry.contains('*') || *entry == stream);
+            assert!(is_declared, "{stream}");
+            Some(payload.map(|payload| String::from_utf8(payload).expect("UTF-8")))
+        }
+    });
+    let payloads: Vec<_> = payloads.collect();
+    for payload in payloads.iter().flatten() {
+        let made = serde_json::from_str::<IgnoredAny>(payload);
+        assert!(!is_json || made.is_ok(), "{payload}");
+    }
+    payloads
 }

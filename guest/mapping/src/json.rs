@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::scan;
+use crate::scan::{self, Key, Parts};
 
 /// A JSON value in place.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,12 @@ impl<'a> Member<'a> {
 impl<'a> Value<'a> {
     /// The value that a text consists of, with whitespace around it or without.
     pub(crate) fn of_text(text: &'a str) -> Self {
-        Value { raw: text.trim_matches([' ', '\n', '\r', '\t']) }
+        // Most texts have none.
+        let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\n' | b'\r' | b'\t'));
+        let bytes = text.as_bytes();
+        let has_blanks = is_blank(bytes.first()) || is_blank(bytes.last());
+        let raw = if has_blanks { text.trim_matches([' ', '\n', '\r', '\t']) } else { text };
+        Value { raw }
     }
 
     /// Its text, without whitespace around it.
@@ -94,54 +99,45 @@ impl<'a> Value<'a> {
 
     /// The members of an object; none of other values.
     pub(crate) fn members(self) -> impl Iterator<Item = Member<'a>> {
-        let mut parts = Parts::of(self.raw, b'{');
-        std::iter::from_fn(move || parts.next_member())
+        let mut parts = self.parts(Kind::Object);
+        std::iter::from_fn(move || {
+            let parts = parts.as_mut()?;
+            let Key { name: key, has_escapes, value, .. } = parts.next_key()?;
+            let value = self.part(value)?;
+            parts.ended(self.end_of(value));
+            Some(Member { key, value, has_escapes })
+        })
     }
 
     /// The elements of an array; none of other values.
     pub(crate) fn elements(self) -> impl Iterator<Item = Value<'a>> {
-        let mut parts = Parts::of(self.raw, b'[');
-        std::iter::from_fn(move || parts.next_element())
-    }
-}
-
-/// What is left of an object or array.
-struct Parts<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Parts<'a> {
-    fn of(text: &'a str, bracket: u8) -> Self {
-        let is_it = text.as_bytes().first() == Some(&bracket);
-        Parts { text, at: if is_it { 1 } else { text.len() } }
+        let mut parts = self.parts(Kind::Array);
+        std::iter::from_fn(move || {
+            let parts = parts.as_mut()?;
+            let value = self.part(parts.next_element()?)?;
+            parts.ended(self.end_of(value));
+            Some(value)
+        })
     }
 
-    fn next_member(&mut self) -> Option<Member<'a>> {
-        let bytes = self.text.as_bytes();
-        let quote = scan::after_whitespace(bytes, self.at);
-        if bytes.get(quote) != Some(&b'"') {
-            self.at = bytes.len();
-            return None;
-        }
-        let (key_end, has_escapes) = scan::string_end(bytes, quote + 1);
-        let key = &self.text[quote + 1..key_end];
-        // Behind the quote and the colon.
-        let colon = scan::after_whitespace(bytes, key_end + 1);
-        self.at = colon + 1;
-        Some(Member { key, value: self.next_element()?, has_escapes })
+    fn parts(self, of: Kind) -> Option<Parts<'a>> {
+        (self.kind() == of).then(|| Parts::of(self.raw, 0))
     }
 
-    fn next_element(&mut self) -> Option<Value<'a>> {
-        let bytes = self.text.as_bytes();
-        let start = scan::after_whitespace(bytes, self.at);
-        let end = scan::after_value(bytes, start);
-        // `get`, for what is no JSON.
-        let raw = self.text.get(start..end).filter(|raw| !raw.is_empty());
-        self.at = scan::after_whitespace(bytes, end);
-        let goes_on = raw.is_some() && bytes.get(self.at) == Some(&b',');
-        self.at = if goes_on { self.at + 1 } else { bytes.len() };
+    /// The value that begins here; none in what is no JSON.
+    pub(crate) fn part(self, start: usize) -> Option<Value<'a>> {
+        let end = scan::after_value(self.raw.as_bytes(), start);
+        let raw = self.raw.get(start..end).filter(|raw| !raw.is_empty());
         raw.map(|raw| Value { raw })
+    }
+
+    /// Where one of its parts begins.
+    pub(crate) fn start_of(self, part: Value<'_>) -> usize {
+        part.raw.as_ptr().addr() - self.raw.as_ptr().addr()
+    }
+
+    fn end_of(self, part: Value<'_>) -> usize {
+        self.start_of(part) + part.raw.len()
     }
 }
 
@@ -167,6 +163,34 @@ pub(crate) fn unescape(inside: &str) -> String {
     text.push_str(rest);
     text
 }
+
+/// Write a string between quotes, with the escapes that it needs.
+pub(crate) fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    let mut rest = text;
+    let needs_escape = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
+    while let Some(place) = rest.bytes().position(needs_escape) {
+        out.push_str(&rest[..place]);
+        match rest.as_bytes()[place] {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            control => {
+                out.push_str("\\u00");
+                out.push(if control < 0x10 { '0' } else { '1' });
+                out.push(char::from(HEX[usize::from(control & 0xf)]));
+            }
+        }
+        rest = &rest[place + 1..];
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+/// The digits of hexadecimal numbers.
+pub(crate) const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The character whose code stands here, behind `\u`.
 fn spelled(rest: &mut &str) -> char {

@@ -30,24 +30,52 @@
 //! With `fan_out = true` an event goes to every stream that a matching row
 //! names (by name, by type, and `*`), to each stream once.
 //!
+//! # Conditions and transforms
+//!
+//! Rows and `[[plugin.settings.transforms]]` may have a condition (`when`) and
+//! actions: they filter, sample, shape and protect events. All are described
+//! for their users in `host/docs/transformations.md`, whose examples are run as
+//! tests. What they are made of:
+//!
+//! - `settings` reads them into `Transform`s of as few passes as can be; errors
+//!   say which row or transform, and what to write.
+//! - `edit` goes through an event's text once for each pass and writes it anew
+//!   with the changes in their places. No tree is built, and what no action
+//!   names keeps its bytes.
+//! - `rules` takes an event through all this to its streams.
+//!
+//! Settings that have none of it never get to see an event's text.
+//!
 //! # Errors
 //!
 //! Settings without any usable row, or with a stream name that Firehose would
 //! refuse, are refused with the number of the row, counted from 1.
 
+mod change;
+mod edit;
 mod fql;
 #[doc(hidden)]
 pub mod fuzzing;
-#[allow(dead_code, reason = "its users follow")]
 mod json;
+mod names;
+mod path;
+mod plain;
+mod put;
 mod redact;
+mod rules;
+mod sample;
 mod scan;
 mod settings;
+mod switches;
 mod table;
+mod template;
 mod timestamp;
+mod transform;
 
 use guest::{Event, Outputs, Plugin, Setup, Stream};
-use settings::{Settings, Unmapped};
+use plain::{Matched, Streams};
+use rules::{Fate, Rules, Seen, Target};
+use settings::{Needs, Settings, Unmapped};
 use table::Table;
 
 /// Why an event goes to the dead letters where the settings ask for it.
@@ -56,34 +84,70 @@ const UNMAPPED: &str = "no mapping row matches the event's name or type, and the
 /// The default mapping plugin.
 #[derive(Debug, Clone)]
 pub struct Mapping {
-    table: Table,
+    routing: Routing,
     fan_out: bool,
     unmapped: Unmapped,
+}
+
+/// How events find their streams.
+#[derive(Debug, Clone)]
+enum Routing {
+    /// By their kind, and rows say no more than where to.
+    Plain(Table<Streams>),
+    /// With conditions and transforms. The text is what is made of a kind where
+    /// the rules need no more than that.
+    Ruled(Box<Rules>, Needs, String),
 }
 
 impl Plugin for Mapping {
     fn configure(settings: &str, setup: &mut Setup) -> Result<Self, String> {
         let settings = Settings::parse(settings)?;
-        setup.read_kind_only();
-        Ok(Mapping {
-            table: Table::new(&settings.rows, setup)?,
-            fan_out: settings.fan_out,
-            unmapped: settings.unmapped,
-        })
+        let needs = settings.needs();
+        match needs {
+            Needs::Kind => setup.read_kind_only(),
+            Needs::Chance => setup.read_envelope_only(),
+            Needs::Text => {}
+        }
+        let (fan_out, unmapped) = (settings.fan_out, settings.unmapped);
+        let routing = if settings.is_plain() {
+            Routing::Plain(plain::table(&settings.rows, setup)?)
+        } else {
+            Routing::Ruled(Box::new(Rules::new(settings, setup)?), needs, String::new())
+        };
+        Ok(Mapping { routing, fan_out, unmapped })
     }
 
     fn map(&mut self, event: &Event, outputs: &mut Outputs) {
         let (name, message_type) = (event.name.as_deref(), event.message_type.as_deref());
-        if let Err(reason) = self.route(name, message_type, |stream| outputs.deliver(stream)) {
+        let routed = match &mut self.routing {
+            Routing::Ruled(rules, Needs::Text, _) => {
+                let seen = Seen { name, message_type, text: &event.text };
+                let fate = rules.map(seen, |target, text| output(outputs, target, text));
+                self.settle(fate)
+            }
+            _ => self.route(name, message_type, |stream| outputs.deliver(stream)),
+        };
+        if let Err(reason) = routed {
             outputs.reject(reason);
         }
+    }
+}
+
+fn output(outputs: &mut Outputs, target: Target<'_>, text: Option<&str>) {
+    let payload = text.map(|text| text.as_bytes().to_vec());
+    match (target, payload) {
+        (Target::Declared(stream), None) => outputs.deliver(stream),
+        (Target::Declared(stream), Some(payload)) => outputs.deliver_payload(stream, payload),
+        (Target::Named(name), None) => outputs.deliver_to(name),
+        (Target::Named(name), Some(payload)) => outputs.deliver_payload_to(name, payload),
     }
 }
 
 impl Mapping {
     /// Hand out each stream that an event with this name and type goes to. This
     /// is all that the plugin does, for those who call it without a component
-    /// around it.
+    /// around it; but only with settings that [leave texts
+    /// alone](Mapping::reads_text).
     ///
     /// # Errors
     ///
@@ -94,7 +158,19 @@ impl Mapping {
         message_type: Option<&str>,
         mut deliver: impl FnMut(Stream),
     ) -> Result<(), &'static str> {
-        let matched = self.table.matched(name, message_type);
+        let table = match &mut self.routing {
+            Routing::Plain(table) => table,
+            Routing::Ruled(rules, _, text) => {
+                write_kind(text, name, message_type);
+                let fate = rules.map(Seen { name, message_type, text }, |target, _| {
+                    if let Target::Declared(stream) = target {
+                        deliver(stream);
+                    }
+                });
+                return self.settle(fate);
+            }
+        };
+        let matched = Matched { levels: table.matched(name, message_type) };
         let mut delivered = false;
         if self.fan_out {
             for stream in matched.all_streams() {
@@ -105,14 +181,41 @@ impl Mapping {
             deliver(stream);
             delivered = true;
         }
-        if !delivered && self.unmapped == Unmapped::DeadLetter {
-            return Err(UNMAPPED);
-        }
-        Ok(())
+        self.settle(if delivered { Fate::Settled } else { Fate::Unmapped })
     }
+
+    /// Whether events' texts are read or changed, so that their names and types
+    /// do not decide alone.
+    pub fn reads_text(&self) -> bool {
+        matches!(self.routing, Routing::Ruled(_, Needs::Text, _))
+    }
+
+    fn settle(&self, fate: Fate) -> Result<(), &'static str> {
+        match (fate, self.unmapped) {
+            (Fate::Unmapped, Unmapped::DeadLetter) => Err(UNMAPPED),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Write an event that has this kind and nothing else.
+fn write_kind(text: &mut String, name: Option<&str>, message_type: Option<&str>) {
+    text.clear();
+    text.push('{');
+    for (key, word) in [("type", message_type), ("event", name)] {
+        let Some(word) = word else { continue };
+        text.push_str(if text.len() > 1 { "," } else { "" });
+        json::write_string(text, key);
+        text.push(':');
+        json::write_string(text, word);
+    }
+    text.push('}');
 }
 
 guest::export!(Mapping);
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod speed;

@@ -61,6 +61,83 @@ pub(crate) fn after_value(bytes: &[u8], at: usize) -> usize {
     }
 }
 
+/// The key of a member.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key<'a> {
+    /// Where its opening quote stands.
+    pub(crate) start: usize,
+    /// As written, between its quotes.
+    pub(crate) name: &'a str,
+    /// Whether it does not look as it is meant.
+    pub(crate) has_escapes: bool,
+    /// Where the member's value begins.
+    pub(crate) value: usize,
+}
+
+/// Goes through the members of an object, or through the elements of an array.
+#[derive(Debug)]
+pub(crate) struct Parts<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Parts<'a> {
+    /// Of the object or array that begins here.
+    #[inline(always)]
+    pub(crate) fn of(text: &'a str, start: usize) -> Self {
+        Parts { text, at: start + 1 }
+    }
+
+    /// The next member's key. Its value's [end](Parts::ended) is to be told
+    /// before the next one.
+    #[inline(always)]
+    pub(crate) fn next_key(&mut self) -> Option<Key<'a>> {
+        let bytes = self.text.as_bytes();
+        let start = after_whitespace(bytes, self.at);
+        if bytes.get(start) != Some(&b'"') {
+            return None;
+        }
+        let (key_end, has_escapes) = string_end(bytes, start + 1);
+        let name = &self.text[start + 1..key_end];
+        let colon = after_whitespace(bytes, key_end + 1);
+        if bytes.get(colon) != Some(&b':') {
+            return None;
+        }
+        let value = after_whitespace(bytes, colon + 1);
+        Some(Key { start, name, has_escapes, value })
+    }
+
+    /// Where the next element begins. Its [end](Parts::ended) is to be told
+    /// before the next one.
+    #[inline(always)]
+    pub(crate) fn next_element(&mut self) -> Option<usize> {
+        let start = after_whitespace(self.text.as_bytes(), self.at);
+        let is_one = !matches!(self.text.as_bytes().get(start), None | Some(b']'));
+        is_one.then_some(start)
+    }
+
+    /// The value ends here. What the next one begins with stands behind the
+    /// comma, if there is one.
+    #[inline(always)]
+    pub(crate) fn ended(&mut self, end: usize) {
+        let bytes = self.text.as_bytes();
+        let comma = after_whitespace(bytes, end);
+        let is_comma = bytes.get(comma) == Some(&b',');
+        self.at = if is_comma { comma + 1 } else { comma };
+        if !is_comma && !matches!(bytes.get(comma), Some(b'}' | b']')) {
+            // No JSON: nothing comes any more.
+            self.at = bytes.len();
+        }
+    }
+
+    /// Behind the closing bracket, once nothing has come.
+    #[inline(always)]
+    pub(crate) fn end(&self) -> usize {
+        let bytes = self.text.as_bytes();
+        (after_whitespace(bytes, self.at) + 1).min(bytes.len())
+    }
+}
+
 /// Behind the number or literal that begins here.
 #[inline(always)]
 fn after_scalar(bytes: &[u8], mut at: usize) -> usize {
@@ -81,7 +158,7 @@ fn after_brackets(bytes: &[u8], mut at: usize, opening: u8) -> usize {
         let masks = Masks::of(bytes, at, opening, closing);
         let quotes = masks.quotes & !escaped_places(masks.backslashes, &mut escaped);
         let string = prefix_xor(quotes) ^ in_string;
-        in_string = u64::from(string >> 63).wrapping_neg();
+        in_string = (string >> 63).wrapping_neg();
         let (openings, mut closings) = (masks.openings & !string, masks.closings & !string);
         if closings.count_ones() >= depth {
             let mut closed = 0;

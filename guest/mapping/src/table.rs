@@ -1,84 +1,48 @@
-//! From an event's name and type to the streams of the rows that match.
+//! From an event's name and type to what the settings say of it.
 
 use std::collections::HashMap;
-
-use guest::{Setup, Stream};
-
-use crate::settings::Row;
 
 /// The row that matches when no other does.
 const ANY: &str = "*";
 
-/// The rows, keyed by their lower-cased event.
+/// What rows say, keyed by their lower-cased event.
 #[derive(Debug, Clone)]
-pub(crate) struct Table {
-    rows: HashMap<String, Streams>,
-    any: Streams,
+pub(crate) struct Table<T> {
+    rows: HashMap<String, T>,
+    any: T,
     /// Reused for every lookup, so that lower-casing allocates nothing.
     key: String,
 }
 
-#[derive(Debug, Default, Clone)]
-struct Streams {
-    /// The stream of the last row; none where that row's stream is empty.
-    last: Option<Stream>,
-    /// The streams of all rows, each once, in their order.
-    all: Vec<Stream>,
-}
-
-/// The rows that match one event, most specific first.
-#[derive(Debug)]
-pub(crate) struct Matched<'a> {
-    levels: [Option<&'a Streams>; 3],
-}
-
-impl Table {
-    pub(crate) fn new(rows: &[Row], setup: &mut Setup) -> Result<Self, String> {
-        let mut table = HashMap::<String, Streams>::with_capacity(rows.len());
+impl<T: Default + Clone> Table<T> {
+    /// Of rows, each with what adds it to those of the same event before it.
+    ///
+    /// # Errors
+    ///
+    /// Of what adds a row.
+    pub(crate) fn new<R>(
+        rows: impl IntoIterator<Item = R>,
+        event: impl Fn(&R) -> &str,
+        mut add: impl FnMut(&mut T, R) -> Result<(), String>,
+    ) -> Result<Self, String> {
+        let mut table = HashMap::<String, T>::new();
         for row in rows {
-            let streams = table.entry(row.event.to_lowercase()).or_default();
-            streams.last = None;
-            if row.stream.is_empty() {
-                continue;
-            }
-            let stream = setup.declare(&row.stream);
-            let stream = stream.map_err(|error| {
-                format!("mappings row {} ({:?}): {error}", row.number, row.event)
-            })?;
-            streams.last = Some(stream);
-            if !streams.all.contains(&stream) {
-                streams.all.push(stream);
-            }
+            let entry = table.entry(event(&row).to_lowercase()).or_default();
+            add(entry, row)?;
         }
         let any = table.get(ANY).cloned().unwrap_or_default();
         Ok(Table { rows: table, any, key: String::new() })
     }
 
+    /// What matches an event, the most specific first.
     pub(crate) fn matched(
         &mut self,
         name: Option<&str>,
         message_type: Option<&str>,
-    ) -> Matched<'_> {
+    ) -> [Option<&T>; 3] {
         let Table { rows, any, key } = self;
         let mut find = |word: Option<&str>| rows.get(lower_case(word?, key));
-        Matched { levels: [find(name), find(message_type), Some(any)] }
-    }
-}
-
-impl Matched<'_> {
-    /// The stream of the most specific row that names one.
-    pub(crate) fn first_stream(&self) -> Option<Stream> {
-        self.levels.iter().flatten().find_map(|streams| streams.last)
-    }
-
-    /// Every stream of every matching row, each once.
-    pub(crate) fn all_streams(&self) -> impl Iterator<Item = Stream> {
-        self.levels.iter().enumerate().flat_map(|(level, streams)| {
-            let seen = self.levels[..level].iter().flatten();
-            let is_new =
-                move |stream: &Stream| !seen.clone().any(|earlier| earlier.all.contains(stream));
-            streams.iter().flat_map(|streams| &streams.all).copied().filter(is_new)
-        })
+        [find(name), find(message_type), Some(any)]
     }
 }
 

@@ -1,3 +1,6 @@
+mod documentation;
+mod settings;
+
 use guest::Event;
 use guest::testing::{Decision, Harness, deliver, event};
 

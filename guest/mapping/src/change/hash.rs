@@ -1,0 +1,52 @@
+//! Digests in place of what must not be seen.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+use crate::json::HEX;
+
+/// How a digest is made. It is written in lower-case hexadecimal.
+#[derive(Clone)]
+pub(crate) enum Hash {
+    /// Anyone can compute it, so values that can be guessed can be found.
+    Sha256,
+    /// Only who has the secret can compute it. Kept as it is once the secret
+    /// has been taken in.
+    HmacSha256(Hmac<Sha256>),
+}
+
+impl Hash {
+    pub(crate) fn with_secret(secret: &str) -> Self {
+        let keyed = Hmac::new_from_slice(secret.as_bytes()).expect("it takes keys of any length");
+        Hash::HmacSha256(keyed)
+    }
+
+    /// Put its digest in a text's place.
+    pub(crate) fn digest(&self, text: &mut String) {
+        let digest: [u8; 32] = match self {
+            Hash::Sha256 => Sha256::digest(text.as_bytes()).into(),
+            Hash::HmacSha256(keyed) => {
+                let mut keyed = keyed.clone();
+                keyed.update(text.as_bytes());
+                keyed.finalize().into_bytes().into()
+            }
+        };
+        text.clear();
+        for byte in digest {
+            text.push(char::from(HEX[usize::from(byte >> 4)]));
+            text.push(char::from(HEX[usize::from(byte & 0xf)]));
+        }
+    }
+}
+
+/// Without the secret.
+impl fmt::Debug for Hash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Hash::Sha256 => "Sha256",
+            Hash::HmacSha256(_) => "HmacSha256",
+        })
+    }
+}

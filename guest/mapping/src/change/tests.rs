@@ -1,0 +1,23 @@
+use proptest::prelude::*;
+
+use super::{is_number, truncate};
+
+proptest! {
+    #[test]
+    fn a_number_is_what_json_takes_for_one(text in "-{0,2}[0-9]{0,3}(\\.[0-9]{0,2})?([eE][+-]?[0-9]{0,2})?", any: String) {
+        for text in [text, any] {
+            let is_json = text.trim() == text && !text.starts_with(['"', '[', '{', 't', 'f', 'n'])
+                && serde_json::from_str::<serde_json::Value>(&text).is_ok();
+            prop_assert_eq!(is_number(&text), is_json, "{}", text);
+        }
+    }
+
+    #[test]
+    fn so_many_characters_stay(text: String, characters in 0_usize..20) {
+        let mut left = text.clone();
+        let is_changed = truncate(&mut left, characters);
+        prop_assert_eq!(left.chars().count(), text.chars().count().min(characters));
+        prop_assert_eq!(is_changed, left != text);
+        prop_assert!(text.starts_with(&left));
+    }
+}

@@ -1,0 +1,247 @@
+//! Changes an event's text where a [`Node`] says so, and nowhere else.
+//!
+//! The text is gone through once, from the front. What no action names is
+//! skipped and later copied as it stands: its numbers, escapes, whitespace and
+//! order of members stay, byte for byte. No tree is built. Recursion is as deep
+//! as the longest path of the settings; only flattening follows the event's own
+//! nesting, down to a bound.
+
+mod flatten;
+mod node;
+mod read;
+mod redact;
+
+use std::ops::Range;
+
+use crate::change::Word;
+use crate::json::{Value, write_string};
+use crate::put::{Fields, Put};
+use crate::scan::{self, Key, Parts};
+
+pub(crate) use node::{Act, Node};
+
+/// The most bytes that a text may come to by what is put into it, since a value
+/// can be copied into every element of an array. Firehose takes records of a
+/// million bytes, so no event that could be delivered is bounded by it.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What is reused from event to event, so that editing allocates nothing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scratch {
+    /// For each object that is open: which of its node's members were there.
+    seen: Vec<bool>,
+    /// Where the values stand that are read before anything is changed.
+    slots: Vec<Option<Range<usize>>>,
+    word: Word,
+}
+
+/// Write the text as it is to be. `false`: it stays as it is, and nothing was
+/// written.
+pub(crate) fn edit(root: &Node, text: &str, out: &mut String, scratch: &mut Scratch) -> bool {
+    out.clear();
+    scratch.seen.clear();
+    let start = scan::after_whitespace(text.as_bytes(), 0);
+    let mut editor = Editor { text, out, copied: 0, scratch };
+    editor.value(root, start);
+    if editor.copied == 0 && editor.out.is_empty() {
+        return false;
+    }
+    let rest = editor.copied;
+    out.push_str(&text[rest..]);
+    true
+}
+
+struct Editor<'a> {
+    text: &'a str,
+    out: &'a mut String,
+    /// Up to where the text has been written or left out.
+    copied: usize,
+    scratch: &'a mut Scratch,
+}
+
+impl Editor<'_> {
+    /// Leave out a part of the text. What is written next takes its place.
+    #[inline]
+    fn cut(&mut self, start: usize, end: usize) {
+        if self.out.capacity() == 0 {
+            self.out.reserve(self.text.len() * 2);
+        }
+        if start > self.copied {
+            self.out.push_str(&self.text[self.copied..start]);
+        }
+        self.copied = end;
+    }
+
+    /// Do to the value that begins here what is to be done to it. Returns where
+    /// it ends.
+    fn value(&mut self, node: &Node, start: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        if let Some(reads) = &node.reads {
+            reads.read(self.text, start, &mut self.scratch.slots);
+        }
+        match &node.act {
+            Act::Enter => match bytes.get(start) {
+                Some(b'{') if node.has_members() => self.object(node, start),
+                Some(b'[') if let Some(element) = &node.elements => self.array(element, start),
+                // As good as missing.
+                Some(b'n') if node.makes => self.replace(start, |editor| editor.make_object(node)),
+                _ => scan::after_value(bytes, start),
+            },
+            Act::Put(put) if put.only_missing && bytes.get(start) != Some(&b'n') => {
+                scan::after_value(bytes, start)
+            }
+            Act::Put(put) => self.replace(start, |editor| editor.put(put)),
+            Act::Change(changes) => {
+                let end = scan::after_value(bytes, start);
+                let mut word = std::mem::take(&mut self.scratch.word);
+                if word.change(Value::of_text(&self.text[start..end]), changes) {
+                    self.cut(start, end);
+                    word.write(self.out);
+                }
+                self.scratch.word = word;
+                end
+            }
+            Act::Redact(detectors) => self.redact(*detectors, start),
+            Act::Flatten(separator) => self.flatten(separator, start),
+            Act::Drop => scan::after_value(bytes, start),
+        }
+    }
+
+    /// Put something in the place of the value that begins here, if it is made.
+    fn replace(&mut self, start: usize, make: impl FnOnce(&mut Self) -> bool) -> usize {
+        let end = scan::after_value(self.text.as_bytes(), start);
+        self.attempt(start, end, make);
+        end
+    }
+
+    /// Leave a part of the text out, if something is made for its place.
+    fn attempt(&mut self, start: usize, end: usize, make: impl FnOnce(&mut Self) -> bool) -> bool {
+        let before = (self.copied, self.out.len());
+        self.cut(start, end);
+        let is_made = make(self);
+        if !is_made {
+            self.copied = before.0;
+            self.out.truncate(before.1);
+        }
+        is_made
+    }
+
+    fn array(&mut self, element: &Node, start: usize) -> usize {
+        let mut parts = Parts::of(self.text, start);
+        while let Some(start) = parts.next_element() {
+            // Nothing is made of null here: an element is not missing.
+            let end = match (&element.act, self.text.as_bytes()[start]) {
+                (Act::Enter, b'n') => scan::after_value(self.text.as_bytes(), start),
+                _ => self.value(element, start),
+            };
+            if end == start {
+                break;
+            }
+            parts.ended(end);
+        }
+        parts.end()
+    }
+
+    fn object(&mut self, node: &Node, start: usize) -> usize {
+        let first_seen = self.scratch.seen.len();
+        self.scratch.seen.resize(first_seen + node.members.len(), false);
+        let mut parts = Parts::of(self.text, start);
+        // Where the last member ends that stays, and the last one of all.
+        let (mut kept_end, mut last_end) = (None, start + 1);
+        while let Some(key) = parts.next_key() {
+            if kept_end.is_none() && last_end > start + 1 {
+                // All before was left out, and so is the comma behind it.
+                self.copied = key.start;
+            }
+            last_end = match node.member(&key) {
+                Some(child) => {
+                    if let Some(place) = child {
+                        self.scratch.seen[first_seen + place] = true;
+                    }
+                    let end = self.member(node, child, &key);
+                    kept_end = Some(end);
+                    end
+                }
+                None => {
+                    let end = scan::after_value(self.text.as_bytes(), key.value);
+                    self.cut(kept_end.unwrap_or(key.start), end);
+                    end
+                }
+            };
+            if last_end == key.value {
+                break;
+            }
+            parts.ended(last_end);
+        }
+        if node.makes && self.misses(node, first_seen) {
+            self.attempt(last_end, last_end, |editor| {
+                editor.make_members(node, Some(first_seen), kept_end.is_some())
+            });
+        }
+        self.scratch.seen.truncate(first_seen);
+        parts.end()
+    }
+
+    /// Whether something is to be made that was not there.
+    fn misses(&self, node: &Node, first_seen: usize) -> bool {
+        let mut seen = self.scratch.seen[first_seen..].iter();
+        node.members.iter().any(|(_, child)| seen.next() == Some(&false) && child.makes)
+    }
+
+    #[inline(always)]
+    fn member(&mut self, node: &Node, child: Option<usize>, key: &Key<'_>) -> usize {
+        match child {
+            Some(place) => self.value(node.members.at(place), key.value),
+            None => scan::after_value(self.text.as_bytes(), key.value),
+        }
+    }
+
+    /// Write an object of what is missing in it; `false` where that is nothing.
+    fn make_object(&mut self, node: &Node) -> bool {
+        self.out.push('{');
+        let is_made = self.make_members(node, None, false);
+        self.out.push('}');
+        is_made
+    }
+
+    /// Write the members that are missing. Those that were there are marked
+    /// from this place on.
+    fn make_members(&mut self, node: &Node, first_seen: Option<usize>, follow: bool) -> bool {
+        let mut has_members = follow;
+        let mut is_made = false;
+        for (place, (name, child)) in node.members.iter().enumerate() {
+            let is_there = first_seen.is_some_and(|first| self.scratch.seen[first + place]);
+            if !child.makes || is_there {
+                continue;
+            }
+            let before = self.out.len();
+            if has_members {
+                self.out.push(',');
+            }
+            write_string(self.out, name);
+            self.out.push(':');
+            let made = match &child.act {
+                Act::Put(put) => self.put(put),
+                _ => self.make_object(child),
+            };
+            if made {
+                (has_members, is_made) = (true, true);
+            } else {
+                self.out.truncate(before);
+            }
+        }
+        is_made
+    }
+
+    /// Write the value; `false` where there is none, or no room for it.
+    fn put(&mut self, put: &Put) -> bool {
+        if self.out.len() > BYTES_MAX {
+            return false;
+        }
+        let Scratch { slots, word, .. } = &mut *self.scratch;
+        put.source.write(self.out, word, &Fields { text: self.text, slots })
+    }
+}
+
+#[cfg(test)]
+mod tests;

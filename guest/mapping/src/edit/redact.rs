@@ -1,0 +1,33 @@
+//! Redacts what is found in the strings of a value.
+
+use super::Editor;
+use crate::json::{Value, write_string};
+use crate::redact::{Detectors, redact};
+use crate::scan;
+
+impl Editor<'_> {
+    /// Redact all strings of the value that begins here; keys are left alone.
+    /// Returns where the value ends.
+    pub(super) fn redact(&mut self, detectors: Detectors, start: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        let end = scan::after_value(bytes, start);
+        let mut at = start;
+        while let Some(quote) = find_quote(&bytes[..end], at) {
+            let after = (scan::string_end(bytes, quote + 1).0 + 1).min(end);
+            at = scan::after_whitespace(bytes, after);
+            if bytes.get(at) != Some(&b':')
+                && let Some(string) = Value::of_text(&self.text[quote..after]).string()
+                && let Some(redacted) = redact(&string, detectors)
+            {
+                self.cut(quote, after);
+                write_string(self.out, &redacted);
+            }
+        }
+        end
+    }
+}
+
+fn find_quote(bytes: &[u8], at: usize) -> Option<usize> {
+    let place = bytes.get(at..)?.iter().position(|&byte| byte == b'"')?;
+    Some(at + place)
+}

@@ -1,0 +1,272 @@
+//! Transforms against the obvious way: parse, change the tree, print.
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use guest::testing::{Harness, event};
+
+use super::decided;
+use crate::Mapping;
+use crate::path::{Path, Step};
+
+/// Everything at a path, each element of arrays; with what is missing made.
+fn visit(value: &mut Value, steps: &[Step], make: bool, each: &mut impl FnMut(&mut Value)) {
+    match (steps, value) {
+        ([], value) => each(value),
+        ([Step::Each, rest @ ..], Value::Array(elements)) => {
+            let is_last = rest.is_empty();
+            let elements = elements.iter_mut();
+            elements
+                .filter(|element| is_last || !element.is_null())
+                .for_each(|element| visit(element, rest, make, each));
+        }
+        ([Step::Name(name), rest @ ..], value) => {
+            if value.is_null() && make && !rest.contains(&Step::Each) {
+                *value = json!({});
+            }
+            let Value::Object(members) = value else { return };
+            if make && !rest.contains(&Step::Each) {
+                members.entry(&**name).or_insert(Value::Null);
+            }
+            if let Some(member) = members.get_mut(&**name) {
+                visit(member, rest, make, each);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn remove(event: &mut Value, path: &Path) {
+    let Some((Step::Name(name), parent)) = path.steps().split_last() else { return };
+    visit(event, parent, false, &mut |parent| {
+        if let Value::Object(members) = parent {
+            members.shift_remove(&**name);
+        }
+    });
+}
+
+fn read(event: &Value, path: &Path) -> Option<Value> {
+    path.steps()
+        .iter()
+        .try_fold(event, |value, step| match step {
+            Step::Name(name) => value.as_object()?.get(&**name),
+            Step::Each => None,
+        })
+        .cloned()
+}
+
+fn scalar_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn flatten(value: &mut Value) {
+    fn lift(prefix: &str, members: &Map<String, Value>, flat: &mut Vec<(String, Value)>) {
+        for (name, value) in members {
+            match value {
+                Value::Object(inner) if !inner.is_empty() => {
+                    lift(&format!("{prefix}{name}_/"), inner, flat);
+                }
+                value => flat.push((format!("{prefix}{name}"), value.clone())),
+            }
+        }
+    }
+    if let Value::Object(members) = value {
+        let mut flat = Vec::new();
+        lift("", members, &mut flat);
+        *members = flat.into_iter().collect();
+    }
+}
+
+/// What one action does.
+fn apply(event: &mut Value, key: &str, argument: &Value) {
+    let path = |text: &str| Path::parse_any(text).expect("a path");
+    let paths =
+        || argument.as_array().into_iter().flatten().map(|text| path(text.as_str().expect("text")));
+    let pairs =
+        || argument.as_object().into_iter().flatten().map(|(key, value)| (path(key), value));
+    let change = |event: &mut Value, change: fn(&mut Value)| {
+        paths().for_each(|path| visit(event, path.steps(), false, &mut |value| change(value)));
+    };
+    match key {
+        "drop_fields" => paths().for_each(|path| remove(event, &path)),
+        "allow_fields" => pairs().for_each(|(path, names)| {
+            visit(event, path.steps(), false, &mut |value| {
+                if let Value::Object(members) = value {
+                    let names = names.as_array().expect("a list");
+                    members.retain(|name, _| names.iter().any(|allowed| allowed == name));
+                }
+            });
+        }),
+        "set" => pairs().for_each(|(path, new)| {
+            visit(event, path.steps(), true, &mut |value| *value = new.clone());
+        }),
+        "default" => pairs().for_each(|(path, new)| {
+            visit(event, path.steps(), true, &mut |value| {
+                if value.is_null() {
+                    *value = new.clone();
+                }
+            });
+        }),
+        "lowercase" => change(event, |value| {
+            if let Value::String(text) = value {
+                *text = text.to_lowercase();
+            }
+        }),
+        "to_string" => change(event, |value| {
+            if !value.is_null() {
+                *value = scalar_text(value).into();
+            }
+        }),
+        "hash" => change(event, |value| {
+            if !value.is_null() {
+                let digest = Sha256::digest(scalar_text(value).as_bytes());
+                *value = digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+            }
+        }),
+        "truncate" => pairs().for_each(|(path, characters)| {
+            visit(event, path.steps(), false, &mut |value| {
+                if let Value::String(text) = value {
+                    *text = text
+                        .chars()
+                        .take(characters.as_u64().expect("a number") as usize)
+                        .collect();
+                }
+            });
+        }),
+        "flatten" => pairs().for_each(|(path, _)| visit(event, path.steps(), false, &mut flatten)),
+        _ => unreachable!("{key}"),
+    }
+}
+
+/// What a transform does, for those actions whose order in the stages is that
+/// of this list.
+fn expected(event: &Value, actions: &Map<String, Value>) -> Value {
+    let initial = event.clone();
+    let mut event = event.clone();
+    let pairs = |key: &str| {
+        let pairs = actions.get(key).and_then(Value::as_object).into_iter().flatten();
+        let path = |text: &str| Path::parse(text).expect("a path");
+        pairs
+            .map(move |(from, to)| (path(from), path(to.as_str().expect("text"))))
+            .collect::<Vec<_>>()
+    };
+    for key in ["drop_fields", "allow_fields"] {
+        actions.get(key).into_iter().for_each(|argument| apply(&mut event, key, argument));
+    }
+    pairs("rename").iter().for_each(|(from, _)| remove(&mut event, from));
+    // What is put in comes in alphabetical order where it is missing.
+    let mut puts: Vec<(Path, Option<Value>, bool)> = Vec::new();
+    for (from, to) in pairs("rename").into_iter().chain(pairs("copy")) {
+        puts.push((to, read(&initial, &from), false));
+    }
+    for (key, only_missing) in [("set", false), ("default", true)] {
+        for (path, value) in actions.get(key).and_then(Value::as_object).into_iter().flatten() {
+            puts.push((Path::parse(path).expect("a path"), Some(value.clone()), only_missing));
+        }
+    }
+    puts.sort_by_key(|(path, ..)| {
+        path.steps().iter().map(|step| format!("{step:?}")).collect::<Vec<_>>()
+    });
+    for (path, value, only_missing) in puts {
+        let Some(value) = value else { continue };
+        visit(&mut event, path.steps(), true, &mut |old| {
+            if !only_missing || old.is_null() {
+                *old = value.clone();
+            }
+        });
+    }
+    for key in ["lowercase", "to_string", "truncate", "hash", "flatten"] {
+        actions.get(key).into_iter().for_each(|argument| apply(&mut event, key, argument));
+    }
+    event
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![Just("a"), Just("b"), Just("c"), Just("é"), Just("d\"d")].prop_map(str::to_owned)
+}
+
+fn path() -> impl Strategy<Value = String> {
+    let step = (name(), prop::bool::weighted(0.15))
+        .prop_map(|(name, each)| if each { format!("{name}[]") } else { name });
+    prop::collection::vec(step, 1..4).prop_map(|steps| steps.join("."))
+}
+
+fn plain_path() -> impl Strategy<Value = String> {
+    prop::collection::vec(name(), 1..4).prop_map(|steps| steps.join("."))
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        Just(serde_json::from_str("123456789012345678901234567890.10").expect("a number")),
+        "[A-Ca-c\"\\\\{}\\[\\],:\n\u{1}éÀ😀]{0,40}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 40, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            object(inner),
+        ]
+    })
+}
+
+fn object(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
+    prop::collection::vec((name(), value), 0..6)
+        .prop_map(|members| Value::Object(members.into_iter().collect()))
+}
+
+fn table<T: Strategy>(
+    paths: impl Strategy<Value = String>,
+    value: T,
+) -> impl Strategy<Value = Value>
+where
+    T::Value: Into<Value>,
+{
+    prop::collection::vec((paths, value), 1..3).prop_map(|pairs| {
+        Value::Object(pairs.into_iter().map(|(path, value)| (path, value.into())).collect())
+    })
+}
+
+/// An action or two of each kind.
+fn actions() -> impl Strategy<Value = Map<String, Value>> {
+    let list = || prop::collection::vec(path(), 1..3).prop_map(Value::from).boxed();
+    let scalars = || prop_oneof![Just(json!(1.50)), Just(json!("x\"y")), Just(json!([1, {}]))];
+    let action = prop_oneof![
+        list().prop_map(|paths| ("drop_fields", paths)),
+        table(path(), prop::collection::vec(name(), 0..3))
+            .prop_map(|table| ("allow_fields", table)),
+        table(plain_path(), plain_path()).prop_map(|table| ("rename", table)),
+        table(plain_path(), path()).prop_map(|table| ("copy", table)),
+        table(path(), scalars()).prop_map(|table| ("set", table)),
+        table(path(), scalars()).prop_map(|table| ("default", table)),
+        list().prop_map(|paths| ("lowercase", paths)),
+        list().prop_map(|paths| ("to_string", paths)),
+        table(path(), 0_u64..9).prop_map(|table| ("truncate", table)),
+        list().prop_map(|paths| ("hash", paths)),
+        table(path(), Just("_/")).prop_map(|table| ("flatten", table)),
+    ];
+    prop::collection::vec(action, 1..4).prop_map(|actions| {
+        actions.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn transforms_do_what_changing_a_tree_does(event_value in object(value()), actions in actions(), pretty: bool) {
+        let settings = json!({"mappings": [{"event": "*", "stream": "s"}], "transforms": [actions]});
+        // Some are about the same place, and refused.
+        let Ok(mut mapping) = Harness::<Mapping>::configure(&settings.to_string()) else { return Ok(()) };
+        // These see the text of arrays and objects as it stands.
+        let pretty = pretty && !actions.contains_key("hash") && !actions.contains_key("to_string");
+        let text = if pretty { serde_json::to_string_pretty(&event_value) } else { serde_json::to_string(&event_value) };
+        let text = text.expect("JSON");
+        let made = decided(&mapping.map(event(&text))).unwrap_or(text);
+        let parsed: Value = serde_json::from_str(&made).expect("valid JSON");
+        // As text, since maps are equal in any order.
+        prop_assert_eq!(parsed.to_string(), expected(&event_value, &actions).to_string(), "{}", made);
+    }
+}

@@ -1,0 +1,158 @@
+//! Paths of fields: `properties.products[].price`.
+
+use std::fmt;
+
+/// The most steps that a path may have. Real ones have five; the limit bounds
+/// the stack.
+const STEPS_MAX: usize = 32;
+
+/// One step of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// To the member of this name.
+    Name(Box<str>),
+    /// To each element of an array.
+    Each,
+}
+
+/// Where in an event something is. Without any steps it is the event itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Path(Vec<Step>);
+
+impl Path {
+    /// Names between dots, each with any number of `[]` behind it. A backslash
+    /// makes a dot, a bracket, or a backslash part of a name.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, as a sentence.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (mut steps, mut rest) = (Vec::new(), text);
+        loop {
+            let (name, behind) = parse_name(rest)
+                .map_err(|what| format!("the path {text:?} {what}: write it as `a.b[].c`"))?;
+            steps.push(Step::Name(name.into()));
+            rest = behind;
+            while let Some(behind) = rest.strip_prefix("[]") {
+                steps.push(Step::Each);
+                rest = behind;
+            }
+            let Some(behind) = rest.strip_prefix('.') else { break };
+            rest = behind;
+        }
+        if !rest.is_empty() {
+            return Err(format!(
+                "the path {text:?} goes on with {rest:?}: behind `[]` there can be a dot only, and \
+                 an element cannot be named by its number"
+            ));
+        }
+        if steps.len() > STEPS_MAX {
+            return Err(format!("the path {text:?} has more than {STEPS_MAX} steps"));
+        }
+        Ok(Path(steps))
+    }
+
+    /// Also takes the empty path.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Path::parse`].
+    pub(crate) fn parse_any(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Ok(Path::default()) } else { Path::parse(text) }
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    /// This path and then another one.
+    pub(crate) fn join(&self, then: &Path) -> Path {
+        Path(self.0.iter().chain(&then.0).cloned().collect())
+    }
+
+    /// The member of this name of what the path leads to.
+    pub(crate) fn member(&self, name: &str) -> Path {
+        self.join(&Path(vec![Step::Name(name.into())]))
+    }
+
+    /// Whether one of the two is the other one or leads through it.
+    pub(crate) fn touches(&self, other: &Path) -> bool {
+        self.0.iter().zip(&other.0).all(|(a, b)| a == b)
+    }
+
+    /// The number of steps up to the last array, inclusive.
+    pub(crate) fn steps_to_last_array(&self) -> usize {
+        self.0.iter().rposition(|step| *step == Step::Each).map_or(0, |last| last + 1)
+    }
+
+    /// Whether it leads to the elements of an array themselves.
+    pub(crate) fn ends_in_array(&self) -> bool {
+        self.0.last() == Some(&Step::Each)
+    }
+}
+
+fn parse_name(text: &str) -> Result<(String, &str), &'static str> {
+    let mut name = String::new();
+    let mut characters = text.char_indices();
+    let mut end = text.len();
+    while let Some((place, character)) = characters.next() {
+        match character {
+            '\\' => name.push(characters.next().ok_or("ends in a backslash")?.1),
+            '.' | '[' => {
+                end = place;
+                break;
+            }
+            ']' => return Err("has a bracket that nothing opens"),
+            other => name.push(other),
+        }
+    }
+    if end == 0 {
+        return Err("has an empty name");
+    }
+    Ok((name, &text[end..]))
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Each => formatter.write_str("[]")?,
+                Step::Name(name) => {
+                    formatter.write_str(if place == 0 { "" } else { "." })?;
+                    formatter.write_str(name)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Path, Step};
+
+    fn steps(text: &str) -> Vec<Step> {
+        Path::parse(text).expect("a path").steps().to_vec()
+    }
+
+    #[test]
+    fn names_arrays_and_escapes_are_read() {
+        let name = |name: &str| Step::Name(name.into());
+        assert_eq!(steps("a"), [name("a")]);
+        assert_eq!(
+            steps("a.b c[][].d"),
+            [name("a"), name("b c"), Step::Each, Step::Each, name("d")]
+        );
+        assert_eq!(steps(r"a\.b\[\]\\"), [name(r"a.b[]\")]);
+        assert!(Path::parse_any("").expect("a path").steps().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
+        for text in
+            ["", ".", "a.", ".a", "a..b", "a[0]", "a[", "a]", "[]", "a[]b", "a\\", &"a.".repeat(40)]
+        {
+            assert!(Path::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Streams that events choose, among those that the settings allow.
+
+use std::collections::HashMap;
+
+use guest::{Setup, Stream};
+
+use super::Target;
+use crate::json::Value;
+use crate::path::Path;
+use crate::sample::read;
+use crate::template::Template;
+
+/// The longest name of a delivery stream, as Amazon Data Firehose has it.
+const NAME_BYTES_MAX: usize = 64;
+
+/// What stands in a name for characters that Firehose does not take.
+const REPLACEMENT: char = '-';
+
+/// The streams that events may choose.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Allowed {
+    streams: HashMap<String, Stream>,
+    patterns: Vec<String>,
+}
+
+impl Allowed {
+    /// Declare names and patterns.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be a stream of Firehose.
+    pub(super) fn declare(entries: &[String], setup: &mut Setup) -> Result<Self, String> {
+        let mut allowed = Allowed::default();
+        for entry in entries {
+            let added = allowed.add(entry, setup);
+            added.map_err(|error| format!("`streams_allowed`: {error}"))?;
+        }
+        Ok(allowed)
+    }
+
+    fn add(&mut self, entry: &str, setup: &mut Setup) -> Result<(), String> {
+        if entry.contains('*') {
+            setup.declare_pattern(entry)?;
+            self.patterns.push(entry.to_owned());
+        } else {
+            self.streams.insert(entry.to_owned(), setup.declare(entry)?);
+        }
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.streams.is_empty() && self.patterns.is_empty()
+    }
+
+    fn target<'a>(&self, name: &'a str) -> Option<Target<'a>> {
+        if let Some(&stream) = self.streams.get(name) {
+            return Some(Target::Declared(stream));
+        }
+        self.patterns.iter().any(|pattern| covers(pattern, name)).then_some(Target::Named(name))
+    }
+}
+
+/// How an event chooses.
+#[derive(Debug, Clone)]
+pub(super) struct Choice {
+    template: Template,
+    allowed: Allowed,
+    fallback: Option<Stream>,
+}
+
+impl Choice {
+    /// Among these streams; where there are none, what the template's own text
+    /// leaves open.
+    ///
+    /// # Errors
+    ///
+    /// Nothing bounds the choice, or no name can come of it.
+    pub(super) fn new(
+        template: &Template,
+        fallback: Option<Stream>,
+        allowed: &Allowed,
+        setup: &mut Setup,
+    ) -> Result<Self, String> {
+        let mut allowed = allowed.clone();
+        if allowed.is_empty() {
+            let pattern = template.pattern();
+            if pattern.chars().all(|character| character == '*') {
+                return Err(
+                    "events could choose any stream: write `streams_allowed = [\"events-*\"]` \
+                            with the names or patterns that they may choose"
+                        .to_owned(),
+                );
+            }
+            allowed.add(&pattern, setup)?;
+        }
+        Ok(Choice { template: template.clone(), allowed, fallback })
+    }
+
+    /// The stream that an event chooses, or the fallback.
+    pub(super) fn choose<'a>(&self, event: Value<'_>, name: &'a mut String) -> Option<Target<'a>> {
+        name.clear();
+        let paths: &[Path] = self.template.paths();
+        let is_whole =
+            self.template.write_with(name, |path| read(event, &paths[path]), write_clean);
+        let fallback = self.fallback.map(Target::Declared);
+        if !is_whole || name.len() > NAME_BYTES_MAX {
+            return fallback;
+        }
+        self.allowed.target(name).or(fallback)
+    }
+}
+
+/// Write what Firehose takes of a value, each run of other characters as one.
+/// `false` where nothing is left.
+fn write_clean(name: &mut String, value: &str) -> bool {
+    let is_fit =
+        |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '.' | '-');
+    for piece in value.split_inclusive(|character| !is_fit(character)) {
+        let fit = piece.trim_end_matches(|character| !is_fit(character));
+        name.push_str(fit);
+        if fit.len() < piece.len() && (!fit.is_empty() || !name.ends_with(REPLACEMENT)) {
+            name.push(REPLACEMENT);
+        }
+    }
+    value.contains(is_fit)
+}
+
+/// Whether a name is of a pattern, in which `*` is any run of characters.
+fn covers(pattern: &str, name: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut left) = name.strip_prefix(first) else { return false };
+    let mut pieces = rest.split('*').peekable();
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() {
+            return left.ends_with(piece);
+        }
+        let Some(place) = left.find(piece) else { return false };
+        left = &left[place + piece.len()..];
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests;

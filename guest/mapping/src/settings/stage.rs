@@ -1,0 +1,121 @@
+//! Puts the actions of a transform together into as few passes over the event
+//! as give the same result.
+
+use super::table::Outcome;
+use crate::edit::{Act, Node};
+use crate::path::Path;
+
+/// Actions that are done at once.
+#[derive(Debug, Default)]
+pub(crate) struct Stage {
+    acts: Vec<Placed>,
+    /// Objects of which only these members stay.
+    closed: Vec<(Path, Vec<String>)>,
+    /// What is read before: where the place is that the path begins at, how
+    /// many steps of the path lead to it, and the path.
+    reads: Vec<(usize, Path)>,
+}
+
+#[derive(Debug)]
+struct Placed {
+    path: Path,
+    /// The key of the settings that says so.
+    key: &'static str,
+    act: Act,
+}
+
+impl Stage {
+    /// # Errors
+    ///
+    /// Another action has to do with this place already.
+    pub(crate) fn act(&mut self, key: &'static str, path: Path, act: Act) -> Outcome<()> {
+        if let Some(other) = self.acts.iter().find(|other| other.path.touches(&path)) {
+            return Err(conflict(key, &path, other.key, &other.path));
+        }
+        if let Some((closed, _)) = self.closed.iter().find(|(closed, _)| is_within(closed, &path)) {
+            return Err(conflict(key, &path, "allow_fields", closed));
+        }
+        self.acts.push(Placed { path, key, act });
+        Ok(())
+    }
+
+    /// Let only these members of an object stay.
+    pub(crate) fn allow(&mut self, path: Path, names: Vec<String>) -> Outcome<()> {
+        if let Some(other) = self.acts.iter().find(|other| is_within(&path, &other.path)) {
+            return Err(conflict("allow_fields", &path, other.key, &other.path));
+        }
+        self.closed.push((path, names));
+        Ok(())
+    }
+
+    /// Read a value before anything is changed, for an action at a place. Paths
+    /// through arrays are for the same element as the place. Returns the slot.
+    ///
+    /// # Errors
+    ///
+    /// The place is in no element of that array.
+    pub(crate) fn read(&mut self, path: &Path, place: &Path) -> Outcome<usize> {
+        let shared = path.steps_to_last_array();
+        if place.steps().get(..shared) != Some(&path.steps()[..shared]) {
+            return Err(format!(
+                "`{path}` is many values, and `{place}` is not in the same elements: let both \
+                 begin with the same path up to the last `[]`"
+            ));
+        }
+        self.reads.push((shared, path.clone()));
+        Ok(self.reads.len() - 1)
+    }
+
+    /// Whether another stage gives the same result when it is done at once with
+    /// this one.
+    fn goes_with(&self, later: &Stage) -> bool {
+        later.reads.is_empty()
+            && later.closed.is_empty()
+            && later.acts.iter().all(|act| {
+                let is_apart = self.acts.iter().all(|earlier| !earlier.path.touches(&act.path));
+                is_apart && !self.closed.iter().any(|(closed, _)| is_within(closed, &act.path))
+            })
+    }
+
+    fn into_node(self) -> Node {
+        let mut root = Node::default();
+        for (path, names) in &self.closed {
+            root.allow(path, names.iter().map(String::as_str));
+        }
+        for Placed { path, act, .. } in self.acts {
+            root.act(&path, act);
+        }
+        for (slot, (shared, path)) in self.reads.iter().enumerate() {
+            let (place, rest) = path.steps().split_at(*shared);
+            root.read(place, rest, slot);
+        }
+        root
+    }
+}
+
+/// Whether one path is another one or leads through it.
+fn is_within(path: &Path, outer: &Path) -> bool {
+    path.steps().starts_with(outer.steps())
+}
+
+fn conflict(key: &str, path: &Path, other_key: &str, other: &Path) -> String {
+    format!(
+        "`{key}` of `{path}` and `{other_key}` of `{other}` are about the same place: put one of \
+         the two into a transform of its own, before or behind"
+    )
+}
+
+/// The passes that stages come to.
+pub(crate) fn passes(stages: impl IntoIterator<Item = Stage>) -> Vec<Node> {
+    let mut passes: Vec<Stage> = Vec::new();
+    for stage in stages {
+        if stage.acts.is_empty() && stage.closed.is_empty() {
+            continue;
+        }
+        match passes.last_mut() {
+            Some(last) if last.goes_with(&stage) => last.acts.extend(stage.acts),
+            _ => passes.push(stage),
+        }
+    }
+    passes.into_iter().map(Stage::into_node).collect()
+}

@@ -1,0 +1,159 @@
+//! A table of the settings, with its place for errors.
+
+use serde_json::{Map, Value};
+
+use crate::path::Path;
+
+/// The similarity from which on an unknown key is taken for a known one.
+const SIMILARITY_MIN: f64 = 0.8;
+
+/// A table, and the words that errors about it begin with: `transform 2`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Table<'a> {
+    pub(crate) place: &'a str,
+    pub(crate) fields: &'a Map<String, Value>,
+}
+
+/// What is wrong, for the operator.
+pub(crate) type Outcome<T> = Result<T, String>;
+
+impl<'a> Table<'a> {
+    /// # Errors
+    ///
+    /// The value is no table; then this example shows one.
+    pub(crate) fn of(place: &'a str, value: &'a Value, example: &str) -> Outcome<Self> {
+        let fields = value.as_object();
+        let fields = fields.ok_or_else(|| format!("{place} is no table: write {example}"))?;
+        Ok(Table { place, fields })
+    }
+
+    /// An item of one of its keys, which must be a table.
+    ///
+    /// # Errors
+    ///
+    /// The item is no table; then this example shows one.
+    pub(crate) fn item(&self, key: &str, item: &'a Value, example: &str) -> Outcome<Self> {
+        let fields = item.as_object();
+        let fields = fields.ok_or_else(|| self.wrong(key, format!("write {example}")))?;
+        Ok(Table { place: self.place, fields })
+    }
+
+    /// # Errors
+    ///
+    /// There is a key that is not known.
+    pub(crate) fn check_keys(&self, known: &[&str]) -> Outcome<()> {
+        let unknown = self.fields.keys().find(|key| !known.contains(&key.as_str()));
+        let Some(unknown) = unknown else { return Ok(()) };
+        let advice = did_you_mean(unknown, known.iter().copied());
+        Err(format!("{} has the unknown key {unknown:?}: {advice}", self.place))
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Value> {
+        self.fields.get(key)
+    }
+
+    /// An error about one of the keys.
+    pub(crate) fn wrong(&self, key: &str, what: impl std::fmt::Display) -> String {
+        format!("{}: `{key}`: {what}", self.place)
+    }
+
+    /// # Errors
+    ///
+    /// It is there, and no string.
+    pub(crate) fn text(&self, key: &str) -> Outcome<Option<&'a str>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        value.as_str().map(Some).ok_or_else(|| self.wrong(key, "write a string"))
+    }
+
+    /// A string, or a list of them; nothing where the key is missing.
+    ///
+    /// # Errors
+    ///
+    /// It is neither.
+    pub(crate) fn texts(&self, key: &str) -> Outcome<Vec<&'a str>> {
+        self.items(key)
+            .iter()
+            .map(|item| item.as_str().ok_or_else(|| self.wrong(key, "write a list of strings")))
+            .collect()
+    }
+
+    /// The items of a list, or a value that stands alone for a list of one.
+    pub(crate) fn items(&self, key: &str) -> &'a [Value] {
+        match self.get(key) {
+            None => &[],
+            Some(Value::Array(items)) => items,
+            Some(item) => std::slice::from_ref(item),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// It is there, and neither true nor false.
+    pub(crate) fn flag(&self, key: &str) -> Outcome<bool> {
+        match self.get(key) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(self.wrong(key, "write true or false")),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// One of them is no path.
+    pub(crate) fn paths(&self, key: &str) -> Outcome<Vec<Path>> {
+        let texts = self.texts(key)?.into_iter();
+        texts.map(|text| Path::parse(text).map_err(|error| self.wrong(key, error))).collect()
+    }
+
+    /// Values by their paths. Tables in the table lead on, as TOML's dotted keys
+    /// do: `a = { b = 1 }` is `"a.b" = 1`. An empty table is a value.
+    ///
+    /// # Errors
+    ///
+    /// It is no table, or a key is no path.
+    pub(crate) fn by_path(&self, key: &str) -> Outcome<Vec<(Path, &'a Value)>> {
+        let Some(value) = self.get(key) else { return Ok(Vec::new()) };
+        let fields = value.as_object().ok_or_else(|| {
+            self.wrong(key, format!("write a table of paths: {key} = {{ \"a.b\" = ... }}"))
+        })?;
+        let mut found = Vec::new();
+        self.collect(key, &Path::default(), fields, &mut found)?;
+        Ok(found)
+    }
+
+    fn collect(
+        &self,
+        key: &str,
+        place: &Path,
+        fields: &'a Map<String, Value>,
+        found: &mut Vec<(Path, &'a Value)>,
+    ) -> Outcome<()> {
+        for (name, value) in fields {
+            let step = Path::parse_any(name).map_err(|error| self.wrong(key, error))?;
+            let path = place.join(&step);
+            match value {
+                Value::Object(inner) if !inner.is_empty() => {
+                    self.collect(key, &path, inner, found)?;
+                }
+                value => found.push((path, value)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The known word that is most like an unknown one, or all of them.
+pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let alike = known.iter().map(|known| (strsim::jaro_winkler(word, known), known));
+    let nearest = alike.max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((likeness, nearest)) if likeness >= SIMILARITY_MIN => {
+            format!("did you mean `{nearest}`?")
+        }
+        _ => {
+            let known: Vec<_> = known.iter().map(|known| format!("`{known}`")).collect();
+            format!("known here: {}", known.join(", "))
+        }
+    }
+}

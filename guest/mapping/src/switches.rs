@@ -1,0 +1,163 @@
+//! What an event says about where it may go: its `integrations`, and the
+//! consents that its user has denied.
+
+use serde_json::Value as Json;
+
+use crate::json::{Kind, Value};
+use crate::settings::table::{Outcome, Table};
+
+/// What the vendors call the destination.
+const NAMES: [&str; 2] = ["Amazon Kinesis Firehose", "FIREHOSE"];
+
+/// The switches that the settings honour.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Switches {
+    /// The names of the destination in `integrations`; none where that counts
+    /// for nothing.
+    integrations: Vec<String>,
+    consents: Vec<Consent>,
+}
+
+/// What has to be consented to.
+#[derive(Debug, Clone)]
+struct Consent {
+    /// Only for events of this provider of consents.
+    provider: Option<String>,
+    strategy: Strategy,
+    categories: Vec<String>,
+}
+
+/// Which consents an event needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strategy {
+    /// To all categories.
+    And,
+    /// To one of them.
+    Or,
+}
+
+impl Strategy {
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "and" => Some(Strategy::And),
+            "or" => Some(Strategy::Or),
+            _ => None,
+        }
+    }
+}
+
+impl Switches {
+    /// # Errors
+    ///
+    /// A setting is wrong.
+    pub(crate) fn parse(integrations: Option<&Json>, consent: Option<&Json>) -> Outcome<Self> {
+        let integrations = match integrations {
+            None | Some(Json::Bool(false)) => Vec::new(),
+            Some(Json::Bool(true)) => NAMES.map(str::to_owned).to_vec(),
+            Some(names) => {
+                let names = names.as_array().into_iter().flatten();
+                let names: Option<Vec<_>> =
+                    names.map(|name| name.as_str().map(str::to_owned)).collect();
+                names.filter(|names| !names.is_empty()).ok_or(
+                    "`integrations`: write true, or a list of the names that the destination has in \
+                     the events' `integrations`",
+                )?
+            }
+        };
+        let consents = match consent {
+            None => &[],
+            Some(Json::Array(consents)) => &consents[..],
+            Some(one) => std::slice::from_ref(one),
+        };
+        let consents = consents.iter().map(Consent::parse).collect::<Outcome<_>>()?;
+        Ok(Switches { integrations, consents })
+    }
+
+    /// Whether nothing is asked of events.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.integrations.is_empty() && self.consents.is_empty()
+    }
+
+    /// Whether an event may be sent.
+    pub(crate) fn allow(&self, event: Value<'_>) -> bool {
+        (self.integrations.is_empty() || self.integrations_allow(event))
+            && (self.consents.is_empty() || self.consents_allow(event))
+    }
+
+    fn integrations_allow(&self, event: Value<'_>) -> bool {
+        let Some(integrations) = event.get("integrations") else { return true };
+        let for_all = match integrations.get("All").map(Value::raw) {
+            None | Some("true") => true,
+            Some("false") => false,
+            // As RudderStack has it: nothing goes anywhere.
+            Some(_) => return false,
+        };
+        for name in &self.integrations {
+            match integrations.get(name) {
+                Some(value) if value.kind() == Kind::Object => return true,
+                Some(value) if value.kind() == Kind::Bool => return value.raw() == "true",
+                _ => {}
+            }
+        }
+        for_all
+    }
+
+    fn consents_allow(&self, event: Value<'_>) -> bool {
+        let context = event.get("context");
+        let Some(management) = context.and_then(|context| context.get("consentManagement")) else {
+            return true;
+        };
+        let denied: Vec<_> = management
+            .get("deniedConsentIds")
+            .map(|ids| ids.elements().filter_map(Value::string).collect())
+            .unwrap_or_default();
+        let provider = management.get("provider").and_then(Value::string);
+        let strategy = management.get("resolutionStrategy").and_then(Value::string);
+        denied.is_empty()
+            || self.consents.iter().all(|consent| {
+                let is_meant = consent.provider.is_none()
+                    || consent.provider.as_deref() == provider.as_deref();
+                !is_meant || consent.allows(&denied, strategy.as_deref())
+            })
+    }
+}
+
+impl Consent {
+    fn parse(settings: &Json) -> Outcome<Self> {
+        let example = "`consent = { strategy = \"and\", categories = [\"marketing\"] }`";
+        let table = Table::of("consent", settings, example)?;
+        table.check_keys(&["provider", "strategy", "categories"])?;
+        let categories: Vec<_> =
+            table.texts("categories")?.into_iter().map(str::to_owned).collect();
+        if categories.is_empty() {
+            return Err(table.wrong("categories", format!("there is none: write {example}")));
+        }
+        let strategy =
+            Strategy::parse(table.text("strategy")?.unwrap_or("and")).ok_or_else(|| {
+                table.wrong(
+                    "strategy",
+                    "write \"and\" (all categories are needed) or \"or\" (one is)",
+                )
+            })?;
+        let provider = table.text("provider")?.map(str::to_owned);
+        Ok(Consent { provider, strategy, categories })
+    }
+
+    /// The strategy is that of the event for providers with one of their own.
+    fn allows(&self, denied: &[impl AsRef<str>], of_event: Option<&str>) -> bool {
+        let has_own = self.provider.as_deref().is_some_and(|provider| provider != "custom");
+        let strategy = match of_event {
+            Some(word) if has_own => Strategy::parse(word).unwrap_or(Strategy::And),
+            None if has_own => Strategy::And,
+            _ => self.strategy,
+        };
+        let is_denied = |category: &String| denied.iter().any(|denied| denied.as_ref() == category);
+        match strategy {
+            Strategy::And => !self.categories.iter().any(is_denied),
+            Strategy::Or => !self.categories.iter().all(is_denied),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! Texts with values of the event in them: `events-${properties.tenant | lower}`.
+
+use crate::change::{lowercase, truncate, uppercase};
+use crate::json::{Kind, Value, write_string};
+use crate::path::Path;
+use crate::timestamp::{Reading, Writing, Zone, convert};
+
+/// A text with places for values. `$${` stands for `${`.
+#[derive(Debug, Clone)]
+pub(crate) struct Template {
+    parts: Vec<Part>,
+    paths: Vec<Path>,
+}
+
+#[derive(Debug, Clone)]
+enum Part {
+    Text(Box<str>),
+    /// The value of the path of this number, through these filters.
+    Value(usize, Vec<Filter>),
+}
+
+#[derive(Debug, Clone)]
+enum Filter {
+    Lower,
+    Upper,
+    Trim,
+    Truncate(usize),
+    /// For what is missing or empty.
+    Default(Box<str>),
+    Date(DatePart),
+}
+
+/// What of a time is written.
+#[derive(Debug, Clone, Copy)]
+enum DatePart {
+    Year,
+    Month,
+    Day,
+    Hour,
+    Date,
+}
+
+/// Filters, as errors list them.
+const FILTERS: &str = "`lower`, `upper`, `trim`, `truncate N`, `default 'text'`, and for timestamps \
+                       `date`, `year`, `month`, `day`, `hour`";
+
+impl Template {
+    /// Whether a text has places for values.
+    pub(crate) fn is_one(text: &str) -> bool {
+        text.contains("${")
+    }
+
+    /// # Errors
+    ///
+    /// What is wrong, as a sentence.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut template = Template { parts: Vec::new(), paths: Vec::new() };
+        let (mut literal, mut rest) = (String::new(), text);
+        while let Some(place) = rest.find("${") {
+            if let Some(before) = rest[..place].strip_suffix('$') {
+                literal.push_str(before);
+                literal.push_str("${");
+                rest = &rest[place + 2..];
+                continue;
+            }
+            literal.push_str(&rest[..place]);
+            if !literal.is_empty() {
+                template.parts.push(Part::Text(std::mem::take(&mut literal).into()));
+            }
+            let (inside, behind) = split_value(&rest[place + 2..])
+                .ok_or_else(|| format!("the template {text:?} has a `${{` without its `}}`"))?;
+            let mut pieces = inside.into_iter().map(str::trim);
+            let path = Path::parse(pieces.next().unwrap_or_default())?;
+            let filters = pieces.map(parse_filter).collect::<Result<_, _>>()?;
+            template.parts.push(Part::Value(template.paths.len(), filters));
+            template.paths.push(path);
+            rest = behind;
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            template.parts.push(Part::Text(literal.into()));
+        }
+        Ok(template)
+    }
+
+    /// The value at a path, as it is.
+    pub(crate) fn of_path(path: Path) -> Self {
+        Template { parts: vec![Part::Value(0, Vec::new())], paths: vec![path] }
+    }
+
+    /// The paths of its values, in their order.
+    pub(crate) fn paths(&self) -> &[Path] {
+        &self.paths
+    }
+
+    /// The text with `*` in each value's place.
+    pub(crate) fn pattern(&self) -> String {
+        let parts = self.parts.iter();
+        parts.map(|part| if let Part::Text(text) = part { text } else { "*" }).collect()
+    }
+
+    /// Write the text with the values that are found for its paths. `false`
+    /// where one is missing, or neither string, number nor literal, and has no
+    /// default.
+    pub(crate) fn write<'a>(
+        &self,
+        out: &mut String,
+        find: impl Fn(usize) -> Option<Value<'a>>,
+    ) -> bool {
+        self.write_with(out, find, |out, value| {
+            out.push_str(value);
+            true
+        })
+    }
+
+    /// The same, but how a value is written is given, and whether it can be.
+    pub(crate) fn write_with<'a>(
+        &self,
+        out: &mut String,
+        find: impl Fn(usize) -> Option<Value<'a>>,
+        write: impl Fn(&mut String, &str) -> bool,
+    ) -> bool {
+        self.parts.iter().all(|part| match part {
+            Part::Text(text) => {
+                out.push_str(text);
+                true
+            }
+            Part::Value(path, filters) if filters.is_empty() => {
+                text_of(find(*path)).is_some_and(|text| write(out, &text))
+            }
+            Part::Value(path, filters) => {
+                let text = text_of(find(*path)).map(std::borrow::Cow::into_owned);
+                let text = filters.iter().fold(text, |text, filter| filter.apply(text));
+                text.is_some_and(|text| write(out, &text))
+            }
+        })
+    }
+}
+
+fn text_of(value: Option<Value<'_>>) -> Option<std::borrow::Cow<'_, str>> {
+    let value = value?;
+    match value.kind() {
+        Kind::String => value.string(),
+        Kind::Number | Kind::Bool => Some(value.raw().into()),
+        Kind::Null | Kind::Array | Kind::Object => None,
+    }
+}
+
+/// What stands up to the closing bracket, split at bars, and what follows.
+/// Brackets and bars between quotes, or behind a backslash, do not count.
+fn split_value(text: &str) -> Option<(Vec<&str>, &str)> {
+    let (mut pieces, mut start, mut quote, mut escaped) = (Vec::new(), 0, None, false);
+    for (place, character) in text.char_indices() {
+        match character {
+            _ if std::mem::take(&mut escaped) => {}
+            _ if quote == Some(character) => quote = None,
+            _ if quote.is_some() => {}
+            '\\' => escaped = true,
+            '\'' | '"' if !pieces.is_empty() => quote = Some(character),
+            '|' => {
+                pieces.push(&text[start..place]);
+                start = place + 1;
+            }
+            '}' => {
+                pieces.push(&text[start..place]);
+                return Some((pieces, &text[place + 1..]));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn parse_filter(text: &str) -> Result<Filter, String> {
+    let (name, argument) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let argument = argument.trim();
+    let unquoted = ['\'', '"']
+        .iter()
+        .find_map(|&quote| argument.strip_prefix(quote)?.strip_suffix(quote))
+        .unwrap_or(argument);
+    let filter = match name {
+        "lower" => Filter::Lower,
+        "upper" => Filter::Upper,
+        "trim" => Filter::Trim,
+        "date" => Filter::Date(DatePart::Date),
+        "year" => Filter::Date(DatePart::Year),
+        "month" => Filter::Date(DatePart::Month),
+        "day" => Filter::Date(DatePart::Day),
+        "hour" => Filter::Date(DatePart::Hour),
+        "default" if argument.is_empty() => {
+            return Err("the filter `default` wants a text: write `default 'text'`".to_owned());
+        }
+        "default" => return Ok(Filter::Default(unquoted.into())),
+        "truncate" => {
+            return argument.parse().map(Filter::Truncate).map_err(|_| {
+                "the filter `truncate` wants a number of characters: write `truncate 20`".to_owned()
+            });
+        }
+        _ => return Err(format!("there is no filter {name:?}: there are {FILTERS}")),
+    };
+    if !argument.is_empty() {
+        return Err(format!("the filter `{name}` takes nothing: leave {argument:?} out"));
+    }
+    Ok(filter)
+}
+
+impl Filter {
+    fn apply(&self, text: Option<String>) -> Option<String> {
+        if let Filter::Default(default) = self {
+            return text.filter(|text| !text.is_empty()).or_else(|| Some(default.to_string()));
+        }
+        let mut text = text?;
+        match self {
+            Filter::Lower => _ = lowercase(&mut text),
+            Filter::Upper => _ = uppercase(&mut text),
+            Filter::Trim => text = text.trim().to_owned(),
+            Filter::Truncate(characters) => _ = truncate(&mut text, *characters),
+            Filter::Date(part) => text = part.of(text)?,
+            Filter::Default(_) => {}
+        }
+        Some(text)
+    }
+}
+
+impl DatePart {
+    /// The part of a time, in UTC.
+    fn of(self, text: String) -> Option<String> {
+        // The usual form, as it stands, spares reading the time.
+        let time = if is_in_utc(&text) { text } else { in_utc(&text)? };
+        let range = match self {
+            DatePart::Year => 0..4,
+            DatePart::Month => 5..7,
+            DatePart::Day => 8..10,
+            DatePart::Hour => 11..13,
+            DatePart::Date => 0..10,
+        };
+        time.get(range).map(str::to_owned)
+    }
+}
+
+/// Whether a text looks like `2026-08-01T00:00:00.015Z`.
+fn is_in_utc(text: &str) -> bool {
+    let is_fit = |(place, byte): (usize, u8)| match place {
+        4 | 7 => byte == b'-',
+        10 => byte == b'T',
+        13 | 16 => byte == b':',
+        19 => matches!(byte, b'.' | b'Z'),
+        _ => byte.is_ascii_digit(),
+    };
+    text.len() >= 20 && text.ends_with('Z') && text.bytes().take(20).enumerate().all(is_fit)
+}
+
+fn in_utc(text: &str) -> Option<String> {
+    let mut json = String::new();
+    write_string(&mut json, text);
+    let value = Value::of_text(&json);
+    let time = convert(value, Reading::Any, &Writing::Rfc3339, &Zone::UTC)?;
+    Value::of_text(&time).string().map(std::borrow::Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests;

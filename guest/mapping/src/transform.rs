@@ -1,0 +1,98 @@
+//! A transform: a condition, and what is done with the events that fulfil it.
+
+use crate::edit::{Node, Scratch, edit};
+use crate::fql::Condition;
+use crate::json::Value;
+use crate::sample::{Chance, Sample};
+
+/// In the order of its fields.
+#[derive(Debug, Clone)]
+pub(crate) struct Transform {
+    /// Where it does not hold, nothing is done.
+    pub(crate) when: Option<Condition>,
+    pub(crate) sample: Option<Sample>,
+    pub(crate) drop: bool,
+    /// Each sees what the one before has made.
+    pub(crate) passes: Vec<Node>,
+}
+
+/// What becomes of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It goes on.
+    Keep,
+    /// It goes nowhere.
+    Drop,
+}
+
+/// What is reused from event to event.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tools {
+    scratch: Scratch,
+    chance: Chance,
+}
+
+/// An event's text while it is being transformed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Draft {
+    text: String,
+    next: String,
+    is_changed: bool,
+}
+
+impl Draft {
+    /// Begin with another event.
+    pub(crate) fn clear(&mut self) {
+        self.is_changed = false;
+    }
+
+    /// The text as it is now; this one, if nothing has changed it.
+    pub(crate) fn text<'a>(&'a self, original: &'a str) -> &'a str {
+        if self.is_changed { &self.text } else { original }
+    }
+
+    /// The text as it is now, if anything has changed it.
+    pub(crate) fn changed(&self) -> Option<&str> {
+        self.is_changed.then_some(&*self.text)
+    }
+}
+
+impl Transform {
+    /// Whether there is anything to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sample.is_none() && !self.drop && self.passes.is_empty()
+    }
+
+    /// Whether more than the event's name and type matters, or changes.
+    pub(crate) fn reads_text(&self) -> bool {
+        let by_kind = self.when.as_ref().is_none_or(Condition::reads_only_kind);
+        !by_kind || !self.passes.is_empty() || self.sample.as_ref().is_some_and(Sample::reads_text)
+    }
+
+    /// Whether one of these members of the event may be another one afterwards.
+    pub(crate) fn may_change(&self, members: &[&str]) -> bool {
+        self.passes.iter().any(|pass| members.iter().any(|member| pass.may_change(member)))
+    }
+
+    /// Transform the draft of an event, of which this is the original.
+    pub(crate) fn run(&self, draft: &mut Draft, original: &str, tools: &mut Tools) -> Verdict {
+        let event = Value::of_text(draft.text(original));
+        if self.when.as_ref().is_some_and(|when| !when.holds(event)) {
+            return Verdict::Keep;
+        }
+        if self.sample.as_ref().is_some_and(|sample| !sample.passes(event, &mut tools.chance)) {
+            return Verdict::Drop;
+        }
+        if self.drop {
+            return Verdict::Drop;
+        }
+        for pass in &self.passes {
+            let text = if draft.is_changed { &draft.text } else { original };
+            if edit(pass, text, &mut draft.next, &mut tools.scratch) {
+                std::mem::swap(&mut draft.text, &mut draft.next);
+                draft.is_changed = true;
+            }
+        }
+        Verdict::Keep
+    }
+}
