@@ -17,6 +17,11 @@ impl Native {
     pub(super) fn configure(settings: &str) -> Result<(Self, Vec<String>), String> {
         let mut setup = Setup::default();
         let mapping = Mapping::configure(settings, &mut setup)?;
+        if mapping.reads_text() {
+            return Err("native code routes by type and name alone: remove transforms and conditions on \
+                        what events say, or measure without --no-plugin"
+                .to_owned());
+        }
         Ok((Native(mapping), setup.names().map(str::to_owned).collect()))
     }
 
