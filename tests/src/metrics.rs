@@ -136,24 +136,34 @@ impl Family {
         Ok(())
     }
 
-    /// Whether the buckets of a histogram rise up to its count.
+    /// Whether the buckets of a histogram rise up to its count, for each of its
+    /// series.
     fn check(&self) -> Result<(), String> {
         if self.kind != Kind::Histogram {
             return Ok(());
         }
-        let buckets = self.samples.iter().filter_map(|sample| {
-            Some((sample.labels.get("le")?.parse::<f64>().ok()?, sample.value))
-        });
-        let buckets: Vec<_> = buckets.collect();
-        let count = self.samples.iter().find(|sample| sample.name.ends_with("_count"));
-        let rises = buckets.is_sorted_by(|(a, low), (b, high)| a < b && low <= high);
-        let last = Some((f64::INFINITY, count.map_or(-1.0, |count| count.value)));
-        if rises && buckets.last().copied() == last {
-            Ok(())
-        } else {
-            Err(format!("a histogram that is none: {self:?}"))
+        let mut series = BTreeMap::<Labels, Vec<&Sample>>::new();
+        for sample in &self.samples {
+            let mut labels = sample.labels.clone();
+            labels.remove("le");
+            series.entry(labels).or_default().push(sample);
+        }
+        match series.values().all(|samples| is_histogram(samples)) {
+            true => Ok(()),
+            false => Err(format!("a histogram that is none: {self:?}")),
         }
     }
+}
+
+fn is_histogram(samples: &[&Sample]) -> bool {
+    let buckets = samples
+        .iter()
+        .filter_map(|sample| Some((sample.labels.get("le")?.parse::<f64>().ok()?, sample.value)));
+    let buckets: Vec<_> = buckets.collect();
+    let count = samples.iter().find(|sample| sample.name.ends_with("_count"));
+    let rises = buckets.is_sorted_by(|(a, low), (b, high)| a < b && low <= high);
+    let last = Some((f64::INFINITY, count.map_or(-1.0, |count| count.value)));
+    rises && buckets.last().copied() == last
 }
 
 impl Kind {

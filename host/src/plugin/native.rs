@@ -18,9 +18,11 @@ impl Native {
         let mut setup = Setup::default();
         let mapping = Mapping::configure(settings, &mut setup)?;
         if mapping.reads_text() {
-            return Err("native code routes by type and name alone: remove transforms and conditions on \
+            return Err(
+                "native code routes by type and name alone: remove transforms and conditions on \
                         what events say, or measure without --no-plugin"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         Ok((Native(mapping), setup.names().map(str::to_owned).collect()))
     }
