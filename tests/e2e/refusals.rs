@@ -38,7 +38,7 @@ const BAD_SETTINGS: &[(&str, &[&str])] = &[
     ("[aws]\nsts_endpoint_url = 'localhost:1'", &["sts_endpoint_url", "http://HOST:PORT"]),
     ("[plugin]\npath = 'nope.wasm'", &["nope.wasm", "--plugin", "`path` under [plugin]"]),
     ("[plugin]\nsettings = 'x'", &["line 2"]),
-    ("[plugin.settings]\nmapping = 'x'", &["unknown field `mapping`", "`mappings`"]),
+    ("[plugin.settings]\nmapping = 'x'", &["unknown key \"mapping\"", "`mappings`"]),
     ("[plugin.settings]\nunmapped = 'drop'", &["`drop`", "`dead_letter`"]),
     ("[[plugin.settings.mappings]]\nevent = 'a'\nto = 'b'", &["row 1", "\"to\"", "`stream`"]),
     ("[[plugin.settings.mappings]]\nevent = 'a'\nstream = 'b c'", &["row 1", "' '", "letters a-z"]),

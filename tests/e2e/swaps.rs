@@ -167,7 +167,7 @@ impl Trial {
             let swapped = swapper.offer_under(&good(), terms).expect("it is good");
             match swapped {
                 Swapped::Taken(generation) => {
-                    assert_eq!(mappings.insert(generation, mapping), None)
+                    assert_eq!(mappings.insert(generation, mapping), None);
                 }
                 Swapped::Unchanged(generation) => assert_eq!(mappings[&generation], mapping),
             }

@@ -51,7 +51,8 @@ pub(super) struct Problem {
 pub(super) struct Failure {
     status: StatusCode,
     problem: Problem,
-    header: Option<(HeaderName, HeaderValue)>,
+    /// Few have one, and all of them are handed around.
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Failure {
@@ -64,7 +65,7 @@ impl Failure {
     pub(super) fn unauthorized(error: &str) -> Self {
         let challenge = HeaderValue::from_static("Bearer realm=\"standpipe\"");
         Failure {
-            header: Some((WWW_AUTHENTICATE, challenge)),
+            header: Some(Box::new((WWW_AUTHENTICATE, challenge))),
             ..Failure::new(StatusCode::UNAUTHORIZED, error)
         }
     }
@@ -72,7 +73,7 @@ impl Failure {
     /// Too many are at it.
     pub(super) fn busy(error: &str) -> Self {
         Failure {
-            header: Some((RETRY_AFTER, HeaderValue::from(BUSY_PAUSE.as_secs()))),
+            header: Some(Box::new((RETRY_AFTER, HeaderValue::from(BUSY_PAUSE.as_secs())))),
             ..Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
         }
     }
@@ -81,14 +82,14 @@ impl Failure {
     pub(super) fn wrong_method(allowed: &str) -> Self {
         let header = HeaderValue::from_str(allowed).expect("methods have plain names");
         Failure {
-            header: Some((ALLOW, header)),
+            header: Some(Box::new((ALLOW, header))),
             ..Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}"))
         }
     }
 
     pub(super) fn answer(&self) -> Answer {
         let mut answer = json(self.status, &self.problem);
-        if let Some((name, value)) = &self.header {
+        if let Some((name, value)) = self.header.as_deref() {
             answer.headers_mut().insert(name, value.clone());
         }
         answer

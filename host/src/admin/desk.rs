@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -191,7 +191,7 @@ fn permit(room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
 fn signature(headers: &HeaderMap) -> Result<Option<&[u8]>, Failure> {
     let mut given = headers.get_all(SIGNATURE).iter();
     match (given.next(), given.next()) {
-        (first, None) => Ok(first.map(|header| header.as_bytes())),
+        (first, None) => Ok(first.map(HeaderValue::as_bytes)),
         (_, Some(_)) => Err(Failure::new(
             StatusCode::BAD_REQUEST,
             "the header Plugin-Signature stands twice: send it once",

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use tests::{misbehaving_plugin, openapi, workspace};
+use tests::{openapi, workspace};
 
 use super::*;
 
@@ -44,6 +44,9 @@ impl Recorder<'_> {
 
 const COMPONENT_ROUTES: [(&str, &str); 3] =
     [("PUT", "/plugin"), ("POST", "/plugin/check"), ("PUT", "/plugin/canary")];
+/// A component of nothing.
+const NO_EXPORTS: &[u8] = b"\0asm\x0d\0\x01\0";
+
 const OTHER_ROUTES: [(&str, &str); 4] = [
     ("GET", "/plugin"),
     ("POST", "/plugin/rollback"),
@@ -99,13 +102,11 @@ fn every_route_does_what_its_document_says() {
     assert_eq!((&report["active"]["sha256"], report.get("canary")), (&sha256, None));
 
     // What is no plugin.
-    let misbehaving = fs::read(misbehaving_plugin()).unwrap();
     for (method, path) in COMPONENT_ROUTES {
         api.refused(method, path, b"garbage", "compile");
         api.refused(method, path, b"\0asm\x01\0\0\0", "compile");
         api.refused(method, path, &DEFAULT_PLUGIN[..DEFAULT_PLUGIN.len() / 2], "compile");
-        // It knows nothing of mappings.
-        api.refused(method, path, &misbehaving, "configure");
+        api.refused(method, path, NO_EXPORTS, "fit");
         api.ask(method, path, b"", 400);
     }
     for query in ["percent=101", "percent=1&percent=1", "share=5", "min_events=-1"] {
@@ -113,12 +114,9 @@ fn every_route_does_what_its_document_says() {
     }
     let after = value(&api.ask("GET", "/plugin", b"", 200));
     assert_eq!(after["active"]["generation"], 7);
-    assert_eq!(after["last_refused"]["step"], "configure");
+    assert_eq!(after["last_refused"]["step"], "fit");
     // Two routes count what they refuse; a check is no attempt.
-    assert_eq!(
-        (&after["refused"]["compile"], &after["refused"]["configure"]),
-        (&json!(6), &json!(2))
-    );
+    assert_eq!((&after["refused"]["compile"], &after["refused"]["fit"]), (&json!(6), &json!(2)));
     let seen = metrics(&collector);
     assert_eq!(seen.value("plugin_refused_total", &[("step", "compile")]), 6.0);
     assert_eq!(seen.sum("plugin_swaps_total"), 4.0);

@@ -68,7 +68,7 @@ impl Plugin for Misbehaving {
             "refuse" => return Err("setting `configure` asks for a refusal: remove it".to_owned()),
             "refuse at length" => return Err("no ".repeat(20 << 20)),
             "streams" => {
-                (0..1_000_000).try_for_each(|n| setup.declare(&format!("s{n}")).map(drop))?
+                (0..1_000_000).try_for_each(|n| setup.declare(&format!("s{n}")).map(drop))?;
             }
             _ => {}
         }

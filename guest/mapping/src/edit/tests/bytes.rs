@@ -88,7 +88,7 @@ fn members_but<'a>(text: &'a str, names: &[&str]) -> Vec<(&'a str, &'a str)> {
 proptest! {
     #[test]
     fn other_members_keep_their_text(text in odd_json()) {
-        prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok() || text.contains("ud800"), "{}", text);
+        prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() || text.contains("ud800"), "{}", text);
         for (actions, names) in [
             (r#"{"drop_fields":["a","c"]}"#, &["a", "c"][..]),
             (r#"{"set":{"c":1,"x.y":"${b}"},"drop_fields":["d"]}"#, &["c", "x", "d"]),
@@ -99,7 +99,7 @@ proptest! {
             let made = transform(actions, &text).unwrap_or_else(|| text.clone());
             prop_assert_eq!(members_but(&made, names), members_but(&text, names));
             if !text.contains("ud800") {
-                let parsed = serde_json::from_str::<serde_json::Value>(&made);
+                let parsed = serde_json::from_str::<serde::de::IgnoredAny>(&made);
                 prop_assert!(parsed.is_ok(), "{} of {} is {}", actions, text, made);
             }
         }
