@@ -39,7 +39,7 @@ const BAD_SETTINGS: &[(&str, &[&str])] = &[
     ("[plugin]\npath = 'nope.wasm'", &["nope.wasm", "--plugin", "`path` under [plugin]"]),
     ("[plugin]\nsettings = 'x'", &["line 2"]),
     ("[plugin.settings]\nmapping = 'x'", &["unknown key \"mapping\"", "`mappings`"]),
-    ("[plugin.settings]\nunmapped = 'drop'", &["`drop`", "`dead_letter`"]),
+    ("[plugin.settings]\nunmapped = 'drop'", &["`unmapped`", "\"dead_letter\""]),
     ("[[plugin.settings.mappings]]\nevent = 'a'\nto = 'b'", &["row 1", "\"to\"", "`stream`"]),
     ("[[plugin.settings.mappings]]\nevent = 'a'\nstream = 'b c'", &["row 1", "' '", "letters a-z"]),
 ];

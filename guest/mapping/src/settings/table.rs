@@ -142,9 +142,16 @@ impl<'a> Table<'a> {
     }
 }
 
+/// What RudderStack's settings call the keys of a row.
+const WORDS_OF_OTHERS: [(&str, &str); 2] = [("from", "event"), ("to", "stream")];
+
 /// The known word that is most like an unknown one, or all of them.
 pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
+    let same = WORDS_OF_OTHERS.iter().find(|(other, ours)| *other == word && known.contains(ours));
+    if let Some((_, ours)) = same {
+        return format!("did you mean `{ours}`?");
+    }
     let alike = known.iter().map(|known| (strsim::jaro_winkler(word, known), known));
     let nearest = alike.max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {
