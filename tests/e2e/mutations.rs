@@ -65,7 +65,7 @@ impl Change {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 50, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, max_shrink_iters: 50, ..ProptestConfig::default() })]
 
     #[test]
     fn changed_components_are_refused_or_work(changes in prop::collection::vec(change(), 1..4)) {

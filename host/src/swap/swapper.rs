@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,9 +53,14 @@ pub struct SwapperSettings {
     pub breaker: BreakerSettings,
 }
 
-/// Components that were compiled, the latest last.
+/// What is kept of candidates, so that going back and forth costs little.
 #[derive(Debug, Default)]
-struct Workshop(VecDeque<Compiled>);
+struct Workshop {
+    /// Components that were compiled, the latest last.
+    compiled: VecDeque<Compiled>,
+    /// A component that is part of the program, and its hash.
+    built_in: Option<(&'static [u8], Arc<str>)>,
+}
 
 /// What a report tells, and what is needed to go on from it.
 #[derive(Debug)]
@@ -462,7 +468,7 @@ impl Workshop {
         terms: &Terms,
         known: &[Plugin],
     ) -> Result<Plugin, Refused> {
-        let digest: Arc<str> = sha256_hex(&candidate.bytes).into();
+        let digest = self.digest(candidate);
         let refuse = |step, reason: String| {
             let digest = Some(Arc::clone(&digest));
             Refused { step, reason, digest }
@@ -491,20 +497,35 @@ impl Workshop {
         Ok(plugin)
     }
 
+    /// A component's hash. What cannot change is hashed once.
+    fn digest(&mut self, candidate: &Candidate) -> Arc<str> {
+        let Cow::Borrowed(bytes) = candidate.bytes else {
+            return sha256_hex(&candidate.bytes).into();
+        };
+        match &self.built_in {
+            Some((known, digest)) if std::ptr::eq(bytes, *known) => Arc::clone(digest),
+            _ => {
+                let digest = Arc::<str>::from(sha256_hex(bytes));
+                self.built_in = Some((bytes, Arc::clone(&digest)));
+                digest
+            }
+        }
+    }
+
     fn compile(
         &mut self,
         engine: &Engine,
         bytes: &[u8],
         digest: &Arc<str>,
     ) -> Result<Compiled, LoadError> {
-        if let Some(known) = self.0.iter().find(|known| known.digest() == digest) {
+        if let Some(known) = self.compiled.iter().find(|known| known.digest() == digest) {
             return Ok(known.clone());
         }
         let compiled = Compiled::new(engine, bytes)?;
-        if self.0.len() == limits::PLUGINS_COMPILED_KEPT {
-            self.0.pop_front();
+        if self.compiled.len() == limits::PLUGINS_COMPILED_KEPT {
+            self.compiled.pop_front();
         }
-        self.0.push_back(compiled.clone());
+        self.compiled.push_back(compiled.clone());
         Ok(compiled)
     }
 }
