@@ -13,8 +13,10 @@
 mod candidate;
 mod report;
 mod samples;
+mod shelf;
 mod step;
 mod swapper;
+mod workshop;
 
 pub use candidate::{Candidate, Seal, Terms};
 pub use report::{

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::config::read_settings;
 use super::progress::ProgressBar;
@@ -145,11 +145,13 @@ async fn run_settings(
     settings_file: Option<PathBuf>,
     read_again: impl Fn() -> Result<Settings, String> + Send + Sync + 'static,
 ) -> Result<Summary, (Exit, anyhow::Error)> {
+    // Before anything takes time: without a listener the signal ends the process.
+    let hangup = signal(SignalKind::hangup()).context("listen for SIGHUP");
+    let hangup = hangup.map_err(|error| (Exit::Fault, error))?;
     let sizes: Option<Vec<_>> = settings.inputs.iter().map(Input::size_bytes).collect();
     let run = Run::start(settings, &tokio::runtime::Handle::current()).await.map_err(usage)?;
     stop_on_signals(run.stopper()).map_err(|error| (Exit::Fault, error))?;
-    let reloader = run.watch(settings_file, read_again);
-    reload_on_signals(reloader).map_err(|error| (Exit::Fault, error))?;
+    reload_on_signals(hangup, run.watch(settings_file, read_again));
     announce(run.addresses());
     let bar = ProgressBar::start(run.progress(), sizes.map(|sizes| sizes.iter().sum()));
     let summary = run.finish().await;
@@ -170,8 +172,7 @@ fn announce(addresses: Addresses) {
 
 /// SIGHUP has the plugin taken anew, with its settings. What is refused has been
 /// told where it was.
-fn reload_on_signals(reloader: Reloader) -> anyhow::Result<()> {
-    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+fn reload_on_signals(mut hangup: Signal, reloader: Reloader) {
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             if let Ok(Swapped::Unchanged(generation)) = reloader.reload().await {
@@ -179,7 +180,6 @@ fn reload_on_signals(reloader: Reloader) -> anyhow::Result<()> {
             }
         }
     });
-    Ok(())
 }
 
 /// The first SIGINT or SIGTERM stops reading and drains; the second ends the

@@ -1,19 +1,16 @@
-use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use thiserror::Error;
 
-use super::report::{
-    CanaryReport, GenerationReport, PauseReport, RefusalReport, Report, ShadowReport,
-};
-use super::{Candidate, Refused, Step, Terms, samples};
-use crate::limits;
+use super::report::{CanaryReport, GenerationReport, PauseReport, Report, ShadowReport};
+use super::shelf::{Previous, Shelf};
+use super::workshop::Workshop;
+use super::{Candidate, Refused, Step, Terms};
 use crate::plugin::{
-    BreakerSettings, Canary, CanarySettings, Compiled, Engine, Generation, Ledger, LoadError,
-    Mapper, Plugin, Shadow, Stage, Switch, sha256_hex,
+    BreakerSettings, Canary, CanarySettings, Engine, Generation, Ledger, LoadError, Plugin, Shadow,
+    Stage, Switch,
 };
 
 /// Changes the plugin of a run; clones change the same one.
@@ -51,34 +48,6 @@ pub struct SwapperSettings {
     pub workers: NonZero<usize>,
     /// From where on a plugin does badly.
     pub breaker: BreakerSettings,
-}
-
-/// What is kept of candidates, so that going back and forth costs little.
-#[derive(Debug, Default)]
-struct Workshop {
-    /// Components that were compiled, the latest last.
-    compiled: VecDeque<Compiled>,
-    /// A component that is part of the program, and its hash.
-    built_in: Option<(&'static [u8], Arc<str>)>,
-}
-
-/// What a report tells, and what is needed to go on from it.
-#[derive(Debug)]
-struct Shelf {
-    terms: Terms,
-    /// Where the plugins of the switch and of `previous` are from.
-    origins: BTreeMap<u64, String>,
-    previous: Option<Previous>,
-    last_number: u64,
-    swaps: u64,
-    refused: [u64; Step::ALL.len()],
-    last_refused: Option<RefusalReport>,
-}
-
-#[derive(Debug)]
-struct Previous {
-    generation: Arc<Generation>,
-    terms: Terms,
 }
 
 /// How many instances a candidate needs at once.
@@ -427,106 +396,6 @@ impl Swapper {
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         lock(&self.0.shelf)
-    }
-}
-
-impl Shelf {
-    /// The number of the next generation, which is from there.
-    fn next(&mut self, origin: String) -> u64 {
-        self.last_number += 1;
-        self.origins.insert(self.last_number, origin);
-        self.last_number
-    }
-
-    /// Where a generation is from.
-    fn origin(&self, number: u64) -> String {
-        self.origins.get(&number).cloned().unwrap_or_default()
-    }
-
-    /// Only the last few generations can still be told of.
-    fn forget_origins(&mut self) {
-        while self.origins.len() > limits::PLUGIN_ORIGINS_KEPT {
-            let _ = self.origins.pop_first();
-        }
-    }
-
-    fn count(&mut self, refused: &Refused) {
-        self.refused[refused.step as usize] += 1;
-        self.last_refused = Some(RefusalReport::new(refused, SystemTime::now()));
-        tracing::error!("a plugin is not taken, and the one in use stays: {refused}");
-    }
-}
-
-impl Workshop {
-    /// Have a candidate go through its steps. One that is a known plugin, with the same
-    /// settings, has been through them: of what it decides, cases alone can ask for
-    /// more than they did.
-    fn prepare(
-        &mut self,
-        engine: &Engine,
-        candidate: &Candidate,
-        terms: &Terms,
-        known: &[Plugin],
-    ) -> Result<Plugin, Refused> {
-        let digest = self.digest(candidate);
-        let refuse = |step, reason: String| {
-            let digest = Some(Arc::clone(&digest));
-            Refused { step, reason, digest }
-        };
-        let trusted = candidate.check(&terms.trust, &digest);
-        trusted.map_err(|error| refuse(Step::Trust, error.to_string()))?;
-        let settings = candidate.settings.as_deref().unwrap_or(&terms.settings);
-        let is_same = |known: &&Plugin| *known.digest() == digest && known.settings() == settings;
-        if let (Some(plugin), None) = (known.iter().find(is_same), &terms.cases) {
-            return Ok(plugin.clone());
-        }
-        let load_error = |error: LoadError| refuse(Step::of(&error), error.to_string());
-        let compiled = self.compile(engine, &candidate.bytes, &digest).map_err(load_error)?;
-        let plugin = compiled.configure(settings).map_err(load_error)?;
-        let mut mapper = Mapper::new(plugin.clone());
-        samples::try_on(&mut mapper).map_err(|reason| refuse(Step::Samples, reason))?;
-        if let Some(cases) = &terms.cases {
-            let failures = cases.run(&mut mapper);
-            if let Some(first) = failures.first() {
-                let count = failures.len();
-                let reason = format!("{count} cases fail, the first of them is {first}");
-                return Err(refuse(Step::Cases, reason));
-            }
-        }
-        mapper.retire();
-        Ok(plugin)
-    }
-
-    /// A component's hash. What cannot change is hashed once.
-    fn digest(&mut self, candidate: &Candidate) -> Arc<str> {
-        let Cow::Borrowed(bytes) = candidate.bytes else {
-            return sha256_hex(&candidate.bytes).into();
-        };
-        match &self.built_in {
-            Some((known, digest)) if std::ptr::eq(bytes, *known) => Arc::clone(digest),
-            _ => {
-                let digest = Arc::<str>::from(sha256_hex(bytes));
-                self.built_in = Some((bytes, Arc::clone(&digest)));
-                digest
-            }
-        }
-    }
-
-    fn compile(
-        &mut self,
-        engine: &Engine,
-        bytes: &[u8],
-        digest: &Arc<str>,
-    ) -> Result<Compiled, LoadError> {
-        if let Some(known) = self.compiled.iter().find(|known| known.digest() == digest) {
-            return Ok(known.clone());
-        }
-        let compiled = Compiled::new(engine, bytes)?;
-        if self.compiled.len() == limits::PLUGINS_COMPILED_KEPT {
-            self.compiled.pop_front();
-        }
-        self.compiled.push_back(compiled.clone());
-        Ok(compiled)
     }
 }
 
