@@ -161,7 +161,10 @@ impl Swapper {
     ///
     /// It does not pass a step: nothing has changed.
     pub fn offer(&self, candidate: &Candidate) -> Result<Swapped, Refused> {
-        self.offer_under(candidate, self.terms())
+        let mut workshop = lock(&self.0.workshop);
+        // Not before the lock: whoever had it may have brought other terms.
+        let terms = self.terms();
+        self.take(&mut workshop, candidate, terms)
     }
 
     /// Let a candidate take over under other terms, which then go for all that
@@ -171,10 +174,17 @@ impl Swapper {
     ///
     /// It does not pass a step: nothing has changed.
     pub fn offer_under(&self, candidate: &Candidate, terms: Terms) -> Result<Swapped, Refused> {
-        let mut workshop = lock(&self.0.workshop);
+        self.take(&mut lock(&self.0.workshop), candidate, terms)
+    }
+
+    fn take(
+        &self,
+        workshop: &mut Workshop,
+        candidate: &Candidate,
+        terms: Terms,
+    ) -> Result<Swapped, Refused> {
         let (_, stage) = self.0.switch.stage();
-        let plugin =
-            self.counted(self.prepare(&mut workshop, candidate, &terms, Warm::ForWorkers))?;
+        let plugin = self.counted(self.prepare(workshop, candidate, &terms, Warm::ForWorkers))?;
         let active = stage.active.plugin();
         if active.digest() == plugin.digest() && active.settings() == plugin.settings() {
             self.shelf().terms = terms;

@@ -60,6 +60,12 @@ fn how_a_plugin_does_is_told() {
     let taken = ask(&collector, "PUT", query, &variant(&component, 1));
     assert_eq!(value(&taken), json!({"generation": 2, "changed": true}));
     let canary = ("role", "canary");
+    send(collector.url(), &["good", "reject"]);
+    wait_until("it has decided", || {
+        metrics(&collector).value("plugin_events_total", &[canary]) == 2.0
+    });
+    let active = ("role", "active");
+    assert_eq!(metrics(&collector).value("plugin_events_total", &[active]), 0.0);
     wait_until("it is out", || {
         send(collector.url(), &["good", "reject"]);
         metrics(&collector).value("plugin_canary_out", &[]) == 1.0
