@@ -15,7 +15,7 @@
 //! 6  config                                raw settings to checked settings
 //! 5  admin                                 health, metrics, changes of the plugin
 //! 4  pipeline   swap                       source -> plugin -> delivery -> ack; another plugin takes over
-//! 3  source   collector   plugin   delivery   neighbours, blind to each other
+//! 3  source   collector   plugin   delivery   catalog   neighbours, blind to each other
 //! 2  dead   secrets                        dead letters; managers of secrets
 //! 1  aws   http   policy   spool           an AWS client, a server, IAM policies, a durable queue
 //! 0  event   limits   clock   secret       the words everyone speaks
@@ -27,6 +27,7 @@
 pub mod admin;
 pub mod aws;
 pub mod bench;
+pub mod catalog;
 pub mod check;
 pub mod cli;
 pub mod clock;

@@ -14,7 +14,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (6, &["config"]),
     (5, &["admin"]),
     (4, &["pipeline", "swap"]),
-    (3, &["source", "collector", "plugin", "delivery"]),
+    (3, &["source", "collector", "plugin", "delivery", "catalog"]),
     (2, &["dead", "secrets"]),
     (1, &["aws", "http", "policy", "spool"]),
     (0, &["event", "limits", "clock", "secret"]),
@@ -24,6 +24,7 @@ const FLOORS: &[(u8, &[&str])] = &[
 const BLIND: &[(&str, &[&str])] = &[
     ("plugin", &["aws_"]),
     ("delivery", &["wasmtime"]),
+    ("catalog", &["aws_sdk", "aws_smithy", "wasmtime"]),
     ("source", &["aws_", "wasmtime"]),
     ("collector", &["aws_", "wasmtime"]),
     ("spool", &["aws_", "wasmtime", "event::", "serde"]),

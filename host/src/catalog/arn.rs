@@ -1,0 +1,79 @@
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// The name of something at Amazon: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Arn {
+    /// `aws`, `aws-cn`, `aws-us-gov`, ...
+    pub partition: String,
+    /// Such as `kinesis`.
+    pub service: String,
+    /// Empty where the thing has none, as buckets.
+    pub region: String,
+    /// Twelve digits; empty where the thing has none, as buckets.
+    pub account: String,
+    /// What follows, such as `stream/NAME`.
+    pub resource: String,
+}
+
+impl Arn {
+    /// Take an ARN apart. None where it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(6, ':');
+        let is_arn = parts.next() == Some("arn");
+        let mut part = || parts.next().map(str::to_owned);
+        let arn = Arn {
+            partition: part()?,
+            service: part()?,
+            region: part()?,
+            account: part()?,
+            resource: part()?,
+        };
+        (is_arn && !arn.service.is_empty() && !arn.resource.is_empty()).then_some(arn)
+    }
+
+    /// The resource without its kind: `NAME` of `stream/NAME` and of `NAME`.
+    pub fn name(&self) -> &str {
+        self.resource.split_once('/').map_or(&*self.resource, |(_, name)| name)
+    }
+}
+
+impl fmt::Display for Arn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Arn { partition, service, region, account, resource } = self;
+        write!(f, "arn:{partition}:{service}:{region}:{account}:{resource}")
+    }
+}
+
+impl Serialize for Arn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_arn_is_taken_apart() {
+        let arn = Arn::parse("arn:aws:kinesis:eu-west-1:123456789012:stream/a/b").unwrap();
+        assert_eq!((&*arn.service, arn.name()), ("kinesis", "a/b"));
+        assert_eq!(Arn::parse("arn:aws:s3:::bucket").unwrap().name(), "bucket");
+        for none in ["", "arn:aws:s3", "a:aws:s3:::b", "arn:aws:s3:::", "arn:aws::::b"] {
+            assert_eq!(Arn::parse(none), None, "{none}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn printed_it_is_the_same(text in "(arn:)?[a-z:/]{0,30}") {
+            if let Some(arn) = Arn::parse(&text) {
+                prop_assert_eq!(arn.to_string(), text);
+            }
+        }
+    }
+}

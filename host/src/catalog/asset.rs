@@ -1,0 +1,151 @@
+use serde::Serialize;
+
+use super::Arn;
+
+/// Something that data is in, or goes through: a node of the graph.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Asset {
+    /// Events that are alike for the plugin.
+    Events {
+        /// How it tells them: `track "Order Completed"`, `page`, `all others`.
+        label: String,
+    },
+    /// A delivery stream. One that the plugin names and nobody found has no ARN.
+    DeliveryStream {
+        /// Its name.
+        name: String,
+        /// Its ARN.
+        arn: Option<Arn>,
+    },
+    /// A Kinesis stream.
+    KinesisStream {
+        /// Its ARN.
+        arn: Arn,
+    },
+    /// A topic of a Kafka cluster.
+    KafkaTopic {
+        /// The cluster.
+        cluster: Arn,
+        /// The topic.
+        topic: String,
+    },
+    /// A table of DynamoDB.
+    DynamoTable {
+        /// Its ARN.
+        arn: Arn,
+    },
+    /// Tables of MySQL or PostgreSQL.
+    DatabaseTables {
+        /// `MySQL` or `PostgreSQL`.
+        engine: String,
+        /// The host.
+        host: String,
+        /// The port.
+        port: u16,
+        /// A name or pattern of databases.
+        database: String,
+        /// A name or pattern of tables.
+        table: String,
+    },
+    /// Objects of a bucket of S3.
+    Objects {
+        /// The bucket.
+        bucket: String,
+        /// What all of their names begin with, without a `/` at its end: what is
+        /// before the first expression of the prefix, cut at its last `/`.
+        prefix: String,
+        /// The prefix as it was written.
+        written: String,
+    },
+    /// A table of Redshift.
+    RedshiftTable {
+        /// The cluster's or workgroup's host.
+        host: String,
+        /// The table.
+        table: Table,
+    },
+    /// A table of Snowflake.
+    SnowflakeTable {
+        /// The account's URL.
+        account: String,
+        /// The table.
+        table: Table,
+    },
+    /// A table of Glue's catalog, in Apache Iceberg's format.
+    IcebergTable {
+        /// The catalog.
+        catalog: Option<Arn>,
+        /// The table: `schema` is Glue's database.
+        table: Table,
+    },
+    /// An index of OpenSearch or Elasticsearch.
+    SearchIndex {
+        /// Which of them.
+        engine: SearchEngine,
+        /// The host, or the domain's ARN where no host is told.
+        place: String,
+        /// The index, without what rotation adds.
+        index: String,
+        /// How often another index is begun.
+        rotation: Rotation,
+    },
+    /// Splunk.
+    Splunk {
+        /// The collector's URL.
+        endpoint: String,
+    },
+    /// Something that takes HTTP.
+    HttpEndpoint {
+        /// Its name, where it has one.
+        name: Option<String>,
+        /// Its URL, without user, password and parameters.
+        url: String,
+    },
+    /// Something that this program does not know.
+    Unsupported {
+        /// The stream that it belongs to: nothing else tells two of them apart.
+        stream: String,
+        /// Amazon's word for it.
+        what: String,
+    },
+}
+
+/// The full name of a table; what is not known is none.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Table {
+    /// The database.
+    pub database: Option<String>,
+    /// The schema.
+    pub schema: Option<String>,
+    /// The table.
+    pub name: String,
+}
+
+/// What keeps an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchEngine {
+    /// A domain of Amazon OpenSearch Service.
+    OpenSearch,
+    /// A collection of Amazon OpenSearch Serverless.
+    OpenSearchServerless,
+    /// A domain of Elasticsearch.
+    Elasticsearch,
+}
+
+/// How often another index is begun; its name is the index's with the date behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rotation {
+    /// Never.
+    None,
+    /// `-YYYY-MM-DD-HH`.
+    Hour,
+    /// `-YYYY-MM-DD`.
+    Day,
+    /// `-YYYY-wWW`.
+    Week,
+    /// `-YYYY-MM`.
+    Month,
+}
