@@ -9,6 +9,7 @@
 mod arn;
 mod asset;
 mod graph;
+pub mod schedule;
 mod stream;
 
 pub use arn::Arn;

@@ -482,3 +482,35 @@ pub const PLUGIN_RESOURCES_MAX: usize = 1000;
 /// Events of a trial of a plugin that is off: few, since a plugin that loops takes
 /// its whole time for each.
 pub const BREAKER_TRIAL_EVENTS: usize = 20;
+
+/// The shortest time between two runs of the catalog: with a larger account one does
+/// not even end within it, since Firehose is asked five times a second.
+pub const SCHEDULE_EVERY_MIN: Duration = Duration::from_secs(1);
+
+/// The longest one.
+pub const SCHEDULE_EVERY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Runs of the catalog that are remembered: three weeks of one an hour. When there
+/// are more, the younger half is kept.
+pub const CATALOG_RUNS_KEPT: usize = 500;
+
+/// Bytes of what is remembered of them, without their logs.
+pub const CATALOG_HISTORY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Failures of a run that are remembered.
+pub const CATALOG_FAILURES_KEPT: usize = 10;
+
+/// Characters of each.
+pub const CATALOG_FAILURE_CHARS_MAX: usize = 400;
+
+/// Bytes of a run's log that are kept, which is some thousands of lines.
+pub const CATALOG_LOG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Runs that are counted one by one when they were skipped.
+pub const CATALOG_SKIPPED_COUNTED: usize = 1000;
+
+/// How long a run of the catalog may take to end when it is told to stop.
+pub const CATALOG_STOP_GRACE: Duration = Duration::from_secs(20);
+
+/// The longest sleep before the clock is looked at again.
+pub const CATALOG_CLOCK_STEP: Duration = Duration::from_secs(30);

@@ -1,0 +1,315 @@
+use std::str::FromStr;
+
+use thiserror::Error;
+use time::{Date, OffsetDateTime, Time, UtcOffset};
+
+/// Days that are looked through for the next one: the leap days of 40 years, which
+/// hold every weekday, and across a century without one.
+const DAYS_MAX: usize = 48 * 366;
+
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+
+/// The five fields of a cron expression: minute, hour, day of the month, month, day
+/// of the week.
+///
+/// As cron has it, a day is due that either of its two fields names, and one that
+/// both name where one of them begins with `*`. There are lists, ranges, steps,
+/// and names of three letters; 0 and 7 are Sunday.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cron {
+    minutes: u64,
+    hours: u64,
+    days: u64,
+    months: u64,
+    weekdays: u64,
+    /// Whether a day must be named by both fields.
+    needs_both: bool,
+}
+
+/// What is no cron expression.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum CronError {
+    /// Too few or too many fields.
+    #[error("it has {0} fields and not 5")]
+    Fields(usize),
+    /// A field that cannot be understood.
+    #[error("{part:?} is no {field} from {least} to {most}")]
+    Part {
+        /// What was written.
+        part: String,
+        /// Which field.
+        field: &'static str,
+        /// The least that it takes.
+        least: u8,
+        /// The most.
+        most: u8,
+    },
+    /// No year has such a day.
+    #[error("it names a day that never comes")]
+    Never,
+}
+
+struct Field {
+    name: &'static str,
+    least: u8,
+    most: u8,
+    names: &'static [&'static str],
+}
+
+const MINUTE: Field = Field { name: "minute", least: 0, most: 59, names: &[] };
+const HOUR: Field = Field { name: "hour", least: 0, most: 23, names: &[] };
+const DAY: Field = Field { name: "day of the month", least: 1, most: 31, names: &[] };
+const MONTH: Field = Field { name: "month", least: 1, most: 12, names: &MONTHS };
+const WEEKDAY: Field = Field { name: "day of the week", least: 0, most: 7, names: &WEEKDAYS };
+
+impl FromStr for Cron {
+    type Err = CronError;
+
+    fn from_str(text: &str) -> Result<Self, CronError> {
+        let fields: Vec<_> = text.split_ascii_whitespace().collect();
+        let &[minutes, hours, days, months, weekdays] = &fields[..] else {
+            return Err(CronError::Fields(fields.len()));
+        };
+        let mut on = WEEKDAY.parse(weekdays)?;
+        if on & 1 << 7 != 0 {
+            on = on & !(1 << 7) | 1;
+        }
+        let cron = Cron {
+            minutes: MINUTE.parse(minutes)?,
+            hours: HOUR.parse(hours)?,
+            days: DAY.parse(days)?,
+            months: MONTH.parse(months)?,
+            weekdays: on,
+            needs_both: days.starts_with('*') || weekdays.starts_with('*'),
+        };
+        let any = OffsetDateTime::UNIX_EPOCH;
+        cron.next(any).map(|_| cron).ok_or(CronError::Never)
+    }
+}
+
+impl Cron {
+    /// The first minute after this time that the fields name, in UTC.
+    pub fn next(&self, after: OffsetDateTime) -> Option<OffsetDateTime> {
+        let after = after.checked_to_offset(UtcOffset::UTC)?;
+        let from = after.checked_add(time::Duration::minutes(1))?;
+        let mut date = from.date();
+        let mut least = (from.hour(), from.minute());
+        for _ in 0..DAYS_MAX {
+            if self.has_day(date)
+                && let Some((hour, minute)) = self.next_of_day(least)
+            {
+                let time = Time::from_hms(hour, minute, 0).ok()?;
+                return Some(date.with_time(time).assume_utc());
+            }
+            date = date.next_day()?;
+            least = (0, 0);
+        }
+        None
+    }
+
+    fn has_day(&self, date: Date) -> bool {
+        let is_day = has(self.days, date.day());
+        let is_weekday = has(self.weekdays, date.weekday().number_days_from_sunday());
+        has(self.months, date.month().into())
+            && if self.needs_both { is_day && is_weekday } else { is_day || is_weekday }
+    }
+
+    /// The first time of day that is not before this one.
+    fn next_of_day(&self, (hour, minute): (u8, u8)) -> Option<(u8, u8)> {
+        let same = has(self.hours, hour).then(|| first(self.minutes, minute)).flatten();
+        let later = || Some((first(self.hours, hour + 1)?, first(self.minutes, 0)?));
+        same.map(|minute| (hour, minute)).or_else(later)
+    }
+}
+
+impl Field {
+    fn parse(&self, text: &str) -> Result<u64, CronError> {
+        text.split(',').try_fold(0, |all, part| Ok(all | self.part(part)?))
+    }
+
+    /// `*`, `N`, `N-M`, each with or without `/STEP`.
+    fn part(&self, part: &str) -> Result<u64, CronError> {
+        let wrong = || CronError::Part {
+            part: part.chars().take(40).collect(),
+            field: self.name,
+            least: self.least,
+            most: self.most,
+        };
+        let (range, step) = match part.split_once('/') {
+            Some((range, step)) => (range, Some(number(step).filter(|&step| step > 0))),
+            None => (part, None),
+        };
+        let step = step.map(|step| step.ok_or_else(wrong)).transpose()?;
+        let (least, most) = match range.split_once('-') {
+            _ if range == "*" => (self.least, self.most_of_star()),
+            Some((least, most)) => {
+                (self.value(least).ok_or_else(wrong)?, self.value(most).ok_or_else(wrong)?)
+            }
+            None => {
+                let least = self.value(range).ok_or_else(wrong)?;
+                (least, if step.is_some() { self.most_of_star() } else { least })
+            }
+        };
+        if most < least {
+            return Err(wrong());
+        }
+        let values = (least..=most).step_by(step.unwrap_or(1).into());
+        Ok(values.fold(0, |all, value| all | 1 << value))
+    }
+
+    /// Sunday is not meant twice.
+    fn most_of_star(&self) -> u8 {
+        if self.most == WEEKDAY.most { 6 } else { self.most }
+    }
+
+    fn value(&self, text: &str) -> Option<u8> {
+        let named = self.names.iter().position(|name| text.eq_ignore_ascii_case(name));
+        let named = named.and_then(|place| u8::try_from(place).ok()).map(|at| at + self.least);
+        named.or_else(|| number(text)).filter(|value| (self.least..=self.most).contains(value))
+    }
+}
+
+/// Digits alone: Rust would take a sign.
+fn number(text: &str) -> Option<u8> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+fn has(set: u64, value: u8) -> bool {
+    set >> value & 1 == 1
+}
+
+/// The least of a set that is not below this.
+fn first(set: u64, least: u8) -> Option<u8> {
+    let set = set & u64::MAX.checked_shl(least.into())?;
+    (set != 0).then(|| u8::try_from(set.trailing_zeros()).expect("there are 64 bits"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock;
+
+    fn next(expression: &str, after: &str) -> String {
+        let cron: Cron = expression.parse().unwrap();
+        clock::rfc3339(cron.next(clock::parse_rfc3339(after).unwrap()).unwrap())[..16].to_owned()
+    }
+
+    #[test]
+    fn expressions_name_minutes() {
+        // A Sunday.
+        for (expression, expected) in [
+            ("* * * * *", "2026-03-01T10:31"),
+            ("*/20 * * * *", "2026-03-01T10:40"),
+            ("5 10 * * *", "2026-03-02T10:05"),
+            ("30 10 * * *", "2026-03-02T10:30"),
+            ("0 0 31 * *", "2026-03-31T00:00"),
+            ("0 0 29 2 *", "2028-02-29T00:00"),
+            ("0 0 29 feb */7", "2032-02-29T00:00"),
+            ("0 12 1 * mon", "2026-03-01T12:00"),
+            ("0 9 1 * mon", "2026-03-02T09:00"),
+            ("0 12 * * 7", "2026-03-01T12:00"),
+            ("0 0 * * 5-7", "2026-03-06T00:00"),
+            ("0 0 * JAN,jul mon-FRI", "2026-07-01T00:00"),
+            ("10-30/10,45 23 * * *", "2026-03-01T23:10"),
+            ("50/5 * * * *", "2026-03-01T10:50"),
+        ] {
+            assert_eq!(next(expression, "2026-03-01T10:30:00Z"), expected, "{expression}");
+        }
+        assert_eq!(next("* * * * *", "2026-03-01T10:30:59.999Z"), "2026-03-01T10:31");
+        assert_eq!(next("0 0 * * *", "2026-03-01T23:30:00-02:00"), "2026-03-03T00:00");
+    }
+
+    #[test]
+    fn what_is_none_is_refused() {
+        for wrong in [
+            "",
+            "* * * *",
+            "* * * * * *",
+            "60 * * * *",
+            "* 24 * * *",
+            "* * 0 * *",
+            "* * 32 * *",
+            "* * * 13 *",
+            "* * * * 8",
+            "+1 * * * *",
+            "1- * * * *",
+            "5-1 * * * *",
+            "*/0 * * * *",
+            "1,,2 * * * *",
+            "a * * * *",
+            "* * * mon *",
+            "1/2/3 * * * *",
+            "@reboot",
+            "** * * * *",
+            "999999999999 * * * *",
+            "*/-1 * * * *",
+        ] {
+            assert!(wrong.parse::<Cron>().is_err(), "{wrong}");
+        }
+        for never in ["0 0 30 2 *", "0 0 31 4,6,9,11 *"] {
+            assert_eq!(never.parse::<Cron>(), Err(CronError::Never), "{never}");
+        }
+    }
+
+    /// Fields as their meaning has them: no sets of bits.
+    fn is_named(text: &str, value: u8) -> bool {
+        text.split(',').any(|part| {
+            let (range, step) = part.split_once('/').unwrap_or((part, "1"));
+            let (least, most) = match range.split_once('-') {
+                _ if range == "*" => (u8::from(false), 59),
+                Some((least, most)) => (least.parse().unwrap(), most.parse().unwrap()),
+                None => (range.parse().unwrap(), range.parse().unwrap()),
+            };
+            (least..=most).contains(&value) && (value - least) % step.parse::<u8>().unwrap() == 0
+        })
+    }
+
+    fn field(least: u8, most: u8) -> impl Strategy<Value = String> {
+        let one = (least..=most).prop_map(|value| value.to_string());
+        let range = (least..=most).prop_flat_map(move |from| {
+            (Just(from), from..=most, 1..5_u8)
+                .prop_map(|(from, to, step)| format!("{from}-{to}/{step}"))
+        });
+        let part = prop_oneof![one, range];
+        prop_oneof![2 => Just("*".to_owned()), 3 => prop::collection::vec(part, 1..3).prop_map(|parts| parts.join(","))]
+    }
+
+    proptest! {
+        #[test]
+        fn it_finds_what_trying_every_minute_finds(
+            minute in field(0, 59), hour in field(0, 23), day in field(1, 28), weekday in field(0, 6),
+            seconds in 0..4_000_000_000_i64,
+        ) {
+            let cron: Cron = format!("{minute} {hour} {day} * {weekday}").parse().unwrap();
+            let after = OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+            let next = cron.next(after).unwrap();
+            prop_assert!(next > after);
+            let is_due = |time: OffsetDateTime| {
+                let days = (is_named(&day, time.day()), is_named(&weekday, time.weekday().number_days_from_sunday()));
+                let both = day == "*" || weekday == "*";
+                is_named(&minute, time.minute()) && is_named(&hour, time.hour())
+                    && if both { days.0 && days.1 } else { days.0 || days.1 }
+            };
+            prop_assert!(is_due(next), "{next}");
+            let mut tried = OffsetDateTime::from_unix_timestamp(seconds - seconds % 60 + 60).unwrap();
+            let mut left = 3 * 1440;
+            while tried < next && left > 0 {
+                prop_assert!(!is_due(tried), "{tried} comes before {next}");
+                tried += time::Duration::MINUTE;
+                left -= 1;
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "[0-9*,/a-z -]{0,24}", seconds in any::<i32>()) {
+            if let Ok(cron) = text.parse::<Cron>() {
+                let now = OffsetDateTime::from_unix_timestamp(seconds.into()).unwrap();
+                prop_assert!(cron.next(now).is_some_and(|next| next > now));
+            }
+        }
+    }
+}
