@@ -14,16 +14,18 @@ mod plugin;
 mod raw;
 mod secrets;
 mod unknown;
+mod workflow;
 
 pub use check::{Destination, Overrides, PluginSource, Settings};
 pub use collect::{CertificateFiles, CollectSettings, ReferencedKey, is_write_key};
 pub use identities::SourceRole;
 pub use plugin::{Beside, Hosting, Watch};
 pub use raw::{
-    RawAdmin, RawAws, RawBreaker, RawCanary, RawDeadLetters, RawDelivery, RawEndpoints, RawHttp,
+    RawAdmin, RawAws, RawBreaker, RawCanary, RawCatalog, RawCatalogFiles, RawDeadLetters, RawDelivery, RawEndpoints, RawHttp, RawLineage, RawOpenLineage, RawOpenMetadata,
     RawPack, RawPackUpTo, RawPlugin, RawPluginLimits, RawSecrets, RawSettings, RawShadow,
     RawSource, RawSpool, RawStream,
 };
+pub use workflow::{Workflow, WorkflowError, WorkflowForm, read_workflow};
 
 use thiserror::Error;
 

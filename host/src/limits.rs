@@ -514,3 +514,12 @@ pub const CATALOG_STOP_GRACE: Duration = Duration::from_secs(20);
 
 /// The longest sleep before the clock is looked at again.
 pub const CATALOG_CLOCK_STEP: Duration = Duration::from_secs(30);
+
+/// Bytes of a workflow's file, with the variables of the environment in place.
+pub const WORKFLOW_BYTES_MAX: usize = 1024 * 1024;
+
+/// Values of a workflow, aliases counted as what they stand for.
+pub const WORKFLOW_NODES_MAX: usize = 20_000;
+
+/// Levels of a workflow; the vendor's own have eight.
+pub const WORKFLOW_DEPTH_MAX: usize = 32;

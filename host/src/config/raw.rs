@@ -1,7 +1,9 @@
 mod aws;
+mod catalog;
 mod plugin;
 
 pub use aws::{RawAws, RawEndpoints, RawSecrets};
+pub use catalog::{RawCatalog, RawCatalogFiles, RawLineage, RawOpenLineage, RawOpenMetadata};
 pub use plugin::{RawBreaker, RawCanary, RawPlugin, RawPluginLimits, RawShadow};
 
 use std::collections::BTreeMap;
@@ -57,6 +59,9 @@ pub struct RawSettings {
     /// What the dead letters may take, and where copies of them go.
     #[serde(skip_serializing_if = "RawDeadLetters::is_empty")]
     pub dead_letters: RawDeadLetters,
+    /// What is told about the delivery streams to data catalogs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<RawCatalog>,
     /// What differs for a delivery stream, by its name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub streams: BTreeMap<String, RawStream>,

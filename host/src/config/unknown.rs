@@ -53,7 +53,9 @@ fn schema_of<'a>(schema: &'a Value, key: &str) -> Option<Option<&'a Value>> {
 
 fn resolve(schema: &Value) -> &Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(super::schema);
-    let reference = schema.get("$ref").and_then(Value::as_str);
+    // What may be missing is a choice between it and nothing.
+    let reference = schema.get("$ref").or_else(|| schema.pointer("/anyOf/0/$ref"));
+    let reference = reference.and_then(Value::as_str);
     let definition = reference.and_then(|reference| SCHEMA.pointer(reference.strip_prefix('#')?));
     definition.unwrap_or(schema)
 }

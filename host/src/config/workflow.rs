@@ -1,0 +1,183 @@
+//! The vendor's workflow file, `metadata ingest -c FILE`, taken as it is.
+//!
+//! Each of its keys becomes the setting of `[catalog]`, `[aws]` or `[secrets]` that
+//! means the same, and those are checked as if they stood in a settings file: there
+//! is nothing that only one of the two can say. Keys that mean nothing here are
+//! taken with a notice, keys that nobody knows are errors with their path.
+//!
+//! The file is text from outside, and may hold secrets: it is bounded, and no
+//! error shows a value.
+
+mod connection;
+mod environment;
+mod section;
+mod server;
+mod source;
+mod yaml;
+
+use std::path::Path;
+
+use thiserror::Error;
+
+use super::{RawCatalog, RawLineage, RawSettings};
+use crate::limits;
+use section::Section;
+
+/// A workflow that cannot be used.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[error("{}{message}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+pub struct WorkflowError {
+    /// The line, counted from 1, where one is known.
+    pub line: Option<usize>,
+    /// What is wrong, with the path of its key, and what to write instead.
+    pub message: String,
+}
+
+/// A workflow, in the words of the settings file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Workflow {
+    /// What it says.
+    pub settings: RawSettings,
+    /// What a person should know about how it was taken.
+    pub notices: Vec<String>,
+}
+
+/// How a workflow is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkflowForm {
+    /// YAML.
+    Yaml,
+    /// JSON.
+    Json,
+}
+
+impl WorkflowForm {
+    /// By the end of the file's name, as the vendor's program does.
+    ///
+    /// # Errors
+    ///
+    /// It is another one.
+    pub fn of(path: &Path) -> Result<Self, WorkflowError> {
+        match path.extension().and_then(|end| end.to_str()) {
+            Some("yaml" | "yml") => Ok(WorkflowForm::Yaml),
+            Some("json") => Ok(WorkflowForm::Json),
+            _ => Err(WorkflowError::new(
+                "a workflow's name ends with .yaml, .yml or .json: rename it; a settings file goes with --config",
+            )),
+        }
+    }
+}
+
+/// Read a workflow's text. Names of variables in it are replaced by what `variable`
+/// says that they are.
+///
+/// # Errors
+///
+/// It is not in this form, has an unknown key, or says what cannot be done.
+pub fn read_workflow(
+    text: &str,
+    form: WorkflowForm,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Workflow, WorkflowError> {
+    let is_long = |text: &str| text.len() > limits::WORKFLOW_BYTES_MAX;
+    let expanded = if is_long(text) { String::new() } else { environment::expand(text, &variable) };
+    if is_long(text) || is_long(&expanded) {
+        let most = limits::WORKFLOW_BYTES_MAX;
+        return Err(WorkflowError::new(format!(
+            "it has more than {most} bytes, with the variables of the environment in place: no workflow has as many"
+        )));
+    }
+    let node = match form {
+        WorkflowForm::Yaml => yaml::parse(&expanded)?,
+        WorkflowForm::Json => yaml::from_json(json(&expanded)?),
+    };
+    let mut workflow = Workflow::default();
+    workflow.read(Section::root(node)?, &variable)?;
+    Ok(workflow)
+}
+
+/// The parser's own error would show what it found.
+fn json(text: &str) -> Result<serde_json::Value, WorkflowError> {
+    serde_json::from_str(text).map_err(|error| {
+        WorkflowError::at(error.line(), "this is no JSON: check what stands there, and the line before")
+    })
+}
+
+impl Workflow {
+    fn read(
+        &mut self,
+        mut root: Section,
+        variable: &impl Fn(&str) -> Option<String>,
+    ) -> Result<(), WorkflowError> {
+        self.settings.catalog = Some(RawCatalog::default());
+        self.source(root.section("source")?)?;
+        let needs_server = self.sink(root.section("sink")?)?;
+        self.workflow_config(root.section("workflowConfig")?, needs_server, variable)?;
+        for key in ["processor", "stage", "bulkSink"] {
+            self.meaningless(&mut root, key, "it has no part in reading pipelines");
+        }
+        for key in ["ingestionPipelineFQN", "pipelineRunId", "enableStreamableLogs", "ingestionRunnerName"] {
+            self.meaningless(&mut root, key, "it is for runs that OpenMetadata itself starts");
+        }
+        root.end()
+    }
+
+    /// Whether an OpenMetadata server is to be told.
+    fn sink(&mut self, mut sink: Section) -> Result<bool, WorkflowError> {
+        let word = sink.required_text("type", "metadata-rest")?;
+        let mut config = sink.section("config")?;
+        let needs_server = match &*word {
+            "metadata-rest" => {
+                let batch = config.number("bulk_sink_batch_size", u64::from(u32::MAX))?;
+                self.catalog().openmetadata.get_or_insert_default().batch = batch;
+                true
+            }
+            "file" => {
+                let file = config.required_text("filename", "lineage.json")?;
+                self.catalog().files.json = Some(file.into());
+                self.notice("sink: the file gets streams and lineage in this program's own form");
+                false
+            }
+            _ => return Err(sink.wrong(None, "type", "write metadata-rest or file")),
+        };
+        config.end()?;
+        sink.end()?;
+        Ok(needs_server)
+    }
+
+    fn catalog(&mut self) -> &mut RawCatalog {
+        self.settings.catalog.get_or_insert_default()
+    }
+
+    fn lineage(&mut self) -> &mut RawLineage {
+        &mut self.catalog().lineage
+    }
+
+    fn notice(&mut self, text: impl Into<String>) {
+        self.notices.push(text.into());
+    }
+
+    /// Take a key that has no effect, whatever it says.
+    fn meaningless(&mut self, section: &mut Section, key: &'static str, why: &str) {
+        if section.take(key).is_some() {
+            self.notice(format!("{} has no effect: {why}", section.path_of(key)));
+        }
+    }
+}
+
+impl WorkflowError {
+    fn new(message: impl Into<String>) -> Self {
+        Self::maybe_at(None, message)
+    }
+
+    fn at(line: usize, message: impl Into<String>) -> Self {
+        Self::maybe_at(Some(line), message)
+    }
+
+    fn maybe_at(line: Option<usize>, message: impl Into<String>) -> Self {
+        WorkflowError { line, message: message.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

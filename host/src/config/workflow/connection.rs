@@ -1,0 +1,66 @@
+//! `source.serviceConnection.config`: the way to Amazon.
+
+use super::section::Section;
+use super::source::read_patterns;
+use super::{Workflow, WorkflowError};
+use crate::catalog::reading::{ServiceUrls, region_of_zone, share_endpoint};
+
+const CONNECTION: &[&str] = &["KinesisFirehose"];
+/// What the vendor's program calls its sessions.
+const SESSION_NAME: &str = "OpenMetadataSession";
+
+impl Workflow {
+    pub(super) fn connection(&mut self, mut config: Section) -> Result<(), WorkflowError> {
+        config.word("type", CONNECTION)?;
+        self.aws_config(config.section("awsConfig")?)?;
+        self.lineage().messaging_service =
+            config.text("messagingServiceName")?.filter(|name| !name.is_empty());
+        if let Some((include, exclude)) = read_patterns(&mut config)? {
+            (self.catalog().include, self.catalog().exclude) = (include, exclude);
+        }
+        if config.flag("supportsMetadataExtraction")? == Some(false) {
+            return Err(config.wrong(
+                None,
+                "supportsMetadataExtraction",
+                "the connection is not to be read with: write true, or leave it out",
+            ));
+        }
+        config.end()
+    }
+
+    fn aws_config(&mut self, mut config: Section) -> Result<(), WorkflowError> {
+        let region = config.required_text("awsRegion", "eu-west-1")?;
+        if let Some(whole) = region_of_zone(&region) {
+            return Err(config.wrong(
+                None,
+                "awsRegion",
+                &format!("{region:?} is an availability zone: write its region, {whole}"),
+            ));
+        }
+        let url = config.text("endPointURL")?.filter(|url| !url.is_empty());
+        let (urls, warning) = share_endpoint(url.as_deref(), ServiceUrls::default());
+        if let Some(warning) = warning {
+            self.notice(format!("{}: {warning}", config.path_of("endPointURL")));
+        }
+        let aws = &mut self.settings.aws;
+        aws.region = Some(region);
+        aws.endpoints.firehose = urls.firehose;
+        aws.endpoints.dynamodb = urls.dynamodb;
+        aws.endpoints.sts = urls.sts;
+        aws.access_key_id = config.text("awsAccessKeyId")?.filter(|id| !id.is_empty());
+        let some = |secret: &crate::secret::Secret| !secret.expose().is_empty();
+        aws.secret_access_key = config.secret("awsSecretAccessKey")?.filter(some);
+        aws.session_token = config.secret("awsSessionToken")?.filter(some);
+        aws.profile = config.text("profileName")?.filter(|name| !name.is_empty());
+        let role = config.text("assumeRoleArn")?.filter(|arn| !arn.is_empty());
+        let session = config.text("assumeRoleSessionName")?;
+        let identity = config.text("assumeRoleSourceIdentity")?.filter(|name| !name.is_empty());
+        if role.is_some() {
+            aws.session_name = session.or_else(|| Some(SESSION_NAME.to_owned()));
+            aws.source_identity = identity;
+        }
+        aws.role_arn = role;
+        self.meaningless(&mut config, "enabled", "what is set of awsConfig is used in any case");
+        config.end()
+    }
+}

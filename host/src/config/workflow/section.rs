@@ -1,0 +1,154 @@
+use super::WorkflowError;
+use super::yaml::{Node, Value};
+use crate::secret::Secret;
+
+/// How alike two keys must be for one to be taken for the other misspelt.
+const SIMILARITY_MIN: f64 = 0.7;
+
+/// A mapping that is read key by key. What nobody asked for is an error in the end,
+/// with the keys that somebody did ask for: there is no second list of them.
+#[derive(Debug)]
+pub(super) struct Section {
+    path: String,
+    line: Option<usize>,
+    entries: Vec<(String, Node)>,
+    known: Vec<&'static str>,
+}
+
+impl Section {
+    /// The whole document.
+    pub(super) fn root(node: Node) -> Result<Self, WorkflowError> {
+        Self::new(String::new(), node)
+    }
+
+    fn new(path: String, node: Node) -> Result<Self, WorkflowError> {
+        let line = node.line;
+        let entries = match node.value {
+            Value::Map(entries) => entries,
+            Value::Null => Vec::new(),
+            _ => {
+                let what = if path.is_empty() { "the file" } else { &path };
+                return Err(WorkflowError::maybe_at(line, format!("{what} must be keys with their values")));
+            }
+        };
+        Ok(Section { path, line, entries, known: Vec::new() })
+    }
+
+    /// What is wrong with one of its keys.
+    pub(super) fn wrong(&self, line: Option<usize>, key: &str, problem: &str) -> WorkflowError {
+        WorkflowError::maybe_at(line.or(self.line), format!("{}: {problem}", self.path_of(key)))
+    }
+
+    /// Where a key stands.
+    pub(super) fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Any value. One that is null is none, as if the key were not there.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Node> {
+        self.known.push(key);
+        let place = self.entries.iter().position(|(known, _)| known == key)?;
+        let (_, node) = self.entries.remove(place);
+        (node.value != Value::Null).then_some(node)
+    }
+
+    /// What is below a key; empty where there is nothing.
+    pub(super) fn section(&mut self, key: &'static str) -> Result<Section, WorkflowError> {
+        let path = self.path_of(key);
+        let node = self.take(key).unwrap_or(Node { line: self.line, value: Value::Null });
+        Section::new(path, node)
+    }
+
+    /// What is below a key; none where there is nothing.
+    pub(super) fn optional_section(&mut self, key: &'static str) -> Result<Option<Section>, WorkflowError> {
+        let path = self.path_of(key);
+        self.take(key).map(|node| Section::new(path, node)).transpose()
+    }
+
+    pub(super) fn text(&mut self, key: &'static str) -> Result<Option<String>, WorkflowError> {
+        Ok(self.scalar(key, "text")?.map(|(text, _)| text))
+    }
+
+    /// A text that must be there.
+    pub(super) fn required_text(&mut self, key: &'static str, example: &str) -> Result<String, WorkflowError> {
+        match self.text(key)? {
+            Some(text) if !text.is_empty() => Ok(text),
+            _ => Err(self.wrong(None, key, &format!("this is missing: write it, such as {example}"))),
+        }
+    }
+
+    pub(super) fn secret(&mut self, key: &'static str) -> Result<Option<Secret>, WorkflowError> {
+        Ok(self.text(key)?.map(Secret::new))
+    }
+
+    /// As YAML has them, also the old words, in quotes or not.
+    pub(super) fn flag(&mut self, key: &'static str) -> Result<Option<bool>, WorkflowError> {
+        let Some((text, line)) = self.scalar(key, "true or false")? else { return Ok(None) };
+        match &*text.to_ascii_lowercase() {
+            "true" | "yes" | "on" => Ok(Some(true)),
+            "false" | "no" | "off" => Ok(Some(false)),
+            _ => Err(self.wrong(line, key, "write true or false")),
+        }
+    }
+
+    pub(super) fn number(&mut self, key: &'static str, most: u64) -> Result<Option<u64>, WorkflowError> {
+        let Some((text, line)) = self.scalar(key, "a number")? else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| *number <= most);
+        let number = number.ok_or_else(|| self.wrong(line, key, &format!("write a number from 0 to {most}")))?;
+        Ok(Some(number))
+    }
+
+    /// One of some words.
+    pub(super) fn word(&mut self, key: &'static str, words: &[&'static str]) -> Result<Option<&'static str>, WorkflowError> {
+        let Some((text, line)) = self.scalar(key, "a word")? else { return Ok(None) };
+        let found = words.iter().find(|word| word.eq_ignore_ascii_case(&text));
+        let found = found.ok_or_else(|| {
+            self.wrong(line, key, &format!("write one of {}", words.join(", ")))
+        })?;
+        Ok(Some(found))
+    }
+
+    /// A list of texts; none where it is not there.
+    pub(super) fn texts(&mut self, key: &'static str) -> Result<Option<Vec<String>>, WorkflowError> {
+        let Some(node) = self.take(key) else { return Ok(None) };
+        let line = node.line;
+        let Value::List(items) = node.value else {
+            return Err(self.wrong(line, key, "write a list, such as [one, another]"));
+        };
+        let text = |node: Node| match node.value {
+            Value::Scalar(text) => Ok(text),
+            _ => Err(self.wrong(node.line, key, "write a list of text")),
+        };
+        items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// All its keys with text as values.
+    pub(super) fn into_texts(mut self) -> Result<Vec<(String, String)>, WorkflowError> {
+        let entries = std::mem::take(&mut self.entries);
+        let text = |(key, node): (String, Node)| match node.value {
+            Value::Scalar(text) => Ok((key, text)),
+            _ => Err(self.wrong(node.line, &key, "write text")),
+        };
+        entries.into_iter().map(text).collect()
+    }
+
+    /// No other key may be left.
+    pub(super) fn end(self) -> Result<(), WorkflowError> {
+        let Some((key, node)) = self.entries.first() else { return Ok(()) };
+        let alike = self.known.iter().map(|known| (strsim::jaro_winkler(key, known), known));
+        let nearest = alike.filter(|(alike, _)| *alike >= SIMILARITY_MIN).max_by(|a, b| a.0.total_cmp(&b.0));
+        let advice = match nearest {
+            Some((_, nearest)) => format!("did you mean `{nearest}`?"),
+            None => format!("known here: {}", self.known.join(", ")),
+        };
+        Err(self.wrong(node.line, key, &format!("this key is unknown: {advice}")))
+    }
+
+    fn scalar(&mut self, key: &'static str, what: &str) -> Result<Option<(String, Option<usize>)>, WorkflowError> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Node { line, value: Value::Scalar(text) }) => Ok(Some((text, line))),
+            Some(node) => Err(self.wrong(node.line, key, &format!("write {what}"))),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! `workflowConfig`: how a run is judged, and the OpenMetadata server.
+
+use super::section::Section;
+use super::{Workflow, WorkflowError};
+use crate::config::{RawOpenMetadata, RawSecrets};
+use crate::secret::{Secret, SecretSetting};
+
+const LEVELS: &[&str] = &["DEBUG", "INFO", "WARN", "ERROR"];
+const VERIFY: &[&str] = &["no-ssl", "ignore", "validate"];
+const AUTHENTICATION: &[&str] = &[
+    "openmetadata", "basic", "no-auth", "azure", "google", "okta", "auth0", "aws-cognito", "custom-oidc", "ldap", "saml",
+];
+const LOADERS: &[&str] = &["noop", "airflow", "env"];
+
+/// What the server's configuration may have besides, for other kinds of workflows.
+const MEANINGLESS: &[&str] = &[
+    "type", "clusterName", "includeTopics", "includeTables", "includeDashboards", "includePipelines", "includeMlModels",
+    "includeUsers", "includeTeams", "includeGlossaryTerms", "includeTags", "includePolicy", "includeMessagingServices",
+    "includeDatabaseServices", "includePipelineServices", "limitRecords", "elasticsSearch",
+    "supportsDataInsightExtraction",
+];
+
+impl Workflow {
+    pub(super) fn workflow_config(
+        &mut self,
+        mut config: Section,
+        needs_server: bool,
+        variable: &impl Fn(&str) -> Option<String>,
+    ) -> Result<(), WorkflowError> {
+        let level = config.word("loggerLevel", LEVELS)?;
+        self.catalog().log_level = level.map(str::to_ascii_lowercase);
+        self.catalog().raise_on_error = config.flag("raiseOnError")?;
+        self.catalog().success_threshold = config.number("successThreshold", 100)?;
+        self.meaningless(&mut config, "config", "nothing here is configured by it");
+        match config.optional_section("openMetadataServerConfig")? {
+            Some(server) => self.server(server, needs_server, variable)?,
+            None if needs_server => {
+                return Err(config.wrong(None, "openMetadataServerConfig", "this is missing: write it with hostPort and securityConfig"));
+            }
+            None => {}
+        }
+        if !needs_server {
+            self.catalog().openmetadata = None;
+        }
+        self.check_references(&config)?;
+        config.end()
+    }
+
+    fn server(
+        &mut self,
+        mut server: Section,
+        needs_server: bool,
+        variable: &impl Fn(&str) -> Option<String>,
+    ) -> Result<(), WorkflowError> {
+        let url = server.required_text("hostPort", "http://localhost:8585/api")?;
+        if !has_api(&url) {
+            return Err(server.wrong(None, "hostPort", "this must be the address of the API, with /api at its end, such as http://localhost:8585/api"));
+        }
+        let authentication = server.word("authProvider", AUTHENTICATION)?;
+        let mut security = server.section("securityConfig")?;
+        let token = security.secret("jwtToken")?.filter(|token| !token.expose().is_empty());
+        security.end()?;
+        if token.is_none() && needs_server {
+            self.notice(match authentication {
+                Some("no-auth") | None => "the OpenMetadata server is asked without a token".to_owned(),
+                Some(other) => format!(
+                    "the OpenMetadata server is asked without a token: authProvider {other} needs jwtToken under {}",
+                    server.path_of("securityConfig")
+                ),
+            });
+        }
+        let verify = verify(&mut server)?;
+        let version = server.text("apiVersion")?;
+        let (check_version, store_connection) =
+            (server.flag("enableVersionValidation")?, server.flag("storeServiceConnection")?);
+        let overwrite = server.flag("forceEntityOverwriting")?;
+        let headers = server.section("extraHeaders")?.into_texts()?;
+        self.secrets_manager(&mut server, variable)?;
+        let ignored = MEANINGLESS.iter().filter(|key| server.take(key).is_some());
+        let ignored: Vec<_> = ignored.copied().collect();
+        if ignored.iter().any(|key| *key != "type") {
+            self.notice(format!("{} have no effect on reading pipelines", ignored.join(", ")));
+        }
+        let known = self.catalog().openmetadata.take().unwrap_or_default();
+        self.catalog().openmetadata = Some(RawOpenMetadata {
+            url: Some(url),
+            token,
+            api_version: version,
+            verify,
+            headers: headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
+            check_version,
+            store_connection,
+            overwrite: overwrite.filter(|overwrite| *overwrite).or(known.overwrite),
+            ..known
+        });
+        server.end()
+    }
+
+    fn secrets_manager(
+        &mut self,
+        server: &mut Section,
+        variable: &impl Fn(&str) -> Option<String>,
+    ) -> Result<(), WorkflowError> {
+        let loader = server.word("secretsManagerLoader", LOADERS)?;
+        let Some(provider) = server.text("secretsManagerProvider")? else { return Ok(()) };
+        let manager = match &*provider {
+            "db" | "noop" | "" => return Ok(()),
+            "aws" | "managed-aws" => "aws-secretsmanager",
+            "aws-ssm" | "managed-aws-ssm" => "aws-ssm",
+            "azure-kv" | "managed-azure-kv" | "gcp" | "kubernetes" | "in-memory" => {
+                self.notice(format!("{} {provider} cannot be asked by this program", server.path_of("secretsManagerProvider")));
+                return Ok(());
+            }
+            _ => return Err(server.wrong(None, "secretsManagerProvider", "write aws, aws-ssm or db")),
+        };
+        let region = (loader == Some("env")).then(|| variable("AWS_DEFAULT_REGION")).flatten();
+        self.settings.secrets = RawSecrets { manager: Some(manager.to_owned()), region, ..RawSecrets::default() };
+        Ok(())
+    }
+
+    /// A reference that nobody resolves is not taken for the secret.
+    fn check_references(&self, config: &Section) -> Result<(), WorkflowError> {
+        if self.settings.secrets.manager.is_some() {
+            return Ok(());
+        }
+        let server = self.settings.catalog.as_ref().and_then(|catalog| catalog.openmetadata.as_ref());
+        let aws = &self.settings.aws;
+        for (key, secret) in [
+            ("awsSecretAccessKey", aws.secret_access_key.as_ref()),
+            ("awsSessionToken", aws.session_token.as_ref()),
+            ("jwtToken", server.and_then(|server| server.token.as_ref())),
+        ] {
+            let is_reference = |secret: &Secret| !matches!(SecretSetting::parse(secret.clone()), Ok(SecretSetting::Value(_)));
+            if secret.is_some_and(is_reference) {
+                return Err(config.wrong(
+                    None,
+                    "openMetadataServerConfig.secretsManagerProvider",
+                    &format!(
+                        "{key} is a reference to a secret, and no manager that this program can ask is set: write aws \
+                         (Secrets Manager) or aws-ssm (Systems Manager); or put ${{NAME}} in the place of the \
+                         reference, and the secret in that variable of the environment"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which certificates are believed.
+fn verify(server: &mut Section) -> Result<Option<String>, WorkflowError> {
+    let word = server.word("verifySSL", VERIFY)?;
+    let mut files = server.section("sslConfig")?;
+    let authority = files.text("caCertificate")?.filter(|file| !file.is_empty());
+    for key in ["sslCertificate", "sslKey"] {
+        if files.take(key).is_some() {
+            return Err(files.wrong(None, key, "certificates of clients are not supported: remove it, and give jwtToken"));
+        }
+    }
+    files.end()?;
+    Ok(match (word, authority) {
+        (Some("ignore"), _) => Some("nothing".to_owned()),
+        (Some("validate"), Some(file)) => Some(file),
+        _ => None,
+    })
+}
+
+fn has_api(url: &str) -> bool {
+    url.trim_end_matches('/').ends_with("/api")
+}

@@ -1,0 +1,271 @@
+//! YAML, as far as a workflow needs it: nodes that know their line.
+//!
+//! The crate tells events; what is built of them here is bounded in size and
+//! depth, aliases counted as what they stand for, so that no document of a few
+//! lines becomes one of gigabytes.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle};
+
+use super::WorkflowError;
+use crate::limits;
+
+/// Whose scalars are text, whatever they look like.
+const TAG_TEXT: &str = "str";
+/// The keys of another mapping are taken over.
+const MERGE: &str = "<<";
+
+/// A node, and the line where it begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Node {
+    pub(super) line: Option<usize>,
+    pub(super) value: Value,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    Null,
+    /// A scalar as it was written: what it means is for who reads it to say.
+    Scalar(String),
+    List(Vec<Node>),
+    Map(Vec<(String, Node)>),
+}
+
+/// Read a document.
+pub(super) fn parse(text: &str) -> Result<Node, WorkflowError> {
+    let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+    loop {
+        match reader.next()? {
+            (Event::StreamStart | Event::DocumentStart(_), _) => {}
+            (Event::StreamEnd, _) => {
+                return Err(WorkflowError::new("the file is empty: write `source`, `sink` and `workflowConfig`"));
+            }
+            (event, line) => {
+                let node = reader.node(event, line, 0)?;
+                reader.end()?;
+                return Ok(node);
+            }
+        }
+    }
+}
+
+/// The same of JSON, which tells no lines.
+pub(super) fn from_json(value: serde_json::Value) -> Node {
+    use serde_json::Value as Json;
+
+    let value = match value {
+        Json::Null => Value::Null,
+        Json::Bool(flag) => Value::Scalar(flag.to_string()),
+        Json::Number(number) => Value::Scalar(number.to_string()),
+        Json::String(text) => Value::Scalar(text),
+        Json::Array(items) => Value::List(items.into_iter().map(from_json).collect()),
+        Json::Object(map) => Value::Map(map.into_iter().map(|(key, value)| (key, from_json(value))).collect()),
+    };
+    Node { line: None, value }
+}
+
+struct Reader<'a> {
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    /// What aliases stand for, with how many nodes that is.
+    anchors: HashMap<usize, (Node, usize)>,
+    nodes: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, usize), WorkflowError> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => Ok((event, span.start.line())),
+            // Its own words are of YAML alone, and show nothing of the text.
+            Some(Err(error)) => Err(WorkflowError::at(
+                error.marker().line(),
+                format!("this is no YAML: {}: check the indentation, and put text with special characters in quotes", error.info()),
+            )),
+            None => Err(WorkflowError::new("the file ends too early: write it again")),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), WorkflowError> {
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(()),
+                (Event::DocumentEnd, _) => {}
+                (_, line) => {
+                    return Err(WorkflowError::at(line, "a second document begins here: remove it"));
+                }
+            }
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, line: usize, depth: usize) -> Result<Node, WorkflowError> {
+        if depth > limits::WORKFLOW_DEPTH_MAX {
+            let most = limits::WORKFLOW_DEPTH_MAX;
+            return Err(WorkflowError::at(line, format!("more than {most} levels: no workflow has as many")));
+        }
+        let before = self.nodes;
+        self.count(1, line)?;
+        let (anchor, value) = match event {
+            Event::Alias(anchor) => return self.alias(anchor, line),
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_text = tag.is_some_and(|tag| tag.suffix == TAG_TEXT);
+                let is_null = style == ScalarStyle::Plain && !is_text
+                    && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                (anchor, if is_null { Value::Null } else { Value::Scalar(text.into_owned()) })
+            }
+            Event::SequenceStart(anchor, _) => (anchor, Value::List(self.list(depth)?)),
+            Event::MappingStart(anchor, _) => (anchor, Value::Map(self.map(depth)?)),
+            _ => return Err(WorkflowError::at(line, "this is no YAML: a value is missing")),
+        };
+        let node = Node { line: Some(line), value };
+        if anchor > 0 {
+            self.anchors.insert(anchor, (node.clone(), self.nodes - before));
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Vec<Node>, WorkflowError> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(items),
+                (event, line) => items.push(self.node(event, line, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Vec<(String, Node)>, WorkflowError> {
+        let (mut entries, mut merged) = (Vec::<(String, Node)>::new(), Vec::new());
+        loop {
+            let (event, line) = match self.next()? {
+                (Event::MappingEnd, _) => break,
+                next => next,
+            };
+            let Value::Scalar(key) = self.node(event, line, depth + 1)?.value else {
+                return Err(WorkflowError::at(line, "a key must be text"));
+            };
+            let (event, value_line) = self.next()?;
+            let value = self.node(event, value_line, depth + 1)?;
+            // An empty value would stand at the line after.
+            let value = Node { line: Some(line), ..value };
+            match value.value {
+                Value::Map(map) if key == MERGE => merged.extend(map),
+                _ if entries.iter().any(|(known, _)| *known == key) => {
+                    return Err(WorkflowError::at(line, format!("{key:?} stands twice: remove one of them")));
+                }
+                _ => entries.push((key, value)),
+            }
+        }
+        for (key, value) in merged {
+            if !entries.iter().any(|(known, _)| *known == key) {
+                entries.push((key, value));
+            }
+        }
+        Ok(entries)
+    }
+
+    fn alias(&mut self, anchor: usize, line: usize) -> Result<Node, WorkflowError> {
+        let Some((node, nodes)) = self.anchors.get(&anchor) else {
+            return Err(WorkflowError::at(line, "an alias stands for what contains it, or for nothing"));
+        };
+        let (node, nodes) = (Node { line: Some(line), ..node.clone() }, *nodes);
+        self.count(nodes, line)?;
+        Ok(node)
+    }
+
+    fn count(&mut self, nodes: usize, line: usize) -> Result<(), WorkflowError> {
+        self.nodes += nodes;
+        if self.nodes > limits::WORKFLOW_NODES_MAX {
+            let most = limits::WORKFLOW_NODES_MAX;
+            return Err(WorkflowError::at(
+                line,
+                format!("more than {most} values, aliases counted as what they stand for: no workflow has as many"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fails(text: &str) -> String {
+        parse(text).unwrap_err().to_string()
+    }
+
+    fn scalar<'a>(node: &'a Node, key: &str) -> &'a Value {
+        let Value::Map(entries) = &node.value else { panic!("{node:?}") };
+        &entries.iter().find(|(known, _)| known == key).unwrap().1.value
+    }
+
+    #[test]
+    fn values_and_their_lines_are_read() {
+        let node = parse("a: 1\nb:\n  - x\n  - \"null\"\nc:\nd: {e: 'f: g'}\n").unwrap();
+        let Value::Map(entries) = &node.value else { panic!("{node:?}") };
+        let lines: Vec<_> = entries.iter().map(|(key, node)| (&**key, node.line.unwrap())).collect();
+        assert_eq!(lines, [("a", 1), ("b", 2), ("c", 5), ("d", 6)]);
+        assert_eq!(entries[2].1.value, Value::Null);
+        let Value::List(items) = &entries[1].1.value else { panic!("{entries:?}") };
+        assert_eq!(items[1].value, Value::Scalar("null".into()));
+        assert_eq!(scalar(&entries[3].1, "e"), &Value::Scalar("f: g".into()));
+    }
+
+    #[test]
+    fn json_is_yaml_and_read_alike() {
+        let text = "{\"a\": [1, true, null], \"b\": {\"c\": \"d\\n\"}}";
+        fn without_lines(node: Node) -> Node {
+            let value = match node.value {
+                Value::List(items) => Value::List(items.into_iter().map(without_lines).collect()),
+                Value::Map(map) => Value::Map(map.into_iter().map(|(key, node)| (key, without_lines(node))).collect()),
+                value => value,
+            };
+            Node { line: None, value }
+        }
+        assert_eq!(without_lines(parse(text).unwrap()), from_json(serde_json::from_str(text).unwrap()));
+    }
+
+    #[test]
+    fn aliases_stand_for_what_they_name() {
+        let node = parse("a: &x {b: 1, c: 2}\nd: *x\ne: {<<: *x, c: 3}\n").unwrap();
+        let Value::Map(entries) = &node.value else { panic!("{node:?}") };
+        assert_eq!(scalar(&entries[1].1, "b"), &Value::Scalar("1".into()));
+        assert_eq!(scalar(&entries[2].1, "b"), &Value::Scalar("1".into()));
+        assert_eq!(scalar(&entries[2].1, "c"), &Value::Scalar("3".into()));
+    }
+
+    #[test]
+    fn what_would_grow_without_end_is_refused() {
+        let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let below = format!("*a{}, ", level - 1).repeat(10);
+            laughs += &format!("a{level}: &a{level} [{below}]\n");
+        }
+        assert!(fails(&laughs).contains("more than 20000 values"), "{}", fails(&laughs));
+        assert!(fails(&"[".repeat(60)).contains("levels"), "{}", fails(&"[".repeat(60)));
+        assert!(parse(&"[".repeat(100_000)).is_err() && parse(&"- ".repeat(100_000)).is_err());
+        assert!(parse("a: &a [*a]").is_err());
+    }
+
+    #[test]
+    fn what_is_none_is_told_with_its_line() {
+        for (text, word) in [
+            ("", "empty"),
+            ("a: 1\na: 2", "line 2: \"a\" stands twice"),
+            ("a: 1\n---\nb: 2", "second document"),
+            ("a: [1\nb: 2", "no YAML"),
+            ("? [a]\n: b", "must be text"),
+            ("a: *x", "no YAML"),
+        ] {
+            assert!(fails(text).contains(word), "{text:?}: {}", fails(text));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[-a&*<:{}\\[\\]'\"!|>, \n#?]{0,60}|\\PC{0,60}") {
+            let _ = parse(&text);
+        }
+    }
+}
