@@ -8,12 +8,16 @@
 
 mod arn;
 mod asset;
+mod filter;
 mod graph;
 pub mod schedule;
+pub mod probe;
+pub mod reading;
 mod stream;
 
 pub use arn::Arn;
 pub use asset::{Asset, Rotation, SearchEngine, Table};
+pub use filter::{Filter, FilterError};
 pub use graph::{Edge, Graph, Role, Route};
 pub use stream::{
     Destination, Inventory, Origin, Processor, S3Place, Schema, Sink, Status, Stream, Unread,

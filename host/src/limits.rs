@@ -523,3 +523,51 @@ pub const WORKFLOW_NODES_MAX: usize = 20_000;
 
 /// Levels of a workflow; the vendor's own have eight.
 pub const WORKFLOW_DEPTH_MAX: usize = 32;
+
+/// Calls in a second of each operation that the catalog reads with. AWS answers five,
+/// for all who ask in an account and a region: this leaves one to the others.
+pub const CATALOG_CALLS_PER_SECOND: f64 = 4.0;
+
+/// Descriptions that are asked for at once. What bounds them is the rate; these are
+/// enough to keep to it with answers that take two seconds.
+pub const CATALOG_CALLS_IN_FLIGHT: usize = 8;
+
+/// Attempts of one call, the first among them.
+pub const CATALOG_ATTEMPTS_MAX: u32 = 8;
+
+/// After this long no further attempt of a call is begun.
+pub const CATALOG_ATTEMPTS_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// The pause before the second attempt; doubled each time.
+pub const CATALOG_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest pause between two attempts.
+pub const CATALOG_PAUSE_MAX: Duration = Duration::from_secs(20);
+
+/// Calls in a row that may come to nothing, all attempts of theirs, for a reason
+/// that should pass, before no more are made: whoever cannot be reached is not waited
+/// for thousands of times.
+pub const CATALOG_FAILURES_IN_A_ROW_MAX: usize = 5;
+
+/// Names of streams in a page of their list: few calls for thousands of them, and far
+/// less than an answer may have.
+pub const CATALOG_PAGE_STREAMS: usize = 1000;
+
+/// Names of tables in a page of their list: DynamoDB gives no more.
+pub const CATALOG_PAGE_TABLES: usize = 100;
+
+/// Streams, or tables, that are listed: twenty times as many as an account may have
+/// in a region. What bounds memory where a list has no end.
+pub const CATALOG_NAMES_MAX: usize = 100_000;
+
+/// Pages of destinations of one stream, which has one destination today.
+pub const CATALOG_DESTINATION_PAGES_MAX: usize = 100;
+
+/// Time for STS to say whose credentials are used, which can be done without.
+pub const CATALOG_CALLER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Characters of a word of Amazon's that this program does not know.
+pub const CATALOG_WORD_CHARACTERS_MAX: usize = 100;
+
+/// Steps back that a pattern of names may take for one name: some milliseconds.
+pub const CATALOG_PATTERN_STEPS_MAX: usize = 100_000;

@@ -55,6 +55,8 @@ pub struct JsonError {
     pub message: String,
     /// What to change.
     pub advice: Option<&'static str>,
+    /// Whether the same request may succeed when it is sent again.
+    pub is_passing: bool,
 }
 
 impl JsonClient {
@@ -83,32 +85,38 @@ impl JsonClient {
         let mut pause = PAUSE;
         for _ in 1..ATTEMPTS {
             match self.attempt(operation, input).await {
-                Err((error, true)) => tracing::debug!("ask {} again: {error}", self.service.name),
-                Err((error, false)) => return Err(error),
-                Ok(output) => return Ok(output),
+                Err(error) if error.is_passing => {
+                    tracing::debug!("ask {} again: {error}", self.service.name);
+                }
+                answer => return answer,
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        self.attempt(operation, input).await.map_err(|(error, _)| error)
+        self.attempt(operation, input).await
     }
 
-    /// The error comes with whether another attempt may help.
-    async fn attempt(&self, operation: &str, input: &Value) -> Result<Value, (JsonError, bool)> {
-        let request = self.request(operation, input).await.map_err(|error| (error, false))?;
+    /// The same with one request and no more, for whoever says when another may go.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Self::call).
+    pub async fn attempt(&self, operation: &str, input: &Value) -> Result<Value, JsonError> {
+        let request = self.request(operation, input).await?;
         let answer = tokio::time::timeout(limits::CREDENTIALS_TIMEOUT, async {
             let answer = self.connector.call(request).await.map_err(|error| {
-                JsonError::new("CannotConnect", error_chain(&error), advice_of_failure(&error))
+                let advice = advice_of_failure(&error);
+                JsonError { advice, ..JsonError::passing("CannotConnect", error_chain(&error)) }
             })?;
             let status = answer.status().as_u16();
             Ok((status, read_body(answer.into_body()).await?))
         });
         let answer = answer.await.unwrap_or_else(|_| {
             let words = format!("no answer in {:?}", limits::CREDENTIALS_TIMEOUT);
-            Err(JsonError::new("Timeout", words, None))
+            Err(JsonError::passing("Timeout", words))
         });
-        let (status, body) = answer.map_err(|error| (error, true))?;
-        read_answer(status, &body).inspect_err(|(error, _)| {
+        let (status, body) = answer?;
+        read_answer(status, &body).inspect_err(|error| {
             if error.code.starts_with("ExpiredToken") {
                 self.access.session.distrust();
             }
@@ -116,7 +124,7 @@ impl JsonClient {
     }
 
     async fn request(&self, operation: &str, input: &Value) -> Result<HttpRequest, JsonError> {
-        let failed = |code, error: &dyn fmt::Display| JsonError::new(code, error.to_string(), None);
+        let failed = |code, error: &dyn fmt::Display| JsonError::new(code, error.to_string());
         let identity = self.access.session.provide_credentials().await;
         let identity =
             identity.map_err(|error| failed("NoCredentials", &error_chain(&error)))?.into();
@@ -159,8 +167,12 @@ impl JsonClient {
 }
 
 impl JsonError {
-    fn new(code: impl Into<String>, message: String, advice: Option<&'static str>) -> Self {
-        JsonError { code: code.into(), message, advice }
+    fn new(code: impl Into<String>, message: String) -> Self {
+        JsonError { code: code.into(), message, advice: None, is_passing: false }
+    }
+
+    fn passing(code: impl Into<String>, message: String) -> Self {
+        JsonError { is_passing: true, ..JsonError::new(code, message) }
     }
 }
 
@@ -181,20 +193,20 @@ async fn read_body(body: SdkBody) -> Result<Zeroizing<Vec<u8>>, JsonError> {
     let (mut stream, mut bytes) = (ByteStream::new(body), Zeroizing::new(Vec::new()));
     while let Some(part) = stream.next().await {
         let part =
-            part.map_err(|error| JsonError::new("ConnectionLost", error_chain(&error), None))?;
+            part.map_err(|error| JsonError::passing("ConnectionLost", error_chain(&error)))?;
         bytes.extend_from_slice(&part);
         if bytes.len() > limits::JSON_ANSWER_BYTES_MAX {
             let words = format!("more than {} bytes", limits::JSON_ANSWER_BYTES_MAX);
-            return Err(JsonError::new("InvalidAnswer", words, None));
+            return Err(JsonError::new("InvalidAnswer", words));
         }
     }
     Ok(bytes)
 }
 
-fn read_answer(status: u16, body: &[u8]) -> Result<Value, (JsonError, bool)> {
+fn read_answer(status: u16, body: &[u8]) -> Result<Value, JsonError> {
     let read: Option<Value> = serde_json::from_slice(body).ok();
     if status == 200 {
-        let none = || (JsonError::new("InvalidAnswer", "it is no JSON".to_owned(), None), true);
+        let none = || JsonError::passing("InvalidAnswer", "it is no JSON".to_owned());
         return read.ok_or_else(none);
     }
     let word = |keys: &[&str]| {
@@ -205,9 +217,11 @@ fn read_answer(status: u16, body: &[u8]) -> Result<Value, (JsonError, bool)> {
     let code = code.rsplit('#').next().unwrap_or_default().to_owned();
     let message = word(&["message", "Message"]).unwrap_or_default();
     let message = message.chars().take(limits::DETAIL_BYTES_MAX / 4).collect();
-    let is_passing = status >= 500 || status == 429 || code.contains("Throttl");
+    // Some services call too many requests a limit.
+    let is_passing =
+        status >= 500 || status == 429 || code.contains("Throttl") || code.contains("LimitExceeded");
     let advice = advice_of_code(&code);
-    Err((JsonError { code, message, advice }, is_passing))
+    Err(JsonError { code, message, advice, is_passing })
 }
 
 #[cfg(test)]
@@ -250,8 +264,8 @@ mod tests {
             (502, b"", "HTTP 502", true),
             (404, b"[]", "HTTP 404", false),
         ] {
-            let (error, again) = read_answer(status, body).unwrap_err();
-            assert_eq!((&*error.code, again), (code, is_passing), "{status}");
+            let error = read_answer(status, body).unwrap_err();
+            assert_eq!((&*error.code, error.is_passing), (code, is_passing), "{status}");
         }
     }
 

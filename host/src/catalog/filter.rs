@@ -1,0 +1,222 @@
+//! Which delivery streams are read, by patterns of their names.
+//!
+//! The patterns are those of OpenMetadata's workflow files, which Python's `re`
+//! matches there, and so are the rules: a pattern holds from the start of a name
+//! on, and need not reach its end; upper and lower case are one; and what is
+//! excluded is out, whatever includes it.
+
+use fancy_regex::{Regex, RegexBuilder};
+use thiserror::Error;
+
+use crate::limits;
+
+/// Says which names are in.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    includes: Vec<Regex>,
+    excludes: Vec<Regex>,
+}
+
+/// A pattern cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FilterError {
+    /// It is no regular expression.
+    #[error(
+        "the pattern {pattern:?} under `{list}` is no regular expression: {problem}: write one such as \"prod-.*\", \
+         which names that begin with prod- match, or \".*prod.*\" for prod anywhere"
+    )]
+    Invalid {
+        /// `includes` or `excludes`.
+        list: &'static str,
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// It takes too long to tell whether a name matches.
+    #[error(
+        "the pattern {pattern:?} gives up on the name {name:?} after {} steps: write it with fewer repetitions inside \
+         of repetitions", limits::CATALOG_PATTERN_STEPS_MAX
+    )]
+    TooCostly {
+        /// The pattern.
+        pattern: String,
+        /// The name.
+        name: String,
+    },
+}
+
+impl Filter {
+    /// A filter that lets through what an include matches, or everything where
+    /// there is none, but not what an exclude matches.
+    ///
+    /// # Errors
+    ///
+    /// One of the patterns is no regular expression.
+    pub fn new<T: AsRef<str>>(includes: &[T], excludes: &[T]) -> Result<Self, FilterError> {
+        let all = |list, patterns: &[T]| -> Result<Vec<Regex>, FilterError> {
+            patterns.iter().map(|pattern| compile(list, pattern.as_ref())).collect()
+        };
+        Ok(Filter { includes: all("includes", includes)?, excludes: all("excludes", excludes)? })
+    }
+
+    /// Whether a name is in.
+    ///
+    /// # Errors
+    ///
+    /// A pattern takes too long to tell.
+    pub fn keeps(&self, name: &str) -> Result<bool, FilterError> {
+        if self.is_empty() {
+            return Ok(true);
+        }
+        if name.is_empty() || any(&self.excludes, name)? {
+            return Ok(false);
+        }
+        Ok(self.includes.is_empty() || any(&self.includes, name)?)
+    }
+
+    /// Whether there is no pattern, so that all names are in.
+    pub fn is_empty(&self) -> bool {
+        self.includes.is_empty() && self.excludes.is_empty()
+    }
+}
+
+fn compile(list: &'static str, pattern: &str) -> Result<Regex, FilterError> {
+    let mut builder = RegexBuilder::new(pattern);
+    builder.case_insensitive(true).backtrack_limit(limits::CATALOG_PATTERN_STEPS_MAX);
+    builder.build().map_err(|error| FilterError::Invalid {
+        list,
+        pattern: pattern.to_owned(),
+        problem: error.to_string(),
+    })
+}
+
+fn any(patterns: &[Regex], name: &str) -> Result<bool, FilterError> {
+    for pattern in patterns {
+        if matches_start(pattern, name)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The first match is looked for from the start on: there is one at the start just
+/// if the first one is there.
+fn matches_start(pattern: &Regex, name: &str) -> Result<bool, FilterError> {
+    match pattern.find(name) {
+        Ok(found) => Ok(found.is_some_and(|found| found.start() == 0)),
+        Err(_) => Err(FilterError::TooCostly {
+            pattern: pattern.as_str().to_owned(),
+            name: name.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keeps(includes: &[&str], excludes: &[&str], name: &str) -> bool {
+        Filter::new(includes, excludes).unwrap().keeps(name).unwrap()
+    }
+
+    #[test]
+    fn what_is_excluded_is_out_whatever_includes_it() {
+        for (includes, excludes, name, is_in) in [
+            (&[][..], &[][..], "any", true),
+            (&["a"], &[], "ab", true),
+            (&["a"], &[], "ba", false),
+            (&[], &["a"], "ab", false),
+            (&[], &["a"], "ba", true),
+            (&["a"], &["b"], "ab", true),
+            (&["a"], &["ab"], "abc", false),
+            (&["a"], &["ab"], "ba", false),
+            (&["a"], &["b"], "ba", false),
+            (&["x", "a"], &["y", "z"], "ab", true),
+        ] {
+            assert_eq!(keeps(includes, excludes, name), is_in, "{includes:?} {excludes:?} {name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_holds_from_the_start_in_any_case() {
+        for (pattern, name, is_in) in [
+            ("prod", "production-x", true),
+            ("prod", "PROD-1", true),
+            ("prod", "my-prod", false),
+            ("PROD", "prod", true),
+            (".*prod.*", "my-prod-1", true),
+            ("^analytics-.*", "analytics-1", true),
+            (".*-data-stream$", "a-data-stream", true),
+            (".*-data-stream$", "a-data-streams", false),
+            ("a|b", "b", true),
+            ("a|b", "cb", false),
+            ("(?x) a # all that begin with it", "ab", true),
+            ("", "any", true),
+        ] {
+            assert_eq!(keeps(&[pattern], &[], name), is_in, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn an_empty_name_is_out_once_there_is_a_pattern() {
+        assert!(keeps(&[], &[], ""));
+        assert!(!keeps(&[".*"], &[], ""));
+        assert!(!keeps(&[], &["a"], ""));
+    }
+
+    #[test]
+    fn patterns_are_written_as_for_python() {
+        for (pattern, name, is_in) in [
+            (r"^(?!test).*", "prod", true),
+            (r"^(?!test).*", "Test-1", false),
+            (r"(?P<a>x+)-(?P=a)$", "xx-xx", true),
+            (r"(?P<a>x+)-(?P=a)$", "xx-x", false),
+            (r"(a|b)\1\Z", "aa", true),
+            (r"(a|b)\1\Z", "aab", false),
+            (r".*(?<!-old)$", "a-old", false),
+            (r".*(?<=-new)$", "a-new", true),
+            (r"\Aa\-b\_c\.d", "a-b_c.d", true),
+            (r"[\w.-]+\d{2}", "a.b-12", true),
+            (r"(?i)prod", "PROD", true),
+            (r"(?#all of them)a", "ab", true),
+            (r"a{,2}b", "aab", true),
+        ] {
+            assert_eq!(keeps(&[pattern], &[], name), is_in, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_cannot_be_used_is_told_with_its_place() {
+        for wrong in ["*prod*", "a(", "a)|(b", "[a"] {
+            let error = Filter::new(&["fine"], &[wrong]).unwrap_err().to_string();
+            assert!(error.contains(&format!("{wrong:?} under `excludes`")), "{error}");
+            assert!(error.contains("prod-.*"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_never_ends_is_given_up() {
+        let filter = Filter::new(&[r"(?:a(?=.)|aa)+b"], &[]).unwrap();
+        let error = filter.keeps(&("a".repeat(63) + "c")).unwrap_err();
+        assert!(error.to_string().contains("gives up"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_pattern_makes_it_panic(pattern in r"[a-c()\[\]{}?*+.\\|^$<=!:P0-9,-]{0,16}", name in "[a-c.-]{0,12}") {
+            if let Ok(filter) = Filter::new(&[pattern], &[]) {
+                let _ = filter.keeps(&name);
+            }
+        }
+
+        #[test]
+        fn plain_names_are_found_by_their_beginning(name in "[a-zA-Z0-9_-]{1,64}", end in 1..64_usize) {
+            let beginning = &name[..end.min(name.len())];
+            prop_assert!(keeps(&[beginning], &[], &name.to_uppercase()));
+            prop_assert!(!keeps(&[], &[beginning], &name));
+        }
+    }
+}
