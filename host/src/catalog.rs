@@ -14,6 +14,7 @@ pub mod schedule;
 pub mod probe;
 pub mod reading;
 mod stream;
+pub mod web;
 
 pub use arn::Arn;
 pub use asset::{Asset, Rotation, SearchEngine, Table};
