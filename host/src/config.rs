@@ -6,6 +6,7 @@
 //! could be a secret.
 
 mod aws;
+mod catalog;
 mod check;
 mod collect;
 mod identities;
@@ -16,6 +17,7 @@ mod secrets;
 mod unknown;
 mod workflow;
 
+pub use catalog::CatalogOverrides;
 pub use check::{Destination, Overrides, PluginSource, Settings};
 pub use collect::{CertificateFiles, CollectSettings, ReferencedKey, is_write_key};
 pub use identities::SourceRole;

@@ -239,7 +239,7 @@ fn is_role(resource: &str) -> bool {
     !name.is_empty() && !name.contains(char::is_whitespace)
 }
 
-fn check_url(key: &str, url: Option<&str>) -> Result<(), ConfigError> {
+pub(super) fn check_url(key: &str, url: Option<&str>) -> Result<(), ConfigError> {
     let is_good = |url: &str| {
         let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
         rest.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))

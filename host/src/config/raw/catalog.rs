@@ -47,6 +47,10 @@ pub struct RawCatalog {
     /// Whether a run that is below that fails; true by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raise_on_error: Option<bool>,
+    /// Calls in a second of each of Amazon's operations; 4 by default, since Amazon
+    /// takes 5 in an account and a region. What emulators take may be more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_per_second: Option<f64>,
     /// Access to AWS in place of `[aws]`, of which nothing is taken over then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aws: Option<RawAws>,
@@ -94,6 +98,10 @@ pub struct RawLineage {
     /// Whether DynamoDB is asked which tables feed a Kinesis stream; true by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dynamodb: Option<bool>,
+    /// Whether OpenMetadata is told of edges from a pipeline that nothing but writers
+    /// feed to where its records end up; false by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direct_put: Option<bool>,
     /// Whether columns of the same name are told as one coming from the other; false
     /// by default, and never where a function changes records.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,6 +149,11 @@ pub struct RawOpenMetadata {
     /// by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store_connection: Option<bool>,
+    /// Whether a service that somebody else made is marked as that of this account
+    /// and region, without which nothing is marked as deleted in it; false by
+    /// default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adopt_service: Option<bool>,
     /// Whether descriptions and names that people changed there are overwritten; false
     /// by default.
     #[serde(skip_serializing_if = "Option::is_none")]
