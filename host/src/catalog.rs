@@ -10,6 +10,7 @@ mod arn;
 mod asset;
 mod graph;
 mod stream;
+pub mod web;
 
 pub use arn::Arn;
 pub use asset::{Asset, Rotation, SearchEngine, Table};

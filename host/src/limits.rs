@@ -482,3 +482,22 @@ pub const PLUGIN_RESOURCES_MAX: usize = 1000;
 /// Events of a trial of a plugin that is off: few, since a plugin that loops takes
 /// its whole time for each.
 pub const BREAKER_TRIAL_EVENTS: usize = 20;
+
+/// How long a request to a server that is not Amazon's may take: some of
+/// OpenMetadata's take many seconds while it indexes.
+pub const WEB_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Attempts of such a request.
+pub const WEB_ATTEMPTS: u32 = 4;
+
+/// The pause before the second of them, doubled for each further one.
+pub const WEB_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest of these pauses, whatever the server asks for: a run shall end.
+pub const WEB_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes of an answer: a page of 1,000 pipelines with their tasks has some 5 MB.
+pub const WEB_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Characters of a URL that an error shows.
+pub const WEB_URL_SHOWN_MAX: usize = 300;
