@@ -8,7 +8,12 @@
 
 mod arn;
 mod asset;
+pub mod document;
+pub mod drawing;
 mod graph;
+pub mod openlineage;
+pub mod picture;
+pub mod prefix;
 mod stream;
 pub mod web;
 
