@@ -13,6 +13,12 @@ mod graph;
 pub mod schedule;
 pub mod probe;
 pub mod reading;
+pub mod document;
+pub mod drawing;
+mod graph;
+pub mod openlineage;
+pub mod picture;
+pub mod prefix;
 mod stream;
 pub mod web;
 

@@ -572,6 +572,7 @@ pub const CATALOG_WORD_CHARACTERS_MAX: usize = 100;
 /// Steps back that a pattern of names may take for one name: some milliseconds.
 pub const CATALOG_PATTERN_STEPS_MAX: usize = 100_000;
 
+
 /// How long a request to a server that is not Amazon's may take: some of
 /// OpenMetadata's take many seconds while it indexes.
 pub const WEB_TIMEOUT: Duration = Duration::from_secs(60);
@@ -590,3 +591,23 @@ pub const WEB_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Characters of a URL that an error shows.
 pub const WEB_URL_SHOWN_MAX: usize = 300;
+
+/// Tables of a database that a graph shows of one stream, which may name some
+/// hundreds of databases and as many tables for each: beyond, nobody sees anything.
+pub const CATALOG_TABLES_PER_STREAM_MAX: usize = 1000;
+
+/// Assets of a picture: those of 5,000 streams with a source and two kinds of events
+/// each. More than that no person reads and few browsers show.
+pub const PICTURE_ASSETS_MAX: usize = 25_000;
+
+/// Edges of a picture, for the same reason: events that are sent to every stream
+/// multiply.
+pub const PICTURE_EDGES_MAX: usize = 50_000;
+
+/// Characters of a name that a picture holds, in what is shown when the pointer rests
+/// on it. Names of Amazon's are shorter, URLs and conditions need not be.
+pub const PICTURE_TEXT_CHARS_MAX: usize = 1000;
+
+/// JobEvents of OpenLineage that are sent at once: a server of lineage writes some
+/// rows of a database for each.
+pub const OPENLINEAGE_REQUESTS_IN_FLIGHT: usize = 4;

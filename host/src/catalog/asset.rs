@@ -79,6 +79,13 @@ pub enum Asset {
         /// The table: `schema` is Glue's database.
         table: Table,
     },
+    /// A table of Glue's catalog that columns are taken from.
+    GlueTable {
+        /// The catalog.
+        catalog: Arn,
+        /// The table: `schema` is Glue's database.
+        table: Table,
+    },
     /// An index of OpenSearch or Elasticsearch.
     SearchIndex {
         /// Which of them.

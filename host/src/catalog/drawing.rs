@@ -1,0 +1,110 @@
+//! Draws the graph: from what was found and what the plugin says, to assets and
+//! the edges between them.
+//!
+//! Nothing is asked of anyone here, and nothing fails: what does not fit becomes
+//! an [`Asset::Unsupported`] or a warning, so that one odd stream spoils nothing.
+
+mod collected;
+mod origins;
+mod places;
+mod routing;
+
+use super::{Arn, Asset, Graph, Inventory, Role, Route, Stream};
+use collected::Collected;
+
+/// What is drawn besides the way of records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DrawingOptions {
+    /// Whether buckets for copies and failed records are: records do not end up
+    /// there by default.
+    pub backups: Backups,
+    /// Whether tables that columns are taken from are.
+    pub schemas: Schemas,
+}
+
+/// Whether buckets for copies and failed records are drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Backups {
+    /// They are not: no lineage leads there.
+    #[default]
+    LeftOut,
+    /// They are, as [`Role::Backup`].
+    Drawn,
+}
+
+/// Whether tables that columns are taken from are drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Schemas {
+    /// They are not: no record comes from there.
+    #[default]
+    LeftOut,
+    /// They are, as [`Role::Schema`].
+    Drawn,
+}
+
+/// A graph, and what a person should know about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drawing {
+    /// The graph.
+    pub graph: Graph,
+    /// What it lacks, sorted; those of the inventory are not repeated.
+    pub warnings: Vec<String>,
+}
+
+/// Draw the graph of an inventory and of what the plugin sends where.
+///
+/// Every stream that was read is in it, even one that nothing leads to or from.
+/// The order of what comes in does not show in what goes out.
+pub fn draw(inventory: &Inventory, routes: &[Route], options: DrawingOptions) -> Drawing {
+    let mut collected = Collected::default();
+    for stream in &inventory.streams {
+        draw_stream(&mut collected, inventory, stream, options);
+    }
+    routing::draw(&mut collected, inventory, routes);
+    collected.finish()
+}
+
+fn draw_stream(
+    collected: &mut Collected,
+    inventory: &Inventory,
+    stream: &Stream,
+    options: DrawingOptions,
+) {
+    let node = node_of(stream);
+    collected.asset(node.clone());
+    origins::draw(collected, inventory, stream, &node);
+    for destination in &stream.destinations {
+        for place in places::of(collected, stream, destination) {
+            collected.edge(node.clone(), place, Role::Delivered, None);
+        }
+        if let (Backups::Drawn, Some(backup)) = (options.backups, &destination.backup) {
+            collected.edge(node.clone(), places::objects(backup), Role::Backup, None);
+        }
+        if let (Schemas::Drawn, Some(schema)) = (options.schemas, &destination.schema) {
+            let table = places::columns(stream, schema);
+            collected.edge(table, node.clone(), Role::Schema, None);
+        }
+    }
+    if stream.destinations.is_empty() {
+        collected.warn(format!("stream {}: no destination was described", stream.name));
+    }
+}
+
+fn node_of(stream: &Stream) -> Asset {
+    Asset::DeliveryStream { name: stream.name.clone(), arn: Some(stream.arn.clone()) }
+}
+
+/// The catalog of Glue of a stream's account and region, unless others are named.
+fn glue(stream: &Stream, account: Option<&str>, region: Option<&str>) -> Arn {
+    let Arn { partition, region: own_region, account: own_account, .. } = &stream.arn;
+    Arn {
+        partition: partition.clone(),
+        service: "glue".to_owned(),
+        region: region.unwrap_or(own_region).to_owned(),
+        account: account.unwrap_or(own_account).to_owned(),
+        resource: "catalog".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Which events the plugin sends to which stream.
+
+use std::collections::BTreeSet;
+
+use crate::catalog::{Asset, Inventory, Role, Route};
+
+use super::collected::Collected;
+use super::node_of;
+
+/// Edges from events to the streams that the plugin sends them to.
+///
+/// A pattern leads to each stream that it covers. A name that nobody found leads
+/// to a stream without an ARN, and to a warning: events for it would be dead
+/// letters. Streams that the patterns of the catalog left out are left out here.
+pub(super) fn draw(collected: &mut Collected, inventory: &Inventory, routes: &[Route]) {
+    let filtered: BTreeSet<_> = inventory.filtered.iter().collect();
+    for route in routes {
+        let events = Asset::Events { label: label(route) };
+        let covered = inventory.streams.iter().filter(|it| covers(&route.stream, &it.name));
+        let mut streams: Vec<_> = covered.map(node_of).collect();
+        let is_left_out = filtered.iter().any(|name| covers(&route.stream, name));
+        if streams.is_empty() && !is_left_out {
+            collected.warn(format!("the plugin sends {}", absence(inventory, route)));
+            let is_name = !route.stream.contains('*');
+            let missing = Asset::DeliveryStream { name: route.stream.clone(), arn: None };
+            streams.extend(is_name.then_some(missing));
+        }
+        for stream in streams {
+            collected.edge(events.clone(), stream, Role::Routed, route.condition.as_deref());
+        }
+    }
+}
+
+/// How a person tells events: `track "Order Completed"`, `page`, `all others`.
+fn label(route: &Route) -> String {
+    match (route.message_type.as_deref(), route.name.as_deref()) {
+        (Some(kind), Some(name)) => format!("{kind} \"{name}\""),
+        (None, Some(name)) => format!("\"{name}\""),
+        (Some(kind), None) => kind.to_owned(),
+        (None, None) => "all others".to_owned(),
+    }
+}
+
+fn absence(inventory: &Inventory, route: &Route) -> String {
+    let (label, stream) = (label(route), &route.stream);
+    if stream.contains('*') {
+        return format!("{label} to streams {stream}, which no stream's name is covered by");
+    }
+    let cause = if inventory.unread.iter().any(|unread| unread.name == *stream) {
+        "which could not be read"
+    } else if inventory.vanished.contains(stream) {
+        "which was deleted meanwhile"
+    } else if inventory.is_complete {
+        "which does not exist here"
+    } else {
+        "which was not found in the part of the list that could be read"
+    };
+    format!("{label} to stream {stream}, {cause}")
+}
+
+/// Whether a pattern, in which `*` stands for any text, covers a name.
+fn covers(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(last) = parts.next_back() else { return pattern == name };
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    for part in parts {
+        match rest.split_once(part) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_pattern_covers_names() {
+        let table = [
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("*", "", true),
+            ("*", "anything", true),
+            ("a*", "abc", true),
+            ("*c", "abc", true),
+            ("a*c", "abc", true),
+            ("a*c", "ac", true),
+            ("ab*bc", "abc", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c", false),
+            ("**", "a", true),
+            ("", "", true),
+            ("", "a", false),
+        ];
+        for (pattern, name, expected) in table {
+            assert_eq!(covers(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    /// The same by trying everything.
+    fn model(pattern: &[u8], name: &[u8]) -> bool {
+        match pattern {
+            [] => name.is_empty(),
+            [b'*', rest @ ..] => (0..=name.len()).any(|skip| model(rest, &name[skip..])),
+            [first, rest @ ..] => name.first() == Some(first) && model(rest, &name[1..]),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_covers_what_the_model_covers(pattern in "[ab*]{0,8}", name in "[ab]{0,10}") {
+            let expected = model(pattern.as_bytes(), name.as_bytes());
+            prop_assert_eq!(covers(&pattern, &name), expected);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Pictures of a graph for people: SVG, and the languages of Mermaid and Graphviz.
+//!
+//! All show the same words of the same assets, and each escapes them in its own
+//! way: names are others' words, and none may end a label. The SVG needs no other
+//! program, font or file: its text is measured so that it fits whatever font it is
+//! shown in, and its order is that of `layout`.
+//!
+//! A graph that is too large for any person to read is refused; so are the limits
+//! of Mermaid, which draws 500 edges unless a page allows more (`maxEdges`,
+//! `maxTextSize`).
+
+mod column;
+mod dot;
+mod layout;
+mod mermaid;
+mod svg;
+mod text;
+mod words;
+
+pub use dot::dot;
+pub use mermaid::mermaid;
+pub use svg::svg;
+
+use thiserror::Error;
+
+use super::Graph;
+use crate::limits;
+
+/// A graph that cannot be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "draw {assets} assets and {edges} edges: a picture has at most {} and {}: narrow it with patterns of streams, or take JSON",
+    limits::PICTURE_ASSETS_MAX,
+    limits::PICTURE_EDGES_MAX
+)]
+pub struct TooLarge {
+    assets: usize,
+    edges: usize,
+}
+
+fn check_size(graph: &Graph) -> Result<(), TooLarge> {
+    let (assets, edges) = (graph.assets.len(), graph.edges.len());
+    let is_too_large = assets > limits::PICTURE_ASSETS_MAX || edges > limits::PICTURE_EDGES_MAX;
+    if is_too_large { Err(TooLarge { assets, edges }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod example;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! An order of the columns with few edges that cross.
+
+use std::collections::BTreeMap;
+
+/// Put columns in the order of the middle of their neighbours in the one before, from
+/// left to right and back in turns.
+pub(super) fn sweep(order: &mut [Vec<usize>], neighbours: &[Vec<usize>], sweep: usize) {
+    let columns = order.len();
+    for step in 1..columns {
+        let (fixed, moved) = match sweep % 2 {
+            0 => (step - 1, step),
+            _ => (columns - step, columns - step - 1),
+        };
+        let places = places(&order[fixed]);
+        // Ties keep their order in one half of the sweeps and turn in the other.
+        if sweep % 4 >= 2 {
+            order[moved].reverse();
+        }
+        sort_by_middle(&mut order[moved], neighbours, &places);
+    }
+}
+
+fn places(column: &[usize]) -> BTreeMap<usize, usize> {
+    column.iter().enumerate().map(|(place, asset)| (*asset, place)).collect()
+}
+
+/// Those without a neighbour there stay where they are among the others.
+fn sort_by_middle(
+    column: &mut [usize],
+    neighbours: &[Vec<usize>],
+    places: &BTreeMap<usize, usize>,
+) {
+    let middle = |asset: &usize| {
+        let found: Vec<_> = neighbours[*asset].iter().filter_map(|it| places.get(it)).collect();
+        #[expect(clippy::cast_precision_loss, reason = "places are far below 2^52")]
+        let middle = found.iter().copied().sum::<usize>() as f64 / found.len() as f64;
+        (!found.is_empty()).then_some((middle, *asset))
+    };
+    let mut placed: Vec<_> = column.iter().filter_map(middle).collect();
+    placed.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    let mut sorted = placed.into_iter();
+    let mut next = || sorted.next().map(|(_, asset)| asset);
+    for asset in column.iter_mut() {
+        if neighbours[*asset].iter().any(|it| places.contains_key(it)) {
+            *asset = next().expect("as many as were taken");
+        }
+    }
+}
+
+/// How many edges cross.
+pub(super) fn count(order: &[Vec<usize>], neighbours: &[Vec<usize>]) -> u64 {
+    order.windows(2).map(|pair| count_between(&pair[0], &pair[1], neighbours)).sum()
+}
+
+/// Edges between two columns cross where their ends are in the other order: the
+/// inversions among the right ends, counted by a tree of sums.
+fn count_between(left: &[usize], right: &[usize], neighbours: &[Vec<usize>]) -> u64 {
+    let places = places(right);
+    let mut sums = vec![0_u64; right.len() + 1];
+    let (mut crossings, mut seen) = (0, 0);
+    for asset in left {
+        let mut ends: Vec<_> =
+            neighbours[*asset].iter().filter_map(|other| places.get(other).copied()).collect();
+        ends.sort_unstable();
+        crossings += ends.iter().map(|end| seen - sum_to(&sums, *end)).sum::<u64>();
+        for end in ends {
+            add(&mut sums, end);
+            seen += 1;
+        }
+    }
+    crossings
+}
+
+fn add(sums: &mut [u64], place: usize) {
+    let mut index = place + 1;
+    while let Some(sum) = sums.get_mut(index) {
+        *sum += 1;
+        index += index & index.wrapping_neg();
+    }
+}
+
+/// How many are at this place or before it.
+fn sum_to(sums: &[u64], place: usize) -> u64 {
+    let (mut index, mut sum) = (place + 1, 0);
+    while index > 0 {
+        sum += sums[index];
+        index &= index - 1;
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn edges() -> impl Strategy<Value = Vec<(usize, usize)>> {
+        prop::collection::vec((0..8_usize, 8..16_usize), 0..30)
+    }
+
+    fn neighbours_of(edges: &[(usize, usize)]) -> Vec<Vec<usize>> {
+        let mut neighbours = vec![Vec::new(); 16];
+        for (from, to) in edges {
+            neighbours[*from].push(*to);
+            neighbours[*to].push(*from);
+        }
+        for of in &mut neighbours {
+            of.sort_unstable();
+            of.dedup();
+        }
+        neighbours
+    }
+
+    proptest! {
+        #[test]
+        fn crossings_are_pairs_in_the_other_order(mut edges in edges()) {
+            edges.sort_unstable();
+            edges.dedup();
+            let pairs = edges.iter().flat_map(|one| edges.iter().map(move |other| (one, other)));
+            let cross = pairs.filter(|(one, other)| one.0 < other.0 && one.1 > other.1).count();
+            let order = [(0..8).collect(), (8..16).collect()];
+            prop_assert_eq!(count(&order, &neighbours_of(&edges)), cross as u64);
+        }
+
+        #[test]
+        fn a_sweep_keeps_all_assets(edges in edges(), turns in 0..8_usize) {
+            let mut order = [(0..8).collect::<Vec<_>>(), (8..16).collect()];
+            for turn in 0..turns {
+                sweep(&mut order, &neighbours_of(&edges), turn);
+            }
+            for (column, expected) in order.iter_mut().zip([0..8, 8..16]) {
+                column.sort_unstable();
+                prop_assert_eq!(&*column, &*expected.collect::<Vec<_>>());
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Text that fits: how wide it is in whatever font, and how it is cut.
+
+/// What takes the place of what is left out.
+const GAP: char = '…';
+
+/// What takes the place of a character that no picture may hold.
+const REPLACEMENT: char = '\u{fffd}';
+
+/// How wide a text is at most, in units of the font's size.
+///
+/// Nobody knows which font a picture is shown in. These are the widths of the wide
+/// ones among common fonts (Verdana, DejaVu Sans), bold, rounded up.
+pub(super) fn width(text: &str) -> f64 {
+    text.chars().map(advance).sum()
+}
+
+fn advance(character: char) -> f64 {
+    match character {
+        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' | '·' => 0.42,
+        'f' | 't' | 'r' | '-' | '(' | ')' | '[' | ']' | '/' | '\\' => 0.54,
+        'm' | 'w' | 'M' | 'W' | '%' | '@' | GAP => 1.12,
+        'a'..='z' | '0'..='9' | '_' | '"' | '*' | '?' => 0.73,
+        '\u{20}'..='\u{24f}' => 0.88,
+        // Emoji and their kin are wider than they are high in some fonts.
+        '\u{1f000}'.. => 1.4,
+        _ => 1.12,
+    }
+}
+
+/// A text that is at most so wide: its middle is left out, since names begin and
+/// end with what tells them apart.
+pub(super) fn fit(text: &str, width_max: f64) -> String {
+    if width(text) <= width_max {
+        return text.to_owned();
+    }
+    let characters: Vec<char> = text.chars().collect();
+    let mut room = width_max - advance(GAP);
+    let (mut first, mut last) = (0, characters.len());
+    while first < last {
+        let takes_first = first <= characters.len() - last;
+        let next = if takes_first { first } else { last - 1 };
+        room -= advance(characters[next]);
+        if room < 0.0 {
+            break;
+        }
+        if takes_first {
+            first += 1;
+        } else {
+            last -= 1;
+        }
+    }
+    // What belongs to the character before it says nothing without that.
+    let tail = characters[last..].iter().skip_while(|character| joins(**character));
+    characters[..first].iter().chain([&GAP]).chain(tail).collect()
+}
+
+fn joins(character: char) -> bool {
+    matches!(
+        character,
+        '\u{300}'..='\u{36f}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}'
+    )
+}
+
+/// A text without what XML does not allow or what changes the order of the text
+/// around it, on one line, and not longer than so many characters.
+pub(super) fn clean(text: &str, chars_max: usize) -> String {
+    let clean = |character| match character {
+        '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => REPLACEMENT,
+        '\u{fdd0}'..='\u{fdef}' | '\u{fffe}' | '\u{ffff}' => REPLACEMENT,
+        other if other.is_control() => REPLACEMENT,
+        other => other,
+    };
+    let mut cleaned: String = text.chars().take(chars_max).map(clean).collect();
+    if text.chars().nth(chars_max).is_some() {
+        cleaned.push(GAP);
+    }
+    cleaned
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_middle_is_left_out() {
+        assert_eq!(fit("orders", 10.0), "orders");
+        assert_eq!(fit("a-very-long-name-of-a-stream-eu-west-1", 10.0), "a-very…west-1");
+        assert_eq!(fit("日本日本日本日本日本", 6.0), "日本…日本");
+        assert_eq!(fit("orders", 0.0), "…");
+        // An accent without its letter is left out.
+        assert_eq!(fit("aaaaaae\u{301}", 3.1), "a…");
+    }
+
+    #[test]
+    fn text_is_one_clean_line() {
+        assert_eq!(clean("a\nb\u{0}\u{202e}c\u{7f}", 10), "a b\u{fffd}\u{fffd}c\u{fffd}");
+        assert_eq!(clean("abcdef", 3), "abc…");
+        assert_eq!(clean("abc", 3), "abc");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_cut_fits(text in ".{0,60}", room in 1.2_f64..30.0) {
+            let fitted = fit(&text, room);
+            prop_assert!(width(&fitted) <= room + 1e-9, "{fitted:?}");
+            prop_assert!(fitted == text || fitted.contains(GAP));
+        }
+    }
+}
