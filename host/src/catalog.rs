@@ -8,17 +8,18 @@
 
 mod arn;
 mod asset;
-mod filter;
-mod graph;
-pub mod schedule;
-pub mod probe;
-pub mod reading;
 pub mod document;
 pub mod drawing;
+mod filter;
 mod graph;
 pub mod openlineage;
+pub mod openmetadata;
 pub mod picture;
 pub mod prefix;
+pub mod probe;
+pub mod reading;
+pub mod schedule;
+mod settings;
 mod stream;
 pub mod web;
 
@@ -26,6 +27,9 @@ pub use arn::Arn;
 pub use asset::{Asset, Rotation, SearchEngine, Table};
 pub use filter::{Filter, FilterError};
 pub use graph::{Edge, Graph, Role, Route};
+pub use settings::{
+    CatalogSettings, Files, Headers, Judgement, LogLevel, OpenLineageServer,
+};
 pub use stream::{
     Destination, Inventory, Origin, Processor, S3Place, Schema, Sink, Status, Stream, Unread,
 };

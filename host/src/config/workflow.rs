@@ -52,18 +52,13 @@ pub enum WorkflowForm {
 }
 
 impl WorkflowForm {
-    /// By the end of the file's name, as the vendor's program does.
-    ///
-    /// # Errors
-    ///
-    /// It is another one.
-    pub fn of(path: &Path) -> Result<Self, WorkflowError> {
-        match path.extension().and_then(|end| end.to_str()) {
-            Some("yaml" | "yml") => Ok(WorkflowForm::Yaml),
-            Some("json") => Ok(WorkflowForm::Json),
-            _ => Err(WorkflowError::new(
-                "a workflow's name ends with .yaml, .yml or .json: rename it; a settings file goes with --config",
-            )),
+    /// By the end of the file's name, as the vendor's program does. None where it is
+    /// another one.
+    pub fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "yaml" | "yml" => Some(WorkflowForm::Yaml),
+            "json" => Some(WorkflowForm::Json),
+            _ => None,
         }
     }
 }

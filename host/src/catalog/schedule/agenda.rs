@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,16 @@ pub enum Cause {
     Scheduled,
     /// It was due when the program was not running.
     Missed,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::Asked => "asked",
+            Cause::Scheduled => "scheduled",
+            Cause::Missed => "missed",
+        })
+    }
 }
 
 /// A run to come.

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -45,6 +46,19 @@ pub enum Fate {
     CutOff,
     /// It did not begin, since another one was under way.
     Skipped,
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fate::Running => "running",
+            Fate::Done => "done",
+            Fate::Failed => "failed",
+            Fate::Stopped => "stopped",
+            Fate::CutOff => "cut off",
+            Fate::Skipped => "skipped",
+        })
+    }
 }
 
 /// What a run came to.

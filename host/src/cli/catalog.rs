@@ -1,0 +1,181 @@
+mod check;
+mod ingest;
+mod lineage;
+mod list;
+mod progress;
+mod routes;
+mod runs;
+mod schedule;
+mod show;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand};
+
+use super::config::read_settings;
+use super::run::{LogFormat, start_logging};
+use super::{CommandResult, Exit, complain, print, usage};
+use crate::catalog::CatalogSettings;
+use crate::config::{CatalogOverrides, RawSettings, WorkflowForm, read_workflow};
+use crate::limits;
+
+const LIST_HELP: &str = "Exit codes:
+  0  all of them were read
+  1  some, or none, could be read
+  2  wrong usage or settings";
+
+const LINEAGE_HELP: &str = "Exit codes:
+  0  done
+  1  streams could not be read, or the picture could not be drawn
+  2  wrong usage or settings";
+
+const INGEST_HELP: &str = "An edge is resolved, not found, ambiguous or unsupported; the report says which, with what \
+was tried. Unsupported is what OpenMetadata has no word for, such as Splunk; it counts as not resolved for --strict. \
+Without an OpenMetadata server nothing is looked for, and nothing is unresolved.
+
+Exit codes:
+  0  done; or no more failed than `success_threshold` allows, or `raise_on_error` is off
+  1  more failed; or --strict, and lineage was not resolved; or nothing could be read or told
+  2  wrong usage or settings; nothing was read
+  4  stopped by a signal
+  5  another run is under way";
+
+const CHECK_HELP: &str = "Each line is granted, denied, failed, or untried where there is nothing to try it on. \
+Nothing is written.
+
+Exit codes:
+  0  everything that is needed works
+  1  something that nothing works without is missing
+  2  wrong usage or settings";
+
+const SCHEDULE_HELP: &str = "The schedule is `schedule` under [catalog], in UTC. Runs that were missed while no program \
+was running are made up for by one, which comes at once; where there never was a run, none was missed. What is due \
+while a run is under way is skipped, and told by `host catalog runs`. SIGTERM and SIGINT give a run under way 20 \
+seconds to end; a second one ends the process at once.
+
+Exit codes:
+  0  the schedule is over, or a signal said to stop
+  1  the history of runs cannot be read
+  2  wrong usage or settings";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the delivery streams.
+    #[command(after_help = LIST_HELP)]
+    List(list::Arguments),
+    /// Show all that is known of a delivery stream.
+    #[command(after_help = LIST_HELP)]
+    Show(show::Arguments),
+    /// Draw what feeds the delivery streams and where their records end up.
+    #[command(after_help = LINEAGE_HELP)]
+    Lineage(lineage::Arguments),
+    /// Tell OpenMetadata, OpenLineage and files of the streams and their lineage.
+    #[command(after_help = INGEST_HELP)]
+    Ingest(ingest::Arguments),
+    /// Try each permission that the catalog needs.
+    #[command(after_help = CHECK_HELP)]
+    Check(check::Arguments),
+    /// Run by the schedule, until stopped.
+    #[command(after_help = SCHEDULE_HELP)]
+    Schedule(schedule::Arguments),
+    /// Show what came of the runs.
+    Runs(runs::Arguments),
+}
+
+/// Where the settings come from.
+#[derive(Debug, Clone, Args)]
+struct Given {
+    /// The settings file; or a workflow file of OpenMetadata's, whose name ends with
+    /// .yaml, .yml or .json.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The region of the delivery streams.
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+    /// A URL in place of the region's Firehose endpoint.
+    #[arg(long, value_name = "URL")]
+    endpoint_url: Option<String>,
+    /// Where the history of runs is kept [default: standpipe-data].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+pub(super) fn run(command: Command) -> CommandResult {
+    match command {
+        Command::List(arguments) => list::run(&arguments),
+        Command::Show(arguments) => show::run(&arguments),
+        Command::Lineage(arguments) => lineage::run(&arguments),
+        Command::Ingest(arguments) => ingest::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Schedule(arguments) => schedule::run(&arguments),
+        Command::Runs(arguments) => runs::run(&arguments),
+    }
+}
+
+impl Given {
+    /// The settings, checked. What a person should know of them is told.
+    fn settings(&self) -> Result<CatalogSettings, (Exit, anyhow::Error)> {
+        self.check().map_err(usage)
+    }
+
+    fn check(&self) -> anyhow::Result<CatalogSettings> {
+        let (raw, directory) = self.raw()?;
+        let overrides = CatalogOverrides {
+            region: self.region.clone(),
+            endpoint_url: self.endpoint_url.clone(),
+            data_dir: self.data_dir.clone(),
+        };
+        let settings = raw.check_catalog(&directory, overrides);
+        settings.with_context(|| match &self.config {
+            Some(file) => format!("the settings of {}", file.display()),
+            None => "the settings".to_owned(),
+        })
+    }
+
+    /// What stands in the file, and the directory that its paths start at. Those of a
+    /// workflow start where the program does, as the vendor's has it.
+    fn raw(&self) -> anyhow::Result<(RawSettings, PathBuf)> {
+        let form = self.config.as_deref().and_then(|file| Some((file, WorkflowForm::of(file)?)));
+        let Some((file, form)) = form else { return read_settings(self.config.as_deref()) };
+        let workflow = read_workflow(&read_text(file)?, form, |name| std::env::var(name).ok());
+        let workflow = workflow.with_context(|| format!("the workflow {}", file.display()))?;
+        for notice in workflow.notices {
+            complain(&format!("note: {notice}"));
+        }
+        Ok((workflow.settings, PathBuf::new()))
+    }
+}
+
+fn read_text(file: &Path) -> anyhow::Result<String> {
+    use std::io::Read;
+
+    let mut text = String::new();
+    let most = limits::WORKFLOW_BYTES_MAX as u64 + 1;
+    std::fs::File::open(file)
+        .and_then(|open| open.take(most).read_to_string(&mut text))
+        .with_context(|| format!("read the workflow {}", file.display()))?;
+    Ok(text)
+}
+
+/// Do it on one thread: little is asked of Amazon at once.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, (Exit, anyhow::Error)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| fault(anyhow!(error).context("start the runtime")))?;
+    let result = runtime.block_on(future);
+    runtime.shutdown_background();
+    Ok(result)
+}
+
+fn fault(error: impl Into<anyhow::Error>) -> (Exit, anyhow::Error) {
+    (Exit::Fault, error.into())
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("it has string keys") + "\n"
+}
+
+fn log_for_people() {
+    start_logging(LogFormat::Human);
+}

@@ -1,0 +1,113 @@
+use anyhow::anyhow;
+use clap::Args;
+
+use super::progress::Progress;
+use super::table::table;
+use super::{Given, block_on, fault, json, log_for_people, print};
+use crate::catalog::{Destination, Inventory, Origin, Sink, Stream, read_inventory};
+use crate::cli::{CommandResult, Exit, complain};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    given: Given,
+    /// Write JSON, with all that is known of each.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
+    let inventory = read(&arguments.given)?;
+    print(&match arguments.json {
+        true => json(&inventory),
+        false => for_people(&inventory),
+    })?;
+    Ok(exit_of(&inventory))
+}
+
+/// Read the streams; what a person should know is told.
+pub(super) fn read(given: &Given) -> Result<Inventory, (Exit, anyhow::Error)> {
+    log_for_people();
+    let settings = given.settings()?;
+    let progress = Progress::start();
+    let inventory = block_on(read_inventory(&settings, &|step| progress.tell(step)))?;
+    drop(progress);
+    let inventory = inventory.map_err(|error| fault(anyhow!(error)))?;
+    tell(&inventory);
+    Ok(inventory)
+}
+
+pub(super) fn tell(inventory: &Inventory) {
+    for unread in &inventory.unread {
+        complain(&format!("{}: not read: {}", unread.name, unread.cause));
+    }
+    for name in &inventory.vanished {
+        complain(&format!("{name}: gone since it was listed"));
+    }
+    for warning in &inventory.warnings {
+        complain(&format!("note: {warning}"));
+    }
+}
+
+pub(super) fn exit_of(inventory: &Inventory) -> Exit {
+    match inventory.is_complete && inventory.unread.is_empty() {
+        true => Exit::Done,
+        false => Exit::Fault,
+    }
+}
+
+fn for_people(inventory: &Inventory) -> String {
+    let head = ["stream", "status", "fed by", "ends up in"].map(str::to_owned);
+    let rows: Vec<_> = [head].into_iter().chain(inventory.streams.iter().map(row)).collect();
+    let mut text = if inventory.streams.is_empty() { String::new() } else { table(&rows) };
+    let (count, region) = (inventory.streams.len(), &inventory.region);
+    let account = inventory.account.as_deref().unwrap_or("an unknown account");
+    text += &format!("{count} delivery streams in {region} of {account}");
+    if !inventory.filtered.is_empty() {
+        text += &format!("; the patterns leave out {}", inventory.filtered.len());
+    }
+    text + "\n"
+}
+
+fn row(stream: &Stream) -> [String; 4] {
+    let places: Vec<_> = stream.destinations.iter().map(|to| place(&to.sink)).collect();
+    [stream.name.clone(), stream.status.word.clone(), origin(&stream.origin), places.join(", ")]
+}
+
+pub(super) fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::DirectPut => "writers".to_owned(),
+        Origin::Kinesis { arn } => format!("Kinesis {}", arn.name()),
+        Origin::Kafka { topic, .. } => format!("Kafka {topic}"),
+        Origin::Database { engine, host, .. } => format!("{engine} {host}"),
+        Origin::Unsupported { what } => format!("{what} (unsupported)"),
+    }
+}
+
+pub(super) fn place(sink: &Sink) -> String {
+    match sink {
+        Sink::S3(place) => format!("s3://{}/{}", place.bucket, place.prefix),
+        Sink::Redshift { host, table, .. } => format!("Redshift {host} {}", table.name),
+        Sink::Search { index, endpoint, domain, .. } => {
+            let domain = domain.as_ref().map(|domain| domain.name().to_owned());
+            format!("index {index} of {}", endpoint.clone().or(domain).unwrap_or_default())
+        }
+        Sink::Snowflake { table, account } => format!("Snowflake {account} {}", table.name),
+        Sink::Iceberg { tables, .. } => match &tables[..] {
+            [table] => format!("Iceberg {}", table.name),
+            tables => format!("{} Iceberg tables", tables.len()),
+        },
+        Sink::Splunk { endpoint } => format!("Splunk {endpoint}"),
+        Sink::Http { name, url } => format!("HTTP {}", name.as_deref().unwrap_or(url)),
+        Sink::Unsupported { what } => format!("{what} (unsupported)"),
+    }
+}
+
+/// What is done to records on the way, in order.
+pub(super) fn processors(destination: &Destination) -> Vec<String> {
+    let one = |processor: &crate::catalog::Processor| match &processor.lambda {
+        Some(function) => format!("{} {}", processor.kind, function.resource),
+        None => processor.kind.clone(),
+    };
+    destination.processors.iter().map(one).collect()
+}

@@ -1,0 +1,40 @@
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::catalog::reading;
+
+/// How far the reading is, on standard error, where that is a terminal.
+#[derive(Debug)]
+pub(super) struct Progress(Option<ProgressBar>);
+
+impl Progress {
+    pub(super) fn start() -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Progress(None);
+        }
+        let bar = ProgressBar::new_spinner();
+        let style = ProgressStyle::with_template("{elapsed} {spinner} {msg}");
+        bar.set_style(style.expect("a constant template"));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Progress(Some(bar))
+    }
+
+    pub(super) fn tell(&self, progress: reading::Progress) {
+        let Some(bar) = &self.0 else { return };
+        bar.set_message(match progress {
+            reading::Progress::Listed(count) => format!("{count} delivery streams"),
+            reading::Progress::Described { done, of } => format!("{done} of {of} streams described"),
+            reading::Progress::Tables { done, of } => format!("{done} of {of} DynamoDB tables asked"),
+        });
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+use std::time::Duration;
+
+use clap::Args;
+
+use super::table::table;
+use super::{Given, fault, json, print};
+use crate::catalog::schedule::{Fate, History, Run};
+use crate::cli::{CommandResult, Exit, complain};
+use crate::clock;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    given: Given,
+    /// Show this run alone, with its log.
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+    /// Show no more runs than this, the youngest ones.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+    /// Write JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
+    let settings = arguments.given.settings()?;
+    let history = History::of_data_dir(&settings.data_dir);
+    let books = history.books().map_err(fault)?;
+    if books.unreadable > 0 {
+        complain(&format!("{} lines of the history cannot be read", books.unreadable));
+    }
+    if let Some(id) = &arguments.run {
+        let run = books.runs.iter().find(|run| run.id == *id);
+        let run = run.ok_or_else(|| fault(anyhow::anyhow!("there is no run {id:?} in the history")))?;
+        return show(&history, run, arguments.json);
+    }
+    let first = books.runs.len().saturating_sub(arguments.limit);
+    let runs = &books.runs[first..];
+    if arguments.json {
+        return print(&json(&runs));
+    }
+    let head = ["run", "cause", "fate", "began", "took", "what"].map(str::to_owned);
+    let rows: Vec<_> = [head].into_iter().chain(runs.iter().map(row)).collect();
+    match runs.is_empty() {
+        true => print("no runs\n"),
+        false => print(&table(&rows)),
+    }
+}
+
+fn show(history: &History, run: &Run, as_json: bool) -> CommandResult {
+    if as_json {
+        return print(&json(run));
+    }
+    let head = ["run", "cause", "fate", "began", "took", "what"].map(str::to_owned);
+    print(&table(&[head, row(run)]))?;
+    for failure in &run.tally.failures {
+        print(&format!("failed: {}\n", super::table::harmless(failure)))?;
+    }
+    match std::fs::read_to_string(history.log(run)) {
+        Ok(log) => print(&format!("\n{log}")),
+        Err(_) => {
+            complain("its log is not there");
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn row(run: &Run) -> [String; 6] {
+    let took = run.ended.filter(|_| run.fate != Fate::Skipped).map(|ended| {
+        let took = Duration::try_from(ended - run.at).unwrap_or_default();
+        humantime::format_duration(Duration::from_secs(took.as_secs())).to_string()
+    });
+    [
+        run.id.clone(),
+        run.cause.to_string(),
+        run.fate.to_string(),
+        clock::rfc3339(run.at),
+        took.unwrap_or_else(|| "-".to_owned()),
+        what(run),
+    ]
+}
+
+/// Its counts, and its first failure.
+fn what(run: &Run) -> String {
+    let counts = run.tally.counts.iter().filter(|(_, count)| **count > 0);
+    let counts = counts.map(|(key, count)| format!("{count} {}", key.replace('_', " ")));
+    let first = run.tally.failures.first().map(|failure| failure.chars().take(80).collect());
+    let failures = run.tally.failures.len() as u64 + run.tally.more_failures;
+    let more = (failures > 1).then(|| format!("and {} more failures", failures - 1));
+    counts.chain(first).chain(more).collect::<Vec<_>>().join(", ")
+}

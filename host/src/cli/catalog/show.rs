@@ -1,0 +1,96 @@
+use std::fmt::Write as _;
+
+use anyhow::anyhow;
+use clap::Args;
+use time::OffsetDateTime;
+
+use super::list::{origin, place, processors, read};
+use super::table::harmless;
+use super::{Given, fault, json, print};
+use crate::catalog::Stream;
+use crate::cli::CommandResult;
+use crate::clock;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    /// The delivery stream.
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    given: Given,
+    /// Write JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
+    let inventory = read(&arguments.given)?;
+    let name = &arguments.name;
+    let Some(stream) = inventory.streams.iter().find(|stream| stream.name == *name) else {
+        let why = if inventory.filtered.contains(name) {
+            "the patterns of the settings leave it out"
+        } else if inventory.unread.iter().any(|unread| unread.name == *name) {
+            "it could not be read"
+        } else {
+            "there is none in this region: check the name, and --region"
+        };
+        return Err(fault(anyhow!("show the delivery stream {name:?}: {why}")));
+    };
+    let tables = stream_tables(&inventory, stream);
+    print(&match arguments.json {
+        true => json(stream),
+        false => for_people(stream, &tables),
+    })
+}
+
+/// The DynamoDB tables whose changes feed the stream.
+fn stream_tables(inventory: &crate::catalog::Inventory, stream: &Stream) -> Vec<String> {
+    let crate::catalog::Origin::Kinesis { arn } = &stream.origin else { return Vec::new() };
+    let tables = inventory.tables.get(arn).into_iter().flatten();
+    tables.map(|table| table.name().to_owned()).collect()
+}
+
+fn for_people(stream: &Stream, tables: &[String]) -> String {
+    let mut text = String::new();
+    let mut line = |key: &str, value: &str| {
+        let _ = writeln!(text, "{key:11}  {}", harmless(value));
+    };
+    line("stream", &stream.name);
+    line("arn", &stream.arn.to_string());
+    line("status", &stream.status.word);
+    if let Some(failure) = &stream.status.failure {
+        line("failure", failure);
+    }
+    line("type", &stream.kind);
+    line("version", &stream.version);
+    for (key, time) in [("created", stream.created), ("updated", stream.updated)] {
+        if let Some(time) = time.and_then(moment) {
+            line(key, &time);
+        }
+    }
+    line("encrypted", if stream.is_encrypted { "yes" } else { "no" });
+    line("fed by", &origin(&stream.origin));
+    for table in tables {
+        line("", &format!("DynamoDB table {table}"));
+    }
+    for destination in &stream.destinations {
+        for processor in processors(destination) {
+            line("goes through", &processor);
+        }
+        line("ends up in", &place(&destination.sink));
+        if let Some(backup) = &destination.backup {
+            line("copies", &format!("s3://{}/{}", backup.bucket, backup.prefix));
+        }
+        if let Some(schema) = &destination.schema {
+            line("columns of", &format!("Glue {}.{}", schema.database, schema.table));
+        }
+    }
+    text
+}
+
+/// Amazon's seconds since 1970, with a part behind the point.
+fn moment(seconds: f64) -> Option<String> {
+    let nanoseconds = (seconds * 1e9) as i128;
+    let time = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok();
+    time.filter(|time| (0..=9999).contains(&time.year())).map(clock::rfc3339)
+}
