@@ -9,6 +9,9 @@
 mod arn;
 mod asset;
 mod graph;
+pub mod ingest;
+pub mod openmetadata;
+pub mod report;
 mod stream;
 pub mod web;
 
