@@ -12,12 +12,15 @@ pub mod document;
 pub mod drawing;
 mod filter;
 mod graph;
+pub mod ingest;
 pub mod openlineage;
 pub mod openmetadata;
 pub mod picture;
 pub mod prefix;
 pub mod probe;
 pub mod reading;
+pub mod report;
+mod round;
 pub mod schedule;
 mod settings;
 mod stream;
@@ -27,6 +30,7 @@ pub use arn::Arn;
 pub use asset::{Asset, Rotation, SearchEngine, Table};
 pub use filter::{Filter, FilterError};
 pub use graph::{Edge, Graph, Role, Route};
+pub use round::{Looked, Round, RoundError, Told, look, read_inventory};
 pub use settings::{
     CatalogSettings, Files, Headers, Judgement, LogLevel, OpenLineageServer,
 };

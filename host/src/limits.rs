@@ -611,3 +611,30 @@ pub const PICTURE_TEXT_CHARS_MAX: usize = 1000;
 /// JobEvents of OpenLineage that are sent at once: a server of lineage writes some
 /// rows of a database for each.
 pub const OPENLINEAGE_REQUESTS_IN_FLIGHT: usize = 4;
+
+/// Pipelines in one request to OpenMetadata, unless set otherwise: as its own
+/// client does.
+pub const CATALOG_BULK: usize = 100;
+
+/// The part of a service's pipelines that a run may delete, unless set otherwise:
+/// more than half of the streams hardly go at once, but wrong settings make it look so.
+pub const CATALOG_DELETE_RATIO_MAX: f64 = 0.5;
+
+/// Pipelines on a page of OpenMetadata's list.
+pub const CATALOG_PAGE: usize = 100;
+
+/// Pages of a list or of what a search finds, so that no server keeps a run forever.
+pub const CATALOG_PAGES_MAX: usize = 1000;
+
+/// Hits of a search that are looked at: more than one is ambiguous already, but
+/// those of an index that rotates are one.
+pub const CATALOG_HITS_MAX: usize = 1000;
+
+/// Levels of an S3 prefix that are looked up, the deepest and the bucket included.
+pub const CATALOG_PREFIX_LEVELS_MAX: usize = 12;
+
+/// Kinds of events that a pipeline shows as tasks; of more, their number is told.
+pub const CATALOG_EVENT_TASKS_MAX: usize = 50;
+
+/// Failures that the summary of a run shows, as OpenMetadata's own does.
+pub const CATALOG_FAILURES_SHOWN: usize = 10;

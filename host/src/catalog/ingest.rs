@@ -1,0 +1,237 @@
+//! A run: what was read is written to the server, in an order in which nothing is
+//! written before it is known that it can be, and nothing deleted before all else
+//! is written.
+//!
+//! The order is: the server is tried; the service is found or made; pipelines; their
+//! edges; deletion. Reading is done before, and other sinks have steps of their own,
+//! which are added to the [`Outcome`].
+
+mod lineage;
+mod step;
+mod summary;
+
+pub use step::{Failure, Step};
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::openmetadata::{
+    Existing, OpenMetadata, ProbeOutcome, Put, Removal, Scope, ServiceState, Untouched,
+};
+use super::report::Report;
+use super::{Graph, Inventory};
+
+/// How a run is done, and when it has failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IngestOptions {
+    /// What the run is called in its summary.
+    pub workflow: String,
+    /// Whether nothing is written.
+    pub is_dry: bool,
+    /// The part of 100 that must succeed in each step.
+    pub success_threshold: f64,
+    /// Whether a run that has failed ends with an error.
+    pub raises_on_error: bool,
+}
+
+impl Default for IngestOptions {
+    fn default() -> Self {
+        IngestOptions {
+            workflow: "standpipe".to_owned(),
+            is_dry: false,
+            success_threshold: 90.0,
+            raises_on_error: true,
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Outcome {
+    /// Source, Sink, and what other sinks add.
+    pub steps: Vec<Step>,
+    /// What became of each edge.
+    pub report: Report,
+    /// What was deleted, or would be.
+    pub removal: Removal,
+    /// Why the run ended before anything was written.
+    pub aborted: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Outcome {
+    /// Whether the run has failed: it was given up, or a step has failures and less
+    /// of it succeeded than was set. Without the latter a failure among many is told
+    /// and no error. Missing lineage is none: see [`Report::unresolved`].
+    pub fn fails(&self, options: &IngestOptions) -> bool {
+        let is_low = |step: &Step| {
+            !step.failures.is_empty() && step.success_percent() < options.success_threshold
+        };
+        self.aborted.is_some() || options.raises_on_error && self.steps.iter().any(is_low)
+    }
+
+    /// The mean of the steps, of 100.
+    pub fn success_percent(&self) -> f64 {
+        let sum: f64 = self.steps.iter().map(Step::success_percent).sum();
+        if self.steps.is_empty() { 100.0 } else { sum / self.steps.len() as f64 }
+    }
+
+    /// A run that ended before anything could be read.
+    pub fn unread(cause: String) -> Self {
+        Outcome { aborted: Some(cause), ..Outcome::default() }
+    }
+}
+
+/// Write what was read.
+pub async fn ingest(
+    inventory: &Inventory,
+    graph: &Graph,
+    openmetadata: Option<&OpenMetadata>,
+    options: &IngestOptions,
+) -> Outcome {
+    let start = Instant::now();
+    let mut outcome = Outcome { steps: vec![Step::source(inventory)], ..Outcome::default() };
+    match openmetadata {
+        None => outcome.report = lineage::drawn(inventory, graph),
+        Some(server) => {
+            let mut sink = Step::new("Sink");
+            let run = Run { server, inventory, graph, options };
+            if let Err(cause) = run.write(&mut sink, &mut outcome).await {
+                outcome.aborted = Some(cause);
+            }
+            outcome.steps.push(sink);
+        }
+    }
+    outcome.took = start.elapsed();
+    outcome
+}
+
+struct Run<'a> {
+    server: &'a OpenMetadata,
+    inventory: &'a Inventory,
+    graph: &'a Graph,
+    options: &'a IngestOptions,
+}
+
+impl Run<'_> {
+    async fn write(&self, sink: &mut Step, outcome: &mut Outcome) -> Result<(), String> {
+        self.try_server(sink).await?;
+        let scope = Scope::of(self.inventory);
+        let state = self.server.service(&scope, self.options.is_dry).await;
+        let state = state.map_err(|error| error.to_string())?;
+        let mut existing = match state {
+            ServiceState::WouldBeCreated => BTreeMap::new(),
+            _ => self.server.pipelines().await.map_err(|error| error.to_string())?,
+        };
+        let before = existing.clone();
+        let is_read_back = self.pipelines(&mut existing, sink).await;
+        if !is_read_back {
+            return Ok(());
+        }
+        if self.server.settings().include_lineage {
+            outcome.report = self.lineage(&before, &existing, sink).await;
+        }
+        outcome.removal = self.removal(&existing, state, sink).await;
+        Ok(())
+    }
+
+    async fn try_server(&self, sink: &mut Step) -> Result<(), String> {
+        for probe in self.server.probes().await {
+            match probe.outcome {
+                ProbeOutcome::Fails(cause) => return Err(format!("{}: {cause}", probe.action)),
+                ProbeOutcome::Warning(words) => {
+                    sink.warnings.push(format!("{}: {words}", probe.action))
+                }
+                ProbeOutcome::Works(_) | ProbeOutcome::Skipped => (),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what is there is known afterwards.
+    async fn pipelines(&self, existing: &mut BTreeMap<String, Existing>, sink: &mut Step) -> bool {
+        let streams = &self.inventory.streams;
+        let puts =
+            self.server.put_pipelines(streams, self.graph, existing, self.options.is_dry).await;
+        let puts = match puts {
+            Ok(puts) => puts,
+            Err(error) => {
+                sink.failures.push(Failure::new("OpenMetadata", "the pipelines", &error));
+                return false;
+            }
+        };
+        for (name, put) in puts {
+            match put {
+                Put::Created | Put::Unchanged => sink.records += 1,
+                Put::Updated => sink.updated += 1,
+                Put::Failed(error) => {
+                    sink.failures.push(Failure::new("OpenMetadata", &name, &error))
+                }
+            }
+        }
+        true
+    }
+
+    async fn removal(
+        &self,
+        existing: &BTreeMap<String, Existing>,
+        state: ServiceState,
+        sink: &mut Step,
+    ) -> Removal {
+        let removal =
+            Removal::plan(existing, self.inventory, state, self.server.settings().deletion);
+        match &removal.untouched {
+            None | Some(Untouched::Off) => (),
+            // Wrong settings look so, which somebody must see.
+            Some(why @ Untouched::TooMany { .. }) => {
+                sink.failures.push(Failure::new(
+                    "OpenMetadata",
+                    &self.server.settings().service,
+                    why,
+                ));
+            }
+            Some(why) => sink.warnings.push(why.to_string()),
+        }
+        if self.options.is_dry {
+            return removal;
+        }
+        match self.server.remove(&removal, existing).await {
+            Ok(failed) => {
+                let failed =
+                    failed.iter().map(|(name, error)| Failure::new("OpenMetadata", name, error));
+                sink.failures.extend(failed);
+            }
+            Err(error) => {
+                sink.failures.push(Failure::new("OpenMetadata", "deleted pipelines", &error))
+            }
+        }
+        removal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_among_many_is_no_error() {
+        let mut sink = Step::new("Sink");
+        sink.records = 19;
+        sink.failures.push(Failure::new("OpenMetadata", "a", &"x"));
+        let mut outcome = Outcome { steps: vec![sink], ..Outcome::default() };
+        let mut options = IngestOptions::default();
+        assert!(!outcome.fails(&options));
+        outcome.steps[0].records = 8;
+        assert!(outcome.fails(&options));
+        options.raises_on_error = false;
+        assert!(!outcome.fails(&options));
+        options = IngestOptions { success_threshold: 0.0, ..IngestOptions::default() };
+        assert!(!outcome.fails(&options));
+        outcome.aborted = Some("x".into());
+        options.raises_on_error = false;
+        assert!(outcome.fails(&options));
+    }
+}

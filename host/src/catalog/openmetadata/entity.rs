@@ -1,0 +1,107 @@
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::api::text;
+
+/// A thing that OpenMetadata knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entity {
+    /// Its id there.
+    pub id: String,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: EntityKind,
+    /// Its full name.
+    pub name: String,
+}
+
+/// A kind of thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EntityKind {
+    /// A table.
+    Table,
+    /// A topic, or a Kinesis stream.
+    Topic,
+    /// A bucket, or objects of one.
+    Container,
+    /// A search index.
+    SearchIndex,
+    /// A pipeline.
+    Pipeline,
+}
+
+/// What came of looking for an asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolution {
+    /// It is this one.
+    Found {
+        /// The entity.
+        entity: Entity,
+        /// What matched, where it was not the first thing that was tried.
+        matched: Option<String>,
+    },
+    /// There is none.
+    NotFound {
+        /// What was tried.
+        tried: Vec<String>,
+    },
+    /// There are several, and nothing tells which is meant.
+    Ambiguous {
+        /// Their full names.
+        candidates: Vec<String>,
+    },
+    /// OpenMetadata has no such things, or this program does not know how they are
+    /// named there.
+    Unsupported {
+        /// Why.
+        why: String,
+    },
+}
+
+impl EntityKind {
+    /// Its word in references and paths of lineage.
+    pub fn word(self) -> &'static str {
+        match self {
+            EntityKind::Table => "table",
+            EntityKind::Topic => "topic",
+            EntityKind::Container => "container",
+            EntityKind::SearchIndex => "searchIndex",
+            EntityKind::Pipeline => "pipeline",
+        }
+    }
+
+    pub(super) fn collection(self) -> &'static str {
+        match self {
+            EntityKind::Table => "tables",
+            EntityKind::Topic => "topics",
+            EntityKind::Container => "containers",
+            EntityKind::SearchIndex => "searchIndexes",
+            EntityKind::Pipeline => "pipelines",
+        }
+    }
+
+    pub(super) fn index(self) -> &'static str {
+        match self {
+            EntityKind::Table => "table_search_index",
+            EntityKind::Topic => "topic_search_index",
+            EntityKind::Container => "container_search_index",
+            EntityKind::SearchIndex => "search_entity_search_index",
+            EntityKind::Pipeline => "pipeline_search_index",
+        }
+    }
+}
+
+impl Entity {
+    /// Read one of an answer.
+    pub(super) fn read(kind: EntityKind, answer: &Value) -> Option<Self> {
+        let id = text(answer, "id")?.to_owned();
+        let name = text(answer, "fullyQualifiedName")?.to_owned();
+        Some(Entity { id, kind, name })
+    }
+
+    /// A reference: servers take none without an id.
+    pub(super) fn reference(&self) -> Value {
+        json!({"id": self.id, "type": self.kind.word()})
+    }
+}

@@ -1,0 +1,124 @@
+//! Names as OpenMetadata has them: parts with dots between, a part that has a dot
+//! itself in quotes.
+
+/// Characters of an entity's name.
+const NAME_CHARACTERS_MAX: usize = 256;
+
+/// A part of a full name. None if no part can be written so.
+pub(super) fn quote(part: &str) -> Option<String> {
+    match part {
+        "" => None,
+        part if part.contains('"') => None,
+        part if part.contains('.') => Some(format!("\"{part}\"")),
+        part => Some(part.to_owned()),
+    }
+}
+
+/// A full name. None if one of its parts cannot be written.
+pub(super) fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let parts: Option<Vec<String>> = parts.into_iter().map(quote).collect();
+    parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join("."))
+}
+
+/// The parts of a full name, without their quotes. None if it is none.
+pub fn split(name: &str) -> Option<Vec<String>> {
+    let (mut parts, mut rest) = (Vec::new(), name);
+    loop {
+        let (part, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"')?,
+            None => rest.find('.').map_or((rest, ""), |at| rest.split_at(at)),
+        };
+        if part.is_empty() || part.contains('"') {
+            return None;
+        }
+        parts.push(part.to_owned());
+        match after.strip_prefix('.') {
+            Some(after) => rest = after,
+            None if after.is_empty() => return Some(parts),
+            None => return None,
+        }
+    }
+}
+
+/// A text in a path or a query of a URL: everything that may mean something there
+/// is escaped.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                escaped.push(char::from(byte));
+            }
+            byte => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
+/// Whether OpenMetadata takes this as the name of a service.
+pub fn is_service_name(name: &str) -> bool {
+    let is_short = (1..=NAME_CHARACTERS_MAX).contains(&name.chars().count());
+    is_short && !name.contains("::") && !name.contains(['"', '\n', '\r', '>'])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn parts_with_dots_are_quoted() {
+        for (parts, expected) in [
+            (&["svc", "a"][..], Some("svc.a")),
+            (&["svc", "a.b"], Some("svc.\"a.b\"")),
+            (&["my.svc", "x"], Some("\"my.svc\".x")),
+            (&["svc", "a\"b"], None),
+            (&["svc", ""], None),
+            (&[], None),
+        ] {
+            assert_eq!(join(parts.iter().copied()).as_deref(), expected, "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_full_name_is_told() {
+        for wrong in ["", ".", "a.", ".a", "\"a", "\"a\"b", "a\"b", "a..b", "\"\"", "\"\".a"] {
+            assert_eq!(split(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn names_of_services_are_told_from_others() {
+        for (name, expected) in [
+            ("aws_firehose", true),
+            ("my.svc", true),
+            ("", false),
+            ("a::b", false),
+            ("a\"b", false),
+        ] {
+            assert_eq!(is_service_name(name), expected, "{name}");
+        }
+        assert!(!is_service_name(&"x".repeat(257)));
+    }
+
+    #[test]
+    fn a_url_is_not_left_by_a_name() {
+        assert_eq!(escape("svc.\"a.b\"/../é?x#"), "svc.%22a.b%22%2F..%2F%C3%A9%3Fx%23");
+    }
+
+    proptest! {
+        #[test]
+        fn a_full_name_is_taken_apart_again(parts in prop::collection::vec("[a-zA-Z0-9_. /-]{1,8}", 1..5)) {
+            let name = join(parts.iter().map(String::as_str)).unwrap();
+            prop_assert_eq!(split(&name), Some(parts));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "[a.\"]{0,12}") {
+            if let Some(parts) = split(&text) {
+                prop_assert!(parts.iter().all(|part| !part.is_empty()));
+            }
+        }
+    }
+}

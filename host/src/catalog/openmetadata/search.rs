@@ -1,0 +1,90 @@
+//! The server's search: what is found, and when, is not certain; a hit is looked at
+//! before it is believed.
+
+use serde_json::Value;
+
+use super::api::{Api, text};
+use super::{ApiError, Entity, EntityKind, names};
+use crate::limits;
+
+/// Something that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    pub(super) entity: Entity,
+    pub(super) full_path: Option<String>,
+    pub(super) service: Option<String>,
+    pub(super) service_type: Option<String>,
+}
+
+/// Hits on one page.
+const PAGE: usize = 100;
+
+impl Api {
+    /// Search for a value of a field, in which `*` stands for anything.
+    pub(super) async fn search(
+        &self,
+        kind: EntityKind,
+        field: &str,
+        value: &str,
+    ) -> Result<Vec<Hit>, ApiError> {
+        let mut found: Vec<Hit> = Vec::new();
+        for from in (0..limits::CATALOG_HITS_MAX).step_by(PAGE) {
+            let path = format!(
+                "/search/fieldQuery?fieldName={field}&fieldValue={}&index={}&from={from}&size={PAGE}&deleted=false",
+                names::escape(value),
+                kind.index(),
+            );
+            // A server without the index of a kind has none of them.
+            let Some(answer) = self.get(&path).await? else { break };
+            let page = hits(kind, &answer);
+            let is_last = page.len() < PAGE;
+            for hit in page {
+                if !found.iter().any(|other| other.entity.id == hit.entity.id) {
+                    found.push(hit);
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What an answer of the search holds, without what is deleted.
+pub fn hits(kind: EntityKind, answer: &Value) -> Vec<Hit> {
+    let hits = answer.get("hits").and_then(|hits| hits.get("hits")).and_then(Value::as_array);
+    let sources = hits.into_iter().flatten().filter_map(|hit| hit.get("_source"));
+    let lives = sources.filter(|source| source.get("deleted") != Some(&Value::Bool(true)));
+    lives.filter_map(|source| hit(kind, source)).collect()
+}
+
+fn hit(kind: EntityKind, source: &Value) -> Option<Hit> {
+    let service = source.get("service").and_then(|service| text(service, "name"));
+    Some(Hit {
+        entity: Entity::read(kind, source)?,
+        full_path: text(source, "fullPath").map(str::to_owned),
+        service: service.map(str::to_owned),
+        service_type: text(source, "serviceType").map(str::to_owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn hits_are_read_and_others_left_out() {
+        let source = |id: &str| json!({"_source": {"id": id, "fullyQualifiedName": "a.b"}});
+        let mut deleted = source("2");
+        deleted["_source"]["deleted"] = true.into();
+        let answer =
+            json!({"hits": {"hits": [source("1"), deleted, {"_source": {}}, 3, source("")]}});
+        assert_eq!(hits(EntityKind::Table, &answer).len(), 1);
+        for strange in [json!(null), json!({"hits": []}), json!({"hits": {"hits": {}}})] {
+            assert!(hits(EntityKind::Table, &strange).is_empty());
+        }
+    }
+}

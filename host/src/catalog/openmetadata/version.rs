@@ -1,0 +1,71 @@
+//! Which OpenMetadata this is.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::api::text;
+
+/// The first and the last major version that this program was written for.
+const KNOWN: std::ops::RangeInclusive<u32> = 1..=2;
+
+/// A version of OpenMetadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    major: u32,
+    minor: u32,
+    written: String,
+}
+
+impl Version {
+    /// Read what `/system/version` answers.
+    pub fn read(answer: &Value) -> Option<Self> {
+        let written: String = text(answer, "version")?.chars().take(40).collect();
+        let mut numbers = written.split(['.', '-']);
+        let mut number = || numbers.next()?.parse().ok();
+        let (major, minor) = (number()?, number()?);
+        Some(Version { major, minor, written })
+    }
+
+    /// Whether this program knows its API.
+    pub fn is_known(&self) -> bool {
+        KNOWN.contains(&self.major)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        for (written, expected) in [
+            ("1.9.4", Some(true)),
+            ("2.0.0-SNAPSHOT", Some(true)),
+            ("0.13.1", Some(false)),
+            ("3.1", Some(false)),
+            ("latest", None),
+            ("1", None),
+        ] {
+            let version = Version::read(&json!({"version": written}));
+            assert_eq!(version.map(|version| version.is_known()), expected, "{written}");
+        }
+        assert_eq!(Version::read(&json!([])), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_version_makes_it_panic(written in "\\PC{0,20}") {
+            let _ = Version::read(&json!({"version": written}));
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What became of each edge, and what was tried for those that could not be drawn:
+//! lineage that is missing without a word is worth nothing.
+
+mod label;
+mod table;
+
+pub use label::label;
+pub use table::table;
+
+pub(super) use table::{aligned, one_line};
+
+use serde::Serialize;
+
+use super::openmetadata::Written;
+
+/// What became of all edges.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// A line for each of them.
+    pub lines: Vec<Line>,
+}
+
+/// What became of an edge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// The stream.
+    pub stream: String,
+    /// What feeds it; none where only writers do.
+    pub from: Option<String>,
+    /// Where its records end up.
+    pub to: String,
+    /// What became of it.
+    #[serde(flatten)]
+    pub fate: Fate,
+}
+
+/// What became of an edge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Fate {
+    /// Both ends were found, and the edge is there.
+    Resolved {
+        /// What was written.
+        written: Written,
+        /// What matched, where it was not the first thing that was tried.
+        matched: Vec<String>,
+    },
+    /// It was drawn from what Amazon tells; no server was asked about its ends.
+    Drawn,
+    /// An end is not in OpenMetadata.
+    NotFound {
+        /// Which one.
+        end: String,
+        /// What was tried.
+        tried: Vec<String>,
+    },
+    /// An end may be several things.
+    Ambiguous {
+        /// Which one.
+        end: String,
+        /// Their full names.
+        candidates: Vec<String>,
+    },
+    /// OpenMetadata has no such things as one of the ends.
+    Unsupported {
+        /// Which one.
+        end: String,
+        /// Why.
+        why: String,
+    },
+    /// Nothing but writers feeds the stream: there is nothing for an edge to begin
+    /// at.
+    DirectPut,
+    /// The server failed.
+    Failed {
+        /// How.
+        error: String,
+    },
+}
+
+/// How many edges there are of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Found, or drawn.
+    pub resolved: usize,
+    /// Of these, written by this run, or in a dry run to be written.
+    pub written: usize,
+    /// With an end that was not found.
+    pub not_found: usize,
+    /// With an end that may be several things.
+    pub ambiguous: usize,
+    /// With an end that OpenMetadata cannot have.
+    pub unsupported: usize,
+    /// Without anything that feeds the stream.
+    pub direct_put: usize,
+    /// On which the server failed.
+    pub failed: usize,
+}
+
+impl Fate {
+    /// Its word in tables.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Fate::Resolved { .. } => "resolved",
+            Fate::Drawn => "drawn",
+            Fate::NotFound { .. } => "not found",
+            Fate::Ambiguous { .. } => "ambiguous",
+            Fate::Unsupported { .. } => "unsupported",
+            Fate::DirectPut => "direct put",
+            Fate::Failed { .. } => "failed",
+        }
+    }
+
+    /// More about it, for people.
+    pub fn details(&self) -> String {
+        match self {
+            Fate::Resolved { written, matched } => {
+                let written = match written {
+                    Written::Created => "created".to_owned(),
+                    Written::Updated => "updated".to_owned(),
+                    Written::Unchanged => "unchanged".to_owned(),
+                    Written::Kept { pipeline } => format!("there already, by way of {pipeline}"),
+                    Written::Would => "to be written".to_owned(),
+                };
+                let matched = matched.iter().map(|matched| format!("by {matched}"));
+                [written].into_iter().chain(matched).collect::<Vec<_>>().join("; ")
+            }
+            Fate::Drawn => String::new(),
+            Fate::NotFound { end, tried } => format!("{end}: tried {}", tried.join(", ")),
+            Fate::Ambiguous { end, candidates } => {
+                format!("{end}: may be {}", candidates.join(", "))
+            }
+            Fate::Unsupported { end, why } => format!("{end}: {why}"),
+            Fate::DirectPut => "only writers feed it: there is nothing to begin at".to_owned(),
+            Fate::Failed { error } => error.clone(),
+        }
+    }
+}
+
+impl Report {
+    /// How many edges there are of each kind.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for line in &self.lines {
+            match &line.fate {
+                Fate::Resolved { written, .. } => {
+                    totals.resolved += 1;
+                    let is_written =
+                        matches!(written, Written::Created | Written::Updated | Written::Would);
+                    totals.written += usize::from(is_written);
+                }
+                Fate::Drawn => totals.resolved += 1,
+                Fate::NotFound { .. } => totals.not_found += 1,
+                Fate::Ambiguous { .. } => totals.ambiguous += 1,
+                Fate::Unsupported { .. } => totals.unsupported += 1,
+                Fate::DirectPut => totals.direct_put += 1,
+                Fate::Failed { .. } => totals.failed += 1,
+            }
+        }
+        totals
+    }
+
+    /// How many edges there should be, and are not: an end is not found, ambiguous,
+    /// or the server failed.
+    ///
+    /// Neither what OpenMetadata cannot have (Splunk, HTTP endpoints) nor a stream
+    /// that only writers feed counts: nobody can do anything about these.
+    pub fn unresolved(&self) -> usize {
+        let totals = self.totals();
+        totals.not_found + totals.ambiguous + totals.failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(fate: Fate) -> Line {
+        Line { stream: "s".into(), from: None, to: "s3://b".into(), fate }
+    }
+
+    #[test]
+    fn what_nobody_can_change_is_not_unresolved() {
+        let end = String::from("e");
+        let written = Written::Created;
+        let lines = vec![
+            line(Fate::Resolved { written, matched: vec![] }),
+            line(Fate::DirectPut),
+            line(Fate::Unsupported { end: end.clone(), why: "w".into() }),
+            line(Fate::NotFound { end: end.clone(), tried: vec!["a.b".into()] }),
+            line(Fate::Ambiguous { end, candidates: vec![] }),
+            line(Fate::Failed { error: "x".into() }),
+        ];
+        let report = Report { lines };
+        assert_eq!(report.unresolved(), 3);
+        let totals = report.totals();
+        assert_eq!((totals.resolved, totals.written, totals.direct_put), (1, 1, 1));
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["lines"][3]["outcome"], "not_found");
+        assert_eq!(json["lines"][3]["tried"][0], "a.b");
+        let shown = table(&report);
+        assert!(shown.contains("e: tried a.b") && shown.contains("not found: 1"), "{shown}");
+    }
+}
