@@ -6,6 +6,7 @@ mod amazon;
 mod authors;
 mod bench;
 mod cases;
+mod catalog_reading;
 mod check;
 mod collector;
 mod commands;

@@ -16,7 +16,9 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 REGION = os.environ["AWS_REGION"]
-ROLE = "arn:aws:iam::123456789012:role/firehose"
+ACCOUNT = boto3.client("sts").get_caller_identity()["Account"]
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/firehose"
+VPC_SERVICE = f"com.amazonaws.vpce.{REGION}.vpce-svc-0123456789abcdef0"
 SECRET = "never-to-be-told"
 BUCKET = "arn:aws:s3:::catalog"
 S3 = {"RoleARN": ROLE, "BucketARN": BUCKET, "Prefix": "static/!{timestamp:yyyy}/"}
@@ -33,7 +35,7 @@ DESTINATIONS = {
     },
     "Elasticsearch": {
         "RoleARN": ROLE,
-        "DomainARN": f"arn:aws:es:{REGION}:123456789012:domain/old",
+        "DomainARN": f"arn:aws:es:{REGION}:{ACCOUNT}:domain/old",
         "IndexName": "events",
         "IndexRotationPeriod": "OneDay",
         "S3Configuration": S3,
@@ -77,7 +79,7 @@ DESTINATIONS = {
     },
     "Iceberg": {
         "RoleARN": ROLE,
-        "CatalogConfiguration": {"CatalogARN": f"arn:aws:glue:{REGION}:123456789012:catalog"},
+        "CatalogConfiguration": {"CatalogARN": f"arn:aws:glue:{REGION}:{ACCOUNT}:catalog"},
         "DestinationTableConfigurationList": [
             {"DestinationDatabaseName": "database", "DestinationTableName": "events"},
         ],
@@ -94,7 +96,7 @@ def sources(kinesis):
         },
         "MSKAsSource": {
             "MSKSourceConfiguration": {
-                "MSKClusterARN": f"arn:aws:kafka:{REGION}:123456789012:cluster/c/1-2",
+                "MSKClusterARN": f"arn:aws:kafka:{REGION}:{ACCOUNT}:cluster/c/1-2",
                 "TopicName": "topic",
                 "AuthenticationConfiguration": {"RoleARN": ROLE, "Connectivity": "PRIVATE"},
             },
@@ -110,10 +112,19 @@ def sources(kinesis):
                 "DatabaseSourceAuthenticationConfiguration": {
                     "SecretsManagerConfiguration": {"Enabled": True, "SecretARN": ROLE},
                 },
-                "DatabaseSourceVPCConfiguration": {"VpcEndpointServiceName": "com.amazonaws.vpce"},
+                "DatabaseSourceVPCConfiguration": {"VpcEndpointServiceName": VPC_SERVICE},
             },
         },
     }
+
+
+def make_role():
+    trust = {
+        "Effect": "Allow", "Action": "sts:AssumeRole",
+        "Principal": {"Service": "firehose.amazonaws.com"},
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    boto3.client("iam").create_role(RoleName="firehose", AssumeRolePolicyDocument=document)
 
 
 def kinesis_stream():
@@ -150,7 +161,7 @@ def make_streams(count, kinesis):
     made, refused = {}, {}
     kinds = list(itertools.product(sources(kinesis).items(), DESTINATIONS.items()))
     for number, ((source, feed), (key, destination)) in enumerate(itertools.cycle(kinds)):
-        if len(made) == count:
+        if len(made) == count or number > 10 * count:
             return made, refused
         if source in refused or key in refused:
             continue
@@ -164,10 +175,13 @@ def make_streams(count, kinesis):
             )
             made[name] = [source, key]
         except (ClientError, BotoCoreError) as error:
+            if "LimitExceeded" in str(error):
+                return made, {**refused, "more": str(error)}
             # What works from DirectPut, or to S3, is not to blame.
             refused[key if source == "DirectPut" else source] = str(error)
 
 
+make_role()
 kinesis = kinesis_stream()
 streams, refused = make_streams(int(sys.argv[1]), kinesis)
 json.dump({"streams": streams, "tables": make_tables(kinesis), "refused": refused}, sys.stdout)

@@ -12,7 +12,11 @@ directory = tempfile.TemporaryDirectory()
 # Read by moto when it is imported.
 os.environ["MOTO_RECORDER_FILEPATH"] = os.path.join(directory.name, "recording")
 
+from moto.firehose.models import DeliveryStream
 from moto.server import ThreadedMotoServer
+
+# What an account had in a region long ago.
+DeliveryStream.MAX_STREAMS_PER_REGION = 5000
 
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()

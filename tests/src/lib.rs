@@ -9,12 +9,13 @@
 //! nobody should, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
 //! over TLS or HTTP/2; [`metrics`] reads what it tells, [`openapi`] holds its
 //! answers against their document, and [`minisign`] signs plugins. [`Template`] is a
-//! plugin as its author starts with it.
+//! plugin as its author starts with it. [`catalog`] makes what the catalog reads.
 //!
 //! A folder under `tests/cases` is a test without any Rust: see [`case`].
 
 mod binary;
 pub mod case;
+pub mod catalog;
 pub mod client;
 mod collector;
 mod component;

@@ -1,0 +1,172 @@
+//! What the catalog reads in tests: streams that a stand-in of Amazon's API has
+//! made, and an account whose answers are recorded.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::endpoint::Asked;
+use crate::{install, moto, workspace};
+
+/// The region of the streams that [`make_streams`] makes: those of other tests are
+/// in another one.
+pub const REGION: &str = "eu-west-2";
+
+/// What a stand-in has made.
+#[derive(Debug)]
+pub struct Made {
+    /// Source and destination of each stream, in Amazon's words.
+    pub streams: BTreeMap<String, (String, String)>,
+    /// The DynamoDB tables that feed the Kinesis stream.
+    pub tables: Vec<String>,
+    /// Kinds that the stand-in does not take.
+    pub refused: Vec<String>,
+}
+
+/// What no answer may give away: it stands in every field for secrets.
+pub const SECRET: &str = "never-to-be-told";
+
+/// Make so many streams, of every source and destination that is taken there.
+pub fn make_streams(url: &str, count: usize) -> Made {
+    let output = Command::new(install::python("moto-venv", moto::REQUIREMENT))
+        .arg(workspace().join("tests/moto/catalog.py"))
+        .arg(count.to_string())
+        .env("AWS_ENDPOINT_URL", url)
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_REGION", REGION)
+        .env("AWS_DEFAULT_REGION", REGION)
+        .env("AWS_MAX_ATTEMPTS", "1")
+        .env("AWS_CONFIG_FILE", "/nonexistent")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+        .env_remove("AWS_PROFILE")
+        .env_remove("AWS_SESSION_TOKEN")
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("Python starts");
+    assert!(output.status.success(), "catalog.py failed");
+    let made: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let streams = made["streams"].as_object().expect("streams").iter();
+    Made {
+        streams: streams
+            .map(|(name, kinds)| (name.clone(), (text(&kinds[0]), text(&kinds[1]))))
+            .collect(),
+        tables: made["tables"].as_array().expect("tables").iter().map(text).collect(),
+        refused: made["refused"].as_object().expect("kinds").keys().cloned().collect(),
+    }
+}
+
+/// An account whose answers are recorded, for [`Endpoint`](crate::Endpoint) to give.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    /// Descriptions of delivery streams, by name.
+    pub streams: BTreeMap<String, Value>,
+    /// The `KinesisDataStreamDestinations` of tables, by name.
+    pub tables: BTreeMap<String, Value>,
+    /// Names in a page of a list; 0 for as many as are asked for.
+    pub page: usize,
+}
+
+impl Account {
+    /// The number of the account.
+    pub const ID: &str = "123456789012";
+
+    /// Add a stream with these fields of its description.
+    pub fn add(&mut self, name: &str, fields: &Value) {
+        let arn = format!("arn:aws:firehose:{REGION}:{}:deliverystream/{name}", Account::ID);
+        let mut described = json!({
+            "DeliveryStreamName": name, "DeliveryStreamARN": arn, "DeliveryStreamStatus": "ACTIVE",
+            "DeliveryStreamType": "DirectPut", "VersionId": "1", "CreateTimestamp": 1.7e9,
+            "Destinations": [], "HasMoreDestinations": false,
+        });
+        for (key, value) in fields.as_object().expect("fields") {
+            described[key] = value.clone();
+        }
+        self.streams.insert(name.to_owned(), described);
+    }
+
+    /// Add so many streams to S3, named `stream-00000` and so on.
+    pub fn add_many(&mut self, count: usize) {
+        for number in 0..count {
+            let s3 = json!({"BucketARN": "arn:aws:s3:::bucket", "Prefix": format!("{number}/")});
+            let destination = json!({"DestinationId": "d", "ExtendedS3DestinationDescription": s3});
+            self.add(&format!("stream-{number:05}"), &json!({"Destinations": [destination]}));
+        }
+    }
+
+    /// The answer of a service that has nothing against it.
+    pub fn answer(&self, asked: &Asked) -> (u16, String) {
+        let input = input(asked);
+        let name = |key: &str| input[key].as_str().unwrap_or_default().to_owned();
+        match operation(asked) {
+            "ListDeliveryStreams" => {
+                let start = name("ExclusiveStartDeliveryStreamName");
+                let (names, more) = self.page(&self.streams, &start, &input);
+                ok(&json!({"DeliveryStreamNames": names, "HasMoreDeliveryStreams": more}))
+            }
+            "DescribeDeliveryStream" => match self.streams.get(&name("DeliveryStreamName")) {
+                Some(described) => ok(&json!({"DeliveryStreamDescription": described})),
+                None => refusal(400, "ResourceNotFoundException"),
+            },
+            "ListTables" => {
+                let (names, more) =
+                    self.page(&self.tables, &name("ExclusiveStartTableName"), &input);
+                let last = names.last().filter(|_| more);
+                ok(&json!({"TableNames": names, "LastEvaluatedTableName": last}))
+            }
+            "DescribeKinesisStreamingDestination" => match self.tables.get(&name("TableName")) {
+                Some(fed) => ok(&json!({"KinesisDataStreamDestinations": fed})),
+                None => refusal(400, "ResourceNotFoundException"),
+            },
+            "GetCallerIdentity" => (200, caller()),
+            other => panic!("nobody should ask for {other}"),
+        }
+    }
+
+    fn page(
+        &self,
+        all: &BTreeMap<String, Value>,
+        start: &str,
+        input: &Value,
+    ) -> (Vec<String>, bool) {
+        let limit = input["Limit"].as_u64().and_then(|limit| limit.try_into().ok());
+        let limit = limit.unwrap_or(10).min(if self.page == 0 { usize::MAX } else { self.page });
+        let mut names = all.keys().filter(|name| name.as_str() > start);
+        let page = names.by_ref().take(limit).cloned().collect();
+        (page, names.next().is_some())
+    }
+}
+
+/// What is asked for, such as `ListTables`.
+pub fn operation(asked: &Asked) -> &str {
+    match asked.headers.get("x-amz-target") {
+        Some(target) => target.rsplit('.').next().expect("an operation"),
+        None if asked.body.contains("Action=GetCallerIdentity") => "GetCallerIdentity",
+        None => "none",
+    }
+}
+
+/// What it is asked with.
+pub fn input(asked: &Asked) -> Value {
+    serde_json::from_str(&asked.body).unwrap_or_default()
+}
+
+/// An error of this code.
+pub fn refusal(status: u16, code: &str) -> (u16, String) {
+    (status, json!({"__type": code, "message": "as the test says"}).to_string())
+}
+
+fn ok(answer: &Value) -> (u16, String) {
+    (200, answer.to_string())
+}
+
+fn caller() -> String {
+    format!(
+        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+         <Arn>arn:aws:iam::{0}:user/u</Arn><UserId>U</UserId><Account>{0}</Account></GetCallerIdentityResult>\
+         </GetCallerIdentityResponse>",
+        Account::ID
+    )
+}
