@@ -31,6 +31,7 @@ pub use asset::{Asset, Rotation, SearchEngine, Table};
 pub use filter::{Filter, FilterError};
 pub use graph::{Edge, Graph, Role, Route};
 pub use round::{Looked, Round, RoundError, Told, look, read_inventory};
+pub(crate) use round::{open_metadata, open_secrets};
 pub use settings::{
     CatalogSettings, Files, Headers, Judgement, LogLevel, OpenLineageServer,
 };

@@ -1,6 +1,7 @@
 //! The command line: one embedder of the library.
 
 mod bench;
+mod catalog;
 mod check;
 mod config;
 mod dead;
@@ -9,6 +10,7 @@ mod import;
 mod plugin;
 mod progress;
 mod run;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -64,6 +66,10 @@ enum Command {
     /// Print the IAM policies that the host needs.
     #[command(subcommand)]
     Iam(iam::Command),
+    /// Tell data catalogs what delivery streams there are, what feeds them, and where
+    /// their records end up.
+    #[command(subcommand)]
+    Catalog(Box<catalog::Command>),
     /// Turn another vendor's destination settings into a settings file.
     Import(import::Arguments),
     /// Measure how fast this machine is.
@@ -89,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Plugin(command) => plugin::run(command),
         Command::Config(command) => config::run(command),
         Command::Iam(command) => iam::run(command),
+        Command::Catalog(command) => catalog::run(*command),
         Command::Import(arguments) => import::run(&arguments),
         Command::Bench(arguments) => bench::run(*arguments),
     };

@@ -638,3 +638,6 @@ pub const CATALOG_EVENT_TASKS_MAX: usize = 50;
 
 /// Failures that the summary of a run shows, as OpenMetadata's own does.
 pub const CATALOG_FAILURES_SHOWN: usize = 10;
+
+/// How much longer the program waits for the thread of the catalog to end.
+pub const CATALOG_STOP_MARGIN: Duration = Duration::from_secs(2);

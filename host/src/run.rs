@@ -12,6 +12,7 @@
 //! Nothing here reads the process's arguments, installs a logger or ends the
 //! process: the command line is one embedder of it.
 
+mod cataloging;
 mod collecting;
 mod copier;
 mod keys;
@@ -20,6 +21,7 @@ mod reach;
 mod summary;
 mod watching;
 
+pub(crate) use cataloging::{Cataloging, logged};
 pub(crate) use plugins::load_plugin;
 pub use plugins::{DEFAULT_PLUGIN, plugin_bytes, read_plugin};
 pub(crate) use reach::reach;

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::drawing::DrawingOptions;
@@ -11,6 +12,8 @@ use crate::secrets::SecretsSettings;
 /// What the catalog reads, whom it tells, and when.
 #[derive(Debug, Clone)]
 pub struct CatalogSettings {
+    /// What the delivery streams are called together, if they are.
+    pub service: Option<String>,
     /// What is read, and with what.
     pub reading: ReadingSettings,
     /// Who keeps the secrets that are not in the settings, if anybody does.
@@ -22,6 +25,9 @@ pub struct CatalogSettings {
     pub openmetadata: Option<(OpenMetadataSettings, Headers)>,
     /// The server that is told in OpenLineage's words.
     pub openlineage: Option<OpenLineageServer>,
+    /// `HOST:PORT` of a broker by the ARN of its cluster, which is what OpenLineage
+    /// calls a cluster by.
+    pub brokers: BTreeMap<String, String>,
     /// The files that are written.
     pub files: Files,
     /// When a run has failed.
@@ -40,8 +46,10 @@ pub type Headers = Vec<(String, SecretSetting)>;
 /// A server that takes events of OpenLineage.
 #[derive(Debug, Clone)]
 pub struct OpenLineageServer {
-    /// The address that they are sent to.
+    /// The server, such as `http://localhost:5000`.
     pub url: String,
+    /// The path of the API there, if it is not that of Marquez.
+    pub path: Option<String>,
     /// The token of its requests.
     pub token: Option<SecretSetting>,
     /// Their headers.
@@ -89,40 +97,8 @@ pub enum LogLevel {
     Error,
 }
 
-impl Judgement {
-    /// How many of a hundred succeeded: where nothing was to be done, one counts as
-    /// done, as in the vendor's program.
-    pub fn percent(done: u64, failures: u64) -> u64 {
-        let done = done.max(1);
-        done * 100 / done.saturating_add(failures)
-    }
-
-    /// Whether a run is good in which so much was done and so much failed, and so
-    /// much lineage was not resolved.
-    pub fn is_good(self, done: u64, failures: u64, unresolved: u64) -> bool {
-        let is_enough = failures == 0 || Self::percent(done, failures) >= self.success_threshold;
-        (is_enough || !self.raise_on_error) && !(self.strict && unresolved > 0)
-    }
-}
-
 impl Default for Judgement {
     fn default() -> Self {
         Judgement { strict: false, success_threshold: 90, raise_on_error: true }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_failure_in_twenty_is_good() {
-        let judgement = Judgement::default();
-        assert!(judgement.is_good(19, 1, 0));
-        assert!(!judgement.is_good(8, 2, 0));
-        assert!(Judgement { raise_on_error: false, ..judgement }.is_good(0, 9, 0));
-        assert!(judgement.is_good(0, 0, 5));
-        assert!(!Judgement { strict: true, ..judgement }.is_good(9, 0, 1));
-        assert_eq!(Judgement::percent(0, 1), 50);
     }
 }

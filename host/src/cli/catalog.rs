@@ -31,16 +31,16 @@ const LINEAGE_HELP: &str = "Exit codes:
   1  streams could not be read, or the picture could not be drawn
   2  wrong usage or settings";
 
-const INGEST_HELP: &str = "An edge is resolved, not found, ambiguous or unsupported; the report says which, with what \
-was tried. Unsupported is what OpenMetadata has no word for, such as Splunk; it counts as not resolved for --strict. \
-Without an OpenMetadata server nothing is looked for, and nothing is unresolved.
+const INGEST_HELP: &str = "Each edge of the lineage is resolved, not found, ambiguous, unsupported or failed; the \
+report tells which, with what was tried. --strict counts what is not found, ambiguous or failed; not what OpenMetadata \
+has no such thing as (Splunk, HTTP endpoints), nor streams that only writers feed. Without an OpenMetadata server \
+nothing is looked for: edges are drawn as Amazon tells them.
 
 Exit codes:
-  0  done; or no more failed than `success_threshold` allows, or `raise_on_error` is off
-  1  more failed; or --strict, and lineage was not resolved; or nothing could be read or told
+  0  done; or so little failed that `success_threshold` allows it, or `raise_on_error` is off
+  1  more failed; or --strict, and lineage is not resolved; or nothing could be read; or another run is under way
   2  wrong usage or settings; nothing was read
-  4  stopped by a signal
-  5  another run is under way";
+  4  stopped by a signal";
 
 const CHECK_HELP: &str = "Each line is granted, denied, failed, or untried where there is nothing to try it on. \
 Nothing is written.

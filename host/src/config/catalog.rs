@@ -62,6 +62,8 @@ impl RawSettings {
             None => None,
         };
         Ok(CatalogSettings {
+            service: catalog.service_name.clone(),
+            brokers: catalog.openlineage.brokers.clone(),
             reading,
             secrets,
             drawing: drawing(&catalog.lineage),
@@ -206,6 +208,7 @@ fn openlineage(
     check_url(&format!("{place} url"), Some(&url))?;
     Ok(Some(OpenLineageServer {
         url,
+        path: server.path.clone(),
         token: references.optional(&format!("{place} token"), server.token.clone())?,
         headers: headers(place, server.headers.clone(), references)?,
         verify: verify(server.verify.as_deref(), directory),

@@ -174,10 +174,12 @@ pub struct RawOpenMetadata {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawOpenLineage {
-    /// An address that takes events with POST, such as
-    /// `http://localhost:5000/api/v1/lineage`.
+    /// A server that takes events with POST, such as `http://localhost:5000`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The path of its API; that of Marquez by default, `/api/v1/lineage`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// Its token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
@@ -187,6 +189,10 @@ pub struct RawOpenLineage {
     /// Headers of each request. Their values may be references to secrets.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Secret>,
+    /// A broker's `HOST:PORT` by the ARN of its cluster of Kafka: what OpenLineage
+    /// calls a cluster by, and Amazon does not tell.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub brokers: BTreeMap<String, String>,
     /// A file of events, one on each line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,

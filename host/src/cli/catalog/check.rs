@@ -1,0 +1,81 @@
+use anyhow::anyhow;
+use clap::Args;
+use serde::Serialize;
+
+use super::table::table;
+use super::{Given, block_on, fault, json, log_for_people, print};
+use crate::catalog::openmetadata::{ProbeOutcome, ServerProbe};
+use crate::catalog::probe::{Outcome, Probe, probe_reading};
+use crate::catalog::reading::Reader;
+use crate::catalog::{CatalogSettings, open_metadata, open_secrets};
+use crate::cli::{CommandResult, Exit};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    given: Given,
+    /// Write JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Checked {
+    is_good: bool,
+    probes: Vec<Probe>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
+    log_for_people();
+    let settings = arguments.given.settings()?;
+    let probes = block_on(probe(&settings))?.map_err(fault)?;
+    let is_good = !probes.iter().any(|probe| probe.is_mandatory && probe.is_missing());
+    print(&match arguments.json {
+        true => json(&Checked { is_good, probes }),
+        false => for_people(&probes),
+    })?;
+    Ok(if is_good { Exit::Done } else { Exit::Fault })
+}
+
+async fn probe(settings: &CatalogSettings) -> anyhow::Result<Vec<Probe>> {
+    let secrets = open_secrets(settings).await?;
+    let mut probes = match Reader::open(settings.reading.clone(), &secrets).await {
+        Ok(reader) => probe_reading(&reader).await,
+        Err(error) => {
+            let message = error.to_string();
+            vec![Probe::new("credentials", "everything", Outcome::Failed { message }).mandatory()]
+        }
+    };
+    match open_metadata(settings, &*secrets).await {
+        Ok(Some(server)) => probes.extend(server.probes().await.into_iter().map(of_server)),
+        Ok(None) => {}
+        Err(error) => return Err(anyhow!(error)),
+    }
+    Ok(probes)
+}
+
+/// What is asked of OpenMetadata is needed wherever there is one.
+fn of_server(probe: ServerProbe) -> Probe {
+    let outcome = match probe.outcome {
+        ProbeOutcome::Works(_) => Outcome::Granted,
+        ProbeOutcome::Warning(why) => Outcome::Untried { why },
+        ProbeOutcome::Fails(message) => Outcome::Failed { message },
+        ProbeOutcome::Skipped => Outcome::Untried { why: "another one does not work".to_owned() },
+    };
+    Probe::new(probe.action, probe.needed_for, outcome).mandatory()
+}
+
+fn for_people(probes: &[Probe]) -> String {
+    let row = |probe: &Probe| {
+        let (word, more) = match &probe.outcome {
+            Outcome::Granted => ("granted", String::new()),
+            Outcome::Denied { message } => ("denied", message.clone()),
+            Outcome::Untried { why } => ("untried", why.clone()),
+            Outcome::Failed { message } => ("failed", message.clone()),
+        };
+        let need = if probe.is_mandatory { "needed for" } else { "useful for" };
+        let more = if more.is_empty() { more } else { format!(": {more}") };
+        [word.to_owned(), probe.action.clone(), format!("{need} {}{more}", probe.needed_for)]
+    };
+    table(&probes.iter().map(row).collect::<Vec<_>>())
+}

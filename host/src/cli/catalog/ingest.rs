@@ -1,0 +1,93 @@
+use anyhow::{Context, anyhow};
+use clap::Args;
+
+use super::progress::Progress;
+use super::routes::routes;
+use super::{Given, block_on, fault, log_for_people, print, usage};
+use crate::catalog::schedule::{Cause, Claimed, Fate, History, Outcome, Tally};
+use crate::catalog::{CatalogSettings, LogLevel, Round, Route, Told};
+use crate::cli::signals::Signals;
+use crate::cli::{CommandResult, Exit, complain};
+use crate::clock;
+use crate::run::logged;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    given: Given,
+    /// Write nothing to servers and files, and tell what would be.
+    #[arg(long)]
+    dry_run: bool,
+    /// Take lineage that is not resolved for a failure.
+    #[arg(long)]
+    strict: bool,
+    /// Have the log tell everything.
+    #[arg(long)]
+    debug: bool,
+    /// Draw too which events the plugin of the settings sends to which stream.
+    #[arg(long)]
+    events: bool,
+    /// Write the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
+    log_for_people();
+    let mut settings = arguments.given.settings()?;
+    if arguments.debug {
+        settings.log_level = LogLevel::Debug;
+    }
+    let routes = match arguments.events {
+        true => {
+            let (raw, directory) = arguments.given.raw().map_err(usage)?;
+            routes(raw, &directory).map_err(usage)?
+        }
+        false => Vec::new(),
+    };
+    let round = Round { is_dry: arguments.dry_run, is_strict: arguments.strict };
+    let told = block_on(ingest(&settings, &routes, round))?.map_err(fault)?;
+    let Some(told) = told else { return Ok(Exit::Stopped) };
+    print(&if arguments.json { told.to_json() } else { told.text() })?;
+    Ok(if told.is_good() { Exit::Done } else { Exit::Fault })
+}
+
+/// None where a signal came before the end.
+async fn ingest(
+    settings: &CatalogSettings,
+    routes: &[Route],
+    round: Round,
+) -> anyhow::Result<Option<Told>> {
+    let mut signals = Signals::listen().context("listen for signals")?;
+    let progress = Progress::start();
+    let tell = |step| progress.tell(step);
+    if round.is_dry {
+        return Ok(tokio::select! {
+            told = round.run(settings, routes, &tell) => Some(told),
+            () = signals.stop() => None,
+        });
+    }
+    let history = History::of_data_dir(&settings.data_dir);
+    let claim = match history.begin(Cause::Asked, None, clock::now())? {
+        Claimed::Mine(claim) => claim,
+        Claimed::Taken => {
+            return Err(anyhow!(
+                "another run is under way: wait for it (`host catalog runs`), or give another --data-dir"
+            ));
+        }
+    };
+    let told = tokio::select! {
+        told = logged(&claim, settings, routes, round, &tell) => Some(told),
+        () = signals.stop() => None,
+    };
+    let outcome = told.as_ref().map_or_else(stopped, Told::ended);
+    if let Err(error) = claim.end(outcome, clock::now()) {
+        complain(&format!("what came of the run is not written down: {error}"));
+    }
+    Ok(told)
+}
+
+fn stopped() -> Outcome {
+    let failures = vec!["stopped by a signal".to_owned()];
+    Outcome { fate: Fate::Stopped, tally: Tally { failures, ..Tally::default() } }
+}

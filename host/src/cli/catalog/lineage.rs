@@ -1,0 +1,123 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::{Args, ValueEnum};
+
+use super::list::{exit_of, origin, tell};
+use super::progress::Progress;
+use super::routes::routes;
+use super::table::table;
+use super::{Given, block_on, fault, log_for_people, print, usage};
+use crate::catalog::document::Document;
+use crate::catalog::openlineage::{EventOptions, job_events};
+use crate::catalog::picture::{dot, mermaid, svg};
+use crate::catalog::report::label;
+use crate::catalog::{CatalogSettings, Graph, Looked, Role, look};
+use crate::cli::{CommandResult, complain};
+use crate::clock;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    given: Given,
+    /// What it looks like.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+    /// Write it to this file [default: standard output].
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Draw too which events the plugin of the settings sends to which stream.
+    #[arg(long)]
+    events: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line for each edge.
+    Text,
+    /// All that is known, for programs.
+    Json,
+    /// A picture.
+    Svg,
+    /// A flowchart of Mermaid.
+    Mermaid,
+    /// For Graphviz.
+    Dot,
+    /// Events of OpenLineage, one on each line.
+    Openlineage,
+}
+
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
+    log_for_people();
+    let settings = arguments.given.settings()?;
+    let routes = match arguments.events {
+        true => {
+            let (raw, directory) = arguments.given.raw().map_err(usage)?;
+            routes(raw, &directory).map_err(usage)?
+        }
+        false => Vec::new(),
+    };
+    let progress = Progress::start();
+    let looked = block_on(look(&settings, &routes, &|step| progress.tell(step)))?;
+    drop(progress);
+    let looked = looked.map_err(|error| fault(anyhow!(error)))?;
+    tell(&looked.inventory);
+    for warning in &looked.drawing.warnings {
+        complain(&format!("note: {warning}"));
+    }
+    let text = draw(&looked, &settings, arguments.format).map_err(fault)?;
+    match &arguments.output {
+        Some(path) => write(path, &text).map_err(fault)?,
+        None => drop(print(&text)?),
+    }
+    Ok(exit_of(&looked.inventory))
+}
+
+fn draw(looked: &Looked, settings: &CatalogSettings, format: Format) -> anyhow::Result<String> {
+    let graph = &looked.drawing.graph;
+    Ok(match format {
+        Format::Text => for_people(looked),
+        Format::Json => Document::new(&looked.inventory, &looked.drawing).to_text(),
+        Format::Svg => svg(graph)?,
+        Format::Mermaid => mermaid(graph)?,
+        Format::Dot => dot(graph)?,
+        Format::Openlineage => {
+            let service = settings.service.clone().unwrap_or_else(|| "standpipe".to_owned());
+            let options = EventOptions { time: clock::now(), service, brokers: settings.brokers.clone() };
+            let events = job_events(&looked.inventory, graph, &options);
+            let line = |event| serde_json::to_string(event).expect("it has string keys") + "\n";
+            events.iter().map(line).collect()
+        }
+    })
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("write {}: check --output", path.display()))
+}
+
+/// The edges; and the streams that nothing leads to, which would be missing else.
+fn for_people(looked: &Looked) -> String {
+    let Graph { assets, edges } = &looked.drawing.graph;
+    let head = ["from", "", "to", "note"].map(str::to_owned);
+    let edge = |edge: &crate::catalog::Edge| {
+        let role = match edge.role {
+            Role::Routed => "is sent to",
+            Role::Feeds => "feeds",
+            Role::Delivered => "ends up in",
+            Role::Backup => "leaves copies in",
+            Role::Schema => "gives columns to",
+        };
+        [
+            label(&assets[edge.from]),
+            role.to_owned(),
+            label(&assets[edge.to]),
+            edge.note.clone().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = [head].into_iter().chain(edges.iter().map(edge)).collect();
+    let mut text = if edges.is_empty() { String::new() } else { table(&rows) };
+    let writers = looked.inventory.streams.iter();
+    let writers = writers.filter(|stream| origin(&stream.origin) == "writers").count();
+    text += &format!("{} edges; only writers feed {writers} of {} streams\n", edges.len(), looked.inventory.streams.len());
+    text
+}

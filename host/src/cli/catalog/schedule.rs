@@ -1,0 +1,81 @@
+use anyhow::{Context, anyhow};
+use clap::Args;
+
+use super::routes::routes;
+use super::{Given, block_on, fault, usage};
+use crate::catalog::LogLevel;
+use crate::catalog::schedule::Kept;
+use crate::cli::run::{LogFormat, start_logging};
+use crate::cli::signals::Signals;
+use crate::cli::{CommandResult, Exit, complain};
+use crate::run::Cataloging;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    given: Given,
+    /// Have the logs of the runs tell everything.
+    #[arg(long)]
+    debug: bool,
+    /// Draw too which events the plugin of the settings sends to which stream.
+    #[arg(long)]
+    events: bool,
+    /// What log lines look like on standard error.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    log_format: LogFormat,
+}
+
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
+    start_logging(arguments.log_format);
+    let mut settings = arguments.given.settings()?;
+    if settings.schedule.is_manual() {
+        return Err(usage(anyhow!(
+            "there is no schedule: set `schedule` under [catalog], such as \"daily\", or use `host catalog ingest`"
+        )));
+    }
+    if arguments.debug {
+        settings.log_level = LogLevel::Debug;
+    }
+    let routes = match arguments.events {
+        true => {
+            let (raw, directory) = arguments.given.raw().map_err(usage)?;
+            routes(raw, &directory).map_err(usage)?
+        }
+        false => Vec::new(),
+    };
+    let cataloging = Cataloging::start(settings, routes).context("start a thread").map_err(fault)?;
+    let stop = cataloging.stop();
+    // Signals need a runtime of their own, which the thread does not wait for.
+    let (ended, has_ended) = tokio::sync::oneshot::channel();
+    let waiting = std::thread::spawn(move || {
+        let kept = cataloging.wait();
+        let _ = ended.send(());
+        kept
+    });
+    block_on(async {
+        let mut signals = Signals::listen().context("listen for signals")?;
+        let twice = async {
+            signals.stop().await;
+            complain("stopping: no run begins, and one under way is given 20 seconds; again to stop at once");
+            stop.request();
+            signals.stop().await;
+            complain("stopped at once");
+            std::process::exit(Exit::Fault as i32);
+        };
+        tokio::select! {
+            () = twice => {}
+            _ = has_ended => {}
+        }
+        Ok(())
+    })?
+    .map_err(fault)?;
+    match waiting.join() {
+        Ok(Some(Ok(Kept::Over))) => {
+            complain("the schedule is over: nothing is due any more");
+            Ok(Exit::Done)
+        }
+        Ok(Some(Ok(Kept::Stopped))) => Ok(Exit::Done),
+        Ok(Some(Err(error))) => Err(fault(error)),
+        Ok(None) | Err(_) => Err(fault(anyhow!("the catalog's thread failed: this is a bug of the host"))),
+    }
+}

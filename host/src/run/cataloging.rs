@@ -1,0 +1,129 @@
+//! The catalog's runs by their schedule, on a thread of their own: what is done there
+//! takes turns with nothing of the way of events, and gets less of the processors.
+
+mod log;
+
+use std::io;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::catalog::schedule::{Claim, Fate, History, HistoryError, Kept, Outcome, Tally, keep};
+use crate::catalog::reading::Tell;
+use crate::catalog::{CatalogSettings, LogLevel, Round, Route, Told};
+use crate::clock;
+use crate::http::Shutdown;
+use crate::limits;
+
+/// How much less than others the thread gets: as of `nice`.
+const NICENESS: i32 = 10;
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Runs of the catalog that come by themselves.
+#[derive(Debug)]
+pub(crate) struct Cataloging {
+    stop: Shutdown,
+    thread: JoinHandle<Result<Kept, HistoryError>>,
+}
+
+impl Cataloging {
+    /// Begin. The runs are told of these routes.
+    pub(crate) fn start(settings: CatalogSettings, routes: Vec<Route>) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let stop = Shutdown::default();
+        let asked = stop.clone();
+        let work = move || {
+            // It is a kindness: where it is not granted, it goes without.
+            let _ = rustix::process::setpriority_process(None, NICENESS);
+            let kept = runtime.block_on(keep_up(&settings, &routes, asked.requested()));
+            if let Err(error) = &kept {
+                tracing::error!("the catalog does not run: {error}");
+            }
+            runtime.shutdown_background();
+            kept
+        };
+        let thread = thread::Builder::new().name("catalog".to_owned()).spawn(work)?;
+        Ok(Cataloging { stop, thread })
+    }
+
+    /// Begin no more runs. One that is under way is given a while.
+    pub(crate) fn stop(&self) -> Shutdown {
+        self.stop.clone()
+    }
+
+    /// Wait for the end, which comes within [`limits::CATALOG_STOP_GRACE`] of the
+    /// stop. None where something hangs beyond that: it is left behind.
+    pub(crate) fn finish(self) -> Option<Result<Kept, HistoryError>> {
+        self.stop.request();
+        let looks = (limits::CATALOG_STOP_GRACE + limits::CATALOG_STOP_MARGIN).as_millis()
+            / LOOK_INTERVAL.as_millis();
+        for _ in 0..looks {
+            if self.thread.is_finished() {
+                return self.thread.join().ok();
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+        None
+    }
+
+    /// Wait until the schedule is over or somebody has stopped it.
+    pub(crate) fn wait(self) -> Option<Result<Kept, HistoryError>> {
+        self.thread.join().ok()
+    }
+}
+
+async fn keep_up(
+    settings: &CatalogSettings,
+    routes: &[Route],
+    stop: impl Future<Output = ()>,
+) -> Result<Kept, HistoryError> {
+    let history = History::of_data_dir(&settings.data_dir);
+    let run = async |claim: &Claim| {
+        logged(claim, settings, routes, Round::default(), &|_| ()).await.ended()
+    };
+    keep(settings.schedule.clone(), &history, clock::now, stop, run).await
+}
+
+/// A round whose log is kept with the history. A log that cannot be written holds up
+/// nothing.
+pub(crate) async fn logged(
+    claim: &Claim,
+    settings: &CatalogSettings,
+    routes: &[Route],
+    round: Round,
+    progress: Tell<'_>,
+) -> Told {
+    let _log = match log::keep(&claim.log(), settings.log_level) {
+        Ok(log) => Some(log),
+        Err(error) => {
+            tracing::warn!("the log of this run is not kept: write {}: {error}", claim.log().display());
+            None
+        }
+    };
+    tracing::info!(run = claim.id(), "a run of the catalog begins");
+    let told = round.run(settings, routes, progress).await;
+    for line in told.text().lines() {
+        tracing::debug!("{line}");
+    }
+    tell(&told.ended());
+    told
+}
+
+fn tell(outcome: &Outcome) {
+    let Outcome { fate, tally: Tally { counts, failures, .. } } = outcome;
+    let counts: Vec<_> = counts.iter().map(|(key, count)| format!("{key} {count}")).collect();
+    let counts = counts.join(", ");
+    match fate {
+        Fate::Done => tracing::info!("a run of the catalog is done: {counts}"),
+        _ => tracing::error!("a run of the catalog has failed: {}: {counts}", failures.join("; ")),
+    }
+}
+
+/// The word that the log's filter knows a level by.
+fn word(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
+    }
+}

@@ -1,0 +1,92 @@
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Mutex;
+
+use tracing::dispatcher::{self, Dispatch};
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use super::word;
+use crate::catalog::LogLevel;
+use crate::limits;
+
+/// Have what this thread logs written to a file too, for as long as the answer is
+/// kept. The rest of the program logs as before, and so does this thread to wherever
+/// that goes.
+pub(super) fn keep(path: &Path, level: LogLevel) -> io::Result<DefaultGuard> {
+    let file = Bounded { file: File::create(path)?, left: limits::CATALOG_LOG_BYTES_MAX };
+    let filter = EnvFilter::new(format!("warn,host={}", word(level)));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(Mutex::new(file))
+        .with_filter(filter);
+    let before = dispatcher::get_default(Clone::clone);
+    let both = Registry::default().with(lines).with(Forward(before));
+    Ok(tracing::subscriber::set_default(both))
+}
+
+/// Hands events on to whoever took them before.
+struct Forward(Dispatch);
+
+impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Forward {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if self.0.enabled(event.metadata()) {
+            self.0.event(event);
+        }
+    }
+}
+
+/// A file that takes no more than so many bytes. What is beyond is dropped: a log
+/// may not fill a disk.
+struct Bounded {
+    file: File,
+    left: u64,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = bytes.len() as u64;
+        if length <= self.left {
+            self.file.write_all(bytes)?;
+            self.left -= length;
+        } else if self.left > 0 {
+            self.left = 0;
+            self.file.write_all(b"\nthe log is full: the rest is left out\n")?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_has_the_level_that_is_set_and_an_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        let guard = keep(&path, LogLevel::Debug).unwrap();
+        tracing::debug!("a small thing");
+        for _ in 0..20_000 {
+            tracing::info!("{}", "x".repeat(100));
+        }
+        drop(guard);
+        tracing::info!("not here");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("a small thing") && text.contains("the log is full"));
+        assert!(!text.contains("not here"));
+        assert!(text.len() as u64 <= limits::CATALOG_LOG_BYTES_MAX + 100);
+        let guard = keep(&path, LogLevel::Error).unwrap();
+        tracing::info!("a small thing");
+        drop(guard);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
+    }
+}
