@@ -517,7 +517,3 @@ pub const PICTURE_EDGES_MAX: usize = 50_000;
 /// Characters of a name that a picture holds, in what is shown when the pointer rests
 /// on it. Names of Amazon's are shorter, URLs and conditions need not be.
 pub const PICTURE_TEXT_CHARS_MAX: usize = 1000;
-
-/// JobEvents of OpenLineage that are sent at once: a server of lineage writes some
-/// rows of a database for each.
-pub const OPENLINEAGE_REQUESTS_IN_FLIGHT: usize = 4;
