@@ -641,3 +641,4 @@ pub const CATALOG_FAILURES_SHOWN: usize = 10;
 
 /// How much longer the program waits for the thread of the catalog to end.
 pub const CATALOG_STOP_MARGIN: Duration = Duration::from_secs(2);
+

@@ -45,6 +45,6 @@ fn check_size(graph: &Graph) -> Result<(), TooLarge> {
 }
 
 #[cfg(test)]
-mod example;
+pub(super) mod example;
 #[cfg(test)]
 mod tests;

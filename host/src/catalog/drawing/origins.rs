@@ -66,9 +66,9 @@ fn pairs(engine: &str, databases: &[String], tables: &[String]) -> Vec<(String, 
     let is_mysql = engine.eq_ignore_ascii_case("mysql");
     let mut pairs = Vec::new();
     for table in &tables {
-        let own = table.split_once('.').filter(|(database, _)| {
-            is_mysql && databases.iter().any(|known| known == database)
-        });
+        let own = table
+            .split_once('.')
+            .filter(|(database, _)| is_mysql && databases.iter().any(|known| known == database));
         match own {
             Some((database, table)) => pairs.push((database.to_owned(), table.to_owned())),
             None => pairs.extend(databases.iter().map(|of| (of.clone(), table.clone()))),

@@ -39,8 +39,10 @@ pub(super) fn of(
             Asset::SnowflakeTable { account: account.clone(), table: table.clone() }
         }
         Sink::Iceberg { catalog, tables } if !tables.is_empty() => {
-            let table =
-                |table: &Table| Asset::IcebergTable { catalog: catalog.clone(), table: table.clone() };
+            let table = |table: &Table| Asset::IcebergTable {
+                catalog: catalog.clone(),
+                table: table.clone(),
+            };
             return tables.iter().map(table).collect();
         }
         // Each record may name its table: then the list of them is empty.
@@ -71,11 +73,8 @@ pub(super) fn objects(place: &S3Place) -> Asset {
 /// The table that columns are taken from.
 pub(super) fn columns(stream: &Stream, schema: &Schema) -> Asset {
     let catalog = glue(stream, schema.catalog.as_deref(), schema.region.as_deref());
-    let table = Table {
-        database: None,
-        schema: Some(schema.database.clone()),
-        name: schema.table.clone(),
-    };
+    let table =
+        Table { database: None, schema: Some(schema.database.clone()), name: schema.table.clone() };
     Asset::GlueTable { catalog, table }
 }
 

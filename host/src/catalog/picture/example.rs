@@ -13,7 +13,11 @@ pub(in crate::catalog) fn inventory() -> Inventory {
     let changes = arn("kinesis", "stream/order-changes");
     let streams = vec![
         stream("orders", Origin::DirectPut, redshift("sales.orders")),
-        stream("web-pages", Origin::DirectPut, s3("shop-events", "pages/dt=!{timestamp:yyyy-MM-dd}/")),
+        stream(
+            "web-pages",
+            Origin::DirectPut,
+            s3("shop-events", "pages/dt=!{timestamp:yyyy-MM-dd}/"),
+        ),
         stream("searches", Origin::DirectPut, search()),
         stream("signups", Origin::DirectPut, snowflake()),
         stream("everything-else", Origin::DirectPut, s3("shop-events", "other/")),
@@ -80,7 +84,7 @@ pub(in crate::catalog) fn large(streams: usize) -> Graph {
                 let table = arn("dynamodb", &format!("table/table-{}", number / 8));
                 inventory.tables.entry(kinesis).or_default().push(table);
             }
-            for event in [number, number * 7 % (number / 10 * 10 + 10)] {
+            for event in [number, number / 3 * 7 % streams] {
                 routes.push(Route {
                     message_type: Some("track".to_owned()),
                     name: Some(format!("Event {event}")),

@@ -20,7 +20,7 @@ use super::column::{Column, columns};
 use crate::catalog::Graph;
 
 /// Sweeps over the columns of a group. Orders of real groups settle after a few.
-const SWEEPS: usize = 12;
+const SWEEPS: usize = 24;
 
 /// Rows between groups, besides the one that each asset takes.
 const GROUP_GAP: f64 = 0.35;

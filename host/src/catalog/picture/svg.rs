@@ -8,7 +8,7 @@ use std::fmt::{self, Display, Write};
 
 use super::column::{Column, colour};
 use super::layout::{Layout, lay_out};
-use super::text::{clean, fit, width};
+use super::text::{REGULAR, clean, fit, width};
 use super::words::{Words, words};
 use super::{TooLarge, check_size};
 use crate::catalog::{Asset, Graph, Role};
@@ -16,7 +16,7 @@ use crate::limits;
 
 /// All lengths are in pixels at the picture's own size.
 const MARGIN: f64 = 28.0;
-const HEADING_HEIGHT: f64 = 44.0;
+const HEADING_HEIGHT: f64 = 34.0;
 const ROW_HEIGHT: f64 = 60.0;
 const BOX_HEIGHT: f64 = 44.0;
 const BOX_WIDTH_MIN: f64 = 150.0;
@@ -24,7 +24,8 @@ const BOX_WIDTH_MAX: f64 = 290.0;
 const COLUMN_GAP: f64 = 96.0;
 const TEXT_INDENT: f64 = 14.0;
 const TITLE_SIZE: f64 = 13.0;
-const DETAIL_SIZE: f64 = 11.0;
+/// The font's size, and what makes bold widths regular.
+const DETAIL_SIZE: f64 = 11.0 * REGULAR;
 const LEGEND_HEIGHT: f64 = 34.0;
 
 /// What is looked up while painting.
@@ -54,11 +55,7 @@ pub fn svg(graph: &Graph) -> Result<String, TooLarge> {
 impl Words {
     fn clean(self) -> Self {
         let clean = |text: &str| clean(text, limits::PICTURE_TEXT_CHARS_MAX);
-        Words {
-            title: clean(&self.title),
-            detail: clean(&self.detail),
-            full: clean(&self.full),
-        }
+        Words { title: clean(&self.title), detail: clean(&self.detail), full: clean(&self.full) }
     }
 }
 

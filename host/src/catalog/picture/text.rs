@@ -6,10 +6,13 @@ const GAP: char = '…';
 /// What takes the place of a character that no picture may hold.
 const REPLACEMENT: char = '\u{fffd}';
 
-/// How wide a text is at most, in units of the font's size.
+/// How much narrower a text is that is not bold.
+pub(super) const REGULAR: f64 = 0.88;
+
+/// How wide a bold text is at most, in units of the font's size.
 ///
 /// Nobody knows which font a picture is shown in. These are the widths of the wide
-/// ones among common fonts (Verdana, DejaVu Sans), bold, rounded up.
+/// ones among common fonts (Verdana, DejaVu Sans), rounded up.
 pub(super) fn width(text: &str) -> f64 {
     text.chars().map(advance).sum()
 }

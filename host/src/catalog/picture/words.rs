@@ -37,7 +37,9 @@ pub(super) fn words(asset: &Asset) -> Words {
         Asset::Objects { bucket, prefix, written } => {
             let title =
                 if prefix.is_empty() { bucket.clone() } else { format!("{bucket}/{prefix}") };
-            (title, detail("S3", written), format!("s3://{bucket}/{written}"))
+            // What was written is worth saying where it says more.
+            let more = if written.trim_end_matches('/') == prefix { "" } else { written };
+            (title, detail("S3", more), format!("s3://{bucket}/{written}"))
         }
         Asset::RedshiftTable { host, table } => of_table("Redshift", host, table),
         Asset::SnowflakeTable { account, table } => {

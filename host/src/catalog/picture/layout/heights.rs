@@ -1,7 +1,7 @@
 //! Heights that keep edges level.
 
-/// Rounds of moving columns towards each other. The rest is below a tenth of a row.
-const ROUNDS: usize = 24;
+/// Rounds of moving columns towards each other. The rest is below what anyone sees.
+const ROUNDS: usize = 64;
 
 /// Give each asset of a group a row, the first of them 0; answers how many rows the
 /// group takes.

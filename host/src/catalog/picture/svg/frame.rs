@@ -18,8 +18,7 @@ text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Aria
 .backup{stroke:#64748b;stroke-dasharray:6 4}.schema{stroke:#64748b;stroke-dasharray:1.5 4;stroke-linecap:round}\
 .some{stroke-dasharray:9 3 2 3}";
 
-const ROLES: [Role; 5] =
-    [Role::Routed, Role::Feeds, Role::Delivered, Role::Backup, Role::Schema];
+const ROLES: [Role; 5] = [Role::Routed, Role::Feeds, Role::Delivered, Role::Backup, Role::Schema];
 
 impl Painter<'_> {
     /// The ground, lanes with headings, and what lines mean.
@@ -37,13 +36,19 @@ impl Painter<'_> {
         for (column, place) in self.columns.iter().enumerate() {
             if let Some((_, width)) = place {
                 let width = Length(width - TEXT_INDENT / 2.0);
-                write!(to, r#"<clipPath id="c{column}"><path d="M0 0h{width}v{BOX_HEIGHT}H0z"/></clipPath>"#)?;
+                write!(
+                    to,
+                    r#"<clipPath id="c{column}"><path d="M0 0h{width}v{BOX_HEIGHT}H0z"/></clipPath>"#
+                )?;
             }
         }
         for role in ROLES {
             let (class, _) = look(role);
             let colour = line_colour(role);
-            write!(to, r#"<marker id="{class}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.5L8 4L0 7.5z" fill="{colour}"/></marker>"#)?;
+            write!(
+                to,
+                r#"<marker id="{class}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.5L8 4L0 7.5z" fill="{colour}"/></marker>"#
+            )?;
         }
         writeln!(
             to,
