@@ -18,7 +18,7 @@ mod unknown;
 pub use check::{Destination, Overrides, PluginSource, Settings};
 pub use collect::{CertificateFiles, CollectSettings, ReferencedKey, is_write_key};
 pub use identities::SourceRole;
-pub use plugin::{Beside, Hosting, Watch};
+pub use plugin::{Beside, Hosting, Watch, kept_secrets};
 pub use raw::{
     RawAdmin, RawAws, RawBreaker, RawCanary, RawDeadLetters, RawDelivery, RawEndpoints, RawHttp,
     RawPack, RawPackUpTo, RawPlugin, RawPluginLimits, RawSecrets, RawSettings, RawShadow,
