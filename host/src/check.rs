@@ -19,7 +19,7 @@ use crate::delivery::{Amazon, StartRate};
 use crate::event::StreamName;
 use crate::limits;
 use crate::plugin::Plugin;
-use crate::run::{StartError, load_plugin, open_secrets, reach};
+use crate::run::{StartError, load_plugin, open_secrets, reach, resolve_plugin_secrets};
 
 /// What is checked beyond what every run needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -43,9 +43,13 @@ pub struct Load {
 const EVENT_BYTES: usize = 1000;
 
 /// Check everything that can be checked.
-pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
+pub async fn check(mut settings: Settings, options: CheckOptions) -> CheckReport {
     let mut report = CheckReport::default();
     report.ok("settings", "can be read, and contradict nothing");
+    if let Err(error) = resolve_plugin_secrets(&mut settings).await {
+        report.failed("plugin", error.to_string(), "it gets no settings without its secrets");
+        return report;
+    }
     let task = tokio::task::spawn_blocking(move || (load_plugin(&settings), settings));
     let (plugin, settings) = task.await.expect("loading a plugin does not panic");
     let plugin = match plugin {

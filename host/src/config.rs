@@ -21,7 +21,7 @@ pub use catalog::CatalogOverrides;
 pub use check::{Destination, Overrides, PluginSource, Settings};
 pub use collect::{CertificateFiles, CollectSettings, ReferencedKey, is_write_key};
 pub use identities::SourceRole;
-pub use plugin::{Beside, Hosting, Watch};
+pub use plugin::{Beside, Hosting, Watch, kept_secrets};
 pub use raw::{
     RawAdmin, RawAws, RawBreaker, RawCanary, RawCatalog, RawCatalogFiles, RawDeadLetters, RawDelivery, RawEndpoints, RawHttp, RawLineage, RawOpenLineage, RawOpenMetadata,
     RawPack, RawPackUpTo, RawPlugin, RawPluginLimits, RawSecrets, RawSettings, RawShadow,

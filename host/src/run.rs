@@ -16,12 +16,14 @@ mod cataloging;
 mod collecting;
 mod copier;
 mod keys;
+mod plugin_secrets;
 mod plugins;
 mod reach;
 mod summary;
 mod watching;
 
 pub(crate) use cataloging::{Cataloging, logged};
+pub(crate) use plugin_secrets::resolve_plugin_secrets;
 pub(crate) use plugins::load_plugin;
 pub use plugins::{DEFAULT_PLUGIN, plugin_bytes, read_plugin};
 pub(crate) use reach::reach;
@@ -62,6 +64,7 @@ use collecting::{Collecting, Listening, Way};
 use copier::Copier;
 use keys::KeptToken;
 use reach::Ways;
+use watching::Basis;
 
 /// A run cannot be started.
 #[derive(Debug, Error)]
@@ -159,6 +162,7 @@ pub struct Run {
     /// Why the run was halted, if it was.
     halted: Arc<Mutex<Option<String>>>,
     swapper: Swapper,
+    basis: Basis,
     addresses: Addresses,
     collecting: Option<Collecting>,
     /// Ends the answers about health, metrics and the plugin.
@@ -168,12 +172,14 @@ pub struct Run {
     letters: Arc<Letters>,
     copier: Option<Copier>,
     retirement: Retirement,
+    cataloging: Option<Cataloging>,
     reader: JoinHandle<ReadReport>,
     workers: Vec<JoinHandle<()>>,
 }
 
 /// What a run is made of before anything flows.
 struct Parts {
+    basis: Basis,
     delivery: Delivery,
     identities: SourceIdentities,
     letters: Arc<Letters>,
@@ -235,20 +241,21 @@ impl Run {
     }
 
     async fn prepare(
-        settings: Settings,
+        mut settings: Settings,
         runtime: &Handle,
         open: impl AsyncFnOnce(&Arc<dyn Resolve>) -> Result<Ways, StartError>,
     ) -> Result<Self, StartError> {
         for input in &settings.inputs {
             input.check()?;
         }
+        let secrets = open_secrets(settings.secrets.as_ref()).await?;
+        plugin_secrets::resolve(&mut settings, &secrets).await?;
         // Neither compiling nor the plugin's own code may run on the threads
         // that drive input and output.
         let (swapper, settings) = runtime
             .spawn_blocking(move || plugins::start(&settings).map(|swapper| (swapper, settings)))
             .await
             .expect("loading a plugin does not panic")?;
-        let secrets = open_secrets(settings.secrets.as_ref()).await?;
         let Ways { ports, identities, start_rate } = open(&secrets).await?;
         let dead = Folder::of_data_dir(&settings.data_dir).path().to_owned();
         let letters = Arc::new(Letters::bounded(dead, settings.dead_letters));
@@ -277,7 +284,8 @@ impl Run {
             }
             None => None,
         };
-        let parts = Parts { delivery, identities, letters, copier, listening, admin };
+        let basis = Basis::new(&settings, secrets);
+        let parts = Parts { basis, delivery, identities, letters, copier, listening, admin };
         Self::spawn(settings, swapper, parts, runtime).map_err(StartError::Thread)
     }
 
@@ -287,7 +295,7 @@ impl Run {
         parts: Parts,
         runtime: &Handle,
     ) -> io::Result<Self> {
-        let Parts { delivery, identities, letters, copier, listening, admin } = parts;
+        let Parts { basis, delivery, identities, letters, copier, listening, admin } = parts;
         let addresses = Addresses {
             collector: listening.as_ref().map(Listening::address),
             is_encrypted: listening.as_ref().is_some_and(Listening::is_encrypted),
@@ -364,6 +372,10 @@ impl Run {
             stop: stop.clone(),
         };
         let reader = thread::Builder::new().name("reader".to_owned()).spawn(|| reader.run())?;
+        let catalog = settings.catalog.map(|catalog| {
+            // It stops as soon as no more is read, and has the time of the drain.
+            Cataloging::start(*catalog, Vec::new(), shutdown.clone())
+        });
         Ok(Run {
             started: Instant::now(),
             totals,
@@ -371,6 +383,7 @@ impl Run {
             stopper,
             halted,
             swapper,
+            basis,
             addresses,
             collecting,
             admin: told,
@@ -379,6 +392,7 @@ impl Run {
             letters,
             copier,
             retirement,
+            cataloging: catalog.transpose()?,
             reader,
             workers,
         })
@@ -404,8 +418,9 @@ impl Run {
         settings_file: Option<PathBuf>,
         read: impl Fn() -> Result<Settings, String> + Send + Sync + 'static,
     ) -> Reloader {
-        let reloader = Reloader::new(self.swapper.clone(), settings_file, Box::new(read));
-        reloader.watch(self.stopper.shutdown.clone());
+        let (swapper, basis) = (self.swapper.clone(), self.basis.clone());
+        let reloader = Reloader::new(swapper, basis, settings_file, Box::new(read));
+        reloader.watch(&self.stopper.shutdown);
         reloader
     }
 
@@ -461,6 +476,10 @@ impl Run {
         let closed = tokio::task::spawn_blocking(move || close(&letters, retirement));
         let not_closed = closed.await.expect("bringing letters to the disk does not panic");
         self.admin.request();
+        if let Some(cataloging) = self.cataloging {
+            let ended = tokio::task::spawn_blocking(|| cataloging.finish());
+            ended.await.expect("waiting for the catalog does not panic");
+        }
         let swapper = self.swapper.clone();
         let shadow = tokio::task::spawn_blocking(move || swapper.end_shadow().ok());
         let shadow = shadow.await.expect("ending a shadow does not panic");

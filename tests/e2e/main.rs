@@ -35,4 +35,5 @@ mod signals;
 mod spool;
 mod swapping;
 mod swaps;
+mod transforms;
 mod unreliable;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::aws::{check_aws, check_url};
 use super::check::duration;
 use super::secrets::{References, check_secrets};
-use super::{ConfigError, RawCatalog, RawLineage, RawOpenLineage, RawOpenMetadata, RawSettings};
+use super::{ConfigError, Overrides, RawCatalog, RawLineage, RawOpenLineage, RawOpenMetadata, RawSettings};
 use crate::catalog::drawing::{Backups, DrawingOptions, Schemas};
 use crate::catalog::openmetadata::{Deletion, OpenMetadataSettings, Services};
 use crate::catalog::reading::ReadingSettings;
@@ -75,6 +75,27 @@ impl RawSettings {
             schedule: schedule(&catalog)?,
             data_dir,
         })
+    }
+}
+
+impl RawSettings {
+    /// The same for a run, which it comes along with where there is a schedule. All
+    /// of it is checked in any case.
+    pub(super) fn scheduled_catalog(
+        &self,
+        directory: &Path,
+        overrides: &Overrides,
+    ) -> Result<Option<Box<CatalogSettings>>, ConfigError> {
+        if self.catalog.is_none() {
+            return Ok(None);
+        }
+        let overrides = CatalogOverrides {
+            region: overrides.region.clone(),
+            endpoint_url: overrides.endpoint_url.clone(),
+            data_dir: overrides.data_dir.clone(),
+        };
+        let settings = self.clone().check_catalog(directory, overrides)?;
+        Ok((!settings.schedule.is_manual()).then(|| Box::new(settings)))
     }
 }
 

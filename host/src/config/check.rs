@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use super::aws::check_aws;
 use super::collect::{CollectSettings, check_admin, check_collect, check_token};
 use super::identities::{SourceRole, check_source_roles};
-use super::plugin::{Hosting, check_hosting, check_source};
+use super::plugin::{Hosting, check_hosting, check_source, heed_switches};
 use super::secrets::{References, check_secrets};
 use super::{ConfigError, RawDeadLetters, RawDelivery, RawPack, RawSettings, RawStream};
 use crate::aws::AwsSettings;
+use crate::catalog::CatalogSettings;
 use crate::dead::{Bound, WhenFull};
 use crate::delivery::{DeliverySettings, Pack, StartRate, StreamSettings};
 use crate::event::StreamName;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub workers: NonZero<usize>,
     /// How long to go on delivering after a signal to stop.
     pub drain_timeout: Duration,
+    /// What is told about the delivery streams by a schedule, if anything is.
+    pub catalog: Option<Box<CatalogSettings>>,
 }
 
 /// Where the plugin comes from.
@@ -126,16 +129,26 @@ impl RawSettings {
     /// # Errors
     ///
     /// A setting is wrong; the error names it.
-    pub fn check(self, directory: &Path, overrides: Overrides) -> Result<Settings, ConfigError> {
+    pub fn check(
+        mut self,
+        directory: &Path,
+        overrides: Overrides,
+    ) -> Result<Settings, ConfigError> {
+        let catalog = self.scheduled_catalog(directory, &overrides)?;
         let data_dir = self.data_dir(directory, overrides.data_dir);
+        let listen = overrides.listen.or(self.listen);
+        if listen.is_some() {
+            heed_switches(&mut self.plugin, overrides.plugin.as_deref());
+        }
         let plugin = check_source(&self.plugin, directory, overrides.plugin);
         let own_settings = self.plugin.settings.clone();
         let plugin_settings = with_mappings(own_settings, overrides.mappings)?;
-        let hosting = check_hosting(&self.plugin, directory, &plugin, &plugin_settings)?;
+        let references = References::new(&self.secrets);
+        let hosting =
+            check_hosting(&self.plugin, directory, &plugin, &plugin_settings, &references)?;
         let drain_timeout = self.delivery.drain_timeout.as_deref();
         let drain_timeout =
             duration("[delivery] drain_timeout", drain_timeout, DRAIN_TIMEOUT, DURATION_MAX)?;
-        let references = References::new(&self.secrets);
         let (aws, endpoint_url) =
             check_aws(self.aws, overrides.region, overrides.endpoint_url, directory, &references)?;
         let admin_token = check_token(self.admin.token, &references)?;
@@ -145,7 +158,6 @@ impl RawSettings {
             Some(directory) => Destination::Directory(directory),
             None => Destination::Amazon { aws: Box::new(aws), endpoint_url },
         };
-        let listen = overrides.listen.or(self.listen);
         let collect = listen.map(|listen| {
             let (http, spool) = (self.http, &self.spool);
             check_collect(&listen, directory, self.sources, &references, http, spool, &data_dir)
@@ -176,6 +188,7 @@ impl RawSettings {
             dead_letter_stream: dead_letter_stream(&self.dead_letters)?,
             workers: workers(self.workers)?,
             drain_timeout,
+            catalog,
         })
     }
 }
@@ -186,6 +199,22 @@ impl RawSettings {
     pub fn data_dir(&self, directory: &Path, over: Option<PathBuf>) -> PathBuf {
         let own = || Some(directory.join(self.data_dir.as_ref()?));
         over.or_else(own).unwrap_or_else(|| PathBuf::from(DATA_DIR))
+    }
+}
+
+impl Settings {
+    /// The settings of all plugins, whichever role they have.
+    pub(crate) fn plugins_settings(&self) -> impl Iterator<Item = &str> {
+        let Hosting { canary, shadow, .. } = &self.hosting;
+        let beside = canary.iter().map(|(canary, _)| canary).chain(shadow);
+        beside.map(|beside| &beside.settings).chain([&self.plugin_settings]).map(String::as_str)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn plugins_settings_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        let Hosting { canary, shadow, .. } = &mut self.hosting;
+        let beside = canary.iter_mut().map(|(canary, _)| canary).chain(shadow);
+        beside.map(|beside| &mut beside.settings).chain([&mut self.plugin_settings])
     }
 }
 

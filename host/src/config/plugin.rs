@@ -1,12 +1,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::check::duration;
 use super::raw::{RawBreaker, RawCanary, RawPlugin, RawPluginLimits};
+use super::secrets::References;
 use super::{ConfigError, PluginSource};
 use crate::event::StreamName;
 use crate::pipeline::OnFailure;
 use crate::plugin::{Allowance, BreakerSettings, CanarySettings, PublicKey, Trust};
+use crate::secret::{Reference, Secret, SecretSetting};
 
 const WINDOW_MAX: Duration = Duration::from_secs(3600);
 const CPU_MAX: Duration = Duration::from_secs(60);
@@ -57,6 +61,52 @@ pub enum Watch {
     Nothing,
 }
 
+/// The references among `secrets` of a plugin's settings, with their names there.
+/// Anything else under that key is the plugin's own affair.
+pub fn kept_secrets(settings: &str) -> Vec<(String, Reference)> {
+    let settings: Value = serde_json::from_str(settings).unwrap_or_default();
+    let reference = |text: &str| match SecretSetting::parse(Secret::new(text.to_owned())) {
+        Ok(SecretSetting::Reference(reference)) => Some(reference),
+        _ => None,
+    };
+    texts_of_secrets(&settings)
+        .filter_map(|(name, text)| Some((name.to_owned(), reference(text)?)))
+        .collect()
+}
+
+pub(super) fn check_kept_secrets(
+    place: &str,
+    settings: &str,
+    references: &References,
+) -> Result<(), ConfigError> {
+    let settings: Value = serde_json::from_str(settings).unwrap_or_default();
+    for (name, text) in texts_of_secrets(&settings) {
+        references.check(&format!("[{place}.secrets] {name}"), Secret::new(text.to_owned()))?;
+    }
+    Ok(())
+}
+
+fn texts_of_secrets(settings: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let secrets = settings.get("secrets").and_then(Value::as_object);
+    secrets.into_iter().flatten().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?)))
+}
+
+/// Where events are collected, what a vendor's SDK says in them about where they may
+/// go is heeded by the default plugin, unless its settings have it otherwise.
+pub(super) fn heed_switches(raw: &mut RawPlugin, over: Option<&Path>) {
+    let is_default = |path: &Option<PathBuf>| path.is_none();
+    if over.is_some() || !is_default(&raw.path) {
+        return;
+    }
+    let canary = raw.canary.as_mut().filter(|canary| is_default(&canary.path));
+    let shadow = raw.shadow.as_mut().filter(|shadow| is_default(&shadow.path));
+    let beside = canary.and_then(|canary| canary.settings.as_mut());
+    let beside = beside.into_iter().chain(shadow.and_then(|shadow| shadow.settings.as_mut()));
+    for settings in beside.chain([&mut raw.settings]) {
+        settings.entry("integrations").or_insert(Value::Bool(true));
+    }
+}
+
 pub(super) fn check_source(
     raw: &RawPlugin,
     directory: &Path,
@@ -76,8 +126,14 @@ pub(super) fn check_hosting(
     directory: &Path,
     source: &PluginSource,
     settings: &str,
+    references: &References,
 ) -> Result<Hosting, ConfigError> {
-    let beside = |place, path, own| beside(place, path, own, directory, (source, settings));
+    check_kept_secrets("plugin.settings", settings, references)?;
+    let beside = |place: &str, path, own| {
+        let beside = beside(place, path, own, directory, (source, settings))?;
+        check_kept_secrets(&format!("{place}.settings"), &beside.settings, references)?;
+        Ok(beside)
+    };
     let trust = Trust {
         sha256: raw.sha256.as_deref().map(check_sha256).transpose()?,
         public_key: raw.public_key.as_deref().map(check_public_key).transpose()?,
@@ -95,13 +151,13 @@ pub(super) fn check_hosting(
         breaker: check_breaker(&raw.breaker)?,
         canary: match &raw.canary {
             Some(canary) => Some((
-                beside("[plugin.canary]", &canary.path, &canary.settings)?,
+                beside("plugin.canary", &canary.path, &canary.settings)?,
                 check_canary(canary)?,
             )),
             None => None,
         },
         shadow: match &raw.shadow {
-            Some(shadow) => Some(beside("[plugin.shadow]", &shadow.path, &shadow.settings)?),
+            Some(shadow) => Some(beside("plugin.shadow", &shadow.path, &shadow.settings)?),
             None => None,
         },
     })
@@ -110,13 +166,13 @@ pub(super) fn check_hosting(
 fn beside(
     place: &str,
     path: &Option<PathBuf>,
-    own: &Option<serde_json::Map<String, serde_json::Value>>,
+    own: &Option<serde_json::Map<String, Value>>,
     directory: &Path,
     (source, settings): (&PluginSource, &str),
 ) -> Result<Beside, ConfigError> {
     if path.is_none() && own.is_none() {
         return Err(ConfigError::new(format!(
-            "{place} is the plugin itself: write path = \"FILE.wasm\", or settings of its own"
+            "[{place}] is the plugin itself: write path = \"FILE.wasm\", or settings of its own"
         )));
     }
     Ok(Beside {
@@ -124,10 +180,9 @@ fn beside(
             Some(path) => PluginSource::File(directory.join(path)),
             None => source.clone(),
         },
-        settings: own.as_ref().map_or_else(
-            || settings.to_owned(),
-            |own| serde_json::Value::Object(own.clone()).to_string(),
-        ),
+        settings: own
+            .as_ref()
+            .map_or_else(|| settings.to_owned(), |own| Value::Object(own.clone()).to_string()),
     })
 }
 

@@ -26,10 +26,14 @@ pub(crate) struct Cataloging {
 }
 
 impl Cataloging {
-    /// Begin. The runs are told of these routes.
-    pub(crate) fn start(settings: CatalogSettings, routes: Vec<Route>) -> io::Result<Self> {
+    /// Begin. The runs draw these routes; from `stop` on none begins any more, and one
+    /// that is under way is given a while.
+    pub(crate) fn start(
+        settings: CatalogSettings,
+        routes: Vec<Route>,
+        stop: Shutdown,
+    ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let stop = Shutdown::default();
         let asked = stop.clone();
         let work = move || {
             // It is a kindness: where it is not granted, it goes without.
@@ -45,24 +49,19 @@ impl Cataloging {
         Ok(Cataloging { stop, thread })
     }
 
-    /// Begin no more runs. One that is under way is given a while.
-    pub(crate) fn stop(&self) -> Shutdown {
-        self.stop.clone()
-    }
-
-    /// Wait for the end, which comes within [`limits::CATALOG_STOP_GRACE`] of the
-    /// stop. None where something hangs beyond that: it is left behind.
-    pub(crate) fn finish(self) -> Option<Result<Kept, HistoryError>> {
+    /// Stop, and wait for the end, which comes within [`limits::CATALOG_STOP_GRACE`].
+    /// What hangs beyond that is left behind.
+    pub(crate) fn finish(self) {
         self.stop.request();
         let looks = (limits::CATALOG_STOP_GRACE + limits::CATALOG_STOP_MARGIN).as_millis()
             / LOOK_INTERVAL.as_millis();
         for _ in 0..looks {
             if self.thread.is_finished() {
-                return self.thread.join().ok();
+                return;
             }
             thread::sleep(LOOK_INTERVAL);
         }
-        None
+        tracing::warn!("a run of the catalog hangs, and is left behind");
     }
 
     /// Wait until the schedule is over or somebody has stopped it.

@@ -16,14 +16,14 @@ pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
 
 /// The plugins beside the one in use that settings ask for, to be told from those of
 /// other settings.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Companions {
     canary: Option<(Companion, CanarySettings)>,
     shadow: Option<Companion>,
 }
 
 /// A plugin beside the one in use: the hash of its component, and where it is from.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Companion {
     sha256: String,
     beside: Beside,

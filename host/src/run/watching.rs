@@ -6,16 +6,20 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use super::plugin_secrets::{self, are_kept};
 use super::plugins::{self, Companions, signature_path};
 use crate::config::{PluginSource, Settings, Watch};
 use crate::http::Shutdown;
 use crate::limits;
+use crate::secret::Resolve;
 use crate::swap::{Refused, Swapped, Swapper};
 
 /// Takes the plugin anew; clones do the same.
@@ -26,7 +30,21 @@ struct Inner {
     swapper: Swapper,
     settings_file: Option<PathBuf>,
     read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
+    secrets: Arc<dyn Resolve>,
     companions: Mutex<Companions>,
+}
+
+/// What the plugins of a run were taken from.
+#[derive(Debug, Clone)]
+pub(super) struct Basis {
+    secrets: Arc<dyn Resolve>,
+    companions: Companions,
+}
+
+impl Basis {
+    pub(super) fn new(settings: &Settings, secrets: Arc<dyn Resolve>) -> Self {
+        Basis { secrets, companions: Companions::of(settings) }
+    }
 }
 
 /// What tells one state of a file from another, without reading it. A symbolic link
@@ -40,40 +58,56 @@ struct Trace {
 impl Reloader {
     pub(super) fn new(
         swapper: Swapper,
+        basis: Basis,
         settings_file: Option<PathBuf>,
         read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
     ) -> Self {
-        let companions = read().map(|settings| Companions::of(&settings)).unwrap_or_default();
+        let Basis { secrets, companions } = basis;
         let companions = Mutex::new(companions);
-        Reloader(Arc::new(Inner { swapper, settings_file, read, companions }))
+        Reloader(Arc::new(Inner { swapper, settings_file, read, secrets, companions }))
     }
 
-    /// Read the settings and the plugin's file again, and take the plugin if one of
-    /// them has changed.
+    /// Read the settings, the secrets among them and the plugin's file again, and
+    /// take the plugin if one of them has changed.
     ///
     /// # Errors
     ///
     /// It does not pass a step: nothing has changed.
     pub async fn reload(&self) -> Result<Swapped, Refused> {
-        let inner = Arc::clone(&self.0);
-        let reloaded = tokio::task::spawn_blocking(move || inner.reload());
+        let (inner, runtime) = (Arc::clone(&self.0), Handle::current());
+        let reloaded = tokio::task::spawn_blocking(move || inner.reload(&runtime));
         reloaded.await.expect("reloading a plugin does not panic")
     }
 
     /// Look at the files until the run takes no more events.
-    pub(super) fn watch(&self, shutdown: Shutdown) {
+    pub(super) fn watch(&self, shutdown: &Shutdown) {
         let inner = Arc::clone(&self.0);
         let Ok(settings) = (inner.read)() else { return };
-        if settings.hosting.watch == Watch::Nothing {
-            return;
+        let (watch, are_kept) = (settings.hosting.watch, are_kept(&settings));
+        let until_shutdown = |work: Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let shutdown = shutdown.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = work => {}
+                    () = shutdown.requested() => {}
+                }
+            });
+        };
+        if are_kept {
+            until_shutdown(Box::pin(self.clone().refresh()));
         }
-        let this = self.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = this.look(settings) => {}
-                () = shutdown.requested() => {}
-            }
-        });
+        if watch == Watch::Files {
+            until_shutdown(Box::pin(self.clone().look(settings)));
+        }
+    }
+
+    /// Secrets are asked for again now and then, whoever keeps them.
+    async fn refresh(self) {
+        loop {
+            tokio::time::sleep(self.0.secrets.refresh()).await;
+            // What is refused has been told.
+            let _ = self.reload().await;
+        }
     }
 
     async fn look(self, settings: Settings) {
@@ -114,9 +148,11 @@ impl Reloader {
 }
 
 impl Inner {
-    fn reload(&self) -> Result<Swapped, Refused> {
+    fn reload(&self, runtime: &Handle) -> Result<Swapped, Refused> {
         let settings = (self.read)();
-        let settings = settings.map_err(|reason| self.swapper.count_unread(reason))?;
+        let mut settings = settings.map_err(|reason| self.swapper.count_unread(reason))?;
+        let resolved = runtime.block_on(plugin_secrets::resolve(&mut settings, &self.secrets));
+        resolved.map_err(|error| self.swapper.count_unread(error.to_string()))?;
         let swapped = plugins::reload(&self.swapper, &settings)?;
         let mut companions = self.companions.lock().unwrap_or_else(PoisonError::into_inner);
         companions.follow(&self.swapper, &settings);

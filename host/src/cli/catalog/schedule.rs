@@ -8,6 +8,7 @@ use crate::catalog::schedule::Kept;
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::signals::Signals;
 use crate::cli::{CommandResult, Exit, complain};
+use crate::http::Shutdown;
 use crate::run::Cataloging;
 
 #[derive(Debug, Args)]
@@ -43,8 +44,9 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         }
         false => Vec::new(),
     };
-    let cataloging = Cataloging::start(settings, routes).context("start a thread").map_err(fault)?;
-    let stop = cataloging.stop();
+    let stop = Shutdown::default();
+    let cataloging = Cataloging::start(settings, routes, stop.clone());
+    let cataloging = cataloging.context("start a thread").map_err(fault)?;
     // Signals need a runtime of their own, which the thread does not wait for.
     let (ended, has_ended) = tokio::sync::oneshot::channel();
     let waiting = std::thread::spawn(move || {

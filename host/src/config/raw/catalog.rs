@@ -164,7 +164,7 @@ pub struct RawOpenMetadata {
     /// Whether streams that the patterns leave out count as gone; false by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delete_filtered: Option<bool>,
-    /// How many of a hundred pipelines a run may mark as deleted at most; 20 by
+    /// How many of a hundred pipelines a run may mark as deleted at most; 50 by
     /// default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delete_percent_max: Option<u64>,

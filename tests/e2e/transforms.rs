@@ -1,0 +1,160 @@
+//! What the default plugin makes of events, as a whole program.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use tests::client::{Client, basic};
+use tests::{Collector, Program, wait_until, workspace};
+
+const COLLECTING: &str = "workers = 1\n[delivery]\nmax_delay = '10ms'\n[[sources]]\nname = 'web'\ndialect = 'segment'\n\
+                          write_keys = ['key-of-web']\n";
+
+/// Settings of the documentation, and the examples that follow them.
+#[derive(Default)]
+struct Example {
+    line: usize,
+    settings: String,
+    inputs: String,
+    expected: BTreeMap<String, Vec<u8>>,
+}
+
+#[test]
+fn examples_of_the_documentation_go_through_the_program() {
+    let examples = examples();
+    assert!(examples.len() > 25, "{} were found", examples.len());
+    for Example { line, settings, inputs, expected } in examples {
+        let mut program = Program::running_locally().settings(&format!("workers = 1\n{settings}"));
+        if !settings.contains("mappings") {
+            program = program.mapping(&[("*", "all")]);
+        }
+        let ran = program.stdin(inputs).run().exits(0);
+        assert_eq!(ran.streams(), expected, "line {line}:\n{}", ran.stderr);
+    }
+}
+
+/// What stands between two blocks of settings belongs to the first one.
+fn examples() -> Vec<Example> {
+    let text = fs::read_to_string(workspace().join("host/docs/transformations.md")).unwrap();
+    let mut examples: Vec<Example> = Vec::new();
+    let mut lines = (1..).zip(text.lines());
+    while let Some((line, fence)) = lines.next() {
+        let Some(info) = fence.strip_prefix("```") else { continue };
+        let inside = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```");
+        let block = inside.collect::<Vec<_>>().join("\n") + "\n";
+        if info == "toml" {
+            examples.push(Example { line, settings: block, ..Example::default() });
+            continue;
+        }
+        let example = examples.last_mut().expect("settings come first");
+        match info.strip_prefix("json ") {
+            Some("in") => example.inputs.push_str(&block),
+            Some(out) => {
+                let stream = out.strip_prefix("out to ").unwrap_or("all").to_owned();
+                example.expected.entry(stream).or_default().extend_from_slice(block.as_bytes());
+            }
+            None => assert_eq!(block, "filtered\n", "line {line}"),
+        }
+    }
+    examples
+}
+
+#[test]
+fn collected_events_say_where_they_may_go() {
+    for (settings, expected) in [("", 2), ("[plugin.settings]\nintegrations = false\n", 4)] {
+        let settings = format!("{COLLECTING}{settings}");
+        let program = Program::running_locally().settings(&settings).mapping(&[("*", "all")]);
+        let collector = Collector::start(program);
+        for integrations in [
+            json!({}),
+            json!({"All": false}),
+            json!({"All": false, "Amazon Kinesis Firehose": true}),
+            json!({"Amazon Kinesis Firehose": false}),
+        ] {
+            collect(
+                &collector,
+                &json!({"event": "e", "userId": "u", "integrations": integrations}),
+            );
+        }
+        let ran = collector.stop().exits(0);
+        assert_eq!((ran.count("read"), ran.count("delivered")), (4, expected), "{settings}");
+    }
+}
+
+#[test]
+fn inputs_of_files_go_everywhere_unless_the_settings_say_otherwise() {
+    let event = "{\"type\":\"page\",\"integrations\":{\"All\":false}}\n";
+    let program = Program::running_locally().mapping(&[("*", "all")]);
+    assert_eq!(program.stdin(event).run().exits(0).count("delivered"), 1);
+}
+
+/// The keys of hashes, which a manager of secrets keeps and changes.
+#[test]
+fn secrets_of_a_plugin_are_kept_elsewhere_and_rotated() {
+    let settings = format!(
+        "{COLLECTING}[secrets]\nmanager = 'files'\ndirectory = 'mounted'\nrefresh = '1s'\n\
+         [plugin.settings.secrets]\npii = 'secret:salt'\n[[plugin.settings.transforms]]\n\
+         hash = [{{ path = 'userId', with = 'hmac-sha256', secret = 'pii' }}]\n"
+    );
+    let program = Program::running_locally().settings(&settings).mapping(&[("*", "all")]);
+    let (mounted, out) = (program.path("mounted"), program.path("out"));
+    fs::create_dir(&mounted).unwrap();
+    fs::write(mounted.join("salt"), "PLANTED one").unwrap();
+    let collector = Collector::start(program.env("RUST_LOG", "info,host=trace"));
+    let has = |hash: &str| {
+        collect(&collector, &json!({"event": "e", "userId": "u1"}));
+        records(&out).contains(hash)
+    };
+    // HMAC-SHA-256 of "u1", by another implementation.
+    wait_until("the first key is used", || has(FIRST));
+    rotate(&mounted, "PLANTED two");
+    wait_until("the second key is used", || has(SECOND));
+    // What cannot be used changes nothing.
+    rotate(&mounted, "");
+    collector.running().wait_for("the one that was had before is used on");
+    let ran = collector.stop().exits(0);
+    assert!(!records(&out).contains("u1\""));
+    assert!(!ran.stderr.contains("PLANTED"), "{}", ran.stderr);
+}
+
+const FIRST: &str = "2c8a09e6db3fbd85bab5a718c1a1ec78901b985eb7b58cc1b20c212ffb77da5b";
+const SECOND: &str = "ba3d04fa13cab1c5c0864126d14d45e3f46a726db31382415a9f5f4555647400";
+
+#[test]
+fn secrets_of_a_plugin_that_are_not_to_be_had_stop_the_start() {
+    let settings = |manager: &str, value: &str| {
+        format!("{manager}\n[plugin.settings.secrets]\npii = '{value}'\n")
+    };
+    let files = "[secrets]\nmanager = 'files'\ndirectory = 'mounted'";
+    for (settings, words) in [
+        (settings(files, "secret:salt"), &["secret:salt", "mounted"][..]),
+        (
+            settings("", "secret:salt"),
+            &["[plugin.settings.secrets] pii", "set `manager` under [secrets]"],
+        ),
+        (settings(files, "secret:"), &["[plugin.settings.secrets] pii", "write secret:NAME"]),
+    ] {
+        let program = Program::running_locally().settings(&settings).mapping(&[("*", "all")]);
+        fs::create_dir(program.path("mounted")).unwrap();
+        program.stdin("{}\n").run().exits(2).says(words);
+    }
+}
+
+fn collect(collector: &Collector, event: &serde_json::Value) {
+    let (name, value) = basic("key-of-web");
+    let body = event.to_string();
+    let reply =
+        Client::connect(collector.url()).post("/v1/track", &[(name, &value)], body.as_bytes());
+    assert_eq!(reply.unwrap().status, 200);
+}
+
+fn records(out: &Path) -> String {
+    fs::read_to_string(out.join("all.ndjson")).unwrap_or_default()
+}
+
+/// As Kubernetes does it: the file is another one, whole, from one moment to the next.
+fn rotate(directory: &Path, value: &str) {
+    fs::write(directory.join("new"), value).unwrap();
+    fs::rename(directory.join("new"), directory.join("salt")).unwrap();
+}
