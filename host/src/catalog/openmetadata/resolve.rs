@@ -69,6 +69,7 @@ impl OpenMetadata {
             | Asset::RedshiftTable { .. }
             | Asset::SnowflakeTable { .. }
             | Asset::IcebergTable { .. }
+            | Asset::GlueTable { .. }
             | Asset::DatabaseTables { .. } => {
                 let spellings = spellings::of(asset).expect("those have spellings");
                 self.spelled(&spellings, asset).await

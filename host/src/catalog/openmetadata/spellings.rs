@@ -25,6 +25,7 @@ pub(super) fn of(asset: &Asset) -> Option<Spellings> {
         Asset::IcebergTable { catalog, table } => {
             (EntityKind::Table, iceberg(catalog.as_ref(), table))
         }
+        Asset::GlueTable { catalog, table } => (EntityKind::Table, iceberg(Some(catalog), table)),
         Asset::DatabaseTables { engine, database, table, .. } => {
             (EntityKind::Table, database_table(engine, database, table)?)
         }

@@ -14,6 +14,7 @@ pub fn label(asset: &Asset) -> String {
         Asset::RedshiftTable { host, table } => format!("Redshift {host} {}", full(table)),
         Asset::SnowflakeTable { account, table } => format!("Snowflake {account} {}", full(table)),
         Asset::IcebergTable { table, .. } => format!("Iceberg {}", full(table)),
+        Asset::GlueTable { table, .. } => format!("Glue {}", full(table)),
         Asset::SearchIndex { place, index, .. } => format!("{place} {index}"),
         Asset::Splunk { endpoint } => format!("Splunk {endpoint}"),
         Asset::HttpEndpoint { name: Some(name), url } => format!("{name} {url}"),

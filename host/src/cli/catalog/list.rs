@@ -87,7 +87,7 @@ pub(super) fn origin(origin: &Origin) -> String {
 pub(super) fn place(sink: &Sink) -> String {
     match sink {
         Sink::S3(place) => format!("s3://{}/{}", place.bucket, place.prefix),
-        Sink::Redshift { host, table, .. } => format!("Redshift {host} {}", table.name),
+        Sink::Redshift { host, table, .. } => format!("Redshift {host} {table}"),
         Sink::Search { index, endpoint, domain, .. } => {
             let domain = domain.as_ref().map(|domain| domain.name().to_owned());
             format!("index {index} of {}", endpoint.clone().or(domain).unwrap_or_default())

@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
             () = twice => {}
             _ = has_ended => {}
         }
-        Ok(())
+        anyhow::Ok(())
     })?
     .map_err(fault)?;
     match waiting.join() {
