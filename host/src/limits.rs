@@ -535,6 +535,9 @@ pub const CATALOG_CALLS_IN_FLIGHT: usize = 8;
 /// Attempts of one call, the first among them.
 pub const CATALOG_ATTEMPTS_MAX: u32 = 8;
 
+/// The same where somebody waits for the answer, to learn whether it works at all.
+pub const CATALOG_PROBE_ATTEMPTS_MAX: u32 = 3;
+
 /// After this long no further attempt of a call is begun.
 pub const CATALOG_ATTEMPTS_TIME_MAX: Duration = Duration::from_secs(120);
 

@@ -218,8 +218,10 @@ fn read_answer(status: u16, body: &[u8]) -> Result<Value, JsonError> {
     let message = word(&["message", "Message"]).unwrap_or_default();
     let message = message.chars().take(limits::DETAIL_BYTES_MAX / 4).collect();
     // Some services call too many requests a limit.
-    let is_passing =
-        status >= 500 || status == 429 || code.contains("Throttl") || code.contains("LimitExceeded");
+    let is_passing = status >= 500
+        || status == 429
+        || code.contains("Throttl")
+        || code.contains("LimitExceeded");
     let advice = advice_of_code(&code);
     Err(JsonError { code, message, advice, is_passing })
 }

@@ -36,7 +36,8 @@ pub enum FilterError {
     /// It takes too long to tell whether a name matches.
     #[error(
         "the pattern {pattern:?} gives up on the name {name:?} after {} steps: write it with fewer repetitions inside \
-         of repetitions", limits::CATALOG_PATTERN_STEPS_MAX
+         of repetitions",
+        limits::CATALOG_PATTERN_STEPS_MAX
     )]
     TooCostly {
         /// The pattern.

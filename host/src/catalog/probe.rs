@@ -141,7 +141,7 @@ async fn try_one(
     operation: &'static str,
     request: &Value,
 ) -> (Outcome, Option<Value>) {
-    match control.ask(operation, request).await {
+    match control.ask_up_to(limits::CATALOG_PROBE_ATTEMPTS_MAX, operation, request).await {
         Ok(answer) => (Outcome::Granted, Some(answer)),
         // Whoever is told so might have seen it.
         Err(error) if is_gone(&error) => (Outcome::Granted, None),
@@ -150,12 +150,7 @@ async fn try_one(
     }
 }
 
-fn find(
-    answer: Option<Value>,
-    pointer: &str,
-    is_kept: impl Fn(&str) -> bool,
-    none: &str,
-) -> Found {
+fn find(answer: Option<Value>, pointer: &str, is_kept: impl Fn(&str) -> bool, none: &str) -> Found {
     let answer = answer.ok_or("without a list there is nothing to try it on")?;
     let names = answer.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
     let name = names.filter_map(Value::as_str).find(|name| is_kept(name));

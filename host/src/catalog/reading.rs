@@ -44,10 +44,8 @@ use describe::Described;
 use list::Listed;
 use tables::Feeding;
 
-const FIREHOSE: Service =
-    Service { name: "firehose", target: "Firehose_20150804", version: "1.1" };
-const DYNAMODB: Service =
-    Service { name: "dynamodb", target: "DynamoDB_20120810", version: "1.0" };
+const FIREHOSE: Service = Service { name: "firehose", target: "Firehose_20150804", version: "1.1" };
+const DYNAMODB: Service = Service { name: "dynamodb", target: "DynamoDB_20120810", version: "1.0" };
 
 /// What is read, and with what.
 #[derive(Debug, Clone)]
@@ -147,7 +145,8 @@ impl Reader {
         settings: ReadingSettings,
         secrets: &Arc<dyn Resolve>,
     ) -> Result<Self, ReadError> {
-        let ReadingSettings { aws, firehose_url, filter, walks_tables, calls_per_second } = settings;
+        let ReadingSettings { aws, firehose_url, filter, walks_tables, calls_per_second } =
+            settings;
         let http = aws::http_client(&aws.transport, &**secrets).await?;
         let access = aws::connect(&aws, &http, secrets).await?;
         let control = async |service: Service, url: &Option<String>| {
@@ -211,9 +210,9 @@ impl Reader {
 
     async fn find_account(&self, inventory: &mut Inventory) {
         let caller = tokio::time::timeout(limits::CATALOG_CALLER_TIMEOUT, self.access.caller());
-        let caller = caller.await.unwrap_or_else(|_| {
-            Err(format!("no answer in {:?}", limits::CATALOG_CALLER_TIMEOUT))
-        });
+        let caller = caller
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer in {:?}", limits::CATALOG_CALLER_TIMEOUT)));
         let of_caller = match caller {
             Ok(caller) => Some(caller.account).filter(|account| is_account(account)),
             Err(cause) => {

@@ -143,8 +143,14 @@ mod tests {
     #[test]
     fn what_may_be_a_password_is_not_told() {
         for text in [
-            "", "jdbc:", "jdbc:redshift:h", "redshift://h/db", "jdbc:redshift://",
-            "jdbc:redshift://u:p?w@h/db", "jdbc:redshift://u:1?w@h/db", "jdbc:redshift://h p/db",
+            "",
+            "jdbc:",
+            "jdbc:redshift:h",
+            "redshift://h/db",
+            "jdbc:redshift://",
+            "jdbc:redshift://u:p?w@h/db",
+            "jdbc:redshift://u:1?w@h/db",
+            "jdbc:redshift://h p/db",
             "jdbc:redshift://u:1/w?x@h/db",
         ] {
             assert_eq!(jdbc(text), None, "{text}");
@@ -161,7 +167,10 @@ mod tests {
             ("HTTPS://Host", "https://host"),
             ("search.example", "https://search.example"),
             ("http://h/v1/ZaVnC4dhaV3xqW0123456789==/x", "http://h/v1/.../x"),
-            ("https://h/services/collector/a-long-name-of-words", "https://h/services/collector/a-long-name-of-words"),
+            (
+                "https://h/services/collector/a-long-name-of-words",
+                "https://h/services/collector/a-long-name-of-words",
+            ),
             ("https://u:1/2@h:1/a", "https://h:1/a"),
             ("https://h/a;session=1", "https://h/a"),
         ] {

@@ -30,6 +30,16 @@ impl Control {
         operation: &'static str,
         input: &Value,
     ) -> Result<Value, JsonError> {
+        self.ask_up_to(limits::CATALOG_ATTEMPTS_MAX, operation, input).await
+    }
+
+    /// The same with so many attempts at most, for whoever somebody waits for.
+    pub(in crate::catalog) async fn ask_up_to(
+        &self,
+        attempts: u32,
+        operation: &'static str,
+        input: &Value,
+    ) -> Result<Value, JsonError> {
         let pace = self.pace(operation);
         let mut begun = None;
         let mut attempt = 0;
@@ -40,8 +50,8 @@ impl Control {
             let answer = self.client.attempt(operation, input).await;
             let Err(error) = answer else { return answer };
             attempt += 1;
-            let is_last = attempt == limits::CATALOG_ATTEMPTS_MAX
-                || begun.elapsed() >= limits::CATALOG_ATTEMPTS_TIME_MAX;
+            let is_last =
+                attempt >= attempts || begun.elapsed() >= limits::CATALOG_ATTEMPTS_TIME_MAX;
             if is_last || !may_pass(&error) {
                 return Err(error);
             }

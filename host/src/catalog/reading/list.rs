@@ -189,7 +189,11 @@ mod tests {
             (vec![streams(&["a"], true), streams(&[], true)], 1, "empty"),
             (vec![streams(&["a"], true), streams(&["a"], true)], 1, "no new name"),
             (vec![streams(&["a"], true), json!({})], 1, "no list"),
-            (vec![json!({"DeliveryStreamNames": ["a", 1], "HasMoreDeliveryStreams": false})], 0, "no list"),
+            (
+                vec![json!({"DeliveryStreamNames": ["a", 1], "HasMoreDeliveryStreams": false})],
+                0,
+                "no list",
+            ),
             (vec![json!({"DeliveryStreamNames": ["a"]})], 1, "does not say"),
         ] {
             let (found, end) = read(STREAMS, &pages);

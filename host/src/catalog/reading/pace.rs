@@ -17,7 +17,10 @@ pub(super) struct Pace {
 impl Pace {
     /// So many turns in a second.
     pub(super) fn new(per_second: f64) -> Self {
-        Pace { interval: Duration::from_secs_f64(1.0 / per_second), next: Mutex::new(Instant::now()) }
+        Pace {
+            interval: Duration::from_secs_f64(1.0 / per_second),
+            next: Mutex::new(Instant::now()),
+        }
     }
 
     /// Wait for a turn, behind those who wait already.

@@ -77,7 +77,8 @@ impl Feeding {
 
     fn warn_of_failed(&mut self, of: usize) {
         let Some((table, error)) = self.failed.first() else { return };
-        let advice = if is_denied(error) { format!(": allow dynamodb:{OPERATION}") } else { String::new() };
+        let advice =
+            if is_denied(error) { format!(": allow dynamodb:{OPERATION}") } else { String::new() };
         self.warnings.push(format!(
             "{} of {of} DynamoDB tables could not be asked what they feed, {table} for one: {error}{advice}",
             self.failed.len()
@@ -87,7 +88,9 @@ impl Feeding {
 
 fn unlisted(error: &JsonError) -> String {
     let advice = if is_denied(error) { ": allow dynamodb:ListTables" } else { "" };
-    format!("DynamoDB tables could not be listed, and none is told to feed a Kinesis stream: {error}{advice}")
+    format!(
+        "DynamoDB tables could not be listed, and none is told to feed a Kinesis stream: {error}{advice}"
+    )
 }
 
 /// The Kinesis streams that a table's changes go to.

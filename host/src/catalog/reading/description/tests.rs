@@ -7,7 +7,7 @@ use crate::catalog::{Arn, Origin, Rotation, S3Place, SearchEngine, Sink, Table};
 const ARN: &str = "arn:aws:firehose:eu-west-1:123456789012:deliverystream/s";
 const SECRET: &str = "SECRET";
 
-fn read(fields: Value) -> Stream {
+fn read(fields: &Value) -> Stream {
     let mut described = json!({
         "DeliveryStreamARN": ARN, "DeliveryStreamStatus": "ACTIVE", "DeliveryStreamType": "DirectPut",
         "VersionId": "1", "CreateTimestamp": 1.5, "HasMoreDestinations": false, "Destinations": [],
@@ -18,9 +18,9 @@ fn read(fields: Value) -> Stream {
     read_description("s", &json!({"DeliveryStreamDescription": described})).unwrap()
 }
 
-fn read_to(key: &str, destination: Value) -> Destination {
+fn read_to(key: &str, destination: &Value) -> Destination {
     let entry = json!({"DestinationId": "d1", key: destination});
-    let mut stream = read(json!({"Destinations": [entry]}));
+    let mut stream = read(&json!({"Destinations": [entry]}));
     assert_eq!(stream.destinations.len(), 1);
     stream.destinations.remove(0)
 }
@@ -35,25 +35,37 @@ fn place() -> S3Place {
 
 #[test]
 fn a_stream_is_read() {
-    let stream = read(json!({
+    let stream = read(&json!({
         "DeliveryStreamStatus": "CREATING_FAILED", "FailureDescription": {"Type": "T", "Details": "d"},
         "LastUpdateTimestamp": "2024-01-01T00:00:00Z",
         "DeliveryStreamEncryptionConfiguration": {"Status": "ENABLED", "KeyARN": "k"},
     }));
     assert_eq!((&*stream.name, stream.arn.to_string()), ("s", ARN.to_owned()));
-    assert_eq!((&*stream.status.word, stream.status.failure.as_deref()), ("CREATING_FAILED", Some("T: d")));
+    assert_eq!(
+        (&*stream.status.word, stream.status.failure.as_deref()),
+        ("CREATING_FAILED", Some("T: d"))
+    );
     assert_eq!((stream.created, stream.updated), (Some(1.5), Some(1_704_067_200.0)));
-    assert_eq!((stream.is_encrypted, &*stream.version, stream.origin), (true, "1", Origin::DirectPut));
+    assert_eq!(
+        (stream.is_encrypted, &*stream.version, stream.origin),
+        (true, "1", Origin::DirectPut)
+    );
 }
 
 #[test]
 fn origins_are_told_apart() {
     let arn = |text| Arn::parse(text).unwrap();
-    let (kinesis, cluster) =
-        ("arn:aws:kinesis:eu-west-1:210987654321:stream/k", "arn:aws:kafka:eu-west-1:123456789012:cluster/c/u");
+    let (kinesis, cluster) = (
+        "arn:aws:kinesis:eu-west-1:210987654321:stream/k",
+        "arn:aws:kafka:eu-west-1:123456789012:cluster/c/u",
+    );
     for (kind, source, origin) in [
         ("DirectPut", json!(null), Origin::DirectPut),
-        ("DirectPut", json!({"DirectPutSourceDescription": {"ThroughputHintInMBs": 1}}), Origin::DirectPut),
+        (
+            "DirectPut",
+            json!({"DirectPutSourceDescription": {"ThroughputHintInMBs": 1}}),
+            Origin::DirectPut,
+        ),
         (
             "KinesisStreamAsSource",
             json!({"KinesisStreamSourceDescription": {"KinesisStreamARN": kinesis, "RoleARN": "r"}}),
@@ -78,11 +90,19 @@ fn origins_are_told_apart() {
                 tables: vec!["s.t".to_owned()],
             },
         ),
-        ("NewAsSource", json!({"NewSourceDescription": {}}), Origin::Unsupported { what: "NewSourceDescription".to_owned() }),
+        (
+            "NewAsSource",
+            json!({"NewSourceDescription": {}}),
+            Origin::Unsupported { what: "NewSourceDescription".to_owned() },
+        ),
         ("NewAsSource", json!("?"), Origin::Unsupported { what: "NewAsSource".to_owned() }),
-        ("MSKAsSource", json!({"MSKSourceDescription": {}}), Origin::Unsupported { what: "MSKAsSource".to_owned() }),
+        (
+            "MSKAsSource",
+            json!({"MSKSourceDescription": {}}),
+            Origin::Unsupported { what: "MSKAsSource".to_owned() },
+        ),
     ] {
-        assert_eq!(read(json!({"DeliveryStreamType": kind, "Source": source})).origin, origin);
+        assert_eq!(read(&json!({"DeliveryStreamType": kind, "Source": source})).origin, origin);
     }
 }
 
@@ -166,10 +186,18 @@ fn destinations_are_told_apart() {
                 tables: vec![table(None, "d", "t"), table(None, "d", "u")],
             },
         ),
-        ("MongoDestinationDescription", json!({"Password": SECRET}), Sink::Unsupported { what: "MongoDestinationDescription".to_owned() }),
-        ("RedshiftDestinationDescription", json!({}), Sink::Unsupported { what: "RedshiftDestinationDescription".to_owned() }),
+        (
+            "MongoDestinationDescription",
+            json!({"Password": SECRET}),
+            Sink::Unsupported { what: "MongoDestinationDescription".to_owned() },
+        ),
+        (
+            "RedshiftDestinationDescription",
+            json!({}),
+            Sink::Unsupported { what: "RedshiftDestinationDescription".to_owned() },
+        ),
     ] {
-        let read = read_to(key, destination);
+        let read = read_to(key, &destination);
         assert_eq!((&*read.key, &read.sink), (key, &sink));
         assert!(!serde_json::to_string(&read).unwrap().contains(SECRET), "{read:?}");
     }
@@ -188,7 +216,7 @@ fn what_is_done_on_the_way_and_beside_is_read() {
     destination["DataFormatConversionConfiguration"] = json!({"Enabled": true, "SchemaConfiguration": {
         "CatalogId": "123456789012", "DatabaseName": "d", "TableName": "t", "Region": "eu-west-1",
     }});
-    let read = read_to("ExtendedS3DestinationDescription", destination.clone());
+    let read = read_to("ExtendedS3DestinationDescription", &destination);
     let kinds: Vec<_> = read.processors.iter().map(|processor| &*processor.kind).collect();
     assert_eq!(kinds, ["MetadataExtraction", "Lambda"]);
     assert_eq!(read.processors[1].lambda, Arn::parse(lambda));
@@ -198,11 +226,11 @@ fn what_is_done_on_the_way_and_beside_is_read() {
     destination["ProcessingConfiguration"]["Enabled"] = false.into();
     destination["S3BackupMode"] = "Disabled".into();
     destination["DataFormatConversionConfiguration"]["Enabled"] = false.into();
-    let read = read_to("ExtendedS3DestinationDescription", destination);
+    let read = read_to("ExtendedS3DestinationDescription", &destination);
     assert_eq!((read.processors, read.backup, read.schema), (Vec::new(), None, None));
 
     let splunk = json!({"HECEndpoint": "https://s", "S3DestinationDescription": s3()});
-    assert_eq!(read_to("SplunkDestinationDescription", splunk).backup, Some(place()));
+    assert_eq!(read_to("SplunkDestinationDescription", &splunk).backup, Some(place()));
 }
 
 #[test]
@@ -211,16 +239,18 @@ fn one_place_is_one_destination() {
         "DestinationId": "d", "S3DestinationDescription": s3(), "ExtendedS3DestinationDescription": s3(),
         "SplunkDestinationDescription": null, "Tags": {},
     });
-    let stream = read(json!({"Destinations": [both]}));
+    let stream = read(&json!({"Destinations": [both]}));
     let keys: Vec<_> = stream.destinations.iter().map(|to| &*to.key).collect();
     assert_eq!(keys, ["ExtendedS3DestinationDescription"]);
-    let stream = read(json!({"Destinations": [{"DestinationId": "d"}, "?"]}));
+    let stream = read(&json!({"Destinations": [{"DestinationId": "d"}, "?"]}));
     assert_eq!(stream.destinations.len(), 1);
 }
 
 #[test]
 fn without_an_arn_there_is_no_stream() {
-    for answer in [json!({}), json!([]), json!({"DeliveryStreamDescription": {"DeliveryStreamARN": 1}})] {
+    for answer in
+        [json!({}), json!([]), json!({"DeliveryStreamDescription": {"DeliveryStreamARN": 1}})]
+    {
         assert!(read_description("s", &answer).unwrap_err().contains("DeliveryStreamARN"));
     }
 }
@@ -248,19 +278,43 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just(Value::from("https://u:p@h/?a")),
     ];
     let key = prop::sample::select(vec![
-        "Destinations", "DestinationId", "Source", "KinesisStreamSourceDescription", "KinesisStreamARN",
-        "MSKSourceDescription", "DatabaseSourceDescription", "Type", "Endpoint", "Port", "CreateTimestamp",
-        "ExtendedS3DestinationDescription", "S3DestinationDescription", "BucketARN", "Prefix",
-        "RedshiftDestinationDescription", "ClusterJDBCURL", "SplunkDestinationDescription", "HECEndpoint",
-        "HttpEndpointDestinationDescription", "EndpointConfiguration", "Url", "ProcessingConfiguration",
-        "Processors", "Parameters", "IcebergDestinationDescription", "DestinationTableConfigurationList",
-        "HasMoreDestinations", "Other",
+        "Destinations",
+        "DestinationId",
+        "Source",
+        "KinesisStreamSourceDescription",
+        "KinesisStreamARN",
+        "MSKSourceDescription",
+        "DatabaseSourceDescription",
+        "Type",
+        "Endpoint",
+        "Port",
+        "CreateTimestamp",
+        "ExtendedS3DestinationDescription",
+        "S3DestinationDescription",
+        "BucketARN",
+        "Prefix",
+        "RedshiftDestinationDescription",
+        "ClusterJDBCURL",
+        "SplunkDestinationDescription",
+        "HECEndpoint",
+        "HttpEndpointDestinationDescription",
+        "EndpointConfiguration",
+        "Url",
+        "ProcessingConfiguration",
+        "Processors",
+        "Parameters",
+        "IcebergDestinationDescription",
+        "DestinationTableConfigurationList",
+        "HasMoreDestinations",
+        "Other",
     ]);
     leaf.prop_recursive(5, 60, 8, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::hash_map(key.clone(), inner, 0..8)
-                .prop_map(|fields| fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+            prop::collection::hash_map(key.clone(), inner, 0..8).prop_map(|fields| fields
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect()),
         ]
     })
 }
