@@ -21,6 +21,7 @@ mod inputs;
 mod layout;
 mod leaks;
 mod messages;
+mod metadata;
 mod mutations;
 mod native;
 mod packing;

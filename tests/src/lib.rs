@@ -8,7 +8,8 @@
 //! events. [`Collector`] is the program as a server, [`client`] sends to it what
 //! nobody should, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
 //! over TLS or HTTP/2; [`metrics`] reads what it tells, [`openapi`] holds its
-//! answers against their document, and [`minisign`] signs plugins. [`Template`] is a
+//! answers against their document, and [`minisign`] signs plugins. [`openmetadata`] is the
+//! API of OpenMetadata, which refuses what the real one refuses. [`Template`] is a
 //! plugin as its author starts with it.
 //!
 //! A folder under `tests/cases` is a test without any Rust: see [`case`].
@@ -31,6 +32,7 @@ pub mod minisign;
 pub mod ministack;
 pub mod moto;
 pub mod openapi;
+pub mod openmetadata;
 pub mod oracle;
 mod program;
 mod running;

@@ -149,7 +149,7 @@ impl OpenMetadataServer {
 
     /// Add an entity of somebody else's, and tell its id. Its collection is such as
     /// `tables`; more of it is an object.
-    pub fn add(&self, collection: &str, name: &str, more: Value) -> String {
+    pub fn add(&self, collection: &str, name: &str, more: &Value) -> String {
         self.shared.state().add(collection, name, more)
     }
 
@@ -235,7 +235,7 @@ impl Shared {
 }
 
 impl State {
-    fn add(&mut self, collection: &str, name: &str, more: Value) -> String {
+    fn add(&mut self, collection: &str, name: &str, more: &Value) -> String {
         let id = format!("00000000-0000-4000-8000-{:012x}", self.entities.len() + 1);
         let parts = rules::parts(name).unwrap_or_else(|| panic!("{name} is no full name"));
         let mut entity = json!({

@@ -56,7 +56,7 @@ pub struct Outcome {
     pub report: Report,
     /// What was deleted, or would be.
     pub removal: Removal,
-    /// Why the run ended before anything was written.
+    /// Why the run was given up, before any pipeline was written.
     pub aborted: Option<String>,
     /// How long it took.
     pub took: Duration,

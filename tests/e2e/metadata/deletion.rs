@@ -119,7 +119,7 @@ fn another_account_or_region_is_refused_before_anything_is_written() {
 fn a_service_of_somebody_elses_is_kept_until_it_is_adopted() {
     let mut world = World::new(Traits::default(), STREAMS);
     let service = json!({"serviceType": "KinesisFirehose", "description": "Made by hand."});
-    world.server.add("pipelineServices", "\"my.firehose\"", service);
+    world.server.add("pipelineServices", "\"my.firehose\"", &service);
     world.run_well();
     world.remove_stream("b");
     assert_eq!(world.writes_again(), [""; 0]);

@@ -33,9 +33,13 @@ fn tables_of_dynamodb_stand_for_the_stream_that_they_feed() {
     let mut world = World::new(Traits::default(), &[]);
     let (table, stream) =
         (Asset::DynamoTable { arn: arn("dynamodb", "table/Orders") }, kinesis("changes"));
-    world.server.add("tables", "dynamo.default.default.Orders", json!({"serviceType": "DynamoDB"}));
+    world.server.add(
+        "tables",
+        "dynamo.default.default.Orders",
+        &json!({"serviceType": "DynamoDB"}),
+    );
     world_topic(&world.server, "changes");
-    world.server.add("containers", "s3.lake", json!({"fullPath": "s3://lake"}));
+    world.server.add("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
     world.join("a", std::slice::from_ref(&stream), &[objects("lake", "raw/orders")]);
     world.edge(&table, &stream, Role::Feeds);
     let outcome = world.run_well();
@@ -57,7 +61,7 @@ fn tables_of_dynamodb_stand_for_the_stream_that_they_feed() {
 #[test]
 fn what_may_be_two_things_is_none() {
     let mut world = World::new(Traits::default(), &["a"]);
-    world.server.add("containers", "other.lake.x", json!({"fullPath": "s3://lake/a/"}));
+    world.server.add("containers", "other.lake.x", &json!({"fullPath": "s3://lake/a/"}));
     let outcome = world.run_well();
     assert_eq!(world.server.edges().len(), 0);
     let Fate::Ambiguous { candidates, .. } = &outcome.report.lines[0].fate else { panic!() };
@@ -81,14 +85,14 @@ fn what_is_missing_is_told_with_what_was_tried() {
     let Fate::NotFound { tried, .. } = &outcome.report.lines[0].fate else { panic!() };
     assert_eq!(*tried, ["rs.dev.public.orders", "rs.dev.public.Orders"]);
     assert!(host::catalog::report::table(&outcome.report).contains("tried rs.dev.public.orders"));
-    world.server.add("tables", "rs.dev.public.orders", json!({}));
+    world.server.add("tables", "rs.dev.public.orders", &json!({}));
     assert_eq!(world.run_well().report.unresolved(), 0);
 }
 
 #[test]
 fn streams_that_only_writers_feed_have_no_edge_unless_it_is_set() {
     let mut world = World::new(Traits::default(), &[]);
-    world.server.add("containers", "s3.lake", json!({"fullPath": "s3://lake"}));
+    world.server.add("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
     world.join("a", &[], &[objects("lake", "")]);
     let outcome = world.run_well();
     assert_eq!(outcome.report.lines[0].fate, Fate::DirectPut);
@@ -119,9 +123,9 @@ fn what_openmetadata_cannot_have_is_unsupported() {
 fn topics_are_those_of_their_service() {
     let mut world = World::new(Traits::default(), &[]);
     let cluster = arn("kafka", "cluster/c/1");
-    world.server.add("containers", "s3.lake", json!({"fullPath": "s3://lake"}));
-    world.server.add("topics", "local_kafka.\"shop.orders\"", json!({"serviceType": "Kafka"}));
-    world.server.add("topics", "kinesis.\"shop.orders\"", json!({"serviceType": "Kinesis"}));
+    world.server.add("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
+    world.server.add("topics", "local_kafka.\"shop.orders\"", &json!({"serviceType": "Kafka"}));
+    world.server.add("topics", "kinesis.\"shop.orders\"", &json!({"serviceType": "Kinesis"}));
     world.join(
         "a",
         &[Asset::KafkaTopic { cluster, topic: "shop.orders".into() }],
@@ -140,7 +144,7 @@ fn topics_are_those_of_their_service() {
 fn an_index_that_rotates_is_its_newest_one() {
     let mut world = World::new(Traits::default(), &[]);
     for name in ["orders-2026-01", "orders-2026-02", "orders-old-2026-03", "orders-2026-02-03"] {
-        world.server.add("searchIndexes", &format!("os.{name}"), json!({}));
+        world.server.add("searchIndexes", &format!("os.{name}"), &json!({}));
     }
     world_topic(&world.server, "in");
     let to = Asset::SearchIndex {
@@ -163,7 +167,7 @@ fn an_edge_of_another_tool_keeps_its_pipeline_and_one_without_gets_ours() {
         world.server.entities(kind)[name]["id"].as_str().unwrap().to_owned()
     };
     let (from, to) = (id("topics", "kinesis.a-in"), id("containers", "s3.lake.\"a.objects\""));
-    let glue = world.server.add("pipelines", "glue.job", json!({}));
+    let glue = world.server.add("pipelines", "glue.job", &json!({}));
     let details = json!({"source": "PipelineLineage", "pipeline": {"id": glue, "type": "pipeline"}, "sqlQuery": "x"});
     world.server.join(&from, &to, details.clone());
     let (from, to) = (id("topics", "kinesis.b-in"), id("containers", "s3.lake.\"b.objects\""));
@@ -213,14 +217,14 @@ fn columns_of_one_name_are_joined_where_that_is_set() {
     world.server.add(
         "topics",
         "kafka.t",
-        json!({
+        &json!({
             "messageSchema": {"schemaFields": columns("kafka.t", &["Id", "other"])},
         }),
     );
     world.server.add(
         "tables",
         "sf.DB.S.T",
-        json!({"columns": columns("sf.DB.S.T", &["ID", "MORE"])}),
+        &json!({"columns": columns("sf.DB.S.T", &["ID", "MORE"])}),
     );
     let table = Table { database: Some("db".into()), schema: Some("s".into()), name: "t".into() };
     let from = Asset::KafkaTopic { cluster: arn("kafka", "cluster/c/1"), topic: "t".to_owned() };

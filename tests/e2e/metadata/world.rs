@@ -53,7 +53,7 @@ impl World {
         self.server.add(
             "containers",
             &format!("s3.lake.\"{name}.objects\""),
-            json!({"fullPath": format!("s3://lake/{name}"), "serviceType": "S3"}),
+            &json!({"fullPath": format!("s3://lake/{name}"), "serviceType": "S3"}),
         );
         self.join(name, &[from], &[objects("lake", name)]);
     }
@@ -133,7 +133,7 @@ impl World {
 }
 
 pub(super) fn world_topic(server: &OpenMetadataServer, name: &str) -> String {
-    server.add("topics", &format!("kinesis.{}", quoted(name)), json!({"serviceType": "Kinesis"}))
+    server.add("topics", &format!("kinesis.{}", quoted(name)), &json!({"serviceType": "Kinesis"}))
 }
 
 pub(super) fn kinesis(name: &str) -> Asset {

@@ -98,7 +98,7 @@ fn put_service(body: &Value, state: &mut State) -> Reply {
     if by_name(state, "pipelineServices", &name).0 == 200 {
         state.violations.push("the service is overwritten".to_owned());
     }
-    let id = state.add("pipelineServices", &name, body.clone());
+    let id = state.add("pipelineServices", &name, body);
     (201, shown(&state.entities[&id]))
 }
 
@@ -160,7 +160,7 @@ fn put_pipeline(body: &Value, overrides: bool, state: &mut State) -> Reply {
         .values_mut()
         .find(|one| one["_kind"] == "pipelines" && one["fullyQualifiedName"] == *name);
     let Some(stored) = stored else {
-        let id = state.add("pipelines", &name, own);
+        let id = state.add("pipelines", &name, &own);
         return (201, shown(&state.entities[&id]));
     };
     // What a person wrote stays, unless it is to be overwritten.
