@@ -22,6 +22,7 @@ mod inputs;
 mod layout;
 mod leaks;
 mod messages;
+mod metadata;
 mod mutations;
 mod native;
 mod packing;

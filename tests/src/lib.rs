@@ -10,6 +10,9 @@
 //! over TLS or HTTP/2; [`metrics`] reads what it tells, [`openapi`] holds its
 //! answers against their document, and [`minisign`] signs plugins. [`Template`] is a
 //! plugin as its author starts with it. [`catalog`] makes what the catalog reads.
+//! answers against their document, and [`minisign`] signs plugins. [`openmetadata`] is the
+//! API of OpenMetadata, which refuses what the real one refuses. [`Template`] is a
+//! plugin as its author starts with it.
 //!
 //! A folder under `tests/cases` is a test without any Rust: see [`case`].
 
@@ -32,6 +35,7 @@ pub mod minisign;
 pub mod ministack;
 pub mod moto;
 pub mod openapi;
+pub mod openmetadata;
 pub mod oracle;
 mod program;
 mod running;

@@ -56,7 +56,7 @@ pub struct Outcome {
     pub report: Report,
     /// What was deleted, or would be.
     pub removal: Removal,
-    /// Why the run ended before anything was written.
+    /// Why the run was given up, before any pipeline was written.
     pub aborted: Option<String>,
     /// How long it took.
     pub took: Duration,
@@ -143,7 +143,7 @@ impl Run<'_> {
             match probe.outcome {
                 ProbeOutcome::Fails(cause) => return Err(format!("{}: {cause}", probe.action)),
                 ProbeOutcome::Warning(words) => {
-                    sink.warnings.push(format!("{}: {words}", probe.action))
+                    sink.warnings.push(format!("{}: {words}", probe.action));
                 }
                 ProbeOutcome::Works(_) | ProbeOutcome::Skipped => (),
             }
@@ -168,7 +168,7 @@ impl Run<'_> {
                 Put::Created | Put::Unchanged => sink.records += 1,
                 Put::Updated => sink.updated += 1,
                 Put::Failed(error) => {
-                    sink.failures.push(Failure::new("OpenMetadata", &name, &error))
+                    sink.failures.push(Failure::new("OpenMetadata", &name, &error));
                 }
             }
         }
@@ -205,7 +205,7 @@ impl Run<'_> {
                 sink.failures.extend(failed);
             }
             Err(error) => {
-                sink.failures.push(Failure::new("OpenMetadata", "deleted pipelines", &error))
+                sink.failures.push(Failure::new("OpenMetadata", "deleted pipelines", &error));
             }
         }
         removal

@@ -9,6 +9,7 @@
 mod api;
 mod edges;
 mod entity;
+mod levels;
 mod links;
 mod names;
 mod payload;
@@ -16,6 +17,7 @@ mod pipelines;
 mod probe;
 mod removal;
 mod resolve;
+mod rotation;
 mod search;
 mod service;
 mod settings;

@@ -149,7 +149,7 @@ impl OpenMetadata {
             );
             match self.api.ask(Method::DELETE, &path, None).await {
                 Err(error) if error.status() != Some(404) => {
-                    failed.push((one.entity.name.clone(), error))
+                    failed.push((one.entity.name.clone(), error));
                 }
                 _ => (),
             }

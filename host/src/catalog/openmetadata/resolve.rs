@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::levels::levels;
+use super::rotation::{is_rotated, newest};
 use super::search::Hit;
 use super::spellings::{self, Spellings};
 use super::{ApiError, Entity, EntityKind, OpenMetadata, Resolution, names};
 use crate::catalog::{Asset, Rotation};
-use crate::limits;
 
 /// Looks for assets, each of them once.
 #[derive(Debug)]
@@ -98,7 +99,7 @@ impl OpenMetadata {
     async fn spelled(&self, spellings: &Spellings, asset: &Asset) -> Result<Resolution, ApiError> {
         let services = self.services_of(asset);
         let mut tried = Vec::new();
-        for spelling in &spellings.all {
+        for (number, spelling) in spellings.all.iter().enumerate() {
             let mut found = Vec::new();
             for service in services
                 .iter()
@@ -118,9 +119,9 @@ impl OpenMetadata {
                 }
                 tried.push(pattern);
             }
-            if let Some(resolution) =
-                only(found, (tried.len() > 1).then(|| tried.last().cloned()).flatten())
-            {
+            // The first spelling needs no word.
+            let matched = found.first().filter(|_| number > 0).map(|entity| entity.name.clone());
+            if let Some(resolution) = only(found, matched) {
                 return Ok(resolution);
             }
         }
@@ -210,18 +211,6 @@ impl OpenMetadata {
     }
 }
 
-/// The newest of the indexes that rotation made, if one service has them all.
-fn newest(mut rotated: Vec<(String, Entity)>) -> Option<Resolution> {
-    rotated.sort_by(|one, other| one.1.name.cmp(&other.1.name));
-    let (service, entity) = rotated.last()?;
-    if rotated.iter().any(|(other, _)| other != service) {
-        let candidates = rotated.into_iter().map(|(_, entity)| entity.name).collect();
-        return Some(Resolution::Ambiguous { candidates });
-    }
-    let matched = format!("{}, the newest of {} that rotation made", entity.name, rotated.len());
-    Some(Resolution::Found { entity: entity.clone(), matched: Some(matched) })
-}
-
 /// The one entity; ambiguous if there are several, none if there is none.
 fn only(mut found: Vec<Entity>, matched: Option<String>) -> Option<Resolution> {
     found.sort_by(|one, other| one.id.cmp(&other.id));
@@ -266,88 +255,5 @@ fn is_of_kind(hit: &Hit, asset: &Asset) -> bool {
         Asset::RedshiftTable { .. } => kind == "Redshift",
         Asset::SnowflakeTable { .. } => kind == "Snowflake",
         _ => true,
-    }
-}
-
-/// Paths to look for, the deepest first: the prefix as it was written where it has
-/// no expression, its static part, what is above that, and the bucket.
-fn levels(bucket: &str, prefix: &str, written: &str) -> Vec<String> {
-    let root = format!("s3://{bucket}");
-    let mut paths = Vec::new();
-    if !written.contains("!{") {
-        paths.push(written.trim_matches('/'));
-    }
-    let mut rest = prefix.trim_matches('/');
-    while !rest.is_empty() {
-        paths.push(rest);
-        rest = rest.rsplit_once('/').map_or("", |(above, _)| above).trim_end_matches('/');
-    }
-    paths.retain(|path| !path.is_empty());
-    paths.dedup();
-    paths.truncate(limits::CATALOG_PREFIX_LEVELS_MAX - 1);
-    let mut levels: Vec<String> = paths.iter().map(|path| format!("{root}/{path}")).collect();
-    levels.push(root);
-    levels
-}
-
-/// Whether this is the index with a date behind.
-fn is_rotated(name: &str, index: &str, rotation: Rotation) -> bool {
-    let shape = match rotation {
-        Rotation::None => return false,
-        Rotation::Hour => "-dddd-dd-dd-dd",
-        Rotation::Day => "-dddd-dd-dd",
-        Rotation::Week => "-dddd-wdd",
-        Rotation::Month => "-dddd-dd",
-    };
-    let Some(date) = name.strip_prefix(index) else { return false };
-    let is_like =
-        |(byte, shape): (u8, u8)| if shape == b'd' { byte.is_ascii_digit() } else { byte == shape };
-    date.len() == shape.len() && date.bytes().zip(shape.bytes()).all(is_like)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn prefixes_are_looked_up_from_the_deepest_to_the_bucket() {
-        for (prefix, written, expected) in [
-            ("", "", &["s3://b"][..]),
-            ("a/b", "a/b/!{timestamp:yyyy}/", &["s3://b/a/b", "s3://b/a", "s3://b"]),
-            ("a", "a/raw", &["s3://b/a/raw", "s3://b/a", "s3://b"]),
-            ("", "raw", &["s3://b/raw", "s3://b"]),
-            ("a", "a/", &["s3://b/a", "s3://b"]),
-        ] {
-            assert_eq!(levels("b", prefix, written), expected, "{written}");
-        }
-        let deep = "a/".repeat(200);
-        assert_eq!(levels("b", &deep, &deep).len(), limits::CATALOG_PREFIX_LEVELS_MAX);
-    }
-
-    #[test]
-    fn rotated_indexes_are_told_by_the_date() {
-        for (name, rotation, expected) in [
-            ("a-2026-01-02-03", Rotation::Hour, true),
-            ("a-2026-01-02", Rotation::Day, true),
-            ("a-2026-w05", Rotation::Week, true),
-            ("a-2026-01", Rotation::Month, true),
-            ("a-2026-01", Rotation::Day, false),
-            ("a-2026-01", Rotation::None, false),
-            ("a-b-2026-01", Rotation::Month, false),
-            ("a", Rotation::Month, false),
-        ] {
-            assert_eq!(is_rotated(name, "a", rotation), expected, "{name}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn levels_end_at_the_bucket(prefix in "[a/!{}.:]{0,40}", written in "[a/!{}.:]{0,40}") {
-            let levels = levels("b", &prefix, &written);
-            prop_assert_eq!(levels.last().map(String::as_str), Some("s3://b"));
-            prop_assert!(levels.len() <= limits::CATALOG_PREFIX_LEVELS_MAX);
-        }
     }
 }

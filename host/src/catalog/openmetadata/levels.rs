@@ -1,0 +1,55 @@
+//! The paths at which a prefix of S3 is looked for.
+
+use crate::limits;
+
+/// Paths to look for, the deepest first: the prefix as it was written where it has
+/// no expression, its static part, what is above that, and the bucket.
+pub(super) fn levels(bucket: &str, prefix: &str, written: &str) -> Vec<String> {
+    let root = format!("s3://{bucket}");
+    let mut paths = Vec::new();
+    if !written.contains("!{") {
+        paths.push(written.trim_matches('/'));
+    }
+    let mut rest = prefix.trim_matches('/');
+    while !rest.is_empty() {
+        paths.push(rest);
+        rest = rest.rsplit_once('/').map_or("", |(above, _)| above).trim_end_matches('/');
+    }
+    paths.retain(|path| !path.is_empty());
+    paths.dedup();
+    paths.truncate(limits::CATALOG_PREFIX_LEVELS_MAX - 1);
+    let mut levels: Vec<String> = paths.iter().map(|path| format!("{root}/{path}")).collect();
+    levels.push(root);
+    levels
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn prefixes_are_looked_up_from_the_deepest_to_the_bucket() {
+        for (prefix, written, expected) in [
+            ("", "", &["s3://b"][..]),
+            ("a/b", "a/b/!{timestamp:yyyy}/", &["s3://b/a/b", "s3://b/a", "s3://b"]),
+            ("a", "a/raw", &["s3://b/a/raw", "s3://b/a", "s3://b"]),
+            ("", "raw", &["s3://b/raw", "s3://b"]),
+            ("a", "a/", &["s3://b/a", "s3://b"]),
+        ] {
+            assert_eq!(levels("b", prefix, written), expected, "{written}");
+        }
+        let deep = "a/".repeat(200);
+        assert_eq!(levels("b", &deep, &deep).len(), limits::CATALOG_PREFIX_LEVELS_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn levels_end_at_the_bucket(prefix in "[a/!{}.:]{0,40}", written in "[a/!{}.:]{0,40}") {
+            let levels = levels("b", &prefix, &written);
+            prop_assert_eq!(levels.last().map(String::as_str), Some("s3://b"));
+            prop_assert!(levels.len() <= limits::CATALOG_PREFIX_LEVELS_MAX);
+        }
+    }
+}

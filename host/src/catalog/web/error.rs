@@ -1,0 +1,95 @@
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::limits;
+
+/// No answer was had.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum WebError {
+    /// A header cannot be sent. Its value may be a secret.
+    #[error(
+        "the header {name:?} cannot be sent: write a name of letters and `-`, and a value without line breaks"
+    )]
+    Header {
+        /// Its name.
+        name: String,
+    },
+    /// A header of the settings does what another setting is for.
+    #[error("the header {name:?} is set by the program itself: leave it out")]
+    HeaderTaken {
+        /// Its name.
+        name: String,
+    },
+    /// The certificates cannot be used.
+    #[error("use the certificates of {}: {problem}", path.display())]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The URL is none.
+    #[error("{url:?} is no URL of a server: write http://HOST:PORT/PATH or https://HOST/PATH")]
+    Url {
+        /// What was written, without what may be a secret in it.
+        url: String,
+    },
+    /// The server points elsewhere.
+    #[error(
+        "{url} answers {status} and points to {to}, which is not followed: set the address that it moved to"
+    )]
+    Redirect {
+        /// What was asked.
+        url: String,
+        /// The status.
+        status: u16,
+        /// Where to, without its query.
+        to: String,
+    },
+    /// The server is not reached, or breaks off.
+    #[error("{url} was not reached: {cause}")]
+    Unreached {
+        /// What was asked.
+        url: String,
+        /// Why.
+        cause: String,
+    },
+    /// The answer is too long.
+    #[error("{url} answers more than {} bytes", limits::WEB_ANSWER_BYTES_MAX)]
+    TooLong {
+        /// What was asked.
+        url: String,
+    },
+}
+
+pub(super) fn unreached(url: &reqwest::Url, error: reqwest::Error) -> WebError {
+    let is_late = error.is_timeout();
+    // Its URL is told apart, and without its query.
+    let error = error.without_url();
+    let mut cause =
+        if is_late { "there was no answer in time".to_owned() } else { error.to_string() };
+    let mut next = std::error::Error::source(&error);
+    while let Some(source) = next {
+        let words = source.to_string();
+        if !cause.contains(&words) {
+            cause = format!("{cause}: {words}");
+        }
+        next = source.source();
+    }
+    WebError::Unreached { url: shown(url), cause }
+}
+
+pub(super) fn shown(url: &reqwest::Url) -> String {
+    without_secrets(url.as_str())
+}
+
+/// A URL without user, password, query and fragment.
+pub(super) fn without_secrets(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("//") else { return url.to_owned() };
+    let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let url: String = format!("{scheme}//{host}{path}");
+    url.chars().take(limits::WEB_URL_SHOWN_MAX).collect()
+}

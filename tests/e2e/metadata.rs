@@ -1,0 +1,7 @@
+//! Delivery streams and their lineage, written to a stand-in of OpenMetadata.
+
+mod deletion;
+mod faults;
+mod lineage;
+mod pipelines;
+mod world;

@@ -1,0 +1,156 @@
+use host::catalog::Unread;
+use host::catalog::openmetadata::Untouched;
+use serde_json::json;
+use tests::openmetadata::{Fault, Traits};
+
+use super::world::World;
+
+const STREAMS: &[&str] = &["a", "b", "c", "d"];
+
+#[test]
+fn a_stream_that_is_gone_is_deleted_softly_and_comes_back() {
+    let mut world = World::new(Traits::default(), STREAMS);
+    world.run_well();
+    world.remove_stream("b");
+    world.server.forget_requests();
+    let outcome = world.run_well();
+    assert_eq!(outcome.removal.pipelines, ["\"my.firehose\".b"]);
+    assert_eq!(world.server.writes(), ["DELETE /api/v1/pipelines/deleteStale"]);
+    assert_eq!(world.server.pipelines().len(), 3);
+    assert_eq!(world.server.entities("pipelines").len(), 4);
+    assert_eq!(world.writes_again(), [""; 0]);
+    world.add_stream("b2");
+    let b = World::new(Traits::default(), &["b"]).inventory.streams.remove(0);
+    world.inventory.streams.push(b);
+    world.run_well();
+    assert_eq!(world.server.pipelines().len(), 5);
+}
+
+#[test]
+fn servers_that_cannot_delete_at_once_are_asked_one_by_one() {
+    let mut world = World::new(Traits { has_delete_stale: false, ..Traits::default() }, STREAMS);
+    world.run_well();
+    world.remove_stream("b");
+    world.remove_stream("c");
+    world.server.forget_requests();
+    world.run_well();
+    let writes = world.server.writes();
+    assert_eq!(writes.len(), 3, "{writes:?}");
+    assert_eq!(world.server.pipelines(), ["\"my.firehose\".a", "\"my.firehose\".d"]);
+}
+
+#[test]
+fn a_list_that_breaks_off_deletes_nothing() {
+    let mut world = World::new(Traits::default(), STREAMS);
+    world.run_well();
+    world.remove_stream("b");
+    world.inventory.is_complete = false;
+    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run().removal.untouched, Some(Untouched::Incomplete));
+    world.inventory.streams.clear();
+    assert_eq!(world.writes_again(), [""; 0]);
+    world.inventory.is_complete = true;
+    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run().removal.untouched, Some(Untouched::Empty));
+}
+
+#[test]
+fn streams_that_were_left_out_or_could_not_be_read_are_there() {
+    let mut world = World::new(Traits::default(), STREAMS);
+    world.run_well();
+    for name in ["a", "b", "c"] {
+        world.remove_stream(name);
+    }
+    world.inventory.filtered = vec!["a".to_owned()];
+    world.inventory.unread = vec![Unread { name: "b".to_owned(), cause: "denied".to_owned() }];
+    world.inventory.vanished = vec!["c".to_owned()];
+    world.server.forget_requests();
+    let outcome = world.run();
+    assert_eq!(world.server.writes(), [""; 0]);
+    assert_eq!(outcome.steps[0].failures.len(), 1);
+    // One in two failed.
+    assert!(outcome.fails(&world.options));
+    assert!(outcome.summary(&world.options).contains("Filtered: 1"));
+    // Unless those that the patterns leave out are to go.
+    world.inventory.unread.clear();
+    world.inventory.vanished.push("b".to_owned());
+    world.settings.deletion.prunes_filtered = true;
+    world.run_well();
+    assert_eq!(world.server.pipelines().len(), 3);
+}
+
+#[test]
+fn most_of_a_service_is_not_deleted_at_once() {
+    let mut world = World::new(Traits::default(), STREAMS);
+    world.run_well();
+    for name in ["a", "b", "c"] {
+        world.remove_stream(name);
+    }
+    world.server.forget_requests();
+    let outcome = world.run();
+    assert_eq!(world.server.writes(), [""; 0]);
+    let why = Untouched::TooMany { stale: 3, all: 4, percent: 50 };
+    assert_eq!(outcome.removal.untouched, Some(why));
+    assert_eq!(outcome.steps[1].failures.len(), 1);
+    assert!(outcome.summary(&world.options).contains("3 of 4 pipelines would be deleted"));
+    world.settings.deletion.ratio_max = 0.75;
+    world.run_well();
+    assert_eq!(world.server.pipelines().len(), 1);
+}
+
+#[test]
+fn another_account_or_region_is_refused_before_anything_is_written() {
+    let mut world = World::new(Traits::default(), STREAMS);
+    world.run_well();
+    world.server.forget_requests();
+    for (account, region) in [("999999999999", "eu-west-1"), ("123456789012", "us-east-1")] {
+        world.inventory.account = Some(account.to_owned());
+        world.inventory.region = region.to_owned();
+        world.inventory.streams.truncate(1);
+        let outcome = world.run();
+        let cause = outcome.aborted.clone().unwrap();
+        assert!(cause.contains("123456789012 in eu-west-1") && cause.contains(account), "{cause}");
+        assert!(outcome.fails(&world.options));
+    }
+    assert_eq!(world.server.writes(), [""; 0]);
+}
+
+#[test]
+fn a_service_of_somebody_elses_is_kept_until_it_is_adopted() {
+    let mut world = World::new(Traits::default(), STREAMS);
+    let service = json!({"serviceType": "KinesisFirehose", "description": "Made by hand."});
+    world.server.add("pipelineServices", "\"my.firehose\"", &service);
+    world.run_well();
+    world.remove_stream("b");
+    assert_eq!(world.writes_again(), [""; 0]);
+    let line = "standpipe-scope: 123456789012/eu-west-1";
+    let untouched = world.run().removal.untouched;
+    assert_eq!(untouched, Some(Untouched::Unmarked { line: line.to_owned() }));
+    world.settings.adopt_service = true;
+    world.run_well();
+    assert_eq!(world.server.pipelines().len(), 3);
+    let services = world.server.entities("pipelineServices");
+    assert_eq!(services["\"my.firehose\""]["description"], format!("Made by hand.\n\n{line}"));
+    assert_eq!(world.writes_again(), [""; 0]);
+}
+
+#[test]
+fn nothing_is_deleted_where_it_is_off_and_failures_are_told() {
+    let mut world = World::new(Traits { has_delete_stale: false, ..Traits::default() }, STREAMS);
+    world.run_well();
+    world.remove_stream("b");
+    world.settings.deletion.is_on = false;
+    assert_eq!(world.writes_again(), [""; 0]);
+    world.settings.deletion.is_on = true;
+    world.server.fail(Fault {
+        method: "DELETE",
+        path: "/pipelines/0",
+        times: 1,
+        status: 500,
+        retry_after: None,
+    });
+    let outcome = world.run();
+    assert_eq!(outcome.steps[1].failures[0].entity, "\"my.firehose\".b");
+    world.run_well();
+    assert_eq!(world.server.pipelines().len(), 3);
+}

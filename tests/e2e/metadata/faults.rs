@@ -1,0 +1,136 @@
+use std::time::{Duration, Instant};
+
+use host::catalog::openmetadata::{OpenError, OpenMetadata};
+use host::secret::{NoManager, Secret, SecretSetting};
+use tests::openmetadata::{Fault, Traits};
+
+use super::world::World;
+
+#[test]
+fn what_fails_in_passing_is_done_all_the_same() {
+    for status in [429, 502, 503, 504] {
+        let world = World::new(Traits::default(), &["a", "b"]);
+        for (method, path) in [
+            ("GET", "version"),
+            ("PUT", "bulk"),
+            ("PUT", "lineage"),
+            ("GET", "search"),
+            ("GET", "name"),
+        ] {
+            world.server.fail(Fault { method, path, times: 2, status, retry_after: None });
+        }
+        world.run_well();
+        assert_eq!(world.server.edges().len(), 2, "{status}");
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_a_pause_gets_it() {
+    let world = World::new(Traits::default(), &["a"]);
+    world.server.fail(Fault {
+        method: "PUT",
+        path: "bulk",
+        times: 1,
+        status: 429,
+        retry_after: Some(1),
+    });
+    let start = Instant::now();
+    world.run_well();
+    assert!(start.elapsed() >= Duration::from_secs(1));
+}
+
+#[test]
+fn what_stays_down_is_told_and_the_rest_is_done() {
+    let world = World::new(Traits::default(), &["a", "b", "c"]);
+    world.server.fail(Fault {
+        method: "PUT",
+        path: "/lineage",
+        times: 4,
+        status: 503,
+        retry_after: None,
+    });
+    let outcome = world.run();
+    assert_eq!(outcome.report.totals().failed, 1);
+    assert_eq!(outcome.report.unresolved(), 1);
+    assert_eq!(world.server.edges().len(), 2);
+    // 5 of 6 is less than 90 %.
+    assert!(outcome.fails(&world.options));
+    let summary = outcome.summary(&world.options);
+    assert!(summary.contains("Errors: 1") && summary.contains("Success %: 83.33"), "{summary}");
+    // What was not written is written by the next run.
+    world.run_well();
+    assert_eq!(world.server.edges().len(), 3);
+}
+
+#[test]
+fn a_page_for_people_is_no_api() {
+    for page in ["<!DOCTYPE html><title>Sign in</title>", "x"] {
+        let world = World::new(Traits { page: Some(page.to_owned()), ..Traits::default() }, &["a"]);
+        let outcome = world.run();
+        let cause = outcome.aborted.clone().unwrap();
+        assert!(cause.contains("ends in /api"), "{cause}");
+        assert!(outcome.fails(&world.options));
+        assert_eq!(world.server.writes(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_wrong_token_is_told_and_never_shown() {
+    let mut world = World::new(Traits::default(), &["a"]);
+    let token = "an-0ld-t0ken";
+    world.settings.token = Some(SecretSetting::Value(Secret::new(token.to_owned())));
+    let outcome = world.run();
+    let cause = outcome.aborted.clone().unwrap();
+    assert!(cause.contains("check the token") && !cause.contains(token), "{cause}");
+    assert_eq!(world.server.writes(), [""; 0]);
+}
+
+#[test]
+fn a_reference_that_nobody_resolves_and_an_empty_token_stop_the_run() {
+    let world = World::new(Traits::default(), &["a"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for (written, expected) in [("secret:/om/token", "secret:/om/token"), ("", "is empty")] {
+        let mut settings = world.settings.clone();
+        settings.token = Some(SecretSetting::parse(Secret::new(written.to_owned())).unwrap());
+        let error: OpenError =
+            runtime.block_on(OpenMetadata::new(settings, &NoManager)).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    assert_eq!(world.server.requests().len(), 0);
+}
+
+#[test]
+fn versions_that_nobody_knows_are_refused_unless_it_is_set() {
+    let mut world = World::new(Traits { version: "3.0.1".to_owned(), ..Traits::default() }, &["a"]);
+    let cause = world.run().aborted.unwrap();
+    assert!(cause.contains("3.0.1") && cause.contains("enableVersionValidation"), "{cause}");
+    world.settings.version_validation = false;
+    let outcome = world.run_well();
+    assert!(outcome.steps[1].warnings[0].contains("3.0.1"));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told() {
+    let mut world = World::new(Traits::default(), &["a"]);
+    world.settings.host_port = "http://127.0.0.1:1/api".to_owned();
+    let cause = world.run().aborted.unwrap();
+    assert!(cause.contains("was not reached"), "{cause}");
+}
+
+#[test]
+fn pipelines_that_cannot_be_written_are_failures_and_no_reason_to_delete() {
+    let world = World::new(Traits::default(), &["a", "b"]);
+    world.run_well();
+    let mut world = world;
+    world.inventory.streams[0].status.word = "DELETING".to_owned();
+    world.server.fail(Fault {
+        method: "PUT",
+        path: "/pipelines",
+        times: 100,
+        status: 500,
+        retry_after: None,
+    });
+    let outcome = world.run();
+    assert_eq!(outcome.steps[1].failures.len(), 1);
+    assert_eq!(world.server.pipelines().len(), 2);
+}

@@ -1,0 +1,240 @@
+use host::catalog::openmetadata::{Services, Written};
+use host::catalog::report::Fate;
+use host::catalog::{Asset, Role, Rotation, SearchEngine, Table};
+use serde_json::json;
+use tests::openmetadata::Traits;
+
+use super::world::{World, arn, kinesis, objects, world_topic};
+
+#[test]
+fn edges_lead_from_asset_to_asset_by_way_of_the_pipeline() {
+    let world = World::new(Traits::default(), &["a"]);
+    world.run_well();
+    let expected = (
+        "kinesis.a-in".to_owned(),
+        "s3.lake.\"a.objects\"".to_owned(),
+        Some("\"my.firehose\".a".to_owned()),
+    );
+    assert_eq!(world.server.edges(), [expected]);
+    assert_eq!(world.server.details()[0]["source"], "PipelineLineage");
+}
+
+#[test]
+fn a_pipeline_that_the_server_drops_is_added_again() {
+    let world = World::new(Traits { drops_pipeline: true, ..Traits::default() }, &["a"]);
+    let outcome = world.run_well();
+    assert_eq!(outcome.report.totals().written, 1);
+    assert_eq!(world.server.edges()[0].2.as_deref(), Some("\"my.firehose\".a"));
+    assert_eq!(world.writes_again(), [""; 0]);
+}
+
+#[test]
+fn tables_of_dynamodb_stand_for_the_stream_that_they_feed() {
+    let mut world = World::new(Traits::default(), &[]);
+    let (table, stream) =
+        (Asset::DynamoTable { arn: arn("dynamodb", "table/Orders") }, kinesis("changes"));
+    world.server.add(
+        "tables",
+        "dynamo.default.default.Orders",
+        &json!({"serviceType": "DynamoDB"}),
+    );
+    world_topic(&world.server, "changes");
+    world.server.add("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
+    world.join("a", std::slice::from_ref(&stream), &[objects("lake", "raw/orders")]);
+    world.edge(&table, &stream, Role::Feeds);
+    let outcome = world.run_well();
+    assert_eq!(world.server.edges()[0].0, "dynamo.default.default.Orders");
+    assert_eq!(world.server.edges().len(), 1);
+    // The bucket is the nearest that is known, and it is told.
+    let Fate::Resolved { matched, .. } = &outcome.report.lines[0].fate else { panic!() };
+    assert_eq!(*matched, ["s3://lake"]);
+    // With the service named the table's name is known, and nothing is searched for.
+    world.settings.services = Services {
+        database: vec!["redshift".to_owned(), "dynamo".to_owned()],
+        storage: vec!["s3".to_owned()],
+        ..Services::default()
+    };
+    world.server.change(|traits| traits.search_lags = true);
+    assert_eq!(world.writes_again(), [""; 0]);
+}
+
+#[test]
+fn what_may_be_two_things_is_none() {
+    let mut world = World::new(Traits::default(), &["a"]);
+    world.server.add("containers", "other.lake.x", &json!({"fullPath": "s3://lake/a/"}));
+    let outcome = world.run_well();
+    assert_eq!(world.server.edges().len(), 0);
+    let Fate::Ambiguous { candidates, .. } = &outcome.report.lines[0].fate else { panic!() };
+    assert_eq!(*candidates, ["other.lake.x", "s3.lake.\"a.objects\""]);
+    assert_eq!(outcome.report.unresolved(), 1);
+    // Saying which service it is makes it one.
+    world.settings.services.storage = vec!["s3".to_owned()];
+    world.run_well();
+    assert_eq!(world.server.edges().len(), 1);
+}
+
+#[test]
+fn what_is_missing_is_told_with_what_was_tried() {
+    let mut world = World::new(Traits::default(), &[]);
+    let table = Table { database: Some("dev".into()), schema: None, name: "Orders".into() };
+    let to = Asset::RedshiftTable { host: "h".to_owned(), table };
+    world_topic(&world.server, "in");
+    world.join("a", &[kinesis("in")], std::slice::from_ref(&to));
+    world.settings.services.database = vec!["rs".to_owned()];
+    let outcome = world.run_well();
+    let Fate::NotFound { tried, .. } = &outcome.report.lines[0].fate else { panic!() };
+    assert_eq!(*tried, ["rs.dev.public.orders", "rs.dev.public.Orders"]);
+    assert!(host::catalog::report::table(&outcome.report).contains("tried rs.dev.public.orders"));
+    world.server.add("tables", "rs.dev.public.orders", &json!({}));
+    assert_eq!(world.run_well().report.unresolved(), 0);
+}
+
+#[test]
+fn streams_that_only_writers_feed_have_no_edge_unless_it_is_set() {
+    let mut world = World::new(Traits::default(), &[]);
+    world.server.add("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
+    world.join("a", &[], &[objects("lake", "")]);
+    let outcome = world.run_well();
+    assert_eq!(outcome.report.lines[0].fate, Fate::DirectPut);
+    assert_eq!((outcome.report.unresolved(), world.server.edges().len()), (0, 0));
+    world.settings.direct_put_edges = true;
+    world.run_well();
+    assert_eq!(
+        world.server.edges(),
+        [("\"my.firehose\".a".to_owned(), "s3.lake".to_owned(), None)]
+    );
+    assert_eq!(world.writes_again(), [""; 0]);
+}
+
+#[test]
+fn what_openmetadata_cannot_have_is_unsupported() {
+    let mut world = World::new(Traits::default(), &[]);
+    world.join(
+        "a",
+        &[kinesis("in")],
+        &[Asset::Splunk { endpoint: "https://splunk:8088".to_owned() }],
+    );
+    let outcome = world.run_well();
+    assert!(matches!(outcome.report.lines[0].fate, Fate::Unsupported { .. }));
+    assert_eq!(outcome.report.unresolved(), 0);
+}
+
+#[test]
+fn topics_are_those_of_their_service() {
+    let mut world = World::new(Traits::default(), &[]);
+    let cluster = arn("kafka", "cluster/c/1");
+    world.server.add("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
+    world.server.add("topics", "local_kafka.\"shop.orders\"", &json!({"serviceType": "Kafka"}));
+    world.server.add("topics", "kinesis.\"shop.orders\"", &json!({"serviceType": "Kinesis"}));
+    world.join(
+        "a",
+        &[Asset::KafkaTopic { cluster, topic: "shop.orders".into() }],
+        &[objects("lake", "")],
+    );
+    // A Kinesis stream of that name is none of Kafka's.
+    world.run_well();
+    assert_eq!(world.server.edges()[0].0, "local_kafka.\"shop.orders\"");
+    world.settings.services.kafka = Some("other".to_owned());
+    let outcome = world.run_well();
+    let Fate::NotFound { tried, .. } = &outcome.report.lines[0].fate else { panic!() };
+    assert_eq!(*tried, ["other.\"shop.orders\""]);
+}
+
+#[test]
+fn an_index_that_rotates_is_its_newest_one() {
+    let mut world = World::new(Traits::default(), &[]);
+    for name in ["orders-2026-01", "orders-2026-02", "orders-old-2026-03", "orders-2026-02-03"] {
+        world.server.add("searchIndexes", &format!("os.{name}"), &json!({}));
+    }
+    world_topic(&world.server, "in");
+    let to = Asset::SearchIndex {
+        engine: SearchEngine::OpenSearch,
+        place: "p".to_owned(),
+        index: "orders".to_owned(),
+        rotation: Rotation::Month,
+    };
+    world.join("a", &[kinesis("in")], &[to]);
+    let outcome = world.run_well();
+    assert_eq!(world.server.edges()[0].1, "os.orders-2026-02");
+    let details = outcome.report.lines[0].fate.details();
+    assert!(details.contains("the newest of 2"), "{details}");
+}
+
+#[test]
+fn an_edge_of_another_tool_keeps_its_pipeline_and_one_without_gets_ours() {
+    let world = World::new(Traits::default(), &["a", "b"]);
+    let id = |kind: &str, name: &str| {
+        world.server.entities(kind)[name]["id"].as_str().unwrap().to_owned()
+    };
+    let (from, to) = (id("topics", "kinesis.a-in"), id("containers", "s3.lake.\"a.objects\""));
+    let glue = world.server.add("pipelines", "glue.job", &json!({}));
+    let details = json!({"source": "PipelineLineage", "pipeline": {"id": glue, "type": "pipeline"}, "sqlQuery": "x"});
+    world.server.join(&from, &to, details.clone());
+    let (from, to) = (id("topics", "kinesis.b-in"), id("containers", "s3.lake.\"b.objects\""));
+    world.server.join(&from, &to, json!({"source": "Manual", "columnsLineage": []}));
+    let outcome = world.run_well();
+    let pipelines: Vec<_> = world.server.edges().into_iter().filter_map(|edge| edge.2).collect();
+    assert_eq!(pipelines, ["glue.job", "\"my.firehose\".b"]);
+    assert!(world.server.details().contains(&details));
+    let kept = Written::Kept { pipeline: glue };
+    assert_eq!(outcome.report.lines[0].fate, Fate::Resolved { written: kept, matched: vec![] });
+    assert_eq!(world.writes_again(), [""; 0]);
+}
+
+#[test]
+fn two_streams_with_one_edge_do_not_take_it_from_each_other() {
+    let mut world = World::new(Traits::default(), &["a"]);
+    world.join("b", &[kinesis("a-in")], &[objects("lake", "a")]);
+    world.run_well();
+    assert_eq!(world.server.edges()[0].2.as_deref(), Some("\"my.firehose\".a"));
+    assert_eq!(world.writes_again(), [""; 0]);
+    // Once the first one is gone, the second one has it.
+    world.remove_stream("a");
+    world.run_well();
+    assert_eq!(world.server.edges()[0].2.as_deref(), Some("\"my.firehose\".b"));
+}
+
+#[test]
+fn edges_that_are_no_more_go_where_that_is_set() {
+    let mut world = World::new(Traits::default(), &["a"]);
+    world.run_well();
+    world.graph.edges.clear();
+    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.server.edges().len(), 1);
+    world.settings.override_lineage = true;
+    world.run_well();
+    assert_eq!(world.server.edges().len(), 0);
+}
+
+#[test]
+fn columns_of_one_name_are_joined_where_that_is_set() {
+    let mut world = World::new(Traits::default(), &[]);
+    let columns = |table: &str, names: &[&str]| {
+        let column =
+            |name: &&str| json!({"name": name, "fullyQualifiedName": format!("{table}.{name}")});
+        names.iter().map(column).collect::<Vec<_>>()
+    };
+    world.server.add(
+        "topics",
+        "kafka.t",
+        &json!({
+            "messageSchema": {"schemaFields": columns("kafka.t", &["Id", "other"])},
+        }),
+    );
+    world.server.add(
+        "tables",
+        "sf.DB.S.T",
+        &json!({"columns": columns("sf.DB.S.T", &["ID", "MORE"])}),
+    );
+    let table = Table { database: Some("db".into()), schema: Some("s".into()), name: "t".into() };
+    let from = Asset::KafkaTopic { cluster: arn("kafka", "cluster/c/1"), topic: "t".to_owned() };
+    world.join("a", &[from], &[Asset::SnowflakeTable { account: "x".to_owned(), table }]);
+    world.settings.services.database = vec!["sf".to_owned()];
+    world.run_well();
+    assert_eq!(world.server.details()[0]["columnsLineage"], json!([]));
+    world.settings.column_lineage = true;
+    world.run_well();
+    let expected = json!([{"fromColumns": ["kafka.t.Id"], "toColumn": "sf.DB.S.T.ID"}]);
+    assert_eq!(world.server.details()[0]["columnsLineage"], expected);
+    assert_eq!(world.writes_again(), [""; 0]);
+}

@@ -1,0 +1,178 @@
+use host::catalog::openmetadata::Services;
+use host::catalog::{Asset, Processor, Role};
+use serde_json::json;
+use tests::openmetadata::{Fault, Traits};
+
+use super::world::World;
+
+#[test]
+fn streams_become_pipelines_and_a_second_run_writes_nothing() {
+    let world = World::new(Traits::default(), &["orders", "page.views"]);
+    let outcome = world.run_well();
+    // Names with dots are quoted, the service's as well as the stream's.
+    let names = ["\"my.firehose\".\"page.views\"", "\"my.firehose\".orders"];
+    assert_eq!(world.server.pipelines(), names);
+    let pipeline = &world.server.entities("pipelines")[names[1]];
+    assert_eq!(pipeline["state"], "Active");
+    assert_eq!(pipeline["startDate"], "2026-01-01T00:00:00.000Z");
+    assert_eq!(
+        pipeline["sourceUrl"],
+        "https://eu-west-1.console.aws.amazon.com/firehose/home?region=eu-west-1#/details/orders"
+    );
+    assert_eq!(pipeline["tasks"][0]["downstreamTasks"], json!(["destination-1"]));
+    assert_eq!(pipeline["tasks"][1]["taskType"], "ExtendedS3");
+    assert_eq!(world.server.edges().len(), 2);
+    assert_eq!(outcome.report.unresolved(), 0);
+    assert_eq!((outcome.steps[0].records, outcome.steps[1].records), (2, 4));
+    assert_eq!(world.writes_again(), [""; 0]);
+}
+
+#[test]
+fn the_service_is_made_once_with_its_account_and_without_credentials() {
+    let mut world = World::new(Traits::default(), &["a"]);
+    world.settings.assume_role_arn = Some("arn:aws:iam::123456789012:role/r".to_owned());
+    world.settings.services =
+        Services { kafka: Some("local_kafka".to_owned()), ..Services::default() };
+    world.run_well();
+    let services = world.server.entities("pipelineServices");
+    let service = &services["\"my.firehose\""];
+    assert_eq!(service["serviceType"], "KinesisFirehose");
+    assert_eq!(
+        service["connection"]["config"],
+        json!({
+            "type": "KinesisFirehose",
+            "awsConfig": {"awsRegion": "eu-west-1", "assumeRoleArn": "arn:aws:iam::123456789012:role/r"},
+            "messagingServiceName": "local_kafka",
+        })
+    );
+    assert!(
+        service["description"]
+            .as_str()
+            .unwrap()
+            .ends_with("standpipe-scope: 123456789012/eu-west-1")
+    );
+    assert_eq!(world.server.writes()[0], "PUT /api/v1/services/pipelineServices");
+}
+
+#[test]
+fn a_service_may_be_bare() {
+    let mut world = World::new(Traits::default(), &["a"]);
+    world.settings.store_service_connection = false;
+    world.run_well();
+    let services = world.server.entities("pipelineServices");
+    assert_eq!(services["\"my.firehose\""].get("connection"), None);
+}
+
+#[test]
+fn what_changed_is_written_and_what_people_wrote_stays() {
+    let mut world = World::new(Traits::default(), &["a", "b"]);
+    world.run_well();
+    let name = "\"my.firehose\".a";
+    world.server.edit(name, "description", json!("by hand"));
+    world.inventory.streams[0].status.word = "DELETING".to_owned();
+    world.server.forget_requests();
+    let outcome = world.run_well();
+    assert_eq!(outcome.steps[1].updated, 1);
+    assert_eq!(world.server.writes(), ["PUT /api/v1/pipelines/bulk"]);
+    let pipeline = world.server.entities("pipelines")[name].clone();
+    assert_eq!(
+        (&pipeline["state"], &pipeline["description"]),
+        (&json!("Inactive"), &json!("by hand"))
+    );
+    assert_eq!(world.writes_again(), [""; 0]);
+    // Unless it is to be overwritten.
+    world.settings.override_metadata = true;
+    assert_eq!(world.writes_again(), ["PUT /api/v1/pipelines/bulk"]);
+    let pipeline = world.server.entities("pipelines")[name].clone();
+    assert!(pipeline["description"].as_str().unwrap().contains("deliverystream/a"));
+    assert_eq!(world.writes_again(), [""; 0]);
+}
+
+#[test]
+fn events_and_functions_are_tasks() {
+    let mut world = World::new(Traits::default(), &["a"]);
+    let stream = world.inventory.streams[0].clone();
+    let own = Asset::DeliveryStream { name: stream.name, arn: None };
+    world.graph.assets.clear();
+    world.graph.edges.clear();
+    world.edge(
+        &Asset::Events { label: "track \"Order Completed\"".to_owned() },
+        &own,
+        Role::Routed,
+    );
+    world.inventory.streams[0].destinations[0].processors =
+        vec![Processor { kind: "Lambda".to_owned(), lambda: None }];
+    world.run_well();
+    let pipeline = &world.server.entities("pipelines")["\"my.firehose\".a"];
+    let tasks = pipeline["tasks"].as_array().unwrap().iter();
+    let tasks: Vec<_> =
+        tasks.map(|task| (task["name"].as_str().unwrap(), &task["downstreamTasks"])).collect();
+    assert_eq!(
+        tasks,
+        [
+            ("events-1", &json!(["source"])),
+            ("source", &json!(["destination-1-step-1"])),
+            ("destination-1-step-1", &json!(["destination-1"])),
+            ("destination-1", &json!([])),
+        ]
+    );
+    assert_eq!(pipeline["tasks"][0]["displayName"], "track \"Order Completed\"");
+    assert_eq!(world.writes_again(), [""; 0]);
+}
+
+#[test]
+fn old_versions_get_what_they_know() {
+    let traits = Traits {
+        version: "1.2.0".to_owned(),
+        has_firehose: false,
+        has_new_keys: false,
+        has_bulk: false,
+        has_delete_stale: false,
+        ..Traits::default()
+    };
+    let mut world = World::new(traits, &["a", "b", "c"]);
+    world.run_well();
+    assert_eq!(world.server.pipelines().len(), 3);
+    let services = world.server.entities("pipelineServices");
+    assert_eq!(services["\"my.firehose\""]["serviceType"], "CustomPipeline");
+    assert_eq!(world.writes_again(), [""; 0]);
+    world.remove_stream("c");
+    let writes = world.writes_again();
+    assert_eq!(writes.len(), 2, "{writes:?}");
+    assert_eq!(world.server.pipelines().len(), 2);
+}
+
+#[test]
+fn a_part_that_bulk_refuses_is_written_alone() {
+    let world = World::new(Traits::default(), &["a", "b", "c"]);
+    world.server.fail(Fault {
+        method: "BULK",
+        path: "b",
+        times: 1,
+        status: 400,
+        retry_after: None,
+    });
+    world.run_well();
+    assert_eq!(world.server.pipelines().len(), 3);
+    let writes = world.server.writes();
+    assert_eq!(writes[1..3], ["PUT /api/v1/pipelines/bulk", "PUT /api/v1/pipelines"]);
+}
+
+#[test]
+fn a_dry_run_writes_nothing_and_tells_what_it_would() {
+    let mut world = World::new(Traits::default(), &["a", "b"]);
+    world.options.is_dry = true;
+    let outcome = world.run_well();
+    assert_eq!(world.server.writes(), [""; 0]);
+    assert_eq!(outcome.report.totals().written, 2);
+    world.options.is_dry = false;
+    world.run_well();
+    world.remove_stream("b");
+    world.options.is_dry = true;
+    world.server.forget_requests();
+    let outcome = world.run_well();
+    assert_eq!(outcome.removal.pipelines, ["\"my.firehose\".b"]);
+    assert!(outcome.summary(&world.options).contains("1 pipelines would be marked as deleted"));
+    assert_eq!(world.server.writes(), [""; 0]);
+    assert_eq!(world.server.pipelines().len(), 2);
+}

@@ -1,0 +1,173 @@
+//! Streams, what they join, and a server that knows both ends.
+
+use std::time::Duration;
+
+use host::catalog::ingest::{IngestOptions, Outcome, ingest};
+use host::catalog::openmetadata::{OpenMetadata, OpenMetadataSettings};
+use host::catalog::{
+    Arn, Asset, Destination, Edge, Graph, Inventory, Origin, Role, S3Place, Sink, Status, Stream,
+};
+use host::secret::{NoManager, Secret, SecretSetting};
+use serde_json::json;
+use tests::openmetadata::rules::quoted;
+use tests::openmetadata::{OpenMetadataServer, Traits};
+
+pub(super) const TOKEN: &str = "t0p-s3cret-t0ken";
+pub(super) const ACCOUNT: &str = "123456789012";
+
+/// What a run starts from.
+pub(super) struct World {
+    pub(super) server: OpenMetadataServer,
+    pub(super) inventory: Inventory,
+    pub(super) graph: Graph,
+    pub(super) settings: OpenMetadataSettings,
+    pub(super) options: IngestOptions,
+}
+
+impl World {
+    /// A server with this nature, and streams with these names, each of which a
+    /// Kinesis stream `NAME-in` feeds and whose records end up in `s3://lake/NAME`.
+    /// The server knows all of these.
+    pub(super) fn new(traits: Traits, streams: &[&str]) -> Self {
+        let server = OpenMetadataServer::start(Traits { token: Some(TOKEN.to_owned()), ..traits });
+        let mut settings = OpenMetadataSettings::new(&server.url(), "my.firehose");
+        settings.token = Some(SecretSetting::Value(Secret::new(TOKEN.to_owned())));
+        settings.pause = Duration::from_millis(1);
+        let inventory = Inventory {
+            account: Some(ACCOUNT.to_owned()),
+            region: "eu-west-1".to_owned(),
+            is_complete: true,
+            ..Inventory::default()
+        };
+        let (graph, options) = (Graph::default(), IngestOptions::default());
+        let mut world = World { server, inventory, graph, settings, options };
+        for name in streams {
+            world.add_stream(name);
+        }
+        world
+    }
+
+    pub(super) fn add_stream(&mut self, name: &str) {
+        let from = kinesis(&format!("{name}-in"));
+        world_topic(&self.server, &format!("{name}-in"));
+        self.server.add(
+            "containers",
+            &format!("s3.lake.\"{name}.objects\""),
+            &json!({"fullPath": format!("s3://lake/{name}"), "serviceType": "S3"}),
+        );
+        self.join(name, &[from], &[objects("lake", name)]);
+    }
+
+    /// A stream that joins these assets; the server need not know them.
+    pub(super) fn join(&mut self, name: &str, from: &[Asset], to: &[Asset]) {
+        let origin = match from.first() {
+            None => Origin::DirectPut,
+            Some(Asset::KinesisStream { arn }) => Origin::Kinesis { arn: arn.clone() },
+            Some(_) => Origin::Unsupported { what: "of a test".to_owned() },
+        };
+        let stream = stream(name, origin);
+        let own = Asset::DeliveryStream { name: name.to_owned(), arn: Some(stream.arn.clone()) };
+        self.inventory.streams.push(stream);
+        for from in from {
+            self.edge(from, &own, Role::Feeds);
+        }
+        for to in to {
+            self.edge(&own, to, Role::Delivered);
+        }
+    }
+
+    pub(super) fn edge(&mut self, from: &Asset, to: &Asset, role: Role) {
+        let (from, to) = (self.position(from), self.position(to));
+        self.graph.edges.push(Edge { from, to, role, note: None });
+    }
+
+    fn position(&mut self, asset: &Asset) -> usize {
+        let assets = &mut self.graph.assets;
+        assets.iter().position(|one| one == asset).unwrap_or_else(|| {
+            assets.push(asset.clone());
+            assets.len() - 1
+        })
+    }
+
+    /// Let a stream go as it goes at Amazon.
+    pub(super) fn remove_stream(&mut self, name: &str) {
+        self.inventory.streams.retain(|stream| stream.name != name);
+    }
+
+    /// A run. Nothing that it tells holds the token, and nothing that it asks is
+    /// unknown to the server.
+    pub(super) fn run(&self) -> Outcome {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let outcome = runtime.block_on(async {
+            let server = OpenMetadata::new(self.settings.clone(), &NoManager).await.unwrap();
+            ingest(&self.inventory, &self.graph, Some(&server), &self.options).await
+        });
+        let report = host::catalog::report::table(&outcome.report);
+        let told = [
+            outcome.summary(&self.options),
+            serde_json::to_string(&outcome).unwrap(),
+            report,
+            format!("{outcome:?} {:?}", self.settings),
+        ];
+        assert!(!told.concat().contains(TOKEN), "{told:?}");
+        assert_eq!(self.server.violations(), [""; 0]);
+        outcome
+    }
+
+    /// A run in which everything is well.
+    pub(super) fn run_well(&self) -> Outcome {
+        let outcome = self.run();
+        assert_eq!(outcome.aborted, None);
+        let failures: Vec<_> = outcome.steps.iter().flat_map(|step| &step.failures).collect();
+        assert!(failures.is_empty(), "{failures:#?} {:?}", self.server.refusals());
+        assert!(!outcome.fails(&self.options));
+        outcome
+    }
+
+    /// What a further run writes.
+    pub(super) fn writes_again(&self) -> Vec<String> {
+        self.server.forget_requests();
+        self.run_well();
+        self.server.writes()
+    }
+}
+
+pub(super) fn world_topic(server: &OpenMetadataServer, name: &str) -> String {
+    server.add("topics", &format!("kinesis.{}", quoted(name)), &json!({"serviceType": "Kinesis"}))
+}
+
+pub(super) fn kinesis(name: &str) -> Asset {
+    Asset::KinesisStream { arn: arn("kinesis", &format!("stream/{name}")) }
+}
+
+pub(super) fn objects(bucket: &str, prefix: &str) -> Asset {
+    let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
+    let written = format!("{prefix}/!{{timestamp:yyyy}}/");
+    Asset::Objects { bucket, prefix, written }
+}
+
+pub(super) fn arn(service: &str, resource: &str) -> Arn {
+    Arn::parse(&format!("arn:aws:{service}:eu-west-1:{ACCOUNT}:{resource}")).unwrap()
+}
+
+fn stream(name: &str, origin: Origin) -> Stream {
+    Stream {
+        name: name.to_owned(),
+        arn: arn("firehose", &format!("deliverystream/{name}")),
+        status: Status { word: "ACTIVE".to_owned(), failure: None },
+        kind: "KinesisStreamAsSource".to_owned(),
+        version: "1".to_owned(),
+        created: Some(1_767_225_600.5),
+        updated: None,
+        origin,
+        destinations: vec![Destination {
+            id: "destinationId-000000000001".to_owned(),
+            key: "ExtendedS3DestinationDescription".to_owned(),
+            sink: Sink::S3(S3Place { bucket: "lake".to_owned(), prefix: format!("{name}/") }),
+            processors: Vec::new(),
+            backup: None,
+            schema: None,
+        }],
+        is_encrypted: false,
+    }
+}

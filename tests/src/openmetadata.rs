@@ -1,0 +1,269 @@
+//! The API of OpenMetadata for tests: it speaks HTTP on loopback, keeps entities and
+//! edges in memory, and refuses whatever the real one does: keys that it does not
+//! know, references without an id, names that are not quoted.
+//!
+//! What it answers to reads is as the real one's, as far as anybody reads it.
+
+mod connection;
+mod lineage;
+mod routes;
+pub mod rules;
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use serde_json::{Value, json};
+
+/// A running server. It takes no more connections once this is dropped.
+#[derive(Debug)]
+pub struct OpenMetadataServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// What kind of server it is.
+#[derive(Debug, Clone)]
+pub struct Traits {
+    /// What it calls its version.
+    pub version: String,
+    /// The only token that it takes.
+    pub token: Option<String>,
+    /// Whether it has a service type for Firehose.
+    pub has_firehose: bool,
+    /// Whether it takes and keeps state, hash, start and address of pipelines.
+    pub has_new_keys: bool,
+    /// Whether it takes many pipelines at once.
+    pub has_bulk: bool,
+    /// Whether it deletes at once what is not named.
+    pub has_delete_stale: bool,
+    /// Whether it forgets the pipeline of an edge that is put, and says nothing.
+    pub drops_pipeline: bool,
+    /// Whether its search finds nothing yet.
+    pub search_lags: bool,
+    /// What it answers to everything, if it is no API at all.
+    pub page: Option<String>,
+}
+
+impl Default for Traits {
+    fn default() -> Self {
+        Traits {
+            version: "1.9.4".to_owned(),
+            token: None,
+            has_firehose: true,
+            has_new_keys: true,
+            has_bulk: true,
+            has_delete_stale: true,
+            drops_pipeline: false,
+            search_lags: false,
+            page: None,
+        }
+    }
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Such as `PUT`.
+    pub method: String,
+    /// As it was sent.
+    pub path: String,
+    /// Without escapes.
+    pub query: BTreeMap<String, String>,
+    /// The headers, whose names are in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// Null where it is no JSON.
+    pub body: Value,
+}
+
+/// A failure to come.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// Of requests with this method.
+    pub method: &'static str,
+    /// And this in their path.
+    pub path: &'static str,
+    /// How often.
+    pub times: usize,
+    /// The status.
+    pub status: u16,
+    /// Seconds.
+    pub retry_after: Option<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    traits: Traits,
+    /// Entities by their ids; `_kind` is their collection.
+    entities: BTreeMap<String, Value>,
+    /// Details by both ids.
+    edges: BTreeMap<(String, String), Value>,
+    faults: Vec<Fault>,
+    requests: Vec<Asked>,
+    refusals: Vec<String>,
+    violations: Vec<String>,
+    stopped: bool,
+}
+
+impl OpenMetadataServer {
+    /// Listen on a free port.
+    pub fn start(traits: Traits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let shared = Arc::<Shared>::default();
+        shared.state().traits = traits;
+        let own = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if own.state().stopped {
+                    return;
+                }
+                let Ok(stream) = stream else { continue };
+                let own = Arc::clone(&own);
+                thread::spawn(move || connection::serve(stream, &own));
+            }
+        });
+        OpenMetadataServer { address, shared }
+    }
+
+    /// The address of its API.
+    pub fn url(&self) -> String {
+        format!("http://{}/api", self.address)
+    }
+
+    /// Change what kind of server it is.
+    pub fn change(&self, change: impl FnOnce(&mut Traits)) {
+        change(&mut self.shared.state().traits);
+    }
+
+    /// Fail some requests to come.
+    pub fn fail(&self, fault: Fault) {
+        self.shared.state().faults.push(fault);
+    }
+
+    /// Add an entity of somebody else's, and tell its id. Its collection is such as
+    /// `tables`; more of it is an object.
+    pub fn add(&self, collection: &str, name: &str, more: &Value) -> String {
+        self.shared.state().add(collection, name, more)
+    }
+
+    /// Change an entity as a person does.
+    pub fn edit(&self, name: &str, key: &str, value: Value) {
+        let mut state = self.shared.state();
+        let entity =
+            state.entities.values_mut().find(|entity| entity["fullyQualifiedName"] == name);
+        let entity = entity.expect("the entity that is edited");
+        entity[key] = value;
+        entity["_edited"] = true.into();
+    }
+
+    /// The entities of a collection by their full names.
+    pub fn entities(&self, collection: &str) -> BTreeMap<String, Value> {
+        let state = self.shared.state();
+        let own = state.entities.values().filter(|entity| entity["_kind"] == collection);
+        own.map(|one| {
+            (one["fullyQualifiedName"].as_str().unwrap_or_default().to_owned(), one.clone())
+        })
+        .collect()
+    }
+
+    /// The full names of pipelines that are not deleted.
+    pub fn pipelines(&self) -> Vec<String> {
+        let all = self.entities("pipelines").into_iter();
+        all.filter(|(_, pipeline)| pipeline["deleted"] != true).map(|(name, _)| name).collect()
+    }
+
+    /// The edges: full names of both ends, and of the pipeline, if it has one.
+    pub fn edges(&self) -> Vec<(String, String, Option<String>)> {
+        let state = self.shared.state();
+        let name = |id: &str| {
+            state.entities[id]["fullyQualifiedName"].as_str().unwrap_or_default().to_owned()
+        };
+        let edges = state.edges.iter().map(|((from, to), details)| {
+            (name(from), name(to), details["pipeline"]["id"].as_str().map(name))
+        });
+        edges.collect()
+    }
+
+    /// The details of all edges.
+    pub fn details(&self) -> Vec<Value> {
+        self.shared.state().edges.values().cloned().collect()
+    }
+
+    /// Draw an edge as somebody else does.
+    pub fn join(&self, from: &str, to: &str, details: Value) {
+        self.shared.state().edges.insert((from.to_owned(), to.to_owned()), details);
+    }
+
+    /// All requests.
+    pub fn requests(&self) -> Vec<Asked> {
+        self.shared.state().requests.clone()
+    }
+
+    /// Forget the requests until now.
+    pub fn forget_requests(&self) {
+        self.shared.state().requests.clear();
+    }
+
+    /// Methods and paths of those that are no reads.
+    pub fn writes(&self) -> Vec<String> {
+        let requests = self.requests().into_iter().filter(|asked| asked.method != "GET");
+        requests.map(|asked| format!("{} {}", asked.method, asked.path)).collect()
+    }
+
+    /// What was refused with 400, and why.
+    pub fn refusals(&self) -> Vec<String> {
+        self.shared.state().refusals.clone()
+    }
+
+    /// What no server could be asked: paths and parameters that there are not.
+    pub fn violations(&self) -> Vec<String> {
+        self.shared.state().violations.clone()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, collection: &str, name: &str, more: &Value) -> String {
+        let id = format!("00000000-0000-4000-8000-{:012x}", self.entities.len() + 1);
+        let parts = rules::parts(name).unwrap_or_else(|| panic!("{name} is no full name"));
+        let mut entity = json!({
+            "id": id,
+            "name": parts.last(),
+            "fullyQualifiedName": name,
+            "service": {"name": parts[0], "fullyQualifiedName": rules::quoted(&parts[0])},
+            "deleted": false,
+            "_kind": collection,
+        });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            entity[key] = value.clone();
+        }
+        self.entities.insert(id.clone(), entity);
+        id
+    }
+}
+
+impl Fault {
+    fn is_for(&self, asked: &Asked) -> bool {
+        self.method == asked.method && asked.path.contains(self.path)
+    }
+}
+
+impl Drop for OpenMetadataServer {
+    fn drop(&mut self) {
+        self.shared.state().stopped = true;
+        // Wakes the listener, which then sees that it is over.
+        let _ = TcpStream::connect(self.address);
+    }
+}

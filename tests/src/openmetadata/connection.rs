@@ -1,0 +1,92 @@
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Asked, Shared, routes};
+
+/// Answer requests until the client goes away.
+pub(super) fn serve(stream: TcpStream, shared: &Arc<Shared>) {
+    let mut reader = BufReader::new(stream);
+    while let Some(asked) = read(&mut reader) {
+        let (head, body) = answer(&asked, shared);
+        let length = body.len();
+        let text = format!("HTTP/1.1 {head}\r\ncontent-length: {length}\r\n\r\n{body}");
+        if reader.get_mut().write_all(text.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn answer(asked: &Asked, shared: &Shared) -> (String, String) {
+    const JSON: &str = "content-type: application/json";
+    let mut state = shared.state();
+    state.requests.push(asked.clone());
+    if let Some(page) = &state.traits.page {
+        return ("200 OK\r\ncontent-type: text/html".to_owned(), page.clone());
+    }
+    if let Some(fault) =
+        state.faults.iter_mut().find(|fault| fault.times > 0 && fault.is_for(asked))
+    {
+        fault.times -= 1;
+        let retry_after = fault.retry_after.map(|seconds| format!("\r\nretry-after: {seconds}"));
+        let head = format!("{} Fault\r\n{JSON}{}", fault.status, retry_after.unwrap_or_default());
+        return (
+            head,
+            json!({"code": fault.status, "message": "as the test wants it"}).to_string(),
+        );
+    }
+    let token = asked.headers.get("authorization").cloned().unwrap_or_default();
+    let (status, body) = match &state.traits.token {
+        Some(expected) if token != format!("Bearer {expected}") => {
+            (401, json!({"code": 401, "message": format!("{token} is expired")}))
+        }
+        _ => routes::answer(asked, &mut state),
+    };
+    if status == 400 {
+        let words = body["message"].as_str().unwrap_or_default().to_owned();
+        state.refusals.push(format!("{} {}: {words}", asked.method, asked.path));
+    }
+    let text = if body.is_null() { String::new() } else { body.to_string() };
+    (format!("{status} Status\r\n{JSON}"), text)
+}
+
+fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|&read| read > 0)?;
+        match line.trim_end() {
+            "" => break,
+            line => head.push(line.to_owned()),
+        }
+    }
+    let mut words = head.first()?.split(' ');
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let headers = head.iter().skip(1).filter_map(|line| line.split_once(':'));
+    let headers: BTreeMap<String, String> =
+        headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
+    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let query = query.split('&').filter_map(|pair| pair.split_once('='));
+    let query = query.map(|(key, value)| (unescaped(key), unescaped(value))).collect();
+    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    Some(Asked { method, path: path.to_owned(), query, headers, body })
+}
+
+/// What percent signs stand for.
+pub(super) fn unescaped(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let Some((&first, after)) = rest.split_first() {
+        let code = after.get(..2).and_then(|code| std::str::from_utf8(code).ok());
+        let byte =
+            code.and_then(|code| u8::from_str_radix(code, 16).ok()).filter(|_| first == b'%');
+        bytes.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,93 @@
+use serde_json::{Value, json};
+
+use super::routes::{Reply, refusal};
+use super::rules::violation;
+use super::{Asked, State};
+
+/// What the paths below `/lineage` answer. None of others.
+pub(super) fn answer(asked: &Asked, path: &[&str], state: &mut State) -> Option<Reply> {
+    Some(match (&*asked.method, path) {
+        ("PUT", []) => put(&asked.body, state),
+        ("GET", ["getLineageEdge", from, to]) => match state.edges.get(&key(from, to)) {
+            Some(details) => (200, json!({"edge": details})),
+            None => refusal(404, "Lineage edge not found"),
+        },
+        ("PATCH", [from_kind, from, to_kind, to]) => {
+            patch([from_kind, from, to_kind, to], &asked.body, state)
+        }
+        ("DELETE", ["pipeline", pipeline, "type", source]) => {
+            state.edges.retain(|_, details| {
+                details["pipeline"]["id"] != **pipeline || details["source"] != **source
+            });
+            (200, Value::Null)
+        }
+        _ => return None,
+    })
+}
+
+fn key(from: &str, to: &str) -> (String, String) {
+    (from.to_owned(), to.to_owned())
+}
+
+/// Why a reference leads nowhere.
+fn astray(kind: &str, id: &str, state: &State) -> Option<Reply> {
+    let collection = match kind {
+        "searchIndex" => "searchIndexes".to_owned(),
+        kind => format!("{kind}s"),
+    };
+    let is_there = state
+        .entities
+        .get(id)
+        .is_some_and(|one| one["_kind"] == *collection && one["deleted"] != true);
+    (!is_there).then(|| refusal(404, &format!("{kind} instance for {id} not found")))
+}
+
+fn put(body: &Value, state: &mut State) -> Reply {
+    if let Some(words) = violation("addLineage", body) {
+        return refusal(400, &words);
+    }
+    let edge = &body["edge"];
+    let mut details = edge["lineageDetails"].clone();
+    let ends = [&edge["fromEntity"], &edge["toEntity"], &details["pipeline"]];
+    for reference in ends.iter().filter(|reference| !reference.is_null()) {
+        let (kind, id) = (reference["type"].as_str(), reference["id"].as_str());
+        if let Some(reply) = astray(kind.unwrap_or_default(), id.unwrap_or_default(), state) {
+            return reply;
+        }
+    }
+    if state.traits.drops_pipeline {
+        details.as_object_mut().map(|details| details.remove("pipeline"));
+    }
+    let id = |end: &Value| end["id"].as_str().unwrap_or_default().to_owned();
+    state.edges.insert((id(&edge["fromEntity"]), id(&edge["toEntity"])), details);
+    (200, Value::Null)
+}
+
+fn patch([from_kind, from, to_kind, to]: [&str; 4], body: &Value, state: &mut State) -> Reply {
+    let operations = body.as_array().cloned().unwrap_or_default();
+    let wrong = operations.iter().find_map(|operation| match operation["path"].as_str() {
+        Some("/pipeline") => violation("reference", &operation["value"]),
+        Some("/columnsLineage") => {
+            violation("lineageDetails", &json!({"columnsLineage": operation["value"]}))
+        }
+        Some("/sqlQuery") => None,
+        other => Some(format!("{other:?} cannot be changed")),
+    });
+    if let Some(words) = violation("patch", body).or(wrong) {
+        return refusal(400, &words);
+    }
+    if let Some(reply) = astray(from_kind, from, state).or_else(|| astray(to_kind, to, state)) {
+        return reply;
+    }
+    let Some(details) = state.edges.get_mut(&key(from, to)) else {
+        return refusal(404, "Lineage edge not found");
+    };
+    for operation in operations {
+        let path = operation["path"].as_str().unwrap_or_default().trim_start_matches('/');
+        if operation["op"] == "replace" && details.get(path).is_none() {
+            return refusal(400, &format!("there is no {path} to replace"));
+        }
+        details[path] = operation["value"].clone();
+    }
+    (200, details.clone())
+}
