@@ -43,7 +43,9 @@ pub(super) fn lay_out(graph: &Graph) -> Layout {
     let mut height = 0.0;
     for group in groups::groups(&neighbours, &columns) {
         let order = ordered(&group, &columns, &neighbours);
-        let group_height = heights::assign(&order, &neighbours, &mut rows);
+        let is_streams = |column: &Vec<usize>| columns[column[0]] == Column::Streams;
+        let pivot = order.iter().position(is_streams).unwrap_or(0);
+        let group_height = heights::assign(&order, pivot, &neighbours, &mut rows);
         for asset in group {
             rows[asset] += height;
         }
