@@ -24,6 +24,7 @@ mod messages;
 mod mutations;
 mod native;
 mod packing;
+mod pictures;
 mod plugins;
 mod refusals;
 mod sample;

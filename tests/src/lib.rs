@@ -8,8 +8,9 @@
 //! events. [`Collector`] is the program as a server, [`client`] sends to it what
 //! nobody should, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
 //! over TLS or HTTP/2; [`metrics`] reads what it tells, [`openapi`] holds its
-//! answers against their document, and [`minisign`] signs plugins. [`Template`] is a
-//! plugin as its author starts with it.
+//! answers against their document, and [`minisign`] signs plugins. [`pictures`] shows
+//! the catalog's to those who read them. [`Template`] is a plugin as its author starts
+//! with it.
 //!
 //! A folder under `tests/cases` is a test without any Rust: see [`case`].
 
@@ -32,6 +33,7 @@ pub mod ministack;
 pub mod moto;
 pub mod openapi;
 pub mod oracle;
+pub mod pictures;
 mod program;
 mod running;
 mod sdk;
