@@ -26,6 +26,7 @@ mod metadata;
 mod mutations;
 mod native;
 mod packing;
+mod pictures;
 mod plugins;
 mod refusals;
 mod sample;

@@ -13,6 +13,9 @@
 //! answers against their document, and [`minisign`] signs plugins. [`openmetadata`] is the
 //! API of OpenMetadata, which refuses what the real one refuses. [`Template`] is a
 //! plugin as its author starts with it.
+//! answers against their document, and [`minisign`] signs plugins. [`pictures`] shows
+//! the catalog's to those who read them. [`Template`] is a plugin as its author starts
+//! with it.
 //!
 //! A folder under `tests/cases` is a test without any Rust: see [`case`].
 
@@ -37,6 +40,7 @@ pub mod moto;
 pub mod openapi;
 pub mod openmetadata;
 pub mod oracle;
+pub mod pictures;
 mod program;
 mod running;
 mod sdk;

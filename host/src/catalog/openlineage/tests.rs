@@ -30,7 +30,7 @@ fn events() -> Vec<JobEvent> {
     events_of(&example::inventory(), &example::routes())
 }
 
-fn named<'events>(events: &'events [JobEvent], name: &str) -> Value {
+fn named(events: &[JobEvent], name: &str) -> Value {
     let event = events.iter().find(|event| event.job().name == name);
     serde_json::to_value(event.unwrap_or_else(|| panic!("no event of {name}"))).unwrap()
 }

@@ -84,7 +84,9 @@ pub(in crate::catalog) fn large(streams: usize) -> Graph {
                 let table = arn("dynamodb", &format!("table/table-{}", number / 8));
                 inventory.tables.entry(kinesis).or_default().push(table);
             }
-            for event in [number, number / 3 * 7 % streams] {
+            for event in
+                [number, if number % 10 == 9 { number * 7 % streams } else { number / 3 * 3 }]
+            {
                 routes.push(Route {
                     message_type: Some("track".to_owned()),
                     name: Some(format!("Event {event}")),

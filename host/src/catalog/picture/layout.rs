@@ -6,7 +6,9 @@
 //! layouts their time. What hangs together stands together: each such group is laid
 //! out alone, and groups stand below each other in the order of their first streams.
 //! Within a group the order follows from the middle of the neighbours (Sugiyama's
-//! barycentres), over and over in both directions, and the best order seen is kept.
+//! barycentres), over and over in both directions, and the best order seen is kept; it
+//! begins with the names' order, and with that of going through the group from its rim
+//! (Cuthill and McKee's), which brings those near that are near in the graph.
 //! Heights are then moved towards those of the neighbours, each column at once: the
 //! nearest places that keep the distances, by isotonic regression.
 //!
@@ -43,7 +45,9 @@ pub(super) fn lay_out(graph: &Graph) -> Layout {
     let mut height = 0.0;
     for group in groups::groups(&neighbours, &columns) {
         let order = ordered(&group, &columns, &neighbours);
-        let group_height = heights::assign(&order, &neighbours, &mut rows);
+        let is_streams = |column: &Vec<usize>| columns[column[0]] == Column::Streams;
+        let pivot = order.iter().position(is_streams).unwrap_or(0);
+        let group_height = heights::assign(&order, pivot, &neighbours, &mut rows);
         for asset in group {
             rows[asset] += height;
         }
@@ -66,14 +70,28 @@ fn neighbours(graph: &Graph) -> Vec<Vec<usize>> {
     neighbours
 }
 
-/// The order of a group's assets in each column.
+/// The order of a group's assets in each column: the best that is found from two
+/// beginnings, by their names and by how far they are from the group's rim.
 fn ordered(group: &[usize], columns: &[Column], neighbours: &[Vec<usize>]) -> Vec<Vec<usize>> {
-    let in_column = |column| {
-        let assets = group.iter().copied().filter(|asset| columns[*asset] == column);
-        assets.collect::<Vec<_>>()
-    };
-    let mut order: Vec<_> = Column::ALL.into_iter().map(in_column).collect();
+    let mut best = None;
+    for assets in [group, &groups::from_rim(group, neighbours)] {
+        let (crossings, order) = improved(in_columns(assets, columns), neighbours);
+        if best.as_ref().is_none_or(|(fewest, _)| crossings < *fewest) {
+            best = Some((crossings, order));
+        }
+    }
+    best.map(|(_, order)| order).unwrap_or_default()
+}
+
+fn in_columns(assets: &[usize], columns: &[Column]) -> Vec<Vec<usize>> {
+    let of = |column| assets.iter().copied().filter(|asset| columns[*asset] == column).collect();
+    let mut order: Vec<Vec<usize>> = Column::ALL.into_iter().map(of).collect();
     order.retain(|column| !column.is_empty());
+    order
+}
+
+/// An order with fewer crossings, and how many they are.
+fn improved(mut order: Vec<Vec<usize>>, neighbours: &[Vec<usize>]) -> (u64, Vec<Vec<usize>>) {
     let mut best = (crossings::count(&order, neighbours), order.clone());
     for sweep in 0..SWEEPS {
         if best.0 == 0 {
@@ -85,5 +103,5 @@ fn ordered(group: &[usize], columns: &[Column], neighbours: &[Vec<usize>]) -> Ve
             best = (count, order.clone());
         }
     }
-    best.1
+    best
 }

@@ -1,6 +1,11 @@
 //! What hangs together.
 
+use std::collections::BTreeSet;
+
 use crate::catalog::picture::column::Column;
+
+/// Ways through a group to find its rim; the last is the order.
+const TURNS: usize = 3;
 
 /// Groups of assets that edges lead between; by their first delivery stream, and
 /// those without one at the end. Each is sorted.
@@ -19,16 +24,35 @@ pub(super) fn groups(neighbours: &[Vec<usize>], columns: &[Column]) -> Vec<Vec<u
 }
 
 fn group(first: usize, neighbours: &[Vec<usize>], is_seen: &mut [bool]) -> Vec<usize> {
-    let (mut group, mut next) = (vec![first], 0);
-    is_seen[first] = true;
-    while let Some(asset) = group.get(next).copied() {
-        next += 1;
-        for &other in &neighbours[asset] {
-            if !std::mem::replace(&mut is_seen[other], true) {
-                group.push(other);
-            }
-        }
-    }
+    let mut group =
+        reached(first, neighbours, |asset| !std::mem::replace(&mut is_seen[asset], true));
     group.sort_unstable();
     group
+}
+
+/// A group from one end to the other: from an asset that is as far from another as
+/// can be found by going there and back.
+pub(super) fn from_rim(group: &[usize], neighbours: &[Vec<usize>]) -> Vec<usize> {
+    let mut order = group.to_vec();
+    for _ in 0..TURNS {
+        let Some(rim) = order.last().copied() else { break };
+        let mut seen = BTreeSet::new();
+        order = reached(rim, neighbours, |asset| seen.insert(asset));
+    }
+    order
+}
+
+/// Assets in the order in which they are reached; the nearest first.
+fn reached(
+    first: usize,
+    neighbours: &[Vec<usize>],
+    mut is_new: impl FnMut(usize) -> bool,
+) -> Vec<usize> {
+    is_new(first);
+    let (mut reached, mut next) = (vec![first], 0);
+    while let Some(asset) = reached.get(next).copied() {
+        next += 1;
+        reached.extend(neighbours[asset].iter().copied().filter(|other| is_new(*other)));
+    }
+    reached
 }

@@ -1,23 +1,29 @@
 //! Heights that keep edges level.
 
 /// Rounds of moving columns towards each other. The rest is below what anyone sees.
-const ROUNDS: usize = 64;
+const ROUNDS: usize = 24;
 
 /// Give each asset of a group a row, the first of them 0; answers how many rows the
-/// group takes.
-pub(super) fn assign(order: &[Vec<usize>], neighbours: &[Vec<usize>], rows: &mut [f64]) -> f64 {
+/// group takes. The pivot is the column that the others stand beside.
+pub(super) fn assign(
+    order: &[Vec<usize>],
+    pivot: usize,
+    neighbours: &[Vec<usize>],
+    rows: &mut [f64],
+) -> f64 {
     for column in order {
         for (asset, place) in column.iter().zip(0_u32..) {
             rows[*asset] = f64::from(place);
         }
     }
-    for round in 0..ROUNDS {
-        // The last round ends with the streams' side, which most edges are at.
-        let columns: &mut dyn Iterator<Item = _> =
-            if round % 2 == 0 { &mut order.iter() } else { &mut order.iter().rev() };
-        for column in columns {
+    for _ in 0..ROUNDS {
+        for column in order.iter().chain(order.iter().rev()) {
             move_column(column, neighbours, rows);
         }
+    }
+    // What has one neighbour is level with it in the end, where there is room.
+    for column in order[pivot + 1..].iter().chain(order[..pivot].iter().rev()) {
+        move_column(column, neighbours, rows);
     }
     let all = || order.iter().flatten().map(|asset| rows[*asset]);
     let (first, last) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
@@ -76,7 +82,7 @@ mod tests {
     #[test]
     fn a_lonely_chain_is_level() {
         let (mut rows, neighbours) = ([0.0; 3], [vec![1], vec![0, 2], vec![1]]);
-        assert_eq!(assign(&[vec![0], vec![1], vec![2]], &neighbours, &mut rows), 1.0);
+        assert_eq!(assign(&[vec![0], vec![1], vec![2]], 1, &neighbours, &mut rows), 1.0);
         assert_eq!(rows, [0.0; 3]);
     }
 

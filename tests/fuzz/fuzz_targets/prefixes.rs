@@ -1,0 +1,19 @@
+//! Whatever a prefix of S3 holds, its static part begins it, has no expression in it
+//! and is its own static part; the levels above end at the bucket.
+#![no_main]
+
+use host::catalog::prefix::{levels, static_prefix};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|written: &str| {
+    let prefix = static_prefix(written);
+    assert!(written.starts_with(prefix));
+    assert!(!prefix.contains("!{") && !prefix.ends_with('/'));
+    assert_eq!(static_prefix(prefix), prefix);
+    let mut below = prefix;
+    for level in levels(prefix) {
+        assert!(below.starts_with(level) && !level.ends_with('/'));
+        below = level;
+    }
+    assert_eq!(below, "");
+});
