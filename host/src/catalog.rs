@@ -25,6 +25,7 @@ pub mod schedule;
 mod settings;
 mod stream;
 pub mod web;
+mod whole;
 
 pub use arn::Arn;
 pub use asset::{Asset, Rotation, SearchEngine, Table};
@@ -32,9 +33,7 @@ pub use filter::{Filter, FilterError};
 pub use graph::{Edge, Graph, Role, Route};
 pub use round::{Looked, Round, RoundError, Told, look, read_inventory};
 pub(crate) use round::{open_metadata, open_secrets};
-pub use settings::{
-    CatalogSettings, Files, Headers, Judgement, LogLevel, OpenLineageServer,
-};
+pub use settings::{CatalogSettings, Files, Headers, Judgement, LogLevel, OpenLineageServer};
 pub use stream::{
     Destination, Inventory, Origin, Processor, S3Place, Schema, Sink, Status, Stream, Unread,
 };

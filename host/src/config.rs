@@ -23,11 +23,12 @@ pub use collect::{CertificateFiles, CollectSettings, ReferencedKey, is_write_key
 pub use identities::SourceRole;
 pub use plugin::{Beside, Hosting, Watch, kept_secrets};
 pub use raw::{
-    RawAdmin, RawAws, RawBreaker, RawCanary, RawCatalog, RawCatalogFiles, RawDeadLetters, RawDelivery, RawEndpoints, RawHttp, RawLineage, RawOpenLineage, RawOpenMetadata,
-    RawPack, RawPackUpTo, RawPlugin, RawPluginLimits, RawSecrets, RawSettings, RawShadow,
-    RawSource, RawSpool, RawStream,
+    RawAdmin, RawAws, RawBreaker, RawCanary, RawCatalog, RawCatalogFiles, RawDeadLetters,
+    RawDelivery, RawEndpoints, RawHttp, RawLineage, RawOpenLineage, RawOpenMetadata, RawPack,
+    RawPackUpTo, RawPlugin, RawPluginLimits, RawSecrets, RawSettings, RawShadow, RawSource,
+    RawSpool, RawStream,
 };
-pub use workflow::{Workflow, WorkflowError, WorkflowForm, read_workflow};
+pub use workflow::{Workflow, WorkflowError, WorkflowForm, in_words_of_workflow, read_workflow};
 
 use thiserror::Error;
 

@@ -575,7 +575,6 @@ pub const CATALOG_WORD_CHARACTERS_MAX: usize = 100;
 /// Steps back that a pattern of names may take for one name: some milliseconds.
 pub const CATALOG_PATTERN_STEPS_MAX: usize = 100_000;
 
-
 /// How long a request to a server that is not Amazon's may take: some of
 /// OpenMetadata's take many seconds while it indexes.
 pub const WEB_TIMEOUT: Duration = Duration::from_secs(60);
@@ -644,4 +643,3 @@ pub const CATALOG_FAILURES_SHOWN: usize = 10;
 
 /// How much longer the program waits for the thread of the catalog to end.
 pub const CATALOG_STOP_MARGIN: Duration = Duration::from_secs(2);
-

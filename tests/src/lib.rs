@@ -9,13 +9,9 @@
 //! nobody should, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
 //! over TLS or HTTP/2; [`metrics`] reads what it tells, [`openapi`] holds its
 //! answers against their document, and [`minisign`] signs plugins. [`Template`] is a
-//! plugin as its author starts with it. [`catalog`] makes what the catalog reads.
-//! answers against their document, and [`minisign`] signs plugins. [`openmetadata`] is the
-//! API of OpenMetadata, which refuses what the real one refuses. [`Template`] is a
-//! plugin as its author starts with it.
-//! answers against their document, and [`minisign`] signs plugins. [`pictures`] shows
-//! the catalog's to those who read them. [`Template`] is a plugin as its author starts
-//! with it.
+//! plugin as its author starts with it. [`catalog`] makes what the catalog reads,
+//! [`openmetadata`] is the API of OpenMetadata, which refuses what the real one
+//! refuses, and [`pictures`] shows the catalog's to those who read them.
 //!
 //! A folder under `tests/cases` is a test without any Rust: see [`case`].
 

@@ -16,7 +16,9 @@ use thiserror::Error;
 
 use super::drawing::{Drawing, draw};
 use super::ingest::{Failure, IngestOptions, Outcome, Step, ingest};
-use super::openlineage::{EventOptions, LineageServer, LineageServerSettings, job_events, write_file};
+use super::openlineage::{
+    EventOptions, LineageServer, LineageServerSettings, job_events, write_file,
+};
 use super::openmetadata::{OpenError, OpenMetadata};
 use super::reading::{ReadError, Reader, Tell};
 use super::web::{Web, WebError, WebSettings};
@@ -123,12 +125,7 @@ pub(crate) async fn open_metadata(
 
 impl Round {
     /// Do it. What cannot be had, read or told is part of the answer.
-    pub async fn run(
-        self,
-        settings: &CatalogSettings,
-        routes: &[Route],
-        tell: Tell<'_>,
-    ) -> Told {
+    pub async fn run(self, settings: &CatalogSettings, routes: &[Route], tell: Tell<'_>) -> Told {
         let started = Instant::now();
         let options = IngestOptions {
             workflow: workflow(settings),

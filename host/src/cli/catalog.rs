@@ -18,7 +18,9 @@ use super::config::read_settings;
 use super::run::{LogFormat, start_logging};
 use super::{CommandResult, Exit, complain, print, usage};
 use crate::catalog::CatalogSettings;
-use crate::config::{CatalogOverrides, RawSettings, WorkflowForm, read_workflow};
+use crate::config::{
+    CatalogOverrides, RawSettings, WorkflowForm, in_words_of_workflow, read_workflow,
+};
 use crate::limits;
 
 const LIST_HELP: &str = "Exit codes:
@@ -42,7 +44,8 @@ Exit codes:
   2  wrong usage or settings; nothing was read
   4  stopped by a signal";
 
-const CHECK_HELP: &str = "Each line is granted, denied, failed, or untried where there is nothing to try it on. \
+const CHECK_HELP: &str =
+    "Each line is granted, denied, failed, or untried where there is nothing to try it on. \
 Nothing is written.
 
 Exit codes:
@@ -127,11 +130,14 @@ impl Given {
             endpoint_url: self.endpoint_url.clone(),
             data_dir: self.data_dir.clone(),
         };
-        let settings = raw.check_catalog(&directory, overrides);
-        settings.with_context(|| match &self.config {
-            Some(file) => format!("the settings of {}", file.display()),
-            None => "the settings".to_owned(),
-        })
+        let checked = raw.check_catalog(&directory, overrides);
+        match &self.config {
+            Some(file) if WorkflowForm::of(file).is_some() => checked.map_err(|error| {
+                let error = anyhow!(in_words_of_workflow(&error.to_string()));
+                error.context(format!("the workflow {}", file.display()))
+            }),
+            _ => Ok(checked?),
+        }
     }
 
     /// What stands in the file, and the directory that its paths start at. Those of a

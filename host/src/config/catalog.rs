@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::aws::{check_aws, check_url};
 use super::check::duration;
 use super::secrets::{References, check_secrets};
-use super::{ConfigError, Overrides, RawCatalog, RawLineage, RawOpenLineage, RawOpenMetadata, RawSettings};
+use super::{
+    ConfigError, Overrides, RawCatalog, RawLineage, RawOpenLineage, RawOpenMetadata, RawSettings,
+};
 use crate::catalog::drawing::{Backups, DrawingOptions, Schemas};
 use crate::catalog::openmetadata::{Deletion, OpenMetadataSettings, Services};
 use crate::catalog::reading::ReadingSettings;
@@ -130,7 +132,9 @@ fn openmetadata(
 ) -> Result<(OpenMetadataSettings, Headers), ConfigError> {
     let place = "[catalog.openmetadata]";
     let url = server.url.ok_or_else(|| {
-        ConfigError::new(format!("{place} has no url: write one such as \"http://localhost:8585/api\""))
+        ConfigError::new(format!(
+            "{place} has no url: write one such as \"http://localhost:8585/api\""
+        ))
     })?;
     check_url(&format!("{place} url"), Some(&url))?;
     if !url.trim_end_matches('/').ends_with("/api") {
@@ -153,8 +157,12 @@ fn openmetadata(
         )
     })?;
     let lineage = &catalog.lineage;
-    let timeout =
-        duration(&format!("{place} timeout"), server.timeout.as_deref(), limits::WEB_TIMEOUT, TIMEOUT_MAX)?;
+    let timeout = duration(
+        &format!("{place} timeout"),
+        server.timeout.as_deref(),
+        limits::WEB_TIMEOUT,
+        TIMEOUT_MAX,
+    )?;
     let headers = headers(place, server.headers, references)?;
     let settings = OpenMetadataSettings {
         token: references.optional(&format!("{place} token"), server.token)?,
@@ -218,7 +226,8 @@ fn openlineage(
 ) -> Result<Option<OpenLineageServer>, ConfigError> {
     let place = "[catalog.openlineage]";
     let Some(url) = server.url.clone() else {
-        let is_set = server.token.is_some() || server.verify.is_some() || !server.headers.is_empty();
+        let is_set =
+            server.token.is_some() || server.verify.is_some() || !server.headers.is_empty();
         return match is_set {
             true => Err(ConfigError::new(format!(
                 "{place} token, verify and headers have a meaning only with url: set it, or remove them"
@@ -345,14 +354,18 @@ mod tests {
         let (server, headers) = settings.openmetadata.unwrap();
         assert_eq!(server.verify, Verify::Authority("/etc/x/ca.pem".into()));
         assert!(server.token.unwrap().reference().is_some() && headers[0].1.reference().is_some());
-        assert_eq!((server.deletion.ratio_max, &*server.services.storage), (0.05, &["s".to_owned()][..]));
+        assert_eq!(
+            (server.deletion.ratio_max, &*server.services.storage),
+            (0.05, &["s".to_owned()][..])
+        );
         assert_eq!(settings.files.svg, Some("/p.svg".into()));
         assert_eq!(settings.files.openlineage, Some("/etc/x/o.ndjson".into()));
     }
 
     #[test]
     fn what_is_wrong_is_told() {
-        let server = "[catalog]\nservice_name = \"f\"\n[catalog.openmetadata]\nurl = \"http://h/api\"\n";
+        let server =
+            "[catalog]\nservice_name = \"f\"\n[catalog.openmetadata]\nurl = \"http://h/api\"\n";
         for (text, word) in [
             ("[catalog]\nschedule = \"x\"", "[catalog] schedule"),
             ("[catalog]\nstart_date = \"2026-01-01\"", "only with schedule"),

@@ -91,10 +91,31 @@ pub fn read_workflow(
     Ok(workflow)
 }
 
+/// An error of the settings' check in the words of a workflow.
+pub fn in_words_of_workflow(error: &str) -> String {
+    const WORDS: [(&str, &str); 11] = [
+        ("[aws]", "awsConfig:"),
+        ("secret_access_key", "awsSecretAccessKey"),
+        ("access_key_id", "awsAccessKeyId"),
+        ("session_token", "awsSessionToken"),
+        ("role_arn", "assumeRoleArn"),
+        ("session_name", "assumeRoleSessionName"),
+        ("source_identity", "assumeRoleSourceIdentity"),
+        ("[catalog.openmetadata]", "openMetadataServerConfig:"),
+        ("api_version", "apiVersion"),
+        ("headers:", "extraHeaders:"),
+        ("[catalog]", "pipelineFilterPattern:"),
+    ];
+    WORDS.iter().fold(error.to_owned(), |text, (ours, theirs)| text.replace(ours, theirs))
+}
+
 /// The parser's own error would show what it found.
 fn json(text: &str) -> Result<serde_json::Value, WorkflowError> {
     serde_json::from_str(text).map_err(|error| {
-        WorkflowError::at(error.line(), "this is no JSON: check what stands there, and the line before")
+        WorkflowError::at(
+            error.line(),
+            "this is no JSON: check what stands there, and the line before",
+        )
     })
 }
 
@@ -111,7 +132,9 @@ impl Workflow {
         for key in ["processor", "stage", "bulkSink"] {
             self.meaningless(&mut root, key, "it has no part in reading pipelines");
         }
-        for key in ["ingestionPipelineFQN", "pipelineRunId", "enableStreamableLogs", "ingestionRunnerName"] {
+        for key in
+            ["ingestionPipelineFQN", "pipelineRunId", "enableStreamableLogs", "ingestionRunnerName"]
+        {
             self.meaningless(&mut root, key, "it is for runs that OpenMetadata itself starts");
         }
         root.end()

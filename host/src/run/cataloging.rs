@@ -7,8 +7,8 @@ use std::io;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::catalog::schedule::{Claim, Fate, History, HistoryError, Kept, Outcome, Tally, keep};
 use crate::catalog::reading::Tell;
+use crate::catalog::schedule::{Claim, Fate, History, HistoryError, Kept, Outcome, Tally, keep};
 use crate::catalog::{CatalogSettings, LogLevel, Round, Route, Told};
 use crate::clock;
 use crate::http::Shutdown;
@@ -94,7 +94,10 @@ pub(crate) async fn logged(
     let _log = match log::keep(&claim.log(), settings.log_level) {
         Ok(log) => Some(log),
         Err(error) => {
-            tracing::warn!("the log of this run is not kept: write {}: {error}", claim.log().display());
+            tracing::warn!(
+                "the log of this run is not kept: write {}: {error}",
+                claim.log().display()
+            );
             None
         }
     };

@@ -44,7 +44,9 @@ impl Told {
         text += &self.outcome.summary(&self.options);
         let unresolved = self.outcome.report.unresolved();
         if self.is_strict && unresolved > 0 {
-            text += &format!("Lineage that is not resolved: {unresolved}, which --strict takes for a failure\n");
+            text += &format!(
+                "Lineage that is not resolved: {unresolved}, which --strict takes for a failure\n"
+            );
         }
         text
     }
@@ -86,7 +88,12 @@ impl Told {
         count("edges_failed", totals.failed);
         count("deleted", removal.pipelines.len());
         let failed = steps.iter().flat_map(|step| &step.failures);
-        let failed = failed.map(|failure| format!("{}: {}: {}", failure.from, failure.entity, failure.message));
-        Tally { counts, failures: aborted.iter().cloned().chain(failed).collect(), more_failures: 0 }
+        let failed = failed
+            .map(|failure| format!("{}: {}: {}", failure.from, failure.entity, failure.message));
+        Tally {
+            counts,
+            failures: aborted.iter().cloned().chain(failed).collect(),
+            more_failures: 0,
+        }
     }
 }

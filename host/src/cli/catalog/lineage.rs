@@ -83,7 +83,8 @@ fn draw(looked: &Looked, settings: &CatalogSettings, format: Format) -> anyhow::
         Format::Dot => dot(graph)?,
         Format::Openlineage => {
             let service = settings.service.clone().unwrap_or_else(|| "standpipe".to_owned());
-            let options = EventOptions { time: clock::now(), service, brokers: settings.brokers.clone() };
+            let options =
+                EventOptions { time: clock::now(), service, brokers: settings.brokers.clone() };
             let events = job_events(&looked.inventory, graph, &options);
             let line = |event| serde_json::to_string(event).expect("it has string keys") + "\n";
             events.iter().map(line).collect()
@@ -118,6 +119,10 @@ fn for_people(looked: &Looked) -> String {
     let mut text = if edges.is_empty() { String::new() } else { table(&rows) };
     let writers = looked.inventory.streams.iter();
     let writers = writers.filter(|stream| origin(&stream.origin) == "writers").count();
-    text += &format!("{} edges; only writers feed {writers} of {} streams\n", edges.len(), looked.inventory.streams.len());
+    text += &format!(
+        "{} edges; only writers feed {writers} of {} streams\n",
+        edges.len(),
+        looked.inventory.streams.len()
+    );
     text
 }

@@ -25,8 +25,12 @@ impl Progress {
         let Some(bar) = &self.0 else { return };
         bar.set_message(match progress {
             reading::Progress::Listed(count) => format!("{count} delivery streams"),
-            reading::Progress::Described { done, of } => format!("{done} of {of} streams described"),
-            reading::Progress::Tables { done, of } => format!("{done} of {of} DynamoDB tables asked"),
+            reading::Progress::Described { done, of } => {
+                format!("{done} of {of} streams described")
+            }
+            reading::Progress::Tables { done, of } => {
+                format!("{done} of {of} DynamoDB tables asked")
+            }
         });
     }
 }

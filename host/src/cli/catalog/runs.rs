@@ -32,7 +32,8 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     }
     if let Some(id) = &arguments.run {
         let run = books.runs.iter().find(|run| run.id == *id);
-        let run = run.ok_or_else(|| fault(anyhow::anyhow!("there is no run {id:?} in the history")))?;
+        let run =
+            run.ok_or_else(|| fault(anyhow::anyhow!("there is no run {id:?} in the history")))?;
         return show(&history, run, arguments.json);
     }
     let first = books.runs.len().saturating_sub(arguments.limit);

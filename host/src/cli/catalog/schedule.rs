@@ -78,6 +78,8 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         }
         Ok(Some(Ok(Kept::Stopped))) => Ok(Exit::Done),
         Ok(Some(Err(error))) => Err(fault(error)),
-        Ok(None) | Err(_) => Err(fault(anyhow!("the catalog's thread failed: this is a bug of the host"))),
+        Ok(None) | Err(_) => {
+            Err(fault(anyhow!("the catalog's thread failed: this is a bug of the host")))
+        }
     }
 }

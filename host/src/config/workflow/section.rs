@@ -28,7 +28,10 @@ impl Section {
             Value::Null => Vec::new(),
             _ => {
                 let what = if path.is_empty() { "the file" } else { &path };
-                return Err(WorkflowError::maybe_at(line, format!("{what} must be keys with their values")));
+                return Err(WorkflowError::maybe_at(
+                    line,
+                    format!("{what} must be keys with their values"),
+                ));
             }
         };
         Ok(Section { path, line, entries, known: Vec::new() })
@@ -60,7 +63,10 @@ impl Section {
     }
 
     /// What is below a key; none where there is nothing.
-    pub(super) fn optional_section(&mut self, key: &'static str) -> Result<Option<Section>, WorkflowError> {
+    pub(super) fn optional_section(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<Section>, WorkflowError> {
         let path = self.path_of(key);
         self.take(key).map(|node| Section::new(path, node)).transpose()
     }
@@ -70,10 +76,16 @@ impl Section {
     }
 
     /// A text that must be there.
-    pub(super) fn required_text(&mut self, key: &'static str, example: &str) -> Result<String, WorkflowError> {
+    pub(super) fn required_text(
+        &mut self,
+        key: &'static str,
+        example: &str,
+    ) -> Result<String, WorkflowError> {
         match self.text(key)? {
             Some(text) if !text.is_empty() => Ok(text),
-            _ => Err(self.wrong(None, key, &format!("this is missing: write it, such as {example}"))),
+            _ => {
+                Err(self.wrong(None, key, &format!("this is missing: write it, such as {example}")))
+            }
         }
     }
 
@@ -91,25 +103,36 @@ impl Section {
         }
     }
 
-    pub(super) fn number(&mut self, key: &'static str, most: u64) -> Result<Option<u64>, WorkflowError> {
+    pub(super) fn number(
+        &mut self,
+        key: &'static str,
+        most: u64,
+    ) -> Result<Option<u64>, WorkflowError> {
         let Some((text, line)) = self.scalar(key, "a number")? else { return Ok(None) };
         let number = text.parse().ok().filter(|number| *number <= most);
-        let number = number.ok_or_else(|| self.wrong(line, key, &format!("write a number from 0 to {most}")))?;
+        let number = number
+            .ok_or_else(|| self.wrong(line, key, &format!("write a number from 0 to {most}")))?;
         Ok(Some(number))
     }
 
     /// One of some words.
-    pub(super) fn word(&mut self, key: &'static str, words: &[&'static str]) -> Result<Option<&'static str>, WorkflowError> {
+    pub(super) fn word(
+        &mut self,
+        key: &'static str,
+        words: &[&'static str],
+    ) -> Result<Option<&'static str>, WorkflowError> {
         let Some((text, line)) = self.scalar(key, "a word")? else { return Ok(None) };
         let found = words.iter().find(|word| word.eq_ignore_ascii_case(&text));
-        let found = found.ok_or_else(|| {
-            self.wrong(line, key, &format!("write one of {}", words.join(", ")))
-        })?;
+        let found = found
+            .ok_or_else(|| self.wrong(line, key, &format!("write one of {}", words.join(", "))))?;
         Ok(Some(found))
     }
 
     /// A list of texts; none where it is not there.
-    pub(super) fn texts(&mut self, key: &'static str) -> Result<Option<Vec<String>>, WorkflowError> {
+    pub(super) fn texts(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<Vec<String>>, WorkflowError> {
         let Some(node) = self.take(key) else { return Ok(None) };
         let line = node.line;
         let Value::List(items) = node.value else {
@@ -136,7 +159,8 @@ impl Section {
     pub(super) fn end(self) -> Result<(), WorkflowError> {
         let Some((key, node)) = self.entries.first() else { return Ok(()) };
         let alike = self.known.iter().map(|known| (strsim::jaro_winkler(key, known), known));
-        let nearest = alike.filter(|(alike, _)| *alike >= SIMILARITY_MIN).max_by(|a, b| a.0.total_cmp(&b.0));
+        let nearest =
+            alike.filter(|(alike, _)| *alike >= SIMILARITY_MIN).max_by(|a, b| a.0.total_cmp(&b.0));
         let advice = match nearest {
             Some((_, nearest)) => format!("did you mean `{nearest}`?"),
             None => format!("known here: {}", self.known.join(", ")),
@@ -144,7 +168,11 @@ impl Section {
         Err(self.wrong(node.line, key, &format!("this key is unknown: {advice}")))
     }
 
-    fn scalar(&mut self, key: &'static str, what: &str) -> Result<Option<(String, Option<usize>)>, WorkflowError> {
+    fn scalar(
+        &mut self,
+        key: &'static str,
+        what: &str,
+    ) -> Result<Option<(String, Option<usize>)>, WorkflowError> {
         match self.take(key) {
             None => Ok(None),
             Some(Node { line, value: Value::Scalar(text) }) => Ok(Some((text, line))),

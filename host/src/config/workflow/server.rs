@@ -8,15 +8,39 @@ use crate::secret::{Secret, SecretSetting};
 const LEVELS: &[&str] = &["DEBUG", "INFO", "WARN", "ERROR"];
 const VERIFY: &[&str] = &["no-ssl", "ignore", "validate"];
 const AUTHENTICATION: &[&str] = &[
-    "openmetadata", "basic", "no-auth", "azure", "google", "okta", "auth0", "aws-cognito", "custom-oidc", "ldap", "saml",
+    "openmetadata",
+    "basic",
+    "no-auth",
+    "azure",
+    "google",
+    "okta",
+    "auth0",
+    "aws-cognito",
+    "custom-oidc",
+    "ldap",
+    "saml",
 ];
 const LOADERS: &[&str] = &["noop", "airflow", "env"];
 
 /// What the server's configuration may have besides, for other kinds of workflows.
 const MEANINGLESS: &[&str] = &[
-    "type", "clusterName", "includeTopics", "includeTables", "includeDashboards", "includePipelines", "includeMlModels",
-    "includeUsers", "includeTeams", "includeGlossaryTerms", "includeTags", "includePolicy", "includeMessagingServices",
-    "includeDatabaseServices", "includePipelineServices", "limitRecords", "elasticsSearch",
+    "type",
+    "clusterName",
+    "includeTopics",
+    "includeTables",
+    "includeDashboards",
+    "includePipelines",
+    "includeMlModels",
+    "includeUsers",
+    "includeTeams",
+    "includeGlossaryTerms",
+    "includeTags",
+    "includePolicy",
+    "includeMessagingServices",
+    "includeDatabaseServices",
+    "includePipelineServices",
+    "limitRecords",
+    "elasticsSearch",
     "supportsDataInsightExtraction",
 ];
 
@@ -35,7 +59,11 @@ impl Workflow {
         match config.optional_section("openMetadataServerConfig")? {
             Some(server) => self.server(server, needs_server, variable)?,
             None if needs_server => {
-                return Err(config.wrong(None, "openMetadataServerConfig", "this is missing: write it with hostPort and securityConfig"));
+                return Err(config.wrong(
+                    None,
+                    "openMetadataServerConfig",
+                    "this is missing: write it with hostPort and securityConfig",
+                ));
             }
             None => {}
         }
@@ -108,13 +136,23 @@ impl Workflow {
             "aws" | "managed-aws" => "aws-secretsmanager",
             "aws-ssm" | "managed-aws-ssm" => "aws-ssm",
             "azure-kv" | "managed-azure-kv" | "gcp" | "kubernetes" | "in-memory" => {
-                self.notice(format!("{} {provider} cannot be asked by this program", server.path_of("secretsManagerProvider")));
+                self.notice(format!(
+                    "{} {provider} cannot be asked by this program",
+                    server.path_of("secretsManagerProvider")
+                ));
                 return Ok(());
             }
-            _ => return Err(server.wrong(None, "secretsManagerProvider", "write aws, aws-ssm or db")),
+            _ => {
+                return Err(server.wrong(
+                    None,
+                    "secretsManagerProvider",
+                    "write aws, aws-ssm or db",
+                ));
+            }
         };
         let region = (loader == Some("env")).then(|| variable("AWS_DEFAULT_REGION")).flatten();
-        self.settings.secrets = RawSecrets { manager: Some(manager.to_owned()), region, ..RawSecrets::default() };
+        self.settings.secrets =
+            RawSecrets { manager: Some(manager.to_owned()), region, ..RawSecrets::default() };
         Ok(())
     }
 
@@ -123,14 +161,17 @@ impl Workflow {
         if self.settings.secrets.manager.is_some() {
             return Ok(());
         }
-        let server = self.settings.catalog.as_ref().and_then(|catalog| catalog.openmetadata.as_ref());
+        let server =
+            self.settings.catalog.as_ref().and_then(|catalog| catalog.openmetadata.as_ref());
         let aws = &self.settings.aws;
         for (key, secret) in [
             ("awsSecretAccessKey", aws.secret_access_key.as_ref()),
             ("awsSessionToken", aws.session_token.as_ref()),
             ("jwtToken", server.and_then(|server| server.token.as_ref())),
         ] {
-            let is_reference = |secret: &Secret| !matches!(SecretSetting::parse(secret.clone()), Ok(SecretSetting::Value(_)));
+            let is_reference = |secret: &Secret| {
+                !matches!(SecretSetting::parse(secret.clone()), Ok(SecretSetting::Value(_)))
+            };
             if secret.is_some_and(is_reference) {
                 return Err(config.wrong(
                     None,
@@ -154,7 +195,11 @@ fn verify(server: &mut Section) -> Result<Option<String>, WorkflowError> {
     let authority = files.text("caCertificate")?.filter(|file| !file.is_empty());
     for key in ["sslCertificate", "sslKey"] {
         if files.take(key).is_some() {
-            return Err(files.wrong(None, key, "certificates of clients are not supported: remove it, and give jwtToken"));
+            return Err(files.wrong(
+                None,
+                key,
+                "certificates of clients are not supported: remove it, and give jwtToken",
+            ));
         }
     }
     files.end()?;

@@ -11,7 +11,11 @@ impl Workflow {
     pub(super) fn source(&mut self, mut source: Section) -> Result<(), WorkflowError> {
         let kind = source.required_text("type", "kinesisfirehose")?;
         if !kind.eq_ignore_ascii_case(SOURCE) {
-            return Err(source.wrong(None, "type", "this program reads kinesisfirehose alone: write that"));
+            return Err(source.wrong(
+                None,
+                "type",
+                "this program reads kinesisfirehose alone: write that",
+            ));
         }
         let name = source.required_text("serviceName", "aws_firehose")?;
         self.catalog().service_name = Some(name);
@@ -84,7 +88,9 @@ type Patterns = (Option<Vec<String>>, Option<Vec<String>>);
 
 /// What is read of the streams, and what is not. None where it is not said.
 pub(super) fn read_patterns(config: &mut Section) -> Result<Option<Patterns>, WorkflowError> {
-    let Some(mut patterns) = config.optional_section("pipelineFilterPattern")? else { return Ok(None) };
+    let Some(mut patterns) = config.optional_section("pipelineFilterPattern")? else {
+        return Ok(None);
+    };
     let both = (patterns.texts("includes")?, patterns.texts("excludes")?);
     patterns.end()?;
     Ok(Some(both))

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::RawSecrets;
+use crate::config::{CatalogOverrides, RawSecrets};
 
 /// The vendor's example, as it is.
 const EXAMPLE: &str = r#"
@@ -101,10 +101,18 @@ fn every_key_of_the_connection_has_its_meaning() {
     assert_eq!(text(&aws.session_name) + &text(&aws.source_identity), "OpenMetadataSessionme");
     let url = Some("http://localhost:4566".to_owned());
     assert_eq!([&aws.endpoints.firehose, &aws.endpoints.dynamodb, &aws.endpoints.sts], [&url; 3]);
-    assert!(workflow.notices[0].contains("awsConfig.enabled has no effect"), "{:?}", workflow.notices);
-    let of_firehose = "awsConfig: {awsRegion: a, endPointURL: 'https://firehose.us-east-1.amazonaws.com'}";
-    let endpoints = changed("awsConfig: {awsRegion: eu-west-1}", of_firehose).unwrap().settings.aws.endpoints;
-    assert!(endpoints.firehose.is_some() && endpoints.dynamodb.is_none() && endpoints.sts.is_none());
+    assert!(
+        workflow.notices[0].contains("awsConfig.enabled has no effect"),
+        "{:?}",
+        workflow.notices
+    );
+    let of_firehose =
+        "awsConfig: {awsRegion: a, endPointURL: 'https://firehose.us-east-1.amazonaws.com'}";
+    let endpoints =
+        changed("awsConfig: {awsRegion: eu-west-1}", of_firehose).unwrap().settings.aws.endpoints;
+    assert!(
+        endpoints.firehose.is_some() && endpoints.dynamodb.is_none() && endpoints.sts.is_none()
+    );
 }
 
 #[test]
@@ -112,8 +120,12 @@ fn older_and_other_places_are_taken_with_a_notice() {
     let older = changed("lineageInformation: {dbServiceNames: [dynamo, redshift], storageServiceNames: [s3], messagingServiceNames: []}", "dbServiceNames: [dynamo]").unwrap();
     assert_eq!(catalog(&older).lineage.database_services, Some(vec!["dynamo".to_owned()]));
     assert!(older.notices[0].contains("lineageInformation"), "{:?}", older.notices);
-    let text = EXAMPLE.replace("      pipelineFilterPattern: {includes: [\"prod-.*\"], excludes: [\"test-.*\"]}\n", "");
-    let text = text.replace("messagingServiceName: local_kafka", "pipelineFilterPattern: {includes: [a]}");
+    let text = EXAMPLE.replace(
+        "      pipelineFilterPattern: {includes: [\"prod-.*\"], excludes: [\"test-.*\"]}\n",
+        "",
+    );
+    let text =
+        text.replace("messagingServiceName: local_kafka", "pipelineFilterPattern: {includes: [a]}");
     let connection = read(&text).unwrap();
     assert_eq!(catalog(&connection).include, Some(vec!["a".to_owned()]));
     assert!(connection.notices[0].contains("would read all streams"), "{:?}", connection.notices);
@@ -121,22 +133,41 @@ fn older_and_other_places_are_taken_with_a_notice() {
 
 #[test]
 fn what_has_no_meaning_here_is_taken_with_a_notice() {
-    let text = format!("{EXAMPLE}processor: {{type: x, config: {{a: [1]}}}}\nstage: {{}}\nbulkSink: {{}}\npipelineRunId: a\n");
+    let text = format!(
+        "{EXAMPLE}processor: {{type: x, config: {{a: [1]}}}}\nstage: {{}}\nbulkSink: {{}}\npipelineRunId: a\n"
+    );
     let notices = read(&text).unwrap().notices;
     assert_eq!(notices.len(), 4, "{notices:?}");
-    let workflow = changed("includeLineage: true", "includeTags: true\n      statusLookbackDays: 1").unwrap();
+    let workflow =
+        changed("includeLineage: true", "includeTags: true\n      statusLookbackDays: 1").unwrap();
     assert_eq!(workflow.notices.len(), 2);
 }
 
 #[test]
 fn unknown_keys_are_told_with_line_and_path() {
     for (from, to, expected) in [
-        ("includeLineage", "includeLinage", "line 10: source.sourceConfig.config.includeLinage: this key is unknown: did you mean `includeLineage`?"),
-        ("awsRegion: eu-west-1", "awsRegion: eu-west-1, secret_key: x", "source.serviceConnection.config.awsConfig.secret_key"),
+        (
+            "includeLineage",
+            "includeLinage",
+            "line 10: source.sourceConfig.config.includeLinage: this key is unknown: did you mean `includeLineage`?",
+        ),
+        (
+            "awsRegion: eu-west-1",
+            "awsRegion: eu-west-1, secret_key: x",
+            "source.serviceConnection.config.awsConfig.secret_key",
+        ),
         ("sink:", "sinks: 1\nsink:", "line 14: sinks: this key is unknown: did you mean `sink`?"),
         ("config: {}", "config: {batch: 1}", "sink.config.batch"),
-        ("jwtToken:", "token: x, jwtToken:", "workflowConfig.openMetadataServerConfig.securityConfig.token"),
-        ("includes: [", "include: [a], includes: [", "pipelineFilterPattern.include: this key is unknown"),
+        (
+            "jwtToken:",
+            "token: x, jwtToken:",
+            "workflowConfig.openMetadataServerConfig.securityConfig.token",
+        ),
+        (
+            "includes: [",
+            "include: [a], includes: [",
+            "pipelineFilterPattern.include: this key is unknown",
+        ),
     ] {
         assert!(fails(from, to).contains(expected), "{}", fails(from, to));
     }
@@ -145,7 +176,11 @@ fn unknown_keys_are_told_with_line_and_path() {
 #[test]
 fn what_cannot_be_done_is_told() {
     for (from, to, expected) in [
-        ("type: kinesisfirehose", "type: kinesis", "source.type: this program reads kinesisfirehose alone"),
+        (
+            "type: kinesisfirehose",
+            "type: kinesis",
+            "source.type: this program reads kinesisfirehose alone",
+        ),
         ("awsRegion: eu-west-1", "awsRegion: eu-west-1a", "write its region, eu-west-1"),
         ("  serviceName: aws_firehose\n", "", "source.serviceName: this is missing"),
         ("8585/api", "8585", "with /api at its end"),
@@ -166,9 +201,18 @@ fn references_are_resolved_by_a_manager_or_not_at_all() {
     let (token, host) = ("\"${OM_JWT}\"", "hostPort: http");
     let with = |provider: &str| {
         let text = EXAMPLE.replace(token, "secret:/om/token");
-        read(&text.replace(host, &format!("secretsManagerProvider: {provider}\n    secretsManagerLoader: noop\n    {host}")))
+        read(&text.replace(
+            host,
+            &format!(
+                "secretsManagerProvider: {provider}\n    secretsManagerLoader: noop\n    {host}"
+            ),
+        ))
     };
-    for (provider, manager) in [("aws", "aws-secretsmanager"), ("managed-aws", "aws-secretsmanager"), ("aws-ssm", "aws-ssm")] {
+    for (provider, manager) in [
+        ("aws", "aws-secretsmanager"),
+        ("managed-aws", "aws-secretsmanager"),
+        ("aws-ssm", "aws-ssm"),
+    ] {
         assert_eq!(with(provider).unwrap().settings.secrets.manager.as_deref(), Some(manager));
     }
     for provider in ["db", "gcp", "kubernetes", "azure-kv"] {
@@ -177,11 +221,17 @@ fn references_are_resolved_by_a_manager_or_not_at_all() {
     }
     let unused = changed(host, &format!("secretsManagerProvider: gcp\n    {host}")).unwrap();
     assert!(unused.notices[0].contains("gcp cannot be asked"), "{:?}", unused.notices);
-    let text = EXAMPLE.replace(host, &format!("secretsManagerProvider: aws\n    secretsManagerLoader: env\n    {host}"));
+    let text = EXAMPLE.replace(
+        host,
+        &format!("secretsManagerProvider: aws\n    secretsManagerLoader: env\n    {host}"),
+    );
     let variable = |name: &str| (name == "AWS_DEFAULT_REGION").then(|| "us-east-2".to_owned());
     let secrets = read_workflow(&text, WorkflowForm::Yaml, variable).unwrap().settings.secrets;
     let manager = Some("aws-secretsmanager".to_owned());
-    assert_eq!(secrets, RawSecrets { manager, region: Some("us-east-2".to_owned()), ..RawSecrets::default() });
+    assert_eq!(
+        secrets,
+        RawSecrets { manager, region: Some("us-east-2".to_owned()), ..RawSecrets::default() }
+    );
 }
 
 #[test]
@@ -193,7 +243,18 @@ fn certificates_are_those_that_are_named() {
     };
     assert_eq!(verify("verifySSL: no-ssl"), None);
     assert_eq!(verify("verifySSL: ignore").as_deref(), Some("nothing"));
-    assert_eq!(verify("verifySSL: validate\n    sslConfig: {caCertificate: /ca.pem}").as_deref(), Some("/ca.pem"));
+    assert_eq!(
+        verify("verifySSL: validate\n    sslConfig: {caCertificate: /ca.pem}").as_deref(),
+        Some("/ca.pem")
+    );
+}
+
+#[test]
+fn what_the_check_says_is_told_in_the_words_of_the_file() {
+    let role = changed("awsRegion: eu-west-1", "awsRegion: eu-west-1, assumeRoleArn: x").unwrap();
+    let checked = role.settings.check_catalog(Path::new(""), CatalogOverrides::default());
+    let error = in_words_of_workflow(&checked.unwrap_err().to_string());
+    assert!(error.starts_with("awsConfig: assumeRoleArn \"x\" is no ARN"), "{error}");
 }
 
 #[test]

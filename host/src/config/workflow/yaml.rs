@@ -34,12 +34,15 @@ pub(super) enum Value {
 
 /// Read a document.
 pub(super) fn parse(text: &str) -> Result<Node, WorkflowError> {
-    let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+    let mut reader =
+        Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
     loop {
         match reader.next()? {
             (Event::StreamStart | Event::DocumentStart(_), _) => {}
             (Event::StreamEnd, _) => {
-                return Err(WorkflowError::new("the file is empty: write `source`, `sink` and `workflowConfig`"));
+                return Err(WorkflowError::new(
+                    "the file is empty: write `source`, `sink` and `workflowConfig`",
+                ));
             }
             (event, line) => {
                 let node = reader.node(event, line, 0)?;
@@ -60,7 +63,9 @@ pub(super) fn from_json(value: serde_json::Value) -> Node {
         Json::Number(number) => Value::Scalar(number.to_string()),
         Json::String(text) => Value::Scalar(text),
         Json::Array(items) => Value::List(items.into_iter().map(from_json).collect()),
-        Json::Object(map) => Value::Map(map.into_iter().map(|(key, value)| (key, from_json(value))).collect()),
+        Json::Object(map) => {
+            Value::Map(map.into_iter().map(|(key, value)| (key, from_json(value))).collect())
+        }
     };
     Node { line: None, value }
 }
@@ -79,7 +84,10 @@ impl<'a> Reader<'a> {
             // Its own words are of YAML alone, and show nothing of the text.
             Some(Err(error)) => Err(WorkflowError::at(
                 error.marker().line(),
-                format!("this is no YAML: {}: check the indentation, and put text with special characters in quotes", error.info()),
+                format!(
+                    "this is no YAML: {}: check the indentation, and put text with special characters in quotes",
+                    error.info()
+                ),
             )),
             None => Err(WorkflowError::new("the file ends too early: write it again")),
         }
@@ -91,7 +99,10 @@ impl<'a> Reader<'a> {
                 (Event::StreamEnd, _) => return Ok(()),
                 (Event::DocumentEnd, _) => {}
                 (_, line) => {
-                    return Err(WorkflowError::at(line, "a second document begins here: remove it"));
+                    return Err(WorkflowError::at(
+                        line,
+                        "a second document begins here: remove it",
+                    ));
                 }
             }
         }
@@ -100,7 +111,10 @@ impl<'a> Reader<'a> {
     fn node(&mut self, event: Event<'a>, line: usize, depth: usize) -> Result<Node, WorkflowError> {
         if depth > limits::WORKFLOW_DEPTH_MAX {
             let most = limits::WORKFLOW_DEPTH_MAX;
-            return Err(WorkflowError::at(line, format!("more than {most} levels: no workflow has as many")));
+            return Err(WorkflowError::at(
+                line,
+                format!("more than {most} levels: no workflow has as many"),
+            ));
         }
         let before = self.nodes;
         self.count(1, line)?;
@@ -108,7 +122,8 @@ impl<'a> Reader<'a> {
             Event::Alias(anchor) => return self.alias(anchor, line),
             Event::Scalar(text, style, anchor, tag) => {
                 let is_text = tag.is_some_and(|tag| tag.suffix == TAG_TEXT);
-                let is_null = style == ScalarStyle::Plain && !is_text
+                let is_null = style == ScalarStyle::Plain
+                    && !is_text
                     && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
                 (anchor, if is_null { Value::Null } else { Value::Scalar(text.into_owned()) })
             }
@@ -150,7 +165,10 @@ impl<'a> Reader<'a> {
             match value.value {
                 Value::Map(map) if key == MERGE => merged.extend(map),
                 _ if entries.iter().any(|(known, _)| *known == key) => {
-                    return Err(WorkflowError::at(line, format!("{key:?} stands twice: remove one of them")));
+                    return Err(WorkflowError::at(
+                        line,
+                        format!("{key:?} stands twice: remove one of them"),
+                    ));
                 }
                 _ => entries.push((key, value)),
             }
@@ -165,7 +183,10 @@ impl<'a> Reader<'a> {
 
     fn alias(&mut self, anchor: usize, line: usize) -> Result<Node, WorkflowError> {
         let Some((node, nodes)) = self.anchors.get(&anchor) else {
-            return Err(WorkflowError::at(line, "an alias stands for what contains it, or for nothing"));
+            return Err(WorkflowError::at(
+                line,
+                "an alias stands for what contains it, or for nothing",
+            ));
         };
         let (node, nodes) = (Node { line: Some(line), ..node.clone() }, *nodes);
         self.count(nodes, line)?;
@@ -178,7 +199,9 @@ impl<'a> Reader<'a> {
             let most = limits::WORKFLOW_NODES_MAX;
             return Err(WorkflowError::at(
                 line,
-                format!("more than {most} values, aliases counted as what they stand for: no workflow has as many"),
+                format!(
+                    "more than {most} values, aliases counted as what they stand for: no workflow has as many"
+                ),
             ));
         }
         Ok(())
@@ -204,7 +227,8 @@ mod tests {
     fn values_and_their_lines_are_read() {
         let node = parse("a: 1\nb:\n  - x\n  - \"null\"\nc:\nd: {e: 'f: g'}\n").unwrap();
         let Value::Map(entries) = &node.value else { panic!("{node:?}") };
-        let lines: Vec<_> = entries.iter().map(|(key, node)| (&**key, node.line.unwrap())).collect();
+        let lines: Vec<_> =
+            entries.iter().map(|(key, node)| (&**key, node.line.unwrap())).collect();
         assert_eq!(lines, [("a", 1), ("b", 2), ("c", 5), ("d", 6)]);
         assert_eq!(entries[2].1.value, Value::Null);
         let Value::List(items) = &entries[1].1.value else { panic!("{entries:?}") };
@@ -218,12 +242,17 @@ mod tests {
         fn without_lines(node: Node) -> Node {
             let value = match node.value {
                 Value::List(items) => Value::List(items.into_iter().map(without_lines).collect()),
-                Value::Map(map) => Value::Map(map.into_iter().map(|(key, node)| (key, without_lines(node))).collect()),
+                Value::Map(map) => Value::Map(
+                    map.into_iter().map(|(key, node)| (key, without_lines(node))).collect(),
+                ),
                 value => value,
             };
             Node { line: None, value }
         }
-        assert_eq!(without_lines(parse(text).unwrap()), from_json(serde_json::from_str(text).unwrap()));
+        assert_eq!(
+            without_lines(parse(text).unwrap()),
+            from_json(serde_json::from_str(text).unwrap())
+        );
     }
 
     #[test]

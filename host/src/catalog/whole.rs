@@ -1,0 +1,48 @@
+use std::fs::{File, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Whoever may read what the program writes elsewhere: the mask of the process takes
+/// from it. Temporary files are for nobody else otherwise, and keep that.
+const MODE: u32 = 0o666;
+
+/// Write a file anew, so that whoever reads it finds the old one or the new one, and
+/// never a part.
+pub(super) fn write(
+    path: &Path,
+    text: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = parent.unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    let file = builder.permissions(Permissions::from_mode(MODE)).tempfile_in(directory)?;
+    let mut writer = BufWriter::new(file.as_file());
+    text(&mut writer)?;
+    writer.flush()?;
+    drop(writer);
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|failure| failure.error)?;
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_there_whole_or_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        write(&path, |file| file.write_all(b"one")).unwrap();
+        let failed = write(&path, |file| {
+            file.write_all(b"two")?;
+            Err(io::Error::other("no more"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_ne!(mode & 0o040, 0, "others may read it: {mode:o}");
+    }
+}

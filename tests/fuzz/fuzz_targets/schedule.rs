@@ -1,0 +1,21 @@
+//! Whatever stands for a schedule, what is due comes later and later; and whatever the
+//! history of runs holds, reading it ends.
+#![no_main]
+
+use host::catalog::schedule::{Books, Schedule};
+use host::clock;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = Books::parse(bytes);
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut parts = text.splitn(3, '|');
+    let (rhythm, start, end) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+    let Ok(schedule) = Schedule::parse(rhythm, start, end) else { return };
+    let mut now = clock::parse_rfc3339("2026-01-01T00:00:00Z").expect("a time");
+    for _ in 0..20 {
+        let Some(next) = schedule.next(now) else { return };
+        assert!(next > now);
+        now = next;
+    }
+});

@@ -1,0 +1,20 @@
+//! Whatever a workflow file holds, reading it ends with settings or an error, and the
+//! error shows nothing of its secrets.
+#![no_main]
+
+use std::path::Path;
+
+use host::config::{CatalogOverrides, WorkflowForm, read_workflow};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let variable = |name: &str| (name.len() < 3).then(|| "!hidden-secret!".to_owned());
+    for form in [WorkflowForm::Yaml, WorkflowForm::Json] {
+        match read_workflow(text, form, variable) {
+            Ok(workflow) => {
+                let _ = workflow.settings.check_catalog(Path::new(""), CatalogOverrides::default());
+            }
+            Err(error) => assert!(error.line.is_none_or(|line| line > 0)),
+        }
+    }
+});
