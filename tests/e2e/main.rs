@@ -6,6 +6,7 @@ mod amazon;
 mod authors;
 mod bench;
 mod cases;
+mod catalog;
 mod catalog_reading;
 mod check;
 mod collector;

@@ -31,7 +31,7 @@ impl Told {
     /// Whether it is as good as the settings ask for.
     pub fn is_good(&self) -> bool {
         let unresolved = self.outcome.report.unresolved();
-        !self.outcome.fails(&self.options) && !(self.is_strict && unresolved > 0)
+        !(self.outcome.fails(&self.options) || self.is_strict && unresolved > 0)
     }
 
     /// For people: each edge, and the summary.

@@ -177,7 +177,7 @@ fn tell(due: Due, now: OffsetDateTime) {
     let at = crate::clock::rfc3339(due.at);
     match due.cause {
         Cause::Missed => {
-            tracing::info!(due = at, "a run of the catalog was missed: it is made up for now")
+            tracing::info!(due = at, "a run of the catalog was missed: it is made up for now");
         }
         _ => {
             let left = Duration::try_from(due.at - now).unwrap_or_default();

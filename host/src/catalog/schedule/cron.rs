@@ -264,7 +264,7 @@ mod tests {
                 Some((least, most)) => (least.parse().unwrap(), most.parse().unwrap()),
                 None => (range.parse().unwrap(), range.parse().unwrap()),
             };
-            (least..=most).contains(&value) && (value - least) % step.parse::<u8>().unwrap() == 0
+            (least..=most).contains(&value) && (value - least).is_multiple_of(step.parse().unwrap())
         })
     }
 

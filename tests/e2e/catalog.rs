@@ -1,0 +1,60 @@
+//! `host catalog`: what it reads and tells, when it runs, and what is left of its
+//! runs.
+
+mod checking;
+mod ingesting;
+mod reading;
+mod running;
+
+use serde_json::{Value, json};
+use tests::catalog::{Account, REGION};
+use tests::{Endpoint, Program, Ran};
+
+/// An account with a stream that a table feeds, one that writers feed, and one of a
+/// test's.
+fn account() -> Account {
+    let mut account = Account::default();
+    let clicks = format!("arn:aws:kinesis:{REGION}:{}:stream/clicks", Account::ID);
+    account.add(
+        "prod-clicks",
+        &json!({
+            "DeliveryStreamType": "KinesisStreamAsSource",
+            "Source": {"KinesisStreamSourceDescription": {"KinesisStreamARN": clicks}},
+            "Destinations": [to_s3("clicks/!{timestamp:yyyy}/")],
+        }),
+    );
+    account.add("prod-orders", &json!({"Destinations": [to_s3("orders/")]}));
+    account.add("test-orders", &json!({"Destinations": [to_s3("test/")]}));
+    let fed = json!([{"StreamArn": clicks, "DestinationStatus": "ACTIVE"}]);
+    account.tables.insert("orders".to_owned(), fed);
+    account
+}
+
+fn to_s3(prefix: &str) -> Value {
+    let place = json!({"BucketARN": "arn:aws:s3:::lake", "Prefix": prefix});
+    json!({"DestinationId": "d", "ExtendedS3DestinationDescription": place})
+}
+
+fn amazon(account: Account) -> Endpoint {
+    Endpoint::start(move |asked| account.answer(asked))
+}
+
+/// Settings for a stand-in of Amazon's API.
+fn settings(url: &str, more: &str) -> String {
+    format!(
+        "[aws]\nregion = \"{REGION}\"\n[aws.endpoints]\nfirehose = \"{url}\"\ndynamodb = \"{url}\"\nsts = \"{url}\"\n\
+         [catalog]\ncalls_per_second = 500.0\n{more}"
+    )
+}
+
+fn catalog(command: &str) -> Program {
+    Program::new().with_keys().args(["catalog", command])
+}
+
+fn stdout(ran: &Ran) -> String {
+    String::from_utf8(ran.stdout.clone()).expect("UTF-8")
+}
+
+fn json_of(ran: &Ran) -> Value {
+    serde_json::from_slice(&ran.stdout).expect("JSON")
+}

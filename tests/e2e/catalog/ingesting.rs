@@ -1,0 +1,165 @@
+//! `ingest`: the vendor's workflow file, and what comes of it.
+
+use serde_json::json;
+use tests::openmetadata::{OpenMetadataServer, Traits};
+use tests::{Endpoint, Program};
+
+use super::{account, amazon, catalog, json_of, settings, stdout};
+
+const TOKEN: &str = "t0ken-of-a-bot";
+
+/// The vendor's example, with the addresses of a test.
+fn workflow(amazon: &str, server: &str) -> String {
+    format!(
+        r#"
+source:
+  type: kinesisfirehose
+  serviceName: aws_firehose
+  serviceConnection:
+    config: {{type: KinesisFirehose, awsConfig: {{awsRegion: eu-west-2, endPointURL: "{amazon}"}}, messagingServiceName: local_kafka}}
+  sourceConfig:
+    config:
+      type: PipelineMetadata
+      includeLineage: true
+      markDeletedPipelines: true
+      pipelineFilterPattern: {{includes: ["prod-.*"], excludes: ["test-.*"]}}
+      lineageInformation: {{dbServiceNames: [dynamo, redshift], storageServiceNames: [s3], messagingServiceNames: []}}
+sink: {{type: metadata-rest, config: {{}}}}
+workflowConfig:
+  loggerLevel: INFO
+  openMetadataServerConfig:
+    hostPort: {server}
+    authProvider: openmetadata
+    securityConfig: {{jwtToken: "${{OM_JWT}}"}}
+"#
+    )
+}
+
+fn ingest(workflow: &str) -> Program {
+    let program = catalog("ingest").file("firehose.yaml", workflow.as_bytes());
+    program.args(["-c", "firehose.yaml"]).env("OM_JWT", TOKEN)
+}
+
+/// A server that knows both ends.
+fn server() -> OpenMetadataServer {
+    let server =
+        OpenMetadataServer::start(Traits { token: Some(TOKEN.to_owned()), ..Traits::default() });
+    server.add("tables", "dynamo.default.default.orders", &json!({}));
+    server.add(
+        "containers",
+        "s3.lake.clicks",
+        &json!({"fullPath": "s3://lake/clicks", "serviceType": "S3"}),
+    );
+    server
+}
+
+#[test]
+fn the_vendors_workflow_runs_as_it_is() {
+    let (amazon, server) = (amazon(account()), server());
+    let workflow = workflow(&amazon.url(), &server.url());
+    let ran = ingest(&workflow).run().exits(0);
+    let text = stdout(&ran);
+    assert!(text.contains("Workflow aws_firehose Summary:"), "{text}");
+    assert_eq!(server.pipelines(), ["aws_firehose.prod-clicks", "aws_firehose.prod-orders"]);
+    let edge = (
+        "dynamo.default.default.orders".to_owned(),
+        "s3.lake.clicks".to_owned(),
+        Some("aws_firehose.prod-clicks".to_owned()),
+    );
+    assert!(server.edges().contains(&edge), "{:?}\n{text}", server.edges());
+    assert_eq!(server.violations(), [""; 0]);
+    assert!(!text.contains(TOKEN) && !ran.stderr.contains(TOKEN));
+
+    server.forget_requests();
+    ingest(&workflow).run().exits(0);
+    assert_eq!(server.writes(), [""; 0], "a second run writes nothing");
+}
+
+#[test]
+fn a_stream_that_is_gone_is_marked_and_a_dry_run_only_tells() {
+    let server = server();
+    let all = amazon(account());
+    ingest(&workflow(&all.url(), &server.url())).run().exits(0);
+    let mut less = account();
+    less.streams.remove("prod-orders");
+    let amazon = amazon(less);
+    let workflow = workflow(&amazon.url(), &server.url());
+    server.forget_requests();
+    let ran = ingest(&workflow).args(["--dry-run"]).run().exits(0);
+    assert!(stdout(&ran).contains("would be marked as deleted"), "{}", stdout(&ran));
+    assert_eq!(server.writes(), [""; 0]);
+    assert!(!ran.path("standpipe-data/catalog").exists(), "a dry run is not remembered");
+    let ran = ingest(&workflow).args(["--json"]).run().exits(0);
+    assert_eq!(json_of(&ran)["removal"]["pipelines"], json!(["aws_firehose.prod-orders"]));
+    assert_eq!(server.pipelines(), ["aws_firehose.prod-clicks"]);
+}
+
+#[test]
+fn lineage_that_is_missing_is_told_and_strict_takes_it_for_a_failure() {
+    let amazon = amazon(account());
+    let server =
+        OpenMetadataServer::start(Traits { token: Some(TOKEN.to_owned()), ..Traits::default() });
+    let workflow = workflow(&amazon.url(), &server.url());
+    let text = stdout(&ingest(&workflow).run().exits(0));
+    assert!(text.contains("not found") && text.contains("tried"), "{text}");
+    ingest(&workflow).args(["--strict"]).run().exits(1);
+}
+
+#[test]
+fn a_reference_that_nobody_resolves_stops_it_before_anything_is_asked() {
+    let (amazon, server) = (amazon(account()), server());
+    let written = workflow(&amazon.url(), &server.url());
+    let reference = written.replace("\"${OM_JWT}\"", "secret:/om/token");
+    let ran = ingest(&reference).run().exits(2);
+    ran.says(&["jwtToken is a reference", "secretsManagerProvider"]);
+    assert!(amazon.asked().is_empty() && server.requests().is_empty());
+
+    let refuses =
+        Endpoint::start(|_| (400, "{\"__type\":\"ResourceNotFoundException\"}".to_owned()));
+    let reference = reference.replace("hostPort:", "secretsManagerProvider: aws\n    hostPort:");
+    let ran =
+        ingest(&reference).env("AWS_ENDPOINT_URL_SECRETS_MANAGER", refuses.url()).run().exits(1);
+    assert!(stdout(&ran).contains("/om/token"), "{}", stdout(&ran));
+    assert!(amazon.asked().is_empty() && server.requests().is_empty());
+}
+
+#[test]
+fn a_key_that_nobody_knows_is_told_with_its_path() {
+    let written = workflow("http://127.0.0.1:1", "http://127.0.0.1:1/api");
+    let ran = ingest(&written.replace("includeLineage", "includeLinage")).run().exits(2);
+    ran.says(&[
+        "firehose.yaml: line 10",
+        "source.sourceConfig.config.includeLinage",
+        "`includeLineage`",
+    ]);
+    let role = written.replace("awsRegion: eu-west-2", "awsRegion: eu-west-2, assumeRoleArn: x");
+    ingest(&role).run().exits(2).says(&["awsConfig: assumeRoleArn"]);
+}
+
+#[test]
+fn without_a_server_files_are_written() {
+    let amazon = amazon(account());
+    let lineage = Endpoint::start(|_| (201, String::new()));
+    let more = format!(
+        "[catalog.files]\njson = \"a.json\"\nsvg = \"a.svg\"\nmermaid = \"a.mmd\"\ndot = \"a.dot\"\n\
+         [catalog.openlineage]\nfile = \"a.ndjson\"\nurl = \"{}\"\n",
+        lineage.url()
+    );
+    let ran = catalog("ingest").settings(&settings(&amazon.url(), &more)).run().exits(0);
+    for file in ["a.json", "a.svg", "a.mmd", "a.dot", "a.ndjson"] {
+        assert!(ran.path(file).exists(), "{file}");
+    }
+    let events = std::fs::read_to_string(ran.path("a.ndjson")).expect("events");
+    assert_eq!(events.lines().count(), lineage.asked().len());
+    assert!(lineage.asked().iter().all(|asked| asked.line == "POST /api/v1/lineage HTTP/1.1"));
+}
+
+#[test]
+fn a_server_that_is_down_fails_the_run_and_deletes_nothing() {
+    let (amazon, server) = (amazon(account()), server());
+    let workflow = workflow(&amazon.url(), &server.url());
+    server.change(|traits| traits.page = Some("<html>maintenance</html>".to_owned()));
+    let ran = ingest(&workflow).run().exits(1);
+    assert!(stdout(&ran).contains("Given up before anything was written"), "{}", stdout(&ran));
+    assert!(server.entities("pipelines").is_empty());
+}
