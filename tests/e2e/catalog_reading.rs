@@ -1,28 +1,24 @@
 //! Reading an account's delivery streams: of other people's stand-ins of Amazon's
 //! API, and of recorded answers where those have none.
 
+mod kinds;
+mod scale;
+mod tables;
+
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use host::aws::{AwsSettings, Endpoints, Keys};
-use host::catalog::probe::{Outcome, probe_reading};
-use host::catalog::reading::{Progress, ReadError, Reader, ReadingSettings};
-use host::catalog::{Arn, Filter, Inventory, Origin, Sink};
+use host::catalog::reading::{ReadError, Reader, ReadingSettings};
+use host::catalog::{Filter, Inventory};
 use host::secret::{NoManager, Resolve, Secret, SecretSetting};
-use serde_json::{Value, json};
-use tests::catalog::{Account, Made, REGION, SECRET, input, make_streams, operation, refusal};
+use serde_json::json;
+use tests::Endpoint;
+use tests::catalog::{Account, REGION, input, operation, refusal};
 use tests::endpoint::Asked;
-use tests::ministack::Ministack;
-use tests::{Endpoint, moto};
 
-/// Streams that the stand-ins make: three of each source with each destination.
-const STREAMS: usize = 120;
 /// No test waits for Amazon's pace.
 const FAST: f64 = 2000.0;
-
-const SOURCES: [&str; 5] =
-    ["DirectPut", "KinesisStreamAsSource", "MSKAsSource", "DatabaseAsSource", "NewAsSource"];
 
 fn settings(url: &str) -> ReadingSettings {
     let value = |text: &str| SecretSetting::Value(Secret::new(text.to_owned()));
@@ -80,167 +76,6 @@ fn streams(count: usize) -> Account {
 
 fn count(endpoint: &Endpoint, of: &str) -> usize {
     endpoint.asked().iter().filter(|asked| operation(asked) == of).count()
-}
-
-fn assert_no_secret(inventory: &Inventory) {
-    let told = format!("{inventory:?}{}", serde_json::to_string(inventory).unwrap());
-    assert!(!told.contains(SECRET));
-}
-
-/// That each stream was read as what it was made, as far as the stand-in tells it.
-fn assert_made(inventory: &Inventory, made: &Made) {
-    let names: BTreeSet<_> = inventory.streams.iter().map(|stream| &stream.name).collect();
-    assert_eq!(names, made.streams.keys().collect());
-    assert!(inventory.is_complete && inventory.unread.is_empty());
-    for stream in &inventory.streams {
-        let (source, destination) = &made.streams[&stream.name];
-        // Neither of them tells more of such a source than its kind.
-        match &stream.origin {
-            Origin::Unsupported { what } => {
-                assert!(what == source && ["MSKAsSource", "DatabaseAsSource"].contains(&&**source));
-            }
-            origin => assert_eq!(origin_word(origin), source),
-        }
-        let [to] = &stream.destinations[..] else { panic!("one destination: {stream:?}") };
-        // What ministack says in place of Amazon's word, which is in lower case.
-        let is_misnamed = to.key == "AmazonOpenSearchDestinationDescription";
-        let key = format!("{destination}DestinationDescription");
-        assert!(is_misnamed && destination == "Amazonopensearchservice" || to.key == key, "{to:?}");
-        assert_eq!(matches!(to.sink, Sink::Unsupported { .. }), is_misnamed, "{to:?}");
-    }
-    assert_no_secret(inventory);
-}
-
-fn origin_word(origin: &Origin) -> &str {
-    match origin {
-        Origin::DirectPut => "DirectPut",
-        Origin::Kinesis { .. } => "KinesisStreamAsSource",
-        Origin::Kafka { .. } => "MSKAsSource",
-        Origin::Database { .. } => "DatabaseAsSource",
-        Origin::Unsupported { .. } => "unsupported",
-    }
-}
-
-#[test]
-fn everything_that_moto_makes_is_read() {
-    let url = moto::server().url();
-    let made = make_streams(url, STREAMS);
-    assert_eq!(made.streams.len(), STREAMS);
-    let settings = ReadingSettings { walks_tables: false, ..filtered(url, &[r"stream\."], &[]) };
-    let inventory = read(settings).unwrap();
-    assert_made(&inventory, &made);
-    assert_eq!(inventory.account.as_deref(), Some(Account::ID));
-}
-
-#[test]
-fn everything_that_ministack_makes_is_read_with_the_tables_behind_it() {
-    let ministack = Ministack::start("external", "first");
-    let made = make_streams(&ministack.url, STREAMS);
-    assert_eq!((made.streams.len(), &*made.refused), (STREAMS, &[][..]));
-    let inventory = read(filtered(&ministack.url, &[r"stream\."], &[])).unwrap();
-    assert_made(&inventory, &made);
-    assert_eq!(inventory.warnings, Vec::<String>::new());
-    let tables = inventory.tables.iter().flat_map(|(stream, tables)| {
-        assert_eq!(stream.resource, "stream/changes");
-        tables.iter().map(|table| table.name().to_owned())
-    });
-    assert_eq!(tables.collect::<Vec<_>>(), made.tables);
-    assert_eq!(made.tables, ["orders", "users"]);
-
-    let settings = filtered(&ministack.url, &[r"stream\."], &[]);
-    let probes = with(settings, async |reader| probe_reading(reader).await);
-    assert!(probes.iter().all(|probe| probe.outcome == Outcome::Granted), "{probes:#?}");
-}
-
-#[test]
-fn each_source_is_read_with_each_destination() {
-    let mut account = Account { page: 7, ..Account::default() };
-    let destinations = destinations();
-    for source in SOURCES {
-        for (key, destination) in &destinations {
-            let entry = json!({"DestinationId": "d", *key: destination});
-            let fields = json!({
-                "DeliveryStreamType": source, "Source": source_of(source), "Destinations": [entry],
-            });
-            account.add(&format!("{source}.{key}"), &fields);
-        }
-    }
-    let all = account.streams.len();
-    let endpoint = serve(account, |_| None);
-    let inventory = read(settings(&endpoint.url())).unwrap();
-    assert_eq!((inventory.streams.len(), inventory.is_complete), (all, true));
-    for stream in &inventory.streams {
-        let (source, key) = stream.name.split_once('.').unwrap();
-        let is_new = source == "NewAsSource";
-        assert_eq!(origin_word(&stream.origin), if is_new { "unsupported" } else { source });
-        let [to] = &stream.destinations[..] else { panic!("one destination: {stream:?}") };
-        assert_eq!(to.key, key);
-        let is_unsupported = matches!(&to.sink, Sink::Unsupported { what } if what == key);
-        assert_eq!(is_unsupported, key == "NewDestinationDescription", "{to:?}");
-    }
-    assert_no_secret(&inventory);
-    assert_eq!(count(&endpoint, "ListDeliveryStreams"), all.div_ceil(7));
-    assert_eq!(count(&endpoint, "DescribeDeliveryStream"), all);
-}
-
-fn source_of(kind: &str) -> Value {
-    match kind {
-        "DirectPut" => Value::Null,
-        "KinesisStreamAsSource" => {
-            json!({"KinesisStreamSourceDescription": {"KinesisStreamARN": kinesis(Account::ID, REGION)}})
-        }
-        "MSKAsSource" => {
-            let cluster = format!("arn:aws:kafka:{REGION}:{}:cluster/c/1", Account::ID);
-            json!({"MSKSourceDescription": {"MSKClusterARN": cluster, "TopicName": "t"}})
-        }
-        "DatabaseAsSource" => json!({"DatabaseSourceDescription": {
-            "Type": "MySQL", "Endpoint": "db.example", "Port": 3306, "Databases": {"Include": ["d"]},
-        }}),
-        _ => json!({"NewSourceDescription": {"Password": SECRET}}),
-    }
-}
-
-fn kinesis(account: &str, region: &str) -> String {
-    format!("arn:aws:kinesis:{region}:{account}:stream/changes")
-}
-
-fn destinations() -> Vec<(&'static str, Value)> {
-    let s3 = json!({"BucketARN": "arn:aws:s3:::bucket", "Prefix": "p/"});
-    let search = |key: &str| json!({key: "https://search.example", "IndexName": "i"});
-    vec![
-        ("ExtendedS3DestinationDescription", s3.clone()),
-        ("S3DestinationDescription", s3),
-        (
-            "RedshiftDestinationDescription",
-            json!({
-                "ClusterJDBCURL": format!("jdbc:redshift://u:{SECRET}@c:5439/d?password={SECRET}"),
-                "CopyCommand": {"DataTableName": "t"}, "Username": SECRET,
-            }),
-        ),
-        ("ElasticsearchDestinationDescription", search("ClusterEndpoint")),
-        ("AmazonopensearchserviceDestinationDescription", search("ClusterEndpoint")),
-        ("AmazonOpenSearchServerlessDestinationDescription", search("CollectionEndpoint")),
-        (
-            "SplunkDestinationDescription",
-            json!({"HECEndpoint": "https://s:8088", "HECToken": SECRET}),
-        ),
-        (
-            "HttpEndpointDestinationDescription",
-            json!({
-                "EndpointConfiguration": {"Url": format!("https://u:{SECRET}@h/in?key={SECRET}"), "Name": "n"},
-                "RequestConfiguration": {"CommonAttributes": [{"AttributeName": "a", "AttributeValue": SECRET}]},
-            }),
-        ),
-        (
-            "SnowflakeDestinationDescription",
-            json!({"AccountUrl": "https://a.snowflakecomputing.com", "User": SECRET, "Table": "T"}),
-        ),
-        (
-            "IcebergDestinationDescription",
-            json!({"DestinationTableConfigurationList": [{"DestinationTableName": "t"}]}),
-        ),
-        ("NewDestinationDescription", json!({"Token": SECRET})),
-    ]
 }
 
 #[test]
@@ -362,73 +197,6 @@ fn more_destinations_than_one_page_are_read() {
     assert_eq!(ids, ["d1", "d2"]);
 }
 
-/// A stream that Kinesis feeds, and tables of which some feed that.
-fn with_tables(source: &str) -> Account {
-    let mut account = Account { page: 2, ..Account::default() };
-    let source_description =
-        json!({"KinesisStreamSourceDescription": {"KinesisStreamARN": source}});
-    account.add(
-        "s",
-        &json!({"DeliveryStreamType": "KinesisStreamAsSource", "Source": source_description}),
-    );
-    for (table, status) in [
-        ("a", "ACTIVE"),
-        ("b", "DISABLED"),
-        ("c", "UPDATING"),
-        ("d", "ACTIVE"),
-        ("e", "ENABLE_FAILED"),
-    ] {
-        let fed = json!([{"StreamArn": source, "DestinationStatus": status}]);
-        account.tables.insert(table.to_owned(), fed);
-    }
-    account
-}
-
-#[test]
-fn tables_are_found_behind_a_kinesis_stream() {
-    let source = kinesis(Account::ID, REGION);
-    let endpoint = serve(with_tables(&source), |asked| {
-        (input(asked)["TableName"] == "d").then(|| refusal(400, "ResourceNotFoundException"))
-    });
-    let inventory = read(settings(&endpoint.url())).unwrap();
-    let tables: Vec<_> =
-        inventory.tables[&Arn::parse(&source).unwrap()].iter().map(Arn::name).collect();
-    assert_eq!((tables, inventory.warnings), (vec!["a", "c"], Vec::new()));
-    assert_eq!(count(&endpoint, "ListTables"), 3);
-}
-
-#[test]
-fn tables_are_not_looked_for_without_need() {
-    let source = kinesis(Account::ID, REGION);
-    let endpoint = serve(with_tables(&source), |_| None);
-    read(ReadingSettings { walks_tables: false, ..settings(&endpoint.url()) }).unwrap();
-    read(filtered(&endpoint.url(), &[], &["s"])).unwrap();
-    assert_eq!(count(&endpoint, "ListTables"), 0);
-}
-
-#[test]
-fn without_permission_for_tables_there_is_a_warning() {
-    for (denied, asked_for) in [("ListTables", 1), ("DescribeKinesisStreamingDestination", 5)] {
-        let endpoint = serve(with_tables(&kinesis(Account::ID, REGION)), move |asked| {
-            (operation(asked) == denied).then(|| refusal(400, "AccessDeniedException"))
-        });
-        let inventory = read(settings(&endpoint.url())).unwrap();
-        assert_eq!((inventory.streams.len(), inventory.tables.len()), (1, 0));
-        let [warning] = &inventory.warnings[..] else { panic!("{:?}", inventory.warnings) };
-        assert!(warning.contains(&format!("allow dynamodb:{denied}")), "{warning}");
-        assert_eq!(count(&endpoint, denied), asked_for);
-    }
-}
-
-#[test]
-fn tables_of_other_accounts_and_regions_are_warned_of() {
-    for (account, region) in [("999999999999", REGION), (Account::ID, "us-east-1")] {
-        let endpoint = serve(with_tables(&kinesis(account, region)), |_| None);
-        let inventory = read(settings(&endpoint.url())).unwrap();
-        assert!(inventory.warnings[0].contains("another account or region"));
-    }
-}
-
 #[test]
 fn without_sts_the_account_is_that_of_the_streams() {
     let endpoint = serve(streams(3), |asked| {
@@ -437,81 +205,4 @@ fn without_sts_the_account_is_that_of_the_streams() {
     let inventory = read(settings(&endpoint.url())).unwrap();
     assert_eq!(inventory.account.as_deref(), Some(Account::ID));
     assert!(inventory.warnings[0].contains("STS"));
-}
-
-#[test]
-fn each_permission_is_tried_on_its_own() {
-    let all = [
-        "ListDeliveryStreams",
-        "DescribeDeliveryStream",
-        "ListTables",
-        "DescribeKinesisStreamingDestination",
-    ];
-    for denied in all {
-        let endpoint = serve(with_tables(&kinesis(Account::ID, REGION)), move |asked| {
-            (operation(asked) == denied).then(|| refusal(400, "AccessDeniedException"))
-        });
-        let probes = with(settings(&endpoint.url()), async |reader| probe_reading(reader).await);
-        for probe in &probes {
-            let is_missing = probe.action.ends_with(denied);
-            assert_eq!(probe.is_missing(), is_missing, "{probe:?}");
-            assert_eq!(probe.is_mandatory, probe.action == "firehose:ListDeliveryStreams");
-        }
-        let untried =
-            probes.iter().filter(|probe| matches!(probe.outcome, Outcome::Untried { .. }));
-        assert_eq!(untried.count(), usize::from(denied.starts_with("List")));
-        assert_eq!(probes.len(), 5);
-    }
-}
-
-#[test]
-fn the_pace_is_kept() {
-    let times = Arc::new(Mutex::new(Vec::new()));
-    let own = Arc::clone(&times);
-    let endpoint = serve(streams(60), move |asked| {
-        if operation(asked) == "DescribeDeliveryStream" {
-            own.lock().unwrap().push(Instant::now());
-        }
-        None
-    });
-    read(ReadingSettings { calls_per_second: 40.0, ..settings(&endpoint.url()) }).unwrap();
-    let times = times.lock().unwrap();
-    assert_eq!(times.len(), 60);
-    // A fifth more is what late wake-ups and the way to the server may make of it.
-    let most_in_a_second =
-        times.windows(49).all(|window| window[48] - window[0] >= Duration::from_secs(1));
-    assert!(most_in_a_second);
-}
-
-#[test]
-fn five_thousand_streams_are_read_in_little_memory() {
-    const MANY: usize = 5000;
-    const MEMORY_MAX: usize = 128 * 1024 * 1024;
-    let endpoint = serve(streams(MANY), |_| None);
-    let (begun, before) = (Instant::now(), memory());
-    let described = Arc::new(Mutex::new(0));
-    let own = Arc::clone(&described);
-    let inventory = with(settings(&endpoint.url()), async move |reader| {
-        let tell = move |progress| {
-            if let Progress::Described { done, of } = progress {
-                assert_eq!(of, MANY);
-                *own.lock().unwrap() = done;
-            }
-        };
-        reader.read(&tell).await.unwrap()
-    });
-    let taken = memory().saturating_sub(before);
-    assert_eq!((inventory.streams.len(), *described.lock().unwrap()), (MANY, MANY));
-    assert!(inventory.streams.is_sorted_by_key(|stream| &stream.name));
-    // What the server and the tests beside this one take is in it.
-    assert!(taken < MEMORY_MAX, "{taken} bytes in {:?}", begun.elapsed());
-    assert_eq!(count(&endpoint, "ListDeliveryStreams"), 5);
-}
-
-/// The resident memory of this process, in bytes.
-fn memory() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
-    let kib: usize = line.trim_end_matches("kB").trim().parse().expect("a number");
-    kib * 1024
 }

@@ -210,9 +210,14 @@ mod tests {
         assert_eq!(TABLES.request(Some("t")), next);
     }
 
+    fn any_pages() -> impl Strategy<Value = Vec<(Vec<String>, bool)>> {
+        let names = prop::collection::vec("[ab]{1,2}", 0..4);
+        prop::collection::vec((names, any::<bool>()), 0..6)
+    }
+
     proptest! {
         #[test]
-        fn no_name_is_told_twice(pages in prop::collection::vec((prop::collection::vec("[ab]{1,2}", 0..4), any::<bool>()), 0..6)) {
+        fn no_name_is_told_twice(pages in any_pages()) {
             let pages: Vec<_> = pages
                 .iter()
                 .map(|(names, more)| json!({"DeliveryStreamNames": names, "HasMoreDeliveryStreams": more}))

@@ -166,7 +166,10 @@ fn destinations_are_told_apart() {
         ),
         (
             "SnowflakeDestinationDescription",
-            json!({"AccountUrl": "https://a.snowflakecomputing.com", "User": SECRET, "Database": "D", "Schema": "S", "Table": "T"}),
+            json!({
+                "AccountUrl": "https://a.snowflakecomputing.com", "User": SECRET, "Database": "D", "Schema": "S",
+                "Table": "T",
+            }),
             Sink::Snowflake {
                 account: "https://a.snowflakecomputing.com".to_owned(),
                 table: table(Some("D"), "S", "T"),

@@ -1,0 +1,106 @@
+//! The DynamoDB tables behind Kinesis streams, and the permissions that they and
+//! everything else need.
+
+use host::catalog::Arn;
+use host::catalog::probe::{Outcome, probe_reading};
+use host::catalog::reading::ReadingSettings;
+use serde_json::json;
+use tests::catalog::{Account, REGION, input, operation, refusal};
+
+use super::{count, filtered, read, serve, settings, with};
+
+pub(super) fn kinesis(account: &str, region: &str) -> String {
+    format!("arn:aws:kinesis:{region}:{account}:stream/changes")
+}
+
+/// A stream that Kinesis feeds, and tables of which some feed that.
+fn with_tables(source: &str) -> Account {
+    let mut account = Account { page: 2, ..Account::default() };
+    let source_description =
+        json!({"KinesisStreamSourceDescription": {"KinesisStreamARN": source}});
+    account.add(
+        "s",
+        &json!({"DeliveryStreamType": "KinesisStreamAsSource", "Source": source_description}),
+    );
+    for (table, status) in [
+        ("a", "ACTIVE"),
+        ("b", "DISABLED"),
+        ("c", "UPDATING"),
+        ("d", "ACTIVE"),
+        ("e", "ENABLE_FAILED"),
+    ] {
+        let fed = json!([{"StreamArn": source, "DestinationStatus": status}]);
+        account.tables.insert(table.to_owned(), fed);
+    }
+    account
+}
+
+#[test]
+fn tables_are_found_behind_a_kinesis_stream() {
+    let source = kinesis(Account::ID, REGION);
+    let endpoint = serve(with_tables(&source), |asked| {
+        (input(asked)["TableName"] == "d").then(|| refusal(400, "ResourceNotFoundException"))
+    });
+    let inventory = read(settings(&endpoint.url())).unwrap();
+    let tables: Vec<_> =
+        inventory.tables[&Arn::parse(&source).unwrap()].iter().map(Arn::name).collect();
+    assert_eq!((tables, inventory.warnings), (vec!["a", "c"], Vec::new()));
+    assert_eq!(count(&endpoint, "ListTables"), 3);
+}
+
+#[test]
+fn tables_are_not_looked_for_without_need() {
+    let source = kinesis(Account::ID, REGION);
+    let endpoint = serve(with_tables(&source), |_| None);
+    read(ReadingSettings { walks_tables: false, ..settings(&endpoint.url()) }).unwrap();
+    read(filtered(&endpoint.url(), &[], &["s"])).unwrap();
+    assert_eq!(count(&endpoint, "ListTables"), 0);
+}
+
+#[test]
+fn without_permission_for_tables_there_is_a_warning() {
+    for (denied, asked_for) in [("ListTables", 1), ("DescribeKinesisStreamingDestination", 5)] {
+        let endpoint = serve(with_tables(&kinesis(Account::ID, REGION)), move |asked| {
+            (operation(asked) == denied).then(|| refusal(400, "AccessDeniedException"))
+        });
+        let inventory = read(settings(&endpoint.url())).unwrap();
+        assert_eq!((inventory.streams.len(), inventory.tables.len()), (1, 0));
+        let [warning] = &inventory.warnings[..] else { panic!("{:?}", inventory.warnings) };
+        assert!(warning.contains(&format!("allow dynamodb:{denied}")), "{warning}");
+        assert_eq!(count(&endpoint, denied), asked_for);
+    }
+}
+
+#[test]
+fn tables_of_other_accounts_and_regions_are_warned_of() {
+    for (account, region) in [("999999999999", REGION), (Account::ID, "us-east-1")] {
+        let endpoint = serve(with_tables(&kinesis(account, region)), |_| None);
+        let inventory = read(settings(&endpoint.url())).unwrap();
+        assert!(inventory.warnings[0].contains("another account or region"));
+    }
+}
+
+#[test]
+fn each_permission_is_tried_on_its_own() {
+    let all = [
+        "ListDeliveryStreams",
+        "DescribeDeliveryStream",
+        "ListTables",
+        "DescribeKinesisStreamingDestination",
+    ];
+    for denied in all {
+        let endpoint = serve(with_tables(&kinesis(Account::ID, REGION)), move |asked| {
+            (operation(asked) == denied).then(|| refusal(400, "AccessDeniedException"))
+        });
+        let probes = with(settings(&endpoint.url()), async |reader| probe_reading(reader).await);
+        for probe in &probes {
+            let is_missing = probe.action.ends_with(denied);
+            assert_eq!(probe.is_missing(), is_missing, "{probe:?}");
+            assert_eq!(probe.is_mandatory, probe.action == "firehose:ListDeliveryStreams");
+        }
+        let untried =
+            probes.iter().filter(|probe| matches!(probe.outcome, Outcome::Untried { .. }));
+        assert_eq!(untried.count(), usize::from(denied.starts_with("List")));
+        assert_eq!(probes.len(), 5);
+    }
+}
