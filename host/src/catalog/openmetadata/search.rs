@@ -71,6 +71,7 @@ fn hit(kind: EntityKind, source: &Value) -> Option<Hit> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -85,6 +86,37 @@ mod tests {
         assert_eq!(hits(EntityKind::Table, &answer).len(), 1);
         for strange in [json!(null), json!({"hits": []}), json!({"hits": {"hits": {}}})] {
             assert!(hits(EntityKind::Table, &strange).is_empty());
+        }
+    }
+
+    /// Answers that are nearly right.
+    fn answers() -> impl Strategy<Value = Value> {
+        let leaf =
+            prop_oneof![Just(json!(null)), Just(json!("a.b")), Just(json!(1)), Just(json!(true))];
+        leaf.prop_recursive(5, 40, 4, |inner| {
+            let key = prop::sample::select(vec![
+                "hits",
+                "_source",
+                "id",
+                "fullyQualifiedName",
+                "service",
+                "name",
+            ]);
+            let object = prop::collection::hash_map(key, inner.clone(), 0..4);
+            prop_oneof![
+                prop::collection::vec(inner, 0..3).prop_map(Value::from),
+                object.prop_map(|object| json!(object)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_has_an_id_and_a_name(answer in answers(), inner in answers()) {
+            let wrapped = json!({"hits": {"hits": [{"_source": inner}, answer]}});
+            for hit in hits(EntityKind::Topic, &wrapped).into_iter().chain(hits(EntityKind::Topic, &answer)) {
+                prop_assert!(!hit.entity.id.is_empty() && !hit.entity.name.is_empty());
+            }
         }
     }
 }
