@@ -517,3 +517,7 @@ pub const PICTURE_EDGES_MAX: usize = 50_000;
 /// Characters of a name that a picture holds, in what is shown when the pointer rests
 /// on it. Names of Amazon's are shorter, URLs and conditions need not be.
 pub const PICTURE_TEXT_CHARS_MAX: usize = 1000;
+
+/// Ways of events to streams that a graph has: a plugin may name hundreds of kinds of
+/// events for each of thousands of streams. Some tens of megabytes.
+pub const CATALOG_ROUTED_EDGES_MAX: usize = 100_000;

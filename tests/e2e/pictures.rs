@@ -37,7 +37,9 @@ fn graphviz_draws_the_picture_with_all_names() {
     let svg = pictures::graphviz(&dot(&graph()).unwrap());
     assert_eq!(svg.matches("class=\"node\"").count(), 2 * NAMES.len());
     assert_eq!(svg.matches("class=\"edge\"").count(), NAMES.len());
-    for shown in ["&lt;/title&gt;&lt;script&gt;", "Straße 日本 🎉", "&amp;amp; &amp;#60; #quot;", "\\N"] {
+    for shown in
+        ["&lt;/title&gt;&lt;script&gt;", "Straße 日本 🎉", "&amp;amp; &amp;#60; #quot;", "\\N"]
+    {
         assert!(svg.contains(shown), "{shown} in {svg}");
     }
 }
