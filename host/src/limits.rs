@@ -643,3 +643,7 @@ pub const CATALOG_FAILURES_SHOWN: usize = 10;
 
 /// How much longer the program waits for the thread of the catalog to end.
 pub const CATALOG_STOP_MARGIN: Duration = Duration::from_secs(2);
+
+/// Ways of events to streams that a graph has: a plugin may name hundreds of kinds of
+/// events for each of thousands of streams. Some tens of megabytes.
+pub const CATALOG_ROUTED_EDGES_MAX: usize = 100_000;

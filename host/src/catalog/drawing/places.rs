@@ -36,7 +36,7 @@ pub(super) fn of(
             }
         }
         Sink::Snowflake { account, table } => {
-            Asset::SnowflakeTable { account: account.clone(), table: table.clone() }
+            Asset::SnowflakeTable { account: bare(account), table: table.clone() }
         }
         Sink::Iceberg { catalog, tables } if !tables.is_empty() => {
             let table = |table: &Table| Asset::IcebergTable {
@@ -51,8 +51,8 @@ pub(super) fn of(
             collected.warn(format!("stream {name}: its records name their tables of Iceberg"));
             unsupported("tables of Iceberg that records name")
         }
-        Sink::Splunk { endpoint } => Asset::Splunk { endpoint: endpoint.clone() },
-        Sink::Http { name, url } => Asset::HttpEndpoint { name: name.clone(), url: url.clone() },
+        Sink::Splunk { endpoint } => Asset::Splunk { endpoint: bare(endpoint) },
+        Sink::Http { name, url } => Asset::HttpEndpoint { name: name.clone(), url: bare(url) },
         Sink::Unsupported { what } => {
             collected.warn(format!("stream {}: {what} is not supported", stream.name));
             unsupported(what)
@@ -81,6 +81,17 @@ pub(super) fn columns(stream: &Stream, schema: &Schema) -> Asset {
 fn search_place(domain: Option<&Arn>, endpoint: Option<&str>) -> Option<String> {
     let host = endpoint.map(host_of).filter(|host| !host.is_empty());
     host.map(str::to_ascii_lowercase).or_else(|| domain.map(ToString::to_string))
+}
+
+/// A URL without what may be a secret: user, password, parameters and fragment. Whoever
+/// read it should have seen to that; this is what everyone gets to see.
+fn bare(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = url.split_once("://").map_or((None, url), |(it, rest)| (Some(it), rest));
+    let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let scheme = scheme.map(|scheme| format!("{scheme}://")).unwrap_or_default();
+    format!("{scheme}{host}{path}")
 }
 
 /// The host of a URL, or of a host that stands alone.
@@ -150,6 +161,20 @@ mod tests {
         assert_eq!(place(None, Some("u:p@h:9200")).as_deref(), Some("h:9200"));
         assert_eq!(place(domain.as_ref(), Some("")), domain.as_ref().map(ToString::to_string));
         assert_eq!(place(None, None), None);
+    }
+
+    #[test]
+    fn a_url_shows_no_secret() {
+        let table = [
+            ("https://user:pass@h.example:8088/a/b?token=x#y", "https://h.example:8088/a/b"),
+            ("https://h.example", "https://h.example"),
+            ("h.example/a@b", "h.example/a@b"),
+            ("u:p@h.example", "h.example"),
+            ("https://u:p@w@h.example/", "https://h.example/"),
+        ];
+        for (url, expected) in table {
+            assert_eq!(bare(url), expected);
+        }
     }
 
     proptest! {

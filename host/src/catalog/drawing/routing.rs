@@ -1,8 +1,9 @@
 //! Which events the plugin sends to which stream.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Asset, Inventory, Role, Route};
+use crate::catalog::{Asset, Inventory, Role, Route, Stream};
+use crate::limits;
 
 use super::collected::Collected;
 use super::node_of;
@@ -13,21 +14,54 @@ use super::node_of;
 /// to a stream without an ARN, and to a warning: events for it would be dead
 /// letters. Streams that the patterns of the catalog left out are left out here.
 pub(super) fn draw(collected: &mut Collected, inventory: &Inventory, routes: &[Route]) {
-    let filtered: BTreeSet<_> = inventory.filtered.iter().collect();
+    let names = Names {
+        found: inventory.streams.iter().map(|stream| (&*stream.name, stream)).collect(),
+        filtered: inventory.filtered.iter().map(String::as_str).collect(),
+    };
+    let mut drawn = 0;
     for route in routes {
         let events = Asset::Events { label: label(route) };
-        let covered = inventory.streams.iter().filter(|it| covers(&route.stream, &it.name));
-        let mut streams: Vec<_> = covered.map(node_of).collect();
-        let is_left_out = filtered.iter().any(|name| covers(&route.stream, name));
-        if streams.is_empty() && !is_left_out {
+        let mut streams: Vec<_> = names.covered(&route.stream).map(node_of).collect();
+        if streams.is_empty() && !names.leave_out(&route.stream) {
             collected.warn(format!("the plugin sends {}", absence(inventory, route)));
-            let is_name = !route.stream.contains('*');
+            let is_name = !route.stream.contains(ANY);
             let missing = Asset::DeliveryStream { name: route.stream.clone(), arn: None };
             streams.extend(is_name.then_some(missing));
+        }
+        drawn += streams.len();
+        if drawn > limits::CATALOG_ROUTED_EDGES_MAX {
+            let max = limits::CATALOG_ROUTED_EDGES_MAX;
+            collected.warn(format!(
+                "the plugin sends events on more than {max} ways: the rest is not drawn"
+            ));
+            break;
         }
         for stream in streams {
             collected.edge(events.clone(), stream, Role::Routed, route.condition.as_deref());
         }
+    }
+}
+
+/// What stands for any text in a pattern.
+const ANY: char = '*';
+
+/// The names of streams, for looking up what is no pattern.
+struct Names<'inventory> {
+    found: BTreeMap<&'inventory str, &'inventory Stream>,
+    filtered: BTreeSet<&'inventory str>,
+}
+
+impl<'inventory> Names<'inventory> {
+    fn covered(&self, pattern: &str) -> impl Iterator<Item = &'inventory Stream> {
+        let is_pattern = pattern.contains(ANY);
+        let one = (!is_pattern).then(|| self.found.get(pattern).copied()).flatten();
+        let all = is_pattern.then(|| self.found.iter()).into_iter().flatten();
+        let covered = all.filter(move |(name, _)| covers(pattern, name));
+        one.into_iter().chain(covered.map(|(_, stream)| *stream))
+    }
+
+    fn leave_out(&self, pattern: &str) -> bool {
+        self.filtered.contains(pattern) || self.filtered.iter().any(|name| covers(pattern, name))
     }
 }
 
@@ -43,7 +77,7 @@ fn label(route: &Route) -> String {
 
 fn absence(inventory: &Inventory, route: &Route) -> String {
     let (label, stream) = (label(route), &route.stream);
-    if stream.contains('*') {
+    if stream.contains(ANY) {
         return format!("{label} to streams {stream}, which no stream's name is covered by");
     }
     let cause = if inventory.unread.iter().any(|unread| unread.name == *stream) {
@@ -60,7 +94,7 @@ fn absence(inventory: &Inventory, route: &Route) -> String {
 
 /// Whether a pattern, in which `*` stands for any text, covers a name.
 fn covers(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
+    let mut parts = pattern.split(ANY);
     let first = parts.next().unwrap_or_default();
     let Some(last) = parts.next_back() else { return pattern == name };
     let Some(mut rest) = name.strip_prefix(first) else { return false };

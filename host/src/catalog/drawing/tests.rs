@@ -180,6 +180,19 @@ fn tables_of_databases_are_bounded() {
 }
 
 #[test]
+fn ways_of_events_are_bounded() {
+    let to_stream = |it: usize| stream(&format!("s{it}"), Origin::DirectPut, s3("b", ""));
+    let inventory = found((0..1000).map(to_stream).collect());
+    let routes: Vec<_> = (0..200).map(|it| route(&format!("E{it}"), None, "s*")).collect();
+    let Drawing { graph, warnings } = draw(&inventory, &routes, DrawingOptions::default());
+    assert_eq!(graph.edges.len(), 1000 + crate::limits::CATALOG_ROUTED_EDGES_MAX);
+    assert_eq!(
+        warnings,
+        ["the plugin sends events on more than 100000 ways: the rest is not drawn"]
+    );
+}
+
+#[test]
 fn tables_of_another_account_s_stream_do_not_show() {
     let own = arn("kinesis", "stream/s");
     let other = Arn { account: "999999999999".to_owned(), ..own.clone() };
