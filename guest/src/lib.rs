@@ -51,6 +51,7 @@
 //! - There are no files, no network and no environment. Clocks and random
 //!   numbers work, and what is printed becomes log lines of the host. Waiting
 //!   (sleep, poll) traps.
+//! - [`Plugin::routes`] can tell catalogs which events go to which stream.
 //! - The whole contract, for every language, is `wit/mapping.wit`.
 //!
 //! # Test without WebAssembly
@@ -84,7 +85,7 @@ pub mod bindings {
 
     wit_bindgen::generate!({
         path: "../wit",
-        world: "plugin",
+        world: "plugin-with-routes",
         pub_export_macro: true,
         export_macro_name: "export_bindings",
         default_bindings_module: "guest::bindings",
@@ -93,6 +94,7 @@ pub mod bindings {
 }
 
 pub use bindings::exports::standpipe::mapping::mapper::{Event, Reads};
+pub use bindings::exports::standpipe::mapping::routes::Route;
 pub use plugin::{Outputs, Plugin, Setup, Stream};
 
 #[doc(hidden)]

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::bindings::exports::standpipe::mapping::mapper;
-use crate::{Event, Reads};
+use crate::bindings::exports::standpipe::mapping::{mapper, routes};
+use crate::{Event, Reads, Route};
 
 /// The longest name of a delivery stream, in characters.
 ///
@@ -26,6 +26,12 @@ pub trait Plugin: Sized {
 
     /// Decide about one event by adding outputs; none means filtered.
     fn map(&mut self, event: &Event, outputs: &mut Outputs);
+
+    /// Tell which events go to which stream, for catalogs and pictures. It decides
+    /// nothing; none means that the plugin does not tell.
+    fn routes(&self) -> Vec<Route> {
+        Vec::new()
+    }
 }
 
 /// A delivery stream that the plugin has declared.
@@ -208,6 +214,14 @@ impl<T: Exported> mapper::Guest for T {
         T::with_instance(|instance| {
             let plugin = instance.as_mut().expect("the host calls configure before map-events");
             map_batch(plugin, &events)
+        })
+    }
+}
+
+impl<T: Exported> routes::Guest for T {
+    fn routes() -> Vec<Route> {
+        T::with_instance(|instance| {
+            instance.as_ref().expect("the host calls configure before routes").routes()
         })
     }
 }

@@ -134,6 +134,9 @@ pub const PLUGIN_SIGNATURE_BYTES_MAX: u64 = 4096;
 /// 5,000 streams for an account and region.
 pub const PLUGIN_STREAMS_MAX: usize = 20_000;
 
+/// Ways of events that a plugin may tell of: some for each of its streams.
+pub const PLUGIN_ROUTES_MAX: usize = 4 * PLUGIN_STREAMS_MAX;
+
 /// Calls after which an instance is replaced: a guest's memory never shrinks.
 pub const PLUGIN_CALLS_MAX: u64 = 20_000;
 

@@ -30,6 +30,7 @@ fn all_settings_of_the_cases_lead_to_the_same_decisions() {
         let input: Vec<_> = made_up.iter().copied().chain(inputs).collect();
         match both(&engine, &settings.plugin_settings) {
             (Ok(component), Ok(native)) => {
+                assert_eq!(component.routes(), native.routes(), "{}", folder.display());
                 assert_same_decisions(component, native, &input, &folder);
                 loaded += 1;
             }
@@ -37,6 +38,8 @@ fn all_settings_of_the_cases_lead_to_the_same_decisions() {
                 assert_eq!(component.to_string(), native.to_string(), "{}", folder.display());
                 refused += 1;
             }
+            // What reads texts is for the component alone.
+            (Ok(_), Err(error)) if error.to_string().contains("native code routes by") => {}
             (component, native) => panic!("{}: {component:?}, {native:?}", folder.display()),
         }
     }

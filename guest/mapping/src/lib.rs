@@ -62,6 +62,7 @@ mod path;
 mod plain;
 mod put;
 mod redact;
+mod routes;
 mod rules;
 mod sample;
 mod scan;
@@ -72,7 +73,7 @@ mod template;
 mod timestamp;
 mod transform;
 
-use guest::{Event, Outputs, Plugin, Setup, Stream};
+use guest::{Event, Outputs, Plugin, Route, Setup, Stream};
 use plain::{Matched, Streams};
 use rules::{Fate, Rules, Seen, Target};
 use settings::{Needs, Settings, Unmapped};
@@ -87,6 +88,8 @@ pub struct Mapping {
     routing: Routing,
     fan_out: bool,
     unmapped: Unmapped,
+    /// What the rows say.
+    routes: Vec<Route>,
 }
 
 /// How events find their streams.
@@ -109,12 +112,13 @@ impl Plugin for Mapping {
             Needs::Text => {}
         }
         let (fan_out, unmapped) = (settings.fan_out, settings.unmapped);
+        let routes = routes::of(&settings);
         let routing = if settings.is_plain() {
             Routing::Plain(plain::table(&settings.rows, setup)?)
         } else {
             Routing::Ruled(Box::new(Rules::new(settings, setup)?), needs, String::new())
         };
-        Ok(Mapping { routing, fan_out, unmapped })
+        Ok(Mapping { routing, fan_out, unmapped, routes })
     }
 
     fn map(&mut self, event: &Event, outputs: &mut Outputs) {
@@ -130,6 +134,10 @@ impl Plugin for Mapping {
         if let Err(reason) = routed {
             outputs.reject(reason);
         }
+    }
+
+    fn routes(&self) -> Vec<Route> {
+        self.routes.clone()
     }
 }
 

@@ -11,6 +11,7 @@ use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::instance::Instance;
 use super::log::Rate;
 use super::native::Native;
+use super::routes::Route;
 use super::sandbox::{Sandbox, add_to_linker};
 use super::{Allowance, Engine, Fault};
 use crate::event::{StreamName, covers};
@@ -278,6 +279,34 @@ impl Plugin {
     /// Every entry of the declared streams, patterns included.
     pub fn streams(&self) -> impl Iterator<Item = &str> {
         self.0.setup.streams.iter().map(String::as_str)
+    }
+
+    /// What it tells of its ways; where it tells nothing, that events go to each of
+    /// its streams.
+    ///
+    /// # Errors
+    ///
+    /// It fails when it is asked, or what it tells is none that the contract allows.
+    pub fn routes(&self) -> Result<Vec<Route>, Fault> {
+        let Loaded { code, rate, settings, .. } = &*self.0;
+        let told = match code {
+            Code::Component(Compiled { engine, pre, .. }) => {
+                Instance::routes(engine, pre, rate, settings)?.unwrap_or_default()
+            }
+            Code::Native(native) => native.routes(),
+        };
+        if told.is_empty() {
+            return Ok(self.streams().map(Route::to).collect());
+        }
+        if told.len() > limits::PLUGIN_ROUTES_MAX {
+            let (count, limit) = (told.len(), limits::PLUGIN_ROUTES_MAX);
+            return Err(Fault::Answer(format!("{count} routes, and at most {limit} are taken")));
+        }
+        if let Some(route) = told.iter().find(|route| !route.is_possible()) {
+            let stream = printable(&route.stream);
+            return Err(Fault::Answer(format!("a route to {stream:?}, which is no stream")));
+        }
+        Ok(told.into_iter().map(Route::printable).collect())
     }
 
     pub(super) fn declared_at(&self, position: u32) -> Option<&Declared> {

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use wasmtime::component::ComponentExportIndex;
 use wasmtime::{Store, Trap};
 
 use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::bindings::{Plugin as Bindings, PluginPre};
 use super::log::Rate;
+use super::routes::{ROUTES, Route};
 use super::sandbox::{DeadlinePassed, Sandbox, thread_cpu_time};
 use super::{Allowance, Engine, Fault};
 use crate::limits;
@@ -24,12 +26,8 @@ impl Instance {
         pre: &PluginPre<Sandbox>,
         rate: &Rate,
     ) -> Result<Self, Fault> {
-        let Allowance { memory_bytes, answer_bytes, configure_cpu, .. } = *engine.allowance();
-        let mut store = Store::new(engine.wasmtime(), Sandbox::new(rate, memory_bytes));
-        store.limiter(|sandbox| &mut sandbox.bounds);
-        store.set_hostcall_fuel(answer_bytes);
-        store.epoch_deadline_callback(|context| context.data().on_tick());
-        start_clock(&mut store, configure_cpu);
+        let configure_cpu = engine.allowance().configure_cpu;
+        let mut store = new_store(engine, rate);
         match pre.instantiate(&mut store) {
             Ok(bindings) => Ok(Instance { store, bindings, calls: 0, made: Instant::now() }),
             Err(error) => Err(fault(&store, &error, configure_cpu)),
@@ -60,6 +58,25 @@ impl Instance {
         answer.map_err(|error| fault(&self.store, &error, cpu_max))
     }
 
+    /// What the plugin tells of its ways with these settings; none where it has
+    /// nothing to tell with. An instance of its own is asked, which no event sees.
+    pub(super) fn routes(
+        engine: &Engine,
+        pre: &PluginPre<Sandbox>,
+        rate: &Rate,
+        settings: &str,
+    ) -> Result<Option<Vec<Route>>, Fault> {
+        let cpu_max = engine.allowance().configure_cpu;
+        let component = pre.instance_pre().component();
+        let Some(interface) = component.get_export_index(None, ROUTES) else { return Ok(None) };
+        let Some(function) = component.get_export_index(Some(&interface), "routes") else {
+            return Ok(None);
+        };
+        let mut store = new_store(engine, rate);
+        let asked = ask_routes(&mut store, pre, &function, settings, cpu_max);
+        asked.map(Some).map_err(|error| fault(&store, &error, cpu_max))
+    }
+
     /// Whether it should make room for a fresh one.
     pub(super) fn is_worn(&self, allowance: &Allowance) -> bool {
         self.calls >= allowance.calls
@@ -71,6 +88,36 @@ impl Instance {
     pub(super) fn memory_bytes(&self) -> usize {
         self.store.data().bounds.memory_bytes()
     }
+}
+
+/// Ready for an instance to be made in it.
+fn new_store(engine: &Engine, rate: &Rate) -> Store<Sandbox> {
+    let Allowance { memory_bytes, answer_bytes, configure_cpu, .. } = *engine.allowance();
+    let mut store = Store::new(engine.wasmtime(), Sandbox::new(rate, memory_bytes));
+    store.limiter(|sandbox| &mut sandbox.bounds);
+    store.set_hostcall_fuel(answer_bytes);
+    store.epoch_deadline_callback(|context| context.data().on_tick());
+    start_clock(&mut store, configure_cpu);
+    store
+}
+
+fn ask_routes(
+    store: &mut Store<Sandbox>,
+    pre: &PluginPre<Sandbox>,
+    function: &ComponentExportIndex,
+    settings: &str,
+    cpu_max: Duration,
+) -> wasmtime::Result<Vec<Route>> {
+    let instance = pre.instance_pre().instantiate(&mut *store)?;
+    let bindings = Bindings::new(&mut *store, &instance)?;
+    start_clock(store, cpu_max);
+    let mapper = bindings.standpipe_mapping_mapper();
+    // It has taken these settings before.
+    let _ = mapper.call_configure(&mut *store, settings)?;
+    let routes = instance.get_typed_func::<(), (Vec<Route>,)>(&mut *store, function)?;
+    start_clock(store, cpu_max);
+    let (routes,) = routes.call(&mut *store, ())?;
+    Ok(routes)
 }
 
 /// Must precede every call: a deadline that was not set traps at once.

@@ -4,6 +4,7 @@ use guest::{Plugin as _, Setup};
 use mapping::Mapping;
 
 use super::decision::{Answers, Decision, Output, Target, check_event};
+use super::routes::Route;
 use crate::event::Event;
 
 /// One worker's copy. It is asked about the same events as the component, and
@@ -25,6 +26,18 @@ impl Native {
             );
         }
         Ok((Native(mapping), setup.names().map(str::to_owned).collect()))
+    }
+
+    pub(super) fn routes(&self) -> Vec<Route> {
+        let routes = self.0.routes().into_iter();
+        routes
+            .map(|guest::Route { message_type, name, condition, stream }| Route {
+                message_type,
+                name,
+                condition,
+                stream,
+            })
+            .collect()
     }
 
     pub(super) fn map<'a>(&mut self, asked: impl Iterator<Item = &'a Event<'a>>) -> Answers {

@@ -80,6 +80,11 @@ pub enum NotPossible {
     /// The settings pin the plugin.
     #[error("sha256 under [plugin] says another component: write the hash of this one there")]
     Pinned,
+    /// The plugin before was not checked with the key of the settings.
+    #[error(
+        "the plugin before was not checked with public_key under [plugin]: give it anew, with its signature"
+    )]
+    OtherKey,
     /// There is no shadow.
     #[error("there is no shadow: give one first")]
     NoShadow,
@@ -203,17 +208,35 @@ impl Swapper {
         self.prepare(&mut lock(&self.0.workshop), candidate, &terms, Warm::One)
     }
 
-    /// Go back to the plugin before this one. Doing so twice changes nothing.
+    /// Go back to the plugin before this one, with its settings and cases. Doing so
+    /// twice changes nothing. What is trusted stays as it is.
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// There is none, or it is not trusted any more.
     pub fn roll_back(&self) -> Result<u64, NotPossible> {
         let _alone = lock(&self.0.workshop);
-        let previous = self.shelf().previous.take().ok_or(NotPossible::NoPrevious)?;
+        let previous = self.take_previous()?;
         let origin = self.shelf().origin(previous.generation.number());
         let plugin = previous.generation.plugin().clone();
         Ok(self.publish(plugin, previous.terms, origin))
+    }
+
+    /// The plugin before, under its terms but for the trust, which is the present one.
+    fn take_previous(&self) -> Result<Previous, NotPossible> {
+        let mut shelf = self.shelf();
+        let trust = shelf.terms.trust.clone();
+        let previous = shelf.previous.as_ref().ok_or(NotPossible::NoPrevious)?;
+        let digest = previous.generation.plugin().digest();
+        if trust.sha256.as_ref().is_some_and(|pin| **pin != **digest) {
+            return Err(NotPossible::Pinned);
+        }
+        if trust.public_key.is_some() && trust.public_key != previous.terms.trust.public_key {
+            return Err(NotPossible::OtherKey);
+        }
+        let Previous { generation, terms } =
+            shelf.previous.take().ok_or(NotPossible::NoPrevious)?;
+        Ok(Previous { generation, terms: Terms { trust, ..terms } })
     }
 
     /// Try a candidate with the events of some users; one that is there gives way.

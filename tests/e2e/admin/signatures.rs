@@ -1,6 +1,7 @@
 //! Where a key is set, a component needs a signature.
 
 use tests::minisign::KeyPair;
+use tests::wait_until;
 
 use super::*;
 
@@ -37,6 +38,29 @@ fn only_what_is_signed_by_the_key_is_taken() {
     assert_eq!(status("/plugin", "PUT", Some(&right)), (200, None));
     let ran = collector.stop().exits(0);
     assert!(!ran.stderr.contains("PLANTED"), "{}", ran.stderr);
+}
+
+/// A plugin that was taken before there was a key, or a pin, is not gone back to.
+#[test]
+fn the_way_back_leads_to_no_plugin_that_is_not_trusted_now() {
+    let key = format!("public_key = \"{}\"", KeyPair::generate().public_key());
+    let pin = format!("sha256 = \"{}\"", host::plugin::sha256_hex(DEFAULT_PLUGIN));
+    for (trust, words) in [(key, "public_key under [plugin]"), (pin, "sha256 under [plugin]")] {
+        let collector = start(SETTINGS);
+        assert_eq!(ask(&collector, "PUT", "/plugin", &of_default(1)).status, 200);
+        // The settings bring the default plugin back, which needs no signature.
+        let path = collector.running().path("settings.toml");
+        std::fs::write(path, format!("{SETTINGS}\n[plugin]\n{trust}\n")).unwrap();
+        let generation =
+            || value(&ask(&collector, "GET", "/plugin", b""))["active"]["generation"].clone();
+        collector.running().signal(rustix::process::Signal::HUP);
+        wait_until("the settings hold", || generation() == json!(3));
+        let reply = ask(&collector, "POST", "/plugin/rollback", b"");
+        assert_eq!(reply.status, 409, "{}", reply.text());
+        assert!(reply.text().contains(words), "{}", reply.text());
+        assert_eq!(generation(), json!(3));
+        collector.stop().exits(0);
+    }
 }
 
 /// What `base64 -w0 FILE.wasm.minisig` prints.
