@@ -22,7 +22,7 @@ mod reach;
 mod summary;
 mod watching;
 
-pub(crate) use cataloging::{Cataloging, logged};
+pub(crate) use cataloging::{Cataloging, logged, routes_of};
 pub(crate) use plugin_secrets::resolve_plugin_secrets;
 pub(crate) use plugins::load_plugin;
 pub use plugins::{DEFAULT_PLUGIN, plugin_bytes, read_plugin};
@@ -374,7 +374,8 @@ impl Run {
         let reader = thread::Builder::new().name("reader".to_owned()).spawn(|| reader.run())?;
         let catalog = settings.catalog.map(|catalog| {
             // It stops as soon as no more is read, and has the time of the drain.
-            Cataloging::start(*catalog, Vec::new(), shutdown.clone())
+            let routes = cataloging::routes_of_switch(Arc::clone(swapper.switch()));
+            Cataloging::start(*catalog, routes, shutdown.clone())
         });
         Ok(Run {
             started: Instant::now(),

@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use super::config::read_settings;
 use super::run::{LogFormat, start_logging};
 use super::{CommandResult, Exit, complain, print, usage};
-use crate::catalog::CatalogSettings;
+use crate::catalog::{CatalogSettings, Route};
 use crate::config::{
     CatalogOverrides, RawSettings, WorkflowForm, in_words_of_workflow, read_workflow,
 };
@@ -138,6 +138,16 @@ impl Given {
             }),
             _ => Ok(checked?),
         }
+    }
+
+    /// What the plugin of the settings sends where. A workflow has no plugin.
+    fn routes(&self) -> Result<Vec<Route>, (Exit, anyhow::Error)> {
+        let is_workflow = |file: &PathBuf| WorkflowForm::of(file).is_some();
+        if self.config.as_ref().is_none_or(is_workflow) {
+            return Ok(Vec::new());
+        }
+        let (raw, directory) = self.raw().map_err(usage)?;
+        routes::routes(raw, &directory).map_err(usage)
     }
 
     /// What stands in the file, and the directory that its paths start at. Those of a

@@ -4,6 +4,7 @@
 mod log;
 
 use std::io;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,10 +14,14 @@ use crate::catalog::{CatalogSettings, LogLevel, Round, Route, Told};
 use crate::clock;
 use crate::http::Shutdown;
 use crate::limits;
+use crate::plugin::{self, Fault, Plugin, Switch};
 
 /// How much less than others the thread gets: as of `nice`.
 const NICENESS: i32 = 10;
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Tells what the plugin sends where at present.
+pub(crate) type Routes = Box<dyn Fn() -> Vec<Route> + Send>;
 
 /// Runs of the catalog that come by themselves.
 #[derive(Debug)]
@@ -26,11 +31,11 @@ pub(crate) struct Cataloging {
 }
 
 impl Cataloging {
-    /// Begin. The runs draw these routes; from `stop` on none begins any more, and one
+    /// Begin. Each run draws the routes that there are then; from `stop` on none begins any more, and one
     /// that is under way is given a while.
     pub(crate) fn start(
         settings: CatalogSettings,
-        routes: Vec<Route>,
+        routes: Routes,
         stop: Shutdown,
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -70,14 +75,36 @@ impl Cataloging {
     }
 }
 
+/// What a plugin says that it sends where.
+pub(crate) fn routes_of(plugin: &Plugin) -> Result<Vec<Route>, Fault> {
+    let own = |route: plugin::Route| Route {
+        message_type: route.message_type,
+        name: route.name,
+        condition: route.condition,
+        stream: route.stream,
+    };
+    Ok(plugin.routes()?.into_iter().map(own).collect())
+}
+
+/// The same of the plugin in use. One that fails at it sends events all the same.
+pub(super) fn routes_of_switch(switch: Arc<Switch>) -> Routes {
+    Box::new(move || {
+        let routes = routes_of(switch.stage().1.active.plugin());
+        routes.unwrap_or_else(|fault| {
+            tracing::warn!("the plugin does not tell its routes, and none are drawn: {fault}");
+            Vec::new()
+        })
+    })
+}
+
 async fn keep_up(
     settings: &CatalogSettings,
-    routes: &[Route],
+    routes: &Routes,
     stop: impl Future<Output = ()>,
 ) -> Result<Kept, HistoryError> {
     let history = History::of_data_dir(&settings.data_dir);
     let run = async |claim: &Claim| {
-        logged(claim, settings, routes, Round::default(), &|_| ()).await.ended()
+        logged(claim, settings, &routes(), Round::default(), &|_| ()).await.ended()
     };
     keep(settings.schedule.clone(), &history, clock::now, stop, run).await
 }

@@ -2,8 +2,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::progress::Progress;
-use super::routes::routes;
-use super::{Given, block_on, fault, log_for_people, print, usage};
+use super::{Given, block_on, fault, log_for_people, print};
 use crate::catalog::schedule::{Cause, Claimed, Fate, History, Outcome, Tally};
 use crate::catalog::{CatalogSettings, LogLevel, Round, Route, Told};
 use crate::cli::signals::Signals;
@@ -24,9 +23,6 @@ pub(in crate::cli) struct Arguments {
     /// Have the log tell everything.
     #[arg(long)]
     debug: bool,
-    /// Draw too which events the plugin of the settings sends to which stream.
-    #[arg(long)]
-    events: bool,
     /// Write the report as JSON.
     #[arg(long)]
     json: bool,
@@ -38,13 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     if arguments.debug {
         settings.log_level = LogLevel::Debug;
     }
-    let routes = match arguments.events {
-        true => {
-            let (raw, directory) = arguments.given.raw().map_err(usage)?;
-            routes(raw, &directory).map_err(usage)?
-        }
-        false => Vec::new(),
-    };
+    let routes = arguments.given.routes()?;
     let round = Round { is_dry: arguments.dry_run, is_strict: arguments.strict };
     let told = block_on(ingest(&settings, &routes, round))?.map_err(fault)?;
     let Some(told) = told else { return Ok(Exit::Stopped) };

@@ -5,9 +5,8 @@ use clap::{Args, ValueEnum};
 
 use super::list::{exit_of, origin, tell};
 use super::progress::Progress;
-use super::routes::routes;
 use super::table::table;
-use super::{Given, block_on, fault, log_for_people, print, usage};
+use super::{Given, block_on, fault, log_for_people, print};
 use crate::catalog::document::Document;
 use crate::catalog::openlineage::{EventOptions, job_events};
 use crate::catalog::picture::{dot, mermaid, svg};
@@ -50,13 +49,7 @@ enum Format {
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     log_for_people();
     let settings = arguments.given.settings()?;
-    let routes = match arguments.events {
-        true => {
-            let (raw, directory) = arguments.given.raw().map_err(usage)?;
-            routes(raw, &directory).map_err(usage)?
-        }
-        false => Vec::new(),
-    };
+    let routes = if arguments.events { arguments.given.routes()? } else { Vec::new() };
     let progress = Progress::start();
     let looked = block_on(look(&settings, &routes, &|step| progress.tell(step)))?;
     drop(progress);

@@ -1,17 +1,21 @@
-use crate::catalog::Route;
-use crate::cli::config::declared_streams;
-use crate::config::{Overrides, RawSettings};
 use std::path::Path;
 
-/// What the plugin says that it sends where. One that does not tell its events tells
-/// at least its streams.
+use anyhow::{Context, anyhow};
+
+use crate::catalog::Route;
+use crate::config::{Overrides, RawPlugin, RawSettings};
+use crate::plugin::{Engine, Plugin};
+use crate::run::{plugin_bytes, routes_of};
+
+/// What the plugin of the settings says that it sends where. Settings that say
+/// nothing about a plugin have none.
 pub(super) fn routes(raw: RawSettings, directory: &Path) -> anyhow::Result<Vec<Route>> {
+    if raw.plugin == RawPlugin::default() {
+        return Ok(Vec::new());
+    }
     let settings = raw.check(directory, Overrides::default())?;
-    let route = |stream| Route {
-        message_type: None,
-        name: None,
-        condition: Some("as the plugin decides".to_owned()),
-        stream,
-    };
-    Ok(declared_streams(&settings)?.into_iter().map(route).collect())
+    let bytes = plugin_bytes(&settings.plugin)?;
+    let plugin = Plugin::load(&Engine::new(None)?, &bytes, &settings.plugin_settings)
+        .map_err(|error| anyhow!("the plugin: {error}"))?;
+    routes_of(&plugin).context("ask the plugin for its routes")
 }

@@ -1,7 +1,6 @@
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use super::routes::routes;
 use super::{Given, block_on, fault, usage};
 use crate::catalog::LogLevel;
 use crate::catalog::schedule::Kept;
@@ -18,9 +17,6 @@ pub(in crate::cli) struct Arguments {
     /// Have the logs of the runs tell everything.
     #[arg(long)]
     debug: bool,
-    /// Draw too which events the plugin of the settings sends to which stream.
-    #[arg(long)]
-    events: bool,
     /// What log lines look like on standard error.
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     log_format: LogFormat,
@@ -37,15 +33,9 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     if arguments.debug {
         settings.log_level = LogLevel::Debug;
     }
-    let routes = match arguments.events {
-        true => {
-            let (raw, directory) = arguments.given.raw().map_err(usage)?;
-            routes(raw, &directory).map_err(usage)?
-        }
-        false => Vec::new(),
-    };
+    let routes = arguments.given.routes()?;
     let stop = Shutdown::default();
-    let cataloging = Cataloging::start(settings, routes, stop.clone());
+    let cataloging = Cataloging::start(settings, Box::new(move || routes.clone()), stop.clone());
     let cataloging = cataloging.context("start a thread").map_err(fault)?;
     // Signals need a runtime of their own, which the thread does not wait for.
     let (ended, has_ended) = tokio::sync::oneshot::channel();
