@@ -70,7 +70,7 @@ pub enum OpenError {
     },
     /// The token is empty.
     #[error(
-        "the token of OpenMetadata (`jwtToken`) is empty: set it, or leave it out where the server asks for none"
+        "the token of OpenMetadata (`token`, `jwtToken`) is empty: set it, or leave it out where the server asks for none"
     )]
     EmptyToken,
     /// The token is not to be had.

@@ -25,7 +25,7 @@ pub enum ApiError {
     Web(#[from] WebError),
     /// Something else answered.
     #[error(
-        "{url} answers with a page for people, not as OpenMetadata's API does: set `host_port` to an address \
+        "{url} answers with a page for people, not as OpenMetadata's API does: set `url` (`hostPort`) to an address \
          that ends in /api, and check proxies in between"
     )]
     Page {
@@ -64,9 +64,9 @@ impl ApiError {
 
 fn advice(status: u16) -> &'static str {
     match status {
-        401 => ": check the token (`jwtToken`): it may have expired, or be of another server",
+        401 => ": check `token` (`jwtToken`): it may have expired, or be of another server",
         403 => ": give the bot of this token a role that may do so, as IngestionBot's",
-        413 => ": make the bulk size smaller",
+        413 => ": make `batch` (`bulk_sink_batch_size`) smaller",
         429 | 502..=504 => ": the server was asked several times; run it again later",
         _ => "",
     }

@@ -43,7 +43,7 @@ impl OpenMetadata {
         let known = match &version {
             Ok(version) if version.is_known() => ProbeOutcome::Works(version.to_string()),
             Ok(version) if self.settings.version_validation => ProbeOutcome::Fails(format!(
-                "{version} is none that this program knows: set `enableVersionValidation` to false to try it"
+                "{version} is none that this program knows: set `check_version` (`enableVersionValidation`) to false to try it"
             )),
             Ok(version) => {
                 ProbeOutcome::Warning(format!("{version} is none that this program knows"))
