@@ -160,6 +160,6 @@ fn a_server_that_is_down_fails_the_run_and_deletes_nothing() {
     let workflow = workflow(&amazon.url(), &server.url());
     server.change(|traits| traits.page = Some("<html>maintenance</html>".to_owned()));
     let ran = ingest(&workflow).run().exits(1);
-    assert!(stdout(&ran).contains("Given up before anything was written"), "{}", stdout(&ran));
+    assert!(stdout(&ran).contains("Given up: OpenMetadata"), "{}", stdout(&ran));
     assert!(server.entities("pipelines").is_empty());
 }
