@@ -265,9 +265,14 @@ fn search(asked: &Asked, state: &State) -> Reply {
         "search_entity_search_index" => "searchIndexes",
         other => return refusal(400, &format!("no such index [{other}]")),
     };
+    let (field, pattern) = (of("fieldName"), of("fieldValue").to_lowercase());
     let is_like = |one: &&Value| {
-        let value = one[of("fieldName")].as_str().unwrap_or_default();
-        one["_kind"] == kind && is_matched(&of("fieldValue").to_lowercase(), &value.to_lowercase())
+        let value = one[field].as_str().filter(|_| one["_kind"] == kind);
+        // There may be thousands: what is no pattern is compared without a copy.
+        value.is_some_and(|value| match pattern.contains('*') {
+            true => is_matched(&pattern, &value.to_lowercase()),
+            false => value.eq_ignore_ascii_case(&pattern),
+        })
     };
     let all = state.entities.values().filter(|_| !state.traits.search_lags).filter(is_like);
     let (from, size): (usize, usize) =
