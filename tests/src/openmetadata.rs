@@ -125,6 +125,8 @@ impl OpenMetadataServer {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
+                // Answers are small, and each is waited for.
+                let _ = stream.set_nodelay(true);
                 let own = Arc::clone(&own);
                 thread::spawn(move || connection::serve(stream, &own));
             }

@@ -238,3 +238,35 @@ fn columns_of_one_name_are_joined_where_that_is_set() {
     assert_eq!(world.server.details()[0]["columnsLineage"], expected);
     assert_eq!(world.writes_again(), [""; 0]);
 }
+
+#[test]
+fn tables_are_looked_for_in_all_services_where_none_is_named() {
+    let mut world = World::new(Traits::default(), &[]);
+    let table = |database: Option<&str>, schema: &str, name: &str| Table {
+        database: database.map(str::to_owned),
+        schema: Some(schema.to_owned()),
+        name: name.to_owned(),
+    };
+    world_topic(&world.server, "in");
+    world.server.add("tables", "glue.123456789012.lake.\"a.b\"", &json!({"serviceType": "Glue"}));
+    world.server.add("tables", "glue.123456789012.lake.other", &json!({"serviceType": "Glue"}));
+    world.server.add("tables", "rs.dev.sales.orders", &json!({"serviceType": "Redshift"}));
+    world.server.add("tables", "pg.dev.sales.orders", &json!({"serviceType": "Postgres"}));
+    let iceberg = Asset::IcebergTable { catalog: None, table: table(None, "lake", "a.b") };
+    let redshift = |database| Asset::RedshiftTable {
+        host: "h".to_owned(),
+        table: table(database, "Sales", "Orders"),
+    };
+    world.join("a", &[kinesis("in")], &[iceberg, redshift(Some("dev"))]);
+    world.join("b", &[kinesis("in")], &[redshift(None)]);
+    let outcome = world.run_well();
+    let ends: Vec<_> = world.server.edges().into_iter().map(|edge| edge.1).collect();
+    // Postgres has a table of that name too, and is no Redshift.
+    assert_eq!(ends, ["glue.123456789012.lake.\"a.b\"", "rs.dev.sales.orders"]);
+    assert_eq!(outcome.report.unresolved(), 0);
+    // Two streams with one edge: the second one is told whose it is.
+    let kept = Written::Kept { pipeline: "a".to_owned() };
+    let fate = &outcome.report.lines.iter().find(|line| line.stream == "b").unwrap().fate;
+    assert_eq!(*fate, Fate::Resolved { written: kept, matched: vec![] });
+    assert_eq!(world.writes_again(), [""; 0]);
+}

@@ -136,6 +136,11 @@ fn old_versions_get_what_they_know() {
     let services = world.server.entities("pipelineServices");
     assert_eq!(services["\"my.firehose\""]["serviceType"], "CustomPipeline");
     assert_eq!(world.writes_again(), [""; 0]);
+    world.server.edit("\"my.firehose\".a", "description", json!("by hand"));
+    world.settings.override_metadata = true;
+    let writes = world.writes_again();
+    assert!(writes.last().unwrap().starts_with("PATCH /api/v1/pipelines/"), "{writes:?}");
+    assert_eq!(world.writes_again(), [""; 0]);
     world.remove_stream("c");
     let writes = world.writes_again();
     assert_eq!(writes.len(), 2, "{writes:?}");

@@ -28,7 +28,9 @@ pub(super) fn answer(asked: &Asked, state: &mut State) -> Reply {
             by_name(state, "pipelineServices", name)
         }
         ("PUT", ["services", "pipelineServices"]) => put_service(&asked.body, state),
-        ("PATCH", ["services", "pipelineServices", id]) => patch_service(id, &asked.body, state),
+        ("PATCH", ["services", "pipelineServices", id] | ["pipelines", id]) => {
+            patch(id, &asked.body, state)
+        }
         ("GET", ["pipelines"]) => list(asked, state),
         ("PUT", ["pipelines"]) => put_pipeline(&asked.body, false, state),
         ("PUT", ["pipelines", "bulk"]) if state.traits.has_bulk => put_bulk(asked, state),
@@ -102,16 +104,16 @@ fn put_service(body: &Value, state: &mut State) -> Reply {
     (201, shown(&state.entities[&id]))
 }
 
-fn patch_service(id: &str, body: &Value, state: &mut State) -> Reply {
+fn patch(id: &str, body: &Value, state: &mut State) -> Reply {
     if let Some(words) = violation("patch", body) {
         return refusal(400, &words);
     }
-    let Some(service) = state.entities.get_mut(id) else { return refusal(404, "no service") };
+    let Some(entity) = state.entities.get_mut(id) else { return refusal(404, "no entity") };
     for operation in body.as_array().into_iter().flatten() {
         let key = operation["path"].as_str().unwrap_or_default().trim_start_matches('/');
-        service[key] = operation["value"].clone();
+        entity[key] = operation["value"].clone();
     }
-    (200, shown(service))
+    (200, shown(entity))
 }
 
 fn list(asked: &Asked, state: &State) -> Reply {
@@ -263,9 +265,14 @@ fn search(asked: &Asked, state: &State) -> Reply {
         "search_entity_search_index" => "searchIndexes",
         other => return refusal(400, &format!("no such index [{other}]")),
     };
+    let (field, pattern) = (of("fieldName"), of("fieldValue").to_lowercase());
     let is_like = |one: &&Value| {
-        let value = one[of("fieldName")].as_str().unwrap_or_default();
-        one["_kind"] == kind && is_matched(&of("fieldValue").to_lowercase(), &value.to_lowercase())
+        let value = one[field].as_str().filter(|_| one["_kind"] == kind);
+        // There may be thousands: what is no pattern is compared without a copy.
+        value.is_some_and(|value| match pattern.contains('*') {
+            true => is_matched(&pattern, &value.to_lowercase()),
+            false => value.eq_ignore_ascii_case(&pattern),
+        })
     };
     let all = state.entities.values().filter(|_| !state.traits.search_lags).filter(is_like);
     let (from, size): (usize, usize) =

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::api::text;
 use super::payload::{Keys, is_stored, payload, with};
@@ -179,23 +179,37 @@ impl OpenMetadata {
     }
 
     async fn write_one(&self, payload: &Value, keys: &mut Keys) -> Result<(), ApiError> {
-        let refused =
-            match self.api.ask(Method::PUT, "/pipelines", Some(&with(*keys, payload))).await {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
-        if *keys == Keys::Few || refused.status() != Some(400) {
-            return Err(refused);
+        let attempt = self.api.ask(Method::PUT, "/pipelines", Some(&with(*keys, payload))).await;
+        let refused = match attempt {
+            Ok(stored) => return self.override_words(payload, &stored).await,
+            Err(error) if *keys == Keys::All && error.status() == Some(400) => error,
+            Err(error) => return Err(error),
+        };
+        let few = with(Keys::Few, payload);
+        let attempt = self.api.ask(Method::PUT, "/pipelines", Some(&few)).await;
+        // What is wrong with both is better told about the whole one.
+        let stored = attempt.map_err(|_| refused.clone())?;
+        tracing::warn!(
+            "this server takes few keys of pipelines: neither state, start nor address ({refused})"
+        );
+        *keys = Keys::Few;
+        self.override_words(payload, &stored).await
+    }
+
+    /// Writing one pipeline never overwrites what a person wrote: that is done
+    /// apart, if it is set.
+    async fn override_words(&self, payload: &Value, stored: &Value) -> Result<(), ApiError> {
+        let is_other = |key: &&str| stored.get(*key) != payload.get(*key);
+        let other: Vec<_> = ["description", "displayName"].into_iter().filter(is_other).collect();
+        if !self.settings.override_metadata || other.is_empty() {
+            return Ok(());
         }
-        match self.api.ask(Method::PUT, "/pipelines", Some(&with(Keys::Few, payload))).await {
-            Ok(_) => {
-                tracing::warn!(
-                    "this server takes few keys of pipelines: neither state, start nor address ({refused})"
-                );
-                *keys = Keys::Few;
-                Ok(())
-            }
-            Err(_) => Err(refused),
-        }
+        let operation = |key: &str| {
+            let op = if stored.get(key).is_some() { "replace" } else { "add" };
+            json!({"op": op, "path": format!("/{key}"), "value": payload[key]})
+        };
+        let patch: Value = other.into_iter().map(operation).collect();
+        let path = format!("/pipelines/{}", names::escape(text(stored, "id").unwrap_or_default()));
+        self.api.ask(Method::PATCH, &path, Some(&patch)).await.map(drop)
     }
 }
