@@ -5,9 +5,8 @@
 //! program, font or file: its text is measured so that it fits whatever font it is
 //! shown in, and its order is that of `layout`.
 //!
-//! A graph that is too large for any person to read is refused; so are the limits
-//! of Mermaid, which draws 500 edges unless a page allows more (`maxEdges`,
-//! `maxTextSize`).
+//! A graph that is too large for any person to read is refused. Mermaid itself draws
+//! 500 edges and no more, unless the page allows it (`maxEdges`, `maxTextSize`).
 
 mod column;
 mod dot;
