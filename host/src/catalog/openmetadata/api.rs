@@ -64,7 +64,7 @@ impl ApiError {
 
 fn advice(status: u16) -> &'static str {
     match status {
-        401 => ": check `token` (`jwtToken`): it may have expired, or be of another server",
+        401 => ": check the token (`jwtToken`): it may have expired, or be of another server",
         403 => ": give the bot of this token a role that may do so, as IngestionBot's",
         413 => ": make `batch` (`bulk_sink_batch_size`) smaller",
         429 | 502..=504 => ": the server was asked several times; run it again later",
