@@ -24,7 +24,7 @@ use super::reading::{ReadError, Reader, Tell};
 use super::web::{Web, WebError, WebSettings};
 use super::{CatalogSettings, Headers, Inventory, OpenLineageServer, Route};
 use crate::clock;
-use crate::secret::{NoManager, Resolve, Unresolved};
+use crate::secret::{NoManager, Resolve, Secret, Unresolved};
 use crate::secrets::{OpenSecretsError, Secrets};
 
 /// What OpenLineage's events call this program's where no service is named.
@@ -225,10 +225,10 @@ async fn open_lineage(
 async fn resolved(
     headers: &Headers,
     secrets: &dyn Resolve,
-) -> Result<Vec<(String, String)>, Unresolved> {
+) -> Result<Vec<(String, Secret)>, Unresolved> {
     let mut all = Vec::with_capacity(headers.len());
     for (name, setting) in headers {
-        all.push((name.clone(), secrets.value(setting).await?.expose().to_owned()));
+        all.push((name.clone(), secrets.value(setting).await?));
     }
     Ok(all)
 }

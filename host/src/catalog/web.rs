@@ -28,7 +28,7 @@ pub use reqwest::Method;
 #[derive(Debug, Clone)]
 pub struct WebSettings {
     /// Headers of every request: name and value. Values may be secrets.
-    pub extra_headers: Vec<(String, String)>,
+    pub extra_headers: Vec<(String, Secret)>,
     /// The token of `Authorization: Bearer`.
     pub bearer: Option<Secret>,
     /// Which servers are believed.
@@ -215,7 +215,7 @@ fn headers(settings: &WebSettings) -> Result<HeaderMap, WebError> {
         if is_taken {
             return Err(WebError::HeaderTaken { name: name.clone() });
         }
-        let mut value = HeaderValue::try_from(value.as_str()).map_err(|_| wrong())?;
+        let mut value = HeaderValue::try_from(value.expose()).map_err(|_| wrong())?;
         value.set_sensitive(true);
         headers.insert(key, value);
     }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::catalog::web::Verify;
 use crate::limits;
-use crate::secret::SecretSetting;
+use crate::secret::{Secret, SecretSetting};
 
 /// Where OpenMetadata is, and what is to be written there.
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub struct OpenMetadataSettings {
     /// Which servers are believed.
     pub verify: Verify,
     /// Headers of every request.
-    pub extra_headers: Vec<(String, String)>,
+    pub extra_headers: Vec<(String, Secret)>,
     /// How long an attempt of a request may take.
     pub timeout: Duration,
     /// The pause before the second attempt.

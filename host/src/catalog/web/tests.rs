@@ -33,7 +33,7 @@ fn answer(head: &str, body: &str) -> String {
 fn settings() -> WebSettings {
     WebSettings {
         bearer: Some(Secret::new("t0p".to_owned())),
-        extra_headers: vec![("X-Tenant".to_owned(), "blue".to_owned())],
+        extra_headers: vec![("X-Tenant".to_owned(), Secret::new("blue".to_owned()))],
         pause: Duration::from_millis(1),
         ..WebSettings::default()
     }
@@ -114,9 +114,9 @@ async fn errors_show_no_secret() {
         assert!(!error.contains("hidden") || url.starts_with("hidden"), "{error}");
     }
     let mut wrong = settings();
-    wrong.extra_headers = vec![("X-Key".to_owned(), "hidden\n".to_owned())];
+    wrong.extra_headers = vec![("X-Key".to_owned(), Secret::new("hidden\n".to_owned()))];
     assert!(!Web::new(&wrong).unwrap_err().to_string().contains("hidden"));
-    wrong.extra_headers = vec![("authorization".to_owned(), "hidden".to_owned())];
+    wrong.extra_headers = vec![("authorization".to_owned(), Secret::new("hidden".to_owned()))];
     assert!(matches!(Web::new(&wrong).unwrap_err(), WebError::HeaderTaken { .. }));
     wrong.bearer = None;
     let web = Web::new(&wrong).unwrap();
