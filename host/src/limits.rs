@@ -485,3 +485,25 @@ pub const PLUGIN_RESOURCES_MAX: usize = 1000;
 /// Events of a trial of a plugin that is off: few, since a plugin that loops takes
 /// its whole time for each.
 pub const BREAKER_TRIAL_EVENTS: usize = 20;
+
+/// Events that an embedder has handed in and that are not settled, unless it says
+/// otherwise: for each, a place for its answer and one in an acknowledgement take
+/// some 150 bytes, 40 MB in all. Enough for a second's delay of delivery at 250,000
+/// events a second.
+pub const SUBMITTED_EVENTS_MAX: usize = 262_144;
+
+/// Bytes of such events that wait for a worker, unless the embedder says otherwise.
+/// At 700 bytes an event it is a tenth of a second's work of two workers; what
+/// lasts longer is refused, so that a proxy does not grow with Firehose's troubles.
+pub const SUBMITTED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Threads of a runtime that a host has of its own: they send and receive, which is
+/// little beside what the workers do.
+pub const OWN_RUNTIME_THREADS: usize = 2;
+
+/// Bytes of a body that the copy of a response carries, at most. Beyond, a record
+/// of Firehose's would not take it once its characters are escaped.
+pub const COPIED_BODY_BYTES_MAX: usize = 128 * 1024;
+
+/// Bytes of a path or of a header's value that the copy of a request carries.
+pub const COPIED_TEXT_BYTES_MAX: usize = 4 * 1024;

@@ -287,7 +287,7 @@ fn with_source(lines: &str) -> Result<Settings, ConfigError> {
 #[test]
 fn sources_are_checked() {
     let settings = with_source("").unwrap().collect.unwrap();
-    assert_eq!(settings.address.to_string(), "127.0.0.1:0");
+    assert_eq!(settings.address.unwrap().to_string(), "127.0.0.1:0");
     assert_eq!((settings.sources.len(), settings.sources[0].enabled), (1, true));
     for (lines, expected) in [
         ("name = \"\"", "name must have 1 to 100 characters"),
