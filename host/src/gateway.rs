@@ -41,14 +41,25 @@
 //! delivered: a process that is killed loses them. Where that must not be, give the
 //! settings `[[sources]]` and have [`Host::answer`] take the requests: they are
 //! answered once the events are on the disk.
+//!
+//! # Around a service
+//!
+//! [`Layer`] wraps any service of `tower`: it answers the calls of analytics SDKs in
+//! its place, and makes events of the requests that pass through.
 
 mod builder;
+mod copy;
+mod layer;
 mod plugin;
 mod running;
+mod service;
 
 pub use builder::{Builder, StartError};
+pub use copy::Copies;
+pub use layer::Layer;
 pub use plugin::{Plugin, SwapRefused, Swapped};
 pub use running::Host;
+pub use service::{AnswerBody, Client, Gateway};
 
 pub use crate::config::ConfigError;
 pub use crate::event::Ended;

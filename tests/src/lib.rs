@@ -8,8 +8,8 @@
 //! events. [`Collector`] is the program as a server, [`client`] sends to it what
 //! nobody should, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
 //! over TLS or HTTP/2; [`metrics`] reads what it tells, [`openapi`] holds its
-//! answers against their document, and [`minisign`] signs plugins. [`Template`] is a
-//! plugin as its author starts with it.
+//! answers against their document, and [`minisign`] signs plugins. [`Nginx`] is a
+//! proxy beside it, and [`Template`] a plugin as its author starts with it.
 //!
 //! A folder under `tests/cases` is a test without any Rust: see [`case`].
 
@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod minisign;
 pub mod ministack;
 pub mod moto;
+mod nginx;
 pub mod openapi;
 pub mod oracle;
 mod program;
@@ -46,6 +47,7 @@ pub use component::{misbehaving_plugin, stamped};
 pub use curl::Curl;
 pub use endpoint::Endpoint;
 pub use letter::Letter;
+pub use nginx::Nginx;
 pub use program::{Program, Ran, make_data_directory};
 pub use running::{Running, Usage};
 pub use sdk::Sdk;

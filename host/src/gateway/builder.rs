@@ -88,7 +88,7 @@ impl Builder {
     /// # let directory = directory.path();
     /// use std::sync::Arc;
     ///
-    /// use host::delivery::{Faulty, Injection};
+    /// use host::delivery::faulty::{Faulty, Injection};
     /// use host::gateway::Builder;
     ///
     /// let port = Arc::new(Faulty::new(|_, _, _| Injection::None));

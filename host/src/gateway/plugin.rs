@@ -82,8 +82,8 @@ impl fmt::Debug for Plugin {
     }
 }
 
-impl From<Taken> for Swapped {
-    fn from(taken: Taken) -> Self {
+impl Swapped {
+    pub(super) fn of(taken: Taken) -> Self {
         match taken {
             Taken::Taken(generation) => Swapped::Taken(generation),
             Taken::Unchanged(generation) => Swapped::Unchanged(generation),
@@ -92,14 +92,12 @@ impl From<Taken> for Swapped {
 }
 
 impl SwapRefused {
+    pub(super) fn of(refused: Refused) -> Self {
+        SwapRefused { step: refused.step.word(), reason: refused.reason }
+    }
+
     /// The runtime is ending, or has ended.
     pub(super) fn not_tried(error: JoinError) -> Self {
         SwapRefused { step: Step::Read.word(), reason: format!("it was not tried: {error}") }
-    }
-}
-
-impl From<Refused> for SwapRefused {
-    fn from(refused: Refused) -> Self {
-        SwapRefused { step: refused.step.word(), reason: refused.reason }
     }
 }

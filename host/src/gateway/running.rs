@@ -180,7 +180,7 @@ impl Host {
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// let refused = host.swap(Plugin::new(b"no component".to_vec())).await.unwrap_err();
     /// assert_eq!(refused.step, "compile");
-    /// let plugin = Plugin::built_in().with_settings(r#"{"mappings":[]}"#);
+    /// let plugin = Plugin::built_in().with_settings(r#"{"mappings":[{"event":"none","stream":"none"}]}"#);
     /// assert_eq!(host.swap(plugin).await?, Swapped::Taken(2));
     /// assert_eq!(host.submit("{}").await?, Ended::Filtered);
     /// # Ok(())
@@ -194,7 +194,7 @@ impl Host {
         let swapper = self.0.swapper.clone();
         let swapped = self.0.runtime.spawn_blocking(move || swapper.offer(&plugin.0)).await;
         let swapped = swapped.map_err(SwapRefused::not_tried)?;
-        Ok(swapped?.into())
+        swapped.map(Swapped::of).map_err(SwapRefused::of)
     }
 
     /// Go back to the plugin before this one, whose number this tells. That takes no
@@ -208,7 +208,7 @@ impl Host {
     /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
     /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
-    /// host.swap(Plugin::built_in().with_settings(r#"{"mappings":[]}"#)).await?;
+    /// host.swap(Plugin::built_in().with_settings(r#"{"mappings":[{"event":"none","stream":"none"}]}"#)).await?;
     /// host.roll_back().await?;
     /// assert_eq!(host.submit("{}").await?, Ended::Delivered);
     /// # Ok(())
@@ -286,6 +286,10 @@ impl Host {
         let body = pin!(body);
         let request = Request::from_parts(parts, body);
         Some(collector.answer(request, Peer { address: client, is_encrypted }).await)
+    }
+
+    pub(super) fn has_sources(&self) -> bool {
+        self.0.collector.is_some()
     }
 
     /// The address on which the collector listens, with its real port, if it does.
