@@ -497,6 +497,11 @@ pub const SUBMITTED_EVENTS_MAX: usize = 262_144;
 /// lasts longer is refused, so that a proxy does not grow with Firehose's troubles.
 pub const SUBMITTED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// How long it takes from one chunk of such events to the next, while fewer come than
+/// fill one: what an event may be late, and nothing beside the delay of delivery. It
+/// bounds how often threads are woken, which is most of what few events cost.
+pub const SUBMITTED_REST: Duration = Duration::from_millis(1);
+
 /// Threads of a runtime that a host has of its own: they send and receive, which is
 /// little beside what the workers do.
 pub const OWN_RUNTIME_THREADS: usize = 2;

@@ -56,7 +56,7 @@ fn tracking_calls_are_mirrored_and_lost_only_while_the_host_is_down() {
     wait_until("what was mirrored has come", || {
         let page = Client::connect(collector.admin_url()).get("/metrics").unwrap().body;
         let metrics = Metrics::parse(&String::from_utf8(page).unwrap()).unwrap();
-        metrics.sum("standpipe_collector_events_total") == REQUESTS as f64
+        metrics.sum("collector_events_total") == REQUESTS as f64
     });
     let ran = collector.stop();
     assert_eq!(numbers(&ran.streams()["all"]), (0..REQUESTS as u64).collect::<Vec<_>>());

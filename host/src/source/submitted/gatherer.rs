@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
@@ -11,9 +12,10 @@ use crate::limits;
 
 /// Makes chunks of what is handed in.
 ///
-/// Whatever waits when it looks makes a chunk: it never waits for more, so that an
-/// event alone is not late, and under load, while the workers are busy, chunks grow
-/// by themselves.
+/// Whatever waits when it looks makes a chunk, so that an event alone is not late.
+/// Then it rests for [`limits::SUBMITTED_REST`], unless more waits than a chunk takes:
+/// waking threads for each event would cost whoever hands them in more than all the
+/// rest does.
 #[derive(Debug)]
 pub struct Gatherer {
     /// Where events come from.
@@ -61,7 +63,11 @@ impl Gatherer {
             {
                 gathering.add(next);
             }
+            let is_more = !gathering.has_room();
             number += self.send(gathering, number);
+            if !is_more {
+                thread::sleep(limits::SUBMITTED_REST);
+            }
         }
     }
 
