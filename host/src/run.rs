@@ -14,6 +14,7 @@
 
 mod collecting;
 mod copier;
+mod embedding;
 mod keys;
 mod plugin_secrets;
 mod plugins;
@@ -21,6 +22,7 @@ mod reach;
 mod summary;
 mod watching;
 
+pub use embedding::{Embedding, Entrance};
 pub(crate) use plugin_secrets::resolve_plugin_secrets;
 pub(crate) use plugins::load_plugin;
 pub use plugins::{DEFAULT_PLUGIN, plugin_bytes, read_plugin};
@@ -29,7 +31,6 @@ pub use summary::{Collected, Summary, UnreadInput};
 pub use watching::Reloader;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,7 +49,7 @@ use crate::collector::{Collector, TakenKey};
 use crate::config::Settings;
 use crate::dead::{Folder, Letters};
 use crate::delivery::{Delivery, DeliverySettings, Firehose};
-use crate::event::{Source, Totals, TotalsSnapshot};
+use crate::event::{Totals, TotalsSnapshot};
 use crate::http::{BindError, Shutdown, TlsError};
 use crate::limits;
 use crate::pipeline::{Halt, Shared, SourceIdentities, Worker};
@@ -56,9 +57,7 @@ use crate::plugin::cases::CasesError;
 use crate::plugin::{EngineError, LoadError};
 use crate::secret::{NoManager, Reference, Resolve, Unresolved};
 use crate::secrets::{OpenSecretsError, Secrets, SecretsSettings};
-use crate::source::{
-    Gatherer, InputError, ReadReport, Reader, Retirement, Stop, Submissions, Submitter,
-};
+use crate::source::{Gatherer, InputError, ReadReport, Reader, Retirement, Stop, Submitter};
 use crate::spool;
 use crate::swap::{Refused, Swapper};
 use collecting::{Collecting, Listening, Way};
@@ -179,26 +178,6 @@ pub struct Run {
     workers: Vec<JoinHandle<()>>,
 }
 
-/// What a program brings along that a run is part of.
-#[derive(Default)]
-pub struct Embedding {
-    /// A port in place of the settings' destination.
-    pub port: Option<Arc<dyn Firehose>>,
-    /// A way in for events of the program's own.
-    pub entrance: Option<Entrance>,
-}
-
-/// A way in for events.
-#[derive(Debug)]
-pub struct Entrance {
-    /// What they are called, for the plugin and in dead letters.
-    pub source: Source,
-    /// Closed when the run is stopped.
-    pub submitter: Submitter,
-    /// What was handed in.
-    pub submissions: Submissions,
-}
-
 /// What a run is made of before anything flows.
 struct Parts {
     basis: Basis,
@@ -236,12 +215,6 @@ pub struct Stopper {
 pub struct Progress {
     totals: Arc<Totals>,
     bytes_read: Arc<AtomicU64>,
-}
-
-impl fmt::Debug for Embedding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Embedding").field("entrance", &self.entrance).finish_non_exhaustive()
-    }
 }
 
 impl Run {

@@ -14,7 +14,7 @@ use host::delivery::Verdict;
 use host::delivery::faulty::{Faulty, Injection};
 use host::gateway::{Builder, Ended, Host, NotSettled, Plugin, Refused, Swapped};
 use tempfile::TempDir;
-use tests::{Fate, Letter, Stub, make_data_directory, signature};
+use tests::{Fate, Letter, Program, Stub, make_data_directory, signature};
 use tokio::runtime::Handle;
 
 const EVENTS: usize = 100_000;
@@ -336,6 +336,14 @@ async fn two_hosts_in_a_process_are_swapped_apart() {
     assert!(second.host.roll_back().await.is_err());
     first.host.stop().await;
     assert_eq!(second.host.submit("{\"event\":\"two\"}").await, Ok(Ended::Delivered));
+}
+
+#[test]
+fn the_program_has_nobody_who_brings_it_requests() {
+    let sources =
+        "listen = 'off'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key']";
+    let program = Program::running_locally().settings(sources).mapping(&[("*", "all")]);
+    program.run().exits(2).says(&["listen = \"off\" is for programs"]);
 }
 
 #[test]

@@ -302,8 +302,9 @@ impl Host {
         &self.0.runtime
     }
 
-    /// Accept no more events, and wait until all that were accepted are settled,
-    /// however long that takes. The host is to be stopped all the same.
+    /// Accept no more events, and wait until all that were handed in are settled,
+    /// however long that takes. The host is to be stopped all the same; what SDKs sent
+    /// is in the spool, and goes on.
     ///
     /// ```
     /// # use host::gateway::{Builder, Refused};

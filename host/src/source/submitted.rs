@@ -224,8 +224,8 @@ impl Drop for Submissions {
         Submitter(Arc::clone(&self.shared)).close();
         while let Ok(submitted) = self.queue.try_recv() {
             self.shared.queued.fetch_sub(1, Ordering::Relaxed);
+            self.shared.bytes.add_permits(submitted.text.len().max(1));
             self.shared.settle(0, 1);
-            drop(submitted);
         }
     }
 }
