@@ -97,7 +97,7 @@ impl SwapRefused {
     }
 
     /// The runtime is ending, or has ended.
-    pub(super) fn not_tried(error: JoinError) -> Self {
+    pub(super) fn not_tried(error: &JoinError) -> Self {
         SwapRefused { step: Step::Read.word(), reason: format!("it was not tried: {error}") }
     }
 }

@@ -193,7 +193,7 @@ impl Host {
     pub async fn swap(&self, plugin: Plugin) -> Result<Swapped, SwapRefused> {
         let swapper = self.0.swapper.clone();
         let swapped = self.0.runtime.spawn_blocking(move || swapper.offer(&plugin.0)).await;
-        let swapped = swapped.map_err(SwapRefused::not_tried)?;
+        let swapped = swapped.map_err(|error| SwapRefused::not_tried(&error))?;
         swapped.map(Swapped::of).map_err(SwapRefused::of)
     }
 
@@ -221,7 +221,7 @@ impl Host {
     pub async fn roll_back(&self) -> Result<u64, SwapRefused> {
         let swapper = self.0.swapper.clone();
         let back = self.0.runtime.spawn_blocking(move || swapper.roll_back()).await;
-        let back = back.map_err(SwapRefused::not_tried)?;
+        let back = back.map_err(|error| SwapRefused::not_tried(&error))?;
         back.map_err(|error| SwapRefused { step: "trust", reason: error.to_string() })
     }
 

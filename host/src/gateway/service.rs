@@ -34,7 +34,7 @@ pub struct AnswerBody<B>(Kind<B>);
 enum Kind<B> {
     Own(Full<Bytes>),
     Passed(B),
-    Copied(B, Copying),
+    Copied(B, Box<Copying>),
 }
 
 /// A body that is copied on its way; the event is made when it ends.
@@ -106,7 +106,7 @@ fn copied<A>(response: Response<A>, mut copy: Copy) -> Response<AnswerBody<A>> {
         return response.map(|body| AnswerBody(Kind::Passed(body)));
     }
     let copying = Copying { copy: Some(copy), start: Vec::new(), bytes: 0 };
-    response.map(|body| AnswerBody(Kind::Copied(body, copying)))
+    response.map(|body| AnswerBody(Kind::Copied(body, Box::new(copying))))
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
