@@ -11,7 +11,7 @@ mod refusal;
 mod source;
 mod stream_name;
 
-pub use ack::{Ack, Outcome, Settled, Settlements, Totals, TotalsSnapshot};
+pub use ack::{Ack, Ended, Outcome, Settled, Settlements, Totals, TotalsSnapshot};
 pub use chunk::{Chunk, Damage, Line};
 pub use envelope::{Envelope, Items, Malformed, Member, Outline, Span, scan, string};
 pub use refusal::Refusal;

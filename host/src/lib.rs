@@ -1,7 +1,7 @@
 //! Analytics events in, a WebAssembly component decides where each goes and
 //! what it looks like, Amazon Data Firehose out.
 //!
-//! The program `host` is one embedder of this library; [`run::Run`] is where
+//! The program `host` is one embedder of this library; [`gateway::Builder`] is where
 //! another one starts.
 //!
 //! # Floors
@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! 9  cli                                   subcommands
-//! 8  bench   check                         a run, measured; or tried out
+//! 8  bench   check   gateway               a run, measured; tried out; or a part of another program
 //! 7  run                                   build, spawn, drain
 //! 6  config                                raw settings to checked settings
 //! 5  admin                                 health, metrics, changes of the plugin
@@ -36,6 +36,7 @@ pub mod config;
 pub mod dead;
 pub mod delivery;
 pub mod event;
+pub mod gateway;
 pub mod http;
 pub mod limits;
 pub mod pipeline;

@@ -650,3 +650,30 @@ pub const CATALOG_STOP_MARGIN: Duration = Duration::from_secs(2);
 /// Ways of events to streams that a graph has: a plugin may name hundreds of kinds of
 /// events for each of thousands of streams. Some tens of megabytes.
 pub const CATALOG_ROUTED_EDGES_MAX: usize = 100_000;
+
+/// Events that an embedder has handed in and that are not settled, unless it says
+/// otherwise: for each, a place for its answer and one in an acknowledgement take
+/// some 150 bytes, 40 MB in all. Enough for a second's delay of delivery at 250,000
+/// events a second.
+pub const SUBMITTED_EVENTS_MAX: usize = 262_144;
+
+/// Bytes of such events that wait for a worker, unless the embedder says otherwise.
+/// At 700 bytes an event it is a tenth of a second's work of two workers; what
+/// lasts longer is refused, so that a proxy does not grow with Firehose's troubles.
+pub const SUBMITTED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long it takes from one chunk of such events to the next, while fewer come than
+/// fill one: what an event may be late, and nothing beside the delay of delivery. It
+/// bounds how often threads are woken, which is most of what few events cost.
+pub const SUBMITTED_REST: Duration = Duration::from_millis(1);
+
+/// Threads of a runtime that a host has of its own: they send and receive, which is
+/// little beside what the workers do.
+pub const OWN_RUNTIME_THREADS: usize = 2;
+
+/// Bytes of a body that the copy of a response carries, at most. Beyond, a record
+/// of Firehose's would not take it once its characters are escaped.
+pub const COPIED_BODY_BYTES_MAX: usize = 128 * 1024;
+
+/// Bytes of a path or of a header's value that the copy of a request carries.
+pub const COPIED_TEXT_BYTES_MAX: usize = 4 * 1024;

@@ -15,6 +15,7 @@
 mod cataloging;
 mod collecting;
 mod copier;
+mod embedding;
 mod keys;
 mod plugin_secrets;
 mod plugins;
@@ -23,6 +24,7 @@ mod summary;
 mod watching;
 
 pub(crate) use cataloging::{Cataloging, logged, routes_of};
+pub use embedding::{Embedding, Entrance};
 pub(crate) use plugin_secrets::resolve_plugin_secrets;
 pub(crate) use plugins::load_plugin;
 pub use plugins::{DEFAULT_PLUGIN, plugin_bytes, read_plugin};
@@ -45,7 +47,7 @@ use tokio::sync::watch;
 
 use crate::admin::{Admin, BadToken, View};
 use crate::aws::ConnectError;
-use crate::collector::TakenKey;
+use crate::collector::{Collector, TakenKey};
 use crate::config::Settings;
 use crate::dead::{Folder, Letters};
 use crate::delivery::{Delivery, DeliverySettings, Firehose};
@@ -57,7 +59,7 @@ use crate::plugin::cases::CasesError;
 use crate::plugin::{EngineError, LoadError};
 use crate::secret::{NoManager, Reference, Resolve, Unresolved};
 use crate::secrets::{OpenSecretsError, Secrets, SecretsSettings};
-use crate::source::{InputError, ReadReport, Reader, Retirement, Stop};
+use crate::source::{Gatherer, InputError, ReadReport, Reader, Retirement, Stop, Submitter};
 use crate::spool;
 use crate::swap::{Refused, Swapper};
 use collecting::{Collecting, Listening, Way};
@@ -174,6 +176,8 @@ pub struct Run {
     retirement: Retirement,
     cataloging: Option<Cataloging>,
     reader: JoinHandle<ReadReport>,
+    /// Makes chunks of what an embedder hands in, where there is one.
+    gatherer: Option<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -186,6 +190,7 @@ struct Parts {
     copier: Option<Copier>,
     listening: Option<Listening>,
     admin: Option<(Admin, Option<KeptToken>)>,
+    entrance: Option<Entrance>,
 }
 
 /// Where a run listens.
@@ -205,6 +210,7 @@ pub struct Stopper {
     stop: Stop,
     stopped: watch::Sender<bool>,
     shutdown: Shutdown,
+    submitter: Option<Submitter>,
 }
 
 /// How far a run has got.
@@ -221,9 +227,7 @@ impl Run {
     ///
     /// Something of the settings does not work; nothing has been read.
     pub async fn start(settings: Settings, runtime: &Handle) -> Result<Self, StartError> {
-        let (destination, roles) = (settings.destination.clone(), settings.source_roles.clone());
-        let open = async |secrets: &_| reach::open(&destination, &roles, secrets).await;
-        Self::prepare(settings, runtime, open).await
+        Self::start_embedded(settings, Embedding::default(), runtime).await
     }
 
     /// The same with a port of the embedder's own; the settings' destination is
@@ -237,14 +241,21 @@ impl Run {
         port: Arc<dyn Firehose>,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
-        Self::prepare(settings, runtime, async |_: &_| Ok(Ways::one(port))).await
+        let embedding = Embedding { port: Some(port), ..Embedding::default() };
+        Self::start_embedded(settings, embedding, runtime).await
     }
 
-    async fn prepare(
+    /// The same as a part of a program.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Run::start`].
+    pub async fn start_embedded(
         mut settings: Settings,
+        embedding: Embedding,
         runtime: &Handle,
-        open: impl AsyncFnOnce(&Arc<dyn Resolve>) -> Result<Ways, StartError>,
     ) -> Result<Self, StartError> {
+        let Embedding { port, entrance } = embedding;
         for input in &settings.inputs {
             input.check()?;
         }
@@ -256,7 +267,11 @@ impl Run {
             .spawn_blocking(move || plugins::start(&settings).map(|swapper| (swapper, settings)))
             .await
             .expect("loading a plugin does not panic")?;
-        let Ways { ports, identities, start_rate } = open(&secrets).await?;
+        let ways = match port {
+            Some(port) => Ways::one(port),
+            None => reach::open(&settings.destination, &settings.source_roles, &secrets).await?,
+        };
+        let Ways { ports, identities, start_rate } = ways;
         let dead = Folder::of_data_dir(&settings.data_dir).path().to_owned();
         let letters = Arc::new(Letters::bounded(dead, settings.dead_letters));
         let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
@@ -285,7 +300,8 @@ impl Run {
             None => None,
         };
         let basis = Basis::new(&settings, secrets);
-        let parts = Parts { basis, delivery, identities, letters, copier, listening, admin };
+        let parts =
+            Parts { basis, delivery, identities, letters, copier, listening, admin, entrance };
         Self::spawn(settings, swapper, parts, runtime).map_err(StartError::Thread)
     }
 
@@ -295,9 +311,10 @@ impl Run {
         parts: Parts,
         runtime: &Handle,
     ) -> io::Result<Self> {
-        let Parts { basis, delivery, identities, letters, copier, listening, admin } = parts;
+        let Parts { basis, delivery, identities, letters, copier, listening, admin, entrance } =
+            parts;
         let addresses = Addresses {
-            collector: listening.as_ref().map(Listening::address),
+            collector: listening.as_ref().and_then(Listening::address),
             is_encrypted: listening.as_ref().is_some_and(Listening::is_encrypted),
             admin: admin.as_ref().map(|(admin, _)| admin.address()),
         };
@@ -309,6 +326,7 @@ impl Run {
             stop: stop.clone(),
             stopped: watch::Sender::new(false),
             shutdown: shutdown.clone(),
+            submitter: entrance.as_ref().map(|entrance| entrance.submitter.clone()),
         };
         let halted = Arc::new(Mutex::new(None));
         let abandoned = Arc::<AtomicBool>::default();
@@ -340,6 +358,18 @@ impl Run {
             listening.collect(way, &shutdown, runtime)
         });
         let collecting = collecting.transpose()?;
+        let gatherer = entrance.map(|entrance| {
+            let gatherer = Gatherer {
+                submissions: entrance.submissions,
+                source: entrance.source,
+                chunks: chunks_in.clone(),
+                buffers: buffers_out.clone(),
+                totals: Arc::clone(&totals),
+                bytes_read: Arc::clone(&bytes_read),
+            };
+            thread::Builder::new().name("gatherer".to_owned()).spawn(|| gatherer.run())
+        });
+        let gatherer = gatherer.transpose()?;
         let told = Shutdown::default();
         if let Some((admin, token)) = admin {
             let collector = collecting.as_ref();
@@ -395,6 +425,7 @@ impl Run {
             retirement,
             cataloging: catalog.transpose()?,
             reader,
+            gatherer,
             workers,
         })
     }
@@ -430,6 +461,11 @@ impl Run {
         self.addresses
     }
 
+    /// What answers SDKs, where the settings have sources.
+    pub fn collector(&self) -> Option<Arc<Collector>> {
+        self.collecting.as_ref().map(|collecting| Arc::clone(&collecting.collector))
+    }
+
     /// Something that tells how far the run has got.
     pub fn progress(&self) -> Progress {
         Progress { totals: Arc::clone(&self.totals), bytes_read: Arc::clone(&self.bytes_read) }
@@ -442,11 +478,12 @@ impl Run {
     /// is then left counts as not delivered. Copies of dead letters come last, and
     /// are not waited for any longer than that without a stop either.
     pub async fn finish(self) -> Summary {
-        let Run { reader, workers, delivery, copier, collecting, .. } = self;
+        let Run { reader, gatherer, workers, delivery, copier, collecting, .. } = self;
         let copies = copier.as_ref().map(|copier| copier.delivery().clone());
         let abandoned = collecting.as_ref().map(|collecting| Arc::clone(&collecting.abandoned));
         let (intake, collected) = collecting.map(Collecting::part).unzip();
-        let threads = tokio::task::spawn_blocking(move || join(reader, intake, workers));
+        let feeders = intake.into_iter().chain(gatherer).collect();
+        let threads = tokio::task::spawn_blocking(move || join(reader, feeders, workers));
         let mut stopped = self.stopper.stopped.subscribe();
         let drained = async {
             let report = threads.await.expect("joining threads does not panic");
@@ -502,6 +539,9 @@ impl Run {
 impl Stopper {
     /// Stop reading. What has been read goes on its way.
     pub fn stop(&self) {
+        if let Some(submitter) = &self.submitter {
+            submitter.close();
+        }
         self.stop.request();
         self.shutdown.request();
         self.stopped.send_replace(true);
@@ -544,15 +584,15 @@ fn halt(stopper: Stopper, halted: Arc<Mutex<Option<String>>>, abandoned: Arc<Ato
 /// The reader's report, and what went wrong with a thread.
 fn join(
     reader: JoinHandle<ReadReport>,
-    intake: Option<JoinHandle<()>>,
+    feeders: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
 ) -> (ReadReport, Option<String>) {
-    let intake = intake.map(JoinHandle::join).transpose();
+    let fed = feeders.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
     let failed = workers.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
     let fault =
         (failed > 0).then(|| format!("{failed} worker threads failed: this is a bug of the host"));
-    match (reader.join(), intake) {
-        (Ok(report), Ok(_)) => (report, fault),
+    match (reader.join(), fed) {
+        (Ok(report), 0) => (report, fault),
         _ => {
             (ReadReport::default(), Some("the reader failed: this is a bug of the host".to_owned()))
         }

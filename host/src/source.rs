@@ -1,5 +1,6 @@
 //! Where events come from: files and standard input, newline-delimited,
-//! plain or compressed, and the dead letters that are to be replayed.
+//! plain or compressed, the dead letters that are to be replayed, and a program
+//! that this library is part of.
 //!
 //! A source makes chunks of whole lines and gives each an
 //! [`Ack`](crate::event::Ack). It looks at line ends and nothing else: whether a
@@ -11,11 +12,15 @@ mod input;
 mod letters;
 mod lines;
 mod reader;
+mod submitted;
 
 pub use input::{Input, InputError};
 pub use letters::{LeftLetters, Replay, Retired, Retirement};
 pub use lines::{Cut, Fill, LineLimits, LineReader};
 pub use reader::{ReadReport, Reader, Unread};
+pub use submitted::{
+    Gatherer, NotSettled, Receipt, Refused, Room, Submissions, SubmitReport, Submitter,
+};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

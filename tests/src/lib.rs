@@ -8,8 +8,8 @@
 //! events. [`Collector`] is the program as a server, [`client`] sends to it what
 //! nobody should, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
 //! over TLS or HTTP/2; [`metrics`] reads what it tells, [`openapi`] holds its
-//! answers against their document, and [`minisign`] signs plugins. [`Template`] is a
-//! plugin as its author starts with it. [`catalog`] makes what the catalog reads,
+//! answers against their document, and [`minisign`] signs plugins. [`Nginx`] is a
+//! proxy beside the program, and [`Template`] a plugin as its author starts with it. [`catalog`] makes what the catalog reads,
 //! [`openmetadata`] is the API of OpenMetadata, which refuses what the real one
 //! refuses, and [`pictures`] shows the catalog's to those who read them.
 //!
@@ -33,6 +33,7 @@ pub mod metrics;
 pub mod minisign;
 pub mod ministack;
 pub mod moto;
+mod nginx;
 pub mod openapi;
 pub mod openmetadata;
 pub mod oracle;
@@ -51,6 +52,7 @@ pub use component::{misbehaving_plugin, stamped};
 pub use curl::Curl;
 pub use endpoint::Endpoint;
 pub use letter::Letter;
+pub use nginx::Nginx;
 pub use program::{Program, Ran, make_data_directory};
 pub use running::{Running, Usage};
 pub use sdk::Sdk;

@@ -111,6 +111,7 @@ pub(super) fn execute(
     let mut settings = read(options.clone(), intakes.clone()).map_err(usage)?;
     check_summary(summary_path.as_deref()).map_err(usage)?;
     look(&mut settings);
+    check_listener(&settings).map_err(usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| (Exit::Fault, anyhow!(error).context("start the runtime")))?;
@@ -122,6 +123,16 @@ pub(super) fn execute(
     // process alive.
     runtime.shutdown_background();
     report(&summary, summary_path)
+}
+
+/// Nobody else brings requests here.
+fn check_listener(settings: &Settings) -> anyhow::Result<()> {
+    match &settings.collect {
+        Some(collect) if collect.address.is_none() => Err(anyhow!(
+            "listen = \"off\" is for programs that the host is part of: give an address, or remove it"
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn read(options: Options, intakes: Intakes) -> anyhow::Result<Settings> {

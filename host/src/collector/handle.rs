@@ -2,14 +2,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use hyper::body::Incoming;
+use hyper::body::Body as RequestBody;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, EXPECT, HeaderValue, ORIGIN, VARY,
 };
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{self, Refused};
 use super::counts::Counts;
@@ -22,7 +22,7 @@ use super::source::{Source, Sources};
 use super::vendor;
 use super::{CollectReport, SourceSettings, TakenKey};
 use crate::clock;
-use crate::http::{self, Answer, Budget, Peer, Request};
+use crate::http::{self, Answer, Budget, Peer};
 use crate::limits;
 use crate::secret::Secret;
 use crate::spool::Spool;
@@ -68,8 +68,8 @@ impl Collector {
         self.counts.report(self.sources.report())
     }
 
-    /// Answer a request.
-    pub async fn answer(&self, request: Request, peer: Peer) -> Answer {
+    /// Answer a request, wherever it came in.
+    pub async fn answer(&self, request: Request<impl RequestBody + Unpin>, peer: Peer) -> Answer {
         let started = Instant::now();
         let (parts, mut body) = request.into_parts();
         let answer = self.dispatch(&parts, &mut body, peer).await;
@@ -96,7 +96,7 @@ impl Collector {
     async fn dispatch(
         &self,
         parts: &Parts,
-        body: &mut Incoming,
+        body: &mut (impl RequestBody + Unpin),
         peer: Peer,
     ) -> Result<Answer, Refused> {
         if parts.method == Method::OPTIONS {
@@ -144,7 +144,7 @@ impl Collector {
     async fn take(
         &self,
         head: &Head,
-        body: &mut Incoming,
+        body: &mut (impl RequestBody + Unpin),
         shape: Shape,
         is_browser: bool,
     ) -> Result<Answer, Refused> {

@@ -173,7 +173,7 @@ impl RawSettings {
             inputs,
             admin: check_admin(
                 overrides.admin.or(self.admin.listen).as_deref(),
-                collect.is_some(),
+                collect.as_ref().is_some_and(|collect| collect.address.is_some()),
             )?,
             admin_token,
             collect,

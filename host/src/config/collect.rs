@@ -21,8 +21,9 @@ const KEY_CHARACTERS_MAX: usize = 200;
 /// How SDKs are listened to.
 #[derive(Debug, Clone)]
 pub struct CollectSettings {
-    /// On which address.
-    pub address: SocketAddr,
+    /// On which address; on none where the program that the host is part of brings
+    /// the requests.
+    pub address: Option<SocketAddr>,
     /// With what certificate, if the connections are encrypted.
     pub certificate: Option<CertificateFiles>,
     /// Connections at once.
@@ -85,7 +86,10 @@ pub(super) fn check_collect(
             ));
         }
     };
-    let address = address("listen", listen)?;
+    let address = match listen {
+        "off" => None,
+        listen => Some(address("listen", listen)?),
+    };
     let (sources, referenced_keys) = check_sources(sources, references)?;
     Ok(CollectSettings {
         address,

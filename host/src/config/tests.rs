@@ -285,9 +285,17 @@ fn with_source(lines: &str) -> Result<Settings, ConfigError> {
 }
 
 #[test]
+fn there_can_be_sources_without_a_listener() {
+    let source = "[[sources]]\nname = \"web\"\ndialect = \"segment\"\nwrite_keys = [\"hush\"]";
+    let settings = check(&format!("listen = \"off\"\n{source}")).unwrap();
+    assert_eq!((settings.collect.unwrap().address, settings.admin), (None, None));
+    assert_eq!(settings.inputs, []);
+}
+
+#[test]
 fn sources_are_checked() {
     let settings = with_source("").unwrap().collect.unwrap();
-    assert_eq!(settings.address.to_string(), "127.0.0.1:0");
+    assert_eq!(settings.address.unwrap().to_string(), "127.0.0.1:0");
     assert_eq!((settings.sources.len(), settings.sources[0].enabled), (1, true));
     for (lines, expected) in [
         ("name = \"\"", "name must have 1 to 100 characters"),

@@ -13,6 +13,17 @@ pub enum Outcome {
     Dead,
 }
 
+/// How an event ended, with all of its outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// Every output was accepted by its stream.
+    Delivered,
+    /// The plugin had no output for it.
+    Filtered,
+    /// It, or one of its outputs, is in the dead letters.
+    Dead,
+}
+
 /// The promise to account for each event of a chunk.
 ///
 /// The source makes it, with a notice to be given when all has been said. It
@@ -131,7 +142,21 @@ impl Ack {
 impl Settlements<'_> {
     /// Whether every output of an event has been settled.
     pub fn is_settled(&self, event: usize) -> bool {
-        self.0[event].load(Ordering::Relaxed) & OPEN_MASK == 0
+        self.ended(event).is_some()
+    }
+
+    /// How an event ended; none as long as an output of it is open.
+    pub fn ended(&self, event: usize) -> Option<Ended> {
+        ended(self.0[event].load(Ordering::Relaxed))
+    }
+}
+
+fn ended(state: u32) -> Option<Ended> {
+    match (state & OPEN_MASK, state & DEAD, state & FILTERED) {
+        (0, 0, 0) => Some(Ended::Delivered),
+        (0, 0, _) => Some(Ended::Filtered),
+        (0, _, _) => Some(Ended::Dead),
+        _ => None,
     }
 }
 
@@ -148,12 +173,11 @@ impl Drop for Promise {
         self.record();
         let mut settled = Settled::default();
         for event in &mut self.events {
-            let state = *event.get_mut();
-            let count = match (state & OPEN_MASK, state & DEAD, state & FILTERED) {
-                (0, 0, 0) => &mut settled.delivered,
-                (0, 0, _) => &mut settled.filtered,
-                (0, _, _) => &mut settled.dead,
-                _ => &mut settled.undelivered,
+            let count = match ended(*event.get_mut()) {
+                Some(Ended::Delivered) => &mut settled.delivered,
+                Some(Ended::Filtered) => &mut settled.filtered,
+                Some(Ended::Dead) => &mut settled.dead,
+                None => &mut settled.undelivered,
             };
             *count += 1;
         }
@@ -266,6 +290,16 @@ mod tests {
         ack.filter(0);
         drop(ack);
         assert_eq!(*records.lock().unwrap(), [vec![1], vec![0, 1]]);
+    }
+
+    #[test]
+    fn how_each_event_ended_is_told_once_nothing_of_it_is_open() {
+        let states = [1, 0, FILTERED, DEAD, DEAD | 1, 2].map(AtomicU32::new);
+        let settlements = Settlements(&states);
+        let ended: Vec<_> = (0..states.len()).map(|event| settlements.ended(event)).collect();
+        let [delivered, filtered, dead] =
+            [Ended::Delivered, Ended::Filtered, Ended::Dead].map(Some);
+        assert_eq!(ended, [None, delivered, filtered, dead, None, None]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -76,7 +76,7 @@ impl Held {
 ///
 /// It is too large, too slow or cut off, or there is no memory for it.
 pub async fn read(
-    body: &mut Incoming,
+    body: &mut (impl Body + Unpin),
     bytes_max: usize,
     budget: &Budget,
 ) -> Result<(Vec<u8>, Held), BodyError> {
@@ -92,17 +92,17 @@ pub async fn read(
         let Some(frame) = frame else { return Ok((bytes, held)) };
         let frame = frame.map_err(|_| BodyError::CutOff)?;
         let Ok(mut data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() > bytes_max {
+        if bytes.len() + data.remaining() > bytes_max {
             return Err(BodyError::TooLarge);
         }
-        let due = (bytes.len() + data.len()).next_multiple_of(UNIT);
+        let due = (bytes.len() + data.remaining()).next_multiple_of(UNIT);
         if due > paid {
             held.add(budget.take(due - paid).await?);
             paid = due;
         }
         if bytes.is_empty() {
             // What was announced is believed once some of it is there.
-            bytes.reserve_exact((announced as usize).max(data.len()));
+            bytes.reserve_exact((announced as usize).max(data.remaining()));
         }
         while data.has_remaining() {
             let piece = data.chunk();
@@ -117,14 +117,14 @@ pub async fn read(
 ///
 /// Where a connection is closed on a client that still sends, the client finds it
 /// reset, does not see its answer, and tries again.
-pub async fn discard(body: &mut Incoming) {
+pub async fn discard(body: &mut (impl Body + Unpin)) {
     if body.size_hint().lower() > limits::HTTP_DISCARD_BYTES_MAX {
         return;
     }
     let all = async {
         let mut bytes = 0;
         while let Some(Ok(frame)) = body.frame().await {
-            bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+            bytes += frame.data_ref().map_or(0, Buf::remaining) as u64;
             if bytes > limits::HTTP_DISCARD_BYTES_MAX {
                 return;
             }

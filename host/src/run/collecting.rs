@@ -17,7 +17,8 @@ use crate::spool::{Durability, Outlet, Recovered, Spool};
 
 /// A collector that listens, and has not been asked anything yet.
 pub(super) struct Listening {
-    server: Server,
+    /// None where the program that this is part of brings the requests.
+    server: Option<Server>,
     tls: Option<Tls>,
     collector: Arc<Collector>,
     keys: KeptKeys,
@@ -62,13 +63,18 @@ impl Listening {
         let collector = Collector::new(sources, settings.body_bytes_max, spool.clone());
         let keys = KeptKeys::new(referenced_keys, secrets);
         keys.hand_to(&collector).await?;
-        let server = Server::bind(address, tls.clone(), settings.connections_max).await?;
+        let server = match address {
+            Some(address) => {
+                Some(Server::bind(address, tls.clone(), settings.connections_max).await?)
+            }
+            None => None,
+        };
         let collector = Arc::new(collector);
         Ok(Listening { server, tls, collector, keys, spool, outlet, is_durable })
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
-        self.server.address()
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(Server::address)
     }
 
     pub(super) fn is_encrypted(&self) -> bool {
@@ -110,9 +116,15 @@ impl Listening {
                 None => std::future::pending().await,
             }
         };
+        let serve = async move {
+            match server {
+                Some(server) => server.serve(answer, shutdown).await,
+                None => shutdown.requested().await,
+            }
+        };
         runtime.spawn(async move {
             tokio::select! {
-                () = server.serve(answer, shutdown) => {}
+                () = serve => {}
                 () = reload => unreachable!("it looks for ever"),
                 () = refresh => unreachable!("it asks for ever"),
             }

@@ -1,0 +1,126 @@
+//! A reverse proxy with a host inside: what it forwards becomes events, and calls of
+//! SDKs under `/v1/` are answered by the collector.
+//!
+//! ```text
+//! cargo run --release --example gateway -- 127.0.0.1:8000 127.0.0.1:3000 settings.toml
+//! ```
+//!
+//! Without settings it only forwards, which is what the two are to be compared by.
+//! `settings.toml` wants `listen = "off"` where it has `[[sources]]`. SIGINT drains it.
+
+#![expect(clippy::print_stdout, reason = "it is a program")]
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use host::gateway::{Builder, Client, Copies, Host, Layer};
+use http::header::USER_AGENT;
+use http::{Request, Response, Uri};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tower_layer::Layer as _;
+use tower_service::Service;
+
+/// Forwards requests.
+#[derive(Clone)]
+struct Proxy {
+    client: legacy::Client<HttpConnector, Incoming>,
+    upstream: String,
+}
+
+impl Service<Request<Incoming>> for Proxy {
+    type Response = Response<Incoming>;
+    type Error = legacy::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, legacy::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), legacy::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let uri = Uri::builder().scheme("http").authority(&*self.upstream).path_and_query(path);
+        *request.uri_mut() = uri.build().expect("its parts are good");
+        Box::pin(self.client.request(request))
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut arguments = env::args().skip(1);
+    let mut argument = || arguments.next().context("LISTEN UPSTREAM [SETTINGS]");
+    let (listen, upstream) = (argument()?, argument()?);
+    let settings = argument().ok();
+    let client = legacy::Client::builder(TokioExecutor::new()).build_http();
+    let proxy = Proxy { client, upstream };
+    let listener = TcpListener::bind(listen).await?;
+    let Some(settings) = settings else { return serve(listener, proxy).await };
+    let host = start(Path::new(&settings)).await?;
+    let layer = Layer::new(host.clone())
+        .answering(["/v1/"])
+        .copying(Copies::of_all().request_headers([USER_AGENT]));
+    serve(listener, layer.layer(proxy)).await?;
+    // What was accepted is still to be delivered.
+    let summary = host.stop().await;
+    println!("{summary}{:?}", host.stats());
+    Ok(())
+}
+
+async fn start(settings: &Path) -> Result<Host> {
+    let text = fs::read_to_string(settings)?;
+    let directory = settings.parent().unwrap_or(Path::new("."));
+    let mut builder = Builder::from_toml(&text, directory)?;
+    if let Some(records) = env::var_os("RECORDS") {
+        builder = builder.into_directory(records);
+    }
+    Ok(builder.start(&Handle::current()).await?)
+}
+
+/// Serve until SIGINT, and then end the connections.
+async fn serve<S, B>(listener: TcpListener, service: S) -> Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = legacy::Error, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => accepted?,
+            _ = tokio::signal::ctrl_c() => break,
+        };
+        connections.spawn(connection(stream, Client(peer.ip()), service.clone()));
+    }
+    connections.shutdown().await;
+    Ok(())
+}
+
+async fn connection<S, B>(stream: TcpStream, client: Client, service: S)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = legacy::Error> + Clone,
+    B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + 'static,
+{
+    let _ = stream.set_nodelay(true);
+    let answer = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(client);
+        service.clone().call(request)
+    });
+    // A connection that fails concerns nobody but its client.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+}

@@ -1,0 +1,199 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::runtime::Handle;
+
+use super::Host;
+use crate::config::{self, ConfigError, Destination, Overrides, Settings};
+use crate::delivery::Firehose;
+use crate::limits;
+use crate::run::{Embedding, Entrance, Run};
+use crate::source::{Input, Room, Submitter};
+
+/// How events are called that nobody called otherwise.
+const SOURCE: &str = "gateway";
+
+/// A host that is to be started.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path();
+/// use host::gateway::Builder;
+///
+/// let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
+/// let builder = Builder::from_toml(settings, directory)?
+///     .source("shop")
+///     .events_max(100_000)
+///     .bytes_max(16 * 1024 * 1024)
+///     .into_directory(directory.join("records"));
+/// # let _ = builder;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "it does nothing until it is started"]
+pub struct Builder {
+    settings: Settings,
+    port: Option<Arc<dyn Firehose>>,
+    source: String,
+    room: Room,
+}
+
+/// The host cannot be started. Nothing runs then.
+#[derive(Debug, Error)]
+#[error("start the host: {0}")]
+pub struct StartError(Box<dyn std::error::Error + Send + Sync>);
+
+impl Builder {
+    /// A host with the settings of a settings file's text. Relative paths in it start
+    /// at `directory`, and so does the data directory where the text names none.
+    ///
+    /// Where it says `listen`, the host listens there; `listen = "off"` has
+    /// `[[sources]]` be there for [`Host::answer`] alone.
+    ///
+    /// # Errors
+    ///
+    /// A setting is wrong; the error names it.
+    pub fn from_toml(text: &str, directory: &Path) -> Result<Self, ConfigError> {
+        let raw = config::parse(text)?;
+        let data_dir = directory.join(raw.data_dir(directory, None));
+        let overrides = Overrides { data_dir: Some(data_dir), ..Overrides::default() };
+        Ok(Self::new(raw.check(directory, overrides)?))
+    }
+
+    /// A host with settings that have been checked. Standard input is not read, which
+    /// is what they say where they name no other input.
+    pub fn new(mut settings: Settings) -> Self {
+        settings.inputs.retain(|input| *input != Input::Stdin);
+        Builder { settings, port: None, source: SOURCE.to_owned(), room: Room::default() }
+    }
+
+    /// Write records into files of this directory, one for each stream, in place of
+    /// the settings' destination.
+    pub fn into_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.settings.destination = Destination::Directory(directory.into());
+        self
+    }
+
+    /// Write records through a port of the program's own, in place of the settings'
+    /// destination.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let directory = directory.path();
+    /// use std::sync::Arc;
+    ///
+    /// use host::delivery::faulty::{Faulty, Injection};
+    /// use host::gateway::Builder;
+    ///
+    /// let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
+    /// let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
+    /// let builder = Builder::from_toml(settings, directory)?.port(port.clone());
+    /// let host = builder.start(&tokio::runtime::Handle::current()).await?;
+    /// host.submit("{}").await?;
+    /// assert_eq!(port.accepted().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn port(mut self, port: Arc<dyn Firehose>) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// What the events are called for the plugin, in dead letters, and for roles of
+    /// sources. It is `gateway` otherwise.
+    pub fn source(mut self, name: impl Into<String>) -> Self {
+        self.source = name.into();
+        self
+    }
+
+    /// How many events may have been accepted and not be settled;
+    /// [`limits::SUBMITTED_EVENTS_MAX`] otherwise.
+    pub fn events_max(mut self, events: usize) -> Self {
+        self.room.events = events;
+        self
+    }
+
+    /// How many bytes of events may wait for a worker;
+    /// [`limits::SUBMITTED_BYTES_MAX`] otherwise, and never less than
+    /// [`limits::EVENT_BYTES_MAX`].
+    pub fn bytes_max(mut self, bytes: usize) -> Self {
+        self.room.bytes = bytes;
+        self
+    }
+
+    /// Start the host on a runtime of the program's.
+    ///
+    /// # Errors
+    ///
+    /// The plugin, a directory, an address or the way to AWS cannot be used.
+    pub async fn start(self, runtime: &Handle) -> Result<Host, StartError> {
+        let (submitter, submissions) = Submitter::new(self.room);
+        let entrance = Entrance {
+            source: self.source.as_str().into(),
+            submitter: submitter.clone(),
+            submissions,
+        };
+        let embedding = Embedding { port: self.port, entrance: Some(entrance) };
+        let (settings, own) = (self.settings, runtime.clone());
+        // Whoever awaits this may be on another runtime, or on none.
+        let run =
+            runtime.spawn(async move { Run::start_embedded(settings, embedding, &own).await });
+        let run = run.await.map_err(StartError::new)?.map_err(StartError::new)?;
+        Ok(Host::new(run, submitter, runtime.clone()))
+    }
+
+    /// Start the host on a runtime of its own, of [`limits::OWN_RUNTIME_THREADS`]
+    /// threads, and wait until it is there. Its futures can be awaited anywhere.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let directory = directory.path();
+    /// use host::gateway::Builder;
+    ///
+    /// let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
+    /// let builder = Builder::from_toml(settings, directory)?;
+    /// let host = builder.into_directory(directory.join("records")).start_alone()?;
+    /// host.runtime().block_on(host.submit("{}"))?;
+    /// assert_eq!(host.runtime().block_on(host.stop()).delivered, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Builder::start`], or the system grants no threads.
+    ///
+    /// # Panics
+    ///
+    /// It is called within a runtime, whose threads must not wait.
+    pub fn start_alone(self) -> Result<Host, StartError> {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(limits::OWN_RUNTIME_THREADS).enable_all();
+        let runtime = runtime.thread_name("host").build().map_err(StartError::new)?;
+        let host = runtime.block_on(self.start(runtime.handle()))?;
+        host.keep(runtime);
+        Ok(host)
+    }
+}
+
+impl StartError {
+    fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        StartError(Box::new(error))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("source", &self.source)
+            .field("room", &self.room)
+            .finish_non_exhaustive()
+    }
+}

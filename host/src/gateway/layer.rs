@@ -1,0 +1,110 @@
+use std::sync::Arc;
+
+use super::{Copies, Gateway, Host};
+
+/// Wraps a service: answers the calls of analytics SDKs in its place, and makes
+/// events of what passes through. It does nothing until it is told to.
+///
+/// The wrapped service is never waited for longer, and never waits: what there is no
+/// room for is not copied, and [`Stats::refused_full`](super::Stats::refused_full)
+/// counts it.
+///
+/// ```
+/// # use std::convert::Infallible;
+/// use bytes::Bytes;
+/// use host::gateway::{Builder, Copies, Layer};
+/// use http::header::USER_AGENT;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use tower_layer::Layer as _;
+/// use tower_service::Service as _;
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let settings = r#"
+///     listen = "off"
+///     sources = [{ name = "web", dialect = "segment", write_keys = ["key"] }]
+///     [plugin.settings]
+///     mappings = [{ event = "*", stream = "all" }]
+/// "#;
+/// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+/// let host = builder.start(&tokio::runtime::Handle::current()).await?;
+/// let layer = Layer::new(host.clone())
+///     .answering(["/v1/"])
+///     .copying(Copies::of_paths(["/shop/"]).request_headers([USER_AGENT]));
+/// // Any service will do.
+/// # #[derive(Clone)]
+/// # struct Shop;
+/// # impl tower_service::Service<Request<Full<Bytes>>> for Shop {
+/// #     type Response = Response<Full<Bytes>>;
+/// #     type Error = Infallible;
+/// #     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+/// #     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+/// #         std::task::Poll::Ready(Ok(()))
+/// #     }
+/// #     fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+/// #         std::future::ready(Ok(Response::new(Full::from("welcome"))))
+/// #     }
+/// # }
+/// let mut service = layer.layer(Shop);
+/// service.call(Request::get("/shop/1").body(Full::default())?).await?;
+/// let body = r#"{"writeKey":"key","event":"Signed Up","userId":"u"}"#;
+/// let answer = service.call(Request::post("/v1/track").body(Full::from(body))?).await?;
+/// assert_eq!(answer.status(), 200);
+/// assert_eq!(host.stop().await.delivered, 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Layer {
+    host: Host,
+    rules: Arc<Rules>,
+}
+
+/// What a layer does.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rules {
+    /// Paths that are answered here begin with one of these.
+    pub(super) answered: Vec<String>,
+    pub(super) copies: Option<Copies>,
+}
+
+impl Layer {
+    /// A layer that does nothing.
+    pub fn new(host: Host) -> Self {
+        Layer { host, rules: Arc::default() }
+    }
+
+    /// Answer requests of paths that begin so as [`Host::answer`] does. Where the
+    /// host's settings have no sources, the wrapped service gets them.
+    ///
+    /// Who sent a request is told by `X-Forwarded-For`, or by an extension
+    /// [`Client`](super::Client) of the request.
+    pub fn answering<P: Into<String>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
+        Arc::make_mut(&mut self.rules).answered.extend(paths.into_iter().map(Into::into));
+        self
+    }
+
+    /// Make events of other requests and their responses.
+    pub fn copying(mut self, copies: Copies) -> Self {
+        Arc::make_mut(&mut self.rules).copies = Some(copies);
+        self
+    }
+}
+
+impl<S> tower_layer::Layer<S> for Layer {
+    type Service = Gateway<S>;
+
+    fn layer(&self, inner: S) -> Gateway<S> {
+        Gateway::new(inner, self.host.clone(), Arc::clone(&self.rules))
+    }
+}
+
+impl Rules {
+    /// Whether a path begins with one of these.
+    pub(super) fn is_among(path: &str, beginnings: &[String]) -> bool {
+        beginnings.iter().any(|beginning| path.starts_with(beginning))
+    }
+}

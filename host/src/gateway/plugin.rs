@@ -1,0 +1,103 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use thiserror::Error;
+use tokio::task::JoinError;
+
+use crate::run::DEFAULT_PLUGIN;
+use crate::swap::{Candidate, Refused, Seal, Step, Swapped as Taken};
+
+/// A plugin that is to take over.
+#[derive(Clone)]
+pub struct Plugin(pub(super) Candidate);
+
+/// A plugin passed all steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Swapped {
+    /// It decides from now on, as this generation.
+    Taken(u64),
+    /// It is the one in use, with the same settings: nothing was changed.
+    Unchanged(u64),
+}
+
+/// A plugin was not taken; the one before goes on.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[error("the plugin was refused at the step {step}: {reason}")]
+#[non_exhaustive]
+pub struct SwapRefused {
+    /// What it did not pass, in a word: `compile`, `trust`, `samples`, ...
+    pub step: &'static str,
+    /// Why, and what to do about it.
+    pub reason: String,
+}
+
+impl Plugin {
+    /// A component, from its bytes.
+    pub fn new(component: Vec<u8>) -> Self {
+        Plugin(Candidate {
+            bytes: Cow::Owned(component),
+            seal: Seal::Missing,
+            settings: None,
+            origin: "the program that the host is part of".to_owned(),
+        })
+    }
+
+    /// The default mapping plugin, which is part of the library.
+    pub fn built_in() -> Self {
+        Plugin(Candidate {
+            bytes: Cow::Borrowed(DEFAULT_PLUGIN),
+            seal: Seal::PartOfProgram,
+            settings: None,
+            origin: "the default mapping plugin".to_owned(),
+        })
+    }
+
+    /// With the text of its detached signature, where the settings have a key.
+    #[must_use]
+    pub fn signed(mut self, signature: impl Into<String>) -> Self {
+        self.0.seal = Seal::Detached(signature.into());
+        self
+    }
+
+    /// With settings of its own: JSON text, an object. Otherwise it gets those that
+    /// the host was started with.
+    #[must_use]
+    pub fn with_settings(mut self, settings: impl Into<String>) -> Self {
+        self.0.settings = Some(settings.into());
+        self
+    }
+
+    /// Where it is from, for people.
+    #[must_use]
+    pub fn from_place(mut self, origin: impl Into<String>) -> Self {
+        self.0.origin = origin.into();
+        self
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Plugin").field(&self.0.origin).finish()
+    }
+}
+
+impl Swapped {
+    pub(super) fn of(taken: Taken) -> Self {
+        match taken {
+            Taken::Taken(generation) => Swapped::Taken(generation),
+            Taken::Unchanged(generation) => Swapped::Unchanged(generation),
+        }
+    }
+}
+
+impl SwapRefused {
+    pub(super) fn of(refused: Refused) -> Self {
+        SwapRefused { step: refused.step.word(), reason: refused.reason }
+    }
+
+    /// The runtime is ending, or has ended.
+    pub(super) fn not_tried(error: &JoinError) -> Self {
+        SwapRefused { step: Step::Read.word(), reason: format!("it was not tried: {error}") }
+    }
+}

@@ -1,0 +1,32 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::delivery::Firehose;
+use crate::event::Source;
+use crate::source::{Submissions, Submitter};
+
+/// What a program brings along that a run is part of.
+#[derive(Default)]
+pub struct Embedding {
+    /// A port in place of the settings' destination.
+    pub port: Option<Arc<dyn Firehose>>,
+    /// A way in for events of the program's own.
+    pub entrance: Option<Entrance>,
+}
+
+/// A way in for events.
+#[derive(Debug)]
+pub struct Entrance {
+    /// What they are called, for the plugin and in dead letters.
+    pub source: Source,
+    /// Closed when the run is stopped.
+    pub submitter: Submitter,
+    /// What was handed in.
+    pub submissions: Submissions,
+}
+
+impl fmt::Debug for Embedding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedding").field("entrance", &self.entrance).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,255 @@
+//! Events that a program hands in which this library is part of.
+//!
+//! What is accepted waits in memory, within [`Room`], for a [`Gatherer`] that makes
+//! chunks of it. Handing an event in takes a lock that is held for no longer than a
+//! pointer takes to be moved, and no thread ever waits: where there is no room, the
+//! event is given back, or a task waits.
+
+mod counts;
+mod gatherer;
+mod receipt;
+
+pub use counts::SubmitReport;
+pub use gatherer::Gatherer;
+pub use receipt::{NotSettled, Receipt, Refused};
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender};
+use tokio::sync::{Notify, Semaphore, oneshot};
+
+use crate::event::Ended;
+use crate::limits;
+use counts::Counts;
+
+/// How much may be under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Events that have been accepted and are not settled.
+    pub events: usize,
+    /// Bytes of those that wait for a worker; never less than the longest event
+    /// takes.
+    pub bytes: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Room { events: limits::SUBMITTED_EVENTS_MAX, bytes: limits::SUBMITTED_BYTES_MAX }
+    }
+}
+
+/// Takes events; clones hand in to the same run.
+#[derive(Debug, Clone)]
+pub struct Submitter(Arc<Shared>);
+
+/// What has been accepted, on its way to the workers.
+#[derive(Debug)]
+pub struct Submissions {
+    queue: Receiver<Submitted>,
+    shared: Arc<Shared>,
+}
+
+/// An event that has been accepted.
+#[derive(Debug)]
+struct Submitted {
+    /// The event, or the start of one that is too long.
+    text: Bytes,
+    /// The bytes of the whole event, where it is too long.
+    too_long: Option<u64>,
+    /// Who waits to be told of it.
+    settled: oneshot::Sender<Ended>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// None once nothing more is accepted. Its length is bounded by the room.
+    queue: RwLock<Option<Sender<Submitted>>>,
+    room: Room,
+    /// Room for events, taken until they are settled.
+    events: Semaphore,
+    /// Room for bytes, taken until a worker has them.
+    bytes: Semaphore,
+    unsettled: AtomicUsize,
+    queued: AtomicUsize,
+    /// Tells whenever nothing is unsettled.
+    idle: Notify,
+    counts: Counts,
+}
+
+impl Submitter {
+    /// A way into a run, and what the run takes from it.
+    pub fn new(room: Room) -> (Self, Submissions) {
+        let events = room.events.clamp(1, Semaphore::MAX_PERMITS);
+        let bytes = room.bytes.clamp(limits::EVENT_BYTES_MAX, Semaphore::MAX_PERMITS);
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let shared = Arc::new(Shared {
+            queue: RwLock::new(Some(sender)),
+            room: Room { events, bytes },
+            events: Semaphore::new(events),
+            bytes: Semaphore::new(bytes),
+            unsettled: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
+            idle: Notify::new(),
+            counts: Counts::default(),
+        });
+        (Submitter(Arc::clone(&shared)), Submissions { queue: receiver, shared })
+    }
+
+    /// Hand an event in, if there is room.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or nothing more is accepted. The event comes back.
+    pub fn try_submit(&self, event: Bytes) -> Result<Receipt, Refused> {
+        self.take(event).inspect_err(|refused| self.0.counts.add_refused(refused))
+    }
+
+    /// Hand an event in at once if there is room, and else once the answer is
+    /// awaited and there is.
+    pub fn submit(
+        &self,
+        event: Bytes,
+    ) -> impl Future<Output = Result<Ended, NotSettled>> + Send + use<> {
+        let (own, taken) = (self.clone(), self.take(event));
+        async move {
+            let receipt = match taken {
+                Err(Refused::Full(event)) => own.accept(event).await,
+                taken => taken,
+            };
+            match receipt {
+                Ok(receipt) => receipt.await,
+                Err(refused) => {
+                    own.0.counts.add_refused(&refused);
+                    Err(NotSettled::Closed(refused.into_event()))
+                }
+            }
+        }
+    }
+
+    /// Hand an event in once there is room. A refusal is not counted.
+    ///
+    /// # Errors
+    ///
+    /// Nothing more is accepted.
+    pub async fn accept(&self, event: Bytes) -> Result<Receipt, Refused> {
+        let shared = &*self.0;
+        // Either fails only once it is closed.
+        let Ok(place) = shared.events.acquire().await else {
+            return Err(Refused::Closed(event));
+        };
+        let Ok(bytes) = shared.bytes.acquire_many(cost(&event)).await else {
+            return Err(Refused::Closed(event));
+        };
+        let receipt = shared.push(event)?;
+        place.forget();
+        bytes.forget();
+        Ok(receipt)
+    }
+
+    fn take(&self, event: Bytes) -> Result<Receipt, Refused> {
+        let shared = &*self.0;
+        let (place, bytes) =
+            match (shared.events.try_acquire(), shared.bytes.try_acquire_many(cost(&event))) {
+                (Ok(place), Ok(bytes)) => (place, bytes),
+                _ if shared.events.is_closed() => return Err(Refused::Closed(event)),
+                _ => return Err(Refused::Full(event)),
+            };
+        let receipt = shared.push(event)?;
+        place.forget();
+        bytes.forget();
+        Ok(receipt)
+    }
+
+    /// Accept nothing more. What has been accepted goes on its way.
+    pub fn close(&self) {
+        // The lock comes first: who holds room and not yet the lock is refused.
+        self.0.queue.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.0.events.close();
+        self.0.bytes.close();
+    }
+
+    /// Wait until nothing is unsettled.
+    pub async fn settled(&self) {
+        loop {
+            let idle = self.0.idle.notified();
+            if self.0.unsettled.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    /// What has been done so far.
+    pub fn report(&self) -> SubmitReport {
+        let shared = &*self.0;
+        SubmitReport {
+            queued: shared.queued.load(Ordering::Relaxed),
+            queued_bytes: shared.room.bytes.saturating_sub(shared.bytes.available_permits()),
+            unsettled: shared.unsettled.load(Ordering::Relaxed),
+            ..shared.counts.report()
+        }
+    }
+}
+
+impl Shared {
+    /// Whoever calls this has made sure that there is room.
+    fn push(&self, event: Bytes) -> Result<Receipt, Refused> {
+        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(queue) = &*queue else { return Err(Refused::Closed(event)) };
+        let (settled, receipt) = oneshot::channel();
+        let submitted = Submitted::new(event, settled);
+        self.unsettled.fetch_add(1, Ordering::Relaxed);
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        self.counts.add_accepted();
+        queue.send(submitted).expect("whoever takes the events closes the queue first");
+        Ok(Receipt::new(receipt))
+    }
+
+    /// Give the room of so many events back, some of which were given up.
+    fn settle(&self, ended: usize, abandoned: usize) {
+        let all = ended + abandoned;
+        self.counts.add_abandoned(abandoned);
+        self.events.add_permits(all);
+        if all > 0 && self.unsettled.fetch_sub(all, Ordering::AcqRel) == all {
+            self.idle.notify_waiters();
+        }
+    }
+}
+
+/// Nobody takes what is left.
+impl Drop for Submissions {
+    fn drop(&mut self) {
+        Submitter(Arc::clone(&self.shared)).close();
+        while let Ok(submitted) = self.queue.try_recv() {
+            self.shared.queued.fetch_sub(1, Ordering::Relaxed);
+            self.shared.bytes.add_permits(submitted.text.len().max(1));
+            self.shared.settle(0, 1);
+        }
+    }
+}
+
+impl Submitted {
+    fn new(event: Bytes, settled: oneshot::Sender<Ended>) -> Self {
+        if event.len() <= limits::EVENT_BYTES_MAX {
+            return Submitted { text: event, too_long: None, settled };
+        }
+        // A copy, so that the rest is not kept.
+        let text = Bytes::copy_from_slice(&event[..limits::EVENT_PREFIX_BYTES]);
+        Submitted { text, too_long: Some(event.len() as u64), settled }
+    }
+}
+
+/// The room that an event takes, in bytes. No event is free.
+fn cost(event: &Bytes) -> u32 {
+    let bytes = match event.len() {
+        0 => 1,
+        bytes if bytes > limits::EVENT_BYTES_MAX => limits::EVENT_PREFIX_BYTES,
+        bytes => bytes,
+    };
+    u32::try_from(bytes).expect("an event is far smaller than 4 GiB")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Refused;
+use crate::event::Ended;
+
+/// What became of the events that were handed in.
+///
+/// `accepted` is the sum of `delivered`, `filtered`, `dead`, `abandoned` and
+/// `unsettled`, where nothing is under way between two of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct SubmitReport {
+    /// Events accepted.
+    pub accepted: u64,
+    /// Events of which every record was accepted by its stream.
+    pub delivered: u64,
+    /// Events that the plugin had no output for.
+    pub filtered: u64,
+    /// Events in the dead letters.
+    pub dead: u64,
+    /// Events given up without a trace.
+    pub abandoned: u64,
+    /// Events that were not accepted for want of room.
+    pub refused_full: u64,
+    /// Events that were not accepted since the host was draining or had stopped.
+    pub refused_closed: u64,
+    /// Events that wait for a worker.
+    pub queued: usize,
+    /// The room that is taken by events that wait for a worker, or is kept for one
+    /// whose turn it is to be let in, in bytes.
+    pub queued_bytes: usize,
+    /// Events that have been accepted and are not settled; those that wait for a
+    /// worker are among them.
+    pub unsettled: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    accepted: AtomicU64,
+    delivered: AtomicU64,
+    filtered: AtomicU64,
+    dead: AtomicU64,
+    abandoned: AtomicU64,
+    refused_full: AtomicU64,
+    refused_closed: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn add_accepted(&self) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_abandoned(&self, events: usize) {
+        self.abandoned.fetch_add(events as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_ended(&self, ended: Ended) {
+        let count = match ended {
+            Ended::Delivered => &self.delivered,
+            Ended::Filtered => &self.filtered,
+            Ended::Dead => &self.dead,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_refused(&self, refused: &Refused) {
+        let count = match refused {
+            Refused::Full(_) => &self.refused_full,
+            Refused::Closed(_) => &self.refused_closed,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn report(&self) -> SubmitReport {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        SubmitReport {
+            accepted: load(&self.accepted),
+            delivered: load(&self.delivered),
+            filtered: load(&self.filtered),
+            dead: load(&self.dead),
+            abandoned: load(&self.abandoned),
+            refused_full: load(&self.refused_full),
+            refused_closed: load(&self.refused_closed),
+            ..SubmitReport::default()
+        }
+    }
+}

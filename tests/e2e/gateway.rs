@@ -1,0 +1,364 @@
+//! The library as a part of another program: what is handed in ends exactly once,
+//! and whoever handed it in is told how.
+
+mod api;
+mod layer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use host::delivery::Verdict;
+use host::delivery::faulty::{Faulty, Injection};
+use host::gateway::{Builder, Ended, Host, NotSettled, Plugin, Refused, Swapped};
+use tempfile::TempDir;
+use tests::{Fate, Letter, Program, Stub, make_data_directory, signature};
+use tokio::runtime::Handle;
+
+const EVENTS: usize = 100_000;
+const TASKS: usize = 50;
+const BUSY: &str = "ServiceUnavailableException";
+
+/// A host, and where its data is.
+struct Embedded {
+    host: Host,
+    directory: TempDir,
+}
+
+impl Embedded {
+    async fn start(settings: &str, with: impl FnOnce(Builder) -> Builder) -> Self {
+        let directory = TempDir::new().unwrap();
+        make_data_directory(&directory.path().join("standpipe-data"));
+        let builder = Builder::from_toml(settings, directory.path()).unwrap();
+        let host = with(builder).start(&Handle::current()).await.unwrap();
+        Embedded { host, directory }
+    }
+
+    fn letters(&self) -> Vec<Letter> {
+        Letter::read_all(&self.directory.path().join("standpipe-data"))
+    }
+}
+
+/// A mapping of named events to streams of the same names.
+fn mapping(names: &[&str]) -> String {
+    let rows = names.iter().map(|name| format!("{{ event = '{name}', stream = '{name}' }}"));
+    format!("[plugin.settings]\nmappings = [{}]\n", rows.collect::<Vec<_>>().join(", "))
+}
+
+/// What must become of an event, by its number.
+fn fate(number: usize) -> Ended {
+    match number % 10 {
+        0 => Ended::Filtered,
+        1 => Ended::Dead,
+        _ => Ended::Delivered,
+    }
+}
+
+/// The same number in a text whose fate it is.
+fn event(number: usize) -> String {
+    match fate(number) {
+        Ended::Delivered => format!("{{\"id\":{number},\n\"event\":\"kept\"}}"),
+        Ended::Filtered => format!("{{\"id\":{number},\"event\":\"other\"}}"),
+        Ended::Dead => format!("{{\"id\":{number},"),
+    }
+}
+
+fn number(text: &[u8]) -> usize {
+    let digits = text[br#"{"id":"#.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_100000_events_of_many_tasks_ends_once_as_it_should() {
+    let port = Arc::new(Faulty::new(|_, _, number| match number % 5 {
+        3 => Injection::Refuse(vec![0], BUSY),
+        4 => Injection::FailBefore(Verdict::Retry, BUSY),
+        _ => Injection::None,
+    }));
+    let own = port.clone();
+    let settings = mapping(&["kept"]) + "[delivery]\nmax_delay = '20ms'";
+    let embedded = Embedded::start(&settings, |builder| builder.port(own).events_max(5000)).await;
+    let refusals = Arc::new(AtomicU64::new(0));
+    let start = Instant::now();
+    let tasks = (0..TASKS).map(|task| {
+        let (host, refusals) = (embedded.host.clone(), Arc::clone(&refusals));
+        tokio::spawn(async move {
+            let numbers: Vec<_> = (task..EVENTS).step_by(TASKS).collect();
+            match task % 3 {
+                0 => check(&numbers, &host.submit_batch(numbers.iter().map(|n| event(*n))).await),
+                1 => {
+                    for pair in numbers.chunks(100) {
+                        let ended = pair.iter().map(|number| host.submit(event(*number)));
+                        let ended: Vec<_> = ended.collect();
+                        for (number, ended) in pair.iter().zip(ended) {
+                            check(&[*number], &[ended.await]);
+                        }
+                    }
+                }
+                _ => try_all(&host, &numbers, &refusals).await,
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let took = start.elapsed();
+    let stats = embedded.host.stats();
+    let ended = (stats.delivered, stats.filtered, stats.dead, stats.abandoned);
+    let tenth = EVENTS as u64 / 10;
+    assert_eq!((stats.accepted, ended), (EVENTS as u64, (8 * tenth, tenth, tenth, 0)));
+    assert_eq!((stats.queued, stats.queued_bytes, stats.unsettled), (0, 0, 0));
+    assert_eq!(stats.refused_full, refusals.load(Ordering::Relaxed));
+    assert!(stats.refused_full > 0, "there was always room: {took:?}");
+    let summary = embedded.host.stop().await;
+    assert_eq!((summary.read, summary.delivered), (EVENTS as u64, 8 * tenth));
+
+    let mut seen = vec![0; EVENTS];
+    let records = port.accepted();
+    for record in records.values().flatten() {
+        assert_eq!(record.iter().filter(|byte| **byte == b'\n').count(), 1);
+        seen[number(record)] += 1;
+    }
+    for letter in embedded.letters() {
+        assert_eq!((&*letter.reason, &*letter.source), ("not_json", "gateway"));
+        seen[number(&letter.event)] += 1;
+    }
+    for (number, seen) in seen.into_iter().enumerate() {
+        assert_eq!(seen, i32::from(fate(number) != Ended::Filtered), "event {number}");
+    }
+}
+
+fn check(numbers: &[usize], ended: &[Result<Ended, NotSettled>]) {
+    assert_eq!(numbers.len(), ended.len());
+    for (number, ended) in numbers.iter().zip(ended) {
+        assert_eq!(ended, &Ok(fate(*number)), "event {number}");
+    }
+}
+
+/// Hand in what is refused again, until it is taken.
+async fn try_all(host: &Host, numbers: &[usize], refusals: &AtomicU64) {
+    let mut receipts = Vec::new();
+    for number in numbers {
+        let mut text = Bytes::from(event(*number));
+        let receipt = loop {
+            match host.try_submit(text) {
+                Ok(receipt) => break receipt,
+                Err(refused) => {
+                    assert!(matches!(refused, Refused::Full(_)));
+                    refusals.fetch_add(1, Ordering::Relaxed);
+                    text = refused.into_event();
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        };
+        receipts.push(receipt);
+    }
+    for (number, receipt) in numbers.iter().zip(receipts) {
+        check(&[*number], &[receipt.await]);
+    }
+}
+
+/// Amazon's settings for a stub.
+fn against(stub: &Stub) -> String {
+    format!(
+        "[aws]\nregion = 'eu-central-1'\naccess_key_id = '{}'\nsecret_access_key = '{}'\n\
+         [aws.endpoints]\nfirehose = '{}'\n",
+        signature::ACCESS_KEY_ID,
+        signature::SECRET_ACCESS_KEY,
+        stub.url()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_firehose_is_throttled_events_are_refused_at_once_and_none_is_lost() {
+    let is_throttled = Arc::new(AtomicBool::new(true));
+    let throttled = Arc::clone(&is_throttled);
+    let stub = Stub::start(move |_| match throttled.load(Ordering::Relaxed) {
+        true => Fate::Fail { status: 503, code: BUSY, accepted: false },
+        false => Fate::Accept,
+    });
+    let settings = against(&stub) + &mapping(&["kept"]);
+    let embedded = Embedded::start(&settings, |builder| builder.events_max(1000)).await;
+    let (mut receipts, mut refused, mut slowest) = (Vec::new(), 0, Duration::ZERO);
+    let mut times = Vec::new();
+    for id in 0..20_000 {
+        let text = format!("{{\"id\":{id},\"event\":\"kept\"}}");
+        let start = Instant::now();
+        match embedded.host.try_submit(text) {
+            Ok(receipt) => receipts.push((id, receipt)),
+            Err(_) => refused += 1,
+        }
+        times.push(start.elapsed());
+        slowest = slowest.max(start.elapsed());
+    }
+    times.sort_unstable();
+    let [half, most] = [times[times.len() / 2], times[times.len() * 99 / 100]];
+    let stats = embedded.host.stats();
+    assert_eq!((receipts.len(), refused), (1000, 19_000));
+    assert_eq!((stats.accepted, stats.refused_full), (1000, 19_000));
+    // Mere bookkeeping; the bounds leave room for a machine that does other work too.
+    assert!(most < Duration::from_millis(1), "p50 {half:?} p99 {most:?} max {slowest:?}");
+    is_throttled.store(false, Ordering::Relaxed);
+    for (id, receipt) in receipts {
+        assert_eq!(receipt.await, Ok(Ended::Delivered), "event {id}");
+    }
+    let mut ids: Vec<_> = stub.accepted()["kept"].iter().map(|record| number(record)).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (0..1000).collect::<Vec<_>>());
+    assert_eq!(stub.violations(), [""; 0]);
+    embedded.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_and_dropped_futures_lose_nothing_that_was_accepted() {
+    let port = Arc::new(Faulty::new(|_, _, number| match number % 2 {
+        0 => Injection::FailBefore(Verdict::Retry, BUSY),
+        _ => Injection::None,
+    }));
+    let own = port.clone();
+    let embedded = Embedded::start(&mapping(&["kept"]), |builder| builder.port(own)).await;
+    let accepted = Arc::new(AtomicU64::new(0));
+    let tasks = (0..4).map(|_| {
+        let (host, accepted) = (embedded.host.clone(), Arc::clone(&accepted));
+        tokio::spawn(async move {
+            loop {
+                // Nobody waits for what becomes of the event.
+                match host.try_submit("{\"event\":\"kept\"}") {
+                    Ok(receipt) => drop(receipt),
+                    Err(Refused::Full(_)) => tokio::task::yield_now().await,
+                    Err(Refused::Closed(_)) => return,
+                }
+                drop(host.submit("{\"event\":\"kept\"}"));
+                accepted.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    let tasks: Vec<_> = tasks.collect();
+    while embedded.host.stats().accepted < 5000 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    embedded.host.drain().await;
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let stats = embedded.host.stats();
+    assert_eq!((stats.accepted, stats.unsettled), (stats.delivered, 0));
+    assert!(stats.refused_closed >= 4 && accepted.load(Ordering::Relaxed) > 0);
+    let records: usize = port.accepted().values().map(Vec::len).sum();
+    assert_eq!(records as u64, stats.accepted);
+    assert!(matches!(embedded.host.submit("{}").await, Err(NotSettled::Closed(_))));
+    let summary = embedded.host.stop().await;
+    assert_eq!(summary.delivered, stats.accepted);
+    assert_eq!(embedded.host.stop().await, summary);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_delivered_in_time_goes_to_the_dead_letters() {
+    let port = Arc::new(Faulty::new(|_, _, _| Injection::Hang));
+    let settings = mapping(&["kept"]) + "[delivery]\ndrain_timeout = '200ms'";
+    let embedded = Embedded::start(&settings, |builder| builder.port(port)).await;
+    let receipt = embedded.host.try_submit("{\"event\":\"kept\"}").unwrap();
+    assert_eq!(embedded.host.stop().await.dead, 1);
+    assert_eq!(receipt.await, Ok(Ended::Dead));
+    assert_eq!(embedded.letters()[0].reason, "given_up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_halted_says_which_events_it_gave_up() {
+    let settings = "[plugin]\npath = 'misbehaving.wasm'\non_failure = 'halt'\n";
+    let directory = TempDir::new().unwrap();
+    make_data_directory(&directory.path().join("standpipe-data"));
+    let plugin = directory.path().join("misbehaving.wasm");
+    std::fs::copy(tests::misbehaving_plugin(), plugin).unwrap();
+    let builder = Builder::from_toml(settings, directory.path()).unwrap();
+    let builder = builder.into_directory(directory.path().join("records"));
+    let host = builder.start(&Handle::current()).await.unwrap();
+    assert_eq!(host.submit("{\"event\":\"trap\"}").await, Err(NotSettled::Abandoned));
+    let summary = host.ended().await;
+    assert_eq!((summary.undelivered, summary.faults.len()), (1, 1));
+    assert_eq!(host.stats().abandoned, 1);
+    assert!(matches!(host.try_submit("{}"), Err(Refused::Closed(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hosts_in_a_process_are_swapped_apart() {
+    const SWAPS: u64 = 20;
+    let mut hosts = Vec::new();
+    for name in ["one", "two"] {
+        let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
+        let own = port.clone();
+        let settings = mapping(&[name]);
+        hosts.push((name, Embedded::start(&settings, |builder| builder.port(own)).await, port));
+    }
+    let rows = |stream: String| format!(r#"{{"mappings":[{{"event":"*","stream":"{stream}"}}]}}"#);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let senders = hosts.iter().map(|(name, embedded, _)| {
+        let (host, is_over) = (embedded.host.clone(), Arc::clone(&is_over));
+        let text = format!("{{\"event\":\"{name}\"}}");
+        tokio::spawn(async move {
+            let mut sent = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let ended = host.submit_batch((0..50).map(|_| text.clone())).await;
+                assert!(ended.iter().all(|ended| ended == &Ok(Ended::Delivered)));
+                sent += ended.len();
+            }
+            sent
+        })
+    });
+    let senders: Vec<_> = senders.collect();
+    let (_, first, _) = &hosts[0];
+    for swap in 0..SWAPS {
+        let plugin = Plugin::built_in().with_settings(rows(format!("one-{}", swap % 2)));
+        assert_eq!(first.host.swap(plugin).await, Ok(Swapped::Taken(swap + 2)));
+        let refused = first.host.swap(Plugin::new(vec![0; 100])).await.unwrap_err();
+        assert_eq!(refused.step, "compile");
+        let (ended, after) = (first.host.submit("{\"event\":\"one\"}").await, swap % 2);
+        assert_eq!(ended, Ok(Ended::Delivered), "one-{after}");
+    }
+    is_over.store(true, Ordering::Relaxed);
+    let mut sent = Vec::new();
+    for sender in senders {
+        sent.push(sender.await.unwrap());
+    }
+    let (_, second, port) = &hosts[1];
+    let streams = |port: &Faulty| -> BTreeMap<String, usize> {
+        port.accepted().iter().map(|(name, records)| (name.to_string(), records.len())).collect()
+    };
+    assert_eq!(streams(port), BTreeMap::from([("two".to_owned(), sent[1])]));
+    let of_first = streams(&hosts[0].2);
+    assert_eq!(of_first.values().sum::<usize>(), sent[0] + SWAPS as usize);
+    assert!(of_first.contains_key("one-0") && of_first.contains_key("one-1"), "{of_first:?}");
+    // The second one has no plugin before to go back to; the first one has.
+    assert_eq!(first.host.roll_back().await, Ok(SWAPS + 2));
+    assert!(second.host.roll_back().await.is_err());
+    first.host.stop().await;
+    assert_eq!(second.host.submit("{\"event\":\"two\"}").await, Ok(Ended::Delivered));
+}
+
+#[test]
+fn the_program_has_nobody_who_brings_it_requests() {
+    let sources =
+        "listen = 'off'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key']";
+    let program = Program::running_locally().settings(sources).mapping(&[("*", "all")]);
+    program.run().exits(2).says(&["listen = \"off\" is for programs"]);
+}
+
+#[test]
+fn a_host_of_its_own_needs_no_runtime_and_delivers_when_it_is_dropped() {
+    let directory = TempDir::new().unwrap();
+    make_data_directory(&directory.path().join("standpipe-data"));
+    let builder = Builder::from_toml(&mapping(&["kept"]), directory.path()).unwrap();
+    let host = builder.into_directory(directory.path().join("records")).start_alone().unwrap();
+    let receipts: Vec<_> =
+        (0..100).map(|_| host.try_submit("{\"event\":\"kept\"}").unwrap()).collect();
+    let runtime = host.runtime().clone();
+    drop(host);
+    for receipt in receipts {
+        assert_eq!(runtime.block_on(receipt), Ok(Ended::Delivered));
+    }
+    let records = std::fs::read(directory.path().join("records/kept.ndjson")).unwrap();
+    assert_eq!(records.split_inclusive(|byte| *byte == b'\n').count(), 100);
+}

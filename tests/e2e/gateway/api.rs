@@ -1,0 +1,91 @@
+//! What of `host::gateway` other programs are written against: a change of it is a
+//! deliberate one.
+
+use std::fs;
+use std::path::Path;
+
+use tests::workspace;
+
+/// The files of the module, and the items that it takes from elsewhere: all of a
+/// file's, or those named.
+const FILES: &[(&str, &[&str])] = &[
+    ("gateway.rs", &[]),
+    ("gateway/builder.rs", &[]),
+    ("gateway/copy.rs", &[]),
+    ("gateway/layer.rs", &[]),
+    ("gateway/plugin.rs", &[]),
+    ("gateway/running.rs", &[]),
+    ("gateway/service.rs", &[]),
+    ("source/submitted/counts.rs", &[]),
+    ("source/submitted/receipt.rs", &[]),
+    ("event/ack.rs", &["pub enum Ended"]),
+];
+
+#[test]
+fn the_api_is_as_it_was() {
+    let golden = workspace().join("tests/data/gateway-api.txt");
+    let now = listing();
+    let before = fs::read_to_string(&golden).unwrap_or_default();
+    if std::env::var_os("ACCEPT").is_some() {
+        fs::write(&golden, &now).unwrap();
+    }
+    assert_eq!(before, now, "the API has changed: if that is meant, run this test with ACCEPT=1");
+    for word in ["wasmtime", "aws_"] {
+        assert!(!now.contains(word), "the API shows a type of {word}");
+    }
+}
+
+fn listing() -> String {
+    let root = workspace().join("host/src");
+    let files = FILES.iter().map(|(file, only)| (*file, items(&root.join(file), only)));
+    files.map(|(file, items)| format!("# {file}\n{items}\n")).collect()
+}
+
+/// The public items of a file without their bodies, and whole enums.
+fn items(path: &Path, only: &[&str]) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.split("#[cfg(test)]").next().unwrap();
+    let is_code = |line: &&str| {
+        let line = line.trim_start();
+        !line.starts_with("//") && !line.starts_with("#[")
+    };
+    let mut lines = text.lines().filter(is_code);
+    let mut items = String::new();
+    let mut owner = None;
+    while let Some(line) = lines.next() {
+        if line.starts_with("impl") {
+            owner = Some(line.trim_end_matches(" {"));
+        }
+        let is_public = line.trim_start().starts_with("pub ");
+        let is_trait = line.starts_with("impl")
+            && line.split_once(" for ").is_some_and(|(_, of)| is_public_type(text, of));
+        if !(is_public || is_trait)
+            || !only.is_empty() && !only.iter().any(|only| line.starts_with(only))
+        {
+            continue;
+        }
+        let end = if line.starts_with("pub enum") { "}" } else { "{;," };
+        let mut item = line.trim().to_owned();
+        while !item.ends_with(|last| end.contains(last))
+            || item.matches('(').count() != item.matches(')').count()
+        {
+            let Some(next) = lines.next() else { break };
+            item = format!("{item} {}", next.trim());
+        }
+        let item = item.trim_end_matches(['{', ';', ',']).trim_end();
+        match owner {
+            Some(owner) if line.starts_with(' ') => items += &format!("{owner}: {item}\n"),
+            _ => items += &format!("{item}\n"),
+        }
+    }
+    items
+}
+
+/// Whether a file has a public type of the name that such a text begins with.
+fn is_public_type(file: &str, text: &str) -> bool {
+    let name: String = text.chars().take_while(|char| char.is_alphanumeric()).collect();
+    ["struct", "enum"].iter().any(|kind| {
+        let after = file.split(&format!("\npub {kind} {name}")).nth(1);
+        after.is_some_and(|after| !after.starts_with(char::is_alphanumeric))
+    })
+}

@@ -1,0 +1,244 @@
+//! The layer around a service of plain hyper, over real connections: what is
+//! answered in its place, and what is copied.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use host::delivery::faulty::{Faulty, Injection};
+use host::gateway::{self, Copies, Layer};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tests::client::Client;
+use tokio::net::TcpListener;
+use tower_layer::Layer as _;
+use tower_service::Service;
+
+use super::{BUSY, Embedded};
+
+const SOURCES: &str = "listen = 'off'\n\
+    sources = [{ name = 'web', dialect = 'segment', write_keys = ['key'] }]\n\
+    [plugin.settings]\n\
+    mappings = [{ event = 'Signed Up', stream = 'accounts' }, { event = '*', stream = 'requests' }]\n\
+    [spool]\ndurability = 'memory'\n";
+
+/// Answers with what it was sent, or fails where the path says so.
+#[derive(Clone, Default)]
+struct Echo(Arc<AtomicUsize>);
+
+impl<B> Service<Request<B>> for Echo
+where
+    B: Body<Data = Bytes, Error: std::fmt::Debug> + Send + 'static,
+{
+    type Response = Response<Full<Bytes>>;
+    type Error = String;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, String>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), String>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            if parts.uri.path() == "/broken" {
+                return Err("it is broken".to_owned());
+            }
+            let body = body.collect().await.expect("a whole body").to_bytes();
+            let mut response = Response::new(Full::new(body));
+            *response.status_mut() = StatusCode::CREATED;
+            let text = HeaderValue::from_static("text/plain");
+            response.headers_mut().insert(CONTENT_TYPE, text);
+            Ok(response)
+        })
+    }
+}
+
+fn get(path: &str) -> Request<Full<Bytes>> {
+    Request::get(path).body(Full::default()).unwrap()
+}
+
+fn post(path: &str, body: &str) -> Request<Full<Bytes>> {
+    let request = Request::post(path).header(AUTHORIZATION, "Bearer hush");
+    request.body(Full::from(body.to_owned())).unwrap()
+}
+
+/// The records of a stream as JSON.
+fn records(port: &Faulty, stream: &str) -> Vec<Value> {
+    let accepted = port.accepted();
+    let of_stream = accepted.iter().filter(|(name, _)| name.as_str() == stream);
+    let records = of_stream.flat_map(|(_, records)| records);
+    records.map(|record| serde_json::from_slice(record).unwrap()).collect()
+}
+
+async fn start(settings: &str) -> (Embedded, Arc<Faulty>) {
+    let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
+    let own = port.clone();
+    (Embedded::start(settings, |builder| builder.port(own)).await, port)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_told_as_far_as_the_copy_was_asked_to() {
+    let (embedded, port) = start(SOURCES).await;
+    let copies = Copies::of_paths(["/shop", "/broken"])
+        .named("Requested")
+        .request_headers([CONTENT_TYPE])
+        .response_headers([CONTENT_TYPE])
+        .with_response_body(4);
+    let mut service = Layer::new(embedded.host.clone()).copying(copies).layer(Echo::default());
+    let answer = service.call(post("/shop/1?secret=x", "wörld")).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "wörld");
+    assert_eq!(service.call(get("/broken")).await.unwrap_err(), "it is broken");
+    drop(service.call(get("/other")).await.unwrap());
+    embedded.host.stop().await;
+    let mut events = records(&port, "requests");
+    for event in &mut events {
+        assert!(event["timestamp"].as_str().unwrap().ends_with('Z'));
+        let latency = event["properties"].as_object_mut().unwrap().remove("latency_ms");
+        assert!((0.0..10_000.0).contains(&latency.unwrap().as_f64().unwrap()));
+    }
+    events.sort_by_key(|event| event["properties"]["path"].to_string());
+    let properties: Vec<_> = events.iter().map(|event| &event["properties"]).collect();
+    let shop = json!({
+        "method": "POST", "path": "/shop/1", "status": 201,
+        "response_headers": {"content-type": "text/plain"},
+        "response_body": "wör", "response_body_bytes": 6,
+    });
+    let broken = json!({"method": "GET", "path": "/broken", "status": null});
+    assert_eq!(properties, [&broken, &shop]);
+    assert!(events.iter().all(|event| event["event"] == "Requested" && event["type"] == "track"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_sdks_are_answered_in_place_of_the_service() {
+    let (embedded, port) = start(SOURCES).await;
+    let echo = Echo::default();
+    let layer = Layer::new(embedded.host.clone()).answering(["/v1/"]).copying(Copies::of_all());
+    let address = serve(layer.layer(echo.clone())).await;
+    let body = r#"{"writeKey":"key","event":"Signed Up","userId":"u"}"#;
+    let url = format!("http://{address}");
+    let send = |path: &'static str, body: &'static str| {
+        let url = url.clone();
+        let sent = move || {
+            Client::connect(&url)
+                .post(path, &[("Origin", "https://a.example")], body.as_bytes())
+                .unwrap()
+        };
+        async { tokio::task::spawn_blocking(sent).await.unwrap() }
+    };
+    assert_eq!(send("/v1/track", body).await.status, 200);
+    let unknown = r#"{"writeKey":"none","event":"a","userId":"u"}"#;
+    assert_eq!(send("/v1/track", unknown).await.status, 401);
+    let passed = send("/shop", "body").await;
+    assert_eq!((passed.status, &*passed.body), (201, &b"body"[..]));
+    assert_eq!(echo.0.load(Ordering::Relaxed), 1);
+    embedded.host.stop().await;
+    let accounts = records(&port, "accounts");
+    assert_eq!((accounts.len(), &accounts[0]["userId"]), (1, &json!("u")));
+    // Who sent it is told by whoever accepted the connection.
+    assert_eq!(accounts[0]["context"]["ip"], "192.0.2.7");
+    assert_eq!(records(&port, "requests").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_sources_the_service_gets_all_calls() {
+    let (embedded, _) = start(&super::mapping(&["kept"])).await;
+    let mut service = Layer::new(embedded.host.clone()).answering(["/v1/"]).layer(Echo::default());
+    let answer = service.call(post("/v1/track", "mine")).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    assert_eq!(embedded.host.stats().accepted, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_host_does_not_slow_the_service_down() {
+    const REQUESTS: u64 = 20_000;
+    let port = Arc::new(Faulty::new(|_, _, _| {
+        Injection::FailBefore(host::delivery::Verdict::Retry, BUSY)
+    }));
+    let settings = SOURCES.to_owned() + "[delivery]\ndrain_timeout = '10ms'\n";
+    let embedded = Embedded::start(&settings, |builder| builder.port(port).events_max(100)).await;
+    let mut service =
+        Layer::new(embedded.host.clone()).copying(Copies::of_all()).layer(Echo::default());
+    let mut times = Vec::new();
+    for _ in 0..REQUESTS {
+        let start = Instant::now();
+        drop(service.call(get("/shop")).await.unwrap());
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    let most = times[times.len() * 99 / 100];
+    assert!(most < Duration::from_millis(1), "p99 {most:?}");
+    let stats = embedded.host.stats();
+    assert_eq!((stats.accepted, stats.refused_full), (100, REQUESTS - 100));
+    assert_eq!(embedded.host.stop().await.dead, 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures"]
+async fn what_the_layer_costs_a_call() {
+    const CALLS: u32 = 200_000;
+    let (embedded, _) = start(SOURCES).await;
+    let layer = Layer::new(embedded.host.clone());
+    let copying = layer.clone().copying(Copies::of_all().request_headers([AUTHORIZATION]));
+    let mut rows = Vec::new();
+    for _ in 0..3 {
+        rows.push(("bare", time(Echo::default(), CALLS).await));
+        rows.push(("idle", time(layer.layer(Echo::default()), CALLS).await));
+        rows.push(("copy", time(copying.layer(Echo::default()), CALLS).await));
+    }
+    panic!("measured: {rows:?}, {:?}", embedded.host.stats());
+}
+
+async fn time<S, B>(mut service: S, calls: u32) -> [Duration; 2]
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = String>,
+{
+    let mut times = Vec::new();
+    for _ in 0..calls {
+        let start = Instant::now();
+        drop(service.call(post("/shop", "")).await);
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    [times[times.len() / 2], times[times.len() * 99 / 100]]
+}
+
+/// Serve over HTTP/1.1 on a free port.
+async fn serve<S, B>(service: S) -> SocketAddr
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = String, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let service = service.clone();
+            let answer = service_fn(move |mut request: Request<Incoming>| {
+                let client: IpAddr = "192.0.2.7".parse().unwrap();
+                request.extensions_mut().insert(gateway::Client(client));
+                service.clone().call(request)
+            });
+            let connection = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(connection.serve_connection(TokioIo::new(stream), answer));
+        }
+    });
+    address
+}
