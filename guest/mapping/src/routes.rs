@@ -1,5 +1,7 @@
 //! What the rows say of where events go, for catalogs.
 
+use std::collections::HashMap;
+
 use guest::Route;
 
 use crate::settings::{Row, Settings, Stream};
@@ -8,11 +10,14 @@ use crate::settings::{Row, Settings, Stream};
 const MESSAGE_TYPES: [&str; 6] = ["identify", "track", "page", "screen", "group", "alias"];
 
 pub(crate) fn of(settings: &Settings) -> Vec<Route> {
-    let last = |row: &Row| settings.rows.iter().rfind(|other| other.is_of(&row.event));
+    let last: HashMap<_, _> =
+        settings.rows.iter().map(|row| (row.event.to_lowercase(), row)).collect();
     // A plain row hides those before it of the same event.
-    let hidden =
-        |row: &Row| last(row).is_some_and(|last| last.number > row.number && last.is_plain());
-    let rows = settings.rows.iter().filter(|row| !hidden(row));
+    let is_hidden = |row: &Row| {
+        let last = last[&row.event.to_lowercase()];
+        last.number > row.number && last.is_plain()
+    };
+    let rows = settings.rows.iter().filter(|row| !is_hidden(row));
     rows.flat_map(|row| streams(row, settings).into_iter().map(|stream| route(row, stream)))
         .collect()
 }

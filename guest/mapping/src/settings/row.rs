@@ -68,11 +68,6 @@ impl Row {
         matches!(self.stream, Stream::Missing)
     }
 
-    /// Whether it is for these events.
-    pub(crate) fn is_of(&self, event: &str) -> bool {
-        self.event.to_lowercase() == event.to_lowercase()
-    }
-
     /// Whether its own condition or its stream does so.
     pub(super) fn reads_text(&self) -> bool {
         let by_kind = self.when.as_ref().is_none_or(Condition::reads_only_kind);
