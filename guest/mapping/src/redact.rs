@@ -33,6 +33,16 @@ pub(crate) struct Detectors {
 
 /// The text without what is looked for; none where there is nothing of it.
 pub(crate) fn redact(text: &str, which: Detectors) -> Option<String> {
+    let mut redacted = redact_once(text, which)?;
+    // What hid something may be gone, such as a number that an address ran into. Each
+    // time there is less to find.
+    while let Some(again) = redact_once(&redacted, which) {
+        redacted = again;
+    }
+    Some(redacted)
+}
+
+fn redact_once(text: &str, which: Detectors) -> Option<String> {
     let marks = Marks::of(text);
     let mut text = Cow::Borrowed(text);
     if which.email && (marks.ats > 0 || marks.percents > 0) {

@@ -198,6 +198,14 @@ fn texts() -> impl Strategy<Value = String> {
     ]
 }
 
+#[test]
+fn what_a_number_hid_is_found_too() {
+    crate::fuzzing::redaction("a@b.de-4111111111111111@a@b.de", 7);
+    let all = Detectors { email: true, phone: true, card: true, ip: true };
+    let redacted = redact("a@b.de-4111111111111111@a@b.de", all);
+    assert_eq!(redacted.as_deref(), Some("[email]-[card]@[email]"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(5000))]
 
