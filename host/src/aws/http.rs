@@ -131,14 +131,18 @@ fn trust_store(settings: &TransportSettings) -> Result<TrustStore, ConnectError>
         (None, _) => return Ok(store),
     };
     match read_certificates(&path) {
-        Ok(pem) => Ok(store.with_pem_certificate(pem)),
+        Ok((pem, _)) => Ok(store.with_pem_certificate(pem)),
         Err(problem) => Err(ConnectError::CaBundle { path, place, problem }),
     }
 }
 
-/// The file's text, once it is known that the client can read it, which would
-/// panic otherwise.
-fn read_certificates(path: &Path) -> Result<Vec<u8>, String> {
+/// A file of certificates in PEM: its text, and what stands in it. Clients that are
+/// given the text panic where nothing does.
+///
+/// # Errors
+///
+/// It cannot be read, or has none; in words.
+pub fn read_certificates(path: &Path) -> Result<(Vec<u8>, RootCertStore), String> {
     let pem = fs::read(path).map_err(|error| error.to_string())?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
@@ -148,7 +152,7 @@ fn read_certificates(path: &Path) -> Result<Vec<u8>, String> {
     if roots.is_empty() {
         return Err("there is no certificate in it".to_owned());
     }
-    Ok(pem)
+    Ok((pem, roots))
 }
 
 #[cfg(test)]

@@ -1,16 +1,14 @@
 //! Which servers are believed.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::{Verify, WebError};
+use crate::aws::read_certificates;
 
 /// TLS as it is set.
 pub(super) fn config(verify: &Verify) -> Result<ClientConfig, WebError> {
@@ -21,9 +19,9 @@ pub(super) fn config(verify: &Verify) -> Result<ClientConfig, WebError> {
     Ok(match verify {
         Verify::System => builder.with_root_certificates(system()),
         Verify::Authority(path) => {
-            let authority = authority(path);
             let wrong = |problem| WebError::Authority { path: path.clone(), problem };
-            builder.with_root_certificates(authority.map_err(wrong)?)
+            let (_, authority) = read_certificates(path).map_err(wrong)?;
+            builder.with_root_certificates(authority)
         }
         Verify::Nothing => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
@@ -42,19 +40,6 @@ fn system() -> RootCertStore {
         tracing::warn!("this system trusts no certificate: no server is believed over TLS");
     }
     roots
-}
-
-fn authority(path: &Path) -> Result<RootCertStore, String> {
-    let pem = fs::read(path).map_err(|error| error.to_string())?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| error.to_string())?;
-        roots.add(certificate).map_err(|error| error.to_string())?;
-    }
-    if roots.is_empty() {
-        return Err("there is no certificate in it".to_owned());
-    }
-    Ok(roots)
 }
 
 /// Believes every certificate; signatures are checked all the same, so that a
@@ -104,14 +89,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_without_certificates_are_refused() {
+    fn an_authority_must_be_there() {
         let directory = tempfile::TempDir::new().unwrap();
-        let path = directory.path().join("ca.pem");
-        assert!(config(&Verify::Authority(path.clone())).is_err());
-        for text in ["", "text", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-            fs::write(&path, text).unwrap();
-            assert!(config(&Verify::Authority(path.clone())).is_err(), "{text}");
-        }
+        assert!(config(&Verify::Authority(directory.path().join("ca.pem"))).is_err());
         assert!(config(&Verify::Nothing).is_ok());
     }
 }
