@@ -38,11 +38,16 @@ fn check(file: &Path) -> anyhow::Result<Vec<String>> {
 /// The streams that the plugin declares once it has read its settings; some can
 /// be patterns.
 pub(super) fn declared_streams(settings: &Settings) -> anyhow::Result<Vec<String>> {
-    let bytes = plugin_bytes(&settings.plugin)?;
-    let plugin = Plugin::load(&Engine::new(None)?, &bytes, &settings.plugin_settings)
-        .map_err(|error| anyhow!("the plugin: {error}"))?;
+    let plugin = load_plugin(settings)?;
     let names = plugin.streams();
     Ok(names.map(str::to_owned).collect())
+}
+
+/// The plugin of the settings, to look at what it says of itself.
+pub(super) fn load_plugin(settings: &Settings) -> anyhow::Result<Plugin> {
+    let bytes = plugin_bytes(&settings.plugin)?;
+    Plugin::load(&Engine::new(None)?, &bytes, &settings.plugin_settings)
+        .map_err(|error| anyhow!("the plugin: {error}"))
 }
 
 /// A settings file and the directory that its paths start at; without a file,

@@ -1,11 +1,11 @@
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 
 use crate::catalog::Route;
+use crate::cli::config::load_plugin;
 use crate::config::{Overrides, RawPlugin, RawSettings};
-use crate::plugin::{Engine, Plugin};
-use crate::run::{plugin_bytes, routes_of};
+use crate::run::routes_of;
 
 /// What the plugin of the settings says that it sends where. Settings that say
 /// nothing about a plugin have none.
@@ -13,9 +13,6 @@ pub(super) fn routes(raw: RawSettings, directory: &Path) -> anyhow::Result<Vec<R
     if raw.plugin == RawPlugin::default() {
         return Ok(Vec::new());
     }
-    let settings = raw.check(directory, Overrides::default())?;
-    let bytes = plugin_bytes(&settings.plugin)?;
-    let plugin = Plugin::load(&Engine::new(None)?, &bytes, &settings.plugin_settings)
-        .map_err(|error| anyhow!("the plugin: {error}"))?;
+    let plugin = load_plugin(&raw.check(directory, Overrides::default())?)?;
     routes_of(&plugin).context("ask the plugin for its routes")
 }
