@@ -1,9 +1,9 @@
 //! Secrets that are kept elsewhere.
 
 use std::fs;
-use std::path::Path;
 
 use tests::client::{Client, basic};
+use tests::mounted::rotate;
 use tests::signature::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use tests::{Collector, Fate, Program, Stub, moto, wait_until};
 
@@ -189,12 +189,6 @@ fn checking_settings_asks_nobody() {
                     [[plugin.settings.mappings]]\nevent = '*'\nstream = 's'";
     let program = Program::new().file("s.toml", settings).args(["config", "check", "s.toml"]);
     program.run().exits(0);
-}
-
-/// As Kubernetes does it: the file is another one, whole, from one moment to the next.
-fn rotate(directory: &Path, name: &str, value: &str) {
-    fs::write(directory.join("new"), value).unwrap();
-    fs::rename(directory.join("new"), directory.join(name)).unwrap();
 }
 
 fn status(collector: &Collector, key: &str) -> u16 {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 use tests::client::{Client, basic};
+use tests::mounted::rotate;
 use tests::{Collector, Program, wait_until, workspace};
 
 const COLLECTING: &str = "workers = 1\n[delivery]\nmax_delay = '10ms'\n[[sources]]\nname = 'web'\ndialect = 'segment'\n\
@@ -108,10 +109,10 @@ fn secrets_of_a_plugin_are_kept_elsewhere_and_rotated() {
     };
     // HMAC-SHA-256 of "u1", by another implementation.
     wait_until("the first key is used", || has(FIRST));
-    rotate(&mounted, "PLANTED two");
+    rotate(&mounted, "salt", "PLANTED two");
     wait_until("the second key is used", || has(SECOND));
     // What cannot be used changes nothing.
-    rotate(&mounted, "");
+    rotate(&mounted, "salt", "");
     collector.running().wait_for("the one that was had before is used on");
     let ran = collector.stop().exits(0);
     assert!(!records(&out).contains("u1\""));
@@ -151,10 +152,4 @@ fn collect(collector: &Collector, event: &serde_json::Value) {
 
 fn records(out: &Path) -> String {
     fs::read_to_string(out.join("all.ndjson")).unwrap_or_default()
-}
-
-/// As Kubernetes does it: the file is another one, whole, from one moment to the next.
-fn rotate(directory: &Path, value: &str) {
-    fs::write(directory.join("new"), value).unwrap();
-    fs::rename(directory.join("new"), directory.join("salt")).unwrap();
 }

@@ -33,6 +33,7 @@ pub mod metrics;
 pub mod minisign;
 pub mod ministack;
 pub mod moto;
+pub mod mounted;
 mod nginx;
 pub mod openapi;
 pub mod openmetadata;

@@ -1,8 +1,8 @@
 //! The token: none, wrong ones, and one that is kept elsewhere.
 
 use std::fs;
-use std::path::Path;
 
+use tests::mounted::rotate;
 use tests::wait_until;
 
 use super::*;
@@ -46,10 +46,10 @@ fn a_token_that_is_kept_elsewhere_is_rotated() {
         ask_with(&collector, "GET", "/plugin", &[("Authorization", &authorization)], b"").status
     };
     assert_eq!([TOKEN, OTHER, "secret:token"].map(status), [200, 401, 401]);
-    rotate(&mounted, OTHER);
+    rotate(&mounted, "token", OTHER);
     wait_until("the new token is taken", || status(OTHER) == 200);
     assert_eq!(status(TOKEN), 401);
-    rotate(&mounted, "short");
+    rotate(&mounted, "token", "short");
     collector.running().wait_for("the token of [admin] stays as it was");
     assert_eq!([OTHER, "short"].map(status), [200, 401]);
     let ran = collector.stop().exits(0);
@@ -80,10 +80,4 @@ fn a_token_that_crosses_the_network_in_clear_is_warned_of() {
     running.wait_for("unencrypted");
     let ran = running.kill();
     assert!(!ran.stderr.contains("PLANTED"), "{}", ran.stderr);
-}
-
-/// As Kubernetes does it: the file is another one, whole, from one moment to the next.
-fn rotate(directory: &Path, value: &str) {
-    fs::write(directory.join("new"), value).unwrap();
-    fs::rename(directory.join("new"), directory.join("token")).unwrap();
 }
