@@ -34,14 +34,19 @@ use tokio::task::JoinSet;
 use tower_layer::Layer as _;
 use tower_service::Service;
 
-/// Forwards requests.
-#[derive(Clone)]
-struct Proxy {
-    client: legacy::Client<HttpConnector, Incoming>,
+/// Forwards requests, whatever their bodies are.
+struct Proxy<B> {
+    client: legacy::Client<HttpConnector, B>,
     upstream: String,
 }
 
-impl Service<Request<Incoming>> for Proxy {
+impl<B> Service<Request<B>> for Proxy<B>
+where
+    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static,
+{
     type Response = Response<Incoming>;
     type Error = legacy::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, legacy::Error>> + Send>>;
@@ -50,11 +55,24 @@ impl Service<Request<Incoming>> for Proxy {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let uri = Uri::builder().scheme("http").authority(&*self.upstream).path_and_query(path);
         *request.uri_mut() = uri.build().expect("its parts are good");
         Box::pin(self.client.request(request))
+    }
+}
+
+impl<B: Body<Data: Send> + Send> Proxy<B> {
+    fn to(upstream: String) -> Self {
+        Proxy { client: legacy::Client::builder(TokioExecutor::new()).build_http(), upstream }
+    }
+}
+
+/// Without asking it of `B`.
+impl<B> Clone for Proxy<B> {
+    fn clone(&self) -> Self {
+        Proxy { client: self.client.clone(), upstream: self.upstream.clone() }
     }
 }
 
@@ -64,15 +82,13 @@ async fn main() -> Result<()> {
     let mut argument = || arguments.next().context("LISTEN UPSTREAM [SETTINGS]");
     let (listen, upstream) = (argument()?, argument()?);
     let settings = argument().ok();
-    let client = legacy::Client::builder(TokioExecutor::new()).build_http();
-    let proxy = Proxy { client, upstream };
     let listener = TcpListener::bind(listen).await?;
-    let Some(settings) = settings else { return serve(listener, proxy).await };
+    let Some(settings) = settings else { return serve(listener, Proxy::to(upstream)).await };
     let host = start(Path::new(&settings)).await?;
     let layer = Layer::new(host.clone())
         .answering(["/v1/"])
         .copying(Copies::of_all().request_headers([USER_AGENT]));
-    serve(listener, layer.layer(proxy)).await?;
+    serve(listener, layer.layer(Proxy::to(upstream))).await?;
     // What was accepted is still to be delivered.
     let summary = host.stop().await;
     println!("{summary}{:?}", host.stats());

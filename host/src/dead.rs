@@ -21,7 +21,9 @@ mod writer;
 pub use copies::{CopyReport, LetterCopy, Receipt};
 pub use filter::Filter;
 pub use folder::{Folder, FolderLock, LetterFile, take_out};
-pub use letter::{Letter, Reason};
+pub use letter::Letter;
+
+pub use crate::event::Reason;
 pub use line::Death;
 pub use reader::{Entry, LetterReader, Unreadable};
 pub use stored::{ShowEvent, StoredLetter};

@@ -7,6 +7,7 @@
 mod ack;
 mod chunk;
 mod envelope;
+mod reason;
 mod refusal;
 mod source;
 mod stream_name;
@@ -14,6 +15,7 @@ mod stream_name;
 pub use ack::{Ack, Ended, Outcome, Settled, Settlements, Totals, TotalsSnapshot};
 pub use chunk::{Chunk, Damage, Line};
 pub use envelope::{Envelope, Items, Malformed, Member, Outline, Span, scan, string};
+pub use reason::Reason;
 pub use refusal::Refusal;
 pub use source::{OnDeath, Source};
 pub use stream_name::{BadStreamName, StreamName, covers};

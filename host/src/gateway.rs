@@ -47,21 +47,27 @@
 //! [`Layer`] wraps any service of `tower`: it answers the calls of analytics SDKs in
 //! its place, and makes events of the requests that pass through.
 
+mod body;
 mod builder;
-mod copy;
+mod copies;
+mod exchange;
 mod layer;
 mod plugin;
 mod running;
 mod service;
+mod submitting;
+mod swapping;
 
+pub use body::{AnswerBody, RequestBody};
 pub use builder::{Builder, StartError};
-pub use copy::Copies;
+pub use copies::Copies;
+pub use exchange::Exchange;
 pub use layer::Layer;
 pub use plugin::{Plugin, SwapRefused, Swapped};
 pub use running::Host;
-pub use service::{AnswerBody, Client, Gateway};
+pub use service::{Client, Gateway};
 
 pub use crate::config::ConfigError;
-pub use crate::event::Ended;
+pub use crate::event::{Ended, Reason};
 pub use crate::run::Summary;
 pub use crate::source::{NotSettled, Receipt, Refused, SubmitReport as Stats};

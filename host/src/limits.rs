@@ -671,9 +671,9 @@ pub const SUBMITTED_REST: Duration = Duration::from_millis(1);
 /// little beside what the workers do.
 pub const OWN_RUNTIME_THREADS: usize = 2;
 
-/// Bytes of a body that the copy of a response carries, at most. Beyond, a record
-/// of Firehose's would not take it once its characters are escaped.
-pub const COPIED_BODY_BYTES_MAX: usize = 128 * 1024;
+/// Bytes that the copy of a request carries of its body, and of the response's, at
+/// most. A record of Firehose's takes both of them even where each byte is escaped.
+pub const COPIED_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a path or of a header's value that the copy of a request carries.
 pub const COPIED_TEXT_BYTES_MAX: usize = 4 * 1024;

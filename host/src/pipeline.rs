@@ -255,7 +255,7 @@ impl Worker {
         let (source, text) = (chunk.source(), chunk.text(line));
         let letter = Letter::of_line(reason, &detail, source, chunk.number(line), text);
         if self.carrier.letters.write(&letter).is_ok() {
-            chunk.ack.settle(index, Outcome::Dead);
+            chunk.ack.settle(index, Outcome::Dead(reason));
         }
     }
 
@@ -277,7 +277,7 @@ impl Worker {
         let (source, text) = (chunk.source(), chunk.text(line));
         let letter = Letter::of_line(reason, &detail, source, chunk.number(line), text);
         if self.carrier.letters.write(&Letter { bytes_total, ..letter }).is_ok() {
-            chunk.ack.settle(index, Outcome::Dead);
+            chunk.ack.settle(index, Outcome::Dead(reason));
         }
     }
 }

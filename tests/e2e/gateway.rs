@@ -1,10 +1,10 @@
 //! The library as a part of another program: what is handed in ends exactly once,
 //! and whoever handed it in is told how.
 
+mod apart;
 mod api;
 mod layer;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use host::delivery::Verdict;
 use host::delivery::faulty::{Faulty, Injection};
-use host::gateway::{Builder, Ended, Host, NotSettled, Plugin, Refused, Swapped};
+use host::gateway::{Builder, Ended, Host, NotSettled, Reason, Refused};
 use tempfile::TempDir;
 use tests::{Fate, Letter, Program, Stub, make_data_directory, signature};
 use tokio::runtime::Handle;
@@ -51,7 +51,7 @@ fn mapping(names: &[&str]) -> String {
 fn fate(number: usize) -> Ended {
     match number % 10 {
         0 => Ended::Filtered,
-        1 => Ended::Dead,
+        1 => Ended::Dead(Reason::NotJson),
         _ => Ended::Delivered,
     }
 }
@@ -61,7 +61,7 @@ fn event(number: usize) -> String {
     match fate(number) {
         Ended::Delivered => format!("{{\"id\":{number},\n\"event\":\"kept\"}}"),
         Ended::Filtered => format!("{{\"id\":{number},\"event\":\"other\"}}"),
-        Ended::Dead => format!("{{\"id\":{number},"),
+        Ended::Dead(_) => format!("{{\"id\":{number},"),
     }
 }
 
@@ -262,7 +262,7 @@ async fn what_cannot_be_delivered_in_time_goes_to_the_dead_letters() {
     let embedded = Embedded::start(&settings, |builder| builder.port(port)).await;
     let receipt = embedded.host.try_submit("{\"event\":\"kept\"}").unwrap();
     assert_eq!(embedded.host.stop().await.dead, 1);
-    assert_eq!(receipt.await, Ok(Ended::Dead));
+    assert_eq!(receipt.await, Ok(Ended::Dead(Reason::GivenUp)));
     assert_eq!(embedded.letters()[0].reason, "given_up");
 }
 
@@ -284,58 +284,42 @@ async fn a_host_that_is_halted_says_which_events_it_gave_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hosts_in_a_process_are_swapped_apart() {
-    const SWAPS: u64 = 20;
-    let mut hosts = Vec::new();
-    for name in ["one", "two"] {
-        let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
-        let own = port.clone();
-        let settings = mapping(&[name]);
-        hosts.push((name, Embedded::start(&settings, |builder| builder.port(own)).await, port));
-    }
-    let rows = |stream: String| format!(r#"{{"mappings":[{{"event":"*","stream":"{stream}"}}]}}"#);
-    let is_over = Arc::new(AtomicBool::new(false));
-    let senders = hosts.iter().map(|(name, embedded, _)| {
-        let (host, is_over) = (embedded.host.clone(), Arc::clone(&is_over));
-        let text = format!("{{\"event\":\"{name}\"}}");
-        tokio::spawn(async move {
-            let mut sent = 0;
-            while !is_over.load(Ordering::Relaxed) {
-                let ended = host.submit_batch((0..50).map(|_| text.clone())).await;
-                assert!(ended.iter().all(|ended| ended == &Ok(Ended::Delivered)));
-                sent += ended.len();
-            }
-            sent
-        })
-    });
-    let senders: Vec<_> = senders.collect();
-    let (_, first, _) = &hosts[0];
-    for swap in 0..SWAPS {
-        let plugin = Plugin::built_in().with_settings(rows(format!("one-{}", swap % 2)));
-        assert_eq!(first.host.swap(plugin).await, Ok(Swapped::Taken(swap + 2)));
-        let refused = first.host.swap(Plugin::new(vec![0; 100])).await.unwrap_err();
-        assert_eq!(refused.step, "compile");
-        let (ended, after) = (first.host.submit("{\"event\":\"one\"}").await, swap % 2);
-        assert_eq!(ended, Ok(Ended::Delivered), "one-{after}");
-    }
-    is_over.store(true, Ordering::Relaxed);
-    let mut sent = Vec::new();
-    for sender in senders {
-        sent.push(sender.await.unwrap());
-    }
-    let (_, second, port) = &hosts[1];
-    let streams = |port: &Faulty| -> BTreeMap<String, usize> {
-        port.accepted().iter().map(|(name, records)| (name.to_string(), records.len())).collect()
+async fn a_host_of_a_file_follows_it_and_what_is_wrong_in_it_changes_nothing() {
+    let directory = TempDir::new().unwrap();
+    make_data_directory(&directory.path().join("standpipe-data"));
+    let file = directory.path().join("settings.toml");
+    let write = |text: &str| {
+        let next = directory.path().join("next");
+        std::fs::write(&next, text).unwrap();
+        std::fs::rename(next, &file).unwrap();
     };
-    assert_eq!(streams(port), BTreeMap::from([("two".to_owned(), sent[1])]));
-    let of_first = streams(&hosts[0].2);
-    assert_eq!(of_first.values().sum::<usize>(), sent[0] + SWAPS as usize);
-    assert!(of_first.contains_key("one-0") && of_first.contains_key("one-1"), "{of_first:?}");
-    // The second one has no plugin before to go back to; the first one has.
-    assert_eq!(first.host.roll_back().await, Ok(SWAPS + 2));
-    assert!(second.host.roll_back().await.is_err());
-    first.host.stop().await;
-    assert_eq!(second.host.submit("{\"event\":\"two\"}").await, Ok(Ended::Delivered));
+    let missing = Builder::from_file(directory.path().join("none.toml")).unwrap_err().to_string();
+    assert!(missing.contains("none.toml"), "{missing}");
+    write(&mapping(&["one"]));
+    let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
+    let builder = Builder::from_file(&file).unwrap().port(port.clone());
+    let host = builder.start(&Handle::current()).await.unwrap();
+    let is_taken = async |event: &str| {
+        let ended = host.submit(format!("{{\"event\":\"{event}\"}}")).await;
+        ended == Ok(Ended::Delivered)
+    };
+    assert!(is_taken("one").await);
+    write(&mapping(&["two"]));
+    while !is_taken("two").await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    write("[plugin.settings]\nmappings = 7\n");
+    let refused = host.reload().await.unwrap_err();
+    assert_eq!(refused.step, "configure");
+    write("surprise = true");
+    let refused = host.reload().await.unwrap_err();
+    assert!(refused.reason.contains("surprise"), "{refused}");
+    assert!(is_taken("two").await && !is_taken("one").await);
+    write(&mapping(&["three"]));
+    // The one who watches the file may have been first.
+    host.reload().await.unwrap();
+    assert!(is_taken("three").await);
+    host.stop().await;
 }
 
 #[test]

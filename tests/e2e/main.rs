@@ -30,6 +30,7 @@ mod native;
 mod nginx;
 mod packing;
 mod pictures;
+mod pingora;
 mod plugins;
 mod refusals;
 mod sample;

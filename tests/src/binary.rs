@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::install::{find, needs};
 use crate::workspace;
 
 /// The program under test, built once for each process of tests.
@@ -40,11 +41,23 @@ pub(crate) fn cargo() -> Command {
 }
 
 fn build() -> PathBuf {
+    build_with(&["--bin", "host"]).join("host")
+}
+
+/// The gateway of Pingora that is an example of the host's.
+pub fn pingora_gateway() -> PathBuf {
+    // It is built with the tests, so that most of the host's parts are there already.
+    let packages =
+        ["-p", "host", "-p", "tests", "-p", "pingora-gateway", "--bin", "pingora-gateway"];
+    needs("cmake", || find(&["cmake"]));
+    build_with(&packages).join("pingora-gateway")
+}
+
+/// Tells where the programs are.
+fn build_with(selection: &[&str]) -> PathBuf {
     let directory = profile_directory();
     let mut cargo = cargo();
-    cargo
-        .args(["build", "--quiet", "--workspace", "--bin", "host", "--target-dir"])
-        .arg(target_directory());
+    cargo.args(["build", "--quiet"]).args(selection).arg("--target-dir").arg(target_directory());
     match directory.file_name().and_then(|name| name.to_str()) {
         None | Some("debug") => {}
         Some(profile) => {
@@ -52,6 +65,6 @@ fn build() -> PathBuf {
         }
     }
     let status = cargo.status().expect("cargo can be started");
-    assert!(status.success(), "the program could not be built");
-    directory.join("host")
+    assert!(status.success(), "cargo build {selection:?} failed: its words are above");
+    directory
 }

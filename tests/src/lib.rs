@@ -47,7 +47,7 @@ pub mod stub;
 mod template;
 mod transcript;
 
-pub use binary::program_path;
+pub use binary::{pingora_gateway, program_path};
 pub use collector::Collector;
 pub use component::{misbehaving_plugin, stamped};
 pub use curl::Curl;

@@ -34,9 +34,14 @@ pub struct Ran {
 impl Program {
     /// The program without arguments.
     pub fn new() -> Self {
+        Program::of(program_path())
+    }
+
+    /// The same of a program that the host is part of.
+    pub fn of(program: &Path) -> Self {
         let directory = TempDir::new().expect("a directory");
         make_data_directory(&directory.path().join("standpipe-data"));
-        let mut command = Command::new(program_path());
+        let mut command = Command::new(program);
         command.current_dir(directory.path());
         for (name, _) in env::vars_os() {
             let ours = name.to_str().is_none_or(|name| {

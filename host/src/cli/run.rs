@@ -162,7 +162,7 @@ async fn run_settings(
     let sizes: Option<Vec<_>> = settings.inputs.iter().map(Input::size_bytes).collect();
     let run = Run::start(settings, &tokio::runtime::Handle::current()).await.map_err(usage)?;
     stop_on_signals(run.stopper()).map_err(|error| (Exit::Fault, error))?;
-    reload_on_signals(hangup, run.watch(settings_file, read_again));
+    reload_on_signals(hangup, run.watch(settings_file, read_again).await);
     announce(run.addresses());
     let bar = ProgressBar::start(run.progress(), sizes.map(|sizes| sizes.iter().sum()));
     let summary = run.finish().await;

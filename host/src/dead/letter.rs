@@ -1,97 +1,11 @@
 use std::borrow::Cow;
-use std::fmt;
 
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
 
 use super::line::Line;
 use crate::clock;
-use crate::event::{OnDeath, Source};
-
-/// Why an event is dead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
-    /// Some bytes are not UTF-8.
-    InvalidUtf8,
-    /// It contains a zero byte.
-    ZeroByte,
-    /// It is not JSON.
-    NotJson,
-    /// It is JSON, but no object.
-    NotAnObject,
-    /// Objects and arrays are nested too deeply.
-    NestedTooDeep,
-    /// It is longer than an event may be.
-    EventTooLong,
-    /// The source ended or failed inside it.
-    SourceCutOff,
-    /// It says neither who did something nor from which device.
-    NoIdentity,
-    /// It has no type.
-    NoType,
-    /// It is tracked, and has no name.
-    NoEventName,
-    /// The record is larger than Firehose takes.
-    RecordTooLarge,
-    /// The plugin rejected it.
-    PluginRejected,
-    /// The plugin trapped on it.
-    PluginTrapped,
-    /// The plugin used up its time on it.
-    PluginDeadline,
-    /// The plugin used up its memory on it.
-    PluginMemory,
-    /// The plugin gave an answer that the contract does not allow.
-    PluginAnswer,
-    /// No fresh instance of the plugin could be started.
-    PluginUnavailable,
-    /// The delivery stream does not exist.
-    StreamNotFound,
-    /// Firehose refused the record for good.
-    RecordRefused,
-    /// The run ended before its stream took it.
-    GivenUp,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl Reason {
-    /// The word that stands in letters.
-    pub fn word(self) -> &'static str {
-        match self {
-            Reason::InvalidUtf8 => "invalid_utf8",
-            Reason::ZeroByte => "zero_byte",
-            Reason::NotJson => "not_json",
-            Reason::NotAnObject => "not_an_object",
-            Reason::NestedTooDeep => "nested_too_deep",
-            Reason::EventTooLong => "event_too_long",
-            Reason::SourceCutOff => "source_cut_off",
-            Reason::NoIdentity => "no_identity",
-            Reason::NoType => "no_type",
-            Reason::NoEventName => "no_event_name",
-            Reason::RecordTooLarge => "record_too_large",
-            Reason::PluginRejected => "plugin_rejected",
-            Reason::PluginTrapped => "plugin_trapped",
-            Reason::PluginDeadline => "plugin_deadline",
-            Reason::PluginMemory => "plugin_memory",
-            Reason::PluginAnswer => "plugin_answer",
-            Reason::PluginUnavailable => "plugin_unavailable",
-            Reason::StreamNotFound => "stream_not_found",
-            Reason::RecordRefused => "record_refused",
-            Reason::GivenUp => "given_up",
-        }
-    }
-}
-
-impl Serialize for Reason {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
-    }
-}
+use crate::event::{OnDeath, Reason, Source};
 
 /// An event that cannot be delivered.
 #[derive(Debug, Clone, Copy)]

@@ -196,7 +196,7 @@ impl Attempts {
             // An event whose letter cannot be written stays unsettled, and so
             // counts as not delivered.
             if self.letters.write(&letter).is_ok() {
-                batch.settle_event(event, Outcome::Dead);
+                batch.settle_event(event, Outcome::Dead(reason));
             }
         }
     }

@@ -383,7 +383,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::event::Settled;
+    use crate::event::{Reason, Settled};
 
     fn provenance(events: usize, seen: &Arc<Mutex<Settled>>) -> Provenance {
         let seen = Arc::clone(seen);
@@ -419,7 +419,7 @@ mod tests {
         assert_eq!([0, 1].map(|record| rest.events_of(record)), [0..2, 2..3]);
         batch.settle([0], Outcome::Delivered);
         drop(batch);
-        rest.settle([0, 1], Outcome::Dead);
+        rest.settle([0, 1], Outcome::Dead(Reason::GivenUp));
         drop(rest);
         assert_eq!(*first.lock().unwrap(), Settled { delivered: 1, dead: 1, ..Settled::default() });
         assert_eq!(*second.lock().unwrap(), Settled { dead: 2, ..Settled::default() });

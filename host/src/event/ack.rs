@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::Source;
+use super::{Reason, Source};
 
 /// How one output of an event ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum Outcome {
     /// It was accepted by its delivery stream.
     Delivered,
     /// It was written to the dead letters.
-    Dead,
+    Dead(Reason),
 }
 
 /// How an event ended, with all of its outputs.
@@ -20,8 +20,9 @@ pub enum Ended {
     Delivered,
     /// The plugin had no output for it.
     Filtered,
-    /// It, or one of its outputs, is in the dead letters.
-    Dead,
+    /// It, or one of its outputs, is in the dead letters. This is why; of several, why
+    /// the first one is.
+    Dead(Reason),
 }
 
 /// The promise to account for each event of a chunk.
@@ -46,9 +47,11 @@ type Record = dyn Fn(&Settlements<'_>) + Send + Sync;
 /// Which events of a chunk have been settled so far.
 pub struct Settlements<'a>(&'a [AtomicU32]);
 
-/// The state of an event: how many of its outputs are open, and two marks.
-const OPEN_MASK: u32 = (1 << 30) - 1;
-const DEAD: u32 = 1 << 30;
+/// The state of an event: how many of its outputs are open, the number of the reason
+/// why one of them is dead, counted from 1, and a mark.
+const OPEN_MASK: u32 = (1 << DEAD_SHIFT) - 1;
+const DEAD_SHIFT: u32 = 25;
+const DEAD_MASK: u32 = 0b11_1111 << DEAD_SHIFT;
 const FILTERED: u32 = 1 << 31;
 
 /// What became of the events of a chunk; each is counted once.
@@ -120,8 +123,10 @@ impl Ack {
     /// Settle one output of an event.
     pub fn settle(&self, event: u32, outcome: Outcome) {
         let state = self.state(event);
-        if outcome == Outcome::Dead {
-            state.fetch_or(DEAD, Ordering::Relaxed);
+        if let Outcome::Dead(reason) = outcome {
+            let first = |state| (state & DEAD_MASK == 0).then_some(state | dead(reason));
+            // A reason that is there already stays.
+            let _ = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, first);
         }
         let before = state.fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before & OPEN_MASK > 0, "settled once too often");
@@ -152,12 +157,17 @@ impl Settlements<'_> {
 }
 
 fn ended(state: u32) -> Option<Ended> {
-    match (state & OPEN_MASK, state & DEAD, state & FILTERED) {
+    match (state & OPEN_MASK, (state & DEAD_MASK) >> DEAD_SHIFT, state & FILTERED) {
         (0, 0, 0) => Some(Ended::Delivered),
         (0, 0, _) => Some(Ended::Filtered),
-        (0, _, _) => Some(Ended::Dead),
+        (0, number, _) => Some(Ended::Dead(Reason::ALL[number as usize - 1])),
         _ => None,
     }
+}
+
+/// The part of a state that says why.
+fn dead(reason: Reason) -> u32 {
+    (reason as u32 + 1) << DEAD_SHIFT
 }
 
 impl Promise {
@@ -176,7 +186,7 @@ impl Drop for Promise {
             let count = match ended(*event.get_mut()) {
                 Some(Ended::Delivered) => &mut settled.delivered,
                 Some(Ended::Filtered) => &mut settled.filtered,
-                Some(Ended::Dead) => &mut settled.dead,
+                Some(Ended::Dead(_)) => &mut settled.dead,
                 None => &mut settled.undelivered,
             };
             *count += 1;
@@ -250,6 +260,8 @@ mod tests {
 
     use super::*;
 
+    const DEAD: Outcome = Outcome::Dead(Reason::RecordRefused);
+
     fn settled_by(events: usize, way: impl FnOnce(Ack)) -> Settled {
         let seen = Arc::new(Mutex::new(None));
         let notice = Arc::clone(&seen);
@@ -264,7 +276,7 @@ mod tests {
         let settled = settled_by(5, |ack| {
             ack.settle(0, Outcome::Delivered);
             ack.filter(1);
-            ack.settle(2, Outcome::Dead);
+            ack.settle(2, DEAD);
             ack.expect(3, 2);
             ack.settle(3, Outcome::Delivered);
             ack.settle(3, Outcome::Delivered);
@@ -294,11 +306,12 @@ mod tests {
 
     #[test]
     fn how_each_event_ended_is_told_once_nothing_of_it_is_open() {
-        let states = [1, 0, FILTERED, DEAD, DEAD | 1, 2].map(AtomicU32::new);
+        let refused = dead(Reason::RecordRefused);
+        let states = [1, 0, FILTERED, refused, refused | 1, 2].map(AtomicU32::new);
         let settlements = Settlements(&states);
         let ended: Vec<_> = (0..states.len()).map(|event| settlements.ended(event)).collect();
-        let [delivered, filtered, dead] =
-            [Ended::Delivered, Ended::Filtered, Ended::Dead].map(Some);
+        let dead = Ended::Dead(Reason::RecordRefused);
+        let [delivered, filtered, dead] = [Ended::Delivered, Ended::Filtered, dead].map(Some);
         assert_eq!(ended, [None, delivered, filtered, dead, None, None]);
     }
 
@@ -306,11 +319,23 @@ mod tests {
     fn an_event_with_one_dead_output_is_dead_and_with_one_lost_output_undelivered() {
         let settled = settled_by(2, |ack| {
             ack.expect(0, 2);
-            ack.settle(0, Outcome::Dead);
+            ack.settle(0, DEAD);
             ack.settle(0, Outcome::Delivered);
             ack.expect(1, 2);
-            ack.settle(1, Outcome::Dead);
+            ack.settle(1, DEAD);
         });
         assert_eq!(settled, Settled { dead: 1, undelivered: 1, ..Settled::default() });
+    }
+    #[test]
+    fn of_several_reasons_the_first_is_told() {
+        for reason in Reason::ALL {
+            assert_eq!(dead(*reason) & !DEAD_MASK, 0, "{reason} fits");
+            let ack = Ack::new("test".into(), 1, |_| ());
+            ack.expect(0, 3);
+            ack.settle(0, Outcome::Delivered);
+            ack.settle(0, Outcome::Dead(*reason));
+            ack.settle(0, DEAD);
+            assert_eq!(Settlements(&ack.0.events).ended(0), Some(Ended::Dead(*reason)));
+        }
     }
 }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use super::Host;
 use crate::config::{self, ConfigError, Destination, Overrides, Settings};
 use crate::delivery::Firehose;
 use crate::limits;
-use crate::run::{Embedding, Entrance, Run};
+use crate::run::{Embedding, Entrance, Run, StartError as RunError};
 use crate::source::{Input, Room, Submitter};
 
 /// How events are called that nobody called otherwise.
@@ -37,6 +38,8 @@ const SOURCE: &str = "gateway";
 #[must_use = "it does nothing until it is started"]
 pub struct Builder {
     settings: Settings,
+    /// Where they are from, if they are read again when that changes.
+    file: Option<PathBuf>,
     port: Option<Arc<dyn Firehose>>,
     source: String,
     room: Room,
@@ -58,17 +61,46 @@ impl Builder {
     ///
     /// A setting is wrong; the error names it.
     pub fn from_toml(text: &str, directory: &Path) -> Result<Self, ConfigError> {
-        let raw = config::parse(text)?;
-        let data_dir = directory.join(raw.data_dir(directory, None));
-        let overrides = Overrides { data_dir: Some(data_dir), ..Overrides::default() };
-        Ok(Self::new(raw.check(directory, overrides)?))
+        Ok(Self::new(check(text, directory)?))
+    }
+
+    /// A host with the settings of a file, whose directory is where relative paths
+    /// start. When the file changes, the plugin is taken with the settings that it
+    /// then has; [`Host::reload`] does so too.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// use host::gateway::{Builder, Ended};
+    ///
+    /// let file = directory.path().join("settings.toml");
+    /// std::fs::write(&file, "[plugin.settings]\nmappings = [{ event = 'a', stream = 'all' }]")?;
+    /// let builder = Builder::from_file(&file)?.into_directory(directory.path().join("records"));
+    /// let host = builder.start(&tokio::runtime::Handle::current()).await?;
+    /// assert_eq!(host.submit(r#"{"event":"b"}"#).await?, Ended::Filtered);
+    /// std::fs::write(&file, "[plugin.settings]\nmappings = [{ event = 'b', stream = 'all' }]")?;
+    /// host.reload().await?;
+    /// assert_eq!(host.submit(r#"{"event":"b"}"#).await?, Ended::Delivered);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or a setting is wrong.
+    pub fn from_file(file: impl Into<PathBuf>) -> Result<Self, ConfigError> {
+        let file = file.into();
+        let settings = read(&file)?;
+        Ok(Builder { file: Some(file), ..Self::new(settings) })
     }
 
     /// A host with settings that have been checked. Standard input is not read, which
     /// is what they say where they name no other input.
     pub fn new(mut settings: Settings) -> Self {
         settings.inputs.retain(|input| *input != Input::Stdin);
-        Builder { settings, port: None, source: SOURCE.to_owned(), room: Room::default() }
+        let source = SOURCE.to_owned();
+        Builder { settings, file: None, port: None, source, room: Room::default() }
     }
 
     /// Write records into files of this directory, one for each stream, in place of
@@ -129,6 +161,9 @@ impl Builder {
 
     /// Start the host on a runtime of the program's.
     ///
+    /// Where the settings name files for the plugin, and do not say `watch = "off"`
+    /// under `[plugin]`, it is taken anew when one of them changes.
+    ///
     /// # Errors
     ///
     /// The plugin, a directory, an address or the way to AWS cannot be used.
@@ -140,12 +175,21 @@ impl Builder {
             submissions,
         };
         let embedding = Embedding { port: self.port, entrance: Some(entrance) };
-        let (settings, own) = (self.settings, runtime.clone());
+        let (settings, file, own) = (self.settings, self.file, runtime.clone());
         // Whoever awaits this may be on another runtime, or on none.
-        let run =
-            runtime.spawn(async move { Run::start_embedded(settings, embedding, &own).await });
-        let run = run.await.map_err(StartError::new)?.map_err(StartError::new)?;
-        Ok(Host::new(run, submitter, runtime.clone()))
+        let started = runtime.spawn(async move {
+            let (kept, from) = (settings.clone(), file.clone());
+            let run = Run::start_embedded(settings, embedding, &own).await?;
+            let read_again = move || match &from {
+                Some(file) => read(file).map_err(|error| error.to_string()),
+                None => Ok(kept.clone()),
+            };
+            let reloader = run.watch(file, read_again).await;
+            Ok((run, reloader))
+        });
+        let started: Result<_, RunError> = started.await.map_err(StartError::new)?;
+        let (run, reloader) = started.map_err(StartError::new)?;
+        Ok(Host::new(run, reloader, submitter, runtime.clone()))
     }
 
     /// Start the host on a runtime of its own, of [`limits::OWN_RUNTIME_THREADS`]
@@ -181,6 +225,22 @@ impl Builder {
         host.keep(runtime);
         Ok(host)
     }
+}
+
+/// Checked settings of a file's text.
+fn check(text: &str, directory: &Path) -> Result<Settings, ConfigError> {
+    let raw = config::parse(text)?;
+    let data_dir = directory.join(raw.data_dir(directory, None));
+    let overrides = Overrides { data_dir: Some(data_dir), ..Overrides::default() };
+    raw.check(directory, overrides)
+}
+
+fn read(file: &Path) -> Result<Settings, ConfigError> {
+    let text = fs::read_to_string(file).map_err(|error| ConfigError {
+        line: None,
+        message: format!("read the settings file {}: {error}", file.display()),
+    })?;
+    check(&text, file.parent().unwrap_or(Path::new("")))
 }
 
 impl StartError {

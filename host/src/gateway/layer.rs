@@ -7,7 +7,7 @@ use super::{Copies, Gateway, Host};
 ///
 /// The wrapped service is never waited for longer, and never waits: what there is no
 /// room for is not copied, and [`Stats::refused_full`](super::Stats::refused_full)
-/// counts it.
+/// counts it. It gets requests' bodies in a [`RequestBody`](super::RequestBody).
 ///
 /// ```
 /// # use std::convert::Infallible;

@@ -11,27 +11,27 @@ use hyper::{Request, Response};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
-use super::{Plugin, Stats, SwapRefused, Swapped};
+use super::Stats;
 use crate::collector::Collector;
-use crate::event::Ended;
 use crate::http::Peer;
-use crate::run::{Run, Stopper, Summary};
-use crate::source::{NotSettled, Receipt, Refused, Submitter};
+use crate::run::{Reloader, Run, Stopper, Summary};
+use crate::source::Submitter;
 use crate::swap::Swapper;
 
 /// A host at work. Clones are the same host; it stops when the last of them is
 /// dropped, and then goes on delivering in the background for as long as
 /// `drain_timeout` of its settings allows.
 #[derive(Clone)]
-pub struct Host(Arc<Inner>);
+pub struct Host(pub(super) Arc<Inner>);
 
-struct Inner {
-    submitter: Submitter,
-    swapper: Swapper,
+pub(super) struct Inner {
+    pub(super) submitter: Submitter,
+    pub(super) swapper: Swapper,
+    pub(super) reloader: Reloader,
     stopper: Stopper,
     collector: Option<Arc<Collector>>,
     address: Option<SocketAddr>,
-    runtime: Handle,
+    pub(super) runtime: Handle,
     /// None where the program brought one.
     own_runtime: Mutex<Option<Runtime>>,
     /// What became of the host, once it has ended.
@@ -39,7 +39,7 @@ struct Inner {
 }
 
 impl Host {
-    pub(super) fn new(run: Run, submitter: Submitter, runtime: Handle) -> Self {
+    pub(super) fn new(run: Run, reloader: Reloader, submitter: Submitter, runtime: Handle) -> Self {
         let (tell, summary) = watch::channel(None);
         let (swapper, stopper) = (run.swapper(), run.stopper());
         let (collector, address) = (run.collector(), run.addresses().collector);
@@ -48,6 +48,7 @@ impl Host {
         Host(Arc::new(Inner {
             submitter,
             swapper,
+            reloader,
             stopper,
             collector,
             address,
@@ -59,170 +60,6 @@ impl Host {
 
     pub(super) fn keep(&self, runtime: Runtime) {
         *self.0.own_runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
-    }
-
-    /// Hand an event in, and be told what became of it.
-    ///
-    /// Where there is room, it is accepted by the call itself; dropping the future
-    /// then changes nothing for it. Where there is none, it waits for room while the
-    /// future is awaited, and is not accepted if that is dropped before.
-    ///
-    /// ```
-    /// # use host::gateway::{Builder, Ended};
-    /// # #[tokio::main]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let directory = tempfile::tempdir()?;
-    /// # let settings = "[plugin.settings]\nmappings = [{ event = 'Signed Up', stream = 'accounts' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
-    /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
-    /// assert_eq!(host.submit(r#"{"event":"Signed Up"}"#).await?, Ended::Delivered);
-    /// assert_eq!(host.submit(r#"{"event":"Logged In"}"#).await?, Ended::Filtered);
-    /// assert_eq!(host.submit("no event").await?, Ended::Dead);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The future says that the host accepts no more events, and gives this one back,
-    /// or that it was given up.
-    pub fn submit<E>(
-        &self,
-        event: E,
-    ) -> impl Future<Output = Result<Ended, NotSettled>> + Send + use<E>
-    where
-        E: Into<Bytes>,
-    {
-        self.0.submitter.submit(event.into())
-    }
-
-    /// Hand an event in if there is room for it. That takes about a microsecond, and
-    /// never waits; it is what the threads of a proxy want.
-    ///
-    /// ```
-    /// # use host::gateway::{Builder, Ended, Refused};
-    /// # #[tokio::main]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let directory = tempfile::tempdir()?;
-    /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
-    /// let host = builder.events_max(1).start(&tokio::runtime::Handle::current()).await?;
-    /// let receipt = host.try_submit("{}")?;
-    /// if let Err(Refused::Full(event)) = host.try_submit("{}") {
-    ///     assert_eq!(event, "{}");
-    /// }
-    /// assert_eq!(receipt.await?, Ended::Delivered);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// There is no room, or the host accepts no more events. The event comes back.
-    pub fn try_submit(&self, event: impl Into<Bytes>) -> Result<Receipt, Refused> {
-        self.0.submitter.try_submit(event.into())
-    }
-
-    /// Hand events in, each once there is room for it, and be told what became of
-    /// each, in their order.
-    ///
-    /// They need not fit into the room together. If the future is dropped, some of
-    /// them may not have been accepted.
-    ///
-    /// ```
-    /// # use host::gateway::{Builder, Ended};
-    /// # #[tokio::main]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let directory = tempfile::tempdir()?;
-    /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
-    /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
-    /// let ended = host.submit_batch(["{}", "no event"]).await;
-    /// assert_eq!(ended, [Ok(Ended::Delivered), Ok(Ended::Dead)]);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn submit_batch<I>(
-        &self,
-        events: I,
-    ) -> impl Future<Output = Vec<Result<Ended, NotSettled>>> + Send + use<I>
-    where
-        I: IntoIterator<Item: Into<Bytes>, IntoIter: Send>,
-    {
-        let submitter = self.0.submitter.clone();
-        let events = events.into_iter().map(Into::<Bytes>::into);
-        async move {
-            let mut receipts = Vec::with_capacity(events.size_hint().0);
-            for event in events {
-                receipts.push(submitter.accept(event).await);
-            }
-            let mut ended = Vec::with_capacity(receipts.len());
-            for receipt in receipts {
-                ended.push(match receipt {
-                    Ok(receipt) => receipt.await,
-                    Err(refused) => Err(NotSettled::Closed(refused.into_event())),
-                });
-            }
-            ended
-        }
-    }
-
-    /// Have another plugin take over while events flow. It is compiled, checked and
-    /// tried first; one that does not fit changes nothing.
-    ///
-    /// ```
-    /// # use host::gateway::{Builder, Ended, Plugin, Swapped};
-    /// # #[tokio::main]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let directory = tempfile::tempdir()?;
-    /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
-    /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
-    /// let refused = host.swap(Plugin::new(b"no component".to_vec())).await.unwrap_err();
-    /// assert_eq!(refused.step, "compile");
-    /// let plugin = Plugin::built_in().with_settings(r#"{"mappings":[{"event":"none","stream":"none"}]}"#);
-    /// assert_eq!(host.swap(plugin).await?, Swapped::Taken(2));
-    /// assert_eq!(host.submit("{}").await?, Ended::Filtered);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// It does not fit.
-    pub async fn swap(&self, plugin: Plugin) -> Result<Swapped, SwapRefused> {
-        let swapper = self.0.swapper.clone();
-        let swapped = self.0.runtime.spawn_blocking(move || swapper.offer(&plugin.0)).await;
-        let swapped = swapped.map_err(|error| SwapRefused::not_tried(&error))?;
-        swapped.map(Swapped::of).map_err(SwapRefused::of)
-    }
-
-    /// Go back to the plugin before this one, whose number this tells. That takes no
-    /// time to speak of; doing it twice changes nothing.
-    ///
-    /// ```
-    /// # use host::gateway::{Builder, Ended, Plugin};
-    /// # #[tokio::main]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let directory = tempfile::tempdir()?;
-    /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
-    /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
-    /// host.swap(Plugin::built_in().with_settings(r#"{"mappings":[{"event":"none","stream":"none"}]}"#)).await?;
-    /// host.roll_back().await?;
-    /// assert_eq!(host.submit("{}").await?, Ended::Delivered);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// There is none, or it is not trusted any more.
-    pub async fn roll_back(&self) -> Result<u64, SwapRefused> {
-        let swapper = self.0.swapper.clone();
-        let back = self.0.runtime.spawn_blocking(move || swapper.roll_back()).await;
-        let back = back.map_err(|error| SwapRefused::not_tried(&error))?;
-        back.map_err(|error| SwapRefused { step: "trust", reason: error.to_string() })
     }
 
     /// What became of the events that were handed in, and how many wait.

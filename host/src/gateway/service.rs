@@ -1,18 +1,15 @@
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
+use http_body::Body;
 use tower_service::Service;
 
-use super::Host;
-use super::copy::Copy;
 use super::layer::Rules;
+use super::{AnswerBody, Exchange, Host, RequestBody};
 
 /// A service in a [`Layer`](super::Layer).
 #[derive(Debug, Clone)]
@@ -26,24 +23,6 @@ pub struct Gateway<S> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client(pub IpAddr);
 
-/// The body of a response: one of the wrapped service's, or the collector's.
-#[derive(Debug)]
-pub struct AnswerBody<B>(Kind<B>);
-
-#[derive(Debug)]
-enum Kind<B> {
-    Own(Full<Bytes>),
-    Passed(B),
-    Copied(B, Box<Copying>),
-}
-
-/// A body that is copied on its way; the event is made when it ends.
-struct Copying {
-    copy: Option<Copy>,
-    start: Vec<u8>,
-    bytes: u64,
-}
-
 type Answer<B, E> =
     Pin<Box<dyn Future<Output = Result<Response<AnswerBody<B>>, E>> + Send + 'static>>;
 
@@ -55,8 +34,8 @@ impl<S> Gateway<S> {
 
 impl<S, Q, A> Service<Request<Q>> for Gateway<S>
 where
-    S: Service<Request<Q>, Response = Response<A>, Future: Send + 'static>,
-    Q: Body<Data: Send, Error: Send> + Send + 'static,
+    S: Service<Request<RequestBody<Q>>, Response = Response<A>, Future: Send + 'static>,
+    Q: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static,
     A: Body<Data = Bytes> + Unpin,
 {
     type Response = Response<AnswerBody<A>>;
@@ -73,22 +52,44 @@ where
             let host = self.host.clone();
             return Box::pin(async move { Ok(answer(&host, request).await) });
         }
-        let copies = self.rules.copies.as_ref();
-        let copy = copies.and_then(|copies| copies.begin(&request, &self.host));
-        let response = self.inner.call(request);
+        let copy = self.copy(&request);
+        let of_request = copy.as_ref().filter(|copy| copy.with_request_body);
+        let of_request = of_request.map(|copy| Arc::clone(&copy.exchange));
+        let response = self.inner.call(request.map(|body| RequestBody::new(body, of_request)));
         Box::pin(async move {
-            match (response.await, copy) {
-                (Ok(response), None) => Ok(response.map(|body| AnswerBody(Kind::Passed(body)))),
-                (Ok(response), Some(copy)) => Ok(copied(response, copy)),
-                (Err(error), copy) => {
-                    if let Some(mut copy) = copy {
-                        copy.respond(None);
-                        copy.submit();
-                    }
-                    Err(error)
-                }
-            }
+            let response = response.await?;
+            let of_response = copy.and_then(|copy| copy.responded(&response));
+            Ok(response.map(|body| AnswerBody::passed(body, of_response)))
         })
+    }
+}
+
+/// A request under way of which an event is made, once nobody tells of it any more.
+struct Copy {
+    exchange: Arc<Mutex<Exchange>>,
+    with_request_body: bool,
+    with_response_body: bool,
+}
+
+impl<S> Gateway<S> {
+    fn copy<B>(&self, request: &Request<B>) -> Option<Copy> {
+        let copies = self.rules.copies.as_ref()?;
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        Some(Copy {
+            exchange: Arc::new(Mutex::new(copies.begin(&self.host, method, uri, headers)?)),
+            with_request_body: copies.tell_request_bodies(),
+            with_response_body: copies.tell_response_bodies(),
+        })
+    }
+}
+
+impl Copy {
+    /// The exchange, where the response's body is to be told too.
+    fn responded<B>(self, response: &Response<B>) -> Option<Arc<Mutex<Exchange>>> {
+        let mut exchange = self.exchange.lock().unwrap_or_else(PoisonError::into_inner);
+        exchange.responded(response.status(), response.headers());
+        drop(exchange);
+        self.with_response_body.then_some(self.exchange)
     }
 }
 
@@ -96,79 +97,5 @@ async fn answer<Q: Body, A>(host: &Host, request: Request<Q>) -> Response<Answer
     let client = request.extensions().get().copied();
     let Client(client) = client.unwrap_or(Client(Ipv4Addr::UNSPECIFIED.into()));
     let answer = host.answer(request, client).await.unwrap_or_default();
-    answer.map(|body| AnswerBody(Kind::Own(body)))
-}
-
-fn copied<A>(response: Response<A>, mut copy: Copy) -> Response<AnswerBody<A>> {
-    copy.respond(Some((response.status(), response.headers())));
-    if copy.body_bytes_max() == 0 {
-        copy.submit();
-        return response.map(|body| AnswerBody(Kind::Passed(body)));
-    }
-    let copying = Copying { copy: Some(copy), start: Vec::new(), bytes: 0 };
-    response.map(|body| AnswerBody(Kind::Copied(body, Box::new(copying))))
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match &mut self.0 {
-            Kind::Own(body) => {
-                let frame = Pin::new(body).poll_frame(context);
-                frame.map_err(|never| match never {})
-            }
-            Kind::Passed(body) => Pin::new(body).poll_frame(context),
-            Kind::Copied(body, copying) => {
-                let frame = Pin::new(body).poll_frame(context);
-                if let Poll::Ready(Some(Ok(frame))) = &frame {
-                    copying.see(frame);
-                }
-                frame
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Kind::Own(body) => body.is_end_stream(),
-            Kind::Passed(body) | Kind::Copied(body, _) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Kind::Own(body) => body.size_hint(),
-            Kind::Passed(body) | Kind::Copied(body, _) => body.size_hint(),
-        }
-    }
-}
-
-impl Copying {
-    fn see(&mut self, frame: &Frame<Bytes>) {
-        let (Some(data), Some(copy)) = (frame.data_ref(), &self.copy) else { return };
-        self.bytes += data.len() as u64;
-        let room = copy.body_bytes_max() - self.start.len();
-        self.start.extend_from_slice(&data[..room.min(data.len())]);
-    }
-}
-
-/// A server drops a body once it has sent it, or cannot.
-impl Drop for Copying {
-    fn drop(&mut self) {
-        if let Some(mut copy) = self.copy.take() {
-            copy.tell_body(&self.start, self.bytes);
-            copy.submit();
-        }
-    }
-}
-
-impl fmt::Debug for Copying {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Copying").field("bytes", &self.bytes).finish_non_exhaustive()
-    }
+    answer.map(AnswerBody::own)
 }

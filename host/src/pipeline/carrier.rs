@@ -154,7 +154,7 @@ impl Carrier {
             ..Letter::of_line(reason, detail, source, event.line, event.text.as_bytes())
         };
         if self.letters.write(&letter).is_ok() {
-            provenance.ack.settle(event.index, Outcome::Dead);
+            provenance.ack.settle(event.index, Outcome::Dead(reason));
         }
     }
 }

@@ -79,8 +79,9 @@ impl Reloader {
         reloaded.await.expect("reloading a plugin does not panic")
     }
 
-    /// Look at the files until the run takes no more events.
-    pub(super) fn watch(&self, shutdown: &Shutdown) {
+    /// Look at the files until the run takes no more events. What was read before may
+    /// have changed before anybody looked, so the plugin is taken anew first.
+    pub(super) async fn watch(&self, shutdown: &Shutdown) {
         let inner = Arc::clone(&self.0);
         let Ok(settings) = (inner.read)() else { return };
         let (watch, are_kept) = (settings.hosting.watch, are_kept(&settings));
@@ -96,8 +97,12 @@ impl Reloader {
         if are_kept {
             until_shutdown(Box::pin(self.clone().refresh()));
         }
-        if watch == Watch::Files {
-            until_shutdown(Box::pin(self.clone().look(settings)));
+        let files = inner.files(&settings);
+        if watch == Watch::Files && !files.is_empty() {
+            // From before they are read: what changes from now on shows.
+            let seen = traces(&files);
+            let _ = self.reload().await;
+            until_shutdown(Box::pin(self.clone().look(files, seen)));
         }
     }
 
@@ -110,17 +115,13 @@ impl Reloader {
         }
     }
 
-    async fn look(self, settings: Settings) {
+    async fn look(self, mut files: Vec<PathBuf>, mut seen: Vec<Trace>) {
         let noticed = Arc::new(Notify::new());
         let mut watcher = watcher(&noticed);
-        let mut files = self.0.files(&settings);
-        // What was read at the start may have changed before anybody looked, so the
-        // first look takes it anew, whether it has or not.
-        let mut seen = None;
         loop {
             let directories = watch_directories(watcher.as_mut(), &files);
             // What changed while nothing was watched gives no notice.
-            if seen.as_ref().is_none_or(|seen| *seen == traces(&files)) {
+            if seen == traces(&files) {
                 // What is not noticed, as on some network file systems, is looked for.
                 let _ = tokio::time::timeout(limits::WATCH_INTERVAL, noticed.notified()).await;
             }
@@ -128,7 +129,7 @@ impl Reloader {
                 let _ = watcher.as_mut().map(|watcher| watcher.unwatch(&directory));
             }
             let mut now = settled(&files).await;
-            if seen.as_ref() == Some(&now) {
+            if seen == now {
                 continue;
             }
             // Other settings can name other files.
@@ -139,8 +140,8 @@ impl Reloader {
                     now = settled(&files).await;
                 }
             }
-            // This is from before they are read: what changes from now on shows.
-            seen = Some(now);
+            // This is from before they are read, too.
+            seen = now;
             // What is refused has been told; the next change is another attempt.
             let _ = self.reload().await;
         }

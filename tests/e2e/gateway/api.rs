@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use host::gateway::Reason;
 use tests::workspace;
 
 /// The files of the module, and the items that it takes from elsewhere: all of a
@@ -11,11 +12,15 @@ use tests::workspace;
 const FILES: &[(&str, &[&str])] = &[
     ("gateway.rs", &[]),
     ("gateway/builder.rs", &[]),
-    ("gateway/copy.rs", &[]),
+    ("gateway/body.rs", &[]),
+    ("gateway/copies.rs", &[]),
+    ("gateway/exchange.rs", &[]),
     ("gateway/layer.rs", &[]),
     ("gateway/plugin.rs", &[]),
     ("gateway/running.rs", &[]),
     ("gateway/service.rs", &[]),
+    ("gateway/submitting.rs", &[]),
+    ("gateway/swapping.rs", &[]),
     ("source/submitted/counts.rs", &[]),
     ("source/submitted/receipt.rs", &[]),
     ("event/ack.rs", &["pub enum Ended"]),
@@ -38,7 +43,9 @@ fn the_api_is_as_it_was() {
 fn listing() -> String {
     let root = workspace().join("host/src");
     let files = FILES.iter().map(|(file, only)| (*file, items(&root.join(file), only)));
-    files.map(|(file, items)| format!("# {file}\n{items}\n")).collect()
+    let files: String = files.map(|(file, items)| format!("# {file}\n{items}\n")).collect();
+    let reasons: Vec<_> = Reason::ALL.iter().map(|reason| format!("{reason:?}")).collect();
+    format!("{files}# event/reason.rs\npub enum Reason {{ {} }}\n", reasons.join(", "))
 }
 
 /// The public items of a file without their bodies, and whole enums.

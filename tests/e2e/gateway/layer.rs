@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use axum::extract::Path;
 use bytes::Bytes;
 use host::delivery::faulty::{Faulty, Injection};
 use host::gateway::{self, Copies, Layer};
+use host::limits;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -102,23 +104,118 @@ async fn requests_are_told_as_far_as_the_copy_was_asked_to() {
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "wörld");
     assert_eq!(service.call(get("/broken")).await.unwrap_err(), "it is broken");
     drop(service.call(get("/other")).await.unwrap());
-    embedded.host.stop().await;
-    let mut events = records(&port, "requests");
-    for event in &mut events {
-        assert!(event["timestamp"].as_str().unwrap().ends_with('Z'));
-        let latency = event["properties"].as_object_mut().unwrap().remove("latency_ms");
-        assert!((0.0..10_000.0).contains(&latency.unwrap().as_f64().unwrap()));
-    }
-    events.sort_by_key(|event| event["properties"]["path"].to_string());
-    let properties: Vec<_> = events.iter().map(|event| &event["properties"]).collect();
+    let copies = copied(&embedded, &port).await;
     let shop = json!({
         "method": "POST", "path": "/shop/1", "status": 201,
         "response_headers": {"content-type": "text/plain"},
         "response_body": "wör", "response_body_bytes": 6,
     });
     let broken = json!({"method": "GET", "path": "/broken", "status": null});
-    assert_eq!(properties, [&broken, &shop]);
-    assert!(events.iter().all(|event| event["event"] == "Requested" && event["type"] == "track"));
+    assert_eq!(copies, [broken, shop]);
+    for event in records(&port, "requests") {
+        assert_eq!((&event["event"], &event["type"]), (&json!("Requested"), &json!("track")));
+        assert!(event["timestamp"].as_str().unwrap().ends_with('Z'));
+    }
+}
+
+/// What became of the layer's copies, without their times.
+async fn copied(embedded: &Embedded, port: &Faulty) -> Vec<Value> {
+    embedded.host.stop().await;
+    let mut copies: Vec<_> =
+        records(port, "requests").into_iter().map(|mut event| event["properties"].take()).collect();
+    for properties in &mut copies {
+        let latency = properties.as_object_mut().unwrap().remove("latency_ms");
+        assert!((0.0..10_000.0).contains(&latency.unwrap().as_f64().unwrap()));
+    }
+    copies.sort_by_key(|properties| properties["path"].to_string());
+    copies
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_of_requests_are_told_as_far_as_they_are_read() {
+    let (embedded, port) = start(SOURCES).await;
+    let copies = Copies::of_all().with_request_body(4).with_response_body(usize::MAX);
+    let layer = Layer::new(embedded.host.clone()).copying(copies);
+    let address = serve(layer.layer(Echo::default())).await;
+    let large = vec![0xff; 3_000_000];
+    let sent = move || {
+        let mut client = Client::connect(&format!("http://{address}"));
+        let large = client.post("/large", &[], &large).unwrap();
+        assert_eq!((large.status, large.body.len()), (201, 3_000_000));
+        assert_eq!(client.post("/none", &[], b"").unwrap().status, 201);
+        // The service never reads this one.
+        assert!(client.post("/broken", &[], b"unread").is_err());
+    };
+    tokio::task::spawn_blocking(sent).await.unwrap();
+    let copies = copied(&embedded, &port).await;
+    let [broken, large, none] = &copies[..] else { panic!("one for each: {}", copies.len()) };
+    let unread = json!({
+        "method": "POST", "path": "/broken", "status": null,
+        "request_body": "", "request_body_bytes": 0,
+    });
+    assert_eq!(broken, &unread);
+    // What is no text is replaced, and the record is still one that Firehose takes.
+    assert_eq!(large["request_body"], "\u{fffd}".repeat(4));
+    let text = large["response_body"].as_str().unwrap();
+    assert_eq!(text.chars().count(), limits::COPIED_BODY_BYTES_MAX);
+    assert_eq!((&large["request_body_bytes"], &large["status"]), (&json!(3_000_000), &json!(201)));
+    assert_eq!(large["response_body_bytes"], 3_000_000);
+    assert_eq!((&none["request_body"], &none["request_body_bytes"]), (&json!(""), &json!(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_bodies_fit_into_a_record_however_they_are_escaped() {
+    let (embedded, port) = start(SOURCES).await;
+    let copies = Copies::of_all().with_request_body(usize::MAX).with_response_body(usize::MAX);
+    let mut service = Layer::new(embedded.host.clone()).copying(copies).layer(Echo::default());
+    let worst = "\u{1}".repeat(2 * limits::COPIED_BODY_BYTES_MAX);
+    let answer = service.call(post("/worst", &worst)).await.unwrap();
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes().len(), worst.len());
+    let copies = copied(&embedded, &port).await;
+    assert_eq!(copies[0]["request_body"], worst[..limits::COPIED_BODY_BYTES_MAX]);
+    assert_eq!(copies[0]["response_body"], worst[..limits::COPIED_BODY_BYTES_MAX]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_client_leaves_before_the_answer_is_told_without_a_status() {
+    let (embedded, port) = start(SOURCES).await;
+    let copies = Copies::of_all().with_request_body(4);
+    let mut service = Layer::new(embedded.host.clone()).copying(copies).layer(Echo::default());
+    drop(service.call(post("/left", "body")));
+    let copies = copied(&embedded, &port).await;
+    assert_eq!((copies.len(), &copies[0]["status"]), (1, &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_layer_is_one_for_a_router_of_axum() {
+    let (embedded, port) = start(SOURCES).await;
+    let copies = Copies::of_paths(["/shop/"]).with_request_body(64).with_response_body(64);
+    let layer = Layer::new(embedded.host.clone()).answering(["/v1/"]).copying(copies);
+    let shop = |Path(item): Path<u32>, body: String| async move { format!("{item}: {body}") };
+    let router = axum::Router::new().route("/shop/{item}", axum::routing::post(shop));
+    // Around the router as a whole: calls of SDKs have no route in it.
+    let service = axum::Router::new().fallback_service(layer.layer(router));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    let sent = move || {
+        let mut client = Client::connect(&url);
+        let shop = client.post("/shop/7", &[], b"two").unwrap();
+        assert_eq!((shop.status, shop.text()), (200, "7: two".to_owned()));
+        assert_eq!(client.post("/shop/none", &[], b"two").unwrap().status, 400);
+        assert_eq!(client.get("/elsewhere").unwrap().status, 404);
+        let body = br#"{"writeKey":"key","event":"Signed Up","userId":"u"}"#;
+        assert_eq!(client.post("/v1/track", &[], body).unwrap().status, 200);
+    };
+    tokio::task::spawn_blocking(sent).await.unwrap();
+    let copies = copied(&embedded, &port).await;
+    let [seven, none] = &copies[..] else { panic!("two of the shop: {}", copies.len()) };
+    assert_eq!(
+        (&seven["request_body"], &seven["response_body"]),
+        (&json!("two"), &json!("7: two"))
+    );
+    assert_eq!((&seven["status"], &none["status"]), (&json!(200), &json!(400)));
+    assert_eq!(records(&port, "accounts").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,7 +58,7 @@ impl Counts {
         let count = match ended {
             Ended::Delivered => &self.delivered,
             Ended::Filtered => &self.filtered,
-            Ended::Dead => &self.dead,
+            Ended::Dead(_) => &self.dead,
         };
         count.fetch_add(1, Ordering::Relaxed);
     }

@@ -50,7 +50,8 @@ struct Waiting {
 }
 
 impl Gatherer {
-    /// Hand chunks out until nothing more is accepted, and nothing waits.
+    /// Hand chunks out until nothing more is accepted, and nothing waits; or until no
+    /// worker is left, and then nothing more is accepted.
     pub fn run(self) {
         let mut number = 1;
         while let Ok(first) = self.submissions.queue.recv() {
@@ -63,26 +64,29 @@ impl Gatherer {
             {
                 gathering.add(next);
             }
-            let is_more = !gathering.has_room();
-            number += self.send(gathering, number);
+            let (is_more, events) = (!gathering.has_room(), gathering.lines.len() as u64);
+            if !self.send(gathering, number) {
+                return;
+            }
+            number += events;
             if !is_more {
                 thread::sleep(limits::SUBMITTED_REST);
             }
         }
     }
 
-    /// Tells how many events that were.
-    fn send(&self, gathering: Gathering, first_line: u64) -> u64 {
+    /// Tells whether a worker is left. Where none is, the promise is dropped, and all
+    /// are told.
+    fn send(&self, gathering: Gathering, first_line: u64) -> bool {
         let Gathering { bytes, lines, damaged, waiting, room } = gathering;
         let (events, shared) = (lines.len(), &self.submissions.shared);
         self.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.totals.add_read(events as u64);
         let ack = self.promise(events, waiting);
-        // Where no worker is left, the promise is dropped, and all are told.
-        let _ = self.chunks.send(Chunk { bytes, lines, damaged, first_line, ack });
+        let sent = self.chunks.send(Chunk { bytes, lines, damaged, first_line, ack });
         shared.queued.fetch_sub(events, Ordering::Relaxed);
         shared.bytes.add_permits(room);
-        events as u64
+        sent.is_ok()
     }
 
     fn promise(&self, events: usize, waiting: Vec<(u32, oneshot::Sender<Ended>)>) -> Ack {
@@ -151,12 +155,21 @@ fn without_line_end(text: &Bytes) -> &[u8] {
     text.strip_suffix(b"\r").unwrap_or(text)
 }
 
-/// A record is one line. Line ends can only stand between the tokens of a JSON text,
-/// where spaces mean the same.
+/// A record is one line. Between the tokens of a JSON text, spaces mean the same as
+/// line ends. A line end inside a string stays: such a text is no JSON, and must not
+/// become any.
 fn make_one_line(text: &mut [u8]) {
-    if memchr::memchr2(b'\n', b'\r', text).is_some() {
-        for byte in text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
-            *byte = b' ';
+    if memchr::memchr2(b'\n', b'\r', text).is_none() {
+        return;
+    }
+    let (mut is_in_string, mut is_escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_in_string,
+            b'"' => is_in_string = !is_in_string,
+            b'\n' | b'\r' if !is_in_string => *byte = b' ',
+            _ => {}
         }
     }
 }

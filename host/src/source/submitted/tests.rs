@@ -2,10 +2,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
 use tokio::task::yield_now;
 
 use super::*;
-use crate::event::{Chunk, Damage, Outcome, Totals};
+use crate::event::{Chunk, Damage, Outcome, Reason, Totals, scan};
 
 fn room(events: usize) -> Room {
     Room { events, ..Room::default() }
@@ -25,6 +28,10 @@ fn gather(submissions: Submissions) -> (JoinHandle<()>, Receiver<Chunk>) {
     (std::thread::spawn(|| gatherer.run()), out)
 }
 
+fn texts_of(chunk: &Chunk) -> Vec<Vec<u8>> {
+    texts(chunk).into_iter().map(<[u8]>::to_vec).collect()
+}
+
 fn texts(chunk: &Chunk) -> Vec<&[u8]> {
     chunk.lines.iter().map(|line| chunk.text(*line)).collect()
 }
@@ -42,9 +49,9 @@ async fn each_is_told_how_its_event_ended() {
     chunk.ack.record();
     assert_eq!((a.await, b.await), (Ok(Ended::Delivered), Ok(Ended::Filtered)));
     assert_eq!(submitter.report().unsettled, 2);
-    chunk.ack.settle(2, Outcome::Dead);
+    chunk.ack.settle(2, Outcome::Dead(Reason::GivenUp));
     drop(chunk);
-    assert_eq!((c.await, d.await), (Ok(Ended::Dead), Err(NotSettled::Abandoned)));
+    assert_eq!((c.await, d.await), (Ok(Ended::Dead(Reason::GivenUp)), Err(NotSettled::Abandoned)));
     submitter.close();
     submitter.settled().await;
     gatherer.join().unwrap();
@@ -121,23 +128,26 @@ async fn nobody_waits_for_ever_where_nobody_takes_the_events() {
     let queued = submitter.try_submit("1".into()).unwrap();
     let (gatherer, chunks) = gather(submissions);
     drop(chunks);
-    // A chunk that was sent at that very moment goes with the queue's other end.
-    submitter.close();
+    // A chunk that is in the queue then goes with its other end: the next one finds
+    // that nobody is there.
+    let next = submitter.try_submit("2".into());
     gatherer.join().unwrap();
     assert_eq!(queued.await, Err(NotSettled::Abandoned));
     submitter.settled().await;
-    assert_eq!((submitter.report().abandoned, submitter.report().queued), (1, 0));
+    assert!(matches!(submitter.try_submit("3".into()), Err(Refused::Closed(_))));
+    let abandoned = 1 + u64::from(next.is_ok());
+    assert_eq!((submitter.report().abandoned, submitter.report().queued), (abandoned, 0));
 }
 
 #[test]
 fn an_event_is_one_line() {
     let (submitter, submissions) = Submitter::new(room(10));
-    for text in ["{\n \"a\": 1\r\n}\n", "{}\r\n", "\n", ""] {
+    for text in ["{\n \"a\": 1\r\n}\n", "{}\r\n", "\n", "", "{\"\\\"\n\":1}"] {
         drop(submitter.try_submit(text.into()).unwrap());
     }
     let (_gatherer, chunks) = gather(submissions);
     let chunk = chunks.recv().unwrap();
-    assert_eq!(texts(&chunk), [&b"{  \"a\": 1  }"[..], b"{}", b"", b""]);
+    assert_eq!(texts(&chunk), [&b"{  \"a\": 1  }"[..], b"{}", b"", b"", b"{\"\\\"\n\":1}"]);
     submitter.close();
 }
 
@@ -152,4 +162,57 @@ fn of_an_event_that_is_too_long_the_start_is_kept() {
     assert_eq!(chunk.damaged, [(0, Damage::TooLong { bytes: bytes as u64 })]);
     assert_eq!(texts(&chunk)[0].len(), limits::EVENT_PREFIX_BYTES);
     submitter.close();
+}
+
+/// Texts that are JSON, nearly so, or not at all.
+fn text() -> impl Strategy<Value = Vec<u8>> {
+    let token = select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        "\"",
+        "\\",
+        "\n",
+        "\r",
+        "\r\n",
+        " ",
+        "1",
+        "true",
+        "\"a\"",
+        "\"a\\\"\"",
+        "{\"a\":1}",
+        "{\n\"a\"\r\n:\n[\n]\n}",
+        "\0",
+        "\u{2028}",
+    ]);
+    let tokens = vec(token, 0..12).prop_map(|tokens| tokens.concat().into_bytes());
+    prop_oneof![4 => tokens, 1 => vec(any::<u8>(), 0..40)]
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_handed_in_comes_out_in_order_and_means_the_same(texts in vec(text(), 1..20)) {
+        let (submitter, submissions) = Submitter::new(room(100));
+        for text in &texts {
+            drop(submitter.try_submit(Bytes::copy_from_slice(text)).unwrap());
+        }
+        submitter.close();
+        let (gatherer, chunks) = gather(submissions);
+        let lines: Vec<Vec<u8>> = chunks
+            .iter()
+            .flat_map(|chunk| texts_of(&chunk))
+            .collect();
+        gatherer.join().unwrap();
+        prop_assert_eq!(lines.len(), texts.len());
+        for (line, text) in lines.iter().zip(&texts) {
+            let read = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).ok();
+            prop_assert_eq!(read(line), read(text), "{:?}", String::from_utf8_lossy(text));
+            let is_one = memchr::memchr2(b'\n', b'\r', line).is_none();
+            prop_assert!(is_one || scan(line, limits::EVENT_NESTING_MAX).is_err(), "{:?}", line);
+        }
+        prop_assert_eq!(submitter.report().abandoned, texts.len() as u64);
+    }
 }

@@ -1,0 +1,212 @@
+//! A reverse proxy of Pingora with a host inside: what it forwards becomes events, and
+//! calls of SDKs under `/v1/` are answered by the collector.
+//!
+//! ```text
+//! cargo run --release -p pingora-gateway -- 127.0.0.1:8000 127.0.0.1:3000 settings.toml
+//! ```
+//!
+//! Without settings it only forwards, which is what the two are to be compared by.
+//! `settings.toml` wants `listen = "off"` where it has `[[sources]]`; the plugin is
+//! swapped when its file or its settings change, or by the admin API that
+//! `[admin] listen` opens. With SIGTERM, requests under way have [`GRACE_SECONDS`] to
+//! end, and then what was accepted is delivered. Pingora must not make a daemon of
+//! itself: the host's threads would not be there.
+
+#![expect(clippy::print_stdout, reason = "it is a program")]
+
+use std::env;
+use std::net::{IpAddr, Ipv4Addr};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use host::gateway::{Builder, Copies, Exchange, Host};
+use host::limits;
+use http::header::USER_AGENT;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use pingora_core::server::configuration::ServerConf;
+use pingora_core::server::{RunArgs, Server};
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
+
+/// How long a client may take to end its request once the proxy is to stop.
+const GRACE_SECONDS: u64 = 1;
+
+struct Gateway {
+    upstream: String,
+    host: Option<Host>,
+    copies: Copies,
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Option<Exchange>;
+
+    fn new_ctx(&self) -> Self::CTX {
+        None
+    }
+
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        exchange: &mut Self::CTX,
+    ) -> pingora_core::Result<bool> {
+        let Some(host) = &self.host else { return Ok(false) };
+        let head = session.req_header();
+        if head.uri.path().starts_with("/v1/") {
+            return answer(host, session).await;
+        }
+        *exchange = self.copies.begin(host, &head.method, &head.uri, &head.headers);
+        Ok(false)
+    }
+
+    async fn upstream_peer(
+        &self,
+        _: &mut Session,
+        _: &mut Self::CTX,
+    ) -> pingora_core::Result<Box<HttpPeer>> {
+        Ok(Box::new(HttpPeer::new(&self.upstream, false, String::new())))
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        exchange: &mut Self::CTX,
+    ) -> pingora_core::Result<()> {
+        if let (Some(exchange), Some(piece)) = (exchange, body) {
+            exchange.request_body(piece);
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        exchange: &mut Self::CTX,
+    ) -> pingora_core::Result<()> {
+        if let Some(exchange) = exchange {
+            exchange.responded(response.status, &response.headers);
+        }
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        exchange: &mut Self::CTX,
+    ) -> pingora_core::Result<Option<Duration>> {
+        if let (Some(exchange), Some(piece)) = (exchange, body) {
+            exchange.response_body(piece);
+        }
+        Ok(None)
+    }
+
+    async fn logging(
+        &self,
+        session: &mut Session,
+        error: Option<&pingora_core::Error>,
+        exchange: &mut Self::CTX,
+    ) {
+        let Some(mut exchange) = exchange.take() else { return };
+        // What Pingora answers itself goes by no filter.
+        if let (Some(_), Some(response)) = (error, session.response_written()) {
+            exchange.responded(response.status, &response.headers);
+        }
+    }
+}
+
+/// Have the collector answer a request, if the settings have sources.
+async fn answer(host: &Host, session: &mut Session) -> pingora_core::Result<bool> {
+    let client = session.client_addr().and_then(|address| Some(address.as_inet()?.ip()));
+    let client = client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let Some(body) = whole_body(session).await? else {
+        session.respond_error(413).await?;
+        return Ok(true);
+    };
+    let request = request(session.req_header(), body);
+    let Some(answer) = host.answer(request, client).await else {
+        session.respond_error(404).await?;
+        return Ok(true);
+    };
+    respond(session, answer).await?;
+    Ok(true)
+}
+
+/// None if it is too large.
+async fn whole_body(session: &mut Session) -> pingora_core::Result<Option<Bytes>> {
+    let mut body = BytesMut::new();
+    while let Some(piece) = session.read_request_body().await? {
+        if body.len() + piece.len() > limits::COLLECT_BODY_BYTES_MAX {
+            return Ok(None);
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(Some(body.freeze()))
+}
+
+fn request(head: &RequestHeader, body: Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
+    request.method_mut().clone_from(&head.method);
+    request.uri_mut().clone_from(&head.uri);
+    request.headers_mut().clone_from(&head.headers);
+    request
+}
+
+async fn respond(session: &mut Session, answer: Response<Full<Bytes>>) -> pingora_core::Result<()> {
+    let (parts, body) = answer.into_parts();
+    let body = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
+    let mut head = ResponseHeader::from(parts);
+    head.set_content_length(body.len())?;
+    session.write_response_header(Box::new(head), false).await?;
+    session.write_response_body(Some(body), true).await
+}
+
+fn main() -> Result<()> {
+    let mut arguments = env::args().skip(1);
+    let mut argument = || arguments.next().context("LISTEN UPSTREAM [SETTINGS]");
+    let (listen, upstream) = (argument()?, argument()?);
+    let host = argument().ok().map(|settings| start(&settings)).transpose()?;
+    let copies = Copies::of_all().request_headers([USER_AGENT]);
+    let gateway = Gateway { upstream, host: host.clone(), copies };
+    serve(&listen, gateway)?;
+    if let Some(host) = host {
+        let summary = host.runtime().block_on(host.stop());
+        println!("{summary}{:?}", host.stats());
+    }
+    Ok(())
+}
+
+/// On a runtime of the host's own: Pingora's come and go.
+fn start(settings: &str) -> Result<Host> {
+    let mut builder = Builder::from_file(settings)?;
+    if let Some(records) = env::var_os("RECORDS") {
+        builder = builder.into_directory(records);
+    }
+    Ok(builder.start_alone()?)
+}
+
+/// Serve until a signal says otherwise.
+fn serve(listen: &str, gateway: Gateway) -> Result<()> {
+    let configuration = ServerConf {
+        threads: thread::available_parallelism()?.get(),
+        grace_period_seconds: Some(GRACE_SECONDS),
+        graceful_shutdown_timeout_seconds: Some(GRACE_SECONDS),
+        ..ServerConf::default()
+    };
+    let mut server = Server::new_with_opt_and_conf(None, configuration);
+    server.bootstrap();
+    let mut service = http_proxy_service(&server.configuration, gateway);
+    service.add_tcp(listen);
+    server.add_service(service);
+    server.run(RunArgs::default());
+    Ok(())
+}

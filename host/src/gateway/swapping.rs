@@ -1,0 +1,76 @@
+use super::{Host, Plugin, SwapRefused, Swapped};
+
+/// Which plugin decides.
+impl Host {
+    /// Have another plugin take over while events flow. It is compiled, checked and
+    /// tried first; one that does not fit changes nothing.
+    ///
+    /// ```
+    /// # use host::gateway::{Builder, Ended, Plugin, Swapped};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
+    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
+    /// let refused = host.swap(Plugin::new(b"no component".to_vec())).await.unwrap_err();
+    /// assert_eq!(refused.step, "compile");
+    /// let plugin = Plugin::built_in().with_settings(r#"{"mappings":[{"event":"none","stream":"none"}]}"#);
+    /// assert_eq!(host.swap(plugin).await?, Swapped::Taken(2));
+    /// assert_eq!(host.submit("{}").await?, Ended::Filtered);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// It does not fit.
+    pub async fn swap(&self, plugin: Plugin) -> Result<Swapped, SwapRefused> {
+        let swapper = self.0.swapper.clone();
+        let swapped = self.0.runtime.spawn_blocking(move || swapper.offer(&plugin.0)).await;
+        let swapped = swapped.map_err(|error| SwapRefused::not_tried(&error))?;
+        swapped.map(Swapped::of).map_err(SwapRefused::of)
+    }
+
+    /// Read the plugin's file again, and the settings' if they are
+    /// [from one](super::Builder::from_file), and have the plugin take over where
+    /// something has changed.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, a setting is wrong, or the plugin does not fit.
+    pub async fn reload(&self) -> Result<Swapped, SwapRefused> {
+        let reloader = self.0.reloader.clone();
+        let reloaded = self.0.runtime.spawn(async move { reloader.reload().await }).await;
+        let reloaded = reloaded.map_err(|error| SwapRefused::not_tried(&error))?;
+        reloaded.map(Swapped::of).map_err(SwapRefused::of)
+    }
+
+    /// Go back to the plugin before this one, whose number this tells. That takes no
+    /// time to speak of; doing it twice changes nothing.
+    ///
+    /// ```
+    /// # use host::gateway::{Builder, Ended, Plugin};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
+    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
+    /// host.swap(Plugin::built_in().with_settings(r#"{"mappings":[{"event":"none","stream":"none"}]}"#)).await?;
+    /// host.roll_back().await?;
+    /// assert_eq!(host.submit("{}").await?, Ended::Delivered);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it is not trusted any more.
+    pub async fn roll_back(&self) -> Result<u64, SwapRefused> {
+        let swapper = self.0.swapper.clone();
+        let back = self.0.runtime.spawn_blocking(move || swapper.roll_back()).await;
+        let back = back.map_err(|error| SwapRefused::not_tried(&error))?;
+        back.map_err(|error| SwapRefused { step: "trust", reason: error.to_string() })
+    }
+}

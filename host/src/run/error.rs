@@ -1,0 +1,102 @@
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::admin::BadToken;
+use crate::aws::ConnectError;
+use crate::collector::TakenKey;
+use crate::http::{BindError, TlsError};
+use crate::plugin::cases::CasesError;
+use crate::plugin::{EngineError, LoadError};
+use crate::secret::{Reference, Unresolved};
+use crate::secrets::OpenSecretsError;
+use crate::source::InputError;
+use crate::spool;
+use crate::swap::Refused;
+
+/// A run cannot be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// An input cannot be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The plugin's file cannot be read.
+    #[error("read the plugin {}: {error}: check --plugin, or `path` under [plugin]", path.display())]
+    PluginFile {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// The plugin is not loaded.
+    #[error("load {plugin}: {error}")]
+    Plugin {
+        /// The plugin's file, or words for the one that is built in.
+        plugin: String,
+        /// What is wrong with it.
+        error: LoadError,
+    },
+    /// The plugin, or a canary, is not taken.
+    #[error("load {plugin}: {}", refused.reason)]
+    Refused {
+        /// Where it is from.
+        plugin: String,
+        /// What is wrong with it.
+        refused: Refused,
+    },
+    /// The cases that a plugin must pass cannot be used.
+    #[error("[plugin] cases: {0}")]
+    Cases(CasesError),
+    /// WebAssembly cannot be run.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The local directory cannot be used.
+    #[error("use the directory {} for records: {error}: give another one with --local", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// There is no way to AWS.
+    #[error(transparent)]
+    Aws(#[from] ConnectError),
+    /// The role of a source cannot be assumed.
+    #[error("the source {name:?}: {error}")]
+    SourceRole {
+        /// The source's name.
+        name: String,
+        /// Why.
+        error: Box<ConnectError>,
+    },
+    /// There is no way to the manager of secrets.
+    #[error(transparent)]
+    Secrets(#[from] OpenSecretsError),
+    /// A secret is not to be had.
+    #[error(transparent)]
+    Secret(#[from] Unresolved),
+    /// A secret was had, and can be no write key.
+    #[error(
+        "the secret {0} can be no write key: it is too long, or has characters that control a terminal"
+    )]
+    NoWriteKey(Reference),
+    /// The token of the admin API can be none.
+    #[error(transparent)]
+    BadToken(#[from] BadToken),
+    /// A write key is there twice.
+    #[error(transparent)]
+    TakenKey(#[from] TakenKey),
+    /// The spool cannot be used.
+    #[error(transparent)]
+    Spool(#[from] spool::OpenError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The system grants no threads.
+    #[error("start a thread: {0}: check the limit of processes")]
+    Thread(io::Error),
+}

@@ -1,0 +1,259 @@
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::collecting::{Listening, Way};
+use super::copier::Copier;
+use super::embedding::{Embedding, Entrance};
+use super::keys::{self, KeptToken};
+use super::reach::{self, Ways};
+use super::watching::Basis;
+use super::{Addresses, Cataloging, Run, StartError, Stopper, cataloging, plugin_secrets, plugins};
+use crate::admin::{Admin, View};
+use crate::config::Settings;
+use crate::dead::{Folder, Letters};
+use crate::delivery::{Delivery, DeliverySettings};
+use crate::event::Totals;
+use crate::http::Shutdown;
+use crate::limits;
+use crate::pipeline::{Halt, Shared, SourceIdentities, Worker};
+use crate::secret::{NoManager, Resolve};
+use crate::secrets::{Secrets, SecretsSettings};
+use crate::source::{Gatherer, Reader, Retirement, Stop};
+use crate::swap::Swapper;
+
+/// What a run is made of before anything flows.
+struct Parts {
+    basis: Basis,
+    delivery: Delivery,
+    identities: SourceIdentities,
+    letters: Arc<Letters>,
+    copier: Option<Copier>,
+    listening: Option<Listening>,
+    admin: Option<(Admin, Option<KeptToken>)>,
+    entrance: Option<Entrance>,
+}
+
+impl Run {
+    /// The same as a part of a program.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Run::start`].
+    pub async fn start_embedded(
+        mut settings: Settings,
+        embedding: Embedding,
+        runtime: &Handle,
+    ) -> Result<Self, StartError> {
+        let Embedding { port, entrance } = embedding;
+        for input in &settings.inputs {
+            input.check()?;
+        }
+        let secrets = open_secrets(settings.secrets.as_ref()).await?;
+        plugin_secrets::resolve(&mut settings, &secrets).await?;
+        // Neither compiling nor the plugin's own code may run on the threads
+        // that drive input and output.
+        let (swapper, settings) = runtime
+            .spawn_blocking(move || plugins::start(&settings).map(|swapper| (swapper, settings)))
+            .await
+            .expect("loading a plugin does not panic")?;
+        let ways = match port {
+            Some(port) => Ways::one(port),
+            None => reach::open(&settings.destination, &settings.source_roles, &secrets).await?,
+        };
+        let Ways { ports, identities, start_rate } = ways;
+        let dead = Folder::of_data_dir(&settings.data_dir).path().to_owned();
+        let letters = Arc::new(Letters::bounded(dead, settings.dead_letters));
+        let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
+        let deliver = || {
+            let (ports, how, letters) = (ports.clone(), how.clone(), Arc::clone(&letters));
+            Delivery::new(ports, how, letters, runtime.clone())
+        };
+        let copier = settings.dead_letter_stream.as_ref();
+        let copier = copier.map(|stream| Copier::start(Arc::clone(&letters), deliver(), stream));
+        let copier = copier.transpose().map_err(StartError::Thread)?;
+        let delivery = deliver();
+        let listening = match settings.collect.clone() {
+            Some(collect) => {
+                let secrets = Arc::clone(&secrets);
+                Some(Listening::start(collect, secrets, runtime).await?)
+            }
+            None => None,
+        };
+        let admin = match settings.admin {
+            Some(address) => {
+                let token = settings.admin_token.clone();
+                let token = KeptToken::open(token, Arc::clone(&secrets)).await?;
+                warn_of_clear_token(address, token.is_some());
+                Some((Admin::bind(address).await?, token))
+            }
+            None => None,
+        };
+        let basis = Basis::new(&settings, secrets);
+        let parts =
+            Parts { basis, delivery, identities, letters, copier, listening, admin, entrance };
+        Self::spawn(settings, swapper, parts, runtime).map_err(StartError::Thread)
+    }
+
+    fn spawn(
+        settings: Settings,
+        swapper: Swapper,
+        parts: Parts,
+        runtime: &Handle,
+    ) -> io::Result<Self> {
+        let Parts { basis, delivery, identities, letters, copier, listening, admin, entrance } =
+            parts;
+        let addresses = Addresses {
+            collector: listening.as_ref().and_then(Listening::address),
+            is_encrypted: listening.as_ref().is_some_and(Listening::is_encrypted),
+            admin: admin.as_ref().map(|(admin, _)| admin.address()),
+        };
+        let queued = settings.workers.get() * limits::CHUNKS_QUEUED_PER_WORKER;
+        let (chunks_in, chunks_out) = crossbeam_channel::bounded(queued);
+        let (buffers_in, buffers_out) = crossbeam_channel::bounded(queued);
+        let (stop, shutdown) = (Stop::default(), Shutdown::default());
+        let stopper = Stopper {
+            stop: stop.clone(),
+            stopped: watch::Sender::new(false),
+            shutdown: shutdown.clone(),
+            submitter: entrance.as_ref().map(|entrance| entrance.submitter.clone()),
+        };
+        let halted = Arc::new(Mutex::new(None));
+        let abandoned = Arc::<AtomicBool>::default();
+        let shared = Shared {
+            chunks: chunks_out,
+            buffers: buffers_in,
+            switch: Arc::clone(swapper.switch()),
+            letters: Arc::clone(&letters),
+            identities: Arc::new(identities),
+            on_failure: settings.hosting.on_failure.clone(),
+            halt: Arc::new(halt(stopper.clone(), Arc::clone(&halted), Arc::clone(&abandoned))),
+        };
+        let spawn_worker = |number| {
+            let worker = Worker::new(shared.clone(), delivery.outbox());
+            thread::Builder::new().name(format!("worker-{number}")).spawn(|| worker.run())
+        };
+        let workers = (0..settings.workers.get()).map(spawn_worker).collect::<Result<_, _>>()?;
+        // Only workers may hold the queue's end: it closes with the last of them.
+        drop(shared);
+        let (totals, bytes_read) = (Arc::<Totals>::default(), Arc::<AtomicU64>::default());
+        let collecting = listening.map(|listening| {
+            let way = Way {
+                chunks: chunks_in.clone(),
+                buffers: buffers_out.clone(),
+                totals: Arc::clone(&totals),
+                bytes_read: Arc::clone(&bytes_read),
+                abandoned: Arc::clone(&abandoned),
+            };
+            listening.collect(way, &shutdown, runtime)
+        });
+        let collecting = collecting.transpose()?;
+        let gatherer = entrance.map(|entrance| {
+            let gatherer = Gatherer {
+                submissions: entrance.submissions,
+                source: entrance.source,
+                chunks: chunks_in.clone(),
+                buffers: buffers_out.clone(),
+                totals: Arc::clone(&totals),
+                bytes_read: Arc::clone(&bytes_read),
+            };
+            thread::Builder::new().name("gatherer".to_owned()).spawn(|| gatherer.run())
+        });
+        let gatherer = gatherer.transpose()?;
+        let told = Shutdown::default();
+        if let Some((admin, token)) = admin {
+            let collector = collecting.as_ref();
+            let view = View {
+                totals: Arc::clone(&totals),
+                bytes_read: Arc::clone(&bytes_read),
+                delivery: delivery.clone(),
+                letters: Arc::clone(&letters),
+                collector: collector.map(|collecting| Arc::clone(&collecting.collector)),
+                spool: collector.map(|collecting| collecting.spool.clone()),
+                swapper: swapper.clone(),
+                shutdown: shutdown.clone(),
+            };
+            let served = admin.serve(view, token.as_ref().map(KeptToken::token), told.clone());
+            runtime.spawn(async move {
+                tokio::select! {
+                    () = served => {}
+                    () = keys::refresh_token(token) => unreachable!("it asks for ever"),
+                }
+            });
+        }
+        let retirement = Retirement::start(Arc::clone(&letters))?;
+        let reader = Reader {
+            inputs: settings.inputs,
+            chunks: chunks_in,
+            buffers: buffers_out,
+            retired: retirement.retired(),
+            totals: Arc::clone(&totals),
+            bytes_read: Arc::clone(&bytes_read),
+            stop: stop.clone(),
+        };
+        let reader = thread::Builder::new().name("reader".to_owned()).spawn(|| reader.run())?;
+        let catalog = settings.catalog.map(|catalog| {
+            // It stops as soon as no more is read, and has the time of the drain.
+            let routes = cataloging::routes_of_switch(Arc::clone(swapper.switch()));
+            Cataloging::start(*catalog, routes, shutdown.clone())
+        });
+        Ok(Run {
+            started: Instant::now(),
+            totals,
+            bytes_read,
+            stopper,
+            halted,
+            swapper,
+            basis,
+            addresses,
+            collecting,
+            admin: told,
+            drain_timeout: settings.drain_timeout,
+            delivery,
+            letters,
+            copier,
+            retirement,
+            cataloging: catalog.transpose()?,
+            reader,
+            gatherer,
+            workers,
+        })
+    }
+}
+
+/// Who listens along where the admin API is reached from elsewhere reads the token.
+fn warn_of_clear_token(address: SocketAddr, has_token: bool) {
+    if has_token && !address.ip().is_loopback() {
+        tracing::warn!(
+            "[admin] listen is {address}, which others may reach, and the token of [admin] crosses the network \
+             unencrypted: listen on 127.0.0.1, or have a proxy with TLS before it"
+        );
+    }
+}
+
+/// Ends a run whose plugin fails, where the settings ask for that. Workers take no
+/// more events, so the spool hands none out.
+fn halt(stopper: Stopper, halted: Arc<Mutex<Option<String>>>, abandoned: Arc<AtomicBool>) -> Halt {
+    Halt::new(move |why| {
+        tracing::error!("{why}");
+        *halted.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        abandoned.store(true, Ordering::Release);
+        stopper.stop();
+    })
+}
+
+/// The manager of secrets, if there is one.
+pub(crate) async fn open_secrets(
+    settings: Option<&SecretsSettings>,
+) -> Result<Arc<dyn Resolve>, StartError> {
+    match settings {
+        Some(settings) => Ok(Arc::new(Secrets::open(settings).await?)),
+        None => Ok(Arc::new(NoManager)),
+    }
+}

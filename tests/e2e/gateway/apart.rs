@@ -1,0 +1,130 @@
+//! Hosts in one process share nothing: each has a plugin of its own, and is swapped
+//! and stopped by itself.
+
+use std::collections::BTreeMap;
+use std::ops::RangeFrom;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use host::delivery::faulty::{Faulty, Injection};
+use host::gateway::{Ended, Host, Plugin, Swapped};
+
+use super::{Embedded, mapping};
+
+/// Settings for a plugin that sends every event of this name to one stream.
+fn routing(event: &str, stream: &str) -> String {
+    format!(r#"{{"mappings":[{{"event":"{event}","stream":"{stream}"}}]}}"#)
+}
+
+/// The streams of a port, and how many records each has.
+fn counts(port: &Faulty) -> BTreeMap<String, u64> {
+    let accepted = port.accepted().into_iter();
+    accepted.map(|(name, records)| (name.to_string(), records.len() as u64)).collect()
+}
+
+/// Hand events of this name in until it is over; tells how many.
+async fn load(host: Host, name: &'static str, is_over: Arc<AtomicBool>) -> u64 {
+    let text = format!("{{\"event\":\"{name}\"}}");
+    let mut sent = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let ended = host.submit_batch((0..50).map(|_| text.clone())).await;
+        assert!(ended.iter().all(|ended| ended == &Ok(Ended::Delivered)), "{ended:?}");
+        sent += ended.len() as u64;
+    }
+    sent
+}
+
+/// Swap plugins, and refuse some, while [`load`] goes on. The stream of an event that
+/// comes after a swap is that of the plugin swapped to.
+async fn swap_under_load(
+    host: &Host,
+    port: &Faulty,
+    name: &str,
+    generations: RangeFrom<u64>,
+    plugins: &[(Plugin, &str)],
+) {
+    let text = format!("{{\"event\":\"{name}\"}}");
+    for (generation, (plugin, stream)) in generations.zip(plugins) {
+        assert_eq!(host.swap(plugin.clone()).await, Ok(Swapped::Taken(generation)));
+        let refused = host.swap(Plugin::new(vec![0; 100])).await.unwrap_err();
+        assert_eq!(refused.step, "compile");
+        let before = counts(port).get(*stream).copied();
+        assert_eq!(host.submit(text.clone()).await, Ok(Ended::Delivered));
+        assert!(counts(port).get(*stream).copied() > before, "{stream}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hosts_in_a_process_with_plugins_of_their_own_are_swapped_apart_under_load() {
+    const SWAPS: usize = 20;
+    let other = std::fs::read(tests::misbehaving_plugin()).unwrap();
+    let ports = [0; 2].map(|_| Arc::new(Faulty::new(|_, _, _| Injection::None)));
+    let [of_first, of_second] = ports.clone();
+    let first = Embedded::start(&mapping(&["one"]), |builder| builder.port(of_first)).await;
+    let second = Embedded::start(&mapping(&["two"]), |builder| builder.port(of_second)).await;
+    let second_plugin = Plugin::new(other.clone()).with_settings(r#"{"stream":"two"}"#);
+    // From now on they differ in their components, and not in their settings alone.
+    assert_eq!(second.host.swap(second_plugin).await, Ok(Swapped::Taken(2)));
+    let is_over = Arc::<AtomicBool>::default();
+    let loads = [(&first, "one"), (&second, "two")]
+        .map(|(host, name)| tokio::spawn(load(host.host.clone(), name, Arc::clone(&is_over))));
+    let rows = ["one-even", "one-odd"];
+    let built_in = |swap: usize| {
+        let stream = rows[swap % 2];
+        (Plugin::built_in().with_settings(routing("*", stream)), stream)
+    };
+    while ports.iter().any(|port| counts(port).is_empty()) {
+        tokio::task::yield_now().await;
+    }
+    // The second one stays as it is while the first one is swapped.
+    let plugins: Vec<_> = (0..SWAPS).map(built_in).collect();
+    swap_under_load(&first.host, &ports[0], "one", 2.., &plugins).await;
+    assert_eq!(counts(&ports[1]).keys().collect::<Vec<_>>(), ["two"]);
+    let names = counts(&ports[0]).into_keys().collect::<Vec<_>>();
+    assert_eq!(names, ["one", "one-even", "one-odd"]);
+    assert_eq!(first.host.roll_back().await, Ok(SWAPS as u64 + 2));
+    // Now both at once.
+    let others = (0..SWAPS).map(|swap| {
+        let (stream, stamp) = [("two-even", b"0"), ("two-odd", b"1")][swap % 2];
+        let plugin = Plugin::new(tests::stamped(&other, stamp));
+        (plugin.with_settings(format!(r#"{{"stream":"{stream}"}}"#)), stream)
+    });
+    let others: Vec<_> = others.collect();
+    let again = tokio::spawn({
+        let host = first.host.clone();
+        async move {
+            for stream in rows.into_iter().cycle().take(SWAPS) {
+                let plugin = Plugin::built_in().with_settings(routing("*", stream));
+                host.swap(plugin).await.unwrap();
+            }
+        }
+    });
+    swap_under_load(&second.host, &ports[1], "two", 3.., &others).await;
+    again.await.unwrap();
+    is_over.store(true, Ordering::Relaxed);
+    let mut sent = Vec::new();
+    for load in loads {
+        sent.push(load.await.unwrap());
+    }
+    for (host, (port, sent)) in [&first, &second].into_iter().zip(ports.iter().zip(sent)) {
+        let summary = host.host.stop().await;
+        let own = SWAPS as u64;
+        assert_eq!((summary.delivered, summary.dead), (sent + own, 0));
+        assert_eq!(counts(port).into_values().sum::<u64>(), sent + own);
+    }
+    let names = counts(&ports[1]).into_keys().collect::<Vec<_>>();
+    assert_eq!(names, ["two", "two-even", "two-odd"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_goes_on_when_another_one_has_stopped() {
+    let ports = [0; 2].map(|_| Arc::new(Faulty::new(|_, _, _| Injection::None)));
+    let [of_first, of_second] = ports.clone();
+    let first = Embedded::start(&mapping(&["one"]), |builder| builder.port(of_first)).await;
+    let second = Embedded::start(&mapping(&["two"]), |builder| builder.port(of_second)).await;
+    first.host.stop().await;
+    assert_eq!(second.host.submit("{\"event\":\"two\"}").await, Ok(Ended::Delivered));
+    // It has no plugin before to go back to.
+    assert!(second.host.roll_back().await.is_err());
+    assert_eq!(counts(&ports[0]), BTreeMap::new());
+}

@@ -1,0 +1,216 @@
+//! The host inside a reverse proxy of Pingora, which is an example of its
+//! documentation: real connections to it, from it to a site behind, and to Firehose.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tests::client::Client;
+use tests::{Endpoint, Fate, Program, Running, Stub, pingora_gateway, signature, wait_until};
+
+const CLIENTS: usize = 4;
+const SOURCES: &str = "listen = 'off'\n\
+    sources = [{ name = 'web', dialect = 'segment', write_keys = ['key'] }]\n";
+
+/// The gateway before a site.
+struct Gateway {
+    running: Running,
+    url: String,
+    firehose: Stub,
+}
+
+impl Gateway {
+    fn start(site: &str, firehose: Stub) -> Self {
+        let address = free_address();
+        let settings = settings(&firehose, "requests");
+        let program = Program::of(&pingora_gateway()).file("settings.toml", settings.as_bytes());
+        let running = program.args([&address, site, "settings.toml"]).start();
+        wait_until("the gateway listens", || TcpStream::connect(&address).is_ok());
+        Gateway { running, url: format!("http://{address}"), firehose }
+    }
+
+    /// Clients that look at pages and track until they are told to stop or cannot go
+    /// on. They tell which of their numbers were answered.
+    fn visit(
+        &self,
+        is_over: &Arc<AtomicBool>,
+        answered: &Arc<AtomicUsize>,
+    ) -> Vec<JoinHandle<Vec<usize>>> {
+        let clients = (0..CLIENTS).map(|client| {
+            let (url, is_over, answered) =
+                (self.url.clone(), Arc::clone(is_over), Arc::clone(answered));
+            thread::spawn(move || {
+                let mut connection = Client::connect(&url);
+                let mut numbers = Vec::new();
+                for number in (client..).step_by(CLIENTS) {
+                    if is_over.load(Ordering::Relaxed) || !visit(&mut connection, number) {
+                        break;
+                    }
+                    numbers.push(number);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+                numbers
+            })
+        });
+        clients.collect()
+    }
+
+    /// The events of pages that it has delivered, by their paths.
+    fn stop(self) -> Vec<Value> {
+        self.running.signal(Signal::TERM);
+        self.running.wait(tests::DEADLINE).exits(0);
+        let mut streams = self.firehose.accepted();
+        let requests = streams.remove("requests").expect("events of pages");
+        assert!(streams.is_empty(), "{:?}", streams.keys());
+        let events = requests.iter().map(|record| serde_json::from_slice(record).unwrap());
+        let mut events: Vec<Value> = events.collect();
+        events.sort_by_key(|event| event["properties"]["path"].to_string());
+        events
+    }
+
+    /// The numbers that each stream has, in order.
+    fn delivered(&self) -> BTreeMap<String, Vec<usize>> {
+        let mut streams = BTreeMap::new();
+        for (name, records) in self.firehose.accepted() {
+            let events =
+                records.iter().map(|record| serde_json::from_slice::<Value>(record).unwrap());
+            let mut numbers: Vec<_> = events.map(|event| number(&event)).collect();
+            numbers.sort_unstable();
+            streams.insert(name, numbers);
+        }
+        streams
+    }
+}
+
+/// A site that answers with what it is sent, and where it listens.
+fn site() -> (Endpoint, String) {
+    let site = Endpoint::start(|asked| match asked.line.contains("/missing") {
+        true => (404, "nothing".to_owned()),
+        false => (201, asked.body.clone()),
+    });
+    let address = site.url().strip_prefix("http://").unwrap().to_owned();
+    (site, address)
+}
+
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// What both kinds of events are numbered by.
+fn number(event: &Value) -> usize {
+    let page = event["properties"]["path"].as_str().and_then(|path| path.strip_prefix("/shop/"));
+    let page = page.map(|number| number.parse().unwrap());
+    page.or(event["n"].as_u64()).unwrap_or_else(|| panic!("no number: {event}")) as usize
+}
+
+fn settings(firehose: &Stub, stream: &str) -> String {
+    format!(
+        "{SOURCES}[aws]\nregion = 'eu-central-1'\naccess_key_id = '{}'\nsecret_access_key = '{}'\n\
+         [aws.endpoints]\nfirehose = '{}'\n[delivery]\nmax_delay = '20ms'\n[plugin.settings]\n\
+         mappings = [{{ event = 'HTTP Request', stream = '{stream}' }}, {{ event = 'Signed Up', stream = 'accounts' }}]\n",
+        signature::ACCESS_KEY_ID,
+        signature::SECRET_ACCESS_KEY,
+        firehose.url()
+    )
+}
+
+/// A page and a tracking call of the same number. Whether both were answered well.
+fn visit(connection: &mut Client, number: usize) -> bool {
+    let text = format!("page {number}");
+    let page = connection.post(&format!("/shop/{number}?hush=1"), &[], text.as_bytes());
+    let Ok(page) = page else { return false };
+    assert_eq!((page.status, page.text()), (201, text));
+    let event = json!({"writeKey": "key", "userId": "u", "event": "Signed Up", "n": number});
+    match connection.post("/v1/track", &[], event.to_string().as_bytes()) {
+        Ok(tracked) => tracked.status == 200,
+        Err(_) => false,
+    }
+}
+
+#[test]
+fn pages_and_calls_arrive_once_each_while_the_plugin_is_swapped_and_until_it_drains() {
+    // Every third request has to be sent again.
+    let mut requests = 0;
+    let stub = Stub::start(move |_| {
+        requests += 1;
+        match requests % 3 {
+            0 => Fate::Fail { status: 503, code: "ServiceUnavailableException", accepted: false },
+            _ => Fate::Accept,
+        }
+    });
+    let (_site, address) = site();
+    let gateway = Gateway::start(&address, stub);
+    let (is_over, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+    let clients = gateway.visit(&is_over, &answered);
+    let is_used =
+        |stream: &str| gateway.firehose.accepted().get(stream).is_some_and(|it| it.len() > 50);
+    wait_until("requests arrive", || is_used("requests") && is_used("accounts"));
+    let other = settings(&gateway.firehose, "other-requests");
+    fs::write(gateway.running.path("next.toml"), other).unwrap();
+    fs::rename(gateway.running.path("next.toml"), gateway.running.path("settings.toml")).unwrap();
+    wait_until("the settings take over", || is_used("other-requests"));
+    // Clients go on meanwhile, until they are not answered any more.
+    gateway.running.signal(Signal::TERM);
+    let mut numbers: Vec<_> =
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+    numbers.sort_unstable();
+    let mut delivered = BTreeMap::new();
+    wait_until("it has drained", || {
+        let before = std::mem::replace(&mut delivered, gateway.delivered());
+        before == delivered && delivered["accounts"].len() >= numbers.len()
+    });
+    let Gateway { running, firehose, .. } = gateway;
+    let ran = running.wait(tests::DEADLINE).exits(0);
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(said.contains("unsettled: 0"), "{said}");
+    assert_eq!(firehose.violations(), [""; 0]);
+    let mut pages = delivered["requests"].clone();
+    pages.extend(&delivered["other-requests"]);
+    pages.sort_unstable();
+    // A client may have been cut off after its page, or before it saw an answer.
+    for (kind, seen) in [("pages", &pages), ("calls", &delivered["accounts"])] {
+        let once = seen.windows(2).all(|pair| pair[0] < pair[1]);
+        assert!(once, "one of the {kind} arrived twice");
+        let is_missing = |number: &&usize| seen.binary_search(number).is_err();
+        let missing: Vec<_> = numbers.iter().filter(is_missing).collect();
+        assert!(missing.is_empty(), "{kind} are missing: {missing:?}");
+        assert!(seen.len() <= numbers.len() + CLIENTS, "{kind} that nobody sent");
+    }
+}
+
+#[test]
+fn what_is_asked_and_answered_is_told_and_what_the_collector_refuses_is_not_forwarded() {
+    let (site, address) = site();
+    let gateway = Gateway::start(&address, Stub::start(|_| Fate::Accept));
+    let mut client = Client::connect(&gateway.url);
+    let agent = [("User-Agent", "a \"quoted\" agent")];
+    assert_eq!(client.request("GET", "/shop/1", &agent, b"").unwrap().status, 201);
+    assert_eq!(client.request("GET", "/missing?hush=1", &agent, b"").unwrap().status, 404);
+    let unknown = json!({"writeKey": "none", "userId": "u", "event": "a"}).to_string();
+    assert_eq!(client.post("/v1/track", &[], unknown.as_bytes()).unwrap().status, 401);
+    let [missing, shop] = &gateway.stop()[..] else { panic!("one event for each page") };
+    assert_eq!(site.asked().len(), 2);
+    let (shop, missing) = (&shop["properties"], &missing["properties"]);
+    assert_eq!(
+        (&shop["path"], &shop["status"], &shop["method"]),
+        (&json!("/shop/1"), &json!(201), &json!("GET"))
+    );
+    assert_eq!(shop["request_headers"], json!({"user-agent": "a \"quoted\" agent"}));
+    assert!(shop["latency_ms"].as_f64().unwrap() > 0.0);
+    assert_eq!((&missing["path"], &missing["status"]), (&json!("/missing"), &json!(404)));
+    assert!(!missing.to_string().contains("hush"));
+}
+
+#[test]
+fn that_the_site_is_down_is_told() {
+    let gateway = Gateway::start(&free_address(), Stub::start(|_| Fate::Accept));
+    let mut client = Client::connect(&gateway.url);
+    assert_eq!(client.request("GET", "/gone", &[], b"").unwrap().status, 502);
+    let events = gateway.stop();
+    assert_eq!((events.len(), &events[0]["properties"]["status"]), (1, &json!(502)));
+}
