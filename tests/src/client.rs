@@ -1,8 +1,10 @@
 //! A client of the collector that sends what it is told to, good or bad.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use crate::DEADLINE;
 
@@ -27,11 +29,25 @@ pub struct Reply {
 impl Client {
     /// Connect to `http://ADDRESS:PORT`.
     pub fn connect(url: &str) -> Self {
-        let host = url.strip_prefix("http://").expect("a URL of this form").to_owned();
-        let stream = TcpStream::connect(&host).expect("the server accepts connections");
+        let host = url.strip_prefix("http://").expect("a URL of this form");
+        Client::over(TcpStream::connect(host).expect("the server accepts connections"), host)
+    }
+
+    /// The same, from this address of the machine: proxies take 127.0.0.1 for their
+    /// own.
+    pub fn connect_from(own: Ipv4Addr, url: &str) -> Self {
+        let host = url.strip_prefix("http://").expect("a URL of this form");
+        let server: SocketAddr = host.parse().expect("an address and a port");
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((own, 0)).into()).expect("an address of this machine");
+        socket.connect(&server.into()).expect("the server accepts connections");
+        Client::over(socket.into(), host)
+    }
+
+    fn over(stream: TcpStream, host: &str) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).expect("a duration");
         stream.set_nodelay(true).expect("a connection");
-        Client { stream: BufReader::new(stream), host }
+        Client { stream: BufReader::new(stream), host: host.to_owned() }
     }
 
     /// Send a request with a body, and read the answer.

@@ -13,7 +13,13 @@ pub struct Collector {
 impl Collector {
     /// Have a program listen on free ports of loopback.
     pub fn start(program: Program) -> Self {
-        let listen = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        Collector::start_at(program, 0)
+    }
+
+    /// The same, with this port for events.
+    pub fn start_at(program: Program, port: u16) -> Self {
+        let listen = format!("127.0.0.1:{port}");
+        let listen = ["--listen", &listen, "--admin", "127.0.0.1:0"];
         let running = program.args(listen).start();
         let url = running.wait_for_line("listening on ").trim_end().to_owned();
         let admin_url = running.wait_for_line("health and metrics on ").trim_end().to_owned();

@@ -1,11 +1,12 @@
 use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::port::free_port;
 use crate::{install, wait_until};
 
 /// Debian's nginx with a configuration of its own, in a new directory. It is stopped
@@ -26,9 +27,7 @@ impl Nginx {
             found.into_iter().find(|path| path.exists())
         });
         let directory = TempDir::new().expect("a directory");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = free.local_addr().expect("its address").to_string();
-        drop(free);
+        let address = format!("127.0.0.1:{}", free_port());
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
         let temporary = temporary.map(|kind| format!("{kind}_temp_path {kind};\n")).concat();
         let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
@@ -48,7 +47,7 @@ impl Nginx {
             .spawn()
             .expect("nginx can be started");
         let nginx = Nginx { child, directory, url: format!("http://{address}") };
-        wait_until("nginx listens", || std::net::TcpStream::connect(&address).is_ok());
+        wait_until("nginx listens", || TcpStream::connect(&address).is_ok());
         nginx
     }
 
@@ -57,24 +56,20 @@ impl Nginx {
         &self.url
     }
 
-    /// A file in its directory, where its relative paths start.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
-    /// Have it open its logs anew.
-    pub fn reopen_logs(&self) {
-        self.signal(Signal::USR1);
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("nginx runs");
+    /// Its directory, where its relative paths start.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 }
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        self.signal(Signal::TERM);
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("nginx runs");
         let _ = self.child.wait();
     }
 }

@@ -1,0 +1,177 @@
+//! What the tests of the host beside a proxy have in common: recipes out of the
+//! documentation, a site that is mirrored, and logs that are turned.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::ops::Range;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tests::client::Client;
+use tests::metrics::Metrics;
+use tests::{
+    Collector, DEADLINE, Letter, Program, free_port, make_data_directory, program_path, wait_until,
+    workspace,
+};
+
+/// A block of the documentation, as a reader copies it.
+pub(crate) fn recipe(name: &str) -> String {
+    let text = fs::read_to_string(workspace().join("host/docs/embedding.md")).unwrap();
+    let start = format!("<!-- {name} -->\n\n");
+    let (_, rest) = text.split_once(&start).expect("the recipe is there");
+    let lines = rest.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
+    lines.map(|line| line.strip_prefix("    ").unwrap_or(line).to_owned() + "\n").collect()
+}
+
+/// What the recipes let one call wait for the host: to connect, and to be answered.
+const PATIENCE: Duration = Duration::from_secs(1 + 5);
+
+/// Where the calls come from: not from where the proxies are.
+const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// Bytes in a call's event beside its number: more than a proxy reads at once.
+const TEXT_BYTES: usize = 20_000;
+
+/// A mirror's calls arrive, whole and once, while the host is up, and those are lost
+/// that come while it is down; the site answers all of them. `start` has a proxy
+/// mirror its calls to this port, and tells where it listens.
+pub(crate) fn is_mirrored_except_while_the_host_is_down<P>(start: impl FnOnce(u16) -> (P, String)) {
+    let (up, down, up_again) = (0..50, 50..80, 80..120);
+    let host = Mirrored::new();
+    let (_proxy, site) = start(host.port);
+
+    let running = host.start();
+    call(&site, up.clone());
+    let count = up.len();
+    wait_until("what was mirrored has come", || events(&running) == count);
+    running.stop().exits(0);
+
+    let stopped = Instant::now();
+    call(&site, down);
+    assert!(stopped.elapsed() < PATIENCE, "{:?} without a host", stopped.elapsed());
+
+    let running = host.start();
+    call(&site, up_again.clone());
+    let count = up_again.len();
+    wait_until("what was mirrored later has come", || events(&running) == count);
+    running.stop().exits(0);
+    assert_eq!(host.numbers(), up.chain(up_again).collect::<Vec<_>>());
+}
+
+/// A host that is started again and again on one port, with one data directory.
+struct Mirrored {
+    directory: TempDir,
+    port: u16,
+}
+
+impl Mirrored {
+    fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        make_data_directory(&directory.path().join("data"));
+        Mirrored { directory, port: free_port() }
+    }
+
+    fn start(&self) -> Collector {
+        let settings = "[delivery]\nmax_delay = '10ms'\n\
+            [[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key']\n";
+        let (data, out) = (self.directory.path().join("data"), self.directory.path().join("out"));
+        let program = Program::new().args(["run"]).settings(settings).mapping(&[("*", "all")]);
+        let program = program.args(["--data-dir".as_ref(), data.as_os_str()]);
+        Collector::start_at(program.args(["--local".as_ref(), out.as_os_str()]), self.port)
+    }
+
+    /// The numbers of all calls that have been delivered. Each must be whole, and
+    /// tell the client's address.
+    fn numbers(&self) -> Vec<usize> {
+        let records = records(&self.directory.path().join("out/all.ndjson"));
+        let number = |event: &Value| {
+            assert_eq!(event["text"].as_str().unwrap().len(), TEXT_BYTES);
+            assert_eq!(event["context"]["ip"], CLIENT.to_string());
+            usize::try_from(event["n"].as_u64().unwrap()).unwrap()
+        };
+        let mut numbers: Vec<_> = records.iter().map(number).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+}
+
+/// Send a call for each number, as SDKs do. The site answers each with 202.
+fn call(site: &str, numbers: Range<usize>) {
+    for number in numbers {
+        let event = json!({
+            "writeKey": "key", "userId": "u", "event": "Signed Up", "n": number,
+            "text": "x".repeat(TEXT_BYTES), "context": {"direct": true},
+        });
+        let headers = [("Content-Type", "application/json")];
+        let body = event.to_string();
+        let mut client = Client::connect_from(CLIENT, site);
+        let reply = client.post("/v1/track", &headers, body.as_bytes()).unwrap();
+        assert_eq!(reply.status, 202);
+    }
+}
+
+fn events(collector: &Collector) -> usize {
+    let page = Client::connect(collector.admin_url()).get("/metrics").unwrap().text();
+    Metrics::parse(&page).unwrap().sum("collector_events_total") as usize
+}
+
+/// Logs that are turned as the documentation says, and a host that reads them.
+pub(crate) struct Turning {
+    script: String,
+    directory: TempDir,
+}
+
+impl Turning {
+    /// By these lines for a shell, where they are told a directory of logs and a
+    /// proxy's process.
+    pub(crate) fn new(script: &str) -> Self {
+        let directory = TempDir::new().unwrap();
+        make_data_directory(&directory.path().join("data"));
+        Turning { script: script.to_owned(), directory }
+    }
+
+    /// Turn the log while there is no host. What was to be read stays.
+    pub(crate) fn without_host(&self) {
+        assert!(!self.runs("false"));
+    }
+
+    /// Turn the log, unless one waits still, and have the host read what was turned.
+    pub(crate) fn with_host(&self) {
+        let out = self.directory.path().join("out");
+        let data = self.directory.path().join("data");
+        assert!(self.runs(&format!(
+            "{} run --local {} --data-dir {} --map='HTTP Request=requests'",
+            program_path().display(),
+            out.display(),
+            data.display()
+        )));
+    }
+
+    fn runs(&self, host: &str) -> bool {
+        let command = "host run --config /etc/standpipe.toml";
+        assert!(self.script.contains(command), "no {command} in:\n{}", self.script);
+        let script = self.script.replace(command, host);
+        // A proxy that does not take the signal would be waited for without end.
+        let limit = DEADLINE.as_secs().to_string();
+        Command::new("timeout").args([&limit, "sh", "-c", &script]).status().unwrap().success()
+    }
+
+    /// What the host could not read.
+    pub(crate) fn letters(&self) -> Vec<Letter> {
+        Letter::read_all(&self.directory.path().join("data"))
+    }
+
+    /// What the host has delivered.
+    pub(crate) fn delivered(&self) -> Vec<Value> {
+        records(&self.directory.path().join("out/requests.ndjson"))
+    }
+}
+
+fn records(file: &Path) -> Vec<Value> {
+    let bytes = fs::read(file).unwrap_or_default();
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+}
