@@ -30,14 +30,14 @@ const NAME: &str = "HTTP Request";
 ///
 /// ```json
 /// {"type":"track","event":"Page Requested","timestamp":"2026-02-03T04:05:06.789Z","properties":{"method":"POST",
-///  "path":"/shop/1","query":"a=1","status":200,"latency_ms":1.25,"request_headers":{"user-agent":"curl/8"},
-///  "response_headers":{"content-type":"text/plain"},"request_body":"two","request_body_bytes":3,
+///  "path":"/shop/1","query":"a=1","request_headers":{"user-agent":"curl/8"},"status":200,"latency_ms":1.25,
+///  "request_body":"two","request_body_bytes":3,"response_headers":{"content-type":"text/plain"},
 ///  "response_body":"welcome","response_body_bytes":7}}
 /// ```
 ///
-/// on one line. The latency is that of the response's head. `status` is null where
-/// there was none: the service failed, or the client left before. A header that is
-/// there more than once is told once, and what is longer than
+/// on one line. Its time is when the request began, its latency that of the response's
+/// head. `status` is null where there was none: the service failed, or the client left
+/// before. A header that is there more than once is told once, and what is longer than
 /// [`limits::COPIED_TEXT_BYTES_MAX`] is cut.
 #[derive(Debug, Clone)]
 #[must_use]

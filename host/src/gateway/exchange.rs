@@ -3,13 +3,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 
 use super::Host;
 use super::copies::Chosen;
 use crate::clock;
 use crate::limits;
+
+/// Bytes that most events of copies have at most.
+const EVENT_BYTES: usize = 512;
 
 /// A request and its response, as far as [`Copies`](super::Copies) tell of them. The
 /// event is handed in when this is dropped, if there is room for it.
@@ -39,24 +42,20 @@ pub struct Exchange {
     host: Host,
     chosen: Arc<Chosen>,
     started: Instant,
-    head: Head,
+    /// The event as far as the request's head tells it. One buffer from here to the
+    /// worker: a proxy makes many of these.
+    text: Vec<u8>,
+    response: Option<Head>,
     request_body: Start,
     response_body: Start,
 }
 
-/// What both heads tell.
-#[derive(Serialize)]
+/// The head of the response.
 struct Head {
-    method: String,
-    path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    query: Option<String>,
-    status: Option<u16>,
-    latency_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Headers::is_empty")]
-    request_headers: Headers,
-    #[serde(skip_serializing_if = "Headers::is_empty")]
-    response_headers: Headers,
+    status: u16,
+    after: Duration,
+    /// A member of the event with the chosen headers, or nothing.
+    headers: Vec<u8>,
 }
 
 /// The start of a body, and how long it was as far as it went.
@@ -66,29 +65,11 @@ struct Start {
     bytes: u64,
 }
 
-#[derive(Serialize)]
-struct Event<'a> {
-    r#type: &'static str,
-    event: &'a str,
-    timestamp: String,
-    properties: Properties<'a>,
+/// Those of the headers that are chosen.
+struct Headers<'a> {
+    all: &'a HeaderMap,
+    names: &'a [HeaderName],
 }
-
-#[derive(Serialize)]
-struct Properties<'a> {
-    #[serde(flatten)]
-    head: &'a Head,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_body: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_body_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_body: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_body_bytes: Option<u64>,
-}
-
-struct Headers(Vec<(HeaderName, String)>);
 
 impl Exchange {
     pub(super) fn new(
@@ -98,26 +79,31 @@ impl Exchange {
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Self {
-        let query = if chosen.query { uri.query().map(shortened) } else { None };
-        let head = Head {
-            method: method.to_string(),
-            path: shortened(uri.path()),
-            query,
-            status: None,
-            latency_ms: None,
-            request_headers: Headers::of(headers, &chosen.request_headers),
-            response_headers: Headers(Vec::new()),
-        };
+        let mut text = Vec::with_capacity(EVENT_BYTES);
+        text.extend_from_slice(b"{\"type\":\"track\"");
+        add(&mut text, "event", &chosen.name);
+        add(&mut text, "timestamp", &clock::now_rfc3339());
+        text.extend_from_slice(b",\"properties\":{\"method\":");
+        add_value(&mut text, method.as_str());
+        add(&mut text, "path", shortened(uri.path()));
+        if let Some(query) = uri.query().filter(|_| chosen.query) {
+            add(&mut text, "query", shortened(query));
+        }
+        Headers { all: headers, names: &chosen.request_headers }
+            .add_to(&mut text, "request_headers");
         let request_body = Start::new(chosen.request_body_bytes_max);
         let response_body = Start::new(chosen.response_body_bytes_max);
-        Exchange { host, chosen, started: Instant::now(), head, request_body, response_body }
+        let (started, response) = (Instant::now(), None);
+        Exchange { host, chosen, started, text, response, request_body, response_body }
     }
 
     /// The head of the response is there. Without one, the event has no status.
     pub fn responded(&mut self, status: StatusCode, headers: &HeaderMap) {
-        self.head.latency_ms = Some(milliseconds(self.started.elapsed()));
-        self.head.status = Some(status.as_u16());
-        self.head.response_headers = Headers::of(headers, &self.chosen.response_headers);
+        let mut text = Vec::new();
+        Headers { all: headers, names: &self.chosen.response_headers }
+            .add_to(&mut text, "response_headers");
+        let (status, after) = (status.as_u16(), self.started.elapsed());
+        self.response = Some(Head { status, after, headers: text });
     }
 
     /// A piece of the request's body went by.
@@ -133,24 +119,18 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let until_now = || milliseconds(self.started.elapsed());
-        self.head.latency_ms.get_or_insert_with(until_now);
-        let response_body = self.head.status.and(Some(&self.response_body));
-        let event = Event {
-            r#type: "track",
-            event: &self.chosen.name,
-            timestamp: clock::now_rfc3339(),
-            properties: Properties {
-                head: &self.head,
-                request_body: self.request_body.text(),
-                request_body_bytes: self.request_body.bytes(),
-                response_body: response_body.and_then(Start::text),
-                response_body_bytes: response_body.and_then(Start::bytes),
-            },
-        };
-        let event = serde_json::to_vec(&event).expect("its keys are strings");
+        let (mut text, response) = (std::mem::take(&mut self.text), self.response.take());
+        let after = response.as_ref().map_or_else(|| self.started.elapsed(), |head| head.after);
+        add(&mut text, "status", &response.as_ref().map(|head| head.status));
+        add(&mut text, "latency_ms", &milliseconds(after));
+        self.request_body.add_to(&mut text, "request_body", "request_body_bytes");
+        if let Some(head) = response {
+            text.extend_from_slice(&head.headers);
+            self.response_body.add_to(&mut text, "response_body", "response_body_bytes");
+        }
+        text.extend_from_slice(b"}}");
         // A refusal has been counted, and nobody here can do more about it.
-        let _ = self.host.try_submit(event);
+        let _ = self.host.try_submit(text);
     }
 }
 
@@ -165,46 +145,51 @@ impl Start {
         self.text.extend_from_slice(&piece[..room.min(piece.len())]);
     }
 
-    /// None where it is not asked for.
-    fn text(&self) -> Option<String> {
-        self.is_told().then(|| String::from_utf8_lossy(&self.text).into_owned())
-    }
-
-    fn bytes(&self) -> Option<u64> {
-        self.is_told().then_some(self.bytes)
-    }
-
-    fn is_told(&self) -> bool {
-        self.text_bytes_max > 0
+    /// Where it is asked for.
+    fn add_to(&self, text: &mut Vec<u8>, key: &str, bytes_key: &str) {
+        if self.text_bytes_max > 0 {
+            add(text, key, &String::from_utf8_lossy(&self.text));
+            add(text, bytes_key, &self.bytes);
+        }
     }
 }
 
-impl Headers {
-    fn of(headers: &HeaderMap, names: &[HeaderName]) -> Self {
-        let value = |name: &HeaderName| {
-            let value = String::from_utf8_lossy(headers.get(name)?.as_bytes());
-            Some((name.clone(), shortened(&value)))
-        };
-        Headers(names.iter().filter_map(value).collect())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
+impl Headers<'_> {
+    /// Where one of them is there.
+    fn add_to(&self, text: &mut Vec<u8>, key: &str) {
+        if self.names.iter().any(|name| self.all.contains_key(name)) {
+            add(text, key, self);
+        }
     }
 }
 
-impl Serialize for Headers {
+impl Serialize for Headers<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
-            map.serialize_entry(name.as_str(), value)?;
+        let mut map = serializer.serialize_map(None)?;
+        for name in self.names {
+            if let Some(value) = self.all.get(name) {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                map.serialize_entry(name.as_str(), shortened(&value))?;
+            }
         }
         map.end()
     }
 }
 
-fn shortened(text: &str) -> String {
-    text[..text.floor_char_boundary(limits::COPIED_TEXT_BYTES_MAX)].to_owned()
+/// Add a member to an object that has one already.
+fn add(text: &mut Vec<u8>, key: &str, value: &(impl Serialize + ?Sized)) {
+    text.push(b',');
+    add_value(text, key);
+    text.push(b':');
+    add_value(text, value);
+}
+
+fn add_value(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    serde_json::to_writer(text, value).expect("a buffer takes everything, and keys are strings");
+}
+
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(limits::COPIED_TEXT_BYTES_MAX)]
 }
 
 /// With three digits behind the point.
@@ -215,6 +200,6 @@ fn milliseconds(time: Duration) -> f64 {
 /// What it holds is its event's.
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange").field("status", &self.head.status).finish_non_exhaustive()
+        f.debug_struct("Exchange").finish_non_exhaustive()
     }
 }
