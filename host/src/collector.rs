@@ -25,6 +25,7 @@ mod source;
 mod vendor;
 
 pub use counts::{CollectReport, Latency, Status, StatusCount};
+pub(crate) use decode::Ids;
 pub use decode::{BadBody, Body, Decoded, Facts, Shape};
 pub use dialect::{Dialect, MessageType};
 pub use handle::Collector;

@@ -45,7 +45,8 @@
 //! # Around a service
 //!
 //! [`Layer`] wraps any service of `tower`: it answers the calls of analytics SDKs in
-//! its place, and makes events of the requests that pass through.
+//! its place, and makes events of the requests that pass through. Proxies that are no
+//! such services make them with [`Copies::begin`].
 
 mod body;
 mod builder;

@@ -161,7 +161,7 @@ async fn try_all(host: &Host, numbers: &[usize], refusals: &AtomicU64) {
 }
 
 /// Amazon's settings for a stub.
-fn against(stub: &Stub) -> String {
+pub(crate) fn against(stub: &Stub) -> String {
     format!(
         "[aws]\nregion = 'eu-central-1'\naccess_key_id = '{}'\nsecret_access_key = '{}'\n\
          [aws.endpoints]\nfirehose = '{}'\n",

@@ -9,9 +9,9 @@ use std::thread::{self, JoinHandle};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tests::client::Client;
-use tests::{
-    Endpoint, Fate, Program, Running, Stub, free_port, pingora_gateway, signature, wait_until,
-};
+use tests::{Endpoint, Fate, Program, Running, Stub, free_port, pingora_gateway, wait_until};
+
+use crate::gateway::against;
 
 const CLIENTS: usize = 4;
 const SOURCES: &str = "listen = 'off'\n\
@@ -96,12 +96,9 @@ fn number(event: &Value) -> usize {
 
 fn settings(firehose: &Stub, stream: &str) -> String {
     format!(
-        "{SOURCES}[aws]\nregion = 'eu-central-1'\naccess_key_id = '{}'\nsecret_access_key = '{}'\n\
-         [aws.endpoints]\nfirehose = '{}'\n[delivery]\nmax_delay = '20ms'\n[plugin.settings]\n\
-         mappings = [{{ event = 'HTTP Request', stream = '{stream}' }}, {{ event = 'Signed Up', stream = 'accounts' }}]\n",
-        signature::ACCESS_KEY_ID,
-        signature::SECRET_ACCESS_KEY,
-        firehose.url()
+        "{SOURCES}{}[delivery]\nmax_delay = '20ms'\n[plugin.settings]\nmappings = [\
+         {{ event = 'HTTP Request', stream = '{stream}' }}, {{ event = 'Signed Up', stream = 'accounts' }}]\n",
+        against(firehose)
     )
 }
 

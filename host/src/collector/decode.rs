@@ -36,6 +36,7 @@ use crate::event::{Outline, Refusal, Span, string};
 use crate::limits;
 
 pub use bad_body::BadBody;
+pub(crate) use id::Ids;
 use known::Known;
 use patch::Patch;
 use rudderstack::RudderStack;

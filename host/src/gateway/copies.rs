@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, Method, Uri};
 
 use super::layer::Rules;
 use super::{Exchange, Host};
+use crate::collector::Ids;
 use crate::limits;
 
 /// How events of copies are called that nobody called otherwise.
@@ -29,15 +30,17 @@ const NAME: &str = "HTTP Request";
 /// An event reads
 ///
 /// ```json
-/// {"type":"track","event":"Page Requested","timestamp":"2026-02-03T04:05:06.789Z","properties":{"method":"POST",
-///  "path":"/shop/1","query":"a=1","request_headers":{"user-agent":"curl/8"},"status":200,"latency_ms":1.25,
-///  "request_body":"two","request_body_bytes":3,"response_headers":{"content-type":"text/plain"},
-///  "response_body":"welcome","response_body_bytes":7}}
+/// {"type":"track","event":"Page Requested","messageId":"5ce6f7dd-3a0a-4a9e-a6f5-6b5b1a0f1f0c",
+///  "timestamp":"2026-02-03T04:05:06.789Z","properties":{"method":"POST","path":"/shop/1","query":"a=1",
+///  "request_headers":{"user-agent":"curl/8"},"status":200,"latency_ms":1.25,"request_body":"two",
+///  "request_body_bytes":3,"response_headers":{"content-type":"text/plain"},"response_body":"welcome",
+///  "response_body_bytes":7}}
 /// ```
 ///
-/// on one line. Its time is when the request began, its latency that of the response's
-/// head. `status` is null where there was none: the service failed, or the client left
-/// before. A header that is there more than once is told once, and what is longer than
+/// on one line. Its `messageId` tells which records have arrived twice. Its time is when
+/// the request began, its latency that of the response's head. `status` is null where
+/// there was none: the service failed, or the client left before. A header that is
+/// there more than once is told once, and what is longer than
 /// [`limits::COPIED_TEXT_BYTES_MAX`] is cut.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -46,6 +49,7 @@ pub struct Copies(Arc<Chosen>);
 #[derive(Debug, Clone)]
 pub(super) struct Chosen {
     paths: Vec<String>,
+    pub(super) ids: Arc<Ids>,
     pub(super) name: String,
     pub(super) request_headers: Vec<HeaderName>,
     pub(super) response_headers: Vec<HeaderName>,
@@ -59,6 +63,7 @@ impl Copies {
     pub fn of_paths<P: Into<String>>(paths: impl IntoIterator<Item = P>) -> Self {
         Copies(Arc::new(Chosen {
             paths: paths.into_iter().map(Into::into).collect(),
+            ids: Arc::new(Ids::new()),
             name: NAME.to_owned(),
             request_headers: Vec::new(),
             response_headers: Vec::new(),

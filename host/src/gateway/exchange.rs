@@ -82,6 +82,8 @@ impl Exchange {
         let mut text = Vec::with_capacity(EVENT_BYTES);
         text.extend_from_slice(b"{\"type\":\"track\"");
         add(&mut text, "event", &chosen.name);
+        text.extend_from_slice(b",\"messageId\":");
+        text.extend_from_slice(&chosen.ids.next());
         add(&mut text, "timestamp", &clock::now_rfc3339());
         text.extend_from_slice(b",\"properties\":{\"method\":");
         add_value(&mut text, method.as_str());

@@ -130,6 +130,24 @@ impl Host {
     }
 
     /// The address on which the collector listens, with its real port, if it does.
+    ///
+    /// ```
+    /// # use host::gateway::Builder;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// let settings = r#"
+    ///     listen = "127.0.0.1:0"
+    ///     sources = [{ name = "web", dialect = "segment", write_keys = ["key"] }]
+    ///     [plugin.settings]
+    ///     mappings = [{ event = "*", stream = "all" }]
+    /// "#;
+    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
+    /// assert_ne!(host.address().expect("it listens").port(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn address(&self) -> Option<SocketAddr> {
         self.0.address
     }
@@ -188,6 +206,23 @@ impl Host {
 
     /// Wait until the host has ended, which it does when it is stopped, or where its
     /// settings say so when the plugin fails.
+    ///
+    /// ```
+    /// # use host::gateway::Builder;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
+    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
+    /// let other = host.clone();
+    /// let waiting = tokio::spawn(async move { other.ended().await });
+    /// host.submit("{}").await?;
+    /// host.stop().await;
+    /// assert_eq!(waiting.await?.faults, [""; 0]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn ended(&self) -> Arc<Summary> {
         let mut summary = self.0.summary.clone();
         let ended = summary.wait_for(Option::is_some).await;

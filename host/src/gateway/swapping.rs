@@ -36,6 +36,19 @@ impl Host {
     /// [from one](super::Builder::from_file), and have the plugin take over where
     /// something has changed.
     ///
+    /// ```
+    /// # use host::gateway::{Builder, Swapped};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
+    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
+    /// assert_eq!(host.reload().await?, Swapped::Unchanged(1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// A file cannot be read, a setting is wrong, or the plugin does not fit.

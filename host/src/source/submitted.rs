@@ -150,12 +150,14 @@ impl Submitter {
 
     fn take(&self, event: Bytes) -> Result<Receipt, Refused> {
         let shared = &*self.0;
-        let (place, bytes) =
-            match (shared.events.try_acquire(), shared.bytes.try_acquire_many(cost(&event))) {
-                (Ok(place), Ok(bytes)) => (place, bytes),
-                _ if shared.events.is_closed() => return Err(Refused::Closed(event)),
-                _ => return Err(Refused::Full(event)),
-            };
+        let place = shared.events.try_acquire();
+        let room =
+            place.and_then(|place| Ok((place, shared.bytes.try_acquire_many(cost(&event))?)));
+        let (place, bytes) = match room {
+            Ok(room) => room,
+            Err(_) if shared.events.is_closed() => return Err(Refused::Closed(event)),
+            Err(_) => return Err(Refused::Full(event)),
+        };
         let receipt = shared.push(event)?;
         place.forget();
         bytes.forget();

@@ -1,6 +1,7 @@
 //! The layer around a service of plain hyper, over real connections: what is
 //! answered in its place, and what is copied.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -112,9 +113,11 @@ async fn requests_are_told_as_far_as_the_copy_was_asked_to() {
     });
     let broken = json!({"method": "GET", "path": "/broken", "status": null});
     assert_eq!(copies, [broken, shop]);
+    let mut ids = HashSet::new();
     for event in records(&port, "requests") {
         assert_eq!((&event["event"], &event["type"]), (&json!("Requested"), &json!("track")));
         assert!(event["timestamp"].as_str().unwrap().ends_with('Z'));
+        assert!(ids.insert(event["messageId"].as_str().unwrap().to_owned()));
     }
 }
 

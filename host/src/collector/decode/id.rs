@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use md5::{Digest, Md5};
 
 use crate::event::string;
 
 /// A UUID between quotes.
-pub(super) type Quoted = [u8; 38];
+pub(crate) type Quoted = [u8; 38];
 
 /// Makes random UUIDs, of version 4.
 ///
@@ -17,19 +18,19 @@ pub(super) type Quoted = [u8; 38];
 /// same keys. A common random number generator with 64 bits of state would repeat
 /// itself after some billions of events.
 #[derive(Debug)]
-pub(super) struct Ids {
+pub(crate) struct Ids {
     halves: [RandomState; 2],
-    count: u64,
+    count: AtomicU64,
 }
 
 impl Ids {
-    pub(super) fn new() -> Self {
-        Ids { halves: [RandomState::new(), RandomState::new()], count: 0 }
+    pub(crate) fn new() -> Self {
+        Ids { halves: [RandomState::new(), RandomState::new()], count: AtomicU64::new(0) }
     }
 
-    pub(super) fn next(&mut self) -> Quoted {
-        self.count += 1;
-        let half = |at: usize| u128::from(self.halves[at].hash_one(self.count));
+    pub(crate) fn next(&self) -> Quoted {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let half = |at: usize| u128::from(self.halves[at].hash_one(count));
         quoted((half(0) << 64 | half(1)).to_be_bytes())
     }
 }
