@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tests::client::Client;
-use tests::{Endpoint, Envoy, wait_until};
+use tests::{Endpoint, Proxy, wait_until};
 
 use crate::beside::{self, Turning, recipe};
 
@@ -45,7 +45,7 @@ fn tracking_calls_are_mirrored_and_lost_only_while_the_host_is_down() {
         let clusters = recipe("envoy mirror cluster")
             .replace("port_value: 8080", &format!("port_value: {port}"))
             .replace("# and app, the service that takes the calls", &APP.replace("APP", app_port));
-        let envoy = Envoy::start(&manager, &clusters);
+        let envoy = Proxy::envoy(&manager, &clusters);
         let url = envoy.url().to_owned();
         ((envoy, app), url)
     });
@@ -67,7 +67,7 @@ fn agents() -> [(&'static [u8], Value); 6] {
 #[test]
 fn an_access_log_keeps_all_requests_until_the_host_reads_it() {
     let manager = recipe("envoy log").replace("/var/log/envoy", "DIRECTORY");
-    let envoy = Envoy::start(&(manager + ANSWERED), "");
+    let envoy = Proxy::envoy(&(manager + ANSWERED), "");
     let script =
         recipe("envoy turn").replace("/var/log/envoy", envoy.directory().to_str().unwrap());
     let turning = Turning::new(&script.replace("$(pidof envoy)", &envoy.pid().to_string()));
@@ -110,7 +110,7 @@ fn an_access_log_keeps_all_requests_until_the_host_reads_it() {
     assert_eq!(turning.letters().len(), 0);
 }
 
-fn request(envoy: &Envoy, first: usize) {
+fn request(envoy: &Proxy, first: usize) {
     for number in first..first + REQUESTS {
         let path = format!("/shop/%22%FF'{number}?hush=1");
         let (agent, _) = agents()[number % agents().len()];
@@ -119,7 +119,7 @@ fn request(envoy: &Envoy, first: usize) {
 }
 
 /// The status of the answer to a request whose bytes nobody has looked at.
-fn get(envoy: &Envoy, path: &[u8], header: &[u8]) -> u16 {
+fn get(envoy: &Proxy, path: &[u8], header: &[u8]) -> u16 {
     let mut client = Client::connect(envoy.url());
     client
         .send(&[b"GET ", path, b" HTTP/1.1\r\nHost: site\r\n", header, b"\r\n"].concat())

@@ -2,7 +2,7 @@
 //! what is lost while the host is down.
 
 use tests::client::Client;
-use tests::{Nginx, wait_until};
+use tests::{Proxy, wait_until};
 
 use crate::beside::{self, Turning, recipe};
 
@@ -17,7 +17,7 @@ fn tracking_calls_are_mirrored_and_lost_only_while_the_host_is_down() {
             .replace("listen 80;", "listen LISTEN;")
             .replace("proxy_pass http://app;", "proxy_pass http://$server_addr:$server_port/app;")
             .replace("# the rest of the site", "location /app { return 202; }");
-        let nginx = Nginx::start(&http);
+        let nginx = Proxy::nginx(&http);
         let url = nginx.url().to_owned();
         (nginx, url)
     });
@@ -27,7 +27,7 @@ fn tracking_calls_are_mirrored_and_lost_only_while_the_host_is_down() {
 fn an_access_log_keeps_all_requests_until_the_host_reads_it() {
     let http = recipe("nginx log").replace("/var/log/nginx/", "");
     let http = http.replace("listen 80;", "listen LISTEN;");
-    let nginx = Nginx::start(&http.replace("# the rest of the site", "location / { return 204; }"));
+    let nginx = Proxy::nginx(&http.replace("# the rest of the site", "location / { return 204; }"));
     let directory = nginx.directory().to_str().unwrap();
     let script = recipe("nginx turn").replace("/var/log/nginx", directory);
     let pid = nginx.pid().to_string();
@@ -64,7 +64,7 @@ fn an_access_log_keeps_all_requests_until_the_host_reads_it() {
     assert_eq!(reasons, ["invalid_utf8"]);
 }
 
-fn request(nginx: &Nginx, first: usize) {
+fn request(nginx: &Proxy, first: usize) {
     let headers = [("User-Agent", "a \"quoted\" agent")];
     for number in first..first + REQUESTS {
         let path = format!("/shop/%22{number}?hush=1");

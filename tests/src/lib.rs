@@ -8,8 +8,9 @@
 //! events. [`Collector`] is the program as a server, [`client`] sends to it what
 //! nobody should, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
 //! over TLS or HTTP/2; [`metrics`] reads what it tells, [`openapi`] holds its
-//! answers against their document, and [`minisign`] signs plugins. [`Nginx`] and
-//! [`Envoy`] are proxies beside the program, and [`Template`] a plugin as its author starts with it. [`catalog`] makes what the catalog reads,
+//! answers against their document, and [`minisign`] signs plugins. [`Proxy`] is
+//! nginx or Envoy beside the program, [`Template`] a plugin as its author starts
+//! with it. [`catalog`] makes what the catalog reads,
 //! [`openmetadata`] is the API of OpenMetadata, which refuses what the real one
 //! refuses, and [`pictures`] shows the catalog's to those who read them.
 //!
@@ -25,7 +26,6 @@ pub mod compressed;
 mod curl;
 pub mod disk;
 pub mod endpoint;
-mod envoy;
 pub mod events;
 mod install;
 mod letter;
@@ -35,13 +35,13 @@ pub mod minisign;
 pub mod ministack;
 pub mod moto;
 pub mod mounted;
-mod nginx;
 pub mod openapi;
 pub mod openmetadata;
 pub mod oracle;
 pub mod pictures;
 mod port;
 mod program;
+mod proxy;
 mod running;
 mod sdk;
 pub mod signature;
@@ -54,11 +54,10 @@ pub use collector::Collector;
 pub use component::{misbehaving_plugin, stamped};
 pub use curl::Curl;
 pub use endpoint::Endpoint;
-pub use envoy::Envoy;
 pub use letter::Letter;
-pub use nginx::Nginx;
 pub use port::free_port;
 pub use program::{Program, Ran, make_data_directory};
+pub use proxy::Proxy;
 pub use running::{Running, Usage};
 pub use sdk::Sdk;
 pub use stub::{Fate, Stub};

@@ -36,14 +36,14 @@ use super::{Copies, Gateway, Host};
 /// // Any service will do.
 /// # #[derive(Clone)]
 /// # struct Shop;
-/// # impl tower_service::Service<Request<Full<Bytes>>> for Shop {
+/// # impl<B> tower_service::Service<Request<B>> for Shop {
 /// #     type Response = Response<Full<Bytes>>;
 /// #     type Error = Infallible;
 /// #     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
 /// #     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
 /// #         std::task::Poll::Ready(Ok(()))
 /// #     }
-/// #     fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+/// #     fn call(&mut self, _: Request<B>) -> Self::Future {
 /// #         std::future::ready(Ok(Response::new(Full::from("welcome"))))
 /// #     }
 /// # }

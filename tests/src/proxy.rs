@@ -1,0 +1,57 @@
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::wait_until;
+
+mod envoy;
+mod nginx;
+
+/// A proxy with a configuration of its own, in a new directory. It is stopped when this
+/// is dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    child: Child,
+    directory: TempDir,
+    url: String,
+}
+
+impl Proxy {
+    /// Start it, and wait until it listens on this port of loopback.
+    fn start(mut command: Command, directory: TempDir, port: u16) -> Self {
+        let child = command.spawn().expect("the proxy can be started");
+        let mut proxy = Proxy { child, directory, url: format!("http://127.0.0.1:{port}") };
+        wait_until("the proxy listens", || {
+            let ended = proxy.child.try_wait().expect("its state");
+            assert_eq!(ended, None, "the proxy has ended: its words are above");
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        proxy
+    }
+
+    /// Where it listens: `http://127.0.0.1:` and the port.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its directory, where its relative paths start.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // It may have ended by itself: then a test fails for that.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,35 @@
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::Proxy;
+use crate::install;
+use crate::port::free_port;
+
+impl Proxy {
+    /// Debian's nginx, with what stands in its `http` block; `LISTEN` there becomes a
+    /// free address of loopback.
+    pub fn nginx(http: &str) -> Self {
+        let program = install::needs("nginx", || {
+            let found = ["/usr/sbin/nginx", "/usr/bin/nginx"].map(Path::new);
+            found.into_iter().find(|path| path.exists())
+        });
+        let directory = TempDir::new().expect("a directory");
+        let port = free_port();
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let temporary = temporary.map(|kind| format!("{kind}_temp_path {kind};\n")).concat();
+        let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
+        let configuration = format!(
+            "{user}daemon off;\nworker_processes 1;\npid nginx.pid;\nevents {{}}\n\
+             http {{\naccess_log off;\n{temporary}{}\n}}\n",
+            http.replace("LISTEN", &format!("127.0.0.1:{port}"))
+        );
+        let path = directory.path().join("nginx.conf");
+        fs::write(&path, configuration).expect("a file is written");
+        let mut command = Command::new(program);
+        command.arg("-p").arg(directory.path()).arg("-c").arg(&path).args(["-e", "error.log"]);
+        Proxy::start(command, directory, port)
+    }
+}
