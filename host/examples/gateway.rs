@@ -11,8 +11,6 @@
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
 use std::env;
-use std::fs;
-use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -84,7 +82,7 @@ async fn main() -> Result<()> {
     let settings = argument().ok();
     let listener = TcpListener::bind(listen).await?;
     let Some(settings) = settings else { return serve(listener, Proxy::to(upstream)).await };
-    let host = start(Path::new(&settings)).await?;
+    let host = start(settings).await?;
     let layer = Layer::new(host.clone())
         .answering(["/v1/"])
         .copying(Copies::of_all().request_headers([USER_AGENT]));
@@ -95,10 +93,8 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn start(settings: &Path) -> Result<Host> {
-    let text = fs::read_to_string(settings)?;
-    let directory = settings.parent().unwrap_or(Path::new("."));
-    let mut builder = Builder::from_toml(&text, directory)?;
+async fn start(settings: String) -> Result<Host> {
+    let mut builder = Builder::from_file(settings)?;
     if let Some(records) = env::var_os("RECORDS") {
         builder = builder.into_directory(records);
     }

@@ -22,12 +22,12 @@ pub use copies::{CopyReport, LetterCopy, Receipt};
 pub use filter::Filter;
 pub use folder::{Folder, FolderLock, LetterFile, take_out};
 pub use letter::Letter;
-
-pub use crate::event::Reason;
 pub use line::Death;
 pub use reader::{Entry, LetterReader, Unreadable};
 pub use stored::{ShowEvent, StoredLetter};
 pub use writer::{Bound, Dropped, WhenFull};
+
+pub use crate::event::Reason;
 
 use std::collections::BTreeMap;
 use std::io;
