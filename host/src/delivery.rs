@@ -34,7 +34,7 @@ mod stream;
 mod streams;
 mod waiting;
 
-pub use amazon::Amazon;
+pub use amazon::{Amazon, AnswerDefect, InvalidAnswer, read_put_answer};
 pub use batch::{Batch, Provenance};
 pub use decision::{PackChoice, PackDecision, decide};
 pub use description::{Description, Split, Step, Target, TargetKind};

@@ -157,6 +157,51 @@ fn a_list_that_ends_early_is_not_complete() {
 }
 
 #[test]
+fn without_a_first_page_nothing_is_known() {
+    // What is no object at all is asked for again, for most of a minute.
+    for body in ["{}", "{\"DeliveryStreamNames\":{}}", "{\"DeliveryStreamNames\":[1]}"] {
+        let endpoint = serve(streams(3), move |asked| {
+            (operation(asked) == "ListDeliveryStreams").then(|| (200, body.to_owned()))
+        });
+        let error = read(settings(&endpoint.url())).expect_err(body);
+        assert!(matches!(error, ReadError::List { .. }), "{body}: {error}");
+        assert!(error.to_string().contains("InvalidAnswer"), "{body}: {error}");
+    }
+}
+
+#[test]
+fn a_stream_whose_description_is_not_complete_is_not_read() {
+    for wrong in [
+        json!({"Destinations": null}),
+        json!({"Destinations": [1]}),
+        json!({"HasMoreDestinations": null}),
+        json!({"HasMoreDestinations": true}),
+        json!({"DeliveryStreamType": ""}),
+        json!({"DeliveryStreamStatus": null}),
+    ] {
+        let mut account = streams(2);
+        account.add("wrong", &wrong);
+        let endpoint = serve(account, |_| None);
+        let inventory = read(settings(&endpoint.url())).unwrap();
+        let unread: Vec<_> = inventory.unread.iter().map(|unread| &*unread.name).collect();
+        assert_eq!((inventory.streams.len(), unread), (2, vec!["wrong"]), "{wrong}");
+    }
+}
+
+#[test]
+fn destinations_without_end_are_no_destinations() {
+    let mut account = Account::default();
+    let s3 = json!({"BucketARN": "arn:aws:s3:::b"});
+    let entry = json!({"DestinationId": "d", "S3DestinationDescription": s3});
+    account.add("s", &json!({"Destinations": [entry], "HasMoreDestinations": true}));
+    account.add("t", &json!({}));
+    let endpoint = serve(account, |_| None);
+    let inventory = read(settings(&endpoint.url())).unwrap();
+    assert_eq!((inventory.streams.len(), &*inventory.unread[0].name), (1, "s"));
+    assert!(inventory.unread[0].cause.contains("no end"), "{:?}", inventory.unread);
+}
+
+#[test]
 fn a_server_that_forgets_where_it_was_is_not_asked_for_ever() {
     let endpoint = serve(streams(3), |asked| {
         let page = json!({"DeliveryStreamNames": ["stream-00001"], "HasMoreDeliveryStreams": true});

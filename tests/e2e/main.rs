@@ -3,6 +3,7 @@
 mod accounting;
 mod admin;
 mod amazon;
+mod answers;
 mod authors;
 mod bench;
 mod beside;

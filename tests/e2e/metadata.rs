@@ -2,6 +2,7 @@
 
 mod deletion;
 mod faults;
+mod incomplete;
 mod lineage;
 mod pipelines;
 mod world;

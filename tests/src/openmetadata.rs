@@ -92,6 +92,19 @@ pub struct Fault {
     pub retry_after: Option<u32>,
 }
 
+/// An answer in place of its own.
+#[derive(Debug, Clone)]
+pub struct Replaced {
+    /// To requests with this method.
+    pub method: &'static str,
+    /// And this at the end of their path, or before an id or a name.
+    pub path: &'static str,
+    /// The status.
+    pub status: u16,
+    /// The body, whatever it is.
+    pub body: &'static str,
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
@@ -105,6 +118,7 @@ struct State {
     /// Details by both ids.
     edges: BTreeMap<(String, String), Value>,
     faults: Vec<Fault>,
+    replaced: Option<Replaced>,
     requests: Vec<Asked>,
     refusals: Vec<String>,
     violations: Vec<String>,
@@ -147,6 +161,11 @@ impl OpenMetadataServer {
     /// Fail some requests to come.
     pub fn fail(&self, fault: Fault) {
         self.shared.state().faults.push(fault);
+    }
+
+    /// Answer some requests with this from now on, or with what is right again.
+    pub fn replace(&self, replaced: Option<Replaced>) {
+        self.shared.state().replaced = replaced;
     }
 
     /// Add an entity of somebody else's, and tell its id. Its collection is such as
@@ -259,6 +278,15 @@ impl State {
 impl Fault {
     fn is_for(&self, asked: &Asked) -> bool {
         self.method == asked.method && asked.path.contains(self.path)
+    }
+}
+
+impl Replaced {
+    fn is_for(&self, asked: &Asked) -> bool {
+        let at = asked.path.find(self.path);
+        let rest = at.map(|at| &asked.path[at + self.path.len()..]);
+        self.method == asked.method
+            && rest.is_some_and(|rest| rest.is_empty() || self.path.ends_with('/'))
     }
 }
 

@@ -49,6 +49,20 @@ pub enum Fate {
         /// Whether the records were accepted all the same.
         accepted: bool,
     },
+    /// The answer is this, whatever it is.
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// The body, as it is sent.
+        body: String,
+    },
+    /// The answer is blanks, and so many bytes long.
+    Long {
+        /// The HTTP status.
+        status: u16,
+        /// Bytes of the body.
+        bytes: usize,
+    },
     /// The connection is reset instead of an answer.
     Reset {
         /// Whether the records were accepted before.
@@ -203,7 +217,7 @@ impl Fate {
             Fate::Accept | Fate::Slow(_) => true,
             Fate::Refuse { records, .. } => !records.contains(&position),
             Fate::Fail { accepted, .. } | Fate::Reset { accepted } => *accepted,
-            Fate::Hang => false,
+            Fate::Answer { .. } | Fate::Long { .. } | Fate::Hang => false,
         }
     }
 }

@@ -75,7 +75,7 @@ type Column = (&'static str, &'static str, fn(&StreamReport) -> u64);
 
 fn streams(page: &mut Page<'_>, view: &View) -> fmt::Result {
     let report = view.delivery.report();
-    let columns: [Column; 10] = [
+    let columns: [Column; 11] = [
         ("firehose_events", "Events in accepted records", |stream| stream.events),
         ("firehose_records", "Accepted records", |stream| stream.records),
         ("firehose_bytes", "Bytes of accepted records, before base64", |stream| stream.bytes),
@@ -96,6 +96,11 @@ fn streams(page: &mut Page<'_>, view: &View) -> fmt::Result {
             "firehose_possible_duplicate_records",
             "Records that were sent again after an answer was lost",
             |stream| stream.ambiguous,
+        ),
+        (
+            "firehose_invalid_answers",
+            "Answers that did not account for every record, whose records were sent again",
+            |stream| stream.invalid_answers,
         ),
         (
             "overflowed_events",

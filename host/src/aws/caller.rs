@@ -14,12 +14,21 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// STS cannot be reached, or does not know them; in words.
+    /// STS cannot be reached, does not know them, or gives an incomplete answer; in
+    /// words.
     pub async fn caller(&self) -> Result<Caller, String> {
         let sts = role::sts_client(&self.config, &self.sts);
         let answer = sts.get_caller_identity().send().await;
         let answer = answer.map_err(|error| error_chain(&error))?;
-        let text = |text: Option<&str>| text.unwrap_or("unknown").to_owned();
-        Ok(Caller { account: text(answer.account()), arn: text(answer.arn()) })
+        let text = |text: Option<&str>, member| {
+            let text = text.filter(|text| !text.is_empty()).map(str::to_owned);
+            text.ok_or_else(|| {
+                format!(
+                    "the answer has no {member}, so it is not a complete answer of STS: check `sts_endpoint_url` under \
+                     [aws], and the proxies in between"
+                )
+            })
+        };
+        Ok(Caller { account: text(answer.account(), "Account")?, arn: text(answer.arn(), "Arn")? })
     }
 }

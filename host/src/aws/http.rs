@@ -1,3 +1,7 @@
+mod bounded;
+
+pub use bounded::AnswerTooLong;
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +11,9 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
-use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -36,6 +42,8 @@ pub struct TransportSettings {
 /// `https` alone, and without a `ca_bundle` its `AWS_CA_BUNDLE`; `NO_PROXY` holds
 /// for both kinds of proxies.
 ///
+/// Answers end at [`limits::AWS_ANSWER_BYTES_MAX`], with [`AnswerTooLong`].
+///
 /// # Errors
 ///
 /// The proxy's URL or the certificates cannot be used.
@@ -44,10 +52,11 @@ pub async fn http_client(
     secrets: &dyn Resolve,
 ) -> Result<SharedHttpClient, ConnectError> {
     let transport = Transport::new(settings, secrets).await?;
-    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
+    let client = Builder::new().build_with_connector_fn(move |settings, components| {
         let sleep = components.and_then(RuntimeComponents::sleep_impl);
         transport.connector(settings.cloned(), sleep)
-    }))
+    });
+    Ok(SharedHttpClient::new(bounded::Client(client)))
 }
 
 /// The same for requests that no client of AWS's makes.
@@ -58,10 +67,10 @@ pub async fn http_client(
 pub async fn http_connector(
     settings: &TransportSettings,
     secrets: &dyn Resolve,
-) -> Result<Connector, ConnectError> {
+) -> Result<SharedHttpConnector, ConnectError> {
     let timeout = HttpConnectorSettings::builder().connect_timeout(limits::CONNECT_TIMEOUT);
     let transport = Transport::new(settings, secrets).await?;
-    Ok(transport.connector(Some(timeout.build()), None))
+    Ok(bounded::connector(transport.connector(Some(timeout.build()), None)))
 }
 
 /// The settings, checked.

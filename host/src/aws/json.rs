@@ -4,8 +4,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use aws_smithy_http_client::Connector;
-use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
@@ -13,8 +12,11 @@ use serde_json::Value;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{Access, AwsSettings, advice_of_code, advice_of_failure, error_chain};
+use super::{Access, AnswerTooLong, AwsSettings, advice_of_code, advice_of_failure, error_chain};
 use crate::limits;
+
+/// The code of an answer of success that is not complete, or too long.
+const INVALID_ANSWER: &str = "InvalidAnswer";
 
 /// The pause before a request is sent again; doubled each time.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -29,7 +31,7 @@ const ATTEMPTS: u32 = 3;
 #[derive(Debug)]
 pub struct JsonClient {
     access: Access,
-    connector: Connector,
+    connector: SharedHttpConnector,
     service: Service,
     url: String,
 }
@@ -63,7 +65,7 @@ impl JsonClient {
     /// Ask a service with these credentials; `endpoint_url` goes before its own.
     pub fn new(
         access: Access,
-        connector: Connector,
+        connector: SharedHttpConnector,
         service: Service,
         settings: &AwsSettings,
         endpoint_url: Option<&str>,
@@ -171,6 +173,15 @@ impl JsonError {
         JsonError { code: code.into(), message, advice: None, is_passing: false }
     }
 
+    /// An answer of success that lacks what it must have, in the words of whoever
+    /// looked for it. Another one may be better: it need not be AWS that gave it.
+    pub(crate) fn incomplete(problem: impl Into<String>) -> Self {
+        let advice = Some(
+            "it is not a complete answer of AWS: check the endpoints under [aws], and the proxies in between",
+        );
+        JsonError { advice, ..JsonError::passing(INVALID_ANSWER, problem.into()) }
+    }
+
     fn passing(code: impl Into<String>, message: String) -> Self {
         JsonError { is_passing: true, ..JsonError::new(code, message) }
     }
@@ -192,31 +203,34 @@ fn own_url(service: &str, region: &str, settings: &AwsSettings) -> String {
 async fn read_body(body: SdkBody) -> Result<Zeroizing<Vec<u8>>, JsonError> {
     let (mut stream, mut bytes) = (ByteStream::new(body), Zeroizing::new(Vec::new()));
     while let Some(part) = stream.next().await {
-        let part =
-            part.map_err(|error| JsonError::passing("ConnectionLost", error_chain(&error)))?;
+        let part = part.map_err(|error| read_failure(&error))?;
         bytes.extend_from_slice(&part);
-        if bytes.len() > limits::JSON_ANSWER_BYTES_MAX {
-            let words = format!("more than {} bytes", limits::JSON_ANSWER_BYTES_MAX);
-            return Err(JsonError::new("InvalidAnswer", words));
-        }
     }
     Ok(bytes)
+}
+
+fn read_failure(error: &(dyn std::error::Error + 'static)) -> JsonError {
+    let mut sources = std::iter::successors(Some(error), |&error| error.source());
+    match sources.find_map(|source| source.downcast_ref::<AnswerTooLong>()) {
+        Some(too_long) => JsonError::new(INVALID_ANSWER, too_long.to_string()),
+        None => JsonError::passing("ConnectionLost", error_chain(error)),
+    }
 }
 
 fn read_answer(status: u16, body: &[u8]) -> Result<Value, JsonError> {
     let read: Option<Value> = serde_json::from_slice(body).ok();
     if status == 200 {
-        let none = || JsonError::passing("InvalidAnswer", "it is no JSON".to_owned());
-        return read.ok_or_else(none);
+        // Each operation answers with an object.
+        let object = read.filter(Value::is_object);
+        return object.ok_or_else(|| JsonError::incomplete("it is not a JSON object"));
     }
     let word = |keys: &[&str]| {
         keys.iter().find_map(|key| Some(read.as_ref()?.get(key)?.as_str()?.to_owned()))
     };
     let code = word(&["__type", "code"]).unwrap_or_else(|| format!("HTTP {status}"));
     // A shape's name may stand before it.
-    let code = code.rsplit('#').next().unwrap_or_default().to_owned();
-    let message = word(&["message", "Message"]).unwrap_or_default();
-    let message = message.chars().take(limits::DETAIL_BYTES_MAX / 4).collect();
+    let code = bounded(code.rsplit('#').next().unwrap_or_default());
+    let message = bounded(&word(&["message", "Message"]).unwrap_or_default());
     // Some services call too many requests a limit.
     let is_passing = status >= 500
         || status == 429
@@ -224,6 +238,10 @@ fn read_answer(status: u16, body: &[u8]) -> Result<Value, JsonError> {
         || code.contains("LimitExceeded");
     let advice = advice_of_code(&code);
     Err(JsonError { code, message, advice, is_passing })
+}
+
+fn bounded(text: &str) -> String {
+    text.chars().take(limits::DETAIL_BYTES_MAX / 4).collect()
 }
 
 #[cfg(test)]
@@ -250,6 +268,11 @@ mod tests {
         assert_eq!(read_answer(200, b"{\"a\":1}").unwrap()["a"], 1);
         for (status, body, code, is_passing) in [
             (200, &b"<html>"[..], "InvalidAnswer", true),
+            (200, b"", "InvalidAnswer", true),
+            (200, b"null", "InvalidAnswer", true),
+            (200, b"[]", "InvalidAnswer", true),
+            (200, b"{\"a\":1", "InvalidAnswer", true),
+            (204, b"", "HTTP 204", false),
             (
                 400,
                 b"{\"__type\":\"com.amazonaws#AccessDeniedException\"}",

@@ -3,12 +3,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::{Region, SdkConfig};
-use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 use aws_sdk_sts::Client;
 use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
-use aws_sdk_sts::types::Tag;
+use aws_sdk_sts::types::{Credentials, Tag};
+use thiserror::Error;
 
 use super::{Session, StsSettings};
 use crate::limits;
@@ -94,20 +94,45 @@ fn tag(key: &str, value: &str) -> Tag {
     Tag::builder().key(key).value(value).build().expect("a key and a value are all it needs")
 }
 
+/// Credentials of which nothing is missing. The SDK fills in what an answer lacks: with
+/// empty texts, and with the year 1970.
 fn read(assumed: AssumeRoleOutput) -> provider::Result {
-    let credentials = assumed
-        .credentials
-        .ok_or_else(|| CredentialsError::unhandled("STS answered without credentials"))?;
-    let expiry = SystemTime::try_from(credentials.expiration);
-    let expiry =
-        expiry.map_err(|_| CredentialsError::unhandled("STS answered without an expiry"))?;
-    Ok(Credentials::new(
-        credentials.access_key_id,
-        credentials.secret_access_key,
-        Some(credentials.session_token),
+    let credentials = assumed.credentials.ok_or(IncompleteSession("Credentials"))?;
+    let Credentials { access_key_id, secret_access_key, session_token, expiration, .. } =
+        credentials;
+    for (text, member) in [
+        (&access_key_id, "AccessKeyId"),
+        (&secret_access_key, "SecretAccessKey"),
+        (&session_token, "SessionToken"),
+    ] {
+        if text.is_empty() {
+            return Err(IncompleteSession(member).into());
+        }
+    }
+    let expiry = SystemTime::try_from(expiration).ok();
+    let expiry = expiry.filter(|expiry| *expiry > SystemTime::UNIX_EPOCH);
+    let expiry = expiry.ok_or(IncompleteSession("Expiration"))?;
+    Ok(aws_credential_types::Credentials::new(
+        access_key_id,
+        secret_access_key,
+        Some(session_token),
         Some(expiry),
         "AssumeRole",
     ))
+}
+
+/// An answer of STS without something that each has.
+#[derive(Debug, Error)]
+#[error(
+    "the answer has no {0}, so it is not a complete answer of STS: check `sts_endpoint_url` under [aws], and the \
+     proxies in between"
+)]
+struct IncompleteSession(&'static str);
+
+impl From<IncompleteSession> for CredentialsError {
+    fn from(incomplete: IncompleteSession) -> Self {
+        CredentialsError::provider_error(incomplete)
+    }
 }
 
 impl ProvideCredentials for RoleSource {
@@ -116,5 +141,39 @@ impl ProvideCredentials for RoleSource {
         Self: 'a,
     {
         future::ProvideCredentials::new(self.assume())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sts::primitives::DateTime;
+    use aws_sdk_sts::types::builders::CredentialsBuilder;
+
+    use super::*;
+
+    fn complete() -> CredentialsBuilder {
+        let builder = Credentials::builder().access_key_id("ASIA").secret_access_key("key");
+        builder.session_token("token").expiration(DateTime::from_secs(1_900_000_000))
+    }
+
+    #[test]
+    fn a_session_is_complete_or_none() {
+        let read = |credentials: Option<CredentialsBuilder>| {
+            let credentials = credentials.map(|builder| builder.build().unwrap());
+            read(AssumeRoleOutput::builder().set_credentials(credentials).build())
+        };
+        let session = read(Some(complete())).unwrap();
+        assert_eq!((session.access_key_id(), session.session_token()), ("ASIA", Some("token")));
+        for (credentials, missing) in [
+            (None, "no Credentials"),
+            (Some(complete().access_key_id("")), "no AccessKeyId"),
+            (Some(complete().secret_access_key("")), "no SecretAccessKey"),
+            (Some(complete().session_token("")), "no SessionToken"),
+            (Some(complete().expiration(DateTime::from_secs(0))), "no Expiration"),
+        ] {
+            let error = super::super::error_chain(&read(credentials).unwrap_err());
+            assert!(error.contains(missing) && error.contains("`sts_endpoint_url`"), "{error}");
+            assert!(!error.contains("token"), "{error}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::reading::{Control, Reader, is_denied, is_gone};
+use crate::aws::JsonError;
 use crate::limits;
 
 /// One thing that was tried.
@@ -99,7 +100,8 @@ type Found = Result<String, String>;
 
 async fn list_streams(reader: &Reader) -> (Outcome, Found) {
     let request = json!({"Limit": limits::CATALOG_PAGE_STREAMS});
-    let answer = try_one(&reader.firehose, "ListDeliveryStreams", &request).await;
+    let answer =
+        try_one(&reader.firehose, "ListDeliveryStreams", &request, "DeliveryStreamNames").await;
     let is_kept = |name: &str| reader.filter.keeps(name).unwrap_or(false);
     let none = "there is no delivery stream, or none that the patterns keep, to try it on";
     (answer.0, find(answer.1, "/DeliveryStreamNames", is_kept, none))
@@ -109,7 +111,8 @@ async fn describe_stream(reader: &Reader, stream: Found) -> Outcome {
     match stream {
         Ok(name) => {
             let request = json!({"DeliveryStreamName": name});
-            try_one(&reader.firehose, "DescribeDeliveryStream", &request).await.0
+            let operation = "DescribeDeliveryStream";
+            try_one(&reader.firehose, operation, &request, "DeliveryStreamDescription").await.0
         }
         Err(why) => Outcome::Untried { why },
     }
@@ -120,7 +123,7 @@ async fn list_tables(reader: &Reader) -> (Outcome, Found) {
         let why = "the settings say not to look for tables".to_owned();
         return (Outcome::Untried { why: why.clone() }, Err(why));
     }
-    let answer = try_one(&reader.dynamodb, "ListTables", &json!({"Limit": 1})).await;
+    let answer = try_one(&reader.dynamodb, "ListTables", &json!({"Limit": 1}), "TableNames").await;
     let none = "there is no DynamoDB table to try it on";
     (answer.0, find(answer.1, "/TableNames", |_| true, none))
 }
@@ -130,18 +133,25 @@ async fn describe_table(reader: &Reader, table: Found) -> Outcome {
         Ok(name) => {
             let (operation, request) =
                 ("DescribeKinesisStreamingDestination", json!({"TableName": name}));
-            try_one(&reader.dynamodb, operation, &request).await.0
+            let member = "KinesisDataStreamDestinations";
+            try_one(&reader.dynamodb, operation, &request, member).await.0
         }
         Err(why) => Outcome::Untried { why },
     }
 }
 
+/// Try an operation whose answers all have this member.
 async fn try_one(
     control: &Control,
     operation: &'static str,
     request: &Value,
+    member: &str,
 ) -> (Outcome, Option<Value>) {
     match control.ask_up_to(limits::CATALOG_PROBE_ATTEMPTS_MAX, operation, request).await {
+        Ok(answer) if answer.get(member).is_none_or(Value::is_null) => {
+            let error = JsonError::incomplete(format!("the answer has no {member}"));
+            (Outcome::Failed { message: error.to_string() }, None)
+        }
         Ok(answer) => (Outcome::Granted, Some(answer)),
         // Whoever is told so might have seen it.
         Err(error) if is_gone(&error) => (Outcome::Granted, None),

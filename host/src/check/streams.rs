@@ -16,6 +16,9 @@ const TRIES: u32 = 5;
 const TEST_RECORD: &[u8] =
     br#"{"type":"track","event":"Standpipe Test Record","anonymousId":"standpipe","properties":{}}"#;
 
+/// What to do where something answers that is not Firehose.
+const INVALID_ANSWER_ADVICE: &str = "set `endpoint_url` under [aws] to Firehose, or leave it out, and look for a proxy in between that answers itself";
+
 /// The way to Firehose of one identity.
 pub(super) struct Way {
     pub(super) port: Arc<dyn Firehose>,
@@ -112,6 +115,7 @@ fn exists(
                     Outcome::Skipped,
                     "allow firehose:DescribeDeliveryStream to have this checked; delivery needs it for pack = \"auto\" alone",
                 ),
+                _ if error.is_invalid_answer() => (Outcome::Failed, INVALID_ANSWER_ADVICE),
                 Verdict::Hold => (
                     Outcome::Failed,
                     "check `endpoint_url` and the credentials under [aws], and the way through proxies and firewalls",
@@ -136,7 +140,11 @@ async fn write(
             None => report.ok(step, "a test record was accepted"),
             Some((_, refusal)) => {
                 let detail = format!("{}: {}", refusal.code, refusal.message);
-                report.add(step, Outcome::Skipped, detail, Some("try again".to_owned()));
+                let (outcome, advice) = match refusal.verdict() {
+                    Verdict::Retry | Verdict::RetryAmbiguous => (Outcome::Skipped, "try again"),
+                    _ => (Outcome::Failed, "check the stream, and the settings under [aws]"),
+                };
+                report.add(step, outcome, detail, Some(advice.to_owned()));
             }
         },
         Err(error) => {
@@ -145,6 +153,7 @@ async fn write(
                     Outcome::Failed,
                     "allow firehose:PutRecordBatch on this stream: `host iam policy` prints the statement",
                 ),
+                _ if error.is_invalid_answer() => (Outcome::Failed, INVALID_ANSWER_ADVICE),
                 Verdict::Retry | Verdict::RetryAmbiguous => {
                     (Outcome::Skipped, "try again: this is no fault of the settings")
                 }

@@ -1,8 +1,9 @@
+mod answer;
+mod checked_answers;
 mod description;
-mod short_answers;
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_config::SdkConfig;
 use aws_sdk_firehose::Client;
@@ -11,14 +12,17 @@ use aws_sdk_firehose::config::http::HttpRequest;
 use aws_sdk_firehose::config::retry::RetryConfig;
 use aws_sdk_firehose::config::timeout::TimeoutConfig;
 use aws_sdk_firehose::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_firehose::operation::put_record_batch::PutRecordBatchOutput;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::ServiceError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 
-use self::short_answers::ShortAnswers;
-use super::port::{Describe, Put, verdict_of_code};
-use super::{Answer, Batch, Description, Firehose, Refusal, RequestError, Verdict, body};
-use crate::aws::{Session, advice_of_code, advice_of_failure, error_chain};
+pub use self::answer::{AnswerDefect, InvalidAnswer, read_put_answer};
+
+use self::checked_answers::{CheckedAnswers, Expected};
+use super::port::{Describe, INVALID_ANSWER, Put, verdict_of_code};
+use super::{Answer, Batch, Firehose, RequestError, Verdict, body};
+use crate::aws::{AnswerTooLong, Session, advice_of_code, advice_of_failure, error_chain};
 use crate::event::StreamName;
 use crate::limits;
 
@@ -45,7 +49,7 @@ impl Amazon {
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(http) = config.http_client() {
-            builder = builder.http_client(ShortAnswers(http));
+            builder = builder.http_client(CheckedAnswers(http));
         }
         if let Some(url) = endpoint_url {
             builder = builder.endpoint_url(url);
@@ -64,16 +68,20 @@ impl Firehose for Amazon {
     fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> Put<'a> {
         Box::pin(async move {
             let body = Bytes::from(body::encode(stream, &batch));
-            let records = batch.len();
+            let (records, request_bytes) = (batch.len(), body.len());
             drop(batch);
+            let checked = Arc::<OnceLock<Answer>>::default();
+            let expected = Expected::Fates { records, answer: Arc::clone(&checked) };
             let operation = self.client.put_record_batch().delivery_stream_name(stream.as_str());
-            let request = operation
-                .set_records(Some(Vec::new()))
-                .customize()
-                .mutate_request(move |request| replace_body(request, &body));
+            let request = operation.set_records(Some(Vec::new())).customize().mutate_request(
+                move |request| {
+                    request.add_extension(expected.clone());
+                    replace_body(request, &body);
+                },
+            );
             match request.send().await {
-                Ok(output) => read_answer(&output, records),
-                Err(error) => Err(self.read_error(&error)),
+                Ok(_) => checked.get().cloned().ok_or_else(unchecked),
+                Err(error) => Err(self.read_error(&error, Some(request_bytes))),
             }
         })
     }
@@ -81,23 +89,25 @@ impl Firehose for Amazon {
     fn describe<'a>(&'a self, stream: &'a StreamName) -> Describe<'a> {
         Box::pin(async move {
             let operation = self.client.describe_delivery_stream();
-            match operation.delivery_stream_name(stream.as_str()).send().await {
-                Ok(output) => Ok(output
-                    .delivery_stream_description()
-                    .map_or_else(Description::default, description::read)),
-                Err(error) => Err(self.read_error(&error)),
-            }
+            let expected = Expected::Description(stream.clone());
+            let request = operation
+                .delivery_stream_name(stream.as_str())
+                .customize()
+                .mutate_request(move |request| request.add_extension(expected.clone()));
+            let output = request.send().await.map_err(|error| self.read_error(&error, None))?;
+            output.delivery_stream_description().map(description::read).ok_or_else(unchecked)
         })
     }
 }
 
 impl Amazon {
-    /// What an error means. Credentials that AWS does not take are looked for again.
-    fn read_error<E>(&self, error: &SdkError<E>) -> RequestError
+    /// What an error means, after a request with so many bytes of records. Credentials
+    /// that AWS does not take are looked for again.
+    fn read_error<E>(&self, error: &SdkError<E>, request_bytes: Option<usize>) -> RequestError
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let error = read_error(error);
+        let error = read_error(error, request_bytes.unwrap_or_default());
         if let Some(session) = self.session.as_ref().filter(|_| is_about_credentials(&error.code)) {
             session.distrust();
         }
@@ -124,38 +134,30 @@ fn replace_body(request: &mut HttpRequest, body: &Bytes) {
     *request.body_mut() = SdkBody::from(body.clone());
 }
 
-fn read_answer(output: &PutRecordBatchOutput, records: usize) -> Result<Answer, RequestError> {
-    let responses = output.request_responses();
-    if output.failed_put_count() == 0 {
-        return Ok(Answer::default());
-    }
-    if responses.len() != records {
-        let message = format!("{} results for {records} records", responses.len());
-        let code = "InvalidAnswer".to_owned();
-        return Err(RequestError { verdict: Verdict::RetryAmbiguous, code, message });
-    }
-    let refused = responses.iter().enumerate().filter_map(|(position, response)| {
-        let code = response.error_code()?.to_owned();
-        let message = bounded(response.error_message().unwrap_or_default());
-        Some((position, Refusal { code, message }))
-    });
-    Ok(Answer { refused: refused.collect() })
+/// The client that looks at answers was not on the way.
+fn unchecked() -> RequestError {
+    let message = "the answer was not looked at".to_owned();
+    RequestError { verdict: Verdict::RetryAmbiguous, code: INVALID_ANSWER.to_owned(), message }
 }
 
-fn read_error<E>(error: &SdkError<E>) -> RequestError
+fn read_error<E>(error: &SdkError<E>, request_bytes: usize) -> RequestError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
+    let is_success = |response: &HttpResponse| response.status().is_success();
+    if error.raw_response().is_none_or(is_success)
+        && let Some(message) = invalid_answer(error)
+    {
+        let code = INVALID_ANSWER.to_owned();
+        return RequestError { verdict: Verdict::RetryAmbiguous, code, message };
+    }
     let (verdict, code) = match error {
-        SdkError::ServiceError(service) => return read_service_error(service),
+        SdkError::ServiceError(service) => return read_service_error(service, request_bytes),
         SdkError::TimeoutError(_) => (Verdict::RetryAmbiguous, "Timeout"),
-        SdkError::ResponseError(response) if response.raw().status().as_u16() >= 300 => {
-            let code = format!("HTTP {}", response.raw().status().as_u16());
-            let verdict = verdict_of_status(response.raw().status().as_u16());
-            let message = advised("it is no answer of Firehose's", advice_of_code(&code));
-            return RequestError { verdict, code, message };
+        SdkError::ResponseError(response) if !response.raw().status().is_success() => {
+            return error_of_status(response.raw().status().as_u16(), "", request_bytes);
         }
-        SdkError::ResponseError(_) => (Verdict::RetryAmbiguous, "InvalidAnswer"),
+        SdkError::ResponseError(_) => (Verdict::RetryAmbiguous, INVALID_ANSWER),
         _ if has_source(error, |source| {
             source.is::<aws_credential_types::provider::error::CredentialsError>()
         }) =>
@@ -177,30 +179,74 @@ where
     RequestError { verdict, code: code.to_owned(), message }
 }
 
+/// What an answer of success lacks, where that is the error.
+fn invalid_answer(error: &(dyn Error + 'static)) -> Option<String> {
+    sources(error).find_map(|source| {
+        let invalid = source.downcast_ref::<InvalidAnswer>().map(ToString::to_string);
+        invalid.or_else(|| source.downcast_ref::<AnswerTooLong>().map(ToString::to_string))
+    })
+}
+
 fn read_service_error<E: ProvideErrorMetadata>(
-    error: &aws_smithy_runtime_api::client::result::ServiceError<
-        E,
-        aws_smithy_runtime_api::client::orchestrator::HttpResponse,
-    >,
+    error: &ServiceError<E, HttpResponse>,
+    request_bytes: usize,
 ) -> RequestError {
-    let status = error.raw().status().as_u16();
-    let code = error.err().code().unwrap_or_default();
-    let (verdict, code) = match code {
-        "" => (verdict_of_status(status), format!("HTTP {status}")),
-        code => (verdict_of_code(code), code.to_owned()),
+    let message = error.err().message().unwrap_or_default();
+    match error.err().code().unwrap_or_default() {
+        "" => error_of_status(error.raw().status().as_u16(), message, request_bytes),
+        code => {
+            let (verdict, code) = (verdict_of_code(code), bounded(code));
+            let message = advised(message, advice_of_code(&code));
+            RequestError { verdict, code, message }
+        }
+    }
+}
+
+/// What an error without a code means: something that stands before Firehose, or in
+/// its place, has answered.
+fn error_of_status(status: u16, message: &str, request_bytes: usize) -> RequestError {
+    let code = format!("HTTP {status}");
+    let verdict = verdict_of_status(status);
+    let words = if message.is_empty() { "the answer is not one of Firehose" } else { message };
+    let message = match verdict {
+        Verdict::TooLarge => format!(
+            "{}: a proxy before Firehose refuses a request whose body has {request_bytes} bytes: raise its limit for \
+             request bodies to 8 MiB, or check `endpoint_url` under [aws]",
+            bounded(words)
+        ),
+        _ => advised(words, advice_of_code(&code).or_else(|| advice_of_status(status))),
     };
-    let message = advised(error.err().message().unwrap_or_default(), advice_of_code(&code));
     RequestError { verdict, code, message }
 }
 
 /// For answers of something that stands before Firehose and knows no codes.
+///
+/// None of them is the records' fault, whatever the status says: a record that
+/// Firehose would not take is refused by Firehose, with a code.
 fn verdict_of_status(status: u16) -> Verdict {
     match status {
-        401 | 403 | 407 => Verdict::Hold,
-        413 => Verdict::Invalid,
-        429 | 503 => Verdict::Retry,
+        413 => Verdict::TooLarge,
+        425 | 429 | 503 => Verdict::Retry,
+        // It may have come after the request was passed on.
+        408 | 500 | 502 | 504 => Verdict::RetryAmbiguous,
+        // It was not passed on, and the next one will not be either.
+        300..=499 | 501 | 505 | 511 => Verdict::Hold,
         _ => Verdict::RetryAmbiguous,
     }
+}
+
+fn advice_of_status(status: u16) -> Option<&'static str> {
+    Some(match status {
+        300..=399 => "it points elsewhere: check `endpoint_url` and `proxy` under [aws]",
+        401 | 403 => {
+            "something before Firehose refuses: check `endpoint_url` and `proxy` under [aws]"
+        }
+        400..=499 | 501 | 505 => {
+            "check that `endpoint_url` under [aws] leads to Firehose, and the proxies in between"
+        }
+        511 => "the network asks for a login before it lets anything through",
+        _ => return None,
+    })
 }
 
 fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
@@ -210,7 +256,14 @@ fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
 }
 
 fn has_source(error: &(dyn Error + 'static), is: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
-    std::iter::successors(Some(error), |&error| error.source()).any(is)
+    sources(error).any(is)
+}
+
+/// An error, what caused it, and so on.
+fn sources<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// The words of an error, and what to change.

@@ -129,6 +129,7 @@ impl Attempts {
             Verdict::RetryAmbiguous => {
                 stream.mention(&error.to_string());
                 stream.counts.add_ambiguous(batch);
+                stream.counts.add_invalid_answer(&error);
             }
             Verdict::Missing if stream.missing_for() >= self.missing_stream_grace => {
                 self.bury_all(stream, batch, Reason::StreamNotFound, &error.to_string(), attempts);
@@ -139,13 +140,14 @@ impl Attempts {
                 self.bury_all(stream, batch, Reason::RecordRefused, &error.to_string(), attempts);
                 return Rest::Nothing;
             }
-            Verdict::Invalid => return Rest::Halves(pending.halves()),
+            Verdict::TooLarge if batch.len() == 1 => stream.mention(&error.to_string()),
+            Verdict::Invalid | Verdict::TooLarge => return Rest::Halves(pending.halves()),
         }
         pending.tries.attempts = attempts;
         pending.tries.fruitless += 1;
         let pause = match error.verdict {
             // The lane pauses for all batches of the stream together.
-            Verdict::Hold | Verdict::Missing => Duration::ZERO,
+            Verdict::Hold | Verdict::Missing | Verdict::TooLarge => Duration::ZERO,
             _ => backoff::pause(pending.tries.fruitless),
         };
         Rest::Again(pending, pause)
@@ -252,7 +254,10 @@ fn pace_of_error(batch: &Batch, error: &RequestError) -> Pace {
         Verdict::Retry => Pace::Answered { bytes, throttled_bytes: bytes, accepted_bytes: 0 },
         Verdict::RetryAmbiguous => Pace::Failed,
         Verdict::Hold | Verdict::Missing => Pace::Held,
+        Verdict::TooLarge if batch.len() == 1 => Pace::Held,
         // Its own fault, not the stream's.
-        Verdict::Invalid => Pace::Answered { bytes, throttled_bytes: 0, accepted_bytes: 0 },
+        Verdict::Invalid | Verdict::TooLarge => {
+            Pace::Answered { bytes, throttled_bytes: 0, accepted_bytes: 0 }
+        }
     }
 }

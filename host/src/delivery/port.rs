@@ -41,6 +41,10 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// The code of an error that stands for an answer which does not account for every
+/// record, or which is too long.
+pub(super) const INVALID_ANSWER: &str = "InvalidAnswer";
+
 /// Why a request failed as a whole.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error("{code}: {message}")]
@@ -51,6 +55,20 @@ pub struct RequestError {
     pub code: String,
     /// More about it, without secrets or events.
     pub message: String,
+}
+
+impl RequestError {
+    /// Whether there was an answer of success that tells nothing about the request.
+    pub fn is_invalid_answer(&self) -> bool {
+        self.code == INVALID_ANSWER
+    }
+}
+
+impl Refusal {
+    /// What is to be done about it.
+    pub fn verdict(&self) -> Verdict {
+        verdict_of_code(&self.code)
+    }
 }
 
 /// What a failed request means for its records.
@@ -68,6 +86,10 @@ pub enum Verdict {
     Missing,
     /// The service calls the request invalid; some record of it is guilty.
     Invalid,
+    /// Something before the service refuses requests of this size. A part of it may
+    /// pass. A record alone is no larger than the service permits, and no more guilty
+    /// than any other: hold.
+    TooLarge,
 }
 
 /// The verdict on a code that Firehose gives, whether for a whole request or
@@ -95,8 +117,7 @@ pub(super) fn verdict_of_code(code: &str) -> Verdict {
         | "InvalidArgumentException"
         | "SerializationException"
         | "InvalidParameterValue"
-        | "InvalidParameterCombination"
-        | "InvalidSourceException" => Verdict::Invalid,
+        | "InvalidParameterCombination" => Verdict::Invalid,
         "AccessDeniedException"
         | "AccessDenied"
         | "NotAuthorized"
@@ -111,7 +132,9 @@ pub(super) fn verdict_of_code(code: &str) -> Verdict {
         | "IncompleteSignature"
         | "MissingAuthenticationToken"
         | "MissingAuthenticationTokenException"
-        | "InvalidKMSResourceException" => Verdict::Hold,
+        | "InvalidKMSResourceException"
+        // The stream takes records of CloudWatch Logs alone: no fault of a record.
+        | "InvalidSourceException" => Verdict::Hold,
         // Without "KMS" the code would be unknown and the stream not held.
         _ if code.starts_with("KMS") => Verdict::Hold,
         _ => Verdict::RetryAmbiguous,

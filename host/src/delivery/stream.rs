@@ -11,7 +11,7 @@ use super::overflow::Backlog;
 use super::packing::Packing;
 use super::room::Taken;
 use super::waiting::Parcel;
-use super::{Batch, Firehose, PackDecision};
+use super::{Batch, Firehose, PackDecision, RequestError};
 use crate::event::StreamName;
 use crate::limits;
 
@@ -66,6 +66,10 @@ pub struct StreamReport {
     /// Records that were sent again after a request whose answer was lost or
     /// was a fault of the service: what may have been written twice.
     pub ambiguous: u64,
+    /// Answers with a status of success that did not account for every record, or
+    /// were too long: their records were sent again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub invalid_answers: u64,
     /// Records that were refused since there were too many of them.
     #[serde(skip_serializing_if = "is_zero")]
     pub throttled: u64,
@@ -112,6 +116,7 @@ pub(super) struct Counts {
     pub(super) requests: AtomicU64,
     pub(super) retries: AtomicU64,
     pub(super) ambiguous: AtomicU64,
+    pub(super) invalid_answers: AtomicU64,
     pub(super) throttled: AtomicU64,
     pub(super) partial_failures: AtomicU64,
     pub(super) overflowed: AtomicU64,
@@ -123,6 +128,11 @@ impl Counts {
     /// Count records that may have been accepted.
     pub(super) fn add_ambiguous(&self, batch: &Batch) {
         self.ambiguous.fetch_add(batch.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Count an answer that told nothing about its records.
+    pub(super) fn add_invalid_answer(&self, error: &RequestError) {
+        self.invalid_answers.fetch_add(u64::from(error.is_invalid_answer()), Ordering::Relaxed);
     }
 
     /// Count records of a request that are to be sent again, since they were too
@@ -269,6 +279,7 @@ impl Stream {
             requests: load(&self.counts.requests),
             retries: load(&self.counts.retries),
             ambiguous: load(&self.counts.ambiguous),
+            invalid_answers: load(&self.counts.invalid_answers),
             throttled: load(&self.counts.throttled),
             partial_failures: load(&self.counts.partial_failures),
             overflowed: load(&self.counts.overflowed),

@@ -160,6 +160,50 @@ async fn a_lost_answer_means_duplicates_that_are_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_invalid_answer_is_counted_and_its_records_are_sent_again() {
+    let port = Faulty::new(|_, _, request| match request {
+        0 => Injection::FailBefore(Verdict::RetryAmbiguous, "InvalidAnswer"),
+        1 => Injection::FailBefore(Verdict::RetryAmbiguous, "Timeout"),
+        _ => Injection::None,
+    });
+    let ran = deliver(port, numbered(10)).await;
+    assert_eq!(ran.accepted["s"], lines(10));
+    assert_eq!((ran.streams["s"].invalid_answers, ran.streams["s"].ambiguous), (1, 20));
+    assert_eq!((ran.settled.delivered, ran.settled.dead), (10, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_too_large_are_split() {
+    let port = Faulty::new(|_, batch, _| match batch.len() {
+        0..8 => Injection::None,
+        _ => Injection::FailBefore(Verdict::TooLarge, "HTTP 413"),
+    });
+    let ran = deliver(port, numbered(400)).await;
+    assert_eq!(sorted(ran.accepted["s"].clone()), lines(400));
+    assert_eq!((ran.settled.delivered, ran.settled.dead), (400, 0));
+    assert!(ran.streams["s"].requests < 140, "{:?}", ran.streams["s"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_alone_that_is_too_large_for_the_way_is_kept() {
+    let port = Faulty::new(|_, _, request| match request {
+        0..60 => Injection::FailBefore(Verdict::TooLarge, "HTTP 413"),
+        _ => Injection::None,
+    });
+    let ran = deliver(port, numbered(10)).await;
+    assert_eq!(sorted(ran.accepted["s"].clone()), lines(10));
+    assert_eq!((ran.settled.delivered, ran.settled.dead), (10, 0));
+    assert_eq!((ran.streams["s"].ambiguous, &ran.streams["s"].problem), (0, &None));
+    // It is not asked without a pause.
+    assert!(ran.elapsed > Duration::from_secs(60), "{:?}", ran.elapsed);
+    // Not even a run that ends calls it the record's fault.
+    let port = Faulty::new(|_, _, _| Injection::FailBefore(Verdict::TooLarge, "HTTP 413"));
+    let ran = deliver(port, numbered(3)).await;
+    assert!(ran.letters.iter().all(|letter| letter["reason"] == "given_up"), "{:?}", ran.letters);
+    assert_eq!(ran.settled.dead, 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn trouble_that_ends_loses_nothing() {
     for verdict in [Verdict::Retry, Verdict::Hold, Verdict::Missing] {
         let port = Faulty::new(move |_, _, request| match request {

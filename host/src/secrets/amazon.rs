@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::aws::{self, AwsSettings, ConnectError, JsonClient, Service};
+use crate::aws::{self, AwsSettings, ConnectError, JsonClient, JsonError, Service};
 use crate::secret::{NoManager, Resolve, Secret};
 use std::sync::Arc;
 
@@ -29,8 +29,10 @@ impl SecretsManager {
     pub(super) async fn get(&self, name: &str) -> Result<Secret, String> {
         let answer = self.client.call("GetSecretValue", &json!({"SecretId": name})).await;
         let answer = answer.map_err(|error| error.to_string())?;
+        if answer.get("SecretString").is_none() && answer.get("SecretBinary").is_some() {
+            return Err("it is binary, and must be text".to_owned());
+        }
         take_text(answer, "/SecretString")
-            .ok_or_else(|| "it is binary, and must be text".to_owned())
     }
 }
 
@@ -44,7 +46,7 @@ impl Parameters {
         let input = json!({"Name": name, "WithDecryption": true});
         let answer = self.client.call("GetParameter", &input).await;
         let answer = answer.map_err(|error| error.to_string())?;
-        take_text(answer, "/Parameter/Value").ok_or_else(|| "the answer has no value".to_owned())
+        take_text(answer, "/Parameter/Value")
     }
 }
 
@@ -61,9 +63,35 @@ async fn open(
     Ok(JsonClient::new(access, connector, service, settings, url))
 }
 
-fn take_text(mut answer: Value, pointer: &str) -> Option<Secret> {
-    match answer.pointer_mut(pointer)?.take() {
-        Value::String(text) => Some(Secret::new(text)),
-        _ => None,
+/// The text that an answer is asked for.
+fn take_text(mut answer: Value, pointer: &str) -> Result<Secret, String> {
+    match answer.pointer_mut(pointer).map(Value::take) {
+        Some(Value::String(text)) => Ok(Secret::new(text)),
+        _ => {
+            let member = pointer.trim_start_matches('/').replace('/', ".");
+            Err(JsonError::incomplete(format!("the answer has no {member} that is a text"))
+                .to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_a_value_is_no_secret() {
+        let found = take_text(json!({"Parameter": {"Value": "v"}}), "/Parameter/Value");
+        assert_eq!(found.unwrap().expose(), "v");
+        for answer in [
+            json!({}),
+            json!({"Parameter": null}),
+            json!({"Parameter": ["hush"]}),
+            json!({"Parameter": {"Value": 7}}),
+            json!({"Parameter": {"Value": null}}),
+        ] {
+            let error = take_text(answer, "/Parameter/Value").unwrap_err();
+            assert!(error.contains("no Parameter.Value") && !error.contains("hush"), "{error}");
+        }
     }
 }

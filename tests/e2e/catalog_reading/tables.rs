@@ -104,3 +104,32 @@ fn each_permission_is_tried_on_its_own() {
         assert_eq!(probes.len(), 5);
     }
 }
+
+#[test]
+fn an_answer_without_its_members_is_no_permission() {
+    let operations = [
+        "ListDeliveryStreams",
+        "DescribeDeliveryStream",
+        "ListTables",
+        "DescribeKinesisStreamingDestination",
+    ];
+    for empty in operations {
+        let endpoint = serve(with_tables(&kinesis(Account::ID, REGION)), move |asked| {
+            (operation(asked) == empty).then(|| (200, "{}".to_owned()))
+        });
+        let probes = with(settings(&endpoint.url()), async |reader| probe_reading(reader).await);
+        for probe in &probes {
+            assert_eq!(probe.is_missing(), probe.action.ends_with(empty), "{probe:?}");
+        }
+    }
+}
+
+#[test]
+fn a_table_that_is_not_told_about_is_warned_of() {
+    let endpoint = serve(with_tables(&kinesis(Account::ID, REGION)), |asked| {
+        (input(asked)["TableName"] == "a").then(|| (200, "{}".to_owned()))
+    });
+    let inventory = read(settings(&endpoint.url())).unwrap();
+    let [warning] = &inventory.warnings[..] else { panic!("{:?}", inventory.warnings) };
+    assert!(warning.contains("1 of 5") && warning.contains("KinesisDataStream"), "{warning}");
+}

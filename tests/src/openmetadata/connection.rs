@@ -38,6 +38,9 @@ fn answer(asked: &Asked, shared: &Shared) -> (String, String) {
             json!({"code": fault.status, "message": "as the test wants it"}).to_string(),
         );
     }
+    if let Some(replaced) = state.replaced.as_ref().filter(|replaced| replaced.is_for(asked)) {
+        return (format!("{} Replaced\r\n{JSON}", replaced.status), replaced.body.to_owned());
+    }
     let token = asked.headers.get("authorization").cloned().unwrap_or_default();
     let (status, body) = match &state.traits.token {
         Some(expected) if token != format!("Bearer {expected}") => {

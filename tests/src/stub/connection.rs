@@ -78,6 +78,8 @@ impl Connection {
             }
             Fate::Fail { status, code: "", .. } => self.answer(*status, &Value::Null),
             Fate::Fail { status, code, .. } => self.answer(*status, &error(code)),
+            Fate::Answer { status, body } => self.answer_text(*status, body),
+            Fate::Long { status, bytes } => self.answer_blanks(*status, *bytes),
             Fate::Reset { .. } => self.reset(),
             Fate::Slow(pause) => {
                 thread::sleep(*pause);
@@ -111,12 +113,31 @@ impl Connection {
     fn answer(&mut self, status: u16, body: &Value) -> Option<()> {
         let body =
             if body.is_null() { "<html>not AWS</html>".to_owned() } else { body.to_string() };
-        let answer = format!(
-            "HTTP/1.1 {status} Status\r\ncontent-type: application/x-amz-json-1.1\r\n\
-             x-amzn-requestid: of-a-stub\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        self.answer_text(status, &body)
+    }
+
+    fn answer_text(&mut self, status: u16, body: &str) -> Option<()> {
+        // What has no body must not say how long it is.
+        let length = match status {
+            204 | 304 => String::new(),
+            _ => format!("content-length: {}\r\n", body.len()),
+        };
+        let answer = format!("{}{length}\r\n{body}", head(status));
         self.reader.get_mut().write_all(answer.as_bytes()).ok()
+    }
+
+    /// A body that is never held as a whole.
+    fn answer_blanks(&mut self, status: u16, bytes: usize) -> Option<()> {
+        const PIECE: [u8; 65536] = [b' '; 65536];
+        let head = format!("{}content-length: {bytes}\r\n\r\n", head(status));
+        self.reader.get_mut().write_all(head.as_bytes()).ok()?;
+        let mut left = bytes;
+        while left > 0 {
+            let piece = &PIECE[..left.min(PIECE.len())];
+            self.reader.get_mut().write_all(piece).ok()?;
+            left -= piece.len();
+        }
+        Some(())
     }
 
     /// Close so that the client sees a reset, and no orderly end.
@@ -138,6 +159,14 @@ impl Drop for Connection {
         let mut state = self.shared.state();
         state.open.retain(|other| other.peer_addr().ok() != own);
     }
+}
+
+/// An answer's status and headers but for the length.
+fn head(status: u16) -> String {
+    format!(
+        "HTTP/1.1 {status} Status\r\ncontent-type: application/x-amz-json-1.1\r\n\
+         x-amzn-requestid: of-a-stub\r\n"
+    )
 }
 
 fn error(code: &str) -> Value {

@@ -53,6 +53,12 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// An answer to a request that lacks what it must have.
+    pub(super) fn unreadable(method: &str, path: &str, problem: &str) -> Self {
+        let what = format!("{method} {}", path.split('?').next().unwrap_or_default());
+        ApiError::Unreadable { what, problem: problem.to_owned() }
+    }
+
     /// The status with which the server refused, if it did.
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -77,10 +83,13 @@ impl Api {
         Api { web, base: format!("{}/v1", host_port.trim_end_matches('/')), token }
     }
 
-    /// Read something. None if there is no such thing.
+    /// Read something: an object. None if the server says that there is no such thing.
     pub(super) async fn get(&self, path: &str) -> Result<Option<Value>, ApiError> {
         match self.ask(Method::GET, path, None).await {
             Err(ApiError::Refused { status: 404, .. }) => Ok(None),
+            Ok(answer) if !answer.is_object() => {
+                Err(ApiError::unreadable("GET", path, "it is not a JSON object"))
+            }
             answer => answer.map(Some),
         }
     }
@@ -109,6 +118,14 @@ impl Api {
             let read = serde_json::from_slice(&answer.body);
             return read
                 .map_err(|_| ApiError::Unreadable { what, problem: "it is no JSON".into() });
+        }
+        // Servers in between know nothing of what is asked for, and say 404 all the same.
+        let is_empty = answer.body.trim_ascii().is_empty();
+        let is_object =
+            || serde_json::from_slice(&answer.body).is_ok_and(|body: Value| body.is_object());
+        if answer.status == 404 && !is_empty && !is_object() {
+            let problem = "a 404 that is not of OpenMetadata: check `url` (`hostPort`) and the proxies in between".into();
+            return Err(ApiError::Unreadable { what, problem });
         }
         let message = self.without_token(&message(&answer.body));
         Err(ApiError::Refused { what, status: answer.status, message })
@@ -168,6 +185,22 @@ mod tests {
             error.starts_with("GET /x was refused with 401: (the token) is no token"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_404_of_a_proxy_does_not_mean_that_there_is_no_such_thing() {
+        let web = Web::new(&crate::catalog::web::WebSettings::default()).unwrap();
+        let api = Api::new(web, "http://a/api", None);
+        for (body, expected) in [
+            (&b"{\"code\":404,\"message\":\"no such pipeline\"}"[..], Some(404)),
+            (b"", Some(404)),
+            (b"404 page not found\n", None),
+            (b"[]", None),
+        ] {
+            let answer = Answer { status: 404, body: body.to_vec(), is_html: false };
+            let error = api.read("GET /x".into(), &answer).unwrap_err();
+            assert_eq!(error.status(), expected, "{error}");
+        }
     }
 
     proptest! {

@@ -172,11 +172,11 @@ impl OpenMetadata {
             names::escape(&from.id),
             names::escape(&to.id)
         );
-        let answer = self.api.get(&path).await?;
-        Ok(answer.map(|mut answer| {
-            let mut edge = answer.get_mut("edge").map(Value::take).unwrap_or_default();
-            edge.get_mut("lineageDetails").map(Value::take).unwrap_or(edge)
-        }))
+        let Some(mut answer) = self.api.get(&path).await? else { return Ok(None) };
+        let edge = answer.get_mut("edge").map(Value::take).filter(Value::is_object);
+        let mut edge =
+            edge.ok_or_else(|| ApiError::unreadable("GET", &path, "it has no `edge`"))?;
+        Ok(Some(edge.get_mut("lineageDetails").map(Value::take).unwrap_or(edge)))
     }
 
     async fn patch_edge(&self, from: &Entity, to: &Entity, patch: &Value) -> Result<(), ApiError> {

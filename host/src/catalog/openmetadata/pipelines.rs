@@ -56,12 +56,21 @@ impl OpenMetadata {
             let Some(pipelines) = page.get("data").and_then(Value::as_array) else {
                 return Err(ApiError::Unreadable { what, problem: "it has no `data`".to_owned() });
             };
-            for pipeline in pipelines.iter().filter_map(|pipeline| self.existing(pipeline)) {
-                found.insert(pipeline.stream.clone(), pipeline);
+            for pipeline in pipelines {
+                if let Some(pipeline) = self.existing(pipeline)? {
+                    found.insert(pipeline.stream.clone(), pipeline);
+                }
             }
-            match page.get("paging").and_then(|paging| text(paging, "after")) {
-                Some(next) if next != after => after = next.to_owned(),
-                _ => return Ok(found),
+            let unreadable = |problem: &str| ApiError::unreadable("GET", &path, problem);
+            let paging = page.get("paging").filter(|paging| paging.is_object());
+            let next = paging.ok_or_else(|| unreadable("it has no `paging`"))?.get("after");
+            match next.filter(|next| !next.is_null()) {
+                None => return Ok(found),
+                Some(next) => match next.as_str().filter(|next| !next.is_empty() && *next != after)
+                {
+                    Some(next) => after = next.to_owned(),
+                    None => return Err(unreadable("its `paging.after` leads nowhere")),
+                },
             }
         }
         Err(ApiError::Unreadable { what, problem: "the list has no end".to_owned() })
@@ -69,14 +78,15 @@ impl OpenMetadata {
 
     /// Pipelines of other services, which a server that does not know the parameter
     /// might list, are none.
-    fn existing(&self, stored: &Value) -> Option<Existing> {
-        let entity = Entity::read(EntityKind::Pipeline, stored)?;
-        let [service, stream]: [String; 2] = names::split(&entity.name)?.try_into().ok()?;
-        (service == self.settings.service).then(|| Existing {
-            entity,
-            stream,
-            stored: stored.clone(),
-        })
+    fn existing(&self, stored: &Value) -> Result<Option<Existing>, ApiError> {
+        let entity = Entity::read(EntityKind::Pipeline, stored).ok_or_else(|| {
+            let problem = "a pipeline has no `id` or no `fullyQualifiedName`";
+            ApiError::unreadable("GET", "/pipelines", problem)
+        })?;
+        let parts = names::split(&entity.name).and_then(|parts| parts.try_into().ok());
+        let Some([service, stream]): Option<[String; 2]> = parts else { return Ok(None) };
+        let is_ours = service == self.settings.service;
+        Ok(is_ours.then(|| Existing { entity, stream, stored: stored.clone() }))
     }
 
     /// Write those that are not as they should be, and tell what became of each.
@@ -209,7 +219,9 @@ impl OpenMetadata {
             json!({"op": op, "path": format!("/{key}"), "value": payload[key]})
         };
         let patch: Value = other.into_iter().map(operation).collect();
-        let path = format!("/pipelines/{}", names::escape(text(stored, "id").unwrap_or_default()));
+        let id = text(stored, "id");
+        let id = id.ok_or_else(|| ApiError::unreadable("PUT", "/pipelines", "it has no `id`"))?;
+        let path = format!("/pipelines/{}", names::escape(id));
         self.api.ask(Method::PATCH, &path, Some(&patch)).await.map(drop)
     }
 }

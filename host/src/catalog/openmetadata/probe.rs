@@ -2,6 +2,7 @@
 //! what is missing.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{ApiError, OpenMetadata, names};
 
@@ -55,6 +56,9 @@ impl OpenMetadata {
             Err(_) => ProbeOutcome::Skipped,
             // A service that is not there yet is no matter of the token.
             Ok(_) => match self.api.get(&path).await {
+                Ok(Some(page)) if !page.get("data").is_some_and(Value::is_array) => {
+                    fails(&ApiError::unreadable("GET", &path, "it has no `data`"))
+                }
                 Ok(_) => ProbeOutcome::Works("pipelines can be read".to_owned()),
                 Err(error) => fails(&error),
             },

@@ -130,7 +130,10 @@ impl OpenMetadata {
 
     async fn named(&self, kind: EntityKind, name: &str) -> Result<Option<Entity>, ApiError> {
         let path = format!("/{}/name/{}", kind.collection(), names::escape(name));
-        Ok(self.api.get(&path).await?.and_then(|answer| Entity::read(kind, &answer)))
+        let Some(answer) = self.api.get(&path).await? else { return Ok(None) };
+        let problem = "it has no `id` or no `fullyQualifiedName`";
+        let entity = Entity::read(kind, &answer);
+        entity.map(Some).ok_or_else(|| ApiError::unreadable("GET", &path, problem))
     }
 
     /// The container of a prefix, or of the nearest one above it.

@@ -37,8 +37,9 @@ impl Api {
             // A server without the index of a kind has none of them.
             let Some(answer) = self.get(&path).await? else { break };
             let page = hits(kind, &answer);
-            let is_last = page.len() < PAGE;
-            for hit in page {
+            let Page { hits, is_last } =
+                page.map_err(|problem| ApiError::unreadable("GET", &path, problem))?;
+            for hit in hits {
                 if !found.iter().any(|other| other.entity.id == hit.entity.id) {
                     found.push(hit);
                 }
@@ -51,12 +52,34 @@ impl Api {
     }
 }
 
-/// What an answer of the search holds, without what is deleted.
-pub fn hits(kind: EntityKind, answer: &Value) -> Vec<Hit> {
-    let hits = answer.get("hits").and_then(|hits| hits.get("hits")).and_then(Value::as_array);
-    let sources = hits.into_iter().flatten().filter_map(|hit| hit.get("_source"));
-    let lives = sources.filter(|source| source.get("deleted") != Some(&Value::Bool(true)));
-    lives.filter_map(|source| hit(kind, source)).collect()
+/// What a page of what the search found holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// What was found, without what is deleted.
+    pub hits: Vec<Hit>,
+    /// Whether there is no page behind it.
+    pub is_last: bool,
+}
+
+/// What an answer of the search holds.
+///
+/// # Errors
+///
+/// It is not the answer of a search, or a hit is not readable, so that nobody knows
+/// whether it is the one that is looked for; in words.
+pub fn hits(kind: EntityKind, answer: &Value) -> Result<Page, &'static str> {
+    let found = answer.get("hits").and_then(|hits| hits.get("hits")).and_then(Value::as_array);
+    let found = found.ok_or("it has no `hits.hits`")?;
+    let mut hits = Vec::new();
+    for one in found {
+        let source = one.get("_source").ok_or("a hit has no `_source`")?;
+        if source.get("deleted") != Some(&Value::Bool(true)) {
+            let hit = hit(kind, source);
+            hits.push(hit.ok_or("a hit has no `id` or no `fullyQualifiedName`")?);
+        }
+    }
+    // Those that are deleted take their place on a page.
+    Ok(Page { hits, is_last: found.len() < PAGE })
 }
 
 fn hit(kind: EntityKind, source: &Value) -> Option<Hit> {
@@ -77,15 +100,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hits_are_read_and_others_left_out() {
+    fn hits_are_read_without_what_is_deleted() {
         let source = |id: &str| json!({"_source": {"id": id, "fullyQualifiedName": "a.b"}});
         let mut deleted = source("2");
         deleted["_source"]["deleted"] = true.into();
-        let answer =
-            json!({"hits": {"hits": [source("1"), deleted, {"_source": {}}, 3, source("")]}});
-        assert_eq!(hits(EntityKind::Table, &answer).len(), 1);
-        for strange in [json!(null), json!({"hits": []}), json!({"hits": {"hits": {}}})] {
-            assert!(hits(EntityKind::Table, &strange).is_empty());
+        let answer = |hits: &[Value]| json!({"hits": {"hits": hits}});
+        let page = hits(EntityKind::Table, &answer(&[source("1"), deleted.clone()])).unwrap();
+        assert_eq!((page.hits.len(), page.is_last), (1, true));
+        // A page that is full is not the last one, however many of its hits are deleted.
+        let page = hits(EntityKind::Table, &answer(&vec![deleted; PAGE])).unwrap();
+        assert_eq!((page.hits.len(), page.is_last), (0, false));
+        for strange in [json!({"_source": {}}), json!(3), source(""), json!({"_source": null})] {
+            let answer = answer(&[source("1"), strange]);
+            assert!(hits(EntityKind::Table, &answer).is_err(), "{answer}");
+        }
+        for strange in [json!(null), json!({}), json!({"hits": []}), json!({"hits": {"hits": {}}})]
+        {
+            assert!(hits(EntityKind::Table, &strange).is_err(), "{strange}");
         }
     }
 
@@ -114,8 +145,10 @@ mod tests {
         #[test]
         fn what_is_found_has_an_id_and_a_name(answer in answers(), inner in answers()) {
             let wrapped = json!({"hits": {"hits": [{"_source": inner}, answer]}});
-            for hit in hits(EntityKind::Topic, &wrapped).into_iter().chain(hits(EntityKind::Topic, &answer)) {
-                prop_assert!(!hit.entity.id.is_empty() && !hit.entity.name.is_empty());
+            for page in [hits(EntityKind::Topic, &wrapped), hits(EntityKind::Topic, &answer)] {
+                for hit in page.map(|page| page.hits).unwrap_or_default() {
+                    prop_assert!(!hit.entity.id.is_empty() && !hit.entity.name.is_empty());
+                }
             }
         }
     }

@@ -122,6 +122,8 @@ impl OpenMetadata {
             self.create_service(ours).await?;
             return Ok(ServiceState::Created);
         };
+        let id = text(&found, "id");
+        let id = id.ok_or_else(|| ApiError::unreadable("GET", &path, "it has no `id`"))?;
         let description = text(&found, "description").unwrap_or_default();
         match Scope::read(description) {
             Some(theirs) if theirs.is_other(ours) => {
@@ -132,7 +134,7 @@ impl OpenMetadata {
             Some(theirs) if theirs == *ours && ours.account.is_some() => Ok(ServiceState::Marked),
             Some(_) => Ok(ServiceState::Unmarked),
             None if self.settings.adopt_service && !is_dry && ours.account.is_some() => {
-                self.mark_service(&found, description, ours).await?;
+                self.mark_service(id, description, ours).await?;
                 Ok(ServiceState::Marked)
             }
             None => Ok(ServiceState::Unmarked),
@@ -141,11 +143,10 @@ impl OpenMetadata {
 
     async fn mark_service(
         &self,
-        found: &Value,
+        id: &str,
         description: &str,
         ours: &Scope,
     ) -> Result<(), ApiError> {
-        let id = text(found, "id").unwrap_or_default();
         let marked = format!("{description}\n\n{}", ours.mark());
         let operation = if description.is_empty() { "add" } else { "replace" };
         let patch =
@@ -180,6 +181,9 @@ impl OpenMetadata {
                 body["connection"] = connection;
             }
             match self.api.ask(Method::PUT, PATH, Some(&body)).await {
+                Ok(made) if text(&made, "id").is_none() => {
+                    return Err(ApiError::unreadable("PUT", PATH, "it has no `id`"));
+                }
                 Ok(_) => return Ok(()),
                 Err(error) if error.status() == Some(400) => {
                     tracing::debug!("a service of the type {kind}: {error}");

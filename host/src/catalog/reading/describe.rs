@@ -64,17 +64,21 @@ async fn describe(control: &Control, name: &str) -> Result<Result<Stream, String
         Err(cause) => return Ok(Err(cause)),
     };
     for _ in 1..limits::CATALOG_DESTINATION_PAGES_MAX {
-        let Some(start) = next.take() else { break };
+        let Some(start) = next.take() else { return Ok(Ok(stream)) };
         let request = json!({"DeliveryStreamName": name, "ExclusiveStartDestinationId": start});
         let answer = control.ask(OPERATION, &request).await?;
         match read_page(name, &answer) {
+            Ok(page) if page.next.as_ref() == Some(&start) => return Ok(Err(endless())),
             Ok(page) => {
-                let is_new = page.next.as_ref() != Some(&start);
-                next = page.next.filter(|_| is_new);
+                next = page.next;
                 stream.destinations.extend(page.stream.destinations);
             }
             Err(cause) => return Ok(Err(cause)),
         }
     }
-    Ok(Ok(stream))
+    Ok(if next.is_none() { Ok(stream) } else { Err(endless()) })
+}
+
+fn endless() -> String {
+    "the list of its destinations has no end".to_owned()
 }

@@ -23,6 +23,17 @@ impl<'a> Fields<'a> {
         self.object(key).unwrap_or(Fields(&Value::Null))
     }
 
+    /// Whether there is a field, of whatever type.
+    pub(super) fn has(self, key: &str) -> bool {
+        self.0.get(key).is_some_and(|value| !value.is_null())
+    }
+
+    /// A list of objects, where there is one, and nothing else in it.
+    pub(super) fn all_objects(self, key: &str) -> Option<Vec<Fields<'a>>> {
+        let list = self.0.get(key)?.as_array()?.iter();
+        list.map(|value| value.is_object().then_some(Fields(value))).collect()
+    }
+
     /// A text that is not empty.
     pub(super) fn text(self, key: &str) -> Option<&'a str> {
         self.0.get(key)?.as_str().filter(|text| !text.is_empty())

@@ -67,6 +67,11 @@ impl List {
         let mut start = None;
         loop {
             match control.ask(self.operation, &self.request(start.as_deref())).await {
+                // Without a first page nothing is known, and it is not known to be nothing.
+                Ok(answer) if start.is_none() && !has_names(&answer, self.names) => {
+                    let problem = format!("the answer has no {}", self.names);
+                    return Err(JsonError::incomplete(problem));
+                }
                 Ok(answer) => match self.take(&answer, &mut found) {
                     Turn::Page(name) => start = Some(name),
                     Turn::End => return Ok(found.listed(None)),
@@ -95,9 +100,12 @@ impl List {
             return Turn::CutOff("an answer has no list of names");
         }
         let next = match self.next {
-            Next::Name(key) => match answer.text(key) {
-                Some(name) => name.to_owned(),
-                None => return Turn::End,
+            Next::Name(key) => match (answer.text(key), answer.has(key)) {
+                (Some(name), _) => name.to_owned(),
+                (None, false) => return Turn::End,
+                (None, true) => {
+                    return Turn::CutOff("an answer does not say what to go on behind");
+                }
             },
             Next::Flag(key) => match (answer.is(key), found.last.clone()) {
                 (Some(false), _) => return Turn::End,
@@ -112,6 +120,11 @@ impl List {
             _ => Turn::Page(next),
         }
     }
+}
+
+/// Whether there is a list, of names alone.
+fn has_names(answer: &Value, key: &str) -> bool {
+    Fields::new(answer).names(key).is_some()
 }
 
 /// What comes after a page.
@@ -195,12 +208,23 @@ mod tests {
                 "no list",
             ),
             (vec![json!({"DeliveryStreamNames": ["a"]})], 1, "does not say"),
+            (
+                vec![json!({"DeliveryStreamNames": ["a"], "HasMoreDeliveryStreams": "true"})],
+                1,
+                "does not say",
+            ),
         ] {
             let (found, end) = read(STREAMS, &pages);
             assert!(found.len() == names && end.contains(word), "{pages:?}: {end}");
         }
         let page = json!({"TableNames": [], "LastEvaluatedTableName": "a"});
         assert!(read(TABLES, &[page]).1.contains("no new name"));
+        for last in [json!(1), json!(""), json!({"name": "a"}), json!(["a"])] {
+            let page = json!({"TableNames": ["a"], "LastEvaluatedTableName": last});
+            assert!(read(TABLES, &[page]).1.contains("does not say"), "{last}");
+        }
+        let page = json!({"TableNames": ["a"], "LastEvaluatedTableName": null});
+        assert_eq!(read(TABLES, &[page]).1, "end");
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Feeding {
         let of = listed.names.len();
         let ask = |table: String| {
             let control = Arc::clone(control);
-            async move { control.ask(OPERATION, &json!({"TableName": table})).await }
+            async move { streams_fed(&control.ask(OPERATION, &json!({"TableName": table})).await?) }
         };
         let mut done = 0;
         let take = |table: String, answer| {
@@ -58,10 +58,10 @@ impl Feeding {
         feeding
     }
 
-    fn take(&mut self, table: String, answer: Result<Value, JsonError>) {
-        match answer {
-            Ok(answer) => {
-                for stream in streams_fed(&answer) {
+    fn take(&mut self, table: String, fed: Result<BTreeSet<Arn>, JsonError>) {
+        match fed {
+            Ok(fed) => {
+                for stream in fed {
                     let fed_by = Arn {
                         service: "dynamodb".to_owned(),
                         resource: format!("table/{table}"),
@@ -94,11 +94,23 @@ fn unlisted(error: &JsonError) -> String {
 }
 
 /// The Kinesis streams that a table's changes go to.
-fn streams_fed(answer: &Value) -> BTreeSet<Arn> {
-    let destinations = Fields::new(answer).objects("KinesisDataStreamDestinations");
-    let flowing = destinations
-        .filter(|to| to.text("DestinationStatus").is_some_and(|status| FLOWING.contains(&status)));
-    flowing.filter_map(|to| to.arn("StreamArn")).collect()
+///
+/// # Errors
+///
+/// The answer does not have what each has: it may be that they go somewhere.
+fn streams_fed(answer: &Value) -> Result<BTreeSet<Arn>, JsonError> {
+    let destinations = Fields::new(answer).all_objects("KinesisDataStreamDestinations");
+    let incomplete = |member: &str| JsonError::incomplete(format!("the answer has no {member}"));
+    let destinations = destinations.ok_or_else(|| incomplete("KinesisDataStreamDestinations"))?;
+    let mut fed = BTreeSet::new();
+    for to in destinations {
+        let status = to.text("DestinationStatus");
+        let status = status.ok_or_else(|| incomplete("DestinationStatus"))?;
+        if FLOWING.contains(&status) {
+            fed.insert(to.arn("StreamArn").ok_or_else(|| incomplete("StreamArn"))?);
+        }
+    }
+    Ok(fed)
 }
 
 /// The Kinesis streams that feed delivery streams.
@@ -144,11 +156,36 @@ mod tests {
         ] {
             let mut feeding = Feeding::default();
             let to = json!({"StreamArn": STREAM, "DestinationStatus": status});
-            feeding.take("t".to_owned(), Ok(json!({"KinesisDataStreamDestinations": [to, to, 1]})));
+            let answer = json!({"KinesisDataStreamDestinations": [to, to]});
+            feeding.take("t".to_owned(), streams_fed(&answer));
             let tables: Vec<_> = feeding.tables.values().flatten().map(Arn::to_string).collect();
             let table = "arn:aws:dynamodb:eu-west-1:123456789012:table/t";
             assert_eq!(tables, vec![table; usize::from(counts)], "{status}");
         }
+    }
+
+    #[test]
+    fn an_answer_without_its_members_is_not_that_nothing_is_fed() {
+        let to = json!({"StreamArn": STREAM, "DestinationStatus": "ACTIVE"});
+        let without = |key: &str| {
+            let mut to = to.clone();
+            to.as_object_mut().unwrap().remove(key);
+            json!({"KinesisDataStreamDestinations": [to]})
+        };
+        for answer in [
+            json!({}),
+            json!({"KinesisDataStreamDestinations": null}),
+            json!({"KinesisDataStreamDestinations": {}}),
+            json!({"KinesisDataStreamDestinations": [to, 1]}),
+            json!({"KinesisDataStreamDestinations": [{"StreamArn": "s", "DestinationStatus": "ACTIVE"}]}),
+            without("StreamArn"),
+            without("DestinationStatus"),
+        ] {
+            let error = streams_fed(&answer).expect_err(&answer.to_string());
+            assert_eq!(error.code, "InvalidAnswer");
+        }
+        let none = streams_fed(&json!({"KinesisDataStreamDestinations": []}));
+        assert_eq!(none, Ok(BTreeSet::new()));
     }
 
     proptest! {

@@ -16,10 +16,6 @@ pub(super) fn read(kind: &str, described: Fields<'_>) -> Origin {
     let unknown = source.keys_of_objects().find(|&key| key != "DirectPutSourceDescription");
     match (kind, unknown) {
         ("DirectPut", None) => Origin::DirectPut,
-        ("", None) => match source.object("DirectPutSourceDescription") {
-            Some(_) => Origin::DirectPut,
-            None => unsupported("a source without a type"),
-        },
         (_, Some(key)) => unsupported(key),
         (kind, None) => unsupported(kind),
     }

@@ -7,11 +7,17 @@ use crate::catalog::{Arn, Origin, Rotation, S3Place, SearchEngine, Sink, Table};
 const ARN: &str = "arn:aws:firehose:eu-west-1:123456789012:deliverystream/s";
 const SECRET: &str = "SECRET";
 
-fn read(fields: &Value) -> Stream {
-    let mut described = json!({
+/// What each description has.
+fn required() -> Value {
+    json!({
         "DeliveryStreamARN": ARN, "DeliveryStreamStatus": "ACTIVE", "DeliveryStreamType": "DirectPut",
-        "VersionId": "1", "CreateTimestamp": 1.5, "HasMoreDestinations": false, "Destinations": [],
-    });
+        "VersionId": "1", "HasMoreDestinations": false, "Destinations": [],
+    })
+}
+
+fn read(fields: &Value) -> Stream {
+    let mut described = required();
+    described["CreateTimestamp"] = 1.5.into();
     for (key, value) in fields.as_object().unwrap() {
         described[key] = value.clone();
     }
@@ -245,29 +251,42 @@ fn one_place_is_one_destination() {
     let stream = read(&json!({"Destinations": [both]}));
     let keys: Vec<_> = stream.destinations.iter().map(|to| &*to.key).collect();
     assert_eq!(keys, ["ExtendedS3DestinationDescription"]);
-    let stream = read(&json!({"Destinations": [{"DestinationId": "d"}, "?"]}));
+    let stream = read(&json!({"Destinations": [{"DestinationId": "d"}]}));
     assert_eq!(stream.destinations.len(), 1);
 }
 
 #[test]
-fn without_an_arn_there_is_no_stream() {
-    for answer in
-        [json!({}), json!([]), json!({"DeliveryStreamDescription": {"DeliveryStreamARN": 1}})]
-    {
+fn without_what_each_has_there_is_no_stream() {
+    let keys: Vec<String> = required().as_object().unwrap().keys().cloned().collect();
+    for key in &keys {
+        for wrong in [None, Some(json!(null)), Some(json!(1)), Some(json!([1])), Some(json!({}))] {
+            let mut described = required();
+            match wrong {
+                Some(wrong) => described[key] = wrong,
+                None => drop(described.as_object_mut().unwrap().remove(key)),
+            }
+            let error = read_description("s", &json!({"DeliveryStreamDescription": described}));
+            let error = error.expect_err(key);
+            assert!(error.contains(key), "{key}: {error}");
+        }
+    }
+    for answer in [json!({}), json!([]), json!(null), json!({"DeliveryStreamDescription": []})] {
         assert!(read_description("s", &answer).unwrap_err().contains("DeliveryStreamARN"));
     }
 }
 
 #[test]
 fn more_destinations_are_behind_the_last_one() {
-    let answer = |more: bool| {
-        json!({"DeliveryStreamDescription": {
-            "DeliveryStreamARN": ARN, "HasMoreDestinations": more,
-            "Destinations": [{"DestinationId": "d1", "S3DestinationDescription": s3()}],
-        }})
+    let answer = |more: bool, id: &str| {
+        let mut described = required();
+        described["HasMoreDestinations"] = more.into();
+        described["Destinations"] =
+            json!([{"DestinationId": id, "S3DestinationDescription": s3()}]);
+        json!({"DeliveryStreamDescription": described})
     };
-    assert_eq!(read_page("s", &answer(true)).unwrap().next.as_deref(), Some("d1"));
-    assert_eq!(read_page("s", &answer(false)).unwrap().next, None);
+    assert_eq!(read_page("s", &answer(true, "d1")).unwrap().next.as_deref(), Some("d1"));
+    assert_eq!(read_page("s", &answer(false, "d1")).unwrap().next, None);
+    assert!(read_page("s", &answer(true, "")).unwrap_err().contains("more destinations"));
 }
 
 /// Any JSON, in which the keys that are looked for are frequent.
@@ -326,7 +345,9 @@ proptest! {
     #[test]
     fn no_answer_makes_it_panic(mut described in any_json()) {
         if let Some(fields) = described.as_object_mut() {
-            fields.insert("DeliveryStreamARN".to_owned(), ARN.into());
+            for (key, value) in required().as_object().unwrap() {
+                fields.entry(key).or_insert_with(|| value.clone());
+            }
         }
         let answer = json!({"DeliveryStreamDescription": described});
         if let Ok(stream) = read_description("s", &answer) {

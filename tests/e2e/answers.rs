@@ -1,0 +1,158 @@
+//! Answers that do not account for every record, that never end, or that something
+//! before Firehose gives: no record is lost, and none is blamed for them.
+
+mod services;
+
+use tests::events::Events;
+use tests::oracle::{Oracle, assert_same};
+use tests::{Fate, Program, Ran, Stub};
+
+/// Records of each request whose first answer is wrong.
+const RECORDS: usize = 3;
+
+/// Answers to a request of [`RECORDS`] records, none of which tells what became of
+/// each of them.
+fn incomplete_answers() -> Vec<(u16, String)> {
+    let ids = r#"{"RecordId":"1"},{"RecordId":"2"}"#;
+    let failed = r#"{"ErrorCode":"ServiceUnavailableException","ErrorMessage":"Slow down."}"#;
+    let answer = |count: &str, results: &str| {
+        format!(r#"{{"FailedPutCount":{count},"RequestResponses":[{results}]}}"#)
+    };
+    let bodies = [
+        String::new(),
+        "{}".to_owned(),
+        "null".to_owned(),
+        "[]".to_owned(),
+        "<html>welcome</html>".to_owned(),
+        r#"{"FailedPutCount":0}"#.to_owned(),
+        format!(r#"{{"RequestResponses":[{ids},{{"RecordId":"3"}}]}}"#),
+        answer("0", ""),
+        answer("0", ids),
+        answer("0", &format!(r#"{ids},{{"RecordId":"3"}},{{"RecordId":"4"}}"#)),
+        answer("0", &format!("{ids},{failed}")),
+        answer("0", &format!("{ids},{{}}")),
+        answer("0", &format!(r#"{ids},{{"RecordId":""}}"#)),
+        answer("0", &format!(r#"{ids},{{"RecordId":null,"ErrorCode":null}}"#)),
+        answer("1", &format!(r#"{ids},{{"RecordId":"3"}}"#)),
+        answer("1", &format!(r#"{ids},{{"RecordId":"3","ErrorCode":"InternalFailure"}}"#)),
+        answer("2", &format!("{ids},{failed}")),
+        answer("null", &format!(r#"{ids},{{"RecordId":"3"}}"#)),
+        answer("-1", &format!(r#"{ids},{{"RecordId":"3"}}"#)),
+        answer("0", &format!(r#"{ids},{{"RecordId":3}}"#)),
+        answer("0", &format!(r#"{ids},["3"]"#)),
+        format!(r#"[0,[{ids},{{"RecordId":"3"}}]]"#),
+        answer("0", &format!(r#"{ids},{{"RecordId":"3"}}"#)).replace("]}", ""),
+    ];
+    let mut answers: Vec<_> = bodies.into_iter().map(|body| (200, body)).collect();
+    answers.push((204, String::new()));
+    answers
+}
+
+#[test]
+fn an_answer_that_does_not_account_for_every_record_is_none() {
+    let answers = incomplete_answers();
+    let streams: Vec<String> = (0..answers.len()).map(|number| format!("s{number}")).collect();
+    let rows: Vec<_> = streams.iter().map(|name| (name.as_str(), name.as_str())).collect();
+    let scripted = answers.clone();
+    let mut seen = std::collections::BTreeSet::new();
+    let stub = Stub::start(move |put| {
+        assert_eq!(put.records.len(), RECORDS, "{}", put.stream);
+        let number: usize = put.stream[1..].parse().expect("a number");
+        let (status, body) = scripted[number].clone();
+        if seen.insert(number) { Fate::Answer { status, body } } else { Fate::Accept }
+    });
+    let event = |name: &String| format!("{{\"type\":\"track\",\"event\":\"{name}\"}}\n");
+    let input: String = streams.iter().map(|name| event(name).repeat(RECORDS)).collect();
+    let program = Program::running_against(&stub.url()).settings("workers = 1").mapping(&rows);
+    let ran = program.stdin(input).run().exits(0).says(&["InvalidAnswer", "`endpoint_url`"]);
+    let records = (answers.len() * RECORDS) as u64;
+    assert_eq!((ran.count("delivered"), ran.count("dead")), (records, 0));
+    for (name, (status, body)) in streams.iter().zip(&answers) {
+        let accepted = stub.accepted();
+        let event = event(name).into_bytes();
+        assert_eq!(accepted[name], vec![event; RECORDS], "{status}: {body}");
+        let report = &ran.summary()["streams"][name];
+        assert_eq!(report["invalid_answers"], 1, "{status}: {body}: {report}");
+        assert_eq!(report["ambiguous"], RECORDS as u64, "{status}: {body}: {report}");
+    }
+}
+
+#[test]
+fn an_answer_without_end_takes_no_memory() {
+    const BYTES: usize = 200_000_000;
+    let input = Events::new(61).ndjson(100);
+    let plain = Stub::start(|_| Fate::Accept);
+    let (_, usual) = program(&plain.url(), input.clone()).watch(|_| {});
+    let stub = Stub::start(|put| match put.number {
+        number @ 0..3 => Fate::Long { status: [200, 502, 403][number], bytes: BYTES },
+        _ => Fate::Accept,
+    });
+    let (ran, usage) = program(&stub.url(), input.clone()).watch(|_| {});
+    let ran = ran.exits(0).says(&["more than 1048576 bytes"]);
+    assert_same(&Oracle::new(&[("*", "s")]).fate(&input).streams, &stub.accepted());
+    assert_eq!((ran.count("delivered"), ran.count("dead")), (100, 0));
+    let more = usage.memory_bytes_max.saturating_sub(usual.memory_bytes_max);
+    assert!(more < 24 << 20, "{more} bytes more than without");
+}
+
+#[test]
+fn what_refuses_every_size_holds_the_stream() {
+    let stub = Stub::start(|put| match put.number {
+        0..12 => not_firehose(413),
+        _ => Fate::Accept,
+    });
+    let input = Events::new(62).ndjson(4);
+    let ran = run(&stub, input.clone()).exits(0).says(&["HTTP 413", "body", "raise its limit"]);
+    assert_same(&Oracle::new(&[("*", "s")]).fate(&input).streams, &stub.accepted());
+    assert_eq!((ran.count("dead"), ran.count("ambiguous")), (0, 0));
+}
+
+#[test]
+fn what_refuses_large_requests_gets_smaller_ones() {
+    let stub = Stub::start(|put| {
+        let bytes: usize = put.records.iter().map(Vec::len).sum();
+        if bytes > 20_000 { not_firehose(413) } else { Fate::Accept }
+    });
+    let input = Events::new(63).ndjson(2000);
+    let ran = run(&stub, input.clone()).exits(0);
+    assert_same(&Oracle::new(&[("*", "s")]).fate(&input).streams, &stub.accepted());
+    assert_eq!((ran.count("dead"), ran.count("ambiguous")), (0, 0));
+}
+
+/// A record can be small, and its request refused for whatever reason: that is no
+/// matter of the record.
+#[test]
+fn no_status_of_something_else_kills_a_record() {
+    let statuses = [
+        301, 302, 307, 400, 401, 403, 404, 405, 407, 408, 410, 411, 413, 414, 415, 417, 421, 425,
+        429, 431, 451, 500, 501, 502, 503, 504, 505, 507, 511,
+    ];
+    let streams: Vec<String> = statuses.iter().map(|status| format!("s{status}")).collect();
+    let rows: Vec<_> = streams.iter().map(|name| (name.as_str(), name.as_str())).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    let stub = Stub::start(move |put| {
+        let status = put.stream[1..].parse().expect("a status");
+        if seen.insert(status) { not_firehose(status) } else { Fate::Accept }
+    });
+    let event = |name: &String| format!("{{\"type\":\"track\",\"event\":\"{name}\"}}\n");
+    let input: String = streams.iter().map(event).collect();
+    let program = Program::running_against(&stub.url()).mapping(&rows).stdin(input);
+    let ran = program.run().exits(0).says(&["HTTP 302", "points elsewhere"]);
+    assert_eq!((ran.count("delivered"), ran.count("dead")), (statuses.len() as u64, 0));
+    for name in &streams {
+        assert_eq!(stub.accepted()[name], [event(name).into_bytes()]);
+    }
+}
+
+fn program(url: &str, input: Vec<u8>) -> Program {
+    Program::running_against(url).settings("workers = 1").mapping(&[("*", "s")]).stdin(input)
+}
+
+fn run(stub: &Stub, input: Vec<u8>) -> Ran {
+    program(&stub.url(), input).run()
+}
+
+/// An answer that has neither Firehose's form nor a code.
+fn not_firehose(status: u16) -> Fate {
+    Fate::Answer { status, body: "<html>not AWS</html>".to_owned() }
+}

@@ -1,0 +1,63 @@
+//! Answers that lack what each has: they are errors, and never say that there is
+//! nothing.
+
+use tests::openmetadata::{Replaced, Traits};
+
+use super::world::World;
+
+const VERSION: &str = "/system/version";
+const SERVICE: &str = "/services/pipelineServices/name/";
+const PIPELINES: &str = "/v1/pipelines";
+const SEARCH: &str = "/search/fieldQuery";
+const EDGE: &str = "/lineage/getLineageEdge/";
+
+#[test]
+fn an_answer_that_is_not_complete_changes_nothing() {
+    let world = World::new(Traits::default(), &["a", "b"]);
+    world.run_well();
+    let bodies = ["", "{}", "null", "[]", "{\"data\":[", "404 page not found"];
+    let paths = [VERSION, SERVICE, PIPELINES, SEARCH, EDGE];
+    let all = paths.iter().flat_map(|path| bodies.iter().map(move |body| (*path, 200, *body)));
+    let others = [
+        (SERVICE, 404, "404 page not found"),
+        (PIPELINES, 404, "no such host"),
+        (PIPELINES, 200, "{\"data\":[]}"),
+        (PIPELINES, 200, "{\"data\":[],\"paging\":[]}"),
+        (PIPELINES, 200, "{\"data\":[{}],\"paging\":{\"total\":1}}"),
+        (PIPELINES, 200, "{\"data\":[{\"id\":\"1\"}],\"paging\":{\"total\":1}}"),
+        (PIPELINES, 200, "{\"data\":[],\"paging\":{\"after\":7}}"),
+        (PIPELINES, 200, "{\"data\":[],\"paging\":{\"after\":\"x\"}}"),
+        (SEARCH, 200, "{\"hits\":{}}"),
+        (SEARCH, 200, "{\"hits\":{\"hits\":[{}]}}"),
+        (SEARCH, 200, "{\"hits\":{\"hits\":[{\"_source\":{\"id\":\"1\"}}]}}"),
+        (EDGE, 404, "no such host"),
+        (EDGE, 200, "{\"edge\":null}"),
+    ];
+    for (path, status, body) in all.chain(others) {
+        world.server.replace(Some(Replaced { method: "GET", path, status, body }));
+        world.server.forget_requests();
+        let outcome = world.run();
+        let has_failed = outcome.aborted.is_some()
+            || outcome.steps.iter().any(|step| !step.failures.is_empty())
+            || outcome.report.totals().failed > 0;
+        assert!(has_failed, "{path} {status} {body:?}: {outcome:#?}");
+        assert_eq!(world.server.writes(), [""; 0], "{path} {status} {body:?}");
+    }
+    world.server.replace(None);
+    assert_eq!(world.writes_again(), [""; 0]);
+}
+
+#[test]
+fn a_service_that_is_not_made_is_not_believed() {
+    for body in ["", "{}", "null", "[]"] {
+        let world = World::new(Traits::default(), &["a"]);
+        let path = "/services/pipelineServices";
+        world.server.replace(Some(Replaced { method: "PUT", path, status: 200, body }));
+        let outcome = world.run();
+        let cause = outcome.aborted.expect(body);
+        assert!(
+            cause.contains("PUT /services/pipelineServices") && cause.contains("no `id`"),
+            "{cause}"
+        );
+    }
+}
