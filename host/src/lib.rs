@@ -18,7 +18,7 @@
 //! 3  source   collector   plugin   delivery   catalog   neighbours, blind to each other
 //! 2  dead   secrets                        dead letters; managers of secrets
 //! 1  aws   http   policy   spool           an AWS client, a server, IAM policies, a durable queue
-//! 0  event   limits   clock   secret       the words everyone speaks
+//! 0  event   limits   clock   private   secret    the words everyone speaks
 //! ```
 //!
 //! Data goes one way: source, plugin, delivery. The only thing that travels
@@ -42,6 +42,7 @@ pub mod limits;
 pub mod pipeline;
 pub mod plugin;
 pub mod policy;
+pub mod private;
 pub mod run;
 pub mod secret;
 pub mod secrets;

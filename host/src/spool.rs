@@ -13,7 +13,8 @@
 //!
 //! No error of the disk ends anything: what could not be stored is answered with
 //! an error, and the next entry is tried again. What turns out to be corrupt is
-//! counted, reported by place, never by content, and passed over.
+//! counted, reported by place, never by content, kept in a file beside the
+//! segments and passed over.
 
 mod ack_files;
 mod acks;
@@ -198,6 +199,16 @@ impl Spool {
         match &*self.0 {
             Kind::Disk(disk) => disk.log.acknowledge(place, positions),
             Kind::Memory(memory) => memory.acknowledge(place, positions),
+        }
+    }
+
+    /// Count so many items of an entry as unreadable: whole, but not to be made out
+    /// by whoever reads. Where nobody acknowledges them they stay in the spool, and
+    /// are handed out again after a restart, perhaps to a version that can read them.
+    pub fn keep(&self, items: u32) {
+        match &*self.0 {
+            Kind::Disk(disk) => disk.log.keep(items),
+            Kind::Memory(memory) => memory.keep(items),
         }
     }
 

@@ -17,7 +17,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (3, &["source", "collector", "plugin", "delivery", "catalog"]),
     (2, &["dead", "secrets"]),
     (1, &["aws", "http", "policy", "spool"]),
-    (0, &["event", "limits", "clock", "secret"]),
+    (0, &["event", "limits", "clock", "private", "secret"]),
 ];
 
 /// Words that a module must not use, whatever its floor.
@@ -75,6 +75,45 @@ fn the_library_neither_ends_the_process_nor_prints() {
             let uses = code.filter(|line| line.contains(word)).count();
             assert_eq!(uses, 0, "{}: `{module}` uses `{word}`", file.display());
         }
+    }
+}
+
+/// Sources that create files for others than the program: what a user asked for, at
+/// a place that the user named, with the umask of the process.
+const FOR_USERS: &[&str] = &[
+    "bench/generator.rs",
+    "bench/process.rs",
+    "catalog/whole.rs",
+    "cli/catalog/lineage.rs",
+    "cli/plugin.rs",
+    "cli/plugin/new.rs",
+    "cli/run.rs",
+    "delivery/directory.rs",
+    "delivery/directory/journal.rs",
+    "private.rs",
+];
+
+#[test]
+fn what_the_program_keeps_is_created_for_its_user_alone() {
+    let creating =
+        ["create_dir(", "create_dir_all(", "File::create(", "File::create_new(", "fs::write("];
+    let root = workspace().join("host/src");
+    for (_, file) in host_sources() {
+        let name = file.strip_prefix(&root).unwrap().to_str().unwrap();
+        if FOR_USERS.contains(&name) || name.ends_with("tests.rs") || name.contains("/tests/") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code = code.collect::<Vec<_>>().join("\n");
+        let has = |words: &[&str]| words.iter().any(|word| code.contains(word));
+        let opens = has(&["File::options()", "OpenOptions::new()"])
+            && has(&[".create(true)", ".create_new(true)"]);
+        assert!(
+            !has(&creating) && !opens,
+            "{name}: use `private::file_options` and `private::create_directory`"
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -103,13 +103,15 @@ fn a_full_disk_refuses_and_loses_nothing() {
         assert!(id < 100_000, "the disk is never full");
     }
     assert!(acknowledged.len() >= 1000, "{} acknowledged", acknowledged.len());
+    assert_eq!(readiness(&collector), 503);
     is_open.store(true, Ordering::Relaxed);
-    wait_until("there is room again", || {
-        let reply =
-            client.post("/v1/batch", &[("Authorization", &basic("key").1)], &body(id..id + 1, 100));
-        reply.is_ok_and(|reply| reply.status == 200)
-    });
-    acknowledged.insert(id);
+    // Who looks whether it is ready sends nothing before it is.
+    wait_until("there is room again", || readiness(&collector) == 200);
+    let ids = id..id + 1000;
+    let large = body(ids.clone(), 3500);
+    let reply = client.post("/v1/batch", &[("Authorization", &basic("key").1)], &large);
+    assert_eq!(reply.unwrap().status, 200, "as much as was refused has room");
+    acknowledged.extend(ids);
     wait_until("all is delivered", || metric(&collector, "spool_events") == 0.0);
     collector.stop().exits(0);
     let deliveries = deliveries(&stub);
@@ -121,18 +123,7 @@ fn a_corrupt_byte_costs_one_request_at_most_and_is_told_of() {
     let data = tempfile::TempDir::new().unwrap();
     let data_dir = data.path().join("data");
     make_data_directory(&data_dir);
-    let nobody = Stub::start(|_| Fate::Hang);
-    let collector = Collector::start(program(&nobody.url(), &data_dir, SETTINGS));
-    let mut client = Client::connect(collector.url());
-    for request in 0..50 {
-        let ids = request * 10..request * 10 + 10;
-        let reply =
-            client.post("/v1/batch", &[("Authorization", &basic("key").1)], &body(ids, 300));
-        assert_eq!(reply.unwrap().status, 200);
-    }
-    collector.kill();
-    let segments = fs::read_dir(data_dir.join("spool")).unwrap().map(|file| file.unwrap().path());
-    let segment = segments.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let segment = killed_with_requests(&data_dir, 50);
     let mut bytes = fs::read(&segment).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x20;
@@ -147,6 +138,73 @@ fn a_corrupt_byte_costs_one_request_at_most_and_is_told_of() {
     let deliveries = deliveries(&stub);
     assert_eq!(deliveries.len() as f64, 500.0 - lost);
     assert!(deliveries.len() >= 490, "{} are there", deliveries.len());
+}
+
+/// A damaged last entry looks like a write that was interrupted, and is none.
+#[test]
+fn a_damaged_end_is_told_of_and_kept() {
+    let data = tempfile::TempDir::new().unwrap();
+    let data_dir = data.path().join("data");
+    make_data_directory(&data_dir);
+    let segment = killed_with_requests(&data_dir, 50);
+    let mut bytes = fs::read(&segment).unwrap();
+    let last = bytes.windows(8).rposition(|bytes| bytes == b"\xf5spo\xffol\xfa").unwrap();
+    bytes[last + 9] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+
+    let stub = Stub::start(|_| Fate::Accept);
+    let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
+    wait_until("all is delivered", || metric(&collector, "spool_events") == 0.0);
+    let damaged = (bytes.len() - last) as f64;
+    for (name, value) in [
+        ("spool_corrupt_regions_total", 1.0),
+        ("spool_corrupt_bytes_total", damaged),
+        ("spool_set_aside_bytes", damaged),
+    ] {
+        assert_eq!(metric(&collector, name), value, "{name}");
+    }
+    collector.stop().exits(0).says(&["ERROR", "corrupt", ".corrupt", "may be lost"]);
+    assert_eq!(deliveries(&stub).len(), 490);
+    let files = fs::read_dir(data_dir.join("spool")).unwrap().map(|file| file.unwrap().path());
+    let kept = files.filter(|path| path.extension().is_some_and(|own| own == "corrupt"));
+    let kept: Vec<_> = kept.map(|path| fs::read(path).unwrap()).collect();
+    assert_eq!(kept, [&bytes[last..]]);
+}
+
+#[test]
+fn a_renamed_segment_is_refused_and_nothing_of_it_is_lost() {
+    let data = tempfile::TempDir::new().unwrap();
+    let data_dir = data.path().join("data");
+    make_data_directory(&data_dir);
+    let segment = killed_with_requests(&data_dir, 20);
+    let renamed = segment.with_file_name("00000000000000000077.log");
+    fs::rename(&segment, &renamed).unwrap();
+    let stub = Stub::start(|_| Fate::Accept);
+    let refused = program(&stub.url(), &data_dir, SETTINGS).args(["--listen", "127.0.0.1:0"]).run();
+    let original = segment.file_name().unwrap().to_str().unwrap();
+    refused.exits(2).says(&["00000000000000000077.log", original, "give it back its name"]);
+    fs::rename(&renamed, &segment).unwrap();
+    let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
+    wait_until("all is delivered", || metric(&collector, "spool_events") == 0.0);
+    collector.stop().exits(0);
+    assert_eq!(deliveries(&stub).len(), 200);
+}
+
+/// Kill a collector that has answered so many requests, of ten events each, and
+/// delivered nothing. Returns the file that they are in.
+fn killed_with_requests(data_dir: &Path, requests: u64) -> PathBuf {
+    let nobody = Stub::start(|_| Fate::Hang);
+    let collector = Collector::start(program(&nobody.url(), data_dir, SETTINGS));
+    let mut client = Client::connect(collector.url());
+    for request in 0..requests {
+        let ids = request * 10..request * 10 + 10;
+        let reply =
+            client.post("/v1/batch", &[("Authorization", &basic("key").1)], &body(ids, 300));
+        assert_eq!(reply.unwrap().status, 200);
+    }
+    collector.kill();
+    let segments = fs::read_dir(data_dir.join("spool")).unwrap().map(|file| file.unwrap().path());
+    segments.max_by_key(|path| path.metadata().unwrap().len()).unwrap()
 }
 
 #[test]
@@ -246,6 +304,11 @@ fn deliveries(stub: &Stub) -> BTreeMap<u64, Vec<usize>> {
         }
     }
     deliveries
+}
+
+/// The status of the answer to whether more events may come.
+fn readiness(collector: &Collector) -> u16 {
+    Client::connect(collector.admin_url()).get("/health/ready").unwrap().status
 }
 
 /// The value of a metric without labels.

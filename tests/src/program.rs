@@ -189,6 +189,7 @@ impl Ran {
     pub fn streams(&self) -> BTreeMap<String, Vec<u8>> {
         let Ok(files) = fs::read_dir(self.path("out")) else { return BTreeMap::new() };
         let files = files.map(|file| file.expect("a file in the directory").path());
+        let files = files.filter(|path| path.extension().is_some_and(|own| own == "ndjson"));
         let name = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
         files.map(|path| (name(&path), fs::read(&path).expect("a stream's file"))).collect()
     }

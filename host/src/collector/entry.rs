@@ -1,10 +1,29 @@
 //! What a request leaves in the spool: the name of its source, and its events.
 
+use thiserror::Error;
+
 use super::decode::{Decoded, DecodedEvent};
 use crate::event::Refusal;
 
 /// Begins each entry, so that another form can be told apart one day.
 const VERSION: u8 = 1;
+
+/// Why an entry cannot be read, though it is as it was written: a newer version of
+/// the program wrote it, or one that was faulty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(super) enum UnreadableEntry {
+    /// It is of a version that this program does not know.
+    #[error("it has version {0} of the format, and this program knows version {VERSION}")]
+    Version(u8),
+    /// Its parts do not fit together.
+    #[error("it is not of the form that its version has")]
+    Malformed,
+}
+
+/// Why an event is refused, by a number that stands for no reason here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("one of its events is refused with the code {0}, which this program does not know")]
+pub(super) struct UnknownRefusal(u8);
 
 /// An entry as it is read back.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,9 +56,16 @@ pub(super) fn encode(source: &str, decoded: &Decoded) -> Vec<u8> {
 }
 
 impl<'a> Entry<'a> {
-    /// Read an entry; none if it is not of this form.
-    pub(super) fn decode(bytes: &'a [u8]) -> Option<Self> {
-        let (&VERSION, rest) = bytes.split_first()? else { return None };
+    /// Read an entry.
+    pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, UnreadableEntry> {
+        match bytes.split_first() {
+            Some((&VERSION, rest)) => Self::decode_parts(rest).ok_or(UnreadableEntry::Malformed),
+            Some((version, _)) => Err(UnreadableEntry::Version(*version)),
+            None => Err(UnreadableEntry::Malformed),
+        }
+    }
+
+    fn decode_parts(rest: &'a [u8]) -> Option<Self> {
         let (name_bytes, rest) = rest.split_first_chunk()?;
         let (source, rest) = rest.split_at_checked(u16::from_le_bytes(*name_bytes).into())?;
         let source = str::from_utf8(source).ok()?;
@@ -52,9 +78,11 @@ impl<'a> Entry<'a> {
 
     /// Where each event's text ends, and why it is refused, if it is. It starts
     /// where the one before ends.
-    pub(super) fn events(&self) -> impl Iterator<Item = (u32, Option<Refusal>)> + use<'a> {
+    pub(super) fn events(
+        &self,
+    ) -> impl Iterator<Item = (u32, Result<Option<Refusal>, UnknownRefusal>)> + use<'a> {
         let events = self.ends.as_chunks::<EVENT_BYTES>().0;
-        events.iter().map(|[end @ .., code]| (u32::from_le_bytes(*end), Refusal::from_code(*code)))
+        events.iter().map(|[end @ .., code]| (u32::from_le_bytes(*end), refusal(*code)))
     }
 
     /// Whether the events divide the texts.
@@ -67,6 +95,14 @@ impl<'a> Entry<'a> {
             start = end;
         }
         start as usize == self.texts.len()
+    }
+}
+
+/// What stands behind the end of an event's text: 0 if it is not refused.
+fn refusal(code: u8) -> Result<Option<Refusal>, UnknownRefusal> {
+    match code {
+        0 => Ok(None),
+        code => Refusal::from_code(code).map(Some).ok_or(UnknownRefusal(code)),
     }
 }
 
@@ -93,11 +129,36 @@ mod tests {
             let entry = Entry::decode(&bytes).unwrap();
             prop_assert_eq!((entry.source, entry.texts), (&source[..], &decoded.bytes[..]));
             let read: Vec<_> = entry.events().collect();
-            let written: Vec<_> = decoded.events.iter().map(|event| (event.end, event.refused)).collect();
+            let written: Vec<_> = decoded.events.iter().map(|event| (event.end, Ok(event.refused))).collect();
             prop_assert_eq!(read, written);
             for end in 0..bytes.len() {
-                prop_assert!(Entry::decode(&bytes[..end]).is_none_or(|_| events.is_empty()));
+                prop_assert!(Entry::decode(&bytes[..end]).is_err() || events.is_empty());
             }
+        }
+
+        #[test]
+        fn a_code_that_stands_for_nothing_is_no_good_event(code in 1..=u8::MAX) {
+            let mut decoded = Decoded::default();
+            decoded.bytes.extend_from_slice(b"{}");
+            decoded.events.push(DecodedEvent { start: 0, end: 2, refused: None });
+            let mut bytes = encode("web", &decoded);
+            let code_at = bytes.len() - 3;
+            bytes[code_at] = code;
+            let (_, refused) = Entry::decode(&bytes).unwrap().events().next().unwrap();
+            prop_assert_eq!(refused, Refusal::from_code(code).map(Some).ok_or(UnknownRefusal(code)));
+            prop_assert_ne!(refused, Ok(None));
+        }
+
+        #[test]
+        fn another_version_is_told_from_what_is_malformed(version in any::<u8>()) {
+            let mut bytes = encode("web", &Decoded::default());
+            bytes[0] = version;
+            let decoded = Entry::decode(&bytes).map(|_| ());
+            let expected = if version == VERSION { Ok(()) } else { Err(UnreadableEntry::Version(version)) };
+            prop_assert_eq!(decoded, expected);
+            bytes[0] = VERSION;
+            bytes.push(0);
+            prop_assert_eq!(Entry::decode(&bytes).map(|_| ()), Err(UnreadableEntry::Malformed));
         }
 
         #[test]

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::entry::Entry;
+use super::entry::{Entry, UnknownRefusal};
 use crate::event::{Ack, Chunk, Damage, Line, Settled, Settlements, Source, Totals};
 use crate::limits;
 use crate::spool::{Next, Outlet, Place, Spool};
@@ -58,7 +58,7 @@ struct Part {
 enum Items {
     /// All, from the first one on.
     All(usize),
-    /// Those that had not been settled before a restart.
+    /// Those that had not been settled before a restart, and can be read.
     Some(Vec<u32>),
 }
 
@@ -67,6 +67,7 @@ impl Intake {
     /// be handed out.
     pub fn run(mut self) {
         let mut gathering = Gathering::default();
+        let mut unreadable = Unreadable::default();
         let mut number = 1;
         // What is in memory alone is handed out whatever comes of it.
         while !(self.is_durable && self.is_abandoned.load(Ordering::Acquire)) {
@@ -82,12 +83,13 @@ impl Intake {
                     continue;
                 }
             };
-            let Some(read) = Entry::decode(&entry.bytes) else {
-                tracing::error!(
-                    "an entry of the spool is not of this program's form: it is skipped"
-                );
-                self.spool.acknowledge_all(entry.place);
-                continue;
+            let read = match Entry::decode(&entry.bytes) {
+                Ok(read) => read,
+                Err(error) => {
+                    let items = entry.items - small(entry.acked.len());
+                    unreadable.keep(&self.spool, items, &error);
+                    continue;
+                }
             };
             let is_apart = read.source != gathering.source
                 || gathering.bytes.len() + read.texts.len() > limits::CHUNK_BYTES;
@@ -99,7 +101,10 @@ impl Intake {
                 gathering.bytes = self.buffers.try_recv().unwrap_or_default();
                 gathering.bytes.clear();
             }
-            gathering.add(&read, entry.place, &entry.acked);
+            let kept = gathering.add(&read, entry.place, &entry.acked);
+            if let Some((items, error)) = kept {
+                unreadable.keep(&self.spool, items, &error);
+            }
         }
     }
 
@@ -134,8 +139,15 @@ impl Intake {
 }
 
 impl Gathering {
-    /// Add an entry's events but for those that were settled before.
-    fn add(&mut self, entry: &Entry<'_>, place: Place, settled: &[u32]) {
+    /// Add an entry's events but for those that were settled before, and those that
+    /// cannot be read: how many, and why the last of them cannot.
+    fn add(
+        &mut self,
+        entry: &Entry<'_>,
+        place: Place,
+        settled: &[u32],
+    ) -> Option<(u32, UnknownRefusal)> {
+        let mut kept = None;
         let (first, base) = (self.lines.len(), small(self.bytes.len()));
         self.bytes.extend_from_slice(entry.texts);
         let mut settled = settled.iter().peekable();
@@ -147,16 +159,52 @@ impl Gathering {
             if settled.next_if_eq(&&item).is_some() {
                 continue;
             }
-            if let Some(refusal) = refusal {
-                self.damaged.push((small(self.lines.len()), Damage::Refused(refusal)));
+            match refusal {
+                Ok(None) => {}
+                Ok(Some(refusal)) => {
+                    self.damaged.push((small(self.lines.len()), Damage::Refused(refusal)));
+                }
+                Err(unknown) => {
+                    kept = Some((kept.map_or(0, |(items, _)| items) + 1, unknown));
+                    // All before it were handed out.
+                    items.get_or_insert_with(|| (0..item).collect());
+                    continue;
+                }
             }
             self.lines.push(line);
             if let Some(items) = &mut items {
                 items.push(item);
             }
         }
-        let items = items.map_or(Items::All(self.lines.len() - first), Items::Some);
-        self.parts.push(Part { place, first, items });
+        if self.lines.len() > first {
+            let items = items.map_or(Items::All(self.lines.len() - first), Items::Some);
+            self.parts.push(Part { place, first, items });
+        }
+        kept
+    }
+}
+
+/// Events that stay in the spool, since this version of the program cannot read
+/// them: a later one may.
+#[derive(Default)]
+struct Unreadable {
+    /// When that was last logged.
+    logged: Option<Instant>,
+}
+
+impl Unreadable {
+    /// Count events that are not handed out, and not acknowledged.
+    fn keep(&mut self, spool: &Spool, events: u32, reason: &dyn std::error::Error) {
+        spool.keep(events);
+        if self.logged.is_none_or(|logged| logged.elapsed() >= limits::SPOOL_LOG_STEP) {
+            self.logged = Some(Instant::now());
+            let total = spool.status().items_unreadable;
+            tracing::error!(
+                events,
+                total,
+                "a request in the spool cannot be read, and stays there: {reason}: run the version of the program that wrote it, or a newer one"
+            );
+        }
     }
 }
 
@@ -189,4 +237,97 @@ fn bits(positions: impl Iterator<Item = u32>) -> Vec<u64> {
 
 fn small(number: usize) -> u32 {
     u32::try_from(number).expect("an entry and a chunk are limited")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::decode::{Decoded, DecodedEvent};
+    use super::super::entry::encode;
+    use super::*;
+    use crate::event::{Outcome, Refusal};
+    use crate::spool::{Durability, SpoolSettings, Status};
+
+    /// An entry of some events, each a text and the code of why it is refused.
+    fn entry(events: &[(&str, u8)]) -> Vec<u8> {
+        let mut decoded = Decoded::default();
+        for (text, _) in events {
+            let start = small(decoded.bytes.len());
+            decoded.bytes.extend_from_slice(text.as_bytes());
+            let end = small(decoded.bytes.len());
+            decoded.events.push(DecodedEvent { start, end, refused: None });
+        }
+        let mut bytes = encode("web", &decoded);
+        let codes_end = bytes.len() - decoded.bytes.len();
+        let first = codes_end - 5 * events.len();
+        for (code, (_, value)) in bytes[first..codes_end].chunks_exact_mut(5).zip(events) {
+            code[4] = *value;
+        }
+        bytes
+    }
+
+    /// Hand out what is in a spool, deliver it, and say what came.
+    fn deliver(directory: &Path, entries: Vec<(u32, Vec<u8>)>) -> (Vec<String>, usize, Status) {
+        let settings = SpoolSettings {
+            directory: directory.to_owned(),
+            bytes_max: 1 << 30,
+            durability: Durability::Os,
+        };
+        let (spool, outlet, _) = Spool::open(settings).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for (items, bytes) in entries {
+            runtime.block_on(spool.append(items, bytes)).unwrap();
+        }
+        spool.close();
+        let (chunks, receive_chunks) = crossbeam_channel::unbounded();
+        let (_buffers, receive_buffers) = crossbeam_channel::unbounded();
+        let intake = Intake {
+            outlet,
+            spool: spool.clone(),
+            is_durable: true,
+            chunks,
+            buffers: receive_buffers,
+            totals: Arc::default(),
+            bytes_read: Arc::default(),
+            is_abandoned: Arc::default(),
+        };
+        intake.run();
+        let (mut texts, mut refused) = (Vec::new(), 0);
+        for chunk in receive_chunks {
+            refused += chunk.damaged.len();
+            for (event, line) in (0..).zip(&chunk.lines) {
+                let text = &chunk.bytes[line.start as usize..line.end as usize];
+                texts.push(String::from_utf8(text.to_vec()).unwrap());
+                chunk.ack.settle(event, Outcome::Delivered);
+            }
+        }
+        (texts, refused, spool.status())
+    }
+
+    #[test]
+    fn what_this_version_cannot_read_stays_and_all_else_is_handed_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut newer = entry(&[("new", 0), ("newer", 0)]);
+        newer[0] = 9;
+        let mut malformed = entry(&[("lost?", 0)]);
+        malformed.pop();
+        let entries = vec![
+            (2, newer),
+            (1, malformed),
+            (4, entry(&[("a", 0), ("b", 200), ("c", Refusal::NoType.code()), ("d", 0)])),
+            (1, entry(&[("e", 250)])),
+            (1, entry(&[("f", 0)])),
+        ];
+        let (texts, refused, status) = deliver(directory.path(), entries);
+        assert_eq!((texts, refused), (["a", "c", "d", "f"].map(str::to_owned).to_vec(), 1));
+        // Two of the newer version, one malformed, and two with unknown codes.
+        assert_eq!((status.items_waiting, status.items_unreadable), (5, 5));
+        assert_eq!(status.corrupt_items, 0);
+        for _ in 0..2 {
+            let (texts, _, status) = deliver(directory.path(), Vec::new());
+            assert_eq!(texts, [] as [String; 0], "what was delivered does not come again");
+            assert_eq!((status.items_waiting, status.items_unreadable), (5, 5));
+        }
+    }
 }

@@ -3,6 +3,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::private;
+
 const LETTERS: &str = "ndjson";
 /// What a file is called while it is written anew.
 const UNFINISHED: &str = "unfinished";
@@ -132,7 +134,8 @@ pub fn take_out(path: &Path, mut ranges: Vec<Range<u64>>) -> io::Result<()> {
     ranges.sort_by_key(|range| range.start);
     let mut file = File::open(path)?;
     let unfinished = path.with_extension(UNFINISHED);
-    let mut rest = File::create(&unfinished)?;
+    let mut options = private::file_options();
+    let mut rest = options.write(true).create(true).truncate(true).open(&unfinished)?;
     let (mut offset, mut kept) = (0, 0);
     for range in ranges {
         kept += copy(&mut file, offset..range.start, &mut rest)?;

@@ -1,10 +1,10 @@
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::Folder;
-use crate::{clock, limits};
+use crate::{clock, limits, private};
 
 /// What the letters of a directory may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,12 +160,12 @@ impl Writer {
 impl Open {
     /// A new file, locked before anybody can take it for one that is done with.
     fn create(folder: &Folder) -> io::Result<Self> {
-        fs::create_dir_all(folder.path())?;
+        private::create_directory(folder.path())?;
         for attempt in 0.. {
             let time = clock::now_for_file_name();
             let name = format!("{time}-{}-{attempt}.ndjson", std::process::id());
             let path = folder.path().join(name);
-            let file = match OpenOptions::new().append(true).create_new(true).open(&path) {
+            let file = match private::file_options().append(true).create_new(true).open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 file => file?,
             };

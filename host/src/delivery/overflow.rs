@@ -5,7 +5,7 @@
 //! to files of its own, which are as short as possible, since a file takes its
 //! room until the last batch in it has been read back.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::Batch;
 use super::batch::Run;
-use crate::limits;
+use crate::{limits, private};
 
 /// What all streams together keep on disk.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ impl Overflow {
     }
 
     fn create(&self) -> io::Result<File> {
-        fs::create_dir_all(&self.directory)?;
+        private::create_directory(&self.directory)?;
         tempfile::tempfile_in(&self.directory)
     }
 
@@ -219,6 +219,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::fs;
 
     use proptest::prelude::*;
 

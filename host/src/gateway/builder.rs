@@ -104,7 +104,7 @@ impl Builder {
     }
 
     /// Write records into files of this directory, one for each stream, in place of
-    /// the settings' destination.
+    /// the settings' destination. One host at a time uses a directory.
     pub fn into_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.settings.destination = Destination::Directory(directory.into());
         self

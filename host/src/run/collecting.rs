@@ -152,7 +152,7 @@ fn tell(recovered: &Recovered) {
     if recovered.torn_bytes > 0 {
         tracing::info!(
             bytes = recovered.torn_bytes,
-            "cut off the end of the spool, which was being written when the process ended"
+            "cut off the end of the spool, which was being written when the process ended: of requests that were not answered"
         );
     }
     if recovered.acks_corrupt > 0 {

@@ -23,6 +23,7 @@ use crate::event::Totals;
 use crate::http::Shutdown;
 use crate::limits;
 use crate::pipeline::{Halt, Shared, SourceIdentities, Worker};
+use crate::private;
 use crate::secret::{NoManager, Resolve};
 use crate::secrets::{Secrets, SecretsSettings};
 use crate::source::{Gatherer, Reader, Retirement, Stop};
@@ -69,6 +70,7 @@ impl Run {
         };
         let Ways { ports, identities, start_rate } = ways;
         let dead = Folder::of_data_dir(&settings.data_dir).path().to_owned();
+        private::narrow_existing(&dead);
         let letters = Arc::new(Letters::bounded(dead, settings.dead_letters));
         let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
         let deliver = || {

@@ -98,6 +98,9 @@ pub struct Collected {
     /// Events that the disk lost after they were accepted.
     #[serde(skip_serializing_if = "is_zero")]
     pub corrupt: u64,
+    /// Events among those that wait that this version of the program cannot read.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unreadable: u64,
 }
 
 impl Collected {
@@ -108,6 +111,7 @@ impl Collected {
             unknown_keys: report.unknown_keys,
             waiting: status.items_waiting,
             corrupt: status.corrupt_items,
+            unreadable: status.items_unreadable,
         }
     }
 }
@@ -259,6 +263,13 @@ impl Collected {
                 f,
                 "{} accepted events were lost in corrupt files of the spool",
                 self.corrupt
+            )?;
+        }
+        if self.unreadable > 0 {
+            writeln!(
+                f,
+                "{} of the waiting events cannot be read by this version of the program, and stay in the spool",
+                self.unreadable
             )?;
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::folder::Folder;
-use crate::limits;
+use crate::{limits, private};
 
 /// Those that were used last. There may be more segments than a process may have
 /// files open.
@@ -20,7 +20,7 @@ impl AckFiles {
         if let Some((_, file)) = open.iter().rev().find(|(number, _)| *number == segment) {
             return Ok(Arc::clone(file));
         }
-        let mut options = File::options();
+        let mut options = private::file_options();
         let file = options.write(true).create(true).truncate(false).open(folder.acks(segment))?;
         let file = Arc::new(file);
         if open.len() >= limits::SPOOL_ACK_FILES_OPEN {

@@ -19,6 +19,11 @@ const BLOCK_ITEMS: u32 = BLOCK_DATA as u32 * 8;
 pub(super) const ACKS_BYTES_MAX: usize =
     (1 + limits::SPOOL_SEGMENT_ITEMS_MAX.div_ceil(BLOCK_ITEMS) as usize) * BLOCK;
 
+/// Bytes of such a file that has the bits of this many items.
+pub(super) fn acks_bytes(items: u32) -> u64 {
+    (1 + u64::from(items.div_ceil(BLOCK_ITEMS))) * BLOCK as u64
+}
+
 /// What a segment was when it was complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Summary {

@@ -47,7 +47,7 @@ impl Disk {
         let log = Arc::new(Log::new(folder, storage, settings.bytes_max, chores.clone()));
         let (recovered, next_number) = recover(&log)?;
         let writer = Writer::new(Arc::clone(&log), settings.durability, segment_bytes, next_number);
-        let janitor = Janitor::new(Arc::clone(&log));
+        let janitor = Janitor::new(Arc::clone(&log), commands.clone());
         let memory = limits::SPOOL_WAITING_BYTES_MAX;
         let disk = Self {
             log: Arc::clone(&log),

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::storage::is_lack_of_room;
+
 /// Why a spool cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -31,12 +33,20 @@ pub enum OpenError {
         error: io::Error,
     },
     /// A file is of another version of this program.
-    #[error("{} has version {version} of the format, which this program does not know: let the version that wrote it empty it", file.display())]
+    #[error("{} has version {version} of the spool's format, which this program does not know: run the newer version of the program that wrote it until the spool is empty, or move the file elsewhere", file.display())]
     Version {
         /// The file.
         file: PathBuf,
         /// The version that it names.
         version: u32,
+    },
+    /// A file has another name than when it was written.
+    #[error("{} was written as {}: it has been renamed, or belongs to another spool: give it back its name, together with its `.acks` file, or move both elsewhere", file.display(), original.display())]
+    Renamed {
+        /// The file.
+        file: PathBuf,
+        /// What it was called.
+        original: PathBuf,
     },
     /// The operating system gives no thread.
     #[error("start a thread of the spool: {0}")]
@@ -69,9 +79,6 @@ pub enum AppendError {
 impl AppendError {
     /// What a failed write or sync comes to for the entries of it.
     pub(super) fn of(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
-            _ => Self::Failed(error.to_string()),
-        }
+        if is_lack_of_room(error) { Self::Full } else { Self::Failed(error.to_string()) }
     }
 }

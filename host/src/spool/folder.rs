@@ -9,13 +9,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::OpenError;
-use crate::limits;
+use crate::{limits, private};
 
 /// How often it is tried to lock the directory.
 const LOCK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Digits of a segment's number in the names of its files: those of `u64::MAX`.
 const DIGITS: usize = 20;
+
+/// The extension of files with what was found to be corrupt.
+const SET_ASIDE: &str = "corrupt";
 
 /// A spool's directory, locked for as long as this lives.
 #[derive(Debug)]
@@ -49,16 +52,20 @@ impl Folder {
     /// Make the directory, if there is none, and lock it.
     pub(super) fn open(path: PathBuf) -> Result<Self, OpenError> {
         let failed = |error| OpenError::Directory { directory: path.clone(), error };
-        if !path.is_dir() {
-            fs::create_dir_all(&path).map_err(failed)?;
+        let is_new = !path.is_dir();
+        private::create_directory(&path).map_err(failed)?;
+        if is_new {
             // A directory that a loss of power takes away takes all with it.
             File::open(path.join("..")).and_then(|parent| parent.sync_all()).map_err(failed)?;
         }
         let lock = path.join("lock");
-        let lock = File::options().write(true).create(true).truncate(false).open(lock);
+        let lock = private::file_options().write(true).create(true).truncate(false).open(lock);
         let lock = lock.map_err(failed)?;
         match try_lock(&lock) {
-            Ok(()) => Ok(Self { path, _lock: lock }),
+            Ok(()) => {
+                private::narrow_files(&path).map_err(failed)?;
+                Ok(Self { path, _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { directory: path }),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
@@ -76,6 +83,24 @@ impl Folder {
     /// The file of a segment's acknowledgements.
     pub(super) fn acks(&self, segment: u64) -> PathBuf {
         self.path.join(format!("{segment:0DIGITS$}.acks"))
+    }
+
+    /// The file that keeps a region of a segment that is corrupt.
+    pub(super) fn set_aside(&self, segment: u64, offset: u64) -> PathBuf {
+        self.path.join(format!("{segment:0DIGITS$}-{offset}.{SET_ASIDE}"))
+    }
+
+    /// Bytes of all regions that are kept.
+    pub(super) fn set_aside_bytes(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for entry in fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == SET_ASIDE) {
+                // One that is gone takes no room.
+                bytes += path.metadata().map_or(0, |metadata| metadata.len());
+            }
+        }
+        Ok(bytes)
     }
 
     /// Which segments there are. Files with other names are somebody else's.
@@ -96,9 +121,14 @@ impl Folder {
     }
 
     /// Remove the files of a segment. Its frames go first: frames without
-    /// acknowledgements would be handed out again.
+    /// acknowledgements would be handed out again. Their room is given back at once,
+    /// though the reader may still have the file open.
     pub(super) fn remove(&self, segment: u64) -> io::Result<()> {
-        remove_file(&self.log(segment))?;
+        let log = self.log(segment);
+        let file = File::options().write(true).open(&log);
+        remove_file(&log)?;
+        // Where this fails, the file's room comes back when the reader goes on.
+        let _ = file.and_then(|file| file.set_len(0));
         remove_file(&self.acks(segment))
     }
 }

@@ -105,6 +105,26 @@ pub(super) fn parse_file_header(bytes: &[u8], segment: u64) -> FileHeader {
     }
 }
 
+/// The number of the segment whose file begins with these bytes, whatever the file
+/// is called now. None where that cannot be found out.
+pub(super) fn original_number(bytes: &[u8]) -> Option<u64> {
+    let (file_header, rest) = bytes.split_at_checked(FILE_HEADER_BYTES)?;
+    let frame_header = &rest[..rest.len().min(FRAME_HEADER_BYTES)];
+    let has_file_magic = file_header.starts_with(&FILE_MAGIC);
+    let has_frame_magic =
+        frame_header.len() == FRAME_HEADER_BYTES && frame_header.starts_with(&FRAME_MAGIC);
+    if !has_file_magic && !has_frame_magic {
+        return None;
+    }
+    let offset = FILE_HEADER_BYTES as u64;
+    (1..=limits::SPOOL_NUMBERS_TRIED).find(|number| {
+        let has_file_header = parse_file_header(file_header, *number) != FileHeader::Corrupt;
+        // One of the two alone may be damaged beyond recognition.
+        (!has_file_magic || has_file_header)
+            && (!has_frame_magic || FrameHeader::parse(frame_header, *number, offset).is_some())
+    })
+}
+
 /// The number that stands at this place of bytes that reach that far.
 pub(super) fn number(bytes: &[u8], at: usize) -> u32 {
     bytes[at..at + 4].iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
@@ -151,6 +171,22 @@ mod tests {
         none(FrameHeader { length: u32::MAX, ..HEADER });
         none(FrameHeader { items: 0, ..HEADER });
         none(FrameHeader { items: u32::MAX, ..HEADER });
+    }
+
+    #[test]
+    fn the_number_of_a_renamed_file_is_found() {
+        let whole = [&encode_file_header(70_000)[..], &HEADER.encode(70_000, 16)].concat();
+        for length in [16, 17, 43, 44] {
+            assert_eq!(original_number(&whole[..length]), Some(70_000), "{length}");
+        }
+        let mut bytes = whole.clone();
+        bytes[0] ^= 1;
+        assert_eq!(original_number(&bytes), Some(70_000), "by its first frame");
+        bytes[16] ^= 1;
+        assert_eq!(original_number(&bytes), None);
+        bytes[0] ^= 1;
+        assert_eq!(original_number(&bytes), Some(70_000), "by its own header");
+        assert_eq!(original_number(&whole[..15]), None);
     }
 
     #[test]

@@ -6,14 +6,16 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::frame::FILE_HEADER_BYTES;
 use super::log::Log;
 use super::segment::Segment;
 use super::storage::punch;
+use super::waiting::Command;
 use super::walk::Walk;
 use crate::limits;
 
@@ -25,6 +27,8 @@ const BLOCK: u64 = 4096;
 pub(super) enum Chore {
     /// All items of a complete segment are acknowledged.
     Remove(Arc<Segment>),
+    /// Files of this number, of which no segment came to be, could not be removed.
+    Discard(u64),
     Stop,
 }
 
@@ -34,12 +38,16 @@ pub(super) struct Janitor {
     log: Arc<Log>,
     /// Segments that could not be removed.
     left: Vec<Arc<Segment>>,
+    /// Numbers whose files could not be removed.
+    left_files: Vec<u64>,
     can_punch: bool,
+    /// The writer, which alone may end the segment that is being written.
+    commands: Sender<Command>,
 }
 
 impl Janitor {
-    pub(super) fn new(log: Arc<Log>) -> Self {
-        Self { log, left: Vec::new(), can_punch: true }
+    pub(super) fn new(log: Arc<Log>, commands: Sender<Command>) -> Self {
+        Self { log, left: Vec::new(), left_files: Vec::new(), can_punch: true, commands }
     }
 
     /// Do what comes, until told to stop.
@@ -48,6 +56,7 @@ impl Janitor {
         loop {
             match chores.recv_deadline(tend_at) {
                 Ok(Chore::Remove(segment)) => self.remove(segment),
+                Ok(Chore::Discard(number)) => self.left_files.push(number),
                 Ok(Chore::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
                     self.tend();
@@ -69,10 +78,18 @@ impl Janitor {
         for segment in std::mem::take(&mut self.left) {
             self.remove(segment);
         }
+        // What fails again comes back as a chore.
+        for number in std::mem::take(&mut self.left_files) {
+            self.log.discard(number);
+        }
+        let is_room_scarce = self.log.is_room_scarce();
+        // One at a time: a disk can take long for each.
+        if is_room_scarce && !self.log.is_tend_asked.swap(true, Ordering::Relaxed) {
+            let _ = self.commands.send(Command::Tend);
+        }
         for segment in self.log.segments() {
             self.log.write_acks(segment.number, &mut segment.state());
-            let is_scarce = self.log.used.get() > self.log.bytes_max / 2;
-            if is_scarce && self.can_punch && is_worth_it(&segment) {
+            if is_room_scarce && self.can_punch && is_worth_it(&segment) {
                 self.punch(&segment);
             }
         }

@@ -2,8 +2,12 @@
 //! who acknowledges share.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,10 +16,11 @@ use crossbeam_channel::Sender;
 use super::Place;
 use super::ack_files::AckFiles;
 use super::folder::Folder;
+use super::frame::FILE_HEADER_BYTES;
 use super::janitor::Chore;
 use super::segment::{Segment, SegmentState};
 use super::status::{Counter, Counters, Status};
-use super::storage::Storage;
+use super::storage::{Storage, append_all};
 use super::walk::Gap;
 use crate::limits;
 
@@ -28,6 +33,8 @@ pub(super) struct Log {
     /// Bytes on disk, and of entries that are on their way there.
     pub(super) used: Counter,
     pub(super) bytes_max: u64,
+    /// The writer has been asked to look for room, and has not done so yet.
+    pub(super) is_tend_asked: AtomicBool,
     ack_files: AckFiles,
     chores: Sender<Chore>,
     index: Mutex<Index>,
@@ -64,6 +71,7 @@ impl Log {
             counters: Counters::default(),
             used: Counter::default(),
             bytes_max,
+            is_tend_asked: AtomicBool::new(false),
             ack_files: AckFiles::default(),
             chores,
             index: Mutex::default(),
@@ -121,6 +129,12 @@ impl Log {
         })
     }
 
+    /// Whether room on the disk is worth some work: more than half of what may be
+    /// taken is, or the disk took nothing when it was last tried.
+    pub(super) fn is_room_scarce(&self) -> bool {
+        self.used.get() > self.bytes_max / 2 || self.counters.is_failing.load(Ordering::Relaxed)
+    }
+
     /// All segments, oldest first.
     pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
         self.index().segments.values().cloned().collect()
@@ -152,6 +166,15 @@ impl Log {
         newly
     }
 
+    /// Remove files of a number of which no segment came to be, now or later.
+    pub(super) fn discard(&self, number: u64) {
+        self.ack_files.forget(number);
+        if let Err(error) = self.folder.remove(number) {
+            self.tend_failed("remove a segment", &error);
+            let _ = self.chores.send(Chore::Discard(number));
+        }
+    }
+
     /// Have a segment removed that nobody needs.
     pub(super) fn spent(&self, segment: Arc<Segment>) {
         // Nobody is there to do it only when the spool is being dropped: then it
@@ -181,6 +204,15 @@ impl Log {
         self.storage.sync(&file)
     }
 
+    /// Take room for a part of a segment's acknowledgements, before there is
+    /// anything to acknowledge: they must be written when the disk is full too.
+    /// Zeros stand for what has never been written.
+    pub(super) fn reserve_acks(&self, segment: u64, bytes: Range<u64>) -> io::Result<()> {
+        let file = self.ack_files.get(&self.folder, segment)?;
+        let zeros = vec![0; (bytes.end - bytes.start) as usize];
+        self.storage.overwrite(&file, bytes.start, &zeros)
+    }
+
     /// Remove the files of a segment that nobody needs, unless that was done. A
     /// segment whose files cannot be removed is there again.
     pub(super) fn remove(&self, segment: &Arc<Segment>) -> io::Result<()> {
@@ -206,32 +238,103 @@ impl Log {
     /// but those that were acknowledged before are lost. Where all were, the
     /// bytes are not corrupt, but given back.
     pub(super) fn lose(&self, segment: &Arc<Segment>, gap: Gap) {
-        if gap.bytes.is_empty() && gap.items.is_empty() {
+        // A segment that nobody needs is removed while it is read.
+        if gap.bytes.is_empty() && gap.items.is_empty() || segment.state().is_spent() {
             return;
         }
-        let (file, offset) = (self.folder.log(segment.number), gap.bytes.start);
-        let bytes = gap.bytes.end - gap.bytes.start;
         if gap.is_unreadable {
             self.counters.read_errors.add(1);
+            let (file, offset) = (self.folder.log(segment.number), gap.bytes.start);
+            let bytes = gap.bytes.end - gap.bytes.start;
             let file = file.display();
             tracing::error!(%file, offset, bytes, "the spool cannot read a region of its disk: its entries are tried again after a restart");
             return;
         }
-        let had_items = !gap.items.is_empty();
-        let lost = self.let_go(segment, gap.items);
-        if lost > 0 || !had_items {
-            self.report_corrupt(segment.number, offset, bytes, u64::from(lost));
+        let are_acked = segment.state().acks.are_acked(gap.items.clone());
+        if are_acked && !gap.items.is_empty() {
+            return;
         }
+        // The segment's files may be gone once its last item is.
+        let kept = self.set_aside(segment.number, gap.bytes.clone());
+        let items = u64::from(self.let_go(segment, gap.items));
+        self.count_corrupt(&gap.bytes, items);
+        let file = self.folder.log(segment.number);
+        let (file, offset) = (file.display(), gap.bytes.start);
+        let bytes = gap.bytes.end - gap.bytes.start;
+        let kept = told(&kept);
+        tracing::error!(%file, offset, bytes, items, kept, "a region of the spool is corrupt: its items are lost");
     }
 
-    /// Count and report a corrupt region.
-    pub(super) fn report_corrupt(&self, segment: u64, offset: u64, bytes: u64, items: u64) {
-        self.counters.corrupt_regions.add(1);
-        self.counters.corrupt_bytes.add(bytes);
-        self.counters.corrupt_items.add(items);
+    /// Count and report a file header that is corrupt, in which there is nothing.
+    pub(super) fn report_corrupt_header(&self, segment: u64) {
+        self.count_corrupt(&(0..FILE_HEADER_BYTES as u64), 0);
         let file = self.folder.log(segment);
         let file = file.display();
-        tracing::error!(%file, offset, bytes, items, "a region of the spool is corrupt: its items are lost");
+        tracing::error!(%file, "the header of a segment of the spool is corrupt: its entries are read all the same");
+    }
+
+    /// Count and report bytes behind the last frame of a segment that no crash can
+    /// have left. Says whether they are kept elsewhere.
+    pub(super) fn report_corrupt_end(&self, segment: u64, region: Range<u64>) -> bool {
+        self.count_corrupt(&region, 0);
+        let kept = self.set_aside(segment, region.clone());
+        let file = self.folder.log(segment);
+        let (file, offset, bytes) = (file.display(), region.start, region.end - region.start);
+        let is_kept = kept.is_ok();
+        let kept = told(&kept);
+        tracing::error!(%file, offset, bytes, kept, "the end of a segment of the spool is corrupt: requests that were accepted may be lost");
+        is_kept
+    }
+
+    fn count_corrupt(&self, region: &Range<u64>, items: u64) {
+        self.counters.corrupt_regions.add(1);
+        self.counters.corrupt_bytes.add(region.end - region.start);
+        self.counters.corrupt_items.add(items);
+    }
+
+    /// Keep a corrupt region in a file beside, as far as there may be such files.
+    fn set_aside(&self, segment: u64, region: Range<u64>) -> io::Result<PathBuf> {
+        if region.is_empty() {
+            return Err(io::Error::other("nothing is left of it"));
+        }
+        let path = self.folder.set_aside(segment, region.start);
+        let bytes = region.end - region.start;
+        // From a run that did not come to let it go.
+        if path.metadata().is_ok_and(|metadata| metadata.len() == bytes) {
+            return Ok(path);
+        }
+        let bytes_max = limits::SPOOL_SET_ASIDE_BYTES_MAX;
+        if !self.counters.set_aside_bytes.try_add(bytes, bytes_max) {
+            let full = format!("as much as may be is kept ({bytes_max} bytes)");
+            return Err(io::Error::other(full));
+        }
+        let copied = self.copy_region(segment, region, &path);
+        if copied.is_err() {
+            self.counters.set_aside_bytes.subtract(bytes);
+            // What there is of it takes room, and is of little use.
+            let _ = fs::remove_file(&path);
+        }
+        copied.map(|()| path)
+    }
+
+    fn copy_region(&self, segment: u64, region: Range<u64>, to: &Path) -> io::Result<()> {
+        let from = self.open(segment)?;
+        let _ = fs::remove_file(to);
+        let file = self.storage.create(to)?;
+        let (mut piece, mut offset) = (vec![0; limits::SPOOL_READ_BYTES], region.start);
+        while offset < region.end {
+            let length = (region.end - offset).min(piece.len() as u64) as usize;
+            let piece = &mut piece[..length];
+            from.read_exact_at(piece, offset)?;
+            append_all(&*self.storage, &file, offset - region.start, &mut [IoSlice::new(piece)])?;
+            offset += length as u64;
+        }
+        self.storage.sync(&file)
+    }
+
+    /// Count items that stay, since nobody can make anything of them.
+    pub(super) fn keep(&self, items: u32) {
+        self.counters.items_unreadable.add(u64::from(items));
     }
 
     /// Count something that could not be done to a file and will be tried again.
@@ -262,6 +365,14 @@ impl Log {
 
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a corrupt region is kept, or why it is not.
+fn told(kept: &io::Result<PathBuf>) -> String {
+    match kept {
+        Ok(path) => path.display().to_string(),
+        Err(error) => format!("not kept: {error}"),
     }
 }
 

@@ -90,6 +90,11 @@ impl Memory {
         }
     }
 
+    /// Count items that stay, since nobody can make anything of them.
+    pub(super) fn keep(&self, items: u32) {
+        self.state().status.items_unreadable += u64::from(items);
+    }
+
     pub(super) fn next(&self, until: Instant) -> Next {
         let mut state = self.state();
         loop {

@@ -106,7 +106,7 @@ impl Reader {
                 let mut header = [0; FILE_HEADER_BYTES];
                 let read = file.read_exact_at(&mut header, 0);
                 if read.is_ok() && parse_file_header(&header, number) == FileHeader::Corrupt {
-                    self.log.report_corrupt(number, 0, FILE_HEADER_BYTES as u64, 0);
+                    self.log.report_corrupt_header(number);
                 }
                 self.current = Some(Current { segment, walk: Walk::new(number, file) });
             }

@@ -2,34 +2,50 @@
 //!
 //! A complete segment has a summary beside its acknowledgements, and is not read
 //! before its entries are. Of the one that was being written when a process died,
-//! the headers are read, and what is behind the last frame is cut off.
+//! the headers are read, and what a crash left behind the last frame is cut off.
+//!
+//! What can be no write that was interrupted has been damaged, and may be of
+//! entries that were stored: it is counted as corrupt, and kept in a file beside.
+//! A file that this version cannot read, or that has another name than it had, is
+//! refused before anything is changed.
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::acks::{ACKS_BYTES_MAX, Acks};
-use super::frame::{FILE_HEADER_BYTES, FileHeader, parse_file_header};
+use super::frame::{
+    FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FRAME_MAGIC, FileHeader, FrameHeader, original_number,
+    parse_file_header,
+};
 use super::log::Log;
 use super::segment::{Segment, SegmentState};
 use super::walk::Walk;
 use super::{OpenError, Recovered};
 use crate::limits;
 
+/// The most bytes of a write that was interrupted: of all entries that waited.
+const TORN_BYTES_MAX: u64 = limits::SPOOL_WAITING_BYTES_MAX as u64;
+
 /// Take in all segments of the folder, and say which number the next one gets.
 pub(super) fn recover(log: &Log) -> Result<(Recovered, u64), OpenError> {
     let failed = |error| OpenError::Directory { directory: log.folder.path().to_owned(), error };
     let listing = log.folder.list().map_err(failed)?;
     let mut recovered = Recovered::default();
+    for number in &listing.logs {
+        check_file(log, *number)?;
+    }
+    log.counters.set_aside_bytes.add(log.folder.set_aside_bytes().map_err(failed)?);
     for number in listing.acks.difference(&listing.logs) {
         log.folder.remove(*number).map_err(failed)?;
     }
     let last = listing.logs.last().copied();
     for number in &listing.logs {
-        let segment = recover_segment(log, *number, last == Some(*number), &mut recovered)
-            .map_err(|error| error.of(log, *number))?;
+        let segment = recover_segment(log, *number, &mut recovered)
+            .map_err(|error| OpenError::File { file: log.folder.log(*number), error })?;
         let (bytes, unacked) = {
             let state = segment.state();
             (state.bytes(), u64::from(state.acks.unacked()))
@@ -50,39 +66,10 @@ pub(super) fn recover(log: &Log) -> Result<(Recovered, u64), OpenError> {
     Ok((recovered, highest + 1))
 }
 
-/// Why a segment cannot be taken in.
-#[derive(Debug)]
-enum Unusable {
-    Io(io::Error),
-    Version(u32),
-}
-
-impl From<io::Error> for Unusable {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl Unusable {
-    fn of(self, log: &Log, number: u64) -> OpenError {
-        let file = log.folder.log(number);
-        match self {
-            Self::Io(error) => OpenError::File { file, error },
-            Self::Version(version) => OpenError::Version { file, version },
-        }
-    }
-}
-
-fn recover_segment(
-    log: &Log,
-    number: u64,
-    is_last: bool,
-    recovered: &mut Recovered,
-) -> Result<Segment, Unusable> {
+fn recover_segment(log: &Log, number: u64, recovered: &mut Recovered) -> io::Result<Segment> {
     let file = File::options().read(true).write(true).open(log.folder.log(number))?;
     let metadata = file.metadata()?;
     let begun = metadata.modified().unwrap_or_else(|_| SystemTime::now());
-    check_version(&file, number)?;
     let (acks, corrupt) = load_acks(log, number);
     if corrupt > 0 {
         recovered.acks_corrupt += corrupt;
@@ -98,7 +85,7 @@ fn recover_segment(
             state.acks.set_items(summary.items);
         }
         None => {
-            recovered.torn_bytes += find_end(log, number, file, is_last, &mut state);
+            recovered.torn_bytes += find_end(log, number, file, &mut state);
             state.summarize();
         }
     }
@@ -107,9 +94,9 @@ fn recover_segment(
     Ok(Segment::new(number, begun, state))
 }
 
-/// Find where the frames of a segment end, and cut off what a crash left behind
-/// the last one. Returns the bytes cut off.
-fn find_end(log: &Log, number: u64, file: File, is_last: bool, state: &mut SegmentState) -> u64 {
+/// Find where the frames of a segment end, and cut off what is behind the last one.
+/// Returns the bytes of it that a crash left, and nobody waits for.
+fn find_end(log: &Log, number: u64, file: File, state: &mut SegmentState) -> u64 {
     let length = state.end;
     let mut walk = Walk::new(number, file);
     while walk.next_frame(length, limits::SPOOL_SEGMENT_ITEMS_MAX).is_some() {}
@@ -121,25 +108,75 @@ fn find_end(log: &Log, number: u64, file: File, is_last: bool, state: &mut Segme
         return 0;
     }
     state.end = end;
-    if !is_last {
-        log.report_corrupt(number, end, length - end, 0);
+    let is_torn = is_torn(walk.file(), number, end..length, items).unwrap_or(false);
+    if !is_torn && !log.report_corrupt_end(number, end..length) {
+        // It stays behind the end for as long as the segment does.
         return 0;
     }
     let cut = log.storage.truncate(walk.file(), end).and_then(|()| log.storage.sync(walk.file()));
     if let Err(error) = cut {
         log.tend_failed("cut off a torn segment", &error);
     }
-    length - end
+    if is_torn { length - end } else { 0 }
 }
 
-fn check_version(file: &File, number: u64) -> Result<(), Unusable> {
-    let mut header = [0; FILE_HEADER_BYTES];
-    if file.read_exact_at(&mut header, 0).is_err() {
+/// Whether what stands behind the last frame of a segment can be the beginning of a
+/// write that was interrupted: a frame that is longer than the file or, where the
+/// machine lost its power, room that nothing was written to.
+fn is_torn(file: &File, number: u64, tail: Range<u64>, items: u32) -> io::Result<bool> {
+    let length = tail.end - tail.start;
+    if length > TORN_BYTES_MAX {
+        return Ok(false);
+    }
+    let mut header = [0; FRAME_HEADER_BYTES];
+    let header = &mut header[..length.min(FRAME_HEADER_BYTES as u64) as usize];
+    file.read_exact_at(header, tail.start)?;
+    let is_frame = match header.len() < FRAME_HEADER_BYTES {
+        true => header.iter().zip(&FRAME_MAGIC).all(|(found, expected)| found == expected),
+        false => FrameHeader::parse(header, number, tail.start)
+            .is_some_and(|header| header.first == items),
+    };
+    Ok(is_frame || are_zeros(file, tail)?)
+}
+
+fn are_zeros(file: &File, bytes: Range<u64>) -> io::Result<bool> {
+    let (mut piece, mut offset) = (vec![0; limits::SPOOL_READ_BYTES], bytes.start);
+    while offset < bytes.end {
+        let length = (bytes.end - offset).min(piece.len() as u64) as usize;
+        file.read_exact_at(&mut piece[..length], offset)?;
+        if piece[..length].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        offset += length as u64;
+    }
+    Ok(true)
+}
+
+/// Refuse a file that this version cannot read, or that is another segment's.
+fn check_file(log: &Log, number: u64) -> Result<(), OpenError> {
+    let path = log.folder.log(number);
+    let failed = |error| OpenError::File { file: path.clone(), error };
+    let file = File::open(&path).map_err(failed)?;
+    let mut start = Vec::new();
+    let length = (FILE_HEADER_BYTES + FRAME_HEADER_BYTES) as u64;
+    if file.take(length).read_to_end(&mut start).is_err() || start.len() < FILE_HEADER_BYTES {
+        // The reader comes to what cannot be read; less than a header holds nothing.
         return Ok(());
     }
-    match parse_file_header(&header, number) {
-        FileHeader::Version(version) => Err(Unusable::Version(version)),
-        FileHeader::Valid | FileHeader::Corrupt => Ok(()),
+    let (header, frame) = start.split_at(FILE_HEADER_BYTES);
+    match parse_file_header(header, number) {
+        FileHeader::Valid => return Ok(()),
+        FileHeader::Version(version) => return Err(OpenError::Version { file: path, version }),
+        FileHeader::Corrupt => {}
+    }
+    if FrameHeader::parse(frame, number, FILE_HEADER_BYTES as u64).is_some() {
+        return Ok(());
+    }
+    match original_number(&start).filter(|original| *original != number) {
+        Some(original) => {
+            Err(OpenError::Renamed { original: log.folder.log(original), file: path })
+        }
+        None => Ok(()),
     }
 }
 

@@ -14,7 +14,8 @@ pub struct Recovered {
     /// they are read are still among them.
     pub items_waiting: u64,
     /// Bytes cut off the last segment, which a crash left in the middle of a
-    /// write: of entries that nobody was told are stored.
+    /// write: of entries that nobody was told are stored. What may have been stored
+    /// is counted in [`Status::corrupt_bytes`] instead.
     pub torn_bytes: u64,
     /// Corrupt blocks of acknowledgements, and missing files of them: the items
     /// are handed out again, though they may have been acknowledged.
@@ -44,13 +45,19 @@ pub struct Status {
     pub group_entries_max: u64,
     /// Times that a group was synced.
     pub syncs: u64,
-    /// Regions of files that are corrupt, as found by reading.
+    /// Regions of files that are corrupt, as found by opening and reading.
     pub corrupt_regions: u64,
     /// Bytes of them.
     pub corrupt_bytes: u64,
+    /// Bytes of such regions, also of earlier runs, that are kept in files beside
+    /// the segments.
+    pub set_aside_bytes: u64,
     /// Items that were lost in them: they are acknowledged, so that they wait for
-    /// nobody.
+    /// nobody. How many there were at the end of the last segment, nobody knows.
     pub corrupt_items: u64,
+    /// Items that whoever reads could make nothing of, though they are as they were
+    /// appended: see [`Spool::keep`](super::Spool::keep).
+    pub items_unreadable: u64,
     /// Groups that could not be written or synced.
     pub write_errors: u64,
     /// Times that acknowledgements could not be written, or a segment removed.
@@ -73,6 +80,8 @@ pub(super) struct Counters {
     pub(super) corrupt_regions: Counter,
     pub(super) corrupt_bytes: Counter,
     pub(super) corrupt_items: Counter,
+    pub(super) set_aside_bytes: Counter,
+    pub(super) items_unreadable: Counter,
     pub(super) write_errors: Counter,
     pub(super) tend_errors: Counter,
     pub(super) read_errors: Counter,
@@ -120,6 +129,8 @@ impl Counters {
             corrupt_regions: self.corrupt_regions.get(),
             corrupt_bytes: self.corrupt_bytes.get(),
             corrupt_items: self.corrupt_items.get(),
+            set_aside_bytes: self.set_aside_bytes.get(),
+            items_unreadable: self.items_unreadable.get(),
             write_errors: self.write_errors.get(),
             tend_errors: self.tend_errors.get(),
             read_errors: self.read_errors.get(),

@@ -6,6 +6,8 @@ use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::private;
+
 /// What writes to files.
 pub(super) trait Storage: std::fmt::Debug + Send + Sync {
     /// Create a file that does not exist yet.
@@ -29,7 +31,7 @@ pub(super) struct Files;
 
 impl Storage for Files {
     fn create(&self, path: &Path) -> io::Result<File> {
-        File::options().read(true).write(true).create_new(true).open(path)
+        private::file_options().read(true).write(true).create_new(true).open(path)
     }
 
     fn append(&self, mut file: &File, end: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -52,6 +54,13 @@ impl Storage for Files {
     fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
         file.set_len(length)
     }
+}
+
+/// Whether a file system, a quota or a limit of this process had no room for more.
+/// Another file, or the same one when others are gone, may have it.
+pub(super) fn is_lack_of_room(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// Append all of these bytes, with as few calls as possible.

@@ -22,6 +22,9 @@ pub(super) enum Command {
     Append(Waiting),
     /// Remove the segment that is being written, if nobody needs any of it.
     Renew(oneshot::Sender<()>),
+    /// Give room back if some is missing, and try whether a disk that failed works
+    /// again.
+    Tend,
     /// Store what waits, and end.
     Close,
 }

@@ -5,6 +5,11 @@
 //! cut off again. After a sync that failed nobody knows what the disk has of the
 //! file's end, and syncing again would say nothing; the segment ends where it was
 //! last durable, and the next group begins another one.
+//!
+//! Where there is no room, a segment of which nobody needs anything is removed, and
+//! one that is needed little is ended, so that the janitor gives the rest of it back.
+//! While the disk fails it is tried every second: whoever decides by the spool's
+//! status whether to send more may send nothing until it works.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -13,13 +18,12 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use crossbeam_channel::Receiver;
-use tokio::sync::oneshot;
 
-use super::acks::Acks;
+use super::acks::{Acks, acks_bytes};
 use super::frame::{FILE_HEADER_BYTES, FrameHeader, encode_file_header, frame_bytes};
 use super::log::Log;
 use super::segment::{Segment, SegmentState};
-use super::storage::append_all;
+use super::storage::{append_all, is_lack_of_room};
 use super::waiting::{Command, Waiting};
 use super::{AppendError, Durability};
 use crate::limits;
@@ -32,6 +36,8 @@ pub(super) struct Writer {
     segment_bytes: u64,
     next_number: u64,
     active: Option<Active>,
+    /// Bytes of the group that was refused last.
+    refused_bytes: u64,
 }
 
 /// The segment that is being written.
@@ -42,6 +48,8 @@ struct Active {
     /// Where its next frame goes.
     end: u64,
     items: u32,
+    /// Bytes that the file of its acknowledgements has.
+    acks_reserved: u64,
     /// Whether others know of it: it holds an entry.
     is_known: bool,
 }
@@ -53,7 +61,7 @@ impl Writer {
         segment_bytes: u64,
         next_number: u64,
     ) -> Self {
-        Self { log, durability, segment_bytes, next_number, active: None }
+        Self { log, durability, segment_bytes, next_number, active: None, refused_bytes: 0 }
     }
 
     /// Write what comes, until the spool is closed and nothing waits.
@@ -67,7 +75,11 @@ impl Writer {
                         bytes += waiting.bytes.len();
                         group.push(waiting);
                     }
-                    Command::Renew(done) => self.renew(done),
+                    Command::Renew(done) => {
+                        self.remove_unneeded();
+                        let _ = done.send(());
+                    }
+                    Command::Tend => self.tend(),
                     Command::Close => is_closing = true,
                 }
                 let has_room = bytes < limits::SPOOL_GROUP_BYTES_MAX;
@@ -89,11 +101,16 @@ impl Writer {
                 continue;
             }
             let rest = group.split_off(fitting);
-            let stored = self.store(&group);
+            let stored = self.store(&group).or_else(|error| match self.make_room(&error) {
+                true => self.store(&group),
+                false => Err(error),
+            });
             self.report(&stored);
-            let frames: u64 = group.iter().map(|waiting| frame_bytes(waiting.bytes.len())).sum();
             if stored.is_err() {
+                self.log.counters.write_errors.add(1);
+                let frames = group.iter().map(|waiting| frame_bytes(waiting.bytes.len())).sum();
                 self.log.used.subtract(frames);
+                self.refused_bytes = frames;
             }
             let answer = stored.map_err(|error| AppendError::of(&error));
             for waiting in group {
@@ -145,11 +162,11 @@ impl Writer {
             parts.extend([IoSlice::new(header), IoSlice::new(&waiting.bytes)]);
         }
         let storage = &self.log.storage;
-        if let Err(error) = append_all(&**storage, &active.file, active.end, &mut parts) {
-            match storage.truncate(&active.file, active.end) {
-                Ok(()) => self.active = Some(active),
-                Err(_) => self.abandon(active),
-            }
+        let appended = self
+            .reserve_acks(&mut active, items)
+            .and_then(|()| append_all(&**storage, &active.file, active.end, &mut parts));
+        if let Err(error) = appended {
+            self.cut_off(active);
             return Err(error);
         }
         if let Err(error) = self.sync(&active) {
@@ -160,6 +177,24 @@ impl Writer {
         self.publish(&mut active, group);
         self.active = Some(active);
         Ok(())
+    }
+
+    /// See that this many items of a segment can be acknowledged on a full disk.
+    fn reserve_acks(&self, active: &mut Active, items: u32) -> io::Result<()> {
+        let needed = acks_bytes(items).next_multiple_of(limits::SPOOL_ACKS_RESERVED_BYTES);
+        if needed > active.acks_reserved {
+            self.log.reserve_acks(active.segment.number, active.acks_reserved..needed)?;
+            active.acks_reserved = needed;
+        }
+        Ok(())
+    }
+
+    /// Cut off what was written behind the last entry, and go on there.
+    fn cut_off(&mut self, active: Active) {
+        match self.log.storage.truncate(&active.file, active.end) {
+            Ok(()) => self.active = Some(active),
+            Err(_) => self.abandon(active),
+        }
     }
 
     /// Make what was appended durable, and a new segment's name.
@@ -205,13 +240,15 @@ impl Writer {
         let begun = storage.create(&log.folder.acks(number)).and_then(|_| {
             let file = storage.create(&log.folder.log(number))?;
             append_all(&**storage, &file, 0, &mut [IoSlice::new(&header)])?;
+            log.reserve_acks(number, 0..limits::SPOOL_ACKS_RESERVED_BYTES)?;
             Ok(file)
         });
-        let file = begun.inspect_err(|_| self.discard(number))?;
+        let file = begun.inspect_err(|_| log.discard(number))?;
         self.log.used.add(end);
         let state = SegmentState::new(end, Acks::new(number));
         let segment = Arc::new(Segment::new(number, SystemTime::now(), state));
-        Ok(Active { segment, file, end, items: 0, is_known: false })
+        let acks_reserved = limits::SPOOL_ACKS_RESERVED_BYTES;
+        Ok(Active { segment, file, end, items: 0, acks_reserved, is_known: false })
     }
 
     /// End the segment that is being written, if there is one.
@@ -227,7 +264,7 @@ impl Writer {
     fn abandon(&mut self, active: Active) {
         if !active.is_known {
             self.log.used.subtract(active.end);
-            self.discard(active.segment.number);
+            self.log.discard(active.segment.number);
             return;
         }
         if let Err(error) = self.log.storage.truncate(&active.file, active.end) {
@@ -263,23 +300,80 @@ impl Writer {
         }
     }
 
-    /// Remove the files of a segment that holds nothing.
-    fn discard(&self, number: u64) {
-        if let Err(error) = self.log.folder.remove(number) {
-            self.log.tend_failed("remove a segment", &error);
+    /// Remove the segment that is being written, if nobody needs any of it. Says
+    /// whether that gave room back.
+    fn remove_unneeded(&mut self) -> bool {
+        let is_needed = |active: &mut Active| active.segment.state().acks.unacked() > 0;
+        let unneeded = self.active.take_if(|active| active.is_known && !is_needed(active));
+        let Some(active) = unneeded else { return false };
+        self.end(Arc::clone(&active.segment));
+        let removed = self.log.remove(&active.segment);
+        if let Err(error) = &removed {
+            self.log.tend_failed("remove a segment", error);
+            self.log.spent(active.segment);
+        }
+        removed.is_ok()
+    }
+
+    /// End the segment that is being written, if the janitor can give back much of
+    /// it: if it is not small, and half of it is not needed.
+    fn end_if_half_empty(&mut self) {
+        let size_min = (self.segment_bytes / 2).min(limits::SPOOL_SEGMENT_BYTES_MIN);
+        let is_worth_it = self.active.as_ref().is_some_and(|active| {
+            active.end >= size_min && active.segment.state().acks.unacked() <= active.items / 2
+        });
+        if is_worth_it {
+            self.complete();
         }
     }
 
-    /// Remove the segment that is being written, if nobody needs any of it.
-    fn renew(&mut self, done: oneshot::Sender<()>) {
-        let is_needed = |active: &mut Active| active.segment.state().acks.unacked() > 0;
-        if let Some(active) = self.active.take_if(|active| active.is_known && !is_needed(active)) {
-            self.end(Arc::clone(&active.segment));
-            if let Err(error) = self.log.remove(&active.segment) {
-                self.log.tend_failed("remove a segment", &error);
-            }
+    /// Give back what can be after a write failed for want of room. Says whether
+    /// the same write may succeed now.
+    fn make_room(&mut self, error: &io::Error) -> bool {
+        if !is_lack_of_room(error) {
+            return false;
         }
-        let _ = done.send(());
+        // The disk may have room, but not in this file.
+        if error.kind() == io::ErrorKind::FileTooLarge {
+            let has_entries = self.active.as_ref().is_some_and(|active| active.is_known);
+            self.complete();
+            return has_entries;
+        }
+        let has_removed = self.remove_unneeded();
+        self.end_if_half_empty();
+        has_removed
+    }
+
+    /// Give room back where it is scarce, and find out whether a disk that failed
+    /// works again.
+    fn tend(&mut self) {
+        self.log.is_tend_asked.store(false, Ordering::Relaxed);
+        if self.log.is_room_scarce() {
+            self.remove_unneeded();
+            self.end_if_half_empty();
+        }
+        if self.log.counters.is_failing.load(Ordering::Relaxed) && self.probe().is_ok() {
+            self.report(&Ok(()));
+        }
+    }
+
+    /// Write as much as was refused last, and take it back. A crash in between
+    /// leaves zeros, which recovery cuts off.
+    fn probe(&mut self) -> io::Result<()> {
+        let active = match self.active.take() {
+            Some(active) => active,
+            None => self.begin()?,
+        };
+        let zeros = vec![0; self.refused_bytes.min(limits::SPOOL_GROUP_BYTES_MAX as u64) as usize];
+        let storage = &self.log.storage;
+        let mut parts = [IoSlice::new(&zeros)];
+        let written = append_all(&**storage, &active.file, active.end, &mut parts);
+        let synced = if written.is_ok() { self.sync(&active) } else { Ok(()) };
+        match synced {
+            Ok(()) => self.cut_off(active),
+            Err(_) => self.abandon(active),
+        }
+        written.and(synced)
     }
 
     /// Count what failed, and say when it begins and ends.
@@ -288,12 +382,10 @@ impl Writer {
         let was_failing = counters.is_failing.swap(stored.is_err(), Ordering::Relaxed);
         let directory = self.log.folder.path().display();
         match stored {
-            Err(error) => {
-                counters.write_errors.add(1);
-                if !was_failing {
-                    tracing::error!(%directory, "the spool cannot store entries, and refuses them until it can: {error}");
-                }
+            Err(error) if !was_failing => {
+                tracing::error!(%directory, "the spool cannot store entries, and refuses them until it can: {error}");
             }
+            Err(_) => {}
             Ok(()) if was_failing => tracing::info!(%directory, "the spool stores entries again"),
             Ok(()) => {}
         }

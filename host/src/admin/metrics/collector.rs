@@ -50,6 +50,16 @@ pub(super) fn spooled(page: &mut Page<'_>, status: &Status) -> fmt::Result {
             "Age of the oldest segment with such an event",
             status.oldest.unwrap_or_default().as_secs_f64(),
         ),
+        (
+            "spool_unreadable_events",
+            "Events in the spool that this version of the program cannot read, and keeps",
+            status.items_unreadable as f64,
+        ),
+        (
+            "spool_set_aside_bytes",
+            "Bytes of corrupt regions that are kept in files beside the segments",
+            status.set_aside_bytes as f64,
+        ),
         ("spool_failing", "Whether it cannot be written", f64::from(u8::from(status.is_failing))),
     ];
     for (name, help, value) in gauges {
@@ -59,6 +69,11 @@ pub(super) fn spooled(page: &mut Page<'_>, status: &Status) -> fmt::Result {
         ("spool_requests", "Requests that were stored", status.entries_appended),
         ("spool_syncs", "Times that the disk was synced", status.syncs),
         ("spool_write_errors", "Groups of requests that could not be stored", status.write_errors),
+        (
+            "spool_corrupt_regions",
+            "Regions of the spool's files that were found to be corrupt",
+            status.corrupt_regions,
+        ),
         ("spool_corrupt_bytes", "Bytes that were found to be corrupt", status.corrupt_bytes),
         ("spool_corrupt_events", "Accepted events that were lost in them", status.corrupt_items),
     ];

@@ -1,4 +1,4 @@
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::line::{Event, Line};
 use super::{Cause, Fate, Outcome, Run, Tally};
-use crate::{clock, limits};
+use crate::{clock, limits, private};
 
 const FILE: &str = "runs.ndjson";
 const UNFINISHED: &str = "runs.unfinished";
@@ -115,7 +115,7 @@ impl History {
             Tally { failures: vec![why.to_owned()], ..Tally::default() }.bounded().failures;
         let event = Event::Skipped { cause, due, failures };
         let append = || {
-            fs::create_dir_all(&self.directory)?;
+            private::create_directory(&self.directory)?;
             self.append(&[Line { run: id_at(at), at, event }])
         };
         append().map_err(|error| self.failed(error))
@@ -132,8 +132,12 @@ impl History {
         due: Option<OffsetDateTime>,
         at: OffsetDateTime,
     ) -> io::Result<Claimed> {
-        fs::create_dir_all(self.directory.join(LOGS))?;
-        let lock = OpenOptions::new().create(true).append(true).open(self.directory.join(LOCK))?;
+        for directory in [&self.directory, &self.directory.join(LOGS)] {
+            private::create_directory(directory)?;
+            private::narrow_files(directory)?;
+        }
+        let mut options = private::file_options();
+        let lock = options.create(true).append(true).open(self.directory.join(LOCK))?;
         if !lock_in_a_while(&lock)? {
             return Ok(Claimed::Taken);
         }
@@ -180,7 +184,7 @@ impl History {
         let directory = File::open(&self.directory)?;
         directory.lock()?;
         let path = self.directory.join(FILE);
-        let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path)?;
+        let mut file = private::file_options().create(true).read(true).append(true).open(&path)?;
         let mut text = if ends_torn(&mut file)? { "\n".to_owned() } else { String::new() };
         text.extend(lines.iter().map(Line::text));
         file.write_all(text.as_bytes())?;
@@ -209,7 +213,8 @@ impl History {
             kept.push(lines);
         }
         let unfinished = self.directory.join(UNFINISHED);
-        let mut file = File::create(&unfinished)?;
+        let mut options = private::file_options();
+        let mut file = options.write(true).create(true).truncate(true).open(&unfinished)?;
         for lines in kept.iter().rev() {
             file.write_all(lines.as_bytes())?;
         }

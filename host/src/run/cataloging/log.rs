@@ -12,13 +12,14 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use super::word;
 use crate::catalog::LogLevel;
-use crate::limits;
+use crate::{limits, private};
 
 /// Have what this thread logs written to a file too, for as long as the answer is
 /// kept. The rest of the program logs as before, and so does this thread to wherever
 /// that goes.
 pub(super) fn keep(path: &Path, level: LogLevel) -> io::Result<DefaultGuard> {
-    let file = Bounded { file: File::create(path)?, left: limits::CATALOG_LOG_BYTES_MAX };
+    let file = private::file_options().write(true).create(true).truncate(true).open(path)?;
+    let file = Bounded { file, left: limits::CATALOG_LOG_BYTES_MAX };
     let filter = EnvFilter::new(format!("warn,host={}", word(level)));
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)

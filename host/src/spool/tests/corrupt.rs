@@ -52,12 +52,12 @@ fn a_flipped_byte_takes_its_own_entry_only() {
                 let (entries, recovered, status) = read_all(directory.path());
                 assert!(entries.windows(2).all(|pair| number_of(&pair[0]) < number_of(&pair[1])));
                 assert!(entries.len() >= 19, "{byte}");
-                assert!(
-                    status.corrupt_regions == 1 || recovered.torn_bytes > 0,
-                    "{byte}: {status:?}"
-                );
+                // A byte that was flipped is no write that was interrupted.
+                assert_eq!((status.corrupt_regions, recovered.torn_bytes), (1, 0), "{byte}");
+                let is_lost = entries.len() < 20;
+                assert!(is_lost == (status.set_aside_bytes > 0), "{byte}: {status:?}");
+                assert_eq!(files(directory.path(), "corrupt").len(), usize::from(is_lost));
                 if original == closed.path() {
-                    assert_eq!(recovered.torn_bytes, 0);
                     let lost = 2 * (20 - entries.len()) as u64;
                     assert!(
                         status.corrupt_items <= lost && (lost == 0) == (status.corrupt_items == 0),
@@ -109,7 +109,8 @@ fn corrupt_acknowledgements_lose_nothing() {
             recovered.acks_corrupt
         };
         let length = fs::metadata(&acks).unwrap().len() as usize;
-        for byte in (0..length).step_by(3) {
+        // Of what was never written, a few.
+        for byte in (0..length.min(300)).step_by(3).chain((300..length).step_by(701)) {
             assert_eq!(try_with(&|file| flip(file, byte)), 1);
         }
         assert_eq!(try_with(&|file| fs::remove_file(file).unwrap()), 1);
@@ -132,8 +133,10 @@ fn other_files_are_left_alone() {
     fs::write(directory.path().join("00000000000000000060.acks"), "").unwrap();
     fs::write(directory.path().join("00000000000000000070.log"), "no frames at all, but bytes")
         .unwrap();
-    let (entries, recovered, _) = read_all(directory.path());
-    assert_eq!((entries.len(), recovered.torn_bytes), (5, 11));
+    let (entries, recovered, status) = read_all(directory.path());
+    assert_eq!((entries.len(), recovered.torn_bytes), (5, 0));
+    // Its header is corrupt too, if the reader comes to it before it is removed.
+    assert!([11, 16 + 11].contains(&status.corrupt_bytes) && status.set_aside_bytes == 11);
     for other in others {
         assert_eq!(fs::read(directory.path().join(other)).unwrap(), b"mine");
     }
@@ -161,6 +164,130 @@ fn a_file_of_another_version_is_not_touched() {
     let opened = Spool::open(settings(directory.path(), 1 << 20));
     assert!(matches!(opened, Err(OpenError::Version { version: 9, .. })), "{opened:?}");
     assert_eq!(fs::read(file).unwrap(), bytes);
+}
+
+/// The last segment of a process that was killed, and where its last entry begins.
+fn last_segment(directory: &Path) -> (PathBuf, usize) {
+    let last = files(directory, "log").pop().unwrap();
+    let bytes = fs::read(&last).unwrap();
+    let start = memchr::memmem::rfind(&bytes, &frame::FRAME_MAGIC).unwrap();
+    (last, start)
+}
+
+/// Reads a spool whose last segment was changed, twice.
+fn after(change: impl Fn(&mut Vec<u8>, usize)) -> (tempfile::TempDir, Vec<u32>, u64, Status) {
+    let (_, directory) = written(20);
+    let (last, start) = last_segment(directory.path());
+    let mut bytes = fs::read(&last).unwrap();
+    change(&mut bytes, start);
+    fs::write(&last, bytes).unwrap();
+    let (entries, recovered, status) = read_all(directory.path());
+    let numbers = entries.iter().map(number_of).collect();
+    let (again, recovered_again, status_again) = read_all(directory.path());
+    assert_eq!((again, recovered_again.torn_bytes), (entries, 0));
+    assert_eq!(status_again.set_aside_bytes, status.set_aside_bytes, "it is kept, once");
+    (directory, numbers, recovered.torn_bytes, status)
+}
+
+#[test]
+fn the_beginning_of_a_write_is_cut_off_and_is_no_corruption() {
+    let all: Vec<u32> = (0..20).collect();
+    for kept in [1, 7, 27, 28, 29, 100] {
+        let (directory, numbers, torn, status) = after(|bytes, start| bytes.truncate(start + kept));
+        assert_eq!((&numbers[..], torn), (&all[..19], kept as u64));
+        assert_eq!((status.corrupt_regions, status.corrupt_bytes), (0, 0));
+        assert_eq!(files(directory.path(), "corrupt"), [] as [PathBuf; 0]);
+    }
+    // What the file system has made room for, and a loss of power left empty.
+    for zeros in [1, 5000] {
+        let (_, numbers, torn, status) = after(|bytes, _| bytes.resize(bytes.len() + zeros, 0));
+        assert_eq!((numbers, torn, status.corrupt_regions), (all.clone(), zeros as u64, 0));
+    }
+}
+
+#[test]
+fn an_end_that_was_damaged_is_counted_and_kept() {
+    type Change = fn(&mut Vec<u8>, usize);
+    let changes: [(Change, usize); 5] = [
+        // The header of an entry that was answered for.
+        (|bytes, start| bytes[start + 9] ^= 1, 19),
+        (|bytes, start| bytes[start] ^= 1, 19),
+        // And what was being written behind it.
+        (
+            |bytes, start| {
+                bytes[start + 9] ^= 1;
+                bytes.extend_from_slice(b"\xf5spo\xffol\xfa");
+            },
+            19,
+        ),
+        (
+            |bytes, start| {
+                bytes.truncate(start);
+                bytes.extend_from_slice(b"a message of somebody else");
+            },
+            19,
+        ),
+        (|bytes, _| bytes.extend_from_slice(&[7; 100_000]), 20),
+    ];
+    for (number, (change, left)) in changes.into_iter().enumerate() {
+        let (directory, numbers, torn, status) = after(change);
+        assert_eq!((numbers.len(), torn), (left, 0), "{number}");
+        assert_eq!(status.corrupt_regions, 1, "{number}: {status:?}");
+        let (_, original) = written(20);
+        let (path, start) = last_segment(original.path());
+        let mut bytes = fs::read(&path).unwrap();
+        let end = if left == 20 { bytes.len() } else { start };
+        change(&mut bytes, start);
+        let kept = files(directory.path(), "corrupt");
+        assert_eq!(fs::read(&kept[0]).unwrap(), &bytes[end..], "{number}: what was cut off");
+        assert_eq!((kept.len(), status.corrupt_bytes), (1, (bytes.len() - end) as u64));
+        let log = files(directory.path(), "log").pop().unwrap();
+        assert_eq!(fs::metadata(log).unwrap().len() as usize, end);
+    }
+}
+
+#[test]
+fn corrupt_entries_are_kept_up_to_a_bound() {
+    let (_, directory) = written(20);
+    let (last, start) = last_segment(directory.path());
+    let bound = limits::SPOOL_SET_ASIDE_BYTES_MAX;
+    let other = directory.path().join("of_before.corrupt");
+    fs::File::create(&other).unwrap().set_len(bound - 20).unwrap();
+    flip(&last, start);
+    let (entries, _, status) = read_all(directory.path());
+    assert_eq!(
+        (entries.len(), status.corrupt_regions, status.set_aside_bytes),
+        (19, 1, bound - 20)
+    );
+    assert_eq!(files(directory.path(), "corrupt"), [other]);
+    let length = fs::metadata(&last).unwrap().len() as usize;
+    assert!(length > start, "what is not kept elsewhere stays for now");
+}
+
+#[test]
+fn a_renamed_segment_is_refused_and_not_touched() {
+    let (closed, unclosed) = written(20);
+    for original in [closed.path(), unclosed.path()] {
+        for (which, log) in files(original, "log").into_iter().enumerate() {
+            let directory = copy(original);
+            let name = |number: u64| directory.path().join(format!("{number:020}.log"));
+            let log = directory.path().join(log.file_name().unwrap());
+            fs::rename(&log, name(900)).unwrap();
+            let before = snapshot(directory.path());
+            let opened = Spool::open(settings(directory.path(), 1 << 20));
+            let Err(OpenError::Renamed { file, original }) = opened else { panic!("{opened:?}") };
+            assert_eq!((file, &original), (name(900), &log), "{which}");
+            assert_eq!(snapshot(directory.path()), before);
+            fs::rename(name(900), log).unwrap();
+            assert_eq!(read_all(directory.path()).0.len(), 20);
+        }
+    }
+}
+
+/// The names and contents of the files of segments.
+fn snapshot(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let all = [files(directory, "log"), files(directory, "acks")].concat();
+    all.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
 proptest! {

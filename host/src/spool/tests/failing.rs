@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::faulty::{EIO, ENOSPC, Fault, Faults, Faulty};
+use super::faulty::{EDQUOT, EIO, ENOSPC, Fault, Faults, Faulty};
 use super::*;
 
 fn open_faulty(directory: &Path, faults: &Arc<Faults>) -> (Spool, Outlet) {
@@ -63,6 +63,79 @@ fn fails_and_works_again(choose: fn(&Faults) -> &Fault, error: i32, refusal: &Ap
     }
 }
 
+/// Nobody appends while the spool says that it fails.
+#[test]
+fn a_disk_that_works_again_is_noticed_without_an_append() {
+    let fails: [(fn(&Faults) -> &Fault, i32); 5] = [
+        (|faults| &faults.append, EIO),
+        (|faults| &faults.append, ENOSPC),
+        (|faults| &faults.sync, EIO),
+        (|faults| &faults.sync_folder, EIO),
+        (|faults| &faults.create, ENOSPC),
+    ];
+    for (choose, error) in fails {
+        for entries_before in [0, 3] {
+            let (directory, faults) = (tempfile::tempdir().unwrap(), Arc::<Faults>::default());
+            faults.is_torn.store(true, Ordering::SeqCst);
+            let (spool, mut outlet) = open_faulty(directory.path(), &faults);
+            (0..entries_before)
+                .for_each(|number| append(&spool, 2, &payload(number, 200)).unwrap());
+            choose(&faults).set(error);
+            let mut refused = 0;
+            while append(&spool, 2, &payload(1000, 1500)).is_ok() {}
+            while refused < 3 {
+                refused += u64::from(append(&spool, 2, &payload(1000, 1500)).is_err());
+            }
+            let write_errors = spool.status().write_errors;
+            assert!(spool.status().is_failing && write_errors > 3);
+            choose(&faults).set(0);
+            eventually("it is noticed", || !spool.status().is_failing);
+            assert_eq!(spool.status().write_errors, write_errors, "trying is not counted");
+            append(&spool, 2, &payload(2000, 200)).unwrap();
+            let numbers: Vec<_> = drain(&mut outlet).iter().map(number_of).collect();
+            let kept: Vec<_> = numbers.iter().copied().filter(|number| *number != 1000).collect();
+            assert_eq!(kept, (0..entries_before).chain([2000]).collect::<Vec<_>>());
+            assert_eq!(spool.status().corrupt_regions, 0);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_grow_is_followed_by_another() {
+    let (directory, faults) = (tempfile::tempdir().unwrap(), Arc::<Faults>::default());
+    faults.file_bytes_max.store(1000, Ordering::SeqCst);
+    let (spool, mut outlet) = open_faulty(directory.path(), &faults);
+    for number in 0..30 {
+        append(&spool, 2, &payload(number, 200)).unwrap();
+    }
+    assert_eq!((drain(&mut outlet).len(), spool.status().write_errors), (30, 0));
+    assert!(spool.status().segments > 5);
+}
+
+/// What cannot be marked on a full disk would be delivered again, and could not
+/// be given back.
+#[test]
+fn there_is_room_for_acknowledgements_before_there_is_an_entry() {
+    let (directory, faults) = (tempfile::tempdir().unwrap(), Arc::<Faults>::default());
+    let settings = settings(directory.path(), 1 << 30);
+    let storage = Box::new(Faulty(Arc::clone(&faults)));
+    let (spool, mut outlet, _) = Spool::open_on(settings, 1 << 30, storage).unwrap();
+    for items in [1, 30_000, 300, 1_000_000, 1] {
+        append(&spool, items, b"entry").unwrap();
+        let acks = files(directory.path(), "acks").pop().unwrap();
+        let lengths = || fs::metadata(&acks).unwrap().len();
+        let before = lengths();
+        spool.acknowledge_all(read(&mut outlet).unwrap().place);
+        assert_eq!((lengths(), before % 4096), (before, 0));
+    }
+    // An entry whose acknowledgements have no room is not taken.
+    faults.overwrite.set(ENOSPC);
+    assert_eq!(append(&spool, 1_000_000, b"entry"), Err(AppendError::Full));
+    faults.overwrite.set(0);
+    append(&spool, 1_000_000, b"entry").unwrap();
+    assert_eq!(spool.status().corrupt_regions, 0);
+}
+
 fn failed(error: i32) -> AppendError {
     AppendError::Failed(std::io::Error::from_raw_os_error(error).to_string())
 }
@@ -75,6 +148,8 @@ fn a_disk_that_was_full_or_broken_is_used_again() {
     fails_and_works_again(|faults| &faults.sync, ENOSPC, &AppendError::Full);
     fails_and_works_again(|faults| &faults.sync_folder, EIO, &failed(EIO));
     fails_and_works_again(|faults| &faults.create, ENOSPC, &AppendError::Full);
+    fails_and_works_again(|faults| &faults.append, EDQUOT, &AppendError::Full);
+    fails_and_works_again(|faults| &faults.sync, EDQUOT, &AppendError::Full);
 }
 
 #[test]

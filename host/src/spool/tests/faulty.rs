@@ -18,6 +18,8 @@ pub(super) struct Faults {
     pub(super) truncate: Fault,
     /// Write only so many bytes with one call, if it is not 0.
     pub(super) append_bytes_max: AtomicUsize,
+    /// Files can have so many bytes, if it is not 0.
+    pub(super) file_bytes_max: AtomicUsize,
     /// A failing append has written something.
     pub(super) is_torn: AtomicBool,
 }
@@ -39,7 +41,9 @@ impl Fault {
 }
 
 pub(super) const EIO: i32 = 5;
+pub(super) const EFBIG: i32 = 27;
 pub(super) const ENOSPC: i32 = 28;
+pub(super) const EDQUOT: i32 = 122;
 
 impl Faults {
     pub(super) fn set(&self, append: bool, sync: bool, truncate: bool) {
@@ -67,6 +71,10 @@ impl Storage for Faulty {
                 Files.append(file, end, &parts[..parts.len().max(2) - 1])?;
             }
             return Err(error);
+        }
+        let file_bytes_max = self.0.file_bytes_max.load(Ordering::SeqCst) as u64;
+        if file_bytes_max > 0 && end >= file_bytes_max {
+            return Err(io::Error::from_raw_os_error(EFBIG));
         }
         let most = self.0.append_bytes_max.load(Ordering::SeqCst);
         match parts.iter().find(|part| !part.is_empty()) {

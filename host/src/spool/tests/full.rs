@@ -95,9 +95,8 @@ fn allocated(file: &Path) -> u64 {
     fs::metadata(file).unwrap().blocks() * 512
 }
 
-/// A real disk without room, where the test may mount one.
-#[test]
-fn a_file_system_without_room_is_a_full_spool() {
+/// A real disk of 2 MiB without room, where the test may mount one.
+fn with_small_disk(test: impl FnOnce(&Path) + std::panic::UnwindSafe) {
     let directory = tempfile::tempdir().unwrap();
     let mount = std::process::Command::new("mount")
         .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
@@ -106,25 +105,96 @@ fn a_file_system_without_room_is_a_full_spool() {
     if !mount.is_ok_and(|output| output.status.success()) {
         return;
     }
-    let result = std::panic::catch_unwind(|| fill(directory.path()));
-    let unmount = std::process::Command::new("umount").arg(directory.path()).status();
+    let result = std::panic::catch_unwind(|| test(directory.path()));
+    let unmount = std::process::Command::new("umount").arg("--lazy").arg(directory.path()).status();
     result.unwrap();
     assert!(unmount.unwrap().success());
 }
 
-fn fill(directory: &Path) {
+/// A spool that could hold more than its disk.
+fn open_on_small_disk(directory: &Path, segment_bytes: u64) -> (Spool, Outlet) {
     let settings = SpoolSettings { durability: Durability::Fsync, ..settings(directory, 1 << 30) };
-    let (spool, mut outlet, _) = Spool::open_on(settings, 100_000, Box::new(Files)).unwrap();
+    let (spool, outlet, _) = Spool::open_on(settings, segment_bytes, Box::new(Files)).unwrap();
+    (spool, outlet)
+}
+
+/// Append entries of 30 kB until there is no room. Returns how many there was.
+fn fill_disk(spool: &Spool) -> u32 {
+    let mut appended = 0;
+    let error = loop {
+        match append(spool, 1, &payload(appended, 30_000)) {
+            Ok(()) => appended += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, AppendError::Full);
+    assert!(appended > 40 && spool.status().is_failing, "{appended}");
+    appended
+}
+
+#[test]
+fn all_in_the_segment_that_is_written_is_given_back_without_another_append() {
+    with_small_disk(|directory| {
+        let (spool, mut outlet) = open_on_small_disk(directory, 1 << 30);
+        for _ in 0..3 {
+            let appended = fill_disk(&spool);
+            let entries = drain(&mut outlet);
+            assert_eq!(entries.len() as u32, appended);
+            entries.iter().for_each(|entry| spool.acknowledge_all(entry.place));
+            eventually("it works again", || !spool.status().is_failing);
+            assert_eq!(spool.status().tend_errors, 0);
+        }
+    });
+}
+
+#[test]
+fn the_next_append_has_the_room_of_what_is_acknowledged() {
+    with_small_disk(|directory| {
+        let (spool, mut outlet) = open_on_small_disk(directory, 1 << 30);
+        for _ in 0..3 {
+            fill_disk(&spool);
+            drain(&mut outlet).iter().for_each(|entry| spool.acknowledge_all(entry.place));
+            append(&spool, 1, &payload(0, 500_000)).unwrap();
+            assert!(!spool.status().is_failing);
+        }
+    });
+}
+
+/// One stream is slow: all but the first entry is acknowledged, while the disk is
+/// full, and that is kept.
+#[test]
+fn a_segment_on_a_full_disk_gives_back_all_but_what_is_needed() {
+    with_small_disk(|directory| {
+        if !can_punch(directory) {
+            return;
+        }
+        let (spool, mut outlet) = open_on_small_disk(directory, 1 << 30);
+        fill_disk(&spool);
+        let entries = drain(&mut outlet);
+        entries[1..].iter().for_each(|entry| spool.acknowledge_all(entry.place));
+        let before = copy(directory);
+        eventually("room comes back", || append(&spool, 1, &payload(7, 900_000)).is_ok());
+        assert_eq!(spool.status().tend_errors, 0);
+        drop((spool, outlet));
+        for directory in [before.path(), directory] {
+            let (_spool, mut outlet) = open_on_small_disk(directory, 1 << 30);
+            let entries = drain(&mut outlet);
+            assert_eq!(number_of(&entries[0]), 0);
+            let later = if directory == before.path() { 0 } else { 1 };
+            assert_eq!(entries.len(), 1 + later);
+        }
+    });
+}
+
+#[test]
+fn a_file_system_without_room_is_a_full_spool() {
+    with_small_disk(fill);
+}
+
+fn fill(directory: &Path) {
+    let (spool, mut outlet) = open_on_small_disk(directory, 100_000);
     for _ in 0..3 {
-        let mut appended = 0;
-        let error = loop {
-            match append(&spool, 1, &payload(appended, 30_000)) {
-                Ok(()) => appended += 1,
-                Err(error) => break error,
-            }
-        };
-        assert_eq!(error, AppendError::Full);
-        assert!(appended > 40 && spool.status().is_failing, "{appended}");
+        let appended = fill_disk(&spool);
         let entries = drain(&mut outlet);
         assert_eq!(
             entries.iter().map(number_of).collect::<Vec<_>>(),

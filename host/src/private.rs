@@ -1,0 +1,161 @@
+//! Directories and files that nobody but the program's own user can open: what
+//! the program keeps of events and of its own state.
+//!
+//! Directories have the mode 0700 and files 0600, whatever the umask says, and also
+//! where an earlier version or somebody else made them wider. What belongs to
+//! another user cannot be narrowed, and is used all the same, with a warning: a
+//! volume may be given to the program by its platform.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+/// The permissions of the group and of everybody else.
+const OTHERS: u32 = 0o077;
+/// The permissions proper; above them are bits such as set-group-id, which stay.
+const PERMISSIONS: u32 = 0o777;
+
+/// Options that create a file for this user alone. What they open is what the
+/// caller adds.
+pub fn file_options() -> OpenOptions {
+    let mut options = File::options();
+    options.mode(FILE_MODE);
+    options
+}
+
+/// Create a directory, and those above it that are missing, for this user alone.
+/// Where it exists, take away what others may do with it.
+///
+/// # Errors
+///
+/// It can be neither used nor created.
+pub fn create_directory(path: &Path) -> io::Result<()> {
+    if !path.is_dir() {
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path)?;
+    }
+    if let Narrowed::Yes = narrow(path, DIRECTORY_MODE) {
+        let directory = path.display();
+        tracing::warn!(%directory, "other users could open this directory: its mode is 0700 from now on");
+    }
+    Ok(())
+}
+
+/// Take away what others may do with a directory and the files in it, if it
+/// exists. What is wrong with it is told by whoever uses it.
+pub fn narrow_existing(directory: &Path) {
+    if directory.is_dir() {
+        let _ = create_directory(directory).and_then(|()| narrow_files(directory));
+    }
+}
+
+/// Take away what others may do with the files of a directory. Those in
+/// directories below are left alone.
+///
+/// # Errors
+///
+/// The directory cannot be read.
+pub fn narrow_files(directory: &Path) -> io::Result<()> {
+    let mut narrowed = 0;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        // A symbolic link leads to what may be somebody's on purpose.
+        let is_file = entry.file_type().is_ok_and(|file_type| file_type.is_file());
+        narrowed += u64::from(is_file && narrow(&entry.path(), FILE_MODE) == Narrowed::Yes);
+    }
+    if narrowed > 0 {
+        let directory = directory.display();
+        tracing::warn!(%directory, files = narrowed, "other users could open files in this directory: their mode is 0600 from now on");
+    }
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Narrowed {
+    Yes,
+    /// It was narrow, or cannot be changed, of which the log tells.
+    No,
+}
+
+/// Set the mode of what exists, if others may do anything with it, or if its own
+/// user may not.
+fn narrow(path: &Path, mode: u32) -> Narrowed {
+    let Ok(metadata) = path.metadata() else {
+        // It is gone, or whoever opens it next says what is wrong.
+        return Narrowed::No;
+    };
+    let found = metadata.mode();
+    if found & PERMISSIONS == mode {
+        return Narrowed::No;
+    }
+    let user = rustix::process::geteuid().as_raw();
+    if metadata.uid() == user {
+        let special = found & !PERMISSIONS & 0o7777;
+        match fs::set_permissions(path, Permissions::from_mode(special | mode)) {
+            Ok(()) if found & OTHERS != 0 => return Narrowed::Yes,
+            Ok(()) => return Narrowed::No,
+            Err(error) => warn(path, found, &error.to_string()),
+        }
+    } else if found & OTHERS != 0 {
+        warn(path, found, &format!("it belongs to user {}, and not to {user}", metadata.uid()));
+    }
+    Narrowed::No
+}
+
+fn warn(path: &Path, found: u32, why: &str) {
+    let (path, mode) = (path.display(), format!("{:04o}", found & PERMISSIONS));
+    tracing::warn!(%path, mode, "other users may open this, and it may hold events: its permissions cannot be changed: {why}: give it to the program's user with `chown`, or set another `data_dir`");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn what_is_created_is_for_this_user_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b");
+        create_directory(&path).unwrap();
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o700, 0o700));
+        let file = path.join("file");
+        file_options().write(true).create_new(true).open(&file).unwrap();
+        assert_eq!(mode(&file), 0o600);
+    }
+
+    #[test]
+    fn what_was_wider_is_narrowed_and_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("data");
+        fs::create_dir(&path).unwrap();
+        let (file, outside, link) =
+            (path.join("file"), directory.path().join("outside"), path.join("link"));
+        fs::write(&file, "kept").unwrap();
+        fs::write(&outside, "").unwrap();
+        std::os::unix::fs::symlink(&outside, &link).unwrap();
+        for (path, mode) in [(&path, 0o2777), (&file, 0o644), (&outside, 0o644)] {
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+        create_directory(&path).unwrap();
+        narrow_files(&path).unwrap();
+        assert_eq!((mode(&path), mode(&file), mode(&outside)), (0o2700, 0o600, 0o644));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+        file_options().append(true).open(&file).unwrap().write_all(b" on").unwrap();
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "").unwrap();
+        assert!(create_directory(&path).is_err());
+        assert!(create_directory(&path.join("below")).is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! Records in local files, whatever becomes of the process that writes them.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use tests::{Program, wait_until};
+
+const ROUNDS: usize = 40;
+const SOON: Duration = Duration::from_secs(60);
+/// Large batches, so that a kill often comes in the middle of one.
+const EVENT_BYTES: usize = 100_000;
+const EVENTS_PER_ROUND: usize = 200;
+const ROWS: &[(&str, &str)] = &[("track", "tracks"), ("*", "rest")];
+
+/// After each kill a reader may see a part of a batch; once the directory has been
+/// used again there is none, wherever in the file it would be.
+#[test]
+fn what_a_kill_leaves_is_whole_once_the_directory_is_used_again() {
+    for newline in [true, false] {
+        let directory = tempfile::TempDir::new().unwrap();
+        let out = directory.path().join("out");
+        let mut random = fastrand::Rng::with_seed(5);
+        let settings = format!("[delivery]\nnewline = {newline}\n");
+        let program =
+            || Program::running().args(["--local"]).args([&out]).mapping(ROWS).settings(&settings);
+        let mut torn = 0;
+        for round in 0..ROUNDS {
+            let mut running = program().start();
+            // All but the last, so that it does not end by itself.
+            running.write(&events(round, 0..EVENTS_PER_ROUND));
+            wait_until("something is written", || bytes(&out) > 0);
+            std::thread::sleep(Duration::from_micros(random.u64(0..8000)));
+            running.kill();
+            torn += usize::from(has_torn_end(&out, newline));
+        }
+        let mut running = program().start();
+        running.write(&events(ROUNDS, 0..1));
+        let ran = running.finish(SOON).exits(0);
+        assert_eq!(ran.count("delivered"), 1);
+        let last_cut = ran.stderr.contains("cut off");
+        assert!(!last_cut || torn > 0, "{}", ran.stderr);
+
+        let mut ids = HashSet::new();
+        for stream in ["tracks", "rest"] {
+            let path = out.join(format!("{stream}.ndjson"));
+            let Ok(text) = fs::read_to_string(path) else { continue };
+            assert!(!newline || text.ends_with('\n'));
+            for event in serde_json::Deserializer::from_str(&text).into_iter() {
+                let event: serde_json::Value = event.expect("each record is whole");
+                let filler = event["filler"].as_str().unwrap();
+                assert_eq!(filler.len(), EVENT_BYTES);
+                assert!(
+                    ids.insert(event["id"].as_str().unwrap().to_owned()),
+                    "none is there twice"
+                );
+            }
+        }
+        assert!(ids.contains(&format!("{ROUNDS}-0")) && ids.len() > ROUNDS / 2, "{}", ids.len());
+        let left = fs::read_dir(&out).unwrap().map(|file| file.unwrap().file_name());
+        let others: Vec<_> =
+            left.filter(|name| !name.to_string_lossy().ends_with(".ndjson")).collect();
+        assert_eq!(others, [] as [std::ffi::OsString; 0]);
+    }
+}
+
+#[test]
+fn a_second_process_is_told_that_the_directory_is_in_use() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let out = directory.path().join("out");
+    let program = || Program::running().args(["--local"]).args([&out]).mapping(ROWS);
+    let mut first = program().start();
+    first.write(&events(0, 0..1));
+    wait_until("the directory is in use", || out.exists() && bytes(&out) > 0);
+    program().stdin(events(1, 0..1)).run().exits(2).says(&["another process", "--local"]);
+    first.finish(SOON).exits(0);
+    program().stdin(events(1, 0..1)).run().exits(0);
+}
+
+fn events(round: usize, numbers: std::ops::Range<usize>) -> Vec<u8> {
+    let filler = "x".repeat(EVENT_BYTES);
+    let event = |number: usize| {
+        let message_type = ["track", "page"][number % 2];
+        format!(
+            "{{\"type\":\"{message_type}\",\"id\":\"{round}-{number}\",\"filler\":\"{filler}\"}}\n"
+        )
+    };
+    numbers.map(event).collect::<String>().into_bytes()
+}
+
+/// Bytes of all streams' files.
+fn bytes(out: &Path) -> u64 {
+    let Ok(files) = fs::read_dir(out) else { return 0 };
+    let files = files.map(|file| file.unwrap().path());
+    let streams = files.filter(|path| path.extension().is_some_and(|own| own == "ndjson"));
+    streams.map(|path| path.metadata().map_or(0, |metadata| metadata.len())).sum()
+}
+
+fn has_torn_end(out: &Path, newline: bool) -> bool {
+    ["tracks", "rest"].iter().any(|stream| {
+        let text = fs::read(out.join(format!("{stream}.ndjson"))).unwrap_or_default();
+        let end: &[u8] = if newline { b"}\n" } else { b"}" };
+        !text.is_empty() && !text.ends_with(end)
+    })
+}
