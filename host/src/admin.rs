@@ -4,7 +4,7 @@
 //! | path | answer |
 //! |---|---|
 //! | `/health/live` | 200 as long as the process can answer |
-//! | `/health/ready` | 200 where events are taken, 503 and why where they are not |
+//! | `/health/ready` | 200 where events are taken, 503 and why where they are not, or dead letters cannot be written |
 //! | `/metrics` | all metrics, in the text form of OpenMetrics |
 //! | `/openapi.json` | what else can be asked |
 //! | `/plugin` and below | for whoever knows the token: what [`swap`](crate::swap) can do |
@@ -33,8 +33,8 @@ use std::sync::atomic::AtomicU64;
 use hyper::StatusCode;
 use hyper::header::{EXPECT, HeaderValue};
 
-use crate::collector::Collector;
-use crate::dead::Letters;
+use crate::collector::{Collector, HeldEvents};
+use crate::dead::{Letters, Report};
 use crate::delivery::Delivery;
 use crate::event::Totals;
 use crate::http::{self, Answer, BindError, Peer, Request, Server, Shutdown};
@@ -61,6 +61,8 @@ pub struct View {
     pub collector: Option<Arc<Collector>>,
     /// Where it waits.
     pub spool: Option<Spool>,
+    /// What of it waits since the settings do not have its source.
+    pub held: Option<Arc<HeldEvents>>,
     /// The plugin.
     pub swapper: Swapper,
     /// What ends the taking of events.
@@ -136,25 +138,46 @@ impl View {
     /// Events are taken whatever the plugin does: what it fails on goes where the
     /// settings say. So an orchestrator would gain nothing by turning them away.
     fn readiness(&self) -> Answer {
-        let spool = self.spool.as_ref().map(Spool::status);
-        let (_, stage) = self.swapper.switch().stage();
-        let health = stage.active.breaker().health();
-        let unavailable = |why| text(StatusCode::SERVICE_UNAVAILABLE, why);
-        let ready = |how| text(StatusCode::OK, how);
-        match (spool, health) {
-            _ if self.shutdown.is_requested() => {
-                unavailable("stopping: no more events are taken\n")
-            }
-            (Some(status), _) if status.is_failing => {
-                unavailable("the spool cannot be written: see the log\n")
-            }
-            (_, Health::Healthy) => ready("ready\n"),
-            (_, Health::Degraded) => {
-                ready("ready, but the plugin is degraded: it fails on many events\n")
-            }
-            (_, Health::Off) => ready(
-                "ready, but the plugin is off: it fails on nearly all events, and is tried now and then\n",
-            ),
+        if let Some(why) = self.why_not_ready() {
+            return text(StatusCode::SERVICE_UNAVAILABLE, why);
         }
+        let notes: Vec<_> = self.plugin_note().into_iter().chain(self.held_note()).collect();
+        match notes.is_empty() {
+            true => text(StatusCode::OK, "ready\n"),
+            false => text(StatusCode::OK, format!("ready, but {}\n", notes.join("; "))),
+        }
+    }
+
+    /// While dead letters cannot be written, events are still taken as long as there is
+    /// room for them; elsewhere they are better off.
+    fn why_not_ready(&self) -> Option<String> {
+        if self.shutdown.is_requested() {
+            return Some("stopping: no more events are taken\n".to_owned());
+        }
+        if self.spool.as_ref().is_some_and(|spool| spool.status().is_failing) {
+            return Some("the spool cannot be written: see the log\n".to_owned());
+        }
+        let Report { trouble, waiting, .. } = self.letters.report();
+        trouble.map(|trouble| format!("{waiting} dead letters wait: failed to {trouble}\n"))
+    }
+
+    fn plugin_note(&self) -> Option<String> {
+        let (_, stage) = self.swapper.switch().stage();
+        let note = match stage.active.breaker().health() {
+            Health::Healthy => return None,
+            Health::Degraded => "the plugin is degraded: it fails on many events",
+            Health::Off => {
+                "the plugin is off: it fails on nearly all events, and is tried now and then"
+            }
+        };
+        Some(note.to_owned())
+    }
+
+    fn held_note(&self) -> Option<String> {
+        let held = self.held.as_ref().filter(|held| held.events() > 0)?;
+        let (events, sources) = (held.events(), held.sources());
+        Some(format!(
+            "{events} events are held in the spool, since no [[sources]] has the name of their source: {sources:?}"
+        ))
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A request is answered with 200 once its events are in the spool, and not
 //! before. From there an [`Intake`] hands them to the workers, and the spool
-//! keeps each until it is delivered, filtered or dead-lettered, over restarts.
+//! keeps each until it is delivered, filtered or dead-lettered, over restarts. Events
+//! of sources that the settings no longer have stay there: see [`HeldEvents`].
 //!
 //! What the vendors' endpoints add to an event is added here, by the dialect of
 //! its source; the rest of its text stays as it came.
@@ -14,6 +15,7 @@ mod dialect;
 mod entry;
 mod handle;
 mod head;
+mod held;
 mod intake;
 mod keyring;
 mod origin;
@@ -29,6 +31,7 @@ pub(crate) use decode::Ids;
 pub use decode::{BadBody, Body, Decoded, Facts, Shape};
 pub use dialect::{Dialect, MessageType};
 pub use handle::Collector;
+pub use held::HeldEvents;
 pub use intake::Intake;
 pub use origin::OriginRule;
 pub use source::{SourceReport, SourceSettings, TakenKey};

@@ -6,6 +6,10 @@
 //! a lock on it until it is done with it; from then on letters are only taken
 //! out. The directory is bounded: see [`Bound`].
 //!
+//! An event is dead once its letter is there, and not before: a source that keeps
+//! its events lets one go only then. Where the source promises to outlive a loss
+//! of power, so does the letter: see [`LetterDurability`].
+//!
 //! Letters can be copied to a place beside ([`Letters::copies`]). The file is what
 //! counts: nothing waits for a copy, and there is no letter about one.
 
@@ -14,7 +18,10 @@ mod filter;
 mod folder;
 mod letter;
 mod line;
+mod queue;
 mod reader;
+mod record;
+mod storage;
 mod stored;
 mod writer;
 
@@ -23,6 +30,7 @@ pub use filter::Filter;
 pub use folder::{Folder, FolderLock, LetterFile, take_out};
 pub use letter::Letter;
 pub use line::Death;
+pub use queue::LetterDurability;
 pub use reader::{Entry, LetterReader, Unreadable};
 pub use stored::{ShowEvent, StoredLetter};
 pub use writer::{Bound, Dropped, WhenFull};
@@ -30,33 +38,32 @@ pub use writer::{Bound, Dropped, WhenFull};
 pub use crate::event::Reason;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_channel::Receiver;
 
-use crate::event::OnDeath;
+use crate::event::{Ack, OnDeath, Outcome};
 use crate::limits;
 use copies::Copies;
-use writer::Writer;
+use queue::{Queue, QueuedLetter};
+use record::Record;
+use storage::{Files, Storage};
+use writer::{Unsynced, Writer};
 
 /// Writes dead letters, and counts them by their reason.
-#[derive(Debug)]
+///
+/// An event whose letter is not written is never settled as dead. What becomes of
+/// it is decided when this is made: a run that ends by itself has its letters
+/// [refused](Letters::bounded) and ends with a fault; one that goes on until it is
+/// stopped has them [wait](Letters::waiting), and goes on once there is room.
 pub struct Letters {
-    folder: Folder,
-    bound: Bound,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    writer: Writer,
-    /// Used again for each letter.
-    line: Vec<u8>,
-    counts: BTreeMap<Reason, u64>,
-    copies: Option<Copies>,
-    failure: Option<String>,
+    record: Arc<Record>,
+    /// Where letters wait, if they do.
+    queue: Option<Queue>,
+    on_refusal: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// What has been written.
@@ -70,8 +77,16 @@ pub struct Report {
     pub dropped: Dropped,
     /// What became of their copies, if they are copied.
     pub copies: Option<CopyReport>,
-    /// The first letter that could not be written, and why.
+    /// Why the first letter that was refused could not be written.
     pub failure: Option<String>,
+    /// Letters that were refused: their events are not settled.
+    pub refused: u64,
+    /// Attempts to write letters that failed.
+    pub write_errors: u64,
+    /// Letters that wait to be written.
+    pub waiting: u64,
+    /// Why letters cannot be written at present, if they wait for that.
+    pub trouble: Option<String>,
 }
 
 impl Letters {
@@ -80,31 +95,101 @@ impl Letters {
         Self::bounded(directory, Bound::default())
     }
 
-    /// Letters in this directory, which they may fill up to here.
+    /// Letters in this directory, which they may fill up to here. What cannot be
+    /// written at once is refused.
     pub fn bounded(directory: PathBuf, bound: Bound) -> Self {
-        let folder = Folder::new(directory);
-        let writer = Writer::new(folder.clone(), bound);
-        let (line, counts) = (Vec::new(), BTreeMap::new());
-        let state = State { writer, line, counts, copies: None, failure: None };
-        Letters { folder, bound, state: Mutex::new(state) }
+        let record = record(directory, bound, Box::new(Files), Unsynced::Keep);
+        Letters { record, queue: None, on_refusal: OnceLock::new() }
+    }
+
+    /// The same, written by a thread of its own. What cannot be written waits and is
+    /// tried again, until [`Letters::stop_waiting`].
+    ///
+    /// # Errors
+    ///
+    /// The system grants no thread.
+    pub fn waiting(
+        directory: PathBuf,
+        bound: Bound,
+        durability: LetterDurability,
+    ) -> io::Result<Self> {
+        Self::waiting_on(directory, bound, durability, Box::new(Files))
+    }
+
+    fn waiting_on(
+        directory: PathBuf,
+        bound: Bound,
+        durability: LetterDurability,
+        storage: Box<dyn Storage>,
+    ) -> io::Result<Self> {
+        let unsynced = match durability {
+            LetterDurability::Synced => Unsynced::Discard,
+            LetterDurability::Written => Unsynced::Keep,
+        };
+        let record = record(directory, bound, storage, unsynced);
+        let queue = Some(Queue::start(Arc::clone(&record), durability)?);
+        Ok(Letters { record, queue, on_refusal: OnceLock::new() })
+    }
+
+    /// Have this done when a letter is refused that does not wait. Only the first
+    /// call has an effect.
+    pub fn on_refusal(&self, work: impl Fn() + Send + Sync + 'static) {
+        let _ = self.on_refusal.set(Box::new(work));
     }
 
     /// From now on each letter is copied: the copies come out here, in the order
     /// of the letters, until [`Letters::end_copies`].
     pub fn copies(&self) -> Receiver<LetterCopy> {
         let (copies, queue) = Copies::new(limits::DEAD_COPIES_BYTES_MAX);
-        self.state().copies = Some(copies);
+        self.record.copy_to(copies);
         queue
     }
 
     /// No more letters will be written.
     pub fn end_copies(&self) {
-        if let Some(copies) = &mut self.state().copies {
-            copies.end();
+        self.record.with_copies(Copies::end);
+    }
+
+    /// Write a letter, and settle its event as dead once that is done. It may be done
+    /// later, and never: then the event is not settled.
+    ///
+    /// This does not wait for room: see [`Letters::wait_for_room`].
+    pub fn settle_dead(&self, letter: &Letter<'_>, ack: &Ack, event: u32) {
+        match &self.queue {
+            Some(queue) if letter.on_death == OnDeath::Bury => {
+                let line = match letter.to_line() {
+                    Ok(line) => line,
+                    Err(error) => return self.record.refuse(&error, 1),
+                };
+                let (reason, ack) = (letter.reason, ack.clone());
+                if queue.push(QueuedLetter { line, reason, ack, event }).is_err() {
+                    self.record.refuse(&io::ErrorKind::BrokenPipe.into(), 1);
+                }
+            }
+            _ => {
+                if self.write(letter).is_ok() {
+                    ack.settle(event, Outcome::Dead(letter.reason));
+                }
+            }
         }
     }
 
-    /// Write a letter.
+    /// Wait until no more letters wait to be written than there is memory for. Blocks
+    /// the thread, so it must not be called on the runtime's threads.
+    pub fn wait_for_room(&self) {
+        if let Some(queue) = &self.queue {
+            queue.wait_for_room();
+        }
+    }
+
+    /// The same for a task.
+    pub async fn room(&self) {
+        if let Some(queue) = &self.queue {
+            queue.room().await;
+        }
+    }
+
+    /// Write a letter now.
     ///
     /// # Errors
     ///
@@ -113,77 +198,83 @@ impl Letters {
     /// letter is none, and never written: it would be copied in turn, without
     /// end.
     pub fn write(&self, letter: &Letter<'_>) -> io::Result<()> {
-        let mut state = self.state();
         if letter.on_death == OnDeath::LetGo {
-            if let Some(copies) = &mut state.copies {
-                copies.give_up(letter.detail);
-            }
+            self.record.with_copies(|copies| copies.give_up(letter.detail));
             return Err(io::ErrorKind::Unsupported.into());
         }
-        let written = state.write(letter);
-        if let Err(error) = &written
-            && state.failure.is_none()
+        let written = letter.to_line().and_then(|line| self.record.write(&line, letter.reason));
+        if written.is_err()
+            && let Some(on_refusal) = self.on_refusal.get()
         {
-            let failure = self.failure(error);
-            tracing::error!("{failure}");
-            state.failure = Some(failure);
+            on_refusal();
         }
         written
-    }
-
-    fn failure(&self, error: &io::Error) -> String {
-        let directory = self.folder.path().display();
-        if error.kind() == io::ErrorKind::QuotaExceeded {
-            let bytes = self.bound.bytes_max;
-            return format!(
-                "write dead letters in {directory}: the letters there may take {bytes} bytes: replay or purge some, or raise `max_bytes` or change `when_full` under [dead_letters]"
-            );
-        }
-        format!("write dead letters in {directory}: {error}: make room, or give --data-dir")
     }
 
     /// Bring what has been written to the disk.
     ///
     /// # Errors
     ///
-    /// The disk failed.
+    /// The disk failed, now or before: letters that were written are lost. A disk that
+    /// failed once to sync bytes says no more about them the second time. Letters that
+    /// wait are written again where that happens, so of these it is no error.
     pub fn sync(&self) -> io::Result<()> {
-        self.state().writer.sync()
+        self.record.sync()?;
+        match self.queue.is_none() && self.record.has_losses() {
+            true => Err(io::Error::other(
+                "some were lost before they were on the disk: it failed, or their file was removed",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Nobody waits any longer for letters that cannot be written: they are refused.
+    pub fn stop_waiting(&self) {
+        if let Some(queue) = &self.queue {
+            queue.stop_waiting();
+        }
+    }
+
+    /// Wait until each letter is written, or refused. None may come any more. Blocks
+    /// the thread.
+    pub fn finish(&self) {
+        if let Some(queue) = &self.queue {
+            queue.finish();
+        }
     }
 
     /// What has been written so far.
     pub fn report(&self) -> Report {
-        let state = self.state();
-        Report {
-            file: state.writer.path().map(ToOwned::to_owned),
-            letters: state.counts.clone(),
-            dropped: state.writer.dropped,
-            copies: state.copies.as_ref().map(Copies::report),
-            failure: state.failure.clone(),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let waiting = self.queue.as_ref().map_or(0, |queue| queue.count() as u64);
+        Report { waiting, ..self.record.report() }
     }
 }
 
-impl State {
-    fn write(&mut self, letter: &Letter<'_>) -> io::Result<()> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, letter)?;
-        self.line.push(b'\n');
-        self.writer.append(&self.line)?;
-        if let Some(copies) = &mut self.copies {
-            copies.offer(&self.line);
-        }
-        *self.counts.entry(letter.reason).or_default() += 1;
-        Ok(())
+fn record(
+    directory: PathBuf,
+    bound: Bound,
+    storage: Box<dyn Storage>,
+    unsynced: Unsynced,
+) -> Arc<Record> {
+    let folder = Folder::new(directory);
+    let writer = Writer::new(folder.clone(), bound, storage, unsynced);
+    Arc::new(Record::new(folder, bound, writer))
+}
+
+impl fmt::Debug for Letters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Letters { record, queue, .. } = self;
+        f.debug_struct("Letters").field("record", record).field("queue", queue).finish()
     }
 }
 
 #[cfg(test)]
+mod promises;
+
+#[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use crate::event::Source;
 
@@ -241,10 +332,18 @@ mod tests {
     #[test]
     fn a_full_directory_says_what_to_change() {
         let directory = tempfile::tempdir().unwrap();
-        let bound = Bound { bytes_max: 100, when_full: WhenFull::Stop };
+        let bound = Bound { bytes_max: 300, when_full: WhenFull::Stop };
         let letters = Letters::bounded(directory.path().to_owned(), bound);
-        let source = "in".into();
-        assert!(letters.write(&Letter::of_line(Reason::NotJson, "", &source, 1, b"")).is_err());
+        let (source, refusals) = ("in".into(), Arc::<AtomicUsize>::default());
+        let counted = Arc::clone(&refusals);
+        letters.on_refusal(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        let write = || letters.write(&Letter::of_line(Reason::NotJson, "", &source, 1, b""));
+        write().unwrap();
+        assert!(write().is_ok() || refusals.load(Ordering::Relaxed) == 1);
+        assert!(write().is_err());
+        assert!(refusals.load(Ordering::Relaxed) > 0);
         let failure = letters.report().failure.unwrap();
         assert!(failure.contains("`max_bytes`") && failure.contains("`when_full`"), "{failure}");
     }

@@ -10,6 +10,7 @@ mod envelope;
 mod reason;
 mod refusal;
 mod source;
+mod source_names;
 mod stream_name;
 
 pub use ack::{Ack, Ended, Outcome, Settled, Settlements, Totals, TotalsSnapshot};
@@ -18,6 +19,7 @@ pub use envelope::{Envelope, Items, Malformed, Member, Outline, Span, scan, stri
 pub use reason::Reason;
 pub use refusal::Refusal;
 pub use source::{OnDeath, Source};
+pub use source_names::{SourceNames, UnknownSources};
 pub use stream_name::{BadStreamName, StreamName, covers};
 
 /// One event of a chunk, ready to be mapped.

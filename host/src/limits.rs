@@ -219,6 +219,35 @@ pub const DEAD_HISTORY_MAX: usize = 20;
 /// How often a full directory of dead letters is looked at again.
 pub const DEAD_COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Bytes of dead letters that wait to be written, in memory. Beyond it, whoever has
+/// another one waits. As much as records in flight may take: both are of events that
+/// their source has not let go.
+pub const DEAD_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of dead letters that are synced as one group, unless one alone is larger, so
+/// that the first of a group does not wait long for the last.
+pub const DEAD_GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The least time from one sync of dead letters to the next, unless a whole group waits:
+/// a disk that syncs for the spool at the same time is not to be busy with a few letters.
+pub const DEAD_SYNC_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The first pause before dead letters are tried again that could not be written; each
+/// further one is twice as long.
+pub const DEAD_RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
+
+/// The longest such pause: how long it takes at most until it is noticed that there
+/// is room.
+pub const DEAD_RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// The least time from one log line about dead letters that cannot be written to the
+/// next.
+pub const DEAD_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Names of unknown sources that are logged and told one by one. Events of further ones
+/// are only counted: names come out of files.
+pub const UNKNOWN_SOURCES_NAMED_MAX: usize = 100;
+
 /// Connections of clients that are open at once. One takes some 10 KB until it
 /// sends something.
 pub const HTTP_CONNECTIONS_MAX: usize = 10_000;

@@ -27,7 +27,7 @@ use deciding::Deciding;
 
 use crate::dead::{Letter, Letters, Reason};
 use crate::delivery::{Outbox, Provenance};
-use crate::event::{Ack, Chunk, Damage, Event, Line, Malformed, Outcome, Refusal, scan};
+use crate::event::{Ack, Chunk, Damage, Event, Line, Malformed, Refusal, scan};
 use crate::limits;
 use crate::plugin::{Canary, Shadow, Stage, Switch, Tally};
 
@@ -254,9 +254,7 @@ impl Worker {
         let detail = malformed.to_string();
         let (source, text) = (chunk.source(), chunk.text(line));
         let letter = Letter::of_line(reason, &detail, source, chunk.number(line), text);
-        if self.carrier.letters.write(&letter).is_ok() {
-            chunk.ack.settle(index, Outcome::Dead(reason));
-        }
+        self.carrier.dead_letter(&letter, &chunk.ack, index);
     }
 
     fn bury_damaged(&self, chunk: &Chunk, index: u32, line: Line, damage: &Damage) {
@@ -276,9 +274,7 @@ impl Worker {
         };
         let (source, text) = (chunk.source(), chunk.text(line));
         let letter = Letter::of_line(reason, &detail, source, chunk.number(line), text);
-        if self.carrier.letters.write(&Letter { bytes_total, ..letter }).is_ok() {
-            chunk.ack.settle(index, Outcome::Dead(reason));
-        }
+        self.carrier.dead_letter(&Letter { bytes_total, ..letter }, &chunk.ack, index);
     }
 }
 

@@ -174,6 +174,11 @@ impl Run {
         self.collecting.as_ref().map(|collecting| Arc::clone(&collecting.collector))
     }
 
+    /// What writes dead letters, which tells how that goes.
+    pub fn letters(&self) -> Arc<Letters> {
+        Arc::clone(&self.letters)
+    }
+
     /// Something that tells how far the run has got.
     pub fn progress(&self) -> Progress {
         Progress { totals: Arc::clone(&self.totals), bytes_read: Arc::clone(&self.bytes_read) }

@@ -41,6 +41,46 @@ impl Embedded {
     }
 }
 
+/// What cannot be dead-lettered is not given up, and everybody can see it.
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_that_cannot_be_written_are_told_and_waited_for() {
+    let directory = TempDir::new().unwrap();
+    let data = directory.path().join("standpipe-data");
+    make_data_directory(&data);
+    std::fs::write(data.join("dead"), "in the way").unwrap();
+    let settings = mapping(&["a"]) + "[delivery]\ndrain_timeout = '200ms'\n";
+    let builder = Builder::from_toml(&settings, directory.path()).unwrap();
+    let builder = builder.into_directory(directory.path().join("records"));
+    let host = builder.start(&Handle::current()).await.unwrap();
+    let mut dead = tokio::spawn(host.submit("no event"));
+    assert_eq!(host.submit(r#"{"event":"a"}"#).await, Ok(Ended::Delivered));
+    wait_for(|| host.stats().dead_letters_failing).await;
+    assert_eq!((host.stats().dead_letters_waiting, host.stats().unsettled), (1, 1));
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut dead).await.is_err());
+    std::fs::remove_file(data.join("dead")).unwrap();
+    assert_eq!(dead.await.unwrap(), Ok(Ended::Dead(Reason::NotJson)));
+    wait_for(|| !host.stats().dead_letters_failing).await;
+    assert_eq!(Letter::read_all(&data).len(), 1);
+
+    // A stop waits no longer than its time, and tells why.
+    std::fs::remove_dir_all(data.join("dead")).unwrap();
+    std::fs::write(data.join("dead"), "in the way").unwrap();
+    let dead = tokio::spawn(host.submit("no event either"));
+    wait_for(|| host.stats().dead_letters_failing).await;
+    let summary = host.stop().await;
+    assert_eq!(dead.await.unwrap(), Err(NotSettled::Abandoned));
+    assert_eq!((summary.undelivered, summary.dead_letters_refused), (1, 1));
+    assert!(summary.faults[0].contains("write dead letters"), "{:?}", summary.faults);
+}
+
+async fn wait_for(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "in vain");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// A mapping of named events to streams of the same names.
 fn mapping(names: &[&str]) -> String {
     let rows = names.iter().map(|name| format!("{{ event = '{name}', stream = '{name}' }}"));

@@ -147,7 +147,7 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     answer
 }
 
-pub(super) fn text(status: StatusCode, text: &'static str) -> Answer {
+pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
     whole(status, HeaderValue::from_static("text/plain; charset=utf-8"), text)
 }
 

@@ -48,6 +48,13 @@ impl Collector for Moment {
         if let Some(spool) = &view.spool {
             collector::spooled(&mut page, &spool.status())?;
         }
+        if let Some(held) = &view.held {
+            page.gauges(
+                "spool_held_events",
+                "Events that wait since the settings do not have their source",
+                [([], held.events() as f64)],
+            )?;
+        }
         plugin::hosted(&mut page, &view.swapper)
     }
 }
@@ -117,7 +124,40 @@ fn streams(page: &mut Page<'_>, view: &View) -> fmt::Result {
 }
 
 fn letters(page: &mut Page<'_>, view: &View) -> fmt::Result {
-    let letters = view.letters.report().letters;
-    let rows = letters.iter().map(|(reason, letters)| ([("reason", reason.word())], *letters));
-    page.counters("dead_letters", "Dead letters by their reason", rows)
+    let report = view.letters.report();
+    let rows = report.letters.iter();
+    let rows = rows.map(|(reason, letters)| ([("reason", reason.word())], *letters));
+    page.counters("dead_letters", "Dead letters by their reason", rows)?;
+    let gauges = [
+        ("dead_letters_waiting", "Dead letters that wait to be written", report.waiting),
+        (
+            "dead_letters_failing",
+            "1 while dead letters cannot be written, and wait for that",
+            u64::from(report.trouble.is_some()),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        page.gauges(name, help, [([], value as f64)])?;
+    }
+    let counters = [
+        (
+            "dead_letters_refused",
+            "Dead letters that were given up, since they could not be written",
+            report.refused,
+        ),
+        (
+            "dead_letters_write_errors",
+            "Attempts to write dead letters that failed",
+            report.write_errors,
+        ),
+        (
+            "dead_letters_dropped",
+            "Dead letters that were deleted to make room for newer ones",
+            report.dropped.letters,
+        ),
+    ];
+    for (name, help, value) in counters {
+        page.counter(name, help, value)?;
+    }
+    Ok(())
 }

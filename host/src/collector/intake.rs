@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::HeldEvents;
 use super::entry::{Entry, UnknownRefusal};
-use crate::event::{Ack, Chunk, Damage, Line, Settled, Settlements, Source, Totals};
+use crate::event::{Ack, Chunk, Damage, Line, Settled, Settlements, Source, SourceNames, Totals};
 use crate::limits;
 use crate::spool::{Next, Outlet, Place, Spool};
 
@@ -34,6 +35,10 @@ pub struct Intake {
     pub bytes_read: Arc<AtomicU64>,
     /// Whether nobody waits for delivery any more.
     pub is_abandoned: Arc<AtomicBool>,
+    /// The sources that events may be of.
+    pub sources: SourceNames,
+    /// Where events of others are counted.
+    pub held: Arc<HeldEvents>,
 }
 
 /// A chunk in the making.
@@ -91,13 +96,19 @@ impl Intake {
                     continue;
                 }
             };
-            let is_apart = read.source != gathering.source
+            let Some(source) = self.sources.current(read.source) else {
+                // It is not acknowledged, so it comes again with the next start.
+                let events = u64::from(entry.items) - entry.acked.len() as u64;
+                self.held.hold(read.source, events);
+                continue;
+            };
+            let is_apart = source != gathering.source
                 || gathering.bytes.len() + read.texts.len() > limits::CHUNK_BYTES;
             if is_apart && !gathering.lines.is_empty() && !self.send(&mut gathering, &mut number) {
                 break;
             }
             if gathering.lines.is_empty() {
-                read.source.clone_into(&mut gathering.source);
+                source.clone_into(&mut gathering.source);
                 gathering.bytes = self.buffers.try_recv().unwrap_or_default();
                 gathering.bytes.clear();
             }
@@ -291,6 +302,8 @@ mod tests {
             totals: Arc::default(),
             bytes_read: Arc::default(),
             is_abandoned: Arc::default(),
+            sources: SourceNames::default(),
+            held: Arc::default(),
         };
         intake.run();
         let (mut texts, mut refused) = (Vec::new(), 0);

@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::aws::check_aws;
-use super::collect::{CollectSettings, check_admin, check_collect, check_token};
+use super::collect::{
+    CollectSettings, check_admin, check_collect, check_source_names, check_token,
+};
 use super::identities::{SourceRole, check_source_roles};
 use super::plugin::{Hosting, check_hosting, check_source, heed_switches};
 use super::secrets::{References, check_secrets};
@@ -16,7 +18,7 @@ use crate::aws::AwsSettings;
 use crate::catalog::CatalogSettings;
 use crate::dead::{Bound, WhenFull};
 use crate::delivery::{DeliverySettings, Pack, StartRate, StreamSettings};
-use crate::event::StreamName;
+use crate::event::{SourceNames, StreamName};
 use crate::limits;
 use crate::secret::SecretSetting;
 use crate::secrets::SecretsSettings;
@@ -40,6 +42,8 @@ pub struct Settings {
     pub inputs: Vec<Input>,
     /// How SDKs are listened to, if they are.
     pub collect: Option<CollectSettings>,
+    /// The sources, by the names of today and of before.
+    pub source_names: SourceNames,
     /// The sources that do not write with the role of all others.
     pub source_roles: Vec<SourceRole>,
     /// Where health and metrics are told, if they are.
@@ -153,6 +157,7 @@ impl RawSettings {
             check_aws(self.aws, overrides.region, overrides.endpoint_url, directory, &references)?;
         let admin_token = check_token(self.admin.token, &references)?;
         let source_roles = check_source_roles(&self.sources, aws.role.as_ref(), &references)?;
+        let source_names = check_source_names(&self.sources)?;
         let secrets = check_secrets(self.secrets, &aws, directory)?;
         let destination = match overrides.local {
             Some(directory) => Destination::Directory(directory),
@@ -169,6 +174,7 @@ impl RawSettings {
             overrides.inputs
         };
         Ok(Settings {
+            source_names,
             source_roles,
             inputs,
             admin: check_admin(

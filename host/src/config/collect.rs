@@ -7,6 +7,7 @@ use super::secrets::References;
 use super::{ConfigError, RawHttp, RawSource, RawSpool};
 use crate::admin::Token;
 use crate::collector::{Dialect, OriginRule, SourceSettings};
+use crate::event::SourceNames;
 use crate::limits;
 use crate::secret::{Reference, Secret, SecretSetting};
 use crate::spool::{Durability, SpoolSettings};
@@ -181,6 +182,32 @@ fn check_sources(
         checked.push(source);
     }
     Ok((checked, referenced))
+}
+
+/// What the sources are called, and were. A name of before that is also one of today,
+/// or of another source, would not say whose events they are.
+pub(super) fn check_source_names(sources: &[RawSource]) -> Result<SourceNames, ConfigError> {
+    let mut taken: HashSet<_> = sources.iter().map(|source| source.name.as_str()).collect();
+    for source in sources {
+        let (name, formerly) = (&source.name, source.formerly.iter().flatten());
+        for former in formerly {
+            if !is_good(former, NAME_CHARACTERS_MAX) {
+                return Err(ConfigError::new(format!(
+                    "[[sources]] {name:?}: formerly must have names of 1 to {NAME_CHARACTERS_MAX} characters, and none that controls a terminal"
+                )));
+            }
+            if !taken.insert(former) {
+                return Err(ConfigError::new(format!(
+                    "[[sources]] {name:?}: formerly has {former:?}, which is the name of another source, or stands twice: remove one"
+                )));
+            }
+        }
+    }
+    let names = sources.iter().map(|source| {
+        let formerly = source.formerly.iter().flatten().map(String::as_str);
+        (source.name.as_str(), formerly)
+    });
+    Ok(SourceNames::new(names))
 }
 
 /// A source, and those of its keys that are kept elsewhere.

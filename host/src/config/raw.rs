@@ -73,6 +73,10 @@ pub struct RawSettings {
 pub struct RawSource {
     /// What plugins and dead letters know the source by.
     pub name: String,
+    /// Names that it had before: events of these that wait in the spool or in the
+    /// dead letters are taken for events of this source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub formerly: Option<Vec<String>>,
     /// Whose endpoint it takes the place of: `"segment"` or `"rudderstack"`.
     pub dialect: String,
     /// What its SDKs identify themselves with.

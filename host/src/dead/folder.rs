@@ -3,15 +3,22 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::private;
+use crate::{clock, private};
 
 const LETTERS: &str = "ndjson";
 /// What a file is called while it is written anew.
 const UNFINISHED: &str = "unfinished";
 
+/// Begins the name of a file that has a number.
+const NUMBERED: char = 's';
+/// The fewest digits of a number, so that names mostly sort as numbers do. Behind
+/// [`NUMBERED`] they sort behind names of earlier versions, which began with the time.
+const DIGITS: usize = 10;
+
 /// The directory of dead letters.
 ///
-/// A host holds a lock on the file that it writes, for as long as it does, and
+/// Files are numbered, and their order is that of the numbers: the time in their
+/// names is for people, since a clock can be set back. A host holds a lock on the file that it writes, for as long as it does, and
 /// never opens one again: a file without a lock does not grow. What takes
 /// letters out of files locks the directory first, so that only one does.
 #[derive(Debug, Clone)]
@@ -66,8 +73,18 @@ impl Folder {
                 _ => {}
             }
         }
-        files.sort_by(|one, other| one.path.cmp(&other.path));
+        files.sort_by_cached_key(|file| (sequence(&file.path), file.path.clone()));
         Ok(files)
+    }
+
+    /// The highest number of a file; 0 where none has a number.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be read.
+    pub(super) fn last_sequence(&self) -> io::Result<u64> {
+        let paths = self.paths(LETTERS)?;
+        Ok(paths.iter().filter_map(|path| sequence(path)).max().unwrap_or(0))
     }
 
     fn paths(&self, extension: &str) -> io::Result<Vec<PathBuf>> {
@@ -152,6 +169,20 @@ pub fn take_out(path: &Path, mut ranges: Vec<Range<u64>>) -> io::Result<()> {
     Folder::new(path.parent().unwrap_or(Path::new(".")).to_owned()).sync()
 }
 
+/// The name of a new file.
+pub(super) fn file_name(sequence: u64, attempt: u32) -> String {
+    let (time, process) = (clock::now_for_file_name(), std::process::id());
+    format!("{NUMBERED}{sequence:0DIGITS$}-{time}-{process}-{attempt}.{LETTERS}")
+}
+
+/// The number of a file. Files of earlier versions and files that somebody put there
+/// have none, and are older than all that have one.
+fn sequence(path: &Path) -> Option<u64> {
+    let (digits, _) = path.file_name()?.to_str()?.strip_prefix(NUMBERED)?.split_once('-')?;
+    let is_number = digits.len() >= DIGITS && digits.bytes().all(|digit| digit.is_ascii_digit());
+    is_number.then(|| digits.parse().ok()).flatten()
+}
+
 fn copy(from: &mut File, range: Range<u64>, to: &mut File) -> io::Result<u64> {
     if range.is_empty() {
         return Ok(0);
@@ -174,6 +205,31 @@ mod tests {
         take_out(&path, vec![3..5, 0..3]).unwrap();
         assert!(!path.exists());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn files_are_in_the_order_of_their_numbers_whatever_the_clock_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = [
+            "20991231T235959.999Z-1-0.ndjson",
+            "from-elsewhere.ndjson",
+            "s3-object.ndjson",
+            "s0000000001-20991231T235959.999Z-7-0.ndjson",
+            "s0000000002-20260101T000000.000Z-7-0.ndjson",
+            "s9999999999-20250101T000000.000Z-7-0.ndjson",
+            "s10000000000-20240101T000000.000Z-7-0.ndjson",
+        ];
+        for name in names.iter().rev() {
+            fs::write(directory.path().join(name), "x").unwrap();
+        }
+        let folder = Folder::new(directory.path().to_owned());
+        let files = folder.files().unwrap();
+        let found: Vec<_> = files.iter().map(|file| file.path.file_name().unwrap()).collect();
+        assert_eq!(found, names);
+        assert_eq!(folder.last_sequence().unwrap(), 10_000_000_000);
+        let next = file_name(10_000_000_001, 0);
+        assert_eq!(sequence(Path::new(&next)), Some(10_000_000_001), "{next}");
+        assert_eq!(sequence(Path::new("s99999999999999999999-x.ndjson")), None);
     }
 
     #[test]

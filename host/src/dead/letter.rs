@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::io;
 
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
@@ -6,6 +7,9 @@ use serde::{Serialize, Serializer};
 use super::line::Line;
 use crate::clock;
 use crate::event::{OnDeath, Reason, Source};
+
+/// Bytes that a letter mostly has beside its event.
+const LINE_BYTES: usize = 512;
 
 /// An event that cannot be delivered.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +65,16 @@ impl<'a> Letter<'a> {
             bytes_total: None,
             original,
         }
+    }
+}
+
+impl Letter<'_> {
+    /// The letter as its line in a file, with the line ending.
+    pub(super) fn to_line(&self) -> io::Result<Vec<u8>> {
+        let mut line = Vec::with_capacity(self.original.len() + LINE_BYTES);
+        serde_json::to_writer(&mut line, self)?;
+        line.push(b'\n');
+        Ok(line)
     }
 }
 

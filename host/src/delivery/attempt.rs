@@ -59,6 +59,16 @@ impl Attempts {
         let _ = self.give_up.subscribe().wait_for(|&given_up| given_up).await;
     }
 
+    /// Wait while more dead letters wait to be written than there is memory for, or
+    /// until nobody waits for delivery any more. The records keep their memory until
+    /// then, so what all requests together add at once is bounded by that.
+    async fn room_for_letters(&self) {
+        tokio::select! {
+            () = self.letters.room() => {}
+            () = self.given_up() => {}
+        }
+    }
+
     /// Send a request.
     pub(super) async fn put(&self, stream: &Stream, passage: Passage, pending: Pending) -> Attempt {
         if pending.tries.attempts > 0 {
@@ -71,17 +81,24 @@ impl Attempts {
                 return Attempt { passage, pace: Pace::Failed, rest: unanswered(stream, pending) };
             }
         };
-        match answer {
+        let (pace, rest) = match answer {
             Ok(answer) => {
                 stream.recovered();
+                if !answer.refused.is_empty() {
+                    self.room_for_letters().await;
+                }
                 let pace = pace_of_answer(&pending.batch, &answer);
-                Attempt { passage, pace, rest: self.take_answer(stream, pending, &answer) }
+                (pace, self.take_answer(stream, pending, &answer))
             }
             Err(error) => {
+                if matches!(error.verdict, Verdict::Invalid | Verdict::Missing) {
+                    self.room_for_letters().await;
+                }
                 let pace = pace_of_error(&pending.batch, &error);
-                Attempt { passage, pace, rest: self.take_error(stream, pending, error) }
+                (pace, self.take_error(stream, pending, error))
             }
-        }
+        };
+        Attempt { passage, pace, rest }
     }
 
     /// Settle what was accepted; what was refused is to be sent again.
@@ -153,8 +170,10 @@ impl Attempts {
         Rest::Again(pending, pause)
     }
 
-    /// Bury what was not delivered before the run ended.
+    /// Bury what was not delivered before the run ended. Waits for room, so it must not
+    /// be called on the runtime's threads.
     pub(super) fn bury_given_up(&self, stream: &Stream, batch: &Batch, tries: Tries) {
+        self.letters.wait_for_room();
         self.bury_all(stream, batch, Reason::GivenUp, &stream.why_given_up(), tries.attempts);
     }
 
@@ -195,11 +214,8 @@ impl Attempts {
                 attempts,
                 ..Letter::of_line(reason, detail, source, line, batch.text(event))
             };
-            // An event whose letter cannot be written stays unsettled, and so
-            // counts as not delivered.
-            if self.letters.write(&letter).is_ok() {
-                batch.settle_event(event, Outcome::Dead(reason));
-            }
+            // An event whose letter cannot be written stays unsettled.
+            self.letters.settle_dead(&letter, &provenance.ack, batch.event(event));
         }
     }
 }

@@ -200,14 +200,14 @@ impl Batch {
     pub(super) fn settle(&self, records: impl IntoIterator<Item = usize>, outcome: Outcome) {
         for record in records {
             for event in self.events_of(record) {
-                self.settle_event(event, outcome);
+                self.provenance(event).ack.settle(self.event(event), outcome);
             }
         }
     }
 
-    /// Settle one event.
-    pub(super) fn settle_event(&self, event: usize, outcome: Outcome) {
-        self.provenance(event).ack.settle(self.events[event].event, outcome);
+    /// The position of an event in its chunk.
+    pub(super) fn event(&self, event: usize) -> u32 {
+        self.events[event].event
     }
 
     /// Settle every event as delivered.

@@ -190,6 +190,7 @@ impl Sender {
                     None => continue,
                 },
             };
+            self.attempts.letters.room().await;
             let bury = move || attempts.bury_all(&stream, &batch, reason, &detail, tries.attempts);
             spawn_blocking(bury).await.expect("writing letters does not panic");
         }

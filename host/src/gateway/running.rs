@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::Stats;
 use crate::collector::Collector;
+use crate::dead::Letters;
 use crate::http::Peer;
 use crate::run::{Reloader, Run, Stopper, Summary};
 use crate::source::Submitter;
@@ -30,6 +31,7 @@ pub(super) struct Inner {
     pub(super) reloader: Reloader,
     stopper: Stopper,
     collector: Option<Arc<Collector>>,
+    letters: Arc<Letters>,
     address: Option<SocketAddr>,
     pub(super) runtime: Handle,
     /// None where the program brought one.
@@ -43,6 +45,7 @@ impl Host {
         let (tell, summary) = watch::channel(None);
         let (swapper, stopper) = (run.swapper(), run.stopper());
         let (collector, address) = (run.collector(), run.addresses().collector);
+        let letters = run.letters();
         runtime.spawn(async move { tell.send_replace(Some(Arc::new(run.finish().await))) });
         let own_runtime = Mutex::new(None);
         Host(Arc::new(Inner {
@@ -51,6 +54,7 @@ impl Host {
             reloader,
             stopper,
             collector,
+            letters,
             address,
             runtime,
             own_runtime,
@@ -79,7 +83,12 @@ impl Host {
     /// # }
     /// ```
     pub fn stats(&self) -> Stats {
-        self.0.submitter.report()
+        let letters = self.0.letters.report();
+        Stats {
+            dead_letters_waiting: letters.waiting,
+            dead_letters_failing: letters.trouble.is_some(),
+            ..self.0.submitter.report()
+        }
     }
 
     /// Answer a request of an analytics SDK as the collector does: Segment's and

@@ -4,7 +4,7 @@ use super::deciding::Deciding;
 use super::failure::{Halt, OnFailure};
 use crate::dead::{Letter, Letters, Reason};
 use crate::delivery::{Outbox, Provenance, Record};
-use crate::event::{Event, Outcome, StreamName};
+use crate::event::{Ack, Event, StreamName};
 use crate::limits;
 use crate::plugin::{Decision, Decisions, Fault, Output, Tally, Target};
 
@@ -153,9 +153,14 @@ impl Carrier {
             generation: provenance.generation,
             ..Letter::of_line(reason, detail, source, event.line, event.text.as_bytes())
         };
-        if self.letters.write(&letter).is_ok() {
-            provenance.ack.settle(event.index, Outcome::Dead(reason));
-        }
+        self.dead_letter(&letter, &provenance.ack, event.index);
+    }
+
+    /// Have a letter written and its event settled. While more letters wait to be
+    /// written than there is memory for, the worker waits, and with it the source.
+    pub(super) fn dead_letter(&self, letter: &Letter<'_>, ack: &Ack, event: u32) {
+        self.letters.wait_for_room();
+        self.letters.settle_dead(letter, ack, event);
     }
 }
 

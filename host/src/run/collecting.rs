@@ -8,9 +8,9 @@ use tokio::runtime::Handle;
 
 use super::StartError;
 use super::keys::KeptKeys;
-use crate::collector::{Collector, Intake};
+use crate::collector::{Collector, HeldEvents, Intake};
 use crate::config::CollectSettings;
-use crate::event::{Chunk, Totals};
+use crate::event::{Chunk, SourceNames, Totals};
 use crate::http::{Server, Shutdown, Tls};
 use crate::secret::Resolve;
 use crate::spool::{Durability, Outlet, Recovered, Spool};
@@ -35,6 +35,8 @@ pub(super) struct Collecting {
     intake: thread::JoinHandle<()>,
     /// Says to the intake that nobody waits for delivery any more.
     pub(super) abandoned: Arc<AtomicBool>,
+    /// Events of sources that the settings do not have.
+    pub(super) held: Arc<HeldEvents>,
 }
 
 /// Where what is collected goes.
@@ -45,6 +47,8 @@ pub(super) struct Way {
     pub(super) bytes_read: Arc<AtomicU64>,
     /// Says that nobody waits for delivery any more.
     pub(super) abandoned: Arc<AtomicBool>,
+    /// The sources that events may be of.
+    pub(super) sources: SourceNames,
 }
 
 impl Listening {
@@ -89,7 +93,8 @@ impl Listening {
         runtime: &Handle,
     ) -> std::io::Result<Collecting> {
         let Listening { server, tls, collector, keys, spool, outlet, is_durable } = self;
-        let Way { chunks, buffers, totals, bytes_read, abandoned } = way;
+        let Way { chunks, buffers, totals, bytes_read, abandoned, sources } = way;
+        let held = Arc::<HeldEvents>::default();
         let intake = Intake {
             outlet,
             spool: spool.clone(),
@@ -99,6 +104,8 @@ impl Listening {
             totals,
             bytes_read,
             is_abandoned: Arc::clone(&abandoned),
+            sources,
+            held: Arc::clone(&held),
         };
         let intake = thread::Builder::new().name("intake".to_owned()).spawn(|| intake.run())?;
         let answer = {
@@ -130,14 +137,22 @@ impl Listening {
             }
             own_spool.close();
         });
-        Ok(Collecting { collector, spool, intake, abandoned })
+        Ok(Collecting { collector, spool, intake, abandoned, held })
     }
+}
+
+/// What can tell of a collector once it has ended.
+pub(super) struct Remaining {
+    pub(super) collector: Arc<Collector>,
+    pub(super) spool: Spool,
+    pub(super) held: Arc<HeldEvents>,
 }
 
 impl Collecting {
     /// What has to end, and what can tell of it afterwards.
-    pub(super) fn part(self) -> (thread::JoinHandle<()>, (Arc<Collector>, Spool)) {
-        (self.intake, (self.collector, self.spool))
+    pub(super) fn part(self) -> (thread::JoinHandle<()>, Remaining) {
+        let Collecting { collector, spool, intake, held, .. } = self;
+        (intake, Remaining { collector, spool, held })
     }
 }
 

@@ -13,7 +13,8 @@ impl Run {
     /// listens goes on until it is stopped.
     ///
     /// After a stop, delivery goes on for as long as the settings allow; what
-    /// is then left counts as not delivered. Copies of dead letters come last, and
+    /// is then left counts as not delivered, as do events whose dead letters cannot
+    /// be written by then. Copies of dead letters come last, and
     /// are not waited for any longer than that without a stop either.
     pub async fn finish(self) -> Summary {
         let Run { reader, gatherer, workers, delivery, copier, collecting, .. } = self;
@@ -23,9 +24,12 @@ impl Run {
         let feeders = intake.into_iter().chain(gatherer).collect();
         let threads = tokio::task::spawn_blocking(move || join(reader, feeders, workers));
         let mut stopped = self.stopper.stopped.subscribe();
+        let letters = Arc::clone(&self.letters);
         let drained = async {
             let report = threads.await.expect("joining threads does not panic");
             delivery.drain().await;
+            let written = tokio::task::spawn_blocking(move || letters.finish());
+            written.await.expect("waiting for letters does not panic");
             match copier {
                 Some(copier) => (report, copier.finish(self.drain_timeout).await),
                 None => (report, BTreeMap::new()),
@@ -36,6 +40,7 @@ impl Run {
             let _ = stopped.wait_for(|&stopped| stopped).await;
             tokio::time::sleep(self.drain_timeout).await;
             delivery.give_up();
+            self.letters.stop_waiting();
             if let Some(abandoned) = &abandoned {
                 abandoned.store(true, Ordering::Release);
             }
@@ -66,7 +71,7 @@ impl Run {
             copies,
             dead: self.letters.report(),
             read,
-            collected: collected.map(|(collector, spool)| Collected::new(&collector, &spool)),
+            collected: collected.map(|remaining| Collected::new(&remaining)),
             shadow,
             fault: halted.or(fault).or(not_closed),
             elapsed: self.started.elapsed(),

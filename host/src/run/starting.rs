@@ -16,8 +16,8 @@ use super::reach::{self, Ways};
 use super::watching::Basis;
 use super::{Addresses, Cataloging, Run, StartError, Stopper, cataloging, plugin_secrets, plugins};
 use crate::admin::{Admin, View};
-use crate::config::Settings;
-use crate::dead::{Folder, Letters};
+use crate::config::{CollectSettings, Settings};
+use crate::dead::{Folder, LetterDurability, Letters};
 use crate::delivery::{Delivery, DeliverySettings};
 use crate::event::Totals;
 use crate::http::Shutdown;
@@ -27,6 +27,7 @@ use crate::private;
 use crate::secret::{NoManager, Resolve};
 use crate::secrets::{Secrets, SecretsSettings};
 use crate::source::{Gatherer, Reader, Retirement, Stop};
+use crate::spool::Durability;
 use crate::swap::Swapper;
 
 /// What a run is made of before anything flows.
@@ -71,7 +72,16 @@ impl Run {
         let Ways { ports, identities, start_rate } = ways;
         let dead = Folder::of_data_dir(&settings.data_dir).path().to_owned();
         private::narrow_existing(&dead);
-        let letters = Arc::new(Letters::bounded(dead, settings.dead_letters));
+        let is_lasting = settings.collect.is_some() || entrance.is_some();
+        let letters = match is_lasting {
+            true => {
+                let durability = letter_durability(settings.collect.as_ref());
+                let letters = Letters::waiting(dead, settings.dead_letters, durability);
+                letters.map_err(StartError::Thread)?
+            }
+            false => Letters::bounded(dead, settings.dead_letters),
+        };
+        let letters = Arc::new(letters);
         let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
         let deliver = || {
             let (ports, how, letters) = (ports.clone(), how.clone(), Arc::clone(&letters));
@@ -126,6 +136,8 @@ impl Run {
             shutdown: shutdown.clone(),
             submitter: entrance.as_ref().map(|entrance| entrance.submitter.clone()),
         };
+        let end = stopper.clone();
+        letters.on_refusal(move || end.stop());
         let halted = Arc::new(Mutex::new(None));
         let abandoned = Arc::<AtomicBool>::default();
         let shared = Shared {
@@ -152,6 +164,7 @@ impl Run {
                 totals: Arc::clone(&totals),
                 bytes_read: Arc::clone(&bytes_read),
                 abandoned: Arc::clone(&abandoned),
+                sources: settings.source_names.clone(),
             };
             listening.collect(way, &shutdown, runtime)
         });
@@ -178,6 +191,7 @@ impl Run {
                 letters: Arc::clone(&letters),
                 collector: collector.map(|collecting| Arc::clone(&collecting.collector)),
                 spool: collector.map(|collecting| collecting.spool.clone()),
+                held: collector.map(|collecting| Arc::clone(&collecting.held)),
                 swapper: swapper.clone(),
                 shutdown: shutdown.clone(),
             };
@@ -226,6 +240,14 @@ impl Run {
             gatherer,
             workers,
         })
+    }
+}
+
+/// A dead letter outlives what the spool lets its event go for.
+fn letter_durability(collect: Option<&CollectSettings>) -> LetterDurability {
+    match collect.map(|collect| collect.spool.durability) {
+        Some(Durability::Fsync) => LetterDurability::Synced,
+        Some(Durability::Os | Durability::Memory) | None => LetterDurability::Written,
     }
 }
 

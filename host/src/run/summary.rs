@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::collector::Collector;
+use super::collecting::Remaining;
 use crate::dead::{Reason, Report};
 use crate::delivery::StreamReport;
 use crate::event::TotalsSnapshot;
 use crate::source::ReadReport;
-use crate::spool::Spool;
 use crate::swap::ShadowReport;
 
 /// What became of a run.
@@ -44,6 +43,10 @@ pub struct Summary {
     /// Dead letters of before that made room for these, for good.
     #[serde(skip_serializing_if = "is_zero")]
     pub dead_letters_dropped: u64,
+    /// Dead letters that could not be written. Their events are not delivered, or wait
+    /// in the spool for the next run.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dead_letters_refused: u64,
     /// Dead letters of which a copy went to the stream of dead letters, where
     /// there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +71,9 @@ pub struct Summary {
     /// Lines that a replay could not read as letters, and left.
     #[serde(skip_serializing_if = "is_zero")]
     pub unreadable_letters: u64,
+    /// Letters that a replay left, since the settings do not have their source.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unknown_source_letters: u64,
     /// What SDKs sent, where they were listened to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collected: Option<Collected>,
@@ -95,6 +101,12 @@ pub struct Collected {
     pub unknown_keys: u64,
     /// Events that wait in the spool for the next run.
     pub waiting: u64,
+    /// Those among them whose source the settings do not have.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub held: u64,
+    /// The first of these sources.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown_sources: Vec<String>,
     /// Events that the disk lost after they were accepted.
     #[serde(skip_serializing_if = "is_zero")]
     pub corrupt: u64,
@@ -104,12 +116,15 @@ pub struct Collected {
 }
 
 impl Collected {
-    pub(super) fn new(collector: &Collector, spool: &Spool) -> Self {
+    pub(super) fn new(remaining: &Remaining) -> Self {
+        let Remaining { collector, spool, held } = remaining;
         let (report, status) = (collector.report(), spool.status());
         Collected {
             accepted: report.sources.iter().map(|source| source.accepted).sum(),
             unknown_keys: report.unknown_keys,
             waiting: status.items_waiting,
+            held: held.events(),
+            unknown_sources: held.sources(),
             corrupt: status.corrupt_items,
             unreadable: status.items_unreadable,
         }
@@ -170,6 +185,8 @@ impl Summary {
             dead_letter_file: parts.dead.file,
             partial_letters: parts.read.left.partial,
             unreadable_letters: parts.read.left.unreadable,
+            unknown_source_letters: parts.read.left.unknown_source,
+            dead_letters_refused: parts.dead.refused,
             collected: parts.collected,
             shadow: parts.shadow,
             unread: unread
@@ -255,6 +272,13 @@ impl Collected {
             "{} events were accepted from SDKs, {} wait in the spool for the next run",
             self.accepted, self.waiting
         )?;
+        if self.held > 0 {
+            writeln!(
+                f,
+                "{} of these are held, since no [[sources]] has the name of their source: {:?}",
+                self.held, self.unknown_sources
+            )?;
+        }
         if self.unknown_keys > 0 {
             writeln!(f, "{} requests were refused for their write key", self.unknown_keys)?;
         }
@@ -292,6 +316,11 @@ impl Summary {
             (self.dead_letters_dropped, "dead letters of before were dropped to make room"),
             (self.partial_letters, "letters were left: only the start of the event is kept"),
             (self.unreadable_letters, "lines are no letters, and were left"),
+            (
+                self.unknown_source_letters,
+                "letters were left: no [[sources]] has the name of their source",
+            ),
+            (self.dead_letters_refused, "dead letters could not be written"),
         ] {
             if count > 0 {
                 writeln!(f, "{count} {what}")?;

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::convert::identity;
 use std::io;
 use std::ops::Range;
@@ -10,7 +11,8 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::{Reader, Unread};
 use crate::dead::{Entry, Filter, LetterReader, Letters, StoredLetter, take_out};
-use crate::event::{Ack, Chunk, Line, Settled, Source};
+use crate::event::{Ack, Chunk, Line, Settled, Source, SourceNames};
+use crate::limits;
 
 /// Letters whose events go their way once more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct Replay {
     pub path: PathBuf,
     /// Which of them.
     pub filter: Filter,
+    /// The sources that they may be of.
+    pub sources: SourceNames,
 }
 
 /// Letters that a replay left where they were.
@@ -28,6 +32,8 @@ pub struct LeftLetters {
     pub partial: u64,
     /// Lines that are no letter.
     pub unreadable: u64,
+    /// The settings do not have their source.
+    pub unknown_source: u64,
 }
 
 /// Takes letters out of their files, on a thread of its own, once all events of
@@ -140,6 +146,7 @@ impl Reader {
     ) -> io::Result<Option<Unread>> {
         let (path, retired) = (replay.path.clone(), self.retired.clone());
         let open = Arc::new(Open { path, settled: Mutex::default(), retired });
+        let mut unknown = BTreeSet::new();
         for entry in LetterReader::open(&replay.path)? {
             let Entry { number, bytes, letter } = entry?;
             if self.stop.is_requested() {
@@ -151,15 +158,29 @@ impl Reader {
                 Err(_) => left.unreadable += 1,
                 Ok(letter) if !replay.filter.matches(&letter) => {}
                 Ok(letter) if letter.bytes_total.is_some() => left.partial += 1,
-                Ok(letter) => self.send_letter(letter, bytes, Arc::clone(&open)),
+                Ok(letter) => match replay.sources.current(&letter.source) {
+                    Some(source) => {
+                        let source = Source::with_history(source, &letter.history_with_this());
+                        self.send_letter(letter, source, bytes, Arc::clone(&open));
+                    }
+                    None => {
+                        left.unknown_source += 1;
+                        mention_unknown(&mut unknown, &letter.source);
+                    }
+                },
             }
         }
         Ok(None)
     }
 
-    fn send_letter(&self, letter: StoredLetter, bytes: Range<u64>, open: Arc<Open>) {
+    fn send_letter(
+        &self,
+        letter: StoredLetter,
+        source: Source,
+        bytes: Range<u64>,
+        open: Arc<Open>,
+    ) {
         self.totals.add_read(1);
-        let source = Source::with_history(&letter.source, &letter.history_with_this());
         let totals = Arc::clone(&self.totals);
         let ack = Ack::new(source, 1, move |settled| {
             totals.add_settled(settled);
@@ -170,5 +191,19 @@ impl Reader {
         let (damaged, first_line) = (Vec::new(), letter.line);
         // Where the workers are gone, the event counts as not delivered.
         let _ = self.chunks.send(Chunk { bytes: letter.event, lines, damaged, first_line, ack });
+    }
+}
+
+/// Say once for each source why its letters are left.
+fn mention_unknown(mentioned: &mut BTreeSet<String>, source: &str) {
+    let source = &source[..source.floor_char_boundary(limits::DETAIL_BYTES_MAX)];
+    if mentioned.len() < limits::UNKNOWN_SOURCES_NAMED_MAX && !mentioned.contains(source) {
+        tracing::warn!(
+            "dead letters of the source {source:?} are left: no [[sources]] has this name, so nobody knows with which \
+             role they are to be written. Put the source back, or write formerly = [{source:?}] under the source that \
+             took its place; letters of files and of programs have no [[sources]], and --allow-unknown-sources replays \
+             them with the default role"
+        );
+        mentioned.insert(source.to_owned());
     }
 }

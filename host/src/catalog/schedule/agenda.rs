@@ -65,6 +65,17 @@ impl Agenda {
         Some(Due { at, cause })
     }
 
+    /// Look at the clock. If it was put back, what it will say again is due again: no
+    /// run is to wait until it has caught up.
+    pub fn look_at_clock(&mut self, now: OffsetDateTime) {
+        // Less is what a clock is corrected by all the time.
+        if self.settled - now > limits::CATALOG_CLOCK_STEP {
+            tracing::info!("the clock was put back: the catalog's next run is looked for anew");
+            self.started = self.started.min(now);
+            self.settled = now;
+        }
+    }
+
     /// A run begins, or is skipped, which sees to all that is due until now.
     pub fn settle(&mut self, now: OffsetDateTime) {
         self.settled = self.settled.max(now);
@@ -111,11 +122,15 @@ pub async fn keep(
     let mut agenda = Agenda::new(schedule, history.books()?.last(), now());
     let mut stop = std::pin::pin!(stop);
     loop {
+        agenda.look_at_clock(now());
         let Some(due) = agenda.next() else { return Ok(Kept::Over) };
         tell(due, now());
         tokio::select! {
             () = &mut stop => return Ok(Kept::Stopped),
-            () = wait(due.at, &now) => {}
+            waited = wait(due.at, &now) => match waited {
+                Waited::Due => {}
+                Waited::PutBack => continue,
+            },
         }
         agenda.settle(now());
         let claim = match history.begin(due.cause, Some(due.at), now()) {
@@ -163,14 +178,28 @@ async fn finish(
 }
 
 /// In steps, since the clock may be set, and the machine may sleep.
-async fn wait(until: OffsetDateTime, now: &impl Fn() -> OffsetDateTime) {
+async fn wait(until: OffsetDateTime, now: &impl Fn() -> OffsetDateTime) -> Waited {
+    let mut latest = now();
     loop {
-        let left = Duration::try_from(until - now()).unwrap_or_default();
+        let time = now();
+        if latest - time > limits::CATALOG_CLOCK_STEP {
+            return Waited::PutBack;
+        }
+        latest = latest.max(time);
+        let left = Duration::try_from(until - time).unwrap_or_default();
         if left.is_zero() {
-            return;
+            return Waited::Due;
         }
         tokio::time::sleep(left.min(limits::CATALOG_CLOCK_STEP)).await;
     }
+}
+
+/// What waiting for a time came to.
+enum Waited {
+    /// It has come.
+    Due,
+    /// The clock was put back meanwhile.
+    PutBack,
 }
 
 fn tell(due: Due, now: OffsetDateTime) {

@@ -4,6 +4,7 @@ use super::{Choice, Place, fault, lock};
 use crate::cli::run::{Intakes, LogFormat, Options, execute, start_logging};
 use crate::cli::{CommandResult, complain};
 use crate::dead::LetterFile;
+use crate::event::UnknownSources;
 use crate::source::{Input, Replay};
 
 #[derive(Debug, Args)]
@@ -12,10 +13,14 @@ pub(in crate::cli) struct Arguments {
     options: Options,
     #[command(flatten)]
     choice: Choice,
+    /// Replay letters whose source is not among [[sources]] too, with the default
+    /// role. By default they are left where the settings have [[sources]].
+    #[arg(long)]
+    allow_unknown_sources: bool,
 }
 
 pub(super) fn run(arguments: Arguments) -> CommandResult {
-    let Arguments { options, choice } = arguments;
+    let Arguments { options, choice, allow_unknown_sources } = arguments;
     let place = Place { data_dir: options.data_dir.clone(), config: options.config.clone() };
     let locked = lock(&place.folder()?).map_err(fault)?;
     let (_lock, files) = locked.unzip();
@@ -24,11 +29,18 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
         complain("there are no letters to replay");
     }
     let filter = choice.filter();
-    let replay =
-        |file: LetterFile| Input::Letters(Replay { path: file.path, filter: filter.clone() });
+    let unknown = match allow_unknown_sources {
+        true => UnknownSources::Take,
+        false => UnknownSources::Hold,
+    };
     start_logging(LogFormat::Human);
     execute(options, Intakes::default(), |settings| {
         settings.collect = None;
+        let sources = settings.source_names.clone().with_unknown(unknown);
+        let replay = |file: LetterFile| {
+            let (path, filter, sources) = (file.path, filter.clone(), sources.clone());
+            Input::Letters(Replay { path, filter, sources })
+        };
         settings.inputs = files.into_iter().map(replay).collect();
     })
 }

@@ -32,6 +32,12 @@ pub struct SubmitReport {
     /// Events that have been accepted and are not settled; those that wait for a
     /// worker are among them.
     pub unsettled: usize,
+    /// Dead letters of the host that wait to be written; those of events that SDKs sent
+    /// are among them.
+    pub dead_letters_waiting: u64,
+    /// Whether dead letters cannot be written at present. They are tried again, and
+    /// their events wait; once too many wait, nothing goes on. The log says why.
+    pub dead_letters_failing: bool,
 }
 
 #[derive(Debug, Default)]

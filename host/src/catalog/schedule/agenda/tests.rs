@@ -66,6 +66,24 @@ async fn runs_come_when_they_are_due_until_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_is_put_back_meanwhile_holds_no_run_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = History::of_data_dir(directory.path());
+    let (clock, put_back) = (clock_from("2026-01-02T10:30:00Z"), std::cell::Cell::new(false));
+    let day = |is_back: bool| if is_back { 1 } else { 0 };
+    let now = || clock() - time::Duration::days(day(put_back.get()));
+    let mut times = Vec::new();
+    let run = async |_: &Claim| {
+        times.push((now().day(), now().hour()));
+        put_back.set(true);
+        done()
+    };
+    let stop = tokio::time::sleep(Duration::from_secs(3 * 3600));
+    let kept = keep(hourly(), &history, &now, stop, run).await.unwrap();
+    assert_eq!((kept, &times[..]), (Kept::Stopped, &[(2, 11), (1, 12), (1, 13)][..]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_run_has_the_next_ones_skipped() {
     let directory = tempfile::tempdir().unwrap();
     let history = History::of_data_dir(directory.path());

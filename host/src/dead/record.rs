@@ -1,0 +1,233 @@
+//! What has been written, and what stands in the way of writing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::copies::Copies;
+use super::queue::{LetterDurability, QueuedLetter};
+use super::writer::{Writer, is_bound_reached, is_too_large};
+use super::{Bound, Dropped, Folder, Reason, Report};
+use crate::limits;
+
+/// The file that letters are written to, and the counts.
+///
+/// Counts have a lock of their own, which is held for moments alone: whoever asks
+/// for them never waits for the disk.
+#[derive(Debug)]
+pub(super) struct Record {
+    folder: Folder,
+    bound: Bound,
+    /// Locked before `state`, where both are.
+    writer: Mutex<Writer>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    file: Option<PathBuf>,
+    counts: BTreeMap<Reason, u64>,
+    dropped: Dropped,
+    copies: Option<Copies>,
+    /// Letters that were refused.
+    refused: u64,
+    /// Attempts to write letters that failed.
+    write_errors: u64,
+    /// The first refusal, or letters that were lost.
+    failure: Option<String>,
+    /// Why letters cannot be written at present, and when that was last logged.
+    trouble: Option<(String, Instant)>,
+}
+
+impl Record {
+    pub(super) fn new(folder: Folder, bound: Bound, writer: Writer) -> Self {
+        Record { folder, bound, writer: Mutex::new(writer), state: Mutex::default() }
+    }
+
+    /// Write one letter now.
+    ///
+    /// # Errors
+    ///
+    /// It is not written, and that is counted.
+    pub(super) fn write(&self, line: &[u8], reason: Reason) -> io::Result<()> {
+        let mut writer = self.writer();
+        let written = writer.append(line);
+        let mut state = self.state();
+        state.note(&writer);
+        match &written {
+            Ok(()) => state.count(line, reason),
+            Err(error) => {
+                state.write_errors += 1;
+                drop(state);
+                self.refuse(error, 1);
+            }
+        }
+        written
+    }
+
+    /// Write letters, with one sync for all where they are to be synced. Tells how
+    /// many are written, and why the next one is not.
+    pub(super) fn write_group(
+        &self,
+        letters: &VecDeque<QueuedLetter>,
+        durability: LetterDurability,
+    ) -> (usize, Option<io::Error>) {
+        let mut writer = self.writer();
+        let (mut written, mut error) = (0, None);
+        let losses = writer.losses;
+        for letter in letters {
+            match writer.append(&letter.line) {
+                Ok(()) => written += 1,
+                Err(failed) => {
+                    error = Some(failed);
+                    break;
+                }
+            }
+        }
+        let kept = match durability {
+            LetterDurability::Synced => writer.sync(),
+            LetterDurability::Written => writer.verify(),
+        };
+        if let Err(failed) = kept {
+            error.get_or_insert(failed);
+        }
+        if writer.losses != losses {
+            // Some of them are lost with their file, and nobody knows which: all are
+            // written again, to another one.
+            written = 0;
+            let lost = || io::Error::other("letters were lost with the file that they were in");
+            error = error.map(|error| if is_too_large(&error) { lost() } else { error });
+        }
+        let mut state = self.state();
+        state.note(&writer);
+        for letter in letters.iter().take(written) {
+            state.count(&letter.line, letter.reason);
+        }
+        match &error {
+            Some(_) => state.write_errors += 1,
+            None => state.recover(),
+        }
+        (written, error)
+    }
+
+    /// Bring what has been written to the disk.
+    ///
+    /// # Errors
+    ///
+    /// The disk failed: letters that were written are lost.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.writer().sync()
+    }
+
+    /// Whether letters that had been written were lost with their file at any time.
+    pub(super) fn has_losses(&self) -> bool {
+        self.writer().losses > 0
+    }
+
+    /// Count letters that are refused for good.
+    pub(super) fn refuse(&self, error: &io::Error, letters: usize) {
+        let mut state = self.state();
+        state.refused += letters as u64;
+        if state.failure.is_none() {
+            let failure = self.failure(error);
+            tracing::error!("{failure}");
+            state.failure = Some(failure);
+        }
+    }
+
+    /// Tell the operator that so many letters wait, but not at every attempt.
+    pub(super) fn mention_trouble(&self, error: &io::Error, waiting: usize) {
+        let mut state = self.state();
+        let is_due = |at: Instant| at.elapsed() >= limits::DEAD_LOG_INTERVAL;
+        let at = match &state.trouble {
+            Some((_, at)) if !is_due(*at) => *at,
+            _ => {
+                let failure = self.failure(error);
+                tracing::error!(
+                    waiting,
+                    "failed to {failure}; they are tried again, and their events wait with them"
+                );
+                Instant::now()
+            }
+        };
+        state.trouble = Some((self.failure(error), at));
+    }
+
+    pub(super) fn failure(&self, error: &io::Error) -> String {
+        let directory = self.folder.path().display();
+        let bytes = self.bound.bytes_max;
+        if is_bound_reached(error) {
+            return format!(
+                "write dead letters in {directory}: the letters there may take {bytes} bytes: replay or purge some, or raise `max_bytes` or change `when_full` under [dead_letters]"
+            );
+        }
+        if is_too_large(error) {
+            return format!(
+                "write dead letters in {directory}: one is larger than all may be together, which is {bytes} bytes: raise `max_bytes` under [dead_letters]"
+            );
+        }
+        format!(
+            "write dead letters in {directory}: {error}: make room and check who may write there, or give --data-dir"
+        )
+    }
+
+    pub(super) fn copy_to(&self, copies: Copies) {
+        self.state().copies = Some(copies);
+    }
+
+    /// Do something with the copies, if letters are copied.
+    pub(super) fn with_copies(&self, work: impl FnOnce(&mut Copies)) {
+        self.state().copies.as_mut().map(work);
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let state = self.state();
+        Report {
+            file: state.file.clone(),
+            letters: state.counts.clone(),
+            dropped: state.dropped,
+            copies: state.copies.as_ref().map(Copies::report),
+            failure: state.failure.clone(),
+            refused: state.refused,
+            write_errors: state.write_errors,
+            trouble: state.trouble.as_ref().map(|(trouble, _)| trouble.clone()),
+            waiting: 0,
+        }
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// What the writer counts.
+    fn note(&mut self, writer: &Writer) {
+        if writer.path() != self.file.as_deref()
+            && let Some(path) = writer.path()
+        {
+            self.file = Some(path.to_owned());
+        }
+        self.dropped = writer.dropped;
+    }
+
+    fn count(&mut self, line: &[u8], reason: Reason) {
+        if let Some(copies) = &mut self.copies {
+            copies.offer(line);
+        }
+        *self.counts.entry(reason).or_default() += 1;
+    }
+
+    /// Letters can be written.
+    fn recover(&mut self) {
+        if let Some((trouble, _)) = self.trouble.take() {
+            tracing::info!("dead letters are written again, after: failed to {trouble}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Sources that the settings no longer have: their events are not written with another
+//! source's role, and not lost either.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tests::client::{Client, basic};
+use tests::endpoint::Endpoint;
+use tests::metrics::Metrics;
+use tests::{Collector, Fate, Letter, Program, Stub, make_data_directory, wait_until};
+
+const ROWS: &[(&str, &str)] = &[("*", "all")];
+const HOUR: Duration = Duration::from_secs(3600);
+
+struct Data {
+    _directory: TempDir,
+    path: PathBuf,
+    sts: Endpoint,
+}
+
+impl Data {
+    fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("data");
+        make_data_directory(&path);
+        Data { _directory: directory, path, sts: Endpoint::sts(HOUR) }
+    }
+
+    /// The settings with these sources.
+    fn settings(&self, firehose: &Stub, sources: &str) -> String {
+        let (firehose, sts) = (firehose.url(), self.sts.url());
+        format!(
+            r#"
+[aws]
+region = "eu-central-1"
+endpoint_url = "{firehose}"
+sts_endpoint_url = "{sts}"
+role_arn = "arn:aws:iam::111122223333:role/writer"
+[delivery]
+drain_timeout = "200ms"
+{sources}
+"#
+        )
+    }
+
+    fn at(&self, program: Program) -> Program {
+        program.args(["--data-dir"]).args([&self.path])
+    }
+
+    fn collector(&self, firehose: &Stub, sources: &str) -> Collector {
+        let program = self.at(Program::running()).with_keys();
+        let settings = self.settings(firehose, sources);
+        Collector::start(program.settings(&settings).mapping(ROWS))
+    }
+
+    /// Events of the source `blog`, which has a role of its own, in the spool.
+    fn with_events_of_blog(count: usize) -> Self {
+        let data = Data::new();
+        let hanging = Stub::start(|_| Fate::Hang);
+        let collector = data.collector(&hanging, BLOG);
+        send(&collector, "key-of-blog", count);
+        wait_until("they are on their way", || !hanging.requests().is_empty());
+        let ran = collector.stop().exits(4);
+        assert_eq!(ran.summary()["collected"]["waiting"], count);
+        data
+    }
+}
+
+const BLOG: &str = r#"
+[[sources]]
+name = "blog"
+dialect = "segment"
+write_keys = ["key-of-blog"]
+role_arn = "arn:aws:iam::444455556666:role/blog"
+"#;
+const SHOP: &str = r#"
+[[sources]]
+name = "shop"
+dialect = "segment"
+write_keys = ["key-of-shop"]
+"#;
+
+fn accepting() -> Stub {
+    Stub::start(|_| Fate::Accept)
+}
+
+fn send(collector: &Collector, key: &str, count: usize) {
+    let events: Vec<_> = (0..count)
+        .map(|number| json!({"type": "track", "event": "E", "userId": key, "number": number}))
+        .collect();
+    let body = json!({"batch": events}).to_string();
+    let (header, key) = basic(key);
+    let mut client = Client::connect(collector.url());
+    let reply = client.post("/v1/batch", &[(header, &key)], body.as_bytes()).unwrap();
+    assert_eq!(reply.status, 200);
+}
+
+fn metric(collector: &Collector, name: &str) -> f64 {
+    let reply = Client::connect(collector.admin_url()).get("/metrics").unwrap();
+    Metrics::parse(&reply.text()).unwrap().value(name, &[])
+}
+
+/// Whose events were delivered with which role: the key of the sender, and the
+/// stream's label in the summary.
+fn senders(stub: &Stub) -> Vec<String> {
+    let records = stub.accepted().into_values().flatten();
+    let events = records.map(|record| serde_json::from_slice::<Value>(&record).unwrap());
+    let mut senders: Vec<_> =
+        events.map(|event| event["userId"].as_str().unwrap().to_owned()).collect();
+    senders.sort();
+    senders.dedup();
+    senders
+}
+
+#[test]
+fn events_of_a_removed_source_are_held_and_those_of_others_are_not() {
+    let data = Data::with_events_of_blog(20);
+    let stub = accepting();
+    let collector = data.collector(&stub, SHOP);
+    send(&collector, "key-of-shop", 30);
+    wait_until("those of others are delivered", || metric(&collector, "spool_events") == 20.0);
+    wait_until("the others are held", || metric(&collector, "spool_held_events") == 20.0);
+    let ready = Client::connect(collector.admin_url()).get("/health/ready").unwrap();
+    assert_eq!(ready.status, 200);
+    let text = ready.text();
+    assert!(text.contains("20 events are held") && text.contains("blog"), "{text}");
+    let ran = collector.stop().exits(4).says(&["\"blog\"", "formerly", "20 of these are held"]);
+    let collected = &ran.summary()["collected"];
+    assert_eq!((&collected["held"], &collected["waiting"]), (&json!(20), &json!(20)));
+    assert_eq!(collected["unknown_sources"], json!(["blog"]));
+    assert_eq!(senders(&stub), ["key-of-shop"]);
+
+    // It is put back, but takes nothing.
+    let stub = accepting();
+    let collector = data.collector(&stub, &format!("{SHOP}{BLOG}enabled = false\n"));
+    wait_until("they are delivered", || metric(&collector, "spool_events") == 0.0);
+    let ran = collector.stop().exits(0);
+    assert_eq!(senders(&stub), ["key-of-blog"]);
+    assert_eq!(ran.summary()["streams"]["all as blog"]["events"], 20);
+}
+
+#[test]
+fn a_renamed_source_names_what_it_was() {
+    let data = Data::with_events_of_blog(20);
+    let stub = accepting();
+    let renamed = BLOG.replace("\"blog\"", "\"magazine\"") + "formerly = [\"journal\", \"blog\"]\n";
+    let collector = data.collector(&stub, &format!("{SHOP}{renamed}"));
+    wait_until("they are delivered", || metric(&collector, "spool_events") == 0.0);
+    let ran = collector.stop().exits(0);
+    assert_eq!(ran.summary()["streams"]["all as magazine"]["events"], 20);
+    assert!(ran.summary()["streams"].get("all").is_none());
+}
+
+#[test]
+fn former_names_that_say_nothing_are_refused() {
+    for (sources, words) in [
+        (format!("{SHOP}formerly = [\"blog\"]\n{BLOG}"), "name of another source"),
+        (format!("{SHOP}formerly = [\"shop\"]\n"), "name of another source"),
+        (format!("{SHOP}formerly = [\"a\", \"a\"]\n"), "stands twice"),
+        (format!("{SHOP}formerly = [\"\"]\n"), "1 to 100 characters"),
+    ] {
+        let program = Program::running_locally().settings(&sources).mapping(ROWS);
+        program.args(["--listen", "127.0.0.1:0"]).run().exits(2).says(&["formerly", words]);
+    }
+}
+
+#[test]
+fn dead_letters_of_an_unknown_source_are_left() {
+    let data = Data::new();
+    let refusing = Stub::start(|_| Fate::Fail {
+        status: 400,
+        code: "InvalidArgumentException",
+        accepted: false,
+    });
+    let collector = data.collector(&refusing, BLOG);
+    send(&collector, "key-of-blog", 10);
+    wait_until("they are dead", || metric(&collector, "spool_events") == 0.0);
+    collector.stop().exits(3);
+    let before = Letter::read_all(&data.path);
+    assert_eq!(before.len(), 10);
+
+    let replay = |sources: &str, more: &[&str]| {
+        let stub = accepting();
+        let program = data.at(Program::new().args(["dead", "replay"])).with_keys();
+        let program = program.args(["--summary", "summary.json"]).args(more);
+        let ran = program.settings(&data.settings(&stub, sources)).mapping(ROWS).run();
+        (ran.exits(0), stub)
+    };
+    let (ran, stub) = replay(SHOP, &[]);
+    let ran = ran.says(&["\"blog\"", "--allow-unknown-sources", "10 letters were left"]);
+    assert_eq!((ran.count("read"), ran.count("unknown_source_letters")), (0, 10));
+    assert!(stub.requests().is_empty(), "nothing is sent with another role");
+    assert_eq!(Letter::read_all(&data.path), before);
+
+    let renamed = BLOG.replace("\"blog\"", "\"magazine\"") + "formerly = [\"blog\"]\n";
+    let (ran, _) = replay(&renamed, &[]);
+    assert_eq!(ran.summary()["streams"]["all as magazine"]["events"], 10);
+    assert_eq!(Letter::read_all(&data.path), []);
+}
+
+#[test]
+fn letters_of_files_need_a_word_where_there_are_sources() {
+    let data = Data::new();
+    let program = data.at(Program::running_locally()).stdin("{\"type\":\"page\"}\n");
+    let strict = "[plugin.settings]\nunmapped = 'dead_letter'";
+    program.settings(strict).mapping(&[("nothing", "nowhere")]).run().exits(3);
+    let stub = accepting();
+    let replay = |more: &[&str]| {
+        let program = data.at(Program::new().args(["dead", "replay"])).with_keys().args(more);
+        let program = program.args(["--summary", "summary.json"]);
+        program.settings(&data.settings(&stub, SHOP)).mapping(ROWS).run().exits(0)
+    };
+    assert_eq!(replay(&[]).count("unknown_source_letters"), 1);
+    let ran = replay(&["--allow-unknown-sources"]);
+    assert_eq!(
+        (ran.count("delivered"), ran.summary()["streams"]["all"]["events"].as_u64()),
+        (1, Some(1))
+    );
+    assert_eq!(Letter::read_all(&data.path), []);
+}
