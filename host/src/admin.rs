@@ -29,6 +29,7 @@ pub use trial::{BadTrial, trial};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
 use hyper::StatusCode;
 use hyper::header::{EXPECT, HeaderValue};
@@ -163,12 +164,10 @@ impl View {
 
     fn plugin_note(&self) -> Option<String> {
         let (_, stage) = self.swapper.switch().stage();
-        let note = match stage.active.breaker().health() {
+        let note = match stage.active.breaker().health(Instant::now()) {
             Health::Healthy => return None,
-            Health::Degraded => "the plugin is degraded: it fails on many events",
-            Health::Off => {
-                "the plugin is off: it fails on nearly all events, and is tried now and then"
-            }
+            Health::Degraded => "the plugin is degraded: it fails on many events of a source",
+            Health::Off => "the plugin is off for a source: it fails on nearly all of its events",
         };
         Some(note.to_owned())
     }

@@ -161,14 +161,10 @@ pub const PLUGIN_CALL_CPU_MAX: Duration = Duration::from_millis(50);
 /// needs some tens of microseconds.
 pub const PLUGIN_EVENT_CPU_MAX: Duration = Duration::from_millis(2);
 
-/// Processor time for an event that is tried alone, once this many events of
-/// its batch have used up theirs: see [`PLUGIN_SUSPECTS`].
-pub const PLUGIN_SUSPECT_CPU_MAX: Duration = Duration::from_millis(2);
-
-/// Events of one batch that may use up the full time before the rest of the
-/// batch gets [`PLUGIN_SUSPECT_CPU_MAX`] each, so that a plugin that loops on
-/// every event is through 10,000 of them in well under a minute.
-pub const PLUGIN_SUSPECTS: usize = 8;
+/// Processor time of a call for each byte that the plugin is handed. The slowest action
+/// of the default plugin on the worst text found, `redact` with all that it can find on
+/// addresses, takes 74 ns (AMD EPYC); so a chain of a dozen such actions has room.
+pub const PLUGIN_BYTE_CPU_MAX: Duration = Duration::from_nanos(1000);
 
 /// How often a running plugin's processor time is looked at.
 pub const PLUGIN_TICK: Duration = Duration::from_millis(1);
@@ -444,23 +440,59 @@ pub const TRUST_CHARS_MAX: usize = 2048;
 /// raised to 20.
 pub const POLICIES_OF_ROLE_MAX: usize = 10;
 
-/// The share of events that a plugin fails on from which it counts as degraded,
-/// unless the settings say otherwise.
+/// The share of a source's events that a plugin fails on from which it counts as
+/// degraded, unless the settings say otherwise.
 pub const BREAKER_DEGRADED_FROM: f64 = 0.1;
 
-/// The share from which it is switched off, unless the settings say otherwise: so
-/// high that hardly an event is refused that it would have decided about.
+/// The share from which it counts as off for the source, unless the settings say
+/// otherwise.
 pub const BREAKER_OFF_FROM: f64 = 0.95;
 
-/// For how long a plugin's failures are counted together, and how long it must do
-/// that badly before it is switched off.
+/// For how long a source's failures are counted together, and how long a plugin must
+/// do that badly before it counts as off.
 pub const BREAKER_WINDOW: Duration = Duration::from_secs(10);
 
-/// The time from one trial of a plugin that is off to the next.
+/// How long a source stays off before it is judged anew.
 pub const BREAKER_RETRY: Duration = Duration::from_secs(5);
 
 /// Events without which a window says too little.
 pub const BREAKER_EVENTS_MIN: u64 = 100;
+
+/// The share of the workers' processor time that failing events may take in the long
+/// run, unless the settings say otherwise: as much is left for all others.
+pub const BREAKER_FAILING_CPU: f64 = 0.5;
+
+/// Processor time that failing events of one source may take at once, before they have
+/// to wait: a batch of the largest size that loops, and some tens of its events alone.
+pub const BREAKER_BURST_CPU: Duration = Duration::from_secs(2);
+
+/// The least processor time that a source waits for, once it has to wait: what a
+/// looping event takes is more, and nobody should look all the time.
+pub const BREAKER_PAUSE_CPU_MIN: Duration = Duration::from_millis(10);
+
+/// Sources whose failures are kept account of: as many as there are where it matters
+/// (write keys, files). Beyond, the one that was silent for the longest time is
+/// forgotten.
+pub const BREAKER_SOURCES_MAX: usize = 1000;
+
+/// Sources that a report on a plugin names among those that it fails on.
+pub const FAILING_SOURCES_SHOWN: usize = 20;
+
+/// Processor time that a worker spends on failing events of one chunk before it looks
+/// at other chunks.
+pub const TURN_WASTED_CPU: Duration = Duration::from_millis(250);
+
+/// Chunks that a worker sets aside since their source has to wait: together no more
+/// bytes than this, but for the last one. Beyond, it takes no other chunk, and what is
+/// behind waits where it comes from.
+pub const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The same in chunks, which can be small.
+pub const HELD_CHUNKS_MAX: usize = 256;
+
+/// How often a worker looks at chunks that it has set aside, at the least: another
+/// plugin may be there, which does better.
+pub const HELD_LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The share of users, in percent, whose events a canary decides about, unless the
 /// settings say otherwise.
@@ -481,6 +513,15 @@ pub const PLUGIN_PAUSES_KEPT: usize = 4096;
 /// between a few of them compiles none again.
 pub const PLUGINS_COMPILED_KEPT: usize = 4;
 
+/// Bytes of a component's compiled code that are kept on disk: that of an interpreter
+/// with 18 MB takes some 60 MB.
+pub const PLUGIN_COMPILED_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// Bytes of all compiled components that are kept on disk, and how many they are.
+pub const PLUGIN_CACHE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// See [`PLUGIN_CACHE_BYTES_MAX`].
+pub const PLUGIN_CACHE_ENTRIES_MAX: usize = 64;
+
 /// Plugins of which it is remembered where they are from: the one in use, the one
 /// before, a canary, and some that were tried in between.
 pub const PLUGIN_ORIGINS_KEPT: usize = 16;
@@ -494,6 +535,10 @@ pub const WATCH_SETTLE: Duration = Duration::from_millis(200);
 
 /// Bytes of a file of cases: far more than anybody writes by hand.
 pub const CASES_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Processor time that a plugin may waste on failures in the cases that it must pass
+/// before it is taken: it is refused anyhow, and others wait.
+pub const CASES_WASTED_CPU_MAX: Duration = Duration::from_secs(5);
 
 /// Bytes of a payload, or of one side of a difference, that a failed case shows.
 pub const CASE_SHOWN_BYTES_MAX: usize = 400;
@@ -534,8 +579,8 @@ pub const PLUGIN_ANSWERS_HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// at their start needs some.
 pub const PLUGIN_RESOURCES_MAX: usize = 1000;
 
-/// Events of a trial of a plugin that is off: few, since a plugin that loops takes
-/// its whole time for each.
+/// Events of a trial of a plugin that is off, where the settings have it not asked
+/// otherwise: few, since a plugin that loops takes its whole time for each.
 pub const BREAKER_TRIAL_EVENTS: usize = 20;
 
 /// The shortest time between two runs of the catalog: with a larger account one does

@@ -8,31 +8,45 @@
 //!
 //! Between two batches a worker looks whether another plugin has been published:
 //! a batch is decided about by one generation whole, and a record tells by which.
+//!
+//! A source whose events the plugin fails on can have to wait (see
+//! [`Breaker`](crate::plugin::Breaker)). Its chunk is then [set aside](held), with what
+//! is undecided, and others pass. A worker spends no more than
+//! [`limits::TURN_WASTED_CPU`] on the failures of one chunk before it looks at others,
+//! and holds no more than [`limits::HELD_BYTES_MAX`]: beyond, it takes nothing new until
+//! what it holds is through.
 
 mod carrier;
 mod deciding;
 mod failure;
+mod held;
 mod places;
 
 pub use failure::{Halt, OnFailure};
 pub use places::SourceIdentities;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use carrier::Carrier;
-use deciding::Deciding;
+use deciding::{Decided, Deciding};
+use held::{Held, Work};
 
 use crate::dead::{Letter, Letters, Reason};
 use crate::delivery::{Outbox, Provenance};
 use crate::event::{Ack, Chunk, Damage, Event, Line, Malformed, Refusal, scan};
 use crate::limits;
-use crate::plugin::{Canary, Shadow, Stage, Switch, Tally};
+use crate::plugin::{Canary, Decisions, Shadow, Stage, Switch, Tally};
 
 /// How often a busy worker looks for batches that have been open for too long.
 const DUE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The longest time for which a chunk is set aside at once. Times can be added.
+const PAUSE_MAX: Duration = Duration::from_secs(3600);
 
 /// Takes chunks, maps their events and hands the records over for delivery.
 #[derive(Debug)]
@@ -48,6 +62,24 @@ pub struct Worker {
     canary: Option<(Arc<Canary>, Deciding)>,
     shadow: Option<Arc<Shadow>>,
     carrier: Carrier,
+    held: Held,
+    /// Whether nobody waits for what is held any more.
+    abandoned: Arc<AtomicBool>,
+}
+
+/// What has become of a batch.
+enum Turn {
+    /// Every event of it is decided about.
+    Through,
+    /// These are not, and may be asked about again from then on.
+    Aside { undecided: Vec<u32>, until: Instant },
+}
+
+/// What a worker found in its queue.
+enum Found {
+    Chunk(Chunk),
+    Nothing,
+    End,
 }
 
 /// What all workers of a run share.
@@ -67,34 +99,49 @@ pub struct Shared {
     pub on_failure: OnFailure,
     /// What ends the run at such an event, if it is to end.
     pub halt: Arc<Halt>,
+    /// Set once the run ends without waiting any longer: events that wait for their
+    /// turn then stay with a source that keeps them, or are treated as failed.
+    pub abandoned: Arc<AtomicBool>,
 }
 
 impl Worker {
     /// A worker that takes its chunks from a queue.
     pub fn new(shared: Shared, outbox: Outbox) -> Self {
-        let Shared { chunks, buffers, switch, letters, identities, on_failure, halt } = shared;
+        let Shared { chunks, buffers, switch, letters, identities, on_failure, halt, abandoned } =
+            shared;
         let (version, Stage { active, canary, shadow }) = switch.stage();
         let active = Deciding::new(active, Arc::clone(&identities));
         let canary = canary.map(|canary| Self::canary(canary, &identities));
         let carrier = Carrier { outbox, letters, on_failure, halt };
-        Worker { chunks, buffers, identities, switch, version, active, canary, shadow, carrier }
+        let held = Held::default();
+        Worker {
+            chunks,
+            buffers,
+            identities,
+            switch,
+            version,
+            active,
+            canary,
+            shadow,
+            carrier,
+            held,
+            abandoned,
+        }
     }
 
-    /// Work until the queue is closed and empty. Everything has then been
-    /// handed over.
+    /// Work until the queue is closed and empty, and nothing is held. Everything has
+    /// then been handed over.
     pub fn run(mut self) {
         let mut last_check = Instant::now();
-        loop {
-            let received = match self.carrier.outbox.next_due() {
-                Some(due) => self.chunks.recv_deadline(due),
-                None => self.chunks.recv().map_err(RecvTimeoutError::from),
-            };
-            match received {
-                Ok(chunk) => self.process(chunk),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+        let mut is_open = true;
+        while is_open || !self.held.is_empty() {
+            match self.next(is_open) {
+                Found::Chunk(chunk) => self.process(chunk),
+                Found::Nothing => {}
+                Found::End => is_open = false,
             }
             let now = Instant::now();
+            self.go_on_with_held(now);
             if now.duration_since(last_check) >= DUE_CHECK_INTERVAL {
                 self.carrier.outbox.close_due(now);
                 last_check = now;
@@ -103,86 +150,205 @@ impl Worker {
         self.carrier.outbox.close_all();
     }
 
+    /// Wait for a chunk, or until there is something else to do.
+    fn next(&self, is_open: bool) -> Found {
+        let held_due = self.held.next_due().map(|due| {
+            // Another plugin, or the end, may come sooner.
+            due.min(Instant::now() + limits::HELD_LOOK_INTERVAL)
+        });
+        let due = [self.carrier.outbox.next_due(), held_due].into_iter().flatten().min();
+        if !is_open || self.held.is_full() {
+            let pause = due.map(|due| due.saturating_duration_since(Instant::now()));
+            thread::sleep(pause.unwrap_or_default().min(limits::HELD_LOOK_INTERVAL));
+            return Found::Nothing;
+        }
+        let received = match due {
+            Some(due) => self.chunks.recv_deadline(due),
+            None => self.chunks.recv().map_err(RecvTimeoutError::from),
+        };
+        match received {
+            Ok(chunk) => Found::Chunk(chunk),
+            Err(RecvTimeoutError::Timeout) => Found::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Found::End,
+        }
+    }
+
+    /// Go on with one of the chunks that were set aside, if its time has come.
+    fn go_on_with_held(&mut self, now: Instant) {
+        if self.held.is_empty() {
+            return;
+        }
+        let is_other = self.switch.has_changed(self.version);
+        if is_other || self.carrier.halt.is_halted() || self.is_abandoned() {
+            self.held.release(now);
+        }
+        if let Some(work) = self.held.pop_due(now) {
+            self.work_on(work);
+        }
+    }
+
+    /// Decide about the events of a chunk, and set it aside where its source has to wait.
     fn process(&mut self, chunk: Chunk) {
-        let mut damaged = chunk.damaged.iter().peekable();
-        let mut events = Vec::with_capacity(chunk.lines.len().min(limits::BATCH_EVENTS_MAX));
+        self.work_on(Work::new(chunk));
+    }
+
+    fn work_on(&mut self, work: Work) {
+        let Work { chunk, mut next, undecided } = work;
+        let mut wasted_left = limits::TURN_WASTED_CPU;
+        let mut turn = self.map_again(&chunk, &undecided, &mut wasted_left);
+        while matches!(turn, Turn::Through) && next < chunk.lines.len() {
+            turn = self.map_next(&chunk, &mut next, &mut wasted_left);
+        }
+        match turn {
+            // A full pool of buffers needs no more of them.
+            Turn::Through => drop(self.buffers.try_send(chunk.bytes)),
+            Turn::Aside { undecided, until } => {
+                self.held.push(Work { chunk, next, undecided }, until);
+            }
+        }
+    }
+
+    /// Map events that were left undecided; the canary has had its turn with them.
+    fn map_again(&mut self, chunk: &Chunk, lines: &[u32], wasted_left: &mut Duration) -> Turn {
+        if lines.is_empty() {
+            return Turn::Through;
+        }
+        let event = |&index: &u32| {
+            let line = chunk.lines[index as usize];
+            let (text, envelope) = scan(chunk.text(line), limits::EVENT_NESTING_MAX)
+                .expect("what was an event before is one still");
+            Event { index, line: chunk.number(line), text, envelope }
+        };
+        let events: Vec<_> = lines.iter().map(event).collect();
+        if self.carrier.halt.is_halted() {
+            return Turn::Through;
+        }
+        if self.switch.has_changed(self.version) {
+            self.turn();
+        }
+        self.map_with_active(&chunk.ack, &events, wasted_left)
+    }
+
+    /// Map the next batch of a chunk.
+    fn map_next(&mut self, chunk: &Chunk, next: &mut usize, wasted_left: &mut Duration) -> Turn {
+        let seen = chunk.damaged.partition_point(|(at, _)| (*at as usize) < *next);
+        let mut damaged = chunk.damaged[seen..].iter().peekable();
+        let lines = &chunk.lines[*next..];
+        let mut events = Vec::with_capacity(lines.len().min(limits::BATCH_EVENTS_MAX));
         let mut batch_bytes = 0;
-        for (index, &line) in (0..).zip(&chunk.lines) {
+        for &line in lines {
+            let index = u32::try_from(*next).expect("a chunk is far smaller than 4 GiB");
             if let Some((_, damage)) = damaged.next_if(|(at, _)| *at == index) {
-                self.bury_damaged(&chunk, index, line, damage);
+                self.bury_damaged(chunk, index, line, damage);
+                *next += 1;
                 continue;
             }
             let text = chunk.text(line);
             match scan(text, limits::EVENT_NESTING_MAX) {
-                Err(malformed) => self.bury_malformed(&chunk, index, line, &malformed),
+                Err(malformed) => self.bury_malformed(chunk, index, line, &malformed),
                 Ok((text, envelope)) => {
                     let is_full = batch_bytes + text.len() > limits::BATCH_BYTES_MAX
                         || events.len() == limits::BATCH_EVENTS_MAX;
-                    if is_full {
-                        self.map(&chunk.ack, &events);
-                        events.clear();
-                        batch_bytes = 0;
+                    if is_full && !events.is_empty() {
+                        break;
                     }
                     batch_bytes += text.len();
                     events.push(Event { index, line: chunk.number(line), text, envelope });
                 }
             }
+            *next += 1;
         }
-        self.map(&chunk.ack, &events);
-        drop(events);
-        // A full pool of buffers needs no more of them.
-        let _ = self.buffers.try_send(chunk.bytes);
+        self.map(&chunk.ack, &events, wasted_left)
     }
 
     /// Map a batch. Once the run is halted, its events are left unsettled.
-    fn map(&mut self, ack: &Ack, events: &[Event<'_>]) {
+    fn map(&mut self, ack: &Ack, events: &[Event<'_>], wasted_left: &mut Duration) -> Turn {
         if events.is_empty() || self.carrier.halt.is_halted() {
-            return;
+            return Turn::Through;
         }
         if self.switch.has_changed(self.version) {
             self.turn();
         }
         match self.canary.take() {
-            Some((canary, deciding)) if !canary.is_out() => {
-                let deciding = self.map_with_canary(&canary, deciding, ack, events);
+            Some((canary, mut deciding)) if !canary.is_out() => {
+                let others = self.map_with_canary(&canary, &mut deciding, ack, events);
                 self.canary = Some((canary, deciding));
+                self.map_with_active(ack, &others, wasted_left)
             }
-            _ => self.map_with_active(ack, events),
+            _ => self.map_with_active(ack, events, wasted_left),
         }
     }
 
-    fn map_with_active(&mut self, ack: &Ack, mut events: &[Event<'_>]) {
+    fn map_with_active(
+        &mut self,
+        ack: &Ack,
+        mut events: &[Event<'_>],
+        wasted_left: &mut Duration,
+    ) -> Turn {
+        let is_abandoned = self.is_abandoned();
         let (active, carrier) = (&mut self.active, &mut self.carrier);
         active.places.turn_to(ack.source());
         let provenance = provenance(ack, active);
         while !events.is_empty() && !carrier.halt.is_halted() {
-            let (decisions, decided) = active.decide(ack.source(), events);
-            let (now, later) = events.split_at(decided);
-            let tally = carrier.carry(active, &provenance, now, &decisions);
-            active.generation.count(&tally);
-            if let Some(shadow) = &self.shadow {
-                shadow.offer(ack.source(), now, active.generation.plugin(), decisions);
+            let pause = match wasted_left.is_zero() {
+                true => Some(Duration::ZERO),
+                false => match active.decide(ack.source(), events, *wasted_left) {
+                    Decided::Later(pause) => Some(pause),
+                    Decided::Now(decisions, decided) => {
+                        let (now, later) = events.split_at(decided);
+                        let tally = carrier.carry(active, &provenance, now, &decisions);
+                        active.generation.count(ack.source(), &tally, decisions.wasted());
+                        *wasted_left = wasted_left.saturating_sub(decisions.wasted());
+                        if let Some(shadow) = &self.shadow {
+                            let plugin = active.generation.plugin();
+                            shadow.offer(ack.source(), now, plugin, decisions);
+                        }
+                        events = later;
+                        None
+                    }
+                },
+            };
+            match pause {
+                None => {}
+                Some(_) if is_abandoned => {
+                    if !ack.source().keeps_unsettled() {
+                        let decisions = Decisions::off(events.len());
+                        let tally = carrier.carry(active, &provenance, events, &decisions);
+                        active.generation.count(ack.source(), &tally, Duration::ZERO);
+                    }
+                    return Turn::Through;
+                }
+                Some(pause) => {
+                    let undecided = events.iter().map(|event| event.index).collect();
+                    return Turn::Aside { undecided, until: Instant::now() + pause.min(PAUSE_MAX) };
+                }
             }
-            events = later;
         }
+        Turn::Through
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     /// The canary decides about the events of its users. Those that it fails on are
-    /// the active plugin's, as all others are.
-    fn map_with_canary(
+    /// the active plugin's, as all others are. A canary delays nothing: what it would
+    /// have to wait for is the active plugin's too.
+    fn map_with_canary<'a>(
         &mut self,
         canary: &Canary,
-        mut deciding: Deciding,
+        deciding: &mut Deciding,
         ack: &Ack,
-        events: &[Event<'_>],
-    ) -> Deciding {
+        events: &[Event<'a>],
+    ) -> Vec<Event<'a>> {
         let (taken, mut others): (Vec<_>, Vec<_>) =
             events.iter().cloned().partition(|event| canary.takes(event));
         deciding.places.turn_to(ack.source());
-        let provenance = provenance(ack, &deciding);
+        let provenance = provenance(ack, deciding);
         let mut taken = &taken[..];
-        while !taken.is_empty() {
-            let (decisions, decided) = deciding.decide(ack.source(), taken);
+        while !taken.is_empty() && !canary.is_out() {
+            let decided = deciding.decide(ack.source(), taken, Duration::MAX);
+            let Decided::Now(decisions, decided) = decided else { break };
             let (now, later) = taken.split_at(decided);
             let mut tally = Tally::of(now.len());
             for (position, event) in now.iter().enumerate() {
@@ -196,24 +362,16 @@ impl Worker {
                         ack.filter(event.index);
                     }
                     Ok(outputs) => {
-                        self.carrier.deliver(
-                            &mut deciding,
-                            &provenance,
-                            event,
-                            outputs,
-                            &mut tally,
-                        );
+                        self.carrier.deliver(deciding, &provenance, event, outputs, &mut tally);
                     }
                 }
             }
-            deciding.generation.count(&tally);
+            deciding.generation.count(ack.source(), &tally, decisions.wasted());
             canary.count(tally.events, tally.failed() + tally.rejected);
             taken = later;
         }
-        if !others.is_empty() {
-            self.map_with_active(ack, &others);
-        }
-        deciding
+        others.extend_from_slice(taken);
+        others
     }
 
     /// Turn to the stage that has been published.

@@ -16,6 +16,7 @@
 
 mod allowance;
 mod breaker;
+mod cache;
 mod canary;
 pub mod cases;
 pub mod compare;
@@ -49,7 +50,10 @@ mod bindings {
 }
 
 pub use allowance::Allowance;
-pub use breaker::{Breaker, BreakerSettings, Health};
+pub use breaker::{
+    Admission, Attempt, Breaker, BreakerSettings, Grouping, Health, Patience, WhenOff,
+};
+pub use cache::CacheCounts;
 pub use canary::{Canary, CanarySettings};
 pub use component::{Compiled, Inspection, LoadError, Plugin, inspect, sha256_hex};
 pub use cost::{Reads, StartCost};
@@ -63,7 +67,7 @@ pub use minisign_verify::PublicKey;
 pub use routes::Route;
 pub use shadow::Shadow;
 pub use switch::{Pauses, Stage, Switch};
-pub use trust::{Trust, Untrusted};
+pub use trust::{Admitted, Evidence, Role, Seal, Trust, Untrusted};
 
 use thiserror::Error;
 
@@ -82,8 +86,11 @@ pub enum Fault {
     /// Its answer is none that the contract allows.
     #[error("the plugin's answer is wrong: {0}")]
     Answer(String),
-    /// It is switched off.
-    #[error("the plugin is switched off, since it failed on nearly every event")]
+    /// It was not asked: it is switched off for the source, or the run ended first.
+    #[error(
+        "the plugin was not asked about the event: it fails on nearly all events of the source, and `when_off` is \
+         \"fail\", or the run ended while the event waited for its turn"
+    )]
     Off,
     /// No fresh instance could be configured.
     #[error("the plugin could not be started again: {0}")]

@@ -30,8 +30,8 @@ pub(crate) use cataloging::{Cataloging, logged, routes_of};
 pub use embedding::{Embedding, Entrance};
 pub use error::StartError;
 pub(crate) use plugin_secrets::resolve_plugin_secrets;
-pub(crate) use plugins::load_plugin;
 pub use plugins::{DEFAULT_PLUGIN, plugin_bytes, read_plugin};
+pub(crate) use plugins::{load_component, load_plugin};
 pub(crate) use reach::reach;
 pub(crate) use starting::open_secrets;
 pub use summary::{Collected, Summary, UnreadInput};
@@ -39,7 +39,7 @@ pub use watching::Reloader;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -68,6 +68,8 @@ pub struct Run {
     stopper: Stopper,
     /// Why the run was halted, if it was.
     halted: Arc<Mutex<Option<String>>>,
+    /// Whether nobody waits for what is left any more.
+    abandoned: Arc<AtomicBool>,
     swapper: Swapper,
     basis: Basis,
     addresses: Addresses,

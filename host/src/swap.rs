@@ -8,7 +8,10 @@
 //! its instances, so that going back to it takes no time and cannot fail.
 //!
 //! What is published is a [`Generation`](crate::plugin::Generation): the same
-//! component with other settings is another one.
+//! component with other settings is another one. The pin and the key of the settings go
+//! for every role that a component can be published in, for the way back and for a
+//! canary that is promoted, and for what is there already when they change: see
+//! [`Trust`](crate::plugin::Trust).
 
 mod candidate;
 mod report;
@@ -18,9 +21,11 @@ mod step;
 mod swapper;
 mod workshop;
 
-pub use candidate::{Candidate, Seal, Terms};
+pub use crate::plugin::Seal;
+pub use candidate::{Candidate, Terms};
 pub use report::{
-    CanaryReport, GenerationReport, Health, PauseReport, RefusalReport, Report, ShadowReport,
+    CanaryReport, FailingSource, GenerationReport, Health, PauseReport, RefusalReport, Report,
+    ShadowReport,
 };
 pub use step::{Refused, Step};
 pub use swapper::{Ledgers, NotPossible, Swapped, Swapper, SwapperSettings};

@@ -21,8 +21,6 @@ const SETTINGS: &str =
     "workers = 2\n[delivery]\nmax_delay = '1ms'\n[streams.bare]\nnewline = false";
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
-/// One for all cases, since it also holds the compiled plugin.
-static DATA: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a directory"));
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
@@ -111,7 +109,7 @@ fn run(input: &[u8], refusals: bool) -> (Summary, Streams, Vec<Letter>) {
 
 fn settings(input: &Path, directory: &Path) -> Settings {
     let cache = directory.join("cache");
-    std::os::unix::fs::symlink(DATA.path(), cache).expect("a link");
+    tests::compiled::share(&cache);
     let raw: RawSettings = parse(SETTINGS).expect("good settings");
     let overrides = Overrides {
         inputs: vec![Input::File(input.to_owned())],

@@ -130,12 +130,19 @@ fn wrong_settings_name_their_key() {
         ("[plugin.limits]\ncall_cpu = '0s'", "call_cpu"),
         ("[plugin.limits]\nevent_cpu = '1 fortnight'", "event_cpu"),
         ("[plugin.limits]\nconfigure_cpu = '2h'", "configure_cpu"),
+        ("[plugin.limits]\nbyte_cpu = '0s'", "byte_cpu"),
+        ("[plugin.limits]\nbyte_cpu = '2ms'", "byte_cpu"),
         ("[plugin.limits]\nmax_calls = 0", "max_calls"),
         ("[plugin.limits]\nmax_age = '0s'", "max_age"),
         ("[plugin.breaker]\ndegraded_from = 2.0", "degraded_from"),
         ("[plugin.breaker]\noff_from = -0.1", "off_from"),
         ("[plugin.breaker]\nwindow = '0s'", "window"),
         ("[plugin.breaker]\nretry = '2 days'", "retry"),
+        ("[plugin.breaker]\nfailing_cpu = 0.0", "failing_cpu"),
+        ("[plugin.breaker]\nfailing_cpu = 1.5", "failing_cpu"),
+        ("[plugin.breaker]\nwhen_off = 'never'", "when_off"),
+        ("[plugin.canary]\npath = 'c.wasm'\nsha256 = 'abc'", "[plugin.canary] sha256"),
+        ("[plugin.shadow]\npath = 'c.wasm'\nsha256 = 'abc'", "[plugin.shadow] sha256"),
         ("[plugin.canary]\npercent = 5.0", "path"),
         ("[plugin.canary]\npath = 'c.wasm'\npercent = 101.0", "percent"),
         ("[plugin.canary]\npath = 'c.wasm'\nmax_error_rate = 1.5", "max_error_rate"),
@@ -149,14 +156,18 @@ fn wrong_settings_name_their_key() {
 }
 
 #[test]
-fn a_plugin_that_fails_on_everything_is_switched_off_and_comes_back() {
-    let settings = "[plugin.breaker]\nwindow = '1s'\nretry = '500ms'";
+fn a_plugin_that_fails_on_everything_is_switched_off_where_the_settings_say_so() {
+    let settings = "[plugin.breaker]\nwindow = '1s'\nretry = '500ms'\nwhen_off = 'fail'";
     let mut running = program(settings).start();
     feed(&mut running, "trap", "the plugin was healthy and is degraded");
-    feed(&mut running, "trap", "the plugin was degraded and is off: it fails on 100 % of events");
+    feed(
+        &mut running,
+        "trap",
+        "the plugin was degraded and is off: it fails on 100 % of the source's events",
+    );
     running.write(&event("good").repeat(3000).into_bytes());
     // A trial finds that it does well again.
-    feed(&mut running, "good", "the plugin was off and is healthy");
+    feed(&mut running, "good", "the plugin was off and is ");
     let before = delivered_locally(&running);
     running.write(&event("good").repeat(300).into_bytes());
     wait_until("it decides again", || delivered_locally(&running) >= before + 300);
@@ -165,7 +176,7 @@ fn a_plugin_that_fails_on_everything_is_switched_off_and_comes_back() {
     assert_eq!((read, filtered, undelivered), (delivered + dead, 0, 0));
     let letters = ran.letters();
     assert!(letters.iter().any(|letter| letter.reason == "plugin_unavailable"
-        && letter.detail.contains("switched off")
+        && letter.detail.contains("was not asked about the event")
         && letter.plugin.is_some()
         && letter.generation == Some(1)));
     assert_eq!(letters.len() as u64, dead);
@@ -173,9 +184,10 @@ fn a_plugin_that_fails_on_everything_is_switched_off_and_comes_back() {
 
 #[test]
 fn a_plugin_that_loops_costs_little_once_it_is_off() {
-    let settings = "[plugin.breaker]\nwindow = '1s'\nretry = '1s'";
+    let settings =
+        "[plugin.breaker]\nwindow = '1s'\nretry = '1s'\nwhen_off = 'fail'\nfailing_cpu = 0.2";
     let mut running = program(settings).start();
-    feed(&mut running, "loop", "and is off: it fails on 100 % of events");
+    feed(&mut running, "loop", "and is off: it fails on 100 % of the source's events");
     let before = running.usage().unwrap().cpu;
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
@@ -183,7 +195,7 @@ fn a_plugin_that_loops_costs_little_once_it_is_off() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let used = running.usage().unwrap().cpu - before;
-    // Three trials, each of 20 events that take 2 ms alone and 90 ms together.
+    // Three trials, each of as many events as take a fifth of the time until the next.
     assert!(used < Duration::from_millis(1200), "{used:?} in {:?}", start.elapsed());
     let ran = running.finish(tests::DEADLINE).exits(3);
     assert_eq!(ran.count("read"), ran.count("dead"));

@@ -21,6 +21,7 @@ pub mod case;
 pub mod catalog;
 pub mod client;
 mod collector;
+pub mod compiled;
 mod component;
 pub mod compressed;
 mod curl;

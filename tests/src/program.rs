@@ -7,8 +7,8 @@ use std::{env, fs};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::binary::{program_path, target_directory};
-use crate::{DEADLINE, Letter, Running, Usage};
+use crate::binary::program_path;
+use crate::{DEADLINE, Letter, Running, Usage, compiled};
 
 /// A start of the program, in a new directory that is its working directory and
 /// its home. Nothing of the environment's AWS settings reaches it.
@@ -208,8 +208,6 @@ impl Ran {
 /// Make a data directory that uses what others have compiled: compiling the
 /// plugin anew for each start would take most of the tests' time.
 pub fn make_data_directory(path: &Path) {
-    let shared = target_directory().join("tests-cache");
-    fs::create_dir_all(&shared).expect("a directory for compiled plugins");
     fs::create_dir(path).expect("a data directory");
-    std::os::unix::fs::symlink(shared, path.join("cache")).expect("a link");
+    compiled::share(&path.join("cache"));
 }

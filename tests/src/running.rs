@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::transcript::Transcript;
-use crate::{DEADLINE, Ran, wait_until};
+use crate::{DEADLINE, Ran, compiled, wait_until};
 
 /// How often what a process uses is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
@@ -171,12 +171,9 @@ impl Running {
     }
 
     fn ended(&mut self, exit: i32) -> Ran {
-        Ran {
-            exit,
-            stdout: self.stdout.bytes(),
-            stderr: self.stderr_text(),
-            directory: self.directory.take().expect("nobody else has taken it"),
-        }
+        let directory = self.directory.take().expect("nobody else has taken it");
+        compiled::keep(&directory.path().join("standpipe-data/cache"));
+        Ran { exit, stdout: self.stdout.bytes(), stderr: self.stderr_text(), directory }
     }
 
     fn stderr_text(&self) -> String {

@@ -1,12 +1,12 @@
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Subcommand;
 
 use super::{CommandResult, print, usage};
 use crate::config::{self, Overrides, RawSettings, Settings};
 use crate::plugin::{Engine, Plugin};
-use crate::run::plugin_bytes;
+use crate::run::load_component;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -45,9 +45,7 @@ pub(super) fn declared_streams(settings: &Settings) -> anyhow::Result<Vec<String
 
 /// The plugin of the settings, to look at what it says of itself.
 pub(super) fn load_plugin(settings: &Settings) -> anyhow::Result<Plugin> {
-    let bytes = plugin_bytes(&settings.plugin)?;
-    Plugin::load(&Engine::new(None)?, &bytes, &settings.plugin_settings)
-        .map_err(|error| anyhow!("the plugin: {error}"))
+    Ok(load_component(settings, &Engine::new(None)?)?)
 }
 
 /// A settings file and the directory that its paths start at; without a file,

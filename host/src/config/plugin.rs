@@ -9,16 +9,21 @@ use super::secrets::References;
 use super::{ConfigError, PluginSource};
 use crate::event::StreamName;
 use crate::pipeline::OnFailure;
-use crate::plugin::{Allowance, BreakerSettings, CanarySettings, PublicKey, Trust};
+use crate::plugin::{Allowance, BreakerSettings, CanarySettings, PublicKey, Trust, WhenOff};
 use crate::secret::{Reference, Secret, SecretSetting};
 
 const WINDOW_MAX: Duration = Duration::from_secs(3600);
 const CPU_MAX: Duration = Duration::from_secs(60);
+/// A second for each kilobyte: more than any mapping needs.
+const BYTE_CPU_MAX: Duration = Duration::from_millis(1);
 const AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 const MEMORY_BYTES_MIN: u64 = 1024 * 1024;
 const MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 const ANSWER_BYTES_MIN: u64 = 1024 * 1024;
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// With less, a source whose events fail would stand still.
+const FAILING_CPU_MIN: f64 = 0.01;
 
 /// How the plugin is hosted, whichever it is.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -134,8 +139,15 @@ pub(super) fn check_hosting(
         check_kept_secrets(&format!("{place}.settings"), &beside.settings, references)?;
         Ok(beside)
     };
+    let sha256 = |place: &str, text: &Option<String>| {
+        text.as_deref().map(|text| check_sha256(place, text)).transpose()
+    };
+    let canary_sha256 = raw.canary.as_ref().map(|raw| sha256("plugin.canary", &raw.sha256));
+    let shadow_sha256 = raw.shadow.as_ref().map(|raw| sha256("plugin.shadow", &raw.sha256));
     let trust = Trust {
-        sha256: raw.sha256.as_deref().map(check_sha256).transpose()?,
+        sha256: sha256("plugin", &raw.sha256)?,
+        canary_sha256: canary_sha256.transpose()?.flatten(),
+        shadow_sha256: shadow_sha256.transpose()?.flatten(),
         public_key: raw.public_key.as_deref().map(check_public_key).transpose()?,
     };
     let watch = match raw.watch {
@@ -186,12 +198,12 @@ fn beside(
     })
 }
 
-fn check_sha256(text: &str) -> Result<String, ConfigError> {
+fn check_sha256(place: &str, text: &str) -> Result<String, ConfigError> {
     let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_hash {
-        return Err(ConfigError::new(
-            "[plugin] sha256 is no SHA-256: write its 64 hexadecimal digits, as `sha256sum FILE.wasm` prints them",
-        ));
+        return Err(ConfigError::new(format!(
+            "[{place}] sha256 is no SHA-256: write its 64 hexadecimal digits, as `sha256sum FILE.wasm` prints them"
+        )));
     }
     Ok(text.to_ascii_lowercase())
 }
@@ -229,10 +241,11 @@ fn check_on_failure(raw: &RawPlugin) -> Result<OnFailure, ConfigError> {
 
 fn check_limits(raw: &RawPluginLimits) -> Result<Allowance, ConfigError> {
     let usual = Allowance::default();
-    let cpu = |key: &str, value: &Option<String>, default| {
+    let time = |key: &str, value: &Option<String>, default, most| {
         let key = format!("[plugin.limits] {key}");
-        not_zero(&key, duration(&key, value.as_deref(), default, CPU_MAX)?)
+        not_zero(&key, duration(&key, value.as_deref(), default, most)?)
     };
+    let cpu = |key: &str, value: &Option<String>, default| time(key, value, default, CPU_MAX);
     let memory = MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX;
     let answer = ANSWER_BYTES_MIN..=ANSWER_BYTES_MAX;
     let age = "[plugin.limits] max_age";
@@ -242,6 +255,7 @@ fn check_limits(raw: &RawPluginLimits) -> Result<Allowance, ConfigError> {
         configure_cpu: cpu("configure_cpu", &raw.configure_cpu, usual.configure_cpu)?,
         call_cpu: cpu("call_cpu", &raw.call_cpu, usual.call_cpu)?,
         event_cpu: cpu("event_cpu", &raw.event_cpu, usual.event_cpu)?,
+        byte_cpu: time("byte_cpu", &raw.byte_cpu, usual.byte_cpu, BYTE_CPU_MAX)?,
         calls: match raw.max_calls.unwrap_or(usual.calls) {
             0 => {
                 return Err(ConfigError::new("[plugin.limits] max_calls is 0: write 1 or more"));
@@ -282,6 +296,25 @@ fn check_breaker(raw: &RawBreaker) -> Result<BreakerSettings, ConfigError> {
         off_from: off.unwrap_or(usual.off_from),
         window: time("window", &raw.window, usual.window)?,
         retry: time("retry", &raw.retry, usual.retry)?,
+        failing_cpu: match raw.failing_cpu {
+            None => usual.failing_cpu,
+            Some(share) if (FAILING_CPU_MIN..=1.0).contains(&share) => share,
+            Some(share) => {
+                return Err(ConfigError::new(format!(
+                    "[plugin.breaker] failing_cpu is {share}: write a share from {FAILING_CPU_MIN} to 1, such as 0.5 \
+                     for half of the workers' time"
+                )));
+            }
+        },
+        when_off: match raw.when_off.as_deref() {
+            None | Some("wait") => WhenOff::Wait,
+            Some("fail") => WhenOff::Fail,
+            Some(word) => {
+                return Err(ConfigError::new(format!(
+                    "[plugin.breaker] when_off is {word:?}: write \"wait\" or \"fail\""
+                )));
+            }
+        },
     })
 }
 

@@ -1,10 +1,10 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::SourceIdentities;
 use super::places::Places;
 use crate::event::Event;
-use crate::plugin::{Decisions, Generation, Mapper};
+use crate::plugin::{Admission, Decisions, Generation, Mapper, Patience};
 
 /// One worker's part in a generation of the plugin: an instance of its own, and
 /// where its outbox has the streams that the plugin declares.
@@ -13,6 +13,16 @@ pub(super) struct Deciding {
     pub(super) generation: Arc<Generation>,
     pub(super) places: Places,
     mapper: Mapper,
+}
+
+/// What came of asking about the first events of a batch.
+#[derive(Debug)]
+pub(super) enum Decided {
+    /// So many of them are decided about, at least one: the plugin has decided, or
+    /// failed, or is not to be asked.
+    Now(Decisions, usize),
+    /// None: their source has to wait for so long.
+    Later(Duration),
 }
 
 impl Deciding {
@@ -24,18 +34,26 @@ impl Deciding {
     }
 
     /// Have the plugin decide about the first events of a batch, as many as it can at
-    /// once; tells how many that are. None are left undecided for good: where it is
-    /// switched off, all of them fail.
-    pub(super) fn decide(&mut self, source: &str, events: &[Event<'_>]) -> (Decisions, usize) {
+    /// once and until so much processor time has been wasted.
+    pub(super) fn decide(
+        &mut self,
+        source: &str,
+        events: &[Event<'_>],
+        wasted_max: Duration,
+    ) -> Decided {
         let start = Instant::now();
-        let admitted = self.generation.breaker().admits(events.len(), start);
-        if admitted == 0 {
-            return (Decisions::off(events.len()), events.len());
-        }
-        let decisions = self.mapper.map(source, &events[..admitted]);
+        let patience = match self.generation.breaker().admit(source, start) {
+            Admission::Ask(patience) => patience,
+            Admission::Wait(pause) => return Decided::Later(pause),
+            Admission::Refuse => {
+                return Decided::Now(Decisions::off(events.len()), events.len());
+            }
+        };
+        let patience = Patience { wasted_max: patience.wasted_max.min(wasted_max), ..patience };
+        let decisions = self.mapper.map_within(source, events, &patience);
         self.generation.count_call(start.elapsed(), self.mapper.memory_bytes());
-        let decided = decisions.decided(admitted);
-        (decisions, decided)
+        let decided = decisions.decided(events.len().min(patience.events_max));
+        Decided::Now(decisions, decided)
     }
 
     /// Give way to another generation.

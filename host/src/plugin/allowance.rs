@@ -16,6 +16,8 @@ pub struct Allowance {
     pub call_cpu: Duration,
     /// What comes on top for each event of the batch.
     pub event_cpu: Duration,
+    /// What comes on top for each byte that the plugin is handed.
+    pub byte_cpu: Duration,
     /// Calls after which an instance is replaced.
     pub calls: u64,
     /// The age at which an instance is replaced.
@@ -30,6 +32,7 @@ impl Default for Allowance {
             configure_cpu: limits::PLUGIN_CONFIGURE_CPU_MAX,
             call_cpu: limits::PLUGIN_CALL_CPU_MAX,
             event_cpu: limits::PLUGIN_EVENT_CPU_MAX,
+            byte_cpu: limits::PLUGIN_BYTE_CPU_MAX,
             calls: limits::PLUGIN_CALLS_MAX,
             age: limits::PLUGIN_INSTANCE_AGE_MAX,
         }
@@ -37,8 +40,33 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    /// Processor time of a call with a batch of so many events.
-    pub(super) fn batch_cpu(&self, events: usize) -> Duration {
-        self.call_cpu + self.event_cpu * u32::try_from(events).expect("a batch is small")
+    /// Processor time of a call that hands in so many events with so many bytes
+    /// together.
+    pub fn call_cpu_of(&self, events: usize, bytes: usize) -> Duration {
+        let times = |cpu: Duration, count: usize| {
+            cpu.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
+        };
+        self.call_cpu
+            .saturating_add(times(self.event_cpu, events))
+            .saturating_add(times(self.byte_cpu, bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_grows_with_events_and_bytes() {
+        let allowance = Allowance {
+            call_cpu: Duration::from_millis(50),
+            event_cpu: Duration::from_millis(2),
+            byte_cpu: Duration::from_nanos(1000),
+            ..Allowance::default()
+        };
+        assert_eq!(allowance.call_cpu_of(1, 0), Duration::from_millis(52));
+        assert_eq!(allowance.call_cpu_of(500, 300_000), Duration::from_millis(50 + 1000 + 300));
+        let endless = Allowance { byte_cpu: Duration::MAX, ..allowance };
+        assert_eq!(endless.call_cpu_of(1, 2), Duration::MAX);
     }
 }

@@ -1,8 +1,33 @@
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+//! Bounds the processor time that a plugin wastes on events that it fails on, by
+//! source.
+//!
+//! What a failing event costs is time: an event that loops costs its whole
+//! allowance, one that traps an instance. So the breaker keeps an account of wasted
+//! time for each source whose events fail. While an account is below
+//! [`limits::BREAKER_BURST_CPU`], the plugin is asked about every event. Beyond, the
+//! source's events wait, and the account is paid back at a share of the workers' time.
+//! An event is never given up because of what the plugin did with others, unless the
+//! settings ask for that ([`WhenOff::Fail`]): the ones that fail have each had their
+//! whole allowance.
+//!
+//! Sources without failures have no account and cost nothing here, so that a flood of
+//! bad events in one source changes nothing for another. All accounts together are
+//! paid back at one rate: a plugin that is hopeless for all sources takes no more
+//! than its share either.
+//!
+//! Nothing here looks at a clock: every time is handed in.
+
+use std::collections::HashMap;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::limits;
+
+/// Longer than any debt takes to be paid back; what time there is beyond it needs no
+/// account.
+const MONTH_SECONDS: f64 = 30.0 * 24.0 * 3600.0;
 
 /// How well a plugin does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,41 +36,112 @@ pub enum Health {
     Healthy,
     /// It fails on many.
     Degraded,
-    /// It fails on nearly all, and is not asked, except now and then for a trial.
+    /// It fails on nearly all.
     Off,
+}
+
+/// What happens to the events of a source that the plugin fails on nearly always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenOff {
+    /// They wait for their turn: each of them is asked about, within the share of
+    /// processor time that failures may take. None is lost to the failures of others;
+    /// a source whose events all loop gets slow.
+    #[default]
+    Wait,
+    /// They count as failed without being asked about, but for a trial now and then.
+    /// Fast, and an event that would have succeeded can be among them.
+    Fail,
 }
 
 /// From where on a plugin does badly.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BreakerSettings {
-    /// The share of events, from 0 to 1, from which it counts as degraded.
+    /// The share of a source's events, from 0 to 1, from which it counts as degraded.
     pub degraded_from: f64,
-    /// The share from which it is switched off, for as long as a window.
+    /// The share from which it counts as off for that source, after a whole window.
     pub off_from: f64,
     /// For how long events are counted together.
     pub window: Duration,
-    /// The time from one trial to the next, once it is off.
+    /// How long a source stays off before it is judged anew.
     pub retry: Duration,
+    /// The share of the workers' processor time, from 0 to 1 and above 0, that events
+    /// may take which the plugin fails on.
+    pub failing_cpu: f64,
+    /// What happens to the events of a source that it is off for.
+    pub when_off: WhenOff,
 }
 
-/// Watches the share of events that a plugin fails on, and switches it off where
-/// asking it is in vain: an event that loops costs milliseconds of a processor, and
-/// one that traps a new instance.
-///
-/// Events are counted in windows that follow each other; what a plugin is comes out
-/// at the end of each, and sooner where it does badly at once.
+/// Whether the plugin may be asked about events of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It may be asked.
+    Ask(Patience),
+    /// The source has used up its time: ask again after this long.
+    Wait(Duration),
+    /// Treat them as events that the plugin failed on.
+    Refuse,
+}
+
+/// How far asking about a batch may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How many events, from the first one on.
+    pub events_max: usize,
+    /// Whether they are asked about together, or each alone: a batch that fails as a
+    /// whole costs more than the events that are the cause.
+    pub grouping: Grouping,
+    /// Once so much processor time has been spent on failures, the rest is left for
+    /// another call.
+    pub wasted_max: Duration,
+}
+
+/// How the events of a batch are asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grouping {
+    /// All of them in one call, and in smaller groups where that fails.
+    Together,
+    /// Each in a call of its own.
+    Alone,
+}
+
+/// What came of asking about some events of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attempt {
+    /// The events that were decided about or failed on.
+    pub events: u64,
+    /// Those that were failed on.
+    pub failed: u64,
+    /// Processor time spent on calls that failed, and on instances in place of those
+    /// that they cost.
+    pub wasted: Duration,
+}
+
+/// See the [module](self).
 #[derive(Debug)]
 pub struct Breaker {
     settings: BreakerSettings,
-    /// What can be read without the lock.
-    health: AtomicU8,
+    /// Wasted time that is paid back for each second.
+    rate: f64,
+    /// How many sources have an account. Without any, nobody takes the lock.
+    tracked: AtomicUsize,
     changes: Arc<AtomicU64>,
-    state: Mutex<State>,
+    accounts: Mutex<Accounts>,
 }
 
 #[derive(Debug)]
-struct State {
+struct Accounts {
+    of: HashMap<Box<str>, Account>,
+    paid_until: Instant,
+}
+
+/// What is known of a source whose events have failed.
+#[derive(Debug)]
+struct Account {
+    /// Wasted time that is not paid back.
+    debt: Duration,
+    health: Health,
     window_start: Instant,
+    last_count: Instant,
     events: u64,
     failed: u64,
     next_trial: Instant,
@@ -58,6 +154,8 @@ impl Default for BreakerSettings {
             off_from: limits::BREAKER_OFF_FROM,
             window: limits::BREAKER_WINDOW,
             retry: limits::BREAKER_RETRY,
+            failing_cpu: limits::BREAKER_FAILING_CPU,
+            when_off: WhenOff::Wait,
         }
     }
 }
@@ -76,15 +174,25 @@ impl Health {
     }
 }
 
+impl Patience {
+    /// Ask until everything is decided, whatever it costs.
+    pub const ENDLESS: Patience = Patience {
+        events_max: usize::MAX,
+        grouping: Grouping::Together,
+        wasted_max: Duration::MAX,
+    };
+}
+
 impl Breaker {
-    /// A breaker of a plugin that has done nothing yet.
-    pub fn new(settings: BreakerSettings, now: Instant) -> Self {
-        let state = State { window_start: now, events: 0, failed: 0, next_trial: now };
+    /// A breaker of a plugin that has done nothing yet, and that so many workers ask.
+    pub fn new(settings: BreakerSettings, workers: NonZero<usize>, now: Instant) -> Self {
+        let accounts = Accounts { of: HashMap::new(), paid_until: now };
         Breaker {
             settings,
-            health: AtomicU8::new(Health::Healthy as u8),
+            rate: settings.failing_cpu * workers.get() as f64,
+            tracked: AtomicUsize::new(0),
             changes: Arc::default(),
-            state: Mutex::new(state),
+            accounts: Mutex::new(accounts),
         }
     }
 
@@ -94,135 +202,221 @@ impl Breaker {
         Breaker { changes, ..self }
     }
 
-    /// How the plugin does.
-    pub fn health(&self) -> Health {
-        Health::ALL[usize::from(self.health.load(Ordering::Relaxed))]
+    /// How the plugin does: as with the source that it does worst with.
+    pub fn health(&self, now: Instant) -> Health {
+        let sources = self.failing_sources(now);
+        sources.first().map_or(Health::Healthy, |(_, health)| *health)
     }
 
-    /// How often that has changed, of this plugin and of those that it shares the
-    /// counter with.
+    /// The sources that it does badly with, the worst first, by name among equals.
+    pub fn failing_sources(&self, now: Instant) -> Vec<(String, Health)> {
+        if self.is_idle() {
+            return Vec::new();
+        }
+        let accounts = self.lock();
+        let accounts = accounts.of.iter().filter(|(_, account)| !self.is_over(account, now));
+        let failing = accounts.filter(|(_, account)| account.health > Health::Healthy);
+        let mut sources: Vec<_> =
+            failing.map(|(source, account)| (source.to_string(), account.health)).collect();
+        sources.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        sources
+    }
+
+    /// How often the health of a source has changed, with this plugin and with those
+    /// that it shares the counter with.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
     }
 
-    /// How many events of a batch the plugin may be asked about, the first ones;
-    /// none while it is off, but for a trial now and then.
-    pub fn admits(&self, events: usize, now: Instant) -> usize {
-        if self.health() != Health::Off {
-            return events;
+    /// Whether the plugin may be asked about events of this source now, and how far.
+    pub fn admit(&self, source: &str, now: Instant) -> Admission {
+        let burst = limits::BREAKER_BURST_CPU;
+        let free =
+            Patience { events_max: usize::MAX, grouping: Grouping::Together, wasted_max: burst };
+        if self.is_idle() {
+            return Admission::Ask(free);
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if now < state.next_trial {
-            return 0;
+        let mut accounts = self.lock();
+        self.pay_back(&mut accounts, now);
+        let indebted = accounts.indebted();
+        let Some(account) = accounts.of.get_mut(source) else { return Admission::Ask(free) };
+        let is_off = account.health == Health::Off && !self.is_over(account, now);
+        if is_off && self.settings.when_off == WhenOff::Fail {
+            if now < account.next_trial {
+                return Admission::Refuse;
+            }
+            account.next_trial = now + self.settings.retry;
+            return Admission::Ask(Patience {
+                events_max: limits::BREAKER_TRIAL_EVENTS,
+                grouping: Grouping::Alone,
+                // As much as is paid back until the next one.
+                wasted_max: self.settings.retry.mul_f64(self.rate),
+            });
         }
-        state.next_trial = now + self.settings.retry;
-        events.min(limits::BREAKER_TRIAL_EVENTS)
+        if account.debt >= burst {
+            // Until there is room for a little, so that nobody looks all the time.
+            let excess = account.debt - burst + limits::BREAKER_PAUSE_CPU_MIN;
+            let pause = excess.as_secs_f64() * indebted as f64 / self.rate;
+            return Admission::Wait(Duration::try_from_secs_f64(pause).unwrap_or(Duration::MAX));
+        }
+        let is_suspect = is_off || account.debt >= burst / 2;
+        Admission::Ask(Patience {
+            grouping: if is_suspect { Grouping::Alone } else { Grouping::Together },
+            wasted_max: burst - account.debt,
+            ..free
+        })
     }
 
-    /// Count a batch that the plugin was asked about.
-    pub fn count(&self, events: u64, failed: u64, now: Instant) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.events += events;
-        state.failed += failed;
-        let share = state.failed as f64 / state.events.max(1) as f64;
-        let is_over = now.duration_since(state.window_start) >= self.settings.window;
-        let is_enough = state.events >= limits::BREAKER_EVENTS_MIN;
-        let is_off = self.health() == Health::Off;
-        let next = if share >= self.settings.off_from && (is_off || is_over && is_enough) {
+    /// Count what came of asking about events of a source.
+    pub fn count(&self, source: &str, attempt: &Attempt, now: Instant) {
+        let is_clean = attempt.failed == 0 && attempt.wasted.is_zero();
+        if is_clean && self.is_idle() {
+            return;
+        }
+        let mut accounts = self.lock();
+        self.pay_back(&mut accounts, now);
+        self.forget_silent_sources(&mut accounts, now);
+        if !accounts.of.contains_key(source) {
+            if is_clean {
+                return;
+            }
+            accounts.make_room();
+            accounts.of.insert(source.into(), Account::new(now));
+        }
+        let account = accounts.of.get_mut(source).expect("it was inserted");
+        account.debt = account.debt.saturating_add(attempt.wasted);
+        account.last_count = now;
+        account.events += attempt.events;
+        account.failed += attempt.failed;
+        let before = account.health;
+        let share = self.judge(account, now);
+        let after = account.health;
+        let is_settled = after == Health::Healthy && account.failed == 0;
+        if is_settled && account.debt.is_zero() {
+            accounts.of.remove(source);
+        }
+        self.tracked.store(accounts.of.len(), Ordering::Relaxed);
+        drop(accounts);
+        if before != after {
+            self.changes.fetch_add(1, Ordering::Relaxed);
+            let (before, after, percent) = (before.word(), after.word(), (share * 100.0).round());
+            tracing::warn!(
+                source,
+                "the plugin was {before} and is {after}: it fails on {percent} % of the source's events"
+            );
+        }
+    }
+
+    /// Judge a source at the end of its window, and sooner where the plugin does badly
+    /// at once. Returns the share of failures.
+    fn judge(&self, account: &mut Account, now: Instant) -> f64 {
+        let settings = &self.settings;
+        let was_off = account.health == Health::Off;
+        let window = if was_off { settings.retry } else { settings.window };
+        let share = account.failed as f64 / account.events.max(1) as f64;
+        let is_over = now.saturating_duration_since(account.window_start) >= window;
+        let is_enough = account.events >= limits::BREAKER_EVENTS_MIN;
+        if was_off && !is_over && share >= settings.off_from {
+            return share;
+        }
+        account.health = if share >= settings.off_from && is_over && (is_enough || was_off) {
             Health::Off
-        } else if share >= self.settings.degraded_from && (is_enough || is_over || is_off) {
+        } else if share >= settings.degraded_from && (is_enough || is_over || was_off) {
             Health::Degraded
-        } else if is_over || is_off {
+        } else if is_over || was_off && share < settings.degraded_from && is_enough {
             Health::Healthy
         } else {
-            return;
+            return share;
         };
-        if is_over || is_off {
-            (state.window_start, state.events, state.failed) = (now, 0, 0);
+        if is_over {
+            (account.window_start, account.events, account.failed) = (now, 0, 0);
         }
-        if next == Health::Off {
-            state.next_trial = now + self.settings.retry;
+        if account.health == Health::Off {
+            account.next_trial = now + settings.retry;
         }
-        self.turn(next, share);
+        share
     }
 
-    fn turn(&self, next: Health, share: f64) {
-        let before = self.health();
-        if before == next {
+    /// Drop the accounts of sources that owe nothing and have been silent for long.
+    fn forget_silent_sources(&self, accounts: &mut Accounts, now: Instant) {
+        let is_kept = |account: &Account| !account.debt.is_zero() || !self.is_over(account, now);
+        let gone = accounts.of.extract_if(|_, account| !is_kept(account));
+        let recovered = gone.filter(|(_, account)| account.health > Health::Healthy).count();
+        self.changes.fetch_add(recovered as u64, Ordering::Relaxed);
+        self.tracked.store(accounts.of.len(), Ordering::Relaxed);
+    }
+
+    /// Whether a source has been silent for so long that its account tells nothing of
+    /// the present.
+    fn is_over(&self, account: &Account, now: Instant) -> bool {
+        let silence = now.saturating_duration_since(account.last_count);
+        silence > self.settings.window + self.settings.retry
+    }
+
+    /// Divide what the time since the last look pays back among those who owe.
+    fn pay_back(&self, accounts: &mut Accounts, now: Instant) {
+        let elapsed = now.saturating_duration_since(accounts.paid_until);
+        accounts.paid_until = accounts.paid_until.max(now);
+        let mut paid = elapsed.as_secs_f64().min(MONTH_SECONDS) * self.rate;
+        // What pays back more than one owes goes to the others.
+        loop {
+            let indebted = accounts.indebted();
+            if paid <= 0.0 || indebted == 0 {
+                return;
+            }
+            let each = Duration::try_from_secs_f64(paid / indebted as f64).unwrap_or(Duration::MAX);
+            if each.is_zero() {
+                return;
+            }
+            let mut unused = Duration::ZERO;
+            for account in accounts.of.values_mut().filter(|account| !account.debt.is_zero()) {
+                unused += each.saturating_sub(account.debt);
+                account.debt = account.debt.saturating_sub(each);
+            }
+            paid = unused.as_secs_f64();
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.tracked.load(Ordering::Relaxed) == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Accounts> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Accounts {
+    fn indebted(&self) -> usize {
+        self.of.values().filter(|account| !account.debt.is_zero()).count()
+    }
+
+    /// Have room for another source, at the expense of the one that was silent for the
+    /// longest time.
+    fn make_room(&mut self) {
+        if self.of.len() < limits::BREAKER_SOURCES_MAX {
             return;
         }
-        self.health.store(next as u8, Ordering::Relaxed);
-        self.changes.fetch_add(1, Ordering::Relaxed);
-        let (before, next, percent) = (before.word(), next.word(), (share * 100.0).round());
-        tracing::warn!("the plugin was {before} and is {next}: it fails on {percent} % of events");
+        let oldest = self.of.iter().min_by_key(|(_, account)| account.last_count);
+        if let Some(oldest) = oldest.map(|(source, _)| source.clone()) {
+            self.of.remove(&oldest);
+        }
+    }
+}
+
+impl Account {
+    fn new(now: Instant) -> Self {
+        Account {
+            debt: Duration::ZERO,
+            health: Health::Healthy,
+            window_start: now,
+            last_count: now,
+            events: 0,
+            failed: 0,
+            next_trial: now,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn breaker(now: Instant) -> Breaker {
-        Breaker::new(BreakerSettings::default(), now)
-    }
-
-    #[test]
-    fn one_in_a_thousand_is_healthy() {
-        let start = Instant::now();
-        let breaker = breaker(start);
-        for second in 0..100 {
-            breaker.count(1000, 1, start + SECOND * second);
-            assert_eq!(breaker.health(), Health::Healthy);
-        }
-        assert_eq!(breaker.changes(), 0);
-    }
-
-    #[test]
-    fn many_failures_degrade_at_once_and_nearly_all_switch_off_after_a_window() {
-        let start = Instant::now();
-        let breaker = breaker(start);
-        breaker.count(1000, 1000, start);
-        assert_eq!(breaker.health(), Health::Degraded);
-        assert_eq!(breaker.admits(500, start), 500);
-        for second in 1..10 {
-            breaker.count(1000, 1000, start + SECOND * second);
-        }
-        assert_eq!(breaker.health(), Health::Degraded);
-        breaker.count(1000, 1000, start + SECOND * 10);
-        assert_eq!(breaker.health(), Health::Off);
-        assert_eq!(breaker.changes(), 2);
-    }
-
-    #[test]
-    fn a_plugin_that_is_off_is_tried_now_and_then_until_it_does_well() {
-        let start = Instant::now();
-        let breaker = breaker(start);
-        let off = start + limits::BREAKER_WINDOW;
-        breaker.count(1000, 1000, off);
-        assert_eq!(breaker.health(), Health::Off);
-        assert_eq!(breaker.admits(500, off + SECOND), 0);
-        let trial = off + limits::BREAKER_RETRY;
-        assert_eq!(breaker.admits(500, trial), limits::BREAKER_TRIAL_EVENTS);
-        assert_eq!(breaker.admits(500, trial), 0, "another worker tries it already");
-        breaker.count(20, 20, trial);
-        assert_eq!(breaker.health(), Health::Off);
-        let trial = trial + limits::BREAKER_RETRY;
-        assert_eq!(breaker.admits(7, trial), 7);
-        breaker.count(7, 2, trial);
-        assert_eq!(breaker.health(), Health::Degraded);
-        breaker.count(500, 0, trial + limits::BREAKER_WINDOW);
-        assert_eq!(breaker.health(), Health::Healthy);
-    }
-
-    #[test]
-    fn few_events_say_little() {
-        let start = Instant::now();
-        let breaker = breaker(start);
-        breaker.count(1, 1, start);
-        assert_eq!(breaker.health(), Health::Healthy);
-        breaker.count(1, 1, start + limits::BREAKER_WINDOW);
-        assert_eq!(breaker.health(), Health::Degraded);
-    }
-}
+mod tests;

@@ -28,6 +28,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -152,10 +153,19 @@ impl Cases {
     }
 
     /// Run the cases that bring no settings, with a plugin that has read those
-    /// that it is to run with.
+    /// that it is to run with. One that has wasted much time on failures is not asked
+    /// about the rest.
     pub fn run(&self, mapper: &mut Mapper) -> Vec<Failure> {
-        let cases = self.0.iter().filter(|case| case.settings.is_none());
-        cases.filter_map(|case| case.run(mapper)).collect()
+        let (mut failures, mut wasted) = (Vec::new(), Duration::ZERO);
+        for case in self.0.iter().filter(|case| case.settings.is_none()) {
+            let (failure, more) = case.run(mapper);
+            failures.extend(failure);
+            wasted += more;
+            if wasted > limits::CASES_WASTED_CPU_MAX {
+                break;
+            }
+        }
+        failures
     }
 
     /// Run all cases: those that bring no settings with these (JSON text).
@@ -184,7 +194,7 @@ impl Cases {
                 Ok(plugin) => {
                     let mut mapper = Mapper::new(plugin);
                     let run = |(position, case): (usize, &Case)| {
-                        case.run(&mut mapper).map(|failure| (position, failure))
+                        case.run(&mut mapper).0.map(|failure| (position, failure))
                     };
                     failures.extend(cases.filter_map(run));
                 }
@@ -205,8 +215,8 @@ fn depends_on_settings(error: &LoadError) -> bool {
 }
 
 impl Case {
-    /// None if it comes out as expected.
-    fn run(&self, mapper: &mut Mapper) -> Option<Failure> {
+    /// No failure if it comes out as expected; and the processor time that was wasted.
+    fn run(&self, mapper: &mut Mapper) -> (Option<Failure>, Duration) {
         let (text, envelope) =
             scan(self.event.as_bytes(), limits::EVENT_NESTING_MAX).expect("scanned when read");
         let decisions = mapper.map(&self.source, &[Event { index: 0, line: 1, text, envelope }]);
@@ -214,7 +224,8 @@ impl Case {
             Ok(outputs) => self.expected.compare(text, mapper.plugin(), outputs),
             Err(fault) => vec![Difference::Fault { error: fault.to_string() }],
         };
-        (!differences.is_empty()).then(|| self.failure(differences))
+        let failure = (!differences.is_empty()).then(|| self.failure(differences));
+        (failure, decisions.wasted())
     }
 
     fn failure(&self, differences: Vec<Difference>) -> Failure {

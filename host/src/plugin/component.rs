@@ -131,13 +131,14 @@ pub struct Inspection {
 ///
 /// It is no component.
 pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
-    let component = compile(engine, bytes)?;
+    let sha256 = sha256_hex(bytes);
+    let component = compile(engine, bytes, &sha256)?;
     let exports = exports(engine, &component);
     let imports = component.component_type();
     let imports = imports.imports(engine.wasmtime()).map(|(name, _)| name.to_owned());
     Ok(Inspection {
         bytes: bytes.len(),
-        sha256: sha256_hex(bytes),
+        sha256,
         is_mapping_plugin: exports.iter().any(|export| export == MAPPER),
         imports: imports.collect(),
         exports,
@@ -151,7 +152,8 @@ impl Compiled {
     ///
     /// It is no plugin.
     pub fn new(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
-        let component = compile(engine, bytes)?;
+        let digest = sha256_hex(bytes);
+        let component = compile(engine, bytes, &digest)?;
         let exports = exports(engine, &component);
         if !exports.iter().any(|export| export == MAPPER) {
             let exports =
@@ -163,7 +165,7 @@ impl Compiled {
         add_to_linker(&mut linker).map_err(does_not_fit)?;
         let pre = linker.instantiate_pre(&component).map_err(does_not_fit)?;
         let pre = PluginPre::new(pre).map_err(does_not_fit)?;
-        Ok(Compiled { engine: engine.clone(), pre, digest: sha256_hex(bytes).into() })
+        Ok(Compiled { engine: engine.clone(), pre, digest: digest.into() })
     }
 
     /// The SHA-256 of the component, in hexadecimal.
@@ -360,15 +362,14 @@ fn lock(spare: &Mutex<Vec<Instance>>) -> MutexGuard<'_, Vec<Instance>> {
     spare.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
+fn compile(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component, LoadError> {
     if bytes.starts_with(MODULE_HEADER) {
         return Err(LoadError::CoreModule);
     }
     if !bytes.starts_with(COMPONENT_HEADER) {
         return Err(LoadError::NotWasm { found: looks_like(bytes) });
     }
-    Component::new(engine.wasmtime(), bytes)
-        .map_err(|error| LoadError::Compile(format!("{error:#}")))
+    engine.compile(bytes, digest).map_err(|error| LoadError::Compile(format!("{error:#}")))
 }
 
 fn looks_like(bytes: &[u8]) -> &'static str {

@@ -1,5 +1,7 @@
 //! What a plugin decided, in the host's own words.
 
+use std::time::Duration;
+
 use super::component::Declared;
 use super::kinds::Kinds;
 use super::{Fault, Plugin};
@@ -26,6 +28,8 @@ pub(super) struct Answers {
     pub(super) postponed: Option<(usize, Fault)>,
     /// What the outputs take in memory.
     pub(super) bytes: usize,
+    /// Processor time that came to nothing.
+    pub(super) wasted: Duration,
 }
 
 /// One decision about one event.
@@ -71,7 +75,7 @@ impl Target {
 }
 
 impl Decisions {
-    /// What comes of a batch that the plugin was not asked about, being off.
+    /// What comes of a batch that the plugin was not asked about, and will not be.
     pub fn off(events: usize) -> Self {
         let faults = (0..events).map(|event| (event, Fault::Off)).collect();
         Decisions { kinds: Kinds::each(events), answers: Answers { faults, ..Answers::default() } }
@@ -84,6 +88,11 @@ impl Decisions {
             None => events,
             Some((answer, _)) => self.kinds.asked[*answer],
         }
+    }
+
+    /// The processor time that was spent on calls which failed.
+    pub fn wasted(&self) -> Duration {
+        self.answers.wasted
     }
 
     /// Whether any event is delivered as something else than its text.
@@ -131,11 +140,13 @@ impl Answers {
 }
 
 impl Answers {
-    /// Whether so much has been said that what is left must wait: once it is so,
-    /// nobody is asked about the event of this position or one behind it.
-    pub(super) fn postpones(&mut self, event: usize) -> bool {
-        if self.postponed.is_none() && self.bytes > limits::PLUGIN_ANSWERS_HELD_BYTES_MAX {
-            let detail = "the answers about one batch are too large together".to_owned();
+    /// Whether what is left must wait, since so much has been said already or the
+    /// caller says so: once it is so, nobody is asked about the event of this position
+    /// or one behind it.
+    pub(super) fn postpones(&mut self, event: usize, is_too_much: bool) -> bool {
+        let is_full = self.bytes > limits::PLUGIN_ANSWERS_HELD_BYTES_MAX;
+        if self.postponed.is_none() && (is_full || is_too_much) {
+            let detail = "the plugin was not asked about the event yet".to_owned();
             self.postponed = Some((event, Fault::Answer(detail)));
         }
         self.postponed.is_some()

@@ -1,3 +1,4 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -6,11 +7,11 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 
 use thiserror::Error;
-use wasmtime::{
-    Cache, CacheConfig, Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
-};
+use wasmtime::component::Component;
+use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::Allowance;
+use super::cache::{CacheCounts, CompiledCache, Origin};
 use crate::limits;
 
 /// Instances that may live at once for each worker: those of the old and of the
@@ -37,6 +38,7 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     engine: wasmtime::Engine,
+    cache: Option<CompiledCache>,
     allowance: Allowance,
     /// Dropped to end the ticking thread.
     _ticker: Sender<()>,
@@ -46,7 +48,10 @@ struct Inner {
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// The directory for compiled components cannot be used.
-    #[error("use {} for compiled plugins: {error}: give a writable directory with --data-dir", directory.display())]
+    #[error(
+        "failed to use {} for compiled plugins: {error}; or give another directory with --data-dir",
+        directory.display()
+    )]
     CacheDirectory {
         /// The directory.
         directory: PathBuf,
@@ -82,18 +87,24 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// The directory cannot be made or is another user's, or the machine cannot
-    /// run WebAssembly.
+    /// The directory cannot be made, is another user's or a symbolic link, or others
+    /// can write to it; or the machine cannot run WebAssembly.
     pub fn with(
         cache_directory: Option<&Path>,
         allowance: Allowance,
         workers: NonZero<usize>,
     ) -> Result<Self, EngineError> {
-        let cache = cache_directory.map(open_cache).transpose()?;
+        let open = |directory: &Path| {
+            CompiledCache::open(directory).map_err(|error| EngineError::CacheDirectory {
+                directory: directory.to_owned(),
+                error,
+            })
+        };
+        let cache = cache_directory.map(open).transpose()?;
         let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
         let instances = INSTANCES_MIN.max(workers.saturating_mul(INSTANCES_PER_WORKER));
         let pooled = |pooling| {
-            let mut config = config(cache.clone());
+            let mut config = config();
             if pooling {
                 let pooling = pooling_config(instances, allowance.memory_bytes);
                 config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
@@ -105,11 +116,39 @@ impl Engine {
         let engine = pooled(true).or_else(|_| pooled(false));
         let engine = engine.map_err(|error| EngineError::Engine(format!("{error:#}")))?;
         let ticker = tick(&engine).map_err(|error| EngineError::Engine(error.to_string()))?;
-        Ok(Engine(Arc::new(Inner { engine, allowance, _ticker: ticker })))
+        Ok(Engine(Arc::new(Inner { engine, cache, allowance, _ticker: ticker })))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.0.engine
+    }
+
+    /// Compile a component with this SHA-256, or find it compiled.
+    pub(super) fn compile(&self, bytes: &[u8], digest: &str) -> wasmtime::Result<Component> {
+        let Inner { engine, cache, .. } = &*self.0;
+        let Some(cache) = cache else { return Component::new(engine, bytes) };
+        let version = version();
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let origin = Origin { digest, engine: &version, compatibility: hasher.finish() };
+        let deserialize = |code: &[u8]| {
+            // SAFETY: the cache hands out only what it has verified to be written by
+            // `store` below, in a process of this user that knows the cache's key, and
+            // that is what `Component::serialize` has returned for this engine.
+            let component = unsafe { Component::deserialize(engine, code) };
+            component.map_err(|error| format!("is not for this engine: {error:#}"))
+        };
+        if let Some(component) = cache.load(&origin, deserialize) {
+            return Ok(component);
+        }
+        let component = Component::new(engine, bytes)?;
+        cache.store(&origin, &component.serialize()?);
+        Ok(component)
+    }
+
+    /// How often compiled code was found in the cache; nothing where there is none.
+    pub fn cache_counts(&self) -> CacheCounts {
+        self.0.cache.as_ref().map(CompiledCache::counts).unwrap_or_default()
     }
 
     /// What each instance may have.
@@ -118,15 +157,14 @@ impl Engine {
     }
 }
 
-fn config(cache: Option<Cache>) -> Config {
+fn config() -> Config {
     let mut config = Config::new();
     config
         .cranelift_opt_level(OptLevel::Speed)
         .epoch_interruption(true)
         // No function of the contract is async, and support for it costs 0.23
         // microseconds on every call.
-        .concurrency_support(false)
-        .cache(cache);
+        .concurrency_support(false);
     config
 }
 
@@ -146,26 +184,6 @@ fn pooling_config(instances: u32, memory_bytes: usize) -> PoolingAllocationConfi
         .max_memory_size(memory_bytes)
         .linear_memory_keep_resident(1024 * 1024);
     pooling
-}
-
-fn open_cache(directory: &Path) -> Result<Cache, EngineError> {
-    let refused = |error| EngineError::CacheDirectory { directory: directory.to_owned(), error };
-    make_private_directory(directory).map_err(refused)?;
-    let absolute = directory.canonicalize().map_err(refused)?;
-    let mut config = CacheConfig::new();
-    config.with_directory(absolute);
-    Cache::new(config).map_err(|error| refused(io::Error::other(format!("{error:#}"))))
-}
-
-fn make_private_directory(directory: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    // Its owner could put code there that this process would run.
-    if std::fs::metadata(directory)?.uid() != rustix::process::geteuid().as_raw() {
-        return Err(io::Error::other("it belongs to another user"));
-    }
-    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
 }
 
 /// Start the thread that makes running plugins look at their processor time.

@@ -1,8 +1,10 @@
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::counts::AtomicCounts;
-use super::{Breaker, BreakerSettings, Counts, Ledger, Plugin, Tally};
+use super::trust::{Admitted, Evidence, Role, Trust, Untrusted};
+use super::{Attempt, Breaker, BreakerSettings, Counts, Ledger, Plugin, Tally};
 
 /// A plugin in use, from the moment that it is taken. The same plugin that is taken
 /// again is another generation.
@@ -10,6 +12,7 @@ use super::{Breaker, BreakerSettings, Counts, Ledger, Plugin, Tally};
 pub struct Generation {
     number: u64,
     plugin: Plugin,
+    evidence: Evidence,
     since: SystemTime,
     breaker: Breaker,
     counts: AtomicCounts,
@@ -17,13 +20,20 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// The generation with this number, from now on.
-    pub fn new(number: u64, plugin: Plugin, breaker: BreakerSettings) -> Self {
+    /// The generation with this number, from now on, which so many threads ask.
+    pub fn new(
+        number: u64,
+        admitted: Admitted,
+        breaker: BreakerSettings,
+        threads: NonZero<usize>,
+    ) -> Self {
+        let (plugin, evidence) = admitted.into_parts();
         Generation {
             number,
             plugin,
+            evidence,
             since: SystemTime::now(),
-            breaker: Breaker::new(breaker, Instant::now()),
+            breaker: Breaker::new(breaker, threads, Instant::now()),
             counts: AtomicCounts::default(),
             ledger: Arc::default(),
         }
@@ -46,6 +56,24 @@ impl Generation {
         &self.plugin
     }
 
+    /// Whether these settings let it be in a role.
+    ///
+    /// # Errors
+    ///
+    /// They do not.
+    pub fn check_trust(&self, trust: &Trust, role: Role) -> Result<(), Untrusted> {
+        trust.check_again(role, &self.evidence)
+    }
+
+    /// Its plugin for another generation, if these settings let that be in the role.
+    ///
+    /// # Errors
+    ///
+    /// They do not.
+    pub fn admit_again(&self, trust: &Trust, role: Role) -> Result<Admitted, Untrusted> {
+        trust.admit(role, self.plugin.clone(), self.evidence.clone())
+    }
+
     /// When it was taken.
     pub fn since(&self) -> SystemTime {
         self.since
@@ -56,13 +84,15 @@ impl Generation {
         &self.breaker
     }
 
-    /// Count what came of a batch.
-    pub fn count(&self, tally: &Tally) {
+    /// Count what came of events of a source, and the processor time that was wasted on
+    /// them.
+    pub fn count(&self, source: &str, tally: &Tally, wasted: Duration) {
         self.counts.add(tally);
         self.ledger.add(tally);
         // A plugin that was off was not asked.
         if tally.off() == 0 {
-            self.breaker.count(tally.events, tally.failed(), Instant::now());
+            let attempt = Attempt { events: tally.events, failed: tally.failed(), wasted };
+            self.breaker.count(source, &attempt, Instant::now());
         }
     }
 

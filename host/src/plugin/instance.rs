@@ -40,19 +40,21 @@ impl Instance {
         settings: &str,
         cpu_max: Duration,
     ) -> Result<Result<contract::Setup, String>, Fault> {
-        start_clock(&mut self.store, cpu_max);
+        start_clock(&mut self.store, thread_cpu_time(), cpu_max);
         let mapper = self.bindings.standpipe_mapping_mapper();
         let answer = mapper.call_configure(&mut self.store, settings);
         answer.map_err(|error| fault(&self.store, &error, cpu_max))
     }
 
+    /// Call the plugin, whose time runs from `start` of the thread's processor time.
     pub(super) fn map(
         &mut self,
         events: &[contract::Event<'_>],
+        start: Duration,
         cpu_max: Duration,
     ) -> Result<Vec<contract::Output>, Fault> {
         self.calls += 1;
-        start_clock(&mut self.store, cpu_max);
+        start_clock(&mut self.store, start, cpu_max);
         let mapper = self.bindings.standpipe_mapping_mapper();
         let answer = mapper.call_map_events(&mut self.store, events);
         answer.map_err(|error| fault(&self.store, &error, cpu_max))
@@ -97,7 +99,7 @@ fn new_store(engine: &Engine, rate: &Rate) -> Store<Sandbox> {
     store.limiter(|sandbox| &mut sandbox.bounds);
     store.set_hostcall_fuel(answer_bytes);
     store.epoch_deadline_callback(|context| context.data().on_tick());
-    start_clock(&mut store, configure_cpu);
+    start_clock(&mut store, thread_cpu_time(), configure_cpu);
     store
 }
 
@@ -110,19 +112,19 @@ fn ask_routes(
 ) -> wasmtime::Result<Vec<Route>> {
     let instance = pre.instance_pre().instantiate(&mut *store)?;
     let bindings = Bindings::new(&mut *store, &instance)?;
-    start_clock(store, cpu_max);
+    start_clock(store, thread_cpu_time(), cpu_max);
     let mapper = bindings.standpipe_mapping_mapper();
     // It has taken these settings before.
     let _ = mapper.call_configure(&mut *store, settings)?;
     let routes = instance.get_typed_func::<(), (Vec<Route>,)>(&mut *store, function)?;
-    start_clock(store, cpu_max);
+    start_clock(store, thread_cpu_time(), cpu_max);
     let (routes,) = routes.call(&mut *store, ())?;
     Ok(routes)
 }
 
 /// Must precede every call: a deadline that was not set traps at once.
-fn start_clock(store: &mut Store<Sandbox>, cpu_max: Duration) {
-    store.data_mut().deadline = thread_cpu_time() + cpu_max;
+fn start_clock(store: &mut Store<Sandbox>, start: Duration, cpu_max: Duration) {
+    store.data_mut().deadline = start.saturating_add(cpu_max);
     store.set_epoch_deadline(1);
 }
 

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::time::Duration;
 
 use super::bindings::exports::standpipe::mapping::mapper as contract;
@@ -6,7 +7,8 @@ use super::decision::{Answers, Decision, Decisions, Output, Target, check_event}
 use super::instance::Instance;
 use super::kinds::Kinds;
 use super::native::Native;
-use super::{Allowance, Fault, Plugin};
+use super::sandbox::thread_cpu_time;
+use super::{Allowance, Fault, Grouping, Patience, Plugin};
 use crate::event::{Event, StreamName};
 use crate::limits;
 
@@ -18,16 +20,23 @@ pub struct Mapper {
     native: Option<Native>,
     /// None after a fault, until the next call.
     instance: Option<Instance>,
-    /// Events in a row that have used up their time, across batches.
-    suspects: usize,
+    /// Whether the instance is missing because a call failed.
+    has_failed: bool,
     allowance: Allowance,
+}
+
+/// A batch on its way through a plugin.
+struct Batch<'a> {
+    events: &'a [contract::Event<'a>],
+    wasted_max: Duration,
+    answers: Answers,
 }
 
 impl Mapper {
     /// A mapper that makes its instance when it is first needed.
     pub fn new(plugin: Plugin) -> Self {
         let (native, allowance) = (plugin.native_code(), plugin.allowance());
-        Mapper { plugin, native, instance: None, suspects: 0, allowance }
+        Mapper { plugin, native, instance: None, has_failed: false, allowance }
     }
 
     /// Have an instance at hand before it is needed. Where none can be made, the
@@ -55,12 +64,25 @@ impl Mapper {
         &self.plugin
     }
 
-    /// Let the plugin decide about a batch.
+    /// Let the plugin decide about a batch, whatever it costs.
     ///
     /// Whatever the plugin does, every event ends up with outputs, without any
     /// (filtered), or among the faults; or it is left for another call, where the
     /// answers about the events before it are large: see [`Decisions::decided`].
     pub fn map(&mut self, source: &str, events: &[Event<'_>]) -> Decisions {
+        self.map_within(source, events, &Patience::ENDLESS)
+    }
+
+    /// Let the plugin decide about the first events of a batch, until more time has
+    /// been wasted on failures than is to be: at least one event is decided about, and
+    /// each that is asked about has its whole allowance.
+    pub fn map_within(
+        &mut self,
+        source: &str,
+        events: &[Event<'_>],
+        patience: &Patience,
+    ) -> Decisions {
+        let events = &events[..events.len().min(patience.events_max)];
         let kinds = match self.plugin.reads() {
             contract::Reads::Kind => Kinds::of(events),
             contract::Reads::Envelope | contract::Reads::Text => Kinds::each(events.len()),
@@ -72,79 +94,97 @@ impl Mapper {
         let with_text = self.plugin.reads() == contract::Reads::Text;
         let asked = kinds.asked.iter().map(|&event| lower(&events[event], source, with_text));
         let asked: Vec<_> = asked.collect();
-        let mut answers = Answers::default();
-        if self.is_suspicious() {
-            self.map_one_by_one(&asked, 0, &mut answers);
-        } else {
-            self.map_group(&asked, 0, &mut answers);
+        let (wasted_max, answers) = (patience.wasted_max, Answers::default());
+        let mut batch = Batch { events: &asked, wasted_max, answers };
+        match patience.grouping {
+            Grouping::Together => self.map_group(0..asked.len(), &mut batch),
+            Grouping::Alone => self.map_one_by_one(0..asked.len(), &mut batch),
         }
-        Decisions { kinds, answers }
+        Decisions { kinds, answers: batch.answers }
     }
 
-    /// Map events of which the first has this position in the batch.
-    fn map_group(&mut self, events: &[contract::Event<'_>], first: usize, answers: &mut Answers) {
-        if answers.postpones(first) {
+    /// Map the events of a batch at these positions.
+    fn map_group(&mut self, group: Range<usize>, batch: &mut Batch<'_>) {
+        if batch.postpones(group.start) {
             return;
         }
-        match self.call(events, self.allowance.batch_cpu(events.len())) {
-            Ok(outputs) => answers.take(outputs, first),
-            Err(fault) if events.len() == 1 => answers.faults.push((first, fault)),
+        match self.call(group.clone(), batch) {
+            Ok(outputs) => batch.answers.take(outputs, group.start),
+            Err(fault) if group.len() == 1 => batch.answers.faults.push((group.start, fault)),
             // Each group that runs into its deadline costs that whole time,
             // each event alone next to nothing: so no halving here.
-            Err(Fault::Deadline(_)) => self.map_one_by_one(events, first, answers),
+            Err(Fault::Deadline(_)) => self.map_one_by_one(group, batch),
             Err(_) => {
-                let (left, right) = events.split_at(events.len() / 2);
-                self.map_group(left, first, answers);
-                self.map_group(right, first + left.len(), answers);
+                let middle = group.start + group.len() / 2;
+                self.map_group(group.start..middle, batch);
+                self.map_group(middle..group.end, batch);
             }
         }
     }
 
-    fn map_one_by_one(
-        &mut self,
-        events: &[contract::Event<'_>],
-        first: usize,
-        answers: &mut Answers,
-    ) {
-        for (position, event) in (first..).zip(events) {
-            if answers.postpones(position) {
+    fn map_one_by_one(&mut self, group: Range<usize>, batch: &mut Batch<'_>) {
+        for position in group {
+            if batch.postpones(position) {
                 return;
             }
-            let cpu_max = if self.is_suspicious() {
-                limits::PLUGIN_SUSPECT_CPU_MAX
-            } else {
-                self.allowance.call_cpu
-            };
-            let result = self.call(std::slice::from_ref(event), cpu_max);
-            match &result {
-                Err(Fault::Deadline(_)) => self.suspects += 1,
-                _ => self.suspects = 0,
-            }
-            match result {
-                Ok(outputs) => answers.take(outputs, position),
-                Err(fault) => answers.faults.push((position, fault)),
+            match self.call(position..position + 1, batch) {
+                Ok(outputs) => batch.answers.take(outputs, position),
+                Err(fault) => batch.answers.faults.push((position, fault)),
             }
         }
     }
 
-    fn is_suspicious(&self) -> bool {
-        self.suspects >= limits::PLUGIN_SUSPECTS
-    }
-
-    fn call(
-        &mut self,
-        events: &[contract::Event<'_>],
-        cpu_max: Duration,
-    ) -> Result<Vec<Output>, Fault> {
+    /// Call the plugin with some events. Time that comes to nothing counts as wasted,
+    /// and so does what an instance takes that replaces one which failed.
+    fn call(&mut self, group: Range<usize>, batch: &mut Batch<'_>) -> Result<Vec<Output>, Fault> {
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
-            None => self.plugin.instance()?,
+            None => {
+                let start = thread_cpu_time();
+                let instance = self.plugin.instance();
+                self.has_failed |= instance.is_err();
+                if self.has_failed {
+                    batch.answers.wasted += thread_cpu_time().saturating_sub(start);
+                }
+                instance?
+            }
         };
-        let answer = instance.map(events, cpu_max)?;
-        let outputs = check_answer(&self.plugin, answer, events.len())?;
-        self.instance = Some(instance).filter(|instance| !instance.is_worn(&self.allowance));
-        Ok(outputs)
+        let events = &batch.events[group];
+        let bytes = events.iter().map(bytes_of).sum();
+        let cpu_max = self.allowance.call_cpu_of(events.len(), bytes);
+        let start = thread_cpu_time();
+        let outputs = instance
+            .map(events, start, cpu_max)
+            .and_then(|answer| check_answer(&self.plugin, answer, events.len()));
+        self.has_failed = outputs.is_err();
+        match outputs {
+            Ok(outputs) => {
+                self.instance =
+                    Some(instance).filter(|instance| !instance.is_worn(&self.allowance));
+                Ok(outputs)
+            }
+            Err(fault) => {
+                drop(instance);
+                batch.answers.wasted += thread_cpu_time().saturating_sub(start);
+                Err(fault)
+            }
+        }
     }
+}
+
+impl Batch<'_> {
+    /// Whether the event at this position, and those behind it, are left for another
+    /// call. The first one never is, so that each call comes to something.
+    fn postpones(&mut self, position: usize) -> bool {
+        let is_too_much = position > 0 && self.answers.wasted >= self.wasted_max;
+        self.answers.postpones(position, is_too_much)
+    }
+}
+
+/// The bytes of an event that the plugin is handed.
+fn bytes_of(event: &contract::Event<'_>) -> usize {
+    let length = |text: Option<&str>| text.map_or(0, str::len);
+    length(event.message_type) + length(event.name) + event.source.len() + event.text.len()
 }
 
 fn lower<'a>(event: &'a Event<'_>, source: &'a str, with_text: bool) -> contract::Event<'a> {

@@ -11,7 +11,7 @@ use rustix::process::setpriority_process;
 
 use super::bindings::exports::standpipe::mapping::mapper::Reads;
 use super::compare::Comparison;
-use super::{Decisions, Generation, Mapper, Plugin, Tally};
+use super::{Admission, Decisions, Generation, Mapper, Plugin, Tally};
 use crate::event::{Envelope, Event};
 use crate::limits;
 
@@ -137,16 +137,18 @@ fn work(generation: &Generation, batches: &Receiver<Batch>, seen: &Seen) {
     for batch in batches {
         let events: Vec<_> = batch.events.iter().map(|kept| kept.event(&batch.texts)).collect();
         let start = Instant::now();
-        let admitted = generation.breaker().admits(events.len(), start);
         let skip = |count: usize| seen.skipped.fetch_add(count as u64, Ordering::Relaxed);
-        if admitted == 0 {
+        // A shadow delays nothing, so it waits for nothing either.
+        let Admission::Ask(patience) = generation.breaker().admit(&batch.source, start) else {
             skip(events.len());
             continue;
-        }
-        let decisions = mapper.map(&batch.source, &events[..admitted]);
+        };
+        let decisions = mapper.map_within(&batch.source, &events, &patience);
         generation.count_call(start.elapsed(), mapper.memory_bytes());
-        let (now, left) = events.split_at(decisions.decided(admitted));
-        generation.count(&Tally::of_decisions(&decisions, now.len()));
+        let asked = events.len().min(patience.events_max);
+        let (now, left) = events.split_at(decisions.decided(asked));
+        let tally = Tally::of_decisions(&decisions, now.len());
+        generation.count(&batch.source, &tally, decisions.wasted());
         let (old, new) = ((&batch.active, &batch.decisions), (mapper.plugin(), &decisions));
         let mut comparison = seen.comparison.lock().unwrap_or_else(PoisonError::into_inner);
         comparison.add(&batch.source, now, old, new);
@@ -199,9 +201,11 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZero;
+
     use super::*;
     use crate::event::scan;
-    use crate::plugin::BreakerSettings;
+    use crate::plugin::{Admitted, BreakerSettings};
 
     fn mapping(stream: &str) -> Plugin {
         let rows = [("track", "tracks"), ("*", stream)];
@@ -211,7 +215,9 @@ mod tests {
     }
 
     fn shadow(plugin: Plugin) -> Shadow {
-        let generation = Generation::new(2, plugin, BreakerSettings::default());
+        let plugin = Admitted::native(plugin).unwrap();
+        let generation =
+            Generation::new(2, plugin, BreakerSettings::default(), NonZero::<usize>::MIN);
         Shadow::start(Arc::new(generation)).unwrap()
     }
 

@@ -33,8 +33,6 @@ pub(super) struct Collecting {
     pub(super) collector: Arc<Collector>,
     pub(super) spool: Spool,
     intake: thread::JoinHandle<()>,
-    /// Says to the intake that nobody waits for delivery any more.
-    pub(super) abandoned: Arc<AtomicBool>,
     /// Events of sources that the settings do not have.
     pub(super) held: Arc<HeldEvents>,
 }
@@ -103,7 +101,7 @@ impl Listening {
             buffers,
             totals,
             bytes_read,
-            is_abandoned: Arc::clone(&abandoned),
+            is_abandoned: abandoned,
             sources,
             held: Arc::clone(&held),
         };
@@ -137,7 +135,7 @@ impl Listening {
             }
             own_spool.close();
         });
-        Ok(Collecting { collector, spool, intake, abandoned, held })
+        Ok(Collecting { collector, spool, intake, held })
     }
 }
 

@@ -19,7 +19,6 @@ impl Run {
     pub async fn finish(self) -> Summary {
         let Run { reader, gatherer, workers, delivery, copier, collecting, .. } = self;
         let copies = copier.as_ref().map(|copier| copier.delivery().clone());
-        let abandoned = collecting.as_ref().map(|collecting| Arc::clone(&collecting.abandoned));
         let (intake, collected) = collecting.map(Collecting::part).unzip();
         let feeders = intake.into_iter().chain(gatherer).collect();
         let threads = tokio::task::spawn_blocking(move || join(reader, feeders, workers));
@@ -41,9 +40,7 @@ impl Run {
             tokio::time::sleep(self.drain_timeout).await;
             delivery.give_up();
             self.letters.stop_waiting();
-            if let Some(abandoned) = &abandoned {
-                abandoned.store(true, Ordering::Release);
-            }
+            self.abandoned.store(true, Ordering::Release);
             if let Some(copies) = &copies {
                 copies.give_up();
             }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::StartError;
-use crate::config::{Beside, PluginSource, Settings};
+use crate::config::{Beside, Hosting, PluginSource, Settings};
 use crate::limits;
 use crate::plugin::cases::Cases;
-use crate::plugin::{CanarySettings, Engine, Plugin, sha256_hex};
-use crate::swap::{Candidate, Refused, Seal, Swapped, Swapper, SwapperSettings, Terms};
+use crate::plugin::{CanarySettings, Engine, Plugin, PublicKey, Role, sha256_hex};
+use crate::swap::{Candidate, Refused, Seal, Step, Swapped, Swapper, SwapperSettings, Terms};
 
 /// The default mapping plugin's component.
 pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
@@ -22,11 +22,14 @@ pub(super) struct Companions {
     shadow: Option<Companion>,
 }
 
-/// A plugin beside the one in use: the hash of its component, and where it is from.
+/// A plugin beside the one in use: the hash of its component, where it is from, and
+/// what it must be.
 #[derive(Debug, Clone, PartialEq)]
 struct Companion {
     sha256: String,
     beside: Beside,
+    /// Its pin, and the key: one that was refused is tried again under others.
+    trust: (Option<String>, Option<PublicKey>),
 }
 
 /// Take the plugin of the settings, and those beside it.
@@ -34,7 +37,7 @@ pub(super) fn start(settings: &Settings) -> Result<Swapper, StartError> {
     let hosting = &settings.hosting;
     let swapping = SwapperSettings { workers: settings.workers, breaker: hosting.breaker };
     if settings.plugin == PluginSource::Native {
-        return Ok(Swapper::fixed(load_plugin(settings)?, swapping));
+        return Ok(Swapper::fixed(load_native(settings)?, swapping));
     }
     let engine = engine(settings)?;
     let candidate = candidate(&settings.plugin)?;
@@ -67,11 +70,15 @@ pub(super) fn reload(swapper: &Swapper, settings: &Settings) -> Result<Swapped, 
 impl Companions {
     /// What settings ask for.
     pub(super) fn of(settings: &Settings) -> Self {
-        let hosting = &settings.hosting;
-        let canary = hosting.canary.as_ref();
+        let Hosting { canary, shadow, trust, .. } = &settings.hosting;
+        let companion = |beside: &Beside, pin: &Option<String>| {
+            let pin = pin.as_ref().or(trust.sha256.as_ref()).cloned();
+            Companion::of(beside, (pin, trust.public_key.clone()))
+        };
+        let canary = canary.as_ref();
         Companions {
-            canary: canary.map(|(canary, how)| (Companion::of(canary), *how)),
-            shadow: hosting.shadow.as_ref().map(Companion::of),
+            canary: canary.map(|(canary, how)| (companion(canary, &trust.canary_sha256), *how)),
+            shadow: shadow.as_ref().map(|shadow| companion(shadow, &trust.shadow_sha256)),
         }
     }
 
@@ -104,22 +111,50 @@ impl Companions {
 impl Companion {
     /// A file that cannot be read is as good as another one, and refused when it is
     /// taken.
-    fn of(beside: &Beside) -> Self {
+    fn of(beside: &Beside, trust: (Option<String>, Option<PublicKey>)) -> Self {
         let sha256 = plugin_bytes(&beside.source).map(|bytes| sha256_hex(&bytes));
-        Companion { sha256: sha256.unwrap_or_default(), beside: beside.clone() }
+        Companion { sha256: sha256.unwrap_or_default(), beside: beside.clone(), trust }
     }
 }
 
-/// Load the plugin of the settings, to look at it.
+/// Load the plugin of the settings, to look at it: the one that a run would take, or
+/// none.
 pub(crate) fn load_plugin(settings: &Settings) -> Result<Plugin, StartError> {
-    if settings.plugin == PluginSource::Native {
-        let plugin = "the default mapping plugin".to_owned();
-        return Plugin::native(&settings.plugin_settings)
-            .map_err(|error| StartError::Plugin { plugin, error });
+    match settings.plugin {
+        PluginSource::Native => load_native(settings),
+        _ => load_component(settings, &engine(settings)?),
     }
-    let candidate = candidate(&settings.plugin)?;
-    let loaded = Plugin::load(&engine(settings)?, &candidate.bytes, &settings.plugin_settings);
+}
+
+/// The same with an engine that is there already; native code, which needs none, is
+/// loaded as the component that decides alike.
+pub(crate) fn load_component(settings: &Settings, engine: &Engine) -> Result<Plugin, StartError> {
+    let candidate = trusted_candidate(settings)?;
+    let loaded = Plugin::load(engine, &candidate.bytes, &settings.plugin_settings);
     loaded.map_err(|error| StartError::Plugin { plugin: candidate.origin, error })
+}
+
+fn load_native(settings: &Settings) -> Result<Plugin, StartError> {
+    let candidate = trusted_candidate(settings)?;
+    Plugin::native(&settings.plugin_settings)
+        .map_err(|error| StartError::Plugin { plugin: candidate.origin, error })
+}
+
+/// The component of the settings, if its pin and key are those of the settings. Code
+/// that is in its place is part of the program as it is.
+fn trusted_candidate(settings: &Settings) -> Result<Candidate, StartError> {
+    let candidate = candidate(&settings.plugin)?;
+    let digest = Arc::<str>::from(sha256_hex(&candidate.bytes));
+    let trust = &settings.hosting.trust;
+    let checked = trust.check(Role::Active, &candidate.bytes, &digest, &candidate.seal);
+    match checked {
+        Ok(_) => Ok(candidate),
+        Err(error) => {
+            let (step, reason) = (Step::Trust, error.to_string());
+            let refused = Refused { step, reason, digest: Some(digest) };
+            Err(StartError::Refused { plugin: candidate.origin, refused })
+        }
+    }
 }
 
 fn engine(settings: &Settings) -> Result<Engine, StartError> {

@@ -148,6 +148,7 @@ impl Run {
             identities: Arc::new(identities),
             on_failure: settings.hosting.on_failure.clone(),
             halt: Arc::new(halt(stopper.clone(), Arc::clone(&halted), Arc::clone(&abandoned))),
+            abandoned: Arc::clone(&abandoned),
         };
         let spawn_worker = |number| {
             let worker = Worker::new(shared.clone(), delivery.outbox());
@@ -225,6 +226,7 @@ impl Run {
             bytes_read,
             stopper,
             halted,
+            abandoned,
             swapper,
             basis,
             addresses,

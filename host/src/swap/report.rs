@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Refused;
 use crate::clock;
+use crate::limits;
 use crate::plugin::compare::Comparison;
 use crate::plugin::{self, Canary, Generation, Pauses, Shadow};
 
@@ -47,8 +48,11 @@ pub struct GenerationReport {
     pub since: String,
     /// The delivery streams that it may name, patterns included.
     pub streams: Vec<String>,
-    /// How well it does.
+    /// How well it does, with the source that it does worst with.
     pub health: Health,
+    /// The sources that it does badly with, the worst first: twenty at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failing_sources: Vec<FailingSource>,
     /// Events that it decided about, or failed on.
     pub events: u64,
     /// Those without an output.
@@ -63,6 +67,15 @@ pub struct GenerationReport {
     pub memory_bytes: u64,
 }
 
+/// A source whose events a plugin fails on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FailingSource {
+    /// The source.
+    pub source: String,
+    /// How well the plugin does with its events.
+    pub health: Health,
+}
+
 /// How well a plugin does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -71,7 +84,7 @@ pub enum Health {
     Healthy,
     /// It fails on many.
     Degraded,
-    /// It fails on nearly all, and is not asked but for a trial now and then.
+    /// It fails on nearly all.
     Off,
 }
 
@@ -131,13 +144,20 @@ pub struct PauseReport {
 impl GenerationReport {
     pub(super) fn new(generation: &Generation, origin: &str) -> Self {
         let (counts, plugin) = (generation.counts(), generation.plugin());
+        let sources = generation.breaker().failing_sources(Instant::now()).into_iter();
+        let failing_sources: Vec<_> = sources
+            .take(limits::FAILING_SOURCES_SHOWN)
+            .map(|(source, health)| FailingSource { source, health: health.into() })
+            .collect();
+        let worst = failing_sources.first().map(|worst| worst.health);
         GenerationReport {
             generation: generation.number(),
             sha256: plugin.digest().to_string(),
             origin: origin.to_owned(),
             since: clock::rfc3339(generation.since().into()),
             streams: plugin.streams().map(str::to_owned).collect(),
-            health: generation.breaker().health().into(),
+            health: worst.unwrap_or(Health::Healthy),
+            failing_sources,
             events: counts.events,
             filtered: counts.filtered,
             rejected: counts.rejected,

@@ -9,8 +9,8 @@ use super::shelf::{Previous, Shelf};
 use super::workshop::Workshop;
 use super::{Candidate, Refused, Step, Terms};
 use crate::plugin::{
-    BreakerSettings, Canary, CanarySettings, Engine, Generation, Ledger, LoadError, Plugin, Shadow,
-    Stage, Switch,
+    Admitted, BreakerSettings, CacheCounts, Canary, CanarySettings, Engine, Generation, Ledger,
+    LoadError, Plugin, Role, Shadow, Stage, Switch, Trust, Untrusted,
 };
 
 /// Changes the plugin of a run; clones change the same one.
@@ -68,8 +68,8 @@ pub enum Swapped {
     Unchanged(u64),
 }
 
-/// There is nothing to do it with.
-#[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
+/// It cannot be done at present.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum NotPossible {
     /// Nothing was swapped yet.
     #[error("there is no plugin before this one to go back to")]
@@ -77,14 +77,9 @@ pub enum NotPossible {
     /// There is no canary.
     #[error("there is no canary: give one first")]
     NoCanary,
-    /// The settings pin the plugin.
-    #[error("sha256 under [plugin] says another component: write the hash of this one there")]
-    Pinned,
-    /// The plugin before was not checked with the key of the settings.
-    #[error(
-        "the plugin before was not checked with public_key under [plugin]: give it anew, with its signature"
-    )]
-    OtherKey,
+    /// The settings do not let it decide.
+    #[error("{0}")]
+    Untrusted(#[from] Untrusted),
     /// There is no shadow.
     #[error("there is no shadow: give one first")]
     NoShadow,
@@ -103,27 +98,32 @@ impl Swapper {
         terms: Terms,
     ) -> Result<Self, Refused> {
         let mut workshop = Workshop::default();
-        let plugin = workshop.prepare(&engine, candidate, &terms, &[])?;
+        let plugin = workshop.prepare(&engine, candidate, &terms, Role::Active, &[])?;
         let swapper = Self::at(Some(engine), settings, plugin, workshop, terms);
         swapper.shelf().origins.insert(1, candidate.origin.clone());
         Ok(swapper)
     }
 
     /// A swapper of a plugin that is not a component, and stays.
+    ///
+    /// # Panics
+    ///
+    /// It is a component.
     pub fn fixed(plugin: Plugin, settings: SwapperSettings) -> Self {
+        let plugin = Admitted::native(plugin).expect("native code");
         Self::at(None, settings, plugin, Workshop::default(), Terms::default())
     }
 
     fn at(
         engine: Option<Engine>,
         settings: SwapperSettings,
-        plugin: Plugin,
+        plugin: Admitted,
         workshop: Workshop,
         terms: Terms,
     ) -> Self {
         let ledgers = Ledgers::default();
-        let active = Generation::new(1, plugin, settings.breaker).with_ledger(&ledgers.active);
-        let active = Arc::new(active);
+        let active = Generation::new(1, plugin, settings.breaker, settings.workers);
+        let active = Arc::new(active.with_ledger(&ledgers.active));
         let switch = Arc::new(Switch::new(Stage { active, canary: None, shadow: None }));
         let shelf = Shelf {
             terms,
@@ -153,11 +153,9 @@ impl Swapper {
         self.shelf().terms.clone()
     }
 
-    /// What goes for a plugin beside the one in use, which is what the pin is for.
-    fn terms_beside(&self) -> Terms {
-        let mut terms = self.terms();
-        terms.trust.sha256 = None;
-        terms
+    /// How often compiled code was found in the cache.
+    pub fn cache_counts(&self) -> CacheCounts {
+        self.0.engine.as_ref().map(Engine::cache_counts).unwrap_or_default()
     }
 
     /// Let a candidate take over under the present terms.
@@ -189,13 +187,18 @@ impl Swapper {
         terms: Terms,
     ) -> Result<Swapped, Refused> {
         let (_, stage) = self.0.switch.stage();
-        let plugin = self.counted(self.prepare(workshop, candidate, &terms, Warm::ForWorkers))?;
-        let active = stage.active.plugin();
+        let prepared = self.prepare(workshop, candidate, &terms, Role::Active, Warm::ForWorkers);
+        let admitted = self.counted(prepared)?;
+        let (active, plugin) = (stage.active.plugin(), admitted.plugin());
         if active.digest() == plugin.digest() && active.settings() == plugin.settings() {
-            self.shelf().terms = terms;
-            return Ok(Swapped::Unchanged(stage.active.number()));
+            let number = stage.active.number();
+            let before = std::mem::replace(&mut self.shelf().terms, terms.clone());
+            if before.trust != terms.trust {
+                self.publish_trusted(stage, &terms.trust);
+            }
+            return Ok(Swapped::Unchanged(number));
         }
-        Ok(Swapped::Taken(self.publish(plugin, terms, candidate.origin.clone())))
+        Ok(Swapped::Taken(self.publish(admitted, terms, candidate.origin.clone())))
     }
 
     /// Have a candidate go through all steps, and leave it at that.
@@ -205,7 +208,9 @@ impl Swapper {
     /// It does not pass a step.
     pub fn check(&self, candidate: &Candidate) -> Result<Plugin, Refused> {
         let terms = self.terms();
-        self.prepare(&mut lock(&self.0.workshop), candidate, &terms, Warm::One)
+        let mut workshop = lock(&self.0.workshop);
+        let admitted = self.prepare(&mut workshop, candidate, &terms, Role::Active, Warm::One)?;
+        Ok(admitted.plugin().clone())
     }
 
     /// Go back to the plugin before this one, with its settings and cases. Doing so
@@ -216,27 +221,20 @@ impl Swapper {
     /// There is none, or it is not trusted any more.
     pub fn roll_back(&self) -> Result<u64, NotPossible> {
         let _alone = lock(&self.0.workshop);
-        let previous = self.take_previous()?;
-        let origin = self.shelf().origin(previous.generation.number());
-        let plugin = previous.generation.plugin().clone();
-        Ok(self.publish(plugin, previous.terms, origin))
+        let (admitted, Previous { generation, terms }) = self.take_previous()?;
+        let origin = self.shelf().origin(generation.number());
+        Ok(self.publish(admitted, terms, origin))
     }
 
     /// The plugin before, under its terms but for the trust, which is the present one.
-    fn take_previous(&self) -> Result<Previous, NotPossible> {
+    fn take_previous(&self) -> Result<(Admitted, Previous), NotPossible> {
         let mut shelf = self.shelf();
         let trust = shelf.terms.trust.clone();
         let previous = shelf.previous.as_ref().ok_or(NotPossible::NoPrevious)?;
-        let digest = previous.generation.plugin().digest();
-        if trust.sha256.as_ref().is_some_and(|pin| **pin != **digest) {
-            return Err(NotPossible::Pinned);
-        }
-        if trust.public_key.is_some() && trust.public_key != previous.terms.trust.public_key {
-            return Err(NotPossible::OtherKey);
-        }
+        let admitted = previous.generation.admit_again(&trust, Role::Active)?;
         let Previous { generation, terms } =
             shelf.previous.take().ok_or(NotPossible::NoPrevious)?;
-        Ok(Previous { generation, terms: Terms { trust, ..terms } })
+        Ok((admitted, Previous { generation, terms: Terms { trust, ..terms } }))
     }
 
     /// Try a candidate with the events of some users; one that is there gives way.
@@ -250,11 +248,12 @@ impl Swapper {
         settings: CanarySettings,
     ) -> Result<u64, Refused> {
         let mut workshop = lock(&self.0.workshop);
-        let terms = self.terms_beside();
-        let plugin =
-            self.counted(self.prepare(&mut workshop, candidate, &terms, Warm::ForWorkers))?;
+        let (terms, warm) = (self.terms(), Warm::ForWorkers);
+        let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Canary, warm);
+        let admitted = self.counted(prepared)?;
         let number = self.shelf().next(candidate.origin.clone());
-        let generation = Generation::new(number, plugin, self.0.settings.breaker);
+        let SwapperSettings { workers, breaker } = self.0.settings;
+        let generation = Generation::new(number, admitted, breaker, workers);
         let generation = Arc::new(generation.with_ledger(&self.0.ledgers.canary));
         let canary = Some(Arc::new(Canary::new(generation, settings)));
         let (_, stage) = self.0.switch.stage();
@@ -280,20 +279,17 @@ impl Swapper {
     ///
     /// # Errors
     ///
-    /// There is none, or the plugin is pinned to another one.
+    /// There is none, or the settings do not let it decide about all events.
     pub fn promote_canary(&self) -> Result<u64, NotPossible> {
         let _alone = lock(&self.0.workshop);
         let (_, stage) = self.0.switch.stage();
         let canary = stage.canary.ok_or(NotPossible::NoCanary)?;
         let generation = canary.generation();
-        let pin = self.terms().trust.sha256;
-        if pin.is_some_and(|pin| *pin != **generation.plugin().digest()) {
-            return Err(NotPossible::Pinned);
-        }
+        let admitted = generation.admit_again(&self.terms().trust, Role::Active)?;
         let origin = self.shelf().origin(generation.number());
         let settings = generation.plugin().settings().to_owned();
         let terms = Terms { settings, ..self.terms() };
-        Ok(self.publish(generation.plugin().clone(), terms, origin))
+        Ok(self.publish(admitted, terms, origin))
     }
 
     /// Ask a candidate about all events beside the active plugin, and compare; one
@@ -304,11 +300,15 @@ impl Swapper {
     /// It does not pass a step: nothing has changed.
     pub fn shadow(&self, candidate: &Candidate) -> Result<u64, Refused> {
         let mut workshop = lock(&self.0.workshop);
-        let terms = self.terms_beside();
-        let plugin = self.counted(self.prepare(&mut workshop, candidate, &terms, Warm::One))?;
-        let digest = Arc::clone(plugin.digest());
+        let terms = self.terms();
+        let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Shadow, Warm::One);
+        let admitted = self.counted(prepared)?;
+        let digest = Arc::clone(admitted.plugin().digest());
         let number = self.shelf().next(candidate.origin.clone());
-        let generation = Arc::new(Generation::new(number, plugin, self.0.settings.breaker));
+        // It has one thread, whatever the workers are.
+        let threads = NonZero::<usize>::MIN;
+        let breaker = self.0.settings.breaker;
+        let generation = Arc::new(Generation::new(number, admitted, breaker, threads));
         let shadow = Shadow::start(generation).map_err(|error| Refused {
             step: Step::Configure,
             reason: format!("start its thread: {error}: check the limit of processes"),
@@ -376,13 +376,15 @@ impl Swapper {
         workshop: &mut Workshop,
         candidate: &Candidate,
         terms: &Terms,
+        role: Role,
         warm: Warm,
-    ) -> Result<Plugin, Refused> {
+    ) -> Result<Admitted, Refused> {
         let Some(engine) = &self.0.engine else {
             let reason = "the plugin is native code: start without --no-plugin".to_owned();
             return Err(Refused { step: Step::Read, reason, digest: None });
         };
-        let plugin = workshop.prepare(engine, candidate, terms, &self.known())?;
+        let admitted = workshop.prepare(engine, candidate, terms, role, &self.known())?;
+        let plugin = admitted.plugin();
         let made = match warm {
             Warm::ForWorkers => plugin.warm(self.0.settings.workers.get()),
             Warm::One => Ok(()),
@@ -392,7 +394,7 @@ impl Swapper {
             reason: LoadError::Fault(fault).to_string(),
             digest: Some(Arc::clone(plugin.digest())),
         })?;
-        Ok(plugin)
+        Ok(admitted)
     }
 
     /// Plugins that have passed all steps: the one in use and the one before.
@@ -408,14 +410,16 @@ impl Swapper {
         result.inspect_err(|refused| self.shelf().count(refused))
     }
 
-    fn publish(&self, plugin: Plugin, terms: Terms, origin: String) -> u64 {
-        let mut shelf = self.shelf();
-        let number = shelf.next(origin);
-        let digest = Arc::clone(plugin.digest());
-        let active = Generation::new(number, plugin, self.0.settings.breaker);
+    fn publish(&self, admitted: Admitted, terms: Terms, origin: String) -> u64 {
+        let number = self.shelf().next(origin);
+        let digest = Arc::clone(admitted.plugin().digest());
+        let SwapperSettings { workers, breaker } = self.0.settings;
+        let active = Generation::new(number, admitted, breaker, workers);
         let active = Arc::new(active.with_ledger(&self.0.ledgers.active));
         let (_, Stage { shadow, .. }) = self.0.switch.stage();
-        let before = self.0.switch.publish(Stage { active, canary: None, shadow });
+        let stage = Stage { active, canary: None, shadow };
+        let before = self.publish_trusted(stage, &terms.trust);
+        let mut shelf = self.shelf();
         let terms = std::mem::replace(&mut shelf.terms, terms);
         let given_up = shelf.previous.replace(Previous { generation: before.active, terms });
         shelf.swaps += 1;
@@ -425,6 +429,26 @@ impl Swapper {
         drop(given_up);
         tracing::info!(generation = number, %digest, "another plugin decides from now on");
         number
+    }
+
+    /// Publish a stage without those beside the active plugin that are not trusted any
+    /// more, and hand back the one before.
+    fn publish_trusted(&self, stage: Stage, trust: &Trust) -> Stage {
+        let Stage { active, canary, shadow } = stage;
+        let is_trusted = |generation: &Generation, role, what| {
+            let checked = generation.check_trust(trust, role);
+            let refused = checked.map_err(|error| Refused {
+                step: Step::Trust,
+                reason: format!("{what} ends: {error}"),
+                digest: Some(Arc::clone(generation.plugin().digest())),
+            });
+            self.counted(refused).is_ok()
+        };
+        let canary =
+            canary.filter(|canary| is_trusted(canary.generation(), Role::Canary, "the canary"));
+        let shadow =
+            shadow.filter(|shadow| is_trusted(shadow.generation(), Role::Shadow, "the shadow"));
+        self.0.switch.publish(Stage { active, canary, shadow })
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::{Candidate, Refused, Step, Terms, samples};
 use crate::limits;
-use crate::plugin::{Compiled, Engine, LoadError, Mapper, Plugin, sha256_hex};
+use crate::plugin::{
+    Admitted, Compiled, Engine, LoadError, Mapper, Plugin, Role, Untrusted, sha256_hex,
+};
 
 /// What is kept of candidates, so that going back and forth costs little.
 #[derive(Debug, Default)]
@@ -24,19 +26,22 @@ impl Workshop {
         engine: &Engine,
         candidate: &Candidate,
         terms: &Terms,
+        role: Role,
         known: &[Plugin],
-    ) -> Result<Plugin, Refused> {
+    ) -> Result<Admitted, Refused> {
         let digest = self.digest(candidate);
         let refuse = |step, reason: String| {
             let digest = Some(Arc::clone(&digest));
             Refused { step, reason, digest }
         };
-        let trusted = candidate.check(&terms.trust, &digest);
-        trusted.map_err(|error| refuse(Step::Trust, error.to_string()))?;
+        let untrusted = |error: Untrusted| refuse(Step::Trust, error.to_string());
+        let checked = terms.trust.check(role, &candidate.bytes, &digest, &candidate.seal);
+        let evidence = checked.map_err(untrusted)?;
+        let admit = |plugin| terms.trust.admit(role, plugin, evidence).map_err(untrusted);
         let settings = candidate.settings.as_deref().unwrap_or(&terms.settings);
         let is_same = |known: &&Plugin| *known.digest() == digest && known.settings() == settings;
         if let (Some(plugin), None) = (known.iter().find(is_same), &terms.cases) {
-            return Ok(plugin.clone());
+            return admit(plugin.clone());
         }
         let load_error = |error: LoadError| refuse(Step::of(&error), error.to_string());
         let compiled = self.compile(engine, &candidate.bytes, &digest).map_err(load_error)?;
@@ -52,7 +57,7 @@ impl Workshop {
             }
         }
         mapper.retire();
-        Ok(plugin)
+        admit(plugin)
     }
 
     /// A component's hash. What cannot change is hashed once.

@@ -63,6 +63,116 @@ fn the_way_back_leads_to_no_plugin_that_is_not_trusted_now() {
     }
 }
 
+/// Over the API: whatever a component is to be, it is the pinned one.
+#[test]
+fn a_pin_holds_for_every_role() {
+    let sha256 = |bytes: &[u8]| host::plugin::sha256_hex(bytes);
+    let (pinned, other) = (of_default(1), of_default(2));
+    let pin = format!("\n[plugin]\nsha256 = \"{}\"\n", sha256(DEFAULT_PLUGIN));
+    let collector = start(&format!("{SETTINGS}{pin}"));
+    let roles =
+        [("PUT", "/plugin"), ("POST", "/plugin/check"), ("PUT", "/plugin/canary?percent=100")];
+    for (method, path) in roles {
+        let reply = ask(&collector, method, path, &other);
+        assert_eq!((reply.status, &value(&reply)["step"]), (422, &json!("trust")), "{path}");
+        assert!(reply.text().contains("sha256 under [plugin]"), "{}", reply.text());
+    }
+    // The pinned one itself can be tried, with whatever settings.
+    assert_eq!(ask(&collector, "PUT", "/plugin/canary", DEFAULT_PLUGIN).status, 200);
+    let report = value(&ask(&collector, "GET", "/plugin", b""));
+    assert_eq!(report["refused"]["trust"], 3);
+    collector.stop().exits(0);
+
+    // A pin of the canary's own allows that one and no other, and does not go for more.
+    let own =
+        format!("{pin}[plugin.canary]\nsha256 = \"{}\"\npath = \"canary.wasm\"\n", sha256(&pinned));
+    let program = Program::running_locally().settings(&format!("{SETTINGS}{own}"));
+    let program = program.file("canary.wasm", &pinned).mapping(&[("*", "all")]);
+    let collector = Collector::start(program);
+    for (component, status) in [(&other[..], 422), (DEFAULT_PLUGIN, 422), (&pinned[..], 200)] {
+        let reply = ask(&collector, "PUT", "/plugin/canary?percent=100", component);
+        assert_eq!(reply.status, status, "{}", reply.text());
+    }
+    let reply = ask(&collector, "POST", "/plugin/canary/promote", b"");
+    assert_eq!(reply.status, 409, "{}", reply.text());
+    assert!(reply.text().contains("sha256 under [plugin]"), "{}", reply.text());
+    assert_eq!(ask(&collector, "PUT", "/plugin", &pinned).status, 422);
+    collector.stop().exits(0);
+}
+
+/// What is there already is held against a pin and a key that come later.
+#[test]
+fn a_canary_and_a_shadow_end_where_they_are_not_trusted_any_more() {
+    let digest = host::plugin::sha256_hex(DEFAULT_PLUGIN);
+    let key = format!("public_key = \"{}\"", KeyPair::generate().public_key());
+    for trust in [format!("sha256 = \"{digest}\""), key] {
+        let collector = start(SETTINGS);
+        assert_eq!(
+            ask(&collector, "PUT", "/plugin/canary?percent=100", &of_default(1)).status,
+            200
+        );
+        let canary = || value(&ask(&collector, "GET", "/plugin", b""))["canary"].clone();
+        assert!(canary().is_object());
+        let path = collector.running().path("settings.toml");
+        std::fs::write(path, format!("{SETTINGS}\n[plugin]\n{trust}\n")).unwrap();
+        collector.running().signal(rustix::process::Signal::HUP);
+        wait_until("the canary has ended", || canary().is_null());
+        let report = value(&ask(&collector, "GET", "/plugin", b""));
+        assert_eq!(report["active"]["generation"], 1, "{report}");
+        assert_eq!(report["refused"]["trust"], 1, "{report}");
+        assert_eq!(ask(&collector, "POST", "/plugin/canary/promote", b"").status, 409);
+        collector.stop().exits(0).says(&["the canary ends"]);
+    }
+}
+
+/// At the start: whatever the settings want a component for, and whoever only looks.
+#[test]
+fn a_pin_and_a_key_hold_for_every_role_of_the_settings() {
+    let other = of_default(1);
+    let digest = host::plugin::sha256_hex(DEFAULT_PLUGIN);
+    let pin = format!("sha256 = \"{digest}\"");
+    let keys = KeyPair::generate();
+    let key = format!("public_key = \"{}\"", keys.public_key());
+    let own = format!("sha256 = \"{}\"", host::plugin::sha256_hex(&other));
+    let rows = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]\n";
+    let program = |command: &[&str], settings: &str, signature: Option<&str>| {
+        let program = Program::new().settings(settings).file("other.wasm", &other);
+        let program = match signature {
+            Some(text) => program.file("other.wasm.minisig", text.as_bytes()),
+            None => program,
+        };
+        program.args(command).stdin("{}\n").run()
+    };
+    let run = ["run", "--local", "out", "--config", "settings.toml"];
+    let signature = keys.sign(&other);
+    for trust in [&pin, &key] {
+        let word =
+            if *trust == pin { "sha256 under [plugin]" } else { "public_key under [plugin]" };
+        let beside = |role: &str, more: &str| {
+            format!("[plugin]\n{trust}\n{rows}[plugin.{role}]\npath = 'other.wasm'\n{more}\n")
+        };
+        let active = format!("[plugin]\npath = 'other.wasm'\n{trust}\n{rows}");
+        for settings in [active.clone(), beside("canary", ""), beside("shadow", "")] {
+            let ran = program(&run, &settings, None).exits(2);
+            let _ = ran.says(&[word]);
+        }
+        let ran = program(&["config", "check", "settings.toml"], &active, None);
+        assert_ne!(ran.exit, 0, "{}", ran.stderr);
+        let _ = ran.says(&[word]);
+        // What the settings allow is taken in every role.
+        let (more, signature) = if *trust == pin { (&*own, None) } else { ("", Some(&*signature)) };
+        for role in ["canary", "shadow"] {
+            program(&run, &beside(role, more), signature).exits(0);
+        }
+    }
+    let ran = program(
+        &["run", "--local", "out", "--config", "settings.toml", "--plugin", "other.wasm"],
+        &format!("[plugin]\n{pin}\n{rows}"),
+        None,
+    );
+    let _ = ran.exits(2).says(&["sha256 under [plugin]"]);
+}
+
 /// What `base64 -w0 FILE.wasm.minisig` prints.
 fn signature(pair: &KeyPair, bytes: &[u8]) -> String {
     base64_simd::STANDARD.encode_to_string(pair.sign(bytes))

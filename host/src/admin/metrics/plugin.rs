@@ -3,9 +3,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::page::{Histogram, Page};
-use crate::plugin::{Counts, Generation, Health, Ledger};
+use crate::plugin::{CacheCounts, Counts, Generation, Health, Ledger};
 use crate::swap::{Ledgers, Swapper};
 
 const ACTIVE: &str = "active";
@@ -36,13 +37,14 @@ fn present(page: &mut Page<'_>, generations: &[(&'static str, &Generation)]) -> 
     });
     page.gauges("plugin_generation", "The number of the plugin, which goes up with each", rows)?;
     let states = generations.iter().flat_map(|&(role, generation)| {
-        let health = generation.breaker().health();
+        let health = generation.breaker().health(Instant::now());
         Health::ALL.map(|state| {
             let labels = [("role", role), ("state", state.word())];
             (labels, f64::from(u8::from(state == health)))
         })
     });
-    page.gauges("plugin_health", "1 for the state that the plugin is in", states)?;
+    let help = "1 for the state that the plugin is in, with the source that it does worst with";
+    page.gauges("plugin_health", help, states)?;
     let rows = generations
         .iter()
         .map(|&(role, generation)| ([("role", role)], generation.counts().memory_bytes_max as f64));
@@ -81,5 +83,10 @@ fn swapped(page: &mut Page<'_>, swapper: &Swapper) -> fmt::Result {
     let report = swapper.report();
     page.counter("plugin_swaps", "How often another plugin has taken over", report.swaps)?;
     let refused = report.refused.iter().map(|(step, count)| ([("step", *step)], *count));
-    page.counters("plugin_refused", "Plugins that were not taken, by the step", refused)
+    page.counters("plugin_refused", "Plugins that were not taken, by the step", refused)?;
+    let CacheCounts { hits, misses, rejected } = swapper.cache_counts();
+    let results = [("hit", hits), ("miss", misses), ("rejected", rejected)];
+    let results = results.map(|(result, count)| ([("result", result)], count));
+    let help = "How often compiled code was looked for in the cache, by what was found";
+    page.counters("plugin_cache_lookups", help, results)
 }

@@ -15,7 +15,8 @@ pub struct RawPlugin {
     /// `mappings` (rows of `event` and `stream`), `fan_out` and `unmapped`.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     pub settings: serde_json::Map<String, serde_json::Value>,
-    /// The SHA-256 that the component must have; any by default.
+    /// The SHA-256 that the component must have, in whatever role it is used; any by
+    /// default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// The key of minisign's that the component must be signed with, whose signature
@@ -47,7 +48,7 @@ pub struct RawPlugin {
     /// What an instance of the plugin may take.
     #[serde(skip_serializing_if = "RawPluginLimits::is_empty")]
     pub limits: RawPluginLimits,
-    /// When the plugin counts as degraded, and when it is switched off.
+    /// When the plugin counts as failing, and what its failures may cost.
     #[serde(skip_serializing_if = "RawBreaker::is_empty")]
     pub breaker: RawBreaker,
 }
@@ -62,6 +63,10 @@ pub struct RawShadow {
     /// Its settings; those of the plugin if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settings: Option<serde_json::Map<String, serde_json::Value>>,
+    /// The SHA-256 that its component must have; by default the one that `sha256`
+    /// under `[plugin]` demands, if it demands any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// A plugin that decides about the events of some users.
@@ -74,6 +79,10 @@ pub struct RawCanary {
     /// Its settings; those of the plugin if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settings: Option<serde_json::Map<String, serde_json::Value>>,
+    /// The SHA-256 that its component must have; by default the one that `sha256`
+    /// under `[plugin]` demands, if it demands any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// The share of users whose events it decides about, from 0 to 100; 5 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent: Option<f64>,
@@ -106,6 +115,10 @@ pub struct RawPluginLimits {
     /// What comes on top for each event of the batch; `2ms` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_cpu: Option<String>,
+    /// What comes on top for each byte of the batch that the plugin is handed; `1us` by
+    /// default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub byte_cpu: Option<String>,
     /// Calls after which an instance is replaced; 20,000 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_calls: Option<u64>,
@@ -114,23 +127,34 @@ pub struct RawPluginLimits {
     pub max_age: Option<String>,
 }
 
-/// When the plugin counts as degraded, and when it is switched off.
+/// When the plugin counts as failing, and what its failures may cost.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawBreaker {
-    /// The share of events that it fails on, from 0 to 1, from which it is degraded;
-    /// 0.1 by default.
+    /// The share of a source's events that it fails on, from 0 to 1, from which it is
+    /// degraded; 0.1 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub degraded_from: Option<f64>,
-    /// The share from which it is switched off after a window; 0.95 by default.
+    /// The share from which it is off for the source after a window; 0.95 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub off_from: Option<f64>,
     /// For how long events are counted together; `10s` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<String>,
-    /// The time from one trial to the next while it is off; `5s` by default.
+    /// How long a source stays off before it is judged anew, and the time from one
+    /// trial to the next where `when_off` is `"fail"`; `5s` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<String>,
+    /// The share of the workers' processor time, from 0.01 to 1, that events may take
+    /// which it fails on. A source whose events take more waits for its turn; 0.5 by
+    /// default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing_cpu: Option<f64>,
+    /// What happens to the events of a source that it is off for: `"wait"`, the
+    /// default: each is asked about in its turn; or `"fail"`: they are treated as
+    /// `on_failure` says without being asked about, but for a trial now and then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when_off: Option<String>,
 }
 
 impl RawPluginLimits {

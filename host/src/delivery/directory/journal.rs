@@ -91,10 +91,10 @@ impl Journal {
     }
 
     /// Note that an append has come to its end: all of it is in the file, or nothing.
-    pub(super) fn end(&self, append: Append) {
+    pub(super) fn end(&self, Append { slot }: Append) {
         // A note that stays agrees with the file: there is nothing to undo.
-        let _ = self.write(append.slot, &[0; SLOT_BYTES]);
-        self.free(append.slot);
+        let _ = self.write(slot, &[0; SLOT_BYTES]);
+        self.free(slot);
     }
 
     fn write(&self, slot: usize, bytes: &[u8; SLOT_BYTES]) -> io::Result<()> {

@@ -29,7 +29,7 @@ fn kill_while_appending(path: &Path, name: &str, bytes: &[u8], written: usize) {
     let file_path = path_of(path, name);
     let length = file_path.metadata().map_or(0, |metadata| metadata.len());
     let append = directory.journal.begin(&stream(name), length, length + bytes.len() as u64);
-    std::mem::forget(append.unwrap());
+    append.unwrap();
     let mut file = OpenOptions::new().append(true).create(true).open(file_path).unwrap();
     file.write_all(&bytes[..written]).unwrap();
     // Its note was not taken back, so the journal stays.

@@ -66,7 +66,8 @@ fn fails_and_works_again(choose: fn(&Faults) -> &Fault, error: i32, refusal: &Ap
 /// Nobody appends while the spool says that it fails.
 #[test]
 fn a_disk_that_works_again_is_noticed_without_an_append() {
-    let fails: [(fn(&Faults) -> &Fault, i32); 5] = [
+    type Choose = fn(&Faults) -> &Fault;
+    let fails: [(Choose, i32); 5] = [
         (|faults| &faults.append, EIO),
         (|faults| &faults.append, ENOSPC),
         (|faults| &faults.sync, EIO),

@@ -1,0 +1,112 @@
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::event::Chunk;
+use crate::limits;
+
+/// A chunk on its way through the plugin.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) chunk: Chunk,
+    /// The first line that nobody has looked at.
+    pub(super) next: usize,
+    /// Lines before that which hold events that nobody has decided about, by their
+    /// position among the chunk's.
+    pub(super) undecided: Vec<u32>,
+}
+
+/// Chunks that a worker has set aside: their source has to wait for its turn, since
+/// the plugin fails on its events. Meanwhile those of other sources pass.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// In the order in which they were set aside, each with the time from which on it
+    /// can go on.
+    works: VecDeque<(Instant, Work)>,
+    bytes: usize,
+}
+
+impl Work {
+    pub(super) fn new(chunk: Chunk) -> Self {
+        Work { chunk, next: 0, undecided: Vec::new() }
+    }
+}
+
+impl Held {
+    pub(super) fn is_empty(&self) -> bool {
+        self.works.is_empty()
+    }
+
+    /// Whether nothing more should be taken that may have to be set aside too.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= limits::HELD_BYTES_MAX || self.works.len() >= limits::HELD_CHUNKS_MAX
+    }
+
+    /// Set a chunk aside until then.
+    pub(super) fn push(&mut self, work: Work, until: Instant) {
+        self.bytes += work.chunk.bytes.len();
+        self.works.push_back((until, work));
+    }
+
+    /// When the first of them can go on.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.works.iter().map(|(until, _)| *until).min()
+    }
+
+    /// The one that can go on and has waited for the longest time.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Work> {
+        let due = self.works.iter().position(|(until, _)| *until <= now)?;
+        let (_, work) = self.works.remove(due).expect("it was found there");
+        self.bytes -= work.chunk.bytes.len();
+        Some(work)
+    }
+
+    /// Let all of them go on.
+    pub(super) fn release(&mut self, now: Instant) {
+        self.works.iter_mut().for_each(|(until, _)| *until = now.min(*until));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::event::Ack;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn work(bytes: usize) -> Work {
+        let ack = Ack::new("test".into(), 0, |_| ());
+        let (bytes, lines, damaged) = (vec![0; bytes], Vec::new(), Vec::new());
+        Work::new(Chunk { bytes, lines, damaged, first_line: 1, ack })
+    }
+
+    #[test]
+    fn who_is_due_and_has_waited_longest_goes_first() {
+        let (now, mut held) = (Instant::now(), Held::default());
+        assert_eq!((held.next_due(), held.pop_due(now).is_some()), (None, false));
+        held.push(work(1), now + SECOND * 3);
+        held.push(work(2), now + SECOND);
+        held.push(work(3), now + SECOND * 2);
+        assert_eq!(held.next_due(), Some(now + SECOND));
+        assert!(held.pop_due(now).is_none());
+        let size = |work: Option<Work>| work.map(|work| work.chunk.bytes.len());
+        assert_eq!(size(held.pop_due(now + SECOND * 2)), Some(2));
+        assert_eq!(size(held.pop_due(now + SECOND * 2)), Some(3));
+        held.release(now);
+        assert_eq!(size(held.pop_due(now)), Some(1));
+        assert!(held.is_empty() && held.bytes == 0);
+    }
+
+    #[test]
+    fn what_is_held_is_bounded_in_bytes_and_in_chunks() {
+        let (now, mut held) = (Instant::now(), Held::default());
+        held.push(work(limits::HELD_BYTES_MAX - 1), now);
+        assert!(!held.is_full());
+        held.push(work(1), now);
+        assert!(held.is_full());
+        let mut held = Held::default();
+        (0..limits::HELD_CHUNKS_MAX).for_each(|_| held.push(work(1), now));
+        assert!(held.is_full());
+    }
+}

@@ -1,0 +1,217 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLI: Duration = Duration::from_millis(1);
+
+fn breaker(settings: BreakerSettings, now: Instant) -> Breaker {
+    Breaker::new(settings, NonZero::<usize>::MIN, now)
+}
+
+fn attempt(events: u64, failed: u64, wasted: Duration) -> Attempt {
+    Attempt { events, failed, wasted }
+}
+
+fn asks(breaker: &Breaker, source: &str, now: Instant) -> bool {
+    matches!(breaker.admit(source, now), Admission::Ask(_))
+}
+
+#[test]
+fn a_source_without_failures_costs_and_changes_nothing() {
+    let start = Instant::now();
+    let breaker = breaker(BreakerSettings::default(), start);
+    for second in 0..100 {
+        let now = start + SECOND * second;
+        let Admission::Ask(patience) = breaker.admit("web", now) else { panic!("it may ask") };
+        assert_eq!(patience.grouping, Grouping::Together);
+        assert_eq!(patience.events_max, usize::MAX);
+        breaker.count("web", &attempt(1000, 0, Duration::ZERO), now);
+        assert!(breaker.is_idle());
+    }
+    assert_eq!((breaker.health(start), breaker.changes()), (Health::Healthy, 0));
+}
+
+#[test]
+fn one_in_a_thousand_is_healthy() {
+    let start = Instant::now();
+    let breaker = breaker(BreakerSettings::default(), start);
+    for second in 0..100 {
+        let now = start + SECOND * second;
+        breaker.count("web", &attempt(1000, 1, MILLI), now);
+        assert_eq!(breaker.health(now), Health::Healthy);
+        assert!(asks(&breaker, "web", now));
+    }
+    assert_eq!(breaker.changes(), 0);
+}
+
+#[test]
+fn health_is_judged_by_source() {
+    let start = Instant::now();
+    let breaker = breaker(BreakerSettings::default(), start);
+    for second in 0..=10 {
+        let now = start + SECOND * second;
+        breaker.count("bad", &attempt(1000, 1000, Duration::ZERO), now);
+        breaker.count("good", &attempt(1000, 0, Duration::ZERO), now);
+        let expected = if second < 10 { Health::Degraded } else { Health::Off };
+        assert_eq!(breaker.health(now), expected);
+        assert_eq!(breaker.failing_sources(now), [("bad".to_owned(), expected)]);
+    }
+    assert_eq!(breaker.changes(), 2);
+    // Whoever is silent for long is not told of any more.
+    let later = start + SECOND * 60;
+    assert_eq!(breaker.health(later), Health::Healthy);
+    breaker.count("good", &attempt(1, 0, Duration::ZERO), later);
+    assert!(breaker.is_idle());
+    assert_eq!(breaker.changes(), 3);
+}
+
+#[test]
+fn a_source_that_does_well_again_is_healthy_again() {
+    let start = Instant::now();
+    let breaker = breaker(BreakerSettings::default(), start);
+    let off = start + limits::BREAKER_WINDOW;
+    breaker.count("web", &attempt(1000, 1000, Duration::ZERO), start);
+    breaker.count("web", &attempt(1000, 1000, Duration::ZERO), off);
+    assert_eq!(breaker.health(off), Health::Off);
+    breaker.count("web", &attempt(7, 2, Duration::ZERO), off + SECOND);
+    assert_eq!(breaker.health(off + SECOND), Health::Degraded);
+    let later = off + SECOND + limits::BREAKER_WINDOW;
+    breaker.count("web", &attempt(500, 0, Duration::ZERO), later);
+    assert_eq!(breaker.health(later), Health::Healthy);
+    breaker.count("web", &attempt(500, 0, Duration::ZERO), later + limits::BREAKER_WINDOW);
+    assert!(breaker.is_idle());
+}
+
+#[test]
+fn few_events_say_little() {
+    let start = Instant::now();
+    let breaker = breaker(BreakerSettings::default(), start);
+    breaker.count("web", &attempt(1, 1, MILLI), start);
+    assert_eq!(breaker.health(start), Health::Healthy);
+    let later = start + limits::BREAKER_WINDOW;
+    breaker.count("web", &attempt(1, 1, MILLI), later);
+    assert_eq!(breaker.health(later), Health::Degraded);
+}
+
+/// The flood of one source: it has to wait, and nobody else has.
+#[test]
+fn who_wastes_time_waits_and_nobody_else_does() {
+    let start = Instant::now();
+    let breaker = breaker(BreakerSettings::default(), start);
+    let (burst, event) = (limits::BREAKER_BURST_CPU, MILLI * 52);
+    let mut wasted = Duration::ZERO;
+    while asks(&breaker, "bad", start) {
+        breaker.count("bad", &attempt(1, 1, event), start);
+        wasted += event;
+    }
+    assert!(wasted >= burst && wasted < burst + event);
+    let Admission::Wait(pause) = breaker.admit("bad", start) else { panic!("it waits") };
+    assert!(pause > Duration::ZERO && pause < SECOND, "{pause:?}");
+    assert!(asks(&breaker, "bad", start + pause), "it waits no longer than it was told");
+    let Admission::Ask(patience) = breaker.admit("bad", start + pause) else { unreachable!() };
+    assert_eq!(patience.grouping, Grouping::Alone);
+    let Admission::Ask(patience) = breaker.admit("good", start) else { panic!("it may ask") };
+    assert_eq!((patience.grouping, patience.wasted_max), (Grouping::Together, burst));
+}
+
+#[test]
+fn failures_take_their_share_of_time_and_no_more_whoever_fails() {
+    for (workers, sources) in [(1, 1), (4, 1), (1, 3), (2, 40)] {
+        let start = Instant::now();
+        let workers = NonZero::new(workers).unwrap();
+        let breaker = Breaker::new(BreakerSettings::default(), workers, start);
+        let (event, end) = (MILLI * 52, SECOND * 200);
+        let mut wasted = vec![Duration::ZERO; sources];
+        let mut now = start;
+        while now < start + end {
+            for (source, wasted) in wasted.iter_mut().enumerate() {
+                if asks(&breaker, &source.to_string(), now) {
+                    breaker.count(&source.to_string(), &attempt(1, 1, event), now);
+                    *wasted += event;
+                }
+            }
+            now += MILLI * 10;
+        }
+        let share = end.mul_f64(limits::BREAKER_FAILING_CPU * workers.get() as f64);
+        let all = wasted.iter().sum::<Duration>();
+        // What a burst gives in the beginning comes once.
+        let bursts = (limits::BREAKER_BURST_CPU + event) * u32::try_from(sources).unwrap();
+        assert!(all <= share + bursts, "{workers} workers, {sources} sources: {all:?}");
+        assert!(all >= share.mul_f64(0.9), "{workers} workers, {sources} sources: {all:?}");
+        let (least, most) = (wasted.iter().min().unwrap(), wasted.iter().max().unwrap());
+        assert!(most.as_secs_f64() < least.as_secs_f64() * 1.5, "{least:?} to {most:?}");
+    }
+}
+
+#[test]
+fn where_the_settings_say_so_a_source_that_is_off_fails_but_for_trials() {
+    let start = Instant::now();
+    let settings = BreakerSettings { when_off: WhenOff::Fail, ..BreakerSettings::default() };
+    let breaker = breaker(settings, start);
+    let off = start + limits::BREAKER_WINDOW;
+    breaker.count("web", &attempt(1000, 1000, Duration::ZERO), start);
+    assert!(asks(&breaker, "web", start));
+    breaker.count("web", &attempt(1000, 1000, Duration::ZERO), off);
+    assert_eq!(breaker.admit("web", off + SECOND), Admission::Refuse);
+    assert!(asks(&breaker, "other", off + SECOND));
+    let trial = off + limits::BREAKER_RETRY;
+    let Admission::Ask(patience) = breaker.admit("web", trial) else { panic!("a trial") };
+    assert_eq!(patience.events_max, limits::BREAKER_TRIAL_EVENTS);
+    assert_eq!(breaker.admit("web", trial), Admission::Refuse, "another worker tries it already");
+    breaker.count("web", &attempt(20, 20, Duration::ZERO), trial);
+    assert_eq!(breaker.health(trial), Health::Off);
+    let trial = trial + limits::BREAKER_RETRY;
+    assert!(asks(&breaker, "web", trial));
+    breaker.count("web", &attempt(7, 2, Duration::ZERO), trial);
+    assert!(asks(&breaker, "web", trial));
+}
+
+#[test]
+fn sources_are_bounded() {
+    let start = Instant::now();
+    let breaker = breaker(BreakerSettings::default(), start);
+    for source in 0..limits::BREAKER_SOURCES_MAX + 10 {
+        let now = start + MILLI * u32::try_from(source).unwrap();
+        breaker.count(&source.to_string(), &attempt(1, 1, SECOND * 3600), now);
+    }
+    assert_eq!(breaker.lock().of.len(), limits::BREAKER_SOURCES_MAX);
+    assert!(asks(&breaker, "9", start + SECOND * 2), "the oldest are forgotten");
+    assert!(!asks(&breaker, "10", start + SECOND * 2));
+}
+
+#[test]
+fn the_longest_allowance_makes_no_endless_wait() {
+    let start = Instant::now();
+    let breaker = breaker(BreakerSettings::default(), start);
+    breaker.count("web", &attempt(1, 1, Duration::MAX), start);
+    breaker.count("web", &attempt(1, 1, Duration::MAX), start);
+    assert!(matches!(breaker.admit("web", start), Admission::Wait(_)));
+    // A clock that seems to go back is no trouble.
+    let earlier = start.checked_sub(SECOND).unwrap();
+    assert!(matches!(breaker.admit("web", earlier), Admission::Wait(_)));
+}
+
+proptest! {
+    /// Whatever others do, a source that wastes nothing may always ask; and whoever has
+    /// to wait may ask after the time that it was told, if all are quiet.
+    #[test]
+    fn nobody_pays_for_others(
+        steps in prop::collection::vec((0..5_usize, 0..3000_u64, 0..500_u64, 0..2000_u64), 1..200)
+    ) {
+        let start = Instant::now();
+        let breaker = Breaker::new(BreakerSettings::default(), NonZero::new(2).unwrap(), start);
+        let mut now = start;
+        for (source, wasted, failed, pause) in steps {
+            now += MILLI * u32::try_from(pause).unwrap();
+            let name = source.to_string();
+            breaker.count(&name, &attempt(500, failed, Duration::from_millis(wasted)), now);
+            prop_assert!(asks(&breaker, "honest", now));
+            breaker.count("honest", &attempt(98, 0, Duration::ZERO), now);
+            if let Admission::Wait(pause) = breaker.admit(&name, now) {
+                prop_assert!(asks(&breaker, &name, now + pause + MILLI));
+                now += pause + MILLI;
+            }
+        }
+    }
+}

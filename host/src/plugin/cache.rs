@@ -1,0 +1,388 @@
+//! Compiled components, kept on disk so that a component is compiled once.
+//!
+//! What is read from here runs as native code, outside of any sandbox. So it must be
+//! what this user's own process has written, whatever the pin says of the component
+//! that it was compiled from:
+//!
+//! - the directory belongs to the user of the process, is no symbolic link, and nobody
+//!   else can write to it; it is never made so silently, since what is in it already
+//!   could be somebody else's;
+//! - every entry carries an HMAC-SHA256 over the component's hash, the engine and the
+//!   compiled code, under a random key in a file that only the user can read;
+//! - files are opened without following links, and it is the opened file that is
+//!   looked at.
+//!
+//! An entry that does not pass is counted, logged, and replaced by a new one. A cache
+//! that cannot be written is no error: the component is compiled each time.
+
+use std::ffi::CStr;
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use hmac::{Hmac, KeyInit, Mac};
+use rustix::fs::{
+    AtFlags, CWD, Dir, Mode, OFlags, fchmod, fstat, openat, renameat, statat, unlinkat,
+};
+use rustix::io::Errno;
+use sha2::Sha256;
+
+use crate::limits;
+
+/// The first bytes of an entry: what it is, and the version of its form.
+const MAGIC: &[u8; 8] = b"spcache1";
+
+/// Bytes of a key and of a code of authenticity.
+const MAC_BYTES: usize = 32;
+
+const HEADER_BYTES: usize = MAGIC.len() + MAC_BYTES;
+
+/// The name of the key's file, and how the names of entries and of files that are
+/// being written end.
+const KEY_NAME: &str = "key";
+const ENTRY_SUFFIX: &str = ".compiled";
+const NEW_SUFFIX: &str = ".new";
+
+/// Where random bytes come from.
+const RANDOM_SOURCE: &str = "/dev/urandom";
+
+/// For how long a key is waited for that another process is writing at the moment.
+const KEY_PATIENCE: Duration = Duration::from_secs(1);
+const KEY_POLL: Duration = Duration::from_millis(5);
+
+/// After this long, a file that is being written was left behind by a process that
+/// ended.
+const NEW_AGE_MAX: Duration = Duration::from_secs(3600);
+
+/// Others than the owner may write.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+const OPEN_TO_OTHERS: u32 = 0o077;
+
+/// The directory of compiled components.
+#[derive(Debug)]
+pub(super) struct CompiledCache {
+    directory: OwnedFd,
+    path: PathBuf,
+    user: u32,
+    key: Key,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    rejected: AtomicU64,
+}
+
+/// How often compiled code was looked for, by what was found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheCounts {
+    /// An entry that could be used.
+    pub hits: u64,
+    /// None.
+    pub misses: u64,
+    /// One that could not be used: damaged, or not written by this user.
+    pub rejected: u64,
+}
+
+/// What an entry was compiled from, and with what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'a> {
+    /// The SHA-256 of the component, in hexadecimal.
+    pub(super) digest: &'a str,
+    /// The engine's version.
+    pub(super) engine: &'a str,
+    /// A hash of everything that the engine's code depends on.
+    pub(super) compatibility: u64,
+}
+
+struct Key([u8; MAC_BYTES]);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(hidden)")
+    }
+}
+
+impl CompiledCache {
+    /// Use a directory, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made or used, or others could have put something there.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Self::open_as(path, rustix::process::geteuid().as_raw())
+    }
+
+    fn open_as(path: &Path, user: u32) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = openat(CWD, path, flags, Mode::empty()).map_err(|error| match error {
+            Errno::NOTDIR | Errno::LOOP => {
+                io::Error::other("it is a symbolic link, which somebody could turn elsewhere")
+            }
+            error => error.into(),
+        })?;
+        let stat = fstat(&directory)?;
+        if stat.st_uid != user {
+            return Err(io::Error::other("it belongs to another user"));
+        }
+        if stat.st_mode & WRITABLE_BY_OTHERS != 0 {
+            let mode = stat.st_mode & 0o7777;
+            return Err(io::Error::other(format!(
+                "others can write to it (mode {mode:04o}), so what it holds may be theirs, and would run as native \
+                 code: remove it, or empty it and set its mode to 0700"
+            )));
+        }
+        if stat.st_mode & OPEN_TO_OTHERS != 0 {
+            // Nobody could have put anything there, so this hides no danger.
+            fchmod(&directory, Mode::RWXU)?;
+        }
+        let key = open_key(&directory, user)?;
+        let [hits, misses, rejected] = [const { AtomicU64::new(0) }; 3];
+        Ok(CompiledCache { directory, path: path.to_owned(), user, key, hits, misses, rejected })
+    }
+
+    /// The counts so far.
+    pub(super) fn counts(&self) -> CacheCounts {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        CacheCounts {
+            hits: load(&self.hits),
+            misses: load(&self.misses),
+            rejected: load(&self.rejected),
+        }
+    }
+
+    /// Use what was compiled before: the code is authentic, and `load` makes something
+    /// of it. None where there is no entry, or one that cannot be used.
+    pub(super) fn load<T>(
+        &self,
+        origin: &Origin<'_>,
+        load: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Option<T> {
+        let loaded = match self.read(origin) {
+            Ok(None) => {
+                self.misses.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+            Ok(Some(entry)) => load(&entry[HEADER_BYTES..]),
+            Err(error) => Err(error.to_string()),
+        };
+        let counter = if loaded.is_ok() { &self.hits } else { &self.rejected };
+        counter.fetch_add(1, Ordering::Relaxed);
+        loaded
+            .inspect_err(|error| {
+                tracing::warn!(
+                    "compiled code in {} is not used, and the component compiled anew: {} {error}",
+                    self.path.display(),
+                    entry_name(origin),
+                );
+            })
+            .ok()
+    }
+
+    /// Keep what was compiled. Where that is not possible, the log says so.
+    pub(super) fn store(&self, origin: &Origin<'_>, code: &[u8]) {
+        if code.len() as u64 > limits::PLUGIN_COMPILED_BYTES_MAX {
+            return;
+        }
+        self.make_room(code.len() as u64);
+        if let Err(error) = self.write(origin, code) {
+            tracing::warn!("compiled code is not kept in {}: {error}", self.path.display());
+        }
+    }
+
+    fn read(&self, origin: &Origin<'_>) -> io::Result<Option<Vec<u8>>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match openat(&self.directory, entry_name(origin), flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(io::Error::other("is a symbolic link")),
+            Err(error) => return Err(error.into()),
+        };
+        check_file(&file, self.user, WRITABLE_BY_OTHERS)?;
+        let bytes_max = limits::PLUGIN_COMPILED_BYTES_MAX + HEADER_BYTES as u64;
+        let mut entry = Vec::new();
+        (&file).take(bytes_max + 1).read_to_end(&mut entry)?;
+        let is_whole = entry.len() > HEADER_BYTES
+            && entry.len() as u64 <= bytes_max
+            && entry.starts_with(MAGIC);
+        if !is_whole {
+            return Err(io::Error::other("is damaged, or of another version"));
+        }
+        let (header, code) = entry.split_at(HEADER_BYTES);
+        self.mac(origin, code).verify_slice(&header[MAGIC.len()..]).map_err(|_| {
+            io::Error::other("is damaged, or was not written by this user's own process")
+        })?;
+        // The entry that was used last is the last to go. Where that is not possible,
+        // it goes earlier.
+        let _ = file.set_modified(SystemTime::now());
+        Ok(Some(entry))
+    }
+
+    fn write(&self, origin: &Origin<'_>, code: &[u8]) -> io::Result<()> {
+        let temporary = format!("{}-{}{NEW_SUFFIX}", entry_name(origin), std::process::id());
+        let mac = self.mac(origin, code).finalize().into_bytes();
+        let written = create(&self.directory, &temporary).and_then(|mut file| {
+            file.write_all(MAGIC)?;
+            file.write_all(&mac)?;
+            file.write_all(code)?;
+            // Without a sync: a power failure leaves an entry that is not authentic.
+            Ok(renameat(&self.directory, &temporary, &self.directory, entry_name(origin))?)
+        });
+        written.inspect_err(|_| {
+            let _ = unlinkat(&self.directory, &temporary, AtFlags::empty());
+        })
+    }
+
+    fn mac(&self, origin: &Origin<'_>, code: &[u8]) -> Hmac<Sha256> {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.key.0).expect("HMAC takes keys of any length");
+        mac.update(MAGIC);
+        // Each part with its length, so that none can pass for a piece of another.
+        let compatibility = origin.compatibility.to_be_bytes();
+        for part in [origin.engine.as_bytes(), origin.digest.as_bytes(), &compatibility, code] {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac
+    }
+
+    /// Remove the entries that were not used for the longest time until there is room
+    /// for another one, and what was left behind half-written.
+    fn make_room(&self, bytes: u64) {
+        let Ok(directory) = Dir::read_from(&self.directory) else { return };
+        let (mut entries, now) = (Vec::new(), SystemTime::now());
+        for entry in directory.flatten() {
+            let name = entry.file_name();
+            let Ok(stat) = statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            let modified = u64::try_from(stat.st_mtime).unwrap_or_default();
+            let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(modified);
+            if ends_with(name, NEW_SUFFIX) {
+                let is_old = now.duration_since(modified).is_ok_and(|age| age > NEW_AGE_MAX);
+                if is_old {
+                    self.remove(name);
+                }
+            } else if ends_with(name, ENTRY_SUFFIX) {
+                let size = u64::try_from(stat.st_size).unwrap_or_default();
+                entries.push((modified, size, name.to_owned()));
+            }
+        }
+        entries.sort();
+        let mut total = bytes + entries.iter().map(|(_, size, _)| size).sum::<u64>();
+        let mut count = entries.len() + 1;
+        for (_, size, name) in entries {
+            let fits = total <= limits::PLUGIN_CACHE_BYTES_MAX
+                && count <= limits::PLUGIN_CACHE_ENTRIES_MAX;
+            if fits {
+                return;
+            }
+            self.remove(&name);
+            total -= size;
+            count -= 1;
+        }
+    }
+
+    fn remove(&self, name: &CStr) {
+        // What cannot be removed stays, and is tried again the next time.
+        let _ = unlinkat(&self.directory, name, AtFlags::empty());
+    }
+}
+
+fn entry_name(origin: &Origin<'_>) -> String {
+    format!("{}-{:016x}{ENTRY_SUFFIX}", origin.digest, origin.compatibility)
+}
+
+fn ends_with(name: &CStr, suffix: &str) -> bool {
+    name.to_bytes().ends_with(suffix.as_bytes())
+}
+
+/// Make a file that only the user can read, and that is not there yet.
+fn create(directory: &OwnedFd, name: &str) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR;
+    let created = match openat(directory, name, flags, mode) {
+        // Left behind by a process of the same number: its name holds that.
+        Err(Errno::EXIST) if name.ends_with(NEW_SUFFIX) => {
+            unlinkat(directory, name, AtFlags::empty())?;
+            openat(directory, name, flags, mode)
+        }
+        created => created,
+    };
+    Ok(File::from(created?))
+}
+
+/// Check an opened file: it must be the user's own, and closed to others as far as these
+/// bits of its mode say.
+fn check_file(file: &File, user: u32, forbidden: u32) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    let problem = if !metadata.is_file() {
+        "is not a regular file"
+    } else if metadata.uid() != user {
+        "belongs to another user"
+    } else if metadata.mode() & forbidden != 0 {
+        "is open to other users"
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::other(problem))
+}
+
+/// The key, which is made if there is none.
+fn open_key(directory: &OwnedFd, user: u32) -> io::Result<Key> {
+    let give_up = Instant::now() + KEY_PATIENCE;
+    loop {
+        if let Some(key) = read_key(directory, user)? {
+            return Ok(key);
+        }
+        match create(directory, KEY_NAME) {
+            Ok(file) => {
+                let mut key = [0; MAC_BYTES];
+                File::open(RANDOM_SOURCE)?.read_exact(&mut key)?;
+                file.write_all_at(&key, 0)?;
+                return Ok(Key(key));
+            }
+            // Another process is writing it, or has ended while it did.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if Instant::now() >= give_up {
+                    unlinkat(directory, KEY_NAME, AtFlags::empty())?;
+                }
+                thread::sleep(KEY_POLL);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// None where there is no whole key.
+fn read_key(directory: &OwnedFd, user: u32) -> io::Result<Option<Key>> {
+    let refused = |error: io::Error| {
+        let text = format!("its file {KEY_NAME:?} {error}: remove the directory");
+        io::Error::new(error.kind(), text)
+    };
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match openat(directory, KEY_NAME, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => return Err(refused(io::Error::other("is a symbolic link"))),
+        Err(error) => return Err(refused(error.into())),
+    };
+    check_file(&file, user, OPEN_TO_OTHERS).map_err(refused)?;
+    // It could be another file of the user's, whose content somebody knows.
+    if file.metadata()?.nlink() != 1 {
+        return Err(refused(io::Error::other("has another name elsewhere")));
+    }
+    let mut bytes = Vec::with_capacity(MAC_BYTES);
+    (&file).take(MAC_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    match <[u8; MAC_BYTES]>::try_from(bytes) {
+        Ok(key) => Ok(Some(Key(key))),
+        Err(bytes) if bytes.len() < MAC_BYTES => Ok(None),
+        Err(_) => Err(refused(io::Error::other("is no key"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! The cache of compiled plugins runs nothing that others could have put there.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use tests::Program;
+
+const INPUT: &str = "{\"type\":\"track\",\"event\":\"a\"}\n";
+
+fn program(data_dir: &Path) -> Program {
+    let program = Program::running_locally().mapping(&[("*", "all")]).stdin(INPUT);
+    program.args(["--data-dir"]).args([data_dir])
+}
+
+/// A directory for data with a cache in it, which a run has filled.
+fn filled() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::TempDir::new().unwrap();
+    // With a cache of its own: what is changed here is no other test's.
+    let data_dir = directory.path().join("data");
+    let ran = program(&data_dir).run().exits(0);
+    assert_eq!(ran.count("delivered"), 1);
+    (directory, data_dir)
+}
+
+fn entry(data_dir: &Path) -> PathBuf {
+    let names = fs::read_dir(data_dir.join("cache")).unwrap().map(|entry| entry.unwrap().path());
+    let mut entries = names.filter(|path| path.extension().is_some_and(|end| end == "compiled"));
+    let entry = entries.next().expect("an entry");
+    assert_eq!(entries.next(), None);
+    entry
+}
+
+#[test]
+fn a_cache_that_others_can_write_to_is_refused_and_left_as_it_is() {
+    let (_directory, data_dir) = filled();
+    let cache = data_dir.join("cache");
+    for mode in [0o777, 0o1777, 0o770, 0o720] {
+        fs::set_permissions(&cache, Permissions::from_mode(mode)).unwrap();
+        let ran = program(&data_dir).run().exits(2);
+        let _ = ran.says(&["others can write to it", "0700", "--data-dir"]);
+        assert_eq!(fs::metadata(&cache).unwrap().mode() & 0o7777, mode);
+    }
+    fs::set_permissions(&cache, Permissions::from_mode(0o700)).unwrap();
+    program(&data_dir).run().exits(0);
+}
+
+#[test]
+fn a_cache_of_another_user_is_refused() {
+    let (_directory, data_dir) = filled();
+    let nobody = 65534;
+    // Only root can give a directory away; the same is tested where the user is made up.
+    if std::os::unix::fs::chown(data_dir.join("cache"), Some(nobody), Some(nobody)).is_ok() {
+        let ran = program(&data_dir).run().exits(2);
+        let _ = ran.says(&["it belongs to another user", "data/cache"]);
+    }
+}
+
+#[test]
+fn a_cache_that_is_a_link_is_refused() {
+    let (_directory, data_dir) = filled();
+    let (cache, elsewhere) = (data_dir.join("cache"), data_dir.join("elsewhere"));
+    fs::rename(&cache, &elsewhere).unwrap();
+    symlink(&elsewhere, &cache).unwrap();
+    let _ = program(&data_dir).run().exits(2).says(&["symbolic link"]);
+}
+
+/// Compiled code of the right engine and component, from somebody who has another key.
+#[test]
+fn a_planted_entry_is_not_run_and_is_replaced() {
+    let (_ours, data_dir) = filled();
+    let (_theirs, theirs) = filled();
+    let planted = fs::read(entry(&theirs)).unwrap();
+    let own = fs::read(entry(&data_dir)).unwrap();
+    assert_ne!(planted, own, "the keys are not the same");
+    fs::write(entry(&data_dir), &planted).unwrap();
+    let ran = program(&data_dir).run().exits(0);
+    assert_eq!(ran.count("delivered"), 1);
+    let ran = ran.says(&["compiled code in", "is not used", "not written by this user"]);
+    assert!(!ran.stderr.contains("panicked"));
+    assert_eq!(fs::read(entry(&data_dir)).unwrap(), own, "it was compiled anew");
+    // Without a word, now.
+    assert!(!program(&data_dir).run().exits(0).stderr.contains("is not used"));
+}
+
+#[test]
+fn an_entry_that_is_torn_or_a_link_is_no_trouble() {
+    let (_directory, data_dir) = filled();
+    let (entry, own) = (entry(&data_dir), fs::read(entry(&data_dir)).unwrap());
+    fs::write(&entry, &own[..own.len() / 2]).unwrap();
+    let _ = program(&data_dir).run().exits(0).says(&["is damaged"]);
+    let aside = data_dir.join("aside");
+    fs::rename(&entry, &aside).unwrap();
+    symlink(&aside, &entry).unwrap();
+    let _ = program(&data_dir).run().exits(0).says(&["is a symbolic link"]);
+    assert!(fs::symlink_metadata(&entry).unwrap().is_file(), "it was replaced");
+    assert_eq!(fs::read(&entry).unwrap(), own);
+}

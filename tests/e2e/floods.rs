@@ -1,0 +1,268 @@
+//! A flood of events that the plugin fails on costs those events, and processor time
+//! within its bounds. It costs no other event, of another source or of its own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tests::client::{Client, basic};
+use tests::metrics::Metrics;
+use tests::{Collector, Letter, Program, Ran, misbehaving_plugin, wait_until};
+
+/// Events of whoever does nothing wrong.
+const HONEST: u64 = 98;
+
+/// A flood of this kind, in batches: so many of so many events, one each so often.
+struct Flood {
+    event: &'static str,
+    reason: &'static str,
+    batches: usize,
+    batch: usize,
+    pause: Duration,
+}
+
+/// Two connections send what the plugin fails on, with honest events among them. Another
+/// source sends its own at the same time.
+#[test]
+fn a_flood_in_one_source_costs_no_other_event() {
+    for flood in [
+        Flood {
+            event: "loop",
+            reason: "plugin_deadline",
+            batches: 12,
+            batch: 10,
+            pause: Duration::from_millis(250),
+        },
+        Flood {
+            event: "trap",
+            reason: "plugin_trapped",
+            batches: 100,
+            batch: 100,
+            pause: Duration::from_millis(50),
+        },
+    ] {
+        let name = flood.event;
+        let settings = format!(
+            "workers = 2\n[plugin]\npath = '{}'\n[plugin.breaker]\nwindow = '1s'\nretry = '1s'\n{}",
+            misbehaving_plugin().display(),
+            sources(&["bad", "good"])
+        );
+        let collector = Collector::start(Program::running_locally().settings(&settings));
+        let (url, start) = (collector.url(), Instant::now());
+        let (sent, _) = std::thread::scope(|scope| {
+            let senders = [0, 1].map(|_| scope.spawn(|| flood.send(url)));
+            for id in 0..HONEST {
+                send(url, "good", &[event("good", id)]);
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            let sent = senders.map(|sender| sender.join().unwrap());
+            (sent, ())
+        });
+        let failing: usize = sent.iter().map(|(failing, _)| failing).sum();
+        let honest: usize = sent.iter().map(|(_, honest)| honest).sum();
+        let expected = HONEST as usize + honest;
+        // The other source's are there at once, those of the flood's own in its turn.
+        wait_until(&format!("{name}: the other source's events are delivered"), || {
+            delivered(&collector, "good") == HONEST as usize
+        });
+        let others = start.elapsed();
+        wait_until(&format!("{name}: all honest events are delivered"), || {
+            delivered(&collector, "") == expected
+        });
+        wait_until(&format!("{name}: nothing waits"), || waiting(&collector) == 0.0);
+        let all = start.elapsed();
+        let ran = collector.stop().exits(3);
+        let reasons = reasons(&ran);
+        assert_eq!(reasons, BTreeMap::from([(flood.reason.to_owned(), failing)]), "{name}");
+        assert_eq!(ran.count("delivered") as usize, expected, "{name}");
+        report(&format!(
+            "{name}: {failing} failed, the other source after {others:?}, all after {all:?}"
+        ));
+    }
+}
+
+/// What the settings' page documents must be possible with events of any size.
+#[test]
+fn a_large_event_is_no_reason_to_fail() {
+    let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]\n\
+                    [[plugin.settings.transforms]]\nredact = [{ find = ['email', 'phone', 'card', 'ip'] }]\n";
+    // What the search for addresses takes the longest for.
+    let note = "1.2.3.4 ".repeat(100_000);
+    let mut input = String::new();
+    for id in 0..5 {
+        let event =
+            json!({"type": "track", "event": "Order", "id": id, "properties": {"note": note}});
+        writeln!(input, "{event}").unwrap();
+    }
+    let ran = Program::running_locally().settings(settings).stdin(input).run().exits(0);
+    assert_eq!(ran.count("delivered"), 5);
+    assert!(!ran.streams()["all"].windows(8).any(|text| text == b"1.2.3.4 "));
+}
+
+/// A plugin that loops on everything takes its share of time, and what it would fail on
+/// waits; another plugin decides about it at once.
+#[test]
+fn events_wait_for_a_better_plugin() {
+    let settings = format!(
+        "workers = 1\n[plugin]\npath = '{}'\n[plugin.settings]\nevery = 'loop'\n\
+         mappings = [{{ event = '*', stream = 'good' }}]\n{}",
+        misbehaving_plugin().display(),
+        sources(&["web"])
+    );
+    let collector = Collector::start(Program::running_locally().settings(&settings));
+    for batch in 0..10 {
+        let events: Vec<_> = (0..100).map(|id| event("any", batch * 100 + id)).collect();
+        send(collector.url(), "web", &events);
+    }
+    let failures = || metrics(&collector).sum("plugin_failures_total");
+    // It may take two seconds at once.
+    wait_until("it has wasted what is free", || failures() >= 30.0);
+    let (before, start) = (collector.running().usage().unwrap().cpu, Instant::now());
+    std::thread::sleep(Duration::from_secs(4));
+    let used = collector.running().usage().unwrap().cpu - before;
+    let elapsed = start.elapsed();
+    assert!(used < elapsed.mul_f64(0.5) + Duration::from_millis(500), "{used:?} in {elapsed:?}");
+    assert!(failures() < 500.0, "they wait");
+    let start = Instant::now();
+    let path = collector.running().path("settings.toml");
+    let text = fs::read_to_string(&path).unwrap().replace("every = 'loop'\n", "");
+    fs::write(path, text).unwrap();
+    collector.running().signal(rustix::process::Signal::HUP);
+    wait_until("what has waited is delivered", || waiting(&collector) == 0.0);
+    let took = start.elapsed();
+    let dead = failures() as u64;
+    let ran = collector.stop().exits(3);
+    assert_eq!((ran.count("delivered"), ran.count("dead")), (1000 - dead, dead));
+    assert_eq!(reasons(&ran).into_keys().collect::<Vec<_>>(), ["plugin_deadline"]);
+    report(&format!("{used:?} in {elapsed:?}; {dead} of 1000 failed; the rest took {took:?}"));
+}
+
+/// A stop does not wait for the turn of events: a spool keeps them for the next start.
+#[test]
+fn a_stop_leaves_what_waits_where_it_came_from() {
+    let data = tempfile::TempDir::new().unwrap();
+    let data_dir = data.path().join("data");
+    tests::make_data_directory(&data_dir);
+    let start = |every: &str| {
+        let settings = format!(
+            "workers = 1\n[delivery]\ndrain_timeout = '1s'\n[plugin]\npath = '{}'\n[plugin.settings]\n{every}\n{}",
+            misbehaving_plugin().display(),
+            sources(&["web"])
+        );
+        let program = Program::running_locally().settings(&settings);
+        Collector::start(program.args(["--data-dir"]).args([&data_dir]))
+    };
+    let collector = start("every = 'loop'");
+    let events: Vec<_> = (0..500).map(|id| event("any", id)).collect();
+    send(collector.url(), "web", &events);
+    wait_until("some have failed", || metrics(&collector).sum("plugin_failures_total") >= 30.0);
+    let stopped = Instant::now();
+    let ran = collector.stop().exits(3);
+    let took = stopped.elapsed();
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    let dead = ran.count("dead");
+    assert_eq!(reasons(&ran).into_keys().collect::<Vec<_>>(), ["plugin_deadline"]);
+    assert_eq!(ran.summary()["collected"]["waiting"], 500 - dead);
+    let collector = start("");
+    wait_until("the rest is delivered", || waiting(&collector) == 0.0);
+    assert_eq!(collector.stop().count("delivered"), 500 - dead);
+    report(&format!("stopped after {took:?}, {dead} of 500 had failed"));
+}
+
+/// What came from where nothing is kept goes to the dead letters, and is told apart.
+#[test]
+fn a_stop_loses_nothing_that_came_from_a_pipe() {
+    let settings = format!(
+        "workers = 1\n[delivery]\ndrain_timeout = '1s'\n[plugin]\npath = '{}'\n[plugin.settings]\nevery = 'loop'\n",
+        misbehaving_plugin().display()
+    );
+    let mut running = Program::running_locally().settings(&settings).start();
+    let events: String = (0..500).map(|id| format!("{}\n", event("any", id))).collect();
+    running.write(events.as_bytes());
+    // More than it may waste at once.
+    wait_until("they wait", || running.usage().is_some_and(|usage| usage.cpu.as_secs() >= 3));
+    let stopped = Instant::now();
+    running.signal(rustix::process::Signal::TERM);
+    let ran = running.wait(tests::DEADLINE);
+    let took = stopped.elapsed();
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert_eq!((ran.count("read"), ran.count("dead"), ran.count("undelivered")), (500, 500, 0));
+    let reasons = reasons(&ran);
+    assert_eq!(reasons.keys().collect::<Vec<_>>(), ["plugin_deadline", "plugin_unavailable"]);
+}
+
+impl Flood {
+    /// Tells how many of the events fail, and how many do not.
+    fn send(&self, url: &str) -> (usize, usize) {
+        for batch in 0..self.batches {
+            let failing = (0..self.batch).map(|id| event(self.event, id as u64));
+            let events: Vec<_> = failing.chain([event("good", batch as u64)]).collect();
+            send(url, "bad", &events);
+            std::thread::sleep(self.pause);
+        }
+        (self.batches * self.batch, self.batches)
+    }
+}
+
+fn sources(names: &[&str]) -> String {
+    names.iter().fold(String::new(), |mut text, name| {
+        writeln!(
+            text,
+            "[[sources]]\nname = '{name}'\ndialect = 'segment'\nwrite_keys = ['{name}']"
+        )
+        .unwrap();
+        text
+    })
+}
+
+fn event(name: &str, id: u64) -> Value {
+    json!({"type": "track", "event": name, "userId": "u", "id": id})
+}
+
+/// Send events with a write key, which is the source's name.
+fn send(url: &str, source: &str, events: &[Value]) {
+    let events: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let mut event = event.clone();
+            event["from"] = source.into();
+            event
+        })
+        .collect();
+    let body = json!({ "batch": events }).to_string();
+    let reply = Client::connect(url)
+        .post("/v1/batch", &[("Authorization", &*basic(source).1)], body.as_bytes())
+        .expect("an answer");
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+/// Events of a source that are delivered; of all of them for no name.
+fn delivered(collector: &Collector, source: &str) -> usize {
+    let file = collector.running().path("out").join("good.ndjson");
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let mark = if source.is_empty() { "\n".to_owned() } else { format!(r#""from":"{source}""#) };
+    text.matches(&mark).count()
+}
+
+fn metrics(collector: &Collector) -> Metrics {
+    let page = Client::connect(collector.admin_url()).get("/metrics").expect("a page");
+    Metrics::parse(&page.text()).expect("a page as it must be")
+}
+
+fn waiting(collector: &Collector) -> f64 {
+    metrics(collector).value("spool_events", &[])
+}
+
+fn reasons(ran: &Ran) -> BTreeMap<String, usize> {
+    ran.letters().into_iter().fold(BTreeMap::new(), |mut reasons, Letter { reason, .. }| {
+        *reasons.entry(reason).or_default() += 1;
+        reasons
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "figures for whoever asks for them")]
+fn report(text: &str) {
+    println!("{text}");
+}

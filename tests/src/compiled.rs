@@ -1,0 +1,69 @@
+//! Compiled plugins that tests share. A cache belongs to one data directory, so each
+//! test has its own, with links to what is there already.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
+
+use host::plugin::Engine;
+
+use crate::binary::target_directory;
+
+/// For how long a plugin is kept that no test uses.
+const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Make a directory for compiled plugins that holds those of other tests.
+pub fn share(cache: &Path) {
+    let shared = shared();
+    DirBuilder::new().mode(0o700).create(cache).expect("a directory for compiled plugins");
+    let key = cache.join("key");
+    fs::copy(shared.join("key"), &key).expect("the key can be copied");
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).expect("its mode can be set");
+    link_entries(shared, cache);
+}
+
+/// Let other tests use what was compiled here. What is not there any more is no loss.
+pub(crate) fn keep(cache: &Path) {
+    let is_shared =
+        |name: &str| fs::read(cache.join(name)).ok() == fs::read(shared().join(name)).ok();
+    if cache.is_dir() && is_shared("key") {
+        link_entries(cache, shared());
+    }
+}
+
+fn shared() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let path = target_directory().join("tests-compiled");
+        // Makes the key, once for all processes.
+        drop(Engine::new(Some(&path)).expect("a cache"));
+        for entry in entries(&path) {
+            let modified = entry.metadata().and_then(|metadata| metadata.modified());
+            let is_old = modified.is_ok_and(|time| {
+                SystemTime::now().duration_since(time).is_ok_and(|age| age > AGE_MAX)
+            });
+            if is_old {
+                let _ = fs::remove_file(entry);
+            }
+        }
+        path
+    })
+}
+
+fn link_entries(from: &Path, to: &Path) {
+    for entry in entries(from) {
+        let link = to.join(entry.file_name().expect("an entry has a name"));
+        // Another test may be faster, or the file system may know no links.
+        if !link.exists() && fs::hard_link(&entry, &link).is_err() {
+            let _ = fs::copy(&entry, &link);
+        }
+    }
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|end| end == "compiled")).collect()
+}
