@@ -38,7 +38,10 @@ use crate::collector::{Collector, HeldEvents};
 use crate::dead::{Letters, Report};
 use crate::delivery::Delivery;
 use crate::event::Totals;
-use crate::http::{self, Answer, BindError, Peer, Request, Server, Shutdown};
+use crate::http::{
+    self, Answer, BindError, ConnectionLimits, ConnectionStats, Peer, Request, Server, Shutdown,
+    TrustedProxies,
+};
 use crate::limits;
 use crate::plugin::Health;
 use crate::spool::Spool;
@@ -68,6 +71,10 @@ pub struct View {
     pub swapper: Swapper,
     /// What ends the taking of events.
     pub shutdown: Shutdown,
+    /// What became of the collector's connections.
+    pub connections: Option<ConnectionStats>,
+    /// How many lines of the log were dropped, where the program counts them.
+    pub log_lines_dropped: Option<Arc<AtomicU64>>,
 }
 
 /// A server that listens.
@@ -79,6 +86,7 @@ pub struct Admin(Server);
 struct Office {
     view: View,
     desk: Desk,
+    connections: ConnectionStats,
 }
 
 impl Admin {
@@ -88,7 +96,14 @@ impl Admin {
     ///
     /// The address is taken, or is not one of this machine.
     pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        Server::bind(address, None, limits::ADMIN_CONNECTIONS_MAX).await.map(Admin)
+        // Its own, so that a crowd at the collector keeps no orchestrator away. Peers are
+        // not told apart: one idle connection makes room for the next in any case.
+        let limits = ConnectionLimits {
+            connections_max: limits::ADMIN_CONNECTIONS_MAX,
+            per_peer_max: limits::ADMIN_CONNECTIONS_MAX,
+            trusted: TrustedProxies::default(),
+        };
+        Server::bind(address, None, limits).await.map(Admin)
     }
 
     /// The address that is listened on, with its real port.
@@ -99,7 +114,7 @@ impl Admin {
     /// Answer until the shutdown. Without a token the plugin is not spoken of.
     pub async fn serve(self, view: View, token: Option<Token>, shutdown: Shutdown) {
         let desk = Desk::new(view.swapper.clone(), token);
-        let office = Arc::new(Office { view, desk });
+        let office = Arc::new(Office { view, desk, connections: self.0.stats() });
         let answer = move |request: Request, peer| {
             let office = Arc::clone(&office);
             async move { office.answer(request, peer).await }
@@ -114,7 +129,7 @@ impl Office {
         let answer = match route(&parts.method, parts.uri.path()) {
             Ok(Route::Live) => Ok(text(StatusCode::OK, "live\n")),
             Ok(Route::Ready) => Ok(self.view.readiness()),
-            Ok(Route::Metrics) => Ok(self.view.metrics()),
+            Ok(Route::Metrics) => Ok(self.view.metrics(&self.connections)),
             Ok(Route::Document) => Ok(json(StatusCode::OK, &document())),
             Ok(Route::Plugin(errand)) => self.desk.answer(errand, &parts, &mut body, peer).await,
             Err(failure) => Err(failure),
@@ -131,9 +146,9 @@ impl Office {
 }
 
 impl View {
-    fn metrics(&self) -> Answer {
+    fn metrics(&self, own: &ConnectionStats) -> Answer {
         let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
-        whole(StatusCode::OK, content_type, metrics::encode(self))
+        whole(StatusCode::OK, content_type, metrics::encode(self, own))
     }
 
     /// Events are taken whatever the plugin does: what it fails on goes where the

@@ -11,10 +11,18 @@ mod plugin;
 mod progress;
 mod run;
 mod signals;
+mod stderr;
+mod terminal;
 
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::escape::lines;
+use crate::limits;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,8 +95,18 @@ fn long_version() -> &'static str {
 
 /// Run the program with the process's arguments.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result = match arguments.command {
+    stderr::report_panics();
+    raise_descriptor_limit();
+    let exit = match Arguments::try_parse() {
+        Ok(arguments) => run_command(arguments.command) as u8,
+        Err(error) => explain(&error),
+    };
+    stderr::flush();
+    ExitCode::from(exit)
+}
+
+fn run_command(command: Command) -> Exit {
+    let result = match command {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Dead(command) => dead::run(command),
@@ -99,31 +117,94 @@ pub fn main() -> ExitCode {
         Command::Import(arguments) => import::run(&arguments),
         Command::Bench(arguments) => bench::run(*arguments),
     };
-    let exit = result.unwrap_or_else(|(exit, error)| {
+    result.unwrap_or_else(|(exit, error)| {
         complain(&format!("{error:#}"));
         exit
-    });
-    ExitCode::from(exit as u8)
+    })
+}
+
+/// Print a help text, or what is wrong with the arguments. Tells the exit code.
+fn explain(error: &clap::Error) -> u8 {
+    let is_terminal = match error.use_stderr() {
+        true => std::io::stderr().is_terminal(),
+        false => std::io::stdout().is_terminal(),
+    };
+    if is_terminal {
+        // With its colours.
+        let _ = error.print();
+    } else if error.use_stderr() {
+        stderr::write_text(error.render().to_string());
+    } else if let Err((exit, error)) = print_text(&error.render().to_string()) {
+        complain(&format!("{error:#}"));
+        return exit as u8;
+    }
+    u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8)
+}
+
+/// Have as many files and connections open as the system permits: the soft limit is
+/// low for programs that cannot tell more than 1,024 of them apart, and this one can.
+fn raise_descriptor_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.unwrap_or(u64::MAX).min(limits::DESCRIPTORS_ASKED_MAX);
+    if current.is_some_and(|current| current < wanted) {
+        // Where that is not granted, there are fewer connections.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
+    }
 }
 
 /// What a subcommand ends with: an error brings its exit code along.
 type CommandResult = Result<Exit, (Exit, anyhow::Error)>;
 
-#[expect(clippy::print_stderr, reason = "this is the command line")]
+/// Tell whoever runs the program something, on one line.
 fn complain(text: &str) {
-    eprintln!("host: {text}");
+    stderr::write_line(&format!("host: {text}"));
 }
 
-/// Write to standard output. A reader that has gone away is no error.
-fn print(text: &str) -> CommandResult {
-    use std::io::{ErrorKind, Write};
+/// The same from a task that drives signals: it never waits.
+fn complain_at_once(text: &str) {
+    stderr::try_write_line(&format!("host: {text}"));
+}
 
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err((Exit::Fault, anyhow::Error::new(error).context("write to standard output")))
-        }
+/// End the process at once, whatever is under way.
+fn abandon(exit: Exit) -> ! {
+    stderr::flush();
+    std::process::exit(exit as i32)
+}
+
+/// Write what the command is there to make to standard output. Where that does not
+/// arrive whole, the command has failed.
+fn print(product: &str) -> CommandResult {
+    print_bytes(product.as_bytes())
+}
+
+/// The same with what is no text.
+fn print_bytes(product: &[u8]) -> CommandResult {
+    let written = write_out(product);
+    written.map(|()| Exit::Done).map_err(|error| (Exit::Fault, error))
+}
+
+/// Write text for people to standard output, which steers no terminal. A reader that has
+/// gone away has seen enough.
+fn print_text(text: &str) -> CommandResult {
+    match write_out(lines(text).as_bytes()) {
+        Err(error) if !is_broken_pipe(&error) => Err((Exit::Fault, error)),
         _ => Ok(Exit::Done),
     }
+}
+
+/// Write what programs read where that is asked for, and text for people otherwise.
+fn print_either(is_product: bool, text: &str) -> CommandResult {
+    if is_product { print(text) } else { print_text(text) }
+}
+
+fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).context("write to standard output")
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 fn usage(error: impl Into<anyhow::Error>) -> (Exit, anyhow::Error) {

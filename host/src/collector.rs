@@ -9,6 +9,7 @@
 //! its source; the rest of its text stays as it came.
 
 mod answer;
+mod bodies;
 mod counts;
 mod decode;
 mod dialect;

@@ -14,7 +14,7 @@ pub mod import;
 mod plugin;
 mod raw;
 mod secrets;
-mod unknown;
+mod shape;
 mod workflow;
 
 pub use catalog::CatalogOverrides;
@@ -34,17 +34,34 @@ use thiserror::Error;
 
 /// Settings that cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("{}{message}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+#[error("{}{message}", place_in_words(*line, *column))]
 pub struct ConfigError {
     /// The line in the settings file, counted from 1, where one is known.
     pub line: Option<usize>,
+    /// The character in that line, counted from 1, where one is known.
+    pub column: Option<usize>,
     /// What is wrong, and what to write instead.
     pub message: String,
 }
 
+/// A line and a character in it, counted from 1.
+type Place = (usize, usize);
+
 impl ConfigError {
     fn new(message: impl Into<String>) -> Self {
-        ConfigError { line: None, message: message.into() }
+        ConfigError { line: None, column: None, message: message.into() }
+    }
+
+    fn at((line, column): Place, message: impl Into<String>) -> Self {
+        ConfigError { line: Some(line), column: Some(column), message: message.into() }
+    }
+}
+
+fn place_in_words(line: Option<usize>, column: Option<usize>) -> String {
+    match (line, column) {
+        (Some(line), Some(column)) => format!("line {line}, column {column}: "),
+        (Some(line), None) => format!("line {line}: "),
+        (None, _) => String::new(),
     }
 }
 
@@ -52,9 +69,10 @@ impl ConfigError {
 ///
 /// # Errors
 ///
-/// It is not TOML, has an unknown key, or a value of the wrong type.
+/// It is not TOML, has an unknown key, or a value of the wrong type. The error shows no
+/// value, since each of them may be a secret, or stand in a secret's place.
 pub fn parse(text: &str) -> Result<RawSettings, ConfigError> {
-    unknown::check(text)?;
+    shape::check(text)?;
     toml::from_str(text).map_err(|error| located(text, &error))
 }
 
@@ -65,12 +83,32 @@ pub fn schema() -> serde_json::Value {
 
 /// The parser's own rendering would show the line, which may hold a secret.
 fn located(text: &str, error: &toml::de::Error) -> ConfigError {
-    let line = error.span().map(|span| line_at(text, span.start));
-    ConfigError { line, message: error.message().to_owned() }
+    let message = without_value(error.message());
+    match error.span() {
+        Some(span) => ConfigError::at(place(text, span.start), message),
+        None => ConfigError::new(message),
+    }
 }
 
-fn line_at(text: &str, byte: usize) -> usize {
-    text.as_bytes()[..byte.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1
+/// What serde says of a value that does not fit, without the value.
+fn without_value(message: &str) -> String {
+    let found = ["invalid type: ", "invalid value: ", "unknown variant "];
+    if !found.iter().any(|found| message.starts_with(found)) {
+        // The words of the parser, of `deny_unknown_fields`, or of this crate.
+        return message.to_owned();
+    }
+    // The value stands before these words, and may hold them too.
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("invalid value: expected {expected}"),
+        None => "invalid value".to_owned(),
+    }
+}
+
+fn place(text: &str, byte: usize) -> Place {
+    let before = &text.as_bytes()[..byte.min(text.len())];
+    let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+    (line, String::from_utf8_lossy(&before[line_start..]).chars().count() + 1)
 }
 
 #[cfg(test)]

@@ -7,17 +7,23 @@
 
 mod body;
 mod connection;
+mod connections;
+mod descriptors;
 mod encoding;
+mod peers;
 mod server;
 mod tls;
 
-pub use body::{BodyError, Budget, discard, read};
+pub use body::{BodyError, Budget, Held, PeerBudgets, RequestBody, discard, read};
+pub use connections::{ConnectionCounts, ConnectionLimits};
+pub use descriptors::Descriptors;
 pub use encoding::{DecodeError, Encoding, decode};
-pub use server::{BindError, Peer, Server, Shutdown};
+pub use peers::{InvalidNetwork, TrustedProxies};
+pub use server::{BindError, ConnectionStats, Peer, Server, Shutdown};
 pub use tls::{Tls, TlsError};
 
 /// An answer. They are short, so they are whole.
 pub type Answer = hyper::Response<http_body_util::Full<bytes::Bytes>>;
 
 /// A request whose body has not been read.
-pub type Request = hyper::Request<hyper::body::Incoming>;
+pub type Request = hyper::Request<RequestBody>;

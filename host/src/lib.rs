@@ -19,6 +19,7 @@
 //! 2  dead   secrets                        dead letters; managers of secrets
 //! 1  aws   http   policy   spool           an AWS client, a server, IAM policies, a durable queue
 //! 0  event   limits   clock   private   secret    the words everyone speaks
+//!    escape                                text from outside on one line
 //! ```
 //!
 //! Data goes one way: source, plugin, delivery. The only thing that travels
@@ -35,6 +36,7 @@ pub mod collector;
 pub mod config;
 pub mod dead;
 pub mod delivery;
+pub mod escape;
 pub mod event;
 pub mod gateway;
 pub mod http;

@@ -246,6 +246,8 @@ pub const UNKNOWN_SOURCES_NAMED_MAX: usize = 100;
 
 /// Connections of clients that are open at once. One takes some 10 KB until it
 /// sends something.
+/// Connections of clients that are open at once, unless the limit of open files is too
+/// low for as many. One takes some 10 KB until it sends something.
 pub const HTTP_CONNECTIONS_MAX: usize = 10_000;
 
 /// Bytes of a request's line and headers together.
@@ -262,9 +264,48 @@ pub const HTTP_STREAMS_MAX: u32 = 128;
 pub const HTTP_RESET_STREAMS_MAX: usize = 20;
 
 /// Time for a request's headers, from the moment at which the connection waits for
-/// them; so it is also how long a connection of HTTP/1.1 may be unused. And time
-/// for a TLS handshake.
+/// them; so it is also how long a connection of HTTP/1.1 may be unused.
 pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time for the first byte on a new connection. Browsers keep connections that they have
+/// opened in advance for about as long.
+pub const HTTP_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for a TLS handshake. Two round trips, and the retransmissions of a bad network.
+pub const HTTP_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection that is closed, since it is unused or makes room for others,
+/// has to tell its client.
+pub const HTTP_CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How often it is looked whether a connection is still used.
+pub const HTTP_WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The time in which [`HTTP_WINDOW_BYTES_MIN`] of a request's headers must come, or the
+/// end of them.
+pub const HTTP_RATE_WINDOW: Duration = Duration::from_secs(5);
+
+/// Bytes of headers or of a body that must come within their window: 240 bytes a second,
+/// as Kestrel and IIS ask for, for the ten seconds of a body's.
+pub const HTTP_WINDOW_BYTES_MIN: u64 = 2400;
+
+/// How long a request's body may be coming in where others wait for the memory that it
+/// holds, or for its connection. A large body over a slow line is sent again then.
+pub const HTTP_SCARCE_BODY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a connection is left alone that has no request, where others need its place:
+/// what a new one takes for a handshake and its first request, so that those who have
+/// only come do not close one another's connections.
+pub const HTTP_SCARCE_IDLE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Descriptors of open files that are kept from the connections of clients: for
+/// delivery, the spool, dead letters, the overflow and the admin address. Of a small
+/// limit it is half.
+pub const DESCRIPTORS_RESERVED_MAX: u64 = 4096;
+
+/// The most descriptors that the program asks the system for where the hard limit is
+/// higher, or there is none: Linux's own bound of a process, `fs.nr_open`.
+pub const DESCRIPTORS_ASKED_MAX: u64 = 1_048_576;
 
 /// How long a connection may be unused.
 pub const HTTP_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -272,11 +313,19 @@ pub const HTTP_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time for a request's body.
 pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The longest pause within a request's body.
+/// The time in which [`HTTP_WINDOW_BYTES_MIN`] of a request's body must come, or the end
+/// of it; so it is also the longest pause.
 pub const HTTP_BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Bytes of all bodies that are being read or worked on.
 pub const HTTP_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The part of it that bodies may take whose request does not say its write key before
+/// them. One body as large as they may be at most must fit.
+pub const HTTP_KEYLESS_BODIES_BYTES_MAX: usize = COLLECT_BODY_BYTES_MAX_MAX;
+
+/// The part of it that bodies of one peer may take, unless set otherwise: half of it.
+pub const HTTP_PEER_BODIES_BYTES_MAX: usize = HTTP_BODIES_BYTES_MAX / 2;
 
 /// How long a body waits for its part of that memory.
 pub const HTTP_BUDGET_TIMEOUT: Duration = Duration::from_secs(5);
@@ -774,3 +823,13 @@ pub const COPIED_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a path or of a header's value that the copy of a request carries.
 pub const COPIED_TEXT_BYTES_MAX: usize = 4 * 1024;
+
+/// Bytes of lines for standard error that wait for their reader: some 30,000 lines.
+/// What is beyond is dropped and counted.
+pub const STDERR_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A reader of standard error that has taken nothing for so long does not read.
+pub const STDERR_STALL: Duration = Duration::from_secs(1);
+
+/// How long the program waits at its end for a reader of standard error that is slow.
+pub const STDERR_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bad_clients;
+mod crowds;
 mod refusals;
 mod siege;
 mod stopping;

@@ -122,10 +122,10 @@ fn wrong_settings_name_their_key() {
         ("[plugin]\nsha256 = 'abc'", "sha256"),
         ("[plugin]\npublic_key = 'RWabc'", "public_key"),
         ("[plugin]\ncases = 'nowhere.json'", "cases"),
-        ("[plugin]\nwatch = 'yes'", "line 2: invalid type"),
+        ("[plugin]\nwatch = 'yes'", "column 9: invalid setting `plugin.watch`"),
         ("[plugin]\nfail = 'drop'", "fail"),
         ("[plugin.limits]\nmemory_bytes = 1000", "memory_bytes"),
-        ("[plugin.limits]\nmemory_bytes = -1", "line 2: invalid value"),
+        ("[plugin.limits]\nmemory_bytes = -1", "expected an integer of 0 or more"),
         ("[plugin.limits]\nanswer_bytes = 9999999999999", "answer_bytes"),
         ("[plugin.limits]\ncall_cpu = '0s'", "call_cpu"),
         ("[plugin.limits]\nevent_cpu = '1 fortnight'", "event_cpu"),
@@ -146,7 +146,7 @@ fn wrong_settings_name_their_key() {
         ("[plugin.canary]\npercent = 5.0", "path"),
         ("[plugin.canary]\npath = 'c.wasm'\npercent = 101.0", "percent"),
         ("[plugin.canary]\npath = 'c.wasm'\nmax_error_rate = 1.5", "max_error_rate"),
-        ("[plugin.canary]\npath = 'c.wasm'\nmin_events = -1", "line 3: invalid value"),
+        ("[plugin.canary]\npath = 'c.wasm'\nmin_events = -1", "line 3, column 14: invalid setting"),
         ("[plugin.canary]\npath = 'c.wasm'", "c.wasm"),
     ] {
         let ran = Program::running_locally().settings(settings).mapping(&[("*", "s")]).run();

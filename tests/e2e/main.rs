@@ -34,6 +34,7 @@ mod metadata;
 mod mutations;
 mod native;
 mod nginx;
+mod outputs;
 mod packing;
 mod permissions;
 mod pictures;

@@ -89,6 +89,22 @@ impl Program {
         self
     }
 
+    /// Have another program start this one, which follows as its last arguments.
+    #[must_use]
+    pub fn through(mut self, starter: &[&str]) -> Self {
+        let mut command = Command::new(starter[0]);
+        command.args(&starter[1..]).arg(self.command.get_program()).args(self.command.get_args());
+        command.current_dir(self.directory.path());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        self.command = command;
+        self
+    }
+
     /// Add `--map` rows.
     #[must_use]
     pub fn mapping(self, rows: &[(&str, &str)]) -> Self {
@@ -131,6 +147,14 @@ impl Program {
     /// Start it, and go on while it runs; standard input stays open.
     pub fn start(mut self) -> Running {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = self.command.spawn().expect("the program starts");
+        Running::new(child, self.directory)
+    }
+
+    /// The same, with standard output and standard error of the test's own: nothing is
+    /// told of what goes there.
+    pub fn start_with(mut self, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Running {
+        self.command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr);
         let child = self.command.spawn().expect("the program starts");
         Running::new(child, self.directory)
     }

@@ -65,15 +65,18 @@ impl Running {
     pub(crate) fn new(mut child: Child, directory: TempDir) -> Self {
         let pid = Pid::from_child(&child);
         let stdin = child.stdin.take();
-        let (stdout, reads_stdout) = Transcript::of(child.stdout.take().expect("a pipe"));
-        let (stderr, reads_stderr) = Transcript::of(child.stderr.take().expect("a pipe"));
+        // None where the test has given something else to write to.
+        let (stdout, reads_stdout) = child.stdout.take().map(Transcript::of).unzip();
+        let (stderr, reads_stderr) = child.stderr.take().map(Transcript::of).unzip();
         let (sender, exit) = channel();
         thread::spawn(move || {
-            let _ = (reads_stdout.join(), reads_stderr.join());
+            let reads = [reads_stdout, reads_stderr].into_iter().flatten();
+            reads.for_each(|reads| drop(reads.join()));
             let status = child.wait().expect("the program can be waited for");
             let code = status.code().or(status.signal().map(|signal| -signal));
             let _ = sender.send(code.unwrap_or(i32::MIN));
         });
+        let (stdout, stderr) = (stdout.unwrap_or_default(), stderr.unwrap_or_default());
         Running { pid, stdin, stdout, stderr, exit, directory: Some(directory) }
     }
 

@@ -1,7 +1,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode};
@@ -12,7 +11,7 @@ use super::route::Errand;
 use super::seal::seal;
 use super::token::{Token, bearer};
 use super::trial::trial;
-use crate::http::{self, Answer, Budget, Peer};
+use crate::http::{self, Answer, Budget, Peer, RequestBody};
 use crate::limits;
 use crate::swap::{Candidate, Swapper};
 
@@ -50,7 +49,7 @@ impl Desk {
         &self,
         errand: Errand,
         parts: &Parts,
-        body: &mut Incoming,
+        body: &mut RequestBody,
         peer: Peer,
     ) -> Result<Answer, Failure> {
         self.admit(&parts.headers)?;
@@ -94,7 +93,7 @@ impl Desk {
     async fn offer(
         &self,
         parts: &Parts,
-        body: &mut Incoming,
+        body: &mut RequestBody,
         peer: Peer,
     ) -> Result<Answer, Failure> {
         let offer = |swapper: &Swapper, candidate: &Candidate| {
@@ -106,7 +105,7 @@ impl Desk {
     async fn check(
         &self,
         parts: &Parts,
-        body: &mut Incoming,
+        body: &mut RequestBody,
         peer: Peer,
     ) -> Result<Answer, Failure> {
         let check = |swapper: &Swapper, candidate: &Candidate| {
@@ -121,7 +120,7 @@ impl Desk {
     async fn try_canary(
         &self,
         parts: &Parts,
-        body: &mut Incoming,
+        body: &mut RequestBody,
         peer: Peer,
     ) -> Result<Answer, Failure> {
         let settings = trial(parts.uri.query().unwrap_or_default())
@@ -136,7 +135,7 @@ impl Desk {
     async fn work(
         &self,
         parts: &Parts,
-        body: &mut Incoming,
+        body: &mut RequestBody,
         peer: Peer,
         work: impl FnOnce(&Swapper, &Candidate) -> Result<Answer, Failure> + Send + 'static,
     ) -> Result<Answer, Failure> {
@@ -144,7 +143,7 @@ impl Desk {
         let seal = seal(signature(&parts.headers)?)
             .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))?;
         let bytes_max = usize::try_from(limits::PLUGIN_FILE_BYTES_MAX).unwrap_or(usize::MAX);
-        let (bytes, held) = http::read(body, bytes_max, &self.budget).await?;
+        let (bytes, held) = http::read(body, bytes_max, &[&self.budget]).await?;
         if bytes.is_empty() {
             return Err(Failure::new(
                 StatusCode::BAD_REQUEST,

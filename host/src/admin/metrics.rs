@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 
 use super::View;
 use crate::delivery::StreamReport;
+use crate::http::{ConnectionCounts, ConnectionStats};
 use crate::plugin::engine_version;
 use page::Page;
 
@@ -18,16 +19,16 @@ use page::Page;
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All metrics at this moment.
-pub(super) fn encode(view: &View) -> String {
+pub(super) fn encode(view: &View, own: &ConnectionStats) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Moment(view.clone())));
+    registry.register_collector(Box::new(Moment(view.clone(), own.clone())));
     let mut text = String::new();
     text::encode(&mut text, &registry).expect("writing into a string does not fail");
     text
 }
 
 #[derive(Debug)]
-struct Moment(View);
+struct Moment(View, ConnectionStats);
 
 impl Collector for Moment {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -44,6 +45,15 @@ impl Collector for Moment {
         letters(&mut page, view)?;
         if let Some(collector) = &view.collector {
             collector::collected(&mut page, &collector.report())?;
+        }
+        connections(&mut page, view.connections.as_ref(), &self.1)?;
+        if let Some(lines) = &view.log_lines_dropped {
+            let lines = lines.load(Ordering::Relaxed);
+            page.counter(
+                "log_lines_dropped",
+                "Lines that were dropped, since standard error was not read or failed",
+                lines,
+            )?;
         }
         if let Some(spool) = &view.spool {
             collector::spooled(&mut page, &spool.status())?;
@@ -121,6 +131,32 @@ fn streams(page: &mut Page<'_>, view: &View) -> fmt::Result {
         page.counters(name, help, rows)?;
     }
     Ok(())
+}
+
+fn connections(
+    page: &mut Page<'_>,
+    collector: Option<&ConnectionStats>,
+    admin: &ConnectionStats,
+) -> fmt::Result {
+    let listeners = [("collector", collector), ("admin", Some(admin))];
+    let listeners = listeners.map(|(name, stats)| (name, stats.map(ConnectionStats::counts)));
+    let rows = |value: fn(&ConnectionCounts) -> u64| {
+        let open = listeners.iter().filter_map(|(name, counts)| Some((*name, counts.as_ref()?)));
+        open.map(|(name, counts)| ([("listener", name)], value(counts))).collect::<Vec<_>>()
+    };
+    let open = rows(|counts| counts.open);
+    let open = open.into_iter().map(|(labels, count)| (labels, count as f64));
+    page.gauges("http_connections", "Connections of clients that are open", open)?;
+    page.counters(
+        "http_connections_evicted",
+        "Connections that were closed to make room for others",
+        rows(|counts| counts.evicted),
+    )?;
+    page.counters(
+        "http_connections_refused",
+        "Connections that were closed at once, since their address had as many as it may",
+        rows(|counts| counts.refused),
+    )
 }
 
 fn letters(page: &mut Page<'_>, view: &View) -> fmt::Result {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::config::read_settings;
 use super::run::{LogFormat, parse_mapping, start_logging};
-use super::{CommandResult, Exit, complain, print, usage};
+use super::{CommandResult, Exit, complain, print_either, usage};
 use crate::bench::{
     EVENT_BYTES_MAX, EVENT_BYTES_MIN, Events, Plan, Report, Shape, Target, Ways, mapping_rows,
     measure,
@@ -99,7 +99,7 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
     let report = report.map_err(|error| {
         (if error.is_usage() { Exit::Usage } else { Exit::Fault }, anyhow!(error))
     })?;
-    print(&if json { report.to_json() + "\n" } else { report.to_string() })?;
+    print_either(json, &if json { report.to_json() + "\n" } else { report.to_string() })?;
     Ok(exit_of(&report))
 }
 

@@ -16,7 +16,7 @@ use clap::{Args, Subcommand};
 
 use super::config::read_settings;
 use super::run::{LogFormat, start_logging};
-use super::{CommandResult, Exit, complain, print, usage};
+use super::{CommandResult, Exit, complain, print, print_either, print_text, usage};
 use crate::catalog::{CatalogSettings, Route};
 use crate::config::{
     CatalogOverrides, RawSettings, WorkflowForm, in_words_of_workflow, read_workflow,

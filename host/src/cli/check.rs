@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::run::{LogFormat, parse_mapping, start_logging};
-use super::{CommandResult, Exit, print, usage};
+use super::{CommandResult, Exit, print_either, usage};
 use crate::check::{CheckOptions, Load, check};
 use crate::config::Overrides;
 
@@ -64,6 +64,6 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
     let runtime =
         runtime.map_err(|error| (Exit::Fault, anyhow!(error).context("start the runtime")))?;
     let report = runtime.block_on(check(settings, options));
-    print(&if json { report.to_json() + "\n" } else { report.to_string() })?;
+    print_either(json, &if json { report.to_json() + "\n" } else { report.to_string() })?;
     Ok(if report.has_failed() { Exit::Fault } else { Exit::Done })
 }

@@ -3,8 +3,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Subcommand;
 
-use super::{CommandResult, print, usage};
+use super::{CommandResult, print, print_text, usage};
 use crate::config::{self, Overrides, RawSettings, Settings};
+use crate::escape::one_line;
 use crate::plugin::{Engine, Plugin};
 use crate::run::load_component;
 
@@ -24,7 +25,9 @@ pub(super) fn run(command: Command) -> CommandResult {
     match command {
         Command::Check { file } => {
             let streams = check(&file).map_err(usage)?;
-            print(&format!("{}: good; delivery streams: {}\n", file.display(), streams.join(", ")))
+            let streams = streams.join(", ");
+            let text = format!("{}: good; delivery streams: {streams}", file.display());
+            print_text(&format!("{}\n", one_line(&text)))
         }
         Command::Schema => print(&format!("{:#}\n", config::schema())),
     }

@@ -160,15 +160,6 @@ fn lock(folder: &Folder) -> anyhow::Result<Option<(FolderLock, Vec<LetterFile>)>
     Ok(Some((lock, done)))
 }
 
-/// Text that cannot steer a terminal.
-fn harmless(text: &str) -> String {
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    text.chars().map(escape).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,10 +173,5 @@ mod tests {
         for wrong in ["", "yesterday", "2026-01-31", "9000years"] {
             assert!(parse_time(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn control_characters_are_written_out() {
-        assert_eq!(harmless("a\u{1b}[2Jü\n"), "a\\u{1b}[2Jü\\n");
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Subcommand;
 
-use super::{CommandResult, Exit};
+use super::{CommandResult, Exit, print_bytes};
 use crate::run::DEFAULT_PLUGIN;
 
 #[derive(Debug, Subcommand)]
@@ -26,7 +26,7 @@ pub(super) enum Command {
     Bench(bench::Arguments),
     /// Write the default mapping plugin to a file.
     Export {
-        /// The file to write.
+        /// The file to write; `-` is standard output.
         #[arg(value_name = "FILE.wasm")]
         file: PathBuf,
     },
@@ -50,6 +50,9 @@ pub(super) fn run(command: Command) -> CommandResult {
 }
 
 fn export(file: &Path) -> CommandResult {
+    if file == Path::new("-") {
+        return print_bytes(DEFAULT_PLUGIN);
+    }
     let written = std::fs::write(file, DEFAULT_PLUGIN);
     let written = written.with_context(|| format!("write {}", file.display()));
     written.map_err(|error| (Exit::Fault, error))?;

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use indicatif::ProgressStyle;
 
+use super::terminal::Terminal;
 use crate::run::Progress;
 
 const REFRESH: Duration = Duration::from_millis(200);
@@ -26,6 +27,7 @@ impl ProgressBar {
                 (indicatif::ProgressBar::new_spinner(), "{elapsed} {spinner} {binary_bytes} {msg}")
             }
         };
+        bar.set_draw_target(Terminal::target());
         bar.set_style(ProgressStyle::with_template(template).expect("a constant template"));
         let drawn = bar.clone();
         let task = tokio::spawn(async move {

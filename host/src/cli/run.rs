@@ -8,9 +8,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::config::read_settings;
 use super::progress::ProgressBar;
-use super::{CommandResult, Exit, complain, usage};
+use super::stderr::{self, LogLines};
+use super::{CommandResult, Exit, abandon, complain, complain_at_once, usage};
 use crate::config::{Overrides, Settings};
-use crate::run::{Addresses, Reloader, Run, Stopper, Summary};
+use crate::escape::OneLineFields;
+use crate::run::{Addresses, Embedding, Reloader, Run, Stopper, Summary};
 use crate::source::Input;
 use crate::swap::Swapped;
 
@@ -119,10 +121,13 @@ pub(super) fn execute(
     let read_again =
         move || read(options.clone(), intakes.clone()).map_err(|error| format!("{error:#}"));
     let summary = runtime.block_on(run_settings(settings, settings_file, read_again))?;
+    // Signals end the process as long as the runtime lives: also while nobody takes the
+    // summary.
+    let reported = report(&summary, summary_path);
     // A thread that still writes a file to a hanging disk must not keep the
     // process alive.
     runtime.shutdown_background();
-    report(&summary, summary_path)
+    reported
 }
 
 /// Nobody else brings requests here.
@@ -160,7 +165,10 @@ async fn run_settings(
     let hangup = signal(SignalKind::hangup()).context("listen for SIGHUP");
     let hangup = hangup.map_err(|error| (Exit::Fault, error))?;
     let sizes: Option<Vec<_>> = settings.inputs.iter().map(Input::size_bytes).collect();
-    let run = Run::start(settings, &tokio::runtime::Handle::current()).await.map_err(usage)?;
+    let embedding =
+        Embedding { log_lines_dropped: Some(stderr::dropped_lines()), ..Embedding::default() };
+    let runtime = tokio::runtime::Handle::current();
+    let run = Run::start_embedded(settings, embedding, &runtime).await.map_err(usage)?;
     stop_on_signals(run.stopper()).map_err(|error| (Exit::Fault, error))?;
     reload_on_signals(hangup, run.watch(settings_file, read_again).await);
     announce(run.addresses());
@@ -206,13 +214,13 @@ fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
                 _ = terminate.recv() => {}
             }
             if asked.swap(true, Ordering::Relaxed) {
-                complain("stopped at once: events that were read may not be delivered");
-                std::process::exit(Exit::Fault as i32);
+                complain_at_once("stopped at once: events that were read may not be delivered");
+                abandon(Exit::Fault);
             }
-            complain(
+            stopper.stop();
+            complain_at_once(
                 "stopping: no more is read, what was read is delivered; again to stop at once",
             );
-            stopper.stop();
         }
     });
     Ok(())
@@ -272,7 +280,8 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Log lines go to standard error; `RUST_LOG` chooses which.
+/// Log lines go to standard error; `RUST_LOG` chooses which. They are dropped where
+/// nobody reads them.
 pub(super) fn start_logging(format: LogFormat) {
     use tracing_subscriber::EnvFilter;
 
@@ -280,12 +289,11 @@ pub(super) fn start_logging(format: LogFormat) {
         .unwrap_or_else(|_| EnvFilter::new("info,aws_config=error,aws=warn,hyper=warn"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
         .with_ansi(format == LogFormat::Human && std::io::stderr().is_terminal());
     // Only a second call could fail, and there is none.
     let _ = match format {
-        LogFormat::Human => lines.try_init(),
-        LogFormat::Json => lines.json().try_init(),
+        LogFormat::Human => lines.fmt_fields(OneLineFields).with_writer(LogLines::Human).try_init(),
+        LogFormat::Json => lines.json().with_writer(LogLines::Json).try_init(),
     };
 }
 

@@ -12,6 +12,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{self, Refused};
+use super::bodies::{Bodies, KeyPlace};
 use super::counts::Counts;
 use super::decode::{Body, Decoded, Facts, Shape};
 use super::entry;
@@ -22,8 +23,7 @@ use super::source::{Source, Sources};
 use super::vendor;
 use super::{CollectReport, SourceSettings, TakenKey};
 use crate::clock;
-use crate::http::{self, Answer, Budget, Peer};
-use crate::limits;
+use crate::http::{self, Answer, Peer, TrustedProxies};
 use crate::secret::Secret;
 use crate::spool::Spool;
 
@@ -35,7 +35,7 @@ const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("900");
 pub struct Collector {
     sources: Sources,
     spool: Spool,
-    budget: Budget,
+    bodies: Bodies,
     body_bytes_max: usize,
     counts: Counts,
 }
@@ -46,10 +46,18 @@ impl Collector {
         Collector {
             sources: Sources::new(sources),
             spool,
-            budget: Budget::new(limits::HTTP_BODIES_BYTES_MAX),
+            bodies: Bodies::new(body_bytes_max),
             body_bytes_max,
             counts: Counts::default(),
         }
+    }
+
+    /// Have bodies of one client take at most so many bytes of memory, where these proxies
+    /// are believed about who that is.
+    #[must_use]
+    pub fn with_shares(mut self, peer_bytes_max: usize, trusted: TrustedProxies) -> Self {
+        self.bodies.share(peer_bytes_max, trusted);
+        self
     }
 
     /// Take these write keys, each with the position of its source, besides those
@@ -102,7 +110,8 @@ impl Collector {
         if parts.method == Method::OPTIONS {
             return Ok(preflight(&parts.headers));
         }
-        let head = Head::of(parts, peer);
+        let client = self.bodies.client(&parts.headers, peer.address);
+        let head = Head::of(parts, peer).of_client(client);
         match route(&parts.method, parts.uri.path()) {
             Route::One { message_type, is_browser } => {
                 self.take(&head, body, Shape::One(message_type), is_browser).await
@@ -159,7 +168,8 @@ impl Collector {
                 "unknown Content-Encoding: send gzip, deflate, br, zstd, or nothing compressed",
             )
         })?;
-        let (bytes, _held) = http::read(body, self.body_bytes_max, &self.budget).await?;
+        let key = if source.is_some() { KeyPlace::Head } else { KeyPlace::Body };
+        let (bytes, _held) = self.bodies.read(body, key, head.client).await?;
         let bytes = http::decode(encoding, bytes, self.body_bytes_max)?;
         self.store(head, source, shape, is_browser || head.is_of_page, &bytes).await
     }

@@ -15,6 +15,8 @@ pub(super) struct Head {
     pub(super) key: Option<String>,
     /// The client's address.
     pub(super) ip: IpAddr,
+    /// Whose share of memory the body takes, as the collector sees it.
+    pub(super) client: Option<IpAddr>,
     /// Whether a page sent it.
     pub(super) is_of_page: bool,
     /// None if it is unknown.
@@ -36,12 +38,18 @@ impl Head {
         Head {
             key: key(headers, uri.query().unwrap_or_default()),
             ip: ip(headers, peer.address),
+            client: None,
             is_of_page: origin.is_some(),
             encoding: encoding.map_or(Some(Encoding::Identity), Encoding::from_header),
             host: host.unwrap_or_default().to_owned(),
             is_encrypted: scheme.map_or(peer.is_encrypted, |scheme| scheme == "https"),
             origin,
         }
+    }
+
+    /// The same with whose share the body counts for.
+    pub(super) fn of_client(self, client: Option<IpAddr>) -> Self {
+        Head { client, ..self }
     }
 
     /// Check that a source may be sent to, and from there.

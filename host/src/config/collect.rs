@@ -8,6 +8,7 @@ use super::{ConfigError, RawHttp, RawSource, RawSpool};
 use crate::admin::Token;
 use crate::collector::{Dialect, OriginRule, SourceSettings};
 use crate::event::SourceNames;
+use crate::http::TrustedProxies;
 use crate::limits;
 use crate::secret::{Reference, Secret, SecretSetting};
 use crate::spool::{Durability, SpoolSettings};
@@ -27,10 +28,16 @@ pub struct CollectSettings {
     pub address: Option<SocketAddr>,
     /// With what certificate, if the connections are encrypted.
     pub certificate: Option<CertificateFiles>,
-    /// Connections at once.
-    pub connections_max: usize,
+    /// Connections at once. None where the limit of open files decides.
+    pub connections_max: Option<usize>,
+    /// Connections of one peer at once; half of all where it is not set.
+    pub connections_per_peer_max: Option<usize>,
     /// Bytes of a body.
     pub body_bytes_max: usize,
+    /// Bytes of all bodies of one client.
+    pub body_bytes_per_peer_max: usize,
+    /// Proxies that are believed about their clients.
+    pub trusted_proxies: TrustedProxies,
     /// Who may send.
     pub sources: Vec<SourceSettings>,
     /// Write keys that a manager of secrets keeps.
@@ -92,19 +99,26 @@ pub(super) fn check_collect(
         listen => Some(address("listen", listen)?),
     };
     let (sources, referenced_keys) = check_sources(sources, references)?;
+    let body_bytes_max = within(
+        "[http] max_body_bytes",
+        http.max_body_bytes.unwrap_or(limits::COLLECT_BODY_BYTES_MAX),
+        BODY_BYTES_MIN..=limits::COLLECT_BODY_BYTES_MAX_MAX,
+    )?;
     Ok(CollectSettings {
         address,
         certificate,
-        connections_max: within(
-            "[http] max_connections",
-            http.max_connections.unwrap_or(limits::HTTP_CONNECTIONS_MAX),
-            1..=CONNECTIONS_MAX,
+        connections_max: connections("[http] max_connections", http.max_connections)?,
+        connections_per_peer_max: connections(
+            "[http] max_connections_per_peer",
+            http.max_connections_per_peer,
         )?,
-        body_bytes_max: within(
-            "[http] max_body_bytes",
-            http.max_body_bytes.unwrap_or(limits::COLLECT_BODY_BYTES_MAX),
-            BODY_BYTES_MIN..=limits::COLLECT_BODY_BYTES_MAX_MAX,
+        body_bytes_max,
+        body_bytes_per_peer_max: within(
+            "[http] max_body_bytes_per_peer",
+            http.max_body_bytes_per_peer.unwrap_or(limits::HTTP_PEER_BODIES_BYTES_MAX),
+            body_bytes_max..=limits::HTTP_BODIES_BYTES_MAX,
         )?,
+        trusted_proxies: trusted_proxies(http.trusted_proxies.as_deref())?,
         sources,
         referenced_keys,
         spool: SpoolSettings {
@@ -271,6 +285,18 @@ fn check_source(
         rate_limit,
     };
     Ok((settings, referenced))
+}
+
+fn connections(key: &str, count: Option<usize>) -> Result<Option<usize>, ConfigError> {
+    count.map(|count| within(key, count, 1..=CONNECTIONS_MAX)).transpose()
+}
+
+fn trusted_proxies(networks: Option<&[String]>) -> Result<TrustedProxies, ConfigError> {
+    match networks {
+        Some(networks) => TrustedProxies::parse(networks)
+            .map_err(|error| ConfigError::new(format!("[http] trusted_proxies: {error}"))),
+        None => Ok(TrustedProxies::default()),
+    }
 }
 
 fn durability(word: Option<&str>) -> Result<Durability, ConfigError> {

@@ -117,13 +117,28 @@ pub struct RawHttp {
     /// The certificate's key, in PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<PathBuf>,
-    /// Connections that are open at once; 10,000 by default.
+    /// Connections that are open at once; 10,000 by default, or fewer where the limit
+    /// of open files leaves room for fewer. Beyond it, connections that wait for their
+    /// client are closed for new ones, the oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<usize>,
+    /// Connections of one IP address (of IPv6, of one /64 network) that are open at once;
+    /// half of `max_connections` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections_per_peer: Option<usize>,
     /// Bytes of a request's body, also once it is decompressed; 4,096,000 by
     /// default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_body_bytes: Option<usize>,
+    /// Bytes of all bodies of one client that are read or worked on at once; 33,554,432
+    /// by default, which is half of what all clients have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_body_bytes_per_peer: Option<usize>,
+    /// IP addresses and networks of proxies, such as `10.0.0.0/8`; loopback by default.
+    /// The limits of one address do not hold for them, but for the clients that they
+    /// name in `X-Forwarded-For`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_proxies: Option<Vec<String>>,
 }
 
 /// Where events are kept from the answer until they are delivered.

@@ -150,7 +150,7 @@ fn wrong_settings_say_what_to_write() {
         ("[dead_letters]\nmax_byte = 7", Some(2), "did you mean `max_bytes`?"),
         ("[aws]\naccess_key_id = \"a\"", None, "secret_access_key"),
         ("[aws]\nsecret_access_key = \"hush\"", None, "access_key_id"),
-        ("[aws]\nsecret_access_key = 123456789012", Some(2), "must be a string: put it in quotes"),
+        ("[aws]\nsecret_access_key = 123456789012", Some(2), "found an integer: put it in quotes"),
         ("[aws]\nsession_token = \"hush\"", None, "access_key_id"),
         ("[aws]\nexternal_id = \"a\"", None, "role_arn"),
         ("[aws]\nrole_arn = \"role\"", None, "arn:aws:iam::ACCOUNT:role/NAME"),
@@ -331,4 +331,160 @@ fn sources_are_checked() {
     assert!(nobody.message.contains("add [[sources]]"), "{nobody}");
     let nowhere = check("listen = \"localhost:8080\"").unwrap_err();
     assert!(nowhere.message.contains("such as 0.0.0.0:8080"), "{nowhere}");
+}
+
+/// Where secrets stand, each as a line with `VALUE`, and the table that it is in.
+const SECRETS: &[(&str, &str)] = &[
+    ("[[sources]]", "write_keys = [VALUE]"),
+    ("[[sources]]", "external_id = VALUE"),
+    ("[aws]", "secret_access_key = VALUE"),
+    ("[aws]", "session_token = VALUE"),
+    ("[aws]", "external_id = VALUE"),
+    ("[aws]", "proxy = VALUE"),
+    ("[admin]", "token = VALUE"),
+    ("[plugin.settings]", "api_key = VALUE"),
+    ("[catalog.openmetadata]", "token = VALUE"),
+    ("[catalog.openmetadata]", "headers = { Authorization = VALUE }"),
+    ("[catalog.openlineage]", "token = VALUE"),
+    ("[catalog.openlineage]", "headers = { Authorization = VALUE }"),
+];
+
+/// What no error may show.
+const MARK: &str = "hush4711";
+
+#[test]
+fn a_secret_in_the_wrong_shape_is_never_shown() {
+    let shapes = [
+        "hush4711",
+        "\"hush4711",
+        "'hush4711",
+        "\"hush4711\"\"",
+        "\"hush4711\" \"hush4711\"",
+        "\"\"\"hush4711",
+        "\"hush4711\\q\"",
+        "[\"hush4711\"]",
+        "[[\"hush4711\"]]",
+        "{ a = \"hush4711\" }",
+        "{ \"a\" = \"hush4711\", b }",
+        "\"hush4711\", \"hush4711\"",
+        "\"hush4711\"\nunknown = \"hush4711\"",
+        "\"hush4711\" # hush4711\n= \"hush4711\"",
+        "2026-11-29T00:00:00hush4711",
+        "0xhush4711",
+        "secret:hush4711",
+    ];
+    let mut refused = 0;
+    for (table, line) in SECRETS {
+        for shape in shapes {
+            for line in [
+                line.replace("VALUE", shape),
+                line.replace("[VALUE]", shape).replace("VALUE", shape),
+            ] {
+                // Twice, and with a mistake beside it.
+                for more in ["", "\n[", "\nenabled = 7", "\nworkers = true", &format!("\n{line}")] {
+                    let text = format!("{table}\n{line}{more}");
+                    let Err(error) = parse(&text) else { continue };
+                    refused += 1;
+                    assert!(!error.to_string().contains(MARK), "{text}\n{error}");
+                    assert!(!format!("{error:?}").contains(MARK), "{text}\n{error:?}");
+                }
+            }
+        }
+    }
+    assert!(refused > 1000, "{refused}");
+}
+
+/// A value of any setting, secret or not, in place of any other.
+#[test]
+fn a_value_in_the_wrong_place_is_never_shown() {
+    let values =
+        ["\"hush4711\"", "47114711", "4711.25", "true", "[\"hush4711\"]", "{ x = \"hush4711\" }"];
+    let mut refused = 0;
+    let schema = schema();
+    let properties =
+        |place: &str| schema.pointer(place).and_then(|it| it["properties"].as_object());
+    let mut places = vec![(String::new(), properties("").unwrap())];
+    for (table, definition) in [
+        ("[[sources]]", "RawSource"),
+        ("[http]", "RawHttp"),
+        ("[spool]", "RawSpool"),
+        ("[admin]", "RawAdmin"),
+        ("[plugin]", "RawPlugin"),
+        ("[plugin.limits]", "RawPluginLimits"),
+        ("[plugin.breaker]", "RawBreaker"),
+        ("[plugin.canary]", "RawCanary"),
+        ("[aws]", "RawAws"),
+        ("[aws.endpoints]", "RawEndpoints"),
+        ("[secrets]", "RawSecrets"),
+        ("[delivery]", "RawDelivery"),
+        ("[dead_letters]", "RawDeadLetters"),
+        ("[catalog]", "RawCatalog"),
+        ("[catalog.openmetadata]", "RawOpenMetadata"),
+        ("[streams.a]", "RawStream"),
+    ] {
+        let found = properties(&format!("/$defs/{definition}"));
+        places.push((table.to_owned(), found.unwrap_or_else(|| panic!("no {definition}"))));
+    }
+    for (table, keys) in &places {
+        for key in keys.keys() {
+            for value in values {
+                let text = format!("{table}\n{key} = {value}\n");
+                let Err(error) = parse(&text) else { continue };
+                refused += 1;
+                let shown = format!("{error} {error:?}");
+                let is_shown = ["hush", "4711"].iter().any(|mark| shown.contains(mark));
+                assert!(!is_shown, "{text}\n{error}");
+                assert_eq!(error.line, Some(2), "{text}\n{error}");
+            }
+        }
+    }
+    assert!(refused > 300, "{refused}");
+}
+
+#[test]
+fn wrong_types_are_told_with_place_and_path() {
+    for (text, expected) in [
+        (
+            "[[sources]]\nname = \"a\"\nwrite_keys = \"hush\"",
+            "line 3, column 14: invalid setting `sources.write_keys`: expected an array of strings, found a \
+             string: put it in brackets",
+        ),
+        (
+            "[[sources]]\nwrite_keys = [\"a\", 7]",
+            "line 2, column 20: invalid setting `sources.write_keys`: expected a string, found an integer: put it in \
+             quotes",
+        ),
+        (
+            "[[sources]]\nwrite_key = [\"hush\"]",
+            "line 2, column 1: unknown setting `write_key` in [sources]: did you mean `write_keys`?",
+        ),
+        (
+            "workers = -1",
+            "line 1, column 11: invalid setting `workers`: expected an integer of 0 or more",
+        ),
+        (
+            "[plugin.canary]\npercent = \"5\"",
+            "line 2, column 11: invalid setting `plugin.canary.percent`: expected a number, found a string",
+        ),
+        (
+            "[plugin.canary]\npercent = 5\nmin_events = 2026-11-29",
+            "line 3, column 14: invalid setting `plugin.canary.min_events`: expected an integer, found a date or time",
+        ),
+        (
+            "sources = 1",
+            "line 1, column 11: invalid setting `sources`: expected an array of tables, found an integer",
+        ),
+        (
+            "[admin]\nlisten = [\"a\"]",
+            "line 2, column 10: invalid setting `admin.listen`: expected a string, found an array",
+        ),
+        (
+            "[plugin]\nwatch = 'yes'",
+            "line 2, column 9: invalid setting `plugin.watch`: expected true or false, found a string",
+        ),
+    ] {
+        let error = parse(text).expect_err(text).to_string();
+        // The parser's words about TOML itself are its own.
+        assert!(error.starts_with(expected) || expected.ends_with("key"), "{text}: {error}");
+    }
 }

@@ -15,6 +15,7 @@ mod server;
 mod source;
 mod yaml;
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use thiserror::Error;
@@ -22,6 +23,10 @@ use thiserror::Error;
 use super::{RawCatalog, RawLineage, RawSettings};
 use crate::limits;
 use section::Section;
+
+/// Bytes of a part of a variable's value from which on it is hidden in errors. What is
+/// shorter is part of many words, and is no secret.
+const HIDDEN_BYTES_MIN: usize = 6;
 
 /// A workflow that cannot be used.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -75,19 +80,34 @@ pub fn read_workflow(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Workflow, WorkflowError> {
     let is_long = |text: &str| text.len() > limits::WORKFLOW_BYTES_MAX;
-    let expanded = if is_long(text) { String::new() } else { environment::expand(text, &variable) };
+    let used = RefCell::new(Vec::new());
+    let noted = |name: &str| {
+        let value = variable(name)?;
+        used.borrow_mut().push(value.clone());
+        Some(value)
+    };
+    let expanded = if is_long(text) { String::new() } else { environment::expand(text, noted) };
     if is_long(text) || is_long(&expanded) {
         let most = limits::WORKFLOW_BYTES_MAX;
         return Err(WorkflowError::new(format!(
             "it has more than {most} bytes, with the variables of the environment in place: no workflow has as many"
         )));
     }
+    let workflow = read_expanded(&expanded, form, &variable);
+    workflow.map_err(|error| error.without(text, &used.into_inner()))
+}
+
+fn read_expanded(
+    expanded: &str,
+    form: WorkflowForm,
+    variable: &impl Fn(&str) -> Option<String>,
+) -> Result<Workflow, WorkflowError> {
     let node = match form {
-        WorkflowForm::Yaml => yaml::parse(&expanded)?,
-        WorkflowForm::Json => yaml::from_json(json(&expanded)?),
+        WorkflowForm::Yaml => yaml::parse(expanded)?,
+        WorkflowForm::Json => yaml::from_json(json(expanded)?),
     };
     let mut workflow = Workflow::default();
-    workflow.read(Section::root(node)?, &variable)?;
+    workflow.read(Section::root(node)?, variable)?;
     Ok(workflow)
 }
 
@@ -190,6 +210,17 @@ impl WorkflowError {
 
     fn at(line: usize, message: impl Into<String>) -> Self {
         Self::maybe_at(Some(line), message)
+    }
+
+    /// The same without what only variables of the environment say: a secret with a line
+    /// break or a colon in it may have become a key.
+    fn without(mut self, text: &str, values: &[String]) -> Self {
+        let is_part = |character: char| character.is_alphanumeric() || character == '_';
+        let parts = values.iter().flat_map(|value| value.split(|it| !is_part(it)));
+        for part in parts.filter(|part| part.len() >= HIDDEN_BYTES_MIN && !text.contains(part)) {
+            self.message = self.message.replace(part, "...");
+        }
+        self
     }
 
     fn maybe_at(line: Option<usize>, message: impl Into<String>) -> Self {

@@ -174,7 +174,8 @@ impl Builder {
             submitter: submitter.clone(),
             submissions,
         };
-        let embedding = Embedding { port: self.port, entrance: Some(entrance) };
+        let embedding =
+            Embedding { port: self.port, entrance: Some(entrance), ..Embedding::default() };
         let (settings, file, own) = (self.settings, self.file, runtime.clone());
         // Whoever awaits this may be on another runtime, or on none.
         let started = runtime.spawn(async move {
@@ -238,6 +239,7 @@ fn check(text: &str, directory: &Path) -> Result<Settings, ConfigError> {
 fn read(file: &Path) -> Result<Settings, ConfigError> {
     let text = fs::read_to_string(file).map_err(|error| ConfigError {
         line: None,
+        column: None,
         message: format!("read the settings file {}: {error}", file.display()),
     })?;
     check(&text, file.parent().unwrap_or(Path::new("")))

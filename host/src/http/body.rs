@@ -1,24 +1,73 @@
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
-use hyper::body::Body;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::connections::BodyWait;
+use super::peers::PeerKey;
 use crate::limits;
 
 /// The unit of a [`Budget`], in bytes.
 const UNIT: usize = 1024;
 
-/// The memory that all bodies share.
+/// Budgets that a body may count for at most.
+const BUDGETS_MAX: usize = 3;
+
+/// How long to wait for memory before looking again for a body to cut off.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Peers that have a budget before those that hold nothing are forgotten.
+const PEERS_KEPT: usize = 1024;
+
+/// The memory that bodies share.
+///
+/// Where it is scarce, a body is cut off that has been coming in for
+/// [`limits::HTTP_SCARCE_BODY_PATIENCE`] or more, the largest first: nobody holds up
+/// others by sending slowly.
 #[derive(Debug, Clone)]
-pub struct Budget(Arc<Semaphore>);
+pub struct Budget(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    free: Arc<Semaphore>,
+    /// Bodies that hold memory and are waited for, oldest first.
+    coming: Mutex<BTreeMap<(Instant, u64), Arc<Coming>>>,
+}
+
+/// A body that is waited for.
+#[derive(Debug)]
+struct Coming {
+    bytes: AtomicUsize,
+    cut_off: Notify,
+}
+
+/// A budget for each peer.
+#[derive(Debug)]
+pub struct PeerBudgets {
+    bytes: usize,
+    peers: Mutex<HashMap<PeerKey, Budget>>,
+}
 
 /// A part of the memory, given back when it is dropped.
+#[derive(Debug, Default)]
+pub struct Held([Option<OwnedSemaphorePermit>; BUDGETS_MAX]);
+
+/// The body of a request that came in over a connection of a server.
 #[derive(Debug)]
-pub struct Held(Option<OwnedSemaphorePermit>);
+pub struct RequestBody {
+    incoming: Incoming,
+    wait: BodyWait,
+}
 
 /// Why a body was not read.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +89,8 @@ pub enum BodyError {
 impl Budget {
     /// Memory of so many bytes.
     pub fn new(bytes: usize) -> Self {
-        Budget(Arc::new(Semaphore::new(bytes.div_ceil(UNIT))))
+        let free = Arc::new(Semaphore::new(bytes.div_ceil(UNIT)));
+        Budget(Arc::new(Inner { free, coming: Mutex::default() }))
     }
 
     /// Take so many bytes, and wait for them for a while.
@@ -49,28 +99,120 @@ impl Budget {
     ///
     /// Others have taken them, and keep them.
     pub async fn take(&self, bytes: usize) -> Result<Held, BodyError> {
+        let mut held = Held::default();
+        held.add(0, self.permit(bytes).await?);
+        Ok(held)
+    }
+
+    async fn permit(&self, bytes: usize) -> Result<OwnedSemaphorePermit, BodyError> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).map_err(|_| BodyError::TooLarge)?;
-        let permit = Arc::clone(&self.0).acquire_many_owned(units);
-        let permit = timeout(limits::HTTP_BUDGET_TIMEOUT, permit).await;
-        let permit = permit.map_err(|_| BodyError::Busy)?;
-        Ok(Held(Some(permit.expect("it is never closed"))))
+        let free = &self.0.free;
+        if let Ok(permit) = Arc::clone(free).try_acquire_many_owned(units) {
+            return Ok(permit);
+        }
+        let deadline = Instant::now() + limits::HTTP_BUDGET_TIMEOUT;
+        let mut permit = pin!(Arc::clone(free).acquire_many_owned(units));
+        loop {
+            self.cut_off_slowest();
+            let look_again = (Instant::now() + LOOK_AGAIN).min(deadline);
+            tokio::select! {
+                permit = &mut permit => return Ok(permit.expect("it is never closed")),
+                () = sleep_until(look_again) => {}
+            }
+            if Instant::now() >= deadline {
+                return Err(BodyError::Busy);
+            }
+        }
+    }
+
+    /// Have the body cut off that holds the most of those that have been coming in for
+    /// long.
+    fn cut_off_slowest(&self) {
+        let mut coming = self.coming();
+        let is_slow = |started: &Instant| started.elapsed() >= limits::HTTP_SCARCE_BODY_PATIENCE;
+        let slow = coming.iter().take_while(|((started, _), _)| is_slow(started));
+        let largest = slow.max_by_key(|(_, body)| body.bytes.load(Ordering::Relaxed));
+        let largest = largest.map(|(key, _)| *key);
+        if let Some(body) = largest.and_then(|key| coming.remove(&key)) {
+            body.cut_off.notify_one();
+        }
+    }
+
+    fn coming(&self) -> MutexGuard<'_, BTreeMap<(Instant, u64), Arc<Coming>>> {
+        self.0.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PeerBudgets {
+    /// So many bytes for each peer.
+    pub fn new(bytes: usize) -> Self {
+        PeerBudgets { bytes, peers: Mutex::default() }
+    }
+
+    /// The budget of a peer.
+    pub fn of(&self, peer: IpAddr) -> Budget {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if peers.len() >= PEERS_KEPT && !peers.contains_key(&peer.into()) {
+            // Whoever holds nothing, and waits for nothing, is counted by nobody.
+            peers.retain(|_, budget| {
+                let is_whole = budget.0.free.available_permits() == self.bytes.div_ceil(UNIT);
+                Arc::strong_count(&budget.0) > 1 || !is_whole
+            });
+        }
+        peers.entry(peer.into()).or_insert_with(|| Budget::new(self.bytes)).clone()
     }
 }
 
 impl Held {
-    fn add(&mut self, other: Held) {
-        match (&mut self.0, other.0) {
-            (Some(own), Some(other)) => own.merge(other),
-            (own @ None, other) => *own = other,
-            (_, None) => {}
+    fn add(&mut self, place: usize, permit: OwnedSemaphorePermit) {
+        match &mut self.0[place] {
+            Some(own) => own.merge(permit),
+            none => *none = Some(permit),
         }
     }
 }
 
-/// Read a whole body of at most so many bytes.
+/// Keeps a body known to the budgets that it counts for.
+struct Waiting<'a> {
+    budgets: &'a [&'a Budget],
+    key: (Instant, u64),
+    body: Arc<Coming>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(budgets: &'a [&'a Budget], started: Instant, bytes: usize) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let key = (started, NEXT.fetch_add(1, Ordering::Relaxed));
+        let body = Arc::new(Coming { bytes: bytes.into(), cut_off: Notify::new() });
+        for budget in budgets {
+            budget.coming().insert(key, Arc::clone(&body));
+        }
+        Waiting { budgets, key, body }
+    }
+
+    /// Wait until the body is cut off; for ever where it is not known yet.
+    async fn cut_off(waiting: Option<&Self>) {
+        match waiting {
+            Some(waiting) => waiting.body.cut_off.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        for budget in self.budgets {
+            budget.coming().remove(&self.key);
+        }
+    }
+}
+
+/// Read a whole body of at most so many bytes, whose memory counts for all of these
+/// budgets, of which there are at most three.
 ///
 /// Memory is taken as the bytes come in, so that announcing a large body takes
-/// none from others.
+/// none from others. In each [`limits::HTTP_BODY_PAUSE_MAX`] there must come
+/// [`limits::HTTP_WINDOW_BYTES_MIN`], or the end.
 ///
 /// # Errors
 ///
@@ -78,27 +220,60 @@ impl Held {
 pub async fn read(
     body: &mut (impl Body + Unpin),
     bytes_max: usize,
-    budget: &Budget,
+    budgets: &[&Budget],
 ) -> Result<(Vec<u8>, Held), BodyError> {
     let announced = body.size_hint().lower();
     if announced > bytes_max as u64 {
         return Err(BodyError::TooLarge);
     }
-    let deadline = Instant::now() + limits::HTTP_BODY_TIMEOUT;
-    let (mut bytes, mut held, mut paid) = (Vec::new(), Held(None), 0);
+    let started = Instant::now();
+    let deadline = started + limits::HTTP_BODY_TIMEOUT;
+    let mut window_end = started + limits::HTTP_BODY_PAUSE_MAX;
+    let mut bytes_in_window = 0;
+    let (mut bytes, mut held, mut paid) = (Vec::new(), Held::default(), 0);
+    let mut waiting = None;
     loop {
-        let pause_end = (Instant::now() + limits::HTTP_BODY_PAUSE_MAX).min(deadline);
-        let frame = timeout_at(pause_end, body.frame()).await.map_err(|_| BodyError::TooSlow)?;
+        let frame = tokio::select! {
+            biased;
+            // What has come already needs no clock.
+            frame = body.frame() => Ok(frame),
+            () = std::future::ready(()) => {
+                if waiting.is_none() && paid > 0 {
+                    waiting = Some(Waiting::new(budgets, started, paid));
+                }
+                tokio::select! {
+                    biased;
+                    frame = timeout_at(window_end.min(deadline), body.frame()) => frame,
+                    () = Waiting::cut_off(waiting.as_ref()) => return Err(BodyError::Busy),
+                }
+            }
+        };
+        let frame = frame.map_err(|_| BodyError::TooSlow)?;
         let Some(frame) = frame else { return Ok((bytes, held)) };
         let frame = frame.map_err(|_| BodyError::CutOff)?;
         let Ok(mut data) = frame.into_data() else { continue };
         if bytes.len() + data.remaining() > bytes_max {
             return Err(BodyError::TooLarge);
         }
+        bytes_in_window += data.remaining() as u64;
+        if bytes_in_window >= limits::HTTP_WINDOW_BYTES_MIN {
+            window_end = Instant::now() + limits::HTTP_BODY_PAUSE_MAX;
+            bytes_in_window = 0;
+        }
         let due = (bytes.len() + data.remaining()).next_multiple_of(UNIT);
         if due > paid {
-            held.add(budget.take(due - paid).await?);
+            for (place, budget) in budgets.iter().enumerate() {
+                let permit = tokio::select! {
+                    biased;
+                    permit = budget.permit(due - paid) => permit?,
+                    () = Waiting::cut_off(waiting.as_ref()) => return Err(BodyError::Busy),
+                };
+                held.add(place, permit);
+            }
             paid = due;
+            if let Some(waiting) = &waiting {
+                waiting.body.bytes.store(paid, Ordering::Relaxed);
+            }
         }
         if bytes.is_empty() {
             // What was announced is believed once some of it is there.
@@ -110,6 +285,34 @@ pub async fn read(
             let length = piece.len();
             data.advance(length);
         }
+    }
+}
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming, wait: BodyWait) -> Self {
+        RequestBody { incoming, wait }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(context);
+        self.wait.set(polled.is_pending());
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
     }
 }
 
@@ -131,4 +334,119 @@ pub async fn discard(body: &mut (impl Body + Unpin)) {
         }
     };
     let _ = timeout(limits::HTTP_DISCARD_TIMEOUT, all).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::task::ready;
+
+    use tokio::time::Sleep;
+
+    use super::*;
+
+    const KIB: usize = 1024;
+
+    /// A body that comes in pieces, with a pause before each.
+    struct Dripping {
+        pieces: usize,
+        bytes: usize,
+        pause: Duration,
+        next: Pin<Box<Sleep>>,
+    }
+
+    fn dripping(pieces: usize, bytes: usize, pause: Duration) -> Dripping {
+        Dripping { pieces, bytes, pause, next: Box::pin(tokio::time::sleep(pause)) }
+    }
+
+    impl Body for Dripping {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if self.pieces == 0 {
+                return Poll::Ready(None);
+            }
+            ready!(self.next.as_mut().poll(context));
+            let next = Instant::now() + self.pause;
+            self.next.as_mut().reset(next);
+            self.pieces -= 1;
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![b'x'; self.bytes])))))
+        }
+    }
+
+    async fn outcome(mut body: Dripping, budgets: &[&Budget]) -> Result<usize, BodyError> {
+        let (bytes, held) = read(&mut body, 1 << 20, budgets).await?;
+        drop(held);
+        Ok(bytes.len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_must_go_on_at_some_rate() {
+        let budget = Budget::new(1 << 20);
+        let second = Duration::from_secs(1);
+        let started = Instant::now();
+        let slow = outcome(dripping(1000, 1, second), &[&budget]).await;
+        assert_eq!(slow, Err(BodyError::TooSlow));
+        let took = started.elapsed();
+        assert!(took <= limits::HTTP_BODY_PAUSE_MAX + second, "{took:?}");
+        let enough = limits::HTTP_WINDOW_BYTES_MIN as usize / 5;
+        assert_eq!(outcome(dripping(25, enough, second), &[&budget]).await, Ok(25 * enough));
+        let for_ever = outcome(dripping(1000, KIB, second), &[&budget]).await;
+        assert_eq!(for_ever, Err(BodyError::TooSlow), "all of it has an end too");
+        assert_eq!(budget.0.free.available_permits(), KIB);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_slow_makes_room_where_memory_is_scarce() {
+        let budget = Budget::new(64 * KIB);
+        let slow = |kib: usize| {
+            let budget = budget.clone();
+            // The first piece at once, and the next one late.
+            let mut body = dripping(2, kib * KIB, Duration::from_secs(9));
+            body.next.as_mut().reset(Instant::now());
+            tokio::spawn(async move { outcome(body, &[&budget]).await })
+        };
+        let (small, large) = (slow(4), slow(60));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let started = Instant::now();
+        // Neither is slow yet, and it is waited for.
+        let quick = outcome(dripping(1, 32 * KIB, Duration::ZERO), &[&budget]).await;
+        assert_eq!(quick, Ok(32 * KIB));
+        assert!(started.elapsed() <= limits::HTTP_SCARCE_BODY_PATIENCE, "{:?}", started.elapsed());
+        assert_eq!(large.await.unwrap(), Err(BodyError::Busy), "the largest makes room");
+        assert_eq!(small.await.unwrap(), Ok(8 * KIB));
+        assert_eq!(budget.0.free.available_permits(), 64);
+        assert!(budget.coming().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_counts_for_each_of_its_budgets() {
+        let (all, share) = (Budget::new(64 * KIB), Budget::new(16 * KIB));
+        let body = || dripping(1, 12 * KIB, Duration::ZERO);
+        let mut first = body();
+        let (_, held) = read(&mut first, 1 << 20, &[&share, &all]).await.unwrap();
+        assert_eq!(outcome(body(), &[&share, &all]).await, Err(BodyError::Busy));
+        assert_eq!(outcome(body(), &[&all]).await, Ok(12 * KIB));
+        drop(held);
+        assert_eq!(outcome(body(), &[&share, &all]).await, Ok(12 * KIB));
+        assert_eq!((all.0.free.available_permits(), share.0.free.available_permits()), (64, 16));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn peers_that_hold_nothing_are_forgotten() {
+        let peers = PeerBudgets::new(KIB);
+        let holding = peers.of([192, 0, 2, 1].into());
+        let held = peers.of([192, 0, 2, 2].into()).take(KIB).await.unwrap();
+        for number in 0..3 * PEERS_KEPT as u32 {
+            peers.of(IpAddr::from(number.to_be_bytes()));
+        }
+        assert!(peers.peers.lock().unwrap().len() <= PEERS_KEPT);
+        assert!(Arc::ptr_eq(&holding.0, &peers.of([192, 0, 2, 1].into()).0));
+        assert_eq!(peers.of([192, 0, 2, 2].into()).0.free.available_permits(), 0);
+        drop(held);
+    }
 }

@@ -2,20 +2,19 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
+use super::connections::{Activity, BodyWait, UnderWay};
 use super::server::Shutdown;
-use super::{Answer, Peer, Request};
+use super::{Answer, Peer, Request, RequestBody};
 use crate::limits;
 
 /// A client's connection.
@@ -25,38 +24,53 @@ pub(super) enum Stream {
     Encrypted(Box<TlsStream<TcpStream>>),
 }
 
-/// Answer the requests of a connection until it ends, nobody uses it, or the
-/// server shuts down.
-pub(super) async fn serve<H, F>(stream: Stream, peer: Peer, handle: H, shutdown: &Shutdown)
-where
+/// One of which is noted what comes in.
+struct Watched {
+    stream: Stream,
+    activity: Arc<Activity>,
+}
+
+/// Answer the requests of a connection until it ends, nobody uses it, it makes room for
+/// others, or the server shuts down.
+pub(super) async fn serve<H, F>(
+    stream: Stream,
+    peer: Peer,
+    activity: &Arc<Activity>,
+    handle: H,
+    shutdown: &Shutdown,
+) where
     H: Fn(Request, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let usage = Arc::new(Usage::new());
     let service = service_fn({
-        let usage = Arc::clone(&usage);
-        move |request: Request| {
-            let in_use = InUse::new(&usage);
-            let answer = handle(request, peer);
+        let activity = Arc::clone(activity);
+        move |request: hyper::Request<Incoming>| {
+            let under_way = UnderWay::new(&activity);
+            let wait = BodyWait::new(Arc::clone(&activity));
+            let answer = handle(request.map(|body| RequestBody::new(body, wait)), peer);
             async move {
                 let answer = answer.await;
-                drop(in_use);
+                drop(under_way);
                 Ok::<_, Infallible>(answer)
             }
         }
     });
+    let stream = Watched { stream, activity: Arc::clone(activity) };
     let builder = builder();
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let is_over = tokio::select! {
-        _ = connection.as_mut() => true,
-        () = shutdown.requested() => false,
-        () = usage.idle() => false,
+    let patience = tokio::select! {
+        _ = connection.as_mut() => return,
+        () = shutdown.requested() => limits::HTTP_SHUTDOWN_TIMEOUT,
+        () = activity.overdue() => limits::HTTP_CLOSE_TIMEOUT,
+        // Somebody waits for the place.
+        () = activity.evicted() => match activity.needs_farewell() {
+            true => limits::HTTP_CLOSE_TIMEOUT,
+            false => return,
+        },
     };
-    if !is_over {
-        connection.as_mut().graceful_shutdown();
-        // The answer is on its way; a client that does not take it is left.
-        let _ = tokio::time::timeout(limits::HTTP_SHUTDOWN_TIMEOUT, connection).await;
-    }
+    connection.as_mut().graceful_shutdown();
+    // The answer is on its way; a client that does not take it is left.
+    let _ = tokio::time::timeout(patience, connection).await;
 }
 
 fn builder() -> Builder<TokioExecutor> {
@@ -78,54 +92,34 @@ fn builder() -> Builder<TokioExecutor> {
     builder
 }
 
-/// Whether a connection is used for anything.
-#[derive(Debug)]
-struct Usage {
-    started: Instant,
-    requests: AtomicUsize,
-    /// When the last request ended, in milliseconds since the start; 0 before.
-    last_ms: AtomicU64,
-}
-
-/// A request under way.
-struct InUse(Arc<Usage>);
-
-impl Usage {
-    fn new() -> Self {
-        Usage { started: Instant::now(), requests: AtomicUsize::new(0), last_ms: AtomicU64::new(0) }
-    }
-
-    /// Wait until nothing has been asked for too long. HTTP/2 keeps a connection
-    /// open for as long as the client answers pings, and nothing else limits how
-    /// long a new client may keep to itself which version it speaks.
-    async fn idle(&self) {
-        loop {
-            let patience = match self.last_ms.load(Ordering::Relaxed) {
-                0 => limits::HTTP_HEADER_TIMEOUT,
-                last => Duration::from_millis(last) + limits::HTTP_IDLE_TIMEOUT,
-            };
-            let due = self.started + patience;
-            let is_used = self.requests.load(Ordering::Relaxed) > 0;
-            if due <= Instant::now() && !is_used {
-                return;
-            }
-            tokio::time::sleep_until(due.max(Instant::now() + Duration::from_secs(1))).await;
-        }
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.activity.has_read(&buffer.filled()[before..]);
+        polled
     }
 }
 
-impl InUse {
-    fn new(usage: &Arc<Usage>) -> Self {
-        usage.requests.fetch_add(1, Ordering::Relaxed);
-        InUse(Arc::clone(usage))
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
-}
 
-impl Drop for InUse {
-    fn drop(&mut self) {
-        let since = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.last_ms.store(since.max(1), Ordering::Relaxed);
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

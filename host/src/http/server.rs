@@ -1,20 +1,24 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::connection::{self, Stream};
+use super::connections::{ConnectionCounts, ConnectionLimits, Connections, Place};
 use super::{Answer, Request, Tls};
 use crate::limits;
 
-/// How long to wait before accepting again, when the system has no more files.
-const NO_FILES_PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait before accepting again, when the system has no more descriptors.
+const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often that is logged at most.
+const NO_DESCRIPTORS_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A server that listens.
 #[derive(Debug)]
@@ -22,8 +26,15 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<Tls>,
-    connections: Arc<Semaphore>,
+    connections: Connections,
 }
+
+/// Tells what became of a server's connections.
+#[derive(Debug, Clone)]
+pub struct ConnectionStats(Connections);
+
+/// A connection that has been accepted and has no place yet.
+type Accepted = (TcpStream, IpAddr);
 
 /// Who sent a request, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +82,7 @@ impl Shutdown {
 }
 
 impl Server {
-    /// Listen on an address; port 0 is any free one. At most so many connections
-    /// are open at once.
+    /// Listen on an address; port 0 is any free one.
     ///
     /// # Errors
     ///
@@ -80,19 +90,19 @@ impl Server {
     pub async fn bind(
         address: SocketAddr,
         tls: Option<Tls>,
-        connections_max: usize,
+        limits: ConnectionLimits,
     ) -> Result<Self, BindError> {
         let listen = async {
             let listener = TcpListener::bind(address).await?;
             Ok((listener.local_addr()?, listener))
         };
         let (address, listener) = listen.await.map_err(|error| BindError { address, error })?;
-        Ok(Server {
-            listener,
-            address,
-            tls,
-            connections: Arc::new(Semaphore::new(connections_max)),
-        })
+        Ok(Server { listener, address, tls, connections: Connections::new(limits) })
+    }
+
+    /// Something that tells what became of the connections, as long as one likes.
+    pub fn stats(&self) -> ConnectionStats {
+        ConnectionStats(self.connections.clone())
     }
 
     /// The address that is listened on, with its real port.
@@ -109,44 +119,98 @@ impl Server {
     {
         let mut under_way = JoinSet::new();
         let mut requested = pin!(shutdown.requested());
+        let mut accepting = Accepting::new(&self);
         loop {
-            let (stream, peer, permit) = tokio::select! {
+            let (stream, peer, place) = tokio::select! {
                 () = &mut requested => break,
-                accepted = self.accept() => accepted,
+                accepted = accepting.next() => accepted,
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => continue,
             };
             let (tls, handle, shutdown) = (self.tls.clone(), handle.clone(), shutdown.clone());
             under_way.spawn(async move {
                 // A connection that fails concerns nobody but its client.
                 let peer = Peer { address: peer, is_encrypted: tls.is_some() };
-                if let Some(stream) = encrypted(stream, tls).await {
-                    connection::serve(stream, peer, handle, &shutdown).await;
+                if let Some(stream) = encrypted(stream, tls, &place).await {
+                    connection::serve(stream, peer, &place.activity, handle, &shutdown).await;
                 }
-                drop(permit);
+                drop(place);
             });
         }
+        drop(accepting);
         drop(self.listener);
         let all_done = async { while under_way.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(limits::HTTP_SHUTDOWN_TIMEOUT, all_done).await;
     }
+}
 
-    /// The next connection, once there is room for one.
-    async fn accept(&self) -> (TcpStream, IpAddr, OwnedSemaphorePermit) {
-        let permit = Arc::clone(&self.connections).acquire_owned().await;
-        let permit = permit.expect("it is never closed");
+impl ConnectionStats {
+    /// The counts so far.
+    pub fn counts(&self) -> ConnectionCounts {
+        self.0.counts()
+    }
+}
+
+/// Accepts connections one after the other. What has been accepted is kept where the
+/// wait for its place is given up in between.
+struct Accepting<'a> {
+    server: &'a Server,
+    accepted: Option<Accepted>,
+    /// When it was last logged that there are no more descriptors.
+    logged: Option<Instant>,
+}
+
+impl<'a> Accepting<'a> {
+    fn new(server: &'a Server) -> Self {
+        Accepting { server, accepted: None, logged: None }
+    }
+
+    /// The next connection, once there is room for it.
+    async fn next(&mut self) -> (TcpStream, IpAddr, Place) {
+        let connections = &self.server.connections;
         loop {
-            match self.listener.accept().await {
+            let (stream, peer) = match self.accepted.take() {
+                Some(accepted) => accepted,
+                None => self.accept().await,
+            };
+            // Whoever has its share is let go without a word: its next try may fit.
+            if !connections.admits(peer) {
+                continue;
+            }
+            self.accepted = Some((stream, peer));
+            connections.room().await;
+            if let Some((stream, peer)) = self.accepted.take() {
+                return (stream, peer, connections.place(peer));
+            }
+        }
+    }
+
+    async fn accept(&mut self) -> Accepted {
+        loop {
+            match self.server.listener.accept().await {
                 Ok((stream, peer)) => {
                     // Answers are short, and somebody waits for them.
                     let _ = stream.set_nodelay(true);
-                    return (stream, peer.ip().to_canonical(), permit);
+                    return (stream, peer.ip().to_canonical());
                 }
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!("accept connections: {error}: raise the limit of open files");
-                    tokio::time::sleep(NO_FILES_PAUSE).await;
+                    self.log(&error);
+                    self.server.connections.evict();
+                    tokio::time::sleep(NO_DESCRIPTORS_PAUSE).await;
                 }
             }
+        }
+    }
+
+    fn log(&mut self, error: &io::Error) {
+        let is_due = |logged: Instant| logged.elapsed() >= NO_DESCRIPTORS_LOG_INTERVAL;
+        if self.logged.is_none_or(is_due) {
+            tracing::warn!(
+                "failed to accept connections on {}: {error}: raise the limit of open files (`ulimit -n`, or \
+                 LimitNOFILE= of a systemd unit), or lower `max_connections` under [http]",
+                self.server.address
+            );
+            self.logged = Some(Instant::now());
         }
     }
 }
@@ -158,13 +222,16 @@ fn is_of_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// The stream behind the handshake, if there is to be one. None if it fails or
-/// takes too long.
-async fn encrypted(stream: TcpStream, tls: Option<Tls>) -> Option<Stream> {
+/// The stream behind the handshake, if there is to be one. None if it fails, takes too
+/// long, or is to make room for others.
+async fn encrypted(stream: TcpStream, tls: Option<Tls>, place: &Place) -> Option<Stream> {
     let Some(tls) = tls else { return Some(Stream::Plain(stream)) };
     let handshake = tls.acceptor().accept(stream);
-    match tokio::time::timeout(limits::HTTP_HEADER_TIMEOUT, handshake).await {
-        Ok(Ok(stream)) => Some(Stream::Encrypted(Box::new(stream))),
-        Ok(Err(_)) | Err(_) => None,
+    tokio::select! {
+        shaken = tokio::time::timeout(limits::HTTP_HANDSHAKE_TIMEOUT, handshake) => match shaken {
+            Ok(Ok(stream)) => Some(Stream::Encrypted(Box::new(stream))),
+            Ok(Err(_)) | Err(_) => None,
+        },
+        () = place.activity.evicted() => None,
     }
 }

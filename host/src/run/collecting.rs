@@ -11,7 +11,8 @@ use super::keys::KeptKeys;
 use crate::collector::{Collector, HeldEvents, Intake};
 use crate::config::CollectSettings;
 use crate::event::{Chunk, SourceNames, Totals};
-use crate::http::{Server, Shutdown, Tls};
+use crate::http::{ConnectionLimits, ConnectionStats, Descriptors, Server, Shutdown, Tls};
+use crate::limits;
 use crate::secret::Resolve;
 use crate::spool::{Durability, Outlet, Recovered, Spool};
 
@@ -56,19 +57,19 @@ impl Listening {
         secrets: Arc<dyn Resolve>,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
+        let connections = connection_limits(&settings)?;
         let CollectSettings { address, certificate, sources, referenced_keys, .. } = settings;
         let tls = certificate.map(|files| Tls::load(&files.certificate, &files.key)).transpose()?;
         let is_durable = settings.spool.durability != Durability::Memory;
         let open = runtime.spawn_blocking(move || Spool::open(settings.spool));
         let (spool, outlet, recovered) = open.await.expect("opening a spool does not panic")?;
         tell(&recovered);
-        let collector = Collector::new(sources, settings.body_bytes_max, spool.clone());
+        let collector = Collector::new(sources, settings.body_bytes_max, spool.clone())
+            .with_shares(settings.body_bytes_per_peer_max, settings.trusted_proxies);
         let keys = KeptKeys::new(referenced_keys, secrets);
         keys.hand_to(&collector).await?;
         let server = match address {
-            Some(address) => {
-                Some(Server::bind(address, tls.clone(), settings.connections_max).await?)
-            }
+            Some(address) => Some(Server::bind(address, tls.clone(), connections).await?),
             None => None,
         };
         let collector = Arc::new(collector);
@@ -77,6 +78,11 @@ impl Listening {
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.server.as_ref().map(Server::address)
+    }
+
+    /// None where the program that this is part of brings the requests.
+    pub(super) fn connections(&self) -> Option<ConnectionStats> {
+        self.server.as_ref().map(Server::stats)
     }
 
     pub(super) fn is_encrypted(&self) -> bool {
@@ -152,6 +158,25 @@ impl Collecting {
         let Collecting { collector, spool, intake, held, .. } = self;
         (intake, Remaining { collector, spool, held })
     }
+}
+
+/// How many connections there may be, which the limit of open files has a say in.
+fn connection_limits(settings: &CollectSettings) -> Result<ConnectionLimits, StartError> {
+    let descriptors = Descriptors::of_process();
+    let room = descriptors.connections_max();
+    let connections_max = match (settings.connections_max, descriptors.limit()) {
+        (None, _) => limits::HTTP_CONNECTIONS_MAX.min(room).max(1),
+        (Some(connections), Some(limit)) if connections > room && settings.address.is_some() => {
+            let needed = Descriptors::needed_for(connections);
+            return Err(StartError::Descriptors { connections, room, limit, needed });
+        }
+        (Some(connections), _) => connections,
+    };
+    Ok(ConnectionLimits {
+        connections_max,
+        per_peer_max: settings.connections_per_peer_max.unwrap_or(connections_max.div_ceil(2)),
+        trusted: settings.trusted_proxies.clone(),
+    })
 }
 
 fn tell(recovered: &Recovered) {

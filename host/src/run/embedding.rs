@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::delivery::Firehose;
 use crate::event::Source;
@@ -12,6 +13,9 @@ pub struct Embedding {
     pub port: Option<Arc<dyn Firehose>>,
     /// A way in for events of the program's own.
     pub entrance: Option<Entrance>,
+    /// How many lines of its log the program has dropped, for the metrics; none where it
+    /// does not count them.
+    pub log_lines_dropped: Option<Arc<AtomicU64>>,
 }
 
 /// A way in for events.

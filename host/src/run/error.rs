@@ -93,6 +93,22 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The limit of open files is too low for the connections that are set.
+    #[error(
+        "invalid [http] max_connections: expected at most {room}, found {connections}: the limit of open files, \
+         {limit}, has no room for more beside delivery and files: raise it to {needed} (`ulimit -n`, or LimitNOFILE= \
+         of a systemd unit), or lower max_connections"
+    )]
+    Descriptors {
+        /// The connections that are set.
+        connections: usize,
+        /// Those that there is room for.
+        room: usize,
+        /// The limit of open files.
+        limit: u64,
+        /// The limit that the connections ask for.
+        needed: u64,
+    },
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -40,6 +40,7 @@ struct Parts {
     listening: Option<Listening>,
     admin: Option<(Admin, Option<KeptToken>)>,
     entrance: Option<Entrance>,
+    log_lines_dropped: Option<Arc<AtomicU64>>,
 }
 
 impl Run {
@@ -53,7 +54,7 @@ impl Run {
         embedding: Embedding,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
-        let Embedding { port, entrance } = embedding;
+        let Embedding { port, entrance, log_lines_dropped } = embedding;
         for input in &settings.inputs {
             input.check()?;
         }
@@ -108,8 +109,17 @@ impl Run {
             None => None,
         };
         let basis = Basis::new(&settings, secrets);
-        let parts =
-            Parts { basis, delivery, identities, letters, copier, listening, admin, entrance };
+        let parts = Parts {
+            basis,
+            delivery,
+            identities,
+            letters,
+            copier,
+            listening,
+            admin,
+            entrance,
+            log_lines_dropped,
+        };
         Self::spawn(settings, swapper, parts, runtime).map_err(StartError::Thread)
     }
 
@@ -119,8 +129,10 @@ impl Run {
         parts: Parts,
         runtime: &Handle,
     ) -> io::Result<Self> {
-        let Parts { basis, delivery, identities, letters, copier, listening, admin, entrance } =
-            parts;
+        let Parts {
+            basis, delivery, identities, letters, copier, listening, admin, entrance, ..
+        } = parts;
+        let connections = listening.as_ref().and_then(Listening::connections);
         let addresses = Addresses {
             collector: listening.as_ref().and_then(Listening::address),
             is_encrypted: listening.as_ref().is_some_and(Listening::is_encrypted),
@@ -195,6 +207,8 @@ impl Run {
                 held: collector.map(|collecting| Arc::clone(&collecting.held)),
                 swapper: swapper.clone(),
                 shutdown: shutdown.clone(),
+                connections,
+                log_lines_dropped: parts.log_lines_dropped,
             };
             let served = admin.serve(view, token.as_ref().map(KeptToken::token), told.clone());
             runtime.spawn(async move {

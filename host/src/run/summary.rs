@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::collecting::Remaining;
 use crate::dead::{Reason, Report};
 use crate::delivery::StreamReport;
+use crate::escape::OneLine;
 use crate::event::TotalsSnapshot;
 use crate::source::ReadReport;
 use crate::swap::ShadowReport;
@@ -241,7 +242,7 @@ impl fmt::Display for Summary {
         }
         for (name, stream) in &self.streams {
             if let Some(problem) = &stream.problem {
-                writeln!(f, "stream {name}: {problem}")?;
+                writeln!(f, "stream {name}: {}", OneLine(problem))?;
             }
         }
         if let Some(collected) = &self.collected {
@@ -256,10 +257,11 @@ impl fmt::Display for Summary {
             write!(f, "{}", shadow.comparison)?;
         }
         for unread in &self.unread {
-            writeln!(f, "stopped: {} was not read from line {}", unread.source, unread.from_line)?;
+            let source = OneLine(&unread.source);
+            writeln!(f, "stopped: {source} was not read from line {}", unread.from_line)?;
         }
         for fault in &self.faults {
-            writeln!(f, "fault: {fault}")?;
+            writeln!(f, "fault: {}", OneLine(fault))?;
         }
         Ok(())
     }
@@ -342,7 +344,8 @@ impl Summary {
                 let reason = reason.unwrap_or("there was no time left for them");
                 writeln!(
                     f,
-                    "dead letters not copied to the stream {name}, and in the files alone: {not_copied}: {reason}"
+                    "dead letters not copied to the stream {name}, and in the files alone: {not_copied}: {}",
+                    OneLine(reason)
                 )?;
             }
         }

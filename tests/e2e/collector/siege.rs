@@ -8,8 +8,12 @@ use super::*;
 
 /// When a body that stops is given up, in seconds.
 const BODY_SECONDS: Range<f64> = 9.0..16.0;
-/// And headers that never end.
-const HEADER_SECONDS: Range<f64> = 29.0..36.0;
+/// And where others need its connection.
+const SCARCE_SECONDS: Range<f64> = 0.0..7.0;
+/// And headers that come too slowly.
+const HEADER_SECONDS: Range<f64> = 4.0..14.0;
+/// And a connection on which nothing comes.
+const SILENCE_SECONDS: Range<f64> = 9.0..16.0;
 
 #[test]
 fn slow_clients_are_cut_off_and_hold_up_nobody() {
@@ -35,7 +39,7 @@ fn slow_clients_are_cut_off_and_hold_up_nobody() {
             if slot.as_ref().is_some_and(Client::has_news) {
                 *slot = None;
                 gone[1] += 1;
-                assert_within(started, HEADER_SECONDS);
+                assert_within(started, SILENCE_SECONDS);
             }
         }
         for slot in &mut stopped {
@@ -50,7 +54,7 @@ fn slow_clients_are_cut_off_and_hold_up_nobody() {
             break;
         }
         let elapsed = started.elapsed().as_secs_f64();
-        assert!(elapsed < HEADER_SECONDS.end, "{gone:?} are gone after {elapsed} s");
+        assert!(elapsed < SILENCE_SECONDS.end, "{gone:?} are gone after {elapsed} s");
         thread::sleep(20 * PACE);
     }
     let names = good.stop();
@@ -109,14 +113,14 @@ fn who_finds_no_room_waits_until_the_slow_are_cut_off() {
     // Health has an address of its own.
     let live = Client::connect(collector.admin_url()).get("/health/live").unwrap();
     assert_eq!(live.status, 200);
-    for mut client in slow {
-        assert_eq!(client.reply().unwrap().status, 408);
-    }
-    assert_within(started, BODY_SECONDS);
     for client in waiting {
         assert_eq!(client.join().unwrap().status, 200);
     }
-    assert_within(started, BODY_SECONDS);
+    assert_within(started, SCARCE_SECONDS);
+    // As many have gone as there was need for, and the others when their time was over.
+    for mut client in slow {
+        assert!(client.reply().is_ok_and(|reply| reply.status == 408) || client.reply().is_err());
+    }
     collector.stop().exits(0);
     assert_delivered(&stub, &(0..10).map(|number| format!("waiting {number}")).collect());
 }

@@ -1,4 +1,5 @@
 use super::Report;
+use crate::escape;
 
 /// The report for people: a table, and totals below it.
 pub fn table(report: &Report) -> String {
@@ -44,5 +45,5 @@ pub(in crate::catalog) fn aligned<const N: usize>(
 /// No name of Amazon's or a server's starts a line of its own, or speaks to a
 /// terminal.
 pub(in crate::catalog) fn one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    escape::one_line(text).into_owned()
 }

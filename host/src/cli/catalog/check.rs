@@ -3,7 +3,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::table::table;
-use super::{Given, block_on, fault, json, log_for_people, print};
+use super::{Given, block_on, fault, json, log_for_people, print_either};
 use crate::catalog::openmetadata::{ProbeOutcome, ServerProbe};
 use crate::catalog::probe::{Outcome, Probe, probe_reading};
 use crate::catalog::reading::Reader;
@@ -30,10 +30,13 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let settings = arguments.given.settings()?;
     let probes = block_on(probe(&settings))?.map_err(fault)?;
     let is_good = !probes.iter().any(|probe| probe.is_mandatory && probe.is_missing());
-    print(&match arguments.json {
-        true => json(&Checked { is_good, probes }),
-        false => for_people(&probes),
-    })?;
+    print_either(
+        arguments.json,
+        &match arguments.json {
+            true => json(&Checked { is_good, probes }),
+            false => for_people(&probes),
+        },
+    )?;
     Ok(if is_good { Exit::Done } else { Exit::Fault })
 }
 

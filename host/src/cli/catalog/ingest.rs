@@ -2,7 +2,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::progress::Progress;
-use super::{Given, block_on, fault, log_for_people, print};
+use super::{Given, block_on, fault, log_for_people, print_either};
 use crate::catalog::schedule::{Cause, Claimed, Fate, History, Outcome, Tally};
 use crate::catalog::{CatalogSettings, LogLevel, Round, Route, Told};
 use crate::cli::signals::Signals;
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let round = Round { is_dry: arguments.dry_run, is_strict: arguments.strict };
     let told = block_on(ingest(&settings, &routes, round))?.map_err(fault)?;
     let Some(told) = told else { return Ok(Exit::Stopped) };
-    print(&if arguments.json { told.to_json() } else { told.text() })?;
+    print_either(arguments.json, &if arguments.json { told.to_json() } else { told.text() })?;
     Ok(if told.is_good() { Exit::Done } else { Exit::Fault })
 }
 

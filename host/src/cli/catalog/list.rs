@@ -3,7 +3,7 @@ use clap::Args;
 
 use super::progress::Progress;
 use super::table::table;
-use super::{Given, block_on, fault, json, log_for_people, print};
+use super::{Given, block_on, fault, json, log_for_people, print_either};
 use crate::catalog::{Destination, Inventory, Origin, Sink, Stream, read_inventory};
 use crate::cli::{CommandResult, Exit, complain};
 
@@ -18,10 +18,13 @@ pub(in crate::cli) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let inventory = read(&arguments.given)?;
-    print(&match arguments.json {
-        true => json(&inventory),
-        false => for_people(&inventory),
-    })?;
+    print_either(
+        arguments.json,
+        &match arguments.json {
+            true => json(&inventory),
+            false => for_people(&inventory),
+        },
+    )?;
     Ok(exit_of(&inventory))
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::catalog::reading;
+use crate::cli::terminal::Terminal;
 
 /// How far the reading is, on standard error, where that is a terminal.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ impl Progress {
             return Progress(None);
         }
         let bar = ProgressBar::new_spinner();
+        bar.set_draw_target(Terminal::target());
         let style = ProgressStyle::with_template("{elapsed} {spinner} {msg}");
         bar.set_style(style.expect("a constant template"));
         bar.enable_steady_tick(Duration::from_millis(200));

@@ -3,10 +3,11 @@ use std::time::Duration;
 use clap::Args;
 
 use super::table::table;
-use super::{Given, fault, json, print};
+use super::{Given, fault, json, print, print_text};
 use crate::catalog::schedule::{Fate, History, Run};
 use crate::cli::{CommandResult, Exit, complain};
 use crate::clock;
+use crate::escape::one_line;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
@@ -44,8 +45,8 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let head = ["run", "cause", "fate", "began", "took", "what"].map(str::to_owned);
     let rows: Vec<_> = [head].into_iter().chain(runs.iter().map(row)).collect();
     match runs.is_empty() {
-        true => print("no runs\n"),
-        false => print(&table(&rows)),
+        true => print_text("no runs\n"),
+        false => print_text(&table(&rows)),
     }
 }
 
@@ -54,12 +55,12 @@ fn show(history: &History, run: &Run, as_json: bool) -> CommandResult {
         return print(&json(run));
     }
     let head = ["run", "cause", "fate", "began", "took", "what"].map(str::to_owned);
-    print(&table(&[head, row(run)]))?;
+    print_text(&table(&[head, row(run)]))?;
     for failure in &run.tally.failures {
-        print(&format!("failed: {}\n", super::table::harmless(failure)))?;
+        print_text(&format!("failed: {}\n", one_line(failure)))?;
     }
     match std::fs::read_to_string(history.log(run)) {
-        Ok(log) => print(&format!("\n{log}")),
+        Ok(log) => print_text(&format!("\n{log}")),
         Err(_) => {
             complain("its log is not there");
             Ok(Exit::Done)

@@ -6,7 +6,7 @@ use crate::catalog::LogLevel;
 use crate::catalog::schedule::Kept;
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::signals::Signals;
-use crate::cli::{CommandResult, Exit, complain};
+use crate::cli::{CommandResult, Exit, abandon, complain, complain_at_once};
 use crate::http::Shutdown;
 use crate::run::Cataloging;
 
@@ -48,11 +48,11 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         let mut signals = Signals::listen().context("listen for signals")?;
         let twice = async {
             signals.stop().await;
-            complain("stopping: no run begins, and one under way is given 20 seconds; again to stop at once");
             stop.request();
+            complain_at_once("stopping: no run begins, and one under way is given 20 seconds; again to stop at once");
             signals.stop().await;
-            complain("stopped at once");
-            std::process::exit(Exit::Fault as i32);
+            complain_at_once("stopped at once");
+            abandon(Exit::Fault);
         };
         tokio::select! {
             () = twice => {}

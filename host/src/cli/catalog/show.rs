@@ -5,11 +5,11 @@ use clap::Args;
 use time::OffsetDateTime;
 
 use super::list::{origin, place, processors, read};
-use super::table::harmless;
-use super::{Given, fault, json, print};
+use super::{Given, fault, json, print_either};
 use crate::catalog::Stream;
 use crate::cli::CommandResult;
 use crate::clock;
+use crate::escape::one_line;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
@@ -37,10 +37,13 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         return Err(fault(anyhow!("show the delivery stream {name:?}: {why}")));
     };
     let tables = stream_tables(&inventory, stream);
-    print(&match arguments.json {
-        true => json(stream),
-        false => for_people(stream, &tables),
-    })
+    print_either(
+        arguments.json,
+        &match arguments.json {
+            true => json(stream),
+            false => for_people(stream, &tables),
+        },
+    )
 }
 
 /// The DynamoDB tables whose changes feed the stream.
@@ -53,7 +56,7 @@ fn stream_tables(inventory: &crate::catalog::Inventory, stream: &Stream) -> Vec<
 fn for_people(stream: &Stream, tables: &[String]) -> String {
     let mut text = String::new();
     let mut line = |key: &str, value: &str| {
-        let _ = writeln!(text, "{key:11}  {}", harmless(value));
+        let _ = writeln!(text, "{key:11}  {}", one_line(value));
     };
     line("stream", &stream.name);
     line("arn", &stream.arn.to_string());

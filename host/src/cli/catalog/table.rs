@@ -1,10 +1,12 @@
 use std::fmt::Write as _;
 
+use crate::escape::one_line;
+
 /// Rows of text in columns, the first one being their heads. Neither a name nor a
 /// message can steer a terminal.
 pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let rows: Vec<[String; N]> =
-        rows.iter().map(|row| row.each_ref().map(|cell| harmless(cell))).collect();
+        rows.iter().map(|row| row.each_ref().map(|cell| one_line(cell).into_owned())).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let mut text = String::new();
     for row in &rows {
@@ -17,15 +19,6 @@ pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// Text that cannot steer a terminal.
-pub(super) fn harmless(text: &str) -> String {
-    let escape = |letter: char| match letter.is_control() {
-        true => letter.escape_default().to_string(),
-        false => letter.to_string(),
-    };
-    text.chars().map(escape).collect()
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use clap::Args;
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
-use super::{Chosen, fault, files, harmless};
-use crate::cli::{CommandResult, complain, print};
+use super::{Chosen, fault, files};
+use crate::cli::{CommandResult, complain, print, print_text};
 use crate::clock;
 use crate::dead::{Entry, Filter, Folder, LetterFile, LetterReader, StoredLetter, Unreadable};
+use crate::escape::one_line;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
@@ -62,7 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         let json = serde_json::to_string(&listing).expect("a listing has string keys");
         return print(&(json + "\n"));
     }
-    print(&listing.table(&folder))
+    print_text(&listing.table(&folder))
 }
 
 fn list(folder: &Folder, filter: &Filter) -> anyhow::Result<Listing> {
@@ -150,8 +151,8 @@ impl Listing {
 impl Group {
     fn row(&self) -> [String; 5] {
         [
-            harmless(&self.reason),
-            harmless(self.stream.as_deref().unwrap_or("-")),
+            one_line(&self.reason).into_owned(),
+            one_line(self.stream.as_deref().unwrap_or("-")).into_owned(),
             self.letters.to_string(),
             clock::rfc3339(self.first),
             clock::rfc3339(self.last),

@@ -2,7 +2,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::{Chosen, fault, lock};
-use crate::cli::{CommandResult, print, usage};
+use crate::cli::{CommandResult, print_text, usage};
 use crate::dead::{Filter, Folder, LetterFile, LetterReader, take_out};
 
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     }
     let folder = arguments.letters.folder()?;
     let purged = purge(&folder, &filter).map_err(fault)?;
-    print(&format!("{purged} letters were deleted\n"))
+    print_text(&format!("{purged} letters were deleted\n"))
 }
 
 fn purge(folder: &Folder, filter: &Filter) -> anyhow::Result<u64> {

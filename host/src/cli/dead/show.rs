@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use anyhow::Context;
 use clap::Args;
 
-use super::{Chosen, fault, files, harmless};
+use super::{Chosen, fault, files};
 use crate::cli::{CommandResult, Exit};
 use crate::clock;
 use crate::dead::{Folder, LetterFile, LetterReader, ShowEvent, StoredLetter};
+use crate::escape::one_line;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
@@ -42,29 +43,27 @@ fn show(folder: &Folder, arguments: &Arguments) -> anyhow::Result<()> {
                 continue;
             }
             if left == 0 {
-                return flushed(&mut out);
+                return is_taken(out.flush(), arguments.json).map(drop);
             }
             left -= 1;
             let text = match arguments.json {
                 true => letter.to_json(event) + "\n",
                 false => for_people(&letter, event),
             };
-            match out.write_all(text.as_bytes()) {
-                // Whoever reads has seen enough.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                written => written.context("write to standard output")?,
+            if !is_taken(out.write_all(text.as_bytes()), arguments.json)? {
+                return Ok(());
             }
         }
     }
-    flushed(&mut out)
+    is_taken(out.flush(), arguments.json).map(drop)
 }
 
-fn flushed(out: &mut impl Write) -> anyhow::Result<()> {
-    match out.flush() {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("write to standard output")
-        }
-        _ => Ok(()),
+/// Whether somebody still reads. A person who does not has seen enough, a program has
+/// not.
+fn is_taken(written: io::Result<()>, is_product: bool) -> anyhow::Result<bool> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe && !is_product => Ok(false),
+        written => written.context("write to standard output").map(|()| true),
     }
 }
 
@@ -78,10 +77,11 @@ fn letters(
 
 fn for_people(letter: &StoredLetter, event: ShowEvent) -> String {
     let StoredLetter { time, reason, detail, source, line, stream, plugin, attempts, .. } = letter;
-    let mut text = format!("{}  {}  {source} line {line}\n", clock::rfc3339(*time), reason);
+    let head = format!("{}  {reason}  {source} line {line}", clock::rfc3339(*time));
+    let mut text = format!("{}\n", one_line(&head));
     let mut add = |label: &str, value: &str| {
         if !value.is_empty() {
-            let _ = writeln!(text, "  {label:8} {}", harmless(value));
+            let _ = writeln!(text, "  {label:8} {}", one_line(value));
         }
     };
     add("detail", detail);

@@ -11,7 +11,7 @@ use super::events::{for_each_cut, split};
 use super::settings::{PluginSettings, of_json};
 use crate::bench::plugins::{Candidate, PluginBenchError, PluginReport, measure_plugins};
 use crate::cli::run::{LogFormat, start_logging};
-use crate::cli::{CommandResult, Exit, complain, print, usage};
+use crate::cli::{CommandResult, Exit, complain, print_either, usage};
 use crate::limits;
 use crate::plugin::{Engine, Plugin};
 use crate::run::{DEFAULT_PLUGIN, read_plugin};
@@ -51,7 +51,10 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
             "the plugin fails on {faults} events, which takes time too: `host run` tells why"
         ));
     }
-    print(&if arguments.json { json!(report).to_string() + "\n" } else { report.to_string() })?;
+    print_either(
+        arguments.json,
+        &if arguments.json { json!(report).to_string() + "\n" } else { report.to_string() },
+    )?;
     Ok(Exit::Done)
 }
 

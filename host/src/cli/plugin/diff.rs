@@ -6,7 +6,7 @@ use serde_json::json;
 use super::events::for_each_batch;
 use super::settings::{engine, load, of_config, of_json};
 use crate::cli::run::{LogFormat, start_logging};
-use crate::cli::{CommandResult, Exit, print, usage};
+use crate::cli::{CommandResult, Exit, print_either, usage};
 use crate::limits;
 use crate::plugin::compare::Comparison;
 use crate::plugin::{Mapper, Plugin};
@@ -57,13 +57,16 @@ pub(in crate::cli) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     start_logging(LogFormat::Human);
     let (comparison, no_events) = compare(arguments).map_err(usage)?;
-    print(&if arguments.json {
-        let mut report = json!(comparison);
-        report["not_events"] = no_events.into();
-        report.to_string() + "\n"
-    } else {
-        format!("{no_events:>12}  lines that are no event, left out\n{comparison}")
-    })?;
+    print_either(
+        arguments.json,
+        &if arguments.json {
+            let mut report = json!(comparison);
+            report["not_events"] = no_events.into();
+            report.to_string() + "\n"
+        } else {
+            format!("{no_events:>12}  lines that are no event, left out\n{comparison}")
+        },
+    )?;
     let fails = arguments.fail_on_change && comparison.changed() > 0;
     Ok(if fails { Exit::Fault } else { Exit::Done })
 }

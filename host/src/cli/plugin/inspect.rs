@@ -2,13 +2,14 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use crate::cli::{CommandResult, print, usage};
+use crate::cli::{CommandResult, print_text, usage};
+use crate::escape::one_line;
 use crate::plugin::{Engine, Inspection, inspect};
 use crate::run::{DEFAULT_PLUGIN, read_plugin};
 
 pub(super) fn run(file: Option<&Path>) -> CommandResult {
     let inspection = read_and_inspect(file).map_err(usage)?;
-    print(&describe(&inspection))
+    print_text(&describe(&inspection))
 }
 
 fn read_and_inspect(file: Option<&Path>) -> anyhow::Result<Inspection> {
@@ -29,6 +30,8 @@ fn describe(inspection: &Inspection) -> String {
         inspection.bytes, inspection.sha256
     );
     for (label, names) in [("exports", &inspection.exports), ("imports", &inspection.imports)] {
+        // A component may call itself what it likes.
+        let names: Vec<_> = names.iter().map(|name| one_line(name)).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join("\n         ") };
         text += &format!("{label}  {names}\n");
     }

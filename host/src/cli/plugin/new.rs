@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
-use crate::cli::{CommandResult, Exit, print, usage};
+use crate::cli::{CommandResult, Exit, print_text, usage};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
@@ -42,7 +42,11 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let files = files(arguments.lang);
     write(directory, &files).map_err(|error| (Exit::Fault, error))?;
     let readme = directory.join("README.md");
-    print(&format!("{} files are written; {} tells how to go on\n", files.len(), readme.display()))
+    print_text(&format!(
+        "{} files are written; {} tells how to go on\n",
+        files.len(),
+        readme.display()
+    ))
 }
 
 fn check_is_free(directory: &Path) -> anyhow::Result<()> {

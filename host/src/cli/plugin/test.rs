@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::settings::{PluginSettings, engine};
 use crate::cli::run::{LogFormat, start_logging};
-use crate::cli::{CommandResult, Exit, print, usage};
+use crate::cli::{CommandResult, Exit, print_either, usage};
 use crate::plugin::Plugin;
 use crate::plugin::cases::{Cases, Failure};
 use crate::run::read_plugin;
@@ -57,12 +57,15 @@ pub(in crate::cli) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     start_logging(LogFormat::Human);
     let (cases, failures) = run_cases(arguments).map_err(usage)?;
-    print(&if arguments.json {
-        let report = json!({"cases": cases, "failed": failures.len(), "failures": failures});
-        report.to_string() + "\n"
-    } else {
-        describe(cases, &failures)
-    })?;
+    print_either(
+        arguments.json,
+        &if arguments.json {
+            let report = json!({"cases": cases, "failed": failures.len(), "failures": failures});
+            report.to_string() + "\n"
+        } else {
+            describe(cases, &failures)
+        },
+    )?;
     Ok(if failures.is_empty() { Exit::Done } else { Exit::Fault })
 }
 

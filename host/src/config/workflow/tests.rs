@@ -286,3 +286,30 @@ proptest! {
         let _ = read_workflow(&text, WorkflowForm::Json, nothing);
     }
 }
+
+#[test]
+fn values_of_the_environment_are_never_shown() {
+    for value in [
+        "hush4711",
+        "a: b\nhush4711: c",
+        "x\n    hush4711: y",
+        "hush4711\n- [",
+        "'hush4711",
+        "{hush4711",
+        "[a, hush4711",
+    ] {
+        for text in [
+            EXAMPLE.replace("\"${OM_JWT}\"", "${OM_JWT}"),
+            EXAMPLE.replace("serviceName: aws_firehose", "serviceName: a\n  ${OM_JWT}: b"),
+            EXAMPLE.replace("type: metadata-rest", "type: ${OM_JWT}"),
+            EXAMPLE.replace("includeLineage: true", "includeLineage: ${OM_JWT}"),
+            EXAMPLE.replace("loggerLevel: INFO", "loggerLevel: ${OM_JWT}"),
+        ] {
+            let variable = |name: &str| (name == "OM_JWT").then(|| value.to_owned());
+            for form in [WorkflowForm::Yaml, WorkflowForm::Json] {
+                let Err(error) = read_workflow(&text, form, variable) else { continue };
+                assert!(!error.to_string().contains("hush4711"), "{value:?}: {error}");
+            }
+        }
+    }
+}

@@ -12,6 +12,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use super::word;
 use crate::catalog::LogLevel;
+use crate::escape::OneLineFields;
 use crate::{limits, private};
 
 /// Have what this thread logs written to a file too, for as long as the answer is
@@ -23,6 +24,7 @@ pub(super) fn keep(path: &Path, level: LogLevel) -> io::Result<DefaultGuard> {
     let filter = EnvFilter::new(format!("warn,host={}", word(level)));
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
+        .fmt_fields(OneLineFields)
         .with_writer(Mutex::new(file))
         .with_filter(filter);
     let before = dispatcher::get_default(Clone::clone);

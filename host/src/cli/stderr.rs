@@ -1,0 +1,480 @@
+//! Standard error: log lines, notices and the summary, written by one thread.
+//!
+//! Whoever has something to say puts it into a queue and goes on, so that a reader that
+//! is gone, has stopped reading, or is a full disk holds up neither events nor signals.
+//! The queue is bounded by bytes. Log lines that do not fit are dropped and counted;
+//! notices wait for a reader that still reads. A reader counts as stalled once it has
+//! taken nothing for [`limits::STDERR_STALL`].
+//!
+//! `tracing-appender` does a part of this. It bounds lines and not bytes, drops the
+//! summary as readily as a log line, and prints to standard output, which belongs to the
+//! command's product, where its queue is still full at the end.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::panic::{self, PanicHookInfo};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::escape::{json_line, one_line};
+use crate::limits;
+
+/// Bytes that are written at once: as many as a pipe takes whole, so that lines of
+/// several processes do not mix, and a slow reader is seen to read.
+const PIECE_BYTES: usize = 4096;
+
+/// The pause before a write is tried again where standard error does not block.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// How long at least from one report of dropped lines to the next.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+static STDERR: LazyLock<Queue> = LazyLock::new(|| Queue::new(limits::STDERR_QUEUE_BYTES_MAX));
+
+/// Write a line that matters to whoever ran the command. It waits for room as long as
+/// the reader reads.
+pub(super) fn write_line(text: &str) {
+    push(format!("{}\n", one_line(text)).into_bytes(), WhenFull::Wait);
+}
+
+/// Write a line and never wait: for threads that drive events or signals.
+pub(super) fn try_write_line(text: &str) {
+    push(format!("{}\n", one_line(text)).into_bytes(), WhenFull::Drop);
+}
+
+/// Write text that is fit for a terminal as it is. It is left out where there is no
+/// room, and not counted.
+pub(super) fn try_write_frame(text: String) {
+    push(text.into_bytes(), WhenFull::LeaveOut);
+}
+
+/// Write text as it is, which waits for room as long as the reader reads.
+pub(super) fn write_text(text: String) {
+    push(text.into_bytes(), WhenFull::Wait);
+}
+
+/// Wait until everything has been written, as long as the reader reads, and no longer
+/// than [`limits::STDERR_FLUSH_TIMEOUT`].
+pub(super) fn flush() {
+    STDERR.flush(limits::STDERR_FLUSH_TIMEOUT);
+}
+
+/// Lines that were dropped so far, since standard error was not read or failed.
+pub(super) fn dropped_lines() -> Arc<AtomicU64> {
+    Arc::clone(&STDERR.dropped)
+}
+
+/// Have panics told by the same way: the usual hook would wait for the reader.
+pub(super) fn report_panics() {
+    panic::set_hook(Box::new(report_panic));
+}
+
+fn report_panic(info: &PanicHookInfo<'_>) {
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("<unnamed>");
+    let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
+    let words = info.payload_as_str().unwrap_or("no message");
+    try_write_line(&format!("host: thread '{name}' panicked{place}: {words}"));
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        push(format!("{backtrace}\n").into_bytes(), WhenFull::Drop);
+    }
+    // The process may be about to end.
+    flush();
+}
+
+/// Takes the lines of the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum LogLines {
+    /// For people: their fields are escaped already.
+    Human,
+    /// JSON.
+    Json,
+}
+
+impl Write for LogLines {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let line = match (self, std::str::from_utf8(event)) {
+            (LogLines::Json, Ok(line)) => {
+                let end = line.strip_suffix('\n').unwrap_or(line);
+                format!("{}\n", json_line(end)).into_bytes()
+            }
+            _ => event.to_vec(),
+        };
+        push(line, WhenFull::Drop);
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for LogLines {
+    type Writer = LogLines;
+
+    fn make_writer(&self) -> LogLines {
+        *self
+    }
+}
+
+/// What becomes of a line that finds no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenFull {
+    /// It waits as long as the reader reads, and is dropped and counted then.
+    Wait,
+    /// It is dropped and counted.
+    Drop,
+    /// It is dropped: the next one shows as much.
+    LeaveOut,
+}
+
+#[derive(Debug)]
+struct Queue {
+    state: Mutex<State>,
+    /// Told whenever the state changes.
+    changed: Condvar,
+    bytes_max: usize,
+    dropped: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct State {
+    lines: VecDeque<Vec<u8>>,
+    /// Of these lines, and of the one that is being written.
+    bytes: usize,
+    /// When the reader last took something, or was last given the first thing to take.
+    progressed: Instant,
+    writer: Writer,
+    /// How many of the dropped lines have been reported.
+    reported: u64,
+    /// When that was last done.
+    last_report: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    NotStarted,
+    Started,
+    /// The system grants no thread: whoever has a line writes it.
+    None,
+}
+
+fn push(line: Vec<u8>, when_full: WhenFull) {
+    match STDERR.start_writer() {
+        Writer::None => {
+            let _ = io::stderr().write_all(&line);
+        }
+        _ => STDERR.push(line, when_full),
+    }
+}
+
+impl Queue {
+    fn new(bytes_max: usize) -> Self {
+        Queue {
+            state: Mutex::new(State {
+                lines: VecDeque::new(),
+                bytes: 0,
+                progressed: Instant::now(),
+                writer: Writer::NotStarted,
+                reported: 0,
+                last_report: None,
+            }),
+            changed: Condvar::new(),
+            bytes_max,
+            dropped: Arc::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start_writer(&'static self) -> Writer {
+        let mut state = self.lock();
+        if state.writer == Writer::NotStarted {
+            let thread = thread::Builder::new().name("stderr".to_owned());
+            let started = thread.spawn(|| self.write_to(&mut io::stderr()));
+            state.writer = if started.is_ok() { Writer::Started } else { Writer::None };
+        }
+        state.writer
+    }
+
+    fn push(&self, line: Vec<u8>, when_full: WhenFull) {
+        let mut state = self.lock();
+        let fits = |state: &State| state.bytes + line.len() <= self.bytes_max;
+        if when_full == WhenFull::Wait && !fits(&state) {
+            state = self.wait_while_read(state, Duration::MAX, fits);
+        }
+        if !fits(&state) {
+            if when_full != WhenFull::LeaveOut {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            return;
+        }
+        if state.bytes == 0 {
+            state.progressed = Instant::now();
+        }
+        state.bytes += line.len();
+        state.lines.push_back(line);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn flush(&self, timeout: Duration) {
+        let is_empty = |state: &State| state.bytes == 0;
+        let state = self.wait_while_read(self.lock(), timeout, is_empty);
+        if is_empty(&state) && self.missing(&state) > 0 {
+            drop(self.report(state));
+            drop(self.wait_while_read(self.lock(), timeout, is_empty));
+        }
+    }
+
+    /// Wait until something is so, as long as the reader is not stalled.
+    fn wait_while_read<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        timeout: Duration,
+        is_so: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'a, State> {
+        let started = Instant::now();
+        while !is_so(&state) {
+            let patience = limits::STDERR_STALL.saturating_sub(state.progressed.elapsed());
+            let left = patience.min(timeout.saturating_sub(started.elapsed()));
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state
+    }
+
+    /// Write what comes, for ever. A line that cannot be written is counted: there is
+    /// nobody else to tell.
+    fn write_to(&self, output: &mut impl Write) {
+        loop {
+            let line = self.next_line();
+            let is_written = line.chunks(PIECE_BYTES).all(|piece| {
+                let is_written = write_piece(output, piece);
+                self.lock().progressed = Instant::now();
+                self.changed.notify_all();
+                is_written
+            });
+            if !is_written {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            let mut state = self.lock();
+            state.bytes -= line.len();
+            state.progressed = Instant::now();
+            if !is_written {
+                // Whoever cannot be told of this line cannot be told that it is missing.
+                state.reported += 1;
+            }
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// The next line, once there is one. Lines that were dropped are reported as soon as
+    /// the reader reads again.
+    fn next_line(&self) -> Vec<u8> {
+        let mut state = self.lock();
+        loop {
+            let mut patience = Duration::MAX;
+            if self.missing(&state) > 0 && state.bytes < self.bytes_max / 2 {
+                let since = state.last_report.map_or(REPORT_INTERVAL, |last| last.elapsed());
+                patience = REPORT_INTERVAL.saturating_sub(since);
+                if patience.is_zero() {
+                    state = self.report(state);
+                    continue;
+                }
+            }
+            if let Some(line) = state.lines.pop_front() {
+                return line;
+            }
+            let changed = self.changed.wait_timeout(state, patience);
+            state = changed.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Lines that were dropped since the last report.
+    fn missing(&self, state: &State) -> u64 {
+        self.dropped.load(Ordering::Relaxed).saturating_sub(state.reported)
+    }
+
+    /// Log how many lines were dropped. That is a line as any other, so nobody may hold
+    /// the state meanwhile.
+    fn report<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let lines = self.missing(&state);
+        state.reported += lines;
+        state.last_report = Some(Instant::now());
+        drop(state);
+        tracing::warn!(lines, "log lines dropped: standard error was not read in time");
+        self.lock()
+    }
+}
+
+/// Write a piece; tells whether that could be done.
+fn write_piece(output: &mut impl Write, mut piece: &[u8]) -> bool {
+    while !piece.is_empty() {
+        match output.write(piece) {
+            Ok(0) => return false,
+            Ok(written) => piece = &piece[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Another process has made it so, and the terminal or pipe is shared.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(AGAIN),
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use proptest::prelude::*;
+    use tracing_subscriber::fmt::format::JsonFields;
+
+    use super::*;
+    use crate::escape::OneLineFields;
+
+    /// A reader that takes a piece whenever it is told to.
+    struct Reader {
+        turns: Receiver<()>,
+        read: Sender<Vec<u8>>,
+    }
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.turns.recv().map_err(|_| io::ErrorKind::BrokenPipe)?;
+            let _ = self.read.send(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn start(bytes_max: usize) -> (&'static Queue, Sender<()>, Receiver<Vec<u8>>) {
+        let queue: &Queue = Box::leak(Box::new(Queue::new(bytes_max)));
+        let ((turn, turns), (read, has_read)) = (channel(), channel());
+        thread::spawn(move || queue.write_to(&mut Reader { turns, read }));
+        (queue, turn, has_read)
+    }
+
+    fn dropped(queue: &Queue) -> u64 {
+        queue.dropped.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_costs_lines_and_no_time() {
+        let (queue, turn, read) = start(100);
+        let started = Instant::now();
+        for number in 0..1000 {
+            queue.push(format!("line {number:04}\n").into_bytes(), WhenFull::Drop);
+        }
+        assert!(started.elapsed() < Duration::from_secs(5), "it waited");
+        // Ten lines of ten bytes fit.
+        assert_eq!(dropped(queue), 990);
+        // A notice waits for a while, and later ones do not wait any more.
+        queue.push(vec![b'x'; 10], WhenFull::Wait);
+        let waited = started.elapsed();
+        assert!(waited >= limits::STDERR_STALL / 2, "{waited:?}");
+        queue.push(vec![b'x'; 10], WhenFull::Wait);
+        queue.flush(Duration::from_secs(60));
+        assert!(started.elapsed() < waited + limits::STDERR_STALL / 2, "it waited twice");
+        assert_eq!(dropped(queue), 992);
+        (0..10).for_each(|_| turn.send(()).unwrap());
+        let lines: Vec<u8> = read.iter().take(10).flatten().collect();
+        assert!(lines.starts_with(b"line 0000\nline 0001\n"));
+        queue.flush(Duration::from_secs(60));
+        assert_eq!(queue.lock().bytes, 0);
+    }
+
+    #[test]
+    fn a_notice_waits_for_a_reader_that_is_slow() {
+        let (queue, turn, read) = start(20);
+        thread::spawn(move || {
+            for _ in 0..8 {
+                thread::sleep(limits::STDERR_STALL / 4);
+                turn.send(()).unwrap();
+            }
+        });
+        for number in 0..8 {
+            queue.push(format!("{number:09}\n").into_bytes(), WhenFull::Wait);
+        }
+        queue.flush(Duration::from_secs(60));
+        assert_eq!((dropped(queue), read.iter().take(8).count()), (0, 8));
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_holds_up_nothing() {
+        let (queue, turn, _read) = start(100);
+        drop(turn);
+        for _ in 0..100 {
+            queue.push(b"a line\n".to_vec(), WhenFull::Wait);
+        }
+        queue.flush(Duration::from_secs(60));
+        assert_eq!((dropped(queue), queue.lock().bytes), (100, 0));
+    }
+
+    /// What one event looks like.
+    fn logged(message: &str, is_json: bool) -> String {
+        #[derive(Clone, Default)]
+        struct Kept(Arc<Mutex<Vec<u8>>>);
+
+        impl Write for Kept {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let kept = Kept::default();
+        let own = kept.clone();
+        let lines = tracing_subscriber::fmt().with_writer(move || own.clone());
+        let log = || {
+            let error = io::Error::other(message.to_owned());
+            tracing::info!(shown = %message, debugged = ?message, text = message, "{message}: {error}");
+        };
+        match is_json {
+            true => {
+                let lines = lines.json().fmt_fields(JsonFields::new());
+                tracing::subscriber::with_default(lines.finish(), log);
+            }
+            false => {
+                let lines = lines.with_ansi(false).fmt_fields(OneLineFields);
+                tracing::subscriber::with_default(lines.finish(), log);
+            }
+        }
+        let bytes = kept.0.lock().unwrap().clone();
+        let text = String::from_utf8(bytes).unwrap();
+        if is_json { json_line(&text).into_owned() } else { text }
+    }
+
+    proptest! {
+        #[test]
+        fn an_event_is_exactly_one_line(message in "(\\PC|[\n\r\t\u{1b}\u{85}\u{9b}\u{202e}\u{2028}\u{2066}\u{0}]){0,40}") {
+            let line = logged(&message, false);
+            let (text, end) = line.split_at(line.len() - 1);
+            prop_assert_eq!(end, "\n");
+            prop_assert!(!text.contains(crate::escape::is_unsafe), "{:?}", text);
+            let line = logged(&message, true);
+            let json: serde_json::Value = serde_json::from_str(line.trim_end()).unwrap();
+            prop_assert_eq!(json["fields"]["text"].as_str().unwrap(), &message);
+            prop_assert_eq!(line.lines().count(), 1);
+        }
+    }
+}

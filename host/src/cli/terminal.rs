@@ -1,0 +1,71 @@
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::{ProgressDrawTarget, TermLike};
+
+use super::stderr;
+
+/// The terminal behind standard error, for progress bars. What they draw goes the way
+/// of all lines, so that a terminal that takes nothing stops no bar, and no run.
+#[derive(Debug)]
+pub(super) struct Terminal {
+    frame: Mutex<String>,
+}
+
+impl Terminal {
+    /// Where a bar is drawn.
+    pub(super) fn target() -> ProgressDrawTarget {
+        ProgressDrawTarget::term_like(Box::new(Terminal { frame: Mutex::default() }))
+    }
+
+    fn add(&self, text: &str) -> io::Result<()> {
+        self.frame.lock().unwrap_or_else(PoisonError::into_inner).push_str(text);
+        Ok(())
+    }
+
+    fn move_cursor(&self, count: usize, direction: char) -> io::Result<()> {
+        if count == 0 { Ok(()) } else { self.add(&format!("\u{1b}[{count}{direction}")) }
+    }
+}
+
+impl TermLike for Terminal {
+    fn width(&self) -> u16 {
+        // It asks the terminal, which may have another size by now.
+        console::Term::stderr().size_checked().map_or(80, |(_, columns)| columns)
+    }
+
+    fn move_cursor_up(&self, count: usize) -> io::Result<()> {
+        self.move_cursor(count, 'A')
+    }
+
+    fn move_cursor_down(&self, count: usize) -> io::Result<()> {
+        self.move_cursor(count, 'B')
+    }
+
+    fn move_cursor_right(&self, count: usize) -> io::Result<()> {
+        self.move_cursor(count, 'C')
+    }
+
+    fn move_cursor_left(&self, count: usize) -> io::Result<()> {
+        self.move_cursor(count, 'D')
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.add(text)?;
+        self.add("\n")
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.add(text)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.add("\r\u{1b}[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let mut frame = self.frame.lock().unwrap_or_else(PoisonError::into_inner);
+        stderr::try_write_frame(std::mem::take(&mut frame));
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! Text from outside, made fit for one line that people read.
+//!
+//! Messages of servers, names in events, file names and lines of plugins reach logs,
+//! errors, summaries and tables. What could begin a line of its own, steer a terminal
+//! or turn the order of letters around is written as an escape, so that nobody outside
+//! can forge a line or hide one.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+
+/// Whether a character is written as an escape: controls (C0, DEL and C1, so line
+/// breaks, ESC and CSI too), the line and paragraph separators, and what overrides or
+/// isolates the direction of text.
+pub fn is_unsafe(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The text on one line. It is copied only where something has to be escaped.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    let _ = OneLineWriter(&mut escaped).write_str(text);
+    Cow::Owned(escaped)
+}
+
+/// Text of several lines, whose breaks stay as they are.
+pub fn lines(text: &str) -> Cow<'_, str> {
+    if !text.contains(|character| character != '\n' && is_unsafe(character)) {
+        return Cow::Borrowed(text);
+    }
+    let lines: Vec<_> = text.split('\n').map(one_line).collect();
+    Cow::Owned(lines.join("\n"))
+}
+
+/// Shows a value on one line, whatever it holds.
+#[derive(Debug, Clone, Copy)]
+pub struct OneLine<T>(pub T);
+
+impl<T: fmt::Display> fmt::Display for OneLine<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(OneLineWriter(f), "{}", self.0)
+    }
+}
+
+/// Hands text on, with escapes.
+pub struct OneLineWriter<'a, W: fmt::Write>(pub &'a mut W);
+
+impl<W: fmt::Write> fmt::Write for OneLineWriter<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(place) = rest.find(is_unsafe) {
+            let (before, from) = rest.split_at(place);
+            self.0.write_str(before)?;
+            let character = from.chars().next().expect("it was found there");
+            match character.is_control() {
+                true => write!(self.0, "{}", character.escape_default())?,
+                false => write!(self.0, "{}", character.escape_unicode())?,
+            }
+            rest = &from[character.len_utf8()..];
+        }
+        self.0.write_str(rest)
+    }
+}
+
+impl<W: fmt::Write> fmt::Debug for OneLineWriter<'_, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OneLineWriter").finish_non_exhaustive()
+    }
+}
+
+/// The fields of log events for people, message included: an event is one line.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OneLineFields;
+
+impl<'writer> FormatFields<'writer> for OneLineFields {
+    fn format_fields<R: RecordFields>(
+        &self,
+        mut writer: Writer<'writer>,
+        fields: R,
+    ) -> fmt::Result {
+        let mut escaping = OneLineWriter(&mut writer);
+        // Without colours: theirs would be escaped with all else.
+        DefaultFields::new().format_fields(Writer::new(&mut escaping), fields)
+    }
+}
+
+/// A line of JSON in which unsafe characters beyond ASCII are escaped too. JSON itself
+/// asks for that below U+0020 alone; beyond ASCII there is nothing outside of strings,
+/// so the line means what it meant.
+pub fn json_line(line: &str) -> Cow<'_, str> {
+    let is_left_by_json = |character: char| !character.is_ascii() && is_unsafe(character);
+    // DEL is ASCII, and JSON leaves it as it is.
+    let is_escaped = |character: char| character == '\u{7f}' || is_left_by_json(character);
+    if !line.contains(is_escaped) {
+        return Cow::Borrowed(line);
+    }
+    let mut escaped = String::with_capacity(line.len() + 16);
+    for character in line.chars() {
+        match is_escaped(character) {
+            true => {
+                let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+            }
+            false => escaped.push(character),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_or_forges_a_line_is_escaped() {
+        for (text, expected) in [
+            ("plain, ünïcode 日本 🦀 \\n", "plain, ünïcode 日本 🦀 \\n"),
+            ("a\nb\r\tc", "a\\nb\\r\\tc"),
+            ("\u{1b}[2J\u{9b}31m\u{7f}\0", "\\u{1b}[2J\\u{9b}31m\\u{7f}\\u{0}"),
+            ("\u{85}\u{2028}\u{2029}", "\\u{85}\\u{2028}\\u{2029}"),
+            ("\u{202a}\u{202e}\u{2066}\u{2069}", "\\u{202a}\\u{202e}\\u{2066}\\u{2069}"),
+        ] {
+            assert_eq!(one_line(text), expected);
+            assert_eq!(OneLine(text).to_string(), expected);
+        }
+        assert!(matches!(one_line("plain"), Cow::Borrowed("plain")));
+        assert_eq!(lines("a\nb\u{1b}\n\n"), "a\nb\\u{1b}\n\n");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_becomes_one_harmless_line(text in any::<String>()) {
+            let line = one_line(&text);
+            prop_assert!(!line.contains(is_unsafe), "{:?}", line);
+            prop_assert_eq!(line.lines().count(), usize::from(!line.is_empty()));
+            prop_assert_eq!(one_line(&line), line.clone(), "escaping twice changes nothing");
+        }
+
+        #[test]
+        fn json_means_what_it_meant(text in any::<String>()) {
+            let value = serde_json::Value::String(text);
+            let line = value.to_string();
+            let escaped = json_line(&line);
+            prop_assert!(!escaped.contains(is_unsafe), "{:?}", escaped);
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), value);
+        }
+    }
+}

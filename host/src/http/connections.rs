@@ -1,0 +1,505 @@
+//! The connections of a server: how many there are, whose they are, and which of them
+//! make room for others.
+//!
+//! A connection on which the server waits for its client costs nothing but its place.
+//! Where places are scarce, such connections are closed for new ones: first those of
+//! peers that have many, among them those that were never used, and of these the oldest.
+//! One whose request is being worked on is never closed for that.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use super::peers::{PeerKey, TrustedProxies};
+use crate::limits;
+
+/// The part of all connections that is closed at once where there is no room, so that
+/// looking at all of them is worth it.
+const CLOSED_AT_ONCE: usize = 64;
+
+/// And how many at least, unless that is more than a quarter of all.
+const CLOSED_AT_ONCE_MIN: usize = 8;
+
+/// The part of all connections from which on a peer has many.
+const MANY: usize = 16;
+
+/// How long to wait for a place before connections are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How many connections there may be.
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    /// Of all peers together.
+    pub connections_max: usize,
+    /// Of one peer.
+    pub per_peer_max: usize,
+    /// Whom that does not hold for.
+    pub trusted: TrustedProxies,
+}
+
+/// What became of connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConnectionCounts {
+    /// That are open.
+    pub open: u64,
+    /// Closed to make room for others.
+    pub evicted: u64,
+    /// Closed at once, since their peer has as many as it may.
+    pub refused: u64,
+}
+
+/// All connections of a server.
+#[derive(Debug, Clone)]
+pub(super) struct Connections(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limits: ConnectionLimits,
+    open: Mutex<Open>,
+    /// Told whenever a place becomes free.
+    freed: Notify,
+    evicted: AtomicU64,
+    refused: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    entries: HashMap<u64, (PeerKey, Arc<Activity>)>,
+    /// How many each peer has. None is 0.
+    peers: HashMap<PeerKey, usize>,
+    next: u64,
+}
+
+/// A connection's place, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    connections: Connections,
+    number: u64,
+    pub(super) activity: Arc<Activity>,
+}
+
+/// What happens on a connection.
+#[derive(Debug)]
+pub(super) struct Activity {
+    opened: Instant,
+    /// Requests under way.
+    requests: AtomicUsize,
+    /// Those among them that do not wait for their client to send the body.
+    at_work: AtomicUsize,
+    /// When the last request began or ended, in milliseconds since the connection was
+    /// opened.
+    turned_ms: AtomicU64,
+    /// Whether a request has been answered.
+    is_used: AtomicBool,
+    /// Bytes that were read from the connection.
+    bytes_read: AtomicU64,
+    /// How many of them there were when the last request began or ended.
+    bytes_before: AtomicU64,
+    is_http2: AtomicBool,
+    is_evicted: AtomicBool,
+    evicted: Notify,
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct UnderWay(pub(super) Arc<Activity>);
+
+/// Says that a request waits for its body, as long as it is set.
+#[derive(Debug)]
+pub(super) struct BodyWait {
+    activity: Arc<Activity>,
+    is_waiting: bool,
+}
+
+impl Connections {
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
+        Connections(Arc::new(Inner {
+            limits,
+            open: Mutex::default(),
+            freed: Notify::new(),
+            evicted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        }))
+    }
+
+    pub(super) fn counts(&self) -> ConnectionCounts {
+        ConnectionCounts {
+            open: self.open().entries.len() as u64,
+            evicted: self.0.evicted.load(Ordering::Relaxed),
+            refused: self.0.refused.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether a peer may have one more. If not, that is counted.
+    pub(super) fn admits(&self, peer: IpAddr) -> bool {
+        let limits = &self.0.limits;
+        let has = self.open().peers.get(&peer.into()).copied().unwrap_or(0);
+        let is_admitted = has < limits.per_peer_max || limits.trusted.contains(peer);
+        if !is_admitted {
+            self.0.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        is_admitted
+    }
+
+    /// Wait until there is room for one more, and make some where that can be done.
+    pub(super) async fn room(&self) {
+        loop {
+            let freed = self.0.freed.notified();
+            if self.open().entries.len() < self.0.limits.connections_max {
+                return;
+            }
+            self.evict();
+            let _ = timeout(LOOK_AGAIN, freed).await;
+        }
+    }
+
+    /// A place for a connection, for which there is room.
+    pub(super) fn place(&self, peer: IpAddr) -> Place {
+        let activity = Arc::new(Activity::new());
+        let mut open = self.open();
+        let number = open.next;
+        open.next += 1;
+        open.entries.insert(number, (peer.into(), Arc::clone(&activity)));
+        *open.peers.entry(peer.into()).or_default() += 1;
+        drop(open);
+        Place { connections: self.clone(), number, activity }
+    }
+
+    /// Have some connections closed on which nothing but their client is waited for.
+    pub(super) fn evict(&self) {
+        let open = self.open();
+        let max = self.0.limits.connections_max;
+        let many = max / MANY;
+        let is_closing = |(_, activity): &&(PeerKey, Arc<Activity>)| activity.is_evicted();
+        // Those that have been told make room soon.
+        let closing = open.entries.values().filter(is_closing).count();
+        let at_once = (max / CLOSED_AT_ONCE).max(CLOSED_AT_ONCE_MIN.min(max / 4)).max(1);
+        let wanted = at_once.saturating_sub(closing);
+        let candidates = open.entries.values().filter_map(|(peer, activity)| {
+            let since = activity.evictable_since()?;
+            let is_of_few = open.peers.get(peer).is_none_or(|&count| count <= many);
+            let is_used = activity.is_used.load(Ordering::Relaxed);
+            let has_request = activity.requests.load(Ordering::Relaxed) > 0;
+            Some(((is_of_few, has_request, is_used, since), activity))
+        });
+        let mut candidates: Vec<_> = candidates.collect();
+        if candidates.len() > wanted && wanted > 0 {
+            candidates.select_nth_unstable_by_key(wanted - 1, |(rank, _)| *rank);
+        }
+        for (_, activity) in candidates.into_iter().take(wanted) {
+            activity.is_evicted.store(true, Ordering::Relaxed);
+            activity.evicted.notify_one();
+            self.0.evicted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.connections.open();
+        if let Some((peer, _)) = open.entries.remove(&self.number) {
+            let count = open.peers.get_mut(&peer).map(|count| {
+                *count -= 1;
+                *count
+            });
+            if count == Some(0) {
+                open.peers.remove(&peer);
+            }
+        }
+        drop(open);
+        self.connections.0.freed.notify_one();
+    }
+}
+
+impl Activity {
+    fn new() -> Self {
+        Activity {
+            opened: Instant::now(),
+            requests: AtomicUsize::new(0),
+            at_work: AtomicUsize::new(0),
+            turned_ms: AtomicU64::new(0),
+            is_used: AtomicBool::new(false),
+            bytes_read: AtomicU64::new(0),
+            bytes_before: AtomicU64::new(0),
+            is_http2: AtomicBool::new(false),
+            is_evicted: AtomicBool::new(false),
+            evicted: Notify::new(),
+        }
+    }
+
+    /// Whether the client has to be told that the connection ends, and cannot see it by
+    /// itself.
+    pub(super) fn needs_farewell(&self) -> bool {
+        self.is_http2.load(Ordering::Relaxed)
+    }
+
+    /// Wait until the connection is to make room.
+    pub(super) async fn evicted(&self) {
+        self.evicted.notified().await;
+    }
+
+    /// Bytes have come in. The first ones tell the version.
+    pub(super) fn has_read(&self, bytes: &[u8]) {
+        let before = self.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if before == 0 && bytes.starts_with(b"PRI") {
+            self.is_http2.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Wait until the connection has been unused for too long, or a request's headers
+    /// come too slowly. HTTP/2 keeps a connection open for as long as the client answers
+    /// pings, and nothing else limits how long a new client may keep to itself which
+    /// version it speaks.
+    pub(super) async fn overdue(&self) {
+        // The headers that are coming in: since when, and how much there was then.
+        let mut window = None::<(Instant, u64)>;
+        loop {
+            let now = Instant::now();
+            let step = match self.patience() {
+                _ if self.requests.load(Ordering::Relaxed) > 0 => {
+                    window = None;
+                    limits::HTTP_WATCH_INTERVAL
+                }
+                patience if now >= self.turned() + patience => return,
+                patience => {
+                    let read = self.bytes_read.load(Ordering::Relaxed);
+                    let is_begun = read > self.bytes_before.load(Ordering::Relaxed);
+                    let is_http2 = self.is_http2.load(Ordering::Relaxed);
+                    match window {
+                        _ if !is_begun || is_http2 => window = None,
+                        None => window = Some((now, read)),
+                        Some((since, _)) if now < since + limits::HTTP_RATE_WINDOW => {}
+                        Some((_, had)) if read - had < limits::HTTP_WINDOW_BYTES_MIN => return,
+                        Some(_) => window = Some((now, read)),
+                    }
+                    let left = self.turned() + patience - now;
+                    left.min(limits::HTTP_WATCH_INTERVAL)
+                }
+            };
+            tokio::time::sleep(step).await;
+        }
+    }
+
+    /// How long the connection may be without a request.
+    fn patience(&self) -> Duration {
+        if self.is_used.load(Ordering::Relaxed) {
+            limits::HTTP_IDLE_TIMEOUT
+        } else if self.bytes_read.load(Ordering::Relaxed) == 0 {
+            limits::HTTP_FIRST_BYTE_TIMEOUT
+        } else {
+            limits::HTTP_HEADER_TIMEOUT
+        }
+    }
+
+    fn turned(&self) -> Instant {
+        self.opened + Duration::from_millis(self.turned_ms.load(Ordering::Relaxed))
+    }
+
+    fn turn(&self) {
+        let since = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.turned_ms.store(since, Ordering::Relaxed);
+        self.bytes_before.store(self.bytes_read.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    fn is_evicted(&self) -> bool {
+        self.is_evicted.load(Ordering::Relaxed)
+    }
+
+    /// Since when nothing but the client is waited for, if it may be closed for that.
+    fn evictable_since(&self) -> Option<Instant> {
+        let is_at_work = self.at_work.load(Ordering::Relaxed) > 0;
+        let has_request = self.requests.load(Ordering::Relaxed) > 0;
+        let turned = self.turned();
+        // Whoever is sending a body, or about to send a request, is given time for it.
+        let patience = match has_request {
+            true => limits::HTTP_SCARCE_BODY_PATIENCE,
+            false => limits::HTTP_SCARCE_IDLE_PATIENCE,
+        };
+        let is_overdue = turned.elapsed() >= patience;
+        (!is_at_work && is_overdue && !self.is_evicted()).then_some(turned)
+    }
+}
+
+impl UnderWay {
+    pub(super) fn new(activity: &Arc<Activity>) -> Self {
+        activity.requests.fetch_add(1, Ordering::Relaxed);
+        activity.at_work.fetch_add(1, Ordering::Relaxed);
+        activity.turn();
+        UnderWay(Arc::clone(activity))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.turn();
+        self.0.is_used.store(true, Ordering::Relaxed);
+        self.0.at_work.fetch_sub(1, Ordering::Relaxed);
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl BodyWait {
+    pub(super) fn new(activity: Arc<Activity>) -> Self {
+        BodyWait { activity, is_waiting: false }
+    }
+
+    pub(super) fn set(&mut self, is_waiting: bool) {
+        if is_waiting == self.is_waiting {
+            return;
+        }
+        self.is_waiting = is_waiting;
+        match is_waiting {
+            true => self.activity.at_work.fetch_sub(1, Ordering::Relaxed),
+            false => self.activity.at_work.fetch_add(1, Ordering::Relaxed),
+        };
+    }
+}
+
+impl Drop for BodyWait {
+    fn drop(&mut self) {
+        self.set(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connections(connections_max: usize, per_peer_max: usize) -> Connections {
+        let trusted = TrustedProxies::default();
+        Connections::new(ConnectionLimits { connections_max, per_peer_max, trusted })
+    }
+
+    fn peer(number: u8) -> IpAddr {
+        [192, 0, 2, number].into()
+    }
+
+    fn evicted(places: &[Place]) -> Vec<usize> {
+        let numbered = places.iter().enumerate();
+        numbered.filter(|(_, place)| place.activity.is_evicted()).map(|(at, _)| at).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_that_was_never_used_makes_room() {
+        let all = connections(4, 4);
+        let mut places = Vec::new();
+        for number in 0..4 {
+            places.push(all.place(peer(number)));
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        // The first is used, and the second is at work.
+        drop(UnderWay::new(&places[0].activity));
+        let at_work = UnderWay::new(&places[1].activity);
+        all.evict();
+        assert_eq!(evicted(&places), [0; 0], "those that have only come are left alone");
+        tokio::time::advance(limits::HTTP_SCARCE_IDLE_PATIENCE).await;
+        for expected in [Some(2), Some(3), Some(0), None] {
+            all.evict();
+            all.evict();
+            assert_eq!(evicted(&places), Vec::from_iter(expected), "one at a time");
+            if let Some(at) = expected {
+                // It is closed, and its place is another's.
+                places[at] = all.place(peer(9));
+                drop(UnderWay::new(&places[at].activity));
+                std::mem::forget(UnderWay::new(&places[at].activity));
+            }
+        }
+        drop(at_work);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_has_many_goes_before_others() {
+        let all = connections(64, 64);
+        let few = all.place(peer(1));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let many: Vec<_> = (0..5).map(|_| all.place(peer(2))).collect();
+        let others: Vec<_> = (0..8).map(|number| all.place(peer(10 + number))).collect();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        all.evict();
+        assert_eq!(evicted(&others).len(), 2, "eight at once: those of many, and the oldest");
+        assert!(few.activity.is_evicted());
+        assert_eq!(evicted(&many).len(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_sends_a_body_is_given_time() {
+        let all = connections(1, 1);
+        let place = all.place(peer(1));
+        let under_way = UnderWay::new(&place.activity);
+        let mut wait = BodyWait::new(Arc::clone(&place.activity));
+        wait.set(true);
+        all.evict();
+        assert!(!place.activity.is_evicted(), "it has only begun");
+        tokio::time::advance(limits::HTTP_SCARCE_BODY_PATIENCE).await;
+        wait.set(false);
+        all.evict();
+        assert!(!place.activity.is_evicted(), "it is being worked on");
+        wait.set(true);
+        all.evict();
+        assert!(place.activity.is_evicted());
+        drop((wait, under_way));
+        assert_eq!(place.activity.at_work.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_comes_with_a_place_that_is_given_back() {
+        let all = connections(1, 1);
+        let place = all.place(peer(1));
+        let at_work = UnderWay::new(&place.activity);
+        let waited = timeout(Duration::from_secs(60), all.room()).await;
+        assert!(waited.is_err(), "the only connection is at work");
+        drop(at_work);
+        let evicts = async {
+            place.activity.evicted().await;
+            drop(place);
+        };
+        let both = async { tokio::join!(all.room(), evicts) };
+        timeout(Duration::from_secs(60), both).await.expect("there is room");
+        assert_eq!(all.counts(), ConnectionCounts { open: 0, evicted: 1, refused: 0 });
+    }
+
+    #[test]
+    fn one_peer_has_its_share_and_proxies_have_none() {
+        let all = connections(10, 2);
+        let _places: Vec<_> = (0..2).map(|_| all.place(peer(1))).collect();
+        assert!(!all.admits(peer(1)) && all.admits(peer(2)));
+        let proxy = IpAddr::from([127, 0, 0, 1]);
+        let _places: Vec<_> = (0..5).map(|_| all.place(proxy)).collect();
+        assert!(all.admits(proxy));
+        assert_eq!(all.counts().refused, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_headers_and_silence_have_an_end() {
+        let took = async |drip: Option<(Duration, usize)>| {
+            let activity = Arc::new(Activity::new());
+            let started = Instant::now();
+            let drips = async {
+                let Some((pause, bytes)) = drip else { return std::future::pending().await };
+                loop {
+                    activity.has_read(&vec![b'x'; bytes]);
+                    tokio::time::sleep(pause).await;
+                }
+            };
+            tokio::select! {
+                () = activity.overdue() => {}
+                () = drips => {}
+            }
+            started.elapsed()
+        };
+        assert_eq!(took(None).await, limits::HTTP_FIRST_BYTE_TIMEOUT);
+        let slow = took(Some((Duration::from_millis(200), 1))).await;
+        assert!(slow <= limits::HTTP_RATE_WINDOW + 2 * limits::HTTP_WATCH_INTERVAL, "{slow:?}");
+        let fast = took(Some((Duration::from_millis(100), 1000))).await;
+        assert_eq!(fast, limits::HTTP_HEADER_TIMEOUT, "there is an end to them in any case");
+    }
+}

@@ -1,0 +1,275 @@
+//! Many clients that are idle or slow take from others no more than their share: good
+//! clients and orchestrators are answered all the time.
+
+use std::io;
+use std::net::Ipv4Addr;
+
+use tests::client::{Client, basic};
+use tests::wait_until;
+
+use super::*;
+
+/// Bytes of the bodies that fill all the memory there is for bodies, each nearly there:
+/// as many large ones as fit, and one that takes the rest.
+const HOARDS: [usize; 17] = {
+    let mut hoards = [4_095_000; 17];
+    hoards[16] = 1_572_000;
+    hoards
+};
+
+/// For how long a good client is looked at beside them: long enough for what it waits
+/// for at most to be over, and short of what slow bodies may take.
+const HOARDED: Duration = Duration::from_secs(8);
+
+/// The pause from one byte of theirs to the next.
+const DRIP: Duration = Duration::from_millis(100);
+
+/// What each of them announces.
+const ANNOUNCED: usize = 4_095_990;
+
+/// Bodies whose request does not say its key before them take a part of the memory.
+#[test]
+fn bodies_without_a_key_hold_up_nobody() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let hoarders = Hoarders::start(&collector, None);
+    let good = GoodClient::start(&collector);
+    // Whoever has its key in the body for good reasons waits no longer than until the
+    // slowest make room.
+    let started = Instant::now();
+    let mut event = track("key in the body");
+    event["writeKey"] = "key-of-web".into();
+    let mut client = Client::connect(collector.url());
+    client.be_patient_for(PROMPT);
+    let reply = client.post("/v1/track", &[], event.to_string().as_bytes()).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
+    thread::sleep(HOARDED);
+    let mut names = good.stop();
+    names.insert("key in the body".to_owned());
+    hoarders.stop();
+    collector.stop().exits(0);
+    assert_delivered(&stub, &names);
+}
+
+/// A page's key is known to everybody.
+#[test]
+fn bodies_with_a_key_that_come_slowly_make_room() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let hoarders = Hoarders::start(&collector, Some("key-of-web"));
+    let good = GoodClient::start(&collector);
+    thread::sleep(HOARDED);
+    let names = good.stop();
+    hoarders.stop();
+    collector.stop().exits(0);
+    assert_delivered(&stub, &names);
+}
+
+#[test]
+fn idle_connections_make_room() {
+    let stub = accepting();
+    let settings = format!("{SETTINGS}\n[http]\nmax_connections = 20\n");
+    let collector = start(&stub, &settings);
+    let used: Vec<_> = (0..5)
+        .map(|_| {
+            let mut client = Client::connect(collector.url());
+            assert_eq!(client.get("/health").unwrap().status, 200);
+            client
+        })
+        .collect();
+    let silent: Vec<_> = (0..40).map(|_| Client::connect(collector.url())).collect();
+    for number in 0..40 {
+        let started = Instant::now();
+        let event = track(&format!("late {number}"));
+        assert_eq!(post(&collector, "/v1/track", "key-of-web", &event).status, 200);
+        assert!(started.elapsed() < PROMPT, "{number}: {:?}", started.elapsed());
+    }
+    assert!(silent.iter().any(Client::has_news), "the oldest ones were closed");
+    let metrics = metrics(&collector);
+    assert!(metrics.value("http_connections_evicted_total", &[("listener", "collector")]) > 0.0);
+    assert!(metrics.value("http_connections", &[("listener", "collector")]) <= 20.0);
+    drop((used, silent));
+    collector.stop().exits(0);
+    assert_delivered(&stub, &(0..40).map(|number| format!("late {number}")).collect());
+}
+
+#[test]
+fn a_crowd_at_the_admin_address_keeps_no_orchestrator_away() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let admin = collector.admin_url();
+    let live = || {
+        let started = Instant::now();
+        let mut client = Client::connect(admin);
+        client.be_patient_for(PROMPT);
+        let reply = client.get("/health/live");
+        assert_eq!(reply.unwrap().status, 200, "after {:?}", started.elapsed());
+        assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
+    };
+    let silent: Vec<_> = (0..100).map(|_| Client::connect(admin)).collect();
+    (0..20).for_each(|_| live());
+    drop(silent);
+    // Headers that never end, and bodies of whom nothing is wanted.
+    for head in [
+        "GET /health/live HTTP/1.1\r\nX-Slow: ",
+        "PUT /plugin HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx",
+    ] {
+        let slow: Vec<_> = (0..64)
+            .map(|_| {
+                let mut client = Client::connect(admin);
+                client.send(head.as_bytes()).unwrap();
+                client
+            })
+            .collect();
+        (0..5).for_each(|_| live());
+        drop(slow);
+    }
+    collector.stop().exits(0);
+}
+
+/// 1,100 idle connections where 1,024 files may be open, and no more.
+#[test]
+fn a_low_limit_of_open_files_leaves_room_for_delivery() {
+    let stub = accepting();
+    let collector = Collector::start(limited(&stub, "ulimit -n 1024", SETTINGS));
+    let silent: Vec<_> = (0..1100).map(|_| Client::connect(collector.url())).collect();
+    let good = GoodClient::start(&collector);
+    let live = Client::connect(collector.admin_url()).get("/health/live").unwrap();
+    assert_eq!(live.status, 200);
+    thread::sleep(Duration::from_secs(2));
+    let names = good.stop();
+    wait_until("what was accepted is delivered", || delivered(&stub).len() == names.len());
+    let open = metrics(&collector).value("http_connections", &[("listener", "collector")]);
+    assert!(open <= 512.0, "{open}");
+    drop(silent);
+    collector.stop().exits(0);
+    assert_delivered(&stub, &names);
+}
+
+#[test]
+fn the_soft_limit_of_open_files_is_raised() {
+    let stub = accepting();
+    let collector = Collector::start(limited(&stub, "ulimit -Sn 64", SETTINGS));
+    let clients: Vec<_> = (0..200)
+        .map(|_| {
+            let mut client = Client::connect(collector.url());
+            assert_eq!(client.get("/health").unwrap().status, 200);
+            client
+        })
+        .collect();
+    let open = metrics(&collector).value("http_connections", &[("listener", "collector")]);
+    assert!(open >= 200.0, "{open}");
+    drop(clients);
+    collector.stop().exits(0);
+}
+
+#[test]
+fn more_connections_than_there_are_files_are_refused_at_the_start() {
+    let stub = accepting();
+    let settings = format!("listen = \"127.0.0.1:0\"\n{SETTINGS}\n[http]\nmax_connections = 600\n");
+    let ran = limited(&stub, "ulimit -n 1024", &settings).run().exits(2);
+    ran.says(&["[http] max_connections", "at most 512", "raise it to 1200", "ulimit -n"]);
+}
+
+#[test]
+fn one_address_has_its_share_of_connections() {
+    let stub = accepting();
+    let settings = format!(
+        "{SETTINGS}\n[http]\nmax_connections = 20\nmax_connections_per_peer = 3\ntrusted_proxies = [\"127.0.0.9\"]\n"
+    );
+    let collector = start(&stub, &settings);
+    let is_served = |own: [u8; 4]| -> io::Result<Client> {
+        let mut client = Client::connect_from(Ipv4Addr::from(own), collector.url());
+        client.be_patient_for(PROMPT);
+        client.get("/health").map(|_| client)
+    };
+    let greedy: Vec<_> = (0..3).map(|_| is_served([127, 0, 0, 2]).unwrap()).collect();
+    assert!(is_served([127, 0, 0, 2]).is_err(), "it has what it may");
+    assert!(is_served([127, 0, 0, 3]).is_ok());
+    let proxy: Vec<_> = (0..6).map(|_| is_served([127, 0, 0, 9]).unwrap()).collect();
+    drop(greedy);
+    wait_until("there is room again", || is_served([127, 0, 0, 2]).is_ok());
+    let refused =
+        metrics(&collector).value("http_connections_refused_total", &[("listener", "collector")]);
+    assert!(refused >= 1.0, "{refused}");
+    drop(proxy);
+    collector.stop().exits(0);
+}
+
+/// Behind a proxy the client that it names has the share.
+#[test]
+fn one_client_has_its_share_of_memory() {
+    let stub = accepting();
+    let settings = format!("{SETTINGS}\n[http]\nmax_body_bytes_per_peer = 4096000\n");
+    let collector = start(&stub, &settings);
+    let hoarder = |client: &str| {
+        let mut hoarder = Client::connect(collector.url());
+        let head = head_of(Some("key-of-web"), &format!("X-Forwarded-For: {client}\r\n"));
+        hoarder.send(head.as_bytes()).unwrap();
+        hoarder.send(&vec![b' '; HOARDS[0]]).unwrap();
+        hoarder
+    };
+    let _first = hoarder("203.0.113.1");
+    let large = |client: &str| {
+        let mut event = track("large");
+        event["filler"] = "x".repeat(500_000).into();
+        let headers = [("Authorization", &*basic("key-of-web").1), ("X-Forwarded-For", client)];
+        let mut sender = Client::connect(collector.url());
+        sender.post("/v1/track", &headers, event.to_string().as_bytes()).unwrap().status
+    };
+    let started = Instant::now();
+    assert_eq!(large("203.0.113.2"), 200);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    // Its own large body makes room, once it is slow.
+    assert_eq!(large("203.0.113.1"), 200);
+    collector.stop().exits(0);
+}
+
+/// The program with its limits set by a shell.
+fn limited(stub: &Stub, limit: &str, settings: &str) -> Program {
+    let program = program(stub, settings);
+    program.through(&["/bin/sh", "-c", &format!("{limit} && exec \"$0\" \"$@\"")])
+}
+
+/// Clients that send nearly all of a body, and then a byte now and then.
+struct Hoarders {
+    is_over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Hoarders {
+    /// Returns when all have sent what they will, or have been told that it is too much.
+    fn start(collector: &Collector, key: Option<&str>) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let threads = HOARDS.map(|bytes| {
+            let (url, head) = (collector.url().to_owned(), head_of(key, ""));
+            let (told, sent) = (Arc::clone(&is_over), Arc::clone(&sent));
+            thread::spawn(move || {
+                let mut client = Client::connect(&url);
+                let _ = client.send(head.as_bytes()).and_then(|()| client.send(&vec![b' '; bytes]));
+                sent.fetch_add(1, Ordering::Relaxed);
+                while !told.load(Ordering::Relaxed) {
+                    let _ = client.send(b" ");
+                    thread::sleep(DRIP);
+                }
+            })
+        });
+        wait_until("the memory is full", || sent.load(Ordering::Relaxed) >= HOARDS.len() / 4);
+        thread::sleep(Duration::from_secs(1));
+        Hoarders { is_over, threads: threads.into() }
+    }
+
+    fn stop(self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().expect("a hoarder goes away");
+        }
+    }
+}
+
+fn head_of(key: Option<&str>, more: &str) -> String {
+    let key = key.map(|key| format!("Authorization: {}\r\n", basic(key).1)).unwrap_or_default();
+    format!("POST /v1/batch HTTP/1.1\r\nHost: a\r\n{key}{more}Content-Length: {ANNOUNCED}\r\n\r\n")
+}

@@ -1,0 +1,295 @@
+//! Standard error and standard output that are closed, full, or read by nobody: events
+//! are delivered, signals are heeded, and the exit code is the right one.
+
+use std::fs::File;
+use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::process::Signal;
+use serde_json::Value;
+use tests::client::{Client, basic};
+use tests::metrics::Metrics;
+use tests::{Fate, Program, Running, Stub, free_port, wait_until};
+
+const EVENT: &str = "{\"type\":\"track\",\"event\":\"a\",\"userId\":\"u\"}\n";
+
+const SOURCES: &str = r#"
+[delivery]
+max_delay = "10ms"
+
+[[sources]]
+name = "web"
+dialect = "segment"
+write_keys = ["key-of-web"]
+"#;
+
+/// Within what time a run ends that has nothing to wait for. Far more than it needs,
+/// on a machine that does much else.
+const SOON: Duration = Duration::from_secs(20);
+
+/// What standard error may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    /// A pipe whose reader is gone.
+    Gone,
+    /// A device on which there is never room.
+    Full,
+    /// A full pipe whose reader is there and reads nothing.
+    Stalled,
+}
+
+const BROKEN: [Broken; 3] = [Broken::Gone, Broken::Full, Broken::Stalled];
+
+impl Broken {
+    /// What is to be written to, and what has to be kept until the end.
+    fn open(self) -> (Stdio, Option<PipeReader>) {
+        match self {
+            Broken::Gone => {
+                let (reader, writer) = pipe().unwrap();
+                drop(reader);
+                (writer.into(), None)
+            }
+            Broken::Full => (File::options().write(true).open("/dev/full").unwrap().into(), None),
+            Broken::Stalled => {
+                let (reader, writer) = full_pipe();
+                (writer.into(), Some(reader))
+            }
+        }
+    }
+}
+
+/// A pipe that takes nothing more until it is read.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = pipe().unwrap();
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    while writer.write(&[b'.'; 4096]).is_ok() {}
+    while writer.write(b".").is_ok() {}
+    fcntl_setfl(&writer, flags).unwrap();
+    (reader, writer)
+}
+
+/// A collector whose addresses need not be told.
+struct Quiet {
+    running: Running,
+    url: String,
+    admin_url: String,
+}
+
+impl Quiet {
+    fn start(stub: &Stub, stderr: Stdio, settings: &[(&str, &str)]) -> Self {
+        let (port, admin_port) = (free_port(), free_port());
+        let program =
+            Program::running_against(&stub.url()).settings(SOURCES).mapping(&[("*", "all")]);
+        let program =
+            settings.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let [listen, admin] = [port, admin_port].map(|port| format!("127.0.0.1:{port}"));
+        let program = program.args(["--listen", &listen, "--admin", &admin]);
+        let running = program.start_with(Stdio::null(), stderr);
+        wait_until("it listens", || {
+            [&listen, &admin].iter().all(|it| std::net::TcpStream::connect(it.as_str()).is_ok())
+        });
+        let [url, admin_url] = [listen, admin].map(|address| format!("http://{address}"));
+        Quiet { running, url, admin_url }
+    }
+
+    fn track(&self) -> u16 {
+        let headers = [("Authorization", &*basic("key-of-web").1)];
+        let mut client = Client::connect(&self.url);
+        client.be_patient_for(SOON);
+        client.post("/v1/track", &headers, EVENT.as_bytes()).unwrap().status
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        let mut client = Client::connect(&self.admin_url);
+        client.be_patient_for(SOON);
+        let reply = client.get(path).unwrap();
+        (reply.status, reply.text())
+    }
+
+    fn dropped(&self) -> f64 {
+        Metrics::parse(&self.get("/metrics").1).unwrap().value("log_lines_dropped_total", &[])
+    }
+}
+
+#[test]
+fn a_collector_serves_and_stops_whatever_becomes_of_standard_error() {
+    for broken in BROKEN {
+        let stub = Stub::start(|_| Fate::Accept);
+        let (stderr, _reader) = broken.open();
+        let collector = Quiet::start(&stub, stderr, &[]);
+        for _ in 0..20 {
+            assert_eq!(collector.track(), 200, "{broken:?}");
+            assert_eq!(collector.get("/health/ready").0, 200, "{broken:?}");
+        }
+        collector.running.signal(Signal::TERM);
+        let ran = collector.running.wait(SOON).exits(0);
+        assert_eq!((ran.count("read"), ran.count("delivered")), (20, 20), "{broken:?}");
+    }
+}
+
+/// Every line of the log goes there, and nobody reads.
+#[test]
+fn a_flood_of_log_lines_holds_up_nothing_and_is_counted() {
+    let stub = Stub::start(|_| Fate::Accept);
+    let (mut reader, writer) = full_pipe();
+    let collector = Quiet::start(&stub, writer.into(), &[("RUST_LOG", "trace")]);
+    let mut sent = 0;
+    wait_until("lines are dropped", || {
+        for _ in 0..100 {
+            let started = Instant::now();
+            assert_eq!(collector.track(), 200);
+            assert!(started.elapsed() < SOON);
+        }
+        sent += 100;
+        collector.dropped() > 0.0
+    });
+    assert_eq!(collector.get("/health/live").0, 200);
+    // Once somebody reads, the number is told.
+    let reads = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let _ = reader.read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    });
+    collector.running.signal(Signal::TERM);
+    let ran = collector.running.wait(SOON).exits(0);
+    assert_eq!(ran.count("delivered"), sent);
+    let text = reads.join().unwrap();
+    assert!(text.contains("log lines dropped"), "{} bytes of log", text.len());
+    assert!(text.contains("events read in"), "the summary is the end of the log");
+}
+
+#[test]
+fn a_run_of_files_ends_in_order_whatever_becomes_of_standard_error() {
+    for broken in BROKEN {
+        for (input, exit) in [(EVENT.repeat(1000), 0), (format!("x\n{EVENT}"), 3)] {
+            let (stderr, _reader) = broken.open();
+            let program = Program::running_locally().mapping(&[("*", "all")]);
+            let program = program.file("in.ndjson", input.as_bytes()).args(["in.ndjson"]);
+            let started = Instant::now();
+            let ran = program.start_with(Stdio::null(), stderr).finish(SOON).exits(exit);
+            let took = started.elapsed();
+            assert!(took < SOON, "{broken:?}: {took:?}");
+            assert_eq!(ran.count("read") as usize, input.lines().count(), "{broken:?}");
+            assert_eq!(ran.count("undelivered"), 0, "{broken:?}");
+        }
+    }
+}
+
+#[test]
+fn closed_standard_streams_hurt_nothing() {
+    let host = tests::program_path().to_str().unwrap();
+    let program = |redirect: &str| {
+        let script = format!(
+            "exec {host} run --local out --summary summary.json in.ndjson --map '*=all' {redirect}"
+        );
+        let shell = Program::of("/bin/sh".as_ref()).file("in.ndjson", EVENT.as_bytes());
+        shell.args(["-c", &script]).run()
+    };
+    for redirect in ["2>&-", ">&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+        assert_eq!(program(redirect).exits(0).count("delivered"), 1, "{redirect}");
+    }
+}
+
+/// Wrong settings and wrong usage have their exit code too.
+#[test]
+fn errors_keep_their_exit_code_where_nobody_reads_them() {
+    for broken in BROKEN {
+        for arguments in [&["run", "--config", "nowhere.toml"][..], &["run", "--nonsense"]] {
+            let (stderr, _reader) = broken.open();
+            let program = Program::new().args(arguments);
+            program.start_with(Stdio::null(), stderr).finish(SOON).exits(2);
+        }
+    }
+}
+
+/// What a command is there to print is not lost in silence.
+#[test]
+fn a_product_that_cannot_be_written_is_an_error() {
+    let letter = letter();
+    for broken in [Broken::Gone, Broken::Full] {
+        for arguments in [
+            &["config", "schema"][..],
+            &["plugin", "export", "-"],
+            &["dead", "list", "--json"],
+            &["dead", "show", "--json"],
+            &["run", "--local", "out", "--summary", "-", "in.ndjson", "--map", "*=all"],
+        ] {
+            let program = with_letter(&letter, arguments);
+            let (stdout, _reader) = broken.open();
+            let (mut reader, writer) = pipe().unwrap();
+            let ran = program.start_with(stdout, writer).finish(SOON);
+            let mut stderr = String::new();
+            reader.read_to_string(&mut stderr).unwrap();
+            assert_eq!(ran.exit, 1, "{broken:?}: {arguments:?}: {stderr}");
+            assert!(stderr.contains("standard output"), "{broken:?}: {arguments:?}: {stderr}");
+            assert!(!stderr.contains("panicked"), "{broken:?}: {arguments:?}: {stderr}");
+        }
+    }
+}
+
+/// `host dead show | head` is no error: whoever reads has seen enough.
+#[test]
+fn tables_for_people_end_with_their_reader() {
+    let letter = letter();
+    for arguments in [&["dead", "list"][..], &["dead", "show"], &["plugin", "inspect"]] {
+        let (stdout, _reader) = Broken::Gone.open();
+        let program = with_letter(&letter, arguments);
+        program.start_with(stdout, Stdio::null()).finish(SOON).exits(0);
+    }
+}
+
+/// A run that has left a dead letter behind.
+fn letter() -> tests::Ran {
+    Program::running_locally().mapping(&[("*", "all")]).stdin("x\n").run().exits(3)
+}
+
+/// The program with these arguments, and for `dead` the data directory of that run.
+fn with_letter(letter: &tests::Ran, arguments: &[&str]) -> Program {
+    let program = Program::new().file("in.ndjson", EVENT.as_bytes()).args(arguments);
+    match arguments[0] {
+        "dead" => program.args(["--data-dir"]).args([letter.path("standpipe-data")]),
+        _ => program,
+    }
+}
+
+#[test]
+fn the_default_plugin_can_be_exported_to_standard_output() {
+    let ran = Program::new().args(["plugin", "export", "-"]).run().exits(0);
+    assert!(ran.stdout.starts_with(b"\0asm"), "a component");
+    let file = Program::new().args(["plugin", "export", "a.wasm"]).run().exits(0);
+    assert_eq!(std::fs::read(file.path("a.wasm")).unwrap(), ran.stdout);
+}
+
+/// What a plugin says, or an input is called, becomes one line and steers no terminal.
+#[test]
+fn texts_from_outside_forge_no_line() {
+    let forged = "a\n2026-01-01T00:00:00Z  INFO forged\u{1b}[2J\u{202e}";
+    let answer = serde_json::json!({"__type": "AccessDeniedException", "message": forged});
+    let endpoint = tests::Endpoint::start(move |_| (400, answer.to_string()));
+    let stopping = |format: &str| {
+        let program = Program::running_against(&endpoint.url()).mapping(&[("*", "all")]);
+        let settings = "[delivery]\nmax_delay = '10ms'\ndrain_timeout = '1s'";
+        let program = program.settings(settings).args(["--log-format", format]);
+        let mut running = program.start();
+        running.write(EVENT.repeat(600).as_bytes());
+        running.wait_for("forged");
+        running.signal(Signal::TERM);
+        running.wait(SOON)
+    };
+    let ran = stopping("human");
+    let is_forged = |line: &str| {
+        line.starts_with("2026-01-01") || line.contains('\u{1b}') || line.contains('\u{202e}')
+    };
+    let forged: Vec<_> = ran.stderr.lines().filter(|line| is_forged(line)).collect();
+    assert!(forged.is_empty(), "{forged:?}");
+    let ran = stopping("json");
+    let logged = ran.stderr.lines().filter(|line| !line.starts_with("host: "));
+    for line in logged {
+        let parsed: Result<Value, _> = serde_json::from_str(line);
+        assert!(parsed.is_ok(), "{line}");
+        assert!(!line.contains('\u{202e}'), "{line}");
+    }
+}
