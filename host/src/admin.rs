@@ -4,7 +4,7 @@
 //! | path | answer |
 //! |---|---|
 //! | `/health/live` | 200 as long as the process can answer |
-//! | `/health/ready` | 200 where events are taken, 503 and why where they are not, or dead letters cannot be written |
+//! | `/health/ready` | 200 where events are taken; 503 and why where they are not, or dead letters cannot be written |
 //! | `/metrics` | all metrics, in the text form of OpenMetrics |
 //! | `/openapi.json` | what else can be asked |
 //! | `/plugin` and below | for whoever knows the token: what [`swap`](crate::swap) can do |

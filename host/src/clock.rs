@@ -13,7 +13,32 @@ pub fn now_rfc3339() -> String {
 
 /// Now.
 pub fn now() -> OffsetDateTime {
+    #[cfg(test)]
+    if let Some(now) = simulated::now() {
+        return now;
+    }
     SystemTime::now().into()
+}
+
+/// A wall clock that a simulation sets, and lets jump.
+#[cfg(test)]
+pub(crate) mod simulated {
+    use std::cell::Cell;
+
+    use time::OffsetDateTime;
+
+    thread_local! {
+        static NOW: Cell<Option<OffsetDateTime>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn now() -> Option<OffsetDateTime> {
+        NOW.get()
+    }
+
+    /// Sets the wall clock of this thread; `None` gives back the real one.
+    pub(crate) fn set(now: Option<OffsetDateTime>) {
+        NOW.set(now);
+    }
 }
 
 /// A time as RFC 3339 in UTC with milliseconds.

@@ -34,5 +34,20 @@ pub use dialect::{Dialect, MessageType};
 pub use handle::Collector;
 pub use held::HeldEvents;
 pub use intake::Intake;
+#[cfg(test)]
+pub(crate) use intake::{Gathering, Step};
 pub use origin::OriginRule;
 pub use source::{SourceReport, SourceSettings, TakenKey};
+
+/// The spool's entry of a source's events, as a request leaves it.
+#[cfg(test)]
+pub(crate) fn entry_of<'a>(source: &str, texts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    let mut decoded = Decoded::default();
+    for text in texts {
+        let start = u32::try_from(decoded.bytes.len()).expect("a simulation is small");
+        decoded.bytes.extend_from_slice(text.as_bytes());
+        let end = u32::try_from(decoded.bytes.len()).expect("a simulation is small");
+        decoded.events.push(decode::DecodedEvent { start, end, refused: None });
+    }
+    entry::encode(source, &decoded)
+}

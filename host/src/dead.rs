@@ -31,6 +31,8 @@ pub use folder::{Folder, FolderLock, LetterFile, take_out};
 pub use letter::Letter;
 pub use line::Death;
 pub use queue::LetterDurability;
+#[cfg(test)]
+pub(crate) use queue::LetterSteps;
 pub use reader::{Entry, LetterReader, Unreadable};
 pub use stored::{ShowEvent, StoredLetter};
 pub use writer::{Bound, Dropped, WhenFull};
@@ -129,6 +131,22 @@ impl Letters {
         let record = record(directory, bound, storage, unsynced);
         let queue = Some(Queue::start(Arc::clone(&record), durability)?);
         Ok(Letters { record, queue, on_refusal: OnceLock::new() })
+    }
+
+    /// Letters that wait, and are written when a simulation says so.
+    #[cfg(test)]
+    pub(crate) fn stepped(
+        directory: PathBuf,
+        bound: Bound,
+        durability: LetterDurability,
+    ) -> (Self, LetterSteps) {
+        let unsynced = match durability {
+            LetterDurability::Synced => Unsynced::Discard,
+            LetterDurability::Written => Unsynced::Keep,
+        };
+        let record = record(directory, bound, Box::new(Files), unsynced);
+        let (queue, steps) = Queue::stepped(Arc::clone(&record), durability);
+        (Letters { record, queue: Some(queue), on_refusal: OnceLock::new() }, steps)
     }
 
     /// Have this done when a letter is refused that does not wait. Only the first

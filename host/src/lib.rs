@@ -18,7 +18,7 @@
 //! 3  source   collector   plugin   delivery   catalog   neighbours, blind to each other
 //! 2  dead   secrets                        dead letters; managers of secrets
 //! 1  aws   http   policy   spool           an AWS client, a server, IAM policies, a durable queue
-//! 0  event   limits   clock   private   secret    the words everyone speaks
+//! 0  event   limits   clock   private   secret   blocking   the words everyone speaks
 //!    escape                                text from outside on one line
 //! ```
 //!
@@ -28,6 +28,7 @@
 pub mod admin;
 pub mod aws;
 pub mod bench;
+mod blocking;
 pub mod catalog;
 pub mod check;
 pub mod cli;
@@ -48,6 +49,8 @@ pub mod private;
 pub mod run;
 pub mod secret;
 pub mod secrets;
+#[cfg(test)]
+mod simulation;
 pub mod source;
 pub mod spool;
 pub mod swap;

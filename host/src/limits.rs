@@ -91,21 +91,31 @@ pub const REQUEST_BYTES_ENOUGH: usize = 1024 * 1024;
 pub const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Bytes of records in all closed batches that have not been answered. Beyond
-/// it the workers wait, and with them the inputs, or batches go to the disk.
+/// it the workers wait, and with them the inputs, or batches go to the disk. The first
+/// batch of a stream may exceed it, so that all together exceed it by less than one.
 pub const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Bytes of records of streams that are held or slow, on disk, unless the
+/// Bytes of disk that records of streams that are held or slow may take, unless the
 /// settings say otherwise. Beyond it such a stream holds up the others.
 pub const OVERFLOW_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
-/// Bytes of a file of such records. A file takes its room until all of it has
-/// been read back, so it is not large.
+/// Bytes of a file of such records. Where the file system cannot punch holes, a file
+/// takes its room until all of it has been read back, so it is not large.
 pub const OVERFLOW_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Runs of such records, each of which comes from one chunk of an input and
 /// keeps the promise to account for that chunk's events in memory: with events
 /// of usual size this is some 100 MB.
 pub const OVERFLOW_RUNS_MAX: usize = 65_536;
+
+/// How long the disk is left alone after it failed to take such records, and how often
+/// whoever waits for it looks again.
+pub const OVERFLOW_RETRY: Duration = Duration::from_secs(1);
+
+/// Batches of such records that are read back at once outside of
+/// [`IN_FLIGHT_BYTES_MAX`], to become dead letters: these are written one after the
+/// other anyway, so that one more is enough to read ahead.
+pub const OVERFLOW_UNBUDGETED_READS: usize = 2;
 
 /// Memory of one plugin instance, in bytes. Interpreters of JavaScript and
 /// Python need some tens of megabytes.

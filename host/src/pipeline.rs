@@ -28,13 +28,14 @@ pub use places::SourceIdentities;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use carrier::Carrier;
 use deciding::{Decided, Deciding};
 use held::{Held, Work};
+use tokio::time::Instant;
 
 use crate::dead::{Letter, Letters, Reason};
 use crate::delivery::{Outbox, Provenance};
@@ -143,7 +144,7 @@ impl Worker {
             let now = Instant::now();
             self.go_on_with_held(now);
             if now.duration_since(last_check) >= DUE_CHECK_INTERVAL {
-                self.carrier.outbox.close_due(now);
+                self.carrier.outbox.close_due(now.into_std());
                 last_check = now;
             }
         }
@@ -156,14 +157,17 @@ impl Worker {
             // Another plugin, or the end, may come sooner.
             due.min(Instant::now() + limits::HELD_LOOK_INTERVAL)
         });
-        let due = [self.carrier.outbox.next_due(), held_due].into_iter().flatten().min();
+        let due = [self.carrier.outbox.next_due().map(Instant::from_std), held_due]
+            .into_iter()
+            .flatten()
+            .min();
         if !is_open || self.held.is_full() {
             let pause = due.map(|due| due.saturating_duration_since(Instant::now()));
             thread::sleep(pause.unwrap_or_default().min(limits::HELD_LOOK_INTERVAL));
             return Found::Nothing;
         }
         let received = match due {
-            Some(due) => self.chunks.recv_deadline(due),
+            Some(due) => self.chunks.recv_deadline(due.into_std()),
             None => self.chunks.recv().map_err(RecvTimeoutError::from),
         };
         match received {
@@ -188,7 +192,7 @@ impl Worker {
     }
 
     /// Decide about the events of a chunk, and set it aside where its source has to wait.
-    fn process(&mut self, chunk: Chunk) {
+    pub(crate) fn process(&mut self, chunk: Chunk) {
         self.work_on(Work::new(chunk));
     }
 
@@ -259,6 +263,41 @@ impl Worker {
             *next += 1;
         }
         self.map(&chunk.ack, &events, wasted_left)
+    }
+
+    /// The batches that wait for more records.
+    #[cfg(test)]
+    pub(crate) fn outbox(&mut self) -> &mut Outbox {
+        &mut self.carrier.outbox
+    }
+
+    /// Does what is due beside new chunks.
+    #[cfg(test)]
+    pub(crate) fn tend(&mut self) {
+        let now = Instant::now();
+        self.go_on_with_held(now);
+        self.carrier.outbox.close_due(now.into_std());
+    }
+
+    /// When there is something to do beside new chunks.
+    #[cfg(test)]
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        [self.carrier.outbox.next_due().map(Instant::from_std), self.held.next_due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether it takes more chunks; none where it has set aside as many as it may.
+    #[cfg(test)]
+    pub(crate) fn takes_more(&self) -> bool {
+        !self.held.is_full()
+    }
+
+    /// Whether it has set chunks aside.
+    #[cfg(test)]
+    pub(crate) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// Map a batch. Once the run is halted, its events are left unsettled.

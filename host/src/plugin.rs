@@ -34,6 +34,8 @@ mod mapper;
 mod native;
 mod routes;
 mod sandbox;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod shadow;
 mod switch;
 mod trust;

@@ -29,6 +29,8 @@ mod reader;
 mod recover;
 mod segment;
 mod status;
+#[cfg(test)]
+mod stepped;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -45,10 +47,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits;
+#[cfg(test)]
+pub(crate) use stepped::Steps;
+pub(crate) use storage::{Files, Storage};
+
 use disk::Disk;
 use memory::Memory;
 use reader::{Reader, until};
-use storage::{Files, Storage};
 
 /// Where a spool is, and how much it may hold.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -35,6 +35,7 @@ mod mutations;
 mod native;
 mod nginx;
 mod outputs;
+mod overflow;
 mod packing;
 mod permissions;
 mod pictures;

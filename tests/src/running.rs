@@ -87,7 +87,7 @@ impl Running {
     }
 
     /// Write to its standard input, which then ends, whether it reads or not.
-    pub(crate) fn write_all_in_background(&mut self, bytes: Vec<u8>) {
+    pub fn write_all_in_background(&mut self, bytes: Vec<u8>) {
         let mut stdin = self.stdin.take().expect("standard input is open");
         thread::spawn(move || stdin.write_all(&bytes));
     }

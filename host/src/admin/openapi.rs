@@ -65,7 +65,7 @@ fn paths(generator: &mut SchemaGenerator) -> Value {
     let gone = json!({"description": "The trial is over"});
     let ready = json!({
         "200": plain("Events are taken; the text tells if the plugin does badly"),
-        "503": plain("None are, and the text tells why")
+        "503": plain("None are, or dead letters cannot be written; the text says which")
     });
     let page = json!({"description": "All metrics", "content": {metrics::CONTENT_TYPE: {"schema": {"type": "string"}}}});
     let document = json!({"description": "This document", "content": {"application/json": {"schema": {"type": "object"}}}});

@@ -41,9 +41,22 @@ pub struct Intake {
     pub held: Arc<HeldEvents>,
 }
 
+/// What looking for a chunk came to.
+pub(crate) enum Step {
+    /// Its events wait for a worker.
+    Chunk(Chunk),
+    /// Nothing came in time.
+    Nothing,
+    /// Nothing will come.
+    End,
+}
+
 /// A chunk in the making.
 #[derive(Default)]
-struct Gathering {
+pub(crate) struct Gathering {
+    /// Events of the chunks before.
+    handed_out: u64,
+    unreadable: Unreadable,
     source: String,
     bytes: Vec<u8>,
     lines: Vec<Line>,
@@ -72,27 +85,34 @@ impl Intake {
     /// be handed out.
     pub fn run(mut self) {
         let mut gathering = Gathering::default();
-        let mut unreadable = Unreadable::default();
-        let mut number = 1;
         // What is in memory alone is handed out whatever comes of it.
         while !(self.is_durable && self.is_abandoned.load(Ordering::Acquire)) {
-            let patience = if gathering.lines.is_empty() { PATIENCE } else { Duration::ZERO };
+            let is_taken = match self.next_chunk(&mut gathering, PATIENCE) {
+                Step::Chunk(chunk) => self.chunks.send(chunk).is_ok(),
+                Step::Nothing => true,
+                Step::End => false,
+            };
+            if !is_taken {
+                break;
+            }
+        }
+    }
+
+    /// Makes a chunk of the entries that wait; waits up to so long for the first one.
+    pub(crate) fn next_chunk(&mut self, gathering: &mut Gathering, patience: Duration) -> Step {
+        loop {
+            let patience = if gathering.lines.is_empty() { patience } else { Duration::ZERO };
             let entry = match self.outlet.next(patience) {
                 Next::Entry(entry) => entry,
-                Next::Nothing if gathering.lines.is_empty() => continue,
-                Next::End if gathering.lines.is_empty() => break,
-                Next::Nothing | Next::End => {
-                    if !self.send(&mut gathering, &mut number) {
-                        break;
-                    }
-                    continue;
-                }
+                Next::Nothing if gathering.lines.is_empty() => return Step::Nothing,
+                Next::End if gathering.lines.is_empty() => return Step::End,
+                Next::Nothing | Next::End => return Step::Chunk(self.take(gathering)),
             };
             let read = match Entry::decode(&entry.bytes) {
                 Ok(read) => read,
                 Err(error) => {
                     let items = entry.items - small(entry.acked.len());
-                    unreadable.keep(&self.spool, items, &error);
+                    gathering.unreadable.keep(&self.spool, items, &error);
                     continue;
                 }
             };
@@ -104,9 +124,8 @@ impl Intake {
             };
             let is_apart = source != gathering.source
                 || gathering.bytes.len() + read.texts.len() > limits::CHUNK_BYTES;
-            if is_apart && !gathering.lines.is_empty() && !self.send(&mut gathering, &mut number) {
-                break;
-            }
+            let is_full = is_apart && !gathering.lines.is_empty();
+            let chunk = is_full.then(|| self.take(gathering));
             if gathering.lines.is_empty() {
                 source.clone_into(&mut gathering.source);
                 gathering.bytes = self.buffers.try_recv().unwrap_or_default();
@@ -114,19 +133,25 @@ impl Intake {
             }
             let kept = gathering.add(&read, entry.place, &entry.acked);
             if let Some((items, error)) = kept {
-                unreadable.keep(&self.spool, items, &error);
+                gathering.unreadable.keep(&self.spool, items, &error);
+            }
+            if let Some(chunk) = chunk {
+                return Step::Chunk(chunk);
             }
         }
     }
 
-    /// Hand a chunk out. Tells whether anybody takes it.
-    fn send(&self, gathering: &mut Gathering, number: &mut u64) -> bool {
-        let Gathering { source, bytes, lines, damaged, parts } = std::mem::take(gathering);
+    /// Turns what was gathered into a chunk.
+    fn take(&self, gathering: &mut Gathering) -> Chunk {
+        let first_line = gathering.handed_out + 1;
+        let handed_out = gathering.handed_out + gathering.lines.len() as u64;
+        let unreadable = std::mem::take(&mut gathering.unreadable);
+        let next = Gathering { handed_out, unreadable, ..Gathering::default() };
+        let Gathering { source, bytes, lines, damaged, parts, .. } =
+            std::mem::replace(gathering, next);
         self.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        let first_line = *number;
-        *number += lines.len() as u64;
         let ack = self.promise(&source, lines.len(), parts);
-        self.chunks.send(Chunk { bytes, lines, damaged, first_line, ack }).is_ok()
+        Chunk { bytes, lines, damaged, first_line, ack }
     }
 
     /// What a durable spool keeps does not count as read.

@@ -272,6 +272,8 @@ fn check_delivery(
         streams: by_name,
         start_rate: StartRate::Unbounded,
         max_delay: duration("[delivery] max_delay", max_delay, MAX_DELAY, MAX_DELAY_MAX)?,
+        in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
+        request_bytes_enough: limits::REQUEST_BYTES_ENOUGH,
         missing_stream_grace: duration(
             "[delivery] missing_stream_grace",
             grace,

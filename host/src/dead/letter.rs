@@ -70,9 +70,9 @@ impl<'a> Letter<'a> {
 
 impl Letter<'_> {
     /// The letter as its line in a file, with the line ending.
-    pub(super) fn to_line(&self) -> io::Result<Vec<u8>> {
+    pub(super) fn to_line(self) -> io::Result<Vec<u8>> {
         let mut line = Vec::with_capacity(self.original.len() + LINE_BYTES);
-        serde_json::to_writer(&mut line, self)?;
+        serde_json::to_writer(&mut line, &self)?;
         line.push(b'\n');
         Ok(line)
     }

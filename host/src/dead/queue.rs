@@ -254,6 +254,56 @@ impl Writing {
     }
 }
 
+/// The work of the thread, where a simulation says when it is done.
+#[cfg(test)]
+pub(crate) struct LetterSteps(Writing);
+
+#[cfg(test)]
+impl Queue {
+    /// A queue without a thread.
+    pub(super) fn stepped(
+        record: Arc<Record>,
+        durability: LetterDurability,
+    ) -> (Self, LetterSteps) {
+        let shared = Arc::<Shared>::default();
+        let writing = Writing { record, durability, shared: Arc::clone(&shared) };
+        (Queue { shared, thread: Mutex::default() }, LetterSteps(writing))
+    }
+}
+
+#[cfg(test)]
+impl LetterSteps {
+    /// Tries each waiting dead letter once; what cannot be written waits on.
+    pub(crate) fn write(&self) {
+        let Writing { record, durability, shared } = &self.0;
+        loop {
+            let mut group = std::mem::take(&mut shared.waiting().letters);
+            if group.is_empty() {
+                return;
+            }
+            let (written, error) = record.write_group(&group, *durability);
+            let written: Vec<_> = group.drain(..written).collect();
+            shared.release(&written);
+            settle(written);
+            let is_overdue = shared.waiting().is_overdue;
+            let is_refused = error.as_ref().is_some_and(|error| is_overdue || is_too_large(error));
+            if let (Some(error), true) = (&error, is_refused) {
+                let refused: Vec<_> = group.pop_front().into_iter().collect();
+                record.refuse(error, refused.len());
+                shared.release(&refused);
+            }
+            let mut waiting = shared.waiting();
+            while let Some(letter) = group.pop_back() {
+                waiting.letters.push_front(letter);
+            }
+            drop(waiting);
+            if error.is_some() && !is_refused {
+                return;
+            }
+        }
+    }
+}
+
 /// However the thread ends, nobody waits for it after that.
 impl Drop for Writing {
     fn drop(&mut self) {

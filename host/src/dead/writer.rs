@@ -2,7 +2,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use super::storage::Storage;
 use super::{Folder, folder};

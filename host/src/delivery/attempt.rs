@@ -76,6 +76,7 @@ impl Attempts {
         }
         stream.counts.requests.fetch_add(1, Ordering::Relaxed);
         let answer = tokio::select! {
+            biased;
             answer = stream.port.put_record_batch(&stream.name, Arc::clone(&pending.batch)) => answer,
             () = self.given_up() => {
                 return Attempt { passage, pace: Pace::Failed, rest: unanswered(stream, pending) };
@@ -223,11 +224,17 @@ impl Attempts {
 impl Pending {
     /// Both halves, neither of which has been sent as such.
     fn halves(mut self) -> [Pending; 2] {
+        self.tries.fruitless = 0;
         let middle = self.batch.len() / 2;
-        [0..middle, middle..self.batch.len()].map(|half| {
-            let batch = Arc::new(self.batch.select(half));
+        self.split_at(middle)
+    }
+
+    /// The first so many records, and the others.
+    pub(super) fn split_at(mut self, records: usize) -> [Pending; 2] {
+        [0..records, records..self.batch.len()].map(|part| {
+            let batch = Arc::new(self.batch.select(part));
             let share = self.share.split(batch.held_bytes());
-            Pending { batch, share, tries: Tries { fruitless: 0, ..self.tries } }
+            Pending { batch, share, tries: self.tries }
         })
     }
 }

@@ -158,7 +158,7 @@ impl Batch {
     }
 
     /// A record's bytes.
-    pub(super) fn payload(&self, record: usize) -> &[u8] {
+    pub(crate) fn payload(&self, record: usize) -> &[u8] {
         let events = self.events_of(record);
         &self.bytes[self.start(events.start)..self.start(events.end)]
     }

@@ -21,6 +21,8 @@ pub enum Injection {
     FailBefore(Verdict, &'static str),
     /// Every record is accepted, and then the request fails.
     FailAfter(Verdict, &'static str),
+    /// Every record is accepted, and the answer comes after this long.
+    Late(Duration),
     /// The request is never answered.
     Hang,
 }
@@ -90,14 +92,19 @@ impl Faulty {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).requests
     }
 
-    fn answer(&self, stream: &StreamName, batch: &Batch) -> Option<Result<Answer, RequestError>> {
+    /// The answer, and after how long it comes; none if never.
+    fn answer(
+        &self,
+        stream: &StreamName,
+        batch: &Batch,
+    ) -> Option<(Duration, Result<Answer, RequestError>)> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let injection = (self.script)(stream, batch, state.requests);
         state.requests += 1;
         let refused = match &injection {
             Injection::Refuse(records, _) => records.as_slice(),
             Injection::FailBefore(..) | Injection::Hang => &(0..batch.len()).collect::<Vec<_>>(),
-            Injection::None | Injection::FailAfter(..) => &[],
+            Injection::None | Injection::Late(_) | Injection::FailAfter(..) => &[],
         };
         let accepted = state.accepted.entry(stream.clone()).or_default();
         for (record, payload) in batch.payloads().enumerate() {
@@ -109,18 +116,20 @@ impl Faulty {
             let message = "injected".to_owned();
             Err(RequestError { verdict, code: code.to_owned(), message })
         };
-        match injection {
-            Injection::None => Some(Ok(Answer::default())),
+        let answer = match injection {
+            Injection::None => Ok(Answer::default()),
+            Injection::Late(pause) => return Some((pause, Ok(Answer::default()))),
             Injection::Refuse(records, code) => {
                 let refusal = Refusal { code: code.to_owned(), message: "injected".to_owned() };
                 let refused = records.into_iter().map(|record| (record, refusal.clone()));
-                Some(Ok(Answer { refused: refused.collect() }))
+                Ok(Answer { refused: refused.collect() })
             }
             Injection::FailBefore(verdict, code) | Injection::FailAfter(verdict, code) => {
-                Some(failed(verdict, code))
+                failed(verdict, code)
             }
-            Injection::Hang => None,
-        }
+            Injection::Hang => return None,
+        };
+        Some((Duration::ZERO, answer))
     }
 }
 
@@ -130,7 +139,11 @@ impl Firehose for Faulty {
             // A real request takes a while, during which others are made.
             tokio::task::yield_now().await;
             match self.answer(stream, &batch) {
-                Some(answer) => answer,
+                Some((Duration::ZERO, answer)) => answer,
+                Some((pause, answer)) => {
+                    tokio::time::sleep(pause).await;
+                    answer
+                }
                 None => std::future::pending().await,
             }
         })

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,12 @@ use crate::event::StreamName;
 use crate::limits;
 
 /// A worker's open batches, one for each delivery stream.
+///
+/// A batch that is closed is queued here until it is handed over. Threads do both
+/// in one go, and block while too much is in flight ([`Outbox::push`],
+/// [`Outbox::close_due`], [`Outbox::close_all`]); an asynchronous driver fills and
+/// closes batches without waiting ([`Outbox::add`], [`Outbox::end_due`],
+/// [`Outbox::end_all`]) and then awaits [`Outbox::flush`].
 pub struct Outbox {
     delivery: Delivery,
     max_delay: Duration,
@@ -16,6 +22,12 @@ pub struct Outbox {
     by_name: HashMap<(Identity, StreamName), usize>,
     /// Bytes in all open batches.
     open_bytes: usize,
+    /// Closed batches that have not been handed over, oldest first. Whoever adds
+    /// records hands these over before the next one, so that there are few.
+    closed: VecDeque<(Arc<Stream>, Batch)>,
+    /// Whether nothing is handed over but by [`Outbox::flush`].
+    #[cfg(test)]
+    is_deferred: bool,
 }
 
 struct Slot {
@@ -49,8 +61,16 @@ pub struct TooLarge {
 
 impl Outbox {
     pub(super) fn new(delivery: Delivery, max_delay: Duration) -> Self {
-        let (slots, by_name) = (Vec::new(), HashMap::new());
-        Outbox { delivery, max_delay, slots, by_name, open_bytes: 0 }
+        Outbox {
+            delivery,
+            max_delay,
+            slots: Vec::new(),
+            by_name: HashMap::new(),
+            open_bytes: 0,
+            closed: VecDeque::new(),
+            #[cfg(test)]
+            is_deferred: false,
+        }
     }
 
     /// The place of a stream in this outbox, to be used in [`Outbox::push`].
@@ -60,7 +80,7 @@ impl Outbox {
             return place;
         }
         let stream = self.delivery.stream(identity, name);
-        let (batch, opened) = (Batch::default(), Instant::now());
+        let (batch, opened) = (Batch::default(), now());
         self.slots.push(Slot { stream, batch, pack_bytes_max: None, opened });
         self.by_name.insert(key, self.slots.len() - 1);
         self.slots.len() - 1
@@ -73,6 +93,23 @@ impl Outbox {
     ///
     /// The record is larger than Firehose takes; it was not added.
     pub fn push(
+        &mut self,
+        place: usize,
+        provenance: &Provenance,
+        record: Record<'_>,
+    ) -> Result<(), TooLarge> {
+        self.add(place, provenance, record)?;
+        self.flush_blocking();
+        Ok(())
+    }
+
+    /// Add a record to a stream's open batch without handing any batch over:
+    /// [`Outbox::flush`] is to follow.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Outbox::push`].
+    pub fn add(
         &mut self,
         place: usize,
         provenance: &Provenance,
@@ -94,7 +131,7 @@ impl Outbox {
         let held = slot.batch.held_bytes();
         slot.add(provenance, item);
         self.open_bytes += slot.batch.held_bytes() - held;
-        if slot.is_full() {
+        if slot.is_full(self.delivery.request_bytes_enough()) {
             self.close(place);
         }
         while self.open_bytes > limits::OPEN_BYTES_MAX {
@@ -103,8 +140,22 @@ impl Outbox {
         Ok(())
     }
 
-    /// Send the batches that have been open for long enough.
+    /// Hand over the batches that have been open for long enough. Blocks as
+    /// [`Outbox::push`] does.
     pub fn close_due(&mut self, now: Instant) {
+        self.end_due(now);
+        self.flush_blocking();
+    }
+
+    /// Hand everything over. Blocks as [`Outbox::push`] does.
+    pub fn close_all(&mut self) {
+        self.end_all();
+        self.flush_blocking();
+    }
+
+    /// Close the batches that have been open for long enough:
+    /// [`Outbox::flush`] is to follow.
+    pub fn end_due(&mut self, now: Instant) {
         for place in 0..self.slots.len() {
             let slot = &self.slots[place];
             if !slot.batch.is_empty() && now.duration_since(slot.opened) >= self.max_delay {
@@ -119,10 +170,27 @@ impl Outbox {
         open.map(|slot| slot.opened + self.max_delay).min()
     }
 
-    /// Send everything.
-    pub fn close_all(&mut self) {
+    /// Close all batches: [`Outbox::flush`] is to follow.
+    pub fn end_all(&mut self) {
         for place in 0..self.slots.len() {
             self.close(place);
+        }
+    }
+
+    /// Hand the closed batches over, and wait while too much is in flight.
+    pub async fn flush(&mut self) {
+        while let Some((stream, batch)) = self.closed.pop_front() {
+            self.delivery.submit(&stream, batch).await;
+        }
+    }
+
+    fn flush_blocking(&mut self) {
+        #[cfg(test)]
+        if self.is_deferred {
+            return;
+        }
+        while let Some((stream, batch)) = self.closed.pop_front() {
+            self.delivery.submit_blocking(&stream, batch);
         }
     }
 
@@ -144,7 +212,15 @@ impl Outbox {
         let next = slot.batch.emptied();
         let batch = std::mem::replace(&mut slot.batch, next);
         self.open_bytes -= batch.held_bytes();
-        self.delivery.submit(&slot.stream, batch);
+        self.closed.push_back((Arc::clone(&slot.stream), batch));
+    }
+
+    /// Leaves all handing over to [`Outbox::flush`]: for who drives a worker and
+    /// delivery on one thread.
+    #[cfg(test)]
+    #[must_use]
+    pub(crate) fn deferred(self) -> Self {
+        Outbox { is_deferred: true, ..self }
     }
 }
 
@@ -156,8 +232,8 @@ impl Slot {
     }
 
     /// Whether the batch is large enough, or nothing more can be part of it.
-    fn is_full(&self) -> bool {
-        self.batch.payload_bytes() >= limits::REQUEST_BYTES_ENOUGH
+    fn is_full(&self, bytes_enough: usize) -> bool {
+        self.batch.payload_bytes() >= bytes_enough
             || self.batch.len() == limits::REQUEST_RECORDS_MAX && !self.can_pack(1)
     }
 
@@ -169,7 +245,7 @@ impl Slot {
 
     fn add(&mut self, provenance: &Provenance, item: Item<'_>) {
         if self.batch.is_empty() {
-            self.opened = Instant::now();
+            self.opened = now();
         }
         if self.can_pack(item.bytes()) {
             self.batch.push_to_last_record(provenance, item);
@@ -177,6 +253,11 @@ impl Slot {
             self.batch.push(provenance, item);
         }
     }
+}
+
+/// The runtime's time, which tests can stop.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 impl std::fmt::Debug for Outbox {

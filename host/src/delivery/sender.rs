@@ -1,8 +1,8 @@
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::Batch;
@@ -10,9 +10,10 @@ use super::attempt::{Attempt, Attempts, Rest};
 use super::lane::Lane;
 use super::overflow::{Overflow, Stored};
 use super::port::RequestError;
-use super::room::Room;
+use super::room::{Room, Share};
 use super::stream::Stream;
-use super::waiting::{Parcel, Pending, Waiting};
+use super::waiting::{Parcel, Pending, Tries, Waiting};
+use crate::blocking;
 use crate::dead::Reason;
 
 /// Writes one stream's batches until its queue is closed and empty, and every
@@ -28,8 +29,22 @@ pub(super) struct Sender {
     pub(super) lane: Lane,
     pub(super) waiting: Waiting,
     pub(super) under_way: JoinSet<Attempt>,
-    /// The batch that is read back from disk.
-    pub(super) loading: Option<JoinHandle<Option<Pending>>>,
+    pub(super) loading: Option<Loading>,
+}
+
+/// A batch on its way from disk back to memory.
+pub(super) enum Loading {
+    /// It waits for its part of the memory, and can go back.
+    Memory(Pin<Box<dyn Future<Output = Share> + Send>>, Stored, Tries),
+    /// It is being read.
+    Disk(JoinHandle<Option<Pending>>),
+}
+
+/// What [`Loading`] has come to.
+enum Loaded {
+    Memory(Share),
+    /// None if it could not be read.
+    Disk(Option<Pending>),
 }
 
 impl Sender {
@@ -49,8 +64,7 @@ impl Sender {
                     self.take_back(done).await;
                 }
                 loaded = loaded(&mut self.loading), if self.loading.is_some() => {
-                    self.loading = None;
-                    loaded.into_iter().for_each(|pending| self.waiting.push_front(pending));
+                    self.take_loaded(loaded);
                 }
                 parcel = queue.recv(), if is_open => match parcel {
                     Some(parcel) => self.waiting.push(parcel),
@@ -70,14 +84,19 @@ impl Sender {
     /// matter of time.
     fn launch(&mut self) -> Option<Instant> {
         loop {
-            self.load_next();
+            let now = Instant::now();
+            if !self.lane.is_held() {
+                self.load_next();
+            }
             if self.waiting.is_empty() {
                 return None;
             }
-            let now = Instant::now();
             let at = self.lane.next(now)?;
             if at > now {
                 return Some(at);
+            }
+            if self.lane.is_held() && self.waiting.is_on_disk() {
+                self.load_next();
             }
             let Some(pending) = self.waiting.next(now) else { return self.waiting.next_due(now) };
             let passage = self.lane.sent(now, &pending.batch);
@@ -90,17 +109,41 @@ impl Sender {
         self.waiting.is_empty() && self.under_way.is_empty() && self.loading.is_none()
     }
 
-    /// Begin to read the next batch back, if it is on disk.
+    /// Begin to read the next batch back, if it is on disk. A stream that is held does
+    /// so only when it is tried: until then the memory is the others'.
     fn load_next(&mut self) {
         if self.loading.is_none()
             && let Some((stored, tries)) = self.waiting.next_stored()
         {
-            let (stream, room) = (Arc::clone(&self.stream), Arc::clone(&self.room));
-            self.loading = Some(tokio::spawn(async move {
-                let share = room.take(&stream.taken, stored.held_bytes()).await;
-                let batch = load(stream, stored).await?;
-                Some(Pending { batch: Arc::new(batch), share, tries })
-            }));
+            let (room, taken) = (Arc::clone(&self.room), self.stream.taken.clone());
+            let bytes = stored.held_bytes();
+            let share = Box::pin(async move { room.take(&taken, bytes).await });
+            self.loading = Some(Loading::Memory(share, stored, tries));
+        }
+    }
+
+    fn take_loaded(&mut self, loaded: Loaded) {
+        match (self.loading.take(), loaded) {
+            (Some(Loading::Memory(_, stored, tries)), Loaded::Memory(share)) => {
+                let load = load(Arc::clone(&self.stream), stored);
+                self.loading = Some(Loading::Disk(tokio::spawn(async move {
+                    let batch = Arc::new(load.await?);
+                    Some(Pending { batch, share, tries })
+                })));
+            }
+            (_, Loaded::Disk(Some(pending))) => self.waiting.push_front(Parcel::Held(pending)),
+            (_, Loaded::Disk(None)) => {}
+            (_, Loaded::Memory(_)) => unreachable!("it waited for memory"),
+        }
+    }
+
+    /// Have a batch that waits for memory wait on disk again.
+    fn stop_loading(&mut self) {
+        match self.loading.take() {
+            Some(Loading::Memory(_, stored, tries)) => {
+                self.waiting.push_front(Parcel::Stored(stored, tries));
+            }
+            other => self.loading = other,
         }
     }
 
@@ -139,28 +182,36 @@ impl Sender {
         None
     }
 
-    /// Write everything out but for one batch, with which the stream is tried:
-    /// a held stream leaves the memory to the others.
+    /// Write everything out: a held stream leaves the memory to the others. It is tried
+    /// with its first record alone, which costs little to read back and to send.
     async fn put_aside(&mut self) {
+        self.stop_loading();
         let mut is_first = true;
         for parcel in self.waiting.take_all() {
-            let parcel = match parcel {
-                Parcel::Held(pending) if !std::mem::take(&mut is_first) => {
-                    self.store(pending).await
+            match parcel {
+                Parcel::Held(pending) if is_first && pending.batch.len() > 1 => {
+                    for part in pending.split_at(1) {
+                        let parcel = self.store(part).await;
+                        self.waiting.push(parcel);
+                    }
                 }
-                parcel => parcel,
-            };
-            self.waiting.push(parcel);
+                Parcel::Held(pending) => {
+                    let parcel = self.store(pending).await;
+                    self.waiting.push(parcel);
+                }
+                parcel @ Parcel::Stored(..) => self.waiting.push(parcel),
+            }
+            is_first = false;
         }
     }
 
-    async fn store(&self, pending: Pending) -> Parcel {
+    async fn store(&mut self, pending: Pending) -> Parcel {
         let (overflow, stream) = (Arc::clone(&self.overflow), Arc::clone(&self.stream));
-        let store = spawn_blocking(move || match overflow.store(&stream.backlog, &pending.batch) {
+        let store = move || match overflow.store(&stream.backlog, &pending.batch) {
             Ok(stored) => Parcel::Stored(stored, pending.tries),
             Err(_) => Parcel::Held(pending),
-        });
-        store.await.expect("writing a file does not panic")
+        };
+        blocking::run(store).await
     }
 
     /// The time to deliver is over.
@@ -170,44 +221,56 @@ impl Sender {
                 self.take_rest(rest);
             }
         }
-        if let Some(loading) = self.loading.take()
+        self.stop_loading();
+        if let Some(Loading::Disk(loading)) = self.loading.take()
             && let Ok(Some(pending)) = loading.await
         {
-            self.waiting.push_front(pending);
+            self.waiting.push_front(Parcel::Held(pending));
         }
         self.bury_waiting(Reason::GivenUp, self.stream.why_given_up()).await;
     }
 
+    /// Write the dead letters of everything that waits. What is on disk is read back
+    /// batch by batch, outside of the memory that all share: this waits for nobody's
+    /// delivery.
     async fn bury_waiting(&mut self, reason: Reason, detail: String) {
+        self.stop_loading();
         let detail: Arc<str> = detail.into();
+        let overflow = Arc::clone(&self.overflow);
         for parcel in self.waiting.take_all() {
-            let (attempts, stream) = (Arc::clone(&self.attempts), Arc::clone(&self.stream));
-            let detail = Arc::clone(&detail);
+            let _permission = match &parcel {
+                Parcel::Held(_) => None,
+                Parcel::Stored(..) => Some(overflow.unbudgeted_read().await),
+            };
             let (batch, tries) = match parcel {
                 Parcel::Held(Pending { batch, tries, .. }) => (batch, tries),
-                Parcel::Stored(stored, tries) => match load(Arc::clone(&stream), stored).await {
-                    Some(batch) => (Arc::new(batch), tries),
-                    None => continue,
-                },
+                Parcel::Stored(stored, tries) => {
+                    match load(Arc::clone(&self.stream), stored).await {
+                        Some(batch) => (Arc::new(batch), tries),
+                        None => continue,
+                    }
+                }
             };
             self.attempts.letters.room().await;
+            let (attempts, stream) = (Arc::clone(&self.attempts), Arc::clone(&self.stream));
+            let detail = Arc::clone(&detail);
             let bury = move || attempts.bury_all(&stream, &batch, reason, &detail, tries.attempts);
-            spawn_blocking(bury).await.expect("writing letters does not panic");
+            blocking::run(bury).await;
         }
     }
 }
 
-/// What has been read back, once it has.
-async fn loaded(loading: &mut Option<JoinHandle<Option<Pending>>>) -> Option<Pending> {
+/// What a load has come to. Nothing is lost where nobody waits for it to the end.
+async fn loaded(loading: &mut Option<Loading>) -> Loaded {
     match loading {
-        Some(loading) => loading.await.ok().flatten(),
+        Some(Loading::Memory(share, ..)) => Loaded::Memory(share.await),
+        Some(Loading::Disk(reading)) => Loaded::Disk(reading.await.ok().flatten()),
         None => std::future::pending().await,
     }
 }
 
 /// Read a batch back. Where the disk fails its events are not delivered.
 async fn load(stream: Arc<Stream>, stored: Stored) -> Option<Batch> {
-    let load = spawn_blocking(move || stored.load());
-    let loaded = load.await.expect("reading a file does not panic");
+    let loaded = blocking::run(move || stored.load()).await;
     loaded.inspect_err(|error| stream.mention_unread(error)).ok()
 }

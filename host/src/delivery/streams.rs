@@ -1,14 +1,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until};
 
 use super::attempt::Attempts;
 use super::describer::Describer;
@@ -37,6 +39,10 @@ pub struct DeliverySettings {
     pub start_rate: StartRate,
     /// How long an event may wait in an open batch.
     pub max_delay: Duration,
+    /// Bytes of closed batches that are held in memory until they are answered for.
+    pub in_flight_bytes_max: usize,
+    /// Payload bytes from which a batch is sent without waiting for more.
+    pub request_bytes_enough: usize,
     /// Where records of streams that are held or slow are kept on disk, so that
     /// they hold up no others.
     pub overflow_directory: PathBuf,
@@ -94,7 +100,7 @@ impl Delivery {
         });
         let directory = settings.overflow_directory.clone();
         let overflow = Overflow::new(directory, settings.overflow_bytes_max);
-        let room = Room::new(limits::IN_FLIGHT_BYTES_MAX);
+        let room = Room::new(settings.in_flight_bytes_max);
         let streams = Mutex::default();
         Delivery(Arc::new(Shared {
             attempts,
@@ -106,6 +112,10 @@ impl Delivery {
             overflow,
             streams,
         }))
+    }
+
+    pub(super) fn request_bytes_enough(&self) -> usize {
+        self.0.settings.request_bytes_enough
     }
 
     /// An outbox for one worker.
@@ -179,11 +189,25 @@ impl Delivery {
         stream
     }
 
-    /// Hand a batch over. May block, so it must not be called on the runtime's
-    /// threads.
-    pub(super) fn submit(&self, stream: &Stream, batch: Batch) {
+    /// Hand a batch over, and block the thread while too much is in flight: not to
+    /// be called on the runtime's threads.
+    pub(super) fn submit_blocking(&self, stream: &Stream, batch: Batch) {
+        let mut submission = pin!(self.submit(stream, batch));
+        // Mostly there is room, and nothing to wait for.
+        let is_done = {
+            let _timers = self.0.runtime.enter();
+            submission.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        };
+        if !is_done {
+            self.0.runtime.block_on(submission);
+        }
+    }
+
+    /// Hand a batch over, once there is room for it. Blocks for no more than the
+    /// writing of a file.
+    pub(super) async fn submit(&self, stream: &Stream, batch: Batch) {
         let tries = Tries::default();
-        let parcel = match self.admit(stream, &batch) {
+        let parcel = match self.admit(stream, &batch).await {
             Some(Place::Memory(share)) => {
                 Parcel::Held(Pending { batch: Arc::new(batch), share, tries })
             }
@@ -207,36 +231,49 @@ impl Delivery {
     ///
     /// The input is what waits for a stream that is slow, as long as no other
     /// stream would have to wait with it; else the disk takes its batches. What
-    /// follows a batch on disk goes there too, since its turn comes later still.
-    fn admit(&self, stream: &Stream, batch: &Batch) -> Option<Place> {
-        let is_behind = stream.is_held() || !stream.backlog.is_empty();
-        if !is_behind && let Some(share) = self.wait_for_room(stream, batch, PATIENCE) {
-            return Some(Place::Memory(share));
-        }
-        if (is_behind || !self.is_only_stream())
-            && let Ok(stored) = self.0.overflow.store(&stream.backlog, batch)
-        {
-            stream.counts.overflowed.fetch_add(stored.events() as u64, Ordering::Relaxed);
-            return Some(Place::Disk(stored));
-        }
-        self.wait_for_room(stream, batch, Duration::MAX).map(Place::Memory)
-    }
-
-    /// Wait for memory, for some time or until the run gives up.
-    fn wait_for_room(&self, stream: &Stream, batch: &Batch, patience: Duration) -> Option<Share> {
-        if *self.0.attempts.give_up.borrow() {
+    /// follows a batch on disk goes there too, since its turn comes later still, and
+    /// waits outside while the disk takes nothing: in memory it would be in the way of
+    /// the one before it.
+    async fn admit(&self, stream: &Stream, batch: &Batch) -> Option<Place> {
+        let Shared { room, overflow, attempts, .. } = &*self.0;
+        if *attempts.give_up.borrow() {
             return None;
         }
+        let is_behind = || stream.is_held() || !stream.backlog.is_empty();
         let bytes = batch.held_bytes();
-        if let Some(share) = self.0.room.try_take(&stream.taken, bytes) {
-            return Some(share);
+        if !is_behind()
+            && let Some(share) = room.try_take(&stream.taken, bytes)
+        {
+            return Some(Place::Memory(share));
         }
-        self.0.runtime.block_on(async {
-            tokio::select! {
-                share = timeout(patience, self.0.room.take(&stream.taken, bytes)) => share.ok(),
-                () = self.0.attempts.given_up() => None,
+        let patient_until = Instant::now() + PATIENCE;
+        let mut share = pin!(room.take(&stream.taken, bytes));
+        let mut given_up = pin!(attempts.given_up());
+        loop {
+            let freed = overflow.freed();
+            let is_patient = Instant::now() < patient_until;
+            let may_store = is_behind() || !is_patient && !self.is_only_stream();
+            if may_store && let Ok(stored) = overflow.store(&stream.backlog, batch) {
+                stream.counts.overflowed.fetch_add(stored.events() as u64, Ordering::Relaxed);
+                return Some(Place::Disk(stored));
             }
-        })
+            let may_take = stream.backlog.is_empty();
+            if !may_take {
+                // One that is not waited for must not stay in line.
+                share.set(room.take(&stream.taken, bytes));
+            }
+            let look_again = match is_patient {
+                true => patient_until,
+                false => Instant::now() + limits::OVERFLOW_RETRY,
+            };
+            tokio::select! {
+                biased;
+                () = &mut given_up => return None,
+                share = &mut share, if may_take => return Some(Place::Memory(share)),
+                () = freed, if may_store => {}
+                () = sleep_until(look_again) => {}
+            }
+        }
     }
 
     fn is_only_stream(&self) -> bool {

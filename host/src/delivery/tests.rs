@@ -14,6 +14,8 @@ use crate::dead::Letters;
 use crate::event::{Ack, Settled, StreamName};
 use crate::limits;
 
+mod progress;
+
 /// What came of a test's records.
 struct Ran {
     settled: Settled,
@@ -32,6 +34,8 @@ fn settings() -> DeliverySettings {
         missing_stream_grace: GRACE,
         start_rate: StartRate::Unbounded,
         max_delay: Duration::from_secs(1),
+        in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
+        request_bytes_enough: limits::REQUEST_BYTES_ENOUGH,
         overflow_directory: std::env::temp_dir(),
         overflow_bytes_max: limits::OVERFLOW_BYTES_MAX,
     }
@@ -393,6 +397,37 @@ async fn a_record_larger_than_firehose_takes_is_not_taken() {
     };
     assert_eq!(push(&text), Err(TooLarge { bytes: limits::RECORD_BYTES_MAX + 1 }));
     assert_eq!(push(&text[1..]), Ok(()));
+}
+
+/// One thread, under paused time: what waits for room does not block it.
+#[tokio::test(start_paused = true)]
+async fn an_asynchronous_driver_waits_for_room_without_blocking() {
+    let port = Arc::new(Faulty::new(|_, _, request| match request {
+        0..40 => Injection::FailBefore(Verdict::Retry, "ServiceUnavailableException"),
+        _ => Injection::None,
+    }));
+    let letters = Arc::new(Letters::new("unused".into()));
+    let ports = Ports::new(Arc::clone(&port) as Arc<dyn Firehose>);
+    let delivery = Delivery::new(ports, settings(), letters, Handle::current());
+    let mut outbox = delivery.outbox();
+    let place = outbox.place(Identity::default(), &StreamName::parse("s").unwrap());
+    let records = kilobytes(&["s"], 40_000);
+    let ack =
+        Ack::new("test".into(), records.len(), |settled| assert_eq!(settled.delivered, 40_000));
+    let provenance = Provenance { ack, plugin: "".into(), generation: 0 };
+    let started = Instant::now();
+    for (event, (_, text)) in (0..).zip(&records) {
+        let record = Record { event, line: 1, text, payload: None };
+        outbox.add(place, &provenance, record).unwrap();
+        outbox.flush().await;
+    }
+    assert!(started.elapsed() > Duration::ZERO, "it never waited");
+    tokio::time::sleep(settings().max_delay).await;
+    outbox.end_due(Instant::now().into_std());
+    outbox.flush().await;
+    drop((outbox, provenance));
+    delivery.drain().await;
+    assert_eq!(port.accepted().into_values().flatten().count(), 40_000);
 }
 
 /// Sizes of records, small and large, all together fewer bytes than one stream may

@@ -49,16 +49,20 @@ pub(super) struct Waiting {
     again: Vec<(Instant, Pending)>,
     /// Batches in the order in which they came.
     fresh: VecDeque<Parcel>,
+    /// How many of these are in memory.
+    fresh_held: usize,
 }
 
 impl Waiting {
     pub(super) fn push(&mut self, parcel: Parcel) {
+        self.fresh_held += usize::from(parcel.is_held());
         self.fresh.push_back(parcel);
     }
 
-    /// What was read back is the next in turn.
-    pub(super) fn push_front(&mut self, pending: Pending) {
-        self.fresh.push_front(Parcel::Held(pending));
+    /// What was read back, or was to be, is the next in turn.
+    pub(super) fn push_front(&mut self, parcel: Parcel) {
+        self.fresh_held += usize::from(parcel.is_held());
+        self.fresh.push_front(parcel);
     }
 
     pub(super) fn push_suspect(&mut self, pending: Pending) {
@@ -73,7 +77,13 @@ impl Waiting {
         self.suspects.is_empty() && self.again.is_empty() && self.fresh.is_empty()
     }
 
-    /// What is to be sent now.
+    /// Whether everything that waits is on disk.
+    pub(super) fn is_on_disk(&self) -> bool {
+        self.suspects.is_empty() && self.again.is_empty() && self.fresh_held == 0
+    }
+
+    /// What is to be sent now. What is in memory does not wait for what stands before
+    /// it on disk: that may wait for this memory.
     pub(super) fn next(&mut self, now: Instant) -> Option<Pending> {
         if let Some(suspect) = self.suspects.pop() {
             return Some(suspect);
@@ -81,15 +91,20 @@ impl Waiting {
         if self.again_is_urgent(now) {
             return self.take_again(now);
         }
-        match self.fresh.pop_front_if(|parcel| matches!(parcel, Parcel::Held(_))) {
+        if self.fresh_held == 0 {
+            return None;
+        }
+        let at = self.fresh.iter().position(Parcel::is_held)?;
+        self.fresh_held -= 1;
+        match self.fresh.remove(at) {
             Some(Parcel::Held(pending)) => Some(pending),
-            _ => None,
+            _ => unreachable!("it is in memory"),
         }
     }
 
     /// The batch on disk that is next in turn, to be read back.
     pub(super) fn next_stored(&mut self) -> Option<(Stored, Tries)> {
-        match self.fresh.pop_front_if(|parcel| matches!(parcel, Parcel::Stored(..)))? {
+        match self.fresh.pop_front_if(|parcel| !parcel.is_held())? {
             Parcel::Stored(stored, tries) => Some((stored, tries)),
             Parcel::Held(_) => unreachable!("it is on disk"),
         }
@@ -105,6 +120,7 @@ impl Waiting {
     pub(super) fn take_all(&mut self) -> Vec<Parcel> {
         let again = self.again.drain(..).map(|(_, pending)| pending);
         let held = self.suspects.drain(..).chain(again).map(Parcel::Held);
+        self.fresh_held = 0;
         held.chain(self.fresh.drain(..)).collect()
     }
 
@@ -136,6 +152,12 @@ impl Waiting {
         let mut all = self.again.drain(..together).map(|(_, pending)| pending);
         let first = all.next()?;
         Some(all.fold(first, Pending::join))
+    }
+}
+
+impl Parcel {
+    fn is_held(&self) -> bool {
+        matches!(self, Parcel::Held(_))
     }
 }
 

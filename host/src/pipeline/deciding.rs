@@ -1,5 +1,7 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::SourceIdentities;
 use super::places::Places;
@@ -42,7 +44,7 @@ impl Deciding {
         wasted_max: Duration,
     ) -> Decided {
         let start = Instant::now();
-        let patience = match self.generation.breaker().admit(source, start) {
+        let patience = match self.generation.breaker().admit(source, start.into_std()) {
             Admission::Ask(patience) => patience,
             Admission::Wait(pause) => return Decided::Later(pause),
             Admission::Refuse => {

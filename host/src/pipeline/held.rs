@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use crate::event::Chunk;
 use crate::limits;

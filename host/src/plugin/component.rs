@@ -54,6 +54,8 @@ pub(super) struct Loaded {
 enum Code {
     Component(Compiled),
     Native(Native),
+    #[cfg(test)]
+    Scripted(Arc<dyn super::scripted::Script>),
 }
 
 /// An entry of the streams that a plugin declares.
@@ -234,6 +236,8 @@ impl Plugin {
         match &self.0.code {
             Code::Component(compiled) => *compiled.engine.allowance(),
             Code::Native(_) => Allowance::default(),
+            #[cfg(test)]
+            Code::Scripted(_) => Allowance::default(),
         }
     }
 
@@ -296,6 +300,8 @@ impl Plugin {
                 Instance::routes(engine, pre, rate, settings)?.unwrap_or_default()
             }
             Code::Native(native) => native.routes(),
+            #[cfg(test)]
+            Code::Scripted(_) => Vec::new(),
         };
         if told.is_empty() {
             return Ok(self.streams().map(Route::to).collect());
@@ -330,8 +336,33 @@ impl Plugin {
     /// The native code in a component's place, for one mapper.
     pub(super) fn native_code(&self) -> Option<Native> {
         match &self.0.code {
-            Code::Component(_) => None,
             Code::Native(native) => Some(native.clone()),
+            _ => None,
+        }
+    }
+
+    /// A plugin that follows a script, and may name any stream.
+    #[cfg(test)]
+    pub(crate) fn scripted(script: Arc<dyn super::scripted::Script>) -> Self {
+        let streams = vec!["*".to_owned()];
+        Plugin(Arc::new(Loaded {
+            code: Code::Scripted(script),
+            settings: "{}".to_owned(),
+            digest: "scripted".into(),
+            declared: check_streams(&streams).expect("every name is covered"),
+            reads: contract::Reads::Text,
+            setup: contract::Setup { streams, reads: contract::Reads::Text },
+            rate: Rate::default(),
+            spare: Mutex::default(),
+        }))
+    }
+
+    /// What decides in a component's place in a simulation.
+    #[cfg(test)]
+    pub(super) fn script(&self) -> Option<&dyn super::scripted::Script> {
+        match &self.0.code {
+            Code::Scripted(script) => Some(&**script),
+            _ => None,
         }
     }
 

@@ -1,6 +1,8 @@
 use std::num::NonZero;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 use super::counts::AtomicCounts;
 use super::trust::{Admitted, Evidence, Role, Trust, Untrusted};
@@ -33,7 +35,7 @@ impl Generation {
             plugin,
             evidence,
             since: SystemTime::now(),
-            breaker: Breaker::new(breaker, threads, Instant::now()),
+            breaker: Breaker::new(breaker, threads, Instant::now().into_std()),
             counts: AtomicCounts::default(),
             ledger: Arc::default(),
         }
@@ -92,7 +94,7 @@ impl Generation {
         // A plugin that was off was not asked.
         if tally.off() == 0 {
             let attempt = Attempt { events: tally.events, failed: tally.failed(), wasted };
-            self.breaker.count(source, &attempt, Instant::now());
+            self.breaker.count(source, &attempt, Instant::now().into_std());
         }
     }
 

@@ -42,6 +42,10 @@ impl Mapper {
     /// Have an instance at hand before it is needed. Where none can be made, the
     /// first call tells why.
     pub fn ready(&mut self) {
+        #[cfg(test)]
+        if self.plugin.script().is_some() {
+            return;
+        }
         if self.native.is_none() && self.instance.is_none() {
             self.instance = self.plugin.instance().ok();
         }
@@ -137,6 +141,19 @@ impl Mapper {
     /// Call the plugin with some events. Time that comes to nothing counts as wasted,
     /// and so does what an instance takes that replaces one which failed.
     fn call(&mut self, group: Range<usize>, batch: &mut Batch<'_>) -> Result<Vec<Output>, Fault> {
+        #[cfg(test)]
+        if let Some(script) = self.plugin.script() {
+            let events = &batch.events[group];
+            let cpu_max =
+                self.allowance.call_cpu_of(events.len(), events.iter().map(bytes_of).sum());
+            let (spent, answer) = super::scripted::run(script, events, cpu_max);
+            let outputs =
+                answer.and_then(|answer| check_answer(&self.plugin, answer, events.len()));
+            if outputs.is_err() {
+                batch.answers.wasted += spent;
+            }
+            return outputs;
+        }
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
             None => {

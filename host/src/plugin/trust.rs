@@ -204,6 +204,13 @@ impl Admitted {
         Some(Admitted { plugin, evidence })
     }
 
+    /// A plugin that follows a script.
+    #[cfg(test)]
+    pub(crate) fn scripted(plugin: Plugin) -> Self {
+        let evidence = Evidence { digest: Arc::clone(plugin.digest()), signer: Signer::Program };
+        Admitted { plugin, evidence }
+    }
+
     /// The plugin.
     pub fn plugin(&self) -> &Plugin {
         &self.plugin

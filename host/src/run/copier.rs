@@ -180,6 +180,8 @@ mod tests {
             overflow_directory: std::env::temp_dir(),
             overflow_bytes_max: 0,
             max_delay: Duration::from_millis(1),
+            in_flight_bytes_max: crate::limits::IN_FLIGHT_BYTES_MAX,
+            request_bytes_enough: crate::limits::REQUEST_BYTES_ENOUGH,
         };
         let port = Arc::clone(port);
         Delivery::new(Ports::new(port), settings, Arc::clone(letters), Handle::current())

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::folder::Folder;
@@ -35,12 +35,34 @@ pub(super) struct Disk {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// Who works for a spool on threads of their own, and where they take their work.
+#[derive(Debug)]
+pub(super) struct Tenders {
+    pub(super) writer: Writer,
+    pub(super) janitor: Janitor,
+    pub(super) commands: Receiver<Command>,
+    pub(super) chores: Receiver<Chore>,
+}
+
 impl Disk {
     pub(super) fn open(
         settings: SpoolSettings,
         segment_bytes: u64,
         storage: Box<dyn Storage>,
     ) -> Result<(Self, Reader, Recovered), OpenError> {
+        let (disk, reader, recovered, Tenders { writer, janitor, commands, chores }) =
+            Self::assemble(settings, segment_bytes, storage)?;
+        disk.spawn("spool-writer", move || writer.run(&commands))?;
+        disk.spawn("spool-janitor", move || janitor.run(&chores))?;
+        Ok((disk, reader, recovered))
+    }
+
+    /// Puts the parts together, and starts no thread.
+    pub(super) fn assemble(
+        settings: SpoolSettings,
+        segment_bytes: u64,
+        storage: Box<dyn Storage>,
+    ) -> Result<(Self, Reader, Recovered, Tenders), OpenError> {
         let (commands, receive_commands) = unbounded();
         let (chores, receive_chores) = unbounded();
         let folder = Folder::open(settings.directory)?;
@@ -57,9 +79,9 @@ impl Disk {
             is_closed: AtomicBool::new(false),
             threads: Mutex::default(),
         };
-        disk.spawn("spool-writer", move || writer.run(&receive_commands))?;
-        disk.spawn("spool-janitor", move || janitor.run(&receive_chores))?;
-        Ok((disk, Reader::new(log), recovered))
+        let tenders =
+            Tenders { writer, janitor, commands: receive_commands, chores: receive_chores };
+        Ok((disk, Reader::new(log), recovered, tenders))
     }
 
     fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {

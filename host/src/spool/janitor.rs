@@ -66,7 +66,7 @@ impl Janitor {
         }
     }
 
-    fn remove(&mut self, segment: Arc<Segment>) {
+    pub(super) fn remove(&mut self, segment: Arc<Segment>) {
         if let Err(error) = self.log.remove(&segment) {
             self.log.tend_failed("remove a segment", &error);
             self.left.push(segment);
@@ -74,7 +74,7 @@ impl Janitor {
     }
 
     /// Try again what failed, and give room back where it is getting scarce.
-    fn tend(&mut self) {
+    pub(super) fn tend(&mut self) {
         for segment in std::mem::take(&mut self.left) {
             self.remove(segment);
         }

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::private;
 
 /// What writes to files.
-pub(super) trait Storage: std::fmt::Debug + Send + Sync {
+pub(crate) trait Storage: std::fmt::Debug + Send + Sync {
     /// Create a file that does not exist yet.
     fn create(&self, path: &Path) -> io::Result<File>;
     /// Append some of these bytes at a file's end, which is given, and say how
@@ -27,7 +27,7 @@ pub(super) trait Storage: std::fmt::Debug + Send + Sync {
 
 /// Files as the operating system gives them.
 #[derive(Debug)]
-pub(super) struct Files;
+pub(crate) struct Files;
 
 impl Storage for Files {
     fn create(&self, path: &Path) -> io::Result<File> {

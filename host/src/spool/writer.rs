@@ -68,25 +68,38 @@ impl Writer {
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
         let mut is_closing = false;
         while let Some(command) = Command::next(commands, is_closing) {
-            let (mut group, mut bytes, mut command) = (Vec::new(), 0, Some(command));
-            while let Some(next) = command {
-                match next {
-                    Command::Append(waiting) => {
-                        bytes += waiting.bytes.len();
-                        group.push(waiting);
-                    }
-                    Command::Renew(done) => {
-                        self.remove_unneeded();
-                        let _ = done.send(());
-                    }
-                    Command::Tend => self.tend(),
-                    Command::Close => is_closing = true,
-                }
-                let has_room = bytes < limits::SPOOL_GROUP_BYTES_MAX;
-                command = has_room.then(|| commands.try_recv().ok()).flatten();
-            }
-            self.commit(group);
+            is_closing |= self.serve(command, commands);
         }
+        self.finish();
+    }
+
+    /// Does what is asked first, and all that waits behind it as far as it goes into
+    /// one group. Returns whether the spool is to be closed.
+    pub(super) fn serve(&mut self, command: Command, commands: &Receiver<Command>) -> bool {
+        let mut is_closing = false;
+        let (mut group, mut bytes, mut command) = (Vec::new(), 0, Some(command));
+        while let Some(next) = command {
+            match next {
+                Command::Append(waiting) => {
+                    bytes += waiting.bytes.len();
+                    group.push(waiting);
+                }
+                Command::Renew(done) => {
+                    self.remove_unneeded();
+                    let _ = done.send(());
+                }
+                Command::Tend => self.tend(),
+                Command::Close => is_closing = true,
+            }
+            let has_room = bytes < limits::SPOOL_GROUP_BYTES_MAX;
+            command = has_room.then(|| commands.try_recv().ok()).flatten();
+        }
+        self.commit(group);
+        is_closing
+    }
+
+    /// Ends the last segment: nothing more will be written.
+    pub(super) fn finish(&mut self) {
         self.complete();
         self.log.segments().iter().for_each(|segment| self.keep_acks(segment));
         self.log.announce(true);

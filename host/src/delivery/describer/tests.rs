@@ -46,6 +46,8 @@ impl Scene {
             missing_stream_grace: SECOND,
             start_rate: StartRate::Unbounded,
             max_delay: SECOND,
+            in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
+            request_bytes_enough: limits::REQUEST_BYTES_ENOUGH,
             overflow_directory: std::env::temp_dir(),
             overflow_bytes_max: 0,
         };

@@ -1,0 +1,152 @@
+//! The disk of the spool: it fills, fails, recovers, tears, and loses what was not
+//! synced.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::spool::{Files, Storage};
+
+/// What the disk does for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DiskFault {
+    /// Nothing more fits.
+    Full,
+    /// Something more fits, and then nothing.
+    TornFull,
+    /// What was written cannot be synced.
+    SyncFails,
+    /// Files cannot be overwritten in place.
+    OverwriteFails,
+}
+
+/// What the disk does from when until when.
+pub(super) type DiskPlan = Vec<(std::ops::Range<Duration>, DiskFault)>;
+
+#[derive(Debug, Clone)]
+pub(super) struct Disk(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    plan: DiskPlan,
+    born: (Duration, Instant),
+    /// The process is gone: nothing is written any more.
+    is_dead: AtomicBool,
+    synced: Mutex<Synced>,
+}
+
+#[derive(Debug, Default)]
+struct Synced {
+    /// The length up to which a file is safe, by its number.
+    lengths: BTreeMap<u64, u64>,
+    /// Files whose names are not safe yet.
+    new: Vec<PathBuf>,
+}
+
+const ENOSPC: i32 = 28;
+const EIO: i32 = 5;
+
+impl Disk {
+    pub(super) fn new(plan: DiskPlan, born: (Duration, Instant)) -> Self {
+        let (is_dead, synced) = (AtomicBool::new(false), Mutex::default());
+        Disk(Arc::new(Shared { plan, born, is_dead, synced }))
+    }
+
+    /// The process is gone.
+    pub(super) fn die(&self) {
+        self.0.is_dead.store(true, Ordering::Relaxed);
+    }
+
+    /// Loses what was not synced: names, and some of the bytes.
+    pub(super) fn lose_power(&self, directory: &Path, rng: &mut fastrand::Rng) -> io::Result<()> {
+        let synced = self.synced();
+        for path in &synced.new {
+            if rng.bool() && path.exists() {
+                std::fs::remove_file(path)?;
+            }
+        }
+        for entry in std::fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != "log") {
+                continue;
+            }
+            let metadata = path.metadata()?;
+            // What was written before this life is safe.
+            let Some(&safe) = synced.lengths.get(&metadata.ino()) else { continue };
+            if metadata.len() > safe {
+                let length = rng.u64(safe..=metadata.len());
+                File::options().write(true).open(&path)?.set_len(length)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn synced(&self) -> MutexGuard<'_, Synced> {
+        self.0.synced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fails(&self, fault: DiskFault) -> bool {
+        let at = self.0.born.0 + self.0.born.1.elapsed();
+        self.0.plan.iter().any(|(when, planned)| *planned == fault && when.contains(&at))
+    }
+
+    fn check(&self, faults: &[DiskFault], error: i32) -> io::Result<()> {
+        if self.0.is_dead.load(Ordering::Relaxed) || faults.iter().any(|fault| self.fails(*fault)) {
+            return Err(io::Error::from_raw_os_error(error));
+        }
+        Ok(())
+    }
+}
+
+impl Storage for Disk {
+    fn create(&self, path: &Path) -> io::Result<File> {
+        self.check(&[DiskFault::Full, DiskFault::TornFull], ENOSPC)?;
+        let file = Files.create(path)?;
+        let mut synced = self.synced();
+        synced.lengths.insert(file.metadata()?.ino(), 0);
+        synced.new.push(path.to_owned());
+        Ok(file)
+    }
+
+    fn append(&self, file: &File, end: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.check(&[DiskFault::Full], ENOSPC)?;
+        if self.fails(DiskFault::TornFull) {
+            let first = parts.iter().find(|part| !part.is_empty());
+            if let Some(first) = first.filter(|first| first.len() > 1) {
+                Files.append(file, end, &[IoSlice::new(&first[..first.len() / 2])])?;
+            }
+            return Err(io::Error::from_raw_os_error(ENOSPC));
+        }
+        Files.append(file, end, parts)
+    }
+
+    fn overwrite(&self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.check(&[DiskFault::OverwriteFails], EIO)?;
+        Files.overwrite(file, offset, bytes)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        self.check(&[DiskFault::SyncFails], EIO)?;
+        let metadata = file.metadata()?;
+        self.synced().lengths.insert(metadata.ino(), metadata.len());
+        Ok(())
+    }
+
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        self.check(&[DiskFault::SyncFails], EIO)?;
+        self.synced().new.clear();
+        Ok(())
+    }
+
+    fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
+        self.check(&[], EIO)?;
+        Files.truncate(file, length)
+    }
+}

@@ -1,0 +1,208 @@
+//! Firehose as the world has it: each stream behaves as its plan says at the time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::account::Account;
+use super::plugin::id_of;
+use crate::delivery::{
+    Answer, Batch, Describe, Description, Firehose, Put, Refusal, RequestError, Verdict,
+};
+use crate::event::StreamName;
+use crate::limits;
+
+/// How a stream behaves for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behaviour {
+    Healthy,
+    /// It takes seconds for each request.
+    Slow,
+    /// It refuses some records of each request, or all.
+    Throttled,
+    Denied,
+    Unreachable,
+    Missing,
+    /// It takes the records, and its answer is lost.
+    LosesAnswers,
+    /// It fails before it takes anything.
+    Fails,
+    /// It takes some records, and its answer does not say which.
+    Garbled,
+    /// It refuses some records for a fault of its own.
+    Partial,
+    /// It never answers.
+    Hangs,
+    /// It does any of these, each time another.
+    Flapping,
+}
+
+pub(super) const BEHAVIOURS: [Behaviour; 12] = [
+    Behaviour::Healthy,
+    Behaviour::Slow,
+    Behaviour::Throttled,
+    Behaviour::Denied,
+    Behaviour::Unreachable,
+    Behaviour::Missing,
+    Behaviour::LosesAnswers,
+    Behaviour::Fails,
+    Behaviour::Garbled,
+    Behaviour::Partial,
+    Behaviour::Hangs,
+    Behaviour::Flapping,
+];
+
+/// What a stream does from when until when.
+#[derive(Debug, Clone, Default)]
+pub(super) struct StreamPlan {
+    /// Each with the world's time at which it ends; healthy behind the last one.
+    pub(super) phases: Vec<(Duration, Behaviour)>,
+}
+
+/// The service, for the life of a process.
+pub(super) struct World {
+    pub(super) account: Account,
+    pub(super) streams: Arc<BTreeMap<String, StreamPlan>>,
+    /// The world's time at the start of this life, and that start.
+    pub(super) born: (Duration, Instant),
+    pub(super) rng: Mutex<fastrand::Rng>,
+}
+
+impl StreamPlan {
+    fn behaviour(&self, at: Duration) -> Behaviour {
+        let phase = self.phases.iter().find(|(until, _)| at < *until);
+        phase.map_or(Behaviour::Healthy, |(_, behaviour)| *behaviour)
+    }
+
+    /// Whether it is missing for long enough that its records may be dead-lettered.
+    pub(super) fn may_be_missing(&self) -> bool {
+        self.phases
+            .iter()
+            .any(|(_, behaviour)| matches!(behaviour, Behaviour::Missing | Behaviour::Flapping))
+    }
+}
+
+impl World {
+    fn now(&self) -> Duration {
+        self.born.0 + self.born.1.elapsed()
+    }
+
+    fn random(&self, below: usize) -> usize {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).usize(..below)
+    }
+
+    /// Takes these records of a batch; `is_lost` if nobody will know.
+    fn take(&self, stream: &StreamName, batch: &Batch, records: &[usize], is_lost: bool) {
+        let mut state = self.account.state();
+        for &record in records {
+            for line in batch.payload(record).split(|byte| *byte == b'\n') {
+                let Some(id) = std::str::from_utf8(line).ok().and_then(id_of) else { continue };
+                let event = &mut state.events[id];
+                *event.delivered.entry(stream.to_string()).or_default() += 1;
+                event.may_repeat |= is_lost;
+            }
+        }
+    }
+
+    /// The records that Firehose refuses for good.
+    fn poisoned(&self, batch: &Batch) -> Vec<usize> {
+        let state = self.account.state();
+        let is_poison = |record: &usize| {
+            let mut lines = batch.payload(*record).split(|byte| *byte == b'\n');
+            lines.any(|line| {
+                let id = std::str::from_utf8(line).ok().and_then(id_of);
+                id.is_some_and(|id| state.events[id].is_poison)
+            })
+        };
+        (0..batch.len()).filter(is_poison).collect()
+    }
+
+    async fn put(&self, stream: &StreamName, batch: &Batch) -> Result<Answer, RequestError> {
+        let plan = &self.streams[stream.as_str()];
+        let mut behaviour = plan.behaviour(self.now());
+        if behaviour == Behaviour::Flapping {
+            behaviour = BEHAVIOURS[self.random(BEHAVIOURS.len() - 1)];
+        }
+        let latency = match behaviour {
+            Behaviour::Slow => 1000 + self.random(15_000),
+            _ => 3 + self.random(40),
+        };
+        sleep(Duration::from_millis(latency as u64)).await;
+        let at = self.now();
+        self.account.tell(at, || format!("{stream}: {} records, {behaviour:?}", batch.len()));
+        let failed = |verdict, code: &str| {
+            let (code, message) = (code.to_owned(), "simulated".to_owned());
+            Err(RequestError { verdict, code, message })
+        };
+        let poisoned = self.poisoned(batch);
+        let sound: Vec<_> = (0..batch.len()).filter(|record| !poisoned.contains(record)).collect();
+        let some = |share: usize| -> Vec<usize> {
+            let chosen = sound.iter().copied().filter(|_| self.random(100) < share);
+            chosen.collect()
+        };
+        match behaviour {
+            Behaviour::Healthy | Behaviour::Slow | Behaviour::Flapping => {
+                // A request with a record that is wrong may be refused as a whole.
+                if !poisoned.is_empty() && self.random(2) == 0 {
+                    return failed(Verdict::Invalid, "ValidationException");
+                }
+                self.take(stream, batch, &sound, false);
+                Ok(refusing(&poisoned, "InvalidArgumentException"))
+            }
+            Behaviour::Throttled => {
+                let refused = some(if self.random(3) == 0 { 100 } else { 60 });
+                let taken: Vec<_> =
+                    sound.iter().copied().filter(|at| !refused.contains(at)).collect();
+                self.take(stream, batch, &taken, false);
+                let refused: Vec<_> = refused.into_iter().chain(poisoned).collect();
+                Ok(refusing(&refused, "ServiceUnavailableException"))
+            }
+            Behaviour::Partial => {
+                let refused = some(30);
+                let taken: Vec<_> =
+                    sound.iter().copied().filter(|at| !refused.contains(at)).collect();
+                self.take(stream, batch, &taken, false);
+                let refused: Vec<_> = refused.into_iter().chain(poisoned).collect();
+                Ok(refusing(&refused, "InternalFailure"))
+            }
+            Behaviour::Denied => failed(Verdict::Hold, "AccessDeniedException"),
+            Behaviour::Unreachable => failed(Verdict::Hold, "CannotConnect"),
+            Behaviour::Missing => failed(Verdict::Missing, "ResourceNotFoundException"),
+            Behaviour::Fails => failed(Verdict::Retry, "ServiceUnavailable"),
+            Behaviour::LosesAnswers => {
+                self.take(stream, batch, &sound, true);
+                failed(Verdict::RetryAmbiguous, "ConnectionLost")
+            }
+            Behaviour::Garbled => {
+                self.take(stream, batch, &some(50), true);
+                failed(Verdict::RetryAmbiguous, "InvalidAnswer")
+            }
+            Behaviour::Hangs => {
+                if self.random(2) == 0 {
+                    self.take(stream, batch, &sound, true);
+                }
+                sleep(limits::REQUEST_TIMEOUT).await;
+                failed(Verdict::RetryAmbiguous, "Timeout")
+            }
+        }
+    }
+}
+
+fn refusing(records: &[usize], code: &str) -> Answer {
+    let refusal = Refusal { code: code.to_owned(), message: "simulated".to_owned() };
+    let mut refused: Vec<_> = records.iter().map(|record| (*record, refusal.clone())).collect();
+    refused.sort_by_key(|(record, _)| *record);
+    Answer { refused }
+}
+
+impl Firehose for World {
+    fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> Put<'a> {
+        Box::pin(async move { self.put(stream, &batch).await })
+    }
+
+    fn describe<'a>(&'a self, _: &'a StreamName) -> Describe<'a> {
+        Box::pin(std::future::ready(Ok(Description::default())))
+    }
+}

@@ -1,0 +1,46 @@
+//! The plugin of the world: it does with each event what the world has laid down.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::account::Account;
+use crate::plugin::scripted::{Act, Script};
+
+/// The processor time of an event that the plugin never comes to an end with.
+pub(super) const ENDLESS: Duration = Duration::from_secs(3600);
+
+#[derive(Debug)]
+pub(super) struct Plugin {
+    account: Account,
+    spent_ns: AtomicU64,
+}
+
+impl Plugin {
+    pub(super) fn new(account: Account) -> Self {
+        Plugin { account, spent_ns: AtomicU64::new(0) }
+    }
+
+    /// The processor time spent since this was last asked.
+    pub(super) fn take_spent(&self) -> Duration {
+        Duration::from_nanos(self.spent_ns.swap(0, Ordering::Relaxed))
+    }
+}
+
+impl Script for Plugin {
+    fn act(&self, _source: &str, text: &str) -> Act {
+        let id = id_of(text).expect("the world's own event");
+        let event = &self.account.state().events[id];
+        Act { cpu: event.cpu, end: event.end.clone() }
+    }
+
+    fn spend(&self, cpu: Duration) {
+        let ns = u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX);
+        self.spent_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+}
+
+/// The number of the event that has this text.
+pub(super) fn id_of(text: &str) -> Option<usize> {
+    let rest = text.strip_prefix("{\"messageId\":\"")?;
+    rest.split('"').next()?.parse().ok()
+}

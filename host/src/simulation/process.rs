@@ -1,0 +1,483 @@
+//! One life of the process: its parts put together as a run does, on one thread.
+
+use std::num::NonZero;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fastrand::Rng;
+use time::OffsetDateTime;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::DRAINED_WITHIN;
+use super::account::Acceptance;
+use super::disk::Disk;
+use super::firehose;
+use super::plugin::Plugin;
+use super::world::{Arrival, Life, LifeEnd, World};
+use crate::collector::{Gathering, Intake, Step, entry_of};
+use crate::dead::{LetterDurability, LetterSteps, Letters};
+use crate::delivery::{Delivery, Ports};
+use crate::event::{SourceNames, Totals, TotalsSnapshot};
+use crate::pipeline::{Halt, OnFailure, Shared, SourceIdentities, Worker};
+use crate::plugin::{Admitted, BreakerSettings, Generation, Stage, Switch};
+use crate::spool::{Durability, Spool, Steps};
+use crate::{blocking, clock, limits};
+
+/// What a stop may take beyond its timeout: the pause of the steps that end it.
+const STOP_MARGIN: Duration = Duration::from_secs(5);
+
+/// The process's parts.
+struct Process<'a> {
+    world: &'a World,
+    /// The world's time at its start, and that start.
+    born: (Duration, Instant),
+    disk: Disk,
+    spool: Spool,
+    steps: Arc<Mutex<Steps>>,
+    delivery: Delivery,
+    letters: Arc<Letters>,
+    letter_steps: Arc<LetterSteps>,
+    plugin: Arc<Plugin>,
+    switch: Arc<Switch>,
+    intake: Arc<Mutex<(Intake, Gathering)>>,
+    is_abandoned: Arc<AtomicBool>,
+    totals: Arc<Totals>,
+    /// There is something new in the spool.
+    news: Arc<Notify>,
+}
+
+/// Lives from this time of the world on, until the life's end or, in the last one,
+/// until everything has ended. Returns the world's time then.
+pub(super) fn live(
+    world: &mut World,
+    from: Duration,
+    life: Option<&Life>,
+) -> Result<Duration, String> {
+    let seed = world.seed ^ from.as_millis() as u64;
+    fastrand::seed(seed);
+    blocking::simulated::set(true);
+    // The clock of the day jumps from one life to the next, forward or back.
+    let day = OffsetDateTime::from_unix_timestamp(1_700_000_000 + (seed % 100_000) as i64);
+    clock::simulated::set(Some(day.expect("a day of our time")));
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let (lived, disk, dropped) = runtime.block_on(async {
+        let process = Process::start(world, from)?;
+        let (disk, letters) = (process.disk.clone(), Arc::clone(&process.letters));
+        let lived = process.live(life).await;
+        Ok::<_, String>((lived, disk, letters.report().dropped.letters))
+    })?;
+    // What is dropped now belongs to a process that is gone.
+    disk.die();
+    drop(runtime);
+    world.dropped += dropped;
+    if life.is_some_and(|life| life.end == LifeEnd::PowerLoss) {
+        let mut rng = Rng::with_seed(seed);
+        let lost = disk.lose_power(&world.spool_directory(), &mut rng);
+        lost.map_err(|error| error.to_string())?;
+    }
+    clock::simulated::set(None);
+    blocking::simulated::set(false);
+    lived
+}
+
+impl<'a> Process<'a> {
+    fn start(world: &'a World, from: Duration) -> Result<Self, String> {
+        let born = (from, Instant::now());
+        let disk = Disk::new(world.disk.clone(), born);
+        let opened = Spool::open_stepped(
+            world.spool_settings(),
+            world.segment_bytes,
+            Box::new(disk.clone()),
+        );
+        let (spool, outlet, recovered, steps) = opened.map_err(|error| error.to_string())?;
+        world.account.tell(from, || format!("a process starts: {recovered:?}"));
+        let durability = match world.durability {
+            Durability::Fsync => LetterDurability::Synced,
+            Durability::Os | Durability::Memory => LetterDurability::Written,
+        };
+        let (letters, letter_steps) =
+            Letters::stepped(world.dead_directory(), world.dead, durability);
+        let letters = Arc::new(letters);
+        let seed = world.seed ^ 0x5eed ^ from.as_millis() as u64;
+        let firehose = firehose::World {
+            account: world.account.clone(),
+            streams: Arc::clone(&world.streams),
+            born,
+            rng: Mutex::new(Rng::with_seed(seed)),
+        };
+        let delivery = Delivery::new(
+            Ports::new(Arc::new(firehose)),
+            world.delivery.clone(),
+            Arc::clone(&letters),
+            Handle::current(),
+        );
+        let plugin = Arc::new(Plugin::new(world.account.clone()));
+        let scripted = Admitted::scripted(crate::plugin::Plugin::scripted(plugin.clone()));
+        let threads = NonZero::new(world.workers).expect("there is a worker");
+        let active = Generation::new(1, scripted, BreakerSettings::default(), threads);
+        let active = Arc::new(active);
+        let switch = Switch::new(Stage { active, canary: None, shadow: None });
+        let (is_abandoned, totals) = (Arc::<AtomicBool>::default(), Arc::<Totals>::default());
+        let intake = Intake {
+            outlet,
+            spool: spool.clone(),
+            is_durable: true,
+            chunks: crossbeam_channel::bounded(0).0,
+            buffers: crossbeam_channel::bounded(0).1,
+            totals: Arc::clone(&totals),
+            bytes_read: Arc::<AtomicU64>::default(),
+            is_abandoned: Arc::clone(&is_abandoned),
+            sources: SourceNames::default(),
+            held: Arc::default(),
+        };
+        Ok(Process {
+            world,
+            born,
+            disk,
+            spool,
+            steps: Arc::new(Mutex::new(steps)),
+            delivery,
+            letters,
+            letter_steps: Arc::new(letter_steps),
+            plugin,
+            switch: Arc::new(switch),
+            intake: Arc::new(Mutex::new((intake, Gathering::default()))),
+            is_abandoned,
+            totals,
+            news: Arc::default(),
+        })
+    }
+
+    fn now(&self) -> Duration {
+        self.born.0 + self.born.1.elapsed()
+    }
+
+    fn tell(&self, line: impl FnOnce() -> String) {
+        self.world.account.tell(self.now(), line);
+    }
+
+    async fn live(self, life: Option<&Life>) -> Result<Duration, String> {
+        let workers: Vec<_> = (0..self.world.workers).map(|_| self.spawn_worker()).collect();
+        let appends = self.spawn_arrivals(life.map(|life| life.until));
+        tokio::spawn(tend(Arc::clone(&self.steps)));
+        tokio::spawn(write_dead_letters(Arc::clone(&self.letter_steps)));
+        tokio::spawn(fill_dead_letters(
+            self.world.dead_directory(),
+            self.world.dead_full.clone(),
+            self.world.dead.bytes_max,
+            self.born,
+        ));
+        let lived = match life {
+            None => {
+                self.drained(&appends).await?;
+                self.stop(workers, Duration::from_secs(60)).await
+            }
+            Some(Life { until, end }) => {
+                sleep_until(self.at(*until)).await;
+                match end {
+                    LifeEnd::Kill | LifeEnd::PowerLoss => {
+                        self.tell(|| format!("{end:?}"));
+                        self.let_repeat();
+                        Ok(())
+                    }
+                    LifeEnd::Stop { drain_timeout } => self.stop(workers, *drain_timeout).await,
+                }
+            }
+        };
+        self.check_bounds()?;
+        let TotalsSnapshot { read, settled } = self.totals.snapshot();
+        let ended = settled.delivered + settled.filtered + settled.dead;
+        if read != ended || settled.undelivered > 0 {
+            return Err(format!("{read} events count as read, and {settled:?}"));
+        }
+        lived.map(|()| self.now())
+    }
+
+    fn at(&self, world: Duration) -> Instant {
+        self.born.1 + world.saturating_sub(self.born.0)
+    }
+
+    /// Waits until nothing waits, once the faults are over.
+    async fn drained(&self, appends: &JoinHandle<()>) -> Result<(), String> {
+        let until = self.world.calm.max(self.born.0) + DRAINED_WITHIN;
+        loop {
+            sleep(Duration::from_secs(2)).await;
+            self.check_bounds()?;
+            let (now, waiting) = (self.now(), self.spool.status().items_waiting);
+            if now > self.world.calm && waiting == 0 && appends.is_finished() {
+                return Ok(());
+            }
+            if now > until {
+                let report = self.delivery.report();
+                self.tell(|| format!("{report:#?}"));
+                let dead = if self.letters.report().failure.is_some() {
+                    "dead letters could not be written"
+                } else {
+                    "dead letters are fine"
+                };
+                return Err(format!("no progress: {waiting} events still wait; {dead}"));
+            }
+        }
+    }
+
+    /// Stops as a run does: takes nothing more, and gives up after the timeout.
+    async fn stop(
+        &self,
+        workers: Vec<JoinHandle<()>>,
+        drain_timeout: Duration,
+    ) -> Result<(), String> {
+        self.tell(|| format!("stop, for {drain_timeout:?}"));
+        self.spool.close();
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).write();
+        self.news.notify_waiters();
+        let drained = async {
+            for worker in workers {
+                worker.await.map_err(|error| format!("a worker failed: {error}"))?;
+            }
+            self.delivery.drain().await;
+            while self.letters.report().waiting > 0 {
+                sleep(DEAD_LETTERS_PAUSE).await;
+            }
+            Ok::<_, String>(())
+        };
+        let overdue = async {
+            sleep(drain_timeout).await;
+            self.tell(|| "gives up".to_owned());
+            self.let_repeat();
+            self.delivery.give_up();
+            self.letters.stop_waiting();
+            self.is_abandoned.store(true, Ordering::Release);
+            self.news.notify_waiters();
+            std::future::pending().await
+        };
+        let stopped = timeout(drain_timeout + STOP_MARGIN, async {
+            tokio::select! {
+                biased;
+                drained = drained => drained,
+                never = overdue => never,
+            }
+        });
+        let stopped = stopped.await;
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).write();
+        stopped.unwrap_or_else(|_| Err(format!("stop did not return within {drain_timeout:?}")))
+    }
+
+    /// Whatever has not ended may be delivered again.
+    fn let_repeat(&self) {
+        for event in &mut self.world.account.state().events {
+            event.may_repeat = true;
+        }
+    }
+
+    fn check_bounds(&self) -> Result<(), String> {
+        let status = self.spool.status();
+        if status.corrupt_regions > 0 {
+            return Err(format!("the spool is corrupt: {status:?}"));
+        }
+        let is_filled = self.world.dead_full.is_some();
+        let dead = bytes_in(&self.world.dead_directory(), "ndjson");
+        if !is_filled && dead > self.world.dead.bytes_max {
+            return Err(format!("dead letters take {dead} bytes"));
+        }
+        // The bound is the segments'; files of acknowledgements come on top.
+        let spool = bytes_in(&self.world.spool_directory(), "log");
+        // The beginning of a write that failed may stand there until it is cut off, and
+        // segments begin with headers that no entry is charged for.
+        let most = self.world.spool_bytes + SPOOL_SLACK_BYTES;
+        if spool > most {
+            return Err(format!("the spool takes {spool} bytes, and {most} at most"));
+        }
+        Ok(())
+    }
+
+    fn spawn_worker(&self) -> JoinHandle<()> {
+        let shared = Shared {
+            chunks: crossbeam_channel::bounded(0).1,
+            buffers: crossbeam_channel::bounded(0).0,
+            switch: Arc::clone(&self.switch),
+            letters: Arc::clone(&self.letters),
+            identities: Arc::new(SourceIdentities::default()),
+            on_failure: OnFailure::DeadLetter,
+            halt: Arc::new(Halt::new(|_| ())),
+            abandoned: Arc::clone(&self.is_abandoned),
+        };
+        let worker = Worker::new(shared, self.delivery.outbox().deferred());
+        tokio::spawn(work(
+            worker,
+            Arc::clone(&self.intake),
+            Arc::clone(&self.plugin),
+            Arc::clone(&self.is_abandoned),
+            Arc::clone(&self.news),
+        ))
+    }
+
+    /// Brings the requests that arrive in this life.
+    fn spawn_arrivals(&self, until: Option<Duration>) -> JoinHandle<()> {
+        let (from, account) = (self.born.0, self.world.account.clone());
+        let is_new = |arrival: &&Arrival| {
+            let first = &account.state().events[arrival.events.start];
+            first.acceptance == Acceptance::NotOffered
+                && until.is_none_or(|until| arrival.at < until)
+        };
+        let arrivals: Vec<_> = self.world.arrivals.iter().filter(is_new).cloned().collect();
+        let (spool, steps) = (self.spool.clone(), Arc::clone(&self.steps));
+        let (news, born) = (Arc::clone(&self.news), self.born);
+        let account = self.world.account.clone();
+        tokio::spawn(async move {
+            let mut appends = tokio::task::JoinSet::new();
+            for arrival in arrivals {
+                sleep_until(born.1 + arrival.at.saturating_sub(from)).await;
+                let (spool, steps) = (spool.clone(), Arc::clone(&steps));
+                let (news, account) = (Arc::clone(&news), account.clone());
+                appends.spawn(async move {
+                    let set = |acceptance| {
+                        for event in &mut account.state().events[arrival.events.clone()] {
+                            event.acceptance = acceptance;
+                        }
+                    };
+                    set(Acceptance::Unknown);
+                    let texts: Vec<_> = {
+                        let state = account.state();
+                        let ids = arrival.events.clone();
+                        ids.map(|id| state.events[id].text(id)).collect()
+                    };
+                    let entry = entry_of(&arrival.source, texts.iter().map(String::as_str));
+                    let items = u32::try_from(texts.len()).expect("few");
+                    let appended = append(&spool, &steps, items, entry).await;
+                    let at = born.0 + born.1.elapsed();
+                    account.tell(at, || {
+                        format!("{:?} of {}: {appended:?}", arrival.events, arrival.source)
+                    });
+                    set(if appended.is_ok() { Acceptance::Accepted } else { Acceptance::Refused });
+                    news.notify_waiters();
+                });
+            }
+            while let Some(appended) = appends.join_next().await {
+                appended.expect("appending does not panic");
+            }
+        })
+    }
+}
+
+/// Appends an entry, and lets the writer do its part a little later.
+async fn append(
+    spool: &Spool,
+    steps: &Mutex<Steps>,
+    items: u32,
+    entry: Vec<u8>,
+) -> Result<(), crate::spool::AppendError> {
+    let mut append = std::pin::pin!(spool.append(items, entry));
+    loop {
+        let pause = Duration::from_micros(fastrand::u64(..3000));
+        tokio::select! {
+            biased;
+            appended = &mut append => return appended,
+            () = sleep(pause) => {
+                steps.lock().unwrap_or_else(PoisonError::into_inner).write();
+            }
+        }
+    }
+}
+
+/// What a worker's thread does.
+async fn work(
+    mut worker: Worker,
+    intake: Arc<Mutex<(Intake, Gathering)>>,
+    plugin: Arc<Plugin>,
+    is_abandoned: Arc<AtomicBool>,
+    news: Arc<Notify>,
+) {
+    let mut is_open = true;
+    while is_open || worker.is_holding() {
+        let notified = news.notified();
+        is_open &= !is_abandoned.load(Ordering::Acquire);
+        let step = match is_open && worker.takes_more() {
+            true => {
+                let mut intake = intake.lock().unwrap_or_else(PoisonError::into_inner);
+                let (intake, gathering) = &mut *intake;
+                intake.next_chunk(gathering, Duration::ZERO)
+            }
+            false => Step::Nothing,
+        };
+        let is_idle = matches!(step, Step::Nothing);
+        match step {
+            Step::Chunk(chunk) => worker.process(chunk),
+            Step::Nothing => {}
+            Step::End => is_open = false,
+        }
+        worker.tend();
+        worker.outbox().flush().await;
+        let spent = plugin.take_spent();
+        sleep(spent).await;
+        if is_idle && spent.is_zero() {
+            let latest = Instant::now() + Duration::from_secs(1);
+            let due = worker.next_due().unwrap_or(latest).min(latest);
+            tokio::select! {
+                biased;
+                () = notified => {}
+                () = sleep_until(due.max(Instant::now() + Duration::from_millis(1))) => {}
+            }
+        }
+    }
+    worker.outbox().close_all();
+    worker.outbox().flush().await;
+}
+
+/// What a spool may take on disk beyond its bound, in bytes.
+const SPOOL_SLACK_BYTES: u64 = 16 * 1024;
+
+/// How often waiting dead letters are tried.
+const DEAD_LETTERS_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the thread of the dead letters does.
+async fn write_dead_letters(steps: Arc<LetterSteps>) {
+    loop {
+        sleep(DEAD_LETTERS_PAUSE).await;
+        steps.write();
+    }
+}
+
+/// What the spool's janitor does at intervals.
+async fn tend(steps: Arc<Mutex<Steps>>) {
+    loop {
+        sleep(limits::SPOOL_TEND_INTERVAL).await;
+        let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.write();
+        steps.tend();
+    }
+}
+
+/// Fills the directory of dead letters for a while with somebody else's file.
+async fn fill_dead_letters(
+    directory: std::path::PathBuf,
+    when: Option<std::ops::Range<Duration>>,
+    bytes: u64,
+    born: (Duration, Instant),
+) {
+    let Some(when) = when else { return };
+    let file = directory.join("0.ndjson");
+    if born.0 < when.end {
+        sleep_until(born.1 + when.start.saturating_sub(born.0)).await;
+        let _ = std::fs::create_dir_all(&directory);
+        let filler = std::fs::File::create(&file).and_then(|file| file.set_len(bytes));
+        filler.expect("a sparse file");
+        sleep_until(born.1 + when.end.saturating_sub(born.0)).await;
+    }
+    let _ = std::fs::remove_file(&file);
+}
+
+/// What a directory's files of a kind take: a part that was given back takes nothing.
+fn bytes_in(directory: &Path, extension: &str) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let paths = paths.filter(|path| path.extension().is_some_and(|own| own == extension));
+    let files = paths.filter_map(|path| path.metadata().ok());
+    files.map(|file| file.len().min(file.blocks() * 512)).sum()
+}
