@@ -48,6 +48,7 @@ mod sdks;
 mod secrets;
 mod shadows;
 mod signals;
+mod soak;
 mod spool;
 mod swapping;
 mod swaps;

@@ -36,12 +36,21 @@ impl Client {
     /// The same, from this address of the machine: proxies take 127.0.0.1 for their
     /// own.
     pub fn connect_from(own: Ipv4Addr, url: &str) -> Self {
+        Client::try_connect_from(own, url).expect("the server accepts connections")
+    }
+
+    /// The same, where the server may be away or takes no connections.
+    ///
+    /// # Errors
+    ///
+    /// As for a TCP connection.
+    pub fn try_connect_from(own: Ipv4Addr, url: &str) -> io::Result<Self> {
         let host = url.strip_prefix("http://").expect("a URL of this form");
         let server: SocketAddr = host.parse().expect("an address and a port");
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.bind(&SocketAddr::from((own, 0)).into()).expect("an address of this machine");
-        socket.connect(&server.into()).expect("the server accepts connections");
-        Client::over(socket.into(), host)
+        socket.connect_timeout(&server.into(), DEADLINE)?;
+        Ok(Client::over(socket.into(), host))
     }
 
     fn over(stream: TcpStream, host: &str) -> Self {
@@ -100,6 +109,11 @@ impl Client {
     /// Wait for an answer no longer than this.
     pub fn be_patient_for(&self, patience: Duration) {
         self.stream.get_ref().set_read_timeout(Some(patience)).expect("a duration");
+    }
+
+    /// Wait no longer than this where the server does not read.
+    pub fn give_up_sending_after(&self, patience: Duration) {
+        self.stream.get_ref().set_write_timeout(Some(patience)).expect("a duration");
     }
 
     /// Read an answer.

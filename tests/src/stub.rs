@@ -11,11 +11,17 @@
 //! // ... run the program against stub.url() ...
 //! assert!(stub.violations().is_empty());
 //! ```
+//!
+//! [`Stub::start`] keeps every request, and follows its script one request after the
+//! other. [`Stub::start_forgetful`] keeps none and answers connections side by side,
+//! for tests that run for long; [`Switches`] then say how each stream behaves.
 
+mod behavior;
 mod connection;
 mod describe;
 mod put;
 
+pub use behavior::{Behavior, Garbage, Switches};
 pub use describe::Described;
 pub use put::Put;
 
@@ -72,6 +78,20 @@ pub enum Fate {
     Slow(Duration),
     /// There is never an answer.
     Hang,
+    /// Every record is accepted, and there is never an answer.
+    AcceptSilently,
+    /// The answer is this text, whatever it means.
+    Raw {
+        /// The HTTP status.
+        status: u16,
+        /// The body.
+        body: String,
+        /// By how many bytes `Content-Length` announces more than the body has. The
+        /// connection is closed where it is not 0.
+        missing_bytes: usize,
+        /// Whether the records were accepted.
+        accepted: bool,
+    },
 }
 
 /// A running server. It stops when this is dropped.
@@ -84,15 +104,24 @@ pub struct Stub {
 /// Says what is done to each request.
 pub type Script = dyn FnMut(&Put) -> Fate + Send;
 
+/// The same for several connections at once.
+pub type Handler = dyn Fn(&Put) -> Fate + Send + Sync;
+
 /// Says what a stream is, by its name and how often it was asked about before.
 pub type DescribeScript = dyn FnMut(&str, usize) -> Described + Send;
 
 /// What every connection has to do with.
 struct Shared {
-    script: Mutex<Box<Script>>,
+    decider: Decider,
     /// None where nobody is expected to ask.
     describe_script: Mutex<Option<Box<DescribeScript>>>,
     state: Mutex<State>,
+}
+
+/// Who says what is done to a request.
+enum Decider {
+    Script(Mutex<Box<Script>>),
+    Handler(Box<Handler>),
 }
 
 #[derive(Debug, Default)]
@@ -102,6 +131,8 @@ struct State {
     described: Vec<String>,
     violations: Vec<String>,
     connections: usize,
+    /// How often connections without an answer were released.
+    releases: usize,
     /// The connections that are open, to be closed at the end.
     open: Vec<TcpStream>,
     stopped: bool,
@@ -111,10 +142,21 @@ impl Stub {
     /// Listen on a free port, and follow this script; requests are numbered from
     /// 0, and those that break a limit never reach it.
     pub fn start(script: impl FnMut(&Put) -> Fate + Send + 'static) -> Self {
+        Stub::serve(Decider::Script(Mutex::new(Box::new(script))))
+    }
+
+    /// Listen on a free port, answer each connection by this handler, and keep
+    /// nothing of requests and records: the handler accounts for what it accepts, and
+    /// every request has the number 0.
+    pub fn start_forgetful(handler: impl Fn(&Put) -> Fate + Send + Sync + 'static) -> Self {
+        Stub::serve(Decider::Handler(Box::new(handler)))
+    }
+
+    fn serve(decider: Decider) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let shared = Arc::new(Shared {
-            script: Mutex::new(Box::new(script)),
+            decider,
             describe_script: Mutex::default(),
             state: Mutex::default(),
         });
@@ -157,6 +199,11 @@ impl Stub {
         self.shared.state().violations.clone()
     }
 
+    /// Close the connections that wait in vain for an answer.
+    pub fn release(&self) {
+        self.shared.state().releases += 1;
+    }
+
     /// How many connections were made.
     pub fn connections(&self) -> usize {
         self.shared.state().connections
@@ -184,9 +231,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Number a request, ask the script about it, and keep what it accepts.
+    /// Ask the handler about a request, or number it, ask the script about it, and
+    /// keep what it accepts.
     fn decide(&self, mut put: Put) -> Fate {
-        let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
+        let script = match &self.decider {
+            Decider::Handler(handler) => return handler(&put),
+            Decider::Script(script) => script,
+        };
+        let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
         put.number = self.state().puts.len();
         let fate = script(&put);
         let mut state = self.state();
@@ -212,13 +264,21 @@ impl Shared {
 }
 
 impl Fate {
-    fn accepts(&self, position: usize) -> bool {
+    /// Whether the record at this position is accepted.
+    pub fn accepts(&self, position: usize) -> bool {
         match self {
-            Fate::Accept | Fate::Slow(_) => true,
+            Fate::Accept | Fate::Slow(_) | Fate::AcceptSilently => true,
             Fate::Refuse { records, .. } => !records.contains(&position),
-            Fate::Fail { accepted, .. } | Fate::Reset { accepted } => *accepted,
+            Fate::Fail { accepted, .. } | Fate::Reset { accepted } | Fate::Raw { accepted, .. } => {
+                *accepted
+            }
             Fate::Answer { .. } | Fate::Long { .. } | Fate::Hang => false,
         }
+    }
+
+    /// Whether there is an answer that tells of every record what became of it.
+    pub fn accounts_for_all(&self) -> bool {
+        matches!(self, Fate::Accept | Fate::Slow(_) | Fate::Refuse { .. })
     }
 }
 

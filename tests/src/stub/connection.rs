@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
@@ -10,6 +10,9 @@ use socket2::SockRef;
 
 use super::put::Violation;
 use super::{Fate, Put, Shared, describe, put};
+
+/// How often a connection without an answer looks whether it is released.
+const RELEASE_POLL: Duration = Duration::from_millis(100);
 
 /// A client's connection, which is used for one request after the other.
 pub(super) struct Connection {
@@ -85,7 +88,11 @@ impl Connection {
                 thread::sleep(*pause);
                 self.answer(200, &accepted(records, &[], ""))
             }
-            Fate::Hang => self.wait_for_the_end(),
+            Fate::Hang | Fate::AcceptSilently => self.wait_for_the_end(),
+            Fate::Raw { status, body, missing_bytes, .. } => {
+                let sent = self.write(*status, body, body.len() + missing_bytes);
+                sent.filter(|()| *missing_bytes == 0)
+            }
         }
     }
 
@@ -117,10 +124,14 @@ impl Connection {
     }
 
     fn answer_text(&mut self, status: u16, body: &str) -> Option<()> {
+        self.write(status, body, body.len())
+    }
+
+    fn write(&mut self, status: u16, body: &str, announced_bytes: usize) -> Option<()> {
         // What has no body must not say how long it is.
         let length = match status {
             204 | 304 => String::new(),
-            _ => format!("content-length: {}\r\n", body.len()),
+            _ => format!("content-length: {announced_bytes}\r\n"),
         };
         let answer = format!("{}{length}\r\n{body}", head(status));
         self.reader.get_mut().write_all(answer.as_bytes()).ok()
@@ -128,7 +139,7 @@ impl Connection {
 
     /// A body that is never held as a whole.
     fn answer_blanks(&mut self, status: u16, bytes: usize) -> Option<()> {
-        const PIECE: [u8; 65536] = [b' '; 65536];
+        static PIECE: [u8; 65536] = [b' '; 65536];
         let head = format!("{}content-length: {bytes}\r\n\r\n", head(status));
         self.reader.get_mut().write_all(head.as_bytes()).ok()?;
         let mut left = bytes;
@@ -146,9 +157,17 @@ impl Connection {
         None
     }
 
+    /// Wait until the client goes away, or such connections are released.
     fn wait_for_the_end(&mut self) -> Option<()> {
-        let _ = std::io::copy(&mut self.reader, &mut std::io::sink());
-        None
+        let releases = self.shared.state().releases;
+        self.reader.get_ref().set_read_timeout(Some(RELEASE_POLL)).ok()?;
+        loop {
+            let read = std::io::copy(&mut self.reader, &mut std::io::sink());
+            let is_waiting = read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+            if !is_waiting || self.shared.state().releases > releases {
+                return None;
+            }
+        }
     }
 }
 

@@ -1,0 +1,165 @@
+//! Every fault in turn at full speed, and nothing is lost and nothing grows.
+//!
+//! `SOAK_SECONDS=1800 cargo test --release -p tests -- --nocapture soak` runs for half
+//! an hour, `SOAK_SEED` repeats the order of a run, and `SOAK_FAULTS` chooses faults by
+//! parts of their names. Without them it runs for some seconds.
+//!
+//! Honest senders post numbered events as fast as the collector takes them. A run has
+//! rounds; in each the program goes through all faults in an order that is drawn, and
+//! comes to rest at a checkpoint, where the [`ledger`] must balance. In the first round
+//! and the last one the process is stopped and killed too; between them it is one
+//! process, so that what it takes can be compared.
+
+mod faults;
+mod findings;
+mod hostile;
+mod incarnations;
+mod ledger;
+mod letters;
+mod phases;
+mod place;
+mod process;
+mod recipes;
+mod samples;
+mod senders;
+mod world;
+
+use std::env;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tests::client::Client;
+
+use letters::LetterReader;
+use phases::Soak;
+use samples::Samples;
+use senders::Sender;
+use world::World;
+
+/// How long a run lasts unless `SOAK_SECONDS` says otherwise.
+const SHORT: Duration = Duration::from_secs(15);
+
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+const LETTER_INTERVAL: Duration = Duration::from_millis(200);
+const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long health may take: on processors that are shared with all the clients and
+/// the stub it is some milliseconds to a second.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a run is printed.
+#[derive(Debug, Clone)]
+struct Options {
+    duration: Duration,
+    seed: u64,
+    /// Parts of names of faults; all faults if there are none.
+    faults: Vec<String>,
+}
+
+impl Options {
+    fn from_environment() -> Self {
+        let number = |name: &str| {
+            let value = env::var(name).ok()?;
+            Some(value.parse().unwrap_or_else(|_| panic!("{name}={value} is not a number")))
+        };
+        let faults = env::var("SOAK_FAULTS").unwrap_or_default();
+        Options {
+            duration: number("SOAK_SECONDS").map_or(SHORT, Duration::from_secs),
+            seed: number("SOAK_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32)),
+            faults: faults.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect(),
+        }
+    }
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the report is what such a run is for")]
+fn every_fault_in_turn_loses_nothing_and_nothing_grows() {
+    let options = Options::from_environment();
+    println!("soak of {} s, SOAK_SEED={}", options.duration.as_secs(), options.seed);
+    let (mut soak, world) = Soak::start(options.clone());
+    let samples = thread::scope(|scope| {
+        for number in 0..recipes::SENDERS {
+            let sender = Sender::new(&world, number);
+            scope.spawn(move || sender.run());
+        }
+        let samples = scope.spawn(|| watch(&world));
+        scope.spawn(|| read_letters(&world));
+        scope.spawn(|| watch_health(&world));
+        let closing = world.gate.close_at_end();
+        soak.run();
+        drop(closing);
+        samples.join().expect("the samples are taken")
+    });
+    println!("{}\n{}", soak.report(), samples.report(&world.findings, options.duration));
+    let findings = world.findings.text();
+    println!("SOAK_SEED={}: {}", options.seed, findings.as_deref().unwrap_or("no findings"));
+    assert!(findings.is_none(), "the soak has found what is printed above");
+}
+
+/// Take samples and print progress until the run is over.
+fn watch(world: &World) -> Samples {
+    let (mut samples, mut printed) = (Samples::default(), Instant::now());
+    while !world.gate.is_over() {
+        thread::sleep(SAMPLE_INTERVAL);
+        samples.take(world);
+        if printed.elapsed() >= PROGRESS_INTERVAL {
+            printed = Instant::now();
+            print_progress(world);
+        }
+    }
+    samples
+}
+
+#[expect(clippy::print_stdout, reason = "it is progress of a run by hand")]
+fn print_progress(world: &World) {
+    let load = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+    let (counts, traffic) = (&world.ledger.counts, &world.traffic);
+    println!(
+        "{:>6.0} s  accepted {}  delivered {}  dead {}  filtered {}  waiting {}  duplicates {}  429: {}  503: {}  unanswered {}",
+        world.started.elapsed().as_secs_f64(),
+        load(&counts.acknowledged),
+        load(&counts.delivered),
+        load(&counts.dead),
+        load(&counts.filtered),
+        counts.waiting(),
+        counts.duplicates.sum(),
+        load(&traffic.refused),
+        load(&traffic.unavailable),
+        load(&traffic.unanswered),
+    );
+}
+
+fn read_letters(world: &World) {
+    let mut reader = LetterReader::default();
+    while !world.gate.is_over() {
+        reader.read(world);
+        thread::sleep(LETTER_INTERVAL);
+    }
+}
+
+/// Ask whether the program is alive, as what runs it would.
+fn watch_health(world: &World) {
+    let url = world.place.admin_url();
+    let own = std::net::Ipv4Addr::new(127, 0, 2, 1);
+    while !world.gate.is_over() {
+        thread::sleep(HEALTH_INTERVAL);
+        let (asked, was_serving, pid) = (Instant::now(), world.is_serving(), world.pid());
+        let status = Client::try_connect_from(own, &url).and_then(|mut client| {
+            client.be_patient_for(HEALTH_PATIENCE);
+            client.get("/health/live").map(|reply| reply.status)
+        });
+        let is_same = was_serving && world.is_serving() && world.pid() == pid;
+        if !is_same {
+            continue;
+        }
+        let took = asked.elapsed();
+        world.traffic.slowest_health_ms.fetch_max(took.as_millis() as u64, Ordering::Relaxed);
+        if !matches!(status, Ok(200)) {
+            world
+                .findings
+                .add("health that is not answered", || format!("{status:?} after {took:?}"));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What the soak has found to be wrong.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+/// Findings of one kind that are kept; the others are counted.
+const SHOWN_MAX: usize = 5;
+
+/// Collects findings; bounded however many there are.
+#[derive(Debug)]
+pub(super) struct Findings {
+    started: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What is and was done to the program, each once.
+    phases: Vec<String>,
+    /// Which of them it is now.
+    phase: usize,
+    kinds: BTreeMap<&'static str, (u64, Vec<String>)>,
+}
+
+impl Findings {
+    pub(super) fn new(started: Instant) -> Self {
+        Findings { started, state: Mutex::default() }
+    }
+
+    /// Findings from now on belong to this phase. Tells its number.
+    pub(super) fn enter(&self, phase: &str) -> u16 {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = state.phases.iter().position(|known| known == phase);
+        state.phase = known.unwrap_or(state.phases.len());
+        if known.is_none() {
+            state.phases.push(phase.to_owned());
+        }
+        state.phase as u16
+    }
+
+    /// The phase of a number.
+    pub(super) fn phase(&self, number: u16) -> String {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.phases.get(usize::from(number)).cloned().unwrap_or_default()
+    }
+
+    /// Note that something is wrong. The text is made only if it is shown.
+    #[expect(clippy::print_stdout, reason = "findings are printed at once")]
+    pub(super) fn add(&self, kind: &'static str, text: impl FnOnce() -> String) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let phase = state.phases.get(state.phase).cloned().unwrap_or_default();
+        let (count, shown) = state.kinds.entry(kind).or_default();
+        *count += 1;
+        if shown.len() < SHOWN_MAX {
+            let after = self.started.elapsed().as_secs_f64();
+            let text = format!("after {after:.1} s, in \"{phase}\": {}", text());
+            println!("FINDING  {kind}: {text}");
+            shown.push(text);
+        }
+    }
+
+    /// All of them for people; none if there are none.
+    pub(super) fn text(&self) -> Option<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = String::new();
+        for (kind, (count, shown)) in &state.kinds {
+            let _ = writeln!(text, "{count} x {kind}");
+            for line in shown {
+                let _ = writeln!(text, "    {line}");
+            }
+        }
+        (!text.is_empty()).then_some(text)
+    }
+}

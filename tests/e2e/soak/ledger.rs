@@ -1,0 +1,540 @@
+//! What has become of every id: an id that was answered with 200 is a debt, which a
+//! stream, a rule or a dead letter pays.
+//!
+//! An id has four bytes from one checkpoint to the next. At a checkpoint everything
+//! must be settled; whatever happens to older ids after that is a finding.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::findings::Findings;
+use super::incarnations::{Ending, Incarnations};
+use super::letters::DeadLetter;
+use super::recipes::{Kind, Recipes, STREAM_OF_MISBEHAVING, id_of};
+
+// The state of an id. Above are the number of the process that delivered or
+// dead-lettered it last, and that of the phase in which a stream refused it last.
+const POSTED: u32 = 1;
+const ACKNOWLEDGED: u32 = 2;
+const DELIVERED: u32 = 4;
+const DEAD: u32 = 8;
+/// It was accepted by a stream, and the answer was lost or accounted for nothing.
+const ANSWER_LOST: u32 = 16;
+/// It was posted, and no answer came: the sender posts it again.
+const POST_UNANSWERED: u32 = 32;
+/// A stream refused it, or the request failed.
+const REFUSED: u32 = 64;
+const INCARNATION_SHIFT: u32 = 8;
+const INCARNATION: u32 = 0xFF << INCARNATION_SHIFT;
+const PHASE_SHIFT: u32 = 16;
+const PHASE: u32 = 0xFFFF << PHASE_SHIFT;
+
+const CHUNK_IDS: u64 = 1 << 16;
+
+/// How many missing ids a finding names.
+const MISSING_SHOWN: usize = 5;
+
+/// All debts.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    recipes: Arc<Recipes>,
+    findings: Arc<Findings>,
+    incarnations: Arc<Incarnations>,
+    misbehaving_digest: String,
+    /// Whether the misbehaving plugin has decided since the last checkpoint.
+    misbehaves: AtomicBool,
+    window: RwLock<Window>,
+    /// The number of the phase.
+    phase: AtomicU16,
+    /// Dead letters by their reason.
+    reasons: Mutex<BTreeMap<String, u64>>,
+    /// What has been counted so far.
+    pub(super) counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    /// The first id of the window.
+    base: u64,
+    chunks: Vec<Box<[AtomicU32]>>,
+}
+
+/// Counts over the whole run.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Events that were answered with 200.
+    pub(super) acknowledged: AtomicU64,
+    /// Those among them that a rule drops.
+    pub(super) filtered: AtomicU64,
+    /// Events that a stream has accepted, each once.
+    pub(super) delivered: AtomicU64,
+    /// Events that have a dead letter and were not delivered, each once.
+    pub(super) dead: AtomicU64,
+    /// Events that were missing at a checkpoint.
+    pub(super) lost: AtomicU64,
+    /// Dead letters about what the hostile source has sent.
+    pub(super) dead_of_hostile: AtomicU64,
+    /// Further deliveries and dead letters of an event, by what permits them.
+    pub(super) duplicates: Duplicates,
+}
+
+/// Further deliveries and dead letters.
+#[derive(Debug, Default)]
+pub(super) struct Duplicates {
+    /// An answer of the stream was lost.
+    pub(super) answer_lost: AtomicU64,
+    /// The collector's answer was lost, and the sender posted once more.
+    pub(super) posted_again: AtomicU64,
+    /// The process was killed in between.
+    pub(super) killed: AtomicU64,
+    /// The process was stopped while requests were not answered yet.
+    pub(super) stopped: AtomicU64,
+}
+
+impl Counts {
+    /// Events that are to get to a stream or to the dead letters, and have not.
+    pub(super) fn waiting(&self) -> u64 {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let settled = [&self.filtered, &self.delivered, &self.dead, &self.lost].map(load);
+        load(&self.acknowledged).saturating_sub(settled.iter().sum())
+    }
+}
+
+impl Duplicates {
+    /// All of them.
+    pub(super) fn sum(&self) -> u64 {
+        let all = [&self.answer_lost, &self.posted_again, &self.killed, &self.stopped];
+        all.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}
+
+impl Ledger {
+    pub(super) fn new(
+        recipes: Arc<Recipes>,
+        findings: Arc<Findings>,
+        incarnations: Arc<Incarnations>,
+        misbehaving_digest: String,
+    ) -> Self {
+        Ledger {
+            recipes,
+            findings,
+            incarnations,
+            misbehaving_digest,
+            misbehaves: AtomicBool::new(false),
+            window: RwLock::default(),
+            phase: AtomicU16::new(0),
+            reasons: Mutex::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// What is done to the program from now on.
+    pub(super) fn enter(&self, phase: &str) {
+        self.phase.store(self.findings.enter(phase), Ordering::SeqCst);
+    }
+
+    /// Dead letters by their reason.
+    pub(super) fn reasons(&self) -> BTreeMap<String, u64> {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The misbehaving plugin decides, and its stream is a good one until the next
+    /// checkpoint.
+    pub(super) fn expect_misbehaving(&self) {
+        self.misbehaves.store(true, Ordering::SeqCst);
+    }
+
+    /// These ids are about to be posted.
+    pub(super) fn posted(&self, ids: std::ops::Range<u64>) {
+        self.make_room(ids.end);
+        self.mark_all(ids, POSTED);
+    }
+
+    /// No answer has come about these.
+    pub(super) fn unanswered(&self, ids: std::ops::Range<u64>) {
+        self.mark_all(ids, POST_UNANSWERED);
+    }
+
+    /// These were answered with 200.
+    pub(super) fn acknowledged(&self, ids: std::ops::Range<u64>) {
+        let filtered = ids.clone().filter(|id| self.recipes.kind(*id) == Kind::Filtered);
+        self.counts.filtered.fetch_add(filtered.count() as u64, Ordering::SeqCst);
+        self.counts.acknowledged.fetch_add(ids.end - ids.start, Ordering::SeqCst);
+        self.mark_all(ids, ACKNOWLEDGED);
+    }
+
+    /// A stream has accepted a record, of one event or of several lines. The process
+    /// does not know where the answer is lost.
+    pub(super) fn accepted(
+        &self,
+        stream: &str,
+        record: &[u8],
+        incarnation: u8,
+        is_answered: bool,
+        scratch: &mut Vec<u8>,
+    ) {
+        for line in record.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            let lost = if is_answered { 0 } else { ANSWER_LOST };
+            if let Some(id) = self.check_record(stream, line, scratch) {
+                self.settle(id, DELIVERED | lost, incarnation);
+            }
+        }
+    }
+
+    /// A stream has not accepted a record, and says so or not.
+    pub(super) fn refused(&self, record: &[u8]) {
+        let phase = u32::from(self.phase.load(Ordering::SeqCst)) << PHASE_SHIFT;
+        for id in record.split(|&byte| byte == b'\n').filter_map(id_of) {
+            // What is unknown is reported when it is accepted.
+            let _ = self.update(id, |old| (old & !PHASE) | REFUSED | phase);
+        }
+    }
+
+    /// The id of a delivered event that was sent like this, and belongs there.
+    fn check_record(&self, stream: &str, line: &[u8], scratch: &mut Vec<u8>) -> Option<u64> {
+        let shown = || String::from_utf8_lossy(&line[..line.len().min(200)]).into_owned();
+        let Some(id) = id_of(line) else {
+            self.findings.add("a record that nobody sent", || format!("{stream}: {}", shown()));
+            return None;
+        };
+        scratch.clear();
+        self.recipes.write(id, scratch);
+        // What is added comes last.
+        if !line.starts_with(&scratch[..scratch.len() - 1]) {
+            self.findings.add("a record with another text than its event", shown);
+        }
+        let of_misbehaving =
+            stream == STREAM_OF_MISBEHAVING && self.misbehaves.load(Ordering::SeqCst);
+        let expected = self.recipes.stream(id);
+        if expected.is_none() || (expected != Some(stream) && !of_misbehaving) {
+            self.findings.add("an event in a stream that is not its own", || {
+                format!("{id}, {:?}, in {stream} and not in {expected:?}", self.recipes.kind(id))
+            });
+        }
+        Some(id)
+    }
+
+    /// A dead letter has been read.
+    pub(super) fn dead(&self, letter: &DeadLetter, incarnation: u8) {
+        let id = id_of(&letter.event);
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        *reasons.entry(letter.reason.clone()).or_default() += 1;
+        drop(reasons);
+        if letter.source == super::hostile::SOURCE && id.is_none() {
+            self.counts.dead_of_hostile.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let Some(id) = id else {
+            self.findings.add("a dead letter about what nobody sent", || format!("{letter:?}"));
+            return;
+        };
+        let kind = self.recipes.kind(id);
+        if !self.permits(kind, letter) {
+            self.findings.add("a dead letter that no fault explains", || {
+                let DeadLetter { reason, detail, source, plugin, .. } = letter;
+                format!("{id}, {kind:?} of {source}: {reason}: {detail}, plugin {plugin:?}")
+            });
+        }
+        self.settle(id, DEAD, incarnation);
+    }
+
+    fn permits(&self, kind: Kind, letter: &DeadLetter) -> bool {
+        let of_misbehaving = letter.plugin.as_ref() == Some(&self.misbehaving_digest)
+            && self.misbehaves.load(Ordering::SeqCst);
+        match kind {
+            Kind::Good | Kind::Filtered => false,
+            Kind::Trap => letter.reason == "plugin_trapped" && of_misbehaving,
+            Kind::Loop => letter.reason == "plugin_deadline" && of_misbehaving,
+            Kind::NotAnObject => letter.reason == "not_an_object",
+            Kind::NoIdentity => letter.reason == "no_identity",
+            Kind::NoType => letter.reason == "no_type",
+            Kind::NoName => letter.reason == "no_event_name",
+            Kind::TooLarge => letter.reason == "record_too_large",
+        }
+    }
+
+    fn settle(&self, id: u64, marks: u32, incarnation: u8) {
+        let by = u32::from(incarnation) << INCARNATION_SHIFT;
+        let with = |old: u32| (old & !INCARNATION) | marks | by;
+        let Some(old) = self.update(id, with) else {
+            self.findings.add("settled once more after a checkpoint, or never sent", || {
+                format!("{id}, by process {incarnation}, marks {marks:#x}")
+            });
+            return;
+        };
+        if old & POSTED == 0 {
+            self.findings.add("an event that nobody sent", || format!("{id}"));
+        }
+        let count = if marks & DELIVERED > 0 { &self.counts.delivered } else { &self.counts.dead };
+        match old & (DELIVERED | DEAD) {
+            0 => {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            _ => self.count_duplicate(id, old, marks, incarnation),
+        }
+    }
+
+    fn count_duplicate(&self, id: u64, old: u32, marks: u32, incarnation: u8) {
+        let duplicates = &self.counts.duplicates;
+        let before = (old >> INCARNATION_SHIFT) as u8;
+        let ending = self.incarnations.ending(before.min(incarnation));
+        let count = match () {
+            () if old & ANSWER_LOST > 0 => &duplicates.answer_lost,
+            () if old & POST_UNANSWERED > 0 => &duplicates.posted_again,
+            () if before != incarnation && ending == Ending::Killed => &duplicates.killed,
+            () if before != incarnation && ending == Ending::StoppedWithRest => &duplicates.stopped,
+            () => {
+                self.findings.add("a duplicate without a cause", || {
+                    format!(
+                        "{id}, {:?}: marks {old:#06x}, now {marks:#x} by process {incarnation}; {before} {ending:?}",
+                        self.recipes.kind(id)
+                    )
+                });
+                return;
+            }
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Fail unless everything up to here is settled, and begin a new window.
+    pub(super) fn close_window(&self, first_of_next: u64) {
+        let mut window = self.window.write().unwrap_or_else(PoisonError::into_inner);
+        let (mut missing, mut unanswered) = (Vec::new(), 0);
+        let states = window.chunks.iter().flat_map(|chunk| chunk.iter());
+        for (id, state) in (window.base..).zip(states.map(|state| state.load(Ordering::SeqCst))) {
+            let is_settled = state & (DELIVERED | DEAD) > 0;
+            match state & (POSTED | ACKNOWLEDGED) {
+                0 => {}
+                POSTED => unanswered += 1,
+                _ if is_settled || self.recipes.kind(id) == Kind::Filtered => {}
+                _ => missing.push((id, state)),
+            }
+        }
+        if unanswered > 0 {
+            self.findings.add("events that were never answered", || format!("{unanswered}"));
+        }
+        if !missing.is_empty() {
+            // Made before, since it asks for the names of phases.
+            let text = self.describe_missing(&missing);
+            self.findings.add("acknowledged events that are lost", || text);
+            self.counts.lost.fetch_add(missing.len() as u64, Ordering::SeqCst);
+        }
+        *window = Window { base: first_of_next, chunks: Vec::new() };
+        self.misbehaves.store(false, Ordering::SeqCst);
+    }
+
+    /// The first of what is missing, and when streams refused it last.
+    fn describe_missing(&self, missing: &[(u64, u32)]) -> String {
+        let first = missing.iter().take(MISSING_SHOWN);
+        let describe = |(id, _): &(u64, u32)| {
+            format!("{id} ({:?} to {:?})", self.recipes.kind(*id), self.recipes.stream(*id))
+        };
+        let first: Vec<_> = first.map(describe).collect();
+        let mut phases = BTreeMap::<String, u64>::new();
+        for (_, state) in missing {
+            let phase = match state & REFUSED {
+                0 => "no stream was asked".to_owned(),
+                _ => self.findings.phase((state >> PHASE_SHIFT) as u16),
+            };
+            *phases.entry(phase).or_default() += 1;
+        }
+        format!(
+            "{} are missing: {}, ...; last refused in {phases:?}",
+            missing.len(),
+            first.join(", ")
+        )
+    }
+
+    fn make_room(&self, end: u64) {
+        let chunks = |window: &Window| (end - window.base).div_ceil(CHUNK_IDS) as usize;
+        let window = self.window.read().unwrap_or_else(PoisonError::into_inner);
+        if window.chunks.len() >= chunks(&window) {
+            return;
+        }
+        drop(window);
+        let mut window = self.window.write().unwrap_or_else(PoisonError::into_inner);
+        while window.chunks.len() < chunks(&window) {
+            window.chunks.push((0..CHUNK_IDS).map(|_| AtomicU32::new(0)).collect());
+        }
+    }
+
+    fn mark_all(&self, ids: std::ops::Range<u64>, mark: u32) {
+        for id in ids {
+            if self.update(id, |old| old | mark).is_none() {
+                self.findings.add("a post that a checkpoint did not wait for", || format!("{id}"));
+            }
+        }
+    }
+
+    /// Change the state of an id; returns the old one, or none if it is not in the window.
+    fn update(&self, id: u64, with: impl Fn(u32) -> u32) -> Option<u32> {
+        let window = self.window.read().unwrap_or_else(PoisonError::into_inner);
+        let place = id.checked_sub(window.base)?;
+        let chunk = window.chunks.get((place / CHUNK_IDS) as usize)?;
+        let state = &chunk[(place % CHUNK_IDS) as usize];
+        state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |old| Some(with(old))).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::recipes::{BLOCK_EVENTS, SENDERS, STREAMS};
+    use super::*;
+
+    const MISBEHAVING: &str = "digest";
+
+    /// A ledger in which the first block of the first sender was posted and answered.
+    struct Book {
+        ledger: Ledger,
+        findings: Arc<Findings>,
+        incarnations: Arc<Incarnations>,
+        recipes: Arc<Recipes>,
+    }
+
+    impl Book {
+        fn new() -> Self {
+            let recipes = Arc::new(Recipes::new(1));
+            let (findings, incarnations) =
+                (Arc::new(Findings::new(Instant::now())), Arc::<Incarnations>::default());
+            incarnations.begin(10);
+            let parts = (Arc::clone(&recipes), Arc::clone(&findings), Arc::clone(&incarnations));
+            let ledger = Ledger::new(parts.0, parts.1, parts.2, MISBEHAVING.to_owned());
+            ledger.posted(0..BLOCK_EVENTS);
+            ledger.acknowledged(0..BLOCK_EVENTS);
+            Book { ledger, findings, incarnations, recipes }
+        }
+
+        fn text(&self, id: u64) -> Vec<u8> {
+            let mut text = Vec::new();
+            self.recipes.write(id, &mut text);
+            text
+        }
+
+        fn deliver(&self, id: u64, incarnation: u8, is_answered: bool) {
+            let stream = self.recipes.stream(id).unwrap_or(STREAMS[0]);
+            let line = [&self.text(id)[..], b"\n"].concat();
+            self.ledger.accepted(stream, &line, incarnation, is_answered, &mut Vec::new());
+        }
+
+        fn dead_letter(&self, id: u64, reason: &str, plugin: Option<&str>) {
+            let (reason, plugin) = (reason.to_owned(), plugin.map(str::to_owned));
+            let (detail, source, event) = (String::new(), "web".to_owned(), self.text(id));
+            self.ledger.dead(&DeadLetter { reason, detail, source, plugin, event }, 0);
+        }
+
+        /// Settle everything but this id as it should be.
+        fn settle_but(&self, left_out: Option<u64>) {
+            for id in (0..BLOCK_EVENTS).filter(|id| Some(*id) != left_out) {
+                match self.recipes.kind(id) {
+                    Kind::Filtered => {}
+                    Kind::Good | Kind::Trap | Kind::Loop => self.deliver(id, 0, true),
+                    Kind::NotAnObject => self.dead_letter(id, "not_an_object", None),
+                    Kind::NoIdentity => self.dead_letter(id, "no_identity", None),
+                    Kind::NoType => self.dead_letter(id, "no_type", None),
+                    Kind::NoName => self.dead_letter(id, "no_event_name", None),
+                    Kind::TooLarge => self.dead_letter(id, "record_too_large", None),
+                }
+            }
+        }
+
+        fn findings(&self) -> String {
+            self.findings.text().unwrap_or_default()
+        }
+
+        fn first(&self, kind: Kind) -> u64 {
+            let ids = 0..BLOCK_EVENTS;
+            ids.into_iter().find(|id| self.recipes.kind(*id) == kind).expect("there is one")
+        }
+    }
+
+    #[test]
+    fn a_ledger_that_balances_has_no_findings() {
+        let book = Book::new();
+        book.settle_but(None);
+        assert_eq!(book.ledger.counts.waiting(), 0);
+        book.ledger.close_window(SENDERS * BLOCK_EVENTS);
+        assert_eq!(book.findings(), "");
+    }
+
+    #[test]
+    fn what_is_missing_unknown_or_changed_is_found() {
+        let book = Book::new();
+        let good = book.first(Kind::Good);
+        book.settle_but(Some(good));
+        book.ledger.close_window(SENDERS * BLOCK_EVENTS);
+        assert!(book.findings().starts_with("1 x acknowledged events that are lost"));
+        // What comes after the checkpoint is one too.
+        book.deliver(good, 0, true);
+        assert!(book.findings().contains("1 x settled once more after a checkpoint"));
+
+        let book = Book::new();
+        let good = book.first(Kind::Good);
+        let stream = book.recipes.stream(good).unwrap();
+        let accept = |stream: &str, record: &[u8]| {
+            book.ledger.accepted(stream, record, 0, true, &mut Vec::new());
+        };
+        accept(stream, b"{\"messageId\":\"another\"}\n");
+        let mut changed = book.text(good);
+        let middle = changed.len() - 3;
+        changed[middle] ^= 1;
+        accept(stream, &changed);
+        accept("elsewhere", &book.text(good + 1));
+        book.deliver(book.first(Kind::Filtered), 0, true);
+        let findings = book.findings();
+        for kind in [
+            "1 x a record that nobody sent",
+            "1 x a record with another text than its event",
+            "2 x an event in a stream that is not its own",
+        ] {
+            assert!(findings.contains(kind), "no {kind:?} in {findings}");
+        }
+    }
+
+    #[test]
+    fn a_duplicate_wants_a_cause() {
+        let book = Book::new();
+        let good = book.first(Kind::Good);
+        book.deliver(good, 0, true);
+        book.deliver(good, 0, true);
+        assert!(book.findings().starts_with("1 x a duplicate without a cause"));
+
+        let book = Book::new();
+        let good = book.first(Kind::Good);
+        book.deliver(good, 0, false);
+        book.deliver(good, 0, true);
+        book.ledger.unanswered(good + 1..good + 2);
+        (0..2).for_each(|_| book.deliver(good + 1, 0, true));
+        book.deliver(good + 2, 0, true);
+        book.incarnations.end(Ending::Killed);
+        book.incarnations.begin(11);
+        book.deliver(good + 2, 1, true);
+        assert_eq!((book.findings().as_str(), book.ledger.counts.duplicates.sum()), ("", 3));
+        // After an orderly stop with nothing left there is no cause.
+        book.deliver(good + 3, 1, true);
+        book.incarnations.end(Ending::Stopped);
+        book.incarnations.begin(12);
+        book.deliver(good + 3, 2, true);
+        assert!(book.findings().starts_with("1 x a duplicate without a cause"));
+    }
+
+    #[test]
+    fn a_dead_letter_wants_the_reason_of_its_event() {
+        let book = Book::new();
+        let good = book.first(Kind::Good);
+        book.dead_letter(good, "given_up", None);
+        assert!(book.findings().starts_with("1 x a dead letter that no fault explains"));
+
+        let ids = 0..100 * BLOCK_EVENTS * SENDERS;
+        let book = Book::new();
+        let trap = ids.into_iter().find(|id| book.recipes.kind(*id) == Kind::Trap).unwrap();
+        book.ledger.posted(trap..trap + 1);
+        book.ledger.expect_misbehaving();
+        book.dead_letter(trap, "plugin_trapped", Some(MISBEHAVING));
+        assert_eq!(book.findings(), "");
+        book.dead_letter(trap, "plugin_trapped", Some("another"));
+        assert!(book.findings().contains("1 x a dead letter that no fault explains"));
+    }
+}

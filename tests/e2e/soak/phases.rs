@@ -1,0 +1,696 @@
+//! Leads the program from fault to fault, and to rest in between.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tests::client::{Client, Reply};
+use tests::stub::{Behavior, Garbage};
+use tests::{Stub, misbehaving_plugin, program_path, stamped};
+
+use super::Options;
+use super::faults::{BEHAVIORS, Fault};
+use super::hostile::Hostile;
+use super::incarnations::Ending;
+use super::place::{DRAIN_TIMEOUT, TOKEN, plugin};
+use super::process::{Process, code};
+use super::recipes::{BLOCK_EVENTS, SENDERS, STREAMS};
+use super::world::World;
+
+/// Rounds of a long run, so that each part of its table has all faults.
+const ROUNDS_MAX: u64 = 10;
+/// What a round lasts at least, where there are several.
+const ROUND_SECONDS_MIN: u64 = 60;
+/// The part of a round that is kept for coming to rest.
+const REST_SHARE: f64 = 0.15;
+/// The part of a phase in which the fault lasts.
+const FAULT_SHARE: f64 = 0.7;
+const PHASE_MIN: Duration = Duration::from_millis(250);
+/// From this on a phase is long: what can take some time may take it.
+const PHASE_LONG: Duration = Duration::from_secs(2);
+/// Long enough for everything that waits for standard error to show.
+const UNREAD_LONG: Duration = Duration::from_secs(12);
+/// SIGHUP makes a line, in less time than the pipe must stay as it is to be full.
+const HANGUP_PAUSE: Duration = Duration::from_millis(5);
+const FULL_AFTER: Duration = Duration::from_secs(1);
+const FILL_PATIENCE: Duration = Duration::from_secs(60);
+/// How long delivery is held at most until the spool takes no more.
+const FULL_SPOOL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// From a fault's end on: a request without an answer is given up after a minute, its
+/// records are sent again after 20 s at most, and the rest of the time is for a full
+/// spool.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(120);
+/// Delivery's time to drain, 10 s for answers, and as much again for a busy machine.
+const STOP_PATIENCE: Duration = Duration::from_secs(20).saturating_add(DRAIN_TIMEOUT);
+/// Within this time a dead letter that has been written is read.
+const LETTERS_PATIENCE: Duration = Duration::from_secs(3);
+const START_PATIENCE: Duration = Duration::from_secs(30);
+/// Compiling a component takes a second or two of a free processor.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(30);
+
+const POLL: Duration = Duration::from_millis(20);
+/// Between requests that are refused at once.
+const BREATH: Duration = Duration::from_millis(50);
+/// A phase of so many seconds must have seen some answer.
+const SERVICE_SECONDS: f64 = 3.0;
+const LOG_LINES_SHOWN: usize = 12;
+
+/// The run, from the side of who does something to the program.
+#[derive(Debug)]
+pub(super) struct Soak {
+    options: Options,
+    world: Arc<World>,
+    stub: Stub,
+    process: Process,
+    random: fastrand::Rng,
+    misbehaving: Vec<u8>,
+    /// Numbers plugins and settings.
+    number: u64,
+    /// Whether the process has met a full disk, which its exit code may show.
+    had_full_disk: bool,
+    /// Whether going on makes no sense.
+    is_stuck: bool,
+    phases: BTreeMap<String, Phase>,
+    exits: BTreeMap<String, u64>,
+}
+
+/// What has happened in the phases of one fault.
+#[derive(Debug, Default)]
+struct Phase {
+    times: u64,
+    seconds: f64,
+    counts: Counted,
+    slowest_answer_ms: u64,
+    slowest_health_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counted {
+    accepted: u64,
+    delivered: u64,
+    refused: u64,
+    unavailable: u64,
+    unanswered: u64,
+    duplicates: u64,
+}
+
+impl Soak {
+    pub(super) fn start(options: Options) -> (Self, Arc<World>) {
+        // Built before the time begins.
+        let _ = program_path();
+        let misbehaving = fs::read(misbehaving_plugin()).expect("a plugin");
+        let digest = Sha256::digest(&misbehaving);
+        let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let world = Arc::new(World::new(options.seed, digest));
+        let stub = world.firehose(options.seed);
+        let process = Process::start(&world.place, &stub.url(), world.incarnations.next());
+        let random = fastrand::Rng::with_seed(options.seed);
+        let mut soak = Soak {
+            options,
+            world: Arc::clone(&world),
+            stub,
+            process,
+            random,
+            misbehaving,
+            number: 0,
+            had_full_disk: false,
+            is_stuck: false,
+            phases: BTreeMap::new(),
+            exits: BTreeMap::new(),
+        };
+        soak.started();
+        (soak, world)
+    }
+
+    /// All rounds, and an orderly end.
+    pub(super) fn run(&mut self) {
+        let (started, duration) = (Instant::now(), self.options.duration);
+        let rounds = (duration.as_secs() / ROUND_SECONDS_MIN).clamp(1, ROUNDS_MAX) as u32;
+        for round in 0..rounds {
+            let with_restarts = round == 0 || round + 1 == rounds;
+            self.round(with_restarts, started + duration * (round + 1) / rounds);
+            if self.is_stuck {
+                return;
+            }
+        }
+        self.world.ledger.enter("the end");
+        self.stop();
+        self.finish_summary();
+    }
+
+    fn round(&mut self, with_restarts: bool, end: Instant) {
+        let faults = Fault::round(with_restarts, &mut self.random);
+        let is_chosen = |fault: &Fault| {
+            let (chosen, name) = (&self.options.faults, fault.name());
+            chosen.is_empty() || chosen.iter().any(|part| name.contains(part.as_str()))
+        };
+        let faults: Vec<_> = faults.into_iter().filter(is_chosen).collect();
+        let rest = end.saturating_duration_since(Instant::now()).mul_f64(REST_SHARE);
+        for (number, fault) in faults.iter().enumerate() {
+            let left = end.saturating_duration_since(Instant::now()).saturating_sub(rest);
+            let length = left / (faults.len() - number) as u32;
+            if !self.is_stuck {
+                self.phase(*fault, length.max(PHASE_MIN));
+            }
+        }
+        self.checkpoint();
+    }
+
+    /// One fault, and some time without any.
+    fn phase(&mut self, fault: Fault, length: Duration) {
+        self.world.ledger.enter(&fault.name());
+        let (began, before) = (Instant::now(), self.counted());
+        self.take_slowest();
+        self.play(fault, length.mul_f64(FAULT_SHARE));
+        self.sleep(length.mul_f64(1.0 - FAULT_SHARE));
+        let (seconds, counts) = (began.elapsed().as_secs_f64(), self.counted().since(before));
+        let answers = counts.accepted + counts.refused + counts.unavailable;
+        if fault.leaves_service() && seconds >= SERVICE_SECONDS && answers == 0 {
+            self.world.findings.add("no honest sender was answered", || format!("{seconds:.1} s"));
+        }
+        let [answer, health] = self.take_slowest();
+        self.phases.entry(fault.name()).or_default().add(seconds, counts, answer, health);
+    }
+
+    fn play(&mut self, fault: Fault, length: Duration) {
+        match fault {
+            Fault::Streams(behavior) => self.with_streams(behavior, length),
+            Fault::Clients(hostile) => self.with_clients(hostile, length),
+            Fault::Swaps => self.until(length, Self::put_another_plugin),
+            Fault::BrokenPlugins => self.until(length, Self::put_broken_plugin),
+            Fault::MisbehavingPlugin => {
+                self.world.ledger.expect_misbehaving();
+                let component = self.misbehaving.clone();
+                self.put_plugin(&component);
+                self.sleep(length);
+                self.put_another_plugin();
+            }
+            Fault::MisbehavingCanary => {
+                self.world.ledger.expect_misbehaving();
+                let path = "/plugin/canary?percent=50&max_error_rate=1&min_events=1000000";
+                self.expect(&[200], "PUT", path, &self.misbehaving);
+                self.sleep(length);
+                self.expect(&[204], "DELETE", "/plugin/canary", &[]);
+            }
+            Fault::PluginFile => {
+                for _ in 0..2 {
+                    let number = self.next_number();
+                    self.world.place.write_plugin(number);
+                    self.sleep(length / 2);
+                }
+            }
+            Fault::Reload => {
+                let number = self.next_number();
+                self.world.place.write_settings(number);
+                self.process.signal(Signal::HUP);
+                self.sleep(length);
+            }
+            Fault::Hangups => self.until(length, |soak| {
+                soak.process.signal(Signal::HUP);
+                thread::sleep(BREATH);
+            }),
+            Fault::UnreadLog => {
+                self.fill_log();
+                self.sleep(if length < PHASE_LONG { length } else { length.max(UNREAD_LONG) });
+                self.process.leave_log_unread(false);
+                self.world.switches.reset();
+            }
+            Fault::FullDisk => self.with_full_disk(length),
+            Fault::FullSpool => self.with_full_spool(length),
+            Fault::Stop | Fault::StopAmidFaults | Fault::StopUnread => {
+                self.before_restart(fault, length);
+                self.stop();
+                self.start_again();
+            }
+            Fault::Kill | Fault::KillAmidFaults => {
+                self.before_restart(fault, length);
+                self.kill();
+                self.start_again();
+            }
+        }
+    }
+
+    fn with_streams(&mut self, behavior: Behavior, length: Duration) {
+        self.switch(behavior);
+        self.sleep(length);
+        self.world.switches.reset();
+        // Where there is time, they are given up by the program itself.
+        if length < PHASE_LONG {
+            self.stub.release();
+        }
+    }
+
+    /// Have one stream or all of them behave like this.
+    fn switch(&mut self, behavior: Behavior) {
+        let one = self.random.bool().then(|| self.random.usize(..STREAMS.len()));
+        for (at, stream) in STREAMS.iter().enumerate() {
+            if one.is_none_or(|one| one == at) {
+                self.world.switches.set(stream, behavior);
+            }
+        }
+    }
+
+    fn with_clients(&mut self, hostile: Hostile, length: Duration) {
+        let (world, is_over) = (Arc::clone(&self.world), AtomicBool::new(false));
+        thread::scope(|scope| {
+            for _ in 0..hostile.threads() {
+                scope.spawn(|| hostile.run(&world, &is_over));
+            }
+            self.sleep(length);
+            is_over.store(true, Ordering::Relaxed);
+        });
+    }
+
+    fn with_full_disk(&mut self, length: Duration) {
+        if !self.world.place.has_own_disk() {
+            return;
+        }
+        self.had_full_disk = true;
+        self.world.place.fill_disk();
+        self.sleep(length);
+        self.world.place.clear_disk();
+    }
+
+    fn with_full_spool(&mut self, length: Duration) {
+        STREAMS.iter().for_each(|stream| self.world.switches.set(stream, Behavior::Denied));
+        let (before, began) = (self.counted().unavailable, Instant::now());
+        let patience = if length < PHASE_LONG { length } else { FULL_SPOOL_PATIENCE };
+        while self.counted().unavailable == before && began.elapsed() < patience {
+            self.sleep(POLL);
+        }
+        self.sleep(length / 2);
+        self.world.switches.reset();
+    }
+
+    /// Bring about what a restart is to happen in.
+    fn before_restart(&mut self, fault: Fault, length: Duration) {
+        if matches!(fault, Fault::StopAmidFaults | Fault::KillAmidFaults) {
+            let garbage = Garbage::ALL.map(Behavior::Garbage);
+            let behaviors: Vec<_> = BEHAVIORS.into_iter().chain(garbage).collect();
+            let behavior = behaviors[self.random.usize(..behaviors.len())];
+            self.switch(behavior);
+            self.world.ledger.enter(&format!("{} with {behavior:?}", fault.name()));
+        }
+        if fault == Fault::StopUnread {
+            self.fill_log();
+        }
+        self.sleep(length / 2);
+    }
+
+    /// Read standard error no more, have the program write lines until none fits, and
+    /// give its other parts something to write about too.
+    fn fill_log(&mut self) {
+        self.process.leave_log_unread(true);
+        let (end, mut grown) = (Instant::now() + FILL_PATIENCE, (0, Instant::now()));
+        while grown.1.elapsed() < FULL_AFTER && !self.is_stuck {
+            if Instant::now() > end {
+                self.world
+                    .findings
+                    .add("a log that does not fill", || format!("{FILL_PATIENCE:?}"));
+                break;
+            }
+            self.process.signal(Signal::HUP);
+            self.sleep(HANGUP_PAUSE);
+            let bytes = self.process.unread_log_bytes();
+            if bytes == 0 || bytes != grown.0 {
+                grown = (bytes, Instant::now());
+            }
+        }
+        self.switch(Behavior::Denied);
+    }
+
+    /// Do something again and again.
+    fn until(&mut self, length: Duration, mut act: impl FnMut(&mut Self)) {
+        let end = Instant::now() + length;
+        while Instant::now() < end && !self.is_stuck {
+            act(self);
+            self.check_process();
+        }
+    }
+
+    fn put_another_plugin(&mut self) {
+        let number = self.next_number();
+        self.put_plugin(&plugin(number));
+    }
+
+    fn put_plugin(&mut self, component: &[u8]) {
+        // Another one may be worked on: the file's, say.
+        let end = Instant::now() + ADMIN_PATIENCE;
+        while Instant::now() < end {
+            let reply = self.expect(&[200, 503], "PUT", "/plugin", component);
+            if reply.is_none_or(|reply| reply.status == 200) {
+                return;
+            }
+            thread::sleep(BREATH);
+        }
+        self.world.findings.add("a plugin that is not taken", || "busy".to_owned());
+    }
+
+    fn put_broken_plugin(&mut self) {
+        let good = plugin(0);
+        let broken = match self.next_number() % 4 {
+            0 => b"no plugin".to_vec(),
+            1 => good[..good.len() / 2].to_vec(),
+            2 => b"\0asm\x01\0\0\0".to_vec(),
+            // A component, and none of the contract's.
+            _ => stamped(b"\0asm\x0d\0\x01\0", b"soak"),
+        };
+        self.expect(&[422, 503], "PUT", "/plugin", &broken);
+        thread::sleep(BREATH);
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    /// Ask the admin listener with the token; any other answer is a finding.
+    fn expect(&self, statuses: &[u16], method: &str, path: &str, body: &[u8]) -> Option<Reply> {
+        let reply = self.ask(method, path, body);
+        match reply {
+            Ok(reply) if statuses.contains(&reply.status) => Some(reply),
+            Ok(reply) => {
+                self.world.findings.add("an answer of the admin API", || {
+                    format!("{method} {path}: {}: {}", reply.status, reply.text())
+                });
+                None
+            }
+            Err(error) => {
+                self.world
+                    .findings
+                    .add("no answer of the admin API", || format!("{method} {path}: {error}"));
+                None
+            }
+        }
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &[u8]) -> std::io::Result<Reply> {
+        let own = Ipv4Addr::new(127, 0, 2, 2);
+        let mut client = Client::try_connect_from(own, &self.world.place.admin_url())?;
+        client.be_patient_for(ADMIN_PATIENCE);
+        client.give_up_sending_after(ADMIN_PATIENCE);
+        client.request(method, path, &[("Authorization", &format!("Bearer {TOKEN}"))], body)
+    }
+
+    /// Pause all senders until everything is settled, and begin anew.
+    fn checkpoint(&mut self) {
+        self.world.ledger.enter("coming to rest");
+        self.world.switches.reset();
+        let began = Instant::now();
+        self.world.gate.pause();
+        let mut is_drained = self.drain();
+        if !is_drained && !self.is_stuck {
+            self.report_stuck();
+            self.stop();
+            self.start_again();
+            is_drained = self.drain();
+        }
+        if !is_drained {
+            self.world.findings.add("a restart that drains nothing either", || self.state());
+            self.is_stuck = true;
+        }
+        let next = self.world.gate.align() * SENDERS * BLOCK_EVENTS;
+        self.world.ledger.close_window(next);
+        if !self.is_stuck {
+            self.world.gate.resume();
+        }
+        let phase = self.phases.entry("(coming to rest)".to_owned()).or_default();
+        phase.add(began.elapsed().as_secs_f64(), Counted::default(), 0, 0);
+    }
+
+    /// Wait until the program has nothing left to do. What the ledger still waits for
+    /// then is lost.
+    fn drain(&mut self) -> bool {
+        let end = Instant::now() + DRAIN_PATIENCE;
+        let mut empty_since = None;
+        while Instant::now() < end && !self.is_stuck {
+            let is_empty = self.world.gate.is_idle() && self.spool_events() == Some(0.0);
+            empty_since = empty_since.filter(|_| is_empty).or(is_empty.then(Instant::now));
+            let settled = self.world.ledger.counts.waiting() == 0;
+            if empty_since.is_some_and(|since| settled || since.elapsed() > LETTERS_PATIENCE) {
+                return true;
+            }
+            self.sleep(POLL);
+        }
+        false
+    }
+
+    fn report_stuck(&self) {
+        self.world.findings.add("not at rest in time", || {
+            format!("{}\n      {}", self.state(), self.process.last_lines(LOG_LINES_SHOWN))
+        });
+    }
+
+    fn state(&self) -> String {
+        let (waiting, is_idle) = (self.world.ledger.counts.waiting(), self.world.gate.is_idle());
+        let spool_events = self.spool_events();
+        format!(
+            "after {DRAIN_PATIENCE:?} {waiting} events wait, the spool has {spool_events:?}, all posts answered: {is_idle}"
+        )
+    }
+
+    /// None where the page of metrics does not have it.
+    fn spool_events(&self) -> Option<f64> {
+        let page = self.ask("GET", "/metrics", b"").ok()?.text();
+        let mut samples = page.lines().filter(|line| !line.starts_with('#'));
+        samples.find_map(|line| line.split_once("spool_events ")?.1.parse().ok())
+    }
+
+    fn sleep(&mut self, length: Duration) {
+        let end = Instant::now() + length;
+        loop {
+            self.check_process();
+            if self.is_stuck {
+                return;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            thread::sleep(left.min(POLL));
+        }
+    }
+
+    /// A process that has ended by itself is a finding, and is started again.
+    fn check_process(&mut self) {
+        if self.is_stuck {
+            return;
+        }
+        if let Some(status) = self.process.try_wait() {
+            self.world.findings.add("a process that ended by itself", || {
+                format!("{status}: {}", self.process.last_lines(LOG_LINES_SHOWN))
+            });
+            self.ended(Ending::Killed, format!("by itself: {}", code(status)));
+            self.start_again();
+        }
+    }
+
+    fn kill(&mut self) {
+        self.world.set_serving(false);
+        self.process.kill();
+        self.ended(Ending::Killed, "killed".to_owned());
+    }
+
+    /// Stop it in order, as a service manager does.
+    fn stop(&mut self) {
+        self.world.set_serving(false);
+        self.process.signal(Signal::TERM);
+        let Some(status) = self.process.wait(STOP_PATIENCE) else {
+            self.process.leave_log_unread(false);
+            self.world.findings.add("SIGTERM that does not end the process", || {
+                format!("after {STOP_PATIENCE:?}: {}", self.process.last_lines(LOG_LINES_SHOWN))
+            });
+            return self.kill();
+        };
+        let code = code(status);
+        let is_explained = matches!(code, 0 | 3 | 4) || (code == 1 && self.had_full_disk);
+        if !is_explained {
+            self.world.findings.add("an exit code", || {
+                format!("{code}: {}", self.process.last_lines(LOG_LINES_SHOWN))
+            });
+        }
+        let ending = match self.waiting_by_summary() {
+            Some(0) => Ending::Stopped,
+            Some(_) => Ending::StoppedWithRest,
+            None => {
+                self.world.findings.add("a stop without a summary", || format!("exit code {code}"));
+                Ending::Killed
+            }
+        };
+        self.ended(ending, format!("stopped: {code}"));
+    }
+
+    fn ended(&mut self, ending: Ending, how: String) {
+        self.world.set_serving(false);
+        self.world.incarnations.end(ending);
+        self.world.set_pid(0);
+        *self.exits.entry(how).or_default() += 1;
+    }
+
+    fn start_again(&mut self) {
+        let _ = fs::remove_file(self.world.place.path("summary.json"));
+        let number = self.world.incarnations.next();
+        self.process = Process::start(&self.world.place, &self.stub.url(), number);
+        self.had_full_disk = false;
+        self.started();
+        self.world.switches.reset();
+    }
+
+    /// Wait until it answers. A run whose program does not start is over.
+    fn started(&mut self) {
+        self.world.incarnations.begin(self.process.pid());
+        self.world.set_pid(self.process.pid());
+        let end = Instant::now() + START_PATIENCE;
+        while !self.ask("GET", "/health/live", b"").is_ok_and(|reply| reply.status == 200) {
+            let ended = self.process.try_wait();
+            if Instant::now() > end || ended.is_some() {
+                self.world.findings.add("a start that fails", || {
+                    format!("{ended:?}: {}", self.process.last_lines(LOG_LINES_SHOWN))
+                });
+                self.is_stuck = true;
+                return;
+            }
+            thread::sleep(POLL);
+        }
+        self.world.set_serving(true);
+    }
+
+    /// What the last summary says of the spool.
+    fn waiting_by_summary(&self) -> Option<u64> {
+        let text = fs::read(self.world.place.path("summary.json")).ok()?;
+        let summary: Value = serde_json::from_slice(&text).ok()?;
+        summary["collected"]["waiting"].as_u64()
+    }
+
+    /// Everything was at rest before the last stop.
+    fn finish_summary(&self) {
+        let waiting = self.waiting_by_summary();
+        if waiting != Some(0) {
+            self.world
+                .findings
+                .add("a spool that is not empty at the end", || format!("{waiting:?}"));
+        }
+        let violations = self.stub.violations();
+        if let Some(first) = violations.first() {
+            self.world.findings.add("requests that Firehose would refuse", || {
+                format!("{}, the first: {first}", violations.len())
+            });
+        }
+    }
+
+    fn counted(&self) -> Counted {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (counts, traffic) = (&self.world.ledger.counts, &self.world.traffic);
+        Counted {
+            accepted: load(&counts.acknowledged),
+            delivered: load(&counts.delivered),
+            refused: load(&traffic.refused),
+            unavailable: load(&traffic.unavailable),
+            unanswered: load(&traffic.unanswered),
+            duplicates: counts.duplicates.sum(),
+        }
+    }
+
+    fn take_slowest(&self) -> [u64; 2] {
+        let traffic = &self.world.traffic;
+        [&traffic.slowest_answer_ms, &traffic.slowest_health_ms]
+            .map(|slowest| slowest.swap(0, Ordering::Relaxed))
+    }
+
+    /// What has become of everything, and what each fault has done.
+    pub(super) fn report(&self) -> String {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (counts, traffic) = (&self.world.ledger.counts, &self.world.traffic);
+        let duplicates = &counts.duplicates;
+        let mut text = format!(
+            "accepted {}, delivered {}, dead {}, filtered {}, lost {}; dead letters of the hostile source {}\n\
+             duplicates: {} after a lost answer of a stream, {} posted again, {} after a kill, {} after a stop\n\
+             answers: 429 {}, 503 {}, none {}; requests of hostile clients {}\n",
+            load(&counts.acknowledged),
+            load(&counts.delivered),
+            load(&counts.dead),
+            load(&counts.filtered),
+            load(&counts.lost),
+            load(&counts.dead_of_hostile),
+            load(&duplicates.answer_lost),
+            load(&duplicates.posted_again),
+            load(&duplicates.killed),
+            load(&duplicates.stopped),
+            load(&traffic.refused),
+            load(&traffic.unavailable),
+            load(&traffic.unanswered),
+            load(&traffic.hostile),
+        );
+        let _ = writeln!(text, "dead letters: {:?}", self.world.ledger.reasons());
+        let _ = writeln!(text, "processes ended: {:?}", self.exits);
+        if !self.world.place.has_own_disk() {
+            text += "FullDisk was left out: no disk can be mounted here\n";
+        }
+        text += "\ntimes  seconds  accepted/s  delivered/s     429     503  unanswered  duplicates  slowest answer, health ms  fault\n";
+        for (name, phase) in &self.phases {
+            phase.write(name, &mut text);
+        }
+        text
+    }
+}
+
+impl Counted {
+    fn since(self, before: Counted) -> Counted {
+        Counted {
+            accepted: self.accepted - before.accepted,
+            delivered: self.delivered - before.delivered,
+            refused: self.refused - before.refused,
+            unavailable: self.unavailable - before.unavailable,
+            unanswered: self.unanswered - before.unanswered,
+            duplicates: self.duplicates - before.duplicates,
+        }
+    }
+
+    fn plus(self, other: Counted) -> Counted {
+        Counted {
+            accepted: self.accepted + other.accepted,
+            delivered: self.delivered + other.delivered,
+            refused: self.refused + other.refused,
+            unavailable: self.unavailable + other.unavailable,
+            unanswered: self.unanswered + other.unanswered,
+            duplicates: self.duplicates + other.duplicates,
+        }
+    }
+}
+
+impl Phase {
+    fn add(&mut self, seconds: f64, counts: Counted, answer_ms: u64, health_ms: u64) {
+        self.times += 1;
+        self.seconds += seconds;
+        self.counts = self.counts.plus(counts);
+        self.slowest_answer_ms = self.slowest_answer_ms.max(answer_ms);
+        self.slowest_health_ms = self.slowest_health_ms.max(health_ms);
+    }
+
+    fn write(&self, name: &str, text: &mut String) {
+        let per_second = |count: u64| count as f64 / self.seconds.max(0.001);
+        let counts = self.counts;
+        let _ = writeln!(
+            text,
+            "{:>5}  {:>7.1}  {:>10.0}  {:>11.0}  {:>6}  {:>6}  {:>10}  {:>10}  {:>25}  {name}",
+            self.times,
+            self.seconds,
+            per_second(counts.accepted),
+            per_second(counts.delivered),
+            counts.refused,
+            counts.unavailable,
+            counts.unanswered,
+            counts.duplicates,
+            format!("{}, {}", self.slowest_answer_ms, self.slowest_health_ms),
+        );
+    }
+}

@@ -1,0 +1,196 @@
+//! Where the program runs: its directory, its small disk, its settings.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use host::run::DEFAULT_PLUGIN;
+use tempfile::TempDir;
+use tests::disk::Disk;
+use tests::{free_port, make_data_directory, program_path, signature, stamped};
+
+use super::recipes::STREAMS;
+use super::{hostile, senders};
+
+/// For the admin API.
+pub(super) const TOKEN: &str = "a-token-that-only-the-soak-has";
+
+/// How long the program goes on delivering when it is stopped.
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The collector's spool: filled in some seconds where nothing is delivered.
+const SPOOL_BYTES: u64 = 256 << 20;
+const OVERFLOW_BYTES: u64 = 64 << 20;
+const DEAD_LETTERS_BYTES: u64 = 1 << 30;
+/// Spool, overflow, and dead letters as long as they are not taken away.
+const DISK_BYTES: usize = 768 << 20;
+
+/// How much of the disk is filled at once.
+const FILLER_BYTES: usize = 1 << 20;
+
+/// How many different components with the default plugin's code there are: few, as
+/// each has its place in the cache of compiled code.
+const PLUGIN_VERSIONS: u64 = 4;
+
+/// The directory of the program.
+#[derive(Debug)]
+pub(super) struct Place {
+    directory: TempDir,
+    /// None where none can be mounted.
+    disk: Option<Disk>,
+    port: u16,
+    admin_port: u16,
+}
+
+impl Place {
+    pub(super) fn new() -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let disk = Disk::mount(DISK_BYTES).ok();
+        let place = Place { directory, disk, port: free_port(), admin_port: free_port() };
+        make_data_directory(&place.data_directory());
+        place.write_settings(0);
+        place.write_plugin(0);
+        place
+    }
+
+    /// Where the collector listens.
+    pub(super) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Where the admin listener listens.
+    pub(super) fn admin_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.admin_port)
+    }
+
+    /// The program's data directory.
+    pub(super) fn data_directory(&self) -> PathBuf {
+        self.disk.as_ref().map_or(self.directory.path(), Disk::path).join("data")
+    }
+
+    /// A file beside the settings.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Whether there is a disk of a bounded size to fill.
+    pub(super) fn has_own_disk(&self) -> bool {
+        self.disk.is_some()
+    }
+
+    /// Fill the disk to its last byte.
+    pub(super) fn fill_disk(&self) {
+        let filler = self.disk.as_ref().map(|disk| File::create(disk.path().join("filler")));
+        let mut filler = filler.expect("a disk").expect("a file on the disk");
+        let zeros = vec![0; FILLER_BYTES];
+        while filler.write_all(&zeros).is_ok() {}
+    }
+
+    /// Give the room back.
+    pub(super) fn clear_disk(&self) {
+        let filler = self.disk.as_ref().map(|disk| disk.path().join("filler"));
+        fs::remove_file(filler.expect("a disk")).expect("the filler is there");
+    }
+
+    /// Write the settings anew. Those of another number make another generation of
+    /// the plugin, that decides the same.
+    pub(super) fn write_settings(&self, number: u64) {
+        let rows = (0..STREAMS.len()).map(|at| (format!("soak {at}"), STREAMS[at]));
+        let others = [("trap", STREAMS[0]), ("loop", STREAMS[1])];
+        let rows = rows.chain(others.map(|(event, stream)| (event.to_owned(), stream)));
+        let rows = rows.chain([(format!("row {number}"), STREAMS[0])]);
+        let rows = rows.map(|(event, stream)| {
+            format!("    {{ event = \"{event}\", stream = \"{stream}\" }},\n")
+        });
+        let text = format!(
+            r#"
+listen = "127.0.0.1:{port}"
+{sources}
+[admin]
+listen = "127.0.0.1:{admin_port}"
+token = "{TOKEN}"
+[spool]
+max_bytes = {SPOOL_BYTES}
+durability = "{durability}"
+[delivery]
+max_delay = "200ms"
+drain_timeout = "{drain_seconds}s"
+overflow_max_bytes = {OVERFLOW_BYTES}
+[dead_letters]
+max_bytes = {DEAD_LETTERS_BYTES}
+[streams.{packed}]
+pack = {{ max_bytes = 102400 }}
+[plugin]
+path = "plugin.wasm"
+[plugin.settings]
+mappings = [
+{rows}]
+"#,
+            port = self.port,
+            sources =
+                senders::SOURCES.iter().chain([&hostile::SETTINGS]).copied().collect::<String>(),
+            admin_port = self.admin_port,
+            // What a start reads counts until the next one.
+            durability = if number.is_multiple_of(2) { "os" } else { "fsync" },
+            drain_seconds = DRAIN_TIMEOUT.as_secs(),
+            packed = STREAMS[3],
+            rows = rows.collect::<String>(),
+        );
+        self.replace("settings.toml", text.as_bytes());
+    }
+
+    /// Have another version of the default plugin take the place of the one there.
+    pub(super) fn write_plugin(&self, number: u64) {
+        self.replace("plugin.wasm", &plugin(number));
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) {
+        let new = self.path(&format!("{name}.new"));
+        fs::write(&new, bytes).expect("a file is written");
+        fs::rename(new, self.path(name)).expect("it takes the other one's place");
+    }
+
+    /// The program with all its arguments. Its session token shows the stub
+    /// which process a request is of.
+    pub(super) fn command(&self, firehose: &str, incarnation: u8) -> Command {
+        let mut command = Command::new(program_path());
+        command
+            .current_dir(self.directory.path())
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .env("HOME", self.directory.path())
+            .env("AWS_ACCESS_KEY_ID", signature::ACCESS_KEY_ID)
+            .env("AWS_SECRET_ACCESS_KEY", signature::SECRET_ACCESS_KEY)
+            .env("AWS_SESSION_TOKEN", incarnation.to_string())
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .args(["run", "--config", "settings.toml", "--summary", "summary.json"])
+            .args(["--region", "eu-central-1", "--endpoint-url", firehose, "--data-dir"])
+            .arg(self.data_directory());
+        command
+    }
+
+    /// The disk's blocks of a directory in the data directory, in bytes.
+    pub(super) fn bytes_of(&self, name: &str) -> u64 {
+        bytes_of(&self.data_directory().join(name))
+    }
+}
+
+/// A version of the default plugin.
+pub(super) fn plugin(number: u64) -> Vec<u8> {
+    stamped(DEFAULT_PLUGIN, &(number % PLUGIN_VERSIONS).to_le_bytes())
+}
+
+/// Links are not followed: what others share is not counted.
+fn bytes_of(directory: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+
+    let Ok(entries) = fs::read_dir(directory) else { return 0 };
+    let bytes = entries.filter_map(Result::ok).map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_of(&entry.path()),
+        Ok(metadata) => metadata.blocks() * 512,
+        Err(_) => 0,
+    });
+    bytes.sum()
+}

@@ -1,0 +1,144 @@
+//! The program as a process that is stopped, killed, and not always listened to.
+
+use std::collections::VecDeque;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::io::ioctl_fionread;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::place::Place;
+
+/// How much of standard error is kept.
+const LOG_BYTES_KEPT: usize = 256 << 10;
+
+/// What a pipe has on Linux, and the least that it can have: a page.
+const PIPE_BYTES: libc::c_int = 65_536;
+const PIPE_BYTES_MIN: libc::c_int = 4096;
+
+/// How often a condition is looked at.
+const POLL: Duration = Duration::from_millis(10);
+
+/// A running program. It is killed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    log: Arc<Log>,
+    /// Standard error once more, to be asked how much is in it.
+    stderr: OwnedFd,
+}
+
+/// The end of what the program has written to standard error.
+#[derive(Debug, Default)]
+struct Log {
+    bytes: Mutex<VecDeque<u8>>,
+    is_unread: AtomicBool,
+}
+
+impl Process {
+    pub(super) fn start(place: &Place, firehose: &str, incarnation: u8) -> Self {
+        let mut command = place.command(firehose, incarnation);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let (log, stderr) = (Arc::<Log>::default(), child.stderr.take().expect("a pipe"));
+        let (own, pipe) = (Arc::clone(&log), stderr.as_fd().try_clone_to_owned());
+        thread::spawn(move || own.read(stderr));
+        Process { child, log, stderr: pipe.expect("a descriptor") }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        // It may have ended by itself, which is found out by whoever waits for it.
+        let _ = kill_process(Pid::from_child(&self.child), signal);
+    }
+
+    /// How it has ended, if it has.
+    pub(super) fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be waited for")
+    }
+
+    /// Wait for its end; none if it does not come in time.
+    pub(super) fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if let Some(status) = self.try_wait() {
+                return Some(status);
+            }
+            thread::sleep(POLL);
+        }
+        self.try_wait()
+    }
+
+    /// Kill it, and wait for its end.
+    pub(super) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Read standard error no more, and have it take little, or all as usual again.
+    pub(super) fn leave_log_unread(&self, is_unread: bool) {
+        self.set_pipe_bytes(if is_unread { PIPE_BYTES_MIN } else { PIPE_BYTES });
+        self.log.is_unread.store(is_unread, Ordering::SeqCst);
+    }
+
+    /// Bytes that wait in standard error to be read.
+    pub(super) fn unread_log_bytes(&self) -> u64 {
+        ioctl_fionread(&self.stderr).unwrap_or_default()
+    }
+
+    fn set_pipe_bytes(&self, bytes: libc::c_int) {
+        // SAFETY: the descriptor is open as long as this is borrowed, and the call takes
+        // a number and no pointer. Where it fails, the pipe is as long as before.
+        let _ = unsafe { libc::fcntl(self.stderr.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
+    }
+
+    /// The end of what it has written to standard error.
+    pub(super) fn log(&self) -> String {
+        let bytes = self.log.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes.iter().copied().collect::<Vec<_>>()).into_owned()
+    }
+
+    /// So many of its last lines.
+    pub(super) fn last_lines(&self, count: usize) -> String {
+        let log = self.log();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(count)..].join("\n      ")
+    }
+}
+
+impl Log {
+    fn read(&self, mut source: impl Read) {
+        let mut buffer = [0; 4096];
+        loop {
+            while self.is_unread.load(Ordering::SeqCst) {
+                thread::sleep(POLL);
+            }
+            let Ok(read @ 1..) = source.read(&mut buffer) else { return };
+            let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+            bytes.extend(&buffer[..read]);
+            let excess = bytes.len().saturating_sub(LOG_BYTES_KEPT);
+            bytes.drain(..excess);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.log.is_unread.store(false, Ordering::SeqCst);
+        self.kill();
+    }
+}
+
+/// An exit code; less than 0 where a signal ended the program.
+pub(super) fn code(status: ExitStatus) -> i32 {
+    status.code().or(status.signal().map(|signal| -signal)).unwrap_or(i32::MIN)
+}

@@ -1,0 +1,192 @@
+//! What all threads of the soak have to do with.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tests::stub::{Put, Switches};
+use tests::{Fate, Stub};
+
+use super::findings::Findings;
+use super::incarnations::Incarnations;
+use super::ledger::Ledger;
+use super::place::Place;
+use super::recipes::{Recipes, SENDERS, mix};
+
+/// How often a sender that is to pause looks whether it may go on.
+const PAUSE_POLL: Duration = Duration::from_millis(5);
+
+/// Shared by all threads.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) started: Instant,
+    pub(super) place: Arc<Place>,
+    pub(super) recipes: Arc<Recipes>,
+    pub(super) findings: Arc<Findings>,
+    pub(super) incarnations: Arc<Incarnations>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) switches: Switches,
+    pub(super) traffic: Traffic,
+    pub(super) gate: Gate,
+    /// The running process; 0 if there is none.
+    pid: AtomicU32,
+    /// Whether the program should answer.
+    is_serving: AtomicBool,
+}
+
+/// What clients have seen, since the start or since it was last taken.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    /// Answers of 429 and 503 to honest senders.
+    pub(super) refused: AtomicU64,
+    pub(super) unavailable: AtomicU64,
+    /// Requests without an answer, which are posted again.
+    pub(super) unanswered: AtomicU64,
+    /// The slowest answer of 200 since it was last taken.
+    pub(super) slowest_answer_ms: AtomicU64,
+    /// The same for `/health/live`.
+    pub(super) slowest_health_ms: AtomicU64,
+    /// Requests of hostile clients that were answered somehow.
+    pub(super) hostile: AtomicU64,
+}
+
+/// Lets senders through, one block after the other, or has them wait.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    is_paused: AtomicBool,
+    is_over: AtomicBool,
+    /// Senders that are in the middle of a block.
+    busy: AtomicUsize,
+    /// The turn that each sender is to take next.
+    turns: [AtomicU64; SENDERS as usize],
+}
+
+impl World {
+    pub(super) fn new(seed: u64, misbehaving_digest: String) -> Self {
+        let started = Instant::now();
+        let (recipes, findings) = (Arc::new(Recipes::new(seed)), Arc::new(Findings::new(started)));
+        let incarnations = Arc::<Incarnations>::default();
+        let parts = (Arc::clone(&recipes), Arc::clone(&findings), Arc::clone(&incarnations));
+        let ledger = Arc::new(Ledger::new(parts.0, parts.1, parts.2, misbehaving_digest));
+        World {
+            started,
+            place: Arc::new(Place::new()),
+            recipes,
+            findings,
+            incarnations,
+            ledger,
+            switches: Switches::default(),
+            traffic: Traffic::default(),
+            gate: Gate::default(),
+            pid: AtomicU32::new(0),
+            is_serving: AtomicBool::new(false),
+        }
+    }
+
+    /// A Firehose whose streams behave as they are switched, and that enters in the ledger
+    /// what it accepts before it answers.
+    pub(super) fn firehose(&self, seed: u64) -> Stub {
+        let (switches, ledger) = (self.switches.clone(), Arc::clone(&self.ledger));
+        let number = AtomicU64::new(0);
+        Stub::start_forgetful(move |put| {
+            let number = number.fetch_add(1, Ordering::Relaxed);
+            let mut random = fastrand::Rng::with_seed(mix(seed ^ number));
+            let fate = switches.of(&put.stream).fate(put, &mut random);
+            account(&ledger, put, &fate);
+            fate
+        })
+    }
+
+    pub(super) fn set_pid(&self, pid: u32) {
+        self.pid.store(pid, Ordering::SeqCst);
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.pid.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_serving(&self, is_serving: bool) {
+        self.is_serving.store(is_serving, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        self.is_serving.load(Ordering::SeqCst)
+    }
+}
+
+fn account(ledger: &Ledger, put: &Put, fate: &Fate) {
+    let token = put.headers.get("x-amz-security-token").and_then(|token| token.parse().ok());
+    let incarnation: u8 = token.expect("the program signs with its session token");
+    let mut scratch = Vec::new();
+    for (position, record) in put.records.iter().enumerate() {
+        if fate.accepts(position) {
+            let is_answered = fate.accounts_for_all();
+            ledger.accepted(&put.stream, record, incarnation, is_answered, &mut scratch);
+        } else {
+            ledger.refused(record);
+        }
+    }
+}
+
+impl Gate {
+    /// The next turn of a sender, once it may go on; none at the end. It is busy until
+    /// it calls [`Gate::leave`].
+    pub(super) fn enter(&self, sender: u64) -> Option<u64> {
+        loop {
+            if self.is_over() {
+                return None;
+            }
+            self.busy.fetch_add(1, Ordering::SeqCst);
+            if !self.is_paused.load(Ordering::SeqCst) {
+                return Some(self.turns[sender as usize].fetch_add(1, Ordering::SeqCst));
+            }
+            self.leave();
+            thread::sleep(PAUSE_POLL);
+        }
+    }
+
+    pub(super) fn leave(&self) {
+        self.busy.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Let no sender begin another block.
+    pub(super) fn pause(&self) {
+        self.is_paused.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.busy.load(Ordering::SeqCst) == 0
+    }
+
+    /// While nobody is busy: give all senders the same turn, and return it.
+    pub(super) fn align(&self) -> u64 {
+        let turns = self.turns.iter().map(|turn| turn.load(Ordering::SeqCst));
+        let next = turns.max().unwrap_or_default();
+        self.turns.iter().for_each(|turn| turn.store(next, Ordering::SeqCst));
+        next
+    }
+
+    pub(super) fn resume(&self) {
+        self.is_paused.store(false, Ordering::SeqCst);
+    }
+
+    /// Have all threads end, however the caller does.
+    pub(super) fn close_at_end(&self) -> Closing<'_> {
+        Closing(self)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+}
+
+/// Has all threads end once it is dropped.
+#[derive(Debug)]
+pub(super) struct Closing<'a>(&'a Gate);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::SeqCst);
+    }
+}

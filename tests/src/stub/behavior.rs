@@ -1,0 +1,143 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::{Fate, Put};
+
+/// How a delivery stream answers, until it is switched to something else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Behavior {
+    /// Every record is accepted.
+    #[default]
+    Healthy,
+    /// The same, and each answer takes this long.
+    Slow(Duration),
+    /// So many in a hundred records of a request are refused one by one.
+    Throttled(u8),
+    /// Every request is refused with `ServiceUnavailableException` and 503.
+    Unavailable,
+    /// Every request fails with 500; the records of half of them are accepted all
+    /// the same.
+    InternalFailure,
+    /// The connection is reset, and nothing is accepted.
+    ResetBefore,
+    /// The records are accepted, and the connection is reset in place of an answer.
+    ResetAfter,
+    /// There is no answer; the records of half of the requests are accepted.
+    Hanging,
+    /// The credentials may not write to the stream.
+    Denied,
+    /// The stream does not exist.
+    Missing,
+    /// The answer is a 200 that does not account for the records, of which half the
+    /// requests' are accepted.
+    Garbage(Garbage),
+}
+
+/// What is wrong with an answer that does not account for every record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Garbage {
+    /// It has no body.
+    Empty,
+    /// Its body is `{}`.
+    EmptyObject,
+    /// Its body stops in the middle of the JSON text, and of what its
+    /// `Content-Length` announces.
+    CutOff,
+    /// Its body is a JSON text that is not complete, as long as announced.
+    Truncated,
+    /// It says that no record failed, and has no `RequestResponses`.
+    NoResults,
+    /// It lacks the result of the last record.
+    TooFewResults,
+    /// It has results with neither an id nor a code.
+    EmptyResults,
+    /// It has codes of errors beside a `FailedPutCount` of 0.
+    CountOfZero,
+}
+
+/// How each of some delivery streams answers now; clones switch the same streams.
+#[derive(Debug, Clone, Default)]
+pub struct Switches(Arc<RwLock<BTreeMap<String, Behavior>>>);
+
+impl Switches {
+    /// Switch one stream; those that never were are healthy.
+    pub fn set(&self, stream: &str, behavior: Behavior) {
+        let mut behaviors = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        behaviors.insert(stream.to_owned(), behavior);
+    }
+
+    /// Make every stream healthy.
+    pub fn reset(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// How a stream answers now.
+    pub fn of(&self, stream: &str) -> Behavior {
+        let behaviors = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        behaviors.get(stream).copied().unwrap_or_default()
+    }
+}
+
+impl Behavior {
+    /// What is done to a request; what is left to chance is drawn from `random`.
+    pub fn fate(self, put: &Put, random: &mut fastrand::Rng) -> Fate {
+        let fail = |status, code, accepted| Fate::Fail { status, code, accepted };
+        match self {
+            Behavior::Healthy => Fate::Accept,
+            Behavior::Slow(pause) => Fate::Slow(pause),
+            Behavior::Throttled(percent) => {
+                let records = 0..put.records.len();
+                let records = records.filter(|_| random.u8(..100) < percent).collect();
+                Fate::Refuse { records, code: "ServiceUnavailableException" }
+            }
+            Behavior::Unavailable => fail(503, "ServiceUnavailableException", false),
+            Behavior::InternalFailure => fail(500, "InternalFailure", random.bool()),
+            Behavior::ResetBefore => Fate::Reset { accepted: false },
+            Behavior::ResetAfter => Fate::Reset { accepted: true },
+            Behavior::Hanging if random.bool() => Fate::AcceptSilently,
+            Behavior::Hanging => Fate::Hang,
+            Behavior::Denied => fail(400, "AccessDeniedException", false),
+            Behavior::Missing => fail(400, "ResourceNotFoundException", false),
+            Behavior::Garbage(garbage) => garbage.fate(put.records.len(), random.bool()),
+        }
+    }
+}
+
+impl Garbage {
+    /// Every kind.
+    pub const ALL: [Garbage; 8] = [
+        Garbage::Empty,
+        Garbage::EmptyObject,
+        Garbage::CutOff,
+        Garbage::Truncated,
+        Garbage::NoResults,
+        Garbage::TooFewResults,
+        Garbage::EmptyResults,
+        Garbage::CountOfZero,
+    ];
+
+    fn fate(self, records: usize, accepted: bool) -> Fate {
+        let results = |result: &str, count: usize| vec![result; count].join(",");
+        let answer = |count: &str, results: String| {
+            format!("{{{count}\"Encrypted\":false,\"RequestResponses\":[{results}]}}")
+        };
+        let (none_failed, good) = ("\"FailedPutCount\":0,", r#"{"RecordId":"record"}"#);
+        let whole = answer(none_failed, results(good, records));
+        let length = whole.len();
+        let (body, missing_bytes) = match self {
+            Garbage::Empty => (String::new(), 0),
+            Garbage::EmptyObject => ("{}".to_owned(), 0),
+            Garbage::CutOff => (whole[..length / 2].to_owned(), length - length / 2),
+            Garbage::Truncated => (whole[..length / 2].to_owned(), 0),
+            Garbage::NoResults => (r#"{"FailedPutCount":0,"Encrypted":false}"#.to_owned(), 0),
+            Garbage::TooFewResults => (answer(none_failed, results(good, records - 1)), 0),
+            Garbage::EmptyResults => (answer(none_failed, results("{}", records)), 0),
+            Garbage::CountOfZero => {
+                let refused = r#"{"ErrorCode":"InternalFailure","ErrorMessage":"Again."}"#;
+                (answer(none_failed, results(refused, records)), 0)
+            }
+        };
+        Fate::Raw { status: 200, body, missing_bytes, accepted }
+    }
+}
