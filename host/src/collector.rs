@@ -10,8 +10,10 @@
 
 mod answer;
 mod bodies;
+mod cors;
 mod counts;
 mod decode;
+mod decoder;
 mod dialect;
 mod entry;
 mod handle;
@@ -37,6 +39,7 @@ pub use intake::Intake;
 #[cfg(test)]
 pub(crate) use intake::{Gathering, Step};
 pub use origin::OriginRule;
+pub use rate::Rate;
 pub use source::{SourceReport, SourceSettings, TakenKey};
 
 /// The spool's entry of a source's events, as a request leaves it.
@@ -49,5 +52,5 @@ pub(crate) fn entry_of<'a>(source: &str, texts: impl IntoIterator<Item = &'a str
         let end = u32::try_from(decoded.bytes.len()).expect("a simulation is small");
         decoded.events.push(decode::DecodedEvent { start, end, refused: None });
     }
-    entry::encode(source, &decoded)
+    entry::encode(source, decoded)
 }

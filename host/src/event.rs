@@ -15,7 +15,7 @@ mod stream_name;
 
 pub use ack::{Ack, Ended, Outcome, Settled, Settlements, Totals, TotalsSnapshot};
 pub use chunk::{Chunk, Damage, Line};
-pub use envelope::{Envelope, Items, Malformed, Member, Outline, Span, scan, string};
+pub use envelope::{Envelope, Items, Malformed, Member, Outline, OutlineError, Span, scan, string};
 pub use reason::Reason;
 pub use refusal::Refusal;
 pub use source::{OnDeath, Source};

@@ -6,6 +6,7 @@
 //! [`limits`](crate::limits).
 
 mod body;
+mod budget;
 mod connection;
 mod connections;
 mod descriptors;
@@ -15,6 +16,7 @@ mod server;
 mod tls;
 
 pub use body::{BodyError, Budget, Held, PeerBudgets, RequestBody, discard, read};
+pub use budget::{MemoryBudget, Reservation};
 pub use connections::{ConnectionCounts, ConnectionLimits};
 pub use descriptors::Descriptors;
 pub use encoding::{DecodeError, Encoding, decode};

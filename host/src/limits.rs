@@ -260,18 +260,39 @@ pub const UNKNOWN_SOURCES_NAMED_MAX: usize = 100;
 /// low for as many. One takes some 10 KB until it sends something.
 pub const HTTP_CONNECTIONS_MAX: usize = 10_000;
 
-/// Bytes of a request's line and headers together.
-pub const HTTP_HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a request's line and headers together: several times what browsers and
+/// proxies send. A connection may hold as many before they are whole, so all
+/// [`HTTP_CONNECTIONS_MAX`] together hold 320 MiB at most.
+pub const HTTP_HEADER_BYTES_MAX: usize = 32 * 1024;
+
+/// Bytes of memory that a header takes beside its name and value.
+pub const HTTP_HEADER_OVERHEAD_BYTES: usize = 128;
+
+/// Bytes of memory that a request under way takes beside its headers and its body.
+pub const HTTP_REQUEST_OVERHEAD_BYTES: usize = 4 * 1024;
+
+/// Bytes of memory that the headers of all requests under way may take, overhead
+/// included: a usual request on each of [`HTTP_CONNECTIONS_MAX`] connections. With
+/// HTTP/2, two bytes on the wire can stand for a header of any length.
+pub const HTTP_HEADERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Headers of one request.
 pub const HTTP_HEADERS_MAX: usize = 100;
 
 /// Requests at once on a connection of HTTP/2.
-pub const HTTP_STREAMS_MAX: u32 = 128;
+pub const HTTP_STREAMS_MAX: u32 = 64;
 
 /// Requests that a connection of HTTP/2 may begin and take back before they
-/// are looked at.
+/// are looked at, and requests with errors that are remembered.
 pub const HTTP_RESET_STREAMS_MAX: usize = 20;
+
+/// Bytes of bodies that a connection of HTTP/2 may send before somebody reads them:
+/// enough for 5 MB a second to a client that is 50 ms away.
+pub const HTTP_WINDOW_BYTES: u32 = 256 * 1024;
+
+/// Bytes of answers that wait on a request of HTTP/2 until its client takes them.
+/// Answers are short.
+pub const HTTP_SEND_BUFFER_BYTES: usize = 16 * 1024;
 
 /// Time for a request's headers, from the moment at which the connection waits for
 /// them; so it is also how long a connection of HTTP/1.1 may be unused.
@@ -327,7 +348,8 @@ pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// of it; so it is also the longest pause.
 pub const HTTP_BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// Bytes of all bodies that are being read or worked on.
+/// Bytes of all bodies that are being read, and of what small ones have become until it
+/// is in the spool.
 pub const HTTP_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The part of it that bodies may take whose request does not say its write key before
@@ -338,7 +360,19 @@ pub const HTTP_KEYLESS_BODIES_BYTES_MAX: usize = COLLECT_BODY_BYTES_MAX_MAX;
 pub const HTTP_PEER_BODIES_BYTES_MAX: usize = HTTP_BODIES_BYTES_MAX / 2;
 
 /// How long a body waits for its part of that memory.
+/// Bytes that a small body and what it usually becomes take.
+pub const HTTP_SMALL_BODY_BYTES_MAX: usize = 3 * COLLECT_INLINE_BODY_BYTES_MAX;
+
+/// The part of that memory that all larger ones may take together, in bytes. The rest is
+/// for small ones, whoever sends large ones.
+pub const HTTP_LARGE_BODIES_BYTES_MAX: usize = 48 * 1024 * 1024;
+
+/// How long a request waits for its part of a memory that others have.
 pub const HTTP_BUDGET_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Requests that wait for such a part at once where it is for large ones: each of them
+/// holds as much as a small one may. Others are refused at once.
+pub const HTTP_BUDGET_WAITING_MAX: usize = 32;
 
 /// Time for the answers to what has been read when a server ends.
 pub const HTTP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -371,12 +405,51 @@ pub const ADMIN_TURNS_MAX: usize = 8;
 /// Characters of a wrong parameter that an answer shows.
 pub const ADMIN_SHOWN_CHARACTERS_MAX: usize = 40;
 
-/// Bytes that the events of one request may take, with all that is added to them.
+/// Bytes of a body, as received and once it is decompressed, up to which it is decoded
+/// where it was received, on the threads that serve all connections: a millisecond's
+/// work. Larger ones are decoded on threads of their own.
+pub const COLLECT_INLINE_BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that the events of such a body may take.
+pub const COLLECT_INLINE_EVENTS_BYTES_MAX: usize = 1024 * 1024;
+
+/// Larger bodies that are decoded, or wait for the spool, at once: half as many as there
+/// are processors, and no more than this. Each takes memory of its own: for its body
+/// once more, for [`COLLECT_PARTS_MAX`] places and for its events.
+pub const COLLECT_DECODERS_MAX: usize = 4;
+
+/// Requests that wait for one of these to be done. Others are refused at once.
+pub const COLLECT_DECODERS_WAITING_MAX: usize = 32;
+
+/// Events of one request. Segment takes 2,500 and RudderStack names no number; a body of
+/// [`COLLECT_BODY_BYTES_MAX`] has as many only if they have 163 bytes each, which is
+/// less than the least event of any of their SDKs.
+pub const COLLECT_EVENTS_MAX: usize = 25_000;
+
+/// Bytes that are added to the events of one request, all of them together.
 ///
-/// Far more than the largest body grows to by usual means: what a batch says once
-/// for all its events goes into each of them, so that a small body can ask for
-/// gigabytes.
-pub const COLLECTED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What a batch says once for all its events goes into each of them, so that a small
+/// body can ask for gigabytes. This is 670 bytes for each of [`COLLECT_EVENTS_MAX`]
+/// events, and 6,700 bytes for each of the 2,500 that Segment takes.
+pub const COLLECT_ADDED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Members of an object that a batch says once for all its events, and of an event's own
+/// one. Segment takes 10,000 properties.
+pub const COLLECT_SHARED_MEMBERS_MAX: usize = 10_000;
+
+/// Members of the outermost object, or items of the outermost array, and members of a
+/// batch's events, all of them together: 20 for each of [`COLLECT_EVENTS_MAX`] events.
+/// Where each of them stands takes up to twelve bytes.
+pub const COLLECT_PARTS_MAX: usize = 500_000;
+
+/// Parts of a request that are no events and may go to the dead letters, if they are
+/// more than half of it: as many as the batches of SDKs have events. Beyond, nobody
+/// sends events, and each part of two bytes would become a dead letter of two hundred.
+pub const COLLECT_REFUSED_EVENTS_MAX: usize = 100;
+
+/// Bytes that the events of one request may take with all that is added to them: those
+/// of an entry of the spool, without what stands before them.
+pub const COLLECTED_BYTES_MAX: usize = SPOOL_ENTRY_BYTES_MAX - 128 * 1024;
 
 /// Bytes of a segment of the spool, beyond which the next one is begun. A segment
 /// takes its room until all of it has been acknowledged, so it is not large; it

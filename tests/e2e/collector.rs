@@ -3,6 +3,7 @@
 mod answers;
 mod bad_clients;
 mod crowds;
+mod floods;
 mod refusals;
 mod siege;
 mod stopping;
@@ -100,7 +101,7 @@ fn metrics(collector: &Collector) -> Metrics {
 /// fails unless each is taken promptly.
 struct GoodClient {
     is_over: Arc<AtomicBool>,
-    thread: JoinHandle<usize>,
+    thread: JoinHandle<Vec<Duration>>,
 }
 
 impl GoodClient {
@@ -111,9 +112,9 @@ impl GoodClient {
             let mut client = Client::connect(&url);
             client.be_patient_for(PROMPT);
             let authorization = basic("key-of-web").1;
-            let mut sent = 0;
+            let mut times = Vec::new();
             while !told.load(Ordering::Relaxed) {
-                let body = track(&format!("good {sent}")).to_string();
+                let body = track(&format!("good {}", times.len())).to_string();
                 let headers = [("Authorization", &*authorization)];
                 let started = Instant::now();
                 let reply = client.post("/v1/track", &headers, body.as_bytes());
@@ -121,20 +122,27 @@ impl GoodClient {
                 let reply = reply.unwrap_or_else(|error| panic!("after {took:?}: {error}"));
                 assert_eq!(reply.status, 200, "{}", reply.text());
                 assert!(took < PROMPT, "a good client was answered after {took:?}");
-                sent += 1;
+                times.push(took);
                 thread::sleep(PACE);
             }
-            sent
+            times
         });
         GoodClient { is_over, thread }
     }
 
     /// End, and tell the names of what was sent.
     fn stop(self) -> BTreeSet<String> {
+        self.stop_timed().0
+    }
+
+    /// The same, with the time within which 99 of 100 requests were answered.
+    fn stop_timed(self) -> (BTreeSet<String>, Duration) {
         self.is_over.store(true, Ordering::Relaxed);
-        let sent = self.thread.join().expect("the good client was served");
-        assert!(sent > 0);
-        (0..sent).map(|number| format!("good {number}")).collect()
+        let mut times = self.thread.join().expect("the good client was served");
+        assert!(!times.is_empty());
+        let names = (0..times.len()).map(|number| format!("good {number}")).collect();
+        times.sort();
+        (names, times[times.len() * 99 / 100])
     }
 }
 

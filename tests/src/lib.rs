@@ -6,7 +6,7 @@
 //! [`linter`] what they find in IAM policies. [`Endpoint`] answers what a test
 //! says. [`oracle`] knows where each event must end up, and [`events`] makes
 //! events. [`Collector`] is the program as a server, [`client`] sends to it what
-//! nobody should, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
+//! nobody should, [`http2`] likewise in frames of HTTP/2, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
 //! over TLS or HTTP/2; [`metrics`] reads what it tells, [`openapi`] holds its
 //! answers against their document, and [`minisign`] signs plugins. [`Proxy`] is
 //! nginx or Envoy beside the program, [`Template`] a plugin as its author starts
@@ -28,6 +28,7 @@ mod curl;
 pub mod disk;
 pub mod endpoint;
 pub mod events;
+pub mod http2;
 mod install;
 mod letter;
 pub mod linter;

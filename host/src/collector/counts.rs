@@ -6,7 +6,8 @@ use hyper::StatusCode;
 use super::SourceReport;
 
 /// The statuses that requests are answered with.
-const STATUSES: [u16; 14] = [200, 204, 400, 401, 403, 404, 405, 408, 413, 415, 429, 500, 503, 0];
+const STATUSES: [u16; 15] =
+    [200, 204, 400, 401, 403, 404, 405, 408, 413, 415, 429, 431, 500, 503, 0];
 
 /// Bounds of the times that answers take, in seconds.
 const BOUNDS: [f64; 14] =
@@ -46,7 +47,6 @@ pub(super) struct Counts {
     statuses: [AtomicU64; STATUSES.len()],
     buckets: [AtomicU64; BOUNDS.len() + 1],
     sum_us: AtomicU64,
-    pub(super) unknown_keys: AtomicU64,
 }
 
 impl Counts {
@@ -61,14 +61,14 @@ impl Counts {
         self.sum_us.fetch_add(us, Ordering::Relaxed);
     }
 
-    pub(super) fn report(&self, sources: Vec<SourceReport>) -> CollectReport {
+    pub(super) fn report(&self, sources: Vec<SourceReport>, unknown_keys: u64) -> CollectReport {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let statuses = STATUSES.iter().zip(&self.statuses);
         let bounds = BOUNDS.iter().copied().chain([f64::INFINITY]);
         CollectReport {
             sources,
             statuses: statuses.map(|(status, count)| (*status, load(count))).collect(),
-            unknown_keys: load(&self.unknown_keys),
+            unknown_keys,
             latency: Latency {
                 buckets: bounds.zip(self.buckets.iter().map(load)).collect(),
                 sum_seconds: load(&self.sum_us) as f64 / 1e6,

@@ -77,12 +77,40 @@ pub struct Facts<'a> {
 }
 
 /// The events of a request, and what would have been events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Decoded {
     /// The texts of all, one after the other with nothing between.
     pub bytes: Vec<u8>,
     /// Where each of them stands, in the order of the request.
     pub events: Vec<DecodedEvent>,
+    /// Bytes that the texts may take.
+    bytes_max: usize,
+}
+
+/// Why nothing is appended for an event.
+enum Stop {
+    /// It is none.
+    Refused(Refusal),
+    /// There is something wrong with the whole request.
+    Bad(BadBody),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Stop::Refused(refusal)
+    }
+}
+
+impl From<BadBody> for Stop {
+    fn from(bad: BadBody) -> Self {
+        Stop::Bad(bad)
+    }
+}
+
+impl Default for Decoded {
+    fn default() -> Self {
+        Self::of_at_most(limits::COLLECTED_BYTES_MAX)
+    }
 }
 
 /// One text in [`Decoded::bytes`].
@@ -98,6 +126,13 @@ pub struct DecodedEvent {
 }
 
 impl Decoded {
+    /// None yet, and room for texts of so many bytes, which is not allocated before it
+    /// is needed.
+    pub fn of_at_most(bytes_max: usize) -> Self {
+        let bytes_max = bytes_max.min(limits::COLLECTED_BYTES_MAX);
+        Decoded { bytes: Vec::new(), events: Vec::new(), bytes_max }
+    }
+
     /// The text of one of its events.
     pub fn text(&self, event: DecodedEvent) -> &[u8] {
         &self.bytes[event.start as usize..event.end as usize]
@@ -115,13 +150,15 @@ impl<'a> Body<'a> {
     ///
     /// # Errors
     ///
-    /// It is empty, not JSON, nested too deeply, or neither of these two.
+    /// It is empty, not JSON, nested too deeply, neither of these two, or has too many
+    /// parts.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, BadBody> {
         if bytes.trim_ascii().is_empty() {
             return Err(BadBody::Empty);
         }
         // One level less, since a webhook's payload is put into an event.
-        let outline = Outline::of(bytes, limits::EVENT_NESTING_MAX - 1)?;
+        let levels_max = limits::EVENT_NESTING_MAX - 1;
+        let outline = Outline::bounded(bytes, levels_max, limits::COLLECT_PARTS_MAX)?;
         let mut top = Known::default();
         let spells = outline.spells();
         outline.members(|member| top.note(member, spells));
@@ -137,9 +174,9 @@ impl<'a> Body<'a> {
     ///
     /// # Errors
     ///
-    /// The body does not have this shape, or its events come to more than
-    /// [`COLLECTED_BYTES_MAX`](limits::COLLECTED_BYTES_MAX) with what is added
-    /// to them. What has been appended by then is not to be used.
+    /// The body does not have this shape, or has too many events, or they come to too
+    /// much with what is added to them, which shows before it is done. What has been
+    /// appended by then is not to be used.
     pub fn events(
         &self,
         facts: &Facts<'_>,
@@ -150,11 +187,12 @@ impl<'a> Body<'a> {
         if !is_object && shape != Shape::Webhook {
             return Err(BadBody::NotAnObject);
         }
-        let mut texts = Texts { outline: &self.outline, patch: Patch::default(), out };
+        let mut texts =
+            Texts { outline: &self.outline, patch: Patch::default(), added_bytes: 0, out };
         match (shape, facts.dialect) {
             (Shape::Webhook, _) => self.webhook(&mut RudderStack::new(facts), &mut texts),
             (_, Dialect::Segment) => {
-                let mut rules = Segment::new(facts, &self.outline, &self.top, shape);
+                let mut rules = Segment::new(facts, &self.outline, &self.top, shape)?;
                 self.each(shape, facts.dialect, &mut texts, |known, patch| {
                     rules.apply(known, patch)
                 })
@@ -164,7 +202,7 @@ impl<'a> Body<'a> {
                 let path = shape.message_type();
                 let outline = &self.outline;
                 self.each(shape, facts.dialect, &mut texts, |known, patch| {
-                    rules.apply(outline, path, known, patch)
+                    rules.apply(outline, path, known, patch).map_err(Stop::from)
                 })
             }
         }
@@ -175,7 +213,7 @@ impl<'a> Body<'a> {
         shape: Shape,
         dialect: Dialect,
         texts: &mut Texts<'_, '_>,
-        mut apply: impl FnMut(&Known, &mut Patch) -> Result<(), Refusal>,
+        mut apply: impl FnMut(&Known, &mut Patch) -> Result<(), Stop>,
     ) -> Result<(), BadBody> {
         if let Shape::One(_) = shape {
             return texts.add(self.outline.root(), |patch| apply(&self.top, patch));
@@ -198,23 +236,24 @@ impl<'a> Body<'a> {
             if self.outline.at(item).starts_with('{') {
                 texts.add(item, |patch| apply(&known, patch))?;
             } else {
-                texts.add(item, |_| Err(Refusal::NotAnObject))?;
+                texts.add(item, |_| Err(Refusal::NotAnObject.into()))?;
             }
         }
     }
 
     fn webhook(&self, rules: &mut RudderStack, texts: &mut Texts<'_, '_>) -> Result<(), BadBody> {
         let root = self.outline.root();
+        let added = rules.webhook_bytes_max();
         if self.outline.at(root).starts_with('{') {
-            return texts.add_made(root, |payload, out| rules.webhook(payload, out));
+            return texts.add_made(root, added, |payload, out| rules.webhook(payload, out));
         }
         let mut items = self.outline.items(root);
         let events = texts.out.events.len();
         while let Some(item) = items.next(|_| {}) {
             if self.outline.at(item).starts_with('{') {
-                texts.add_made(item, |payload, out| rules.webhook(payload, out))?;
+                texts.add_made(item, added, |payload, out| rules.webhook(payload, out))?;
             } else {
-                texts.add(item, |_| Err(Refusal::NotAnObject))?;
+                texts.add(item, |_| Err(Refusal::NotAnObject.into()))?;
             }
         }
         if texts.out.events.len() == events { Err(BadBody::EmptyBatch) } else { Ok(()) }
@@ -235,6 +274,8 @@ struct Texts<'o, 'a> {
     outline: &'o Outline<'a>,
     /// Used again for each event.
     patch: Patch,
+    /// Bytes that have been added to events, be they taken or refused: it is work, too.
+    added_bytes: usize,
     out: &'o mut Decoded,
 }
 
@@ -243,49 +284,77 @@ impl Texts<'_, '_> {
     fn add(
         &mut self,
         span: Span,
-        change: impl FnOnce(&mut Patch) -> Result<(), Refusal>,
+        change: impl FnOnce(&mut Patch) -> Result<(), Stop>,
     ) -> Result<(), BadBody> {
         self.patch.clear();
-        let refused = change(&mut self.patch).err();
-        let start = self.out.bytes.len();
-        if refused.is_none() {
-            self.patch.write(self.outline.text(), span, &mut self.out.bytes);
+        match change(&mut self.patch) {
+            Ok(()) => {}
+            Err(Stop::Refused(refusal)) => return self.refuse(span, refusal),
+            Err(Stop::Bad(bad)) => return Err(bad),
         }
-        self.close(span, start, refused)
+        self.count_added(self.patch.bytes())?;
+        let bytes = self.patch.bytes_of(span);
+        if bytes > limits::EVENT_BYTES_MAX {
+            return self.refuse(span, Refusal::TooLong);
+        }
+        let start = self.begin(bytes)?;
+        self.patch.write(self.outline.text(), span, &mut self.out.bytes);
+        self.close(start, None)
     }
 
-    /// Append what is made of a part of the body.
+    /// Append what is made of a part of the body, which is the part and at most so many
+    /// bytes.
     fn add_made(
         &mut self,
         span: Span,
+        added_bytes_max: usize,
         make: impl FnOnce(&str, &mut Vec<u8>),
     ) -> Result<(), BadBody> {
-        let start = self.out.bytes.len();
-        make(self.outline.at(span), &mut self.out.bytes);
-        self.close(span, start, None)
+        self.count_added(added_bytes_max)?;
+        let payload = self.outline.at(span);
+        let bytes_max = payload.len() + added_bytes_max;
+        if bytes_max > limits::EVENT_BYTES_MAX {
+            return self.refuse(span, Refusal::TooLong);
+        }
+        let start = self.begin(bytes_max)?;
+        make(payload, &mut self.out.bytes);
+        self.close(start, None)
     }
 
-    fn close(
-        &mut self,
-        span: Span,
-        start: usize,
-        mut refused: Option<Refusal>,
-    ) -> Result<(), BadBody> {
+    /// Append a part of the body as it is.
+    fn refuse(&mut self, span: Span, refusal: Refusal) -> Result<(), BadBody> {
+        let text = self.outline.at(span).as_bytes();
+        let start = self.begin(text.len())?;
+        self.out.bytes.extend_from_slice(text);
+        self.close(start, Some(refusal))
+    }
+
+    fn count_added(&mut self, bytes: usize) -> Result<(), BadBody> {
+        self.added_bytes += bytes;
+        if self.added_bytes > limits::COLLECT_ADDED_BYTES_MAX {
+            return Err(BadBody::AddsTooMuch);
+        }
+        Ok(())
+    }
+
+    /// See that there is room for a text of so many bytes. Returns where it begins.
+    fn begin(&mut self, bytes: usize) -> Result<usize, BadBody> {
+        if self.out.events.len() >= limits::COLLECT_EVENTS_MAX {
+            return Err(BadBody::TooManyEvents);
+        }
+        let start = self.out.bytes.len();
+        if start + bytes > self.out.bytes_max {
+            return Err(BadBody::TooLong);
+        }
+        Ok(start)
+    }
+
+    fn close(&mut self, start: usize, refused: Option<Refusal>) -> Result<(), BadBody> {
         let bytes = &mut self.out.bytes;
-        if bytes.len() - start > limits::EVENT_BYTES_MAX {
-            refused = Some(Refusal::TooLong);
-        }
-        if refused.is_some() {
-            bytes.truncate(start);
-            bytes.extend_from_slice(self.outline.at(span).as_bytes());
-        }
         if self.outline.has_blanks() {
             for byte in bytes[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
                 *byte = b' ';
             }
-        }
-        if bytes.len() > limits::COLLECTED_BYTES_MAX {
-            return Err(BadBody::TooLong);
         }
         let place = |at| u32::try_from(at).map_err(|_| BadBody::TooLong);
         let event = DecodedEvent { start: place(start)?, end: place(bytes.len())?, refused };

@@ -36,23 +36,35 @@ pub(super) struct Entry<'a> {
 /// Bytes for an event: where its text ends, and why it is refused.
 const EVENT_BYTES: usize = 5;
 
-/// Write an entry.
-pub(super) fn encode(source: &str, decoded: &Decoded) -> Vec<u8> {
-    let events = &decoded.events;
-    let bytes = 1 + 2 + source.len() + 4 + events.len() * EVENT_BYTES + decoded.bytes.len();
-    let mut entry = Vec::with_capacity(bytes);
-    entry.push(VERSION);
+/// Make an entry of the texts, in their own buffer: they are moved behind what stands
+/// before them, since it is known at the end how many there are.
+pub(super) fn encode(source: &str, decoded: Decoded) -> Vec<u8> {
+    let Decoded { bytes: mut entry, events, .. } = decoded;
+    let head = head_bytes(source, events.len());
+    let texts = entry.len();
+    entry.resize(head + texts, 0);
+    entry.copy_within(..texts, head);
+    let (version, rest) = entry.split_at_mut(1);
+    version[0] = VERSION;
+    let (length, rest) = rest.split_at_mut(2);
     let name_bytes = u16::try_from(source.len()).expect("a source's name is short");
-    entry.extend_from_slice(&name_bytes.to_le_bytes());
-    entry.extend_from_slice(source.as_bytes());
+    length.copy_from_slice(&name_bytes.to_le_bytes());
+    let (name, rest) = rest.split_at_mut(source.len());
+    name.copy_from_slice(source.as_bytes());
+    let (length, rest) = rest.split_at_mut(4);
     let count = u32::try_from(events.len()).expect("a body is limited");
-    entry.extend_from_slice(&count.to_le_bytes());
-    for DecodedEvent { end, refused, .. } in events {
-        entry.extend_from_slice(&end.to_le_bytes());
-        entry.push(refused.map_or(0, Refusal::code));
+    length.copy_from_slice(&count.to_le_bytes());
+    let places = rest.as_chunks_mut::<EVENT_BYTES>().0;
+    for ([place @ .., code], DecodedEvent { end, refused, .. }) in places.iter_mut().zip(events) {
+        *place = end.to_le_bytes();
+        *code = refused.map_or(0, Refusal::code);
     }
-    entry.extend_from_slice(&decoded.bytes);
     entry
+}
+
+/// Bytes that stand before the texts of so many events.
+pub(super) fn head_bytes(source: &str, events: usize) -> usize {
+    1 + 2 + source.len() + 4 + events * EVENT_BYTES
 }
 
 impl<'a> Entry<'a> {
@@ -125,11 +137,13 @@ mod tests {
                 let end = u32::try_from(decoded.bytes.len()).unwrap();
                 decoded.events.push(DecodedEvent { start, end, refused: *refused });
             }
-            let bytes = encode(&source, &decoded);
-            let entry = Entry::decode(&bytes).unwrap();
-            prop_assert_eq!((entry.source, entry.texts), (&source[..], &decoded.bytes[..]));
-            let read: Vec<_> = entry.events().collect();
+            let texts = decoded.bytes.clone();
             let written: Vec<_> = decoded.events.iter().map(|event| (event.end, Ok(event.refused))).collect();
+            let bytes = encode(&source, decoded);
+            prop_assert_eq!(bytes.len(), head_bytes(&source, written.len()) + texts.len());
+            let entry = Entry::decode(&bytes).unwrap();
+            prop_assert_eq!((entry.source, entry.texts), (&source[..], &texts[..]));
+            let read: Vec<_> = entry.events().collect();
             prop_assert_eq!(read, written);
             for end in 0..bytes.len() {
                 prop_assert!(Entry::decode(&bytes[..end]).is_err() || events.is_empty());
@@ -141,7 +155,7 @@ mod tests {
             let mut decoded = Decoded::default();
             decoded.bytes.extend_from_slice(b"{}");
             decoded.events.push(DecodedEvent { start: 0, end: 2, refused: None });
-            let mut bytes = encode("web", &decoded);
+            let mut bytes = encode("web", decoded);
             let code_at = bytes.len() - 3;
             bytes[code_at] = code;
             let (_, refused) = Entry::decode(&bytes).unwrap().events().next().unwrap();
@@ -151,7 +165,7 @@ mod tests {
 
         #[test]
         fn another_version_is_told_from_what_is_malformed(version in any::<u8>()) {
-            let mut bytes = encode("web", &Decoded::default());
+            let mut bytes = encode("web", Decoded::default());
             bytes[0] = version;
             let decoded = Entry::decode(&bytes).map(|_| ());
             let expected = if version == VERSION { Ok(()) } else { Err(UnreadableEntry::Version(version)) };

@@ -1,53 +1,56 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use hyper::body::Body as RequestBody;
-use hyper::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, EXPECT, HeaderValue, ORIGIN, VARY,
-};
+use hyper::header::{ALLOW, EXPECT, HeaderValue, ORIGIN, VARY};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 
 use super::answer::{self, Refused};
 use super::bodies::{Bodies, KeyPlace};
 use super::counts::Counts;
-use super::decode::{Body, Decoded, Facts, Shape};
-use super::entry;
+use super::decode::Shape;
+use super::decoder::{Accepted, Decoder, Received};
 use super::head::Head;
 use super::query::Query;
 use super::route::{Route, route};
-use super::source::{Source, Sources};
-use super::vendor;
+use super::source::{Source, Sources, Tally};
 use super::{CollectReport, SourceSettings, TakenKey};
-use crate::clock;
-use crate::http::{self, Answer, Peer, TrustedProxies};
+use super::{cors, entry, vendor};
+use crate::http::{self, Answer, Encoding, MemoryBudget, Peer, Reservation, TrustedProxies};
+use crate::limits;
 use crate::secret::Secret;
 use crate::spool::Spool;
-
-/// How long a browser may keep the answer to a preflight, in seconds.
-const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("900");
 
 /// Takes requests, and answers them once their events are in the spool.
 #[derive(Debug)]
 pub struct Collector {
-    sources: Sources,
+    sources: Arc<Sources>,
     spool: Spool,
     bodies: Bodies,
-    body_bytes_max: usize,
+    decoder: Decoder,
+    /// Memory for the headers of requests under way.
+    headers: MemoryBudget,
+    /// Memory for bodies that have been read, and for what small ones become.
+    decoded: MemoryBudget,
     counts: Counts,
 }
 
 impl Collector {
     /// Take events from these sources, in bodies of at most so many bytes.
     pub fn new(sources: Vec<SourceSettings>, body_bytes_max: usize, spool: Spool) -> Self {
+        let sources = Arc::new(Sources::new(sources));
         Collector {
-            sources: Sources::new(sources),
+            decoder: Decoder::new(Arc::clone(&sources), body_bytes_max),
+            sources,
             spool,
             bodies: Bodies::new(body_bytes_max),
-            body_bytes_max,
+            headers: MemoryBudget::new(limits::HTTP_HEADERS_BYTES_MAX),
+            decoded: MemoryBudget::with_room_for_small(
+                limits::HTTP_BODIES_BYTES_MAX,
+                limits::HTTP_LARGE_BODIES_BYTES_MAX,
+                limits::HTTP_SMALL_BODY_BYTES_MAX,
+            ),
             counts: Counts::default(),
         }
     }
@@ -73,30 +76,35 @@ impl Collector {
 
     /// What has been done so far.
     pub fn report(&self) -> CollectReport {
-        self.counts.report(self.sources.report())
+        self.counts.report(self.sources.report(), self.sources.unknown_keys())
     }
 
     /// Answer a request, wherever it came in.
     pub async fn answer(&self, request: Request<impl RequestBody + Unpin>, peer: Peer) -> Answer {
         let started = Instant::now();
         let (parts, mut body) = request.into_parts();
-        let answer = self.dispatch(&parts, &mut body, peer).await;
+        let origin = parts.headers.get(ORIGIN).cloned();
+        // Who waits to be asked for the body needs no more of it to be read.
+        let mut is_sending = !parts.headers.contains_key(EXPECT);
+        let mut headers = self.headers.try_reserve(memory_of(&parts));
+        let answer = match headers {
+            Some(_) => self.dispatch(&parts, &mut body, peer).await,
+            None => {
+                is_sending = false;
+                Err(Refused::busy())
+            }
+        };
+        // Nothing of them is needed while the rest of the body is read.
+        drop(parts);
+        if let Some(headers) = &mut headers {
+            headers.shrink_to(limits::HTTP_REQUEST_OVERHEAD_BYTES);
+        }
         let mut answer = answer.unwrap_or_else(|refused| refused.answer());
-        // Who has stopped sending, or waits to be asked for the body, needs no more.
-        let is_sending =
-            answer.status() != StatusCode::REQUEST_TIMEOUT && !parts.headers.contains_key(EXPECT);
-        if is_sending {
+        // Nor is anything read of who has stopped sending.
+        if is_sending && answer.status() != StatusCode::REQUEST_TIMEOUT {
             http::discard(&mut body).await;
         }
-        // Without these headers a page's SDK takes an error for a broken network,
-        // and tries again for ever.
-        if let Some(origin) = parts.headers.get(ORIGIN).cloned() {
-            let headers = answer.headers_mut();
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
-            headers.insert(VARY, HeaderValue::from_static("Origin"));
-        }
+        cors::permit(&mut answer, origin.as_ref(), &self.sources);
         self.counts.answered(answer.status(), started.elapsed());
         answer
     }
@@ -107,34 +115,55 @@ impl Collector {
         body: &mut (impl RequestBody + Unpin),
         peer: Peer,
     ) -> Result<Answer, Refused> {
-        if parts.method == Method::OPTIONS {
-            return Ok(preflight(&parts.headers));
+        if parts.headers.len() > limits::HTTP_HEADERS_MAX {
+            let text = format!("more than {} headers", limits::HTTP_HEADERS_MAX);
+            return Err(Refused::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text));
         }
+        if parts.method == Method::OPTIONS {
+            return Ok(cors::preflight(&parts.headers));
+        }
+        let route = route(&parts.method, parts.uri.path());
+        let varies_by = cors::varies_by(&route);
+        let answer = self.take_route(route, parts, body, peer).await;
+        let mut answer = answer.unwrap_or_else(|refused| refused.answer());
+        answer.headers_mut().insert(VARY, varies_by);
+        Ok(answer)
+    }
+
+    async fn take_route(
+        &self,
+        route: Route<'_>,
+        parts: &Parts,
+        body: &mut (impl RequestBody + Unpin),
+        peer: Peer,
+    ) -> Result<Answer, Refused> {
         let client = self.bodies.client(&parts.headers, peer.address);
         let head = Head::of(parts, peer).of_client(client);
-        match route(&parts.method, parts.uri.path()) {
+        match route {
             Route::One { message_type, is_browser } => {
-                self.take(&head, body, Shape::One(message_type), is_browser).await
+                self.take(head, body, Shape::One(message_type), is_browser).await
             }
-            Route::Batch { is_browser } => self.take(&head, body, Shape::Batch, is_browser).await,
+            Route::Batch { is_browser } => self.take(head, body, Shape::Batch, is_browser).await,
             Route::Webhook if parts.method == Method::POST => {
-                self.take(&head, body, Shape::Webhook, false).await
+                self.take(head, body, Shape::Webhook, false).await
             }
-            Route::Webhook => self.take_query(&head, parts, Query::Webhook).await,
+            Route::Webhook => self.take_query(head, parts, Query::Webhook).await,
             Route::Pixel(query) => {
                 // An image is what the page asked for, whatever comes of the event.
-                let _ = self.take_query(&head, parts, query).await;
+                let _ = self.take_query(head, parts, query).await;
                 Ok(answer::pixel())
             }
             Route::SegmentSettings { write_key } => {
-                self.source(write_key)?;
+                head.check(self.sources.of_key(write_key)?)?;
                 let settings = vendor::segment_settings(write_key, &head.host, head.is_encrypted);
                 Ok(answer::json(settings.to_string()))
             }
             Route::RudderStackSettings => {
-                let key = head.key.as_deref().ok_or_else(|| self.no_key())?;
-                let name = &self.source(key)?.settings.name;
-                Ok(answer::json(vendor::rudderstack_settings(name).to_string()))
+                let key = head.key.as_deref().ok_or_else(|| self.sources.no_key())?;
+                let source = self.sources.of_key(key)?;
+                head.check(source)?;
+                let settings = vendor::rudderstack_settings(&source.settings.name);
+                Ok(answer::json(settings.to_string()))
             }
             Route::Health => Ok(answer::json(r#"{"server":"UP"}"#.to_owned())),
             Route::Version => {
@@ -152,16 +181,13 @@ impl Collector {
     /// Take the events of a body.
     async fn take(
         &self,
-        head: &Head,
+        head: Head,
         body: &mut (impl RequestBody + Unpin),
         shape: Shape,
         is_browser: bool,
     ) -> Result<Answer, Refused> {
         // Who sends a key that is unknown is not read any further.
-        let source = head.key.as_deref().map(|key| self.source(key)).transpose()?;
-        if let Some(source) = source {
-            head.check(source)?;
-        }
+        let source = self.source(&head)?;
         let encoding = head.encoding.ok_or_else(|| {
             Refused::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -169,109 +195,72 @@ impl Collector {
             )
         })?;
         let key = if source.is_some() { KeyPlace::Head } else { KeyPlace::Body };
+        // Its share of the memory for bodies is held until the spool has the events.
         let (bytes, _held) = self.bodies.read(body, key, head.client).await?;
-        let bytes = http::decode(encoding, bytes, self.body_bytes_max)?;
-        self.store(head, source, shape, is_browser || head.is_of_page, &bytes).await
+        let mut reservation = self.decoded.reservation();
+        reservation.grow(bytes.len()).await?;
+        let client_side = is_browser || head.is_of_page;
+        let received = Received { head, source, shape, client_side, encoding };
+        self.store(received, bytes, reservation).await
     }
 
     /// Take the event of a query.
-    async fn take_query(
-        &self,
-        head: &Head,
-        parts: &Parts,
-        query: Query,
-    ) -> Result<Answer, Refused> {
-        let source = head.key.as_deref().map(|key| self.source(key)).transpose()?;
-        if let Some(source) = source {
-            head.check(source)?;
+    async fn take_query(&self, head: Head, parts: &Parts, query: Query) -> Result<Answer, Refused> {
+        let source = self.source(&head)?;
+        let Some(body) = query.body(parts.uri.query().unwrap_or_default()) else {
+            return Ok(answer::text("ok"));
+        };
+        let mut reservation = self.decoded.reservation();
+        reservation.grow(body.len()).await?;
+        let (shape, client_side) = (query.shape(), query.is_of_page());
+        let encoding = Encoding::Identity;
+        let received = Received { head, source, shape, client_side, encoding };
+        self.store(received, body, reservation).await
+    }
+
+    /// The source whose key stands before the body, if it may be sent to now.
+    fn source(&self, head: &Head) -> Result<Option<Arc<Source>>, Refused> {
+        let Some(key) = head.key.as_deref() else { return Ok(None) };
+        let source = self.sources.of_key(key)?;
+        head.check(source)?;
+        if let Some(rate) = &source.rate {
+            rate.check(Instant::now()).map_err(Refused::too_many)?;
         }
-        match query.body(parts.uri.query().unwrap_or_default()) {
-            Some(body) => self.store(head, source, query.shape(), query.is_of_page(), &body).await,
-            None => Ok(answer::text("ok")),
-        }
+        Ok(Some(Arc::clone(source)))
     }
 
     /// Bring a body's events into the spool.
     async fn store(
         &self,
-        head: &Head,
-        source: Option<&Arc<Source>>,
-        shape: Shape,
-        is_of_page: bool,
-        bytes: &[u8],
+        received: Received,
+        bytes: Vec<u8>,
+        mut reservation: Reservation,
     ) -> Result<Answer, Refused> {
-        let (source, decoded) = self.decode(head, source, shape, is_of_page, bytes)?;
-        let events = decoded.events.len();
+        // Its memory is held until the spool has the entry.
+        let accepted = self.decoder.decode(received, bytes, &mut reservation).await?;
+        let Accepted { source, decoded, _slot } = accepted;
+        let tally = Tally::of(&decoded);
         if let Some(rate) = &source.rate {
-            rate.admit(events, Instant::now()).map_err(Refused::too_many)?;
+            rate.admit(tally.events, tally.bytes, Instant::now()).map_err(Refused::too_many)?;
         }
-        if events > 0 {
-            let entry = entry::encode(&source.settings.name, &decoded);
-            self.spool.append(u32::try_from(events).expect("a body is limited"), entry).await?;
+        if tally.events > 0 {
+            let entry = entry::encode(&source.settings.name, decoded);
+            let events = u32::try_from(tally.events).expect("a body is limited");
+            self.spool.append(events, entry).await?;
         }
-        source.count(&decoded);
+        source.count(tally);
         Ok(answer::accepted(source.settings.dialect))
-    }
-
-    /// Find a body's source, and its events.
-    fn decode<'a>(
-        &'a self,
-        head: &Head,
-        source: Option<&'a Arc<Source>>,
-        shape: Shape,
-        client_side: bool,
-        bytes: &[u8],
-    ) -> Result<(&'a Arc<Source>, Decoded), Refused> {
-        let body = Body::parse(bytes)?;
-        let source = match source {
-            Some(source) => source,
-            None => {
-                let source = self.source(&body.write_key().ok_or_else(|| self.no_key())?)?;
-                head.check(source)?;
-                source
-            }
-        };
-        let (dialect, ip) = (source.settings.dialect, head.ip.to_string());
-        let facts = Facts { dialect, received_at: clock::now(), ip: &ip, client_side };
-        let mut decoded = Decoded::default();
-        // What is added to usual events.
-        decoded.bytes.reserve(bytes.len() + bytes.len() / 2);
-        body.events(&facts, shape, &mut decoded)?;
-        match decoded.events.iter().find_map(|event| event.refused) {
-            Some(refusal) if source.settings.strict => {
-                Err(Refused::new(StatusCode::BAD_REQUEST, refusal.to_string()))
-            }
-            _ => Ok((source, decoded)),
-        }
-    }
-
-    fn source(&self, key: &str) -> Result<&Arc<Source>, Refused> {
-        self.sources.of_key(key).ok_or_else(|| {
-            self.counts.unknown_keys.fetch_add(1, Ordering::Relaxed);
-            Refused::new(StatusCode::UNAUTHORIZED, "invalid write key")
-        })
-    }
-
-    fn no_key(&self) -> Refused {
-        self.counts.unknown_keys.fetch_add(1, Ordering::Relaxed);
-        Refused::new(
-            StatusCode::UNAUTHORIZED,
-            "failed to read writekey from header: send it as the user of Basic authentication, as ?writeKey=, or in the body",
-        )
     }
 }
 
-/// A browser may send what it likes; whether a source takes it is another matter.
-fn preflight(asked: &HeaderMap) -> Answer {
-    let mut answer = Answer::default();
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    let headers = answer.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, HEAD"));
-    headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
-    if let Some(names) = asked.get(ACCESS_CONTROL_REQUEST_HEADERS) {
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
-    }
-    answer
+/// Bytes of memory that the headers of a request take, and all that comes with it.
+fn memory_of(parts: &Parts) -> usize {
+    let headers = parts.headers.iter();
+    let headers = headers.map(|(name, value)| {
+        name.as_str().len() + value.len() + limits::HTTP_HEADER_OVERHEAD_BYTES
+    });
+    let path = parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    limits::HTTP_REQUEST_OVERHEAD_BYTES + path + headers.sum::<usize>()
 }
 
 fn wrong_method(allowed: &'static str) -> Answer {

@@ -294,8 +294,9 @@ mod tests {
             let end = small(decoded.bytes.len());
             decoded.events.push(DecodedEvent { start, end, refused: None });
         }
-        let mut bytes = encode("web", &decoded);
-        let codes_end = bytes.len() - decoded.bytes.len();
+        let text_bytes = decoded.bytes.len();
+        let mut bytes = encode("web", decoded);
+        let codes_end = bytes.len() - text_bytes;
         let first = codes_end - 5 * events.len();
         for (code, (_, value)) in bytes[first..codes_end].chunks_exact_mut(5).zip(events) {
             code[4] = *value;

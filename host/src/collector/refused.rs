@@ -20,6 +20,11 @@ impl Refused {
     pub(super) fn too_many(after: Duration) -> Self {
         Refused::for_now(StatusCode::TOO_MANY_REQUESTS, "max requests limit reached", after)
     }
+
+    /// Others have the memory, or the threads, that this takes.
+    pub(super) fn busy() -> Self {
+        Refused::for_now(StatusCode::SERVICE_UNAVAILABLE, "service unavailable", BUSY_PAUSE)
+    }
 }
 
 impl From<BodyError> for Refused {
@@ -30,9 +35,7 @@ impl From<BodyError> for Refused {
                 Refused::new(StatusCode::BAD_REQUEST, "failed to read body from request")
             }
             BodyError::TooSlow => Refused::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
-            BodyError::Busy => {
-                Refused::for_now(StatusCode::SERVICE_UNAVAILABLE, "service unavailable", BUSY_PAUSE)
-            }
+            BodyError::Busy => Refused::busy(),
         }
     }
 }

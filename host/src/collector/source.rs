@@ -1,14 +1,16 @@
-use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
+use hyper::StatusCode;
 use thiserror::Error;
 
+use super::answer::Refused;
+use super::decode::Decoded;
+use super::dialect::Dialect;
 use super::keyring::Keyring;
 use super::origin::OriginRule;
-use super::rate::RateLimit;
-use super::{Decoded, Dialect};
+use super::rate::{Rate, RateLimit};
 use crate::secret::Secret;
 
 /// Who may send events.
@@ -26,8 +28,8 @@ pub struct SourceSettings {
     pub strict: bool,
     /// The pages that may send; all if there are none.
     pub allowed_origins: Vec<OriginRule>,
-    /// Events a second.
-    pub rate_limit: Option<NonZero<u32>>,
+    /// What it may send in a second.
+    pub rate: Rate,
 }
 
 /// What a source has sent.
@@ -57,6 +59,16 @@ pub(super) struct Sources {
     sources: Vec<Arc<Source>>,
     /// The keys of the settings, and those that are kept elsewhere.
     keys: RwLock<Arc<Keyring>>,
+    /// Requests with another key, or with none.
+    unknown_keys: AtomicU64,
+}
+
+/// Some events, as they are counted once they are in the spool.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tally {
+    pub(super) events: usize,
+    pub(super) refused: usize,
+    pub(super) bytes: usize,
 }
 
 /// A source at work.
@@ -72,7 +84,8 @@ pub(super) struct Source {
 impl Sources {
     pub(super) fn new(settings: Vec<SourceSettings>) -> Self {
         let sources = settings.into_iter().map(|settings| Arc::new(Source::new(settings)));
-        let sources = Sources { sources: sources.collect(), keys: RwLock::default() };
+        let (sources, keys) = (sources.collect(), RwLock::default());
+        let sources = Sources { sources, keys, unknown_keys: AtomicU64::new(0) };
         // The settings have been checked for keys that stand twice.
         let _ = sources.set_kept_keys(&[]);
         sources
@@ -102,9 +115,32 @@ impl Sources {
         Ok(changes)
     }
 
-    pub(super) fn of_key(&self, key: &str) -> Option<&Arc<Source>> {
+    /// The source of a write key.
+    pub(super) fn of_key(&self, key: &str) -> Result<&Arc<Source>, Refused> {
         let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
-        keys.source(key).map(|place| &self.sources[place])
+        keys.source(key).map(|place| &self.sources[place]).ok_or_else(|| {
+            self.unknown_keys.fetch_add(1, Ordering::Relaxed);
+            Refused::new(StatusCode::UNAUTHORIZED, "invalid write key")
+        })
+    }
+
+    /// What a request without a write key is told.
+    pub(super) fn no_key(&self) -> Refused {
+        self.unknown_keys.fetch_add(1, Ordering::Relaxed);
+        Refused::new(
+            StatusCode::UNAUTHORIZED,
+            "failed to read writekey from header: send it as the user of Basic authentication, as ?writeKey=, or in the body",
+        )
+    }
+
+    /// Whether the settings of any source name this origin.
+    pub(super) fn name_origin(&self, origin: &str) -> bool {
+        let mut rules = self.sources.iter().flat_map(|source| &source.settings.allowed_origins);
+        rules.any(|rule| rule.covers(origin))
+    }
+
+    pub(super) fn unknown_keys(&self) -> u64 {
+        self.unknown_keys.load(Ordering::Relaxed)
     }
 
     pub(super) fn report(&self) -> Vec<SourceReport> {
@@ -114,7 +150,7 @@ impl Sources {
 
 impl Source {
     fn new(settings: SourceSettings) -> Self {
-        let rate = settings.rate_limit.map(|rate| RateLimit::new(rate, Instant::now()));
+        let rate = RateLimit::new(settings.rate, Instant::now());
         let [accepted, unfit, bytes] = [(); 3].map(|()| AtomicU64::new(0));
         Source { settings, rate, accepted, unfit, bytes }
     }
@@ -127,11 +163,10 @@ impl Source {
     }
 
     /// Count what is in the spool.
-    pub(super) fn count(&self, decoded: &Decoded) {
-        let unfit = decoded.events.iter().filter(|event| event.refused.is_some()).count();
-        self.accepted.fetch_add(decoded.events.len() as u64, Ordering::Relaxed);
-        self.unfit.fetch_add(unfit as u64, Ordering::Relaxed);
-        self.bytes.fetch_add(decoded.bytes.len() as u64, Ordering::Relaxed);
+    pub(super) fn count(&self, tally: Tally) {
+        self.accepted.fetch_add(tally.events as u64, Ordering::Relaxed);
+        self.unfit.fetch_add(tally.refused as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(tally.bytes as u64, Ordering::Relaxed);
     }
 
     fn report(&self) -> SourceReport {
@@ -141,5 +176,12 @@ impl Source {
             unfit: self.unfit.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
         }
+    }
+}
+
+impl Tally {
+    pub(super) fn of(decoded: &Decoded) -> Self {
+        let refused = decoded.events.iter().filter(|event| event.refused.is_some()).count();
+        Tally { events: decoded.events.len(), refused, bytes: decoded.bytes.len() }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::secrets::References;
 use super::{ConfigError, RawHttp, RawSource, RawSpool};
 use crate::admin::Token;
-use crate::collector::{Dialect, OriginRule, SourceSettings};
+use crate::collector::{Dialect, OriginRule, Rate, SourceSettings};
 use crate::event::SourceNames;
 use crate::http::TrustedProxies;
 use crate::limits;
@@ -267,13 +267,9 @@ fn check_source(
     let allowed_origins = allowed_origins
         .collect::<Result<_, _>>()
         .map_err(|error| ConfigError::new(format!("{place}: allowed_origins: {error}")))?;
-    let rate_limit = match source.rate_limit.map(NonZero::new) {
-        Some(None) => {
-            return Err(ConfigError::new(format!(
-                "{place}: rate_limit is 0: write events a second, or enabled = false"
-            )));
-        }
-        rate_limit => rate_limit.flatten(),
+    let rate = Rate {
+        events: limit(&place, "rate_limit", source.rate_limit, "events")?,
+        bytes: limit(&place, "rate_limit_bytes", source.rate_limit_bytes, "bytes")?,
     };
     let settings = SourceSettings {
         name,
@@ -282,7 +278,7 @@ fn check_source(
         enabled: source.enabled.unwrap_or(true),
         strict: source.strict.unwrap_or(false),
         allowed_origins,
-        rate_limit,
+        rate,
     };
     Ok((settings, referenced))
 }
@@ -297,6 +293,20 @@ fn trusted_proxies(networks: Option<&[String]>) -> Result<TrustedProxies, Config
             .map_err(|error| ConfigError::new(format!("[http] trusted_proxies: {error}"))),
         None => Ok(TrustedProxies::default()),
     }
+}
+
+/// How much of something a source may send in a second.
+fn limit(
+    place: &str,
+    key: &str,
+    limit: Option<u32>,
+    unit: &str,
+) -> Result<Option<NonZero<u32>>, ConfigError> {
+    let Some(limit) = limit else { return Ok(None) };
+    let limit = NonZero::new(limit).ok_or_else(|| {
+        ConfigError::new(format!("{place}: {key} is 0: write {unit} a second, or enabled = false"))
+    })?;
+    Ok(Some(limit))
 }
 
 fn durability(word: Option<&str>) -> Result<Durability, ConfigError> {

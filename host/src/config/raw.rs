@@ -93,9 +93,16 @@ pub struct RawSource {
     /// name no origin, and are not held by this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_origins: Option<Vec<String>>,
-    /// Events a second; what is beyond is answered with 429. No limit by default.
+    /// Events a second; what is beyond is answered with 429. A second's worth may come
+    /// at once, and a larger request is taken where nothing came before it; others then
+    /// wait until its time has passed. No limit by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<u32>,
+    /// Bytes of events a second, as they are stored: decompressed, and with what is
+    /// added to them. Otherwise like `rate_limit`, and both hold where both are set. No
+    /// limit by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit_bytes: Option<u32>,
     /// A role that the source's records are written with, in place of that under
     /// `[aws]`.
     #[serde(skip_serializing_if = "Option::is_none")]

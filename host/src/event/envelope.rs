@@ -15,7 +15,7 @@ use thiserror::Error;
 use keys::Keys;
 use walk::walk;
 
-pub use outline::{Items, Member, Outline, Span};
+pub use outline::{Items, Member, Outline, OutlineError, Span};
 
 /// What routing needs of an event, borrowed from its text where possible.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -72,7 +72,7 @@ pub fn scan(text: &[u8], levels_max: usize) -> Result<(&str, Envelope<'_>), Malf
     let Ok(text) = simdutf8::basic::from_utf8(text) else {
         return Err(explain(text, levels_max, 0));
     };
-    match walk::<Keys>(text, levels_max) {
+    match walk(text, levels_max, Keys::default()) {
         Ok(found) if token::after_whitespace(text.as_bytes()).starts_with(b"{") => {
             let value = |at: Option<usize>| at.and_then(|at| non_empty_string(&text[at..]));
             let (message_type, name) = (value(found.message_type), value(found.name));

@@ -20,6 +20,10 @@ use crate::limits;
 /// The unit of a [`Budget`], in bytes.
 const UNIT: usize = 1024;
 
+/// Bytes of an announced body that are allocated at once. What is longer grows as it
+/// comes in, so that announcing it takes no address space.
+const ANNOUNCED_BYTES_MAX: usize = 256 * 1024;
+
 /// Budgets that a body may count for at most.
 const BUDGETS_MAX: usize = 3;
 
@@ -252,6 +256,10 @@ pub async fn read(
         let Some(frame) = frame else { return Ok((bytes, held)) };
         let frame = frame.map_err(|_| BodyError::CutOff)?;
         let Ok(mut data) = frame.into_data() else { continue };
+        // Empty frames that are always ready would never time out.
+        if !data.has_remaining() && Instant::now() >= deadline {
+            return Err(BodyError::TooSlow);
+        }
         if bytes.len() + data.remaining() > bytes_max {
             return Err(BodyError::TooLarge);
         }
@@ -277,7 +285,8 @@ pub async fn read(
         }
         if bytes.is_empty() {
             // What was announced is believed once some of it is there.
-            bytes.reserve_exact((announced as usize).max(data.remaining()));
+            let announced = (announced as usize).min(ANNOUNCED_BYTES_MAX);
+            bytes.reserve_exact(announced.max(data.remaining()));
         }
         while data.has_remaining() {
             let piece = data.chunk();

@@ -87,6 +87,10 @@ fn builder() -> Builder<TokioExecutor> {
         .max_header_list_size(u32::try_from(limits::HTTP_HEADER_BYTES_MAX).expect("it is small"))
         .max_concurrent_streams(limits::HTTP_STREAMS_MAX)
         .max_pending_accept_reset_streams(Some(limits::HTTP_RESET_STREAMS_MAX))
+        .max_local_error_reset_streams(Some(limits::HTTP_RESET_STREAMS_MAX))
+        .initial_connection_window_size(limits::HTTP_WINDOW_BYTES)
+        .initial_stream_window_size(limits::HTTP_WINDOW_BYTES)
+        .max_send_buf_size(limits::HTTP_SEND_BUFFER_BYTES)
         .keep_alive_interval(limits::HTTP_HEADER_TIMEOUT)
         .keep_alive_timeout(limits::HTTP_HEADER_TIMEOUT);
     builder

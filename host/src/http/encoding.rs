@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io::{self, Read};
 
 use thiserror::Error;
@@ -55,41 +56,47 @@ impl Encoding {
     }
 }
 
-/// Decompress a body that may become so many bytes.
+/// Decompress a body that may become so many bytes. One that is not compressed is
+/// handed back.
 ///
 /// # Errors
 ///
 /// It is broken, or larger. A bomb costs no more than the permitted bytes.
-pub fn decode(encoding: Encoding, body: Vec<u8>, bytes_max: usize) -> Result<Vec<u8>, DecodeError> {
-    match encoding {
-        Encoding::Identity if body.len() > bytes_max => Err(DecodeError::TooLarge),
-        Encoding::Identity => Ok(body),
-        Encoding::Gzip => {
-            read_all(flate2::bufread::MultiGzDecoder::new(&body[..]), &body, bytes_max)
-        }
+pub fn decode(
+    encoding: Encoding,
+    body: Cow<'_, [u8]>,
+    bytes_max: usize,
+) -> Result<Cow<'_, [u8]>, DecodeError> {
+    let read_all = |decoder: &mut dyn Read| read_all(decoder, body.len(), bytes_max);
+    let decoded = match encoding {
+        Encoding::Identity if body.len() > bytes_max => return Err(DecodeError::TooLarge),
+        Encoding::Identity => return Ok(body),
+        Encoding::Gzip => read_all(&mut flate2::bufread::MultiGzDecoder::new(&body[..])),
         Encoding::Deflate if is_zlib(&body) => {
-            read_all(flate2::bufread::ZlibDecoder::new(&body[..]), &body, bytes_max)
+            read_all(&mut flate2::bufread::ZlibDecoder::new(&body[..]))
         }
-        Encoding::Deflate => {
-            read_all(flate2::bufread::DeflateDecoder::new(&body[..]), &body, bytes_max)
-        }
+        Encoding::Deflate => read_all(&mut flate2::bufread::DeflateDecoder::new(&body[..])),
         Encoding::Brotli => {
-            let decoder = brotli_decompressor::Decompressor::new(&body[..], BROTLI_BUFFER_BYTES);
-            read_all(decoder, &body, bytes_max)
+            read_all(&mut brotli_decompressor::Decompressor::new(&body[..], BROTLI_BUFFER_BYTES))
         }
         Encoding::Zstd => {
             let mut decoder =
                 zstd::Decoder::with_buffer(&body[..]).map_err(|_| DecodeError::Broken)?;
             let bounded = decoder.window_log_max(ZSTD_WINDOW_LOG_MAX);
             bounded.map_err(|_| DecodeError::Broken)?;
-            read_all(decoder, &body, bytes_max)
+            read_all(&mut decoder)
         }
-    }
+    };
+    Ok(Cow::Owned(decoded?))
 }
 
-fn read_all(decoder: impl Read, body: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecodeError> {
+fn read_all(
+    decoder: &mut dyn Read,
+    body_bytes: usize,
+    bytes_max: usize,
+) -> Result<Vec<u8>, DecodeError> {
     // JSON becomes some five times as large.
-    let mut decoded = Vec::with_capacity((body.len() * 6).min(bytes_max));
+    let mut decoded = Vec::with_capacity((body_bytes * 6).min(bytes_max));
     let read = decoder.take(bytes_max as u64 + 1).read_to_end(&mut decoded);
     read.map_err(|_: io::Error| DecodeError::Broken)?;
     if decoded.len() > bytes_max { Err(DecodeError::TooLarge) } else { Ok(decoded) }
@@ -110,6 +117,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn decode(encoding: Encoding, body: Vec<u8>, max: usize) -> Result<Vec<u8>, DecodeError> {
+        super::decode(encoding, Cow::Owned(body), max).map(Cow::into_owned)
+    }
 
     fn compressed(encoding: Encoding, text: &[u8]) -> Vec<u8> {
         let fast = Compression::fast();

@@ -42,6 +42,12 @@ name = "slow"
 dialect = "segment"
 write_keys = ["key-of-slow"]
 rate_limit = 10
+
+[[sources]]
+name = "narrow"
+dialect = "segment"
+write_keys = ["key-of-narrow"]
+rate_limit_bytes = 100000
 "#;
 
 #[test]
@@ -142,6 +148,49 @@ fn beyond_the_rate_a_client_is_told_when_to_come_again() {
     assert_eq!(delivered(&stub).len(), 10 * taken + 1);
 }
 
+/// Bytes count as they are stored: what is added to events, and not what is compressed.
+#[test]
+fn beyond_the_rate_of_bytes_a_client_is_told_when_to_come_again() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let authorization = basic("key-of-narrow").1;
+    let headers = [("Authorization", &*authorization), ("Content-Encoding", "gzip")];
+    let mut event = track("wide");
+    event["filler"] = "x".repeat(59_000).into();
+    let body = tests::compressed::gzip(event.to_string().as_bytes());
+    assert!(body.len() < 1000);
+    let send = || Client::connect(collector.url()).post("/v1/track", &headers, &body).unwrap();
+    let started = Instant::now();
+    let (mut taken, mut told) = (0, 0);
+    while told == 0 || taken < 5 {
+        assert!(started.elapsed() < tests::DEADLINE, "taken {taken}, told {told}");
+        let reply = send();
+        if reply.status == 200 {
+            taken += 1;
+            continue;
+        }
+        assert_eq!((reply.status, reply.header("retry-after")), (429, Some("1")));
+        told += 1;
+        thread::sleep(PACE);
+    }
+    // 300,000 bytes: a second's worth at once, and the others at 100,000 a second.
+    assert!(started.elapsed() > Duration::from_millis(1900), "{:?}", started.elapsed());
+    // Who has used up all is told so before anything of its request is read.
+    let large = vec![b' '; 1_000_000];
+    let two = batch(&[event.clone(), event.clone(), event.clone()]);
+    let mut is_told = false;
+    while !is_told {
+        post(&collector, "/v1/batch", "key-of-narrow", &two);
+        let headers = [("Authorization", &*authorization)];
+        let reply = Client::connect(collector.url()).post("/v1/batch", &headers, &large).unwrap();
+        is_told = reply.status == 429;
+        assert!(is_told || reply.status == 400, "{}", reply.status);
+        assert!(started.elapsed() < tests::DEADLINE);
+    }
+    assert_eq!(post(&collector, "/v1/track", "key-of-web", &track("other")).status, 200);
+    collector.stop().exits(0);
+}
+
 #[test]
 fn pages_of_other_origins_are_refused_in_a_way_that_they_can_read() {
     let stub = accepting();
@@ -158,17 +207,20 @@ fn pages_of_other_origins_are_refused_in_a_way_that_they_can_read() {
         let reply = send(Some(evil), "key-of-shop");
         assert_eq!(reply.status, 403, "{evil}");
         assert!(reply.text().contains("allowed_origins"), "{}", reply.text());
-        assert_readable_by(&reply, evil);
+        assert_readable_by_all(&reply);
     }
     let page = "https://a.shop.example";
     for (key, status) in [("key-of-shop", 200), ("nobodys", 401), ("key-of-off", 404)] {
         let reply = send(Some(page), key);
         assert_eq!(reply.status, status, "{key}");
-        assert_readable_by(&reply, page);
+        assert_readable_with_credentials(&reply, page);
     }
     let reply = send(None, "key-of-shop");
     assert_eq!((reply.status, reply.header("access-control-allow-origin")), (200, None));
-    assert_eq!(send(Some("https://any.example"), "key-of-web").status, 200);
+    assert!(reply.header("vary").unwrap().contains("Origin"), "{reply:?}");
+    let reply = send(Some("https://any.example"), "key-of-web");
+    assert_eq!(reply.status, 200);
+    assert_readable_by_all(&reply);
     collector.stop().exits(0);
     let events = delivered(&stub);
     assert_eq!(events.len(), 3);
@@ -183,17 +235,78 @@ fn a_preflight_permits_what_the_page_asks_for() {
     let collector = start(&stub, SETTINGS);
     let mut client = Client::connect(collector.url());
     for path in ["/v1/batch", "/v1/t", "/anything"] {
-        let asked = [
-            ("Origin", "https://a.example"),
-            ("Access-Control-Request-Method", "POST"),
-            ("Access-Control-Request-Headers", "authorization, anonymousid, x-any"),
-        ];
-        let reply = client.request("OPTIONS", path, &asked, b"").unwrap();
-        assert_eq!(reply.status, 204, "{path}");
-        assert_readable_by(&reply, "https://a.example");
-        let headers = reply.header("access-control-allow-headers");
-        assert_eq!(headers, Some("authorization, anonymousid, x-any"));
-        assert!(reply.header("access-control-allow-methods").unwrap().contains("POST"));
+        for origin in ["https://a.example", "https://a.shop.example"] {
+            let asked = [
+                ("Origin", origin),
+                ("Access-Control-Request-Method", "POST"),
+                ("Access-Control-Request-Headers", "authorization, anonymousid, x-any"),
+            ];
+            let reply = client.request("OPTIONS", path, &asked, b"").unwrap();
+            assert_eq!(reply.status, 204, "{path}");
+            match origin {
+                "https://a.shop.example" => assert_readable_with_credentials(&reply, origin),
+                _ => assert_readable_by_all(&reply),
+            }
+            assert_eq!(reply.header("vary"), Some("Origin, Access-Control-Request-Headers"));
+            let headers = reply.header("access-control-allow-headers");
+            assert_eq!(headers, Some("authorization, anonymousid, x-any"));
+            assert!(reply.header("access-control-allow-methods").unwrap().contains("POST"));
+        }
+    }
+    collector.stop().exits(0);
+}
+
+/// What depends on the headers of a request says so, and is kept by no cache.
+#[test]
+fn settings_are_for_pages_that_may_send_and_for_no_cache() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let paths = |key: &str| {
+        [format!("/v1/projects/{key}/settings"), format!("/sourceConfig/?writeKey={key}")]
+    };
+    let ask = |path: &str, headers: &[(&str, &str)]| {
+        Client::connect(collector.url()).request("GET", path, headers, b"").unwrap()
+    };
+    let page = ("Origin", "https://a.shop.example");
+    let evil = ("Origin", "https://evil.example");
+    for (key, origin, status) in [
+        ("key-of-web", evil, 200),
+        ("key-of-shop", page, 200),
+        ("key-of-shop", evil, 403),
+        ("key-of-off", page, 404),
+        ("nobodys", page, 401),
+    ] {
+        for path in paths(key) {
+            let reply = ask(&path, &[origin, ("X-Forwarded-Proto", "https")]);
+            assert_eq!(reply.status, status, "{path}: {}", reply.text());
+            assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
+            let vary = reply.header("vary").unwrap_or_default();
+            for name in ["Authorization", "Host", "Origin", "X-Forwarded-Proto"] {
+                assert!(vary.split(", ").any(|it| it == name), "{path}: {vary}");
+            }
+            match origin == page {
+                true => assert_readable_with_credentials(&reply, page.1),
+                false => assert_readable_by_all(&reply),
+            }
+            assert_eq!(
+                reply.text().contains("Segment.io") || reply.text().contains("destinations"),
+                status == 200
+            );
+        }
+    }
+    // Who names no origin is no page.
+    assert_eq!(ask(&paths("key-of-shop")[0], &[]).status, 200);
+    for (method, path) in [
+        ("GET", "/pixel/v1/track?writeKey=key-of-off&userId=u&event=e"),
+        ("GET", "/v1/webhook?writeKey=key-of-off"),
+        ("POST", "/v1/track"),
+        ("GET", "/v1/track"),
+        ("GET", "/nowhere"),
+        ("GET", "/health"),
+    ] {
+        let reply = Client::connect(collector.url()).request(method, path, &[], b"").unwrap();
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
+        assert!(reply.header("vary").is_some_and(|vary| vary.contains("Origin")), "{path}");
     }
     collector.stop().exits(0);
 }
@@ -251,8 +364,16 @@ fn a_refusal_reaches_those_who_are_still_sending() {
     collector.stop().exits(0);
 }
 
-fn assert_readable_by(reply: &Reply, origin: &str) {
+/// A page of any origin can read it, and none with credentials.
+fn assert_readable_by_all(reply: &Reply) {
+    assert_eq!(reply.header("access-control-allow-origin"), Some("*"), "{reply:?}");
+    assert_eq!(reply.header("access-control-allow-credentials"), None);
+    assert!(reply.header("vary").is_some_and(|vary| vary.contains("Origin")), "{reply:?}");
+}
+
+/// A page of this origin can read it, whatever it sent.
+fn assert_readable_with_credentials(reply: &Reply, origin: &str) {
     assert_eq!(reply.header("access-control-allow-origin"), Some(origin), "{reply:?}");
     assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));
-    assert_eq!(reply.header("vary"), Some("Origin"));
+    assert!(reply.header("vary").is_some_and(|vary| vary.contains("Origin")), "{reply:?}");
 }

@@ -1,6 +1,8 @@
+use std::borrow::Cow;
+
 use thiserror::Error;
 
-use crate::event::Malformed;
+use crate::event::{Malformed, OutlineError};
 use crate::limits;
 
 /// Why a body as a whole is refused. None of these shows any of it.
@@ -39,30 +41,75 @@ pub enum BadBody {
     /// The events would take too much memory with all that is added to them.
     #[error("the events come to more than {max} bytes", max = limits::COLLECTED_BYTES_MAX)]
     TooLong,
+    /// There are too many events.
+    #[error("the request has more than {max} events", max = limits::COLLECT_EVENTS_MAX)]
+    TooManyEvents,
+    /// What a batch says once, and what is added to each event, comes to too much in
+    /// all of them.
+    #[error(
+        "what is added to the events, with context, integrations and sentAt of the batch in each, comes to \
+         more than {max} bytes",
+        max = limits::COLLECT_ADDED_BYTES_MAX
+    )]
+    AddsTooMuch,
+    /// There are too many members or items.
+    #[error("the body has more than {max} members and items", max = limits::COLLECT_PARTS_MAX)]
+    TooManyParts,
+    /// The batch's own or an event's `context` or `integrations` has too many members.
+    #[error(
+        "context or integrations has more than {max} members",
+        max = limits::COLLECT_SHARED_MEMBERS_MAX
+    )]
+    TooManyMembers,
 }
 
 impl BadBody {
-    /// The status to answer with, which for all but one is that of RudderStack and
-    /// Segment alike.
+    /// The status to answer with: that of RudderStack and Segment alike, but where
+    /// something is too large.
     pub fn status(&self) -> u16 {
         match self {
-            BadBody::TooLong => 413,
+            _ if self.is_of_size() => 413,
             _ => 400,
         }
     }
 
-    /// The text to answer with: that of RudderStack's gateway, without a line end.
-    /// Segment's texts are not public.
-    pub fn answer(&self) -> &'static str {
-        match self {
+    /// The text to answer with: that of RudderStack's gateway, without a line end, and
+    /// where a limit is this program's own, which it is and what to do. Segment's texts
+    /// are not public.
+    pub fn answer(&self) -> Cow<'static, str> {
+        let text = match self {
             BadBody::Empty => "request body is nil",
             BadBody::NotUtf8 { .. } | BadBody::NotJson { .. } | BadBody::TooDeep { .. } => {
                 "invalid json"
             }
             BadBody::NotAnObject => "event is not a valid rudder event",
             BadBody::NoBatch | BadBody::EmptyBatch => "empty batch payload",
-            BadBody::TooLong => "request size exceeds max limit",
-        }
+            BadBody::TooLong
+            | BadBody::TooManyEvents
+            | BadBody::AddsTooMuch
+            | BadBody::TooManyParts => {
+                return Cow::Owned(format!(
+                    "request size exceeds max limit: {self}: send fewer events in a request"
+                ));
+            }
+            BadBody::TooManyMembers => {
+                return Cow::Owned(format!(
+                    "request size exceeds max limit: {self}: send fewer of them"
+                ));
+            }
+        };
+        Cow::Borrowed(text)
+    }
+
+    fn is_of_size(&self) -> bool {
+        matches!(
+            self,
+            BadBody::TooLong
+                | BadBody::TooManyEvents
+                | BadBody::AddsTooMuch
+                | BadBody::TooManyParts
+                | BadBody::TooManyMembers
+        )
     }
 }
 
@@ -73,6 +120,15 @@ impl From<Malformed> for BadBody {
             Malformed::ZeroByte { at } | Malformed::NotJson { at } => BadBody::NotJson { at },
             Malformed::NotAnObject => BadBody::NotAnObject,
             Malformed::TooDeep { levels_max } => BadBody::TooDeep { levels_max },
+        }
+    }
+}
+
+impl From<OutlineError> for BadBody {
+    fn from(error: OutlineError) -> Self {
+        match error {
+            OutlineError::Malformed(malformed) => malformed.into(),
+            OutlineError::TooManyParts { .. } => BadBody::TooManyParts,
         }
     }
 }

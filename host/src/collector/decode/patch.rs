@@ -54,6 +54,17 @@ impl Patch {
         self.edits.push(Edit { start: span.start, end: span.end, text_start, text_end });
     }
 
+    /// Bytes that the changes put in.
+    pub(super) fn bytes(&self) -> usize {
+        self.texts.len() + self.members.len()
+    }
+
+    /// Bytes of an object with its changes.
+    pub(super) fn bytes_of(&self, object: Span) -> usize {
+        let replaced: u32 = self.edits.iter().map(|edit| edit.end - edit.start).sum();
+        (object.end - object.start - replaced) as usize + self.bytes()
+    }
+
     /// Append an object that has members, with its changes.
     pub(super) fn write(&mut self, body: &str, object: Span, out: &mut Vec<u8>) {
         self.edits.sort_unstable_by_key(|edit| edit.start);

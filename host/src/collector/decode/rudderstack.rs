@@ -99,6 +99,13 @@ impl RudderStack {
         set(known.timestamp, "timestamp", timestamp);
     }
 
+    /// Bytes that [`webhook`](Self::webhook) adds to a payload at most.
+    pub(super) fn webhook_bytes_max(&self) -> usize {
+        /// All but the address: keys, ids and times.
+        const FIXED_BYTES: usize = 512;
+        FIXED_BYTES + self.ip.len()
+    }
+
     /// Append the event that a webhook's payload becomes: a track event of nobody
     /// known, as RudderStack's own source for webhooks makes it.
     pub(super) fn webhook(&mut self, payload: &str, out: &mut Vec<u8>) {

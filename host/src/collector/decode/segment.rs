@@ -25,7 +25,7 @@ use super::known::{Known, Value};
 use super::patch::Patch;
 use super::shared::{Shared, each_member};
 use super::stamp::{Read, Stamp, Written};
-use super::{Facts, Shape, write_string};
+use super::{BadBody, Facts, Shape, Stop, write_string};
 use crate::event::{Outline, Refusal, Span};
 
 /// The rules, and what is the same for all events of a request.
@@ -62,25 +62,25 @@ impl<'o, 'a> Segment<'o, 'a> {
         outline: &'o Outline<'a>,
         top: &Known,
         shape: Shape,
-    ) -> Self {
+    ) -> Result<Self, BadBody> {
         let stamp = Stamp::of(facts.received_at);
         // A single event is no batch: what stands beside it is its own.
         let of_batch = |value: Value| value.text(outline).filter(|_| shape == Shape::Batch);
-        Segment {
+        Ok(Segment {
             outline,
             shape,
             ids: Ids::new(),
             received: (stamp, stamp.write()),
             sent: of_batch(top.sent_at).and_then(|text| Some((Stamp::read(text)?.stamp, text))),
-            context: Shared::of(of_batch(top.context)),
-            integrations: Shared::of(of_batch(top.integrations)),
+            context: Shared::of(of_batch(top.context))?,
+            integrations: Shared::of(of_batch(top.integrations))?,
             ip: Ip::new(facts),
-        }
+        })
     }
 
     /// The changes to an event, unless it is none.
     #[inline]
-    pub(super) fn apply(&mut self, known: &Known, patch: &mut Patch) -> Result<(), Refusal> {
+    pub(super) fn apply(&mut self, known: &Known, patch: &mut Patch) -> Result<(), Stop> {
         self.check(known)?;
         let outline = self.outline;
         if let Some(message_type) = self.shape.message_type() {
@@ -91,8 +91,8 @@ impl<'o, 'a> Segment<'o, 'a> {
             patch.set(known.message_id, "messageId", &self.ids.next());
         }
         self.set_times(known, patch);
-        self.fill_context(known.context, patch);
-        self.fill_integrations(known.integrations, patch);
+        self.fill_context(known.context, patch)?;
+        self.fill_integrations(known.integrations, patch)?;
         Ok(())
     }
 
@@ -148,12 +148,12 @@ impl<'o, 'a> Segment<'o, 'a> {
     }
 
     #[inline]
-    fn fill_context(&mut self, value: Value, patch: &mut Patch) {
+    fn fill_context(&mut self, value: Value, patch: &mut Patch) -> Result<(), BadBody> {
         if let Some((text, span)) = own(self.outline, value) {
             if self.outline.at(span).starts_with('{') {
-                self.add_to_context(text, span, patch);
+                self.add_to_context(text, span, patch)?;
             }
-            return;
+            return Ok(());
         }
         self.context.forget_own();
         let is_filled = self.ip.is_for_all || self.context.get("direct") == Some("true");
@@ -165,29 +165,31 @@ impl<'o, 'a> Segment<'o, 'a> {
                 out.push(b'}');
             });
         }
+        Ok(())
     }
 
     #[inline]
-    fn add_to_context(&mut self, text: &str, span: Span, patch: &mut Patch) {
+    fn add_to_context(&mut self, text: &str, span: Span, patch: &mut Patch) -> Result<(), BadBody> {
         let must_read =
             !self.context.is_empty() || self.outline.spells() || self.ip.may_be_in(text);
         if !must_read && !self.ip.is_for_all {
-            return;
+            return Ok(());
         }
         let own =
-            if must_read { read_context(text, &mut self.context) } else { Context::default() };
+            if must_read { read_context(text, &mut self.context)? } else { Context::default() };
         let is_direct = || self.context.get("direct") == Some("true");
         let is_filled = self.ip.is_for_all || own.direct.unwrap_or_else(is_direct);
         let has_ip = own.has_ip || self.context.get("ip").is_some();
         let ip = (is_filled && !has_ip).then_some(&self.ip.member);
         insert(text, span, patch, |is_behind, out| write_all(&self.context, is_behind, ip, out));
+        Ok(())
     }
 
     #[inline]
-    fn fill_integrations(&mut self, value: Value, patch: &mut Patch) {
+    fn fill_integrations(&mut self, value: Value, patch: &mut Patch) -> Result<(), BadBody> {
         let shared = &mut self.integrations;
         if shared.is_empty() {
-            return;
+            return Ok(());
         }
         shared.forget_own();
         match own(self.outline, value) {
@@ -197,13 +199,14 @@ impl<'o, 'a> Segment<'o, 'a> {
                 out.push(b'}');
             }),
             Some((text, span)) if text.starts_with('{') => {
-                each_member(text, |_, member| shared.note_own(&member.name()));
+                each_member(text, |_, member| shared.note_own(&member.name()))?;
                 insert(text, span, patch, |is_behind, out| {
                     shared.write_missing(is_behind, out);
                 });
             }
             Some(_) => {}
         }
+        Ok(())
     }
 }
 
@@ -243,7 +246,7 @@ fn own<'a>(outline: &Outline<'a>, value: Value) -> Option<(&'a str, Span)> {
 }
 
 /// Read the context of an event, and mark what it has of the batch's.
-fn read_context(text: &str, shared: &mut Shared<'_>) -> Context {
+fn read_context(text: &str, shared: &mut Shared<'_>) -> Result<Context, BadBody> {
     shared.forget_own();
     let mut context = Context::default();
     each_member(text, |outline, member| {
@@ -254,8 +257,8 @@ fn read_context(text: &str, shared: &mut Shared<'_>) -> Context {
             "direct" => context.direct = Some(outline.at(member.value) == "true"),
             _ => {}
         }
-    });
-    context
+    })?;
+    Ok(context)
 }
 
 fn write_all(shared: &Shared<'_>, is_behind: bool, ip: Option<&Vec<u8>>, out: &mut Vec<u8>) {

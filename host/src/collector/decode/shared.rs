@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use super::BadBody;
 use crate::event::{Member, Outline};
 use crate::limits;
 
@@ -13,15 +14,21 @@ pub(super) struct Shared<'a> {
     /// The member under each key. A map, since objects of hostile bodies have very
     /// many members.
     places: HashMap<String, usize>,
-    /// For each member, whether the event in question has it itself.
-    is_own: Vec<bool>,
+    /// For each member, the last event that has it itself: events are counted, so that
+    /// beginning with another one takes no time, however many members there are.
+    owners: Vec<u32>,
+    event: u32,
 }
 
 impl<'a> Shared<'a> {
     /// The members of an object; none, if it is no object.
-    pub(super) fn of(value: Option<&'a str>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// It has more than [`COLLECT_SHARED_MEMBERS_MAX`](limits::COLLECT_SHARED_MEMBERS_MAX).
+    pub(super) fn of(value: Option<&'a str>) -> Result<Self, BadBody> {
         let mut shared = Shared::default();
-        let Some(text) = value.filter(|text| text.starts_with('{')) else { return shared };
+        let Some(text) = value.filter(|text| text.starts_with('{')) else { return Ok(shared) };
         each_member(text, |outline, member| {
             let place = *shared
                 .places
@@ -32,9 +39,9 @@ impl<'a> Shared<'a> {
                 Some(before) => *before = member,
                 None => shared.members.push(member),
             }
-        });
-        shared.is_own = vec![false; shared.members.len()];
-        shared
+        })?;
+        shared.owners = vec![0; shared.members.len()];
+        Ok(shared)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -48,20 +55,21 @@ impl<'a> Shared<'a> {
 
     /// Begin anew with an event that has none of the members.
     pub(super) fn forget_own(&mut self) {
-        self.is_own.fill(false);
+        self.event += 1;
     }
 
     /// Note that the event has this member.
     pub(super) fn note_own(&mut self, name: &str) {
         if let Some(place) = self.places.get(name) {
-            self.is_own[*place] = true;
+            self.owners[*place] = self.event;
         }
     }
 
     /// Append what the event lacks, behind a comma if there is something before.
     /// Returns whether there is something now.
     pub(super) fn write_missing(&self, mut is_behind: bool, out: &mut Vec<u8>) -> bool {
-        for ((key, value), _) in self.members.iter().zip(&self.is_own).filter(|(_, own)| !**own) {
+        let members = self.members.iter().zip(&self.owners);
+        for ((key, value), _) in members.filter(|(_, owner)| **owner != self.event) {
             out.extend_from_slice(if is_behind { b",\"" } else { b"\"" });
             out.extend_from_slice(key.as_bytes());
             out.extend_from_slice(b"\":");
@@ -73,8 +81,18 @@ impl<'a> Shared<'a> {
 }
 
 /// Show the members of an object that is part of a checked text.
-pub(super) fn each_member<'a>(text: &'a str, mut each: impl FnMut(&Outline<'a>, Member<'a>)) {
-    let outline = Outline::of(text.as_bytes(), limits::EVENT_NESTING_MAX)
-        .expect("a part of what has been checked");
+///
+/// # Errors
+///
+/// It has more than [`COLLECT_SHARED_MEMBERS_MAX`](limits::COLLECT_SHARED_MEMBERS_MAX).
+pub(super) fn each_member<'a>(
+    text: &'a str,
+    mut each: impl FnMut(&Outline<'a>, Member<'a>),
+) -> Result<(), BadBody> {
+    let members_max = limits::COLLECT_SHARED_MEMBERS_MAX;
+    // A part of what has been checked is JSON.
+    let outline = Outline::of_members(text.as_bytes(), limits::EVENT_NESTING_MAX, members_max)
+        .map_err(|_| BadBody::TooManyMembers)?;
     outline.members(|member| each(&outline, member));
+    Ok(())
 }

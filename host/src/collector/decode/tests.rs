@@ -487,5 +487,72 @@ fn long_events_are_refused_and_small_bodies_cannot_ask_for_gigabytes() {
     let shared = "x".repeat(1024 * 1024);
     let items = r#"{"type":"page","userId":"u"},"#.repeat(100);
     let body = format!(r#"{{"context":{{"x":"{shared}"}},"batch":[{items}1]}}"#);
-    assert_eq!(decode(FACTS, Shape::Batch, &body), Err(BadBody::TooLong));
+    assert_eq!(decode(FACTS, Shape::Batch, &body), Err(BadBody::AddsTooMuch));
+    let answer = BadBody::AddsTooMuch.answer();
+    assert!(answer.contains("16777216 bytes") && answer.contains("fewer events"), "{answer}");
+}
+
+/// Work that comes to nothing is bounded like what is kept of it.
+#[test]
+fn events_that_become_too_long_are_work_too() {
+    let shared = "x".repeat(limits::EVENT_BYTES_MAX - 10);
+    let items = [r#"{"type":"page","userId":"u"}"#; 3];
+    let body = |count: usize| {
+        format!(r#"{{"context":{{"x":"{shared}"}},"batch":[{}]}}"#, items[..count].join(","))
+    };
+    let events = decode(FACTS, Shape::Batch, &body(1)).unwrap();
+    assert_eq!(events, [(items[0].to_owned(), Some(Refusal::TooLong))]);
+    assert_eq!(decode(FACTS, Shape::Batch, &body(3)), Err(BadBody::AddsTooMuch));
+}
+
+#[test]
+fn the_room_for_events_is_seen_to_before_they_are_there() {
+    let item = r#"{"type":"page","userId":"u"}"#;
+    let body = format!(r#"{{"batch":[{item},{item},{item}]}}"#);
+    let mut out = Decoded::of_at_most(500);
+    let body = Body::parse(body.as_bytes()).unwrap();
+    assert_eq!(body.events(&FACTS, Shape::Batch, &mut out), Err(BadBody::TooLong));
+    assert!(!out.events.is_empty() && out.bytes.len() <= 500);
+    let mut whole = Decoded::of_at_most(1000);
+    assert_eq!(body.events(&FACTS, Shape::Batch, &mut whole), Ok(()));
+}
+
+#[test]
+fn a_request_has_so_many_events_and_no_more() {
+    let max = limits::COLLECT_EVENTS_MAX;
+    for (shape, open, close) in [(Shape::Batch, "{\"batch\":[", "]}"), (Shape::Webhook, "[", "]")] {
+        let body = |count: usize| format!("{open}{}{close}", vec!["{}"; count].join(","));
+        assert_eq!(decode(RUDDERSTACK, shape, &body(max)).unwrap().len(), max, "{shape:?}");
+        let too_many = decode(RUDDERSTACK, shape, &body(max + 1));
+        assert_eq!(too_many, Err(BadBody::TooManyEvents), "{shape:?}");
+        let too_many = decode(RUDDERSTACK, shape, &body(limits::COLLECT_PARTS_MAX));
+        assert!(matches!(too_many, Err(BadBody::TooManyEvents | BadBody::TooManyParts)));
+    }
+    let numbers = format!("[{}1]", "1,".repeat(limits::COLLECT_PARTS_MAX * 4));
+    assert_eq!(decode(RUDDERSTACK, Shape::Webhook, &numbers), Err(BadBody::TooManyParts));
+    assert_eq!(BadBody::TooManyEvents.status(), 413);
+}
+
+#[test]
+fn what_a_batch_says_once_has_so_many_members_and_no_more() {
+    let members = |count: usize| {
+        let members = (0..count).map(|number| format!("\"k{number}\":1"));
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    };
+    let max = limits::COLLECT_SHARED_MEMBERS_MAX;
+    let item = r#"{"type":"page","userId":"u"}"#;
+    for key in ["context", "integrations"] {
+        let body = |count| format!(r#"{{"{key}":{},"batch":[{item}]}}"#, members(count));
+        assert!(decode(FACTS, Shape::Batch, &body(max)).is_ok());
+        let too_many = decode(FACTS, Shape::Batch, &body(2 * max));
+        assert_eq!(too_many, Err(BadBody::TooManyMembers), "{key}");
+        // The same of an event's own, where it has to be looked at.
+        let own = format!(
+            r#"{{"{key}":{{"a":1}},"batch":[{{"type":"page","userId":"u","{key}":{}}}]}}"#,
+            members(2 * max)
+        );
+        assert_eq!(decode(FACTS, Shape::Batch, &own), Err(BadBody::TooManyMembers), "{key}");
+    }
+    let answer = BadBody::TooManyMembers.answer();
+    assert!(answer.contains("more than 10000 members"), "{answer}");
 }

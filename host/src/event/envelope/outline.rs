@@ -1,6 +1,8 @@
 use std::borrow::Cow;
 use std::slice::Iter;
 
+use thiserror::Error;
+
 use super::walk::{Marks, Notes, ones, walk};
 use super::{Malformed, explain, token};
 
@@ -10,7 +12,12 @@ use super::{Malformed, explain, token};
 #[derive(Debug)]
 pub struct Outline<'a> {
     text: &'a str,
-    places: Places,
+    /// The places of commas, colons and brackets at levels 0 and 1.
+    outer: Vec<u32>,
+    /// Those in arrays at level 2, and in their objects.
+    inner: Vec<u32>,
+    has_blanks: bool,
+    spells: bool,
 }
 
 /// Where something stands in the text of an [`Outline`], in bytes. The default
@@ -43,48 +50,120 @@ impl<'a> Member<'a> {
     }
 }
 
-/// Commas, colons and brackets at the levels that matter, in their order.
+/// Why a text has no outline.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum OutlineError {
+    /// It is no JSON object or array.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// It has more members and items than are noted.
+    #[error("more than {parts_max} members and items")]
+    TooManyParts {
+        /// The permitted number.
+        parts_max: usize,
+    },
+}
+
+/// Places of a member whose value is an object or array: a colon, the closing bracket,
+/// and a comma. An item of an array has no colon, but two brackets.
+const PLACES_PER_PART_MAX: usize = 3;
+
+/// Commas, colons and brackets at the levels that matter, in their order. `ITEMS`:
+/// whether those of items are among them.
 #[derive(Debug, Default)]
-struct Places {
+struct Places<const ITEMS: bool> {
     /// At levels 0 and 1.
     outer: Vec<u32>,
     /// In arrays at level 2, and in their objects.
     inner: Vec<u32>,
+    places_max: usize,
+    is_full: bool,
     has_blanks: bool,
     spells: bool,
 }
 
-impl Notes for Places {
-    const ITEMS: bool = true;
+impl<const ITEMS: bool> Notes for Places<ITEMS> {
+    const ITEMS: bool = ITEMS;
 
     #[inline(always)]
     fn block(&mut self, _: &str, at: usize, marks: &Marks) {
+        if self.outer.len() + self.inner.len() >= self.places_max {
+            // The rest is only checked.
+            self.is_full = true;
+            return;
+        }
         // Texts of more bytes are refused before.
         let place = |place| (at + place) as u32;
         self.outer.extend(ones(marks.structure & marks.top).map(place));
-        self.inner.extend(ones(marks.structure & marks.items).map(place));
+        if ITEMS {
+            self.inner.extend(ones(marks.structure & marks.items).map(place));
+        }
         self.has_blanks |= marks.blanks != 0;
         self.spells = marks.spells;
     }
 }
 
 impl<'a> Outline<'a> {
-    /// Check a text, which must be an object or array, and note its parts. At
-    /// most `levels_max` objects and arrays may be open at once.
+    /// Check a text, which must be an object or array, and note its parts, however
+    /// many. At most `levels_max` objects and arrays may be open at once.
     ///
     /// # Errors
     ///
     /// The text is neither, or has 4 GiB.
     pub fn of(text: &'a [u8], levels_max: usize) -> Result<Self, Malformed> {
+        Self::noted::<true>(text, levels_max, usize::MAX).map_err(|error| match error {
+            OutlineError::Malformed(malformed) => malformed,
+            OutlineError::TooManyParts { .. } => unreachable!("no text has as many"),
+        })
+    }
+
+    /// The same with a bound of the memory: of as many places as `parts_max` members
+    /// and items may have, of four bytes each.
+    ///
+    /// # Errors
+    ///
+    /// The text is neither, or has 4 GiB, or more parts.
+    pub fn bounded(
+        text: &'a [u8],
+        levels_max: usize,
+        parts_max: usize,
+    ) -> Result<Self, OutlineError> {
+        Self::noted::<true>(text, levels_max, parts_max)
+    }
+
+    /// The same without items: only the members of the outermost object, or the items
+    /// of the outermost array, are noted.
+    ///
+    /// # Errors
+    ///
+    /// The text is neither, or has 4 GiB, or more parts.
+    pub fn of_members(
+        text: &'a [u8],
+        levels_max: usize,
+        parts_max: usize,
+    ) -> Result<Self, OutlineError> {
+        Self::noted::<false>(text, levels_max, parts_max)
+    }
+
+    fn noted<const ITEMS: bool>(
+        text: &'a [u8],
+        levels_max: usize,
+        parts_max: usize,
+    ) -> Result<Self, OutlineError> {
         if u32::try_from(text.len()).is_err() {
-            return Err(Malformed::NotJson { at: u32::MAX as usize });
+            return Err(Malformed::NotJson { at: u32::MAX as usize }.into());
         }
         let Ok(text) = simdutf8::basic::from_utf8(text) else {
-            return Err(explain(text, levels_max, 0));
+            return Err(explain(text, levels_max, 0).into());
         };
-        match walk(text, levels_max) {
-            Ok(places) => Ok(Outline { text, places }),
-            Err(at) => Err(explain(text.as_bytes(), levels_max, at)),
+        let places_max = parts_max.saturating_mul(PLACES_PER_PART_MAX);
+        let places = Places::<ITEMS> { places_max, ..Places::default() };
+        match walk(text, levels_max, places) {
+            Ok(places) if places.is_full => Err(OutlineError::TooManyParts { parts_max }),
+            Ok(Places { outer, inner, has_blanks, spells, .. }) => {
+                Ok(Outline { text, outer, inner, has_blanks, spells })
+            }
+            Err(at) => Err(explain(text.as_bytes(), levels_max, at).into()),
         }
     }
 
@@ -101,12 +180,12 @@ impl<'a> Outline<'a> {
 
     /// Whether there are tabs or line ends between tokens.
     pub fn has_blanks(&self) -> bool {
-        self.places.has_blanks
+        self.has_blanks
     }
 
     /// The outermost object or array.
     pub fn root(&self) -> Span {
-        let [start, .., end] = self.places.outer[..] else { return Span::default() };
+        let [start, .., end] = self.outer[..] else { return Span::default() };
         Span { start, end: end + 1 }
     }
 
@@ -114,14 +193,14 @@ impl<'a> Outline<'a> {
     /// not look like what it [means](Member::name).
     #[inline]
     pub fn spells(&self) -> bool {
-        self.places.spells
+        self.spells
     }
 
     /// Look at each member of the outermost object; at none, if it is an array.
     pub fn members(&self, each: impl FnMut(Member<'a>)) {
         if self.text.as_bytes()[self.root().start as usize] == b'{' {
             let root = self.root();
-            self.cursor(&self.places.outer[1..], root).object(root.start as usize, each);
+            self.cursor(&self.outer[1..], root).object(root.start as usize, each);
         }
     }
 
@@ -129,7 +208,7 @@ impl<'a> Outline<'a> {
     /// outermost object.
     pub fn items(&self, array: Span) -> Items<'_, 'a> {
         let is_root = array == self.root();
-        let places = if is_root { &self.places.outer } else { &self.places.inner };
+        let places = if is_root { &self.outer } else { &self.inner };
         let from = places.partition_point(|place| *place <= array.start);
         let to = places.partition_point(|place| *place < array.end - 1);
         let cursor = self.cursor(&places[from..to], array);
@@ -315,6 +394,23 @@ mod tests {
         assert_eq!(items("[]"), []);
         let expected = [(r#"{"a":[1]}"#, vec![]), ("2", vec![]), ("[[{}]]", vec![])];
         assert_eq!(items(r#"[{"a":[1]}, 2 ,[[{}]]]"#), expected);
+    }
+
+    #[test]
+    fn parts_are_noted_up_to_a_bound() {
+        let many = format!("{{\"a\":[{}1]}}", "1,".repeat(2000));
+        let too_many = OutlineError::TooManyParts { parts_max: 100 };
+        assert_eq!(Outline::bounded(many.as_bytes(), 9, 100).unwrap_err(), too_many);
+        assert!(Outline::bounded(many.as_bytes(), 9, 2000).is_ok());
+        // Whose items are not noted, they do not count.
+        let members = Outline::of_members(many.as_bytes(), 9, 100).unwrap();
+        let mut names = Vec::new();
+        members.members(|member| names.push(member.key));
+        assert_eq!(names, ["a"]);
+        // What is no JSON is no JSON, wherever it ends to be.
+        let broken = &many.as_bytes()[..many.len() - 1];
+        let malformed = Malformed::NotJson { at: broken.len() };
+        assert_eq!(Outline::bounded(broken, 9, 100).unwrap_err(), malformed.into());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::nesting::Nesting;
 use super::token;
 
 /// What is remembered of a text while it is checked.
-pub(super) trait Notes: Default {
+pub(super) trait Notes {
     /// Whether [`Marks::items`] is wanted, which costs time.
     const ITEMS: bool;
 
@@ -45,19 +45,19 @@ pub(super) struct Marks {
     pub(super) spells: bool,
 }
 
-/// Walk over a whole text.
+/// Walk over a whole text, and give back what is to remember it.
 ///
 /// # Errors
 ///
 /// The text is no JSON object or array or nests too deeply; this is the
 /// position of the token where that shows, or the end of a text cut off.
-pub(super) fn walk<N: Notes>(text: &str, levels_max: usize) -> Result<N, usize> {
+pub(super) fn walk<N: Notes>(text: &str, levels_max: usize, notes: N) -> Result<N, usize> {
     let bytes = text.as_bytes();
     let root = token::after_whitespace(bytes);
     if !matches!(root, [b'{' | b'[', ..]) {
         return Err(bytes.len() - root.len());
     }
-    let mut walk = Walk::<N>::new(text, levels_max);
+    let mut walk = Walk::new(text, levels_max, notes);
     let (blocks, rest) = bytes.as_chunks();
     for (at, block) in (0..).step_by(block::BYTES).zip(blocks) {
         walk.block(at, block)?;
@@ -91,12 +91,12 @@ struct Walk<'a, N> {
 }
 
 impl<'a, N: Notes> Walk<'a, N> {
-    fn new(text: &'a str, levels_max: usize) -> Self {
+    fn new(text: &'a str, levels_max: usize, notes: N) -> Self {
         Walk {
             text,
             levels_max,
             nesting: Nesting::default(),
-            notes: N::default(),
+            notes,
             in_string: 0,
             ended: 0,
             spells: false,

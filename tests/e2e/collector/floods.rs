@@ -1,0 +1,204 @@
+//! Requests that ask for far more than they bring: memory, disk and time stay within
+//! bounds while they come, and an honest client beside them is served.
+
+use tests::client::{Client, Reply, basic};
+use tests::compressed::zlib;
+use tests::http2::Http2;
+
+use super::*;
+
+/// What an honest client sends is mapped; what the others send is not.
+const TRACKED: &[(&str, &str)] = &[("track", "all")];
+
+/// What the process may hold at most while it is flooded, in bytes: its
+/// [documented](../../../host/docs/collector.md) bounds, and what it needs for itself.
+const MEMORY_BYTES_MAX: u64 = 300_000_000;
+
+/// For how long most of them go on, so that the honest client meets them.
+const FLOOD: Duration = Duration::from_secs(2);
+
+/// Processor time that the process may use for a request of 16 MiB: some times what it
+/// needs. It is not the time until the answer, which depends on who else is on the machine.
+const CPU_PER_REQUEST: Duration = Duration::from_secs(4);
+
+fn start_for_floods(stub: &Stub, more: &str) -> Collector {
+    let settings = format!("{SETTINGS}\n{more}");
+    let program = Program::running_against(&stub.url()).settings(&settings).mapping(TRACKED);
+    Collector::start(program)
+}
+
+/// What the honest client went through, of whose requests none waited longer than
+/// [`PROMPT`], and what the process held.
+fn assert_unharmed(stub: &Stub, collector: Collector, good: GoodClient) -> tests::Ran {
+    let (names, p99) = good.stop_timed();
+    let memory = collector.running().memory_bytes_max();
+    report(&format!("{} honest requests, p99 {p99:?}, at most {memory} bytes", names.len()));
+    assert!(memory < MEMORY_BYTES_MAX, "{memory} bytes");
+    let stopping = Instant::now();
+    let ran = collector.stop();
+    assert!(stopping.elapsed() < 5 * PROMPT, "stopped after {:?}", stopping.elapsed());
+    assert_delivered(stub, &names);
+    ran
+}
+
+/// For whoever measures: shown with `--nocapture`.
+fn report(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes());
+}
+
+/// Send a body so many times at once, each on a connection of its own; the answers.
+fn at_once(
+    collector: &Collector,
+    count: usize,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Vec<Reply> {
+    let url = collector.url();
+    thread::scope(|scope| {
+        let send = || {
+            let mut client = Client::connect(url);
+            client.post("/v1/batch", headers, body).unwrap_or_else(|error| panic!("{error}"))
+        };
+        let clients: Vec<_> = (0..count).map(|_| scope.spawn(send)).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
+    })
+}
+
+/// A batch whose context has so many bytes, with so many events that lack it.
+fn shared_batch(context_bytes: usize, events: usize) -> String {
+    let event = r#"{"type":"page","userId":"u"}"#;
+    let events = vec![event; events].join(",");
+    format!(r#"{{"context":{{"a":"{}"}},"batch":[{events}]}}"#, "x".repeat(context_bytes))
+}
+
+fn count(replies: &[Reply], status: u16) -> usize {
+    replies.iter().filter(|reply| reply.status == status).count()
+}
+
+/// A few hundred bytes become a batch whose shared context goes into each of its
+/// events: 28 MB, of which there are a hundred at once.
+#[test]
+fn shared_fields_cannot_be_multiplied_into_gigabytes() {
+    let stub = accepting();
+    let collector = start_for_floods(&stub, "");
+    let good = GoodClient::start(&collector);
+    let headers = [("Authorization", &*basic("key-of-web").1), ("Content-Encoding", "deflate")];
+    let body = zlib(shared_batch(40_000, 700).as_bytes());
+    assert!(body.len() < 1000, "{} bytes", body.len());
+    let started = Instant::now();
+    let mut looked_at = 0;
+    while looked_at == 0 || started.elapsed() < FLOOD {
+        let replies = at_once(&collector, 100, &headers, &body);
+        // Most of them find that others are being looked at.
+        assert_eq!(count(&replies, 413) + count(&replies, 503), 100);
+        for reply in replies.iter().filter(|reply| reply.status == 413) {
+            let text = reply.text();
+            assert!(text.contains("16777216") && text.contains("fewer events"), "{text}");
+            looked_at += 1;
+        }
+    }
+    report(&format!("{looked_at} requests of {} bytes were looked at", body.len()));
+    assert_unharmed(&stub, collector, good).exits(0);
+}
+
+/// As much as a request may grow to, from many clients at once: what there is no room
+/// for is refused for now, and what is taken is there.
+#[test]
+fn requests_that_grow_as_far_as_they_may_wait_for_each_other() {
+    let stub = accepting();
+    let collector = start_for_floods(&stub, "");
+    let good = GoodClient::start(&collector);
+    let headers = [("Authorization", &*basic("key-of-web").1), ("Content-Encoding", "deflate")];
+    let body = zlib(shared_batch(40_000, 400).as_bytes());
+    let replies = at_once(&collector, 60, &headers, &body);
+    let (taken, busy) = (count(&replies, 200), count(&replies, 503));
+    report(&format!("{taken} taken, {busy} refused for now"));
+    assert_eq!(taken + busy, 60, "{:?}", replies.iter().map(|it| it.status).collect::<Vec<_>>());
+    assert!(taken > 0);
+    let refused = replies.iter().filter(|reply| reply.status == 503);
+    assert!(refused.clone().all(|reply| reply.header("retry-after") == Some("1")));
+    let ran = assert_unharmed(&stub, collector, good);
+    assert_eq!(ran.exits(0).summary()["filtered"], 400 * taken);
+}
+
+/// A body of 16 MiB holds a quarter of a million events, each of which the shared context
+/// makes too long.
+#[test]
+fn events_that_grow_too_long_hang_nobody() {
+    let stub = accepting();
+    let collector = start_for_floods(&stub, "[http]\nmax_body_bytes = 16777216\n");
+    let good = GoodClient::start(&collector);
+    let headers = [("Authorization", &*basic("key-of-web").1)];
+    let body = shared_batch(8 * 1024 * 1024, 270_000);
+    assert!(body.len() > 16_000_000 && body.len() < 16_777_216);
+    let few = shared_batch(8 * 1024 * 1024, 20_000);
+    let cpu = || collector.running().usage().expect("it runs").cpu;
+    for (body, word) in [(&body, "events"), (&few, "fewer events")] {
+        let (started, before, mut rounds) = (Instant::now(), cpu(), 0);
+        while rounds == 0 || started.elapsed() < FLOOD {
+            let replies = at_once(&collector, 4, &headers, body.as_bytes());
+            assert_eq!(count(&replies, 413) + count(&replies, 503), 4);
+            let refused = replies.iter().find(|reply| reply.status == 413);
+            let refused = refused.expect("one was looked at");
+            assert!(refused.text().contains(word), "{}", refused.text());
+            rounds += 1;
+        }
+        let used = (cpu() - before) / (4 * rounds);
+        report(&format!("a request of {} bytes used {used:?}", body.len()));
+        assert!(used < CPU_PER_REQUEST, "{used:?}");
+        let asked = Instant::now();
+        assert_eq!(Client::connect(collector.admin_url()).get("/health/live").unwrap().status, 200);
+        assert!(asked.elapsed() < PROMPT);
+    }
+    assert_unharmed(&stub, collector, good).exits(0);
+}
+
+/// A million times `{}` is no million dead letters.
+#[test]
+fn what_is_no_event_is_not_multiplied_into_dead_letters() {
+    let stub = accepting();
+    let collector = start_for_floods(&stub, "");
+    let good = GoodClient::start(&collector);
+    let headers = [("Authorization", &*basic("key-of-web").1), ("Content-Encoding", "deflate")];
+    let batch_of = |events: usize| {
+        zlib(format!("{{\"batch\":[{}]}}", vec!["{}"; events].join(",")).as_bytes())
+    };
+    let send =
+        |body: &[u8]| Client::connect(collector.url()).post("/v1/batch", &headers, body).unwrap();
+    for (events, bound) in [(1_365_000, "500000 members and items"), (25_001, "25000 events")] {
+        let reply = send(&batch_of(events));
+        assert_eq!(reply.status, 413, "{}", reply.text());
+        assert!(reply.text().contains(bound), "{}", reply.text());
+    }
+    let reply = send(&batch_of(25_000));
+    assert_eq!(reply.status, 400, "{}", reply.text());
+    let text = reply.text();
+    assert!(text.contains("25000 of 25000") && text.contains("anonymousId"), "{text}");
+    // As many as a batch of an SDK may be wrong about.
+    assert_eq!(send(&batch_of(100)).status, 200);
+    let ran = assert_unharmed(&stub, collector, good).exits(3);
+    assert_eq!((ran.letters().len(), ran.count("dead")), (100, 100));
+}
+
+/// A few bytes name a header that has been sent before, hundreds of times in each of a
+/// hundred requests on a connection, and the requests do not end.
+#[test]
+fn headers_of_http_2_are_in_a_budget() {
+    let stub = accepting();
+    let collector = start_for_floods(&stub, "");
+    let good = GoodClient::start(&collector);
+    let before = collector.running().memory_bytes_max();
+    let mut floods: Vec<_> = (0..60).map(|_| Http2::connect(collector.url())).collect();
+    for (number, flood) in floods.iter_mut().enumerate() {
+        // Some keep to the bytes of a request's headers, and some to their number, too.
+        // One that is told to go away has been told.
+        let times = [1900, 900, 95][number % 3];
+        let _ = (0..200).try_for_each(|_| flood.post_with_repeated_header("/v1/batch", times));
+    }
+    thread::sleep(Duration::from_secs(2));
+    let memory = collector.running().memory_bytes_max();
+    report(&format!("{before} bytes before, {memory} with the headers"));
+    assert!(memory < MEMORY_BYTES_MAX, "{memory} bytes");
+    drop(floods);
+    assert_unharmed(&stub, collector, good).exits(0);
+}

@@ -1,0 +1,90 @@
+//! A client of HTTP/2 that sends frames as no library would.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+
+/// What each connection begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const SETTINGS: u8 = 4;
+const HEADERS: u8 = 1;
+const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 4;
+const FRAME_BYTES_MAX: usize = 16_384;
+
+/// A connection. What the server says is read and thrown away.
+#[derive(Debug)]
+pub struct Http2 {
+    stream: TcpStream,
+    next_id: u32,
+}
+
+impl Http2 {
+    /// Connect to `http://ADDRESS:PORT`.
+    pub fn connect(url: &str) -> Self {
+        let host = url.strip_prefix("http://").expect("a URL of this form");
+        let mut stream = TcpStream::connect(host).expect("the server accepts connections");
+        stream.write_all(PREFACE).expect("a connection");
+        let mut reader = stream.try_clone().expect("a connection");
+        thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while matches!(reader.read(&mut piece), Ok(1..)) {}
+        });
+        let mut client = Http2 { stream, next_id: 1 };
+        client.frame(SETTINGS, 0, 0, b"").expect("a connection");
+        client
+    }
+
+    /// Begin a POST whose body never comes, with one header so many times: a byte for
+    /// each, since the first request has it put into the table of the connection.
+    ///
+    /// # Errors
+    ///
+    /// The server has closed the connection.
+    pub fn post_with_repeated_header(&mut self, path: &str, times: usize) -> io::Result<()> {
+        // `:method POST`, `:scheme http`, `:path` and `:authority` as literals.
+        let mut block = vec![0x83, 0x86, 0x04];
+        literal(&mut block, path.as_bytes());
+        block.push(0x01);
+        literal(&mut block, b"a");
+        if self.next_id == 1 {
+            block.push(0x40);
+            literal(&mut block, b"x");
+            literal(&mut block, b"y");
+        }
+        // The first place of the table behind the 61 that all connections have.
+        block.resize(block.len() + times, 0x80 | 62);
+        let id = self.next_id;
+        self.next_id += 2;
+        let mut pieces = block.chunks(FRAME_BYTES_MAX).peekable();
+        let mut kind = HEADERS;
+        while let Some(piece) = pieces.next() {
+            let flags = if pieces.peek().is_none() { END_HEADERS } else { 0 };
+            self.frame(kind, flags, id, piece)?;
+            kind = CONTINUATION;
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(payload.len()).expect("a frame is short").to_be_bytes();
+        let mut frame = length[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        self.stream.write_all(&frame)
+    }
+}
+
+impl Drop for Http2 {
+    fn drop(&mut self) {
+        // The thread that reads has the connection, too.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// A string of fewer than 127 bytes, as HPACK writes it.
+fn literal(block: &mut Vec<u8>, text: &[u8]) {
+    block.push(u8::try_from(text.len()).expect("a short text"));
+    block.extend(text);
+}
