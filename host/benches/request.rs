@@ -16,8 +16,8 @@ use host::aws::{AwsSettings, Keys, connect};
 use host::config::{Overrides, RawSettings};
 use host::dead::Letters;
 use host::delivery::{
-    Amazon, Answer, Batch, Delivery, Describe, Description, Firehose, Identity, Outbox, Ports,
-    Provenance, Put, Record,
+    Amazon, Answer, Batch, Delivery, Describe, Description, Firehose, Identity, NamedBy, Outbox,
+    Ports, Provenance, Put, Record,
 };
 use host::event::{Ack, StreamName};
 use host::limits;
@@ -99,7 +99,8 @@ fn push_all(outbox: &mut Outbox, text: &[u8]) {
         plugin: "bench".into(),
         generation: 0,
     };
-    let place = outbox.place(Identity::default(), &stream());
+    let place = outbox.place(Identity::default(), &stream(), NamedBy::Operator);
+    let place = place.expect("it is never refused");
     for event in (0..).take(RECORDS) {
         let record = Record { event, line: u64::from(event) + 1, text, payload: None };
         outbox.push(place, &provenance, record).expect("a small record");

@@ -97,7 +97,7 @@ impl Admin {
     /// The address is taken, or is not one of this machine.
     pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
         // Its own, so that a crowd at the collector keeps no orchestrator away. Peers are
-        // not told apart: one idle connection makes room for the next in any case.
+        // not distinguished: one idle connection makes room for the next in any case.
         let limits = ConnectionLimits {
             connections_max: limits::ADMIN_CONNECTIONS_MAX,
             per_peer_max: limits::ADMIN_CONNECTIONS_MAX,

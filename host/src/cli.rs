@@ -123,7 +123,7 @@ fn run_command(command: Command) -> Exit {
     })
 }
 
-/// Print a help text, or what is wrong with the arguments. Tells the exit code.
+/// Print a help text, or what is wrong with the arguments. Returns the exit code.
 fn explain(error: &clap::Error) -> u8 {
     let is_terminal = match error.use_stderr() {
         true => std::io::stderr().is_terminal(),
@@ -177,7 +177,7 @@ fn print(product: &str) -> CommandResult {
     print_bytes(product.as_bytes())
 }
 
-/// The same with what is no text.
+/// The same with bytes that need not be text.
 fn print_bytes(product: &[u8]) -> CommandResult {
     let written = write_out(product);
     written.map(|()| Exit::Done).map_err(|error| (Exit::Fault, error))

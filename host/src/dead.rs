@@ -235,7 +235,7 @@ impl Letters {
     ///
     /// The disk failed, now or before: letters that were written are lost. A disk that
     /// failed once to sync bytes says no more about them the second time. Letters that
-    /// wait are written again where that happens, so of these it is no error.
+    /// wait are written again where that happens, so of these it is not an error.
     pub fn sync(&self) -> io::Result<()> {
         self.record.sync()?;
         match self.queue.is_none() && self.record.has_losses() {

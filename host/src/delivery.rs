@@ -9,6 +9,10 @@
 //! Records of a batch keep the order of their events. Nothing is promised about
 //! the order of different batches, nor about records that were sent again.
 //!
+//! A stream is served by a task of its own from its first record on, and retired once
+//! it has been idle for long enough; what events name is bounded besides. So names that
+//! are made of data can take neither memory nor descriptors without end.
+//!
 //! Nothing here knows what a plugin is.
 
 mod amazon;
@@ -23,11 +27,13 @@ mod directory;
 pub mod faulty;
 mod identity;
 mod lane;
+mod log_limit;
 mod outbox;
 mod overflow;
 mod pacer;
 mod packing;
 mod port;
+mod retired;
 mod room;
 mod sender;
 mod stream;
@@ -40,11 +46,11 @@ pub use decision::{PackChoice, PackDecision, decide};
 pub use description::{Description, Split, Step, Target, TargetKind};
 pub use directory::Directory;
 pub use identity::{Identity, Ports};
-pub use outbox::{Outbox, Record, TooLarge};
+pub use outbox::{NotAdded, Outbox, Place, Record};
 pub use pacer::{Quota, StartRate};
 pub use port::{Answer, Describe, Firehose, Put, Refusal, RequestError, Verdict};
 pub use stream::{Pack, StreamReport, StreamSettings};
-pub use streams::{Delivery, DeliverySettings};
+pub use streams::{Delivery, DeliverySettings, NamedBy, TooManyStreams};
 
 #[cfg(test)]
 mod tests;

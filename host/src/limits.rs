@@ -117,6 +117,40 @@ pub const OVERFLOW_RETRY: Duration = Duration::from_secs(1);
 /// other anyway, so that one more is enough to read ahead.
 pub const OVERFLOW_UNBUDGETED_READS: usize = 2;
 
+/// Delivery streams that events choose, by names that stand in neither the settings nor
+/// the plugin's declaration, and that are in use at once, unless the settings say
+/// otherwise. An idle stream takes some 10 KB.
+pub const DYNAMIC_STREAMS_MAX: usize = 1000;
+
+/// The most that this can be raised to: four times Firehose's default quota of streams
+/// for an account and region.
+pub const DYNAMIC_STREAMS_MAX_MAX: usize = 20_000;
+
+/// How long a stream stays in use without records, unless the settings say otherwise:
+/// what has been learnt about its pace is worth little by then.
+pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How often a worker looks for streams that are no longer in use.
+pub const OUTBOX_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Streams that are no longer in use and are still reported by their names; further
+/// ones are reported together. Those that the settings or the plugin name do not count.
+pub const RETIRED_STREAMS_REPORTED: usize = 1000;
+
+/// Streams that a summary for people lists; the others are summed up.
+pub const SUMMARY_STREAMS_SHOWN: usize = 100;
+
+/// Log lines of one kind about delivery streams in [`STREAM_LOG_WINDOW`]; further ones
+/// are counted.
+pub const STREAM_LOG_LINES_MAX: u64 = 30;
+
+/// The time in which these lines are counted.
+pub const STREAM_LOG_WINDOW: Duration = Duration::from_secs(60);
+
+/// Requests to Firehose under way at once, of all streams together: each takes a
+/// connection, and with HTTP/1.1 a descriptor, of which there are often 1,024.
+pub const REQUESTS_AT_ONCE_MAX: usize = 256;
+
 /// Memory of one plugin instance, in bytes. Interpreters of JavaScript and
 /// Python need some tens of megabytes.
 pub const PLUGIN_MEMORY_BYTES_MAX: usize = 128 * 1024 * 1024;

@@ -10,7 +10,7 @@
 //! a batch is decided about by one generation whole, and a record tells by which.
 //!
 //! A source whose events the plugin fails on can have to wait (see
-//! [`Breaker`](crate::plugin::Breaker)). Its chunk is then [set aside](held), with what
+//! [`Breaker`](crate::plugin::Breaker)). Its chunk is then set aside, with what
 //! is undecided, and others pass. A worker spends no more than
 //! [`limits::TURN_WASTED_CPU`] on the failures of one chunk before it looks at others,
 //! and holds no more than [`limits::HELD_BYTES_MAX`]: beyond, it takes nothing new until
@@ -46,6 +46,9 @@ use crate::plugin::{Canary, Decisions, Shadow, Stage, Switch, Tally};
 /// How often a busy worker looks for batches that have been open for too long.
 const DUE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// The shortest pause of a worker that takes nothing new.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+
 /// The longest time for which a chunk is set aside at once. Times can be added.
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
 
@@ -64,6 +67,8 @@ pub struct Worker {
     shadow: Option<Arc<Shadow>>,
     carrier: Carrier,
     held: Held,
+    /// When a chunk that was set aside had its turn.
+    last_held_turn: Instant,
     /// Whether nobody waits for what is held any more.
     abandoned: Arc<AtomicBool>,
 }
@@ -126,6 +131,7 @@ impl Worker {
             shadow,
             carrier,
             held,
+            last_held_turn: Instant::now(),
             abandoned,
         }
     }
@@ -136,13 +142,18 @@ impl Worker {
         let mut last_check = Instant::now();
         let mut is_open = true;
         while is_open || !self.held.is_empty() {
-            match self.next(is_open) {
+            let found = self.next(is_open);
+            let is_idle = !matches!(found, Found::Chunk(_));
+            match found {
                 Found::Chunk(chunk) => self.process(chunk),
                 Found::Nothing => {}
                 Found::End => is_open = false,
             }
             let now = Instant::now();
-            self.go_on_with_held(now);
+            // Chunks of other sources go first, and leave some time for these.
+            if is_idle || now.duration_since(self.last_held_turn) >= limits::TURN_WASTED_CPU {
+                self.go_on_with_held(now);
+            }
             if now.duration_since(last_check) >= DUE_CHECK_INTERVAL {
                 self.carrier.outbox.close_due(now.into_std());
                 last_check = now;
@@ -163,7 +174,8 @@ impl Worker {
             .min();
         if !is_open || self.held.is_full() {
             let pause = due.map(|due| due.saturating_duration_since(Instant::now()));
-            thread::sleep(pause.unwrap_or_default().min(limits::HELD_LOOK_INTERVAL));
+            let pause = pause.unwrap_or_default().clamp(PAUSE_MIN, limits::HELD_LOOK_INTERVAL);
+            thread::sleep(pause);
             return Found::Nothing;
         }
         let received = match due {
@@ -188,6 +200,7 @@ impl Worker {
         }
         if let Some(work) = self.held.pop_due(now) {
             self.work_on(work);
+            self.last_held_turn = Instant::now();
         }
     }
 

@@ -44,7 +44,7 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Take away what others may do with a directory and the files in it, if it
-/// exists. What is wrong with it is told by whoever uses it.
+/// exists. What is wrong with it is reported by whoever uses it.
 pub fn narrow_existing(directory: &Path) {
     if directory.is_dir() {
         let _ = create_directory(directory).and_then(|()| narrow_files(directory));
@@ -75,7 +75,7 @@ pub fn narrow_files(directory: &Path) -> io::Result<()> {
 #[derive(Debug, PartialEq, Eq)]
 enum Narrowed {
     Yes,
-    /// It was narrow, or cannot be changed, of which the log tells.
+    /// It was narrow, or cannot be changed, which the log reports.
     No,
 }
 

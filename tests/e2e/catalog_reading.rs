@@ -158,7 +158,7 @@ fn a_list_that_ends_early_is_not_complete() {
 
 #[test]
 fn without_a_first_page_nothing_is_known() {
-    // What is no object at all is asked for again, for most of a minute.
+    // What is not an object at all is asked for again, for most of a minute.
     for body in ["{}", "{\"DeliveryStreamNames\":{}}", "{\"DeliveryStreamNames\":[1]}"] {
         let endpoint = serve(streams(3), move |asked| {
             (operation(asked) == "ListDeliveryStreams").then(|| (200, body.to_owned()))

@@ -16,7 +16,7 @@ fn program(data_dir: &Path) -> Program {
 /// A directory for data with a cache in it, which a run has filled.
 fn filled() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::TempDir::new().unwrap();
-    // With a cache of its own: what is changed here is no other test's.
+    // With a cache of its own: what is changed here belongs to no other test.
     let data_dir = directory.path().join("data");
     let ran = program(&data_dir).run().exits(0);
     assert_eq!(ran.count("delivered"), 1);

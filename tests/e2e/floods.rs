@@ -120,10 +120,11 @@ fn events_wait_for_a_better_plugin() {
     // It may take two seconds at once.
     wait_until("it has wasted what is free", || failures() >= 30.0);
     let (before, start) = (collector.running().usage().unwrap().cpu, Instant::now());
-    std::thread::sleep(Duration::from_secs(4));
+    // In any time it may take half of it, and two seconds more.
+    std::thread::sleep(Duration::from_secs(10));
     let used = collector.running().usage().unwrap().cpu - before;
     let elapsed = start.elapsed();
-    assert!(used < elapsed.mul_f64(0.5) + Duration::from_millis(500), "{used:?} in {elapsed:?}");
+    assert!(used < elapsed.mul_f64(0.5) + Duration::from_millis(2500), "{used:?} in {elapsed:?}");
     assert!(failures() < 500.0, "they wait");
     let start = Instant::now();
     let path = collector.running().path("settings.toml");
@@ -163,7 +164,7 @@ fn a_stop_leaves_what_waits_where_it_came_from() {
     let took = stopped.elapsed();
     assert!(took < Duration::from_secs(6), "{took:?}");
     let dead = ran.count("dead");
-    assert_eq!(reasons(&ran).into_keys().collect::<Vec<_>>(), ["plugin_deadline"]);
+    assert_eq!(ran.summary()["dead_letters"]["plugin_deadline"], dead);
     assert_eq!(ran.summary()["collected"]["waiting"], 500 - dead);
     let collector = start("");
     wait_until("the rest is delivered", || waiting(&collector) == 0.0);
@@ -171,7 +172,7 @@ fn a_stop_leaves_what_waits_where_it_came_from() {
     report(&format!("stopped after {took:?}, {dead} of 500 had failed"));
 }
 
-/// What came from where nothing is kept goes to the dead letters, and is told apart.
+/// What came from where nothing is kept goes to the dead letters, and is distinguished.
 #[test]
 fn a_stop_loses_nothing_that_came_from_a_pipe() {
     let settings = format!(
@@ -194,7 +195,7 @@ fn a_stop_loses_nothing_that_came_from_a_pipe() {
 }
 
 impl Flood {
-    /// Tells how many of the events fail, and how many do not.
+    /// Returns how many of the events fail, and how many do not.
     fn send(&self, url: &str) -> (usize, usize) {
         for batch in 0..self.batches {
             let failing = (0..self.batch).map(|id| event(self.event, id as u64));

@@ -147,7 +147,7 @@ fn a_flood_of_log_lines_holds_up_nothing_and_is_counted() {
         collector.dropped() > 0.0
     });
     assert_eq!(collector.get("/health/live").0, 200);
-    // Once somebody reads, the number is told.
+    // Once somebody reads, the number is reported.
     let reads = std::thread::spawn(move || {
         let mut text = Vec::new();
         let _ = reader.read_to_end(&mut text);
@@ -230,7 +230,7 @@ fn a_product_that_cannot_be_written_is_an_error() {
     }
 }
 
-/// `host dead show | head` is no error: whoever reads has seen enough.
+/// `host dead show | head` is not an error: whoever reads has seen enough.
 #[test]
 fn tables_for_people_end_with_their_reader() {
     let letter = letter();

@@ -67,7 +67,8 @@ fn decisions_of_every_kind_are_carried_out() {
 
 #[test]
 fn a_poisoned_run_is_bounded() {
-    for (name, count) in [("trap", 10_000), ("loop", 1000)] {
+    // Each that loops has its 52 ms of processor time, in half of the workers' time.
+    for (name, count) in [("trap", 10_000), ("loop", 300)] {
         let input = format!("{{\"event\":\"{name}\"}}\n").repeat(count) + "{\"event\":\"good\"}\n";
         let ran = run("", input).exits(3);
         assert_eq!((ran.count("dead"), ran.count("delivered")), (count as u64, 1), "{name}");

@@ -152,7 +152,7 @@ impl Program {
     }
 
     /// The same, with standard output and standard error of the test's own: nothing is
-    /// told of what goes there.
+    /// reported what goes there.
     pub fn start_with(mut self, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Running {
         self.command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr);
         let child = self.command.spawn().expect("the program starts");

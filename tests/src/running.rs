@@ -137,6 +137,12 @@ impl Running {
         Usage::of(self.pid)
     }
 
+    /// How many descriptors it has open; none once it has ended.
+    pub fn descriptors(&self) -> usize {
+        let directory = format!("/proc/{}/fd", self.pid.as_raw_nonzero());
+        fs::read_dir(directory).map_or(0, Iterator::count)
+    }
+
     /// All that it has written to standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr_text()

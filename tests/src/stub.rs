@@ -276,7 +276,7 @@ impl Fate {
         }
     }
 
-    /// Whether there is an answer that tells of every record what became of it.
+    /// Whether there is an answer that reports every record what became of it.
     pub fn accounts_for_all(&self) -> bool {
         matches!(self, Fate::Accept | Fate::Slow(_) | Fate::Refuse { .. })
     }

@@ -92,7 +92,7 @@ type Column = (&'static str, &'static str, fn(&StreamReport) -> u64);
 
 fn streams(page: &mut Page<'_>, view: &View) -> fmt::Result {
     let report = view.delivery.report();
-    let columns: [Column; 11] = [
+    let columns: [Column; 12] = [
         ("firehose_events", "Events in accepted records", |stream| stream.events),
         ("firehose_records", "Accepted records", |stream| stream.records),
         ("firehose_bytes", "Bytes of accepted records, before base64", |stream| stream.bytes),
@@ -124,13 +124,19 @@ fn streams(page: &mut Page<'_>, view: &View) -> fmt::Result {
             "Events that went through the disk, their stream being held or slow",
             |stream| stream.overflowed,
         ),
+        (
+            "overflow_unread_events",
+            "Events that could not be read back from disk, and count as not delivered",
+            |stream| stream.unread,
+        ),
     ];
     for (name, help, value) in columns {
         let rows =
             report.iter().map(|(stream, report)| ([("stream", stream.as_str())], value(report)));
         page.counters(name, help, rows)?;
     }
-    Ok(())
+    let in_use = view.delivery.streams_in_use() as f64;
+    page.gauges("firehose_streams_in_use", "Delivery streams in use", [([], in_use)])
 }
 
 fn connections(

@@ -99,7 +99,8 @@ impl Transport {
         let mut builder = Connector::builder()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .tls_context(self.tls.clone())
-            .proxy_config(self.proxy.clone());
+            .proxy_config(self.proxy.clone())
+            .pool_max_idle_per_host(limits::REQUESTS_AT_ONCE_MAX);
         builder.set_connector_settings(settings);
         builder.set_sleep_impl(sleep);
         builder.build()

@@ -137,7 +137,7 @@ enum WhenFull {
 #[derive(Debug)]
 struct Queue {
     state: Mutex<State>,
-    /// Told whenever the state changes.
+    /// Notified whenever the state changes.
     changed: Condvar,
     bytes_max: usize,
     dropped: Arc<AtomicU64>,
@@ -273,7 +273,7 @@ impl Queue {
             state.bytes -= line.len();
             state.progressed = Instant::now();
             if !is_written {
-                // Whoever cannot be told of this line cannot be told that it is missing.
+                // Whoever cannot be reported this line cannot be told that it is missing.
                 state.reported += 1;
             }
             drop(state);

@@ -46,7 +46,7 @@ impl Bodies {
         self.trusted = trusted;
     }
 
-    /// Whose share a request counts for. None where clients cannot be told apart.
+    /// Whose share a request counts for. None where clients cannot be distinguished.
     pub(super) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> Option<IpAddr> {
         self.trusted.client(headers, peer)
     }

@@ -23,7 +23,7 @@ use crate::http::Answer;
 /// How long a browser may keep the answer to a preflight, in seconds.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("900");
 
-/// The headers of a request that its answer depends on, where it is no preflight.
+/// The headers of a request that its answer depends on, where it is not a preflight.
 pub(super) fn varies_by(route: &Route<'_>) -> HeaderValue {
     HeaderValue::from_static(match route {
         Route::SegmentSettings { .. } | Route::RudderStackSettings => {

@@ -26,7 +26,7 @@ use crate::event::Refusal;
 use crate::http::{self, DecodeError, Encoding, Reservation};
 use crate::limits;
 
-/// Bytes that a small body's events may take beside what its bytes tell: an event alone
+/// Bytes that a small body's events may take beside what its bytes say: an event alone
 /// gets some hundred.
 const ADDED_BYTES: usize = 1024;
 

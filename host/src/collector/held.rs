@@ -16,7 +16,7 @@ pub struct HeldEvents {
 }
 
 impl HeldEvents {
-    /// Hold events of a source. The log tells each source once.
+    /// Hold events of a source. The log names each source once.
     pub(super) fn hold(&self, source: &str, events: u64) {
         self.events.fetch_add(events, Ordering::Relaxed);
         let source = &source[..source.floor_char_boundary(limits::DETAIL_BYTES_MAX)];

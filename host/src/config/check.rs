@@ -282,7 +282,24 @@ fn check_delivery(
         )?,
         overflow_directory: data_dir.join("overflow"),
         overflow_bytes_max: delivery.overflow_max_bytes.unwrap_or(limits::OVERFLOW_BYTES_MAX),
+        dynamic_streams_max: dynamic_streams(delivery.max_dynamic_streams)?,
+        stream_idle_timeout: duration(
+            "[delivery] stream_idle_timeout",
+            delivery.stream_idle_timeout.as_deref(),
+            limits::STREAM_IDLE_TIMEOUT,
+            DURATION_MAX,
+        )?,
     })
+}
+
+fn dynamic_streams(streams: Option<usize>) -> Result<usize, ConfigError> {
+    match streams.unwrap_or(limits::DYNAMIC_STREAMS_MAX) {
+        streams @ ..=limits::DYNAMIC_STREAMS_MAX_MAX => Ok(streams),
+        streams => Err(ConfigError::new(format!(
+            "invalid [delivery] max_dynamic_streams: expected at most {}, found {streams}",
+            limits::DYNAMIC_STREAMS_MAX_MAX
+        ))),
+    }
 }
 
 fn check_dead_letters(dead_letters: &RawDeadLetters) -> Result<Bound, ConfigError> {

@@ -210,6 +210,15 @@ pub struct RawDelivery {
     /// that they hold up no other stream; 1 GiB by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overflow_max_bytes: Option<u64>,
+    /// Delivery streams that may be in use at once, of those that events choose: whose
+    /// names stand in neither the settings nor the plugin's declaration. Events that
+    /// choose a further one become dead letters; 1,000 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_dynamic_streams: Option<usize>,
+    /// How long a delivery stream stays in use without records, such as `5m`, the
+    /// default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_idle_timeout: Option<String>,
 }
 
 /// What the dead letters may take, and where copies of them go.

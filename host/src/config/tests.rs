@@ -307,7 +307,7 @@ fn sources_are_checked() {
         ("allowed_origins = [\"shop.example\"]", "is no origin"),
         ("rate_limit = 0", "rate_limit is 0: write events a second, or enabled = false"),
         ("rate_limit_bytes = 0", "rate_limit_bytes is 0: write bytes a second"),
-        ("rate_limit_bytes = -1", "invalid value: integer `-1`"),
+        ("rate_limit_bytes = -1", "expected an integer of 0 or more"),
         ("[http]\ncertificate = \"c.pem\"", "set both"),
         ("[http]\nmax_body_bytes = 1", "[http] max_body_bytes is 1: write a number from 32768"),
         ("[spool]\ndurability = \"disk\"", "write \"fsync\", \"os\" or \"memory\""),

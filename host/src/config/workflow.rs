@@ -25,7 +25,7 @@ use crate::limits;
 use section::Section;
 
 /// Bytes of a part of a variable's value from which on it is hidden in errors. What is
-/// shorter is part of many words, and is no secret.
+/// shorter is part of many words, and is not a secret.
 const HIDDEN_BYTES_MIN: usize = 6;
 
 /// A workflow that cannot be used.

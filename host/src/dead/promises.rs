@@ -15,7 +15,7 @@ use super::*;
 use crate::event::{Ended, Settled, Settlements};
 use disk::Disk;
 
-/// What became of events, as their source was told.
+/// What became of events, as their source was informed.
 #[derive(Debug, Clone, Default)]
 struct Source(Arc<Mutex<Account>>);
 

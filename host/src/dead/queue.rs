@@ -41,7 +41,7 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    /// Told whenever [`Waiting`] changes.
+    /// Notified whenever [`Waiting`] changes.
     changed: Condvar,
     /// The same for tasks, when there is room.
     freed: Notify,

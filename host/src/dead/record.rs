@@ -67,7 +67,7 @@ impl Record {
         written
     }
 
-    /// Write letters, with one sync for all where they are to be synced. Tells how
+    /// Write letters, with one sync for all where they are to be synced. Returns how
     /// many are written, and why the next one is not.
     pub(super) fn write_group(
         &self,
@@ -137,7 +137,7 @@ impl Record {
         }
     }
 
-    /// Tell the operator that so many letters wait, but not at every attempt.
+    /// Log that so many letters wait, but not at every attempt.
     pub(super) fn mention_trouble(&self, error: &io::Error, waiting: usize) {
         let mut state = self.state();
         let is_due = |at: Instant| at.elapsed() >= limits::DEAD_LOG_INTERVAL;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::backoff;
 use super::lane::{Lane, Passage};
@@ -19,6 +19,8 @@ pub(super) struct Attempts {
     pub(super) missing_stream_grace: Duration,
     /// Whether to stop waiting, and bury what is not delivered.
     pub(super) give_up: watch::Sender<bool>,
+    /// For the requests that may be under way at once, of all streams.
+    pub(super) requests: Semaphore,
 }
 
 /// What came of a request.
@@ -71,6 +73,13 @@ impl Attempts {
 
     /// Send a request.
     pub(super) async fn put(&self, stream: &Stream, passage: Passage, pending: Pending) -> Attempt {
+        let _permission = tokio::select! {
+            permission = self.requests.acquire() => permission.expect("it is never closed"),
+            () = self.given_up() => {
+                let rest = Rest::Again(pending, Duration::ZERO);
+                return Attempt { passage, pace: Pace::Failed, rest };
+            }
+        };
         if pending.tries.attempts > 0 {
             stream.counts.retries.fetch_add(pending.batch.len() as u64, Ordering::Relaxed);
         }

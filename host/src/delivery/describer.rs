@@ -3,10 +3,11 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::decision::{decide, hint};
+use super::log_limit::{LogKind, LogLimit};
 use super::packing::Packing;
 use super::port::RequestError;
 use super::{Description, Firehose, PackChoice, PackDecision, Verdict, backoff};
@@ -32,6 +33,7 @@ struct Asker {
     /// For all but the first request about a stream, so that a stream which is
     /// new does not wait behind thousands that are not.
     again: Turnstile,
+    log: Arc<LogLimit>,
 }
 
 /// Lets one through after the other, with a step of time between them.
@@ -41,21 +43,24 @@ struct Turnstile {
 }
 
 impl Describer {
-    pub(super) fn new(port: Arc<dyn Firehose>, runtime: Handle) -> Self {
+    pub(super) fn new(port: Arc<dyn Firehose>, runtime: Handle, log: Arc<LogLimit>) -> Self {
         let asker = Asker {
             port,
             at_once: Semaphore::new(limits::DESCRIBES_AT_ONCE_MAX),
             all: Turnstile::new(limits::DESCRIBE_STEP),
             again: Turnstile::new(limits::DESCRIBE_AGAIN_STEP),
+            log,
         };
         Describer { asker: Arc::new(asker), runtime, tasks: Mutex::default() }
     }
 
-    /// Keep a stream's packing up to date from now on.
-    pub(super) fn watch(&self, stream: StreamName, packing: Arc<Packing>) {
+    /// Keep a stream's packing up to date from now on, until this is aborted.
+    pub(super) fn watch(&self, stream: StreamName, packing: Arc<Packing>) -> AbortHandle {
         let watch = Arc::clone(&self.asker).watch(stream, packing);
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.spawn_on(watch, &self.runtime);
+        // Those of streams that are no longer in use.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn_on(watch, &self.runtime)
     }
 }
 
@@ -67,9 +72,11 @@ impl Asker {
             let pause = match self.ask(&stream).await {
                 Ok(description) => {
                     failures = 0;
-                    tell(&stream, &packing, decide(&description));
+                    tell(&self.log, &stream, &packing, decide(&description));
                     let hint = hint(&description);
-                    if let Some(hint) = hint.filter(|_| hinted != hint) {
+                    if let Some(hint) = hint.filter(|_| hinted != hint)
+                        && self.log.admits(LogKind::Packing)
+                    {
                         tracing::warn!(%stream, "{hint}");
                     }
                     hinted = hint;
@@ -77,7 +84,7 @@ impl Asker {
                 }
                 Err(error) => {
                     failures = failures.saturating_add(1);
-                    take_error(&stream, &packing, &error, failures)
+                    take_error(&self.log, &stream, &packing, &error, failures)
                 }
             };
             tokio::time::sleep(pause).await;
@@ -94,6 +101,7 @@ impl Asker {
 
 /// Decide without a description; returns the pause before the next attempt.
 fn take_error(
+    log: &LogLimit,
     stream: &StreamName,
     packing: &Packing,
     error: &RequestError,
@@ -101,7 +109,7 @@ fn take_error(
 ) -> Duration {
     if is_denied(error) {
         let why = format!("the permission firehose:DescribeDeliveryStream is missing ({error})");
-        if packing.decide(PackDecision::off(why.clone())) {
+        if packing.decide(PackDecision::off(why.clone())) && log.admits(LogKind::Packing) {
             tracing::warn!(%stream, "events are not packed: {why}");
         }
         return limits::DESCRIBE_AGAIN;
@@ -113,14 +121,14 @@ fn take_error(
         tracing::debug!(%stream, "could not be described again: {error}");
     } else {
         let why = format!("the stream could not be described ({error})");
-        tell(stream, packing, PackDecision::off(why));
+        tell(log, stream, packing, PackDecision::off(why));
     }
     backoff::pause_up_to(failures, limits::DESCRIBE_AGAIN)
 }
 
 /// Do as was decided, and say so if it is new.
-fn tell(stream: &StreamName, packing: &Packing, decision: PackDecision) {
-    if packing.decide(decision.clone()) {
+fn tell(log: &LogLimit, stream: &StreamName, packing: &Packing, decision: PackDecision) {
+    if packing.decide(decision.clone()) && log.admits(LogKind::Packing) {
         let PackDecision { decision, why } = decision;
         match decision {
             PackChoice::Packed => tracing::info!(%stream, "events are packed: {why}"),

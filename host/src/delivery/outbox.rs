@@ -2,9 +2,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use thiserror::Error;
+
 use super::batch::Item;
-use super::stream::Stream;
-use super::{Batch, Delivery, Identity, Provenance};
+use super::stream::{InUse, Stream};
+use super::{Batch, Delivery, Identity, NamedBy, Provenance, TooManyStreams};
 use crate::event::StreamName;
 use crate::limits;
 
@@ -18,20 +20,41 @@ use crate::limits;
 pub struct Outbox {
     delivery: Delivery,
     max_delay: Duration,
-    slots: Vec<Slot>,
-    by_name: HashMap<(Identity, StreamName), usize>,
+    slots: Vec<Generation>,
+    /// Slots of streams that are no longer in use, to be used again.
+    unused: Vec<usize>,
+    by_name: HashMap<(Identity, StreamName), Place>,
     /// Bytes in all open batches.
     open_bytes: usize,
     /// Closed batches that have not been handed over, oldest first. Whoever adds
     /// records hands these over before the next one, so that there are few.
-    closed: VecDeque<(Arc<Stream>, Batch)>,
+    closed: VecDeque<(InUse, Batch)>,
+    swept: Instant,
     /// Whether nothing is handed over but by [`Outbox::flush`].
     #[cfg(test)]
     is_deferred: bool,
 }
 
+/// Where an [`Outbox`] has a stream, until the stream is no longer in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    slot: usize,
+    generation: u32,
+}
+
+/// A slot, and how many streams it has been used for before.
+#[derive(Default)]
+struct Generation {
+    number: u32,
+    slot: Option<Slot>,
+}
+
 struct Slot {
+    identity: Identity,
+    named_by: NamedBy,
     stream: Arc<Stream>,
+    /// While the batch is open.
+    in_use: Option<InUse>,
     batch: Batch,
     /// The size of a record that the event at hand may share, if it may.
     pack_bytes_max: Option<usize>,
@@ -52,11 +75,21 @@ pub struct Record<'a> {
     pub payload: Option<&'a [u8]>,
 }
 
-/// A record that Firehose would not take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLarge {
-    /// Its size with its newline.
-    pub bytes: usize,
+/// Why a record was not added to a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NotAdded {
+    /// Firehose would not take it.
+    #[error(
+        "the record has {bytes} bytes with its newline, and Firehose takes {}",
+        limits::RECORD_BYTES_MAX
+    )]
+    TooLarge {
+        /// Its size with its newline.
+        bytes: usize,
+    },
+    /// Its stream may not be used.
+    #[error(transparent)]
+    TooManyStreams(#[from] TooManyStreams),
 }
 
 impl Outbox {
@@ -65,25 +98,55 @@ impl Outbox {
             delivery,
             max_delay,
             slots: Vec::new(),
+            unused: Vec::new(),
             by_name: HashMap::new(),
             open_bytes: 0,
             closed: VecDeque::new(),
+            swept: now(),
             #[cfg(test)]
             is_deferred: false,
         }
     }
 
-    /// The place of a stream in this outbox, to be used in [`Outbox::push`].
-    pub fn place(&mut self, identity: Identity, name: &StreamName) -> usize {
+    /// The place of a stream in this outbox, to be used in [`Outbox::push`] for as long
+    /// as the outbox [holds](Outbox::holds) it.
+    ///
+    /// # Errors
+    ///
+    /// An event has named it, and as many such streams are in use as may be.
+    pub fn place(
+        &mut self,
+        identity: Identity,
+        name: &StreamName,
+        named_by: NamedBy,
+    ) -> Result<Place, TooManyStreams> {
         let key = (identity, name.clone());
         if let Some(&place) = self.by_name.get(&key) {
-            return place;
+            return Ok(place);
         }
-        let stream = self.delivery.stream(identity, name);
-        let (batch, opened) = (Batch::default(), now());
-        self.slots.push(Slot { stream, batch, pack_bytes_max: None, opened });
-        self.by_name.insert(key, self.slots.len() - 1);
-        self.slots.len() - 1
+        let stream = Arc::clone(self.delivery.stream(identity, name, named_by)?.stream());
+        let slot = self.unused.pop().unwrap_or_else(|| {
+            self.slots.push(Generation::default());
+            self.slots.len() - 1
+        });
+        let Generation { number, slot: empty } = &mut self.slots[slot];
+        let place = Place { slot, generation: *number };
+        *empty = Some(Slot {
+            identity,
+            named_by,
+            stream,
+            in_use: None,
+            batch: Batch::default(),
+            pack_bytes_max: None,
+            opened: now(),
+        });
+        self.by_name.insert(key, place);
+        Ok(place)
+    }
+
+    /// Whether a place is still that of its stream.
+    pub fn holds(&self, place: Place) -> bool {
+        self.slots[place.slot].number == place.generation
     }
 
     /// Add a record to a stream's open batch. Blocks while too much is in
@@ -91,13 +154,14 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// The record is larger than Firehose takes; it was not added.
+    /// The record is larger than Firehose takes, or its stream has been retired and as
+    /// many that events have named are in use as may be; it was not added.
     pub fn push(
         &mut self,
-        place: usize,
+        place: Place,
         provenance: &Provenance,
         record: Record<'_>,
-    ) -> Result<(), TooLarge> {
+    ) -> Result<(), NotAdded> {
         self.add(place, provenance, record)?;
         self.flush_blocking();
         Ok(())
@@ -111,28 +175,32 @@ impl Outbox {
     /// As for [`Outbox::push`].
     pub fn add(
         &mut self,
-        place: usize,
+        place: Place,
         provenance: &Provenance,
         record: Record<'_>,
-    ) -> Result<(), TooLarge> {
-        let newline: &[u8] = if self.slots[place].stream.settings.newline { b"\n" } else { b"" };
+    ) -> Result<(), NotAdded> {
+        debug_assert!(self.holds(place), "the place is another stream's by now");
+        let Some(slot) = &mut self.slots[place.slot].slot else {
+            unreachable!("a place that is held has a slot")
+        };
+        let newline: &[u8] = if slot.stream.settings.newline { b"\n" } else { b"" };
         let Record { event, line, text, payload } = record;
         let item = Item { event, line, text, payload, newline };
         let bytes = item.bytes();
         if bytes > limits::RECORD_BYTES_MAX {
-            return Err(TooLarge { bytes });
+            return Err(NotAdded::TooLarge { bytes });
         }
-        let slot = &mut self.slots[place];
+        slot.begin(&self.delivery)?;
         slot.pack_bytes_max = slot.stream.packing.for_event();
         if !slot.has_room(bytes) {
-            self.close(place);
+            self.open_bytes -= slot.close(&mut self.closed);
+            slot.begin(&self.delivery)?;
         }
-        let slot = &mut self.slots[place];
         let held = slot.batch.held_bytes();
         slot.add(provenance, item);
         self.open_bytes += slot.batch.held_bytes() - held;
         if slot.is_full(self.delivery.request_bytes_enough()) {
-            self.close(place);
+            self.open_bytes -= slot.close(&mut self.closed);
         }
         while self.open_bytes > limits::OPEN_BYTES_MAX {
             self.close_largest();
@@ -156,31 +224,34 @@ impl Outbox {
     /// Close the batches that have been open for long enough:
     /// [`Outbox::flush`] is to follow.
     pub fn end_due(&mut self, now: Instant) {
-        for place in 0..self.slots.len() {
-            let slot = &self.slots[place];
-            if !slot.batch.is_empty() && now.duration_since(slot.opened) >= self.max_delay {
-                self.close(place);
+        for slot in self.slots.iter_mut().filter_map(|generation| generation.slot.as_mut()) {
+            if now.duration_since(slot.opened) >= self.max_delay {
+                self.open_bytes -= slot.close(&mut self.closed);
             }
+        }
+        if now.duration_since(self.swept) >= limits::OUTBOX_SWEEP_INTERVAL {
+            self.sweep();
+            self.swept = now;
         }
     }
 
     /// When the next batch is due, if any is open.
     pub fn next_due(&self) -> Option<Instant> {
-        let open = self.slots.iter().filter(|slot| !slot.batch.is_empty());
+        let open = self.slots().filter(|slot| !slot.batch.is_empty());
         open.map(|slot| slot.opened + self.max_delay).min()
     }
 
     /// Close all batches: [`Outbox::flush`] is to follow.
     pub fn end_all(&mut self) {
-        for place in 0..self.slots.len() {
-            self.close(place);
+        for slot in self.slots.iter_mut().filter_map(|generation| generation.slot.as_mut()) {
+            self.open_bytes -= slot.close(&mut self.closed);
         }
     }
 
     /// Hand the closed batches over, and wait while too much is in flight.
     pub async fn flush(&mut self) {
-        while let Some((stream, batch)) = self.closed.pop_front() {
-            self.delivery.submit(&stream, batch).await;
+        while let Some((in_use, batch)) = self.closed.pop_front() {
+            self.delivery.submit(in_use.stream(), batch).await;
         }
     }
 
@@ -189,30 +260,39 @@ impl Outbox {
         if self.is_deferred {
             return;
         }
-        while let Some((stream, batch)) = self.closed.pop_front() {
-            self.delivery.submit_blocking(&stream, batch);
+        while let Some((in_use, batch)) = self.closed.pop_front() {
+            self.delivery.submit_blocking(in_use.stream(), batch);
         }
     }
 
     /// Send the batch that is worth it most. The others go on growing, so that
     /// requests get twice as large as if all were sent.
     fn close_largest(&mut self) {
-        let sizes = self.slots.iter().map(|slot| slot.batch.held_bytes()).enumerate();
-        if let Some((place, _)) = sizes.max_by_key(|(_, bytes)| *bytes) {
-            self.close(place);
+        let slots = self.slots.iter_mut().filter_map(|generation| generation.slot.as_mut());
+        if let Some(slot) = slots.max_by_key(|slot| slot.batch.held_bytes()) {
+            self.open_bytes -= slot.close(&mut self.closed);
         }
     }
 
-    fn close(&mut self, place: usize) {
-        let slot = &mut self.slots[place];
-        if slot.batch.is_empty() {
-            return;
+    /// Forget streams that are no longer in use.
+    fn sweep(&mut self) {
+        for (at, generation) in self.slots.iter_mut().enumerate() {
+            if let Some(slot) = generation.slot.take_if(|slot| slot.is_unused()) {
+                generation.number = generation.number.wrapping_add(1);
+                self.by_name.remove(&(slot.identity, slot.stream.name.clone()));
+                self.unused.push(at);
+            }
         }
-        // The next one is likely to be as large.
-        let next = slot.batch.emptied();
-        let batch = std::mem::replace(&mut slot.batch, next);
-        self.open_bytes -= batch.held_bytes();
-        self.closed.push_back((Arc::clone(&slot.stream), batch));
+    }
+
+    /// How many slots there are, in use or not.
+    #[cfg(test)]
+    pub(super) fn slots_made(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().filter_map(|generation| generation.slot.as_ref())
     }
 
     /// Leaves all handing over to [`Outbox::flush`]: for who drives a worker and
@@ -225,6 +305,40 @@ impl Outbox {
 }
 
 impl Slot {
+    /// Have the stream stay in use, or be used anew, for the batch that is open.
+    fn begin(&mut self, delivery: &Delivery) -> Result<(), TooManyStreams> {
+        if self.in_use.is_some() {
+            return Ok(());
+        }
+        self.in_use = InUse::begin(&self.stream);
+        if self.in_use.is_none() {
+            let in_use = delivery.stream(self.identity, &self.stream.name, self.named_by)?;
+            self.stream = Arc::clone(in_use.stream());
+            self.in_use = Some(in_use);
+        }
+        Ok(())
+    }
+
+    /// Put the batch where it is handed over, if there is one. Returns its bytes.
+    fn close(&mut self, closed: &mut VecDeque<(InUse, Batch)>) -> usize {
+        if self.batch.is_empty() {
+            return 0;
+        }
+        let Some(in_use) = self.in_use.take() else {
+            unreachable!("a batch is filled while its stream is in use")
+        };
+        // The next one is likely to be as large.
+        let next = self.batch.emptied();
+        let batch = std::mem::replace(&mut self.batch, next);
+        let bytes = batch.held_bytes();
+        closed.push_back((in_use, batch));
+        bytes
+    }
+
+    fn is_unused(&self) -> bool {
+        self.in_use.is_none() && self.stream.is_retired()
+    }
+
     /// Whether so many bytes more can be part of the batch.
     fn has_room(&self, bytes: usize) -> bool {
         self.batch.payload_bytes() + bytes <= limits::REQUEST_BYTES_MAX

@@ -249,8 +249,13 @@ impl Stored {
         self.events
     }
 
-    /// Read the batch back.
-    pub(super) fn load(self) -> io::Result<Batch> {
+    /// Read the batch back. An error comes with the number of events that it costs.
+    pub(super) fn load(self) -> Result<Batch, (usize, io::Error)> {
+        let events = self.events;
+        self.read().map_err(|error| (events, error))
+    }
+
+    fn read(self) -> io::Result<Batch> {
         let mut at = self.extent.offset;
         let mut read = |length: usize| {
             let mut part = vec![0; length];
@@ -409,7 +414,7 @@ mod tests {
         let (one, other) = (Backlog::default(), Backlog::default());
         let text = vec![b'x'; 100_000];
         let store = |backlog| overflow.store(backlog, &batch(&[(text.clone(), None)])).unwrap();
-        let stored = [&one, &other, &one, &other].map(|backlog| store(backlog));
+        let stored = [&one, &other, &one, &other].map(store);
         let file = stored[0].extent.file.file.try_clone().unwrap();
         let whole = overflow.state().bytes;
         assert_eq!(allocated(&file), whole, "what is counted is what is taken");

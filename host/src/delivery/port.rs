@@ -58,7 +58,7 @@ pub struct RequestError {
 }
 
 impl RequestError {
-    /// Whether there was an answer of success that tells nothing about the request.
+    /// Whether there was an answer of success that says nothing about the request.
     pub fn is_invalid_answer(&self) -> bool {
         self.code == INVALID_ANSWER
     }

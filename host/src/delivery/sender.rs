@@ -1,5 +1,6 @@
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
@@ -30,6 +31,17 @@ pub(super) struct Sender {
     pub(super) waiting: Waiting,
     pub(super) under_way: JoinSet<Attempt>,
     pub(super) loading: Option<Loading>,
+    /// How long a stream without records is served.
+    pub(super) idle_timeout: Duration,
+}
+
+/// Why a stream is not served any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// No more records will come, or the run has given up.
+    Closed,
+    /// It has been idle, and is to be begun with anew should it be needed.
+    Retired,
 }
 
 /// A batch on its way from disk back to memory.
@@ -48,15 +60,18 @@ enum Loaded {
 }
 
 impl Sender {
-    pub(super) async fn serve(mut self, mut queue: UnboundedReceiver<Parcel>) {
+    pub(super) async fn serve(mut self, mut queue: UnboundedReceiver<Parcel>) -> Ended {
         let attempts = Arc::clone(&self.attempts);
         let mut given_up = pin!(attempts.given_up());
-        let mut is_open = true;
+        let (mut is_open, mut idle_since) = (true, None);
         loop {
             let wake = self.launch();
-            if !is_open && self.is_idle() {
-                return;
+            let is_idle = self.is_idle();
+            if !is_open && is_idle {
+                return Ended::Closed;
             }
+            idle_since = is_idle.then(|| idle_since.unwrap_or_else(Instant::now));
+            let retire_at = idle_since.map(|since| since + self.idle_timeout);
             tokio::select! {
                 biased;
                 () = &mut given_up => break,
@@ -71,6 +86,13 @@ impl Sender {
                     None => is_open = false,
                 },
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+                () = sleep_until(retire_at.unwrap_or_else(Instant::now)), if retire_at.is_some() => {
+                    if self.stream.retire(|| queue.is_empty()) {
+                        return Ended::Retired;
+                    }
+                    // A batch is being filled.
+                    idle_since = None;
+                }
             }
         }
         queue.close();
@@ -78,6 +100,7 @@ impl Sender {
             self.waiting.push(parcel);
         }
         self.give_up().await;
+        Ended::Closed
     }
 
     /// Send what can be sent now. Tells when there will be more, if that is a
@@ -272,5 +295,5 @@ async fn loaded(loading: &mut Option<Loading>) -> Loaded {
 /// Read a batch back. Where the disk fails its events are not delivered.
 async fn load(stream: Arc<Stream>, stored: Stored) -> Option<Batch> {
     let loaded = blocking::run(move || stored.load()).await;
-    loaded.inspect_err(|error| stream.mention_unread(error)).ok()
+    loaded.inspect_err(|(events, error)| stream.add_unread(*events, error)).ok()
 }

@@ -1,12 +1,13 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use super::log_limit::{LogKind, LogLimit};
 use super::overflow::Backlog;
 use super::packing::Packing;
 use super::room::Taken;
@@ -79,6 +80,9 @@ pub struct StreamReport {
     /// Events that went through the disk, since the stream was held or slow.
     #[serde(skip_serializing_if = "is_zero")]
     pub overflowed: u64,
+    /// Events that could not be read back from disk, and count as not delivered.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unread: u64,
     /// What Firehose bills for the accepted records, in kilobytes.
     pub billed_kb: u64,
     /// What it would bill if every event were a record of its own.
@@ -89,6 +93,31 @@ pub struct StreamReport {
     /// What is wrong with the stream, if it was at last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+}
+
+impl StreamReport {
+    /// Add what went to the same stream later.
+    pub(super) fn add(&mut self, later: StreamReport) {
+        for (count, more) in [
+            (&mut self.events, later.events),
+            (&mut self.records, later.records),
+            (&mut self.bytes, later.bytes),
+            (&mut self.requests, later.requests),
+            (&mut self.retries, later.retries),
+            (&mut self.ambiguous, later.ambiguous),
+            (&mut self.invalid_answers, later.invalid_answers),
+            (&mut self.throttled, later.throttled),
+            (&mut self.partial_failures, later.partial_failures),
+            (&mut self.overflowed, later.overflowed),
+            (&mut self.unread, later.unread),
+            (&mut self.billed_kb, later.billed_kb),
+            (&mut self.billed_kb_unpacked, later.billed_kb_unpacked),
+        ] {
+            *count += more;
+        }
+        self.pack = later.pack.or(self.pack.take());
+        self.problem = later.problem;
+    }
 }
 
 /// A delivery stream that records have been sent to.
@@ -104,9 +133,23 @@ pub(super) struct Stream {
     pub(super) backlog: Backlog,
     is_held: AtomicBool,
     trouble: Mutex<Trouble>,
-    /// None once no more records will come.
-    queue: Mutex<Option<UnboundedSender<Parcel>>>,
+    queue: Mutex<Queue>,
+    log: Arc<LogLimit>,
 }
+
+/// The way to who serves a stream.
+#[derive(Debug)]
+struct Queue {
+    /// None once no more records will come.
+    parcels: Option<UnboundedSender<Parcel>>,
+    /// Batches that are open, or closed and not in the queue yet.
+    open: usize,
+}
+
+/// A stream that stays in use for as long as this is kept: what a batch is filled and
+/// handed over with.
+#[derive(Debug)]
+pub(super) struct InUse(Arc<Stream>);
 
 #[derive(Debug, Default)]
 pub(super) struct Counts {
@@ -120,6 +163,7 @@ pub(super) struct Counts {
     pub(super) throttled: AtomicU64,
     pub(super) partial_failures: AtomicU64,
     pub(super) overflowed: AtomicU64,
+    pub(super) unread: AtomicU64,
     pub(super) billed_kb: AtomicU64,
     pub(super) billed_kb_unpacked: AtomicU64,
 }
@@ -130,7 +174,7 @@ impl Counts {
         self.ambiguous.fetch_add(batch.len() as u64, Ordering::Relaxed);
     }
 
-    /// Count an answer that told nothing about its records.
+    /// Count an answer that said nothing about its records.
     pub(super) fn add_invalid_answer(&self, error: &RequestError) {
         self.invalid_answers.fetch_add(u64::from(error.is_invalid_answer()), Ordering::Relaxed);
     }
@@ -194,7 +238,8 @@ impl Stream {
         name: StreamName,
         port: Arc<dyn Firehose>,
         settings: StreamSettings,
-        queue: UnboundedSender<Parcel>,
+        parcels: UnboundedSender<Parcel>,
+        log: Arc<LogLimit>,
     ) -> Self {
         Stream {
             name,
@@ -206,14 +251,15 @@ impl Stream {
             backlog: Backlog::default(),
             is_held: AtomicBool::new(false),
             trouble: Mutex::default(),
-            queue: Mutex::new(Some(queue)),
+            queue: Mutex::new(Queue { parcels: Some(parcels), open: 0 }),
+            log,
         }
     }
 
     /// Put a batch in the queue. It comes back if nobody serves it any more.
     pub(super) fn send(&self, parcel: Parcel) -> Result<(), Parcel> {
-        match &*self.queue.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(queue) => queue.send(parcel).map_err(|refused| refused.0),
+        match &self.queue().parcels {
+            Some(parcels) => parcels.send(parcel).map_err(|refused| refused.0),
             None => Err(parcel),
         }
     }
@@ -229,13 +275,35 @@ impl Stream {
 
     /// No more records will come.
     pub(super) fn close(&self) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.queue().parcels = None;
+    }
+
+    /// Take the stream out of use, unless somebody fills a batch for it. Returns whether it
+    /// is, and then nothing is in its queue: what is in use has been handed over before.
+    pub(super) fn retire(&self, queue_is_empty: impl FnOnce() -> bool) -> bool {
+        let mut queue = self.queue();
+        if queue.open > 0 || !queue_is_empty() {
+            return false;
+        }
+        queue.parcels = None;
+        true
+    }
+
+    /// Whether no records can be sent any more, since it was retired or closed.
+    pub(super) fn is_retired(&self) -> bool {
+        self.queue().parcels.is_none()
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A request was answered: whatever was wrong with the stream is over.
     pub(super) fn recovered(&self) {
         let mut trouble = self.trouble();
-        if let Some((problem, _)) = trouble.mentioned.take() {
+        if let Some((problem, _)) = trouble.mentioned.take()
+            && self.log.admits(LogKind::Recovered)
+        {
             tracing::info!(stream = %self.name, "accepts records again after: {problem}");
         }
         trouble.missing_since = None;
@@ -248,13 +316,18 @@ impl Stream {
         if said.is_some_and(|(last, at)| last == problem && at.elapsed() < REMINDER) {
             return;
         }
-        tracing::warn!(stream = %self.name, "records are kept and sent again later: {problem}");
+        if self.log.admits(LogKind::Trouble) {
+            tracing::warn!(stream = %self.name, "records are kept and sent again later: {problem}");
+        }
         trouble.mentioned = Some((problem.to_owned(), Instant::now()));
     }
 
-    /// Records on disk are lost to this run.
-    pub(super) fn mention_unread(&self, error: &io::Error) {
-        tracing::error!(stream = %self.name, "read records back from disk: {error}: their events count as not delivered");
+    /// Count events that are lost to this run, since they could not be read back.
+    pub(super) fn add_unread(&self, events: usize, error: &io::Error) {
+        self.counts.unread.fetch_add(events as u64, Ordering::Relaxed);
+        if self.log.admits(LogKind::Unread) {
+            tracing::error!(stream = %self.name, "failed to read {events} events back from disk: {error}: they count as not delivered");
+        }
     }
 
     /// Why records were not delivered before the run ended.
@@ -283,6 +356,7 @@ impl Stream {
             throttled: load(&self.counts.throttled),
             partial_failures: load(&self.counts.partial_failures),
             overflowed: load(&self.counts.overflowed),
+            unread: load(&self.counts.unread),
             billed_kb: load(&self.counts.billed_kb),
             billed_kb_unpacked: load(&self.counts.billed_kb_unpacked),
             pack: self.packing.decision(),
@@ -290,7 +364,27 @@ impl Stream {
         }
     }
 
-    fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl InUse {
+    /// Begin to use a stream; none if it has been retired.
+    pub(super) fn begin(stream: &Arc<Stream>) -> Option<Self> {
+        let mut queue = stream.queue();
+        queue.parcels.as_ref()?;
+        queue.open += 1;
+        Some(InUse(Arc::clone(stream)))
+    }
+
+    pub(super) fn stream(&self) -> &Arc<Stream> {
+        &self.0
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.queue().open -= 1;
     }
 }

@@ -2,23 +2,26 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::attempt::Attempts;
 use super::describer::Describer;
 use super::lane::Lane;
+use super::log_limit::{LogKind, LogLimit};
 use super::overflow::{Overflow, Stored};
+use super::retired::Retired;
 use super::room::{Room, Share};
-use super::sender::Sender;
-use super::stream::{Stream, StreamReport};
+use super::sender::{Ended, Sender};
+use super::stream::{InUse, Stream, StreamReport};
 use super::waiting::{Parcel, Pending, Tries, Waiting};
 use super::{Batch, Identity, Outbox, Pack, Ports, StartRate, StreamSettings};
 use crate::dead::Letters;
@@ -48,6 +51,29 @@ pub struct DeliverySettings {
     pub overflow_directory: PathBuf,
     /// Bytes that may be kept there.
     pub overflow_bytes_max: u64,
+    /// Streams that events choose and that may be in use at once.
+    pub dynamic_streams_max: usize,
+    /// How long a stream stays in use without records.
+    pub stream_idle_timeout: Duration,
+}
+
+/// Who has named a stream, which says whether there can be any number of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedBy {
+    /// The settings or the plugin's declaration: there are as many as stand there.
+    Operator,
+    /// An event, by what is in it. Of these only so many may be in use at once.
+    Event,
+}
+
+/// So many streams are in use that events have chosen that there may be no further one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "{streams_max} delivery streams that events choose are in use, and the event chooses a further one: raise max_dynamic_streams under [delivery], or have the plugin choose fewer"
+)]
+pub struct TooManyStreams {
+    /// As many as there may be.
+    pub streams_max: usize,
 }
 
 /// All delivery streams of a run, and the tasks that write to them.
@@ -63,7 +89,18 @@ struct Shared {
     runtime: Handle,
     room: Arc<Room>,
     overflow: Arc<Overflow>,
-    streams: Mutex<BTreeMap<(Identity, StreamName), Served>>,
+    log: Arc<LogLimit>,
+    streams: Mutex<Streams>,
+}
+
+type Key = (Identity, StreamName);
+
+#[derive(Default)]
+struct Streams {
+    in_use: BTreeMap<Key, Served>,
+    /// How many of these events have chosen.
+    dynamic: usize,
+    retired: Retired,
 }
 
 /// How long a batch waits for memory before it goes to the disk: long enough
@@ -81,6 +118,9 @@ struct Served {
     stream: Arc<Stream>,
     /// None once somebody waits for it.
     task: Option<JoinHandle<()>>,
+    /// What keeps its packing up to date, where that is automatic.
+    describing: Option<AbortHandle>,
+    is_dynamic: bool,
 }
 
 impl Delivery {
@@ -91,17 +131,20 @@ impl Delivery {
         letters: Arc<Letters>,
         runtime: Handle,
     ) -> Self {
-        let describers = ports.each().map(|port| Describer::new(Arc::clone(port), runtime.clone()));
+        let log = Arc::<LogLimit>::default();
+        let describers = ports
+            .each()
+            .map(|port| Describer::new(Arc::clone(port), runtime.clone(), Arc::clone(&log)));
         let describers = describers.collect();
         let attempts = Arc::new(Attempts {
             letters,
             missing_stream_grace: settings.missing_stream_grace,
             give_up: watch::Sender::new(false),
+            requests: Semaphore::new(limits::REQUESTS_AT_ONCE_MAX),
         });
         let directory = settings.overflow_directory.clone();
         let overflow = Overflow::new(directory, settings.overflow_bytes_max);
         let room = Room::new(settings.in_flight_bytes_max);
-        let streams = Mutex::default();
         Delivery(Arc::new(Shared {
             attempts,
             ports,
@@ -110,7 +153,8 @@ impl Delivery {
             runtime,
             room,
             overflow,
-            streams,
+            log,
+            streams: Mutex::default(),
         }))
     }
 
@@ -133,9 +177,9 @@ impl Delivery {
     /// in use any more.
     pub async fn drain(&self) {
         let tasks: Vec<_> = {
-            let mut streams = self.0.streams.lock().unwrap_or_else(PoisonError::into_inner);
-            streams
-                .values_mut()
+            let mut streams = self.0.streams();
+            let served = streams.in_use.values_mut();
+            served
                 .filter_map(|served| {
                     served.stream.close();
                     served.task.take()
@@ -150,43 +194,86 @@ impl Delivery {
     }
 
     /// What has been delivered so far, by the stream's name; that of another
-    /// identity than the default one stands behind it.
+    /// identity than the default one stands behind it. Of streams that are no longer in
+    /// use, a bounded number is reported by name and the others together.
     pub fn report(&self) -> BTreeMap<String, StreamReport> {
-        let streams = self.0.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let label = |identity, name: &StreamName| self.0.ports.label(identity, name.as_str());
-        let reports = streams.iter();
-        reports
-            .map(|((identity, name), served)| (label(*identity, name), served.stream.report()))
-            .collect()
+        let streams = self.0.streams();
+        let in_use = streams.in_use.iter();
+        streams
+            .retired
+            .with(in_use.map(|(key, served)| (self.0.label(key), served.stream.report())))
     }
 
-    pub(super) fn stream(&self, identity: Identity, name: &StreamName) -> Arc<Stream> {
-        let mut streams = self.0.streams.lock().unwrap_or_else(PoisonError::into_inner);
+    /// How many streams are in use.
+    pub fn streams_in_use(&self) -> usize {
+        self.0.streams().in_use.len()
+    }
+
+    /// Use a stream, which begins to be served if it is not yet.
+    pub(super) fn stream(
+        &self,
+        identity: Identity,
+        name: &StreamName,
+        named_by: NamedBy,
+    ) -> Result<InUse, TooManyStreams> {
+        let mut streams = self.0.streams();
         let key = (identity, name.clone());
-        if let Some(served) = streams.get(&key) {
-            return Arc::clone(&served.stream);
+        if let Some(served) = streams.in_use.get(&key) {
+            if let Some(in_use) = InUse::begin(&served.stream) {
+                return Ok(in_use);
+            }
+            // It has just been retired.
+            self.0.take_out(&mut streams, &key);
         }
-        let settings = self.0.settings.streams.get(name).copied().unwrap_or(self.0.settings.stream);
+        let settings = &self.0.settings;
+        let is_dynamic = named_by == NamedBy::Event && !settings.streams.contains_key(name);
+        let streams_max = settings.dynamic_streams_max;
+        if is_dynamic && streams.dynamic >= streams_max {
+            drop(streams);
+            let too_many = TooManyStreams { streams_max };
+            if self.0.log.admits(LogKind::Refused) {
+                tracing::warn!(stream = %name, "an event becomes a dead letter: {too_many}");
+            }
+            return Err(too_many);
+        }
+        let served = self.serve(&key, is_dynamic);
+        let in_use = InUse::begin(&served.stream).expect("it is new");
+        streams.dynamic += usize::from(is_dynamic);
+        streams.in_use.insert(key, served);
+        Ok(in_use)
+    }
+
+    /// Begin to serve a stream, until it is closed or has been idle for long enough.
+    fn serve(&self, key: &Key, is_dynamic: bool) -> Served {
+        let (Shared { settings, runtime, .. }, (identity, name)) = (&*self.0, key);
+        let of_stream = settings.streams.get(name).copied().unwrap_or(settings.stream);
         let (parcels, queue) = unbounded_channel();
-        let port = Arc::clone(self.0.ports.of(identity));
-        let stream = Arc::new(Stream::new(name.clone(), port, settings, parcels));
-        if settings.pack == Pack::Auto {
-            self.0.describers[identity.place()].watch(name.clone(), Arc::clone(&stream.packing));
-        }
+        let port = Arc::clone(self.0.ports.of(*identity));
+        let log = Arc::clone(&self.0.log);
+        let stream = Arc::new(Stream::new(name.clone(), port, of_stream, parcels, log));
+        let describing = (of_stream.pack == Pack::Auto).then(|| {
+            let describer = &self.0.describers[identity.place()];
+            describer.watch(name.clone(), Arc::clone(&stream.packing))
+        });
         let sender = Sender {
             stream: Arc::clone(&stream),
             attempts: Arc::clone(&self.0.attempts),
             room: Arc::clone(&self.0.room),
             overflow: Arc::clone(&self.0.overflow),
-            lane: Lane::new(self.0.settings.start_rate, settings.concurrency),
+            lane: Lane::new(settings.start_rate, of_stream.concurrency),
             waiting: Waiting::default(),
             under_way: JoinSet::new(),
             loading: None,
+            idle_timeout: settings.stream_idle_timeout,
         };
-        let task = sender.serve(queue);
-        let task = Some(self.0.runtime.spawn(task));
-        streams.insert(key, Served { stream: Arc::clone(&stream), task });
-        stream
+        let (shared, own, key) = (Arc::downgrade(&self.0), Arc::clone(&stream), key.clone());
+        let task = runtime.spawn(async move {
+            let ended = sender.serve(queue).await;
+            if let (Ended::Retired, Some(shared)) = (ended, shared.upgrade()) {
+                shared.retire(&key, &own);
+            }
+        });
+        Served { stream, task: Some(task), describing, is_dynamic }
     }
 
     /// Hand a batch over, and block the thread while too much is in flight: not to
@@ -222,7 +309,7 @@ impl Delivery {
             }
             Err(Parcel::Stored(stored, _)) => match stored.load() {
                 Ok(batch) => self.0.attempts.bury_given_up(stream, &batch, tries),
-                Err(error) => stream.mention_unread(&error),
+                Err((events, error)) => stream.add_unread(events, &error),
             },
         }
     }
@@ -277,7 +364,35 @@ impl Delivery {
     }
 
     fn is_only_stream(&self) -> bool {
-        self.0.streams.lock().unwrap_or_else(PoisonError::into_inner).len() == 1
+        self.0.streams().in_use.len() == 1
+    }
+}
+
+impl Shared {
+    fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn label(&self, (identity, name): &Key) -> String {
+        self.ports.label(*identity, name.as_str())
+    }
+
+    /// A stream has been retired by who served it.
+    fn retire(&self, key: &Key, stream: &Arc<Stream>) {
+        let mut streams = self.streams();
+        let is_current = |served: &Served| Arc::ptr_eq(&served.stream, stream);
+        if streams.in_use.get(key).is_some_and(is_current) {
+            self.take_out(&mut streams, key);
+        }
+    }
+
+    fn take_out(&self, streams: &mut Streams, key: &Key) {
+        let Some(served) = streams.in_use.remove(key) else { return };
+        if let Some(describing) = served.describing {
+            describing.abort();
+        }
+        streams.dynamic -= usize::from(served.is_dynamic);
+        streams.retired.add(self.label(key), served.stream.report(), served.is_dynamic);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::event::{Ack, Settled, StreamName};
 use crate::limits;
 
 mod progress;
+mod retirement;
 
 /// What came of a test's records.
 struct Ran {
@@ -38,6 +39,8 @@ fn settings() -> DeliverySettings {
         request_bytes_enough: limits::REQUEST_BYTES_ENOUGH,
         overflow_directory: std::env::temp_dir(),
         overflow_bytes_max: limits::OVERFLOW_BYTES_MAX,
+        dynamic_streams_max: 100,
+        stream_idle_timeout: limits::STREAM_IDLE_TIMEOUT,
     }
 }
 
@@ -73,7 +76,7 @@ async fn deliver_with(
         let ack = Ack::new("test".into(), records.len(), notice);
         let provenance = Provenance { ack, plugin: "digest".into(), generation: 0 };
         for (event, (stream, text)) in (0..).zip(&records) {
-            let place = outbox.place(Identity::default(), &StreamName::parse(stream).unwrap());
+            let place = place(&mut outbox, stream);
             let record = Record { event, line: u64::from(event) + 1, text, payload: None };
             outbox.push(place, &provenance, record).unwrap();
         }
@@ -102,6 +105,12 @@ async fn deliver_with(
         letters: lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
         elapsed: started.elapsed(),
     }
+}
+
+/// The place of a stream that events name.
+fn place(outbox: &mut Outbox, stream: &str) -> Place {
+    let name = StreamName::parse(stream).unwrap();
+    outbox.place(Identity::default(), &name, NamedBy::Event).unwrap()
 }
 
 /// Records `0`, `1`, ... for the stream `s`.
@@ -365,7 +374,8 @@ async fn identities_share_no_request_though_their_streams_have_one_name() {
     let delivery = Delivery::new(ports, settings(), letters, Handle::current());
     let mut outbox = delivery.outbox();
     let name = StreamName::parse("s").unwrap();
-    let places = [Identity::default(), identity].map(|identity| outbox.place(identity, &name));
+    let places = [Identity::default(), identity]
+        .map(|identity| outbox.place(identity, &name, NamedBy::Event).unwrap());
     let provenance =
         Provenance { ack: Ack::new("test".into(), 9, |_| ()), plugin: "".into(), generation: 0 };
     for event in 0..9 {
@@ -387,7 +397,7 @@ async fn a_record_larger_than_firehose_takes_is_not_taken() {
     let letters = Arc::new(Letters::new("unused".into()));
     let delivery = Delivery::new(Ports::new(port), settings(), letters, Handle::current());
     let mut outbox = delivery.outbox();
-    let place = outbox.place(Identity::default(), &StreamName::parse("s").unwrap());
+    let place = place(&mut outbox, "s");
     let provenance =
         Provenance { ack: Ack::new("test".into(), 2, |_| ()), plugin: "".into(), generation: 0 };
     let text = vec![b'x'; limits::RECORD_BYTES_MAX];
@@ -395,7 +405,7 @@ async fn a_record_larger_than_firehose_takes_is_not_taken() {
         let record = Record { event: 0, line: 1, text, payload: None };
         outbox.push(place, &provenance, record)
     };
-    assert_eq!(push(&text), Err(TooLarge { bytes: limits::RECORD_BYTES_MAX + 1 }));
+    assert_eq!(push(&text), Err(NotAdded::TooLarge { bytes: limits::RECORD_BYTES_MAX + 1 }));
     assert_eq!(push(&text[1..]), Ok(()));
 }
 
@@ -410,7 +420,7 @@ async fn an_asynchronous_driver_waits_for_room_without_blocking() {
     let ports = Ports::new(Arc::clone(&port) as Arc<dyn Firehose>);
     let delivery = Delivery::new(ports, settings(), letters, Handle::current());
     let mut outbox = delivery.outbox();
-    let place = outbox.place(Identity::default(), &StreamName::parse("s").unwrap());
+    let place = place(&mut outbox, "s");
     let records = kilobytes(&["s"], 40_000);
     let ack =
         Ack::new("test".into(), records.len(), |settled| assert_eq!(settled.delivered, 40_000));

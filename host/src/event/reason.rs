@@ -63,6 +63,8 @@ reasons! {
     PluginUnavailable = "plugin_unavailable",
     /// The delivery stream does not exist.
     StreamNotFound = "stream_not_found",
+    /// An event chose a delivery stream beyond those that may be in use at once.
+    TooManyStreams = "too_many_streams",
     /// Firehose refused the record for good.
     RecordRefused = "record_refused",
     /// The run ended before its stream took it.

@@ -61,7 +61,7 @@ pub(super) struct Connections(Arc<Inner>);
 struct Inner {
     limits: ConnectionLimits,
     open: Mutex<Open>,
-    /// Told whenever a place becomes free.
+    /// Notified whenever a place becomes free.
     freed: Notify,
     evicted: AtomicU64,
     refused: AtomicU64,

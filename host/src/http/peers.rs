@@ -46,8 +46,8 @@ impl TrustedProxies {
     }
 
     /// Whose share a request counts for: the connection's address, or else the last
-    /// address that a chain of proxies names and that is no proxy itself. None where
-    /// proxies do not say, and nobody can be told apart.
+    /// address that a chain of proxies names and that is not a proxy itself. None where
+    /// proxies do not say, and nobody can be distinguished.
     pub fn client(&self, headers: &HeaderMap, peer: IpAddr) -> Option<IpAddr> {
         if peer.is_unspecified() {
             // The program that the host is part of has not said who it is.
@@ -60,7 +60,7 @@ impl TrustedProxies {
         let mut named = lists.flat_map(|list| list.to_str().unwrap_or_default().rsplit(','));
         named.find_map(|address| match IpAddr::from_str(address.trim()) {
             Ok(address) if self.contains(address.to_canonical()) => None,
-            // What is before a word that is no address cannot be believed either.
+            // What is before a word that is not an address cannot be believed either.
             other => Some(other.ok()),
         })?
     }

@@ -29,7 +29,7 @@ pub struct Server {
     connections: Connections,
 }
 
-/// Tells what became of a server's connections.
+/// Returns what became of a server's connections.
 #[derive(Debug, Clone)]
 pub struct ConnectionStats(Connections);
 

@@ -3,9 +3,8 @@ use std::sync::Arc;
 use super::deciding::Deciding;
 use super::failure::{Halt, OnFailure};
 use crate::dead::{Letter, Letters, Reason};
-use crate::delivery::{Outbox, Provenance, Record};
+use crate::delivery::{NamedBy, NotAdded, Outbox, Place, Provenance, Record, TooManyStreams};
 use crate::event::{Ack, Event, StreamName};
-use crate::limits;
 use crate::plugin::{Decision, Decisions, Fault, Output, Tally, Target};
 
 /// Carries out what a plugin decided: records into the outbox, and dead letters.
@@ -64,9 +63,10 @@ impl Carrier {
                 Decision::Deliver(target, payload) => {
                     let place = self.place(deciding, target);
                     let payload = payload.as_deref();
-                    if let Err(too_large) = self.push(place, provenance, event, payload) {
+                    if let Err(error) = self.push(place, provenance, event, payload) {
                         let stream = Some(target.stream(deciding.generation.plugin()));
-                        self.bury(provenance, event, Reason::RecordTooLarge, &too_large, stream);
+                        let (reason, detail) = (reason_of_refusal(&error), error.to_string());
+                        self.bury(provenance, event, reason, &detail, stream);
                     }
                 }
             }
@@ -88,9 +88,11 @@ impl Carrier {
             OnFailure::Drop => provenance.ack.filter(event.index),
             OnFailure::PassThrough(stream) => {
                 let stream = stream.clone();
-                let place = self.outbox.place(deciding.places.identity(), &stream);
-                if let Err(too_large) = self.push(place, provenance, event, None) {
-                    self.bury(provenance, event, Reason::RecordTooLarge, &too_large, Some(&stream));
+                let identity = deciding.places.identity();
+                let place = self.outbox.place(identity, &stream, NamedBy::Operator);
+                if let Err(error) = self.push(place, provenance, event, None) {
+                    let (reason, detail) = (reason_of_refusal(&error), error.to_string());
+                    self.bury(provenance, event, reason, &detail, Some(&stream));
                 }
             }
             OnFailure::Halt => self.halt.halt(|| {
@@ -103,37 +105,30 @@ impl Carrier {
         }
     }
 
-    /// The error tells how large the record is.
     fn push(
         &mut self,
-        place: usize,
+        place: Result<Place, TooManyStreams>,
         provenance: &Provenance,
         event: &Event<'_>,
         payload: Option<&[u8]>,
-    ) -> Result<(), String> {
+    ) -> Result<(), NotAdded> {
         let (index, line, text) = (event.index, event.line, event.text.as_bytes());
-        let record = Record { event: index, line, text, payload };
-        self.outbox.push(place, provenance, record).map_err(|too_large| {
-            format!(
-                "the record has {} bytes with its newline, and Firehose takes {}",
-                too_large.bytes,
-                limits::RECORD_BYTES_MAX
-            )
-        })
+        self.outbox.push(place?, provenance, Record { event: index, line, text, payload })
     }
 
-    fn place(&mut self, deciding: &mut Deciding, target: &Target) -> usize {
+    fn place(&mut self, deciding: &mut Deciding, target: &Target) -> Result<Place, TooManyStreams> {
         let identity = deciding.places.identity();
         match target {
-            Target::Named(name) => self.outbox.place(identity, name),
+            Target::Named(name) => self.outbox.place(identity, name, NamedBy::Event),
             Target::Declared(position) => {
-                if let Some(place) = *deciding.places.of_declared(*position) {
-                    return place;
+                let known = *deciding.places.of_declared(*position);
+                if let Some(place) = known.filter(|&place| self.outbox.holds(place)) {
+                    return Ok(place);
                 }
-                let place =
-                    self.outbox.place(identity, target.stream(deciding.generation.plugin()));
+                let name = target.stream(deciding.generation.plugin());
+                let place = self.outbox.place(identity, name, NamedBy::Operator)?;
                 *deciding.places.of_declared(*position) = Some(place);
-                place
+                Ok(place)
             }
         }
     }
@@ -161,6 +156,13 @@ impl Carrier {
     pub(super) fn dead_letter(&self, letter: &Letter<'_>, ack: &Ack, event: u32) {
         self.letters.wait_for_room();
         self.letters.settle_dead(letter, ack, event);
+    }
+}
+
+fn reason_of_refusal(error: &NotAdded) -> Reason {
+    match error {
+        NotAdded::TooLarge { .. } => Reason::RecordTooLarge,
+        NotAdded::TooManyStreams(_) => Reason::TooManyStreams,
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::delivery::Identity;
+use crate::delivery::{Identity, Place};
 
 /// The identities of sources that do not use the default one, by their names.
 pub type SourceIdentities = HashMap<String, Identity>;
@@ -11,7 +11,7 @@ pub type SourceIdentities = HashMap<String, Identity>;
 pub(super) struct Places {
     identities: Arc<SourceIdentities>,
     declared: usize,
-    of: Vec<(Identity, Vec<Option<usize>>)>,
+    of: Vec<(Identity, Vec<Option<Place>>)>,
     /// Which of them is in use.
     current: usize,
 }
@@ -39,8 +39,8 @@ impl Places {
         self.of[self.current].0
     }
 
-    /// Where a declared stream is, by its position among them.
-    pub(super) fn of_declared(&mut self, position: usize) -> &mut Option<usize> {
+    /// Where a declared stream was last, by its position among them.
+    pub(super) fn of_declared(&mut self, position: usize) -> &mut Option<Place> {
         &mut self.of[self.current].1[position]
     }
 }

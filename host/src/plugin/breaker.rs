@@ -116,7 +116,7 @@ pub struct Attempt {
     pub wasted: Duration,
 }
 
-/// See the [module](self).
+/// Keeps the accounts of wasted processor time, by source, and says who may be asked.
 #[derive(Debug)]
 pub struct Breaker {
     settings: BreakerSettings,
@@ -315,7 +315,9 @@ impl Breaker {
         let window = if was_off { settings.retry } else { settings.window };
         let share = account.failed as f64 / account.events.max(1) as f64;
         let is_over = now.saturating_duration_since(account.window_start) >= window;
-        let is_enough = account.events >= limits::BREAKER_EVENTS_MIN;
+        // Few events can say enough: those that loop take their time.
+        let is_enough = account.events >= limits::BREAKER_EVENTS_MIN
+            || account.debt >= limits::BREAKER_BURST_CPU / 2;
         if was_off && !is_over && share >= settings.off_from {
             return share;
         }
@@ -346,7 +348,7 @@ impl Breaker {
         self.tracked.store(accounts.of.len(), Ordering::Relaxed);
     }
 
-    /// Whether a source has been silent for so long that its account tells nothing of
+    /// Whether a source has been silent for so long that its account says nothing of
     /// the present.
     fn is_over(&self, account: &Account, now: Instant) -> bool {
         let silence = now.saturating_duration_since(account.last_count);

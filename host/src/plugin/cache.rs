@@ -4,7 +4,7 @@
 //! what this user's own process has written, whatever the pin says of the component
 //! that it was compiled from:
 //!
-//! - the directory belongs to the user of the process, is no symbolic link, and nobody
+//! - the directory belongs to the user of the process, is not a symbolic link, and nobody
 //!   else can write to it; it is never made so silently, since what is in it already
 //!   could be somebody else's;
 //! - every entry carries an HMAC-SHA256 over the component's hash, the engine and the
@@ -13,7 +13,7 @@
 //!   looked at.
 //!
 //! An entry that does not pass is counted, logged, and replaced by a new one. A cache
-//! that cannot be written is no error: the component is compiled each time.
+//! that cannot be written is not an error: the component is compiled each time.
 
 use std::ffi::CStr;
 use std::fs::{DirBuilder, File};

@@ -145,7 +145,7 @@ impl Listening {
     }
 }
 
-/// What can tell of a collector once it has ended.
+/// What can report a collector once it has ended.
 pub(super) struct Remaining {
     pub(super) collector: Arc<Collector>,
     pub(super) spool: Spool,

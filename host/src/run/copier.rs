@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::dead::{LetterCopy, Letters};
-use crate::delivery::{Delivery, Identity, Outbox, Provenance, Record, StreamReport};
+use crate::delivery::{Delivery, Identity, NamedBy, Outbox, Provenance, Record, StreamReport};
 use crate::event::{Ack, Source, StreamName};
 
 /// Sends copies of dead letters to a delivery stream, from a thread of its own.
@@ -27,7 +27,7 @@ pub(super) struct Copier {
 struct Work {
     copies: Receiver<LetterCopy>,
     outbox: Outbox,
-    place: usize,
+    stream: StreamName,
     source: Source,
     /// No plugin decided about a copy.
     plugin: Arc<str>,
@@ -40,9 +40,9 @@ impl Copier {
         delivery: Delivery,
         stream: &StreamName,
     ) -> io::Result<Self> {
-        let (copies, mut outbox) = (letters.copies(), delivery.outbox());
-        let (place, source) = (outbox.place(Identity::default(), stream), Source::of_copies());
-        let work = Work { copies, outbox, place, source, plugin: "".into() };
+        let (copies, outbox) = (letters.copies(), delivery.outbox());
+        let (stream, source) = (stream.clone(), Source::of_copies());
+        let work = Work { copies, outbox, stream, source, plugin: "".into() };
         let thread = thread::Builder::new().name("copier".to_owned()).spawn(|| work.run())?;
         Ok(Copier { letters, delivery, thread })
     }
@@ -105,8 +105,10 @@ impl Work {
         let plugin = Arc::clone(&self.plugin);
         let provenance = Provenance { ack, plugin, generation: 0 };
         let record = Record { event: 0, line: 1, text: &line, payload: None };
+        let place = self.outbox.place(Identity::default(), &self.stream, NamedBy::Operator);
+        let Ok(place) = place else { unreachable!("a stream of the settings is never refused") };
         // One that is too large is dropped, and counts as not copied.
-        let _ = self.outbox.push(self.place, &provenance, record);
+        let _ = self.outbox.push(place, &provenance, record);
     }
 }
 
@@ -120,6 +122,7 @@ mod tests {
     use crate::dead::{CopyReport, Letter, Reason};
     use crate::delivery::faulty::{Faulty, Injection};
     use crate::delivery::{DeliverySettings, Pack, Ports, StartRate, StreamSettings, Verdict};
+    use crate::limits;
 
     /// Letters that are copied to the stream `letters` of a port.
     struct Copied {
@@ -179,9 +182,11 @@ mod tests {
             start_rate: StartRate::Unbounded,
             overflow_directory: std::env::temp_dir(),
             overflow_bytes_max: 0,
+            dynamic_streams_max: 1,
+            stream_idle_timeout: limits::STREAM_IDLE_TIMEOUT,
             max_delay: Duration::from_millis(1),
-            in_flight_bytes_max: crate::limits::IN_FLIGHT_BYTES_MAX,
-            request_bytes_enough: crate::limits::REQUEST_BYTES_ENOUGH,
+            in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
+            request_bytes_enough: limits::REQUEST_BYTES_ENOUGH,
         };
         let port = Arc::clone(port);
         Delivery::new(Ports::new(port), settings, Arc::clone(letters), Handle::current())
@@ -259,7 +264,7 @@ mod tests {
         let push = move || {
             let ack = Ack::new("in".into(), 1, |settled| assert_eq!(settled.dead, 1));
             let provenance = Provenance { ack, plugin: "digest".into(), generation: 0 };
-            let place = outbox.place(Identity::default(), &stream());
+            let place = outbox.place(Identity::default(), &stream(), NamedBy::Event).unwrap();
             let record = Record { event: 0, line: 1, text: b"bad", payload: None };
             outbox.push(place, &provenance, record).unwrap();
             outbox.close_all();

@@ -10,6 +10,7 @@ use crate::dead::{Reason, Report};
 use crate::delivery::StreamReport;
 use crate::escape::OneLine;
 use crate::event::TotalsSnapshot;
+use crate::limits;
 use crate::source::ReadReport;
 use crate::swap::ShadowReport;
 
@@ -240,10 +241,14 @@ impl fmt::Display for Summary {
                 self.ambiguous
             )?;
         }
-        for (name, stream) in &self.streams {
-            if let Some(problem) = &stream.problem {
-                writeln!(f, "stream {name}: {}", OneLine(problem))?;
-            }
+        let problems = self.streams.iter();
+        let problems = problems.filter_map(|(name, stream)| Some((name, stream.problem.as_ref()?)));
+        for (name, problem) in problems.clone().take(limits::SUMMARY_STREAMS_SHOWN) {
+            writeln!(f, "stream {name}: {}", OneLine(problem))?;
+        }
+        let others = problems.skip(limits::SUMMARY_STREAMS_SHOWN).count();
+        if others > 0 {
+            writeln!(f, "and {others} more streams that did not accept records")?;
         }
         if let Some(collected) = &self.collected {
             collected.write(f)?;
@@ -356,7 +361,7 @@ impl Summary {
         let copies = self.dead_letter_streams.iter();
         let copies = copies.map(|(name, stream)| (format!("{name} (dead letters)"), stream));
         let streams = self.streams.iter().map(|(name, stream)| (name.clone(), stream));
-        let streams: Vec<_> = streams.chain(copies).collect();
+        let (streams, others) = shown(streams.chain(copies).collect());
         let widths = streams.iter().map(|(name, _)| name.len());
         let width = widths.max().unwrap_or(0).max("stream".len());
         writeln!(
@@ -371,10 +376,56 @@ impl Summary {
                 stream.events, stream.records, stream.bytes, stream.requests, stream.retries
             )?;
         }
+        if others.0 > 0 {
+            writeln!(f, "and {} more streams with {} events", others.0, others.1)?;
+        }
         Ok(())
     }
 }
 
+/// The streams with the most events, in the order of before, and how many others there
+/// are with how many events.
+fn shown(
+    mut streams: Vec<(String, &StreamReport)>,
+) -> (Vec<(String, &StreamReport)>, (usize, u64)) {
+    let Some(others) = streams.len().checked_sub(limits::SUMMARY_STREAMS_SHOWN) else {
+        return (streams, (0, 0));
+    };
+    let mut counts: Vec<_> = streams.iter().map(|(_, stream)| stream.events).collect();
+    counts.sort_unstable();
+    let (most, mut left) = (counts[..others].last().copied(), others);
+    let mut events = 0;
+    streams.retain(|(_, stream)| {
+        let is_other = left > 0 && most.is_some_and(|most| stream.events <= most);
+        left -= usize::from(is_other);
+        events += if is_other { stream.events } else { 0 };
+        !is_other
+    });
+    (streams, (others, events))
+}
+
 fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_streams_with_the_most_events_are_shown_and_the_others_summed_up() {
+        let reports: Vec<_> = (0..limits::SUMMARY_STREAMS_SHOWN as u64 + 5)
+            .map(|number| StreamReport { events: (number % 10) + 1, ..StreamReport::default() })
+            .collect();
+        let named = |count: usize| {
+            let reports = reports[..count].iter().enumerate();
+            reports.map(|(at, report)| (format!("{at:03}"), report)).collect::<Vec<_>>()
+        };
+        let most = limits::SUMMARY_STREAMS_SHOWN;
+        assert_eq!(shown(named(most)), (named(most), (0, 0)));
+        let (streams, others) = shown(named(most + 5));
+        // Of the 11 with one event each, five.
+        assert_eq!((streams.len(), others), (most, (5, 5)));
+        assert!(streams.is_sorted_by_key(|(name, _)| name.clone()));
+    }
 }

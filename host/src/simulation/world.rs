@@ -140,6 +140,9 @@ impl World {
             request_bytes_enough: enough,
             overflow_directory: directory.path().join("overflow"),
             overflow_bytes_max,
+            dynamic_streams_max: 1000,
+            // Of its own, so that older seeds keep their worlds.
+            stream_idle_timeout: ms(pick(&mut Rng::with_seed(!seed), &[1_000, 30_000, 600_000])),
         };
         let when_full = pick(rng, &[WhenFull::Stop, WhenFull::Stop, WhenFull::DropOldest]);
         let dead = Bound { bytes_max: pick(rng, &[50_000, 1_000_000, 100_000_000]), when_full };

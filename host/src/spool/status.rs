@@ -14,7 +14,7 @@ pub struct Recovered {
     /// they are read are still among them.
     pub items_waiting: u64,
     /// Bytes cut off the last segment, which a crash left in the middle of a
-    /// write: of entries that nobody was told are stored. What may have been stored
+    /// write: of entries that nobody was informed are stored. What may have been stored
     /// is counted in [`Status::corrupt_bytes`] instead.
     pub torn_bytes: u64,
     /// Corrupt blocks of acknowledgements, and missing files of them: the items

@@ -51,7 +51,6 @@ pub struct GenerationReport {
     /// How well it does, with the source that it does worst with.
     pub health: Health,
     /// The sources that it does badly with, the worst first: twenty at most.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failing_sources: Vec<FailingSource>,
     /// Events that it decided about, or failed on.
     pub events: u64,

@@ -28,6 +28,11 @@ fn no_event_is_lost_and_no_count_goes_back_while_plugins_change() {
             let now = metrics(&collector).value("plugin_events_total", &[("role", "active")]);
             assert!(now >= before, "{now} events after {before}");
             before = now;
+            wait_until("each of them decides about something", || {
+                let active = [("role", "active")];
+                let calls = metrics(&collector).value("plugin_call_seconds_count", &active);
+                calls > f64::from(number) + 1.0
+            });
         }
         is_over.store(true, Ordering::Relaxed);
         sender.join().unwrap()

@@ -153,7 +153,7 @@ fn events_that_grow_too_long_hang_nobody() {
     assert_unharmed(&stub, collector, good).exits(0);
 }
 
-/// A million times `{}` is no million dead letters.
+/// A million times `{}` is not a million dead letters.
 #[test]
 fn what_is_no_event_is_not_multiplied_into_dead_letters() {
     let stub = accepting();

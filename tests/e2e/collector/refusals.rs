@@ -294,7 +294,7 @@ fn settings_are_for_pages_that_may_send_and_for_no_cache() {
             );
         }
     }
-    // Who names no origin is no page.
+    // Who names no origin is not a page.
     assert_eq!(ask(&paths("key-of-shop")[0], &[]).status, 200);
     for (method, path) in [
         ("GET", "/pixel/v1/track?writeKey=key-of-off&userId=u&event=e"),

@@ -29,7 +29,7 @@ impl Findings {
         Findings { started, state: Mutex::default() }
     }
 
-    /// Findings from now on belong to this phase. Tells its number.
+    /// Findings from now on belong to this phase. Returns its number.
     pub(super) fn enter(&self, phase: &str) -> u16 {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let known = state.phases.iter().position(|known| known == phase);

@@ -35,7 +35,7 @@ pub(super) enum Hostile {
     Idle,
     /// Batches with keys that no source has.
     WrongKeys,
-    /// What is no JSON, no known path, not compressed as it says, or too large.
+    /// What is not JSON, not a known path, not compressed as it says, or too large.
     BadRequests,
     /// Batches of `{}`: each is a dead letter.
     EmptyEvents,

@@ -54,7 +54,7 @@ impl LetterReader {
         }
     }
 
-    /// Tells whether it was read to its end.
+    /// Returns whether it was read to its end.
     fn read_file(&mut self, path: &Path, world: &World) -> bool {
         let progress = self.files.entry(path.to_owned()).or_default();
         let Ok(mut file) = File::open(path) else { return false };

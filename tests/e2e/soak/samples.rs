@@ -19,7 +19,7 @@ const PARTS: usize = 10;
 const EARLY: std::ops::Range<usize> = 1..3;
 const LATE: std::ops::Range<usize> = 7..9;
 
-/// Growth that is no leak. Each kind of request is made some thousand times from the
+/// Growth that is not a leak. Each kind of request is made some thousand times from the
 /// early parts to the late ones: one that keeps a kilobyte shows as tens of MB. What is
 /// in flight, in bodies and in batches at the time of a sample differs by as much as
 /// 16 MiB, and the allocator's leftovers by a tenth.

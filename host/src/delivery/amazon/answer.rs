@@ -3,7 +3,7 @@
 //! An answer stands for its request only if it has the count of failures, one result
 //! for each record in the records' order, either an id or an error code in each
 //! result, and as many codes as it counts failures. Whatever else arrives with a
-//! status of success is no answer: nobody knows what became of the records.
+//! status of success is not an answer: nobody knows what became of the records.
 //!
 //! For each accepted record Firehose sends an id of some 200 characters, which nobody
 //! needs. An answer that accepts everything is therefore only looked over, without
@@ -19,7 +19,7 @@ use super::bounded;
 use crate::delivery::{Answer, Refusal};
 use crate::event::StreamName;
 
-/// An answer that tells nothing about the records of its request.
+/// An answer that says nothing about the records of its request.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error(
     "{0}, so it is not a complete answer of Firehose: check that `endpoint_url` under [aws] leads there, and the \
@@ -33,7 +33,7 @@ pub enum AnswerDefect {
     /// There is nothing in it.
     #[error("the answer is empty")]
     Empty,
-    /// It is no JSON object, or not all of one.
+    /// It is not a JSON object, or not all of one.
     #[error("the answer is not a JSON object that is complete")]
     NotAnObject,
     /// A required member is missing.

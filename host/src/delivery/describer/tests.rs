@@ -10,8 +10,9 @@ use tokio::time::{Instant, sleep};
 use crate::dead::Letters;
 use crate::delivery::faulty::{Faulty, Injection};
 use crate::delivery::{
-    Delivery, DeliverySettings, Description, Firehose, Identity, Outbox, Pack, PackChoice, Ports,
-    Provenance, Record, RequestError, StartRate, Step, StreamSettings, Target, TargetKind, Verdict,
+    Delivery, DeliverySettings, Description, Firehose, Identity, NamedBy, Outbox, Pack, PackChoice,
+    Ports, Provenance, Record, RequestError, StartRate, Step, StreamSettings, Target, TargetKind,
+    Verdict,
 };
 use crate::event::{Ack, StreamName};
 use crate::limits;
@@ -50,6 +51,8 @@ impl Scene {
             request_bytes_enough: limits::REQUEST_BYTES_ENOUGH,
             overflow_directory: std::env::temp_dir(),
             overflow_bytes_max: 0,
+            dynamic_streams_max: 100,
+            stream_idle_timeout: Duration::from_secs(30 * 24 * 3600),
         };
         let letters = Arc::new(Letters::new("unused".into()));
         let (own, runtime) = (Arc::clone(&port) as Arc<dyn Firehose>, Handle::current());
@@ -64,7 +67,7 @@ impl Scene {
         let records = || self.port.accepted().get(&stream).map_or(0, Vec::len);
         let before = records();
         let mut outbox = self.outbox.take().unwrap();
-        let place = outbox.place(Identity::default(), &stream);
+        let place = outbox.place(Identity::default(), &stream, NamedBy::Event).unwrap();
         let push = move || {
             let provenance = Provenance {
                 ack: Ack::new("test".into(), 10, |_| ()),

@@ -72,7 +72,7 @@ async fn push(
     let ack = Ack::new("test".into(), records.len(), notice);
     let provenance = Provenance { ack, plugin: "digest".into(), generation: 0 };
     for (event, (stream, text)) in (0..).zip(&records) {
-        let place = outbox.place(Identity::default(), &StreamName::parse(stream).unwrap());
+        let place = place(&mut outbox, stream);
         let record = Record { event, line: u64::from(event) + 1, text, payload: None };
         outbox.add(place, &provenance, record).unwrap();
         outbox.flush().await;
@@ -163,11 +163,14 @@ async fn many_denied_streams_hold_up_no_other() {
     assert_eq!(settled, delivered(count));
 }
 
+/// What is done to a request, by the time that has passed.
+type Way = fn(Duration) -> Injection;
+
 #[tokio::test(start_paused = true)]
 async fn giving_up_waits_neither_for_memory_nor_for_the_disk() {
     // The third is over before: nothing of it may have got stuck.
     let recovered = |elapsed| if elapsed < FAULTS / 2 { denied() } else { Injection::None };
-    let ways: [(&str, fn(Duration) -> Injection); 3] =
+    let ways: [(&str, Way); 3] =
         [("denied", |_| denied()), ("hanging", |_| Injection::Hang), ("recovered", recovered)];
     for (way, injection) in ways {
         for overflow_bytes_max in [0, 2 << 20, 1 << 30] {
@@ -196,12 +199,48 @@ async fn giving_up_waits_neither_for_memory_nor_for_the_disk() {
     }
 }
 
+/// Cuts off the overflow files of a directory, as a disk that has lost them would.
+#[cfg(target_os = "linux")]
+fn lose_files(directory: &std::path::Path) -> usize {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+    let paths = descriptors.map(|descriptor| descriptor.unwrap().path());
+    let ours = paths
+        .filter(|path| std::fs::read_link(path).is_ok_and(|target| target.starts_with(directory)));
+    let lost = ours.map(|path| {
+        std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(0).unwrap();
+    });
+    lost.count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_back_is_counted_as_not_delivered_and_holds_up_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let overflow_directory = directory.path().join("overflow");
+    let start = Instant::now();
+    let port = Faulty::new(move |_, _, _| match start.elapsed() < FAULTS {
+        true => denied(),
+        false => Injection::None,
+    });
+    let settings = DeliverySettings { overflow_directory, ..settings() };
+    let driver = Driver::new(settings, port);
+    let lose = async {
+        tokio::time::sleep(FAULTS / 2).await;
+        assert!(lose_files(directory.path()) > 0, "nothing is on disk");
+    };
+    let (settled, ()) = tokio::join!(driver.run(1, kilobytes(&["denied"], 20_000)), lose);
+    let unread = driver.delivery.report()["denied"].unread;
+    assert!(unread > 0);
+    assert_eq!(settled.undelivered, unread);
+    assert_eq!(settled.delivered + settled.undelivered, 20_000);
+}
+
 /// The texts that are kept for dead letters make a batch larger than all memory.
 #[tokio::test(start_paused = true)]
 async fn a_batch_larger_than_the_memory_gets_through() {
     let driver = Driver::new(bounded(0), Faulty::new(|_, _, _| Injection::None));
     let (mut outbox, text) = (driver.delivery.outbox(), vec![b'x'; limits::EVENT_BYTES_MAX]);
-    let place = outbox.place(Identity::default(), &StreamName::parse("s").unwrap());
+    let place = place(&mut outbox, "s");
     let settled = Arc::clone(&driver.settled);
     let ack = Ack::new("test".into(), 2, move |now| *settled.lock().unwrap() = now);
     let provenance = Provenance { ack, plugin: "digest".into(), generation: 0 };
@@ -273,7 +312,7 @@ proptest! {
                         Injection::Refuse((0..batch.len()).step_by(2).collect(), "ServiceUnavailableException")
                     }
                     Fault::Late => Injection::Late(Duration::from_secs(3)),
-                    Fault::Flapping if start.elapsed().as_secs() / 5 % 2 == 0 => denied(),
+                    Fault::Flapping if (start.elapsed().as_secs() / 5).is_multiple_of(2) => denied(),
                     Fault::Flapping if request % 2 == 0 => Injection::FailBefore(Verdict::RetryAmbiguous, "Timeout"),
                     Fault::Flapping => Injection::None,
                 }

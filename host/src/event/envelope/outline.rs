@@ -53,7 +53,7 @@ impl<'a> Member<'a> {
 /// Why a text has no outline.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OutlineError {
-    /// It is no JSON object or array.
+    /// It is not a JSON object or array.
     #[error(transparent)]
     Malformed(#[from] Malformed),
     /// It has more members and items than are noted.
@@ -407,7 +407,7 @@ mod tests {
         let mut names = Vec::new();
         members.members(|member| names.push(member.key));
         assert_eq!(names, ["a"]);
-        // What is no JSON is no JSON, wherever it ends to be.
+        // What is not JSON is not JSON, wherever it ends to be.
         let broken = &many.as_bytes()[..many.len() - 1];
         let malformed = Malformed::NotJson { at: broken.len() };
         assert_eq!(Outline::bounded(broken, 9, 100).unwrap_err(), malformed.into());

@@ -58,7 +58,7 @@ fn health_is_judged_by_source() {
         assert_eq!(breaker.failing_sources(now), [("bad".to_owned(), expected)]);
     }
     assert_eq!(breaker.changes(), 2);
-    // Whoever is silent for long is not told of any more.
+    // Whoever is silent for long is not reported any more.
     let later = start + SECOND * 60;
     assert_eq!(breaker.health(later), Health::Healthy);
     breaker.count("good", &attempt(1, 0, Duration::ZERO), later);
@@ -92,6 +92,22 @@ fn few_events_say_little() {
     let later = start + limits::BREAKER_WINDOW;
     breaker.count("web", &attempt(1, 1, MILLI), later);
     assert_eq!(breaker.health(later), Health::Degraded);
+}
+
+/// Events that loop take so long that there are never many.
+#[test]
+fn a_source_whose_few_events_all_loop_is_off() {
+    let start = Instant::now();
+    let breaker = breaker(BreakerSettings::default(), start);
+    let mut now = start;
+    while now < start + limits::BREAKER_WINDOW * 2 {
+        if asks(&breaker, "web", now) {
+            breaker.count("web", &attempt(1, 1, MILLI * 52), now);
+        }
+        now += MILLI * 52;
+    }
+    assert_eq!(breaker.health(now), Health::Off);
+    assert!(breaker.lock().of["web"].events < limits::BREAKER_EVENTS_MIN);
 }
 
 /// The flood of one source: it has to wait, and nobody else has.
@@ -187,14 +203,14 @@ fn the_longest_allowance_makes_no_endless_wait() {
     breaker.count("web", &attempt(1, 1, Duration::MAX), start);
     breaker.count("web", &attempt(1, 1, Duration::MAX), start);
     assert!(matches!(breaker.admit("web", start), Admission::Wait(_)));
-    // A clock that seems to go back is no trouble.
+    // A clock that seems to go back does no harm.
     let earlier = start.checked_sub(SECOND).unwrap();
     assert!(matches!(breaker.admit("web", earlier), Admission::Wait(_)));
 }
 
 proptest! {
     /// Whatever others do, a source that wastes nothing may always ask; and whoever has
-    /// to wait may ask after the time that it was told, if all are quiet.
+    /// to wait may ask after the time that it was informed, if all are quiet.
     #[test]
     fn nobody_pays_for_others(
         steps in prop::collection::vec((0..5_usize, 0..3000_u64, 0..500_u64, 0..2000_u64), 1..200)

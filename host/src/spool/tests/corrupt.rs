@@ -52,7 +52,7 @@ fn a_flipped_byte_takes_its_own_entry_only() {
                 let (entries, recovered, status) = read_all(directory.path());
                 assert!(entries.windows(2).all(|pair| number_of(&pair[0]) < number_of(&pair[1])));
                 assert!(entries.len() >= 19, "{byte}");
-                // A byte that was flipped is no write that was interrupted.
+                // A byte that was flipped is not a write that was interrupted.
                 assert_eq!((status.corrupt_regions, recovered.torn_bytes), (1, 0), "{byte}");
                 let is_lost = entries.len() < 20;
                 assert!(is_lost == (status.set_aside_bytes > 0), "{byte}: {status:?}");

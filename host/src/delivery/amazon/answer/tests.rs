@@ -240,7 +240,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = byte;
         let expected = fates(&bytes, records);
-        // Twice the same member is no object for the one, and the last of them for the other.
+        // Twice the same member is not an object for the one, and the last of them for the other.
         let is_same = read_put_answer(&bytes, records).is_ok() == expected.is_some();
         prop_assert!(is_same, "{}", bytes.escape_ascii());
     }

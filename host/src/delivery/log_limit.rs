@@ -1,0 +1,101 @@
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::limits;
+
+/// Keeps the log readable where thousands of streams have something to say: of each
+/// kind of line, a few are written in a minute, and the others counted.
+#[derive(Debug, Default)]
+pub(super) struct LogLimit(Mutex<[Window; LogKind::ALL]>);
+
+/// What a line about a stream says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LogKind {
+    /// Records are kept, and sent again later.
+    Trouble,
+    /// A stream accepts records again.
+    Recovered,
+    /// Records could not be read back from disk.
+    Unread,
+    /// Whether events are packed.
+    Packing,
+    /// Events chose a stream beyond those that may be in use.
+    Refused,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Window {
+    started: Option<Instant>,
+    lines: u64,
+    suppressed: u64,
+}
+
+impl LogKind {
+    const ALL: usize = LogKind::Refused as usize + 1;
+
+    fn words(self) -> &'static str {
+        match self {
+            LogKind::Trouble => "streams that do not accept records",
+            LogKind::Recovered => "streams that accept records again",
+            LogKind::Unread => "records that could not be read back from disk",
+            LogKind::Packing => "the packing of streams",
+            LogKind::Refused => "streams beyond max_dynamic_streams",
+        }
+    }
+}
+
+impl LogLimit {
+    /// Whether a line of this kind is to be written now.
+    pub(super) fn admits(&self, kind: LogKind) -> bool {
+        let (is_admitted, suppressed) = self.count(kind, Instant::now());
+        if suppressed > 0 {
+            let (words, window) = (kind.words(), limits::STREAM_LOG_WINDOW.as_secs());
+            tracing::warn!(
+                "{suppressed} more messages about {words} were not logged: at most {} of a kind are in {window} s",
+                limits::STREAM_LOG_LINES_MAX
+            );
+        }
+        is_admitted
+    }
+
+    /// Whether it is to be written, and how many of the window before were not.
+    fn count(&self, kind: LogKind, now: Instant) -> (bool, u64) {
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = &mut windows[kind as usize];
+        let is_over =
+            window.started.is_none_or(|started| now - started >= limits::STREAM_LOG_WINDOW);
+        let mut suppressed = 0;
+        if is_over {
+            suppressed = window.suppressed;
+            *window = Window { started: Some(now), ..Window::default() };
+        }
+        if window.lines == limits::STREAM_LOG_LINES_MAX {
+            window.suppressed += 1;
+            return (false, 0);
+        }
+        window.lines += 1;
+        (true, suppressed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn of_each_kind_a_few_lines_are_written_in_a_minute_and_the_others_counted() {
+        let (log, start) = (LogLimit::default(), Instant::now());
+        let most = limits::STREAM_LOG_LINES_MAX;
+        let admitted =
+            (0..most + 7).filter(|_| log.count(LogKind::Trouble, start) == (true, 0)).count();
+        assert_eq!(admitted as u64, most);
+        assert_eq!(log.count(LogKind::Recovered, start), (true, 0), "kinds are counted apart");
+        let later = start + limits::STREAM_LOG_WINDOW;
+        assert_eq!(log.count(LogKind::Trouble, later - Duration::from_millis(1)), (false, 0));
+        assert_eq!(log.count(LogKind::Trouble, later), (true, 8));
+        assert_eq!(log.count(LogKind::Trouble, later), (true, 0), "it is told once");
+    }
+}

@@ -1,0 +1,91 @@
+//! Streams that events choose: any number of names takes a bounded part of everything.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::time::Duration;
+
+use tests::client::Client;
+use tests::{Fate, Program, Stub, wait_until};
+
+const MAPPING: &str =
+    "[plugin.settings]\nmappings = [{ event = \"*\", stream = \"s-${event}\" }]\n";
+const SOON: Duration = Duration::from_secs(120);
+
+fn events(names: impl Iterator<Item = usize>) -> String {
+    names.fold(String::new(), |mut text, name| {
+        writeln!(text, "{{\"type\":\"track\",\"event\":\"{name}\",\"userId\":\"u\"}}").unwrap();
+        text
+    })
+}
+
+#[test]
+fn ten_thousand_names_take_bounded_memory_descriptors_and_log_lines() {
+    let stub = Stub::start(|_| Fate::Accept);
+    let settings = format!("{MAPPING}[delivery]\nmax_dynamic_streams = 500\n");
+    let program = Program::running_against(&stub.url()).settings(&settings);
+    let mut running = program.start();
+    running.write(events(0..1).as_bytes());
+    wait_until("it delivers", || !stub.requests().is_empty());
+    let before = running.usage().unwrap().memory_bytes;
+    // Not the most that it ever held: that is of the plugin's compilation.
+    let (mut descriptors, mut memory) = (0, 0);
+    running.write(events(1..10_000).as_bytes());
+    wait_until("all are delivered", || {
+        descriptors = descriptors.max(running.descriptors());
+        memory = memory.max(running.usage().unwrap().memory_bytes);
+        stub.accepted().values().filter(|records| !records.is_empty()).count() >= 500
+    });
+    let memory = memory.saturating_sub(before);
+    let ran = running.finish(SOON).exits(3);
+    assert_eq!((ran.count("delivered"), ran.count("dead")), (500, 9_500));
+    assert!(ran.letters().iter().all(|letter| letter.reason == "too_many_streams"));
+    assert!(descriptors < 400, "{descriptors} descriptors");
+    assert!(memory < 100 << 20, "{memory} bytes");
+    let lines = ran.stderr.lines().count();
+    assert!(lines < 200, "{lines} lines:\n{}", ran.stderr);
+    assert!(ran.stderr.contains("and 400 more streams with 400 events"), "{}", ran.stderr);
+}
+
+#[test]
+fn idle_streams_are_retired_and_come_back() {
+    let stub = Stub::start(|_| Fate::Accept);
+    let settings = format!(
+        "{MAPPING}[delivery]\nmax_dynamic_streams = 50\nstream_idle_timeout = '200ms'\nmax_delay = '10ms'\n"
+    );
+    let program = Program::running_against(&stub.url()).settings(&settings);
+    let mut running = program.args(["--admin", "127.0.0.1:0"]).start();
+    let admin = running.wait_for_line("health and metrics on ").trim_end().to_owned();
+    let metric = |name: &str| -> f64 {
+        let text = Client::connect(&admin).get("/metrics").unwrap().text();
+        let values = text.lines().filter(|line| line.starts_with(name));
+        values.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    };
+    let mut sent = 0;
+    for wave in 0..6 {
+        // Names of two waves before come back.
+        running.write(events((wave % 4) * 40..(wave % 4) * 40 + 40).as_bytes());
+        sent += 40;
+        wait_until("the wave is delivered", || {
+            stub.accepted().values().map(Vec::len).sum::<usize>() == sent
+        });
+        wait_until("its streams are retired", || metric("firehose_streams_in_use") == 0.0);
+        assert_eq!(metric("firehose_events_total"), sent as f64, "counts do not go backwards");
+    }
+    let ran = running.finish(SOON).exits(0);
+    assert_eq!(ran.count("delivered"), 240);
+    let streams = ran.summary()["streams"].as_object().unwrap().clone();
+    let names: BTreeSet<_> = streams.keys().cloned().collect();
+    assert_eq!(names.len(), 160);
+    assert_eq!((&streams["s-0"]["events"], &streams["s-100"]["events"]), (&2.into(), &1.into()));
+}
+
+#[test]
+fn streams_that_the_settings_name_are_never_refused() {
+    let stub = Stub::start(|_| Fate::Accept);
+    let rows: Vec<_> = (0..20).map(|number| (number.to_string(), format!("s-{number}"))).collect();
+    let rows: Vec<_> = rows.iter().map(|(event, stream)| (&**event, &**stream)).collect();
+    let program = Program::running_against(&stub.url()).mapping(&rows);
+    let settings = "[delivery]\nmax_dynamic_streams = 0\n";
+    let ran = program.settings(settings).stdin(events(0..20)).run().exits(0);
+    assert_eq!(ran.count("delivered"), 20);
+}
