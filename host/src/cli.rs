@@ -155,7 +155,7 @@ fn raise_descriptor_limit() {
 /// What a subcommand ends with: an error brings its exit code along.
 type CommandResult = Result<Exit, (Exit, anyhow::Error)>;
 
-/// Tell whoever runs the program something, on one line.
+/// Print a notice for the operator, on one line.
 fn complain(text: &str) {
     stderr::write_line(&format!("host: {text}"));
 }
