@@ -320,6 +320,8 @@ impl Batch {
         Text::Kept { start, end: small(self.texts.len()) }
     }
 
+    /// Inlined, for a run of events has one provenance, and the comparison is all there is.
+    #[inline]
     fn begin(&mut self, provenance: &Provenance) {
         if !self.runs.last().is_some_and(|run| run.provenance.is(provenance)) {
             let (first, provenance) = (small(self.events.len()), provenance.clone());
