@@ -5,6 +5,7 @@ mod bad_clients;
 mod crowds;
 mod floods;
 mod refusals;
+mod settings;
 mod siege;
 mod stopping;
 mod telemetry;

@@ -17,6 +17,7 @@ use super::route::{Route, route};
 use super::source::{Source, Sources, Tally};
 use super::{CollectReport, SourceSettings, TakenKey};
 use super::{cors, entry, vendor};
+use crate::clock;
 use crate::http::{self, Answer, Encoding, MemoryBudget, Peer, Reservation, TrustedProxies};
 use crate::limits;
 use crate::secret::Secret;
@@ -34,6 +35,8 @@ pub struct Collector {
     /// Memory for bodies that have been read, and for what small ones become.
     decoded: MemoryBudget,
     counts: Counts,
+    /// When it was started, in RFC 3339: the settings of its sources are as old.
+    started_at: String,
 }
 
 impl Collector {
@@ -52,6 +55,7 @@ impl Collector {
                 limits::HTTP_SMALL_BODY_BYTES_MAX,
             ),
             counts: Counts::default(),
+            started_at: clock::rfc3339(clock::now()),
         }
     }
 
@@ -162,7 +166,8 @@ impl Collector {
                 let key = head.key.as_deref().ok_or_else(|| self.sources.no_key())?;
                 let source = self.sources.of_key(key)?;
                 head.check(source)?;
-                let settings = vendor::rudderstack_settings(&source.settings.name);
+                let name = &source.settings.name;
+                let settings = vendor::rudderstack_settings(name, key, &self.started_at);
                 Ok(answer::json(settings.to_string()))
             }
             Route::Health => Ok(answer::json(r#"{"server":"UP"}"#.to_owned())),

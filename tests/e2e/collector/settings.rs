@@ -1,0 +1,186 @@
+//! SDKs find the settings that each of them requires before it sends.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use tests::client::{Client, basic};
+use tests::workspace;
+
+use super::*;
+
+/// An SDK, and the members without which, or with another type, it does not send here.
+type Required = (&'static str, &'static [(&'static str, Type)]);
+
+/// What a member must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    /// A string that is not empty.
+    Text,
+    Object,
+    /// An array without items.
+    Empty,
+    True,
+    False,
+    Zero,
+}
+
+use Type::{Empty, False, Object, Text, True, Zero};
+
+/// The SDKs of RudderStack, each as its public source decodes `/sourceConfig`.
+const RUDDERSTACK: &[Required] = &[
+    ("rudder-sdk-android", ANDROID),
+    ("rudder-sdk-ios", ANDROID),
+    // All members are declared without a default.
+    ("rudder-sdk-swift", STRICT),
+    ("rudder-sdk-kotlin", STRICT),
+    ("rudder-sdk-unity", &[("/source/destinations", Empty), ("/source/enabled", True)]),
+    (
+        "rudder-sdk-js",
+        &[
+            ("/source/id", Text),
+            ("/source/enabled", True),
+            ("/source/config", Object),
+            ("/source/config/statsCollection/errors/enabled", False),
+            ("/source/config/statsCollection/metrics/enabled", False),
+            ("/source/destinations", Empty),
+        ],
+    ),
+    // They wrap those for Android, iOS and browsers.
+    ("rudder-sdk-flutter", ANDROID),
+    ("rudder-sdk-react-native", ANDROID),
+];
+
+const ANDROID: &[(&str, Type)] = &[
+    ("/source/id", Text),
+    ("/source/name", Text),
+    ("/source/enabled", True),
+    ("/source/updatedAt", Text),
+    ("/source/config/statsCollection/errors/enabled", False),
+    ("/source/config/statsCollection/metrics/enabled", False),
+    ("/source/destinations", Empty),
+];
+
+const STRICT: &[(&str, Type)] = &[
+    ("/source/id", Text),
+    ("/source/name", Text),
+    ("/source/writeKey", Text),
+    ("/source/enabled", True),
+    ("/source/workspaceId", Text),
+    ("/source/updatedAt", Text),
+    ("/source/config/statsCollection/errors/enabled", False),
+    ("/source/config/statsCollection/metrics/enabled", False),
+    ("/source/destinations", Empty),
+];
+
+/// The SDKs of Segment, each as its public source decodes `/v1/projects/KEY/settings`.
+const SEGMENT: &[Required] = &[
+    (
+        "analytics-next",
+        &[
+            ("/integrations/Segment.io/apiKey", Text),
+            ("/integrations/Segment.io/apiHost", Text),
+            ("/integrations/Segment.io/protocol", Text),
+            ("/metrics/sampleRate", Zero),
+        ],
+    ),
+    ("analytics-swift", MOBILE),
+    ("analytics-kotlin", MOBILE),
+    ("analytics_flutter", &[("/integrations", Object), ("/integrations/Segment.io/apiHost", Text)]),
+    (
+        "analytics-react-native",
+        &[("/integrations", Object), ("/integrations/Segment.io/apiHost", Text)],
+    ),
+    (
+        "Analytics-CSharp",
+        &[("/integrations/Segment.io", Object), ("/integrations/Segment.io/apiHost", Text)],
+    ),
+];
+
+const MOBILE: &[(&str, Type)] = &[
+    ("/integrations/Segment.io/apiKey", Text),
+    ("/integrations/Segment.io/apiHost", Text),
+    ("/metrics", Object),
+    ("/metrics/sampleRate", Zero),
+];
+
+#[test]
+fn every_sdk_finds_the_settings_that_it_requires() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    for path in ["/sourceConfig", "/sourceConfig/", "/sourceConfig?p=android&v=1.31.0&bv=34"] {
+        let settings = settings(&collector, path, "key-of-backend");
+        assert_satisfied(RUDDERSTACK, &settings);
+        assert_eq!(settings["source"]["id"], "backend");
+        assert_eq!(settings["source"]["name"], "backend");
+        assert_eq!(settings["source"]["writeKey"], "key-of-backend");
+        let updated_at = settings["source"]["updatedAt"].as_str().unwrap();
+        assert!(updated_at.len() == 24 && updated_at.ends_with('Z'), "{updated_at}");
+        // They do not change while the program runs.
+        assert_eq!(self::settings(&collector, path, "key-of-backend"), settings);
+    }
+    let settings = settings(&collector, "/v1/projects/key-of-web/settings", "key-of-web");
+    assert_satisfied(SEGMENT, &settings);
+    let host = collector.url().strip_prefix("http://").unwrap();
+    let expected =
+        json!({"apiKey": "key-of-web", "apiHost": format!("{host}/v1"), "protocol": "http"});
+    assert_eq!(settings["integrations"]["Segment.io"], expected);
+    collector.stop().exits(0);
+}
+
+/// SDKs delete what they have stored, or switch themselves off, if they find their source
+/// disabled, or their request bad.
+#[test]
+fn no_answer_about_settings_makes_an_sdk_delete_what_it_has() {
+    let stub = accepting();
+    let settings = SETTINGS.replace("\"key-of-backend\"]", "\"key-of-backend\"]\nenabled = false");
+    let collector = start(&stub, &settings);
+    for (key, status) in [("key-of-backend", 404), ("nobodys", 401)] {
+        let headers = [("Authorization", &*basic(key).1)];
+        let mut client = Client::connect(collector.url());
+        let reply = client.request("GET", "/sourceConfig?p=ios", &headers, b"").unwrap();
+        assert_eq!(reply.status, status, "{key}");
+        assert!(serde_json::from_slice::<Value>(&reply.body).is_err(), "{}", reply.text());
+    }
+    collector.stop().exits(0);
+}
+
+#[test]
+fn the_document_says_what_each_sdk_requires() {
+    let document = fs::read_to_string(workspace().join("host/docs/collector.md")).unwrap();
+    for (sdk, members) in RUDDERSTACK.iter().chain(SEGMENT) {
+        let row = document.lines().find(|line| line.starts_with(&format!("| `{sdk}` ")));
+        let row = row.unwrap_or_else(|| panic!("no row of {sdk}"));
+        for (member, _) in *members {
+            let name = member.rsplit('/').next().unwrap();
+            let parents = ["source", "integrations", "enabled"];
+            let is_named = parents.contains(&name) || row.contains(name);
+            assert!(is_named, "{sdk} requires {member}, and the document does not say so: {row}");
+        }
+    }
+}
+
+fn settings(collector: &Collector, path: &str, key: &str) -> Value {
+    let headers = [("Authorization", &*basic(key).1)];
+    let reply = Client::connect(collector.url()).request("GET", path, &headers, b"").unwrap();
+    assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    serde_json::from_slice(&reply.body).unwrap()
+}
+
+fn assert_satisfied(sdks: &[Required], settings: &Value) {
+    for (sdk, members) in sdks {
+        for (member, expected) in *members {
+            let value = settings.pointer(member).unwrap_or(&Value::Null);
+            let is_expected = match expected {
+                Text => value.as_str().is_some_and(|text| !text.is_empty()),
+                Object => value.is_object(),
+                Empty => value.as_array().is_some_and(Vec::is_empty),
+                True => *value == json!(true),
+                False => *value == json!(false),
+                Zero => *value == json!(0),
+            };
+            assert!(is_expected, "{sdk} requires {expected:?} at {member}, and finds {value}");
+        }
+    }
+    assert!(!settings.to_string().contains("null"), "strict decoders fail on null: {settings}");
+}
