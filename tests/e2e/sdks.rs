@@ -1,6 +1,6 @@
 //! The vendors' own SDKs send to the program as they would to their vendors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tests::oracle::{Oracle, Streams};
@@ -41,8 +41,17 @@ fn segments_old_sdk_for_python_is_served() {
 fn segments_sdk_for_browsers_is_served() {
     takes_all("segment", Sdk::browser("segment", &json!({})));
     // The SDK takes its write key from the settings.
-    let settings = json!({"integrations": {"Segment.io": {"apiKey": "key-of-nobody"}}});
+    let segment = json!({"Segment.io": {"apiKey": "key-of-nobody"}});
+    let settings = json!({"integrations": segment, "metrics": {"sampleRate": 0}});
     refuses_strangers("segment", Sdk::browser("segment", &json!({"settings": settings})));
+}
+
+/// It is pointed at the collector as the documentation says, and would report about itself
+/// to its vendor every 30 seconds.
+#[test]
+fn a_page_that_stays_open_contacts_nobody_else() {
+    takes_all("segment", Sdk::browser("segment", &json!({"wait": true})));
+    takes_all("rudderstack", Sdk::browser("rudderstack", &json!({"wait": true})));
 }
 
 #[test]
@@ -88,6 +97,7 @@ fn takes_all(dialect: &str, sdk: Sdk) {
     let ran = sdk.send(collector.url(), KEY).exits(0);
     collector.stop();
     assert_delivered(dialect, &stub, &ran);
+    assert_contacts_nobody_else(&ran);
 }
 
 /// The same where nobody tells whether a page's last request was answered.
@@ -100,13 +110,22 @@ fn takes_what_a_page_sends_last(dialect: &str, sdk: Sdk) {
     let ran = page.finish(DEADLINE).exits(0);
     collector.stop();
     assert_delivered(dialect, &stub, &ran);
+    assert_contacts_nobody_else(&ran);
+}
+
+/// Fail unless the collector's is the only host that the SDK has turned to.
+fn assert_contacts_nobody_else(ran: &Ran) {
+    let hosts = ran.stderr.lines().filter_map(|line| line.strip_prefix("contacted: "));
+    let hosts: BTreeSet<_> = hosts.collect();
+    assert_eq!(hosts, BTreeSet::from(["127.0.0.1"]), "{}", ran.stderr);
 }
 
 /// An SDK with a key that nobody has is told so, and does not try again.
 fn refuses_strangers(dialect: &str, sdk: Sdk) {
     let stub = Stub::start(|_| Fate::Accept);
     let collector = start(dialect, &stub);
-    sdk.send(collector.url(), "key-of-nobody").exits(3).says(&["401"]);
+    let ran = sdk.send(collector.url(), "key-of-nobody").exits(3).says(&["401"]);
+    assert_contacts_nobody_else(&ran);
     collector.stop();
     assert_eq!(stub.accepted(), Streams::new());
 }

@@ -1,8 +1,12 @@
 // Opens a page with an SDK for browsers in Chromium, and lets it send.
 //
 // browser.mjs segment|rudderstack [HOW]: the page, and as JSON, `options` for the
-// SDK, `settings` for it to take instead of the collector's, and whether to
-// `leave` the page at once, before anything is answered.
+// SDK, `settings` for it to take instead of the collector's, whether to `leave` the
+// page at once, before anything is answered, and whether to `wait` on it, so that
+// timers of the next minutes run.
+//
+// Standard error has a line `contacted: HOST` for each host that the page asks for
+// something, also where it is refused: only this machine can be reached.
 //
 // Exits with 0 once the collector has taken every event, and with 3 if it refuses
 // one that the SDK does not try again. What a page sends when it is left, nobody
@@ -18,6 +22,9 @@ import { calls, promise } from "./calls.mjs";
 // Longer than any SDK waits before it tries again for the first time.
 const NO_MORE_TRIES_MS = 3000;
 const DEADLINE_MS = 40_000;
+// Longer than the intervals at which SDKs report about themselves.
+const WAIT_MINUTES = "05:00";
+const REQUEST_MS = 1000;
 
 // Found by NODE_PATH, which only `require` looks at.
 const require = createRequire(import.meta.url);
@@ -28,7 +35,7 @@ const bundles = {
   rudderstack: "@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js",
 };
 const [sdk, how = "{}"] = process.argv.slice(2);
-const { leave = false, options = {}, settings } = JSON.parse(how);
+const { leave = false, options = {}, settings, wait = false } = JSON.parse(how);
 const { COLLECTOR: collector, WRITE_KEY: writeKey, CHROMIUM: executablePath } = process.env;
 
 const files = {
@@ -47,7 +54,12 @@ await once(site.listen(0, "127.0.0.1"), "listening");
 const args = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"];
 const browser = await chromium.launch({ executablePath, args });
 const context = await browser.newContext();
+context.on("request", (request) => {
+  const { hostname } = new URL(request.url());
+  if (hostname) console.error(`contacted: ${hostname}`);
+});
 const page = await context.newPage();
+if (wait) await page.clock.install();
 page.on("console", (message) => console.error(`console: ${message.text()}`));
 
 // Message ids, as often as the collector has answered for them.
@@ -81,6 +93,10 @@ if (leave) {
     if (Date.now() > deadline) throw new Error(`only ${taken} taken, and ${refused} refused`);
     await sleep(10);
   }
+}
+if (wait) {
+  await page.clock.fastForward(WAIT_MINUTES);
+  await sleep(REQUEST_MS);
 }
 if (refused.length) await sleep(NO_MORE_TRIES_MS);
 if (new Set(refused).size < refused.length) throw new Error(`tried again: ${refused}`);

@@ -4,16 +4,23 @@
 //! `WRITE_KEY` in the environment say where to send and as whom; standard output
 //! tells, as lines of JSON, what the events must have; the exit code is 0 if the
 //! SDK reports that all were taken, and 3 if it reports that they were refused.
+//! Standard error has a line `contacted: HOST` for each host that the SDK turns to;
+//! those that are not this machine are refused.
 
 mod chromium;
 mod node;
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{DEADLINE, Ran, Running, install, workspace};
+
+fn scripts() -> PathBuf {
+    workspace().join("tests/sdks")
+}
 
 /// A script that sends with an SDK.
 #[derive(Debug)]
@@ -24,15 +31,22 @@ pub struct Sdk {
 impl Sdk {
     /// A script for Node.js.
     pub fn node(script: &str) -> Self {
+        let mut sdk = Sdk::script(script);
+        sdk.command
+            .env("NODE_OPTIONS", format!("--require {}", scripts().join("contacts.cjs").display()));
+        sdk
+    }
+
+    fn script(script: &str) -> Self {
         let mut command = Command::new("node");
-        command.arg(workspace().join("tests/sdks").join(script)).env("NODE_PATH", node::modules());
+        command.arg(scripts().join(script)).env("NODE_PATH", node::modules());
         Sdk { command }
     }
 
     /// A page in Chromium: `segment` or `rudderstack`. The script `browser.mjs`
     /// says what `how` can be.
     pub fn browser(page: &str, how: &Value) -> Self {
-        let mut sdk = Sdk::node("browser.mjs");
+        let mut sdk = Sdk::script("browser.mjs");
         sdk.command.args([page, &how.to_string()]).env("CHROMIUM", chromium::path());
         sdk
     }
@@ -42,7 +56,8 @@ impl Sdk {
     pub fn python(requirement: &str, module: &str) -> Self {
         let name = requirement.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
         let mut command = Command::new(install::python(&format!("{name}-venv"), requirement));
-        command.arg(workspace().join("tests/sdks/send.py")).arg(module);
+        command.arg(scripts().join("send.py")).arg(module);
+        command.env("PYTHONPATH", scripts().join("contacts")).env("PYTHONDONTWRITEBYTECODE", "1");
         Sdk { command }
     }
 
