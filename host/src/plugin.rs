@@ -66,6 +66,7 @@ pub use generation::Generation;
 pub use ledger::Ledger;
 pub use mapper::Mapper;
 pub use minisign_verify::PublicKey;
+pub(crate) use native::check_mapping_settings;
 pub use routes::Route;
 pub use shadow::Shadow;
 pub use switch::{Pauses, Stage, Switch};

@@ -8,7 +8,9 @@
 //! Nothing is read, written or printed here. Neither a note nor an error shows
 //! a secret's value.
 
+mod consent;
 mod destination;
+mod filters;
 mod rudderstack;
 mod segment;
 mod unread;
@@ -24,6 +26,7 @@ use self::destination::Kind;
 use self::unread::{Unread, field, is_blank};
 use super::{Overrides, RawAws, RawSettings};
 use crate::event::StreamName;
+use crate::plugin::check_mapping_settings;
 
 /// How much of an export's own words a note, an error or a comment repeats.
 const QUOTED_CHARS_MAX: usize = 80;
@@ -126,7 +129,10 @@ pub fn import(vendor: Vendor, json: &str) -> Result<Imported, ImportError> {
     let mut imported = Imported::new(vendor, destination);
     match vendor {
         Vendor::RudderStack => rudderstack::import(destination, &mut imported)?,
-        Vendor::Segment => segment::import(destination, &mut imported),
+        Vendor::Segment => {
+            let filters = destination::filters(&json, destination);
+            segment::import(destination, &filters, &mut imported);
+        }
     }
     imported.note_what_holds_for_every_vendor(destination);
     Ok(imported)
@@ -224,9 +230,23 @@ impl Imported {
             "this host calls `firehose:PutRecordBatch`, so the AWS policy must allow it next to \
              the vendor's `firehose:PutRecord`",
         );
-        if let Err(error) = self.settings.clone().check(Path::new(""), Overrides::default()) {
+        let checked = self.settings.clone().check(Path::new(""), Overrides::default());
+        let refusal =
+            checked.err().map(|error| error.to_string()).or_else(|| self.refused_by_plugin());
+        if let Some(error) = refusal {
             self.note(format!("this host refuses the settings until they are changed: {error}"));
         }
+    }
+}
+
+impl Imported {
+    /// What the mapping plugin has against its settings. That there are no rows is noted
+    /// where they are read.
+    fn refused_by_plugin(&self) -> Option<String> {
+        let mut settings = self.settings.plugin.settings.clone();
+        let rows = settings.entry("mappings").or_insert_with(|| json!([]));
+        rows.as_array_mut()?.push(json!({"event": "*", "stream": "s"}));
+        check_mapping_settings(&Value::Object(settings).to_string()).err()
     }
 }
 

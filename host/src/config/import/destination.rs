@@ -26,6 +26,32 @@ pub(super) fn find(vendor: Vendor, json: &Value) -> Result<&Fields, ImportError>
     choose(vendor, &found)
 }
 
+/// The filters of a destination of Segment's, which its API lists in an answer of their
+/// own: those in the destination, and those beside it that name no other one.
+pub(super) fn filters<'a>(json: &'a Value, destination: &'a Fields) -> Vec<&'a Value> {
+    let mut found = Vec::new();
+    gather_filters(json, destination, &mut found);
+    found
+}
+
+fn gather_filters<'a>(json: &'a Value, destination: &'a Fields, found: &mut Vec<&'a Value>) {
+    match json {
+        Value::Array(items) => {
+            items.iter().for_each(|item| gather_filters(item, destination, found));
+        }
+        Value::Object(fields) if fields == destination || !Vendor::Segment.recognises(fields) => {
+            let listed = field(fields, "filters").and_then(Value::as_array);
+            found.extend(listed.into_iter().flatten().filter(|filter| {
+                let of = filter.as_object().and_then(|filter| field(filter, "destinationId"));
+                of.is_none_or(|of| field(destination, "id").is_none_or(|id| id == of))
+            }));
+            let inside = WRAPPERS.iter().filter_map(|key| field(fields, key));
+            inside.for_each(|json| gather_filters(json, destination, found));
+        }
+        _ => {}
+    }
+}
+
 /// The objects of an export that look like a destination, each once: in a
 /// workspace's export a destination stands with each of its sources.
 fn gather<'a>(vendor: Vendor, json: &'a Value, found: &mut Vec<&'a Fields>) {

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::{Fields, ImportError, Imported, Kind, Row, Unread, field, is_blank};
+use super::{Fields, ImportError, Imported, Kind, Row, Unread, consent, field, is_blank};
 use crate::secret::Secret;
 
 /// Trust policies and CloudTrail filters may name it. Source: RudderStack's AWS
@@ -23,8 +23,9 @@ const BARE_CONFIG: [&str; 4] = ["mapEvents", "iamRoleARN", "roleBasedAuth", "acc
 
 const STATIC_KEYS: [&str; 4] = ["accessKeyID", "accessKey", "secretAccessKey", "sessionToken"];
 
-const CONSENT: [&str; 3] =
-    ["consentManagement", "oneTrustCookieCategories", "ketchConsentPurposes"];
+/// What RudderStack's SDKs filter by, in device mode.
+const EVENT_FILTERING: [&str; 3] =
+    ["eventFilteringOption", "whitelistedEvents", "blacklistedEvents"];
 
 /// In a workspace's export, sources have a config too.
 pub(super) fn recognises(fields: &Fields) -> bool {
@@ -227,29 +228,23 @@ fn leave_out(config: &mut Unread, keys: &[&str], reason: &str, imported: &mut Im
 
 /// What keeps events away, or changes them, before they reach the destination.
 fn note_filters(config: &mut Unread, destination: &Fields, imported: &mut Imported) {
-    for key in CONSENT {
-        if config.take(key).is_some_and(|value| asks_for_consent(&value)) {
-            imported.note(format!(
-                "`{key}` has no counterpart here: events are delivered whatever their user denied, \
-                 so filter them before, or in a mapping plugin"
-            ));
-        }
+    consent::read_rudderstack(config, imported);
+    let is_filtering = config.take(EVENT_FILTERING[0]).is_some_and(|option| option != "disable");
+    let has_events = EVENT_FILTERING[1..]
+        .iter()
+        .filter(|key| config.take(key).is_some_and(|events| !is_blank(&events)))
+        .count()
+        > 0;
+    if is_filtering && has_events {
+        imported.note(
+            "`eventFilteringOption` is left out: RudderStack's SDKs filter by it in device mode, and \
+             Firehose gets its events in cloud mode. If you want it here, add rows with `drop = true` \
+             for the events of `blacklistedEvents`",
+        );
     }
     if field(destination, "transformations").is_some_and(|value| !is_blank(value)) {
         imported.note(
             "the destination's `transformations` are not imported: write them as a mapping plugin",
         );
-    }
-}
-
-/// Whether any consent is named, be it under a source's type or not. A provider
-/// and a strategy alone ask for none.
-fn asks_for_consent(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => items.iter().any(asks_for_consent),
-        Value::Object(fields) => fields.iter().any(|(key, value)| {
-            !matches!(&**key, "provider" | "resolutionStrategy") && asks_for_consent(value)
-        }),
-        value => !is_blank(value),
     }
 }

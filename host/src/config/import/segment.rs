@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Fields, Imported, Kind, Row, Unread, field, quoted};
+use super::{Fields, Imported, Kind, Row, Unread, consent, field, filters, quoted};
 use crate::secret::Secret;
 
 /// The destination's id and slug in Segment's catalogue.
@@ -60,7 +60,7 @@ fn slug_of_path(destination: &Fields) -> Option<&str> {
     Some(slug)
 }
 
-pub(super) fn import(destination: &Fields, imported: &mut Imported) {
+pub(super) fn import(destination: &Fields, listed: &[&Value], imported: &mut Imported) {
     let mut settings = Unread(settings(destination, imported));
     read_mappings(settings.take("mappedStreams"), imported);
     imported.settings.aws.region = if settings.is_set("region") {
@@ -70,12 +70,36 @@ pub(super) fn import(destination: &Fields, imported: &mut Imported) {
         Some(REGION.to_owned())
     };
     read_role(&mut settings, imported);
+    read_transforms(&mut settings, destination, listed, imported);
     imported.note_unread(&settings);
     imported.note(
         "Segment does not say what it does with an event that several rows match, whereas this \
          host takes the row of the event's name before that of its type before `*`, and all of \
          them with `fan_out = true` under [plugin.settings]",
     );
+}
+
+/// What keeps events away, or changes them, before they reach the destination.
+fn read_transforms(
+    settings: &mut Unread,
+    destination: &Fields,
+    listed: &[&Value],
+    imported: &mut Imported,
+) {
+    let consents = settings.take("consentSettings");
+    let consents = consents.as_ref().or_else(|| field(destination, "consentSettings"));
+    let consent = consents.and_then(|consents| consent::read_segment(consents, imported));
+    let transforms: Vec<_> = consent.into_iter().chain(filters::read(listed, imported)).collect();
+    if !transforms.is_empty() {
+        imported.settings.plugin.settings.insert("transforms".to_owned(), transforms.into());
+    }
+    if listed.is_empty() {
+        imported.note(
+            "the export lists no destination filters, which Segment's API answers apart \
+             (`GET /destination/ID/filters`): if there are any, import a file with both answers in one \
+             list",
+        );
+    }
 }
 
 fn settings(destination: &Fields, imported: &mut Imported) -> Fields {

@@ -31,6 +31,19 @@ fn a_whole_destination_becomes_these_settings() {
     let toml = imported.to_toml(Secrets::Shown);
     let expected = r#"# Imported from the RudderStack destination "events to firehose" with the id "2abc".
 
+[[plugin.settings.consent]]
+categories = ["marketing"]
+provider = "custom"
+strategy = "and"
+
+[[plugin.settings.consent]]
+categories = ["C0001"]
+strategy = "and"
+
+[[plugin.settings.consent]]
+categories = ["analytics"]
+strategy = "or"
+
 [[plugin.settings.mappings]]
 event = "Order Completed"
 stream = "orders"
@@ -54,16 +67,13 @@ session_name = "rudderstack-aws-firehose-access"
     assert_round_trip(&imported);
     for words in [
         &["\"connectionMode\"", "no counterpart"][..],
-        &["`consentManagement`", "denied"],
-        &["`oneTrustCookieCategories`", "denied"],
-        &["`ketchConsentPurposes`", "denied"],
         &["trust policy", "422074288268"],
         &["newline = false"],
         &["firehose:PutRecordBatch"],
     ] {
         assert_noted(&imported, words);
     }
-    assert_eq!(imported.notes.len(), 7, "{:#?}", imported.notes);
+    assert_eq!(imported.notes.len(), 4, "{:#?}", imported.notes);
 }
 
 #[test]
@@ -375,26 +385,93 @@ fn settings_without_counterpart_are_noted_by_name() {
     );
 }
 
+fn consents(imported: &Imported) -> Value {
+    imported.settings.plugin.settings.get("consent").cloned().unwrap_or_default()
+}
+
 #[test]
-fn consent_is_noted_in_either_form() {
+fn consent_is_imported_in_every_form() {
     let provider = |consent: &str| {
-        let consents = json!([{"consent": consent}]);
-        json!([{"provider": "oneTrust", "resolutionStrategy": "and", "consents": consents}])
+        let consents = json!([{"consent": consent}, {"consent": ""}]);
+        json!([{"provider": "oneTrust", "resolutionStrategy": "or", "consents": consents}])
     };
-    for (key, value, is_noted) in [
-        ("consentManagement", provider("c"), true),
-        ("consentManagement", json!({"web": [], "ios": provider("c")}), true),
-        ("consentManagement", json!({"web": provider(""), "ios": []}), false),
-        ("ketchConsentPurposes", json!([{"purpose": ""}]), false),
+    let custom = json!([
+        {"provider": "custom", "resolutionStrategy": "or", "consents": [{"consent": "a"}, {"consent": "b"}]},
+        {"consents": [{"consent": "c"}]},
+    ]);
+    let one_trust = json!([{"provider": "oneTrust", "categories": ["c"]}]);
+    for (key, value, expected) in [
+        ("consentManagement", provider("c"), one_trust.clone()),
+        ("consentManagement", json!({"web": [], "ios": provider("c")}), one_trust.clone()),
+        ("consentManagement", json!({"web": provider("c"), "ios": provider("c")}), one_trust),
+        (
+            "consentManagement",
+            custom,
+            json!([
+                {"provider": "custom", "strategy": "or", "categories": ["a", "b"]},
+                {"provider": "oneTrust", "categories": ["c"]},
+            ]),
+        ),
+        ("consentManagement", json!({"web": provider(""), "ios": []}), Value::Null),
+        (
+            "oneTrustCookieCategories",
+            json!({"web": [{"oneTrustCookieCategory": "C1"}, {"oneTrustCookieCategory": "C2"}]}),
+            json!([{"strategy": "and", "categories": ["C1", "C2"]}]),
+        ),
+        (
+            "ketchConsentPurposes",
+            json!([{"purpose": "p"}, {"purpose": "q"}]),
+            json!([{"strategy": "or", "categories": ["p", "q"]}]),
+        ),
+        ("ketchConsentPurposes", json!([{"purpose": ""}]), Value::Null),
     ] {
-        let imported = rudderstack(&json!({key: value}));
-        assert_eq!(
-            noted(&imported, &[&format!("`{key}`"), "denied"]),
-            usize::from(is_noted),
-            "{key} {value}"
-        );
+        let imported = rudderstack(&json!({"mapEvents": [{"from": "*", "to": "s"}], key: value}));
+        assert_eq!(consents(&imported), expected, "{key} {value}");
         assert_not_noted(&imported, "left out");
+        assert_not_noted(&imported, "denied");
+        assert_not_noted(&imported, "refuses");
+        assert_round_trip(&imported);
     }
+}
+
+#[test]
+fn consent_of_several_types_of_source_is_asked_for_together() {
+    let of = |consent: &str| json!([{"consents": [{"consent": consent}]}]);
+    let imported = rudderstack(&json!({"consentManagement": {"ios": of("a"), "web": of("b")}}));
+    let expected = json!([
+        {"provider": "oneTrust", "categories": ["a"]},
+        {"provider": "oneTrust", "categories": ["b"]},
+    ]);
+    assert_eq!(consents(&imported), expected);
+    assert_noted(&imported, &["`consentManagement` differs by type of source"]);
+}
+
+#[test]
+fn consent_that_cannot_be_read_is_noted() {
+    for (value, words) in [
+        (json!("all"), "not a list"),
+        (json!({"web": [7]}), "not an object"),
+        (json!([{"consents": "c"}]), "`consents` is not a list"),
+        (json!([{"consents": [{"consent": 7}]}]), "a consent is not a fixed text"),
+        (json!([{"consents": [{"consent": "env.CONSENT"}]}]), "a consent is not a fixed text"),
+        (
+            json!([{"provider": 7, "consents": [{"consent": "c"}]}]),
+            "`provider` is not a fixed text",
+        ),
+    ] {
+        let imported = rudderstack(&json!({"consentManagement": value}));
+        assert_noted(&imported, &["`consentManagement` is not imported in full", words]);
+    }
+}
+
+#[test]
+fn event_filtering_of_device_mode_is_noted() {
+    let events = json!([{"eventName": "A"}]);
+    let config = json!({"eventFilteringOption": "blacklistedEvents", "blacklistedEvents": events});
+    assert_noted(&rudderstack(&config), &["`eventFilteringOption` is left out", "device mode"]);
+    let config =
+        json!({"eventFilteringOption": "disable", "whitelistedEvents": [{"eventName": ""}]});
+    assert_not_noted(&rudderstack(&config), "left out");
 }
 
 #[test]

@@ -38,7 +38,8 @@ fn a_whole_destination_becomes_these_settings() {
     assert_noted(&imported, &["trust policy", "595280932656:role/customer-firehose-access"]);
     assert_noted(&imported, &["several rows match", "fan_out = true"]);
     assert_noted(&imported, &["firehose:PutRecordBatch"]);
-    assert_eq!(imported.notes.len(), 3, "{:#?}", imported.notes);
+    assert_noted(&imported, &["lists no destination filters", "GET /destination/ID/filters"]);
+    assert_eq!(imported.notes.len(), 4, "{:#?}", imported.notes);
 }
 
 #[test]
@@ -216,4 +217,100 @@ fn config_entries_without_a_name_are_noted() {
         assert_noted(&imported, &[&format!("`config` entry {number} is left out")]);
     }
     assert_eq!(imported.settings.aws.region.as_deref(), Some("r"));
+}
+
+fn transforms(imported: &Imported) -> Value {
+    imported.settings.plugin.settings.get("transforms").cloned().unwrap_or_default()
+}
+
+/// The destination and the answer about its filters, as a list.
+fn with_filters(filters: &Value) -> Imported {
+    let export = json!([{"data": {"destination": destination()}}, {"data": {"filters": filters}}]);
+    import(Vendor::Segment, &export.to_string()).unwrap()
+}
+
+#[test]
+fn destination_filters_become_transforms_in_the_order_in_which_segment_applies_them() {
+    let imported = with_filters(&json!([
+        {
+            "title": "No address", "enabled": true, "if": "all", "destinationId": "5f1d",
+            "actions": [{"type": "ALLOW_PROPERTIES", "fields": {"": ["type", "event"], "a.b": ["c"]}}],
+        },
+        {
+            "if": "type = 'track'", "enabled": true,
+            "actions": [{"type": "DROP_PROPERTIES", "fields": {
+                "context": ["ip", "a.b"], "properties.products": {"fields": ["sku"]},
+            }}],
+        },
+        {"if": "event = 'Beat'", "actions": [{"type": "drop_event"}]},
+        {"if": "contains(event, 'x')", "actions": [{"type": "SAMPLE", "percent": 0.25, "path": "userId"}]},
+        {"if": "type = 'page'", "actions": [{"type": "sample_event", "percent": 0}]},
+        {"if": "all", "enabled": false, "title": "Off", "actions": [{"type": "DROP"}]},
+        {"if": "all", "destinationId": "another", "actions": [{"type": "DROP"}]},
+    ]));
+    let expected = json!([
+        {"when": "contains(event, 'x')", "sample": {"percent": 25.0, "by": "userId"}},
+        {"when": "type = 'page'", "drop": true},
+        {"when": "event = 'Beat'", "drop": true},
+        {"when": "type = 'track'", "drop_fields": [
+            "context.ip", "context.a\\.b", "properties.products.sku", "properties.products[].sku",
+        ]},
+        {"allow_fields": {"": ["type", "event"], "a.b": ["c"], "a.b[]": ["c"]}},
+    ]);
+    assert_eq!(transforms(&imported), expected);
+    assert_noted(&imported, &["the destination filter \"Off\" is left out", "disabled"]);
+    assert_noted(&imported, &["destination filter 4 samples by a field"]);
+    assert_not_noted(&imported, "no destination filters");
+    assert_not_noted(&imported, "refuses");
+    assert_round_trip(&imported);
+}
+
+#[test]
+fn what_filters_cannot_say_is_noted() {
+    let of = |filter: Value| with_filters(&json!([filter]));
+    for (filter, words) in [
+        (json!(7), "is not an object"),
+        (json!({"actions": [{"type": "DROP"}]}), "has no condition"),
+        (json!({"if": "all", "actions": []}), "has no actions"),
+        (json!({"if": "all", "actions": [{"type": "HASH"}]}), "unknown type \"HASH\""),
+        (json!({"if": "all", "actions": [{"type": "SAMPLE", "percent": 20}]}), "from 0 to 1"),
+        (json!({"if": "all", "actions": [{"type": "DROP_PROPERTIES"}]}), "object of lists"),
+        (
+            json!({"if": "all", "actions": [{"type": "DROP_PROPERTIES", "fields": {"a": "b"}}]}),
+            "lists",
+        ),
+        // An invalid condition keeps events from being delivered at Segment, too.
+        (json!({"if": "type ==", "actions": [{"type": "DROP"}]}), "this host refuses the settings"),
+    ] {
+        assert_noted(&of(filter), &[words]);
+    }
+}
+
+#[test]
+fn filters_in_the_destination_are_its_own() {
+    let mut own = destination();
+    own["filters"] = json!([{"if": "all", "actions": [{"type": "DROP"}]}]);
+    let other =
+        json!({"metadata": {"slug": "webhooks"}, "settings": {}, "filters": [{"if": "all"}]});
+    let imported = import(Vendor::Segment, &json!([own, other]).to_string()).unwrap();
+    assert_eq!(transforms(&imported), json!([{"drop": true}]));
+}
+
+#[test]
+fn consent_is_imported() {
+    let mut own = destination();
+    own["consentSettings"] = json!({"categories": ["Analytics", "Ads & more"]});
+    let imported = import(Vendor::Segment, &own.to_string()).unwrap();
+    let preferences = "context.consent.categoryPreferences";
+    let when = format!(
+        "{preferences} != null and !({preferences}.Analytics and {preferences}.Ads\\ \\&\\ more)"
+    );
+    assert_eq!(transforms(&imported), json!([{"when": when, "drop": true}]));
+    assert_not_noted(&imported, "refuses");
+    own["consentSettings"] = json!({"categories": []});
+    let imported = import(Vendor::Segment, &own.to_string()).unwrap();
+    assert_eq!(transforms(&imported), Value::Null);
+    own["consentSettings"] = json!({"categories": "Analytics"});
+    let imported = import(Vendor::Segment, &own.to_string()).unwrap();
+    assert_noted(&imported, &["`consentSettings` is not imported"]);
 }

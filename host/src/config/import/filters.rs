@@ -1,0 +1,186 @@
+//! Segment's destination filters, as transforms of the mapping plugin.
+//!
+//! Segment's API lists them apart from the destination. Its own conditions are kept as
+//! they are, for the plugin reads the same language. Segment applies all that sample
+//! first, then those that drop events, then those that drop and those that allow
+//! properties, whatever their order.
+
+use serde_json::{Map, Value, json};
+
+use super::{Fields, Imported, field, is_blank, quoted};
+
+/// What a filter does to events that fulfil its condition, in Segment's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Action {
+    Sample,
+    Drop,
+    DropProperties,
+    AllowProperties,
+}
+
+impl Action {
+    /// By the names of the Public API and of the older Config API.
+    fn parse(word: &str) -> Option<Self> {
+        match word.to_ascii_lowercase().as_str() {
+            "sample" | "sample_event" => Some(Action::Sample),
+            "drop" | "drop_event" => Some(Action::Drop),
+            "drop_properties" | "blacklist_fields" | "blocklist_fields" => {
+                Some(Action::DropProperties)
+            }
+            "allow_properties" | "whitelist_fields" | "allowlist_fields" => {
+                Some(Action::AllowProperties)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The transforms that do what the filters did.
+pub(super) fn read(filters: &[&Value], imported: &mut Imported) -> Vec<Value> {
+    let mut transforms = Vec::new();
+    for (index, filter) in filters.iter().enumerate() {
+        match filter.as_object() {
+            Some(filter) => read_filter(index, filter, &mut transforms, imported),
+            None => imported
+                .note(format!("destination filter {} is not an object and is left out", index + 1)),
+        }
+    }
+    // Stable: among themselves they stay in the order of the export.
+    transforms.sort_by_key(|(action, _)| *action);
+    transforms.into_iter().map(|(_, transform)| transform).collect()
+}
+
+fn read_filter(
+    index: usize,
+    filter: &Fields,
+    transforms: &mut Vec<(Action, Value)>,
+    imported: &mut Imported,
+) {
+    let name = match field(filter, "title").and_then(Value::as_str) {
+        Some(title) if !title.is_empty() => format!("the destination filter {}", quoted(title)),
+        _ => format!("destination filter {}", index + 1),
+    };
+    if field(filter, "enabled") == Some(&Value::Bool(false)) {
+        imported.note(format!("{name} is left out: it is disabled at Segment"));
+        return;
+    }
+    let Some(condition) = field(filter, "if").and_then(Value::as_str) else {
+        imported.note(format!("{name} is left out: it has no condition `if`"));
+        return;
+    };
+    let actions = field(filter, "actions").and_then(Value::as_array);
+    for action in actions.map(Vec::as_slice).unwrap_or_default() {
+        match read_action(action) {
+            Ok((action, fields)) => {
+                let mut transform = Map::new();
+                if condition.trim() != "all" {
+                    transform.insert("when".to_owned(), condition.into());
+                }
+                transform.extend(fields);
+                if action == Action::Sample && transform.contains_key("sample") && fields_by(&transform) {
+                    imported.note(format!(
+                        "{name} samples by a field: this host keeps the same share, of other users than \
+                         Segment did"
+                    ));
+                }
+                transforms.push((action, transform.into()));
+            }
+            Err(reason) => imported.note(format!(
+                "an action of {name} is left out, so events are delivered that it kept away or changed: {reason}"
+            )),
+        }
+    }
+    if actions.is_none_or(Vec::is_empty) {
+        imported.note(format!("{name} is left out: it has no actions"));
+    }
+}
+
+fn fields_by(transform: &Map<String, Value>) -> bool {
+    transform["sample"].get("by").is_some()
+}
+
+fn read_action(action: &Value) -> Result<(Action, Map<String, Value>), String> {
+    let fields = action.as_object().ok_or("it is not an object")?;
+    let word = field(fields, "type").and_then(Value::as_str).ok_or("it has no `type`")?;
+    let action = Action::parse(word).ok_or_else(|| format!("unknown type {}", quoted(word)))?;
+    let transform = match action {
+        Action::Drop => json!({"drop": true}),
+        Action::Sample => read_sample(fields)?,
+        Action::DropProperties => {
+            let objects = read_fields(fields)?;
+            let paths = objects.iter().flat_map(|(object, names)| {
+                places(object).into_iter().flat_map(move |place| {
+                    names.iter().map(move |name| member(&place, &escaped(name)))
+                })
+            });
+            json!({"drop_fields": paths.collect::<Vec<_>>()})
+        }
+        Action::AllowProperties => {
+            let objects = read_fields(fields)?;
+            let objects = objects.into_iter().flat_map(|(object, names)| {
+                places(&object).into_iter().map(move |place| (place, json!(names)))
+            });
+            json!({"allow_fields": objects.collect::<Map<_, _>>()})
+        }
+    };
+    match transform {
+        Value::Object(transform) => Ok((action, transform)),
+        _ => unreachable!("each of them is an object"),
+    }
+}
+
+/// `percent` is a share from 0 to 1.
+fn read_sample(fields: &Fields) -> Result<Value, String> {
+    let percent = field(fields, "percent").and_then(Value::as_f64);
+    let share = percent.filter(|share| (0.0..=1.0).contains(share));
+    let percent = share.ok_or("its `percent` is not a number from 0 to 1")? * 100.0;
+    if percent <= 0.0 {
+        return Ok(json!({"drop": true}));
+    }
+    match field(fields, "path").and_then(Value::as_str).filter(|path| !path.is_empty()) {
+        None => Ok(json!({"sample": percent})),
+        Some(path) => Ok(json!({"sample": {"percent": percent, "by": path}})),
+    }
+}
+
+/// The names that are dropped or allowed, by the path of the object that has them: ""
+/// for the event itself.
+fn read_fields(fields: &Fields) -> Result<Vec<(String, Vec<String>)>, String> {
+    let objects = field(fields, "fields").and_then(Value::as_object);
+    let objects = objects.filter(|objects| !is_blank(&Value::Object((*objects).clone())));
+    let objects = objects.ok_or("its `fields` are not an object of lists")?;
+    let read = |(object, names): (&String, &Value)| {
+        let names = names.get("fields").unwrap_or(names).as_array()?;
+        let names = names.iter().map(|name| name.as_str().map(str::to_owned));
+        Some((object.clone(), names.collect::<Option<Vec<_>>>()?))
+    };
+    let objects: Option<Vec<_>> = objects.iter().map(read).collect();
+    objects.ok_or_else(|| "its `fields` are not an object of lists".to_owned())
+}
+
+/// The paths of an object, which may be an array of objects at Segment. The objects at
+/// the top of an event never are.
+fn places(object: &str) -> Vec<String> {
+    let steps: Vec<_> = object.split('.').map(escaped).collect();
+    let path = steps.join(".");
+    match steps.len() {
+        1 => vec![path],
+        _ => vec![path.clone(), path + "[]"],
+    }
+}
+
+fn member(place: &str, name: &str) -> String {
+    if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
+}
+
+/// A name as a step of a path.
+fn escaped(name: &str) -> String {
+    let mut step = String::with_capacity(name.len());
+    for character in name.chars() {
+        if matches!(character, '.' | '[' | ']' | '\\') {
+            step.push('\\');
+        }
+        step.push(character);
+    }
+    step
+}
