@@ -7,6 +7,7 @@
 
 mod aws;
 mod catalog;
+mod changes;
 mod check;
 mod collect;
 mod identities;
@@ -18,6 +19,7 @@ mod shape;
 mod workflow;
 
 pub use catalog::CatalogOverrides;
+pub use changes::ChangedKey;
 pub use check::{Destination, Overrides, PluginSource, Settings};
 pub use collect::{CertificateFiles, CollectSettings, ReferencedKey, is_write_key};
 pub use identities::SourceRole;

@@ -22,6 +22,7 @@ mod keys;
 mod plugin_secrets;
 mod plugins;
 mod reach;
+mod reloading;
 mod starting;
 mod summary;
 mod watching;
@@ -33,6 +34,7 @@ pub(crate) use plugin_secrets::resolve_plugin_secrets;
 pub use plugins::{DEFAULT_PLUGIN, plugin_bytes, read_plugin};
 pub(crate) use plugins::{load_component, load_plugin};
 pub(crate) use reach::reach;
+pub use reloading::SetLogFilter;
 pub(crate) use starting::open_secrets;
 pub use summary::{Collected, Summary, UnreadInput};
 pub use watching::Reloader;
@@ -57,6 +59,7 @@ use crate::source::{ReadReport, Retirement, Stop, Submitter};
 use crate::swap::Swapper;
 use collecting::Collecting;
 use copier::Copier;
+use reloading::ReloadableParts;
 use watching::Basis;
 
 /// A run under way.
@@ -72,6 +75,7 @@ pub struct Run {
     abandoned: Arc<AtomicBool>,
     swapper: Swapper,
     basis: Basis,
+    reloadable: ReloadableParts,
     addresses: Addresses,
     collecting: Option<Collecting>,
     /// Ends the answers about health, metrics and the plugin.
@@ -150,9 +154,10 @@ impl Run {
         self.swapper.clone()
     }
 
-    /// Take the plugin anew whenever its file or its settings change, as long as
-    /// the run lasts. Settings are read again by `read`; what they say beyond
-    /// `[plugin]` is not looked at.
+    /// Reload the plugin whenever its file or the settings change, as long as the run
+    /// lasts, and with the settings all that can follow them while events flow: sources,
+    /// settings of streams, the certificate, the log filter. The log names other keys that
+    /// have changed. Settings are read again by `read`.
     ///
     /// The answer does so once, when it is asked to.
     pub async fn watch(
@@ -161,7 +166,8 @@ impl Run {
         read: impl Fn() -> Result<Settings, String> + Send + Sync + 'static,
     ) -> Reloader {
         let (swapper, basis) = (self.swapper.clone(), self.basis.clone());
-        let reloader = Reloader::new(swapper, basis, settings_file, Box::new(read));
+        let reloadable = self.reloadable.clone();
+        let reloader = Reloader::new(swapper, basis, reloadable, settings_file, Box::new(read));
         reloader.watch(&self.stopper.shutdown).await;
         reloader
     }

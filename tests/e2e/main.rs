@@ -43,6 +43,7 @@ mod pictures;
 mod pingora;
 mod plugins;
 mod refusals;
+mod reload;
 mod renamed;
 mod sample;
 mod sdks;

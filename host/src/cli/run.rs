@@ -1,5 +1,6 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, anyhow, bail};
@@ -12,7 +13,7 @@ use super::stderr::{self, LogLines};
 use super::{CommandResult, Exit, abandon, complain, complain_at_once, usage};
 use crate::config::{Overrides, Settings};
 use crate::escape::OneLineFields;
-use crate::run::{Addresses, Embedding, Reloader, Run, Stopper, Summary};
+use crate::run::{Addresses, Embedding, Reloader, Run, SetLogFilter, Stopper, Summary};
 use crate::source::Input;
 use crate::swap::Swapped;
 
@@ -86,9 +87,9 @@ pub(super) fn parse_mapping(text: &str) -> Result<(String, String), String> {
 
 pub(super) fn run(arguments: Arguments) -> CommandResult {
     let Arguments { inputs, listen, admin, log_format, options } = arguments;
-    start_logging(log_format);
+    let set_log_filter = start_logging(log_format);
     let inputs = inputs.iter().map(|input| Input::from_argument(input)).collect();
-    execute(options, Intakes { inputs, listen, admin }, |settings| {
+    execute(options, Intakes { inputs, listen, admin }, set_log_filter, |settings| {
         if settings.inputs == [Input::Stdin] && std::io::stdin().is_terminal() {
             complain("reading events from the terminal; end with Ctrl-D");
         }
@@ -107,6 +108,7 @@ pub(super) struct Intakes {
 pub(super) fn execute(
     options: Options,
     intakes: Intakes,
+    set_log_filter: SetLogFilter,
     look: impl FnOnce(&mut Settings),
 ) -> CommandResult {
     let summary_path = options.summary.clone();
@@ -114,13 +116,15 @@ pub(super) fn execute(
     check_summary(summary_path.as_deref()).map_err(usage)?;
     look(&mut settings);
     check_listener(&settings).map_err(usage)?;
+    set_log_filter(settings.log.as_deref()).map_err(|error| usage(anyhow!(error)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| (Exit::Fault, anyhow!(error).context("start the runtime")))?;
     let settings_file = options.config.clone();
     let read_again =
         move || read(options.clone(), intakes.clone()).map_err(|error| format!("{error:#}"));
-    let summary = runtime.block_on(run_settings(settings, settings_file, read_again))?;
+    let summary =
+        runtime.block_on(run_settings(settings, settings_file, set_log_filter, read_again))?;
     // Signals end the process as long as the runtime lives: also while nobody takes the
     // summary.
     let reported = report(&summary, summary_path);
@@ -159,14 +163,18 @@ fn read(options: Options, intakes: Intakes) -> anyhow::Result<Settings> {
 async fn run_settings(
     settings: Settings,
     settings_file: Option<PathBuf>,
+    set_log_filter: SetLogFilter,
     read_again: impl Fn() -> Result<Settings, String> + Send + Sync + 'static,
 ) -> Result<Summary, (Exit, anyhow::Error)> {
     // Before anything takes time: without a listener the signal ends the process.
     let hangup = signal(SignalKind::hangup()).context("listen for SIGHUP");
     let hangup = hangup.map_err(|error| (Exit::Fault, error))?;
     let sizes: Option<Vec<_>> = settings.inputs.iter().map(Input::size_bytes).collect();
-    let embedding =
-        Embedding { log_lines_dropped: Some(stderr::dropped_lines()), ..Embedding::default() };
+    let embedding = Embedding {
+        set_log_filter: Some(set_log_filter),
+        log_lines_dropped: Some(stderr::dropped_lines()),
+        ..Embedding::default()
+    };
     let runtime = tokio::runtime::Handle::current();
     let run = Run::start_embedded(settings, embedding, &runtime).await.map_err(usage)?;
     stop_on_signals(run.stopper()).map_err(|error| (Exit::Fault, error))?;
@@ -189,8 +197,8 @@ fn announce(addresses: Addresses) {
     }
 }
 
-/// SIGHUP has the plugin taken anew, with its settings. What is refused has been
-/// told where it was.
+/// SIGHUP reloads the settings and the plugin. What is refused has been logged where it
+/// was.
 fn reload_on_signals(mut hangup: Signal, reloader: Reloader) {
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
@@ -280,21 +288,43 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Log lines go to standard error; `RUST_LOG` chooses which. They are dropped where
-/// nobody reads them.
-pub(super) fn start_logging(format: LogFormat) {
+/// Which log lines are written where nobody says: none of what AWS's libraries repeat.
+const LOG_FILTER: &str = "info,aws_config=error,aws=warn,hyper=warn";
+
+/// Start to write log lines to standard error; `RUST_LOG` chooses which, or else the
+/// settings do, by what is returned. They are dropped where nobody reads them.
+pub(super) fn start_logging(format: LogFormat) -> SetLogFilter {
     use tracing_subscriber::EnvFilter;
 
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,aws_config=error,aws=warn,hyper=warn"));
+    let of_environment = EnvFilter::try_from_default_env().ok();
+    let is_of_environment = of_environment.is_some();
+    let filter = of_environment.unwrap_or_else(|| EnvFilter::new(LOG_FILTER));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(format == LogFormat::Human && std::io::stderr().is_terminal());
     // Only a second call could fail, and there is none.
-    let _ = match format {
-        LogFormat::Human => lines.fmt_fields(OneLineFields).with_writer(LogLines::Human).try_init(),
-        LogFormat::Json => lines.json().with_writer(LogLines::Json).try_init(),
+    let reload: Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync> = match format {
+        LogFormat::Human => {
+            let lines = lines.fmt_fields(OneLineFields).with_writer(LogLines::Human);
+            let lines = lines.with_filter_reloading();
+            let handle = lines.reload_handle();
+            let _ = lines.try_init();
+            Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
+        }
+        LogFormat::Json => {
+            let lines = lines.json().with_writer(LogLines::Json).with_filter_reloading();
+            let handle = lines.reload_handle();
+            let _ = lines.try_init();
+            Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
+        }
     };
+    Arc::new(move |filter| {
+        if is_of_environment {
+            return Ok(());
+        }
+        let filter = EnvFilter::try_new(filter.unwrap_or(LOG_FILTER));
+        reload(filter.map_err(|error| error.to_string())?)
+    })
 }
 
 #[cfg(test)]

@@ -204,11 +204,11 @@ fn run(
     let bytes = bytes.map_err(Failure::Compression)?;
     let body = Body::parse(&bytes)?;
     let source = match source {
-        Some(source) => source,
+        Some(source) => Arc::clone(source),
         None => {
             let key = body.write_key().ok_or_else(|| sources.no_key())?;
             let source = sources.of_key(&key)?;
-            head.check(source)?;
+            head.check(&source)?;
             source
         }
     };
@@ -224,7 +224,7 @@ fn run(
     decoded.bytes.reserve(bytes.len() + bytes.len() / 2);
     body.events(&facts, *shape, &mut decoded)?;
     check_refusals(&decoded, source.settings.strict)?;
-    Ok((Arc::clone(source), decoded))
+    Ok((source, decoded))
 }
 
 /// Whether a request is worth to be taken for its good events.

@@ -78,6 +78,21 @@ impl Collector {
         self.sources.set_kept_keys(keys)
     }
 
+    /// Take events from these sources in place of those before, with write keys that are
+    /// kept elsewhere, as for [`Collector::set_kept_keys`]. What a source has counted
+    /// stays, also if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// A key is there twice. Nothing changes then.
+    pub fn set_sources(
+        &self,
+        sources: Vec<SourceSettings>,
+        keys: &[(usize, Secret)],
+    ) -> Result<(), TakenKey> {
+        self.sources.replace(sources, keys)
+    }
+
     /// What has been done so far.
     pub fn report(&self) -> CollectReport {
         self.counts.report(self.sources.report(), self.sources.unknown_keys())
@@ -158,14 +173,15 @@ impl Collector {
                 Ok(answer::pixel())
             }
             Route::SegmentSettings { write_key } => {
-                head.check(self.sources.of_key(write_key)?)?;
+                let source = self.sources.of_key(write_key)?;
+                head.check(&source)?;
                 let settings = vendor::segment_settings(write_key, &head.host, head.is_encrypted);
                 Ok(answer::json(settings.to_string()))
             }
             Route::RudderStackSettings => {
                 let key = head.key.as_deref().ok_or_else(|| self.sources.no_key())?;
                 let source = self.sources.of_key(key)?;
-                head.check(source)?;
+                head.check(&source)?;
                 let name = &source.settings.name;
                 let settings = vendor::rudderstack_settings(name, key, &self.started_at);
                 Ok(answer::json(settings.to_string()))
@@ -227,11 +243,11 @@ impl Collector {
     fn source(&self, head: &Head) -> Result<Option<Arc<Source>>, Refused> {
         let Some(key) = head.key.as_deref() else { return Ok(None) };
         let source = self.sources.of_key(key)?;
-        head.check(source)?;
+        head.check(&source)?;
         if let Some(rate) = &source.rate {
             rate.check(Instant::now()).map_err(Refused::too_many)?;
         }
-        Ok(Some(Arc::clone(source)))
+        Ok(Some(source))
     }
 
     /// Bring a body's events into the spool.

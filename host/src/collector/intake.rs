@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::HeldEvents;
@@ -35,8 +36,8 @@ pub struct Intake {
     pub bytes_read: Arc<AtomicU64>,
     /// Whether nobody waits for delivery any more.
     pub is_abandoned: Arc<AtomicBool>,
-    /// The sources that events may be of.
-    pub sources: SourceNames,
+    /// The sources that events may be of; they can be replaced meanwhile.
+    pub sources: Arc<ArcSwap<SourceNames>>,
     /// Where events of others are counted.
     pub held: Arc<HeldEvents>,
 }
@@ -116,7 +117,8 @@ impl Intake {
                     continue;
                 }
             };
-            let Some(source) = self.sources.current(read.source) else {
+            let sources = self.sources.load();
+            let Some(source) = sources.current(read.source) else {
                 // It is not acknowledged, so it comes again with the next start.
                 let events = u64::from(entry.items) - entry.acked.len() as u64;
                 self.held.hold(read.source, events);
@@ -328,7 +330,7 @@ mod tests {
             totals: Arc::default(),
             bytes_read: Arc::default(),
             is_abandoned: Arc::default(),
-            sources: SourceNames::default(),
+            sources: Arc::default(),
             held: Arc::default(),
         };
         intake.run();

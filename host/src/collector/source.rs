@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use hyper::StatusCode;
 use thiserror::Error;
 
@@ -53,14 +55,23 @@ pub struct TakenKey {
     name: String,
 }
 
-/// All sources of a collector.
+/// All sources of a collector. They can be replaced while requests come in.
 #[derive(Debug)]
 pub(super) struct Sources {
-    sources: Vec<Arc<Source>>,
-    /// The keys of the settings, and those that are kept elsewhere.
-    keys: RwLock<Arc<Keyring>>,
+    current: ArcSwap<SourceTable>,
+    /// Of each source by its name, also of those that are gone: counters only go up.
+    /// There are as many as the settings have ever had.
+    counts: Mutex<BTreeMap<String, Arc<SourceCounts>>>,
     /// Requests with another key, or with none.
     unknown_keys: AtomicU64,
+}
+
+/// The sources of one state of the settings, and their keys.
+#[derive(Debug, Default)]
+struct SourceTable {
+    sources: Vec<Arc<Source>>,
+    /// The keys of the settings, and those that are kept elsewhere.
+    keys: Keyring,
 }
 
 /// Some events, as they are counted once they are in the spool.
@@ -75,7 +86,12 @@ pub(super) struct Tally {
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) settings: SourceSettings,
-    pub(super) rate: Option<RateLimit>,
+    pub(super) rate: Option<Arc<RateLimit>>,
+    counts: Arc<SourceCounts>,
+}
+
+#[derive(Debug, Default)]
+struct SourceCounts {
     accepted: AtomicU64,
     unfit: AtomicU64,
     bytes: AtomicU64,
@@ -83,42 +99,63 @@ pub(super) struct Source {
 
 impl Sources {
     pub(super) fn new(settings: Vec<SourceSettings>) -> Self {
-        let sources = settings.into_iter().map(|settings| Arc::new(Source::new(settings)));
-        let (sources, keys) = (sources.collect(), RwLock::default());
-        let sources = Sources { sources, keys, unknown_keys: AtomicU64::new(0) };
+        let sources = Sources {
+            current: ArcSwap::default(),
+            counts: Mutex::default(),
+            unknown_keys: AtomicU64::new(0),
+        };
         // The settings have been checked for keys that stand twice.
-        let _ = sources.set_kept_keys(&[]);
+        let _ = sources.replace(settings, &[]);
         sources
+    }
+
+    /// Take these sources in place of those before, with keys that are kept elsewhere,
+    /// each with the position of its source. Counts and rate limits of a source go on.
+    ///
+    /// # Errors
+    ///
+    /// A key is there twice. Nothing changes then.
+    pub(super) fn replace(
+        &self,
+        settings: Vec<SourceSettings>,
+        kept: &[(usize, Secret)],
+    ) -> Result<(), TakenKey> {
+        // Also keeps two from replacing what the other one has read.
+        let mut counts = self.counts();
+        let before = self.current.load();
+        let sources = settings.into_iter().map(|settings| {
+            let same = before.sources.iter().find(|before| before.settings.name == settings.name);
+            let rate = match same {
+                Some(same) if same.settings.rate == settings.rate => same.rate.clone(),
+                _ => RateLimit::new(settings.rate, Instant::now()).map(Arc::new),
+            };
+            let counts = Arc::clone(counts.entry(settings.name.clone()).or_default());
+            Arc::new(Source { settings, rate, counts })
+        });
+        let sources: Vec<_> = sources.collect();
+        let keys = keyring(&sources, kept)?;
+        self.current.store(Arc::new(SourceTable { sources, keys }));
+        Ok(())
     }
 
     /// Take these keys, each with the position of its source, besides those of the
     /// settings, and in place of those that were taken before. Tells whether
     /// that changes anything.
     pub(super) fn set_kept_keys(&self, kept: &[(usize, Secret)]) -> Result<bool, TakenKey> {
-        let mut keys = Keyring::default();
-        let own = self.sources.iter().enumerate().flat_map(|(place, source)| {
-            source.settings.write_keys.iter().map(move |key| (place, key))
-        });
-        let kept = kept.iter().map(|(place, key)| (*place, key));
-        let mut taken = None;
-        for (place, key) in own.chain(kept) {
-            if keys.add(key, place) {
-                taken = Some(TakenKey { name: self.sources[place].settings.name.clone() });
-            }
+        let _counts = self.counts();
+        let before = self.current.load();
+        let keys = keyring(&before.sources, kept)?;
+        let changes = before.keys != keys;
+        if changes {
+            self.current.store(Arc::new(SourceTable { sources: before.sources.clone(), keys }));
         }
-        if let Some(taken) = taken {
-            return Err(taken);
-        }
-        let mut held = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let changes = **held != keys;
-        *held = Arc::new(keys);
         Ok(changes)
     }
 
     /// The source of a write key.
-    pub(super) fn of_key(&self, key: &str) -> Result<&Arc<Source>, Refused> {
-        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
-        keys.source(key).map(|place| &self.sources[place]).ok_or_else(|| {
+    pub(super) fn of_key(&self, key: &str) -> Result<Arc<Source>, Refused> {
+        let SourceTable { sources, keys } = &**self.current.load();
+        keys.source(key).map(|place| Arc::clone(&sources[place])).ok_or_else(|| {
             self.unknown_keys.fetch_add(1, Ordering::Relaxed);
             Refused::new(StatusCode::UNAUTHORIZED, "invalid write key")
         })
@@ -135,7 +172,8 @@ impl Sources {
 
     /// Whether the settings of any source name this origin.
     pub(super) fn name_origin(&self, origin: &str) -> bool {
-        let mut rules = self.sources.iter().flat_map(|source| &source.settings.allowed_origins);
+        let current = self.current.load();
+        let mut rules = current.sources.iter().flat_map(|source| &source.settings.allowed_origins);
         rules.any(|rule| rule.covers(origin))
     }
 
@@ -144,17 +182,36 @@ impl Sources {
     }
 
     pub(super) fn report(&self) -> Vec<SourceReport> {
-        self.sources.iter().map(|source| source.report()).collect()
+        self.counts().iter().map(|(name, counts)| counts.report(name)).collect()
+    }
+
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<String, Arc<SourceCounts>>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The keys of sources, and those that are kept elsewhere, each with the position of its
+/// source.
+fn keyring(sources: &[Arc<Source>], kept: &[(usize, Secret)]) -> Result<Keyring, TakenKey> {
+    let mut keys = Keyring::default();
+    let own = sources
+        .iter()
+        .enumerate()
+        .flat_map(|(place, source)| source.settings.write_keys.iter().map(move |key| (place, key)));
+    let kept = kept.iter().map(|(place, key)| (*place, key));
+    let mut taken = None;
+    for (place, key) in own.chain(kept) {
+        if keys.add(key, place) {
+            taken = Some(TakenKey { name: sources[place].settings.name.clone() });
+        }
+    }
+    match taken {
+        Some(taken) => Err(taken),
+        None => Ok(keys),
     }
 }
 
 impl Source {
-    fn new(settings: SourceSettings) -> Self {
-        let rate = RateLimit::new(settings.rate, Instant::now());
-        let [accepted, unfit, bytes] = [(); 3].map(|()| AtomicU64::new(0));
-        Source { settings, rate, accepted, unfit, bytes }
-    }
-
     /// Whether a page of this origin may send. What is no page names none.
     pub(super) fn takes_from(&self, origin: Option<&str>) -> bool {
         let rules = &self.settings.allowed_origins;
@@ -164,14 +221,17 @@ impl Source {
 
     /// Count what is in the spool.
     pub(super) fn count(&self, tally: Tally) {
-        self.accepted.fetch_add(tally.events as u64, Ordering::Relaxed);
-        self.unfit.fetch_add(tally.refused as u64, Ordering::Relaxed);
-        self.bytes.fetch_add(tally.bytes as u64, Ordering::Relaxed);
+        let SourceCounts { accepted, unfit, bytes } = &*self.counts;
+        accepted.fetch_add(tally.events as u64, Ordering::Relaxed);
+        unfit.fetch_add(tally.refused as u64, Ordering::Relaxed);
+        bytes.fetch_add(tally.bytes as u64, Ordering::Relaxed);
     }
+}
 
-    fn report(&self) -> SourceReport {
+impl SourceCounts {
+    fn report(&self, name: &str) -> SourceReport {
         SourceReport {
-            name: self.settings.name.clone(),
+            name: name.to_owned(),
             accepted: self.accepted.load(Ordering::Relaxed),
             unfit: self.unfit.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),

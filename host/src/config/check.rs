@@ -2,9 +2,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tracing_subscriber::EnvFilter;
 
 use super::aws::check_aws;
 use super::collect::{
@@ -74,6 +76,10 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// What is told about the delivery streams by a schedule, if anything is.
     pub catalog: Option<Box<CatalogSettings>>,
+    /// Which log lines are written, where the settings say.
+    pub log: Option<String>,
+    /// What the settings file says, to tell later what has changed in it.
+    pub stated: Arc<RawSettings>,
 }
 
 /// Where the plugin comes from.
@@ -138,6 +144,7 @@ impl RawSettings {
         directory: &Path,
         overrides: Overrides,
     ) -> Result<Settings, ConfigError> {
+        let stated = Arc::new(self.clone());
         let catalog = self.scheduled_catalog(directory, &overrides)?;
         let data_dir = self.data_dir(directory, overrides.data_dir);
         let listen = overrides.listen.or(self.listen);
@@ -195,6 +202,8 @@ impl RawSettings {
             workers: workers(self.workers)?,
             drain_timeout,
             catalog,
+            log: check_log(self.log)?,
+            stated,
         })
     }
 }
@@ -221,6 +230,18 @@ impl Settings {
         let Hosting { canary, shadow, .. } = &mut self.hosting;
         let beside = canary.iter_mut().map(|(canary, _)| canary).chain(shadow);
         beside.map(|beside| &mut beside.settings).chain([&mut self.plugin_settings])
+    }
+}
+
+/// As the variable `RUST_LOG` has it.
+fn check_log(filter: Option<String>) -> Result<Option<String>, ConfigError> {
+    let Some(filter) = filter else { return Ok(None) };
+    match EnvFilter::try_new(&filter) {
+        Ok(_) => Ok(Some(filter)),
+        Err(error) => Err(ConfigError::new(format!(
+            "invalid log {filter:?}: {error}: expected a level such as \"info\" or \"debug\", or levels of \
+             parts of the program such as \"info,host::delivery=debug\""
+        ))),
     }
 }
 

@@ -28,6 +28,12 @@ pub struct RawSettings {
     /// Threads that map events; one for each processor by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
+    /// Which log lines are written: a level (`error`, `warn`, `info`, `debug`, `trace`,
+    /// `off`), or levels of parts of the program, separated by commas:
+    /// `info,host::delivery=debug`. `info` by default. The variable `RUST_LOG` goes before
+    /// it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
     /// The address on which SDKs are listened to, such as `0.0.0.0:8080`. Without
     /// it, and without `--listen`, the host reads files and standard input.
     #[serde(skip_serializing_if = "Option::is_none")]

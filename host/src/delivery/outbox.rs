@@ -183,19 +183,23 @@ impl Outbox {
         let Some(slot) = &mut self.slots[place.slot].slot else {
             unreachable!("a place that is held has a slot")
         };
-        let newline: &[u8] = if slot.stream.settings.newline { b"\n" } else { b"" };
         let Record { event, line, text, payload } = record;
-        let item = Item { event, line, text, payload, newline };
-        let bytes = item.bytes();
-        if bytes > limits::RECORD_BYTES_MAX {
-            return Err(NotAdded::TooLarge { bytes });
-        }
-        slot.begin(&self.delivery)?;
-        slot.pack_bytes_max = slot.stream.packing.for_event();
-        if !slot.has_room(bytes) {
-            self.open_bytes -= slot.close(&mut self.closed);
+        // Settings are those of the batch: with another one they may be others.
+        let item = loop {
             slot.begin(&self.delivery)?;
-        }
+            let newline: &[u8] = if slot.stream.settings.newline { b"\n" } else { b"" };
+            let item = Item { event, line, text, payload, newline };
+            let bytes = item.bytes();
+            if bytes > limits::RECORD_BYTES_MAX {
+                slot.release_unless_open();
+                return Err(NotAdded::TooLarge { bytes });
+            }
+            slot.pack_bytes_max = slot.stream.packing.for_event();
+            if slot.has_room(bytes) {
+                break item;
+            }
+            self.open_bytes -= slot.close(&mut self.closed);
+        };
         let held = slot.batch.held_bytes();
         slot.add(provenance, item);
         self.open_bytes += slot.batch.held_bytes() - held;
@@ -317,6 +321,13 @@ impl Slot {
             self.in_use = Some(in_use);
         }
         Ok(())
+    }
+
+    /// Let the stream go where its batch has nothing in it.
+    fn release_unless_open(&mut self) {
+        if self.batch.is_empty() {
+            self.in_use = None;
+        }
     }
 
     /// Put the batch where it is handed over, if there is one. Returns its bytes.

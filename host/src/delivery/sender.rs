@@ -35,6 +35,10 @@ pub(super) struct Sender {
     pub(super) idle_timeout: Duration,
 }
 
+/// How long a stream that gets no new batches is served without records: the workers'
+/// last batches for it may still be open.
+const SUPERSEDED_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Why a stream is not served any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -71,7 +75,11 @@ impl Sender {
                 return Ended::Closed;
             }
             idle_since = is_idle.then(|| idle_since.unwrap_or_else(Instant::now));
-            let retire_at = idle_since.map(|since| since + self.idle_timeout);
+            let idle_timeout = match self.stream.is_superseded() {
+                true => SUPERSEDED_IDLE_TIMEOUT,
+                false => self.idle_timeout,
+            };
+            let retire_at = idle_since.map(|since| since + idle_timeout);
             tokio::select! {
                 biased;
                 () = &mut given_up => break,

@@ -144,6 +144,8 @@ struct Queue {
     parcels: Option<UnboundedSender<Parcel>>,
     /// Batches that are open, or closed and not in the queue yet.
     open: usize,
+    /// Whether new batches go to another [`Stream`] of the same name.
+    is_superseded: bool,
 }
 
 /// A stream that stays in use for as long as this is kept: what a batch is filled and
@@ -251,7 +253,7 @@ impl Stream {
             backlog: Backlog::default(),
             is_held: AtomicBool::new(false),
             trouble: Mutex::default(),
-            queue: Mutex::new(Queue { parcels: Some(parcels), open: 0 }),
+            queue: Mutex::new(Queue { parcels: Some(parcels), open: 0, is_superseded: false }),
             log,
         }
     }
@@ -292,6 +294,16 @@ impl Stream {
     /// Whether no records can be sent any more, since it was retired or closed.
     pub(super) fn is_retired(&self) -> bool {
         self.queue().parcels.is_none()
+    }
+
+    /// Take no new batches; what is open is still handed over and delivered. For streams
+    /// whose settings have changed.
+    pub(super) fn supersede(&self) {
+        self.queue().is_superseded = true;
+    }
+
+    pub(super) fn is_superseded(&self) -> bool {
+        self.queue().is_superseded
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -370,10 +382,12 @@ impl Stream {
 }
 
 impl InUse {
-    /// Begin to use a stream; none if it has been retired.
+    /// Begin to use a stream; none if it has been retired or superseded.
     pub(super) fn begin(stream: &Arc<Stream>) -> Option<Self> {
         let mut queue = stream.queue();
-        queue.parcels.as_ref()?;
+        if queue.is_superseded || queue.parcels.is_none() {
+            return None;
+        }
         queue.open += 1;
         Some(InUse(Arc::clone(stream)))
     }

@@ -95,12 +95,28 @@ struct Shared {
 
 type Key = (Identity, StreamName);
 
-#[derive(Default)]
 struct Streams {
+    settings: SettingsOfStreams,
     in_use: BTreeMap<Key, Served>,
-    /// How many of these events have chosen.
+    /// Streams that others of the same name have taken the place of, until their last
+    /// records are delivered.
+    superseded: Vec<(Key, Served)>,
+    /// How many of those in use events have chosen.
     dynamic: usize,
     retired: Retired,
+}
+
+/// What differs from stream to stream, and can change while records flow.
+#[derive(Debug)]
+struct SettingsOfStreams {
+    default: StreamSettings,
+    by_name: HashMap<StreamName, StreamSettings>,
+}
+
+impl SettingsOfStreams {
+    fn of(&self, name: &StreamName) -> StreamSettings {
+        self.by_name.get(name).copied().unwrap_or(self.default)
+    }
 }
 
 /// How long a batch waits for memory before it goes to the disk: long enough
@@ -145,6 +161,15 @@ impl Delivery {
         let directory = settings.overflow_directory.clone();
         let overflow = Overflow::new(directory, settings.overflow_bytes_max);
         let room = Room::new(settings.in_flight_bytes_max);
+        let of_streams =
+            SettingsOfStreams { default: settings.stream, by_name: settings.streams.clone() };
+        let streams = Streams {
+            settings: of_streams,
+            in_use: BTreeMap::new(),
+            superseded: Vec::new(),
+            dynamic: 0,
+            retired: Retired::default(),
+        };
         Delivery(Arc::new(Shared {
             attempts,
             ports,
@@ -154,7 +179,7 @@ impl Delivery {
             room,
             overflow,
             log,
-            streams: Mutex::default(),
+            streams: Mutex::new(streams),
         }))
     }
 
@@ -165,6 +190,24 @@ impl Delivery {
     /// An outbox for one worker.
     pub fn outbox(&self) -> Outbox {
         Outbox::new(self.clone(), self.0.settings.max_delay)
+    }
+
+    /// Use other settings for streams from their next batch on. Open batches and those
+    /// that wait are delivered as they were begun.
+    pub fn set_stream_settings(
+        &self,
+        default: StreamSettings,
+        by_name: HashMap<StreamName, StreamSettings>,
+    ) {
+        let mut streams = self.0.streams();
+        let before =
+            std::mem::replace(&mut streams.settings, SettingsOfStreams { default, by_name });
+        let is_changed = |(_, name): &Key| before.of(name) != streams.settings.of(name);
+        let changed: Vec<_> =
+            streams.in_use.keys().filter(|key| is_changed(key)).cloned().collect();
+        for key in changed {
+            self.0.supersede(&mut streams, &key);
+        }
     }
 
     /// Stop waiting: what is not delivered at this moment goes to the dead
@@ -178,8 +221,11 @@ impl Delivery {
     pub async fn drain(&self) {
         let tasks: Vec<_> = {
             let mut streams = self.0.streams();
-            let served = streams.in_use.values_mut();
-            served
+            let Streams { in_use, superseded, .. } = &mut *streams;
+            let superseded = superseded.iter_mut().map(|(_, served)| served);
+            in_use
+                .values_mut()
+                .chain(superseded)
                 .filter_map(|served| {
                     served.stream.close();
                     served.task.take()
@@ -198,10 +244,11 @@ impl Delivery {
     /// use, a bounded number is reported by name and the others together.
     pub fn report(&self) -> BTreeMap<String, StreamReport> {
         let streams = self.0.streams();
-        let in_use = streams.in_use.iter();
+        let superseded = streams.superseded.iter().map(|(key, served)| (key, served));
+        let served = superseded.chain(&streams.in_use);
         streams
             .retired
-            .with(in_use.map(|(key, served)| (self.0.label(key), served.stream.report())))
+            .with(served.map(|(key, served)| (self.0.label(key), served.stream.report())))
     }
 
     /// How many streams are in use.
@@ -226,7 +273,7 @@ impl Delivery {
             self.0.take_out(&mut streams, &key);
         }
         let settings = &self.0.settings;
-        let is_dynamic = named_by == NamedBy::Event && !settings.streams.contains_key(name);
+        let is_dynamic = named_by == NamedBy::Event && !streams.settings.by_name.contains_key(name);
         let streams_max = settings.dynamic_streams_max;
         if is_dynamic && streams.dynamic >= streams_max {
             drop(streams);
@@ -236,7 +283,7 @@ impl Delivery {
             }
             return Err(too_many);
         }
-        let served = self.serve(&key, is_dynamic);
+        let served = self.serve(&key, streams.settings.of(name), is_dynamic);
         let in_use = InUse::begin(&served.stream).expect("it is new");
         streams.dynamic += usize::from(is_dynamic);
         streams.in_use.insert(key, served);
@@ -244,9 +291,8 @@ impl Delivery {
     }
 
     /// Begin to serve a stream, until it is closed or has been idle for long enough.
-    fn serve(&self, key: &Key, is_dynamic: bool) -> Served {
+    fn serve(&self, key: &Key, of_stream: StreamSettings, is_dynamic: bool) -> Served {
         let (Shared { settings, runtime, .. }, (identity, name)) = (&*self.0, key);
-        let of_stream = settings.streams.get(name).copied().unwrap_or(settings.stream);
         let (parcels, queue) = unbounded_channel();
         let port = Arc::clone(self.0.ports.of(*identity));
         let log = Arc::clone(&self.0.log);
@@ -364,7 +410,8 @@ impl Delivery {
     }
 
     fn is_only_stream(&self) -> bool {
-        self.0.streams().in_use.len() == 1
+        let streams = self.0.streams();
+        streams.in_use.len() == 1 && streams.superseded.is_empty()
     }
 }
 
@@ -383,15 +430,33 @@ impl Shared {
         let is_current = |served: &Served| Arc::ptr_eq(&served.stream, stream);
         if streams.in_use.get(key).is_some_and(is_current) {
             self.take_out(&mut streams, key);
+        } else if let Some(at) =
+            streams.superseded.iter().position(|(_, served)| is_current(served))
+        {
+            let (key, served) = streams.superseded.swap_remove(at);
+            self.add_retired(&mut streams, &key, &served);
         }
+    }
+
+    /// Have a stream end once its records are delivered. The next batch of its name
+    /// begins another one.
+    fn supersede(&self, streams: &mut Streams, key: &Key) {
+        let Some(served) = streams.in_use.remove(key) else { return };
+        served.stream.supersede();
+        streams.dynamic -= usize::from(served.is_dynamic);
+        streams.superseded.push((key.clone(), served));
     }
 
     fn take_out(&self, streams: &mut Streams, key: &Key) {
         let Some(served) = streams.in_use.remove(key) else { return };
-        if let Some(describing) = served.describing {
+        streams.dynamic -= usize::from(served.is_dynamic);
+        self.add_retired(streams, key, &served);
+    }
+
+    fn add_retired(&self, streams: &mut Streams, key: &Key, served: &Served) {
+        if let Some(describing) = &served.describing {
             describing.abort();
         }
-        streams.dynamic -= usize::from(served.is_dynamic);
         streams.retired.add(self.label(key), served.stream.report(), served.is_dynamic);
     }
 }

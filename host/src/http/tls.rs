@@ -35,11 +35,11 @@ pub struct TlsError {
 
 #[derive(Debug)]
 struct Certificate {
-    files: Files,
+    files: Mutex<Files>,
     current: Mutex<Arc<CertifiedKey>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
@@ -54,7 +54,7 @@ impl Tls {
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
         let current = Mutex::new(Arc::new(files.load()?));
-        let certificate = Arc::new(Certificate { files, current });
+        let certificate = Arc::new(Certificate { files: Mutex::new(files), current });
         let provider = Arc::new(ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -69,13 +69,27 @@ impl Tls {
         &self.acceptor
     }
 
+    /// Use another certificate from the next handshake on, and follow its files from
+    /// then on.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read, or do not belong together. The certificate before stays in
+    /// use.
+    pub fn use_files(&self, certificate: &Path, key: &Path) -> Result<(), TlsError> {
+        let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
+        self.certificate.set(files.load()?);
+        *self.certificate.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+        Ok(())
+    }
+
     /// Look at the files now and then, for ever. One that cannot be used changes
     /// nothing, and is told of.
     pub async fn reload(self) {
-        let mut seen = self.certificate.files.changed();
+        let mut seen = self.certificate.files().changed();
         loop {
             tokio::time::sleep(limits::TLS_RELOAD_INTERVAL).await;
-            let changed = self.certificate.files.changed();
+            let changed = self.certificate.files().changed();
             if changed == seen {
                 continue;
             }
@@ -88,13 +102,22 @@ impl Tls {
 }
 
 impl Certificate {
+    fn files(&self) -> Files {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, key: CertifiedKey) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+    }
+
     fn reload(&self) {
-        match self.files.load() {
+        let files = self.files();
+        match files.load() {
             Ok(key) => {
-                *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+                self.set(key);
                 tracing::info!(
                     "the certificate {} has been read anew",
-                    self.files.certificate.display()
+                    files.certificate.display()
                 );
             }
             Err(error) => tracing::error!("{error}; the one before is used on"),
@@ -134,6 +157,6 @@ impl Files {
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("files", &self.certificate.files).finish_non_exhaustive()
+        f.debug_struct("Tls").field("files", &self.certificate.files()).finish_non_exhaustive()
     }
 }

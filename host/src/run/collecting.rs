@@ -3,13 +3,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 use tokio::runtime::Handle;
 
 use super::StartError;
 use super::keys::KeptKeys;
 use crate::collector::{Collector, HeldEvents, Intake};
-use crate::config::CollectSettings;
+use crate::config::{CertificateFiles, CollectSettings};
 use crate::event::{Chunk, SourceNames, Totals};
 use crate::http::{ConnectionLimits, ConnectionStats, Descriptors, Server, Shutdown, Tls};
 use crate::limits;
@@ -22,7 +23,7 @@ pub(super) struct Listening {
     server: Option<Server>,
     tls: Option<Tls>,
     collector: Arc<Collector>,
-    keys: KeptKeys,
+    keys: Arc<KeptKeys>,
     spool: Spool,
     outlet: Outlet,
     is_durable: bool,
@@ -36,6 +37,16 @@ pub(super) struct Collecting {
     intake: thread::JoinHandle<()>,
     /// Events of sources that the settings do not have.
     pub(super) held: Arc<HeldEvents>,
+    replaceable: Replaceable,
+}
+
+/// What of a collector follows its settings without a restart.
+#[derive(Debug, Clone)]
+pub(super) struct Replaceable {
+    collector: Arc<Collector>,
+    keys: Arc<KeptKeys>,
+    source_names: Arc<ArcSwap<SourceNames>>,
+    tls: Option<Tls>,
 }
 
 /// Where what is collected goes.
@@ -66,7 +77,7 @@ impl Listening {
         tell(&recovered);
         let collector = Collector::new(sources, settings.body_bytes_max, spool.clone())
             .with_shares(settings.body_bytes_per_peer_max, settings.trusted_proxies);
-        let keys = KeptKeys::new(referenced_keys, secrets);
+        let keys = Arc::new(KeptKeys::new(referenced_keys, secrets));
         keys.hand_to(&collector).await?;
         let server = match address {
             Some(address) => Some(Server::bind(address, tls.clone(), connections).await?),
@@ -99,6 +110,7 @@ impl Listening {
         let Listening { server, tls, collector, keys, spool, outlet, is_durable } = self;
         let Way { chunks, buffers, totals, bytes_read, abandoned, sources } = way;
         let held = Arc::<HeldEvents>::default();
+        let source_names = Arc::new(ArcSwap::from_pointee(sources));
         let intake = Intake {
             outlet,
             spool: spool.clone(),
@@ -108,7 +120,7 @@ impl Listening {
             totals,
             bytes_read,
             is_abandoned: abandoned,
-            sources,
+            sources: Arc::clone(&source_names),
             held: Arc::clone(&held),
         };
         let intake = thread::Builder::new().name("intake".to_owned()).spawn(|| intake.run())?;
@@ -120,7 +132,9 @@ impl Listening {
             }
         };
         let (own_spool, shutdown) = (spool.clone(), shutdown.clone());
-        let refresh = keys.refresh(Arc::clone(&collector));
+        let refresh = Arc::clone(&keys).refresh(Arc::clone(&collector));
+        let replaceable =
+            Replaceable { collector: Arc::clone(&collector), keys, source_names, tls: tls.clone() };
         let reload = async {
             match tls {
                 Some(tls) => tls.reload().await,
@@ -141,7 +155,39 @@ impl Listening {
             }
             own_spool.close();
         });
-        Ok(Collecting { collector, spool, intake, held })
+        Ok(Collecting { collector, spool, intake, held, replaceable })
+    }
+}
+
+impl Replaceable {
+    /// Take events from other sources.
+    ///
+    /// # Errors
+    ///
+    /// A write key cannot be resolved, or is there twice. Nothing changes then.
+    pub(super) async fn set_sources(
+        &self,
+        settings: &CollectSettings,
+        names: &SourceNames,
+    ) -> Result<(), StartError> {
+        let CollectSettings { sources, referenced_keys, .. } = settings;
+        // Before any event of a new source can reach the spool.
+        let before = self.source_names.swap(Arc::new(names.clone()));
+        let replaced =
+            self.keys.replace(&self.collector, sources.clone(), referenced_keys.clone()).await;
+        if replaced.is_err() {
+            self.source_names.store(before);
+        }
+        replaced
+    }
+
+    /// Use another certificate. None where TLS would have to be turned on or off.
+    pub(super) fn set_certificate(
+        &self,
+        files: Option<&CertificateFiles>,
+    ) -> Option<Result<(), StartError>> {
+        let (tls, files) = (self.tls.as_ref()?, files?);
+        Some(tls.use_files(&files.certificate, &files.key).map_err(StartError::from))
     }
 }
 
@@ -153,6 +199,10 @@ pub(super) struct Remaining {
 }
 
 impl Collecting {
+    pub(super) fn replaceable(&self) -> Replaceable {
+        self.replaceable.clone()
+    }
+
     /// What has to end, and what can tell of it afterwards.
     pub(super) fn part(self) -> (thread::JoinHandle<()>, Remaining) {
         let Collecting { collector, spool, intake, held, .. } = self;

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use super::reloading::SetLogFilter;
 use crate::delivery::Firehose;
 use crate::event::Source;
 use crate::source::{Submissions, Submitter};
@@ -13,6 +14,9 @@ pub struct Embedding {
     pub port: Option<Arc<dyn Firehose>>,
     /// A way in for events of the program's own.
     pub entrance: Option<Entrance>,
+    /// Sets which of its log lines the program writes, where the settings' `log` can change
+    /// that.
+    pub set_log_filter: Option<SetLogFilter>,
     /// How many lines of its log the program has dropped, for the metrics; none where it
     /// does not count them.
     pub log_lines_dropped: Option<Arc<AtomicU64>>,

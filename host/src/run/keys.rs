@@ -1,44 +1,65 @@
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
 use super::StartError;
 use crate::admin::Token;
-use crate::collector::Collector;
+use crate::collector::{Collector, SourceSettings};
 use crate::config::{ReferencedKey, is_write_key};
 use crate::secret::{Reference, Resolve, Secret, SecretSetting};
 
 /// Write keys that a manager of secrets keeps.
+#[derive(Debug)]
 pub(super) struct KeptKeys {
-    keys: Vec<ReferencedKey>,
+    /// Locked while they are asked for and handed over: each says by its position whose
+    /// it is, so they must go with the sources that they were read with.
+    keys: Mutex<Vec<ReferencedKey>>,
     secrets: Arc<dyn Resolve>,
 }
 
 impl KeptKeys {
     pub(super) fn new(keys: Vec<ReferencedKey>, secrets: Arc<dyn Resolve>) -> Self {
-        KeptKeys { keys, secrets }
+        KeptKeys { keys: Mutex::new(keys), secrets }
     }
 
     /// Ask for all of them, and have the collector take them.
     pub(super) async fn hand_to(&self, collector: &Collector) -> Result<(), StartError> {
-        let mut keys = Vec::with_capacity(self.keys.len());
-        for ReferencedKey { source, reference } in &self.keys {
-            let key: Secret = self.secrets.resolve(reference).await?;
-            if !is_write_key(key.expose()) {
-                return Err(StartError::NoWriteKey(reference.clone()));
-            }
-            keys.push((*source, key));
-        }
-        if collector.set_kept_keys(&keys)? {
+        let keys = self.keys.lock().await;
+        if collector.set_kept_keys(&self.resolve(&keys).await?)? {
             tracing::info!(keys = keys.len(), "took write keys from the manager of secrets");
         }
         Ok(())
     }
 
+    /// Have the collector take other sources, with the keys of theirs that are kept
+    /// elsewhere.
+    pub(super) async fn replace(
+        &self,
+        collector: &Collector,
+        sources: Vec<SourceSettings>,
+        referenced: Vec<ReferencedKey>,
+    ) -> Result<(), StartError> {
+        let mut keys = self.keys.lock().await;
+        collector.set_sources(sources, &self.resolve(&referenced).await?)?;
+        *keys = referenced;
+        Ok(())
+    }
+
+    async fn resolve(&self, keys: &[ReferencedKey]) -> Result<Vec<(usize, Secret)>, StartError> {
+        let mut resolved = Vec::with_capacity(keys.len());
+        for ReferencedKey { source, reference } in keys {
+            let key: Secret = self.secrets.resolve(reference).await?;
+            if !is_write_key(key.expose()) {
+                return Err(StartError::NoWriteKey(reference.clone()));
+            }
+            resolved.push((*source, key));
+        }
+        Ok(resolved)
+    }
+
     /// Ask again now and then, for ever. What cannot be used changes nothing, and
     /// is told of.
-    pub(super) async fn refresh(self, collector: Arc<Collector>) {
-        if self.keys.is_empty() {
-            return std::future::pending().await;
-        }
+    pub(super) async fn refresh(self: Arc<Self>, collector: Arc<Collector>) {
         loop {
             tokio::time::sleep(self.secrets.refresh()).await;
             if let Err(error) = self.hand_to(&collector).await {

@@ -8,11 +8,12 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::collecting::{Listening, Way};
+use super::collecting::{Collecting, Listening, Way};
 use super::copier::Copier;
 use super::embedding::{Embedding, Entrance};
 use super::keys::{self, KeptToken};
 use super::reach::{self, Ways};
+use super::reloading::{ReloadableParts, SetLogFilter};
 use super::watching::Basis;
 use super::{Addresses, Cataloging, Run, StartError, Stopper, cataloging, plugin_secrets, plugins};
 use crate::admin::{Admin, View};
@@ -40,6 +41,7 @@ struct Parts {
     listening: Option<Listening>,
     admin: Option<(Admin, Option<KeptToken>)>,
     entrance: Option<Entrance>,
+    set_log_filter: Option<SetLogFilter>,
     log_lines_dropped: Option<Arc<AtomicU64>>,
 }
 
@@ -54,7 +56,7 @@ impl Run {
         embedding: Embedding,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
-        let Embedding { port, entrance, log_lines_dropped } = embedding;
+        let Embedding { port, entrance, set_log_filter, log_lines_dropped } = embedding;
         for input in &settings.inputs {
             input.check()?;
         }
@@ -118,6 +120,7 @@ impl Run {
             listening,
             admin,
             entrance,
+            set_log_filter,
             log_lines_dropped,
         };
         Self::spawn(settings, swapper, parts, runtime).map_err(StartError::Thread)
@@ -182,6 +185,13 @@ impl Run {
             listening.collect(way, &shutdown, runtime)
         });
         let collecting = collecting.transpose()?;
+        let copies = copier.iter().map(|copier| copier.delivery().clone());
+        let reloadable = ReloadableParts::new(
+            &settings,
+            collecting.as_ref().map(Collecting::replaceable),
+            [delivery.clone()].into_iter().chain(copies).collect(),
+            parts.set_log_filter,
+        );
         let gatherer = entrance.map(|entrance| {
             let gatherer = Gatherer {
                 submissions: entrance.submissions,
@@ -243,6 +253,7 @@ impl Run {
             abandoned,
             swapper,
             basis,
+            reloadable,
             addresses,
             collecting,
             admin: told,

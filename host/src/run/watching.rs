@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use super::plugin_secrets::{self, are_kept};
 use super::plugins::{self, Companions, signature_path};
+use super::reloading::ReloadableParts;
 use crate::config::{PluginSource, Settings, Watch};
 use crate::http::Shutdown;
 use crate::limits;
@@ -28,6 +29,7 @@ pub struct Reloader(Arc<Inner>);
 
 struct Inner {
     swapper: Swapper,
+    reloadable: ReloadableParts,
     settings_file: Option<PathBuf>,
     read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
     secrets: Arc<dyn Resolve>,
@@ -59,12 +61,13 @@ impl Reloader {
     pub(super) fn new(
         swapper: Swapper,
         basis: Basis,
+        reloadable: ReloadableParts,
         settings_file: Option<PathBuf>,
         read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
     ) -> Self {
         let Basis { secrets, companions } = basis;
         let companions = Mutex::new(companions);
-        Reloader(Arc::new(Inner { swapper, settings_file, read, secrets, companions }))
+        Reloader(Arc::new(Inner { swapper, reloadable, settings_file, read, secrets, companions }))
     }
 
     /// Read the settings, the secrets among them and the plugin's file again, and
@@ -152,6 +155,7 @@ impl Inner {
     fn reload(&self, runtime: &Handle) -> Result<Swapped, Refused> {
         let settings = (self.read)();
         let mut settings = settings.map_err(|reason| self.swapper.count_unread(reason))?;
+        runtime.block_on(self.reloadable.apply(&settings));
         let resolved = runtime.block_on(plugin_secrets::resolve(&mut settings, &self.secrets));
         resolved.map_err(|error| self.swapper.count_unread(error.to_string()))?;
         let swapped = plugins::reload(&self.swapper, &settings)?;

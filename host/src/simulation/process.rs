@@ -23,7 +23,7 @@ use super::world::{Arrival, Life, LifeEnd, World};
 use crate::collector::{Gathering, Intake, Step, entry_of};
 use crate::dead::{LetterDurability, LetterSteps, Letters};
 use crate::delivery::{Delivery, Ports};
-use crate::event::{SourceNames, Totals, TotalsSnapshot};
+use crate::event::{Totals, TotalsSnapshot};
 use crate::pipeline::{Halt, OnFailure, Shared, SourceIdentities, Worker};
 use crate::plugin::{Admitted, BreakerSettings, Generation, Stage, Switch};
 use crate::spool::{Durability, Spool, Steps};
@@ -134,7 +134,7 @@ impl<'a> Process<'a> {
             totals: Arc::clone(&totals),
             bytes_read: Arc::<AtomicU64>::default(),
             is_abandoned: Arc::clone(&is_abandoned),
-            sources: SourceNames::default(),
+            sources: Arc::default(),
             held: Arc::default(),
         };
         Ok(Process {

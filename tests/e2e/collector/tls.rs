@@ -48,6 +48,32 @@ fn both_versions_of_http_are_served_and_a_new_certificate_is_found() {
 }
 
 #[test]
+fn other_files_are_used_when_the_settings_name_them() {
+    let files = TempDir::new().unwrap();
+    let [one, two] = ["one", "two"].map(|name| certificate(files.path(), name));
+    let stub = accepting();
+    let collector = start(&stub, &settings(&one.certificate, &one.key));
+    let is_trusted = |pair: &Pair| {
+        let url = format!("{}/v1/track", collector.url());
+        let curl = Curl::post(&url, "key-of-web", &track("x").to_string());
+        curl.trusting(&pair.certificate).send().is_ok()
+    };
+    assert_eq!((is_trusted(&one), is_trusted(&two)), (true, false));
+    let running = collector.running();
+    let settings_file = running.path("settings.toml");
+    fs::write(&settings_file, settings(&two.certificate, &two.key)).unwrap();
+    running.signal(rustix::process::Signal::HUP);
+    running.wait_for("reloaded [http] certificate, [http] key");
+    assert_eq!((is_trusted(&one), is_trusted(&two)), (false, true));
+    // Both must belong together, and TLS stays on.
+    fs::write(&settings_file, settings(&two.certificate, &one.key)).unwrap();
+    running.signal(rustix::process::Signal::HUP);
+    running.wait_for("failed to reload [http] key");
+    assert!(is_trusted(&two));
+    collector.stop().exits(0);
+}
+
+#[test]
 fn who_speaks_no_tls_is_cut_off() {
     let files = TempDir::new().unwrap();
     let pair = certificate(files.path(), "one");

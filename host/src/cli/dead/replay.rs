@@ -33,8 +33,8 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
         true => UnknownSources::Take,
         false => UnknownSources::Hold,
     };
-    start_logging(LogFormat::Human);
-    execute(options, Intakes::default(), |settings| {
+    let set_log_filter = start_logging(LogFormat::Human);
+    execute(options, Intakes::default(), set_log_filter, |settings| {
         settings.collect = None;
         let sources = settings.source_names.clone().with_unknown(unknown);
         let replay = |file: LetterFile| {

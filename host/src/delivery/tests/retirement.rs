@@ -142,3 +142,37 @@ async fn requests_of_all_streams_together_are_bounded() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(names.port.requests(), most);
 }
+
+#[tokio::test(start_paused = true)]
+async fn other_settings_hold_from_the_next_batch_on_and_nothing_is_lost() {
+    let port = Faulty::new(|_, _, _| Injection::Late(Duration::from_secs(5)));
+    let mut names = Names::through(settings(), port);
+    names.add("s", 0, NamedBy::Event).unwrap();
+    names.add("t", 1, NamedBy::Event).unwrap();
+    let without_newline = StreamSettings { newline: false, ..settings().stream };
+    let set = |names: &Names, of_s| {
+        let by_name = HashMap::from([(StreamName::parse("s").unwrap(), of_s)]);
+        names.delivery.set_stream_settings(settings().stream, by_name);
+    };
+    set(&names, without_newline);
+    // Its batch is open.
+    names.add("s", 2, NamedBy::Event).unwrap();
+    names.wait(Duration::ZERO).await;
+    names.add("s", 3, NamedBy::Event).unwrap();
+    names.add("t", 4, NamedBy::Event).unwrap();
+    names.wait(Duration::from_secs(30)).await;
+    let accepted = names.port.accepted();
+    let of = |name: &str| sorted(accepted[&StreamName::parse(name).unwrap()].clone()).concat();
+    assert_eq!(of("s"), b"texttext\ntext\n");
+    assert_eq!(of("t"), b"text\ntext\n");
+    assert_eq!(names.delivery.streams_in_use(), 2);
+    assert_eq!(names.delivery.report()["s"].events, 3, "counts go on");
+
+    // What is under way is waited for.
+    names.add("s", 5, NamedBy::Event).unwrap();
+    names.wait(Duration::ZERO).await;
+    set(&names, settings().stream);
+    names.delivery.drain().await;
+    assert_eq!(names.accepted(), 6);
+    assert_eq!(names.delivery.report()["s"].events, 4);
+}

@@ -1,0 +1,126 @@
+//! What has changed in a settings file, key by key.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::RawSettings;
+
+/// A key whose value differs between two states of a settings file. Values are not part
+/// of it, since they may be secrets.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChangedKey {
+    /// The table that it is in, such as `delivery`; empty for keys outside of tables.
+    pub section: String,
+    /// The key in that table; the name of a stream in `streams`, and of a source in
+    /// `sources`.
+    pub key: String,
+}
+
+impl RawSettings {
+    /// The keys whose values differ in other settings, in alphabetical order.
+    pub fn changed_keys(&self, other: &RawSettings) -> Vec<ChangedKey> {
+        let [before, now] = [self, other].map(tables);
+        let mut changed = Vec::new();
+        for section in keys(&before, &now) {
+            match (before.get(section), now.get(section)) {
+                (before, now) if before == now => {}
+                (before, now) if is_table(before) && is_table(now) => {
+                    let empty = Map::new();
+                    let [before, now] = [before, now]
+                        .map(|table| table.and_then(Value::as_object).unwrap_or(&empty));
+                    let keys = keys(before, now).into_iter();
+                    let keys = keys.filter(|key| before.get(*key) != now.get(*key));
+                    changed.extend(keys.map(|key| ChangedKey {
+                        section: section.to_owned(),
+                        key: key.to_owned(),
+                    }));
+                }
+                _ => changed.push(ChangedKey { section: String::new(), key: section.to_owned() }),
+            }
+        }
+        changed
+    }
+}
+
+/// The settings as tables; sources are one by their names.
+fn tables(settings: &RawSettings) -> Map<String, Value> {
+    let Ok(Value::Object(mut tables)) = serde_json::to_value(settings) else {
+        unreachable!("settings are a table of texts, numbers and tables")
+    };
+    if let Some(Value::Array(sources)) = tables.remove("sources") {
+        let by_name = sources.into_iter().map(|source| {
+            let name = source.get("name").and_then(Value::as_str).unwrap_or_default();
+            (name.to_owned(), source)
+        });
+        tables.insert("sources".to_owned(), by_name.collect::<Map<_, _>>().into());
+    }
+    tables
+}
+
+fn keys<'a>(before: &'a Map<String, Value>, now: &'a Map<String, Value>) -> BTreeSet<&'a str> {
+    before.keys().chain(now.keys()).map(String::as_str).collect()
+}
+
+fn is_table(value: Option<&Value>) -> bool {
+    value.is_none_or(Value::is_object)
+}
+
+impl fmt::Display for ChangedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ChangedKey { section, key } = self;
+        match section.as_str() {
+            "" => f.write_str(key),
+            "sources" => write!(f, "[[sources]] {key:?}"),
+            "streams" => write!(f, "[streams.{key:?}]"),
+            section => write!(f, "[{section}] {key}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::parse;
+
+    fn changed(before: &str, now: &str) -> Vec<String> {
+        let [before, now] = [before, now].map(|text| parse(text).expect(text));
+        before.changed_keys(&now).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn changes_are_named_by_their_place() {
+        let before = r#"
+            workers = 2
+            [delivery]
+            max_delay = "1s"
+            pack = "off"
+            [streams.a]
+            newline = false
+            [[sources]]
+            name = "web"
+            dialect = "segment"
+            write_keys = ["k1"]
+            [aws]
+            secret_access_key = "s1"
+        "#;
+        assert_eq!(changed(before, before), [] as [&str; 0]);
+        for (from, to, expected) in [
+            ("workers = 2", "workers = 3", "workers"),
+            ("workers = 2", "", "workers"),
+            ("workers = 2", "workers = 2\nlisten = \"off\"", "listen"),
+            ("\"1s\"", "\"2s\"", "[delivery] max_delay"),
+            ("newline = false", "concurrency = 3", "[streams.\"a\"]"),
+            ("[streams.a]\n            newline = false", "", "[streams.\"a\"]"),
+            ("\"k1\"", "\"k2\"", "[[sources]] \"web\""),
+            ("\"s1\"", "\"s2\"", "[aws] secret_access_key"),
+        ] {
+            let now = before.replace(from, to);
+            assert_ne!(now, before);
+            assert_eq!(changed(before, &now), [expected], "{now}");
+            assert_eq!(changed(&now, before), [expected], "{now}");
+        }
+        let renamed = before.replace("\"web\"", "\"site\"");
+        assert_eq!(changed(before, &renamed), ["[[sources]] \"site\"", "[[sources]] \"web\""]);
+    }
+}
