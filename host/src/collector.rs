@@ -21,7 +21,10 @@ mod head;
 mod held;
 mod intake;
 mod keyring;
+mod log_limit;
 mod origin;
+mod proxies;
+mod public_url;
 mod query;
 mod rate;
 mod refused;
@@ -39,6 +42,7 @@ pub use intake::Intake;
 #[cfg(test)]
 pub(crate) use intake::{Gathering, Step};
 pub use origin::OriginRule;
+pub use public_url::{InvalidPublicUrl, PublicUrl};
 pub use rate::Rate;
 pub use source::{SourceReport, SourceSettings, TakenKey};
 

@@ -11,6 +11,7 @@ mod connection;
 mod connections;
 mod descriptors;
 mod encoding;
+mod forwarded;
 mod peers;
 mod server;
 mod tls;
@@ -20,7 +21,8 @@ pub use budget::{MemoryBudget, Reservation};
 pub use connections::{ConnectionCounts, ConnectionLimits};
 pub use descriptors::Descriptors;
 pub use encoding::{DecodeError, Encoding, decode};
-pub use peers::{InvalidNetwork, TrustedProxies};
+pub use forwarded::{Forwarded, is_host};
+pub use peers::{InvalidNetwork, PRIVATE_NETWORKS, TrustedProxies, UserAddress, is_private};
 pub use server::{BindError, ConnectionStats, Peer, Server, Shutdown};
 pub use tls::{Tls, TlsError};
 

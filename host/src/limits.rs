@@ -418,6 +418,10 @@ pub const TLS_RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 /// gateway takes 4,000 KiB; Segment takes 500 KB.
 pub const COLLECT_BODY_BYTES_MAX: usize = 4_096_000;
 
+/// How often it is logged that a proxy is not believed, or tells too little: each interval
+/// in which it goes on.
+pub const COLLECT_PROXY_LOG_INTERVAL: Duration = Duration::from_secs(600);
+
 /// The most that the bytes of a body may be limited to: of some of them, all of
 /// [`HTTP_BODIES_BYTES_MAX`] must be able to take.
 pub const COLLECT_BODY_BYTES_MAX_MAX: usize = 16 * 1024 * 1024;

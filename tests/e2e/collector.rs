@@ -4,6 +4,7 @@ mod answers;
 mod bad_clients;
 mod crowds;
 mod floods;
+mod proxies;
 mod refusals;
 mod settings;
 mod siege;

@@ -2,14 +2,13 @@
 //!
 //! All bodies share one budget. A request that has not said its write key before its body
 //! has only a part of it, since it may be anybody's; so has each client. What counts as a
-//! client is for [`TrustedProxies`] to say.
+//! client is for [`Proxies`](super::proxies::Proxies) to say.
 
 use std::net::IpAddr;
 
-use hyper::HeaderMap;
 use hyper::body::Body;
 
-use crate::http::{self, BodyError, Budget, Held, PeerBudgets, TrustedProxies};
+use crate::http::{self, BodyError, Budget, Held, PeerBudgets};
 use crate::limits;
 
 #[derive(Debug)]
@@ -17,7 +16,6 @@ pub(super) struct Bodies {
     all: Budget,
     keyless: Budget,
     peers: PeerBudgets,
-    trusted: TrustedProxies,
     body_bytes_max: usize,
 }
 
@@ -35,20 +33,13 @@ impl Bodies {
             all: Budget::new(limits::HTTP_BODIES_BYTES_MAX),
             keyless: Budget::new(limits::HTTP_KEYLESS_BODIES_BYTES_MAX),
             peers: PeerBudgets::new(limits::HTTP_PEER_BODIES_BYTES_MAX),
-            trusted: TrustedProxies::default(),
             body_bytes_max,
         }
     }
 
-    /// Have so many bytes for each client, and these proxies.
-    pub(super) fn share(&mut self, peer_bytes_max: usize, trusted: TrustedProxies) {
+    /// Have so many bytes for each client.
+    pub(super) fn share(&mut self, peer_bytes_max: usize) {
         self.peers = PeerBudgets::new(peer_bytes_max);
-        self.trusted = trusted;
-    }
-
-    /// Whose share a request counts for. None where clients cannot be distinguished.
-    pub(super) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> Option<IpAddr> {
-        self.trusted.client(headers, peer)
     }
 
     /// Read a body into memory of its client's share, and of that of requests without a

@@ -27,7 +27,7 @@ const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("900");
 pub(super) fn varies_by(route: &Route<'_>) -> HeaderValue {
     HeaderValue::from_static(match route {
         Route::SegmentSettings { .. } | Route::RudderStackSettings => {
-            "Authorization, Host, Origin, X-Forwarded-Proto"
+            "Authorization, Forwarded, Host, Origin, X-Forwarded-Host, X-Forwarded-Proto"
         }
         Route::One { .. } | Route::Batch { .. } | Route::Webhook => {
             "Authorization, Content-Encoding, Origin"

@@ -12,6 +12,8 @@ use super::counts::Counts;
 use super::decode::Shape;
 use super::decoder::{Accepted, Decoder, Received};
 use super::head::Head;
+use super::proxies::Proxies;
+use super::public_url::PublicUrl;
 use super::query::Query;
 use super::route::{Route, route};
 use super::source::{Source, Sources, Tally};
@@ -29,6 +31,7 @@ pub struct Collector {
     sources: Arc<Sources>,
     spool: Spool,
     bodies: Bodies,
+    proxies: Proxies,
     decoder: Decoder,
     /// Memory for the headers of requests under way.
     headers: MemoryBudget,
@@ -48,6 +51,7 @@ impl Collector {
             sources,
             spool,
             bodies: Bodies::new(body_bytes_max),
+            proxies: Proxies::default(),
             headers: MemoryBudget::new(limits::HTTP_HEADERS_BYTES_MAX),
             decoded: MemoryBudget::with_room_for_small(
                 limits::HTTP_BODIES_BYTES_MAX,
@@ -59,11 +63,18 @@ impl Collector {
         }
     }
 
-    /// Have bodies of one client take at most so many bytes of memory, where these proxies
-    /// are believed about who that is.
+    /// Have bodies of one client take at most so many bytes of memory.
     #[must_use]
-    pub fn with_shares(mut self, peer_bytes_max: usize, trusted: TrustedProxies) -> Self {
-        self.bodies.share(peer_bytes_max, trusted);
+    pub fn with_shares(mut self, peer_bytes_max: usize) -> Self {
+        self.bodies.share(peer_bytes_max);
+        self
+    }
+
+    /// Believe these proxies about their clients, and tell SDKs to send to this URL; without
+    /// one, to where their request for settings went.
+    #[must_use]
+    pub fn with_proxies(mut self, trusted: TrustedProxies, public_url: Option<PublicUrl>) -> Self {
+        self.proxies = Proxies::new(trusted, public_url);
         self
     }
 
@@ -156,8 +167,7 @@ impl Collector {
         body: &mut (impl RequestBody + Unpin),
         peer: Peer,
     ) -> Result<Answer, Refused> {
-        let client = self.bodies.client(&parts.headers, peer.address);
-        let head = Head::of(parts, peer).of_client(client);
+        let head = Head::of(parts, peer, &self.proxies);
         match route {
             Route::One { message_type, is_browser } => {
                 self.take(head, body, Shape::One(message_type), is_browser).await
@@ -175,7 +185,8 @@ impl Collector {
             Route::SegmentSettings { write_key } => {
                 let source = self.sources.of_key(write_key)?;
                 head.check(&source)?;
-                let settings = vendor::segment_settings(write_key, &head.host, head.is_encrypted);
+                let url = self.proxies.public_url(parts, peer)?;
+                let settings = vendor::segment_settings(write_key, &url);
                 Ok(answer::json(settings.to_string()))
             }
             Route::RudderStackSettings => {

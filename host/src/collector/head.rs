@@ -1,10 +1,11 @@
 use std::net::IpAddr;
 
-use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HOST, HeaderValue, ORIGIN};
+use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode};
 
 use super::answer::Refused;
+use super::proxies::Proxies;
 use super::source::Source;
 use crate::http::{Encoding, Peer};
 
@@ -13,43 +14,30 @@ use crate::http::{Encoding, Peer};
 pub(super) struct Head {
     /// The write key, where it does not stand in the body.
     pub(super) key: Option<String>,
-    /// The client's address.
+    /// The user's address.
     pub(super) ip: IpAddr,
-    /// Whose share of memory the body takes, as the collector sees it.
+    /// Whose share of memory the body takes, where clients can be distinguished.
     pub(super) client: Option<IpAddr>,
     /// Whether a page sent it.
     pub(super) is_of_page: bool,
     /// None if it is unknown.
     pub(super) encoding: Option<Encoding>,
-    /// How clients name this server.
-    pub(super) host: String,
-    /// Whether the client's connection is encrypted.
-    pub(super) is_encrypted: bool,
     origin: Option<String>,
 }
 
 impl Head {
-    pub(super) fn of(parts: &Parts, peer: Peer) -> Self {
+    pub(super) fn of(parts: &Parts, peer: Peer, proxies: &Proxies) -> Self {
         let Parts { headers, uri, .. } = parts;
         let origin = text(headers, ORIGIN.as_str()).map(str::to_owned);
         let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
-        let host = text(headers, HOST.as_str()).or_else(|| Some(uri.authority()?.as_str()));
-        let scheme = text(headers, "x-forwarded-proto").map(first);
         Head {
             key: key(headers, uri.query().unwrap_or_default()),
-            ip: ip(headers, peer.address),
-            client: None,
+            ip: proxies.user(headers, peer.address),
+            client: proxies.client(headers, peer.address),
             is_of_page: origin.is_some(),
             encoding: encoding.map_or(Some(Encoding::Identity), Encoding::from_header),
-            host: host.unwrap_or_default().to_owned(),
-            is_encrypted: scheme.map_or(peer.is_encrypted, |scheme| scheme == "https"),
             origin,
         }
-    }
-
-    /// The same with whose share the body counts for.
-    pub(super) fn of_client(self, client: Option<IpAddr>) -> Self {
-        Head { client, ..self }
     }
 
     /// Check that a source may be sent to, and from there.
@@ -87,17 +75,6 @@ fn basic_user(authorization: &str) -> Option<String> {
     (!user.is_empty()).then(|| user.to_owned())
 }
 
-/// The client's address as the first proxy saw it.
-fn ip(headers: &HeaderMap, peer: IpAddr) -> IpAddr {
-    let forwarded = text(headers, "x-forwarded-for").map(first);
-    forwarded.and_then(|address| address.parse().ok()).unwrap_or(peer)
-}
-
-/// The first element of a header that lists some.
-fn first(list: &str) -> &str {
-    list.split(',').next().unwrap_or_default().trim()
-}
-
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
@@ -116,7 +93,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Head::of(&request.body(()).unwrap().into_parts().0, PEER)
+        Head::of(&request.body(()).unwrap().into_parts().0, PEER, &Proxies::default())
     }
 
     #[test]
@@ -133,22 +110,10 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_what_the_first_proxy_saw() {
+    fn the_address_is_what_a_believed_proxy_saw() {
         let ip = |forwarded| head("/", &[("X-Forwarded-For", forwarded)]).ip.to_string();
         assert_eq!(ip("203.0.113.7, 10.0.0.1"), "203.0.113.7");
-        assert_eq!(ip(" 2001:db8::1 "), "2001:db8::1");
+        assert_eq!(ip(" [2001:db8::1]:443 "), "2001:db8::1");
         assert_eq!(ip("\"};evil"), "127.0.0.1");
-    }
-
-    #[test]
-    fn a_proxy_tells_how_clients_reach_it() {
-        let head = head(
-            "/",
-            &[("Host", "t.example"), ("X-Forwarded-Proto", "https"), ("Origin", "https://a")],
-        );
-        assert_eq!(
-            (head.host.as_str(), head.is_encrypted, head.is_of_page),
-            ("t.example", true, true)
-        );
     }
 }

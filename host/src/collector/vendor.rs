@@ -8,6 +8,8 @@
 
 use serde_json::{Value, json};
 
+use super::public_url::PublicUrl;
+
 /// The identifier of the workspace: there are none here, and some SDKs require one.
 const WORKSPACE_ID: &str = "standpipe";
 
@@ -15,14 +17,13 @@ const WORKSPACE_ID: &str = "standpipe";
 ///
 /// They send with the key and to the host that stand here. Their own metrics would go to
 /// `api.segment.io` whatever that host is: a sample rate of 0 turns them off.
-pub(super) fn segment_settings(write_key: &str, host: &str, is_encrypted: bool) -> Value {
-    let protocol = if is_encrypted { "https" } else { "http" };
+pub(super) fn segment_settings(write_key: &str, url: &PublicUrl) -> Value {
     json!({
         "integrations": {
             "Segment.io": {
                 "apiKey": write_key,
-                "apiHost": format!("{host}/v1"),
-                "protocol": protocol,
+                "apiHost": format!("{}/v1", url.location()),
+                "protocol": url.scheme(),
             }
         },
         "metrics": { "sampleRate": 0 },

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::secrets::References;
 use super::{ConfigError, RawHttp, RawSource, RawSpool};
 use crate::admin::Token;
-use crate::collector::{Dialect, OriginRule, Rate, SourceSettings};
+use crate::collector::{Dialect, OriginRule, PublicUrl, Rate, SourceSettings};
 use crate::event::SourceNames;
 use crate::http::TrustedProxies;
 use crate::limits;
@@ -38,6 +38,8 @@ pub struct CollectSettings {
     pub body_bytes_per_peer_max: usize,
     /// Proxies that are believed about their clients.
     pub trusted_proxies: TrustedProxies,
+    /// How clients reach the collector. None where requests say it.
+    pub public_url: Option<PublicUrl>,
     /// Who may send.
     pub sources: Vec<SourceSettings>,
     /// Write keys that a manager of secrets keeps.
@@ -119,6 +121,7 @@ pub(super) fn check_collect(
             body_bytes_max..=limits::HTTP_BODIES_BYTES_MAX,
         )?,
         trusted_proxies: trusted_proxies(http.trusted_proxies.as_deref())?,
+        public_url: http.public_url.as_deref().map(public_url).transpose()?,
         sources,
         referenced_keys,
         spool: SpoolSettings {
@@ -293,6 +296,10 @@ fn trusted_proxies(networks: Option<&[String]>) -> Result<TrustedProxies, Config
             .map_err(|error| ConfigError::new(format!("[http] trusted_proxies: {error}"))),
         None => Ok(TrustedProxies::default()),
     }
+}
+
+fn public_url(text: &str) -> Result<PublicUrl, ConfigError> {
+    PublicUrl::parse(text).map_err(|error| ConfigError::new(format!("[http] public_url: {error}")))
 }
 
 /// How much of something a source may send in a second.

@@ -147,11 +147,17 @@ pub struct RawHttp {
     /// by default, which is half of what all clients have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_body_bytes_per_peer: Option<usize>,
-    /// IP addresses and networks of proxies, such as `10.0.0.0/8`; loopback by default.
-    /// The limits of one address do not hold for them, but for the clients that they
-    /// name in `X-Forwarded-For`.
+    /// IP addresses and networks of proxies, such as `203.0.113.0/24`, whose headers
+    /// `X-Forwarded-For`, `-Host` and `-Proto`, and `Forwarded`, are believed; private
+    /// networks and loopback by default. The limits of one address do not hold for them,
+    /// but for the clients that they name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted_proxies: Option<Vec<String>>,
+    /// The URL by which clients reach the collector, such as `https://collect.example`,
+    /// which SDKs are told to send to. By default what a trusted proxy says, or the
+    /// request's own `Host`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
 }
 
 /// Where events are kept from the answer until they are delivered.

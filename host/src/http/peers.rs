@@ -5,19 +5,49 @@
 //! share of their own; what they forward counts for the client that they name.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use hyper::HeaderMap;
 use ipnet::IpNet;
 use thiserror::Error;
 
+use super::forwarded::Forwarded;
+
 /// Bits of an IPv6 address that one customer of a provider has at least.
 const IPV6_CUSTOMER_BITS: u32 = 64;
+
+/// Networks that are not reached from the internet: loopback, those of RFC 1918, those that
+/// providers and clusters share inside (RFC 6598), link-local ones, and unique local ones of
+/// IPv6 (RFC 4193).
+pub const PRIVATE_NETWORKS: [&str; 9] = [
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "169.254.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+];
 
 /// Addresses of proxies whose word on their clients counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
+
+/// The address of whoever a request is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserAddress {
+    /// A proxy that is believed has named it.
+    Named(IpAddr),
+    /// The connection's, since nobody names another one.
+    OfPeer(IpAddr),
+    /// The connection's, though headers name another one: it is no proxy that is believed.
+    Ignored(IpAddr),
+    /// The connection's, though it is a proxy: no address can be read in its headers.
+    Unreadable(IpAddr),
+}
 
 /// A text that is neither an address nor a network.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -42,7 +72,15 @@ impl TrustedProxies {
 
     /// Whether an address is that of a proxy.
     pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether the headers of a request are believed that came in over a connection with
+    /// this peer. Where the program that the host is part of brings requests and does not
+    /// say from whom, it vouches for their headers.
+    pub fn believes(&self, peer: IpAddr) -> bool {
+        peer.is_unspecified() || self.contains(peer)
     }
 
     /// Whose share a request counts for: the connection's address, or else the last
@@ -56,24 +94,73 @@ impl TrustedProxies {
         if !self.contains(peer) {
             return Some(peer);
         }
-        let lists = headers.get_all("x-forwarded-for").iter().rev();
-        let mut named = lists.flat_map(|list| list.to_str().unwrap_or_default().rsplit(','));
-        named.find_map(|address| match IpAddr::from_str(address.trim()) {
-            Ok(address) if self.contains(address.to_canonical()) => None,
-            // What is before a word that is not an address cannot be believed either.
-            other => Some(other.ok()),
-        })?
+        let mut first_proxy = None;
+        for named in Forwarded::new(headers).addresses().rev() {
+            match named {
+                Some(address) if self.contains(address) => first_proxy = Some(address),
+                // What is before a word that is not an address cannot be believed either.
+                other => return other,
+            }
+        }
+        // A client inside, in a network whose proxies are believed.
+        first_proxy
+    }
+
+    /// The address that an event gets: the first one that a chain of proxies names, since
+    /// the first proxy has noted its client there, but for those inside where it names
+    /// others too.
+    pub fn user(&self, headers: &HeaderMap, peer: IpAddr) -> UserAddress {
+        let forwarded = Forwarded::new(headers);
+        match self.believes(peer) {
+            _ if !forwarded.names_addresses() => UserAddress::OfPeer(peer),
+            false => UserAddress::Ignored(peer),
+            true => {
+                let mut named = forwarded.addresses().flatten();
+                let Some(first) = named.next() else { return UserAddress::Unreadable(peer) };
+                let is_outside = |address: &IpAddr| !is_private(*address);
+                let outside = Some(first).filter(is_outside).or_else(|| named.find(is_outside));
+                UserAddress::Named(outside.unwrap_or(first))
+            }
+        }
     }
 }
 
-/// Loopback: a proxy on the same machine.
+impl UserAddress {
+    /// The address itself.
+    pub fn address(self) -> IpAddr {
+        match self {
+            UserAddress::Named(address)
+            | UserAddress::OfPeer(address)
+            | UserAddress::Ignored(address)
+            | UserAddress::Unreadable(address) => address,
+        }
+    }
+}
+
+/// Peers inside: a proxy on the same machine, a load balancer, an ingress of a cluster.
 impl Default for TrustedProxies {
     fn default() -> Self {
-        let loopback = [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), Ipv6Addr::LOCALHOST.into()];
-        let bits = [8, 128];
-        let networks = loopback.into_iter().zip(bits);
-        let network = |(address, bits)| IpNet::new(address, bits).expect("it is one");
-        TrustedProxies(networks.map(network).collect())
+        TrustedProxies::parse(&PRIVATE_NETWORKS).expect("they are networks")
+    }
+}
+
+/// Whether an address is not reached from the internet.
+pub fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, ..] = address.octets();
+            address.is_private()
+                || address.is_loopback()
+                || address.is_link_local()
+                || address.is_unspecified()
+                || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback()
+                || address.is_unspecified()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+        }
     }
 }
 
@@ -132,17 +219,78 @@ mod tests {
         // What a client claims to be stands before what the proxy has seen.
         assert_eq!(client("10.1.1.1", &["1.1.1.1, 198.51.100.1"]), some("198.51.100.1"));
         assert_eq!(client("::1", &["1.1.1.1", "198.51.100.1,10.2.2.2"]), some("198.51.100.1"));
-        for unknown in [&[][..], &["10.2.2.2"], &["198.51.100.1, unknown"], &[""]] {
+        for unknown in [&[][..], &["198.51.100.1, unknown"], &[""], &["unknown, 10.2.2.2"]] {
             assert_eq!(client("192.0.2.7", unknown), None, "{unknown:?}");
         }
+        assert_eq!(client("10.1.1.1", &["198.51.100.1:443, [::1]:80"]), some("198.51.100.1"));
+        // Whoever is inside too is a client like others.
+        assert_eq!(client("192.0.2.7", &["10.2.2.2, 10.3.3.3"]), some("10.2.2.2"));
         assert_eq!(client("0.0.0.0", &[]), None);
     }
 
     #[test]
-    fn loopback_is_trusted_unless_set_otherwise() {
+    fn an_event_gets_the_address_that_the_first_believed_proxy_noted() {
+        use UserAddress::{Ignored, Named, OfPeer, Unreadable};
+
+        let user = |peer: &str, forwarded: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.extend(forwarded.map(|list| {
+                (hyper::header::HeaderName::from_static("x-forwarded-for"), list.parse().unwrap())
+            }));
+            TrustedProxies::default().user(&headers, address(peer))
+        };
+        let named = |text: &str| Named(address(text));
+        for peer in ["127.0.0.1", "10.1.1.1", "::ffff:192.168.0.1", "fd00::1", "0.0.0.0"] {
+            assert_eq!(user(peer, Some("203.0.113.7:51234, 10.0.0.1")), named("203.0.113.7"));
+            assert_eq!(user(peer, Some("unknown, [2001:db8::7]:443")), named("2001:db8::7"));
+            // A proxy of the client's own company has noted where it stands there.
+            assert_eq!(user(peer, Some("10.9.9.9, 203.0.113.7")), named("203.0.113.7"));
+            assert_eq!(user(peer, Some("10.9.9.9, 10.1.1.1")), named("10.9.9.9"));
+            assert_eq!(user(peer, None), OfPeer(address(peer)));
+            for unreadable in ["unknown", "", "203.0.113.7:x"] {
+                assert_eq!(user(peer, Some(unreadable)), Unreadable(address(peer)), "{unreadable}");
+            }
+        }
+        let outside = "198.51.100.1";
+        assert_eq!(user(outside, Some("203.0.113.7")), Ignored(address(outside)));
+        assert_eq!(user(outside, None), OfPeer(address(outside)));
+    }
+
+    #[test]
+    fn peers_inside_are_trusted_unless_set_otherwise() {
         let default = TrustedProxies::default();
-        assert!(default.contains(address("127.0.0.1")) && default.contains(address("::1")));
-        assert!(!default.contains(address("10.0.0.1")) && !default.contains(address("::2")));
+        for inside in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "10.255.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "169.254.1.1",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert!(default.contains(address(inside)) && is_private(address(inside)), "{inside}");
+        }
+        for outside in [
+            "172.32.0.1",
+            "192.0.2.1",
+            "100.128.0.1",
+            "11.0.0.1",
+            "::2",
+            "2001:db8::1",
+            "::ffff:203.0.113.1",
+            "203.0.113.1",
+        ] {
+            assert!(
+                !default.contains(address(outside)) && !is_private(address(outside)),
+                "{outside}"
+            );
+        }
         assert!(!TrustedProxies::parse::<&str>(&[]).unwrap().contains(address("127.0.0.1")));
         for wrong in ["", "10.0.0.0/33", "localhost", "10.0.0.0/8 "] {
             assert_eq!(TrustedProxies::parse(&[wrong]), Err(InvalidNetwork(wrong.to_owned())));

@@ -76,7 +76,8 @@ impl Listening {
         let (spool, outlet, recovered) = open.await.expect("opening a spool does not panic")?;
         tell(&recovered);
         let collector = Collector::new(sources, settings.body_bytes_max, spool.clone())
-            .with_shares(settings.body_bytes_per_peer_max, settings.trusted_proxies);
+            .with_shares(settings.body_bytes_per_peer_max)
+            .with_proxies(settings.trusted_proxies, settings.public_url);
         let keys = Arc::new(KeptKeys::new(referenced_keys, secrets));
         keys.hand_to(&collector).await?;
         let server = match address {

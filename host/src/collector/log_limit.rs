@@ -1,0 +1,61 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Lets one log line through in an interval, so that requests cannot fill the log.
+#[derive(Debug)]
+pub(super) struct LogLimit {
+    interval: Duration,
+    started: Instant,
+    /// Milliseconds since the start until which no further line is logged.
+    next_ms: AtomicU64,
+    suppressed: AtomicU64,
+}
+
+impl LogLimit {
+    pub(super) fn new(interval: Duration) -> Self {
+        let (next_ms, suppressed) = (AtomicU64::new(0), AtomicU64::new(0));
+        LogLimit { interval, started: Instant::now(), next_ms, suppressed }
+    }
+
+    /// Whether to log now; if so, how many lines were left out since the last one.
+    pub(super) fn admit(&self) -> Option<u64> {
+        self.admit_at(Instant::now())
+    }
+
+    fn admit_at(&self, now: Instant) -> Option<u64> {
+        let since_start = now.saturating_duration_since(self.started);
+        let now_ms = milliseconds(since_start);
+        let next_ms = self.next_ms.load(Ordering::Relaxed);
+        let following = milliseconds(since_start + self.interval);
+        let is_due = now_ms >= next_ms
+            && self
+                .next_ms
+                .compare_exchange(next_ms, following, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if is_due {
+            return Some(self.suppressed.swap(0, Ordering::Relaxed));
+        }
+        self.suppressed.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_goes_through_in_an_interval_and_tells_of_the_others() {
+        let limit = LogLimit::new(Duration::from_secs(10));
+        let at = |seconds| limit.admit_at(limit.started + Duration::from_secs(seconds));
+        assert_eq!(at(0), Some(0));
+        assert_eq!((at(0), at(5), at(9)), (None, None, None));
+        assert_eq!(at(10), Some(3));
+        assert_eq!(at(19), None);
+        assert_eq!(at(1000), Some(1));
+    }
+}

@@ -1,0 +1,189 @@
+//! Behind proxies: whose address an event gets, and where SDKs are told to send.
+
+use std::fs;
+
+use serde_json::Value;
+use tests::client::{Client, Reply, basic};
+use tests::{Proxy, workspace};
+
+use super::*;
+
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
+/// Send an event of a page with these headers, in either dialect.
+fn send(url: &str, name: &str, headers: Headers<'_>) {
+    for (path, key) in [("/v1/t", "key-of-web"), ("/v1/track", "key-of-backend")] {
+        let authorization = basic(key).1;
+        let headers: Vec<_> = [("Authorization", &*authorization)]
+            .into_iter()
+            .chain(headers.iter().copied())
+            .collect();
+        let body = track(name).to_string();
+        let reply = Client::connect(url).post(path, &headers, body.as_bytes()).unwrap();
+        assert_eq!(reply.status, 200, "{name}: {}", reply.text());
+    }
+}
+
+/// The address that the events of a name have got.
+fn address_of(events: &[Value], name: &str) -> String {
+    let of_name = events.iter().filter(|event| event["event"] == name);
+    let mut addresses: Vec<_> = of_name
+        .map(|event| event["context"]["ip"].as_str().or(event["request_ip"].as_str()).unwrap())
+        .collect();
+    addresses.dedup();
+    assert_eq!(addresses.len(), 1, "{name}: {addresses:?}");
+    addresses[0].to_owned()
+}
+
+/// Where Segment's SDKs are told to send, who ask with these headers.
+fn told(url: &str, headers: Headers<'_>) -> String {
+    let path = "/v1/projects/key-of-web/settings";
+    destination(&Client::connect(url).request("GET", path, headers, b"").unwrap())
+}
+
+/// Where they are told to send, who ask for `collect.example`.
+fn told_by_host(url: &str) -> String {
+    let mut client = Client::connect(url);
+    let head = "GET /v1/projects/key-of-web/settings HTTP/1.1\r\nHost: collect.example\r\n\r\n";
+    client.send(head.as_bytes()).unwrap();
+    destination(&client.reply().unwrap())
+}
+
+fn destination(reply: &Reply) -> String {
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let settings: Value = serde_json::from_slice(&reply.body).unwrap();
+    let segment = &settings["integrations"]["Segment.io"];
+    let [protocol, host] = ["protocol", "apiHost"].map(|key| segment[key].as_str().unwrap());
+    format!("{protocol}://{host}")
+}
+
+#[test]
+fn an_event_gets_the_users_address_however_a_proxy_writes_it() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let cases: &[(&str, Headers<'_>)] = &[
+        ("127.0.0.1", &[]),
+        ("203.0.113.1", &[("X-Forwarded-For", "203.0.113.1")]),
+        ("203.0.113.2", &[("X-Forwarded-For", "203.0.113.2:51234")]),
+        ("203.0.113.3", &[("X-Forwarded-For", "203.0.113.3:51234,10.0.0.1:80")]),
+        ("203.0.113.4", &[("X-Forwarded-For", "  203.0.113.4\t ,10.0.0.1")]),
+        ("2001:db8::5", &[("X-Forwarded-For", "2001:db8::5")]),
+        ("2001:db8::6", &[("X-Forwarded-For", "[2001:db8::6]")]),
+        ("2001:db8::7", &[("X-Forwarded-For", "[2001:db8::7]:443, 10.0.0.1")]),
+        ("2001:db8::8", &[("X-Forwarded-For", "2001:db8::8:51234")]),
+        ("203.0.113.9", &[("X-Forwarded-For", "unknown, 203.0.113.9")]),
+        ("203.0.113.10", &[("X-Forwarded-For", "192.168.0.9, 203.0.113.10")]),
+        ("203.0.113.11", &[("X-Forwarded-For", ""), ("X-Forwarded-For", "203.0.113.11")]),
+        ("203.0.113.12", &[("Forwarded", "for=203.0.113.12;proto=https, for=10.0.0.1")]),
+        ("2001:db8::13", &[("Forwarded", "by=10.0.0.1; For=\"[2001:db8::13]:4711\"")]),
+        ("203.0.113.14", &[("X-Forwarded-For", "::ffff:203.0.113.14")]),
+    ];
+    for (expected, headers) in cases {
+        send(collector.url(), expected, headers);
+    }
+    let before = collector.running().stderr();
+    assert!(!before.contains("X-Forwarded-For"), "{before}");
+    send(collector.url(), "unreadable", &[("X-Forwarded-For", "_hidden")]);
+    collector.stop().exits(0).says(&["found no IP address in the X-Forwarded-For"]);
+    let events = delivered(&stub);
+    for (expected, _) in cases {
+        assert_eq!(address_of(&events, expected), *expected);
+    }
+    assert_eq!(address_of(&events, "unreadable"), "127.0.0.1");
+}
+
+#[test]
+fn headers_of_those_who_are_not_trusted_mean_nothing() {
+    let stub = accepting();
+    let settings = format!("{SETTINGS}\n[http]\ntrusted_proxies = ['192.0.2.1']\n");
+    let collector = start(&stub, &settings);
+    let own = format!("{}/v1", collector.url());
+    let lies: Headers<'_> = &[
+        ("X-Forwarded-For", "203.0.113.1"),
+        ("Forwarded", "for=203.0.113.2;host=evil.example;proto=https"),
+        ("X-Forwarded-Host", "evil.example"),
+        ("X-Forwarded-Proto", "https"),
+    ];
+    send(collector.url(), "lies", lies);
+    assert_eq!(told(collector.url(), lies), own);
+    collector.stop().exits(0).says(&["requests from 127.0.0.1", "trusted_proxies under [http]"]);
+    assert_eq!(address_of(&delivered(&stub), "lies"), "127.0.0.1");
+}
+
+#[test]
+fn settings_name_the_address_that_clients_use() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let url = collector.url();
+    let page = ("Origin", "http://localhost:3000");
+    assert_eq!(told(url, &[page]), format!("{url}/v1"));
+    let by_proxy = [("X-Forwarded-Host", "collect.example"), ("X-Forwarded-Proto", "https")];
+    assert_eq!(told(url, &by_proxy), "https://collect.example/v1");
+    let with_port = [("Forwarded", "host=\"collect.example:8443\";proto=https")];
+    assert_eq!(told(url, &with_port), "https://collect.example:8443/v1");
+    // What is no host is not told to anybody.
+    let wrong = [page, ("X-Forwarded-Host", "evil.example/path?"), ("X-Forwarded-Proto", "https")];
+    assert_eq!(told(url, &wrong), format!("https{}/v1", url.strip_prefix("http").unwrap()));
+    let logged = collector.running().stderr();
+    assert!(!logged.contains("public_url"), "{logged}");
+    let page = ("Origin", "https://shop.example");
+    told(url, &[page]);
+    collector
+        .stop()
+        .exits(0)
+        .says(&["a host that clients cannot reach: set public_url under [http]"]);
+
+    for (public_url, expected) in [
+        ("https://collect.example", "https://collect.example/v1"),
+        ("https://shop.example/collect/", "https://shop.example/collect/v1"),
+    ] {
+        let settings = format!("{SETTINGS}\n[http]\npublic_url = '{public_url}'\n");
+        let collector = start(&stub, &settings);
+        assert_eq!(told(collector.url(), &[page]), expected);
+        assert_eq!(told(collector.url(), &[("X-Forwarded-Host", "other.example")]), expected);
+        let ran = collector.stop().exits(0);
+        assert!(!ran.stderr.contains("told an SDK"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_page_of_https_that_is_told_http_is_logged() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let headers = [("Origin", "https://shop.example"), ("X-Forwarded-Host", "collect.example")];
+    assert_eq!(told(collector.url(), &headers), "http://collect.example/v1");
+    collector.stop().exits(0).says(&["http://collect.example", "loaded over https"]);
+}
+
+#[test]
+fn a_public_url_that_is_none_is_refused_at_the_start() {
+    let stub = accepting();
+    for wrong in ["collect.example", "ftp://collect.example", "https://collect.example?a=b"] {
+        let settings = format!("{SETTINGS}\n[http]\npublic_url = '{wrong}'\n");
+        let program = program(&stub, &settings).args(["--listen", "127.0.0.1:0"]);
+        program.run().exits(2).says(&["[http] public_url", wrong, "https://collect.example"]);
+    }
+}
+
+/// As the documentation says to set it up, and as nginx is without that.
+#[test]
+fn nginx_passes_on_what_the_documentation_says() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let port = collector.url().rsplit_once(':').unwrap().1;
+    let document = fs::read_to_string(workspace().join("host/docs/collector.md")).unwrap();
+    let recipe = document.split_once("```nginx\n").unwrap().1.split_once("```").unwrap().0;
+    let recipe = recipe.replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
+    let nginx = Proxy::nginx(&recipe.replace("listen 80;", "listen LISTEN;"));
+    assert_eq!(told_by_host(nginx.url()), "http://collect.example/v1");
+    // What a client says about itself is replaced.
+    send(nginx.url(), "by nginx", &[("X-Forwarded-For", "203.0.113.7")]);
+    let logged = collector.running().stderr();
+    assert!(!logged.contains("public_url") && !logged.contains("X-Forwarded"), "{logged}");
+    let plain =
+        format!("server {{ listen LISTEN; location / {{ proxy_pass http://127.0.0.1:{port}; }} }}");
+    let plain = Proxy::nginx(&plain);
+    assert_eq!(told_by_host(plain.url()), format!("{}/v1", collector.url()));
+    collector.stop().exits(0).says(&["told an SDK to send its events to", "public_url"]);
+    assert_eq!(address_of(&delivered(&stub), "by nginx"), "127.0.0.1");
+}
