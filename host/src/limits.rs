@@ -210,6 +210,20 @@ pub const PLUGIN_EVENT_CPU_MAX: Duration = Duration::from_millis(2);
 /// addresses, takes 74 ns (AMD EPYC); so a chain of a dozen such actions has room.
 pub const PLUGIN_BYTE_CPU_MAX: Duration = Duration::from_nanos(1000);
 
+/// The shortest time after which it is tried again to make an instance of a plugin, where
+/// none could be made; it doubles with each attempt, so many times, up to the longest. For each
+/// second of processor time that an attempt takes, the pause has so many.
+pub const PLUGIN_RESTART_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// See [`PLUGIN_RESTART_PAUSE_MIN`].
+pub const PLUGIN_RESTART_DOUBLINGS_MAX: u32 = 5;
+/// See [`PLUGIN_RESTART_PAUSE_MIN`].
+pub const PLUGIN_RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// See [`PLUGIN_RESTART_PAUSE_MIN`].
+pub const PLUGIN_RESTART_CPU_PAUSES: u32 = 4;
+
+/// How often the log says that no instance of a plugin can be made.
+pub const PLUGIN_UNAVAILABLE_LOG_INTERVAL: Duration = Duration::from_secs(30);
+
 /// How often a running plugin's processor time is looked at.
 pub const PLUGIN_TICK: Duration = Duration::from_millis(1);
 
@@ -691,10 +705,6 @@ pub const PLUGIN_COMPILED_BYTES_MAX: u64 = 512 * 1024 * 1024;
 pub const PLUGIN_CACHE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// See [`PLUGIN_CACHE_BYTES_MAX`].
 pub const PLUGIN_CACHE_ENTRIES_MAX: usize = 64;
-
-/// Plugins of which it is remembered where they are from: the one in use, the one
-/// before, a canary, and some that were tried in between.
-pub const PLUGIN_ORIGINS_KEPT: usize = 16;
 
 /// How often the files of a plugin are looked at where no notice of a change comes.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(10);

@@ -15,15 +15,20 @@
 //! [`limits::TURN_WASTED_CPU`] on the failures of one chunk before it looks at others,
 //! and holds no more than [`limits::HELD_BYTES_MAX`]: beyond, it takes nothing new until
 //! what it holds is through.
+//!
+//! A plugin of which no instance can be made costs no event either: chunks are set aside
+//! until it has one again, or another plugin takes over.
 
 mod carrier;
 mod deciding;
 mod failure;
 mod held;
 mod places;
+mod renewal;
 
 pub use failure::{Halt, OnFailure};
 pub use places::SourceIdentities;
+pub use renewal::Renewal;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,7 +46,7 @@ use crate::dead::{Letter, Letters, Reason};
 use crate::delivery::{Outbox, Provenance};
 use crate::event::{Ack, Chunk, Damage, Event, Line, Malformed, Refusal, scan};
 use crate::limits;
-use crate::plugin::{Canary, Decisions, Shadow, Stage, Switch, Tally};
+use crate::plugin::{Canary, Decisions, Fault, Shadow, Stage, Switch, Tally, WhenOff};
 
 /// How often a busy worker looks for batches that have been open for too long.
 const DUE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -66,6 +71,7 @@ pub struct Worker {
     canary: Option<(Arc<Canary>, Deciding)>,
     shadow: Option<Arc<Shadow>>,
     carrier: Carrier,
+    renewal: Arc<Renewal>,
     held: Held,
     /// When a chunk that was set aside had its turn.
     last_held_turn: Instant,
@@ -105,6 +111,8 @@ pub struct Shared {
     pub on_failure: OnFailure,
     /// What ends the run at such an event, if it is to end.
     pub halt: Arc<Halt>,
+    /// What has a plugin configured anew that declares other streams than it did.
+    pub renewal: Arc<Renewal>,
     /// Set once the run ends without waiting any longer: events that wait for their
     /// turn then stay with a source that keeps them, or are treated as failed.
     pub abandoned: Arc<AtomicBool>,
@@ -113,8 +121,8 @@ pub struct Shared {
 impl Worker {
     /// A worker that takes its chunks from a queue.
     pub fn new(shared: Shared, outbox: Outbox) -> Self {
-        let Shared { chunks, buffers, switch, letters, identities, on_failure, halt, abandoned } =
-            shared;
+        let Shared { chunks, buffers, switch, letters, identities, .. } = shared;
+        let Shared { on_failure, halt, renewal, abandoned, .. } = shared;
         let (version, Stage { active, canary, shadow }) = switch.stage();
         let active = Deciding::new(active, Arc::clone(&identities));
         let canary = canary.map(|canary| Self::canary(canary, &identities));
@@ -130,6 +138,7 @@ impl Worker {
             canary,
             shadow,
             carrier,
+            renewal,
             held,
             last_held_turn: Instant::now(),
             abandoned,
@@ -342,10 +351,17 @@ impl Worker {
         active.places.turn_to(ack.source());
         let provenance = provenance(ack, active);
         while !events.is_empty() && !carrier.halt.is_halted() {
-            let pause = match wasted_left.is_zero() {
-                true => Some(Duration::ZERO),
+            let (pause, why) = match wasted_left.is_zero() {
+                true => (Duration::ZERO, Fault::Off),
                 false => match active.decide(ack.source(), events, *wasted_left) {
-                    Decided::Later(pause) => Some(pause),
+                    Decided::Later(pause) => (pause, Fault::Off),
+                    Decided::Unavailable(unavailable) => {
+                        active.generation.note_unavailable("the plugin", &unavailable);
+                        if active.generation.plugin().has_redeclared() {
+                            self.renewal.renew();
+                        }
+                        (unavailable.pause, unavailable.fault)
+                    }
                     Decided::Now(decisions, decided) => {
                         let (now, later) = events.split_at(decided);
                         let tally = carrier.carry(active, &provenance, now, &decisions);
@@ -356,25 +372,24 @@ impl Worker {
                             shadow.offer(ack.source(), now, plugin, decisions);
                         }
                         events = later;
-                        None
+                        continue;
                     }
                 },
             };
-            match pause {
-                None => {}
-                Some(_) if is_abandoned => {
-                    if !ack.source().keeps_unsettled() {
-                        let decisions = Decisions::off(events.len());
-                        let tally = carrier.carry(active, &provenance, events, &decisions);
-                        active.generation.count(ack.source(), &tally, Duration::ZERO);
-                    }
-                    return Turn::Through;
-                }
-                Some(pause) => {
-                    let undecided = events.iter().map(|event| event.index).collect();
-                    return Turn::Aside { undecided, until: Instant::now() + pause.min(PAUSE_MAX) };
-                }
+            // Whoever does not want events to wait for a plugin has them treated as failed.
+            let is_unwilling = why != Fault::Off
+                && (carrier.on_failure == OnFailure::Halt
+                    || active.generation.breaker().when_off() == WhenOff::Fail);
+            if !is_abandoned && !is_unwilling {
+                let undecided = events.iter().map(|event| event.index).collect();
+                return Turn::Aside { undecided, until: Instant::now() + pause.min(PAUSE_MAX) };
             }
+            if is_unwilling || !ack.source().keeps_unsettled() {
+                let decisions = Decisions::failed(events.len(), &why);
+                let tally = carrier.carry(active, &provenance, events, &decisions);
+                active.generation.count(ack.source(), &tally, Duration::ZERO);
+            }
+            return Turn::Through;
         }
         Turn::Through
     }
@@ -399,8 +414,15 @@ impl Worker {
         let provenance = provenance(ack, deciding);
         let mut taken = &taken[..];
         while !taken.is_empty() && !canary.is_out() {
-            let decided = deciding.decide(ack.source(), taken, Duration::MAX);
-            let Decided::Now(decisions, decided) = decided else { break };
+            let (decisions, decided) = match deciding.decide(ack.source(), taken, Duration::MAX) {
+                Decided::Now(decisions, decided) => (decisions, decided),
+                Decided::Later(_) => break,
+                Decided::Unavailable(unavailable) => {
+                    deciding.generation.note_unavailable("the canary", &unavailable);
+                    canary.count(taken.len() as u64, taken.len() as u64);
+                    break;
+                }
+            };
             let (now, later) = taken.split_at(decided);
             let mut tally = Tally::of(now.len());
             for (position, event) in now.iter().enumerate() {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::process::Signal;
 use tests::{Program, Ran, misbehaving_plugin};
 
 /// Event names that the plugin misbehaves on, with the reason that follows.
@@ -103,6 +106,118 @@ fn a_plugin_that_cannot_be_configured_stops_the_start() {
             .exits(2)
             .says(&words)
             .says(&["misbehaving.wasm"]);
+    }
+}
+
+#[test]
+fn streams_may_be_declared_in_any_order() {
+    // Each call has an instance of its own, and four workers have four.
+    for limits in ["", "[plugin.limits]\nmax_calls = 1\n"] {
+        let settings =
+            format!("workers = 4\n{limits}[plugin.settings]\ndeclare = 'shuffled'\n");
+        let mut input = String::new();
+        let mut expected = BTreeMap::<String, usize>::new();
+        for number in 0..20_000 {
+            let stream = number % 10;
+            writeln!(input, r#"{{"event":"stream:{stream}","n":{number}}}"#).unwrap();
+            *expected.entry(format!("s{stream}")).or_default() += 1;
+        }
+        let program = Program::running_locally().settings(&settings).args(["--plugin"]);
+        let ran = program.args([misbehaving_plugin()]).stdin(input).run().exits(0);
+        assert_eq!((ran.count("delivered"), ran.count("dead")), (20_000, 0));
+        let streams = ran.streams();
+        for (stream, text) in &streams {
+            let number = &stream[1..];
+            let lines = String::from_utf8_lossy(text);
+            let is_right = |line: &str| line.contains(&format!("\"stream:{number}\""));
+            assert!(lines.lines().all(is_right), "another stream's event in {stream}");
+        }
+        let counts = streams.into_iter().map(|(stream, text)| {
+            (stream, text.iter().filter(|&&byte| byte == b'\n').count())
+        });
+        assert_eq!(counts.collect::<BTreeMap<_, _>>(), expected);
+    }
+}
+
+#[test]
+fn a_plugin_that_declares_other_streams_each_time_is_refused_before_anything_is_read() {
+    let cases = r#"{"settings":{"declare":"random"},"cases":[{"name":"n","event":{},"expect":[{"stream":"good"}]}]}"#;
+    let settings = "[plugin.settings]\ndeclare = 'random'\n";
+    let program = |command: &[&str]| {
+        let program = Program::new().file("cases.json", cases.as_bytes());
+        let text = format!("[plugin]\npath = '{}'\n{settings}", misbehaving_plugin().display());
+        program.file("settings.toml", text.as_bytes()).args(command).stdin("{}\n")
+    };
+    let words = ["does not declare the same streams each time", "random-", "pattern"];
+    let run = ["run", "--local", "out", "--config", "settings.toml"];
+    program(&run).run().exits(2).says(&words);
+    let checked = program(&["config", "check", "settings.toml"]).run();
+    assert_ne!(checked.exit, 0);
+    let _ = checked.says(&words);
+    let plugin = misbehaving_plugin();
+    let tested = program(&["plugin", "test", plugin.to_str().unwrap(), "cases.json"]).run().exits(1);
+    let told = String::from_utf8_lossy(&tested.stdout);
+    assert!(words.iter().all(|words| told.contains(words)), "{told}");
+}
+
+/// The name changes while events flow, and each call has a fresh instance: none of them
+/// is the fault of an event.
+#[test]
+fn a_plugin_whose_streams_change_with_time_is_configured_anew() {
+    let settings = "workers = 2\n[delivery]\nmax_delay = '10ms'\n[plugin.limits]\nmax_calls = 1\n\
+                    [plugin.settings]\ndeclare = 'dated'\nperiod_ms = 2000\n";
+    let program = Program::running_locally().settings(settings).args(["--plugin"]);
+    let mut running = program.args([misbehaving_plugin()]).start();
+    let mut sent = 0;
+    tests::wait_until("the plugin has been configured anew twice", || {
+        running.write(b"{\"event\":\"stream:0\"}\n{\"event\":\"good\"}\n");
+        sent += 2;
+        running.stderr().matches("declares other streams than before").count() >= 2
+    });
+    let ran = running.finish(tests::DEADLINE).exits(0);
+    assert_eq!((ran.count("delivered"), ran.count("dead")), (sent, 0));
+    let streams = ran.streams();
+    let dated = streams.keys().filter(|stream| stream.starts_with("period-")).count();
+    assert!(dated >= 2, "{:?}", streams.keys());
+}
+
+/// Once the plugin refuses its settings, no instance of it can be made: events wait until
+/// another plugin takes over, and those that still wait at the end are dead letters.
+#[test]
+fn events_wait_for_a_plugin_that_cannot_be_started_again() {
+    let settings = |plugin: &str| {
+        format!(
+            "workers = 2\n[delivery]\nmax_delay = '10ms'\ndrain_timeout = '1s'\n[plugin]\npath = '{}'\n\
+             [plugin.limits]\nmax_calls = 1\n[plugin.settings]\n{plugin}\n",
+            misbehaving_plugin().display()
+        )
+    };
+    for is_replaced in [true, false] {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        let refusing = settings(&format!("refuse_from_ms = {}", now + 4000));
+        let mut running = Program::running_locally().settings(&refusing).start();
+        let mut sent = 0;
+        tests::wait_until("no instance can be made", || {
+            running.write(b"{\"event\":\"good\"}\n");
+            sent += 1;
+            running.stderr().contains("failed to start an instance of the plugin")
+        });
+        running.write(&b"{\"event\":\"good\"}\n".repeat(1000));
+        sent += 1000;
+        if is_replaced {
+            fs::write(running.path("settings.toml"), settings("stream = 'other'")).unwrap();
+            running.wait_for("another plugin decides");
+            let ran = running.finish(tests::DEADLINE).exits(0);
+            assert_eq!((ran.count("delivered"), ran.count("dead")), (sent, 0));
+        } else {
+            running.signal(Signal::TERM);
+            let ran = running.finish(tests::DEADLINE).exits(3);
+            let dead = ran.count("dead");
+            assert_eq!(ran.count("read"), ran.count("delivered") + dead);
+            assert!(dead > 0, "nothing waited");
+            let reasons = ran.letters().into_iter().map(|letter| letter.reason);
+            assert!(reasons.into_iter().all(|reason| reason == "plugin_unavailable"));
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::SourceIdentities;
 use super::places::Places;
 use crate::event::Event;
-use crate::plugin::{Admission, Decisions, Generation, Mapper, Patience};
+use crate::plugin::{Admission, Decisions, Fault, Generation, Mapper, Patience, Unavailable};
 
 /// One worker's part in a generation of the plugin: an instance of its own, and
 /// where its outbox has the streams that the plugin declares.
@@ -25,6 +25,8 @@ pub(super) enum Decided {
     Now(Decisions, usize),
     /// None: their source has to wait for so long.
     Later(Duration),
+    /// None, whatever their source: the plugin has no instance.
+    Unavailable(Unavailable),
 }
 
 impl Deciding {
@@ -48,11 +50,14 @@ impl Deciding {
             Admission::Ask(patience) => patience,
             Admission::Wait(pause) => return Decided::Later(pause),
             Admission::Refuse => {
-                return Decided::Now(Decisions::off(events.len()), events.len());
+                return Decided::Now(Decisions::failed(events.len(), &Fault::Off), events.len());
             }
         };
         let patience = Patience { wasted_max: patience.wasted_max.min(wasted_max), ..patience };
-        let decisions = self.mapper.map_within(source, events, &patience);
+        let decisions = match self.mapper.map_within(source, events, &patience) {
+            Ok(decisions) => decisions,
+            Err(unavailable) => return Decided::Unavailable(unavailable),
+        };
         self.generation.count_call(start.elapsed(), self.mapper.memory_bytes());
         let decided = decisions.decided(events.len().min(patience.events_max));
         Decided::Now(decisions, decided)

@@ -202,6 +202,11 @@ impl Breaker {
         Breaker { changes, ..self }
     }
 
+    /// What happens to the events of a source that the plugin is off for.
+    pub fn when_off(&self) -> WhenOff {
+        self.settings.when_off
+    }
+
     /// How the plugin does: as with the source that it does worst with.
     pub fn health(&self, now: Instant) -> Health {
         let sources = self.failing_sources(now);

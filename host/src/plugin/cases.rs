@@ -211,7 +211,8 @@ impl Cases {
 }
 
 fn depends_on_settings(error: &LoadError) -> bool {
-    matches!(error, LoadError::Settings(_) | LoadError::Streams(_) | LoadError::Fault(_))
+    use LoadError::{Fault, Settings, Streams, Unstable};
+    matches!(error, Settings(_) | Streams(_) | Unstable(_) | Fault(_))
 }
 
 impl Case {

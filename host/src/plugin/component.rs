@@ -1,4 +1,5 @@
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
@@ -8,6 +9,7 @@ use wasmtime::component::{Component, Linker};
 
 use super::bindings::PluginPre;
 use super::bindings::exports::standpipe::mapping::mapper as contract;
+use super::declared::Order;
 use super::instance::Instance;
 use super::log::Rate;
 use super::native::Native;
@@ -49,6 +51,9 @@ pub(super) struct Loaded {
     rate: Rate,
     /// Instances that have read their settings and that nobody uses.
     spare: Mutex<Vec<Instance>>,
+    /// Whether an instance has declared other streams than the first one did, which then
+    /// cannot be used.
+    has_redeclared: AtomicBool,
 }
 
 enum Code {
@@ -108,8 +113,14 @@ pub enum LoadError {
     #[error("it refuses its settings: {0}")]
     Settings(String),
     /// It declares streams that cannot exist.
-    #[error("it declares a wrong delivery stream: {0}: mend the plugin")]
+    #[error("it declares a wrong delivery stream: {0}: fix the plugin")]
     Streams(String),
+    /// Two instances of it have not declared the same.
+    #[error(
+        "it does not declare the same streams each time that it is configured: {0}: fix the plugin; for names that depend \
+         on time or chance, declare a pattern such as \"orders-*\" and name the stream with each event"
+    )]
+    Unstable(String),
 }
 
 /// What `host plugin inspect` tells.
@@ -175,7 +186,8 @@ impl Compiled {
         &self.digest
     }
 
-    /// Let the plugin read its settings (JSON text).
+    /// Let the plugin read its settings (JSON text), in two instances: a plugin whose
+    /// instances do not declare the same streams cannot be used.
     ///
     /// # Errors
     ///
@@ -186,7 +198,7 @@ impl Compiled {
         let setup = trial.configure(settings, self.engine.allowance().configure_cpu);
         let setup = setup.map_err(LoadError::Fault)?;
         let setup = setup.map_err(|error| LoadError::Settings(printable(&error)))?;
-        Ok(Plugin(Arc::new(Loaded {
+        let plugin = Plugin(Arc::new(Loaded {
             code: Code::Component(self.clone()),
             settings: settings.to_owned(),
             digest: Arc::clone(&self.digest),
@@ -195,7 +207,10 @@ impl Compiled {
             setup,
             rate,
             spare: Mutex::new(vec![trial]),
-        })))
+            has_redeclared: AtomicBool::new(false),
+        }));
+        plugin.warm(2)?;
+        Ok(plugin)
     }
 }
 
@@ -208,6 +223,22 @@ impl Plugin {
     /// It is no plugin, or it does not take its settings.
     pub fn load(engine: &Engine, bytes: &[u8], settings: &str) -> Result<Self, LoadError> {
         Compiled::new(engine, bytes)?.configure(settings)
+    }
+
+    /// Let another plugin of the same component read settings (JSON text).
+    ///
+    /// # Errors
+    ///
+    /// It does not take them.
+    ///
+    /// # Panics
+    ///
+    /// It is native code, which has no component.
+    pub fn configure_anew(&self, settings: &str) -> Result<Self, LoadError> {
+        match &self.0.code {
+            Code::Component(compiled) => compiled.configure(settings),
+            _ => unreachable!("native code is never taken anew"),
+        }
     }
 
     /// The default mapping as native code, without a component around it: for
@@ -228,6 +259,7 @@ impl Plugin {
             setup: contract::Setup { streams, reads: contract::Reads::Kind },
             rate: Rate::default(),
             spare: Mutex::default(),
+            has_redeclared: AtomicBool::new(false),
         })))
     }
 
@@ -251,13 +283,18 @@ impl Plugin {
     ///
     /// # Errors
     ///
-    /// One cannot be made.
-    pub fn warm(&self, instances: usize) -> Result<(), Fault> {
+    /// One cannot be made, or does not declare what the first one did.
+    pub fn warm(&self, instances: usize) -> Result<(), LoadError> {
         if self.native_code().is_some() {
             return Ok(());
         }
         while lock(&self.0.spare).len() < instances {
-            let instance = self.fresh_instance()?;
+            let instance = self.fresh_instance().map_err(|fault| match fault {
+                Fault::Configure(difference) if self.has_redeclared() => {
+                    LoadError::Unstable(difference)
+                }
+                fault => LoadError::Fault(fault),
+            })?;
             lock(&self.0.spare).push(instance);
         }
         Ok(())
@@ -354,6 +391,7 @@ impl Plugin {
             setup: contract::Setup { streams, reads: contract::Reads::Text },
             rate: Rate::default(),
             spare: Mutex::default(),
+            has_redeclared: AtomicBool::new(false),
         }))
     }
 
@@ -378,14 +416,21 @@ impl Plugin {
             unreachable!("native code is called without an instance")
         };
         let mut instance = Instance::new(engine, pre, &self.0.rate)?;
-        match instance.configure(&self.0.settings, engine.allowance().configure_cpu)? {
-            Err(error) => Err(Fault::Configure(printable(&error))),
-            Ok(setup) if setup.streams != self.0.setup.streams || setup.reads != self.0.reads => {
-                let other = "it declared other streams than the first time";
-                Err(Fault::Configure(other.to_owned()))
+        let setup = instance.configure(&self.0.settings, engine.allowance().configure_cpu)?;
+        let setup = setup.map_err(|error| Fault::Configure(printable(&error)))?;
+        match Order::between(&self.0.setup, &setup) {
+            Ok(order) => Ok(instance.with_order(order)),
+            Err(difference) => {
+                self.0.has_redeclared.store(true, Ordering::Relaxed);
+                Err(Fault::Configure(difference))
             }
-            Ok(_) => Ok(instance),
         }
+    }
+
+    /// Whether an instance has declared other streams than the plugin did when it was
+    /// loaded, as where a name is made of the date: it has to be configured anew.
+    pub fn has_redeclared(&self) -> bool {
+        self.0.has_redeclared.load(Ordering::Relaxed)
     }
 }
 

@@ -75,9 +75,10 @@ impl Target {
 }
 
 impl Decisions {
-    /// What comes of a batch that the plugin was not asked about, and will not be.
-    pub fn off(events: usize) -> Self {
-        let faults = (0..events).map(|event| (event, Fault::Off)).collect();
+    /// What comes of a batch that the plugin was not asked about for this reason, and
+    /// will not be.
+    pub fn failed(events: usize, fault: &Fault) -> Self {
+        let faults = (0..events).map(|event| (event, fault.clone())).collect();
         Decisions { kinds: Kinds::each(events), answers: Answers { faults, ..Answers::default() } }
     }
 
@@ -147,9 +148,14 @@ impl Answers {
         let is_full = self.bytes > limits::PLUGIN_ANSWERS_HELD_BYTES_MAX;
         if self.postponed.is_none() && (is_full || is_too_much) {
             let detail = "the plugin was not asked about the event yet".to_owned();
-            self.postponed = Some((event, Fault::Answer(detail)));
+            self.postpone(event, Fault::Answer(detail));
         }
         self.postponed.is_some()
+    }
+
+    /// Leave the event at this position, and those behind it, for another call.
+    pub(super) fn postpone(&mut self, event: usize, why: Fault) {
+        self.postponed.get_or_insert((event, why));
     }
 }
 

@@ -1,12 +1,13 @@
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use super::counts::AtomicCounts;
 use super::trust::{Admitted, Evidence, Role, Trust, Untrusted};
-use super::{Attempt, Breaker, BreakerSettings, Counts, Ledger, Plugin, Tally};
+use super::{Attempt, Breaker, BreakerSettings, Counts, Ledger, Plugin, Tally, Unavailable};
+use crate::limits;
 
 /// A plugin in use, from the moment that it is taken. The same plugin that is taken
 /// again is another generation.
@@ -19,6 +20,15 @@ pub struct Generation {
     breaker: Breaker,
     counts: AtomicCounts,
     ledger: Arc<Ledger>,
+    outage: Mutex<Outage>,
+}
+
+/// What is known of instances that could not be made.
+#[derive(Debug, Default)]
+struct Outage {
+    /// Until when no instance is expected.
+    until: Option<Instant>,
+    last_log: Option<Instant>,
 }
 
 impl Generation {
@@ -38,6 +48,7 @@ impl Generation {
             breaker: Breaker::new(breaker, threads, Instant::now().into_std()),
             counts: AtomicCounts::default(),
             ledger: Arc::default(),
+            outage: Mutex::default(),
         }
     }
 
@@ -76,6 +87,21 @@ impl Generation {
         trust.admit(role, self.plugin.clone(), self.evidence.clone())
     }
 
+    /// Another plugin of its component for another generation, if these settings let that
+    /// be in the role.
+    ///
+    /// # Errors
+    ///
+    /// They do not, or it is another component's.
+    pub fn admit_anew(
+        &self,
+        plugin: Plugin,
+        trust: &Trust,
+        role: Role,
+    ) -> Result<Admitted, Untrusted> {
+        trust.admit(role, plugin, self.evidence.clone())
+    }
+
     /// When it was taken.
     pub fn since(&self) -> SystemTime {
         self.since
@@ -102,6 +128,30 @@ impl Generation {
     pub fn count_call(&self, took: Duration, memory_bytes: usize) {
         self.counts.add_call(took, memory_bytes);
         self.ledger.add_call(took, memory_bytes);
+    }
+
+    /// Tell now and then that no instance of it can be made, so that it is not asked; `role`
+    /// is what it is used for.
+    pub fn note_unavailable(&self, role: &str, unavailable: &Unavailable) {
+        let now = Instant::now();
+        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        outage.until = outage.until.max(Some(now + unavailable.pause));
+        let is_due = |last: Instant| now - last >= limits::PLUGIN_UNAVAILABLE_LOG_INTERVAL;
+        if outage.last_log.is_none_or(is_due) {
+            outage.last_log = Some(now);
+            tracing::error!(
+                generation = self.number,
+                "failed to start an instance of {role}: {}; it is tried again, and no event is dead-lettered for \
+                 this: give another plugin, or go back to the one before",
+                unavailable.fault
+            );
+        }
+    }
+
+    /// Whether an instance of it could not be made when that was tried last.
+    pub fn is_unavailable(&self) -> bool {
+        let outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        outage.until.is_some_and(|until| Instant::now() < until)
     }
 
     /// What it has done so far.

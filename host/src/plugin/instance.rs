@@ -7,6 +7,7 @@ use wasmtime::{Store, Trap};
 
 use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::bindings::{Plugin as Bindings, PluginPre};
+use super::declared::Order;
 use super::log::Rate;
 use super::routes::{ROUTES, Route};
 use super::sandbox::{DeadlinePassed, Sandbox, thread_cpu_time};
@@ -18,6 +19,7 @@ pub(super) struct Instance {
     bindings: Bindings,
     calls: u64,
     made: Instant,
+    order: Order,
 }
 
 impl Instance {
@@ -29,9 +31,22 @@ impl Instance {
         let configure_cpu = engine.allowance().configure_cpu;
         let mut store = new_store(engine, rate);
         match pre.instantiate(&mut store) {
-            Ok(bindings) => Ok(Instance { store, bindings, calls: 0, made: Instant::now() }),
+            Ok(bindings) => {
+                let (made, order) = (Instant::now(), Order::default());
+                Ok(Instance { store, bindings, calls: 0, made, order })
+            }
             Err(error) => Err(fault(&store, &error, configure_cpu)),
         }
+    }
+
+    /// One that has declared the streams of its plugin in this order.
+    pub(super) fn with_order(self, order: Order) -> Self {
+        Instance { order, ..self }
+    }
+
+    /// The order in which it has declared the streams of its plugin.
+    pub(super) fn order(&self) -> &Order {
+        &self.order
     }
 
     /// The inner error is the plugin's own.

@@ -143,7 +143,14 @@ fn work(generation: &Generation, batches: &Receiver<Batch>, seen: &Seen) {
             skip(events.len());
             continue;
         };
-        let decisions = mapper.map_within(&batch.source, &events, &patience);
+        let decisions = match mapper.map_within(&batch.source, &events, &patience) {
+            Ok(decisions) => decisions,
+            Err(unavailable) => {
+                generation.note_unavailable("the shadow", &unavailable);
+                skip(events.len());
+                continue;
+            }
+        };
         generation.count_call(start.elapsed(), mapper.memory_bytes());
         let asked = events.len().min(patience.events_max);
         let (now, left) = events.split_at(decisions.decided(asked));

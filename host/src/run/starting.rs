@@ -23,7 +23,7 @@ use crate::delivery::{Delivery, DeliverySettings};
 use crate::event::Totals;
 use crate::http::Shutdown;
 use crate::limits;
-use crate::pipeline::{Halt, Shared, SourceIdentities, Worker};
+use crate::pipeline::{Halt, Renewal, Shared, SourceIdentities, Worker};
 use crate::private;
 use crate::secret::{NoManager, Resolve};
 use crate::secrets::{Secrets, SecretsSettings};
@@ -155,6 +155,9 @@ impl Run {
         letters.on_refusal(move || end.stop());
         let halted = Arc::new(Mutex::new(None));
         let abandoned = Arc::<AtomicBool>::default();
+        let renewing = swapper.clone();
+        // What is refused has been logged.
+        let renewal = Renewal::new(move || drop(renewing.renew()));
         let shared = Shared {
             chunks: chunks_out,
             buffers: buffers_in,
@@ -162,6 +165,7 @@ impl Run {
             letters: Arc::clone(&letters),
             identities: Arc::new(identities),
             on_failure: settings.hosting.on_failure.clone(),
+            renewal: Arc::new(renewal),
             halt: Arc::new(halt(stopper.clone(), Arc::clone(&halted), Arc::clone(&abandoned))),
             abandoned: Arc::clone(&abandoned),
         };

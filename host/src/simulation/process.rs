@@ -24,7 +24,7 @@ use crate::collector::{Gathering, Intake, Step, entry_of};
 use crate::dead::{LetterDurability, LetterSteps, Letters};
 use crate::delivery::{Delivery, Ports};
 use crate::event::{Totals, TotalsSnapshot};
-use crate::pipeline::{Halt, OnFailure, Shared, SourceIdentities, Worker};
+use crate::pipeline::{Halt, OnFailure, Renewal, Shared, SourceIdentities, Worker};
 use crate::plugin::{Admitted, BreakerSettings, Generation, Stage, Switch};
 use crate::spool::{Durability, Spool, Steps};
 use crate::{blocking, clock, limits};
@@ -306,6 +306,7 @@ impl<'a> Process<'a> {
             identities: Arc::new(SourceIdentities::default()),
             on_failure: OnFailure::DeadLetter,
             halt: Arc::new(Halt::new(|_| ())),
+            renewal: Arc::new(Renewal::new(|| ())),
             abandoned: Arc::clone(&self.is_abandoned),
         };
         let worker = Worker::new(shared, self.delivery.outbox().deferred());

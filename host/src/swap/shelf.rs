@@ -4,8 +4,7 @@ use std::time::SystemTime;
 
 use super::report::RefusalReport;
 use super::{Refused, Step, Terms};
-use crate::limits;
-use crate::plugin::Generation;
+use crate::plugin::{Generation, Stage};
 
 /// What a report tells, and what is needed to go on from it.
 #[derive(Debug)]
@@ -39,11 +38,15 @@ impl Shelf {
         self.origins.get(&number).cloned().unwrap_or_default()
     }
 
-    /// Only the last few generations can still be told of.
-    pub(super) fn forget_origins(&mut self) {
-        while self.origins.len() > limits::PLUGIN_ORIGINS_KEPT {
-            let _ = self.origins.pop_first();
-        }
+    /// Forget where generations are from that are neither in this stage nor kept for a
+    /// return.
+    pub(super) fn forget_origins(&mut self, stage: &Stage) {
+        let Stage { active, canary, shadow } = stage;
+        let previous = self.previous.as_ref().map(|previous| &previous.generation);
+        let beside = [canary.as_ref().map(|canary| canary.generation()), previous];
+        let beside = beside.into_iter().chain([shadow.as_ref().map(|shadow| shadow.generation())]);
+        let kept: Vec<_> = beside.flatten().chain([active]).map(|kept| kept.number()).collect();
+        self.origins.retain(|number, _| kept.contains(number));
     }
 
     pub(super) fn count(&mut self, refused: &Refused) {

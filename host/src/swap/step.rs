@@ -67,7 +67,10 @@ impl Step {
                 Step::Compile
             }
             LoadError::OtherWorld { .. } | LoadError::DoesNotFit(_) => Step::Fit,
-            LoadError::Fault(_) | LoadError::Settings(_) | LoadError::Streams(_) => Step::Configure,
+            LoadError::Fault(_)
+            | LoadError::Settings(_)
+            | LoadError::Streams(_)
+            | LoadError::Unstable(_) => Step::Configure,
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::num::NonZero;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use thiserror::Error;
 
@@ -10,7 +10,7 @@ use super::workshop::Workshop;
 use super::{Candidate, Refused, Step, Terms};
 use crate::plugin::{
     Admitted, BreakerSettings, CacheCounts, Canary, CanarySettings, Engine, Generation, Ledger,
-    LoadError, Plugin, Role, Shadow, Stage, Switch, Trust, Untrusted,
+    Plugin, Role, Shadow, Stage, Switch, Trust, Untrusted,
 };
 
 /// Changes the plugin of a run; clones change the same one.
@@ -99,6 +99,7 @@ impl Swapper {
     ) -> Result<Self, Refused> {
         let mut workshop = Workshop::default();
         let plugin = workshop.prepare(&engine, candidate, &terms, Role::Active, &[])?;
+        warm(plugin.plugin(), settings.workers.get())?;
         let swapper = Self::at(Some(engine), settings, plugin, workshop, terms);
         swapper.shelf().origins.insert(1, candidate.origin.clone());
         Ok(swapper)
@@ -213,6 +214,71 @@ impl Swapper {
         Ok(admitted.plugin().clone())
     }
 
+    /// Configure the plugin in use anew where an instance of it has declared other streams
+    /// than it did when it was taken. It stays the plugin in use, as another generation.
+    ///
+    /// While somebody else changes the plugin, nothing is done.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step: nothing has changed.
+    pub fn renew(&self) -> Result<Swapped, Refused> {
+        let _alone = match self.0.workshop.try_lock() {
+            Ok(workshop) => workshop,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                return Ok(Swapped::Unchanged(self.0.switch.stage().1.active.number()));
+            }
+        };
+        let active = self.0.switch.stage().1.active;
+        if !active.plugin().has_redeclared() {
+            return Ok(Swapped::Unchanged(active.number()));
+        }
+        let settings = active.plugin().settings().to_owned();
+        let renewed = self.reconfigure(&active, &settings, Role::Active, Warm::ForWorkers);
+        let number = self.publish_reconfigured(self.counted(renewed)?);
+        tracing::warn!(
+            generation = number,
+            "the plugin declares other streams than before, and was configured anew"
+        );
+        Ok(Swapped::Taken(number))
+    }
+
+    /// The plugin of a generation with these settings, once it has passed the steps that
+    /// depend on them.
+    fn reconfigure(
+        &self,
+        generation: &Generation,
+        settings: &str,
+        role: Role,
+        warm: Warm,
+    ) -> Result<Admitted, Refused> {
+        let terms = self.terms();
+        let plugin = generation.plugin();
+        let plugin = Workshop::reconfigure(plugin, settings, terms.cases.as_deref())?;
+        if warm == Warm::ForWorkers {
+            self::warm(&plugin, self.0.settings.workers.get())?;
+        }
+        let digest = Some(Arc::clone(plugin.digest()));
+        let admitted = generation.admit_anew(plugin, &terms.trust, role);
+        admitted.map_err(|error| Refused { step: Step::Trust, reason: error.to_string(), digest })
+    }
+
+    /// Have the plugin in use go on as another generation, beside the same canary and
+    /// shadow; which one is gone back to stays as it is.
+    fn publish_reconfigured(&self, admitted: Admitted) -> u64 {
+        let (_, stage) = self.0.switch.stage();
+        let mut shelf = self.shelf();
+        let origin = shelf.origin(stage.active.number());
+        let number = shelf.next(origin);
+        let active = self.generation(number, admitted, &self.0.ledgers.active);
+        let stage = Stage { active, ..stage };
+        shelf.forget_origins(&stage);
+        drop(shelf);
+        drop(self.0.switch.publish(stage));
+        number
+    }
+
     /// Go back to the plugin before this one, with its settings and cases. Doing so
     /// twice changes nothing. What is trusted stays as it is.
     ///
@@ -252,12 +318,12 @@ impl Swapper {
         let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Canary, warm);
         let admitted = self.counted(prepared)?;
         let number = self.shelf().next(candidate.origin.clone());
-        let SwapperSettings { workers, breaker } = self.0.settings;
-        let generation = Generation::new(number, admitted, breaker, workers);
-        let generation = Arc::new(generation.with_ledger(&self.0.ledgers.canary));
+        let generation = self.generation(number, admitted, &self.0.ledgers.canary);
         let canary = Some(Arc::new(Canary::new(generation, settings)));
         let (_, stage) = self.0.switch.stage();
-        self.0.switch.publish(Stage { canary, ..stage });
+        let stage = Stage { canary, ..stage };
+        self.shelf().forget_origins(&stage);
+        self.0.switch.publish(stage);
         tracing::info!(generation = number, percent = settings.percent, "a canary is tried");
         Ok(number)
     }
@@ -316,7 +382,9 @@ impl Swapper {
         });
         let shadow = Some(Arc::new(self.counted(shadow)?));
         let (_, stage) = self.0.switch.stage();
-        self.0.switch.publish(Stage { shadow, ..stage });
+        let stage = Stage { shadow, ..stage };
+        self.shelf().forget_origins(&stage);
+        self.0.switch.publish(stage);
         tracing::info!(generation = number, "a shadow is asked about the events too");
         Ok(number)
     }
@@ -384,16 +452,9 @@ impl Swapper {
             return Err(Refused { step: Step::Read, reason, digest: None });
         };
         let admitted = workshop.prepare(engine, candidate, terms, role, &self.known())?;
-        let plugin = admitted.plugin();
-        let made = match warm {
-            Warm::ForWorkers => plugin.warm(self.0.settings.workers.get()),
-            Warm::One => Ok(()),
-        };
-        made.map_err(|fault| Refused {
-            step: Step::Configure,
-            reason: LoadError::Fault(fault).to_string(),
-            digest: Some(Arc::clone(plugin.digest())),
-        })?;
+        if warm == Warm::ForWorkers {
+            self::warm(admitted.plugin(), self.0.settings.workers.get())?;
+        }
         Ok(admitted)
     }
 
@@ -410,12 +471,16 @@ impl Swapper {
         result.inspect_err(|refused| self.shelf().count(refused))
     }
 
+    /// An admitted plugin as a generation that all workers ask.
+    fn generation(&self, number: u64, admitted: Admitted, ledger: &Arc<Ledger>) -> Arc<Generation> {
+        let SwapperSettings { workers, breaker } = self.0.settings;
+        Arc::new(Generation::new(number, admitted, breaker, workers).with_ledger(ledger))
+    }
+
     fn publish(&self, admitted: Admitted, terms: Terms, origin: String) -> u64 {
         let number = self.shelf().next(origin);
         let digest = Arc::clone(admitted.plugin().digest());
-        let SwapperSettings { workers, breaker } = self.0.settings;
-        let active = Generation::new(number, admitted, breaker, workers);
-        let active = Arc::new(active.with_ledger(&self.0.ledgers.active));
+        let active = self.generation(number, admitted, &self.0.ledgers.active);
         let (_, Stage { shadow, .. }) = self.0.switch.stage();
         let stage = Stage { active, canary: None, shadow };
         let before = self.publish_trusted(stage, &terms.trust);
@@ -423,7 +488,7 @@ impl Swapper {
         let terms = std::mem::replace(&mut shelf.terms, terms);
         let given_up = shelf.previous.replace(Previous { generation: before.active, terms });
         shelf.swaps += 1;
-        shelf.forget_origins();
+        shelf.forget_origins(&self.0.switch.stage().1);
         drop(shelf);
         // Its instances take a while to be taken down.
         drop(given_up);
@@ -454,6 +519,15 @@ impl Swapper {
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         lock(&self.0.shelf)
     }
+}
+
+/// Have so many instances of a plugin be at hand.
+fn warm(plugin: &Plugin, instances: usize) -> Result<(), Refused> {
+    plugin.warm(instances).map_err(|error| Refused {
+        step: Step::of(&error),
+        reason: error.to_string(),
+        digest: Some(Arc::clone(plugin.digest())),
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

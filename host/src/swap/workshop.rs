@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Candidate, Refused, Step, Terms, samples};
 use crate::limits;
+use crate::plugin::cases::Cases;
 use crate::plugin::{
     Admitted, Compiled, Engine, LoadError, Mapper, Plugin, Role, Untrusted, sha256_hex,
 };
@@ -46,9 +47,35 @@ impl Workshop {
         let load_error = |error: LoadError| refuse(Step::of(&error), error.to_string());
         let compiled = self.compile(engine, &candidate.bytes, &digest).map_err(load_error)?;
         let plugin = compiled.configure(settings).map_err(load_error)?;
+        Self::try_on(&plugin, terms.cases.as_deref())?;
+        admit(plugin)
+    }
+
+    /// Have a component that is in use go through the steps that depend on its settings,
+    /// with these.
+    pub(super) fn reconfigure(
+        plugin: &Plugin,
+        settings: &str,
+        cases: Option<&Cases>,
+    ) -> Result<Plugin, Refused> {
+        let configured = plugin.configure_anew(settings).map_err(|error| Refused {
+            step: Step::of(&error),
+            reason: error.to_string(),
+            digest: Some(Arc::clone(plugin.digest())),
+        })?;
+        Self::try_on(&configured, cases)?;
+        Ok(configured)
+    }
+
+    /// Have a plugin map samples, and pass the cases.
+    fn try_on(plugin: &Plugin, cases: Option<&Cases>) -> Result<(), Refused> {
+        let refuse = |step, reason: String| {
+            let digest = Some(Arc::clone(plugin.digest()));
+            Refused { step, reason, digest }
+        };
         let mut mapper = Mapper::new(plugin.clone());
         samples::try_on(&mut mapper).map_err(|reason| refuse(Step::Samples, reason))?;
-        if let Some(cases) = &terms.cases {
+        if let Some(cases) = cases {
             let failures = cases.run(&mut mapper);
             if let Some(first) = failures.first() {
                 let count = failures.len();
@@ -57,7 +84,7 @@ impl Workshop {
             }
         }
         mapper.retire();
-        admit(plugin)
+        Ok(())
     }
 
     /// A component's hash. What cannot change is hashed once.

@@ -10,7 +10,9 @@
     reason = "printing is one of the things to test"
 )]
 
+use std::collections::HashSet;
 use std::hint::black_box;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use guest::{Event, Outputs, Plugin, Setup, Stream};
 use serde::Deserialize;
@@ -19,6 +21,8 @@ use serde::Deserialize;
 #[derive(Debug)]
 pub struct Misbehaving {
     good: Stream,
+    /// What `declare` of the settings has declared, in the order of the names.
+    more: Vec<Stream>,
     settings: Settings,
     /// Grows with every event named `leak`.
     leaked: Vec<Vec<u8>>,
@@ -37,6 +41,13 @@ struct Settings {
     samples: Option<String>,
     /// The stream of events that nothing is done about.
     stream: String,
+    /// Which further streams to declare: `shuffled`, ten in an order of chance; `dated`,
+    /// one with a name made of the time; or `random`, one with a name of chance.
+    declare: String,
+    /// For how long the name of `dated` stays the same, in milliseconds.
+    period_ms: u128,
+    /// From when on to refuse its settings, in milliseconds since 1970.
+    refuse_from_ms: Option<u128>,
     /// What the default mapping plugin takes, so that both can have the same settings.
     mappings: serde::de::IgnoredAny,
 }
@@ -50,6 +61,9 @@ impl Default for Settings {
             every: None,
             samples: None,
             stream,
+            declare: String::new(),
+            period_ms: 1000,
+            refuse_from_ms: None,
             mappings: serde::de::IgnoredAny,
         }
     }
@@ -72,8 +86,13 @@ impl Plugin for Misbehaving {
             }
             _ => {}
         }
+        if settings.refuse_from_ms.is_some_and(|from| since_1970_ms() >= from) {
+            return Err("setting `refuse_from_ms` is over: remove it".to_owned());
+        }
         setup.declare_pattern("tenant-*")?;
-        Ok(Misbehaving { good: setup.declare(&settings.stream)?, settings, leaked: Vec::new() })
+        let good = setup.declare(&settings.stream)?;
+        let more = declare_more(&settings, setup)?;
+        Ok(Misbehaving { good, more, settings, leaked: Vec::new() })
     }
 
     fn map(&mut self, event: &Event, outputs: &mut Outputs) {
@@ -104,6 +123,7 @@ impl Misbehaving {
             "payloads of 2 MiB" => {
                 (0..number).for_each(|_| outputs.deliver_payload(self.good, vec![b'x'; 2 << 20]));
             }
+            "stream" => outputs.deliver(self.more[number]),
             "reject MiB" => outputs.reject(&"x".repeat(number << 20)),
             _ => panic!("no such fault"),
         }
@@ -157,6 +177,29 @@ impl Misbehaving {
             _ => outputs.deliver(self.good),
         }
     }
+}
+
+fn declare_more(settings: &Settings, setup: &mut Setup) -> Result<Vec<Stream>, String> {
+    match settings.declare.as_str() {
+        "shuffled" => {
+            let names: HashSet<_> = (0..10).map(|number| format!("s{number}")).collect();
+            names.iter().try_for_each(|name| setup.declare(name).map(drop))?;
+            (0..10).map(|number| setup.declare(&format!("s{number}"))).collect()
+        }
+        "dated" => {
+            let period = since_1970_ms() / settings.period_ms;
+            Ok(vec![setup.declare(&format!("period-{period}"))?])
+        }
+        "random" => {
+            let number = wasip2::random::random::get_random_u64();
+            Ok(vec![setup.declare(&format!("random-{number}"))?])
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn since_1970_ms() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a time since 1970").as_millis()
 }
 
 fn endless() {

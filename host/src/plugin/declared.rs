@@ -1,0 +1,136 @@
+//! The streams that a plugin declares, and what each of its instances calls them by.
+//!
+//! A plugin answers with positions among the streams that it has declared. An instance
+//! may declare them in an order of its own, as one does that keeps them in a hash map
+//! with a random seed: its positions are translated into those of the plugin.
+
+use std::collections::HashMap;
+
+use super::bindings::exports::standpipe::mapping::mapper::{Reads, Setup};
+use super::component::printable;
+
+/// Names that an error shows of those that differ.
+const NAMES_SHOWN: usize = 3;
+
+/// Characters of a name that an error shows: Firehose takes no more.
+const NAME_CHARACTERS_SHOWN: usize = 64;
+
+/// The order in which an instance has declared the streams of its plugin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Order {
+    /// That of the plugin.
+    #[default]
+    Same,
+    /// Another one: for each of its streams the plugin's position.
+    Other(Box<[u32]>),
+}
+
+impl Order {
+    /// How an instance that has answered `own` names the streams of a plugin whose first
+    /// instance answered `first`.
+    ///
+    /// # Errors
+    ///
+    /// They have not declared the same: what differs, for a person.
+    pub(super) fn between(first: &Setup, own: &Setup) -> Result<Self, String> {
+        if first.reads != own.reads {
+            let (first, own) = (word(first.reads), word(own.reads));
+            return Err(format!("it asked for {first:?} of the events, and now for {own:?}"));
+        }
+        if first.streams == own.streams {
+            return Ok(Order::Same);
+        }
+        let mut positions = HashMap::with_capacity(first.streams.len());
+        for (stream, position) in first.streams.iter().zip(0_u32..) {
+            positions.entry(stream.as_str()).or_insert(position);
+        }
+        let mut is_missing = vec![true; first.streams.len()];
+        let (mut order, mut added) = (Vec::with_capacity(own.streams.len()), Vec::new());
+        for stream in &own.streams {
+            match positions.get(stream.as_str()) {
+                Some(&position) => {
+                    is_missing[position as usize] = false;
+                    order.push(position);
+                }
+                None => added.push(stream.as_str()),
+            }
+        }
+        let is_gone = |stream: &&str| is_missing[positions[stream] as usize];
+        let gone: Vec<_> = first.streams.iter().map(String::as_str).filter(is_gone).collect();
+        match (gone.is_empty(), added.is_empty()) {
+            (true, true) => Ok(Order::Other(order.into())),
+            _ => Err(format!(
+                "it declared {} before and not now, and {} now and not before",
+                shown(&gone),
+                shown(&added)
+            )),
+        }
+    }
+
+    /// The plugin's position of the instance's stream at this position; none where it has
+    /// not declared so many.
+    #[inline]
+    pub(super) fn of_plugin(&self, position: u32) -> Option<u32> {
+        match self {
+            Order::Same => Some(position),
+            Order::Other(positions) => positions.get(position as usize).copied(),
+        }
+    }
+}
+
+fn word(reads: Reads) -> &'static str {
+    match reads {
+        Reads::Kind => "kind",
+        Reads::Envelope => "envelope",
+        Reads::Text => "text",
+    }
+}
+
+fn shown(names: &[&str]) -> String {
+    let short = |name: &&str| printable(name).chars().take(NAME_CHARACTERS_SHOWN).collect();
+    let short: Vec<String> = names.iter().take(NAMES_SHOWN).map(short).collect();
+    match (names.len().saturating_sub(NAMES_SHOWN), short.is_empty()) {
+        (_, true) => "nothing".to_owned(),
+        (0, _) => format!("{short:?}"),
+        (more, _) => format!("{short:?} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setup(streams: &[&str], reads: Reads) -> Setup {
+        Setup { streams: streams.iter().map(|&stream| stream.to_owned()).collect(), reads }
+    }
+
+    #[test]
+    fn the_same_streams_in_another_order_are_translated() {
+        let first = setup(&["a", "b-*", "c"], Reads::Kind);
+        assert_eq!(Order::between(&first, &first), Ok(Order::Same));
+        let order = Order::between(&first, &setup(&["c", "a", "b-*"], Reads::Kind)).unwrap();
+        let positions = [0, 1, 2, 3].map(|position| order.of_plugin(position));
+        assert_eq!(positions, [Some(2), Some(0), Some(1), None]);
+        // A name that stands twice is one stream.
+        let twice = setup(&["b", "a", "b"], Reads::Kind);
+        let order = Order::between(&twice, &setup(&["a", "b"], Reads::Kind)).unwrap();
+        assert_eq!([0, 1].map(|position| order.of_plugin(position)), [Some(1), Some(0)]);
+        assert!(Order::between(&setup(&["a", "b"], Reads::Kind), &twice).is_ok());
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let first = setup(&["a", "day-1"], Reads::Kind);
+        let error = Order::between(&first, &setup(&["day-2", "a"], Reads::Kind)).unwrap_err();
+        assert_eq!(
+            error,
+            r#"it declared ["day-1"] before and not now, and ["day-2"] now and not before"#
+        );
+        let many = setup(&["a", "day-1", "1", "2", "3", "4", "\u{1b}[31m"], Reads::Kind);
+        let error = Order::between(&first, &many).unwrap_err();
+        assert!(error.contains(r#"nothing before"#) || error.contains("and 2 more"), "{error}");
+        assert!(!error.contains('\u{1b}'), "{error}");
+        let error = Order::between(&first, &setup(&["a", "day-1"], Reads::Text)).unwrap_err();
+        assert!(error.contains("\"kind\"") && error.contains("\"text\""), "{error}");
+    }
+}
