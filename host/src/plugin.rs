@@ -37,6 +37,7 @@ mod routes;
 mod sandbox;
 #[cfg(test)]
 pub(crate) mod scripted;
+mod settings;
 mod shadow;
 mod switch;
 mod trust;
@@ -69,6 +70,7 @@ pub use mapper::{Mapper, Unavailable};
 pub use minisign_verify::PublicKey;
 pub(crate) use native::check_mapping_settings;
 pub use routes::Route;
+pub use settings::PluginSettings;
 pub use shadow::Shadow;
 pub use switch::{Pauses, Stage, Switch};
 pub use trust::{Admitted, Evidence, Role, Seal, Trust, Untrusted};

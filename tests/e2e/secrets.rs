@@ -1,11 +1,16 @@
 //! Secrets that are kept elsewhere.
 
 use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
 
+use host::delivery::faulty::{Faulty, Injection};
+use host::gateway::{Builder, Plugin};
+use serde_json::Value;
 use tests::client::{Client, basic};
 use tests::mounted::rotate;
 use tests::signature::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
-use tests::{Collector, Fate, Program, Stub, moto, wait_until};
+use tests::{Collector, Fate, Program, Stub, misbehaving_plugin, moto, stamped, wait_until};
 
 const EVENT: &str = "{\"type\":\"track\"}\n";
 const BODY: &[u8] = b"{\"event\":\"a\",\"userId\":\"u\"}";
@@ -158,6 +163,119 @@ fn write_keys_are_rotated_while_the_collector_runs() {
     for planted in ["app-one", "app-two"] {
         assert!(!ran.stderr.contains(planted), "{}", ran.stderr);
     }
+}
+
+/// A refresh hands a secret that has changed to the plugin in use, and to the one that can
+/// be gone back to; which of them decides is not its affair.
+#[test]
+fn a_refresh_of_secrets_changes_no_plugin() {
+    const TOKEN: &str = "0123456789abcdef-admin";
+    let component = fs::read(misbehaving_plugin()).unwrap();
+    let version = |number: u8| stamped(&component, &[number]);
+    let settings = |more: &str| {
+        format!(
+            "[secrets]\nmanager = 'files'\ndirectory = 'mounted'\nrefresh = '200ms'\n[admin]\ntoken = '{TOKEN}'\n\
+             [delivery]\nmax_delay = '10ms'\n{more}[plugin]\npath = 'plugin.wasm'\n[plugin.settings.secrets]\n\
+             key = 'secret:key'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['k']\n"
+        )
+    };
+    let program = Program::running_locally().file("plugin.wasm", &version(1));
+    let mounted = program.path("mounted");
+    fs::create_dir(&mounted).unwrap();
+    fs::write(mounted.join("key"), "one").unwrap();
+    let collector = Collector::start(program.settings(&settings("")));
+    let ask = |method: &str, path: &str, body: &[u8]| -> Value {
+        let authorization = format!("Bearer {TOKEN}");
+        let headers = [("Authorization", &*authorization)];
+        let mut client = Client::connect(collector.admin_url());
+        let reply = client.request(method, path, &headers, body).expect("an answer");
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        serde_json::from_slice(&reply.body).expect("JSON")
+    };
+    let active = || {
+        let report = ask("GET", "/plugin", b"");
+        let active = &report["active"];
+        (active["generation"].as_u64().unwrap(), active["sha256"].as_str().unwrap().to_owned())
+    };
+    let digest = |number: u8| host::plugin::sha256_hex(&version(number));
+    let refreshes = || std::thread::sleep(Duration::from_millis(1000));
+    // The secret that the plugin in use has by now.
+    let secret = || {
+        let good = collector.running().path("out/good.ndjson");
+        let before = fs::read_to_string(&good).unwrap_or_default();
+        let event = b"{\"event\":\"secret\",\"userId\":\"u\"}";
+        let (name, value) = basic("k");
+        let headers = [(name, &*value), ("Content-Type", "application/json")];
+        Client::connect(collector.url()).post("/v1/track", &headers, event).expect("an answer");
+        let mut new = String::new();
+        wait_until("the event is delivered", || {
+            let now = fs::read_to_string(&good).unwrap_or_default();
+            new = now[before.len()..].trim_end().to_owned();
+            now.len() > before.len() && now.ends_with('\n')
+        });
+        new
+    };
+    assert_eq!((secret(), active()), ("one".to_owned(), (1, digest(1))));
+    refreshes();
+    assert_eq!(active(), (1, digest(1)), "nothing has changed");
+
+    ask("PUT", "/plugin", &version(2));
+    refreshes();
+    assert_eq!(active(), (2, digest(2)));
+    rotate(&mounted, "key", "two");
+    wait_until("the plugin that was put has the new secret", || active() == (3, digest(2)));
+    assert_eq!(secret(), "two");
+
+    ask("POST", "/plugin/rollback", b"");
+    assert_eq!((secret(), active()), ("two".to_owned(), (4, digest(1))));
+    ask("PUT", "/plugin", &version(2));
+    ask("POST", "/plugin/rollback", b"");
+    rotate(&mounted, "key", "three");
+    wait_until("the plugin that was gone back to has it", || active() == (7, digest(1)));
+    assert_eq!(secret(), "three");
+
+    ask("PUT", "/plugin/canary?percent=100", &version(3));
+    ask("POST", "/plugin/canary/promote", b"");
+    rotate(&mounted, "key", "four");
+    wait_until("the canary that was promoted has it", || active().0 > 9);
+    assert_eq!((secret(), active().1), ("four".to_owned(), digest(3)));
+
+    // What else changes in the settings is no reason to take their plugin.
+    let (generation, path) = (active().0, collector.running().path("settings.toml"));
+    fs::write(&path, settings("drain_timeout = '20s'\n")).unwrap();
+    refreshes();
+    assert_eq!(active(), (generation, digest(3)));
+    // What changes it is.
+    let other = settings("").replace("[plugin.settings.secrets]", "[plugin.settings]\nstream = 'good'\n[plugin.settings.secrets]");
+    fs::write(&path, other).unwrap();
+    wait_until("the plugin of the settings is taken", || active().1 == digest(1));
+    let ran = collector.stop().exits(0);
+    assert!(!ran.stderr.contains("three"), "a secret in the log: {}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_of_secrets_changes_no_plugin_of_an_embedded_host() {
+    let directory = tempfile::TempDir::new().unwrap();
+    tests::make_data_directory(&directory.path().join("standpipe-data"));
+    let mounted = directory.path().join("mounted");
+    fs::create_dir(&mounted).unwrap();
+    fs::write(mounted.join("key"), "one").unwrap();
+    let component = fs::read(misbehaving_plugin()).unwrap();
+    fs::write(directory.path().join("plugin.wasm"), &component).unwrap();
+    let settings = "[secrets]\nmanager = 'files'\ndirectory = 'mounted'\nrefresh = '100ms'\n[plugin]\n\
+                    path = 'plugin.wasm'\n[plugin.settings]\nstream = 'first'\nsecrets = { key = 'secret:key' }";
+    let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
+    let builder = Builder::from_toml(settings, directory.path()).unwrap().port(port.clone());
+    let host = builder.start(&tokio::runtime::Handle::current()).await.unwrap();
+    let swapped = Plugin::new(stamped(&component, b"2")).with_settings("{\"stream\":\"second\"}");
+    host.swap(swapped).await.unwrap();
+    rotate(&mounted, "key", "two");
+    // Some refreshes pass, each of which sees the new secret.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    host.submit("{\"event\":\"good\"}").await.unwrap();
+    let streams: Vec<_> = port.accepted().into_keys().map(|name| name.to_string()).collect();
+    assert_eq!(streams, ["second"]);
+    host.stop().await;
 }
 
 #[test]

@@ -251,7 +251,7 @@ fn number(event: &[u8]) -> u32 {
 fn settings(input: &Path, directory: &Path) -> Settings {
     let terms = terms('a').settings;
     let mut raw = parse("").expect("good settings");
-    raw.plugin.settings = serde_json::from_str(&terms).expect("an object");
+    raw.plugin.settings = serde_json::from_str(terms.text()).expect("an object");
     let overrides = Overrides {
         inputs: vec![Input::File(input.to_owned())],
         local: Some(directory.join("unused")),
@@ -270,7 +270,7 @@ fn terms_numbered(mapping: char, number: u32) -> Terms {
     let rows = ["both", &format!("only {mapping}"), &format!("row {number}")];
     let rows = rows.map(|event| serde_json::json!({"event": event, "stream": mapping.to_string()}));
     let settings = serde_json::json!({"mappings": rows, "unmapped": "dead_letter"}).to_string();
-    Terms { settings, ..Terms::default() }
+    Terms { settings: settings.into(), ..Terms::default() }
 }
 
 fn good() -> Candidate {
@@ -283,7 +283,7 @@ fn candidate(bytes: Cow<'static, [u8]>) -> Candidate {
 
 /// A candidate that does not pass a step, with that step.
 fn broken(kind: u32) -> (Candidate, Terms, Step) {
-    let with = |settings: &str| Terms { settings: settings.to_owned(), ..Terms::default() };
+    let with = |settings: &str| Terms { settings: settings.into(), ..Terms::default() };
     let bytes = |bytes: &'static [u8]| candidate(Cow::Borrowed(bytes));
     let misbehaving = || candidate(Cow::Owned(fs::read(misbehaving_plugin()).expect("a plugin")));
     match kind % 10 {

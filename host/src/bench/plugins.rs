@@ -153,8 +153,8 @@ impl Runner {
         let (began, cpu) = (Instant::now(), cpu_time());
         inspect(engine, candidate.bytes).map_err(not_loaded)?;
         let (wall, cpu) = (began.elapsed(), cpu_time().saturating_sub(cpu));
-        let plugin =
-            Plugin::load(engine, candidate.bytes, &candidate.settings).map_err(not_loaded)?;
+        let plugin = Plugin::load(engine, candidate.bytes, candidate.settings.as_str())
+            .map_err(not_loaded)?;
         let starts = (0..STARTS).map(|_| plugin.measure_start()).collect::<Result<Vec<_>, _>>();
         let starts = starts
             .map_err(|error| PluginBenchError::Start { name: candidate.name.clone(), error })?;

@@ -64,7 +64,7 @@ impl Plugin {
     /// the host was started with.
     #[must_use]
     pub fn with_settings(mut self, settings: impl Into<String>) -> Self {
-        self.0.settings = Some(settings.into());
+        self.0.settings = Some(settings.into().into());
         self
     }
 

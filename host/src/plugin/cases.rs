@@ -42,10 +42,10 @@ use form::RawCase;
 const SOURCE: &str = "test";
 
 /// The cases of a file, or of a directory's files.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Cases(Vec<Case>);
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Case {
     /// Where it stands, if it is from a file.
     file: Option<Arc<str>>,

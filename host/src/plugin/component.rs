@@ -15,7 +15,7 @@ use super::log::Rate;
 use super::native::Native;
 use super::routes::Route;
 use super::sandbox::{Sandbox, add_to_linker};
-use super::{Allowance, Engine, Fault};
+use super::{Allowance, Engine, Fault, PluginSettings};
 use crate::event::{StreamName, covers};
 use crate::limits;
 
@@ -42,7 +42,7 @@ pub struct Plugin(Arc<Loaded>);
 
 pub(super) struct Loaded {
     code: Code,
-    settings: String,
+    settings: PluginSettings,
     digest: Arc<str>,
     declared: Vec<Declared>,
     reads: contract::Reads,
@@ -192,15 +192,15 @@ impl Compiled {
     /// # Errors
     ///
     /// It does not take them.
-    pub fn configure(&self, settings: &str) -> Result<Plugin, LoadError> {
-        let rate = Rate::default();
+    pub fn configure(&self, settings: impl Into<PluginSettings>) -> Result<Plugin, LoadError> {
+        let (settings, rate) = (settings.into(), Rate::default());
         let mut trial = Instance::new(&self.engine, &self.pre, &rate).map_err(LoadError::Fault)?;
-        let setup = trial.configure(settings, self.engine.allowance().configure_cpu);
+        let setup = trial.configure(settings.text(), self.engine.allowance().configure_cpu);
         let setup = setup.map_err(LoadError::Fault)?;
         let setup = setup.map_err(|error| LoadError::Settings(printable(&error)))?;
         let plugin = Plugin(Arc::new(Loaded {
             code: Code::Component(self.clone()),
-            settings: settings.to_owned(),
+            settings,
             digest: Arc::clone(&self.digest),
             declared: check_streams(&setup.streams)?,
             reads: setup.reads,
@@ -221,11 +221,15 @@ impl Plugin {
     /// # Errors
     ///
     /// It is no plugin, or it does not take its settings.
-    pub fn load(engine: &Engine, bytes: &[u8], settings: &str) -> Result<Self, LoadError> {
+    pub fn load(
+        engine: &Engine,
+        bytes: &[u8],
+        settings: impl Into<PluginSettings>,
+    ) -> Result<Self, LoadError> {
         Compiled::new(engine, bytes)?.configure(settings)
     }
 
-    /// Let another plugin of the same component read settings (JSON text).
+    /// Let another plugin of the same component read settings.
     ///
     /// # Errors
     ///
@@ -234,7 +238,7 @@ impl Plugin {
     /// # Panics
     ///
     /// It is native code, which has no component.
-    pub fn configure_anew(&self, settings: &str) -> Result<Self, LoadError> {
+    pub fn configure_anew(&self, settings: PluginSettings) -> Result<Self, LoadError> {
         match &self.0.code {
             Code::Component(compiled) => compiled.configure(settings),
             _ => unreachable!("native code is never taken anew"),
@@ -252,7 +256,7 @@ impl Plugin {
             Native::configure(settings).map_err(|error| LoadError::Settings(printable(&error)))?;
         Ok(Plugin(Arc::new(Loaded {
             code: Code::Native(native),
-            settings: settings.to_owned(),
+            settings: settings.into(),
             digest: "native".into(),
             declared: check_streams(&streams)?,
             reads: contract::Reads::Kind,
@@ -273,8 +277,8 @@ impl Plugin {
         }
     }
 
-    /// The settings that it has read: JSON text.
-    pub fn settings(&self) -> &str {
+    /// The settings that it has read.
+    pub fn settings(&self) -> &PluginSettings {
         &self.0.settings
     }
 
@@ -298,6 +302,13 @@ impl Plugin {
             lock(&self.0.spare).push(instance);
         }
         Ok(())
+    }
+
+    /// Drop the instances that nobody uses.
+    pub fn release_spare(&self) {
+        // Not under the lock: taking them down takes a while.
+        let spare = std::mem::take(&mut *lock(&self.0.spare));
+        drop(spare);
     }
 
     /// Keep an instance that is not needed any more, for when it is again.
@@ -334,7 +345,7 @@ impl Plugin {
         let Loaded { code, rate, settings, .. } = &*self.0;
         let told = match code {
             Code::Component(Compiled { engine, pre, .. }) => {
-                Instance::routes(engine, pre, rate, settings)?.unwrap_or_default()
+                Instance::routes(engine, pre, rate, settings.text())?.unwrap_or_default()
             }
             Code::Native(native) => native.routes(),
             #[cfg(test)]
@@ -384,7 +395,7 @@ impl Plugin {
         let streams = vec!["*".to_owned()];
         Plugin(Arc::new(Loaded {
             code: Code::Scripted(script),
-            settings: "{}".to_owned(),
+            settings: "{}".into(),
             digest: "scripted".into(),
             declared: check_streams(&streams).expect("every name is covered"),
             reads: contract::Reads::Text,
@@ -416,7 +427,7 @@ impl Plugin {
             unreachable!("native code is called without an instance")
         };
         let mut instance = Instance::new(engine, pre, &self.0.rate)?;
-        let setup = instance.configure(&self.0.settings, engine.allowance().configure_cpu)?;
+        let setup = instance.configure(self.0.settings.text(), engine.allowance().configure_cpu)?;
         let setup = setup.map_err(|error| Fault::Configure(printable(&error)))?;
         match Order::between(&self.0.setup, &setup) {
             Ok(order) => Ok(instance.with_order(order)),

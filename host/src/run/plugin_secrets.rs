@@ -1,12 +1,18 @@
 //! Secrets that are handed to plugins: references among `secrets` of their settings.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::{StartError, open_secrets};
 use crate::config::{Settings, kept_secrets};
-use crate::secret::{Resolve, Secret, SecretSetting, Unresolved};
+use crate::plugin::PluginSettings;
+use crate::secret::{Reference, Resolve, Secret, SecretSetting, Unresolved};
+
+/// The secrets that references in plugins' settings stand for at present.
+#[derive(Debug, Default)]
+pub(crate) struct PluginSecrets(HashMap<Reference, Secret>);
 
 /// Put the secrets in the place of their references, wherever a plugin of the
 /// settings gets one. The manager of secrets is asked only where there are any.
@@ -15,30 +21,48 @@ use crate::secret::{Resolve, Secret, SecretSetting, Unresolved};
 ///
 /// One cannot be had.
 pub(crate) async fn resolve_plugin_secrets(settings: &mut Settings) -> Result<(), StartError> {
-    if are_kept(settings) {
+    let are_kept = settings.plugins_settings().any(|text| !kept_secrets(text).is_empty());
+    if are_kept {
         let secrets = open_secrets(settings.secrets.as_ref()).await?;
-        resolve(settings, &secrets).await?;
-    }
-    Ok(())
-}
-
-/// Whether a plugin gets a secret that is kept elsewhere.
-pub(super) fn are_kept(settings: &Settings) -> bool {
-    settings.plugins_settings().any(|text| !kept_secrets(text).is_empty())
-}
-
-/// The same with a manager that is open already.
-pub(super) async fn resolve(
-    settings: &mut Settings,
-    secrets: &Arc<dyn Resolve>,
-) -> Result<(), Unresolved> {
-    for text in settings.plugins_settings_mut() {
-        for (name, reference) in kept_secrets(text) {
-            let secret = secrets.value(&SecretSetting::Reference(reference)).await?;
-            *text = with_secret(text, &name, &secret);
+        let resolved = PluginSecrets::ask(settings.plugins_settings(), &secrets).await?;
+        for text in settings.plugins_settings_mut() {
+            if let Some(filled) = resolved.fill(text) {
+                *text = filled.text().to_owned();
+            }
         }
     }
     Ok(())
+}
+
+impl PluginSecrets {
+    /// Ask for all secrets that these settings of plugins name.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be had.
+    pub(super) async fn ask(
+        settings: impl Iterator<Item = &str>,
+        secrets: &Arc<dyn Resolve>,
+    ) -> Result<Self, Unresolved> {
+        let mut known = HashMap::new();
+        for (_, reference) in settings.flat_map(kept_secrets) {
+            if !known.contains_key(&reference) {
+                let setting = SecretSetting::Reference(reference.clone());
+                known.insert(reference, secrets.value(&setting).await?);
+            }
+        }
+        Ok(PluginSecrets(known))
+    }
+
+    /// Settings with the secrets in place of their references; none where one of them was
+    /// not asked for.
+    pub(super) fn fill(&self, written: &str) -> Option<PluginSettings> {
+        let mut text = written.to_owned();
+        for (name, reference) in kept_secrets(written) {
+            text = with_secret(&text, &name, self.0.get(&reference)?);
+        }
+        Some(PluginSettings::resolved(written, text))
+    }
 }
 
 fn with_secret(settings: &str, name: &str, secret: &Secret) -> String {

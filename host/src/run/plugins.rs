@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::StartError;
+use super::plugin_secrets::PluginSecrets;
 use crate::config::{Beside, Hosting, PluginSource, Settings};
 use crate::limits;
 use crate::plugin::cases::Cases;
-use crate::plugin::{CanarySettings, Engine, Plugin, PublicKey, Role, sha256_hex};
-use crate::swap::{Candidate, Refused, Seal, Step, Swapped, Swapper, SwapperSettings, Terms};
+use crate::plugin::{
+    CanarySettings, Engine, Plugin, PluginSettings, PublicKey, Role, Trust, sha256_hex,
+};
+use crate::swap::{Candidate, Refused, Seal, Step, Swapper, SwapperSettings, Terms};
 
 /// The default mapping plugin's component.
 pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
@@ -33,7 +36,7 @@ struct Companion {
 }
 
 /// Take the plugin of the settings, and those beside it.
-pub(super) fn start(settings: &Settings) -> Result<Swapper, StartError> {
+pub(super) fn start(settings: &Settings, secrets: &PluginSecrets) -> Result<Swapper, StartError> {
     let hosting = &settings.hosting;
     let swapping = SwapperSettings { workers: settings.workers, breaker: hosting.breaker };
     if settings.plugin == PluginSource::Native {
@@ -41,30 +44,52 @@ pub(super) fn start(settings: &Settings) -> Result<Swapper, StartError> {
     }
     let engine = engine(settings)?;
     let candidate = candidate(&settings.plugin)?;
-    let terms = terms(settings)?;
+    let terms = terms(settings, secrets)?;
     let refused =
         |plugin: &str, refused| StartError::Refused { plugin: plugin.to_owned(), refused };
     let swapper = Swapper::start(engine, swapping, &candidate, terms)
         .map_err(|error| refused(&candidate.origin, error))?;
     if let Some((canary, how)) = &hosting.canary {
-        let candidate = candidate_beside(canary)?;
+        let candidate = candidate_beside(canary, secrets)?;
         let tried = swapper.try_canary(&candidate, *how);
         tried.map_err(|error| refused(&format!("the canary: {}", candidate.origin), error))?;
     }
     if let Some(shadow) = &hosting.shadow {
-        let candidate = candidate_beside(shadow)?;
+        let candidate = candidate_beside(shadow, secrets)?;
         let asked = swapper.shadow(&candidate);
         asked.map_err(|error| refused(&format!("the shadow: {}", candidate.origin), error))?;
     }
     Ok(swapper)
 }
 
-/// Take the plugin of other settings, if it or they have changed.
-pub(super) fn reload(swapper: &Swapper, settings: &Settings) -> Result<Swapped, Refused> {
-    let candidate =
-        candidate(&settings.plugin).map_err(|error| swapper.count_unread(error.to_string()))?;
-    let terms = terms(settings).map_err(|error| swapper.count_unread(error.to_string()))?;
-    swapper.offer_under(&candidate, terms)
+/// What the plugin of settings is made of, to be told from that of other settings.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Ingredients {
+    sha256: String,
+    seal: Seal,
+    /// As they were written: secrets that change are no other settings.
+    settings: String,
+    trust: Trust,
+    cases: Option<Arc<Cases>>,
+}
+
+/// The plugin of settings, and what they ask of it.
+pub(super) fn read(
+    swapper: &Swapper,
+    settings: &Settings,
+    secrets: &PluginSecrets,
+) -> Result<(Candidate, Terms, Ingredients), Refused> {
+    let unread = |error: StartError| swapper.count_unread(error.to_string());
+    let candidate = candidate(&settings.plugin).map_err(unread)?;
+    let terms = terms(settings, secrets).map_err(unread)?;
+    let ingredients = Ingredients {
+        sha256: sha256_hex(&candidate.bytes),
+        seal: candidate.seal.clone(),
+        settings: settings.plugin_settings.clone(),
+        trust: terms.trust.clone(),
+        cases: terms.cases.clone(),
+    };
+    Ok((candidate, terms, ingredients))
 }
 
 impl Companions {
@@ -83,10 +108,16 @@ impl Companions {
     }
 
     /// Have a swapper follow, where these settings ask for others than the last ones.
-    pub(super) fn follow(&mut self, swapper: &Swapper, settings: &Settings) {
+    pub(super) fn follow(
+        &mut self,
+        swapper: &Swapper,
+        settings: &Settings,
+        secrets: &PluginSecrets,
+    ) {
         let (now, hosting) = (Companions::of(settings), &settings.hosting);
         let read = |beside: &Beside| {
-            candidate_beside(beside).map_err(|error| swapper.count_unread(error.to_string()))
+            let candidate = candidate_beside(beside, secrets);
+            candidate.map_err(|error| swapper.count_unread(error.to_string()))
         };
         // What is refused has been counted and told; that there is none to end is
         // no matter.
@@ -130,7 +161,7 @@ pub(crate) fn load_plugin(settings: &Settings) -> Result<Plugin, StartError> {
 /// loaded as the component that decides alike.
 pub(crate) fn load_component(settings: &Settings, engine: &Engine) -> Result<Plugin, StartError> {
     let candidate = trusted_candidate(settings)?;
-    let loaded = Plugin::load(engine, &candidate.bytes, &settings.plugin_settings);
+    let loaded = Plugin::load(engine, &candidate.bytes, settings.plugin_settings.as_str());
     loaded.map_err(|error| StartError::Plugin { plugin: candidate.origin, error })
 }
 
@@ -162,11 +193,11 @@ fn engine(settings: &Settings) -> Result<Engine, StartError> {
     Ok(Engine::with(Some(&cache), settings.hosting.allowance, settings.workers)?)
 }
 
-fn terms(settings: &Settings) -> Result<Terms, StartError> {
+fn terms(settings: &Settings, secrets: &PluginSecrets) -> Result<Terms, StartError> {
     let cases = settings.hosting.cases.as_deref().map(Cases::read).transpose();
     let cases = cases.map_err(StartError::Cases)?;
     Ok(Terms {
-        settings: settings.plugin_settings.clone(),
+        settings: filled(&settings.plugin_settings, secrets),
         trust: settings.hosting.trust.clone(),
         cases: cases.map(Arc::new),
     })
@@ -184,9 +215,14 @@ fn candidate(source: &PluginSource) -> Result<Candidate, StartError> {
     }
 }
 
-fn candidate_beside(beside: &Beside) -> Result<Candidate, StartError> {
-    let settings = Some(beside.settings.clone());
+fn candidate_beside(beside: &Beside, secrets: &PluginSecrets) -> Result<Candidate, StartError> {
+    let settings = Some(filled(&beside.settings, secrets));
     Ok(Candidate { settings, ..candidate(&beside.source)? })
+}
+
+/// A plugin's settings with the secrets of all settings, which have been asked for.
+fn filled(settings: &str, secrets: &PluginSecrets) -> PluginSettings {
+    secrets.fill(settings).expect("every secret of the settings was asked for")
 }
 
 fn file(path: &Path) -> Result<Candidate, StartError> {

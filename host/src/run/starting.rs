@@ -12,10 +12,11 @@ use super::collecting::{Collecting, Listening, Way};
 use super::copier::Copier;
 use super::embedding::{Embedding, Entrance};
 use super::keys::{self, KeptToken};
+use super::plugin_secrets::PluginSecrets;
 use super::reach::{self, Ways};
 use super::reloading::{ReloadableParts, SetLogFilter};
 use super::watching::Basis;
-use super::{Addresses, Cataloging, Run, StartError, Stopper, cataloging, plugin_secrets, plugins};
+use super::{Addresses, Cataloging, Run, StartError, Stopper, cataloging, plugins};
 use crate::admin::{Admin, View};
 use crate::config::{CollectSettings, Settings};
 use crate::dead::{Folder, LetterDurability, Letters};
@@ -52,7 +53,7 @@ impl Run {
     ///
     /// As for [`Run::start`].
     pub async fn start_embedded(
-        mut settings: Settings,
+        settings: Settings,
         embedding: Embedding,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
@@ -61,11 +62,13 @@ impl Run {
             input.check()?;
         }
         let secrets = open_secrets(settings.secrets.as_ref()).await?;
-        plugin_secrets::resolve(&mut settings, &secrets).await?;
+        let known = PluginSecrets::ask(settings.plugins_settings(), &secrets).await?;
         // Neither compiling nor the plugin's own code may run on the threads
         // that drive input and output.
         let (swapper, settings) = runtime
-            .spawn_blocking(move || plugins::start(&settings).map(|swapper| (swapper, settings)))
+            .spawn_blocking(move || {
+                plugins::start(&settings, &known).map(|swapper| (swapper, settings))
+            })
             .await
             .expect("loading a plugin does not panic")?;
         let ways = match port {

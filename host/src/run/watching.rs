@@ -8,14 +8,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::plugin_secrets::{self, are_kept};
-use super::plugins::{self, Companions, signature_path};
+use super::plugin_secrets::PluginSecrets;
+use super::plugins::{self, Companions, Ingredients, signature_path};
 use super::reloading::ReloadableParts;
 use crate::config::{PluginSource, Settings, Watch};
 use crate::http::Shutdown;
@@ -34,6 +35,21 @@ struct Inner {
     read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
     secrets: Arc<dyn Resolve>,
     companions: Mutex<Companions>,
+    /// The plugin of the settings when it was taken last. As long as it stays the same,
+    /// what else changes in the files is no reason to take it: another one may be in use.
+    taken: Mutex<Option<Ingredients>>,
+    /// Held while secrets are asked for and plugins get them, so that none gets an older
+    /// one than it has.
+    alone: tokio::sync::Mutex<()>,
+}
+
+/// Why the plugin of the settings is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// Somebody asks for it.
+    Request,
+    /// A file has changed, perhaps one that says nothing about the plugin.
+    Change,
 }
 
 /// What the plugins of a run were taken from.
@@ -67,7 +83,8 @@ impl Reloader {
     ) -> Self {
         let Basis { secrets, companions } = basis;
         let companions = Mutex::new(companions);
-        Reloader(Arc::new(Inner { swapper, reloadable, settings_file, read, secrets, companions }))
+        let (taken, alone) = (Mutex::default(), tokio::sync::Mutex::default());
+        Reloader(Arc::new(Inner { swapper, reloadable, settings_file, read, secrets, companions, taken, alone }))
     }
 
     /// Read the settings, the secrets among them and the plugin's file again, and
@@ -77,8 +94,13 @@ impl Reloader {
     ///
     /// It does not pass a step: nothing has changed.
     pub async fn reload(&self) -> Result<Swapped, Refused> {
+        self.reload_for(Cause::Request).await
+    }
+
+    async fn reload_for(&self, cause: Cause) -> Result<Swapped, Refused> {
         let (inner, runtime) = (Arc::clone(&self.0), Handle::current());
-        let reloaded = tokio::task::spawn_blocking(move || inner.reload(&runtime));
+        let _alone = self.0.alone.lock().await;
+        let reloaded = tokio::task::spawn_blocking(move || inner.reload(cause, &runtime));
         reloaded.await.expect("reloading a plugin does not panic")
     }
 
@@ -86,8 +108,6 @@ impl Reloader {
     /// have changed before anybody looked, so the plugin is taken anew first.
     pub(super) async fn watch(&self, shutdown: &Shutdown) {
         let inner = Arc::clone(&self.0);
-        let Ok(settings) = (inner.read)() else { return };
-        let (watch, are_kept) = (settings.hosting.watch, are_kept(&settings));
         let until_shutdown = |work: Pin<Box<dyn Future<Output = ()> + Send>>| {
             let shutdown = shutdown.clone();
             tokio::spawn(async move {
@@ -97,10 +117,12 @@ impl Reloader {
                 }
             });
         };
-        if are_kept {
+        // Settings that come later can be the first ones that name a secret.
+        if inner.secrets.refresh() < Duration::MAX {
             until_shutdown(Box::pin(self.clone().refresh()));
         }
-        let files = inner.files(&settings);
+        let Ok(settings) = (inner.read)() else { return };
+        let (watch, files) = (settings.hosting.watch, inner.files(&settings));
         if watch == Watch::Files && !files.is_empty() {
             // From before they are read: what changes from now on shows.
             let seen = traces(&files);
@@ -109,12 +131,15 @@ impl Reloader {
         }
     }
 
-    /// Secrets are asked for again now and then, whoever keeps them.
+    /// Secrets are asked for again now and then, whoever keeps them. Those that have
+    /// changed go to the plugins that are in use: which those are stays as it is.
     async fn refresh(self) {
         loop {
             tokio::time::sleep(self.0.secrets.refresh()).await;
-            // What is refused has been told.
-            let _ = self.reload().await;
+            let (inner, runtime) = (Arc::clone(&self.0), Handle::current());
+            let _alone = self.0.alone.lock().await;
+            let refreshed = tokio::task::spawn_blocking(move || inner.refresh(&runtime));
+            refreshed.await.expect("handing secrets to plugins does not panic");
         }
     }
 
@@ -146,22 +171,41 @@ impl Reloader {
             // This is from before they are read, too.
             seen = now;
             // What is refused has been told; the next change is another attempt.
-            let _ = self.reload().await;
+            let _ = self.reload_for(Cause::Change).await;
         }
     }
 }
 
 impl Inner {
-    fn reload(&self, runtime: &Handle) -> Result<Swapped, Refused> {
+    fn reload(&self, cause: Cause, runtime: &Handle) -> Result<Swapped, Refused> {
         let settings = (self.read)();
-        let mut settings = settings.map_err(|reason| self.swapper.count_unread(reason))?;
+        let settings = settings.map_err(|reason| self.swapper.count_unread(reason))?;
         runtime.block_on(self.reloadable.apply(&settings));
-        let resolved = runtime.block_on(plugin_secrets::resolve(&mut settings, &self.secrets));
-        resolved.map_err(|error| self.swapper.count_unread(error.to_string()))?;
-        let swapped = plugins::reload(&self.swapper, &settings)?;
+        let known =
+            runtime.block_on(PluginSecrets::ask(settings.plugins_settings(), &self.secrets));
+        let known = known.map_err(|error| self.swapper.count_unread(error.to_string()))?;
+        let (candidate, terms, ingredients) = plugins::read(&self.swapper, &settings, &known)?;
+        // First, so that a plugin with old secrets is not what is gone back to.
+        self.refresh(runtime);
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let swapped = match cause == Cause::Change && taken.as_ref() == Some(&ingredients) {
+            true => Swapped::Unchanged(self.swapper.switch().stage().1.active.number()),
+            false => self.swapper.offer_under(&candidate, terms)?,
+        };
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(ingredients);
         let mut companions = self.companions.lock().unwrap_or_else(PoisonError::into_inner);
-        companions.follow(&self.swapper, &settings);
+        companions.follow(&self.swapper, &settings, &known);
         Ok(swapped)
+    }
+
+    /// Ask for the secrets of all plugins, and hand out those that have changed.
+    fn refresh(&self, runtime: &Handle) {
+        let written = self.swapper.written_settings();
+        let written = written.iter().map(String::as_str);
+        match runtime.block_on(PluginSecrets::ask(written, &self.secrets)) {
+            Ok(known) => self.swapper.refresh(&|written| known.fill(written)),
+            Err(error) => tracing::warn!("plugins keep the secrets that they have: {error}"),
+        }
     }
 
     /// What a plugin is made of.

@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::plugin::cases::Cases;
-use crate::plugin::{Seal, Trust};
+use crate::plugin::{PluginSettings, Seal, Trust};
 
 /// A component that may become the plugin.
 #[derive(Clone)]
@@ -12,9 +12,8 @@ pub struct Candidate {
     pub bytes: Cow<'static, [u8]>,
     /// What speaks for it.
     pub seal: Seal,
-    /// The settings that it gets in place of those of the terms: JSON text, an
-    /// object.
-    pub settings: Option<String>,
+    /// The settings that it gets in place of those of the terms.
+    pub settings: Option<PluginSettings>,
     /// Where it is from, for people.
     pub origin: String,
 }
@@ -22,8 +21,8 @@ pub struct Candidate {
 /// What the settings ask of every plugin.
 #[derive(Debug, Clone, Default)]
 pub struct Terms {
-    /// The settings that it gets: JSON text, an object.
-    pub settings: String,
+    /// The settings that it gets.
+    pub settings: PluginSettings,
     /// Which component it must be, and who must have made it.
     pub trust: Trust,
     /// What it must do with certain events.

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::report::RefusalReport;
 use super::{Refused, Step, Terms};
-use crate::plugin::{Generation, Stage};
+use crate::plugin::{Admitted, Generation, Plugin, Role, Stage, Trust, Untrusted};
 
 /// What a report tells, and what is needed to go on from it.
 #[derive(Debug)]
@@ -19,10 +19,28 @@ pub(super) struct Shelf {
     pub(super) last_refused: Option<RefusalReport>,
 }
 
+/// The plugin before, which can be gone back to.
 #[derive(Debug)]
 pub(super) struct Previous {
     pub(super) generation: Arc<Generation>,
+    /// The plugin that is gone back to in place of the generation's, where secrets of its
+    /// settings have changed since.
+    pub(super) refreshed: Option<Plugin>,
     pub(super) terms: Terms,
+}
+
+impl Previous {
+    pub(super) fn plugin(&self) -> &Plugin {
+        self.refreshed.as_ref().unwrap_or_else(|| self.generation.plugin())
+    }
+
+    /// Its plugin, if these settings let it decide.
+    pub(super) fn admit(&self, trust: &Trust) -> Result<Admitted, Untrusted> {
+        match &self.refreshed {
+            Some(plugin) => self.generation.admit_anew(plugin.clone(), trust, Role::Active),
+            None => self.generation.admit_again(trust, Role::Active),
+        }
+    }
 }
 
 impl Shelf {

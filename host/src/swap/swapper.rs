@@ -10,7 +10,7 @@ use super::workshop::Workshop;
 use super::{Candidate, Refused, Step, Terms};
 use crate::plugin::{
     Admitted, BreakerSettings, CacheCounts, Canary, CanarySettings, Engine, Generation, Ledger,
-    Plugin, Role, Shadow, Stage, Switch, Trust, Untrusted,
+    Plugin, PluginSettings, Role, Shadow, Stage, Switch, Trust, Untrusted,
 };
 
 /// Changes the plugin of a run; clones change the same one.
@@ -234,8 +234,8 @@ impl Swapper {
         if !active.plugin().has_redeclared() {
             return Ok(Swapped::Unchanged(active.number()));
         }
-        let settings = active.plugin().settings().to_owned();
-        let renewed = self.reconfigure(&active, &settings, Role::Active, Warm::ForWorkers);
+        let settings = active.plugin().settings().clone();
+        let renewed = self.reconfigure(&active, settings, Role::Active, Warm::ForWorkers);
         let number = self.publish_reconfigured(self.counted(renewed)?);
         tracing::warn!(
             generation = number,
@@ -244,12 +244,117 @@ impl Swapper {
         Ok(Swapped::Taken(number))
     }
 
+    /// The settings, as they were written, of all plugins that are in use or can be gone
+    /// back to, and of candidates to come.
+    pub fn written_settings(&self) -> Vec<String> {
+        let (_, Stage { active, canary, shadow }) = self.0.switch.stage();
+        let shelf = self.shelf();
+        let canary = canary.as_ref().map(|canary| canary.generation().plugin().settings());
+        let shadow = shadow.as_ref().map(|shadow| shadow.generation().plugin().settings());
+        let previous = shelf.previous.as_ref();
+        let previous = previous.map(|previous| [previous.plugin().settings(), &previous.terms.settings]);
+        let settings = [active.plugin().settings(), &shelf.terms.settings];
+        let all = settings.into_iter().chain(canary).chain(shadow);
+        let all = all.chain(previous.into_iter().flatten());
+        all.map(|settings| settings.written().to_owned()).collect()
+    }
+
+    /// Have each plugin that is in use, or can be gone back to, configured anew whose
+    /// settings are not what these say that they are by now, since a secret has changed.
+    /// Which plugin has which role stays as it is. What is refused is counted and logged;
+    /// the plugin then goes on with the settings that it has.
+    ///
+    /// `resolve` has the settings for those that were written; none where it does not know
+    /// a secret.
+    pub fn refresh(&self, resolve: &dyn Fn(&str) -> Option<PluginSettings>) {
+        let _alone = lock(&self.0.workshop);
+        if self.0.engine.is_none() {
+            return;
+        }
+        let changed = |settings: &PluginSettings| {
+            resolve(settings.written()).filter(|resolved| resolved != settings)
+        };
+        let mut shelf = self.shelf();
+        if let Some(settings) = changed(&shelf.terms.settings) {
+            shelf.terms.settings = settings;
+        }
+        let previous = shelf.previous.as_mut().map(|previous| {
+            if let Some(settings) = changed(&previous.terms.settings) {
+                previous.terms.settings = settings;
+            }
+            (Arc::clone(&previous.generation), previous.plugin().settings().clone())
+        });
+        drop(shelf);
+        let (_, Stage { active, canary, shadow }) = self.0.switch.stage();
+        if let Some(settings) = changed(active.plugin().settings()) {
+            let refreshed = self.reconfigure(&active, settings, Role::Active, Warm::ForWorkers);
+            if let Ok(admitted) = self.counted(refreshed) {
+                let number = self.publish_reconfigured(admitted);
+                tracing::info!(generation = number, "a secret changed: the plugin in use was configured anew");
+            }
+        }
+        if let Some((generation, before)) = previous
+            && let Some(settings) = changed(&before)
+        {
+            self.refresh_previous(&generation, settings);
+        }
+        if let Some(canary) = canary.filter(|canary| !canary.is_out()) {
+            self.refresh_canary(&canary, &changed);
+        }
+        if let Some(shadow) = shadow {
+            self.refresh_shadow(&shadow, &changed);
+        }
+    }
+
+    fn refresh_previous(&self, generation: &Arc<Generation>, settings: PluginSettings) {
+        let refreshed = self.reconfigure(generation, settings, Role::Active, Warm::ForWorkers);
+        let Ok(admitted) = self.counted(refreshed) else { return };
+        let mut shelf = self.shelf();
+        let previous = shelf.previous.as_mut();
+        let given_up = previous
+            .filter(|previous| Arc::ptr_eq(&previous.generation, generation))
+            .and_then(|previous| previous.refreshed.replace(admitted.plugin().clone()));
+        drop(shelf);
+        // What has the old secrets is not gone back to.
+        drop(given_up);
+        generation.plugin().release_spare();
+    }
+
+    fn refresh_canary(
+        &self,
+        canary: &Canary,
+        changed: &dyn Fn(&PluginSettings) -> Option<PluginSettings>,
+    ) {
+        let generation = canary.generation();
+        let Some(settings) = changed(generation.plugin().settings()) else { return };
+        let refreshed = self.reconfigure(generation, settings, Role::Canary, Warm::ForWorkers);
+        let Ok(admitted) = self.counted(refreshed) else { return };
+        let origin = self.shelf().origin(generation.number());
+        let number = self.publish_canary(admitted, *canary.settings(), origin);
+        tracing::info!(generation = number, "a secret changed: the canary was configured anew");
+    }
+
+    fn refresh_shadow(
+        &self,
+        shadow: &Shadow,
+        changed: &dyn Fn(&PluginSettings) -> Option<PluginSettings>,
+    ) {
+        let generation = shadow.generation();
+        let Some(settings) = changed(generation.plugin().settings()) else { return };
+        let refreshed = self.reconfigure(generation, settings, Role::Shadow, Warm::One);
+        let Ok(admitted) = self.counted(refreshed) else { return };
+        let origin = self.shelf().origin(generation.number());
+        if let Ok(number) = self.publish_shadow(admitted, origin) {
+            tracing::info!(generation = number, "a secret changed: the shadow was configured anew");
+        }
+    }
+
     /// The plugin of a generation with these settings, once it has passed the steps that
     /// depend on them.
     fn reconfigure(
         &self,
         generation: &Generation,
-        settings: &str,
+        settings: PluginSettings,
         role: Role,
         warm: Warm,
     ) -> Result<Admitted, Refused> {
@@ -287,7 +392,7 @@ impl Swapper {
     /// There is none, or it is not trusted any more.
     pub fn roll_back(&self) -> Result<u64, NotPossible> {
         let _alone = lock(&self.0.workshop);
-        let (admitted, Previous { generation, terms }) = self.take_previous()?;
+        let (admitted, Previous { generation, terms, .. }) = self.take_previous()?;
         let origin = self.shelf().origin(generation.number());
         Ok(self.publish(admitted, terms, origin))
     }
@@ -297,10 +402,10 @@ impl Swapper {
         let mut shelf = self.shelf();
         let trust = shelf.terms.trust.clone();
         let previous = shelf.previous.as_ref().ok_or(NotPossible::NoPrevious)?;
-        let admitted = previous.generation.admit_again(&trust, Role::Active)?;
-        let Previous { generation, terms } =
-            shelf.previous.take().ok_or(NotPossible::NoPrevious)?;
-        Ok((admitted, Previous { generation, terms: Terms { trust, ..terms } }))
+        let admitted = previous.admit(&trust)?;
+        let previous = shelf.previous.take().ok_or(NotPossible::NoPrevious)?;
+        let terms = Terms { trust, ..previous.terms.clone() };
+        Ok((admitted, Previous { terms, ..previous }))
     }
 
     /// Try a candidate with the events of some users; one that is there gives way.
@@ -317,15 +422,20 @@ impl Swapper {
         let (terms, warm) = (self.terms(), Warm::ForWorkers);
         let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Canary, warm);
         let admitted = self.counted(prepared)?;
-        let number = self.shelf().next(candidate.origin.clone());
+        let number = self.publish_canary(admitted, settings, candidate.origin.clone());
+        tracing::info!(generation = number, percent = settings.percent, "a canary is tried");
+        Ok(number)
+    }
+
+    fn publish_canary(&self, admitted: Admitted, settings: CanarySettings, origin: String) -> u64 {
+        let number = self.shelf().next(origin);
         let generation = self.generation(number, admitted, &self.0.ledgers.canary);
         let canary = Some(Arc::new(Canary::new(generation, settings)));
         let (_, stage) = self.0.switch.stage();
         let stage = Stage { canary, ..stage };
         self.shelf().forget_origins(&stage);
         self.0.switch.publish(stage);
-        tracing::info!(generation = number, percent = settings.percent, "a canary is tried");
-        Ok(number)
+        number
     }
 
     /// End the trial of the canary.
@@ -353,7 +463,7 @@ impl Swapper {
         let generation = canary.generation();
         let admitted = generation.admit_again(&self.terms().trust, Role::Active)?;
         let origin = self.shelf().origin(generation.number());
-        let settings = generation.plugin().settings().to_owned();
+        let settings = generation.plugin().settings().clone();
         let terms = Terms { settings, ..self.terms() };
         Ok(self.publish(admitted, terms, origin))
     }
@@ -369,8 +479,14 @@ impl Swapper {
         let terms = self.terms();
         let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Shadow, Warm::One);
         let admitted = self.counted(prepared)?;
+        let number = self.publish_shadow(admitted, candidate.origin.clone())?;
+        tracing::info!(generation = number, "a shadow is asked about the events too");
+        Ok(number)
+    }
+
+    fn publish_shadow(&self, admitted: Admitted, origin: String) -> Result<u64, Refused> {
         let digest = Arc::clone(admitted.plugin().digest());
-        let number = self.shelf().next(candidate.origin.clone());
+        let number = self.shelf().next(origin);
         // It has one thread, whatever the workers are.
         let threads = NonZero::<usize>::MIN;
         let breaker = self.0.settings.breaker;
@@ -385,7 +501,6 @@ impl Swapper {
         let stage = Stage { shadow, ..stage };
         self.shelf().forget_origins(&stage);
         self.0.switch.publish(stage);
-        tracing::info!(generation = number, "a shadow is asked about the events too");
         Ok(number)
     }
 
@@ -462,9 +577,8 @@ impl Swapper {
     fn known(&self) -> Vec<Plugin> {
         let (_, stage) = self.0.switch.stage();
         let shelf = self.shelf();
-        let previous = shelf.previous.as_ref().map(|previous| &previous.generation);
-        let generations = previous.into_iter().chain([&stage.active]);
-        generations.map(|generation| generation.plugin().clone()).collect()
+        let previous = shelf.previous.as_ref().map(Previous::plugin);
+        previous.into_iter().chain([stage.active.plugin()]).cloned().collect()
     }
 
     fn counted<T>(&self, result: Result<T, Refused>) -> Result<T, Refused> {
@@ -486,7 +600,8 @@ impl Swapper {
         let before = self.publish_trusted(stage, &terms.trust);
         let mut shelf = self.shelf();
         let terms = std::mem::replace(&mut shelf.terms, terms);
-        let given_up = shelf.previous.replace(Previous { generation: before.active, terms });
+        let previous = Previous { generation: before.active, refreshed: None, terms };
+        let given_up = shelf.previous.replace(previous);
         shelf.swaps += 1;
         shelf.forget_origins(&self.0.switch.stage().1);
         drop(shelf);

@@ -6,7 +6,7 @@ use super::{Candidate, Refused, Step, Terms, samples};
 use crate::limits;
 use crate::plugin::cases::Cases;
 use crate::plugin::{
-    Admitted, Compiled, Engine, LoadError, Mapper, Plugin, Role, Untrusted, sha256_hex,
+    Admitted, Compiled, Engine, LoadError, Mapper, Plugin, PluginSettings, Role, Untrusted, sha256_hex,
 };
 
 /// What is kept of candidates, so that going back and forth costs little.
@@ -39,14 +39,14 @@ impl Workshop {
         let checked = terms.trust.check(role, &candidate.bytes, &digest, &candidate.seal);
         let evidence = checked.map_err(untrusted)?;
         let admit = |plugin| terms.trust.admit(role, plugin, evidence).map_err(untrusted);
-        let settings = candidate.settings.as_deref().unwrap_or(&terms.settings);
+        let settings = candidate.settings.as_ref().unwrap_or(&terms.settings);
         let is_same = |known: &&Plugin| *known.digest() == digest && known.settings() == settings;
         if let (Some(plugin), None) = (known.iter().find(is_same), &terms.cases) {
             return admit(plugin.clone());
         }
         let load_error = |error: LoadError| refuse(Step::of(&error), error.to_string());
         let compiled = self.compile(engine, &candidate.bytes, &digest).map_err(load_error)?;
-        let plugin = compiled.configure(settings).map_err(load_error)?;
+        let plugin = compiled.configure(settings.clone()).map_err(load_error)?;
         Self::try_on(&plugin, terms.cases.as_deref())?;
         admit(plugin)
     }
@@ -55,7 +55,7 @@ impl Workshop {
     /// with these.
     pub(super) fn reconfigure(
         plugin: &Plugin,
-        settings: &str,
+        settings: PluginSettings,
         cases: Option<&Cases>,
     ) -> Result<Plugin, Refused> {
         let configured = plugin.configure_anew(settings).map_err(|error| Refused {

@@ -5,7 +5,7 @@ use crate::event::StreamName;
 use crate::plugin::{Decision, Output, Plugin};
 
 /// What must become of an event.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Expected {
     /// These deliveries, in any order; none: it is filtered.
     Deliveries(Vec<ExpectedDelivery>),
@@ -13,13 +13,13 @@ pub(super) enum Expected {
     Reject(String),
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct ExpectedDelivery {
     pub(super) stream: StreamName,
     pub(super) payload: ExpectedPayload,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum ExpectedPayload {
     /// The event's text as received.
     Original,

@@ -10,7 +10,7 @@
     reason = "printing is one of the things to test"
 )]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -48,6 +48,8 @@ struct Settings {
     period_ms: u128,
     /// From when on to refuse its settings, in milliseconds since 1970.
     refuse_from_ms: Option<u128>,
+    /// Secrets, of which events named `secret` are delivered `key` in their place.
+    secrets: HashMap<String, String>,
     /// What the default mapping plugin takes, so that both can have the same settings.
     mappings: serde::de::IgnoredAny,
 }
@@ -64,6 +66,7 @@ impl Default for Settings {
             declare: String::new(),
             period_ms: 1000,
             refuse_from_ms: None,
+            secrets: HashMap::new(),
             mappings: serde::de::IgnoredAny,
         }
     }
@@ -170,6 +173,10 @@ impl Misbehaving {
             "reject and deliver" => {
                 outputs.reject("told to reject");
                 outputs.deliver(self.good);
+            }
+            "secret" => {
+                let key = self.settings.secrets.get("key").cloned().unwrap_or_default();
+                outputs.deliver_payload(self.good, key.into_bytes());
             }
             "replace" => outputs.deliver_payload(self.good, b"replaced \xff".to_vec()),
             "empty" => outputs.deliver_payload(self.good, Vec::new()),

@@ -1,0 +1,50 @@
+use std::fmt;
+use std::sync::Arc;
+
+/// A plugin's settings: JSON text, an object.
+///
+/// Some of what was written can be references to secrets that are kept elsewhere. It
+/// stays beside what the plugin reads, so that the references can be resolved again.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct PluginSettings {
+    written: Arc<str>,
+    text: Arc<str>,
+}
+
+impl PluginSettings {
+    /// Settings whose references were replaced by the secrets that they stand for.
+    pub fn resolved(written: &str, text: String) -> Self {
+        PluginSettings { written: written.into(), text: text.into() }
+    }
+
+    /// The text with references in it, as it was written.
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+
+    /// The text that the plugin reads, secrets included.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Settings without references.
+impl From<&str> for PluginSettings {
+    fn from(text: &str) -> Self {
+        let text = Arc::<str>::from(text);
+        PluginSettings { written: Arc::clone(&text), text }
+    }
+}
+
+impl From<String> for PluginSettings {
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
+/// Without secrets.
+impl fmt::Debug for PluginSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PluginSettings").field(&self.written).finish()
+    }
+}
