@@ -16,6 +16,7 @@ mod answer;
 mod desk;
 mod metrics;
 mod openapi;
+mod rollback;
 mod route;
 mod seal;
 mod token;

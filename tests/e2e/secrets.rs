@@ -174,7 +174,7 @@ fn a_refresh_of_secrets_changes_no_plugin() {
     let version = |number: u8| stamped(&component, &[number]);
     let settings = |more: &str| {
         format!(
-            "[secrets]\nmanager = 'files'\ndirectory = 'mounted'\nrefresh = '200ms'\n[admin]\ntoken = '{TOKEN}'\n\
+            "[secrets]\nmanager = 'files'\ndirectory = 'mounted'\nrefresh = '1s'\n[admin]\ntoken = '{TOKEN}'\n\
              [delivery]\nmax_delay = '10ms'\n{more}[plugin]\npath = 'plugin.wasm'\n[plugin.settings.secrets]\n\
              key = 'secret:key'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['k']\n"
         )
@@ -198,7 +198,7 @@ fn a_refresh_of_secrets_changes_no_plugin() {
         (active["generation"].as_u64().unwrap(), active["sha256"].as_str().unwrap().to_owned())
     };
     let digest = |number: u8| host::plugin::sha256_hex(&version(number));
-    let refreshes = || std::thread::sleep(Duration::from_millis(1000));
+    let refreshes = || std::thread::sleep(Duration::from_millis(2500));
     // The secret that the plugin in use has by now.
     let secret = || {
         let good = collector.running().path("out/good.ndjson");
@@ -246,7 +246,10 @@ fn a_refresh_of_secrets_changes_no_plugin() {
     refreshes();
     assert_eq!(active(), (generation, digest(3)));
     // What changes it is.
-    let other = settings("").replace("[plugin.settings.secrets]", "[plugin.settings]\nstream = 'good'\n[plugin.settings.secrets]");
+    let other = settings("").replace(
+        "[plugin.settings.secrets]",
+        "[plugin.settings]\nstream = 'good'\n[plugin.settings.secrets]",
+    );
     fs::write(&path, other).unwrap();
     wait_until("the plugin of the settings is taken", || active().1 == digest(1));
     let ran = collector.stop().exits(0);
@@ -262,7 +265,7 @@ async fn a_refresh_of_secrets_changes_no_plugin_of_an_embedded_host() {
     fs::write(mounted.join("key"), "one").unwrap();
     let component = fs::read(misbehaving_plugin()).unwrap();
     fs::write(directory.path().join("plugin.wasm"), &component).unwrap();
-    let settings = "[secrets]\nmanager = 'files'\ndirectory = 'mounted'\nrefresh = '100ms'\n[plugin]\n\
+    let settings = "[secrets]\nmanager = 'files'\ndirectory = 'mounted'\nrefresh = '1s'\n[plugin]\n\
                     path = 'plugin.wasm'\n[plugin.settings]\nstream = 'first'\nsecrets = { key = 'secret:key' }";
     let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
     let builder = Builder::from_toml(settings, directory.path()).unwrap().port(port.clone());
@@ -271,7 +274,7 @@ async fn a_refresh_of_secrets_changes_no_plugin_of_an_embedded_host() {
     host.swap(swapped).await.unwrap();
     rotate(&mounted, "key", "two");
     // Some refreshes pass, each of which sees the new secret.
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     host.submit("{\"event\":\"good\"}").await.unwrap();
     let streams: Vec<_> = port.accepted().into_keys().map(|name| name.to_string()).collect();
     assert_eq!(streams, ["second"]);

@@ -22,6 +22,9 @@ pub(super) struct Taken {
     pub(super) generation: u64,
     /// Whether it is another one than before.
     pub(super) changed: bool,
+    /// Why nothing was changed, where that is not plain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) note: Option<&'static str>,
 }
 
 /// A component that passed all steps, and was not taken.
@@ -133,8 +136,8 @@ impl From<BodyError> for Failure {
 impl From<Swapped> for Taken {
     fn from(swapped: Swapped) -> Self {
         match swapped {
-            Swapped::Taken(generation) => Taken { generation, changed: true },
-            Swapped::Unchanged(generation) => Taken { generation, changed: false },
+            Swapped::Taken(generation) => Taken { generation, changed: true, note: None },
+            Swapped::Unchanged(generation) => Taken { generation, changed: false, note: None },
         }
     }
 }

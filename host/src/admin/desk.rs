@@ -7,13 +7,14 @@ use hyper::{HeaderMap, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::{Checked, Failure, Taken, json, nothing};
+use super::rollback::withdrawn_generation;
 use super::route::Errand;
 use super::seal::seal;
 use super::token::{Token, bearer};
 use super::trial::trial;
 use crate::http::{self, Answer, Budget, Peer, RequestBody};
 use crate::limits;
-use crate::swap::{Candidate, Swapper};
+use crate::swap::{Candidate, Swapped, Swapper};
 
 /// The header that holds a component's signature.
 pub(super) const SIGNATURE: &str = "plugin-signature";
@@ -58,7 +59,12 @@ impl Desk {
             Errand::Offer => self.offer(parts, body, peer).await,
             Errand::Check => self.check(parts, body, peer).await,
             Errand::TryCanary => self.try_canary(parts, body, peer).await,
-            Errand::RollBack => self.turn(|swapper| Ok(taken(swapper.roll_back()?))).await,
+            Errand::RollBack => {
+                let named = withdrawn_generation(parts.uri.query().unwrap_or_default());
+                let named = named
+                    .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+                self.turn(move |swapper| Ok(rolled_back(swapper.roll_back(named)?))).await
+            }
             Errand::PromoteCanary => {
                 self.turn(|swapper| Ok(taken(swapper.promote_canary()?))).await
             }
@@ -179,7 +185,15 @@ impl Desk {
 }
 
 fn taken(generation: u64) -> Answer {
-    json(StatusCode::OK, &Taken { generation, changed: true })
+    json(StatusCode::OK, &Taken::from(Swapped::Taken(generation)))
+}
+
+fn rolled_back(swapped: Swapped) -> Answer {
+    let note = match swapped {
+        Swapped::Taken(_) => None,
+        Swapped::Unchanged(_) => Some("already rolled back"),
+    };
+    json(StatusCode::OK, &Taken { note, ..swapped.into() })
 }
 
 fn permit(room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {

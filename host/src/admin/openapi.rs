@@ -62,6 +62,7 @@ fn paths(generator: &mut SchemaGenerator) -> Value {
     };
     const OF_CANDIDATE: &[u16] = &[400, 408, 413, 422, 500, 503];
     const OF_TURN: &[u16] = &[409, 500, 503];
+    const OF_ROLLBACK: &[u16] = &[400, 409, 500, 503];
     let gone = json!({"description": "The trial is over"});
     let ready = json!({
         "200": plain("Events are taken; the text tells if the plugin does badly"),
@@ -88,7 +89,11 @@ fn paths(generator: &mut SchemaGenerator) -> Value {
             )
         },
         "/plugin/rollback": {
-            "post": of_plugin("rollBack", "Go back to the plugin before this one", ("200", &taken), OF_TURN)
+            "post": with(
+                of_plugin("rollBack", "Withdraw the plugin in use, and go back to the one before it", ("200", &taken), OF_ROLLBACK),
+                "parameters",
+                json!([withdrawn()]),
+            )
         },
         "/plugin/canary": {
             "put": with_component(
@@ -136,6 +141,15 @@ fn signature() -> Value {
     })
 }
 
+fn withdrawn() -> Value {
+    json!({
+        "name": "generation",
+        "in": "query",
+        "description": "The generation to withdraw. Where another one is in use, nothing is done; where this one was withdrawn already, neither, and the answer is 200.",
+        "schema": {"type": "integer", "minimum": 1}
+    })
+}
+
 fn trial() -> [Value; 3] {
     let parameter = |name: &str, description: &str, schema: Value| json!({"name": name, "in": "query", "description": description, "schema": schema});
     [
@@ -163,7 +177,7 @@ fn meaning(status: u16) -> &'static str {
         401 => "The token is missing, or is another one",
         403 => "No token is set under [admin]",
         408 => "The body came too slowly",
-        409 => "There is nothing to do it with",
+        409 => "There is nothing to do it with, or another plugin is in use",
         413 => "The component is too large",
         422 => "The component did not pass a step: nothing has changed",
         503 => "Too many other requests wait: try again",

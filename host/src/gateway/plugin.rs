@@ -5,7 +5,7 @@ use thiserror::Error;
 use tokio::task::JoinError;
 
 use crate::run::DEFAULT_PLUGIN;
-use crate::swap::{Candidate, Refused, Seal, Step, Swapped as Taken};
+use crate::swap::{Candidate, NotPossible, Refused, Seal, Step, Swapped as Taken};
 
 /// A plugin that is to take over.
 #[derive(Clone)]
@@ -26,7 +26,8 @@ pub enum Swapped {
 #[error("the plugin was refused at the step {step}: {reason}")]
 #[non_exhaustive]
 pub struct SwapRefused {
-    /// What it did not pass, in a word: `compile`, `trust`, `samples`, ...
+    /// What it did not pass, in a word: `compile`, `trust`, `samples`, ...; `rollback` where there
+    /// is no plugin to go back to.
     pub step: &'static str,
     /// Why, and what to do about it.
     pub reason: String,
@@ -94,6 +95,15 @@ impl Swapped {
 impl SwapRefused {
     pub(super) fn of(refused: Refused) -> Self {
         SwapRefused { step: refused.step.word(), reason: refused.reason }
+    }
+
+    /// There is nothing to go back to, or it may not be used.
+    pub(super) fn not_possible(error: &NotPossible) -> Self {
+        let step = match error {
+            NotPossible::Untrusted(_) => Step::Trust.word(),
+            _ => "rollback",
+        };
+        SwapRefused { step, reason: error.to_string() }
     }
 
     /// The runtime is ending, or has ended.

@@ -59,11 +59,11 @@ impl Host {
         reloaded.map(Swapped::of).map_err(SwapRefused::of)
     }
 
-    /// Go back to the plugin before this one, whose number this tells. That takes no
-    /// time to speak of; doing it twice changes nothing.
+    /// Go back to the plugin before this one. That takes no time to speak of; doing it
+    /// twice changes nothing.
     ///
     /// ```
-    /// # use host::gateway::{Builder, Ended, Plugin};
+    /// # use host::gateway::{Builder, Ended, Plugin, Swapped};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -71,8 +71,9 @@ impl Host {
     /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// host.swap(Plugin::built_in().with_settings(r#"{"mappings":[{"event":"none","stream":"none"}]}"#)).await?;
-    /// host.roll_back().await?;
+    /// assert_eq!(host.roll_back().await?, Swapped::Taken(3));
     /// assert_eq!(host.submit("{}").await?, Ended::Delivered);
+    /// assert_eq!(host.roll_back().await?, Swapped::Unchanged(3));
     /// # Ok(())
     /// # }
     /// ```
@@ -80,10 +81,39 @@ impl Host {
     /// # Errors
     ///
     /// There is none, or it is not trusted any more.
-    pub async fn roll_back(&self) -> Result<u64, SwapRefused> {
+    pub async fn roll_back(&self) -> Result<Swapped, SwapRefused> {
+        self.withdraw(None).await
+    }
+
+    /// Go back to the plugin before this generation, if it is the one in use: another
+    /// plugin that has taken over meanwhile stays. Doing it twice changes nothing.
+    ///
+    /// ```
+    /// # use host::gateway::{Builder, Plugin, Swapped};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
+    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
+    /// host.swap(Plugin::built_in().with_settings(r#"{"mappings":[{"event":"none","stream":"none"}]}"#)).await?;
+    /// assert!(host.roll_back_from(1).await.is_err());
+    /// assert_eq!(host.roll_back_from(2).await?, Swapped::Taken(3));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// It is not in use, there is none before it, or that is not trusted any more.
+    pub async fn roll_back_from(&self, generation: u64) -> Result<Swapped, SwapRefused> {
+        self.withdraw(Some(generation)).await
+    }
+
+    async fn withdraw(&self, generation: Option<u64>) -> Result<Swapped, SwapRefused> {
         let swapper = self.0.swapper.clone();
-        let back = self.0.runtime.spawn_blocking(move || swapper.roll_back()).await;
+        let back = self.0.runtime.spawn_blocking(move || swapper.roll_back(generation)).await;
         let back = back.map_err(|error| SwapRefused::not_tried(&error))?;
-        back.map_err(|error| SwapRefused { step: "trust", reason: error.to_string() })
+        back.map(Swapped::of).map_err(|error| SwapRefused::not_possible(&error))
     }
 }

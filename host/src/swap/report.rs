@@ -18,6 +18,9 @@ pub struct Report {
     /// The one before it, which can be gone back to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<GenerationReport>,
+    /// The generation that a rollback has withdrawn, as long as nothing else took over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<u64>,
     /// One that is tried with the events of some users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryReport>,

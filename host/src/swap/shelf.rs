@@ -13,6 +13,8 @@ pub(super) struct Shelf {
     /// Where the plugins of the switch and of `previous` are from.
     pub(super) origins: BTreeMap<u64, String>,
     pub(super) previous: Option<Previous>,
+    /// The generation that the plugin in use was gone back from, if it was.
+    pub(super) withdrawn: Option<u64>,
     pub(super) last_number: u64,
     pub(super) swaps: u64,
     pub(super) refused: [u64; Step::ALL.len()],

@@ -59,6 +59,15 @@ enum Warm {
     One,
 }
 
+/// What becomes of the plugin that another one takes the place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// It is kept, with its instances, and can be gone back to.
+    Kept,
+    /// It is dropped.
+    Withdrawn,
+}
+
 /// What has become of a candidate that passed all steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Swapped {
@@ -71,9 +80,17 @@ pub enum Swapped {
 /// It cannot be done at present.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum NotPossible {
-    /// Nothing was swapped yet.
+    /// Nothing was swapped yet, or the plugin before was gone back to already.
     #[error("there is no plugin before this one to go back to")]
     NoPrevious,
+    /// Another plugin has taken over meanwhile.
+    #[error("generation {named} is not in use: generation {active} is")]
+    OtherGeneration {
+        /// The generation that was to be withdrawn.
+        named: u64,
+        /// The one in use.
+        active: u64,
+    },
     /// There is no canary.
     #[error("there is no canary: give one first")]
     NoCanary,
@@ -130,6 +147,7 @@ impl Swapper {
             terms,
             origins: BTreeMap::new(),
             previous: None,
+            withdrawn: None,
             last_number: 1,
             swaps: 0,
             refused: Default::default(),
@@ -199,7 +217,7 @@ impl Swapper {
             }
             return Ok(Swapped::Unchanged(number));
         }
-        Ok(Swapped::Taken(self.publish(admitted, terms, candidate.origin.clone())))
+        Ok(Swapped::Taken(self.publish(admitted, terms, candidate.origin.clone(), Before::Kept)))
     }
 
     /// Have a candidate go through all steps, and leave it at that.
@@ -384,17 +402,33 @@ impl Swapper {
         number
     }
 
-    /// Go back to the plugin before this one, with its settings and cases. Doing so
-    /// twice changes nothing. What is trusted stays as it is.
+    /// Withdraw the plugin in use, and go back to the one before it, with its settings and
+    /// cases. What is trusted stays as it is. Doing so again changes nothing: whoever asks
+    /// twice does not get the plugin back that was withdrawn.
+    ///
+    /// With the number of a generation, that one is withdrawn and no other.
     ///
     /// # Errors
     ///
-    /// There is none, or it is not trusted any more.
-    pub fn roll_back(&self) -> Result<u64, NotPossible> {
+    /// There is none before it, or it is not trusted any more; or the generation that is
+    /// named is not the one in use.
+    pub fn roll_back(&self, named: Option<u64>) -> Result<Swapped, NotPossible> {
         let _alone = lock(&self.0.workshop);
+        let active = self.0.switch.stage().1.active.number();
+        let withdrawn = self.shelf().withdrawn;
+        match named {
+            None if withdrawn.is_some() => return Ok(Swapped::Unchanged(active)),
+            Some(named) if named != active => {
+                return match withdrawn == Some(named) {
+                    true => Ok(Swapped::Unchanged(active)),
+                    false => Err(NotPossible::OtherGeneration { named, active }),
+                };
+            }
+            _ => {}
+        }
         let (admitted, Previous { generation, terms, .. }) = self.take_previous()?;
         let origin = self.shelf().origin(generation.number());
-        Ok(self.publish(admitted, terms, origin))
+        Ok(Swapped::Taken(self.publish(admitted, terms, origin, Before::Withdrawn)))
     }
 
     /// The plugin before, under its terms but for the trust, which is the present one.
@@ -465,7 +499,7 @@ impl Swapper {
         let origin = self.shelf().origin(generation.number());
         let settings = generation.plugin().settings().clone();
         let terms = Terms { settings, ..self.terms() };
-        Ok(self.publish(admitted, terms, origin))
+        Ok(self.publish(admitted, terms, origin, Before::Kept))
     }
 
     /// Ask a candidate about all events beside the active plugin, and compare; one
@@ -536,6 +570,7 @@ impl Swapper {
         Report {
             active: told(&stage.active),
             previous: shelf.previous.as_ref().map(|previous| told(&previous.generation)),
+            withdrawn: shelf.withdrawn,
             canary: stage.canary.map(|canary| {
                 let origin = shelf.origin(canary.generation().number());
                 CanaryReport::new(&canary, &origin)
@@ -591,17 +626,22 @@ impl Swapper {
         Arc::new(Generation::new(number, admitted, breaker, workers).with_ledger(ledger))
     }
 
-    fn publish(&self, admitted: Admitted, terms: Terms, origin: String) -> u64 {
+    fn publish(&self, admitted: Admitted, terms: Terms, origin: String, before: Before) -> u64 {
         let number = self.shelf().next(origin);
         let digest = Arc::clone(admitted.plugin().digest());
         let active = self.generation(number, admitted, &self.0.ledgers.active);
         let (_, Stage { shadow, .. }) = self.0.switch.stage();
         let stage = Stage { active, canary: None, shadow };
-        let before = self.publish_trusted(stage, &terms.trust);
+        let Stage { active: replaced, .. } = self.publish_trusted(stage, &terms.trust);
         let mut shelf = self.shelf();
         let terms = std::mem::replace(&mut shelf.terms, terms);
-        let previous = Previous { generation: before.active, refreshed: None, terms };
-        let given_up = shelf.previous.replace(previous);
+        shelf.withdrawn = (before == Before::Withdrawn).then(|| replaced.number());
+        let replaced = Previous { generation: replaced, refreshed: None, terms };
+        let (previous, withdrawn) = match before {
+            Before::Kept => (Some(replaced), None),
+            Before::Withdrawn => (None, Some(replaced)),
+        };
+        let given_up = (std::mem::replace(&mut shelf.previous, previous), withdrawn);
         shelf.swaps += 1;
         shelf.forget_origins(&self.0.switch.stage().1);
         drop(shelf);

@@ -78,12 +78,32 @@ fn every_route_does_what_its_document_says() {
     assert_eq!(after["active"]["sha256"], checked["sha256"]);
     assert_eq!(after["active"]["origin"], "the admin API, from 127.0.0.1");
     assert_eq!(after["previous"]["sha256"], report["active"]["sha256"]);
-    for (generation, sha256) in [(3, &report["active"]["sha256"]), (4, &checked["sha256"])] {
-        let taken = value(&api.ask("POST", "/plugin/rollback", b"", 200));
-        assert_eq!(taken, json!({"generation": generation, "changed": true}));
-        let report = value(&api.ask("GET", "/plugin", b"", 200));
-        assert_eq!(&report["active"]["sha256"], sha256);
+    // Back, once, however often that is asked for.
+    let rollback = "/plugin/rollback";
+    let named = |generation: u64| format!("{rollback}?generation={generation}");
+    api.ask("POST", &named(1), b"", 409);
+    let taken = value(&api.ask("POST", rollback, b"", 200));
+    assert_eq!(taken, json!({"generation": 3, "changed": true}));
+    let already = json!({"generation": 3, "changed": false, "note": "already rolled back"});
+    for path in [rollback, &named(2)] {
+        assert_eq!(value(&api.ask("POST", path, b"", 200)), already, "{path}");
     }
+    // What was gone back to has none before it, and others are not in use.
+    for generation in [1, 3, 4] {
+        api.ask("POST", &named(generation), b"", 409);
+    }
+    for query in ["generation=x", "generation=", "generation=3&generation=3", "gen=3"] {
+        api.ask("POST", &format!("{rollback}?{query}"), b"", 400);
+    }
+    let back = value(&api.ask("GET", "/plugin", b"", 200));
+    assert_eq!(back["active"]["sha256"], report["active"]["sha256"]);
+    assert_eq!((&back["withdrawn"], back.get("previous")), (&json!(2), None));
+    // Another plugin takes over: there is one to go back to again.
+    let taken = value(&api.ask("PUT", "/plugin", &of_default(1), 200));
+    assert_eq!(taken, json!({"generation": 4, "changed": true}));
+    api.ask("POST", &named(2), b"", 409);
+    let report = value(&api.ask("GET", "/plugin", b"", 200));
+    assert_eq!((report.get("withdrawn"), &report["previous"]["generation"]), (None, &json!(3)));
 
     // A canary that is ended, and one that takes over.
     let query = "/plugin/canary?percent=50&max_error_rate=0.5&min_events=10";

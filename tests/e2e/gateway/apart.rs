@@ -82,7 +82,8 @@ async fn two_hosts_in_a_process_with_plugins_of_their_own_are_swapped_apart_unde
     assert_eq!(counts(&ports[1]).keys().collect::<Vec<_>>(), ["two"]);
     let names = counts(&ports[0]).into_keys().collect::<Vec<_>>();
     assert_eq!(names, ["one", "one-even", "one-odd"]);
-    assert_eq!(first.host.roll_back().await, Ok(SWAPS as u64 + 2));
+    let back = first.host.roll_back().await;
+    assert_eq!(back, Ok(Swapped::Taken(SWAPS as u64 + 2)));
     // Now both at once.
     let others = (0..SWAPS).map(|swap| {
         let (stream, stamp) = [("two-even", b"0"), ("two-odd", b"1")][swap % 2];
