@@ -244,6 +244,12 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// carries a whole event.
 pub const DETAIL_BYTES_MAX: usize = 1024;
 
+/// Characters of the engine's words for what a plugin did wrong, and bytes of what the plugin
+/// printed at that: together they fit into a dead letter's detail.
+pub const PLUGIN_CAUSE_CHARACTERS_MAX: usize = 200;
+/// See [`PLUGIN_CAUSE_CHARACTERS_MAX`].
+pub const PLUGIN_PRINTED_BYTES_MAX: usize = DETAIL_BYTES_MAX - 64 - PLUGIN_CAUSE_CHARACTERS_MAX;
+
 /// How often a source that waits for data looks whether it should stop.
 pub const STOP_POLL: Duration = Duration::from_millis(100);
 

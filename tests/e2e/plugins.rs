@@ -6,7 +6,7 @@ use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
-use tests::{Program, Ran, misbehaving_plugin};
+use tests::{Program, Ran, Running, misbehaving_plugin};
 
 /// Event names that the plugin misbehaves on, with the reason that follows.
 const FAULTS: &[(&str, &str)] = &[
@@ -93,6 +93,56 @@ fn what_a_plugin_prints_becomes_log_lines() {
     assert!(!ran.stderr.contains("\u{1b}[31m"), "escapes reach the terminal: {}", ran.stderr);
     let ran = run("", "{\"event\":\"print\"}\n".repeat(500)).exits(0);
     assert!(ran.stderr.lines().count() < 200, "a flood of lines: {}", ran.stderr.lines().count());
+}
+
+/// A dead letter has what the plugin printed for its own event, whatever it printed for
+/// others before.
+#[test]
+fn dead_letters_quote_no_other_event() {
+    for between in ["", "{\"event\":\"good\"}\n"] {
+        let input = format!(
+            "{{\"event\":\"print its text\",\"email\":\"planted@example.com\"}}\n{between}{{\"event\":\"trap\"}}\n\
+             {{\"event\":\"say and trap\"}}\n"
+        );
+        // In one batch, and each event in a batch of its own.
+        for is_alone in [false, true] {
+            let mut running = start("");
+            for line in input.lines() {
+                running.write(format!("{line}\n").as_bytes());
+                if is_alone {
+                    running.wait_for(match line {
+                        _ if line.contains("print its") => "unfinished error has",
+                        _ if line.contains("say and") => "line 20 of",
+                        _ if line.contains("trap") => "told to trap",
+                        _ => "",
+                    });
+                }
+            }
+            let ran = running.finish(tests::DEADLINE).exits(3);
+            let letters = ran.letters();
+            assert_eq!(letters.len(), 2);
+            for letter in &letters {
+                assert!(!letter.detail.contains("planted"), "{}", letter.detail);
+            }
+            assert!(letters[0].detail.contains("told to trap"), "{}", letters[0].detail);
+            let detail = &letters[1].detail;
+            let words = ["line 01 of standard error", "line 05", "... 2", "told to trap after thirty"];
+            assert!(words.iter().all(|words| detail.contains(words)), "{detail}");
+        }
+    }
+}
+
+#[test]
+fn lines_that_are_not_shown_are_counted() {
+    let ran = run("", "{\"event\":\"print\"}\n".repeat(500)).exits(0);
+    let shown = ran.stderr.matches("a line on standard").count();
+    let counts = ran.stderr.lines().filter_map(|line| {
+        let before = line.split_once(" more lines of the plugin were not shown")?.0;
+        before.rsplit(' ').next()?.parse::<usize>().ok()
+    });
+    let counts: Vec<_> = counts.collect();
+    assert!(!counts.is_empty(), "{}", ran.stderr);
+    assert_eq!(counts.into_iter().sum::<usize>() + shown, 1000);
 }
 
 #[test]
@@ -223,7 +273,15 @@ fn events_wait_for_a_plugin_that_cannot_be_started_again() {
 
 /// Run with one worker, so that the order of records can be told.
 fn run(settings: &str, input: String) -> Ran {
+    program(settings).stdin(input).run()
+}
+
+fn start(settings: &str) -> Running {
+    program(settings).start()
+}
+
+fn program(settings: &str) -> Program {
     let settings = format!("workers = 1\n[plugin.settings]\n{settings}\n");
     let program = Program::running_locally().settings(&settings);
-    program.args(["--plugin"]).args([misbehaving_plugin()]).stdin(input).run()
+    program.args(["--plugin"]).args([misbehaving_plugin()])
 }

@@ -311,6 +311,11 @@ impl Plugin {
         drop(spare);
     }
 
+    /// Tell how many lines its instances have printed that were not shown.
+    pub(super) fn report_dropped_lines(&self) {
+        self.0.rate.report_dropped();
+    }
+
     /// Keep an instance that is not needed any more, for when it is again.
     pub(super) fn give_back(&self, instance: Instance) {
         lock(&self.0.spare).push(instance);

@@ -139,6 +139,7 @@ fn ask_routes(
 
 /// Must precede every call: a deadline that was not set traps at once.
 fn start_clock(store: &mut Store<Sandbox>, start: Duration, cpu_max: Duration) {
+    store.data().log.begin_call();
     store.data_mut().deadline = start.saturating_add(cpu_max);
     store.set_epoch_deadline(1);
 }
@@ -154,8 +155,11 @@ fn fault(store: &Store<Sandbox>, error: &wasmtime::Error, cpu_max: Duration) -> 
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
-    let last_words = store.data().log.last_words();
-    let said =
-        if last_words.is_empty() { String::new() } else { format!("; it said: {last_words}") };
-    Fault::Trap((cause + &said).chars().take(limits::DETAIL_BYTES_MAX / 4).collect())
+    let mut detail: String = cause.chars().take(limits::PLUGIN_CAUSE_CHARACTERS_MAX).collect();
+    let printed = store.data().log.of_call(limits::PLUGIN_PRINTED_BYTES_MAX);
+    if !printed.is_empty() {
+        detail.push_str("; it printed: ");
+        detail.push_str(&printed);
+    }
+    Fault::Trap(detail)
 }

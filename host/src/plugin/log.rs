@@ -1,7 +1,12 @@
-//! What a plugin prints: lines for the host's log, at a bounded rate, and the
-//! last words of an instance that trapped.
+//! What a plugin prints: lines for the host's log, at a bounded rate, and what an instance
+//! that trapped wrote to standard error in the call that did.
+//!
+//! A fault goes into the dead letter of one event, so nothing of another call may be in
+//! it. Standard output is left out there: languages hold it back until they have enough
+//! of it, and so write in one call what was printed in another.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,14 +17,24 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::limits;
 
-/// Lines kept as an instance's last words: a panic of Rust prints its place and
-/// its message on lines of their own.
-const LAST_LINES: usize = 3;
+/// Lines that are kept of a call's beginning: an error's message and the place where it
+/// was raised come first in JavaScript, on two lines in Rust.
+const FIRST_LINES: usize = 6;
+
+/// Lines that are kept of its end: Python has the message on the last line.
+const LAST_LINES: usize = 4;
 
 /// The bound of a plugin's lines, shared by all its instances: one that traps
 /// at every event would otherwise start afresh each time.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rate(Arc<Mutex<Second>>);
+pub(super) struct Rate(Arc<Bound>);
+
+#[derive(Debug, Default)]
+struct Bound {
+    second: Mutex<Second>,
+    /// Whether the second has lines that were not shown.
+    has_dropped: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Second {
@@ -32,56 +47,181 @@ struct Second {
 #[derive(Debug, Clone)]
 pub(super) struct Log {
     rate: Rate,
-    last: Arc<Mutex<VecDeque<String>>>,
+    printed: Arc<Mutex<Printed>>,
 }
 
-struct LogStream {
-    log: Log,
-    line: Vec<u8>,
+/// What an instance has printed.
+#[derive(Debug, Default)]
+struct Printed {
+    /// Lines that have not ended, of standard output and of standard error.
+    unfinished: [Vec<u8>; 2],
+    /// Lines of standard error in this call: the first, and the last behind them.
+    first: Vec<String>,
+    last: VecDeque<String>,
+    /// How many were between them.
+    left_out: u64,
 }
+
+/// Where bytes of a plugin go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Channel {
+    Output,
+    Error,
+}
+
+/// One of an instance's two channels.
+#[derive(Debug, Clone)]
+pub(super) struct LogChannel {
+    log: Log,
+    channel: Channel,
+}
+
+struct LogStream(LogChannel);
 
 impl Rate {
     /// Log a line, or count it.
     fn log(&self, line: &str) {
-        let mut second = lock(&self.0);
-        if second.started.is_none_or(|started| started.elapsed() >= Duration::from_secs(1)) {
-            if second.dropped > 0 {
-                tracing::info!(target: "plugin", "{} more lines were not shown", second.dropped);
-            }
+        let mut second = lock(&self.0.second);
+        if second.is_over() {
+            self.report(&mut second);
             *second = Second { started: Some(Instant::now()), ..Second::default() };
         }
         if second.lines < limits::PLUGIN_LOG_LINES_PER_SECOND {
             second.lines += 1;
             tracing::info!(target: "plugin", "{line}");
-        } else {
-            second.dropped += 1;
+            return;
         }
+        if second.dropped == 0 {
+            let limit = limits::PLUGIN_LOG_LINES_PER_SECOND;
+            tracing::warn!(
+                target: "plugin",
+                "the plugin prints more than {limit} lines in a second: the others are not shown, and counted"
+            );
+        }
+        second.dropped += 1;
+        self.0.has_dropped.store(true, Ordering::Relaxed);
+    }
+
+    /// Tell how many lines were not shown in a second that is over.
+    fn report_over(&self) {
+        if self.0.has_dropped.load(Ordering::Relaxed) {
+            let mut second = lock(&self.0.second);
+            if second.is_over() {
+                self.report(&mut second);
+            }
+        }
+    }
+
+    /// Tell how many lines were not shown so far: there may be no more to come.
+    pub(super) fn report_dropped(&self) {
+        self.report(&mut lock(&self.0.second));
+    }
+
+    fn report(&self, second: &mut Second) {
+        let dropped = std::mem::take(&mut second.dropped);
+        self.0.has_dropped.store(false, Ordering::Relaxed);
+        if dropped > 0 {
+            tracing::warn!(target: "plugin", "{dropped} more lines of the plugin were not shown");
+        }
+    }
+}
+
+impl Second {
+    fn is_over(&self) -> bool {
+        self.started.is_none_or(|started| started.elapsed() >= Duration::from_secs(1))
     }
 }
 
 impl Log {
     pub(super) fn new(rate: &Rate) -> Self {
-        Log { rate: rate.clone(), last: Arc::default() }
+        Log { rate: rate.clone(), printed: Arc::default() }
     }
 
-    /// What the instance printed last, on one line.
-    pub(super) fn last_words(&self) -> String {
-        lock(&self.last).make_contiguous().join(" ")
+    pub(super) fn stdout(&self) -> LogChannel {
+        LogChannel { log: self.clone(), channel: Channel::Output }
     }
 
-    fn add(&self, line: &[u8]) {
-        let line: String = String::from_utf8_lossy(line).trim().chars().map(harmless).collect();
+    pub(super) fn stderr(&self) -> LogChannel {
+        LogChannel { log: self.clone(), channel: Channel::Error }
+    }
+
+    /// A call begins: what was printed before belongs to other events.
+    pub(super) fn begin_call(&self) {
+        let mut printed = lock(&self.printed);
+        for channel in [Channel::Output, Channel::Error] {
+            self.end_line(&mut printed, channel);
+        }
+        printed.first.clear();
+        printed.last.clear();
+        printed.left_out = 0;
+        drop(printed);
+        self.rate.report_over();
+    }
+
+    /// What the instance wrote to standard error in this call, on one line of at most so
+    /// many bytes. Where that is not enough, what is in the middle goes.
+    pub(super) fn of_call(&self, bytes_max: usize) -> String {
+        let mut printed = lock(&self.printed);
+        self.end_line(&mut printed, Channel::Error);
+        let mut head = printed.first.join(" ");
+        let mut tail = String::new();
+        if !printed.last.is_empty() {
+            let gap = match printed.left_out {
+                0 => String::new(),
+                lines => format!("... {lines} lines ... "),
+            };
+            tail = format!(" {gap}{}", printed.last.make_contiguous().join(" "));
+        }
+        if head.len() + tail.len() > bytes_max {
+            let excess = tail.len().saturating_sub(bytes_max / 2);
+            tail.drain(..tail.ceil_char_boundary(excess));
+            head.truncate(head.floor_char_boundary(bytes_max - tail.len()));
+        }
+        head + &tail
+    }
+
+    fn write(&self, channel: Channel, bytes: &[u8]) {
+        let mut printed = lock(&self.printed);
+        for &byte in bytes {
+            if byte == b'\n' {
+                self.end_line(&mut printed, channel);
+                continue;
+            }
+            let line = &mut printed.unfinished[channel as usize];
+            if line.len() < limits::PLUGIN_LOG_LINE_BYTES_MAX {
+                line.push(byte);
+            }
+        }
+    }
+
+    fn end_line(&self, printed: &mut Printed, channel: Channel) {
+        let line = &mut printed.unfinished[channel as usize];
         if line.is_empty() {
             return;
         }
-        self.rate.log(&line);
-        // Advice about a variable that a plugin cannot have is no last word.
-        if !line.contains("RUST_BACKTRACE") {
-            let mut last = lock(&self.last);
-            last.push_back(line);
-            if last.len() > LAST_LINES {
-                last.pop_front();
-            }
+        let text: String = String::from_utf8_lossy(line).trim().chars().map(harmless).collect();
+        line.clear();
+        if text.is_empty() {
+            return;
+        }
+        self.rate.log(&text);
+        // Advice about a variable that a plugin cannot have is not worth a place.
+        if channel == Channel::Error && !text.contains("RUST_BACKTRACE") {
+            printed.keep(text);
+        }
+    }
+}
+
+impl Printed {
+    fn keep(&mut self, line: String) {
+        if self.first.len() < FIRST_LINES {
+            self.first.push(line);
+            return;
+        }
+        self.last.push_back(line);
+        if self.last.len() > LAST_LINES {
+            self.last.pop_front();
+            self.left_out += 1;
         }
     }
 }
@@ -95,32 +235,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl IsTerminal for Log {
+impl IsTerminal for LogChannel {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for Log {
+impl StdoutStream for LogChannel {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(tokio::io::sink())
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(LogStream { log: self.clone(), line: Vec::new() })
+        Box::new(LogStream(self.clone()))
     }
 }
 
 impl OutputStream for LogStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        for &byte in &bytes {
-            if byte == b'\n' {
-                self.log.add(&self.line);
-                self.line.clear();
-            } else if self.line.len() < limits::PLUGIN_LOG_LINE_BYTES_MAX {
-                self.line.push(byte);
-            }
-        }
+        self.0.log.write(self.0.channel, &bytes);
         Ok(())
     }
 
@@ -140,6 +273,46 @@ impl Pollable for LogStream {
 
 impl Drop for LogStream {
     fn drop(&mut self) {
-        self.log.add(&self.line);
+        let LogChannel { log, channel } = &self.0;
+        log.end_line(&mut lock(&log.printed), *channel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 1000;
+
+    #[test]
+    fn a_call_has_its_own_lines_of_standard_error_alone() {
+        let log = Log::new(&Rate::default());
+        log.begin_call();
+        log.write(Channel::Output, b"output of one\nunfinished output of one");
+        log.write(Channel::Error, b"error of one\nunfinished error of one");
+        assert_eq!(log.of_call(MAX), "error of one unfinished error of one");
+        log.write(Channel::Error, b"unfinished again");
+        log.begin_call();
+        assert_eq!(log.of_call(MAX), "");
+        log.write(Channel::Output, b" and two\n");
+        log.write(Channel::Error, b"error of two\nnote: run with `RUST_BACKTRACE=1`\n");
+        assert_eq!(log.of_call(MAX), "error of two");
+    }
+
+    #[test]
+    fn the_first_lines_and_the_last_are_kept() {
+        let log = Log::new(&Rate::default());
+        for line in 1..=20 {
+            log.write(Channel::Error, format!("{line}\n").as_bytes());
+        }
+        assert_eq!(log.of_call(MAX), "1 2 3 4 5 6 ... 10 lines ... 17 18 19 20");
+        log.begin_call();
+        (1..=10).for_each(|line| log.write(Channel::Error, format!("{line}\n").as_bytes()));
+        assert_eq!(log.of_call(MAX), "1 2 3 4 5 6 7 8 9 10");
+        log.begin_call();
+        (1..=20).for_each(|line| log.write(Channel::Error, format!("line{line:02}é\n").as_bytes()));
+        let said = log.of_call(40);
+        assert!(said.starts_with("line01é li") && said.ends_with(" line20é"), "{said}");
+        assert!(said.len() <= 40, "{said}");
     }
 }

@@ -80,8 +80,8 @@ impl Mapper {
     }
 
     /// End, and leave the instance to whoever maps with this plugin next.
-    pub fn retire(self) {
-        if let Some(instance) = self.instance {
+    pub fn retire(mut self) {
+        if let Some(instance) = self.instance.take() {
             self.plugin.give_back(instance);
         }
     }
@@ -219,9 +219,9 @@ impl Mapper {
         let bytes = events.iter().map(bytes_of).sum();
         let cpu_max = self.allowance.call_cpu_of(events.len(), bytes);
         let start = thread_cpu_time();
-        let outputs = instance.map(events, start, cpu_max).and_then(|answer| {
-            check_answer(&self.plugin, instance.order(), answer, events.len())
-        });
+        let outputs = instance
+            .map(events, start, cpu_max)
+            .and_then(|answer| check_answer(&self.plugin, instance.order(), answer, events.len()));
         self.has_failed = outputs.is_err();
         match outputs {
             Ok(outputs) => {
@@ -257,6 +257,12 @@ impl Mapper {
             Outage { fault: fault.clone(), attempts, retry_at: Instant::now() + pause }
         });
         made
+    }
+}
+
+impl Drop for Mapper {
+    fn drop(&mut self) {
+        self.plugin.report_dropped_lines();
     }
 }
 
@@ -330,11 +336,7 @@ fn check_output(
     Ok(Output { input, decision })
 }
 
-fn check_target(
-    plugin: &Plugin,
-    order: &Order,
-    target: contract::Target,
-) -> Result<Target, Fault> {
+fn check_target(plugin: &Plugin, order: &Order, target: contract::Target) -> Result<Target, Fault> {
     match target {
         contract::Target::Declared(own) => {
             let undeclared = || Fault::Answer(format!("stream {own} was never declared"));

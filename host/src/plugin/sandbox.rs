@@ -49,7 +49,7 @@ impl Sandbox {
     pub(super) fn new(rate: &Rate, memory_bytes_max: usize) -> Self {
         let log = Log::new(rate);
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(log.clone()).stderr(log.clone()).max_random_size(RANDOM_BYTES_MAX);
+        wasi.stdout(log.stdout()).stderr(log.stderr()).max_random_size(RANDOM_BYTES_MAX);
         let bounds = Bounds { memory_bytes: 0, memory_bytes_max, refused: false };
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::PLUGIN_RESOURCES_MAX);

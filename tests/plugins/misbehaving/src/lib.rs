@@ -148,6 +148,18 @@ impl Misbehaving {
                 eprintln!("a line on standard error, from {}", event.source);
                 outputs.deliver(self.good);
             }
+            // What one event is about, on each channel, with and without an end of line.
+            "print its text" => {
+                eprintln!("standard error has {}", event.text);
+                eprint!("unfinished error has {}", event.text);
+                println!("standard output has {}", event.text);
+                print!("unfinished output has {}", event.text);
+                outputs.deliver(self.good);
+            }
+            "say and trap" => {
+                (1..=30).for_each(|line| eprintln!("line {line:02} of standard error"));
+                panic!("told to trap after thirty lines");
+            }
             "print endlessly" => print_endlessly(),
             "print a long line" => print_a_long_line(),
             "resources" => hoard_resources(),
@@ -254,7 +266,7 @@ fn reach_outside(outputs: &mut Outputs, good: Stream) {
     let file = std::fs::read("/etc/hostname").is_ok() || std::fs::read_dir("/").is_ok();
     let variables = std::env::vars().next().is_some() || std::env::args().len() > 1;
     let network = std::net::TcpStream::connect("127.0.0.1:9").is_ok();
-    let clock = std::time::SystemTime::now() > std::time::UNIX_EPOCH;
+    let clock = SystemTime::now() > UNIX_EPOCH;
     if file || variables || network || !clock {
         outputs.reject("the sandbox has a hole");
     } else {
