@@ -21,6 +21,7 @@ mod canary;
 pub mod cases;
 pub mod compare;
 mod component;
+mod contract_types;
 mod cost;
 mod counts;
 mod decision;
@@ -83,15 +84,32 @@ pub enum Fault {
     /// It trapped: a panic, an unreachable instruction, a stack overflow.
     #[error("the plugin trapped: {0}")]
     Trap(String),
-    /// It used up its processor time.
-    #[error("the plugin did not answer within {0} ms of processor time")]
+    /// It used up its processor time for a call.
+    #[error(
+        "the plugin did not answer within {0} ms of processor time: fix it, or raise call_cpu, event_cpu or byte_cpu \
+         under [plugin.limits]"
+    )]
     Deadline(u128),
+    /// It used up its processor time for starting and reading its settings.
+    #[error(
+        "the plugin did not answer within {0} ms of processor time: fix it, or raise configure_cpu under \
+         [plugin.limits]"
+    )]
+    ConfigureDeadline(u128),
     /// It wanted more memory than it may have.
-    #[error("the plugin wanted more than {0} MiB of memory")]
+    #[error(
+        "the plugin wanted more than {0} MiB of memory: fix it, or raise memory_bytes under [plugin.limits]"
+    )]
     Memory(usize),
     /// Its answer is none that the contract allows.
     #[error("the plugin's answer is wrong: {0}")]
     Answer(String),
+    /// Its answer takes more of the host's memory than it may.
+    #[error(
+        "the plugin's answer takes more than {0} MiB of the host's memory: fix the plugin, or raise answer_bytes \
+         under [plugin.limits]"
+    )]
+    AnswerSize(usize),
     /// It was not asked: it is switched off for the source, or the run ended first.
     #[error(
         "the plugin was not asked about the event: it fails on nearly all events of the source, and `when_off` is \
@@ -110,9 +128,9 @@ impl Fault {
     fn kind(&self) -> usize {
         match self {
             Fault::Trap(_) => 0,
-            Fault::Deadline(_) => 1,
+            Fault::Deadline(_) | Fault::ConfigureDeadline(_) => 1,
             Fault::Memory(_) => 2,
-            Fault::Answer(_) => 3,
+            Fault::Answer(_) | Fault::AnswerSize(_) => 3,
             Fault::Off => 4,
             Fault::Configure(_) => 5,
         }

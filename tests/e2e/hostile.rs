@@ -151,13 +151,37 @@ const COMPONENTS: &[(&str, &str, &str)] = &[
     (
         "no functions",
         r#"(component (instance $mapper) (export "standpipe:mapping/mapper@0.1.0" (instance $mapper)))"#,
-        "does not fit the host",
+        "another version of the contract: it has no function configure: rebuild it against wit/mapping.wit",
+    ),
+    (
+        "a function of another type",
+        r#"(component
+            (core module $m (memory (export "memory") 1)
+                (func (export "configure") (param i32 i32) (result i32) unreachable)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable))
+            (core instance $i (instantiate $m))
+            (func $configure (param "settings" string) (result u32)
+                (canon lift (core func $i "configure") (memory $i "memory") (realloc (func $i "realloc"))))
+            (instance $mapper (export "configure" (func $configure)) (export "map-events" (func $configure)))
+            (export "standpipe:mapping/mapper@0.1.0" (instance $mapper)))"#,
+        "its function configure is func(string) -> u32, and func(string) -> result<record",
+    ),
+    (
+        "a later version",
+        r#"(component (instance $mapper) (export "standpipe:mapping/mapper@0.2.0" (instance $mapper)))"#,
+        "another version of the contract: it exports standpipe:mapping/mapper@0.2.0",
     ),
     (
         "a gigabyte of memory",
         r#"(component (core module $m (memory 16384)) (core instance (instantiate $m))
             (instance $mapper) (export "standpipe:mapping/mapper@0.1.0" (instance $mapper)))"#,
-        "it",
+        "minimum byte size of 1073741824 which exceeds the limit of",
+    ),
+    (
+        "a gigabyte of memory, and what to do",
+        r#"(component (core module $m (memory 16384)) (core instance (instantiate $m))
+            (instance $mapper) (export "standpipe:mapping/mapper@0.1.0" (instance $mapper)))"#,
+        "raise memory_bytes under [plugin.limits]",
     ),
 ];
 

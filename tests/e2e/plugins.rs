@@ -8,26 +8,27 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::process::Signal;
 use tests::{Program, Ran, Running, misbehaving_plugin};
 
-/// Event names that the plugin misbehaves on, with the reason that follows.
-const FAULTS: &[(&str, &str)] = &[
-    ("trap", "plugin_trapped"),
-    ("loop", "plugin_deadline"),
-    ("recurse", "plugin_trapped"),
-    ("memory", "plugin_memory"),
-    ("sleep", "plugin_trapped"),
-    ("exit", "plugin_trapped"),
-    ("huge", "plugin_trapped"),
-    ("many", "plugin_answer"),
-    ("undeclared", "plugin_answer"),
-    ("bad name", "plugin_answer"),
-    ("reject and deliver", "plugin_answer"),
-    ("reject", "plugin_rejected"),
+/// Event names that the plugin misbehaves on, with the reason that follows and words of its
+/// detail: a limit names the setting that it is from.
+const FAULTS: &[(&str, &str, &str)] = &[
+    ("trap", "plugin_trapped", "told to trap"),
+    ("loop", "plugin_deadline", "raise call_cpu, event_cpu or byte_cpu under [plugin.limits]"),
+    ("recurse", "plugin_trapped", "stack"),
+    ("memory", "plugin_memory", "raise memory_bytes under [plugin.limits]"),
+    ("sleep", "plugin_trapped", "must not wait"),
+    ("exit", "plugin_trapped", "trapped"),
+    ("huge", "plugin_answer", "64 MiB of the host's memory: fix the plugin, or raise answer_bytes under"),
+    ("many", "plugin_answer", "2000 outputs"),
+    ("undeclared", "plugin_answer", "never declared"),
+    ("bad name", "plugin_answer", "no name"),
+    ("reject and deliver", "plugin_answer", "another output"),
+    ("reject", "plugin_rejected", "told to reject"),
 ];
 
 #[test]
 fn only_the_events_that_cause_a_fault_are_dead() {
     let mut input = String::new();
-    for (number, (name, _)) in FAULTS.iter().enumerate() {
+    for (number, (name, ..)) in FAULTS.iter().enumerate() {
         for good in 0..37 {
             writeln!(input, r#"{{"type":"track","event":"good","n":"{number}.{good}"}}"#).unwrap();
         }
@@ -41,11 +42,12 @@ fn only_the_events_that_cause_a_fault_are_dead() {
         good.flat_map(|line| [line, "\n"]).collect::<String>().into_bytes()
     );
     let letters = ran.letters();
-    for (name, reason) in FAULTS {
+    for (name, reason, words) in FAULTS {
         let event = format!(r#"{{"type":"track","event":"{name}"}}"#);
         let letter = letters.iter().find(|letter| letter.event == event.as_bytes());
         let letter = letter.unwrap_or_else(|| panic!("no letter for {name:?}"));
         assert_eq!(letter.reason, *reason, "{name:?}: {}", letter.detail);
+        assert!(letter.detail.contains(words), "{name:?}: {}", letter.detail);
     }
 }
 
@@ -111,7 +113,7 @@ fn dead_letters_quote_no_other_event() {
                 running.write(format!("{line}\n").as_bytes());
                 if is_alone {
                     running.wait_for(match line {
-                        _ if line.contains("print its") => "unfinished error has",
+                        _ if line.contains("print its") => "standard output has",
                         _ if line.contains("say and") => "line 20 of",
                         _ if line.contains("trap") => "told to trap",
                         _ => "",
@@ -149,7 +151,8 @@ fn lines_that_are_not_shown_are_counted() {
 fn a_plugin_that_cannot_be_configured_stops_the_start() {
     for (configure, words) in [
         ("trap", ["failed while it was being configured", "trapped"]),
-        ("loop", ["failed while it was being configured", "5000 ms"]),
+        ("loop", ["5000 ms of processor time", "raise configure_cpu under [plugin.limits]"]),
+        ("memory", ["128 MiB of memory", "raise memory_bytes under [plugin.limits]"]),
         ("refuse", ["refuses its settings", "remove it"]),
     ] {
         run(&format!("configure = \"{configure}\""), String::new())

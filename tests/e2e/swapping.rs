@@ -131,6 +131,14 @@ fn broken_files_change_nothing() {
     let other_import = wat::parse_str(
         r#"(component (import "a:b/c" (instance (export "f" (func)))) (instance $m) (export "standpipe:mapping/mapper@0.1.0" (instance $m)))"#,
     );
+    let other_type = wat::parse_str(
+        r#"(component
+            (core module $m (memory (export "memory") 1) (func (export "f") (result i32) unreachable))
+            (core instance $i (instantiate $m))
+            (func $f (result string) (canon lift (core func $i "f") (memory $i "memory")))
+            (instance $mapper (export "configure" (func $f)) (export "map-events" (func $f)))
+            (export "standpipe:mapping/mapper@0.1.0" (instance $mapper)))"#,
+    );
     let broken: &[(&[u8], &str, &str)] = &[
         (b"", "compile", "the file is empty"),
         (b"no plugin", "compile", "a text file"),
@@ -141,6 +149,7 @@ fn broken_files_change_nothing() {
         (&precompiled, "compile", "perhaps precompiled"),
         (&other_world, "fit", "another world"),
         (&other_import.unwrap(), "fit", "a:b/c"),
+        (&other_type.unwrap(), "fit", "its function configure is func() -> string"),
     ];
     for (bytes, step, reason) in broken {
         run.place("plugin.wasm", bytes);

@@ -169,9 +169,9 @@ fn reason_of_refusal(error: &NotAdded) -> Reason {
 fn reason_of_fault(fault: &Fault) -> Reason {
     match fault {
         Fault::Trap(_) => Reason::PluginTrapped,
-        Fault::Deadline(_) => Reason::PluginDeadline,
+        Fault::Deadline(_) | Fault::ConfigureDeadline(_) => Reason::PluginDeadline,
         Fault::Memory(_) => Reason::PluginMemory,
-        Fault::Answer(_) => Reason::PluginAnswer,
+        Fault::Answer(_) | Fault::AnswerSize(_) => Reason::PluginAnswer,
         Fault::Off | Fault::Configure(_) => Reason::PluginUnavailable,
     }
 }

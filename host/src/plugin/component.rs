@@ -9,6 +9,7 @@ use wasmtime::component::{Component, Linker};
 
 use super::bindings::PluginPre;
 use super::bindings::exports::standpipe::mapping::mapper as contract;
+use super::contract_types::{self, MAPPER};
 use super::declared::Order;
 use super::instance::Instance;
 use super::log::Rate;
@@ -18,9 +19,6 @@ use super::sandbox::{Sandbox, add_to_linker};
 use super::{Allowance, Engine, Fault, PluginSettings};
 use crate::event::{StreamName, covers};
 use crate::limits;
-
-/// The interface that a plugin must export.
-const MAPPER: &str = "standpipe:mapping/mapper@0.1.0";
 
 /// The first eight bytes of a component, and of a core module.
 const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -99,8 +97,15 @@ pub enum LoadError {
         /// What it exports.
         exports: String,
     },
-    /// It wants something that the host does not provide, or has an export of
-    /// the wrong type.
+    /// It has the exports of a mapping plugin, with other types.
+    #[error(
+        "it was built for another version of the contract: {0}: rebuild it against wit/mapping.wit"
+    )]
+    OtherVersion(String),
+    /// It needs more at its start than an instance may have.
+    #[error("it needs more than an instance may have: {0}: {1}")]
+    TooLarge(String, &'static str),
+    /// It wants something that the host does not provide.
     #[error(
         "it does not fit the host: {0}: plugins can import WASI 0.2 (without HTTP) and nothing else, and must \
          be built against wit/mapping.wit"
@@ -130,7 +135,7 @@ pub struct Inspection {
     pub bytes: usize,
     /// The SHA-256 of the component, in hexadecimal.
     pub sha256: String,
-    /// Whether it exports the contract's interface.
+    /// Whether it exports the contract's interface, with its types.
     pub is_mapping_plugin: bool,
     /// Names of what it exports.
     pub exports: Vec<String>,
@@ -152,7 +157,9 @@ pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
     Ok(Inspection {
         bytes: bytes.len(),
         sha256,
-        is_mapping_plugin: exports.iter().any(|export| export == MAPPER),
+        is_mapping_plugin: contract_types::check_world(&exports)
+            .and_then(|()| contract_types::check_types(engine.wasmtime(), &component))
+            .is_ok(),
         imports: imports.collect(),
         exports,
     })
@@ -167,16 +174,12 @@ impl Compiled {
     pub fn new(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
         let digest = sha256_hex(bytes);
         let component = compile(engine, bytes, &digest)?;
-        let exports = exports(engine, &component);
-        if !exports.iter().any(|export| export == MAPPER) {
-            let exports =
-                if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
-            return Err(LoadError::OtherWorld { exports });
-        }
+        contract_types::check_world(&exports(engine, &component))?;
         let does_not_fit = |error: wasmtime::Error| LoadError::DoesNotFit(format!("{error:#}"));
         let mut linker = Linker::new(engine.wasmtime());
         add_to_linker(&mut linker).map_err(does_not_fit)?;
         let pre = linker.instantiate_pre(&component).map_err(does_not_fit)?;
+        contract_types::check_types(engine.wasmtime(), &component)?;
         let pre = PluginPre::new(pre).map_err(does_not_fit)?;
         Ok(Compiled { engine: engine.clone(), pre, digest: digest.into() })
     }
@@ -461,7 +464,23 @@ fn compile(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component, Loa
     if !bytes.starts_with(COMPONENT_HEADER) {
         return Err(LoadError::NotWasm { found: looks_like(bytes) });
     }
-    engine.compile(bytes, digest).map_err(|error| LoadError::Compile(format!("{error:#}")))
+    engine.compile(bytes, digest).map_err(|error| not_compiled(&error))
+}
+
+/// What is compiled is held against the limits of an instance at once, by the pool that
+/// instances are made in.
+fn not_compiled(error: &wasmtime::Error) -> LoadError {
+    const BEYOND_POOL: &str = "pooling allocator";
+    const BEYOND_MEMORY: &str = "memory does not fit";
+    let text = format!("{error:#}");
+    match text.contains(BEYOND_POOL) {
+        true if text.contains(BEYOND_MEMORY) => {
+            let advice = "raise memory_bytes under [plugin.limits], or build it with less memory";
+            LoadError::TooLarge(error.root_cause().to_string(), advice)
+        }
+        true => LoadError::TooLarge(text, "build it of fewer and smaller modules"),
+        false => LoadError::Compile(text),
+    }
 }
 
 fn looks_like(bytes: &[u8]) -> &'static str {

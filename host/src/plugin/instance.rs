@@ -14,6 +14,19 @@ use super::sandbox::{DeadlinePassed, Sandbox, thread_cpu_time};
 use super::{Allowance, Engine, Fault};
 use crate::limits;
 
+/// What the engine says where an answer takes more than the host gives for it. Its type of
+/// error is not public.
+const ANSWER_TOO_LARGE: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// What an instance is asked for, with the processor time that it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    /// To start, to read its settings, or to tell its routes.
+    Configure(Duration),
+    /// To map events.
+    Map(Duration),
+}
+
 pub(super) struct Instance {
     store: Store<Sandbox>,
     bindings: Bindings,
@@ -35,7 +48,7 @@ impl Instance {
                 let (made, order) = (Instant::now(), Order::default());
                 Ok(Instance { store, bindings, calls: 0, made, order })
             }
-            Err(error) => Err(fault(&store, &error, configure_cpu)),
+            Err(error) => Err(fault(&store, &error, Call::Configure(configure_cpu))),
         }
     }
 
@@ -58,7 +71,7 @@ impl Instance {
         start_clock(&mut self.store, thread_cpu_time(), cpu_max);
         let mapper = self.bindings.standpipe_mapping_mapper();
         let answer = mapper.call_configure(&mut self.store, settings);
-        answer.map_err(|error| fault(&self.store, &error, cpu_max))
+        answer.map_err(|error| fault(&self.store, &error, Call::Configure(cpu_max)))
     }
 
     /// Call the plugin, whose time runs from `start` of the thread's processor time.
@@ -72,7 +85,7 @@ impl Instance {
         start_clock(&mut self.store, start, cpu_max);
         let mapper = self.bindings.standpipe_mapping_mapper();
         let answer = mapper.call_map_events(&mut self.store, events);
-        answer.map_err(|error| fault(&self.store, &error, cpu_max))
+        answer.map_err(|error| fault(&self.store, &error, Call::Map(cpu_max)))
     }
 
     /// What the plugin tells of its ways with these settings; none where it has
@@ -91,7 +104,7 @@ impl Instance {
         };
         let mut store = new_store(engine, rate);
         let asked = ask_routes(&mut store, pre, &function, settings, cpu_max);
-        asked.map(Some).map_err(|error| fault(&store, &error, cpu_max))
+        asked.map(Some).map_err(|error| fault(&store, &error, Call::Configure(cpu_max)))
     }
 
     /// Whether it should make room for a fresh one.
@@ -144,9 +157,12 @@ fn start_clock(store: &mut Store<Sandbox>, start: Duration, cpu_max: Duration) {
     store.set_epoch_deadline(1);
 }
 
-fn fault(store: &Store<Sandbox>, error: &wasmtime::Error, cpu_max: Duration) -> Fault {
+fn fault(store: &Store<Sandbox>, error: &wasmtime::Error, call: Call) -> Fault {
     if error.is::<DeadlinePassed>() {
-        return Fault::Deadline(cpu_max.as_millis());
+        return match call {
+            Call::Configure(cpu_max) => Fault::ConfigureDeadline(cpu_max.as_millis()),
+            Call::Map(cpu_max) => Fault::Deadline(cpu_max.as_millis()),
+        };
     }
     if store.data().bounds.refused {
         return Fault::Memory(store.data().bounds.memory_bytes_max() >> 20);
@@ -155,6 +171,9 @@ fn fault(store: &Store<Sandbox>, error: &wasmtime::Error, cpu_max: Duration) -> 
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
+    if cause.contains(ANSWER_TOO_LARGE) {
+        return Fault::AnswerSize(store.hostcall_fuel() >> 20);
+    }
     let mut detail: String = cause.chars().take(limits::PLUGIN_CAUSE_CHARACTERS_MAX).collect();
     let printed = store.data().log.of_call(limits::PLUGIN_PRINTED_BYTES_MAX);
     if !printed.is_empty() {

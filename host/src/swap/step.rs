@@ -66,7 +66,10 @@ impl Step {
             LoadError::NotWasm { .. } | LoadError::CoreModule | LoadError::Compile(_) => {
                 Step::Compile
             }
-            LoadError::OtherWorld { .. } | LoadError::DoesNotFit(_) => Step::Fit,
+            LoadError::OtherWorld { .. }
+            | LoadError::OtherVersion(_)
+            | LoadError::TooLarge(..)
+            | LoadError::DoesNotFit(_) => Step::Fit,
             LoadError::Fault(_)
             | LoadError::Settings(_)
             | LoadError::Streams(_)

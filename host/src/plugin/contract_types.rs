@@ -1,0 +1,196 @@
+//! Whether a component's exports have the types of the contract. Nothing of it is run for
+//! that.
+
+use std::fmt::Write as _;
+
+use wasmtime::component::Component;
+use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem, Type};
+
+use super::LoadError;
+use super::routes::ROUTES;
+
+/// The interface that a plugin must export.
+pub(super) const MAPPER: &str = "standpipe:mapping/mapper@0.1.0";
+
+/// What the names of that interface in all versions have in common.
+const MAPPER_OF_ANY_VERSION: &str = "standpipe:mapping/mapper@";
+
+/// The functions of `wit/mapping.wit`, with their types written out.
+const MAPPER_FUNCTIONS: [(&str, &str); 2] = [
+    (
+        "configure",
+        "func(string) -> result<record { streams: list<string>, reads: enum { kind, envelope, text } }, string>",
+    ),
+    (
+        "map-events",
+        "func(list<record { message-type: option<string>, name: option<string>, source: string, text: string }>) -> \
+         list<record { input: u32, decision: variant { deliver(record { target: variant { declared(u32), \
+         named(string) }, payload: variant { original, replaced(list<u8>) } }), reject(string) } }>",
+    ),
+];
+const ROUTES_FUNCTIONS: [(&str, &str); 1] = [(
+    "routes",
+    "func() -> list<record { message-type: option<string>, name: option<string>, condition: option<string>, \
+     stream: string }>",
+)];
+
+/// Bytes of a type that is written out: what is longer is none of the contract's.
+const TYPE_BYTES_MAX: usize = 1024;
+
+/// Bytes of such a type that an error shows.
+const TYPE_BYTES_SHOWN: usize = 300;
+
+/// Check the names of a component's exports.
+///
+/// # Errors
+///
+/// It is a component of another world, or of another version of this one.
+pub(super) fn check_world(exports: &[String]) -> Result<(), LoadError> {
+    if exports.iter().any(|export| export == MAPPER) {
+        return Ok(());
+    }
+    let other = exports.iter().find(|export| export.starts_with(MAPPER_OF_ANY_VERSION));
+    Err(match other {
+        Some(other) => LoadError::OtherVersion(format!("it exports {other}, and not {MAPPER}")),
+        None if exports.is_empty() => LoadError::OtherWorld { exports: "nothing".to_owned() },
+        None => LoadError::OtherWorld { exports: exports.join(", ") },
+    })
+}
+
+/// Check the types of a component's exports.
+///
+/// # Errors
+///
+/// They are not those of the contract.
+pub(super) fn check_types(
+    engine: &wasmtime::Engine,
+    component: &Component,
+) -> Result<(), LoadError> {
+    let instance = |name| match component.component_type().get_export(engine, name)?.ty {
+        ComponentItem::ComponentInstance(instance) => Some(instance),
+        _ => None,
+    };
+    let Some(mapper) = instance(MAPPER) else {
+        return Err(LoadError::OtherVersion(format!("its {MAPPER} is no interface")));
+    };
+    check_functions(engine, &mapper, &MAPPER_FUNCTIONS)?;
+    // What can be left out must fit where it is there.
+    match instance(ROUTES) {
+        Some(routes) => check_functions(engine, &routes, &ROUTES_FUNCTIONS),
+        None => Ok(()),
+    }
+}
+
+fn check_functions(
+    engine: &wasmtime::Engine,
+    interface: &ComponentInstance,
+    functions: &[(&str, &str)],
+) -> Result<(), LoadError> {
+    for &(name, expected) in functions {
+        let export = interface.get_export(engine, name).map(|export| export.ty);
+        let Some(ComponentItem::ComponentFunc(function)) = export else {
+            return Err(LoadError::OtherVersion(format!("it has no function {name}")));
+        };
+        let found = function_type(&function);
+        if found != expected {
+            let shown = &found[..found.floor_char_boundary(TYPE_BYTES_SHOWN)];
+            return Err(LoadError::OtherVersion(format!(
+                "its function {name} is {shown}, and {expected} is expected"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A function's type without the names of its parameters, of which nothing depends.
+fn function_type(function: &ComponentFunc) -> String {
+    let mut text = String::from("func(");
+    for (at, (_, parameter)) in function.params().enumerate() {
+        text.push_str(if at > 0 { ", " } else { "" });
+        write_type(&mut text, &parameter);
+    }
+    text.push(')');
+    for result in function.results() {
+        text.push_str(" -> ");
+        write_type(&mut text, &result);
+    }
+    text
+}
+
+/// Write a type out. Types that share parts can be far longer than the component that has
+/// them, so the writing ends at a limit.
+fn write_type(text: &mut String, written: &Type) {
+    if text.len() > TYPE_BYTES_MAX {
+        return;
+    }
+    match written {
+        Type::Bool => text.push_str("bool"),
+        Type::S8 => text.push_str("s8"),
+        Type::U8 => text.push_str("u8"),
+        Type::S16 => text.push_str("s16"),
+        Type::U16 => text.push_str("u16"),
+        Type::S32 => text.push_str("s32"),
+        Type::U32 => text.push_str("u32"),
+        Type::S64 => text.push_str("s64"),
+        Type::U64 => text.push_str("u64"),
+        Type::Float32 => text.push_str("f32"),
+        Type::Float64 => text.push_str("f64"),
+        Type::Char => text.push_str("char"),
+        Type::String => text.push_str("string"),
+        Type::List(list) => write_generic(text, "list", [Some(list.ty())]),
+        Type::Option(option) => write_generic(text, "option", [Some(option.ty())]),
+        Type::Result(result) => write_generic(text, "result", [result.ok(), result.err()]),
+        Type::Tuple(tuple) => write_generic(text, "tuple", tuple.types().map(Some)),
+        Type::Record(record) => {
+            let fields = record.fields().map(|field| (field.name, Some(field.ty)));
+            write_members(text, "record", fields);
+        }
+        Type::Variant(variant) => {
+            let cases = variant.cases().map(|case| (case.name, case.ty));
+            write_members(text, "variant", cases);
+        }
+        Type::Enum(names) => write_members(text, "enum", names.names().map(|name| (name, None))),
+        Type::Flags(names) => write_members(text, "flags", names.names().map(|name| (name, None))),
+        // The contract has none of these.
+        _ => text.push_str("another type"),
+    }
+}
+
+fn write_generic(text: &mut String, word: &str, types: impl IntoIterator<Item = Option<Type>>) {
+    let _ = write!(text, "{word}<");
+    for (at, inner) in types.into_iter().enumerate() {
+        text.push_str(if at > 0 { ", " } else { "" });
+        match inner {
+            Some(inner) => write_type(text, &inner),
+            None => text.push('_'),
+        }
+    }
+    text.push('>');
+}
+
+fn write_members<'a>(
+    text: &mut String,
+    word: &str,
+    members: impl Iterator<Item = (&'a str, Option<Type>)>,
+) {
+    let _ = write!(text, "{word} {{ ");
+    for (at, (name, inner)) in members.enumerate() {
+        if text.len() > TYPE_BYTES_MAX {
+            return;
+        }
+        let _ = write!(text, "{}{name}", if at > 0 { ", " } else { "" });
+        match inner {
+            Some(inner) if word == "record" => {
+                text.push_str(": ");
+                write_type(text, &inner);
+            }
+            Some(inner) => {
+                text.push('(');
+                write_type(text, &inner);
+                text.push(')');
+            }
+            None => {}
+        }
+    }
+    text.push_str(" }");
+}
