@@ -19,7 +19,7 @@
 //! 2  dead   secrets                        dead letters; managers of secrets
 //! 1  aws   http   policy   spool           an AWS client, a server, IAM policies, a durable queue
 //! 0  event   limits   clock   private   secret   blocking   the words everyone speaks
-//!    escape                                text from outside on one line
+//!    escape   fingerprint                  text from outside on one line; one state of a file
 //! ```
 //!
 //! Data goes one way: source, plugin, delivery. The only thing that travels
@@ -39,6 +39,7 @@ pub mod dead;
 pub mod delivery;
 pub mod escape;
 pub mod event;
+mod fingerprint;
 pub mod gateway;
 pub mod http;
 pub mod limits;

@@ -17,7 +17,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (3, &["source", "collector", "plugin", "delivery", "catalog"]),
     (2, &["dead", "secrets"]),
     (1, &["aws", "http", "policy", "spool"]),
-    (0, &["event", "limits", "clock", "private", "secret", "blocking", "escape"]),
+    (0, &["event", "limits", "clock", "private", "secret", "blocking", "escape", "fingerprint"]),
 ];
 
 /// Words that a module must not use, whatever its floor.

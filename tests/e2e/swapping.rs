@@ -34,6 +34,19 @@ fn a_renamed_file_takes_over_and_letters_tell_who_decided() {
     assert!(told.eq([(digest(&version(1)), Some(1)), (digest(&version(2)), Some(2))]));
 }
 
+/// As `cp -p` and `tar` do: the same file, its size, and the time that it had before.
+#[test]
+fn a_file_that_is_written_over_with_its_old_time_takes_over() {
+    let mut run = Swapping::start("");
+    let path = run.path("plugin.wasm");
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::write(&path, version(2)).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    run.turns_to(2, &version(2));
+    run.sends("x", "s1");
+    let _ = run.end().exits(0);
+}
+
 #[test]
 fn a_config_map_takes_over() {
     let program = Program::running_locally();

@@ -86,14 +86,14 @@ impl Tls {
     /// Look at the files now and then, for ever. One that cannot be used changes
     /// nothing, and is told of.
     pub async fn reload(self) {
-        let mut seen = self.certificate.files().changed();
+        let mut seen = self.certificate.files().fingerprints();
         loop {
             tokio::time::sleep(limits::TLS_RELOAD_INTERVAL).await;
-            let changed = self.certificate.files().changed();
-            if changed == seen {
+            let now = self.certificate.files().fingerprints();
+            if now == seen {
                 continue;
             }
-            seen = changed;
+            seen = now;
             let certificate = Arc::clone(&self.certificate);
             let reload = tokio::task::spawn_blocking(move || certificate.reload());
             reload.await.expect("reading a certificate does not panic");
@@ -145,9 +145,8 @@ impl Files {
             .map_err(|error| self.error(format!("{error}: they must belong together")))
     }
 
-    /// When each of the files was written.
-    fn changed(&self) -> [Option<SystemTime>; 2] {
-        [&self.certificate, &self.key].map(|path| path.metadata().ok()?.modified().ok())
+    fn fingerprints(&self) -> [FileFingerprint; 2] {
+        [&self.certificate, &self.key].map(|path| FileFingerprint::of(path))
     }
 
     fn error(&self, problem: String) -> TlsError {

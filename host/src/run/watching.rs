@@ -4,7 +4,6 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +18,7 @@ use super::plugin_secrets::PluginSecrets;
 use super::plugins::{self, Companions, Ingredients, signature_path};
 use super::reloading::ReloadableParts;
 use crate::config::{PluginSource, Settings, Watch};
+use crate::fingerprint::FileFingerprint;
 use crate::http::Shutdown;
 use crate::limits;
 use crate::secret::Resolve;
@@ -65,14 +65,6 @@ impl Basis {
     }
 }
 
-/// What tells one state of a file from another, without reading it. A symbolic link
-/// anywhere on its path shows in where it really is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Trace {
-    real_path: Option<PathBuf>,
-    stat: Option<(u64, u64, i64, i64)>,
-}
-
 impl Reloader {
     pub(super) fn new(
         swapper: Swapper,
@@ -84,7 +76,16 @@ impl Reloader {
         let Basis { secrets, companions } = basis;
         let companions = Mutex::new(companions);
         let (taken, alone) = (Mutex::default(), tokio::sync::Mutex::default());
-        Reloader(Arc::new(Inner { swapper, reloadable, settings_file, read, secrets, companions, taken, alone }))
+        Reloader(Arc::new(Inner {
+            swapper,
+            reloadable,
+            settings_file,
+            read,
+            secrets,
+            companions,
+            taken,
+            alone,
+        }))
     }
 
     /// Read the settings, the secrets among them and the plugin's file again, and
@@ -125,7 +126,7 @@ impl Reloader {
         let (watch, files) = (settings.hosting.watch, inner.files(&settings));
         if watch == Watch::Files && !files.is_empty() {
             // From before they are read: what changes from now on shows.
-            let seen = traces(&files);
+            let seen = fingerprints(&files);
             let _ = self.reload().await;
             until_shutdown(Box::pin(self.clone().look(files, seen)));
         }
@@ -143,20 +144,20 @@ impl Reloader {
         }
     }
 
-    async fn look(self, mut files: Vec<PathBuf>, mut seen: Vec<Trace>) {
+    async fn look(self, mut files: Vec<PathBuf>, mut seen: Vec<FileFingerprint>) {
         let noticed = Arc::new(Notify::new());
         let mut watcher = watcher(&noticed);
         loop {
             let directories = watch_directories(watcher.as_mut(), &files);
             // What changed while nothing was watched gives no notice.
-            if seen == traces(&files) {
+            if seen == fingerprints(&files) {
                 // What is not noticed, as on some network file systems, is looked for.
                 let _ = tokio::time::timeout(limits::WATCH_INTERVAL, noticed.notified()).await;
             }
             for directory in directories {
                 let _ = watcher.as_mut().map(|watcher| watcher.unwatch(&directory));
             }
-            let mut now = settled(&files).await;
+            let mut now = wait_until_stable(&files).await;
             if seen == now {
                 continue;
             }
@@ -165,7 +166,7 @@ impl Reloader {
                 let named = self.0.files(&settings);
                 if named != files {
                     files = named;
-                    now = settled(&files).await;
+                    now = wait_until_stable(&files).await;
                 }
             }
             // This is from before they are read, too.
@@ -257,13 +258,13 @@ fn watch_directories(watcher: Option<&mut RecommendedWatcher>, files: &[PathBuf]
     directories
 }
 
-/// The traces of files once they have stopped to change: what is being written is
+/// The fingerprints of files once they have stopped to change: what is being written is
 /// no plugin yet.
-async fn settled(files: &[PathBuf]) -> Vec<Trace> {
-    let mut before = traces(files);
+async fn wait_until_stable(files: &[PathBuf]) -> Vec<FileFingerprint> {
+    let mut before = fingerprints(files);
     loop {
         tokio::time::sleep(limits::WATCH_SETTLE).await;
-        let now = traces(files);
+        let now = fingerprints(files);
         if now == before {
             return now;
         }
@@ -271,27 +272,19 @@ async fn settled(files: &[PathBuf]) -> Vec<Trace> {
     }
 }
 
-fn traces(files: &[PathBuf]) -> Vec<Trace> {
-    files.iter().flat_map(|file| trace(file)).collect()
+fn fingerprints(files: &[PathBuf]) -> Vec<FileFingerprint> {
+    files.iter().flat_map(|file| fingerprints_at(file)).collect()
 }
 
 /// Of a directory, what is in it is looked at too.
-fn trace(path: &Path) -> Vec<Trace> {
+fn fingerprints_at(path: &Path) -> Vec<FileFingerprint> {
     let mut names: Vec<OsString> = Vec::new();
     if let Ok(entries) = fs::read_dir(path) {
         names.extend(entries.flatten().map(|entry| entry.file_name()));
         names.sort();
     }
     let inside = names.iter().map(|name| path.join(name));
-    inside.chain([path.to_owned()]).map(|path| Trace::of(&path)).collect()
-}
-
-impl Trace {
-    fn of(path: &Path) -> Self {
-        let stat = fs::metadata(path).ok();
-        let stat = stat.map(|stat| (stat.ino(), stat.len(), stat.mtime(), stat.mtime_nsec()));
-        Trace { real_path: path.canonicalize().ok(), stat }
-    }
+    inside.chain([path.to_owned()]).map(|path| FileFingerprint::of(&path)).collect()
 }
 
 impl fmt::Debug for Reloader {
