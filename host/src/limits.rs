@@ -227,6 +227,10 @@ pub const PLUGIN_UNAVAILABLE_LOG_INTERVAL: Duration = Duration::from_secs(30);
 /// How often a running plugin's processor time is looked at.
 pub const PLUGIN_TICK: Duration = Duration::from_millis(1);
 
+/// After how many of these looks without a plugin that runs they end, until one is called
+/// again. Waking the thread up takes some microseconds: 50 times a second at most.
+pub const PLUGIN_TICKS_IDLE: u32 = 20;
+
 /// The first pause before records are sent again; each further one may be
 /// twice as long. The pause itself is drawn between nothing and this.
 pub const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);

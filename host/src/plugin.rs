@@ -41,6 +41,7 @@ pub(crate) mod scripted;
 mod settings;
 mod shadow;
 mod switch;
+mod ticker;
 mod trust;
 
 mod bindings {

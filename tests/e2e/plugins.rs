@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
 use tests::{Program, Ran, Running, misbehaving_plugin};
@@ -13,11 +13,15 @@ use tests::{Program, Ran, Running, misbehaving_plugin};
 const FAULTS: &[(&str, &str, &str)] = &[
     ("trap", "plugin_trapped", "told to trap"),
     ("loop", "plugin_deadline", "raise call_cpu, event_cpu or byte_cpu under [plugin.limits]"),
-    ("recurse", "plugin_trapped", "stack"),
+    ("recurse", "plugin_trapped", "wasm trap"),
     ("memory", "plugin_memory", "raise memory_bytes under [plugin.limits]"),
     ("sleep", "plugin_trapped", "must not wait"),
     ("exit", "plugin_trapped", "trapped"),
-    ("huge", "plugin_answer", "64 MiB of the host's memory: fix the plugin, or raise answer_bytes under"),
+    (
+        "huge",
+        "plugin_answer",
+        "64 MiB of the host's memory: fix the plugin, or raise answer_bytes under",
+    ),
     ("many", "plugin_answer", "2000 outputs"),
     ("undeclared", "plugin_answer", "never declared"),
     ("bad name", "plugin_answer", "no name"),
@@ -80,6 +84,28 @@ fn a_poisoned_run_is_bounded() {
     }
 }
 
+/// The thread that interrupts plugins rests while none runs, and is there when one does.
+#[test]
+fn nothing_ticks_while_no_plugin_runs() {
+    let mut running = start("");
+    running.write(b"{\"event\":\"print\"}\n");
+    running.wait_for("a line on standard error");
+    let ticker = running.thread("plugin-ticker");
+    // It comes to rest.
+    let mut before = ticker.cpu();
+    tests::wait_until("the thread rests", || {
+        std::thread::sleep(Duration::from_millis(100));
+        let last = std::mem::replace(&mut before, ticker.cpu());
+        last == before
+    });
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(ticker.cpu() - before < Duration::from_millis(2), "{:?}", ticker.cpu() - before);
+    running.write(b"{\"event\":\"loop\"}\n{\"event\":\"good\"}\n");
+    let ran = running.finish(tests::DEADLINE).exits(3);
+    assert_eq!((ran.count("delivered"), ran.count("dead")), (2, 1));
+    assert_eq!(ran.letters()[0].reason, "plugin_deadline");
+}
+
 #[test]
 fn a_plugin_that_leaks_is_renewed_before_it_fails() {
     // 5,000 leaks of 64 KiB are 2.5 times what an instance may have.
@@ -114,7 +140,7 @@ fn dead_letters_quote_no_other_event() {
                 if is_alone {
                     running.wait_for(match line {
                         _ if line.contains("print its") => "standard output has",
-                        _ if line.contains("say and") => "line 20 of",
+                        _ if line.contains("say and") => "line 10 of",
                         _ if line.contains("trap") => "told to trap",
                         _ => "",
                     });
@@ -128,7 +154,8 @@ fn dead_letters_quote_no_other_event() {
             }
             assert!(letters[0].detail.contains("told to trap"), "{}", letters[0].detail);
             let detail = &letters[1].detail;
-            let words = ["line 01 of standard error", "line 05", "... 2", "told to trap after thirty"];
+            let words =
+                ["line 01 of standard error", "line 05", "... 2", "told to trap after thirty"];
             assert!(words.iter().all(|words| detail.contains(words)), "{detail}");
         }
     }
@@ -166,8 +193,7 @@ fn a_plugin_that_cannot_be_configured_stops_the_start() {
 fn streams_may_be_declared_in_any_order() {
     // Each call has an instance of its own, and four workers have four.
     for limits in ["", "[plugin.limits]\nmax_calls = 1\n"] {
-        let settings =
-            format!("workers = 4\n{limits}[plugin.settings]\ndeclare = 'shuffled'\n");
+        let settings = format!("workers = 4\n{limits}[plugin.settings]\ndeclare = 'shuffled'\n");
         let mut input = String::new();
         let mut expected = BTreeMap::<String, usize>::new();
         for number in 0..20_000 {
@@ -185,9 +211,9 @@ fn streams_may_be_declared_in_any_order() {
             let is_right = |line: &str| line.contains(&format!("\"stream:{number}\""));
             assert!(lines.lines().all(is_right), "another stream's event in {stream}");
         }
-        let counts = streams.into_iter().map(|(stream, text)| {
-            (stream, text.iter().filter(|&&byte| byte == b'\n').count())
-        });
+        let counts = streams
+            .into_iter()
+            .map(|(stream, text)| (stream, text.iter().filter(|&&byte| byte == b'\n').count()));
         assert_eq!(counts.collect::<BTreeMap<_, _>>(), expected);
     }
 }
@@ -208,7 +234,8 @@ fn a_plugin_that_declares_other_streams_each_time_is_refused_before_anything_is_
     assert_ne!(checked.exit, 0);
     let _ = checked.says(&words);
     let plugin = misbehaving_plugin();
-    let tested = program(&["plugin", "test", plugin.to_str().unwrap(), "cases.json"]).run().exits(1);
+    let tested =
+        program(&["plugin", "test", plugin.to_str().unwrap(), "cases.json"]).run().exits(1);
     let told = String::from_utf8_lossy(&tested.stdout);
     assert!(words.iter().all(|words| told.contains(words)), "{told}");
 }

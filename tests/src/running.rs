@@ -39,6 +39,19 @@ pub struct Usage {
     pub cpu: Duration,
 }
 
+/// A thread of a program.
+#[derive(Debug)]
+pub struct ProgramThread(PathBuf);
+
+impl ProgramThread {
+    /// The processor time that it has used so far.
+    pub fn cpu(&self) -> Duration {
+        let text = fs::read_to_string(self.0.join("schedstat")).expect("the thread is there");
+        let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
+        Duration::from_nanos(nanos.expect("nanoseconds of processor time"))
+    }
+}
+
 impl Usage {
     /// What a process has used so far; none once it has ended.
     fn of(pid: Pid) -> Option<Self> {
@@ -135,6 +148,17 @@ impl Running {
     /// What it has used so far; none once it has ended.
     pub fn usage(&self) -> Option<Usage> {
         Usage::of(self.pid)
+    }
+
+    /// Its thread of this name.
+    pub fn thread(&self, name: &str) -> ProgramThread {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid.as_raw_nonzero()));
+        let threads = threads.expect("the program is there to be looked at").flatten();
+        let is_named = |thread: &PathBuf| {
+            fs::read_to_string(thread.join("comm")).is_ok_and(|found| found.trim_end() == name)
+        };
+        let thread = threads.map(|thread| thread.path()).find(is_named);
+        ProgramThread(thread.unwrap_or_else(|| panic!("no thread {name}")))
     }
 
     /// How many descriptors it has open; none once it has ended.

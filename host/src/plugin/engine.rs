@@ -3,8 +3,6 @@ use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread;
 
 use thiserror::Error;
 use wasmtime::component::Component;
@@ -12,6 +10,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationCo
 
 use super::Allowance;
 use super::cache::{CacheCounts, CompiledCache, Origin};
+use super::ticker::{Clock, Ticker};
 use crate::limits;
 
 /// Instances that may live at once for each worker: those of the old and of the
@@ -40,8 +39,7 @@ struct Inner {
     engine: wasmtime::Engine,
     cache: Option<CompiledCache>,
     allowance: Allowance,
-    /// Dropped to end the ticking thread.
-    _ticker: Sender<()>,
+    ticker: Ticker,
 }
 
 /// The engine could not be made.
@@ -115,8 +113,9 @@ impl Engine {
         // may not grant: instances are then made one by one, a little slower.
         let engine = pooled(true).or_else(|_| pooled(false));
         let engine = engine.map_err(|error| EngineError::Engine(format!("{error:#}")))?;
-        let ticker = tick(&engine).map_err(|error| EngineError::Engine(error.to_string()))?;
-        Ok(Engine(Arc::new(Inner { engine, cache, allowance, _ticker: ticker })))
+        let ticker = Ticker::start(engine.weak());
+        let ticker = ticker.map_err(|error| EngineError::Engine(error.to_string()))?;
+        Ok(Engine(Arc::new(Inner { engine, cache, allowance, ticker })))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -149,6 +148,11 @@ impl Engine {
     /// How often compiled code was found in the cache; nothing where there is none.
     pub fn cache_counts(&self) -> CacheCounts {
         self.0.cache.as_ref().map(CompiledCache::counts).unwrap_or_default()
+    }
+
+    /// What must know when a plugin runs.
+    pub(super) fn clock(&self) -> Clock {
+        self.0.ticker.clock()
     }
 
     /// What each instance may have.
@@ -184,19 +188,6 @@ fn pooling_config(instances: u32, memory_bytes: usize) -> PoolingAllocationConfi
         .max_memory_size(memory_bytes)
         .linear_memory_keep_resident(1024 * 1024);
     pooling
-}
-
-/// Start the thread that makes running plugins look at their processor time.
-fn tick(engine: &wasmtime::Engine) -> io::Result<Sender<()>> {
-    let (keep, ended) = channel();
-    let engine = engine.weak();
-    thread::Builder::new().name("plugin-ticker".to_owned()).spawn(move || {
-        while ended.recv_timeout(limits::PLUGIN_TICK) == Err(RecvTimeoutError::Timeout) {
-            let Some(engine) = engine.upgrade() else { break };
-            engine.increment_epoch();
-        }
-    })?;
-    Ok(keep)
 }
 
 impl std::fmt::Debug for Engine {

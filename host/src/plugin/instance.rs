@@ -11,6 +11,7 @@ use super::declared::Order;
 use super::log::Rate;
 use super::routes::{ROUTES, Route};
 use super::sandbox::{DeadlinePassed, Sandbox, thread_cpu_time};
+use super::ticker::Running;
 use super::{Allowance, Engine, Fault};
 use crate::limits;
 
@@ -42,7 +43,7 @@ impl Instance {
         rate: &Rate,
     ) -> Result<Self, Fault> {
         let configure_cpu = engine.allowance().configure_cpu;
-        let mut store = new_store(engine, rate);
+        let (mut store, _running) = new_store(engine, rate);
         match pre.instantiate(&mut store) {
             Ok(bindings) => {
                 let (made, order) = (Instant::now(), Order::default());
@@ -68,7 +69,7 @@ impl Instance {
         settings: &str,
         cpu_max: Duration,
     ) -> Result<Result<contract::Setup, String>, Fault> {
-        start_clock(&mut self.store, thread_cpu_time(), cpu_max);
+        let _running = start_clock(&mut self.store, thread_cpu_time(), cpu_max);
         let mapper = self.bindings.standpipe_mapping_mapper();
         let answer = mapper.call_configure(&mut self.store, settings);
         answer.map_err(|error| fault(&self.store, &error, Call::Configure(cpu_max)))
@@ -82,7 +83,7 @@ impl Instance {
         cpu_max: Duration,
     ) -> Result<Vec<contract::Output>, Fault> {
         self.calls += 1;
-        start_clock(&mut self.store, start, cpu_max);
+        let _running = start_clock(&mut self.store, start, cpu_max);
         let mapper = self.bindings.standpipe_mapping_mapper();
         let answer = mapper.call_map_events(&mut self.store, events);
         answer.map_err(|error| fault(&self.store, &error, Call::Map(cpu_max)))
@@ -102,7 +103,7 @@ impl Instance {
         let Some(function) = component.get_export_index(Some(&interface), "routes") else {
             return Ok(None);
         };
-        let mut store = new_store(engine, rate);
+        let (mut store, _running) = new_store(engine, rate);
         let asked = ask_routes(&mut store, pre, &function, settings, cpu_max);
         asked.map(Some).map_err(|error| fault(&store, &error, Call::Configure(cpu_max)))
     }
@@ -121,14 +122,14 @@ impl Instance {
 }
 
 /// Ready for an instance to be made in it.
-fn new_store(engine: &Engine, rate: &Rate) -> Store<Sandbox> {
+fn new_store(engine: &Engine, rate: &Rate) -> (Store<Sandbox>, Running) {
     let Allowance { memory_bytes, answer_bytes, configure_cpu, .. } = *engine.allowance();
-    let mut store = Store::new(engine.wasmtime(), Sandbox::new(rate, memory_bytes));
+    let mut store = Store::new(engine.wasmtime(), Sandbox::new(rate, memory_bytes, engine.clock()));
     store.limiter(|sandbox| &mut sandbox.bounds);
     store.set_hostcall_fuel(answer_bytes);
     store.epoch_deadline_callback(|context| context.data().on_tick());
-    start_clock(&mut store, thread_cpu_time(), configure_cpu);
-    store
+    let running = start_clock(&mut store, thread_cpu_time(), configure_cpu);
+    (store, running)
 }
 
 fn ask_routes(
@@ -140,21 +141,22 @@ fn ask_routes(
 ) -> wasmtime::Result<Vec<Route>> {
     let instance = pre.instance_pre().instantiate(&mut *store)?;
     let bindings = Bindings::new(&mut *store, &instance)?;
-    start_clock(store, thread_cpu_time(), cpu_max);
+    let _running = start_clock(store, thread_cpu_time(), cpu_max);
     let mapper = bindings.standpipe_mapping_mapper();
     // It has taken these settings before.
     let _ = mapper.call_configure(&mut *store, settings)?;
     let routes = instance.get_typed_func::<(), (Vec<Route>,)>(&mut *store, function)?;
-    start_clock(store, thread_cpu_time(), cpu_max);
+    let _running = start_clock(store, thread_cpu_time(), cpu_max);
     let (routes,) = routes.call(&mut *store, ())?;
     Ok(routes)
 }
 
 /// Must precede every call: a deadline that was not set traps at once.
-fn start_clock(store: &mut Store<Sandbox>, start: Duration, cpu_max: Duration) {
+fn start_clock(store: &mut Store<Sandbox>, start: Duration, cpu_max: Duration) -> Running {
     store.data().log.begin_call();
     store.data_mut().deadline = start.saturating_add(cpu_max);
     store.set_epoch_deadline(1);
+    store.data().clock.run()
 }
 
 fn fault(store: &Store<Sandbox>, error: &wasmtime::Error, call: Call) -> Fault {

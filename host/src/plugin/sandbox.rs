@@ -9,6 +9,7 @@ use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::log::{Log, Rate};
+use super::ticker::Clock;
 use crate::limits;
 
 /// Random bytes that a plugin gets in one call.
@@ -22,6 +23,7 @@ pub(super) struct Sandbox {
     /// The thread's processor time at which a call is interrupted.
     pub(super) deadline: Duration,
     pub(super) log: Log,
+    pub(super) clock: Clock,
 }
 
 /// Counts the memory of an instance, all its memories together.
@@ -46,14 +48,14 @@ impl std::fmt::Display for DeadlinePassed {
 impl std::error::Error for DeadlinePassed {}
 
 impl Sandbox {
-    pub(super) fn new(rate: &Rate, memory_bytes_max: usize) -> Self {
+    pub(super) fn new(rate: &Rate, memory_bytes_max: usize, clock: Clock) -> Self {
         let log = Log::new(rate);
         let mut wasi = WasiCtx::builder();
         wasi.stdout(log.stdout()).stderr(log.stderr()).max_random_size(RANDOM_BYTES_MAX);
         let bounds = Bounds { memory_bytes: 0, memory_bytes_max, refused: false };
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::PLUGIN_RESOURCES_MAX);
-        Sandbox { wasi: wasi.build(), table, bounds, deadline: Duration::ZERO, log }
+        Sandbox { wasi: wasi.build(), table, bounds, deadline: Duration::ZERO, log, clock }
     }
 
     /// Called at every tick while the plugin runs.

@@ -1,0 +1,156 @@
+//! The thread that has running plugins look at their processor time, every
+//! [`limits::PLUGIN_TICK`].
+//!
+//! It rests while no plugin runs. Whoever calls one wakes it up, which costs a system call
+//! only where it has rested: it goes on ticking for [`limits::PLUGIN_TICKS_IDLE`] after the
+//! last call, so that calls in close succession wake nobody.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, Thread};
+
+use wasmtime::EngineWeak;
+
+use crate::limits;
+
+/// Ends the thread when it is dropped.
+pub(super) struct Ticker {
+    clock: Clock,
+}
+
+/// Says when plugins run.
+#[derive(Clone)]
+pub(super) struct Clock(Arc<State>);
+
+struct State {
+    /// Calls into plugins at present.
+    running: AtomicUsize,
+    is_resting: AtomicBool,
+    is_over: AtomicBool,
+    thread: Thread,
+}
+
+/// A plugin runs as long as this is there.
+#[must_use = "the deadline of a call is looked at as long as this lives"]
+pub(super) struct Running(Clock);
+
+impl Ticker {
+    pub(super) fn start(engine: EngineWeak) -> io::Result<Self> {
+        let (hand_over, received) = std::sync::mpsc::sync_channel::<Clock>(1);
+        let thread = thread::Builder::new().name("plugin-ticker".to_owned()).spawn(move || {
+            if let Ok(clock) = received.recv() {
+                clock.tick(&engine);
+            }
+        })?;
+        let state = State {
+            running: AtomicUsize::new(0),
+            is_resting: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+            thread: thread.thread().clone(),
+        };
+        let clock = Clock(Arc::new(state));
+        // The thread waits for it.
+        let _ = hand_over.send(clock.clone());
+        Ok(Ticker { clock })
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        let Clock(state) = &self.clock;
+        state.is_over.store(true, Ordering::SeqCst);
+        state.thread.unpark();
+    }
+}
+
+impl Clock {
+    /// A plugin is called.
+    pub(super) fn run(&self) -> Running {
+        // The thread says that it rests before it looks at the calls once more, and this
+        // counts the call before it looks whether the thread rests: one of them sees the
+        // other.
+        self.0.running.fetch_add(1, Ordering::SeqCst);
+        if self.0.is_resting.load(Ordering::SeqCst) {
+            self.0.thread.unpark();
+        }
+        Running(self.clone())
+    }
+
+    fn tick(&self, engine: &EngineWeak) {
+        let Clock(state) = self;
+        let mut ticks_idle = 0;
+        while !state.is_over.load(Ordering::SeqCst) {
+            thread::sleep(limits::PLUGIN_TICK);
+            let Some(engine) = engine.upgrade() else { return };
+            engine.increment_epoch();
+            drop(engine);
+            match state.running.load(Ordering::SeqCst) {
+                0 => ticks_idle += 1,
+                _ => ticks_idle = 0,
+            }
+            if ticks_idle >= limits::PLUGIN_TICKS_IDLE {
+                self.rest();
+                ticks_idle = 0;
+            }
+        }
+    }
+
+    fn rest(&self) {
+        let Clock(state) = self;
+        state.is_resting.store(true, Ordering::SeqCst);
+        while state.running.load(Ordering::SeqCst) == 0 && !state.is_over.load(Ordering::SeqCst) {
+            thread::park();
+        }
+        state.is_resting.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Running(Clock(state)) = self;
+        state.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn wait_until(is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "in vain");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn it_rests_while_nothing_runs_and_ticks_again() {
+        let engine = wasmtime::Engine::default();
+        let ticker = Ticker::start(engine.weak()).unwrap();
+        let Clock(state) = ticker.clock();
+        for _ in 0..3 {
+            wait_until(|| state.is_resting.load(Ordering::SeqCst));
+            let (first, second) = (ticker.clock().run(), ticker.clock().run());
+            wait_until(|| !state.is_resting.load(Ordering::SeqCst));
+            drop(first);
+            // As long as one is left, for longer than it takes to come to rest.
+            let end = Instant::now() + limits::PLUGIN_TICK * 3 * limits::PLUGIN_TICKS_IDLE;
+            while Instant::now() < end {
+                assert!(!state.is_resting.load(Ordering::SeqCst));
+                thread::sleep(limits::PLUGIN_TICK);
+            }
+            drop(second);
+        }
+        drop(ticker);
+        // The thread has let go of it.
+        wait_until(|| Arc::strong_count(&state) == 1);
+    }
+}
