@@ -22,7 +22,7 @@ mod swapper;
 mod workshop;
 
 pub use crate::plugin::Seal;
-pub use candidate::{Candidate, Terms};
+pub use candidate::{Candidate, SettingsDefaults, Terms};
 pub use report::{
     CanaryReport, FailingSource, GenerationReport, Health, PauseReport, RefusalReport, Report,
     ShadowReport,

@@ -2,6 +2,7 @@
 //! a bench.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use tests::{Program, Ran, Template, misbehaving_plugin};
@@ -44,6 +45,30 @@ fn a_template_goes_into_an_empty_directory_alone() {
     new("empty").exits(2).says(&["is not empty", "give a directory"]);
     new("file").exits(2).says(&["look into"]);
     new("a/new/one").exits(0);
+}
+
+#[test]
+fn a_plugin_is_called_as_its_directory() {
+    for (language, manifest, line, component) in [
+        ("rust", "Cargo.toml", "name = \"my-orders\"", "release/my_orders.wasm"),
+        ("javascript", "package.json", "\"name\": \"my-orders\"", "my-orders.wasm"),
+        ("python", "README.md", "-o my-orders.wasm", "my-orders.wasm"),
+    ] {
+        let program = Program::new().args(["plugin", "new", "--lang", language, "My Orders"]);
+        let ran = program.run().exits(0);
+        let read = |file: &str| fs::read_to_string(ran.path("My Orders").join(file)).unwrap();
+        assert!(read(manifest).contains(line), "{language}: {}", read(manifest));
+        assert!(read("README.md").contains(component), "{language}: {}", read("README.md"));
+        if language == "rust" {
+            let manifest = ran.path("My Orders/Cargo.toml");
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["metadata", "--no-deps", "--offline", "--format-version=1"]);
+            let told = cargo.arg("--manifest-path").arg(manifest).output().unwrap();
+            let told: Value =
+                serde_json::from_slice(&told.stdout).expect("cargo takes the manifest");
+            assert_eq!(told["packages"][0]["name"], "my-orders");
+        }
+    }
 }
 
 /// Cases for the default plugin, which is written to `p.wasm`.

@@ -60,7 +60,7 @@ pub use letter::Letter;
 pub use port::free_port;
 pub use program::{Program, Ran, make_data_directory};
 pub use proxy::Proxy;
-pub use running::{Running, Usage};
+pub use running::{ProgramThread, Running, Usage};
 pub use sdk::Sdk;
 pub use stub::{Fate, Stub};
 pub use template::Template;

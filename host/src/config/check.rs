@@ -13,7 +13,7 @@ use super::collect::{
     CollectSettings, check_admin, check_collect, check_source_names, check_token,
 };
 use super::identities::{SourceRole, check_source_roles};
-use super::plugin::{Hosting, check_hosting, check_source, heed_switches};
+use super::plugin::{Hosting, check_hosting, check_source, default_plugin_members};
 use super::secrets::{References, check_secrets};
 use super::{ConfigError, RawDeadLetters, RawDelivery, RawPack, RawSettings, RawStream};
 use crate::aws::AwsSettings;
@@ -56,6 +56,10 @@ pub struct Settings {
     pub plugin: PluginSource,
     /// The plugin's settings: JSON text, an object.
     pub plugin_settings: String,
+    /// The same as they were written, for any other component that may become the plugin.
+    pub written_plugin_settings: String,
+    /// What the settings of the default plugin have on top where they do not say otherwise.
+    pub default_plugin_members: serde_json::Map<String, Value>,
     /// How the plugin is hosted.
     pub hosting: Hosting,
     /// Where records go.
@@ -139,24 +143,27 @@ impl RawSettings {
     /// # Errors
     ///
     /// A setting is wrong; the error names it.
-    pub fn check(
-        mut self,
-        directory: &Path,
-        overrides: Overrides,
-    ) -> Result<Settings, ConfigError> {
+    pub fn check(self, directory: &Path, overrides: Overrides) -> Result<Settings, ConfigError> {
         let stated = Arc::new(self.clone());
         let catalog = self.scheduled_catalog(directory, &overrides)?;
         let data_dir = self.data_dir(directory, overrides.data_dir);
         let listen = overrides.listen.or(self.listen);
-        if listen.is_some() {
-            heed_switches(&mut self.plugin, overrides.plugin.as_deref());
-        }
         let plugin = check_source(&self.plugin, directory, overrides.plugin);
+        let default_plugin_members = default_plugin_members(listen.is_some());
         let own_settings = self.plugin.settings.clone();
-        let plugin_settings = with_mappings(own_settings, overrides.mappings)?;
+        let own_settings = with_mappings(own_settings, overrides.mappings)?;
+        let written_plugin_settings = Value::Object(own_settings.clone()).to_string();
+        let plugin_settings = match plugin {
+            PluginSource::File(_) => written_plugin_settings.clone(),
+            PluginSource::BuiltIn | PluginSource::Native => {
+                let mut settings = default_plugin_members.clone();
+                settings.extend(own_settings);
+                Value::Object(settings).to_string()
+            }
+        };
         let references = References::new(&self.secrets);
-        let hosting =
-            check_hosting(&self.plugin, directory, &plugin, &plugin_settings, &references)?;
+        let written = &written_plugin_settings;
+        let hosting = check_hosting(&self.plugin, directory, &plugin, written, &references)?;
         let drain_timeout = self.delivery.drain_timeout.as_deref();
         let drain_timeout =
             duration("[delivery] drain_timeout", drain_timeout, DRAIN_TIMEOUT, DURATION_MAX)?;
@@ -192,6 +199,8 @@ impl RawSettings {
             collect,
             plugin,
             plugin_settings,
+            written_plugin_settings,
+            default_plugin_members,
             hosting,
             destination,
             delivery: check_delivery(&self.delivery, &self.streams, &data_dir)?,
@@ -222,14 +231,16 @@ impl Settings {
     pub(crate) fn plugins_settings(&self) -> impl Iterator<Item = &str> {
         let Hosting { canary, shadow, .. } = &self.hosting;
         let beside = canary.iter().map(|(canary, _)| canary).chain(shadow);
-        beside.map(|beside| &beside.settings).chain([&self.plugin_settings]).map(String::as_str)
+        let own = [&self.plugin_settings, &self.written_plugin_settings];
+        beside.map(|beside| &beside.settings).chain(own).map(String::as_str)
     }
 
     /// The same, to be changed.
     pub(crate) fn plugins_settings_mut(&mut self) -> impl Iterator<Item = &mut String> {
         let Hosting { canary, shadow, .. } = &mut self.hosting;
         let beside = canary.iter_mut().map(|(canary, _)| canary).chain(shadow);
-        beside.map(|beside| &mut beside.settings).chain([&mut self.plugin_settings])
+        let own = [&mut self.plugin_settings, &mut self.written_plugin_settings];
+        beside.map(|beside| &mut beside.settings).chain(own)
     }
 }
 
@@ -249,7 +260,7 @@ fn check_log(filter: Option<String>) -> Result<Option<String>, ConfigError> {
 fn with_mappings(
     mut settings: serde_json::Map<String, Value>,
     mappings: Vec<(String, String)>,
-) -> Result<String, ConfigError> {
+) -> Result<serde_json::Map<String, Value>, ConfigError> {
     if !mappings.is_empty() {
         let rows = settings.entry("mappings").or_insert_with(|| json!([]));
         let rows = rows.as_array_mut().ok_or_else(|| {
@@ -259,7 +270,7 @@ fn with_mappings(
             mappings.into_iter().map(|(event, stream)| json!({"event": event, "stream": stream})),
         );
     }
-    Ok(Value::Object(settings).to_string())
+    Ok(settings)
 }
 
 fn check_delivery(

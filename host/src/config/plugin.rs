@@ -97,19 +97,10 @@ fn texts_of_secrets(settings: &Value) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// Where events are collected, what a vendor's SDK says in them about where they may
-/// go is heeded by the default plugin, unless its settings have it otherwise.
-pub(super) fn heed_switches(raw: &mut RawPlugin, over: Option<&Path>) {
-    let is_default = |path: &Option<PathBuf>| path.is_none();
-    if over.is_some() || !is_default(&raw.path) {
-        return;
-    }
-    let canary = raw.canary.as_mut().filter(|canary| is_default(&canary.path));
-    let shadow = raw.shadow.as_mut().filter(|shadow| is_default(&shadow.path));
-    let beside = canary.and_then(|canary| canary.settings.as_mut());
-    let beside = beside.into_iter().chain(shadow.and_then(|shadow| shadow.settings.as_mut()));
-    for settings in beside.chain([&mut raw.settings]) {
-        settings.entry("integrations").or_insert(Value::Bool(true));
-    }
+/// go is respected by the default plugin, unless its settings have it otherwise.
+pub(super) fn default_plugin_members(is_collecting: bool) -> serde_json::Map<String, Value> {
+    let integrations = is_collecting.then(|| ("integrations".to_owned(), Value::Bool(true)));
+    integrations.into_iter().collect()
 }
 
 pub(super) fn check_source(

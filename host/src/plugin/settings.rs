@@ -1,6 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 /// A plugin's settings: JSON text, an object.
 ///
 /// Some of what was written can be references to secrets that are kept elsewhere. It
@@ -15,6 +17,20 @@ impl PluginSettings {
     /// Settings whose references were replaced by the secrets that they stand for.
     pub fn resolved(written: &str, text: String) -> Self {
         PluginSettings { written: written.into(), text: text.into() }
+    }
+
+    /// These settings with members that they have no others of the same name for.
+    #[must_use]
+    pub fn with(&self, members: &Map<String, Value>) -> Self {
+        let with = |text: &Arc<str>| match serde_json::from_str(text) {
+            Ok(Value::Object(own)) if members.keys().any(|name| !own.contains_key(name)) => {
+                let mut all = members.clone();
+                all.extend(own);
+                Value::Object(all).to_string().into()
+            }
+            _ => Arc::clone(text),
+        };
+        PluginSettings { written: with(&self.written), text: with(&self.text) }
     }
 
     /// The text with references in it, as it was written.

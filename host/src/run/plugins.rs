@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::StartError;
 use super::plugin_secrets::PluginSecrets;
@@ -12,7 +12,9 @@ use crate::plugin::cases::Cases;
 use crate::plugin::{
     CanarySettings, Engine, Plugin, PluginSettings, PublicKey, Role, Trust, sha256_hex,
 };
-use crate::swap::{Candidate, Refused, Seal, Step, Swapper, SwapperSettings, Terms};
+use crate::swap::{
+    Candidate, Refused, Seal, SettingsDefaults, Step, Swapper, SwapperSettings, Terms,
+};
 
 /// The default mapping plugin's component.
 pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
@@ -69,6 +71,7 @@ pub(super) struct Ingredients {
     seal: Seal,
     /// As they were written: secrets that change are no other settings.
     settings: String,
+    defaults: serde_json::Map<String, serde_json::Value>,
     trust: Trust,
     cases: Option<Arc<Cases>>,
 }
@@ -85,7 +88,8 @@ pub(super) fn read(
     let ingredients = Ingredients {
         sha256: sha256_hex(&candidate.bytes),
         seal: candidate.seal.clone(),
-        settings: settings.plugin_settings.clone(),
+        settings: settings.written_plugin_settings.clone(),
+        defaults: settings.default_plugin_members.clone(),
         trust: terms.trust.clone(),
         cases: terms.cases.clone(),
     };
@@ -197,10 +201,19 @@ fn terms(settings: &Settings, secrets: &PluginSecrets) -> Result<Terms, StartErr
     let cases = settings.hosting.cases.as_deref().map(Cases::read).transpose();
     let cases = cases.map_err(StartError::Cases)?;
     Ok(Terms {
-        settings: filled(&settings.plugin_settings, secrets),
+        settings: filled(&settings.written_plugin_settings, secrets),
+        defaults: Some(SettingsDefaults {
+            sha256: default_plugin_sha256(),
+            members: settings.default_plugin_members.clone(),
+        }),
         trust: settings.hosting.trust.clone(),
         cases: cases.map(Arc::new),
     })
+}
+
+fn default_plugin_sha256() -> Arc<str> {
+    static SHA256: OnceLock<Arc<str>> = OnceLock::new();
+    Arc::clone(SHA256.get_or_init(|| sha256_hex(DEFAULT_PLUGIN).into()))
 }
 
 fn candidate(source: &PluginSource) -> Result<Candidate, StartError> {

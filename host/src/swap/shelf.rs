@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::report::RefusalReport;
 use super::{Refused, Step, Terms};
-use crate::plugin::{Admitted, Generation, Plugin, Role, Stage, Trust, Untrusted};
+use crate::plugin::{Admitted, Generation, Plugin, PluginSettings, Role, Stage, Trust, Untrusted};
 
 /// What a report tells, and what is needed to go on from it.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(super) struct Shelf {
     /// Where the plugins of the switch and of `previous` are from.
     pub(super) origins: BTreeMap<u64, String>,
     pub(super) previous: Option<Previous>,
+    /// The settings that the canary was given, without its component's defaults.
+    pub(super) canary_settings: PluginSettings,
     /// The generation that the plugin in use was gone back from, if it was.
     pub(super) withdrawn: Option<u64>,
     pub(super) last_number: u64,

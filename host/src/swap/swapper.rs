@@ -147,6 +147,7 @@ impl Swapper {
             terms,
             origins: BTreeMap::new(),
             previous: None,
+            canary_settings: PluginSettings::default(),
             withdrawn: None,
             last_number: 1,
             swaps: 0,
@@ -270,7 +271,8 @@ impl Swapper {
         let canary = canary.as_ref().map(|canary| canary.generation().plugin().settings());
         let shadow = shadow.as_ref().map(|shadow| shadow.generation().plugin().settings());
         let previous = shelf.previous.as_ref();
-        let previous = previous.map(|previous| [previous.plugin().settings(), &previous.terms.settings]);
+        let previous =
+            previous.map(|previous| [previous.plugin().settings(), &previous.terms.settings]);
         let settings = [active.plugin().settings(), &shelf.terms.settings];
         let all = settings.into_iter().chain(canary).chain(shadow);
         let all = all.chain(previous.into_iter().flatten());
@@ -296,6 +298,9 @@ impl Swapper {
         if let Some(settings) = changed(&shelf.terms.settings) {
             shelf.terms.settings = settings;
         }
+        if let Some(settings) = changed(&shelf.canary_settings) {
+            shelf.canary_settings = settings;
+        }
         let previous = shelf.previous.as_mut().map(|previous| {
             if let Some(settings) = changed(&previous.terms.settings) {
                 previous.terms.settings = settings;
@@ -308,7 +313,10 @@ impl Swapper {
             let refreshed = self.reconfigure(&active, settings, Role::Active, Warm::ForWorkers);
             if let Ok(admitted) = self.counted(refreshed) {
                 let number = self.publish_reconfigured(admitted);
-                tracing::info!(generation = number, "a secret changed: the plugin in use was configured anew");
+                tracing::info!(
+                    generation = number,
+                    "a secret changed: the plugin in use was configured anew"
+                );
             }
         }
         if let Some((generation, before)) = previous
@@ -456,6 +464,7 @@ impl Swapper {
         let (terms, warm) = (self.terms(), Warm::ForWorkers);
         let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Canary, warm);
         let admitted = self.counted(prepared)?;
+        self.shelf().canary_settings = candidate.settings.clone().unwrap_or(terms.settings);
         let number = self.publish_canary(admitted, settings, candidate.origin.clone());
         tracing::info!(generation = number, percent = settings.percent, "a canary is tried");
         Ok(number)
@@ -497,7 +506,7 @@ impl Swapper {
         let generation = canary.generation();
         let admitted = generation.admit_again(&self.terms().trust, Role::Active)?;
         let origin = self.shelf().origin(generation.number());
-        let settings = generation.plugin().settings().clone();
+        let settings = self.shelf().canary_settings.clone();
         let terms = Terms { settings, ..self.terms() };
         Ok(self.publish(admitted, terms, origin, Before::Kept))
     }

@@ -6,7 +6,8 @@ use super::{Candidate, Refused, Step, Terms, samples};
 use crate::limits;
 use crate::plugin::cases::Cases;
 use crate::plugin::{
-    Admitted, Compiled, Engine, LoadError, Mapper, Plugin, PluginSettings, Role, Untrusted, sha256_hex,
+    Admitted, Compiled, Engine, LoadError, Mapper, Plugin, PluginSettings, Role, Untrusted,
+    sha256_hex,
 };
 
 /// What is kept of candidates, so that going back and forth costs little.
@@ -40,13 +41,14 @@ impl Workshop {
         let evidence = checked.map_err(untrusted)?;
         let admit = |plugin| terms.trust.admit(role, plugin, evidence).map_err(untrusted);
         let settings = candidate.settings.as_ref().unwrap_or(&terms.settings);
-        let is_same = |known: &&Plugin| *known.digest() == digest && known.settings() == settings;
+        let settings = terms.with_defaults(settings, &digest);
+        let is_same = |known: &&Plugin| *known.digest() == digest && *known.settings() == settings;
         if let (Some(plugin), None) = (known.iter().find(is_same), &terms.cases) {
             return admit(plugin.clone());
         }
         let load_error = |error: LoadError| refuse(Step::of(&error), error.to_string());
         let compiled = self.compile(engine, &candidate.bytes, &digest).map_err(load_error)?;
-        let plugin = compiled.configure(settings.clone()).map_err(load_error)?;
+        let plugin = compiled.configure(settings).map_err(load_error)?;
         Self::try_on(&plugin, terms.cases.as_deref())?;
         admit(plugin)
     }

@@ -50,6 +50,48 @@ fn no_event_is_lost_and_no_count_goes_back_while_plugins_change() {
     assert_eq!(ran.count("delivered"), u64::try_from(sent).unwrap());
 }
 
+/// Where events are collected, the plugin that is built in respects what SDKs say of
+/// integrations. Others know no such setting, whatever their role and whoever brings them.
+#[test]
+fn what_is_meant_for_the_built_in_plugin_reaches_no_other() {
+    let component = fs::read(misbehaving_plugin()).unwrap();
+    let beside = "\n[plugin.canary]\npath = 'other.wasm'\npercent = 0\n[plugin.shadow]\npath = 'other.wasm'\n";
+    let program = Program::running_locally().settings(&format!("{SETTINGS}{beside}"));
+    let program = program.file("other.wasm", &component).mapping(&[("*", "all")]);
+    let collector = Collector::start(program);
+    // One that names all, and one that names none.
+    let send = || {
+        let event = |all: bool| json!({"type": "track", "event": "x", "userId": "u", "integrations": {"All": all}});
+        let body = json!({"batch": [event(true), event(false)]}).to_string();
+        let (name, key) = basic("key-of-web");
+        let headers = [(name, &*key), ("Content-Type", "application/json")];
+        let mut client = Client::connect(collector.url());
+        assert_eq!(client.post("/v1/batch", &headers, body.as_bytes()).unwrap().status, 200);
+    };
+    let settled = |fate: &str, count: f64| {
+        wait_until("the events are settled", || {
+            metrics(&collector).value("events_settled_total", &[("outcome", fate)]) >= count
+        });
+    };
+    send();
+    settled("delivered", 1.0);
+    settled("filtered", 1.0);
+
+    assert_eq!(ask(&collector, "POST", "/plugin/canary/promote", b"").status, 200);
+    let reply = ask(&collector, "PUT", "/plugin", &variant(&component, 1));
+    assert_eq!(value(&reply)["changed"], true, "{}", reply.text());
+    send();
+    settled("delivered", 3.0);
+
+    let reply = ask(&collector, "PUT", "/plugin", DEFAULT_PLUGIN);
+    assert_eq!(value(&reply)["changed"], true, "{}", reply.text());
+    send();
+    settled("delivered", 4.0);
+    settled("filtered", 2.0);
+    let ran = collector.stop().exits(0);
+    assert_eq!((ran.count("delivered"), ran.count("filtered")), (4, 2));
+}
+
 #[test]
 fn how_a_plugin_does_is_told() {
     let plugin = misbehaving_plugin();

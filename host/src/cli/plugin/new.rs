@@ -9,12 +9,25 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::{CommandResult, Exit, print_text, usage};
 
+/// Characters of a package's name: no language has a shorter limit.
+const NAME_CHARACTERS_MAX: usize = 64;
+
+/// Names that cargo takes for no package, or that the SDK has.
+const RESERVED_NAMES: [&str; 60] = [
+    "abstract", "alloc", "as", "async", "await", "become", "box", "break", "build", "const",
+    "continue", "core", "crate", "deps", "do", "dyn", "else", "enum", "examples", "extern", "false",
+    "final", "fn", "for", "gen", "guest", "if", "impl", "in", "incremental", "let", "loop", "macro",
+    "match", "mod", "move", "mut", "override", "priv", "proc_macro", "pub", "ref", "return", "self",
+    "static", "std", "struct", "super", "test", "trait", "true", "try", "type", "typeof", "unsafe",
+    "unsized", "use", "virtual", "where", "while",
+];
+
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
     /// The language.
     #[arg(long, value_name = "LANGUAGE")]
     lang: Language,
-    /// The directory to make.
+    /// The directory to make; the plugin is called as it is.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 }
@@ -39,7 +52,7 @@ macro_rules! source {
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let directory = &arguments.directory;
     check_is_free(directory).map_err(usage)?;
-    let files = files(arguments.lang);
+    let files = files(arguments.lang, &package_name(directory));
     write(directory, &files).map_err(|error| (Exit::Fault, error))?;
     let readme = directory.join("README.md");
     print_text(&format!(
@@ -73,20 +86,41 @@ fn write(directory: &Path, files: &[TemplateFile]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn files(language: Language) -> Vec<TemplateFile> {
+/// A name for the package in a directory that cargo and npm take: the directory's, as far
+/// as they take it.
+fn package_name(directory: &Path) -> String {
+    // Of `.` and `..`, too.
+    let absolute = std::path::absolute(directory).unwrap_or_default();
+    let real = directory.canonicalize().unwrap_or(absolute);
+    let given = real.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+    let given: String = given.chars().map(allowed).take(NAME_CHARACTERS_MAX).collect();
+    let parts = given.trim_start_matches('_').split('-').filter(|part| !part.is_empty());
+    let name = parts.collect::<Vec<_>>().join("-");
+    match name.chars().next() {
+        None => "plugin".to_owned(),
+        Some(first) if !first.is_ascii_alphabetic() => format!("plugin-{name}"),
+        Some(_) if RESERVED_NAMES.contains(&&*name) => format!("{name}-plugin"),
+        Some(_) => name,
+    }
+}
+
+/// The files of a plugin with this name.
+fn files(language: Language, name: &str) -> Vec<TemplateFile> {
     let mut files = match language {
-        Language::Rust => rust(),
-        Language::JavaScript => javascript(),
-        Language::Python => python(),
+        Language::Rust => rust(name),
+        Language::JavaScript => javascript(name),
+        Language::Python => python(name),
     };
     files.push(("cases.json", source!("guest/examples/cases.json").to_owned()));
     files.push(("wit/mapping.wit", source!("wit/mapping.wit").to_owned()));
     files
 }
 
-fn rust() -> Vec<TemplateFile> {
+fn rust(name: &str) -> Vec<TemplateFile> {
     let example = source!("guest/examples/rust/Cargo.toml");
-    let manifest = replace(example, "path = \"../..\"", "path = \"guest\"");
+    let manifest = replace(example, "name = \"router\"", &format!("name = {name:?}"));
+    let manifest = replace(&manifest, "path = \"../..\"", "path = \"guest\"");
     let profile =
         "[workspace]\n\n[profile.release]\nlto = true\ncodegen-units = 1\nstrip = \"debuginfo\"";
     let manifest = replace(&manifest, "[lints]\nworkspace = true", profile);
@@ -100,7 +134,8 @@ fn rust() -> Vec<TemplateFile> {
         ("guest/src/lib.rs", source!("guest/src/lib.rs").to_owned()),
         ("guest/src/plugin.rs", source!("guest/src/plugin.rs").to_owned()),
         ("guest/src/testing.rs", source!("guest/src/testing.rs").to_owned()),
-        ("README.md", alone(source!("guest/examples/rust/README.md"))),
+        // cargo makes a module's name of the package's.
+        ("README.md", named(source!("guest/examples/rust/README.md"), &name.replace('-', "_"))),
         (".gitignore", source!("guest/examples/rust/.gitignore").to_owned()),
     ]
 }
@@ -122,29 +157,32 @@ fn guest_manifest() -> String {
     inherited.into_iter().fold(manifest, |manifest, (from, to)| replace(&manifest, from, &to))
 }
 
-fn javascript() -> Vec<TemplateFile> {
+fn javascript(name: &str) -> Vec<TemplateFile> {
+    let package = |text| replace(text, "\"name\": \"router\"", &format!("\"name\": {name:?}"));
     vec![
-        ("package.json", source!("guest/examples/javascript/package.json").to_owned()),
-        ("package-lock.json", source!("guest/examples/javascript/package-lock.json").to_owned()),
-        ("build.mjs", alone(source!("guest/examples/javascript/build.mjs"))),
+        ("package.json", package(source!("guest/examples/javascript/package.json"))),
+        ("package-lock.json", package(source!("guest/examples/javascript/package-lock.json"))),
+        ("build.mjs", named(source!("guest/examples/javascript/build.mjs"), name)),
         ("router.js", source!("guest/examples/javascript/router.js").to_owned()),
-        ("README.md", alone(source!("guest/examples/javascript/README.md"))),
-        (".gitignore", source!("guest/examples/javascript/.gitignore").to_owned()),
+        ("README.md", named(source!("guest/examples/javascript/README.md"), name)),
+        (".gitignore", named(source!("guest/examples/javascript/.gitignore"), name)),
     ]
 }
 
-fn python() -> Vec<TemplateFile> {
+fn python(name: &str) -> Vec<TemplateFile> {
     vec![
         ("requirements.txt", source!("guest/examples/python/requirements.txt").to_owned()),
         ("router.py", source!("guest/examples/python/router.py").to_owned()),
-        ("README.md", alone(source!("guest/examples/python/README.md"))),
-        (".gitignore", source!("guest/examples/python/.gitignore").to_owned()),
+        ("README.md", named(source!("guest/examples/python/README.md"), name)),
+        (".gitignore", named(source!("guest/examples/python/.gitignore"), name)),
     ]
 }
 
-/// An example's text with the paths that it has where it stands alone.
-fn alone(text: &str) -> String {
-    text.replace("../../../", "").replace("../cases.json", "cases.json")
+/// An example's text with the paths that it has where it stands alone, and with the name
+/// of its component.
+fn named(text: &str, name: &str) -> String {
+    let text = text.replace("../../../", "").replace("../cases.json", "cases.json");
+    replace(&text, "router.wasm", &format!("{name}.wasm"))
 }
 
 fn replace(text: &str, from: &str, to: &str) -> String {
@@ -157,13 +195,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_plugin_is_called_as_its_directory() {
+        for (directory, name) in [
+            ("orders", "orders"),
+            ("/a/b/order-router_2/", "order-router_2"),
+            ("x/My Orders.v2", "my-orders-v2"),
+            ("2nd", "plugin-2nd"),
+            ("__init__", "init__"),
+            ("Ünïcode", "n-code"),
+            ("日本", "plugin"),
+            ("/", "plugin"),
+            ("guest", "guest-plugin"),
+            ("x/../test", "test-plugin"),
+        ] {
+            assert_eq!(package_name(Path::new(directory)), name, "{directory}");
+        }
+        assert_ne!(package_name(Path::new(".")), "plugin");
+        assert_eq!(package_name(Path::new(&"x".repeat(200))).len(), NAME_CHARACTERS_MAX);
+    }
+
+    #[test]
     fn nothing_points_out_of_the_directory() {
         for language in [Language::Rust, Language::JavaScript, Language::Python] {
-            for (path, text) in files(language) {
+            for (path, text) in files(language, "orders") {
                 // The SDK looks for the contract beside itself.
                 let text = text.replace("path: \"../wit\"", "");
                 assert!(!text.contains("../"), "{language:?}: {path}");
                 assert!(!text.contains(".workspace = true"), "{language:?}: {path}");
+                assert!(!text.contains("router.wasm"), "{language:?}: {path}");
             }
         }
     }

@@ -36,7 +36,7 @@ impl PluginSettings {
 /// Those of a settings file, `{}` if there is none.
 pub(super) fn of_config(file: Option<&Path>) -> anyhow::Result<String> {
     let (raw, directory) = read_settings(file)?;
-    Ok(raw.check(&directory, Overrides::default())?.plugin_settings)
+    Ok(raw.check(&directory, Overrides::default())?.written_plugin_settings)
 }
 
 pub(super) fn of_json(file: &Path) -> anyhow::Result<String> {
