@@ -14,13 +14,11 @@ const ANY = '*';
 // What the rule about a final sigma looks past: the usual ones of Unicode's Case_Ignorable.
 const IGNORED = /['.:^`\u00a8\u00ad\u00b7\u2018\u2019\u2024\u2027\u0300-\u036f]/;
 
-const encoder = new TextEncoder();
-
 // The instance's settings, ready for use. The host calls `configure` once, before
 // anything else.
 let router;
 
-/** What the component exports: the interface `mapper` of wit/mapping.wit. */
+/** The interface `mapper` of wit/mapping.wit; a replaced payload may be a string, too. */
 export const mapper = {
   // A string that is thrown is the error of the contract's `result`.
   configure(settings) {
@@ -42,7 +40,7 @@ export const mapper = {
         const target = { tag: 'declared', val: stream };
         const payload = router.members === ''
           ? { tag: 'original' }
-          : { tag: 'replaced', val: encoder.encode(added(event.text, router.members)) };
+          : { tag: 'replaced', val: added(event.text, router.members) };
         outputs.push({ input, decision: { tag: 'deliver', val: { target, payload } } });
       }
     });

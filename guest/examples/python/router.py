@@ -9,6 +9,9 @@ does, and can add members to what it delivers.
     environment = "production"  # each event gets "environment":"production"
 """
 
+# What is imported here becomes a part of the component. At run time there are no files to
+# import from: an `import` inside a function traps, also one in the standard library, such
+# as that of `_strptime` by `datetime.strptime`. Import such modules here, too.
 import json
 import string
 
