@@ -21,6 +21,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::config::ConfigError;
 use crate::escape::lines;
 use crate::limits;
 
@@ -118,9 +119,20 @@ fn run_command(command: Command) -> Exit {
         Command::Bench(arguments) => bench::run(*arguments),
     };
     result.unwrap_or_else(|(exit, error)| {
-        complain(&format!("{error:#}"));
+        complain_of(&error);
         exit
     })
+}
+
+/// Print what a command ends with: a line for each mistake in settings.
+fn complain_of(error: &anyhow::Error) {
+    let whole = format!("{error:#}");
+    let Some(settings) = error.downcast_ref::<ConfigError>() else { return complain(&whole) };
+    // What was done with them, such as the name of their file.
+    let context = whole.strip_suffix(&settings.to_string()).unwrap_or_default();
+    for mistake in settings.mistakes() {
+        complain(&format!("{context}{mistake}"));
+    }
 }
 
 /// Print a help text, or what is wrong with the arguments. Returns the exit code.

@@ -10,19 +10,25 @@ mod catalog;
 mod changes;
 mod check;
 mod collect;
+mod error;
 mod identities;
 pub mod import;
+mod places;
 mod plugin;
 mod raw;
 mod secrets;
 mod shape;
+mod syntax;
 mod workflow;
 
 pub use catalog::CatalogOverrides;
 pub use changes::ChangedKey;
-pub use check::{Destination, Overrides, PluginSource, Settings};
+pub use check::{DATA_DIR, Destination, Overrides, PluginSource, Settings};
 pub use collect::{CertificateFiles, CollectSettings, ReferencedKey, is_write_key};
+pub use error::{ConfigError, Mistake};
 pub use identities::SourceRole;
+pub use places::Places;
+pub(crate) use places::toml_key;
 pub use plugin::{Beside, Hosting, Watch, kept_secrets};
 pub use raw::{
     RawAdmin, RawAws, RawBreaker, RawCanary, RawCatalog, RawCatalogFiles, RawDeadLetters,
@@ -32,50 +38,45 @@ pub use raw::{
 };
 pub use workflow::{Workflow, WorkflowError, WorkflowForm, in_words_of_workflow, read_workflow};
 
-use thiserror::Error;
+use std::path::Path;
 
-/// Settings that cannot be used.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("{}{message}", place_in_words(*line, *column))]
-pub struct ConfigError {
-    /// The line in the settings file, counted from 1, where one is known.
-    pub line: Option<usize>,
-    /// The character in that line, counted from 1, where one is known.
-    pub column: Option<usize>,
-    /// What is wrong, and what to write instead.
-    pub message: String,
-}
+use serde::Deserialize;
 
-/// A line and a character in it, counted from 1.
-type Place = (usize, usize);
+use places::{Lines, section_of};
+use shape::Shape;
 
-impl ConfigError {
-    fn new(message: impl Into<String>) -> Self {
-        ConfigError { line: None, column: None, message: message.into() }
-    }
-
-    fn at((line, column): Place, message: impl Into<String>) -> Self {
-        ConfigError { line: Some(line), column: Some(column), message: message.into() }
-    }
-}
-
-fn place_in_words(line: Option<usize>, column: Option<usize>) -> String {
-    match (line, column) {
-        (Some(line), Some(column)) => format!("line {line}, column {column}: "),
-        (Some(line), None) => format!("line {line}: "),
-        (None, _) => String::new(),
-    }
-}
-
-/// Read a settings file's text.
+/// Read a settings file's text. Dates and times among the settings of plugins become
+/// text there.
 ///
 /// # Errors
 ///
-/// It is not TOML, has an unknown key, or a value of the wrong type. The error shows no
-/// value, since each of them may be a secret, or stand in a secret's place.
+/// It is not TOML, has an unknown key, or a value of the wrong type; the error then also
+/// tells what is wrong beyond that. It shows no value that does not fit, since each of
+/// them may be a secret, or stand in a secret's place.
 pub fn parse(text: &str) -> Result<RawSettings, ConfigError> {
-    shape::check(text)?;
-    toml::from_str(text).map_err(|error| located(text, &error))
+    let lines = Lines::of(text);
+    let Shape { table, places, mut mistakes, wrong_tables } = shape::read(text, &lines)?;
+    let raw = RawSettings::deserialize(toml::de::Deserializer::from(table));
+    let raw = raw.map(|raw| RawSettings { places: places.clone(), ..raw });
+    let raw = raw.map_err(|error| located(&lines, &places, &error));
+    if mistakes.is_empty() {
+        return raw;
+    }
+    // What is right so far may be wrong for another reason.
+    let rest = match raw {
+        Ok(raw) => raw.check(Path::new(""), Overrides::default()).err(),
+        Err(error) => Some(error),
+    };
+    let lines_told: Vec<_> = mistakes.iter().filter_map(|mistake| mistake.line).collect();
+    // What is missing in a table may be what is wrong there.
+    let is_news = |mistake: &Mistake| match places.of_key(&mistake.message) {
+        Some((line, _)) => !lines_told.contains(&line),
+        None => !wrong_tables.contains(section_of(&mistake.message)),
+    };
+    let rest = rest.into_iter().flat_map(ConfigError::into_mistakes);
+    mistakes.extend(rest.filter(is_news));
+    let error = ConfigError::of(mistakes).expect("there is one");
+    Err(error.located(&places))
 }
 
 /// The JSON Schema of the settings file, for editors.
@@ -84,11 +85,13 @@ pub fn schema() -> serde_json::Value {
 }
 
 /// The parser's own rendering would show the line, which may hold a secret.
-fn located(text: &str, error: &toml::de::Error) -> ConfigError {
+fn located(lines: &Lines<'_>, places: &Places, error: &toml::de::Error) -> ConfigError {
     let message = without_value(error.message());
-    match error.span() {
-        Some(span) => ConfigError::at(place(text, span.start), message),
-        None => ConfigError::new(message),
+    let Some(span) = error.span() else { return ConfigError::new(message) };
+    let place = lines.place(span.start);
+    match places.key_before(place) {
+        Some(key) => ConfigError::at(place, format!("invalid {key}: {message}")),
+        None => ConfigError::at(place, message),
     }
 }
 
@@ -101,16 +104,9 @@ fn without_value(message: &str) -> String {
     }
     // The value stands before these words, and may hold them too.
     match message.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("invalid value: expected {expected}"),
-        None => "invalid value".to_owned(),
+        Some((_, expected)) => format!("expected {expected}"),
+        None => "the value does not fit".to_owned(),
     }
-}
-
-fn place(text: &str, byte: usize) -> Place {
-    let before = &text.as_bytes()[..byte.min(text.len())];
-    let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-    (line, String::from_utf8_lossy(&before[line_start..]).chars().count() + 1)
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub use plugin::{Plugin, SwapRefused, Swapped};
 pub use running::Host;
 pub use service::{Client, Gateway};
 
-pub use crate::config::ConfigError;
+pub use crate::config::{ConfigError, Mistake};
 pub use crate::event::{Ended, Reason};
 pub use crate::run::Summary;
 pub use crate::source::{NotSettled, Receipt, Refused, SubmitReport as Stats};

@@ -69,6 +69,7 @@ pub use engine::{Engine, EngineError, version as engine_version};
 pub use generation::Generation;
 pub use ledger::Ledger;
 pub use mapper::{Mapper, Unavailable};
+pub use mapping::{Review as SettingsReview, review as review_settings};
 pub use minisign_verify::PublicKey;
 pub(crate) use native::check_mapping_settings;
 pub use routes::Route;

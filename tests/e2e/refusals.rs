@@ -22,7 +22,7 @@ const BAD_SETTINGS: &[(&str, &[&str])] = &[
     ("[aws]\nregion = 'a'\nregion = 'b'", &["line 3", "duplicate key"]),
     ("[delivery]\nconcurrency = 0", &["[delivery] concurrency is 0", "from 1 to 256"]),
     ("[delivery]\nconcurrency = 257", &["257", "from 1 to 256"]),
-    ("[streams.a]\nconcurrency = 0", &["[streams.\"a\"]", "from 1 to 256"]),
+    ("[streams.a]\nconcurrency = 0", &["[streams.a]", "from 1 to 256"]),
     ("[delivery]\nnewline = 'yes'", &["line 2", "expected true or false"]),
     ("[delivery]\nmax_delay = '1x'", &["max_delay", "\"1x\"", "\"30s\""]),
     ("[delivery]\nmax_delay = '1h'", &["max_delay", "at most 15m"]),

@@ -16,6 +16,7 @@
 
 mod decimal;
 mod display;
+mod doubt;
 mod error;
 mod evaluate;
 mod failure;
@@ -55,6 +56,11 @@ impl Condition {
     /// Whether it is true of an event.
     pub(crate) fn holds(&self, event: Value<'_>) -> bool {
         self.node.holds(event)
+    }
+
+    /// What it says that is hardly meant, for people: that it never holds, for instance.
+    pub(crate) fn doubts(&self) -> Vec<String> {
+        doubt::doubts(&self.node)
     }
 
     /// Every path that is read, as often as it stands there.

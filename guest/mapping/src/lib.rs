@@ -62,6 +62,7 @@ mod path;
 mod plain;
 mod put;
 mod redact;
+mod review;
 mod routes;
 mod rules;
 mod sample;
@@ -75,6 +76,7 @@ mod transform;
 
 use guest::{Event, Outputs, Plugin, Route, Setup, Stream};
 use plain::{Matched, Streams};
+pub use review::{Review, review};
 use rules::{Fate, Rules, Seen, Target};
 use settings::{Needs, Settings, Unmapped};
 use table::Table;
@@ -104,7 +106,7 @@ enum Routing {
 
 impl Plugin for Mapping {
     fn configure(settings: &str, setup: &mut Setup) -> Result<Self, String> {
-        let settings = Settings::parse(settings)?;
+        let settings = Settings::parse(settings).map_err(|mistakes| mistakes.join("; "))?;
         let needs = settings.needs();
         match needs {
             Needs::Kind => setup.read_kind_only(),

@@ -17,6 +17,7 @@ use crate::transform::Transform;
 use table::{Outcome, Table};
 use transform::{ACTIONS, Shared};
 
+use row::NO_TRANSFORM;
 pub(crate) use row::{Row, Stream};
 
 /// The words for the settings as a whole in errors.
@@ -72,34 +73,57 @@ pub(crate) enum Needs {
 pub(crate) type Named = HashMap<String, Arc<Transform>>;
 
 impl Settings {
-    pub(crate) fn parse(text: &str) -> Outcome<Self> {
-        let fields: Map<String, Value> =
-            serde_json::from_str(text).map_err(|error| format!("{WHOLE} are wrong: {error}"))?;
+    /// Read settings.
+    ///
+    /// # Errors
+    ///
+    /// Something is wrong: all of it is told, at least one sentence.
+    pub(crate) fn parse(text: &str) -> Result<Self, Vec<String>> {
+        let fields: Map<String, Value> = serde_json::from_str(text)
+            .map_err(|error| vec![format!("{WHOLE} are wrong: {error}")])?;
         let table = Table { place: WHOLE, fields: &fields };
-        table.check_keys(&KEYS)?;
-        let shared = parse_shared(table)?;
-        let (transforms, named) = parse_transforms(table, &shared)?;
-        let rows = parse_rows(table, &shared, &named)?;
+        let mut mistakes = Vec::new();
+        note(&mut mistakes, table.check_keys(&KEYS));
+        let shared = note(&mut mistakes, parse_shared(table)).unwrap_or_default();
+        let fan_out = note(&mut mistakes, table.flag("fan_out"));
+        let unmapped = note(&mut mistakes, parse_unmapped(table));
+        let switches = Switches::parse(table.get("integrations"), table.get("consent"));
+        let switches = note(&mut mistakes, switches);
+        let streams_allowed = note(&mut mistakes, table.texts("streams_allowed"));
+        let before = mistakes.len();
+        let (for_all, named) = parse_transforms(table, &shared, &mut mistakes);
+        let of_rows = mistakes.len();
+        let has_all = of_rows == before;
+        let rows = parse_rows(table, &shared, &named, &mut mistakes);
+        if !has_all {
+            // A row may name one of the transforms that are wrong.
+            let mut rest = mistakes.split_off(of_rows);
+            rest.retain(|mistake| !mistake.contains(NO_TRANSFORM));
+            mistakes.extend(rest);
+        }
+        let (Some(fan_out), Some(unmapped), Some(switches), Some(streams_allowed), Some(rows)) =
+            (fan_out, unmapped, switches, streams_allowed, rows)
+        else {
+            return Err(mistakes);
+        };
         let unused = named.keys().find(|name| !rows.iter().any(|row| row.uses.contains(*name)));
         if let Some(unused) = unused {
-            return Err(format!(
+            mistakes.push(format!(
                 "no mapping row names the transform {unused:?}, so it does nothing: write `transform = \
                  {unused:?}` in a row, or leave its `name` out to have it run for all events"
             ));
         }
-        Ok(Settings {
-            rows,
-            fan_out: table.flag("fan_out")?,
-            unmapped: parse_unmapped(table)?,
-            switches: Switches::parse(table.get("integrations"), table.get("consent"))?,
-            transforms,
-            streams_allowed: table
-                .texts("streams_allowed")?
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
-        })
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let streams_allowed = streams_allowed.into_iter().map(str::to_owned).collect();
+        Ok(Settings { rows, fan_out, unmapped, switches, transforms: for_all, streams_allowed })
     }
+}
+
+/// What was read, if it is right; or else one mistake more.
+fn note<T>(mistakes: &mut Vec<String>, read: Outcome<T>) -> Option<T> {
+    read.map_err(|mistake| mistakes.push(mistake)).ok()
 }
 
 impl Settings {
@@ -134,47 +158,74 @@ fn parse_unmapped(table: Table<'_>) -> Outcome<Unmapped> {
     }
 }
 
-fn parse_rows(table: Table<'_>, shared: &Shared, named: &Named) -> Outcome<Vec<Row>> {
-    let rows = table.items("mappings").iter().enumerate();
-    let rows =
-        rows.filter_map(|(index, row)| Row::parse(index + 1, row, shared, named).transpose());
-    let rows = rows.collect::<Outcome<Vec<_>>>()?;
-    if rows.iter().all(Row::names_nothing) {
-        return Err("no mapping row names both an event and a stream: add `[[plugin.settings.mappings]]` \
-                    with `event` and `stream`, or give `--map EVENT=STREAM` (`*` matches every event)"
-            .to_owned());
+/// None where a row is wrong.
+fn parse_rows(
+    table: Table<'_>,
+    shared: &Shared,
+    named: &Named,
+    mistakes: &mut Vec<String>,
+) -> Option<Vec<Row>> {
+    let before = mistakes.len();
+    let mut rows = Vec::new();
+    for (index, row) in table.items("mappings").iter().enumerate() {
+        let row = note(mistakes, Row::parse(index + 1, row, shared, named));
+        rows.extend(row.flatten());
     }
-    Ok(rows)
+    if mistakes.len() > before {
+        return None;
+    }
+    if rows.iter().all(Row::names_nothing) {
+        mistakes.push(
+            "no mapping row names both an event and a stream: add `[[plugin.settings.mappings]]` \
+             with `event` and `stream`, or give `--map EVENT=STREAM` (`*` matches every event)"
+                .to_owned(),
+        );
+        return None;
+    }
+    Some(rows)
 }
 
-/// Those for all events, and those that have a name.
-fn parse_transforms(table: Table<'_>, shared: &Shared) -> Outcome<(Vec<Arc<Transform>>, Named)> {
+/// Those for all events, and those that have a name: all that are right.
+fn parse_transforms(
+    table: Table<'_>,
+    shared: &Shared,
+    mistakes: &mut Vec<String>,
+) -> (Vec<Arc<Transform>>, Named) {
     let (mut for_all, mut named) = (Vec::new(), Named::new());
     for (index, value) in table.items("transforms").iter().enumerate() {
         let place = format!("transform {}", index + 1);
-        let table =
-            Table::of(&place, value, "`[[plugin.settings.transforms]]` with actions in it")?;
-        let keys: Vec<_> = ["name", "when"].into_iter().chain(ACTIONS).collect();
-        table.check_keys(&keys)?;
-        let transform = transform::parse(table, shared)?;
-        if transform.is_empty() {
-            return Err(format!(
-                "{place} does nothing: give it an action, like `drop_fields = [\"context.ip\"]`"
-            ));
-        }
-        let transform = Arc::new(transform);
-        match table.text("name")? {
+        let Some((name, transform)) = note(mistakes, parse_transform(&place, value, shared)) else {
+            continue;
+        };
+        match name {
             None => for_all.push(transform),
             Some(name) => {
-                if named.insert(name.to_owned(), transform).is_some() {
-                    return Err(
-                        table.wrong("name", format!("there are two of {name:?}: rename one"))
-                    );
+                if named.insert(name.clone(), transform).is_some() {
+                    let problem = format!("there are two of {name:?}: rename one");
+                    mistakes.push(format!("{place}: `name`: {problem}"));
                 }
             }
         }
     }
-    Ok((for_all, named))
+    (for_all, named)
+}
+
+/// A transform, and its name if it has one.
+fn parse_transform(
+    place: &str,
+    value: &Value,
+    shared: &Shared,
+) -> Outcome<(Option<String>, Arc<Transform>)> {
+    let table = Table::of(place, value, "`[[plugin.settings.transforms]]` with actions in it")?;
+    let keys: Vec<_> = ["name", "when"].into_iter().chain(ACTIONS).collect();
+    table.check_keys(&keys)?;
+    let transform = transform::parse(table, shared)?;
+    if transform.is_empty() {
+        return Err(format!(
+            "{place} does nothing: give it an action, like `drop_fields = [\"context.ip\"]`"
+        ));
+    }
+    Ok((table.text("name")?.map(str::to_owned), Arc::new(transform)))
 }
 
 fn parse_shared(table: Table<'_>) -> Outcome<Shared> {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::check::duration;
+use super::error::Mistakes;
 use super::secrets::References;
 use super::{ConfigError, RawAws};
 use crate::aws::{AwsSettings, Endpoints, Keys, Role, TransportSettings, is_proxy_url};
@@ -26,9 +27,12 @@ pub(super) fn check_aws(
     directory: &Path,
     references: &References,
 ) -> Result<(AwsSettings, Option<String>), ConfigError> {
-    let firehose =
-        one_of("endpoint_url", aws.endpoint_url.clone(), "firehose", &aws.endpoints.firehose)?;
-    let sts = one_of("sts_endpoint_url", aws.sts_endpoint_url.clone(), "sts", &aws.endpoints.sts)?;
+    let mut mistakes = Mistakes::default();
+    let mut one_of = |key: &str, url: &Option<String>, service, same| {
+        mistakes.or(one_of(key, url.clone(), service, same), None)
+    };
+    let firehose = one_of("endpoint_url", &aws.endpoint_url, "firehose", &aws.endpoints.firehose);
+    let sts = one_of("sts_endpoint_url", &aws.sts_endpoint_url, "sts", &aws.endpoints.sts);
     let endpoint_url = endpoint_url.or(firehose);
     let endpoints = Endpoints {
         sts,
@@ -37,36 +41,36 @@ pub(super) fn check_aws(
         dynamodb: aws.endpoints.dynamodb.clone(),
     };
     let urls = [
-        ("endpoint_url", &endpoint_url),
-        ("sts_endpoint_url", &endpoints.sts),
+        ("[aws] endpoint_url", &endpoint_url),
+        ("[aws] sts_endpoint_url", &endpoints.sts),
         ("[aws.endpoints] secretsmanager", &endpoints.secretsmanager),
         ("[aws.endpoints] ssm", &endpoints.ssm),
         ("[aws.endpoints] dynamodb", &endpoints.dynamodb),
     ];
     for (key, url) in urls {
-        check_url(key, url.as_deref())?;
+        mistakes.some(check_url(key, url.as_deref()));
     }
     let region = region.or_else(|| aws.region.clone());
     for (key, region) in [("region", &region), ("sts_region", &aws.sts_region)] {
-        check_region(key, region.as_deref())?;
+        mistakes.some(check_region(key, region.as_deref()));
     }
-    check_variants(&aws, urls[0].1.is_some() || endpoints.sts.is_some())?;
+    mistakes.some(check_variants(&aws, endpoint_url.is_some() || endpoints.sts.is_some()));
     let transport = TransportSettings {
-        proxy: proxy(aws.proxy.clone(), references)?,
+        proxy: mistakes.or(proxy(aws.proxy.clone(), references), None),
         ca_bundle: aws.ca_bundle.as_ref().map(|path| directory.join(path)),
     };
     let settings = AwsSettings {
         region,
         profile: aws.profile.clone(),
-        keys: check_keys(&aws, references)?,
+        keys: mistakes.or(check_keys(&aws, references), None),
         sts_region: aws.sts_region.clone(),
         use_fips: aws.use_fips,
         use_dual_stack: aws.use_dual_stack,
-        role: check_role(aws, references)?,
+        role: mistakes.or(check_role(aws, references), None),
         endpoints,
         transport,
     };
-    Ok((settings, endpoint_url))
+    mistakes.end((settings, endpoint_url))
 }
 
 /// A URL that can be written in two places.
@@ -125,11 +129,19 @@ fn proxy(
 
 fn check_keys(aws: &RawAws, references: &References) -> Result<Option<Keys>, ConfigError> {
     match (aws.access_key_id.clone(), aws.secret_access_key.clone()) {
-        (Some(id), Some(key)) => Ok(Some(Keys {
-            access_key_id: references.check("[aws] access_key_id", Secret::new(id))?,
-            secret_access_key: references.check("[aws] secret_access_key", key)?,
-            session_token: references.optional("[aws] session_token", aws.session_token.clone())?,
-        })),
+        (Some(id), Some(key)) => {
+            let mut mistakes = Mistakes::default();
+            let id = mistakes.some(references.check("[aws] access_key_id", Secret::new(id)));
+            let key = mistakes.some(references.check("[aws] secret_access_key", key));
+            let token = references.optional("[aws] session_token", aws.session_token.clone());
+            let session_token = mistakes.or(token, None);
+            let keys = id.zip(key).map(|(access_key_id, secret_access_key)| Keys {
+                access_key_id,
+                secret_access_key,
+                session_token,
+            });
+            mistakes.end(keys)
+        }
         (None, None) if aws.session_token.is_some() => Err(ConfigError::new(
             "[aws] session_token stands alone: set access_key_id and secret_access_key too, or remove it",
         )),
@@ -145,34 +157,39 @@ fn check_keys(aws: &RawAws, references: &References) -> Result<Option<Keys>, Con
 
 fn check_role(aws: RawAws, references: &References) -> Result<Option<Role>, ConfigError> {
     let Some(arn) = aws.role_arn else {
-        let is_set = aws.external_id.is_some()
-            || aws.session_name.is_some()
-            || aws.source_identity.is_some()
-            || aws.session_duration.is_some()
-            || aws.session_tags.is_some();
-        return match is_set {
-            true => Err(ConfigError::new(
-                "[aws] external_id, session_name, source_identity, session_duration and session_tags have a meaning \
-                 only with role_arn: set it, or remove them",
-            )),
-            false => Ok(None),
-        };
+        let keys = [
+            ("external_id", aws.external_id.is_some()),
+            ("session_name", aws.session_name.is_some()),
+            ("source_identity", aws.source_identity.is_some()),
+            ("session_duration", aws.session_duration.is_some()),
+            ("session_tags", aws.session_tags.is_some()),
+        ];
+        let mut mistakes = Mistakes::default();
+        for (key, _) in keys.into_iter().filter(|(_, is_set)| *is_set) {
+            mistakes.add(ConfigError::new(format!(
+                "[aws] {key} has a meaning only with role_arn: set it, or remove this"
+            )));
+        }
+        return mistakes.end(None);
     };
+    let mut mistakes = Mistakes::default();
     if !is_role_arn(&arn) {
-        return Err(ConfigError::new(format!(
+        mistakes.add(ConfigError::new(format!(
             "[aws] role_arn {arn:?} is no ARN of a role: write arn:aws:iam::ACCOUNT:role/NAME"
         )));
     }
-    check_name("session_name", aws.session_name.as_deref())?;
-    check_name("source_identity", aws.source_identity.as_deref())?;
-    Ok(Some(Role {
+    mistakes.some(check_name("session_name", aws.session_name.as_deref()));
+    mistakes.some(check_name("source_identity", aws.source_identity.as_deref()));
+    let role = Role {
         arn,
-        external_id: references.optional("[aws] external_id", aws.external_id)?,
+        external_id: mistakes.or(references.optional("[aws] external_id", aws.external_id), None),
         session_name: aws.session_name,
         source_identity: aws.source_identity,
-        session_duration: session_duration(aws.session_duration.as_deref())?,
-        session_tags: session_tags(aws.session_tags.unwrap_or_default())?,
-    }))
+        session_duration: mistakes.or(session_duration(aws.session_duration.as_deref()), None),
+        session_tags: mistakes
+            .or(session_tags(aws.session_tags.unwrap_or_default()), BTreeMap::new()),
+    };
+    mistakes.end(Some(role))
 }
 
 fn session_duration(text: Option<&str>) -> Result<Option<Duration>, ConfigError> {

@@ -3,8 +3,10 @@ mod servers;
 use std::path::{Path, PathBuf};
 
 use super::aws::check_aws;
+use super::error::Mistakes;
 use super::secrets::{References, check_secrets};
 use super::{ConfigError, Overrides, RawCatalog, RawLineage, RawSettings};
+use crate::aws::AwsSettings;
 use crate::catalog::drawing::{Backups, DrawingOptions, Schemas};
 use crate::catalog::reading::ReadingSettings;
 use crate::catalog::schedule::Schedule;
@@ -34,39 +36,63 @@ impl RawSettings {
         directory: &Path,
         overrides: CatalogOverrides,
     ) -> Result<CatalogSettings, ConfigError> {
+        let places = self.places.clone();
+        let checked = self.check_all_of_catalog(directory, overrides);
+        checked.map_err(|error| error.located(&places))
+    }
+
+    fn check_all_of_catalog(
+        self,
+        directory: &Path,
+        overrides: CatalogOverrides,
+    ) -> Result<CatalogSettings, ConfigError> {
+        let mut mistakes = Mistakes::default();
         let data_dir = self.data_dir(directory, overrides.data_dir);
         let references = References::new(&self.secrets);
         let mut catalog = self.catalog.unwrap_or_default();
-        let aws = catalog.aws.take().unwrap_or(self.aws);
+        let own_aws = catalog.aws.take();
+        let section = if own_aws.is_some() { "[catalog.aws" } else { "[aws" };
+        let aws = own_aws.unwrap_or(self.aws);
         let CatalogOverrides { region, endpoint_url, .. } = overrides;
-        let (aws, firehose_url) = check_aws(aws, region, endpoint_url, directory, &references)?;
-        let secrets = check_secrets(self.secrets, &aws, directory)?;
+        let aws = check_aws(aws, region, endpoint_url, directory, &references);
+        let aws = aws.map_err(|error| error.renamed("[aws", section));
+        let (aws, firehose_url) = mistakes.or(aws, (AwsSettings::default(), None));
+        let secrets = mistakes.or(check_secrets(self.secrets, &aws, directory), None);
         let role = aws.role.as_ref().map(|role| role.arn.clone());
-        let reading = ReadingSettings {
-            aws,
-            firehose_url,
-            filter: filter(&catalog)?,
-            walks_tables: catalog.lineage.dynamodb.unwrap_or(true),
-            calls_per_second: calls_per_second(catalog.calls_per_second)?,
-        };
-        let openmetadata = match catalog.openmetadata.take() {
-            Some(server) => Some(openmetadata(server, &catalog, role, directory, &references)?),
-            None => None,
-        };
-        Ok(CatalogSettings {
+        let filter = mistakes.some(filter(&catalog));
+        let calls = calls_per_second(catalog.calls_per_second);
+        let calls_per_second = mistakes.or(calls, limits::CATALOG_CALLS_PER_SECOND);
+        let server = catalog.openmetadata.take();
+        let server = server
+            .map(|server| openmetadata(server, &catalog, role, directory, &references))
+            .transpose();
+        let openmetadata = mistakes.or(server, None);
+        let openlineage = openlineage(&catalog.openlineage, directory, &references);
+        let openlineage = mistakes.or(openlineage, None);
+        let judgement = mistakes.or(judgement(&catalog), Judgement::default());
+        let log_level = mistakes.or(log_level(catalog.log_level.as_deref()), LogLevel::Info);
+        let schedule = mistakes.or(schedule(&catalog), Schedule::manual());
+        let settings = filter.map(|filter| CatalogSettings {
             service: catalog.service_name.clone(),
             brokers: catalog.openlineage.brokers.clone(),
-            reading,
+            reading: ReadingSettings {
+                aws,
+                firehose_url,
+                filter,
+                walks_tables: catalog.lineage.dynamodb.unwrap_or(true),
+                calls_per_second,
+            },
             secrets,
             drawing: drawing(&catalog.lineage),
             openmetadata,
-            openlineage: openlineage(&catalog.openlineage, directory, &references)?,
+            openlineage,
             files: files(&catalog, directory),
-            judgement: judgement(&catalog)?,
-            log_level: log_level(catalog.log_level.as_deref())?,
-            schedule: schedule(&catalog)?,
+            judgement,
+            log_level,
+            schedule,
             data_dir,
-        })
+        });
+        Ok(mistakes.end(settings)?.expect("nothing is wrong with the filter"))
     }
 }
 

@@ -12,11 +12,15 @@ use super::aws::check_aws;
 use super::collect::{
     CollectSettings, check_admin, check_collect, check_source_names, check_token,
 };
+use super::error::Mistakes;
 use super::identities::{SourceRole, check_source_roles};
+use super::places::toml_key;
 use super::plugin::{Hosting, check_hosting, check_source, default_plugin_members};
 use super::secrets::{References, check_secrets};
-use super::{ConfigError, RawDeadLetters, RawDelivery, RawPack, RawSettings, RawStream};
-use crate::aws::AwsSettings;
+use super::{
+    ConfigError, Mistake, Places, RawDeadLetters, RawDelivery, RawPack, RawSettings, RawStream,
+};
+use crate::aws::{AwsSettings, Role};
 use crate::catalog::CatalogSettings;
 use crate::dead::{Bound, WhenFull};
 use crate::delivery::{DeliverySettings, Pack, StartRate, StreamSettings};
@@ -26,7 +30,8 @@ use crate::secret::SecretSetting;
 use crate::secrets::SecretsSettings;
 use crate::source::Input;
 
-const DATA_DIR: &str = "standpipe-data";
+/// Where dead letters and compiled plugins are kept, beside the settings file.
+pub const DATA_DIR: &str = "standpipe-data";
 const CONCURRENCY: usize = 16;
 const CONCURRENCY_MAX: usize = 256;
 const PACK_BYTES_MIN: usize = limits::BILLED_STEP_BYTES;
@@ -84,6 +89,10 @@ pub struct Settings {
     pub log: Option<String>,
     /// What the settings file says, to tell later what has changed in it.
     pub stated: Arc<RawSettings>,
+    /// What can be meant as it is written, and hardly is.
+    pub warnings: Vec<Mistake>,
+    /// Where the keys stand in the file, for errors that come up later.
+    pub places: Places,
 }
 
 /// Where the plugin comes from.
@@ -143,15 +152,34 @@ impl RawSettings {
     /// # Errors
     ///
     /// A setting is wrong; the error names it.
-    pub fn check(self, directory: &Path, overrides: Overrides) -> Result<Settings, ConfigError> {
+    pub fn check(
+        mut self,
+        directory: &Path,
+        overrides: Overrides,
+    ) -> Result<Settings, ConfigError> {
+        let places = std::mem::take(&mut self.places);
         let stated = Arc::new(self.clone());
-        let catalog = self.scheduled_catalog(directory, &overrides)?;
+        let checked = self.check_all(directory, overrides, stated);
+        let settings = checked.map_err(|error| error.located(&places))?;
+        Ok(Settings { warnings: places.blanks(), places, ..settings })
+    }
+
+    /// The same, without the places of what is wrong.
+    fn check_all(
+        mut self,
+        directory: &Path,
+        overrides: Overrides,
+        stated: Arc<RawSettings>,
+    ) -> Result<Settings, ConfigError> {
+        let mut mistakes = Mistakes::default();
+        let catalog = mistakes.or(self.scheduled_catalog(directory, &overrides), None);
         let data_dir = self.data_dir(directory, overrides.data_dir);
         let listen = overrides.listen.or(self.listen);
         let plugin = check_source(&self.plugin, directory, overrides.plugin);
         let default_plugin_members = default_plugin_members(listen.is_some());
         let own_settings = self.plugin.settings.clone();
-        let own_settings = with_mappings(own_settings, overrides.mappings)?;
+        let own_settings = with_mappings(own_settings, overrides.mappings);
+        let own_settings = mistakes.or(own_settings, serde_json::Map::new());
         let written_plugin_settings = Value::Object(own_settings.clone()).to_string();
         let plugin_settings = match plugin {
             PluginSource::File(_) => written_plugin_settings.clone(),
@@ -163,38 +191,58 @@ impl RawSettings {
         };
         let references = References::new(&self.secrets);
         let written = &written_plugin_settings;
-        let hosting = check_hosting(&self.plugin, directory, &plugin, written, &references)?;
+        let hosting = check_hosting(&self.plugin, directory, &plugin, written, &references);
+        let hosting = mistakes.or(hosting, Hosting::default());
         let drain_timeout = self.delivery.drain_timeout.as_deref();
         let drain_timeout =
-            duration("[delivery] drain_timeout", drain_timeout, DRAIN_TIMEOUT, DURATION_MAX)?;
-        let (aws, endpoint_url) =
-            check_aws(self.aws, overrides.region, overrides.endpoint_url, directory, &references)?;
-        let admin_token = check_token(self.admin.token, &references)?;
-        let source_roles = check_source_roles(&self.sources, aws.role.as_ref(), &references)?;
-        let source_names = check_source_names(&self.sources)?;
-        let secrets = check_secrets(self.secrets, &aws, directory)?;
+            duration("[delivery] drain_timeout", drain_timeout, DRAIN_TIMEOUT, DURATION_MAX);
+        let drain_timeout = mistakes.or(drain_timeout, DRAIN_TIMEOUT);
+        let role_arn = self.aws.role_arn.clone();
+        let aws =
+            check_aws(self.aws, overrides.region, overrides.endpoint_url, directory, &references);
+        // A role that is wrong is there all the same for the roles of sources.
+        let role = role_arn.map(|arn| Role { arn, ..Role::default() });
+        let unchecked = (AwsSettings { role, ..AwsSettings::default() }, None);
+        let (aws, endpoint_url) = mistakes.or(aws, unchecked);
+        let admin_token = mistakes.or(check_token(self.admin.token, &references), None);
+        let source_roles = check_source_roles(&self.sources, aws.role.as_ref(), &references);
+        let source_roles = mistakes.or(source_roles, Vec::new());
+        let source_names = mistakes.or(check_source_names(&self.sources), SourceNames::default());
+        let secrets = mistakes.or(check_secrets(self.secrets, &aws, directory), None);
         let destination = match overrides.local {
             Some(directory) => Destination::Directory(directory),
             None => Destination::Amazon { aws: Box::new(aws), endpoint_url },
         };
-        let collect = listen.map(|listen| {
-            let (http, spool) = (self.http, &self.spool);
-            check_collect(&listen, directory, self.sources, &references, http, spool, &data_dir)
-        });
-        let collect = collect.transpose()?;
-        let inputs = if overrides.inputs.is_empty() && collect.is_none() {
+        let listens = listen.is_some();
+        let has_listener = listen.as_deref().is_some_and(|listen| listen != "off");
+        // What is set about a collector is checked also where none runs this time.
+        let collect = match listens || !self.sources.is_empty() {
+            true => {
+                let collect = check_collect(
+                    listen.as_deref().unwrap_or("off"),
+                    directory,
+                    self.sources,
+                    &references,
+                    self.http,
+                    &self.spool,
+                    &data_dir,
+                );
+                mistakes.some(collect).filter(|_| listens)
+            }
+            false => None,
+        };
+        let inputs = if overrides.inputs.is_empty() && !listens {
             vec![Input::Stdin]
         } else {
             overrides.inputs
         };
-        Ok(Settings {
+        let admin = overrides.admin.or(self.admin.listen);
+        let admin = check_admin(admin.as_deref(), has_listener);
+        let settings = Settings {
             source_names,
             source_roles,
             inputs,
-            admin: check_admin(
-                overrides.admin.or(self.admin.listen).as_deref(),
-                collect.as_ref().is_some_and(|collect| collect.address.is_some()),
-            )?,
+            admin: mistakes.or(admin, None),
             admin_token,
             collect,
             plugin,
@@ -203,26 +251,30 @@ impl RawSettings {
             default_plugin_members,
             hosting,
             destination,
-            delivery: check_delivery(&self.delivery, &self.streams, &data_dir)?,
+            delivery: check_delivery(&mut mistakes, &self.delivery, &self.streams, &data_dir),
             data_dir,
-            dead_letters: check_dead_letters(&self.dead_letters)?,
+            dead_letters: mistakes.or(check_dead_letters(&self.dead_letters), Bound::default()),
             secrets,
-            dead_letter_stream: dead_letter_stream(&self.dead_letters)?,
-            workers: workers(self.workers)?,
+            dead_letter_stream: mistakes.or(dead_letter_stream(&self.dead_letters), None),
+            workers: mistakes.or(workers(self.workers), NonZero::<usize>::MIN),
             drain_timeout,
             catalog,
-            log: check_log(self.log)?,
+            log: mistakes.or(check_log(self.log), None),
             stated,
-        })
+            warnings: Vec::new(),
+            places: Places::default(),
+        };
+        mistakes.end(settings)
     }
 }
 
 impl RawSettings {
     /// Where dead letters and compiled plugins are kept; a directory of the
-    /// command line goes before that of the file, which stands in `directory`.
+    /// command line goes before that of the file, which stands in `directory`, as the
+    /// default one does.
     pub fn data_dir(&self, directory: &Path, over: Option<PathBuf>) -> PathBuf {
-        let own = || Some(directory.join(self.data_dir.as_ref()?));
-        over.or_else(own).unwrap_or_else(|| PathBuf::from(DATA_DIR))
+        let own = self.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR));
+        over.unwrap_or_else(|| directory.join(own))
     }
 }
 
@@ -274,54 +326,67 @@ fn with_mappings(
 }
 
 fn check_delivery(
+    mistakes: &mut Mistakes,
     delivery: &RawDelivery,
     streams: &std::collections::BTreeMap<String, RawStream>,
     data_dir: &Path,
-) -> Result<DeliverySettings, ConfigError> {
+) -> DeliverySettings {
     let stream = StreamSettings {
         newline: delivery.newline.unwrap_or(true),
-        concurrency: concurrency("[delivery]", delivery.concurrency)?.unwrap_or(CONCURRENCY),
-        pack: pack("[delivery]", delivery.pack.as_ref())?.unwrap_or(Pack::Off),
+        concurrency: mistakes
+            .or(concurrency("[delivery]", delivery.concurrency), None)
+            .unwrap_or(CONCURRENCY),
+        pack: mistakes.or(pack("[delivery]", delivery.pack.as_ref()), None).unwrap_or(Pack::Off),
     };
-    check_packed("[delivery]", stream)?;
+    let is_packed = mistakes.some(check_packed("[delivery]", stream)).is_some();
     let mut by_name = HashMap::with_capacity(streams.len());
     for (name, settings) in streams {
-        let place = format!("[streams.{name:?}]");
-        let name = StreamName::parse(name)
-            .map_err(|error| ConfigError::new(format!("{place}: {error}")))?;
+        let place = format!("[streams.{}]", toml_key(name));
+        let own_concurrency = mistakes.or(concurrency(&place, settings.concurrency), None);
+        let own_pack = mistakes.or(pack(&place, settings.pack.as_ref()), None);
         let own = StreamSettings {
             newline: settings.newline.unwrap_or(stream.newline),
-            concurrency: concurrency(&place, settings.concurrency)?.unwrap_or(stream.concurrency),
-            pack: pack(&place, settings.pack.as_ref())?.unwrap_or(stream.pack),
+            concurrency: own_concurrency.unwrap_or(stream.concurrency),
+            pack: own_pack.unwrap_or(stream.pack),
         };
-        check_packed(&place, own)?;
-        by_name.insert(name, own);
+        // What is wrong for all streams is told once.
+        if is_packed || own != stream {
+            mistakes.or(check_packed(&place, own), ());
+        }
+        let name =
+            StreamName::parse(name).map_err(|error| ConfigError::new(format!("{place}: {error}")));
+        if let Some(name) = mistakes.some(name) {
+            by_name.insert(name, own);
+        }
     }
-    let max_delay = delivery.max_delay.as_deref();
-    let grace = delivery.missing_stream_grace.as_deref();
-    Ok(DeliverySettings {
+    let mut time = |key: &str, value: &Option<String>, usual, most| {
+        mistakes.or(duration(&format!("[delivery] {key}"), value.as_deref(), usual, most), usual)
+    };
+    let grace = &delivery.missing_stream_grace;
+    DeliverySettings {
         stream,
         streams: by_name,
         start_rate: StartRate::Unbounded,
-        max_delay: duration("[delivery] max_delay", max_delay, MAX_DELAY, MAX_DELAY_MAX)?,
+        max_delay: time("max_delay", &delivery.max_delay, MAX_DELAY, MAX_DELAY_MAX),
         in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
         request_bytes_enough: limits::REQUEST_BYTES_ENOUGH,
-        missing_stream_grace: duration(
-            "[delivery] missing_stream_grace",
+        missing_stream_grace: time(
+            "missing_stream_grace",
             grace,
             MISSING_STREAM_GRACE,
             DURATION_MAX,
-        )?,
-        overflow_directory: data_dir.join("overflow"),
-        overflow_bytes_max: delivery.overflow_max_bytes.unwrap_or(limits::OVERFLOW_BYTES_MAX),
-        dynamic_streams_max: dynamic_streams(delivery.max_dynamic_streams)?,
-        stream_idle_timeout: duration(
-            "[delivery] stream_idle_timeout",
-            delivery.stream_idle_timeout.as_deref(),
+        ),
+        stream_idle_timeout: time(
+            "stream_idle_timeout",
+            &delivery.stream_idle_timeout,
             limits::STREAM_IDLE_TIMEOUT,
             DURATION_MAX,
-        )?,
-    })
+        ),
+        overflow_directory: data_dir.join("overflow"),
+        overflow_bytes_max: delivery.overflow_max_bytes.unwrap_or(limits::OVERFLOW_BYTES_MAX),
+        dynamic_streams_max: mistakes
+            .or(dynamic_streams(delivery.max_dynamic_streams), limits::DYNAMIC_STREAMS_MAX),
+    }
 }
 
 fn dynamic_streams(streams: Option<usize>) -> Result<usize, ConfigError> {
@@ -335,22 +400,25 @@ fn dynamic_streams(streams: Option<usize>) -> Result<usize, ConfigError> {
 }
 
 fn check_dead_letters(dead_letters: &RawDeadLetters) -> Result<Bound, ConfigError> {
+    let mut mistakes = Mistakes::default();
     let when_full = match dead_letters.when_full.as_deref() {
         None | Some("stop") => WhenFull::Stop,
         Some("drop_oldest") => WhenFull::DropOldest,
         Some(word) => {
-            return Err(ConfigError::new(format!(
+            mistakes.add(ConfigError::new(format!(
                 "[dead_letters] when_full is {word:?}: write \"stop\" or \"drop_oldest\""
             )));
+            WhenFull::Stop
         }
     };
-    match dead_letters.max_bytes.unwrap_or(limits::DEAD_BYTES_MAX) {
-        bytes_max @ limits::DEAD_BYTES_MAX_MIN.. => Ok(Bound { bytes_max, when_full }),
-        bytes => Err(ConfigError::new(format!(
-            "[dead_letters] max_bytes is {bytes}: write at least {}",
+    let bytes_max = dead_letters.max_bytes.unwrap_or(limits::DEAD_BYTES_MAX);
+    if bytes_max < limits::DEAD_BYTES_MAX_MIN {
+        mistakes.add(ConfigError::new(format!(
+            "[dead_letters] max_bytes is {bytes_max}: write at least {}",
             limits::DEAD_BYTES_MAX_MIN
-        ))),
+        )));
     }
+    mistakes.end(Bound { bytes_max, when_full })
 }
 
 fn dead_letter_stream(dead_letters: &RawDeadLetters) -> Result<Option<StreamName>, ConfigError> {
@@ -394,7 +462,7 @@ fn pack(place: &str, value: Option<&RawPack>) -> Result<Option<Pack>, ConfigErro
 fn check_packed(place: &str, stream: StreamSettings) -> Result<(), ConfigError> {
     if stream.pack != Pack::Off && !stream.newline {
         return Err(ConfigError::new(format!(
-            "{place} packs events without newlines between them: set newline = true, or pack = \"off\""
+            "{place} pack joins events without newlines between them: set newline = true, or pack = \"off\""
         )));
     }
     Ok(())

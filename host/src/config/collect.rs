@@ -3,6 +3,8 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
+use super::error::Mistakes;
+use super::places::source_places;
 use super::secrets::References;
 use super::{ConfigError, RawHttp, RawSource, RawSpool};
 use crate::admin::Token;
@@ -84,6 +86,7 @@ pub(super) fn check_collect(
     spool: &RawSpool,
     data_dir: &Path,
 ) -> Result<CollectSettings, ConfigError> {
+    let mut mistakes = Mistakes::default();
     let certificate = match (http.certificate, http.key) {
         (Some(certificate), Some(key)) => {
             let [certificate, key] = [certificate, key].map(|path| directory.join(path));
@@ -91,49 +94,57 @@ pub(super) fn check_collect(
         }
         (None, None) => None,
         _ => {
-            return Err(ConfigError::new(
+            mistakes.add(ConfigError::new(
                 "[http] certificate and key belong together: set both, or remove both",
             ));
+            None
         }
     };
     let address = match listen {
         "off" => None,
-        listen => Some(address("listen", listen)?),
+        listen => mistakes.some(address("listen", listen)),
     };
-    let (sources, referenced_keys) = check_sources(sources, references)?;
+    let (sources, referenced_keys) =
+        mistakes.or(check_sources(sources, references), (Vec::new(), Vec::new()));
+    let usual = limits::COLLECT_BODY_BYTES_MAX;
     let body_bytes_max = within(
         "[http] max_body_bytes",
-        http.max_body_bytes.unwrap_or(limits::COLLECT_BODY_BYTES_MAX),
+        http.max_body_bytes.unwrap_or(usual),
         BODY_BYTES_MIN..=limits::COLLECT_BODY_BYTES_MAX_MAX,
-    )?;
-    Ok(CollectSettings {
+    );
+    let body_bytes_max = mistakes.or(body_bytes_max, usual);
+    let usual = limits::HTTP_PEER_BODIES_BYTES_MAX;
+    let body_bytes_per_peer_max = within(
+        "[http] max_body_bytes_per_peer",
+        http.max_body_bytes_per_peer.unwrap_or(usual),
+        body_bytes_max..=limits::HTTP_BODIES_BYTES_MAX,
+    );
+    let spool_bytes_max = within(
+        "[spool] max_bytes",
+        spool.max_bytes.unwrap_or(limits::SPOOL_BYTES_MAX),
+        SPOOL_BYTES_MIN..=u64::MAX,
+    );
+    let per_peer = connections("[http] max_connections_per_peer", http.max_connections_per_peer);
+    let proxies = trusted_proxies(http.trusted_proxies.as_deref());
+    let settings = CollectSettings {
         address,
         certificate,
-        connections_max: connections("[http] max_connections", http.max_connections)?,
-        connections_per_peer_max: connections(
-            "[http] max_connections_per_peer",
-            http.max_connections_per_peer,
-        )?,
+        connections_max: mistakes
+            .or(connections("[http] max_connections", http.max_connections), None),
+        connections_per_peer_max: mistakes.or(per_peer, None),
         body_bytes_max,
-        body_bytes_per_peer_max: within(
-            "[http] max_body_bytes_per_peer",
-            http.max_body_bytes_per_peer.unwrap_or(limits::HTTP_PEER_BODIES_BYTES_MAX),
-            body_bytes_max..=limits::HTTP_BODIES_BYTES_MAX,
-        )?,
-        trusted_proxies: trusted_proxies(http.trusted_proxies.as_deref())?,
-        public_url: http.public_url.as_deref().map(public_url).transpose()?,
+        body_bytes_per_peer_max: mistakes.or(body_bytes_per_peer_max, usual),
+        trusted_proxies: mistakes.or(proxies, TrustedProxies::default()),
+        public_url: mistakes.or(http.public_url.as_deref().map(public_url).transpose(), None),
         sources,
         referenced_keys,
         spool: SpoolSettings {
             directory: data_dir.join("spool"),
-            bytes_max: within(
-                "[spool] max_bytes",
-                spool.max_bytes.unwrap_or(limits::SPOOL_BYTES_MAX),
-                SPOOL_BYTES_MIN..=u64::MAX,
-            )?,
-            durability: durability(spool.durability.as_deref())?,
+            bytes_max: mistakes.or(spool_bytes_max, limits::SPOOL_BYTES_MAX),
+            durability: mistakes.or(durability(spool.durability.as_deref()), Durability::Fsync),
         },
-    })
+    };
+    mistakes.end(settings)
 }
 
 /// Where health and metrics are told.
@@ -167,55 +178,59 @@ fn check_sources(
 ) -> Result<(Vec<SourceSettings>, Vec<ReferencedKey>), ConfigError> {
     if sources.is_empty() {
         return Err(ConfigError::new(
-            "nobody may send to the address that is listened on: add [[sources]] with name, dialect and write_keys",
+            "[[sources]] is missing, so that nobody may send to the address that is listened on: add [[sources]] with \
+             name, dialect and write_keys",
         ));
     }
     let (mut names, mut keys) = (HashSet::new(), HashSet::new());
     let (mut referenced, mut named) = (Vec::new(), HashSet::new());
     let mut checked = Vec::with_capacity(sources.len());
-    for (place, source) in sources.into_iter().enumerate() {
-        let (source, own) = check_source(source, references)?;
-        let name = &source.name;
-        if !names.insert(name.clone()) {
-            return Err(ConfigError::new(format!(
-                "[[sources]] {name:?} stands twice: give each source a name of its own"
+    let mut mistakes = Mistakes::default();
+    let places = source_places(&sources);
+    for (position, (source, place)) in sources.into_iter().zip(places).enumerate() {
+        if !source.name.is_empty() && !names.insert(source.name.clone()) {
+            mistakes.add(ConfigError::new(format!(
+                "{place} stands twice: give each source a name of its own"
             )));
         }
+        let Some((source, own)) = mistakes.some(check_source(&place, source, references)) else {
+            continue;
+        };
         for key in &source.write_keys {
             if !keys.insert(key.expose().to_owned()) {
-                return Err(ConfigError::new(format!(
-                    "[[sources]] {name:?}: one of its write_keys stands twice: a key belongs to one source"
+                mistakes.add(ConfigError::new(format!(
+                    "{place}: write_keys: one of them stands twice: a key belongs to one source"
                 )));
             }
         }
         for reference in own {
             if !named.insert(reference.clone()) {
-                return Err(ConfigError::new(format!(
-                    "[[sources]] {name:?}: {reference} stands twice: a key belongs to one source"
+                mistakes.add(ConfigError::new(format!(
+                    "{place}: write_keys: {reference} stands twice: a key belongs to one source"
                 )));
             }
-            referenced.push(ReferencedKey { source: place, reference });
+            referenced.push(ReferencedKey { source: position, reference });
         }
         checked.push(source);
     }
-    Ok((checked, referenced))
+    mistakes.end((checked, referenced))
 }
 
 /// What the sources are called, and were. A name of before that is also one of today,
 /// or of another source, would not say whose events they are.
 pub(super) fn check_source_names(sources: &[RawSource]) -> Result<SourceNames, ConfigError> {
     let mut taken: HashSet<_> = sources.iter().map(|source| source.name.as_str()).collect();
-    for source in sources {
-        let (name, formerly) = (&source.name, source.formerly.iter().flatten());
-        for former in formerly {
+    let mut mistakes = Mistakes::default();
+    for (source, place) in sources.iter().zip(source_places(sources)) {
+        for former in source.formerly.iter().flatten() {
             if !is_good(former, NAME_CHARACTERS_MAX) {
-                return Err(ConfigError::new(format!(
-                    "[[sources]] {name:?}: formerly must have names of 1 to {NAME_CHARACTERS_MAX} characters, and none that controls a terminal"
+                mistakes.add(ConfigError::new(format!(
+                    "{place}: formerly must have names of 1 to {NAME_CHARACTERS_MAX} characters, and none that controls a terminal"
                 )));
             }
             if !taken.insert(former) {
-                return Err(ConfigError::new(format!(
-                    "[[sources]] {name:?}: formerly has {former:?}, which is the name of another source, or stands twice: remove one"
+                mistakes.add(ConfigError::new(format!(
+                    "{place}: formerly has {former:?}, which is the name of another source, or stands twice: remove one"
                 )));
             }
         }
@@ -224,55 +239,60 @@ pub(super) fn check_source_names(sources: &[RawSource]) -> Result<SourceNames, C
         let formerly = source.formerly.iter().flatten().map(String::as_str);
         (source.name.as_str(), formerly)
     });
-    Ok(SourceNames::new(names))
+    mistakes.end(SourceNames::new(names))
 }
 
 /// A source, and those of its keys that are kept elsewhere.
 fn check_source(
+    place: &str,
     source: RawSource,
     references: &References,
 ) -> Result<(SourceSettings, Vec<Reference>), ConfigError> {
+    let mut mistakes = Mistakes::default();
     let RawSource { name, write_keys, .. } = source;
     if !is_good(&name, NAME_CHARACTERS_MAX) {
-        return Err(ConfigError::new(format!(
-            "[[sources]] name must have 1 to {NAME_CHARACTERS_MAX} characters, and none that controls a terminal"
+        mistakes.add(ConfigError::new(format!(
+            "{place}: name must have 1 to {NAME_CHARACTERS_MAX} characters, and none that controls a terminal"
         )));
     }
-    let place = format!("[[sources]] {name:?}");
     let dialect = match source.dialect.as_str() {
         "segment" => Dialect::Segment,
         "rudderstack" => Dialect::RudderStack,
         other => {
-            return Err(ConfigError::new(format!(
+            mistakes.add(ConfigError::new(format!(
                 "{place}: dialect is {other:?}: write \"segment\" or \"rudderstack\""
             )));
+            Dialect::Segment
         }
     };
     if write_keys.is_empty() {
-        return Err(ConfigError::new(format!(
-            "{place}: write_keys is empty: write at least one key"
-        )));
+        mistakes
+            .add(ConfigError::new(format!("{place}: write_keys is empty: write at least one key")));
     }
     let (mut own_keys, mut referenced) = (Vec::new(), Vec::new());
     for key in write_keys {
-        match references.check(&format!("{place}: a write key"), key)? {
-            SecretSetting::Value(key) if !is_write_key(key.expose()) => {
-                return Err(ConfigError::new(format!(
-                    "{place}: a write key must have 1 to {KEY_CHARACTERS_MAX} characters, and none that controls a terminal"
+        match mistakes.some(references.check(&format!("{place}: write_keys: one"), key)) {
+            Some(SecretSetting::Value(key)) if !is_write_key(key.expose()) => {
+                mistakes.add(ConfigError::new(format!(
+                    "{place}: write_keys: a key must have 1 to {KEY_CHARACTERS_MAX} characters, and none that controls a terminal"
                 )));
             }
-            SecretSetting::Value(key) => own_keys.push(key),
-            SecretSetting::Reference(reference) => referenced.push(reference),
+            Some(SecretSetting::Value(key)) => own_keys.push(key),
+            Some(SecretSetting::Reference(reference)) => referenced.push(reference),
+            None => {}
         }
     }
-    let origins = source.allowed_origins.unwrap_or_default();
-    let allowed_origins = origins.iter().map(|origin| OriginRule::parse(origin));
-    let allowed_origins = allowed_origins
-        .collect::<Result<_, _>>()
-        .map_err(|error| ConfigError::new(format!("{place}: allowed_origins: {error}")))?;
+    let mut allowed_origins = Vec::new();
+    for origin in source.allowed_origins.unwrap_or_default() {
+        let rule = OriginRule::parse(&origin);
+        let rule =
+            rule.map_err(|error| ConfigError::new(format!("{place}: allowed_origins: {error}")));
+        allowed_origins.extend(mistakes.some(rule));
+    }
     let rate = Rate {
-        events: limit(&place, "rate_limit", source.rate_limit, "events")?,
-        bytes: limit(&place, "rate_limit_bytes", source.rate_limit_bytes, "bytes")?,
+        events: mistakes.or(limit(place, "rate_limit", source.rate_limit, "events"), None),
+        bytes: mistakes
+            .or(limit(place, "rate_limit_bytes", source.rate_limit_bytes, "bytes"), None),
     };
     let settings = SourceSettings {
         name,
@@ -283,7 +303,7 @@ fn check_source(
         allowed_origins,
         rate,
     };
-    Ok((settings, referenced))
+    mistakes.end((settings, referenced))
 }
 
 fn connections(key: &str, count: Option<usize>) -> Result<Option<usize>, ConfigError> {

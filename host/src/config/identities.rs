@@ -1,4 +1,6 @@
 use super::aws::is_role_arn;
+use super::error::Mistakes;
+use super::places::source_places;
 use super::secrets::References;
 use super::{ConfigError, RawSource};
 use crate::aws::Role;
@@ -20,22 +22,25 @@ pub(super) fn check_source_roles(
     references: &References,
 ) -> Result<Vec<SourceRole>, ConfigError> {
     let mut roles = Vec::new();
-    for source in sources {
-        let place = format!("[[sources]] {:?}", source.name);
+    let mut mistakes = Mistakes::default();
+    for (source, place) in sources.iter().zip(source_places(sources)) {
         let external_id = source.external_id.clone();
-        let external_id = references.optional(&format!("{place}: external_id"), external_id)?;
+        let external_id = references.optional(&format!("{place}: external_id"), external_id);
+        let Some(external_id) = mistakes.some(external_id) else { continue };
         let role = match (source.role_arn.clone(), external_id, default) {
             (None, None, _) => continue,
             (None, Some(_), None) => {
-                return Err(ConfigError::new(format!(
+                mistakes.add(ConfigError::new(format!(
                     "{place}: external_id has a meaning only with role_arn: set it here or under [aws], or remove this"
                 )));
+                continue;
             }
             (None, external_id, Some(default)) => Role { external_id, ..default.clone() },
             (Some(arn), _, _) if !is_role_arn(&arn) => {
-                return Err(ConfigError::new(format!(
+                mistakes.add(ConfigError::new(format!(
                     "{place}: role_arn {arn:?} is no ARN of a role: write arn:aws:iam::ACCOUNT:role/NAME"
                 )));
+                continue;
             }
             (Some(arn), external_id, default) => {
                 let default = default.cloned().unwrap_or_default();
@@ -47,5 +52,5 @@ pub(super) fn check_source_roles(
             roles.push(SourceRole { source: source.name.clone(), role });
         }
     }
-    Ok(roles)
+    mistakes.end(roles)
 }

@@ -231,9 +231,11 @@ impl Imported {
              the vendor's `firehose:PutRecord`",
         );
         let checked = self.settings.clone().check(Path::new(""), Overrides::default());
-        let refusal =
-            checked.err().map(|error| error.to_string()).or_else(|| self.refused_by_plugin());
-        if let Some(error) = refusal {
+        let refusals = match checked.err() {
+            Some(error) => error.mistakes().iter().map(ToString::to_string).collect(),
+            None => Vec::from_iter(self.refused_by_plugin()),
+        };
+        for error in refusals {
             self.note(format!("this host refuses the settings until they are changed: {error}"));
         }
     }

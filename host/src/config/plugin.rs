@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::check::duration;
+use super::error::Mistakes;
 use super::raw::{RawBreaker, RawCanary, RawPlugin, RawPluginLimits};
 use super::secrets::References;
 use super::{ConfigError, PluginSource};
@@ -85,10 +86,12 @@ pub(super) fn check_kept_secrets(
     references: &References,
 ) -> Result<(), ConfigError> {
     let settings: Value = serde_json::from_str(settings).unwrap_or_default();
+    let mut mistakes = Mistakes::default();
     for (name, text) in texts_of_secrets(&settings) {
-        references.check(&format!("[{place}.secrets] {name}"), Secret::new(text.to_owned()))?;
+        let key = format!("[{place}.secrets] {name}");
+        mistakes.some(references.check(&key, Secret::new(text.to_owned())));
     }
-    Ok(())
+    mistakes.end(())
 }
 
 fn texts_of_secrets(settings: &Value) -> impl Iterator<Item = (&str, &str)> {
@@ -124,46 +127,47 @@ pub(super) fn check_hosting(
     settings: &str,
     references: &References,
 ) -> Result<Hosting, ConfigError> {
-    check_kept_secrets("plugin.settings", settings, references)?;
-    let beside = |place: &str, path, own| {
-        let beside = beside(place, path, own, directory, (source, settings))?;
-        check_kept_secrets(&format!("{place}.settings"), &beside.settings, references)?;
-        Ok(beside)
+    let mut mistakes = Mistakes::default();
+    mistakes.some(check_kept_secrets("plugin.settings", settings, references));
+    let usual = Hosting::default();
+    let raw_canary = raw.canary.as_ref();
+    let raw_shadow = raw.shadow.as_ref();
+    let mut sha256 = |place: &str, text: Option<&String>| {
+        let checked = text.map(|text| check_sha256(place, text)).transpose();
+        mistakes.or(checked, None)
     };
-    let sha256 = |place: &str, text: &Option<String>| {
-        text.as_deref().map(|text| check_sha256(place, text)).transpose()
-    };
-    let canary_sha256 = raw.canary.as_ref().map(|raw| sha256("plugin.canary", &raw.sha256));
-    let shadow_sha256 = raw.shadow.as_ref().map(|raw| sha256("plugin.shadow", &raw.sha256));
     let trust = Trust {
-        sha256: sha256("plugin", &raw.sha256)?,
-        canary_sha256: canary_sha256.transpose()?.flatten(),
-        shadow_sha256: shadow_sha256.transpose()?.flatten(),
-        public_key: raw.public_key.as_deref().map(check_public_key).transpose()?,
+        sha256: sha256("plugin", raw.sha256.as_ref()),
+        canary_sha256: sha256("plugin.canary", raw_canary.and_then(|raw| raw.sha256.as_ref())),
+        shadow_sha256: sha256("plugin.shadow", raw_shadow.and_then(|raw| raw.sha256.as_ref())),
+        public_key: mistakes.or(raw.public_key.as_deref().map(check_public_key).transpose(), None),
     };
+    let mut beside = |place: &str, path, own: &Option<serde_json::Map<String, Value>>| {
+        let beside = mistakes.some(beside(place, path, own, directory, (source, settings)))?;
+        if own.is_some() {
+            let place = format!("{place}.settings");
+            mistakes.some(check_kept_secrets(&place, &beside.settings, references));
+        }
+        Some(beside)
+    };
+    let canary = raw_canary.and_then(|raw| beside("plugin.canary", &raw.path, &raw.settings));
+    let shadow = raw_shadow.and_then(|raw| beside("plugin.shadow", &raw.path, &raw.settings));
+    let how = raw_canary.map(|raw| mistakes.or(check_canary(raw), CanarySettings::default()));
     let watch = match raw.watch {
         None | Some(true) => Watch::Files,
         Some(false) => Watch::Nothing,
     };
-    Ok(Hosting {
+    let hosting = Hosting {
         trust,
         cases: raw.cases.as_ref().map(|path| directory.join(path)),
-        on_failure: check_on_failure(raw)?,
+        on_failure: mistakes.or(check_on_failure(raw), usual.on_failure),
         watch,
-        allowance: check_limits(&raw.limits)?,
-        breaker: check_breaker(&raw.breaker)?,
-        canary: match &raw.canary {
-            Some(canary) => Some((
-                beside("plugin.canary", &canary.path, &canary.settings)?,
-                check_canary(canary)?,
-            )),
-            None => None,
-        },
-        shadow: match &raw.shadow {
-            Some(shadow) => Some(beside("plugin.shadow", &shadow.path, &shadow.settings)?),
-            None => None,
-        },
-    })
+        allowance: mistakes.or(check_limits(&raw.limits), usual.allowance),
+        breaker: mistakes.or(check_breaker(&raw.breaker), usual.breaker),
+        canary: canary.zip(how),
+        shadow,
+    };
+    mistakes.end(hosting)
 }
 
 fn beside(
@@ -232,29 +236,42 @@ fn check_on_failure(raw: &RawPlugin) -> Result<OnFailure, ConfigError> {
 
 fn check_limits(raw: &RawPluginLimits) -> Result<Allowance, ConfigError> {
     let usual = Allowance::default();
-    let time = |key: &str, value: &Option<String>, default, most| {
+    let mut mistakes = Mistakes::default();
+    let mut time = |key: &str, value: &Option<String>, default, most| {
         let key = format!("[plugin.limits] {key}");
-        not_zero(&key, duration(&key, value.as_deref(), default, most)?)
+        let checked = duration(&key, value.as_deref(), default, most);
+        mistakes.or(checked.and_then(|time| not_zero(&key, time)), default)
     };
-    let cpu = |key: &str, value: &Option<String>, default| time(key, value, default, CPU_MAX);
-    let memory = MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX;
-    let answer = ANSWER_BYTES_MIN..=ANSWER_BYTES_MAX;
-    let age = "[plugin.limits] max_age";
-    Ok(Allowance {
-        memory_bytes: bytes("memory_bytes", raw.memory_bytes, usual.memory_bytes, memory)?,
-        answer_bytes: bytes("answer_bytes", raw.answer_bytes, usual.answer_bytes, answer)?,
-        configure_cpu: cpu("configure_cpu", &raw.configure_cpu, usual.configure_cpu)?,
-        call_cpu: cpu("call_cpu", &raw.call_cpu, usual.call_cpu)?,
-        event_cpu: cpu("event_cpu", &raw.event_cpu, usual.event_cpu)?,
-        byte_cpu: time("byte_cpu", &raw.byte_cpu, usual.byte_cpu, BYTE_CPU_MAX)?,
-        calls: match raw.max_calls.unwrap_or(usual.calls) {
-            0 => {
-                return Err(ConfigError::new("[plugin.limits] max_calls is 0: write 1 or more"));
-            }
-            calls => calls,
-        },
-        age: not_zero(age, duration(age, raw.max_age.as_deref(), usual.age, AGE_MAX)?)?,
-    })
+    let allowance = Allowance {
+        configure_cpu: time("configure_cpu", &raw.configure_cpu, usual.configure_cpu, CPU_MAX),
+        call_cpu: time("call_cpu", &raw.call_cpu, usual.call_cpu, CPU_MAX),
+        event_cpu: time("event_cpu", &raw.event_cpu, usual.event_cpu, CPU_MAX),
+        byte_cpu: time("byte_cpu", &raw.byte_cpu, usual.byte_cpu, BYTE_CPU_MAX),
+        age: time("max_age", &raw.max_age, usual.age, AGE_MAX),
+        calls: raw.max_calls.unwrap_or(usual.calls),
+        memory_bytes: mistakes.or(
+            bytes(
+                "memory_bytes",
+                raw.memory_bytes,
+                usual.memory_bytes,
+                MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX,
+            ),
+            usual.memory_bytes,
+        ),
+        answer_bytes: mistakes.or(
+            bytes(
+                "answer_bytes",
+                raw.answer_bytes,
+                usual.answer_bytes,
+                ANSWER_BYTES_MIN..=ANSWER_BYTES_MAX,
+            ),
+            usual.answer_bytes,
+        ),
+    };
+    if allowance.calls == 0 {
+        mistakes.add(ConfigError::new("[plugin.limits] max_calls is 0: write 1 or more"));
+    }
+    mistakes.end(allowance)
 }
 
 fn bytes(
@@ -276,53 +293,52 @@ fn bytes(
 
 fn check_breaker(raw: &RawBreaker) -> Result<BreakerSettings, ConfigError> {
     let usual = BreakerSettings::default();
-    let time = |key: &str, value: &Option<String>, default| {
+    let mut mistakes = Mistakes::default();
+    let mut time = |key: &str, value: &Option<String>, default| {
         let key = format!("[plugin.breaker] {key}");
-        not_zero(&key, duration(&key, value.as_deref(), default, WINDOW_MAX)?)
+        let checked = duration(&key, value.as_deref(), default, WINDOW_MAX);
+        mistakes.or(checked.and_then(|time| not_zero(&key, time)), default)
     };
-    let degraded = share("[plugin.breaker] degraded_from", raw.degraded_from)?;
-    let off = share("[plugin.breaker] off_from", raw.off_from)?;
-    Ok(BreakerSettings {
-        degraded_from: degraded.unwrap_or(usual.degraded_from),
-        off_from: off.unwrap_or(usual.off_from),
-        window: time("window", &raw.window, usual.window)?,
-        retry: time("retry", &raw.retry, usual.retry)?,
-        failing_cpu: match raw.failing_cpu {
-            None => usual.failing_cpu,
-            Some(share) if (FAILING_CPU_MIN..=1.0).contains(&share) => share,
-            Some(share) => {
-                return Err(ConfigError::new(format!(
-                    "[plugin.breaker] failing_cpu is {share}: write a share from {FAILING_CPU_MIN} to 1, such as 0.5 \
-                     for half of the workers' time"
-                )));
-            }
-        },
-        when_off: match raw.when_off.as_deref() {
-            None | Some("wait") => WhenOff::Wait,
-            Some("fail") => WhenOff::Fail,
-            Some(word) => {
-                return Err(ConfigError::new(format!(
-                    "[plugin.breaker] when_off is {word:?}: write \"wait\" or \"fail\""
-                )));
-            }
-        },
-    })
+    let window = time("window", &raw.window, usual.window);
+    let retry = time("retry", &raw.retry, usual.retry);
+    let mut share_of = |key: &str, value, default| {
+        mistakes.or(share(&format!("[plugin.breaker] {key}"), value), None).unwrap_or(default)
+    };
+    let degraded_from = share_of("degraded_from", raw.degraded_from, usual.degraded_from);
+    let off_from = share_of("off_from", raw.off_from, usual.off_from);
+    let failing_cpu = raw.failing_cpu.unwrap_or(usual.failing_cpu);
+    if !(FAILING_CPU_MIN..=1.0).contains(&failing_cpu) {
+        mistakes.add(ConfigError::new(format!(
+            "[plugin.breaker] failing_cpu is {failing_cpu}: write a share from {FAILING_CPU_MIN} to 1, such as 0.5 for \
+             half of the workers' time"
+        )));
+    }
+    let when_off = match raw.when_off.as_deref() {
+        None | Some("wait") => WhenOff::Wait,
+        Some("fail") => WhenOff::Fail,
+        Some(word) => {
+            mistakes.add(ConfigError::new(format!(
+                "[plugin.breaker] when_off is {word:?}: write \"wait\" or \"fail\""
+            )));
+            WhenOff::Wait
+        }
+    };
+    mistakes.end(BreakerSettings { degraded_from, off_from, window, retry, failing_cpu, when_off })
 }
 
 fn check_canary(raw: &RawCanary) -> Result<CanarySettings, ConfigError> {
     let usual = CanarySettings::default();
+    let mut mistakes = Mistakes::default();
     let percent = raw.percent.unwrap_or(usual.percent);
     if !(0.0..=100.0).contains(&percent) {
-        return Err(ConfigError::new(format!(
+        mistakes.add(ConfigError::new(format!(
             "[plugin.canary] percent is {percent}: write a number from 0 to 100"
         )));
     }
-    let error_rate_max = share("[plugin.canary] max_error_rate", raw.max_error_rate)?;
-    Ok(CanarySettings {
-        percent,
-        error_rate_max: error_rate_max.unwrap_or(usual.error_rate_max),
-        events_min: raw.min_events.unwrap_or(usual.events_min),
-    })
+    let error_rate_max = share("[plugin.canary] max_error_rate", raw.max_error_rate);
+    let error_rate_max = mistakes.or(error_rate_max, None).unwrap_or(usual.error_rate_max);
+    let events_min = raw.min_events.unwrap_or(usual.events_min);
+    mistakes.end(CanarySettings { percent, error_rate_max, events_min })
 }
 
 fn share(key: &str, value: Option<f64>) -> Result<Option<f64>, ConfigError> {

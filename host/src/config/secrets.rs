@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::check::duration;
+use super::error::Mistakes;
 use super::{ConfigError, RawSecrets};
 use crate::aws::{AwsSettings, Endpoints};
 use crate::limits;
@@ -63,14 +64,17 @@ pub(super) fn check_secrets(
             false => Ok(None),
         };
     };
+    let mut mistakes = Mistakes::default();
     let is_of_aws = manager.starts_with("aws-");
-    if !is_of_aws && (region.is_some() || profile.is_some()) {
-        return Err(ConfigError::new(
-            "[secrets] region and profile have a meaning only with a manager of AWS's: remove them",
-        ));
+    for (key, value) in [("region", &region), ("profile", &profile)] {
+        if !is_of_aws && value.is_some() {
+            mistakes.add(ConfigError::new(format!(
+                "[secrets] {key} has a meaning only with a manager of AWS's: remove it"
+            )));
+        }
     }
     if manager != "files" && files.is_some() {
-        return Err(ConfigError::new(
+        mistakes.add(ConfigError::new(
             "[secrets] directory has a meaning only with manager = \"files\": remove it",
         ));
     }
@@ -95,18 +99,21 @@ pub(super) fn check_secrets(
         ("env", _) => Manager::Environment,
         ("files", Some(files)) => Manager::Files(directory.join(files)),
         ("files", None) => {
-            return Err(ConfigError::new(
+            mistakes.add(ConfigError::new(
                 "[secrets] manager is \"files\": set directory to where they are",
             ));
+            Manager::Environment
         }
         (other, _) => {
-            return Err(ConfigError::new(format!("[secrets] manager is {other:?}: {MANAGERS}")));
+            mistakes.add(ConfigError::new(format!("[secrets] manager is {other:?}: {MANAGERS}")));
+            Manager::Environment
         }
     };
-    let refresh = refresh.as_deref();
-    let refresh = duration("[secrets] refresh", refresh, limits::SECRET_REFRESH, REFRESH_MAX)?;
+    let usual = limits::SECRET_REFRESH;
+    let refresh = duration("[secrets] refresh", refresh.as_deref(), usual, REFRESH_MAX);
+    let refresh = mistakes.or(refresh, usual);
     if refresh < REFRESH_MIN {
-        return Err(ConfigError::new("[secrets] refresh is shorter than a second: write more"));
+        mistakes.add(ConfigError::new("[secrets] refresh is shorter than a second: write more"));
     }
-    Ok(Some(SecretsSettings { manager, prefix: prefix.unwrap_or_default(), refresh }))
+    mistakes.end(Some(SecretsSettings { manager, prefix: prefix.unwrap_or_default(), refresh }))
 }

@@ -3,7 +3,13 @@
 //! Keys and types are read off the JSON Schema of the settings, so there is no second
 //! list that could go stale. A value is never shown: it may be a secret, or a secret
 //! that stands in the wrong place. What is said of it is its type.
+//!
+//! This is also where TOML becomes what JSON can say, for plugins get their settings
+//! as JSON: a date or time is its text, and a number that JSON has no word for is a
+//! mistake.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
@@ -11,114 +17,211 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{ConfigError, located, place, schema};
+use super::error::{ConfigError, Mistake};
+use super::places::{Lines, Places, Section, section_of, toml_key};
+use super::{schema, syntax};
 
 /// How alike two keys must be for one to be taken for the other misspelt.
 const SIMILARITY_MIN: f64 = 0.7;
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
 
-pub(super) fn check(text: &str) -> Result<(), ConfigError> {
-    let table = DeTable::parse(text).map_err(|error| located(text, &error))?;
-    Settings { text }.check_table(table.get_ref(), &SCHEMA, &mut Vec::new())
+/// A settings file's text, read as far as its keys and types go.
+pub(super) struct Shape<'a> {
+    /// What it says, without its mistakes.
+    pub(super) table: Spanned<DeTable<'a>>,
+    pub(super) places: Places,
+    pub(super) mistakes: Vec<Mistake>,
+    /// The paths of the tables that mistakes are in: what seems to be missing there may
+    /// be one of them.
+    pub(super) wrong_tables: BTreeSet<String>,
 }
 
-/// A settings file's text.
-struct Settings<'a> {
-    text: &'a str,
+/// Read a text.
+///
+/// # Errors
+///
+/// It is not TOML.
+pub(super) fn read<'a>(text: &'a str, lines: &Lines<'_>) -> Result<Shape<'a>, ConfigError> {
+    let (mut table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(syntax::explain(lines, text, &errors));
+    }
+    let places = Places::of(lines, table.get_ref());
+    let mut checker = Checker { lines, mistakes: Vec::new(), wrong_tables: BTreeSet::new() };
+    checker.table(table.get_mut(), &SCHEMA, &Section::default());
+    let Checker { mistakes, wrong_tables, .. } = checker;
+    Ok(Shape { table, places, mistakes, wrong_tables })
 }
 
-impl Settings<'_> {
-    fn check_table<'a>(
-        &self,
-        table: &'a DeTable<'_>,
-        schema: &Value,
-        path: &mut Vec<&'a str>,
-    ) -> Result<(), ConfigError> {
-        for (key, value) in table {
-            let Some(below) = schema_of(schema, key.get_ref()) else {
-                return Err(self.unknown(key.span().start, key.get_ref(), schema, path));
+struct Checker<'a> {
+    lines: &'a Lines<'a>,
+    mistakes: Vec<Mistake>,
+    wrong_tables: BTreeSet<String>,
+}
+
+impl Checker<'_> {
+    /// Check the keys of a table, and take out those that are wrong.
+    fn table(&mut self, table: &mut DeTable<'_>, schema: &Value, section: &Section) {
+        let mut wrong = Vec::new();
+        for (key, value) in table.iter_mut() {
+            let name: &str = key.get_ref();
+            let is_good = match schema_of(schema, name) {
+                None => self.unknown(key.span().start, name, schema, section),
+                Some(None) => self.own_value(value, &section.key(name), section),
+                Some(Some(below)) => self.value(value, below, section, name),
             };
-            let Some(below) = below else { continue };
-            path.push(key.get_ref());
-            self.check_value(value, below, path)?;
-            path.pop();
+            if !is_good {
+                wrong.push(name.to_owned());
+            }
         }
-        Ok(())
+        for key in wrong {
+            table.remove(key.as_str());
+        }
     }
 
-    fn check_value<'a>(
-        &self,
-        value: &'a Spanned<DeValue<'_>>,
+    /// Whether a value is one that its key takes.
+    fn value(
+        &mut self,
+        value: &mut Spanned<DeValue<'_>>,
         schema: &Value,
-        path: &mut Vec<&'a str>,
-    ) -> Result<(), ConfigError> {
-        let found = Type::of(value.get_ref());
-        let expected = types(schema);
-        let fits = |expected: &[Type]| expected.iter().any(|expected| expected.takes(found));
-        if expected.as_deref().is_some_and(|expected| !fits(expected)) {
-            return Err(self.wrong_type(value.span().start, found, schema, path));
+        section: &Section,
+        key: &str,
+    ) -> bool {
+        let at = value.span().start;
+        if !fits(value.get_ref(), schema) {
+            return self.wrong_type(at, value.get_ref(), schema, (section, key, schema));
         }
-        match value.get_ref() {
-            DeValue::Table(table) => self.check_table(table, schema, path),
-            DeValue::Array(items) => match schema.get("items") {
-                Some(schema) => {
-                    let schema = resolve(schema);
-                    items.iter().try_for_each(|item| self.check_value(item, schema, path))
+        match value.get_mut() {
+            DeValue::Table(table) => {
+                self.table(table, schema, &section.table(key));
+                true
+            }
+            DeValue::Array(items) => {
+                let Some(of_items) = schema.get("items").map(resolve) else { return true };
+                let mut is_good = true;
+                for item in items.iter_mut() {
+                    let at = item.span().start;
+                    if !fits(item.get_ref(), of_items) {
+                        let key = (section, key, schema);
+                        is_good = self.wrong_type(at, item.get_ref(), of_items, key);
+                    } else if let DeValue::Table(table) = item.get_mut() {
+                        self.table(table, of_items, &section.list(key));
+                    }
                 }
-                None => Ok(()),
-            },
+                is_good
+            }
             DeValue::Integer(number) => {
                 let number = i128::from_str_radix(number.as_str(), number.radix());
                 let least = schema["minimum"].as_i64().map(i128::from);
                 match (number, least) {
                     (Ok(number), Some(least)) if number < least => {
-                        let expected = format!("expected an integer of {least} or more");
-                        Err(self.wrong(value.span().start, path, &expected))
+                        let problem = format!("expected an integer of {least} or more");
+                        self.wrong(at, section, &section.key(key), &problem)
                     }
-                    _ => Ok(()),
+                    _ => true,
                 }
             }
-            _ => Ok(()),
+            _ => true,
         }
     }
 
-    fn wrong_type(&self, byte: usize, found: Type, schema: &Value, path: &[&str]) -> ConfigError {
-        let mut problem = format!("expected {}, found {}", in_words(schema), found.in_words());
-        let takes_text = types(schema).is_some_and(|types| types.contains(&Type::String));
-        match found {
-            Type::Integer | Type::Number | Type::Boolean | Type::DateTime if takes_text => {
-                problem += ": put it in quotes";
+    /// A value that means something to a plugin alone, which gets it as JSON.
+    fn own_value(
+        &mut self,
+        value: &mut Spanned<DeValue<'_>>,
+        key: &str,
+        section: &Section,
+    ) -> bool {
+        let at = value.span().start;
+        let problem = match value.get_mut() {
+            DeValue::Datetime(datetime) => {
+                let text = datetime.to_string();
+                *value.get_mut() = DeValue::String(Cow::Owned(text));
+                return true;
             }
-            Type::String if types(schema).is_some_and(|types| types.contains(&Type::Array)) => {
-                problem += ": put it in brackets";
+            DeValue::Array(items) => {
+                let good = items.iter_mut().map(|item| self.own_value(item, key, section));
+                return good.fold(true, |all, good| all & good);
             }
-            _ => {}
+            DeValue::Table(table) => {
+                let mut is_good = true;
+                for (name, value) in table.iter_mut() {
+                    let key = format!("{key}.{}", toml_key(name.get_ref()));
+                    is_good &= self.own_value(value, &key, section);
+                }
+                return is_good;
+            }
+            DeValue::Float(number) => {
+                let is_finite = number.as_str().parse().is_ok_and(f64::is_finite);
+                (!is_finite)
+                    .then_some("is no number that JSON has, as which plugins get their settings")
+            }
+            DeValue::Integer(number) => {
+                let number = i128::from_str_radix(number.as_str(), number.radix());
+                let fits = |it| (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&it);
+                (!number.is_ok_and(fits)).then_some("is too large for a number of JSON's")
+            }
+            DeValue::String(_) | DeValue::Boolean(_) => None,
+        };
+        match problem {
+            Some(problem) => {
+                let problem = format!("{problem}: write a smaller number, or text in quotes");
+                self.wrong(at, section, key, &problem)
+            }
+            None => true,
         }
-        self.wrong(byte, path, &problem)
     }
 
-    fn wrong(&self, byte: usize, path: &[&str], problem: &str) -> ConfigError {
-        let message = format!("invalid setting `{}`: {problem}", path.join("."));
-        ConfigError::at(place(self.text, byte), message)
+    /// Note a mistake. Returns false, since the value is none that can be used.
+    fn wrong(&mut self, byte: usize, section: &Section, key: &str, problem: &str) -> bool {
+        self.note(byte, section, format!("invalid {key}: {problem}"))
     }
 
-    fn unknown(&self, byte: usize, key: &str, schema: &Value, path: &[&str]) -> ConfigError {
-        let within =
-            if path.is_empty() { String::new() } else { format!(" in [{}]", path.join(".")) };
+    fn note(&mut self, byte: usize, section: &Section, message: String) -> bool {
+        self.mistakes.push(Mistake::at(self.lines.place(byte), message));
+        if !section.is_top() {
+            self.wrong_tables.insert(section_of(&section.to_string()).to_owned());
+        }
+        false
+    }
+
+    fn wrong_type(
+        &mut self,
+        byte: usize,
+        found: &DeValue<'_>,
+        expected: &Value,
+        (section, key, schema): (&Section, &str, &Value),
+    ) -> bool {
+        let mut problem =
+            format!("expected {}, found {}", in_words(expected), Type::of(found).in_words());
+        if let Some(example) = example(section, key, schema) {
+            let _ = write!(problem, ": write for example `{example}`");
+        }
+        // What was to stand in it, if it is to be a table, is not there now.
+        self.wrong_tables.insert(section_of(&section.table(key).to_string()).to_owned());
+        self.wrong(byte, section, &section.key(key), &problem)
+    }
+
+    fn unknown(&mut self, byte: usize, key: &str, schema: &Value, section: &Section) -> bool {
+        let within = if section.is_top() { String::new() } else { format!(" in {section}") };
         let known = schema["properties"].as_object().into_iter().flat_map(|known| known.keys());
         let alike = known.clone().map(|known| (strsim::jaro_winkler(key, known), known));
         let nearest =
             alike.filter(|(alike, _)| *alike >= SIMILARITY_MIN).max_by(|a, b| a.0.total_cmp(&b.0));
         let advice = match nearest {
-            Some((_, nearest)) => format!("did you mean `{nearest}`?"),
+            Some((_, nearest)) => {
+                // What was to stand there is not.
+                self.wrong_tables
+                    .insert(section_of(&section.table(nearest).to_string()).to_owned());
+                format!("did you mean `{nearest}`?")
+            }
             None => {
                 let known: Vec<_> = known.map(|known| format!("`{known}`")).collect();
                 format!("known here: {}", known.join(", "))
             }
         };
-        let message = format!("unknown setting `{key}`{within}: {advice}");
-        ConfigError::at(place(self.text, byte), message)
+        self.note(byte, section, format!("unknown setting `{key}`{within}: {advice}"))
     }
 }
 
@@ -175,6 +278,25 @@ impl Type {
             Type::Table => "a table",
         }
     }
+
+    /// A value of the type, where a setting has no example of its own.
+    fn example(self) -> &'static str {
+        match self {
+            Type::String => "\"...\"",
+            Type::Integer => "1",
+            Type::Number => "0.5",
+            Type::Boolean => "true",
+            Type::DateTime => "2026-01-31T00:00:00Z",
+            Type::Array => "[\"...\"]",
+            Type::Table => "{ ... }",
+        }
+    }
+}
+
+/// Whether a value's type is one that a schema takes.
+fn fits(value: &DeValue<'_>, schema: &Value) -> bool {
+    let found = Type::of(value);
+    types(schema).is_none_or(|expected| expected.iter().any(|expected| expected.takes(found)))
 }
 
 /// The types that a schema takes. None where it takes any, or says so in another way:
@@ -205,6 +327,40 @@ fn in_words(schema: &Value) -> String {
         }
     }
     words
+}
+
+/// How a key is written: with the example of its schema, or any value of its type.
+fn example(section: &Section, key: &str, schema: &Value) -> Option<String> {
+    if let Some(example) = schema["examples"].get(0) {
+        return Some(format!("{} = {}", toml_key(key), toml_value(example)));
+    }
+    let expected = types(schema)?.first().copied()?;
+    Some(match expected {
+        Type::Table => section.table(key).to_string(),
+        Type::Array
+            if schema.get("items").is_some_and(|items| resolve(items)["type"] == "object") =>
+        {
+            section.list(key).to_string()
+        }
+        expected => format!("{} = {}", toml_key(key), expected.example()),
+    })
+}
+
+/// An example of the schema, in TOML.
+fn toml_value(example: &Value) -> String {
+    match example {
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(toml_value).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Object(fields) => {
+            let fields =
+                fields.iter().map(|(key, it)| format!("{} = {}", toml_key(key), toml_value(it)));
+            format!("{{ {} }}", fields.collect::<Vec<_>>().join(", "))
+        }
+        // Strings of examples hold nothing that the two write differently.
+        other => other.to_string(),
+    }
 }
 
 /// The schema of a key: none where the key is unknown, and none inside where

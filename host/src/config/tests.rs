@@ -116,88 +116,84 @@ fn the_command_line_goes_before_the_file() {
 #[test]
 fn wrong_settings_say_what_to_write() {
     for (text, line, expected) in [
-        (
-            "[aws]\nregoin = \"a\"",
-            Some(2),
-            "unknown setting `regoin` in [aws]: did you mean `region`?",
-        ),
-        ("[plugn]", Some(1), "did you mean `plugin`?"),
-        ("\n\nzzz = 1", Some(3), "known here: `admin`, `aws`"),
-        ("[streams.a]\nnew_line = true", Some(2), "in [streams.a]: did you mean `newline`?"),
-        ("[plugin]\npath = 7", Some(2), "string"),
-        ("[aws\n", Some(1), ""),
-        ("[streams.\"a b\"]", None, "no name of a delivery stream"),
-        ("[delivery]\nmax_delay = \"soon\"", None, "max_delay"),
-        ("[delivery]\nmax_delay = \"1h\"", None, "15m"),
-        ("[delivery]\nconcurrency = 0", None, "from 1 to 256"),
-        ("[delivery]\npack = \"of\"", None, "write \"off\", \"auto\", or { max_bytes = N }"),
-        ("[delivery]\npack = 7", Some(2), "expected \"off\", \"auto\" or { max_bytes = N }"),
-        ("[delivery]\npack = { bytes = 7 }", Some(2), "unknown field `bytes`"),
-        ("[delivery]\npack = { max_bytes = 2000000 }", None, "from 5120 to 1024000"),
-        ("[delivery]\nnewline = false\npack = { max_bytes = 20000 }", None, "without newlines"),
-        ("[delivery]\nnewline = false\npack = \"auto\"", None, "without newlines"),
-        ("[delivery]\npack = \"auto\"\n[streams.a]\nnewline = false", None, "[streams.\"a\"]"),
+        ("[aws]\nregoin = \"a\"", 2, "unknown setting `regoin` in [aws]: did you mean `region`?"),
+        ("[plugn]", 1, "did you mean `plugin`?"),
+        ("\n\nzzz = 1", 3, "known here: `admin`, `aws`"),
+        ("[streams.a]\nnew_line = true", 2, "in [streams.a]: did you mean `newline`?"),
+        ("[plugin]\npath = 7", 2, "string"),
+        ("[aws\n", 1, ""),
+        ("[streams.\"a b\"]", 1, "no name of a delivery stream"),
+        ("[delivery]\nmax_delay = \"soon\"", 2, "max_delay"),
+        ("[delivery]\nmax_delay = \"1h\"", 2, "15m"),
+        ("[delivery]\nconcurrency = 0", 2, "from 1 to 256"),
+        ("[delivery]\npack = \"of\"", 2, "write \"off\", \"auto\", or { max_bytes = N }"),
+        ("[delivery]\npack = 7", 2, "expected \"off\", \"auto\" or { max_bytes = N }"),
+        ("[delivery]\npack = { bytes = 7 }", 2, "unknown field `bytes`"),
+        ("[delivery]\npack = { max_bytes = 2000000 }", 2, "from 5120 to 1024000"),
+        ("[delivery]\nnewline = false\npack = { max_bytes = 20000 }", 3, "without newlines"),
+        ("[delivery]\nnewline = false\npack = \"auto\"", 3, "without newlines"),
+        ("[delivery]\npack = \"auto\"\n[streams.a]\nnewline = false", 3, "[streams.a]"),
         (
             "[streams.a]\nnewline = false\n[delivery]\npack = { max_bytes = 20000 }",
-            None,
-            "[streams.\"a\"]",
+            1,
+            "[streams.a]",
         ),
-        ("workers = 0", None, "from 1 to 256"),
-        ("[dead_letters]\nmax_bytes = 7", None, "at least 1048576"),
-        ("[dead_letters]\nwhen_full = \"drop\"", None, "write \"stop\" or \"drop_oldest\""),
-        ("[dead_letters]\nstream = \"a b\"", None, "[dead_letters] stream: \"a b\" is no name"),
-        ("[dead_letters]\nstreams = \"a\"", Some(2), "did you mean `stream`?"),
-        ("[dead_letters]\nmax_byte = 7", Some(2), "did you mean `max_bytes`?"),
-        ("[aws]\naccess_key_id = \"a\"", None, "secret_access_key"),
-        ("[aws]\nsecret_access_key = \"hush\"", None, "access_key_id"),
-        ("[aws]\nsecret_access_key = 123456789012", Some(2), "found an integer: put it in quotes"),
-        ("[aws]\nsession_token = \"hush\"", None, "access_key_id"),
-        ("[aws]\nexternal_id = \"a\"", None, "role_arn"),
-        ("[aws]\nrole_arn = \"role\"", None, "arn:aws:iam::ACCOUNT:role/NAME"),
-        ("[aws]\nendpoint_url = \"localhost:4566\"", None, "http://HOST:PORT"),
-        ("[aws]\nsession_tags = { a = \"b\" }", None, "only with role_arn"),
-        ("[aws]\nsource_identity = \"ab\"", None, "only with role_arn"),
-        ("[aws]\nuse_fips = true\nendpoint_url = \"http://a\"", None, "or use_fips"),
-        ("[aws]\nuse_dual_stack = true\n[aws.endpoints]\nsts = \"http://a\"", None, "or use_dual"),
+        ("workers = 0", 1, "from 1 to 256"),
+        ("[dead_letters]\nmax_bytes = 7", 2, "at least 1048576"),
+        ("[dead_letters]\nwhen_full = \"drop\"", 2, "write \"stop\" or \"drop_oldest\""),
+        ("[dead_letters]\nstream = \"a b\"", 2, "[dead_letters] stream: \"a b\" is no name"),
+        ("[dead_letters]\nstreams = \"a\"", 2, "did you mean `stream`?"),
+        ("[dead_letters]\nmax_byte = 7", 2, "did you mean `max_bytes`?"),
+        ("[aws]\naccess_key_id = \"a\"", 2, "secret_access_key"),
+        ("[aws]\nsecret_access_key = \"hush\"", 2, "access_key_id"),
+        (
+            "[aws]\nsecret_access_key = 123456789012",
+            2,
+            "found an integer: write for example `secret_access_key = \"...\"`",
+        ),
+        ("[aws]\nsession_token = \"hush\"", 2, "access_key_id"),
+        ("[aws]\nexternal_id = \"a\"", 2, "role_arn"),
+        ("[aws]\nrole_arn = \"role\"", 2, "arn:aws:iam::ACCOUNT:role/NAME"),
+        ("[aws]\nendpoint_url = \"localhost:4566\"", 2, "http://HOST:PORT"),
+        ("[aws]\nsession_tags = { a = \"b\" }", 2, "only with role_arn"),
+        ("[aws]\nsource_identity = \"ab\"", 2, "only with role_arn"),
+        ("[aws]\nuse_fips = true\nendpoint_url = \"http://a\"", 2, "or use_fips"),
+        ("[aws]\nuse_dual_stack = true\n[aws.endpoints]\nsts = \"http://a\"", 2, "or use_dual"),
         (
             "[aws]\nendpoint_url = \"http://a\"\n[aws.endpoints]\nfirehose = \"http://b\"",
-            None,
+            2,
             "are the same",
         ),
-        ("[aws.endpoints]\nssm = \"a\"", None, "[aws.endpoints] ssm \"a\" is no URL"),
-        (
-            "[aws.endpoints]\ns3 = \"http://a\"",
-            Some(2),
-            "in [aws.endpoints]: known here: `dynamodb`",
-        ),
-        ("[aws]\nsts_region = \"\"", None, "[aws] sts_region is empty"),
-        ("[aws]\nproxy = \"hush:80\"", None, "[aws] proxy is no URL"),
+        ("[aws.endpoints]\nssm = \"a\"", 2, "[aws.endpoints] ssm \"a\" is no URL"),
+        ("[aws.endpoints]\ns3 = \"http://a\"", 2, "in [aws.endpoints]: known here: `dynamodb`"),
+        ("[aws]\nsts_region = \"\"", 2, "[aws] sts_region is empty"),
+        ("[aws]\nproxy = \"hush:80\"", 2, "[aws] proxy is no URL"),
         (
             "[aws]\nproxy = \"secret:x\"\n[secrets]\nmanager = \"aws-ssm\"",
-            None,
+            2,
             "reached through the proxy",
         ),
-        ("[aws]\nproxy = \"secret:x\"", None, "[aws] proxy is a reference, secret:x"),
-        ("[secrets]\nprefix = \"a\"", None, "[secrets] has no manager"),
+        ("[aws]\nproxy = \"secret:x\"", 2, "[aws] proxy is a reference, secret:x"),
+        ("[secrets]\nprefix = \"a\"", 1, "[secrets] has no manager"),
         (
             "[secrets]\nmanager = \"vault\"",
-            None,
+            2,
             "\"vault\": write \"aws-secretsmanager\", \"aws-ssm\"",
         ),
-        ("[secrets]\nmanager = \"files\"", None, "set directory"),
-        ("[secrets]\nmanager = \"env\"\ndirectory = \"a\"", None, "only with manager = \"files\""),
-        ("[secrets]\nmanager = \"env\"\nprofile = \"a\"", None, "only with a manager of AWS's"),
-        ("[secrets]\nmanager = \"env\"\nrefresh = \"1ms\"", None, "shorter than a second"),
-        ("[plugin.settings]\nmappings = 1", None, ""),
+        ("[secrets]\nmanager = \"files\"", 2, "set directory"),
+        ("[secrets]\nmanager = \"env\"\ndirectory = \"a\"", 3, "only with manager = \"files\""),
+        ("[secrets]\nmanager = \"env\"\nprofile = \"a\"", 3, "only with a manager of AWS's"),
+        ("[secrets]\nmanager = \"env\"\nrefresh = \"1ms\"", 3, "shorter than a second"),
+        ("[plugin.settings]\nmappings = 1", 2, ""),
     ] {
         let Err(error) = check(text) else {
             assert!(text.contains("mappings"), "{text} is wrong");
             continue;
         };
-        assert_eq!(error.line, line, "{text}: {error}");
-        assert!(error.message.contains(expected), "{text}: {error}");
-        let secret =
-            ["hush", "123456789012"].iter().find(|secret| error.message.contains(**secret));
+        let told = error.to_string();
+        assert_eq!(error.mistakes()[0].line, Some(line), "{text}: {error}");
+        assert!(told.contains(expected), "{text}: {error}");
+        let secret = ["hush", "123456789012"].iter().find(|secret| told.contains(**secret));
         assert_eq!(secret, None, "{text}: {error}");
     }
 }
@@ -218,7 +214,7 @@ fn marks_of_a_roles_session_are_checked() {
         ("external_id = \"secret:\"", "[aws] external_id begins with \"secret:\""),
     ] {
         let error = role(line).expect_err(line);
-        assert!(error.message.contains(expected), "{line}: {error}");
+        assert!(error.to_string().contains(expected), "{line}: {error}");
     }
     let settings = role("session_duration = \"12h\"\nsession_tags = { a = \"\" }").unwrap();
     let Destination::Amazon { aws, .. } = settings.destination else { panic!("not Amazon") };
@@ -326,13 +322,13 @@ fn sources_are_checked() {
             false => with_source(lines),
         };
         let error = checked.expect_err(lines);
-        assert!(error.message.contains(expected), "{lines}: {error}");
-        assert!(!error.message.contains("hush"), "{lines}: {error}");
+        assert!(error.to_string().contains(expected), "{lines}: {error}");
+        assert!(!error.to_string().contains("hush"), "{lines}: {error}");
     }
     let nobody = check("listen = \"127.0.0.1:0\"").unwrap_err();
-    assert!(nobody.message.contains("add [[sources]]"), "{nobody}");
+    assert!(nobody.to_string().contains("add [[sources]]"), "{nobody}");
     let nowhere = check("listen = \"localhost:8080\"").unwrap_err();
-    assert!(nowhere.message.contains("such as 0.0.0.0:8080"), "{nowhere}");
+    assert!(nowhere.to_string().contains("such as 0.0.0.0:8080"), "{nowhere}");
 }
 
 /// Where secrets stand, each as a line with `VALUE`, and the table that it is in.
@@ -436,7 +432,7 @@ fn a_value_in_the_wrong_place_is_never_shown() {
                 let shown = format!("{error} {error:?}");
                 let is_shown = ["hush", "4711"].iter().any(|mark| shown.contains(mark));
                 assert!(!is_shown, "{text}\n{error}");
-                assert_eq!(error.line, Some(2), "{text}\n{error}");
+                assert!(error.mistakes().iter().any(|it| it.line == Some(2)), "{text}\n{error}");
             }
         }
     }
@@ -448,45 +444,197 @@ fn wrong_types_are_told_with_place_and_path() {
     for (text, expected) in [
         (
             "[[sources]]\nname = \"a\"\nwrite_keys = \"hush\"",
-            "line 3, column 14: invalid setting `sources.write_keys`: expected an array of strings, found a \
-             string: put it in brackets",
+            "line 3, column 14: invalid [[sources]] write_keys: expected an array of strings, found a \
+             string: write for example `write_keys = [\"WRITE-KEY\"]`",
         ),
         (
             "[[sources]]\nwrite_keys = [\"a\", 7]",
-            "line 2, column 20: invalid setting `sources.write_keys`: expected a string, found an integer: put it in \
-             quotes",
+            "line 2, column 20: invalid [[sources]] write_keys: expected a string, found an integer: write for \
+             example `write_keys = [\"WRITE-KEY\"]`",
         ),
         (
             "[[sources]]\nwrite_key = [\"hush\"]",
-            "line 2, column 1: unknown setting `write_key` in [sources]: did you mean `write_keys`?",
+            "line 2, column 1: unknown setting `write_key` in [[sources]]: did you mean `write_keys`?",
         ),
-        (
-            "workers = -1",
-            "line 1, column 11: invalid setting `workers`: expected an integer of 0 or more",
-        ),
+        ("workers = -1", "line 1, column 11: invalid workers: expected an integer of 0 or more"),
         (
             "[plugin.canary]\npercent = \"5\"",
-            "line 2, column 11: invalid setting `plugin.canary.percent`: expected a number, found a string",
+            "line 2, column 11: invalid [plugin.canary] percent: expected a number, found a string: write for example \
+             `percent = 5.0`",
         ),
         (
             "[plugin.canary]\npercent = 5\nmin_events = 2026-11-29",
-            "line 3, column 14: invalid setting `plugin.canary.min_events`: expected an integer, found a date or time",
+            "line 3, column 14: invalid [plugin.canary] min_events: expected an integer, found a date or time: write \
+             for example `min_events = 1000`",
         ),
         (
             "sources = 1",
-            "line 1, column 11: invalid setting `sources`: expected an array of tables, found an integer",
+            "line 1, column 11: invalid sources: expected an array of tables, found an integer: write for example \
+             `[[sources]]`",
         ),
         (
             "[admin]\nlisten = [\"a\"]",
-            "line 2, column 10: invalid setting `admin.listen`: expected a string, found an array",
+            "line 2, column 10: invalid [admin] listen: expected a string, found an array: write for example `listen = \
+             \"127.0.0.1:9180\"`",
         ),
         (
             "[plugin]\nwatch = 'yes'",
-            "line 2, column 9: invalid setting `plugin.watch`: expected true or false, found a string",
+            "line 2, column 9: invalid [plugin] watch: expected true or false, found a string: write for example \
+             `watch = true`",
+        ),
+        (
+            "[delivery]\nmax_delay = 5",
+            "line 2, column 13: invalid [delivery] max_delay: expected a string, found an integer: write for example \
+             `max_delay = \"1s\"`",
+        ),
+        (
+            "[delivery]\npack = 7",
+            "line 2, column 8: invalid [delivery] pack: expected \"off\", \"auto\" or { max_bytes = N }",
+        ),
+        (
+            "[catalog]\nstart_date = 2026-01-31",
+            "line 2, column 14: invalid [catalog] start_date: expected a string, found a date or time: write for \
+             example `start_date = \"2026-01-31\"`",
+        ),
+        (
+            "[plugin]\nlimits = 7",
+            "line 2, column 10: invalid [plugin] limits: expected a table, found an integer: write for example \
+             `[plugin.limits]`",
         ),
     ] {
         let error = parse(text).expect_err(text).to_string();
-        // The parser's words about TOML itself are its own.
-        assert!(error.starts_with(expected) || expected.ends_with("key"), "{text}: {error}");
+        assert!(error.starts_with(expected), "{text}: {error}");
     }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = "workers = 0\n[aws]\nregoin = 'x'\nrole_arn = 'writer'\n[delivery]\nmax_delay = 5\nconcurrency = 0\n\
+                stream_idle_timeout = 'long'\n[plugin.limits]\nmax_calls = 0\nmax_age = '0s'\n[plugin.breaker]\noff_from = 2\n\
+                [plugin.canary]\npercent = 200\n[dead_letters]\nmax_bytes = 1\nwhen_full = 'x'\n[streams.a]\nconcurrency = 0\n\
+                [[sources]]\nname = 'web'\ndialect = 'x'\nwrite_keys = []\nrate_limit = 0\n[[sources]]\nname = 'web'\n\
+                dialect = 'segment'\nwrite_keys = ['']\n";
+    let error = parse(text).unwrap_err();
+    let lines: Vec<_> = error.mistakes().iter().filter_map(|mistake| mistake.line).collect();
+    assert_eq!(
+        lines,
+        [1, 3, 4, 6, 7, 8, 10, 11, 13, 14, 15, 17, 18, 20, 23, 24, 25, 26, 29],
+        "{error}"
+    );
+    // The same without what keeps the file from being read.
+    let text = text.replace("regoin", "region").replace("max_delay = 5", "max_delay = '5s'");
+    let error = check(&text).unwrap_err();
+    assert_eq!(error.mistakes().len(), lines.len() - 2, "{error}");
+}
+
+/// What is not there because it is written wrong is not missing besides.
+#[test]
+fn a_mistake_is_told_once() {
+    for text in [
+        "listen = '127.0.0.1:0'\n[[source]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['a']",
+        "listen = '127.0.0.1:0'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_key = ['a']",
+        "listen = '127.0.0.1:0'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = 'a'",
+        "listen = '127.0.0.1:0'\nsources = 7",
+        "[secrets]\nmanger = 'env'\nprefix = 'a'",
+        "[delivery]\npack = 'joined'\nnewline = false\n[streams.a]\nconcurrency = 2",
+    ] {
+        let error = check(text).unwrap_err();
+        assert_eq!(error.mistakes().len(), 1, "{text}: {error}");
+    }
+}
+
+#[test]
+fn other_languages_are_told() {
+    for (text, words) in [
+        ("delivery:\n  max_delay: 1s\n", "this is YAML, and a settings file is TOML"),
+        ("{\"delivery\": {}}", "this is JSON"),
+    ] {
+        let error = parse(text).unwrap_err();
+        assert_eq!(error.mistakes().len(), 1, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    // All that is wrong with the syntax is told, line by line.
+    let error = parse("workers = \n[aws\nregion = 'a'\nregion = 'b'\n").unwrap_err();
+    let lines: Vec<_> = error.mistakes().iter().filter_map(|mistake| mistake.line).collect();
+    assert_eq!(lines[..2], [1, 2], "{error}");
+}
+
+#[test]
+fn settings_of_plugins_are_what_json_can_say() {
+    let settings =
+        |text: &str| check(text).map(|settings| (settings.plugin_settings, settings.hosting));
+    let text = "since = 2026-11-29\nat = 08:30:00.5\nlocal = 2026-11-29 08:30:00\n\
+                [[plugin.settings.list]]\nmoments = [2026-11-29T08:30:00Z, 2026-11-29T08:30:00+02:00]\n";
+    let (plugin, hosting) = settings(&format!(
+        "[plugin.settings]\n{text}[plugin.canary.settings]\nsince = 2026-11-29\n[plugin.shadow.settings]\nsince = 08:30:00\n\
+         [plugin.shadow.settings.deep]\nbig = 18446744073709551615\n"
+    ))
+    .unwrap();
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&plugin).unwrap(),
+        serde_json::json!({
+            "since": "2026-11-29",
+            "at": "08:30:00.5",
+            "local": "2026-11-29T08:30:00",
+            "list": [{"moments": ["2026-11-29T08:30:00Z", "2026-11-29T08:30:00+02:00"]}],
+        })
+    );
+    assert_eq!(hosting.canary.unwrap().0.settings, r#"{"since":"2026-11-29"}"#);
+    assert!(hosting.shadow.unwrap().settings.contains(r#""deep":{"big":18446744073709551615}"#));
+    for section in ["plugin.settings", "plugin.canary.settings", "plugin.shadow.settings"] {
+        for value in [
+            "inf",
+            "-inf",
+            "nan",
+            "1e999",
+            "[1, [inf]]",
+            "{ a = { b = nan } }",
+            "99999999999999999999999",
+        ] {
+            let error = settings(&format!("[{section}]\ngood = 1\nratio = {value}\n")).unwrap_err();
+            let told = error.to_string();
+            assert!(
+                told.starts_with("line 3, ")
+                    && told.contains(&format!("invalid [{section}] ratio")),
+                "{told}"
+            );
+            assert_eq!(error.mistakes().len(), 1, "{told}");
+        }
+    }
+}
+
+#[test]
+fn texts_with_blanks_around_are_warned_of() {
+    let settings = check(
+        "[aws]\nprofile = ' a'\nregion = 'b'\n[catalog]\ninclude = ['x', 'y ']\nservice_name = 'hush '\n",
+    );
+    let warnings: Vec<_> = settings.unwrap().warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(warnings[0].starts_with("line 2, column 1: [aws] profile begins or ends with a blank"));
+    assert!(!warnings.concat().contains("hush"), "{warnings:?}");
+}
+
+#[test]
+fn sources_are_checked_also_where_nobody_listens() {
+    let error = check("[[sources]]\nname = 'web'\ndialect = 'x'\nwrite_keys = ['k']").unwrap_err();
+    assert_eq!(error.mistakes()[0].line, Some(3), "{error}");
+}
+
+#[test]
+fn the_data_directory_is_beside_the_settings() {
+    let data_dir = |text: &str, directory: &str| {
+        parse(text).unwrap().check(Path::new(directory), Overrides::default()).unwrap().data_dir
+    };
+    for (text, directory, expected) in [
+        ("", "", "standpipe-data"),
+        ("", "conf", "conf/standpipe-data"),
+        ("", "/etc/standpipe", "/etc/standpipe/standpipe-data"),
+        ("data_dir = 'data'", "conf", "conf/data"),
+        ("data_dir = '/var/data'", "conf", "/var/data"),
+    ] {
+        assert_eq!(data_dir(text, directory), Path::new(expected), "{text} {directory}");
+    }
+    let overrides = Overrides { data_dir: Some("own".into()), ..Overrides::default() };
+    let settings = RawSettings::default().check(Path::new("conf"), overrides).unwrap();
+    assert_eq!(settings.data_dir, Path::new("own"));
 }

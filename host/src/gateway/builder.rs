@@ -230,17 +230,12 @@ impl Builder {
 
 /// Checked settings of a file's text.
 fn check(text: &str, directory: &Path) -> Result<Settings, ConfigError> {
-    let raw = config::parse(text)?;
-    let data_dir = directory.join(raw.data_dir(directory, None));
-    let overrides = Overrides { data_dir: Some(data_dir), ..Overrides::default() };
-    raw.check(directory, overrides)
+    config::parse(text)?.check(directory, Overrides::default())
 }
 
 fn read(file: &Path) -> Result<Settings, ConfigError> {
-    let text = fs::read_to_string(file).map_err(|error| ConfigError {
-        line: None,
-        column: None,
-        message: format!("read the settings file {}: {error}", file.display()),
+    let text = fs::read_to_string(file).map_err(|error| {
+        ConfigError::new(format!("read the settings file {}: {error}", file.display()))
     })?;
     check(&text, file.parent().unwrap_or(Path::new("")))
 }

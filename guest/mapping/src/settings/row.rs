@@ -12,6 +12,9 @@ use crate::fql::Condition;
 use crate::template::Template;
 use crate::transform::Transform;
 
+/// The words for a transform that a row names and that is not there.
+pub(super) const NO_TRANSFORM: &str = "there is none of the name";
+
 /// A row that can match.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -137,7 +140,7 @@ fn parse_transforms(
                 true => format!("add [[plugin.settings.transforms]] with `name = {name:?}`"),
                 false => did_you_mean(name, named.keys().map(String::as_str)),
             };
-            table.wrong("transform", format!("there is none of the name {name:?}: {advice}"))
+            table.wrong("transform", format!("{NO_TRANSFORM} {name:?}: {advice}"))
         })?;
         transforms.push(Arc::clone(transform));
         uses.insert(name.to_owned());

@@ -9,6 +9,7 @@ use crate::catalog::web::Verify;
 use crate::catalog::{Headers, OpenLineageServer};
 use crate::config::aws::check_url;
 use crate::config::check::duration;
+use crate::config::error::Mistakes;
 use crate::config::secrets::References;
 use crate::config::{ConfigError, RawCatalog, RawLineage, RawOpenLineage, RawOpenMetadata};
 use crate::limits;
@@ -25,43 +26,49 @@ pub(super) fn openmetadata(
     references: &References,
 ) -> Result<(OpenMetadataSettings, Headers), ConfigError> {
     let place = "[catalog.openmetadata]";
-    let url = server.url.ok_or_else(|| {
-        ConfigError::new(format!(
+    let mut mistakes = Mistakes::default();
+    let url = server.url.unwrap_or_default();
+    if url.is_empty() {
+        mistakes.add(ConfigError::new(format!(
             "{place} has no url: write one such as \"http://localhost:8585/api\""
-        ))
-    })?;
-    check_url(&format!("{place} url"), Some(&url))?;
-    if !url.trim_end_matches('/').ends_with("/api") {
-        return Err(ConfigError::new(format!(
+        )));
+    } else if mistakes.some(check_url(&format!("{place} url"), Some(&url))).is_some()
+        && !url.trim_end_matches('/').ends_with("/api")
+    {
+        mistakes.add(ConfigError::new(format!(
             "{place} url is {url:?}: write the address of the API, with /api at its end"
         )));
     }
     match server.api_version.as_deref() {
         None | Some("v1" | "") => {}
         Some(other) => {
-            return Err(ConfigError::new(format!(
+            mistakes.add(ConfigError::new(format!(
                 "{place} api_version is {other:?}: this program speaks v1: write that, or remove it"
             )));
         }
     }
-    let service = catalog.service_name.as_deref().ok_or_else(|| {
-        ConfigError::new(
+    let service = catalog.service_name.as_deref().unwrap_or_default();
+    if catalog.service_name.is_none() {
+        mistakes.add(ConfigError::new(
             "[catalog] service_name is missing: OpenMetadata knows the streams together by it: write one such as \
              \"aws_firehose\"",
-        )
-    })?;
+        ));
+    }
     let lineage = &catalog.lineage;
     let timeout = duration(
         &format!("{place} timeout"),
         server.timeout.as_deref(),
         limits::WEB_TIMEOUT,
         TIMEOUT_MAX,
-    )?;
-    let headers = headers(place, server.headers, references)?;
+    );
+    let headers = mistakes.or(headers(place, server.headers, references), Headers::default());
+    let token = references.optional(&format!("{place} token"), server.token);
+    let bulk_size = mistakes.or(bulk_size(server.batch), limits::CATALOG_BULK);
+    let ratio_max = mistakes.or(ratio(server.delete_percent_max), Deletion::default().ratio_max);
     let settings = OpenMetadataSettings {
-        token: references.optional(&format!("{place} token"), server.token)?,
+        token: mistakes.or(token, None),
         verify: verify(server.verify.as_deref(), directory),
-        timeout,
+        timeout: mistakes.or(timeout, limits::WEB_TIMEOUT),
         version_validation: server.check_version.unwrap_or(true),
         store_service_connection: server.store_connection.unwrap_or(true),
         assume_role_arn,
@@ -72,15 +79,15 @@ pub(super) fn openmetadata(
         deletion: Deletion {
             is_on: server.mark_deleted.unwrap_or(true),
             prunes_filtered: server.delete_filtered.unwrap_or(false),
-            ratio_max: ratio(server.delete_percent_max)?,
+            ratio_max,
         },
-        bulk_size: bulk_size(server.batch)?,
+        bulk_size,
         services: services(lineage),
         direct_put_edges: lineage.direct_put.unwrap_or(false),
         column_lineage: lineage.columns.unwrap_or(false),
         ..OpenMetadataSettings::new(&url, service)
     };
-    Ok((settings, headers))
+    mistakes.end((settings, headers))
 }
 
 fn services(lineage: &RawLineage) -> Services {
@@ -129,14 +136,18 @@ pub(super) fn openlineage(
             false => Ok(None),
         };
     };
-    check_url(&format!("{place} url"), Some(&url))?;
-    Ok(Some(OpenLineageServer {
+    let mut mistakes = Mistakes::default();
+    mistakes.some(check_url(&format!("{place} url"), Some(&url)));
+    let token = references.optional(&format!("{place} token"), server.token.clone());
+    let headers = headers(place, server.headers.clone(), references);
+    let server = OpenLineageServer {
         url,
         path: server.path.clone(),
-        token: references.optional(&format!("{place} token"), server.token.clone())?,
-        headers: headers(place, server.headers.clone(), references)?,
+        token: mistakes.or(token, None),
+        headers: mistakes.or(headers, Headers::default()),
         verify: verify(server.verify.as_deref(), directory),
-    }))
+    };
+    mistakes.end(Some(server))
 }
 
 fn headers(

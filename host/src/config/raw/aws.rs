@@ -11,15 +11,19 @@ use crate::secret::Secret;
 #[serde(default, deny_unknown_fields)]
 pub struct RawAws {
     /// The region of the delivery streams, such as `us-east-1`.
+    #[schemars(example = &"eu-central-1")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// A URL in place of the region's Firehose endpoint.
+    #[schemars(example = &"http://127.0.0.1:4566")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint_url: Option<String>,
     /// A URL in place of the region's STS endpoint.
+    #[schemars(example = &"http://127.0.0.1:4566")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sts_endpoint_url: Option<String>,
     /// The region whose STS is asked for the role; `region` by default.
+    #[schemars(example = &"eu-central-1")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sts_region: Option<String>,
     /// A profile of the shared AWS configuration files.
@@ -35,6 +39,7 @@ pub struct RawAws {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_token: Option<Secret>,
     /// The ARN of a role to assume with the credentials found.
+    #[schemars(example = &"arn:aws:iam::111122223333:role/NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<String>,
     /// The external id that the role's trust policy asks for.
@@ -47,6 +52,7 @@ pub struct RawAws {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_identity: Option<String>,
     /// How long a session of the role lasts, `15m` to `12h`; an hour by default.
+    #[schemars(example = &"1h")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_duration: Option<String>,
     /// Tags of the role's session.
@@ -60,6 +66,7 @@ pub struct RawAws {
     pub use_dual_stack: Option<bool>,
     /// A proxy for all requests: `http://HOST:PORT` or
     /// `http://USER:PASSWORD@HOST:PORT`.
+    #[schemars(example = &"http://HOST:PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Secret>,
     /// A file of certificates in PEM that are trusted besides the system's. A
@@ -97,6 +104,7 @@ pub struct RawEndpoints {
 #[serde(default, deny_unknown_fields)]
 pub struct RawSecrets {
     /// `"aws-secretsmanager"`, `"aws-ssm"`, `"files"` or `"env"`.
+    #[schemars(example = &"aws-secretsmanager")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manager: Option<String>,
     /// Where the files are, for `files`. A relative path starts at the settings
@@ -108,6 +116,7 @@ pub struct RawSecrets {
     pub prefix: Option<String>,
     /// How long a secret is used before it is asked for again, such as `5m`, the
     /// default.
+    #[schemars(example = &"5m")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh: Option<String>,
     /// The region of AWS's managers; that of `[aws]` by default.

@@ -14,34 +14,42 @@ use crate::secret::Secret;
 pub struct RawCatalog {
     /// What the delivery streams are called together, such as `aws_firehose`: the
     /// name of the pipeline service in OpenMetadata.
+    #[schemars(example = &"aws_firehose")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_name: Option<String>,
     /// Patterns of names of streams that are read; all by default. They are matched
     /// from the beginning of the name, whatever its case.
+    #[schemars(example = ["orders.*"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub include: Option<Vec<String>>,
     /// Patterns of names of streams that are not read, also where `include` names
     /// them.
+    #[schemars(example = ["test-.*"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Vec<String>>,
     /// When it is read: `"manual"`, the default, `"hourly"`, `"daily"`, `"weekly"`,
     /// `"every 15m"`, or a cron expression such as `"30 6 * * mon-fri"`, in UTC.
+    #[schemars(example = &"every 15m")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
     /// The first day or moment of the schedule.
+    #[schemars(example = &"2026-01-31")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_date: Option<String>,
     /// The last one.
+    #[schemars(example = &"2026-12-31")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end_date: Option<String>,
     /// What a run's log tells: `"debug"`, `"info"`, the default, `"warn"` or
     /// `"error"`.
+    #[schemars(example = &"info")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_level: Option<String>,
     /// Whether lineage that is not found is a failure of the run; false by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
     /// How many of a hundred must succeed; 90 by default.
+    #[schemars(example = 90)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub success_threshold: Option<u64>,
     /// Whether a run that is below that fails; true by default.
@@ -49,6 +57,7 @@ pub struct RawCatalog {
     pub raise_on_error: Option<bool>,
     /// Calls in a second of each of Amazon's operations; 4 by default, since Amazon
     /// takes 5 in an account and a region. What emulators take may be more.
+    #[schemars(example = 4.0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_second: Option<f64>,
     /// Access to AWS in place of `[aws]`, of which nothing is taken over then.
@@ -137,6 +146,7 @@ pub struct RawOpenMetadata {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Secret>,
     /// How long an attempt of a request may take, such as `30s`.
+    #[schemars(example = &"30s")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
     /// Pipelines that are told with one request; 100 by default.

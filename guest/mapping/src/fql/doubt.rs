@@ -1,0 +1,205 @@
+//! What a condition says that is hardly meant: it never holds, or always does.
+//!
+//! Only what is certain, or an everyday mistake, is told: words without quotes, types
+//! in capitals, an order of texts. Nothing here has a part in deciding about events.
+
+use super::function::OfOne;
+use super::node::{Node, Operand, Operator};
+use super::path::Path;
+
+/// The types that SDKs send, as they write them.
+const TYPES: [&str; 6] = ["alias", "group", "identify", "page", "screen", "track"];
+
+/// The members that events of Segment's and RudderStack's SDKs have, outermost. Another
+/// word that is compared with is more likely a text without its quotes.
+const MEMBERS: [&str; 24] = [
+    "_metadata",
+    "anonymousId",
+    "category",
+    "channel",
+    "context",
+    "event",
+    "groupId",
+    "integrations",
+    "messageId",
+    "name",
+    "options",
+    "originalTimestamp",
+    "previousId",
+    "projectId",
+    "properties",
+    "receivedAt",
+    "request_ip",
+    "rudderId",
+    "sentAt",
+    "timestamp",
+    "traits",
+    "type",
+    "userId",
+    "version",
+];
+
+/// What is doubtful about a condition, each as a sentence's end.
+pub(super) fn doubts(node: &Node) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if let Node::Always(false) = node {
+        doubts.push("it never holds: remove what depends on it".to_owned());
+    }
+    visit(node, &mut doubts);
+    doubts
+}
+
+fn visit(node: &Node, doubts: &mut Vec<String>) {
+    match node {
+        Node::Always(_) | Node::True(_) | Node::InPath(..) => {}
+        Node::Not(node) => visit(node, doubts),
+        Node::Any(nodes) => nodes.iter().for_each(|node| visit(node, doubts)),
+        Node::All(nodes) => {
+            nodes.iter().for_each(|node| visit(node, doubts));
+            doubts.extend(contradiction(nodes));
+        }
+        Node::Comparison(left, operator, right) => {
+            doubts.extend(comparison(left, *operator, right));
+        }
+        Node::InList(value, list) => {
+            doubts.extend(list.iter().find_map(|one| equality(value, one)));
+        }
+    }
+}
+
+fn comparison(left: &Operand, operator: Operator, right: &Operand) -> Option<String> {
+    match operator {
+        Operator::Equal | Operator::NotEqual => equality(left, right),
+        _ => [left, right].into_iter().find_map(|operand| order(operand, operator)),
+    }
+}
+
+/// Only numbers have an order.
+fn order(operand: &Operand, operator: Operator) -> Option<String> {
+    let mark = operator.mark();
+    let found = match operand {
+        Operand::String(text) => format!("{text:?} is a text"),
+        Operand::Bool(_) => "true and false are none".to_owned(),
+        Operand::Null => "null is none".to_owned(),
+        _ => return None,
+    };
+    Some(format!(
+        "`{mark}` compares numbers, and {found}, so that it never holds: write a number, without quotes"
+    ))
+}
+
+fn equality(left: &Operand, right: &Operand) -> Option<String> {
+    match (left, right) {
+        (value, Operand::Path(path)) if value != right && is_unquoted(path) => Some(unquoted(path)),
+        (Operand::Path(path), value) if value != left && is_unquoted(path) => match value {
+            // `order_id = 'x'` is about a member of the event's own.
+            Operand::Path(_) => Some(unquoted(path)),
+            _ => None,
+        },
+        (Operand::Path(path), Operand::String(text))
+        | (Operand::String(text), Operand::Path(path))
+            if path.keys() == ["type"] =>
+        {
+            let lower = text.to_lowercase();
+            let is_type = TYPES.contains(&lower.as_str()) && lower != *text;
+            is_type.then(|| {
+                format!("types are in small letters, and {text:?} is none: write '{lower}'")
+            })
+        }
+        (Operand::One(function, _), Operand::String(text))
+        | (Operand::String(text), Operand::One(function, _)) => never_answered(*function, text),
+        _ => None,
+    }
+}
+
+/// One word that no SDK's event has at the top.
+fn is_unquoted(path: &Path) -> bool {
+    matches!(path.keys(), [key] if !MEMBERS.contains(&key.as_str()))
+}
+
+fn unquoted(path: &Path) -> String {
+    format!(
+        "`{path}` without quotes is a member of the event, which events of SDKs do not have: write '{}' if the text is \
+         meant",
+        path.keys().join(".")
+    )
+}
+
+/// A text that a function never answers.
+fn never_answered(function: OfOne, text: &str) -> Option<String> {
+    let answered = match function {
+        OfOne::Lowercase => text.to_lowercase(),
+        OfOne::Uppercase => text.to_uppercase(),
+        _ => return None,
+    };
+    (answered != text).then(|| {
+        format!("{} never answers {text:?}: write {answered:?} in single quotes", function.name())
+    })
+}
+
+/// Of what must all hold: a value that is to be two things at once.
+fn contradiction(nodes: &[Node]) -> Option<String> {
+    let mut wanted: Vec<(&Path, &Operand)> = Vec::new();
+    for node in nodes {
+        let Node::Comparison(Operand::Path(path), Operator::Equal, value) = node else { continue };
+        if !value.is_constant() {
+            continue;
+        }
+        let other = wanted.iter().find(|(known, other)| *known == path && *other != value);
+        if other.is_some() {
+            return Some(format!(
+                "`{path}` is to be two different values at once, so that it never holds: write `or` between them"
+            ));
+        }
+        wanted.push((path, value));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Condition;
+
+    #[test]
+    fn what_is_hardly_meant_is_told() {
+        for (condition, words) in [
+            ("type = track", "write 'track'"),
+            ("type != track", "write 'track'"),
+            ("track = type", "write 'track'"),
+            ("type in [track, page]", "write 'track'"),
+            ("event = order_completed", "write 'order_completed'"),
+            ("type = 'Track'", "write 'track'"),
+            ("type = 'track' and type = 'page'", "two different values"),
+            ("properties.total > '100'", "without quotes"),
+            ("null < properties.total", "`<` compares numbers"),
+            ("lowercase(event) = 'Order'", "\"order\""),
+            ("false", "never holds"),
+            ("!(type = track)", "write 'track'"),
+        ] {
+            let doubts = Condition::parse(condition).unwrap().doubts();
+            assert!(doubts.iter().any(|doubt| doubt.contains(words)), "{condition}: {doubts:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_meant_is_not() {
+        for condition in [
+            "type = 'track'",
+            "event = type",
+            "userId = anonymousId",
+            "properties.a = properties.b",
+            "order_id = 'x'",
+            "type = 'track' or type = 'page'",
+            "type = 'purchase'",
+            "properties.total > 100",
+            "properties.total > properties.limit",
+            "lowercase(event) = 'order'",
+            "properties.active",
+            "all",
+            "type = type",
+        ] {
+            let doubts = Condition::parse(condition).unwrap().doubts();
+            assert!(doubts.is_empty(), "{condition}: {doubts:?}");
+        }
+    }
+}

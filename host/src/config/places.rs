@@ -1,0 +1,333 @@
+//! Where the keys of a settings file stand, by what errors call them.
+//!
+//! A key is called `[section] key`, or `[[sources]] "web": key` in a list of tables, or by its
+//! name alone at the top. Every error begins with the key that it is about, so that
+//! its line can be looked up, whoever has found it.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::fmt::{self, Display};
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::RawSource;
+use super::error::{Mistake, Place};
+
+/// The tables whose content is a plugin's own, by their path.
+const PLUGIN_SETTINGS: [&[&str]; 3] =
+    [&["plugin", "settings"], &["plugin", "canary", "settings"], &["plugin", "shadow", "settings"]];
+
+/// What the default plugin calls the items of its lists.
+const PLUGIN_ITEMS: [(&str, &str); 2] = [("mappings", "mappings row"), ("transforms", "transform")];
+
+/// Bytes of an error's beginning that can be a key: names of streams and sources in it
+/// have limits, and what is longer is none.
+const KEY_BYTES_MAX: usize = 1024;
+
+/// Where the keys of a settings file stand; nothing where settings are of no file.
+#[derive(Debug, Clone, Default)]
+pub struct Places(Arc<Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    keys: HashMap<String, Place>,
+    tables: HashMap<String, Place>,
+    /// Keys whose text begins or ends with a blank.
+    padded: Vec<(String, Place)>,
+}
+
+/// Settings are the same wherever they stand.
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Places {
+    pub(super) fn of(lines: &Lines<'_>, table: &DeTable<'_>) -> Self {
+        let mut collector = Collector { lines, found: Found::default() };
+        collector.table(table, &Section::default());
+        Places(Arc::new(collector.found))
+    }
+
+    /// Where the key stands that a message begins with; or else its table.
+    pub(crate) fn of_message(&self, message: &str) -> Option<Place> {
+        let find = |name: &str| self.0.keys.get(name).or_else(|| self.0.tables.get(name));
+        beginnings(message).find_map(find).copied()
+    }
+
+    /// The same where it is a key that is there.
+    pub(super) fn of_key(&self, message: &str) -> Option<Place> {
+        let name = beginnings(message)
+            .find(|name| self.0.keys.contains_key(*name) || self.0.tables.contains_key(*name))?;
+        self.0.keys.get(name).copied()
+    }
+}
+
+/// What of a message's beginning can be the key that it is about, the longest first: it is
+/// the most specific.
+fn beginnings(message: &str) -> impl Iterator<Item = &str> {
+    let message = ["invalid ", "unknown "]
+        .iter()
+        .find_map(|word| message.strip_prefix(word))
+        .unwrap_or(message);
+    let head = &message[..message.floor_char_boundary(KEY_BYTES_MAX)];
+    let ends = head.char_indices().rev().filter(|(_, it)| !is_part_of_key(*it));
+    let ends = std::iter::once(head.len()).chain(ends.map(|(end, _)| end));
+    ends.map(|end| &head[..end])
+}
+
+impl Places {
+    /// The key that a value belongs to, by the value's place: the last one before it on
+    /// its line.
+    pub(super) fn key_before(&self, (line, column): Place) -> Option<&str> {
+        let keys = self.0.keys.iter();
+        let keys = keys.filter(|(_, place)| place.0 == line && place.1 <= column);
+        keys.max_by_key(|(_, place)| place.1).map(|(key, _)| key.as_str())
+    }
+}
+
+impl Places {
+    /// A warning about each text that begins or ends with a blank, which nobody sees.
+    pub(super) fn blanks(&self) -> Vec<Mistake> {
+        let warning = |(key, place): &(String, Place)| {
+            let message = format!(
+                "{key} begins or ends with a blank, which is taken as a part of it: remove it unless it is meant"
+            );
+            Mistake::at(*place, message)
+        };
+        self.0.padded.iter().map(warning).collect()
+    }
+}
+
+fn is_part_of_key(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '_' | '-' | '.')
+}
+
+/// A table, as errors call it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Section {
+    /// The keys that lead to it.
+    path: Vec<String>,
+    /// Whether it is one of a list of tables, and which, where that is said.
+    list: Option<Option<String>>,
+}
+
+impl Section {
+    /// A table in this one.
+    pub(super) fn table(&self, key: &str) -> Self {
+        Section { path: [&self.path[..], &[key.to_owned()]].concat(), list: self.list.clone() }
+    }
+
+    /// Each table of a list in this one.
+    pub(super) fn list(&self, key: &str) -> Self {
+        Section { list: Some(None), ..self.table(key) }
+    }
+
+    fn item(&self, key: &str, label: String) -> Self {
+        Section { list: Some(Some(label)), ..self.table(key) }
+    }
+
+    pub(super) fn is_top(&self) -> bool {
+        self.path.is_empty()
+    }
+
+    /// A key in it.
+    pub(super) fn key(&self, key: &str) -> String {
+        match &self.list {
+            _ if self.is_top() => toml_key(key).into_owned(),
+            Some(Some(_)) => format!("{self}: {}", toml_key(key)),
+            _ => format!("{self} {}", toml_key(key)),
+        }
+    }
+
+    fn is(&self, path: &[&str]) -> bool {
+        self.path == path
+    }
+}
+
+impl Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<_> = self.path.iter().map(|key| toml_key(key)).collect();
+        let path = keys.join(".");
+        match &self.list {
+            None => write!(f, "[{path}]"),
+            Some(None) => write!(f, "[[{path}]]"),
+            Some(Some(label)) => write!(f, "[[{path}]] {label}"),
+        }
+    }
+}
+
+/// The section of a message about a key.
+pub(super) fn section_of(message: &str) -> &str {
+    let message = message.strip_prefix("invalid ").unwrap_or(message);
+    match message.find(']') {
+        Some(end) if message.starts_with('[') => message[..=end].trim_matches(['[', ']']),
+        _ => "",
+    }
+}
+
+/// A key as it is written: bare where that is possible.
+pub(crate) fn toml_key(key: &str) -> Cow<'_, str> {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    match !key.is_empty() && key.bytes().all(is_bare) {
+        true => Cow::Borrowed(key),
+        false => Cow::Owned(format!("{key:?}")),
+    }
+}
+
+/// What the items of a list of tables are called: by their names where they have one, and
+/// by their number where they have none, or that of one before.
+fn item_labels<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut known = HashSet::new();
+    let label = |(number, name): (usize, &'a str)| match name {
+        "" => format!("number {number}"),
+        name if known.insert(name) => format!("{name:?}"),
+        name => format!("{name:?} (number {number})"),
+    };
+    (1..).zip(names).map(label).collect()
+}
+
+/// What errors call the sources.
+pub(super) fn source_places(sources: &[RawSource]) -> Vec<String> {
+    let labels = item_labels(sources.iter().map(|source| source.name.as_str()));
+    labels.into_iter().map(|label| format!("[[sources]] {label}")).collect()
+}
+
+/// Where the lines of a text begin.
+#[derive(Debug)]
+pub(super) struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Lines { text, starts: [0].into_iter().chain(breaks.map(|(at, _)| at + 1)).collect() }
+    }
+
+    pub(super) fn place(&self, byte: usize) -> Place {
+        let byte = self.text.floor_char_boundary(byte.min(self.text.len()));
+        let line = self.starts.partition_point(|start| *start <= byte);
+        let start = self.starts[line - 1];
+        (line, self.text[start..byte].chars().count() + 1)
+    }
+
+    /// A line by its number, counted from 1.
+    pub(super) fn line(&self, number: usize) -> &'a str {
+        let start = self.starts.get(number - 1).copied().unwrap_or(self.text.len());
+        self.text[start..].lines().next().unwrap_or_default()
+    }
+}
+
+struct Collector<'a> {
+    lines: &'a Lines<'a>,
+    found: Found,
+}
+
+impl Collector<'_> {
+    fn table(&mut self, table: &DeTable<'_>, section: &Section) {
+        let is_of_plugin = PLUGIN_SETTINGS.iter().any(|path| section.is(path));
+        for (key, value) in table {
+            let (name, at) = (key.get_ref(), key.span().start);
+            self.add(section.key(name), at);
+            match value.get_ref() {
+                _ if is_of_plugin => self.plugin_items(name, value, section),
+                DeValue::String(text) => self.text(text, section.key(name), at),
+                DeValue::Table(inner) => {
+                    let inner_section = section.table(name);
+                    self.add_table(&inner_section, at);
+                    self.table(inner, &inner_section);
+                }
+                DeValue::Array(items) => {
+                    self.add_table(&section.list(name), at);
+                    let names = items.iter().map(|item| item_name(item.get_ref()));
+                    for (item, label) in items.iter().zip(item_labels(names)) {
+                        if let DeValue::String(text) = item.get_ref() {
+                            self.text(text, section.key(name), item.span().start);
+                        }
+                        let DeValue::Table(inner) = item.get_ref() else { continue };
+                        let item_section = section.item(name, label);
+                        self.add_table(&item_section, item.span().start);
+                        self.table(inner, &item_section);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The items of a plugin's lists, by what the default plugin calls them.
+    fn plugin_items(&mut self, key: &str, value: &Spanned<DeValue<'_>>, section: &Section) {
+        let Some((_, word)) = PLUGIN_ITEMS.iter().find(|(list, _)| *list == key) else { return };
+        match value.get_ref() {
+            DeValue::Array(items) => {
+                for (number, item) in (1..).zip(items.iter()) {
+                    self.add(format!("{section} {word} {number}"), item.span().start);
+                }
+            }
+            _ => self.add(format!("{section} {word} 1"), value.span().start),
+        }
+    }
+
+    fn add_table(&mut self, section: &Section, byte: usize) {
+        let place = self.lines.place(byte);
+        self.found.tables.entry(section.to_string()).or_insert(place);
+    }
+
+    fn text(&mut self, text: &str, key: String, byte: usize) {
+        if text.trim() != text {
+            self.found.padded.push((key, self.lines.place(byte)));
+        }
+    }
+
+    fn add(&mut self, key: String, byte: usize) {
+        let place = self.lines.place(byte);
+        // The first of several is the one that is meant.
+        self.found.keys.entry(key).or_insert(place);
+    }
+}
+
+/// The name that an item of a list says that it has.
+fn item_name<'a>(item: &'a DeValue<'_>) -> &'a str {
+    let name = item.as_table().and_then(|item| item.get("name"));
+    name.and_then(|name| name.get_ref().as_str()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_found_by_what_errors_call_them() {
+        let text = "workers = 2\n[delivery]\nmax_delay = '1s'\n[streams.'a b']\npack = 'off'\n\
+                    [[sources]]\nname = 'web'\nrate_limit = 7\n[[sources]]\ndialect = 'segment'\n\
+                    [plugin.settings]\nmappings = [\n  { event = 'ä' },\n  { event = 'b' },\n]\n";
+        let lines = Lines::of(text);
+        let table = DeTable::parse(text).unwrap();
+        let places = Places::of(&lines, table.get_ref());
+        for (message, place) in [
+            ("workers is 0: write", Some((1, 1))),
+            ("[delivery] max_delay is 5", Some((3, 1))),
+            ("invalid [delivery] max_delay: expected", Some((3, 1))),
+            ("[delivery] max_delays is 5", Some((2, 2))),
+            ("[streams.\"a b\"] pack is", Some((5, 1))),
+            ("[[sources]] \"web\": rate_limit is 0", Some((8, 1))),
+            ("[[sources]] \"web\": enabled is", Some((6, 1))),
+            ("[[sources]] number 2: dialect is", Some((10, 1))),
+            ("[plugin.settings] mappings row 1: `stream`", Some((13, 3))),
+            ("[plugin.settings] mappings row 2 (\"b\"): no", Some((14, 3))),
+            ("[plugin.settings] fan_out", Some((11, 9))),
+            ("nothing of the kind", None),
+        ] {
+            assert_eq!(places.of_message(message), place, "{message}");
+        }
+        assert_eq!(lines.line(7), "name = 'web'");
+        assert_eq!(section_of("[[sources]] \"web\": rate_limit"), "sources");
+        assert_eq!(section_of("invalid [aws.endpoints] sts: no"), "aws.endpoints");
+        assert_eq!(section_of("workers is 0"), "");
+    }
+}
