@@ -1,25 +1,26 @@
 //! Tests a connection before the first event: settings, plugin, credentials,
-//! streams, and what would be slow or dear.
+//! streams, and what is slow or expensive.
 //!
 //! Nothing is written, unless a test record is asked for. A step that cannot tell
 //! is skipped, and says why; only what is known to be wrong has failed.
 
 mod report;
+mod settings;
 mod streams;
 
 pub use report::{CheckReport, CheckStep, Outcome};
+pub(crate) use settings::Review;
 
 use streams::Way;
 
 use std::sync::Arc;
 
 use crate::aws::{Access, AwsSettings, Caller};
-use crate::config::{Destination, Settings, SourceRole};
+use crate::config::{Destination, Settings, SourceRole, toml_key};
 use crate::delivery::{Amazon, StartRate};
 use crate::event::StreamName;
 use crate::limits;
-use crate::plugin::Plugin;
-use crate::run::{StartError, load_plugin, open_secrets, reach, resolve_plugin_secrets};
+use crate::run::{CACHE, Part, PluginSecrets, Preparation, StartError, open_secrets, reach};
 
 /// What is checked beyond what every run needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -43,33 +44,40 @@ pub struct Load {
 const EVENT_BYTES: usize = 1000;
 
 /// Check everything that can be checked.
-pub async fn check(mut settings: Settings, options: CheckOptions) -> CheckReport {
+pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
     let mut report = CheckReport::default();
-    report.ok("settings", "can be read, and contradict nothing");
-    if let Err(error) = resolve_plugin_secrets(&mut settings).await {
-        report.failed("plugin", error.to_string(), "it gets no settings without its secrets");
-        return report;
-    }
-    let task = tokio::task::spawn_blocking(move || (load_plugin(&settings), settings));
-    let (plugin, settings) = task.await.expect("loading a plugin does not panic");
-    let plugin = match plugin {
-        Ok(plugin) => {
-            let names: Vec<_> = plugin.streams().collect();
-            report.ok("plugin", format!("may name {}", names.join(", ")));
-            plugin
-        }
+    let secrets = match PluginSecrets::of(&settings).await {
+        Ok(secrets) => secrets,
         Err(error) => {
-            report.failed("plugin", error.to_string(), "correct it: nothing can be mapped");
+            report.ok("settings", "can be read, and contradict nothing");
+            report.failed("plugin", error.to_string(), "it gets no settings without its secrets");
             return report;
         }
     };
-    let streams = expected_streams(&settings, &plugin, &mut report);
+    let task = tokio::task::spawn_blocking(move || {
+        let cache = settings.data_dir.join(CACHE);
+        let preparation = Preparation::new(&settings, &secrets, Some(&cache));
+        (Review::new(&settings, &preparation), settings)
+    });
+    let (review, settings) = task.await.expect("loading a plugin does not panic");
+    tell(&review, &mut report);
+    if review.mistakes().next().is_some() {
+        return report;
+    }
+    let streams = ExpectedStreams::new(&settings, &review.streams);
+    if streams.has_patterns {
+        report.skipped(
+            "patterns",
+            "the plugin names further streams as events come: only those known before are checked",
+        );
+    }
     let Destination::Amazon { aws, endpoint_url } = &settings.destination else {
         report.skipped("credentials", "records go to a local directory");
         return report;
     };
     let mut region = None;
-    for (identity, aws) in identities(aws, &settings.source_roles) {
+    for (source, aws) in identities(aws, &settings.source_roles) {
+        let identity = source.map(|source| format!(" of {source}")).unwrap_or_default();
         let step = format!("credentials{identity}");
         let access = match connect(&settings, &aws).await {
             Ok(access) => access,
@@ -86,7 +94,7 @@ pub async fn check(mut settings: Settings, options: CheckOptions) -> CheckReport
         let amazon = Amazon::new(&access.config, endpoint_url.as_deref());
         let port = Arc::new(amazon.renewing(access.session.clone()));
         let way = Way { port, identity };
-        for stream in &streams {
+        for stream in streams.written_by(source) {
             way.check(stream, &settings.delivery, options, &mut report).await;
         }
         region = region.or_else(|| access.config.region().cloned());
@@ -97,13 +105,50 @@ pub async fn check(mut settings: Settings, options: CheckOptions) -> CheckReport
     report
 }
 
-/// The settings of AWS for each identity, and what names it in a step: nothing for
+/// Tell what was prepared, and what is doubtful.
+fn tell(review: &Review, report: &mut CheckReport) {
+    match review.warnings.is_empty() {
+        true => report.ok("settings", "can be read, and contradict nothing"),
+        false => report.ok("settings", "can be read, with what is noted below"),
+    }
+    for warning in &review.warnings {
+        let advice = "nothing, if it is meant".to_owned();
+        report.add("settings", Outcome::Ok, warning.to_string(), Some(advice));
+    }
+    for (part, mistakes) in &review.parts {
+        let detail = match part {
+            Part::Plugin => format!("may name {}", review.streams.join(", ")),
+            Part::Cases => "are passed".to_owned(),
+            Part::Canary | Part::Shadow => "is taken".to_owned(),
+            Part::Certificate => "fits its key".to_owned(),
+        };
+        if mistakes.is_empty() {
+            report.ok(part.word(), detail);
+        }
+        for mistake in mistakes {
+            report.failed(part.word(), mistake.to_string(), "correct it: no run starts with it");
+        }
+    }
+    for (name, mistake) in &review.unused {
+        let advice = "correct the name, or remove its settings";
+        report.failed(
+            format!("[streams.{}]", toml_key(name.as_str())),
+            mistake.to_string(),
+            advice,
+        );
+    }
+}
+
+/// The settings of AWS for each identity, with the source that writes with it: none for
 /// the default one.
-fn identities(aws: &AwsSettings, roles: &[SourceRole]) -> Vec<(String, AwsSettings)> {
-    let of_source = |SourceRole { source, role }: &SourceRole| {
-        (format!(" of {source}"), AwsSettings { role: Some(role.clone()), ..aws.clone() })
+fn identities<'a>(
+    aws: &AwsSettings,
+    roles: &'a [SourceRole],
+) -> Vec<(Option<&'a str>, AwsSettings)> {
+    let of_source = |SourceRole { source, role }: &'a SourceRole| {
+        (Some(source.as_str()), AwsSettings { role: Some(role.clone()), ..aws.clone() })
     };
-    let default = (String::new(), aws.clone());
+    let default = (None, aws.clone());
     std::iter::once(default).chain(roles.iter().map(of_source)).collect()
 }
 
@@ -113,34 +158,48 @@ async fn connect(settings: &Settings, aws: &AwsSettings) -> Result<Access, Start
 }
 
 /// The streams that a run may write to, as far as they are known before.
-fn expected_streams(
-    settings: &Settings,
-    plugin: &Plugin,
-    report: &mut CheckReport,
-) -> Vec<StreamName> {
-    let mut streams: Vec<_> = plugin.declared().flatten().cloned().collect();
-    if plugin.declared().any(|declared| declared.is_none()) {
-        report.skipped(
-            "patterns",
-            "the plugin names further streams as events come: only those known before are checked",
-        );
-    }
-    streams.extend(settings.dead_letter_stream.clone());
-    streams.sort();
-    streams.dedup();
-    let known: Vec<_> = plugin.streams().collect();
-    for name in settings.delivery.streams.keys() {
-        let is_used = streams.contains(name) || known.iter().any(|known| known.contains('*'));
-        if !is_used {
-            let advice = "correct the name, or remove its settings";
-            report.failed(
-                format!("[streams.{name}]"),
-                "the plugin never names this stream",
-                advice,
-            );
+#[derive(Debug)]
+struct ExpectedStreams {
+    of_events: Vec<StreamName>,
+    /// Copies of dead letters are written with the default identity alone.
+    of_dead_letters: Option<StreamName>,
+    /// Whether every event is written with the role of its source, and none with the
+    /// default one.
+    have_all_sources_roles: bool,
+    /// Whether there are streams whose names only events tell.
+    has_patterns: bool,
+}
+
+impl ExpectedStreams {
+    fn new(settings: &Settings, streams: &[String]) -> Self {
+        let (patterns, names): (Vec<_>, Vec<_>) =
+            streams.iter().partition(|stream| stream.contains('*'));
+        let mut of_events: Vec<_> =
+            names.iter().filter_map(|name| StreamName::parse(name).ok()).collect();
+        of_events.sort();
+        let has_role = |name: &str| {
+            settings.source_roles.iter().any(|SourceRole { source, .. }| source == name)
+        };
+        let sources = settings.collect.iter().flat_map(|collect| &collect.sources);
+        let has_others = settings.collect.is_none() || !settings.inputs.is_empty();
+        ExpectedStreams {
+            of_events,
+            of_dead_letters: settings.dead_letter_stream.clone(),
+            have_all_sources_roles: !has_others && sources.clone().all(|it| has_role(&it.name)),
+            has_patterns: !patterns.is_empty(),
         }
     }
-    streams
+
+    /// What is written with the role of a source, or else with the default identity.
+    fn written_by(&self, source: Option<&str>) -> Vec<&StreamName> {
+        let events = self.of_events.iter();
+        let events = events.filter(|_| source.is_some() || !self.have_all_sources_roles);
+        let dead = self.of_dead_letters.iter().filter(|_| source.is_none());
+        let mut streams: Vec<_> = events.chain(dead).collect();
+        streams.sort();
+        streams.dedup();
+        streams
+    }
 }
 
 /// Whether what is expected is within what Firehose takes without asking.

@@ -18,13 +18,13 @@ mod terraform;
 mod trust;
 
 pub use document::{Document, Statement};
-pub use grants::{Grants, assume_role};
+pub use grants::{AssumedRole, Grants, assume_roles};
 pub use key::KeyArn;
 pub use pattern::{prefix_of_most, without_covered};
 pub use place::{Account, Partition, Place, Region};
 pub use split::split;
 pub use terraform::{policies as terraform_policies, role as terraform_role};
-pub use trust::{ExternalId, Principal, trust};
+pub use trust::{ExternalId, Principal, SessionMarks, trust};
 
 use thiserror::Error;
 

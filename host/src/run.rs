@@ -21,6 +21,7 @@ mod finishing;
 mod keys;
 mod plugin_secrets;
 mod plugins;
+mod preparation;
 mod reach;
 mod reloading;
 mod starting;
@@ -30,9 +31,9 @@ mod watching;
 pub(crate) use cataloging::{Cataloging, logged, routes_of};
 pub use embedding::{Embedding, Entrance};
 pub use error::StartError;
-pub(crate) use plugin_secrets::resolve_plugin_secrets;
+pub(crate) use plugin_secrets::{PluginSecrets, are_kept};
 pub use plugins::{DEFAULT_PLUGIN, plugin_bytes, read_plugin};
-pub(crate) use plugins::{load_component, load_plugin};
+pub(crate) use preparation::{Part, PluginLoader, Preparation, event_streams};
 pub(crate) use reach::reach;
 pub use reloading::SetLogFilter;
 pub(crate) use starting::open_secrets;
@@ -61,6 +62,9 @@ use collecting::Collecting;
 use copier::Copier;
 use reloading::ReloadableParts;
 use watching::Basis;
+
+/// Where compiled plugins are kept in a data directory.
+pub(crate) const CACHE: &str = "cache";
 
 /// A run under way.
 #[derive(Debug)]

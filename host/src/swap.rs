@@ -29,3 +29,4 @@ pub use report::{
 };
 pub use step::{Refused, Step};
 pub use swapper::{Ledgers, NotPossible, Swapped, Swapper, SwapperSettings};
+pub use workshop::Workshop;

@@ -77,7 +77,7 @@ fn what_is_wrong_with_streams_is_told_one_by_one() {
     is(&ran, "stream busy", "ok", &[]);
     is(&ran, "stream jammed", "skipped", &["try again"]);
     is(&ran, "write to denied", "failed", &["firehose:PutRecordBatch", "host iam policy"]);
-    is(&ran, "[streams.tpyo]", "failed", &["never names"]);
+    is(&ran, "[streams.tpyo]", "failed", &["nothing is written"]);
     is(&ran, "quota", "failed", &["858 %", "higher quota"]);
     assert_eq!(stub.violations(), [""; 0]);
 }
@@ -96,4 +96,22 @@ fn wrong_plugins_and_missing_credentials_end_the_check() {
     let people = Program::new().args(["check", "--region", "eu-central-1", "--map", "a=b"]).run();
     let people = String::from_utf8(people.exits(1).stdout).unwrap();
     assert!(people.contains("ok       plugin       may name b\n"), "{people}");
+}
+
+#[test]
+fn each_role_is_checked_for_what_it_writes_alone() {
+    let stub = Stub::start(|_| Fate::Accept).describing(|_, _| Ok(json!([])));
+    let settings = "[dead_letters]\nstream = 'graveyard'\n[plugin]\non_failure = 'pass_through'\npass_through = 'raw'\n\
+                    [[sources]]\nname = 'shop'\ndialect = 'segment'\nwrite_keys = ['k']\n\
+                    role_arn = 'arn:aws:iam::123456789012:role/shop'\n[plugin.canary.settings]\nmappings = [{ event = '*', \
+                    stream = 'tried' }]\n";
+    let ran = check(&stub.url(), settings, &["--map", "*=checked"]).exits(0);
+    for stream in ["checked", "raw", "tried"] {
+        is(&ran, &format!("stream {stream}"), "ok", &[]);
+        is(&ran, &format!("stream {stream} of shop"), "ok", &[]);
+    }
+    // Copies of dead letters are written with the default role.
+    is(&ran, "stream graveyard", "ok", &[]);
+    let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert!(!report.to_string().contains("graveyard of shop"), "{report:#}");
 }

@@ -118,6 +118,66 @@ fn terraform_says_the_same() {
 }
 
 #[test]
+fn roles_of_sources_are_assumed_too() {
+    let source = |name: &str, more: &str| {
+        format!(
+            "[[sources]]\nname = '{name}'\ndialect = 'segment'\nwrite_keys = ['{name}']\nrole_arn = \
+             'arn:aws:iam::444455556666:role/{name}'\n{more}"
+        )
+    };
+    let settings = format!("{SETTINGS}{}{}", source("shop", ""), source("app", ""));
+    let arns = |document: &Value, sid: &str| {
+        let statements = document["Statement"].as_array().unwrap();
+        let found = statements.iter().find(|statement| statement["Sid"] == sid);
+        found.map(|statement| statement["Resource"].clone()).unwrap_or_default()
+    };
+    let base = |settings: &str| {
+        let program = Program::new().args(["iam", "policy", "--base"]).settings(settings);
+        document(&program.run().exits(0))
+    };
+    let roles = json!([
+        "arn:aws:iam::111122223333:role/firehose-writer",
+        "arn:aws:iam::444455556666:role/app",
+        "arn:aws:iam::444455556666:role/shop",
+    ]);
+    assert_eq!(arns(&base(&settings), "AssumeRole"), roles);
+    // Also where no role is assumed by default.
+    let alone = format!(
+        "{}[plugin.settings]\nmappings = [{{ event = '*', stream = 's' }}]\n",
+        source("shop", "")
+    );
+    assert_eq!(arns(&base(&alone), "AssumeRole"), json!(["arn:aws:iam::444455556666:role/shop"]));
+    let marked = settings
+        .replace("external_id", "session_tags = { a = 'b' }\nsource_identity = 'me'\nexternal_id");
+    assert_eq!(arns(&base(&marked), "TagSession"), roles);
+    assert_eq!(arns(&base(&marked), "SetSourceIdentity"), roles);
+    let marked_base = base(&marked).to_string();
+    assert!(linter::policy(&marked_base).is_empty(), "{:?}", linter::policy(&marked_base));
+
+    let trust = Program::new().args(["iam", "trust", "--principal=444455556666"]).settings(&marked);
+    let text = text(&trust.run().exits(0));
+    assert!(text.contains("sts:TagSession") && text.contains("sts:SetSourceIdentity"), "{text}");
+    assert!(linter::trust(&text).is_empty(), "{:?}", linter::trust(&text));
+
+    let program = Program::new().args(["iam", "policy"]).args(ACCOUNT).settings(&settings);
+    program
+        .run()
+        .exits(0)
+        .says(&["the source \"shop\" writes with arn:aws:iam::444455556666:role/shop"]);
+}
+
+#[test]
+fn a_policy_is_about_all_that_events_go_to() {
+    let settings = "[aws]\nregion = 'us-east-1'\n[plugin]\non_failure = 'pass_through'\npass_through = 'raw'\n\
+                    [plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]\n[plugin.canary.settings]\n\
+                    mappings = [{ event = '*', stream = 'tried' }]\n[plugin.shadow.settings]\n\
+                    mappings = [{ event = '*', stream = 'never' }]\n";
+    let program = Program::new().args(["iam", "policy"]).args(ACCOUNT).settings(settings);
+    let document = document(&program.run().exits(0));
+    assert_eq!(streams(&document, "WriteRecords"), ["all", "raw", "tried"]);
+}
+
+#[test]
 fn who_may_assume_the_role_is_said_by_its_trust() {
     let role = "--principal=arn:aws:iam::777788889999:role/collector";
     let ran = trust(&["--principal=444455556666", role, "--config=settings.toml"]).exits(0);

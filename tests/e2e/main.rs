@@ -42,6 +42,7 @@ mod permissions;
 mod pictures;
 mod pingora;
 mod plugins;
+mod prepared;
 mod refusals;
 mod reload;
 mod renamed;

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::config::read_settings;
+use super::config::{check_settings, read_settings};
 use super::run::{LogFormat, parse_mapping, start_logging};
 use super::{CommandResult, Exit, complain, print_either, usage};
 use crate::bench::{
@@ -163,5 +163,5 @@ fn settings(arguments: Arguments, shape: Shape, data_dir: &Path) -> anyhow::Resu
         endpoint_url: arguments.endpoint_url,
         ..Overrides::default()
     };
-    Ok(raw.check(&directory, overrides)?)
+    check_settings(raw, &directory, arguments.config.as_deref(), overrides)
 }

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use clap::Args;
 
+use super::config::{check_settings, read_settings};
 use super::run::{LogFormat, parse_mapping, start_logging};
 use super::{CommandResult, Exit, print_either, usage};
 use crate::check::{CheckOptions, Load, check};
@@ -47,8 +48,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> CommandResult {
     start_logging(LogFormat::Human);
-    let (raw, directory) =
-        super::config::read_settings(arguments.config.as_deref()).map_err(usage)?;
+    let (raw, directory) = read_settings(arguments.config.as_deref()).map_err(usage)?;
     let overrides = Overrides {
         plugin: arguments.plugin,
         mappings: arguments.mappings,
@@ -57,7 +57,8 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
         data_dir: arguments.data_dir,
         ..Overrides::default()
     };
-    let settings = raw.check(&directory, overrides).map_err(usage)?;
+    let file = arguments.config.as_deref();
+    let settings = check_settings(raw, &directory, file, overrides).map_err(usage)?;
     let Arguments { send_test_record, events_per_second, event_bytes, json, .. } = arguments;
     let options = CheckOptions { send_test_record, load: Load { events_per_second, event_bytes } };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

@@ -1,54 +1,81 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
-use super::{CommandResult, print, print_text, usage};
+use super::{CommandResult, Exit, complain, print, print_text, usage};
+use crate::check::Review;
 use crate::config::{self, Overrides, RawSettings, Settings};
 use crate::escape::one_line;
-use crate::plugin::{Engine, Plugin};
-use crate::run::load_component;
+use crate::run::{PluginSecrets, Preparation, are_kept};
+
+const CHECK_HELP: &str = "All mistakes are told, each with its line. What `host run` prepares is prepared: the plugin \
+with its pin, signature, limits and cases, the canary, the shadow and the certificate. Nobody is asked and nothing is \
+written: `host check` tests credentials and delivery streams too.
+
+Exit codes:
+  0  a run can start with these settings, as far as can be told without asking anybody
+  1  it can, and there are warnings, with --strict
+  2  it cannot";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Check a settings file, and let the plugin read its settings.
-    Check {
-        /// The settings file.
-        #[arg(value_name = "FILE.toml")]
-        file: PathBuf,
-    },
+    /// Check a settings file, and everything that it names.
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArguments),
     /// Print the JSON Schema of the settings file, for editors.
     Schema,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// The settings file.
+    #[arg(value_name = "FILE.toml")]
+    file: PathBuf,
+    /// End with 1 if there are warnings.
+    #[arg(long)]
+    strict: bool,
+}
+
 pub(super) fn run(command: Command) -> CommandResult {
     match command {
-        Command::Check { file } => {
-            let streams = check(&file).map_err(usage)?;
-            let streams = streams.join(", ");
-            let text = format!("{}: good; delivery streams: {streams}", file.display());
-            print_text(&format!("{}\n", one_line(&text)))
-        }
+        Command::Check(arguments) => check(&arguments),
         Command::Schema => print(&format!("{:#}\n", config::schema())),
     }
 }
 
-fn check(file: &Path) -> anyhow::Result<Vec<String>> {
+fn check(CheckArguments { file, strict }: &CheckArguments) -> CommandResult {
+    let review = review(file).map_err(usage)?;
+    let unused = review.unused.iter().map(|(_, mistake)| mistake);
+    let warnings: Vec<_> = review.warnings.iter().chain(unused).collect();
+    for warning in &warnings {
+        complain(&format!("{}: warning: {warning}", file.display()));
+    }
+    let mistakes: Vec<_> = review.mistakes().collect();
+    for mistake in &mistakes {
+        complain(&format!("{}: {mistake}", file.display()));
+    }
+    if !mistakes.is_empty() {
+        return Ok(Exit::Usage);
+    }
+    let streams = review.streams.join(", ");
+    let text = format!("{}: good; delivery streams: {streams}", file.display());
+    print_text(&format!("{}\n", one_line(&text)))?;
+    Ok(if *strict && !warnings.is_empty() { Exit::Fault } else { Exit::Done })
+}
+
+fn review(file: &Path) -> anyhow::Result<Review> {
     let (raw, directory) = read_settings(Some(file))?;
-    declared_streams(&raw.check(&directory, Overrides::default())?)
-}
-
-/// The streams that the plugin declares once it has read its settings; some can
-/// be patterns.
-pub(super) fn declared_streams(settings: &Settings) -> anyhow::Result<Vec<String>> {
-    let plugin = load_plugin(settings)?;
-    let names = plugin.streams();
-    Ok(names.map(str::to_owned).collect())
-}
-
-/// The plugin of the settings, to look at what it says of itself.
-pub(super) fn load_plugin(settings: &Settings) -> anyhow::Result<Plugin> {
-    Ok(load_component(settings, &Engine::new(None)?)?)
+    let mut settings = check_settings(raw, &directory, Some(file), Overrides::default())?;
+    if settings.hosting.cases.is_some() && are_kept(&settings) {
+        // Their events may be hashed with them, for instance.
+        settings.hosting.cases = None;
+        complain(
+            "note: [plugin] cases are not run, since the plugin gets secrets that are kept elsewhere: `host check` runs them",
+        );
+    }
+    let secrets = PluginSecrets::unresolved(&settings);
+    Ok(Review::new(&settings, &Preparation::new(&settings, &secrets, None)))
 }
 
 /// A settings file and the directory that its paths start at; without a file,
@@ -57,7 +84,24 @@ pub(super) fn read_settings(file: Option<&Path>) -> anyhow::Result<(RawSettings,
     let Some(file) = file else { return Ok((RawSettings::default(), PathBuf::new())) };
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("read the settings file {}", file.display()))?;
-    let raw =
-        config::parse(&text).with_context(|| format!("the settings file {}", file.display()))?;
+    let raw = config::parse(&text).with_context(|| of_file(file))?;
     Ok((raw, file.parent().unwrap_or(Path::new("")).to_owned()))
+}
+
+/// Check what was read. Errors name the file.
+pub(super) fn check_settings(
+    raw: RawSettings,
+    directory: &Path,
+    file: Option<&Path>,
+    overrides: Overrides,
+) -> anyhow::Result<Settings> {
+    let checked = raw.check(directory, overrides);
+    match file {
+        Some(file) => checked.with_context(|| of_file(file)),
+        None => Ok(checked?),
+    }
+}
+
+fn of_file(file: &Path) -> String {
+    format!("the settings file {}", file.display())
 }

@@ -7,11 +7,11 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::config::read_settings;
+use super::config::{check_settings, read_settings};
 use super::progress::ProgressBar;
 use super::stderr::{self, LogLines};
 use super::{CommandResult, Exit, abandon, complain, complain_at_once, usage};
-use crate::config::{Overrides, Settings};
+use crate::config::{DATA_DIR, Overrides, Settings};
 use crate::escape::OneLineFields;
 use crate::run::{Addresses, Embedding, Reloader, Run, SetLogFilter, Stopper, Summary};
 use crate::source::Input;
@@ -58,8 +58,8 @@ pub(super) struct Options {
     /// Write DIR/STREAM.ndjson in place of Amazon Data Firehose.
     #[arg(long, value_name = "DIR")]
     local: Option<PathBuf>,
-    /// Where dead letters and compiled plugins are kept [default:
-    /// standpipe-data].
+    /// Where dead letters and compiled plugins are kept [default: that of the
+    /// settings file, or standpipe-data beside it].
     #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
     /// The region of the delivery streams.
@@ -122,7 +122,7 @@ pub(super) fn execute(
         runtime.map_err(|error| (Exit::Fault, anyhow!(error).context("start the runtime")))?;
     let settings_file = options.config.clone();
     let read_again =
-        move || read(options.clone(), intakes.clone()).map_err(|error| format!("{error:#}"));
+        move || read(options.clone(), intakes.clone()).map_err(|error| on_one_line(&error));
     let summary =
         runtime.block_on(run_settings(settings, settings_file, set_log_filter, read_again))?;
     // Signals end the process as long as the runtime lives: also while nobody takes the
@@ -132,6 +132,11 @@ pub(super) fn execute(
     // process alive.
     runtime.shutdown_background();
     reported
+}
+
+/// An error that can have a line for each mistake, for the log.
+fn on_one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").replace('\n', "; ")
 }
 
 /// Nobody else brings requests here.
@@ -144,8 +149,26 @@ fn check_listener(settings: &Settings) -> anyhow::Result<()> {
     }
 }
 
+/// The default data directory was once that of the working directory, whatever the
+/// settings file's was. What waits there must not be forgotten.
+fn check_moved_data(data_dir: &Path) -> anyhow::Result<()> {
+    let before = Path::new(DATA_DIR);
+    let holds = |name| std::fs::read_dir(before.join(name)).is_ok_and(|mut it| it.next().is_some());
+    if !data_dir.exists() && ["spool", "dead", "overflow"].into_iter().any(holds) {
+        bail!(
+            "found events of an earlier run in {DATA_DIR} of the working directory, and data is kept in {}, beside the \
+             settings file: move it there, or set data_dir (or --data-dir) to where it is",
+            data_dir.display()
+        );
+    }
+    Ok(())
+}
+
 fn read(options: Options, intakes: Intakes) -> anyhow::Result<Settings> {
     let (raw, directory) = read_settings(options.config.as_deref())?;
+    if raw.data_dir.is_none() && options.data_dir.is_none() {
+        check_moved_data(&directory.join(DATA_DIR))?;
+    }
     let overrides = Overrides {
         inputs: intakes.inputs,
         listen: intakes.listen,
@@ -157,7 +180,7 @@ fn read(options: Options, intakes: Intakes) -> anyhow::Result<Settings> {
         region: options.region,
         endpoint_url: options.endpoint_url,
     };
-    Ok(raw.check(&directory, overrides)?)
+    check_settings(raw, &directory, options.config.as_deref(), overrides)
 }
 
 async fn run_settings(

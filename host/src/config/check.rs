@@ -166,7 +166,7 @@ impl RawSettings {
 
     /// The same, without the places of what is wrong.
     fn check_all(
-        mut self,
+        self,
         directory: &Path,
         overrides: Overrides,
         stated: Arc<RawSettings>,
@@ -285,14 +285,6 @@ impl Settings {
         let beside = canary.iter().map(|(canary, _)| canary).chain(shadow);
         let own = [&self.plugin_settings, &self.written_plugin_settings];
         beside.map(|beside| &beside.settings).chain(own).map(String::as_str)
-    }
-
-    /// The same, to be changed.
-    pub(crate) fn plugins_settings_mut(&mut self) -> impl Iterator<Item = &mut String> {
-        let Hosting { canary, shadow, .. } = &mut self.hosting;
-        let beside = canary.iter_mut().map(|(canary, _)| canary).chain(shadow);
-        let own = [&mut self.plugin_settings, &mut self.written_plugin_settings];
-        beside.map(|beside| &mut beside.settings).chain(own)
     }
 }
 

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{LoadError, Mapper, Plugin};
+use super::{Mapper, Plugin};
 use crate::event::{Event, scan};
 use crate::limits;
 use expect::Expected;
@@ -169,7 +169,8 @@ impl Cases {
     }
 
     /// Run all cases: those that bring no settings with these (JSON text).
-    /// Loading gets the settings, and is asked once for each different ones.
+    /// Loading gets the settings, and is asked once for each different ones. It
+    /// answers the plugin, or why these settings have none.
     ///
     /// Settings that a plugin refuses, or fails on, fail the cases that bring
     /// them.
@@ -177,11 +178,11 @@ impl Cases {
     /// # Errors
     ///
     /// It is no plugin, whatever its settings.
-    pub fn run_all(
+    pub fn run_all<E>(
         &self,
         settings: &str,
-        mut load: impl FnMut(&str) -> Result<Plugin, LoadError>,
-    ) -> Result<Vec<Failure>, LoadError> {
+        mut load: impl FnMut(&str) -> Result<Result<Plugin, String>, E>,
+    ) -> Result<Vec<Failure>, E> {
         let mut groups = BTreeMap::<&str, Vec<usize>>::new();
         for (position, case) in self.0.iter().enumerate() {
             groups.entry(case.settings.as_deref().unwrap_or(settings)).or_default().push(position);
@@ -190,7 +191,7 @@ impl Cases {
         let mut failures = BTreeMap::new();
         for (settings, positions) in groups {
             let cases = positions.into_iter().map(|position| (position, &self.0[position]));
-            match load(settings) {
+            match load(settings)? {
                 Ok(plugin) => {
                     let mut mapper = Mapper::new(plugin);
                     let run = |(position, case): (usize, &Case)| {
@@ -198,21 +199,15 @@ impl Cases {
                     };
                     failures.extend(cases.filter_map(run));
                 }
-                Err(error) if depends_on_settings(&error) => {
-                    let difference = Difference::NotLoaded { error: error.to_string() };
+                Err(error) => {
+                    let difference = Difference::NotLoaded { error };
                     let failed = |case: &Case| case.failure(vec![difference.clone()]);
                     failures.extend(cases.map(|(position, case)| (position, failed(case))));
                 }
-                Err(error) => return Err(error),
             }
         }
         Ok(failures.into_values().collect())
     }
-}
-
-fn depends_on_settings(error: &LoadError) -> bool {
-    use LoadError::{Fault, Settings, Streams, Unstable};
-    matches!(error, Settings(_) | Streams(_) | Unstable(_) | Fault(_))
 }
 
 impl Case {

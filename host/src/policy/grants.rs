@@ -56,14 +56,39 @@ impl Grants {
     }
 }
 
-/// What the credentials need with which a role is assumed.
-pub fn assume_role(role_arn: &str) -> Document {
+/// A role that is assumed, and what its sessions are marked with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AssumedRole {
+    /// Its ARN.
+    pub arn: String,
+    /// Whether its sessions have tags.
+    pub is_tagged: bool,
+    /// Whether its sessions say who is behind them.
+    pub has_source_identity: bool,
+}
+
+/// What the credentials need with which these roles are assumed. Marking a session is
+/// allowed apart from beginning it.
+pub fn assume_roles(roles: impl IntoIterator<Item = AssumedRole>) -> Document {
+    let roles: BTreeSet<_> = roles.into_iter().collect();
+    let arns = |which: fn(&AssumedRole) -> bool| -> Vec<String> {
+        let arns = roles.iter().filter(|role| which(role)).map(|role| role.arn.clone());
+        BTreeSet::from_iter(arns).into_iter().collect()
+    };
+    let statements = [
+        ("AssumeRole", "sts:AssumeRole", arns(|_| true)),
+        ("SetSourceIdentity", "sts:SetSourceIdentity", arns(|role| role.has_source_identity)),
+        ("TagSession", "sts:TagSession", arns(|role| role.is_tagged)),
+    ];
+    let statements = statements.into_iter().filter(|(_, _, resources)| !resources.is_empty());
     Document {
-        statements: vec![Statement {
-            sid: "AssumeRole",
-            actions: vec!["sts:AssumeRole"],
-            resources: vec![role_arn.to_owned()],
-            ..Statement::default()
-        }],
+        statements: statements
+            .map(|(sid, action, resources)| Statement {
+                sid,
+                actions: vec![action],
+                resources,
+                ..Statement::default()
+            })
+            .collect(),
     }
 }

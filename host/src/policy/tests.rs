@@ -38,6 +38,21 @@ fn sids(document: &Document) -> Vec<&str> {
     document.statements.iter().map(|statement| statement.sid).collect()
 }
 
+fn role(arn: &str) -> AssumedRole {
+    AssumedRole { arn: arn.to_owned(), is_tagged: false, has_source_identity: false }
+}
+
+#[test]
+fn all_roles_may_be_assumed_and_marked_as_they_are() {
+    let tagged = AssumedRole { is_tagged: true, ..role("b") };
+    let named = AssumedRole { has_source_identity: true, ..role("a") };
+    let document = assume_roles([tagged.clone(), named, role("a"), tagged]);
+    assert_eq!(sids(&document), ["AssumeRole", "SetSourceIdentity", "TagSession"]);
+    let resources: Vec<_> = document.statements.iter().map(|it| it.resources.clone()).collect();
+    assert_eq!(resources, [vec!["a", "b"], vec!["a"], vec!["b"]]);
+    assert_eq!(sids(&assume_roles([role("a")])), ["AssumeRole"]);
+}
+
 #[test]
 fn a_writer_may_write_to_its_streams() {
     let document = writer(names(&["rest", "orders", "tenant-*"])).document();
@@ -191,8 +206,13 @@ fn trust_names_who_and_the_external_ids() {
             "Condition": {"StringEquals": {"sts:ExternalId": ["one", "two"]}},
         }],
     });
-    assert_eq!(value(&trust(&principals, &ids, china)), expected);
-    let open = value(&trust(&principals, &BTreeSet::new(), china));
+    assert_eq!(value(&trust(&principals, &ids, china, SessionMarks::default())), expected);
+    let marks = SessionMarks { are_tagged: true, have_source_identity: true };
+    let marked = trust(&principals, &ids, china, marks);
+    assert_eq!(sids(&marked), ["AssumeRole", "MarkSession"]);
+    assert_eq!(marked.statements[1].actions, ["sts:SetSourceIdentity", "sts:TagSession"]);
+    assert_eq!(marked.statements[1].principals, marked.statements[0].principals);
+    let open = value(&trust(&principals, &BTreeSet::new(), china, SessionMarks::default()));
     assert_eq!(open["Statement"][0].get("Condition"), None);
 }
 
@@ -259,7 +279,7 @@ resource "aws_iam_policy" "standpipe" {
 }
 "#;
     assert_eq!(terraform_policies(&[document]), expected);
-    let quoted = terraform_role(&assume_role("a\"${b}\\%{c}"));
+    let quoted = terraform_role(&assume_roles([role("a\"${b}\\%{c}")]));
     assert!(quoted.contains(r#""a\"$${b}\\%%{c}","#), "{quoted}");
 }
 

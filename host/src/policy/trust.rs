@@ -90,21 +90,44 @@ impl FromStr for ExternalId {
     }
 }
 
+/// What the sessions of a role are marked with, which its trust must allow too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionMarks {
+    /// Whether they have tags.
+    pub are_tagged: bool,
+    /// Whether they say who is behind them.
+    pub have_source_identity: bool,
+}
+
 /// The trust policy of a role that these may assume, with one of the external
 /// ids where there are any. Accounts are of the partition.
 pub fn trust(
     principals: &[Principal],
     external_ids: &BTreeSet<ExternalId>,
     partition: Partition,
+    marks: SessionMarks,
 ) -> Document {
     let principals: BTreeSet<_> = principals.iter().map(|one| one.arn(partition)).collect();
-    Document {
-        statements: vec![Statement {
-            sid: "AssumeRole",
-            actions: vec!["sts:AssumeRole"],
-            principals: principals.into_iter().collect(),
-            external_ids: external_ids.iter().map(|id| id.0.clone()).collect(),
+    let principals: Vec<_> = principals.into_iter().collect();
+    let mut statements = vec![Statement {
+        sid: "AssumeRole",
+        actions: vec!["sts:AssumeRole"],
+        principals: principals.clone(),
+        external_ids: external_ids.iter().map(|id| id.0.clone()).collect(),
+        ..Statement::default()
+    }];
+    let mut actions = Vec::new();
+    actions.extend(marks.have_source_identity.then_some("sts:SetSourceIdentity"));
+    actions.extend(marks.are_tagged.then_some("sts:TagSession"));
+    if !actions.is_empty() {
+        // Only a request that may assume the role can mark its session, so the external id
+        // is asked for above alone.
+        statements.push(Statement {
+            sid: "MarkSession",
+            actions,
+            principals,
             ..Statement::default()
-        }],
+        });
     }
+    Document { statements }
 }

@@ -65,12 +65,12 @@ impl Listening {
     /// Open the spool, and listen.
     pub(super) async fn start(
         settings: CollectSettings,
+        tls: Option<Tls>,
         secrets: Arc<dyn Resolve>,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
         let connections = connection_limits(&settings)?;
-        let CollectSettings { address, certificate, sources, referenced_keys, .. } = settings;
-        let tls = certificate.map(|files| Tls::load(&files.certificate, &files.key)).transpose()?;
+        let CollectSettings { address, sources, referenced_keys, .. } = settings;
         let is_durable = settings.spool.durability != Durability::Memory;
         let open = runtime.spawn_blocking(move || Spool::open(settings.spool));
         let (spool, outlet, recovered) = open.await.expect("opening a spool does not panic")?;

@@ -14,27 +14,36 @@ use crate::secret::{Reference, Resolve, Secret, SecretSetting, Unresolved};
 #[derive(Debug, Default)]
 pub(crate) struct PluginSecrets(HashMap<Reference, Secret>);
 
-/// Put the secrets in the place of their references, wherever a plugin of the
-/// settings gets one. The manager of secrets is asked only where there are any.
-///
-/// # Errors
-///
-/// One cannot be had.
-pub(crate) async fn resolve_plugin_secrets(settings: &mut Settings) -> Result<(), StartError> {
-    let are_kept = settings.plugins_settings().any(|text| !kept_secrets(text).is_empty());
-    if are_kept {
-        let secrets = open_secrets(settings.secrets.as_ref()).await?;
-        let resolved = PluginSecrets::ask(settings.plugins_settings(), &secrets).await?;
-        for text in settings.plugins_settings_mut() {
-            if let Some(filled) = resolved.fill(text) {
-                *text = filled.text().to_owned();
-            }
-        }
-    }
-    Ok(())
+/// Whether a plugin gets a secret that is kept elsewhere.
+pub(crate) fn are_kept(settings: &Settings) -> bool {
+    settings.plugins_settings().any(|text| !kept_secrets(text).is_empty())
 }
 
 impl PluginSecrets {
+    /// Ask for the secrets of the plugins of settings. The manager of secrets is asked only
+    /// where there are any.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be had.
+    pub(crate) async fn of(settings: &Settings) -> Result<Self, StartError> {
+        if !are_kept(settings) {
+            return Ok(PluginSecrets::default());
+        }
+        let secrets = open_secrets(settings.secrets.as_ref()).await?;
+        Ok(Self::ask(settings.plugins_settings(), &secrets).await?)
+    }
+
+    /// References that stand for themselves, where nobody is to be asked.
+    pub(crate) fn unresolved(settings: &Settings) -> Self {
+        let references = settings.plugins_settings().flat_map(kept_secrets);
+        let own = |(_, reference): (String, Reference)| {
+            let text = Secret::new(reference.to_string());
+            (reference, text)
+        };
+        PluginSecrets(references.map(own).collect())
+    }
+
     /// Ask for all secrets that these settings of plugins name.
     ///
     /// # Errors

@@ -9,12 +9,8 @@ use super::plugin_secrets::PluginSecrets;
 use crate::config::{Beside, Hosting, PluginSource, Settings};
 use crate::limits;
 use crate::plugin::cases::Cases;
-use crate::plugin::{
-    CanarySettings, Engine, Plugin, PluginSettings, PublicKey, Role, Trust, sha256_hex,
-};
-use crate::swap::{
-    Candidate, Refused, Seal, SettingsDefaults, Step, Swapper, SwapperSettings, Terms,
-};
+use crate::plugin::{CanarySettings, PluginSettings, PublicKey, Trust, sha256_hex};
+use crate::swap::{Candidate, Refused, Seal, SettingsDefaults, Swapper, Terms};
 
 /// The default mapping plugin's component.
 pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
@@ -35,33 +31,6 @@ struct Companion {
     beside: Beside,
     /// Its pin, and the key: one that was refused is tried again under others.
     trust: (Option<String>, Option<PublicKey>),
-}
-
-/// Take the plugin of the settings, and those beside it.
-pub(super) fn start(settings: &Settings, secrets: &PluginSecrets) -> Result<Swapper, StartError> {
-    let hosting = &settings.hosting;
-    let swapping = SwapperSettings { workers: settings.workers, breaker: hosting.breaker };
-    if settings.plugin == PluginSource::Native {
-        return Ok(Swapper::fixed(load_native(settings)?, swapping));
-    }
-    let engine = engine(settings)?;
-    let candidate = candidate(&settings.plugin)?;
-    let terms = terms(settings, secrets)?;
-    let refused =
-        |plugin: &str, refused| StartError::Refused { plugin: plugin.to_owned(), refused };
-    let swapper = Swapper::start(engine, swapping, &candidate, terms)
-        .map_err(|error| refused(&candidate.origin, error))?;
-    if let Some((canary, how)) = &hosting.canary {
-        let candidate = candidate_beside(canary, secrets)?;
-        let tried = swapper.try_canary(&candidate, *how);
-        tried.map_err(|error| refused(&format!("the canary: {}", candidate.origin), error))?;
-    }
-    if let Some(shadow) = &hosting.shadow {
-        let candidate = candidate_beside(shadow, secrets)?;
-        let asked = swapper.shadow(&candidate);
-        asked.map_err(|error| refused(&format!("the shadow: {}", candidate.origin), error))?;
-    }
-    Ok(swapper)
 }
 
 /// What the plugin of settings is made of, to be told from that of other settings.
@@ -152,63 +121,28 @@ impl Companion {
     }
 }
 
-/// Load the plugin of the settings, to look at it: the one that a run would take, or
-/// none.
-pub(crate) fn load_plugin(settings: &Settings) -> Result<Plugin, StartError> {
-    match settings.plugin {
-        PluginSource::Native => load_native(settings),
-        _ => load_component(settings, &engine(settings)?),
-    }
-}
-
-/// The same with an engine that is there already; native code, which needs none, is
-/// loaded as the component that decides alike.
-pub(crate) fn load_component(settings: &Settings, engine: &Engine) -> Result<Plugin, StartError> {
-    let candidate = trusted_candidate(settings)?;
-    let loaded = Plugin::load(engine, &candidate.bytes, settings.plugin_settings.as_str());
-    loaded.map_err(|error| StartError::Plugin { plugin: candidate.origin, error })
-}
-
-fn load_native(settings: &Settings) -> Result<Plugin, StartError> {
-    let candidate = trusted_candidate(settings)?;
-    Plugin::native(&settings.plugin_settings)
-        .map_err(|error| StartError::Plugin { plugin: candidate.origin, error })
-}
-
-/// The component of the settings, if its pin and key are those of the settings. Code
-/// that is in its place is part of the program as it is.
-fn trusted_candidate(settings: &Settings) -> Result<Candidate, StartError> {
-    let candidate = candidate(&settings.plugin)?;
-    let digest = Arc::<str>::from(sha256_hex(&candidate.bytes));
-    let trust = &settings.hosting.trust;
-    let checked = trust.check(Role::Active, &candidate.bytes, &digest, &candidate.seal);
-    match checked {
-        Ok(_) => Ok(candidate),
-        Err(error) => {
-            let (step, reason) = (Step::Trust, error.to_string());
-            let refused = Refused { step, reason, digest: Some(digest) };
-            Err(StartError::Refused { plugin: candidate.origin, refused })
-        }
-    }
-}
-
-fn engine(settings: &Settings) -> Result<Engine, StartError> {
-    let cache = settings.data_dir.join("cache");
-    Ok(Engine::with(Some(&cache), settings.hosting.allowance, settings.workers)?)
-}
-
-fn terms(settings: &Settings, secrets: &PluginSecrets) -> Result<Terms, StartError> {
+/// What the settings ask of every plugin.
+///
+/// # Errors
+///
+/// The cases cannot be read.
+pub(super) fn terms(settings: &Settings, secrets: &PluginSecrets) -> Result<Terms, StartError> {
     let cases = settings.hosting.cases.as_deref().map(Cases::read).transpose();
     let cases = cases.map_err(StartError::Cases)?;
-    Ok(Terms {
+    Ok(Terms { cases: cases.map(Arc::new), ..terms_without_cases(settings, secrets) })
+}
+
+/// What the settings ask of every plugin, but for the cases.
+pub(super) fn terms_without_cases(settings: &Settings, secrets: &PluginSecrets) -> Terms {
+    Terms {
         settings: filled(&settings.written_plugin_settings, secrets),
         defaults: Some(SettingsDefaults {
             sha256: default_plugin_sha256(),
             members: settings.default_plugin_members.clone(),
         }),
         trust: settings.hosting.trust.clone(),
-        cases: cases.map(Arc::new),
-    })
+        cases: None,
+    }
 }
 
 fn default_plugin_sha256() -> Arc<str> {
@@ -216,7 +150,8 @@ fn default_plugin_sha256() -> Arc<str> {
     Arc::clone(SHA256.get_or_init(|| sha256_hex(DEFAULT_PLUGIN).into()))
 }
 
-fn candidate(source: &PluginSource) -> Result<Candidate, StartError> {
+/// What the settings name as a plugin.
+pub(super) fn candidate(source: &PluginSource) -> Result<Candidate, StartError> {
     match source {
         PluginSource::BuiltIn | PluginSource::Native => Ok(Candidate {
             bytes: Cow::Borrowed(DEFAULT_PLUGIN),
@@ -224,11 +159,15 @@ fn candidate(source: &PluginSource) -> Result<Candidate, StartError> {
             settings: None,
             origin: "the default mapping plugin".to_owned(),
         }),
-        PluginSource::File(path) => file(path),
+        PluginSource::File(path) => candidate_of_file(path),
     }
 }
 
-fn candidate_beside(beside: &Beside, secrets: &PluginSecrets) -> Result<Candidate, StartError> {
+/// A plugin beside the one in use.
+pub(super) fn candidate_beside(
+    beside: &Beside,
+    secrets: &PluginSecrets,
+) -> Result<Candidate, StartError> {
     let settings = Some(filled(&beside.settings, secrets));
     Ok(Candidate { settings, ..candidate(&beside.source)? })
 }
@@ -238,7 +177,8 @@ fn filled(settings: &str, secrets: &PluginSecrets) -> PluginSettings {
     secrets.fill(settings).expect("every secret of the settings was asked for")
 }
 
-fn file(path: &Path) -> Result<Candidate, StartError> {
+/// A component's file, with its signature if there is one beside it.
+pub(super) fn candidate_of_file(path: &Path) -> Result<Candidate, StartError> {
     let bytes = Cow::Owned(read_plugin(path)?);
     let seal = match read_bounded(&signature_path(path), limits::PLUGIN_SIGNATURE_BYTES_MAX) {
         Ok(bytes) => Seal::Detached(String::from_utf8_lossy(&bytes).into_owned()),

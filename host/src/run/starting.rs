@@ -13,10 +13,11 @@ use super::copier::Copier;
 use super::embedding::{Embedding, Entrance};
 use super::keys::{self, KeptToken};
 use super::plugin_secrets::PluginSecrets;
+use super::preparation::{Preparation, Prepared};
 use super::reach::{self, Ways};
 use super::reloading::{ReloadableParts, SetLogFilter};
 use super::watching::Basis;
-use super::{Addresses, Cataloging, Run, StartError, Stopper, cataloging, plugins};
+use super::{Addresses, CACHE, Cataloging, Run, StartError, Stopper, cataloging};
 use crate::admin::{Admin, View};
 use crate::config::{CollectSettings, Settings};
 use crate::dead::{Folder, LetterDurability, Letters};
@@ -65,12 +66,13 @@ impl Run {
         let known = PluginSecrets::ask(settings.plugins_settings(), &secrets).await?;
         // Neither compiling nor the plugin's own code may run on the threads
         // that drive input and output.
-        let (swapper, settings) = runtime
-            .spawn_blocking(move || {
-                plugins::start(&settings, &known).map(|swapper| (swapper, settings))
-            })
-            .await
-            .expect("loading a plugin does not panic")?;
+        let prepare = move || {
+            let cache = settings.data_dir.join(CACHE);
+            (Preparation::new(&settings, &known, Some(&cache)).into_prepared(), settings)
+        };
+        let prepared = runtime.spawn_blocking(prepare).await;
+        let (prepared, settings) = prepared.expect("loading a plugin does not panic");
+        let Prepared { swapper, tls } = prepared?;
         let ways = match port {
             Some(port) => Ways::one(port),
             None => reach::open(&settings.destination, &settings.source_roles, &secrets).await?,
@@ -100,7 +102,7 @@ impl Run {
         let listening = match settings.collect.clone() {
             Some(collect) => {
                 let secrets = Arc::clone(&secrets);
-                Some(Listening::start(collect, secrets, runtime).await?)
+                Some(Listening::start(collect, tls, secrets, runtime).await?)
             }
             None => None,
         };

@@ -10,9 +10,10 @@ use crate::plugin::{
     sha256_hex,
 };
 
-/// What is kept of candidates, so that going back and forth costs little.
+/// Takes candidates through their steps, and keeps what it compiles, so that going back
+/// and forth costs little.
 #[derive(Debug, Default)]
-pub(super) struct Workshop {
+pub struct Workshop {
     /// Components that were compiled, the latest last.
     compiled: VecDeque<Compiled>,
     /// A component that is part of the program, and its hash.
@@ -23,7 +24,11 @@ impl Workshop {
     /// Have a candidate go through its steps. One that is a known plugin, with the same
     /// settings, has been through them: of what it decides, cases alone can ask for
     /// more than they did.
-    pub(super) fn prepare(
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step.
+    pub fn prepare(
         &mut self,
         engine: &Engine,
         candidate: &Candidate,

@@ -2,12 +2,17 @@
 //! cases can be run.
 #![no_main]
 
+use std::convert::Infallible;
+
 use host::plugin::Plugin;
 use host::plugin::cases::Cases;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {
     if let Ok(cases) = Cases::parse(text) {
-        cases.run_all("{}", Plugin::native).expect("the default mapping is a plugin");
+        let load = |settings: &str| {
+            Ok::<_, Infallible>(Plugin::native(settings).map_err(|error| error.to_string()))
+        };
+        cases.run_all("{}", load).expect("the default mapping is a plugin");
     }
 });

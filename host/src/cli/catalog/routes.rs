@@ -3,9 +3,8 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::catalog::Route;
-use crate::cli::config::load_plugin;
 use crate::config::{Overrides, RawPlugin, RawSettings};
-use crate::run::routes_of;
+use crate::run::{PluginLoader, routes_of};
 
 /// What the plugin of the settings says that it sends where. Settings that say
 /// nothing about a plugin have none.
@@ -13,6 +12,7 @@ pub(super) fn routes(raw: RawSettings, directory: &Path) -> anyhow::Result<Vec<R
     if raw.plugin == RawPlugin::default() {
         return Ok(Vec::new());
     }
-    let plugin = load_plugin(&raw.check(directory, Overrides::default())?)?;
+    let settings = raw.check(directory, Overrides::default())?;
+    let plugin = PluginLoader::new(&settings, None)?.load(&settings.plugin)?;
     routes_of(&plugin).context("ask the plugin for its routes")
 }

@@ -1,20 +1,21 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{aws, json, note};
-use crate::cli::config::{declared_streams, read_settings};
+use crate::cli::config::{check_settings, read_settings};
 use crate::cli::run::parse_mapping;
-use crate::config::{Overrides, Settings};
+use crate::config::{Overrides, Settings, SourceRole};
 use crate::delivery::Pack;
 use crate::event::{StreamName, covers};
 use crate::limits;
 use crate::policy::{
-    Account, Document, Grants, KeyArn, Partition, Place, Region, assume_role, prefix_of_most,
-    split, terraform_policies, without_covered,
+    Account, AssumedRole, Document, Grants, KeyArn, Partition, Place, Region, assume_roles,
+    prefix_of_most, split, terraform_policies, without_covered,
 };
+use crate::run::{PluginLoader, event_streams};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
@@ -63,7 +64,8 @@ pub(in crate::cli) struct Arguments {
     /// JSON an array, also of one.
     #[arg(long)]
     split: bool,
-    /// Write what the credentials need that assume the settings' `role_arn`.
+    /// Write what the credentials need that assume the settings' roles: `role_arn` of
+    /// [aws] and of [[sources]].
     #[arg(long, conflicts_with_all = ["streams", "describe", "list", "catalog", "keys", "split"])]
     base: bool,
 }
@@ -79,7 +81,7 @@ pub(super) fn text(mut arguments: Arguments) -> anyhow::Result<String> {
         region: arguments.region.take(),
         ..Overrides::default()
     };
-    let settings = raw.check(&directory, overrides)?;
+    let settings = check_settings(raw, &directory, arguments.config.as_deref(), overrides)?;
     if arguments.base {
         return base(&settings, arguments.terraform);
     }
@@ -97,13 +99,25 @@ pub(super) fn text(mut arguments: Arguments) -> anyhow::Result<String> {
         catalog: arguments.catalog,
         keys: arguments.keys.iter().cloned().collect(),
     };
-    if let Some(role) = &aws(&settings).role {
+    tell_of_roles(&settings);
+    write(&grants, &arguments)
+}
+
+/// Whose policy it is.
+fn tell_of_roles(settings: &Settings) {
+    if let Some(role) = &aws(settings).role {
         note(&format!(
             "this is for {}, which the settings assume: the credentials that assume it need what --base prints",
             role.arn
         ));
     }
-    write(&grants, &arguments)
+    for SourceRole { source, role } in &settings.source_roles {
+        note(&format!(
+            "the source {source:?} writes with {}: it needs the same for the streams in its account, without the \
+             stream of the dead letters",
+            role.arn
+        ));
+    }
 }
 
 fn write(grants: &Grants, arguments: &Arguments) -> anyhow::Result<String> {
@@ -155,13 +169,28 @@ fn check_length(document: &Document, written: &BTreeSet<String>) -> anyhow::Resu
     )
 }
 
+/// The streams that events go to. A canary decides about events too, so its streams are
+/// among them.
+fn declared_streams(settings: &Settings) -> anyhow::Result<Vec<String>> {
+    let mut loader = PluginLoader::new(settings, None)?;
+    let plugins = loader.load_deciding(settings)?;
+    Ok(event_streams(settings, &plugins))
+}
+
+/// What the credentials need that assume the roles: that of all, and those of sources.
 fn base(settings: &Settings, terraform: bool) -> anyhow::Result<String> {
-    let role = aws(settings).role.as_ref().ok_or_else(|| {
-        anyhow!(
-            "--base: the settings assume no role: set `role_arn` under [aws], or leave --base away"
-        )
-    })?;
-    let document = assume_role(&role.arn);
+    let own = settings.source_roles.iter().map(|SourceRole { role, .. }| role);
+    let roles: Vec<_> = aws(settings).role.iter().chain(own).collect();
+    if roles.is_empty() {
+        bail!(
+            "--base: the settings assume no role: set `role_arn` under [aws] or [[sources]], or leave --base away"
+        );
+    }
+    let document = assume_roles(roles.into_iter().map(|role| AssumedRole {
+        arn: role.arn.clone(),
+        is_tagged: !role.session_tags.is_empty(),
+        has_source_identity: role.source_identity.is_some(),
+    }));
     Ok(if terraform { terraform_policies(&[document]) } else { json(&document) })
 }
 

@@ -5,11 +5,13 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{aws, json, note};
-use crate::aws::AwsSettings;
-use crate::cli::config::read_settings;
+use crate::aws::{AwsSettings, Role};
+use crate::cli::config::{check_settings, read_settings};
 use crate::config::{Overrides, Settings};
 use crate::limits;
-use crate::policy::{ExternalId, Partition, Principal, Region, terraform_role, trust};
+use crate::policy::{
+    ExternalId, Partition, Principal, Region, SessionMarks, terraform_role, trust,
+};
 use crate::secret::SecretSetting;
 
 #[derive(Debug, Args)]
@@ -37,7 +39,8 @@ pub(in crate::cli) struct Arguments {
 /// What is printed.
 pub(super) fn text(arguments: &Arguments) -> anyhow::Result<String> {
     let (raw, directory) = read_settings(arguments.config.as_deref())?;
-    let settings = raw.check(&directory, Overrides::default())?;
+    let file = arguments.config.as_deref();
+    let settings = check_settings(raw, &directory, file, Overrides::default())?;
     let aws = aws(&settings);
     let external_ids = external_ids(&arguments.external_ids, &settings, aws)?;
     if external_ids.is_empty() {
@@ -47,7 +50,8 @@ pub(super) fn text(arguments: &Arguments) -> anyhow::Result<String> {
         );
     }
     let partition = arguments.partition.or_else(|| partition(aws)).unwrap_or_default();
-    let document = trust(&arguments.principals, &external_ids, partition);
+    let marks = marks(&settings, aws);
+    let document = trust(&arguments.principals, &external_ids, partition, marks);
     if document.chars() > limits::TRUST_CHARS_MAX {
         note(&format!(
             "the trust policy has {} characters, and IAM takes {} unless its quota is raised",
@@ -67,11 +71,7 @@ fn external_ids(
     if !given.is_empty() {
         return given.iter().map(|id| id.parse().context("--external-id")).collect();
     }
-    let Some(default) = &aws.role else { return Ok(BTreeSet::new()) };
-    // Sources that assume the same role with an external id of their own.
-    let others = settings.source_roles.iter().map(|own| &own.role);
-    let same = others.filter(|role| role.arn == default.arn);
-    let ids = std::iter::once(default).chain(same).filter_map(|role| role.external_id.as_ref());
+    let ids = sessions(settings, aws).filter_map(|role| role.external_id.as_ref());
     ids.map(|id| match id {
         SecretSetting::Value(id) => id.expose().parse().context("external_id"),
         SecretSetting::Reference(reference) => {
@@ -79,6 +79,21 @@ fn external_ids(
         }
     })
     .collect()
+}
+
+/// The ways in which the role of [aws] is assumed: also by sources, with an external id of
+/// their own.
+fn sessions<'a>(settings: &'a Settings, aws: &'a AwsSettings) -> impl Iterator<Item = &'a Role> {
+    let others = settings.source_roles.iter().map(|own| &own.role);
+    let same = others.filter(|role| aws.role.as_ref().is_some_and(|own| own.arn == role.arn));
+    aws.role.iter().chain(same)
+}
+
+fn marks(settings: &Settings, aws: &AwsSettings) -> SessionMarks {
+    SessionMarks {
+        are_tagged: sessions(settings, aws).any(|role| !role.session_tags.is_empty()),
+        have_source_identity: sessions(settings, aws).any(|role| role.source_identity.is_some()),
+    }
 }
 
 fn partition(aws: &AwsSettings) -> Option<Partition> {

@@ -13,8 +13,8 @@ use crate::bench::plugins::{Candidate, PluginBenchError, PluginReport, measure_p
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, complain, print_either, usage};
 use crate::limits;
-use crate::plugin::{Engine, Plugin};
-use crate::run::{DEFAULT_PLUGIN, read_plugin};
+use crate::plugin::Plugin;
+use crate::run::{DEFAULT_PLUGIN, PluginLoader, read_plugin};
 use crate::source::{Cut, Input};
 
 /// Both decide about the events in batches as in production, in turns. Compiling
@@ -60,10 +60,10 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 
 fn measure(arguments: &Arguments) -> anyhow::Result<PluginReport> {
     let bytes = read_plugin(&arguments.plugin)?;
-    let settings = arguments.settings.read()?;
+    let (of_run, settings) = arguments.settings.read(None)?;
     // What is compiled for its time is read from there when it is loaded.
     let cache = TempDir::new().context("make a temporary directory")?;
-    let engine = Engine::new(Some(cache.path()))?;
+    let loader = PluginLoader::new(&of_run, Some(cache.path()))?;
     let default_settings = match &arguments.default_settings {
         Some(file) => of_json(file)?,
         None => default_settings(&settings)?,
@@ -87,13 +87,15 @@ fn measure(arguments: &Arguments) -> anyhow::Result<PluginReport> {
         },
     ];
     let rounds = arguments.rounds.get();
-    measure_plugins(&engine, &candidates, &input.name(), &batches, rounds).map_err(|error| {
-        let advice = match &error {
-            PluginBenchError::Load { .. } => ": give its settings with --settings or --config",
-            PluginBenchError::Start { .. } => "",
-        };
-        anyhow!("{error}{advice}")
-    })
+    measure_plugins(loader.engine(), &candidates, &input.name(), &batches, rounds).map_err(
+        |error| {
+            let advice = match &error {
+                PluginBenchError::Load { .. } => ": give its settings with --settings or --config",
+                PluginBenchError::Start { .. } => "",
+            };
+            anyhow!("{error}{advice}")
+        },
+    )
 }
 
 /// Lines in memory, up to the limit.

@@ -1,15 +1,17 @@
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
 use super::events::for_each_batch;
-use super::settings::{engine, load, of_config, of_json};
+use super::settings::{loader, of_config, of_json};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_either, usage};
 use crate::limits;
 use crate::plugin::compare::Comparison;
 use crate::plugin::{Mapper, Plugin};
+use crate::run::PluginLoader;
 use crate::source::Input;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -31,7 +33,8 @@ pub(in crate::cli) struct Arguments {
     /// input.
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<PathBuf>,
-    /// A settings file of `host run`, of which both use [plugin.settings].
+    /// A settings file of `host run`, of which both use [plugin.settings], under
+    /// [plugin.limits].
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
     /// Other settings for the old plugin: a JSON object.
@@ -46,9 +49,9 @@ pub(in crate::cli) struct Arguments {
     /// End with 1 if anything changes.
     #[arg(long)]
     fail_on_change: bool,
-    /// Where compiled plugins are kept.
-    #[arg(long, value_name = "DIR", default_value = "standpipe-data")]
-    data_dir: PathBuf,
+    /// Where compiled plugins are kept [default: that of --config].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Tell it as JSON.
     #[arg(long)]
     json: bool,
@@ -94,12 +97,18 @@ fn compare(arguments: &Arguments) -> anyhow::Result<(Comparison, u64)> {
 }
 
 fn load_both(arguments: &Arguments) -> anyhow::Result<(Plugin, Plugin)> {
-    let engine = engine(&arguments.data_dir)?;
-    let settings = |own: Option<&Path>| match own {
+    let settings = of_config(arguments.config.as_deref(), arguments.data_dir.clone())?;
+    let own = |own: Option<&Path>| match own {
         Some(file) => of_json(file),
-        None => of_config(arguments.config.as_deref()),
+        None => Ok(settings.written_plugin_settings.clone()),
     };
-    let old = load(&engine, &arguments.old, &settings(arguments.old_settings.as_deref())?)?;
-    let new = load(&engine, &arguments.new, &settings(arguments.new_settings.as_deref())?)?;
-    Ok((old, new))
+    let old_settings = own(arguments.old_settings.as_deref())?;
+    let new_settings = own(arguments.new_settings.as_deref())?;
+    let mut loader = loader(&settings)?.trusting_all();
+    let mut load = |file: &Path, settings: &str| -> anyhow::Result<Plugin> {
+        let component = PluginLoader::read(file)?;
+        let loaded = loader.load_with(&component, settings);
+        loaded.map_err(|error| anyhow!("{}: {}", file.display(), error.reason))
+    };
+    Ok((load(&arguments.old, &old_settings)?, load(&arguments.new, &new_settings)?))
 }

@@ -6,10 +6,10 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use serde_json::Value;
 
-use crate::cli::config::read_settings;
-use crate::config::Overrides;
-use crate::plugin::{Engine, Plugin};
-use crate::run::read_plugin;
+use crate::cli::complain;
+use crate::cli::config::{check_settings, read_settings};
+use crate::config::{Overrides, Settings, kept_secrets};
+use crate::run::{CACHE, PluginLoader};
 
 /// Where the settings of a plugin are.
 #[derive(Debug, Args)]
@@ -18,25 +18,39 @@ pub(super) struct PluginSettings {
     /// The plugin's settings: a JSON object.
     #[arg(long, value_name = "FILE.json")]
     settings: Option<PathBuf>,
-    /// A settings file of `host run`, of which [plugin.settings] are used.
+    /// A settings file of `host run`, whose [plugin] is used: its settings, its limits,
+    /// and what it asks of components.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
 }
 
 impl PluginSettings {
-    /// As JSON text, `{}` where there are none.
-    pub(super) fn read(&self) -> anyhow::Result<String> {
-        match &self.settings {
-            Some(file) => of_json(file),
-            None => of_config(self.config.as_deref()),
-        }
+    /// The settings of a run, and those of the plugin: JSON text, `{}` where there are
+    /// none.
+    pub(super) fn read(&self, data_dir: Option<PathBuf>) -> anyhow::Result<(Settings, String)> {
+        let settings = of_config(self.config.as_deref(), data_dir)?;
+        let of_plugin = match &self.settings {
+            Some(file) => of_json(file)?,
+            None => settings.written_plugin_settings.clone(),
+        };
+        Ok((settings, of_plugin))
     }
 }
 
-/// Those of a settings file, `{}` if there is none.
-pub(super) fn of_config(file: Option<&Path>) -> anyhow::Result<String> {
+/// The settings of a run; those in which nothing is set if there is no file.
+pub(super) fn of_config(
+    file: Option<&Path>,
+    data_dir: Option<PathBuf>,
+) -> anyhow::Result<Settings> {
     let (raw, directory) = read_settings(file)?;
-    Ok(raw.check(&directory, Overrides::default())?.written_plugin_settings)
+    let overrides = Overrides { data_dir, ..Overrides::default() };
+    let settings = check_settings(raw, &directory, file, overrides)?;
+    if !kept_secrets(&settings.written_plugin_settings).is_empty() {
+        complain(
+            "note: nobody is asked for the secrets of [plugin.settings]: the plugin gets their references in their place",
+        );
+    }
+    Ok(settings)
 }
 
 pub(super) fn of_json(file: &Path) -> anyhow::Result<String> {
@@ -49,12 +63,8 @@ pub(super) fn of_json(file: &Path) -> anyhow::Result<String> {
     }
 }
 
-/// An engine that finds what was compiled before.
-pub(super) fn engine(data_dir: &Path) -> anyhow::Result<Engine> {
-    Ok(Engine::new(Some(&data_dir.join("cache")))?)
-}
-
-pub(super) fn load(engine: &Engine, file: &Path, settings: &str) -> anyhow::Result<Plugin> {
-    let bytes = read_plugin(file)?;
-    Plugin::load(engine, &bytes, settings).map_err(|error| anyhow!("{}: {error}", file.display()))
+/// A loader of plugins as a run with these settings loads them, which finds what was
+/// compiled before.
+pub(super) fn loader(settings: &Settings) -> anyhow::Result<PluginLoader> {
+    Ok(PluginLoader::new(settings, Some(&settings.data_dir.join(CACHE)))?)
 }

@@ -4,12 +4,12 @@ use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
-use super::settings::{PluginSettings, engine};
+use super::settings::{PluginSettings, loader};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_either, usage};
-use crate::plugin::Plugin;
 use crate::plugin::cases::{Cases, Failure};
-use crate::run::read_plugin;
+use crate::run::PluginLoader;
+use crate::swap::Step;
 
 const FORM: &str = r#"The form of cases:
   {
@@ -46,9 +46,9 @@ pub(in crate::cli) struct Arguments {
     cases: PathBuf,
     #[command(flatten)]
     settings: PluginSettings,
-    /// Where compiled plugins are kept.
-    #[arg(long, value_name = "DIR", default_value = "standpipe-data")]
-    data_dir: PathBuf,
+    /// Where compiled plugins are kept [default: that of --config].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Tell it as JSON.
     #[arg(long)]
     json: bool,
@@ -71,12 +71,20 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 
 fn run_cases(arguments: &Arguments) -> anyhow::Result<(usize, Vec<Failure>)> {
     let cases = Cases::read(&arguments.cases)?;
-    let settings = arguments.settings.read()?;
-    let bytes = read_plugin(&arguments.plugin)?;
-    let engine = engine(&arguments.data_dir)?;
+    let (settings, of_plugin) = arguments.settings.read(arguments.data_dir.clone())?;
+    let component = PluginLoader::read(&arguments.plugin)?;
+    let mut loader = loader(&settings)?;
+    let load = |settings: &str| match loader.load_with(&component, settings) {
+        Ok(plugin) => Ok(Ok(plugin)),
+        // These depend on the settings.
+        Err(error) if matches!(error.step, Step::Configure | Step::Samples) => {
+            Ok(Err(error.reason))
+        }
+        Err(error) => Err(error),
+    };
     let failures = cases
-        .run_all(&settings, |settings| Plugin::load(&engine, &bytes, settings))
-        .map_err(|error| anyhow!("{}: {error}", arguments.plugin.display()))?;
+        .run_all(&of_plugin, load)
+        .map_err(|error| anyhow!("{}: {}", arguments.plugin.display(), error.reason))?;
     Ok((cases.len(), failures))
 }
 

@@ -1,0 +1,146 @@
+//! What can be said of settings without asking anybody: what of them a run could not
+//! prepare, and what is right and hardly meant.
+
+use crate::config::{Mistake, PluginSource, Settings, toml_key};
+use crate::event::{StreamName, covers};
+use crate::plugin::{SettingsReview, review_settings};
+use crate::run::{Part, Preparation, StartError, event_streams};
+use crate::swap::{Refused, Step};
+
+/// A preparation, with what is to be said of it.
+#[derive(Debug)]
+pub(crate) struct Review {
+    /// Each part of it, with what is wrong there.
+    pub(crate) parts: Vec<(Part, Vec<Mistake>)>,
+    /// What can be meant as it is written, and hardly is.
+    pub(crate) warnings: Vec<Mistake>,
+    /// The delivery streams that events are written to, as the plugins declare them; none
+    /// where there is no plugin.
+    pub(crate) streams: Vec<String>,
+    /// Streams with settings of their own that nothing is written to.
+    pub(crate) unused: Vec<(StreamName, Mistake)>,
+}
+
+impl Review {
+    /// Look at what was prepared with these settings.
+    pub(crate) fn new(settings: &Settings, preparation: &Preparation) -> Self {
+        let parts = preparation.parts();
+        let parts = parts.map(|(part, error)| {
+            (part, error.map(|error| mistakes(settings, part, error)).unwrap_or_default())
+        });
+        let plugins = preparation.deciding_plugins();
+        let streams = event_streams(settings, &plugins);
+        let unused = if plugins.is_empty() { Vec::new() } else { unused(settings, &streams) };
+        Review { parts: parts.collect(), warnings: warnings(settings), streams, unused }
+    }
+
+    /// Everything that a run would refuse.
+    pub(crate) fn mistakes(&self) -> impl Iterator<Item = &Mistake> {
+        self.parts.iter().flat_map(|(_, mistakes)| mistakes)
+    }
+}
+
+/// What is wrong with a part, with the keys that it is about.
+fn mistakes(settings: &Settings, part: Part, error: &StartError) -> Vec<Mistake> {
+    let own = match (part_settings(settings, part), error) {
+        (
+            Some((section, PluginSource::BuiltIn | PluginSource::Native, text)),
+            StartError::Refused { refused: Refused { step: Step::Configure, .. }, .. },
+        ) => in_section(&section, review_settings(text).mistakes),
+        _ => Vec::new(),
+    };
+    let mistakes = match own.is_empty() {
+        false => own,
+        true => vec![Mistake::new(match key(part, error) {
+            Some(key) => format!("{key}: {error}"),
+            None => error.to_string(),
+        })],
+    };
+    mistakes.into_iter().map(|mistake| mistake.located(&settings.places)).collect()
+}
+
+/// What the default plugin would say about its settings, in whatever role, and what the
+/// settings say about texts of their own.
+fn warnings(settings: &Settings) -> Vec<Mistake> {
+    let roles = [Part::Plugin, Part::Canary, Part::Shadow];
+    let of_roles = roles.into_iter().filter_map(|part| part_settings(settings, part));
+    let own = of_roles.filter_map(|(section, source, text)| {
+        let SettingsReview { warnings, .. } = match source {
+            PluginSource::BuiltIn | PluginSource::Native => review_settings(text),
+            PluginSource::File(_) => return None,
+        };
+        Some(in_section(&section, warnings))
+    });
+    let own = own.flatten().map(|warning| warning.located(&settings.places));
+    settings.warnings.iter().cloned().chain(own).collect()
+}
+
+/// The table of a plugin's settings, its component, and the settings as it gets them.
+/// None for a plugin that is not there, and for settings that are another role's.
+fn part_settings(settings: &Settings, part: Part) -> Option<(String, &PluginSource, &str)> {
+    let hosting = &settings.hosting;
+    let (section, source, text) = match part {
+        Part::Plugin => ("[plugin.settings]", &settings.plugin, &settings.plugin_settings),
+        Part::Canary => {
+            let (canary, _) = hosting.canary.as_ref()?;
+            ("[plugin.canary.settings]", &canary.source, &canary.settings)
+        }
+        Part::Shadow => {
+            let shadow = hosting.shadow.as_ref()?;
+            ("[plugin.shadow.settings]", &shadow.source, &shadow.settings)
+        }
+        Part::Cases | Part::Certificate => return None,
+    };
+    let is_inherited = part != Part::Plugin && *text == settings.written_plugin_settings;
+    (!is_inherited).then(|| (section.to_owned(), source, text.as_str()))
+}
+
+fn in_section(section: &str, sentences: Vec<String>) -> Vec<Mistake> {
+    sentences.iter().map(|sentence| Mistake::new(format!("{section} {sentence}"))).collect()
+}
+
+/// The key that decides about what went wrong; none where the words begin with it.
+fn key(part: Part, error: &StartError) -> Option<String> {
+    let section = match part {
+        Part::Plugin => "plugin",
+        Part::Canary => "plugin.canary",
+        Part::Shadow => "plugin.shadow",
+        Part::Cases => return None,
+        Part::Certificate => return Some("[http] certificate".to_owned()),
+    };
+    Some(match error {
+        StartError::PluginFile { .. } => format!("[{section}] path"),
+        StartError::Refused { refused: Refused { step, reason, .. }, .. } => match step {
+            Step::Trust if reason.contains("public_key") => "[plugin] public_key".to_owned(),
+            // A pin of its own, or else the one for all.
+            Step::Trust if reason.contains(&format!("sha256 under [{section}]")) => {
+                format!("[{section}] sha256")
+            }
+            Step::Trust => "[plugin] sha256".to_owned(),
+            Step::Cases => "[plugin] cases".to_owned(),
+            Step::Configure => format!("[{section}.settings]"),
+            Step::Read | Step::Compile | Step::Fit | Step::Samples => format!("[{section}] path"),
+        },
+        _ => format!("[{section}]"),
+    })
+}
+
+/// Streams with settings of their own that no plugin names, nor the settings elsewhere.
+fn unused(settings: &Settings, streams: &[String]) -> Vec<(StreamName, Mistake)> {
+    let dead = settings.dead_letter_stream.as_ref();
+    let is_used = |name: &StreamName| {
+        Some(name) == dead || streams.iter().any(|stream| covers(stream, name.as_str()))
+    };
+    let names = settings.delivery.streams.keys().filter(|name| !is_used(name));
+    let mut unused: Vec<_> = names
+        .map(|name| {
+            let message = format!(
+                "[streams.{}]: nothing is written to this stream: correct the name, or remove its settings",
+                toml_key(name.as_str())
+            );
+            (name.clone(), Mistake::new(message).located(&settings.places))
+        })
+        .collect();
+    unused.sort_by(|(one, _), (other, _)| one.cmp(other));
+    unused
+}

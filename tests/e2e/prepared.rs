@@ -1,0 +1,202 @@
+//! What a run refuses, no check finds good; and what it takes, no tool refuses.
+
+use std::fs;
+
+use tests::minisign::KeyPair;
+use tests::{Program, Ran, misbehaving_plugin};
+
+const ROWS: &str = "[[plugin.settings.mappings]]\nevent = '*'\nstream = 'all'\n";
+const EVENT: &str = "{\"type\":\"track\",\"event\":\"A\"}\n";
+
+/// Settings that no run starts with, the line that is wrong, and words about it.
+struct Wrong {
+    settings: String,
+    line: usize,
+    words: &'static str,
+}
+
+fn wrong(settings: &str, line: usize, words: &'static str) -> Wrong {
+    Wrong { settings: settings.to_owned(), line, words }
+}
+
+/// A program with the files that settings name.
+fn with_files(settings: &str) -> Program {
+    let cases = |expect: &str| {
+        let case = format!("{{\"name\":\"n\",\"event\":{{\"event\":\"A\"}},\"expect\":{expect}}}");
+        format!("{{\"cases\":[{case}]}}")
+    };
+    Program::new()
+        .file("other.wasm", &fs::read(misbehaving_plugin()).unwrap())
+        .file("good.json", cases("[{\"stream\":\"all\"}]").as_bytes())
+        .file("failing.json", cases("[]").as_bytes())
+        .file("settings.toml", settings.as_bytes())
+        .stdin(EVENT)
+}
+
+fn program(settings: &str, arguments: &[&str]) -> Program {
+    with_files(settings).args(arguments).args(["--config", "settings.toml"])
+}
+
+fn run(settings: &str) -> Ran {
+    program(settings, &["run", "--local", "out", "--admin", "off"]).run()
+}
+
+fn config_check(settings: &str) -> Ran {
+    with_files(settings).args(["config", "check", "settings.toml"]).run()
+}
+
+#[test]
+fn what_a_run_refuses_no_check_finds_good() {
+    let key = KeyPair::generate().public_key();
+    let pin = "0".repeat(64);
+    let collector = "listen = '127.0.0.1:0'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['k']\n";
+    for Wrong { settings, line, words } in [
+        wrong(&format!("[plugin]\npath = 'other.wasm'\nsha256 = '{pin}'\n"), 3, "its SHA-256 is"),
+        wrong(&format!("[plugin]\npath = 'other.wasm'\npublic_key = '{key}'\n"), 3, "no signature"),
+        wrong(&format!("[plugin]\ncases = 'none.json'\n{ROWS}"), 2, "none.json"),
+        wrong(&format!("[plugin]\ncases = 'failing.json'\n{ROWS}"), 2, "cases fail"),
+        wrong(&format!("{ROWS}[plugin.shadow]\npath = 'none.wasm'\n"), 5, "none.wasm"),
+        wrong(&format!("{ROWS}[plugin.canary]\npath = 'none.wasm'\n"), 5, "none.wasm"),
+        wrong(
+            &format!(
+                "{ROWS}[plugin.shadow]\npath = 'other.wasm'\n[plugin.shadow.settings]\nmap = 'trap'\n"
+            ),
+            5,
+            "sample event",
+        ),
+        wrong(
+            &format!(
+                "{ROWS}[plugin.canary]\npath = 'other.wasm'\n[plugin.canary.settings]\nconfigure = 'refuse'\n"
+            ),
+            6,
+            "asks for a refusal",
+        ),
+        wrong(
+            &format!("{ROWS}[[plugin.canary.settings.mappings]]\nevent = 'a'\nstream = 'b c'\n"),
+            4,
+            "letters a-z",
+        ),
+        wrong(
+            &format!("{collector}[http]\ncertificate = 'none.pem'\nkey = 'none.key'\n{ROWS}"),
+            7,
+            "none.pem",
+        ),
+        wrong(
+            "[plugin]\npath = 'other.wasm'\n[plugin.limits]\nmemory_bytes = 1048576\n",
+            2,
+            "other.wasm",
+        ),
+    ] {
+        run(&settings).exits(2).says(&[words]);
+        let ran = config_check(&settings).exits(2).says(&[words, &format!("line {line}, ")]);
+        assert!(ran.stdout.is_empty(), "{settings}");
+        let checked = program(&settings, &["check", "--region", "eu-central-1"]).run().exits(1);
+        let report = String::from_utf8(checked.stdout).unwrap();
+        assert!(report.contains("failed ") && report.contains(words), "{settings}\n{report}");
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let settings = format!(
+        "[plugin]\ncases = 'none.json'\n{ROWS}[plugin.canary]\npath = 'none.wasm'\n[plugin.shadow]\npath = 'nil.wasm'\n"
+    );
+    let ran = config_check(&settings).exits(2);
+    let _ = ran.says(&["none.json", "none.wasm", "nil.wasm", "line 2, ", "line 7, ", "line 9, "]);
+}
+
+#[test]
+fn what_a_run_takes_every_check_finds_good() {
+    let settings = format!(
+        "[plugin]\ncases = 'good.json'\n{ROWS}[plugin.shadow]\npath = 'other.wasm'\n[plugin.shadow.settings]\nstream = 'all'\n"
+    );
+    run(&settings).exits(0);
+    let ran = config_check(&settings).exits(0);
+    assert_eq!(ran.stdout, b"settings.toml: good; delivery streams: all\n");
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn every_tool_honours_the_limits() {
+    let settings = "[plugin.limits]\nmemory_bytes = 1048576\n";
+    let loose = "[plugin.settings]\nstream = 'all'\n";
+    let tools: [&[&str]; 4] = [
+        &["plugin", "test", "other.wasm", "good.json"],
+        &["plugin", "diff", "other.wasm", "other.wasm", "events.ndjson"],
+        &["plugin", "bench", "other.wasm", "events.ndjson", "--rounds", "1"],
+        &["bench", "events.ndjson", "--plugin", "other.wasm", "--repeat", "1"],
+    ];
+    for tool in tools {
+        let program = |settings| program(settings, tool).file("events.ndjson", EVENT.as_bytes());
+        program(settings).run().exits(2).says(&["other.wasm"]);
+        program(loose).run().exits(0);
+    }
+}
+
+#[test]
+fn a_tested_plugin_is_one_that_a_run_would_take() {
+    let pin =
+        format!("[plugin]\nsha256 = '{}'\n[plugin.settings]\nstream = 'all'\n", "0".repeat(64));
+    let test = ["plugin", "test", "other.wasm", "good.json"];
+    program(&pin, &test).run().exits(2).says(&["sha256 under [plugin]"]);
+    let trap = "[plugin.settings]\nstream = 'all'\nsamples = 'trap'\n";
+    program(trap, &test).run().exits(1);
+    run(&format!("[plugin]\npath = 'other.wasm'\n{trap}")).exits(2);
+}
+
+#[test]
+fn doubtful_settings_are_told_with_their_line() {
+    let settings = "[plugin.settings]\nmappings = [\n  { event = 'Order', stream = 'a' },\n  { event = 'order', stream = 'b' },\n  \
+                    { event = 'B ', stream = 'c' },\n  { event = '*', stream = 'd', when = 'type = track' },\n]\n[streams.e]\n\
+                    newline = true\n[aws]\nprofile = 'mine '\n";
+    let warnings = [
+        "line 4, column 3: [plugin.settings] mappings row 2 (\"order\"): row 1 is about \"Order\"",
+        "line 5, column 3: [plugin.settings] mappings row 3 (\"B \")",
+        "line 6, column 3: [plugin.settings] mappings row 4: `when`: `track` without quotes",
+        "[streams.e]: nothing is written to this stream",
+        "line 11, column 1: [aws] profile begins or ends with a blank",
+    ];
+    config_check(settings).exits(0).says(&warnings);
+    let strict = Program::new().file("settings.toml", settings.as_bytes());
+    strict.args(["config", "check", "--strict", "settings.toml"]).run().exits(1).says(&warnings);
+    let checked = program(settings, &["check", "--region", "eu-central-1"]).run().exits(1);
+    let report = String::from_utf8(checked.stdout).unwrap();
+    assert!(report.contains("mappings row 2") && report.contains("[streams.e]"), "{report}");
+}
+
+#[test]
+fn every_mistake_in_a_file_is_told() {
+    let settings = "workers = 0\nlisten = 'nowhere'\n[delivery]\nmax_delay = 5\nconcurrency = 0\n[aws]\nregoin = 'x'\n\
+                    role_arn = 'writer'\n[dead_letters]\nwhen_full = 'explode'\n[plugin.settings]\nratio = inf\n";
+    let mistakes = [
+        "line 1, column 1: workers is 0: write a number",
+        "line 4, column 13: invalid [delivery] max_delay: expected a string, found an integer: write for example \
+         `max_delay = \"1s\"`",
+        "line 5, column 1: [delivery] concurrency is 0: write a number",
+        "line 2, column 1: listen is \"nowhere\": write an IP address",
+        "line 8, column 1: [aws] role_arn \"writer\" is no ARN",
+        "line 7, column 1: unknown setting `regoin` in [aws]: did you mean `region`?",
+        "line 10, column 1: [dead_letters] when_full is \"explode\": write \"stop\"",
+        "line 12, column 9: invalid [plugin.settings] ratio: is no number",
+    ];
+    for arguments in [&["run", "--config"][..], &["config", "check"], &["check", "--config"]] {
+        let program = Program::new().file("s.toml", settings.as_bytes());
+        program.args(arguments).args(["s.toml"]).run().exits(2).says(&mistakes);
+    }
+    let yaml = "delivery:\n  max_delay: 1s\n";
+    let ran = Program::new().file("s.toml", yaml.as_bytes()).args(["config", "check", "s.toml"]);
+    ran.run().exits(2).says(&["this is YAML", "`[delivery]`"]);
+}
+
+#[test]
+fn dates_of_settings_reach_plugins_as_text() {
+    let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all', set = { since = 2026-11-29, at = 08:30:00, \
+                    on = 2026-11-29T08:30:00Z } }]\n";
+    let ran = Program::running_locally().settings(settings).stdin("{\"event\":\"a\"}\n").run();
+    let ran = ran.exits(0);
+    let record: serde_json::Value = serde_json::from_slice(&ran.streams()["all"]).unwrap();
+    assert_eq!(
+        record,
+        serde_json::json!({"event": "a", "since": "2026-11-29", "at": "08:30:00", "on": "2026-11-29T08:30:00Z"})
+    );
+}
