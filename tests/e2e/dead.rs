@@ -340,3 +340,46 @@ fn accounted(data: &Data, stub: &Stub) -> BTreeSet<Vec<u8>> {
     events.extend(delivered.map(|record| record.trim_ascii_end().to_vec()));
     events
 }
+
+#[test]
+fn a_wrong_place_or_reason_is_no_empty_list() {
+    for command in ["list", "show", "replay", "purge"] {
+        let ran = Program::new().args(["dead", command, "--data-dir", "nowhere"]);
+        let ran = if command == "purge" { ran.args(["--all"]) } else { ran };
+        ran.run().exits(2).says(&["the data directory nowhere", "--data-dir"]);
+    }
+    let data = Data::filled_by("x\n");
+    let ran = data.dead(&["list", "--reason", "not_jsn"]).run().exits(2);
+    let _ = ran.says(&["did you mean `not_json`?"]);
+    data.dead(&["purge", "--reason", "everything"]).run().exits(2).says(&["known are"]);
+    data.dead(&["list", "--stream", "a b"]).run().exits(2).says(&["no name of a delivery stream"]);
+}
+
+#[test]
+fn the_data_directory_is_beside_the_settings_file() {
+    let program = Program::running_locally();
+    let beside = program.path("conf");
+    fs::create_dir(&beside).unwrap();
+    fs::write(beside.join("settings.toml"), STRICT).unwrap();
+    make_data_directory(&beside.join("standpipe-data"));
+    let ran = program.args(["--config", "conf/settings.toml"]).mapping(&[("A", "as")]);
+    let ran = ran.stdin("x\n").run().exits(3);
+    assert_eq!(ran.letters().len(), 0, "letters are in the working directory");
+    // From another directory.
+    let listed = Program::new().args(["dead", "list", "--json", "--config"]);
+    let listed = listed.args([ran.path("conf").join("settings.toml")]).run().exits(0);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["letters"], 1);
+}
+
+#[test]
+fn events_of_an_earlier_run_are_not_left_behind() {
+    let program = Program::running_locally();
+    fs::create_dir(program.path("conf")).unwrap();
+    fs::write(program.path("conf").join("settings.toml"), STRICT).unwrap();
+    let dead = program.path("standpipe-data").join("dead");
+    fs::create_dir(&dead).unwrap();
+    fs::write(dead.join("s1.ndjson"), "").unwrap();
+    let ran = program.args(["--config", "conf/settings.toml"]).mapping(&[("A", "as")]).stdin(A);
+    let _ = ran.run().exits(2).says(&["move it there", "conf/standpipe-data", "data_dir"]);
+}

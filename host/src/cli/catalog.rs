@@ -100,7 +100,8 @@ struct Given {
     /// A URL in place of the region's Firehose endpoint.
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
-    /// Where the history of runs is kept [default: standpipe-data].
+    /// Where the history of runs is kept [default: that of the settings file, or
+    /// standpipe-data beside it].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }

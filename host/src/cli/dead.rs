@@ -3,7 +3,7 @@ mod purge;
 mod replay;
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -13,7 +13,11 @@ use time::OffsetDateTime;
 use super::config::read_settings;
 use super::{CommandResult, Exit, complain, usage};
 use crate::clock;
-use crate::dead::{Filter, Folder, FolderLock, LetterFile};
+use crate::dead::{Filter, Folder, FolderLock, LetterFile, Reason};
+use crate::event::StreamName;
+
+/// How alike two words must be for one to be taken for the other misspelt.
+const SIMILARITY_MIN: f64 = 0.7;
 
 const LIST_HELP: &str = "Dead letters are kept in DATA_DIR/dead. A letter is meant if it passes every filter \
 that is given. Lines that are no letters are told on standard error.";
@@ -57,7 +61,8 @@ pub(super) fn run(command: Command) -> CommandResult {
 // No comment for the help: it would take the place of the subcommand's own.
 #[derive(Debug, Args)]
 struct Place {
-    /// Where dead letters are kept [default: standpipe-data].
+    /// Where dead letters are kept [default: that of --config, or else
+    /// standpipe-data].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// The settings file, whose `data_dir` is used.
@@ -69,10 +74,10 @@ struct Place {
 struct Choice {
     /// Only letters with this reason, such as `not_json`. Can be given several
     /// times, for one or the other.
-    #[arg(long = "reason", value_name = "WORD")]
+    #[arg(long = "reason", value_name = "WORD", value_parser = parse_reason)]
     reasons: Vec<String>,
     /// Only letters of this delivery stream. Can be given several times.
-    #[arg(long = "stream", value_name = "NAME")]
+    #[arg(long = "stream", value_name = "NAME", value_parser = parse_stream)]
     streams: Vec<String>,
     /// Only letters whose event came from this input.
     #[arg(long, value_name = "NAME")]
@@ -94,6 +99,25 @@ struct Chosen {
     choice: Choice,
 }
 
+/// A word that no letter can have is a mistake, not a filter that nothing passes.
+fn parse_reason(word: &str) -> Result<String, String> {
+    let known = Reason::ALL.iter().map(|reason| reason.word());
+    if known.clone().any(|known| known == word) {
+        return Ok(word.to_owned());
+    }
+    let alike = known.clone().map(|known| (strsim::jaro_winkler(word, known), known));
+    let nearest =
+        alike.filter(|(alike, _)| *alike >= SIMILARITY_MIN).max_by(|a, b| a.0.total_cmp(&b.0));
+    Err(match nearest {
+        Some((_, nearest)) => format!("unknown reason; did you mean `{nearest}`?"),
+        None => format!("unknown reason; known are {}", known.collect::<Vec<_>>().join(", ")),
+    })
+}
+
+fn parse_stream(name: &str) -> Result<String, String> {
+    StreamName::parse(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
+}
+
 fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
     let ago = |ago: Duration| clock::now().checked_sub(ago.try_into().ok()?);
     let time = clock::parse_rfc3339(text)
@@ -105,7 +129,9 @@ fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
 impl Place {
     fn folder(&self) -> Result<Folder, (Exit, anyhow::Error)> {
         let (raw, directory) = read_settings(self.config.as_deref()).map_err(usage)?;
-        Ok(Folder::of_data_dir(&raw.data_dir(&directory, self.data_dir.clone())))
+        let data_dir = raw.data_dir(&directory, self.data_dir.clone());
+        check_data_dir(&data_dir).map_err(usage)?;
+        Ok(Folder::of_data_dir(&data_dir))
     }
 }
 
@@ -129,6 +155,22 @@ impl Chosen {
     fn filter(&self) -> Filter {
         self.choice.filter()
     }
+}
+
+/// A directory that is not there is another one than was meant: it would look as if
+/// there were no letters.
+pub(super) fn check_data_dir(data_dir: &Path) -> anyhow::Result<()> {
+    let metadata = std::fs::metadata(data_dir);
+    let metadata = metadata.with_context(|| {
+        format!(
+            "read the data directory {} (give the one of `host run`: with --data-dir, or its settings file with --config)",
+            data_dir.display()
+        )
+    })?;
+    if !metadata.is_dir() {
+        bail!("the data directory {} is no directory: correct --data-dir", data_dir.display());
+    }
+    Ok(())
 }
 
 fn fault(error: anyhow::Error) -> (Exit, anyhow::Error) {
@@ -173,5 +215,12 @@ mod tests {
         for wrong in ["", "yesterday", "2026-01-31", "9000years"] {
             assert!(parse_time(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn reasons_are_those_that_letters_can_have() {
+        assert_eq!(parse_reason("not_json").as_deref(), Ok("not_json"));
+        assert!(parse_reason("not_jsn").unwrap_err().contains("did you mean `not_json`?"));
+        assert!(parse_reason("xyz").unwrap_err().contains("known are"));
     }
 }

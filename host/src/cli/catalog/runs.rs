@@ -5,7 +5,8 @@ use clap::Args;
 use super::table::table;
 use super::{Given, fault, json, print, print_text};
 use crate::catalog::schedule::{Fate, History, Run};
-use crate::cli::{CommandResult, Exit, complain};
+use crate::cli::dead::check_data_dir;
+use crate::cli::{CommandResult, Exit, complain, usage};
 use crate::clock;
 use crate::escape::one_line;
 
@@ -26,6 +27,7 @@ pub(in crate::cli) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let settings = arguments.given.settings()?;
+    check_data_dir(&settings.data_dir).map_err(usage)?;
     let history = History::of_data_dir(&settings.data_dir);
     let books = history.books().map_err(fault)?;
     if books.unreadable > 0 {
