@@ -18,6 +18,14 @@ use crate::limits;
 /// canary, of a candidate that is tried, and one that replaces another.
 const INSTANCES_PER_WORKER: u32 = 6;
 
+/// Slots of former instances that keep their memory for each worker, so that what
+/// replaces an instance of the same component finds it there. Each has up to
+/// [`KEPT_BYTES`]: one for each component ever taken would be hundreds of megabytes.
+const WARM_SLOTS_PER_WORKER: u32 = 2;
+
+/// Bytes of an instance's memory that its slot keeps when it ends.
+const KEPT_BYTES: usize = 1024 * 1024;
+
 /// The least number of instances, enough for all that is there once: the shadow,
 /// candidates on trial.
 const INSTANCES_MIN: u32 = 256;
@@ -104,7 +112,7 @@ impl Engine {
         let pooled = |pooling| {
             let mut config = config();
             if pooling {
-                let pooling = pooling_config(instances, allowance.memory_bytes);
+                let pooling = pooling_config(instances, workers, allowance.memory_bytes);
                 config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
             }
             wasmtime::Engine::new(&config)
@@ -172,7 +180,7 @@ fn config() -> Config {
     config
 }
 
-fn pooling_config(instances: u32, memory_bytes: usize) -> PoolingAllocationConfig {
+fn pooling_config(instances: u32, workers: u32, memory_bytes: usize) -> PoolingAllocationConfig {
     let mut pooling = PoolingAllocationConfig::default();
     pooling
         .total_component_instances(instances)
@@ -186,12 +194,37 @@ fn pooling_config(instances: u32, memory_bytes: usize) -> PoolingAllocationConfi
         .max_core_instance_size(16 * 1024 * 1024)
         .table_elements(limits::PLUGIN_TABLE_ELEMENTS_MAX)
         .max_memory_size(memory_bytes)
-        .linear_memory_keep_resident(1024 * 1024);
+        .max_unused_warm_slots(workers.saturating_mul(WARM_SLOTS_PER_WORKER))
+        .linear_memory_keep_resident(KEPT_BYTES);
     pooling
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Engine")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::Plugin;
+
+    #[test]
+    fn memory_of_former_components_is_given_back() {
+        let engine = Engine::new(None).unwrap();
+        let settings = r#"{"mappings":[{"event":"*","stream":"s"}]}"#;
+        for name in b'a'..b'h' {
+            // A custom section, which makes it another component.
+            let mut component = include_bytes!(env!("MAPPING_WASM")).to_vec();
+            component.extend([0, 2, 1, name]);
+            Plugin::load(&engine, &component, settings).unwrap();
+        }
+        let metrics = engine.wasmtime().pooling_allocator_metrics().expect("there is a pool");
+        assert_eq!(metrics.memories(), 0);
+        let slots = metrics.unused_warm_memories();
+        assert!((1..=WARM_SLOTS_PER_WORKER).contains(&slots), "{slots}");
+        let bytes = metrics.unused_memory_bytes_resident();
+        assert!(bytes <= WARM_SLOTS_PER_WORKER as usize * KEPT_BYTES, "{bytes}");
     }
 }
