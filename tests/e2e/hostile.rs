@@ -45,7 +45,7 @@ const ON_EVENTS: &[(&str, usize, &[&str])] = &[
     ("memory", 10, &["plugin_memory"]),
     ("flood", 5, &["plugin_memory", "plugin_trapped", "plugin_deadline"]),
     ("a million", 5, &["plugin_answer", "plugin_trapped", "plugin_memory", "plugin_deadline"]),
-    ("payload MiB:30", 5, &["plugin_trapped"]),
+    ("payload MiB:30", 5, &["plugin_answer"]),
     ("payload MiB:15", 30, &["record_too_large"]),
     ("payloads of 2 MiB:7", 30, &["record_too_large"]),
     ("reject MiB:15", 20, &["plugin_rejected"]),
