@@ -17,7 +17,8 @@ pub use advice::{advice_of_code, advice_of_failure};
 pub use caller::Caller;
 pub use error::ConnectError;
 pub use http::{
-    AnswerTooLong, TransportSettings, http_client, http_connector, is_proxy_url, read_certificates,
+    AnswerTooLong, TransportSettings, check_ca_bundle, http_client, http_connector, is_proxy_url,
+    read_certificates,
 };
 pub use json::{JsonClient, JsonError, Service};
 pub use role::Role;

@@ -20,7 +20,9 @@ use crate::config::{Destination, Settings, SourceRole, toml_key};
 use crate::delivery::{Amazon, StartRate};
 use crate::event::StreamName;
 use crate::limits;
-use crate::run::{CACHE, Part, PluginSecrets, Preparation, StartError, open_secrets, reach};
+use crate::run::{
+    CACHE, Part, PluginSecrets, Preparation, StartError, check_kept_secrets, open_secrets, reach,
+};
 
 /// What is checked beyond what every run needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -64,6 +66,7 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
     if review.mistakes().next().is_some() {
         return report;
     }
+    kept_secrets(&settings, &mut report).await;
     let streams = ExpectedStreams::new(&settings, &review.streams);
     if streams.has_patterns {
         report.skipped(
@@ -105,6 +108,24 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
     report
 }
 
+/// Ask for the secrets that a run needs from the start, besides those of plugins and
+/// credentials.
+async fn kept_secrets(settings: &Settings, report: &mut CheckReport) {
+    let keys = settings.collect.iter().flat_map(|collect| &collect.referenced_keys).count();
+    let has_token = settings.admin_token.as_ref().is_some_and(|it| it.reference().is_some());
+    if keys == 0 && !has_token {
+        return;
+    }
+    match check_kept_secrets(settings).await {
+        Ok(()) => report.ok("secrets", "the write keys and the token of [admin] are there"),
+        Err(error) => {
+            let advice =
+                "check the names, and the manager under [secrets]: no run starts without them";
+            report.failed("secrets", error.to_string(), advice);
+        }
+    }
+}
+
 /// Tell what was prepared, and what is doubtful.
 fn tell(review: &Review, report: &mut CheckReport) {
     match review.warnings.is_empty() {
@@ -121,6 +142,8 @@ fn tell(review: &Review, report: &mut CheckReport) {
             Part::Cases => "are passed".to_owned(),
             Part::Canary | Part::Shadow => "is taken".to_owned(),
             Part::Certificate => "fits its key".to_owned(),
+            Part::Connections => "are within the limit of open files".to_owned(),
+            Part::CaBundle => "has certificates".to_owned(),
         };
         if mistakes.is_empty() {
             report.ok(part.word(), detail);

@@ -31,6 +31,7 @@ mod watching;
 pub(crate) use cataloging::{Cataloging, logged, routes_of};
 pub use embedding::{Embedding, Entrance};
 pub use error::StartError;
+pub(crate) use keys::check_kept_secrets;
 pub(crate) use plugin_secrets::{PluginSecrets, are_kept};
 pub use plugins::{DEFAULT_PLUGIN, plugin_bytes, read_plugin};
 pub(crate) use preparation::{Part, PluginLoader, Preparation, event_streams};

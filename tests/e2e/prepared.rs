@@ -82,6 +82,11 @@ fn what_a_run_refuses_no_check_finds_good() {
             "none.pem",
         ),
         wrong(
+            &format!("{collector}[http]\nmax_connections = 1000000\n{ROWS}"),
+            7,
+            "max_connections: expected at most",
+        ),
+        wrong(
             "[plugin]\npath = 'other.wasm'\n[plugin.limits]\nmemory_bytes = 1048576\n",
             2,
             "other.wasm",
@@ -94,6 +99,29 @@ fn what_a_run_refuses_no_check_finds_good() {
         let report = String::from_utf8(checked.stdout).unwrap();
         assert!(report.contains("failed ") && report.contains(words), "{settings}\n{report}");
     }
+}
+
+#[test]
+fn what_a_run_needs_on_its_way_to_aws_is_checked_too() {
+    let settings = format!("[aws]\nregion = 'eu-central-1'\nca_bundle = 'none.pem'\n{ROWS}");
+    let aws = |arguments: &[&str]| program(&settings, arguments).with_keys().run();
+    aws(&["run", "--endpoint-url", "http://127.0.0.1:1"]).exits(2).says(&["none.pem"]);
+    config_check(&settings).exits(2).says(&["line 3, column 1: [aws] ca_bundle", "none.pem"]);
+    assert_eq!(aws(&["check"]).exit, 1);
+    let secrets = format!(
+        "listen = '127.0.0.1:0'\n[admin]\ntoken = 'secret:nope'\n[secrets]\nmanager = 'env'\n[[sources]]\nname = 'web'\n\
+         dialect = 'segment'\nwrite_keys = ['secret:nope']\n{ROWS}"
+    );
+    run(&secrets).exits(2).says(&["secret:nope"]);
+    config_check(&secrets).exits(0);
+    let checked = program(&secrets, &["check", "--region", "eu-central-1"]).run().exits(1);
+    let report = String::from_utf8(checked.stdout).unwrap();
+    assert!(report.contains("failed   secrets") && report.contains("nope"), "{report}");
+    let embedded = format!(
+        "listen = 'off'\n[[sources]]\nname = 'a'\ndialect = 'segment'\nwrite_keys = ['k']\n{ROWS}"
+    );
+    run(&embedded).exits(2).says(&["listen = \"off\""]);
+    config_check(&embedded).exits(0).says(&["warning: line 1, column 1: listen is \"off\""]);
 }
 
 #[test]

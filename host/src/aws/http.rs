@@ -133,6 +133,15 @@ fn variable(names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
+/// Check the certificates that are trusted besides the system's, if any are.
+///
+/// # Errors
+///
+/// They cannot be read.
+pub fn check_ca_bundle(settings: &TransportSettings) -> Result<(), ConnectError> {
+    trust_store(settings).map(drop)
+}
+
 fn trust_store(settings: &TransportSettings) -> Result<TrustStore, ConnectError> {
     let store = TrustStore::default();
     let (path, place) = match (&settings.ca_bundle, env::var_os("AWS_CA_BUNDLE")) {

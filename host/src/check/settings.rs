@@ -71,7 +71,14 @@ fn warnings(settings: &Settings) -> Vec<Mistake> {
         };
         Some(in_section(&section, warnings))
     });
-    let own = own.flatten().map(|warning| warning.located(&settings.places));
+    let is_embedded = settings.collect.as_ref().is_some_and(|it| it.address.is_none());
+    let embedded = is_embedded.then(|| {
+        Mistake::new(
+            "listen is \"off\", which is for programs that the host is part of: `host run` refuses it: give an \
+             address, or remove it",
+        )
+    });
+    let own = own.flatten().chain(embedded).map(|warning| warning.located(&settings.places));
     settings.warnings.iter().cloned().chain(own).collect()
 }
 
@@ -89,7 +96,7 @@ fn part_settings(settings: &Settings, part: Part) -> Option<(String, &PluginSour
             let shadow = hosting.shadow.as_ref()?;
             ("[plugin.shadow.settings]", &shadow.source, &shadow.settings)
         }
-        Part::Cases | Part::Certificate => return None,
+        Part::Cases | Part::Certificate | Part::Connections | Part::CaBundle => return None,
     };
     let is_inherited = part != Part::Plugin && *text == settings.written_plugin_settings;
     (!is_inherited).then(|| (section.to_owned(), source, text.as_str()))
@@ -105,8 +112,9 @@ fn key(part: Part, error: &StartError) -> Option<String> {
         Part::Plugin => "plugin",
         Part::Canary => "plugin.canary",
         Part::Shadow => "plugin.shadow",
-        Part::Cases => return None,
+        Part::Cases | Part::Connections => return None,
         Part::Certificate => return Some("[http] certificate".to_owned()),
+        Part::CaBundle => return Some("[aws] ca_bundle".to_owned()),
     };
     Some(match error {
         StartError::PluginFile { .. } => format!("[{section}] path"),

@@ -212,7 +212,9 @@ impl Collecting {
 }
 
 /// How many connections there may be, which the limit of open files has a say in.
-fn connection_limits(settings: &CollectSettings) -> Result<ConnectionLimits, StartError> {
+pub(super) fn connection_limits(
+    settings: &CollectSettings,
+) -> Result<ConnectionLimits, StartError> {
     let descriptors = Descriptors::of_process();
     let room = descriptors.connections_max();
     let connections_max = match (settings.connections_max, descriptors.limit()) {

@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::StartError;
+use super::{StartError, open_secrets};
 use crate::admin::Token;
 use crate::collector::{Collector, SourceSettings};
-use crate::config::{ReferencedKey, is_write_key};
+use crate::config::{ReferencedKey, Settings, is_write_key};
 use crate::secret::{Reference, Resolve, Secret, SecretSetting};
 
 /// Write keys that a manager of secrets keeps.
@@ -67,6 +67,20 @@ impl KeptKeys {
             }
         }
     }
+}
+
+/// Ask for the write keys and the token that are kept elsewhere, as a run does at its
+/// start.
+///
+/// # Errors
+///
+/// One cannot be had, or cannot be used.
+pub(crate) async fn check_kept_secrets(settings: &Settings) -> Result<(), StartError> {
+    let secrets = open_secrets(settings.secrets.as_ref()).await?;
+    let referenced = settings.collect.iter().flat_map(|collect| &collect.referenced_keys);
+    let referenced: Vec<_> = referenced.cloned().collect();
+    KeptKeys::new(Vec::new(), Arc::clone(&secrets)).resolve(&referenced).await?;
+    KeptToken::open(settings.admin_token.clone(), secrets).await.map(drop)
 }
 
 /// The token of the admin API, wherever it is kept.

@@ -1,6 +1,7 @@
 //! Everything that a run makes of its settings before the first event: the plugin under
 //! its pin, its signature, its limits and its cases; the canary and the shadow beside
-//! it; the certificate for SDKs.
+//! it; the certificate and the connections for SDKs; the certificates that are trusted on
+//! the way to AWS.
 //!
 //! There is this one way to do so. `host run` goes on from what is prepared here;
 //! `host check` and `host config check` prepare the same and stop; and whatever tries a
@@ -13,9 +14,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::StartError;
+use super::collecting::connection_limits;
 use super::plugin_secrets::PluginSecrets;
 use super::plugins::{candidate, candidate_beside, candidate_of_file, terms, terms_without_cases};
-use crate::config::{Beside, PluginSource, Settings};
+use crate::aws;
+use crate::config::{Beside, CollectSettings, Destination, PluginSource, Settings};
 use crate::http::Tls;
 use crate::pipeline::OnFailure;
 use crate::plugin::{Engine, Plugin, Role, Trust, sha256_hex};
@@ -34,6 +37,10 @@ pub(crate) enum Part {
     Shadow,
     /// What connections of SDKs are encrypted with.
     Certificate,
+    /// How many of these there can be.
+    Connections,
+    /// Which servers' certificates are trusted on the way to AWS.
+    CaBundle,
 }
 
 /// What has been prepared of a run, and what could not be.
@@ -60,10 +67,14 @@ impl Preparation {
     pub(crate) fn new(settings: &Settings, secrets: &PluginSecrets, cache: Option<&Path>) -> Self {
         let mut preparation = Preparation::default();
         preparation.plugins(settings, secrets, cache);
-        let certificate = settings.collect.as_ref().and_then(|it| it.certificate.as_ref());
-        if let Some(files) = certificate {
-            let tls = Tls::load(&files.certificate, &files.key).map_err(StartError::from);
-            preparation.tls = preparation.note(Part::Certificate, tls);
+        if let Some(collect) = &settings.collect {
+            preparation.collector(collect);
+        }
+        if let Destination::Amazon { aws, .. } = &settings.destination
+            && aws.transport.ca_bundle.is_some()
+        {
+            let bundle = aws::check_ca_bundle(&aws.transport).map_err(StartError::from);
+            preparation.note(Part::CaBundle, bundle);
         }
         preparation
     }
@@ -93,6 +104,16 @@ impl Preparation {
             (Some(error), _) => Err(error),
             (None, Some(swapper)) => Ok(Prepared { swapper, tls: self.tls }),
             (None, None) => unreachable!("a plugin that is none is a failure"),
+        }
+    }
+
+    fn collector(&mut self, collect: &CollectSettings) {
+        if let Some(files) = &collect.certificate {
+            let tls = Tls::load(&files.certificate, &files.key).map_err(StartError::from);
+            self.tls = self.note(Part::Certificate, tls);
+        }
+        if collect.connections_max.is_some() {
+            self.note(Part::Connections, connection_limits(collect).map(drop));
         }
     }
 
@@ -331,6 +352,8 @@ impl Part {
             Part::Canary => "canary",
             Part::Shadow => "shadow",
             Part::Certificate => "certificate",
+            Part::Connections => "connections",
+            Part::CaBundle => "ca_bundle",
         }
     }
 }
