@@ -102,6 +102,7 @@ impl Admin {
         let limits = ConnectionLimits {
             connections_max: limits::ADMIN_CONNECTIONS_MAX,
             per_peer_max: limits::ADMIN_CONNECTIONS_MAX,
+            keep_alive: limits::HTTP_KEEP_ALIVE,
             trusted: TrustedProxies::default(),
         };
         Server::bind(address, None, limits).await.map(Admin)

@@ -20,6 +20,7 @@
 //! 1  aws   http   policy   spool           an AWS client, a server, IAM policies, a durable queue
 //! 0  event   limits   clock   private   secret   blocking   the words everyone speaks
 //!    escape   fingerprint                  text from outside on one line; one state of a file
+//!    gzip                                  compressed text
 //! ```
 //!
 //! Data goes one way: source, plugin, delivery. The only thing that travels
@@ -41,6 +42,7 @@ pub mod escape;
 pub mod event;
 mod fingerprint;
 pub mod gateway;
+mod gzip;
 pub mod http;
 pub mod limits;
 pub mod pipeline;

@@ -352,8 +352,8 @@ pub const HTTP_WINDOW_BYTES: u32 = 256 * 1024;
 /// Answers are short.
 pub const HTTP_SEND_BUFFER_BYTES: usize = 16 * 1024;
 
-/// Time for a request's headers, from the moment at which the connection waits for
-/// them; so it is also how long a connection of HTTP/1.1 may be unused.
+/// Time for a request's headers: on a new connection from its beginning, and later from
+/// their first byte.
 pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Time for the first byte on a new connection. Browsers keep connections that they have
@@ -378,6 +378,10 @@ pub const HTTP_RATE_WINDOW: Duration = Duration::from_secs(5);
 /// as Kestrel and IIS ask for, for the ten seconds of a body's.
 pub const HTTP_WINDOW_BYTES_MIN: u64 = 2400;
 
+/// Members of a gzip body: SDKs send one. Each takes memory and time to begin, and may have
+/// 20 bytes.
+pub const HTTP_GZIP_MEMBERS_MAX: usize = 1000;
+
 /// How long a request's body may be coming in where others wait for the memory that it
 /// holds, or for its connection. A large body over a slow line is sent again then.
 pub const HTTP_SCARCE_BODY_PATIENCE: Duration = Duration::from_secs(2);
@@ -396,8 +400,17 @@ pub const DESCRIPTORS_RESERVED_MAX: u64 = 4096;
 /// higher, or there is none: Linux's own bound of a process, `fs.nr_open`.
 pub const DESCRIPTORS_ASKED_MAX: u64 = 1_048_576;
 
-/// How long a connection may be unused.
-pub const HTTP_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a connection may be unused after a request, unless the settings say otherwise.
+/// A load balancer must be the one that closes: an Application Load Balancer does after 60 s,
+/// and a request that it sends while its target closes is answered with 502.
+pub const HTTP_KEEP_ALIVE: Duration = Duration::from_secs(120);
+
+/// The least that the settings may say.
+pub const HTTP_KEEP_ALIVE_MIN: Duration = Duration::from_secs(1);
+
+/// The most that the settings may say: more than the 4,000 s that an Application Load
+/// Balancer can be set to.
+pub const HTTP_KEEP_ALIVE_MAX: Duration = Duration::from_secs(2 * 3600);
 
 /// Time for a request's body.
 pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(60);

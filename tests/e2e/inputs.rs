@@ -83,6 +83,7 @@ fn compressed_inputs_are_read_from_files_and_from_standard_input() {
     for (name, compressed) in [
         ("a.gz", gzip(&input)),
         ("of-many-members.gz", [gzip(head), gzip(tail), gzip(b"")].concat()),
+        ("padded.gz", [gzip(head), vec![0; 3], gzip(tail), vec![0; 1000]].concat()),
         ("a.zst", zstd(&input)),
         ("of-many-frames.zst", [zstd(head), zstd(tail)].concat()),
         ("named-otherwise", gzip(&input)),

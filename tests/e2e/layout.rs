@@ -18,6 +18,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (2, &["dead", "secrets"]),
     (1, &["aws", "http", "policy", "spool"]),
     (0, &["event", "limits", "clock", "private", "secret", "blocking", "escape", "fingerprint"]),
+    (0, &["gzip"]),
 ];
 
 /// Words that a module must not use, whatever its floor.

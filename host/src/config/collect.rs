@@ -2,7 +2,9 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::check::duration;
 use super::error::Mistakes;
 use super::places::source_places;
 use super::secrets::References;
@@ -38,6 +40,8 @@ pub struct CollectSettings {
     pub body_bytes_max: usize,
     /// Bytes of all bodies of one client.
     pub body_bytes_per_peer_max: usize,
+    /// How long a connection may be unused after a request.
+    pub keep_alive: Duration,
     /// Proxies that are believed about their clients.
     pub trusted_proxies: TrustedProxies,
     /// How clients reach the collector. None where requests say it.
@@ -126,6 +130,7 @@ pub(super) fn check_collect(
     );
     let per_peer = connections("[http] max_connections_per_peer", http.max_connections_per_peer);
     let proxies = trusted_proxies(http.trusted_proxies.as_deref());
+    let keep_alive = keep_alive(http.keep_alive.as_deref());
     let settings = CollectSettings {
         address,
         certificate,
@@ -134,6 +139,7 @@ pub(super) fn check_collect(
         connections_per_peer_max: mistakes.or(per_peer, None),
         body_bytes_max,
         body_bytes_per_peer_max: mistakes.or(body_bytes_per_peer_max, usual),
+        keep_alive: mistakes.or(keep_alive, limits::HTTP_KEEP_ALIVE),
         trusted_proxies: mistakes.or(proxies, TrustedProxies::default()),
         public_url: mistakes.or(http.public_url.as_deref().map(public_url).transpose(), None),
         sources,
@@ -308,6 +314,19 @@ fn check_source(
 
 fn connections(key: &str, count: Option<usize>) -> Result<Option<usize>, ConfigError> {
     count.map(|count| within(key, count, 1..=CONNECTIONS_MAX)).transpose()
+}
+
+fn keep_alive(text: Option<&str>) -> Result<Duration, ConfigError> {
+    let key = "[http] keep_alive";
+    let keep_alive = duration(key, text, limits::HTTP_KEEP_ALIVE, limits::HTTP_KEEP_ALIVE_MAX)?;
+    if keep_alive < limits::HTTP_KEEP_ALIVE_MIN {
+        return Err(ConfigError::new(format!(
+            "{key} is {:?}: write at least {}",
+            text.unwrap_or_default(),
+            humantime::format_duration(limits::HTTP_KEEP_ALIVE_MIN)
+        )));
+    }
+    Ok(keep_alive)
 }
 
 fn trusted_proxies(networks: Option<&[String]>) -> Result<TrustedProxies, ConfigError> {

@@ -170,6 +170,11 @@ pub struct RawHttp {
     #[schemars(example = 33_554_432)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_body_bytes_per_peer: Option<usize>,
+    /// How long a connection may be unused after a request, such as `"620s"`; `"120s"` by
+    /// default, `"1s"` to `"2h"`. It must be longer than a load balancer before the collector
+    /// keeps connections, or that sends requests while they are closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_alive: Option<String>,
     /// IP addresses and networks of proxies, such as `203.0.113.0/24`, whose headers
     /// `X-Forwarded-For`, `-Host` and `-Proto`, and `Forwarded`, are believed; private
     /// networks and loopback by default. The limits of one address do not hold for them,

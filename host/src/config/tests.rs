@@ -306,6 +306,11 @@ fn sources_are_checked() {
         ("rate_limit_bytes = -1", "expected an integer of 0 or more"),
         ("[http]\ncertificate = \"c.pem\"", "set both"),
         ("[http]\nmax_body_bytes = 1", "[http] max_body_bytes is 1: write a number from 32768"),
+        ("[http]\nkeep_alive = \"0s\"", "[http] keep_alive is \"0s\": write at least 1s"),
+        ("[http]\nkeep_alive = \"3h\"", "[http] keep_alive is \"3h\": write at most 2h"),
+        ("[http]\nkeep_alive = \"long\"", "[http] keep_alive is \"long\""),
+        ("[http]\ntrusted_proxies = [\"proxy\"]", "[http] trusted_proxies: invalid network"),
+        ("[http]\npublic_url = \"collect.example\"", "[http] public_url: invalid URL"),
         ("[spool]\ndurability = \"disk\"", "write \"fsync\", \"os\" or \"memory\""),
         ("[spool]\nmax_bytes = 1", "[spool] max_bytes is 1"),
         (

@@ -3,6 +3,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -56,7 +57,7 @@ pub(super) async fn serve<H, F>(
         }
     });
     let stream = Watched { stream, activity: Arc::clone(activity) };
-    let builder = builder();
+    let builder = builder(activity.keep_alive());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let patience = tokio::select! {
         _ = connection.as_mut() => return,
@@ -73,12 +74,17 @@ pub(super) async fn serve<H, F>(
     let _ = tokio::time::timeout(patience, connection).await;
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn builder(keep_alive: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
+    // Of HTTP/1.1 it counts from the moment at which a connection waits for a request, so
+    // it may not be shorter than an unused connection is kept. `Activity::overdue` is
+    // stricter about headers that have begun.
+    let header_timeout =
+        limits::HTTP_HEADER_TIMEOUT.max(keep_alive + 2 * limits::HTTP_WATCH_INTERVAL);
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::HTTP_HEADER_TIMEOUT)
+        .header_read_timeout(header_timeout)
         .max_buf_size(limits::HTTP_HEADER_BYTES_MAX)
         .max_headers(limits::HTTP_HEADERS_MAX);
     builder

@@ -38,6 +38,8 @@ pub struct ConnectionLimits {
     pub connections_max: usize,
     /// Of one peer.
     pub per_peer_max: usize,
+    /// How long one may be unused after a request.
+    pub keep_alive: Duration,
     /// Whom that does not hold for.
     pub trusted: TrustedProxies,
 }
@@ -87,6 +89,8 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Activity {
     opened: Instant,
+    /// How long it may be unused after a request.
+    keep_alive: Duration,
     /// Requests under way.
     requests: AtomicUsize,
     /// Those among them that do not wait for their client to send the body.
@@ -114,6 +118,30 @@ pub(super) struct UnderWay(pub(super) Arc<Activity>);
 pub(super) struct BodyWait {
     activity: Arc<Activity>,
     is_waiting: bool,
+}
+
+/// The headers of a request that are coming in.
+#[derive(Debug, Clone, Copy)]
+struct HeaderWindow {
+    begun: Instant,
+    /// When enough had come the last time, and how much there was then.
+    since: Instant,
+    had: u64,
+}
+
+impl HeaderWindow {
+    /// What is known once so much has been read; none if that came too slowly.
+    fn next(self, now: Instant, read: u64) -> Option<Self> {
+        if now >= self.begun + limits::HTTP_HEADER_TIMEOUT {
+            None
+        } else if now < self.since + limits::HTTP_RATE_WINDOW {
+            Some(self)
+        } else if read - self.had < limits::HTTP_WINDOW_BYTES_MIN {
+            None
+        } else {
+            Some(HeaderWindow { since: now, had: read, ..self })
+        }
+    }
 }
 
 impl Connections {
@@ -160,7 +188,7 @@ impl Connections {
 
     /// A place for a connection, for which there is room.
     pub(super) fn place(&self, peer: IpAddr) -> Place {
-        let activity = Arc::new(Activity::new());
+        let activity = Arc::new(Activity::new(self.0.limits.keep_alive));
         let mut open = self.open();
         let number = open.next;
         open.next += 1;
@@ -221,9 +249,10 @@ impl Drop for Place {
 }
 
 impl Activity {
-    fn new() -> Self {
+    fn new(keep_alive: Duration) -> Self {
         Activity {
             opened: Instant::now(),
+            keep_alive,
             requests: AtomicUsize::new(0),
             at_work: AtomicUsize::new(0),
             turned_ms: AtomicU64::new(0),
@@ -260,39 +289,51 @@ impl Activity {
     /// pings, and nothing else limits how long a new client may keep to itself which
     /// version it speaks.
     pub(super) async fn overdue(&self) {
-        // The headers that are coming in: since when, and how much there was then.
-        let mut window = None::<(Instant, u64)>;
+        let mut headers = None::<HeaderWindow>;
         loop {
             let now = Instant::now();
-            let step = match self.patience() {
-                _ if self.requests.load(Ordering::Relaxed) > 0 => {
-                    window = None;
-                    limits::HTTP_WATCH_INTERVAL
+            let mut step = limits::HTTP_WATCH_INTERVAL;
+            if self.requests.load(Ordering::Relaxed) > 0 {
+                headers = None;
+            } else {
+                headers = match (headers, self.bytes_of_headers()) {
+                    (_, None) => None,
+                    (None, Some(had)) => Some(HeaderWindow { begun: now, since: now, had }),
+                    (Some(window), Some(read)) => match window.next(now, read) {
+                        None => return,
+                        window => window,
+                    },
+                };
+                // A new connection has one time for its silence and its first headers; later
+                // headers have a time of their own.
+                let is_waiting = headers.is_none() || !self.is_used.load(Ordering::Relaxed);
+                let end = self.turned() + self.patience();
+                if is_waiting && now >= end {
+                    return;
                 }
-                patience if now >= self.turned() + patience => return,
-                patience => {
-                    let read = self.bytes_read.load(Ordering::Relaxed);
-                    let is_begun = read > self.bytes_before.load(Ordering::Relaxed);
-                    let is_http2 = self.is_http2.load(Ordering::Relaxed);
-                    match window {
-                        _ if !is_begun || is_http2 => window = None,
-                        None => window = Some((now, read)),
-                        Some((since, _)) if now < since + limits::HTTP_RATE_WINDOW => {}
-                        Some((_, had)) if read - had < limits::HTTP_WINDOW_BYTES_MIN => return,
-                        Some(_) => window = Some((now, read)),
-                    }
-                    let left = self.turned() + patience - now;
-                    left.min(limits::HTTP_WATCH_INTERVAL)
-                }
-            };
+                step = if is_waiting { step.min(end - now) } else { step };
+            }
             tokio::time::sleep(step).await;
         }
+    }
+
+    /// Bytes that were read by now, if some of them are of the headers of a request that has
+    /// not begun yet. HTTP/2 bounds these itself.
+    fn bytes_of_headers(&self) -> Option<u64> {
+        let read = self.bytes_read.load(Ordering::Relaxed);
+        let is_begun = read > self.bytes_before.load(Ordering::Relaxed);
+        (is_begun && !self.is_http2.load(Ordering::Relaxed)).then_some(read)
+    }
+
+    /// How long the connection may be unused after a request.
+    pub(super) fn keep_alive(&self) -> Duration {
+        self.keep_alive
     }
 
     /// How long the connection may be without a request.
     fn patience(&self) -> Duration {
         if self.is_used.load(Ordering::Relaxed) {
-            limits::HTTP_IDLE_TIMEOUT
+            self.keep_alive
         } else if self.bytes_read.load(Ordering::Relaxed) == 0 {
             limits::HTTP_FIRST_BYTE_TIMEOUT
         } else {
@@ -375,8 +416,8 @@ mod tests {
     use super::*;
 
     fn connections(connections_max: usize, per_peer_max: usize) -> Connections {
-        let trusted = TrustedProxies::default();
-        Connections::new(ConnectionLimits { connections_max, per_peer_max, trusted })
+        let (keep_alive, trusted) = (limits::HTTP_KEEP_ALIVE, TrustedProxies::default());
+        Connections::new(ConnectionLimits { connections_max, per_peer_max, keep_alive, trusted })
     }
 
     fn peer(number: u8) -> IpAddr {
@@ -481,7 +522,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn slow_headers_and_silence_have_an_end() {
         let took = async |drip: Option<(Duration, usize)>| {
-            let activity = Arc::new(Activity::new());
+            let activity = Arc::new(Activity::new(limits::HTTP_KEEP_ALIVE));
             let started = Instant::now();
             let drips = async {
                 let Some((pause, bytes)) = drip else { return std::future::pending().await };
@@ -501,5 +542,42 @@ mod tests {
         assert!(slow <= limits::HTTP_RATE_WINDOW + 2 * limits::HTTP_WATCH_INTERVAL, "{slow:?}");
         let fast = took(Some((Duration::from_millis(100), 1000))).await;
         assert_eq!(fast, limits::HTTP_HEADER_TIMEOUT, "there is an end to them in any case");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_used_connection_is_kept_as_long_as_the_settings_say() {
+        let second = Duration::from_secs(1);
+        for keep_alive in [second, 75 * second, 620 * second, limits::HTTP_KEEP_ALIVE_MAX] {
+            let activity = Arc::new(Activity::new(keep_alive));
+            drop(UnderWay::new(&activity));
+            let started = Instant::now();
+            activity.overdue().await;
+            assert_eq!(started.elapsed(), keep_alive);
+        }
+    }
+
+    /// However long it may be unused: once a request has begun, its headers have to come.
+    #[tokio::test(start_paused = true)]
+    async fn a_used_connection_has_no_longer_for_its_headers() {
+        for bytes in [1, 1000] {
+            let activity = Arc::new(Activity::new(limits::HTTP_KEEP_ALIVE_MAX));
+            drop(UnderWay::new(&activity));
+            tokio::time::advance(Duration::from_secs(600)).await;
+            let started = Instant::now();
+            let drips = async {
+                loop {
+                    activity.has_read(&vec![b'x'; bytes]);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            };
+            tokio::select! {
+                () = activity.overdue() => {}
+                () = drips => {}
+            }
+            let longest =
+                if bytes == 1 { limits::HTTP_RATE_WINDOW } else { limits::HTTP_HEADER_TIMEOUT };
+            let took = started.elapsed();
+            assert!(took <= longest + 2 * limits::HTTP_WATCH_INTERVAL, "{took:?}");
+        }
     }
 }

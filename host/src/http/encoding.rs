@@ -3,6 +3,9 @@ use std::io::{self, Read};
 
 use thiserror::Error;
 
+use crate::gzip::GzipReader;
+use crate::limits;
+
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
@@ -71,7 +74,7 @@ pub fn decode(
     let decoded = match encoding {
         Encoding::Identity if body.len() > bytes_max => return Err(DecodeError::TooLarge),
         Encoding::Identity => return Ok(body),
-        Encoding::Gzip => read_all(&mut flate2::bufread::MultiGzDecoder::new(&body[..])),
+        Encoding::Gzip => read_all(&mut GzipReader::new(&body[..], limits::HTTP_GZIP_MEMBERS_MAX)),
         Encoding::Deflate if is_zlib(&body) => {
             read_all(&mut flate2::bufread::ZlibDecoder::new(&body[..]))
         }
@@ -180,6 +183,18 @@ mod tests {
                 "{encoding:?}"
             );
         }
+    }
+
+    #[test]
+    fn zeros_behind_gzip_are_padding() {
+        let text = b"{\"batch\":[]}".to_vec();
+        for zeros in [1, 8, 511, 100_000] {
+            let mut body = compressed(Encoding::Gzip, &text);
+            body.resize(body.len() + zeros, 0);
+            assert_eq!(decode(Encoding::Gzip, body, text.len()), Ok(text.clone()), "{zeros}");
+        }
+        let members = compressed(Encoding::Gzip, b"").repeat(limits::HTTP_GZIP_MEMBERS_MAX + 1);
+        assert_eq!(decode(Encoding::Gzip, members, 1), Err(DecodeError::Broken));
     }
 
     #[test]

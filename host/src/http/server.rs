@@ -235,3 +235,47 @@ async fn encrypted(stream: TcpStream, tls: Option<Tls>, place: &Place) -> Option
         () = place.activity.evicted() => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::http::TrustedProxies;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Send a request of HTTP/1.1, and read its short answer.
+    async fn ask(stream: &mut TcpStream) {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut answer = [0; 1024];
+        let bytes = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..bytes].starts_with(b"HTTP/1.1 200"), "{:?}", &answer[..bytes]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unused_connection_is_kept_as_long_as_the_settings_say() {
+        for keep_alive in [2 * SECOND, 75 * SECOND, 620 * SECOND] {
+            let (connections_max, per_peer_max, trusted) = (8, 8, TrustedProxies::default());
+            let limits = ConnectionLimits { connections_max, per_peer_max, keep_alive, trusted };
+            let address = "127.0.0.1:0".parse().unwrap();
+            let server = Server::bind(address, None, limits).await.unwrap();
+            let (address, shutdown) = (server.address(), Shutdown::default());
+            let answer = |_, _| async { Answer::new(Full::new(Bytes::from_static(b"ok"))) };
+            let serving = tokio::spawn(server.serve(answer, shutdown.clone()));
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            for _ in 0..3 {
+                ask(&mut stream).await;
+                tokio::time::sleep(keep_alive - SECOND).await;
+            }
+            let started = Instant::now();
+            assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0, "it is closed in order");
+            let took = started.elapsed();
+            assert!(took <= 3 * SECOND, "{keep_alive:?} and {took:?}");
+            shutdown.request();
+            serving.await.unwrap();
+        }
+    }
+}

@@ -228,6 +228,7 @@ pub(super) fn connection_limits(
     Ok(ConnectionLimits {
         connections_max,
         per_peer_max: settings.connections_per_peer_max.unwrap_or(connections_max.div_ceil(2)),
+        keep_alive: settings.keep_alive,
         trusted: settings.trusted_proxies.clone(),
     })
 }

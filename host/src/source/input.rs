@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
 
 use super::{Fill, Replay, Stop};
+use crate::gzip::GzipReader;
 use crate::limits::STOP_POLL;
 
 /// Buffer in front of a decompressor, in bytes.
@@ -121,7 +122,7 @@ fn decompressed(mut raw: impl Read + 'static) -> io::Result<Box<dyn Read>> {
     let whole = Cursor::new(head).chain(raw);
     if is_gzip {
         let buffered = BufReader::with_capacity(COMPRESSED_BUFFER_BYTES, whole);
-        Ok(Box::new(flate2::bufread::MultiGzDecoder::new(buffered)))
+        Ok(Box::new(GzipReader::new(buffered, usize::MAX)))
     } else if is_zstd {
         let buffered = BufReader::with_capacity(COMPRESSED_BUFFER_BYTES, whole);
         Ok(Box::new(zstd::Decoder::with_buffer(buffered)?))

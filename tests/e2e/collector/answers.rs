@@ -222,6 +222,7 @@ fn every_compression_is_read() {
         ("br", BROTLI.to_vec()),
         ("zstd", zstd(&body("zstd"))),
         ("identity", body("identity")),
+        ("gzip", [gzip(&body("padded")), vec![0; 512]].concat()),
     ];
     let authorization = basic("key-of-web").1;
     let mut send = |encoding: &str, body: &[u8]| {
@@ -232,14 +233,15 @@ fn every_compression_is_read() {
         let reply = send(encoding, bytes);
         assert_eq!(reply.status, 200, "{encoding}: {}", reply.text());
         // What is broken is refused, and the connection is good for more.
-        if *encoding != "identity" {
+        let is_padded = bytes.ends_with(&[0; 512]);
+        if *encoding != "identity" && !is_padded {
             assert_eq!(send(encoding, &bytes[..bytes.len() / 2]).status, 400, "{encoding}");
         }
     }
     assert_eq!(send("compress", b"{}").status, 415);
     assert_eq!(send("gzip, br", b"{}").status, 415);
     collector.stop().exits(0);
-    let names = ["gzip", "x-gzip", "GZIP", "deflate", "brotli", "zstd", "identity"];
+    let names = ["gzip", "x-gzip", "GZIP", "deflate", "brotli", "zstd", "identity", "padded"];
     assert_delivered(&stub, &names.map(str::to_owned).into());
 }
 
