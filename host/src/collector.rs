@@ -27,10 +27,13 @@ mod proxies;
 mod public_url;
 mod query;
 mod rate;
+mod reason;
+mod refusals;
 mod refused;
 mod route;
 mod source;
 mod vendor;
+mod webhook;
 
 pub use counts::{CollectReport, Latency, Status, StatusCount};
 pub(crate) use decode::Ids;
@@ -44,6 +47,7 @@ pub(crate) use intake::{Gathering, Step};
 pub use origin::OriginRule;
 pub use public_url::{InvalidPublicUrl, PublicUrl};
 pub use rate::Rate;
+pub use refusals::RefusedCount;
 pub use source::{SourceReport, SourceSettings, TakenKey};
 
 /// The spool's entry of a source's events, as a request leaves it.

@@ -455,6 +455,9 @@ pub const TLS_RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 /// gateway takes 4,000 KiB; Segment takes 500 KB.
 pub const COLLECT_BODY_BYTES_MAX: usize = 4_096_000;
 
+/// How often a refused request is logged for each source and each reason.
+pub const COLLECT_REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How often it is logged that a proxy is not believed, or tells too little: each interval
 /// in which it goes on.
 pub const COLLECT_PROXY_LOG_INTERVAL: Duration = Duration::from_secs(600);
@@ -511,6 +514,10 @@ pub const COLLECT_ADDED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Members of an object that a batch says once for all its events, and of an event's own
 /// one. Segment takes 10,000 properties.
 pub const COLLECT_SHARED_MEMBERS_MAX: usize = 10_000;
+
+/// Fields of a form, or parameters of a query, that a webhook sends. Segment takes 10,000
+/// properties. Each takes memory of its own until the event is made.
+pub const COLLECT_FORM_FIELDS_MAX: usize = 10_000;
 
 /// Members of the outermost object, or items of the outermost array, and members of a
 /// batch's events, all of them together: 20 for each of [`COLLECT_EVENTS_MAX`] events.

@@ -523,5 +523,6 @@ fn reason_of_refusal(refusal: Refusal) -> Reason {
         Refusal::NoType => Reason::NoType,
         Refusal::NoEventName => Reason::NoEventName,
         Refusal::TooLong => Reason::EventTooLong,
+        Refusal::Request => Reason::RequestRefused,
     }
 }

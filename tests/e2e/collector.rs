@@ -6,6 +6,7 @@ mod crowds;
 mod floods;
 mod proxies;
 mod refusals;
+mod refused;
 mod settings;
 mod siege;
 mod stopping;

@@ -1,11 +1,14 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
 use super::Dialect;
+use super::reason::RefusalReason;
+use super::source::Source;
 use crate::http::Answer;
 
 /// An image of one transparent pixel.
@@ -15,27 +18,57 @@ const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xf
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// What a request is refused for: a status, and a text that says what to change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why a request is refused, and a text that says what to change. It holds nothing of the
+/// request.
+#[derive(Debug)]
 pub(super) struct Refused {
-    pub(super) status: StatusCode,
+    pub(super) reason: RefusalReason,
     pub(super) text: String,
     pub(super) retry_after: Option<Duration>,
+    /// Whose request it is, where that is known.
+    pub(super) source: Option<Arc<Source>>,
+    /// Where its path exists: the methods for it.
+    pub(super) allowed: Option<&'static str>,
+    /// Whether its body goes to the dead letters.
+    pub(super) is_kept: bool,
 }
 
 impl Refused {
-    pub(super) fn new(status: StatusCode, text: impl Into<String>) -> Self {
-        Refused { status, text: text.into(), retry_after: None }
+    pub(super) fn new(reason: RefusalReason, text: impl Into<String>) -> Self {
+        Refused {
+            reason,
+            text: text.into(),
+            retry_after: None,
+            source: None,
+            allowed: None,
+            is_kept: false,
+        }
     }
 
-    pub(super) fn for_now(status: StatusCode, text: &str, retry_after: Duration) -> Self {
-        Refused { status, text: text.to_owned(), retry_after: Some(retry_after) }
+    pub(super) fn for_now(reason: RefusalReason, text: &str, retry_after: Duration) -> Self {
+        Refused { retry_after: Some(retry_after), ..Refused::new(reason, text) }
+    }
+
+    /// The same of a request of this source.
+    pub(super) fn of(self, source: &Arc<Source>) -> Self {
+        Refused { source: Some(Arc::clone(source)), ..self }
+    }
+
+    /// The same where the source that stands before the body is known, or not.
+    pub(super) fn of_known(self, source: Option<&Arc<Source>>) -> Self {
+        match source {
+            Some(source) => self.of(source),
+            None => self,
+        }
     }
 
     /// Plain text: some SDKs take an answer in JSON for one with fields of their
     /// vendor's, and fail on its absence.
     pub(super) fn answer(&self) -> Answer {
-        let mut answer = whole(self.status, TEXT, format!("{}\n", self.text));
+        let mut answer = whole(self.reason.status(), TEXT, format!("{}\n", self.text));
+        if let Some(allowed) = self.allowed {
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        }
         if let Some(after) = self.retry_after {
             let seconds = after.as_secs_f64().ceil().max(1.0) as u64;
             answer.headers_mut().insert(RETRY_AFTER, seconds.into());

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::SourceReport;
+use super::{RefusedCount, SourceReport};
 
 /// The statuses that requests are answered with.
 const STATUSES: [u16; 15] =
@@ -20,6 +20,8 @@ pub struct CollectReport {
     pub sources: Vec<SourceReport>,
     /// Answers by their status.
     pub statuses: Vec<StatusCount>,
+    /// Refused requests by source and reason, where there are some.
+    pub refused: Vec<RefusedCount>,
     /// Requests with a write key that no source has, or with none.
     pub unknown_keys: u64,
     /// How long answers took.
@@ -61,13 +63,19 @@ impl Counts {
         self.sum_us.fetch_add(us, Ordering::Relaxed);
     }
 
-    pub(super) fn report(&self, sources: Vec<SourceReport>, unknown_keys: u64) -> CollectReport {
+    pub(super) fn report(
+        &self,
+        sources: Vec<SourceReport>,
+        refused: Vec<RefusedCount>,
+        unknown_keys: u64,
+    ) -> CollectReport {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let statuses = STATUSES.iter().zip(&self.statuses);
         let bounds = BOUNDS.iter().copied().chain([f64::INFINITY]);
         CollectReport {
             sources,
             statuses: statuses.map(|(status, count)| (*status, load(count))).collect(),
+            refused,
             unknown_keys,
             latency: Latency {
                 buckets: bounds.zip(self.buckets.iter().map(load)).collect(),

@@ -133,6 +133,13 @@ impl Decoded {
         Decoded { bytes: Vec::new(), events: Vec::new(), bytes_max }
     }
 
+    /// A body that is refused as a whole, as an event that is none.
+    pub(super) fn refused_request(body: Vec<u8>) -> Self {
+        let end = u32::try_from(body.len()).expect("a body is limited");
+        let event = DecodedEvent { start: 0, end, refused: Some(Refusal::Request) };
+        Decoded { bytes: body, events: vec![event], ..Self::default() }
+    }
+
     /// The text of one of its events.
     pub fn text(&self, event: DecodedEvent) -> &[u8] {
         &self.bytes[event.start as usize..event.end as usize]

@@ -11,19 +11,20 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::thread;
 
-use hyper::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::answer::Refused;
-use super::decode::{BadBody, Body, Decoded, Facts, Shape};
+use super::decode::{BadBody, Body, Decoded, DecodedEvent, Facts, Shape};
 use super::entry;
 use super::head::Head;
+use super::reason::RefusalReason;
 use super::source::{Source, Sources};
+use super::webhook::WebhookHead;
 use crate::clock;
 use crate::event::Refusal;
-use crate::http::{self, DecodeError, Encoding, Reservation};
+use crate::http::{self, BodyError, DecodeError, Encoding, Reservation};
 use crate::limits;
 
 /// Bytes that a small body's events may take beside what its bytes say: an event alone
@@ -54,6 +55,8 @@ pub(super) struct Received {
     /// Whether a page sent it.
     pub(super) client_side: bool,
     pub(super) encoding: Encoding,
+    /// Only of a webhook.
+    pub(super) webhook: Option<WebhookHead>,
 }
 
 /// The events of a request, on their way into the spool.
@@ -70,6 +73,23 @@ pub(super) struct Accepted {
 struct Bounds {
     body_bytes_max: usize,
     events_bytes_max: usize,
+}
+
+/// A request that is refused, and what of it is kept all the same.
+#[derive(Debug)]
+pub(super) struct Rejected {
+    pub(super) refused: Refused,
+    /// Its body, as an event that is none.
+    pub(super) kept: Option<Accepted>,
+}
+
+/// Why there are no events, and what is known by then.
+#[derive(Debug)]
+struct Failed {
+    failure: Failure,
+    source: Option<Arc<Source>>,
+    /// The body, if it is kept: decompressed, where that was possible.
+    body: Option<Vec<u8>>,
 }
 
 /// Why there are no events.
@@ -99,7 +119,7 @@ impl Decoder {
         received: Received,
         bytes: Vec<u8>,
         reservation: &mut Reservation,
-    ) -> Result<Accepted, Refused> {
+    ) -> Result<Accepted, Rejected> {
         let bounds = Bounds {
             body_bytes_max: self.body_bytes_max.min(limits::COLLECT_INLINE_BODY_BYTES_MAX),
             events_bytes_max: limits::COLLECT_INLINE_EVENTS_BYTES_MAX,
@@ -107,9 +127,9 @@ impl Decoder {
         if bytes.len() <= bounds.body_bytes_max {
             reservation.grow(usual_bytes(received.encoding, bytes.len())).await?;
             match run(&self.sources, &received, Cow::Borrowed(&bytes), bounds) {
-                Err(failure) if self.is_of_bounds(bounds, &failure) => {}
+                Err(failed) if self.is_of_bounds(bounds, &failed.failure) => {}
                 decoded => {
-                    let (source, decoded) = decoded?;
+                    let (source, decoded) = decoded.map_err(|failed| failed.rejected(None))?;
                     drop(bytes);
                     reserve(reservation, &source, &decoded)?;
                     return Ok(Accepted { source, decoded, _slot: None });
@@ -136,7 +156,7 @@ impl Decoder {
         received: Received,
         bytes: Vec<u8>,
         reservation: &mut Reservation,
-    ) -> Result<Accepted, Refused> {
+    ) -> Result<Accepted, Rejected> {
         let slot = self.slot().await.ok_or_else(Refused::busy)?;
         let bounds = Bounds {
             body_bytes_max: self.body_bytes_max,
@@ -152,11 +172,13 @@ impl Decoder {
             Ok(done) => done,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             // The runtime ends.
-            Err(_) => return Err(Refused::busy()),
+            Err(_) => return Err(Refused::busy().into()),
         };
         reservation.shrink_to(0);
-        let (source, decoded) = decoded?;
-        Ok(Accepted { source, decoded, _slot: Some(slot) })
+        match decoded {
+            Ok((source, decoded)) => Ok(Accepted { source, decoded, _slot: Some(slot) }),
+            Err(failed) => Err(failed.rejected(Some(slot))),
+        }
     }
 
     /// A slot, after a while at most.
@@ -196,20 +218,59 @@ fn reserve(
 fn run(
     sources: &Sources,
     received: &Received,
-    bytes: Cow<'_, [u8]>,
+    mut body: Cow<'_, [u8]>,
     bounds: Bounds,
-) -> Result<(Arc<Source>, Decoded), Failure> {
-    let Received { head, source, shape, client_side, encoding } = received;
-    let bytes = http::decode(*encoding, bytes, bounds.body_bytes_max);
-    let bytes = bytes.map_err(Failure::Compression)?;
-    let body = Body::parse(&bytes)?;
+) -> Result<(Arc<Source>, Decoded), Failed> {
+    let mut source = received.source.clone();
+    match decode(sources, received, &mut body, &mut source, bounds) {
+        Ok(events) => Ok((source.expect("events are of a source"), events)),
+        Err(failure) => {
+            let keeps = |source: &Arc<Source>| source.settings.keep_refused;
+            let is_kept = source.as_ref().is_some_and(keeps)
+                && failure.is_of_body()
+                && (1..=limits::EVENT_BYTES_MAX).contains(&body.len());
+            Err(Failed { failure, source, body: is_kept.then(|| body.into_owned()) })
+        }
+    }
+}
+
+/// Decompress a body, find its source, if that is not known, and take it apart.
+fn decode(
+    sources: &Sources,
+    received: &Received,
+    body: &mut Cow<'_, [u8]>,
+    source: &mut Option<Arc<Source>>,
+    bounds: Bounds,
+) -> Result<Decoded, Failure> {
+    let Received { head, shape, client_side, encoding, webhook, .. } = received;
+    // Where it cannot be decompressed, it is kept as it came.
+    let raw = source.as_ref().filter(|source| source.settings.keep_refused).map(|_| body.clone());
+    match http::decode(*encoding, std::mem::take(body), bounds.body_bytes_max) {
+        Ok(decoded) => *body = decoded,
+        Err(error) => {
+            *body = raw.unwrap_or_default();
+            return Err(Failure::Compression(error));
+        }
+    }
+    drop(raw);
+    if let Some(webhook) = webhook {
+        let payload = webhook.payload(body)?;
+        // Escapes make JSON longer than the form that it is made of.
+        if payload.as_ref().is_some_and(|payload| payload.len() > bounds.body_bytes_max) {
+            return Err(Failure::Compression(DecodeError::TooLarge));
+        }
+        if let Some(payload) = payload {
+            *body = Cow::Owned(payload);
+        }
+    }
+    let parsed = Body::parse(body)?;
     let source = match source {
-        Some(source) => Arc::clone(source),
+        Some(source) => source,
         None => {
-            let key = body.write_key().ok_or_else(|| sources.no_key())?;
-            let source = sources.of_key(&key)?;
-            head.check(&source)?;
-            source
+            let key = parsed.write_key().ok_or_else(|| sources.no_key())?;
+            let found = sources.of_key(&key)?;
+            head.check(&found)?;
+            source.insert(found)
         }
     };
     let ip = head.ip.to_string();
@@ -221,21 +282,23 @@ fn run(
     };
     let mut decoded = Decoded::of_at_most(bounds.events_bytes_max);
     // What is added to usual events.
-    decoded.bytes.reserve(bytes.len() + bytes.len() / 2);
-    body.events(&facts, *shape, &mut decoded)?;
+    decoded.bytes.reserve(body.len() + body.len() / 2);
+    parsed.events(&facts, *shape, &mut decoded)?;
     check_refusals(&decoded, source.settings.strict)?;
-    Ok((source, decoded))
+    Ok(decoded)
 }
 
 /// Whether a request is worth to be taken for its good events.
 fn check_refusals(decoded: &Decoded, is_strict: bool) -> Result<(), Refused> {
-    let mut refusals = decoded.events.iter().filter_map(|event| event.refused);
-    let Some(first) = refusals.next() else { return Ok(()) };
-    let bad_request = |text: String| Err(Refused::new(StatusCode::BAD_REQUEST, text));
+    let is_bad = |event: &DecodedEvent| event.refused.is_some();
+    let Some(place) = decoded.events.iter().position(is_bad) else { return Ok(()) };
+    let bad = decoded.events[place..].iter().filter_map(|event| event.refused);
     if is_strict {
-        return bad_request(first.to_string());
+        let first = bad.map(|refusal| refusal.to_string()).next().unwrap_or_default();
+        let text = format!("{first}: event {} of {}", place + 1, decoded.events.len());
+        return Err(Refused::new(RefusalReason::BadEvent, text));
     }
-    let (count, all) = (1 + refusals.count(), decoded.events.len());
+    let (count, all) = (bad.count(), decoded.events.len());
     if count <= limits::COLLECT_REFUSED_EVENTS_MAX || 2 * count <= all {
         return Ok(());
     }
@@ -246,12 +309,54 @@ fn check_refusals(decoded: &Decoded, is_strict: bool) -> Result<(), Refused> {
         }
     }
     let reasons: Vec<_> = reasons.iter().map(Refusal::to_string).collect();
-    bad_request(format!(
+    let text = format!(
         "{count} of {all} parts of the request are no events, and nothing of it is taken: {}: fix what \
          sends them; up to {} would go to the dead letters",
         reasons.join("; "),
         limits::COLLECT_REFUSED_EVENTS_MAX,
-    ))
+    );
+    Err(Refused::new(RefusalReason::MostlyBadEvents, text))
+}
+
+impl Failed {
+    /// The request that is refused for it. What of it is kept counts as a large body until
+    /// it is in the spool, if it was one.
+    fn rejected(self, slot: Option<OwnedSemaphorePermit>) -> Rejected {
+        let Failed { failure, source, body } = self;
+        let refused = Refused::from(failure).of_known(source.as_ref());
+        let kept = source.zip(body).map(|(source, body)| Accepted {
+            source,
+            decoded: Decoded::refused_request(body),
+            _slot: slot,
+        });
+        Rejected { refused, kept }
+    }
+}
+
+impl Failure {
+    /// Whether something is wrong with the body that sending it again does not change.
+    fn is_of_body(&self) -> bool {
+        match self {
+            Failure::Body(BadBody::Empty) => false,
+            Failure::Compression(_) | Failure::Body(_) => true,
+            Failure::Refused(refused) => {
+                let reasons = [RefusalReason::BadEvent, RefusalReason::MostlyBadEvents];
+                reasons.contains(&refused.reason)
+            }
+        }
+    }
+}
+
+impl From<Refused> for Rejected {
+    fn from(refused: Refused) -> Self {
+        Rejected { refused, kept: None }
+    }
+}
+
+impl From<BodyError> for Rejected {
+    fn from(error: BodyError) -> Self {
+        Refused::from(error).into()
+    }
 }
 
 impl From<BadBody> for Failure {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::body::Body as RequestBody;
-use hyper::header::{ALLOW, EXPECT, HeaderValue, ORIGIN, VARY};
+use hyper::header::{EXPECT, ORIGIN, VARY};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 
@@ -10,13 +10,15 @@ use super::answer::{self, Refused};
 use super::bodies::{Bodies, KeyPlace};
 use super::counts::Counts;
 use super::decode::Shape;
-use super::decoder::{Accepted, Decoder, Received};
+use super::decoder::{Accepted, Decoder, Received, Rejected};
 use super::head::Head;
 use super::proxies::Proxies;
 use super::public_url::PublicUrl;
 use super::query::Query;
+use super::reason::RefusalReason;
 use super::route::{Route, route};
 use super::source::{Source, Sources, Tally};
+use super::webhook::WebhookHead;
 use super::{CollectReport, SourceSettings, TakenKey};
 use super::{cors, entry, vendor};
 use crate::clock;
@@ -106,7 +108,8 @@ impl Collector {
 
     /// What has been done so far.
     pub fn report(&self) -> CollectReport {
-        self.counts.report(self.sources.report(), self.sources.unknown_keys())
+        let sources = &self.sources;
+        self.counts.report(sources.report(), sources.refused(), sources.unknown_keys())
     }
 
     /// Answer a request, wherever it came in.
@@ -129,7 +132,7 @@ impl Collector {
         if let Some(headers) = &mut headers {
             headers.shrink_to(limits::HTTP_REQUEST_OVERHEAD_BYTES);
         }
-        let mut answer = answer.unwrap_or_else(|refused| refused.answer());
+        let mut answer = answer.unwrap_or_else(|refused| self.refuse(&refused));
         // Nor is anything read of who has stopped sending.
         if is_sending && answer.status() != StatusCode::REQUEST_TIMEOUT {
             http::discard(&mut body).await;
@@ -137,6 +140,11 @@ impl Collector {
         cors::permit(&mut answer, origin.as_ref(), &self.sources);
         self.counts.answered(answer.status(), started.elapsed());
         answer
+    }
+
+    fn refuse(&self, refused: &Refused) -> Answer {
+        self.sources.note(refused);
+        refused.answer()
     }
 
     async fn dispatch(
@@ -147,7 +155,7 @@ impl Collector {
     ) -> Result<Answer, Refused> {
         if parts.headers.len() > limits::HTTP_HEADERS_MAX {
             let text = format!("more than {} headers", limits::HTTP_HEADERS_MAX);
-            return Err(Refused::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text));
+            return Err(Refused::new(RefusalReason::TooManyHeaders, text));
         }
         if parts.method == Method::OPTIONS {
             return Ok(cors::preflight(&parts.headers));
@@ -155,7 +163,7 @@ impl Collector {
         let route = route(&parts.method, parts.uri.path());
         let varies_by = cors::varies_by(&route);
         let answer = self.take_route(route, parts, body, peer).await;
-        let mut answer = answer.unwrap_or_else(|refused| refused.answer());
+        let mut answer = answer.unwrap_or_else(|refused| self.refuse(&refused));
         answer.headers_mut().insert(VARY, varies_by);
         Ok(answer)
     }
@@ -170,16 +178,23 @@ impl Collector {
         let head = Head::of(parts, peer, &self.proxies);
         match route {
             Route::One { message_type, is_browser } => {
-                self.take(head, body, Shape::One(message_type), is_browser).await
+                let shape = Shape::One(message_type);
+                self.take(head, body, Payload { shape, is_browser, webhook: None }).await
             }
-            Route::Batch { is_browser } => self.take(head, body, Shape::Batch, is_browser).await,
+            Route::Batch { is_browser } => {
+                let shape = Shape::Batch;
+                self.take(head, body, Payload { shape, is_browser, webhook: None }).await
+            }
             Route::Webhook if parts.method == Method::POST => {
-                self.take(head, body, Shape::Webhook, false).await
+                let (shape, webhook) = (Shape::Webhook, Some(WebhookHead::of(parts)?));
+                self.take(head, body, Payload { shape, is_browser: false, webhook }).await
             }
             Route::Webhook => self.take_query(head, parts, Query::Webhook).await,
             Route::Pixel(query) => {
                 // An image is what the page asked for, whatever comes of the event.
-                let _ = self.take_query(head, parts, query).await;
+                if let Err(refused) = self.take_query(head, parts, query).await {
+                    self.sources.note(&refused);
+                }
                 Ok(answer::pixel())
             }
             Route::SegmentSettings { write_key } => {
@@ -202,9 +217,12 @@ impl Collector {
                 Ok(answer::json(format!(r#"{{"version":"{}"}}"#, env!("CARGO_PKG_VERSION"))))
             }
             Route::Robots => Ok(answer::text("User-agent: *\nDisallow: /\n")),
-            Route::WrongMethod { allowed } => Ok(wrong_method(allowed)),
+            Route::WrongMethod { allowed } => {
+                let refused = Refused::new(RefusalReason::WrongMethod, format!("use {allowed}"));
+                Err(Refused { allowed: Some(allowed), ..refused })
+            }
             Route::Unknown => Err(Refused::new(
-                StatusCode::NOT_FOUND,
+                RefusalReason::UnknownPath,
                 "no such path: send events to /v1/batch, /v1/track and the like",
             )),
         }
@@ -215,14 +233,28 @@ impl Collector {
         &self,
         head: Head,
         body: &mut (impl RequestBody + Unpin),
-        shape: Shape,
-        is_browser: bool,
+        payload: Payload,
     ) -> Result<Answer, Refused> {
         // Who sends a key that is unknown is not read any further.
         let source = self.source(&head)?;
+        let known = source.clone();
+        let taken = self.take_body(head, source, body, payload).await;
+        taken.map_err(|refused| match refused.source {
+            Some(_) => refused,
+            None => refused.of_known(known.as_ref()),
+        })
+    }
+
+    async fn take_body(
+        &self,
+        head: Head,
+        source: Option<Arc<Source>>,
+        body: &mut (impl RequestBody + Unpin),
+        payload: Payload,
+    ) -> Result<Answer, Refused> {
         let encoding = head.encoding.ok_or_else(|| {
             Refused::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                RefusalReason::ContentEncoding,
                 "unknown Content-Encoding: send gzip, deflate, br, zstd, or nothing compressed",
             )
         })?;
@@ -231,22 +263,23 @@ impl Collector {
         let (bytes, _held) = self.bodies.read(body, key, head.client).await?;
         let mut reservation = self.decoded.reservation();
         reservation.grow(bytes.len()).await?;
-        let client_side = is_browser || head.is_of_page;
-        let received = Received { head, source, shape, client_side, encoding };
+        let client_side = payload.is_browser || head.is_of_page;
+        let Payload { shape, webhook, .. } = payload;
+        let received = Received { head, source, shape, client_side, encoding, webhook };
         self.store(received, bytes, reservation).await
     }
 
     /// Take the event of a query.
     async fn take_query(&self, head: Head, parts: &Parts, query: Query) -> Result<Answer, Refused> {
         let source = self.source(&head)?;
-        let Some(body) = query.body(parts.uri.query().unwrap_or_default()) else {
-            return Ok(answer::text("ok"));
-        };
+        let body = query.body(parts.uri.query().unwrap_or_default());
+        let body = body.map_err(|error| Refused::from(error).of_known(source.as_ref()))?;
+        let Some(body) = body else { return Ok(answer::text("ok")) };
         let mut reservation = self.decoded.reservation();
         reservation.grow(body.len()).await?;
         let (shape, client_side) = (query.shape(), query.is_of_page());
         let encoding = Encoding::Identity;
-        let received = Received { head, source, shape, client_side, encoding };
+        let received = Received { head, source, shape, client_side, encoding, webhook: None };
         self.store(received, body, reservation).await
     }
 
@@ -256,12 +289,13 @@ impl Collector {
         let source = self.sources.of_key(key)?;
         head.check(&source)?;
         if let Some(rate) = &source.rate {
-            rate.check(Instant::now()).map_err(Refused::too_many)?;
+            rate.check(Instant::now()).map_err(|after| Refused::too_many(after).of(&source))?;
         }
         Ok(Some(source))
     }
 
-    /// Bring a body's events into the spool.
+    /// Bring a body's events into the spool, or the body itself, where it is refused and its
+    /// source keeps it.
     async fn store(
         &self,
         received: Received,
@@ -269,20 +303,46 @@ impl Collector {
         mut reservation: Reservation,
     ) -> Result<Answer, Refused> {
         // Its memory is held until the spool has the entry.
-        let accepted = self.decoder.decode(received, bytes, &mut reservation).await?;
+        match self.decoder.decode(received, bytes, &mut reservation).await {
+            Ok(accepted) => {
+                let dialect = accepted.source.settings.dialect;
+                self.append(accepted).await?;
+                Ok(answer::accepted(dialect))
+            }
+            Err(Rejected { refused, kept: None }) => Err(refused),
+            Err(Rejected { refused, kept: Some(kept) }) => {
+                self.append(kept).await?;
+                Err(Refused { is_kept: true, ..refused })
+            }
+        }
+    }
+
+    async fn append(&self, accepted: Accepted) -> Result<(), Refused> {
         let Accepted { source, decoded, _slot } = accepted;
         let tally = Tally::of(&decoded);
         if let Some(rate) = &source.rate {
-            rate.admit(tally.events, tally.bytes, Instant::now()).map_err(Refused::too_many)?;
+            let admitted = rate.admit(tally.events, tally.bytes, Instant::now());
+            admitted.map_err(|after| Refused::too_many(after).of(&source))?;
         }
         if tally.events > 0 {
             let entry = entry::encode(&source.settings.name, decoded);
             let events = u32::try_from(tally.events).expect("a body is limited");
-            self.spool.append(events, entry).await?;
+            let appended = self.spool.append(events, entry).await;
+            appended.map_err(|error| Refused::from(error).of(&source))?;
         }
         source.count(tally);
-        Ok(answer::accepted(source.settings.dialect))
+        Ok(())
     }
+}
+
+/// What a path says about the body of its requests.
+#[derive(Debug)]
+struct Payload {
+    shape: Shape,
+    /// Whether only SDKs in browsers use the path.
+    is_browser: bool,
+    /// Only of a webhook.
+    webhook: Option<WebhookHead>,
 }
 
 /// Bytes of memory that the headers of a request take, and all that comes with it.
@@ -293,11 +353,4 @@ fn memory_of(parts: &Parts) -> usize {
     });
     let path = parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
     limits::HTTP_REQUEST_OVERHEAD_BYTES + path + headers.sum::<usize>()
-}
-
-fn wrong_method(allowed: &'static str) -> Answer {
-    let refused = Refused::new(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}"));
-    let mut answer = refused.answer();
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    answer
 }

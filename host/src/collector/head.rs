@@ -1,11 +1,13 @@
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, StatusCode};
 
 use super::answer::Refused;
 use super::proxies::Proxies;
+use super::reason::RefusalReason;
 use super::source::Source;
 use crate::http::{Encoding, Peer};
 
@@ -41,13 +43,15 @@ impl Head {
     }
 
     /// Check that a source may be sent to, and from there.
-    pub(super) fn check(&self, source: &Source) -> Result<(), Refused> {
+    pub(super) fn check(&self, source: &Arc<Source>) -> Result<(), Refused> {
         if !source.settings.enabled {
-            return Err(Refused::new(StatusCode::NOT_FOUND, "source is disabled"));
+            return Err(
+                Refused::new(RefusalReason::SourceDisabled, "source is disabled").of(source)
+            );
         }
         if !source.takes_from(self.origin.as_deref()) {
             let text = "this origin is not among the source's allowed_origins";
-            return Err(Refused::new(StatusCode::FORBIDDEN, text));
+            return Err(Refused::new(RefusalReason::Origin, text).of(source));
         }
         Ok(())
     }

@@ -7,13 +7,14 @@
 
 use std::net::IpAddr;
 
+use hyper::HeaderMap;
 use hyper::header::ORIGIN;
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, StatusCode};
 
 use super::answer::Refused;
 use super::log_limit::LogLimit;
 use super::public_url::PublicUrl;
+use super::reason::RefusalReason;
 use crate::http::{Forwarded, Peer, TrustedProxies, UserAddress};
 use crate::limits;
 
@@ -80,7 +81,7 @@ impl Proxies {
         let url = PublicUrl::of_request(parts, peer.is_encrypted, forwarded);
         let url = url.ok_or_else(|| {
             let text = "no Host header: settings name the host that events are to be sent to";
-            Refused::new(StatusCode::BAD_REQUEST, text)
+            Refused::new(RefusalReason::NoHost, text)
         })?;
         let origin = parts.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
         if let Some(problem) = url.problem(origin)

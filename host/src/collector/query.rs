@@ -1,6 +1,6 @@
-use super::Shape;
-use super::decode::pixel;
+use super::decode::{BadBody, pixel};
 use super::dialect::MessageType;
+use super::{Shape, webhook};
 use crate::clock;
 
 /// A request that has all it says in its query.
@@ -30,14 +30,15 @@ impl Query {
     }
 
     /// The body that says the same; none if there is no event in it.
-    pub(super) fn body(self, query: &str) -> Option<Vec<u8>> {
-        let pairs = form_urlencoded::parse(query.as_bytes());
-        let pairs: Vec<_> =
-            pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-        match self {
-            Query::Segment(_) => Some(pixel::segment(&pairs)),
-            Query::RudderStack(path) => pixel::rudderstack(&pairs, path, clock::now()),
-            Query::Webhook => Some(pixel::webhook(&pairs)),
-        }
+    pub(super) fn body(self, query: &str) -> Result<Option<Vec<u8>>, BadBody> {
+        let pairs = || {
+            let pairs = form_urlencoded::parse(query.as_bytes());
+            pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect::<Vec<_>>()
+        };
+        Ok(match self {
+            Query::Segment(_) => Some(pixel::segment(&pairs())),
+            Query::RudderStack(path) => pixel::rudderstack(&pairs(), path, clock::now()),
+            Query::Webhook => Some(webhook::of_query(query)?),
+        })
     }
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use hyper::StatusCode;
-
 use super::answer::Refused;
 use super::decode::BadBody;
+use super::reason::RefusalReason;
 use crate::http::{BodyError, DecodeError};
 use crate::spool::AppendError;
 
@@ -18,23 +17,23 @@ const TOO_LARGE: &str = "request size exceeds max limit";
 impl Refused {
     /// The source's limit is reached.
     pub(super) fn too_many(after: Duration) -> Self {
-        Refused::for_now(StatusCode::TOO_MANY_REQUESTS, "max requests limit reached", after)
+        Refused::for_now(RefusalReason::RateLimit, "max requests limit reached", after)
     }
 
     /// Others have the memory, or the threads, that this takes.
     pub(super) fn busy() -> Self {
-        Refused::for_now(StatusCode::SERVICE_UNAVAILABLE, "service unavailable", BUSY_PAUSE)
+        Refused::for_now(RefusalReason::Busy, "service unavailable", BUSY_PAUSE)
     }
 }
 
 impl From<BodyError> for Refused {
     fn from(error: BodyError) -> Self {
         match error {
-            BodyError::TooLarge => Refused::new(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
+            BodyError::TooLarge => Refused::new(RefusalReason::TooLarge, TOO_LARGE),
             BodyError::CutOff => {
-                Refused::new(StatusCode::BAD_REQUEST, "failed to read body from request")
+                Refused::new(RefusalReason::CutOff, "failed to read body from request")
             }
-            BodyError::TooSlow => Refused::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
+            BodyError::TooSlow => Refused::new(RefusalReason::TooSlow, error.to_string()),
             BodyError::Busy => Refused::busy(),
         }
     }
@@ -43,9 +42,9 @@ impl From<BodyError> for Refused {
 impl From<DecodeError> for Refused {
     fn from(error: DecodeError) -> Self {
         match error {
-            DecodeError::TooLarge => Refused::new(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
+            DecodeError::TooLarge => Refused::new(RefusalReason::TooLarge, TOO_LARGE),
             DecodeError::Broken => Refused::new(
-                StatusCode::BAD_REQUEST,
+                RefusalReason::BadCompression,
                 "failed to read body from request: it is not compressed as Content-Encoding says",
             ),
         }
@@ -54,18 +53,32 @@ impl From<DecodeError> for Refused {
 
 impl From<BadBody> for Refused {
     fn from(error: BadBody) -> Self {
-        let status = StatusCode::from_u16(error.status()).expect("it is one of ours");
-        Refused::new(status, error.answer())
+        let reason = match error {
+            BadBody::Empty => RefusalReason::Empty,
+            BadBody::NotUtf8 { .. } => RefusalReason::InvalidUtf8,
+            BadBody::NotJson { .. } => RefusalReason::NotJson,
+            BadBody::TooDeep { .. } => RefusalReason::NestedTooDeep,
+            BadBody::NotAnObject => RefusalReason::NotAnObject,
+            BadBody::NoBatch => RefusalReason::NoBatch,
+            BadBody::EmptyBatch => RefusalReason::EmptyBatch,
+            BadBody::TooLong
+            | BadBody::TooManyEvents
+            | BadBody::AddsTooMuch
+            | BadBody::TooManyParts
+            | BadBody::TooManyMembers
+            | BadBody::TooManyFields => RefusalReason::TooMuch,
+        };
+        Refused::new(reason, error.answer())
     }
 }
 
 impl From<AppendError> for Refused {
     fn from(error: AppendError) -> Self {
         match error {
-            AppendError::TooLarge { .. } => Refused::new(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
+            AppendError::TooLarge { .. } => Refused::new(RefusalReason::TooMuch, TOO_LARGE),
             // What is wrong with the disk concerns the operator, not the client.
             AppendError::Full | AppendError::Failed(_) | AppendError::Closed => {
-                Refused::for_now(StatusCode::SERVICE_UNAVAILABLE, "service unavailable", FULL_PAUSE)
+                Refused::for_now(RefusalReason::Spool, "service unavailable", FULL_PAUSE)
             }
         }
     }

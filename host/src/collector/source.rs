@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use hyper::StatusCode;
 use thiserror::Error;
 
 use super::answer::Refused;
@@ -13,6 +12,8 @@ use super::dialect::Dialect;
 use super::keyring::Keyring;
 use super::origin::OriginRule;
 use super::rate::{Rate, RateLimit};
+use super::reason::RefusalReason;
+use super::refusals::{Refusals, RefusedCount};
 use crate::secret::Secret;
 
 /// Who may send events.
@@ -32,6 +33,8 @@ pub struct SourceSettings {
     pub allowed_origins: Vec<OriginRule>,
     /// What it may send in a second.
     pub rate: Rate,
+    /// Whether bodies of its requests that are refused go to the dead letters.
+    pub keep_refused: bool,
 }
 
 /// What a source has sent.
@@ -64,6 +67,8 @@ pub(super) struct Sources {
     counts: Mutex<BTreeMap<String, Arc<SourceCounts>>>,
     /// Requests with another key, or with none.
     unknown_keys: AtomicU64,
+    /// Refused requests of no known source.
+    refusals: Refusals,
 }
 
 /// The sources of one state of the settings, and their keys.
@@ -95,6 +100,7 @@ struct SourceCounts {
     accepted: AtomicU64,
     unfit: AtomicU64,
     bytes: AtomicU64,
+    refusals: Refusals,
 }
 
 impl Sources {
@@ -103,6 +109,7 @@ impl Sources {
             current: ArcSwap::default(),
             counts: Mutex::default(),
             unknown_keys: AtomicU64::new(0),
+            refusals: Refusals::default(),
         };
         // The settings have been checked for keys that stand twice.
         let _ = sources.replace(settings, &[]);
@@ -157,7 +164,7 @@ impl Sources {
         let SourceTable { sources, keys } = &**self.current.load();
         keys.source(key).map(|place| Arc::clone(&sources[place])).ok_or_else(|| {
             self.unknown_keys.fetch_add(1, Ordering::Relaxed);
-            Refused::new(StatusCode::UNAUTHORIZED, "invalid write key")
+            Refused::new(RefusalReason::UnknownWriteKey, "invalid write key")
         })
     }
 
@@ -165,7 +172,7 @@ impl Sources {
     pub(super) fn no_key(&self) -> Refused {
         self.unknown_keys.fetch_add(1, Ordering::Relaxed);
         Refused::new(
-            StatusCode::UNAUTHORIZED,
+            RefusalReason::NoWriteKey,
             "failed to read writekey from header: send it as the user of Basic authentication, as ?writeKey=, or in the body",
         )
     }
@@ -179,6 +186,23 @@ impl Sources {
 
     pub(super) fn unknown_keys(&self) -> u64 {
         self.unknown_keys.load(Ordering::Relaxed)
+    }
+
+    /// Count a request that is refused, and log it.
+    pub(super) fn note(&self, refused: &Refused) {
+        match &refused.source {
+            Some(source) => source.counts.refusals.note(Some(&source.settings.name), refused),
+            None => self.refusals.note(None, refused),
+        }
+    }
+
+    /// How many requests were refused.
+    pub(super) fn refused(&self) -> Vec<RefusedCount> {
+        let mut counts = self.refusals.report(None);
+        for (name, of_source) in &*self.counts() {
+            counts.extend(of_source.refusals.report(Some(name)));
+        }
+        counts
     }
 
     pub(super) fn report(&self) -> Vec<SourceReport> {
@@ -221,7 +245,7 @@ impl Source {
 
     /// Count what is in the spool.
     pub(super) fn count(&self, tally: Tally) {
-        let SourceCounts { accepted, unfit, bytes } = &*self.counts;
+        let SourceCounts { accepted, unfit, bytes, .. } = &*self.counts;
         accepted.fetch_add(tally.events as u64, Ordering::Relaxed);
         unfit.fetch_add(tally.refused as u64, Ordering::Relaxed);
         bytes.fetch_add(tally.bytes as u64, Ordering::Relaxed);

@@ -308,6 +308,7 @@ fn check_source(
         strict: source.strict.unwrap_or(false),
         allowed_origins,
         rate,
+        keep_refused: source.keep_refused.unwrap_or(false),
     };
     mistakes.end((settings, referenced))
 }

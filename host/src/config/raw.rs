@@ -107,6 +107,10 @@ pub struct RawSource {
     /// the good ones are taken, and the bad ones go to the dead letters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
+    /// Whether the bodies of its requests that are refused for what is in them go to the
+    /// dead letters: SDKs delete what is refused. False by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_refused: Option<bool>,
     /// Origins of pages that may send, such as `https://shop.example` or
     /// `https://*.shop.example`; all by default. Senders that are no pages
     /// name no origin, and are not held by this.

@@ -69,6 +69,8 @@ reasons! {
     RecordRefused = "record_refused",
     /// The run ended before its stream took it.
     GivenUp = "given_up",
+    /// It is the body of a request that the collector has refused.
+    RequestRefused = "request_refused",
 }
 
 impl fmt::Display for Reason {

@@ -22,6 +22,9 @@ pub enum Refusal {
     /// be it as received or with what is added.
     #[error("event is too long")]
     TooLong,
+    /// It is the body of a request that was refused as a whole.
+    #[error("the request was refused; this is its body")]
+    Request,
 }
 
 impl Refusal {
@@ -33,6 +36,7 @@ impl Refusal {
             Refusal::NoType => 3,
             Refusal::NoEventName => 4,
             Refusal::TooLong => 5,
+            Refusal::Request => 6,
         }
     }
 
@@ -44,6 +48,7 @@ impl Refusal {
             Refusal::NoType,
             Refusal::NoEventName,
             Refusal::TooLong,
+            Refusal::Request,
         ];
         all.into_iter().find(|refusal| refusal.code() == code)
     }

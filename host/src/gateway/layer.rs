@@ -80,8 +80,8 @@ impl Layer {
     /// Answer requests of paths that begin so as [`Host::answer`] does. Where the
     /// host's settings have no sources, the wrapped service gets them.
     ///
-    /// Who sent a request is told by `X-Forwarded-For`, or by an extension
-    /// [`Client`](super::Client) of the request.
+    /// An extension [`Client`](super::Client) of the request says who sent it; where it is
+    /// a trusted proxy, or there is none, `X-Forwarded-For` or `Forwarded` does.
     pub fn answering<P: Into<String>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
         Arc::make_mut(&mut self.rules).answered.extend(paths.into_iter().map(Into::into));
         self

@@ -96,7 +96,9 @@ impl Host {
     /// the events are in the spool. None where the settings have no sources, or no
     /// `listen`, for which `"off"` is enough.
     ///
-    /// `client` is who sent the request; a header `X-Forwarded-For` goes before it.
+    /// `client` is who sent the request. Where it is one of `trusted_proxies` under
+    /// `[http]`, or the unspecified address, the address in `X-Forwarded-For` or
+    /// `Forwarded` goes before it.
     ///
     /// ```
     /// # use std::net::{IpAddr, Ipv4Addr};

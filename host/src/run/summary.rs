@@ -76,6 +76,9 @@ pub struct Summary {
     /// Letters that a replay left, since the settings do not have their source.
     #[serde(skip_serializing_if = "is_zero")]
     pub unknown_source_letters: u64,
+    /// Letters that a replay left, since they are bodies of refused requests.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub request_letters: u64,
     /// What SDKs sent, where they were listened to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collected: Option<Collected>,
@@ -188,6 +191,7 @@ impl Summary {
             partial_letters: parts.read.left.partial,
             unreadable_letters: parts.read.left.unreadable,
             unknown_source_letters: parts.read.left.unknown_source,
+            request_letters: parts.read.left.requests,
             dead_letters_refused: parts.dead.refused,
             collected: parts.collected,
             shadow: parts.shadow,
@@ -326,6 +330,10 @@ impl Summary {
             (
                 self.unknown_source_letters,
                 "letters were left: no [[sources]] has the name of their source",
+            ),
+            (
+                self.request_letters,
+                "dead letters were left: they are bodies of refused requests, which are to be sent to the collector again",
             ),
             (self.dead_letters_refused, "dead letters could not be written"),
         ] {

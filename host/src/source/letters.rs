@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::{Reader, Unread};
 use crate::dead::{Entry, Filter, LetterReader, Letters, StoredLetter, take_out};
-use crate::event::{Ack, Chunk, Line, Settled, Source, SourceNames};
+use crate::event::{Ack, Chunk, Line, Reason, Settled, Source, SourceNames};
 use crate::limits;
 
 /// Letters whose events go their way once more.
@@ -34,6 +34,8 @@ pub struct LeftLetters {
     pub unreadable: u64,
     /// The settings do not have their source.
     pub unknown_source: u64,
+    /// They are bodies of requests, and no events.
+    pub requests: u64,
 }
 
 /// Takes letters out of their files, on a thread of its own, once all events of
@@ -158,6 +160,7 @@ impl Reader {
                 Err(_) => left.unreadable += 1,
                 Ok(letter) if !replay.filter.matches(&letter) => {}
                 Ok(letter) if letter.bytes_total.is_some() => left.partial += 1,
+                Ok(letter) if letter.reason == Reason::RequestRefused.word() => left.requests += 1,
                 Ok(letter) => match replay.sources.current(&letter.source) {
                     Some(source) => {
                         let source = Source::with_history(source, &letter.history_with_this());

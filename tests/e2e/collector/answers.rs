@@ -135,6 +135,18 @@ fn webhooks_become_events_of_nobody() {
     assert_eq!(post(&collector, "/v1/webhook", "key-of-backend", &both).status, 200);
     assert_eq!(post(&collector, "/v1/webhook", "key-of-web", &json!({"order": 3})).status, 200);
     assert_eq!(post(&collector, "/v1/webhook", "key-of-web", &json!([])).status, 400);
+    let send = |path: &str, content_type: &str, body: &str| {
+        let headers = [("Content-Type", content_type)];
+        Client::connect(collector.url()).post(path, &headers, body.as_bytes()).unwrap().status
+    };
+    let path = "/v1/webhook?writeKey=key-of-backend";
+    let form = "application/x-www-form-urlencoded; charset=UTF-8";
+    assert_eq!(send(path, form, "Body=h%C3%A9llo&From=%2B1555"), 200);
+    assert_eq!(send("/v1/webhook", form, "writeKey=key-of-web&a=b"), 200);
+    assert_eq!(send(&format!("{path}&by=query"), "application/json", ""), 200);
+    assert_eq!(send(path, form, r#"{"order": 4}"#), 200);
+    assert_eq!(send(path, "application/json", ""), 400);
+    assert_eq!(send(path, "multipart/form-data; boundary=x", "--x--"), 415);
     collector.stop().exits(0);
     let mut properties = Vec::new();
     for event in delivered(&stub) {
@@ -146,8 +158,16 @@ fn webhooks_become_events_of_nobody() {
         properties.push(event["properties"].to_string());
     }
     properties.sort();
-    let expected =
-        [r#"{"a":["1","2"],"b.c":"x"}"#, r#"{"order":1}"#, r#"{"order":2}"#, r#"{"order":3}"#];
+    let expected = [
+        r#"{"Body":"héllo","From":"+1555"}"#,
+        r#"{"a":"b","writeKey":"key-of-web"}"#,
+        r#"{"a":["1","2"],"b.c":"x"}"#,
+        r#"{"by":"query"}"#,
+        r#"{"order":1}"#,
+        r#"{"order":2}"#,
+        r#"{"order":3}"#,
+        r#"{"order":4}"#,
+    ];
     assert_eq!(properties, expected);
 }
 

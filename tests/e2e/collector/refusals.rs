@@ -100,14 +100,15 @@ fn a_strict_source_takes_all_of_a_batch_or_nothing() {
     let stub = accepting();
     let collector = start(&stub, SETTINGS);
     for (bad, words) in [
-        (json!({"type": "track", "event": "e"}), "request neither has anonymousId nor userId\n"),
-        (json!({"userId": "u"}), "event has no type\n"),
-        (json!({"type": "track", "userId": "u"}), "track event has no event name\n"),
-        (json!(7), "event is not a valid rudder event\n"),
+        (json!({"type": "track", "event": "e"}), "request neither has anonymousId nor userId"),
+        (json!({"userId": "u"}), "event has no type"),
+        (json!({"type": "track", "userId": "u"}), "track event has no event name"),
+        (json!(7), "event is not a valid rudder event"),
     ] {
         let body = batch(&[track("beside"), bad.clone(), track("beside")]);
         let reply = post(&collector, "/v1/batch", "key-of-strict", &body);
-        assert_eq!((reply.status, &*reply.text()), (400, words), "{bad}");
+        let expected = format!("{words}: event 2 of 3\n");
+        assert_eq!((reply.status, reply.text()), (400, expected), "{bad}");
     }
     let good = batch(&[track("good"), track("fine")]);
     assert_eq!(post(&collector, "/v1/batch", "key-of-strict", &good).status, 200);

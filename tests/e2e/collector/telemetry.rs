@@ -66,6 +66,7 @@ fn the_document_names_the_metrics_that_there_are() {
     let collector = start(&stub, SETTINGS);
     let bad = batch(&[track("good"), json!({})]);
     assert_eq!(post(&collector, "/v1/batch", "key-of-web", &bad).status, 200);
+    assert_eq!(get(&collector, "/nowhere").status, 404);
     tests::wait_until("all is settled", || metrics(&collector).sum("events_settled_total") == 2.0);
     let seen = metrics(&collector);
     collector.stop().exits(3);

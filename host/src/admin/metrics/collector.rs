@@ -26,6 +26,11 @@ pub(super) fn collected(page: &mut Page<'_>, report: &CollectReport) -> fmt::Res
         report.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect();
     let rows = statuses.iter().map(|(status, count)| ([("status", status.as_str())], *count));
     page.counters("collector_answers", "Requests by the status of their answer", rows)?;
+    let rows = report.refused.iter().map(|refused| {
+        let source = refused.source.as_deref().unwrap_or_default();
+        ([("source", source), ("reason", refused.reason)], refused.count)
+    });
+    page.counters("collector_refused_requests", "Requests that were refused", rows)?;
     page.counter(
         "collector_unknown_write_keys",
         "Requests with a write key that no source has, or with none",

@@ -61,26 +61,20 @@ pub enum BadBody {
         max = limits::COLLECT_SHARED_MEMBERS_MAX
     )]
     TooManyMembers,
+    /// A form, or the query of a webhook, has too many fields.
+    #[error("the form has more than {max} fields", max = limits::COLLECT_FORM_FIELDS_MAX)]
+    TooManyFields,
 }
 
 impl BadBody {
-    /// The status to answer with: that of RudderStack and Segment alike, but where
-    /// something is too large.
-    pub fn status(&self) -> u16 {
-        match self {
-            _ if self.is_of_size() => 413,
-            _ => 400,
-        }
-    }
-
     /// The text to answer with: that of RudderStack's gateway, without a line end, and
-    /// where a limit is this program's own, which it is and what to do. Segment's texts
-    /// are not public.
+    /// behind it where in the body the problem is, or which limit of this program's own is
+    /// passed and what to do. Segment's texts are not public.
     pub fn answer(&self) -> Cow<'static, str> {
         let text = match self {
             BadBody::Empty => "request body is nil",
             BadBody::NotUtf8 { .. } | BadBody::NotJson { .. } | BadBody::TooDeep { .. } => {
-                "invalid json"
+                return Cow::Owned(format!("invalid json: {self}"));
             }
             BadBody::NotAnObject => "event is not a valid rudder event",
             BadBody::NoBatch | BadBody::EmptyBatch => "empty batch payload",
@@ -92,24 +86,13 @@ impl BadBody {
                     "request size exceeds max limit: {self}: send fewer events in a request"
                 ));
             }
-            BadBody::TooManyMembers => {
+            BadBody::TooManyMembers | BadBody::TooManyFields => {
                 return Cow::Owned(format!(
                     "request size exceeds max limit: {self}: send fewer of them"
                 ));
             }
         };
         Cow::Borrowed(text)
-    }
-
-    fn is_of_size(&self) -> bool {
-        matches!(
-            self,
-            BadBody::TooLong
-                | BadBody::TooManyEvents
-                | BadBody::AddsTooMuch
-                | BadBody::TooManyParts
-                | BadBody::TooManyMembers
-        )
     }
 }
 

@@ -1,4 +1,4 @@
-//! Bodies for requests that have only a query: pixels, and webhooks by `GET`.
+//! Bodies for requests that have only a query: pixels.
 //!
 //! Values are always strings, as in the example of Segment's documentation and in
 //! RudderStack's gateway: a query does not say what is a number. A dot in a key
@@ -63,21 +63,6 @@ pub(in crate::collector) fn rudderstack(
         insert(&mut object, key, value);
     }
     Some(bytes(object))
-}
-
-/// The body of a webhook by `GET`: an object of all parameters but the write key.
-/// Dots mean nothing, and a key that stands twice becomes an array.
-pub(in crate::collector) fn webhook(query: &Query) -> Vec<u8> {
-    let mut object = Map::new();
-    for (key, value) in query.iter().filter(|(key, _)| key != "writeKey") {
-        let value = Value::from(value.as_str());
-        match object.get_mut(key) {
-            None => drop(object.insert(key.clone(), value)),
-            Some(Value::Array(values)) => values.push(value),
-            Some(first) => *first = Value::Array(vec![first.take(), value]),
-        }
-    }
-    bytes(object)
 }
 
 fn last<'a>(query: &'a Query, key: &str) -> Option<&'a str> {
@@ -191,11 +176,5 @@ mod tests {
         let made = of("name=&userId=u&anonymousId=\"", MessageType::Track).unwrap();
         assert_eq!(text(&made)["name"], "");
         assert_eq!(text(&made)["anonymousId"], "\"");
-    }
-
-    #[test]
-    fn webhooks_by_get() {
-        let made = webhook(&query("a=1&writeKey=k&b.c=x&a=2&a=3&d="));
-        assert_eq!(text(&made), parsed(r#"{"a":["1","2","3"],"b.c":"x","d":""}"#));
     }
 }

@@ -1,0 +1,96 @@
+use hyper::StatusCode;
+
+/// Has the reasons, their statuses, words and number in one place.
+macro_rules! reasons {
+    ($(#[$doc:meta] $name:ident = $status:ident $word:literal,)*) => {
+        /// Why a request is refused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum RefusalReason {
+            $(#[$doc] $name,)*
+        }
+
+        impl RefusalReason {
+            /// All of them, each at the place of its number.
+            pub(super) const ALL: &[RefusalReason] = &[$(RefusalReason::$name,)*];
+
+            /// The status that the request is answered with.
+            pub(super) fn status(self) -> StatusCode {
+                match self {
+                    $(RefusalReason::$name => StatusCode::$status,)*
+                }
+            }
+
+            /// The word for it in metrics and in the log.
+            pub(super) fn word(self) -> &'static str {
+                match self {
+                    $(RefusalReason::$name => $word,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The body is empty.
+    Empty = BAD_REQUEST "empty_body",
+    /// The body is not UTF-8.
+    InvalidUtf8 = BAD_REQUEST "invalid_utf8",
+    /// The body is not JSON.
+    NotJson = BAD_REQUEST "not_json",
+    /// Objects and arrays in it are nested too deeply.
+    NestedTooDeep = BAD_REQUEST "nested_too_deep",
+    /// The body is JSON, but no object.
+    NotAnObject = BAD_REQUEST "not_an_object",
+    /// It has no array `batch`.
+    NoBatch = BAD_REQUEST "no_batch",
+    /// The array is empty.
+    EmptyBatch = BAD_REQUEST "empty_batch",
+    /// The source is strict, and an event is bad.
+    BadEvent = BAD_REQUEST "bad_event",
+    /// Most events are bad.
+    MostlyBadEvents = BAD_REQUEST "mostly_bad_events",
+    /// The body is not compressed as the request says.
+    BadCompression = BAD_REQUEST "bad_compression",
+    /// The connection ended within the body.
+    CutOff = BAD_REQUEST "cut_off",
+    /// The settings name no host, since the request names none.
+    NoHost = BAD_REQUEST "no_host",
+    /// There is no write key.
+    NoWriteKey = UNAUTHORIZED "no_write_key",
+    /// No source has the write key.
+    UnknownWriteKey = UNAUTHORIZED "unknown_write_key",
+    /// The source takes nothing from this origin.
+    Origin = FORBIDDEN "origin",
+    /// The source takes nothing at all.
+    SourceDisabled = NOT_FOUND "source_disabled",
+    /// There is no such path.
+    UnknownPath = NOT_FOUND "unknown_path",
+    /// The path does not have this method.
+    WrongMethod = METHOD_NOT_ALLOWED "wrong_method",
+    /// The body came too slowly.
+    TooSlow = REQUEST_TIMEOUT "too_slow",
+    /// The body has too many bytes.
+    TooLarge = PAYLOAD_TOO_LARGE "too_large",
+    /// It becomes too much.
+    TooMuch = PAYLOAD_TOO_LARGE "too_much",
+    /// It is compressed in an unknown way.
+    ContentEncoding = UNSUPPORTED_MEDIA_TYPE "content_encoding",
+    /// It is of a type that nothing is made of.
+    ContentType = UNSUPPORTED_MEDIA_TYPE "content_type",
+    /// The source has sent too much.
+    RateLimit = TOO_MANY_REQUESTS "rate_limit",
+    /// There are too many headers.
+    TooManyHeaders = REQUEST_HEADER_FIELDS_TOO_LARGE "too_many_headers",
+    /// Others have the memory, or the threads.
+    Busy = SERVICE_UNAVAILABLE "busy",
+    /// The spool cannot be written.
+    Spool = SERVICE_UNAVAILABLE "spool",
+}
+
+impl RefusalReason {
+    /// Whether SDKs send the request again, and nothing is lost. Whose connection has ended
+    /// sees no answer.
+    pub(super) fn is_retried(self) -> bool {
+        self == RefusalReason::CutOff || matches!(self.status().as_u16(), 408 | 429 | 500..)
+    }
+}

@@ -1,0 +1,106 @@
+//! Counts refused requests by source and reason, and logs them, since SDKs delete what is
+//! refused: a line for each source and reason in a minute at most, without anything of the
+//! request.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::answer::Refused;
+use super::log_limit::LogLimit;
+use super::reason::RefusalReason;
+use crate::limits;
+
+/// Refused requests of one source, or of none that is known.
+#[derive(Debug)]
+pub(super) struct Refusals(Vec<OfReason>);
+
+#[derive(Debug)]
+struct OfReason {
+    count: AtomicU64,
+    log: LogLimit,
+}
+
+/// How many requests were refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedCount {
+    /// The source that they are of; none where it is not known.
+    pub source: Option<String>,
+    /// Why, as a word.
+    pub reason: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        let of_reason = |_: &RefusalReason| OfReason {
+            count: AtomicU64::new(0),
+            log: LogLimit::new(limits::COLLECT_REFUSED_LOG_INTERVAL),
+        };
+        Refusals(RefusalReason::ALL.iter().map(of_reason).collect())
+    }
+}
+
+impl Refusals {
+    /// Count a request that is refused, and log it unless one like it was logged just now.
+    pub(super) fn note(&self, source: Option<&str>, refused: &Refused) {
+        let of_reason = &self.0[refused.reason as usize];
+        of_reason.count.fetch_add(1, Ordering::Relaxed);
+        let Some(others) = of_reason.log.admit() else { return };
+        let reason = refused.reason.word();
+        let status = refused.reason.status().as_u16();
+        let whose = source
+            .map_or("of no known source".to_owned(), |name| format!("of the source {name:?}"));
+        let fate = match refused.reason.is_retried() {
+            _ if refused.is_kept => "its body went to the dead letters",
+            true => "its sender tries again",
+            false => "SDKs do not send it again",
+        };
+        let text = &refused.text;
+        let others = match others {
+            0 => String::new(),
+            others => format!(" ({others} more like it since the last such line)"),
+        };
+        let message =
+            format!("refused a request {whose} with {status} ({reason}): {text}; {fate}{others}");
+        // Anybody can ask for anything: only what is of a source, or may be, is a warning.
+        let is_noise =
+            matches!(refused.reason, RefusalReason::UnknownPath | RefusalReason::WrongMethod);
+        if is_noise || refused.reason.is_retried() {
+            tracing::info!("{message}");
+        } else {
+            tracing::warn!("{message}");
+        }
+    }
+
+    /// The counts so far, but for those that are 0.
+    pub(super) fn report(&self, source: Option<&str>) -> Vec<RefusedCount> {
+        let counts =
+            RefusalReason::ALL.iter().zip(&self.0).map(|(reason, of_reason)| RefusedCount {
+                source: source.map(str::to_owned),
+                reason: reason.word(),
+                count: of_reason.count.load(Ordering::Relaxed),
+            });
+        counts.filter(|count| count.count > 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_is_counted_at_its_own_place() {
+        let refusals = Refusals::default();
+        for (number, reason) in (1..).zip(RefusalReason::ALL) {
+            for _ in 0..number {
+                refusals.note(Some("web"), &Refused::new(*reason, "no"));
+            }
+        }
+        let counts = refusals.report(Some("web"));
+        assert_eq!(counts.len(), RefusalReason::ALL.len());
+        for (number, (count, reason)) in (1..).zip(counts.iter().zip(RefusalReason::ALL)) {
+            assert_eq!((count.reason, count.count), (reason.word(), number));
+        }
+        assert_eq!(Refusals::default().report(None), []);
+    }
+}

@@ -1,0 +1,188 @@
+//! Refused requests leave a trace: SDKs delete what is refused.
+
+use serde_json::json;
+use tests::client::{Client, basic};
+use tests::compressed::gzip;
+
+use super::*;
+
+const SETTINGS: &str = r#"
+[delivery]
+max_delay = "10ms"
+
+[[sources]]
+name = "web"
+dialect = "segment"
+write_keys = ["key-of-web"]
+
+[[sources]]
+name = "kept"
+dialect = "rudderstack"
+write_keys = ["key-of-kept"]
+keep_refused = true
+
+[[sources]]
+name = "strict"
+dialect = "segment"
+write_keys = ["key-of-strict"]
+strict = true
+keep_refused = true
+rate_limit_bytes = 10000000
+
+[[sources]]
+name = "off"
+dialect = "segment"
+write_keys = ["key-of-off"]
+enabled = false
+
+[[sources]]
+name = "shop"
+dialect = "segment"
+write_keys = ["key-of-shop"]
+allowed_origins = ["https://shop.example"]
+"#;
+
+/// Send a body with these headers beside the key. Returns the answer's status and text.
+fn send(
+    collector: &Collector,
+    path: &str,
+    key: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> (u16, String) {
+    let authorization = basic(key).1;
+    let key = (!key.is_empty()).then_some(("Authorization", &*authorization));
+    let headers: Vec<_> = key.into_iter().chain(headers.iter().copied()).collect();
+    let reply = Client::connect(collector.url()).post(path, &headers, body).unwrap();
+    (reply.status, reply.text())
+}
+
+#[test]
+fn refused_requests_are_counted_and_logged_by_source_and_reason() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let deep = ["[".repeat(2000), "]".repeat(2000)].concat();
+    let mostly_bad = batch(&vec![json!(7); 200]).to_string();
+    let page = ("Origin", "https://evil.example");
+    let gzipped = ("Content-Encoding", "gzip");
+    type Case<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+    let cases: &[Case<'_>] = &[
+        ("web", "empty_body", "key-of-web", &[], b" ", 400, "request body is nil"),
+        (
+            "web",
+            "invalid_utf8",
+            "key-of-web",
+            &[],
+            b"{\"a\":\"\xff\"}",
+            400,
+            "invalid json: the body is not UTF-8 from byte 6",
+        ),
+        ("web", "not_json", "key-of-web", &[], b"{\"batch\":[}", 400, "from byte 10"),
+        (
+            "web",
+            "nested_too_deep",
+            "key-of-web",
+            &[],
+            deep.as_bytes(),
+            400,
+            "invalid json: objects and arrays are nested deeper",
+        ),
+        ("web", "not_an_object", "key-of-web", &[], b"[]", 400, ""),
+        ("web", "no_batch", "key-of-web", &[], b"{}", 400, ""),
+        ("kept", "empty_batch", "key-of-kept", &[], b"{\"batch\":[]}", 400, ""),
+        ("strict", "bad_event", "key-of-strict", &[], b"{\"batch\":[7]}", 400, "event 1 of 1"),
+        ("web", "mostly_bad_events", "key-of-web", &[], mostly_bad.as_bytes(), 400, ""),
+        ("web", "bad_compression", "key-of-web", &[gzipped], b"{}", 400, ""),
+        ("", "no_write_key", "", &[], b"{\"batch\":[]}", 401, ""),
+        ("", "unknown_write_key", "nobodys", &[], b"{}", 401, ""),
+        ("shop", "origin", "key-of-shop", &[page], b"{}", 403, ""),
+        ("off", "source_disabled", "key-of-off", &[], b"{}", 404, ""),
+        ("web", "content_encoding", "key-of-web", &[("Content-Encoding", "lzw")], b"{}", 415, ""),
+    ];
+    for (source, reason, key, headers, body, status, words) in cases {
+        // The key may stand in the body as well.
+        for _ in 0..2 {
+            let (got, text) = send(&collector, "/v1/batch", key, headers, body);
+            assert_eq!(got, *status, "{reason}: {text}");
+            assert!(text.contains(words), "{reason}: {text}");
+        }
+        let labels = [("source", *source), ("reason", *reason)];
+        let seen = metrics(&collector).value("collector_refused_requests_total", &labels);
+        assert_eq!(seen, 2.0, "{source} {reason}");
+    }
+    let in_body = br#"{"writeKey":"key-of-web","batch":{}}"#;
+    assert_eq!(send(&collector, "/v1/batch", "", &[], in_body).0, 400);
+    assert_eq!(get(&collector, "/v1/pixel/track?writeKey=nobodys").status, 200);
+    assert_eq!(get(&collector, "/nowhere").status, 404);
+    assert_eq!(get(&collector, "/v1/track").status, 405);
+    let seen = metrics(&collector);
+    let count = |source: &str, reason: &str| {
+        let labels = [("source", source), ("reason", reason)];
+        seen.value("collector_refused_requests_total", &labels)
+    };
+    assert_eq!(count("web", "no_batch"), 3.0);
+    assert_eq!(count("", "unknown_write_key"), 3.0);
+    assert_eq!((count("", "unknown_path"), count("", "wrong_method")), (1.0, 1.0));
+    assert_eq!(seen.sum("collector_refused_requests_total"), 2.0 * cases.len() as f64 + 4.0);
+    let ran = collector.stop().exits(3);
+    // A line for each source and reason, however often it happens.
+    for (source, reason, _, _, _, status, words) in cases {
+        let whose = match *source {
+            "" => "of no known source".to_owned(),
+            name => format!("of the source {name:?}"),
+        };
+        let start = format!("refused a request {whose} with {status} ({reason}): ");
+        let lines: Vec<_> = ran.stderr.lines().filter(|line| line.contains(&start)).collect();
+        assert_eq!(lines.len(), 1, "{start}\n{}", ran.stderr);
+        assert!(lines[0].contains(words), "{}", lines[0]);
+    }
+    assert!(!ran.stderr.contains("key-of") && !ran.stderr.contains("nobodys"), "{}", ran.stderr);
+}
+
+#[test]
+fn bodies_that_are_refused_are_kept_where_their_source_says_so() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let cut = r#"{"batch":[{"type":"track","event":"precious","userId":"#;
+    let strict = batch(&[track("good"), json!({"type": "page"})]).to_string();
+    let compressed = gzip(cut.as_bytes());
+    let broken = &compressed[..compressed.len() - 4];
+    let large = format!("{{\"batch\":[{}", "x".repeat(700_000));
+    let in_body = r#"{"batch":{},"writeKey":"key-of-kept"}"#;
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], &'a [u8]);
+    let cases: &[Case<'_>] = &[
+        ("kept", "key-of-kept", &[], cut.as_bytes(), cut.as_bytes()),
+        ("kept", "key-of-kept", &[("Content-Encoding", "gzip")], &compressed, cut.as_bytes()),
+        ("kept", "key-of-kept", &[("Content-Encoding", "gzip")], broken, broken),
+        ("kept", "key-of-kept", &[], large.as_bytes(), large.as_bytes()),
+        ("kept", "", &[], in_body.as_bytes(), in_body.as_bytes()),
+        ("strict", "key-of-strict", &[], strict.as_bytes(), strict.as_bytes()),
+    ];
+    for (_, key, headers, body, _) in cases {
+        assert_eq!(send(&collector, "/v1/batch", key, headers, body).0, 400);
+    }
+    // Nothing is there to be kept, or its source does not keep it, or it was not read.
+    assert_eq!(send(&collector, "/v1/batch", "key-of-kept", &[], b" ").0, 400);
+    assert_eq!(send(&collector, "/v1/batch", "key-of-web", &[], cut.as_bytes()).0, 400);
+    assert_eq!(send(&collector, "/v1/batch", "key-of-off", &[], cut.as_bytes()).0, 404);
+    assert_eq!(post(&collector, "/v1/track", "key-of-kept", &track("good")).status, 200);
+    let ran = collector
+        .stop()
+        .exits(3)
+        .says(&["its body went to the dead letters", "SDKs do not send it again"]);
+    assert_eq!([ran.count("read"), ran.count("delivered"), ran.count("dead")], [7, 1, 6]);
+    let mut letters: Vec<_> = ran
+        .letters()
+        .into_iter()
+        .map(|letter| (letter.source, letter.reason, letter.event))
+        .collect();
+    let mut expected: Vec<_> = cases
+        .iter()
+        .map(|(source, .., kept)| {
+            ((*source).to_owned(), "request_refused".to_owned(), kept.to_vec())
+        })
+        .collect();
+    letters.sort();
+    expected.sort();
+    assert_eq!(letters, expected);
+}
