@@ -38,8 +38,12 @@ fn both_versions_of_http_are_served_and_a_new_certificate_is_found() {
     collector.running().wait_for("the one before is used on");
     assert_eq!(send("still the old one", &one, "--http2").as_deref(), Ok("2"));
 
-    fs::copy(&two.key, &key).unwrap();
-    fs::copy(&two.certificate, &live).unwrap();
+    // With the times of modification that the files had, as `cp -p` and `tar` leave them.
+    for (from, to) in [(&two.key, &key), (&two.certificate, &live)] {
+        let modified = fs::metadata(to).unwrap().modified().unwrap();
+        fs::copy(from, to).unwrap();
+        fs::File::options().write(true).open(to).unwrap().set_modified(modified).unwrap();
+    }
     collector.running().wait_for("has been read anew");
     assert_eq!(send("the new one", &two, "--http2").as_deref(), Ok("2"));
     assert!(send("no longer", &one, "--http2").is_err());
