@@ -378,6 +378,9 @@ pub const HTTP_RATE_WINDOW: Duration = Duration::from_secs(5);
 /// as Kestrel and IIS ask for, for the ten seconds of a body's.
 pub const HTTP_WINDOW_BYTES_MIN: u64 = 2400;
 
+/// How often it is logged that what came over a connection is no request.
+pub const HTTP_MALFORMED_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Members of a gzip body: SDKs send one. Each takes memory and time to begin, and may have
 /// 20 bytes.
 pub const HTTP_GZIP_MEMBERS_MAX: usize = 1000;

@@ -162,6 +162,11 @@ fn connections(
         "http_connections_refused",
         "Connections that were closed at once, since their address had as many as it may",
         rows(|counts| counts.refused),
+    )?;
+    page.counters(
+        "http_connections_malformed",
+        "Connections that were closed for bytes that are no request, or a head that is too long",
+        rows(|counts| counts.malformed),
     )
 }
 

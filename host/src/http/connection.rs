@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::connections::{Activity, BodyWait, UnderWay};
+use super::connections::{Activity, BodyWait, Place, UnderWay};
 use super::server::Shutdown;
 use super::{Answer, Peer, Request, RequestBody};
 use crate::limits;
@@ -36,13 +36,14 @@ struct Watched {
 pub(super) async fn serve<H, F>(
     stream: Stream,
     peer: Peer,
-    activity: &Arc<Activity>,
+    place: &Place,
     handle: H,
     shutdown: &Shutdown,
 ) where
     H: Fn(Request, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
+    let activity = &place.activity;
     let service = service_fn({
         let activity = Arc::clone(activity);
         move |request: hyper::Request<Incoming>| {
@@ -60,7 +61,14 @@ pub(super) async fn serve<H, F>(
     let builder = builder(activity.keep_alive());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let patience = tokio::select! {
-        _ = connection.as_mut() => return,
+        ended = connection.as_mut() => {
+            let error = ended.err();
+            let error = error.as_ref().and_then(|error| error.downcast_ref::<hyper::Error>());
+            if let Some(error) = error.filter(|error| error.is_parse()) {
+                place.connections().count_malformed(error);
+            }
+            return;
+        }
         () = shutdown.requested() => limits::HTTP_SHUTDOWN_TIMEOUT,
         () = activity.overdue() => limits::HTTP_CLOSE_TIMEOUT,
         // Somebody waits for the place.

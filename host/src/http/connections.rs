@@ -53,6 +53,8 @@ pub struct ConnectionCounts {
     pub evicted: u64,
     /// Closed at once, since their peer has as many as it may.
     pub refused: u64,
+    /// Closed after bytes that are no request, or a head that is too long.
+    pub malformed: u64,
 }
 
 /// All connections of a server.
@@ -67,6 +69,9 @@ struct Inner {
     freed: Notify,
     evicted: AtomicU64,
     refused: AtomicU64,
+    malformed: AtomicU64,
+    /// When a malformed request was last logged.
+    logged: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -152,6 +157,8 @@ impl Connections {
             freed: Notify::new(),
             evicted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            malformed: AtomicU64::new(0),
+            logged: Mutex::default(),
         }))
     }
 
@@ -160,6 +167,25 @@ impl Connections {
             open: self.open().entries.len() as u64,
             evicted: self.0.evicted.load(Ordering::Relaxed),
             refused: self.0.refused.load(Ordering::Relaxed),
+            malformed: self.0.malformed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Count a connection that was closed for what came over it, and log it unless that was
+    /// done just now: its client has been answered with 400, 414 or 431, and deletes what
+    /// it sent if it is an SDK.
+    pub(super) fn count_malformed(&self, error: &hyper::Error) {
+        let count = self.0.malformed.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut logged = self.0.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none_or(|logged| logged.elapsed() >= limits::HTTP_MALFORMED_LOG_INTERVAL) {
+            *logged = Some(Instant::now());
+            drop(logged);
+            // Anybody can connect and send anything.
+            tracing::info!(
+                "closed a connection over which no request of HTTP came, or one with more than {} bytes of path and \
+                 headers: {error}; {count} since the start",
+                limits::HTTP_HEADER_BYTES_MAX
+            );
         }
     }
 
@@ -228,6 +254,13 @@ impl Connections {
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// The connections that it is one of.
+    pub(super) fn connections(&self) -> &Connections {
+        &self.connections
     }
 }
 
@@ -505,7 +538,7 @@ mod tests {
         };
         let both = async { tokio::join!(all.room(), evicts) };
         timeout(Duration::from_secs(60), both).await.expect("there is room");
-        assert_eq!(all.counts(), ConnectionCounts { open: 0, evicted: 1, refused: 0 });
+        assert_eq!(all.counts(), ConnectionCounts { evicted: 1, ..ConnectionCounts::default() });
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl Server {
                 // A connection that fails concerns nobody but its client.
                 let peer = Peer { address: peer, is_encrypted: tls.is_some() };
                 if let Some(stream) = encrypted(stream, tls, &place).await {
-                    connection::serve(stream, peer, &place.activity, handle, &shutdown).await;
+                    connection::serve(stream, peer, &place, handle, &shutdown).await;
                 }
                 drop(place);
             });

@@ -186,3 +186,28 @@ fn bodies_that_are_refused_are_kept_where_their_source_says_so() {
     expected.sort();
     assert_eq!(letters, expected);
 }
+
+/// The server below answers these, and never hands them on.
+#[test]
+fn what_is_no_request_is_counted_and_logged() {
+    let stub = accepting();
+    let collector = start(&stub, SETTINGS);
+    let long = format!("GET /v1/pixel/track?data={} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
+    for (bytes, statuses) in [("no request\r\n\r\n", [400, 400]), (&long, [414, 431])] {
+        let mut client = Client::connect(collector.url());
+        // The answer may come before all has been sent.
+        let _ = client.send(bytes.as_bytes());
+        let status = client.reply().unwrap().status;
+        assert!(statuses.contains(&status), "{status}");
+    }
+    assert_eq!(get(&collector, "/health").status, 200);
+    let count = |listener: &str| {
+        metrics(&collector).value("http_connections_malformed_total", &[("listener", listener)])
+    };
+    tests::wait_until("both are counted", || count("collector") == 2.0);
+    assert_eq!(count("admin"), 0.0);
+    let ran = collector.stop().exits(0);
+    let lines = ran.stderr.lines().filter(|line| line.contains("no request of HTTP came"));
+    assert_eq!(lines.count(), 1, "{}", ran.stderr);
+    assert!(!ran.stderr.contains("xxx"), "{}", ran.stderr);
+}
