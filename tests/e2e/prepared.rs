@@ -82,11 +82,6 @@ fn what_a_run_refuses_no_check_finds_good() {
             "none.pem",
         ),
         wrong(
-            &format!("{collector}[http]\nmax_connections = 1000000\n{ROWS}"),
-            7,
-            "max_connections: expected at most",
-        ),
-        wrong(
             "[plugin]\npath = 'other.wasm'\n[plugin.limits]\nmemory_bytes = 1048576\n",
             2,
             "other.wasm",
@@ -122,6 +117,23 @@ fn what_a_run_needs_on_its_way_to_aws_is_checked_too() {
     );
     run(&embedded).exits(2).says(&["listen = \"off\""]);
     config_check(&embedded).exits(0).says(&["warning: line 1, column 1: listen is \"off\""]);
+}
+
+#[test]
+fn connections_are_held_against_the_limit_of_open_files() {
+    let settings = format!(
+        "listen = '127.0.0.1:0'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['k']\n[http]\n\
+         max_connections = 900\n{ROWS}"
+    );
+    let limited = ["sh", "-c", "ulimit -n 800 && exec \"$@\"", "sh"];
+    let words = ["invalid [http] max_connections: expected at most"];
+    for arguments in
+        [&["run", "--local", "out", "--admin", "off", "--config"][..], &["config", "check"]]
+    {
+        let program = || with_files(&settings).args(arguments).args(["settings.toml"]);
+        program().through(&limited).run().exits(2).says(&words);
+    }
+    config_check(&settings).exits(0);
 }
 
 #[test]

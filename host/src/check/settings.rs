@@ -46,7 +46,7 @@ fn mistakes(settings: &Settings, part: Part, error: &StartError) -> Vec<Mistake>
         (
             Some((section, PluginSource::BuiltIn | PluginSource::Native, text)),
             StartError::Refused { refused: Refused { step: Step::Configure, .. }, .. },
-        ) => in_section(&section, review_settings(text).mistakes),
+        ) => in_section(&section, &review_settings(text).mistakes),
         _ => Vec::new(),
     };
     let mistakes = match own.is_empty() {
@@ -69,7 +69,7 @@ fn warnings(settings: &Settings) -> Vec<Mistake> {
             PluginSource::BuiltIn | PluginSource::Native => review_settings(text),
             PluginSource::File(_) => return None,
         };
-        Some(in_section(&section, warnings))
+        Some(in_section(&section, &warnings))
     });
     let is_embedded = settings.collect.as_ref().is_some_and(|it| it.address.is_none());
     let embedded = is_embedded.then(|| {
@@ -102,7 +102,7 @@ fn part_settings(settings: &Settings, part: Part) -> Option<(String, &PluginSour
     (!is_inherited).then(|| (section.to_owned(), source, text.as_str()))
 }
 
-fn in_section(section: &str, sentences: Vec<String>) -> Vec<Mistake> {
+fn in_section(section: &str, sentences: &[String]) -> Vec<Mistake> {
     sentences.iter().map(|sentence| Mistake::new(format!("{section} {sentence}"))).collect()
 }
 

@@ -1,5 +1,6 @@
 mod aws;
 mod catalog;
+mod json;
 mod plugin;
 
 pub use aws::{RawAws, RawEndpoints, RawSecrets};

@@ -4,11 +4,9 @@
 //! list that could go stale. A value is never shown: it may be a secret, or a secret
 //! that stands in the wrong place. What is said of it is its type.
 //!
-//! This is also where TOML becomes what JSON can say, for plugins get their settings
-//! as JSON: a date or time is its text, and a number that JSON has no word for is a
-//! mistake.
+//! Plugins get their settings as JSON, so a number that JSON has no word for is a mistake
+//! there.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -127,26 +125,16 @@ impl Checker<'_> {
     }
 
     /// A value that means something to a plugin alone, which gets it as JSON.
-    fn own_value(
-        &mut self,
-        value: &mut Spanned<DeValue<'_>>,
-        key: &str,
-        section: &Section,
-    ) -> bool {
+    fn own_value(&mut self, value: &Spanned<DeValue<'_>>, key: &str, section: &Section) -> bool {
         let at = value.span().start;
-        let problem = match value.get_mut() {
-            DeValue::Datetime(datetime) => {
-                let text = datetime.to_string();
-                *value.get_mut() = DeValue::String(Cow::Owned(text));
-                return true;
-            }
+        let problem = match value.get_ref() {
             DeValue::Array(items) => {
-                let good = items.iter_mut().map(|item| self.own_value(item, key, section));
+                let good = items.iter().map(|item| self.own_value(item, key, section));
                 return good.fold(true, |all, good| all & good);
             }
             DeValue::Table(table) => {
                 let mut is_good = true;
-                for (name, value) in table.iter_mut() {
+                for (name, value) in table.iter() {
                     let key = format!("{key}.{}", toml_key(name.get_ref()));
                     is_good &= self.own_value(value, &key, section);
                 }
@@ -162,7 +150,7 @@ impl Checker<'_> {
                 let fits = |it| (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&it);
                 (!number.is_ok_and(fits)).then_some("is too large for a number of JSON's")
             }
-            DeValue::String(_) | DeValue::Boolean(_) => None,
+            DeValue::String(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => None,
         };
         match problem {
             Some(problem) => {

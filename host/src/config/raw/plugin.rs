@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::json;
+
 /// The mapping plugin.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -15,6 +17,7 @@ pub struct RawPlugin {
     /// Settings that are handed to the plugin. The default mapping plugin takes
     /// `mappings` (rows of `event` and `stream`), `fan_out` and `unmapped`.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    #[serde(deserialize_with = "json::object")]
     pub settings: serde_json::Map<String, serde_json::Value>,
     /// The SHA-256 that the component must have, in whatever role it is used; any by
     /// default.
@@ -69,6 +72,7 @@ pub struct RawShadow {
     pub path: Option<PathBuf>,
     /// Its settings; those of the plugin if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "json::optional_object")]
     pub settings: Option<serde_json::Map<String, serde_json::Value>>,
     /// The SHA-256 that its component must have; by default the one that `sha256`
     /// under `[plugin]` demands, if it demands any.
@@ -86,6 +90,7 @@ pub struct RawCanary {
     pub path: Option<PathBuf>,
     /// Its settings; those of the plugin if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "json::optional_object")]
     pub settings: Option<serde_json::Map<String, serde_json::Value>>,
     /// The SHA-256 that its component must have; by default the one that `sha256`
     /// under `[plugin]` demands, if it demands any.

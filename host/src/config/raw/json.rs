@@ -1,0 +1,145 @@
+//! Settings of plugins, which are handed on as JSON, read from whatever they are
+//! written in.
+//!
+//! TOML has dates and times, which serde knows nothing of: to any reader but TOML's own
+//! they look like a table with a key that nobody has written. They become their text.
+//! It has also numbers that JSON has no words for, which would become null. They are
+//! refused. Settings that are a part of another program's own file come along here too.
+
+use std::fmt;
+
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Number, Value};
+
+/// The key under which the crate `toml` hands out the text of a date or time.
+const DATE_TIME: &str = "$__toml_private_datetime";
+
+/// An object.
+pub(super) fn object<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Map<String, Value>, D::Error> {
+    of_object(Json::deserialize(deserializer)?)
+}
+
+/// An object, where there is one.
+pub(super) fn optional_object<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Map<String, Value>>, D::Error> {
+    Option::<Json>::deserialize(deserializer)?.map(of_object).transpose()
+}
+
+fn of_object<E: Error>(Json(value): Json) -> Result<Map<String, Value>, E> {
+    match value {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(E::custom("a plugin's settings must be a table")),
+    }
+}
+
+struct Json(Value);
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor).map(Json)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value that JSON has")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        let number = Number::from_f64(value).map(Value::Number);
+        number.ok_or_else(|| E::custom("JSON has no infinite numbers, and none that is no number"))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        Json::deserialize(deserializer).map(|Json(value)| value)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Json(value)) = items.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some((key, Json(value))) = entries.next_entry::<String, Json>()? {
+            fields.insert(key, value);
+        }
+        match fields.get_mut(DATE_TIME).map(Value::take) {
+            Some(text) if fields.len() == 1 => Ok(text),
+            _ => Ok(Value::Object(fields)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::RawPlugin;
+
+    #[test]
+    fn settings_inside_of_another_file_are_read_the_same() {
+        #[derive(serde::Deserialize)]
+        struct Own {
+            plugin: RawPlugin,
+        }
+        let read = |text: &str| toml::from_str::<Own>(text).map(|own| own.plugin);
+        let text = "[plugin.settings]\nday = 2026-11-29\nlist = [08:30:00, 1, 2.5, true, 'x', { a = 18446744073709551615 }]\n\
+                    [plugin.canary.settings]\nday = 2026-11-29T08:30:00Z\n[plugin.shadow.settings]\n";
+        let plugin = read(text).unwrap();
+        assert_eq!(
+            serde_json::Value::Object(plugin.settings),
+            serde_json::json!({
+                "day": "2026-11-29",
+                "list": ["08:30:00", 1, 2.5, true, "x", {"a": 18_446_744_073_709_551_615_u64}],
+            })
+        );
+        let canary = plugin.canary.unwrap().settings.unwrap();
+        assert_eq!(canary["day"], "2026-11-29T08:30:00Z");
+        assert_eq!(plugin.shadow.unwrap().settings.unwrap().len(), 0);
+        for wrong in [
+            "[plugin.settings]\na = inf",
+            "[plugin.canary.settings]\na = [nan]",
+            "[plugin]\nsettings = 7",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}
