@@ -63,18 +63,23 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether the run has failed: it was given up, or a step has failures and less
-    /// of it succeeded than was set. Without the latter a failure among many is told
-    /// and no error. Missing lineage is none: see [`Report::unresolved`].
+    /// Whether the run has failed: it was given up, a step did not come to its end, or it
+    /// has failures and less of it succeeded than was set. Without the latter a failure
+    /// among many is told and no error. Missing lineage is none: see
+    /// [`Report::unresolved`].
     pub fn fails(&self, options: &IngestOptions) -> bool {
         let is_low = |step: &Step| {
-            !step.failures.is_empty() && step.success_percent() < options.success_threshold
+            let is_low = step.success_percent() < options.success_threshold;
+            step.is_cut_off || !step.failures.is_empty() && is_low
         };
         self.aborted.is_some() || options.raises_on_error && self.steps.iter().any(is_low)
     }
 
-    /// The mean of the steps, of 100.
+    /// The mean of the steps, of 100; nothing of a run that was given up.
     pub fn success_percent(&self) -> f64 {
+        if self.aborted.is_some() {
+            return 0.0;
+        }
         let sum: f64 = self.steps.iter().map(Step::success_percent).sum();
         if self.steps.is_empty() { 100.0 } else { sum / self.steps.len() as f64 }
     }
@@ -101,6 +106,7 @@ pub async fn ingest(
             let run = Run { server, inventory, graph, options };
             if let Err(cause) = run.write(&mut sink, &mut outcome).await {
                 outcome.aborted = Some(cause);
+                sink.is_cut_off = true;
             }
             outcome.steps.push(sink);
         }
@@ -160,6 +166,7 @@ impl Run<'_> {
             Ok(puts) => puts,
             Err(error) => {
                 sink.failures.push(Failure::new("OpenMetadata", "the pipelines", &error));
+                sink.is_cut_off = true;
                 return false;
             }
         };
@@ -233,5 +240,45 @@ mod tests {
         outcome.aborted = Some("x".into());
         options.raises_on_error = false;
         assert!(outcome.fails(&options));
+    }
+
+    #[test]
+    fn success_is_told_of_what_was_done_alone() {
+        let failure = || Failure::new("OpenMetadata", "a", &"x");
+        let step = |records, failures: usize, is_cut_off| Step {
+            records,
+            failures: (0..failures).map(|_| failure()).collect(),
+            is_cut_off,
+            ..Step::new("Sink")
+        };
+        for (step, percent) in [
+            (step(0, 0, false), 100.0),
+            (step(0, 1, false), 0.0),
+            (step(0, 0, true), 0.0),
+            (step(3, 1, false), 75.0),
+        ] {
+            assert!((step.success_percent() - percent).abs() < 0.01, "{step:?}");
+        }
+        let source = step(1_000, 0, false);
+        let mut outcome = Outcome { steps: vec![source, step(0, 0, true)], ..Outcome::default() };
+        let options = IngestOptions { success_threshold: 0.0, ..IngestOptions::default() };
+        assert!(outcome.fails(&options), "the threshold does not say what is missing");
+        assert!((outcome.success_percent() - 50.0).abs() < 0.01);
+        outcome.aborted = Some("the server is down".to_owned());
+        assert!(outcome.success_percent() < 0.01);
+        assert!(Outcome::unread("x".to_owned()).success_percent() < 0.01);
+    }
+
+    #[test]
+    fn a_list_that_was_cut_off_is_a_failure() {
+        let options = IngestOptions::default();
+        for (is_complete, fails) in [(true, false), (false, true)] {
+            let inventory = Inventory { is_complete, ..Inventory::default() };
+            let steps = vec![Step { records: 10_000, ..Step::source(&inventory) }];
+            let outcome = Outcome { steps, ..Outcome::default() };
+            assert_eq!(outcome.fails(&options), fails, "{is_complete}");
+            let is_told = outcome.summary(&options).contains("the list of delivery streams");
+            assert_eq!(is_told, fails);
+        }
     }
 }

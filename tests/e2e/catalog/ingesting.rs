@@ -1,6 +1,7 @@
 //! `ingest`: the vendor's workflow file, and what comes of it.
 
 use serde_json::json;
+use tests::catalog::{input, operation, refusal};
 use tests::openmetadata::{OpenMetadataServer, Traits};
 use tests::{Endpoint, Program};
 
@@ -160,6 +161,66 @@ fn a_server_that_is_down_fails_the_run_and_deletes_nothing() {
     let workflow = workflow(&amazon.url(), &server.url());
     server.change(|traits| traits.page = Some("<html>maintenance</html>".to_owned()));
     let ran = ingest(&workflow).run().exits(1);
-    assert!(stdout(&ran).contains("Given up: OpenMetadata"), "{}", stdout(&ran));
+    let text = stdout(&ran);
+    assert!(text.contains("Given up: OpenMetadata"), "{text}");
+    assert!(text.contains("Workflow Success %: 0.00"), "nothing was written: {text}");
     assert!(server.entities("pipelines").is_empty());
+}
+
+/// A page of the list that is refused leaves an unknown number of streams out.
+#[test]
+fn a_list_that_ends_early_is_a_failure_whatever_is_read() {
+    let mut account = account();
+    account.page = 1;
+    let amazon = Endpoint::start(move |asked| {
+        let goes_on = !input(asked)["ExclusiveStartDeliveryStreamName"].is_null();
+        match operation(asked) {
+            "ListDeliveryStreams" if goes_on => refusal(400, "AccessDeniedException"),
+            _ => account.answer(asked),
+        }
+    });
+    let server = server();
+    let workflow = workflow(&amazon.url(), &server.url());
+    let text = stdout(&ingest(&workflow).run().exits(1));
+    assert!(text.contains("the list of delivery streams"), "{text}");
+    let source = text.split_once("Source:").unwrap().1.split_once("Sink:").unwrap().0;
+    assert!(source.contains("Errors: 1") && !source.contains("100.00"), "{text}");
+    let ran = ingest(&workflow).args(["--json"]).run().exits(1);
+    let judged = json_of(&ran);
+    assert_eq!(judged["is_good"], false);
+    assert_eq!(judged["steps"][0]["is_cut_off"], true);
+    assert!(judged["success_percent"].as_f64().unwrap() < 100.0);
+    let lenient = workflow.replace("loggerLevel: INFO", "loggerLevel: INFO\n  raiseOnError: false");
+    ingest(&lenient).run().exits(0);
+}
+
+/// Who catalogs Kinesis and not DynamoDB has lineage all the same.
+#[test]
+fn where_the_table_is_unknown_lineage_begins_at_the_topic() {
+    let amazon = amazon(account());
+    let server =
+        OpenMetadataServer::start(Traits { token: Some(TOKEN.to_owned()), ..Traits::default() });
+    server.add("topics", "kinesis.clicks", &json!({}));
+    server.add(
+        "containers",
+        "s3.lake.clicks",
+        &json!({"fullPath": "s3://lake/clicks", "serviceType": "S3"}),
+    );
+    let workflow = workflow(&amazon.url(), &server.url());
+    let text = stdout(&ingest(&workflow).run().exits(0));
+    let edge = (
+        "kinesis.clicks".to_owned(),
+        "s3.lake.clicks".to_owned(),
+        Some("aws_firehose.prod-clicks".to_owned()),
+    );
+    assert!(server.edges().contains(&edge), "{:?}\n{text}", server.edges());
+    assert!(text.contains("DynamoDB table orders is not in OpenMetadata"), "{text}");
+    server.forget_requests();
+    ingest(&workflow).run().exits(0);
+    assert_eq!(server.writes(), [""; 0], "a second run writes nothing");
+    // Once the table is known, it is what lineage begins at.
+    server.add("tables", "dynamo.default.default.orders", &json!({}));
+    ingest(&workflow).run().exits(0);
+    let edge = ("dynamo.default.default.orders".to_owned(), edge.1, edge.2);
+    assert!(server.edges().contains(&edge), "{:?}", server.edges());
 }

@@ -82,7 +82,7 @@ impl Run<'_> {
         edges: &mut Edges<'_>,
     ) -> Result<Fate, ApiError> {
         let from = match &link.from {
-            Some(from) => Some(find(from, resolver).await?),
+            Some(from) => Some(find_origin(from, link.instead.as_ref(), resolver).await?),
             None if self.server.settings().direct_put_edges => None,
             None => return Ok(Fate::DirectPut),
         };
@@ -116,6 +116,35 @@ impl Run<'_> {
 struct End {
     entity: Entity,
     matched: Option<String>,
+}
+
+/// Look for what an edge begins at, and where that is not found for what stands for it.
+async fn find_origin(
+    from: &Asset,
+    instead: Option<&Asset>,
+    resolver: &mut Resolver<'_>,
+) -> Result<Result<End, Fate>, ApiError> {
+    let found = find(from, resolver).await?;
+    let (Err(Fate::NotFound { end, tried }), Some(instead)) = (&found, instead) else {
+        return Ok(found);
+    };
+    Ok(match find(instead, resolver).await? {
+        Ok(other) => {
+            let matched = format!(
+                "{}, since {end} is not in OpenMetadata (tried {})",
+                label(instead),
+                tried.join(", ")
+            );
+            Ok(End { matched: Some(matched), ..other })
+        }
+        Err(Fate::NotFound { tried: more, .. }) => {
+            let tried = tried.iter().cloned().chain(more).collect();
+            Err(Fate::NotFound { end: format!("{end}, or {}", label(instead)), tried })
+        }
+        // What is known of the other one is nearer to an edge.
+        Err(fate @ Fate::Ambiguous { .. }) => Err(fate),
+        Err(_) => found,
+    })
 }
 
 /// Look for an end. What becomes of the edge if it is not found comes instead.

@@ -19,6 +19,9 @@ pub struct Step {
     pub filtered: usize,
     /// What could not be done.
     pub failures: Vec<Failure>,
+    /// Whether it ended before its end, so that nobody knows how much is missing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_cut_off: bool,
 }
 
 /// Something that could not be done.
@@ -50,29 +53,33 @@ impl Step {
         let unread = inventory.unread.iter();
         let vanished =
             inventory.vanished.iter().map(|name| format!("{name} went while it was read"));
-        let incomplete = (!inventory.is_complete)
-            .then(|| "the list of delivery streams was not read to its end".to_owned());
+        let incomplete = (!inventory.is_complete).then(|| {
+            let message = "it was not read to its end, and an unknown number of streams is missing: see the warnings";
+            Failure::new("Firehose", "the list of delivery streams", &message)
+        });
         Step {
             name: "Source".to_owned(),
             records: inventory.streams.len(),
             updated: 0,
-            warnings: inventory
-                .warnings
-                .iter()
-                .cloned()
-                .chain(vanished)
-                .chain(incomplete)
-                .collect(),
+            warnings: inventory.warnings.iter().cloned().chain(vanished).collect(),
             filtered: inventory.filtered.len(),
             failures: unread
                 .map(|unread| Failure::new("Firehose", &unread.name, &unread.cause))
+                .chain(incomplete)
                 .collect(),
+            is_cut_off: !inventory.is_complete,
         }
     }
 
-    /// How much of it succeeded, of 100.
+    /// How much of it succeeded, of 100: of what is known to have been there to do. A step
+    /// that had nothing to do succeeds.
     pub fn success_percent(&self) -> f64 {
-        let done = (self.records + self.updated).max(1) as f64;
-        done * 100.0 / (done + self.failures.len() as f64)
+        let done = (self.records + self.updated) as f64;
+        let all = done + self.failures.len() as f64;
+        match all == 0.0 {
+            true if self.is_cut_off => 0.0,
+            true => 100.0,
+            false => done * 100.0 / all,
+        }
     }
 }

@@ -57,7 +57,8 @@ fn write_step(step: &Step, text: &mut String) -> fmt::Result {
         writeln!(text, "  Filtered: {}", step.filtered)?;
     }
     writeln!(text, "  Errors: {}", step.failures.len())?;
-    writeln!(text, "  Success %: {:.2}", step.success_percent())?;
+    let note = if step.is_cut_off { " of what was reached; the rest is unknown" } else { "" };
+    writeln!(text, "  Success %: {:.2}{note}", step.success_percent())?;
     for warning in &step.warnings {
         writeln!(text, "  warning: {}", one_line(warning))?;
     }

@@ -14,7 +14,7 @@
 //! | OpenSearch, Elasticsearch | `opensearch://{host}`, `elasticsearch://{host}` | `{index}` |
 //! | Splunk | `splunk://{host}` | `collector` |
 //! | HTTP | `{scheme}://{host}` | the path |
-//! | events | `standpipe://{service}` | `track/Order Completed`, `page`, `*` |
+//! | events | `standpipe://{service}`, with `-` for blanks and the like | `track/Order Completed`, `page`, `*` |
 //! | not supported | that of the job | `deliverystream/{name}/{word}` |
 //!
 //! S3, Redshift, Snowflake, Glue, MySQL and PostgreSQL are called as OpenLineage's
@@ -72,7 +72,19 @@ pub(super) fn of_arn(arn: &Arn) -> Name {
 }
 
 fn name(namespace: String, name: String) -> Name {
-    Name { namespace, name }
+    Name { namespace: legal(namespace), name }
+}
+
+/// A namespace that servers take: Marquez takes letters, digits and `_@+-:=;/.` alone, and
+/// others read it as a URI. Whatever else there is becomes a `-`, such as the blank in the
+/// name of a service.
+fn legal(namespace: String) -> String {
+    let is_legal =
+        |character: char| character.is_ascii_alphanumeric() || "_@+-:=;/.".contains(character);
+    match namespace.chars().all(is_legal) {
+        true => namespace,
+        false => namespace.chars().map(|it| if is_legal(it) { it } else { '-' }).collect(),
+    }
 }
 
 /// How a dataset is called; none for what is a job.
@@ -243,6 +255,32 @@ mod tests {
         for (label, expected) in table {
             let name = own(&Asset::Events { label: label.to_owned() });
             assert_eq!(name, format!("standpipe://shop {expected}"));
+        }
+    }
+
+    #[test]
+    fn namespaces_hold_nothing_that_servers_refuse() {
+        let stream = Arn::parse("arn:aws:firehose:eu-west-1:1:deliverystream/s").unwrap();
+        let (brokers, ports) = (BTreeMap::new(), BTreeMap::new());
+        for (service, expected) in [
+            ("My Service", "standpipe://My-Service"),
+            ("prod/eu.west-1", "standpipe://prod/eu.west-1"),
+            ("größe\t\n", "standpipe://gr--e--"),
+            ("100%?", "standpipe://100--"),
+        ] {
+            let context = Context { stream: &stream, service, brokers: &brokers, ports: &ports };
+            let events = Asset::Events { label: "track \"Order Completed\"".to_owned() };
+            let Name { namespace, name } = names(&events, &context).unwrap().own;
+            assert_eq!((&*namespace, &*name), (expected, "track/Order Completed"));
+        }
+        let place = "host with blank".to_owned();
+        for asset in [
+            Asset::Splunk { endpoint: format!("https://{place}/x") },
+            Asset::HttpEndpoint { name: None, url: format!("https://{place}/x") },
+            Asset::SnowflakeTable { account: place.clone(), table: table("a b") },
+        ] {
+            let name = own(&asset);
+            assert!(!name.split_once("://").unwrap().1.starts_with("host with"), "{name}");
         }
     }
 

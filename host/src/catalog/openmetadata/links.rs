@@ -12,6 +12,9 @@ pub struct Link {
     pub stream: String,
     /// What feeds it; none where only writers do.
     pub from: Option<Asset>,
+    /// What the edge begins at where OpenMetadata does not know `from`: the Kinesis stream
+    /// that a table feeds.
+    pub instead: Option<Asset>,
     /// Where its records end up.
     pub to: Asset,
     /// Whether columns of one name are the same column: not where a function
@@ -22,7 +25,8 @@ pub struct Link {
 /// The links of all streams that were read, sorted.
 ///
 /// A Kinesis stream that tables of DynamoDB feed stands for them: the edges begin at
-/// the tables, as OpenMetadata's own connector has it.
+/// the tables, as OpenMetadata's own connector has it, or at the Kinesis stream where
+/// OpenMetadata does not know the tables.
 pub fn links(inventory: &Inventory, graph: &Graph) -> Vec<Link> {
     let mut links = BTreeSet::new();
     for stream in &inventory.streams {
@@ -32,17 +36,18 @@ pub fn links(inventory: &Inventory, graph: &Graph) -> Vec<Link> {
         let sinks: Vec<&Asset> = sinks.filter_map(|edge| graph.assets.get(edge.to)).collect();
         let origins = origins(graph, at);
         for to in sinks {
-            let link = |from: Option<&Asset>| Link {
+            let link = |from: Option<&Asset>, instead: Option<&Asset>| Link {
                 stream: stream.name.clone(),
                 from: from.cloned(),
+                instead: instead.cloned(),
                 to: to.clone(),
                 keeps_columns: !stream.has_function()
                     && !matches!(from, Some(Asset::DynamoTable { .. }) | None),
             };
             if origins.is_empty() && stream.origin == Origin::DirectPut {
-                links.insert(link(None));
+                links.insert(link(None, None));
             }
-            links.extend(origins.iter().map(|from| link(Some(from))));
+            links.extend(origins.iter().map(|(from, instead)| link(Some(from), *instead)));
         }
     }
     links.into_iter().collect()
@@ -57,16 +62,17 @@ fn position(stream: &Stream, graph: &Graph) -> Option<usize> {
     })
 }
 
-fn origins(graph: &Graph, stream: usize) -> Vec<&Asset> {
+/// What feeds a stream, each with what stands between the two.
+fn origins(graph: &Graph, stream: usize) -> Vec<(&Asset, Option<&Asset>)> {
     let mut origins = Vec::new();
     for (at, asset) in feeding(graph, stream) {
         let tables =
             feeding(graph, at).filter(|(_, asset)| matches!(asset, Asset::DynamoTable { .. }));
         let tables: Vec<&Asset> = tables.map(|(_, asset)| asset).collect();
         if tables.is_empty() || !matches!(asset, Asset::KinesisStream { .. }) {
-            origins.push(asset);
+            origins.push((asset, None));
         }
-        origins.extend(tables);
+        origins.extend(tables.into_iter().map(|table| (table, Some(asset))));
     }
     origins
 }
