@@ -127,12 +127,16 @@ fn run_command(command: Command) -> Exit {
 /// Print what a command ends with: a line for each mistake in settings.
 fn complain_of(error: &anyhow::Error) {
     let whole = format!("{error:#}");
-    let Some(settings) = error.downcast_ref::<ConfigError>() else { return complain(&whole) };
+    let Some(settings) = error.downcast_ref::<ConfigError>() else { return complain_of_error(&whole) };
     // What was done with them, such as the name of their file.
     let context = whole.strip_suffix(&settings.to_string()).unwrap_or_default();
     for mistake in settings.mistakes() {
-        complain(&format!("{context}{mistake}"));
+        complain_of_error(&format!("{context}{mistake}"));
     }
+}
+
+fn complain_of_error(text: &str) {
+    stderr::write_notice(stderr::Level::Error, text);
 }
 
 /// Print a help text, or what is wrong with the arguments. Returns the exit code.
@@ -169,16 +173,17 @@ type CommandResult = Result<Exit, (Exit, anyhow::Error)>;
 
 /// Print a notice for the operator, on one line.
 fn complain(text: &str) {
-    stderr::write_line(&format!("host: {text}"));
+    stderr::write_notice(stderr::Level::Info, text);
 }
 
 /// The same from a task that drives signals: it never waits.
 fn complain_at_once(text: &str) {
-    stderr::try_write_line(&format!("host: {text}"));
+    stderr::try_write_notice(stderr::Level::Info, text);
 }
 
 /// End the process at once, whatever is under way.
 fn abandon(exit: Exit) -> ! {
+    stderr::clear_frame();
     stderr::flush();
     std::process::exit(exit as i32)
 }

@@ -158,7 +158,7 @@ fn a_flood_of_log_lines_holds_up_nothing_and_is_counted() {
     assert_eq!(ran.count("delivered"), sent);
     let text = reads.join().unwrap();
     assert!(text.contains("log lines dropped"), "{} bytes of log", text.len());
-    assert!(text.contains("events read in"), "the summary is the end of the log");
+    assert!(text.contains("processed in"), "the summary is the end of the log");
 }
 
 #[test]
@@ -286,10 +286,21 @@ fn texts_from_outside_forge_no_line() {
     let forged: Vec<_> = ran.stderr.lines().filter(|line| is_forged(line)).collect();
     assert!(forged.is_empty(), "{forged:?}");
     let ran = stopping("json");
-    let logged = ran.stderr.lines().filter(|line| !line.starts_with("host: "));
-    for line in logged {
+    for line in ran.stderr.lines() {
         let parsed: Result<Value, _> = serde_json::from_str(line);
         assert!(parsed.is_ok(), "{line}");
         assert!(!line.contains('\u{202e}'), "{line}");
     }
+    // The summary is an object of its own, and notices are lines of the log.
+    let lines = || ran.stderr.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let summary = lines().find(|line| line["fields"]["summary"].is_object()).expect("a summary");
+    assert_eq!(summary["fields"]["summary"]["read"], 600);
+    let stopping = |line: &Value| {
+        line["fields"]["message"].as_str().is_some_and(|text| text.starts_with("stopping"))
+    };
+    assert_eq!(lines().filter(stopping).count(), 1);
+    // What ends the program is an error of the same form.
+    let ran = Program::running_locally().args(["--log-format", "json", "nowhere.ndjson"]).run();
+    let error: Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
+    assert_eq!((ran.exit, &error["level"]), (2, &"ERROR".into()), "{}", ran.stderr);
 }

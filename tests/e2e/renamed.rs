@@ -126,7 +126,11 @@ fn events_of_a_removed_source_are_held_and_those_of_others_are_not() {
     assert_eq!(ready.status, 200);
     let text = ready.text();
     assert!(text.contains("20 events are held") && text.contains("blog"), "{text}");
-    let ran = collector.stop().exits(4).says(&["\"blog\"", "formerly", "20 of these are held"]);
+    let ran = collector.stop().exits(4).says(&[
+        "\"blog\"",
+        "formerly",
+        "20 of the waiting events are held",
+    ]);
     let collected = &ran.summary()["collected"];
     assert_eq!((&collected["held"], &collected["waiting"]), (&json!(20), &json!(20)));
     assert_eq!(collected["unknown_sources"], json!(["blog"]));

@@ -16,6 +16,7 @@ use clap::{Args, Subcommand};
 
 use super::config::read_settings;
 use super::run::{LogFormat, start_logging};
+use super::signals::Signals;
 use super::{CommandResult, Exit, complain, print, print_either, print_text, usage};
 use crate::catalog::{CatalogSettings, Route};
 use crate::config::{
@@ -26,12 +27,14 @@ use crate::limits;
 const LIST_HELP: &str = "Exit codes:
   0  all of them were read
   1  some, or none, could be read
-  2  wrong usage or settings";
+  2  wrong usage or settings
+  4  stopped by a signal";
 
 const LINEAGE_HELP: &str = "Exit codes:
   0  done
   1  streams could not be read, or the picture could not be drawn
-  2  wrong usage or settings";
+  2  wrong usage or settings
+  4  stopped by a signal";
 
 const INGEST_HELP: &str = "Each edge of the lineage is resolved, not found, ambiguous, unsupported or failed; the \
 report tells which, with what was tried. --strict counts what is not found, ambiguous or failed; not what OpenMetadata \
@@ -183,6 +186,19 @@ fn block_on<T>(future: impl Future<Output = T>) -> Result<T, (Exit, anyhow::Erro
     let result = runtime.block_on(future);
     runtime.shutdown_background();
     Ok(result)
+}
+
+/// The same until a signal says to stop: what was drawn on the terminal goes with it.
+fn block_until_signal<T>(future: impl Future<Output = T>) -> Result<T, (Exit, anyhow::Error)> {
+    let until_signal = async {
+        let mut signals = Signals::listen().context("listen for signals")?;
+        Ok(tokio::select! {
+            value = future => Some(value),
+            () = signals.stop() => None,
+        })
+    };
+    let value = block_on(until_signal)?.map_err(|error: anyhow::Error| fault(error))?;
+    value.ok_or_else(|| (Exit::Stopped, anyhow!("stopped by a signal")))
 }
 
 fn fault(error: impl Into<anyhow::Error>) -> (Exit, anyhow::Error) {

@@ -2,27 +2,32 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::ProgressStyle;
+use tokio::time::Instant;
 
+use super::stderr;
 use super::terminal::Terminal;
 use crate::run::Progress;
 
 const REFRESH: Duration = Duration::from_millis(200);
 
-/// A bar on standard error, where that is a terminal.
+/// The time by which a change of the rate shows for the most part: long enough that the
+/// figure can be read, and short enough that a stall is seen.
+const RATE_WINDOW: Duration = Duration::from_secs(5);
+
+/// A bar on standard error, where that is a terminal and its lines are for people.
 pub(super) struct ProgressBar(Option<(indicatif::ProgressBar, tokio::task::JoinHandle<()>)>);
 
 impl ProgressBar {
     /// `size_bytes` is the size of all inputs where they are plain files; of
     /// compressed ones more bytes are read than that, and the bar stays full.
     pub(super) fn start(progress: Progress, size_bytes: Option<u64>) -> Self {
-        if !std::io::stderr().is_terminal() {
+        if !std::io::stderr().is_terminal() || stderr::is_json() {
             return ProgressBar(None);
         }
         let (bar, template) = match size_bytes {
-            Some(size) => (
-                indicatif::ProgressBar::new(size),
-                "{elapsed} {wide_bar} {binary_bytes_per_sec} {msg}",
-            ),
+            Some(size) => {
+                (indicatif::ProgressBar::new(size), "{elapsed} {wide_bar} {percent} % {msg}")
+            }
             None => {
                 (indicatif::ProgressBar::new_spinner(), "{elapsed} {spinner} {binary_bytes} {msg}")
             }
@@ -31,11 +36,16 @@ impl ProgressBar {
         bar.set_style(ProgressStyle::with_template(template).expect("a constant template"));
         let drawn = bar.clone();
         let task = tokio::spawn(async move {
+            let mut pace = Pace::new(Instant::now());
             loop {
-                drawn.set_position(progress.bytes_read());
                 let totals = progress.totals();
-                let dead = totals.settled.dead;
-                drawn.set_message(format!("{} events, {dead} dead", totals.read));
+                let settled = totals.settled;
+                let ended = settled.delivered + settled.filtered + settled.dead;
+                let bytes = bytes_ended(progress.bytes_read(), totals.read, ended);
+                pace.note(Instant::now(), settled.delivered, bytes);
+                drawn.set_position(bytes);
+                let left = size_bytes.and_then(|size| pace.time_left(size.saturating_sub(bytes)));
+                drawn.set_message(words(settled.delivered, settled.dead, pace.events, left));
                 tokio::time::sleep(REFRESH).await;
             }
         });
@@ -47,5 +57,108 @@ impl ProgressBar {
             task.abort();
             bar.finish_and_clear();
         }
+    }
+}
+
+/// Bytes of the input whose events have ended. What has only been read may still wait for
+/// its stream.
+fn bytes_ended(bytes_read: u64, events_read: u64, events_ended: u64) -> u64 {
+    let (read, ended) = (u128::from(events_read.max(1)), u128::from(events_ended));
+    let bytes = u128::from(bytes_read) * ended.min(read) / read;
+    u64::try_from(bytes).unwrap_or(bytes_read)
+}
+
+fn words(delivered: u64, dead: u64, events_per_second: f64, left: Option<Duration>) -> String {
+    let mut words = format!("{delivered} delivered, {events_per_second:.0}/s");
+    if dead > 0 {
+        words += &format!(", {dead} dead");
+    }
+    if let Some(left) = left {
+        words += &format!(", {} left", humantime::format_duration(left));
+    }
+    words
+}
+
+/// How fast events end, of late.
+#[derive(Debug)]
+struct Pace {
+    at: Instant,
+    delivered: u64,
+    bytes: u64,
+    /// In a second.
+    events: f64,
+    /// In a second.
+    bytes_per_second: f64,
+    is_first: bool,
+}
+
+impl Pace {
+    fn new(at: Instant) -> Self {
+        Pace { at, delivered: 0, bytes: 0, events: 0.0, bytes_per_second: 0.0, is_first: true }
+    }
+
+    /// Take in how far it is at this time. What was longer ago counts for less.
+    fn note(&mut self, now: Instant, delivered: u64, bytes: u64) {
+        let passed = (now - self.at).as_secs_f64();
+        if passed <= 0.0 {
+            return;
+        }
+        let weight = match self.is_first {
+            true => 1.0,
+            false => 1.0 - (-passed / RATE_WINDOW.as_secs_f64()).exp(),
+        };
+        let since = |now: u64, before: u64| now.saturating_sub(before) as f64 / passed;
+        self.events += weight * (since(delivered, self.delivered) - self.events);
+        self.bytes_per_second += weight * (since(bytes, self.bytes) - self.bytes_per_second);
+        *self = Pace { at: now, delivered, bytes, is_first: false, ..*self };
+    }
+
+    /// How long so many bytes take, in whole seconds; none where nothing moves.
+    fn time_left(&self, bytes: u64) -> Option<Duration> {
+        let seconds = bytes as f64 / self.bytes_per_second;
+        let is_known = self.bytes_per_second >= 1.0 && seconds < 100.0 * 24.0 * 3600.0;
+        is_known.then(|| Duration::from_secs(seconds.round() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_its_stream_is_not_done() {
+        assert_eq!(bytes_ended(1000, 10, 0), 0);
+        assert_eq!(bytes_ended(1000, 10, 5), 500);
+        assert_eq!(bytes_ended(1000, 10, 10), 1000);
+        assert_eq!(bytes_ended(1000, 10, 11), 1000);
+        assert_eq!(bytes_ended(0, 0, 0), 0);
+        assert_eq!(bytes_ended(u64::MAX, u64::MAX, u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn the_rate_follows_and_the_time_left_with_it() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        assert_eq!(pace.time_left(1), None, "nothing has moved yet");
+        let at = |tick: u32| start + tick * REFRESH;
+        for tick in 1..=100 {
+            // 1,000 events and 100,000 bytes in a second.
+            pace.note(at(tick), u64::from(tick) * 200, u64::from(tick) * 20_000);
+        }
+        assert!((pace.events - 1000.0).abs() < 1.0, "{pace:?}");
+        assert_eq!(pace.time_left(1_000_000), Some(Duration::from_secs(10)));
+        for tick in 101..=250 {
+            pace.note(at(tick), 20_000, 2_000_000);
+        }
+        assert!(pace.events < 10.0, "a stall is seen: {pace:?}");
+        pace.note(at(10_000), 20_000, 2_000_000);
+        assert_eq!(pace.time_left(1_000_000), None);
+    }
+
+    #[test]
+    fn the_words_tell_what_was_delivered() {
+        let left = Some(Duration::from_secs(3_725));
+        assert_eq!(words(1200, 0, 99.6, left), "1200 delivered, 100/s, 1h 2m 5s left");
+        assert_eq!(words(7, 2, 0.0, None), "7 delivered, 0/s, 2 dead");
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     /// 127.0.0.1:9180 with --listen].
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin: Option<String>,
-    /// What log lines look like on standard error.
+    /// What standard error looks like: log lines, notices and the summary.
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     log_format: LogFormat,
     #[command(flatten)]
@@ -258,8 +258,11 @@ fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
 }
 
 fn report(summary: &Summary, path: Option<PathBuf>) -> CommandResult {
-    for line in summary.to_string().lines() {
-        complain(line);
+    if stderr::is_json() {
+        let value = serde_json::to_value(summary).expect("a summary has string keys");
+        stderr::write_object(stderr::Level::Info, "the run has ended", "summary", &value);
+    } else {
+        summary.to_string().lines().for_each(complain);
     }
     match path {
         Some(path) if path == Path::new("-") => {
@@ -325,6 +328,9 @@ pub(super) fn start_logging(format: LogFormat) -> SetLogFilter {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(format == LogFormat::Human && std::io::stderr().is_terminal());
+    if format == LogFormat::Json {
+        stderr::write_json();
+    }
     // Only a second call could fail, and there is none.
     let reload: Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync> = match format {
         LogFormat::Human => {

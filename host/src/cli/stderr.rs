@@ -14,15 +14,16 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::escape::{json_line, one_line};
-use crate::limits;
+use crate::{clock, limits};
 
 /// Bytes that are written at once: as many as a pipe takes whole, so that lines of
 /// several processes do not mix, and a slow reader is seen to read.
@@ -34,23 +35,77 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// How long at least from one report of dropped lines to the next.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Takes what is on the line of the cursor off the screen, and the cursor to its start.
+const CLEAR_LINE: &str = "\r\u{1b}[2K";
+
+/// Whether notices are JSON, as log lines are.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
 static STDERR: LazyLock<Queue> = LazyLock::new(|| Queue::new(limits::STDERR_QUEUE_BYTES_MAX));
 
-/// Write a line that matters to whoever ran the command. It waits for room as long as
+/// How much a notice matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    Info,
+    Error,
+}
+
+/// From now on write notices as JSON, as the log is: who reads the one cannot read the
+/// other.
+pub(super) fn write_json() {
+    IS_JSON.store(true, Ordering::Relaxed);
+}
+
+/// Whether notices are JSON.
+pub(super) fn is_json() -> bool {
+    IS_JSON.load(Ordering::Relaxed)
+}
+
+/// Write a notice that matters to whoever ran the command. It waits for room as long as
 /// the reader reads.
-pub(super) fn write_line(text: &str) {
-    push(format!("{}\n", one_line(text)).into_bytes(), WhenFull::Wait);
+pub(super) fn write_notice(level: Level, text: &str) {
+    push(notice(level, text), WhenFull::Wait);
 }
 
-/// Write a line and never wait: for threads that drive events or signals.
-pub(super) fn try_write_line(text: &str) {
-    push(format!("{}\n", one_line(text)).into_bytes(), WhenFull::Drop);
+/// Write a notice and never wait: for threads that drive events or signals.
+pub(super) fn try_write_notice(level: Level, text: &str) {
+    push(notice(level, text), WhenFull::Drop);
 }
 
-/// Write text that is fit for a terminal as it is. It is left out where there is no
-/// room, and not counted.
+/// Write an object with the message, where notices are JSON. It waits as a notice does.
+pub(super) fn write_object(level: Level, message: &str, name: &str, value: &serde_json::Value) {
+    push(json_notice(level, json!({"message": message, name: value})), WhenFull::Wait);
+}
+
+fn notice(level: Level, text: &str) -> Vec<u8> {
+    match is_json() {
+        true => json_notice(level, json!({ "message": text })),
+        false => format!("host: {}\n", one_line(text)).into_bytes(),
+    }
+}
+
+/// A line as those of the log, whose form is that of `tracing-subscriber`.
+fn json_notice(level: Level, fields: serde_json::Value) -> Vec<u8> {
+    let level = match level {
+        Level::Info => "INFO",
+        Level::Error => "ERROR",
+    };
+    let time = clock::rfc3339(clock::now());
+    let line = json!({"timestamp": time, "level": level, "fields": fields, "target": "host"});
+    format!("{}\n", json_line(&line.to_string())).into_bytes()
+}
+
+/// Write text that is fit for a terminal as it is, in the place of the text before. It is
+/// left out where there is no room, and not counted.
 pub(super) fn try_write_frame(text: String) {
     push(text.into_bytes(), WhenFull::LeaveOut);
+}
+
+/// Take what was drawn last off the screen.
+pub(super) fn clear_frame() {
+    if STDERR.lock().has_frame {
+        try_write_frame(CLEAR_LINE.to_owned());
+    }
 }
 
 /// Write text as it is, which waits for room as long as the reader reads.
@@ -79,10 +134,15 @@ fn report_panic(info: &PanicHookInfo<'_>) {
     let name = thread.name().unwrap_or("<unnamed>");
     let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
     let words = info.payload_as_str().unwrap_or("no message");
-    try_write_line(&format!("host: thread '{name}' panicked{place}: {words}"));
+    try_write_notice(Level::Error, &format!("thread '{name}' panicked{place}: {words}"));
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
-        push(format!("{backtrace}\n").into_bytes(), WhenFull::Drop);
+        let text = backtrace.to_string();
+        let line = match is_json() {
+            true => notice(Level::Error, &text),
+            false => format!("{text}\n").into_bytes(),
+        };
+        push(line, WhenFull::Drop);
     }
     // The process may be about to end.
     flush();
@@ -155,6 +215,8 @@ struct State {
     reported: u64,
     /// When that was last done.
     last_report: Option<Instant>,
+    /// Whether a frame stands on the line of the cursor.
+    has_frame: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,6 +246,7 @@ impl Queue {
                 writer: Writer::NotStarted,
                 reported: 0,
                 last_report: None,
+                has_frame: false,
             }),
             changed: Condvar::new(),
             bytes_max,
@@ -205,8 +268,11 @@ impl Queue {
         state.writer
     }
 
-    fn push(&self, line: Vec<u8>, when_full: WhenFull) {
+    fn push(&self, mut line: Vec<u8>, when_full: WhenFull) {
         let mut state = self.lock();
+        if state.has_frame && when_full != WhenFull::LeaveOut {
+            line.splice(..0, CLEAR_LINE.bytes());
+        }
         let fits = |state: &State| state.bytes + line.len() <= self.bytes_max;
         if when_full == WhenFull::Wait && !fits(&state) {
             state = self.wait_while_read(state, Duration::MAX, fits);
@@ -220,6 +286,7 @@ impl Queue {
         if state.bytes == 0 {
             state.progressed = Instant::now();
         }
+        state.has_frame = when_full == WhenFull::LeaveOut && shows_something(&line);
         state.bytes += line.len();
         state.lines.push_back(line);
         drop(state);
@@ -320,6 +387,13 @@ impl Queue {
     }
 }
 
+/// Whether a frame leaves anything on the screen, and does not only clear it.
+fn shows_something(frame: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(frame);
+    let shown = text.rsplit(CLEAR_LINE).next().unwrap_or_default();
+    !shown.trim().is_empty()
+}
+
 /// Write a piece; tells whether that could be done.
 fn write_piece(output: &mut impl Write, mut piece: &[u8]) -> bool {
     while !piece.is_empty() {
@@ -397,6 +471,37 @@ mod tests {
         assert!(lines.starts_with(b"line 0000\nline 0001\n"));
         queue.flush(Duration::from_secs(60));
         assert_eq!(queue.lock().bytes, 0);
+    }
+
+    #[test]
+    fn a_line_takes_the_frame_off_the_screen_first() {
+        let (queue, turn, read) = start(1000);
+        let push = |text: &str, when_full| queue.push(text.as_bytes().to_vec(), when_full);
+        push("\r\u{1b}[2K[##  ] 50 %\r", WhenFull::LeaveOut);
+        push("a line\n", WhenFull::Drop);
+        push("another line\n", WhenFull::Drop);
+        push("\r\u{1b}[2K[### ] 75 %\r", WhenFull::LeaveOut);
+        push("\r\u{1b}[2K", WhenFull::LeaveOut);
+        push("the last line\n", WhenFull::Wait);
+        (0..6).for_each(|_| turn.send(()).unwrap());
+        let written: Vec<_> =
+            read.iter().take(6).map(|it| String::from_utf8(it).unwrap()).collect();
+        assert_eq!(written[1], "\r\u{1b}[2Ka line\n");
+        assert_eq!(written[2], "another line\n", "nothing stands there any more");
+        assert_eq!(written[5], "the last line\n", "it was cleared before");
+    }
+
+    #[test]
+    fn a_notice_in_json_is_one_line_of_the_logs_form() {
+        for text in ["a\nb \u{1b}[2J \"c\"", "", "\u{2028}\u{202e}ü"] {
+            let line =
+                String::from_utf8(json_notice(Level::Error, json!({"message": text}))).unwrap();
+            assert_eq!(line.lines().count(), 1);
+            let value: serde_json::Value = serde_json::from_str(line.trim_end()).unwrap();
+            assert_eq!(value["fields"]["message"], text);
+            assert_eq!((&value["level"], &value["target"]), (&json!("ERROR"), &json!("host")));
+            assert!(!line.trim_end().contains(crate::escape::is_unsafe), "{line:?}");
+        }
     }
 
     #[test]

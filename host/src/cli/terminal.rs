@@ -65,7 +65,11 @@ impl TermLike for Terminal {
 
     fn flush(&self) -> io::Result<()> {
         let mut frame = self.frame.lock().unwrap_or_else(PoisonError::into_inner);
-        stderr::try_write_frame(std::mem::take(&mut frame));
+        if !frame.is_empty() {
+            // What a terminal echoes, such as ^C, must not begin a line of its own.
+            frame.push('\r');
+            stderr::try_write_frame(std::mem::take(&mut frame));
+        }
         Ok(())
     }
 }

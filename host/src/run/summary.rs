@@ -21,7 +21,8 @@ use crate::swap::ShadowReport;
 /// streams. It is `dead` if any of its records is in the dead letters.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// Events read: lines that are not blank.
+    /// Events read: lines that are not blank. Of those that a collector accepted, the ones
+    /// that have ended; the others are [`Collected::waiting`].
     pub read: u64,
     /// Events of which every record was accepted by its stream.
     pub delivered: u64,
@@ -213,10 +214,17 @@ impl Summary {
 /// For people.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
+        // Of a collector, events count as read once they have ended: those that still wait
+        // in the spool are told beside them.
+        match &self.collected {
+            None => write!(f, "{} events read", self.read)?,
+            Some(Collected { accepted, .. }) => {
+                write!(f, "{accepted} events accepted from SDKs, {} processed", self.read)?;
+            }
+        }
+        write!(
             f,
-            "{} events read in {:.2} s ({} a second): {} delivered, {} filtered, {} dead, {} not delivered",
-            self.read,
+            " in {:.2} s ({} a second): {} delivered, {} filtered, {} dead, {} not delivered",
             self.seconds,
             self.events_per_second,
             self.delivered,
@@ -224,6 +232,12 @@ impl fmt::Display for Summary {
             self.dead,
             self.undelivered
         )?;
+        match &self.collected {
+            Some(Collected { waiting, .. }) if *waiting > 0 => {
+                writeln!(f, ", {waiting} wait in the spool for the next run")?;
+            }
+            _ => writeln!(f)?,
+        }
         if !self.streams.is_empty() || !self.dead_letter_streams.is_empty() {
             self.write_streams(f)?;
         }
@@ -278,15 +292,10 @@ impl fmt::Display for Summary {
 
 impl Collected {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} events were accepted from SDKs, {} wait in the spool for the next run",
-            self.accepted, self.waiting
-        )?;
         if self.held > 0 {
             writeln!(
                 f,
-                "{} of these are held, since no [[sources]] has the name of their source: {:?}",
+                "{} of the waiting events are held, since no [[sources]] has the name of their source: {:?}",
                 self.held, self.unknown_sources
             )?;
         }

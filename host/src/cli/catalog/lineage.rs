@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use super::list::{exit_of, origin, tell};
 use super::progress::Progress;
 use super::table::table;
-use super::{Given, block_on, fault, log_for_people, print};
+use super::{Given, block_until_signal, fault, log_for_people, print};
 use crate::catalog::document::Document;
 use crate::catalog::openlineage::{EventOptions, job_events};
 use crate::catalog::picture::{dot, mermaid, svg};
@@ -51,9 +51,9 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let settings = arguments.given.settings()?;
     let routes = if arguments.events { arguments.given.routes()? } else { Vec::new() };
     let progress = Progress::start();
-    let looked = block_on(look(&settings, &routes, &|step| progress.tell(step)))?;
+    let looked = block_until_signal(look(&settings, &routes, &|step| progress.tell(step)));
     drop(progress);
-    let looked = looked.map_err(|error| fault(anyhow!(error)))?;
+    let looked = looked?.map_err(|error| fault(anyhow!(error)))?;
     tell(&looked.inventory);
     for warning in &looked.drawing.warnings {
         complain(&format!("note: {warning}"));

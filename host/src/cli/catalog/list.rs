@@ -3,7 +3,7 @@ use clap::Args;
 
 use super::progress::Progress;
 use super::table::table;
-use super::{Given, block_on, fault, json, log_for_people, print_either};
+use super::{Given, block_until_signal, fault, json, log_for_people, print_either};
 use crate::catalog::{Destination, Inventory, Origin, Sink, Stream, read_inventory};
 use crate::cli::{CommandResult, Exit, complain};
 
@@ -33,9 +33,9 @@ pub(super) fn read(given: &Given) -> Result<Inventory, (Exit, anyhow::Error)> {
     log_for_people();
     let settings = given.settings()?;
     let progress = Progress::start();
-    let inventory = block_on(read_inventory(&settings, &|step| progress.tell(step)))?;
+    let inventory = block_until_signal(read_inventory(&settings, &|step| progress.tell(step)));
     drop(progress);
-    let inventory = inventory.map_err(|error| fault(anyhow!(error)))?;
+    let inventory = inventory?.map_err(|error| fault(anyhow!(error)))?;
     tell(&inventory);
     Ok(inventory)
 }
