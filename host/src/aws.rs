@@ -13,7 +13,7 @@ mod json;
 mod role;
 mod session;
 
-pub use advice::{advice_of_code, advice_of_failure};
+pub use advice::{advice_of_code, advice_of_failure, advice_of_refusal};
 pub use caller::Caller;
 pub use error::ConnectError;
 pub use http::{

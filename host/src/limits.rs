@@ -235,8 +235,37 @@ pub const PLUGIN_TICKS_IDLE: u32 = 20;
 /// twice as long. The pause itself is drawn between nothing and this.
 pub const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
 
+/// How many attempts the pause counts at most after a record that Firehose itself names as
+/// invalid, on a stream that accepts none: 800 ms, so that records at fault alone do not
+/// hold up the others behind them for long.
+pub const REFUSED_BY_NAME_ATTEMPTS: u32 = 3;
+
+/// From how far on this machine's clock counts as wrong, by AWS's: AWS refuses signatures
+/// that are more than 5 minutes from its time, and the answer has been on its way.
+pub const CLOCK_SKEW_MIN: Duration = Duration::from_secs(4 * 60);
+
+/// What answers may differ by in what they say of the time before that is news.
+pub const CLOCK_JITTER: Duration = Duration::from_secs(60);
+
+/// How often it is logged again that something is waited for without which nothing is
+/// delivered.
+pub const WAIT_REMINDER: Duration = Duration::from_secs(30);
+
+/// Streams that the answer about readiness names: enough to see what is wrong.
+pub const READINESS_STREAMS_SHOWN: usize = 5;
+
+/// How often a stream that is held is tried before a run ends for it that is to fail fast:
+/// once more, since a clock may have been corrected by the first answer, or credentials
+/// renewed.
+pub const HELD_ATTEMPTS_BEFORE_FAILURE: u32 = 1;
+
 /// The longest pause before records are sent again.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(20);
+
+/// Different records in a row that a stream refuses as invalid, each alone in its request,
+/// before the stream counts as at fault and is held: Firehose knows no rule that several
+/// records could break which are not too large, so one refused record is rare.
+pub const REFUSED_ALONE_MAX: u32 = 4;
 
 /// Time for one request's answer. A full request has 5.6 MB of body.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,5 +1,58 @@
 use std::error::Error;
 
+/// What to change when AWS refuses a request with this code and message;
+/// `is_skewed` where its answer has a time that is minutes from this machine's.
+pub fn advice_of_refusal(code: &str, message: &str, is_skewed: bool) -> Option<&'static str> {
+    if is_about_time(code, message) || is_skewed && is_about_signature(code) {
+        return Some(
+            "this machine's clock is wrong: set it, and check its time synchronisation, such as chrony or \
+             systemd-timesyncd; meanwhile requests are signed with the time of AWS where its answers say it",
+        );
+    }
+    let is_denied = matches!(code, "AccessDeniedException" | "AccessDenied");
+    let has = |words: &str| is_denied && message.contains(words);
+    if has("resource-based policy") || has("resource policy") {
+        return Some(
+            "a resource policy denies it, whatever these credentials may: change that policy",
+        );
+    }
+    if has("VPC endpoint policy") {
+        return Some(
+            "the policy of the VPC endpoint denies it: change that policy, or `endpoint_url` under [aws]",
+        );
+    }
+    if has("service control policy") || has("resource control policy") {
+        return Some(
+            "a policy of the AWS organisation denies it: ask who administers the organisation",
+        );
+    }
+    if has("permissions boundary") || has("session policy") {
+        return Some(
+            "the permissions boundary or the session policy of these credentials denies it: change that one",
+        );
+    }
+    advice_of_code(code)
+}
+
+/// Whether AWS refuses a request for the time of its signature.
+fn is_about_time(code: &str, message: &str) -> bool {
+    matches!(code, "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture")
+        || message.contains("Signature expired")
+        || message.contains("Signature not yet current")
+}
+
+/// Whether a wrong time may be why AWS refuses with this code.
+fn is_about_signature(code: &str) -> bool {
+    matches!(
+        code,
+        "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "AuthFailure"
+            | "HTTP 401"
+            | "HTTP 403"
+    )
+}
+
 /// What to change when AWS answers with this code; none for codes that no setting
 /// is to blame for.
 pub fn advice_of_code(code: &str) -> Option<&'static str> {
@@ -18,7 +71,13 @@ pub fn advice_of_code(code: &str) -> Option<&'static str> {
         "InvalidSignatureException" | "SignatureDoesNotMatch" | "IncompleteSignature" => {
             "the signature is another one: check `secret_access_key` and `region` under [aws]"
         }
-        "RequestExpired" => "check this machine's clock",
+        "InvalidSourceException" => {
+            "the stream decompresses records of CloudWatch Logs and takes no others: switch that off, or have the plugin \
+             name another stream"
+        }
+        "InvalidKMSResourceException" => {
+            "the stream's KMS key cannot be used: check that it is enabled, and the grants of Firehose"
+        }
         "OptInRequired" | "RegionDisabledException" => {
             "the region is not switched on for the account: check `region` and `sts_region` under [aws]"
         }
@@ -28,12 +87,23 @@ pub fn advice_of_code(code: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether credentials come from a login to IAM Identity Center, and there is none, or it
+/// has expired. By the words of the error, whose types are private to AWS's crate.
+pub(super) fn is_without_login(error: &(dyn Error + 'static)) -> bool {
+    let words = super::error_chain(error);
+    ["cached SSO token", "SSO token has expired", "sso/cache", "Session token not found or invalid"]
+        .iter()
+        .any(|word| words.contains(word))
+}
+
 /// What to change when nobody was reached, by the words of the error: the types
 /// that tell the reasons apart are private to the layers below.
 pub fn advice_of_failure(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let words = super::error_chain(error);
     let has = |word: &str| words.contains(word);
-    Some(if has("UnknownIssuer") || has("invalid peer certificate") || has("CaUsedAsEndEntity") {
+    Some(if is_without_login(error) {
+        "nobody is logged in to IAM Identity Center (SSO): run `aws sso login`"
+    } else if has("UnknownIssuer") || has("invalid peer certificate") || has("CaUsedAsEndEntity") {
         "the endpoint's certificate is not trusted: check `ca_bundle` and `endpoint_url` under [aws]"
     } else if has("tunnel error") || has("proxy") {
         "the proxy does not let it through: check `proxy` under [aws], or HTTPS_PROXY"
@@ -43,4 +113,45 @@ pub fn advice_of_failure(error: &(dyn Error + 'static)) -> Option<&'static str> 
     } else {
         return None;
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_clock_is_not_taken_for_a_wrong_key() {
+        let expired = "Signature expired: 20260101T000000Z is now earlier than 20260101T001000Z (20260101T001500Z - 5 min.)";
+        let early = "Signature not yet current: 20260101T003000Z is still later than 20260101T001500Z (20260101T001000Z + 5 min.)";
+        for (code, message, is_skewed, is_clock) in [
+            ("InvalidSignatureException", expired, false, true),
+            ("SignatureDoesNotMatch", early, false, true),
+            ("RequestTimeTooSkewed", "The difference is too large", false, true),
+            ("SignatureDoesNotMatch", "does not match", true, true),
+            ("SignatureDoesNotMatch", "does not match", false, false),
+            ("AccessDeniedException", "no", true, false),
+            ("UnrecognizedClientException", "invalid token", true, false),
+        ] {
+            let advice = advice_of_refusal(code, message, is_skewed).unwrap();
+            assert_eq!(advice.contains("clock"), is_clock, "{code}: {advice}");
+            assert_eq!(
+                advice.contains("secret_access_key"),
+                !is_clock && code.starts_with("Signature")
+            );
+        }
+    }
+
+    #[test]
+    fn the_policy_that_denies_is_named() {
+        for (message, word) in [
+            ("with an explicit deny in a resource-based policy", "resource policy"),
+            ("because no VPC endpoint policy allows the action", "VPC endpoint"),
+            ("with an explicit deny in a service control policy", "organisation"),
+            ("because no permissions boundary allows it", "boundary"),
+            ("because no identity-based policy allows it", "role_arn"),
+        ] {
+            let advice = advice_of_refusal("AccessDeniedException", message, false).unwrap();
+            assert!(advice.contains(word), "{message}: {advice}");
+        }
+    }
 }

@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -8,10 +8,11 @@ use super::backoff;
 use super::lane::{Lane, Passage};
 use super::port::{RequestError, verdict_of_code};
 use super::stream::Stream;
-use super::waiting::{Pending, Tries};
-use super::{Answer, Batch, Refusal, Verdict};
+use super::waiting::{Pending, Suspicion, Tries};
+use super::{Answer, Batch, ErrorKind, Refusal, Verdict};
 use crate::dead::{Letter, Letters, Reason};
 use crate::event::Outcome;
+use crate::limits;
 
 /// Sends requests, one attempt each, and settles what came of their records.
 pub(super) struct Attempts {
@@ -21,7 +22,12 @@ pub(super) struct Attempts {
     pub(super) give_up: watch::Sender<bool>,
     /// For the requests that may be under way at once, of all streams.
     pub(super) requests: Semaphore,
+    /// What is called once a stream is held, where nobody is to wait for it.
+    pub(super) on_held: OnceLock<OnHeld>,
 }
+
+/// Is given why a stream is held.
+pub(super) type OnHeld = Box<dyn Fn(String) + Send + Sync>;
 
 /// What came of a request.
 pub(super) struct Attempt {
@@ -37,6 +43,10 @@ pub(super) enum Pace {
     Answered { bytes: usize, throttled_bytes: usize, accepted_bytes: usize },
     /// It failed.
     Failed,
+    /// It was refused for what it holds, or for its size.
+    Refused { bytes: usize },
+    /// Its record was refused by name, as the others before it.
+    HeldBriefly,
     /// It failed in a way that the next one will too.
     Held,
 }
@@ -47,8 +57,11 @@ pub(super) enum Rest {
     Nothing,
     /// These are to be sent again after a pause.
     Again(Pending, Duration),
-    /// Some record of these was refused for good: each part is to be sent alone.
+    /// The request was refused as invalid or too large: each part is to be sent alone.
     Halves([Pending; 2]),
+    /// A record alone was refused as invalid, and whether it is at fault or the stream
+    /// shows once the stream accepts another one.
+    Accused(Pending, RequestError),
     /// The stream does not exist, and the time for it to appear is over: what
     /// waits for it is to be buried like these, which are.
     Missing(RequestError),
@@ -59,6 +72,15 @@ impl Attempts {
     pub(super) async fn given_up(&self) {
         // The sender of the word is part of this, so the wait cannot fail.
         let _ = self.give_up.subscribe().wait_for(|&given_up| given_up).await;
+    }
+
+    /// A stream stays held. Where nobody is to wait for that, delivery gives up.
+    pub(super) fn fail_fast(&self, stream: &Stream) {
+        if let Some(on_held) = self.on_held.get()
+            && !self.give_up.send_replace(true)
+        {
+            on_held(stream.why_held());
+        }
     }
 
     /// Wait while more dead letters wait to be written than there is memory for, or
@@ -83,7 +105,7 @@ impl Attempts {
         if pending.tries.attempts > 0 {
             stream.counts.retries.fetch_add(pending.batch.len() as u64, Ordering::Relaxed);
         }
-        stream.counts.requests.fetch_add(1, Ordering::Relaxed);
+        let request = stream.counts.requests.fetch_add(1, Ordering::Relaxed);
         let answer = tokio::select! {
             biased;
             answer = stream.port.put_record_batch(&stream.name, Arc::clone(&pending.batch)) => answer,
@@ -93,14 +115,29 @@ impl Attempts {
         };
         let (pace, rest) = match answer {
             Ok(answer) => {
-                stream.recovered();
+                match refused_altogether(&pending.batch, &answer) {
+                    _ if answer.refused.len() < pending.batch.len() => stream.accepted(request),
+                    Some(error) if error.verdict == Verdict::Missing => {}
+                    _ => stream.exists(),
+                }
                 if !answer.refused.is_empty() {
                     self.room_for_letters().await;
                 }
-                let pace = pace_of_answer(&pending.batch, &answer);
-                (pace, self.take_answer(stream, pending, &answer))
+                if answer.refused.len() == pending.batch.len()
+                    && let Some((_, refusal)) = answer.refused.first()
+                {
+                    stream.counts.add_error(ErrorKind::of(&RequestError::of_refusal(refusal)));
+                }
+                match refused_altogether(&pending.batch, &answer) {
+                    Some(error) => self.take_refusals(stream, pending, error),
+                    None => {
+                        let pace = pace_of_answer(&pending.batch, &answer);
+                        (pace, self.take_answer(stream, pending, &answer))
+                    }
+                }
             }
             Err(error) => {
+                stream.counts.add_error(ErrorKind::of(&error));
                 if matches!(error.verdict, Verdict::Invalid | Verdict::Missing) {
                     self.room_for_letters().await;
                 }
@@ -126,7 +163,7 @@ impl Attempts {
         stream.counts.add_accepted(&batch, accepted.clone());
         batch.settle(accepted, Outcome::Delivered);
 
-        let Tries { attempts, fruitless } = pending.tries;
+        let Tries { attempts, fruitless, suspicion } = pending.tries;
         let is_final = |refusal: &Refusal| verdict_of_code(&refusal.code) == Verdict::Invalid;
         let (dead, again): (Vec<_>, Vec<_>) =
             refused.iter().partition(|(_, refusal)| is_final(refusal));
@@ -139,12 +176,51 @@ impl Attempts {
             return Rest::Nothing;
         }
         stream.counts.add_refused(again.len(), batch.len());
+        if let Some((_, refusal)) = again.first()
+            && refused.len() == batch.len()
+        {
+            stream.mention(&RequestError::of_refusal(refusal).to_string());
+        }
         // While some are accepted, going slower is the lane's business.
         let fruitless = if again.len() == batch.len() { fruitless + 1 } else { 0 };
         pending.batch = Arc::new(batch.select(again.iter().map(|(record, _)| *record)));
         pending.share.keep(pending.batch.held_bytes());
-        pending.tries = Tries { attempts: attempts + 1, fruitless };
+        pending.tries = Tries { attempts: attempts + 1, fruitless, suspicion };
         Rest::Again(pending, backoff::pause(fruitless.max(1)))
+    }
+
+    /// What of a request is to be sent again of which every record was refused on its own,
+    /// in a way that no pause changes. One record alone is at fault, as Firehose says; that
+    /// all records of a request are is not to be believed.
+    fn take_refusals(
+        &self,
+        stream: &Stream,
+        mut pending: Pending,
+        error: RequestError,
+    ) -> (Pace, Rest) {
+        let is_invalid = error.verdict == Verdict::Invalid;
+        if !is_invalid {
+            return (
+                pace_of_error(&pending.batch, &error),
+                self.take_error(stream, pending, error),
+            );
+        }
+        let attempts = pending.tries.attempts + 1;
+        if pending.batch.len() == 1 {
+            let detail = error.to_string();
+            self.bury_all(stream, &pending.batch, Reason::RecordRefused, &detail, attempts);
+            pending.batch.record();
+            // It may be the stream nevertheless, which then costs a record at each attempt.
+            if stream.add_refused_alone() < limits::REFUSED_ALONE_MAX {
+                let bytes = pending.batch.payload_bytes();
+                return (Pace::Refused { bytes }, Rest::Nothing);
+            }
+            stream.mention(&fault_of_stream(&error));
+            return (Pace::HeldBriefly, Rest::Nothing);
+        }
+        stream.mention(&fault_of_stream(&error));
+        pending.tries.attempts = attempts;
+        (Pace::Held, Rest::Again(pending, Duration::ZERO))
     }
 
     /// What of a request that failed as a whole is to be sent again.
@@ -164,11 +240,25 @@ impl Attempts {
             }
             Verdict::Missing => stream.mention(&error.to_string()),
             Verdict::Invalid if batch.len() == 1 => {
-                self.bury_all(stream, batch, Reason::RecordRefused, &error.to_string(), attempts);
-                return Rest::Nothing;
+                let suspicion = pending.tries.suspicion;
+                if suspicion.is_some_and(|suspicion| stream.has_accepted_since(suspicion.since)) {
+                    let detail = error.to_string();
+                    self.bury_all(stream, batch, Reason::RecordRefused, &detail, attempts);
+                    batch.record();
+                    return Rest::Nothing;
+                }
+                pending.tries.attempts = attempts;
+                return Rest::Accused(pending, error);
             }
             Verdict::TooLarge if batch.len() == 1 => stream.mention(&error.to_string()),
-            Verdict::Invalid | Verdict::TooLarge => return Rest::Halves(pending.halves()),
+            Verdict::Invalid | Verdict::TooLarge => {
+                pending.tries.attempts = attempts;
+                if error.verdict == Verdict::Invalid && pending.tries.suspicion.is_none() {
+                    let since = stream.counts.requests.load(Ordering::Relaxed);
+                    pending.tries.suspicion = Some(Suspicion { since, is_alone: false });
+                }
+                return Rest::Halves(pending.halves());
+            }
         }
         pending.tries.attempts = attempts;
         pending.tries.fruitless += 1;
@@ -231,7 +321,7 @@ impl Attempts {
 }
 
 impl Pending {
-    /// Both halves, neither of which has been sent as such.
+    /// Both halves, to be sent without a pause.
     fn halves(mut self) -> [Pending; 2] {
         self.tries.fruitless = 0;
         let middle = self.batch.len() / 2;
@@ -255,6 +345,8 @@ impl Pace {
                 lane.answered(passage, bytes, throttled_bytes, accepted_bytes);
             }
             Pace::Failed => lane.failed(passage),
+            Pace::Refused { bytes } => lane.refused(passage, bytes),
+            Pace::HeldBriefly => lane.hold_briefly(passage),
             Pace::Held => lane.hold(passage),
         }
     }
@@ -287,9 +379,32 @@ fn pace_of_error(batch: &Batch, error: &RequestError) -> Pace {
         Verdict::RetryAmbiguous => Pace::Failed,
         Verdict::Hold | Verdict::Missing => Pace::Held,
         Verdict::TooLarge if batch.len() == 1 => Pace::Held,
-        // Its own fault, not the stream's.
-        Verdict::Invalid | Verdict::TooLarge => {
-            Pace::Answered { bytes, throttled_bytes: 0, accepted_bytes: 0 }
-        }
+        // It tells nothing of how fast the stream is.
+        Verdict::Invalid | Verdict::TooLarge => Pace::Refused { bytes },
     }
+}
+
+/// Why every record of a request was refused on its own, where no pause changes that.
+fn refused_altogether(batch: &Batch, answer: &Answer) -> Option<RequestError> {
+    let (_, first) = answer.refused.first()?;
+    let verdict = first.verdict();
+    let is_lasting = matches!(verdict, Verdict::Invalid | Verdict::Hold | Verdict::Missing);
+    let is_alike = || answer.refused.iter().all(|(_, refusal)| refusal.verdict() == verdict);
+    let is_altogether = answer.refused.len() == batch.len() && is_lasting && is_alike();
+    is_altogether.then(|| RequestError::of_refusal(first))
+}
+
+/// What is wrong with a stream that accepts no record, and what to do.
+pub(super) fn fault_of_stream(error: &RequestError) -> String {
+    let advice = if error.message.contains("KinesisStreamAsSource") {
+        "it reads from a Kinesis data stream: have the plugin name a Direct PUT stream, or write to the data stream"
+    } else if error.message.contains("MSKAsSource") {
+        "it reads from Amazon MSK: have the plugin name a Direct PUT stream, or write to the topic"
+    } else {
+        "check that it is a Direct PUT stream, since one that reads from Kinesis, MSK or a database takes no records, \
+         and look at its settings in the AWS console"
+    };
+    format!(
+        "the stream refuses every record, also alone, so no record is at fault: {error}: {advice}"
+    )
 }

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::pacer::{Answered, Pacer, StartRate};
 use super::{Batch, backoff};
+use crate::limits;
 
 /// The way to one stream: requests go out when the pacer lets them, and one at
 /// a time while the stream is held.
@@ -71,6 +72,15 @@ impl Lane {
         self.hold = None;
     }
 
+    /// The request was refused since it was invalid or too large, which tells nothing of
+    /// the pace. A stream that is held stays so.
+    pub(super) fn refused(&mut self, passage: Passage, bytes: usize) {
+        if self.hold.is_some() {
+            return self.hold(passage);
+        }
+        self.answered(passage, bytes, 0, 0);
+    }
+
     /// The request failed as a whole.
     pub(super) fn failed(&mut self, passage: Passage) {
         self.pacer.failed(self.started.elapsed(), passage.sent);
@@ -91,9 +101,23 @@ impl Lane {
         }
     }
 
+    /// The request's record was refused by name, on a stream that accepts none. It was
+    /// looked at, so the next one may be sent soon.
+    pub(super) fn hold_briefly(&mut self, passage: Passage) {
+        if let Some(hold) = &mut self.hold {
+            hold.attempts = hold.attempts.min(limits::REFUSED_BY_NAME_ATTEMPTS);
+        }
+        self.hold(passage);
+    }
+
     /// Nobody knows what became of a request.
     pub(super) fn lost(&mut self) {
         self.failed(Passage { sent: self.started.elapsed() });
+    }
+
+    /// How many attempts have failed while the stream is held.
+    pub(super) fn attempts_while_held(&self) -> u32 {
+        self.hold.map_or(0, |hold| hold.attempts)
     }
 
     /// Whether the stream is held.

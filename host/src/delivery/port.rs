@@ -5,6 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::{Batch, Description};
+use crate::aws::advice_of_refusal;
 use crate::event::StreamName;
 
 /// What a request to Firehose becomes.
@@ -58,6 +59,24 @@ pub struct RequestError {
 }
 
 impl RequestError {
+    /// A request of which every record was refused on its own, for this reason.
+    pub(super) fn of_refusal(refusal: &Refusal) -> Self {
+        let Refusal { code, message } = refusal;
+        let message = match advice_of_refusal(code, message, false) {
+            Some(advice) => format!("{message}: {advice}"),
+            None => message.clone(),
+        };
+        RequestError { verdict: refusal.verdict(), code: code.clone(), message }
+    }
+
+    /// Whether the time of the request's signature is to blame, by the words of AWS or the
+    /// advice that stands behind them.
+    pub(super) fn is_about_time(&self) -> bool {
+        ["Signature expired", "Signature not yet current", "clock"]
+            .iter()
+            .any(|words| self.message.contains(words))
+    }
+
     /// Whether there was an answer of success that says nothing about the request.
     pub fn is_invalid_answer(&self) -> bool {
         self.code == INVALID_ANSWER
@@ -84,7 +103,10 @@ pub enum Verdict {
     Hold,
     /// The delivery stream does not exist: hold, but not for ever.
     Missing,
-    /// The service calls the request invalid; some record of it is guilty.
+    /// The service calls the request invalid. Some record of it is at fault, or the
+    /// stream is, such as one that reads from Kinesis: which of them shows when the
+    /// records are sent in smaller and smaller parts. Where no record is accepted, not
+    /// even one alone, it is the stream: hold.
     Invalid,
     /// Something before the service refuses requests of this size. A part of it may
     /// pass. A record alone is no larger than the service permits, and no more guilty
@@ -125,6 +147,8 @@ pub(super) fn verdict_of_code(code: &str) -> Verdict {
         | "ExpiredTokenException"
         | "ExpiredToken"
         | "RequestExpired"
+        | "RequestTimeTooSkewed"
+        | "RequestInTheFuture"
         | "UnrecognizedClientException"
         | "InvalidClientTokenId"
         | "InvalidSignatureException"

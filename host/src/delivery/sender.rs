@@ -1,5 +1,6 @@
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -7,15 +8,15 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::Batch;
-use super::attempt::{Attempt, Attempts, Rest};
+use super::attempt::{Attempt, Attempts, Pace, Rest, fault_of_stream};
 use super::lane::Lane;
 use super::overflow::{Overflow, Stored};
 use super::port::RequestError;
 use super::room::{Room, Share};
 use super::stream::Stream;
-use super::waiting::{Parcel, Pending, Tries, Waiting};
-use crate::blocking;
+use super::waiting::{Parcel, Pending, Suspicion, Tries, Waiting};
 use crate::dead::Reason;
+use crate::{blocking, limits};
 
 /// Writes one stream's batches until its queue is closed and empty, and every
 /// record accepted, buried or given up.
@@ -33,6 +34,8 @@ pub(super) struct Sender {
     pub(super) loading: Option<Loading>,
     /// How long a stream without records is served.
     pub(super) idle_timeout: Duration,
+    /// Whether more records may come.
+    pub(super) is_open: bool,
 }
 
 /// How long a stream that gets no new batches is served without records: the workers'
@@ -67,11 +70,11 @@ impl Sender {
     pub(super) async fn serve(mut self, mut queue: UnboundedReceiver<Parcel>) -> Ended {
         let attempts = Arc::clone(&self.attempts);
         let mut given_up = pin!(attempts.given_up());
-        let (mut is_open, mut idle_since) = (true, None);
+        let mut idle_since = None;
         loop {
             let wake = self.launch();
             let is_idle = self.is_idle();
-            if !is_open && is_idle {
+            if !self.is_open && is_idle {
                 return Ended::Closed;
             }
             idle_since = is_idle.then(|| idle_since.unwrap_or_else(Instant::now));
@@ -80,6 +83,8 @@ impl Sender {
                 false => self.idle_timeout,
             };
             let retire_at = idle_since.map(|since| since + idle_timeout);
+            let is_held = self.lane.is_held();
+            let remind_at = if is_held { self.stream.reminder_due() } else { None };
             tokio::select! {
                 biased;
                 () = &mut given_up => break,
@@ -89,11 +94,14 @@ impl Sender {
                 loaded = loaded(&mut self.loading), if self.loading.is_some() => {
                     self.take_loaded(loaded);
                 }
-                parcel = queue.recv(), if is_open => match parcel {
+                parcel = queue.recv(), if self.is_open => match parcel {
                     Some(parcel) => self.waiting.push(parcel),
-                    None => is_open = false,
+                    None => self.is_open = false,
                 },
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+                () = sleep_until(remind_at.unwrap_or_else(Instant::now)), if remind_at.is_some() => {
+                    self.stream.remind();
+                }
                 () = sleep_until(retire_at.unwrap_or_else(Instant::now)), if retire_at.is_some() => {
                     if self.stream.retire(|| queue.is_empty()) {
                         return Ended::Retired;
@@ -129,11 +137,25 @@ impl Sender {
             if self.lane.is_held() && self.waiting.is_on_disk() {
                 self.load_next();
             }
-            let Some(pending) = self.waiting.next(now) else { return self.waiting.next_due(now) };
+            let Some(pending) = self.next_pending(now) else { return self.waiting.next_due(now) };
             let passage = self.lane.sent(now, &pending.batch);
             let (attempts, stream) = (Arc::clone(&self.attempts), Arc::clone(&self.stream));
             self.under_way.spawn(async move { attempts.put(&stream, passage, pending).await });
         }
+    }
+
+    /// What is to be sent now. A record that was refused alone is tried again once the
+    /// stream has accepted another one, or where there is nothing else to try.
+    fn next_pending(&mut self, now: Instant) -> Option<Pending> {
+        let since = self.waiting.accused_since();
+        if since.is_some_and(|since| self.stream.has_accepted_since(since)) {
+            return self.waiting.next_accused();
+        }
+        let next = self.waiting.next(now);
+        let is_reading = matches!(self.loading, Some(Loading::Disk(_)));
+        let is_last =
+            || self.waiting.is_left_with_accused() && self.under_way.is_empty() && !is_reading;
+        if next.is_none() && is_last() { self.waiting.next_accused() } else { next }
     }
 
     fn is_idle(&self) -> bool {
@@ -162,6 +184,12 @@ impl Sender {
                     Some(Pending { batch, share, tries })
                 })));
             }
+            // A stream that is held is tried with one record.
+            (_, Loaded::Disk(Some(pending))) if self.lane.is_held() && pending.batch.len() > 1 => {
+                let [first, others] = pending.split_at(1);
+                self.waiting.push_front(Parcel::Held(others));
+                self.waiting.push_front(Parcel::Held(first));
+            }
             (_, Loaded::Disk(Some(pending))) => self.waiting.push_front(Parcel::Held(pending)),
             (_, Loaded::Disk(None)) => {}
             (_, Loaded::Memory(_)) => unreachable!("it waited for memory"),
@@ -187,14 +215,55 @@ impl Sender {
                 return;
             }
         };
+        let (pace, rest) = match rest {
+            Rest::Accused(pending, error) => {
+                (self.accuse(pace, pending, &error).await, Rest::Nothing)
+            }
+            rest => (pace, rest),
+        };
         pace.tell(&mut self.lane, passage);
         self.stream.set_held(self.lane.is_held());
         if let Some(error) = self.take_rest(rest) {
             self.bury_waiting(Reason::StreamNotFound, error.to_string()).await;
         }
         if self.lane.is_held() {
+            if self.lane.attempts_while_held() > limits::HELD_ATTEMPTS_BEFORE_FAILURE {
+                self.attempts.fail_fast(&self.stream);
+            }
             self.put_aside().await;
         }
+    }
+
+    /// A record was refused alone, and the stream has accepted none since a request with it
+    /// was refused first. Either is at fault: others are tried, and where the stream
+    /// refuses them too it is held.
+    async fn accuse(&mut self, pace: Pace, mut pending: Pending, error: &RequestError) -> Pace {
+        let (stream, suspicion) = (Arc::clone(&self.stream), pending.tries.suspicion);
+        let is_repeated = suspicion.is_some_and(|suspicion| suspicion.is_alone);
+        let requests = stream.counts.requests.load(Ordering::Relaxed);
+        let since = suspicion.map_or(requests, |suspicion| suspicion.since);
+        pending.tries.suspicion = Some(Suspicion { since, is_alone: true });
+        let provenance = pending.batch.provenance(0);
+        let source = provenance.ack.source();
+        // A spool hands it out again when the program starts next, with others.
+        let comes_again = source.keeps_unsettled() && source.history().is_none();
+        self.waiting.push_accused(pending);
+        let refused = if is_repeated { stream.refused_alone() } else { stream.add_refused_alone() };
+        let are_many = refused >= limits::REFUSED_ALONE_MAX;
+        let is_last =
+            self.waiting.has_only_accused() && self.under_way.is_empty() && self.loading.is_none();
+        // No record will come any more that could show who is at fault: it is a few records
+        // against a stream that has accepted others.
+        if is_last && !self.is_open && !are_many && !comes_again && stream.has_accepted_since(0) {
+            self.bury_waiting(Reason::RecordRefused, error.to_string()).await;
+            stream.forget_trouble();
+            return pace;
+        }
+        if are_many || is_last || is_repeated {
+            stream.mention(&fault_of_stream(error));
+            return Pace::Held;
+        }
+        pace
     }
 
     /// Put what is left of a request where it waits. Tells if the stream has not
@@ -208,6 +277,7 @@ impl Sender {
             Rest::Halves(halves) => {
                 halves.into_iter().for_each(|half| self.waiting.push_suspect(half));
             }
+            Rest::Accused(pending, _) => self.waiting.push_accused(pending),
             Rest::Missing(error) => return Some(error),
         }
         None
@@ -236,7 +306,11 @@ impl Sender {
         }
     }
 
-    async fn store(&mut self, pending: Pending) -> Parcel {
+    async fn store(&mut self, mut pending: Pending) -> Parcel {
+        if pending.batch.len() > 1 {
+            // It goes out whole again, and may be accepted.
+            pending.tries.suspicion = None;
+        }
         let (overflow, stream) = (Arc::clone(&self.overflow), Arc::clone(&self.stream));
         let store = move || match overflow.store(&stream.backlog, &pending.batch) {
             Ok(stored) => Parcel::Stored(stored, pending.tries),

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,12 +13,9 @@ use super::overflow::Backlog;
 use super::packing::Packing;
 use super::room::Taken;
 use super::waiting::Parcel;
-use super::{Batch, Firehose, PackDecision, RequestError};
+use super::{Batch, ErrorKind, Firehose, PackDecision, RequestError};
 use crate::event::StreamName;
 use crate::limits;
-
-/// How often a stream that keeps failing in the same way is mentioned.
-const REMINDER: Duration = Duration::from_secs(30);
 
 /// What can be set for each stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,9 +88,15 @@ pub struct StreamReport {
     /// What automatic packing came to, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pack: Option<PackDecision>,
+    /// Requests that failed, or of which no record was accepted, by the kind of the error.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub errors: BTreeMap<&'static str, u64>,
     /// What is wrong with the stream, if it was at last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Whether its records are kept until somebody acts.
+    #[serde(skip)]
+    pub is_held: bool,
 }
 
 impl StreamReport {
@@ -115,8 +119,12 @@ impl StreamReport {
         ] {
             *count += more;
         }
+        for (kind, count) in later.errors {
+            *self.errors.entry(kind).or_default() += count;
+        }
         self.pack = later.pack.or(self.pack.take());
         self.problem = later.problem;
+        self.is_held |= later.is_held;
     }
 }
 
@@ -168,9 +176,21 @@ pub(super) struct Counts {
     pub(super) unread: AtomicU64,
     pub(super) billed_kb: AtomicU64,
     pub(super) billed_kb_unpacked: AtomicU64,
+    errors: [AtomicU64; ErrorKind::ALL.len()],
 }
 
 impl Counts {
+    /// Count a request that failed, or of which no record was accepted.
+    pub(super) fn add_error(&self, kind: ErrorKind) {
+        self.errors[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn errors(&self) -> BTreeMap<&'static str, u64> {
+        let count = |kind: ErrorKind| self.errors[kind as usize].load(Ordering::Relaxed);
+        let counts = ErrorKind::ALL.into_iter().map(|kind| (kind.word(), count(kind)));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Count records that may have been accepted.
     pub(super) fn add_ambiguous(&self, batch: &Batch) {
         self.ambiguous.fetch_add(batch.len() as u64, Ordering::Relaxed);
@@ -227,6 +247,10 @@ fn billed_kb(record_bytes: usize) -> usize {
 struct Trouble {
     missing_since: Option<Instant>,
     mentioned: Option<(String, Instant)>,
+    /// The latest request of which records were accepted, by its number.
+    accepted: Option<u64>,
+    /// Different records that were refused alone since any was accepted.
+    refused_alone: u32,
 }
 
 impl std::fmt::Debug for Stream {
@@ -310,9 +334,12 @@ impl Stream {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request was answered: whatever was wrong with the stream is over.
-    pub(super) fn recovered(&self) {
+    /// Records of a request were accepted: whatever was wrong with the stream is over.
+    /// Requests are counted from 0.
+    pub(super) fn accepted(&self, request: u64) {
         let mut trouble = self.trouble();
+        trouble.accepted = trouble.accepted.max(Some(request));
+        trouble.refused_alone = 0;
         if let Some((problem, _)) = trouble.mentioned.take()
             && self.log.admits(LogKind::Recovered)
         {
@@ -321,17 +348,56 @@ impl Stream {
         trouble.missing_since = None;
     }
 
+    /// A request was answered, so that the stream exists, and none of its records accepted.
+    pub(super) fn exists(&self) {
+        self.trouble().missing_since = None;
+    }
+
+    /// Whether records of a request were accepted before which there were so many.
+    pub(super) fn has_accepted_since(&self, requests: u64) -> bool {
+        self.trouble().accepted.is_some_and(|request| request >= requests)
+    }
+
+    /// Count a record that was refused alone for the first time. Tells how many different
+    /// ones there were since any was accepted.
+    pub(super) fn add_refused_alone(&self) -> u32 {
+        let mut trouble = self.trouble();
+        trouble.refused_alone = trouble.refused_alone.saturating_add(1);
+        trouble.refused_alone
+    }
+
+    /// How many different records were refused alone since any was accepted.
+    pub(super) fn refused_alone(&self) -> u32 {
+        self.trouble().refused_alone
+    }
+
+    /// What was wrong was not the stream's fault.
+    pub(super) fn forget_trouble(&self) {
+        self.trouble().mentioned = None;
+    }
+
     /// Tell the operator what is wrong, but not at every attempt.
     pub(super) fn mention(&self, problem: &str) {
         let mut trouble = self.trouble();
         let said = trouble.mentioned.as_ref();
-        if said.is_some_and(|(last, at)| last == problem && at.elapsed() < REMINDER) {
+        if said.is_some_and(|(last, at)| last == problem && at.elapsed() < limits::WAIT_REMINDER) {
             return;
         }
         if self.log.admits(LogKind::Trouble) {
             tracing::warn!(stream = %self.name, "records are kept and sent again later: {problem}");
         }
         trouble.mentioned = Some((problem.to_owned(), Instant::now()));
+    }
+
+    /// When the operator is to be told again what is wrong, if anything is.
+    pub(super) fn reminder_due(&self) -> Option<Instant> {
+        self.trouble().mentioned.as_ref().map(|(_, at)| *at + limits::WAIT_REMINDER)
+    }
+
+    /// Tell the operator again what is wrong.
+    pub(super) fn remind(&self) {
+        let problem = self.trouble().mentioned.as_ref().map(|(problem, _)| problem.clone());
+        problem.iter().for_each(|problem| self.mention(problem));
     }
 
     /// Count events that are lost to this run, since they could not be read back.
@@ -347,6 +413,14 @@ impl Stream {
         match &self.trouble().mentioned {
             Some((problem, _)) => format!("the run ended before the stream took it: {problem}"),
             None => "the run ended before the stream took it".to_owned(),
+        }
+    }
+
+    /// Why nothing can be written to it.
+    pub(super) fn why_held(&self) -> String {
+        match &self.trouble().mentioned {
+            Some((problem, _)) => format!("the stream {} accepts no records: {problem}", self.name),
+            None => format!("the stream {} accepts no records", self.name),
         }
     }
 
@@ -371,7 +445,9 @@ impl Stream {
             unread: load(&self.counts.unread),
             billed_kb: load(&self.counts.billed_kb),
             billed_kb_unpacked: load(&self.counts.billed_kb_unpacked),
+            errors: self.counts.errors(),
             pack: self.packing.decision(),
+            is_held: self.is_held(),
             problem: self.trouble().mentioned.as_ref().map(|(problem, _)| problem.clone()),
         }
     }

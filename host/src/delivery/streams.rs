@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -157,6 +157,7 @@ impl Delivery {
             missing_stream_grace: settings.missing_stream_grace,
             give_up: watch::Sender::new(false),
             requests: Semaphore::new(limits::REQUESTS_AT_ONCE_MAX),
+            on_held: OnceLock::new(),
         });
         let directory = settings.overflow_directory.clone();
         let overflow = Overflow::new(directory, settings.overflow_bytes_max);
@@ -210,6 +211,12 @@ impl Delivery {
         }
     }
 
+    /// Give up as soon as a stream accepts nothing until somebody acts, and call this with
+    /// the reason. Only the first call counts.
+    pub fn fail_fast(&self, on_held: impl Fn(String) + Send + Sync + 'static) {
+        let _ = self.0.attempts.on_held.set(Box::new(on_held));
+    }
+
     /// Stop waiting: what is not delivered at this moment goes to the dead
     /// letters.
     pub fn give_up(&self) {
@@ -249,6 +256,15 @@ impl Delivery {
         streams
             .retired
             .with(served.map(|(key, served)| (self.0.label(key), served.stream.report())))
+    }
+
+    /// The streams that accept nothing until somebody acts, and why.
+    pub fn held(&self) -> BTreeMap<String, Option<String>> {
+        let streams = self.0.streams();
+        let superseded = streams.superseded.iter().map(|(key, served)| (key, served));
+        let served = superseded.chain(&streams.in_use);
+        let held = served.filter(|(_, served)| served.stream.is_held());
+        held.map(|(key, served)| (self.0.label(key), served.stream.report().problem)).collect()
     }
 
     /// How many streams are in use.
@@ -311,6 +327,7 @@ impl Delivery {
             under_way: JoinSet::new(),
             loading: None,
             idle_timeout: settings.stream_idle_timeout,
+            is_open: true,
         };
         let (shared, own, key) = (Arc::downgrade(&self.0), Arc::clone(&stream), key.clone());
         let task = runtime.spawn(async move {

@@ -545,3 +545,166 @@ proptest! {
         prop_assert!(accepted == expected, "events are missing, doubled or changed");
     }
 }
+
+/// Refuses every request, whatever is in it.
+fn refusing() -> Injection {
+    Injection::FailBefore(Verdict::Invalid, "InvalidArgumentException")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_refuses_everything_is_held_and_no_record_is_condemned() {
+    let start = Instant::now();
+    let port = Faulty::new(move |_, _, _| match start.elapsed() < Duration::from_secs(600) {
+        true => refusing(),
+        false => Injection::None,
+    });
+    let ran = deliver(port, numbered(20_000)).await;
+    assert_eq!(sorted(ran.accepted["s"].clone()), lines(20_000));
+    assert_eq!((ran.settled.delivered, ran.settled.dead), (20_000, 0));
+    // 40 requests carry them; halving stops, and the stream is tried every few seconds.
+    assert!(ran.streams["s"].requests < 300, "{:?}", ran.streams["s"]);
+    assert_eq!(ran.streams["s"].problem, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_never_accepts_says_why_when_the_run_ends() {
+    for count in [2_000, 1] {
+        let ran = deliver(Faulty::new(|_, _, _| refusing()), numbered(count)).await;
+        assert_eq!(ran.settled.dead, count as u64, "the run gave up");
+        assert!(ran.letters.iter().all(|letter| letter["reason"] == "given_up"));
+        let problem = ran.streams["s"].problem.as_deref().unwrap_or_default();
+        assert!(problem.contains("Direct PUT") && problem.contains("InvalidArgument"), "{problem}");
+        assert!(ran.streams["s"].requests < 500, "{:?}", ran.streams["s"]);
+    }
+}
+
+/// Where each record is named, Firehose has looked at it, so one is condemned at each
+/// attempt; all of them at once are not to be believed.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_names_every_record_is_held_all_the_same() {
+    let code = "InvalidArgumentException";
+    let port = Faulty::new(move |_, batch, request| match request {
+        0..100 => Injection::Refuse((0..batch.len()).collect(), code),
+        _ => Injection::None,
+    });
+    let ran = deliver(port, numbered(2_000)).await;
+    assert_eq!(ran.settled.delivered + ran.settled.dead, 2_000);
+    assert!((50..=100).contains(&ran.settled.dead), "{:?}", ran.settled);
+    assert!(ran.letters.iter().all(|letter| letter["reason"] == "record_refused"));
+    assert!(ran.elapsed > Duration::from_secs(10), "it pauses: {:?}", ran.elapsed);
+}
+
+/// The other streams go on, and the one that turns to refusing loses nothing.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_begins_to_refuse_everything_is_held_too() {
+    let start = Instant::now();
+    let port = Faulty::new(move |stream, _, request| match stream.as_str() {
+        "turns" if request > 5 && start.elapsed() < Duration::from_secs(300) => refusing(),
+        _ => Injection::None,
+    });
+    let ran = deliver(port, kilobytes(&["fine", "turns"], 10_000)).await;
+    assert_eq!((ran.settled.delivered, ran.settled.dead), (20_000, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_alone_is_condemned_once_the_stream_accepts_another() {
+    let is_bad = |batch: &Batch| batch.payloads().any(|payload| payload == b"bad\n");
+    let port = Faulty::new(move |_, batch, _| match is_bad(batch) {
+        true => refusing(),
+        false => Injection::None,
+    });
+    let port = Arc::new(port);
+    let letters = Arc::new(Letters::new(tempfile::tempdir().unwrap().path().to_owned()));
+    let ports = Ports::new(Arc::clone(&port) as Arc<dyn Firehose>);
+    let delivery = Delivery::new(ports, settings(), Arc::clone(&letters), Handle::current());
+    let mut outbox = delivery.outbox();
+    let place = place(&mut outbox, "s");
+    let provenance =
+        Provenance { ack: Ack::new("test".into(), 2, |_| ()), plugin: "".into(), generation: 0 };
+    for (event, text) in [(0, &b"bad"[..]), (1, b"good")] {
+        let record = Record { event, line: 1, text, payload: None };
+        outbox.add(place, &provenance, record).unwrap();
+        outbox.end_all();
+        outbox.flush().await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let dead = letters.report().letters.values().sum::<u64>();
+        assert_eq!(dead, u64::from(event), "it is compared with another one first");
+        assert_eq!(delivery.report()["s"].problem.is_some(), event == 0);
+    }
+    drop((outbox, provenance));
+    delivery.drain().await;
+    assert_eq!(port.accepted().into_values().flatten().collect::<Vec<_>>(), [b"good\n"]);
+}
+
+/// At the end of an input nothing more comes to compare the last records with.
+#[tokio::test(start_paused = true)]
+async fn the_last_records_of_a_run_are_condemned_by_what_the_stream_accepted_before() {
+    let port = Faulty::new(|_, batch, _| {
+        match batch.payloads().any(|payload| payload.starts_with(b"bad")) {
+            true => refusing(),
+            false => Injection::None,
+        }
+    });
+    let mut records = numbered(500);
+    records.extend([("s", b"bad 1".to_vec()), ("s", b"bad 2".to_vec())]);
+    let ran = deliver(port, records).await;
+    assert_eq!((ran.settled.delivered, ran.settled.dead), (500, 2));
+    assert!(ran.letters.iter().all(|letter| letter["reason"] == "record_refused"));
+    assert!(ran.elapsed < Duration::from_secs(120), "{:?}", ran.elapsed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_request_with_a_record_counts_as_an_attempt() {
+    let port = Faulty::new(|_, batch, _| match batch.payloads().any(|payload| payload == b"0\n") {
+        true => refusing(),
+        false => Injection::None,
+    });
+    let ran = deliver(port, numbered(512)).await;
+    assert_eq!((ran.settled.delivered, ran.settled.dead), (511, 1));
+    // 500 records, and then half of them each time.
+    let attempts = ran.letters[0]["attempts"].as_u64().unwrap();
+    assert!((9..=11).contains(&attempts), "{attempts}");
+    assert!(ran.streams["s"].retries >= 500, "{:?}", ran.streams["s"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_accepts_nothing_is_no_recovery() {
+    for code in ["AccessDeniedException", "InvalidSourceException", "ServiceUnavailableException"] {
+        let port =
+            Faulty::new(move |_, batch, _| Injection::Refuse((0..batch.len()).collect(), code));
+        let ran = deliver(port, numbered(1_000)).await;
+        assert_eq!(ran.settled.dead, 1_000, "{code}: the run gave up");
+        let problem = ran.streams["s"].problem.as_deref().unwrap_or_default();
+        assert!(problem.contains(code), "{code}: {problem:?}");
+        assert!(ran.streams["s"].requests < 1_500, "{code}: {:?}", ran.streams["s"]);
+    }
+}
+
+/// Keeps the log of a test.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_held_is_told_of_every_30_seconds() {
+    let log = Log::default();
+    let own = log.clone();
+    let lines = tracing_subscriber::fmt().with_writer(move || own.clone()).with_ansi(false);
+    let _guard = tracing::subscriber::set_default(lines.finish());
+    let port = Faulty::new(|_, _, _| Injection::FailBefore(Verdict::Hold, "AccessDeniedException"));
+    let ran = deliver(port, numbered(10)).await;
+    assert_eq!(ran.settled.dead, 10, "the run gave up after an hour");
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let told = text.lines().filter(|line| line.contains("AccessDeniedException")).count();
+    assert!((115..=122).contains(&told), "{told} lines in an hour");
+}

@@ -28,6 +28,18 @@ pub(super) struct Tries {
     pub(super) attempts: u32,
     /// How often in a row none of a request's records was accepted.
     pub(super) fruitless: u32,
+    /// Whether one of them may be why a request was refused as invalid.
+    pub(super) suspicion: Option<Suspicion>,
+}
+
+/// A request with these records was refused as invalid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Suspicion {
+    /// How many requests had gone to the stream by then: what is accepted of a later one
+    /// shows that it is not the stream that is at fault.
+    pub(super) since: u64,
+    /// Whether it was a request with one record.
+    pub(super) is_alone: bool,
 }
 
 /// A batch in a stream's queue.
@@ -45,6 +57,9 @@ pub(super) struct Waiting {
     /// Parts of requests that were invalid because of some record: they must
     /// stay apart.
     suspects: Vec<Pending>,
+    /// Records that were refused as invalid, each alone in its request, before it is
+    /// known whether the stream accepts others.
+    accused: VecDeque<Pending>,
     /// Records that are to be sent again, and from when.
     again: Vec<(Instant, Pending)>,
     /// Batches in the order in which they came.
@@ -69,16 +84,43 @@ impl Waiting {
         self.suspects.push(pending);
     }
 
+    pub(super) fn push_accused(&mut self, pending: Pending) {
+        self.accused.push_back(pending);
+    }
+
     pub(super) fn push_again(&mut self, due: Instant, pending: Pending) {
         self.again.push((due, pending));
     }
 
     pub(super) fn is_empty(&self) -> bool {
+        self.accused.is_empty() && self.has_only_accused()
+    }
+
+    /// Whether nothing waits that has not been refused alone.
+    pub(super) fn has_only_accused(&self) -> bool {
         self.suspects.is_empty() && self.again.is_empty() && self.fresh.is_empty()
     }
 
     /// Whether everything that waits is on disk.
     pub(super) fn is_on_disk(&self) -> bool {
+        let has_fresh_only =
+            self.suspects.is_empty() && self.accused.is_empty() && self.again.is_empty();
+        has_fresh_only && self.fresh_held == 0
+    }
+
+    /// Since when the record is suspected that was refused alone first of those that wait.
+    pub(super) fn accused_since(&self) -> Option<u64> {
+        self.accused.front()?.tries.suspicion.map(|suspicion| suspicion.since)
+    }
+
+    /// The record that was refused alone first of those that wait.
+    pub(super) fn next_accused(&mut self) -> Option<Pending> {
+        self.accused.pop_front()
+    }
+
+    /// Whether nothing else may be sent than records that were refused alone, now or
+    /// later, unless it is read back from disk first.
+    pub(super) fn is_left_with_accused(&self) -> bool {
         self.suspects.is_empty() && self.again.is_empty() && self.fresh_held == 0
     }
 
@@ -116,12 +158,14 @@ impl Waiting {
         due.map(|due| if due > now { due } else { due + COMPANY_WAIT }).min()
     }
 
-    /// Everything, in the order of its turn.
+    /// Everything, in the order of its turn. What was refused alone comes last, so that
+    /// a stream that is held is tried with each record in turn.
     pub(super) fn take_all(&mut self) -> Vec<Parcel> {
         let again = self.again.drain(..).map(|(_, pending)| pending);
         let held = self.suspects.drain(..).chain(again).map(Parcel::Held);
         self.fresh_held = 0;
-        held.chain(self.fresh.drain(..)).collect()
+        let accused = self.accused.drain(..).map(Parcel::Held);
+        held.chain(self.fresh.drain(..)).chain(accused).collect()
     }
 
     /// Whether it is time for what is due again: if there is enough of it, if
@@ -170,9 +214,11 @@ impl Pending {
         batch.append(&other.batch);
         self.batch = Arc::new(batch);
         self.share.merge(other.share);
-        let Tries { attempts, fruitless } = other.tries;
+        let Tries { attempts, fruitless, .. } = other.tries;
         self.tries.attempts = self.tries.attempts.max(attempts);
         self.tries.fruitless = self.tries.fruitless.max(fruitless);
+        // What is said of some records is not said of all.
+        self.tries.suspicion = None;
         self
     }
 }

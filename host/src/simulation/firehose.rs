@@ -1,6 +1,7 @@
 //! Firehose as the world has it: each stream behaves as its plan says at the time.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,10 +36,13 @@ pub(super) enum Behaviour {
     Partial,
     /// It never answers.
     Hangs,
+    /// It refuses every request as invalid, as a stream that reads from Kinesis does.
+    Refuses,
     /// It does any of these, each time another.
     Flapping,
 }
 
+/// What a phase may be. [`Behaviour::Refuses`] is none of them, since it has its own plan.
 pub(super) const BEHAVIOURS: [Behaviour; 12] = [
     Behaviour::Healthy,
     Behaviour::Slow,
@@ -59,6 +63,8 @@ pub(super) const BEHAVIOURS: [Behaviour; 12] = [
 pub(super) struct StreamPlan {
     /// Each with the world's time at which it ends; healthy behind the last one.
     pub(super) phases: Vec<(Duration, Behaviour)>,
+    /// When it refuses everything, whatever else it would do.
+    pub(super) refuses: Option<Range<Duration>>,
 }
 
 /// The service, for the life of a process.
@@ -72,6 +78,9 @@ pub(super) struct World {
 
 impl StreamPlan {
     fn behaviour(&self, at: Duration) -> Behaviour {
+        if self.refuses.as_ref().is_some_and(|when| when.contains(&at)) {
+            return Behaviour::Refuses;
+        }
         let phase = self.phases.iter().find(|(until, _)| at < *until);
         phase.map_or(Behaviour::Healthy, |(_, behaviour)| *behaviour)
     }
@@ -167,6 +176,7 @@ impl World {
                 let refused: Vec<_> = refused.into_iter().chain(poisoned).collect();
                 Ok(refusing(&refused, "InternalFailure"))
             }
+            Behaviour::Refuses => failed(Verdict::Invalid, "InvalidArgumentException"),
             Behaviour::Denied => failed(Verdict::Hold, "AccessDeniedException"),
             Behaviour::Unreachable => failed(Verdict::Hold, "CannotConnect"),
             Behaviour::Missing => failed(Verdict::Missing, "ResourceNotFoundException"),

@@ -84,6 +84,13 @@ struct Mix {
     cpu_us_max: u64,
 }
 
+/// From which seed on streams may refuse everything for a while: worlds of older seeds
+/// that found a defect stay as they were.
+const FIRST_SEED_WITH_REFUSALS: u64 = 500;
+
+/// What the seed of their own random numbers differs by.
+const REFUSALS: u64 = 0x0ef0_5a15;
+
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
@@ -106,7 +113,10 @@ impl World {
         let account = Account::new(is_told);
         let span = ms(pick(rng, &[100, 2_000, 20_000, 60_000]));
         let mix = mix(rng);
-        let streams = streams(rng);
+        let mut streams = streams(rng);
+        if seed >= FIRST_SEED_WITH_REFUSALS {
+            plan_refusals(&mut streams, &mut Rng::with_seed(seed ^ REFUSALS), span);
+        }
         let names: Vec<String> = streams.keys().cloned().collect();
         let arrivals = arrivals(rng, &account, &mix, &names, span);
         let disk = if rng.u8(..3) == 0 { disk(rng, span) } else { Vec::new() };
@@ -114,6 +124,8 @@ impl World {
         let durability = pick(rng, &[Durability::Fsync, Durability::Fsync, Durability::Os]);
         let lives = lives(rng, span, durability);
         let ends = streams.values().flat_map(|plan| plan.phases.iter().map(|(until, _)| *until));
+        let refusals = streams.values().flat_map(|plan| plan.refuses.as_ref());
+        let ends = ends.chain(refusals.map(|when| when.end));
         let ends = ends.chain(disk.iter().map(|(when, _)| when.end));
         let ends = ends.chain(lives.iter().map(|life| life.until)).chain([span]);
         let calm = ends.chain(dead_full.iter().map(|when| when.end)).max().unwrap_or_default();
@@ -301,10 +313,17 @@ fn streams(rng: &mut Rng) -> BTreeMap<String, StreamPlan> {
             until += ms(pick(rng, &[500, 5_000, 30_000, 90_000]));
             (until, BEHAVIOURS[rng.usize(..BEHAVIOURS.len())])
         });
-        StreamPlan { phases: phases.collect() }
+        StreamPlan { phases: phases.collect(), refuses: None }
     };
     let count = pick(rng, &[1, 2, 2, 5]);
     (0..count).map(|number| (format!("s{number}"), plan(rng))).collect()
+}
+
+/// Has a third of the streams refuse everything for a while.
+fn plan_refusals(streams: &mut BTreeMap<String, StreamPlan>, rng: &mut Rng, span: Duration) {
+    for plan in streams.values_mut() {
+        plan.refuses = (rng.u8(..3) == 0).then(|| window(rng, span, 90_000));
+    }
 }
 
 fn arrivals(
