@@ -4,7 +4,7 @@
 //! | path | answer |
 //! |---|---|
 //! | `/health/live` | 200 as long as the process can answer |
-//! | `/health/ready` | 200 where events are taken; 503 and why where they are not, or dead letters cannot be written |
+//! | `/health/ready` | 200 where events are taken, and what is wrong all the same; 503 and why where they are not, or dead letters cannot be written |
 //! | `/metrics` | all metrics, in the text form of OpenMetrics |
 //! | `/openapi.json` | what else can be asked |
 //! | `/plugin` and below | for whoever knows the token: what [`swap`](crate::swap) can do |
@@ -35,9 +35,11 @@ use std::time::Instant;
 use hyper::StatusCode;
 use hyper::header::{EXPECT, HeaderValue};
 
+use crate::aws::AwsStatus;
 use crate::collector::{Collector, HeldEvents};
 use crate::dead::{Letters, Report};
 use crate::delivery::Delivery;
+use crate::escape::OneLine;
 use crate::event::Totals;
 use crate::http::{
     self, Answer, BindError, ConnectionLimits, ConnectionStats, Peer, Request, Server, Shutdown,
@@ -60,6 +62,8 @@ pub struct View {
     pub bytes_read: Arc<AtomicU64>,
     /// What went to which stream.
     pub delivery: Delivery,
+    /// The credentials and the clock that it writes with.
+    pub aws: AwsStatus,
     /// Dead letters.
     pub letters: Arc<Letters>,
     /// What SDKs sent, where they are listened to.
@@ -159,7 +163,8 @@ impl View {
         if let Some(why) = self.why_not_ready() {
             return text(StatusCode::SERVICE_UNAVAILABLE, why);
         }
-        let notes: Vec<_> = self.plugin_note().into_iter().chain(self.held_note()).collect();
+        let notes = self.plugin_note().into_iter().chain(self.held_note());
+        let notes: Vec<_> = notes.chain(self.delivery_problems()).collect();
         match notes.is_empty() {
             true => text(StatusCode::OK, "ready\n"),
             false => text(StatusCode::OK, format!("ready, but {}\n", notes.join("; "))),
@@ -176,7 +181,27 @@ impl View {
             return Some("the spool cannot be written: see the log\n".to_owned());
         }
         let Report { trouble, waiting, .. } = self.letters.report();
-        trouble.map(|trouble| format!("{waiting} dead letters wait: failed to {trouble}\n"))
+        if let Some(trouble) = trouble {
+            return Some(format!("{waiting} dead letters wait: failed to {trouble}\n"));
+        }
+        // A spool takes events whatever the streams do: who is turned away would have to
+        // keep them.
+        let problems = if self.spool.is_none() { self.delivery_problems() } else { Vec::new() };
+        (!problems.is_empty()).then(|| format!("{}\n", problems.join("; ")))
+    }
+
+    /// What keeps events from their streams: credentials that are not there, streams that
+    /// accept nothing.
+    fn delivery_problems(&self) -> Vec<String> {
+        let held = self.delivery.held();
+        let others = held.len().saturating_sub(limits::READINESS_STREAMS_SHOWN);
+        let held = held.into_iter().take(limits::READINESS_STREAMS_SHOWN).map(|(name, problem)| {
+            let problem = problem.unwrap_or_else(|| "see the log".to_owned());
+            format!("the stream {name} is held, and its events are kept: {problem}")
+        });
+        let more = (others > 0).then(|| format!("{others} more streams are held"));
+        let problems = self.aws.problems().into_iter().chain(held).chain(more);
+        problems.map(|problem| OneLine(&problem).to_string()).collect()
     }
 
     fn plugin_note(&self) -> Option<String> {

@@ -6,30 +6,37 @@
 
 mod advice;
 mod caller;
+mod clock;
 mod credentials;
 mod error;
 mod http;
 mod json;
 mod role;
 mod session;
+mod status;
+mod transient;
 
+use advice::is_without_login;
 pub use advice::{advice_of_code, advice_of_failure, advice_of_refusal};
 pub use caller::Caller;
+pub use clock::{Clock, is_skewed};
 pub use error::ConnectError;
 pub use http::{
-    AnswerTooLong, TransportSettings, check_ca_bundle, http_client, http_connector, is_proxy_url,
+    AnswerTooLong, AwsHttp, TransportSettings, check_ca_bundle, http_client, http_connector,
+    is_proxy_url,
     read_certificates,
 };
 pub use json::{JsonClient, JsonError, Service};
 pub use role::Role;
 pub use session::Session;
+pub use status::AwsStatus;
 
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_firehose::config::IdentityCache;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use crate::secret::{Resolve, SecretSetting};
 
@@ -88,6 +95,8 @@ pub struct Access {
     pub config: SdkConfig,
     /// Its credentials.
     pub session: Session,
+    /// The time by which requests are signed.
+    pub clock: Clock,
     /// What STS is asked with.
     sts: StsSettings,
     secrets: Arc<dyn Resolve>,
@@ -99,6 +108,16 @@ struct StsSettings {
     endpoint_url: Option<String>,
 }
 
+/// What to do where credentials are not to be had for a reason that passes by itself,
+/// such as an STS that is not reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreached {
+    /// It is an error.
+    Fail,
+    /// It is logged, and whoever needs credentials looks for them again.
+    Continue,
+}
+
 /// Find region and credentials, assume the role if there is one, and try all of
 /// it once. Secrets that are kept elsewhere are asked of `secrets`.
 ///
@@ -107,12 +126,13 @@ struct StsSettings {
 /// One of them is missing, or does not work.
 pub async fn connect(
     settings: &AwsSettings,
-    http: &SharedHttpClient,
+    http: &AwsHttp,
     secrets: &Arc<dyn Resolve>,
+    unreached: Unreached,
 ) -> Result<Access, ConnectError> {
-    let base = connect_base(settings, http, secrets).await?;
+    let base = connect_base(settings, http, secrets, unreached).await?;
     match &settings.role {
-        Some(role) => base.assume(role).await,
+        Some(role) => base.assume(role, unreached).await,
         None => Ok(base),
     }
 }
@@ -124,11 +144,13 @@ pub async fn connect(
 /// As for [`connect`].
 pub async fn connect_base(
     settings: &AwsSettings,
-    http: &SharedHttpClient,
+    http: &AwsHttp,
     secrets: &Arc<dyn Resolve>,
+    unreached: Unreached,
 ) -> Result<Access, ConnectError> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http.clone())
+        .http_client(http.client.clone())
+        .time_source(http.clock.clone())
         // The session caches, for all clients and all roles together.
         .identity_cache(IdentityCache::no_cache())
         .no_credentials();
@@ -149,7 +171,7 @@ pub async fn connect_base(
         return Err(ConnectError::NoRegion);
     }
     let session = credentials::base(settings, &config, http, secrets);
-    session.try_once().await.map_err(|error| ConnectError::no_credentials(settings, &error))?;
+    try_session(&session, unreached, |error| ConnectError::no_credentials(settings, error)).await?;
     let sts = StsSettings {
         region: settings.sts_region.clone(),
         endpoint_url: settings.endpoints.sts.clone(),
@@ -157,6 +179,7 @@ pub async fn connect_base(
     Ok(Access {
         config: with_session(&config, &session),
         session,
+        clock: http.clock.clone(),
         sts,
         secrets: Arc::clone(secrets),
     })
@@ -168,11 +191,30 @@ impl Access {
     /// # Errors
     ///
     /// The role cannot be assumed.
-    pub async fn assume(&self, role: &Role) -> Result<Access, ConnectError> {
-        let session = role::session(role, &self.config, &self.sts, &self.secrets);
-        session.try_once().await.map_err(|error| ConnectError::role(role, &error))?;
+    pub async fn assume(&self, role: &Role, unreached: Unreached) -> Result<Access, ConnectError> {
+        let session = role::session(role, self);
+        try_session(&session, unreached, |error| ConnectError::role(role, error)).await?;
         let config = with_session(&self.config, &session);
         Ok(Access { config, session, ..self.clone() })
+    }
+}
+
+/// Look for credentials once.
+async fn try_session(
+    session: &Session,
+    unreached: Unreached,
+    in_words: impl FnOnce(&CredentialsError) -> ConnectError,
+) -> Result<(), ConnectError> {
+    let Err(error) = session.try_once().await else { return Ok(()) };
+    let is_transient = transient::is_transient(&error);
+    let error = in_words(&error);
+    match (is_transient, unreached) {
+        (false, _) => Err(error),
+        (true, Unreached::Fail) => Err(ConnectError::Transient(Box::new(error))),
+        (true, Unreached::Continue) => {
+            tracing::warn!("waiting for AWS credentials; nothing is delivered until then: {error}");
+            Ok(())
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod embedding;
 mod error;
 mod finishing;
 mod keys;
+mod patience;
 mod plugin_secrets;
 mod plugins;
 mod preparation;

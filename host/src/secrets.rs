@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::aws::ConnectError;
+use crate::aws::{ConnectError, JsonError};
 use crate::limits;
 use crate::secret::{Reference, Resolve, Resolving, Secret, Unresolved};
 use amazon::{Parameters, SecretsManager};
@@ -51,10 +51,37 @@ enum Keeper {
 pub struct OpenSecretsError {
     manager: &'static str,
     problem: String,
+    /// Whether it may be asked a little later, without anybody changing a setting.
+    pub is_transient: bool,
+}
+
+/// A secret that a manager does not give.
+#[derive(Debug)]
+struct Failure {
+    cause: String,
+    /// Whether it may give it a little later.
+    is_transient: bool,
+}
+
+impl Failure {
+    fn lasting(cause: impl Into<String>) -> Self {
+        Failure { cause: cause.into(), is_transient: false }
+    }
+}
+
+impl From<JsonError> for Failure {
+    fn from(error: JsonError) -> Self {
+        Failure { cause: error.to_string(), is_transient: error.is_passing }
+    }
 }
 
 impl OpenSecretsError {
     fn new(manager: &Manager, error: &ConnectError) -> Self {
+        let is_transient = error.is_transient();
+        let error = match error {
+            ConnectError::Transient(error) => error,
+            error => error,
+        };
         // What these say of [aws] does not hold here.
         let problem = match error {
             ConnectError::Profile { profile, cause } => {
@@ -68,7 +95,7 @@ impl OpenSecretsError {
             }
             other => other.to_string(),
         };
-        OpenSecretsError { manager: manager.name(), problem }
+        OpenSecretsError { manager: manager.name(), problem, is_transient }
     }
 }
 
@@ -94,22 +121,22 @@ impl Secrets {
         Ok(Secrets { keeper, prefix: prefix.clone(), refresh: *refresh, last: Mutex::default() })
     }
 
-    async fn ask(&self, reference: &Reference) -> Result<Secret, String> {
+    async fn ask(&self, reference: &Reference) -> Result<Secret, Failure> {
         let name = format!("{}{}", self.prefix, reference.name());
         let whole = match &self.keeper {
             Keeper::SecretsManager(manager) => manager.get(&name).await,
             Keeper::Parameters(manager) => manager.get(&name).await,
-            Keeper::Files(files) => files.read(&name),
-            Keeper::Environment => variable(&name),
+            Keeper::Files(files) => files.read(&name).map_err(Failure::lasting),
+            Keeper::Environment => variable(&name).map_err(Failure::lasting),
         }?;
         let secret = match reference.field() {
-            Some(field) => field_of(&whole, field)?,
+            Some(field) => field_of(&whole, field).map_err(Failure::lasting)?,
             None => whole,
         };
         match secret.expose().len() as u64 {
-            0 => Err("it is empty".to_owned()),
+            0 => Err(Failure::lasting("it is empty")),
             limits::SECRET_BYTES_MAX.. => {
-                Err(format!("it has {} bytes or more", limits::SECRET_BYTES_MAX))
+                Err(Failure::lasting(format!("it has {} bytes or more", limits::SECRET_BYTES_MAX)))
             }
             _ => Ok(secret),
         }
@@ -119,7 +146,7 @@ impl Secrets {
     fn remember(
         &self,
         reference: &Reference,
-        found: Result<Secret, String>,
+        found: Result<Secret, Failure>,
     ) -> Result<Secret, Unresolved> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match found {
@@ -127,8 +154,8 @@ impl Secrets {
                 last.insert(reference.clone(), secret.clone());
                 Ok(secret)
             }
-            Err(cause) => {
-                let unresolved = Unresolved { reference: reference.clone(), cause };
+            Err(Failure { cause, is_transient }) => {
+                let unresolved = Unresolved { reference: reference.clone(), cause, is_transient };
                 let Some(secret) = last.get(reference) else { return Err(unresolved) };
                 tracing::warn!("{unresolved}: the one that was had before is used on");
                 Ok(secret.clone())

@@ -63,7 +63,6 @@ fn what_stops_the_start_is_told_with_the_setting() {
         (role(&expired.url()), &[ROLE, "ExpiredToken", "`session_token`"]),
         (role(&unknown.url()), &[ROLE, "InvalidClientTokenId", "`access_key_id`"]),
         (role(&signed.url()), &[ROLE, "SignatureDoesNotMatch", "`secret_access_key`"]),
-        (role("http://127.0.0.1:1"), &[ROLE, "`sts_endpoint_url`", "`proxy`"]),
         ("profile = 'nope'".to_owned(), &["\"nope\"", "`profile` under [aws]"]),
         ("ca_bundle = 'nope.pem'".to_owned(), &["nope.pem", "`ca_bundle` under [aws]"]),
         ("ca_bundle = 'settings.toml'".to_owned(), &["settings.toml", "no certificate"]),
@@ -72,6 +71,39 @@ fn what_stops_the_start_is_told_with_the_setting() {
         let settings = format!("[aws]\nregion = 'eu-central-1'\n{settings}");
         let program = Program::running().settings(&settings).with_keys().mapping(&[("*", "s")]);
         program.stdin(EVENT).run().exits(2).says(words);
+    }
+}
+
+/// Nobody is to blame the settings for a service that is not reached.
+#[test]
+fn an_sts_that_is_not_reached_is_told_with_the_setting_and_is_no_wrong_usage() {
+    let settings = format!(
+        "[aws]\nregion = 'eu-central-1'\nrole_arn = '{ROLE}'\nsts_endpoint_url = 'http://127.0.0.1:1'"
+    );
+    let program = Program::running().settings(&settings).with_keys().mapping(&[("*", "s")]);
+    let ran = program.args(["--fail-fast"]).stdin(EVENT).run().exits(1);
+    ran.says(&[ROLE, "`sts_endpoint_url`", "`proxy`"]);
+}
+
+/// Whoever has to log in is told so, and not to look at the settings.
+#[test]
+fn a_session_of_single_sign_on_without_a_login_is_told_with_the_command() {
+    let files = "[sso-session corp]\nsso_start_url = https://corp.example/start\nsso_region = eu-central-1\n\
+                 sso_registration_scopes = sso:account:access\n\
+                 [profile data]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = writer\n";
+    for is_set in [true, false] {
+        let profile = if is_set { "profile = 'data'" } else { "" };
+        let settings = format!("[aws]\nregion = 'eu-central-1'\n{profile}");
+        let program = Program::running().settings(&settings).mapping(&[("*", "s")]);
+        let mut program = program.file("config", files.as_bytes());
+        let config = program.path("config");
+        program = program.env("AWS_CONFIG_FILE", config);
+        if !is_set {
+            program = program.env("AWS_PROFILE", "data");
+        }
+        let ran = program.stdin(EVENT).run().exits(2);
+        let ran = ran.says(&["`aws sso login --profile data`", "IAM Identity Center"]);
+        assert!(!ran.stderr.contains("check `profile`"), "{}", ran.stderr);
     }
 }
 

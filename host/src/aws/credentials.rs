@@ -7,9 +7,8 @@ use aws_config::{Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-use super::{AwsSettings, Keys, Session};
+use super::{AwsHttp, AwsSettings, Keys, Session};
 use crate::limits;
 use crate::secret::Resolve;
 
@@ -18,13 +17,13 @@ use crate::secret::Resolve;
 pub(super) fn base(
     settings: &AwsSettings,
     config: &SdkConfig,
-    http: &SharedHttpClient,
+    http: &AwsHttp,
     secrets: &Arc<dyn Resolve>,
 ) -> Session {
     if let Some(keys) = &settings.keys {
         let reload = secrets.refresh().min(limits::CREDENTIALS_RELOAD);
         let secrets = Arc::clone(secrets);
-        return Session::new(KeysSource { keys: keys.clone(), secrets }, reload);
+        return Session::new(KeysSource { keys: keys.clone(), secrets }, reload, &http.clock);
     }
     let surroundings = Surroundings {
         region: config.region().cloned(),
@@ -36,9 +35,9 @@ pub(super) fn base(
     match &settings.profile {
         Some(profile) => {
             let profile = profile.clone();
-            Session::new(ProfileSource { profile, surroundings }, reload)
+            Session::new(ProfileSource { profile, surroundings }, reload, &http.clock)
         }
-        None => Session::new(ChainSource { surroundings }, reload),
+        None => Session::new(ChainSource { surroundings }, reload, &http.clock),
     }
 }
 
@@ -70,7 +69,7 @@ struct Surroundings {
     region: Option<Region>,
     use_fips: Option<bool>,
     use_dual_stack: Option<bool>,
-    http: SharedHttpClient,
+    http: AwsHttp,
 }
 
 impl KeysSource {
@@ -109,7 +108,8 @@ impl Surroundings {
             .with_region(self.region.clone())
             .with_use_fips(self.use_fips)
             .with_use_dual_stack(self.use_dual_stack)
-            .with_http_client(self.http.clone())
+            .with_http_client(self.http.client.clone())
+            .with_time_source(self.http.clock.clone())
     }
 }
 

@@ -1,3 +1,4 @@
+use std::env;
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -6,7 +7,10 @@ use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use thiserror::Error as ThisError;
 
-use super::{AwsSettings, Role, advice_of_code, advice_of_failure, error_chain};
+use super::{
+    AwsSettings, Role, advice_of_failure, advice_of_refusal, error_chain, is_skewed,
+    is_without_login,
+};
 use crate::secret::Unresolved;
 
 /// AWS cannot be used.
@@ -25,6 +29,17 @@ pub enum ConnectError {
          needs none"
     )]
     NoCredentials(String),
+    /// Nobody has logged in to IAM Identity Center, or the login has expired.
+    #[error(
+        "no valid login to AWS IAM Identity Center (SSO): {cause}: run `aws sso login{}`, and start again",
+        profile.as_ref().map(|profile| format!(" --profile {profile}")).unwrap_or_default()
+    )]
+    SsoLogin {
+        /// The profile, unless it is the default one.
+        profile: Option<String>,
+        /// What is wrong with the login.
+        cause: String,
+    },
     /// The profile has no credentials.
     #[error(
         "use the profile {profile:?} of the shared files of AWS: {cause}: check `profile` under [aws]"
@@ -45,6 +60,9 @@ pub enum ConnectError {
         /// What to change.
         advice: &'static str,
     },
+    /// It may work a little later, without anybody changing a setting.
+    #[error(transparent)]
+    Transient(Box<ConnectError>),
     /// A secret is not to be had.
     #[error(transparent)]
     Secret(#[from] Unresolved),
@@ -70,12 +88,26 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// Whether it may work a little later, without anybody changing a setting.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            ConnectError::Transient(_) => true,
+            ConnectError::Secret(unresolved) => unresolved.is_transient,
+            _ => false,
+        }
+    }
+
     pub(super) fn no_credentials(settings: &AwsSettings, error: &CredentialsError) -> Self {
         if let Some(unresolved) = unresolved(error) {
             return ConnectError::Secret(unresolved);
         }
         // Keys of the settings go before the profile.
         let profile = settings.profile.as_ref().filter(|_| settings.keys.is_none());
+        if is_without_login(error) {
+            let own = || env::var("AWS_PROFILE").ok().filter(|profile| !profile.is_empty());
+            let (profile, cause) = (profile.cloned().or_else(own), error_chain(error));
+            return ConnectError::SsoLogin { profile, cause };
+        }
         match (profile, error) {
             (Some(profile), CredentialsError::CredentialsNotLoaded(_)) => {
                 let cause = "it is not in them, or has no credentials there".to_owned();
@@ -95,10 +127,12 @@ impl ConnectError {
         let refusal =
             sources(error).find_map(|source| source.downcast_ref::<SdkError<AssumeRoleError>>());
         let code = refusal.and_then(ProvideErrorMetadata::code);
+        let message = refusal.and_then(ProvideErrorMetadata::message).unwrap_or_default();
+        let is_skewed = refusal.and_then(SdkError::raw_response).is_some_and(is_skewed);
         let advice = match code {
             // Whatever is wrong with the trust is called so, and nothing else.
             Some("AccessDenied") | None => None,
-            Some(code) => advice_of_code(code),
+            Some(code) => advice_of_refusal(code, message, is_skewed),
         };
         let unreached = || if code.is_none() { advice_of_unreached(error) } else { None };
         let advice = advice

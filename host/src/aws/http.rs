@@ -18,7 +18,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::ConnectError;
+use super::{Clock, ConnectError};
 use crate::limits;
 use crate::secret::{Resolve, Secret, SecretSetting};
 
@@ -36,6 +36,13 @@ pub struct TransportSettings {
     pub ca_bundle: Option<PathBuf>,
 }
 
+/// An HTTP client, and the clock that its answers set.
+#[derive(Debug, Clone)]
+pub struct AwsHttp {
+    pub(super) client: SharedHttpClient,
+    pub(super) clock: Clock,
+}
+
 /// An HTTP client for all clients of AWS's services.
 ///
 /// Without a `proxy` the environment's `HTTPS_PROXY` (or `ALL_PROXY`) counts, for
@@ -50,16 +57,18 @@ pub struct TransportSettings {
 pub async fn http_client(
     settings: &TransportSettings,
     secrets: &dyn Resolve,
-) -> Result<SharedHttpClient, ConnectError> {
+) -> Result<AwsHttp, ConnectError> {
     let transport = Transport::new(settings, secrets).await?;
     let client = Builder::new().build_with_connector_fn(move |settings, components| {
         let sleep = components.and_then(RuntimeComponents::sleep_impl);
         transport.connector(settings.cloned(), sleep)
     });
-    Ok(SharedHttpClient::new(bounded::Client(client)))
+    let clock = Clock::default();
+    let client = SharedHttpClient::new(bounded::Client(client, clock.clone()));
+    Ok(AwsHttp { client, clock })
 }
 
-/// The same for requests that no client of AWS's makes.
+/// The same for requests that no client of AWS's makes, which are signed by the clock.
 ///
 /// # Errors
 ///
@@ -67,10 +76,12 @@ pub async fn http_client(
 pub async fn http_connector(
     settings: &TransportSettings,
     secrets: &dyn Resolve,
+    clock: &Clock,
 ) -> Result<SharedHttpConnector, ConnectError> {
     let timeout = HttpConnectorSettings::builder().connect_timeout(limits::CONNECT_TIMEOUT);
     let transport = Transport::new(settings, secrets).await?;
-    Ok(bounded::connector(transport.connector(Some(timeout.build()), None)))
+    let connector = transport.connector(Some(timeout.build()), None);
+    Ok(bounded::connector(connector, clock.clone()))
 }
 
 /// The settings, checked.

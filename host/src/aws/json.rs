@@ -1,5 +1,5 @@
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -12,7 +12,10 @@ use serde_json::Value;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{Access, AnswerTooLong, AwsSettings, advice_of_code, advice_of_failure, error_chain};
+use super::transient::is_transient;
+use super::{
+    Access, AnswerTooLong, AwsSettings, advice_of_failure, advice_of_refusal, error_chain,
+};
 use crate::limits;
 
 /// The code of an answer of success that is not complete, or too long.
@@ -104,6 +107,17 @@ impl JsonClient {
     ///
     /// As for [`call`](Self::call).
     pub async fn attempt(&self, operation: &str, input: &Value) -> Result<Value, JsonError> {
+        let correction = self.access.clock.correction_seconds();
+        match self.send(operation, input).await {
+            // It was refused for the time, which has just been set right.
+            Err(_) if self.access.clock.correction_seconds() != correction => {
+                self.send(operation, input).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn send(&self, operation: &str, input: &Value) -> Result<Value, JsonError> {
         let request = self.request(operation, input).await?;
         let answer = tokio::time::timeout(limits::CREDENTIALS_TIMEOUT, async {
             let answer = self.connector.call(request).await.map_err(|error| {
@@ -118,7 +132,8 @@ impl JsonClient {
             Err(JsonError::passing("Timeout", words))
         });
         let (status, body) = answer?;
-        read_answer(status, &body).inspect_err(|error| {
+        let is_skewed = self.access.clock.correction_seconds() != 0;
+        read_answer(status, &body, is_skewed).inspect_err(|error| {
             if error.code.starts_with("ExpiredToken") {
                 self.access.session.distrust();
             }
@@ -128,14 +143,17 @@ impl JsonClient {
     async fn request(&self, operation: &str, input: &Value) -> Result<HttpRequest, JsonError> {
         let failed = |code, error: &dyn fmt::Display| JsonError::new(code, error.to_string());
         let identity = self.access.session.provide_credentials().await;
-        let identity =
-            identity.map_err(|error| failed("NoCredentials", &error_chain(&error)))?.into();
+        let identity = identity.map_err(|error| JsonError {
+            is_passing: is_transient(&error),
+            ..failed("NoCredentials", &error_chain(&error))
+        })?;
+        let identity = identity.into();
         let region = self.access.config.region().map(AsRef::as_ref).unwrap_or_default();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(region)
             .name(self.service.name)
-            .time(SystemTime::now())
+            .time(self.access.clock.now())
             .settings(SigningSettings::default())
             .build()
             .expect("nothing of it is missing")
@@ -217,7 +235,7 @@ fn read_failure(error: &(dyn std::error::Error + 'static)) -> JsonError {
     }
 }
 
-fn read_answer(status: u16, body: &[u8]) -> Result<Value, JsonError> {
+fn read_answer(status: u16, body: &[u8], is_skewed: bool) -> Result<Value, JsonError> {
     let read: Option<Value> = serde_json::from_slice(body).ok();
     if status == 200 {
         // Each operation answers with an object.
@@ -236,7 +254,7 @@ fn read_answer(status: u16, body: &[u8]) -> Result<Value, JsonError> {
         || status == 429
         || code.contains("Throttl")
         || code.contains("LimitExceeded");
-    let advice = advice_of_code(&code);
+    let advice = advice_of_refusal(&code, &message, is_skewed);
     Err(JsonError { code, message, advice, is_passing })
 }
 
@@ -265,7 +283,7 @@ mod tests {
 
     #[test]
     fn answers_are_told_apart() {
-        assert_eq!(read_answer(200, b"{\"a\":1}").unwrap()["a"], 1);
+        assert_eq!(read_answer(200, b"{\"a\":1}", false).unwrap()["a"], 1);
         for (status, body, code, is_passing) in [
             (200, &b"<html>"[..], "InvalidAnswer", true),
             (200, b"", "InvalidAnswer", true),
@@ -289,7 +307,7 @@ mod tests {
             (502, b"", "HTTP 502", true),
             (404, b"[]", "HTTP 404", false),
         ] {
-            let error = read_answer(status, body).unwrap_err();
+            let error = read_answer(status, body, false).unwrap_err();
             assert_eq!((&*error.code, error.is_passing), (code, is_passing), "{status}");
         }
     }
@@ -297,7 +315,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_makes_it_panic(status in 100..600_u16, body in prop::collection::vec(any::<u8>(), 0..60)) {
-            let _ = read_answer(status, &body);
+            let _ = read_answer(status, &body, true);
         }
     }
 }

@@ -10,7 +10,7 @@ use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
 use aws_sdk_sts::types::{Credentials, Tag};
 use thiserror::Error;
 
-use super::{Session, StsSettings};
+use super::{Access, Clock, Session, StsSettings};
 use crate::limits;
 use crate::secret::{Resolve, SecretSetting};
 
@@ -35,15 +35,11 @@ pub struct Role {
 }
 
 /// Sessions of a role, begun with the credentials of `base`.
-pub(super) fn session(
-    role: &Role,
-    base: &SdkConfig,
-    sts: &StsSettings,
-    secrets: &Arc<dyn Resolve>,
-) -> Session {
-    let client = sts_client(base, sts);
-    let source = RoleSource { role: role.clone(), client, secrets: Arc::clone(secrets) };
-    Session::new(source, limits::CREDENTIALS_RELOAD)
+pub(super) fn session(role: &Role, base: &Access) -> Session {
+    let client = sts_client(&base.config, &base.sts);
+    let (secrets, clock) = (Arc::clone(&base.secrets), base.clock.clone());
+    let source = RoleSource { role: role.clone(), client, secrets, clock };
+    Session::new(source, limits::CREDENTIALS_RELOAD, &base.clock)
 }
 
 /// STS, wherever the settings have it.
@@ -65,6 +61,7 @@ struct RoleSource {
     role: Role,
     client: Client,
     secrets: Arc<dyn Resolve>,
+    clock: Clock,
 }
 
 impl RoleSource {
@@ -75,7 +72,7 @@ impl RoleSource {
         let external_id = external_id.map_err(CredentialsError::provider_error)?;
         let seconds = |duration: Duration| i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
         let tags: Vec<_> = session_tags.iter().map(|(key, value)| tag(key, value)).collect();
-        let assumed = self
+        let request = self
             .client
             .assume_role()
             .role_arn(arn)
@@ -83,9 +80,13 @@ impl RoleSource {
             .role_session_name(session_name.as_deref().unwrap_or(SESSION_NAME))
             .set_source_identity(source_identity.clone())
             .set_duration_seconds(session_duration.map(seconds))
-            .set_tags((!tags.is_empty()).then_some(tags))
-            .send()
-            .await;
+            .set_tags((!tags.is_empty()).then_some(tags));
+        let correction = self.clock.correction_seconds();
+        let assumed = match request.clone().send().await {
+            // It was refused for the time, which has just been set right.
+            Err(_) if self.clock.correction_seconds() != correction => request.send().await,
+            assumed => assumed,
+        };
         read(assumed.map_err(CredentialsError::provider_error)?)
     }
 }

@@ -1,12 +1,12 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 
-use super::error_chain;
+use super::{Clock, error_chain};
 use crate::limits;
 
 /// Credentials, found once for all who use them, and renewed before they expire.
@@ -23,7 +23,11 @@ struct Inner {
     source: Box<dyn ProvideCredentials>,
     /// How long credentials without an expiry are used.
     reload: Duration,
+    /// What expiries are compared with.
+    clock: Clock,
     held: Mutex<Option<Held>>,
+    /// Why there are none, as long as that is so.
+    problem: Mutex<Option<String>>,
     /// Whoever has this looks for new ones.
     renewal: tokio::sync::Mutex<()>,
 }
@@ -39,11 +43,17 @@ struct Held {
 impl Session {
     /// Credentials from this source, which is asked whenever new ones are due;
     /// those that tell no expiry are due after `reload`.
-    pub(super) fn new(source: impl ProvideCredentials + 'static, reload: Duration) -> Self {
+    pub(super) fn new(
+        source: impl ProvideCredentials + 'static,
+        reload: Duration,
+        clock: &Clock,
+    ) -> Self {
         let inner = Inner {
             source: Box::new(source),
             reload,
+            clock: clock.clone(),
             held: Mutex::default(),
+            problem: Mutex::default(),
             renewal: tokio::sync::Mutex::default(),
         };
         Session { inner: Arc::new(inner) }
@@ -52,6 +62,35 @@ impl Session {
     /// Find credentials, unless they are there.
     pub(super) async fn try_once(&self) -> Result<(), CredentialsError> {
         self.inner.credentials().await.map(drop)
+    }
+
+    /// Why there are no credentials, if there are none.
+    pub fn problem(&self) -> Option<String> {
+        self.inner.problem().clone()
+    }
+
+    /// Look for credentials until there are some, and log now and then that there are
+    /// none. Ends at once where there are.
+    pub async fn wait_for_credentials(self) {
+        let (mut pause, mut mentioned) = (limits::RETRY_PAUSE_FIRST, Instant::now());
+        while self.problem().is_some() {
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(limits::RETRY_PAUSE_MAX);
+            match self.try_once().await {
+                Ok(()) => {
+                    tracing::info!("found AWS credentials; delivery goes on");
+                    return;
+                }
+                Err(error) if mentioned.elapsed() >= limits::WAIT_REMINDER => {
+                    mentioned = Instant::now();
+                    tracing::warn!(
+                        "still waiting for AWS credentials; nothing is delivered until then: {}",
+                        error_chain(&error)
+                    );
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     /// AWS does not take the credentials: look for others before the next use, and
@@ -70,7 +109,7 @@ impl Inner {
             return Ok(held.credentials.clone());
         }
         let _renewal = match &held {
-            Some(held) if held.is_good() => match self.renewal.try_lock() {
+            Some(held) if held.is_good(&self.clock) => match self.renewal.try_lock() {
                 Ok(renewal) => renewal,
                 Err(_) => return Ok(held.credentials.clone()),
             },
@@ -92,10 +131,11 @@ impl Inner {
         });
         match (found, held) {
             (Ok(credentials), _) => {
-                *self.held() = Some(Held::new(credentials.clone(), self.reload));
+                *self.held() = Some(Held::new(credentials.clone(), self.reload, &self.clock));
+                *self.problem() = None;
                 Ok(credentials)
             }
-            (Err(error), Some(held)) if held.is_good() => {
+            (Err(error), Some(held)) if held.is_good(&self.clock) => {
                 tracing::warn!(
                     "AWS credentials could not be renewed, and the old ones are used on: {}",
                     error_chain(&error)
@@ -104,8 +144,15 @@ impl Inner {
                 *self.held() = Some(Held { renew_at, ..held.clone() });
                 Ok(held.credentials)
             }
-            (Err(error), _) => Err(error),
+            (Err(error), _) => {
+                *self.problem() = Some(error_chain(&error));
+                Err(error)
+            }
         }
+    }
+
+    fn problem(&self) -> MutexGuard<'_, Option<String>> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Held>> {
@@ -114,11 +161,11 @@ impl Inner {
 }
 
 impl Held {
-    fn new(credentials: Credentials, reload: Duration) -> Self {
+    fn new(credentials: Credentials, reload: Duration, clock: &Clock) -> Self {
         let found = Instant::now();
         let until_renewal = match credentials.expiry() {
             Some(expiry) => {
-                let life = expiry.duration_since(SystemTime::now()).unwrap_or_default();
+                let life = expiry.duration_since(clock.now()).unwrap_or_default();
                 life - (life / 5).min(limits::CREDENTIALS_MARGIN_MAX)
             }
             None => reload,
@@ -130,8 +177,8 @@ impl Held {
         self.renew_at <= Instant::now()
     }
 
-    fn is_good(&self) -> bool {
-        self.credentials.expiry().is_none_or(|expiry| SystemTime::now() < expiry)
+    fn is_good(&self, clock: &Clock) -> bool {
+        self.credentials.expiry().is_none_or(|expiry| clock.now() < expiry)
     }
 }
 

@@ -37,7 +37,9 @@ use thiserror::Error;
 
 use super::filter::{Filter, FilterError};
 use super::{Inventory, Unread};
-use crate::aws::{self, Access, AwsSettings, ConnectError, JsonClient, JsonError, Service};
+use crate::aws::{
+    self, Access, AwsSettings, ConnectError, JsonClient, JsonError, Service, Unreached,
+};
 use crate::limits;
 use crate::secret::Resolve;
 use describe::Described;
@@ -148,10 +150,10 @@ impl Reader {
         let ReadingSettings { aws, firehose_url, filter, walks_tables, calls_per_second } =
             settings;
         let http = aws::http_client(&aws.transport, &**secrets).await?;
-        let access = aws::connect(&aws, &http, secrets).await?;
+        let access = aws::connect(&aws, &http, secrets, Unreached::Fail).await?;
         let control = async |service: Service, url: &Option<String>| {
             let url = url.clone().or_else(|| url_of_surroundings(&access, service.name));
-            let connector = aws::http_connector(&aws.transport, &**secrets).await?;
+            let connector = aws::http_connector(&aws.transport, &**secrets, &access.clock).await?;
             let client = JsonClient::new(access.clone(), connector, service, &aws, url.as_deref());
             Ok::<_, ConnectError>(Control::new(client, calls_per_second))
         };

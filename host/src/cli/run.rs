@@ -13,7 +13,9 @@ use super::stderr::{self, LogLines};
 use super::{CommandResult, Exit, abandon, complain, complain_at_once, usage};
 use crate::config::{DATA_DIR, Overrides, Settings};
 use crate::escape::OneLineFields;
-use crate::run::{Addresses, Embedding, Reloader, Run, SetLogFilter, Stopper, Summary};
+use crate::run::{
+    Addresses, Embedding, Reloader, Run, SetLogFilter, StartError, Stopper, Summary,
+};
 use crate::source::Input;
 use crate::swap::Swapped;
 
@@ -68,6 +70,10 @@ pub(super) struct Options {
     /// A URL in place of the region's Firehose endpoint.
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
+    /// End with exit code 1 where the run would wait: for a service that is not reached, or
+    /// for somebody to change a permission, a stream or a clock.
+    #[arg(long)]
+    fail_fast: bool,
     /// Write a summary as JSON, to a file or to standard output (`-`).
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
@@ -179,6 +185,7 @@ fn read(options: Options, intakes: Intakes) -> anyhow::Result<Settings> {
         data_dir: options.data_dir,
         region: options.region,
         endpoint_url: options.endpoint_url,
+        fail_fast: options.fail_fast,
     };
     check_settings(raw, &directory, options.config.as_deref(), overrides)
 }
@@ -199,7 +206,7 @@ async fn run_settings(
         ..Embedding::default()
     };
     let runtime = tokio::runtime::Handle::current();
-    let run = Run::start_embedded(settings, embedding, &runtime).await.map_err(usage)?;
+    let run = Run::start_embedded(settings, embedding, &runtime).await.map_err(not_started)?;
     stop_on_signals(run.stopper()).map_err(|error| (Exit::Fault, error))?;
     reload_on_signals(hangup, run.watch(settings_file, read_again).await);
     announce(run.addresses());
@@ -207,6 +214,12 @@ async fn run_settings(
     let summary = run.finish().await;
     bar.finish();
     Ok(summary)
+}
+
+/// Settings that do not work are wrong usage; a service that is not reached is a fault.
+fn not_started(error: StartError) -> (Exit, anyhow::Error) {
+    let exit = if error.is_transient() { Exit::Fault } else { Exit::Usage };
+    (exit, error.into())
 }
 
 /// Tell where the run listens: a port of 0 has become a real one.

@@ -83,6 +83,9 @@ pub struct Settings {
     pub workers: NonZero<usize>,
     /// How long to go on delivering after a signal to stop.
     pub drain_timeout: Duration,
+    /// Whether the run ends where it would otherwise wait until somebody acts, or until
+    /// a service is reached.
+    pub fail_fast: bool,
     /// What is told about the delivery streams by a schedule, if anything is.
     pub catalog: Option<Box<CatalogSettings>>,
     /// Which log lines are written, where the settings say.
@@ -143,6 +146,8 @@ pub struct Overrides {
     pub region: Option<String>,
     /// A URL in place of the region's endpoint.
     pub endpoint_url: Option<String>,
+    /// Whether the run ends where it would otherwise wait.
+    pub fail_fast: bool,
 }
 
 impl RawSettings {
@@ -258,6 +263,7 @@ impl RawSettings {
             dead_letter_stream: mistakes.or(dead_letter_stream(&self.dead_letters), None),
             workers: mistakes.or(workers(self.workers), NonZero::<usize>::MIN),
             drain_timeout,
+            fail_fast: overrides.fail_fast,
             catalog,
             log: mistakes.or(check_log(self.log), None),
             stated,

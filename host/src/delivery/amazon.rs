@@ -22,7 +22,10 @@ pub use self::answer::{AnswerDefect, InvalidAnswer, read_put_answer};
 use self::checked_answers::{CheckedAnswers, Expected};
 use super::port::{Describe, INVALID_ANSWER, Put, verdict_of_code};
 use super::{Answer, Batch, Firehose, RequestError, Verdict, body};
-use crate::aws::{AnswerTooLong, Session, advice_of_code, advice_of_failure, error_chain};
+use crate::aws::{
+    AnswerTooLong, Session, advice_of_code, advice_of_failure, advice_of_refusal, error_chain,
+    is_skewed,
+};
 use crate::event::StreamName;
 use crate::limits;
 
@@ -196,7 +199,8 @@ fn read_service_error<E: ProvideErrorMetadata>(
         "" => error_of_status(error.raw().status().as_u16(), message, request_bytes),
         code => {
             let (verdict, code) = (verdict_of_code(code), bounded(code));
-            let message = advised(message, advice_of_code(&code));
+            let advice = advice_of_refusal(&code, message, is_skewed(error.raw()));
+            let message = advised(message, advice);
             RequestError { verdict, code, message }
         }
     }

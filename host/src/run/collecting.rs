@@ -9,6 +9,8 @@ use tokio::runtime::Handle;
 
 use super::StartError;
 use super::keys::KeptKeys;
+use super::patience::patiently;
+use crate::aws::Unreached;
 use crate::collector::{Collector, HeldEvents, Intake};
 use crate::config::{CertificateFiles, CollectSettings};
 use crate::event::{Chunk, SourceNames, Totals};
@@ -67,6 +69,7 @@ impl Listening {
         settings: CollectSettings,
         tls: Option<Tls>,
         secrets: Arc<dyn Resolve>,
+        unreached: Unreached,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
         let connections = connection_limits(&settings)?;
@@ -79,7 +82,7 @@ impl Listening {
             .with_shares(settings.body_bytes_per_peer_max)
             .with_proxies(settings.trusted_proxies, settings.public_url);
         let keys = Arc::new(KeptKeys::new(referenced_keys, secrets));
-        keys.hand_to(&collector).await?;
+        patiently!(unreached, keys.hand_to(&collector).await);
         let server = match address {
             Some(address) => Some(Server::bind(address, tls.clone(), connections).await?),
             None => None,

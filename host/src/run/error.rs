@@ -116,3 +116,16 @@ pub enum StartError {
     #[error("start a thread: {0}: check the limit of processes")]
     Thread(io::Error),
 }
+
+impl StartError {
+    /// Whether the run may start a little later, without anybody changing a setting.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            StartError::Aws(error) => error.is_transient(),
+            StartError::SourceRole { error, .. } => error.is_transient(),
+            StartError::Secrets(error) => error.is_transient,
+            StartError::Secret(error) => error.is_transient,
+            _ => false,
+        }
+    }
+}

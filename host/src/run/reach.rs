@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::StartError;
-use crate::aws::{self, Access, AwsSettings, Role};
+use crate::aws::{self, Access, AwsSettings, AwsStatus, Role, Unreached};
 use crate::config::{Destination, SourceRole};
 use crate::delivery::{Amazon, Directory, Firehose, Identity, Ports, StartRate};
 use crate::pipeline::SourceIdentities;
@@ -16,13 +16,14 @@ pub(super) struct Ways {
     /// Which sources do not take the default one.
     pub(super) identities: SourceIdentities,
     pub(super) start_rate: StartRate,
+    pub(super) aws: AwsStatus,
 }
 
 impl Ways {
     /// One way for all, about which nothing is known.
     pub(super) fn one(port: Arc<dyn Firehose>) -> Self {
         let (ports, identities) = (Ports::new(port), SourceIdentities::new());
-        Ways { ports, identities, start_rate: StartRate::Unbounded }
+        Ways { ports, identities, start_rate: StartRate::Unbounded, aws: AwsStatus::default() }
     }
 }
 
@@ -32,24 +33,28 @@ pub(crate) async fn reach(
     secrets: &Arc<dyn Resolve>,
 ) -> Result<Access, StartError> {
     let http = aws::http_client(&aws.transport, &**secrets).await?;
-    Ok(aws::connect(aws, &http, secrets).await?)
+    Ok(aws::connect(aws, &http, secrets, Unreached::Fail).await?)
 }
 
 pub(super) async fn open(
     destination: &Destination,
     roles: &[SourceRole],
     secrets: &Arc<dyn Resolve>,
+    unreached: Unreached,
 ) -> Result<Ways, StartError> {
     match destination {
         Destination::Directory(path) => open_directory(path),
         Destination::Amazon { aws, endpoint_url } if roles.is_empty() => {
-            let access = reach(aws, secrets).await?;
+            let http = aws::http_client(&aws.transport, &**secrets).await?;
+            let access = aws::connect(aws, &http, secrets, unreached).await?;
             let start_rate = start_rate(&access, endpoint_url.as_deref());
+            let status = AwsStatus::of(&access);
             let ports = Ports::new(amazon(access, endpoint_url.as_deref()));
-            Ok(Ways { ports, identities: SourceIdentities::new(), start_rate })
+            let identities = SourceIdentities::new();
+            Ok(Ways { ports, identities, start_rate, aws: status })
         }
         Destination::Amazon { aws, endpoint_url } => {
-            open_roles(aws, endpoint_url.as_deref(), roles, secrets).await
+            open_roles(aws, endpoint_url.as_deref(), roles, secrets, unreached).await
         }
     }
 }
@@ -61,14 +66,16 @@ async fn open_roles(
     endpoint_url: Option<&str>,
     roles: &[SourceRole],
     secrets: &Arc<dyn Resolve>,
+    unreached: Unreached,
 ) -> Result<Ways, StartError> {
     let http = aws::http_client(&aws.transport, &**secrets).await?;
-    let base = aws::connect_base(aws, &http, secrets).await?;
+    let base = aws::connect_base(aws, &http, secrets, unreached).await?;
     let start_rate = start_rate(&base, endpoint_url);
     let default = match &aws.role {
-        Some(role) => base.assume(role).await?,
+        Some(role) => base.assume(role, unreached).await?,
         None => base.clone(),
     };
+    let mut status = AwsStatus::of(&default);
     let mut ports = Ports::new(amazon(default, endpoint_url));
     let mut identities = SourceIdentities::new();
     let mut known: Vec<(&Role, Identity)> = Vec::new();
@@ -76,11 +83,12 @@ async fn open_roles(
         let identity = match known.iter().find(|(other, _)| *other == role) {
             Some((_, identity)) => *identity,
             None => {
-                let access = base.assume(role).await;
+                let access = base.assume(role, unreached).await;
                 let access = access.map_err(|error| StartError::SourceRole {
                     name: source.clone(),
                     error: Box::new(error),
                 })?;
+                status.add(source, &access);
                 let identity = ports.add(source.clone(), amazon(access, endpoint_url));
                 known.push((role, identity));
                 identity
@@ -88,7 +96,7 @@ async fn open_roles(
         };
         identities.insert(source.clone(), identity);
     }
-    Ok(Ways { ports, identities, start_rate })
+    Ok(Ways { ports, identities, start_rate, aws: status })
 }
 
 fn open_directory(path: &Path) -> Result<Ways, StartError> {

@@ -12,6 +12,7 @@ use super::collecting::{Collecting, Listening, Way};
 use super::copier::Copier;
 use super::embedding::{Embedding, Entrance};
 use super::keys::{self, KeptToken};
+use super::patience::patiently;
 use super::plugin_secrets::PluginSecrets;
 use super::preparation::{Preparation, Prepared};
 use super::reach::{self, Ways};
@@ -19,6 +20,7 @@ use super::reloading::{ReloadableParts, SetLogFilter};
 use super::watching::Basis;
 use super::{Addresses, CACHE, Cataloging, Run, StartError, Stopper, cataloging};
 use crate::admin::{Admin, View};
+use crate::aws::{AwsStatus, Unreached};
 use crate::config::{CollectSettings, Settings};
 use crate::dead::{Folder, LetterDurability, Letters};
 use crate::delivery::{Delivery, DeliverySettings};
@@ -38,6 +40,7 @@ struct Parts {
     basis: Basis,
     delivery: Delivery,
     identities: SourceIdentities,
+    aws: AwsStatus,
     letters: Arc<Letters>,
     copier: Option<Copier>,
     listening: Option<Listening>,
@@ -62,8 +65,12 @@ impl Run {
         for input in &settings.inputs {
             input.check()?;
         }
-        let secrets = open_secrets(settings.secrets.as_ref()).await?;
-        let known = PluginSecrets::ask(settings.plugins_settings(), &secrets).await?;
+        let unreached = if settings.fail_fast { Unreached::Fail } else { Unreached::Continue };
+        let secrets = patiently!(unreached, open_secrets(settings.secrets.as_ref()).await);
+        let known = patiently!(
+            unreached,
+            PluginSecrets::ask(settings.plugins_settings(), &secrets).await
+        );
         // Neither compiling nor the plugin's own code may run on the threads
         // that drive input and output.
         let prepare = move || {
@@ -75,9 +82,12 @@ impl Run {
         let Prepared { swapper, tls } = prepared?;
         let ways = match port {
             Some(port) => Ways::one(port),
-            None => reach::open(&settings.destination, &settings.source_roles, &secrets).await?,
+            None => {
+                let (to, roles) = (&settings.destination, &settings.source_roles);
+                patiently!(unreached, reach::open(to, roles, &secrets, unreached).await)
+            }
         };
-        let Ways { ports, identities, start_rate } = ways;
+        let Ways { ports, identities, start_rate, aws } = ways;
         let dead = Folder::of_data_dir(&settings.data_dir).path().to_owned();
         private::narrow_existing(&dead);
         let is_lasting = settings.collect.is_some() || entrance.is_some();
@@ -102,14 +112,15 @@ impl Run {
         let listening = match settings.collect.clone() {
             Some(collect) => {
                 let secrets = Arc::clone(&secrets);
-                Some(Listening::start(collect, tls, secrets, runtime).await?)
+                Some(Listening::start(collect, tls, secrets, unreached, runtime).await?)
             }
             None => None,
         };
         let admin = match settings.admin {
             Some(address) => {
                 let token = settings.admin_token.clone();
-                let token = KeptToken::open(token, Arc::clone(&secrets)).await?;
+                let open = || KeptToken::open(token.clone(), Arc::clone(&secrets));
+                let token = patiently!(unreached, open().await);
                 warn_of_clear_token(address, token.is_some());
                 Some((Admin::bind(address).await?, token))
             }
@@ -120,6 +131,7 @@ impl Run {
             basis,
             delivery,
             identities,
+            aws,
             letters,
             copier,
             listening,
@@ -138,7 +150,16 @@ impl Run {
         runtime: &Handle,
     ) -> io::Result<Self> {
         let Parts {
-            basis, delivery, identities, letters, copier, listening, admin, entrance, ..
+            basis,
+            delivery,
+            identities,
+            aws,
+            letters,
+            copier,
+            listening,
+            admin,
+            entrance,
+            ..
         } = parts;
         let connections = listening.as_ref().and_then(Listening::connections);
         let addresses = Addresses {
@@ -171,9 +192,26 @@ impl Run {
             identities: Arc::new(identities),
             on_failure: settings.hosting.on_failure.clone(),
             renewal: Arc::new(renewal),
-            halt: Arc::new(halt(stopper.clone(), Arc::clone(&halted), Arc::clone(&abandoned))),
+            halt: Arc::new(Halt::new(ender(
+                stopper.clone(),
+                Arc::clone(&halted),
+                Arc::clone(&abandoned),
+            ))),
             abandoned: Arc::clone(&abandoned),
         };
+        if settings.fail_fast {
+            let end = ender(stopper.clone(), Arc::clone(&halted), Arc::clone(&abandoned));
+            delivery.fail_fast(end);
+        }
+        for session in aws.sessions().filter(|session| session.problem().is_some()) {
+            let (waiting, shutdown) = (session.clone().wait_for_credentials(), shutdown.clone());
+            runtime.spawn(async move {
+                tokio::select! {
+                    () = waiting => {}
+                    () = shutdown.requested() => {}
+                }
+            });
+        }
         let spawn_worker = |number| {
             let worker = Worker::new(shared.clone(), delivery.outbox());
             thread::Builder::new().name(format!("worker-{number}")).spawn(|| worker.run())
@@ -220,6 +258,7 @@ impl Run {
                 totals: Arc::clone(&totals),
                 bytes_read: Arc::clone(&bytes_read),
                 delivery: delivery.clone(),
+                aws,
                 letters: Arc::clone(&letters),
                 collector: collector.map(|collecting| Arc::clone(&collecting.collector)),
                 spool: collector.map(|collecting| collecting.spool.clone()),
@@ -297,15 +336,19 @@ fn warn_of_clear_token(address: SocketAddr, has_token: bool) {
     }
 }
 
-/// Ends a run whose plugin fails, where the settings ask for that. Workers take no
-/// more events, so the spool hands none out.
-fn halt(stopper: Stopper, halted: Arc<Mutex<Option<String>>>, abandoned: Arc<AtomicBool>) -> Halt {
-    Halt::new(move |why| {
+/// Ends a run for a reason, where the settings ask for that: its plugin fails, or a stream
+/// accepts nothing. Workers take no more events, so the spool hands none out.
+fn ender(
+    stopper: Stopper,
+    halted: Arc<Mutex<Option<String>>>,
+    abandoned: Arc<AtomicBool>,
+) -> impl Fn(String) + Send + Sync + 'static {
+    move |why| {
         tracing::error!("{why}");
         *halted.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
         abandoned.store(true, Ordering::Release);
         stopper.stop();
-    })
+    }
 }
 
 /// The manager of secrets, if there is one.

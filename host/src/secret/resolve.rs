@@ -55,6 +55,8 @@ pub struct Unresolved {
     pub reference: Reference,
     /// Why, and what to change.
     pub cause: String,
+    /// Whether it may be had a little later, without anybody changing a setting.
+    pub is_transient: bool,
 }
 
 /// Where no manager of secrets is set, no reference is resolved.
@@ -64,7 +66,7 @@ pub struct NoManager;
 impl Resolve for NoManager {
     fn resolve<'a>(&'a self, reference: &'a Reference) -> Resolving<'a> {
         let cause = "no manager of secrets is set: set `manager` under [secrets]".to_owned();
-        let unresolved = Unresolved { reference: reference.clone(), cause };
+        let unresolved = Unresolved { reference: reference.clone(), cause, is_transient: false };
         Box::pin(std::future::ready(Err(unresolved)))
     }
 

@@ -1,8 +1,10 @@
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use crate::aws::{self, AwsSettings, ConnectError, JsonClient, JsonError, Service};
+use super::Failure;
+use crate::aws::{self, AwsSettings, ConnectError, JsonClient, JsonError, Service, Unreached};
 use crate::secret::{NoManager, Resolve, Secret};
-use std::sync::Arc;
 
 const SECRETS_MANAGER: Service =
     Service { name: "secretsmanager", target: "secretsmanager", version: "1.1" };
@@ -26,11 +28,10 @@ impl SecretsManager {
         open(settings, SECRETS_MANAGER, url).await.map(|client| SecretsManager { client })
     }
 
-    pub(super) async fn get(&self, name: &str) -> Result<Secret, String> {
-        let answer = self.client.call("GetSecretValue", &json!({"SecretId": name})).await;
-        let answer = answer.map_err(|error| error.to_string())?;
+    pub(super) async fn get(&self, name: &str) -> Result<Secret, Failure> {
+        let answer = self.client.call("GetSecretValue", &json!({"SecretId": name})).await?;
         if answer.get("SecretString").is_none() && answer.get("SecretBinary").is_some() {
-            return Err("it is binary, and must be text".to_owned());
+            return Err(Failure::lasting("it is binary, and must be text"));
         }
         take_text(answer, "/SecretString")
     }
@@ -42,10 +43,9 @@ impl Parameters {
         open(settings, PARAMETERS, url).await.map(|client| Parameters { client })
     }
 
-    pub(super) async fn get(&self, name: &str) -> Result<Secret, String> {
+    pub(super) async fn get(&self, name: &str) -> Result<Secret, Failure> {
         let input = json!({"Name": name, "WithDecryption": true});
-        let answer = self.client.call("GetParameter", &input).await;
-        let answer = answer.map_err(|error| error.to_string())?;
+        let answer = self.client.call("GetParameter", &input).await?;
         take_text(answer, "/Parameter/Value")
     }
 }
@@ -58,19 +58,20 @@ async fn open(
 ) -> Result<JsonClient, ConnectError> {
     let nobody: Arc<dyn Resolve> = Arc::new(NoManager);
     let http = aws::http_client(&settings.transport, &*nobody).await?;
-    let connector = aws::http_connector(&settings.transport, &*nobody).await?;
-    let access = aws::connect(settings, &http, &nobody).await?;
+    let access = aws::connect(settings, &http, &nobody, Unreached::Fail).await?;
+    let connector = aws::http_connector(&settings.transport, &*nobody, &access.clock).await?;
     Ok(JsonClient::new(access, connector, service, settings, url))
 }
 
 /// The text that an answer is asked for.
-fn take_text(mut answer: Value, pointer: &str) -> Result<Secret, String> {
+fn take_text(mut answer: Value, pointer: &str) -> Result<Secret, Failure> {
     match answer.pointer_mut(pointer).map(Value::take) {
         Some(Value::String(text)) => Ok(Secret::new(text)),
         _ => {
             let member = pointer.trim_start_matches('/').replace('/', ".");
-            Err(JsonError::incomplete(format!("the answer has no {member} that is a text"))
-                .to_string())
+            let problem = format!("the answer has no {member} that is a text");
+            // What answers so is not AWS, and will go on answering so.
+            Err(Failure::lasting(JsonError::incomplete(problem).to_string()))
         }
     }
 }
@@ -90,7 +91,7 @@ mod tests {
             json!({"Parameter": {"Value": 7}}),
             json!({"Parameter": {"Value": null}}),
         ] {
-            let error = take_text(answer, "/Parameter/Value").unwrap_err();
+            let error = take_text(answer, "/Parameter/Value").unwrap_err().cause;
             assert!(error.contains("no Parameter.Value") && !error.contains("hush"), "{error}");
         }
     }

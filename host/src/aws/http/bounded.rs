@@ -1,5 +1,5 @@
 //! Answers have an end, whoever gives them: what is read of one is bounded here for
-//! every service, whether it succeeds or fails.
+//! every service, whether it succeeds or fails. What they say of the time is noticed.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
@@ -16,6 +16,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use thiserror::Error;
 
+use crate::aws::Clock;
 use crate::limits;
 
 /// An answer that is longer than any of AWS.
@@ -29,14 +30,17 @@ pub struct AnswerTooLong;
 
 /// An HTTP client whose answers are bounded.
 #[derive(Debug)]
-pub(super) struct Client(pub(super) SharedHttpClient);
+pub(super) struct Client(pub(super) SharedHttpClient, pub(super) Clock);
 
 #[derive(Debug)]
-struct Connector<C>(C);
+struct Connector<C>(C, Clock);
 
 /// A connector whose answers are bounded.
-pub(super) fn connector(connector: impl HttpConnector + 'static) -> SharedHttpConnector {
-    SharedHttpConnector::new(Connector(connector))
+pub(super) fn connector(
+    connector: impl HttpConnector + 'static,
+    clock: Clock,
+) -> SharedHttpConnector {
+    SharedHttpConnector::new(Connector(connector, clock))
 }
 
 impl HttpClient for Client {
@@ -45,7 +49,7 @@ impl HttpClient for Client {
         settings: &HttpConnectorSettings,
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        connector(self.0.http_connector(settings, components))
+        connector(self.0.http_connector(settings, components), self.1.clone())
     }
 
     fn validate_base_client_config(
@@ -71,8 +75,12 @@ impl HttpClient for Client {
 
 impl<C: HttpConnector> HttpConnector for Connector<C> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let response = self.0.call(request);
-        HttpConnectorFuture::new(async move { Ok(bound(response.await?)) })
+        let (response, clock) = (self.0.call(request), self.1.clone());
+        HttpConnectorFuture::new(async move {
+            let response = response.await?;
+            clock.observe(&response);
+            Ok(bound(response))
+        })
     }
 }
 

@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 use super::*;
 
@@ -32,7 +33,7 @@ impl ProvideCredentials for &'static Source {
 fn source(fails_from: u32, life: Option<Duration>) -> (&'static Source, Session) {
     let source = Source { fails_from: fails_from.into(), life, ..Source::default() };
     let source: &'static Source = Box::leak(Box::new(source));
-    (source, Session::new(source, LIFE))
+    (source, Session::new(source, LIFE, &Clock::default()))
 }
 
 async fn id(session: &Session) -> Result<String, CredentialsError> {

@@ -1,0 +1,45 @@
+use super::{Access, Clock, Session};
+
+/// What can be told of the ways to AWS while they are in use.
+#[derive(Debug, Clone, Default)]
+pub struct AwsStatus {
+    /// Whose credentials, and they; nobody where they are the default ones.
+    sessions: Vec<(Option<String>, Session)>,
+    clock: Option<Clock>,
+}
+
+impl AwsStatus {
+    /// Of access with the default credentials.
+    pub fn of(access: &Access) -> Self {
+        let sessions = vec![(None, access.session.clone())];
+        AwsStatus { sessions, clock: Some(access.clock.clone()) }
+    }
+
+    /// Include the credentials of a source's own role.
+    pub fn add(&mut self, source: &str, access: &Access) {
+        self.sessions.push((Some(source.to_owned()), access.session.clone()));
+    }
+
+    /// All credentials.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.iter().map(|(_, session)| session)
+    }
+
+    /// Why there are no credentials, each with the source that they are for.
+    pub fn problems(&self) -> Vec<String> {
+        let problem = |(source, session): &(Option<String>, Session)| {
+            let problem = session.problem()?;
+            Some(match source {
+                Some(source) => format!("no AWS credentials for the source {source:?}: {problem}"),
+                None => format!("no AWS credentials: {problem}"),
+            })
+        };
+        self.sessions.iter().filter_map(problem).collect()
+    }
+
+    /// How many seconds AWS is ahead of this machine's clock, as far as is known; none
+    /// where AWS is not used.
+    pub fn clock_skew_seconds(&self) -> Option<i64> {
+        self.clock.as_ref().map(Clock::correction_seconds)
+    }
+}

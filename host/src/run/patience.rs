@@ -1,0 +1,97 @@
+//! What a start waits for: managers of secrets, without which nothing can be accepted.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::StartError;
+use crate::aws::Unreached;
+use crate::limits;
+
+/// Takes steps of a start again that fail for a reason that passes by itself, if that is
+/// what is wanted, and says so now and then.
+pub(super) struct Patience {
+    unreached: Unreached,
+    pause: Duration,
+    mentioned: Option<Instant>,
+}
+
+/// Take a step until it succeeds. It is an expression and no closure, which could not be
+/// sent to another thread while it waits.
+macro_rules! patiently {
+    ($unreached:expr, $step:expr) => {{
+        let mut patience = $crate::run::patience::Patience::new($unreached);
+        loop {
+            match $step {
+                Ok(done) => break done,
+                Err(error) => patience.wait(error.into()).await?,
+            }
+        }
+    }};
+}
+
+pub(super) use patiently;
+
+impl Patience {
+    pub(super) fn new(unreached: Unreached) -> Self {
+        Patience { unreached, pause: limits::RETRY_PAUSE_FIRST, mentioned: None }
+    }
+
+    /// Wait before the step is taken again.
+    ///
+    /// # Errors
+    ///
+    /// It failed for a reason that does not pass, or nobody wants to wait.
+    pub(super) async fn wait(&mut self, error: StartError) -> Result<(), StartError> {
+        if !error.is_transient() || self.unreached == Unreached::Fail {
+            return Err(error);
+        }
+        if self.mentioned.is_none_or(|mentioned| mentioned.elapsed() >= limits::WAIT_REMINDER) {
+            tracing::warn!("waiting to start: {error}");
+            self.mentioned = Some(Instant::now());
+        }
+        sleep(self.pause).await;
+        self.pause = (2 * self.pause).min(limits::RETRY_PAUSE_MAX);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::secret::{Secret, SecretSetting, Unresolved};
+
+    fn failure(is_transient: bool) -> StartError {
+        let written = Secret::new("secret:x".to_owned());
+        let setting = SecretSetting::parse(written).expect("a reference");
+        let reference = setting.reference().expect("a reference").clone();
+        Unresolved { reference, cause: "test".to_owned(), is_transient }.into()
+    }
+
+    async fn take(unreached: Unreached, step: impl Fn() -> Result<(), StartError>) -> bool {
+        let taken = async {
+            patiently!(unreached, step());
+            Ok::<_, StartError>(())
+        };
+        taken.await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_passes_is_waited_for_and_nothing_else() {
+        let steps = Cell::new(0);
+        let step = || {
+            steps.set(steps.get() + 1);
+            if steps.get() < 20 { Err(failure(true)) } else { Ok(()) }
+        };
+        let started = Instant::now();
+        assert!(take(Unreached::Continue, step).await);
+        assert_eq!(steps.get(), 20);
+        assert!(started.elapsed() > limits::RETRY_PAUSE_MAX, "it asks without a pause");
+        steps.set(0);
+        assert!(!take(Unreached::Fail, step).await);
+        assert_eq!(steps.get(), 1);
+        assert!(!take(Unreached::Continue, || Err(failure(false))).await);
+    }
+}
