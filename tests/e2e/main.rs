@@ -58,3 +58,4 @@ mod swaps;
 mod transforms;
 mod unreliable;
 mod unwritable;
+mod waiting;

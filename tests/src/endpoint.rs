@@ -29,13 +29,20 @@ pub struct Endpoint {
     stopped: Arc<AtomicBool>,
 }
 
-/// Says the status and the body of each answer.
-type Script = Arc<Mutex<dyn FnMut(&Asked) -> (u16, String) + Send>>;
+/// Says the status, the headers and the body of each answer.
+type Script = Arc<Mutex<dyn FnMut(&Asked) -> (u16, String, String) + Send>>;
 
 impl Endpoint {
     /// Listen on a free port.
     pub fn start(script: impl FnMut(&Asked) -> (u16, String) + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Endpoint::start_at(0, script)
+    }
+
+    fn listen(
+        port: u16,
+        script: impl FnMut(&Asked) -> (u16, String, String) + Send + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
         let address = listener.local_addr().expect("its address");
         let (asked, stopped) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::<AtomicBool>::default());
         let script: Script = Arc::new(Mutex::new(script));
@@ -51,6 +58,25 @@ impl Endpoint {
             }
         });
         Endpoint { address, asked, stopped }
+    }
+
+    /// The same, on this port.
+    pub fn start_at(
+        port: u16,
+        script: impl FnMut(&Asked) -> (u16, String) + Send + 'static,
+    ) -> Self {
+        let mut script = script;
+        Endpoint::listen(port, move |asked| {
+            let (status, body) = script(asked);
+            (status, String::new(), body)
+        })
+    }
+
+    /// The same with headers, each with its line break.
+    pub fn start_with_headers(
+        script: impl FnMut(&Asked) -> (u16, String, String) + Send + 'static,
+    ) -> Self {
+        Endpoint::listen(0, script)
     }
 
     /// STS, whose sessions live this long. Their keys are `SESSION0`, `SESSION1` and
@@ -115,12 +141,12 @@ fn serve(stream: TcpStream, script: &Script, asked: &Mutex<Vec<Asked>>) {
     while let Some(mut request) = read(&mut stream) {
         let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
         request.number = asked.lock().unwrap_or_else(PoisonError::into_inner).len();
-        let (status, body) = script(&request);
+        let (status, headers, body) = script(&request);
         asked.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         drop(script);
         let kind = if body.starts_with('<') { "text/xml" } else { "application/x-amz-json-1.1" };
         let head = format!(
-            "HTTP/1.1 {status} Status\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 {status} Status\r\n{headers}content-type: {kind}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         if stream.get_mut().write_all((head + &body).as_bytes()).is_err() {

@@ -1,6 +1,7 @@
 mod collector;
 mod page;
 mod plugin;
+mod process;
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -42,6 +43,14 @@ impl Collector for Moment {
         )?;
         events(&mut page, view)?;
         streams(&mut page, view)?;
+        if let Some(seconds) = view.aws.clock_skew_seconds() {
+            page.gauges(
+                "aws_clock_skew_seconds",
+                "Seconds by which AWS is ahead of this machine's clock, which signatures are corrected by; 0 below 4 minutes",
+                [([], seconds as f64)],
+            )?;
+        }
+        process::resources(&mut page)?;
         letters(&mut page, view)?;
         if let Some(collector) = &view.collector {
             collector::collected(&mut page, &collector.report())?;
@@ -135,6 +144,23 @@ fn streams(page: &mut Page<'_>, view: &View) -> fmt::Result {
             report.iter().map(|(stream, report)| ([("stream", stream.as_str())], value(report)));
         page.counters(name, help, rows)?;
     }
+    let errors = report.iter().flat_map(|(stream, report)| {
+        let labels = |kind| [("stream", stream.as_str()), ("kind", kind)];
+        report.errors.iter().map(move |(kind, count)| (labels(*kind), *count))
+    });
+    page.counters(
+        "firehose_errors",
+        "Requests that failed, or of which no record was accepted, by the kind of the error",
+        errors,
+    )?;
+    let held = report.iter().map(|(stream, report)| {
+        ([("stream", stream.as_str())], f64::from(u8::from(report.is_held)))
+    });
+    page.gauges(
+        "firehose_stream_held",
+        "1 while a stream accepts nothing until somebody acts, and its events are kept",
+        held,
+    )?;
     let in_use = view.delivery.streams_in_use() as f64;
     page.gauges("firehose_streams_in_use", "Delivery streams in use", [([], in_use)])
 }

@@ -65,8 +65,8 @@ fn paths(generator: &mut SchemaGenerator) -> Value {
     const OF_ROLLBACK: &[u16] = &[400, 409, 500, 503];
     let gone = json!({"description": "The trial is over"});
     let ready = json!({
-        "200": plain("Events are taken; the text tells if the plugin does badly"),
-        "503": plain("None are, or dead letters cannot be written; the text says which")
+        "200": plain("Events are taken; the text says what is wrong all the same: the plugin does badly, or events are kept from their streams"),
+        "503": plain("None are, dead letters cannot be written, or, where there is no spool, nothing is delivered; the text says which")
     });
     let page = json!({"description": "All metrics", "content": {metrics::CONTENT_TYPE: {"schema": {"type": "string"}}}});
     let document = json!({"description": "This document", "content": {"application/json": {"schema": {"type": "object"}}}});

@@ -40,6 +40,12 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// A counter of time, which is no whole number.
+    pub(super) fn seconds_counter(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        let value = ConstCounter::new(value);
+        value.encode(self.0.encode_descriptor(name, help, None, value.metric_type())?)
+    }
+
     pub(super) fn gauges<'l, const LABELS: usize>(
         &mut self,
         name: &str,

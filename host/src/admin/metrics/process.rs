@@ -1,0 +1,109 @@
+//! What the process takes of its machine, by the names that Prometheus' own clients use.
+
+use std::fmt;
+use std::fs;
+
+use rustix::process::{Resource, getrlimit};
+
+use super::page::Page;
+
+/// Ticks of a second in `/proc`: Linux counts in these on every architecture that Rust's
+/// standard library supports, whatever the kernel's own clock is.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// What is read of `/proc`; what cannot be is left out.
+pub(super) fn resources(page: &mut Page<'_>) -> fmt::Result {
+    let stat = fs::read_to_string("/proc/self/stat").ok();
+    let stat = stat.as_deref().and_then(Stat::parse);
+    if let Some(stat) = &stat {
+        page.seconds_counter(
+            "process_cpu_seconds",
+            "Time of all processors that the process has used, in seconds",
+            stat.cpu_seconds,
+        )?;
+    }
+    let boot = fs::read_to_string("/proc/stat").ok().and_then(|text| boot_seconds(&text));
+    let start = stat.as_ref().zip(boot).map(|(stat, boot)| boot + stat.start_seconds);
+    let memory = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // The directory that is read is open, too.
+    let open = fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64 - 1.0);
+    let most = getrlimit(Resource::Nofile).current.map(|most| most as f64);
+    for (name, help, value) in [
+        ("process_start_time_seconds", "When the process was started, in Unix time", start),
+        (
+            "process_resident_memory_bytes",
+            "Memory that the process has in use",
+            kilobytes(&memory, "VmRSS:"),
+        ),
+        (
+            "process_virtual_memory_bytes",
+            "Addresses that the process has reserved, most of which take no memory",
+            kilobytes(&memory, "VmSize:"),
+        ),
+        ("process_open_fds", "Open files and connections", open),
+        ("process_max_fds", "Files and connections that may be open", most),
+        ("process_threads", "Threads", stat.as_ref().map(|stat| stat.threads)),
+    ] {
+        if let Some(value) = value {
+            page.gauges(name, help, [([], value)])?;
+        }
+    }
+    Ok(())
+}
+
+/// What `/proc/self/stat` tells.
+#[derive(Debug, PartialEq)]
+struct Stat {
+    cpu_seconds: f64,
+    threads: f64,
+    /// Since the machine was started.
+    start_seconds: f64,
+}
+
+impl Stat {
+    /// The program's name stands in parentheses and may hold any character.
+    fn parse(text: &str) -> Option<Self> {
+        let (_, fields) = text.rsplit_once(')')?;
+        let fields: Vec<_> = fields.split_ascii_whitespace().collect();
+        // The first field behind the name is the third of proc(5).
+        let number = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
+        Some(Stat {
+            cpu_seconds: (number(14)? + number(15)?) / TICKS_PER_SECOND,
+            threads: number(20)?,
+            start_seconds: number(22)? / TICKS_PER_SECOND,
+        })
+    }
+}
+
+/// When the machine was started, by `/proc/stat`.
+fn boot_seconds(text: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
+}
+
+/// A size of `/proc/self/status`, in bytes.
+fn kilobytes(text: &str, name: &str) -> Option<f64> {
+    let size = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let size: f64 = size.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(size * 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_and_spaces_does_not_move_the_fields() {
+        let fields = "S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 7 0 12345 4096 1 2 3";
+        let stat = Stat::parse(&format!("42 (a) (b c) {fields}")).unwrap();
+        assert_eq!(stat, Stat { cpu_seconds: 2.0, threads: 7.0, start_seconds: 123.45 });
+        assert_eq!(Stat::parse("42 (a) S 1"), None);
+        assert_eq!(Stat::parse(""), None);
+    }
+
+    #[test]
+    fn sizes_and_times_are_read() {
+        assert_eq!(kilobytes("VmSize:\t 10 kB\nVmRSS:\t  2 kB\n", "VmRSS:"), Some(2048.0));
+        assert_eq!(kilobytes("VmRSS: many", "VmRSS:"), None);
+        assert_eq!(boot_seconds("cpu 1\nbtime 1700000000\n"), Some(1_700_000_000.0));
+    }
+}

@@ -1,0 +1,284 @@
+//! What a run waits for, and says so: services that are not reached, streams that accept
+//! nothing, clocks that are wrong. Nothing is lost meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use host::clock;
+use serde_json::{Value, json};
+use tests::client::{Client, basic};
+use tests::endpoint::{session, sts_error};
+use tests::metrics::Metrics;
+use tests::{Collector, Endpoint, Fate, Program, Stub, free_port, wait_until};
+
+const EVENT: &str = "{\"type\":\"track\"}\n";
+const ROLE: &str = "arn:aws:iam::123456789012:role/firehose-writer";
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn settings(firehose: &str, sts: &str) -> String {
+    format!(
+        "[aws]\nregion = 'eu-central-1'\nendpoint_url = '{firehose}'\nrole_arn = '{ROLE}'\nsts_endpoint_url = '{sts}'\n\
+         [delivery]\nmax_delay = '10ms'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key']\n"
+    )
+}
+
+fn program(settings: &str) -> Program {
+    Program::running().with_keys().settings(settings).mapping(&[("*", "s")])
+}
+
+fn track(collector: &Collector) -> u16 {
+    let mut client = Client::connect(collector.url());
+    let body = json!({"type": "track", "event": "e", "userId": "u"}).to_string();
+    client.post("/v1/track", &[("Authorization", &basic("key").1)], body.as_bytes()).unwrap().status
+}
+
+fn get(collector: &Collector, path: &str) -> (u16, String) {
+    let reply = Client::connect(collector.admin_url()).get(path).unwrap();
+    (reply.status, reply.text())
+}
+
+/// Each attempt of the SDK asks three times.
+#[test]
+fn a_run_of_files_waits_for_sts_and_says_so() {
+    let stub = Stub::start(|_| Fate::Accept);
+    let sts = Endpoint::start(|asked| match asked.number {
+        0..5 => (503, String::new()),
+        number => (200, session(number, HOUR)),
+    });
+    let ran = program(&settings(&stub.url(), &sts.url())).stdin(EVENT.repeat(700)).run().exits(0);
+    let ran = ran.says(&["waiting for AWS credentials", "firehose-writer"]);
+    assert_eq!(ran.count("delivered"), 700);
+}
+
+#[test]
+fn a_fault_that_passes_is_no_wrong_usage() {
+    let secrets = "[secrets]\nmanager = 'aws-ssm'\n[aws.endpoints]\nssm = 'http://127.0.0.1:1'";
+    let key = "[[sources]]\nname = 'app'\ndialect = 'segment'\nwrite_keys = ['secret:key']\n";
+    for status in [500, 503, 429] {
+        let sts = Endpoint::start(move |_| (status, sts_error("ServiceUnavailable", "busy")));
+        let settings = settings("http://127.0.0.1:1", &sts.url());
+        let ran = program(&settings).args(["--fail-fast"]).stdin(EVENT).run().exits(1);
+        ran.says(&[ROLE]);
+    }
+    let settings =
+        format!("listen = '127.0.0.1:0'\n{secrets}\n{key}[aws]\nregion = 'eu-central-1'");
+    program(&settings).args(["--fail-fast"]).run().exits(1).says(&["secret:key"]);
+    // What somebody has to change is.
+    let sts = Endpoint::start(|_| (403, sts_error("AccessDenied", "no")));
+    program(&self::settings("http://127.0.0.1:1", &sts.url())).stdin(EVENT).run().exits(2);
+}
+
+#[test]
+fn a_collector_starts_without_sts_and_delivers_once_it_is_there() {
+    let (stub, port) = (Stub::start(|_| Fate::Accept), free_port());
+    let sts = format!("http://127.0.0.1:{port}");
+    let collector = Collector::start(program(&settings(&stub.url(), &sts)));
+    for _ in 0..10 {
+        assert_eq!(track(&collector), 200);
+    }
+    let (status, text) = get(&collector, "/health/ready");
+    assert_eq!(status, 200, "a spool takes them: {text}");
+    assert!(text.contains("no AWS credentials"), "{text}");
+    wait_until("the stream is held", || {
+        get(&collector, "/health/ready").1.contains("the stream s is held")
+    });
+    let metrics = Metrics::parse(&get(&collector, "/metrics").1).unwrap();
+    assert!((metrics.value("firehose_stream_held", &[("stream", "s")]) - 1.0).abs() < 0.1);
+    let errors = [("stream", "s"), ("kind", "credentials")];
+    assert!(metrics.value("firehose_errors_total", &errors) >= 1.0);
+    let _sts = Endpoint::start_at(port, |asked| (200, session(asked.number, HOUR)));
+    wait_until("all is delivered", || stub.accepted().get("s").is_some_and(|it| it.len() == 10));
+    wait_until("it is ready", || get(&collector, "/health/ready").1 == "ready\n");
+    let metrics = Metrics::parse(&get(&collector, "/metrics").1).unwrap();
+    assert!(metrics.value("firehose_stream_held", &[("stream", "s")]).abs() < 0.1);
+    for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"] {
+        assert!(metrics.value(name, &[]) > 0.0, "{name}");
+    }
+    let started = metrics.value("process_start_time_seconds", &[]);
+    let now = clock::now().unix_timestamp() as f64;
+    assert!((now - started) < 600.0 && now + 5.0 > started, "{started}, now {now}");
+    collector.stop().exits(0).says(&["10 events accepted from SDKs, 10 processed"]);
+}
+
+#[test]
+fn what_waits_in_the_spool_is_part_of_the_summary() {
+    let settings = settings("http://127.0.0.1:1", "http://127.0.0.1:1");
+    let settings =
+        settings.replace("max_delay = '10ms'", "max_delay = '10ms'\ndrain_timeout = '100ms'");
+    let collector = Collector::start(program(&settings));
+    for _ in 0..7 {
+        assert_eq!(track(&collector), 200);
+    }
+    let ran = collector.stop().exits(4);
+    let ran = ran.says(&["7 events accepted from SDKs", "7 wait in the spool for the next run"]);
+    assert!(!ran.stderr.contains("0 events read"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_collector_waits_at_its_start_for_a_manager_of_secrets() {
+    let port = free_port();
+    let settings = format!(
+        "[secrets]\nmanager = 'aws-ssm'\n[aws]\nregion = 'eu-central-1'\n[aws.endpoints]\nssm = 'http://127.0.0.1:{port}'\n\
+         [[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['secret:key']\n"
+    );
+    let program = Program::running_locally().with_keys().settings(&settings).mapping(&[("*", "s")]);
+    let running = program.args(["--listen", "127.0.0.1:0", "--admin", "off"]).start();
+    running.wait_for("waiting to start: the secret secret:key could not be had");
+    let answer = json!({"Parameter": {"Value": "key"}}).to_string();
+    let _manager = Endpoint::start_at(port, move |_| (200, answer.clone()));
+    running.wait_for("listening on ");
+}
+
+#[test]
+fn a_run_that_is_to_fail_fast_ends_when_a_stream_accepts_nothing() {
+    for code in ["AccessDeniedException", "InvalidArgumentException"] {
+        let stub = Stub::start(move |put| match put.stream.as_str() {
+            "s" => Fate::Fail { status: 400, code, accepted: false },
+            _ => Fate::Accept,
+        });
+        let program = Program::running_against(&stub.url()).mapping(&[("*", "s")]);
+        let program = program.settings("[delivery]\nmax_delay = '10ms'");
+        let (started, program) = (Instant::now(), program.args(["--fail-fast"]));
+        let ran = program.stdin(EVENT.repeat(3000)).run().exits(1);
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+        let ran = ran.says(&["fault: the stream s accepts no records", code]);
+        let summary = ran.summary();
+        let count = |key: &str| summary[key].as_u64().unwrap();
+        assert_eq!(count("read"), count("dead") + count("undelivered"), "{code}");
+        assert!(ran.letters().iter().all(|letter| letter.reason == "given_up"), "{code}");
+    }
+}
+
+/// The words of Firehose for a stream whose source is a Kinesis stream.
+#[test]
+fn a_stream_that_refuses_everything_is_held_with_a_reason_until_it_accepts() {
+    let accepts = Arc::<AtomicBool>::default();
+    let is_open = Arc::clone(&accepts);
+    let refusal = json!({
+        "__type": "InvalidArgumentException",
+        "message": "This operation is not permitted on KinesisStreamAsSource delivery stream type.",
+    });
+    let stub = Stub::start(move |_| match is_open.load(Ordering::Relaxed) {
+        true => Fate::Accept,
+        false => Fate::Answer { status: 400, body: refusal.to_string() },
+    });
+    let program = Program::running_against(&stub.url()).mapping(&[("*", "s")]);
+    let mut running = program.start();
+    running.write_all_in_background(EVENT.repeat(20_000).into_bytes());
+    let line = running.wait_for_line("the stream refuses every record");
+    assert!(line.contains("Direct PUT stream") && line.contains("Kinesis data stream"), "{line}");
+    std::thread::sleep(Duration::from_secs(3));
+    let refused = stub.requests().len();
+    assert!(refused < 200, "{refused} requests");
+    accepts.store(true, Ordering::Relaxed);
+    let ran = running.wait(tests::DEADLINE).exits(0);
+    assert_eq!((ran.count("delivered"), ran.count("dead")), (20_000, 0));
+    let stream = &ran.summary()["streams"]["s"];
+    assert!(stream["retries"].as_u64().unwrap() > 500, "{stream}");
+    assert!(stream["errors"]["invalid"].as_u64().unwrap() >= 10, "{stream}");
+}
+
+/// A server whose clock is so many seconds ahead of this machine's: it refuses signatures
+/// that are five minutes away from its own time.
+fn skewed(ahead: i64, accepted: impl Fn(&str) -> String + Send + 'static) -> Endpoint {
+    Endpoint::start_with_headers(move |asked| {
+        let now = clock::now() + time(ahead);
+        let date = http_date(now.unix_timestamp());
+        let signed = asked.headers.get("x-amz-date").cloned().unwrap_or_default();
+        let signed_at = amz_seconds(&signed);
+        let head = format!("date: {date}\r\n");
+        match signed_at.abs_diff(now.unix_timestamp()) <= 300 {
+            true => (200, head, accepted(&asked.body)),
+            false if asked.body.contains("Action=") => (
+                403,
+                head,
+                sts_error("SignatureDoesNotMatch", "Signature expired: is now earlier than"),
+            ),
+            false => {
+                let message = format!("Signature expired: {signed} is now earlier than another");
+                let body = json!({"__type": "InvalidSignatureException", "message": message});
+                (400, head, body.to_string())
+            }
+        }
+    })
+}
+
+fn time(seconds: i64) -> Duration {
+    Duration::from_secs(seconds.unsigned_abs())
+}
+
+/// `20260101T000000Z` in seconds.
+fn amz_seconds(text: &str) -> i64 {
+    let at = |range: std::ops::Range<usize>| text.get(range).unwrap_or("00");
+    let text = format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        at(0..4),
+        at(4..6),
+        at(6..8),
+        at(9..11),
+        at(11..13),
+        at(13..15)
+    );
+    clock::parse_rfc3339(&text).map_or(0, |time| time.unix_timestamp())
+}
+
+fn http_date(seconds: i64) -> String {
+    let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    let months =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let day = days[usize::try_from(seconds / 86_400 % 7).unwrap()];
+    let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs());
+    let text = clock::rfc3339(moment.into());
+    let month: usize = text[5..7].parse().unwrap();
+    format!("{day}, {} {} {} {} GMT", &text[8..10], months[month - 1], &text[..4], &text[11..19])
+}
+
+/// Firehose's answer that takes everything.
+fn take_all(body: &str) -> String {
+    let request: Value = serde_json::from_str(body).unwrap_or_default();
+    let records = request["Records"].as_array().map_or(0, Vec::len);
+    let taken: Vec<_> = (0..records).map(|id| json!({ "RecordId": id.to_string() })).collect();
+    json!({"FailedPutCount": 0, "RequestResponses": taken}).to_string()
+}
+
+#[test]
+fn a_wrong_clock_is_corrected_and_told_and_not_taken_for_a_wrong_key() {
+    for has_role in [false, true] {
+        let firehose = skewed(3600, take_all);
+        // What it issues expires an hour from its own time.
+        let sts = skewed(3600, |_| session(0, 2 * HOUR));
+        let settings = match has_role {
+            true => settings(&firehose.url(), &sts.url()),
+            false => format!("[aws]\nregion = 'eu-central-1'\nendpoint_url = '{}'", firehose.url()),
+        };
+        let program = program(&settings).args(["--fail-fast"]);
+        let ran = program.stdin(EVENT.repeat(1200)).run().exits(0);
+        assert_eq!((ran.count("delivered"), ran.count("dead")), (1200, 0));
+        let ran = ran.says(&["this machine's clock is 1h", "behind the one of AWS"]);
+        assert!(!ran.stderr.contains("secret_access_key"), "{}", ran.stderr);
+        assert!(firehose.asked().len() < 20, "{} requests", firehose.asked().len());
+    }
+}
+
+#[test]
+fn how_far_the_clock_is_off_is_a_metric() {
+    let firehose = skewed(7200, take_all);
+    let settings = format!(
+        "[aws]\nregion = 'eu-central-1'\nendpoint_url = '{}'\n[delivery]\nmax_delay = '10ms'\n\
+         [[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key']\n",
+        firehose.url()
+    );
+    let collector = Collector::start(program(&settings));
+    let skew = || {
+        let page = get(&collector, "/metrics").1;
+        Metrics::parse(&page).unwrap().value("aws_clock_skew_seconds", &[])
+    };
+    assert!(skew().abs() < 1.0);
+    assert_eq!(track(&collector), 200);
+    wait_until("it is known", || (skew() - 7200.0).abs() < 5.0);
+    let page = get(&collector, "/metrics").1;
+    let errors = [("stream", "s"), ("kind", "clock")];
+    assert!(Metrics::parse(&page).unwrap().value("firehose_errors_total", &errors) >= 1.0);
+    collector.stop().exits(0);
+}
