@@ -23,8 +23,7 @@ pub use clock::{Clock, is_skewed};
 pub use error::ConnectError;
 pub use http::{
     AnswerTooLong, AwsHttp, TransportSettings, check_ca_bundle, http_client, http_connector,
-    is_proxy_url,
-    read_certificates,
+    is_proxy_url, read_certificates,
 };
 pub use json::{JsonClient, JsonError, Service};
 pub use role::Role;

@@ -127,7 +127,9 @@ fn run_command(command: Command) -> Exit {
 /// Print what a command ends with: a line for each mistake in settings.
 fn complain_of(error: &anyhow::Error) {
     let whole = format!("{error:#}");
-    let Some(settings) = error.downcast_ref::<ConfigError>() else { return complain_of_error(&whole) };
+    let Some(settings) = error.downcast_ref::<ConfigError>() else {
+        return complain_of_error(&whole);
+    };
     // What was done with them, such as the name of their file.
     let context = whole.strip_suffix(&settings.to_string()).unwrap_or_default();
     for mistake in settings.mistakes() {

@@ -150,6 +150,7 @@ fn secrets_are_never_shown() {
     for text in settings {
         for log in ["info", "trace"] {
             let program = Program::running().mapping(&[("*", "all")]).env("RUST_LOG", log);
+            let program = program.args(["--fail-fast"]);
             assert_silent(&program.settings(&text).run(), &text);
         }
         let check =

@@ -173,10 +173,10 @@ fn former_names_that_say_nothing_are_refused() {
 #[test]
 fn dead_letters_of_an_unknown_source_are_left() {
     let data = Data::new();
-    let refusing = Stub::start(|_| Fate::Fail {
-        status: 400,
+    // It names each record: a request that is refused whole blames none.
+    let refusing = Stub::start(|put| Fate::Refuse {
+        records: (0..put.records.len()).collect(),
         code: "InvalidArgumentException",
-        accepted: false,
     });
     let collector = data.collector(&refusing, BLOG);
     send(&collector, "key-of-blog", 10);

@@ -21,8 +21,8 @@ impl Collector {
         let listen = format!("127.0.0.1:{port}");
         let listen = ["--listen", &listen, "--admin", "127.0.0.1:0"];
         let running = program.args(listen).start();
-        let url = running.wait_for_line("listening on ").trim_end().to_owned();
-        let admin_url = running.wait_for_line("health and metrics on ").trim_end().to_owned();
+        let url = address(&running.wait_for_line("listening on "));
+        let admin_url = address(&running.wait_for_line("health and metrics on "));
         Collector { running, url, admin_url }
     }
 
@@ -56,4 +56,9 @@ impl Collector {
     pub fn kill(self) -> Ran {
         self.running.kill()
     }
+}
+
+/// What a notice ends with, also where it is a line of JSON.
+fn address(rest: &str) -> String {
+    rest.split(['"', ' ', '\r']).next().unwrap_or_default().to_owned()
 }

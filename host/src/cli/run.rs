@@ -13,9 +13,7 @@ use super::stderr::{self, LogLines};
 use super::{CommandResult, Exit, abandon, complain, complain_at_once, usage};
 use crate::config::{DATA_DIR, Overrides, Settings};
 use crate::escape::OneLineFields;
-use crate::run::{
-    Addresses, Embedding, Reloader, Run, SetLogFilter, StartError, Stopper, Summary,
-};
+use crate::run::{Addresses, Embedding, Reloader, Run, SetLogFilter, StartError, Stopper, Summary};
 use crate::source::Input;
 use crate::swap::Swapped;
 

@@ -67,10 +67,8 @@ impl Run {
         }
         let unreached = if settings.fail_fast { Unreached::Fail } else { Unreached::Continue };
         let secrets = patiently!(unreached, open_secrets(settings.secrets.as_ref()).await);
-        let known = patiently!(
-            unreached,
-            PluginSecrets::ask(settings.plugins_settings(), &secrets).await
-        );
+        let known =
+            patiently!(unreached, PluginSecrets::ask(settings.plugins_settings(), &secrets).await);
         // Neither compiling nor the plugin's own code may run on the threads
         // that drive input and output.
         let prepare = move || {

@@ -214,7 +214,7 @@ fn where_the_table_is_unknown_lineage_begins_at_the_topic() {
         Some("aws_firehose.prod-clicks".to_owned()),
     );
     assert!(server.edges().contains(&edge), "{:?}\n{text}", server.edges());
-    assert!(text.contains("DynamoDB table orders is not in OpenMetadata"), "{text}");
+    assert!(text.contains("table/orders is not in OpenMetadata"), "{text}");
     server.forget_requests();
     ingest(&workflow).run().exits(0);
     assert_eq!(server.writes(), [""; 0], "a second run writes nothing");

@@ -69,7 +69,7 @@ fn what_could_not_be_delivered_waits_for_the_next_start() {
     assert_eq!(post(&collector, "/v1/batch", "key-of-web", &batch(&events)).status, 200);
     tests::wait_until("it is on its way", || !hanging.requests().is_empty());
     let asked = Instant::now();
-    let ran = collector.stop().exits(4).says(&["50 wait in the spool for the next run"]);
+    let ran = collector.stop().exits(4).says(&["\"waiting\":50"]);
     assert!(asked.elapsed() < Duration::from_secs(8), "stopped after {:?}", asked.elapsed());
     let summary = ran.summary();
     assert_eq!(summary["collected"]["waiting"], 50);
