@@ -1,5 +1,6 @@
 //! Secrets that are kept elsewhere.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -270,14 +271,28 @@ async fn a_refresh_of_secrets_changes_no_plugin_of_an_embedded_host() {
     let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
     let builder = Builder::from_toml(settings, directory.path()).unwrap().port(port.clone());
     let host = builder.start(&tokio::runtime::Handle::current()).await.unwrap();
-    let swapped = Plugin::new(stamped(&component, b"2")).with_settings("{\"stream\":\"second\"}");
-    host.swap(swapped).await.unwrap();
+    // Settings that come with a plugin have secrets, too.
+    let own = r#"{"stream":"second","secrets":{"key":"secret:key"}}"#;
+    let swapped = Plugin::new(stamped(&component, b"2")).with_settings(own);
+    host.swap(swapped.clone()).await.unwrap();
+    let unknown = own.replace("secret:key", "secret:nope");
+    let refused = host.swap(swapped.with_settings(unknown)).await.unwrap_err();
+    assert!(refused.reason.contains("secret:nope"), "{refused}");
+    let secret = async || {
+        host.submit("{\"event\":\"secret\"}").await.unwrap();
+        port.accepted().into_iter().map(|(name, records)| (name.to_string(), records)).collect()
+    };
+    let records = |secrets: &[&str]| {
+        let records = secrets.iter().map(|secret| format!("{secret}\n").into_bytes());
+        BTreeMap::from([("second".to_owned(), records.collect::<Vec<_>>())])
+    };
+    let found: BTreeMap<_, _> = secret().await;
+    assert_eq!(found, records(&["one"]));
     rotate(&mounted, "key", "two");
     // Some refreshes pass, each of which sees the new secret.
     tokio::time::sleep(Duration::from_millis(2500)).await;
-    host.submit("{\"event\":\"good\"}").await.unwrap();
-    let streams: Vec<_> = port.accepted().into_keys().map(|name| name.to_string()).collect();
-    assert_eq!(streams, ["second"]);
+    let found: BTreeMap<_, _> = secret().await;
+    assert_eq!(found, records(&["one", "two"]));
     host.stop().await;
 }
 

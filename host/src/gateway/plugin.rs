@@ -62,7 +62,8 @@ impl Plugin {
     }
 
     /// With settings of its own: JSON text, an object. Otherwise it gets those that
-    /// the host was started with.
+    /// the host was started with. `"secret:NAME"` under `secrets` is a secret that the
+    /// manager of the host's settings keeps, as it is there.
     #[must_use]
     pub fn with_settings(mut self, settings: impl Into<String>) -> Self {
         self.0.settings = Some(settings.into().into());

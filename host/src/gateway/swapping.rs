@@ -26,8 +26,11 @@ impl Host {
     ///
     /// It does not fit.
     pub async fn swap(&self, plugin: Plugin) -> Result<Swapped, SwapRefused> {
-        let swapper = self.0.swapper.clone();
-        let swapped = self.0.runtime.spawn_blocking(move || swapper.offer(&plugin.0)).await;
+        let (swapper, reloader) = (self.0.swapper.clone(), self.0.reloader.clone());
+        let candidate = self.0.runtime.spawn(async move { reloader.with_secrets(plugin.0).await });
+        let candidate = candidate.await.map_err(|error| SwapRefused::not_tried(&error))?;
+        let candidate = candidate.map_err(SwapRefused::of)?;
+        let swapped = self.0.runtime.spawn_blocking(move || swapper.offer(&candidate)).await;
         let swapped = swapped.map_err(|error| SwapRefused::not_tried(&error))?;
         swapped.map(Swapped::of).map_err(SwapRefused::of)
     }

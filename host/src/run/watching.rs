@@ -22,7 +22,7 @@ use crate::fingerprint::FileFingerprint;
 use crate::http::Shutdown;
 use crate::limits;
 use crate::secret::Resolve;
-use crate::swap::{Refused, Swapped, Swapper};
+use crate::swap::{Candidate, Refused, Swapped, Swapper};
 
 /// Takes the plugin anew; clones do the same.
 #[derive(Clone)]
@@ -96,6 +96,19 @@ impl Reloader {
     /// It does not pass a step: nothing has changed.
     pub async fn reload(&self) -> Result<Swapped, Refused> {
         self.reload_for(Cause::Request).await
+    }
+
+    /// A candidate with the secrets in place of the references in settings of its own.
+    ///
+    /// # Errors
+    ///
+    /// A secret cannot be resolved: a reference is never taken for the secret itself.
+    pub(crate) async fn with_secrets(&self, candidate: Candidate) -> Result<Candidate, Refused> {
+        let Some(settings) = &candidate.settings else { return Ok(candidate) };
+        let known = PluginSecrets::ask([settings.written()].into_iter(), &self.0.secrets).await;
+        let known = known.map_err(|error| self.0.swapper.count_unread(error.to_string()))?;
+        let settings = known.fill(settings.written());
+        Ok(Candidate { settings, ..candidate })
     }
 
     async fn reload_for(&self, cause: Cause) -> Result<Swapped, Refused> {
