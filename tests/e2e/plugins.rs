@@ -301,6 +301,33 @@ fn events_wait_for_a_plugin_that_cannot_be_started_again() {
     }
 }
 
+/// A canary that cannot be started again costs no event either: it is out, and the active
+/// plugin has all of them.
+#[test]
+fn a_canary_that_cannot_be_started_again_is_out() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let settings = format!(
+        "workers = 1\n[delivery]\nmax_delay = '10ms'\n[plugin]\npath = '{0}'\n[plugin.limits]\nmax_calls = 1\n\
+         [plugin.settings]\nstream = 'active'\n[plugin.canary]\npercent = 100\nmin_events = 5\n\
+         [plugin.canary.settings]\nstream = 'canary'\nrefuse_from_ms = {1}\n",
+        misbehaving_plugin().display(),
+        now + 4000
+    );
+    let mut running = Program::running_locally().settings(&settings).start();
+    let mut sent = 0;
+    tests::wait_until("the canary is out", || {
+        running.write(b"{\"event\":\"good\"}\n");
+        sent += 1;
+        running.stderr().contains("and is out")
+    });
+    running.write(b"{\"event\":\"good\"}\n");
+    let ran = running.finish(tests::DEADLINE).exits(0);
+    assert_eq!((ran.count("delivered"), ran.count("dead")), (sent + 1, 0));
+    let ran = ran.says(&["failed to start an instance of the canary"]);
+    let streams: Vec<_> = ran.streams().into_keys().collect();
+    assert_eq!(streams, ["active", "canary"]);
+}
+
 /// Run with one worker, so that the order of records can be told.
 fn run(settings: &str, input: String) -> Ran {
     program(settings).stdin(input).run()
