@@ -18,7 +18,8 @@ use super::places::toml_key;
 use super::plugin::{Hosting, check_hosting, check_source, default_plugin_members};
 use super::secrets::{References, check_secrets};
 use super::{
-    ConfigError, Mistake, Places, RawDeadLetters, RawDelivery, RawPack, RawSettings, RawStream,
+    ConfigError, Mistake, Places, RawAws, RawDeadLetters, RawDelivery, RawPack, RawSettings,
+    RawStream,
 };
 use crate::aws::{AwsSettings, Role};
 use crate::catalog::CatalogSettings;
@@ -186,14 +187,7 @@ impl RawSettings {
         let own_settings = with_mappings(own_settings, overrides.mappings);
         let own_settings = mistakes.or(own_settings, serde_json::Map::new());
         let written_plugin_settings = Value::Object(own_settings.clone()).to_string();
-        let plugin_settings = match plugin {
-            PluginSource::File(_) => written_plugin_settings.clone(),
-            PluginSource::BuiltIn | PluginSource::Native => {
-                let mut settings = default_plugin_members.clone();
-                settings.extend(own_settings);
-                Value::Object(settings).to_string()
-            }
-        };
+        let plugin_settings = with_members(&plugin, &default_plugin_members, own_settings);
         let references = References::new(&self.secrets);
         let written = &written_plugin_settings;
         let hosting = check_hosting(&self.plugin, directory, &plugin, written, &references);
@@ -202,12 +196,9 @@ impl RawSettings {
         let drain_timeout =
             duration("[delivery] drain_timeout", drain_timeout, DRAIN_TIMEOUT, DURATION_MAX);
         let drain_timeout = mistakes.or(drain_timeout, DRAIN_TIMEOUT);
-        let role_arn = self.aws.role_arn.clone();
+        let unchecked = unchecked_aws(&self.aws);
         let aws =
             check_aws(self.aws, overrides.region, overrides.endpoint_url, directory, &references);
-        // A role that is wrong is there all the same for the roles of sources.
-        let role = role_arn.map(|arn| Role { arn, ..Role::default() });
-        let unchecked = (AwsSettings { role, ..AwsSettings::default() }, None);
         let (aws, endpoint_url) = mistakes.or(aws, unchecked);
         let admin_token = mistakes.or(check_token(self.admin.token, &references), None);
         let source_roles = check_source_roles(&self.sources, aws.role.as_ref(), &references);
@@ -221,26 +212,22 @@ impl RawSettings {
         let listens = listen.is_some();
         let has_listener = listen.as_deref().is_some_and(|listen| listen != "off");
         // What is set about a collector is checked also where none runs this time.
-        let collect = match listens || !self.sources.is_empty() {
-            true => {
-                let collect = check_collect(
-                    listen.as_deref().unwrap_or("off"),
-                    directory,
-                    self.sources,
-                    &references,
-                    self.http,
-                    &self.spool,
-                    &data_dir,
-                );
-                mistakes.some(collect).filter(|_| listens)
-            }
-            false => None,
-        };
-        let inputs = if overrides.inputs.is_empty() && !listens {
-            vec![Input::Stdin]
-        } else {
-            overrides.inputs
-        };
+        let has_collector = listens || !self.sources.is_empty();
+        let collect = has_collector.then(|| {
+            let listen = listen.as_deref().unwrap_or("off");
+            check_collect(
+                listen,
+                directory,
+                self.sources,
+                &references,
+                self.http,
+                &self.spool,
+                &data_dir,
+            )
+        });
+        let collect = collect.and_then(|it| mistakes.some(it)).filter(|_| listens);
+        let reads_stdin = overrides.inputs.is_empty() && !listens;
+        let inputs = if reads_stdin { vec![Input::Stdin] } else { overrides.inputs };
         let admin = overrides.admin.or(self.admin.listen);
         let admin = check_admin(admin.as_deref(), has_listener);
         let settings = Settings {
@@ -292,6 +279,27 @@ impl Settings {
         let own = [&self.plugin_settings, &self.written_plugin_settings];
         beside.map(|beside| &beside.settings).chain(own).map(String::as_str)
     }
+}
+
+/// A plugin's settings, with members that are meant for the default plugin alone.
+fn with_members(
+    plugin: &PluginSource,
+    members: &serde_json::Map<String, Value>,
+    own: serde_json::Map<String, Value>,
+) -> String {
+    let mut settings = match plugin {
+        PluginSource::File(_) => serde_json::Map::new(),
+        PluginSource::BuiltIn | PluginSource::Native => members.clone(),
+    };
+    settings.extend(own);
+    Value::Object(settings).to_string()
+}
+
+/// What stands for settings of AWS that are wrong: their role, which the roles of sources
+/// are checked with.
+fn unchecked_aws(raw: &RawAws) -> (AwsSettings, Option<String>) {
+    let role = raw.role_arn.clone().map(|arn| Role { arn, ..Role::default() });
+    (AwsSettings { role, ..AwsSettings::default() }, None)
 }
 
 /// As the variable `RUST_LOG` has it.
