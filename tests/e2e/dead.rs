@@ -182,6 +182,18 @@ fn refusals_of_firehose_keep_the_history_too() {
 }
 
 #[test]
+fn bodies_of_refused_requests_are_left() {
+    let data = Data::filled_by(&[B, B].concat());
+    let file = &data.files()[0];
+    let text = fs::read_to_string(file).unwrap();
+    fs::write(file, text.replacen("\"plugin_rejected\"", "\"request_refused\"", 1)).unwrap();
+    let ran = data.replay(&[("B", "bs")]).run().exits(0).says(&["bodies of refused requests"]);
+    assert_eq!((ran.count("delivered"), ran.count("request_letters")), (1, 1));
+    let left: Vec<_> = data.letters().into_iter().map(|letter| letter.reason).collect();
+    assert_eq!(left, ["request_refused"]);
+}
+
+#[test]
 fn what_holds_only_a_start_or_no_letter_is_left() {
     let long = format!("{{\"event\":\"{}\"}}\n", "B".repeat(9 << 20));
     let data = Data::filled_by(&[B, long.as_str()].concat());
