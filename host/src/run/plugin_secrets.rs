@@ -1,6 +1,7 @@
 //! Secrets that are handed to plugins: references among `secrets` of their settings.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -55,9 +56,9 @@ impl PluginSecrets {
     ) -> Result<Self, Unresolved> {
         let mut known = HashMap::new();
         for (_, reference) in settings.flat_map(kept_secrets) {
-            if !known.contains_key(&reference) {
-                let setting = SecretSetting::Reference(reference.clone());
-                known.insert(reference, secrets.value(&setting).await?);
+            if let Entry::Vacant(entry) = known.entry(reference) {
+                let setting = SecretSetting::Reference(entry.key().clone());
+                entry.insert(secrets.value(&setting).await?);
             }
         }
         Ok(PluginSecrets(known))
