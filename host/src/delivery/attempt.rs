@@ -253,7 +253,8 @@ impl Attempts {
             Verdict::TooLarge if batch.len() == 1 => stream.mention(&error.to_string()),
             Verdict::Invalid | Verdict::TooLarge => {
                 pending.tries.attempts = attempts;
-                if error.verdict == Verdict::Invalid && pending.tries.suspicion.is_none() {
+                if error.verdict == Verdict::Invalid {
+                    // From now on: the stream may have turned to refusing everything.
                     let since = stream.counts.requests.load(Ordering::Relaxed);
                     pending.tries.suspicion = Some(Suspicion { since, is_alone: false });
                 }

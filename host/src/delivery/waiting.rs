@@ -93,12 +93,14 @@ impl Waiting {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.accused.is_empty() && self.has_only_accused()
+        let are_sent = self.suspects.is_empty() && self.again.is_empty();
+        are_sent && self.accused.is_empty() && self.fresh.is_empty()
     }
 
     /// Whether nothing waits that has not been refused alone.
     pub(super) fn has_only_accused(&self) -> bool {
-        self.suspects.is_empty() && self.again.is_empty() && self.fresh.is_empty()
+        let are_sent = self.suspects.is_empty() && self.again.is_empty();
+        are_sent && self.fresh.iter().all(Parcel::is_accused)
     }
 
     /// Whether everything that waits is on disk.
@@ -202,6 +204,12 @@ impl Waiting {
 impl Parcel {
     fn is_held(&self) -> bool {
         matches!(self, Parcel::Held(_))
+    }
+
+    /// Whether it is a record that was refused alone.
+    fn is_accused(&self) -> bool {
+        let (Parcel::Held(Pending { tries, .. }) | Parcel::Stored(_, tries)) = self;
+        tries.suspicion.is_some_and(|suspicion| suspicion.is_alone)
     }
 }
 
