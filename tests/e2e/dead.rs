@@ -170,7 +170,7 @@ fn a_letter_that_dies_again_keeps_its_place_and_its_history() {
 fn refusals_of_firehose_keep_the_history_too() {
     let data = Data::filled_by(B);
     let stub = Stub::start(|put| match put.records.len() {
-        1 => Fate::Fail { status: 400, code: "ValidationException", accepted: false },
+        1 => Fate::Refuse { records: vec![0], code: "ValidationException" },
         _ => Fate::Accept,
     });
     let program = data.dead(&["replay", "--endpoint-url", &stub.url(), "--region", "eu-central-1"]);
