@@ -71,7 +71,9 @@ impl Failure {
 
 impl From<JsonError> for Failure {
     fn from(error: JsonError) -> Self {
-        Failure { cause: error.to_string(), is_transient: error.is_passing }
+        // What answers with something else than AWS will go on doing so.
+        let is_transient = error.is_passing && error.code != "InvalidAnswer";
+        Failure { cause: error.to_string(), is_transient }
     }
 }
 

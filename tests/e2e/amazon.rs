@@ -100,11 +100,11 @@ fn a_role_is_assumed_with_its_external_id() {
 }
 
 #[test]
-fn a_role_that_cannot_be_assumed_stops_the_start() {
+fn a_role_that_cannot_be_assumed_stops_a_start_that_fails_fast() {
     let settings = format!("[aws]\nsts_endpoint_url = 'http://127.0.0.1:1'\nrole_arn = '{ROLE}'");
     let program =
         Program::running_against("http://127.0.0.1:1").settings(&settings).mapping(&[("*", "s")]);
-    let ran = program.stdin("{}\n").run().exits(2);
+    let ran = program.args(["--fail-fast"]).stdin("{}\n").run().exits(1);
     ran.says(&[ROLE, "could not be assumed", "`sts_endpoint_url`"]);
 }
 
