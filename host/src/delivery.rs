@@ -52,7 +52,7 @@ pub use outbox::{NotAdded, Outbox, Place, Record};
 pub use pacer::{Quota, StartRate};
 pub use port::{Answer, Describe, Firehose, Put, Refusal, RequestError, Verdict};
 pub use stream::{Pack, StreamReport, StreamSettings};
-pub use streams::{Delivery, DeliverySettings, NamedBy, TooManyStreams};
+pub use streams::{Delivery, DeliverySettings, NamedBy, TooManyStreams, WeakDelivery};
 
 #[cfg(test)]
 mod tests;

@@ -122,7 +122,7 @@ fn wrong_settings_name_their_key() {
         ("[plugin]\nsha256 = 'abc'", "sha256"),
         ("[plugin]\npublic_key = 'RWabc'", "public_key"),
         ("[plugin]\ncases = 'nowhere.json'", "cases"),
-        ("[plugin]\nwatch = 'yes'", "column 9: invalid setting `plugin.watch`"),
+        ("[plugin]\nwatch = 'yes'", "column 9: invalid [plugin] watch"),
         ("[plugin]\nfail = 'drop'", "fail"),
         ("[plugin.limits]\nmemory_bytes = 1000", "memory_bytes"),
         ("[plugin.limits]\nmemory_bytes = -1", "expected an integer of 0 or more"),
@@ -146,7 +146,10 @@ fn wrong_settings_name_their_key() {
         ("[plugin.canary]\npercent = 5.0", "path"),
         ("[plugin.canary]\npath = 'c.wasm'\npercent = 101.0", "percent"),
         ("[plugin.canary]\npath = 'c.wasm'\nmax_error_rate = 1.5", "max_error_rate"),
-        ("[plugin.canary]\npath = 'c.wasm'\nmin_events = -1", "line 3, column 14: invalid setting"),
+        (
+            "[plugin.canary]\npath = 'c.wasm'\nmin_events = -1",
+            "line 3, column 14: invalid [plugin.canary] min_events",
+        ),
         ("[plugin.canary]\npath = 'c.wasm'", "c.wasm"),
     ] {
         let ran = Program::running_locally().settings(settings).mapping(&[("*", "s")]).run();

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -79,6 +79,18 @@ pub struct TooManyStreams {
 /// All delivery streams of a run, and the tasks that write to them.
 #[derive(Clone)]
 pub struct Delivery(Arc<Shared>);
+
+/// A [`Delivery`] that does not keep it alive: what it writes to is released with the
+/// last of the others.
+#[derive(Debug, Clone)]
+pub struct WeakDelivery(Weak<Shared>);
+
+impl WeakDelivery {
+    /// The delivery, if anything still uses it.
+    pub fn upgrade(&self) -> Option<Delivery> {
+        self.0.upgrade().map(Delivery)
+    }
+}
 
 struct Shared {
     attempts: Arc<Attempts>,
@@ -186,6 +198,11 @@ impl Delivery {
 
     pub(super) fn request_bytes_enough(&self) -> usize {
         self.0.settings.request_bytes_enough
+    }
+
+    /// The same without keeping it alive.
+    pub fn downgrade(&self) -> WeakDelivery {
+        WeakDelivery(Arc::downgrade(&self.0))
     }
 
     /// An outbox for one worker.

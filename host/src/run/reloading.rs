@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::collecting::Replaceable;
 use crate::config::{ChangedKey, RawSettings, Settings, SourceRole};
-use crate::delivery::Delivery;
+use crate::delivery::WeakDelivery;
 
 /// Sets which log lines the program writes; none for its default.
 pub type SetLogFilter = Arc<dyn Fn(Option<&str>) -> Result<(), String> + Send + Sync>;
@@ -23,8 +23,9 @@ pub(super) struct ReloadableParts(Arc<Inner>);
 
 struct Inner {
     collector: Option<Replaceable>,
-    /// That of records, and that of copies of dead letters.
-    deliveries: Vec<Delivery>,
+    /// That of records, and that of copies of dead letters. They end with the run, and not
+    /// with whoever can still ask for a reload.
+    deliveries: Vec<WeakDelivery>,
     set_log_filter: Option<SetLogFilter>,
     state: Mutex<State>,
 }
@@ -71,7 +72,7 @@ impl ReloadableParts {
     pub(super) fn new(
         settings: &Settings,
         collector: Option<Replaceable>,
-        deliveries: Vec<Delivery>,
+        deliveries: Vec<WeakDelivery>,
         set_log_filter: Option<SetLogFilter>,
     ) -> Self {
         let state = State {
@@ -166,7 +167,7 @@ impl Inner {
             }
             (Part::Streams, ..) => {
                 let how = &settings.delivery;
-                for delivery in &self.deliveries {
+                for delivery in self.deliveries.iter().filter_map(WeakDelivery::upgrade) {
                     delivery.set_stream_settings(how.stream, how.streams.clone());
                 }
                 Ok(())

@@ -230,11 +230,11 @@ impl Run {
             listening.collect(way, &shutdown, runtime)
         });
         let collecting = collecting.transpose()?;
-        let copies = copier.iter().map(|copier| copier.delivery().clone());
+        let copies = copier.iter().map(Copier::delivery);
         let reloadable = ReloadableParts::new(
             &settings,
             collecting.as_ref().map(Collecting::replaceable),
-            [delivery.clone()].into_iter().chain(copies).collect(),
+            [&delivery].into_iter().chain(copies).map(Delivery::downgrade).collect(),
             parts.set_log_filter,
         );
         let gatherer = entrance.map(|entrance| {

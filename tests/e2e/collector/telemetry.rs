@@ -62,7 +62,11 @@ fn metrics_are_well_formed_and_say_what_was_sent() {
 
 #[test]
 fn the_document_names_the_metrics_that_there_are() {
-    let stub = accepting();
+    let mut is_first = true;
+    let stub = Stub::start(move |_| match std::mem::replace(&mut is_first, false) {
+        true => Fate::Fail { status: 503, code: "ServiceUnavailableException", accepted: false },
+        false => Fate::Accept,
+    });
     let collector = start(&stub, SETTINGS);
     let bad = batch(&[track("good"), json!({})]);
     assert_eq!(post(&collector, "/v1/batch", "key-of-web", &bad).status, 200);

@@ -45,10 +45,18 @@ fn a_list_that_breaks_off_deletes_nothing() {
     world.run_well();
     world.remove_stream("b");
     world.inventory.is_complete = false;
-    assert_eq!(world.writes_again(), [""; 0]);
-    assert_eq!(world.run().removal.untouched, Some(Untouched::Incomplete));
+    let fails_without_writing = |world: &World| {
+        world.server.forget_requests();
+        let outcome = world.run();
+        assert_eq!(world.server.writes(), [""; 0]);
+        assert_eq!(outcome.steps[0].failures[0].entity, "the list of delivery streams");
+        assert!(outcome.fails(&world.options));
+        outcome
+    };
+    let outcome = fails_without_writing(&world);
+    assert_eq!(outcome.removal.untouched, Some(Untouched::Incomplete));
     world.inventory.streams.clear();
-    assert_eq!(world.writes_again(), [""; 0]);
+    fails_without_writing(&world);
     world.inventory.is_complete = true;
     assert_eq!(world.writes_again(), [""; 0]);
     assert_eq!(world.run().removal.untouched, Some(Untouched::Empty));
