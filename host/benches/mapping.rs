@@ -66,7 +66,7 @@ fn native(bencher: Bencher<'_, '_>, batch: (u32, u32)) {
 #[divan::bench(args = BATCHES)]
 fn component(bencher: Bencher<'_, '_>, batch: (u32, u32)) {
     let engine = Engine::new(None).expect("WebAssembly runs here");
-    bench_batches(bencher, batch, Plugin::load(&engine, DEFAULT_PLUGIN, &settings(3)));
+    bench_batches(bencher, batch, Plugin::load(&engine, DEFAULT_PLUGIN, settings(3)));
 }
 
 fn bench_batches(bencher: Bencher<'_, '_>, batch: (u32, u32), plugin: Result<Plugin, LoadError>) {

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use host::aws::{AwsSettings, Keys, connect};
+use host::aws::{AwsHttp, AwsSettings, Keys, Unreached, connect};
 use host::config::{Overrides, RawSettings};
 use host::dead::Letters;
 use host::delivery::{
@@ -146,9 +146,10 @@ async fn amazon() -> Amazon {
     let region = Some("us-east-1".to_owned());
     let aws = AwsSettings { region, keys: Some(keys), ..AwsSettings::default() };
     let connector = SharedHttpConnector::new(Accepting::new());
-    let client = http_client_fn(move |_, _| connector.clone());
+    let http = AwsHttp::with_client(http_client_fn(move |_, _| connector.clone()));
     let nobody: Arc<dyn Resolve> = Arc::new(NoManager);
-    let access = connect(&aws, &client, &nobody).await.expect("nothing is missing");
+    let access = connect(&aws, &http, &nobody, Unreached::Fail).await;
+    let access = access.expect("nothing is missing");
     Amazon::new(&access.config, Some("http://127.0.0.1")).renewing(access.session)
 }
 

@@ -220,7 +220,10 @@ fn amz_seconds(text: &str) -> i64 {
         at(11..13),
         at(13..15)
     );
-    clock::parse_rfc3339(&text).map_or(0, |time| time.unix_timestamp())
+    match clock::parse_rfc3339(&text) {
+        Some(time) => time.unix_timestamp(),
+        None => 0,
+    }
 }
 
 fn http_date(seconds: i64) -> String {

@@ -43,6 +43,13 @@ pub struct AwsHttp {
     pub(super) clock: Clock,
 }
 
+impl AwsHttp {
+    /// A client of the caller's own, whose answers do not set the clock.
+    pub fn with_client(client: SharedHttpClient) -> Self {
+        AwsHttp { client, clock: Clock::default() }
+    }
+}
+
 /// An HTTP client for all clients of AWS's services.
 ///
 /// Without a `proxy` the environment's `HTTPS_PROXY` (or `ALL_PROXY`) counts, for

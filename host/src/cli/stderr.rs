@@ -74,18 +74,18 @@ pub(super) fn try_write_notice(level: Level, text: &str) {
 
 /// Write an object with the message, where notices are JSON. It waits as a notice does.
 pub(super) fn write_object(level: Level, message: &str, name: &str, value: &serde_json::Value) {
-    push(json_notice(level, json!({"message": message, name: value})), WhenFull::Wait);
+    push(json_notice(level, &json!({"message": message, name: value})), WhenFull::Wait);
 }
 
 fn notice(level: Level, text: &str) -> Vec<u8> {
     match is_json() {
-        true => json_notice(level, json!({ "message": text })),
+        true => json_notice(level, &json!({ "message": text })),
         false => format!("host: {}\n", one_line(text)).into_bytes(),
     }
 }
 
 /// A line as those of the log, whose form is that of `tracing-subscriber`.
-fn json_notice(level: Level, fields: serde_json::Value) -> Vec<u8> {
+fn json_notice(level: Level, fields: &serde_json::Value) -> Vec<u8> {
     let level = match level {
         Level::Info => "INFO",
         Level::Error => "ERROR",
@@ -495,7 +495,7 @@ mod tests {
     fn a_notice_in_json_is_one_line_of_the_logs_form() {
         for text in ["a\nb \u{1b}[2J \"c\"", "", "\u{2028}\u{202e}ü"] {
             let line =
-                String::from_utf8(json_notice(Level::Error, json!({"message": text}))).unwrap();
+                String::from_utf8(json_notice(Level::Error, &json!({"message": text}))).unwrap();
             assert_eq!(line.lines().count(), 1);
             let value: serde_json::Value = serde_json::from_str(line.trim_end()).unwrap();
             assert_eq!(value["fields"]["message"], text);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use hyper::Uri;
 use hyper::header::HOST;
 use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
 use thiserror::Error;
 
 use crate::http::{Forwarded, is_host, is_private};
@@ -51,7 +52,7 @@ impl PublicUrl {
             Some("http") => false,
             _ => return Err(invalid()),
         };
-        let host = uri.authority().map(|authority| authority.as_str()).filter(|host| is_host(host));
+        let host = uri.authority().map(Authority::as_str).filter(|host| is_host(host));
         let host = host.ok_or_else(invalid)?;
         if uri.query().is_some() || text.contains('#') {
             return Err(invalid());

@@ -283,6 +283,7 @@ impl Stream {
     }
 
     /// Put a batch in the queue. It comes back if nobody serves it any more.
+    #[expect(clippy::result_large_err, reason = "the parcel is moved in, and is moved back")]
     pub(super) fn send(&self, parcel: Parcel) -> Result<(), Parcel> {
         match &self.queue().parcels {
             Some(parcels) => parcels.send(parcel).map_err(|refused| refused.0),
