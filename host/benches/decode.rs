@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use host::clock;
-use host::collector::{Body, Decoded, Dialect, Facts, Shape};
+use standpipe_collector::{Body, Decoded, Dialect, Facts, Shape};
+use standpipe_core::clock;
 
 fn main() {
     divan::main();

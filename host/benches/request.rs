@@ -12,20 +12,19 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use host::aws::{AwsHttp, AwsSettings, Keys, Unreached, connect};
-use host::config::{Overrides, RawSettings};
-use host::dead::Letters;
-use host::delivery::{
+use sha2::{Digest, Sha256};
+use standpipe::config::{Overrides, RawSettings};
+use standpipe_aws::{AwsHttp, AwsSettings, Keys, Unreached, connect};
+use standpipe_core::event::{Ack, StreamName};
+use standpipe_core::secret::{NoManager, Resolve, Secret, SecretSetting};
+use standpipe_delivery::dead::Letters;
+use standpipe_delivery::{
     Amazon, Answer, Batch, Delivery, Describe, Description, Firehose, Identity, NamedBy, Outbox,
     Ports, Provenance, Put, Record,
 };
-use host::event::{Ack, StreamName};
-use host::limits;
-use host::secret::{NoManager, Resolve, Secret, SecretSetting};
-use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 
-const RECORDS: usize = limits::REQUEST_RECORDS_MAX;
+const RECORDS: usize = standpipe_delivery::limits::REQUEST_RECORDS_MAX;
 
 /// The mean size of an event of analytics, in bytes.
 const EVENT_BYTES: usize = 817;

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use host::event::scan;
-use host::limits;
+use standpipe_core::event::scan;
 
 fn main() {
     divan::main();
@@ -31,8 +30,7 @@ fn event(bytes: usize) -> String {
 #[divan::bench(args = [100, 818, 100_000])]
 fn envelope(bencher: Bencher<'_, '_>, bytes: usize) {
     let event = event(bytes);
-    bencher
-        .counter(BytesCount::of_str(&event))
-        .counter(ItemsCount::new(1_usize))
-        .bench(|| scan(black_box(event.as_bytes()), limits::EVENT_NESTING_MAX).is_ok());
+    bencher.counter(BytesCount::of_str(&event)).counter(ItemsCount::new(1_usize)).bench(|| {
+        scan(black_box(event.as_bytes()), standpipe_core::limits::EVENT_NESTING_MAX).is_ok()
+    });
 }

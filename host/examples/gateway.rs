@@ -16,7 +16,6 @@ use std::task::{Context, Poll};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use host::gateway::{Builder, Client, Copies, Host, Layer};
 use http::header::USER_AGENT;
 use http::{Request, Response, Uri};
 use http_body::Body;
@@ -26,6 +25,7 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use standpipe::gateway::{Builder, Client, Copies, Host, Layer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;

@@ -35,23 +35,23 @@ use std::time::Instant;
 use hyper::StatusCode;
 use hyper::header::{EXPECT, HeaderValue};
 
-use crate::aws::AwsStatus;
-use crate::collector::{Collector, HeldEvents};
-use crate::dead::{Letters, Report};
-use crate::delivery::Delivery;
-use crate::escape::OneLine;
-use crate::event::Totals;
-use crate::http::{
-    self, Answer, BindError, ConnectionLimits, ConnectionStats, Peer, Request, Server, Shutdown,
-    TrustedProxies,
-};
 use crate::limits;
-use crate::plugin::Health;
-use crate::spool::Spool;
-use crate::swap::Swapper;
 use answer::{json, text, whole};
 use desk::Desk;
 use route::{Route, route};
+use standpipe_aws::AwsStatus;
+use standpipe_collector::{Collector, HeldEvents};
+use standpipe_core::escape::OneLine;
+use standpipe_core::event::Totals;
+use standpipe_delivery::Delivery;
+use standpipe_delivery::dead::{Letters, Report};
+use standpipe_http::{
+    self as http, Answer, BindError, ConnectionLimits, ConnectionStats, Peer, Request, Server,
+    Shutdown, TrustedProxies,
+};
+use standpipe_plugin_host::Health;
+use standpipe_plugin_host::swap::Swapper;
+use standpipe_spool::Spool;
 
 /// What the answers are made of.
 #[derive(Debug, Clone)]
@@ -106,7 +106,7 @@ impl Admin {
         let limits = ConnectionLimits {
             connections_max: limits::ADMIN_CONNECTIONS_MAX,
             per_peer_max: limits::ADMIN_CONNECTIONS_MAX,
-            keep_alive: limits::HTTP_KEEP_ALIVE,
+            keep_alive: standpipe_http::limits::HTTP_KEEP_ALIVE,
             trusted: TrustedProxies::default(),
         };
         Server::bind(address, None, limits).await.map(Admin)

@@ -37,12 +37,12 @@ use std::path::PathBuf;
 use thiserror::Error;
 use tokio::runtime::Handle;
 
-use crate::aws::{AwsSettings, Keys};
 use crate::config::{Destination, PluginSource, Settings};
 use crate::run::StartError;
-use crate::secret::{Secret, SecretSetting};
 use crate::source::{Input, InputError};
 use endpoint::Endpoint;
+use standpipe_aws::{AwsSettings, Keys};
+use standpipe_core::secret::{Secret, SecretSetting};
 
 /// What is to be measured.
 #[derive(Debug)]

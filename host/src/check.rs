@@ -15,14 +15,13 @@ use streams::Way;
 
 use std::sync::Arc;
 
-use crate::aws::{Access, AwsSettings, Caller};
 use crate::config::{Destination, Settings, SourceRole, toml_key};
-use crate::delivery::{Amazon, StartRate};
-use crate::event::StreamName;
-use crate::limits;
 use crate::run::{
     CACHE, Part, PluginSecrets, Preparation, StartError, check_kept_secrets, open_secrets, reach,
 };
+use standpipe_aws::{Access, AwsSettings, Caller};
+use standpipe_core::event::StreamName;
+use standpipe_delivery::{Amazon, StartRate};
 
 /// What is checked beyond what every run needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -234,7 +233,7 @@ fn quota(region: &str, load: Load, report: &mut CheckReport) {
         return;
     };
     let bytes = events * load.event_bytes.unwrap_or(EVENT_BYTES) as f64;
-    let requests = events / limits::REQUEST_RECORDS_MAX as f64;
+    let requests = events / standpipe_delivery::limits::REQUEST_RECORDS_MAX as f64;
     let used = [events / quota.records, bytes / quota.bytes, requests / quota.requests];
     let share = used.into_iter().fold(0.0, f64::max) * 100.0;
     let detail = format!("{share:.0} % of what a stream in {region} takes by default");

@@ -2,7 +2,7 @@
 //! hands its events in, and is told what became of each.
 //!
 //! ```
-//! use host::gateway::{Builder, Ended};
+//! use standpipe::gateway::{Builder, Ended};
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -69,6 +69,6 @@ pub use running::Host;
 pub use service::{Client, Gateway};
 
 pub use crate::config::{ConfigError, Mistake};
-pub use crate::event::{Ended, Reason};
 pub use crate::run::Summary;
 pub use crate::source::{NotSettled, Receipt, Refused, SubmitReport as Stats};
+pub use standpipe_core::event::{Ended, Reason};

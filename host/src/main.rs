@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     share_free_memory();
-    host::cli::main()
+    standpipe::cli::main()
 }
 
 /// Have the allocator of the GNU C library keep one heap for each processor.

@@ -10,7 +10,7 @@
 //! a batch is decided about by one generation whole, and a record tells by which.
 //!
 //! A source whose events the plugin fails on can have to wait (see
-//! [`Breaker`](crate::plugin::Breaker)). Its chunk is then set aside, with what
+//! [`Breaker`](standpipe_plugin_host::Breaker)). Its chunk is then set aside, with what
 //! is undecided, and others pass. A worker spends no more than
 //! [`limits::TURN_WASTED_CPU`] on the failures of one chunk before it looks at others,
 //! and holds no more than [`limits::HELD_BYTES_MAX`]: beyond, it takes nothing new until
@@ -42,11 +42,11 @@ use deciding::{Decided, Deciding};
 use held::{Held, Work};
 use tokio::time::Instant;
 
-use crate::dead::{Letter, Letters, Reason};
-use crate::delivery::{Outbox, Provenance};
-use crate::event::{Ack, Chunk, Damage, Event, Line, Malformed, Refusal, scan};
 use crate::limits;
-use crate::plugin::{Canary, Decisions, Fault, Shadow, Stage, Switch, Tally, WhenOff};
+use standpipe_core::event::{Ack, Chunk, Damage, Event, Line, Malformed, Refusal, scan};
+use standpipe_delivery::dead::{Letter, Letters, Reason};
+use standpipe_delivery::{Outbox, Provenance};
+use standpipe_plugin_host::{Canary, Decisions, Fault, Shadow, Stage, Switch, Tally, WhenOff};
 
 /// How often a busy worker looks for batches that have been open for too long.
 const DUE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -241,8 +241,9 @@ impl Worker {
         }
         let event = |&index: &u32| {
             let line = chunk.lines[index as usize];
-            let (text, envelope) = scan(chunk.text(line), limits::EVENT_NESTING_MAX)
-                .expect("what was an event before is one still");
+            let (text, envelope) =
+                scan(chunk.text(line), standpipe_core::limits::EVENT_NESTING_MAX)
+                    .expect("what was an event before is one still");
             Event { index, line: chunk.number(line), text, envelope }
         };
         let events: Vec<_> = lines.iter().map(event).collect();
@@ -270,7 +271,7 @@ impl Worker {
                 continue;
             }
             let text = chunk.text(line);
-            match scan(text, limits::EVENT_NESTING_MAX) {
+            match scan(text, standpipe_core::limits::EVENT_NESTING_MAX) {
                 Err(malformed) => self.bury_malformed(chunk, index, line, &malformed),
                 Ok((text, envelope)) => {
                     let is_full = batch_bytes + text.len() > limits::BATCH_BYTES_MAX
@@ -494,7 +495,7 @@ impl Worker {
             Damage::TooLong { bytes } => {
                 let detail = format!(
                     "the event has {bytes} bytes, and at most {} are read; its start is kept here",
-                    limits::EVENT_BYTES_MAX
+                    standpipe_core::limits::EVENT_BYTES_MAX
                 );
                 (Reason::EventTooLong, detail, Some(*bytes))
             }

@@ -1,8 +1,8 @@
 //! A run: built from settings, started, drained.
 //!
 //! ```no_run
-//! # async fn example(settings: host::config::Settings) -> Result<(), host::run::StartError> {
-//! let run = host::run::Run::start(settings, &tokio::runtime::Handle::current()).await?;
+//! # async fn example(settings: standpipe::config::Settings) -> Result<(), standpipe::run::StartError> {
+//! let run = standpipe::run::Run::start(settings, &tokio::runtime::Handle::current()).await?;
 //! let summary = run.finish().await;
 //! println!("{summary}");
 //! # Ok(())
@@ -34,7 +34,7 @@ pub use embedding::{Embedding, Entrance};
 pub use error::StartError;
 pub(crate) use keys::check_kept_secrets;
 pub(crate) use plugin_secrets::{PluginSecrets, are_kept};
-pub use plugins::{DEFAULT_PLUGIN, plugin_bytes, read_plugin};
+pub use plugins::{plugin_bytes, read_plugin};
 pub(crate) use preparation::{Part, PluginLoader, Preparation, event_streams};
 pub(crate) use reach::reach;
 pub use reloading::SetLogFilter;
@@ -52,17 +52,17 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::collector::Collector;
 use crate::config::Settings;
-use crate::dead::Letters;
-use crate::delivery::{Delivery, Firehose};
-use crate::event::{Totals, TotalsSnapshot};
-use crate::http::Shutdown;
 use crate::source::{ReadReport, Retirement, Stop, Submitter};
-use crate::swap::Swapper;
 use collecting::Collecting;
 use copier::Copier;
 use reloading::ReloadableParts;
+use standpipe_collector::Collector;
+use standpipe_core::event::{Totals, TotalsSnapshot};
+use standpipe_delivery::dead::Letters;
+use standpipe_delivery::{Delivery, Firehose};
+use standpipe_http::Shutdown;
+use standpipe_plugin_host::swap::Swapper;
 use watching::Basis;
 
 /// Where compiled plugins are kept in a data directory.

@@ -3,7 +3,7 @@
 //! that this library is part of.
 //!
 //! A source makes chunks of whole lines and gives each an
-//! [`Ack`](crate::event::Ack). It looks at line ends and nothing else: whether a
+//! [`Ack`](standpipe_core::event::Ack). It looks at line ends and nothing else: whether a
 //! line is an event is for those above. A file of any size passes through a few
 //! buffers of fixed size; the queue to the workers is bounded, so that reading
 //! goes no faster than delivery.

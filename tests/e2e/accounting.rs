@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use host::config::{Overrides, RawSettings, Settings, parse};
-use host::delivery::faulty::{Faulty, Injection};
-use host::run::{Run, Summary};
-use host::source::Input;
 use proptest::prelude::*;
+use standpipe::config::{Overrides, RawSettings, Settings, parse};
+use standpipe::run::{Run, Summary};
+use standpipe::source::Input;
+use standpipe_delivery::faulty::{Faulty, Injection};
 use tempfile::TempDir;
 use tests::Letter;
 use tests::oracle::{Oracle, Streams, assert_same};

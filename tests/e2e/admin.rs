@@ -9,8 +9,8 @@ mod tokens;
 
 use std::borrow::Cow;
 
-use host::run::DEFAULT_PLUGIN;
 use serde_json::{Value, json};
+use standpipe_plugin_host::DEFAULT_PLUGIN;
 use tests::client::{Client, Reply, basic};
 use tests::metrics::Metrics;
 use tests::{Collector, Program};

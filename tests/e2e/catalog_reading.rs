@@ -8,11 +8,11 @@ mod tables;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use host::aws::{AwsSettings, Endpoints, Keys};
-use host::catalog::reading::{ReadError, Reader, ReadingSettings};
-use host::catalog::{Filter, Inventory};
-use host::secret::{NoManager, Resolve, Secret, SecretSetting};
 use serde_json::json;
+use standpipe_aws::{AwsSettings, Endpoints, Keys};
+use standpipe_catalog::reading::{ReadError, Reader, ReadingSettings};
+use standpipe_catalog::{Filter, Inventory};
+use standpipe_core::secret::{NoManager, Resolve, Secret, SecretSetting};
 use tests::Endpoint;
 use tests::catalog::{Account, REGION, input, operation, refusal};
 use tests::endpoint::Asked;

@@ -4,11 +4,11 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::config::{Overrides, parse};
-use host::delivery::faulty::{Faulty, Injection};
-use host::run::Run;
-use host::source::Input;
 use rustix::process::Signal;
+use standpipe::config::{Overrides, parse};
+use standpipe::run::Run;
+use standpipe::source::Input;
+use standpipe_delivery::faulty::{Faulty, Injection};
 use tempfile::TempDir;
 use tests::oracle::records;
 use tests::stub::Put;

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use host::delivery::Verdict;
-use host::delivery::faulty::{Faulty, Injection};
-use host::gateway::{Builder, Ended, Host, NotSettled, Reason, Refused};
+use standpipe::gateway::{Builder, Ended, Host, NotSettled, Reason, Refused};
+use standpipe_delivery::Verdict;
+use standpipe_delivery::faulty::{Faulty, Injection};
 use tempfile::TempDir;
 use tests::{Fate, Letter, Program, Stub, make_data_directory, signature};
 use tokio::runtime::Handle;

@@ -1,45 +1,94 @@
-//! The floors of `host`, held against its imports.
+//! The layout of the project, held against its manifests and sources.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tests::workspace;
+use tests::{cargo_metadata, workspace};
 
-/// Each module's floor. A module imports from lower floors only.
+/// The crates under host/, each with those of them that it may depend on: what
+/// `host/docs/architecture.md` draws.
+const EDGES: &[(&str, &[&str])] = &[
+    ("standpipe-core", &[]),
+    ("standpipe-spool", &["standpipe-core"]),
+    ("standpipe-http", &["standpipe-core"]),
+    ("standpipe-aws", &["standpipe-core"]),
+    ("standpipe-iam", &["standpipe-core"]),
+    ("standpipe-delivery", &["standpipe-core", "standpipe-aws"]),
+    ("standpipe-plugin-host", &["standpipe-core"]),
+    ("standpipe-collector", &["standpipe-core", "standpipe-spool", "standpipe-http"]),
+    ("standpipe-catalog", &["standpipe-core", "standpipe-aws"]),
+    (
+        "standpipe",
+        &[
+            "standpipe-core",
+            "standpipe-spool",
+            "standpipe-http",
+            "standpipe-aws",
+            "standpipe-iam",
+            "standpipe-delivery",
+            "standpipe-plugin-host",
+            "standpipe-collector",
+            "standpipe-catalog",
+        ],
+    ),
+];
+
+/// The floor of each module of `standpipe`. A module imports from lower floors only.
 const FLOORS: &[(u8, &[&str])] = &[
     (9, &["cli", "simulation"]),
     (8, &["bench", "check", "gateway"]),
     (7, &["run"]),
     (6, &["config"]),
     (5, &["admin"]),
-    (4, &["pipeline", "swap"]),
-    (3, &["source", "collector", "plugin", "delivery", "catalog"]),
-    (2, &["dead", "secrets"]),
-    (1, &["aws", "http", "policy", "spool"]),
-    (0, &["event", "limits", "clock", "private", "secret", "blocking", "escape", "fingerprint"]),
-    (0, &["gzip"]),
+    (4, &["pipeline"]),
+    (3, &["source"]),
+    (0, &["limits"]),
 ];
 
-/// Words that a module must not use, whatever its floor.
+/// Words that a crate, or a module of `standpipe`, must not use, whatever its floor.
 const BLIND: &[(&str, &[&str])] = &[
-    ("plugin", &["aws_"]),
-    ("delivery", &["wasmtime"]),
-    ("catalog", &["aws_sdk", "aws_smithy", "wasmtime"]),
+    ("crates/plugin", &["aws_"]),
+    ("crates/delivery", &["wasmtime"]),
+    ("crates/catalog", &["aws_sdk", "aws_smithy", "wasmtime"]),
+    ("crates/collector", &["aws_", "wasmtime"]),
+    ("crates/spool", &["aws_", "wasmtime", "event::", "serde"]),
+    ("crates/http", &["aws_", "wasmtime"]),
+    ("crates/iam", &["aws_sdk", "aws_config", "wasmtime", "tokio", "std::fs", "std::env"]),
+    ("crates/core", &["aws_", "wasmtime"]),
     ("source", &["aws_", "wasmtime"]),
-    ("collector", &["aws_", "wasmtime"]),
-    ("spool", &["aws_", "wasmtime", "event::", "serde"]),
-    ("http", &["aws_", "wasmtime"]),
     ("gateway", &["aws_", "wasmtime"]),
-    ("policy", &["aws_sdk", "aws_config", "wasmtime", "tokio", "std::fs", "std::env"]),
-    ("event", &["aws_", "wasmtime", "tokio"]),
 ];
+
+#[test]
+fn crates_depend_on_lower_floors_only() {
+    let allowed: BTreeMap<_, _> = EDGES.iter().copied().collect();
+    let metadata = cargo_metadata();
+    let packages = metadata["packages"].as_array().expect("cargo lists packages");
+    let host = workspace().join("host").canonicalize().unwrap();
+    let mut seen = 0;
+    for package in packages {
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        if !manifest.starts_with(&host) || manifest.starts_with(host.join("examples")) {
+            continue;
+        }
+        let name = package["name"].as_str().unwrap();
+        let edges = allowed.get(name).unwrap_or_else(|| panic!("{name} has no floor: add it here"));
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let on = dependency["name"].as_str().unwrap();
+            let is_ours = allowed.contains_key(on);
+            assert!(!is_ours || edges.contains(&on), "{name} must not depend on {on}");
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, EDGES.len(), "each crate under host/ is a member of the workspace");
+}
 
 #[test]
 fn modules_import_from_lower_floors_only() {
     let floors = floors();
     let mut wrong = Vec::new();
-    for (module, file) in host_sources() {
+    for (module, file) in host_sources().filter(|(module, _)| !module.starts_with("crates/")) {
         let floor = *floors.get(module.as_str()).unwrap_or_else(|| {
             panic!("{}: the module `{module}` has no floor: give it one here", file.display())
         });
@@ -82,26 +131,26 @@ fn the_library_neither_ends_the_process_nor_prints() {
 /// Sources that create files for others than the program: what a user asked for, at
 /// a place that the user named, with the umask of the process.
 const FOR_USERS: &[&str] = &[
-    "bench/generator.rs",
-    "bench/process.rs",
-    "catalog/whole.rs",
-    "cli/catalog/lineage.rs",
-    "cli/plugin.rs",
-    "cli/plugin/new.rs",
-    "cli/run.rs",
-    "delivery/directory.rs",
-    "delivery/directory/journal.rs",
-    "private.rs",
+    "src/bench/generator.rs",
+    "src/bench/process.rs",
+    "crates/catalog/src/whole.rs",
+    "src/cli/catalog/lineage.rs",
+    "src/cli/plugin.rs",
+    "src/cli/plugin/new.rs",
+    "src/cli/run.rs",
+    "crates/delivery/src/directory.rs",
+    "crates/delivery/src/directory/journal.rs",
+    "crates/core/src/private.rs",
 ];
 
 /// Modules of tests alone.
-const TESTS: &[&str] = &["simulation", "dead/promises"];
+const TESTS: &[&str] = &["src/simulation", "crates/delivery/src/dead/promises"];
 
 #[test]
 fn what_the_program_keeps_is_created_for_its_user_alone() {
     let creating =
         ["create_dir(", "create_dir_all(", "File::create(", "File::create_new(", "fs::write("];
-    let root = workspace().join("host/src");
+    let root = workspace().join("host");
     for (_, file) in host_sources() {
         let name = file.strip_prefix(&root).unwrap().to_str().unwrap();
         let is_for_tests = name.ends_with("tests.rs")
@@ -156,18 +205,26 @@ fn floors() -> BTreeMap<&'static str, u8> {
     pairs.collect()
 }
 
-/// Each source file of the library, with the module at the top that it is in.
+/// Each source file under host/, with where it belongs: the module at the top of
+/// `standpipe`, or the folder of its crate.
 fn host_sources() -> impl Iterator<Item = (String, PathBuf)> {
-    let root = workspace().join("host/src");
+    let host = workspace().join("host");
     let mut files = Vec::new();
-    collect(&root, &mut files);
+    collect(&host.join("src"), &mut files);
     assert!(files.len() > 20, "the sources of the host are not where this test looks");
-    let with_module = files.into_iter().map(move |file| {
-        let first = file.strip_prefix(&root).unwrap().components().next().unwrap();
-        let first = first.as_os_str().to_str().unwrap();
-        (first.trim_end_matches(".rs").to_owned(), file)
+    for entry in fs::read_dir(host.join("crates")).unwrap() {
+        collect(&entry.unwrap().path().join("src"), &mut files);
+    }
+    let with_owner = files.into_iter().map(move |file| {
+        let path = file.strip_prefix(&host).unwrap().to_str().unwrap();
+        let mut parts = path.split('/');
+        let owner = match (parts.next().unwrap(), parts.next().unwrap()) {
+            ("src", module) => module.trim_end_matches(".rs").to_owned(),
+            (crates, name) => format!("{crates}/{name}"),
+        };
+        (owner, file)
     });
-    with_module.filter(|(module, _)| !matches!(module.as_str(), "lib" | "main"))
+    with_owner.filter(|(owner, _)| !matches!(owner.as_str(), "lib" | "main"))
 }
 
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) {

@@ -5,9 +5,9 @@ use std::num::NonZero;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use host::plugin::{Allowance, Compiled, Engine, inspect};
-use host::run::DEFAULT_PLUGIN;
 use proptest::prelude::*;
+use standpipe_plugin_host::DEFAULT_PLUGIN;
+use standpipe_plugin_host::{Allowance, Compiled, Engine, inspect};
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     let allowance = Allowance { configure_cpu: Duration::from_millis(50), ..Allowance::default() };

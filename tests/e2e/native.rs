@@ -4,12 +4,11 @@
 use std::fs;
 use std::path::Path;
 
-use host::config::{self, Overrides, PluginSource, Settings};
-use host::event::{Event, scan};
-use host::limits;
-use host::plugin::{Engine, LoadError, Mapper, Plugin};
-use host::run::DEFAULT_PLUGIN;
 use serde_json::json;
+use standpipe::config::{self, Overrides, PluginSource, Settings};
+use standpipe_core::event::{Event, scan};
+use standpipe_plugin_host::DEFAULT_PLUGIN;
+use standpipe_plugin_host::{Engine, LoadError, Mapper, Plugin};
 use tempfile::TempDir;
 use tests::events::Events;
 use tests::{case, workspace};
@@ -48,7 +47,7 @@ fn all_settings_of_the_cases_lead_to_the_same_decisions() {
 
 #[test]
 fn more_outputs_than_an_event_may_have_are_a_fault_of_both() {
-    let rows = (0..=limits::PLUGIN_OUTPUTS_PER_EVENT_MAX)
+    let rows = (0..=standpipe_plugin_host::limits::PLUGIN_OUTPUTS_PER_EVENT_MAX)
         .map(|row| json!({"event": "a", "stream": format!("s{row}")}));
     let settings = json!({"fan_out": true, "mappings": rows.collect::<Vec<_>>()}).to_string();
     let (component, native) = both(&Engine::new(None).unwrap(), &settings);
@@ -76,7 +75,7 @@ fn assert_same_decisions(component: Plugin, native: Plugin, input: &[u8], folder
     assert!(component.streams().eq(native.streams()), "{}", folder.display());
     let (mut component, mut native) = (Mapper::new(component), Mapper::new(native));
     let events = (0..).zip(input.split(|&byte| byte == b'\n')).filter_map(|(index, line)| {
-        let (text, envelope) = scan(line, limits::EVENT_NESTING_MAX).ok()?;
+        let (text, envelope) = scan(line, standpipe_core::limits::EVENT_NESTING_MAX).ok()?;
         Some(Event { index, line: u64::from(index) + 1, text, envelope })
     });
     let events: Vec<_> = events.collect();

@@ -1,8 +1,8 @@
 //! Pictures of the catalog, read by the programs that they are for.
 
-use host::catalog::picture::{dot, mermaid};
-use host::catalog::{Asset, Edge, Graph, Role};
 use serde_json::Value;
+use standpipe_catalog::picture::{dot, mermaid};
+use standpipe_catalog::{Asset, Edge, Graph, Role};
 use tests::pictures;
 
 /// Names that mean something in one language or another, and conditions.

@@ -5,9 +5,9 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::delivery::faulty::{Faulty, Injection};
-use host::gateway::{Builder, Plugin};
 use serde_json::Value;
+use standpipe::gateway::{Builder, Plugin};
+use standpipe_delivery::faulty::{Faulty, Injection};
 use tests::client::{Client, basic};
 use tests::mounted::rotate;
 use tests::signature::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
@@ -198,7 +198,7 @@ fn a_refresh_of_secrets_changes_no_plugin() {
         let active = &report["active"];
         (active["generation"].as_u64().unwrap(), active["sha256"].as_str().unwrap().to_owned())
     };
-    let digest = |number: u8| host::plugin::sha256_hex(&version(number));
+    let digest = |number: u8| standpipe_plugin_host::sha256_hex(&version(number));
     let refreshes = || std::thread::sleep(Duration::from_millis(2500));
     // The secret that the plugin in use has by now.
     let secret = || {

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use host::config::{Overrides, Settings, parse};
-use host::delivery::{Answer, Batch, Describe, Description, Firehose, Put};
-use host::event::StreamName;
-use host::run::{DEFAULT_PLUGIN, Progress, Run};
-use host::source::Input;
-use host::swap::{Candidate, Report, Seal, Step, Swapped, Swapper, Terms};
 use rustix::time::{ClockId, clock_gettime};
+use standpipe::config::{Overrides, Settings, parse};
+use standpipe::run::{Progress, Run};
+use standpipe::source::Input;
+use standpipe_core::event::StreamName;
+use standpipe_delivery::{Answer, Batch, Describe, Description, Firehose, Put};
+use standpipe_plugin_host::DEFAULT_PLUGIN;
+use standpipe_plugin_host::swap::{Candidate, Report, Seal, Step, Swapped, Swapper, Terms};
 use tempfile::TempDir;
 use tests::{Letter, misbehaving_plugin};
 

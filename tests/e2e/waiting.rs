@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use host::clock;
 use serde_json::{Value, json};
+use standpipe_core::clock;
 use tests::client::{Client, basic};
 use tests::endpoint::{session, sts_error};
 use tests::metrics::Metrics;

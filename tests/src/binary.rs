@@ -3,6 +3,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use serde_json::Value;
+
 use crate::install::{find, needs};
 use crate::workspace;
 
@@ -38,6 +40,14 @@ pub(crate) fn cargo() -> Command {
         }
     }
     cargo
+}
+
+/// The packages of the workspace with their dependencies, as cargo knows them.
+pub fn cargo_metadata() -> Value {
+    let arguments = ["metadata", "--format-version", "1", "--no-deps", "--offline"];
+    let output = cargo().args(arguments).output().expect("cargo can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("cargo writes JSON")
 }
 
 fn build() -> PathBuf {

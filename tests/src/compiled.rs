@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use host::plugin::Engine;
+use standpipe_plugin_host::Engine;
 
 use crate::binary::target_directory;
 

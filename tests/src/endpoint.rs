@@ -118,7 +118,7 @@ pub fn session_with(number: usize, secret: &str) -> String {
 
 /// The same with a session that lives this long.
 pub fn session(number: usize, life: Duration) -> String {
-    let expiry = host::clock::rfc3339((SystemTime::now() + life).into());
+    let expiry = standpipe_core::clock::rfc3339((SystemTime::now() + life).into());
     format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
          <AccessKeyId>SESSION{number}</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>\

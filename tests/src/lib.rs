@@ -51,7 +51,7 @@ pub mod stub;
 mod template;
 mod transcript;
 
-pub use binary::{pingora_gateway, program_path};
+pub use binary::{cargo_metadata, pingora_gateway, program_path};
 pub use collector::Collector;
 pub use component::{misbehaving_plugin, stamped};
 pub use curl::Curl;

@@ -9,8 +9,8 @@ use hyper::header::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::http::{Answer, BodyError};
-use crate::swap::{NotPossible, Refused, Swapped};
+use standpipe_http::{Answer, BodyError};
+use standpipe_plugin_host::swap::{NotPossible, Refused, Swapped};
 
 /// When to try again what others are in the way of: they may be compiling.
 const BUSY_PAUSE: Duration = Duration::from_secs(5);

@@ -12,9 +12,9 @@ use super::route::Errand;
 use super::seal::seal;
 use super::token::{Token, bearer};
 use super::trial::trial;
-use crate::http::{self, Answer, Budget, Peer, RequestBody};
 use crate::limits;
-use crate::swap::{Candidate, Swapped, Swapper};
+use standpipe_http::{self as http, Answer, Budget, Peer, RequestBody};
+use standpipe_plugin_host::swap::{Candidate, Swapped, Swapper};
 
 /// The header that holds a component's signature.
 pub(super) const SIGNATURE: &str = "plugin-signature";

@@ -11,10 +11,10 @@ use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 
 use super::View;
-use crate::delivery::StreamReport;
-use crate::http::{ConnectionCounts, ConnectionStats};
-use crate::plugin::engine_version;
 use page::Page;
+use standpipe_delivery::StreamReport;
+use standpipe_http::{ConnectionCounts, ConnectionStats};
+use standpipe_plugin_host::engine_version;
 
 /// The form of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{Checked, Problem, Taken};
 use super::metrics;
 use crate::limits;
-use crate::swap::Report;
+use standpipe_plugin_host::swap::Report;
 
 /// The document; the schemas in it are those of the types that are answered.
 pub fn document() -> Value {
@@ -156,17 +156,17 @@ fn trial() -> [Value; 3] {
         parameter(
             "percent",
             "The share of users whose events it decides about",
-            json!({"type": "number", "minimum": 0, "maximum": 100, "default": limits::CANARY_PERCENT}),
+            json!({"type": "number", "minimum": 0, "maximum": 100, "default": standpipe_plugin_host::limits::CANARY_PERCENT}),
         ),
         parameter(
             "max_error_rate",
             "The share of its events that it may fail on or reject; beyond it, it is out",
-            json!({"type": "number", "minimum": 0, "maximum": 1, "default": limits::CANARY_ERROR_RATE_MAX}),
+            json!({"type": "number", "minimum": 0, "maximum": 1, "default": standpipe_plugin_host::limits::CANARY_ERROR_RATE_MAX}),
         ),
         parameter(
             "min_events",
             "Events that it must have seen before it is judged",
-            json!({"type": "integer", "minimum": 0, "default": limits::CANARY_EVENTS_MIN}),
+            json!({"type": "integer", "minimum": 0, "default": standpipe_plugin_host::limits::CANARY_EVENTS_MIN}),
         ),
     ]
 }

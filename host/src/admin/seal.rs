@@ -1,7 +1,7 @@
 use thiserror::Error;
 
 use crate::limits;
-use crate::swap::Seal;
+use standpipe_plugin_host::swap::Seal;
 
 /// A header that holds no signature.
 #[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::secret::Secret;
+use standpipe_core::secret::Secret;
 
 /// The fewest characters of a token: fewer can be found out by trying.
 const CHARACTERS_MIN: usize = 16;

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use crate::limits;
-use crate::plugin::CanarySettings;
+use standpipe_plugin_host::CanarySettings;
 
 /// A query that says nothing about a canary.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]

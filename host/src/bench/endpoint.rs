@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use super::BenchError;
 use super::process::thread_cpu_time;
 use crate::config::Destination;
-use crate::limits;
 use connection::Connection;
 
 /// How long the endpoint may take to come to rest after the last answer.
@@ -149,7 +148,8 @@ pub(super) fn check_reachable(destination: &Destination) -> Result<(), BenchErro
     let connect = || -> io::Result<()> {
         let mut tried = Err(io::ErrorKind::NotFound.into());
         for address in host_and_port(url).to_socket_addrs()? {
-            tried = TcpStream::connect_timeout(&address, limits::CONNECT_TIMEOUT).map(drop);
+            tried = TcpStream::connect_timeout(&address, standpipe_aws::limits::CONNECT_TIMEOUT)
+                .map(drop);
             if tried.is_ok() {
                 break;
             }

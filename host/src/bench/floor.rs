@@ -8,9 +8,9 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::process::thread_cpu_time;
-use crate::event::{Chunk, Line, scan};
 use crate::limits;
 use crate::source::{Input, Reader, Stop};
+use standpipe_core::event::{Chunk, Line, scan};
 
 /// The least work for some events.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +72,10 @@ struct Request {
 
 impl Request {
     fn add(&mut self, chunk: &Chunk, line: Line) {
-        let Ok((_, envelope)) = scan(chunk.text(line), limits::EVENT_NESTING_MAX) else { return };
+        let Ok((_, envelope)) = scan(chunk.text(line), standpipe_core::limits::EVENT_NESTING_MAX)
+        else {
+            return;
+        };
         black_box(envelope);
         // The record ends with a newline, which mostly stands right there.
         let end = (line.end as usize + 1).min(chunk.bytes.len());
@@ -80,8 +83,8 @@ impl Request {
         base64_simd::STANDARD.encode_append(record, &mut self.body);
         self.records += 1;
         self.record_bytes += record.len();
-        let is_full = self.records == limits::REQUEST_RECORDS_MAX
-            || self.record_bytes >= limits::REQUEST_BYTES_ENOUGH;
+        let is_full = self.records == standpipe_delivery::limits::REQUEST_RECORDS_MAX
+            || self.record_bytes >= standpipe_delivery::limits::REQUEST_BYTES_ENOUGH;
         if is_full {
             self.send();
         }

@@ -12,8 +12,10 @@ use serde::Serialize;
 
 use super::Machine;
 use super::process::{cpu_time, thread_cpu_time};
-use crate::event::Event;
-use crate::plugin::{Engine, Fault, LoadError, Mapper, Plugin, Reads, engine_version, inspect};
+use standpipe_core::event::Event;
+use standpipe_plugin_host::{
+    Engine, Fault, LoadError, Mapper, Plugin, Reads, engine_version, inspect,
+};
 
 /// The least processor time of a round: the events go round again until it is used.
 const ROUND_CPU: Duration = Duration::from_millis(200);

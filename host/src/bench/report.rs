@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Events, Machine, Plan, Way};
 use crate::config::Destination;
-use crate::plugin::engine_version;
+use standpipe_plugin_host::engine_version;
 
 /// What came out of a [`Plan`].
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -9,8 +9,8 @@ use super::floor::Floor;
 use super::process::{cpu_time, forget_peak, peak_memory_bytes};
 use super::{BenchError, Sample};
 use crate::config::Settings;
-use crate::dead::Reason;
 use crate::run::{Progress, Run, StartError, Stopper, Summary};
+use standpipe_delivery::dead::Reason;
 
 /// How long nothing may happen before a run is stopped: an endpoint that lets
 /// nobody in would hold its records for ever.

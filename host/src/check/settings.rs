@@ -2,10 +2,10 @@
 //! prepare, and what is right and hardly meant.
 
 use crate::config::{Mistake, PluginSource, Settings, toml_key};
-use crate::event::{StreamName, covers};
-use crate::plugin::{SettingsReview, review_settings};
 use crate::run::{Part, Preparation, StartError, event_streams};
-use crate::swap::{Refused, Step};
+use standpipe_core::event::{StreamName, covers};
+use standpipe_plugin_host::swap::{Refused, Step};
+use standpipe_plugin_host::{SettingsReview, review_settings};
 
 /// A preparation, with what is to be said of it.
 #[derive(Debug)]

@@ -2,11 +2,10 @@ use std::sync::Arc;
 
 use super::report::{CheckReport, Outcome};
 use super::{CheckOptions, EVENT_BYTES};
-use crate::delivery::{
+use standpipe_core::event::StreamName;
+use standpipe_delivery::{
     Batch, DeliverySettings, Description, Firehose, Pack, PackChoice, RequestError, Verdict, decide,
 };
-use crate::event::StreamName;
-use crate::limits;
 
 /// Descriptions are throttled for the whole account, so they are asked for slowly,
 /// and some times.
@@ -70,7 +69,7 @@ async fn describe(
     port: &Arc<dyn Firehose>,
     stream: &StreamName,
 ) -> Result<Description, RequestError> {
-    let mut pause = limits::DESCRIBE_STEP;
+    let mut pause = standpipe_delivery::limits::DESCRIBE_STEP;
     for _ in 1..TRIES {
         match port.describe(stream).await {
             Err(error) if is_passing(&error) => tokio::time::sleep(pause).await,
@@ -199,10 +198,13 @@ fn packing(
 
 /// The share of what is billed that packing spares.
 fn spared(event_bytes: usize) -> f64 {
-    let billed =
-        |bytes: usize| bytes.div_ceil(limits::BILLED_STEP_BYTES) * limits::BILLED_STEP_BYTES;
+    let billed = |bytes: usize| {
+        bytes.div_ceil(standpipe_delivery::limits::BILLED_STEP_BYTES)
+            * standpipe_delivery::limits::BILLED_STEP_BYTES
+    };
     let bytes = event_bytes + 1;
-    let events = (limits::PACK_AUTO_BYTES / bytes).clamp(1, limits::RECORD_EVENTS_MAX);
+    let events = (standpipe_delivery::limits::PACK_AUTO_BYTES / bytes)
+        .clamp(1, standpipe_delivery::limits::RECORD_EVENTS_MAX);
     1.0 - billed(events * bytes) as f64 / (events * billed(bytes)) as f64
 }
 

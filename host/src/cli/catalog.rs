@@ -18,11 +18,11 @@ use super::config::read_settings;
 use super::run::{LogFormat, start_logging};
 use super::signals::Signals;
 use super::{CommandResult, Exit, complain, print, print_either, print_text, usage};
-use crate::catalog::{CatalogSettings, Route};
 use crate::config::{
     CatalogOverrides, RawSettings, WorkflowForm, in_words_of_workflow, read_workflow,
 };
 use crate::limits;
+use standpipe_catalog::{CatalogSettings, Route};
 
 const LIST_HELP: &str = "Exit codes:
   0  all of them were read

@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use super::{CommandResult, Exit, complain, print, print_text, usage};
 use crate::check::Review;
 use crate::config::{self, Overrides, RawSettings, Settings};
-use crate::escape::one_line;
 use crate::run::{PluginSecrets, Preparation, are_kept};
+use standpipe_core::escape::one_line;
 
 const CHECK_HELP: &str = "All mistakes are told, each with its line. What `host run` prepares is prepared: the plugin \
 with its pin, signature, limits and cases, the canary, the shadow and the certificate. Nobody is asked and nothing is \

@@ -12,9 +12,9 @@ use time::OffsetDateTime;
 
 use super::config::read_settings;
 use super::{CommandResult, Exit, complain, usage};
-use crate::clock;
-use crate::dead::{Filter, Folder, FolderLock, LetterFile, Reason};
-use crate::event::StreamName;
+use standpipe_core::clock;
+use standpipe_core::event::StreamName;
+use standpipe_delivery::dead::{Filter, Folder, FolderLock, LetterFile, Reason};
 
 /// How alike two words must be for one to be taken for the other misspelt.
 const SIMILARITY_MIN: f64 = 0.7;

@@ -5,8 +5,8 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{CommandResult, complain, print, usage};
-use crate::aws::AwsSettings;
 use crate::config::{Destination, Settings};
+use standpipe_aws::AwsSettings;
 
 const POLICY_HELP: &str = "The plugin is loaded and reads its settings, as `host config check` lets it, and the \
 policy is about the streams that it declares, the stream of the dead letters and each --stream. Without --config, \

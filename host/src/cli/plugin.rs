@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::Subcommand;
 
 use super::{CommandResult, Exit, print_bytes};
-use crate::run::DEFAULT_PLUGIN;
+use standpipe_plugin_host::DEFAULT_PLUGIN;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -22,8 +22,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::escape::{json_line, one_line};
-use crate::{clock, limits};
+use crate::limits;
+use standpipe_core::clock;
+use standpipe_core::escape::{json_line, one_line};
 
 /// Bytes that are written at once: as many as a pipe takes whole, so that lines of
 /// several processes do not mix, and a slow reader is seen to read.
@@ -417,7 +418,7 @@ mod tests {
     use tracing_subscriber::fmt::format::JsonFields;
 
     use super::*;
-    use crate::escape::OneLineFields;
+    use standpipe_core::escape::OneLineFields;
 
     /// A reader that takes a piece whenever it is told to.
     struct Reader {
@@ -500,7 +501,7 @@ mod tests {
             let value: serde_json::Value = serde_json::from_str(line.trim_end()).unwrap();
             assert_eq!(value["fields"]["message"], text);
             assert_eq!((&value["level"], &value["target"]), (&json!("ERROR"), &json!("host")));
-            assert!(!line.trim_end().contains(crate::escape::is_unsafe), "{line:?}");
+            assert!(!line.trim_end().contains(standpipe_core::escape::is_unsafe), "{line:?}");
         }
     }
 
@@ -575,7 +576,7 @@ mod tests {
             let line = logged(&message, false);
             let (text, end) = line.split_at(line.len() - 1);
             prop_assert_eq!(end, "\n");
-            prop_assert!(!text.contains(crate::escape::is_unsafe), "{:?}", text);
+            prop_assert!(!text.contains(standpipe_core::escape::is_unsafe), "{:?}", text);
             let line = logged(&message, true);
             let json: serde_json::Value = serde_json::from_str(line.trim_end()).unwrap();
             prop_assert_eq!(json["fields"]["text"].as_str().unwrap(), &message);

@@ -7,8 +7,8 @@ use super::check::duration;
 use super::error::Mistakes;
 use super::secrets::References;
 use super::{ConfigError, RawAws};
-use crate::aws::{AwsSettings, Endpoints, Keys, Role, TransportSettings, is_proxy_url};
-use crate::secret::{Secret, SecretSetting};
+use standpipe_aws::{AwsSettings, Endpoints, Keys, Role, TransportSettings, is_proxy_url};
+use standpipe_core::secret::{Secret, SecretSetting};
 
 /// What STS takes.
 const SESSION_DURATION: RangeInclusive<Duration> =

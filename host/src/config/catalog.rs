@@ -6,13 +6,12 @@ use super::aws::check_aws;
 use super::error::Mistakes;
 use super::secrets::{References, check_secrets};
 use super::{ConfigError, Overrides, RawCatalog, RawLineage, RawSettings};
-use crate::aws::AwsSettings;
-use crate::catalog::drawing::{Backups, DrawingOptions, Schemas};
-use crate::catalog::reading::ReadingSettings;
-use crate::catalog::schedule::Schedule;
-use crate::catalog::{CatalogSettings, Files, Filter, Judgement, LogLevel};
-use crate::limits;
 use servers::{openlineage, openmetadata};
+use standpipe_aws::AwsSettings;
+use standpipe_catalog::drawing::{Backups, DrawingOptions, Schemas};
+use standpipe_catalog::reading::ReadingSettings;
+use standpipe_catalog::schedule::Schedule;
+use standpipe_catalog::{CatalogSettings, Files, Filter, Judgement, LogLevel};
 
 /// What the command line says of the catalog; it goes before the settings file.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +60,8 @@ impl RawSettings {
         let role = aws.role.as_ref().map(|role| role.arn.clone());
         let filter = mistakes.some(filter(&catalog));
         let calls = calls_per_second(catalog.calls_per_second);
-        let calls_per_second = mistakes.or(calls, limits::CATALOG_CALLS_PER_SECOND);
+        let calls_per_second =
+            mistakes.or(calls, standpipe_catalog::limits::CATALOG_CALLS_PER_SECOND);
         let server = catalog.openmetadata.take();
         let server = server
             .map(|server| openmetadata(server, &catalog, role, directory, &references))
@@ -125,7 +125,7 @@ fn filter(catalog: &RawCatalog) -> Result<Filter, ConfigError> {
 
 fn calls_per_second(calls: Option<f64>) -> Result<f64, ConfigError> {
     match calls {
-        None => Ok(limits::CATALOG_CALLS_PER_SECOND),
+        None => Ok(standpipe_catalog::limits::CATALOG_CALLS_PER_SECOND),
         Some(calls) if (0.1..=1000.0).contains(&calls) => Ok(calls),
         Some(calls) => Err(ConfigError::new(format!(
             "[catalog] calls_per_second is {calls}: write a number from 0.1 to 1000; AWS itself takes 5"

@@ -21,21 +21,20 @@ use super::{
     ConfigError, Mistake, Places, RawAws, RawDeadLetters, RawDelivery, RawPack, RawSettings,
     RawStream,
 };
-use crate::aws::{AwsSettings, Role};
-use crate::catalog::CatalogSettings;
-use crate::dead::{Bound, WhenFull};
-use crate::delivery::{DeliverySettings, Pack, StartRate, StreamSettings};
-use crate::event::{SourceNames, StreamName};
-use crate::limits;
-use crate::secret::SecretSetting;
-use crate::secrets::SecretsSettings;
 use crate::source::Input;
+use standpipe_aws::secret_store::SecretsSettings;
+use standpipe_aws::{AwsSettings, Role};
+use standpipe_catalog::CatalogSettings;
+use standpipe_core::event::{SourceNames, StreamName};
+use standpipe_core::secret::SecretSetting;
+use standpipe_delivery::dead::{Bound, WhenFull};
+use standpipe_delivery::{DeliverySettings, Pack, StartRate, StreamSettings};
 
 /// Where dead letters and compiled plugins are kept, beside the settings file.
 pub const DATA_DIR: &str = "standpipe-data";
 const CONCURRENCY: usize = 16;
 const CONCURRENCY_MAX: usize = 256;
-const PACK_BYTES_MIN: usize = limits::BILLED_STEP_BYTES;
+const PACK_BYTES_MIN: usize = standpipe_delivery::limits::BILLED_STEP_BYTES;
 const WORKERS_MAX: usize = 256;
 const MAX_DELAY: Duration = Duration::from_secs(1);
 const MAX_DELAY_MAX: Duration = Duration::from_secs(900);
@@ -309,7 +308,7 @@ fn check_log(filter: Option<String>) -> Result<Option<String>, ConfigError> {
         Ok(_) => Ok(Some(filter)),
         Err(error) => Err(ConfigError::new(format!(
             "invalid log {filter:?}: {error}: expected a level such as \"info\" or \"debug\", or levels of \
-             parts of the program such as \"info,host::delivery=debug\""
+             parts of the program such as \"info,standpipe_delivery=debug\""
         ))),
     }
 }
@@ -374,8 +373,8 @@ fn check_delivery(
         streams: by_name,
         start_rate: StartRate::Unbounded,
         max_delay: time("max_delay", &delivery.max_delay, MAX_DELAY, MAX_DELAY_MAX),
-        in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
-        request_bytes_enough: limits::REQUEST_BYTES_ENOUGH,
+        in_flight_bytes_max: standpipe_delivery::limits::IN_FLIGHT_BYTES_MAX,
+        request_bytes_enough: standpipe_delivery::limits::REQUEST_BYTES_ENOUGH,
         missing_stream_grace: time(
             "missing_stream_grace",
             grace,
@@ -385,22 +384,26 @@ fn check_delivery(
         stream_idle_timeout: time(
             "stream_idle_timeout",
             &delivery.stream_idle_timeout,
-            limits::STREAM_IDLE_TIMEOUT,
+            standpipe_delivery::limits::STREAM_IDLE_TIMEOUT,
             DURATION_MAX,
         ),
         overflow_directory: data_dir.join("overflow"),
-        overflow_bytes_max: delivery.overflow_max_bytes.unwrap_or(limits::OVERFLOW_BYTES_MAX),
-        dynamic_streams_max: mistakes
-            .or(dynamic_streams(delivery.max_dynamic_streams), limits::DYNAMIC_STREAMS_MAX),
+        overflow_bytes_max: delivery
+            .overflow_max_bytes
+            .unwrap_or(standpipe_delivery::limits::OVERFLOW_BYTES_MAX),
+        dynamic_streams_max: mistakes.or(
+            dynamic_streams(delivery.max_dynamic_streams),
+            standpipe_delivery::limits::DYNAMIC_STREAMS_MAX,
+        ),
     }
 }
 
 fn dynamic_streams(streams: Option<usize>) -> Result<usize, ConfigError> {
-    match streams.unwrap_or(limits::DYNAMIC_STREAMS_MAX) {
-        streams @ ..=limits::DYNAMIC_STREAMS_MAX_MAX => Ok(streams),
+    match streams.unwrap_or(standpipe_delivery::limits::DYNAMIC_STREAMS_MAX) {
+        streams @ ..=standpipe_delivery::limits::DYNAMIC_STREAMS_MAX_MAX => Ok(streams),
         streams => Err(ConfigError::new(format!(
             "invalid [delivery] max_dynamic_streams: expected at most {}, found {streams}",
-            limits::DYNAMIC_STREAMS_MAX_MAX
+            standpipe_delivery::limits::DYNAMIC_STREAMS_MAX_MAX
         ))),
     }
 }
@@ -417,11 +420,11 @@ fn check_dead_letters(dead_letters: &RawDeadLetters) -> Result<Bound, ConfigErro
             WhenFull::Stop
         }
     };
-    let bytes_max = dead_letters.max_bytes.unwrap_or(limits::DEAD_BYTES_MAX);
-    if bytes_max < limits::DEAD_BYTES_MAX_MIN {
+    let bytes_max = dead_letters.max_bytes.unwrap_or(standpipe_delivery::limits::DEAD_BYTES_MAX);
+    if bytes_max < standpipe_delivery::limits::DEAD_BYTES_MAX_MIN {
         mistakes.add(ConfigError::new(format!(
             "[dead_letters] max_bytes is {bytes_max}: write at least {}",
-            limits::DEAD_BYTES_MAX_MIN
+            standpipe_delivery::limits::DEAD_BYTES_MAX_MIN
         )));
     }
     mistakes.end(Bound { bytes_max, when_full })
@@ -448,7 +451,7 @@ fn pack(place: &str, value: Option<&RawPack>) -> Result<Option<Pack>, ConfigErro
     let wrong = |what: &str| {
         Err(ConfigError::new(format!(
             "{place} pack is {what}: write \"off\", \"auto\", or {{ max_bytes = N }} with N from {PACK_BYTES_MIN} to {}",
-            limits::RECORD_BYTES_MAX
+            standpipe_delivery::limits::RECORD_BYTES_MAX
         )))
     };
     match value {
@@ -457,7 +460,7 @@ fn pack(place: &str, value: Option<&RawPack>) -> Result<Option<Pack>, ConfigErro
         Some(RawPack::Word(word)) if word == "auto" => Ok(Some(Pack::Auto)),
         Some(RawPack::Word(word)) => wrong(&format!("{word:?}")),
         Some(RawPack::UpTo(up_to)) => match up_to.max_bytes {
-            bytes_max @ PACK_BYTES_MIN..=limits::RECORD_BYTES_MAX => {
+            bytes_max @ PACK_BYTES_MIN..=standpipe_delivery::limits::RECORD_BYTES_MAX => {
                 Ok(Some(Pack::UpTo { bytes_max }))
             }
             bytes => wrong(&format!("{{ max_bytes = {bytes} }}")),

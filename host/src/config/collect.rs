@@ -10,12 +10,11 @@ use super::places::source_places;
 use super::secrets::References;
 use super::{ConfigError, RawHttp, RawSource, RawSpool};
 use crate::admin::Token;
-use crate::collector::{Dialect, OriginRule, PublicUrl, Rate, SourceSettings};
-use crate::event::SourceNames;
-use crate::http::TrustedProxies;
-use crate::limits;
-use crate::secret::{Reference, Secret, SecretSetting};
-use crate::spool::{Durability, SpoolSettings};
+use standpipe_collector::{Dialect, OriginRule, PublicUrl, Rate, SourceSettings};
+use standpipe_core::event::SourceNames;
+use standpipe_core::secret::{Reference, Secret, SecretSetting};
+use standpipe_http::TrustedProxies;
+use standpipe_spool::{Durability, SpoolSettings};
 
 const ADMIN: &str = "127.0.0.1:9180";
 const CONNECTIONS_MAX: usize = 1_000_000;
@@ -110,22 +109,22 @@ pub(super) fn check_collect(
     };
     let (sources, referenced_keys) =
         mistakes.or(check_sources(sources, references), (Vec::new(), Vec::new()));
-    let usual = limits::COLLECT_BODY_BYTES_MAX;
+    let usual = standpipe_collector::limits::COLLECT_BODY_BYTES_MAX;
     let body_bytes_max = within(
         "[http] max_body_bytes",
         http.max_body_bytes.unwrap_or(usual),
-        BODY_BYTES_MIN..=limits::COLLECT_BODY_BYTES_MAX_MAX,
+        BODY_BYTES_MIN..=standpipe_http::limits::COLLECT_BODY_BYTES_MAX_MAX,
     );
     let body_bytes_max = mistakes.or(body_bytes_max, usual);
-    let usual = limits::HTTP_PEER_BODIES_BYTES_MAX;
+    let usual = standpipe_collector::limits::HTTP_PEER_BODIES_BYTES_MAX;
     let body_bytes_per_peer_max = within(
         "[http] max_body_bytes_per_peer",
         http.max_body_bytes_per_peer.unwrap_or(usual),
-        body_bytes_max..=limits::HTTP_BODIES_BYTES_MAX,
+        body_bytes_max..=standpipe_collector::limits::HTTP_BODIES_BYTES_MAX,
     );
     let spool_bytes_max = within(
         "[spool] max_bytes",
-        spool.max_bytes.unwrap_or(limits::SPOOL_BYTES_MAX),
+        spool.max_bytes.unwrap_or(standpipe_spool::limits::SPOOL_BYTES_MAX),
         SPOOL_BYTES_MIN..=u64::MAX,
     );
     let per_peer = connections("[http] max_connections_per_peer", http.max_connections_per_peer);
@@ -139,14 +138,14 @@ pub(super) fn check_collect(
         connections_per_peer_max: mistakes.or(per_peer, None),
         body_bytes_max,
         body_bytes_per_peer_max: mistakes.or(body_bytes_per_peer_max, usual),
-        keep_alive: mistakes.or(keep_alive, limits::HTTP_KEEP_ALIVE),
+        keep_alive: mistakes.or(keep_alive, standpipe_http::limits::HTTP_KEEP_ALIVE),
         trusted_proxies: mistakes.or(proxies, TrustedProxies::default()),
         public_url: mistakes.or(http.public_url.as_deref().map(public_url).transpose(), None),
         sources,
         referenced_keys,
         spool: SpoolSettings {
             directory: data_dir.join("spool"),
-            bytes_max: mistakes.or(spool_bytes_max, limits::SPOOL_BYTES_MAX),
+            bytes_max: mistakes.or(spool_bytes_max, standpipe_spool::limits::SPOOL_BYTES_MAX),
             durability: mistakes.or(durability(spool.durability.as_deref()), Durability::Fsync),
         },
     };
@@ -319,12 +318,17 @@ fn connections(key: &str, count: Option<usize>) -> Result<Option<usize>, ConfigE
 
 fn keep_alive(text: Option<&str>) -> Result<Duration, ConfigError> {
     let key = "[http] keep_alive";
-    let keep_alive = duration(key, text, limits::HTTP_KEEP_ALIVE, limits::HTTP_KEEP_ALIVE_MAX)?;
-    if keep_alive < limits::HTTP_KEEP_ALIVE_MIN {
+    let keep_alive = duration(
+        key,
+        text,
+        standpipe_http::limits::HTTP_KEEP_ALIVE,
+        standpipe_http::limits::HTTP_KEEP_ALIVE_MAX,
+    )?;
+    if keep_alive < standpipe_http::limits::HTTP_KEEP_ALIVE_MIN {
         return Err(ConfigError::new(format!(
             "{key} is {:?}: write at least {}",
             text.unwrap_or_default(),
-            humantime::format_duration(limits::HTTP_KEEP_ALIVE_MIN)
+            humantime::format_duration(standpipe_http::limits::HTTP_KEEP_ALIVE_MIN)
         )));
     }
     Ok(keep_alive)

@@ -3,7 +3,7 @@ use super::error::Mistakes;
 use super::places::source_places;
 use super::secrets::References;
 use super::{ConfigError, RawSource};
-use crate::aws::Role;
+use standpipe_aws::Role;
 
 /// A source that writes with a role of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]

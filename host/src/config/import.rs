@@ -25,8 +25,8 @@ use thiserror::Error;
 use self::destination::Kind;
 use self::unread::{Unread, field, is_blank};
 use super::{Overrides, RawAws, RawSettings};
-use crate::event::StreamName;
-use crate::plugin::check_mapping_settings;
+use standpipe_core::event::StreamName;
+use standpipe_plugin_host::check_mapping_settings;
 
 /// How much of an export's own words a note, an error or a comment repeats.
 const QUOTED_CHARS_MAX: usize = 80;

@@ -8,10 +8,12 @@ use super::error::Mistakes;
 use super::raw::{RawBreaker, RawCanary, RawPlugin, RawPluginLimits};
 use super::secrets::References;
 use super::{ConfigError, PluginSource};
-use crate::event::StreamName;
 use crate::pipeline::OnFailure;
-use crate::plugin::{Allowance, BreakerSettings, CanarySettings, PublicKey, Trust, WhenOff};
-use crate::secret::{Reference, Secret, SecretSetting};
+use standpipe_core::event::StreamName;
+use standpipe_core::secret::{Reference, Secret, SecretSetting};
+use standpipe_plugin_host::{
+    Allowance, BreakerSettings, CanarySettings, PublicKey, Trust, WhenOff,
+};
 
 const WINDOW_MAX: Duration = Duration::from_secs(3600);
 const CPU_MAX: Duration = Duration::from_secs(60);

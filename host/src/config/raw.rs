@@ -17,7 +17,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Places;
-use crate::secret::Secret;
+use standpipe_core::secret::Secret;
 
 /// The settings file of Standpipe's host.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -34,7 +34,7 @@ pub struct RawSettings {
     pub workers: Option<usize>,
     /// Which log lines are written: a level (`error`, `warn`, `info`, `debug`, `trace`,
     /// `off`), or levels of parts of the program, separated by commas:
-    /// `info,host::delivery=debug`. `info` by default. The variable `RUST_LOG` goes before
+    /// `info,standpipe_delivery=debug`. `info` by default. The variable `RUST_LOG` goes before
     /// it.
     #[schemars(example = &"info")]
     #[serde(skip_serializing_if = "Option::is_none")]

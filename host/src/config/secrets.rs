@@ -4,10 +4,9 @@ use std::time::Duration;
 use super::check::duration;
 use super::error::Mistakes;
 use super::{ConfigError, RawSecrets};
-use crate::aws::{AwsSettings, Endpoints};
-use crate::limits;
-use crate::secret::{Secret, SecretSetting};
-use crate::secrets::{Manager, SecretsSettings};
+use standpipe_aws::secret_store::{Manager, SecretsSettings};
+use standpipe_aws::{AwsSettings, Endpoints};
+use standpipe_core::secret::{Secret, SecretSetting};
 
 const MANAGERS: &str = "write \"aws-secretsmanager\", \"aws-ssm\", \"files\" or \"env\"";
 const REFRESH_MIN: Duration = Duration::from_secs(1);
@@ -109,7 +108,7 @@ pub(super) fn check_secrets(
             Manager::Environment
         }
     };
-    let usual = limits::SECRET_REFRESH;
+    let usual = standpipe_aws::limits::SECRET_REFRESH;
     let refresh = duration("[secrets] refresh", refresh.as_deref(), usual, REFRESH_MAX);
     let refresh = mistakes.or(refresh, usual);
     if refresh < REFRESH_MIN {

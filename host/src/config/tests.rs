@@ -2,11 +2,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::dead::{Bound, WhenFull};
-use crate::delivery::Pack;
-use crate::event::StreamName;
-use crate::secret::{Secret, SecretSetting};
-use crate::secrets::Manager;
+use standpipe_aws::secret_store::Manager;
+use standpipe_core::event::StreamName;
+use standpipe_core::secret::{Secret, SecretSetting};
+use standpipe_delivery::Pack;
+use standpipe_delivery::dead::{Bound, WhenFull};
 
 fn check(text: &str) -> Result<Settings, ConfigError> {
     parse(text)?.check(Path::new("/etc/standpipe"), Overrides::default())

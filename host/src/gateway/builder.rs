@@ -8,10 +8,10 @@ use tokio::runtime::Handle;
 
 use super::Host;
 use crate::config::{self, ConfigError, Destination, Overrides, Settings};
-use crate::delivery::Firehose;
 use crate::limits;
 use crate::run::{Embedding, Entrance, Run, StartError as RunError};
 use crate::source::{Input, Room, Submitter};
+use standpipe_delivery::Firehose;
 
 /// How events are called that nobody called otherwise.
 const SOURCE: &str = "gateway";
@@ -22,7 +22,7 @@ const SOURCE: &str = "gateway";
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let directory = tempfile::tempdir()?;
 /// # let directory = directory.path();
-/// use host::gateway::Builder;
+/// use standpipe::gateway::Builder;
 ///
 /// let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
 /// let builder = Builder::from_toml(settings, directory)?
@@ -72,7 +72,7 @@ impl Builder {
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
-    /// use host::gateway::{Builder, Ended};
+    /// use standpipe::gateway::{Builder, Ended};
     ///
     /// let file = directory.path().join("settings.toml");
     /// std::fs::write(&file, "[plugin.settings]\nmappings = [{ event = 'a', stream = 'all' }]")?;
@@ -120,8 +120,8 @@ impl Builder {
     /// # let directory = directory.path();
     /// use std::sync::Arc;
     ///
-    /// use host::delivery::faulty::{Faulty, Injection};
-    /// use host::gateway::Builder;
+    /// use standpipe_delivery::faulty::{Faulty, Injection};
+    /// use standpipe::gateway::Builder;
     ///
     /// let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
     /// let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
@@ -153,7 +153,7 @@ impl Builder {
 
     /// How many bytes of events may wait for a worker;
     /// [`limits::SUBMITTED_BYTES_MAX`] otherwise, and never less than
-    /// [`limits::EVENT_BYTES_MAX`].
+    /// [`standpipe_core::limits::EVENT_BYTES_MAX`].
     pub fn bytes_max(mut self, bytes: usize) -> Self {
         self.room.bytes = bytes;
         self
@@ -200,7 +200,7 @@ impl Builder {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// # let directory = directory.path();
-    /// use host::gateway::Builder;
+    /// use standpipe::gateway::Builder;
     ///
     /// let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
     /// let builder = Builder::from_toml(settings, directory)?;

@@ -4,8 +4,8 @@ use http::{HeaderMap, HeaderName, Method, Uri};
 
 use super::layer::Rules;
 use super::{Exchange, Host};
-use crate::collector::Ids;
 use crate::limits;
+use standpipe_collector::Ids;
 
 /// How events of copies are called that nobody called otherwise.
 const NAME: &str = "HTTP Request";
@@ -14,7 +14,7 @@ const NAME: &str = "HTTP Request";
 /// them these tell: method, path, status and latency, and what is asked for here.
 ///
 /// ```
-/// use host::gateway::Copies;
+/// use standpipe::gateway::Copies;
 /// use http::header::{CONTENT_TYPE, USER_AGENT};
 ///
 /// let copies = Copies::of_paths(["/shop/", "/account/"])

@@ -8,8 +8,8 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::Host;
 use super::copies::Chosen;
-use crate::clock;
 use crate::limits;
+use standpipe_core::clock;
 
 /// Bytes that most events of copies have at most.
 const EVENT_BYTES: usize = 512;
@@ -21,7 +21,7 @@ const EVENT_BYTES: usize = 512;
 /// # #[tokio::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let directory = tempfile::tempdir()?;
-/// use host::gateway::{Builder, Copies};
+/// use standpipe::gateway::{Builder, Copies};
 /// use http::{HeaderMap, Method, StatusCode};
 ///
 /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";

@@ -12,7 +12,7 @@ use super::{Copies, Gateway, Host};
 /// ```
 /// # use std::convert::Infallible;
 /// use bytes::Bytes;
-/// use host::gateway::{Builder, Copies, Layer};
+/// use standpipe::gateway::{Builder, Copies, Layer};
 /// use http::header::USER_AGENT;
 /// use http::{Request, Response};
 /// use http_body_util::Full;

@@ -4,8 +4,8 @@ use std::fmt;
 use thiserror::Error;
 use tokio::task::JoinError;
 
-use crate::run::DEFAULT_PLUGIN;
-use crate::swap::{Candidate, NotPossible, Refused, Seal, Step, Swapped as Taken};
+use standpipe_plugin_host::DEFAULT_PLUGIN;
+use standpipe_plugin_host::swap::{Candidate, NotPossible, Refused, Seal, Step, Swapped as Taken};
 
 /// A plugin that is to take over.
 #[derive(Clone)]

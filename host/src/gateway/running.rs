@@ -12,12 +12,12 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
 use super::Stats;
-use crate::collector::Collector;
-use crate::dead::Letters;
-use crate::http::Peer;
 use crate::run::{Reloader, Run, Stopper, Summary};
 use crate::source::Submitter;
-use crate::swap::Swapper;
+use standpipe_collector::Collector;
+use standpipe_delivery::dead::Letters;
+use standpipe_http::Peer;
+use standpipe_plugin_host::swap::Swapper;
 
 /// A host at work. Clones are the same host; it stops when the last of them is
 /// dropped, and then goes on delivering in the background for as long as
@@ -69,7 +69,7 @@ impl Host {
     /// What became of the events that were handed in, and how many wait.
     ///
     /// ```
-    /// # use host::gateway::Builder;
+    /// # use standpipe::gateway::Builder;
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -102,7 +102,7 @@ impl Host {
     ///
     /// ```
     /// # use std::net::{IpAddr, Ipv4Addr};
-    /// # use host::gateway::Builder;
+    /// # use standpipe::gateway::Builder;
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -143,7 +143,7 @@ impl Host {
     /// The address on which the collector listens, with its real port, if it does.
     ///
     /// ```
-    /// # use host::gateway::Builder;
+    /// # use standpipe::gateway::Builder;
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -173,7 +173,7 @@ impl Host {
     /// is in the spool, and goes on.
     ///
     /// ```
-    /// # use host::gateway::{Builder, Refused};
+    /// # use standpipe::gateway::{Builder, Refused};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -197,7 +197,7 @@ impl Host {
     /// twice changes nothing.
     ///
     /// ```
-    /// # use host::gateway::Builder;
+    /// # use standpipe::gateway::Builder;
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -219,7 +219,7 @@ impl Host {
     /// settings say so when the plugin fails.
     ///
     /// ```
-    /// # use host::gateway::Builder;
+    /// # use standpipe::gateway::Builder;
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;

@@ -11,7 +11,7 @@ impl Host {
     /// future is awaited, and is not accepted if that is dropped before.
     ///
     /// ```
-    /// # use host::gateway::{Builder, Ended, Reason};
+    /// # use standpipe::gateway::{Builder, Ended, Reason};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -43,7 +43,7 @@ impl Host {
     /// never waits; it is what the threads of a proxy want.
     ///
     /// ```
-    /// # use host::gateway::{Builder, Ended, Refused};
+    /// # use standpipe::gateway::{Builder, Ended, Refused};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -73,7 +73,7 @@ impl Host {
     /// them may not have been accepted.
     ///
     /// ```
-    /// # use host::gateway::{Builder, Ended, Reason};
+    /// # use standpipe::gateway::{Builder, Ended, Reason};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;

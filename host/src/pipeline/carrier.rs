@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use super::deciding::Deciding;
 use super::failure::{Halt, OnFailure};
-use crate::dead::{Letter, Letters, Reason};
-use crate::delivery::{NamedBy, NotAdded, Outbox, Place, Provenance, Record, TooManyStreams};
-use crate::event::{Ack, Event, StreamName};
-use crate::plugin::{Decision, Decisions, Fault, Output, Tally, Target};
+use standpipe_core::event::{Ack, Event, StreamName};
+use standpipe_delivery::dead::{Letter, Letters, Reason};
+use standpipe_delivery::{NamedBy, NotAdded, Outbox, Place, Provenance, Record, TooManyStreams};
+use standpipe_plugin_host::{Decision, Decisions, Fault, Output, Tally, Target};
 
 /// Carries out what a plugin decided: records into the outbox, and dead letters.
 #[derive(Debug)]

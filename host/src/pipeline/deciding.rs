@@ -5,8 +5,10 @@ use tokio::time::Instant;
 
 use super::SourceIdentities;
 use super::places::Places;
-use crate::event::Event;
-use crate::plugin::{Admission, Decisions, Fault, Generation, Mapper, Patience, Unavailable};
+use standpipe_core::event::Event;
+use standpipe_plugin_host::{
+    Admission, Decisions, Fault, Generation, Mapper, Patience, Unavailable,
+};
 
 /// One worker's part in a generation of the plugin: an instance of its own, and
 /// where its outbox has the streams that the plugin declares.

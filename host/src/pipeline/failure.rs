@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::event::StreamName;
+use standpipe_core::event::StreamName;
 
 /// What becomes of an event that the plugin fails on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use crate::event::Chunk;
 use crate::limits;
+use standpipe_core::event::Chunk;
 
 /// A chunk on its way through the plugin.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::event::Ack;
+    use standpipe_core::event::Ack;
 
     const SECOND: Duration = Duration::from_secs(1);
 

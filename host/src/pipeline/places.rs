@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::delivery::{Identity, Place};
+use standpipe_delivery::{Identity, Place};
 
 /// The identities of sources that do not use the default one, by their names.
 pub type SourceIdentities = HashMap<String, Identity>;

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::catalog::reading::Tell;
-use crate::catalog::schedule::{Claim, Fate, History, HistoryError, Kept, Outcome, Tally, keep};
-use crate::catalog::{CatalogSettings, LogLevel, Round, Route, Told};
-use crate::clock;
-use crate::http::Shutdown;
 use crate::limits;
-use crate::plugin::{self, Fault, Plugin, Switch};
+use standpipe_catalog::reading::Tell;
+use standpipe_catalog::schedule::{Claim, Fate, History, HistoryError, Kept, Outcome, Tally, keep};
+use standpipe_catalog::{CatalogSettings, LogLevel, Round, Route, Told};
+use standpipe_core::clock;
+use standpipe_http::Shutdown;
+use standpipe_plugin_host::{self as plugin, Fault, Plugin, Switch};
 
 /// How much less than others the thread gets: as of `nice`.
 const NICENESS: i32 = 10;
@@ -54,11 +54,12 @@ impl Cataloging {
         Ok(Cataloging { stop, thread })
     }
 
-    /// Stop, and wait for the end, which comes within [`limits::CATALOG_STOP_GRACE`].
+    /// Stop, and wait for the end, which comes within [`standpipe_catalog::limits::CATALOG_STOP_GRACE`].
     /// What hangs beyond that is left behind.
     pub(crate) fn finish(self) {
         self.stop.request();
-        let looks = (limits::CATALOG_STOP_GRACE + limits::CATALOG_STOP_MARGIN).as_millis()
+        let looks = (standpipe_catalog::limits::CATALOG_STOP_GRACE + limits::CATALOG_STOP_MARGIN)
+            .as_millis()
             / LOOK_INTERVAL.as_millis();
         for _ in 0..looks {
             if self.thread.is_finished() {

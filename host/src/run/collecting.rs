@@ -10,14 +10,14 @@ use tokio::runtime::Handle;
 use super::StartError;
 use super::keys::KeptKeys;
 use super::patience::patiently;
-use crate::aws::Unreached;
-use crate::collector::{Collector, HeldEvents, Intake};
 use crate::config::{CertificateFiles, CollectSettings};
-use crate::event::{Chunk, SourceNames, Totals};
-use crate::http::{ConnectionLimits, ConnectionStats, Descriptors, Server, Shutdown, Tls};
 use crate::limits;
-use crate::secret::Resolve;
-use crate::spool::{Durability, Outlet, Recovered, Spool};
+use standpipe_aws::Unreached;
+use standpipe_collector::{Collector, HeldEvents, Intake};
+use standpipe_core::event::{Chunk, SourceNames, Totals};
+use standpipe_core::secret::Resolve;
+use standpipe_http::{ConnectionLimits, ConnectionStats, Descriptors, Server, Shutdown, Tls};
+use standpipe_spool::{Durability, Outlet, Recovered, Spool};
 
 /// A collector that listens, and has not been asked anything yet.
 pub(super) struct Listening {

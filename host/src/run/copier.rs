@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use crate::dead::{LetterCopy, Letters};
-use crate::delivery::{Delivery, Identity, NamedBy, Outbox, Provenance, Record, StreamReport};
-use crate::event::{Ack, Source, StreamName};
+use standpipe_core::event::{Ack, Source, StreamName};
+use standpipe_delivery::dead::{LetterCopy, Letters};
+use standpipe_delivery::{Delivery, Identity, NamedBy, Outbox, Provenance, Record, StreamReport};
 
 /// Sends copies of dead letters to a delivery stream, from a thread of its own.
 ///
@@ -119,10 +119,9 @@ mod tests {
     use tokio::runtime::Handle;
 
     use super::*;
-    use crate::dead::{CopyReport, Letter, Reason};
-    use crate::delivery::faulty::{Faulty, Injection};
-    use crate::delivery::{DeliverySettings, Pack, Ports, StartRate, StreamSettings, Verdict};
-    use crate::limits;
+    use standpipe_delivery::dead::{CopyReport, Letter, Reason};
+    use standpipe_delivery::faulty::{Faulty, Injection};
+    use standpipe_delivery::{DeliverySettings, Pack, Ports, StartRate, StreamSettings, Verdict};
 
     /// Letters that are copied to the stream `letters` of a port.
     struct Copied {
@@ -183,10 +182,10 @@ mod tests {
             overflow_directory: std::env::temp_dir(),
             overflow_bytes_max: 0,
             dynamic_streams_max: 1,
-            stream_idle_timeout: limits::STREAM_IDLE_TIMEOUT,
+            stream_idle_timeout: standpipe_delivery::limits::STREAM_IDLE_TIMEOUT,
             max_delay: Duration::from_millis(1),
-            in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
-            request_bytes_enough: limits::REQUEST_BYTES_ENOUGH,
+            in_flight_bytes_max: standpipe_delivery::limits::IN_FLIGHT_BYTES_MAX,
+            request_bytes_enough: standpipe_delivery::limits::REQUEST_BYTES_ENOUGH,
         };
         let port = Arc::clone(port);
         Delivery::new(Ports::new(port), settings, Arc::clone(letters), Handle::current())

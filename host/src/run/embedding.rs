@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::reloading::SetLogFilter;
-use crate::delivery::Firehose;
-use crate::event::Source;
 use crate::source::{Submissions, Submitter};
+use standpipe_core::event::Source;
+use standpipe_delivery::Firehose;
 
 /// What a program brings along that a run is part of.
 #[derive(Default)]

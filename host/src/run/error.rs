@@ -4,16 +4,16 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::admin::BadToken;
-use crate::aws::ConnectError;
-use crate::collector::TakenKey;
-use crate::http::{BindError, TlsError};
-use crate::plugin::cases::CasesError;
-use crate::plugin::{EngineError, LoadError};
-use crate::secret::{Reference, Unresolved};
-use crate::secrets::OpenSecretsError;
 use crate::source::InputError;
-use crate::spool;
-use crate::swap::Refused;
+use standpipe_aws::ConnectError;
+use standpipe_aws::secret_store::OpenSecretsError;
+use standpipe_collector::TakenKey;
+use standpipe_core::secret::{Reference, Unresolved};
+use standpipe_http::{BindError, TlsError};
+use standpipe_plugin_host::cases::CasesError;
+use standpipe_plugin_host::swap::Refused;
+use standpipe_plugin_host::{EngineError, LoadError};
+use standpipe_spool as spool;
 
 /// A run cannot be started.
 #[derive(Debug, Error)]

@@ -5,8 +5,8 @@ use std::thread::JoinHandle;
 
 use super::collecting::Collecting;
 use super::{Collected, Run, Summary, summary};
-use crate::dead::Letters;
 use crate::source::{ReadReport, Retirement};
+use standpipe_delivery::dead::Letters;
 
 impl Run {
     /// Wait until everything that was read has been accounted for. A run that

@@ -4,9 +4,9 @@ use tokio::sync::Mutex;
 
 use super::{StartError, open_secrets};
 use crate::admin::Token;
-use crate::collector::{Collector, SourceSettings};
 use crate::config::{ReferencedKey, Settings, is_write_key};
-use crate::secret::{Reference, Resolve, Secret, SecretSetting};
+use standpipe_collector::{Collector, SourceSettings};
+use standpipe_core::secret::{Reference, Resolve, Secret, SecretSetting};
 
 /// Write keys that a manager of secrets keeps.
 #[derive(Debug)]

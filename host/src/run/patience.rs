@@ -5,8 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::StartError;
-use crate::aws::Unreached;
-use crate::limits;
+use standpipe_aws::Unreached;
 
 /// Takes steps of a start again that fail for a reason that passes by itself, if that is
 /// what is wanted, and says so now and then.
@@ -34,7 +33,7 @@ pub(super) use patiently;
 
 impl Patience {
     pub(super) fn new(unreached: Unreached) -> Self {
-        Patience { unreached, pause: limits::RETRY_PAUSE_FIRST, mentioned: None }
+        Patience { unreached, pause: standpipe_aws::limits::RETRY_PAUSE_FIRST, mentioned: None }
     }
 
     /// Wait before the step is taken again.
@@ -46,12 +45,15 @@ impl Patience {
         if !error.is_transient() || self.unreached == Unreached::Fail {
             return Err(error);
         }
-        if self.mentioned.is_none_or(|mentioned| mentioned.elapsed() >= limits::WAIT_REMINDER) {
+        if self
+            .mentioned
+            .is_none_or(|mentioned| mentioned.elapsed() >= standpipe_aws::limits::WAIT_REMINDER)
+        {
             tracing::warn!("waiting to start: {error}");
             self.mentioned = Some(Instant::now());
         }
         sleep(self.pause).await;
-        self.pause = (2 * self.pause).min(limits::RETRY_PAUSE_MAX);
+        self.pause = (2 * self.pause).min(standpipe_aws::limits::RETRY_PAUSE_MAX);
         Ok(())
     }
 }
@@ -61,7 +63,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::secret::{Secret, SecretSetting, Unresolved};
+    use standpipe_core::secret::{Secret, SecretSetting, Unresolved};
 
     fn failure(is_transient: bool) -> StartError {
         let written = Secret::new("secret:x".to_owned());
@@ -88,7 +90,10 @@ mod tests {
         let started = Instant::now();
         assert!(take(Unreached::Continue, step).await);
         assert_eq!(steps.get(), 20);
-        assert!(started.elapsed() > limits::RETRY_PAUSE_MAX, "it asks without a pause");
+        assert!(
+            started.elapsed() > standpipe_aws::limits::RETRY_PAUSE_MAX,
+            "it asks without a pause"
+        );
         steps.set(0);
         assert!(!take(Unreached::Fail, step).await);
         assert_eq!(steps.get(), 1);

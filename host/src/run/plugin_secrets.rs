@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{StartError, open_secrets};
 use crate::config::{Settings, kept_secrets};
-use crate::plugin::PluginSettings;
-use crate::secret::{Reference, Resolve, Secret, SecretSetting, Unresolved};
+use standpipe_core::secret::{Reference, Resolve, Secret, SecretSetting, Unresolved};
+use standpipe_plugin_host::PluginSettings;
 
 /// The secrets that references in plugins' settings stand for at present.
 #[derive(Debug, Default)]

@@ -8,12 +8,11 @@ use super::StartError;
 use super::plugin_secrets::PluginSecrets;
 use crate::config::{Beside, Hosting, PluginSource, Settings};
 use crate::limits;
-use crate::plugin::cases::Cases;
-use crate::plugin::{CanarySettings, PluginSettings, PublicKey, Trust, sha256_hex};
-use crate::swap::{Candidate, Refused, Seal, SettingsDefaults, Swapper, Terms};
-
-/// The default mapping plugin's component.
-pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
+use standpipe_plugin_host::cases::Cases;
+use standpipe_plugin_host::swap::{Candidate, Refused, Seal, SettingsDefaults, Swapper, Terms};
+use standpipe_plugin_host::{
+    CanarySettings, DEFAULT_PLUGIN, PluginSettings, PublicKey, Trust, sha256_hex,
+};
 
 /// The plugins beside the one in use that settings ask for, to be told from those of
 /// other settings.

@@ -17,12 +17,14 @@ use super::StartError;
 use super::collecting::connection_limits;
 use super::plugin_secrets::PluginSecrets;
 use super::plugins::{candidate, candidate_beside, candidate_of_file, terms, terms_without_cases};
-use crate::aws;
 use crate::config::{Beside, CollectSettings, Destination, PluginSource, Settings};
-use crate::http::Tls;
 use crate::pipeline::OnFailure;
-use crate::plugin::{Engine, Plugin, Role, Trust, sha256_hex};
-use crate::swap::{Candidate, Refused, Step, Swapper, SwapperSettings, Terms, Workshop};
+use standpipe_aws as aws;
+use standpipe_http::Tls;
+use standpipe_plugin_host::swap::{
+    Candidate, Refused, Step, Swapper, SwapperSettings, Terms, Workshop,
+};
+use standpipe_plugin_host::{Engine, Plugin, Role, Trust, sha256_hex};
 
 /// A part of what is prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::StartError;
-use crate::aws::{self, Access, AwsSettings, AwsStatus, Role, Unreached};
 use crate::config::{Destination, SourceRole};
-use crate::delivery::{Amazon, Directory, Firehose, Identity, Ports, StartRate};
 use crate::pipeline::SourceIdentities;
-use crate::secret::Resolve;
+use standpipe_aws::{self as aws, Access, AwsSettings, AwsStatus, Role, Unreached};
+use standpipe_core::secret::Resolve;
+use standpipe_delivery::{Amazon, Directory, Firehose, Identity, Ports, StartRate};
 
 /// The ways to Firehose.
 pub(super) struct Ways {

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::collecting::Replaceable;
 use crate::config::{ChangedKey, RawSettings, Settings, SourceRole};
-use crate::delivery::WeakDelivery;
+use standpipe_delivery::WeakDelivery;
 
 /// Sets which log lines the program writes; none for its default.
 pub type SetLogFilter = Arc<dyn Fn(Option<&str>) -> Result<(), String> + Send + Sync>;

@@ -20,20 +20,20 @@ use super::reloading::{ReloadableParts, SetLogFilter};
 use super::watching::Basis;
 use super::{Addresses, CACHE, Cataloging, Run, StartError, Stopper, cataloging};
 use crate::admin::{Admin, View};
-use crate::aws::{AwsStatus, Unreached};
 use crate::config::{CollectSettings, Settings};
-use crate::dead::{Folder, LetterDurability, Letters};
-use crate::delivery::{Delivery, DeliverySettings};
-use crate::event::Totals;
-use crate::http::Shutdown;
 use crate::limits;
 use crate::pipeline::{Halt, Renewal, Shared, SourceIdentities, Worker};
-use crate::private;
-use crate::secret::{NoManager, Resolve};
-use crate::secrets::{Secrets, SecretsSettings};
 use crate::source::{Gatherer, Reader, Retirement, Stop};
-use crate::spool::Durability;
-use crate::swap::Swapper;
+use standpipe_aws::secret_store::{Secrets, SecretsSettings};
+use standpipe_aws::{AwsStatus, Unreached};
+use standpipe_core::event::Totals;
+use standpipe_core::private;
+use standpipe_core::secret::{NoManager, Resolve};
+use standpipe_delivery::dead::{Folder, LetterDurability, Letters};
+use standpipe_delivery::{Delivery, DeliverySettings};
+use standpipe_http::Shutdown;
+use standpipe_plugin_host::swap::Swapper;
+use standpipe_spool::Durability;
 
 /// What a run is made of before anything flows.
 struct Parts {

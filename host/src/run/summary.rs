@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::collecting::Remaining;
-use crate::dead::{Reason, Report};
-use crate::delivery::StreamReport;
-use crate::escape::OneLine;
-use crate::event::TotalsSnapshot;
 use crate::limits;
 use crate::source::ReadReport;
-use crate::swap::ShadowReport;
+use standpipe_core::escape::OneLine;
+use standpipe_core::event::TotalsSnapshot;
+use standpipe_delivery::StreamReport;
+use standpipe_delivery::dead::{Reason, Report};
+use standpipe_plugin_host::swap::ShadowReport;
 
 /// What became of a run.
 ///

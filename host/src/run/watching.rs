@@ -18,11 +18,11 @@ use super::plugin_secrets::PluginSecrets;
 use super::plugins::{self, Companions, Ingredients, signature_path};
 use super::reloading::ReloadableParts;
 use crate::config::{PluginSource, Settings, Watch};
-use crate::fingerprint::FileFingerprint;
-use crate::http::Shutdown;
 use crate::limits;
-use crate::secret::Resolve;
-use crate::swap::{Candidate, Refused, Swapped, Swapper};
+use standpipe_core::fingerprint::FileFingerprint;
+use standpipe_core::secret::Resolve;
+use standpipe_http::Shutdown;
+use standpipe_plugin_host::swap::{Candidate, Refused, Swapped, Swapper};
 
 /// Takes the plugin anew; clones do the same.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::plugin::scripted::End;
+use standpipe_plugin_host::scripted::End;
 
 /// An event of the world.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::spool::{Files, Storage};
+use standpipe_spool::{Files, Storage};
 
 /// What the disk does for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

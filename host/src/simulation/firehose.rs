@@ -9,11 +9,10 @@ use tokio::time::{Instant, sleep};
 
 use super::account::Account;
 use super::plugin::id_of;
-use crate::delivery::{
+use standpipe_core::event::StreamName;
+use standpipe_delivery::{
     Answer, Batch, Describe, Description, Firehose, Put, Refusal, RequestError, Verdict,
 };
-use crate::event::StreamName;
-use crate::limits;
 
 /// How a stream behaves for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +192,7 @@ impl World {
                 if self.random(2) == 0 {
                     self.take(stream, batch, &sound, true);
                 }
-                sleep(limits::REQUEST_TIMEOUT).await;
+                sleep(standpipe_delivery::limits::REQUEST_TIMEOUT).await;
                 failed(Verdict::RetryAmbiguous, "Timeout")
             }
         }

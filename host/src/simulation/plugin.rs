@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::account::Account;
-use crate::plugin::scripted::{Act, Script};
+use standpipe_plugin_host::scripted::{Act, Script};
 
 /// The processor time of an event that the plugin never comes to an end with.
 pub(super) const ENDLESS: Duration = Duration::from_secs(3600);

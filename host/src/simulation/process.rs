@@ -20,14 +20,15 @@ use super::disk::Disk;
 use super::firehose;
 use super::plugin::Plugin;
 use super::world::{Arrival, Life, LifeEnd, World};
-use crate::collector::{Gathering, Intake, Step, entry_of};
-use crate::dead::{LetterDurability, LetterSteps, Letters};
-use crate::delivery::{Delivery, Ports};
-use crate::event::{Totals, TotalsSnapshot};
 use crate::pipeline::{Halt, OnFailure, Renewal, Shared, SourceIdentities, Worker};
-use crate::plugin::{Admitted, BreakerSettings, Generation, Stage, Switch};
-use crate::spool::{Durability, Spool, Steps};
-use crate::{blocking, clock, limits};
+use standpipe_collector::{Gathering, Intake, Step, entry_of};
+use standpipe_core::blocking;
+use standpipe_core::clock;
+use standpipe_core::event::{Totals, TotalsSnapshot};
+use standpipe_delivery::dead::{LetterDurability, LetterSteps, Letters};
+use standpipe_delivery::{Delivery, Ports};
+use standpipe_plugin_host::{Admitted, BreakerSettings, Generation, Stage, Switch};
+use standpipe_spool::{Durability, Spool, Steps};
 
 /// What a stop may take beyond its timeout: the pause of the steps that end it.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
@@ -119,7 +120,7 @@ impl<'a> Process<'a> {
             Handle::current(),
         );
         let plugin = Arc::new(Plugin::new(world.account.clone()));
-        let scripted = Admitted::scripted(crate::plugin::Plugin::scripted(plugin.clone()));
+        let scripted = Admitted::scripted(standpipe_plugin_host::Plugin::scripted(plugin.clone()));
         let threads = NonZero::new(world.workers).expect("there is a worker");
         let active = Generation::new(1, scripted, BreakerSettings::default(), threads);
         let active = Arc::new(active);
@@ -373,7 +374,7 @@ async fn append(
     steps: &Mutex<Steps>,
     items: u32,
     entry: Vec<u8>,
-) -> Result<(), crate::spool::AppendError> {
+) -> Result<(), standpipe_spool::AppendError> {
     let mut append = std::pin::pin!(spool.append(items, entry));
     loop {
         let pause = Duration::from_micros(fastrand::u64(..3000));
@@ -448,7 +449,7 @@ async fn write_dead_letters(steps: Arc<LetterSteps>) {
 /// What the spool's janitor does at intervals.
 async fn tend(steps: Arc<Mutex<Steps>>) {
     loop {
-        sleep(limits::SPOOL_TEND_INTERVAL).await;
+        sleep(standpipe_spool::limits::SPOOL_TEND_INTERVAL).await;
         let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
         steps.write();
         steps.tend();

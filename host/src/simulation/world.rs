@@ -13,10 +13,10 @@ use super::disk::{DiskFault, DiskPlan};
 use super::firehose::{BEHAVIOURS, StreamPlan};
 use super::plugin::{ENDLESS, id_of};
 use super::process;
-use crate::dead::{Bound, WhenFull};
-use crate::delivery::{DeliverySettings, Pack, StartRate, StreamSettings};
-use crate::plugin::scripted::End;
-use crate::spool::{Durability, SpoolSettings};
+use standpipe_delivery::dead::{Bound, WhenFull};
+use standpipe_delivery::{DeliverySettings, Pack, StartRate, StreamSettings};
+use standpipe_plugin_host::scripted::End;
+use standpipe_spool::{Durability, SpoolSettings};
 
 /// Everything that a seed decides, and what came of it so far.
 pub(super) struct World {

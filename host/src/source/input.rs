@@ -7,8 +7,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
 
 use super::{Fill, Replay, Stop};
-use crate::gzip::GzipReader;
-use crate::limits::STOP_POLL;
+use standpipe_core::gzip::GzipReader;
+use standpipe_core::limits::STOP_POLL;
 
 /// Buffer in front of a decompressor, in bytes.
 const COMPRESSED_BUFFER_BYTES: usize = 128 * 1024;

@@ -10,9 +10,8 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::{Reader, Unread};
-use crate::dead::{Entry, Filter, LetterReader, Letters, StoredLetter, take_out};
-use crate::event::{Ack, Chunk, Line, Reason, Settled, Source, SourceNames};
-use crate::limits;
+use standpipe_core::event::{Ack, Chunk, Line, Reason, Settled, Source, SourceNames};
+use standpipe_delivery::dead::{Entry, Filter, LetterReader, Letters, StoredLetter, take_out};
 
 /// Letters whose events go their way once more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,8 +198,10 @@ impl Reader {
 
 /// Say once for each source why its letters are left.
 fn mention_unknown(mentioned: &mut BTreeSet<String>, source: &str) {
-    let source = &source[..source.floor_char_boundary(limits::DETAIL_BYTES_MAX)];
-    if mentioned.len() < limits::UNKNOWN_SOURCES_NAMED_MAX && !mentioned.contains(source) {
+    let source = &source[..source.floor_char_boundary(standpipe_core::limits::DETAIL_BYTES_MAX)];
+    if mentioned.len() < standpipe_core::limits::UNKNOWN_SOURCES_NAMED_MAX
+        && !mentioned.contains(source)
+    {
         tracing::warn!(
             "dead letters of the source {source:?} are left: no [[sources]] has this name, so nobody knows with which \
              role they are to be written. Put the source back, or write formerly = [{source:?}] under the source that \

@@ -1,7 +1,7 @@
 use std::io::{self, Read};
 
 use super::Stop;
-use crate::event::{Damage, Line};
+use standpipe_core::event::{Damage, Line};
 
 const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
@@ -46,13 +46,13 @@ pub struct LineReader<R> {
 /// Lines that have been cut, before they are given an `Ack`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Cut {
-    /// See [`Chunk`](crate::event::Chunk).
+    /// See [`Chunk`](standpipe_core::event::Chunk).
     pub bytes: Vec<u8>,
-    /// See [`Chunk`](crate::event::Chunk).
+    /// See [`Chunk`](standpipe_core::event::Chunk).
     pub lines: Vec<Line>,
-    /// See [`Chunk`](crate::event::Chunk).
+    /// See [`Chunk`](standpipe_core::event::Chunk).
     pub damaged: Vec<(u32, Damage)>,
-    /// See [`Chunk`](crate::event::Chunk).
+    /// See [`Chunk`](standpipe_core::event::Chunk).
     pub first_line: u64,
 }
 

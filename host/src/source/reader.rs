@@ -6,8 +6,8 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::lines::LineLimits;
 use super::{Input, LeftLetters, LineReader, Retired, Stop};
-use crate::event::{Ack, Chunk, Source, Totals};
 use crate::limits;
+use standpipe_core::event::{Ack, Chunk, Source, Totals};
 
 /// Reads inputs one after the other and hands their lines to the workers.
 #[derive(Debug)]
@@ -57,8 +57,8 @@ impl Input {
     pub fn lines(&self, stop: &Stop) -> io::Result<LineReader<Box<dyn Read>>> {
         let opened = self.open(stop)?;
         let line_limits = LineLimits {
-            chunk: limits::CHUNK_BYTES,
-            line: limits::EVENT_BYTES_MAX,
+            chunk: standpipe_core::limits::CHUNK_BYTES,
+            line: standpipe_core::limits::EVENT_BYTES_MAX,
             prefix: limits::EVENT_PREFIX_BYTES,
         };
         Ok(LineReader::new(opened.reader, opened.fill, line_limits, stop.clone()))

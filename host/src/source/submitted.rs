@@ -20,9 +20,9 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use crate::event::Ended;
 use crate::limits;
 use counts::Counts;
+use standpipe_core::event::Ended;
 
 /// How much may be under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,8 @@ impl Submitter {
     /// A way into a run, and what the run takes from it.
     pub fn new(room: Room) -> (Self, Submissions) {
         let events = room.events.clamp(1, Semaphore::MAX_PERMITS);
-        let bytes = room.bytes.clamp(limits::EVENT_BYTES_MAX, Semaphore::MAX_PERMITS);
+        let bytes =
+            room.bytes.clamp(standpipe_core::limits::EVENT_BYTES_MAX, Semaphore::MAX_PERMITS);
         let (sender, receiver) = crossbeam_channel::unbounded();
         let shared = Arc::new(Shared {
             queue: RwLock::new(Some(sender)),
@@ -234,7 +235,7 @@ impl Drop for Submissions {
 
 impl Submitted {
     fn new(event: Bytes, settled: oneshot::Sender<Ended>) -> Self {
-        if event.len() <= limits::EVENT_BYTES_MAX {
+        if event.len() <= standpipe_core::limits::EVENT_BYTES_MAX {
             return Submitted { text: event, too_long: None, settled };
         }
         // A copy, so that the rest is not kept.
@@ -247,7 +248,7 @@ impl Submitted {
 fn cost(event: &Bytes) -> u32 {
     let bytes = match event.len() {
         0 => 1,
-        bytes if bytes > limits::EVENT_BYTES_MAX => limits::EVENT_PREFIX_BYTES,
+        bytes if bytes > standpipe_core::limits::EVENT_BYTES_MAX => limits::EVENT_PREFIX_BYTES,
         bytes => bytes,
     };
     u32::try_from(bytes).expect("an event is far smaller than 4 GiB")

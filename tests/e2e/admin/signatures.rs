@@ -44,7 +44,7 @@ fn only_what_is_signed_by_the_key_is_taken() {
 #[test]
 fn the_way_back_leads_to_no_plugin_that_is_not_trusted_now() {
     let key = format!("public_key = \"{}\"", KeyPair::generate().public_key());
-    let pin = format!("sha256 = \"{}\"", host::plugin::sha256_hex(DEFAULT_PLUGIN));
+    let pin = format!("sha256 = \"{}\"", standpipe_plugin_host::sha256_hex(DEFAULT_PLUGIN));
     for (trust, words) in [(key, "public_key under [plugin]"), (pin, "sha256 under [plugin]")] {
         let collector = start(SETTINGS);
         assert_eq!(ask(&collector, "PUT", "/plugin", &of_default(1)).status, 200);
@@ -66,7 +66,7 @@ fn the_way_back_leads_to_no_plugin_that_is_not_trusted_now() {
 /// Over the API: whatever a component is to be, it is the pinned one.
 #[test]
 fn a_pin_holds_for_every_role() {
-    let sha256 = |bytes: &[u8]| host::plugin::sha256_hex(bytes);
+    let sha256 = |bytes: &[u8]| standpipe_plugin_host::sha256_hex(bytes);
     let (pinned, other) = (of_default(1), of_default(2));
     let pin = format!("\n[plugin]\nsha256 = \"{}\"\n", sha256(DEFAULT_PLUGIN));
     let collector = start(&format!("{SETTINGS}{pin}"));
@@ -104,7 +104,7 @@ fn a_pin_holds_for_every_role() {
 /// What is there already is held against a pin and a key that come later.
 #[test]
 fn a_canary_and_a_shadow_end_where_they_are_not_trusted_any_more() {
-    let digest = host::plugin::sha256_hex(DEFAULT_PLUGIN);
+    let digest = standpipe_plugin_host::sha256_hex(DEFAULT_PLUGIN);
     let key = format!("public_key = \"{}\"", KeyPair::generate().public_key());
     for trust in [format!("sha256 = \"{digest}\""), key] {
         let collector = start(SETTINGS);
@@ -130,11 +130,11 @@ fn a_canary_and_a_shadow_end_where_they_are_not_trusted_any_more() {
 #[test]
 fn a_pin_and_a_key_hold_for_every_role_of_the_settings() {
     let other = of_default(1);
-    let digest = host::plugin::sha256_hex(DEFAULT_PLUGIN);
+    let digest = standpipe_plugin_host::sha256_hex(DEFAULT_PLUGIN);
     let pin = format!("sha256 = \"{digest}\"");
     let keys = KeyPair::generate();
     let key = format!("public_key = \"{}\"", keys.public_key());
-    let own = format!("sha256 = \"{}\"", host::plugin::sha256_hex(&other));
+    let own = format!("sha256 = \"{}\"", standpipe_plugin_host::sha256_hex(&other));
     let rows = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]\n";
     let program = |command: &[&str], settings: &str, signature: Option<&str>| {
         let program = Program::new().file("settings.toml", settings.as_bytes());

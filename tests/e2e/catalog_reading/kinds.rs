@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use host::catalog::probe::{Outcome, probe_reading};
-use host::catalog::reading::ReadingSettings;
-use host::catalog::{Inventory, Origin, Sink};
 use serde_json::{Value, json};
+use standpipe_catalog::probe::{Outcome, probe_reading};
+use standpipe_catalog::reading::ReadingSettings;
+use standpipe_catalog::{Inventory, Origin, Sink};
 use tests::catalog::{Account, Made, REGION, SECRET, make_streams};
 use tests::ministack::Ministack;
 use tests::moto;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use host::catalog::reading::{Progress, ReadingSettings};
+use standpipe_catalog::reading::{Progress, ReadingSettings};
 use tests::catalog::operation;
 
 use super::{count, read, serve, settings, streams, with};

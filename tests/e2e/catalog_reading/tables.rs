@@ -1,10 +1,10 @@
 //! The DynamoDB tables behind Kinesis streams, and the permissions that they and
 //! everything else need.
 
-use host::catalog::Arn;
-use host::catalog::probe::{Outcome, probe_reading};
-use host::catalog::reading::ReadingSettings;
 use serde_json::json;
+use standpipe_catalog::Arn;
+use standpipe_catalog::probe::{Outcome, probe_reading};
+use standpipe_catalog::reading::ReadingSettings;
 use tests::catalog::{Account, REGION, input, operation, refusal};
 
 use super::{count, filtered, read, serve, settings, with};

@@ -6,8 +6,8 @@ use std::ops::RangeFrom;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use host::delivery::faulty::{Faulty, Injection};
-use host::gateway::{Ended, Host, Plugin, Swapped};
+use standpipe::gateway::{Ended, Host, Plugin, Swapped};
+use standpipe_delivery::faulty::{Faulty, Injection};
 
 use super::{Embedded, mapping};
 

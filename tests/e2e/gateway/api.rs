@@ -1,29 +1,29 @@
-//! What of `host::gateway` other programs are written against: a change of it is a
+//! What of `standpipe::gateway` other programs are written against: a change of it is a
 //! deliberate one.
 
 use std::fs;
 use std::path::Path;
 
-use host::gateway::Reason;
+use standpipe::gateway::Reason;
 use tests::workspace;
 
 /// The files of the module, and the items that it takes from elsewhere: all of a
 /// file's, or those named.
 const FILES: &[(&str, &[&str])] = &[
-    ("gateway.rs", &[]),
-    ("gateway/builder.rs", &[]),
-    ("gateway/body.rs", &[]),
-    ("gateway/copies.rs", &[]),
-    ("gateway/exchange.rs", &[]),
-    ("gateway/layer.rs", &[]),
-    ("gateway/plugin.rs", &[]),
-    ("gateway/running.rs", &[]),
-    ("gateway/service.rs", &[]),
-    ("gateway/submitting.rs", &[]),
-    ("gateway/swapping.rs", &[]),
-    ("source/submitted/counts.rs", &[]),
-    ("source/submitted/receipt.rs", &[]),
-    ("event/ack.rs", &["pub enum Ended"]),
+    ("src/gateway.rs", &[]),
+    ("src/gateway/builder.rs", &[]),
+    ("src/gateway/body.rs", &[]),
+    ("src/gateway/copies.rs", &[]),
+    ("src/gateway/exchange.rs", &[]),
+    ("src/gateway/layer.rs", &[]),
+    ("src/gateway/plugin.rs", &[]),
+    ("src/gateway/running.rs", &[]),
+    ("src/gateway/service.rs", &[]),
+    ("src/gateway/submitting.rs", &[]),
+    ("src/gateway/swapping.rs", &[]),
+    ("src/source/submitted/counts.rs", &[]),
+    ("src/source/submitted/receipt.rs", &[]),
+    ("crates/core/src/event/ack.rs", &["pub enum Ended"]),
 ];
 
 #[test]
@@ -41,11 +41,14 @@ fn the_api_is_as_it_was() {
 }
 
 fn listing() -> String {
-    let root = workspace().join("host/src");
+    let root = workspace().join("host");
     let files = FILES.iter().map(|(file, only)| (*file, items(&root.join(file), only)));
     let files: String = files.map(|(file, items)| format!("# {file}\n{items}\n")).collect();
     let reasons: Vec<_> = Reason::ALL.iter().map(|reason| format!("{reason:?}")).collect();
-    format!("{files}# event/reason.rs\npub enum Reason {{ {} }}\n", reasons.join(", "))
+    format!(
+        "{files}# crates/core/src/event/reason.rs\npub enum Reason {{ {} }}\n",
+        reasons.join(", ")
+    )
 }
 
 /// The public items of a file without their bodies, and whole enums.

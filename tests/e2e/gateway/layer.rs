@@ -12,9 +12,6 @@ use std::time::{Duration, Instant};
 
 use axum::extract::Path;
 use bytes::Bytes;
-use host::delivery::faulty::{Faulty, Injection};
-use host::gateway::{self, Copies, Layer};
-use host::limits;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -22,6 +19,8 @@ use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use standpipe::gateway::{self, Copies, Layer};
+use standpipe_delivery::faulty::{Faulty, Injection};
 use tests::client::Client;
 use tokio::net::TcpListener;
 use tower_layer::Layer as _;
@@ -160,7 +159,7 @@ async fn bodies_of_requests_are_told_as_far_as_they_are_read() {
     // What is no text is replaced, and the record is still one that Firehose takes.
     assert_eq!(large["request_body"], "\u{fffd}".repeat(4));
     let text = large["response_body"].as_str().unwrap();
-    assert_eq!(text.chars().count(), limits::COPIED_BODY_BYTES_MAX);
+    assert_eq!(text.chars().count(), standpipe::limits::COPIED_BODY_BYTES_MAX);
     assert_eq!((&large["request_body_bytes"], &large["status"]), (&json!(3_000_000), &json!(201)));
     assert_eq!(large["response_body_bytes"], 3_000_000);
     assert_eq!((&none["request_body"], &none["request_body_bytes"]), (&json!(""), &json!(0)));
@@ -171,12 +170,12 @@ async fn both_bodies_fit_into_a_record_however_they_are_escaped() {
     let (embedded, port) = start(SOURCES).await;
     let copies = Copies::of_all().with_request_body(usize::MAX).with_response_body(usize::MAX);
     let mut service = Layer::new(embedded.host.clone()).copying(copies).layer(Echo::default());
-    let worst = "\u{1}".repeat(2 * limits::COPIED_BODY_BYTES_MAX);
+    let worst = "\u{1}".repeat(2 * standpipe::limits::COPIED_BODY_BYTES_MAX);
     let answer = service.call(post("/worst", &worst)).await.unwrap();
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes().len(), worst.len());
     let copies = copied(&embedded, &port).await;
-    assert_eq!(copies[0]["request_body"], worst[..limits::COPIED_BODY_BYTES_MAX]);
-    assert_eq!(copies[0]["response_body"], worst[..limits::COPIED_BODY_BYTES_MAX]);
+    assert_eq!(copies[0]["request_body"], worst[..standpipe::limits::COPIED_BODY_BYTES_MAX]);
+    assert_eq!(copies[0]["response_body"], worst[..standpipe::limits::COPIED_BODY_BYTES_MAX]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,7 +264,7 @@ async fn without_sources_the_service_gets_all_calls() {
 async fn a_full_host_does_not_slow_the_service_down() {
     const REQUESTS: u64 = 20_000;
     let port = Arc::new(Faulty::new(|_, _, _| {
-        Injection::FailBefore(host::delivery::Verdict::Retry, BUSY)
+        Injection::FailBefore(standpipe_delivery::Verdict::Retry, BUSY)
     }));
     let settings = SOURCES.to_owned() + "[delivery]\ndrain_timeout = '10ms'\n";
     let embedded = Embedded::start(&settings, |builder| builder.port(port).events_max(100)).await;

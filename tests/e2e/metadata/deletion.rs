@@ -1,6 +1,6 @@
-use host::catalog::Unread;
-use host::catalog::openmetadata::Untouched;
 use serde_json::json;
+use standpipe_catalog::Unread;
+use standpipe_catalog::openmetadata::Untouched;
 use tests::openmetadata::{Fault, Traits};
 
 use super::world::World;

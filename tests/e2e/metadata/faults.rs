@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
-use host::catalog::openmetadata::{OpenError, OpenMetadata};
-use host::secret::{NoManager, Secret, SecretSetting};
+use standpipe_catalog::openmetadata::{OpenError, OpenMetadata};
+use standpipe_core::secret::{NoManager, Secret, SecretSetting};
 use tests::openmetadata::{Fault, Traits};
 
 use super::world::World;

@@ -1,7 +1,7 @@
-use host::catalog::openmetadata::{Services, Written};
-use host::catalog::report::Fate;
-use host::catalog::{Asset, Role, Rotation, SearchEngine, Table};
 use serde_json::json;
+use standpipe_catalog::openmetadata::{Services, Written};
+use standpipe_catalog::report::Fate;
+use standpipe_catalog::{Asset, Role, Rotation, SearchEngine, Table};
 use tests::openmetadata::Traits;
 
 use super::world::{World, arn, kinesis, objects, world_topic};
@@ -84,7 +84,9 @@ fn what_is_missing_is_told_with_what_was_tried() {
     let outcome = world.run_well();
     let Fate::NotFound { tried, .. } = &outcome.report.lines[0].fate else { panic!() };
     assert_eq!(*tried, ["rs.dev.public.orders", "rs.dev.public.Orders"]);
-    assert!(host::catalog::report::table(&outcome.report).contains("tried rs.dev.public.orders"));
+    assert!(
+        standpipe_catalog::report::table(&outcome.report).contains("tried rs.dev.public.orders")
+    );
     world.server.add("tables", "rs.dev.public.orders", &json!({}));
     assert_eq!(world.run_well().report.unresolved(), 0);
 }

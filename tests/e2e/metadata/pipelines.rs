@@ -1,6 +1,6 @@
-use host::catalog::openmetadata::Services;
-use host::catalog::{Asset, Processor, Role};
 use serde_json::json;
+use standpipe_catalog::openmetadata::Services;
+use standpipe_catalog::{Asset, Processor, Role};
 use tests::openmetadata::{Fault, Traits};
 
 use super::world::World;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use host::catalog::ingest::{IngestOptions, Outcome, ingest};
-use host::catalog::openmetadata::{OpenMetadata, OpenMetadataSettings};
-use host::catalog::{
+use serde_json::json;
+use standpipe_catalog::ingest::{IngestOptions, Outcome, ingest};
+use standpipe_catalog::openmetadata::{OpenMetadata, OpenMetadataSettings};
+use standpipe_catalog::{
     Arn, Asset, Destination, Edge, Graph, Inventory, Origin, Role, S3Place, Sink, Status, Stream,
 };
-use host::secret::{NoManager, Secret, SecretSetting};
-use serde_json::json;
+use standpipe_core::secret::{NoManager, Secret, SecretSetting};
 use tests::openmetadata::rules::quoted;
 use tests::openmetadata::{OpenMetadataServer, Traits};
 
@@ -102,7 +102,7 @@ impl World {
             let server = OpenMetadata::new(self.settings.clone(), &NoManager).await.unwrap();
             ingest(&self.inventory, &self.graph, Some(&server), &self.options).await
         });
-        let report = host::catalog::report::table(&outcome.report);
+        let report = standpipe_catalog::report::table(&outcome.report);
         let told = [
             outcome.summary(&self.options),
             serde_json::to_string(&outcome).unwrap(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use host::run::DEFAULT_PLUGIN;
+use standpipe_plugin_host::DEFAULT_PLUGIN;
 use tempfile::TempDir;
 use tests::disk::Disk;
 use tests::{free_port, make_data_directory, program_path, signature, stamped};

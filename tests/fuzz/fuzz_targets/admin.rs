@@ -2,8 +2,8 @@
 //! is accepted of it is what was written, within its bounds.
 #![no_main]
 
-use host::admin::{bearer, seal, trial};
-use host::swap::Seal;
+use standpipe::admin::{bearer, seal, trial};
+use standpipe_plugin_host::swap::Seal;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

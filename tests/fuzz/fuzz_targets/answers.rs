@@ -3,7 +3,7 @@
 //! codes as it counts, which are those that are told.
 #![no_main]
 
-use host::delivery::read_put_answer;
+use standpipe_delivery::read_put_answer;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 

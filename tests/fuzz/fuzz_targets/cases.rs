@@ -4,8 +4,8 @@
 
 use std::convert::Infallible;
 
-use host::plugin::Plugin;
-use host::plugin::cases::Cases;
+use standpipe_plugin_host::Plugin;
+use standpipe_plugin_host::cases::Cases;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {

@@ -3,8 +3,8 @@
 //! object on one line, in which all that no rule changes is what it was.
 #![no_main]
 
-use host::clock;
-use host::collector::{Body, Decoded, Dialect, Facts, MessageType, Shape};
+use standpipe_core::clock;
+use standpipe_collector::{Body, Decoded, Dialect, Facts, MessageType, Shape};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 

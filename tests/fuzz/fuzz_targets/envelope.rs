@@ -2,7 +2,7 @@
 //! parser takes it for a JSON object, and finds the same type and name in it.
 #![no_main]
 
-use host::event::{Malformed, scan};
+use standpipe_core::event::{Malformed, scan};
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
 use serde_json::Value;

@@ -2,7 +2,7 @@
 //! a letter that was read is read again where it is written anew.
 #![no_main]
 
-use host::dead::{LetterReader, ShowEvent, StoredLetter};
+use standpipe_delivery::dead::{LetterReader, ShowEvent, StoredLetter};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|file: &[u8]| {

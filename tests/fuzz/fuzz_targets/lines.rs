@@ -5,8 +5,8 @@
 
 use std::io::{self, Read};
 
-use host::event::Damage;
-use host::source::{Fill, LineLimits, LineReader, Stop};
+use standpipe_core::event::Damage;
+use standpipe::source::{Fill, LineLimits, LineReader, Stop};
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: LineLimits = LineLimits { chunk: 16, line: 40, prefix: 8 };

@@ -2,7 +2,7 @@
 //! apart has no empty part.
 #![no_main]
 
-use host::catalog::openmetadata::{EntityKind, Scope, Version, hits, message, split};
+use standpipe_catalog::openmetadata::{EntityKind, Scope, Version, hits, message, split};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

@@ -9,8 +9,8 @@ use std::num::NonZero;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use host::plugin::{Allowance, Compiled, Engine, inspect};
-use host::run::DEFAULT_PLUGIN;
+use standpipe_plugin_host::{Allowance, Compiled, Engine, inspect};
+use standpipe::run::DEFAULT_PLUGIN;
 use libfuzzer_sys::fuzz_target;
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {

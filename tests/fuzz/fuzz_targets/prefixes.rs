@@ -2,7 +2,7 @@
 //! and is its own static part; the levels above end at the bucket.
 #![no_main]
 
-use host::catalog::prefix::{levels, static_prefix};
+use standpipe_catalog::prefix::{levels, static_prefix};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|written: &str| {

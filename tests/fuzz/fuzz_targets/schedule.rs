@@ -2,8 +2,8 @@
 //! history of runs holds, reading it ends.
 #![no_main]
 
-use host::catalog::schedule::{Books, Schedule};
-use host::clock;
+use standpipe_catalog::schedule::{Books, Schedule};
+use standpipe_core::clock;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use host::config::import::{Secrets, Vendor, import};
-use host::config::{Overrides, parse};
+use standpipe::config::import::{Secrets, Vendor, import};
+use standpipe::config::{Overrides, parse};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use host::spool::{Durability, Entry, Next, Outlet, Spool, SpoolSettings};
+use standpipe_spool::{Durability, Entry, Next, Outlet, Spool, SpoolSettings};
 use libfuzzer_sys::fuzz_target;
 
 const LOG: &str = "00000000000000000001.log";

@@ -3,8 +3,8 @@
 //! tells of any name whether it is in.
 #![no_main]
 
-use host::catalog::Filter;
-use host::catalog::reading::read_description;
+use standpipe_catalog::Filter;
+use standpipe_catalog::reading::read_description;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (&[u8], &str, &str)| {

@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use host::event::scan;
-use host::limits;
-use host::source::{Gatherer, Room, Submitter};
+use standpipe_core::event::scan;
+use standpipe::source::{Gatherer, Room, Submitter};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -35,7 +34,7 @@ fuzz_target!(|input: &[u8]| {
             let read = |text| serde_json::from_slice::<Value>(text).ok();
             assert_eq!(read(text), read(event));
             let is_one = !text.iter().any(|byte| b"\n\r".contains(byte));
-            assert!(is_one || scan(text, limits::EVENT_NESTING_MAX).is_err());
+            assert!(is_one || scan(text, standpipe_core::limits::EVENT_NESTING_MAX).is_err());
         }
     }
     assert_eq!(events.next(), None);

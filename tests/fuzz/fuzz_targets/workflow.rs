@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use host::config::{CatalogOverrides, WorkflowForm, read_workflow};
+use standpipe::config::{CatalogOverrides, WorkflowForm, read_workflow};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -22,8 +22,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use host::gateway::{Builder, Copies, Exchange, Host};
-use host::limits;
 use http::header::USER_AGENT;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -32,6 +30,10 @@ use pingora_core::server::{RunArgs, Server};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
+use standpipe::gateway::{Builder, Copies, Exchange, Host};
+
+/// Bytes of a request body that is copied for Standpipe; of a longer one nothing is sent.
+const BODY_BYTES_MAX: usize = 4_096_000;
 
 /// How long a client may take to end its request once the proxy is to stop.
 const GRACE_SECONDS: u64 = 1;
@@ -145,7 +147,7 @@ async fn answer(host: &Host, session: &mut Session) -> pingora_core::Result<bool
 async fn whole_body(session: &mut Session) -> pingora_core::Result<Option<Bytes>> {
     let mut body = BytesMut::new();
     while let Some(piece) = session.read_request_body().await? {
-        if body.len() + piece.len() > limits::COLLECT_BODY_BYTES_MAX {
+        if body.len() + piece.len() > BODY_BYTES_MAX {
             return Ok(None);
         }
         body.extend_from_slice(&piece);

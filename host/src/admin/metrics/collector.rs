@@ -1,8 +1,8 @@
 use std::fmt;
 
 use super::page::{Histogram, Page};
-use crate::collector::CollectReport;
-use crate::spool::Status;
+use standpipe_collector::CollectReport;
+use standpipe_spool::Status;
 
 pub(super) fn collected(page: &mut Page<'_>, report: &CollectReport) -> fmt::Result {
     let sources =

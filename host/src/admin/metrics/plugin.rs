@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::page::{Histogram, Page};
-use crate::plugin::{CacheCounts, Counts, Generation, Health, Ledger};
-use crate::swap::{Ledgers, Swapper};
+use standpipe_plugin_host::swap::{Ledgers, Swapper};
+use standpipe_plugin_host::{CacheCounts, Counts, Generation, Health, Ledger};
 
 const ACTIVE: &str = "active";
 const CANARY: &str = "canary";

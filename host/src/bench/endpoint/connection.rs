@@ -6,7 +6,6 @@ use memchr::memmem;
 
 use super::Shared;
 use crate::bench::process::thread_cpu_time;
-use crate::limits;
 
 /// What stands before each record in a request's body. Base64 has no quotes, so
 /// it stands nowhere else.
@@ -24,7 +23,7 @@ const ANSWER_FOR_RECORD_BYTES: usize = "{\"RecordId\":\"\"},".len() + RECORD_ID_
 /// The answers for all records of the largest request, each with its comma.
 static ANSWERS: LazyLock<String> = LazyLock::new(|| {
     let answer = format!("{{\"RecordId\":\"{}\"}},", "0a1B2c3D".repeat(RECORD_ID_CHARS / 8));
-    answer.repeat(limits::REQUEST_RECORDS_MAX)
+    answer.repeat(standpipe_delivery::limits::REQUEST_RECORDS_MAX)
 });
 
 /// Where automatic packing is asked for, it is found to be safe.
@@ -79,7 +78,7 @@ impl Connection {
         if head.describes {
             return self.write("200 OK", &[DESCRIPTION]);
         }
-        if records > limits::REQUEST_RECORDS_MAX {
+        if records > standpipe_delivery::limits::REQUEST_RECORDS_MAX {
             return self.write("400 Bad Request", &[REFUSAL]);
         }
         self.shared.take(records as u64);
@@ -155,7 +154,7 @@ mod tests {
 
     #[test]
     fn answers_are_those_of_amazon_in_form() {
-        for records in [0, 1, limits::REQUEST_RECORDS_MAX] {
+        for records in [0, 1, standpipe_delivery::limits::REQUEST_RECORDS_MAX] {
             let answers = &ANSWERS[..(records * ANSWER_FOR_RECORD_BYTES).saturating_sub(1)];
             let answers: serde_json::Value = serde_json::from_str(&format!("[{answers}]")).unwrap();
             let answers = answers.as_array().unwrap();

@@ -4,14 +4,14 @@ use serde::Serialize;
 
 use super::table::table;
 use super::{Given, block_on, fault, json, log_for_people, print_either};
-use crate::catalog::openmetadata::{ProbeOutcome, ServerProbe};
-use crate::catalog::probe::{Outcome, Probe, probe_reading};
-use crate::catalog::reading::Reader;
-use crate::catalog::{CatalogSettings, open_metadata, open_secrets};
 use crate::cli::{CommandResult, Exit};
+use standpipe_catalog::openmetadata::{ProbeOutcome, ServerProbe};
+use standpipe_catalog::probe::{Outcome, Probe, probe_reading};
+use standpipe_catalog::reading::Reader;
+use standpipe_catalog::{CatalogSettings, open_metadata, open_secrets};
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     #[command(flatten)]
     given: Given,
     /// Write JSON.

@@ -3,15 +3,15 @@ use clap::Args;
 
 use super::progress::Progress;
 use super::{Given, block_on, fault, log_for_people, print_either};
-use crate::catalog::schedule::{Cause, Claimed, Fate, History, Outcome, Tally};
-use crate::catalog::{CatalogSettings, LogLevel, Round, Route, Told};
 use crate::cli::signals::Signals;
 use crate::cli::{CommandResult, Exit, complain};
-use crate::clock;
 use crate::run::logged;
+use standpipe_catalog::schedule::{Cause, Claimed, Fate, History, Outcome, Tally};
+use standpipe_catalog::{CatalogSettings, LogLevel, Round, Route, Told};
+use standpipe_core::clock;
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     #[command(flatten)]
     given: Given,
     /// Write nothing to servers and files, and tell what would be.

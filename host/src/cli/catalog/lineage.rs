@@ -7,16 +7,16 @@ use super::list::{exit_of, origin, tell};
 use super::progress::Progress;
 use super::table::table;
 use super::{Given, block_until_signal, fault, log_for_people, print};
-use crate::catalog::document::Document;
-use crate::catalog::openlineage::{EventOptions, job_events};
-use crate::catalog::picture::{dot, mermaid, svg};
-use crate::catalog::report::label;
-use crate::catalog::{CatalogSettings, Graph, Looked, Role, look};
 use crate::cli::{CommandResult, complain};
-use crate::clock;
+use standpipe_catalog::document::Document;
+use standpipe_catalog::openlineage::{EventOptions, job_events};
+use standpipe_catalog::picture::{dot, mermaid, svg};
+use standpipe_catalog::report::label;
+use standpipe_catalog::{CatalogSettings, Graph, Looked, Role, look};
+use standpipe_core::clock;
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     #[command(flatten)]
     given: Given,
     /// What it looks like.
@@ -93,7 +93,7 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 fn for_people(looked: &Looked) -> String {
     let Graph { assets, edges } = &looked.drawing.graph;
     let head = ["from", "", "to", "note"].map(str::to_owned);
-    let edge = |edge: &crate::catalog::Edge| {
+    let edge = |edge: &standpipe_catalog::Edge| {
         let role = match edge.role {
             Role::Routed => "is sent to",
             Role::Feeds => "feeds",

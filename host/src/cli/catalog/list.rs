@@ -4,11 +4,11 @@ use clap::Args;
 use super::progress::Progress;
 use super::table::table;
 use super::{Given, block_until_signal, fault, json, log_for_people, print_either};
-use crate::catalog::{Destination, Inventory, Origin, Sink, Stream, read_inventory};
 use crate::cli::{CommandResult, Exit, complain};
+use standpipe_catalog::{Destination, Inventory, Origin, Sink, Stream, read_inventory};
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     #[command(flatten)]
     given: Given,
     /// Write JSON, with all that is known of each.
@@ -108,7 +108,7 @@ pub(super) fn place(sink: &Sink) -> String {
 
 /// What is done to records on the way, in order.
 pub(super) fn processors(destination: &Destination) -> Vec<String> {
-    let one = |processor: &crate::catalog::Processor| match &processor.lambda {
+    let one = |processor: &standpipe_catalog::Processor| match &processor.lambda {
         Some(function) => format!("{} {}", processor.kind, function.resource),
         None => processor.kind.clone(),
     };

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::catalog::reading;
 use crate::cli::terminal::Terminal;
+use standpipe_catalog::reading;
 
 /// How far the reading is, on standard error, where that is a terminal.
 #[derive(Debug)]

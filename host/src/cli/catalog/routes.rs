@@ -2,9 +2,9 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::catalog::Route;
 use crate::config::{Overrides, RawPlugin, RawSettings};
 use crate::run::{PluginLoader, routes_of};
+use standpipe_catalog::Route;
 
 /// What the plugin of the settings says that it sends where. Settings that say
 /// nothing about a plugin have none.

@@ -4,14 +4,14 @@ use clap::Args;
 
 use super::table::table;
 use super::{Given, fault, json, print, print_text};
-use crate::catalog::schedule::{Fate, History, Run};
 use crate::cli::dead::check_data_dir;
 use crate::cli::{CommandResult, Exit, complain, usage};
-use crate::clock;
-use crate::escape::one_line;
+use standpipe_catalog::schedule::{Fate, History, Run};
+use standpipe_core::clock;
+use standpipe_core::escape::one_line;
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     #[command(flatten)]
     given: Given,
     /// Show this run alone, with its log.

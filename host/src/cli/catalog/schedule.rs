@@ -2,16 +2,16 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::{Given, block_on, fault, usage};
-use crate::catalog::LogLevel;
-use crate::catalog::schedule::Kept;
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::signals::Signals;
 use crate::cli::{CommandResult, Exit, abandon, complain, complain_at_once};
-use crate::http::Shutdown;
 use crate::run::Cataloging;
+use standpipe_catalog::LogLevel;
+use standpipe_catalog::schedule::Kept;
+use standpipe_http::Shutdown;
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     #[command(flatten)]
     given: Given,
     /// Have the logs of the runs tell everything.

@@ -6,13 +6,13 @@ use time::OffsetDateTime;
 
 use super::list::{origin, place, processors, read};
 use super::{Given, fault, json, print_either};
-use crate::catalog::Stream;
 use crate::cli::CommandResult;
-use crate::clock;
-use crate::escape::one_line;
+use standpipe_catalog::Stream;
+use standpipe_core::clock;
+use standpipe_core::escape::one_line;
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     /// The delivery stream.
     #[arg(value_name = "NAME")]
     name: String,
@@ -47,8 +47,8 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 }
 
 /// The DynamoDB tables whose changes feed the stream.
-fn stream_tables(inventory: &crate::catalog::Inventory, stream: &Stream) -> Vec<String> {
-    let crate::catalog::Origin::Kinesis { arn } = &stream.origin else { return Vec::new() };
+fn stream_tables(inventory: &standpipe_catalog::Inventory, stream: &Stream) -> Vec<String> {
+    let standpipe_catalog::Origin::Kinesis { arn } = &stream.origin else { return Vec::new() };
     let tables = inventory.tables.get(arn).into_iter().flatten();
     tables.map(|table| table.name().to_owned()).collect()
 }

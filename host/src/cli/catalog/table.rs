@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use crate::escape::one_line;
+use standpipe_core::escape::one_line;
 
 /// Rows of text in columns, the first one being their heads. Neither a name nor a
 /// message can steer a terminal.

@@ -9,12 +9,14 @@ use time::OffsetDateTime;
 
 use super::{Chosen, fault, files};
 use crate::cli::{CommandResult, complain, print, print_text};
-use crate::clock;
-use crate::dead::{Entry, Filter, Folder, LetterFile, LetterReader, StoredLetter, Unreadable};
-use crate::escape::one_line;
+use standpipe_core::clock;
+use standpipe_core::escape::one_line;
+use standpipe_delivery::dead::{
+    Entry, Filter, Folder, LetterFile, LetterReader, StoredLetter, Unreadable,
+};
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     #[command(flatten)]
     letters: Chosen,
     /// Write JSON on one line.

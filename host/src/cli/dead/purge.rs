@@ -3,10 +3,10 @@ use clap::Args;
 
 use super::{Chosen, fault, lock};
 use crate::cli::{CommandResult, print_text, usage};
-use crate::dead::{Filter, Folder, LetterFile, LetterReader, take_out};
+use standpipe_delivery::dead::{Filter, Folder, LetterFile, LetterReader, take_out};
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     #[command(flatten)]
     letters: Chosen,
     /// Delete every letter; needed where no other option says which.

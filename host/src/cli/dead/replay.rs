@@ -3,12 +3,12 @@ use clap::Args;
 use super::{Choice, Place, fault, lock};
 use crate::cli::run::{Intakes, LogFormat, Options, execute, start_logging};
 use crate::cli::{CommandResult, complain};
-use crate::dead::LetterFile;
-use crate::event::UnknownSources;
 use crate::source::{Input, Replay};
+use standpipe_core::event::UnknownSources;
+use standpipe_delivery::dead::LetterFile;
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     #[command(flatten)]
     options: Options,
     #[command(flatten)]

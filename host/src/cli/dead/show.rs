@@ -6,12 +6,12 @@ use clap::Args;
 
 use super::{Chosen, fault, files};
 use crate::cli::{CommandResult, Exit};
-use crate::clock;
-use crate::dead::{Folder, LetterFile, LetterReader, ShowEvent, StoredLetter};
-use crate::escape::one_line;
+use standpipe_core::clock;
+use standpipe_core::escape::one_line;
+use standpipe_delivery::dead::{Folder, LetterFile, LetterReader, ShowEvent, StoredLetter};
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     #[command(flatten)]
     letters: Chosen,
     /// Show no more letters than this.

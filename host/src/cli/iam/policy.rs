@@ -8,17 +8,17 @@ use super::{aws, json, note};
 use crate::cli::config::{check_settings, read_settings};
 use crate::cli::run::parse_mapping;
 use crate::config::{Overrides, Settings, SourceRole};
-use crate::delivery::Pack;
-use crate::event::{StreamName, covers};
 use crate::limits;
-use crate::policy::{
+use crate::run::{PluginLoader, event_streams};
+use standpipe_core::event::{StreamName, covers};
+use standpipe_delivery::Pack;
+use standpipe_iam::{
     Account, AssumedRole, Document, Grants, KeyArn, Partition, Place, Region, assume_roles,
     prefix_of_most, split, terraform_policies, without_covered,
 };
-use crate::run::{PluginLoader, event_streams};
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     /// The settings file.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,

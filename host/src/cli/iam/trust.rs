@@ -5,17 +5,17 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{aws, json, note};
-use crate::aws::{AwsSettings, Role};
 use crate::cli::config::{check_settings, read_settings};
 use crate::config::{Overrides, Settings};
 use crate::limits;
-use crate::policy::{
+use standpipe_aws::{AwsSettings, Role};
+use standpipe_core::secret::SecretSetting;
+use standpipe_iam::{
     ExternalId, Partition, Principal, Region, SessionMarks, terraform_role, trust,
 };
-use crate::secret::SecretSetting;
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     /// Who may assume the role: an account's 12 digits, for whoever it allows
     /// to, or the ARN of a role or user. Can be given several times.
     #[arg(long = "principal", value_name = "ARN", required = true)]

@@ -13,14 +13,15 @@ use crate::bench::plugins::{Candidate, PluginBenchError, PluginReport, measure_p
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, complain, print_either, usage};
 use crate::limits;
-use crate::plugin::Plugin;
-use crate::run::{DEFAULT_PLUGIN, PluginLoader, read_plugin};
+use crate::run::{PluginLoader, read_plugin};
 use crate::source::{Cut, Input};
+use standpipe_plugin_host::DEFAULT_PLUGIN;
+use standpipe_plugin_host::Plugin;
 
 /// Both decide about the events in batches as in production, in turns. Compiling
 /// starts from nothing: what a run keeps of it is not used.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     /// The component's file.
     #[arg(value_name = "PLUGIN.wasm")]
     plugin: PathBuf,

@@ -8,11 +8,10 @@ use super::events::for_each_batch;
 use super::settings::{loader, of_config, of_json};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_either, usage};
-use crate::limits;
-use crate::plugin::compare::Comparison;
-use crate::plugin::{Mapper, Plugin};
 use crate::run::PluginLoader;
 use crate::source::Input;
+use standpipe_plugin_host::compare::Comparison;
+use standpipe_plugin_host::{Mapper, Plugin};
 
 const EXIT_CODES: &str = "Exit codes:
   0  the events were compared, whatever came out
@@ -22,7 +21,7 @@ const EXIT_CODES: &str = "Exit codes:
 /// Both decide about the same events. An event's payload is never shown.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     /// The component that is in use; `host plugin export` writes the default one.
     #[arg(value_name = "OLD.wasm")]
     old: PathBuf,
@@ -44,7 +43,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "FILE.json")]
     new_settings: Option<PathBuf>,
     /// Show so many events of each change.
-    #[arg(long, value_name = "N", default_value_t = limits::COMPARISON_SAMPLES)]
+    #[arg(long, value_name = "N", default_value_t = standpipe_plugin_host::limits::COMPARISON_SAMPLES)]
     samples: usize,
     /// End with 1 if anything changes.
     #[arg(long)]

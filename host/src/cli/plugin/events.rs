@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use anyhow::Context;
 
-use crate::event::{Event, scan};
 use crate::limits;
 use crate::source::{Cut, Input, Stop};
+use standpipe_core::event::{Event, scan};
 
 /// Hand over an input's events. What comes out is the number of lines that are no
 /// event.
@@ -45,7 +45,7 @@ pub(super) fn split<'a>(cut: &'a Cut, mut each: impl FnMut(Vec<Event<'a>>)) -> u
         let text = &cut.bytes[line.start as usize..line.end as usize];
         let is_damaged = damaged.next_if(|(at, _)| *at == index).is_some();
         let Some((text, envelope)) =
-            scan(text, limits::EVENT_NESTING_MAX).ok().filter(|_| !is_damaged)
+            scan(text, standpipe_core::limits::EVENT_NESTING_MAX).ok().filter(|_| !is_damaged)
         else {
             no_events += 1;
             continue;

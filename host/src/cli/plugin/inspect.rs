@@ -3,9 +3,10 @@ use std::path::Path;
 use anyhow::anyhow;
 
 use crate::cli::{CommandResult, print_text, usage};
-use crate::escape::one_line;
-use crate::plugin::{Engine, Inspection, inspect};
-use crate::run::{DEFAULT_PLUGIN, read_plugin};
+use crate::run::read_plugin;
+use standpipe_core::escape::one_line;
+use standpipe_plugin_host::DEFAULT_PLUGIN;
+use standpipe_plugin_host::{Engine, Inspection, inspect};
 
 pub(super) fn run(file: Option<&Path>) -> CommandResult {
     let inspection = read_and_inspect(file).map_err(usage)?;

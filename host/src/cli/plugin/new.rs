@@ -77,7 +77,7 @@ const RESERVED_NAMES: [&str; 60] = [
 ];
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     /// The language.
     #[arg(long, value_name = "LANGUAGE")]
     lang: Language,

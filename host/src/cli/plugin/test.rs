@@ -7,9 +7,9 @@ use serde_json::json;
 use super::settings::{PluginSettings, loader};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_either, usage};
-use crate::plugin::cases::{Cases, Failure};
 use crate::run::PluginLoader;
-use crate::swap::Step;
+use standpipe_plugin_host::cases::{Cases, Failure};
+use standpipe_plugin_host::swap::Step;
 
 const FORM: &str = r#"The form of cases:
   {
@@ -37,7 +37,7 @@ Exit codes:
 
 #[derive(Debug, Args)]
 #[command(after_help = FORM)]
-pub(in crate::cli) struct Arguments {
+pub(crate) struct Arguments {
     /// The component's file.
     #[arg(value_name = "PLUGIN.wasm")]
     plugin: PathBuf,

@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::catalog::openmetadata::{Deletion, OpenMetadataSettings, Services};
-use crate::catalog::web::Verify;
-use crate::catalog::{Headers, OpenLineageServer};
 use crate::config::aws::check_url;
 use crate::config::check::duration;
 use crate::config::error::Mistakes;
 use crate::config::secrets::References;
 use crate::config::{ConfigError, RawCatalog, RawLineage, RawOpenLineage, RawOpenMetadata};
-use crate::limits;
-use crate::secret::Secret;
+use standpipe_catalog::openmetadata::{Deletion, OpenMetadataSettings, Services};
+use standpipe_catalog::web::Verify;
+use standpipe_catalog::{Headers, OpenLineageServer};
+use standpipe_core::secret::Secret;
 
 const TIMEOUT_MAX: Duration = Duration::from_secs(600);
 const BATCH_MAX: u64 = 1000;
@@ -58,17 +57,17 @@ pub(super) fn openmetadata(
     let timeout = duration(
         &format!("{place} timeout"),
         server.timeout.as_deref(),
-        limits::WEB_TIMEOUT,
+        standpipe_catalog::limits::WEB_TIMEOUT,
         TIMEOUT_MAX,
     );
     let headers = mistakes.or(headers(place, server.headers, references), Headers::default());
     let token = references.optional(&format!("{place} token"), server.token);
-    let bulk_size = mistakes.or(bulk_size(server.batch), limits::CATALOG_BULK);
+    let bulk_size = mistakes.or(bulk_size(server.batch), standpipe_catalog::limits::CATALOG_BULK);
     let ratio_max = mistakes.or(ratio(server.delete_percent_max), Deletion::default().ratio_max);
     let settings = OpenMetadataSettings {
         token: mistakes.or(token, None),
         verify: verify(server.verify.as_deref(), directory),
-        timeout: mistakes.or(timeout, limits::WEB_TIMEOUT),
+        timeout: mistakes.or(timeout, standpipe_catalog::limits::WEB_TIMEOUT),
         version_validation: server.check_version.unwrap_or(true),
         store_service_connection: server.store_connection.unwrap_or(true),
         assume_role_arn,
@@ -114,9 +113,10 @@ fn ratio(percent: Option<u64>) -> Result<f64, ConfigError> {
 /// What the vendor's program takes in one request may be more than is taken here.
 fn bulk_size(batch: Option<u64>) -> Result<usize, ConfigError> {
     match batch {
-        None => Ok(limits::CATALOG_BULK),
+        None => Ok(standpipe_catalog::limits::CATALOG_BULK),
         Some(0) => Err(ConfigError::new("[catalog.openmetadata] batch is 0: write at least 1")),
-        Some(batch) => Ok(usize::try_from(batch.min(BATCH_MAX)).unwrap_or(limits::CATALOG_BULK)),
+        Some(batch) => Ok(usize::try_from(batch.min(BATCH_MAX))
+            .unwrap_or(standpipe_catalog::limits::CATALOG_BULK)),
     }
 }
 

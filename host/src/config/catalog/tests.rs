@@ -1,6 +1,6 @@
 use super::*;
-use crate::catalog::web::Verify;
 use crate::config::parse;
+use standpipe_catalog::web::Verify;
 
 fn check(text: &str) -> Result<CatalogSettings, ConfigError> {
     parse(text)?.check_catalog(Path::new("/etc/x"), CatalogOverrides::default())

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::{Fields, ImportError, Imported, Kind, Row, Unread, consent, field, is_blank};
-use crate::secret::Secret;
+use standpipe_core::secret::Secret;
 
 /// Trust policies and CloudTrail filters may name it. Source: RudderStack's AWS
 /// session code, for the service `firehose`.

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{Fields, Imported, Kind, Row, Unread, consent, field, filters, quoted};
-use crate::secret::Secret;
+use standpipe_core::secret::Secret;
 
 /// The destination's id and slug in Segment's catalogue.
 const DEFINITION_ID: &str = "59022a2270a3e552b955caa9";

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::RawAws;
-use crate::secret::Secret;
+use standpipe_core::secret::Secret;
 
 /// The catalog: what delivery streams there are and where their records end up, told
 /// to OpenMetadata, OpenLineage and files.

@@ -3,7 +3,7 @@
 use super::section::Section;
 use super::source::read_patterns;
 use super::{Workflow, WorkflowError};
-use crate::catalog::reading::{ServiceUrls, region_of_zone, share_endpoint};
+use standpipe_catalog::reading::{ServiceUrls, region_of_zone, share_endpoint};
 
 const CONNECTION: &[&str] = &["KinesisFirehose"];
 /// What the vendor's program calls its sessions.
@@ -48,7 +48,7 @@ impl Workflow {
         aws.endpoints.dynamodb = urls.dynamodb;
         aws.endpoints.sts = urls.sts;
         aws.access_key_id = config.text("awsAccessKeyId")?.filter(|id| !id.is_empty());
-        let some = |secret: &crate::secret::Secret| !secret.expose().is_empty();
+        let some = |secret: &standpipe_core::secret::Secret| !secret.expose().is_empty();
         aws.secret_access_key = config.secret("awsSecretAccessKey")?.filter(some);
         aws.session_token = config.secret("awsSessionToken")?.filter(some);
         aws.profile = config.text("profileName")?.filter(|name| !name.is_empty());

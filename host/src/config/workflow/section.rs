@@ -1,6 +1,6 @@
 use super::WorkflowError;
 use super::yaml::{Node, Value};
-use crate::secret::Secret;
+use standpipe_core::secret::Secret;
 
 /// How alike two keys must be for one to be taken for the other misspelt.
 const SIMILARITY_MIN: f64 = 0.7;

@@ -3,7 +3,7 @@
 use super::section::Section;
 use super::{Workflow, WorkflowError};
 use crate::config::{RawOpenMetadata, RawSecrets};
-use crate::secret::{Secret, SecretSetting};
+use standpipe_core::secret::{Secret, SecretSetting};
 
 const LEVELS: &[&str] = &["DEBUG", "INFO", "WARN", "ERROR"];
 const VERIFY: &[&str] = &["no-ssl", "ignore", "validate"];

@@ -11,9 +11,10 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use super::word;
-use crate::catalog::LogLevel;
-use crate::escape::OneLineFields;
-use crate::{limits, private};
+use crate::limits;
+use standpipe_catalog::LogLevel;
+use standpipe_core::escape::OneLineFields;
+use standpipe_core::private;
 
 /// Have what this thread logs written to a file too, for as long as the answer is
 /// kept. The rest of the program logs as before, and so does this thread to wherever

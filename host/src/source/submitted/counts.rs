@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Refused;
-use crate::event::Ended;
+use standpipe_core::event::Ended;
 
 /// What became of the events that were handed in.
 ///

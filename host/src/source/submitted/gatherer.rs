@@ -7,8 +7,10 @@ use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::oneshot;
 
 use super::{Shared, Submissions, Submitted};
-use crate::event::{Ack, Chunk, Damage, Ended, Line, Settled, Settlements, Source, Totals};
 use crate::limits;
+use standpipe_core::event::{
+    Ack, Chunk, Damage, Ended, Line, Settled, Settlements, Source, Totals,
+};
 
 /// Makes chunks of what is handed in.
 ///
@@ -104,7 +106,8 @@ impl Gatherer {
 
 impl Gathering {
     fn has_room(&self) -> bool {
-        self.bytes.len() < limits::CHUNK_BYTES && self.lines.len() < limits::BATCH_EVENTS_MAX
+        self.bytes.len() < standpipe_core::limits::CHUNK_BYTES
+            && self.lines.len() < limits::BATCH_EVENTS_MAX
     }
 
     fn add(&mut self, submitted: Submitted) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::event::Ended;
+use standpipe_core::event::Ended;
 
 /// An event was not accepted; here it is again.
 #[derive(Clone, Error, PartialEq, Eq)]

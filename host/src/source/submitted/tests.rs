@@ -8,7 +8,7 @@ use proptest::sample::select;
 use tokio::task::yield_now;
 
 use super::*;
-use crate::event::{Chunk, Damage, Outcome, Reason, Totals, scan};
+use standpipe_core::event::{Chunk, Damage, Outcome, Reason, Totals, scan};
 
 fn room(events: usize) -> Room {
     Room { events, ..Room::default() }
@@ -88,7 +88,7 @@ async fn what_there_is_no_room_for_comes_back_or_waits() {
 #[tokio::test]
 async fn bytes_are_bounded_too() {
     let (submitter, _submissions) = Submitter::new(Room { events: 10, bytes: 0 });
-    let half = Bytes::from(vec![b' '; limits::EVENT_BYTES_MAX / 2 + 1]);
+    let half = Bytes::from(vec![b' '; standpipe_core::limits::EVENT_BYTES_MAX / 2 + 1]);
     drop(submitter.try_submit(half.clone()).unwrap());
     assert!(matches!(submitter.try_submit(half), Err(Refused::Full(_))));
     drop(submitter.try_submit("small".into()).unwrap());
@@ -154,7 +154,7 @@ fn an_event_is_one_line() {
 #[test]
 fn of_an_event_that_is_too_long_the_start_is_kept() {
     let (submitter, submissions) = Submitter::new(room(10));
-    let bytes = limits::EVENT_BYTES_MAX + 1;
+    let bytes = standpipe_core::limits::EVENT_BYTES_MAX + 1;
     drop(submitter.try_submit(vec![b'x'; bytes].into()).unwrap());
     assert_eq!(submitter.report().queued_bytes, limits::EVENT_PREFIX_BYTES);
     let (_gatherer, chunks) = gather(submissions);
@@ -211,7 +211,7 @@ proptest! {
             let read = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).ok();
             prop_assert_eq!(read(line), read(text), "{:?}", String::from_utf8_lossy(text));
             let is_one = memchr::memchr2(b'\n', b'\r', line).is_none();
-            prop_assert!(is_one || scan(line, limits::EVENT_NESTING_MAX).is_err(), "{:?}", line);
+            prop_assert!(is_one || scan(line, standpipe_core::limits::EVENT_NESTING_MAX).is_err(), "{:?}", line);
         }
         prop_assert_eq!(submitter.report().abandoned, texts.len() as u64);
     }

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::secret::Secret;
+use standpipe_core::secret::Secret;
 
 fn destination() -> Value {
     json!({

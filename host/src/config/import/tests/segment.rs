@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::secret::Secret;
+use standpipe_core::secret::Secret;
 
 const DEFINITION_ID: &str = "59022a2270a3e552b955caa9";
 

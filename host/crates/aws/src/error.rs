@@ -1,0 +1,163 @@
+use std::env;
+use std::error::Error;
+use std::path::PathBuf;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use thiserror::Error as ThisError;
+
+use super::{
+    AwsSettings, Role, advice_of_failure, advice_of_refusal, error_chain, is_skewed,
+    is_without_login,
+};
+use standpipe_core::secret::Unresolved;
+
+/// AWS cannot be used.
+#[derive(Debug, ThisError)]
+pub enum ConnectError {
+    /// There is no region.
+    #[error(
+        "no AWS region was found: set `region` under [aws], --region or AWS_REGION; or use --local DIR, which \
+         needs none"
+    )]
+    NoRegion,
+    /// There are no credentials.
+    #[error(
+        "no usable AWS credentials were found: {0}: set `profile`, or `access_key_id` and `secret_access_key`, \
+         under [aws], or AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or use --local DIR, which \
+         needs none"
+    )]
+    NoCredentials(String),
+    /// Nobody has logged in to IAM Identity Center, or the login has expired.
+    #[error(
+        "no valid login to AWS IAM Identity Center (SSO): {cause}: run `aws sso login{}`, and start again",
+        profile.as_ref().map(|profile| format!(" --profile {profile}")).unwrap_or_default()
+    )]
+    SsoLogin {
+        /// The profile, unless it is the default one.
+        profile: Option<String>,
+        /// What is wrong with the login.
+        cause: String,
+    },
+    /// The profile has no credentials.
+    #[error(
+        "use the profile {profile:?} of the shared files of AWS: {cause}: check `profile` under [aws]"
+    )]
+    Profile {
+        /// The profile.
+        profile: String,
+        /// Why not.
+        cause: String,
+    },
+    /// The role cannot be assumed.
+    #[error("the role {arn} could not be assumed: {cause}: {advice}")]
+    Role {
+        /// The role.
+        arn: String,
+        /// Why.
+        cause: String,
+        /// What to change.
+        advice: &'static str,
+    },
+    /// It may work a little later, without anybody changing a setting.
+    #[error(transparent)]
+    Transient(Box<ConnectError>),
+    /// A secret is not to be had.
+    #[error(transparent)]
+    Secret(#[from] Unresolved),
+    /// The proxy is none. Its URL may hold a password, and is not shown.
+    #[error(
+        "{} is no URL of a proxy: write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT",
+        if *is_set { "`proxy` under [aws]" } else { "HTTPS_PROXY" }
+    )]
+    Proxy {
+        /// Whether it stands in the settings, and not in the environment.
+        is_set: bool,
+    },
+    /// The certificates cannot be used.
+    #[error("use the certificates of {}: {problem}: check {place}", path.display())]
+    CaBundle {
+        /// The file.
+        path: PathBuf,
+        /// What names it.
+        place: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl ConnectError {
+    /// Whether it may work a little later, without anybody changing a setting.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            ConnectError::Transient(_) => true,
+            ConnectError::Secret(unresolved) => unresolved.is_transient,
+            _ => false,
+        }
+    }
+
+    pub(super) fn no_credentials(settings: &AwsSettings, error: &CredentialsError) -> Self {
+        if let Some(unresolved) = unresolved(error) {
+            return ConnectError::Secret(unresolved);
+        }
+        // Keys of the settings go before the profile.
+        let profile = settings.profile.as_ref().filter(|_| settings.keys.is_none());
+        if is_without_login(error) {
+            let own = || env::var("AWS_PROFILE").ok().filter(|profile| !profile.is_empty());
+            let (profile, cause) = (profile.cloned().or_else(own), error_chain(error));
+            return ConnectError::SsoLogin { profile, cause };
+        }
+        match (profile, error) {
+            (Some(profile), CredentialsError::CredentialsNotLoaded(_)) => {
+                let cause = "it is not in them, or has no credentials there".to_owned();
+                ConnectError::Profile { profile: profile.clone(), cause }
+            }
+            (Some(profile), error) => {
+                ConnectError::Profile { profile: profile.clone(), cause: error_chain(error) }
+            }
+            (None, error) => ConnectError::NoCredentials(error_chain(error)),
+        }
+    }
+
+    pub(super) fn role(role: &Role, error: &CredentialsError) -> Self {
+        if let Some(unresolved) = unresolved(error) {
+            return ConnectError::Secret(unresolved);
+        }
+        let refusal =
+            sources(error).find_map(|source| source.downcast_ref::<SdkError<AssumeRoleError>>());
+        let code = refusal.and_then(ProvideErrorMetadata::code);
+        let message = refusal.and_then(ProvideErrorMetadata::message).unwrap_or_default();
+        let is_skewed = refusal.and_then(SdkError::raw_response).is_some_and(is_skewed);
+        let advice = match code {
+            // Whatever is wrong with the trust is called so, and nothing else.
+            Some("AccessDenied") | None => None,
+            Some(code) => advice_of_refusal(code, message, is_skewed),
+        };
+        let unreached = || if code.is_none() { advice_of_unreached(error) } else { None };
+        let advice = advice
+            .or_else(unreached)
+            .unwrap_or("check `role_arn`, `external_id` under [aws], and the role's trust policy");
+        ConnectError::Role { arn: role.arn.clone(), cause: error_chain(error), advice }
+    }
+}
+
+fn unresolved(error: &CredentialsError) -> Option<Unresolved> {
+    sources(error).find_map(|source| source.downcast_ref::<Unresolved>()).cloned()
+}
+
+fn advice_of_unreached(error: &CredentialsError) -> Option<&'static str> {
+    let base = sources(error).skip(1).any(<dyn Error>::is::<CredentialsError>);
+    if base {
+        return Some(
+            "check the credentials that it is assumed with: `profile` or `access_key_id` under [aws]",
+        );
+    }
+    advice_of_failure(error)
+}
+
+fn sources<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}

@@ -1,0 +1,228 @@
+mod bounded;
+
+pub use bounded::AnswerTooLong;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aws_sdk_firehose::config::{RuntimeComponents, SharedAsyncSleep};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::{Clock, ConnectError};
+use crate::limits;
+use standpipe_core::secret::{Resolve, Secret, SecretSetting};
+
+/// Where credentials of machines and containers come from: never through a proxy,
+/// which would be given those of its own machine, if any.
+const METADATA: &str = "169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,fd00:ec2::23";
+
+/// The way to AWS's endpoints.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TransportSettings {
+    /// A proxy for all requests: `http://HOST:PORT`, perhaps with a user and a
+    /// password.
+    pub proxy: Option<SecretSetting>,
+    /// Certificates in PEM that are trusted besides the system's.
+    pub ca_bundle: Option<PathBuf>,
+}
+
+/// An HTTP client, and the clock that its answers set.
+#[derive(Debug, Clone)]
+pub struct AwsHttp {
+    pub(super) client: SharedHttpClient,
+    pub(super) clock: Clock,
+}
+
+impl AwsHttp {
+    /// A client of the caller's own, whose answers do not set the clock.
+    pub fn with_client(client: SharedHttpClient) -> Self {
+        AwsHttp { client, clock: Clock::default() }
+    }
+}
+
+/// An HTTP client for all clients of AWS's services.
+///
+/// Without a `proxy` the environment's `HTTPS_PROXY` (or `ALL_PROXY`) counts, for
+/// `https` alone, and without a `ca_bundle` its `AWS_CA_BUNDLE`; `NO_PROXY` holds
+/// for both kinds of proxies.
+///
+/// Answers end at [`limits::AWS_ANSWER_BYTES_MAX`], with [`AnswerTooLong`].
+///
+/// # Errors
+///
+/// The proxy's URL or the certificates cannot be used.
+pub async fn http_client(
+    settings: &TransportSettings,
+    secrets: &dyn Resolve,
+) -> Result<AwsHttp, ConnectError> {
+    let transport = Transport::new(settings, secrets).await?;
+    let client = Builder::new().build_with_connector_fn(move |settings, components| {
+        let sleep = components.and_then(RuntimeComponents::sleep_impl);
+        transport.connector(settings.cloned(), sleep)
+    });
+    let clock = Clock::default();
+    let client = SharedHttpClient::new(bounded::Client(client, clock.clone()));
+    Ok(AwsHttp { client, clock })
+}
+
+/// The same for requests that no client of AWS's makes, which are signed by the clock.
+///
+/// # Errors
+///
+/// As for [`http_client`].
+pub async fn http_connector(
+    settings: &TransportSettings,
+    secrets: &dyn Resolve,
+    clock: &Clock,
+) -> Result<SharedHttpConnector, ConnectError> {
+    let timeout = HttpConnectorSettings::builder().connect_timeout(limits::CONNECT_TIMEOUT);
+    let transport = Transport::new(settings, secrets).await?;
+    let connector = transport.connector(Some(timeout.build()), None);
+    Ok(bounded::connector(connector, clock.clone()))
+}
+
+/// The settings, checked.
+struct Transport {
+    proxy: ProxyConfig,
+    tls: TlsContext,
+}
+
+impl Transport {
+    async fn new(
+        settings: &TransportSettings,
+        secrets: &dyn Resolve,
+    ) -> Result<Self, ConnectError> {
+        let proxy = secrets.optional(settings.proxy.as_ref()).await?;
+        let proxy = proxy_config(proxy.as_ref())?;
+        let tls = TlsContext::builder().with_trust_store(trust_store(settings)?);
+        let tls = tls.build().expect("a trust store is all there is to be wrong");
+        Ok(Transport { proxy, tls })
+    }
+
+    fn connector(
+        &self,
+        settings: Option<HttpConnectorSettings>,
+        sleep: Option<SharedAsyncSleep>,
+    ) -> Connector {
+        let mut builder = Connector::builder()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(self.tls.clone())
+            .proxy_config(self.proxy.clone())
+            .pool_max_idle_per_host(limits::REQUESTS_AT_ONCE_MAX);
+        builder.set_connector_settings(settings);
+        builder.set_sleep_impl(sleep);
+        builder.build()
+    }
+}
+
+fn proxy_config(setting: Option<&Secret>) -> Result<ProxyConfig, ConnectError> {
+    let config = match setting {
+        Some(url) => is_proxy_url(url).then(|| ProxyConfig::all(url.expose()).ok()).flatten(),
+        None => match variable(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]) {
+            Some(url) => ProxyConfig::https(url).ok(),
+            None => return Ok(ProxyConfig::disabled()),
+        },
+    };
+    let config = config.ok_or(ConnectError::Proxy { is_set: setting.is_some() })?;
+    let direct = variable(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
+    Ok(config.no_proxy(format!("{METADATA},{direct}")))
+}
+
+/// Whether this is a proxy's URL, as far as can be seen.
+pub fn is_proxy_url(url: &Secret) -> bool {
+    let url = url.expose();
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let host = rest.map(|rest| rest.rsplit_once('@').map_or(rest, |(_, host)| host));
+    let is_good = host.is_some_and(|host| !host.is_empty() && !host.starts_with([':', '/']));
+    is_good && ProxyConfig::all(url).is_ok()
+}
+
+fn variable(names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+/// Check the certificates that are trusted besides the system's, if any are.
+///
+/// # Errors
+///
+/// They cannot be read.
+pub fn check_ca_bundle(settings: &TransportSettings) -> Result<(), ConnectError> {
+    trust_store(settings).map(drop)
+}
+
+fn trust_store(settings: &TransportSettings) -> Result<TrustStore, ConnectError> {
+    let store = TrustStore::default();
+    let (path, place) = match (&settings.ca_bundle, env::var_os("AWS_CA_BUNDLE")) {
+        (Some(path), _) => (path.clone(), "`ca_bundle` under [aws]"),
+        (None, Some(path)) if !path.is_empty() => (path.into(), "AWS_CA_BUNDLE"),
+        (None, _) => return Ok(store),
+    };
+    match read_certificates(&path) {
+        Ok((pem, _)) => Ok(store.with_pem_certificate(pem)),
+        Err(problem) => Err(ConnectError::CaBundle { path, place, problem }),
+    }
+}
+
+/// A file of certificates in PEM: its text, and what stands in it. Clients that are
+/// given the text panic where nothing does.
+///
+/// # Errors
+///
+/// It cannot be read, or has none; in words.
+pub fn read_certificates(path: &Path) -> Result<(Vec<u8>, RootCertStore), String> {
+    let pem = fs::read(path).map_err(|error| error.to_string())?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() {
+        return Err("there is no certificate in it".to_owned());
+    }
+    Ok((pem, roots))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_proxies_are_told_from_others() {
+        for (url, expected) in [
+            ("http://proxy:8080", true),
+            ("http://proxy", true),
+            ("http://user:pass%40word@proxy:8080", true),
+            ("https://[::1]:8080", true),
+            ("proxy:8080", false),
+            ("socks5://proxy:8080", false),
+            ("http://", false),
+            ("http://user@", false),
+            ("http://user@:80", false),
+            ("http://pro xy:80", false),
+            ("", false),
+        ] {
+            assert_eq!(is_proxy_url(&Secret::new(url.to_owned())), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn files_without_certificates_are_refused() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("ca.pem");
+        assert!(read_certificates(&path).is_err());
+        for text in ["", "text", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            fs::write(&path, text).unwrap();
+            assert!(read_certificates(&path).is_err(), "{text}");
+        }
+    }
+}

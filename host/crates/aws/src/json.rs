@@ -1,0 +1,321 @@
+use std::fmt;
+use std::time::Duration;
+
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use serde_json::Value;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::transient::is_transient;
+use super::{
+    Access, AnswerTooLong, AwsSettings, advice_of_failure, advice_of_refusal, error_chain,
+};
+use crate::limits;
+
+/// The code of an answer of success that is not complete, or too long.
+const INVALID_ANSWER: &str = "InvalidAnswer";
+
+/// The pause before a request is sent again; doubled each time.
+const PAUSE: Duration = Duration::from_millis(200);
+const ATTEMPTS: u32 = 3;
+
+/// A client for services that speak AWS's JSON protocol, of which little is
+/// asked.
+///
+/// AWS's own crates for Secrets Manager and Systems Manager take minutes to build,
+/// for one request each. This one signs with the same code as they do. Bodies are
+/// never logged.
+#[derive(Debug)]
+pub struct JsonClient {
+    access: Access,
+    connector: SharedHttpConnector,
+    service: Service,
+    url: String,
+}
+
+/// A service of AWS's.
+#[derive(Debug, Clone, Copy)]
+pub struct Service {
+    /// Its name in signatures and host names.
+    pub name: &'static str,
+    /// What stands before an operation's name.
+    pub target: &'static str,
+    /// The version of its protocol.
+    pub version: &'static str,
+}
+
+/// A request that came to nothing.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[error("{code}: {message}{}", advice.map(|advice| format!(": {advice}")).unwrap_or_default())]
+pub struct JsonError {
+    /// The service's code, or a word of the transport.
+    pub code: String,
+    /// More about it, without secrets.
+    pub message: String,
+    /// What to change.
+    pub advice: Option<&'static str>,
+    /// Whether the same request may succeed when it is sent again.
+    pub is_passing: bool,
+}
+
+impl JsonClient {
+    /// Ask a service with these credentials; `endpoint_url` goes before its own.
+    pub fn new(
+        access: Access,
+        connector: SharedHttpConnector,
+        service: Service,
+        settings: &AwsSettings,
+        endpoint_url: Option<&str>,
+    ) -> Self {
+        let region = access.config.region().map(ToString::to_string).unwrap_or_default();
+        let url = match endpoint_url {
+            Some(url) => url.trim_end_matches('/').to_owned() + "/",
+            None => own_url(service.name, &region, settings),
+        };
+        JsonClient { access, connector, service, url }
+    }
+
+    /// Have an operation done.
+    ///
+    /// # Errors
+    ///
+    /// The service refuses, or is not reached.
+    pub async fn call(&self, operation: &str, input: &Value) -> Result<Value, JsonError> {
+        let mut pause = PAUSE;
+        for _ in 1..ATTEMPTS {
+            match self.attempt(operation, input).await {
+                Err(error) if error.is_passing => {
+                    tracing::debug!("ask {} again: {error}", self.service.name);
+                }
+                answer => return answer,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        self.attempt(operation, input).await
+    }
+
+    /// The same with one request and no more, for whoever says when another may go.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Self::call).
+    pub async fn attempt(&self, operation: &str, input: &Value) -> Result<Value, JsonError> {
+        let correction = self.access.clock.correction_seconds();
+        match self.send(operation, input).await {
+            // It was refused for the time, which has just been set right.
+            Err(_) if self.access.clock.correction_seconds() != correction => {
+                self.send(operation, input).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn send(&self, operation: &str, input: &Value) -> Result<Value, JsonError> {
+        let request = self.request(operation, input).await?;
+        let answer = tokio::time::timeout(limits::CREDENTIALS_TIMEOUT, async {
+            let answer = self.connector.call(request).await.map_err(|error| {
+                let advice = advice_of_failure(&error);
+                JsonError { advice, ..JsonError::passing("CannotConnect", error_chain(&error)) }
+            })?;
+            let status = answer.status().as_u16();
+            Ok((status, read_body(answer.into_body()).await?))
+        });
+        let answer = answer.await.unwrap_or_else(|_| {
+            let words = format!("no answer in {:?}", limits::CREDENTIALS_TIMEOUT);
+            Err(JsonError::passing("Timeout", words))
+        });
+        let (status, body) = answer?;
+        let is_skewed = self.access.clock.correction_seconds() != 0;
+        read_answer(status, &body, is_skewed).inspect_err(|error| {
+            if error.code.starts_with("ExpiredToken") {
+                self.access.session.distrust();
+            }
+        })
+    }
+
+    async fn request(&self, operation: &str, input: &Value) -> Result<HttpRequest, JsonError> {
+        let failed = |code, error: &dyn fmt::Display| JsonError::new(code, error.to_string());
+        let identity = self.access.session.provide_credentials().await;
+        let identity = identity.map_err(|error| JsonError {
+            is_passing: is_transient(&error),
+            ..failed("NoCredentials", &error_chain(&error))
+        })?;
+        let identity = identity.into();
+        let region = self.access.config.region().map(AsRef::as_ref).unwrap_or_default();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(region)
+            .name(self.service.name)
+            .time(self.access.clock.now())
+            .settings(SigningSettings::default())
+            .build()
+            .expect("nothing of it is missing")
+            .into();
+        let body = input.to_string();
+        let target = format!("{}.{operation}", self.service.target);
+        let content_type = format!("application/x-amz-json-{}", self.service.version);
+        let headers = [("content-type", &*content_type), ("x-amz-target", &*target)];
+        let signable = SignableRequest::new(
+            "POST",
+            &self.url,
+            headers.into_iter(),
+            SignableBody::Bytes(body.as_bytes()),
+        );
+        let signed = signable.and_then(|request| sign(request, &parameters));
+        let signed = signed.map_err(|error| failed("InvalidRequest", &error))?;
+        let (instructions, _) = signed.into_parts();
+        let length = body.len().to_string();
+        let mut request = HttpRequest::new(SdkBody::from(body));
+        request.set_method("POST").map_err(|error| failed("InvalidRequest", &error))?;
+        request.set_uri(self.url.as_str()).map_err(|error| failed("InvalidRequest", &error))?;
+        for (name, value) in headers {
+            request.headers_mut().insert(name.to_owned(), value.to_owned());
+        }
+        request.headers_mut().insert("content-length", length);
+        for (name, value) in instructions.headers() {
+            request.headers_mut().insert(name.to_owned(), value.to_owned());
+        }
+        Ok(request)
+    }
+}
+
+impl JsonError {
+    fn new(code: impl Into<String>, message: String) -> Self {
+        JsonError { code: code.into(), message, advice: None, is_passing: false }
+    }
+
+    /// An answer of success that lacks what it must have, in the words of whoever
+    /// looked for it. Another one may be better: it need not be AWS that gave it.
+    pub fn incomplete(problem: impl Into<String>) -> Self {
+        let advice = Some(
+            "it is not a complete answer of AWS: check the endpoints under [aws], and the proxies in between",
+        );
+        JsonError { advice, ..JsonError::passing(INVALID_ANSWER, problem.into()) }
+    }
+
+    fn passing(code: impl Into<String>, message: String) -> Self {
+        JsonError { is_passing: true, ..JsonError::new(code, message) }
+    }
+}
+
+/// As AWS's rules for endpoints have it, for the partitions that anybody can use.
+/// In others the URL must be set.
+fn own_url(service: &str, region: &str, settings: &AwsSettings) -> String {
+    let fips = if settings.use_fips == Some(true) { "-fips" } else { "" };
+    let suffix = match (settings.use_dual_stack == Some(true), region.starts_with("cn-")) {
+        (false, false) => "amazonaws.com",
+        (false, true) => "amazonaws.com.cn",
+        (true, false) => "api.aws",
+        (true, true) => "api.amazonwebservices.com.cn",
+    };
+    format!("https://{service}{fips}.{region}.{suffix}/")
+}
+
+async fn read_body(body: SdkBody) -> Result<Zeroizing<Vec<u8>>, JsonError> {
+    let (mut stream, mut bytes) = (ByteStream::new(body), Zeroizing::new(Vec::new()));
+    while let Some(part) = stream.next().await {
+        let part = part.map_err(|error| read_failure(&error))?;
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes)
+}
+
+fn read_failure(error: &(dyn std::error::Error + 'static)) -> JsonError {
+    let mut sources = std::iter::successors(Some(error), |&error| error.source());
+    match sources.find_map(|source| source.downcast_ref::<AnswerTooLong>()) {
+        Some(too_long) => JsonError::new(INVALID_ANSWER, too_long.to_string()),
+        None => JsonError::passing("ConnectionLost", error_chain(error)),
+    }
+}
+
+fn read_answer(status: u16, body: &[u8], is_skewed: bool) -> Result<Value, JsonError> {
+    let read: Option<Value> = serde_json::from_slice(body).ok();
+    if status == 200 {
+        // Each operation answers with an object.
+        let object = read.filter(Value::is_object);
+        return object.ok_or_else(|| JsonError::incomplete("it is not a JSON object"));
+    }
+    let word = |keys: &[&str]| {
+        keys.iter().find_map(|key| Some(read.as_ref()?.get(key)?.as_str()?.to_owned()))
+    };
+    let code = word(&["__type", "code"]).unwrap_or_else(|| format!("HTTP {status}"));
+    // A shape's name may stand before it.
+    let code = bounded(code.rsplit('#').next().unwrap_or_default());
+    let message = bounded(&word(&["message", "Message"]).unwrap_or_default());
+    // Some services call too many requests a limit.
+    let is_passing = status >= 500
+        || status == 429
+        || code.contains("Throttl")
+        || code.contains("LimitExceeded");
+    let advice = advice_of_refusal(&code, &message, is_skewed);
+    Err(JsonError { code, message, advice, is_passing })
+}
+
+fn bounded(text: &str) -> String {
+    text.chars().take(standpipe_core::limits::DETAIL_BYTES_MAX / 4).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn urls_are_those_of_the_partition() {
+        let url = |region: &str, fips, dual| {
+            let settings =
+                AwsSettings { use_fips: fips, use_dual_stack: dual, ..AwsSettings::default() };
+            own_url("ssm", region, &settings)
+        };
+        assert_eq!(url("eu-west-1", None, None), "https://ssm.eu-west-1.amazonaws.com/");
+        assert_eq!(url("cn-north-1", None, None), "https://ssm.cn-north-1.amazonaws.com.cn/");
+        assert_eq!(url("us-east-1", Some(true), None), "https://ssm-fips.us-east-1.amazonaws.com/");
+        assert_eq!(url("us-east-1", None, Some(true)), "https://ssm.us-east-1.api.aws/");
+    }
+
+    #[test]
+    fn answers_are_told_apart() {
+        assert_eq!(read_answer(200, b"{\"a\":1}", false).unwrap()["a"], 1);
+        for (status, body, code, is_passing) in [
+            (200, &b"<html>"[..], "InvalidAnswer", true),
+            (200, b"", "InvalidAnswer", true),
+            (200, b"null", "InvalidAnswer", true),
+            (200, b"[]", "InvalidAnswer", true),
+            (200, b"{\"a\":1", "InvalidAnswer", true),
+            (204, b"", "HTTP 204", false),
+            (
+                400,
+                b"{\"__type\":\"com.amazonaws#AccessDeniedException\"}",
+                "AccessDeniedException",
+                false,
+            ),
+            (
+                400,
+                b"{\"__type\":\"ThrottlingException\",\"message\":\"m\"}",
+                "ThrottlingException",
+                true,
+            ),
+            (500, b"{\"__type\":\"InternalServiceError\"}", "InternalServiceError", true),
+            (502, b"", "HTTP 502", true),
+            (404, b"[]", "HTTP 404", false),
+        ] {
+            let error = read_answer(status, body, false).unwrap_err();
+            assert_eq!((&*error.code, error.is_passing), (code, is_passing), "{status}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic(status in 100..600_u16, body in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = read_answer(status, &body, true);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A ready configuration for AWS clients: region, credentials, endpoints.
+//!
+//! Credentials are found once, tried, and renewed before they expire; every
+//! client of an [`Access`] shares them. Nothing here knows what the clients are
+//! for.
+
+mod advice;
+mod caller;
+mod clock;
+mod credentials;
+mod error;
+mod http;
+mod json;
+pub mod limits;
+mod role;
+pub mod secret_store;
+mod session;
+mod status;
+mod transient;
+
+use advice::is_without_login;
+pub use advice::{advice_of_code, advice_of_failure, advice_of_refusal};
+pub use caller::Caller;
+pub use clock::{Clock, is_skewed};
+pub use error::ConnectError;
+pub use http::{
+    AnswerTooLong, AwsHttp, TransportSettings, check_ca_bundle, http_client, http_connector,
+    is_proxy_url, read_certificates,
+};
+pub use json::{JsonClient, JsonError, Service};
+pub use role::Role;
+pub use session::Session;
+pub use status::AwsStatus;
+
+use std::sync::Arc;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_firehose::config::IdentityCache;
+
+use standpipe_core::secret::{Resolve, SecretSetting};
+
+/// What is set about AWS. Everything is optional: what is missing is looked for
+/// where every AWS SDK looks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AwsSettings {
+    /// The region of the delivery streams.
+    pub region: Option<String>,
+    /// A profile of the shared configuration files.
+    pub profile: Option<String>,
+    /// Keys that stand in the settings themselves.
+    pub keys: Option<Keys>,
+    /// A role to assume with whatever credentials there are.
+    pub role: Option<Role>,
+    /// The region of the STS that is asked, in place of `region`.
+    pub sts_region: Option<String>,
+    /// URLs in place of what region and service come to.
+    pub endpoints: Endpoints,
+    /// Whether to use endpoints with FIPS 140 validated cryptography.
+    pub use_fips: Option<bool>,
+    /// Whether to use endpoints that IPv6 reaches too.
+    pub use_dual_stack: Option<bool>,
+    /// The way to all of them.
+    pub transport: TransportSettings,
+}
+
+/// Static credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// The access key id.
+    pub access_key_id: SecretSetting,
+    /// The secret access key.
+    pub secret_access_key: SecretSetting,
+    /// The session token of temporary credentials.
+    pub session_token: Option<SecretSetting>,
+}
+
+/// URLs in place of the services' own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Of AWS STS.
+    pub sts: Option<String>,
+    /// Of AWS Secrets Manager.
+    pub secretsmanager: Option<String>,
+    /// Of AWS Systems Manager.
+    pub ssm: Option<String>,
+    /// Of Amazon DynamoDB.
+    pub dynamodb: Option<String>,
+}
+
+/// A way to AWS with credentials that have been tried.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// What clients are made of.
+    pub config: SdkConfig,
+    /// Its credentials.
+    pub session: Session,
+    /// The time by which requests are signed.
+    pub clock: Clock,
+    /// What STS is asked with.
+    sts: StsSettings,
+    secrets: Arc<dyn Resolve>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct StsSettings {
+    region: Option<String>,
+    endpoint_url: Option<String>,
+}
+
+/// What to do where credentials are not to be had for a reason that passes by itself,
+/// such as an STS that is not reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreached {
+    /// It is an error.
+    Fail,
+    /// It is logged, and whoever needs credentials looks for them again.
+    Continue,
+}
+
+/// Find region and credentials, assume the role if there is one, and try all of
+/// it once. Secrets that are kept elsewhere are asked of `secrets`.
+///
+/// # Errors
+///
+/// One of them is missing, or does not work.
+pub async fn connect(
+    settings: &AwsSettings,
+    http: &AwsHttp,
+    secrets: &Arc<dyn Resolve>,
+    unreached: Unreached,
+) -> Result<Access, ConnectError> {
+    let base = connect_base(settings, http, secrets, unreached).await?;
+    match &settings.role {
+        Some(role) => base.assume(role, unreached).await,
+        None => Ok(base),
+    }
+}
+
+/// The same without the role: what several roles can be assumed with.
+///
+/// # Errors
+///
+/// As for [`connect`].
+pub async fn connect_base(
+    settings: &AwsSettings,
+    http: &AwsHttp,
+    secrets: &Arc<dyn Resolve>,
+    unreached: Unreached,
+) -> Result<Access, ConnectError> {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http.client.clone())
+        .time_source(http.clock.clone())
+        // The session caches, for all clients and all roles together.
+        .identity_cache(IdentityCache::no_cache())
+        .no_credentials();
+    if let Some(region) = &settings.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(profile) = &settings.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(use_fips) = settings.use_fips {
+        loader = loader.use_fips(use_fips);
+    }
+    if let Some(use_dual_stack) = settings.use_dual_stack {
+        loader = loader.use_dual_stack(use_dual_stack);
+    }
+    let config = loader.load().await;
+    if config.region().is_none() {
+        return Err(ConnectError::NoRegion);
+    }
+    let session = credentials::base(settings, &config, http, secrets);
+    try_session(&session, unreached, |error| ConnectError::no_credentials(settings, error)).await?;
+    let sts = StsSettings {
+        region: settings.sts_region.clone(),
+        endpoint_url: settings.endpoints.sts.clone(),
+    };
+    Ok(Access {
+        config: with_session(&config, &session),
+        session,
+        clock: http.clock.clone(),
+        sts,
+        secrets: Arc::clone(secrets),
+    })
+}
+
+impl Access {
+    /// Access with a role, which is assumed with these credentials.
+    ///
+    /// # Errors
+    ///
+    /// The role cannot be assumed.
+    pub async fn assume(&self, role: &Role, unreached: Unreached) -> Result<Access, ConnectError> {
+        let session = role::session(role, self);
+        try_session(&session, unreached, |error| ConnectError::role(role, error)).await?;
+        let config = with_session(&self.config, &session);
+        Ok(Access { config, session, ..self.clone() })
+    }
+}
+
+/// Look for credentials once.
+async fn try_session(
+    session: &Session,
+    unreached: Unreached,
+    in_words: impl FnOnce(&CredentialsError) -> ConnectError,
+) -> Result<(), ConnectError> {
+    let Err(error) = session.try_once().await else { return Ok(()) };
+    let is_transient = transient::is_transient(&error);
+    let error = in_words(&error);
+    match (is_transient, unreached) {
+        (false, _) => Err(error),
+        (true, Unreached::Fail) => Err(ConnectError::Transient(Box::new(error))),
+        (true, Unreached::Continue) => {
+            tracing::warn!("waiting for AWS credentials; nothing is delivered until then: {error}");
+            Ok(())
+        }
+    }
+}
+
+fn with_session(config: &SdkConfig, session: &Session) -> SdkConfig {
+    let provider = SharedCredentialsProvider::new(session.clone());
+    config.to_builder().credentials_provider(provider).build()
+}
+
+/// An error and its causes, without repeating any.
+pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in std::iter::successors(Some(error), |&error| error.source()) {
+        let part = cause.to_string();
+        if !parts.iter().any(|earlier| earlier.contains(&part)) {
+            parts.push(part);
+        }
+    }
+    parts.join(": ")
+}

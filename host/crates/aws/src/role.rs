@@ -1,0 +1,180 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_config::{Region, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{self, ProvideCredentials, future};
+use aws_sdk_sts::Client;
+use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
+use aws_sdk_sts::types::{Credentials, Tag};
+use thiserror::Error;
+
+use super::{Access, Clock, Session, StsSettings};
+use crate::limits;
+use standpipe_core::secret::{Resolve, SecretSetting};
+
+/// The session name under which a role is assumed, unless another is set.
+const SESSION_NAME: &str = "standpipe";
+
+/// A role to assume.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// The external id that its trust policy asks for.
+    pub external_id: Option<SecretSetting>,
+    /// The session's name.
+    pub session_name: Option<String>,
+    /// Who is behind the session, for CloudTrail.
+    pub source_identity: Option<String>,
+    /// How long a session lasts; an hour if it is not said.
+    pub session_duration: Option<Duration>,
+    /// Tags of the session.
+    pub session_tags: BTreeMap<String, String>,
+}
+
+/// Sessions of a role, begun with the credentials of `base`.
+pub(super) fn session(role: &Role, base: &Access) -> Session {
+    let client = sts_client(&base.config, &base.sts);
+    let (secrets, clock) = (Arc::clone(&base.secrets), base.clock.clone());
+    let source = RoleSource { role: role.clone(), client, secrets, clock };
+    Session::new(source, limits::CREDENTIALS_RELOAD, &base.clock)
+}
+
+/// STS, wherever the settings have it.
+pub(super) fn sts_client(base: &SdkConfig, sts: &StsSettings) -> Client {
+    let mut config = aws_sdk_sts::config::Builder::from(base);
+    if let Some(region) = &sts.region {
+        config = config.region(Region::new(region.clone()));
+    }
+    if let Some(url) = &sts.endpoint_url {
+        config = config.endpoint_url(url);
+    }
+    Client::from_conf(config.build())
+}
+
+/// Asks STS. By hand, since the provider of AWS's own crate knows no source
+/// identity, and keeps an external id for ever.
+#[derive(Debug)]
+struct RoleSource {
+    role: Role,
+    client: Client,
+    secrets: Arc<dyn Resolve>,
+    clock: Clock,
+}
+
+impl RoleSource {
+    async fn assume(&self) -> provider::Result {
+        let Role { arn, session_name, source_identity, session_duration, session_tags, .. } =
+            &self.role;
+        let external_id = self.secrets.optional(self.role.external_id.as_ref()).await;
+        let external_id = external_id.map_err(CredentialsError::provider_error)?;
+        let seconds = |duration: Duration| i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
+        let tags: Vec<_> = session_tags.iter().map(|(key, value)| tag(key, value)).collect();
+        let request = self
+            .client
+            .assume_role()
+            .role_arn(arn)
+            .set_external_id(external_id.map(|id| id.expose().to_owned()))
+            .role_session_name(session_name.as_deref().unwrap_or(SESSION_NAME))
+            .set_source_identity(source_identity.clone())
+            .set_duration_seconds(session_duration.map(seconds))
+            .set_tags((!tags.is_empty()).then_some(tags));
+        let correction = self.clock.correction_seconds();
+        let assumed = match request.clone().send().await {
+            // It was refused for the time, which has just been set right.
+            Err(_) if self.clock.correction_seconds() != correction => request.send().await,
+            assumed => assumed,
+        };
+        read(assumed.map_err(CredentialsError::provider_error)?)
+    }
+}
+
+fn tag(key: &str, value: &str) -> Tag {
+    Tag::builder().key(key).value(value).build().expect("a key and a value are all it needs")
+}
+
+/// Credentials of which nothing is missing. The SDK fills in what an answer lacks: with
+/// empty texts, and with the year 1970.
+fn read(assumed: AssumeRoleOutput) -> provider::Result {
+    let credentials = assumed.credentials.ok_or(IncompleteSession("Credentials"))?;
+    let Credentials { access_key_id, secret_access_key, session_token, expiration, .. } =
+        credentials;
+    for (text, member) in [
+        (&access_key_id, "AccessKeyId"),
+        (&secret_access_key, "SecretAccessKey"),
+        (&session_token, "SessionToken"),
+    ] {
+        if text.is_empty() {
+            return Err(IncompleteSession(member).into());
+        }
+    }
+    let expiry = SystemTime::try_from(expiration).ok();
+    let expiry = expiry.filter(|expiry| *expiry > SystemTime::UNIX_EPOCH);
+    let expiry = expiry.ok_or(IncompleteSession("Expiration"))?;
+    Ok(aws_credential_types::Credentials::new(
+        access_key_id,
+        secret_access_key,
+        Some(session_token),
+        Some(expiry),
+        "AssumeRole",
+    ))
+}
+
+/// An answer of STS without something that each has.
+#[derive(Debug, Error)]
+#[error(
+    "the answer has no {0}, so it is not a complete answer of STS: check `sts_endpoint_url` under [aws], and the \
+     proxies in between"
+)]
+struct IncompleteSession(&'static str);
+
+impl From<IncompleteSession> for CredentialsError {
+    fn from(incomplete: IncompleteSession) -> Self {
+        CredentialsError::provider_error(incomplete)
+    }
+}
+
+impl ProvideCredentials for RoleSource {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.assume())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sts::primitives::DateTime;
+    use aws_sdk_sts::types::builders::CredentialsBuilder;
+
+    use super::*;
+
+    fn complete() -> CredentialsBuilder {
+        let builder = Credentials::builder().access_key_id("ASIA").secret_access_key("key");
+        builder.session_token("token").expiration(DateTime::from_secs(1_900_000_000))
+    }
+
+    #[test]
+    fn a_session_is_complete_or_none() {
+        let read = |credentials: Option<CredentialsBuilder>| {
+            let credentials = credentials.map(|builder| builder.build().unwrap());
+            read(AssumeRoleOutput::builder().set_credentials(credentials).build())
+        };
+        let session = read(Some(complete())).unwrap();
+        assert_eq!((session.access_key_id(), session.session_token()), ("ASIA", Some("token")));
+        for (credentials, missing) in [
+            (None, "no Credentials"),
+            (Some(complete().access_key_id("")), "no AccessKeyId"),
+            (Some(complete().secret_access_key("")), "no SecretAccessKey"),
+            (Some(complete().session_token("")), "no SessionToken"),
+            (Some(complete().expiration(DateTime::from_secs(0))), "no Expiration"),
+        ] {
+            let error = super::super::error_chain(&read(credentials).unwrap_err());
+            assert!(error.contains(missing) && error.contains("`sts_endpoint_url`"), "{error}");
+            assert!(!error.contains("token"), "{error}");
+        }
+    }
+}

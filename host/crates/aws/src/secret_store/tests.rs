@@ -1,0 +1,68 @@
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+use standpipe_core::secret::SecretSetting;
+
+fn reference(text: &str) -> Reference {
+    let setting = SecretSetting::parse(Secret::new(format!("secret:{text}"))).unwrap();
+    setting.reference().unwrap().clone()
+}
+
+async fn files(directory: &TempDir, prefix: &str) -> Secrets {
+    let manager = Manager::Files(directory.path().to_owned());
+    let settings =
+        SecretsSettings { manager, prefix: prefix.to_owned(), refresh: limits::SECRET_REFRESH };
+    Secrets::open(&settings).await.unwrap()
+}
+
+async fn text(secrets: &Secrets, name: &str) -> Result<String, Unresolved> {
+    secrets.resolve(&reference(name)).await.map(|secret| secret.expose().to_owned())
+}
+
+#[tokio::test]
+async fn files_are_read_with_prefix_and_field() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("a-key"), "hush\n").unwrap();
+    fs::write(directory.path().join("a-json"), "{\"id\":\"AKID\",\"n\":7}").unwrap();
+    fs::write(directory.path().join("a-empty"), "\n").unwrap();
+    let secrets = files(&directory, "a-").await;
+    assert_eq!(text(&secrets, "key").await.unwrap(), "hush");
+    assert_eq!(text(&secrets, "json#id").await.unwrap(), "AKID");
+    for (name, expected) in [
+        ("json#n", "no such field"),
+        ("json#m", "no such field"),
+        ("key#id", "no JSON object"),
+        ("empty", "empty"),
+        ("nope", "`directory` and `prefix`"),
+    ] {
+        let error = text(&secrets, name).await.unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains(name), "{error}");
+        assert!(!error.contains("hush") && !error.contains("AKID"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn names_do_not_leave_the_directory() {
+    let directory = TempDir::new().unwrap();
+    let secrets = files(&directory, "").await;
+    for name in ["../x", "/etc/passwd", "a/../../x"] {
+        let error = text(&secrets, name).await.unwrap_err().to_string();
+        assert!(error.contains("leaves `directory`"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_had_before_is_used_on() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("key");
+    let secrets = files(&directory, "").await;
+    assert!(text(&secrets, "key").await.is_err());
+    fs::write(&path, "one").unwrap();
+    assert_eq!(text(&secrets, "key").await.unwrap(), "one");
+    fs::remove_file(&path).unwrap();
+    assert_eq!(text(&secrets, "key").await.unwrap(), "one");
+    fs::write(&path, "two").unwrap();
+    assert_eq!(text(&secrets, "key").await.unwrap(), "two");
+}

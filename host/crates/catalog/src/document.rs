@@ -1,0 +1,120 @@
+//! Everything that is known, as one JSON document: for programs, and for whoever
+//! wants to compare two days.
+//!
+//! ```text
+//! {
+//!   "version": 1,                 // of this form; fields may be added without a new one
+//!   "inventory": {...},           // what Amazon told: see `Inventory`, `Stream`
+//!   "tables": [                   // DynamoDB tables whose changes feed a Kinesis stream
+//!     {"stream": "arn:...", "tables": ["arn:...", ...]}
+//!   ],
+//!   "graph": {
+//!     "assets": [                 // sorted; `kind` tells which other fields there are
+//!       {"kind": "delivery_stream", "name": "orders", "arn": "arn:..."},
+//!       ...
+//!     ],
+//!     "edges": [                  // sorted; `from` and `to` count assets from 0
+//!       {"from": 0, "to": 3, "role": "routed", "note": null},
+//!       ...
+//!     ]
+//!   },
+//!   "warnings": [...]             // what a person should know, of both
+//! }
+//! ```
+//!
+//! `kind` is one of `events`, `delivery_stream`, `kinesis_stream`, `kafka_topic`,
+//! `dynamo_table`, `database_tables`, `objects`, `redshift_table`, `snowflake_table`,
+//! `iceberg_table`, `glue_table`, `search_index`, `splunk`, `http_endpoint` and
+//! `unsupported`; `role` one of `routed`, `feeds`, `delivered`, `backup` and `schema`.
+//! The same inventory and mapping give the same bytes.
+
+use serde::Serialize;
+
+use super::drawing::Drawing;
+use super::{Arn, Graph, Inventory};
+
+/// The version of the form.
+const VERSION: u32 = 1;
+
+/// The document, ready to be written.
+#[derive(Debug, Serialize)]
+pub struct Document<'catalog> {
+    version: u32,
+    inventory: &'catalog Inventory,
+    tables: Vec<Feeding<'catalog>>,
+    graph: &'catalog Graph,
+    warnings: Vec<&'catalog str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Feeding<'catalog> {
+    stream: &'catalog Arn,
+    tables: &'catalog [Arn],
+}
+
+impl<'catalog> Document<'catalog> {
+    /// All that is in an inventory, and what was drawn from it.
+    pub fn new(inventory: &'catalog Inventory, drawing: &'catalog Drawing) -> Self {
+        let feeding = |(stream, tables): (&'catalog Arn, &'catalog Vec<Arn>)| Feeding {
+            stream,
+            tables: tables.as_slice(),
+        };
+        let warnings = inventory.warnings.iter().chain(&drawing.warnings);
+        Document {
+            version: VERSION,
+            inventory,
+            tables: inventory.tables.iter().map(feeding).collect(),
+            graph: &drawing.graph,
+            warnings: warnings.map(String::as_str).collect(),
+        }
+    }
+
+    /// The document as text, with a line for each field.
+    pub fn to_text(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("all keys are strings");
+        text.push('\n');
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::drawing::{DrawingOptions, draw};
+    use crate::picture::example;
+
+    #[test]
+    fn the_document_has_all_and_is_stable() {
+        let (mut inventory, routes) = (example::inventory(), example::routes());
+        inventory.warnings.push("a table could not be looked at".to_owned());
+        let drawing = draw(&inventory, &routes, DrawingOptions::default());
+        let text = Document::new(&inventory, &drawing).to_text();
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let keys: Vec<_> = document.as_object().unwrap().keys().collect();
+        assert_eq!(keys.len(), 5, "{keys:?}");
+        assert_eq!(document["version"], 1);
+        assert_eq!(document["warnings"], json!(["a table could not be looked at"]));
+        let tables = document["tables"][0]["tables"].as_array().unwrap();
+        assert_eq!(
+            (tables.len(), &document["tables"][0]["stream"]),
+            (2, &json!("arn:aws:kinesis:eu-west-1:123456789012:stream/order-changes"),)
+        );
+        let assets = document["graph"]["assets"].as_array().unwrap();
+        assert_eq!(assets[0], json!({"kind": "events", "label": "all others"}));
+        for edge in document["graph"]["edges"].as_array().unwrap() {
+            let end = |key: &str| usize::try_from(edge[key].as_u64().unwrap()).unwrap();
+            assert!(end("from") < assets.len() && end("to") < assets.len());
+        }
+
+        // However Amazon and the plugin order what they say.
+        inventory.streams.sort_by(|one, other| other.name.cmp(&one.name));
+        let again = draw(
+            &inventory,
+            &routes.into_iter().rev().collect::<Vec<_>>(),
+            DrawingOptions::default(),
+        );
+        assert_eq!(again, drawing);
+    }
+}

@@ -1,0 +1,66 @@
+use std::fmt::{self, Write};
+
+use super::{IngestOptions, Outcome, Step};
+use crate::limits;
+use crate::report::{aligned, one_line};
+
+impl Outcome {
+    /// What a run came to, for people, in the words of OpenMetadata's own.
+    pub fn summary(&self, options: &IngestOptions) -> String {
+        let mut text = String::new();
+        self.write_summary(options, &mut text).expect("a string takes everything");
+        text
+    }
+
+    fn write_summary(&self, options: &IngestOptions, text: &mut String) -> fmt::Result {
+        writeln!(text, "Workflow {} Summary:", one_line(&options.workflow))?;
+        if let Some(cause) = &self.aborted {
+            writeln!(text, "Given up: {}", one_line(cause))?;
+        }
+        for step in &self.steps {
+            write_step(step, text)?;
+        }
+        let failures = self.steps.iter().flat_map(|step| &step.failures);
+        let (all, shown) =
+            (failures.clone().count(), failures.take(limits::CATALOG_FAILURES_SHOWN));
+        let rows: Vec<_> = shown
+            .map(|failure| {
+                [&failure.from, &failure.entity, &failure.message].map(|cell| one_line(cell))
+            })
+            .collect();
+        if all > 0 {
+            writeln!(text, "Failures ({} of {all}):", rows.len())?;
+            text.push_str(&aligned(["From", "Entity Name", "Message"].map(str::to_owned), rows));
+        }
+        let words = if options.is_dry { "would be" } else { "were" };
+        if !self.removal.pipelines.is_empty() {
+            writeln!(
+                text,
+                "{} pipelines {words} marked as deleted:",
+                self.removal.pipelines.len()
+            )?;
+            for name in &self.removal.pipelines {
+                writeln!(text, "  {}", one_line(name))?;
+            }
+        }
+        writeln!(text, "Workflow Success %: {:.2}", self.success_percent())?;
+        writeln!(text, "Workflow finished in time: {:.2}s", self.took.as_secs_f64())
+    }
+}
+
+fn write_step(step: &Step, text: &mut String) -> fmt::Result {
+    writeln!(text, "{}:", step.name)?;
+    writeln!(text, "  Processed records: {}", step.records)?;
+    writeln!(text, "  Updated records: {}", step.updated)?;
+    writeln!(text, "  Warnings: {}", step.warnings.len())?;
+    if step.filtered > 0 {
+        writeln!(text, "  Filtered: {}", step.filtered)?;
+    }
+    writeln!(text, "  Errors: {}", step.failures.len())?;
+    let note = if step.is_cut_off { " of what was reached; the rest is unknown" } else { "" };
+    writeln!(text, "  Success %: {:.2}{note}", step.success_percent())?;
+    for warning in &step.warnings {
+        writeln!(text, "  warning: {}", one_line(warning))?;
+    }
+    Ok(())
+}

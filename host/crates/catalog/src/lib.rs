@@ -1,0 +1,40 @@
+//! The catalog: what delivery streams there are, what feeds them, and where their
+//! records end up, for OpenMetadata, OpenLineage, files and people.
+//!
+//! Data goes one way: `reading` asks Amazon for an [`Inventory`], a [`Graph`] is
+//! drawn from it (and from what the plugin says it sends where), and the sinks
+//! tell it on. Nothing here sees an event, and nothing of the way of events knows
+//! of this module: it can be removed without touching them.
+
+mod arn;
+mod asset;
+pub mod document;
+pub mod drawing;
+mod filter;
+mod graph;
+pub mod ingest;
+pub mod limits;
+pub mod openlineage;
+pub mod openmetadata;
+pub mod picture;
+pub mod prefix;
+pub mod probe;
+pub mod reading;
+pub mod report;
+mod round;
+pub mod schedule;
+mod settings;
+mod stream;
+pub mod web;
+mod whole;
+
+pub use arn::Arn;
+pub use asset::{Asset, Rotation, SearchEngine, Table};
+pub use filter::{Filter, FilterError};
+pub use graph::{Edge, Graph, Role, Route};
+pub use round::{Looked, Round, RoundError, Told, look, read_inventory};
+pub use round::{open_metadata, open_secrets};
+pub use settings::{CatalogSettings, Files, Headers, Judgement, LogLevel, OpenLineageServer};
+pub use stream::{
+    Destination, Inventory, Origin, Processor, S3Place, Schema, Sink, Status, Stream, Unread,
+};

@@ -1,0 +1,232 @@
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::names::{Context, Name, Names, names, of_arn};
+use crate::{Arn, Asset, Edge, Graph, Inventory, Role, Rotation, Sink, Stream};
+use standpipe_core::clock;
+
+const SCHEMA: &str = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/JobEvent";
+const JOB_TYPE: &str =
+    "https://openlineage.io/spec/facets/2-0-4/JobTypeJobFacet.json#/$defs/JobTypeJobFacet";
+const JOB_DOCUMENTATION: &str = "https://openlineage.io/spec/facets/1-0-0/DocumentationJobFacet.json#/$defs/DocumentationJobFacet";
+const DATASET_DOCUMENTATION: &str = "https://openlineage.io/spec/facets/1-0-0/DocumentationDatasetFacet.json#/$defs/DocumentationDatasetFacet";
+const SYMLINKS: &str = "https://openlineage.io/spec/facets/1-0-1/SymlinksDatasetFacet.json#/$defs/SymlinksDatasetFacet";
+
+/// What tells the writer of an event: the program and its version.
+const PRODUCER: &str = concat!("urn:standpipe:host:", env!("CARGO_PKG_VERSION"));
+
+/// What events are made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventOptions {
+    /// When the catalog was read.
+    pub time: OffsetDateTime,
+    /// What events of this host are called by, as in `standpipe://SERVICE`.
+    pub service: String,
+    /// `HOST:PORT` of a broker, by the ARN of its cluster.
+    pub brokers: BTreeMap<String, String>,
+}
+
+/// What a job reads and writes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobEvent {
+    event_time: String,
+    producer: &'static str,
+    #[serde(rename = "schemaURL")]
+    schema_url: &'static str,
+    job: Item,
+    inputs: Vec<Item>,
+    outputs: Vec<Item>,
+}
+
+/// A job or a dataset.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Item {
+    #[serde(flatten)]
+    name: Name,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    facets: BTreeMap<&'static str, Value>,
+}
+
+impl JobEvent {
+    /// The job that it is of.
+    pub fn job(&self) -> &Name {
+        &self.job.name
+    }
+}
+
+/// The events of a graph: of each delivery stream that was found, and of each table
+/// that feeds a Kinesis stream, in the order of the graph.
+///
+/// What the graph has for backups and schemas is an output or an input as all else:
+/// leave it out of the drawing where it is not wanted.
+pub fn job_events(inventory: &Inventory, graph: &Graph, options: &EventOptions) -> Vec<JobEvent> {
+    let streams: BTreeMap<_, _> = inventory.streams.iter().map(|it| (&it.arn, it)).collect();
+    let ports = redshift_ports(inventory);
+    let mut events = Vec::new();
+    for (asset, near) in graph.assets.iter().zip(neighbours(graph)) {
+        let (Asset::DeliveryStream { arn: Some(arn), .. } | Asset::DynamoTable { arn }) = asset
+        else {
+            continue;
+        };
+        let (service, brokers) = (&*options.service, &options.brokers);
+        let names = Context { stream: arn, service, brokers, ports: &ports };
+        let maker = Maker { graph, names, time: clock::rfc3339(options.time) };
+        match streams.get(arn) {
+            Some(stream) => events.push(maker.of_stream(stream, &near)),
+            None => events.extend(near.outputs.iter().filter_map(|edge| maker.of_table(arn, edge))),
+        }
+    }
+    events
+}
+
+/// The edges that lead to an asset, and those that lead on.
+#[derive(Debug, Clone, Default)]
+struct Near<'graph> {
+    inputs: Vec<&'graph Edge>,
+    outputs: Vec<&'graph Edge>,
+}
+
+fn neighbours(graph: &Graph) -> Vec<Near<'_>> {
+    let mut neighbours = vec![Near::default(); graph.assets.len()];
+    for edge in &graph.edges {
+        neighbours[edge.to].inputs.push(edge);
+        neighbours[edge.from].outputs.push(edge);
+    }
+    neighbours
+}
+
+struct Maker<'event> {
+    graph: &'event Graph,
+    names: Context<'event>,
+    time: String,
+}
+
+impl Maker<'_> {
+    fn of_stream(&self, stream: &Stream, near: &Near<'_>) -> JobEvent {
+        let documentation = self.describe(stream, &near.inputs);
+        let inputs = near.inputs.iter().map(|edge| edge.from);
+        let outputs = near.outputs.iter().map(|edge| edge.to);
+        self.event(of_arn(&stream.arn), "DELIVERY_STREAM", &documentation, inputs, outputs)
+    }
+
+    /// The job that brings a table's changes to a Kinesis stream.
+    fn of_table(&self, table: &Arn, edge: &Edge) -> Option<JobEvent> {
+        let Asset::KinesisStream { arn: stream } = &self.graph.assets[edge.to] else {
+            return None;
+        };
+        let Name { namespace, name } = of_arn(table);
+        let job = Name { namespace, name: format!("{name}/{}", stream.resource) };
+        let documentation = format!("Changes of {}, as they are made", table.name());
+        let (input, output) = ([edge.from], [edge.to]);
+        let (input, output) = (input.into_iter(), output.into_iter());
+        Some(self.event(job, "CHANGE_STREAM", &documentation, input, output))
+    }
+
+    fn event(
+        &self,
+        job: Name,
+        kind: &str,
+        documentation: &str,
+        inputs: impl Iterator<Item = usize>,
+        outputs: impl Iterator<Item = usize>,
+    ) -> JobEvent {
+        let kind = json!({
+            "processingType": "STREAMING", "integration": "FIREHOSE", "jobType": kind
+        });
+        let facets = BTreeMap::from([
+            ("jobType", facet(JOB_TYPE, kind)),
+            ("documentation", facet(JOB_DOCUMENTATION, json!({ "description": documentation }))),
+        ]);
+        JobEvent {
+            event_time: self.time.clone(),
+            producer: PRODUCER,
+            schema_url: SCHEMA,
+            job: Item { name: job, facets },
+            inputs: self.datasets(inputs),
+            outputs: self.datasets(outputs),
+        }
+    }
+
+    /// What a person is told of a stream: how it does, and which events come under
+    /// a condition.
+    fn describe(&self, stream: &Stream, inputs: &[&Edge]) -> String {
+        let Stream { kind, status, .. } = stream;
+        let mut text = format!("Amazon Data Firehose, {kind}, {}", status.word);
+        if stream.has_function() {
+            text.push_str(". A function changes records on the way");
+        }
+        for edge in inputs.iter().filter(|edge| edge.role == Role::Routed) {
+            if let (Some(note), Asset::Events { label }) =
+                (&edge.note, &self.graph.assets[edge.from])
+            {
+                text.extend([". Of ", label, " those with ", note]);
+            }
+        }
+        text
+    }
+
+    /// Each once: two assets may be the same to others, as objects with one static
+    /// prefix are.
+    fn datasets(&self, assets: impl Iterator<Item = usize>) -> Vec<Item> {
+        let mut datasets = BTreeMap::new();
+        for asset in assets.map(|place| &self.graph.assets[place]) {
+            if let Some(Names { own, others }) = names(asset, &self.names) {
+                let facets = dataset_facets(asset, &others);
+                datasets.entry(own.clone()).or_insert(Item { name: own, facets });
+            }
+        }
+        datasets.into_values().collect()
+    }
+}
+
+fn dataset_facets(asset: &Asset, others: &[Name]) -> BTreeMap<&'static str, Value> {
+    let mut facets = BTreeMap::new();
+    if !others.is_empty() {
+        let identifier =
+            |it: &Name| json!({"namespace": it.namespace, "name": it.name, "type": "STREAM"});
+        let identifiers: Vec<_> = others.iter().map(identifier).collect();
+        facets.insert("symlinks", facet(SYMLINKS, json!({ "identifiers": identifiers })));
+    }
+    let description = match asset {
+        Asset::Objects { prefix, written, .. } if written.trim_end_matches('/') != prefix => {
+            Some(format!("Written below {written}"))
+        }
+        Asset::SearchIndex { rotation: Rotation::None, .. } => None,
+        Asset::SearchIndex { rotation, .. } => {
+            let every = format!("{rotation:?}").to_lowercase();
+            Some(format!("Another index is begun every {every}, with the date behind its name"))
+        }
+        Asset::HttpEndpoint { name, .. } => name.clone(),
+        Asset::Unsupported { what, .. } => Some(format!("{what} is not known to this program")),
+        _ => None,
+    };
+    if let Some(description) = description {
+        let facet = facet(DATASET_DOCUMENTATION, json!({ "description": description }));
+        facets.insert("documentation", facet);
+    }
+    facets
+}
+
+fn facet(schema: &str, mut facet: Value) -> Value {
+    facet["_producer"] = json!(PRODUCER);
+    facet["_schemaURL"] = json!(schema);
+    facet
+}
+
+/// The ports that the streams' URLs have, by host.
+fn redshift_ports(inventory: &Inventory) -> BTreeMap<String, u16> {
+    let sinks = inventory.streams.iter().flat_map(|stream| &stream.destinations);
+    let port = |sink: &Sink| match sink {
+        Sink::Redshift { url, host, .. } => {
+            let (_, rest) = url.split_once(&format!("{host}:"))?;
+            let digits = rest.split(|it: char| !it.is_ascii_digit()).next()?;
+            Some((host.clone(), digits.parse().ok()?))
+        }
+        _ => None,
+    };
+    sinks.filter_map(|destination| port(&destination.sink)).collect()
+}

@@ -1,0 +1,354 @@
+//! How jobs and datasets are called.
+//!
+//! | what | namespace | name |
+//! |---|---|---|
+//! | delivery stream (a job) | `arn:{partition}:firehose:{region}:{account}` | `deliverystream/{name}` |
+//! | Kinesis stream | `arn:{partition}:kinesis:{region}:{account}` | `stream/{name}` |
+//! | DynamoDB table | `arn:{partition}:dynamodb:{region}:{account}` | `table/{name}` |
+//! | topic of MSK | `arn:{partition}:kafka:{region}:{account}` | `topic/{cluster}/{id}/{topic}` |
+//! | S3 | `s3://{bucket}` | the static prefix, `/` for the bucket |
+//! | Redshift | `redshift://{cluster}.{region}:{port}` | `{database}.{schema}.{table}` |
+//! | Snowflake | `snowflake://{account}` | `{database}.{schema}.{table}` |
+//! | Glue, Iceberg | `arn:{partition}:glue:{region}:{account}` | `table/{database}/{table}` |
+//! | MySQL, PostgreSQL | `mysql://{host}:{port}`, `postgres://{host}:{port}` | `{database}.{table}` |
+//! | OpenSearch, Elasticsearch | `opensearch://{host}`, `elasticsearch://{host}` | `{index}` |
+//! | Splunk | `splunk://{host}` | `collector` |
+//! | HTTP | `{scheme}://{host}` | the path |
+//! | events | `standpipe://{service}`, with `-` for blanks and the like | `track/Order Completed`, `page`, `*` |
+//! | not supported | that of the job | `deliverystream/{name}/{word}` |
+//!
+//! S3, Redshift, Snowflake, Glue, MySQL and PostgreSQL are called as OpenLineage's
+//! own table has it. It has neither Kinesis, DynamoDB, search engines, Splunk, HTTP
+//! nor Firehose: those are called by their ARN, split behind the account as that
+//! table splits Glue's, or by their address. Spark calls Kinesis streams
+//! `kinesis://{endpoint}` and `{name}`, which stands in a symlink. Kafka's topics
+//! should be called by a broker's address, which Firehose does not tell: a setting
+//! may, and then the ARN is the symlink.
+//!
+//! What cannot be told is left out of a name, not made up. A rotated index is called
+//! by its name without the date, and patterns of tables by the pattern.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{Arn, Asset, SearchEngine, Table};
+
+/// What Redshift listens on where nobody says anything else.
+const REDSHIFT_PORT: u16 = 5439;
+
+/// A name in a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Name {
+    /// What issues the name.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+/// A dataset's names: the first is its own, others know it by the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Names {
+    pub(super) own: Name,
+    pub(super) others: Vec<Name>,
+}
+
+/// What names need to know besides the asset.
+pub(super) struct Context<'event> {
+    /// The delivery stream.
+    pub(super) stream: &'event Arn,
+    /// The service that events are called by.
+    pub(super) service: &'event str,
+    /// Brokers of Kafka's clusters, by the cluster's ARN.
+    pub(super) brokers: &'event BTreeMap<String, String>,
+    /// Redshift's ports, by host.
+    pub(super) ports: &'event BTreeMap<String, u16>,
+}
+
+/// What is before the resource of an ARN, and the resource.
+pub(super) fn of_arn(arn: &Arn) -> Name {
+    let Arn { partition, service, region, account, resource } = arn;
+    name(format!("arn:{partition}:{service}:{region}:{account}"), resource.clone())
+}
+
+fn name(namespace: String, name: String) -> Name {
+    Name { namespace: legal(namespace), name }
+}
+
+/// A namespace that servers take: Marquez takes letters, digits and `_@+-:=;/.` alone, and
+/// others read it as a URI. Whatever else there is becomes a `-`, such as the blank in the
+/// name of a service.
+fn legal(namespace: String) -> String {
+    let is_legal =
+        |character: char| character.is_ascii_alphanumeric() || "_@+-:=;/.".contains(character);
+    match namespace.chars().all(is_legal) {
+        true => namespace,
+        false => namespace.chars().map(|it| if is_legal(it) { it } else { '-' }).collect(),
+    }
+}
+
+/// How a dataset is called; none for what is a job.
+pub(super) fn names(asset: &Asset, context: &Context<'_>) -> Option<Names> {
+    let own = match asset {
+        Asset::DeliveryStream { .. } => return None,
+        Asset::KinesisStream { arn } => {
+            return Some(Names { own: of_arn(arn), others: vec![spark_name(arn)] });
+        }
+        Asset::KafkaTopic { cluster, topic } => return Some(topic_names(cluster, topic, context)),
+        Asset::DynamoTable { arn } => of_arn(arn),
+        Asset::Events { label } => {
+            name(format!("standpipe://{}", context.service), events_name(label))
+        }
+        Asset::DatabaseTables { engine, host, port, database, table } => {
+            let is_postgres = engine.to_ascii_lowercase().starts_with("postgres");
+            let scheme = if is_postgres { "postgres" } else { "mysql" };
+            name(format!("{scheme}://{host}:{port}"), format!("{database}.{table}"))
+        }
+        Asset::Objects { bucket, prefix, .. } => {
+            let key = if prefix.is_empty() { "/" } else { prefix };
+            name(format!("s3://{bucket}"), key.to_owned())
+        }
+        Asset::RedshiftTable { host, table } => {
+            let port = context.ports.get(host).copied().unwrap_or(REDSHIFT_PORT);
+            name(format!("redshift://{}:{port}", redshift_cluster(host)), dotted(table))
+        }
+        Asset::SnowflakeTable { account, table } => {
+            name(format!("snowflake://{}", snowflake_account(account)), dotted(table))
+        }
+        Asset::IcebergTable { catalog, table } => glue(catalog.as_ref(), table, context),
+        Asset::GlueTable { catalog, table } => glue(Some(catalog), table, context),
+        Asset::SearchIndex { engine, place, index, .. } => search(*engine, place, index),
+        Asset::Splunk { endpoint } => {
+            let (_, host, _) = address(endpoint);
+            name(format!("splunk://{host}"), "collector".to_owned())
+        }
+        Asset::HttpEndpoint { url, .. } => {
+            let (scheme, host, path) = address(url);
+            name(format!("{scheme}://{host}"), path)
+        }
+        Asset::Unsupported { stream: _, what } => {
+            let Name { namespace, name: stream } = of_arn(context.stream);
+            name(namespace, format!("{stream}/{what}"))
+        }
+    };
+    Some(Names { own, others: Vec::new() })
+}
+
+/// As Spark calls it, whose users are those who read most of Kinesis.
+fn spark_name(arn: &Arn) -> Name {
+    let suffix = if arn.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+    name(format!("kinesis://kinesis.{}.{suffix}", arn.region), arn.name().to_owned())
+}
+
+/// A topic's own ARN is its cluster's with another word and the topic.
+fn topic_names(cluster: &Arn, topic: &str, context: &Context<'_>) -> Names {
+    let resource = format!("topic/{}/{topic}", cluster.name());
+    let by_arn = of_arn(&Arn { resource, ..cluster.clone() });
+    match context.brokers.get(&cluster.to_string()) {
+        None => Names { own: by_arn, others: Vec::new() },
+        Some(broker) => {
+            Names { own: name(format!("kafka://{broker}"), topic.to_owned()), others: vec![by_arn] }
+        }
+    }
+}
+
+/// The label of events as a path: `track "Order Completed"` is
+/// `track/Order Completed`.
+fn events_name(label: &str) -> String {
+    let quoted = label.strip_suffix('"').and_then(|label| label.split_once('"'));
+    match quoted {
+        Some(("", name)) => format!("*/{name}"),
+        Some((kind, name)) => format!("{}/{name}", kind.trim_end()),
+        None if label == "all others" => "*".to_owned(),
+        None => label.to_owned(),
+    }
+}
+
+fn dotted(table: &Table) -> String {
+    let parts = [table.database.as_deref(), table.schema.as_deref(), Some(&*table.name)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(".")
+}
+
+/// `CLUSTER.REGION` of a host of Amazon's own, and any other host whole: one behind a
+/// private link has its parts elsewhere.
+fn redshift_cluster(host: &str) -> String {
+    let parts: Vec<_> = host.split('.').collect();
+    match parts[..] {
+        [cluster, _, region, "redshift" | "redshift-serverless", "amazonaws", "com"]
+        | [cluster, _, region, "redshift" | "redshift-serverless", "amazonaws", "com", "cn"] => {
+            format!("{cluster}.{region}")
+        }
+        _ => host.to_owned(),
+    }
+}
+
+/// What stands before `.snowflakecomputing.com`, without what a private link adds.
+fn snowflake_account(url: &str) -> String {
+    let (_, host, _) = address(url);
+    let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let account = host.split_once(".snowflakecomputing.").map_or(&*host, |(account, _)| account);
+    account.strip_suffix(".privatelink").unwrap_or(account).to_owned()
+}
+
+/// Tables of other catalogs than the account's first have the catalog's path too.
+fn glue(catalog: Option<&Arn>, table: &Table, context: &Context<'_>) -> Name {
+    let stream = context.stream;
+    let Arn { partition, region, account, resource, .. } = catalog.unwrap_or(stream);
+    let path = catalog.and(resource.strip_prefix("catalog/")).map(|path| format!("{path}/"));
+    let (path, schema) = (path.unwrap_or_default(), table.schema.as_deref().unwrap_or_default());
+    let namespace = format!("arn:{partition}:glue:{region}:{account}");
+    name(namespace, format!("table/{path}{schema}/{}", table.name))
+}
+
+fn search(engine: SearchEngine, place: &str, index: &str) -> Name {
+    if let Some(domain) = Arn::parse(place) {
+        let domain = of_arn(&domain);
+        return name(domain.namespace, format!("{}/{index}", domain.name));
+    }
+    let scheme = match engine {
+        SearchEngine::OpenSearch | SearchEngine::OpenSearchServerless => "opensearch",
+        SearchEngine::Elasticsearch => "elasticsearch",
+    };
+    name(format!("{scheme}://{place}"), index.to_owned())
+}
+
+/// Scheme, host with its port, and path of a URL.
+fn address(url: &str) -> (&str, &str, String) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    (scheme, host, format!("/{path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(asset: &Asset) -> String {
+        let stream = Arn::parse("arn:aws:firehose:eu-west-1:1:deliverystream/s").unwrap();
+        let (brokers, ports) = (BTreeMap::new(), BTreeMap::from([("h".to_owned(), 5555)]));
+        let context =
+            Context { stream: &stream, service: "shop", brokers: &brokers, ports: &ports };
+        let Name { namespace, name } = names(asset, &context).unwrap().own;
+        format!("{namespace} {name}")
+    }
+
+    fn table(name: &str) -> Table {
+        Table {
+            database: Some("d".to_owned()),
+            schema: Some("s".to_owned()),
+            name: name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn events_are_called_by_type_and_name() {
+        let table = [
+            (r#"track "Order Completed""#, "track/Order Completed"),
+            (r#""Order Completed""#, "*/Order Completed"),
+            (r#"track "a "b"""#, r#"track/a "b""#),
+            ("page", "page"),
+            ("all others", "*"),
+            ("\"", "\""),
+        ];
+        for (label, expected) in table {
+            let name = own(&Asset::Events { label: label.to_owned() });
+            assert_eq!(name, format!("standpipe://shop {expected}"));
+        }
+    }
+
+    #[test]
+    fn namespaces_hold_nothing_that_servers_refuse() {
+        let stream = Arn::parse("arn:aws:firehose:eu-west-1:1:deliverystream/s").unwrap();
+        let (brokers, ports) = (BTreeMap::new(), BTreeMap::new());
+        for (service, expected) in [
+            ("My Service", "standpipe://My-Service"),
+            ("prod/eu.west-1", "standpipe://prod/eu.west-1"),
+            ("größe\t\n", "standpipe://gr--e--"),
+            ("100%?", "standpipe://100--"),
+        ] {
+            let context = Context { stream: &stream, service, brokers: &brokers, ports: &ports };
+            let events = Asset::Events { label: "track \"Order Completed\"".to_owned() };
+            let Name { namespace, name } = names(&events, &context).unwrap().own;
+            assert_eq!((&*namespace, &*name), (expected, "track/Order Completed"));
+        }
+        let place = "host with blank".to_owned();
+        for asset in [
+            Asset::Splunk { endpoint: format!("https://{place}/x") },
+            Asset::HttpEndpoint { name: None, url: format!("https://{place}/x") },
+            Asset::SnowflakeTable { account: place.clone(), table: table("a b") },
+        ] {
+            let name = own(&asset);
+            assert!(!name.split_once("://").unwrap().1.starts_with("host with"), "{name}");
+        }
+    }
+
+    #[test]
+    fn redshift_is_called_by_cluster_and_region() {
+        let hosts = [
+            ("c.x1.eu-west-1.redshift.amazonaws.com", "c.eu-west-1:5439"),
+            ("w.123.eu-west-1.redshift-serverless.amazonaws.com", "w.eu-west-1:5439"),
+            ("c.x1.cn-north-1.redshift.amazonaws.com.cn", "c.cn-north-1:5439"),
+            (
+                "vpce-0-a.c.x1.eu-west-1.redshift.amazonaws.com",
+                "vpce-0-a.c.x1.eu-west-1.redshift.amazonaws.com:5439",
+            ),
+            ("h", "h:5555"),
+        ];
+        for (host, expected) in hosts {
+            let name = own(&Asset::RedshiftTable { host: host.to_owned(), table: table("t") });
+            assert_eq!(name, format!("redshift://{expected} d.s.t"));
+        }
+    }
+
+    #[test]
+    fn snowflake_is_called_by_its_account() {
+        let accounts = [
+            ("https://Org-Account.snowflakecomputing.com", "org-account"),
+            ("https://xy1.eu-central-1.aws.snowflakecomputing.com/", "xy1.eu-central-1.aws"),
+            ("xy1.eu-central-1.privatelink.snowflakecomputing.com:443", "xy1.eu-central-1"),
+            ("https://x.snowflakecomputing.cn", "x"),
+        ];
+        for (account, expected) in accounts {
+            let asset = Asset::SnowflakeTable { account: account.to_owned(), table: table("t") };
+            assert_eq!(own(&asset), format!("snowflake://{expected} d.s.t"));
+        }
+    }
+
+    #[test]
+    fn others_are_called_by_arn_or_address() {
+        let arn = |text| Arn::parse(text).unwrap();
+        let catalog = arn("arn:aws:glue:eu-west-1:2:catalog/s3tablescatalog/lake");
+        let objects = |prefix: &str| Asset::Objects {
+            bucket: "b".to_owned(),
+            prefix: prefix.to_owned(),
+            written: prefix.to_owned(),
+        };
+        let cluster = arn("arn:aws:kafka:eu-west-1:1:cluster/c/0-1");
+        let url = "https://h.example:8088/services/collector".to_owned();
+        let odd = Asset::Unsupported { stream: "s".to_owned(), what: "New".to_owned() };
+        let table = [
+            (objects(""), "s3://b /"),
+            (objects("raw/a"), "s3://b raw/a"),
+            (
+                Asset::KafkaTopic { cluster, topic: "t".to_owned() },
+                "arn:aws:kafka:eu-west-1:1 topic/c/0-1/t",
+            ),
+            (
+                Asset::IcebergTable { catalog: Some(catalog), table: table("t") },
+                "arn:aws:glue:eu-west-1:2 table/s3tablescatalog/lake/s/t",
+            ),
+            (
+                Asset::IcebergTable { catalog: None, table: table("t") },
+                "arn:aws:glue:eu-west-1:1 table/s/t",
+            ),
+            (Asset::Splunk { endpoint: url.clone() }, "splunk://h.example:8088 collector"),
+            (Asset::HttpEndpoint { name: None, url }, "https://h.example:8088 /services/collector"),
+            (odd, "arn:aws:firehose:eu-west-1:1 deliverystream/s/New"),
+        ];
+        for (asset, expected) in table {
+            assert_eq!(own(&asset), expected);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+use std::fmt::{self, Display};
+
+use thiserror::Error;
+
+use super::{JobEvent, Name};
+use crate::web::{Method, Web, WebError};
+
+/// Where a server of lineage takes events, unless it is told otherwise: Marquez and
+/// those that follow it.
+const PATH: &str = "/api/v1/lineage";
+
+/// Characters of a refusal's body that are told.
+const REFUSAL_CHARS_MAX: usize = 300;
+
+/// Where events go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineageServerSettings {
+    /// The server, such as `http://localhost:5000`.
+    pub url: String,
+    /// The path of the API there; none for `/api/v1/lineage`.
+    pub path: Option<String>,
+}
+
+/// A server that takes events of OpenLineage.
+#[derive(Debug, Clone)]
+pub struct LineageServer {
+    web: Web,
+    url: String,
+}
+
+/// What became of the events.
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// Those that the server took.
+    pub taken: usize,
+    /// Those that it did not take: the job, and why.
+    pub failed: Vec<(Name, SendError)>,
+}
+
+/// An event that was not taken.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum SendError {
+    /// There was no answer.
+    #[error(transparent)]
+    Web(#[from] WebError),
+    /// It is not for this server.
+    #[error("{}", Refusal { status: *status, body, is_html: *is_html })]
+    Refused {
+        /// The status.
+        status: u16,
+        /// How the answer begins.
+        body: String,
+        /// Whether it is a page for people.
+        is_html: bool,
+    },
+}
+
+impl LineageServer {
+    /// A server that a client with the token and the certificates is for.
+    pub fn new(web: Web, settings: &LineageServerSettings) -> Self {
+        let path = settings.path.as_deref().unwrap_or(PATH).trim_start_matches('/');
+        let url = format!("{}/{path}", settings.url.trim_end_matches('/'));
+        LineageServer { web, url }
+    }
+
+    /// Send all events, in order, and go on where one is refused. A server that does
+    /// not answer at all is not asked again.
+    pub async fn send(&self, events: &[JobEvent]) -> Sent {
+        let mut sent = Sent::default();
+        for event in events {
+            match self.send_one(event).await {
+                Ok(()) => sent.taken += 1,
+                Err(error) => {
+                    let is_gone = matches!(error, SendError::Web(_));
+                    sent.failed.push((event.job().clone(), error));
+                    if is_gone {
+                        break;
+                    }
+                }
+            }
+        }
+        sent
+    }
+
+    async fn send_one(&self, event: &JobEvent) -> Result<(), SendError> {
+        let body = serde_json::to_value(event).expect("all keys are strings");
+        let answer = self.web.ask(Method::POST, &self.url, Some(&body)).await?;
+        match answer.status {
+            200..300 if !answer.is_html => Ok(()),
+            status => {
+                let body = String::from_utf8_lossy(&answer.body);
+                let body = body.chars().take(REFUSAL_CHARS_MAX).collect();
+                Err(SendError::Refused { status, body, is_html: answer.is_html })
+            }
+        }
+    }
+}
+
+struct Refusal<'answer> {
+    status: u16,
+    body: &'answer str,
+    is_html: bool,
+}
+
+impl Display for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Refusal { status, body, is_html } = self;
+        match status {
+            _ if *is_html => write!(
+                f,
+                "a page for people answered ({status}): check the URL, and that no proxy is before it"
+            ),
+            401 | 403 => write!(f, "the token is not taken ({status}): {body}"),
+            404 => write!(f, "there is no such path ({status}): set the one of this server's API"),
+            _ => write!(f, "the server refuses it ({status}): {body}"),
+        }
+    }
+}

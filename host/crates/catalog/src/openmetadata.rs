@@ -1,0 +1,136 @@
+//! OpenMetadata: a service, a pipeline for each delivery stream, and edges between
+//! what feeds streams and where their records end up.
+//!
+//! What is written is compared with what is there before, so that a second run
+//! writes nothing. Nothing is created but the service and its pipelines: both ends
+//! of an edge must be there already, and are looked for. Whatever is not certain is
+//! told, never guessed. No secret of Amazon's is sent, resolved or not.
+
+mod api;
+mod edges;
+mod entity;
+mod levels;
+mod links;
+mod names;
+mod payload;
+mod pipelines;
+mod probe;
+mod removal;
+mod resolve;
+mod rotation;
+mod search;
+mod service;
+mod settings;
+mod spellings;
+mod tasks;
+mod version;
+
+pub use api::{ApiError, message};
+pub use edges::Written;
+pub use entity::{Entity, EntityKind, Resolution};
+pub use links::{Link, links};
+pub use names::{is_service_name, split};
+pub use pipelines::{Existing, Put};
+pub use probe::{ProbeOutcome, ServerProbe};
+pub use removal::{Removal, Untouched};
+pub use search::hits;
+pub use service::{Scope, ServiceError, ServiceState};
+pub use settings::{Deletion, OpenMetadataSettings, Services};
+pub use version::Version;
+
+pub(super) use edges::Edges;
+pub(super) use resolve::Resolver;
+
+use thiserror::Error;
+
+use super::web::{Web, WebError, WebSettings};
+use api::Api;
+use standpipe_core::secret::{Resolve, Unresolved};
+
+/// A server, and what is to be written there.
+#[derive(Debug)]
+pub struct OpenMetadata {
+    api: Api,
+    settings: OpenMetadataSettings,
+    /// The service's name as a part of full names.
+    service: String,
+}
+
+/// The settings cannot be used.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The name of the service is none.
+    #[error(
+        "{name:?} cannot be the name of a service in OpenMetadata: write one of at most 256 characters without \
+         `::`, `>` and quotes"
+    )]
+    Service {
+        /// What was written.
+        name: String,
+    },
+    /// The token is empty.
+    #[error(
+        "the token of OpenMetadata (`token`, `jwtToken`) is empty: set it, or leave it out where the server asks for none"
+    )]
+    EmptyToken,
+    /// The token is not to be had.
+    #[error(transparent)]
+    Token(#[from] Unresolved),
+    /// The client cannot be made.
+    #[error(transparent)]
+    Web(#[from] WebError),
+}
+
+impl OpenMetadata {
+    /// Make a client. The server is not asked yet.
+    ///
+    /// # Errors
+    ///
+    /// A setting cannot be used, or the token's reference is not resolved.
+    pub async fn new(
+        settings: OpenMetadataSettings,
+        secrets: &dyn Resolve,
+    ) -> Result<Self, OpenError> {
+        let name = || settings.service.clone();
+        let service =
+            names::quote(&settings.service).filter(|_| is_service_name(&settings.service));
+        let service = service.ok_or_else(|| OpenError::Service { name: name() })?;
+        let token = secrets.optional(settings.token.as_ref()).await?;
+        if token.as_ref().is_some_and(|token| token.expose().trim().is_empty()) {
+            return Err(OpenError::EmptyToken);
+        }
+        let web = Web::new(&WebSettings {
+            extra_headers: settings.extra_headers.clone(),
+            bearer: token.clone(),
+            verify: settings.verify.clone(),
+            timeout: settings.timeout,
+            pause: settings.pause,
+        })?;
+        let api = Api::new(web, &settings.host_port, token);
+        Ok(OpenMetadata { api, settings, service })
+    }
+
+    /// What was set.
+    pub fn settings(&self) -> &OpenMetadataSettings {
+        &self.settings
+    }
+
+    /// The full name of a stream's pipeline. None if it cannot be written.
+    pub fn pipeline_name(&self, stream: &str) -> Option<String> {
+        Some(format!("{}.{}", self.service, names::quote(stream)?))
+    }
+
+    /// Ask for the server's version, which shows that it is OpenMetadata.
+    ///
+    /// # Errors
+    ///
+    /// It is not reached, or it is something else.
+    pub async fn version(&self) -> Result<Version, ApiError> {
+        let what = "GET /system/version";
+        let answer = self.api.ask(super::web::Method::GET, "/system/version", None).await?;
+        Version::read(&answer).ok_or_else(|| ApiError::Unreadable {
+            what: what.to_owned(),
+            problem: "it tells no version".to_owned(),
+        })
+    }
+}

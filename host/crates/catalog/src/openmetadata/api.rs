@@ -1,0 +1,215 @@
+//! What is asked of the server, and what is made of its answers.
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::web::{Answer, Method, Web, WebError};
+use standpipe_core::secret::Secret;
+
+/// The REST API of a server.
+#[derive(Debug)]
+pub(super) struct Api {
+    web: Web,
+    /// `https://HOST/api/v1`.
+    base: String,
+    /// To be struck out of what the server says.
+    token: Option<Secret>,
+}
+
+/// The server did not do what it was asked for.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum ApiError {
+    /// It was not reached.
+    #[error(transparent)]
+    Web(#[from] WebError),
+    /// Something else answered.
+    #[error(
+        "{url} answers with a page for people, not as OpenMetadata's API does: set `url` (`hostPort`) to an address \
+         that ends in /api, and check proxies in between"
+    )]
+    Page {
+        /// What was asked.
+        url: String,
+    },
+    /// It refused.
+    #[error("{what} was refused with {status}: {message}{}", advice(*status))]
+    Refused {
+        /// What it was asked for.
+        what: String,
+        /// The status.
+        status: u16,
+        /// Its words.
+        message: String,
+    },
+    /// Its answer is not understood.
+    #[error("{what} was answered with something else than was expected: {problem}")]
+    Unreadable {
+        /// What it was asked for.
+        what: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl ApiError {
+    /// An answer to a request that lacks what it must have.
+    pub(super) fn unreadable(method: &str, path: &str, problem: &str) -> Self {
+        let what = format!("{method} {}", path.split('?').next().unwrap_or_default());
+        ApiError::Unreadable { what, problem: problem.to_owned() }
+    }
+
+    /// The status with which the server refused, if it did.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            ApiError::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+fn advice(status: u16) -> &'static str {
+    match status {
+        401 => ": check the token (`jwtToken`): it may have expired, or be of another server",
+        403 => ": give the bot of this token a role that may do so, as IngestionBot's",
+        413 => ": make `batch` (`bulk_sink_batch_size`) smaller",
+        429 | 502..=504 => ": the server was asked several times; run it again later",
+        _ => "",
+    }
+}
+
+impl Api {
+    pub(super) fn new(web: Web, host_port: &str, token: Option<Secret>) -> Self {
+        Api { web, base: format!("{}/v1", host_port.trim_end_matches('/')), token }
+    }
+
+    /// Read something: an object. None if the server says that there is no such thing.
+    pub(super) async fn get(&self, path: &str) -> Result<Option<Value>, ApiError> {
+        match self.ask(Method::GET, path, None).await {
+            Err(ApiError::Refused { status: 404, .. }) => Ok(None),
+            Ok(answer) if !answer.is_object() => {
+                Err(ApiError::unreadable("GET", path, "it is not a JSON object"))
+            }
+            answer => answer.map(Some),
+        }
+    }
+
+    /// Have something done. The answer is null where there is none.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, ApiError> {
+        let what = format!("{method} {}", path.split('?').next().unwrap_or_default());
+        let url = format!("{}{path}", self.base);
+        let answer = self.web.ask(method, &url, body).await?;
+        if answer.is_html {
+            return Err(ApiError::Page { url: self.base.clone() });
+        }
+        self.read(what, &answer)
+    }
+
+    fn read(&self, what: String, answer: &Answer) -> Result<Value, ApiError> {
+        if (200..300).contains(&answer.status) {
+            if answer.body.trim_ascii().is_empty() {
+                return Ok(Value::Null);
+            }
+            let read = serde_json::from_slice(&answer.body);
+            return read
+                .map_err(|_| ApiError::Unreadable { what, problem: "it is no JSON".into() });
+        }
+        // Servers in between know nothing of what is asked for, and say 404 all the same.
+        let is_empty = answer.body.trim_ascii().is_empty();
+        let is_object =
+            || serde_json::from_slice(&answer.body).is_ok_and(|body: Value| body.is_object());
+        if answer.status == 404 && !is_empty && !is_object() {
+            let problem = "a 404 that is not of OpenMetadata: check `url` (`hostPort`) and the proxies in between".into();
+            return Err(ApiError::Unreadable { what, problem });
+        }
+        let message = self.without_token(&message(&answer.body));
+        Err(ApiError::Refused { what, status: answer.status, message })
+    }
+
+    fn without_token(&self, text: &str) -> String {
+        match &self.token {
+            Some(token) => text.replace(token.expose(), "(the token)"),
+            None => text.to_owned(),
+        }
+    }
+}
+
+/// The words of an answer that is no success, or as much of it as can be shown.
+pub fn message(body: &[u8]) -> String {
+    let read: Option<Value> = serde_json::from_slice(body).ok();
+    let words = ["message", "errorMessage", "error"].iter().find_map(|key| {
+        let words = read.as_ref()?.get(key)?.as_str()?;
+        (!words.is_empty()).then(|| words.to_owned())
+    });
+    let words = words.unwrap_or_else(|| "it does not say why".to_owned());
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    words
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .take(standpipe_core::limits::DETAIL_BYTES_MAX / 4)
+        .collect()
+}
+
+/// A text of an answer.
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value.get(key)?.as_str().filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn words_of_refusals_are_found() {
+        for (body, expected) in [
+            (&b"{\"code\":400,\"message\":\"a\\n b\"}"[..], "a b"),
+            (b"{\"errorMessage\":\"c\"}", "c"),
+            (b"[1]", "it does not say why"),
+            (b"\xff", "it does not say why"),
+        ] {
+            assert_eq!(message(body), expected);
+        }
+    }
+
+    #[test]
+    fn a_token_that_comes_back_is_struck_out() {
+        let web = Web::new(&crate::web::WebSettings::default()).unwrap();
+        let api = Api::new(web, "http://a/api/", Some(Secret::new("t0p".into())));
+        let body = b"{\"message\":\"t0p is no token\"}".to_vec();
+        let answer = Answer { status: 401, body, is_html: false };
+        let error = api.read("GET /x".into(), &answer).unwrap_err().to_string();
+        assert!(
+            error.starts_with("GET /x was refused with 401: (the token) is no token"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_404_of_a_proxy_does_not_mean_that_there_is_no_such_thing() {
+        let web = Web::new(&crate::web::WebSettings::default()).unwrap();
+        let api = Api::new(web, "http://a/api", None);
+        for (body, expected) in [
+            (&b"{\"code\":404,\"message\":\"no such pipeline\"}"[..], Some(404)),
+            (b"", Some(404)),
+            (b"404 page not found\n", None),
+            (b"[]", None),
+        ] {
+            let answer = Answer { status: 404, body: body.to_vec(), is_html: false };
+            let error = api.read("GET /x".into(), &answer).unwrap_err();
+            assert_eq!(error.status(), expected, "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
+            prop_assert!(message(&body).len() <= standpipe_core::limits::DETAIL_BYTES_MAX);
+        }
+    }
+}

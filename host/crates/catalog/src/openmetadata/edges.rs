@@ -1,0 +1,261 @@
+//! Edges: read, then written only where something is missing, then read back.
+//!
+//! An edge between two entities has one pipeline. Where another tool's is on it, it
+//! stays there; where it was one of ours, and no stream of this run has that edge
+//! any more, ours of now takes its place. Some versions answer 200 and drop the
+//! pipeline: what is written is read back, and mended.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::api::text;
+use super::{ApiError, Entity, EntityKind, OpenMetadata, names};
+use crate::web::Method;
+
+/// What became of an edge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Written {
+    /// It is new.
+    Created,
+    /// Its pipeline or columns were added.
+    Updated,
+    /// It is as it was.
+    Unchanged,
+    /// It names another pipeline, which it keeps: that one's id, or a stream.
+    Kept {
+        /// The id of a pipeline of somebody else's, or a stream of ours that has
+        /// this edge too.
+        pipeline: String,
+    },
+    /// It would be written, were this not a dry run.
+    Would,
+}
+
+/// Writes the edges of a run.
+#[derive(Debug)]
+pub(crate) struct Edges<'a> {
+    server: &'a OpenMetadata,
+    /// Ids of the service's pipelines.
+    ours: BTreeSet<String>,
+    is_dry: bool,
+    /// Pipelines whose edges were deleted before.
+    overridden: HashSet<String>,
+    /// The stream whose pipeline an edge has, by both ends.
+    claimed: BTreeMap<(String, String), String>,
+}
+
+impl<'a> Edges<'a> {
+    pub(crate) fn new(server: &'a OpenMetadata, ours: BTreeSet<String>, is_dry: bool) -> Self {
+        let (overridden, claimed) = (HashSet::new(), BTreeMap::new());
+        Edges { server, ours, is_dry, overridden, claimed }
+    }
+
+    /// Delete the edges of a pipeline, once, if that is set: before its own are
+    /// written, and also where it has none any more.
+    pub(crate) async fn begin(&mut self, pipeline: Option<&Entity>) -> Result<(), ApiError> {
+        let Some(pipeline) =
+            pipeline.filter(|_| self.server.settings.override_lineage && !self.is_dry)
+        else {
+            return Ok(());
+        };
+        if !self.overridden.insert(pipeline.id.clone()) {
+            return Ok(());
+        }
+        let path =
+            format!("/lineage/pipeline/{}/type/PipelineLineage", names::escape(&pipeline.id));
+        match self.server.api.ask(Method::DELETE, &path, None).await {
+            // It has no edges.
+            Err(error) if error.status() == Some(404) => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
+    /// See to it that there is an edge. The pipeline is none where a dry run would
+    /// have made it.
+    pub(crate) async fn put(
+        &mut self,
+        stream: &str,
+        pipeline: Option<&Entity>,
+        from: &Entity,
+        to: &Entity,
+        keeps_columns: bool,
+    ) -> Result<Written, ApiError> {
+        let ends = (from.id.clone(), to.id.clone());
+        match self.claimed.get(&ends) {
+            Some(other) if other != stream => return Ok(Written::Kept { pipeline: other.clone() }),
+            _ => self.claimed.insert(ends, stream.to_owned()),
+        };
+        let columns = if keeps_columns && self.server.settings.column_lineage {
+            self.server.columns(from, to).await?
+        } else {
+            Vec::new()
+        };
+        let stored = self.server.edge(from, to).await?;
+        let Some(pipeline) = pipeline else { return Ok(Written::Would) };
+        // An edge that begins at the pipeline needs not name it.
+        let own = (from.id != pipeline.id).then_some(pipeline);
+        let Some(stored) = stored else {
+            return if self.is_dry {
+                Ok(Written::Would)
+            } else {
+                self.create(from, to, own, &columns).await
+            };
+        };
+        let theirs = stored.get("pipeline").and_then(|pipeline| text(pipeline, "id"));
+        if let Some(theirs) =
+            theirs.filter(|theirs| *theirs != pipeline.id && !self.ours.contains(*theirs))
+        {
+            return Ok(Written::Kept { pipeline: theirs.to_owned() });
+        }
+        let patch = patch(&stored, own, &columns);
+        match (patch.as_array().is_none_or(Vec::is_empty), self.is_dry) {
+            (true, _) => Ok(Written::Unchanged),
+            (false, true) => Ok(Written::Would),
+            (false, false) => {
+                self.server.patch_edge(from, to, &patch).await?;
+                Ok(Written::Updated)
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        from: &Entity,
+        to: &Entity,
+        pipeline: Option<&Entity>,
+        columns: &[Value],
+    ) -> Result<Written, ApiError> {
+        let mut details = json!({"source": "PipelineLineage", "columnsLineage": columns});
+        if let Some(pipeline) = pipeline {
+            details["pipeline"] = pipeline.reference();
+        }
+        let edge = json!({"fromEntity": from.reference(), "toEntity": to.reference(), "lineageDetails": details});
+        self.server.api.ask(Method::PUT, "/lineage", Some(&json!({"edge": edge}))).await?;
+        let missing = |problem: &str| ApiError::Unreadable {
+            what: "PUT /lineage".to_owned(),
+            problem: problem.into(),
+        };
+        let stored = self
+            .server
+            .edge(from, to)
+            .await?
+            .ok_or_else(|| missing("the edge is not there afterwards"))?;
+        let mending = patch(&stored, pipeline, columns);
+        if mending.as_array().is_none_or(Vec::is_empty) {
+            return Ok(Written::Created);
+        }
+        tracing::debug!("the server dropped a part of an edge, which is added again");
+        self.server.patch_edge(from, to, &mending).await?;
+        let stored = self.server.edge(from, to).await?.unwrap_or_default();
+        match patch(&stored, pipeline, &[]).as_array() {
+            Some(rest) if !rest.is_empty() => Err(missing("the edge does not keep its pipeline")),
+            _ => Ok(Written::Created),
+        }
+    }
+}
+
+impl OpenMetadata {
+    /// The details of an edge. None if there is none.
+    async fn edge(&self, from: &Entity, to: &Entity) -> Result<Option<Value>, ApiError> {
+        let path = format!(
+            "/lineage/getLineageEdge/{}/{}",
+            names::escape(&from.id),
+            names::escape(&to.id)
+        );
+        let Some(mut answer) = self.api.get(&path).await? else { return Ok(None) };
+        let edge = answer.get_mut("edge").map(Value::take).filter(Value::is_object);
+        let mut edge =
+            edge.ok_or_else(|| ApiError::unreadable("GET", &path, "it has no `edge`"))?;
+        Ok(Some(edge.get_mut("lineageDetails").map(Value::take).unwrap_or(edge)))
+    }
+
+    async fn patch_edge(&self, from: &Entity, to: &Entity, patch: &Value) -> Result<(), ApiError> {
+        let (from_id, to_id) = (names::escape(&from.id), names::escape(&to.id));
+        let path = format!("/lineage/{}/{from_id}/{}/{to_id}", from.kind.word(), to.kind.word());
+        self.api.ask(Method::PATCH, &path, Some(patch)).await.map(drop)
+    }
+
+    /// Pairs of columns of one name, in whatever case.
+    async fn columns(&self, from: &Entity, to: &Entity) -> Result<Vec<Value>, ApiError> {
+        let (from, to) = (self.columns_of(from).await?, self.columns_of(to).await?);
+        let pairs = to.iter().filter_map(|(name, to)| {
+            Some(json!({"fromColumns": [from.get(name)?], "toColumn": to}))
+        });
+        Ok(pairs.collect())
+    }
+
+    /// Full names of columns by their names in lower case.
+    async fn columns_of(&self, entity: &Entity) -> Result<BTreeMap<String, String>, ApiError> {
+        let (fields, pointer) = match entity.kind {
+            EntityKind::Table => ("?fields=columns", "/columns"),
+            EntityKind::Container => ("?fields=dataModel", "/dataModel/columns"),
+            EntityKind::Topic => ("", "/messageSchema/schemaFields"),
+            EntityKind::SearchIndex => ("?fields=fields", "/fields"),
+            EntityKind::Pipeline => return Ok(BTreeMap::new()),
+        };
+        let path = format!("/{}/{}{fields}", entity.kind.collection(), names::escape(&entity.id));
+        let answer = self.api.get(&path).await?.unwrap_or_default();
+        let columns =
+            answer.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+        let named = columns.iter().filter_map(|column| {
+            Some((
+                text(column, "name")?.to_lowercase(),
+                text(column, "fullyQualifiedName")?.to_owned(),
+            ))
+        });
+        Ok(named.collect())
+    }
+}
+
+/// What an edge lacks, as JSON Patch: nothing is taken away from it.
+fn patch(stored: &Value, pipeline: Option<&Entity>, columns: &[Value]) -> Value {
+    let mut operations = Vec::new();
+    let operation = |key: &str| {
+        if stored.get(key).is_some_and(|old| !old.is_null()) { "replace" } else { "add" }
+    };
+    if let Some(pipeline) = pipeline {
+        let theirs = stored.get("pipeline").and_then(|pipeline| text(pipeline, "id"));
+        if theirs != Some(&pipeline.id) {
+            let op = operation("pipeline");
+            operations.push(json!({"op": op, "path": "/pipeline", "value": pipeline.reference()}));
+        }
+    }
+    let there = stored.get("columnsLineage").and_then(Value::as_array).cloned().unwrap_or_default();
+    let key =
+        |column: &Value| (column.get("fromColumns").cloned(), column.get("toColumn").cloned());
+    let known: Vec<_> = there.iter().map(key).collect();
+    let new: Vec<_> =
+        columns.iter().filter(|column| !known.contains(&key(column))).cloned().collect();
+    if !new.is_empty() {
+        let op = operation("columnsLineage");
+        let all: Vec<_> = there.into_iter().chain(new).collect();
+        operations.push(json!({"op": op, "path": "/columnsLineage", "value": all}));
+    }
+    operations.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_adds_and_takes_nothing_away() {
+        let entity = Entity { id: "p".into(), kind: EntityKind::Pipeline, name: "s.p".into() };
+        let column = |to: &str| json!({"fromColumns": ["a"], "toColumn": to});
+        let stored =
+            json!({"pipeline": {"id": "p", "type": "pipeline"}, "columnsLineage": [column("x")]});
+        assert_eq!(patch(&stored, Some(&entity), &[column("x")]), json!([]));
+        assert_eq!(patch(&stored, None, &[]), json!([]));
+        assert_eq!(
+            patch(&stored, Some(&entity), &[column("y"), column("x")]),
+            json!([{"op": "replace", "path": "/columnsLineage", "value": [column("x"), column("y")]}])
+        );
+        assert_eq!(
+            patch(&Value::Null, Some(&entity), &[]),
+            json!([{"op": "add", "path": "/pipeline", "value": {"id": "p", "type": "pipeline"}}])
+        );
+    }
+}

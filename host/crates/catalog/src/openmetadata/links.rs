@@ -1,0 +1,83 @@
+//! Which assets a stream joins: those that feed it, and those where its records end
+//! up. Backups and schemas are neither.
+
+use std::collections::BTreeSet;
+
+use crate::{Asset, Graph, Inventory, Origin, Role, Stream};
+
+/// That a stream takes records from one asset to another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Link {
+    /// The stream.
+    pub stream: String,
+    /// What feeds it; none where only writers do.
+    pub from: Option<Asset>,
+    /// What the edge begins at where OpenMetadata does not know `from`: the Kinesis stream
+    /// that a table feeds.
+    pub instead: Option<Asset>,
+    /// Where its records end up.
+    pub to: Asset,
+    /// Whether columns of one name are the same column: not where a function
+    /// changes records, nor where they tell of changes of a table.
+    pub keeps_columns: bool,
+}
+
+/// The links of all streams that were read, sorted.
+///
+/// A Kinesis stream that tables of DynamoDB feed stands for them: the edges begin at
+/// the tables, as OpenMetadata's own connector has it, or at the Kinesis stream where
+/// OpenMetadata does not know the tables.
+pub fn links(inventory: &Inventory, graph: &Graph) -> Vec<Link> {
+    let mut links = BTreeSet::new();
+    for stream in &inventory.streams {
+        let Some(at) = position(stream, graph) else { continue };
+        let sinks =
+            graph.edges.iter().filter(|edge| edge.from == at && edge.role == Role::Delivered);
+        let sinks: Vec<&Asset> = sinks.filter_map(|edge| graph.assets.get(edge.to)).collect();
+        let origins = origins(graph, at);
+        for to in sinks {
+            let link = |from: Option<&Asset>, instead: Option<&Asset>| Link {
+                stream: stream.name.clone(),
+                from: from.cloned(),
+                instead: instead.cloned(),
+                to: to.clone(),
+                keeps_columns: !stream.has_function()
+                    && !matches!(from, Some(Asset::DynamoTable { .. }) | None),
+            };
+            if origins.is_empty() && stream.origin == Origin::DirectPut {
+                links.insert(link(None, None));
+            }
+            links.extend(origins.iter().map(|(from, instead)| link(Some(from), *instead)));
+        }
+    }
+    links.into_iter().collect()
+}
+
+fn position(stream: &Stream, graph: &Graph) -> Option<usize> {
+    graph.assets.iter().position(|asset| match asset {
+        Asset::DeliveryStream { name, arn } => {
+            *name == stream.name && arn.as_ref().is_none_or(|arn| *arn == stream.arn)
+        }
+        _ => false,
+    })
+}
+
+/// What feeds a stream, each with what stands between the two.
+fn origins(graph: &Graph, stream: usize) -> Vec<(&Asset, Option<&Asset>)> {
+    let mut origins = Vec::new();
+    for (at, asset) in feeding(graph, stream) {
+        let tables =
+            feeding(graph, at).filter(|(_, asset)| matches!(asset, Asset::DynamoTable { .. }));
+        let tables: Vec<&Asset> = tables.map(|(_, asset)| asset).collect();
+        if tables.is_empty() || !matches!(asset, Asset::KinesisStream { .. }) {
+            origins.push((asset, None));
+        }
+        origins.extend(tables.into_iter().map(|table| (table, Some(asset))));
+    }
+    origins
+}
+
+fn feeding(graph: &Graph, to: usize) -> impl Iterator<Item = (usize, &Asset)> {
+    let edges = graph.edges.iter().filter(move |edge| edge.to == to && edge.role == Role::Feeds);
+    edges.filter_map(|edge| Some((edge.from, graph.assets.get(edge.from)?)))
+}

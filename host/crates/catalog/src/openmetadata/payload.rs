@@ -1,0 +1,177 @@
+//! A delivery stream as a pipeline.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+
+use super::tasks::{events, place, source, tasks};
+use crate::limits;
+use crate::{Graph, Stream};
+use standpipe_core::clock;
+
+/// How much a server takes: older ones refuse keys that they do not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keys {
+    /// All that there is to say.
+    All,
+    /// What every version takes.
+    Few,
+}
+
+const FEW: &[&str] = &["name", "displayName", "description", "service", "tasks"];
+
+/// What a person may have changed, and what a server writes in its own way: no
+/// reason to write again.
+const NOT_COMPARED: &[&str] =
+    &["description", "displayName", "service", "startDate", "sourceHash", "name"];
+
+/// What creates a pipeline, or brings it up to date.
+pub(super) fn payload(stream: &Stream, graph: &Graph, service: &str) -> Value {
+    let events = events(stream, graph);
+    let mut payload = json!({
+        "name": stream.name,
+        "displayName": stream.name,
+        "service": service,
+        "description": description(stream, events.len()),
+        "state": if stream.status.word == "ACTIVE" { "Active" } else { "Inactive" },
+        "tasks": tasks(stream, &events),
+    });
+    if let Some(url) = console(stream) {
+        payload["sourceUrl"] = url.into();
+    }
+    if let Some(date) = stream.created.and_then(date) {
+        payload["startDate"] = date.into();
+    }
+    let digest = Sha256::digest(payload.to_string());
+    let hash: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    payload["sourceHash"] = hash.into();
+    payload
+}
+
+/// The same with what this server takes.
+pub(super) fn with(keys: Keys, payload: &Value) -> Value {
+    let own = payload.as_object().cloned().unwrap_or_default();
+    match keys {
+        Keys::All => own.into(),
+        Keys::Few => {
+            own.into_iter().filter(|(key, _)| FEW.contains(&&**key)).collect::<Map<_, _>>().into()
+        }
+    }
+}
+
+/// Whether what is stored is what would be written.
+///
+/// Servers that keep our hash are believed; of others, what a server cannot have
+/// changed by itself is compared.
+pub(super) fn is_stored(payload: &Value, stored: &Value, overrides: bool, keys: Keys) -> bool {
+    let same = |key: &str| stored.get(key) == payload.get(key);
+    if overrides && !(same("description") && same("displayName")) {
+        return false;
+    }
+    if stored.get("sourceHash").is_some_and(Value::is_string) {
+        return same("sourceHash");
+    }
+    let sent = with(keys, payload);
+    let compared =
+        sent.as_object().into_iter().flatten().filter(|(key, _)| !NOT_COMPARED.contains(&&***key));
+    compared
+        .into_iter()
+        .all(|(key, value)| is_within(value, stored.get(key).unwrap_or(&Value::Null)))
+}
+
+/// Whether a value is there, perhaps with more beside it.
+fn is_within(ours: &Value, theirs: &Value) -> bool {
+    match (ours, theirs) {
+        (Value::Object(ours), Value::Object(theirs)) => ours
+            .iter()
+            .all(|(key, value)| is_within(value, theirs.get(key).unwrap_or(&Value::Null))),
+        (Value::Array(ours), Value::Array(theirs)) => {
+            ours.len() == theirs.len()
+                && ours.iter().zip(theirs).all(|(one, other)| is_within(one, other))
+        }
+        // Empty lists are left out by some servers.
+        (Value::Array(ours), Value::Null) => ours.is_empty(),
+        (ours, theirs) => ours == theirs,
+    }
+}
+
+fn description(stream: &Stream, events: usize) -> String {
+    let mut lines = vec![
+        format!("Amazon Data Firehose delivery stream `{}`", stream.arn),
+        format!("Source: {}", source(&stream.origin)),
+    ];
+    lines.extend(stream.destinations.iter().map(|to| format!("Destination: {}", place(&to.sink))));
+    if events > limits::CATALOG_EVENT_TASKS_MAX {
+        lines.push(format!(
+            "{events} kinds of events are sent to it; some of them are shown as tasks."
+        ));
+    }
+    lines.join("\n\n")
+}
+
+/// Its page at Amazon, in those partitions whose address is known.
+fn console(stream: &Stream) -> Option<String> {
+    let region = &stream.arn.region;
+    let host = match &*stream.arn.partition {
+        "aws" => format!("{region}.console.aws.amazon.com"),
+        "aws-cn" => format!("{region}.console.amazonaws.cn"),
+        "aws-us-gov" => "console.amazonaws-us-gov.com".to_owned(),
+        _ => return None,
+    };
+    Some(format!("https://{host}/firehose/home?region={region}#/details/{}", stream.name))
+}
+
+fn date(seconds: f64) -> Option<String> {
+    // A float beyond all dates becomes the greatest integer, which is no date.
+    let time = OffsetDateTime::from_unix_timestamp((seconds.floor()) as i64).ok()?;
+    (seconds.is_finite() && (0..=9999).contains(&time.year())).then(|| clock::rfc3339(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_people_changed_is_no_reason_to_write() {
+        let ours = json!({"name": "a", "description": "d", "state": "Active", "tasks": [{"name": "t", "downstreamTasks": []}]});
+        let mut stored = ours.clone();
+        stored["description"] = "by hand".into();
+        stored["tasks"][0] = json!({"name": "t", "fullyQualifiedName": "s.a.t"});
+        assert!(is_stored(&ours, &stored, false, Keys::All));
+        assert!(!is_stored(&ours, &stored, true, Keys::All));
+        stored["state"] = "Inactive".into();
+        assert!(!is_stored(&ours, &stored, false, Keys::All));
+        assert!(is_stored(&ours, &stored, false, Keys::Few));
+        stored["tasks"] = json!([]);
+        assert!(!is_stored(&ours, &stored, false, Keys::Few));
+    }
+
+    #[test]
+    fn a_hash_that_is_kept_decides() {
+        let ours = json!({"sourceHash": "a", "state": "Active"});
+        assert!(is_stored(&ours, &json!({"sourceHash": "a"}), false, Keys::All));
+        assert!(!is_stored(
+            &ours,
+            &json!({"sourceHash": "b", "state": "Active"}),
+            false,
+            Keys::All
+        ));
+    }
+
+    #[test]
+    fn dates_are_those_of_the_clock() {
+        assert_eq!(date(0.5).as_deref(), Some("1970-01-01T00:00:00.000Z"));
+        for none in [f64::NAN, f64::INFINITY, -1e18, 1e18] {
+            assert_eq!(date(none), None, "{none}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_makes_it_panic(bits in any::<u64>()) {
+            let _ = date(f64::from_bits(bits));
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The pipelines of the service: what is there, and what is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::api::text;
+use super::payload::{Keys, is_stored, payload, with};
+use super::{ApiError, Entity, EntityKind, OpenMetadata, names};
+use crate::limits;
+use crate::web::Method;
+use crate::{Graph, Stream};
+
+/// A pipeline that is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Existing {
+    /// The entity.
+    pub entity: Entity,
+    /// Its own name: the stream's.
+    pub stream: String,
+    stored: Value,
+}
+
+/// What became of a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put {
+    /// It is new.
+    Created,
+    /// It was changed.
+    Updated,
+    /// It is as it was.
+    Unchanged,
+    /// It could not be written.
+    Failed(ApiError),
+}
+
+impl OpenMetadata {
+    /// All pipelines of the service, by their streams' names.
+    ///
+    /// # Errors
+    ///
+    /// The list cannot be read to its end.
+    pub async fn pipelines(&self) -> Result<BTreeMap<String, Existing>, ApiError> {
+        let what = "GET /pipelines".to_owned();
+        let (mut found, mut after) = (BTreeMap::new(), String::new());
+        for _ in 0..limits::CATALOG_PAGES_MAX {
+            // This one wants the service's name as it is, not as a part of full names.
+            let service = names::escape(&self.settings.service);
+            let mut path =
+                format!("/pipelines?service={service}&fields=tasks&limit={}", limits::CATALOG_PAGE);
+            if !after.is_empty() {
+                path.push_str(&format!("&after={}", names::escape(&after)));
+            }
+            // Some versions answer so where the service is not there.
+            let Some(page) = self.api.get(&path).await? else { return Ok(found) };
+            let Some(pipelines) = page.get("data").and_then(Value::as_array) else {
+                return Err(ApiError::Unreadable { what, problem: "it has no `data`".to_owned() });
+            };
+            for pipeline in pipelines {
+                if let Some(pipeline) = self.existing(pipeline)? {
+                    found.insert(pipeline.stream.clone(), pipeline);
+                }
+            }
+            let unreadable = |problem: &str| ApiError::unreadable("GET", &path, problem);
+            let paging = page.get("paging").filter(|paging| paging.is_object());
+            let next = paging.ok_or_else(|| unreadable("it has no `paging`"))?.get("after");
+            match next.filter(|next| !next.is_null()) {
+                None => return Ok(found),
+                Some(next) => match next.as_str().filter(|next| !next.is_empty() && *next != after)
+                {
+                    Some(next) => after = next.to_owned(),
+                    None => return Err(unreadable("its `paging.after` leads nowhere")),
+                },
+            }
+        }
+        Err(ApiError::Unreadable { what, problem: "the list has no end".to_owned() })
+    }
+
+    /// Pipelines of other services, which a server that does not know the parameter
+    /// might list, are none.
+    fn existing(&self, stored: &Value) -> Result<Option<Existing>, ApiError> {
+        let entity = Entity::read(EntityKind::Pipeline, stored).ok_or_else(|| {
+            let problem = "a pipeline has no `id` or no `fullyQualifiedName`";
+            ApiError::unreadable("GET", "/pipelines", problem)
+        })?;
+        let parts = names::split(&entity.name).and_then(|parts| parts.try_into().ok());
+        let Some([service, stream]): Option<[String; 2]> = parts else { return Ok(None) };
+        let is_ours = service == self.settings.service;
+        Ok(is_ours.then(|| Existing { entity, stream, stored: stored.clone() }))
+    }
+
+    /// Write those that are not as they should be, and tell what became of each.
+    ///
+    /// # Errors
+    ///
+    /// What was written cannot be read back.
+    pub async fn put_pipelines(
+        &self,
+        streams: &[Stream],
+        graph: &Graph,
+        existing: &mut BTreeMap<String, Existing>,
+        is_dry: bool,
+    ) -> Result<BTreeMap<String, Put>, ApiError> {
+        let mut outcomes = BTreeMap::new();
+        let mut due = Vec::new();
+        for stream in streams {
+            let payload = payload(stream, graph, &self.service);
+            let stored = existing.get(&stream.name).map(|existing| &existing.stored);
+            let is_as_it_should = stored.is_some_and(|stored| {
+                // A server that keeps no state or hash was written to with few keys.
+                let keys = if stored.get("state").is_some() { Keys::All } else { Keys::Few };
+                is_stored(&payload, stored, self.settings.override_metadata, keys)
+            });
+            let outcome = match stored {
+                Some(_) if is_as_it_should => Put::Unchanged,
+                Some(_) => Put::Updated,
+                None => Put::Created,
+            };
+            if outcome != Put::Unchanged {
+                due.push((stream.name.clone(), payload));
+            }
+            outcomes.insert(stream.name.clone(), outcome);
+        }
+        if is_dry || due.is_empty() {
+            return Ok(outcomes);
+        }
+        for (name, error) in self.write(&due).await {
+            outcomes.insert(name, Put::Failed(error));
+        }
+        *existing = self.pipelines().await?;
+        for (name, outcome) in &mut outcomes {
+            if !existing.contains_key(name) && !matches!(outcome, Put::Failed(_)) {
+                let problem = "it is not there afterwards".to_owned();
+                *outcome = Put::Failed(ApiError::Unreadable {
+                    what: "PUT /pipelines".to_owned(),
+                    problem,
+                });
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Write pipelines, many at a time where the server can, and tell which failed.
+    async fn write(&self, due: &[(String, Value)]) -> Vec<(String, ApiError)> {
+        let (mut failed, mut keys, mut has_bulk) =
+            (Vec::new(), Keys::All, self.settings.bulk_size > 1);
+        for part in due.chunks(self.settings.bulk_size.max(1)) {
+            let mut rest: Vec<&(String, Value)> = part.iter().collect();
+            if has_bulk && keys == Keys::All {
+                match self.write_bulk(part).await {
+                    Ok(done) => rest.retain(|(name, _)| !done.contains(name)),
+                    Err(error) if matches!(error.status(), Some(400 | 404 | 405)) => {
+                        tracing::debug!("pipelines are written one by one: {error}");
+                        has_bulk = false;
+                    }
+                    Err(error) => {
+                        failed.extend(part.iter().map(|(name, _)| (name.clone(), error.clone())));
+                        continue;
+                    }
+                }
+            }
+            for (name, payload) in rest {
+                if let Err(error) = self.write_one(payload, &mut keys).await {
+                    failed.push((name.clone(), error));
+                }
+            }
+        }
+        failed
+    }
+
+    /// The names of those that the server took.
+    async fn write_bulk(&self, part: &[(String, Value)]) -> Result<BTreeSet<String>, ApiError> {
+        let overrides = self.settings.override_metadata;
+        let path = format!("/pipelines/bulk?async=false&overrideMetadata={overrides}");
+        let body: Value = part.iter().map(|(_, payload)| payload.clone()).collect();
+        let answer = self.api.ask(Method::PUT, &path, Some(&body)).await?;
+        let done = answer.get("successRequest").and_then(Value::as_array).into_iter().flatten();
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        for request in done {
+            // Some versions tell the request, some the full name.
+            let request = request.get("request").unwrap_or(request);
+            let name = text(request, "name").or_else(|| text(request, "fullyQualifiedName"));
+            let name = name.or_else(|| request.as_str()).unwrap_or_default();
+            let own =
+                names::split(name).filter(|parts| parts.first() == Some(&self.settings.service));
+            names.insert(own.and_then(|mut parts| parts.pop()).unwrap_or_else(|| name.to_owned()));
+        }
+        Ok(names)
+    }
+
+    async fn write_one(&self, payload: &Value, keys: &mut Keys) -> Result<(), ApiError> {
+        let attempt = self.api.ask(Method::PUT, "/pipelines", Some(&with(*keys, payload))).await;
+        let refused = match attempt {
+            Ok(stored) => return self.override_words(payload, &stored).await,
+            Err(error) if *keys == Keys::All && error.status() == Some(400) => error,
+            Err(error) => return Err(error),
+        };
+        let few = with(Keys::Few, payload);
+        let attempt = self.api.ask(Method::PUT, "/pipelines", Some(&few)).await;
+        // What is wrong with both is better told about the whole one.
+        let stored = attempt.map_err(|_| refused.clone())?;
+        tracing::warn!(
+            "this server takes few keys of pipelines: neither state, start nor address ({refused})"
+        );
+        *keys = Keys::Few;
+        self.override_words(payload, &stored).await
+    }
+
+    /// Writing one pipeline never overwrites what a person wrote: that is done
+    /// apart, if it is set.
+    async fn override_words(&self, payload: &Value, stored: &Value) -> Result<(), ApiError> {
+        let is_other = |key: &&str| stored.get(*key) != payload.get(*key);
+        let other: Vec<_> = ["description", "displayName"].into_iter().filter(is_other).collect();
+        if !self.settings.override_metadata || other.is_empty() {
+            return Ok(());
+        }
+        let operation = |key: &str| {
+            let op = if stored.get(key).is_some() { "replace" } else { "add" };
+            json!({"op": op, "path": format!("/{key}"), "value": payload[key]})
+        };
+        let patch: Value = other.into_iter().map(operation).collect();
+        let id = text(stored, "id");
+        let id = id.ok_or_else(|| ApiError::unreadable("PUT", "/pipelines", "it has no `id`"))?;
+        let path = format!("/pipelines/{}", names::escape(id));
+        self.api.ask(Method::PATCH, &path, Some(&patch)).await.map(drop)
+    }
+}

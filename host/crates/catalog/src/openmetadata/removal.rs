@@ -1,0 +1,167 @@
+//! Soft deletion of pipelines whose stream is gone.
+//!
+//! Only where nothing else explains that it is missing: the list of streams was read
+//! to its end and is not empty, the service is marked with the account and region
+//! that were read, and not more pipelines would go than is set. Streams that the
+//! patterns left out, or that could not be read, are there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::json;
+use thiserror::Error;
+
+use super::{ApiError, Deletion, Existing, OpenMetadata, ServiceState, names};
+use crate::Inventory;
+use crate::web::Method;
+
+/// What becomes of pipelines whose stream is gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Removal {
+    /// The full names of those that are deleted, or would be.
+    pub pipelines: Vec<String>,
+    /// Why none is.
+    pub untouched: Option<Untouched>,
+}
+
+/// Why nothing is deleted.
+#[derive(Debug, Clone, Error, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Untouched {
+    /// It is off.
+    #[error("marking deleted pipelines is off")]
+    Off,
+    /// The list of streams was not read to its end.
+    #[error("the list of delivery streams was not read to its end, so that nothing is deleted")]
+    Incomplete,
+    /// There are no streams.
+    #[error(
+        "no delivery stream was found, so that nothing is deleted: check credentials and region"
+    )]
+    Empty,
+    /// The service does not say whose streams it shows.
+    #[error(
+        "the service does not say of which account and region it is, so that nothing is deleted: add the line \
+         `{line}` to its description, or let it be adopted"
+    )]
+    Unmarked {
+        /// The line.
+        line: String,
+    },
+    /// Too many would go.
+    #[error(
+        "{stale} of {all} pipelines would be deleted, more than the {percent} % that are allowed: check credentials, \
+         region and the service's name, or allow more for one run"
+    )]
+    TooMany {
+        /// How many would go.
+        stale: usize,
+        /// How many there are.
+        all: usize,
+        /// How many may go, of 100.
+        percent: u32,
+    },
+}
+
+impl Removal {
+    /// Decide which of the service's pipelines go.
+    pub(crate) fn plan(
+        existing: &BTreeMap<String, Existing>,
+        inventory: &Inventory,
+        state: ServiceState,
+        deletion: Deletion,
+    ) -> Self {
+        let untouched = |why| Removal { pipelines: Vec::new(), untouched: Some(why) };
+        if !deletion.is_on {
+            return untouched(Untouched::Off);
+        }
+        let seen = seen(inventory, deletion.prunes_filtered);
+        let stale = existing.values().filter(|existing| !seen.contains(&*existing.stream));
+        let pipelines: Vec<String> = stale.map(|existing| existing.entity.name.clone()).collect();
+        if pipelines.is_empty() {
+            return Removal::default();
+        }
+        let (stale, all) = (pipelines.len(), existing.len());
+        let has_streams = !inventory.streams.is_empty() || !inventory.filtered.is_empty();
+        match state {
+            _ if !inventory.is_complete => untouched(Untouched::Incomplete),
+            _ if !has_streams => untouched(Untouched::Empty),
+            ServiceState::Unmarked => {
+                let account = inventory.account.as_deref().unwrap_or("ACCOUNT");
+                let line = format!("standpipe-scope: {account}/{}", inventory.region);
+                untouched(Untouched::Unmarked { line })
+            }
+            _ if stale as f64 > all as f64 * deletion.ratio_max => {
+                let percent = (deletion.ratio_max * 100.0) as u32;
+                untouched(Untouched::TooMany { stale, all, percent })
+            }
+            ServiceState::Created | ServiceState::WouldBeCreated | ServiceState::Marked => {
+                Removal { pipelines, untouched: None }
+            }
+        }
+    }
+}
+
+/// The streams that are there.
+fn seen(inventory: &Inventory, prunes_filtered: bool) -> BTreeSet<&str> {
+    let filtered = inventory.filtered.iter().filter(|_| !prunes_filtered);
+    let read = inventory.streams.iter().map(|stream| &stream.name);
+    let unread = inventory.unread.iter().map(|unread| &unread.name);
+    read.chain(unread).chain(filtered).chain(&inventory.vanished).map(String::as_str).collect()
+}
+
+impl OpenMetadata {
+    /// Delete these pipelines, softly, and tell which could not be.
+    ///
+    /// A server that can be told what is there deletes the rest at once; of others
+    /// each is deleted by its id. Either way the list is read again afterwards.
+    ///
+    /// # Errors
+    ///
+    /// The list cannot be read again.
+    pub(crate) async fn remove(
+        &self,
+        removal: &Removal,
+        existing: &BTreeMap<String, Existing>,
+    ) -> Result<Vec<(String, ApiError)>, ApiError> {
+        let stale: BTreeSet<&str> = removal.pipelines.iter().map(String::as_str).collect();
+        if stale.is_empty() {
+            return Ok(Vec::new());
+        }
+        let kept = existing.values().filter(|one| !stale.contains(&*one.entity.name));
+        let kept: Vec<&str> = kept.map(|one| &*one.entity.name).collect();
+        let body = json!({
+            "scopeFqn": self.service,
+            "scopeEntityType": "service",
+            "seenFqns": kept,
+            "recursive": false,
+        });
+        let mut failed = Vec::new();
+        let at_once = self.api.ask(Method::DELETE, "/pipelines/deleteStale", Some(&body)).await;
+        if let Err(error) = &at_once {
+            tracing::debug!("pipelines are deleted one by one: {error}");
+        }
+        let left = self.pipelines().await?;
+        for one in left.values().filter(|one| stale.contains(&*one.entity.name)) {
+            let path = format!(
+                "/pipelines/{}?recursive=false&hardDelete=false",
+                names::escape(&one.entity.id)
+            );
+            match self.api.ask(Method::DELETE, &path, None).await {
+                Err(error) if error.status() != Some(404) => {
+                    failed.push((one.entity.name.clone(), error));
+                }
+                _ => (),
+            }
+        }
+        for one in existing.values().filter(|one| kept.contains(&&*one.entity.name)) {
+            if at_once.is_ok() && !left.contains_key(&one.stream) {
+                let what = "DELETE /pipelines/deleteStale".to_owned();
+                let problem =
+                    "this pipeline is gone too, and was named among those that stay".to_owned();
+                failed.push((one.entity.name.clone(), ApiError::Unreadable { what, problem }));
+            }
+        }
+        Ok(failed)
+    }
+}

@@ -1,0 +1,259 @@
+//! Which entity of OpenMetadata an asset is.
+//!
+//! A full name that is known is asked for by name, which is always up to date; the
+//! rest is searched. Several hits are never one: whoever takes the first one draws
+//! edges to somebody else's table.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::levels::levels;
+use super::rotation::{is_rotated, newest};
+use super::search::Hit;
+use super::spellings::{self, Spellings};
+use super::{ApiError, Entity, EntityKind, OpenMetadata, Resolution, names};
+use crate::{Asset, Rotation};
+
+/// Looks for assets, each of them once.
+#[derive(Debug)]
+pub(crate) struct Resolver<'a> {
+    server: &'a OpenMetadata,
+    known: HashMap<Asset, Result<Resolution, ApiError>>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(crate) fn new(server: &'a OpenMetadata) -> Self {
+        Resolver { server, known: HashMap::new() }
+    }
+
+    /// Which entity this is.
+    pub(crate) async fn resolve(&mut self, asset: &Asset) -> Result<Resolution, ApiError> {
+        if let Some(known) = self.known.get(asset) {
+            return known.clone();
+        }
+        let found = self.server.resolve(asset).await;
+        self.known.insert(asset.clone(), found.clone());
+        found
+    }
+}
+
+impl OpenMetadata {
+    /// Which entity an asset is.
+    ///
+    /// # Errors
+    ///
+    /// The server cannot be asked.
+    pub async fn resolve(&self, asset: &Asset) -> Result<Resolution, ApiError> {
+        let unsupported = |why: &str| Ok(Resolution::Unsupported { why: why.to_owned() });
+        match asset {
+            Asset::Objects { bucket, prefix, written } => {
+                self.objects(bucket, prefix, written).await
+            }
+            Asset::SearchIndex { index, rotation, .. } => self.search_index(index, *rotation).await,
+            Asset::DatabaseTables { .. } if spellings::of(asset).is_none() => {
+                unsupported("a pattern names no table")
+            }
+            Asset::Splunk { .. } => unsupported("OpenMetadata knows nothing of Splunk"),
+            Asset::HttpEndpoint { .. } => {
+                unsupported("OpenMetadata knows nothing of HTTP endpoints")
+            }
+            Asset::Events { .. } => unsupported("events are tasks of the pipeline"),
+            Asset::DeliveryStream { .. } => unsupported("a delivery stream is a pipeline"),
+            Asset::Unsupported { what, .. } => {
+                Ok(Resolution::Unsupported { why: format!("{what} is not known to this program") })
+            }
+            Asset::DynamoTable { .. }
+            | Asset::KinesisStream { .. }
+            | Asset::KafkaTopic { .. }
+            | Asset::RedshiftTable { .. }
+            | Asset::SnowflakeTable { .. }
+            | Asset::IcebergTable { .. }
+            | Asset::GlueTable { .. }
+            | Asset::DatabaseTables { .. } => {
+                let spellings = spellings::of(asset).expect("those have spellings");
+                self.spelled(&spellings, asset).await
+            }
+        }
+    }
+
+    /// The services that an asset is looked for in; none for all of them.
+    fn services_of(&self, asset: &Asset) -> Vec<&str> {
+        let services = &self.settings.services;
+        let named = match asset {
+            Asset::KafkaTopic { .. } => {
+                return match &services.kafka {
+                    Some(kafka) => vec![kafka],
+                    None => services.messaging.iter().map(String::as_str).collect(),
+                };
+            }
+            Asset::KinesisStream { .. } => &services.messaging,
+            Asset::Objects { .. } => &services.storage,
+            Asset::SearchIndex { .. } => &services.search,
+            _ => &services.database,
+        };
+        named.iter().map(String::as_str).collect()
+    }
+
+    async fn spelled(&self, spellings: &Spellings, asset: &Asset) -> Result<Resolution, ApiError> {
+        let services = self.services_of(asset);
+        let mut tried = Vec::new();
+        for (number, spelling) in spellings.all.iter().enumerate() {
+            let mut found = Vec::new();
+            for service in services
+                .iter()
+                .map(|service| Some(*service))
+                .chain(services.is_empty().then_some(None))
+            {
+                let Some(pattern) = pattern(service, spelling) else { continue };
+                if service.is_some() && spelling.iter().all(Option::is_some) {
+                    found.extend(self.named(spellings.kind, &pattern).await?);
+                } else {
+                    let hits =
+                        self.api.search(spellings.kind, "fullyQualifiedName", &pattern).await?;
+                    let alike = hits.into_iter().filter(|hit| {
+                        is_spelled(&hit.entity.name, service, spelling) && is_of_kind(hit, asset)
+                    });
+                    found.extend(alike.map(|hit| hit.entity));
+                }
+                tried.push(pattern);
+            }
+            // The first spelling needs no word.
+            let matched = found.first().filter(|_| number > 0).map(|entity| entity.name.clone());
+            if let Some(resolution) = only(found, matched) {
+                return Ok(resolution);
+            }
+        }
+        Ok(Resolution::NotFound { tried })
+    }
+
+    async fn named(&self, kind: EntityKind, name: &str) -> Result<Option<Entity>, ApiError> {
+        let path = format!("/{}/name/{}", kind.collection(), names::escape(name));
+        let Some(answer) = self.api.get(&path).await? else { return Ok(None) };
+        let problem = "it has no `id` or no `fullyQualifiedName`";
+        let entity = Entity::read(kind, &answer);
+        entity.map(Some).ok_or_else(|| ApiError::unreadable("GET", &path, problem))
+    }
+
+    /// The container of a prefix, or of the nearest one above it.
+    async fn objects(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        written: &str,
+    ) -> Result<Resolution, ApiError> {
+        let services = &self.settings.services.storage;
+        let mut tried = Vec::new();
+        for level in levels(bucket, prefix, written) {
+            let mut found: BTreeMap<String, Entity> = BTreeMap::new();
+            for path in [level.clone(), format!("{level}/")] {
+                for hit in self.api.search(EntityKind::Container, "fullPath", &path).await? {
+                    let is_path = hit
+                        .full_path
+                        .as_deref()
+                        .is_some_and(|full| full.trim_end_matches('/') == level);
+                    let service = hit
+                        .service
+                        .clone()
+                        .or_else(|| names::split(&hit.entity.name)?.into_iter().next());
+                    let is_there = services.is_empty()
+                        || service.is_some_and(|service| services.contains(&service));
+                    if is_path && is_there {
+                        found.insert(hit.entity.id.clone(), hit.entity);
+                    }
+                }
+            }
+            // The bucket's own name is known, and the search may lag behind.
+            if found.is_empty() && level == format!("s3://{bucket}") {
+                for service in services {
+                    let name = names::join([&**service, bucket]);
+                    let Some(name) = name else { continue };
+                    let entity = self.named(EntityKind::Container, &name).await?;
+                    found.extend(entity.map(|entity| (entity.id.clone(), entity)));
+                    tried.push(name);
+                }
+            }
+            let matched = (!tried.is_empty()).then(|| level.clone());
+            if let Some(resolution) = only(found.into_values().collect(), matched) {
+                return Ok(resolution);
+            }
+            tried.push(level);
+        }
+        Ok(Resolution::NotFound { tried })
+    }
+
+    /// An index by its name, or the newest one of those that rotation made.
+    async fn search_index(&self, index: &str, rotation: Rotation) -> Result<Resolution, ApiError> {
+        let services = &self.settings.services.search;
+        let (mut tried, mut exact) = (Vec::new(), Vec::new());
+        for service in services {
+            let Some(name) = names::join([&**service, index]) else { continue };
+            exact.extend(self.named(EntityKind::SearchIndex, &name).await?);
+            tried.push(name);
+        }
+        let mut rotated = Vec::new();
+        if services.is_empty() || rotation != Rotation::None && exact.is_empty() {
+            let value = format!("*{index}*");
+            let hits =
+                self.api.search(EntityKind::SearchIndex, "fullyQualifiedName", &value).await?;
+            for entity in hits.into_iter().map(|hit| hit.entity) {
+                let parts = names::split(&entity.name).unwrap_or_default();
+                let [service, name] = &*parts else { continue };
+                let is_there = services.is_empty() || services.contains(service);
+                if is_there && name == index {
+                    exact.push(entity);
+                } else if is_there && is_rotated(name, index, rotation) {
+                    rotated.push((service.clone(), entity));
+                }
+            }
+            tried.push(value);
+        }
+        let resolution = only(exact, None).or_else(|| newest(rotated));
+        Ok(resolution.unwrap_or(Resolution::NotFound { tried }))
+    }
+}
+
+/// The one entity; ambiguous if there are several, none if there is none.
+fn only(mut found: Vec<Entity>, matched: Option<String>) -> Option<Resolution> {
+    found.sort_by(|one, other| one.id.cmp(&other.id));
+    found.dedup_by(|one, other| one.id == other.id);
+    match (found.pop(), found.is_empty()) {
+        (None, _) => None,
+        (Some(entity), true) => Some(Resolution::Found { entity, matched }),
+        (Some(last), false) => {
+            let mut candidates: Vec<_> =
+                found.into_iter().chain([last]).map(|entity| entity.name).collect();
+            candidates.sort();
+            Some(Resolution::Ambiguous { candidates })
+        }
+    }
+}
+
+/// A full name, with `*` for what is not known. None if it cannot be written.
+fn pattern(service: Option<&str>, spelling: &[Option<String>]) -> Option<String> {
+    let parts = [service].into_iter().chain(spelling.iter().map(Option::as_deref));
+    let parts: Option<Vec<String>> =
+        parts.map(|part| part.map_or_else(|| Some("*".to_owned()), names::quote)).collect();
+    Some(parts?.join("."))
+}
+
+fn is_spelled(name: &str, service: Option<&str>, spelling: &[Option<String>]) -> bool {
+    let Some(parts) = names::split(name) else { return false };
+    let expected = [service].into_iter().chain(spelling.iter().map(Option::as_deref));
+    parts.len() == spelling.len() + 1
+        && parts
+            .iter()
+            .zip(expected)
+            .all(|(part, expected)| expected.is_none_or(|word| word == part))
+}
+
+/// A topic of Kafka is none of Kinesis, whatever its name.
+fn is_of_kind(hit: &Hit, asset: &Asset) -> bool {
+    let Some(kind) = hit.service_type.as_deref() else { return true };
+    match asset {
+        Asset::KinesisStream { .. } => kind == "Kinesis",
+        Asset::KafkaTopic { .. } => kind != "Kinesis",
+        Asset::DynamoTable { .. } => kind == "DynamoDB",
+        Asset::RedshiftTable { .. } => kind == "Redshift",
+        Asset::SnowflakeTable { .. } => kind == "Snowflake",
+        _ => true,
+    }
+}

@@ -1,0 +1,52 @@
+//! Indexes that are begun anew every hour, day, week or month.
+
+use super::{Entity, Resolution};
+use crate::Rotation;
+
+/// The newest of the indexes that rotation made, if one service has them all.
+pub(super) fn newest(mut rotated: Vec<(String, Entity)>) -> Option<Resolution> {
+    rotated.sort_by(|one, other| one.1.name.cmp(&other.1.name));
+    let (service, entity) = rotated.last()?;
+    if rotated.iter().any(|(other, _)| other != service) {
+        let candidates = rotated.into_iter().map(|(_, entity)| entity.name).collect();
+        return Some(Resolution::Ambiguous { candidates });
+    }
+    let matched = format!("{}, the newest of {} that rotation made", entity.name, rotated.len());
+    Some(Resolution::Found { entity: entity.clone(), matched: Some(matched) })
+}
+
+/// Whether this is the index with a date behind.
+pub(super) fn is_rotated(name: &str, index: &str, rotation: Rotation) -> bool {
+    let shape = match rotation {
+        Rotation::None => return false,
+        Rotation::Hour => "-dddd-dd-dd-dd",
+        Rotation::Day => "-dddd-dd-dd",
+        Rotation::Week => "-dddd-wdd",
+        Rotation::Month => "-dddd-dd",
+    };
+    let Some(date) = name.strip_prefix(index) else { return false };
+    let is_like =
+        |(byte, shape): (u8, u8)| if shape == b'd' { byte.is_ascii_digit() } else { byte == shape };
+    date.len() == shape.len() && date.bytes().zip(shape.bytes()).all(is_like)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rotated_indexes_are_told_by_the_date() {
+        for (name, rotation, expected) in [
+            ("a-2026-01-02-03", Rotation::Hour, true),
+            ("a-2026-01-02", Rotation::Day, true),
+            ("a-2026-w05", Rotation::Week, true),
+            ("a-2026-01", Rotation::Month, true),
+            ("a-2026-01", Rotation::Day, false),
+            ("a-2026-01", Rotation::None, false),
+            ("a-b-2026-01", Rotation::Month, false),
+            ("a", Rotation::Month, false),
+        ] {
+            assert_eq!(is_rotated(name, "a", rotation), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The service that the pipelines are in: made once, and never overwritten.
+//!
+//! No field of OpenMetadata's holds an account, so that account and region stand at
+//! the end of the service's description, as `standpipe-scope: ACCOUNT/REGION`. Who
+//! comes with other credentials or another region is refused by it, and would else
+//! delete every pipeline.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::api::text;
+use super::{ApiError, OpenMetadata, names};
+use crate::Inventory;
+use crate::web::Method;
+
+const MARK: &str = "standpipe-scope:";
+const PATH: &str = "/services/pipelineServices";
+
+/// Whose streams a service shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The account; none where nobody told.
+    pub account: Option<String>,
+    /// The region.
+    pub region: String,
+}
+
+/// How the service is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceState {
+    /// It was made by this run.
+    Created,
+    /// It would be made.
+    WouldBeCreated,
+    /// It is there, and marked with this account and region.
+    Marked,
+    /// It is there, and says nothing of account and region: nothing may be deleted.
+    Unmarked,
+}
+
+/// Nothing can be written to the service.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum ServiceError {
+    /// It shows other streams.
+    #[error(
+        "the service {service:?} holds the streams of {theirs}, and these are of {ours}: name another service \
+         for them, or check credentials and region"
+    )]
+    Other {
+        /// The service.
+        service: String,
+        /// Its scope.
+        theirs: Scope,
+        /// That of what was read.
+        ours: Scope,
+    },
+    /// The server does not let it be read or made.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+impl Scope {
+    /// Whose streams were read; the account is told by the streams where nobody else
+    /// did.
+    pub fn of(inventory: &Inventory) -> Self {
+        let mut accounts = inventory.streams.iter().map(|stream| &stream.arn.account);
+        let first = accounts
+            .next()
+            .filter(|first| !first.is_empty() && accounts.all(|other| other == *first));
+        let account = inventory.account.clone().or_else(|| first.cloned());
+        Scope { account, region: inventory.region.clone() }
+    }
+
+    /// Read it from a description.
+    pub fn read(description: &str) -> Option<Self> {
+        let (_, rest) = description.rsplit_once(MARK)?;
+        let is_part = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '/');
+        let written = rest.trim_start();
+        let end = written.find(|letter| !is_part(letter)).unwrap_or(written.len());
+        let (account, region) = written[..end].split_once('/')?;
+        let is_account = account == "-" || account.bytes().all(|byte| byte.is_ascii_digit());
+        if region.is_empty() || account.is_empty() || !is_account {
+            return None;
+        }
+        let account = (account != "-").then(|| account.to_owned());
+        Some(Scope { account, region: region.to_owned() })
+    }
+
+    fn mark(&self) -> String {
+        format!("{MARK} {}/{}", self.account.as_deref().unwrap_or("-"), self.region)
+    }
+
+    fn is_other(&self, ours: &Scope) -> bool {
+        let accounts = self.account.as_ref().zip(ours.account.as_ref());
+        self.region != ours.region || accounts.is_some_and(|(theirs, ours)| theirs != ours)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.account {
+            Some(account) => write!(f, "the account {account} in {}", self.region),
+            None => write!(f, "an unknown account in {}", self.region),
+        }
+    }
+}
+
+impl OpenMetadata {
+    /// Find the service, or make it.
+    ///
+    /// # Errors
+    ///
+    /// It shows another account's or region's streams, or the server refuses.
+    pub async fn service(&self, ours: &Scope, is_dry: bool) -> Result<ServiceState, ServiceError> {
+        let path = format!("{PATH}/name/{}", names::escape(&self.service));
+        let Some(found) = self.api.get(&path).await? else {
+            if is_dry {
+                return Ok(ServiceState::WouldBeCreated);
+            }
+            self.create_service(ours).await?;
+            return Ok(ServiceState::Created);
+        };
+        let id = text(&found, "id");
+        let id = id.ok_or_else(|| ApiError::unreadable("GET", &path, "it has no `id`"))?;
+        let description = text(&found, "description").unwrap_or_default();
+        match Scope::read(description) {
+            Some(theirs) if theirs.is_other(ours) => {
+                let service = self.settings.service.clone();
+                Err(ServiceError::Other { service, theirs, ours: ours.clone() })
+            }
+            // A mark without an account vouches for none.
+            Some(theirs) if theirs == *ours && ours.account.is_some() => Ok(ServiceState::Marked),
+            Some(_) => Ok(ServiceState::Unmarked),
+            None if self.settings.adopt_service && !is_dry && ours.account.is_some() => {
+                self.mark_service(id, description, ours).await?;
+                Ok(ServiceState::Marked)
+            }
+            None => Ok(ServiceState::Unmarked),
+        }
+    }
+
+    async fn mark_service(
+        &self,
+        id: &str,
+        description: &str,
+        ours: &Scope,
+    ) -> Result<(), ApiError> {
+        let marked = format!("{description}\n\n{}", ours.mark());
+        let operation = if description.is_empty() { "add" } else { "replace" };
+        let patch =
+            json!([{"op": operation, "path": "/description", "value": marked.trim_start()}]);
+        let path = format!("{PATH}/{}", names::escape(id));
+        self.api.ask(Method::PATCH, &path, Some(&patch)).await.map(drop)
+    }
+
+    /// Servers that do not know Firehose yet get a pipeline service of their own kind.
+    async fn create_service(&self, ours: &Scope) -> Result<(), ApiError> {
+        let description = format!(
+            "Delivery streams of Amazon Data Firehose: {ours}.\n\nThe next line keeps those of other accounts and \
+             regions out. Leave it here.\n\n{}",
+            ours.mark()
+        );
+        let own = json!({"config": self.connection(ours)});
+        let bare = (!self.settings.store_service_connection).then_some(Value::Null);
+        let custom = json!({"config": {"type": "CustomPipeline"}});
+        let attempts = bare
+            .map(|none| ("KinesisFirehose", none))
+            .into_iter()
+            .chain([("KinesisFirehose", own), ("CustomPipeline", custom)]);
+        let mut refusal = None;
+        for (kind, connection) in attempts {
+            let mut body = json!({
+                "name": self.settings.service,
+                "displayName": self.settings.service,
+                "description": description,
+                "serviceType": kind,
+            });
+            if !connection.is_null() {
+                body["connection"] = connection;
+            }
+            match self.api.ask(Method::PUT, PATH, Some(&body)).await {
+                Ok(made) if text(&made, "id").is_none() => {
+                    return Err(ApiError::unreadable("PUT", PATH, "it has no `id`"));
+                }
+                Ok(_) => return Ok(()),
+                Err(error) if error.status() == Some(400) => {
+                    tracing::debug!("a service of the type {kind}: {error}");
+                    refusal.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refusal.expect("there was an attempt"))
+    }
+
+    /// What a person sees of the connection: nothing that opens anything.
+    fn connection(&self, ours: &Scope) -> Value {
+        let mut aws = json!({"awsRegion": ours.region});
+        let is_stored = self.settings.store_service_connection;
+        if let Some(role) = self.settings.assume_role_arn.as_ref().filter(|_| is_stored) {
+            aws["assumeRoleArn"] = role.as_str().into();
+        }
+        let mut connection = json!({"type": "KinesisFirehose", "awsConfig": aws});
+        if let Some(kafka) = self.settings.services.kafka.as_ref().filter(|_| is_stored) {
+            connection["messagingServiceName"] = kafka.as_str().into();
+        }
+        connection
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scope(account: Option<&str>, region: &str) -> Scope {
+        Scope { account: account.map(str::to_owned), region: region.to_owned() }
+    }
+
+    #[test]
+    fn marks_are_read() {
+        for (description, expected) in [
+            (
+                "standpipe-scope: 123456789012/eu-west-1",
+                Some(scope(Some("123456789012"), "eu-west-1")),
+            ),
+            ("Ours.\n\n<p>standpipe-scope: 1/eu</p>", Some(scope(Some("1"), "eu"))),
+            ("standpipe-scope: -/eu", Some(scope(None, "eu"))),
+            ("standpipe-scope: me/eu", None),
+            ("standpipe-scope: 1/", None),
+            ("standpipe-scope:", None),
+            ("", None),
+        ] {
+            assert_eq!(Scope::read(description), expected, "{description}");
+        }
+    }
+
+    #[test]
+    fn others_are_told_by_account_and_region() {
+        let ours = scope(Some("1"), "a");
+        for (theirs, expected) in [
+            (scope(Some("1"), "a"), false),
+            (scope(None, "a"), false),
+            (scope(Some("2"), "a"), true),
+            (scope(Some("1"), "b"), true),
+        ] {
+            assert_eq!(theirs.is_other(&ours), expected, "{theirs:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_mark_is_read_as_it_is_written(
+            before in "\\PC{0,30}", account in prop::option::of("[0-9]{1,12}"), region in "[a-z0-9-]{1,15}",
+        ) {
+            let scope = Scope { account, region };
+            let written = format!("{before}\n{}", scope.mark());
+            prop_assert_eq!(Scope::read(&written), Some(scope));
+        }
+
+        #[test]
+        fn no_description_makes_it_panic(text in "(standpipe-scope: ?)?\\PC{0,20}") {
+            let _ = Scope::read(&text);
+        }
+    }
+}

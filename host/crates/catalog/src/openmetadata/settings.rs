@@ -1,0 +1,112 @@
+use std::time::Duration;
+
+use crate::limits;
+use crate::web::Verify;
+use standpipe_core::secret::{Secret, SecretSetting};
+
+/// Where OpenMetadata is, and what is to be written there.
+#[derive(Debug, Clone)]
+pub struct OpenMetadataSettings {
+    /// The address of the API: `https://HOST/api`.
+    pub host_port: String,
+    /// The token of a bot; none where the server asks for none.
+    pub token: Option<SecretSetting>,
+    /// Which servers are believed.
+    pub verify: Verify,
+    /// Headers of every request.
+    pub extra_headers: Vec<(String, Secret)>,
+    /// How long an attempt of a request may take.
+    pub timeout: Duration,
+    /// The pause before the second attempt.
+    pub pause: Duration,
+    /// The name of the pipeline service: one for an account and a region.
+    pub service: String,
+    /// Whether a server of a version that this program does not know is refused.
+    pub version_validation: bool,
+    /// Whether the service is created with its connection (region, role and name of
+    /// the messaging service; never credentials).
+    pub store_service_connection: bool,
+    /// The role that is assumed, as it is stored with the connection.
+    pub assume_role_arn: Option<String>,
+    /// Whether a service that somebody else made is marked with account and region,
+    /// behind its description. Without the mark nothing is ever deleted in it.
+    pub adopt_service: bool,
+    /// Whether people's changes of descriptions and display names are overwritten.
+    pub override_metadata: bool,
+    /// Whether a pipeline's edges are deleted before they are written.
+    pub override_lineage: bool,
+    /// Whether edges are written.
+    pub include_lineage: bool,
+    /// What becomes of pipelines whose stream is gone.
+    pub deletion: Deletion,
+    /// Pipelines in one request.
+    pub bulk_size: usize,
+    /// Where assets are looked for.
+    pub services: Services,
+    /// Whether a stream that nothing feeds but writers gets an edge from its
+    /// pipeline to where its records end up.
+    pub direct_put_edges: bool,
+    /// Whether columns of the same name, in whatever case, are joined by edges.
+    pub column_lineage: bool,
+}
+
+/// What becomes of pipelines whose stream is gone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Deletion {
+    /// Whether they are deleted, softly.
+    pub is_on: bool,
+    /// Whether those of streams that the patterns leave out are, too.
+    pub prunes_filtered: bool,
+    /// The greatest part of the service's pipelines that a run may delete, of 1.
+    pub ratio_max: f64,
+}
+
+/// The names of services in OpenMetadata in which assets are looked for; where none
+/// is named, in all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Services {
+    /// Of tables.
+    pub database: Vec<String>,
+    /// Of containers.
+    pub storage: Vec<String>,
+    /// Of topics, of Kafka and of Kinesis.
+    pub messaging: Vec<String>,
+    /// Of search indexes.
+    pub search: Vec<String>,
+    /// The one of Kafka that feeds the streams: `messagingServiceName`.
+    pub kafka: Option<String>,
+}
+
+impl OpenMetadataSettings {
+    /// Those of a server and a service, with nothing else said.
+    pub fn new(host_port: &str, service: &str) -> Self {
+        OpenMetadataSettings {
+            host_port: host_port.to_owned(),
+            token: None,
+            verify: Verify::System,
+            extra_headers: Vec::new(),
+            timeout: limits::WEB_TIMEOUT,
+            pause: limits::WEB_PAUSE,
+            service: service.to_owned(),
+            version_validation: true,
+            store_service_connection: true,
+            assume_role_arn: None,
+            adopt_service: false,
+            override_metadata: false,
+            override_lineage: false,
+            include_lineage: true,
+            deletion: Deletion::default(),
+            bulk_size: limits::CATALOG_BULK,
+            services: Services::default(),
+            direct_put_edges: false,
+            column_lineage: false,
+        }
+    }
+}
+
+impl Default for Deletion {
+    fn default() -> Self {
+        let ratio_max = limits::CATALOG_DELETE_RATIO_MAX;
+        Deletion { is_on: true, prunes_filtered: false, ratio_max }
+    }
+}

@@ -1,0 +1,116 @@
+//! The tasks of a pipeline: which events come, the source, what is done to records,
+//! and where they end up.
+
+use serde_json::{Value, json};
+
+use crate::limits;
+use crate::{Asset, Destination, Graph, Origin, Role, S3Place, Sink, Stream, Table};
+
+/// Events that a plugin sends to a stream, as people read them.
+pub(super) fn events(stream: &Stream, graph: &Graph) -> Vec<(String, Option<String>)> {
+    let is_stream = |at: usize| match graph.assets.get(at) {
+        Some(Asset::DeliveryStream { name, arn }) => {
+            *name == stream.name && arn.as_ref().is_none_or(|arn| *arn == stream.arn)
+        }
+        _ => false,
+    };
+    let routed = graph.edges.iter().filter(|edge| edge.role == Role::Routed && is_stream(edge.to));
+    let mut events: Vec<_> = routed
+        .filter_map(|edge| match graph.assets.get(edge.from) {
+            Some(Asset::Events { label }) => Some((label.clone(), edge.note.clone())),
+            _ => None,
+        })
+        .collect();
+    events.sort();
+    events.dedup();
+    events
+}
+
+/// All tasks, each with those that come after it.
+pub(super) fn tasks(stream: &Stream, events: &[(String, Option<String>)]) -> Vec<Value> {
+    let mut tasks = Vec::new();
+    let shown = events.iter().take(limits::CATALOG_EVENT_TASKS_MAX);
+    for (number, (label, note)) in shown.enumerate() {
+        let name = format!("events-{}", number + 1);
+        tasks.push(task(&name, label, "Events", note.as_deref(), &["source".to_owned()]));
+    }
+    let ids: Vec<String> =
+        (0..stream.destinations.len()).map(|at| format!("destination-{}", at + 1)).collect();
+    let step = |at: usize, step: usize| format!("destination-{}-step-{}", at + 1, step + 1);
+    let firsts = stream.destinations.iter().enumerate().map(|(at, destination)| {
+        if destination.processors.is_empty() { ids[at].clone() } else { step(at, 0) }
+    });
+    let firsts: Vec<String> = firsts.collect();
+    tasks.push(task("source", &source(&stream.origin), &stream.kind, None, &firsts));
+    for (at, destination) in stream.destinations.iter().enumerate() {
+        for (number, processor) in destination.processors.iter().enumerate() {
+            let is_last = number + 1 == destination.processors.len();
+            let next = if is_last { ids[at].clone() } else { step(at, number + 1) };
+            let lambda = processor.lambda.as_ref().map(ToString::to_string);
+            let shown = lambda.unwrap_or_else(|| processor.kind.clone());
+            tasks.push(task(&step(at, number), &shown, &processor.kind, None, &[next]));
+        }
+        let kind =
+            destination.key.strip_suffix("DestinationDescription").unwrap_or(&destination.key);
+        let more = more(destination);
+        tasks.push(task(&ids[at], &place(&destination.sink), kind, more.as_deref(), &[]));
+    }
+    tasks
+}
+
+fn task(name: &str, shown: &str, kind: &str, description: Option<&str>, next: &[String]) -> Value {
+    let mut task =
+        json!({"name": name, "displayName": shown, "taskType": kind, "downstreamTasks": next});
+    if let Some(description) = description {
+        task["description"] = description.into();
+    }
+    task
+}
+
+fn more(destination: &Destination) -> Option<String> {
+    let backup = destination.backup.as_ref().map(|place| format!("Backup: {}", objects(place)));
+    let schema = destination
+        .schema
+        .as_ref()
+        .map(|schema| format!("Columns: {}.{}", schema.database, schema.table));
+    let lines: Vec<_> = backup.into_iter().chain(schema).collect();
+    (!lines.is_empty()).then(|| lines.join("\n\n"))
+}
+
+/// What feeds a stream, for people.
+pub(super) fn source(origin: &Origin) -> String {
+    match origin {
+        Origin::DirectPut => "Direct PUT".to_owned(),
+        Origin::Kinesis { arn } => arn.to_string(),
+        Origin::Kafka { cluster, topic } => format!("{topic} of {cluster}"),
+        Origin::Database { engine, host, port, .. } => format!("{engine} {host}:{port}"),
+        Origin::Unsupported { what } => what.clone(),
+    }
+}
+
+/// Where records end up, for people.
+pub(super) fn place(sink: &Sink) -> String {
+    match sink {
+        Sink::S3(place) => objects(place),
+        Sink::Redshift { url, table, .. } => format!("{table} of {url}"),
+        Sink::Search { domain, endpoint, index, .. } => {
+            let domain = domain.as_ref().map(ToString::to_string);
+            format!("{index} of {}", endpoint.clone().or(domain).unwrap_or_default())
+        }
+        Sink::Snowflake { account, table } => format!("{} of {account}", full(table)),
+        Sink::Iceberg { tables, .. } => tables.iter().map(full).collect::<Vec<_>>().join(", "),
+        Sink::Splunk { endpoint } => endpoint.clone(),
+        Sink::Http { name: Some(name), url } => format!("{name} ({url})"),
+        Sink::Http { name: None, url } => url.clone(),
+        Sink::Unsupported { what } => what.clone(),
+    }
+}
+
+fn objects(place: &S3Place) -> String {
+    format!("s3://{}/{}", place.bucket, place.prefix)
+}
+
+fn full(table: &Table) -> String {
+    let parts = [table.database.as_deref(), table.schema.as_deref(), Some(&*table.name)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(".")
+}

@@ -1,0 +1,253 @@
+//! Lists of names, page by page.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::control::Control;
+use super::fields::Fields;
+use crate::limits;
+use standpipe_aws::JsonError;
+
+/// Names, and why there may be more of them.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// In the order in which they were told, none of them twice.
+    pub(super) names: Vec<String>,
+    /// Why the list was not read to its end; none where it was.
+    pub(super) cut_off: Option<String>,
+}
+
+/// How a service tells a list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct List {
+    pub(super) operation: &'static str,
+    page: usize,
+    /// Where the names stand in an answer.
+    names: &'static str,
+    /// What a request goes on behind.
+    start: &'static str,
+    next: Next,
+}
+
+/// How an answer says that there are more names.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    /// A yes or no; the last name is what to go on behind. An answer without it is
+    /// not known to be the last.
+    Flag(&'static str),
+    /// The name to go on behind, where there are more.
+    Name(&'static str),
+}
+
+pub(super) const STREAMS: List = List {
+    operation: "ListDeliveryStreams",
+    page: limits::CATALOG_PAGE_STREAMS,
+    names: "DeliveryStreamNames",
+    start: "ExclusiveStartDeliveryStreamName",
+    next: Next::Flag("HasMoreDeliveryStreams"),
+};
+
+pub(super) const TABLES: List = List {
+    operation: "ListTables",
+    page: limits::CATALOG_PAGE_TABLES,
+    names: "TableNames",
+    start: "ExclusiveStartTableName",
+    next: Next::Name("LastEvaluatedTableName"),
+};
+
+impl List {
+    /// Read all of it. A list that ends early is told as far as it went.
+    ///
+    /// # Errors
+    ///
+    /// There is not even a first page.
+    pub(super) async fn read(self, control: &Control) -> Result<Listed, JsonError> {
+        let mut found = Found::default();
+        let mut start = None;
+        loop {
+            match control.ask(self.operation, &self.request(start.as_deref())).await {
+                // Without a first page nothing is known, and it is not known to be nothing.
+                Ok(answer) if start.is_none() && !has_names(&answer, self.names) => {
+                    let problem = format!("the answer has no {}", self.names);
+                    return Err(JsonError::incomplete(problem));
+                }
+                Ok(answer) => match self.take(&answer, &mut found) {
+                    Turn::Page(name) => start = Some(name),
+                    Turn::End => return Ok(found.listed(None)),
+                    Turn::CutOff(why) => return Ok(found.listed(Some(why.to_owned()))),
+                },
+                Err(error) if start.is_none() => return Err(error),
+                Err(error) => return Ok(found.listed(Some(error.to_string()))),
+            }
+        }
+    }
+
+    fn request(self, start: Option<&str>) -> Value {
+        let mut request = json!({"Limit": self.page});
+        if let Some(start) = start {
+            request[self.start] = start.into();
+        }
+        request
+    }
+
+    /// Take the names of a page, and say what comes after it. Each page must bring a
+    /// name that no other had, or the list might go round for ever.
+    fn take(self, answer: &Value, found: &mut Found) -> Turn {
+        let answer = Fields::new(answer);
+        let before = found.names.len();
+        if !found.take(answer, self.names) {
+            return Turn::CutOff("an answer has no list of names");
+        }
+        let next = match self.next {
+            Next::Name(key) => match (answer.text(key), answer.has(key)) {
+                (Some(name), _) => name.to_owned(),
+                (None, false) => return Turn::End,
+                (None, true) => {
+                    return Turn::CutOff("an answer does not say what to go on behind");
+                }
+            },
+            Next::Flag(key) => match (answer.is(key), found.last.clone()) {
+                (Some(false), _) => return Turn::End,
+                (Some(true), Some(name)) => name,
+                (Some(true), None) => return Turn::CutOff("a page is empty, and not the last"),
+                (None, _) => return Turn::CutOff("an answer does not say whether it is the last"),
+            },
+        };
+        match found.names.len() {
+            after if after == before => Turn::CutOff("a page has no new name, and is not the last"),
+            limits::CATALOG_NAMES_MAX.. => Turn::CutOff("there are more names than are read"),
+            _ => Turn::Page(next),
+        }
+    }
+}
+
+/// Whether there is a list, of names alone.
+fn has_names(answer: &Value, key: &str) -> bool {
+    Fields::new(answer).names(key).is_some()
+}
+
+/// What comes after a page.
+enum Turn {
+    Page(String),
+    End,
+    CutOff(&'static str),
+}
+
+#[derive(Default)]
+struct Found {
+    names: Vec<String>,
+    known: HashSet<String>,
+    /// The last name of the last page.
+    last: Option<String>,
+}
+
+impl Found {
+    /// Whether there is a list, of names alone.
+    fn take(&mut self, answer: Fields<'_>, key: &str) -> bool {
+        let Some(names) = answer.names(key) else { return false };
+        self.last = names.last().map(|&name| name.to_owned());
+        for name in names {
+            if self.known.insert(name.to_owned()) {
+                self.names.push(name.to_owned());
+            }
+        }
+        true
+    }
+
+    fn listed(self, cut_off: Option<String>) -> Listed {
+        Listed { names: self.names, cut_off }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is found on these pages, the last of which is asked for behind it.
+    fn read(list: List, pages: &[Value]) -> (Vec<String>, &'static str) {
+        let mut found = Found::default();
+        for page in pages {
+            match list.take(page, &mut found) {
+                Turn::Page(_) => (),
+                Turn::End => return (found.names, "end"),
+                Turn::CutOff(why) => return (found.names, why),
+            }
+        }
+        (found.names, "more")
+    }
+
+    fn streams(names: &[&str], has_more: bool) -> Value {
+        json!({"DeliveryStreamNames": names, "HasMoreDeliveryStreams": has_more})
+    }
+
+    #[test]
+    fn pages_are_put_together() {
+        let (names, end) = read(STREAMS, &[streams(&["a", "b"], true), streams(&["c"], false)]);
+        assert_eq!((names.join(""), end), ("abc".to_owned(), "end"));
+        let pages = [
+            json!({"TableNames": ["a"], "LastEvaluatedTableName": "a"}),
+            json!({"TableNames": ["b"]}),
+        ];
+        let (names, end) = read(TABLES, &pages);
+        assert_eq!((names.join(""), end), ("ab".to_owned(), "end"));
+        assert_eq!(read(STREAMS, &[streams(&[], false)]).1, "end");
+    }
+
+    #[test]
+    fn a_list_that_may_have_no_end_is_cut_off() {
+        for (pages, names, word) in [
+            (vec![streams(&["a"], true), streams(&[], true)], 1, "empty"),
+            (vec![streams(&["a"], true), streams(&["a"], true)], 1, "no new name"),
+            (vec![streams(&["a"], true), json!({})], 1, "no list"),
+            (
+                vec![json!({"DeliveryStreamNames": ["a", 1], "HasMoreDeliveryStreams": false})],
+                0,
+                "no list",
+            ),
+            (vec![json!({"DeliveryStreamNames": ["a"]})], 1, "does not say"),
+            (
+                vec![json!({"DeliveryStreamNames": ["a"], "HasMoreDeliveryStreams": "true"})],
+                1,
+                "does not say",
+            ),
+        ] {
+            let (found, end) = read(STREAMS, &pages);
+            assert!(found.len() == names && end.contains(word), "{pages:?}: {end}");
+        }
+        let page = json!({"TableNames": [], "LastEvaluatedTableName": "a"});
+        assert!(read(TABLES, &[page]).1.contains("no new name"));
+        for last in [json!(1), json!(""), json!({"name": "a"}), json!(["a"])] {
+            let page = json!({"TableNames": ["a"], "LastEvaluatedTableName": last});
+            assert!(read(TABLES, &[page]).1.contains("does not say"), "{last}");
+        }
+        let page = json!({"TableNames": ["a"], "LastEvaluatedTableName": null});
+        assert_eq!(read(TABLES, &[page]).1, "end");
+    }
+
+    #[test]
+    fn a_request_goes_on_behind_the_last_name() {
+        assert_eq!(STREAMS.request(None), json!({"Limit": 1000}));
+        let next = json!({"Limit": 100, "ExclusiveStartTableName": "t"});
+        assert_eq!(TABLES.request(Some("t")), next);
+    }
+
+    fn any_pages() -> impl Strategy<Value = Vec<(Vec<String>, bool)>> {
+        let names = prop::collection::vec("[ab]{1,2}", 0..4);
+        prop::collection::vec((names, any::<bool>()), 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_is_told_twice(pages in any_pages()) {
+            let pages: Vec<_> = pages
+                .iter()
+                .map(|(names, more)| json!({"DeliveryStreamNames": names, "HasMoreDeliveryStreams": more}))
+                .collect();
+            let (names, _) = read(STREAMS, &pages);
+            prop_assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
+        }
+    }
+}

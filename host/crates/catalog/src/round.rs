@@ -1,0 +1,238 @@
+//! A round of the catalog: everything is read, and whoever is to know is told.
+//!
+//! All secrets are had, and all clients made, before anything is read: a reference
+//! that is not resolved ends the round. Files and OpenLineage come after
+//! OpenMetadata, and one that fails holds up none of the others.
+
+mod files;
+mod tally;
+
+pub use tally::Told;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use thiserror::Error;
+
+use super::drawing::{Drawing, draw};
+use super::ingest::{Failure, IngestOptions, Outcome, Step, ingest};
+use super::openlineage::{
+    EventOptions, LineageServer, LineageServerSettings, job_events, write_file,
+};
+use super::openmetadata::{OpenError, OpenMetadata};
+use super::reading::{ReadError, Reader, Tell};
+use super::web::{Web, WebError, WebSettings};
+use super::{CatalogSettings, Headers, Inventory, OpenLineageServer, Route};
+use standpipe_aws::secret_store::{OpenSecretsError, Secrets};
+use standpipe_core::clock;
+use standpipe_core::secret::{NoManager, Resolve, Secret, Unresolved};
+
+/// What OpenLineage's events call this program's where no service is named.
+const SERVICE: &str = "standpipe";
+
+/// What is done in a round, beside what the settings say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Whether nothing is written, to servers or files.
+    pub is_dry: bool,
+    /// Whether lineage that is not resolved is a failure, also where the settings do
+    /// not say so.
+    pub is_strict: bool,
+}
+
+/// What was seen.
+#[derive(Debug, Clone)]
+pub struct Looked {
+    /// What there is.
+    pub inventory: Inventory,
+    /// What was drawn from it.
+    pub drawing: Drawing,
+}
+
+/// Nothing could be read.
+#[derive(Debug, Error)]
+pub enum RoundError {
+    /// There is no way to the manager of secrets.
+    #[error(transparent)]
+    Secrets(#[from] OpenSecretsError),
+    /// A secret is not to be had.
+    #[error(transparent)]
+    Secret(#[from] Unresolved),
+    /// Nothing could be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// OpenMetadata cannot be asked.
+    #[error(transparent)]
+    OpenMetadata(#[from] OpenError),
+    /// The server for OpenLineage cannot be asked.
+    #[error("[catalog.openlineage]: {0}")]
+    OpenLineage(WebError),
+}
+
+/// Read what there is.
+///
+/// # Errors
+///
+/// Nothing could be read.
+pub async fn read_inventory(
+    settings: &CatalogSettings,
+    tell: Tell<'_>,
+) -> Result<Inventory, RoundError> {
+    let secrets = open_secrets(settings).await?;
+    let reader = Reader::open(settings.reading.clone(), &secrets).await?;
+    Ok(reader.read(tell).await?)
+}
+
+/// Read what there is, and draw it.
+///
+/// # Errors
+///
+/// Nothing could be read.
+pub async fn look(
+    settings: &CatalogSettings,
+    routes: &[Route],
+    tell: Tell<'_>,
+) -> Result<Looked, RoundError> {
+    let inventory = read_inventory(settings, tell).await?;
+    let drawing = draw(&inventory, routes, settings.drawing);
+    Ok(Looked { inventory, drawing })
+}
+
+/// The manager of secrets, if there is one.
+///
+/// # Errors
+///
+/// There is no way to it.
+pub async fn open_secrets(
+    settings: &CatalogSettings,
+) -> Result<Arc<dyn Resolve>, OpenSecretsError> {
+    match &settings.secrets {
+        Some(settings) => Ok(Arc::new(Secrets::open(settings).await?)),
+        None => Ok(Arc::new(NoManager)),
+    }
+}
+
+/// A client for the OpenMetadata server of the settings, if there is one.
+pub async fn open_metadata(
+    settings: &CatalogSettings,
+    secrets: &dyn Resolve,
+) -> Result<Option<OpenMetadata>, RoundError> {
+    let Some((server, headers)) = &settings.openmetadata else { return Ok(None) };
+    let mut server = server.clone();
+    server.extra_headers = resolved(headers, secrets).await?;
+    Ok(Some(OpenMetadata::new(server, secrets).await?))
+}
+
+impl Round {
+    /// Do it. What cannot be had, read or told is part of the answer.
+    pub async fn run(self, settings: &CatalogSettings, routes: &[Route], tell: Tell<'_>) -> Told {
+        let started = Instant::now();
+        let options = IngestOptions {
+            workflow: workflow(settings),
+            is_dry: self.is_dry,
+            success_threshold: settings.judgement.success_threshold as f64,
+            raises_on_error: settings.judgement.raise_on_error,
+        };
+        let is_strict = self.is_strict || settings.judgement.strict;
+        let (mut outcome, looked) = match self.go(settings, routes, tell, &options).await {
+            Ok((outcome, looked)) => (outcome, Some(looked)),
+            Err(error) => (Outcome::unread(error.to_string()), None),
+        };
+        outcome.took = started.elapsed();
+        Told { outcome, looked, options, is_strict }
+    }
+
+    async fn go(
+        self,
+        settings: &CatalogSettings,
+        routes: &[Route],
+        tell: Tell<'_>,
+        options: &IngestOptions,
+    ) -> Result<(Outcome, Looked), RoundError> {
+        let secrets = open_secrets(settings).await?;
+        let server = open_metadata(settings, &*secrets).await?;
+        let lineage = open_lineage(settings.openlineage.as_ref(), &*secrets).await?;
+        let reader = Reader::open(settings.reading.clone(), &secrets).await?;
+        let inventory = reader.read(tell).await?;
+        let drawing = draw(&inventory, routes, settings.drawing);
+        let looked = Looked { inventory, drawing };
+        let Looked { inventory, drawing } = &looked;
+        let mut outcome = ingest(inventory, &drawing.graph, server.as_ref(), options).await;
+        if let Some(source) = outcome.steps.first_mut() {
+            source.warnings.extend(drawing.warnings.iter().cloned());
+        }
+        if !self.is_dry {
+            outcome.steps.extend(files::write(&settings.files, &looked));
+            outcome.steps.extend(send(settings, &looked, lineage.as_ref()).await);
+        }
+        Ok((outcome, looked))
+    }
+}
+
+/// The events of OpenLineage, to the file and the server of the settings.
+async fn send(
+    settings: &CatalogSettings,
+    looked: &Looked,
+    server: Option<&LineageServer>,
+) -> Option<Step> {
+    let file = settings.files.openlineage.as_deref();
+    if file.is_none() && server.is_none() {
+        return None;
+    }
+    let options = EventOptions {
+        time: clock::now(),
+        service: workflow(settings),
+        brokers: settings.brokers.clone(),
+    };
+    let events = job_events(&looked.inventory, &looked.drawing.graph, &options);
+    let mut step = Step::new("OpenLineage");
+    if let Some(path) = file {
+        match write_file(path, &events) {
+            Ok(()) => step.records += events.len(),
+            Err(error) => step.failures.push(failure("the file", &error)),
+        }
+    }
+    if let Some(server) = server {
+        let sent = server.send(&events).await;
+        step.records += sent.taken;
+        let failed = sent.failed.iter().map(|(job, error)| failure(&job.name, error));
+        step.failures.extend(failed);
+    }
+    Some(step)
+}
+
+fn failure(entity: &str, error: &impl std::fmt::Display) -> Failure {
+    Failure::new("OpenLineage", entity, error)
+}
+
+async fn open_lineage(
+    server: Option<&OpenLineageServer>,
+    secrets: &dyn Resolve,
+) -> Result<Option<LineageServer>, RoundError> {
+    let Some(server) = server else { return Ok(None) };
+    let settings = WebSettings {
+        extra_headers: resolved(&server.headers, secrets).await?,
+        bearer: secrets.optional(server.token.as_ref()).await?,
+        verify: server.verify.clone(),
+        ..WebSettings::default()
+    };
+    let web = Web::new(&settings).map_err(RoundError::OpenLineage)?;
+    let OpenLineageServer { url, path, .. } = server;
+    let settings = LineageServerSettings { url: url.clone(), path: path.clone() };
+    Ok(Some(LineageServer::new(web, &settings)))
+}
+
+async fn resolved(
+    headers: &Headers,
+    secrets: &dyn Resolve,
+) -> Result<Vec<(String, Secret)>, Unresolved> {
+    let mut all = Vec::with_capacity(headers.len());
+    for (name, setting) in headers {
+        all.push((name.clone(), secrets.value(setting).await?));
+    }
+    Ok(all)
+}
+
+fn workflow(settings: &CatalogSettings) -> String {
+    settings.service.clone().unwrap_or_else(|| SERVICE.to_owned())
+}

@@ -1,0 +1,36 @@
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::Looked;
+use crate::Files;
+use crate::document::Document;
+use crate::ingest::{Failure, Step};
+use crate::picture::{dot, mermaid, svg};
+use crate::whole;
+
+/// Write the files of the settings, each whole or not at all. None where there are
+/// none.
+pub(super) fn write(files: &Files, looked: &Looked) -> Option<Step> {
+    let Files { json, svg: picture, mermaid: flowchart, dot: graphviz, .. } = files;
+    let graph = &looked.drawing.graph;
+    let mut step = Step::new("Files");
+    let mut put = |path: &Option<PathBuf>, text: &dyn Fn() -> Result<String, String>| {
+        let Some(path) = path.as_deref() else { return };
+        let written = text().and_then(|text| replace(path, &text));
+        match written {
+            Ok(()) => step.records += 1,
+            Err(error) => {
+                step.failures.push(Failure::new("Files", &path.display().to_string(), &error));
+            }
+        }
+    };
+    put(json, &|| Ok(Document::new(&looked.inventory, &looked.drawing).to_text()));
+    put(picture, &|| svg(graph).map_err(|error| error.to_string()));
+    put(flowchart, &|| mermaid(graph).map_err(|error| error.to_string()));
+    put(graphviz, &|| dot(graph).map_err(|error| error.to_string()));
+    (step.records > 0 || !step.failures.is_empty()).then_some(step)
+}
+
+fn replace(path: &Path, text: &str) -> Result<(), String> {
+    whole::write(path, |file| file.write_all(text.as_bytes())).map_err(|error| error.to_string())
+}

@@ -1,0 +1,99 @@
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Looked;
+use crate::ingest::{IngestOptions, Outcome};
+use crate::report::table;
+use crate::schedule::{self, Fate, Tally};
+
+/// What a round came to.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Step by step.
+    pub outcome: Outcome,
+    /// What was read; none where nothing was.
+    pub looked: Option<Looked>,
+    pub(super) options: IngestOptions,
+    pub(super) is_strict: bool,
+}
+
+#[derive(Serialize)]
+struct Judged<'a> {
+    is_good: bool,
+    success_percent: f64,
+    unresolved: usize,
+    #[serde(flatten)]
+    outcome: &'a Outcome,
+}
+
+impl Told {
+    /// Whether it is as good as the settings ask for.
+    pub fn is_good(&self) -> bool {
+        let unresolved = self.outcome.report.unresolved();
+        !(self.outcome.fails(&self.options) || self.is_strict && unresolved > 0)
+    }
+
+    /// For people: each edge, and the summary.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if !self.outcome.report.lines.is_empty() {
+            text += &table(&self.outcome.report);
+            text.push('\n');
+        }
+        text += &self.outcome.summary(&self.options);
+        let unresolved = self.outcome.report.unresolved();
+        if self.is_strict && unresolved > 0 {
+            text += &format!(
+                "Lineage that is not resolved: {unresolved}, which --strict takes for a failure\n"
+            );
+        }
+        text
+    }
+
+    /// The same for programs.
+    pub fn to_json(&self) -> String {
+        let judged = Judged {
+            is_good: self.is_good(),
+            success_percent: self.outcome.success_percent(),
+            unresolved: self.outcome.report.unresolved(),
+            outcome: &self.outcome,
+        };
+        serde_json::to_string_pretty(&judged).expect("it has string keys") + "\n"
+    }
+
+    /// For the history.
+    pub fn ended(&self) -> schedule::Outcome {
+        let fate = if self.is_good() { Fate::Done } else { Fate::Failed };
+        schedule::Outcome { fate, tally: self.tally() }
+    }
+
+    fn tally(&self) -> Tally {
+        let Outcome { steps, report, removal, aborted, .. } = &self.outcome;
+        let totals = report.totals();
+        let mut counts = BTreeMap::new();
+        let mut count = |key: &str, count: usize| {
+            counts.insert(key.to_owned(), count as u64);
+        };
+        if let Some(Looked { inventory, .. }) = &self.looked {
+            count("streams", inventory.streams.len());
+            count("filtered", inventory.filtered.len());
+            count("unread", inventory.unread.len());
+        }
+        count("edges_resolved", totals.resolved);
+        count("edges_written", totals.written);
+        count("edges_not_found", totals.not_found);
+        count("edges_ambiguous", totals.ambiguous);
+        count("edges_unsupported", totals.unsupported);
+        count("edges_failed", totals.failed);
+        count("deleted", removal.pipelines.len());
+        let failed = steps.iter().flat_map(|step| &step.failures);
+        let failed = failed
+            .map(|failure| format!("{}: {}: {}", failure.from, failure.entity, failure.message));
+        Tally {
+            counts,
+            failures: aborted.iter().cloned().chain(failed).collect(),
+            more_failures: 0,
+        }
+    }
+}

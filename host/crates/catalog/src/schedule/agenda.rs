@@ -1,0 +1,230 @@
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{Claim, Claimed, Fate, History, HistoryError, Outcome, Schedule, Tally};
+use crate::limits;
+
+/// Why a run comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Somebody asked for it.
+    Asked,
+    /// It was due.
+    Scheduled,
+    /// It was due when the program was not running.
+    Missed,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::Asked => "asked",
+            Cause::Scheduled => "scheduled",
+            Cause::Missed => "missed",
+        })
+    }
+}
+
+/// A run to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// When.
+    pub at: OffsetDateTime,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// What is due of a schedule, and what has been seen to.
+///
+/// However many runs were missed while the program was down, one makes up for them,
+/// and it comes at once. Where there never was a run, none was missed. Times that
+/// pass while a run is under way are skipped, and not made up for.
+#[derive(Debug)]
+pub struct Agenda {
+    schedule: Schedule,
+    started: OffsetDateTime,
+    /// Up to when everything has been seen to.
+    settled: OffsetDateTime,
+}
+
+impl Agenda {
+    /// Begin now, where the last run was then.
+    pub fn new(schedule: Schedule, last: Option<OffsetDateTime>, now: OffsetDateTime) -> Self {
+        // A clock that was put back must not have runs wait for years.
+        Agenda { schedule, started: now, settled: last.map_or(now, |last| last.min(now)) }
+    }
+
+    /// The run to come next. None where none is left.
+    pub fn next(&self) -> Option<Due> {
+        let at = self.schedule.next(self.settled)?;
+        let cause = if at < self.started { Cause::Missed } else { Cause::Scheduled };
+        Some(Due { at, cause })
+    }
+
+    /// Look at the clock. If it was put back, what it will say again is due again: no
+    /// run is to wait until it has caught up.
+    pub fn look_at_clock(&mut self, now: OffsetDateTime) {
+        // Less is what a clock is corrected by all the time.
+        if self.settled - now > limits::CATALOG_CLOCK_STEP {
+            tracing::info!("the clock was put back: the catalog's next run is looked for anew");
+            self.started = self.started.min(now);
+            self.settled = now;
+        }
+    }
+
+    /// A run begins, or is skipped, which sees to all that is due until now.
+    pub fn settle(&mut self, now: OffsetDateTime) {
+        self.settled = self.settled.max(now);
+    }
+
+    /// A run has ended. What was due in the meantime was skipped: how often that
+    /// was, and the last one.
+    pub fn end(&mut self, now: OffsetDateTime) -> Option<(usize, Due)> {
+        let next = |after: &OffsetDateTime| self.schedule.next(*after).filter(|next| *next <= now);
+        let first = next(&self.settled)?;
+        let skipped =
+            std::iter::successors(Some(first), next).take(limits::CATALOG_SKIPPED_COUNTED);
+        let (count, last) = skipped.fold((0, first), |(count, _), at| (count + 1, at));
+        self.settle(now);
+        Some((count, Due { at: last, cause: Cause::Scheduled }))
+    }
+}
+
+/// Why runs are no longer kept up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// The schedule has no more.
+    Over,
+    /// Somebody said so.
+    Stopped,
+}
+
+/// Have runs begin when they are due, until `stop` comes; then a run that is under
+/// way is given [`limits::CATALOG_STOP_GRACE`] to come to its end.
+///
+/// `now` tells the time, and `run` does what is to be done.
+///
+/// # Errors
+///
+/// The history cannot be read at the start. Later on that is told in the log, and
+/// the run waits for the next time.
+pub async fn keep(
+    schedule: Schedule,
+    history: &History,
+    now: impl Fn() -> OffsetDateTime,
+    stop: impl Future<Output = ()>,
+    mut run: impl AsyncFnMut(&Claim) -> Outcome,
+) -> Result<Kept, HistoryError> {
+    let mut agenda = Agenda::new(schedule, history.books()?.last(), now());
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        agenda.look_at_clock(now());
+        let Some(due) = agenda.next() else { return Ok(Kept::Over) };
+        tell(due, now());
+        tokio::select! {
+            () = &mut stop => return Ok(Kept::Stopped),
+            waited = wait(due.at, &now) => match waited {
+                Waited::Due => {}
+                Waited::PutBack => continue,
+            },
+        }
+        agenda.settle(now());
+        let claim = match history.begin(due.cause, Some(due.at), now()) {
+            Ok(Claimed::Mine(claim)) => claim,
+            Ok(Claimed::Taken) => {
+                skip(history, due, now(), "another run is under way in another process");
+                continue;
+            }
+            Err(error) => {
+                tracing::error!("a run of the catalog cannot begin: {error}");
+                continue;
+            }
+        };
+        let (outcome, is_stopped) = finish(&mut stop, run(&claim)).await;
+        if let Err(error) = claim.end(outcome, now()) {
+            tracing::error!("what came of a run of the catalog cannot be written down: {error}");
+        }
+        if is_stopped {
+            return Ok(Kept::Stopped);
+        }
+        if let Some((count, last)) = agenda.end(now()) {
+            let why = format!("the run before took so long that {count} were due meanwhile");
+            skip(history, last, now(), &why);
+        }
+    }
+}
+
+/// A run to its end, and whether it was told to stop.
+async fn finish(
+    stop: &mut (impl Future<Output = ()> + Unpin),
+    run: impl Future<Output = Outcome>,
+) -> (Outcome, bool) {
+    let mut run = std::pin::pin!(run);
+    tokio::select! {
+        outcome = &mut run => return (outcome, false),
+        () = stop => {}
+    }
+    tracing::info!("the catalog's run under way is given {:?} to end", limits::CATALOG_STOP_GRACE);
+    let outcome = tokio::time::timeout(limits::CATALOG_STOP_GRACE, run).await;
+    let stopped = || {
+        let failures = vec!["it was told to stop before its end".to_owned()];
+        Outcome { fate: Fate::Stopped, tally: Tally { failures, ..Tally::default() } }
+    };
+    (outcome.unwrap_or_else(|_| stopped()), true)
+}
+
+/// In steps, since the clock may be set, and the machine may sleep.
+async fn wait(until: OffsetDateTime, now: &impl Fn() -> OffsetDateTime) -> Waited {
+    let mut latest = now();
+    loop {
+        let time = now();
+        if latest - time > limits::CATALOG_CLOCK_STEP {
+            return Waited::PutBack;
+        }
+        latest = latest.max(time);
+        let left = Duration::try_from(until - time).unwrap_or_default();
+        if left.is_zero() {
+            return Waited::Due;
+        }
+        tokio::time::sleep(left.min(limits::CATALOG_CLOCK_STEP)).await;
+    }
+}
+
+/// What waiting for a time came to.
+enum Waited {
+    /// It has come.
+    Due,
+    /// The clock was put back meanwhile.
+    PutBack,
+}
+
+fn tell(due: Due, now: OffsetDateTime) {
+    let at = standpipe_core::clock::rfc3339(due.at);
+    match due.cause {
+        Cause::Missed => {
+            tracing::info!(due = at, "a run of the catalog was missed: it is made up for now");
+        }
+        _ => {
+            let left = Duration::try_from(due.at - now).unwrap_or_default();
+            let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
+            tracing::info!(due = at, "the catalog's next run comes in {left}");
+        }
+    }
+}
+
+fn skip(history: &History, due: Due, now: OffsetDateTime, why: &str) {
+    tracing::warn!(
+        due = standpipe_core::clock::rfc3339(due.at),
+        "a run of the catalog is skipped: {why}"
+    );
+    if let Err(error) = history.skip(due.cause, Some(due.at), now, why) {
+        tracing::error!("that cannot be written down: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

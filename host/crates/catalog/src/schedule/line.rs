@@ -1,0 +1,235 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::Cause;
+use crate::limits;
+
+/// A run of the catalog, as the history has it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Run {
+    /// What it is known by; it begins with when it began.
+    pub id: String,
+    /// When it began, or was skipped.
+    #[serde(serialize_with = "as_text")]
+    pub at: OffsetDateTime,
+    /// Why it came.
+    pub cause: Cause,
+    /// When it was due, where a schedule says so.
+    #[serde(serialize_with = "as_optional_text")]
+    pub due: Option<OffsetDateTime>,
+    /// When it ended.
+    #[serde(serialize_with = "as_optional_text")]
+    pub ended: Option<OffsetDateTime>,
+    /// What became of it.
+    pub fate: Fate,
+    /// What it came to.
+    #[serde(flatten)]
+    pub tally: Tally,
+}
+
+/// What became of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// It is under way.
+    Running,
+    /// It came to its end as it should.
+    Done,
+    /// It came to its end, or gave up, with failures.
+    Failed,
+    /// It was told to stop before its end.
+    Stopped,
+    /// Its program ended in the middle of it.
+    CutOff,
+    /// It did not begin, since another one was under way.
+    Skipped,
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fate::Running => "running",
+            Fate::Done => "done",
+            Fate::Failed => "failed",
+            Fate::Stopped => "stopped",
+            Fate::CutOff => "cut off",
+            Fate::Skipped => "skipped",
+        })
+    }
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tally {
+    /// How many there were of what, such as `streams` or `edges_resolved`.
+    pub counts: BTreeMap<String, u64>,
+    /// The first failures, in words.
+    pub failures: Vec<String>,
+    /// How many more there were.
+    pub more_failures: u64,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// What became of it.
+    pub fate: Fate,
+    /// What it came to.
+    pub tally: Tally,
+}
+
+/// A line of the file of runs. A run has one for its beginning and one for its end.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Line {
+    pub(super) run: String,
+    #[serde(with = "rfc3339")]
+    pub(super) at: OffsetDateTime,
+    #[serde(flatten)]
+    pub(super) event: Event,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum Event {
+    Began {
+        cause: Cause,
+        #[serde(default, with = "optional_rfc3339")]
+        due: Option<OffsetDateTime>,
+    },
+    Ended {
+        fate: Fate,
+        #[serde(flatten)]
+        tally: Tally,
+    },
+    Skipped {
+        cause: Cause,
+        #[serde(default, with = "optional_rfc3339")]
+        due: Option<OffsetDateTime>,
+        failures: Vec<String>,
+    },
+}
+
+impl Tally {
+    /// The same, no larger than a line of the history may be.
+    pub(super) fn bounded(mut self) -> Self {
+        let kept = limits::CATALOG_FAILURES_KEPT;
+        let more = self.failures.len().saturating_sub(kept);
+        self.more_failures += u64::try_from(more).unwrap_or(u64::MAX);
+        self.failures.truncate(kept);
+        for failure in &mut self.failures {
+            *failure = failure.chars().take(limits::CATALOG_FAILURE_CHARS_MAX).collect();
+        }
+        self
+    }
+}
+
+impl Line {
+    /// The line with its newline.
+    pub(super) fn text(&self) -> String {
+        serde_json::to_string(self).expect("a line has string keys") + "\n"
+    }
+
+    /// None for what is no line of this kind.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// Make a run of it, or complete the one that it is about.
+    pub(super) fn add_to(self, runs: &mut Vec<Run>) {
+        let Line { run: id, at, event } = self;
+        let begun =
+            |id, cause, due, ended, fate, tally| Run { id, at, cause, due, ended, fate, tally };
+        match event {
+            Event::Began { cause, due } => {
+                runs.push(begun(id, cause, due, None, Fate::Running, Tally::default()));
+            }
+            Event::Skipped { cause, due, failures } => {
+                let tally = Tally { failures, ..Tally::default() };
+                runs.push(begun(id, cause, due, Some(at), Fate::Skipped, tally));
+            }
+            Event::Ended { fate, tally } => {
+                // Its beginning was in what the history no longer keeps.
+                let Some(run) = runs.iter_mut().rev().find(|run| run.id == id) else { return };
+                (run.ended, run.fate, run.tally) = (Some(at), fate, tally);
+            }
+        }
+    }
+}
+
+impl Run {
+    /// The lines that say it.
+    pub(super) fn lines(&self) -> String {
+        let line = |at, event| Line { run: self.id.clone(), at, event }.text();
+        let (cause, due) = (self.cause, self.due);
+        if self.fate == Fate::Skipped {
+            let failures = self.tally.failures.clone();
+            return line(self.at, Event::Skipped { cause, due, failures });
+        }
+        let began = line(self.at, Event::Began { cause, due });
+        let ended = self
+            .ended
+            .map(|at| line(at, Event::Ended { fate: self.fate, tally: self.tally.clone() }));
+        began + &ended.unwrap_or_default()
+    }
+}
+
+fn as_text<S: serde::Serializer>(time: &OffsetDateTime, to: S) -> Result<S::Ok, S::Error> {
+    rfc3339::serialize(time, to)
+}
+
+fn as_optional_text<S: serde::Serializer>(
+    time: &Option<OffsetDateTime>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    optional_rfc3339::serialize(time, to)
+}
+
+mod rfc3339 {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use time::OffsetDateTime;
+
+    use standpipe_core::clock;
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &OffsetDateTime,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&clock::rfc3339(*time))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<OffsetDateTime, D::Error> {
+        let text = String::deserialize(from)?;
+        clock::parse_rfc3339(&text).ok_or_else(|| D::Error::custom("no time"))
+    }
+}
+
+mod optional_rfc3339 {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use time::OffsetDateTime;
+
+    use standpipe_core::clock;
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &Option<OffsetDateTime>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(clock::rfc3339).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<OffsetDateTime>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let time =
+            text.map(|text| clock::parse_rfc3339(&text).ok_or_else(|| D::Error::custom("no time")));
+        time.transpose()
+    }
+}

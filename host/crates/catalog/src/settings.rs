@@ -1,0 +1,104 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::drawing::DrawingOptions;
+use super::openmetadata::OpenMetadataSettings;
+use super::reading::ReadingSettings;
+use super::schedule::Schedule;
+use super::web::Verify;
+use standpipe_aws::secret_store::SecretsSettings;
+use standpipe_core::secret::SecretSetting;
+
+/// What the catalog reads, whom it tells, and when.
+#[derive(Debug, Clone)]
+pub struct CatalogSettings {
+    /// What the delivery streams are called together, if they are.
+    pub service: Option<String>,
+    /// What is read, and with what.
+    pub reading: ReadingSettings,
+    /// Who keeps the secrets that are not in the settings, if anybody does.
+    pub secrets: Option<SecretsSettings>,
+    /// What is drawn.
+    pub drawing: DrawingOptions,
+    /// The OpenMetadata server that is told, with the headers of its requests, which
+    /// may be secrets that are kept elsewhere.
+    pub openmetadata: Option<(OpenMetadataSettings, Headers)>,
+    /// The server that is told in OpenLineage's words.
+    pub openlineage: Option<OpenLineageServer>,
+    /// `HOST:PORT` of a broker by the ARN of its cluster, which is what OpenLineage
+    /// calls a cluster by.
+    pub brokers: BTreeMap<String, String>,
+    /// The files that are written.
+    pub files: Files,
+    /// When a run has failed.
+    pub judgement: Judgement,
+    /// What its log tells.
+    pub log_level: LogLevel,
+    /// When it runs on its own.
+    pub schedule: Schedule,
+    /// Where its history is kept.
+    pub data_dir: PathBuf,
+}
+
+/// Names and values of headers.
+pub type Headers = Vec<(String, SecretSetting)>;
+
+/// A server that takes events of OpenLineage.
+#[derive(Debug, Clone)]
+pub struct OpenLineageServer {
+    /// The server, such as `http://localhost:5000`.
+    pub url: String,
+    /// The path of the API there, if it is not that of Marquez.
+    pub path: Option<String>,
+    /// The token of its requests.
+    pub token: Option<SecretSetting>,
+    /// Their headers.
+    pub headers: Headers,
+    /// Which certificates are believed.
+    pub verify: Verify,
+}
+
+/// Files that are written anew with each run, where they are set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    /// Streams and lineage as JSON.
+    pub json: Option<PathBuf>,
+    /// The picture.
+    pub svg: Option<PathBuf>,
+    /// The same in Mermaid's words.
+    pub mermaid: Option<PathBuf>,
+    /// The same in Graphviz's.
+    pub dot: Option<PathBuf>,
+    /// Events of OpenLineage, one on each line.
+    pub openlineage: Option<PathBuf>,
+}
+
+/// When a run has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whether lineage that was not resolved is a failure, whatever the rest says.
+    pub strict: bool,
+    /// How many of a hundred must succeed.
+    pub success_threshold: u64,
+    /// Whether a run that is below that fails.
+    pub raise_on_error: bool,
+}
+
+/// What the log of a run tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Everything, for whoever looks for a fault.
+    Debug,
+    /// What happens.
+    Info,
+    /// What a person should look at.
+    Warn,
+    /// What went wrong.
+    Error,
+}
+
+impl Default for Judgement {
+    fn default() -> Self {
+        Judgement { strict: false, success_threshold: 90, raise_on_error: true }
+    }
+}

@@ -1,0 +1,64 @@
+//! The memory for bodies, and who may take how much of it.
+//!
+//! All bodies share one budget. A request that has not said its write key before its body
+//! has only a part of it, since it may be anybody's; so has each client. What counts as a
+//! client is for [`Proxies`](super::proxies::Proxies) to say.
+
+use std::net::IpAddr;
+
+use hyper::body::Body;
+
+use crate::limits;
+use standpipe_http::{self as http, BodyError, Budget, Held, PeerBudgets};
+
+#[derive(Debug)]
+pub(super) struct Bodies {
+    all: Budget,
+    keyless: Budget,
+    peers: PeerBudgets,
+    body_bytes_max: usize,
+}
+
+/// Whether a request has said its write key before its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyPlace {
+    Head,
+    /// In the body, if anywhere: old SDKs send it there.
+    Body,
+}
+
+impl Bodies {
+    pub(super) fn new(body_bytes_max: usize) -> Self {
+        Bodies {
+            all: Budget::new(limits::HTTP_BODIES_BYTES_MAX),
+            keyless: Budget::new(limits::HTTP_KEYLESS_BODIES_BYTES_MAX),
+            peers: PeerBudgets::new(limits::HTTP_PEER_BODIES_BYTES_MAX),
+            body_bytes_max,
+        }
+    }
+
+    /// Have so many bytes for each client.
+    pub(super) fn share(&mut self, peer_bytes_max: usize) {
+        self.peers = PeerBudgets::new(peer_bytes_max);
+    }
+
+    /// Read a body into memory of its client's share, and of that of requests without a
+    /// key where it may be one.
+    pub(super) async fn read(
+        &self,
+        body: &mut (impl Body + Unpin),
+        key: KeyPlace,
+        client: Option<IpAddr>,
+    ) -> Result<(Vec<u8>, Held), BodyError> {
+        let (peer, max) = (client.map(|client| self.peers.of(client)), self.body_bytes_max);
+        // The narrowest first: whoever waits for its own share takes nothing from others.
+        match (&peer, key) {
+            (None, KeyPlace::Head) => http::read(body, max, &[&self.all]).await,
+            (None, KeyPlace::Body) => http::read(body, max, &[&self.keyless, &self.all]).await,
+            (Some(peer), KeyPlace::Head) => http::read(body, max, &[peer, &self.all]).await,
+            (Some(peer), KeyPlace::Body) => {
+                http::read(body, max, &[peer, &self.keyless, &self.all]).await
+            }
+        }
+    }
+}

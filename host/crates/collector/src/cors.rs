@@ -1,0 +1,72 @@
+//! What answers say to browsers and to caches.
+//!
+//! A page of any origin may read an answer; without that, its SDK takes an error for a
+//! broken network and tries again for ever. Credentials of a browser mean nothing here,
+//! so none are asked for: pages that send them all the same can read their answers only
+//! if the settings of some source name their origin.
+//!
+//! No answer may be kept by a cache, but for preflights by the browser, and each names
+//! the headers of requests that it depends on.
+
+use hyper::HeaderMap;
+use hyper::StatusCode;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, HeaderValue, VARY,
+};
+
+use super::route::Route;
+use super::source::Sources;
+use standpipe_http::Answer;
+
+/// How long a browser may keep the answer to a preflight, in seconds.
+const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("900");
+
+/// The headers of a request that its answer depends on, where it is not a preflight.
+pub(super) fn varies_by(route: &Route<'_>) -> HeaderValue {
+    HeaderValue::from_static(match route {
+        Route::SegmentSettings { .. } | Route::RudderStackSettings => {
+            "Authorization, Forwarded, Host, Origin, X-Forwarded-Host, X-Forwarded-Proto"
+        }
+        Route::One { .. } | Route::Batch { .. } | Route::Webhook => {
+            "Authorization, Content-Encoding, Origin"
+        }
+        Route::Pixel(_)
+        | Route::Health
+        | Route::Version
+        | Route::Robots
+        | Route::WrongMethod { .. }
+        | Route::Unknown => "Origin",
+    })
+}
+
+/// Permit a page to read an answer.
+pub(super) fn permit(answer: &mut Answer, origin: Option<&HeaderValue>, sources: &Sources) {
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(VARY).or_insert(HeaderValue::from_static("Origin"));
+    let Some(origin) = origin else { return };
+    let is_named = origin.to_str().is_ok_and(|origin| sources.name_origin(origin));
+    if is_named {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    } else {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
+}
+
+/// A browser may send what it likes; whether a source takes it is another matter.
+pub(super) fn preflight(asked: &HeaderMap) -> Answer {
+    let mut answer = Answer::default();
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    let headers = answer.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, HEAD"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
+    headers.insert(VARY, HeaderValue::from_static("Origin, Access-Control-Request-Headers"));
+    if let Some(names) = asked.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+    }
+    answer
+}

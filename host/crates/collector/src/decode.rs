@@ -1,0 +1,376 @@
+//! From the body of a request to events: checks the body, parts it, and adds to
+//! each event what the vendor's server would have added.
+//!
+//! One pass of SIMD checks the body and notes where its parts stand
+//! ([`Outline`]); from then on bytes are only copied. There is no tree, and
+//! nothing is allocated for an event. What an event holds stays as it is written,
+//! byte for byte and in its place: the text of numbers, escapes, the order of keys,
+//! also keys that stand twice, of which the last one counts. A value that is
+//! replaced keeps its place, new members follow behind all others. Only line
+//! ends between tokens become spaces, so that every text is one line.
+//!
+//! Nothing here knows HTTP. The parts that speak for themselves are [`pixel`],
+//! which makes bodies of queries, and the rules of either vendor, which are
+//! private: `segment` and `rudderstack`.
+
+#[cfg(test)]
+mod agreement;
+mod bad_body;
+mod id;
+mod known;
+mod patch;
+pub(super) mod pixel;
+mod rudderstack;
+mod segment;
+mod shared;
+mod stamp;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use time::OffsetDateTime;
+
+use super::dialect::{Dialect, MessageType};
+use crate::limits;
+use standpipe_core::event::{Outline, Refusal, Span, string};
+
+pub use bad_body::BadBody;
+pub use id::Ids;
+use known::Known;
+use patch::Patch;
+use rudderstack::RudderStack;
+use segment::Segment;
+
+/// A body that has been checked: one JSON object or array, with its parts noted.
+#[derive(Debug)]
+pub struct Body<'a> {
+    outline: Outline<'a>,
+    /// The members of the outermost object.
+    top: Known,
+}
+
+/// What a request says about the shape of its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// The body is one event, of the type that the path says.
+    One(MessageType),
+    /// The body has an array `batch` of events, each with its own type. Imports
+    /// have the same shape.
+    Batch,
+    /// The body is what a webhook sends: an object, or an array of objects. Each
+    /// becomes the properties of an event, by RudderStack's rules.
+    Webhook,
+}
+
+/// What is known of a request beside its body.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Whose rules apply.
+    pub dialect: Dialect,
+    /// By the server's clock.
+    pub received_at: OffsetDateTime,
+    /// The address of the client, which may be any text: it can be from a header.
+    pub ip: &'a str,
+    /// Whether a browser sent it, by what the request shows.
+    pub client_side: bool,
+}
+
+/// The events of a request, and what would have been events.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The texts of all, one after the other with nothing between.
+    pub bytes: Vec<u8>,
+    /// Where each of them stands, in the order of the request.
+    pub events: Vec<DecodedEvent>,
+    /// Bytes that the texts may take.
+    bytes_max: usize,
+}
+
+/// Why nothing is appended for an event.
+enum Stop {
+    /// It is none.
+    Refused(Refusal),
+    /// There is something wrong with the whole request.
+    Bad(BadBody),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Stop::Refused(refusal)
+    }
+}
+
+impl From<BadBody> for Stop {
+    fn from(bad: BadBody) -> Self {
+        Stop::Bad(bad)
+    }
+}
+
+impl Default for Decoded {
+    fn default() -> Self {
+        Self::of_at_most(limits::COLLECTED_BYTES_MAX)
+    }
+}
+
+/// One text in [`Decoded::bytes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodedEvent {
+    /// Its first byte.
+    pub start: u32,
+    /// Behind its last byte.
+    pub end: u32,
+    /// Why it is no event, if it is none. Its text is then what was received,
+    /// save for line ends between tokens.
+    pub refused: Option<Refusal>,
+}
+
+impl Decoded {
+    /// None yet, and room for texts of so many bytes, which is not allocated before it
+    /// is needed.
+    pub fn of_at_most(bytes_max: usize) -> Self {
+        let bytes_max = bytes_max.min(limits::COLLECTED_BYTES_MAX);
+        Decoded { bytes: Vec::new(), events: Vec::new(), bytes_max }
+    }
+
+    /// A body that is refused as a whole, as an event that is none.
+    pub(super) fn refused_request(body: Vec<u8>) -> Self {
+        let end = u32::try_from(body.len()).expect("a body is limited");
+        let event = DecodedEvent { start: 0, end, refused: Some(Refusal::Request) };
+        Decoded { bytes: body, events: vec![event], ..Self::default() }
+    }
+
+    /// The text of one of its events.
+    pub fn text(&self, event: DecodedEvent) -> &[u8] {
+        &self.bytes[event.start as usize..event.end as usize]
+    }
+
+    /// Forget all events, but keep the memory for others.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.events.clear();
+    }
+}
+
+impl<'a> Body<'a> {
+    /// Check a body, be it an object or an array.
+    ///
+    /// # Errors
+    ///
+    /// It is empty, not JSON, nested too deeply, neither of these two, or has too many
+    /// parts.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, BadBody> {
+        if bytes.trim_ascii().is_empty() {
+            return Err(BadBody::Empty);
+        }
+        // One level less, since a webhook's payload is put into an event.
+        let levels_max = standpipe_core::limits::EVENT_NESTING_MAX - 1;
+        let outline = Outline::bounded(bytes, levels_max, limits::COLLECT_PARTS_MAX)?;
+        let mut top = Known::default();
+        let spells = outline.spells();
+        outline.members(|member| top.note(member, spells));
+        Ok(Body { outline, top })
+    }
+
+    /// The string under `writeKey` in the outermost object.
+    pub fn write_key(&self) -> Option<Cow<'a, str>> {
+        self.top.write_key.given().and_then(|span| string(self.outline.at(span)))
+    }
+
+    /// Append the events of this body to others.
+    ///
+    /// # Errors
+    ///
+    /// The body does not have this shape, or has too many events, or they come to too
+    /// much with what is added to them, which shows before it is done. What has been
+    /// appended by then is not to be used.
+    pub fn events(
+        &self,
+        facts: &Facts<'_>,
+        shape: Shape,
+        out: &mut Decoded,
+    ) -> Result<(), BadBody> {
+        let is_object = self.outline.at(self.outline.root()).starts_with('{');
+        if !is_object && shape != Shape::Webhook {
+            return Err(BadBody::NotAnObject);
+        }
+        let mut texts =
+            Texts { outline: &self.outline, patch: Patch::default(), added_bytes: 0, out };
+        match (shape, facts.dialect) {
+            (Shape::Webhook, _) => self.webhook(&mut RudderStack::new(facts), &mut texts),
+            (_, Dialect::Segment) => {
+                let mut rules = Segment::new(facts, &self.outline, &self.top, shape)?;
+                self.each(shape, facts.dialect, &mut texts, |known, patch| {
+                    rules.apply(known, patch)
+                })
+            }
+            (_, Dialect::RudderStack) => {
+                let mut rules = RudderStack::new(facts);
+                let path = shape.message_type();
+                let outline = &self.outline;
+                self.each(shape, facts.dialect, &mut texts, |known, patch| {
+                    rules.apply(outline, path, known, patch).map_err(Stop::from)
+                })
+            }
+        }
+    }
+
+    fn each(
+        &self,
+        shape: Shape,
+        dialect: Dialect,
+        texts: &mut Texts<'_, '_>,
+        mut apply: impl FnMut(&Known, &mut Patch) -> Result<(), Stop>,
+    ) -> Result<(), BadBody> {
+        if let Shape::One(_) = shape {
+            return texts.add(self.outline.root(), |patch| apply(&self.top, patch));
+        }
+        let batch = self.top.batch.given().ok_or(BadBody::NoBatch)?;
+        if !self.outline.at(batch).starts_with('[') {
+            return Err(BadBody::NoBatch);
+        }
+        let spells = self.outline.spells();
+        let mut items = self.outline.items(batch);
+        let mut count = 0_usize;
+        loop {
+            let mut known = Known::default();
+            let Some(item) = items.next(|member| known.note(member, spells)) else {
+                // Segment takes it, and it holds no event that could be lost.
+                let is_bad = count == 0 && dialect == Dialect::RudderStack;
+                return if is_bad { Err(BadBody::EmptyBatch) } else { Ok(()) };
+            };
+            count += 1;
+            if self.outline.at(item).starts_with('{') {
+                texts.add(item, |patch| apply(&known, patch))?;
+            } else {
+                texts.add(item, |_| Err(Refusal::NotAnObject.into()))?;
+            }
+        }
+    }
+
+    fn webhook(&self, rules: &mut RudderStack, texts: &mut Texts<'_, '_>) -> Result<(), BadBody> {
+        let root = self.outline.root();
+        let added = rules.webhook_bytes_max();
+        if self.outline.at(root).starts_with('{') {
+            return texts.add_made(root, added, |payload, out| rules.webhook(payload, out));
+        }
+        let mut items = self.outline.items(root);
+        let events = texts.out.events.len();
+        while let Some(item) = items.next(|_| {}) {
+            if self.outline.at(item).starts_with('{') {
+                texts.add_made(item, added, |payload, out| rules.webhook(payload, out))?;
+            } else {
+                texts.add(item, |_| Err(Refusal::NotAnObject.into()))?;
+            }
+        }
+        if texts.out.events.len() == events { Err(BadBody::EmptyBatch) } else { Ok(()) }
+    }
+}
+
+impl Shape {
+    fn message_type(self) -> Option<MessageType> {
+        match self {
+            Shape::One(message_type) => Some(message_type),
+            Shape::Batch | Shape::Webhook => None,
+        }
+    }
+}
+
+/// Where texts are appended.
+struct Texts<'o, 'a> {
+    outline: &'o Outline<'a>,
+    /// Used again for each event.
+    patch: Patch,
+    /// Bytes that have been added to events, be they taken or refused: it is work, too.
+    added_bytes: usize,
+    out: &'o mut Decoded,
+}
+
+impl Texts<'_, '_> {
+    /// Append an object with its changes, or what is refused as it is.
+    fn add(
+        &mut self,
+        span: Span,
+        change: impl FnOnce(&mut Patch) -> Result<(), Stop>,
+    ) -> Result<(), BadBody> {
+        self.patch.clear();
+        match change(&mut self.patch) {
+            Ok(()) => {}
+            Err(Stop::Refused(refusal)) => return self.refuse(span, refusal),
+            Err(Stop::Bad(bad)) => return Err(bad),
+        }
+        self.count_added(self.patch.bytes())?;
+        let bytes = self.patch.bytes_of(span);
+        if bytes > standpipe_core::limits::EVENT_BYTES_MAX {
+            return self.refuse(span, Refusal::TooLong);
+        }
+        let start = self.begin(bytes)?;
+        self.patch.write(self.outline.text(), span, &mut self.out.bytes);
+        self.close(start, None)
+    }
+
+    /// Append what is made of a part of the body, which is the part and at most so many
+    /// bytes.
+    fn add_made(
+        &mut self,
+        span: Span,
+        added_bytes_max: usize,
+        make: impl FnOnce(&str, &mut Vec<u8>),
+    ) -> Result<(), BadBody> {
+        self.count_added(added_bytes_max)?;
+        let payload = self.outline.at(span);
+        let bytes_max = payload.len() + added_bytes_max;
+        if bytes_max > standpipe_core::limits::EVENT_BYTES_MAX {
+            return self.refuse(span, Refusal::TooLong);
+        }
+        let start = self.begin(bytes_max)?;
+        make(payload, &mut self.out.bytes);
+        self.close(start, None)
+    }
+
+    /// Append a part of the body as it is.
+    fn refuse(&mut self, span: Span, refusal: Refusal) -> Result<(), BadBody> {
+        let text = self.outline.at(span).as_bytes();
+        let start = self.begin(text.len())?;
+        self.out.bytes.extend_from_slice(text);
+        self.close(start, Some(refusal))
+    }
+
+    fn count_added(&mut self, bytes: usize) -> Result<(), BadBody> {
+        self.added_bytes += bytes;
+        if self.added_bytes > limits::COLLECT_ADDED_BYTES_MAX {
+            return Err(BadBody::AddsTooMuch);
+        }
+        Ok(())
+    }
+
+    /// See that there is room for a text of so many bytes. Returns where it begins.
+    fn begin(&mut self, bytes: usize) -> Result<usize, BadBody> {
+        if self.out.events.len() >= limits::COLLECT_EVENTS_MAX {
+            return Err(BadBody::TooManyEvents);
+        }
+        let start = self.out.bytes.len();
+        if start + bytes > self.out.bytes_max {
+            return Err(BadBody::TooLong);
+        }
+        Ok(start)
+    }
+
+    fn close(&mut self, start: usize, refused: Option<Refusal>) -> Result<(), BadBody> {
+        let bytes = &mut self.out.bytes;
+        if self.outline.has_blanks() {
+            for byte in bytes[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
+                *byte = b' ';
+            }
+        }
+        let place = |at| u32::try_from(at).map_err(|_| BadBody::TooLong);
+        let event = DecodedEvent { start: place(start)?, end: place(bytes.len())?, refused };
+        self.out.events.push(event);
+        Ok(())
+    }
+}
+
+/// Append a string as JSON.
+fn write_string(string: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, string).expect("memory takes what is written");
+}

@@ -1,0 +1,117 @@
+use std::borrow::Cow;
+
+use thiserror::Error;
+
+use crate::limits;
+use standpipe_core::event::{Malformed, OutlineError};
+
+/// Why a body as a whole is refused. None of these shows any of it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BadBody {
+    /// There is nothing but whitespace.
+    #[error("the body is empty")]
+    Empty,
+    /// Some bytes are not UTF-8.
+    #[error("the body is not UTF-8 from byte {at}")]
+    NotUtf8 {
+        /// The first bad byte, counted from 0.
+        at: usize,
+    },
+    /// It is not JSON.
+    #[error("the body is not JSON from byte {at}")]
+    NotJson {
+        /// Where reading stopped, counted from 0.
+        at: usize,
+    },
+    /// It is JSON, but not the object that it should be.
+    #[error("the body is JSON, but no object")]
+    NotAnObject,
+    /// Objects and arrays are nested too deeply.
+    #[error("objects and arrays are nested deeper than {levels_max} levels")]
+    TooDeep {
+        /// The permitted depth.
+        levels_max: usize,
+    },
+    /// There is no array `batch`.
+    #[error("the body has no array `batch`")]
+    NoBatch,
+    /// There is nothing in the array.
+    #[error("the batch is empty")]
+    EmptyBatch,
+    /// The events would take too much memory with all that is added to them.
+    #[error("the events come to more than {max} bytes", max = limits::COLLECTED_BYTES_MAX)]
+    TooLong,
+    /// There are too many events.
+    #[error("the request has more than {max} events", max = limits::COLLECT_EVENTS_MAX)]
+    TooManyEvents,
+    /// What a batch says once, and what is added to each event, comes to too much in
+    /// all of them.
+    #[error(
+        "what is added to the events, with context, integrations and sentAt of the batch in each, comes to \
+         more than {max} bytes",
+        max = limits::COLLECT_ADDED_BYTES_MAX
+    )]
+    AddsTooMuch,
+    /// There are too many members or items.
+    #[error("the body has more than {max} members and items", max = limits::COLLECT_PARTS_MAX)]
+    TooManyParts,
+    /// The batch's own or an event's `context` or `integrations` has too many members.
+    #[error(
+        "context or integrations has more than {max} members",
+        max = limits::COLLECT_SHARED_MEMBERS_MAX
+    )]
+    TooManyMembers,
+    /// A form, or the query of a webhook, has too many fields.
+    #[error("the form has more than {max} fields", max = limits::COLLECT_FORM_FIELDS_MAX)]
+    TooManyFields,
+}
+
+impl BadBody {
+    /// The text to answer with: that of RudderStack's gateway, without a line end, and
+    /// behind it where in the body the problem is, or which limit of this program's own is
+    /// passed and what to do. Segment's texts are not public.
+    pub fn answer(&self) -> Cow<'static, str> {
+        let text = match self {
+            BadBody::Empty => "request body is nil",
+            BadBody::NotUtf8 { .. } | BadBody::NotJson { .. } | BadBody::TooDeep { .. } => {
+                return Cow::Owned(format!("invalid json: {self}"));
+            }
+            BadBody::NotAnObject => "event is not a valid rudder event",
+            BadBody::NoBatch | BadBody::EmptyBatch => "empty batch payload",
+            BadBody::TooLong
+            | BadBody::TooManyEvents
+            | BadBody::AddsTooMuch
+            | BadBody::TooManyParts => {
+                return Cow::Owned(format!(
+                    "request size exceeds max limit: {self}: send fewer events in a request"
+                ));
+            }
+            BadBody::TooManyMembers | BadBody::TooManyFields => {
+                return Cow::Owned(format!(
+                    "request size exceeds max limit: {self}: send fewer of them"
+                ));
+            }
+        };
+        Cow::Borrowed(text)
+    }
+}
+
+impl From<Malformed> for BadBody {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::NotUtf8 { at } => BadBody::NotUtf8 { at },
+            Malformed::ZeroByte { at } | Malformed::NotJson { at } => BadBody::NotJson { at },
+            Malformed::NotAnObject => BadBody::NotAnObject,
+            Malformed::TooDeep { levels_max } => BadBody::TooDeep { levels_max },
+        }
+    }
+}
+
+impl From<OutlineError> for BadBody {
+    fn from(error: OutlineError) -> Self {
+        match error {
+            OutlineError::Malformed(malformed) => malformed.into(),
+            OutlineError::TooManyParts { .. } => BadBody::TooManyParts,
+        }
+    }
+}

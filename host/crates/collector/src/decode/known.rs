@@ -1,0 +1,87 @@
+use standpipe_core::event::{Member, Outline, Span, string};
+
+/// Where the values of the members stand that some rule reads or writes. Of a key
+/// that stands twice, the last one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    pub(super) anonymous_id: Value,
+    pub(super) batch: Value,
+    pub(super) context: Value,
+    pub(super) event: Value,
+    pub(super) integrations: Value,
+    pub(super) message_id: Value,
+    pub(super) message_type: Value,
+    pub(super) original_timestamp: Value,
+    pub(super) received_at: Value,
+    pub(super) request_ip: Value,
+    pub(super) rudder_id: Value,
+    pub(super) sent_at: Value,
+    pub(super) timestamp: Value,
+    pub(super) user_id: Value,
+    pub(super) write_key: Value,
+}
+
+/// Where the value of a member stands, if there is one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Value(Span);
+
+impl Value {
+    #[inline]
+    pub(super) fn given(self) -> Option<Span> {
+        (self.0.end != 0).then_some(self.0)
+    }
+
+    /// Its text.
+    #[inline]
+    pub(super) fn text<'a>(self, outline: &Outline<'a>) -> Option<&'a str> {
+        self.given().map(|span| outline.at(span))
+    }
+
+    /// Whether it is a string with any characters.
+    #[inline]
+    pub(super) fn is_filled_string(self, outline: &Outline<'_>) -> bool {
+        self.text(outline).is_some_and(|text| text.starts_with('"') && text.len() > 2)
+    }
+
+    /// Whether it is this string.
+    #[inline]
+    pub(super) fn is(self, outline: &Outline<'_>, word: &str) -> bool {
+        self.text(outline).and_then(string).is_some_and(|it| it == word)
+    }
+}
+
+impl Known {
+    /// Note a member, if it is one of these. `spells`: whether escapes in its key
+    /// may spell letters.
+    #[inline]
+    pub(super) fn note(&mut self, member: Member<'_>, spells: bool) {
+        if spells {
+            self.note_as(&member.name(), member.value);
+        } else {
+            self.note_as(member.key, member.value);
+        }
+    }
+
+    #[inline]
+    fn note_as(&mut self, key: &str, value: Span) {
+        let place = match key.as_bytes() {
+            b"anonymousId" => &mut self.anonymous_id,
+            b"batch" => &mut self.batch,
+            b"context" => &mut self.context,
+            b"event" => &mut self.event,
+            b"integrations" => &mut self.integrations,
+            b"messageId" => &mut self.message_id,
+            b"type" => &mut self.message_type,
+            b"originalTimestamp" => &mut self.original_timestamp,
+            b"receivedAt" => &mut self.received_at,
+            b"request_ip" => &mut self.request_ip,
+            b"rudderId" => &mut self.rudder_id,
+            b"sentAt" => &mut self.sent_at,
+            b"timestamp" => &mut self.timestamp,
+            b"userId" => &mut self.user_id,
+            b"writeKey" => &mut self.write_key,
+            _ => return,
+        };
+        *place = Value(value);
+    }
+}

@@ -1,0 +1,82 @@
+use super::known::Value;
+use standpipe_core::event::Span;
+
+/// Changes to one object, to be made while it is copied.
+#[derive(Debug, Default)]
+pub(super) struct Patch {
+    edits: Vec<Edit>,
+    /// What the edits put in, one after the other.
+    texts: Vec<u8>,
+    /// New members, each with a comma before it.
+    members: Vec<u8>,
+}
+
+/// Puts a piece of [`Patch::texts`] in the place of a piece of the body.
+#[derive(Debug, Clone, Copy)]
+struct Edit {
+    start: u32,
+    end: u32,
+    text_end: usize,
+    text_start: usize,
+}
+
+impl Patch {
+    pub(super) fn clear(&mut self) {
+        self.edits.clear();
+        self.texts.clear();
+        self.members.clear();
+    }
+
+    /// Give a member this value, as JSON.
+    #[inline]
+    pub(super) fn set(&mut self, place: Value, key: &str, value: &[u8]) {
+        self.set_with(place, key, |out| out.extend_from_slice(value));
+    }
+
+    /// Give a member the value that is written.
+    #[inline]
+    pub(super) fn set_with(&mut self, place: Value, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(span) = place.given() {
+            return self.edit(span, write);
+        }
+        self.members.extend_from_slice(b",\"");
+        self.members.extend_from_slice(key.as_bytes());
+        self.members.extend_from_slice(b"\":");
+        write(&mut self.members);
+    }
+
+    /// Put what is written in the place of a piece. Pieces must not overlap.
+    #[inline]
+    pub(super) fn edit(&mut self, span: Span, write: impl FnOnce(&mut Vec<u8>)) {
+        let text_start = self.texts.len();
+        write(&mut self.texts);
+        let text_end = self.texts.len();
+        self.edits.push(Edit { start: span.start, end: span.end, text_start, text_end });
+    }
+
+    /// Bytes that the changes put in.
+    pub(super) fn bytes(&self) -> usize {
+        self.texts.len() + self.members.len()
+    }
+
+    /// Bytes of an object with its changes.
+    pub(super) fn bytes_of(&self, object: Span) -> usize {
+        let replaced: u32 = self.edits.iter().map(|edit| edit.end - edit.start).sum();
+        (object.end - object.start - replaced) as usize + self.bytes()
+    }
+
+    /// Append an object that has members, with its changes.
+    pub(super) fn write(&mut self, body: &str, object: Span, out: &mut Vec<u8>) {
+        self.edits.sort_unstable_by_key(|edit| edit.start);
+        let body = body.as_bytes();
+        let mut from = object.start as usize;
+        for edit in &self.edits {
+            out.extend_from_slice(&body[from..edit.start as usize]);
+            out.extend_from_slice(&self.texts[edit.text_start..edit.text_end]);
+            from = edit.end as usize;
+        }
+        out.extend_from_slice(&body[from..object.end as usize - 1]);
+        out.extend_from_slice(&self.members);
+        out.push(b'}');
+    }
+}

@@ -1,0 +1,140 @@
+//! What RudderStack's gateway adds to events, and what its next stage makes of
+//! their times. Where its documentation is silent, this follows what it does:
+//!
+//! - `rudderId` is the MD5 of `userId:anonymousId`, both cleaned, with the version
+//!   (4) and variant bits of a UUID set. It replaces what a client says.
+//! - `request_ip` stays if it is a string. `receivedAt` is always this server's.
+//! - Times are rewritten in one form. One that cannot be read is taken to be when
+//!   the event was received, and so is a `timestamp` in no year that can be written.
+//!   Numbers are read too, which RudderStack does not do.
+//! - What a batch says beside its events is for none of them.
+
+use super::id::{Ids, Quoted, RudderIds, cleaned};
+use super::known::{Known, Value};
+use super::patch::Patch;
+use super::stamp::{Stamp, Written};
+use super::{Facts, write_string};
+use crate::dialect::MessageType;
+use standpipe_core::event::{Outline, Refusal, string};
+
+/// The rules, and what is the same for all events of a request.
+pub(super) struct RudderStack {
+    ids: Ids,
+    rudder_ids: RudderIds,
+    received: (Stamp, Written),
+    /// The client's address as JSON.
+    ip: Vec<u8>,
+}
+
+impl RudderStack {
+    pub(super) fn new(facts: &Facts<'_>) -> Self {
+        let stamp = Stamp::of(facts.received_at);
+        let mut ip = Vec::new();
+        write_string(facts.ip, &mut ip);
+        RudderStack {
+            ids: Ids::new(),
+            rudder_ids: RudderIds::default(),
+            received: (stamp, stamp.write()),
+            ip,
+        }
+    }
+
+    /// The changes to an event, unless it is none.
+    #[inline]
+    pub(super) fn apply(
+        &mut self,
+        outline: &Outline<'_>,
+        path: Option<MessageType>,
+        known: &Known,
+        patch: &mut Patch,
+    ) -> Result<(), Refusal> {
+        let user_id = cleaned(known.user_id.text(outline));
+        let anonymous_id = cleaned(known.anonymous_id.text(outline));
+        if user_id.is_empty() && anonymous_id.is_empty() {
+            return Err(Refusal::NoIdentity);
+        }
+        if let Some(message_type) = path {
+            patch
+                .set_with(known.message_type, "type", |out| write_string(message_type.name(), out));
+        }
+        self.set_message_id(outline, known.message_id, patch);
+        patch.set(known.rudder_id, "rudderId", &self.rudder_ids.of(&user_id, &anonymous_id));
+        if !known.request_ip.text(outline).is_some_and(|text| text.starts_with('"')) {
+            patch.set(known.request_ip, "request_ip", &self.ip);
+        }
+        self.set_times(outline, known, patch);
+        Ok(())
+    }
+
+    #[inline]
+    fn set_message_id(&mut self, outline: &Outline<'_>, value: Value, patch: &mut Patch) {
+        let Some(id) = value.text(outline).and_then(string) else {
+            return patch.set(value, "messageId", &self.ids.next());
+        };
+        let cleaned = cleaned(value.text(outline));
+        if cleaned.is_empty() {
+            patch.set(value, "messageId", &self.ids.next());
+        } else if cleaned != id {
+            patch.set_with(value, "messageId", |out| write_string(&cleaned, out));
+        }
+    }
+
+    #[inline]
+    fn set_times(&self, outline: &Outline<'_>, known: &Known, patch: &mut Patch) {
+        let (received, received_text) = self.received;
+        let read = |value: Value| Some(Stamp::read(value.text(outline)?)?.stamp);
+        let original = read(known.original_timestamp);
+        let sent = read(known.sent_at);
+        let timestamp = read(known.timestamp)
+            .or_else(|| received.minus(sent.unwrap_or(received), original.unwrap_or(received)));
+        let mut set = |place: Value, key, stamp: Option<Stamp>| {
+            let text = stamp.map_or(received_text, Stamp::write);
+            if place.text(outline).is_none_or(|own| own.as_bytes() != text) {
+                patch.set(place, key, &text);
+            }
+        };
+        set(known.received_at, "receivedAt", None);
+        set(known.original_timestamp, "originalTimestamp", original);
+        set(known.sent_at, "sentAt", sent);
+        set(known.timestamp, "timestamp", timestamp);
+    }
+
+    /// Bytes that [`webhook`](Self::webhook) adds to a payload at most.
+    pub(super) fn webhook_bytes_max(&self) -> usize {
+        /// All but the address: keys, ids and times.
+        const FIXED_BYTES: usize = 512;
+        FIXED_BYTES + self.ip.len()
+    }
+
+    /// Append the event that a webhook's payload becomes: a track event of nobody
+    /// known, as RudderStack's own source for webhooks makes it.
+    pub(super) fn webhook(&mut self, payload: &str, out: &mut Vec<u8>) {
+        let [anonymous_id, message_id] = [self.ids.next(), self.ids.next()];
+        let rudder_id: Quoted = self.rudder_ids.of("", unquoted(&anonymous_id));
+        let (_, received) = self.received;
+        out.extend_from_slice(
+            b"{\"type\":\"track\",\"event\":\"webhook_source_event\",\"properties\":",
+        );
+        out.extend_from_slice(payload.as_bytes());
+        for (key, value) in [
+            ("anonymousId", &anonymous_id[..]),
+            ("messageId", &message_id),
+            ("rudderId", &rudder_id),
+            ("request_ip", &self.ip),
+            ("receivedAt", &received),
+            ("originalTimestamp", &received),
+            ("sentAt", &received),
+            ("timestamp", &received),
+        ] {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(key.as_bytes());
+            out.extend_from_slice(b"\":");
+            out.extend_from_slice(value);
+        }
+        out.push(b'}');
+    }
+}
+
+fn unquoted(id: &Quoted) -> &str {
+    std::str::from_utf8(&id[1..id.len() - 1]).expect("ASCII")
+}

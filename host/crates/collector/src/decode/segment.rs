@@ -1,0 +1,278 @@
+//! What Segment adds to events, and what it takes for one.
+//!
+//! From its public documentation, and where that is silent:
+//!
+//! - An id counts as missing if nothing visible is in it. A number is an id.
+//! - `timestamp`, or else `originalTimestamp`, is the client's time, if it can be
+//!   read. It becomes `originalTimestamp` as it is written where that is RFC 3339,
+//!   and otherwise in this program's form. An event without one has happened when
+//!   it was received: a `sentAt` alone says nothing of it.
+//! - `sentAt` of the event counts, else that of the batch, which the event then
+//!   gets. One that cannot be read is as good as none, but stays if the batch has no
+//!   better one.
+//! - Without `sentAt`, and where the corrected time would be in no year that can be
+//!   written, nothing is corrected.
+//! - `context` and `integrations` of a batch are merged by their keys and no deeper.
+//!   Of equal keys in one of them, only the last goes into events.
+//!   `null` in an event is as good as none; another value that is no object stays.
+//! - `context.ip` is filled where there is no such key, so `"ip": null` keeps
+//!   addresses out. IPv6 addresses are filled in too, which Segment does not do.
+
+use memchr::memmem::Finder;
+
+use super::id::{Ids, cleaned};
+use super::known::{Known, Value};
+use super::patch::Patch;
+use super::shared::{Shared, each_member};
+use super::stamp::{Read, Stamp, Written};
+use super::{BadBody, Facts, Shape, Stop, write_string};
+use standpipe_core::event::{Outline, Refusal, Span};
+
+/// The rules, and what is the same for all events of a request.
+pub(super) struct Segment<'o, 'a> {
+    outline: &'o Outline<'a>,
+    shape: Shape,
+    ids: Ids,
+    received: (Stamp, Written),
+    /// The time of the batch, and how it is written.
+    sent: Option<(Stamp, &'a str)>,
+    context: Shared<'a>,
+    integrations: Shared<'a>,
+    ip: Ip,
+}
+
+/// The member `ip` of `context`.
+struct Ip {
+    member: Vec<u8>,
+    is_for_all: bool,
+    in_context: Finder<'static>,
+    direct: Finder<'static>,
+}
+
+/// What is to be known of an event's own context.
+#[derive(Default)]
+struct Context {
+    has_ip: bool,
+    direct: Option<bool>,
+}
+
+impl<'o, 'a> Segment<'o, 'a> {
+    pub(super) fn new(
+        facts: &Facts<'_>,
+        outline: &'o Outline<'a>,
+        top: &Known,
+        shape: Shape,
+    ) -> Result<Self, BadBody> {
+        let stamp = Stamp::of(facts.received_at);
+        // A single event is no batch: what stands beside it is its own.
+        let of_batch = |value: Value| value.text(outline).filter(|_| shape == Shape::Batch);
+        Ok(Segment {
+            outline,
+            shape,
+            ids: Ids::new(),
+            received: (stamp, stamp.write()),
+            sent: of_batch(top.sent_at).and_then(|text| Some((Stamp::read(text)?.stamp, text))),
+            context: Shared::of(of_batch(top.context))?,
+            integrations: Shared::of(of_batch(top.integrations))?,
+            ip: Ip::new(facts),
+        })
+    }
+
+    /// The changes to an event, unless it is none.
+    #[inline]
+    pub(super) fn apply(&mut self, known: &Known, patch: &mut Patch) -> Result<(), Stop> {
+        self.check(known)?;
+        let outline = self.outline;
+        if let Some(message_type) = self.shape.message_type() {
+            patch
+                .set_with(known.message_type, "type", |out| write_string(message_type.name(), out));
+        }
+        if !known.message_id.is_filled_string(outline) {
+            patch.set(known.message_id, "messageId", &self.ids.next());
+        }
+        self.set_times(known, patch);
+        self.fill_context(known.context, patch)?;
+        self.fill_integrations(known.integrations, patch)?;
+        Ok(())
+    }
+
+    #[inline]
+    fn check(&self, known: &Known) -> Result<(), Refusal> {
+        let is_id = |value: Value| !cleaned(value.text(self.outline)).is_empty();
+        if !is_id(known.user_id) && !is_id(known.anonymous_id) {
+            return Err(Refusal::NoIdentity);
+        }
+        let is_track = match self.shape.message_type() {
+            Some(message_type) => message_type.name() == "track",
+            None if !known.message_type.is_filled_string(self.outline) => {
+                return Err(Refusal::NoType);
+            }
+            None => known.message_type.is(self.outline, "track"),
+        };
+        if is_track && !known.event.is_filled_string(self.outline) {
+            return Err(Refusal::NoEventName);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn set_times(&self, known: &Known, patch: &mut Patch) {
+        let (received, received_text) = self.received;
+        let read = |value: Value| {
+            let text = value.text(self.outline)?;
+            Some((Stamp::read(text)?, text))
+        };
+        let own_sent = read(known.sent_at).map(|(read, _)| read.stamp);
+        let sent = own_sent.or(self.sent.map(|(stamp, _)| stamp));
+        if let (None, Some((_, text))) = (own_sent, self.sent) {
+            patch.set(known.sent_at, "sentAt", text.as_bytes());
+        }
+        let client = read(known.timestamp).or_else(|| read(known.original_timestamp));
+        let made;
+        let original: &[u8] = match client {
+            Some((Read { is_rfc3339: true, .. }, text)) => text.as_bytes(),
+            Some((read, _)) => {
+                made = read.stamp.write();
+                &made
+            }
+            None => &received_text,
+        };
+        let corrected = client
+            .zip(sent)
+            .and_then(|((read, _), sent)| received.minus(sent, read.stamp))
+            .map(Stamp::write);
+        let timestamp = corrected.as_ref().map_or(original, |text| text);
+        replace(self.outline, known.original_timestamp, "originalTimestamp", original, patch);
+        patch.set(known.received_at, "receivedAt", &received_text);
+        replace(self.outline, known.timestamp, "timestamp", timestamp, patch);
+    }
+
+    #[inline]
+    fn fill_context(&mut self, value: Value, patch: &mut Patch) -> Result<(), BadBody> {
+        if let Some((text, span)) = own(self.outline, value) {
+            if self.outline.at(span).starts_with('{') {
+                self.add_to_context(text, span, patch)?;
+            }
+            return Ok(());
+        }
+        self.context.forget_own();
+        let is_filled = self.ip.is_for_all || self.context.get("direct") == Some("true");
+        let ip = (is_filled && self.context.get("ip").is_none()).then_some(&self.ip.member);
+        if ip.is_some() || !self.context.is_empty() {
+            patch.set_with(value, "context", |out| {
+                out.push(b'{');
+                write_all(&self.context, false, ip, out);
+                out.push(b'}');
+            });
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn add_to_context(&mut self, text: &str, span: Span, patch: &mut Patch) -> Result<(), BadBody> {
+        let must_read =
+            !self.context.is_empty() || self.outline.spells() || self.ip.may_be_in(text);
+        if !must_read && !self.ip.is_for_all {
+            return Ok(());
+        }
+        let own =
+            if must_read { read_context(text, &mut self.context)? } else { Context::default() };
+        let is_direct = || self.context.get("direct") == Some("true");
+        let is_filled = self.ip.is_for_all || own.direct.unwrap_or_else(is_direct);
+        let has_ip = own.has_ip || self.context.get("ip").is_some();
+        let ip = (is_filled && !has_ip).then_some(&self.ip.member);
+        insert(text, span, patch, |is_behind, out| write_all(&self.context, is_behind, ip, out));
+        Ok(())
+    }
+
+    #[inline]
+    fn fill_integrations(&mut self, value: Value, patch: &mut Patch) -> Result<(), BadBody> {
+        let shared = &mut self.integrations;
+        if shared.is_empty() {
+            return Ok(());
+        }
+        shared.forget_own();
+        match own(self.outline, value) {
+            None => patch.set_with(value, "integrations", |out| {
+                out.push(b'{');
+                shared.write_missing(false, out);
+                out.push(b'}');
+            }),
+            Some((text, span)) if text.starts_with('{') => {
+                each_member(text, |_, member| shared.note_own(&member.name()))?;
+                insert(text, span, patch, |is_behind, out| {
+                    shared.write_missing(is_behind, out);
+                });
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl Ip {
+    fn new(facts: &Facts<'_>) -> Self {
+        let mut member = b"\"ip\":".to_vec();
+        write_string(facts.ip, &mut member);
+        Ip {
+            member,
+            is_for_all: facts.client_side,
+            in_context: Finder::new("\"ip\""),
+            direct: Finder::new("\"direct\""),
+        }
+    }
+
+    /// Whether a context without escapes may hold what decides on this member.
+    fn may_be_in(&self, context: &str) -> bool {
+        let finder = if self.is_for_all { &self.in_context } else { &self.direct };
+        finder.find(context.as_bytes()).is_some()
+    }
+}
+
+/// Replace a value, unless it is the same.
+#[inline]
+fn replace(outline: &Outline<'_>, place: Value, key: &str, value: &[u8], patch: &mut Patch) {
+    if place.text(outline).is_none_or(|text| text.as_bytes() != value) {
+        patch.set(place, key, value);
+    }
+}
+
+/// What an event has itself.
+#[inline]
+fn own<'a>(outline: &Outline<'a>, value: Value) -> Option<(&'a str, Span)> {
+    let span = value.given()?;
+    let text = outline.at(span);
+    (text != "null").then_some((text, span))
+}
+
+/// Read the context of an event, and mark what it has of the batch's.
+fn read_context(text: &str, shared: &mut Shared<'_>) -> Result<Context, BadBody> {
+    shared.forget_own();
+    let mut context = Context::default();
+    each_member(text, |outline, member| {
+        let name = member.name();
+        shared.note_own(&name);
+        match &*name {
+            "ip" => context.has_ip = true,
+            "direct" => context.direct = Some(outline.at(member.value) == "true"),
+            _ => {}
+        }
+    })?;
+    Ok(context)
+}
+
+fn write_all(shared: &Shared<'_>, is_behind: bool, ip: Option<&Vec<u8>>, out: &mut Vec<u8>) {
+    let is_behind = shared.write_missing(is_behind, out);
+    if let Some(member) = ip {
+        out.extend_from_slice(if is_behind { b"," } else { b"" });
+        out.extend_from_slice(member);
+    }
+}
+
+/// Put members into an object behind its own ones. What writes them is told
+/// whether there are any.
+fn insert(text: &str, span: Span, patch: &mut Patch, write: impl FnOnce(bool, &mut Vec<u8>)) {
+    let is_behind = !text[1..].trim_ascii_start().starts_with('}');
+    let closing = span.end - 1;
+    patch.edit(Span { start: closing, end: closing }, |out| write(is_behind, out));
+}

@@ -1,0 +1,102 @@
+use std::collections::HashMap;
+
+use super::BadBody;
+use crate::limits;
+use standpipe_core::event::{Member, Outline};
+
+/// An object that a batch says once for all its events: each of them gets the
+/// members that its own one lacks.
+#[derive(Debug, Default)]
+pub(super) struct Shared<'a> {
+    /// Keys as they are written, and values. Of equal keys only the last one, or
+    /// else a small event could ask for looking at very many.
+    members: Vec<(&'a str, &'a str)>,
+    /// The member under each key. A map, since objects of hostile bodies have very
+    /// many members.
+    places: HashMap<String, usize>,
+    /// For each member, the last event that has it itself: events are counted, so that
+    /// beginning with another one takes no time, however many members there are.
+    owners: Vec<u32>,
+    event: u32,
+}
+
+impl<'a> Shared<'a> {
+    /// The members of an object; none, if it is no object.
+    ///
+    /// # Errors
+    ///
+    /// It has more than [`COLLECT_SHARED_MEMBERS_MAX`](limits::COLLECT_SHARED_MEMBERS_MAX).
+    pub(super) fn of(value: Option<&'a str>) -> Result<Self, BadBody> {
+        let mut shared = Shared::default();
+        let Some(text) = value.filter(|text| text.starts_with('{')) else { return Ok(shared) };
+        each_member(text, |outline, member| {
+            let place = *shared
+                .places
+                .entry(member.name().into_owned())
+                .or_insert_with(|| shared.members.len());
+            let member = (member.key, outline.at(member.value));
+            match shared.members.get_mut(place) {
+                Some(before) => *before = member,
+                None => shared.members.push(member),
+            }
+        })?;
+        shared.owners = vec![0; shared.members.len()];
+        Ok(shared)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// What counts under this key.
+    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
+        self.places.get(name).map(|place| self.members[*place].1)
+    }
+
+    /// Begin anew with an event that has none of the members.
+    pub(super) fn forget_own(&mut self) {
+        self.event += 1;
+    }
+
+    /// Note that the event has this member.
+    pub(super) fn note_own(&mut self, name: &str) {
+        if let Some(place) = self.places.get(name) {
+            self.owners[*place] = self.event;
+        }
+    }
+
+    /// Append what the event lacks, behind a comma if there is something before.
+    /// Returns whether there is something now.
+    pub(super) fn write_missing(&self, mut is_behind: bool, out: &mut Vec<u8>) -> bool {
+        let members = self.members.iter().zip(&self.owners);
+        for ((key, value), _) in members.filter(|(_, owner)| **owner != self.event) {
+            out.extend_from_slice(if is_behind { b",\"" } else { b"\"" });
+            out.extend_from_slice(key.as_bytes());
+            out.extend_from_slice(b"\":");
+            out.extend_from_slice(value.as_bytes());
+            is_behind = true;
+        }
+        is_behind
+    }
+}
+
+/// Show the members of an object that is part of a checked text.
+///
+/// # Errors
+///
+/// It has more than [`COLLECT_SHARED_MEMBERS_MAX`](limits::COLLECT_SHARED_MEMBERS_MAX).
+pub(super) fn each_member<'a>(
+    text: &'a str,
+    mut each: impl FnMut(&Outline<'a>, Member<'a>),
+) -> Result<(), BadBody> {
+    let members_max = limits::COLLECT_SHARED_MEMBERS_MAX;
+    // A part of what has been checked is JSON.
+    let outline = Outline::of_members(
+        text.as_bytes(),
+        standpipe_core::limits::EVENT_NESTING_MAX,
+        members_max,
+    )
+    .map_err(|_| BadBody::TooManyMembers)?;
+    outline.members(|member| each(&outline, member));
+    Ok(())
+}

@@ -1,0 +1,385 @@
+//! Decodes the bodies of requests within bounds of memory and of time.
+//!
+//! A small body is decoded at once, on the thread that received it: that takes about a
+//! millisecond at most, and the memory for what it becomes is reserved before. A body
+//! that is large, or that turns out to become so, is decoded on one of a few threads of
+//! its own, so that nobody else waits for it. Each of them takes as much memory as the
+//! largest body needs and waits for no more; it is taken by the next one once the events
+//! are in the spool.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::answer::Refused;
+use super::decode::{BadBody, Body, Decoded, DecodedEvent, Facts, Shape};
+use super::entry;
+use super::head::Head;
+use super::reason::RefusalReason;
+use super::source::{Source, Sources};
+use super::webhook::WebhookHead;
+use crate::limits;
+use standpipe_core::clock;
+use standpipe_core::event::Refusal;
+use standpipe_http::{self as http, BodyError, DecodeError, Encoding, Reservation};
+
+/// Bytes that a small body's events may take beside what its bytes say: an event alone
+/// gets some hundred.
+const ADDED_BYTES: usize = 1024;
+
+/// How many times as large JSON is as it was compressed, usually.
+const USUAL_COMPRESSION: usize = 8;
+
+/// Decodes bodies, few large ones at once.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    sources: Arc<Sources>,
+    body_bytes_max: usize,
+    /// One for each large body.
+    slots: Arc<Semaphore>,
+    /// Who may wait for one of these.
+    waiting: Semaphore,
+}
+
+/// A request whose body has been read.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) head: Head,
+    /// Whose it is, where that stands before the body.
+    pub(super) source: Option<Arc<Source>>,
+    pub(super) shape: Shape,
+    /// Whether a page sent it.
+    pub(super) client_side: bool,
+    pub(super) encoding: Encoding,
+    /// Only of a webhook.
+    pub(super) webhook: Option<WebhookHead>,
+}
+
+/// The events of a request, on their way into the spool.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) source: Arc<Source>,
+    pub(super) decoded: Decoded,
+    /// The memory of a large one, to be held until it is in the spool.
+    pub(super) _slot: Option<OwnedSemaphorePermit>,
+}
+
+/// What a body may become.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    body_bytes_max: usize,
+    events_bytes_max: usize,
+}
+
+/// A request that is refused, and what of it is kept all the same.
+#[derive(Debug)]
+pub(super) struct Rejected {
+    pub(super) refused: Refused,
+    /// Its body, as an event that is none.
+    pub(super) kept: Option<Accepted>,
+}
+
+/// Why there are no events, and what is known by then.
+#[derive(Debug)]
+struct Failed {
+    failure: Failure,
+    source: Option<Arc<Source>>,
+    /// The body, if it is kept: decompressed, where that was possible.
+    body: Option<Vec<u8>>,
+}
+
+/// Why there are no events.
+#[derive(Debug)]
+enum Failure {
+    Compression(DecodeError),
+    Body(BadBody),
+    Refused(Refused),
+}
+
+impl Decoder {
+    pub(super) fn new(sources: Arc<Sources>, body_bytes_max: usize) -> Self {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let slots = processors.div_ceil(2).min(limits::COLLECT_DECODERS_MAX);
+        Decoder {
+            sources,
+            body_bytes_max,
+            slots: Arc::new(Semaphore::new(slots)),
+            waiting: Semaphore::new(limits::COLLECT_DECODERS_WAITING_MAX),
+        }
+    }
+
+    /// Decode a body, whose bytes have been reserved. What is reserved afterwards is
+    /// what the entry of the spool takes.
+    pub(super) async fn decode(
+        &self,
+        received: Received,
+        bytes: Vec<u8>,
+        reservation: &mut Reservation,
+    ) -> Result<Accepted, Rejected> {
+        let bounds = Bounds {
+            body_bytes_max: self.body_bytes_max.min(limits::COLLECT_INLINE_BODY_BYTES_MAX),
+            events_bytes_max: limits::COLLECT_INLINE_EVENTS_BYTES_MAX,
+        };
+        if bytes.len() <= bounds.body_bytes_max {
+            reservation.grow(usual_bytes(received.encoding, bytes.len())).await?;
+            match run(&self.sources, &received, Cow::Borrowed(&bytes), bounds) {
+                Err(failed) if self.is_of_bounds(bounds, &failed.failure) => {}
+                decoded => {
+                    let (source, decoded) = decoded.map_err(|failed| failed.rejected(None))?;
+                    drop(bytes);
+                    reserve(reservation, &source, &decoded)?;
+                    return Ok(Accepted { source, decoded, _slot: None });
+                }
+            }
+            reservation.shrink_to(bytes.len());
+        }
+        self.decode_large(received, bytes, reservation).await
+    }
+
+    /// Whether a body may be decoded all the same, where there is more memory.
+    fn is_of_bounds(&self, bounds: Bounds, failure: &Failure) -> bool {
+        match failure {
+            Failure::Compression(DecodeError::TooLarge) => {
+                bounds.body_bytes_max < self.body_bytes_max
+            }
+            Failure::Body(BadBody::TooLong) => true,
+            _ => false,
+        }
+    }
+
+    async fn decode_large(
+        &self,
+        received: Received,
+        bytes: Vec<u8>,
+        reservation: &mut Reservation,
+    ) -> Result<Accepted, Rejected> {
+        let slot = self.slot().await.ok_or_else(Refused::busy)?;
+        let bounds = Bounds {
+            body_bytes_max: self.body_bytes_max,
+            events_bytes_max: limits::COLLECTED_BYTES_MAX,
+        };
+        let sources = Arc::clone(&self.sources);
+        // The slot goes along: where the client leaves, the work is done all the same.
+        let work = spawn_blocking(move || {
+            let decoded = run(&sources, &received, Cow::Owned(bytes), bounds);
+            (decoded, slot)
+        });
+        let (decoded, slot) = match work.await {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime ends.
+            Err(_) => return Err(Refused::busy().into()),
+        };
+        reservation.shrink_to(0);
+        match decoded {
+            Ok((source, decoded)) => Ok(Accepted { source, decoded, _slot: Some(slot) }),
+            Err(failed) => Err(failed.rejected(Some(slot))),
+        }
+    }
+
+    /// A slot, after a while at most.
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            return Some(slot);
+        }
+        let _waiting = self.waiting.try_acquire().ok()?;
+        let slot = timeout(
+            standpipe_http::limits::HTTP_BUDGET_TIMEOUT,
+            Arc::clone(&self.slots).acquire_owned(),
+        );
+        slot.await.ok().map(|slot| slot.expect("it is never closed"))
+    }
+}
+
+/// What the events of a small body usually take.
+fn usual_bytes(encoding: Encoding, body_bytes: usize) -> usize {
+    let body_bytes = match encoding {
+        Encoding::Identity => body_bytes,
+        _ => body_bytes * USUAL_COMPRESSION,
+    };
+    (body_bytes + body_bytes / 2 + ADDED_BYTES).min(limits::COLLECT_INLINE_EVENTS_BYTES_MAX)
+}
+
+/// Have just what an entry takes reserved.
+fn reserve(
+    reservation: &mut Reservation,
+    source: &Source,
+    decoded: &Decoded,
+) -> Result<(), Refused> {
+    let head = entry::head_bytes(&source.settings.name, decoded.events.len());
+    let due = head + decoded.bytes.len();
+    reservation.shrink_to(due);
+    let is_reserved = reservation.try_grow(due - reservation.bytes());
+    is_reserved.then_some(()).ok_or_else(Refused::busy)
+}
+
+/// Find a body's source, and its events.
+fn run(
+    sources: &Sources,
+    received: &Received,
+    mut body: Cow<'_, [u8]>,
+    bounds: Bounds,
+) -> Result<(Arc<Source>, Decoded), Failed> {
+    let mut source = received.source.clone();
+    match decode(sources, received, &mut body, &mut source, bounds) {
+        Ok(events) => Ok((source.expect("events are of a source"), events)),
+        Err(failure) => {
+            let keeps = |source: &Arc<Source>| source.settings.keep_refused;
+            let is_kept = source.as_ref().is_some_and(keeps)
+                && failure.is_of_body()
+                && (1..=standpipe_core::limits::EVENT_BYTES_MAX).contains(&body.len());
+            Err(Failed { failure, source, body: is_kept.then(|| body.into_owned()) })
+        }
+    }
+}
+
+/// Decompress a body, find its source, if that is not known, and take it apart.
+fn decode(
+    sources: &Sources,
+    received: &Received,
+    body: &mut Cow<'_, [u8]>,
+    source: &mut Option<Arc<Source>>,
+    bounds: Bounds,
+) -> Result<Decoded, Failure> {
+    let Received { head, shape, client_side, encoding, webhook, .. } = received;
+    // Where it cannot be decompressed, it is kept as it came.
+    let raw = source.as_ref().filter(|source| source.settings.keep_refused).map(|_| body.clone());
+    match http::decode(*encoding, std::mem::take(body), bounds.body_bytes_max) {
+        Ok(decoded) => *body = decoded,
+        Err(error) => {
+            *body = raw.unwrap_or_default();
+            return Err(Failure::Compression(error));
+        }
+    }
+    drop(raw);
+    if let Some(webhook) = webhook {
+        let payload = webhook.payload(body)?;
+        // Escapes make JSON longer than the form that it is made of.
+        if payload.as_ref().is_some_and(|payload| payload.len() > bounds.body_bytes_max) {
+            return Err(Failure::Compression(DecodeError::TooLarge));
+        }
+        if let Some(payload) = payload {
+            *body = Cow::Owned(payload);
+        }
+    }
+    let parsed = Body::parse(body)?;
+    let source = match source {
+        Some(source) => source,
+        None => {
+            let key = parsed.write_key().ok_or_else(|| sources.no_key())?;
+            let found = sources.of_key(&key)?;
+            head.check(&found)?;
+            source.insert(found)
+        }
+    };
+    let ip = head.ip.to_string();
+    let facts = Facts {
+        dialect: source.settings.dialect,
+        received_at: clock::now(),
+        ip: &ip,
+        client_side: *client_side,
+    };
+    let mut decoded = Decoded::of_at_most(bounds.events_bytes_max);
+    // What is added to usual events.
+    decoded.bytes.reserve(body.len() + body.len() / 2);
+    parsed.events(&facts, *shape, &mut decoded)?;
+    check_refusals(&decoded, source.settings.strict)?;
+    Ok(decoded)
+}
+
+/// Whether a request is worth to be taken for its good events.
+fn check_refusals(decoded: &Decoded, is_strict: bool) -> Result<(), Refused> {
+    let is_bad = |event: &DecodedEvent| event.refused.is_some();
+    let Some(place) = decoded.events.iter().position(is_bad) else { return Ok(()) };
+    let bad = decoded.events[place..].iter().filter_map(|event| event.refused);
+    if is_strict {
+        let first = bad.map(|refusal| refusal.to_string()).next().unwrap_or_default();
+        let text = format!("{first}: event {} of {}", place + 1, decoded.events.len());
+        return Err(Refused::new(RefusalReason::BadEvent, text));
+    }
+    let (count, all) = (bad.count(), decoded.events.len());
+    if count <= limits::COLLECT_REFUSED_EVENTS_MAX || 2 * count <= all {
+        return Ok(());
+    }
+    let mut reasons: Vec<Refusal> = Vec::new();
+    for refusal in decoded.events.iter().filter_map(|event| event.refused) {
+        if !reasons.contains(&refusal) {
+            reasons.push(refusal);
+        }
+    }
+    let reasons: Vec<_> = reasons.iter().map(Refusal::to_string).collect();
+    let text = format!(
+        "{count} of {all} parts of the request are no events, and nothing of it is taken: {}: fix what \
+         sends them; up to {} would go to the dead letters",
+        reasons.join("; "),
+        limits::COLLECT_REFUSED_EVENTS_MAX,
+    );
+    Err(Refused::new(RefusalReason::MostlyBadEvents, text))
+}
+
+impl Failed {
+    /// The request that is refused for it. What of it is kept counts as a large body until
+    /// it is in the spool, if it was one.
+    fn rejected(self, slot: Option<OwnedSemaphorePermit>) -> Rejected {
+        let Failed { failure, source, body } = self;
+        let refused = Refused::from(failure).of_known(source.as_ref());
+        let kept = source.zip(body).map(|(source, body)| Accepted {
+            source,
+            decoded: Decoded::refused_request(body),
+            _slot: slot,
+        });
+        Rejected { refused, kept }
+    }
+}
+
+impl Failure {
+    /// Whether something is wrong with the body that sending it again does not change.
+    fn is_of_body(&self) -> bool {
+        match self {
+            Failure::Body(BadBody::Empty) => false,
+            Failure::Compression(_) | Failure::Body(_) => true,
+            Failure::Refused(refused) => {
+                let reasons = [RefusalReason::BadEvent, RefusalReason::MostlyBadEvents];
+                reasons.contains(&refused.reason)
+            }
+        }
+    }
+}
+
+impl From<Refused> for Rejected {
+    fn from(refused: Refused) -> Self {
+        Rejected { refused, kept: None }
+    }
+}
+
+impl From<BodyError> for Rejected {
+    fn from(error: BodyError) -> Self {
+        Refused::from(error).into()
+    }
+}
+
+impl From<BadBody> for Failure {
+    fn from(error: BadBody) -> Self {
+        Failure::Body(error)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Failure::Refused(refused)
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Compression(error) => error.into(),
+            Failure::Body(error) => error.into(),
+            Failure::Refused(refused) => refused,
+        }
+    }
+}

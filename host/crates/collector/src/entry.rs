@@ -1,0 +1,183 @@
+//! What a request leaves in the spool: the name of its source, and its events.
+
+use thiserror::Error;
+
+use super::decode::{Decoded, DecodedEvent};
+use standpipe_core::event::Refusal;
+
+/// Begins each entry, so that another form can be told apart one day.
+const VERSION: u8 = 1;
+
+/// Why an entry cannot be read, though it is as it was written: a newer version of
+/// the program wrote it, or one that was faulty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(super) enum UnreadableEntry {
+    /// It is of a version that this program does not know.
+    #[error("it has version {0} of the format, and this program knows version {VERSION}")]
+    Version(u8),
+    /// Its parts do not fit together.
+    #[error("it is not of the form that its version has")]
+    Malformed,
+}
+
+/// Why an event is refused, by a number that stands for no reason here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("one of its events is refused with the code {0}, which this program does not know")]
+pub(super) struct UnknownRefusal(u8);
+
+/// An entry as it is read back.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry<'a> {
+    pub(super) source: &'a str,
+    pub(super) texts: &'a [u8],
+    ends: &'a [u8],
+}
+
+/// Bytes for an event: where its text ends, and why it is refused.
+const EVENT_BYTES: usize = 5;
+
+/// Make an entry of the texts, in their own buffer: they are moved behind what stands
+/// before them, since it is known at the end how many there are.
+pub(super) fn encode(source: &str, decoded: Decoded) -> Vec<u8> {
+    let Decoded { bytes: mut entry, events, .. } = decoded;
+    let head = head_bytes(source, events.len());
+    let texts = entry.len();
+    entry.resize(head + texts, 0);
+    entry.copy_within(..texts, head);
+    let (version, rest) = entry.split_at_mut(1);
+    version[0] = VERSION;
+    let (length, rest) = rest.split_at_mut(2);
+    let name_bytes = u16::try_from(source.len()).expect("a source's name is short");
+    length.copy_from_slice(&name_bytes.to_le_bytes());
+    let (name, rest) = rest.split_at_mut(source.len());
+    name.copy_from_slice(source.as_bytes());
+    let (length, rest) = rest.split_at_mut(4);
+    let count = u32::try_from(events.len()).expect("a body is limited");
+    length.copy_from_slice(&count.to_le_bytes());
+    let places = rest.as_chunks_mut::<EVENT_BYTES>().0;
+    for ([place @ .., code], DecodedEvent { end, refused, .. }) in places.iter_mut().zip(events) {
+        *place = end.to_le_bytes();
+        *code = refused.map_or(0, Refusal::code);
+    }
+    entry
+}
+
+/// Bytes that stand before the texts of so many events.
+pub(super) fn head_bytes(source: &str, events: usize) -> usize {
+    1 + 2 + source.len() + 4 + events * EVENT_BYTES
+}
+
+impl<'a> Entry<'a> {
+    /// Read an entry.
+    pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, UnreadableEntry> {
+        match bytes.split_first() {
+            Some((&VERSION, rest)) => Self::decode_parts(rest).ok_or(UnreadableEntry::Malformed),
+            Some((version, _)) => Err(UnreadableEntry::Version(*version)),
+            None => Err(UnreadableEntry::Malformed),
+        }
+    }
+
+    fn decode_parts(rest: &'a [u8]) -> Option<Self> {
+        let (name_bytes, rest) = rest.split_first_chunk()?;
+        let (source, rest) = rest.split_at_checked(u16::from_le_bytes(*name_bytes).into())?;
+        let source = str::from_utf8(source).ok()?;
+        let (count, rest) = rest.split_first_chunk()?;
+        let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+        let (ends, texts) = rest.split_at_checked(count.checked_mul(EVENT_BYTES)?)?;
+        let entry = Entry { source, texts, ends };
+        entry.is_whole().then_some(entry)
+    }
+
+    /// Where each event's text ends, and why it is refused, if it is. It starts
+    /// where the one before ends.
+    pub(super) fn events(
+        &self,
+    ) -> impl Iterator<Item = (u32, Result<Option<Refusal>, UnknownRefusal>)> + use<'a> {
+        let events = self.ends.as_chunks::<EVENT_BYTES>().0;
+        events.iter().map(|[end @ .., code]| (u32::from_le_bytes(*end), refusal(*code)))
+    }
+
+    /// Whether the events divide the texts.
+    fn is_whole(&self) -> bool {
+        let mut start = 0;
+        for (end, _) in self.events() {
+            if end < start {
+                return false;
+            }
+            start = end;
+        }
+        start as usize == self.texts.len()
+    }
+}
+
+/// What stands behind the end of an event's text: 0 if it is not refused.
+fn refusal(code: u8) -> Result<Option<Refusal>, UnknownRefusal> {
+    match code {
+        0 => Ok(None),
+        code => Refusal::from_code(code).map(Some).ok_or(UnknownRefusal(code)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn is_read_as_it_was_written(
+            source in "[a-z ä]{1,20}",
+            events in prop::collection::vec(("[^\n]{0,20}", prop::option::of(Just(Refusal::NoIdentity))), 0..20),
+        ) {
+            let mut decoded = Decoded::default();
+            for (text, refused) in &events {
+                let start = u32::try_from(decoded.bytes.len()).unwrap();
+                decoded.bytes.extend_from_slice(text.as_bytes());
+                let end = u32::try_from(decoded.bytes.len()).unwrap();
+                decoded.events.push(DecodedEvent { start, end, refused: *refused });
+            }
+            let texts = decoded.bytes.clone();
+            let written: Vec<_> = decoded.events.iter().map(|event| (event.end, Ok(event.refused))).collect();
+            let bytes = encode(&source, decoded);
+            prop_assert_eq!(bytes.len(), head_bytes(&source, written.len()) + texts.len());
+            let entry = Entry::decode(&bytes).unwrap();
+            prop_assert_eq!((entry.source, entry.texts), (&source[..], &texts[..]));
+            let read: Vec<_> = entry.events().collect();
+            prop_assert_eq!(read, written);
+            for end in 0..bytes.len() {
+                prop_assert!(Entry::decode(&bytes[..end]).is_err() || events.is_empty());
+            }
+        }
+
+        #[test]
+        fn a_code_that_stands_for_nothing_is_no_good_event(code in 1..=u8::MAX) {
+            let mut decoded = Decoded::default();
+            decoded.bytes.extend_from_slice(b"{}");
+            decoded.events.push(DecodedEvent { start: 0, end: 2, refused: None });
+            let mut bytes = encode("web", decoded);
+            let code_at = bytes.len() - 3;
+            bytes[code_at] = code;
+            let (_, refused) = Entry::decode(&bytes).unwrap().events().next().unwrap();
+            prop_assert_eq!(refused, Refusal::from_code(code).map(Some).ok_or(UnknownRefusal(code)));
+            prop_assert_ne!(refused, Ok(None));
+        }
+
+        #[test]
+        fn another_version_is_told_from_what_is_malformed(version in any::<u8>()) {
+            let mut bytes = encode("web", Decoded::default());
+            bytes[0] = version;
+            let decoded = Entry::decode(&bytes).map(|_| ());
+            let expected = if version == VERSION { Ok(()) } else { Err(UnreadableEntry::Version(version)) };
+            prop_assert_eq!(decoded, expected);
+            bytes[0] = VERSION;
+            bytes.push(0);
+            prop_assert_eq!(Entry::decode(&bytes).map(|_| ()), Err(UnreadableEntry::Malformed));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Entry::decode(&bytes);
+        }
+    }
+}

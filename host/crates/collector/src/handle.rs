@@ -1,0 +1,358 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::body::Body as RequestBody;
+use hyper::header::{EXPECT, ORIGIN, VARY};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, StatusCode};
+
+use super::answer::{self, Refused};
+use super::bodies::{Bodies, KeyPlace};
+use super::counts::Counts;
+use super::decode::Shape;
+use super::decoder::{Accepted, Decoder, Received, Rejected};
+use super::head::Head;
+use super::proxies::Proxies;
+use super::public_url::PublicUrl;
+use super::query::Query;
+use super::reason::RefusalReason;
+use super::route::{Route, route};
+use super::source::{Source, Sources, Tally};
+use super::webhook::WebhookHead;
+use super::{CollectReport, SourceSettings, TakenKey};
+use super::{cors, entry, vendor};
+use crate::limits;
+use standpipe_core::clock;
+use standpipe_core::secret::Secret;
+use standpipe_http::{
+    self as http, Answer, Encoding, MemoryBudget, Peer, Reservation, TrustedProxies,
+};
+use standpipe_spool::Spool;
+
+/// Takes requests, and answers them once their events are in the spool.
+#[derive(Debug)]
+pub struct Collector {
+    sources: Arc<Sources>,
+    spool: Spool,
+    bodies: Bodies,
+    proxies: Proxies,
+    decoder: Decoder,
+    /// Memory for the headers of requests under way.
+    headers: MemoryBudget,
+    /// Memory for bodies that have been read, and for what small ones become.
+    decoded: MemoryBudget,
+    counts: Counts,
+    /// When it was started, in RFC 3339: the settings of its sources are as old.
+    started_at: String,
+}
+
+impl Collector {
+    /// Take events from these sources, in bodies of at most so many bytes.
+    pub fn new(sources: Vec<SourceSettings>, body_bytes_max: usize, spool: Spool) -> Self {
+        let sources = Arc::new(Sources::new(sources));
+        Collector {
+            decoder: Decoder::new(Arc::clone(&sources), body_bytes_max),
+            sources,
+            spool,
+            bodies: Bodies::new(body_bytes_max),
+            proxies: Proxies::default(),
+            headers: MemoryBudget::new(limits::HTTP_HEADERS_BYTES_MAX),
+            decoded: MemoryBudget::with_room_for_small(
+                limits::HTTP_BODIES_BYTES_MAX,
+                limits::HTTP_LARGE_BODIES_BYTES_MAX,
+                limits::HTTP_SMALL_BODY_BYTES_MAX,
+            ),
+            counts: Counts::default(),
+            started_at: clock::rfc3339(clock::now()),
+        }
+    }
+
+    /// Have bodies of one client take at most so many bytes of memory.
+    #[must_use]
+    pub fn with_shares(mut self, peer_bytes_max: usize) -> Self {
+        self.bodies.share(peer_bytes_max);
+        self
+    }
+
+    /// Believe these proxies about their clients, and tell SDKs to send to this URL; without
+    /// one, to where their request for settings went.
+    #[must_use]
+    pub fn with_proxies(mut self, trusted: TrustedProxies, public_url: Option<PublicUrl>) -> Self {
+        self.proxies = Proxies::new(trusted, public_url);
+        self
+    }
+
+    /// Take these write keys, each with the position of its source, besides those
+    /// of the settings, and in place of those that this was told before. Tells
+    /// whether that changes anything.
+    ///
+    /// # Errors
+    ///
+    /// A key is there twice. Nothing changes then.
+    pub fn set_kept_keys(&self, keys: &[(usize, Secret)]) -> Result<bool, TakenKey> {
+        self.sources.set_kept_keys(keys)
+    }
+
+    /// Take events from these sources in place of those before, with write keys that are
+    /// kept elsewhere, as for [`Collector::set_kept_keys`]. What a source has counted
+    /// stays, also if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// A key is there twice. Nothing changes then.
+    pub fn set_sources(
+        &self,
+        sources: Vec<SourceSettings>,
+        keys: &[(usize, Secret)],
+    ) -> Result<(), TakenKey> {
+        self.sources.replace(sources, keys)
+    }
+
+    /// What has been done so far.
+    pub fn report(&self) -> CollectReport {
+        let sources = &self.sources;
+        self.counts.report(sources.report(), sources.refused(), sources.unknown_keys())
+    }
+
+    /// Answer a request, wherever it came in.
+    pub async fn answer(&self, request: Request<impl RequestBody + Unpin>, peer: Peer) -> Answer {
+        let started = Instant::now();
+        let (parts, mut body) = request.into_parts();
+        let origin = parts.headers.get(ORIGIN).cloned();
+        // Who waits to be asked for the body needs no more of it to be read.
+        let mut is_sending = !parts.headers.contains_key(EXPECT);
+        let mut headers = self.headers.try_reserve(memory_of(&parts));
+        let answer = match headers {
+            Some(_) => self.dispatch(&parts, &mut body, peer).await,
+            None => {
+                is_sending = false;
+                Err(Refused::busy())
+            }
+        };
+        // Nothing of them is needed while the rest of the body is read.
+        drop(parts);
+        if let Some(headers) = &mut headers {
+            headers.shrink_to(limits::HTTP_REQUEST_OVERHEAD_BYTES);
+        }
+        let mut answer = answer.unwrap_or_else(|refused| self.refuse(&refused));
+        // Nor is anything read of who has stopped sending.
+        if is_sending && answer.status() != StatusCode::REQUEST_TIMEOUT {
+            http::discard(&mut body).await;
+        }
+        cors::permit(&mut answer, origin.as_ref(), &self.sources);
+        self.counts.answered(answer.status(), started.elapsed());
+        answer
+    }
+
+    fn refuse(&self, refused: &Refused) -> Answer {
+        self.sources.note(refused);
+        refused.answer()
+    }
+
+    async fn dispatch(
+        &self,
+        parts: &Parts,
+        body: &mut (impl RequestBody + Unpin),
+        peer: Peer,
+    ) -> Result<Answer, Refused> {
+        if parts.headers.len() > standpipe_http::limits::HTTP_HEADERS_MAX {
+            let text = format!("more than {} headers", standpipe_http::limits::HTTP_HEADERS_MAX);
+            return Err(Refused::new(RefusalReason::TooManyHeaders, text));
+        }
+        if parts.method == Method::OPTIONS {
+            return Ok(cors::preflight(&parts.headers));
+        }
+        let route = route(&parts.method, parts.uri.path());
+        let varies_by = cors::varies_by(&route);
+        let answer = self.take_route(route, parts, body, peer).await;
+        let mut answer = answer.unwrap_or_else(|refused| self.refuse(&refused));
+        answer.headers_mut().insert(VARY, varies_by);
+        Ok(answer)
+    }
+
+    async fn take_route(
+        &self,
+        route: Route<'_>,
+        parts: &Parts,
+        body: &mut (impl RequestBody + Unpin),
+        peer: Peer,
+    ) -> Result<Answer, Refused> {
+        let head = Head::of(parts, peer, &self.proxies);
+        match route {
+            Route::One { message_type, is_browser } => {
+                let shape = Shape::One(message_type);
+                self.take(head, body, Payload { shape, is_browser, webhook: None }).await
+            }
+            Route::Batch { is_browser } => {
+                let shape = Shape::Batch;
+                self.take(head, body, Payload { shape, is_browser, webhook: None }).await
+            }
+            Route::Webhook if parts.method == Method::POST => {
+                let (shape, webhook) = (Shape::Webhook, Some(WebhookHead::of(parts)?));
+                self.take(head, body, Payload { shape, is_browser: false, webhook }).await
+            }
+            Route::Webhook => self.take_query(head, parts, Query::Webhook).await,
+            Route::Pixel(query) => {
+                // An image is what the page asked for, whatever comes of the event.
+                if let Err(refused) = self.take_query(head, parts, query).await {
+                    self.sources.note(&refused);
+                }
+                Ok(answer::pixel())
+            }
+            Route::SegmentSettings { write_key } => {
+                let source = self.sources.of_key(write_key)?;
+                head.check(&source)?;
+                let url = self.proxies.public_url(parts, peer)?;
+                let settings = vendor::segment_settings(write_key, &url);
+                Ok(answer::json(settings.to_string()))
+            }
+            Route::RudderStackSettings => {
+                let key = head.key.as_deref().ok_or_else(|| self.sources.no_key())?;
+                let source = self.sources.of_key(key)?;
+                head.check(&source)?;
+                let name = &source.settings.name;
+                let settings = vendor::rudderstack_settings(name, key, &self.started_at);
+                Ok(answer::json(settings.to_string()))
+            }
+            Route::Health => Ok(answer::json(r#"{"server":"UP"}"#.to_owned())),
+            Route::Version => {
+                Ok(answer::json(format!(r#"{{"version":"{}"}}"#, env!("CARGO_PKG_VERSION"))))
+            }
+            Route::Robots => Ok(answer::text("User-agent: *\nDisallow: /\n")),
+            Route::WrongMethod { allowed } => {
+                let refused = Refused::new(RefusalReason::WrongMethod, format!("use {allowed}"));
+                Err(Refused { allowed: Some(allowed), ..refused })
+            }
+            Route::Unknown => Err(Refused::new(
+                RefusalReason::UnknownPath,
+                "no such path: send events to /v1/batch, /v1/track and the like",
+            )),
+        }
+    }
+
+    /// Take the events of a body.
+    async fn take(
+        &self,
+        head: Head,
+        body: &mut (impl RequestBody + Unpin),
+        payload: Payload,
+    ) -> Result<Answer, Refused> {
+        // Who sends a key that is unknown is not read any further.
+        let source = self.source(&head)?;
+        let known = source.clone();
+        let taken = self.take_body(head, source, body, payload).await;
+        taken.map_err(|refused| match refused.source {
+            Some(_) => refused,
+            None => refused.of_known(known.as_ref()),
+        })
+    }
+
+    async fn take_body(
+        &self,
+        head: Head,
+        source: Option<Arc<Source>>,
+        body: &mut (impl RequestBody + Unpin),
+        payload: Payload,
+    ) -> Result<Answer, Refused> {
+        let encoding = head.encoding.ok_or_else(|| {
+            Refused::new(
+                RefusalReason::ContentEncoding,
+                "unknown Content-Encoding: send gzip, deflate, br, zstd, or nothing compressed",
+            )
+        })?;
+        let key = if source.is_some() { KeyPlace::Head } else { KeyPlace::Body };
+        // Its share of the memory for bodies is held until the spool has the events.
+        let (bytes, _held) = self.bodies.read(body, key, head.client).await?;
+        let mut reservation = self.decoded.reservation();
+        reservation.grow(bytes.len()).await?;
+        let client_side = payload.is_browser || head.is_of_page;
+        let Payload { shape, webhook, .. } = payload;
+        let received = Received { head, source, shape, client_side, encoding, webhook };
+        self.store(received, bytes, reservation).await
+    }
+
+    /// Take the event of a query.
+    async fn take_query(&self, head: Head, parts: &Parts, query: Query) -> Result<Answer, Refused> {
+        let source = self.source(&head)?;
+        let body = query.body(parts.uri.query().unwrap_or_default());
+        let body = body.map_err(|error| Refused::from(error).of_known(source.as_ref()))?;
+        let Some(body) = body else { return Ok(answer::text("ok")) };
+        let mut reservation = self.decoded.reservation();
+        reservation.grow(body.len()).await?;
+        let (shape, client_side) = (query.shape(), query.is_of_page());
+        let encoding = Encoding::Identity;
+        let received = Received { head, source, shape, client_side, encoding, webhook: None };
+        self.store(received, body, reservation).await
+    }
+
+    /// The source whose key stands before the body, if it may be sent to now.
+    fn source(&self, head: &Head) -> Result<Option<Arc<Source>>, Refused> {
+        let Some(key) = head.key.as_deref() else { return Ok(None) };
+        let source = self.sources.of_key(key)?;
+        head.check(&source)?;
+        if let Some(rate) = &source.rate {
+            rate.check(Instant::now()).map_err(|after| Refused::too_many(after).of(&source))?;
+        }
+        Ok(Some(source))
+    }
+
+    /// Bring a body's events into the spool, or the body itself, where it is refused and its
+    /// source keeps it.
+    async fn store(
+        &self,
+        received: Received,
+        bytes: Vec<u8>,
+        mut reservation: Reservation,
+    ) -> Result<Answer, Refused> {
+        // Its memory is held until the spool has the entry.
+        match self.decoder.decode(received, bytes, &mut reservation).await {
+            Ok(accepted) => {
+                let dialect = accepted.source.settings.dialect;
+                self.append(accepted).await?;
+                Ok(answer::accepted(dialect))
+            }
+            Err(Rejected { refused, kept: None }) => Err(refused),
+            Err(Rejected { refused, kept: Some(kept) }) => {
+                self.append(kept).await?;
+                Err(Refused { is_kept: true, ..refused })
+            }
+        }
+    }
+
+    async fn append(&self, accepted: Accepted) -> Result<(), Refused> {
+        let Accepted { source, decoded, _slot } = accepted;
+        let tally = Tally::of(&decoded);
+        if let Some(rate) = &source.rate {
+            let admitted = rate.admit(tally.events, tally.bytes, Instant::now());
+            admitted.map_err(|after| Refused::too_many(after).of(&source))?;
+        }
+        if tally.events > 0 {
+            let entry = entry::encode(&source.settings.name, decoded);
+            let events = u32::try_from(tally.events).expect("a body is limited");
+            let appended = self.spool.append(events, entry).await;
+            appended.map_err(|error| Refused::from(error).of(&source))?;
+        }
+        source.count(tally);
+        Ok(())
+    }
+}
+
+/// What a path says about the body of its requests.
+#[derive(Debug)]
+struct Payload {
+    shape: Shape,
+    /// Whether only SDKs in browsers use the path.
+    is_browser: bool,
+    /// Only of a webhook.
+    webhook: Option<WebhookHead>,
+}
+
+/// Bytes of memory that the headers of a request take, and all that comes with it.
+fn memory_of(parts: &Parts) -> usize {
+    let headers = parts.headers.iter();
+    let headers = headers.map(|(name, value)| {
+        name.as_str().len() + value.len() + limits::HTTP_HEADER_OVERHEAD_BYTES
+    });
+    let path = parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    limits::HTTP_REQUEST_OVERHEAD_BYTES + path + headers.sum::<usize>()
+}

@@ -1,0 +1,123 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hyper::HeaderMap;
+use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderValue, ORIGIN};
+use hyper::http::request::Parts;
+
+use super::answer::Refused;
+use super::proxies::Proxies;
+use super::reason::RefusalReason;
+use super::source::Source;
+use standpipe_http::{Encoding, Peer};
+
+/// What the parts of a request that come before its body say.
+#[derive(Debug)]
+pub(super) struct Head {
+    /// The write key, where it does not stand in the body.
+    pub(super) key: Option<String>,
+    /// The user's address.
+    pub(super) ip: IpAddr,
+    /// Whose share of memory the body takes, where clients can be distinguished.
+    pub(super) client: Option<IpAddr>,
+    /// Whether a page sent it.
+    pub(super) is_of_page: bool,
+    /// None if it is unknown.
+    pub(super) encoding: Option<Encoding>,
+    origin: Option<String>,
+}
+
+impl Head {
+    pub(super) fn of(parts: &Parts, peer: Peer, proxies: &Proxies) -> Self {
+        let Parts { headers, uri, .. } = parts;
+        let origin = text(headers, ORIGIN.as_str()).map(str::to_owned);
+        let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+        Head {
+            key: key(headers, uri.query().unwrap_or_default()),
+            ip: proxies.user(headers, peer.address),
+            client: proxies.client(headers, peer.address),
+            is_of_page: origin.is_some(),
+            encoding: encoding.map_or(Some(Encoding::Identity), Encoding::from_header),
+            origin,
+        }
+    }
+
+    /// Check that a source may be sent to, and from there.
+    pub(super) fn check(&self, source: &Arc<Source>) -> Result<(), Refused> {
+        if !source.settings.enabled {
+            return Err(
+                Refused::new(RefusalReason::SourceDisabled, "source is disabled").of(source)
+            );
+        }
+        if !source.takes_from(self.origin.as_deref()) {
+            let text = "this origin is not among the source's allowed_origins";
+            return Err(Refused::new(RefusalReason::Origin, text).of(source));
+        }
+        Ok(())
+    }
+}
+
+/// The write key of the headers, or else of the query.
+fn key(headers: &HeaderMap, query: &str) -> Option<String> {
+    let of_query = || {
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        pairs.find(|(name, _)| name == "writeKey").map(|(_, key)| key.into_owned())
+    };
+    let key = text(headers, AUTHORIZATION.as_str()).and_then(basic_user).or_else(of_query);
+    key.filter(|key| !key.is_empty())
+}
+
+/// The user of Basic authentication; whatever the password.
+fn basic_user(authorization: &str) -> Option<String> {
+    let (scheme, credentials) = authorization.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = base64_simd::STANDARD.decode_to_vec(credentials.trim()).ok()?;
+    let decoded = String::from_utf8(decoded).ok()?;
+    let (user, _) = decoded.split_once(':').unwrap_or((&decoded, ""));
+    (!user.is_empty()).then(|| user.to_owned())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::*;
+
+    const PEER: Peer =
+        Peer { address: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), is_encrypted: false };
+
+    fn head(uri: &str, headers: &[(&str, &str)]) -> Head {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Head::of(&request.body(()).unwrap().into_parts().0, PEER, &Proxies::default())
+    }
+
+    #[test]
+    fn the_write_key_stands_in_the_headers_or_in_the_query() {
+        let key = |uri, headers: &[_]| head(uri, headers).key;
+        // `key:` and `ignored:password`.
+        assert_eq!(key("/", &[("Authorization", "Basic a2V5Og==")]).as_deref(), Some("key"));
+        let both = key("/?writeKey=other", &[("authorization", "basic aWdub3JlZDpwYXNzd29yZA==")]);
+        assert_eq!(both.as_deref(), Some("ignored"));
+        assert_eq!(key("/?a=1&writeKey=k%2Fy", &[]).as_deref(), Some("k/y"));
+        for nothing in ["Bearer a2V5Og==", "Basic", "Basic Og==", "Basic !", "Basic //8="] {
+            assert_eq!(key("/?writeKey=", &[("authorization", nothing)]), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn the_address_is_what_a_believed_proxy_saw() {
+        let ip = |forwarded| head("/", &[("X-Forwarded-For", forwarded)]).ip.to_string();
+        assert_eq!(ip("203.0.113.7, 10.0.0.1"), "203.0.113.7");
+        assert_eq!(ip(" [2001:db8::1]:443 "), "2001:db8::1");
+        assert_eq!(ip("\"};evil"), "127.0.0.1");
+    }
+}

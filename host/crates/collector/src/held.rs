@@ -1,0 +1,46 @@
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Events that the spool keeps since the settings do not have their source.
+///
+/// They are handed to nobody: see [`SourceNames`](standpipe_core::event::SourceNames). At the
+/// next start they are looked at again.
+#[derive(Debug, Default)]
+pub struct HeldEvents {
+    events: AtomicU64,
+    /// The first of their sources.
+    sources: Mutex<BTreeSet<String>>,
+}
+
+impl HeldEvents {
+    /// Hold events of a source. The log names each source once.
+    pub(super) fn hold(&self, source: &str, events: u64) {
+        self.events.fetch_add(events, Ordering::Relaxed);
+        let source =
+            &source[..source.floor_char_boundary(standpipe_core::limits::DETAIL_BYTES_MAX)];
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources.len() < standpipe_core::limits::UNKNOWN_SOURCES_NAMED_MAX
+            && !sources.contains(source)
+        {
+            tracing::warn!(
+                "events of the source {source:?} are held in the spool: no [[sources]] has this name, so nobody knows \
+                 with which role they are to be written. Put the source back (with enabled = false it delivers what it \
+                 has and takes nothing new), or write formerly = [{source:?}] under the source that took its place, and \
+                 restart"
+            );
+            sources.insert(source.to_owned());
+        }
+    }
+
+    /// How many events are held.
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Their sources, or the first of them.
+    pub fn sources(&self) -> Vec<String> {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.iter().cloned().collect()
+    }
+}

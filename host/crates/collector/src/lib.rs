@@ -1,0 +1,65 @@
+//! The collector: Segment's and RudderStack's SDKs send to it unchanged.
+//!
+//! A request is answered with 200 once its events are in the spool, and not
+//! before. From there an [`Intake`] hands them to the workers, and the spool
+//! keeps each until it is delivered, filtered or dead-lettered, over restarts. Events
+//! of sources that the settings no longer have stay there: see [`HeldEvents`].
+//!
+//! What the vendors' endpoints add to an event is added here, by the dialect of
+//! its source; the rest of its text stays as it came.
+
+mod answer;
+mod bodies;
+mod cors;
+mod counts;
+mod decode;
+mod decoder;
+mod dialect;
+mod entry;
+mod handle;
+mod head;
+mod held;
+mod intake;
+mod keyring;
+pub mod limits;
+mod log_limit;
+mod origin;
+mod proxies;
+mod public_url;
+mod query;
+mod rate;
+mod reason;
+mod refusals;
+mod refused;
+mod route;
+mod source;
+mod vendor;
+mod webhook;
+
+pub use counts::{CollectReport, Latency, Status, StatusCount};
+pub use decode::Ids;
+pub use decode::{BadBody, Body, Decoded, Facts, Shape};
+pub use dialect::{Dialect, MessageType};
+pub use handle::Collector;
+pub use held::HeldEvents;
+pub use intake::Intake;
+#[cfg(any(test, feature = "testing"))]
+pub use intake::{Gathering, Step};
+pub use origin::OriginRule;
+pub use public_url::{InvalidPublicUrl, PublicUrl};
+pub use rate::Rate;
+pub use refusals::RefusedCount;
+pub use source::{SourceReport, SourceSettings, TakenKey};
+
+/// The spool's entry of a source's events, as a request leaves it.
+#[cfg(any(test, feature = "testing"))]
+pub fn entry_of<'a>(source: &str, texts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    let mut decoded = Decoded::default();
+    for text in texts {
+        let start = u32::try_from(decoded.bytes.len()).expect("a simulation is small");
+        decoded.bytes.extend_from_slice(text.as_bytes());
+        let end = u32::try_from(decoded.bytes.len()).expect("a simulation is small");
+        decoded.events.push(decode::DecodedEvent { start, end, refused: None });
+    }
+    entry::encode(source, decoded)
+}

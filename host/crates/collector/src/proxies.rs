@@ -1,0 +1,97 @@
+//! What stands between clients and the collector, and what is believed of it.
+//!
+//! Behind a proxy the connection says nothing about the user, and the `Host` may be a name
+//! that only the proxy knows. Headers tell both, and anybody can send them, so they are
+//! believed of the peers that the settings name. Where something is lost by that, the log
+//! says so.
+
+use std::net::IpAddr;
+
+use hyper::HeaderMap;
+use hyper::header::ORIGIN;
+use hyper::http::request::Parts;
+
+use super::answer::Refused;
+use super::log_limit::LogLimit;
+use super::public_url::PublicUrl;
+use super::reason::RefusalReason;
+use crate::limits;
+use standpipe_http::{Forwarded, Peer, TrustedProxies, UserAddress};
+
+#[derive(Debug)]
+pub(super) struct Proxies {
+    trusted: TrustedProxies,
+    /// How clients reach the collector, where the settings say it.
+    public_url: Option<PublicUrl>,
+    log_of_addresses: LogLimit,
+    log_of_urls: LogLimit,
+}
+
+impl Default for Proxies {
+    fn default() -> Self {
+        Proxies::new(TrustedProxies::default(), None)
+    }
+}
+
+impl Proxies {
+    pub(super) fn new(trusted: TrustedProxies, public_url: Option<PublicUrl>) -> Self {
+        let [log_of_addresses, log_of_urls] =
+            [(); 2].map(|()| LogLimit::new(limits::COLLECT_PROXY_LOG_INTERVAL));
+        Proxies { trusted, public_url, log_of_addresses, log_of_urls }
+    }
+
+    /// Whose share of memory a request counts for. None where clients cannot be
+    /// distinguished.
+    pub(super) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> Option<IpAddr> {
+        self.trusted.client(headers, peer)
+    }
+
+    /// The user's address, which an event may get.
+    pub(super) fn user(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        let user = self.trusted.user(headers, peer);
+        match user {
+            UserAddress::Named(_) | UserAddress::OfPeer(_) => {}
+            UserAddress::Ignored(peer) => {
+                if self.log_of_addresses.admit().is_some() {
+                    tracing::warn!(
+                        "ignored the X-Forwarded-For or Forwarded header of requests from {peer}, and took {peer} for the \
+                         address of their users: if it is a proxy of yours, add it to trusted_proxies under [http]"
+                    );
+                }
+            }
+            UserAddress::Unreadable(peer) => {
+                if self.log_of_addresses.admit().is_some() {
+                    tracing::warn!(
+                        "found no IP address in the X-Forwarded-For or Forwarded header of requests from the proxy {peer}, \
+                         and took {peer} for the address of their users: have the proxy write the client's IP address there"
+                    );
+                }
+            }
+        }
+        user.address()
+    }
+
+    /// How the client of a request reaches the collector.
+    pub(super) fn public_url(&self, parts: &Parts, peer: Peer) -> Result<PublicUrl, Refused> {
+        if let Some(url) = &self.public_url {
+            return Ok(url.clone());
+        }
+        let believed = self.trusted.believes(peer.address);
+        let forwarded = believed.then(|| Forwarded::new(&parts.headers));
+        let url = PublicUrl::of_request(parts, peer.is_encrypted, forwarded);
+        let url = url.ok_or_else(|| {
+            let text = "no Host header: settings name the host that events are to be sent to";
+            Refused::new(RefusalReason::NoHost, text)
+        })?;
+        let origin = parts.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
+        if let Some(problem) = url.problem(origin)
+            && self.log_of_urls.admit().is_some()
+        {
+            tracing::warn!(
+                "told an SDK to send its events to {url:.200}, {problem}: set public_url under [http] to the URL by which \
+                 clients reach the collector, or have the proxy send X-Forwarded-Host and X-Forwarded-Proto"
+            );
+        }
+        Ok(url)
+    }
+}

@@ -1,0 +1,271 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+
+use super::answer::Refused;
+use super::decode::Decoded;
+use super::dialect::Dialect;
+use super::keyring::Keyring;
+use super::origin::OriginRule;
+use super::rate::{Rate, RateLimit};
+use super::reason::RefusalReason;
+use super::refusals::{Refusals, RefusedCount};
+use standpipe_core::secret::Secret;
+
+/// Who may send events.
+#[derive(Debug, Clone)]
+pub struct SourceSettings {
+    /// What plugins and dead letters know it by.
+    pub name: String,
+    /// Whose endpoint it takes the place of.
+    pub dialect: Dialect,
+    /// What its SDKs identify themselves with.
+    pub write_keys: Vec<Secret>,
+    /// Whether it takes anything at present.
+    pub enabled: bool,
+    /// Whether one bad event has its whole request refused.
+    pub strict: bool,
+    /// The pages that may send; all if there are none.
+    pub allowed_origins: Vec<OriginRule>,
+    /// What it may send in a second.
+    pub rate: Rate,
+    /// Whether bodies of its requests that are refused go to the dead letters.
+    pub keep_refused: bool,
+}
+
+/// What a source has sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceReport {
+    /// Its name.
+    pub name: String,
+    /// Events that were accepted, and are in the spool.
+    pub accepted: u64,
+    /// Those among them that are no events, and go to the dead letters.
+    pub unfit: u64,
+    /// Bytes of accepted events.
+    pub bytes: u64,
+}
+
+/// A write key that another one is the same as.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[error("[[sources]] {name:?}: one of its write keys is there twice: a key belongs to one source")]
+pub struct TakenKey {
+    /// Whose key it is.
+    name: String,
+}
+
+/// All sources of a collector. They can be replaced while requests come in.
+#[derive(Debug)]
+pub(super) struct Sources {
+    current: ArcSwap<SourceTable>,
+    /// Of each source by its name, also of those that are gone: counters only go up.
+    /// There are as many as the settings have ever had.
+    counts: Mutex<BTreeMap<String, Arc<SourceCounts>>>,
+    /// Requests with another key, or with none.
+    unknown_keys: AtomicU64,
+    /// Refused requests of no known source.
+    refusals: Refusals,
+}
+
+/// The sources of one state of the settings, and their keys.
+#[derive(Debug, Default)]
+struct SourceTable {
+    sources: Vec<Arc<Source>>,
+    /// The keys of the settings, and those that are kept elsewhere.
+    keys: Keyring,
+}
+
+/// Some events, as they are counted once they are in the spool.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tally {
+    pub(super) events: usize,
+    pub(super) refused: usize,
+    pub(super) bytes: usize,
+}
+
+/// A source at work.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) settings: SourceSettings,
+    pub(super) rate: Option<Arc<RateLimit>>,
+    counts: Arc<SourceCounts>,
+}
+
+#[derive(Debug, Default)]
+struct SourceCounts {
+    accepted: AtomicU64,
+    unfit: AtomicU64,
+    bytes: AtomicU64,
+    refusals: Refusals,
+}
+
+impl Sources {
+    pub(super) fn new(settings: Vec<SourceSettings>) -> Self {
+        let sources = Sources {
+            current: ArcSwap::default(),
+            counts: Mutex::default(),
+            unknown_keys: AtomicU64::new(0),
+            refusals: Refusals::default(),
+        };
+        // The settings have been checked for keys that stand twice.
+        let _ = sources.replace(settings, &[]);
+        sources
+    }
+
+    /// Take these sources in place of those before, with keys that are kept elsewhere,
+    /// each with the position of its source. Counts and rate limits of a source go on.
+    ///
+    /// # Errors
+    ///
+    /// A key is there twice. Nothing changes then.
+    pub(super) fn replace(
+        &self,
+        settings: Vec<SourceSettings>,
+        kept: &[(usize, Secret)],
+    ) -> Result<(), TakenKey> {
+        // Also keeps two from replacing what the other one has read.
+        let mut counts = self.counts();
+        let before = self.current.load();
+        let sources = settings.into_iter().map(|settings| {
+            let same = before.sources.iter().find(|before| before.settings.name == settings.name);
+            let rate = match same {
+                Some(same) if same.settings.rate == settings.rate => same.rate.clone(),
+                _ => RateLimit::new(settings.rate, Instant::now()).map(Arc::new),
+            };
+            let counts = Arc::clone(counts.entry(settings.name.clone()).or_default());
+            Arc::new(Source { settings, rate, counts })
+        });
+        let sources: Vec<_> = sources.collect();
+        let keys = keyring(&sources, kept)?;
+        self.current.store(Arc::new(SourceTable { sources, keys }));
+        Ok(())
+    }
+
+    /// Take these keys, each with the position of its source, besides those of the
+    /// settings, and in place of those that were taken before. Tells whether
+    /// that changes anything.
+    pub(super) fn set_kept_keys(&self, kept: &[(usize, Secret)]) -> Result<bool, TakenKey> {
+        let _counts = self.counts();
+        let before = self.current.load();
+        let keys = keyring(&before.sources, kept)?;
+        let changes = before.keys != keys;
+        if changes {
+            self.current.store(Arc::new(SourceTable { sources: before.sources.clone(), keys }));
+        }
+        Ok(changes)
+    }
+
+    /// The source of a write key.
+    pub(super) fn of_key(&self, key: &str) -> Result<Arc<Source>, Refused> {
+        let SourceTable { sources, keys } = &**self.current.load();
+        keys.source(key).map(|place| Arc::clone(&sources[place])).ok_or_else(|| {
+            self.unknown_keys.fetch_add(1, Ordering::Relaxed);
+            Refused::new(RefusalReason::UnknownWriteKey, "invalid write key")
+        })
+    }
+
+    /// What a request without a write key is told.
+    pub(super) fn no_key(&self) -> Refused {
+        self.unknown_keys.fetch_add(1, Ordering::Relaxed);
+        Refused::new(
+            RefusalReason::NoWriteKey,
+            "failed to read writekey from header: send it as the user of Basic authentication, as ?writeKey=, or in the body",
+        )
+    }
+
+    /// Whether the settings of any source name this origin.
+    pub(super) fn name_origin(&self, origin: &str) -> bool {
+        let current = self.current.load();
+        let mut rules = current.sources.iter().flat_map(|source| &source.settings.allowed_origins);
+        rules.any(|rule| rule.covers(origin))
+    }
+
+    pub(super) fn unknown_keys(&self) -> u64 {
+        self.unknown_keys.load(Ordering::Relaxed)
+    }
+
+    /// Count a request that is refused, and log it.
+    pub(super) fn note(&self, refused: &Refused) {
+        match &refused.source {
+            Some(source) => source.counts.refusals.note(Some(&source.settings.name), refused),
+            None => self.refusals.note(None, refused),
+        }
+    }
+
+    /// How many requests were refused.
+    pub(super) fn refused(&self) -> Vec<RefusedCount> {
+        let mut counts = self.refusals.report(None);
+        for (name, of_source) in &*self.counts() {
+            counts.extend(of_source.refusals.report(Some(name)));
+        }
+        counts
+    }
+
+    pub(super) fn report(&self) -> Vec<SourceReport> {
+        self.counts().iter().map(|(name, counts)| counts.report(name)).collect()
+    }
+
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<String, Arc<SourceCounts>>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The keys of sources, and those that are kept elsewhere, each with the position of its
+/// source.
+fn keyring(sources: &[Arc<Source>], kept: &[(usize, Secret)]) -> Result<Keyring, TakenKey> {
+    let mut keys = Keyring::default();
+    let own = sources
+        .iter()
+        .enumerate()
+        .flat_map(|(place, source)| source.settings.write_keys.iter().map(move |key| (place, key)));
+    let kept = kept.iter().map(|(place, key)| (*place, key));
+    let mut taken = None;
+    for (place, key) in own.chain(kept) {
+        if keys.add(key, place) {
+            taken = Some(TakenKey { name: sources[place].settings.name.clone() });
+        }
+    }
+    match taken {
+        Some(taken) => Err(taken),
+        None => Ok(keys),
+    }
+}
+
+impl Source {
+    /// Whether a page of this origin may send. What is no page names none.
+    pub(super) fn takes_from(&self, origin: Option<&str>) -> bool {
+        let rules = &self.settings.allowed_origins;
+        let is_covered = |origin| rules.iter().any(|rule| rule.covers(origin));
+        rules.is_empty() || origin.is_none_or(is_covered)
+    }
+
+    /// Count what is in the spool.
+    pub(super) fn count(&self, tally: Tally) {
+        let SourceCounts { accepted, unfit, bytes, .. } = &*self.counts;
+        accepted.fetch_add(tally.events as u64, Ordering::Relaxed);
+        unfit.fetch_add(tally.refused as u64, Ordering::Relaxed);
+        bytes.fetch_add(tally.bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl SourceCounts {
+    fn report(&self, name: &str) -> SourceReport {
+        SourceReport {
+            name: name.to_owned(),
+            accepted: self.accepted.load(Ordering::Relaxed),
+            unfit: self.unfit.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Tally {
+    pub(super) fn of(decoded: &Decoded) -> Self {
+        let refused = decoded.events.iter().filter(|event| event.refused.is_some()).count();
+        Tally { events: decoded.events.len(), refused, bytes: decoded.bytes.len() }
+    }
+}

@@ -1,0 +1,14 @@
+//! What the other crates of Standpipe speak of: events and their acknowledgement, the
+//! scan of an event's routing envelope, secret values, the clock, and private files.
+//!
+//! It does no input or output but creating files, and knows neither WebAssembly nor AWS.
+
+pub mod blocking;
+pub mod clock;
+pub mod escape;
+pub mod event;
+pub mod fingerprint;
+pub mod gzip;
+pub mod limits;
+pub mod private;
+pub mod secret;

@@ -1,0 +1,411 @@
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+
+use super::backoff;
+use super::lane::{Lane, Passage};
+use super::port::{RequestError, verdict_of_code};
+use super::stream::Stream;
+use super::waiting::{Pending, Suspicion, Tries};
+use super::{Answer, Batch, ErrorKind, Refusal, Verdict};
+use crate::dead::{Letter, Letters, Reason};
+use crate::limits;
+use standpipe_core::event::Outcome;
+
+/// Sends requests, one attempt each, and settles what came of their records.
+pub(super) struct Attempts {
+    pub(super) letters: Arc<Letters>,
+    pub(super) missing_stream_grace: Duration,
+    /// Whether to stop waiting, and bury what is not delivered.
+    pub(super) give_up: watch::Sender<bool>,
+    /// For the requests that may be under way at once, of all streams.
+    pub(super) requests: Semaphore,
+    /// What is called once a stream is held, where nobody is to wait for it.
+    pub(super) on_held: OnceLock<OnHeld>,
+}
+
+/// Is given why a stream is held.
+pub(super) type OnHeld = Box<dyn Fn(String) + Send + Sync>;
+
+/// What came of a request.
+pub(super) struct Attempt {
+    pub(super) passage: Passage,
+    pub(super) pace: Pace,
+    pub(super) rest: Rest,
+}
+
+/// What a request's answer says about the ones to come.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pace {
+    /// It was answered, perhaps with some of its records throttled.
+    Answered { bytes: usize, throttled_bytes: usize, accepted_bytes: usize },
+    /// It failed.
+    Failed,
+    /// It was refused for what it holds, or for its size.
+    Refused { bytes: usize },
+    /// Its record was refused by name, as the others before it.
+    HeldBriefly,
+    /// It failed in a way that the next one will too.
+    Held,
+}
+
+/// What is left to be done for a request's records.
+pub(super) enum Rest {
+    /// Nothing: they are settled.
+    Nothing,
+    /// These are to be sent again after a pause.
+    Again(Pending, Duration),
+    /// The request was refused as invalid or too large: each part is to be sent alone.
+    Halves([Pending; 2]),
+    /// A record alone was refused as invalid, and whether it is at fault or the stream
+    /// shows once the stream accepts another one.
+    Accused(Pending, RequestError),
+    /// The stream does not exist, and the time for it to appear is over: what
+    /// waits for it is to be buried like these, which are.
+    Missing(RequestError),
+}
+
+impl Attempts {
+    /// Wait until nobody waits for delivery any more.
+    pub(super) async fn given_up(&self) {
+        // The sender of the word is part of this, so the wait cannot fail.
+        let _ = self.give_up.subscribe().wait_for(|&given_up| given_up).await;
+    }
+
+    /// A stream stays held. Where nobody is to wait for that, delivery gives up.
+    pub(super) fn fail_fast(&self, stream: &Stream) {
+        if let Some(on_held) = self.on_held.get()
+            && !self.give_up.send_replace(true)
+        {
+            on_held(stream.why_held());
+        }
+    }
+
+    /// Wait while more dead letters wait to be written than there is memory for, or
+    /// until nobody waits for delivery any more. The records keep their memory until
+    /// then, so what all requests together add at once is bounded by that.
+    async fn room_for_letters(&self) {
+        tokio::select! {
+            () = self.letters.room() => {}
+            () = self.given_up() => {}
+        }
+    }
+
+    /// Send a request.
+    pub(super) async fn put(&self, stream: &Stream, passage: Passage, pending: Pending) -> Attempt {
+        let _permission = tokio::select! {
+            permission = self.requests.acquire() => permission.expect("it is never closed"),
+            () = self.given_up() => {
+                let rest = Rest::Again(pending, Duration::ZERO);
+                return Attempt { passage, pace: Pace::Failed, rest };
+            }
+        };
+        if pending.tries.attempts > 0 {
+            stream.counts.retries.fetch_add(pending.batch.len() as u64, Ordering::Relaxed);
+        }
+        let request = stream.counts.requests.fetch_add(1, Ordering::Relaxed);
+        let answer = tokio::select! {
+            biased;
+            answer = stream.port.put_record_batch(&stream.name, Arc::clone(&pending.batch)) => answer,
+            () = self.given_up() => {
+                return Attempt { passage, pace: Pace::Failed, rest: unanswered(stream, pending) };
+            }
+        };
+        let (pace, rest) = match answer {
+            Ok(answer) => {
+                match refused_altogether(&pending.batch, &answer) {
+                    _ if answer.refused.len() < pending.batch.len() => stream.accepted(request),
+                    Some(error) if error.verdict == Verdict::Missing => {}
+                    _ => stream.exists(),
+                }
+                if !answer.refused.is_empty() {
+                    self.room_for_letters().await;
+                }
+                if answer.refused.len() == pending.batch.len()
+                    && let Some((_, refusal)) = answer.refused.first()
+                {
+                    stream.counts.add_error(ErrorKind::of(&RequestError::of_refusal(refusal)));
+                }
+                match refused_altogether(&pending.batch, &answer) {
+                    Some(error) => self.take_refusals(stream, pending, error),
+                    None => {
+                        let pace = pace_of_answer(&pending.batch, &answer);
+                        (pace, self.take_answer(stream, pending, &answer))
+                    }
+                }
+            }
+            Err(error) => {
+                stream.counts.add_error(ErrorKind::of(&error));
+                if matches!(error.verdict, Verdict::Invalid | Verdict::Missing) {
+                    self.room_for_letters().await;
+                }
+                let pace = pace_of_error(&pending.batch, &error);
+                (pace, self.take_error(stream, pending, error))
+            }
+        };
+        Attempt { passage, pace, rest }
+    }
+
+    /// Settle what was accepted; what was refused is to be sent again.
+    fn take_answer(&self, stream: &Stream, mut pending: Pending, answer: &Answer) -> Rest {
+        let (batch, refused) = (Arc::clone(&pending.batch), &answer.refused);
+        if refused.is_empty() {
+            stream.counts.add_accepted(&batch, 0..batch.len());
+            batch.settle_all_delivered();
+            batch.record();
+            return Rest::Nothing;
+        }
+        let is_refused =
+            |record: &usize| refused.binary_search_by_key(record, |(at, _)| *at).is_ok();
+        let accepted = (0..batch.len()).filter(|record| !is_refused(record));
+        stream.counts.add_accepted(&batch, accepted.clone());
+        batch.settle(accepted, Outcome::Delivered);
+
+        let Tries { attempts, fruitless, suspicion } = pending.tries;
+        let is_final = |refusal: &Refusal| verdict_of_code(&refusal.code) == Verdict::Invalid;
+        let (dead, again): (Vec<_>, Vec<_>) =
+            refused.iter().partition(|(_, refusal)| is_final(refusal));
+        for (record, refusal) in dead {
+            let detail = format!("{}: {}", refusal.code, refusal.message);
+            self.bury(stream, &batch, *record, Reason::RecordRefused, &detail, attempts + 1);
+        }
+        batch.record();
+        if again.is_empty() {
+            return Rest::Nothing;
+        }
+        stream.counts.add_refused(again.len(), batch.len());
+        if let Some((_, refusal)) = again.first()
+            && refused.len() == batch.len()
+        {
+            stream.mention(&RequestError::of_refusal(refusal).to_string());
+        }
+        // While some are accepted, going slower is the lane's business.
+        let fruitless = if again.len() == batch.len() { fruitless + 1 } else { 0 };
+        pending.batch = Arc::new(batch.select(again.iter().map(|(record, _)| *record)));
+        pending.share.keep(pending.batch.held_bytes());
+        pending.tries = Tries { attempts: attempts + 1, fruitless, suspicion };
+        Rest::Again(pending, backoff::pause(fruitless.max(1)))
+    }
+
+    /// What of a request is to be sent again of which every record was refused on its own,
+    /// in a way that no pause changes. One record alone is at fault, as Firehose says; that
+    /// all records of a request are is not to be believed.
+    fn take_refusals(
+        &self,
+        stream: &Stream,
+        mut pending: Pending,
+        error: RequestError,
+    ) -> (Pace, Rest) {
+        let is_invalid = error.verdict == Verdict::Invalid;
+        if !is_invalid {
+            return (
+                pace_of_error(&pending.batch, &error),
+                self.take_error(stream, pending, error),
+            );
+        }
+        let attempts = pending.tries.attempts + 1;
+        if pending.batch.len() == 1 {
+            let detail = error.to_string();
+            self.bury_all(stream, &pending.batch, Reason::RecordRefused, &detail, attempts);
+            pending.batch.record();
+            // It may be the stream nevertheless, which then costs a record at each attempt.
+            if stream.add_refused_alone() < limits::REFUSED_ALONE_MAX {
+                let bytes = pending.batch.payload_bytes();
+                return (Pace::Refused { bytes }, Rest::Nothing);
+            }
+            stream.mention(&fault_of_stream(&error));
+            return (Pace::HeldBriefly, Rest::Nothing);
+        }
+        stream.mention(&fault_of_stream(&error));
+        pending.tries.attempts = attempts;
+        (Pace::Held, Rest::Again(pending, Duration::ZERO))
+    }
+
+    /// What of a request that failed as a whole is to be sent again.
+    fn take_error(&self, stream: &Stream, mut pending: Pending, error: RequestError) -> Rest {
+        let attempts = pending.tries.attempts + 1;
+        let batch = &pending.batch;
+        match error.verdict {
+            Verdict::Retry | Verdict::Hold => stream.mention(&error.to_string()),
+            Verdict::RetryAmbiguous => {
+                stream.mention(&error.to_string());
+                stream.counts.add_ambiguous(batch);
+                stream.counts.add_invalid_answer(&error);
+            }
+            Verdict::Missing if stream.missing_for() >= self.missing_stream_grace => {
+                self.bury_all(stream, batch, Reason::StreamNotFound, &error.to_string(), attempts);
+                return Rest::Missing(error);
+            }
+            Verdict::Missing => stream.mention(&error.to_string()),
+            Verdict::Invalid if batch.len() == 1 => {
+                let suspicion = pending.tries.suspicion;
+                if suspicion.is_some_and(|suspicion| stream.has_accepted_since(suspicion.since)) {
+                    let detail = error.to_string();
+                    self.bury_all(stream, batch, Reason::RecordRefused, &detail, attempts);
+                    batch.record();
+                    return Rest::Nothing;
+                }
+                pending.tries.attempts = attempts;
+                return Rest::Accused(pending, error);
+            }
+            Verdict::TooLarge if batch.len() == 1 => stream.mention(&error.to_string()),
+            Verdict::Invalid | Verdict::TooLarge => {
+                pending.tries.attempts = attempts;
+                if error.verdict == Verdict::Invalid {
+                    // From now on: the stream may have turned to refusing everything.
+                    let since = stream.counts.requests.load(Ordering::Relaxed);
+                    pending.tries.suspicion = Some(Suspicion { since, is_alone: false });
+                }
+                return Rest::Halves(pending.halves());
+            }
+        }
+        pending.tries.attempts = attempts;
+        pending.tries.fruitless += 1;
+        let pause = match error.verdict {
+            // The lane pauses for all batches of the stream together.
+            Verdict::Hold | Verdict::Missing | Verdict::TooLarge => Duration::ZERO,
+            _ => backoff::pause(pending.tries.fruitless),
+        };
+        Rest::Again(pending, pause)
+    }
+
+    /// Bury what was not delivered before the run ended. Waits for room, so it must not
+    /// be called on the runtime's threads.
+    pub(super) fn bury_given_up(&self, stream: &Stream, batch: &Batch, tries: Tries) {
+        self.letters.wait_for_room();
+        self.bury_all(stream, batch, Reason::GivenUp, &stream.why_given_up(), tries.attempts);
+    }
+
+    /// Write the dead letters of all events of a batch.
+    pub(super) fn bury_all(
+        &self,
+        stream: &Stream,
+        batch: &Batch,
+        reason: Reason,
+        detail: &str,
+        attempts: u32,
+    ) {
+        for record in 0..batch.len() {
+            self.bury(stream, batch, record, reason, detail, attempts);
+        }
+    }
+
+    /// Write the dead letters of a record's events.
+    fn bury(
+        &self,
+        stream: &Stream,
+        batch: &Batch,
+        record: usize,
+        reason: Reason,
+        detail: &str,
+        attempts: u32,
+    ) {
+        for event in batch.events_of(record) {
+            let provenance = batch.provenance(event);
+            let (source, line) = (provenance.ack.source(), batch.line(event));
+            if reason == Reason::GivenUp && source.keeps_unsettled() {
+                continue;
+            }
+            let letter = Letter {
+                stream: Some(stream.name.as_str()),
+                plugin: &provenance.plugin,
+                generation: provenance.generation,
+                attempts,
+                ..Letter::of_line(reason, detail, source, line, batch.text(event))
+            };
+            // An event whose letter cannot be written stays unsettled.
+            self.letters.settle_dead(&letter, &provenance.ack, batch.event(event));
+        }
+    }
+}
+
+impl Pending {
+    /// Both halves, to be sent without a pause.
+    fn halves(mut self) -> [Pending; 2] {
+        self.tries.fruitless = 0;
+        let middle = self.batch.len() / 2;
+        self.split_at(middle)
+    }
+
+    /// The first so many records, and the others.
+    pub(super) fn split_at(mut self, records: usize) -> [Pending; 2] {
+        [0..records, records..self.batch.len()].map(|part| {
+            let batch = Arc::new(self.batch.select(part));
+            let share = self.share.split(batch.held_bytes());
+            Pending { batch, share, tries: self.tries }
+        })
+    }
+}
+
+impl Pace {
+    pub(super) fn tell(self, lane: &mut Lane, passage: Passage) {
+        match self {
+            Pace::Answered { bytes, throttled_bytes, accepted_bytes } => {
+                lane.answered(passage, bytes, throttled_bytes, accepted_bytes);
+            }
+            Pace::Failed => lane.failed(passage),
+            Pace::Refused { bytes } => lane.refused(passage, bytes),
+            Pace::HeldBriefly => lane.hold_briefly(passage),
+            Pace::Held => lane.hold(passage),
+        }
+    }
+}
+
+/// What is left of a request that nobody waits for any more.
+fn unanswered(stream: &Stream, mut pending: Pending) -> Rest {
+    stream.counts.add_ambiguous(&pending.batch);
+    pending.tries.attempts += 1;
+    Rest::Again(pending, Duration::ZERO)
+}
+
+fn pace_of_answer(batch: &Batch, answer: &Answer) -> Pace {
+    let (mut throttled_bytes, mut refused_bytes) = (0, 0);
+    for (record, refusal) in &answer.refused {
+        let bytes = batch.payload(*record).len();
+        refused_bytes += bytes;
+        if verdict_of_code(&refusal.code) == Verdict::Retry {
+            throttled_bytes += bytes;
+        }
+    }
+    let bytes = batch.payload_bytes();
+    Pace::Answered { bytes, throttled_bytes, accepted_bytes: bytes - refused_bytes }
+}
+
+fn pace_of_error(batch: &Batch, error: &RequestError) -> Pace {
+    let bytes = batch.payload_bytes();
+    match error.verdict {
+        Verdict::Retry => Pace::Answered { bytes, throttled_bytes: bytes, accepted_bytes: 0 },
+        Verdict::RetryAmbiguous => Pace::Failed,
+        Verdict::Hold | Verdict::Missing => Pace::Held,
+        Verdict::TooLarge if batch.len() == 1 => Pace::Held,
+        // It tells nothing of how fast the stream is.
+        Verdict::Invalid | Verdict::TooLarge => Pace::Refused { bytes },
+    }
+}
+
+/// Why every record of a request was refused on its own, where no pause changes that.
+fn refused_altogether(batch: &Batch, answer: &Answer) -> Option<RequestError> {
+    let (_, first) = answer.refused.first()?;
+    let verdict = first.verdict();
+    let is_lasting = matches!(verdict, Verdict::Invalid | Verdict::Hold | Verdict::Missing);
+    let is_alike = || answer.refused.iter().all(|(_, refusal)| refusal.verdict() == verdict);
+    let is_altogether = answer.refused.len() == batch.len() && is_lasting && is_alike();
+    is_altogether.then(|| RequestError::of_refusal(first))
+}
+
+/// What is wrong with a stream that accepts no record, and what to do.
+pub(super) fn fault_of_stream(error: &RequestError) -> String {
+    let advice = if error.message.contains("KinesisStreamAsSource") {
+        "it reads from a Kinesis data stream: have the plugin name a Direct PUT stream, or write to the data stream"
+    } else if error.message.contains("MSKAsSource") {
+        "it reads from Amazon MSK: have the plugin name a Direct PUT stream, or write to the topic"
+    } else {
+        "check that it is a Direct PUT stream, since one that reads from Kinesis, MSK or a database takes no records, \
+         and look at its settings in the AWS console"
+    };
+    format!(
+        "the stream refuses every record, also alone, so no record is at fault: {error}: {advice}"
+    )
+}

@@ -1,0 +1,429 @@
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::limits;
+use standpipe_core::event::{Ack, Outcome};
+
+/// Records on their way to one delivery stream, in one buffer.
+///
+/// A record holds one event, or several where events are packed. An event's
+/// text is copied here once, with its newline, and leaves the chunk that it was
+/// read in: a stream that fills slowly then holds on to its own records and not
+/// to everything that was read beside them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The records, one after the other.
+    bytes: Vec<u8>,
+    /// The texts of events whose payload is another.
+    texts: Vec<u8>,
+    events: Vec<Entry>,
+    /// For each record, the number of events up to its end.
+    records: Vec<u32>,
+    runs: Vec<Run>,
+}
+
+/// Events in a row with the same provenance.
+#[derive(Debug, Clone)]
+pub(super) struct Run {
+    /// The first of them, by its position in the batch.
+    first: u32,
+    provenance: Provenance,
+}
+
+/// Who answers for an event, and who decided about it.
+#[derive(Debug, Clone)]
+pub struct Provenance {
+    /// The promise of the event's source.
+    pub ack: Ack,
+    /// The SHA-256 of the plugin.
+    pub plugin: Arc<str>,
+    /// The number of its generation in this run.
+    pub generation: u64,
+}
+
+/// What goes into a batch for one event.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Item<'a> {
+    /// The event's position in its chunk.
+    pub(super) event: u32,
+    /// Its line in the source.
+    pub(super) line: u64,
+    /// Its text as received.
+    pub(super) text: &'a [u8],
+    /// What is sent in its place.
+    pub(super) payload: Option<&'a [u8]>,
+    /// What ends it.
+    pub(super) newline: &'static [u8],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// Where its payload and newline end in `bytes`; they start where those of
+    /// the event before end.
+    end: u32,
+    text: Text,
+    event: u32,
+    line: u64,
+}
+
+/// Where an event's text as received stands.
+#[derive(Debug, Clone, Copy)]
+enum Text {
+    /// It is the first so many bytes of the payload.
+    Payload(u32),
+    /// It is kept in `texts`.
+    Kept { start: u32, end: u32 },
+}
+
+impl Item<'_> {
+    /// What the event takes in its record.
+    pub(super) fn bytes(&self) -> usize {
+        self.payload.unwrap_or(self.text).len() + self.newline.len()
+    }
+}
+
+impl Batch {
+    /// A batch of one record that no source answers for.
+    pub fn of_record(text: &[u8], newline: bool) -> Self {
+        let mut batch = Batch::default();
+        let provenance =
+            Provenance { ack: Ack::new("".into(), 1, |_| ()), plugin: "".into(), generation: 0 };
+        let newline: &[u8] = if newline { b"\n" } else { b"" };
+        batch.push(&provenance, Item { event: 0, line: 1, text, payload: None, newline });
+        batch
+    }
+
+    /// An empty batch with room for as much as this one holds, so that filling it
+    /// moves nothing about.
+    pub(super) fn emptied(&self) -> Self {
+        Batch {
+            bytes: Vec::with_capacity(self.bytes.len()),
+            texts: Vec::with_capacity(self.texts.len()),
+            events: Vec::with_capacity(self.events.len()),
+            records: Vec::with_capacity(self.records.len()),
+            runs: Vec::with_capacity(self.runs.len()),
+        }
+    }
+
+    /// Add an event as a record of its own.
+    pub(super) fn push(&mut self, provenance: &Provenance, item: Item<'_>) {
+        self.push_event(provenance, item);
+        self.records.push(small(self.events.len()));
+    }
+
+    /// Add an event to the last record.
+    pub(super) fn push_to_last_record(&mut self, provenance: &Provenance, item: Item<'_>) {
+        self.push_event(provenance, item);
+        *self.records.last_mut().expect("there is a record") = small(self.events.len());
+    }
+
+    /// Whether the last record has room for so many bytes more, if records are
+    /// packed up to `bytes_max`.
+    pub(super) fn last_record_has_room(&self, bytes: usize, bytes_max: usize) -> bool {
+        let Some(last) = self.records.len().checked_sub(1) else { return false };
+        self.events_of(last).len() < limits::RECORD_EVENTS_MAX
+            && self.payload(last).len() + bytes <= bytes_max
+    }
+
+    /// The number of records.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are no records.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The size of all records together, as Firehose counts it.
+    pub fn payload_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// What the batch takes in memory. Of tiny events, knowing where they are
+    /// takes more than they do.
+    pub(super) fn held_bytes(&self) -> usize {
+        let index = size_of_val(self.events.as_slice()) + size_of_val(self.records.as_slice());
+        self.bytes.len() + self.texts.len() + index
+    }
+
+    /// The records' bytes, in order.
+    pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|record| self.payload(record))
+    }
+
+    /// All records' bytes in one piece.
+    pub(super) fn all_payloads(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// A record's bytes.
+    pub fn payload(&self, record: usize) -> &[u8] {
+        let events = self.events_of(record);
+        &self.bytes[self.start(events.start)..self.start(events.end)]
+    }
+
+    /// A record's events, by their position in the batch.
+    pub(super) fn events_of(&self, record: usize) -> Range<usize> {
+        let before = record.checked_sub(1).map_or(0, |before| self.records[before]);
+        before as usize..self.records[record] as usize
+    }
+
+    /// What an event takes in its record.
+    pub(super) fn event_bytes(&self, event: usize) -> usize {
+        self.start(event + 1) - self.start(event)
+    }
+
+    /// The text of an event, as received.
+    pub(super) fn text(&self, event: usize) -> &[u8] {
+        match self.events[event].text {
+            Text::Payload(length) => {
+                let start = self.start(event);
+                &self.bytes[start..start + length as usize]
+            }
+            Text::Kept { start, end } => &self.texts[start as usize..end as usize],
+        }
+    }
+
+    /// The line of an event in its source.
+    pub(super) fn line(&self, event: usize) -> u64 {
+        self.events[event].line
+    }
+
+    /// Who answers for an event.
+    pub(super) fn provenance(&self, event: usize) -> &Provenance {
+        let after = self.runs.partition_point(|run| run.first as usize <= event);
+        &self.runs[after - 1].provenance
+    }
+
+    /// Settle all events of these records alike.
+    pub(super) fn settle(&self, records: impl IntoIterator<Item = usize>, outcome: Outcome) {
+        for record in records {
+            for event in self.events_of(record) {
+                self.provenance(event).ack.settle(self.event(event), outcome);
+            }
+        }
+    }
+
+    /// The position of an event in its chunk.
+    pub(super) fn event(&self, event: usize) -> u32 {
+        self.events[event].event
+    }
+
+    /// Settle every event as delivered.
+    pub(super) fn settle_all_delivered(&self) {
+        let ends = self.runs.iter().skip(1).map(|run| run.first as usize);
+        let ends = ends.chain([self.events.len()]);
+        for (run, end) in self.runs.iter().zip(ends) {
+            for entry in &self.events[run.first as usize..end] {
+                run.provenance.ack.settle(entry.event, Outcome::Delivered);
+            }
+        }
+    }
+
+    /// Have the sources write down what has been settled.
+    pub(super) fn record(&self) {
+        self.runs.iter().for_each(|run| run.provenance.ack.record());
+    }
+
+    /// A new batch of some of the records, in the order given.
+    pub(super) fn select(&self, records: impl IntoIterator<Item = usize>) -> Batch {
+        let mut selected = Batch::default();
+        for record in records {
+            selected.copy_record(self, record);
+        }
+        selected
+    }
+
+    /// Add all records of another batch.
+    pub(super) fn append(&mut self, other: &Batch) {
+        for record in 0..other.len() {
+            self.copy_record(other, record);
+        }
+    }
+
+    /// The number of events.
+    pub(super) fn event_count(&self) -> usize {
+        self.events.len()
+    }
+
+    /// The texts of events whose payload is another, in one piece.
+    pub(super) fn all_texts(&self) -> &[u8] {
+        &self.texts
+    }
+
+    /// Who answers for the events.
+    pub(super) fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// Where events and records are in the batch's bytes, as bytes.
+    pub(super) fn index(&self) -> Vec<u8> {
+        let bytes = self.events.len() * ENTRY_BYTES + self.records.len() * size_of::<u32>();
+        let mut index = Vec::with_capacity(bytes);
+        for entry in &self.events {
+            index.extend_from_slice(&entry.to_bytes());
+        }
+        for record in &self.records {
+            index.extend_from_slice(&record.to_le_bytes());
+        }
+        index
+    }
+
+    /// The batch that these parts were taken from.
+    pub(super) fn from_parts(
+        bytes: Vec<u8>,
+        texts: Vec<u8>,
+        index: &[u8],
+        events: usize,
+        runs: Vec<Run>,
+    ) -> Self {
+        let (entries, records) = index.split_at(events * ENTRY_BYTES);
+        let events = entries.as_chunks().0.iter().map(Entry::from_bytes).collect();
+        let records = records.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
+        Batch { bytes, texts, events, records: records.collect(), runs }
+    }
+
+    fn push_event(&mut self, provenance: &Provenance, item: Item<'_>) {
+        self.begin(provenance);
+        self.bytes.extend_from_slice(item.payload.unwrap_or(item.text));
+        self.bytes.extend_from_slice(item.newline);
+        let text = match item.payload {
+            None => Text::Payload(small(item.text.len())),
+            Some(_) => self.keep(item.text),
+        };
+        let end = small(self.bytes.len());
+        self.events.push(Entry { end, text, event: item.event, line: item.line });
+    }
+
+    fn copy_record(&mut self, other: &Batch, record: usize) {
+        for event in other.events_of(record) {
+            self.copy_event(other, event);
+        }
+        self.records.push(small(self.events.len()));
+    }
+
+    fn copy_event(&mut self, other: &Batch, event: usize) {
+        self.begin(other.provenance(event));
+        self.bytes.extend_from_slice(&other.bytes[other.start(event)..other.start(event + 1)]);
+        let entry = other.events[event];
+        let text = match entry.text {
+            Text::Payload(length) => Text::Payload(length),
+            Text::Kept { .. } => self.keep(other.text(event)),
+        };
+        self.events.push(Entry { end: small(self.bytes.len()), text, ..entry });
+    }
+
+    fn keep(&mut self, text: &[u8]) -> Text {
+        let start = small(self.texts.len());
+        self.texts.extend_from_slice(text);
+        Text::Kept { start, end: small(self.texts.len()) }
+    }
+
+    /// Inlined, for a run of events has one provenance, and the comparison is all there is.
+    #[inline]
+    fn begin(&mut self, provenance: &Provenance) {
+        if !self.runs.last().is_some_and(|run| run.provenance.is(provenance)) {
+            let (first, provenance) = (small(self.events.len()), provenance.clone());
+            self.runs.push(Run { first, provenance });
+        }
+    }
+
+    /// Where an event's bytes start; for the one after the last, their end.
+    fn start(&self, event: usize) -> usize {
+        event.checked_sub(1).map_or(0, |before| self.events[before].end as usize)
+    }
+}
+
+/// An [`Entry`] as bytes.
+const ENTRY_BYTES: usize = 24;
+
+impl Entry {
+    fn to_bytes(self) -> [u8; ENTRY_BYTES] {
+        // A kept text starts before the end of all numbers.
+        let (start, end) = match self.text {
+            Text::Payload(length) => (u32::MAX, length),
+            Text::Kept { start, end } => (start, end),
+        };
+        let mut bytes = [0; ENTRY_BYTES];
+        for (place, number) in [self.end, start, end, self.event].into_iter().enumerate() {
+            bytes[4 * place..][..4].copy_from_slice(&number.to_le_bytes());
+        }
+        bytes[16..].copy_from_slice(&self.line.to_le_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8; ENTRY_BYTES]) -> Self {
+        let (numbers, line) = bytes.split_at(16);
+        let number = |place: usize| {
+            let number = numbers[4 * place..][..4].try_into();
+            u32::from_le_bytes(number.expect("four bytes"))
+        };
+        let text = match (number(1), number(2)) {
+            (u32::MAX, length) => Text::Payload(length),
+            (start, end) => Text::Kept { start, end },
+        };
+        let line = u64::from_le_bytes(line.try_into().expect("eight bytes"));
+        Entry { end: number(0), text, event: number(3), line }
+    }
+}
+
+impl Provenance {
+    fn is(&self, other: &Provenance) -> bool {
+        self.generation == other.generation
+            && self.ack.is(&other.ack)
+            && Arc::ptr_eq(&self.plugin, &other.plugin)
+    }
+}
+
+fn small(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("a batch is far smaller than 4 GiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use standpipe_core::event::{Reason, Settled};
+
+    fn provenance(events: usize, seen: &Arc<Mutex<Settled>>) -> Provenance {
+        let seen = Arc::clone(seen);
+        let ack = Ack::new("test".into(), events, move |settled| {
+            *seen.lock().unwrap() = settled;
+        });
+        Provenance { ack, plugin: "digest".into(), generation: 0 }
+    }
+
+    fn item<'a>(event: u32, text: &'a [u8], payload: Option<&'a [u8]>) -> Item<'a> {
+        Item { event, line: u64::from(event) + 10, text, payload, newline: b"\n" }
+    }
+
+    #[test]
+    fn records_keep_their_bytes_texts_and_acks_when_selected() {
+        let (first, second) = (Arc::default(), Arc::default());
+        let mut batch = Batch::default();
+        let a = provenance(2, &first);
+        let b = provenance(2, &second);
+        batch.push(&a, item(0, b"one", None));
+        batch.push(&a, item(1, b"two", Some(b"TWO!")));
+        batch.push_to_last_record(&b, item(0, b"three", None));
+        batch.push(&b, Item { newline: b"", ..item(1, b"four", None) });
+        drop((a, b));
+        let payloads = [&b"one\n"[..], b"TWO!\nthree\n", b"four"];
+        assert_eq!(batch.payloads().collect::<Vec<_>>(), payloads);
+        assert_eq!((batch.len(), batch.payload_bytes()), (3, 19));
+
+        let rest = batch.select([1, 2]);
+        assert_eq!(rest.payloads().collect::<Vec<_>>(), payloads[1..]);
+        assert_eq!([0, 1, 2].map(|event| rest.text(event)), [&b"two"[..], b"three", b"four"]);
+        assert_eq!([0, 1, 2].map(|event| rest.line(event)), [11, 10, 11]);
+        assert_eq!([0, 1].map(|record| rest.events_of(record)), [0..2, 2..3]);
+        batch.settle([0], Outcome::Delivered);
+        drop(batch);
+        rest.settle([0, 1], Outcome::Dead(Reason::GivenUp));
+        drop(rest);
+        assert_eq!(*first.lock().unwrap(), Settled { delivered: 1, dead: 1, ..Settled::default() });
+        assert_eq!(*second.lock().unwrap(), Settled { dead: 2, ..Settled::default() });
+    }
+}

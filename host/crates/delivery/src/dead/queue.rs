@@ -1,0 +1,324 @@
+//! Dead letters that wait to be written, and the thread that writes them.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::record::Record;
+use super::writer::is_too_large;
+use crate::limits;
+use standpipe_core::event::{Ack, Outcome, Reason};
+
+/// Memory that a waiting letter takes beside its line, in bytes.
+const OVERHEAD_BYTES: usize = 128;
+
+/// What a letter survives once its event counts as dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LetterDurability {
+    /// A loss of power: it is synced to the disk, with all that wait at the same
+    /// time. For sources that promise as much themselves.
+    Synced,
+    /// The end of the process, however sudden: the operating system has it.
+    Written,
+}
+
+/// Letters on their way to the disk.
+///
+/// One thread writes them, as many at a time as wait, and settles their events
+/// once they are durable. While they cannot be written it tries again after
+/// pauses, and they wait here with their events unsettled: the memory for that is
+/// bounded, and beyond the bound whoever has another one is to wait.
+#[derive(Debug)]
+pub(super) struct Queue {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// Notified whenever [`Waiting`] changes.
+    changed: Condvar,
+    /// The same for tasks, when there is room.
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    letters: VecDeque<QueuedLetter>,
+    /// Letters and bytes that wait, those that are being written among them.
+    count: usize,
+    bytes: usize,
+    /// No more will come.
+    is_closed: bool,
+    /// What cannot be written is to be refused, and not to wait.
+    is_overdue: bool,
+    /// Nobody writes any more.
+    is_over: bool,
+}
+
+/// A letter that waits, and the event that it is about.
+#[derive(Debug)]
+pub(super) struct QueuedLetter {
+    pub(super) line: Vec<u8>,
+    pub(super) reason: Reason,
+    pub(super) ack: Ack,
+    pub(super) event: u32,
+}
+
+impl Queue {
+    pub(super) fn start(record: Arc<Record>, durability: LetterDurability) -> io::Result<Self> {
+        let shared = Arc::<Shared>::default();
+        let writing = Writing { record, durability, shared: Arc::clone(&shared) };
+        let thread = thread::Builder::new().name("dead-letters".to_owned());
+        let thread = thread.spawn(move || writing.run())?;
+        Ok(Queue { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Add a letter, whether there is room or not. It comes back if nobody would
+    /// write it.
+    pub(super) fn push(&self, letter: QueuedLetter) -> Result<(), QueuedLetter> {
+        let mut waiting = self.shared.waiting();
+        if waiting.is_over {
+            return Err(letter);
+        }
+        waiting.count += 1;
+        waiting.bytes += letter.bytes();
+        waiting.letters.push_back(letter);
+        drop(waiting);
+        self.shared.changed.notify_all();
+        Ok(())
+    }
+
+    /// Wait until there is room for another letter. Not for the runtime's threads.
+    pub(super) fn wait_for_room(&self) {
+        let waiting = self.shared.waiting();
+        let is_full = |waiting: &mut Waiting| !waiting.has_room();
+        drop(self.shared.changed.wait_while(waiting, is_full));
+    }
+
+    /// Wait until there is room for another letter.
+    pub(super) async fn room(&self) {
+        loop {
+            let mut freed = std::pin::pin!(self.shared.freed.notified());
+            freed.as_mut().enable();
+            if self.shared.waiting().has_room() {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    /// How many letters wait.
+    pub(super) fn count(&self) -> usize {
+        self.shared.waiting().count
+    }
+
+    /// From now on letters that cannot be written are refused.
+    pub(super) fn stop_waiting(&self) {
+        self.shared.change(|waiting| waiting.is_overdue = true);
+    }
+
+    /// Wait until every letter is written, or refused. No more may come.
+    pub(super) fn finish(&self) {
+        self.shared.change(|waiting| waiting.is_closed = true);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("writing dead letters failed: this is a bug of the host");
+        }
+    }
+}
+
+/// What waits is tried once more, and nobody waits for that.
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.shared.change(|waiting| (waiting.is_closed, waiting.is_overdue) = (true, true));
+    }
+}
+
+impl QueuedLetter {
+    fn bytes(&self) -> usize {
+        self.line.len() + OVERHEAD_BYTES
+    }
+}
+
+impl Waiting {
+    /// A letter that is larger than the bound gets through alone.
+    fn has_room(&self) -> bool {
+        self.is_over || self.bytes < limits::DEAD_QUEUE_BYTES_MAX
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Waiting)) {
+        change(&mut self.waiting());
+        self.changed.notify_all();
+        self.freed.notify_waiters();
+    }
+
+    /// The next letters, to be written together; none once no more will come.
+    fn take_group(&self) -> Option<VecDeque<QueuedLetter>> {
+        let is_idle = |waiting: &mut Waiting| waiting.letters.is_empty() && !waiting.is_closed;
+        let waiting = self.changed.wait_while(self.waiting(), is_idle);
+        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        let (mut group, mut bytes) = (VecDeque::new(), 0);
+        while let Some(letter) =
+            waiting.letters.pop_front_if(|_| bytes < limits::DEAD_GROUP_BYTES_MAX)
+        {
+            bytes += letter.bytes();
+            group.push_back(letter);
+        }
+        (!group.is_empty()).then_some(group)
+    }
+
+    /// Let letters come together for a while, unless there are enough of them.
+    fn gather(&self, patience: Duration) {
+        let is_early = |waiting: &mut Waiting| {
+            !waiting.is_closed && waiting.bytes < limits::DEAD_GROUP_BYTES_MAX
+        };
+        drop(self.changed.wait_timeout_while(self.waiting(), patience, is_early));
+    }
+
+    /// Give the room of these letters back.
+    fn release(&self, letters: &[QueuedLetter]) {
+        let bytes: usize = letters.iter().map(QueuedLetter::bytes).sum();
+        self.change(|waiting| {
+            waiting.count -= letters.len();
+            waiting.bytes -= bytes;
+        });
+    }
+
+    /// Wait before a letter is tried again, unless nobody is to wait any longer.
+    fn pause(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        let mut waiting = self.waiting();
+        while !waiting.is_overdue {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.changed.wait_timeout(waiting, left);
+            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// What runs on the thread.
+struct Writing {
+    record: Arc<Record>,
+    durability: LetterDurability,
+    shared: Arc<Shared>,
+}
+
+impl Writing {
+    fn run(self) {
+        while let Some(group) = self.shared.take_group() {
+            self.write(group);
+            if self.durability == LetterDurability::Synced {
+                self.shared.gather(limits::DEAD_SYNC_INTERVAL);
+            }
+        }
+    }
+
+    /// Write these letters, however often that takes, or refuse them.
+    fn write(&self, mut group: VecDeque<QueuedLetter>) {
+        let mut pause = limits::DEAD_RETRY_PAUSE_FIRST;
+        while !group.is_empty() {
+            let (written, error) = self.record.write_group(&group, self.durability);
+            let written: Vec<_> = group.drain(..written).collect();
+            if !written.is_empty() {
+                pause = limits::DEAD_RETRY_PAUSE_FIRST;
+                self.shared.release(&written);
+                settle(written);
+            }
+            let Some(error) = error else { continue };
+            let is_overdue = self.shared.waiting().is_overdue;
+            if is_overdue || is_too_large(&error) {
+                let refused: Vec<_> = group.pop_front().into_iter().collect();
+                self.record.refuse(&error, refused.len());
+                self.shared.release(&refused);
+            } else {
+                self.record.mention_trouble(&error, self.shared.waiting().count);
+                self.shared.pause(pause);
+                pause = (pause * 2).min(limits::DEAD_RETRY_PAUSE_MAX);
+            }
+        }
+    }
+}
+
+/// The work of the thread, where a simulation says when it is done.
+#[cfg(any(test, feature = "testing"))]
+pub struct LetterSteps(Writing);
+
+#[cfg(any(test, feature = "testing"))]
+impl Queue {
+    /// A queue without a thread.
+    pub(super) fn stepped(
+        record: Arc<Record>,
+        durability: LetterDurability,
+    ) -> (Self, LetterSteps) {
+        let shared = Arc::<Shared>::default();
+        let writing = Writing { record, durability, shared: Arc::clone(&shared) };
+        (Queue { shared, thread: Mutex::default() }, LetterSteps(writing))
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl LetterSteps {
+    /// Tries each waiting dead letter once; what cannot be written waits on.
+    pub fn write(&self) {
+        let Writing { record, durability, shared } = &self.0;
+        loop {
+            let mut group = std::mem::take(&mut shared.waiting().letters);
+            if group.is_empty() {
+                return;
+            }
+            let (written, error) = record.write_group(&group, *durability);
+            let written: Vec<_> = group.drain(..written).collect();
+            shared.release(&written);
+            settle(written);
+            let is_overdue = shared.waiting().is_overdue;
+            let is_refused = error.as_ref().is_some_and(|error| is_overdue || is_too_large(error));
+            if let (Some(error), true) = (&error, is_refused) {
+                let refused: Vec<_> = group.pop_front().into_iter().collect();
+                record.refuse(error, refused.len());
+                shared.release(&refused);
+            }
+            let mut waiting = shared.waiting();
+            while let Some(letter) = group.pop_back() {
+                waiting.letters.push_front(letter);
+            }
+            drop(waiting);
+            if error.is_some() && !is_refused {
+                return;
+            }
+        }
+    }
+}
+
+/// However the thread ends, nobody waits for it after that.
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.shared.change(|waiting| waiting.is_over = true);
+    }
+}
+
+/// Settle events as dead, and have their sources write that down: once for all
+/// letters of a chunk that follow each other.
+fn settle(letters: Vec<QueuedLetter>) {
+    let mut letters = letters.into_iter().peekable();
+    while let Some(QueuedLetter { reason, ack, event, .. }) = letters.next() {
+        ack.settle(event, Outcome::Dead(reason));
+        if letters.peek().is_none_or(|next| !next.ack.is(&ack)) {
+            ack.record();
+        }
+    }
+}

@@ -1,0 +1,175 @@
+use std::borrow::Cow;
+
+use time::OffsetDateTime;
+
+use super::Death;
+use super::line::Line;
+use crate::limits;
+use standpipe_core::clock;
+
+/// A letter that was read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredLetter {
+    /// When it was written.
+    pub time: OffsetDateTime,
+    /// The reason's word; one of a newer version is none of [`super::Reason`].
+    pub reason: String,
+    /// More about it.
+    pub detail: String,
+    /// The input that the event came from.
+    pub source: String,
+    /// Its line there, counted from 1.
+    pub line: u64,
+    /// Where it should have gone.
+    pub stream: Option<String>,
+    /// The SHA-256 of the plugin that decided.
+    pub plugin: Option<String>,
+    /// The number of its generation in that run.
+    pub generation: Option<u64>,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// The length of the event, where only its start is kept.
+    pub bytes_total: Option<u64>,
+    /// The event as received, or its start.
+    pub event: Vec<u8>,
+    /// The letters about it before this one, oldest first.
+    pub history: Vec<Death>,
+}
+
+impl StoredLetter {
+    /// Read a letter's line.
+    ///
+    /// # Errors
+    ///
+    /// It is no letter; the words say why, and never quote it.
+    pub fn parse(line: &[u8]) -> Result<Self, String> {
+        let line: Line<'_> = serde_json::from_slice(line).map_err(|error| told(&error))?;
+        let event = match (line.event, line.event_base64) {
+            (Some(text), None) => text.into_owned().into_bytes(),
+            (None, Some(base64)) => base64_simd::STANDARD
+                .decode_to_vec(base64.as_bytes())
+                .map_err(|_| "its event is not base64")?,
+            _ => return Err("it has not one event".to_owned()),
+        };
+        if event.len() > standpipe_core::limits::EVENT_BYTES_MAX {
+            return Err("its event is longer than an event may be".to_owned());
+        }
+        Ok(StoredLetter {
+            time: clock::parse_rfc3339(&line.time).ok_or("its time is no time")?,
+            reason: line.reason.into_owned(),
+            detail: line.detail.into_owned(),
+            source: line.source.into_owned(),
+            line: line.line,
+            stream: line.stream.map(Cow::into_owned),
+            plugin: line.plugin.map(Cow::into_owned),
+            generation: line.generation,
+            attempts: line.attempts,
+            bytes_total: line.bytes_total,
+            event,
+            history: line.history,
+        })
+    }
+
+    /// The history of a letter that would follow this one: JSON text, of the
+    /// newest [`limits::DEAD_HISTORY_MAX`] letters.
+    pub fn history_with_this(&self) -> String {
+        let this = Death {
+            time: clock::rfc3339(self.time),
+            reason: self.reason.clone(),
+            detail: self.detail.clone(),
+            plugin: self.plugin.clone(),
+            stream: self.stream.clone(),
+            attempts: self.attempts,
+        };
+        let older = (self.history.len() + 1).saturating_sub(limits::DEAD_HISTORY_MAX);
+        let kept: Vec<_> = self.history.iter().skip(older).chain([&this]).collect();
+        serde_json::to_string(&kept).expect("deaths have string keys")
+    }
+
+    /// The letter as JSON on one line; without its event where that is not to
+    /// be shown.
+    pub fn to_json(&self, event: ShowEvent) -> String {
+        let text = std::str::from_utf8(&self.event).ok();
+        let is_shown = event == ShowEvent::Yes;
+        let encode = || base64_simd::STANDARD.encode_to_string(&self.event).into();
+        let line = Line {
+            time: clock::rfc3339(self.time).into(),
+            reason: self.reason.as_str().into(),
+            detail: self.detail.as_str().into(),
+            source: self.source.as_str().into(),
+            line: self.line,
+            stream: self.stream.as_deref().map(Cow::from),
+            plugin: self.plugin.as_deref().map(Cow::from),
+            generation: self.generation,
+            attempts: self.attempts,
+            history: self.history.clone(),
+            bytes_total: self.bytes_total,
+            event: text.filter(|_| is_shown).map(Cow::from),
+            event_base64: (text.is_none() && is_shown).then(encode),
+        };
+        serde_json::to_string(&line).expect("a letter has string keys")
+    }
+}
+
+/// Whether a letter is shown with its event, which can hold personal data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShowEvent {
+    /// Whole.
+    Yes,
+    /// Not at all; all else is shown.
+    No,
+}
+
+/// The parser's own words can quote a value out of the event.
+fn told(error: &serde_json::Error) -> String {
+    match error.classify() {
+        serde_json::error::Category::Eof => "it ends too early".to_owned(),
+        serde_json::error::Category::Data => "it is JSON, but no letter".to_owned(),
+        _ => format!("it is not JSON from byte {}", error.column()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"time":"2026-01-02T03:04:05.678Z","reason":"of_tomorrow","detail":"d","source":"in","line":7,"stream":null,"plugin":null,"attempts":0,"new":[1],"event":"{}"}"#;
+
+    #[test]
+    fn letters_of_newer_versions_can_be_read() {
+        let letter = StoredLetter::parse(LINE.as_bytes()).unwrap();
+        assert_eq!((letter.reason.as_str(), letter.line), ("of_tomorrow", 7));
+        assert_eq!(letter.event, b"{}");
+        let json = letter.to_json(ShowEvent::Yes);
+        assert_eq!(StoredLetter::parse(json.as_bytes()).unwrap(), letter);
+        assert!(!letter.to_json(ShowEvent::No).contains("event"));
+    }
+
+    #[test]
+    fn what_is_no_letter_is_told_without_quoting_it() {
+        let secret = LINE.replace("\"line\":7", "\"line\":\"hush\"");
+        for (line, words) in [
+            (&LINE[..LINE.len() - 1], "too early"),
+            (&LINE.replace("\"event\":", "\"other\":"), "not one event"),
+            (&LINE.replace("2026-01-02T", "yesterday"), "time"),
+            (&LINE.replace("\"event\"", "\"event_base64\""), "base64"),
+            (&secret, "no letter"),
+            ("x", "not JSON from byte 1"),
+        ] {
+            let error = StoredLetter::parse(line.as_bytes()).unwrap_err();
+            assert!(error.contains(words) && !error.contains("hush"), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_history_keeps_the_newest() {
+        let mut letter = StoredLetter::parse(LINE.as_bytes()).unwrap();
+        for attempts in 0..30 {
+            letter.attempts = attempts;
+            letter.history = serde_json::from_str(&letter.history_with_this()).unwrap();
+        }
+        assert_eq!(letter.history.len(), limits::DEAD_HISTORY_MAX);
+        let attempts: Vec<_> = letter.history.iter().map(|death| death.attempts).collect();
+        assert_eq!(attempts, (10..30).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,158 @@
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::decision::{decide, hint};
+use super::log_limit::{LogKind, LogLimit};
+use super::packing::Packing;
+use super::port::RequestError;
+use super::{Description, Firehose, PackChoice, PackDecision, Verdict, backoff};
+use crate::limits;
+use standpipe_core::event::StreamName;
+
+/// Asks what the streams are that are packed where that is safe, decides, and
+/// asks again now and then while they are used.
+///
+/// The account has few such requests a second for everybody in it, so they go
+/// out one after the other and slowly, and nothing ever waits for an answer:
+/// until there is one, events go unpacked. The tasks end with this.
+pub(super) struct Describer {
+    asker: Arc<Asker>,
+    runtime: Handle,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+struct Asker {
+    port: Arc<dyn Firehose>,
+    at_once: Semaphore,
+    all: Turnstile,
+    /// For all but the first request about a stream, so that a stream which is
+    /// new does not wait behind thousands that are not.
+    again: Turnstile,
+    log: Arc<LogLimit>,
+}
+
+/// Lets one through after the other, with a step of time between them.
+struct Turnstile {
+    next: tokio::sync::Mutex<Instant>,
+    step: Duration,
+}
+
+impl Describer {
+    pub(super) fn new(port: Arc<dyn Firehose>, runtime: Handle, log: Arc<LogLimit>) -> Self {
+        let asker = Asker {
+            port,
+            at_once: Semaphore::new(limits::DESCRIBES_AT_ONCE_MAX),
+            all: Turnstile::new(limits::DESCRIBE_STEP),
+            again: Turnstile::new(limits::DESCRIBE_AGAIN_STEP),
+            log,
+        };
+        Describer { asker: Arc::new(asker), runtime, tasks: Mutex::default() }
+    }
+
+    /// Keep a stream's packing up to date from now on, until this is aborted.
+    pub(super) fn watch(&self, stream: StreamName, packing: Arc<Packing>) -> AbortHandle {
+        let watch = Arc::clone(&self.asker).watch(stream, packing);
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those of streams that are no longer in use.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn_on(watch, &self.runtime)
+    }
+}
+
+impl Asker {
+    async fn watch(self: Arc<Self>, stream: StreamName, packing: Arc<Packing>) {
+        let (mut failures, mut hinted) = (0_u32, None);
+        loop {
+            packing.used().await;
+            let pause = match self.ask(&stream).await {
+                Ok(description) => {
+                    failures = 0;
+                    tell(&self.log, &stream, &packing, decide(&description));
+                    let hint = hint(&description);
+                    if let Some(hint) = hint.filter(|_| hinted != hint)
+                        && self.log.admits(LogKind::Packing)
+                    {
+                        tracing::warn!(%stream, "{hint}");
+                    }
+                    hinted = hint;
+                    limits::DESCRIBE_AGAIN
+                }
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    take_error(&self.log, &stream, &packing, &error, failures)
+                }
+            };
+            tokio::time::sleep(pause).await;
+            self.again.pass().await;
+        }
+    }
+
+    async fn ask(&self, stream: &StreamName) -> Result<Description, RequestError> {
+        let _place = self.at_once.acquire().await;
+        self.all.pass().await;
+        self.port.describe(stream).await
+    }
+}
+
+/// Decide without a description; returns the pause before the next attempt.
+fn take_error(
+    log: &LogLimit,
+    stream: &StreamName,
+    packing: &Packing,
+    error: &RequestError,
+    failures: u32,
+) -> Duration {
+    if is_denied(error) {
+        let why = format!("the permission firehose:DescribeDeliveryStream is missing ({error})");
+        if packing.decide(PackDecision::off(why.clone())) && log.admits(LogKind::Packing) {
+            tracing::warn!(%stream, "events are not packed: {why}");
+        }
+        return limits::DESCRIBE_AGAIN;
+    }
+    let is_packed = packing.decision().is_some_and(|last| last.decision == PackChoice::Packed);
+    // Trouble on the way says nothing about a stream that is known. One that has
+    // gone may come back as another.
+    if is_packed && error.verdict != Verdict::Missing {
+        tracing::debug!(%stream, "could not be described again: {error}");
+    } else {
+        let why = format!("the stream could not be described ({error})");
+        tell(log, stream, packing, PackDecision::off(why));
+    }
+    backoff::pause_up_to(failures, limits::DESCRIBE_AGAIN)
+}
+
+/// Do as was decided, and say so if it is new.
+fn tell(log: &LogLimit, stream: &StreamName, packing: &Packing, decision: PackDecision) {
+    if packing.decide(decision.clone()) && log.admits(LogKind::Packing) {
+        let PackDecision { decision, why } = decision;
+        match decision {
+            PackChoice::Packed => tracing::info!(%stream, "events are packed: {why}"),
+            PackChoice::Off => tracing::info!(%stream, "events are not packed: {why}"),
+        }
+    }
+}
+
+/// Whether the caller may put records but not look at the stream.
+fn is_denied(error: &RequestError) -> bool {
+    matches!(error.code.as_str(), "AccessDeniedException" | "AccessDenied" | "NotAuthorized")
+}
+
+impl Turnstile {
+    fn new(step: Duration) -> Self {
+        Turnstile { next: tokio::sync::Mutex::new(Instant::now()), step }
+    }
+
+    async fn pass(&self) {
+        let mut next = self.next.lock().await;
+        tokio::time::sleep_until(*next).await;
+        *next = Instant::now() + self.step;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! A port that fails on purpose, for tests of everything above the port.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::port::{Describe, Put};
+use super::{
+    Answer, Batch, Description, Firehose, Refusal, RequestError, Target, TargetKind, Verdict,
+};
+use standpipe_core::event::StreamName;
+
+/// What is done to one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Injection {
+    /// Nothing: every record is accepted.
+    None,
+    /// These records are refused with this code, the others accepted.
+    Refuse(Vec<usize>, &'static str),
+    /// The request fails before any record is accepted.
+    FailBefore(Verdict, &'static str),
+    /// Every record is accepted, and then the request fails.
+    FailAfter(Verdict, &'static str),
+    /// Every record is accepted, and the answer comes after this long.
+    Late(Duration),
+    /// The request is never answered.
+    Hang,
+}
+
+/// Chooses what is done to a request, by the stream, its records, and how many
+/// requests there were before.
+pub type Script = dyn Fn(&StreamName, &Batch, usize) -> Injection + Send + Sync;
+
+/// Chooses what is said of a stream, and after how long, by how often it was
+/// asked about before.
+pub type DescribeScript =
+    dyn Fn(&StreamName, usize) -> (Duration, Result<Description, RequestError>) + Send + Sync;
+
+/// A Firehose in memory that follows a script.
+pub struct Faulty {
+    script: Box<Script>,
+    describe_script: Box<DescribeScript>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    requests: usize,
+    describes: BTreeMap<StreamName, usize>,
+    accepted: BTreeMap<StreamName, Vec<Vec<u8>>>,
+}
+
+impl Faulty {
+    /// A port that follows this script.
+    pub fn new(
+        script: impl Fn(&StreamName, &Batch, usize) -> Injection + Send + Sync + 'static,
+    ) -> Self {
+        let target = Target { kind: TargetKind::S3, steps: Vec::new() };
+        let s3 = Description { targets: vec![target], ..Description::default() };
+        Faulty {
+            script: Box::new(script),
+            describe_script: Box::new(move |_, _| (Duration::ZERO, Ok(s3.clone()))),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The same with other descriptions of its streams than that they write to S3.
+    #[must_use]
+    pub fn describing(
+        self,
+        script: impl Fn(&StreamName, usize) -> (Duration, Result<Description, RequestError>)
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Faulty { describe_script: Box::new(script), ..self }
+    }
+
+    /// How often a stream was asked about.
+    pub fn describes(&self, stream: &StreamName) -> usize {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.describes.get(stream).copied().unwrap_or_default()
+    }
+
+    /// The records that were accepted, in their order.
+    pub fn accepted(&self) -> BTreeMap<StreamName, Vec<Vec<u8>>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).accepted.clone()
+    }
+
+    /// How many requests there were.
+    pub fn requests(&self) -> usize {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).requests
+    }
+
+    /// The answer, and after how long it comes; none if never.
+    fn answer(
+        &self,
+        stream: &StreamName,
+        batch: &Batch,
+    ) -> Option<(Duration, Result<Answer, RequestError>)> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let injection = (self.script)(stream, batch, state.requests);
+        state.requests += 1;
+        let refused = match &injection {
+            Injection::Refuse(records, _) => records.as_slice(),
+            Injection::FailBefore(..) | Injection::Hang => &(0..batch.len()).collect::<Vec<_>>(),
+            Injection::None | Injection::Late(_) | Injection::FailAfter(..) => &[],
+        };
+        let accepted = state.accepted.entry(stream.clone()).or_default();
+        for (record, payload) in batch.payloads().enumerate() {
+            if !refused.contains(&record) {
+                accepted.push(payload.to_vec());
+            }
+        }
+        let failed = |verdict, code: &str| {
+            let message = "injected".to_owned();
+            Err(RequestError { verdict, code: code.to_owned(), message })
+        };
+        let answer = match injection {
+            Injection::None => Ok(Answer::default()),
+            Injection::Late(pause) => return Some((pause, Ok(Answer::default()))),
+            Injection::Refuse(records, code) => {
+                let refusal = Refusal { code: code.to_owned(), message: "injected".to_owned() };
+                let refused = records.into_iter().map(|record| (record, refusal.clone()));
+                Ok(Answer { refused: refused.collect() })
+            }
+            Injection::FailBefore(verdict, code) | Injection::FailAfter(verdict, code) => {
+                failed(verdict, code)
+            }
+            Injection::Hang => return None,
+        };
+        Some((Duration::ZERO, answer))
+    }
+}
+
+impl Firehose for Faulty {
+    fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> Put<'a> {
+        Box::pin(async move {
+            // A real request takes a while, during which others are made.
+            tokio::task::yield_now().await;
+            match self.answer(stream, &batch) {
+                Some((Duration::ZERO, answer)) => answer,
+                Some((pause, answer)) => {
+                    tokio::time::sleep(pause).await;
+                    answer
+                }
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    fn describe<'a>(&'a self, stream: &'a StreamName) -> Describe<'a> {
+        Box::pin(async move {
+            let before = {
+                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                let describes = state.describes.entry(stream.clone()).or_default();
+                *describes += 1;
+                *describes - 1
+            };
+            let (pause, answer) = (self.describe_script)(stream, before);
+            tokio::time::sleep(pause).await;
+            answer
+        })
+    }
+}
+
+impl std::fmt::Debug for Faulty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Faulty").field("requests", &self.requests()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,181 @@
+//! Bounds that this crate enforces, each with its unit and where the number is from.
+
+use std::time::Duration;
+
+/// Bytes of one record with its newline, before base64. Source: Firehose,
+/// `PutRecordBatch`: 1,000 KiB.
+pub const RECORD_BYTES_MAX: usize = 1_024_000;
+
+/// Events in one record. Source: Firehose, `PutRecord`: a record of more is not
+/// split as expected where the stream de-aggregates records.
+pub const RECORD_EVENTS_MAX: usize = 500;
+
+/// The step in which Firehose bills the size of a record, in bytes. Source:
+/// Amazon Data Firehose, pricing: "rounded up to the nearest 5KB (5120 bytes)".
+pub const BILLED_STEP_BYTES: usize = 5 * 1024;
+
+/// Bytes of a record where it is this program that chooses to pack: 20 whole steps
+/// of [`BILLED_STEP_BYTES`], so that all that is paid in vain is the room that the
+/// next event did not fit into: under 1 % where events have 1 KB. A larger record
+/// saves little more, and is what a refusal or a lost answer costs to send again.
+pub const PACK_AUTO_BYTES: usize = 20 * BILLED_STEP_BYTES;
+
+/// The time from one `DescribeDeliveryStream` to the next, for all streams.
+/// Source: Firehose, quotas: 5 a second for an account and region; one of them is
+/// left to others.
+pub const DESCRIBE_STEP: Duration = Duration::from_millis(250);
+
+/// The same for all but the first about each stream, which can wait.
+pub const DESCRIBE_AGAIN_STEP: Duration = Duration::from_secs(1);
+
+/// `DescribeDeliveryStream` requests under way at once, should answers be slow.
+pub const DESCRIBES_AT_ONCE_MAX: usize = 4;
+
+/// How old a stream's description gets before it is asked for again: for as long
+/// a Lambda function that is added to the stream may get packed records. It is
+/// also the longest pause after a description that failed.
+pub const DESCRIBE_AGAIN: Duration = Duration::from_secs(600);
+
+/// Records in one request. Source: Firehose, `PutRecordBatch`.
+pub const REQUEST_RECORDS_MAX: usize = 500;
+
+/// Bytes of all records in one request, before base64.
+///
+/// Firehose documents "4 MB" in one place and 4 MiB in another, so the smaller.
+pub const REQUEST_BYTES_MAX: usize = 4_000_000;
+
+/// Bytes from which a request is sent, though it could be larger: nothing gets
+/// cheaper beyond, and every request under way takes this much memory, and a
+/// third more for its base64.
+pub const REQUEST_BYTES_ENOUGH: usize = 1024 * 1024;
+
+/// Bytes that one worker holds in open batches of all its streams together.
+/// Beyond it they are sent before they are full.
+pub const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of records in all closed batches that have not been answered. Beyond
+/// it the workers wait, and with them the inputs, or batches go to the disk. The first
+/// batch of a stream may exceed it, so that all together exceed it by less than one.
+pub const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of disk that records of streams that are held or slow may take, unless the
+/// settings say otherwise. Beyond it such a stream holds up the others.
+pub const OVERFLOW_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Bytes of a file of such records. Where the file system cannot punch holes, a file
+/// takes its room until all of it has been read back, so it is not large.
+pub const OVERFLOW_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Runs of such records, each of which comes from one chunk of an input and
+/// keeps the promise to account for that chunk's events in memory: with events
+/// of usual size this is some 100 MB.
+pub const OVERFLOW_RUNS_MAX: usize = 65_536;
+
+/// How long the disk is left alone after it failed to take such records, and how often
+/// whoever waits for it looks again.
+pub const OVERFLOW_RETRY: Duration = Duration::from_secs(1);
+
+/// Batches of such records that are read back at once outside of
+/// [`IN_FLIGHT_BYTES_MAX`], to become dead letters: these are written one after the
+/// other anyway, so that one more is enough to read ahead.
+pub const OVERFLOW_UNBUDGETED_READS: usize = 2;
+
+/// Delivery streams that events choose, by names that stand in neither the settings nor
+/// the plugin's declaration, and that are in use at once, unless the settings say
+/// otherwise. An idle stream takes some 10 KB.
+pub const DYNAMIC_STREAMS_MAX: usize = 1000;
+
+/// The most that this can be raised to: four times Firehose's default quota of streams
+/// for an account and region.
+pub const DYNAMIC_STREAMS_MAX_MAX: usize = 20_000;
+
+/// How long a stream stays in use without records, unless the settings say otherwise:
+/// what has been learnt about its pace is worth little by then.
+pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How often a worker looks for streams that are no longer in use.
+pub const OUTBOX_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Streams that are no longer in use and are still reported by their names; further
+/// ones are reported together. Those that the settings or the plugin name do not count.
+pub const RETIRED_STREAMS_REPORTED: usize = 1000;
+
+/// Log lines of one kind about delivery streams in [`STREAM_LOG_WINDOW`]; further ones
+/// are counted.
+pub const STREAM_LOG_LINES_MAX: u64 = 30;
+
+/// The time in which these lines are counted.
+pub const STREAM_LOG_WINDOW: Duration = Duration::from_secs(60);
+
+/// How many attempts the pause counts at most after a record that Firehose itself names as
+/// invalid, on a stream that accepts none: 800 ms, so that records at fault alone do not
+/// hold up the others behind them for long.
+pub const REFUSED_BY_NAME_ATTEMPTS: u32 = 3;
+
+/// How often a stream that is held is tried before a run ends for it that is to fail fast:
+/// once more, since a clock may have been corrected by the first answer, or credentials
+/// renewed.
+pub const HELD_ATTEMPTS_BEFORE_FAILURE: u32 = 1;
+
+/// Different records in a row that a stream refuses as invalid, each alone in its request,
+/// before the stream counts as at fault and is held: Firehose knows no rule that several
+/// records could break which are not too large, so one refused record is rare.
+pub const REFUSED_ALONE_MAX: u32 = 4;
+
+/// Time for one request's answer. A full request has 5.6 MB of body.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes of a line in a file of dead letters. An event of `EVENT_BYTES_MAX`
+/// takes six times as much where each byte is escaped; the rest is for all that
+/// stands beside it.
+pub const DEAD_LINE_BYTES_MAX: usize = 6 * standpipe_core::limits::EVENT_BYTES_MAX + 1024 * 1024;
+
+/// Bytes of a file of dead letters, beyond which the next one is begun. Taking
+/// letters out of a file writes the rest of it anew, so a file is not large.
+pub const DEAD_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Bytes of all files of dead letters, unless the settings say otherwise.
+pub const DEAD_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
+
+/// The least that all files of dead letters may be limited to, in bytes.
+pub const DEAD_BYTES_MAX_MIN: u64 = 1024 * 1024;
+
+/// Bytes of copies of dead letters that their delivery stream has not accepted
+/// yet; a copy beyond is not made. Enough for what dies while a request is under
+/// way, and small beside [`IN_FLIGHT_BYTES_MAX`]: the letters are in their files.
+pub const DEAD_COPIES_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Earlier letters that a dead letter tells of, about the same event.
+pub const DEAD_HISTORY_MAX: usize = 20;
+
+/// How often a full directory of dead letters is looked at again.
+pub const DEAD_COUNT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Bytes of dead letters that wait to be written, in memory. Beyond it, whoever has
+/// another one waits. As much as records in flight may take: both are of events that
+/// their source has not let go.
+pub const DEAD_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of dead letters that are synced as one group, unless one alone is larger, so
+/// that the first of a group does not wait long for the last.
+pub const DEAD_GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The least time from one sync of dead letters to the next, unless a whole group waits:
+/// a disk that syncs for the spool at the same time is not to be busy with a few letters.
+pub const DEAD_SYNC_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The first pause before dead letters are tried again that could not be written; each
+/// further one is twice as long.
+pub const DEAD_RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
+
+/// The longest such pause: how long it takes at most until it is noticed that there
+/// is room.
+pub const DEAD_RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// The least time from one log line about dead letters that cannot be written to the
+/// next.
+pub const DEAD_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long a run waits for another process that is letting go of the directory that
+/// records are written to in place of Firehose.
+pub const LOCAL_LOCK_TIMEOUT: Duration = Duration::from_secs(2);

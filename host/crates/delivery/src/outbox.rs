@@ -1,0 +1,392 @@
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::batch::Item;
+use super::stream::{InUse, Stream};
+use super::{Batch, Delivery, Identity, NamedBy, Provenance, TooManyStreams};
+use crate::limits;
+use standpipe_core::event::StreamName;
+
+/// A worker's open batches, one for each delivery stream.
+///
+/// A batch that is closed is queued here until it is handed over. Threads do both
+/// in one go, and block while too much is in flight ([`Outbox::push`],
+/// [`Outbox::close_due`], [`Outbox::close_all`]); an asynchronous driver fills and
+/// closes batches without waiting ([`Outbox::add`], [`Outbox::end_due`],
+/// [`Outbox::end_all`]) and then awaits [`Outbox::flush`].
+pub struct Outbox {
+    delivery: Delivery,
+    max_delay: Duration,
+    slots: Vec<Generation>,
+    /// Slots of streams that are no longer in use, to be used again.
+    unused: Vec<usize>,
+    by_name: HashMap<(Identity, StreamName), Place>,
+    /// Bytes in all open batches.
+    open_bytes: usize,
+    /// Closed batches that have not been handed over, oldest first. Whoever adds
+    /// records hands these over before the next one, so that there are few.
+    closed: VecDeque<(InUse, Batch)>,
+    swept: Instant,
+    /// Whether nothing is handed over but by [`Outbox::flush`].
+    #[cfg(any(test, feature = "testing"))]
+    is_deferred: bool,
+}
+
+/// Where an [`Outbox`] has a stream, until the stream is no longer in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    slot: usize,
+    generation: u32,
+}
+
+/// A slot, and how many streams it has been used for before.
+#[derive(Default)]
+struct Generation {
+    number: u32,
+    slot: Option<Slot>,
+}
+
+struct Slot {
+    identity: Identity,
+    named_by: NamedBy,
+    stream: Arc<Stream>,
+    /// While the batch is open.
+    in_use: Option<InUse>,
+    batch: Batch,
+    /// The size of a record that the event at hand may share, if it may.
+    pack_bytes_max: Option<usize>,
+    /// When the first record came in.
+    opened: Instant,
+}
+
+/// A record to be delivered.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// The event's position in its chunk.
+    pub event: u32,
+    /// The event's line in its source.
+    pub line: u64,
+    /// The event's text as received.
+    pub text: &'a [u8],
+    /// What is sent in its place.
+    pub payload: Option<&'a [u8]>,
+}
+
+/// Why a record was not added to a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NotAdded {
+    /// Firehose would not take it.
+    #[error(
+        "the record has {bytes} bytes with its newline, and Firehose takes {}",
+        limits::RECORD_BYTES_MAX
+    )]
+    TooLarge {
+        /// Its size with its newline.
+        bytes: usize,
+    },
+    /// Its stream may not be used.
+    #[error(transparent)]
+    TooManyStreams(#[from] TooManyStreams),
+}
+
+impl Outbox {
+    pub(super) fn new(delivery: Delivery, max_delay: Duration) -> Self {
+        Outbox {
+            delivery,
+            max_delay,
+            slots: Vec::new(),
+            unused: Vec::new(),
+            by_name: HashMap::new(),
+            open_bytes: 0,
+            closed: VecDeque::new(),
+            swept: now(),
+            #[cfg(any(test, feature = "testing"))]
+            is_deferred: false,
+        }
+    }
+
+    /// The place of a stream in this outbox, to be used in [`Outbox::push`] for as long
+    /// as the outbox [holds](Outbox::holds) it.
+    ///
+    /// # Errors
+    ///
+    /// An event has named it, and as many such streams are in use as may be.
+    pub fn place(
+        &mut self,
+        identity: Identity,
+        name: &StreamName,
+        named_by: NamedBy,
+    ) -> Result<Place, TooManyStreams> {
+        let key = (identity, name.clone());
+        if let Some(&place) = self.by_name.get(&key) {
+            return Ok(place);
+        }
+        let stream = Arc::clone(self.delivery.stream(identity, name, named_by)?.stream());
+        let slot = self.unused.pop().unwrap_or_else(|| {
+            self.slots.push(Generation::default());
+            self.slots.len() - 1
+        });
+        let Generation { number, slot: empty } = &mut self.slots[slot];
+        let place = Place { slot, generation: *number };
+        *empty = Some(Slot {
+            identity,
+            named_by,
+            stream,
+            in_use: None,
+            batch: Batch::default(),
+            pack_bytes_max: None,
+            opened: now(),
+        });
+        self.by_name.insert(key, place);
+        Ok(place)
+    }
+
+    /// Whether a place is still that of its stream.
+    pub fn holds(&self, place: Place) -> bool {
+        self.slots[place.slot].number == place.generation
+    }
+
+    /// Add a record to a stream's open batch. Blocks while too much is in
+    /// flight.
+    ///
+    /// # Errors
+    ///
+    /// The record is larger than Firehose takes, or its stream has been retired and as
+    /// many that events have named are in use as may be; it was not added.
+    pub fn push(
+        &mut self,
+        place: Place,
+        provenance: &Provenance,
+        record: Record<'_>,
+    ) -> Result<(), NotAdded> {
+        self.add(place, provenance, record)?;
+        self.flush_blocking();
+        Ok(())
+    }
+
+    /// Add a record to a stream's open batch without handing any batch over:
+    /// [`Outbox::flush`] is to follow.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Outbox::push`].
+    pub fn add(
+        &mut self,
+        place: Place,
+        provenance: &Provenance,
+        record: Record<'_>,
+    ) -> Result<(), NotAdded> {
+        debug_assert!(self.holds(place), "the place is another stream's by now");
+        let Some(slot) = &mut self.slots[place.slot].slot else {
+            unreachable!("a place that is held has a slot")
+        };
+        let Record { event, line, text, payload } = record;
+        // Settings are those of the batch: with another one they may be others.
+        let item = loop {
+            slot.begin(&self.delivery)?;
+            let newline: &[u8] = if slot.stream.settings.newline { b"\n" } else { b"" };
+            let item = Item { event, line, text, payload, newline };
+            let bytes = item.bytes();
+            if bytes > limits::RECORD_BYTES_MAX {
+                slot.release_unless_open();
+                return Err(NotAdded::TooLarge { bytes });
+            }
+            slot.pack_bytes_max = slot.stream.packing.for_event();
+            if slot.has_room(bytes) {
+                break item;
+            }
+            self.open_bytes -= slot.close(&mut self.closed);
+        };
+        let held = slot.batch.held_bytes();
+        slot.add(provenance, item);
+        self.open_bytes += slot.batch.held_bytes() - held;
+        if slot.is_full(self.delivery.request_bytes_enough()) {
+            self.open_bytes -= slot.close(&mut self.closed);
+        }
+        while self.open_bytes > limits::OPEN_BYTES_MAX {
+            self.close_largest();
+        }
+        Ok(())
+    }
+
+    /// Hand over the batches that have been open for long enough. Blocks as
+    /// [`Outbox::push`] does.
+    pub fn close_due(&mut self, now: Instant) {
+        self.end_due(now);
+        self.flush_blocking();
+    }
+
+    /// Hand everything over. Blocks as [`Outbox::push`] does.
+    pub fn close_all(&mut self) {
+        self.end_all();
+        self.flush_blocking();
+    }
+
+    /// Close the batches that have been open for long enough:
+    /// [`Outbox::flush`] is to follow.
+    pub fn end_due(&mut self, now: Instant) {
+        for slot in self.slots.iter_mut().filter_map(|generation| generation.slot.as_mut()) {
+            if now.duration_since(slot.opened) >= self.max_delay {
+                self.open_bytes -= slot.close(&mut self.closed);
+            }
+        }
+        if now.duration_since(self.swept) >= limits::OUTBOX_SWEEP_INTERVAL {
+            self.sweep();
+            self.swept = now;
+        }
+    }
+
+    /// When the next batch is due, if any is open.
+    pub fn next_due(&self) -> Option<Instant> {
+        let open = self.slots().filter(|slot| !slot.batch.is_empty());
+        open.map(|slot| slot.opened + self.max_delay).min()
+    }
+
+    /// Close all batches: [`Outbox::flush`] is to follow.
+    pub fn end_all(&mut self) {
+        for slot in self.slots.iter_mut().filter_map(|generation| generation.slot.as_mut()) {
+            self.open_bytes -= slot.close(&mut self.closed);
+        }
+    }
+
+    /// Hand the closed batches over, and wait while too much is in flight.
+    pub async fn flush(&mut self) {
+        while let Some((in_use, batch)) = self.closed.pop_front() {
+            self.delivery.submit(in_use.stream(), batch).await;
+        }
+    }
+
+    fn flush_blocking(&mut self) {
+        #[cfg(any(test, feature = "testing"))]
+        if self.is_deferred {
+            return;
+        }
+        while let Some((in_use, batch)) = self.closed.pop_front() {
+            self.delivery.submit_blocking(in_use.stream(), batch);
+        }
+    }
+
+    /// Send the batch that is worth it most. The others go on growing, so that
+    /// requests get twice as large as if all were sent.
+    fn close_largest(&mut self) {
+        let slots = self.slots.iter_mut().filter_map(|generation| generation.slot.as_mut());
+        if let Some(slot) = slots.max_by_key(|slot| slot.batch.held_bytes()) {
+            self.open_bytes -= slot.close(&mut self.closed);
+        }
+    }
+
+    /// Forget streams that are no longer in use.
+    fn sweep(&mut self) {
+        for (at, generation) in self.slots.iter_mut().enumerate() {
+            if let Some(slot) = generation.slot.take_if(|slot| slot.is_unused()) {
+                generation.number = generation.number.wrapping_add(1);
+                self.by_name.remove(&(slot.identity, slot.stream.name.clone()));
+                self.unused.push(at);
+            }
+        }
+    }
+
+    /// How many slots there are, in use or not.
+    #[cfg(test)]
+    pub(super) fn slots_made(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().filter_map(|generation| generation.slot.as_ref())
+    }
+
+    /// Leaves all handing over to [`Outbox::flush`]: for who drives a worker and
+    /// delivery on one thread.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn deferred(self) -> Self {
+        Outbox { is_deferred: true, ..self }
+    }
+}
+
+impl Slot {
+    /// Have the stream stay in use, or be used anew, for the batch that is open.
+    fn begin(&mut self, delivery: &Delivery) -> Result<(), TooManyStreams> {
+        if self.in_use.is_some() {
+            return Ok(());
+        }
+        self.in_use = InUse::begin(&self.stream);
+        if self.in_use.is_none() {
+            let in_use = delivery.stream(self.identity, &self.stream.name, self.named_by)?;
+            self.stream = Arc::clone(in_use.stream());
+            self.in_use = Some(in_use);
+        }
+        Ok(())
+    }
+
+    /// Let the stream go where its batch has nothing in it.
+    fn release_unless_open(&mut self) {
+        if self.batch.is_empty() {
+            self.in_use = None;
+        }
+    }
+
+    /// Put the batch where it is handed over, if there is one. Returns its bytes.
+    fn close(&mut self, closed: &mut VecDeque<(InUse, Batch)>) -> usize {
+        if self.batch.is_empty() {
+            return 0;
+        }
+        let Some(in_use) = self.in_use.take() else {
+            unreachable!("a batch is filled while its stream is in use")
+        };
+        // The next one is likely to be as large.
+        let next = self.batch.emptied();
+        let batch = std::mem::replace(&mut self.batch, next);
+        let bytes = batch.held_bytes();
+        closed.push_back((in_use, batch));
+        bytes
+    }
+
+    fn is_unused(&self) -> bool {
+        self.in_use.is_none() && self.stream.is_retired()
+    }
+
+    /// Whether so many bytes more can be part of the batch.
+    fn has_room(&self, bytes: usize) -> bool {
+        self.batch.payload_bytes() + bytes <= limits::REQUEST_BYTES_MAX
+            && (self.batch.len() < limits::REQUEST_RECORDS_MAX || self.can_pack(bytes))
+    }
+
+    /// Whether the batch is large enough, or nothing more can be part of it.
+    fn is_full(&self, bytes_enough: usize) -> bool {
+        self.batch.payload_bytes() >= bytes_enough
+            || self.batch.len() == limits::REQUEST_RECORDS_MAX && !self.can_pack(1)
+    }
+
+    /// Whether so many bytes more can share the last record.
+    fn can_pack(&self, bytes: usize) -> bool {
+        let has_room = |bytes_max| self.batch.last_record_has_room(bytes, bytes_max);
+        self.pack_bytes_max.is_some_and(has_room)
+    }
+
+    fn add(&mut self, provenance: &Provenance, item: Item<'_>) {
+        if self.batch.is_empty() {
+            self.opened = now();
+        }
+        if self.can_pack(item.bytes()) {
+            self.batch.push_to_last_record(provenance, item);
+        } else {
+            self.batch.push(provenance, item);
+        }
+    }
+}
+
+/// The runtime's time, which tests can stop.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox").field("streams", &self.by_name.len()).finish_non_exhaustive()
+    }
+}

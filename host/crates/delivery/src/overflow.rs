@@ -1,0 +1,460 @@
+//! Batches of streams that cannot keep up, on disk until their turn comes.
+//!
+//! This is an extension of memory and not a spool: the files have no names and
+//! are gone with the process, just as what is in memory is. All streams append to one
+//! file until it is large enough, so that a thousand slow streams take few descriptors.
+//! What has been read back is punched out of its file, and a file is closed with its
+//! last batch, so that the bound on live batches is a bound on the disk. Where the file
+//! system cannot punch holes, a file counts whole until it is closed.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use thiserror::Error;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use super::Batch;
+use super::batch::Run;
+use crate::limits;
+use standpipe_core::private;
+
+/// What all streams together keep on disk.
+#[derive(Debug)]
+pub(super) struct Overflow {
+    directory: PathBuf,
+    bytes_max: u64,
+    state: Mutex<State>,
+    freed: Notify,
+    /// For batches that are read back outside of the memory that all share.
+    unbudgeted: Semaphore,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What the files take of the disk.
+    bytes: u64,
+    runs: usize,
+    /// The file that is appended to, and its length.
+    open: Option<(Arc<SpillFile>, u64)>,
+    /// When the disk failed last, until it is written to again.
+    failed: Option<Instant>,
+}
+
+/// A file of batches. Its counts change under the lock of [`State`] alone.
+#[derive(Debug)]
+struct SpillFile {
+    file: File,
+    /// Batches in it.
+    live: AtomicUsize,
+    /// Bytes of batches that are gone, and that the file system did not take back.
+    kept_bytes: AtomicU64,
+}
+
+/// The number of batches that one stream keeps on disk.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Backlog(Arc<AtomicUsize>);
+
+/// A batch on disk.
+#[derive(Debug)]
+pub(super) struct Stored {
+    extent: Extent,
+    parts: Parts,
+    /// The acknowledgements stay in memory.
+    runs: Vec<Run>,
+    held_bytes: usize,
+    events: usize,
+}
+
+/// The lengths of what is written, one after the other.
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    bytes: usize,
+    texts: usize,
+    index: usize,
+}
+
+/// What a batch takes of its file and of the bounds, given back when it is dropped.
+#[derive(Debug)]
+struct Extent {
+    overflow: Arc<Overflow>,
+    backlog: Backlog,
+    file: Arc<SpillFile>,
+    offset: u64,
+    /// Whole blocks.
+    bytes: u64,
+    runs: usize,
+}
+
+/// A batch stays in memory.
+#[derive(Debug, Error)]
+pub(super) enum NotStored {
+    /// There is as much on disk as there may be.
+    #[error("the overflow limit is reached")]
+    Full,
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+    /// The disk failed a moment ago, and is not tried again yet.
+    #[error("the disk failed a moment ago")]
+    Resting,
+}
+
+/// What file systems allocate and take back at least, in bytes: each batch starts at a
+/// multiple of it, so that what it takes is given back whole.
+const BLOCK_BYTES: u64 = 4096;
+
+impl Overflow {
+    pub(super) fn new(directory: PathBuf, bytes_max: u64) -> Arc<Self> {
+        Arc::new(Overflow {
+            directory,
+            bytes_max,
+            state: Mutex::default(),
+            freed: Notify::new(),
+            unbudgeted: Semaphore::new(limits::OVERFLOW_UNBUDGETED_READS),
+        })
+    }
+
+    /// Write a batch out.
+    pub(super) fn store(
+        self: &Arc<Self>,
+        backlog: &Backlog,
+        batch: &Batch,
+    ) -> Result<Stored, NotStored> {
+        let index = batch.index();
+        let (bytes, texts) = (batch.all_payloads(), batch.all_texts());
+        let parts = Parts { bytes: bytes.len(), texts: texts.len(), index: index.len() };
+        let extent = self.reserve(backlog, parts.length(), batch.runs().len())?;
+        let mut at = extent.offset;
+        for part in [bytes, texts, &index] {
+            // What was written before a failure goes with the extent.
+            extent.file.file.write_all_at(part, at).inspect_err(|error| self.failed(error))?;
+            at += part.len() as u64;
+        }
+        self.succeeded();
+        let (runs, held_bytes) = (batch.runs().to_vec(), batch.held_bytes());
+        Ok(Stored { extent, parts, runs, held_bytes, events: batch.event_count() })
+    }
+
+    /// Is notified whenever something may have become free on disk.
+    pub(super) fn freed(&self) -> Notified<'_> {
+        self.freed.notified()
+    }
+
+    /// The permission to read a batch back outside of the memory that all share, to be
+    /// kept until it is out of memory again.
+    pub(super) async fn unbudgeted_read(&self) -> SemaphorePermit<'_> {
+        self.unbudgeted.acquire().await.expect("it is never closed")
+    }
+
+    fn reserve(
+        self: &Arc<Self>,
+        backlog: &Backlog,
+        bytes: u64,
+        runs: usize,
+    ) -> Result<Extent, NotStored> {
+        let bytes = bytes.next_multiple_of(BLOCK_BYTES);
+        let mut state = self.state();
+        if state.failed.is_some_and(|failed| failed.elapsed() < limits::OVERFLOW_RETRY) {
+            return Err(NotStored::Resting);
+        }
+        if state.bytes + bytes > self.bytes_max || state.runs + runs > limits::OVERFLOW_RUNS_MAX {
+            return Err(NotStored::Full);
+        }
+        let extended = state.extend(bytes, || self.create());
+        let (file, offset) = match extended {
+            Ok(extended) => extended,
+            Err(error) => {
+                drop(state);
+                self.failed(&error);
+                return Err(NotStored::Failed(error));
+            }
+        };
+        state.bytes += bytes;
+        state.runs += runs;
+        file.live.fetch_add(1, Ordering::Relaxed);
+        backlog.0.fetch_add(1, Ordering::Relaxed);
+        let (overflow, backlog) = (Arc::clone(self), backlog.clone());
+        Ok(Extent { overflow, backlog, file, offset, bytes, runs })
+    }
+
+    fn create(&self) -> io::Result<File> {
+        private::create_directory(&self.directory)?;
+        tempfile::tempfile_in(&self.directory)
+    }
+
+    fn failed(&self, error: &io::Error) {
+        if self.state().failed.replace(Instant::now()).is_none() {
+            tracing::warn!(
+                "failed to write records of slow streams to {}: {error}: they stay in memory and may hold up other streams: free disk space there, or set --data-dir",
+                self.directory.display()
+            );
+        }
+    }
+
+    fn succeeded(&self) {
+        if self.state().failed.take().is_some() {
+            tracing::info!("records of slow streams are written to disk again");
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Where so many bytes more can be written.
+    fn extend(
+        &mut self,
+        bytes: u64,
+        create: impl FnOnce() -> io::Result<File>,
+    ) -> io::Result<(Arc<SpillFile>, u64)> {
+        let has_room = |length: u64| length + bytes <= limits::OVERFLOW_FILE_BYTES_MAX;
+        let (file, length) = match self.open.take_if(|(_, length)| has_room(*length)) {
+            Some(open) => open,
+            None => {
+                let (live, kept_bytes) = (AtomicUsize::new(0), AtomicU64::new(0));
+                (Arc::new(SpillFile { file: create()?, live, kept_bytes }), 0)
+            }
+        };
+        self.open = Some((Arc::clone(&file), length + bytes));
+        Ok((file, length))
+    }
+}
+
+impl Backlog {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Parts {
+    fn length(self) -> u64 {
+        (self.bytes + self.texts + self.index) as u64
+    }
+}
+
+impl Stored {
+    /// What the batch takes in memory.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// The number of its events.
+    pub(super) fn events(&self) -> usize {
+        self.events
+    }
+
+    /// Read the batch back. An error comes with the number of events that it costs.
+    pub(super) fn load(self) -> Result<Batch, (usize, io::Error)> {
+        let events = self.events;
+        self.read().map_err(|error| (events, error))
+    }
+
+    fn read(self) -> io::Result<Batch> {
+        let mut at = self.extent.offset;
+        let mut read = |length: usize| {
+            let mut part = vec![0; length];
+            self.extent.file.file.read_exact_at(&mut part, at)?;
+            at += length as u64;
+            io::Result::Ok(part)
+        };
+        let (bytes, texts) = (read(self.parts.bytes)?, read(self.parts.texts)?);
+        Ok(Batch::from_parts(bytes, texts, &read(self.parts.index)?, self.events, self.runs))
+    }
+}
+
+impl Drop for Extent {
+    fn drop(&mut self) {
+        let is_punched = punch(&self.file.file, self.offset, self.bytes).is_ok();
+        let closed = {
+            let mut state = self.overflow.state();
+            if is_punched {
+                state.bytes -= self.bytes;
+            } else {
+                self.file.kept_bytes.fetch_add(self.bytes, Ordering::Relaxed);
+            }
+            state.runs -= self.runs;
+            self.backlog.0.fetch_sub(1, Ordering::Relaxed);
+            let is_last = self.file.live.fetch_sub(1, Ordering::Relaxed) == 1;
+            if is_last {
+                state.bytes -= self.file.kept_bytes.swap(0, Ordering::Relaxed);
+            }
+            state.open.take_if(|(open, _)| is_last && Arc::ptr_eq(open, &self.file))
+        };
+        drop(closed);
+        self.overflow.freed.notify_waiters();
+    }
+}
+
+/// Give the room of these bytes back to the file system.
+#[cfg(target_os = "linux")]
+fn punch(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(fallocate(file, flags, offset, length)?)
+}
+
+/// Give the room of these bytes back to the file system: not known here.
+#[cfg(not(target_os = "linux"))]
+fn punch(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Provenance;
+    use crate::batch::Item;
+    use standpipe_core::event::Ack;
+
+    /// A batch of events, each with a text and perhaps another payload.
+    fn batch(events: &[(Vec<u8>, Option<Vec<u8>>)]) -> Batch {
+        let provenance = || {
+            let ack = Ack::new("test".into(), events.len(), |_| ());
+            Provenance { ack, plugin: "digest".into(), generation: 0 }
+        };
+        let (mut batch, mut current) = (Batch::default(), provenance());
+        for (event, (text, payload)) in (0..).zip(events) {
+            if event % 5 == 4 {
+                current = provenance();
+            }
+            let (line, payload) = (u64::from(event) << 33, payload.as_deref());
+            let item = Item { event, line, text, payload, newline: b"\n" };
+            match event % 3 {
+                1 => batch.push_to_last_record(&current, item),
+                _ => batch.push(&current, item),
+            }
+        }
+        batch
+    }
+
+    /// A record's payload, and the texts and lines of its events.
+    type Facts = (Vec<u8>, Vec<Vec<u8>>, Vec<u64>);
+
+    fn facts(batch: &Batch) -> Vec<Facts> {
+        let of_record = |record| {
+            let events = batch.events_of(record);
+            let texts = events.clone().map(|event| batch.text(event).to_vec()).collect();
+            let lines = events.map(|event| batch.line(event)).collect();
+            (batch.payload(record).to_vec(), texts, lines)
+        };
+        (0..batch.len()).map(of_record).collect()
+    }
+
+    fn events() -> impl Strategy<Value = Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+        let bytes = || prop::collection::vec(any::<u8>(), 0..300);
+        prop::collection::vec((bytes(), prop::option::of(bytes())), 1..40)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn what_is_read_back_is_what_was_written(
+            steps in prop::collection::vec((events(), any::<bool>()), 1..20),
+        ) {
+            let directory = tempfile::tempdir().unwrap();
+            let (overflow, backlog) =
+                (Overflow::new(directory.path().join("new"), 30_000), Backlog::default());
+            let mut queue = VecDeque::new();
+            for (events, is_read) in steps {
+                let batch = batch(&events);
+                match overflow.store(&backlog, &batch) {
+                    Ok(stored) => queue.push_back((facts(&batch), stored)),
+                    Err(NotStored::Full) => prop_assert!(!queue.is_empty()),
+                    Err(error) => panic!("{error}"),
+                }
+                prop_assert!(overflow.state().bytes <= 30_000);
+                if is_read && let Some((expected, stored)) = queue.pop_front() {
+                    prop_assert_eq!(facts(&stored.load().unwrap()), expected);
+                }
+                prop_assert_eq!(backlog.is_empty(), queue.is_empty());
+            }
+            for (expected, stored) in queue {
+                prop_assert_eq!(facts(&stored.load().unwrap()), expected);
+            }
+            let state = overflow.state();
+            prop_assert_eq!((state.bytes, state.runs), (0, 0));
+            prop_assert!(state.open.is_none(), "a file without batches is open");
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fails_leaves_the_batch_in_memory_and_takes_no_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let in_the_way = directory.path().join("overflow");
+        fs::write(&in_the_way, "a file").unwrap();
+        let (overflow, backlog) = (Overflow::new(in_the_way, 30_000), Backlog::default());
+        let stored = overflow.store(&backlog, &batch(&[(b"text".to_vec(), None)]));
+        assert!(matches!(stored, Err(NotStored::Failed(_))));
+        assert!(backlog.is_empty());
+        assert_eq!(overflow.state().bytes, 0);
+    }
+
+    /// What the file of a batch really takes, in bytes.
+    fn allocated(file: &File) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        file.metadata().unwrap().blocks() * 512
+    }
+
+    #[test]
+    fn the_disk_is_given_back_batch_by_batch() {
+        let directory = tempfile::tempdir().unwrap();
+        let overflow = Overflow::new(directory.path().to_owned(), 1 << 30);
+        let (one, other) = (Backlog::default(), Backlog::default());
+        let text = vec![b'x'; 100_000];
+        let store = |backlog| overflow.store(backlog, &batch(&[(text.clone(), None)])).unwrap();
+        let stored = [&one, &other, &one, &other].map(store);
+        let file = stored[0].extent.file.file.try_clone().unwrap();
+        let whole = overflow.state().bytes;
+        assert_eq!(allocated(&file), whole, "what is counted is what is taken");
+        let mut left = whole;
+        for stored in stored {
+            let bytes = stored.extent.bytes;
+            stored.load().unwrap();
+            left -= bytes;
+            assert_eq!((overflow.state().bytes, allocated(&file)), (left, left));
+        }
+        assert!(one.is_empty() && other.is_empty() && overflow.state().open.is_none());
+    }
+
+    #[test]
+    fn a_disk_that_was_full_is_written_to_again_and_keeps_no_torn_batch() {
+        let directory = tempfile::tempdir().unwrap();
+        let overflow = Overflow::new(directory.path().to_owned(), 1 << 30);
+        let backlog = Backlog::default();
+        let small = batch(&[(vec![b'x'; 10], None)]);
+        let first = overflow.store(&backlog, &small).unwrap();
+        // As if the disk had failed on the next one.
+        overflow.failed(&io::ErrorKind::StorageFull.into());
+        assert!(matches!(overflow.store(&backlog, &small), Err(NotStored::Resting)));
+        overflow.state().failed = Some(Instant::now() - limits::OVERFLOW_RETRY);
+        let second = overflow.store(&backlog, &small).unwrap();
+        assert!(overflow.state().failed.is_none());
+        assert_eq!(facts(&first.load().unwrap()), facts(&small));
+        assert_eq!(facts(&second.load().unwrap()), facts(&small));
+    }
+
+    #[test]
+    fn what_cannot_be_read_back_is_an_error_and_takes_no_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let overflow = Overflow::new(directory.path().to_owned(), 1 << 30);
+        let backlog = Backlog::default();
+        let stored = overflow.store(&backlog, &batch(&[(vec![b'x'; 10_000], None)])).unwrap();
+        stored.extent.file.file.set_len(100).unwrap();
+        assert!(stored.load().is_err());
+        assert!(backlog.is_empty());
+        assert_eq!(overflow.state().bytes, 0);
+    }
+}

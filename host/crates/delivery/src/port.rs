@@ -1,0 +1,166 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::{Batch, Description};
+use standpipe_aws::advice_of_refusal;
+use standpipe_core::event::StreamName;
+
+/// What a request to Firehose becomes.
+pub type Put<'a> = Pin<Box<dyn Future<Output = Result<Answer, RequestError>> + Send + 'a>>;
+
+/// What asking about a delivery stream becomes.
+pub type Describe<'a> =
+    Pin<Box<dyn Future<Output = Result<Description, RequestError>> + Send + 'a>>;
+
+/// The one way out: `PutRecordBatch`, or what stands in for it.
+pub trait Firehose: Send + Sync + 'static {
+    /// Write a batch to a delivery stream, once. Nothing is tried again here,
+    /// so that every attempt is counted and paced in one place.
+    fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> Put<'a>;
+
+    /// Ask what a delivery stream does with its records, once. Only streams whose
+    /// packing depends on it are asked about, and delivery does not wait for it.
+    fn describe<'a>(&'a self, stream: &'a StreamName) -> Describe<'a>;
+}
+
+/// The answer to a request that was not refused as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Records that were not accepted, by their position in the batch, rising.
+    pub refused: Vec<(usize, Refusal)>,
+}
+
+/// Why a record was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Firehose's code, such as `ServiceUnavailableException`.
+    pub code: String,
+    /// Firehose's words.
+    pub message: String,
+}
+
+/// The code of an error that stands for an answer which does not account for every
+/// record, or which is too long.
+pub(super) const INVALID_ANSWER: &str = "InvalidAnswer";
+
+/// Why a request failed as a whole.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[error("{code}: {message}")]
+pub struct RequestError {
+    /// What is to be done about it.
+    pub verdict: Verdict,
+    /// The service's code, or a word of the transport.
+    pub code: String,
+    /// More about it, without secrets or events.
+    pub message: String,
+}
+
+impl RequestError {
+    /// A request of which every record was refused on its own, for this reason.
+    pub(super) fn of_refusal(refusal: &Refusal) -> Self {
+        let Refusal { code, message } = refusal;
+        let message = match advice_of_refusal(code, message, false) {
+            Some(advice) => format!("{message}: {advice}"),
+            None => message.clone(),
+        };
+        RequestError { verdict: refusal.verdict(), code: code.clone(), message }
+    }
+
+    /// Whether the time of the request's signature is to blame, by the words of AWS or the
+    /// advice that stands behind them.
+    pub(super) fn is_about_time(&self) -> bool {
+        ["Signature expired", "Signature not yet current", "clock"]
+            .iter()
+            .any(|words| self.message.contains(words))
+    }
+
+    /// Whether there was an answer of success that says nothing about the request.
+    pub fn is_invalid_answer(&self) -> bool {
+        self.code == INVALID_ANSWER
+    }
+}
+
+impl Refusal {
+    /// What is to be done about it.
+    pub fn verdict(&self) -> Verdict {
+        verdict_of_code(&self.code)
+    }
+}
+
+/// What a failed request means for its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Too much at once, or a fault of the service: send again after a pause.
+    Retry,
+    /// Sent, but the answer was lost or was a fault: the records may have been
+    /// accepted. Send again after a pause, and live with duplicates.
+    RetryAmbiguous,
+    /// Nobody can be reached, or nobody lets us in, until an operator acts:
+    /// keep the records and try now and then.
+    Hold,
+    /// The delivery stream does not exist: hold, but not for ever.
+    Missing,
+    /// The service calls the request invalid. Some record of it is at fault, or the
+    /// stream is, such as one that reads from Kinesis: which of them shows when the
+    /// records are sent in smaller and smaller parts. Where no record is accepted, not
+    /// even one alone, it is the stream: hold.
+    Invalid,
+    /// Something before the service refuses requests of this size. A part of it may
+    /// pass. A record alone is no larger than the service permits, and no more guilty
+    /// than any other: hold.
+    TooLarge,
+}
+
+/// The verdict on a code that Firehose gives, whether for a whole request or
+/// for a record.
+///
+/// Unknown codes are tried again: a retry that is in vain costs a request, an
+/// event given up is lost. Sources: the API references of Amazon Data Firehose
+/// and "Common Errors" of AWS.
+pub(super) fn verdict_of_code(code: &str) -> Verdict {
+    match code {
+        "ServiceUnavailableException"
+        | "ServiceUnavailable"
+        | "ThrottlingException"
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "SlowDown"
+        | "LimitExceededException"
+        | "TooManyRequestsException"
+        | "ProvisionedThroughputExceededException" => Verdict::Retry,
+        "ResourceNotFoundException" => Verdict::Missing,
+        "ValidationException"
+        | "ValidationError"
+        | "InvalidArgumentException"
+        | "SerializationException"
+        | "InvalidParameterValue"
+        | "InvalidParameterCombination" => Verdict::Invalid,
+        "AccessDeniedException"
+        | "AccessDenied"
+        | "NotAuthorized"
+        | "OptInRequired"
+        | "ExpiredTokenException"
+        | "ExpiredToken"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed"
+        | "RequestInTheFuture"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "InvalidKMSResourceException"
+        // The stream takes records of CloudWatch Logs alone: no fault of a record.
+        | "InvalidSourceException" => Verdict::Hold,
+        // Without "KMS" the code would be unknown and the stream not held.
+        _ if code.starts_with("KMS") => Verdict::Hold,
+        _ => Verdict::RetryAmbiguous,
+    }
+}

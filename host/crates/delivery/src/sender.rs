@@ -1,0 +1,382 @@
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::Batch;
+use super::attempt::{Attempt, Attempts, Pace, Rest, fault_of_stream};
+use super::lane::Lane;
+use super::overflow::{Overflow, Stored};
+use super::port::RequestError;
+use super::room::{Room, Share};
+use super::stream::Stream;
+use super::waiting::{Parcel, Pending, Suspicion, Tries, Waiting};
+use crate::dead::Reason;
+use crate::limits;
+use standpipe_core::blocking;
+
+/// Writes one stream's batches until its queue is closed and empty, and every
+/// record accepted, buried or given up.
+///
+/// It alone decides what goes out next. Batches go out in the order in which
+/// they came; only what is sent again may be overtaken.
+pub(super) struct Sender {
+    pub(super) stream: Arc<Stream>,
+    pub(super) attempts: Arc<Attempts>,
+    pub(super) room: Arc<Room>,
+    pub(super) overflow: Arc<Overflow>,
+    pub(super) lane: Lane,
+    pub(super) waiting: Waiting,
+    pub(super) under_way: JoinSet<Attempt>,
+    pub(super) loading: Option<Loading>,
+    /// How long a stream without records is served.
+    pub(super) idle_timeout: Duration,
+    /// Whether more records may come.
+    pub(super) is_open: bool,
+}
+
+/// How long a stream that gets no new batches is served without records: the workers'
+/// last batches for it may still be open.
+const SUPERSEDED_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why a stream is not served any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// No more records will come, or the run has given up.
+    Closed,
+    /// It has been idle, and is to be begun with anew should it be needed.
+    Retired,
+}
+
+/// A batch on its way from disk back to memory.
+pub(super) enum Loading {
+    /// It waits for its part of the memory, and can go back.
+    Memory(Pin<Box<dyn Future<Output = Share> + Send>>, Stored, Tries),
+    /// It is being read.
+    Disk(JoinHandle<Option<Pending>>),
+}
+
+/// What [`Loading`] has come to.
+enum Loaded {
+    Memory(Share),
+    /// None if it could not be read.
+    Disk(Option<Pending>),
+}
+
+impl Sender {
+    pub(super) async fn serve(mut self, mut queue: UnboundedReceiver<Parcel>) -> Ended {
+        let attempts = Arc::clone(&self.attempts);
+        let mut given_up = pin!(attempts.given_up());
+        let mut idle_since = None;
+        loop {
+            let wake = self.launch();
+            let is_idle = self.is_idle();
+            if !self.is_open && is_idle {
+                return Ended::Closed;
+            }
+            idle_since = is_idle.then(|| idle_since.unwrap_or_else(Instant::now));
+            let idle_timeout = match self.stream.is_superseded() {
+                true => SUPERSEDED_IDLE_TIMEOUT,
+                false => self.idle_timeout,
+            };
+            let retire_at = idle_since.map(|since| since + idle_timeout);
+            let is_held = self.lane.is_held();
+            let remind_at = if is_held { self.stream.reminder_due() } else { None };
+            tokio::select! {
+                biased;
+                () = &mut given_up => break,
+                Some(done) = self.under_way.join_next(), if !self.under_way.is_empty() => {
+                    self.take_back(done).await;
+                }
+                loaded = loaded(&mut self.loading), if self.loading.is_some() => {
+                    self.take_loaded(loaded);
+                }
+                parcel = queue.recv(), if self.is_open => match parcel {
+                    Some(parcel) => self.waiting.push(parcel),
+                    None => self.is_open = false,
+                },
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+                () = sleep_until(remind_at.unwrap_or_else(Instant::now)), if remind_at.is_some() => {
+                    self.stream.remind();
+                }
+                () = sleep_until(retire_at.unwrap_or_else(Instant::now)), if retire_at.is_some() => {
+                    if self.stream.retire(|| queue.is_empty()) {
+                        return Ended::Retired;
+                    }
+                    // A batch is being filled.
+                    idle_since = None;
+                }
+            }
+        }
+        queue.close();
+        while let Some(parcel) = queue.recv().await {
+            self.waiting.push(parcel);
+        }
+        self.give_up().await;
+        Ended::Closed
+    }
+
+    /// Send what can be sent now. Tells when there will be more, if that is a
+    /// matter of time.
+    fn launch(&mut self) -> Option<Instant> {
+        loop {
+            let now = Instant::now();
+            if !self.lane.is_held() {
+                self.load_next();
+            }
+            if self.waiting.is_empty() {
+                return None;
+            }
+            let at = self.lane.next(now)?;
+            if at > now {
+                return Some(at);
+            }
+            if self.lane.is_held() && self.waiting.is_on_disk() {
+                self.load_next();
+            }
+            let Some(pending) = self.next_pending(now) else { return self.waiting.next_due(now) };
+            let passage = self.lane.sent(now, &pending.batch);
+            let (attempts, stream) = (Arc::clone(&self.attempts), Arc::clone(&self.stream));
+            self.under_way.spawn(async move { attempts.put(&stream, passage, pending).await });
+        }
+    }
+
+    /// What is to be sent now. A record that was refused alone is tried again once the
+    /// stream has accepted another one, or where there is nothing else to try.
+    fn next_pending(&mut self, now: Instant) -> Option<Pending> {
+        let since = self.waiting.accused_since();
+        if since.is_some_and(|since| self.stream.has_accepted_since(since)) {
+            return self.waiting.next_accused();
+        }
+        let next = self.waiting.next(now);
+        let is_reading = matches!(self.loading, Some(Loading::Disk(_)));
+        let is_last =
+            || self.waiting.is_left_with_accused() && self.under_way.is_empty() && !is_reading;
+        if next.is_none() && is_last() { self.waiting.next_accused() } else { next }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_empty() && self.loading.is_none()
+    }
+
+    /// Begin to read the next batch back, if it is on disk. A stream that is held does
+    /// so only when it is tried: until then the memory is the others'.
+    fn load_next(&mut self) {
+        if self.loading.is_none()
+            && let Some((stored, tries)) = self.waiting.next_stored()
+        {
+            let (room, taken) = (Arc::clone(&self.room), self.stream.taken.clone());
+            let bytes = stored.held_bytes();
+            let share = Box::pin(async move { room.take(&taken, bytes).await });
+            self.loading = Some(Loading::Memory(share, stored, tries));
+        }
+    }
+
+    fn take_loaded(&mut self, loaded: Loaded) {
+        match (self.loading.take(), loaded) {
+            (Some(Loading::Memory(_, stored, tries)), Loaded::Memory(share)) => {
+                let load = load(Arc::clone(&self.stream), stored);
+                self.loading = Some(Loading::Disk(tokio::spawn(async move {
+                    let batch = Arc::new(load.await?);
+                    Some(Pending { batch, share, tries })
+                })));
+            }
+            // A stream that is held is tried with one record.
+            (_, Loaded::Disk(Some(pending))) if self.lane.is_held() && pending.batch.len() > 1 => {
+                let [first, others] = pending.split_at(1);
+                self.waiting.push_front(Parcel::Held(others));
+                self.waiting.push_front(Parcel::Held(first));
+            }
+            (_, Loaded::Disk(Some(pending))) => self.waiting.push_front(Parcel::Held(pending)),
+            (_, Loaded::Disk(None)) => {}
+            (_, Loaded::Memory(_)) => unreachable!("it waited for memory"),
+        }
+    }
+
+    /// Have a batch that waits for memory wait on disk again.
+    fn stop_loading(&mut self) {
+        match self.loading.take() {
+            Some(Loading::Memory(_, stored, tries)) => {
+                self.waiting.push_front(Parcel::Stored(stored, tries));
+            }
+            other => self.loading = other,
+        }
+    }
+
+    async fn take_back(&mut self, done: Result<Attempt, JoinError>) {
+        let Attempt { passage, pace, rest } = match done {
+            Ok(attempt) => attempt,
+            Err(error) => {
+                tracing::error!(stream = %self.stream.name, "a delivery failed: {error}");
+                self.lane.lost();
+                return;
+            }
+        };
+        let (pace, rest) = match rest {
+            Rest::Accused(pending, error) => {
+                (self.accuse(pace, pending, &error).await, Rest::Nothing)
+            }
+            rest => (pace, rest),
+        };
+        pace.tell(&mut self.lane, passage);
+        self.stream.set_held(self.lane.is_held());
+        if let Some(error) = self.take_rest(rest) {
+            self.bury_waiting(Reason::StreamNotFound, error.to_string()).await;
+        }
+        if self.lane.is_held() {
+            if self.lane.attempts_while_held() > limits::HELD_ATTEMPTS_BEFORE_FAILURE {
+                self.attempts.fail_fast(&self.stream);
+            }
+            self.put_aside().await;
+        }
+    }
+
+    /// A record was refused alone, and the stream has accepted none since a request with it
+    /// was refused first. Either is at fault: others are tried, and where the stream
+    /// refuses them too it is held.
+    async fn accuse(&mut self, pace: Pace, mut pending: Pending, error: &RequestError) -> Pace {
+        let (stream, suspicion) = (Arc::clone(&self.stream), pending.tries.suspicion);
+        let is_repeated = suspicion.is_some_and(|suspicion| suspicion.is_alone);
+        let requests = stream.counts.requests.load(Ordering::Relaxed);
+        let since = suspicion.map_or(requests, |suspicion| suspicion.since);
+        pending.tries.suspicion = Some(Suspicion { since, is_alone: true });
+        let provenance = pending.batch.provenance(0);
+        let source = provenance.ack.source();
+        // A spool hands it out again when the program starts next, with others.
+        let comes_again = source.keeps_unsettled() && source.history().is_none();
+        self.waiting.push_accused(pending);
+        let refused = if is_repeated { stream.refused_alone() } else { stream.add_refused_alone() };
+        let are_many = refused >= limits::REFUSED_ALONE_MAX;
+        let is_last =
+            self.waiting.has_only_accused() && self.under_way.is_empty() && self.loading.is_none();
+        // No record will come any more that could show who is at fault: it is a few records
+        // against a stream that has accepted others.
+        if is_last && !self.is_open && !are_many && !comes_again && stream.has_accepted_since(0) {
+            self.bury_waiting(Reason::RecordRefused, error.to_string()).await;
+            stream.forget_trouble();
+            return pace;
+        }
+        if are_many || is_last || is_repeated {
+            stream.mention(&fault_of_stream(error));
+            return Pace::Held;
+        }
+        pace
+    }
+
+    /// Put what is left of a request where it waits. Tells if the stream has not
+    /// existed for too long.
+    fn take_rest(&mut self, rest: Rest) -> Option<RequestError> {
+        match rest {
+            Rest::Nothing => {}
+            Rest::Again(pending, pause) => {
+                self.waiting.push_again(Instant::now() + pause, pending);
+            }
+            Rest::Halves(halves) => {
+                halves.into_iter().for_each(|half| self.waiting.push_suspect(half));
+            }
+            Rest::Accused(pending, _) => self.waiting.push_accused(pending),
+            Rest::Missing(error) => return Some(error),
+        }
+        None
+    }
+
+    /// Write everything out: a held stream leaves the memory to the others. It is tried
+    /// with its first record alone, which costs little to read back and to send.
+    async fn put_aside(&mut self) {
+        self.stop_loading();
+        let mut is_first = true;
+        for parcel in self.waiting.take_all() {
+            match parcel {
+                Parcel::Held(pending) if is_first && pending.batch.len() > 1 => {
+                    for part in pending.split_at(1) {
+                        let parcel = self.store(part).await;
+                        self.waiting.push(parcel);
+                    }
+                }
+                Parcel::Held(pending) => {
+                    let parcel = self.store(pending).await;
+                    self.waiting.push(parcel);
+                }
+                parcel @ Parcel::Stored(..) => self.waiting.push(parcel),
+            }
+            is_first = false;
+        }
+    }
+
+    async fn store(&mut self, mut pending: Pending) -> Parcel {
+        if pending.batch.len() > 1 {
+            // It goes out whole again, and may be accepted.
+            pending.tries.suspicion = None;
+        }
+        let (overflow, stream) = (Arc::clone(&self.overflow), Arc::clone(&self.stream));
+        let store = move || match overflow.store(&stream.backlog, &pending.batch) {
+            Ok(stored) => Parcel::Stored(stored, pending.tries),
+            Err(_) => Parcel::Held(pending),
+        };
+        blocking::run(store).await
+    }
+
+    /// The time to deliver is over.
+    async fn give_up(&mut self) {
+        while let Some(done) = self.under_way.join_next().await {
+            if let Ok(Attempt { rest, .. }) = done {
+                self.take_rest(rest);
+            }
+        }
+        self.stop_loading();
+        if let Some(Loading::Disk(loading)) = self.loading.take()
+            && let Ok(Some(pending)) = loading.await
+        {
+            self.waiting.push_front(Parcel::Held(pending));
+        }
+        self.bury_waiting(Reason::GivenUp, self.stream.why_given_up()).await;
+    }
+
+    /// Write the dead letters of everything that waits. What is on disk is read back
+    /// batch by batch, outside of the memory that all share: this waits for nobody's
+    /// delivery.
+    async fn bury_waiting(&mut self, reason: Reason, detail: String) {
+        self.stop_loading();
+        let detail: Arc<str> = detail.into();
+        let overflow = Arc::clone(&self.overflow);
+        for parcel in self.waiting.take_all() {
+            let _permission = match &parcel {
+                Parcel::Held(_) => None,
+                Parcel::Stored(..) => Some(overflow.unbudgeted_read().await),
+            };
+            let (batch, tries) = match parcel {
+                Parcel::Held(Pending { batch, tries, .. }) => (batch, tries),
+                Parcel::Stored(stored, tries) => {
+                    match load(Arc::clone(&self.stream), stored).await {
+                        Some(batch) => (Arc::new(batch), tries),
+                        None => continue,
+                    }
+                }
+            };
+            self.attempts.letters.room().await;
+            let (attempts, stream) = (Arc::clone(&self.attempts), Arc::clone(&self.stream));
+            let detail = Arc::clone(&detail);
+            let bury = move || attempts.bury_all(&stream, &batch, reason, &detail, tries.attempts);
+            blocking::run(bury).await;
+        }
+    }
+}
+
+/// What a load has come to. Nothing is lost where nobody waits for it to the end.
+async fn loaded(loading: &mut Option<Loading>) -> Loaded {
+    match loading {
+        Some(Loading::Memory(share, ..)) => Loaded::Memory(share.await),
+        Some(Loading::Disk(reading)) => Loaded::Disk(reading.await.ok().flatten()),
+        None => std::future::pending().await,
+    }
+}
+
+/// Read a batch back. Where the disk fails its events are not delivered.
+async fn load(stream: Arc<Stream>, stored: Stored) -> Option<Batch> {
+    let loaded = blocking::run(move || stored.load()).await;
+    loaded.inspect_err(|(events, error)| stream.add_unread(*events, error)).ok()
+}

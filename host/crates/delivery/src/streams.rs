@@ -1,0 +1,502 @@
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::attempt::Attempts;
+use super::describer::Describer;
+use super::lane::Lane;
+use super::log_limit::{LogKind, LogLimit};
+use super::overflow::{Overflow, Stored};
+use super::retired::Retired;
+use super::room::{Room, Share};
+use super::sender::{Ended, Sender};
+use super::stream::{InUse, Stream, StreamReport};
+use super::waiting::{Parcel, Pending, Tries, Waiting};
+use super::{Batch, Identity, Outbox, Pack, Ports, StartRate, StreamSettings};
+use crate::dead::Letters;
+use crate::limits;
+use standpipe_core::event::StreamName;
+
+/// How records are delivered.
+#[derive(Debug, Clone)]
+pub struct DeliverySettings {
+    /// For streams without settings of their own.
+    pub stream: StreamSettings,
+    /// For streams by name.
+    pub streams: HashMap<StreamName, StreamSettings>,
+    /// How long a stream may not exist before its records go to the dead
+    /// letters.
+    pub missing_stream_grace: Duration,
+    /// How fast a stream is written to before anything is learnt about it.
+    pub start_rate: StartRate,
+    /// How long an event may wait in an open batch.
+    pub max_delay: Duration,
+    /// Bytes of closed batches that are held in memory until they are answered for.
+    pub in_flight_bytes_max: usize,
+    /// Payload bytes from which a batch is sent without waiting for more.
+    pub request_bytes_enough: usize,
+    /// Where records of streams that are held or slow are kept on disk, so that
+    /// they hold up no others.
+    pub overflow_directory: PathBuf,
+    /// Bytes that may be kept there.
+    pub overflow_bytes_max: u64,
+    /// Streams that events choose and that may be in use at once.
+    pub dynamic_streams_max: usize,
+    /// How long a stream stays in use without records.
+    pub stream_idle_timeout: Duration,
+}
+
+/// Who has named a stream, which says whether there can be any number of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedBy {
+    /// The settings or the plugin's declaration: there are as many as stand there.
+    Operator,
+    /// An event, by what is in it. Of these only so many may be in use at once.
+    Event,
+}
+
+/// So many streams are in use that events have chosen that there may be no further one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "{streams_max} delivery streams that events choose are in use, and the event chooses a further one: raise max_dynamic_streams under [delivery], or have the plugin choose fewer"
+)]
+pub struct TooManyStreams {
+    /// As many as there may be.
+    pub streams_max: usize,
+}
+
+/// All delivery streams of a run, and the tasks that write to them.
+#[derive(Clone)]
+pub struct Delivery(Arc<Shared>);
+
+/// A [`Delivery`] that does not keep it alive: what it writes to is released with the
+/// last of the others.
+#[derive(Debug, Clone)]
+pub struct WeakDelivery(Weak<Shared>);
+
+impl WeakDelivery {
+    /// The delivery, if anything still uses it.
+    pub fn upgrade(&self) -> Option<Delivery> {
+        self.0.upgrade().map(Delivery)
+    }
+}
+
+struct Shared {
+    attempts: Arc<Attempts>,
+    ports: Ports,
+    /// For each identity: quotas are the account's.
+    describers: Vec<Describer>,
+    settings: DeliverySettings,
+    runtime: Handle,
+    room: Arc<Room>,
+    overflow: Arc<Overflow>,
+    log: Arc<LogLimit>,
+    streams: Mutex<Streams>,
+}
+
+type Key = (Identity, StreamName);
+
+struct Streams {
+    settings: SettingsOfStreams,
+    in_use: BTreeMap<Key, Served>,
+    /// Streams that others of the same name have taken the place of, until their last
+    /// records are delivered.
+    superseded: Vec<(Key, Served)>,
+    /// How many of those in use events have chosen.
+    dynamic: usize,
+    retired: Retired,
+}
+
+/// What differs from stream to stream, and can change while records flow.
+#[derive(Debug)]
+struct SettingsOfStreams {
+    default: StreamSettings,
+    by_name: HashMap<StreamName, StreamSettings>,
+}
+
+impl SettingsOfStreams {
+    fn of(&self, name: &StreamName) -> StreamSettings {
+        self.by_name.get(name).copied().unwrap_or(self.default)
+    }
+}
+
+/// How long a batch waits for memory before it goes to the disk: long enough
+/// that a stream that keeps up with the others needs none.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Where a batch is until its turn comes.
+enum Place {
+    Memory(Share),
+    Disk(Stored),
+}
+
+/// A stream, and the task that writes to it.
+struct Served {
+    stream: Arc<Stream>,
+    /// None once somebody waits for it.
+    task: Option<JoinHandle<()>>,
+    /// What keeps its packing up to date, where that is automatic.
+    describing: Option<AbortHandle>,
+    is_dynamic: bool,
+}
+
+impl Delivery {
+    /// Deliver through these ports; the work is done on this runtime.
+    pub fn new(
+        ports: Ports,
+        settings: DeliverySettings,
+        letters: Arc<Letters>,
+        runtime: Handle,
+    ) -> Self {
+        let log = Arc::<LogLimit>::default();
+        let describers = ports
+            .each()
+            .map(|port| Describer::new(Arc::clone(port), runtime.clone(), Arc::clone(&log)));
+        let describers = describers.collect();
+        let attempts = Arc::new(Attempts {
+            letters,
+            missing_stream_grace: settings.missing_stream_grace,
+            give_up: watch::Sender::new(false),
+            requests: Semaphore::new(standpipe_aws::limits::REQUESTS_AT_ONCE_MAX),
+            on_held: OnceLock::new(),
+        });
+        let directory = settings.overflow_directory.clone();
+        let overflow = Overflow::new(directory, settings.overflow_bytes_max);
+        let room = Room::new(settings.in_flight_bytes_max);
+        let of_streams =
+            SettingsOfStreams { default: settings.stream, by_name: settings.streams.clone() };
+        let streams = Streams {
+            settings: of_streams,
+            in_use: BTreeMap::new(),
+            superseded: Vec::new(),
+            dynamic: 0,
+            retired: Retired::default(),
+        };
+        Delivery(Arc::new(Shared {
+            attempts,
+            ports,
+            describers,
+            settings,
+            runtime,
+            room,
+            overflow,
+            log,
+            streams: Mutex::new(streams),
+        }))
+    }
+
+    pub(super) fn request_bytes_enough(&self) -> usize {
+        self.0.settings.request_bytes_enough
+    }
+
+    /// The same without keeping it alive.
+    pub fn downgrade(&self) -> WeakDelivery {
+        WeakDelivery(Arc::downgrade(&self.0))
+    }
+
+    /// An outbox for one worker.
+    pub fn outbox(&self) -> Outbox {
+        Outbox::new(self.clone(), self.0.settings.max_delay)
+    }
+
+    /// Use other settings for streams from their next batch on. Open batches and those
+    /// that wait are delivered as they were begun.
+    pub fn set_stream_settings(
+        &self,
+        default: StreamSettings,
+        by_name: HashMap<StreamName, StreamSettings>,
+    ) {
+        let mut streams = self.0.streams();
+        let before =
+            std::mem::replace(&mut streams.settings, SettingsOfStreams { default, by_name });
+        let is_changed = |(_, name): &Key| before.of(name) != streams.settings.of(name);
+        let changed: Vec<_> =
+            streams.in_use.keys().filter(|key| is_changed(key)).cloned().collect();
+        for key in changed {
+            self.0.supersede(&mut streams, &key);
+        }
+    }
+
+    /// Give up as soon as a stream accepts nothing until somebody acts, and call this with
+    /// the reason. Only the first call counts.
+    pub fn fail_fast(&self, on_held: impl Fn(String) + Send + Sync + 'static) {
+        let _ = self.0.attempts.on_held.set(Box::new(on_held));
+    }
+
+    /// Stop waiting: what is not delivered at this moment goes to the dead
+    /// letters.
+    pub fn give_up(&self) {
+        self.0.attempts.give_up.send_replace(true);
+    }
+
+    /// Wait until everything has been delivered, or given up. No outbox may be
+    /// in use any more.
+    pub async fn drain(&self) {
+        let tasks: Vec<_> = {
+            let mut streams = self.0.streams();
+            let Streams { in_use, superseded, .. } = &mut *streams;
+            let superseded = superseded.iter_mut().map(|(_, served)| served);
+            in_use
+                .values_mut()
+                .chain(superseded)
+                .filter_map(|served| {
+                    served.stream.close();
+                    served.task.take()
+                })
+                .collect()
+        };
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!("a stream's task failed: {error}");
+            }
+        }
+    }
+
+    /// What has been delivered so far, by the stream's name; that of another
+    /// identity than the default one stands behind it. Of streams that are no longer in
+    /// use, a bounded number is reported by name and the others together.
+    pub fn report(&self) -> BTreeMap<String, StreamReport> {
+        let streams = self.0.streams();
+        let superseded = streams.superseded.iter().map(|(key, served)| (key, served));
+        let served = superseded.chain(&streams.in_use);
+        streams
+            .retired
+            .with(served.map(|(key, served)| (self.0.label(key), served.stream.report())))
+    }
+
+    /// The streams that accept nothing until somebody acts, and why.
+    pub fn held(&self) -> BTreeMap<String, Option<String>> {
+        let streams = self.0.streams();
+        let superseded = streams.superseded.iter().map(|(key, served)| (key, served));
+        let served = superseded.chain(&streams.in_use);
+        let held = served.filter(|(_, served)| served.stream.is_held());
+        held.map(|(key, served)| (self.0.label(key), served.stream.report().problem)).collect()
+    }
+
+    /// How many streams are in use.
+    pub fn streams_in_use(&self) -> usize {
+        self.0.streams().in_use.len()
+    }
+
+    /// Use a stream, which begins to be served if it is not yet.
+    pub(super) fn stream(
+        &self,
+        identity: Identity,
+        name: &StreamName,
+        named_by: NamedBy,
+    ) -> Result<InUse, TooManyStreams> {
+        let mut streams = self.0.streams();
+        let key = (identity, name.clone());
+        if let Some(served) = streams.in_use.get(&key) {
+            if let Some(in_use) = InUse::begin(&served.stream) {
+                return Ok(in_use);
+            }
+            // It has just been retired.
+            self.0.take_out(&mut streams, &key);
+        }
+        let settings = &self.0.settings;
+        let is_dynamic = named_by == NamedBy::Event && !streams.settings.by_name.contains_key(name);
+        let streams_max = settings.dynamic_streams_max;
+        if is_dynamic && streams.dynamic >= streams_max {
+            drop(streams);
+            let too_many = TooManyStreams { streams_max };
+            if self.0.log.admits(LogKind::Refused) {
+                tracing::warn!(stream = %name, "an event becomes a dead letter: {too_many}");
+            }
+            return Err(too_many);
+        }
+        let served = self.serve(&key, streams.settings.of(name), is_dynamic);
+        let in_use = InUse::begin(&served.stream).expect("it is new");
+        streams.dynamic += usize::from(is_dynamic);
+        streams.in_use.insert(key, served);
+        Ok(in_use)
+    }
+
+    /// Begin to serve a stream, until it is closed or has been idle for long enough.
+    fn serve(&self, key: &Key, of_stream: StreamSettings, is_dynamic: bool) -> Served {
+        let (Shared { settings, runtime, .. }, (identity, name)) = (&*self.0, key);
+        let (parcels, queue) = unbounded_channel();
+        let port = Arc::clone(self.0.ports.of(*identity));
+        let log = Arc::clone(&self.0.log);
+        let stream = Arc::new(Stream::new(name.clone(), port, of_stream, parcels, log));
+        let describing = (of_stream.pack == Pack::Auto).then(|| {
+            let describer = &self.0.describers[identity.place()];
+            describer.watch(name.clone(), Arc::clone(&stream.packing))
+        });
+        let sender = Sender {
+            stream: Arc::clone(&stream),
+            attempts: Arc::clone(&self.0.attempts),
+            room: Arc::clone(&self.0.room),
+            overflow: Arc::clone(&self.0.overflow),
+            lane: Lane::new(settings.start_rate, of_stream.concurrency),
+            waiting: Waiting::default(),
+            under_way: JoinSet::new(),
+            loading: None,
+            idle_timeout: settings.stream_idle_timeout,
+            is_open: true,
+        };
+        let (shared, own, key) = (Arc::downgrade(&self.0), Arc::clone(&stream), key.clone());
+        let task = runtime.spawn(async move {
+            let ended = sender.serve(queue).await;
+            if let (Ended::Retired, Some(shared)) = (ended, shared.upgrade()) {
+                shared.retire(&key, &own);
+            }
+        });
+        Served { stream, task: Some(task), describing, is_dynamic }
+    }
+
+    /// Hand a batch over, and block the thread while too much is in flight: not to
+    /// be called on the runtime's threads.
+    pub(super) fn submit_blocking(&self, stream: &Stream, batch: Batch) {
+        let mut submission = pin!(self.submit(stream, batch));
+        // Mostly there is room, and nothing to wait for.
+        let is_done = {
+            let _timers = self.0.runtime.enter();
+            submission.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        };
+        if !is_done {
+            self.0.runtime.block_on(submission);
+        }
+    }
+
+    /// Hand a batch over, once there is room for it. Blocks for no more than the
+    /// writing of a file.
+    pub(super) async fn submit(&self, stream: &Stream, batch: Batch) {
+        let tries = Tries::default();
+        let parcel = match self.admit(stream, &batch).await {
+            Some(Place::Memory(share)) => {
+                Parcel::Held(Pending { batch: Arc::new(batch), share, tries })
+            }
+            Some(Place::Disk(stored)) => Parcel::Stored(stored, tries),
+            None => return self.0.attempts.bury_given_up(stream, &batch, tries),
+        };
+        // Nobody serves the stream once the run has given up.
+        match stream.send(parcel) {
+            Ok(()) => {}
+            Err(Parcel::Held(Pending { batch, .. })) => {
+                self.0.attempts.bury_given_up(stream, &batch, tries);
+            }
+            Err(Parcel::Stored(stored, _)) => match stored.load() {
+                Ok(batch) => self.0.attempts.bury_given_up(stream, &batch, tries),
+                Err((events, error)) => stream.add_unread(events, &error),
+            },
+        }
+    }
+
+    /// Find a place for a batch; none once the run has given up.
+    ///
+    /// The input is what waits for a stream that is slow, as long as no other
+    /// stream would have to wait with it; else the disk takes its batches. What
+    /// follows a batch on disk goes there too, since its turn comes later still, and
+    /// waits outside while the disk takes nothing: in memory it would be in the way of
+    /// the one before it.
+    async fn admit(&self, stream: &Stream, batch: &Batch) -> Option<Place> {
+        let Shared { room, overflow, attempts, .. } = &*self.0;
+        if *attempts.give_up.borrow() {
+            return None;
+        }
+        let is_behind = || stream.is_held() || !stream.backlog.is_empty();
+        let bytes = batch.held_bytes();
+        if !is_behind()
+            && let Some(share) = room.try_take(&stream.taken, bytes)
+        {
+            return Some(Place::Memory(share));
+        }
+        let patient_until = Instant::now() + PATIENCE;
+        let mut share = pin!(room.take(&stream.taken, bytes));
+        let mut given_up = pin!(attempts.given_up());
+        loop {
+            let freed = overflow.freed();
+            let is_patient = Instant::now() < patient_until;
+            let may_store = is_behind() || !is_patient && !self.is_only_stream();
+            if may_store && let Ok(stored) = overflow.store(&stream.backlog, batch) {
+                stream.counts.overflowed.fetch_add(stored.events() as u64, Ordering::Relaxed);
+                return Some(Place::Disk(stored));
+            }
+            let may_take = stream.backlog.is_empty();
+            if !may_take {
+                // One that is not waited for must not stay in line.
+                share.set(room.take(&stream.taken, bytes));
+            }
+            let look_again = match is_patient {
+                true => patient_until,
+                false => Instant::now() + limits::OVERFLOW_RETRY,
+            };
+            tokio::select! {
+                biased;
+                () = &mut given_up => return None,
+                share = &mut share, if may_take => return Some(Place::Memory(share)),
+                () = freed, if may_store => {}
+                () = sleep_until(look_again) => {}
+            }
+        }
+    }
+
+    fn is_only_stream(&self) -> bool {
+        let streams = self.0.streams();
+        streams.in_use.len() == 1 && streams.superseded.is_empty()
+    }
+}
+
+impl Shared {
+    fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn label(&self, (identity, name): &Key) -> String {
+        self.ports.label(*identity, name.as_str())
+    }
+
+    /// A stream has been retired by who served it.
+    fn retire(&self, key: &Key, stream: &Arc<Stream>) {
+        let mut streams = self.streams();
+        let is_current = |served: &Served| Arc::ptr_eq(&served.stream, stream);
+        if streams.in_use.get(key).is_some_and(is_current) {
+            self.take_out(&mut streams, key);
+        } else if let Some(at) =
+            streams.superseded.iter().position(|(_, served)| is_current(served))
+        {
+            let (key, served) = streams.superseded.swap_remove(at);
+            self.add_retired(&mut streams, &key, &served);
+        }
+    }
+
+    /// Have a stream end once its records are delivered. The next batch of its name
+    /// begins another one.
+    fn supersede(&self, streams: &mut Streams, key: &Key) {
+        let Some(served) = streams.in_use.remove(key) else { return };
+        served.stream.supersede();
+        streams.dynamic -= usize::from(served.is_dynamic);
+        streams.superseded.push((key.clone(), served));
+    }
+
+    fn take_out(&self, streams: &mut Streams, key: &Key) {
+        let Some(served) = streams.in_use.remove(key) else { return };
+        streams.dynamic -= usize::from(served.is_dynamic);
+        self.add_retired(streams, key, &served);
+    }
+
+    fn add_retired(&self, streams: &mut Streams, key: &Key, served: &Served) {
+        if let Some(describing) = &served.describing {
+            describing.abort();
+        }
+        streams.retired.add(self.label(key), served.stream.report(), served.is_dynamic);
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery").field("settings", &self.0.settings).finish_non_exhaustive()
+    }
+}

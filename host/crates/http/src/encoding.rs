@@ -1,0 +1,216 @@
+use std::borrow::Cow;
+use std::io::{self, Read};
+
+use thiserror::Error;
+
+use crate::limits;
+use standpipe_core::gzip::GzipReader;
+
+/// How a body is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Not at all.
+    Identity,
+    /// gzip.
+    Gzip,
+    /// zlib, or bare deflate: both are sent under this name.
+    Deflate,
+    /// Brotli.
+    Brotli,
+    /// Zstandard.
+    Zstd,
+}
+
+/// Zstandard's window, as a power of two in bytes: what decoding may take in
+/// memory whatever a frame asks for. Its format recommends to support 8 MiB.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// Bytes that the Brotli decoder reads at once.
+const BROTLI_BUFFER_BYTES: usize = 16 * 1024;
+
+/// A body that cannot be decompressed.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum DecodeError {
+    /// It is larger than permitted.
+    #[error("larger than permitted once decompressed")]
+    TooLarge,
+    /// It is not of the format that it is said to be.
+    #[error("broken compression")]
+    Broken,
+}
+
+impl Encoding {
+    /// Read the header `Content-Encoding`; none if it names something else.
+    pub fn from_header(value: &[u8]) -> Option<Self> {
+        let known: [(&[u8], Encoding); 7] = [
+            (b"", Encoding::Identity),
+            (b"identity", Encoding::Identity),
+            (b"gzip", Encoding::Gzip),
+            (b"x-gzip", Encoding::Gzip),
+            (b"deflate", Encoding::Deflate),
+            (b"br", Encoding::Brotli),
+            (b"zstd", Encoding::Zstd),
+        ];
+        let value = value.trim_ascii();
+        known
+            .iter()
+            .find(|(name, _)| value.eq_ignore_ascii_case(name))
+            .map(|(_, encoding)| *encoding)
+    }
+}
+
+/// Decompress a body that may become so many bytes. One that is not compressed is
+/// handed back.
+///
+/// # Errors
+///
+/// It is broken, or larger. A bomb costs no more than the permitted bytes.
+pub fn decode(
+    encoding: Encoding,
+    body: Cow<'_, [u8]>,
+    bytes_max: usize,
+) -> Result<Cow<'_, [u8]>, DecodeError> {
+    let read_all = |decoder: &mut dyn Read| read_all(decoder, body.len(), bytes_max);
+    let decoded = match encoding {
+        Encoding::Identity if body.len() > bytes_max => return Err(DecodeError::TooLarge),
+        Encoding::Identity => return Ok(body),
+        Encoding::Gzip => read_all(&mut GzipReader::new(&body[..], limits::HTTP_GZIP_MEMBERS_MAX)),
+        Encoding::Deflate if is_zlib(&body) => {
+            read_all(&mut flate2::bufread::ZlibDecoder::new(&body[..]))
+        }
+        Encoding::Deflate => read_all(&mut flate2::bufread::DeflateDecoder::new(&body[..])),
+        Encoding::Brotli => {
+            read_all(&mut brotli_decompressor::Decompressor::new(&body[..], BROTLI_BUFFER_BYTES))
+        }
+        Encoding::Zstd => {
+            let mut decoder =
+                zstd::Decoder::with_buffer(&body[..]).map_err(|_| DecodeError::Broken)?;
+            let bounded = decoder.window_log_max(ZSTD_WINDOW_LOG_MAX);
+            bounded.map_err(|_| DecodeError::Broken)?;
+            read_all(&mut decoder)
+        }
+    };
+    Ok(Cow::Owned(decoded?))
+}
+
+fn read_all(
+    decoder: &mut dyn Read,
+    body_bytes: usize,
+    bytes_max: usize,
+) -> Result<Vec<u8>, DecodeError> {
+    // JSON becomes some five times as large.
+    let mut decoded = Vec::with_capacity((body_bytes * 6).min(bytes_max));
+    let read = decoder.take(bytes_max as u64 + 1).read_to_end(&mut decoded);
+    read.map_err(|_: io::Error| DecodeError::Broken)?;
+    if decoded.len() > bytes_max { Err(DecodeError::TooLarge) } else { Ok(decoded) }
+}
+
+/// Whether this begins as RFC 1950 demands.
+fn is_zlib(body: &[u8]) -> bool {
+    matches!(body, [method, flags, ..]
+        if method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decode(encoding: Encoding, body: Vec<u8>, max: usize) -> Result<Vec<u8>, DecodeError> {
+        super::decode(encoding, Cow::Owned(body), max).map(Cow::into_owned)
+    }
+
+    fn compressed(encoding: Encoding, text: &[u8]) -> Vec<u8> {
+        let fast = Compression::fast();
+        match encoding {
+            Encoding::Identity | Encoding::Brotli => text.to_vec(),
+            Encoding::Gzip => {
+                let mut encoder = GzEncoder::new(Vec::new(), fast);
+                encoder.write_all(text).unwrap();
+                encoder.finish().unwrap()
+            }
+            Encoding::Deflate => {
+                let mut encoder = ZlibEncoder::new(Vec::new(), fast);
+                encoder.write_all(text).unwrap();
+                encoder.finish().unwrap()
+            }
+            Encoding::Zstd => zstd::encode_all(text, 1).unwrap(),
+        }
+    }
+
+    #[test]
+    fn every_encoding_is_read() {
+        let text = b"{\"batch\":[]}".repeat(1000);
+        for encoding in [Encoding::Identity, Encoding::Gzip, Encoding::Deflate, Encoding::Zstd] {
+            let body = compressed(encoding, &text);
+            assert_eq!(decode(encoding, body, text.len()), Ok(text.clone()), "{encoding:?}");
+        }
+        let mut bare = DeflateEncoder::new(Vec::new(), Compression::fast());
+        bare.write_all(&text).unwrap();
+        assert_eq!(decode(Encoding::Deflate, bare.finish().unwrap(), text.len()), Ok(text));
+        // `standpipe` as Brotli's own program writes it.
+        let brotli = b"\x0b\x04\x80standpipe\x03".to_vec();
+        assert_eq!(decode(Encoding::Brotli, brotli, 100), Ok(b"standpipe".to_vec()));
+    }
+
+    #[test]
+    fn a_bomb_ends_at_the_limit() {
+        let zeros = vec![0; 50_000_000];
+        for encoding in [Encoding::Identity, Encoding::Gzip, Encoding::Deflate, Encoding::Zstd] {
+            let bomb = compressed(encoding, &zeros);
+            assert_eq!(
+                decode(encoding, bomb, 4_000_000),
+                Err(DecodeError::TooLarge),
+                "{encoding:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_is_broken() {
+        let text: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+        for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd] {
+            let mut body = compressed(encoding, &text);
+            body.truncate(body.len() / 2);
+            assert_eq!(
+                decode(encoding, body, text.len()),
+                Err(DecodeError::Broken),
+                "{encoding:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn zeros_behind_gzip_are_padding() {
+        let text = b"{\"batch\":[]}".to_vec();
+        for zeros in [1, 8, 511, 100_000] {
+            let mut body = compressed(Encoding::Gzip, &text);
+            body.resize(body.len() + zeros, 0);
+            assert_eq!(decode(Encoding::Gzip, body, text.len()), Ok(text.clone()), "{zeros}");
+        }
+        let members = compressed(Encoding::Gzip, b"").repeat(limits::HTTP_GZIP_MEMBERS_MAX + 1);
+        assert_eq!(decode(Encoding::Gzip, members, 1), Err(DecodeError::Broken));
+    }
+
+    #[test]
+    fn headers_name_encodings() {
+        assert_eq!(Encoding::from_header(b" GZIP "), Some(Encoding::Gzip));
+        assert_eq!(Encoding::from_header(b"br"), Some(Encoding::Brotli));
+        assert_eq!(Encoding::from_header(b"gzip, gzip"), None);
+        assert_eq!(Encoding::from_header(b"compress"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Brotli, Encoding::Zstd] {
+                let _ = decode(encoding, bytes.clone(), 1000);
+            }
+        }
+    }
+}

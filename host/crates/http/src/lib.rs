@@ -1,0 +1,34 @@
+//! A server of HTTP/1.1 and HTTP/2, plain or with TLS, that no client can hold
+//! up: neither a slow one, nor one that has gone, nor one that sends a bomb.
+//!
+//! It knows connections and bodies and nothing of what is asked: each request
+//! goes to a function. What bounds it stands in
+//! [`limits`](crate::limits).
+
+mod body;
+mod budget;
+mod connection;
+mod connections;
+mod descriptors;
+mod encoding;
+mod forwarded;
+pub mod limits;
+mod peers;
+mod server;
+mod tls;
+
+pub use body::{BodyError, Budget, Held, PeerBudgets, RequestBody, discard, read};
+pub use budget::{MemoryBudget, Reservation};
+pub use connections::{ConnectionCounts, ConnectionLimits};
+pub use descriptors::Descriptors;
+pub use encoding::{DecodeError, Encoding, decode};
+pub use forwarded::{Forwarded, is_host};
+pub use peers::{InvalidNetwork, PRIVATE_NETWORKS, TrustedProxies, UserAddress, is_private};
+pub use server::{BindError, ConnectionStats, Peer, Server, Shutdown};
+pub use tls::{Tls, TlsError};
+
+/// An answer. They are short, so they are whole.
+pub type Answer = hyper::Response<http_body_util::Full<bytes::Bytes>>;
+
+/// A request whose body has not been read.
+pub type Request = hyper::Request<RequestBody>;

@@ -1,0 +1,116 @@
+//! Bounds that this crate enforces, each with its unit and where the number is from.
+
+use std::time::Duration;
+
+/// Bytes of a request's line and headers together: several times what browsers and
+/// proxies send. A connection may hold as many before they are whole, so all
+/// `HTTP_CONNECTIONS_MAX` together hold 320 MiB at most.
+pub const HTTP_HEADER_BYTES_MAX: usize = 32 * 1024;
+
+/// Headers of one request.
+pub const HTTP_HEADERS_MAX: usize = 100;
+
+/// Requests at once on a connection of HTTP/2.
+pub const HTTP_STREAMS_MAX: u32 = 64;
+
+/// Requests that a connection of HTTP/2 may begin and take back before they
+/// are looked at, and requests with errors that are remembered.
+pub const HTTP_RESET_STREAMS_MAX: usize = 20;
+
+/// Bytes of bodies that a connection of HTTP/2 may send before somebody reads them:
+/// enough for 5 MB a second to a client that is 50 ms away.
+pub const HTTP_WINDOW_BYTES: u32 = 256 * 1024;
+
+/// Bytes of answers that wait on a request of HTTP/2 until its client takes them.
+/// Answers are short.
+pub const HTTP_SEND_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Time for a request's headers: on a new connection from its beginning, and later from
+/// their first byte.
+pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time for the first byte on a new connection. Browsers keep connections that they have
+/// opened in advance for about as long.
+pub const HTTP_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for a TLS handshake. Two round trips, and the retransmissions of a bad network.
+pub const HTTP_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection that is closed, since it is unused or makes room for others,
+/// has to tell its client.
+pub const HTTP_CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How often it is looked whether a connection is still used.
+pub const HTTP_WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The time in which [`HTTP_WINDOW_BYTES_MIN`] of a request's headers must come, or the
+/// end of them.
+pub const HTTP_RATE_WINDOW: Duration = Duration::from_secs(5);
+
+/// Bytes of headers or of a body that must come within their window: 240 bytes a second,
+/// as Kestrel and IIS ask for, for the ten seconds of a body's.
+pub const HTTP_WINDOW_BYTES_MIN: u64 = 2400;
+
+/// How often it is logged that what came over a connection is no request.
+pub const HTTP_MALFORMED_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Members of a gzip body: SDKs send one. Each takes memory and time to begin, and may have
+/// 20 bytes.
+pub const HTTP_GZIP_MEMBERS_MAX: usize = 1000;
+
+/// How long a request's body may be coming in where others wait for the memory that it
+/// holds, or for its connection. A large body over a slow line is sent again then.
+pub const HTTP_SCARCE_BODY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a connection is left alone that has no request, where others need its place:
+/// what a new one takes for a handshake and its first request, so that those who have
+/// only come do not close one another's connections.
+pub const HTTP_SCARCE_IDLE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Descriptors of open files that are kept from the connections of clients: for
+/// delivery, the spool, dead letters, the overflow and the admin address. Of a small
+/// limit it is half.
+pub const DESCRIPTORS_RESERVED_MAX: u64 = 4096;
+
+/// How long a connection may be unused after a request, unless the settings say otherwise.
+/// A load balancer must be the one that closes: an Application Load Balancer does after 60 s,
+/// and a request that it sends while its target closes is answered with 502.
+pub const HTTP_KEEP_ALIVE: Duration = Duration::from_secs(120);
+
+/// The least that the settings may say.
+pub const HTTP_KEEP_ALIVE_MIN: Duration = Duration::from_secs(1);
+
+/// The most that the settings may say: more than the 4,000 s that an Application Load
+/// Balancer can be set to.
+pub const HTTP_KEEP_ALIVE_MAX: Duration = Duration::from_secs(2 * 3600);
+
+/// Time for a request's body.
+pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The time in which [`HTTP_WINDOW_BYTES_MIN`] of a request's body must come, or the end
+/// of it; so it is also the longest pause.
+pub const HTTP_BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// How long a request waits for its part of a memory that others have.
+pub const HTTP_BUDGET_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Requests that wait for such a part at once where it is for large ones: each of them
+/// holds as much as a small one may. Others are refused at once.
+pub const HTTP_BUDGET_WAITING_MAX: usize = 32;
+
+/// Time for the answers to what has been read when a server ends.
+pub const HTTP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a certificate's files are looked at.
+pub const TLS_RELOAD_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The most that the bytes of a body may be limited to: of some of them, all of
+/// `HTTP_BODIES_BYTES_MAX` must be able to take.
+pub const COLLECT_BODY_BYTES_MAX_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of the rest of a body that is refused, and is read all the same so that
+/// its sender sees the answer. As much as the largest body that may be permitted.
+pub const HTTP_DISCARD_BYTES_MAX: u64 = COLLECT_BODY_BYTES_MAX_MAX as u64;
+
+/// Time for reading such a rest. No longer than answers may take when a server ends.
+pub const HTTP_DISCARD_TIMEOUT: Duration = HTTP_SHUTDOWN_TIMEOUT;

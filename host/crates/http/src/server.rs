@@ -1,0 +1,281 @@
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::connection::{self, Stream};
+use super::connections::{ConnectionCounts, ConnectionLimits, Connections, Place};
+use super::{Answer, Request, Tls};
+use crate::limits;
+
+/// How long to wait before accepting again, when the system has no more descriptors.
+const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often that is logged at most.
+const NO_DESCRIPTORS_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<Tls>,
+    connections: Connections,
+}
+
+/// Returns what became of a server's connections.
+#[derive(Debug, Clone)]
+pub struct ConnectionStats(Connections);
+
+/// A connection that has been accepted and has no place yet.
+type Accepted = (TcpStream, IpAddr);
+
+/// Who sent a request, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The other end of the connection.
+    pub address: IpAddr,
+    /// Whether the connection is encrypted.
+    pub is_encrypted: bool,
+}
+
+/// The address cannot be listened on.
+#[derive(Debug, Error)]
+#[error("listen on {address}: {error}: free the port, or choose another one")]
+pub struct BindError {
+    address: SocketAddr,
+    error: io::Error,
+}
+
+/// A request to end.
+#[derive(Debug, Clone)]
+pub struct Shutdown(watch::Sender<bool>);
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Shutdown(watch::Sender::new(false))
+    }
+}
+
+impl Shutdown {
+    /// Accept nothing more, and answer what has been read.
+    pub fn request(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Whether somebody has asked.
+    pub fn is_requested(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Wait until somebody asks.
+    pub async fn requested(&self) {
+        // The sender of the word is part of this, so the wait cannot fail.
+        let _ = self.0.subscribe().wait_for(|&requested| requested).await;
+    }
+}
+
+impl Server {
+    /// Listen on an address; port 0 is any free one.
+    ///
+    /// # Errors
+    ///
+    /// The address is taken, or is not one of this machine.
+    pub async fn bind(
+        address: SocketAddr,
+        tls: Option<Tls>,
+        limits: ConnectionLimits,
+    ) -> Result<Self, BindError> {
+        let listen = async {
+            let listener = TcpListener::bind(address).await?;
+            Ok((listener.local_addr()?, listener))
+        };
+        let (address, listener) = listen.await.map_err(|error| BindError { address, error })?;
+        Ok(Server { listener, address, tls, connections: Connections::new(limits) })
+    }
+
+    /// Something that tells what became of the connections, as long as one likes.
+    pub fn stats(&self) -> ConnectionStats {
+        ConnectionStats(self.connections.clone())
+    }
+
+    /// The address that is listened on, with its real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answer requests until the shutdown. What has been read by then is still
+    /// answered, for as long as [`limits::HTTP_SHUTDOWN_TIMEOUT`].
+    pub async fn serve<H, F>(self, handle: H, shutdown: Shutdown)
+    where
+        H: Fn(Request, Peer) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let mut under_way = JoinSet::new();
+        let mut requested = pin!(shutdown.requested());
+        let mut accepting = Accepting::new(&self);
+        loop {
+            let (stream, peer, place) = tokio::select! {
+                () = &mut requested => break,
+                accepted = accepting.next() => accepted,
+                Some(_) = under_way.join_next(), if !under_way.is_empty() => continue,
+            };
+            let (tls, handle, shutdown) = (self.tls.clone(), handle.clone(), shutdown.clone());
+            under_way.spawn(async move {
+                // A connection that fails concerns nobody but its client.
+                let peer = Peer { address: peer, is_encrypted: tls.is_some() };
+                if let Some(stream) = encrypted(stream, tls, &place).await {
+                    connection::serve(stream, peer, &place, handle, &shutdown).await;
+                }
+                drop(place);
+            });
+        }
+        drop(accepting);
+        drop(self.listener);
+        let all_done = async { while under_way.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(limits::HTTP_SHUTDOWN_TIMEOUT, all_done).await;
+    }
+}
+
+impl ConnectionStats {
+    /// The counts so far.
+    pub fn counts(&self) -> ConnectionCounts {
+        self.0.counts()
+    }
+}
+
+/// Accepts connections one after the other. What has been accepted is kept where the
+/// wait for its place is given up in between.
+struct Accepting<'a> {
+    server: &'a Server,
+    accepted: Option<Accepted>,
+    /// When it was last logged that there are no more descriptors.
+    logged: Option<Instant>,
+}
+
+impl<'a> Accepting<'a> {
+    fn new(server: &'a Server) -> Self {
+        Accepting { server, accepted: None, logged: None }
+    }
+
+    /// The next connection, once there is room for it.
+    async fn next(&mut self) -> (TcpStream, IpAddr, Place) {
+        let connections = &self.server.connections;
+        loop {
+            let (stream, peer) = match self.accepted.take() {
+                Some(accepted) => accepted,
+                None => self.accept().await,
+            };
+            // Whoever has its share is let go without a word: its next try may fit.
+            if !connections.admits(peer) {
+                continue;
+            }
+            self.accepted = Some((stream, peer));
+            connections.room().await;
+            if let Some((stream, peer)) = self.accepted.take() {
+                return (stream, peer, connections.place(peer));
+            }
+        }
+    }
+
+    async fn accept(&mut self) -> Accepted {
+        loop {
+            match self.server.listener.accept().await {
+                Ok((stream, peer)) => {
+                    // Answers are short, and somebody waits for them.
+                    let _ = stream.set_nodelay(true);
+                    return (stream, peer.ip().to_canonical());
+                }
+                Err(error) if is_of_connection(&error) => {}
+                Err(error) => {
+                    self.log(&error);
+                    self.server.connections.evict();
+                    tokio::time::sleep(NO_DESCRIPTORS_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn log(&mut self, error: &io::Error) {
+        let is_due = |logged: Instant| logged.elapsed() >= NO_DESCRIPTORS_LOG_INTERVAL;
+        if self.logged.is_none_or(is_due) {
+            tracing::warn!(
+                "failed to accept connections on {}: {error}: raise the limit of open files (`ulimit -n`, or \
+                 LimitNOFILE= of a systemd unit), or lower `max_connections` under [http]",
+                self.server.address
+            );
+            self.logged = Some(Instant::now());
+        }
+    }
+}
+
+/// Whether only the one connection failed, and not accepting itself.
+fn is_of_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// The stream behind the handshake, if there is to be one. None if it fails, takes too
+/// long, or is to make room for others.
+async fn encrypted(stream: TcpStream, tls: Option<Tls>, place: &Place) -> Option<Stream> {
+    let Some(tls) = tls else { return Some(Stream::Plain(stream)) };
+    let handshake = tls.acceptor().accept(stream);
+    tokio::select! {
+        shaken = tokio::time::timeout(limits::HTTP_HANDSHAKE_TIMEOUT, handshake) => match shaken {
+            Ok(Ok(stream)) => Some(Stream::Encrypted(Box::new(stream))),
+            Ok(Err(_)) | Err(_) => None,
+        },
+        () = place.activity.evicted() => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::TrustedProxies;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Send a request of HTTP/1.1, and read its short answer.
+    async fn ask(stream: &mut TcpStream) {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut answer = [0; 1024];
+        let bytes = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..bytes].starts_with(b"HTTP/1.1 200"), "{:?}", &answer[..bytes]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unused_connection_is_kept_as_long_as_the_settings_say() {
+        for keep_alive in [2 * SECOND, 75 * SECOND, 620 * SECOND] {
+            let (connections_max, per_peer_max, trusted) = (8, 8, TrustedProxies::default());
+            let limits = ConnectionLimits { connections_max, per_peer_max, keep_alive, trusted };
+            let address = "127.0.0.1:0".parse().unwrap();
+            let server = Server::bind(address, None, limits).await.unwrap();
+            let (address, shutdown) = (server.address(), Shutdown::default());
+            let answer = |_, _| async { Answer::new(Full::new(Bytes::from_static(b"ok"))) };
+            let serving = tokio::spawn(server.serve(answer, shutdown.clone()));
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            for _ in 0..3 {
+                ask(&mut stream).await;
+                tokio::time::sleep(keep_alive - SECOND).await;
+            }
+            let started = Instant::now();
+            assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0, "it is closed in order");
+            let took = started.elapsed();
+            assert!(took <= 3 * SECOND, "{keep_alive:?} and {took:?}");
+            shutdown.request();
+            serving.await.unwrap();
+        }
+    }
+}

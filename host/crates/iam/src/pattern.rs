@@ -1,0 +1,27 @@
+//! Names of delivery streams in which `*` stands for any characters, as it does
+//! in an ARN.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use standpipe_core::event::covers;
+
+/// The names and patterns that no other one stands for.
+pub fn without_covered(names: BTreeSet<String>) -> BTreeSet<String> {
+    let patterns: Vec<_> = names.iter().filter(|name| name.contains('*')).cloned().collect();
+    let is_covered =
+        |name: &String| patterns.iter().any(|pattern| pattern != name && covers(pattern, name));
+    names.into_iter().filter(|name| !is_covered(name)).collect()
+}
+
+/// The beginning that most names share, up to a `-`, `_` or `.`, with how many
+/// they are; the longest of those that are shared by as many.
+pub fn prefix_of_most(names: &BTreeSet<String>) -> Option<(&str, usize)> {
+    let mut counts = BTreeMap::new();
+    for name in names {
+        for (end, _) in name.match_indices(['-', '_', '.']) {
+            *counts.entry(&name[..=end]).or_insert(0) += 1;
+        }
+    }
+    let shared = counts.into_iter().filter(|&(_, count)| count > 1);
+    shared.max_by_key(|&(prefix, count)| (count, prefix.len()))
+}

@@ -1,0 +1,120 @@
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
+
+use super::Generation;
+use crate::limits;
+use standpipe_core::event::{Event, Outline, string};
+
+/// Who an event is about, from the most to the least telling.
+const USER_KEYS: [&str; 3] = ["userId", "anonymousId", "messageId"];
+
+/// How a canary is tried.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CanarySettings {
+    /// The share of users whose events it decides about, from 0 to 100.
+    pub percent: f64,
+    /// The share of its events, from 0 to 1, that it may fail on or reject.
+    pub error_rate_max: f64,
+    /// Events that it must have seen before it can be judged.
+    pub events_min: u64,
+}
+
+/// A new plugin that decides about the events of some users, while the active one
+/// decides about all others.
+///
+/// An event that it fails on is given to the active plugin, so a canary costs no
+/// event. One that fails or rejects too often is not asked any more, at once and for
+/// good.
+#[derive(Debug)]
+pub struct Canary {
+    generation: Arc<Generation>,
+    settings: CanarySettings,
+    /// The share of users, out of 2^64.
+    threshold: u64,
+    is_out: AtomicBool,
+    events: AtomicU64,
+    errors: AtomicU64,
+}
+
+impl Default for CanarySettings {
+    fn default() -> Self {
+        CanarySettings {
+            percent: limits::CANARY_PERCENT,
+            error_rate_max: limits::CANARY_ERROR_RATE_MAX,
+            events_min: limits::CANARY_EVENTS_MIN,
+        }
+    }
+}
+
+impl Canary {
+    /// A canary that begins now.
+    pub fn new(generation: Arc<Generation>, settings: CanarySettings) -> Self {
+        let threshold = (settings.percent / 100.0 * 2_f64.powi(64)) as u64;
+        Canary {
+            generation,
+            settings,
+            threshold,
+            is_out: AtomicBool::new(false),
+            events: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+        }
+    }
+
+    /// The plugin on trial.
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.generation
+    }
+
+    /// How it is tried.
+    pub fn settings(&self) -> &CanarySettings {
+        &self.settings
+    }
+
+    /// Whether it has failed too often, and is not asked any more.
+    pub fn is_out(&self) -> bool {
+        self.is_out.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is the one to decide about an event: the same for all events of a
+    /// user, on every machine.
+    pub fn takes(&self, event: &Event<'_>) -> bool {
+        let user = user(event.text);
+        let digest = Sha256::digest(user.as_bytes());
+        let start = digest.first_chunk().expect("32 bytes have a first 8");
+        u64::from_be_bytes(*start) < self.threshold
+    }
+
+    /// Count a batch of its events: those that it failed on or rejected are errors.
+    pub fn count(&self, events: u64, errors: u64) {
+        let events = self.events.fetch_add(events, Ordering::Relaxed) + events;
+        let errors = self.errors.fetch_add(errors, Ordering::Relaxed) + errors;
+        let is_too_bad = errors as f64 > events as f64 * self.settings.error_rate_max;
+        if events >= self.settings.events_min
+            && is_too_bad
+            && !self.is_out.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(
+                "the canary failed on or rejected {errors} of {events} events, and is out: the active plugin \
+                 decides about all events again"
+            );
+        }
+    }
+}
+
+/// Who an event is about; the whole text where it does not say.
+fn user(text: &str) -> Cow<'_, str> {
+    let Ok(outline) = Outline::of(text.as_bytes(), standpipe_core::limits::EVENT_NESTING_MAX)
+    else {
+        return Cow::Borrowed(text);
+    };
+    let mut found = [const { None }; USER_KEYS.len()];
+    outline.members(|member| {
+        if let Some(at) = USER_KEYS.iter().position(|key| member.name() == *key) {
+            found[at] = string(outline.at(member.value)).filter(|user| !user.is_empty());
+        }
+    });
+    found.into_iter().flatten().next().unwrap_or(Cow::Borrowed(text))
+}

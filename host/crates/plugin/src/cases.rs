@@ -1,0 +1,257 @@
+//! Cases: events, and what a plugin must decide about them.
+//!
+//! ```json
+//! {
+//!   "settings": {"mappings": [{"event": "Order Completed", "stream": "orders"}]},
+//!   "cases": [
+//!     {"name": "an order", "event": {"type": "track", "event": "Order Completed"}, "expect": [{"stream": "orders"}]},
+//!     {"name": "anything else", "event": {"type": "page"}, "expect": []}
+//!   ]
+//! }
+//! ```
+//!
+//! A case without settings, in a file without settings, is for whatever settings
+//! the plugin runs with: so a new plugin can be held against the same file before
+//! it takes over. Each event is a batch of its own, in the sandbox of production,
+//! with its limits.
+//!
+//! Nothing that a plugin does stops the others: a fault fails its own case.
+
+mod expect;
+mod failure;
+mod form;
+
+pub use failure::{Difference, Failure};
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::{Mapper, Plugin};
+use crate::limits;
+use expect::Expected;
+use form::RawCase;
+use standpipe_core::event::{Event, scan};
+
+/// The source of an event whose case names none.
+const SOURCE: &str = "test";
+
+/// The cases of a file, or of a directory's files.
+#[derive(Debug, Default, PartialEq)]
+pub struct Cases(Vec<Case>);
+
+#[derive(Debug, PartialEq)]
+struct Case {
+    /// Where it stands, if it is from a file.
+    file: Option<Arc<str>>,
+    /// Its position in the file, counted from 1.
+    number: usize,
+    name: String,
+    source: String,
+    /// The event's text, which has been scanned.
+    event: String,
+    expected: Expected,
+    /// JSON text: its own, or those of its file.
+    settings: Option<Arc<str>>,
+}
+
+/// Cases that cannot be used.
+#[derive(Debug, Error)]
+pub enum CasesError {
+    /// A file or directory cannot be read.
+    #[error("read the cases {}: {error}: check the path and its permissions", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// A text does not have the form of cases.
+    #[error("{}{message}", path.as_deref().map(|path| format!("{}: ", path.display())).unwrap_or_default())]
+    Form {
+        /// The file, if it is one.
+        path: Option<PathBuf>,
+        /// What is wrong, with its line and column.
+        message: String,
+    },
+}
+
+impl Cases {
+    /// Read the text of a file of cases.
+    ///
+    /// # Errors
+    ///
+    /// It does not have their form, or an event is none that the host would
+    /// hand to a plugin.
+    pub fn parse(text: &[u8]) -> Result<Self, CasesError> {
+        let refused = |message| CasesError::Form { path: None, message };
+        let raw = form::parse(text).map_err(refused)?;
+        let of_file = raw.settings.map(|settings| Arc::from(settings.0));
+        let case = |(number, raw): (usize, RawCase)| Case {
+            file: None,
+            number,
+            name: raw.name,
+            source: raw.source.unwrap_or_else(|| SOURCE.to_owned()),
+            event: raw.event.0,
+            expected: raw.expect,
+            settings: raw.settings.map(|own| Arc::from(own.0)).or_else(|| of_file.clone()),
+        };
+        Ok(Cases((1..).zip(raw.cases).map(case).collect()))
+    }
+
+    /// Read a file, or every `*.json` of a directory in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// Something cannot be read, or holds no cases.
+    pub fn read(path: &Path) -> Result<Self, CasesError> {
+        let failed = |error| CasesError::Read { path: path.to_owned(), error };
+        if !fs::metadata(path).map_err(failed)?.is_dir() {
+            return Self::read_file(path);
+        }
+        let entries = fs::read_dir(path).map_err(failed)?;
+        let files = entries.map(|entry| entry.map(|entry| entry.path()));
+        let mut files = files.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+        files.sort();
+        if files.is_empty() {
+            let message = "the directory has no *.json: write a file of cases into it".to_owned();
+            return Err(CasesError::Form { path: Some(path.to_owned()), message });
+        }
+        let read = files.iter().map(|file| Self::read_file(file));
+        let read = read.collect::<Result<Vec<_>, _>>()?;
+        Ok(Cases(read.into_iter().flat_map(|cases| cases.0).collect()))
+    }
+
+    fn read_file(path: &Path) -> Result<Self, CasesError> {
+        let text = read_bounded(path);
+        let text = text.map_err(|error| CasesError::Read { path: path.to_owned(), error })?;
+        let mut cases = Self::parse(&text).map_err(|error| error.of(path))?;
+        let file = Arc::<str>::from(path.to_string_lossy());
+        cases.0.iter_mut().for_each(|case| case.file = Some(Arc::clone(&file)));
+        Ok(cases)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many [`run`](Self::run) would run: those without settings.
+    pub fn without_settings(&self) -> usize {
+        self.0.iter().filter(|case| case.settings.is_none()).count()
+    }
+
+    /// Run the cases that bring no settings, with a plugin that has read those
+    /// that it is to run with. One that has wasted much time on failures is not asked
+    /// about the rest.
+    pub fn run(&self, mapper: &mut Mapper) -> Vec<Failure> {
+        let (mut failures, mut wasted) = (Vec::new(), Duration::ZERO);
+        for case in self.0.iter().filter(|case| case.settings.is_none()) {
+            let (failure, more) = case.run(mapper);
+            failures.extend(failure);
+            wasted += more;
+            if wasted > limits::CASES_WASTED_CPU_MAX {
+                break;
+            }
+        }
+        failures
+    }
+
+    /// Run all cases: those that bring no settings with these (JSON text).
+    /// Loading gets the settings, and is asked once for each different ones. It
+    /// answers the plugin, or why these settings have none.
+    ///
+    /// Settings that a plugin refuses, or fails on, fail the cases that bring
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// It is no plugin, whatever its settings.
+    pub fn run_all<E>(
+        &self,
+        settings: &str,
+        mut load: impl FnMut(&str) -> Result<Result<Plugin, String>, E>,
+    ) -> Result<Vec<Failure>, E> {
+        let mut groups = BTreeMap::<&str, Vec<usize>>::new();
+        for (position, case) in self.0.iter().enumerate() {
+            groups.entry(case.settings.as_deref().unwrap_or(settings)).or_default().push(position);
+        }
+        // In the order of the cases, whatever the order of the groups.
+        let mut failures = BTreeMap::new();
+        for (settings, positions) in groups {
+            let cases = positions.into_iter().map(|position| (position, &self.0[position]));
+            match load(settings)? {
+                Ok(plugin) => {
+                    let mut mapper = Mapper::new(plugin);
+                    let run = |(position, case): (usize, &Case)| {
+                        case.run(&mut mapper).0.map(|failure| (position, failure))
+                    };
+                    failures.extend(cases.filter_map(run));
+                }
+                Err(error) => {
+                    let difference = Difference::NotLoaded { error };
+                    let failed = |case: &Case| case.failure(vec![difference.clone()]);
+                    failures.extend(cases.map(|(position, case)| (position, failed(case))));
+                }
+            }
+        }
+        Ok(failures.into_values().collect())
+    }
+}
+
+impl Case {
+    /// No failure if it comes out as expected; and the processor time that was wasted.
+    fn run(&self, mapper: &mut Mapper) -> (Option<Failure>, Duration) {
+        let (text, envelope) =
+            scan(self.event.as_bytes(), standpipe_core::limits::EVENT_NESTING_MAX)
+                .expect("scanned when read");
+        let decisions = mapper.map(&self.source, &[Event { index: 0, line: 1, text, envelope }]);
+        let differences = match decisions.of(0) {
+            Ok(outputs) => self.expected.compare(text, mapper.plugin(), outputs),
+            Err(fault) => vec![Difference::Fault { error: fault.to_string() }],
+        };
+        let failure = (!differences.is_empty()).then(|| self.failure(differences));
+        (failure, decisions.wasted())
+    }
+
+    fn failure(&self, differences: Vec<Difference>) -> Failure {
+        let file = self.file.as_deref().map(str::to_owned);
+        Failure { file, number: self.number, name: self.name.clone(), differences }
+    }
+}
+
+impl CasesError {
+    /// Say of which file it is.
+    fn of(self, file: &Path) -> Self {
+        match self {
+            CasesError::Form { message, .. } => {
+                CasesError::Form { path: Some(file.to_owned()), message }
+            }
+            CasesError::Read { .. } => self,
+        }
+    }
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(limits::CASES_FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > limits::CASES_FILE_BYTES_MAX {
+        let limit = limits::CASES_FILE_BYTES_MAX >> 20;
+        return Err(io::Error::other(format!("it is larger than {limit} MiB: split it")));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! The form of a file of cases. Whatever it does not know is refused: a key that
+//! is misspelt would make a case prove nothing.
+
+use std::fmt;
+
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::expect::{Expected, ExpectedDelivery, ExpectedPayload};
+use standpipe_core::event::{StreamName, scan};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCases {
+    pub(super) settings: Option<ObjectText>,
+    pub(super) cases: Vec<RawCase>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCase {
+    pub(super) name: String,
+    pub(super) source: Option<String>,
+    pub(super) event: EventText,
+    pub(super) expect: Expected,
+    pub(super) settings: Option<ObjectText>,
+}
+
+/// The text of a JSON object, as it stands there.
+pub(super) struct ObjectText(pub(super) String);
+
+/// An event's text: a string's, or that of an object without the white space
+/// between its parts.
+pub(super) struct EventText(pub(super) String);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReject {
+    reject: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDelivery {
+    stream: String,
+    payload: Option<ExpectedPayload>,
+}
+
+/// The error says where.
+pub(super) fn parse(text: &[u8]) -> Result<RawCases, String> {
+    let cases: RawCases = serde_json::from_slice(text).map_err(|error| {
+        let error: String =
+            error.to_string().chars().take(standpipe_core::limits::DETAIL_BYTES_MAX).collect();
+        format!("{error}: `host plugin test --help` shows the form of cases")
+    })?;
+    if cases.cases.is_empty() {
+        return Err("`cases` is empty, which proves nothing: write a case into it".to_owned());
+    }
+    Ok(cases)
+}
+
+impl<'de> Deserialize<'de> for ObjectText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        if !text.starts_with('{') {
+            return Err(D::Error::custom("`settings` must be an object"));
+        }
+        Ok(ObjectText(text.to_owned()))
+    }
+}
+
+impl<'de> Deserialize<'de> for EventText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        let text = match text.as_bytes().first() {
+            Some(b'"') => serde_json::from_str(text).map_err(D::Error::custom)?,
+            Some(b'{') => compact(text),
+            _ => return Err(D::Error::custom("`event` must be an object, or a string: its text")),
+        };
+        scan(text.as_bytes(), standpipe_core::limits::EVENT_NESTING_MAX).map_err(|malformed| {
+            D::Error::custom(format!(
+                "the text of `event` never reaches a plugin ({malformed}): give one JSON object"
+            ))
+        })?;
+        Ok(EventText(text))
+    }
+}
+
+impl<'de> Deserialize<'de> for Expected {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Expected;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of deliveries, or {\"reject\": \"words of the reason\"}")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Expected, A::Error> {
+                let deserializer = SeqAccessDeserializer::new(seq);
+                Vec::deserialize(deserializer).map(Expected::Deliveries)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Expected, A::Error> {
+                let reject = RawReject::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Expected::Reject(reject.reject))
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl<'de> Deserialize<'de> for ExpectedDelivery {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = RawDelivery::deserialize(deserializer)?;
+        let stream = StreamName::parse(&raw.stream).map_err(D::Error::custom)?;
+        Ok(ExpectedDelivery { stream, payload: raw.payload.unwrap_or(ExpectedPayload::Original) })
+    }
+}
+
+impl<'de> Deserialize<'de> for ExpectedPayload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(ExpectedPayload::Text(text)),
+            object @ Value::Object(_) => Ok(ExpectedPayload::Json(object)),
+            _ => Err(D::Error::custom(
+                "`payload` must be an object, which is compared as JSON, or a string, which is compared \
+                 byte by byte; leave it out for the event's text as received",
+            )),
+        }
+    }
+}
+
+/// JSON without the white space between its parts. Numbers, strings and the order
+/// of keys stay as they are written.
+fn compact(json: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let keep = |&c: &char| {
+        if !in_string && matches!(c, ' ' | '\t' | '\n' | '\r') {
+            return false;
+        }
+        if c == '"' && !escaped {
+            in_string = !in_string;
+        }
+        escaped = c == '\\' && !escaped;
+        true
+    };
+    json.chars().filter(keep).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_goes_and_all_else_stays() {
+        let json = "{ \"b\" :\t\"x \\\" \\\\\", \n\"a\": [1.50, {}] }";
+        assert_eq!(compact(json), r#"{"b":"x \" \\","a":[1.50,{}]}"#);
+    }
+}

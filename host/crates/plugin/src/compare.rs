@@ -1,0 +1,168 @@
+//! What changes where one plugin takes another's place.
+//!
+//! Both decide about the same events, and a [`Comparison`] counts what became of
+//! them: each event is the same, or a [`Change`] of one kind, from its streams
+//! before to its streams after. Some samples of each say where to look; none shows
+//! any of an event but its type and name.
+//!
+//! Events about which nothing changes cost no allocation, and the memory is
+//! bounded, so this can also run beside production. Each thread has a comparison of
+//! its own, and they are merged.
+
+mod change;
+mod report;
+
+pub use change::{Change, ChangeKind, PayloadChange, Sample};
+
+use std::collections::BTreeMap;
+
+use super::{Decision, Decisions, Fault, Output, Plugin};
+use crate::limits;
+use change::{Fate, cut};
+use standpipe_core::event::Event;
+
+/// What has come out so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    samples_max: usize,
+    compared: u64,
+    counts: [u64; ChangeKind::ALL.len()],
+    /// By kind, and the streams before and after.
+    changes: BTreeMap<(ChangeKind, String, String), (u64, Vec<Sample>)>,
+    /// Events of changes for which there was no room.
+    beyond: u64,
+}
+
+impl Default for Comparison {
+    fn default() -> Self {
+        Comparison::new(limits::COMPARISON_SAMPLES)
+    }
+}
+
+impl Comparison {
+    /// Nothing compared yet; with so many samples of each change.
+    pub fn new(samples_max: usize) -> Self {
+        let counts = [0; ChangeKind::ALL.len()];
+        Comparison { samples_max, compared: 0, counts, changes: BTreeMap::new(), beyond: 0 }
+    }
+
+    /// Compare what two plugins decided about a batch of one source.
+    pub fn add(
+        &mut self,
+        source: &str,
+        events: &[Event<'_>],
+        old: (&Plugin, &Decisions),
+        new: (&Plugin, &Decisions),
+    ) {
+        for (position, event) in events.iter().enumerate() {
+            let (before, after) = (old.1.of(position), new.1.of(position));
+            if !is_same(event, (old.0, before), (new.0, after)) {
+                let (before, after) =
+                    (Fate::of(old.0, event, before), Fate::of(new.0, event, after));
+                self.add_change(source, event, &before, &after);
+            }
+        }
+        self.compared += events.len() as u64;
+    }
+
+    /// Take in what another one has counted.
+    pub fn merge(&mut self, other: Comparison) {
+        self.compared += other.compared;
+        self.beyond += other.beyond;
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+        for (key, (events, samples)) in other.changes {
+            if self.has_room_for(&key) {
+                let change = self.changes.entry(key).or_default();
+                change.0 += events;
+                let room = self.samples_max.saturating_sub(change.1.len());
+                change.1.extend(samples.into_iter().take(room));
+            } else {
+                self.beyond += events;
+            }
+        }
+    }
+
+    /// Events that were compared.
+    pub fn compared(&self) -> u64 {
+        self.compared
+    }
+
+    /// Events about which something changes.
+    pub fn changed(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Events about which this changes.
+    pub fn count(&self, kind: ChangeKind) -> u64 {
+        self.counts[kind as usize]
+    }
+
+    /// The changes, those of most events first.
+    pub fn changes(&self) -> Vec<Change<'_>> {
+        let changes = self.changes.iter().map(|((kind, old, new), (events, samples))| Change {
+            kind: *kind,
+            old,
+            new,
+            events: *events,
+            samples,
+        });
+        let mut changes: Vec<_> = changes.collect();
+        changes.sort_by_key(|change| std::cmp::Reverse(change.events));
+        changes
+    }
+
+    fn add_change(&mut self, source: &str, event: &Event<'_>, before: &Fate<'_>, after: &Fate<'_>) {
+        let Some(kind) = ChangeKind::between(before, after) else { return };
+        self.counts[kind as usize] += 1;
+        let key = (kind, before.to_string(), after.to_string());
+        if !self.has_room_for(&key) {
+            self.beyond += 1;
+            return;
+        }
+        let (events, samples) = self.changes.entry(key).or_default();
+        *events += 1;
+        if samples.len() < self.samples_max {
+            samples.push(Sample {
+                source: cut(source),
+                line: event.line,
+                message_type: event.envelope.message_type.as_deref().map(cut),
+                name: event.envelope.name.as_deref().map(cut),
+                reason: after.reason(),
+                payload: before.payload_change(after),
+            });
+        }
+    }
+
+    fn has_room_for(&self, key: &(ChangeKind, String, String)) -> bool {
+        self.changes.len() < limits::COMPARISON_CHANGES_MAX || self.changes.contains_key(key)
+    }
+}
+
+/// Whether nothing changes, as far as can be told without allocating: deliveries in
+/// another order are looked at again.
+fn is_same(
+    event: &Event<'_>,
+    (old, before): (&Plugin, Result<&[Output], &Fault>),
+    (new, after): (&Plugin, Result<&[Output], &Fault>),
+) -> bool {
+    let (before, after) = match (before, after) {
+        (Ok(before), Ok(after)) => (before, after),
+        (before, after) => return before.is_err() && after.is_err(),
+    };
+    let is_same = |(before, after): (&Output, &Output)| match (&before.decision, &after.decision) {
+        (Decision::Deliver(one, before), Decision::Deliver(other, after)) => {
+            let text = event.text.as_bytes();
+            one.stream(old) == other.stream(new)
+                && before.as_deref().unwrap_or(text) == after.as_deref().unwrap_or(text)
+        }
+        (before, after) => {
+            matches!(before, Decision::Reject(_)) && matches!(after, Decision::Reject(_))
+        }
+    };
+    before.len() == after.len() && before.iter().zip(after).all(is_same)
+}
+
+#[cfg(test)]
+mod tests;

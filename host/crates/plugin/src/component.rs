@@ -1,0 +1,573 @@
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker};
+
+use super::bindings::PluginPre;
+use super::bindings::exports::standpipe::mapping::mapper as contract;
+use super::contract_types::{self, MAPPER};
+use super::declared::Order;
+use super::instance::Instance;
+use super::log::Rate;
+use super::native::Native;
+use super::routes::Route;
+use super::sandbox::{Sandbox, add_to_linker};
+use super::{Allowance, Engine, Fault, PluginSettings};
+use crate::limits;
+use standpipe_core::event::{StreamName, covers};
+
+/// The first eight bytes of a component, and of a core module.
+const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
+const MODULE_HEADER: &[u8] = b"\0asm\x01\0\0\0";
+const WASM_MAGIC: &[u8] = b"\0asm";
+
+/// A component that has been compiled and fits the contract, and can be
+/// configured any number of times.
+#[derive(Clone)]
+pub struct Compiled {
+    engine: Engine,
+    pre: PluginPre<Sandbox>,
+    digest: Arc<str>,
+}
+
+/// A component that has been loaded and has accepted its settings.
+#[derive(Clone)]
+pub struct Plugin(Arc<Loaded>);
+
+pub(super) struct Loaded {
+    code: Code,
+    settings: PluginSettings,
+    digest: Arc<str>,
+    declared: Vec<Declared>,
+    reads: contract::Reads,
+    setup: contract::Setup,
+    /// Bounds what all instances print together.
+    rate: Rate,
+    /// Instances that have read their settings and that nobody uses.
+    spare: Mutex<Vec<Instance>>,
+    /// Whether an instance has declared other streams than the first one did, which then
+    /// cannot be used.
+    has_redeclared: AtomicBool,
+}
+
+enum Code {
+    Component(Compiled),
+    Native(Native),
+    #[cfg(any(test, feature = "testing"))]
+    Scripted(Arc<dyn super::scripted::Script>),
+}
+
+/// An entry of the streams that a plugin declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Declared {
+    Name(StreamName),
+    Pattern(String),
+}
+
+/// A plugin that is not taken, and what to do about it.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// It is not WebAssembly.
+    #[error(
+        "it is not WebAssembly ({found}): give the .wasm file of a component built for wasm32-wasip2"
+    )]
+    NotWasm {
+        /// What it looks like.
+        found: &'static str,
+    },
+    /// It is a core module.
+    #[error(
+        "it is a core WebAssembly module, not a component: build it for the target wasm32-wasip2 instead of \
+         wasm32-wasip1 or wasm32-unknown-unknown, or wrap it with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// It is damaged, or uses features that are not supported.
+    #[error("it cannot be compiled: {0}: build it again with a current toolchain")]
+    Compile(String),
+    /// It is a component of another world.
+    #[error(
+        "it is a component of another world: it exports {exports}, and a mapping plugin exports {MAPPER}: \
+         build it against wit/mapping.wit"
+    )]
+    OtherWorld {
+        /// What it exports.
+        exports: String,
+    },
+    /// It has the exports of a mapping plugin, with other types.
+    #[error(
+        "it was built for another version of the contract: {0}: rebuild it against wit/mapping.wit"
+    )]
+    OtherVersion(String),
+    /// It needs more at its start than an instance may have.
+    #[error("it needs more than an instance may have: {0}: {1}")]
+    TooLarge(String, &'static str),
+    /// It wants something that the host does not provide.
+    #[error(
+        "it does not fit the host: {0}: plugins can import WASI 0.2 (without HTTP) and nothing else, and must \
+         be built against wit/mapping.wit"
+    )]
+    DoesNotFit(String),
+    /// It misbehaved while it was being configured.
+    #[error("it failed while it was being configured: {0}")]
+    Fault(Fault),
+    /// It refused its settings.
+    #[error("it refuses its settings: {0}")]
+    Settings(String),
+    /// It declares streams that cannot exist.
+    #[error("it declares a wrong delivery stream: {0}: fix the plugin")]
+    Streams(String),
+    /// Two instances of it have not declared the same.
+    #[error(
+        "it does not declare the same streams each time that it is configured: {0}: fix the plugin; for names that depend \
+         on time or chance, declare a pattern such as \"orders-*\" and name the stream with each event"
+    )]
+    Unstable(String),
+}
+
+/// What `host plugin inspect` tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// The size of the component, in bytes.
+    pub bytes: usize,
+    /// The SHA-256 of the component, in hexadecimal.
+    pub sha256: String,
+    /// Whether it exports the contract's interface, with its types.
+    pub is_mapping_plugin: bool,
+    /// Names of what it exports.
+    pub exports: Vec<String>,
+    /// Names of what it imports.
+    pub imports: Vec<String>,
+}
+
+/// Compile a component and tell what it is, without running it.
+///
+/// # Errors
+///
+/// It is no component.
+pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
+    let sha256 = sha256_hex(bytes);
+    let component = compile(engine, bytes, &sha256)?;
+    let exports = exports(engine, &component);
+    let imports = component.component_type();
+    let imports = imports.imports(engine.wasmtime()).map(|(name, _)| name.to_owned());
+    Ok(Inspection {
+        bytes: bytes.len(),
+        sha256,
+        is_mapping_plugin: contract_types::check_world(&exports)
+            .and_then(|()| contract_types::check_types(engine.wasmtime(), &component))
+            .is_ok(),
+        imports: imports.collect(),
+        exports,
+    })
+}
+
+impl Compiled {
+    /// Compile a component, and check that it fits.
+    ///
+    /// # Errors
+    ///
+    /// It is no plugin.
+    pub fn new(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
+        let digest = sha256_hex(bytes);
+        let component = compile(engine, bytes, &digest)?;
+        contract_types::check_world(&exports(engine, &component))?;
+        let does_not_fit = |error: wasmtime::Error| LoadError::DoesNotFit(format!("{error:#}"));
+        let mut linker = Linker::new(engine.wasmtime());
+        add_to_linker(&mut linker).map_err(does_not_fit)?;
+        let pre = linker.instantiate_pre(&component).map_err(does_not_fit)?;
+        contract_types::check_types(engine.wasmtime(), &component)?;
+        let pre = PluginPre::new(pre).map_err(does_not_fit)?;
+        Ok(Compiled { engine: engine.clone(), pre, digest: digest.into() })
+    }
+
+    /// The SHA-256 of the component, in hexadecimal.
+    pub fn digest(&self) -> &Arc<str> {
+        &self.digest
+    }
+
+    /// Let the plugin read its settings (JSON text), in two instances: a plugin whose
+    /// instances do not declare the same streams cannot be used.
+    ///
+    /// # Errors
+    ///
+    /// It does not take them.
+    pub fn configure(&self, settings: impl Into<PluginSettings>) -> Result<Plugin, LoadError> {
+        let (settings, rate) = (settings.into(), Rate::default());
+        let mut trial = Instance::new(&self.engine, &self.pre, &rate).map_err(LoadError::Fault)?;
+        let setup = trial.configure(settings.text(), self.engine.allowance().configure_cpu);
+        let setup = setup.map_err(LoadError::Fault)?;
+        let setup = setup.map_err(|error| LoadError::Settings(printable(&error)))?;
+        let plugin = Plugin(Arc::new(Loaded {
+            code: Code::Component(self.clone()),
+            settings,
+            digest: Arc::clone(&self.digest),
+            declared: check_streams(&setup.streams)?,
+            reads: setup.reads,
+            setup,
+            rate,
+            spare: Mutex::new(vec![trial]),
+            has_redeclared: AtomicBool::new(false),
+        }));
+        plugin.warm(2)?;
+        Ok(plugin)
+    }
+}
+
+impl Plugin {
+    /// Compile a component, check that it fits, and let it read its settings
+    /// (JSON text).
+    ///
+    /// # Errors
+    ///
+    /// It is no plugin, or it does not take its settings.
+    pub fn load(
+        engine: &Engine,
+        bytes: &[u8],
+        settings: impl Into<PluginSettings>,
+    ) -> Result<Self, LoadError> {
+        Compiled::new(engine, bytes)?.configure(settings)
+    }
+
+    /// Let another plugin of the same component read settings.
+    ///
+    /// # Errors
+    ///
+    /// It does not take them.
+    ///
+    /// # Panics
+    ///
+    /// It is native code, which has no component.
+    pub fn configure_anew(&self, settings: PluginSettings) -> Result<Self, LoadError> {
+        match &self.0.code {
+            Code::Component(compiled) => compiled.configure(settings),
+            _ => unreachable!("native code is never taken anew"),
+        }
+    }
+
+    /// The default mapping as native code, without a component around it: for
+    /// measuring what the component costs. It decides as the component does.
+    ///
+    /// # Errors
+    ///
+    /// It does not take its settings.
+    pub fn native(settings: &str) -> Result<Self, LoadError> {
+        let (native, streams) =
+            Native::configure(settings).map_err(|error| LoadError::Settings(printable(&error)))?;
+        Ok(Plugin(Arc::new(Loaded {
+            code: Code::Native(native),
+            settings: settings.into(),
+            digest: "native".into(),
+            declared: check_streams(&streams)?,
+            reads: contract::Reads::Kind,
+            setup: contract::Setup { streams, reads: contract::Reads::Kind },
+            rate: Rate::default(),
+            spare: Mutex::default(),
+            has_redeclared: AtomicBool::new(false),
+        })))
+    }
+
+    /// What each instance may have; native code has all that the process has.
+    pub(super) fn allowance(&self) -> Allowance {
+        match &self.0.code {
+            Code::Component(compiled) => *compiled.engine.allowance(),
+            Code::Native(_) => Allowance::default(),
+            #[cfg(any(test, feature = "testing"))]
+            Code::Scripted(_) => Allowance::default(),
+        }
+    }
+
+    /// The settings that it has read.
+    pub fn settings(&self) -> &PluginSettings {
+        &self.0.settings
+    }
+
+    /// Make instances until so many are spare, so that whoever needs one first does
+    /// not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be made, or does not declare what the first one did.
+    pub fn warm(&self, instances: usize) -> Result<(), LoadError> {
+        if self.native_code().is_some() {
+            return Ok(());
+        }
+        while lock(&self.0.spare).len() < instances {
+            let instance = self.fresh_instance().map_err(|fault| match fault {
+                Fault::Configure(difference) if self.has_redeclared() => {
+                    LoadError::Unstable(difference)
+                }
+                fault => LoadError::Fault(fault),
+            })?;
+            lock(&self.0.spare).push(instance);
+        }
+        Ok(())
+    }
+
+    /// Drop the instances that nobody uses.
+    pub fn release_spare(&self) {
+        // Not under the lock: taking them down takes a while.
+        let spare = std::mem::take(&mut *lock(&self.0.spare));
+        drop(spare);
+    }
+
+    /// Tell how many lines its instances have printed that were not shown.
+    pub(super) fn report_dropped_lines(&self) {
+        self.0.rate.report_dropped();
+    }
+
+    /// Keep an instance that is not needed any more, for when it is again.
+    pub(super) fn give_back(&self, instance: Instance) {
+        lock(&self.0.spare).push(instance);
+    }
+
+    /// The SHA-256 of the component, in hexadecimal; `native` where there is none.
+    pub fn digest(&self) -> &Arc<str> {
+        &self.0.digest
+    }
+
+    /// The names that the plugin may answer by their position; patterns are
+    /// none.
+    pub fn declared(&self) -> impl Iterator<Item = Option<&StreamName>> {
+        self.0.declared.iter().map(|declared| match declared {
+            Declared::Name(name) => Some(name),
+            Declared::Pattern(_) => None,
+        })
+    }
+
+    /// Every entry of the declared streams, patterns included.
+    pub fn streams(&self) -> impl Iterator<Item = &str> {
+        self.0.setup.streams.iter().map(String::as_str)
+    }
+
+    /// What it tells of its ways; where it tells nothing, that events go to each of
+    /// its streams.
+    ///
+    /// # Errors
+    ///
+    /// It fails when it is asked, or what it tells is none that the contract allows.
+    pub fn routes(&self) -> Result<Vec<Route>, Fault> {
+        let Loaded { code, rate, settings, .. } = &*self.0;
+        let told = match code {
+            Code::Component(Compiled { engine, pre, .. }) => {
+                Instance::routes(engine, pre, rate, settings.text())?.unwrap_or_default()
+            }
+            Code::Native(native) => native.routes(),
+            #[cfg(any(test, feature = "testing"))]
+            Code::Scripted(_) => Vec::new(),
+        };
+        if told.is_empty() {
+            return Ok(self.streams().map(Route::to).collect());
+        }
+        if told.len() > limits::PLUGIN_ROUTES_MAX {
+            let (count, limit) = (told.len(), limits::PLUGIN_ROUTES_MAX);
+            return Err(Fault::Answer(format!("{count} routes, and at most {limit} are taken")));
+        }
+        if let Some(route) = told.iter().find(|route| !route.is_possible()) {
+            let stream = printable(&route.stream);
+            return Err(Fault::Answer(format!("a route to {stream:?}, which is no stream")));
+        }
+        Ok(told.into_iter().map(Route::printable).collect())
+    }
+
+    pub(super) fn declared_at(&self, position: u32) -> Option<&Declared> {
+        self.0.declared.get(position as usize)
+    }
+
+    /// Whether an entry of the declared streams covers this name.
+    pub(super) fn covers(&self, name: &StreamName) -> bool {
+        self.0.declared.iter().any(|declared| match declared {
+            Declared::Name(declared) => declared == name,
+            Declared::Pattern(pattern) => covers(pattern, name.as_str()),
+        })
+    }
+
+    pub(super) fn reads(&self) -> contract::Reads {
+        self.0.reads
+    }
+
+    /// The native code in a component's place, for one mapper.
+    pub(super) fn native_code(&self) -> Option<Native> {
+        match &self.0.code {
+            Code::Native(native) => Some(native.clone()),
+            _ => None,
+        }
+    }
+
+    /// A plugin that follows a script, and may name any stream.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn scripted(script: Arc<dyn super::scripted::Script>) -> Self {
+        let streams = vec!["*".to_owned()];
+        Plugin(Arc::new(Loaded {
+            code: Code::Scripted(script),
+            settings: "{}".into(),
+            digest: "scripted".into(),
+            declared: check_streams(&streams).expect("every name is covered"),
+            reads: contract::Reads::Text,
+            setup: contract::Setup { streams, reads: contract::Reads::Text },
+            rate: Rate::default(),
+            spare: Mutex::default(),
+            has_redeclared: AtomicBool::new(false),
+        }))
+    }
+
+    /// What decides in a component's place in a simulation.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn script(&self) -> Option<&dyn super::scripted::Script> {
+        match &self.0.code {
+            Code::Scripted(script) => Some(&**script),
+            _ => None,
+        }
+    }
+
+    /// An instance that has read its settings.
+    pub(super) fn instance(&self) -> Result<Instance, Fault> {
+        let spare = lock(&self.0.spare).pop();
+        spare.map_or_else(|| self.fresh_instance(), Ok)
+    }
+
+    /// One that nobody has used.
+    pub(super) fn fresh_instance(&self) -> Result<Instance, Fault> {
+        let Code::Component(Compiled { engine, pre, .. }) = &self.0.code else {
+            unreachable!("native code is called without an instance")
+        };
+        let mut instance = Instance::new(engine, pre, &self.0.rate)?;
+        let setup = instance.configure(self.0.settings.text(), engine.allowance().configure_cpu)?;
+        let setup = setup.map_err(|error| Fault::Configure(printable(&error)))?;
+        match Order::between(&self.0.setup, &setup) {
+            Ok(order) => Ok(instance.with_order(order)),
+            Err(difference) => {
+                self.0.has_redeclared.store(true, Ordering::Relaxed);
+                Err(Fault::Configure(difference))
+            }
+        }
+    }
+
+    /// Whether an instance has declared other streams than the plugin did when it was
+    /// loaded, as where a name is made of the date: it has to be configured anew.
+    pub fn has_redeclared(&self) -> bool {
+        self.0.has_redeclared.load(Ordering::Relaxed)
+    }
+}
+
+fn lock(spare: &Mutex<Vec<Instance>>) -> MutexGuard<'_, Vec<Instance>> {
+    spare.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn compile(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component, LoadError> {
+    if bytes.starts_with(MODULE_HEADER) {
+        return Err(LoadError::CoreModule);
+    }
+    if !bytes.starts_with(COMPONENT_HEADER) {
+        return Err(LoadError::NotWasm { found: looks_like(bytes) });
+    }
+    engine.compile(bytes, digest).map_err(|error| not_compiled(&error))
+}
+
+/// What is compiled is held against the limits of an instance at once, by the pool that
+/// instances are made in.
+fn not_compiled(error: &wasmtime::Error) -> LoadError {
+    const BEYOND_POOL: &str = "pooling allocator";
+    const BEYOND_MEMORY: &str = "memory does not fit";
+    let text = format!("{error:#}");
+    match text.contains(BEYOND_POOL) {
+        true if text.contains(BEYOND_MEMORY) => {
+            let advice = "raise memory_bytes under [plugin.limits], or build it with less memory";
+            LoadError::TooLarge(error.root_cause().to_string(), advice)
+        }
+        true => LoadError::TooLarge(text, "build it of fewer and smaller modules"),
+        false => LoadError::Compile(text),
+    }
+}
+
+fn looks_like(bytes: &[u8]) -> &'static str {
+    let text = bytes.trim_ascii_start();
+    match bytes {
+        [] => "the file is empty",
+        _ if bytes.starts_with(WASM_MAGIC) => "a WebAssembly file of an unknown version",
+        _ if bytes.starts_with(b"\x7fELF") => "a native program or library, perhaps precompiled",
+        _ if text.starts_with(b"(") => "the WebAssembly text format",
+        _ if bytes.starts_with(b"\x1f\x8b") => "a gzip file",
+        _ if std::str::from_utf8(bytes).is_ok() => "a text file",
+        _ => "some other binary file",
+    }
+}
+
+fn exports(engine: &Engine, component: &Component) -> Vec<String> {
+    let component = component.component_type();
+    let exports = component.exports(engine.wasmtime());
+    let exports = exports.filter(|(_, export)| {
+        matches!(export.ty, ComponentItem::ComponentInstance(_) | ComponentItem::ComponentFunc(_))
+    });
+    exports.map(|(name, _)| name.to_owned()).collect()
+}
+
+fn check_streams(streams: &[String]) -> Result<Vec<Declared>, LoadError> {
+    if streams.len() > limits::PLUGIN_STREAMS_MAX {
+        let count = streams.len();
+        let limit = limits::PLUGIN_STREAMS_MAX;
+        return Err(LoadError::Streams(format!("{count} streams, and at most {limit} are taken")));
+    }
+    let check = |name: &String| {
+        // A pattern is a name once its stars are gone.
+        let plain = name.replace('*', "x");
+        let checked = StreamName::parse(&plain).map_err(|_| StreamName::parse(name));
+        match checked {
+            Ok(_) if name.contains('*') => Ok(Declared::Pattern(name.clone())),
+            Ok(name) => Ok(Declared::Name(name)),
+            Err(Err(error)) => Err(LoadError::Streams(error.to_string())),
+            Err(Ok(_)) => unreachable!("a name stays one when its stars are replaced"),
+        }
+    };
+    streams.iter().map(check).collect()
+}
+
+/// A plugin's own words, without control characters and of bounded length.
+pub(super) fn printable(text: &str) -> String {
+    let text = text.chars().filter(|c| !c.is_control() || *c == '\n');
+    text.take(standpipe_core::limits::DETAIL_BYTES_MAX).collect()
+}
+
+/// The SHA-256 of a component, in hexadecimal.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiled").field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin").field("digest", &self.0.digest).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name, fits) in [
+            ("events-*", "events-a", true),
+            ("events-*", "events-", true),
+            ("events-*", "event", false),
+            ("*", "x", true),
+            ("a*b*c", "aXbYbZc", true),
+            ("a*b*c", "aXbYbZ", false),
+            ("*a", "aaab", false),
+            ("**a", "baa", true),
+        ] {
+            assert_eq!(covers(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What a plugin decided, in the host's own words.
+
+use std::time::Duration;
+
+use super::component::Declared;
+use super::kinds::Kinds;
+use super::{Fault, Plugin};
+use crate::limits;
+use standpipe_core::event::StreamName;
+
+/// What the plugin decided about a batch, or about the first of its events: answers
+/// that would take too much memory together are not asked for at once.
+#[derive(Debug)]
+pub struct Decisions {
+    pub(super) kinds: Kinds,
+    pub(super) answers: Answers,
+}
+
+/// What the plugin said about the events that it was asked about.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    /// In the order of the events they belong to. An event may have any number.
+    pub(super) outputs: Vec<Output>,
+    /// Events that the plugin failed on, in their order.
+    pub(super) faults: Vec<(usize, Fault)>,
+    /// From this event on, the plugin was not asked yet; what somebody is told who
+    /// looks at one of these all the same.
+    pub(super) postponed: Option<(usize, Fault)>,
+    /// What the outputs take in memory.
+    pub(super) bytes: usize,
+    /// Processor time that came to nothing.
+    pub(super) wasted: Duration,
+}
+
+/// One decision about one event.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The event's position among those that the plugin was asked about.
+    pub(super) input: usize,
+    /// What to do with it.
+    pub decision: Decision,
+}
+
+/// A decision that the contract allows.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Deliver the event's text, or other bytes.
+    Deliver(Target, Option<Vec<u8>>),
+    /// Dead-letter the event with this reason.
+    Reject(String),
+}
+
+/// Where an event goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A position in [`Plugin::declared`](super::Plugin::declared).
+    Declared(usize),
+    /// A stream that one of the declared patterns covers.
+    Named(StreamName),
+}
+
+impl Target {
+    /// The stream, of a decision by this plugin.
+    pub fn stream<'a>(&'a self, plugin: &'a Plugin) -> &'a StreamName {
+        match self {
+            Target::Named(name) => name,
+            Target::Declared(position) => {
+                match plugin.declared_at(u32::try_from(*position).unwrap_or(u32::MAX)) {
+                    Some(Declared::Name(name)) => name,
+                    _ => unreachable!("a plugin's answer is checked"),
+                }
+            }
+        }
+    }
+}
+
+impl Decisions {
+    /// What comes of a batch that the plugin was not asked about for this reason, and
+    /// will not be.
+    pub fn failed(events: usize, fault: &Fault) -> Self {
+        let faults = (0..events).map(|event| (event, fault.clone())).collect();
+        Decisions { kinds: Kinds::each(events), answers: Answers { faults, ..Answers::default() } }
+    }
+
+    /// The number of events that are decided about: the first of the batch, and at
+    /// least one of them. The plugin is to be asked about the others again.
+    pub fn decided(&self, events: usize) -> usize {
+        match &self.answers.postponed {
+            None => events,
+            Some((answer, _)) => self.kinds.asked[*answer],
+        }
+    }
+
+    /// The processor time that was spent on calls which failed.
+    pub fn wasted(&self) -> Duration {
+        self.answers.wasted
+    }
+
+    /// Whether any event is delivered as something else than its text.
+    pub(super) fn have_payloads(&self) -> bool {
+        let outputs = self.answers.outputs.iter();
+        outputs
+            .map(|output| &output.decision)
+            .any(|decision| matches!(decision, Decision::Deliver(_, Some(_))))
+    }
+
+    /// The outputs for an event, by its position in the batch; none where it is
+    /// filtered.
+    ///
+    /// # Errors
+    ///
+    /// What the plugin did wrong with it, or that it is not
+    /// [decided](Self::decided) about.
+    pub fn of(&self, event: usize) -> Result<&[Output], &Fault> {
+        let Answers { outputs, faults, postponed, .. } = &self.answers;
+        let answer = self.kinds.answer(event);
+        if let Some((_, fault)) = postponed.as_ref().filter(|(first, _)| answer >= *first) {
+            return Err(fault);
+        }
+        if let Ok(at) = faults.binary_search_by_key(&answer, |(event, _)| *event) {
+            return Err(&faults[at].1);
+        }
+        let rest = &outputs[outputs.partition_point(|output| output.input < answer)..];
+        let count = rest.iter().take_while(|output| output.input == answer).count();
+        Ok(&rest[..count])
+    }
+}
+
+impl Answers {
+    /// Take in what was said about events of which the first has this position.
+    pub(super) fn take(&mut self, outputs: Vec<Output>, first: usize) {
+        self.bytes += outputs.iter().map(Output::bytes).sum::<usize>();
+        if self.outputs.is_empty() && first == 0 {
+            self.outputs = outputs;
+        } else {
+            self.outputs.extend(
+                outputs.into_iter().map(|output| Output { input: output.input + first, ..output }),
+            );
+        }
+    }
+}
+
+impl Answers {
+    /// Whether what is left must wait, since so much has been said already or the
+    /// caller says so: once it is so, nobody is asked about the event of this position
+    /// or one behind it.
+    pub(super) fn postpones(&mut self, event: usize, is_too_much: bool) -> bool {
+        let is_full = self.bytes > limits::PLUGIN_ANSWERS_HELD_BYTES_MAX;
+        if self.postponed.is_none() && (is_full || is_too_much) {
+            let detail = "the plugin was not asked about the event yet".to_owned();
+            self.postpone(event, Fault::Answer(detail));
+        }
+        self.postponed.is_some()
+    }
+
+    /// Leave the event at this position, and those behind it, for another call.
+    pub(super) fn postpone(&mut self, event: usize, why: Fault) {
+        self.postponed.get_or_insert((event, why));
+    }
+}
+
+impl Output {
+    /// What it takes in memory.
+    fn bytes(&self) -> usize {
+        let of_decision = match &self.decision {
+            Decision::Deliver(_, payload) => payload.as_ref().map_or(0, Vec::capacity),
+            Decision::Reject(reason) => reason.capacity(),
+        };
+        size_of::<Output>() + of_decision
+    }
+}
+
+/// Check the outputs of one event together.
+pub(super) fn check_event(outputs: &[Output]) -> Result<(), Fault> {
+    if outputs.len() == 1 {
+        return Ok(());
+    }
+    let limit = limits::PLUGIN_OUTPUTS_PER_EVENT_MAX;
+    if outputs.len() > limit {
+        return Err(Fault::Answer(format!(
+            "{} outputs for one event, at most {limit} are taken",
+            outputs.len()
+        )));
+    }
+    if outputs.iter().any(|output| matches!(output.decision, Decision::Reject(_))) {
+        return Err(Fault::Answer("an event is rejected and has another output".to_owned()));
+    }
+    Ok(())
+}

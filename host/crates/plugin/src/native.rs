@@ -1,0 +1,80 @@
+//! The default mapping without a component around it.
+
+use guest::{Plugin as _, Setup};
+use mapping::Mapping;
+
+use super::decision::{Answers, Decision, Output, Target, check_event};
+use super::routes::Route;
+use standpipe_core::event::Event;
+
+/// Check settings of the default mapping plugin without running the component.
+///
+/// # Errors
+///
+/// The plugin's own message about what is wrong with them.
+pub fn check_mapping_settings(settings: &str) -> Result<(), String> {
+    Mapping::configure(settings, &mut Setup::default()).map(drop)
+}
+
+/// One worker's copy. It is asked about the same events as the component, and
+/// allocates nothing for each but its output: as good as code that knows no
+/// contract.
+#[derive(Debug, Clone)]
+pub(super) struct Native(Mapping);
+
+impl Native {
+    /// With the streams that it declares. The error is the mapping's own.
+    pub(super) fn configure(settings: &str) -> Result<(Self, Vec<String>), String> {
+        let mut setup = Setup::default();
+        let mapping = Mapping::configure(settings, &mut setup)?;
+        if mapping.reads_text() {
+            return Err(
+                "native code routes by type and name alone: remove transforms and conditions on \
+                        what events say, or measure without --no-plugin"
+                    .to_owned(),
+            );
+        }
+        Ok((Native(mapping), setup.names().map(str::to_owned).collect()))
+    }
+
+    pub(super) fn routes(&self) -> Vec<Route> {
+        let routes = self.0.routes().into_iter();
+        routes
+            .map(|guest::Route { message_type, name, condition, stream }| Route {
+                message_type,
+                name,
+                condition,
+                stream,
+            })
+            .collect()
+    }
+
+    pub(super) fn map<'a>(&mut self, asked: impl Iterator<Item = &'a Event<'a>>) -> Answers {
+        let mut answers = Answers::default();
+        for (input, event) in asked.enumerate() {
+            self.map_event(input, event, &mut answers);
+        }
+        answers
+    }
+
+    fn map_event(&mut self, input: usize, event: &Event<'_>, answers: &mut Answers) {
+        let Answers { outputs, faults, .. } = answers;
+        let first = outputs.len();
+        let (name, message_type) =
+            (event.envelope.name.as_deref(), event.envelope.message_type.as_deref());
+        let routed = self.0.route(name, message_type, |stream| {
+            let target = Target::Declared(stream.position() as usize);
+            outputs.push(Output { input, decision: Decision::Deliver(target, None) });
+        });
+        if let Err(reason) = routed {
+            outputs.push(Output { input, decision: Decision::Reject(reason.to_owned()) });
+        }
+        // The one rule of the contract that the mapping can break.
+        if outputs.len() > first + 1
+            && let Err(fault) = check_event(&outputs[first..])
+        {
+            outputs.truncate(first);
+            faults.push((input, fault));
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What a plugin tells of its ways.
+
+use wasmtime::component::{ComponentType, Lift};
+
+use super::component::printable;
+use standpipe_core::event::StreamName;
+
+/// The interface in which a plugin may tell of its ways.
+pub(super) const ROUTES: &str = "standpipe:mapping/routes@0.1.0";
+
+/// Some events, and a stream that they go to, in the plugin's words.
+#[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift)]
+#[component(record)]
+pub struct Route {
+    /// Only events of this type.
+    #[component(name = "message-type")]
+    pub message_type: Option<String>,
+    /// Only events of this name.
+    pub name: Option<String>,
+    /// What else must hold, in words for a person.
+    pub condition: Option<String>,
+    /// The stream, or a pattern in which each `*` stands for any run of characters.
+    pub stream: String,
+}
+
+impl Route {
+    /// A way of which nothing is known but its end.
+    pub(super) fn to(stream: &str) -> Self {
+        Route { message_type: None, name: None, condition: None, stream: stream.to_owned() }
+    }
+
+    /// Without what could do harm where it is shown.
+    pub(super) fn printable(self) -> Self {
+        let word = |word: Option<String>| word.map(|word| printable(&word));
+        Route {
+            message_type: word(self.message_type),
+            name: word(self.name),
+            condition: word(self.condition),
+            stream: self.stream,
+        }
+    }
+
+    /// Whether its stream is a name or a pattern of names.
+    pub(super) fn is_possible(&self) -> bool {
+        StreamName::parse(&self.stream.replace('*', "x")).is_ok()
+    }
+}

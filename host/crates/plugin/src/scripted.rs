@@ -1,0 +1,70 @@
+//! A plugin that follows a script, in a component's place: simulations need faults
+//! and costs that repeat to the nanosecond.
+
+use std::time::Duration;
+
+use super::Fault;
+use super::bindings::exports::standpipe::mapping::mapper as contract;
+
+/// Decides what a plugin does with an event.
+pub trait Script: Send + Sync {
+    /// What it does with the event that has this text.
+    fn act(&self, source: &str, text: &str) -> Act;
+
+    /// Counts processor time that a call took.
+    fn spend(&self, cpu: Duration);
+}
+
+/// What a scripted plugin does with an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// The processor time that it takes.
+    pub cpu: Duration,
+    /// How the call ends.
+    pub end: End,
+}
+
+/// How the plugin is done with an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The event's text goes to these streams; to none of them, it is filtered.
+    Deliver(Vec<String>),
+    /// It is rejected with this reason.
+    Reject(&'static str),
+    /// The plugin traps.
+    Trap,
+}
+
+/// Runs a batch, as an instance would. Returns the processor time that it took, too.
+pub(super) fn run(
+    script: &dyn Script,
+    events: &[contract::Event<'_>],
+    cpu_max: Duration,
+) -> (Duration, Result<Vec<contract::Output>, Fault>) {
+    let (mut outputs, mut spent) = (Vec::new(), Duration::ZERO);
+    for (input, event) in (0..).zip(events) {
+        let Act { cpu, end } = script.act(event.source, event.text);
+        spent += cpu;
+        if spent > cpu_max {
+            script.spend(cpu_max);
+            return (cpu_max, Err(Fault::Deadline(cpu_max.as_millis())));
+        }
+        let mut decide = |decision| outputs.push(contract::Output { input, decision });
+        match end {
+            End::Deliver(streams) => {
+                for stream in streams {
+                    let target = contract::Target::Named(stream);
+                    let payload = contract::Payload::Original;
+                    decide(contract::Decision::Deliver(contract::Delivery { target, payload }));
+                }
+            }
+            End::Reject(reason) => decide(contract::Decision::Reject(reason.to_owned())),
+            End::Trap => {
+                script.spend(spent);
+                return (spent, Err(Fault::Trap("scripted".to_owned())));
+            }
+        }
+    }
+    script.spend(spent);
+    (spent, Ok(outputs))
+}

@@ -1,0 +1,224 @@
+use std::collections::BTreeMap;
+use std::time::{Instant, SystemTime};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Refused;
+use crate::compare::Comparison;
+use crate::limits;
+use crate::{self as plugin, Canary, Generation, Pauses, Shadow};
+use standpipe_core::clock;
+
+/// How things stand with the plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Report {
+    /// The plugin in use.
+    pub active: GenerationReport,
+    /// The one before it, which can be gone back to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<GenerationReport>,
+    /// The generation that a rollback has withdrawn, as long as nothing else took over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<u64>,
+    /// One that is tried with the events of some users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryReport>,
+    /// One that is asked about all events, and not listened to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowReport>,
+    /// How often another plugin has taken over.
+    pub swaps: u64,
+    /// Candidates that were not taken, by the step that they did not pass.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// The last of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_refused: Option<RefusalReport>,
+    /// How long workers took to turn to another plugin.
+    pub pauses: PauseReport,
+}
+
+/// A plugin in use, and what it has done.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct GenerationReport {
+    /// Its number in this run: each one that is taken has a higher one.
+    pub generation: u64,
+    /// The SHA-256 of the component.
+    pub sha256: String,
+    /// Where it is from.
+    pub origin: String,
+    /// When it was taken, RFC 3339.
+    pub since: String,
+    /// The delivery streams that it may name, patterns included.
+    pub streams: Vec<String>,
+    /// How well it does, with the source that it does worst with.
+    pub health: Health,
+    /// The sources that it does badly with, the worst first: twenty at most.
+    pub failing_sources: Vec<FailingSource>,
+    /// Events that it decided about, or failed on.
+    pub events: u64,
+    /// Those without an output.
+    pub filtered: u64,
+    /// Those that it rejected.
+    pub rejected: u64,
+    /// Those that it failed on, by the kind of failure.
+    pub failed: BTreeMap<&'static str, u64>,
+    /// Seconds of all its calls together.
+    pub call_seconds: f64,
+    /// The most memory that one of its instances was seen with, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// A source whose events a plugin fails on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FailingSource {
+    /// The source.
+    pub source: String,
+    /// How well the plugin does with its events.
+    pub health: Health,
+}
+
+/// How well a plugin does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// It fails on few events or on none.
+    Healthy,
+    /// It fails on many.
+    Degraded,
+    /// It fails on nearly all.
+    Off,
+}
+
+/// A canary.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct CanaryReport {
+    /// The share of users whose events it decides about, from 0 to 100.
+    pub percent: f64,
+    /// The share of its events, from 0 to 1, that it may fail on or reject.
+    pub max_error_rate: f64,
+    /// Whether it went beyond that, and is not asked any more.
+    pub is_out: bool,
+    /// The plugin on trial. Events that it failed on were given to the active one,
+    /// which counts them too.
+    pub plugin: GenerationReport,
+}
+
+/// A shadow, and where it would decide otherwise than the active plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ShadowReport {
+    /// Events that it was not asked about, since it had no room for them.
+    pub skipped: u64,
+    /// What was compared: counts, and samples of what differs.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub comparison: Comparison,
+    /// The plugin that is asked.
+    pub plugin: GenerationReport,
+}
+
+/// A candidate that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RefusalReport {
+    /// When, RFC 3339.
+    pub time: String,
+    /// The step that it did not pass.
+    pub step: &'static str,
+    /// Why.
+    pub reason: String,
+    /// The SHA-256 of the component, where it could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// How long workers took to turn to another plugin: the last few thousand times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PauseReport {
+    /// How often a worker turned, in all.
+    pub count: u64,
+    /// The median, in microseconds.
+    pub p50_micros: u32,
+    /// What 99 of 100 did not exceed.
+    pub p99_micros: u32,
+    /// The longest.
+    pub max_micros: u32,
+}
+
+impl GenerationReport {
+    pub(super) fn new(generation: &Generation, origin: &str) -> Self {
+        let (counts, plugin) = (generation.counts(), generation.plugin());
+        let sources = generation.breaker().failing_sources(Instant::now()).into_iter();
+        let failing_sources: Vec<_> = sources
+            .take(limits::FAILING_SOURCES_SHOWN)
+            .map(|(source, health)| FailingSource { source, health: health.into() })
+            .collect();
+        let worst = failing_sources.first().map(|worst| worst.health);
+        GenerationReport {
+            generation: generation.number(),
+            sha256: plugin.digest().to_string(),
+            origin: origin.to_owned(),
+            since: clock::rfc3339(generation.since().into()),
+            streams: plugin.streams().map(str::to_owned).collect(),
+            health: worst.unwrap_or(Health::Healthy),
+            failing_sources,
+            events: counts.events,
+            filtered: counts.filtered,
+            rejected: counts.rejected,
+            failed: counts.faults.into_iter().filter(|(_, count)| *count > 0).collect(),
+            call_seconds: counts.call_seconds,
+            memory_bytes: counts.memory_bytes_max,
+        }
+    }
+}
+
+impl From<plugin::Health> for Health {
+    fn from(health: plugin::Health) -> Self {
+        match health {
+            plugin::Health::Healthy => Health::Healthy,
+            plugin::Health::Degraded => Health::Degraded,
+            plugin::Health::Off => Health::Off,
+        }
+    }
+}
+
+impl CanaryReport {
+    pub(super) fn new(canary: &Canary, origin: &str) -> Self {
+        CanaryReport {
+            percent: canary.settings().percent,
+            max_error_rate: canary.settings().error_rate_max,
+            is_out: canary.is_out(),
+            plugin: GenerationReport::new(canary.generation(), origin),
+        }
+    }
+}
+
+impl ShadowReport {
+    pub(super) fn new(shadow: &Shadow, origin: &str) -> Self {
+        ShadowReport {
+            skipped: shadow.skipped(),
+            comparison: shadow.comparison(),
+            plugin: GenerationReport::new(shadow.generation(), origin),
+        }
+    }
+}
+
+impl RefusalReport {
+    pub(super) fn new(refused: &Refused, time: SystemTime) -> Self {
+        RefusalReport {
+            time: clock::rfc3339(time.into()),
+            step: refused.step.word(),
+            reason: refused.reason.clone(),
+            sha256: refused.digest.as_deref().map(str::to_owned),
+        }
+    }
+}
+
+impl PauseReport {
+    pub(super) fn new(pauses: &Pauses) -> Self {
+        PauseReport {
+            count: pauses.count(),
+            p50_micros: pauses.quantile_micros(0.5),
+            p99_micros: pauses.quantile_micros(0.99),
+            max_micros: pauses.quantile_micros(1.0),
+        }
+    }
+}

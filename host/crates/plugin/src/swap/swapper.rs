@@ -1,0 +1,699 @@
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use thiserror::Error;
+
+use super::report::{CanaryReport, GenerationReport, PauseReport, Report, ShadowReport};
+use super::shelf::{Previous, Shelf};
+use super::workshop::Workshop;
+use super::{Candidate, Refused, Step, Terms};
+use crate::{
+    Admitted, BreakerSettings, CacheCounts, Canary, CanarySettings, Engine, Generation, Ledger,
+    Plugin, PluginSettings, Role, Shadow, Stage, Switch, Trust, Untrusted,
+};
+
+/// Changes the plugin of a run; clones change the same one.
+///
+/// Every call can take seconds, since compiling does: none belongs on a thread that
+/// does input and output.
+#[derive(Debug, Clone)]
+pub struct Swapper(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// None where the plugin is native code, which nothing can take the place of.
+    engine: Option<Engine>,
+    settings: SwapperSettings,
+    switch: Arc<Switch>,
+    /// Held while a candidate goes through its steps: one at a time.
+    workshop: Mutex<Workshop>,
+    shelf: Mutex<Shelf>,
+    ledgers: Ledgers,
+}
+
+/// What all plugins of a run have done, by what they were.
+#[derive(Debug, Clone, Default)]
+pub struct Ledgers {
+    /// Those that decided.
+    pub active: Arc<Ledger>,
+    /// Those that were tried.
+    pub canary: Arc<Ledger>,
+}
+
+/// How a swapper works.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SwapperSettings {
+    /// Threads that map events, each of which needs an instance.
+    pub workers: NonZero<usize>,
+    /// From where on a plugin does badly.
+    pub breaker: BreakerSettings,
+}
+
+/// How many instances a candidate needs at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Warm {
+    /// One for each worker.
+    ForWorkers,
+    /// That on which it was tried.
+    One,
+}
+
+/// What becomes of the plugin that another one takes the place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// It is kept, with its instances, and can be gone back to.
+    Kept,
+    /// It is dropped.
+    Withdrawn,
+}
+
+/// What has become of a candidate that passed all steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swapped {
+    /// It decides, as this generation.
+    Taken(u64),
+    /// It is the plugin in use, with the same settings: nothing was changed.
+    Unchanged(u64),
+}
+
+/// It cannot be done at present.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum NotPossible {
+    /// Nothing was swapped yet, or the plugin before was gone back to already.
+    #[error("there is no plugin before this one to go back to")]
+    NoPrevious,
+    /// Another plugin has taken over meanwhile.
+    #[error("generation {named} is not in use: generation {active} is")]
+    OtherGeneration {
+        /// The generation that was to be withdrawn.
+        named: u64,
+        /// The one in use.
+        active: u64,
+    },
+    /// There is no canary.
+    #[error("there is no canary: give one first")]
+    NoCanary,
+    /// The settings do not let it decide.
+    #[error("{0}")]
+    Untrusted(#[from] Untrusted),
+    /// There is no shadow.
+    #[error("there is no shadow: give one first")]
+    NoShadow,
+}
+
+impl Swapper {
+    /// Take a first plugin.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step.
+    pub fn start(
+        engine: Engine,
+        settings: SwapperSettings,
+        candidate: &Candidate,
+        terms: Terms,
+    ) -> Result<Self, Refused> {
+        let mut workshop = Workshop::default();
+        let plugin = workshop.prepare(&engine, candidate, &terms, Role::Active, &[])?;
+        warm(plugin.plugin(), settings.workers.get())?;
+        let swapper = Self::at(Some(engine), settings, plugin, workshop, terms);
+        swapper.shelf().origins.insert(1, candidate.origin.clone());
+        Ok(swapper)
+    }
+
+    /// A swapper of a plugin that is not a component, and stays.
+    ///
+    /// # Panics
+    ///
+    /// It is a component.
+    pub fn fixed(plugin: Plugin, settings: SwapperSettings) -> Self {
+        let plugin = Admitted::native(plugin).expect("native code");
+        Self::at(None, settings, plugin, Workshop::default(), Terms::default())
+    }
+
+    fn at(
+        engine: Option<Engine>,
+        settings: SwapperSettings,
+        plugin: Admitted,
+        workshop: Workshop,
+        terms: Terms,
+    ) -> Self {
+        let ledgers = Ledgers::default();
+        let active = Generation::new(1, plugin, settings.breaker, settings.workers);
+        let active = Arc::new(active.with_ledger(&ledgers.active));
+        let switch = Arc::new(Switch::new(Stage { active, canary: None, shadow: None }));
+        let shelf = Shelf {
+            terms,
+            origins: BTreeMap::new(),
+            previous: None,
+            canary_settings: PluginSettings::default(),
+            withdrawn: None,
+            last_number: 1,
+            swaps: 0,
+            refused: Default::default(),
+            last_refused: None,
+        };
+        let (workshop, shelf) = (Mutex::new(workshop), Mutex::new(shelf));
+        Swapper(Arc::new(Inner { engine, settings, switch, workshop, shelf, ledgers }))
+    }
+
+    /// Where workers look for the plugin that decides.
+    pub fn switch(&self) -> &Arc<Switch> {
+        &self.0.switch
+    }
+
+    /// What all plugins have done so far.
+    pub fn ledgers(&self) -> &Ledgers {
+        &self.0.ledgers
+    }
+
+    /// What the settings ask of every plugin at present.
+    pub fn terms(&self) -> Terms {
+        self.shelf().terms.clone()
+    }
+
+    /// How often compiled code was found in the cache.
+    pub fn cache_counts(&self) -> CacheCounts {
+        self.0.engine.as_ref().map(Engine::cache_counts).unwrap_or_default()
+    }
+
+    /// Let a candidate take over under the present terms.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step: nothing has changed.
+    pub fn offer(&self, candidate: &Candidate) -> Result<Swapped, Refused> {
+        let mut workshop = lock(&self.0.workshop);
+        // Not before the lock: whoever had it may have brought other terms.
+        let terms = self.terms();
+        self.take(&mut workshop, candidate, terms)
+    }
+
+    /// Let a candidate take over under other terms, which then go for all that
+    /// follow.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step: nothing has changed.
+    pub fn offer_under(&self, candidate: &Candidate, terms: Terms) -> Result<Swapped, Refused> {
+        self.take(&mut lock(&self.0.workshop), candidate, terms)
+    }
+
+    fn take(
+        &self,
+        workshop: &mut Workshop,
+        candidate: &Candidate,
+        terms: Terms,
+    ) -> Result<Swapped, Refused> {
+        let (_, stage) = self.0.switch.stage();
+        let prepared = self.prepare(workshop, candidate, &terms, Role::Active, Warm::ForWorkers);
+        let admitted = self.counted(prepared)?;
+        let (active, plugin) = (stage.active.plugin(), admitted.plugin());
+        if active.digest() == plugin.digest() && active.settings() == plugin.settings() {
+            let number = stage.active.number();
+            let before = std::mem::replace(&mut self.shelf().terms, terms.clone());
+            if before.trust != terms.trust {
+                self.publish_trusted(stage, &terms.trust);
+            }
+            return Ok(Swapped::Unchanged(number));
+        }
+        Ok(Swapped::Taken(self.publish(admitted, terms, candidate.origin.clone(), Before::Kept)))
+    }
+
+    /// Have a candidate go through all steps, and leave it at that.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step.
+    pub fn check(&self, candidate: &Candidate) -> Result<Plugin, Refused> {
+        let terms = self.terms();
+        let mut workshop = lock(&self.0.workshop);
+        let admitted = self.prepare(&mut workshop, candidate, &terms, Role::Active, Warm::One)?;
+        Ok(admitted.plugin().clone())
+    }
+
+    /// Configure the plugin in use anew where an instance of it has declared other streams
+    /// than it did when it was taken. It stays the plugin in use, as another generation.
+    ///
+    /// While somebody else changes the plugin, nothing is done.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step: nothing has changed.
+    pub fn renew(&self) -> Result<Swapped, Refused> {
+        let _alone = match self.0.workshop.try_lock() {
+            Ok(workshop) => workshop,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                return Ok(Swapped::Unchanged(self.0.switch.stage().1.active.number()));
+            }
+        };
+        let active = self.0.switch.stage().1.active;
+        if !active.plugin().has_redeclared() {
+            return Ok(Swapped::Unchanged(active.number()));
+        }
+        let settings = active.plugin().settings().clone();
+        let renewed = self.reconfigure(&active, settings, Role::Active, Warm::ForWorkers);
+        let number = self.publish_reconfigured(self.counted(renewed)?);
+        tracing::warn!(
+            generation = number,
+            "the plugin declares other streams than before, and was configured anew"
+        );
+        Ok(Swapped::Taken(number))
+    }
+
+    /// The settings, as they were written, of all plugins that are in use or can be gone
+    /// back to, and of candidates to come.
+    pub fn written_settings(&self) -> Vec<String> {
+        let (_, Stage { active, canary, shadow }) = self.0.switch.stage();
+        let shelf = self.shelf();
+        let canary = canary.as_ref().map(|canary| canary.generation().plugin().settings());
+        let shadow = shadow.as_ref().map(|shadow| shadow.generation().plugin().settings());
+        let previous = shelf.previous.as_ref();
+        let previous =
+            previous.map(|previous| [previous.plugin().settings(), &previous.terms.settings]);
+        let settings = [active.plugin().settings(), &shelf.terms.settings];
+        let all = settings.into_iter().chain(canary).chain(shadow);
+        let all = all.chain(previous.into_iter().flatten());
+        all.map(|settings| settings.written().to_owned()).collect()
+    }
+
+    /// Have each plugin that is in use, or can be gone back to, configured anew whose
+    /// settings are not what these say that they are by now, since a secret has changed.
+    /// Which plugin has which role stays as it is. What is refused is counted and logged;
+    /// the plugin then goes on with the settings that it has.
+    ///
+    /// `resolve` has the settings for those that were written; none where it does not know
+    /// a secret.
+    pub fn refresh(&self, resolve: &dyn Fn(&str) -> Option<PluginSettings>) {
+        let _alone = lock(&self.0.workshop);
+        if self.0.engine.is_none() {
+            return;
+        }
+        let changed = |settings: &PluginSettings| {
+            resolve(settings.written()).filter(|resolved| resolved != settings)
+        };
+        let mut shelf = self.shelf();
+        if let Some(settings) = changed(&shelf.terms.settings) {
+            shelf.terms.settings = settings;
+        }
+        if let Some(settings) = changed(&shelf.canary_settings) {
+            shelf.canary_settings = settings;
+        }
+        let previous = shelf.previous.as_mut().map(|previous| {
+            if let Some(settings) = changed(&previous.terms.settings) {
+                previous.terms.settings = settings;
+            }
+            (Arc::clone(&previous.generation), previous.plugin().settings().clone())
+        });
+        drop(shelf);
+        let (_, Stage { active, canary, shadow }) = self.0.switch.stage();
+        if let Some(settings) = changed(active.plugin().settings()) {
+            let refreshed = self.reconfigure(&active, settings, Role::Active, Warm::ForWorkers);
+            if let Ok(admitted) = self.counted(refreshed) {
+                let number = self.publish_reconfigured(admitted);
+                tracing::info!(
+                    generation = number,
+                    "a secret changed: the plugin in use was configured anew"
+                );
+            }
+        }
+        if let Some((generation, before)) = previous
+            && let Some(settings) = changed(&before)
+        {
+            self.refresh_previous(&generation, settings);
+        }
+        if let Some(canary) = canary.filter(|canary| !canary.is_out()) {
+            self.refresh_canary(&canary, &changed);
+        }
+        if let Some(shadow) = shadow {
+            self.refresh_shadow(&shadow, &changed);
+        }
+    }
+
+    fn refresh_previous(&self, generation: &Arc<Generation>, settings: PluginSettings) {
+        let refreshed = self.reconfigure(generation, settings, Role::Active, Warm::ForWorkers);
+        let Ok(admitted) = self.counted(refreshed) else { return };
+        let mut shelf = self.shelf();
+        let previous = shelf.previous.as_mut();
+        let given_up = previous
+            .filter(|previous| Arc::ptr_eq(&previous.generation, generation))
+            .and_then(|previous| previous.refreshed.replace(admitted.plugin().clone()));
+        drop(shelf);
+        // What has the old secrets is not gone back to.
+        drop(given_up);
+        generation.plugin().release_spare();
+    }
+
+    fn refresh_canary(
+        &self,
+        canary: &Canary,
+        changed: &dyn Fn(&PluginSettings) -> Option<PluginSettings>,
+    ) {
+        let generation = canary.generation();
+        let Some(settings) = changed(generation.plugin().settings()) else { return };
+        let refreshed = self.reconfigure(generation, settings, Role::Canary, Warm::ForWorkers);
+        let Ok(admitted) = self.counted(refreshed) else { return };
+        let origin = self.shelf().origin(generation.number());
+        let number = self.publish_canary(admitted, *canary.settings(), origin);
+        tracing::info!(generation = number, "a secret changed: the canary was configured anew");
+    }
+
+    fn refresh_shadow(
+        &self,
+        shadow: &Shadow,
+        changed: &dyn Fn(&PluginSettings) -> Option<PluginSettings>,
+    ) {
+        let generation = shadow.generation();
+        let Some(settings) = changed(generation.plugin().settings()) else { return };
+        let refreshed = self.reconfigure(generation, settings, Role::Shadow, Warm::One);
+        let Ok(admitted) = self.counted(refreshed) else { return };
+        let origin = self.shelf().origin(generation.number());
+        if let Ok(number) = self.publish_shadow(admitted, origin) {
+            tracing::info!(generation = number, "a secret changed: the shadow was configured anew");
+        }
+    }
+
+    /// The plugin of a generation with these settings, once it has passed the steps that
+    /// depend on them.
+    fn reconfigure(
+        &self,
+        generation: &Generation,
+        settings: PluginSettings,
+        role: Role,
+        warm: Warm,
+    ) -> Result<Admitted, Refused> {
+        let terms = self.terms();
+        let plugin = generation.plugin();
+        let plugin = Workshop::reconfigure(plugin, settings, terms.cases.as_deref())?;
+        if warm == Warm::ForWorkers {
+            self::warm(&plugin, self.0.settings.workers.get())?;
+        }
+        let digest = Some(Arc::clone(plugin.digest()));
+        let admitted = generation.admit_anew(plugin, &terms.trust, role);
+        admitted.map_err(|error| Refused { step: Step::Trust, reason: error.to_string(), digest })
+    }
+
+    /// Have the plugin in use go on as another generation, beside the same canary and
+    /// shadow; which one is gone back to stays as it is.
+    fn publish_reconfigured(&self, admitted: Admitted) -> u64 {
+        let (_, stage) = self.0.switch.stage();
+        let mut shelf = self.shelf();
+        let origin = shelf.origin(stage.active.number());
+        let number = shelf.next(origin);
+        let active = self.generation(number, admitted, &self.0.ledgers.active);
+        let stage = Stage { active, ..stage };
+        shelf.forget_origins(&stage);
+        drop(shelf);
+        drop(self.0.switch.publish(stage));
+        number
+    }
+
+    /// Withdraw the plugin in use, and go back to the one before it, with its settings and
+    /// cases. What is trusted stays as it is. Doing so again changes nothing: whoever asks
+    /// twice does not get the plugin back that was withdrawn.
+    ///
+    /// With the number of a generation, that one is withdrawn and no other.
+    ///
+    /// # Errors
+    ///
+    /// There is none before it, or it is not trusted any more; or the generation that is
+    /// named is not the one in use.
+    pub fn roll_back(&self, named: Option<u64>) -> Result<Swapped, NotPossible> {
+        let _alone = lock(&self.0.workshop);
+        let active = self.0.switch.stage().1.active.number();
+        let withdrawn = self.shelf().withdrawn;
+        match named {
+            None if withdrawn.is_some() => return Ok(Swapped::Unchanged(active)),
+            Some(named) if named != active => {
+                return match withdrawn == Some(named) {
+                    true => Ok(Swapped::Unchanged(active)),
+                    false => Err(NotPossible::OtherGeneration { named, active }),
+                };
+            }
+            _ => {}
+        }
+        let (admitted, Previous { generation, terms, .. }) = self.take_previous()?;
+        let origin = self.shelf().origin(generation.number());
+        Ok(Swapped::Taken(self.publish(admitted, terms, origin, Before::Withdrawn)))
+    }
+
+    /// The plugin before, under its terms but for the trust, which is the present one.
+    fn take_previous(&self) -> Result<(Admitted, Previous), NotPossible> {
+        let mut shelf = self.shelf();
+        let trust = shelf.terms.trust.clone();
+        let previous = shelf.previous.as_ref().ok_or(NotPossible::NoPrevious)?;
+        let admitted = previous.admit(&trust)?;
+        let previous = shelf.previous.take().ok_or(NotPossible::NoPrevious)?;
+        let terms = Terms { trust, ..previous.terms.clone() };
+        Ok((admitted, Previous { terms, ..previous }))
+    }
+
+    /// Try a candidate with the events of some users; one that is there gives way.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step: nothing has changed.
+    pub fn try_canary(
+        &self,
+        candidate: &Candidate,
+        settings: CanarySettings,
+    ) -> Result<u64, Refused> {
+        let mut workshop = lock(&self.0.workshop);
+        let (terms, warm) = (self.terms(), Warm::ForWorkers);
+        let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Canary, warm);
+        let admitted = self.counted(prepared)?;
+        self.shelf().canary_settings = candidate.settings.clone().unwrap_or(terms.settings);
+        let number = self.publish_canary(admitted, settings, candidate.origin.clone());
+        tracing::info!(generation = number, percent = settings.percent, "a canary is tried");
+        Ok(number)
+    }
+
+    fn publish_canary(&self, admitted: Admitted, settings: CanarySettings, origin: String) -> u64 {
+        let number = self.shelf().next(origin);
+        let generation = self.generation(number, admitted, &self.0.ledgers.canary);
+        let canary = Some(Arc::new(Canary::new(generation, settings)));
+        let (_, stage) = self.0.switch.stage();
+        let stage = Stage { canary, ..stage };
+        self.shelf().forget_origins(&stage);
+        self.0.switch.publish(stage);
+        number
+    }
+
+    /// End the trial of the canary.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn end_canary(&self) -> Result<(), NotPossible> {
+        let _alone = lock(&self.0.workshop);
+        let (_, stage) = self.0.switch.stage();
+        stage.canary.as_ref().ok_or(NotPossible::NoCanary)?;
+        self.0.switch.publish(Stage { canary: None, ..stage });
+        Ok(())
+    }
+
+    /// Let the canary decide about all events.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or the settings do not let it decide about all events.
+    pub fn promote_canary(&self) -> Result<u64, NotPossible> {
+        let _alone = lock(&self.0.workshop);
+        let (_, stage) = self.0.switch.stage();
+        let canary = stage.canary.ok_or(NotPossible::NoCanary)?;
+        let generation = canary.generation();
+        let admitted = generation.admit_again(&self.terms().trust, Role::Active)?;
+        let origin = self.shelf().origin(generation.number());
+        let settings = self.shelf().canary_settings.clone();
+        let terms = Terms { settings, ..self.terms() };
+        Ok(self.publish(admitted, terms, origin, Before::Kept))
+    }
+
+    /// Ask a candidate about all events beside the active plugin, and compare; one
+    /// that is there gives way.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step: nothing has changed.
+    pub fn shadow(&self, candidate: &Candidate) -> Result<u64, Refused> {
+        let mut workshop = lock(&self.0.workshop);
+        let terms = self.terms();
+        let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Shadow, Warm::One);
+        let admitted = self.counted(prepared)?;
+        let number = self.publish_shadow(admitted, candidate.origin.clone())?;
+        tracing::info!(generation = number, "a shadow is asked about the events too");
+        Ok(number)
+    }
+
+    fn publish_shadow(&self, admitted: Admitted, origin: String) -> Result<u64, Refused> {
+        let digest = Arc::clone(admitted.plugin().digest());
+        let number = self.shelf().next(origin);
+        // It has one thread, whatever the workers are.
+        let threads = NonZero::<usize>::MIN;
+        let breaker = self.0.settings.breaker;
+        let generation = Arc::new(Generation::new(number, admitted, breaker, threads));
+        let shadow = Shadow::start(generation).map_err(|error| Refused {
+            step: Step::Configure,
+            reason: format!("start its thread: {error}: check the limit of processes"),
+            digest: Some(digest),
+        });
+        let shadow = Some(Arc::new(self.counted(shadow)?));
+        let (_, stage) = self.0.switch.stage();
+        let stage = Stage { shadow, ..stage };
+        self.shelf().forget_origins(&stage);
+        self.0.switch.publish(stage);
+        Ok(number)
+    }
+
+    /// End the shadow; its comparison is what it came to.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn end_shadow(&self) -> Result<ShadowReport, NotPossible> {
+        let _alone = lock(&self.0.workshop);
+        let (_, stage) = self.0.switch.stage();
+        let shadow = stage.shadow.clone().ok_or(NotPossible::NoShadow)?;
+        self.0.switch.publish(Stage { shadow: None, ..stage });
+        shadow.settle();
+        let origin = self.shelf().origin(shadow.generation().number());
+        Ok(ShadowReport::new(&shadow, &origin))
+    }
+
+    /// Count a candidate that could not even be read.
+    pub fn count_unread(&self, reason: String) -> Refused {
+        let refused = Refused { step: Step::Read, reason, digest: None };
+        self.shelf().count(&refused);
+        refused
+    }
+
+    /// How things stand.
+    pub fn report(&self) -> Report {
+        let (_, stage) = self.0.switch.stage();
+        let shelf = self.shelf();
+        let told = |generation: &Generation| {
+            GenerationReport::new(generation, &shelf.origin(generation.number()))
+        };
+        Report {
+            active: told(&stage.active),
+            previous: shelf.previous.as_ref().map(|previous| told(&previous.generation)),
+            withdrawn: shelf.withdrawn,
+            canary: stage.canary.map(|canary| {
+                let origin = shelf.origin(canary.generation().number());
+                CanaryReport::new(&canary, &origin)
+            }),
+            shadow: stage.shadow.map(|shadow| {
+                let origin = shelf.origin(shadow.generation().number());
+                ShadowReport::new(&shadow, &origin)
+            }),
+            swaps: shelf.swaps,
+            refused: Step::ALL
+                .iter()
+                .map(|step| (step.word(), shelf.refused[*step as usize]))
+                .collect(),
+            last_refused: shelf.last_refused.clone(),
+            pauses: PauseReport::new(&self.0.switch.pauses()),
+        }
+    }
+
+    fn prepare(
+        &self,
+        workshop: &mut Workshop,
+        candidate: &Candidate,
+        terms: &Terms,
+        role: Role,
+        warm: Warm,
+    ) -> Result<Admitted, Refused> {
+        let Some(engine) = &self.0.engine else {
+            let reason = "the plugin is native code: start without --no-plugin".to_owned();
+            return Err(Refused { step: Step::Read, reason, digest: None });
+        };
+        let admitted = workshop.prepare(engine, candidate, terms, role, &self.known())?;
+        if warm == Warm::ForWorkers {
+            self::warm(admitted.plugin(), self.0.settings.workers.get())?;
+        }
+        Ok(admitted)
+    }
+
+    /// Plugins that have passed all steps: the one in use and the one before.
+    fn known(&self) -> Vec<Plugin> {
+        let (_, stage) = self.0.switch.stage();
+        let shelf = self.shelf();
+        let previous = shelf.previous.as_ref().map(Previous::plugin);
+        previous.into_iter().chain([stage.active.plugin()]).cloned().collect()
+    }
+
+    fn counted<T>(&self, result: Result<T, Refused>) -> Result<T, Refused> {
+        result.inspect_err(|refused| self.shelf().count(refused))
+    }
+
+    /// An admitted plugin as a generation that all workers ask.
+    fn generation(&self, number: u64, admitted: Admitted, ledger: &Arc<Ledger>) -> Arc<Generation> {
+        let SwapperSettings { workers, breaker } = self.0.settings;
+        Arc::new(Generation::new(number, admitted, breaker, workers).with_ledger(ledger))
+    }
+
+    fn publish(&self, admitted: Admitted, terms: Terms, origin: String, before: Before) -> u64 {
+        let number = self.shelf().next(origin);
+        let digest = Arc::clone(admitted.plugin().digest());
+        let active = self.generation(number, admitted, &self.0.ledgers.active);
+        let (_, Stage { shadow, .. }) = self.0.switch.stage();
+        let stage = Stage { active, canary: None, shadow };
+        let Stage { active: replaced, .. } = self.publish_trusted(stage, &terms.trust);
+        let mut shelf = self.shelf();
+        let terms = std::mem::replace(&mut shelf.terms, terms);
+        shelf.withdrawn = (before == Before::Withdrawn).then(|| replaced.number());
+        let replaced = Previous { generation: replaced, refreshed: None, terms };
+        let (previous, withdrawn) = match before {
+            Before::Kept => (Some(replaced), None),
+            Before::Withdrawn => (None, Some(replaced)),
+        };
+        let given_up = (std::mem::replace(&mut shelf.previous, previous), withdrawn);
+        shelf.swaps += 1;
+        shelf.forget_origins(&self.0.switch.stage().1);
+        drop(shelf);
+        // Its instances take a while to be taken down.
+        drop(given_up);
+        tracing::info!(generation = number, %digest, "another plugin decides from now on");
+        number
+    }
+
+    /// Publish a stage without those beside the active plugin that are not trusted any
+    /// more, and hand back the one before.
+    fn publish_trusted(&self, stage: Stage, trust: &Trust) -> Stage {
+        let Stage { active, canary, shadow } = stage;
+        let is_trusted = |generation: &Generation, role, what| {
+            let checked = generation.check_trust(trust, role);
+            let refused = checked.map_err(|error| Refused {
+                step: Step::Trust,
+                reason: format!("{what} ends: {error}"),
+                digest: Some(Arc::clone(generation.plugin().digest())),
+            });
+            self.counted(refused).is_ok()
+        };
+        let canary =
+            canary.filter(|canary| is_trusted(canary.generation(), Role::Canary, "the canary"));
+        let shadow =
+            shadow.filter(|shadow| is_trusted(shadow.generation(), Role::Shadow, "the shadow"));
+        self.0.switch.publish(Stage { active, canary, shadow })
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        lock(&self.0.shelf)
+    }
+}
+
+/// Have so many instances of a plugin be at hand.
+fn warm(plugin: &Plugin, instances: usize) -> Result<(), Refused> {
+    plugin.warm(instances).map_err(|error| Refused {
+        step: Step::of(&error),
+        reason: error.to_string(),
+        digest: Some(Arc::clone(plugin.digest())),
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

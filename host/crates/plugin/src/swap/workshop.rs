@@ -1,0 +1,128 @@
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::{Candidate, Refused, Step, Terms, samples};
+use crate::cases::Cases;
+use crate::limits;
+use crate::{
+    Admitted, Compiled, Engine, LoadError, Mapper, Plugin, PluginSettings, Role, Untrusted,
+    sha256_hex,
+};
+
+/// Takes candidates through their steps, and keeps what it compiles, so that going back
+/// and forth costs little.
+#[derive(Debug, Default)]
+pub struct Workshop {
+    /// Components that were compiled, the latest last.
+    compiled: VecDeque<Compiled>,
+    /// A component that is part of the program, and its hash.
+    built_in: Option<(&'static [u8], Arc<str>)>,
+}
+
+impl Workshop {
+    /// Have a candidate go through its steps. One that is a known plugin, with the same
+    /// settings, has been through them: of what it decides, cases alone can ask for
+    /// more than they did.
+    ///
+    /// # Errors
+    ///
+    /// It does not pass a step.
+    pub fn prepare(
+        &mut self,
+        engine: &Engine,
+        candidate: &Candidate,
+        terms: &Terms,
+        role: Role,
+        known: &[Plugin],
+    ) -> Result<Admitted, Refused> {
+        let digest = self.digest(candidate);
+        let refuse = |step, reason: String| {
+            let digest = Some(Arc::clone(&digest));
+            Refused { step, reason, digest }
+        };
+        let untrusted = |error: Untrusted| refuse(Step::Trust, error.to_string());
+        let checked = terms.trust.check(role, &candidate.bytes, &digest, &candidate.seal);
+        let evidence = checked.map_err(untrusted)?;
+        let admit = |plugin| terms.trust.admit(role, plugin, evidence).map_err(untrusted);
+        let settings = candidate.settings.as_ref().unwrap_or(&terms.settings);
+        let settings = terms.with_defaults(settings, &digest);
+        let is_same = |known: &&Plugin| *known.digest() == digest && *known.settings() == settings;
+        if let (Some(plugin), None) = (known.iter().find(is_same), &terms.cases) {
+            return admit(plugin.clone());
+        }
+        let load_error = |error: LoadError| refuse(Step::of(&error), error.to_string());
+        let compiled = self.compile(engine, &candidate.bytes, &digest).map_err(load_error)?;
+        let plugin = compiled.configure(settings).map_err(load_error)?;
+        Self::try_on(&plugin, terms.cases.as_deref())?;
+        admit(plugin)
+    }
+
+    /// Have a component that is in use go through the steps that depend on its settings,
+    /// with these.
+    pub(super) fn reconfigure(
+        plugin: &Plugin,
+        settings: PluginSettings,
+        cases: Option<&Cases>,
+    ) -> Result<Plugin, Refused> {
+        let configured = plugin.configure_anew(settings).map_err(|error| Refused {
+            step: Step::of(&error),
+            reason: error.to_string(),
+            digest: Some(Arc::clone(plugin.digest())),
+        })?;
+        Self::try_on(&configured, cases)?;
+        Ok(configured)
+    }
+
+    /// Have a plugin map samples, and pass the cases.
+    fn try_on(plugin: &Plugin, cases: Option<&Cases>) -> Result<(), Refused> {
+        let refuse = |step, reason: String| {
+            let digest = Some(Arc::clone(plugin.digest()));
+            Refused { step, reason, digest }
+        };
+        let mut mapper = Mapper::new(plugin.clone());
+        samples::try_on(&mut mapper).map_err(|reason| refuse(Step::Samples, reason))?;
+        if let Some(cases) = cases {
+            let failures = cases.run(&mut mapper);
+            if let Some(first) = failures.first() {
+                let count = failures.len();
+                let reason = format!("{count} cases fail, the first of them is {first}");
+                return Err(refuse(Step::Cases, reason));
+            }
+        }
+        mapper.retire();
+        Ok(())
+    }
+
+    /// A component's hash. What cannot change is hashed once.
+    fn digest(&mut self, candidate: &Candidate) -> Arc<str> {
+        let Cow::Borrowed(bytes) = candidate.bytes else {
+            return sha256_hex(&candidate.bytes).into();
+        };
+        match &self.built_in {
+            Some((known, digest)) if std::ptr::eq(bytes, *known) => Arc::clone(digest),
+            _ => {
+                let digest = Arc::<str>::from(sha256_hex(bytes));
+                self.built_in = Some((bytes, Arc::clone(&digest)));
+                digest
+            }
+        }
+    }
+
+    fn compile(
+        &mut self,
+        engine: &Engine,
+        bytes: &[u8],
+        digest: &Arc<str>,
+    ) -> Result<Compiled, LoadError> {
+        if let Some(known) = self.compiled.iter().find(|known| known.digest() == digest) {
+            return Ok(known.clone());
+        }
+        let compiled = Compiled::new(engine, bytes)?;
+        if self.compiled.len() == limits::PLUGINS_COMPILED_KEPT {
+            self.compiled.pop_front();
+        }
+        self.compiled.push_back(compiled.clone());
+        Ok(compiled)
+    }
+}

@@ -1,0 +1,347 @@
+//! Which components may be loaded, and the one way for them to get into use.
+//!
+//! A component becomes a [`Generation`](super::Generation), in whatever role, only as
+//! an [`Admitted`] plugin, and only [`Trust::admit`] makes one of a component: so no
+//! path around the pin and the key can be forgotten. What spoke for a component when it
+//! was read stays with it as [`Evidence`], so that it can be held against other settings
+//! later, without its signature at hand.
+
+use std::sync::Arc;
+
+use minisign_verify::{PublicKey, Signature};
+use thiserror::Error;
+
+use super::Plugin;
+
+/// Which components may be loaded. The default trusts every one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// The SHA-256 that a component must have, in lower-case hexadecimal.
+    pub sha256: Option<String>,
+    /// The same for a canary, in place of `sha256`.
+    pub canary_sha256: Option<String>,
+    /// The same for a shadow, in place of `sha256`.
+    pub shadow_sha256: Option<String>,
+    /// The key that it must be signed with, in whatever role.
+    pub public_key: Option<PublicKey>,
+}
+
+/// What a component is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It decides about events.
+    Active,
+    /// It decides about the events of some users.
+    Canary,
+    /// It is asked, and not listened to.
+    Shadow,
+}
+
+/// What speaks for a component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seal {
+    /// Nothing does.
+    Missing,
+    /// The text of its detached signature.
+    Detached(String),
+    /// It is part of this program, and trusted as much.
+    PartOfProgram,
+}
+
+/// What was found out about a component's origin. Only [`Trust::check`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    digest: Arc<str>,
+    signer: Signer,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Signer {
+    /// No key was asked for.
+    Unknown,
+    /// The owner of this key.
+    Key(PublicKey),
+    /// Whoever made this program.
+    Program,
+}
+
+/// A plugin that may be used in a role.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    plugin: Plugin,
+    evidence: Evidence,
+}
+
+/// A component that may not be loaded.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum Untrusted {
+    /// It is another one.
+    #[error(
+        "its SHA-256 is {found}, and sha256 under {place} says {wanted}: give that component, or write this hash \
+         there if you trust it"
+    )]
+    OtherDigest {
+        /// The part of the settings that says which one.
+        place: &'static str,
+        /// The hash of the settings.
+        wanted: String,
+        /// Its own.
+        found: String,
+    },
+    /// It was not signed with the present key when it was read.
+    #[error("it was not checked with public_key under [plugin]: give it anew, with its signature")]
+    OtherKey,
+    /// It has no signature.
+    #[error(
+        "it has no signature, and public_key under [plugin] demands one: sign it with `minisign -S -m FILE.wasm` and \
+         keep FILE.wasm.minisig beside it"
+    )]
+    NotSigned,
+    /// What should be its signature is none.
+    #[error(
+        "its signature is none of minisign's ({0}): sign it again with `minisign -S -m FILE.wasm`"
+    )]
+    NoSignature(String),
+    /// It is signed by somebody else, or was changed afterwards.
+    #[error(
+        "its signature does not fit it and public_key under [plugin] ({0}): it was changed after it was signed, or \
+         signed with another key"
+    )]
+    BadSignature(String),
+}
+
+impl Trust {
+    /// Check a component before anything is made of it. The digest is its SHA-256, in
+    /// hexadecimal.
+    ///
+    /// # Errors
+    ///
+    /// It may not be used in this role.
+    pub fn check(
+        &self,
+        role: Role,
+        bytes: &[u8],
+        digest: &Arc<str>,
+        seal: &Seal,
+    ) -> Result<Evidence, Untrusted> {
+        // Before the signature, which costs more.
+        self.check_pin(role, digest)?;
+        let signer = match (seal, &self.public_key) {
+            (Seal::PartOfProgram, _) => Signer::Program,
+            (_, None) => Signer::Unknown,
+            (Seal::Missing, Some(_)) => return Err(Untrusted::NotSigned),
+            (Seal::Detached(signature), Some(key)) => {
+                let signature = Signature::decode(signature);
+                let signature =
+                    signature.map_err(|error| Untrusted::NoSignature(error.to_string()))?;
+                let verified = key.verify(bytes, &signature, false);
+                verified.map_err(|error| Untrusted::BadSignature(error.to_string()))?;
+                Signer::Key(key.clone())
+            }
+        };
+        Ok(Evidence { digest: Arc::clone(digest), signer })
+    }
+
+    /// Check what was found out about a component before, perhaps under other settings
+    /// or for another role.
+    ///
+    /// # Errors
+    ///
+    /// It may not be used in this role.
+    pub fn check_again(&self, role: Role, evidence: &Evidence) -> Result<(), Untrusted> {
+        self.check_pin(role, &evidence.digest)?;
+        match (&self.public_key, &evidence.signer) {
+            (None, _) | (_, Signer::Program) => Ok(()),
+            (Some(key), Signer::Key(signer)) if key == signer => Ok(()),
+            (Some(_), Signer::Key(_) | Signer::Unknown) => Err(Untrusted::OtherKey),
+        }
+    }
+
+    /// Let a plugin be used in a role, by what speaks for its component.
+    ///
+    /// # Errors
+    ///
+    /// It may not be, or the evidence is about another component.
+    pub fn admit(
+        &self,
+        role: Role,
+        plugin: Plugin,
+        evidence: Evidence,
+    ) -> Result<Admitted, Untrusted> {
+        if *plugin.digest() != evidence.digest {
+            let (wanted, found) = (evidence.digest.to_string(), plugin.digest().to_string());
+            return Err(Untrusted::OtherDigest { place: "[plugin]", wanted, found });
+        }
+        self.check_again(role, &evidence)?;
+        Ok(Admitted { plugin, evidence })
+    }
+
+    fn check_pin(&self, role: Role, digest: &str) -> Result<(), Untrusted> {
+        let (place, own) = match role {
+            Role::Active => ("[plugin]", None),
+            Role::Canary => ("[plugin.canary]", self.canary_sha256.as_ref()),
+            Role::Shadow => ("[plugin.shadow]", self.shadow_sha256.as_ref()),
+        };
+        let (place, wanted) = match (own, &self.sha256) {
+            (Some(own), _) => (place, own),
+            (None, Some(pin)) => ("[plugin]", pin),
+            (None, None) => return Ok(()),
+        };
+        if wanted != digest {
+            let (wanted, found) = (wanted.clone(), digest.to_owned());
+            return Err(Untrusted::OtherDigest { place, wanted, found });
+        }
+        Ok(())
+    }
+}
+
+impl Admitted {
+    /// A plugin that is native code of this program, and none else: there is no
+    /// component to be checked.
+    pub fn native(plugin: Plugin) -> Option<Self> {
+        plugin.native_code()?;
+        let evidence = Evidence { digest: Arc::clone(plugin.digest()), signer: Signer::Program };
+        Some(Admitted { plugin, evidence })
+    }
+
+    /// A plugin that follows a script.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn scripted(plugin: Plugin) -> Self {
+        let evidence = Evidence { digest: Arc::clone(plugin.digest()), signer: Signer::Program };
+        Admitted { plugin, evidence }
+    }
+
+    /// The plugin.
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
+    pub(super) fn into_parts(self) -> (Plugin, Evidence) {
+        (self.plugin, self.evidence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sha256_hex;
+
+    // Made with minisign 0.11 for this test: `minisign -G -W`, `minisign -S`.
+    const KEY: &str = include_str!("../../../../tests/data/minisign.pub");
+    const SIGNATURE: &str = include_str!("../../../../tests/data/sample.ndjson.minisig");
+    const SIGNED: &[u8] = include_bytes!("../../../../tests/data/sample.ndjson");
+    const ROLES: [Role; 3] = [Role::Active, Role::Canary, Role::Shadow];
+
+    fn trust() -> Trust {
+        let public_key = Some(PublicKey::from_base64(KEY.trim()).unwrap());
+        Trust { public_key, ..Trust::default() }
+    }
+
+    fn other_key() -> PublicKey {
+        // The public half of a pair that nothing here is signed with.
+        PublicKey::from_base64("RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3").unwrap()
+    }
+
+    fn check(trust: &Trust, role: Role, seal: &Seal) -> Result<Evidence, Untrusted> {
+        trust.check(role, SIGNED, &sha256_hex(SIGNED).into(), seal)
+    }
+
+    fn signed() -> Seal {
+        Seal::Detached(SIGNATURE.to_owned())
+    }
+
+    #[test]
+    fn only_what_was_signed_is_taken_in_every_role() {
+        for role in ROLES {
+            assert!(check(&trust(), role, &signed()).is_ok());
+            assert!(check(&trust(), role, &Seal::PartOfProgram).is_ok());
+            assert_eq!(check(&trust(), role, &Seal::Missing), Err(Untrusted::NotSigned));
+            let changed = [SIGNED, b" "].concat();
+            let digest = sha256_hex(&changed).into();
+            let refused = trust().check(role, &changed, &digest, &signed());
+            assert!(matches!(refused, Err(Untrusted::BadSignature(_))), "{refused:?}");
+            let refused = check(&trust(), role, &Seal::Detached("nothing".to_owned()));
+            assert!(matches!(refused, Err(Untrusted::NoSignature(_))), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_pin_holds_for_every_role_and_whatever_speaks_for_the_component() {
+        let own = sha256_hex(SIGNED);
+        let other = "0".repeat(64);
+        let pin = |digest: &String| Trust { sha256: Some(digest.clone()), ..Trust::default() };
+        for role in ROLES {
+            for seal in [Seal::Missing, Seal::PartOfProgram, signed()] {
+                assert!(check(&pin(&own), role, &seal).is_ok());
+                let refused = check(&pin(&other), role, &seal);
+                assert!(matches!(refused, Err(Untrusted::OtherDigest { place: "[plugin]", .. })));
+            }
+        }
+    }
+
+    #[test]
+    fn a_canary_and_a_shadow_can_have_a_pin_of_their_own() {
+        let (own, other) = (sha256_hex(SIGNED), "0".repeat(64));
+        let trust = |active: &str, canary: &str, shadow: &str| Trust {
+            sha256: Some(active.to_owned()),
+            canary_sha256: Some(canary.to_owned()),
+            shadow_sha256: Some(shadow.to_owned()),
+            public_key: None,
+        };
+        for (trust, allowed) in [
+            (trust(&own, &other, &other), [true, false, false]),
+            (trust(&other, &own, &other), [false, true, false]),
+            (trust(&other, &other, &own), [false, false, true]),
+        ] {
+            let taken = ROLES.map(|role| check(&trust, role, &Seal::Missing).is_ok());
+            assert_eq!(taken, allowed);
+        }
+    }
+
+    #[test]
+    fn what_was_checked_before_is_held_against_the_present_settings() {
+        let unchecked = check(&Trust::default(), Role::Canary, &signed()).unwrap();
+        let ours = check(&trust(), Role::Canary, &signed()).unwrap();
+        let built_in = check(&trust(), Role::Canary, &Seal::PartOfProgram).unwrap();
+        let pinned = Trust { sha256: Some("0".repeat(64)), ..Trust::default() };
+        let moved = Trust { public_key: Some(other_key()), ..Trust::default() };
+        for role in ROLES {
+            for evidence in [&unchecked, &ours, &built_in] {
+                assert_eq!(Trust::default().check_again(role, evidence), Ok(()));
+                assert!(pinned.check_again(role, evidence).is_err());
+            }
+            assert_eq!(trust().check_again(role, &unchecked), Err(Untrusted::OtherKey));
+            assert_eq!(trust().check_again(role, &ours), Ok(()));
+            assert_eq!(moved.check_again(role, &ours), Err(Untrusted::OtherKey));
+            assert_eq!(moved.check_again(role, &built_in), Ok(()));
+        }
+    }
+
+    #[test]
+    fn evidence_speaks_for_its_own_component_alone() {
+        let settings = r#"{"mappings":[{"event":"*","stream":"all"}]}"#;
+        let native = Plugin::native(settings).unwrap();
+        let evidence = check(&Trust::default(), Role::Active, &Seal::Missing).unwrap();
+        let refused = Trust::default().admit(Role::Active, native.clone(), evidence);
+        assert!(matches!(refused, Err(Untrusted::OtherDigest { .. })));
+        assert!(Admitted::native(native).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn any_change_of_what_was_signed_is_noticed(at in 0..SIGNED.len(), bit in 0..8) {
+            let mut changed = SIGNED.to_vec();
+            changed[at] ^= 1_u8 << bit;
+            let digest = sha256_hex(&changed).into();
+            let refused = trust().check(Role::Active, &changed, &digest, &signed());
+            prop_assert!(matches!(refused, Err(Untrusted::BadSignature(_))), "{:?}", refused);
+        }
+
+        #[test]
+        fn no_text_passes_for_a_signature(text in "\\PC{0,400}") {
+            prop_assert!(check(&trust(), Role::Active, &Seal::Detached(text)).is_err());
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The files of acknowledgements that are open.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::folder::Folder;
+use crate::limits;
+use standpipe_core::private;
+
+/// Those that were used last. There may be more segments than a process may have
+/// files open.
+#[derive(Debug, Default)]
+pub(super) struct AckFiles(Mutex<VecDeque<(u64, Arc<File>)>>);
+
+impl AckFiles {
+    /// The file of a segment, which is made if it is missing.
+    pub(super) fn get(&self, folder: &Folder, segment: u64) -> io::Result<Arc<File>> {
+        let mut open = self.open();
+        if let Some((_, file)) = open.iter().rev().find(|(number, _)| *number == segment) {
+            return Ok(Arc::clone(file));
+        }
+        let mut options = private::file_options();
+        let file = options.write(true).create(true).truncate(false).open(folder.acks(segment))?;
+        let file = Arc::new(file);
+        if open.len() >= limits::SPOOL_ACK_FILES_OPEN {
+            open.pop_front();
+        }
+        open.push_back((segment, Arc::clone(&file)));
+        Ok(file)
+    }
+
+    /// Close the file of a segment.
+    pub(super) fn forget(&self, segment: u64) {
+        self.open().retain(|(number, _)| *number != segment);
+    }
+
+    fn open(&self) -> MutexGuard<'_, VecDeque<(u64, Arc<File>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,150 @@
+//! The directory of a spool: the names of its files, and the lock on it.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::OpenError;
+use crate::limits;
+use standpipe_core::private;
+
+/// How often it is tried to lock the directory.
+const LOCK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Digits of a segment's number in the names of its files: those of `u64::MAX`.
+const DIGITS: usize = 20;
+
+/// The extension of files with what was found to be corrupt.
+const SET_ASIDE: &str = "corrupt";
+
+/// A spool's directory, locked for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Lock a file, and wait a moment for who is about to let go of it: a process that
+/// is ending, or a child that has not come to be another program yet.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    let end = Instant::now() + limits::SPOOL_LOCK_TIMEOUT;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                thread::sleep(LOCK_AGAIN);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// The numbers of the segments of which there are files.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) logs: BTreeSet<u64>,
+    pub(super) acks: BTreeSet<u64>,
+}
+
+impl Folder {
+    /// Make the directory, if there is none, and lock it.
+    pub(super) fn open(path: PathBuf) -> Result<Self, OpenError> {
+        let failed = |error| OpenError::Directory { directory: path.clone(), error };
+        let is_new = !path.is_dir();
+        private::create_directory(&path).map_err(failed)?;
+        if is_new {
+            // A directory that a loss of power takes away takes all with it.
+            File::open(path.join("..")).and_then(|parent| parent.sync_all()).map_err(failed)?;
+        }
+        let lock = path.join("lock");
+        let lock = private::file_options().write(true).create(true).truncate(false).open(lock);
+        let lock = lock.map_err(failed)?;
+        match try_lock(&lock) {
+            Ok(()) => {
+                private::narrow_files(&path).map_err(failed)?;
+                Ok(Self { path, _lock: lock })
+            }
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { directory: path }),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file of a segment's frames.
+    pub(super) fn log(&self, segment: u64) -> PathBuf {
+        self.path.join(format!("{segment:0DIGITS$}.log"))
+    }
+
+    /// The file of a segment's acknowledgements.
+    pub(super) fn acks(&self, segment: u64) -> PathBuf {
+        self.path.join(format!("{segment:0DIGITS$}.acks"))
+    }
+
+    /// The file that keeps a region of a segment that is corrupt.
+    pub(super) fn set_aside(&self, segment: u64, offset: u64) -> PathBuf {
+        self.path.join(format!("{segment:0DIGITS$}-{offset}.{SET_ASIDE}"))
+    }
+
+    /// Bytes of all regions that are kept.
+    pub(super) fn set_aside_bytes(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for entry in fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == SET_ASIDE) {
+                // One that is gone takes no room.
+                bytes += path.metadata().map_or(0, |metadata| metadata.len());
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Which segments there are. Files with other names are somebody else's.
+    pub(super) fn list(&self) -> io::Result<Listing> {
+        let mut listing = Listing::default();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_file() {
+                continue;
+            }
+            match parse_name(&entry.file_name()) {
+                Some((number, "log")) => listing.logs.insert(number),
+                Some((number, "acks")) => listing.acks.insert(number),
+                _ => false,
+            };
+        }
+        Ok(listing)
+    }
+
+    /// Remove the files of a segment. Its frames go first: frames without
+    /// acknowledgements would be handed out again. Their room is given back at once,
+    /// though the reader may still have the file open.
+    pub(super) fn remove(&self, segment: u64) -> io::Result<()> {
+        let log = self.log(segment);
+        let file = File::options().write(true).open(&log);
+        remove_file(&log)?;
+        // Where this fails, the file's room comes back when the reader goes on.
+        let _ = file.and_then(|file| file.set_len(0));
+        remove_file(&self.acks(segment))
+    }
+}
+
+fn parse_name(name: &OsStr) -> Option<(u64, &str)> {
+    let (number, extension) = name.to_str()?.split_once('.')?;
+    let is_number = number.len() == DIGITS && number.bytes().all(|byte| byte.is_ascii_digit());
+    // Numbers grow from it, without end.
+    let number = number.parse().ok().filter(|number| is_number && *number < u64::MAX / 2)?;
+    Some((number, extension))
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,101 @@
+//! The seam to the disk: everything that the spool writes goes through it, so
+//! that tests can let it fail.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use standpipe_core::private;
+
+/// What writes to files.
+pub trait Storage: std::fmt::Debug + Send + Sync {
+    /// Create a file that does not exist yet.
+    fn create(&self, path: &Path) -> io::Result<File>;
+    /// Append some of these bytes at a file's end, which is given, and say how
+    /// many were written.
+    fn append(&self, file: &File, end: u64, parts: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Write over these bytes of a file.
+    fn overwrite(&self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Wait until the file's bytes are durable.
+    fn sync(&self, file: &File) -> io::Result<()>;
+    /// Wait until the names of a folder's files are durable.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+    /// Cut the file off.
+    fn truncate(&self, file: &File, length: u64) -> io::Result<()>;
+}
+
+/// Files as the operating system gives them.
+#[derive(Debug)]
+pub struct Files;
+
+impl Storage for Files {
+    fn create(&self, path: &Path) -> io::Result<File> {
+        private::file_options().read(true).write(true).create_new(true).open(path)
+    }
+
+    fn append(&self, mut file: &File, end: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        file.seek(SeekFrom::Start(end))?;
+        file.write_vectored(parts)
+    }
+
+    fn overwrite(&self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        file.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
+        file.set_len(length)
+    }
+}
+
+/// Whether a file system, a quota or a limit of this process had no room for more.
+/// Another file, or the same one when others are gone, may have it.
+pub(super) fn is_lack_of_room(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// Append all of these bytes, with as few calls as possible.
+pub(super) fn append_all(
+    storage: &dyn Storage,
+    file: &File,
+    mut end: u64,
+    mut parts: &mut [IoSlice<'_>],
+) -> io::Result<()> {
+    // Takes empty parts off, which would look as if nothing could be written.
+    IoSlice::advance_slices(&mut parts, 0);
+    while !parts.is_empty() {
+        match storage.append(file, end, parts) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                end += written as u64;
+                IoSlice::advance_slices(&mut parts, written);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Give the room of these bytes back to the file system; they read as zeros.
+#[cfg(target_os = "linux")]
+pub(super) fn punch(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(fallocate(file, flags, offset, length)?)
+}
+
+/// Give the room of these bytes back to the file system: not known here.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn punch(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
