@@ -6,7 +6,7 @@
 //! whole plugin:
 //!
 //! ```
-//! use guest::{Event, Outputs, Plugin, Setup, Stream};
+//! use standpipe_plugin::{Event, Outputs, Plugin, Setup, Stream};
 //!
 //! struct Orders { orders: Stream, rest: Stream }
 //!
@@ -20,7 +20,7 @@
 //!     }
 //! }
 //!
-//! guest::export!(Orders);
+//! standpipe_plugin::export!(Orders);
 //! # fn main() {}
 //! ```
 //!
@@ -59,7 +59,7 @@
 //! A plugin is an ordinary Rust type, so its tests run natively:
 //!
 //! ```
-//! # use guest::{Event, Outputs, Plugin, Setup, Stream};
+//! # use standpipe_plugin::{Event, Outputs, Plugin, Setup, Stream};
 //! # struct Orders { orders: Stream, rest: Stream }
 //! # impl Plugin for Orders {
 //! #     fn configure(_settings: &str, setup: &mut Setup) -> Result<Self, String> {
@@ -69,9 +69,9 @@
 //! #         outputs.deliver(if event.name.is_some() { self.orders } else { self.rest });
 //! #     }
 //! # }
-//! let mut plugin = guest::testing::Harness::<Orders>::configure("{}")?;
-//! let event = Event { name: Some("Order Completed".into()), ..guest::testing::event("{}") };
-//! assert_eq!(plugin.map(event), [guest::testing::deliver("orders")]);
+//! let mut plugin = standpipe_plugin::testing::Harness::<Orders>::configure("{}")?;
+//! let event = Event { name: Some("Order Completed".into()), ..standpipe_plugin::testing::event("{}") };
+//! assert_eq!(plugin.map(event), [standpipe_plugin::testing::deliver("orders")]);
 //! # Ok::<(), String>(())
 //! ```
 
@@ -88,7 +88,7 @@ pub mod bindings {
         world: "plugin-with-routes",
         pub_export_macro: true,
         export_macro_name: "export_bindings",
-        default_bindings_module: "guest::bindings",
+        default_bindings_module: "standpipe_plugin::bindings",
         generate_all,
     });
 }

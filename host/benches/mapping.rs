@@ -3,10 +3,10 @@
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use guest::{Plugin as _, Setup};
 use mapping::Mapping;
 use serde_json::json;
 use standpipe_core::event::{Envelope, Event};
+use standpipe_plugin::{Plugin as _, Setup};
 use standpipe_plugin_host::{DEFAULT_PLUGIN, Engine, LoadError, Mapper, Plugin};
 
 const NAMES: &[&str] = &["Order Completed", "Product Viewed", "Größe gewählt", "Signed In"];

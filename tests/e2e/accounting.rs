@@ -10,9 +10,9 @@ use standpipe::config::{Overrides, RawSettings, Settings, parse};
 use standpipe::run::{Run, Summary};
 use standpipe::source::Input;
 use standpipe_delivery::faulty::{Faulty, Injection};
+use standpipe_tests::Letter;
+use standpipe_tests::oracle::{Oracle, Streams, assert_same};
 use tempfile::TempDir;
-use tests::Letter;
-use tests::oracle::{Oracle, Streams, assert_same};
 use tokio::runtime::Runtime;
 
 const CASES: u32 = 64;
@@ -109,7 +109,7 @@ fn run(input: &[u8], refusals: bool) -> (Summary, Streams, Vec<Letter>) {
 
 fn settings(input: &Path, directory: &Path) -> Settings {
     let cache = directory.join("cache");
-    tests::compiled::share(&cache);
+    standpipe_tests::compiled::share(&cache);
     let raw: RawSettings = parse(SETTINGS).expect("good settings");
     let overrides = Overrides {
         inputs: vec![Input::File(input.to_owned())],

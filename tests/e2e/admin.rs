@@ -11,9 +11,9 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 use standpipe_plugin_host::DEFAULT_PLUGIN;
-use tests::client::{Client, Reply, basic};
-use tests::metrics::Metrics;
-use tests::{Collector, Program};
+use standpipe_tests::client::{Client, Reply, basic};
+use standpipe_tests::metrics::Metrics;
+use standpipe_tests::{Collector, Program};
 
 const TOKEN: &str = "0123456789abcdef-PLANTED";
 

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use tests::events::Events;
-use tests::moto::{self, REGION};
-use tests::oracle::{Fate as Expected, Oracle, Streams, assert_same, records};
-use tests::{Fate, Program, Stub};
+use standpipe_tests::events::Events;
+use standpipe_tests::moto::{self, REGION};
+use standpipe_tests::oracle::{Fate as Expected, Oracle, Streams, assert_same, records};
+use standpipe_tests::{Fate, Program, Stub};
 
 const EVENTS: usize = 6000;
 /// In the account that moto's streams are made in.
@@ -136,7 +136,8 @@ fn the_endpoint_can_be_set_in_three_ways() {
 #[test]
 fn keys_and_region_can_stand_in_the_settings() {
     let stub = Stub::start(|_| Fate::Accept);
-    let (id, secret) = (tests::signature::ACCESS_KEY_ID, tests::signature::SECRET_ACCESS_KEY);
+    let (id, secret) =
+        (standpipe_tests::signature::ACCESS_KEY_ID, standpipe_tests::signature::SECRET_ACCESS_KEY);
     let settings = format!(
         "[aws]\nregion = 'ap-south-1'\nendpoint_url = '{}'\naccess_key_id = '{id}'\nsecret_access_key = '{secret}'\n\
          session_token = 'the token'",

@@ -3,9 +3,9 @@
 
 mod services;
 
-use tests::events::Events;
-use tests::oracle::{Oracle, assert_same};
-use tests::{Fate, Program, Ran, Stub};
+use standpipe_tests::events::Events;
+use standpipe_tests::oracle::{Oracle, assert_same};
+use standpipe_tests::{Fate, Program, Ran, Stub};
 
 /// Records of each request whose first answer is wrong.
 const RECORDS: usize = 3;

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tests::{Program, Ran, Template, misbehaving_plugin};
+use standpipe_tests::{Program, Ran, Template, misbehaving_plugin};
 
 const ROWS: &str =
     r#"{"mappings":[{"event":"Order Completed","stream":"orders"},{"event":"*","stream":"rest"}]}"#;

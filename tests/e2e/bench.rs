@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::Value;
-use tests::{Fate, Program, Ran, Stub, compressed, events::Events, workspace};
+use standpipe_tests::{Fate, Program, Ran, Stub, compressed, events::Events, workspace};
 
 /// Far below what any machine reaches; what breaks it is a mistake in measuring.
 const RATIO_MIN: f64 = 0.1;

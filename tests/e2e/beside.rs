@@ -9,13 +9,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tests::client::Client;
-use tests::metrics::Metrics;
-use tests::{
+use standpipe_tests::client::Client;
+use standpipe_tests::metrics::Metrics;
+use standpipe_tests::{
     Collector, DEADLINE, Letter, Program, free_port, make_data_directory, program_path, wait_until,
     workspace,
 };
+use tempfile::TempDir;
 
 /// A block of the documentation, as a reader copies it.
 pub(crate) fn recipe(name: &str) -> String {

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use tests::{Template, case, workspace};
+use standpipe_tests::{Template, case, workspace};
 
 const THREADS: usize = 4;
 

@@ -7,8 +7,8 @@ mod reading;
 mod running;
 
 use serde_json::{Value, json};
-use tests::catalog::{Account, REGION};
-use tests::{Endpoint, Program, Ran};
+use standpipe_tests::catalog::{Account, REGION};
+use standpipe_tests::{Endpoint, Program, Ran};
 
 /// An account with a stream that a table feeds, one that writers feed, and one of a
 /// test's.

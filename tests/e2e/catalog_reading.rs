@@ -13,9 +13,9 @@ use standpipe_aws::{AwsSettings, Endpoints, Keys};
 use standpipe_catalog::reading::{ReadError, Reader, ReadingSettings};
 use standpipe_catalog::{Filter, Inventory};
 use standpipe_core::secret::{NoManager, Resolve, Secret, SecretSetting};
-use tests::Endpoint;
-use tests::catalog::{Account, REGION, input, operation, refusal};
-use tests::endpoint::Asked;
+use standpipe_tests::Endpoint;
+use standpipe_tests::catalog::{Account, REGION, input, operation, refusal};
+use standpipe_tests::endpoint::Asked;
 
 /// No test waits for Amazon's pace.
 const FAST: f64 = 2000.0;

@@ -1,7 +1,7 @@
 //! `host check`: what is wrong is found before the first event.
 
 use serde_json::{Value, json};
-use tests::{Fate, Program, Ran, Stub, moto};
+use standpipe_tests::{Fate, Program, Ran, Stub, moto};
 
 /// The command line's `host check --json` against an endpoint.
 fn check(url: &str, settings: &str, arguments: &[&str]) -> Ran {

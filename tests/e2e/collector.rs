@@ -20,9 +20,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tests::client::{Client, Reply, basic};
-use tests::metrics::Metrics;
-use tests::{Collector, Fate, Program, Stub};
+use standpipe_tests::client::{Client, Reply, basic};
+use standpipe_tests::metrics::Metrics;
+use standpipe_tests::{Collector, Fate, Program, Stub};
 
 const ROWS: &[(&str, &str)] = &[("*", "all")];
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use tests::{Program, signature};
+use standpipe_tests::{Program, signature};
 
 const EVENT: &str = "{\"type\":\"track\",\"event\":\"A\"}\n";
 

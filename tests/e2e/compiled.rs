@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use tests::Program;
+use standpipe_tests::Program;
 
 const INPUT: &str = "{\"type\":\"track\",\"event\":\"a\"}\n";
 

@@ -9,10 +9,10 @@ use standpipe::config::{Overrides, parse};
 use standpipe::run::Run;
 use standpipe::source::Input;
 use standpipe_delivery::faulty::{Faulty, Injection};
+use standpipe_tests::oracle::records;
+use standpipe_tests::stub::Put;
+use standpipe_tests::{DEADLINE, Fate, Program, Ran, Stub, make_data_directory, moto};
 use tempfile::TempDir;
-use tests::oracle::records;
-use tests::stub::Put;
-use tests::{DEADLINE, Fate, Program, Ran, Stub, make_data_directory, moto};
 use tokio::runtime::Builder;
 use tokio::time::Instant;
 
@@ -117,7 +117,7 @@ fn a_signal_to_stop_gives_copies_no_more_time_than_events() {
         Program::running_against(&stub.url()).settings(&settings).mapping(ROWS).start();
     running.write(input(1).as_bytes());
     let is_copied = || stub.requests().iter().any(|put| put.stream == "letters");
-    tests::wait_until("a copy is under way", is_copied);
+    standpipe_tests::wait_until("a copy is under way", is_copied);
     running.signal(Signal::TERM);
     let ran = running.wait(DEADLINE).exits(3);
     assert_eq!((ran.count("dead"), ran.count("dead_letters_not_copied")), (5, 5));

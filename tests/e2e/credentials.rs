@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tests::ministack::Ministack;
-use tests::oracle::records;
-use tests::{DEADLINE, Endpoint, Fate, Program, Stub, moto, wait_until};
+use standpipe_tests::ministack::Ministack;
+use standpipe_tests::oracle::records;
+use standpipe_tests::{DEADLINE, Endpoint, Fate, Program, Stub, moto, wait_until};
 
 const EVENT: &str = "{\"type\":\"track\"}\n";
 const ROLE: &str = "arn:aws:iam::123456789012:role/firehose-writer";
@@ -310,6 +310,6 @@ fn web_or_role(is_web: bool) -> String {
 
 /// What a server answers to anything.
 fn ask(url: &str) -> String {
-    let reply = tests::client::Client::connect(url).post("/", &[], b"");
+    let reply = standpipe_tests::client::Client::connect(url).post("/", &[], b"");
     reply.expect("an answer").text()
 }

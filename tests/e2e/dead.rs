@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use standpipe_tests::events::Events;
+use standpipe_tests::{DEADLINE, Fate, Letter, Program, Ran, Stub, make_data_directory};
 use tempfile::TempDir;
-use tests::events::Events;
-use tests::{DEADLINE, Fate, Letter, Program, Ran, Stub, make_data_directory};
 
 /// Events that no row maps are dead.
 const STRICT: &str = "workers = 2\n[plugin.settings]\nunmapped = 'dead_letter'\n[delivery]\nmax_delay = '5ms'\nconcurrency = 1";
@@ -226,7 +226,7 @@ fn what_is_not_delivered_keeps_its_letter() {
     let program = data.dead(&["replay", "--endpoint-url", &stub.url(), "--region", "eu-central-1"]);
     let settings = format!("{STRICT}\ndrain_timeout = '100ms'");
     let running = program.with_keys().settings(&settings).mapping(&[("B", "bs")]).start();
-    tests::wait_until("a request is under way", || !stub.requests().is_empty());
+    standpipe_tests::wait_until("a request is under way", || !stub.requests().is_empty());
     running.signal(Signal::TERM);
     running.wait(DEADLINE).exits(1).says(&["not delivered"]);
     assert_eq!(fs::read(&data.files()[0]).unwrap(), before);
@@ -238,7 +238,7 @@ fn the_file_of_a_running_host_is_left_alone() {
     let program = data.at(Program::running_locally()).mapping(&[("A", "as")]);
     let mut running = program.start();
     running.write(b"first\n");
-    tests::wait_until("the host has written a letter", || data.letters().len() == 2);
+    standpipe_tests::wait_until("the host has written a letter", || data.letters().len() == 2);
     data.dead(&["purge", "--all"]).run().exits(0).says(&["left alone"]);
     let list = data.dead(&["list"]).run().exits(0);
     assert!(stdout(&list).contains("1 letters in 1 files"), "{}", stdout(&list));
@@ -321,7 +321,7 @@ fn a_killed_replay_loses_no_event() {
     let expected: BTreeSet<_> = lines.iter().map(|line| line.trim_ascii_end().to_vec()).collect();
     for _ in 0..8 {
         let (running, before) = (replay(), stub.requests().len());
-        tests::wait_until("a request is made", || {
+        standpipe_tests::wait_until("a request is made", || {
             stub.requests().len() > before || running.path("summary.json").exists()
         });
         std::thread::sleep(Duration::from_millis(rng.u64(..150)));

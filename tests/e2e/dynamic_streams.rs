@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
-use tests::client::Client;
-use tests::{Fate, Program, Stub, wait_until};
+use standpipe_tests::client::Client;
+use standpipe_tests::{Fate, Program, Stub, wait_until};
 
 const MAPPING: &str =
     "[plugin.settings]\nmappings = [{ event = \"*\", stream = \"s-${event}\" }]\n";

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use tests::client::Client;
-use tests::{Endpoint, Proxy, wait_until};
+use standpipe_tests::client::Client;
+use standpipe_tests::{Endpoint, Proxy, wait_until};
 
 use crate::beside::{self, Turning, recipe};
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tests::client::{Client, basic};
-use tests::{
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::{
     Collector, Fate, Program, Ran, Running, Stub, make_data_directory, misbehaving_plugin,
     wait_until,
 };
@@ -174,7 +174,7 @@ fn a_plugin_that_fails_on_everything_is_switched_off_where_the_settings_say_so()
     let before = delivered_locally(&running);
     running.write(&event("good").repeat(300).into_bytes());
     wait_until("it decides again", || delivered_locally(&running) >= before + 300);
-    let ran = running.finish(tests::DEADLINE).exits(3);
+    let ran = running.finish(standpipe_tests::DEADLINE).exits(3);
     let [read, delivered, filtered, dead, undelivered] = counts(&ran);
     assert_eq!((read, filtered, undelivered), (delivered + dead, 0, 0));
     let letters = ran.letters();
@@ -200,7 +200,7 @@ fn a_plugin_that_loops_costs_little_once_it_is_off() {
     let used = running.usage().unwrap().cpu - before;
     // Three trials, each of as many events as take a fifth of the time until the next.
     assert!(used < Duration::from_millis(1200), "{used:?} in {:?}", start.elapsed());
-    let ran = running.finish(tests::DEADLINE).exits(3);
+    let ran = running.finish(standpipe_tests::DEADLINE).exits(3);
     assert_eq!(ran.count("read"), ran.count("dead"));
 }
 

@@ -7,9 +7,9 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tests::client::{Client, basic};
-use tests::metrics::Metrics;
-use tests::{Collector, Letter, Program, Ran, misbehaving_plugin, wait_until};
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::metrics::Metrics;
+use standpipe_tests::{Collector, Letter, Program, Ran, misbehaving_plugin, wait_until};
 
 /// Events of whoever does nothing wrong.
 const HONEST: u64 = 98;
@@ -145,7 +145,7 @@ fn events_wait_for_a_better_plugin() {
 fn a_stop_leaves_what_waits_where_it_came_from() {
     let data = tempfile::TempDir::new().unwrap();
     let data_dir = data.path().join("data");
-    tests::make_data_directory(&data_dir);
+    standpipe_tests::make_data_directory(&data_dir);
     let start = |every: &str| {
         let settings = format!(
             "workers = 1\n[delivery]\ndrain_timeout = '1s'\n[plugin]\npath = '{}'\n[plugin.settings]\n{every}\n{}",
@@ -186,7 +186,7 @@ fn a_stop_loses_nothing_that_came_from_a_pipe() {
     wait_until("they wait", || running.usage().is_some_and(|usage| usage.cpu.as_secs() >= 3));
     let stopped = Instant::now();
     running.signal(rustix::process::Signal::TERM);
-    let ran = running.wait(tests::DEADLINE);
+    let ran = running.wait(standpipe_tests::DEADLINE);
     let took = stopped.elapsed();
     assert!(took < Duration::from_secs(6), "{took:?}");
     assert_eq!((ran.count("read"), ran.count("dead"), ran.count("undelivered")), (500, 500, 0));

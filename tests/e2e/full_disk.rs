@@ -3,10 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
-use tests::disk::Disk;
-use tests::events::Events;
-use tests::oracle::{Oracle, assert_same, records};
-use tests::{Program, make_data_directory};
+use standpipe_tests::disk::Disk;
+use standpipe_tests::events::Events;
+use standpipe_tests::oracle::{Oracle, assert_same, records};
+use standpipe_tests::{Program, make_data_directory};
 
 const DISK_BYTES: usize = 4 << 20;
 const ROWS: &[(&str, &str)] = &[("track", "tracks"), ("*", "rest")];

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use standpipe::gateway::{Builder, Ended, Host, NotSettled, Reason, Refused};
 use standpipe_delivery::Verdict;
 use standpipe_delivery::faulty::{Faulty, Injection};
+use standpipe_tests::{Fate, Letter, Program, Stub, make_data_directory, signature};
 use tempfile::TempDir;
-use tests::{Fate, Letter, Program, Stub, make_data_directory, signature};
 use tokio::runtime::Handle;
 
 const EVENTS: usize = 100_000;
@@ -312,7 +312,7 @@ async fn a_host_that_is_halted_says_which_events_it_gave_up() {
     let directory = TempDir::new().unwrap();
     make_data_directory(&directory.path().join("standpipe-data"));
     let plugin = directory.path().join("misbehaving.wasm");
-    std::fs::copy(tests::misbehaving_plugin(), plugin).unwrap();
+    std::fs::copy(standpipe_tests::misbehaving_plugin(), plugin).unwrap();
     let builder = Builder::from_toml(settings, directory.path()).unwrap();
     let builder = builder.into_directory(directory.path().join("records"));
     let host = builder.start(&Handle::current()).await.unwrap();

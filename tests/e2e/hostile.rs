@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use tests::{Program, Ran, Usage, misbehaving_plugin, stamped};
+use standpipe_tests::{Program, Ran, Usage, misbehaving_plugin, stamped};
 
 const MIB: u64 = 1024 * 1024;
 

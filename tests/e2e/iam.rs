@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
-use tests::{Program, Ran, linter, misbehaving_plugin, moto};
+use standpipe_tests::{Program, Ran, linter, misbehaving_plugin, moto};
 
 const ACCOUNT: &[&str] = &["--account", "111122223333"];
 const SETTINGS: &str = "
@@ -284,7 +284,7 @@ fn what_is_missing_or_wrong_is_told_with_what_to_write() {
 
 #[test]
 fn the_documentation_shows_what_is_printed() {
-    let page = tests::workspace().join("host/docs/iam.md");
+    let page = standpipe_tests::workspace().join("host/docs/iam.md");
     let page = fs::read_to_string(page).unwrap();
     let ran = Program::new().args(["iam", "policy", "--map", "Order Completed=orders"]);
     let ran =

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
-use tests::client::{Client, basic};
-use tests::endpoint::{Endpoint, session, sts_error};
-use tests::{Collector, Fate, Program, Stub};
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::endpoint::{Endpoint, session, sts_error};
+use standpipe_tests::{Collector, Fate, Program, Stub};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use tests::compressed::{gzip, zstd};
-use tests::events::Events;
-use tests::{Program, Ran, oracle};
+use standpipe_tests::compressed::{gzip, zstd};
+use standpipe_tests::events::Events;
+use standpipe_tests::{Program, Ran, oracle};
 
 const EVENT: &[u8] = b"{\"type\":\"track\",\"event\":\"A\"}\n";
 const RECORD_BYTES_MAX: usize = 1_024_000;
@@ -138,7 +138,7 @@ fn events_of_a_slow_pipe_are_delivered_before_it_ends() {
         .start();
     running.write(EVENT);
     let delivered = running.path("out/all.ndjson");
-    tests::wait_until("the event is delivered", || {
+    standpipe_tests::wait_until("the event is delivered", || {
         std::fs::read(&delivered).is_ok_and(|bytes| bytes == EVENT)
     });
     running.write(EVENT);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tests::{cargo_metadata, workspace};
+use standpipe_tests::{cargo_metadata, workspace};
 
 /// The crates under host/, each with those of them that it may depend on: what
 /// `host/docs/architecture.md` draws.

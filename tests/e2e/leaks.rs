@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use rustix::process::Signal;
-use tests::client::Client;
-use tests::{Collector, Endpoint, Fate, Program, Ran, Stub, endpoint, wait_until};
+use standpipe_tests::client::Client;
+use standpipe_tests::{Collector, Endpoint, Fate, Program, Ran, Stub, endpoint, wait_until};
 
 /// Is part of every planted secret.
 const MARK: &str = "PLANTED";
@@ -166,7 +166,7 @@ fn program(settings: &str) -> Program {
 }
 
 fn send(collector: &Collector, key: &str) {
-    let (name, value) = tests::client::basic(key);
+    let (name, value) = standpipe_tests::client::basic(key);
     let headers = [(name, &*value), ("Content-Type", "application/json")];
     let body = b"{\"event\":\"a\",\"userId\":\"u\"}";
     Client::connect(collector.url()).post("/v1/track", &headers, body).expect("an answer");

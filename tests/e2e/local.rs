@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use tests::{Program, wait_until};
+use standpipe_tests::{Program, wait_until};
 
 const ROUNDS: usize = 40;
 const SOON: Duration = Duration::from_secs(60);

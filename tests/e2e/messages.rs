@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use tests::{Endpoint, Fate, Program, Stub, endpoint};
+use standpipe_tests::{Endpoint, Fate, Program, Stub, endpoint};
 
 const EVENT: &str = "{\"type\":\"track\"}\n";
 const ROLE: &str = "arn:aws:iam::123456789012:role/a";
@@ -155,7 +155,7 @@ impl TlsServer {
             .status();
         assert!(made.is_ok_and(|status| status.success()), "openssl makes a certificate");
         let mut process = Command::new("python3")
-            .arg(tests::workspace().join("tests/tls/serve.py"))
+            .arg(standpipe_tests::workspace().join("tests/tls/serve.py"))
             .current_dir(directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -9,9 +9,9 @@ use standpipe::config::{self, Overrides, PluginSource, Settings};
 use standpipe_core::event::{Event, scan};
 use standpipe_plugin_host::DEFAULT_PLUGIN;
 use standpipe_plugin_host::{Engine, LoadError, Mapper, Plugin};
+use standpipe_tests::events::Events;
+use standpipe_tests::{case, workspace};
 use tempfile::TempDir;
-use tests::events::Events;
-use tests::{case, workspace};
 
 const EVENTS: usize = 3000;
 const BATCH: usize = 100;

@@ -1,8 +1,8 @@
 //! The host beside nginx, as the documentation says to set it up: what arrives, and
 //! what is lost while the host is down.
 
-use tests::client::Client;
-use tests::{Proxy, wait_until};
+use standpipe_tests::client::Client;
+use standpipe_tests::{Proxy, wait_until};
 
 use crate::beside::{self, Turning, recipe};
 

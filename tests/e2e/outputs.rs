@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::Signal;
 use serde_json::Value;
-use tests::client::{Client, basic};
-use tests::metrics::Metrics;
-use tests::{Fate, Program, Running, Stub, free_port, wait_until};
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::metrics::Metrics;
+use standpipe_tests::{Fate, Program, Running, Stub, free_port, wait_until};
 
 const EVENT: &str = "{\"type\":\"track\",\"event\":\"a\",\"userId\":\"u\"}\n";
 
@@ -180,7 +180,7 @@ fn a_run_of_files_ends_in_order_whatever_becomes_of_standard_error() {
 
 #[test]
 fn closed_standard_streams_hurt_nothing() {
-    let host = tests::program_path().to_str().unwrap();
+    let host = standpipe_tests::program_path().to_str().unwrap();
     let program = |redirect: &str| {
         let script = format!(
             "exec {host} run --local out --summary summary.json in.ndjson --map '*=all' {redirect}"
@@ -242,12 +242,12 @@ fn tables_for_people_end_with_their_reader() {
 }
 
 /// A run that has left a dead letter behind.
-fn letter() -> tests::Ran {
+fn letter() -> standpipe_tests::Ran {
     Program::running_locally().mapping(&[("*", "all")]).stdin("x\n").run().exits(3)
 }
 
 /// The program with these arguments, and for `dead` the data directory of that run.
-fn with_letter(letter: &tests::Ran, arguments: &[&str]) -> Program {
+fn with_letter(letter: &standpipe_tests::Ran, arguments: &[&str]) -> Program {
     let program = Program::new().file("in.ndjson", EVENT.as_bytes()).args(arguments);
     match arguments[0] {
         "dead" => program.args(["--data-dir"]).args([letter.path("standpipe-data")]),
@@ -268,7 +268,7 @@ fn the_default_plugin_can_be_exported_to_standard_output() {
 fn texts_from_outside_forge_no_line() {
     let forged = "a\n2026-01-01T00:00:00Z  INFO forged\u{1b}[2J\u{202e}";
     let answer = serde_json::json!({"__type": "AccessDeniedException", "message": forged});
-    let endpoint = tests::Endpoint::start(move |_| (400, answer.to_string()));
+    let endpoint = standpipe_tests::Endpoint::start(move |_| (400, answer.to_string()));
     let stopping = |format: &str| {
         let program = Program::running_against(&endpoint.url()).mapping(&[("*", "all")]);
         let settings = "[delivery]\nmax_delay = '10ms'\ndrain_timeout = '1s'";

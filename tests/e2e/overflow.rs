@@ -6,11 +6,11 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tests::client::{Client, basic};
-use tests::disk::Disk;
-use tests::events::Events;
-use tests::oracle::{Oracle, assert_same};
-use tests::{Collector, Fate, Program, Stub, wait_until};
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::disk::Disk;
+use standpipe_tests::events::Events;
+use standpipe_tests::oracle::{Oracle, assert_same};
+use standpipe_tests::{Collector, Fate, Program, Stub, wait_until};
 
 const ROWS: &[(&str, &str)] = &[("track", "tracks"), ("*", "rest")];
 const SOON: Duration = Duration::from_secs(60);

@@ -2,10 +2,10 @@
 //! nothing minds.
 
 use serde_json::{Value, json};
-use tests::events::Events;
-use tests::moto;
-use tests::oracle::{Oracle, Streams, assert_same, records};
-use tests::{DEADLINE, Fate, Program, Ran, Stub};
+use standpipe_tests::events::Events;
+use standpipe_tests::moto;
+use standpipe_tests::oracle::{Oracle, Streams, assert_same, records};
+use standpipe_tests::{DEADLINE, Fate, Program, Ran, Stub};
 
 const SETTINGS: &str = "workers = 1\n[delivery]\npack = 'auto'\nmax_delay = '100ms'";
 const EVENTS: usize = 50;

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use tests::client::{Client, basic};
-use tests::{Collector, Fate, Program, Stub, program_path, wait_until};
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::{Collector, Fate, Program, Stub, program_path, wait_until};
 
 const SETTINGS: &str = r#"
 [[sources]]

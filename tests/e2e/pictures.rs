@@ -3,7 +3,7 @@
 use serde_json::Value;
 use standpipe_catalog::picture::{dot, mermaid};
 use standpipe_catalog::{Asset, Edge, Graph, Role};
-use tests::pictures;
+use standpipe_tests::pictures;
 
 /// Names that mean something in one language or another, and conditions.
 const NAMES: &[&str] = &[

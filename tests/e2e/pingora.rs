@@ -8,8 +8,10 @@ use std::thread::{self, JoinHandle};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tests::client::Client;
-use tests::{Endpoint, Fate, Program, Running, Stub, free_port, pingora_gateway, wait_until};
+use standpipe_tests::client::Client;
+use standpipe_tests::{
+    Endpoint, Fate, Program, Running, Stub, free_port, pingora_gateway, wait_until,
+};
 
 use crate::gateway::against;
 
@@ -50,7 +52,7 @@ impl Gateway {
     /// The events of pages that it has delivered, by their paths.
     fn stop(self) -> Vec<Value> {
         self.running.signal(Signal::TERM);
-        self.running.wait(tests::DEADLINE).exits(0);
+        self.running.wait(standpipe_tests::DEADLINE).exits(0);
         let mut streams = self.firehose.accepted();
         let requests = streams.remove("requests").expect("events of pages");
         assert!(streams.is_empty(), "{:?}", streams.keys());
@@ -142,7 +144,7 @@ fn pages_and_calls_arrive_once_each_while_the_plugin_is_swapped_and_until_it_dra
         clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
     answered.sort_unstable();
     let Gateway { running, firehose, .. } = gateway;
-    let ran = running.wait(tests::DEADLINE).exits(0);
+    let ran = running.wait(standpipe_tests::DEADLINE).exits(0);
     let delivered = numbers(&firehose);
     let said = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(said.contains("unsettled: 0"), "{said}");

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
-use tests::{Program, Ran, Running, misbehaving_plugin};
+use standpipe_tests::{Program, Ran, Running, misbehaving_plugin};
 
 /// Event names that the plugin misbehaves on, with the reason that follows and words of its
 /// detail: a limit names the setting that it is from.
@@ -93,7 +93,7 @@ fn nothing_ticks_while_no_plugin_runs() {
     let ticker = running.thread("plugin-ticker");
     // It comes to rest.
     let mut before = ticker.cpu();
-    tests::wait_until("the thread rests", || {
+    standpipe_tests::wait_until("the thread rests", || {
         std::thread::sleep(Duration::from_millis(100));
         let last = std::mem::replace(&mut before, ticker.cpu());
         last == before
@@ -101,7 +101,7 @@ fn nothing_ticks_while_no_plugin_runs() {
     std::thread::sleep(Duration::from_secs(2));
     assert!(ticker.cpu() - before < Duration::from_millis(2), "{:?}", ticker.cpu() - before);
     running.write(b"{\"event\":\"loop\"}\n{\"event\":\"good\"}\n");
-    let ran = running.finish(tests::DEADLINE).exits(3);
+    let ran = running.finish(standpipe_tests::DEADLINE).exits(3);
     assert_eq!((ran.count("delivered"), ran.count("dead")), (2, 1));
     assert_eq!(ran.letters()[0].reason, "plugin_deadline");
 }
@@ -146,7 +146,7 @@ fn dead_letters_quote_no_other_event() {
                     });
                 }
             }
-            let ran = running.finish(tests::DEADLINE).exits(3);
+            let ran = running.finish(standpipe_tests::DEADLINE).exits(3);
             let letters = ran.letters();
             assert_eq!(letters.len(), 2);
             for letter in &letters {
@@ -249,12 +249,12 @@ fn a_plugin_whose_streams_change_with_time_is_configured_anew() {
     let program = Program::running_locally().settings(settings).args(["--plugin"]);
     let mut running = program.args([misbehaving_plugin()]).start();
     let mut sent = 0;
-    tests::wait_until("the plugin has been configured anew twice", || {
+    standpipe_tests::wait_until("the plugin has been configured anew twice", || {
         running.write(b"{\"event\":\"stream:0\"}\n{\"event\":\"good\"}\n");
         sent += 2;
         running.stderr().matches("declares other streams than before").count() >= 2
     });
-    let ran = running.finish(tests::DEADLINE).exits(0);
+    let ran = running.finish(standpipe_tests::DEADLINE).exits(0);
     assert_eq!((ran.count("delivered"), ran.count("dead")), (sent, 0));
     let streams = ran.streams();
     let dated = streams.keys().filter(|stream| stream.starts_with("period-")).count();
@@ -277,7 +277,7 @@ fn events_wait_for_a_plugin_that_cannot_be_started_again() {
         let refusing = settings(&format!("refuse_from_ms = {}", now + 4000));
         let mut running = Program::running_locally().settings(&refusing).start();
         let mut sent = 0;
-        tests::wait_until("no instance can be made", || {
+        standpipe_tests::wait_until("no instance can be made", || {
             running.write(b"{\"event\":\"good\"}\n");
             sent += 1;
             running.stderr().contains("failed to start an instance of the plugin")
@@ -287,11 +287,11 @@ fn events_wait_for_a_plugin_that_cannot_be_started_again() {
         if is_replaced {
             fs::write(running.path("settings.toml"), settings("stream = 'other'")).unwrap();
             running.wait_for("another plugin decides");
-            let ran = running.finish(tests::DEADLINE).exits(0);
+            let ran = running.finish(standpipe_tests::DEADLINE).exits(0);
             assert_eq!((ran.count("delivered"), ran.count("dead")), (sent, 0));
         } else {
             running.signal(Signal::TERM);
-            let ran = running.finish(tests::DEADLINE).exits(3);
+            let ran = running.finish(standpipe_tests::DEADLINE).exits(3);
             let dead = ran.count("dead");
             assert_eq!(ran.count("read"), ran.count("delivered") + dead);
             assert!(dead > 0, "nothing waited");
@@ -315,13 +315,13 @@ fn a_canary_that_cannot_be_started_again_is_out() {
     );
     let mut running = Program::running_locally().settings(&settings).start();
     let mut sent = 0;
-    tests::wait_until("the canary is out", || {
+    standpipe_tests::wait_until("the canary is out", || {
         running.write(b"{\"event\":\"good\"}\n");
         sent += 1;
         running.stderr().contains("and is out")
     });
     running.write(b"{\"event\":\"good\"}\n");
-    let ran = running.finish(tests::DEADLINE).exits(0);
+    let ran = running.finish(standpipe_tests::DEADLINE).exits(0);
     assert_eq!((ran.count("delivered"), ran.count("dead")), (sent + 1, 0));
     let ran = ran.says(&["failed to start an instance of the canary"]);
     let streams: Vec<_> = ran.streams().into_keys().collect();

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use tests::minisign::KeyPair;
-use tests::{Program, Ran, misbehaving_plugin};
+use standpipe_tests::minisign::KeyPair;
+use standpipe_tests::{Program, Ran, misbehaving_plugin};
 
 const ROWS: &str = "[[plugin.settings.mappings]]\nevent = '*'\nstream = 'all'\n";
 const EVENT: &str = "{\"type\":\"track\",\"event\":\"A\"}\n";

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use tests::{Program, Ran};
+use standpipe_tests::{Program, Ran};
 
 const EVENT: &[u8] = b"{\"type\":\"track\",\"event\":\"A\"}\n";
 const SECRET: &str = "wJalrXUtnFEMI-PLANTED-SECRET";
@@ -84,7 +84,7 @@ fn inputs_that_cannot_be_read_are_refused_before_any_is() {
 
 #[test]
 fn files_that_are_no_plugin_are_told_apart() {
-    let gzip = tests::compressed::gzip(EVENT);
+    let gzip = standpipe_tests::compressed::gzip(EVENT);
     let elf = fs::read("/proc/self/exe").expect("this program's own file");
     let components = "component built for wasm32-wasip2";
     for (what, bytes, words) in [

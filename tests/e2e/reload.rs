@@ -5,8 +5,8 @@ use std::fs;
 
 use rustix::process::Signal;
 use serde_json::json;
-use tests::client::{Client, basic};
-use tests::{Collector, Fate, Program, Stub, wait_until};
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::{Collector, Fate, Program, Stub, wait_until};
 
 const WEB: &str = r#"
 [[sources]]

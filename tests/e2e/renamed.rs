@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::endpoint::Endpoint;
+use standpipe_tests::metrics::Metrics;
+use standpipe_tests::{Collector, Fate, Letter, Program, Stub, make_data_directory, wait_until};
 use tempfile::TempDir;
-use tests::client::{Client, basic};
-use tests::endpoint::Endpoint;
-use tests::metrics::Metrics;
-use tests::{Collector, Fate, Letter, Program, Stub, make_data_directory, wait_until};
 
 const ROWS: &[(&str, &str)] = &[("*", "all")];
 const HOUR: Duration = Duration::from_secs(3600);

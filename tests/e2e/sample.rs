@@ -1,8 +1,8 @@
 use std::fs;
 
-use tests::events::Events;
-use tests::oracle::{Oracle, assert_same, records};
-use tests::{Program, workspace};
+use standpipe_tests::events::Events;
+use standpipe_tests::oracle::{Oracle, assert_same, records};
+use standpipe_tests::{Program, workspace};
 
 const EVENTS: usize = 60;
 const SEED: u64 = 7;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use tests::oracle::{Oracle, Streams};
-use tests::{Collector, DEADLINE, Fate, Program, Ran, Sdk, Stub};
+use standpipe_tests::oracle::{Oracle, Streams};
+use standpipe_tests::{Collector, DEADLINE, Fate, Program, Ran, Sdk, Stub};
 
 const ROWS: &[(&str, &str)] =
     &[("order completed", "orders"), ("identify", "people"), ("page", "pages"), ("*", "rest")];
@@ -106,7 +106,7 @@ fn takes_what_a_page_sends_last(dialect: &str, sdk: Sdk) {
     let collector = start(dialect, &stub);
     let page = sdk.start(collector.url(), KEY);
     let arrived = || stub.accepted().values().map(Vec::len).sum::<usize>();
-    tests::wait_until("the last request is delivered", || arrived() >= EVENTS);
+    standpipe_tests::wait_until("the last request is delivered", || arrived() >= EVENTS);
     let ran = page.finish(DEADLINE).exits(0);
     collector.stop();
     assert_delivered(dialect, &stub, &ran);

@@ -8,10 +8,12 @@ use std::time::Duration;
 use serde_json::Value;
 use standpipe::gateway::{Builder, Plugin};
 use standpipe_delivery::faulty::{Faulty, Injection};
-use tests::client::{Client, basic};
-use tests::mounted::rotate;
-use tests::signature::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
-use tests::{Collector, Fate, Program, Stub, misbehaving_plugin, moto, stamped, wait_until};
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::mounted::rotate;
+use standpipe_tests::signature::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use standpipe_tests::{
+    Collector, Fate, Program, Stub, misbehaving_plugin, moto, stamped, wait_until,
+};
 
 const EVENT: &str = "{\"type\":\"track\"}\n";
 const BODY: &[u8] = b"{\"event\":\"a\",\"userId\":\"u\"}";
@@ -260,7 +262,7 @@ fn a_refresh_of_secrets_changes_no_plugin() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_of_secrets_changes_no_plugin_of_an_embedded_host() {
     let directory = tempfile::TempDir::new().unwrap();
-    tests::make_data_directory(&directory.path().join("standpipe-data"));
+    standpipe_tests::make_data_directory(&directory.path().join("standpipe-data"));
     let mounted = directory.path().join("mounted");
     fs::create_dir(&mounted).unwrap();
     fs::write(mounted.join("key"), "one").unwrap();
@@ -315,7 +317,7 @@ fn rotated_keys_of_aws_are_asked_for_again() {
     running.write(EVENT.as_bytes());
     wait_until("the old keys are refused", || stub.requests().len() > 1);
     rotate(&mounted, "id", "AKIDNEW");
-    let ran = running.finish(tests::DEADLINE).exits(0);
+    let ran = running.finish(standpipe_tests::DEADLINE).exits(0);
     assert_eq!(ran.count("delivered"), 1);
 }
 

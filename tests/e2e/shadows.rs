@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use serde_json::Value;
-use tests::{DEADLINE, Program, Ran, misbehaving_plugin};
+use standpipe_tests::{DEADLINE, Program, Ran, misbehaving_plugin};
 
 const MAPPINGS: &str = r#"
 workers = 1

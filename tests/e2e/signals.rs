@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::Signal;
-use tests::events::Events;
-use tests::oracle::{Oracle, assert_same, records};
-use tests::{Fate, Program, Running, Stub};
+use standpipe_tests::events::Events;
+use standpipe_tests::oracle::{Oracle, assert_same, records};
+use standpipe_tests::{Fate, Program, Running, Stub};
 
 const ROWS: &[(&str, &str)] = &[("track", "tracks"), ("*", "rest")];
 const EVENT: &[u8] = b"{\"type\":\"track\"}\n";
@@ -91,7 +91,7 @@ fn a_second_signal_ends_at_once() {
     let stub = Stub::start(|_| Fate::Hang);
     let mut running = Program::running_against(&stub.url()).mapping(ROWS).start();
     running.write(&Events::new(12).ndjson(600));
-    tests::wait_until("a request is under way", || !stub.requests().is_empty());
+    standpipe_tests::wait_until("a request is under way", || !stub.requests().is_empty());
     running.signal(Signal::TERM);
     running.wait_for("stopping");
     running.signal(Signal::INT);
@@ -111,7 +111,7 @@ fn after_the_drain_timeout_what_is_left_goes_to_the_dead_letters() {
     let mut running =
         Program::running_against(&stub.url()).settings(settings).mapping(ROWS).start();
     running.write(&input);
-    tests::wait_until("the tracks are delivered", || {
+    standpipe_tests::wait_until("the tracks are delivered", || {
         stub.accepted().get("tracks").is_some_and(|records| records.len() == tracks)
     });
     let stopped = Instant::now();
@@ -128,7 +128,7 @@ fn after_the_drain_timeout_what_is_left_goes_to_the_dead_letters() {
 
 fn wait_until_delivered(running: &Running, events: usize) {
     let directory = running.path("out");
-    tests::wait_until("everything that was written is delivered", || {
+    standpipe_tests::wait_until("everything that was written is delivered", || {
         let Ok(files) = std::fs::read_dir(&directory) else { return false };
         let texts = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
         let lines = texts.map(|text| text.iter().filter(|&&byte| byte == b'\n').count());

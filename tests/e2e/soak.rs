@@ -29,7 +29,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tests::client::Client;
+use standpipe_tests::client::Client;
 
 use letters::LetterReader;
 use phases::Soak;

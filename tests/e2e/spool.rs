@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::client::{Client, basic};
-use tests::disk::Disk;
-use tests::{Collector, Fate, Program, Stub, make_data_directory, wait_until};
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::disk::Disk;
+use standpipe_tests::{Collector, Fate, Program, Stub, make_data_directory, wait_until};
 
 const SETTINGS: &str = r#"
 [[sources]]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use sha2::{Digest, Sha256};
-use tests::minisign::KeyPair;
-use tests::{Program, Ran, Running, misbehaving_plugin, stamped, wait_until};
+use standpipe_tests::minisign::KeyPair;
+use standpipe_tests::{Program, Ran, Running, misbehaving_plugin, stamped, wait_until};
 
 /// Longer than files must stay as they are before they are read.
 const SETTLED: Duration = Duration::from_millis(300);
@@ -316,7 +316,7 @@ impl Swapping {
     }
 
     fn end(self) -> Ran {
-        let ran = self.running.finish(tests::DEADLINE);
+        let ran = self.running.finish(standpipe_tests::DEADLINE);
         assert_eq!(ran.count("read"), ran.count("delivered") + ran.count("dead"));
         ran
     }

@@ -18,8 +18,8 @@ use standpipe_core::event::StreamName;
 use standpipe_delivery::{Answer, Batch, Describe, Description, Firehose, Put};
 use standpipe_plugin_host::DEFAULT_PLUGIN;
 use standpipe_plugin_host::swap::{Candidate, Report, Seal, Step, Swapped, Swapper, Terms};
+use standpipe_tests::{Letter, misbehaving_plugin};
 use tempfile::TempDir;
-use tests::{Letter, misbehaving_plugin};
 
 /// One event in so many is known to one of the two mappings alone, and is a dead
 /// letter where the other decides.

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::json;
-use tests::client::{Client, basic};
-use tests::mounted::rotate;
-use tests::{Collector, Program, wait_until, workspace};
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::mounted::rotate;
+use standpipe_tests::{Collector, Program, wait_until, workspace};
 
 const COLLECTING: &str = "workers = 1\n[delivery]\nmax_delay = '10ms'\n[[sources]]\nname = 'web'\ndialect = 'segment'\n\
                           write_keys = ['key-of-web']\n";

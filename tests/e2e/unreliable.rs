@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tests::events::Events;
-use tests::oracle::{Differences, Oracle, assert_same, differences};
-use tests::stub::Put;
-use tests::{Fate, Program, Ran, Stub, signature};
+use standpipe_tests::events::Events;
+use standpipe_tests::oracle::{Differences, Oracle, assert_same, differences};
+use standpipe_tests::stub::Put;
+use standpipe_tests::{Fate, Program, Ran, Stub, signature};
 
 const EVENTS: usize = 20_000;
 const ROWS: &[(&str, &str)] =

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::disk::Disk;
+use standpipe_tests::metrics::Metrics;
+use standpipe_tests::{Collector, Fate, Letter, Program, Stub, make_data_directory, wait_until};
 use tempfile::TempDir;
-use tests::client::{Client, basic};
-use tests::disk::Disk;
-use tests::metrics::Metrics;
-use tests::{Collector, Fate, Letter, Program, Stub, make_data_directory, wait_until};
 
 const SETTINGS: &str = r#"
 [delivery]

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 use standpipe_core::clock;
-use tests::client::{Client, basic};
-use tests::endpoint::{session, sts_error};
-use tests::metrics::Metrics;
-use tests::{Collector, Endpoint, Fate, Program, Stub, free_port, wait_until};
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::endpoint::{session, sts_error};
+use standpipe_tests::metrics::Metrics;
+use standpipe_tests::{Collector, Endpoint, Fate, Program, Stub, free_port, wait_until};
 
 const EVENT: &str = "{\"type\":\"track\"}\n";
 const ROLE: &str = "arn:aws:iam::123456789012:role/firehose-writer";
@@ -172,7 +172,7 @@ fn a_stream_that_refuses_everything_is_held_with_a_reason_until_it_accepts() {
     let refused = stub.requests().len();
     assert!(refused < 200, "{refused} requests");
     accepts.store(true, Ordering::Relaxed);
-    let ran = running.wait(tests::DEADLINE).exits(0);
+    let ran = running.wait(standpipe_tests::DEADLINE).exits(0);
     assert_eq!((ran.count("delivered"), ran.count("dead")), (20_000, 0));
     let stream = &ran.summary()["streams"]["s"];
     assert!(stream["retries"].as_u64().unwrap() > 500, "{stream}");

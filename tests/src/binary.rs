@@ -57,8 +57,16 @@ fn build() -> PathBuf {
 /// The gateway of Pingora that is an example of the host's.
 pub fn pingora_gateway() -> PathBuf {
     // It is built with the tests, so that most of the host's parts are there already.
-    let packages =
-        ["-p", "host", "-p", "tests", "-p", "pingora-gateway", "--bin", "pingora-gateway"];
+    let packages = [
+        "-p",
+        "standpipe",
+        "-p",
+        "standpipe-tests",
+        "-p",
+        "pingora-gateway",
+        "--bin",
+        "pingora-gateway",
+    ];
     needs("cmake", || find(&["cmake"]));
     build_with(&packages).join("pingora-gateway")
 }

@@ -10,7 +10,7 @@ use crate::{Program, install};
 /// A language that there is a template for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Template {
-    /// Rust, with the crate `guest`.
+    /// Rust, with the crate `standpipe-plugin`.
     Rust,
     /// JavaScript, with componentize-js.
     JavaScript,

@@ -1,7 +1,7 @@
 //! What must hold whatever comes in, for fuzz targets. No part of the plugin.
 
-use guest::testing::{Decision, Harness};
 use serde::de::IgnoredAny;
+use standpipe_plugin::testing::{Decision, Harness};
 
 use crate::Mapping;
 use crate::fql::Condition;
@@ -109,7 +109,7 @@ pub fn transforms(settings: &str, event: &str) {
 
 /// The payloads of an event's deliveries that are not its own text.
 fn run(harness: &mut Harness<Mapping>, text: &str, is_json: bool) -> Vec<Option<String>> {
-    let decided = harness.map(guest::testing::event(text));
+    let decided = harness.map(standpipe_plugin::testing::event(text));
     let declared: Vec<String> = harness.streams().into_iter().map(str::to_owned).collect();
     let payloads = decided.into_iter().filter_map(|decision| match decision {
         Decision::Reject(_) => None,

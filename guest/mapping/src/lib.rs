@@ -74,11 +74,11 @@ mod template;
 mod timestamp;
 mod transform;
 
-use guest::{Event, Outputs, Plugin, Route, Setup, Stream};
 use plain::{Matched, Streams};
 pub use review::{Review, review};
 use rules::{Fate, Rules, Seen, Target};
 use settings::{Needs, Settings, Unmapped};
+use standpipe_plugin::{Event, Outputs, Plugin, Route, Setup, Stream};
 use table::Table;
 
 /// Why an event goes to the dead letters where the settings ask for it.
@@ -222,7 +222,7 @@ fn write_kind(text: &mut String, name: Option<&str>, message_type: Option<&str>)
     text.push('}');
 }
 
-guest::export!(Mapping);
+standpipe_plugin::export!(Mapping);
 
 #[cfg(test)]
 mod tests;

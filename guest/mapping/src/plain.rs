@@ -1,7 +1,7 @@
 //! Rows that are no more than an event and a stream, which is all that most
 //! settings have: the event's kind decides, and its text is not needed.
 
-use guest::{Setup, Stream};
+use standpipe_plugin::{Setup, Stream};
 
 use crate::settings::{self, Row};
 use crate::table::Table;

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use guest::{Plugin, Setup};
 use serde_json::{Map, Value};
+use standpipe_plugin::{Plugin, Setup};
 
 use crate::Mapping;
 use crate::fql::Condition;

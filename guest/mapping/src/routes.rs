@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use guest::Route;
+use standpipe_plugin::Route;
 
 use crate::settings::{Row, Settings, Stream};
 
@@ -52,7 +52,7 @@ fn streams(row: &Row, settings: &Settings) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use guest::{Plugin as _, Setup};
+    use standpipe_plugin::{Plugin as _, Setup};
 
     use crate::Mapping;
 

@@ -3,7 +3,7 @@
 
 mod choice;
 
-use guest::{Setup, Stream};
+use standpipe_plugin::{Setup, Stream};
 
 use crate::json::Value;
 use crate::rules::choice::{Allowed, Choice};

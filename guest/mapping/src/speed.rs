@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use guest::{Plugin as _, Setup};
+use standpipe_plugin::{Plugin as _, Setup};
 
 use crate::rules::{Rules, Seen};
 use crate::settings::Settings;

@@ -1,8 +1,8 @@
 mod documentation;
 mod settings;
 
-use guest::Event;
-use guest::testing::{Decision, Harness, deliver, event};
+use standpipe_plugin::Event;
+use standpipe_plugin::testing::{Decision, Harness, deliver, event};
 
 use crate::Mapping;
 

@@ -26,7 +26,15 @@ fn build_mapping(workspace: &Path) -> PathBuf {
     let mut cargo = Command::new(env::var_os("CARGO").expect("set by cargo"));
     cargo
         .current_dir(workspace)
-        .args(["build", "--release", "--package", "mapping", "--lib", "--target", "wasm32-wasip2"])
+        .args([
+            "build",
+            "--release",
+            "--package",
+            "standpipe-mapping",
+            "--lib",
+            "--target",
+            "wasm32-wasip2",
+        ])
         .arg("--target-dir")
         .arg(&target)
         .env("CARGO_PROFILE_RELEASE_LTO", "fat")

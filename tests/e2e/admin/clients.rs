@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tests::wait_until;
+use standpipe_tests::wait_until;
 
 use super::*;
 

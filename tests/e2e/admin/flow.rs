@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tests::{misbehaving_plugin, wait_until};
+use standpipe_tests::{misbehaving_plugin, wait_until};
 
 use super::*;
 

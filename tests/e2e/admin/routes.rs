@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use tests::{openapi, workspace};
+use standpipe_tests::{openapi, workspace};
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! Where a key is set, a component needs a signature.
 
-use tests::minisign::KeyPair;
-use tests::wait_until;
+use standpipe_tests::minisign::KeyPair;
+use standpipe_tests::wait_until;
 
 use super::*;
 

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use tests::mounted::rotate;
-use tests::wait_until;
+use standpipe_tests::mounted::rotate;
+use standpipe_tests::wait_until;
 
 use super::*;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::endpoint::{Asked, session};
-use tests::{Endpoint, Fate, Program, Stub};
+use standpipe_tests::endpoint::{Asked, session};
+use standpipe_tests::{Endpoint, Fate, Program, Stub};
 
 const EVENT: &str = "{\"type\":\"track\"}\n";
 const ROLE: &str = "arn:aws:iam::123456789012:role/firehose-writer";

@@ -1,8 +1,8 @@
 //! `check`: each permission on its own.
 
-use tests::Endpoint;
-use tests::catalog::{operation, refusal};
-use tests::openmetadata::{OpenMetadataServer, Traits};
+use standpipe_tests::Endpoint;
+use standpipe_tests::catalog::{operation, refusal};
+use standpipe_tests::openmetadata::{OpenMetadataServer, Traits};
 
 use super::{account, amazon, catalog, json_of, settings, stdout};
 

@@ -1,9 +1,9 @@
 //! `ingest`: the vendor's workflow file, and what comes of it.
 
 use serde_json::json;
-use tests::catalog::{input, operation, refusal};
-use tests::openmetadata::{OpenMetadataServer, Traits};
-use tests::{Endpoint, Program};
+use standpipe_tests::catalog::{input, operation, refusal};
+use standpipe_tests::openmetadata::{OpenMetadataServer, Traits};
+use standpipe_tests::{Endpoint, Program};
 
 use super::{account, amazon, catalog, json_of, settings, stdout};
 

@@ -1,7 +1,7 @@
 //! `list`, `show` and `lineage`.
 
-use tests::catalog::{REGION, refusal};
-use tests::{Endpoint, moto};
+use standpipe_tests::catalog::{REGION, refusal};
+use standpipe_tests::{Endpoint, moto};
 
 use super::{account, amazon, catalog, json_of, settings, stdout};
 

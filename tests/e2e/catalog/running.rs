@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use standpipe_tests::{Program, Running};
 use tempfile::TempDir;
-use tests::{Program, Running};
 
 use super::{account, amazon, catalog, json_of, settings, stdout};
 

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use standpipe_catalog::probe::{Outcome, probe_reading};
 use standpipe_catalog::reading::ReadingSettings;
 use standpipe_catalog::{Inventory, Origin, Sink};
-use tests::catalog::{Account, Made, REGION, SECRET, make_streams};
-use tests::ministack::Ministack;
-use tests::moto;
+use standpipe_tests::catalog::{Account, Made, REGION, SECRET, make_streams};
+use standpipe_tests::ministack::Ministack;
+use standpipe_tests::moto;
 
 use super::tables::kinesis;
 use super::{count, filtered, read, serve, settings, with};

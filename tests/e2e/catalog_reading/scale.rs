@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use standpipe_catalog::reading::{Progress, ReadingSettings};
-use tests::catalog::operation;
+use standpipe_tests::catalog::operation;
 
 use super::{count, read, serve, settings, streams, with};
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use standpipe_catalog::Arn;
 use standpipe_catalog::probe::{Outcome, probe_reading};
 use standpipe_catalog::reading::ReadingSettings;
-use tests::catalog::{Account, REGION, input, operation, refusal};
+use standpipe_tests::catalog::{Account, REGION, input, operation, refusal};
 
 use super::{count, filtered, read, serve, settings, with};
 

@@ -1,8 +1,8 @@
 //! What SDKs send is taken, and gets what the vendor's server would have added.
 
 use serde_json::{Value, json};
-use tests::client::{Client, basic};
-use tests::compressed::{gzip, zlib, zstd};
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::compressed::{gzip, zlib, zstd};
 
 use super::*;
 

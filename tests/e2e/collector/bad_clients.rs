@@ -2,9 +2,9 @@
 
 use std::io;
 
-use tests::Curl;
-use tests::client::{Client, Reply, basic};
-use tests::compressed::{gzip_of_zeros, zstd};
+use standpipe_tests::Curl;
+use standpipe_tests::client::{Client, Reply, basic};
+use standpipe_tests::compressed::{gzip_of_zeros, zstd};
 
 use super::*;
 
@@ -224,7 +224,7 @@ fn http_2_is_spoken_without_tls_too() {
 fn a_letter_and_a_plugin_know_the_source_of_an_event() {
     let stub = accepting();
     let program = Program::running_against(&stub.url()).settings(SETTINGS);
-    let program = program.args(["--plugin"]).args([tests::misbehaving_plugin()]);
+    let program = program.args(["--plugin"]).args([standpipe_tests::misbehaving_plugin()]);
     let collector = Collector::start(program);
     for key in ["key-of-web", "key-of-backend"] {
         for name in ["print", "reject"] {

@@ -4,8 +4,8 @@
 use std::io;
 use std::net::Ipv4Addr;
 
-use tests::client::{Client, basic};
-use tests::wait_until;
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::wait_until;
 
 use super::*;
 

@@ -1,9 +1,9 @@
 //! Requests that ask for far more than they bring: memory, disk and time stay within
 //! bounds while they come, and an honest client beside them is served.
 
-use tests::client::{Client, Reply, basic};
-use tests::compressed::zlib;
-use tests::http2::Http2;
+use standpipe_tests::client::{Client, Reply, basic};
+use standpipe_tests::compressed::zlib;
+use standpipe_tests::http2::Http2;
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn start_for_floods(stub: &Stub, more: &str) -> Collector {
 
 /// What the honest client went through, of whose requests none waited longer than
 /// [`PROMPT`], and what the process held.
-fn assert_unharmed(stub: &Stub, collector: Collector, good: GoodClient) -> tests::Ran {
+fn assert_unharmed(stub: &Stub, collector: Collector, good: GoodClient) -> standpipe_tests::Ran {
     let (names, p99) = good.stop_timed();
     let memory = collector.running().memory_bytes_max();
     report(&format!("{} honest requests, p99 {p99:?}, at most {memory} bytes", names.len()));

@@ -3,8 +3,8 @@
 use std::fs;
 
 use serde_json::Value;
-use tests::client::{Client, Reply, basic};
-use tests::{Proxy, workspace};
+use standpipe_tests::client::{Client, Reply, basic};
+use standpipe_tests::{Proxy, workspace};
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! What is refused, and what SDKs and pages are told.
 
 use serde_json::json;
-use tests::client::{Client, Reply, basic};
+use standpipe_tests::client::{Client, Reply, basic};
 
 use super::*;
 
@@ -128,7 +128,7 @@ fn beyond_the_rate_a_client_is_told_when_to_come_again() {
     let started = Instant::now();
     let (mut taken, mut told) = (0, 0);
     while told == 0 || taken < 3 {
-        assert!(started.elapsed() < tests::DEADLINE, "taken {taken}, told {told}");
+        assert!(started.elapsed() < standpipe_tests::DEADLINE, "taken {taken}, told {told}");
         match ten(taken) {
             reply if reply.status == 200 => taken += 1,
             reply => {
@@ -158,13 +158,13 @@ fn beyond_the_rate_of_bytes_a_client_is_told_when_to_come_again() {
     let headers = [("Authorization", &*authorization), ("Content-Encoding", "gzip")];
     let mut event = track("wide");
     event["filler"] = "x".repeat(59_000).into();
-    let body = tests::compressed::gzip(event.to_string().as_bytes());
+    let body = standpipe_tests::compressed::gzip(event.to_string().as_bytes());
     assert!(body.len() < 1000);
     let send = || Client::connect(collector.url()).post("/v1/track", &headers, &body).unwrap();
     let started = Instant::now();
     let (mut taken, mut told) = (0, 0);
     while told == 0 || taken < 5 {
-        assert!(started.elapsed() < tests::DEADLINE, "taken {taken}, told {told}");
+        assert!(started.elapsed() < standpipe_tests::DEADLINE, "taken {taken}, told {told}");
         let reply = send();
         if reply.status == 200 {
             taken += 1;
@@ -186,7 +186,7 @@ fn beyond_the_rate_of_bytes_a_client_is_told_when_to_come_again() {
         let reply = Client::connect(collector.url()).post("/v1/batch", &headers, &large).unwrap();
         is_told = reply.status == 429;
         assert!(is_told || reply.status == 400, "{}", reply.status);
-        assert!(started.elapsed() < tests::DEADLINE);
+        assert!(started.elapsed() < standpipe_tests::DEADLINE);
     }
     assert_eq!(post(&collector, "/v1/track", "key-of-web", &track("other")).status, 200);
     collector.stop().exits(0);

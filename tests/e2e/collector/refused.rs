@@ -1,8 +1,8 @@
 //! Refused requests leave a trace: SDKs delete what is refused.
 
 use serde_json::json;
-use tests::client::{Client, basic};
-use tests::compressed::gzip;
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::compressed::gzip;
 
 use super::*;
 
@@ -204,7 +204,7 @@ fn what_is_no_request_is_counted_and_logged() {
     let count = |listener: &str| {
         metrics(&collector).value("http_connections_malformed_total", &[("listener", listener)])
     };
-    tests::wait_until("both are counted", || count("collector") == 2.0);
+    standpipe_tests::wait_until("both are counted", || count("collector") == 2.0);
     assert_eq!(count("admin"), 0.0);
     let ran = collector.stop().exits(0);
     let lines = ran.stderr.lines().filter(|line| line.contains("no request of HTTP came"));

@@ -3,8 +3,8 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use tests::client::{Client, basic};
-use tests::workspace;
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::workspace;
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tests::client::{Client, basic};
+use standpipe_tests::client::{Client, basic};
 
 use super::*;
 

@@ -5,9 +5,9 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use rustix::process::Signal;
-use tests::client::{Client, basic};
-use tests::disk::Disk;
-use tests::make_data_directory;
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::disk::Disk;
+use standpipe_tests::make_data_directory;
 
 use super::*;
 
@@ -30,11 +30,13 @@ fn what_is_under_way_at_a_stop_is_answered_and_delivered() {
     }
     assert_eq!(readiness(&collector), (200, "ready\n".to_owned()));
     collector.running().signal(Signal::TERM);
-    tests::wait_until("nobody new is let in", || {
+    standpipe_tests::wait_until("nobody new is let in", || {
         TcpStream::connect(collector.url().strip_prefix("http://").unwrap()).is_err()
     });
     // Who is not under way is let go at once, and orchestrators are told.
-    tests::wait_until("the unused connections end", || idle.has_news() && fresh.has_news());
+    standpipe_tests::wait_until("the unused connections end", || {
+        idle.has_news() && fresh.has_news()
+    });
     assert!(idle.reply().is_err());
     assert_eq!(readiness(&collector), (503, "stopping: no more events are taken\n".to_owned()));
     let live = Client::connect(collector.admin_url()).get("/health/live").unwrap();
@@ -67,7 +69,7 @@ fn what_could_not_be_delivered_waits_for_the_next_start() {
     let names: Vec<_> = (0..50).map(|number| format!("patient {number}")).collect();
     let events: Vec<_> = names.iter().map(|name| track(name)).collect();
     assert_eq!(post(&collector, "/v1/batch", "key-of-web", &batch(&events)).status, 200);
-    tests::wait_until("it is on its way", || !hanging.requests().is_empty());
+    standpipe_tests::wait_until("it is on its way", || !hanging.requests().is_empty());
     let asked = Instant::now();
     let ran = collector.stop().exits(4).says(&["\"waiting\":50"]);
     assert!(asked.elapsed() < Duration::from_secs(8), "stopped after {:?}", asked.elapsed());
@@ -99,7 +101,7 @@ fn a_server_that_cannot_write_is_not_ready_until_it_can() {
     while file.write_all(&page).is_ok() {}
     // What has been opened may still have room.
     let large = batch(&[track(&"x".repeat(1_000_000))]);
-    tests::wait_until("the disk is full", || {
+    standpipe_tests::wait_until("the disk is full", || {
         post(&collector, "/v1/track", "key-of-web", &large).status == 503
     });
     let refused = post(&collector, "/v1/batch", "key-of-web", &large);

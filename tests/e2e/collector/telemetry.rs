@@ -3,8 +3,8 @@
 use std::fs;
 
 use serde_json::json;
-use tests::client::{Client, basic};
-use tests::{Ran, workspace};
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::{Ran, workspace};
 
 use super::*;
 
@@ -26,7 +26,9 @@ fn metrics_are_well_formed_and_say_what_was_sent() {
     assert_eq!(get(&collector, "/nowhere").status, 404);
     assert_eq!(get(&collector, "/v1/track").status, 405);
     assert_eq!(get(&collector, "/health").status, 200);
-    tests::wait_until("all is settled", || metrics(&collector).sum("events_settled_total") == 8.0);
+    standpipe_tests::wait_until("all is settled", || {
+        metrics(&collector).sum("events_settled_total") == 8.0
+    });
     let seen = metrics(&collector);
     let of_source = |source: &str| {
         ["collector_events_total", "collector_unfit_events_total"]
@@ -71,7 +73,9 @@ fn the_document_names_the_metrics_that_there_are() {
     let bad = batch(&[track("good"), json!({})]);
     assert_eq!(post(&collector, "/v1/batch", "key-of-web", &bad).status, 200);
     assert_eq!(get(&collector, "/nowhere").status, 404);
-    tests::wait_until("all is settled", || metrics(&collector).sum("events_settled_total") == 2.0);
+    standpipe_tests::wait_until("all is settled", || {
+        metrics(&collector).sum("events_settled_total") == 2.0
+    });
     let seen = metrics(&collector);
     collector.stop().exits(3);
     let document = fs::read_to_string(workspace().join("host/docs/collector.md")).unwrap();
@@ -159,7 +163,9 @@ fn neither_keys_nor_events_are_told_to_anybody() {
     for path in [format!("/v1/projects/{key}/settings"), format!("/v1/projects/{MARK}/settings")] {
         get(&collector, &path);
     }
-    tests::wait_until("all is settled", || metrics(&collector).value("spool_events", &[]) == 0.0);
+    standpipe_tests::wait_until("all is settled", || {
+        metrics(&collector).value("spool_events", &[]) == 0.0
+    });
     let page = Client::connect(collector.admin_url()).get("/metrics").unwrap().text();
     let ran = collector.stop().exits(3);
     let counts = ["dead", "delivered"].map(|key| ran.count(key));

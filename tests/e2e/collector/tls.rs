@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use standpipe_tests::Curl;
 use tempfile::TempDir;
-use tests::Curl;
 
 use super::*;
 

@@ -57,7 +57,7 @@ async fn swap_under_load(
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hosts_in_a_process_with_plugins_of_their_own_are_swapped_apart_under_load() {
     const SWAPS: usize = 20;
-    let other = std::fs::read(tests::misbehaving_plugin()).unwrap();
+    let other = std::fs::read(standpipe_tests::misbehaving_plugin()).unwrap();
     let ports = [0; 2].map(|_| Arc::new(Faulty::new(|_, _, _| Injection::None)));
     let [of_first, of_second] = ports.clone();
     let first = Embedded::start(&mapping(&["one"]), |builder| builder.port(of_first)).await;
@@ -87,7 +87,7 @@ async fn two_hosts_in_a_process_with_plugins_of_their_own_are_swapped_apart_unde
     // Now both at once.
     let others = (0..SWAPS).map(|swap| {
         let (stream, stamp) = [("two-even", b"0"), ("two-odd", b"1")][swap % 2];
-        let plugin = Plugin::new(tests::stamped(&other, stamp));
+        let plugin = Plugin::new(standpipe_tests::stamped(&other, stamp));
         (plugin.with_settings(format!(r#"{{"stream":"{stream}"}}"#)), stream)
     });
     let others: Vec<_> = others.collect();

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use standpipe::gateway::Reason;
-use tests::workspace;
+use standpipe_tests::workspace;
 
 /// The files of the module, and the items that it takes from elsewhere: all of a
 /// file's, or those named.

@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use standpipe::gateway::{self, Copies, Layer};
 use standpipe_delivery::faulty::{Faulty, Injection};
-use tests::client::Client;
+use standpipe_tests::client::Client;
 use tokio::net::TcpListener;
 use tower_layer::Layer as _;
 use tower_service::Service;

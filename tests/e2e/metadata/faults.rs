@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use standpipe_catalog::openmetadata::{OpenError, OpenMetadata};
 use standpipe_core::secret::{NoManager, Secret, SecretSetting};
-use tests::openmetadata::{Fault, Traits};
+use standpipe_tests::openmetadata::{Fault, Traits};
 
 use super::world::World;
 

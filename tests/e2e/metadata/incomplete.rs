@@ -1,7 +1,7 @@
 //! Answers that lack what each has: they are errors, and never say that there is
 //! nothing.
 
-use tests::openmetadata::{Replaced, Traits};
+use standpipe_tests::openmetadata::{Replaced, Traits};
 
 use super::world::World;
 

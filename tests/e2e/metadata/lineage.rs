@@ -2,7 +2,7 @@ use serde_json::json;
 use standpipe_catalog::openmetadata::{Services, Written};
 use standpipe_catalog::report::Fate;
 use standpipe_catalog::{Asset, Role, Rotation, SearchEngine, Table};
-use tests::openmetadata::Traits;
+use standpipe_tests::openmetadata::Traits;
 
 use super::world::{World, arn, kinesis, objects, world_topic};
 

@@ -1,7 +1,7 @@
 use serde_json::json;
 use standpipe_catalog::openmetadata::Services;
 use standpipe_catalog::{Asset, Processor, Role};
-use tests::openmetadata::{Fault, Traits};
+use standpipe_tests::openmetadata::{Fault, Traits};
 
 use super::world::World;
 

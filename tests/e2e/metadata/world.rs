@@ -9,8 +9,8 @@ use standpipe_catalog::{
     Arn, Asset, Destination, Edge, Graph, Inventory, Origin, Role, S3Place, Sink, Status, Stream,
 };
 use standpipe_core::secret::{NoManager, Secret, SecretSetting};
-use tests::openmetadata::rules::quoted;
-use tests::openmetadata::{OpenMetadataServer, Traits};
+use standpipe_tests::openmetadata::rules::quoted;
+use standpipe_tests::openmetadata::{OpenMetadataServer, Traits};
 
 pub(super) const TOKEN: &str = "t0p-s3cret-t0ken";
 pub(super) const ACCOUNT: &str = "123456789012";

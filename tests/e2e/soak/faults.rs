@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tests::stub::{Behavior, Garbage};
+use standpipe_tests::stub::{Behavior, Garbage};
 
 use super::hostile::Hostile;
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tests::client::{Client, basic};
-use tests::compressed::zlib;
+use standpipe_tests::client::{Client, basic};
+use standpipe_tests::compressed::zlib;
 
 use super::world::World;
 

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tests::client::{Client, Reply};
-use tests::stub::{Behavior, Garbage};
-use tests::{Stub, misbehaving_plugin, program_path, stamped};
+use standpipe_tests::client::{Client, Reply};
+use standpipe_tests::stub::{Behavior, Garbage};
+use standpipe_tests::{Stub, misbehaving_plugin, program_path, stamped};
 
 use super::Options;
 use super::faults::{BEHAVIORS, Fault};

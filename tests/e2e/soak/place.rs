@@ -7,9 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use standpipe_plugin_host::DEFAULT_PLUGIN;
+use standpipe_tests::disk::Disk;
+use standpipe_tests::{free_port, make_data_directory, program_path, signature, stamped};
 use tempfile::TempDir;
-use tests::disk::Disk;
-use tests::{free_port, make_data_directory, program_path, signature, stamped};
 
 use super::recipes::STREAMS;
 use super::{hostile, senders};

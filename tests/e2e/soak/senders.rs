@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tests::DEADLINE;
-use tests::client::{Client, Reply, basic};
-use tests::compressed::gzip;
+use standpipe_tests::DEADLINE;
+use standpipe_tests::client::{Client, Reply, basic};
+use standpipe_tests::compressed::gzip;
 
 use super::recipes::{Recipes, SINGLE_SENDER};
 use super::world::World;

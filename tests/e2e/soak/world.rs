@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tests::stub::{Put, Switches};
-use tests::{Fate, Stub};
+use standpipe_tests::stub::{Put, Switches};
+use standpipe_tests::{Fate, Stub};
 
 use super::findings::Findings;
 use super::incarnations::Incarnations;

@@ -15,8 +15,8 @@ mod settings;
 mod table;
 
 use add::Members;
-use guest::{Event, Outputs, Plugin, Setup, Stream};
 use settings::{Settings, Unmapped};
+use standpipe_plugin::{Event, Outputs, Plugin, Setup, Stream};
 use table::Table;
 
 const UNMAPPED: &str = "no mapping row matches the event's name or type, and there is no row *";
@@ -77,12 +77,12 @@ impl Router {
     }
 }
 
-guest::export!(Router);
+standpipe_plugin::export!(Router);
 
 #[cfg(test)]
 mod tests {
-    use guest::Event;
-    use guest::testing::{Decision, Harness, deliver, event};
+    use standpipe_plugin::Event;
+    use standpipe_plugin::testing::{Decision, Harness, deliver, event};
 
     use super::Router;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use guest::{Setup, Stream};
+use standpipe_plugin::{Setup, Stream};
 
 use crate::settings::Row;
 

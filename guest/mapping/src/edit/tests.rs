@@ -1,8 +1,8 @@
 mod bytes;
 mod oracle;
 
-use guest::Event;
-use guest::testing::{Decision, Harness, event};
+use standpipe_plugin::Event;
+use standpipe_plugin::testing::{Decision, Harness, event};
 
 use crate::Mapping;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use guest::Setup;
 use serde_json::Value;
+use standpipe_plugin::Setup;
 
 use super::table::{Outcome, Table, did_you_mean};
 use super::transform::{self, ACTIONS, Shared};
@@ -78,7 +78,11 @@ impl Row {
     }
 
     /// Declare a stream that it names.
-    pub(crate) fn declare(&self, name: &str, setup: &mut Setup) -> Outcome<guest::Stream> {
+    pub(crate) fn declare(
+        &self,
+        name: &str,
+        setup: &mut Setup,
+    ) -> Outcome<standpipe_plugin::Stream> {
         setup.declare(name).map_err(|error| self.wrong(&error))
     }
 

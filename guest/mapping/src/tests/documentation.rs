@@ -1,7 +1,7 @@
 //! The examples of `host/docs/transformations.md`, run.
 
-use guest::Event;
-use guest::testing::{Decision, Harness, event};
+use standpipe_plugin::Event;
+use standpipe_plugin::testing::{Decision, Harness, event};
 
 use crate::Mapping;
 

@@ -1,7 +1,7 @@
 //! What the settings of transforms and rows mean, and what is wrong with them.
 
-use guest::testing::{Decision, Harness, deliver, event};
-use guest::{Event, Plugin as _, Setup};
+use standpipe_plugin::testing::{Decision, Harness, deliver, event};
+use standpipe_plugin::{Event, Plugin as _, Setup};
 
 use crate::Mapping;
 

@@ -1,7 +1,7 @@
 //! The default mapping without a component around it.
 
-use guest::{Plugin as _, Setup};
 use mapping::Mapping;
+use standpipe_plugin::{Plugin as _, Setup};
 
 use super::decision::{Answers, Decision, Output, Target, check_event};
 use super::routes::Route;
@@ -40,7 +40,7 @@ impl Native {
     pub(super) fn routes(&self) -> Vec<Route> {
         let routes = self.0.routes().into_iter();
         routes
-            .map(|guest::Route { message_type, name, condition, stream }| Route {
+            .map(|standpipe_plugin::Route { message_type, name, condition, stream }| Route {
                 message_type,
                 name,
                 condition,

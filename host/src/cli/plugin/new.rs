@@ -13,7 +13,7 @@ use crate::cli::{CommandResult, Exit, print_text, usage};
 const NAME_CHARACTERS_MAX: usize = 64;
 
 /// Names that cargo takes for no package, or that the SDK has.
-const RESERVED_NAMES: [&str; 60] = [
+const RESERVED_NAMES: [&str; 61] = [
     "abstract",
     "alloc",
     "as",
@@ -39,7 +39,6 @@ const RESERVED_NAMES: [&str; 60] = [
     "fn",
     "for",
     "gen",
-    "guest",
     "if",
     "impl",
     "in",
@@ -58,6 +57,8 @@ const RESERVED_NAMES: [&str; 60] = [
     "ref",
     "return",
     "self",
+    "standpipe-plugin",
+    "standpipe_plugin",
     "static",
     "std",
     "struct",
@@ -174,7 +175,7 @@ fn files(language: Language, name: &str) -> Vec<TemplateFile> {
 fn rust(name: &str) -> Vec<TemplateFile> {
     let example = source!("guest/examples/rust/Cargo.toml");
     let manifest = replace(example, "name = \"router\"", &format!("name = {name:?}"));
-    let manifest = replace(&manifest, "path = \"../..\"", "path = \"guest\"");
+    let manifest = replace(&manifest, "path = \"../..\"", "path = \"standpipe-plugin\"");
     let profile =
         "[workspace]\n\n[profile.release]\nlto = true\ncodegen-units = 1\nstrip = \"debuginfo\"";
     let manifest = replace(&manifest, "[lints]\nworkspace = true", profile);
@@ -184,10 +185,10 @@ fn rust(name: &str) -> Vec<TemplateFile> {
         ("src/add.rs", source!("guest/examples/rust/src/add.rs").to_owned()),
         ("src/settings.rs", source!("guest/examples/rust/src/settings.rs").to_owned()),
         ("src/table.rs", source!("guest/examples/rust/src/table.rs").to_owned()),
-        ("guest/Cargo.toml", guest_manifest()),
-        ("guest/src/lib.rs", source!("guest/src/lib.rs").to_owned()),
-        ("guest/src/plugin.rs", source!("guest/src/plugin.rs").to_owned()),
-        ("guest/src/testing.rs", source!("guest/src/testing.rs").to_owned()),
+        ("standpipe-plugin/Cargo.toml", guest_manifest()),
+        ("standpipe-plugin/src/lib.rs", source!("guest/src/lib.rs").to_owned()),
+        ("standpipe-plugin/src/plugin.rs", source!("guest/src/plugin.rs").to_owned()),
+        ("standpipe-plugin/src/testing.rs", source!("guest/src/testing.rs").to_owned()),
         // cargo makes a module's name of the package's.
         ("README.md", named(source!("guest/examples/rust/README.md"), &name.replace('-', "_"))),
         (".gitignore", source!("guest/examples/rust/.gitignore").to_owned()),
@@ -260,7 +261,7 @@ mod tests {
             ("Ünïcode", "n-code"),
             ("日本", "plugin"),
             ("/", "plugin"),
-            ("guest", "guest-plugin"),
+            ("standpipe-plugin", "standpipe-plugin-plugin"),
             ("x/../test", "test-plugin"),
         ] {
             assert_eq!(package_name(Path::new(directory)), name, "{directory}");

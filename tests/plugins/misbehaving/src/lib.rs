@@ -14,8 +14,8 @@ use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use guest::{Event, Outputs, Plugin, Setup, Stream};
 use serde::Deserialize;
+use standpipe_plugin::{Event, Outputs, Plugin, Setup, Stream};
 
 /// The plugin.
 #[derive(Debug)]
@@ -274,4 +274,4 @@ fn reach_outside(outputs: &mut Outputs, good: Stream) {
     }
 }
 
-guest::export!(Misbehaving);
+standpipe_plugin::export!(Misbehaving);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use guest::testing::{Harness, event};
+use standpipe_plugin::testing::{Harness, event};
 
 use super::decided;
 use crate::Mapping;

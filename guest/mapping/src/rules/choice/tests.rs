@@ -1,6 +1,6 @@
-use guest::testing::{Decision, Harness, deliver, event};
-use guest::{Plugin as _, Setup};
 use proptest::prelude::*;
+use standpipe_plugin::testing::{Decision, Harness, deliver, event};
+use standpipe_plugin::{Plugin as _, Setup};
 
 use super::covers;
 use crate::Mapping;
@@ -64,7 +64,8 @@ fn without_a_fallback_the_lookup_goes_on() {
         {"event":"page","stream":"p-${tenant}"}]}"#;
     let mut harness = Harness::<Mapping>::configure(settings).expect("good settings");
     let mut map = |text: &str| {
-        harness.map(guest::Event { message_type: Some("page".to_owned()), ..event(text) })
+        harness
+            .map(standpipe_plugin::Event { message_type: Some("page".to_owned()), ..event(text) })
     };
     assert_eq!(map(r#"{"tenant":"a"}"#), [deliver("p-a")]);
     assert_eq!(map("{}"), [deliver("pages")]);
