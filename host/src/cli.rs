@@ -1,6 +1,7 @@
 //! The command line: one embedder of the library.
 
 mod bench;
+#[cfg(feature = "catalog")]
 mod catalog;
 mod check;
 mod config;
@@ -77,6 +78,7 @@ enum Command {
     /// Print the IAM policies that the host needs.
     #[command(subcommand)]
     Iam(iam::Command),
+    #[cfg(feature = "catalog")]
     /// Tell data catalogs what delivery streams there are, what feeds them, and where
     /// their records end up.
     #[command(subcommand)]
@@ -118,6 +120,7 @@ fn run_command(command: Command) -> Exit {
         Command::Plugin(command) => plugin::run(command),
         Command::Config(command) => config::run(command),
         Command::Iam(command) => iam::run(command),
+        #[cfg(feature = "catalog")]
         Command::Catalog(command) => catalog::run(*command),
         Command::Import(arguments) => import::run(&arguments),
         Command::Bench(arguments) => bench::run(*arguments),

@@ -6,12 +6,14 @@
 //! could be a secret.
 
 mod aws;
+#[cfg(feature = "catalog")]
 mod catalog;
 mod changes;
 mod check;
 mod collect;
 mod error;
 mod identities;
+#[cfg(feature = "cli")]
 pub mod import;
 mod places;
 mod plugin;
@@ -19,8 +21,10 @@ mod raw;
 mod secrets;
 mod shape;
 mod syntax;
+#[cfg(all(feature = "cli", feature = "catalog"))]
 mod workflow;
 
+#[cfg(feature = "catalog")]
 pub use catalog::CatalogOverrides;
 pub use changes::ChangedKey;
 pub use check::{DATA_DIR, Destination, Overrides, PluginSource, Settings};
@@ -28,6 +32,7 @@ pub use collect::{CertificateFiles, CollectSettings, ReferencedKey, is_write_key
 pub use error::{ConfigError, Mistake};
 pub use identities::SourceRole;
 pub use places::Places;
+#[cfg(feature = "cli")]
 pub(crate) use places::toml_key;
 pub use plugin::{Beside, Hosting, Watch, kept_secrets};
 pub use raw::{
@@ -36,6 +41,7 @@ pub use raw::{
     RawPackUpTo, RawPlugin, RawPluginLimits, RawSecrets, RawSettings, RawShadow, RawSource,
     RawSpool, RawStream,
 };
+#[cfg(all(feature = "cli", feature = "catalog"))]
 pub use workflow::{Workflow, WorkflowError, WorkflowForm, in_words_of_workflow, read_workflow};
 
 use std::path::Path;

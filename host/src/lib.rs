@@ -17,20 +17,27 @@
 //! 5  admin                      health, metrics, changes of the plugin
 //! 4  pipeline                   source -> plugin -> delivery -> acknowledgement
 //! 3  source                     files, standard input, dead letters, events of an embedder
-//! 0  limits                     bounds that this crate enforces
+//! 0  limits   log_fields        bounds that this crate enforces; log events on one line
 //! ```
 //!
 //! Data goes one way: source, plugin, delivery. The only thing that travels
 //! back is an [`Ack`](standpipe_core::event::Ack).
 
 pub mod admin;
+#[cfg(feature = "cli")]
 pub mod bench;
+#[cfg(feature = "cli")]
 pub mod check;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
 pub mod gateway;
 pub mod limits;
+#[cfg(any(feature = "cli", feature = "catalog"))]
+mod log_fields;
 pub mod pipeline;
+// Commands such as `host check` use steps of a run that an embedder never takes alone.
+#[cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 pub mod run;
 #[cfg(test)]
 mod simulation;

@@ -12,6 +12,7 @@
 //! Nothing here reads the process's arguments, installs a logger or ends the
 //! process: the command line is one embedder of it.
 
+#[cfg(feature = "catalog")]
 mod cataloging;
 mod collecting;
 mod copier;
@@ -29,7 +30,10 @@ mod starting;
 mod summary;
 mod watching;
 
-pub(crate) use cataloging::{Cataloging, logged, routes_of};
+#[cfg(feature = "catalog")]
+pub(crate) use cataloging::Cataloging;
+#[cfg(all(feature = "catalog", feature = "cli"))]
+pub(crate) use cataloging::{logged, routes_of};
 pub use embedding::{Embedding, Entrance};
 pub use error::StartError;
 pub(crate) use keys::check_kept_secrets;
@@ -91,6 +95,7 @@ pub struct Run {
     letters: Arc<Letters>,
     copier: Option<Copier>,
     retirement: Retirement,
+    #[cfg(feature = "catalog")]
     cataloging: Option<Cataloging>,
     reader: JoinHandle<ReadReport>,
     /// Makes chunks of what an embedder hands in, where there is one.

@@ -12,9 +12,9 @@ use super::progress::ProgressBar;
 use super::stderr::{self, LogLines};
 use super::{CommandResult, Exit, abandon, complain, complain_at_once, usage};
 use crate::config::{DATA_DIR, Overrides, Settings};
+use crate::log_fields::OneLineFields;
 use crate::run::{Addresses, Embedding, Reloader, Run, SetLogFilter, StartError, Stopper, Summary};
 use crate::source::Input;
-use standpipe_core::escape::OneLineFields;
 use standpipe_plugin_host::swap::Swapped;
 
 /// Input is read in the order given. gzip and Zstandard are recognised.

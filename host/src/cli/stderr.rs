@@ -418,7 +418,7 @@ mod tests {
     use tracing_subscriber::fmt::format::JsonFields;
 
     use super::*;
-    use standpipe_core::escape::OneLineFields;
+    use crate::log_fields::OneLineFields;
 
     /// A reader that takes a piece whenever it is told to.
     struct Reader {

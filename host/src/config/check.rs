@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+#[cfg(feature = "cli")]
 use tracing_subscriber::EnvFilter;
 
 use super::aws::check_aws;
@@ -24,6 +25,7 @@ use super::{
 use crate::source::Input;
 use standpipe_aws::secret_store::SecretsSettings;
 use standpipe_aws::{AwsSettings, Role};
+#[cfg(feature = "catalog")]
 use standpipe_catalog::CatalogSettings;
 use standpipe_core::event::{SourceNames, StreamName};
 use standpipe_core::secret::SecretSetting;
@@ -87,6 +89,7 @@ pub struct Settings {
     /// a service is reached.
     pub fail_fast: bool,
     /// What is told about the delivery streams by a schedule, if anything is.
+    #[cfg(feature = "catalog")]
     pub catalog: Option<Box<CatalogSettings>>,
     /// Which log lines are written, where the settings say.
     pub log: Option<String>,
@@ -177,7 +180,10 @@ impl RawSettings {
         stated: Arc<RawSettings>,
     ) -> Result<Settings, ConfigError> {
         let mut mistakes = Mistakes::default();
+        #[cfg(feature = "catalog")]
         let catalog = mistakes.or(self.scheduled_catalog(directory, &overrides), None);
+        #[cfg(not(feature = "catalog"))]
+        mistakes.or(refuse_scheduled_catalog(&self), ());
         let data_dir = self.data_dir(directory, overrides.data_dir);
         let listen = overrides.listen.or(self.listen);
         let plugin = check_source(&self.plugin, directory, overrides.plugin);
@@ -250,6 +256,7 @@ impl RawSettings {
             workers: mistakes.or(workers(self.workers), NonZero::<usize>::MIN),
             drain_timeout,
             fail_fast: overrides.fail_fast,
+            #[cfg(feature = "catalog")]
             catalog,
             log: mistakes.or(check_log(self.log), None),
             stated,
@@ -301,7 +308,27 @@ fn unchecked_aws(raw: &RawAws) -> (AwsSettings, Option<String>) {
     (AwsSettings { role, ..AwsSettings::default() }, None)
 }
 
+/// Whether the catalog is left out of this build, so that no run of it can come by itself.
+#[cfg(not(feature = "catalog"))]
+fn refuse_scheduled_catalog(settings: &RawSettings) -> Result<(), ConfigError> {
+    let schedule = settings.catalog.as_ref().and_then(|catalog| catalog.schedule.as_ref());
+    match schedule {
+        Some(_) => Err(ConfigError::new(
+            "invalid [catalog] schedule: this program has no catalog: build it with the feature `catalog` \
+             of the crate `standpipe`, or remove the schedule",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// What an embedder's logger makes of `log` is its own matter.
+#[cfg(not(feature = "cli"))]
+fn check_log(filter: Option<String>) -> Result<Option<String>, ConfigError> {
+    Ok(filter)
+}
+
 /// As the variable `RUST_LOG` has it.
+#[cfg(feature = "cli")]
 fn check_log(filter: Option<String>) -> Result<Option<String>, ConfigError> {
     let Some(filter) = filter else { return Ok(None) };
     match EnvFilter::try_new(&filter) {

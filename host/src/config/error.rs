@@ -56,6 +56,7 @@ impl ConfigError {
     }
 
     /// With another name for the section that its messages begin with.
+    #[cfg(feature = "catalog")]
     pub(super) fn renamed(mut self, from: &str, to: &str) -> Self {
         for mistake in &mut self.mistakes {
             if let Some(rest) = mistake.message.strip_prefix(from) {

@@ -54,6 +54,7 @@ impl Run {
         let closed = tokio::task::spawn_blocking(move || close(&letters, retirement));
         let not_closed = closed.await.expect("bringing letters to the disk does not panic");
         self.admin.request();
+        #[cfg(feature = "catalog")]
         if let Some(cataloging) = self.cataloging {
             let ended = tokio::task::spawn_blocking(|| cataloging.finish());
             ended.await.expect("waiting for the catalog does not panic");

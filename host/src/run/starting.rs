@@ -8,6 +8,8 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+#[cfg(feature = "catalog")]
+use super::cataloging::{self, Cataloging};
 use super::collecting::{Collecting, Listening, Way};
 use super::copier::Copier;
 use super::embedding::{Embedding, Entrance};
@@ -18,7 +20,7 @@ use super::preparation::{Preparation, Prepared};
 use super::reach::{self, Ways};
 use super::reloading::{ReloadableParts, SetLogFilter};
 use super::watching::Basis;
-use super::{Addresses, CACHE, Cataloging, Run, StartError, Stopper, cataloging};
+use super::{Addresses, CACHE, Run, StartError, Stopper};
 use crate::admin::{Admin, View};
 use crate::config::{CollectSettings, Settings};
 use crate::limits;
@@ -285,6 +287,7 @@ impl Run {
             stop: stop.clone(),
         };
         let reader = thread::Builder::new().name("reader".to_owned()).spawn(|| reader.run())?;
+        #[cfg(feature = "catalog")]
         let catalog = settings.catalog.map(|catalog| {
             // It stops as soon as no more is read, and has the time of the drain.
             let routes = cataloging::routes_of_switch(Arc::clone(swapper.switch()));
@@ -308,6 +311,7 @@ impl Run {
             letters,
             copier,
             retirement,
+            #[cfg(feature = "catalog")]
             cataloging: catalog.transpose()?,
             reader,
             gatherer,

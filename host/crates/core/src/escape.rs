@@ -8,10 +8,6 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::FormatFields;
-use tracing_subscriber::fmt::format::{DefaultFields, Writer};
-
 /// Whether a character is written as an escape: controls (C0, DEL and C1, so line
 /// breaks, ESC and CSI too), the line and paragraph separators, and what overrides or
 /// isolates the direction of text.
@@ -71,22 +67,6 @@ impl<W: fmt::Write> fmt::Write for OneLineWriter<'_, W> {
 impl<W: fmt::Write> fmt::Debug for OneLineWriter<'_, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OneLineWriter").finish_non_exhaustive()
-    }
-}
-
-/// The fields of log events for people, message included: an event is one line.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct OneLineFields;
-
-impl<'writer> FormatFields<'writer> for OneLineFields {
-    fn format_fields<R: RecordFields>(
-        &self,
-        mut writer: Writer<'writer>,
-        fields: R,
-    ) -> fmt::Result {
-        let mut escaping = OneLineWriter(&mut writer);
-        // Without colours: theirs would be escaped with all else.
-        DefaultFields::new().format_fields(Writer::new(&mut escaping), fields)
     }
 }
 

@@ -49,7 +49,6 @@ use std::time::Duration;
 
 #[cfg(any(test, feature = "testing"))]
 pub use stepped::Steps;
-#[cfg(any(test, feature = "testing"))]
 pub use storage::{Files, Storage};
 
 use disk::Disk;

@@ -12,8 +12,8 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use super::word;
 use crate::limits;
+use crate::log_fields::OneLineFields;
 use standpipe_catalog::LogLevel;
-use standpipe_core::escape::OneLineFields;
 use standpipe_core::private;
 
 /// Have what this thread logs written to a file too, for as long as the answer is
@@ -22,7 +22,8 @@ use standpipe_core::private;
 pub(super) fn keep(path: &Path, level: LogLevel) -> io::Result<DefaultGuard> {
     let file = private::file_options().write(true).create(true).truncate(true).open(path)?;
     let file = Bounded { file, left: limits::CATALOG_LOG_BYTES_MAX };
-    let filter = EnvFilter::new(format!("warn,host={}", word(level)));
+    // All crates of Standpipe have names that begin so.
+    let filter = EnvFilter::new(format!("warn,standpipe={}", word(level)));
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .fmt_fields(OneLineFields)
