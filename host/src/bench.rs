@@ -37,7 +37,9 @@ use std::path::PathBuf;
 use thiserror::Error;
 use tokio::runtime::Handle;
 
-use crate::config::{Destination, PluginSource, Settings};
+#[cfg(feature = "native-mapping")]
+use crate::config::PluginSource;
+use crate::config::{Destination, Settings};
 use crate::run::StartError;
 use crate::source::{Input, InputError};
 use endpoint::Endpoint;
@@ -85,8 +87,10 @@ pub enum Ways {
     /// The plugin of the settings.
     Component,
     /// The default mapping as native code.
+    #[cfg(feature = "native-mapping")]
     Native,
     /// Both in turns.
+    #[cfg(feature = "native-mapping")]
     Both,
 }
 
@@ -94,6 +98,7 @@ pub enum Ways {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Component,
+    #[cfg(feature = "native-mapping")]
     Native,
 }
 
@@ -232,7 +237,9 @@ impl Ways {
     fn list(self) -> &'static [Way] {
         match self {
             Ways::Component => &[Way::Component],
+            #[cfg(feature = "native-mapping")]
             Ways::Native => &[Way::Native],
+            #[cfg(feature = "native-mapping")]
             Ways::Both => &[Way::Component, Way::Native],
         }
     }
@@ -240,10 +247,10 @@ impl Ways {
 
 impl Way {
     fn of(self, settings: &Settings) -> Settings {
-        let mut settings = settings.clone();
-        if self == Way::Native {
-            settings.plugin = PluginSource::Native;
+        match self {
+            Way::Component => settings.clone(),
+            #[cfg(feature = "native-mapping")]
+            Way::Native => Settings { plugin: PluginSource::Native, ..settings.clone() },
         }
-        settings
     }
 }

@@ -20,6 +20,8 @@ mod embedding;
 mod error;
 mod finishing;
 mod keys;
+#[cfg(feature = "native-mapping")]
+mod native_mapping;
 mod patience;
 mod plugin_secrets;
 mod plugins;

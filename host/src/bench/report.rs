@@ -130,7 +130,11 @@ impl Report {
         };
         let of =
             |way| series.iter().find(|(other, _)| *other == way).map(|(_, series)| series.clone());
-        let (component, native) = (of(Way::Component), of(Way::Native));
+        let component = of(Way::Component);
+        #[cfg(feature = "native-mapping")]
+        let native = of(Way::Native);
+        #[cfg(not(feature = "native-mapping"))]
+        let native = None;
         Report {
             version: env!("CARGO_PKG_VERSION"),
             engine: engine_version(),

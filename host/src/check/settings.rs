@@ -44,9 +44,9 @@ impl Review {
 fn mistakes(settings: &Settings, part: Part, error: &StartError) -> Vec<Mistake> {
     let own = match (part_settings(settings, part), error) {
         (
-            Some((section, PluginSource::BuiltIn | PluginSource::Native, text)),
+            Some((section, source, text)),
             StartError::Refused { refused: Refused { step: Step::Configure, .. }, .. },
-        ) => in_section(&section, &review_settings(text).mistakes),
+        ) if source.file().is_none() => in_section(&section, &review_settings(text).mistakes),
         _ => Vec::new(),
     };
     let mistakes = match own.is_empty() {
@@ -65,10 +65,10 @@ fn warnings(settings: &Settings) -> Vec<Mistake> {
     let roles = [Part::Plugin, Part::Canary, Part::Shadow];
     let of_roles = roles.into_iter().filter_map(|part| part_settings(settings, part));
     let own = of_roles.filter_map(|(section, source, text)| {
-        let SettingsReview { warnings, .. } = match source {
-            PluginSource::BuiltIn | PluginSource::Native => review_settings(text),
-            PluginSource::File(_) => return None,
-        };
+        if source.file().is_some() {
+            return None;
+        }
+        let SettingsReview { warnings, .. } = review_settings(text);
         Some(in_section(&section, &warnings))
     });
     let is_embedded = settings.collect.as_ref().is_some_and(|it| it.address.is_none());

@@ -5,7 +5,9 @@ mod scale;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail};
+#[cfg(feature = "native-mapping")]
+use anyhow::bail;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -17,7 +19,9 @@ use crate::bench::{
     EVENT_BYTES_MAX, EVENT_BYTES_MIN, Events, Plan, Report, Shape, Target, Ways, mapping_rows,
     measure,
 };
-use crate::config::{Overrides, PluginSource, Settings};
+#[cfg(feature = "native-mapping")]
+use crate::config::PluginSource;
+use crate::config::{Overrides, Settings};
 
 const MAPPING_ROWS_MAX: u64 = 10_000;
 const STREAMS_MAX: u64 = 500;
@@ -53,9 +57,10 @@ pub(super) struct Arguments {
     /// not used without --endpoint-url.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    /// Another mapping plugin; it is not compared with native code.
+    /// Another mapping plugin.
     #[arg(long, value_name = "FILE.wasm")]
     plugin: Option<PathBuf>,
+    #[cfg(feature = "native-mapping")]
     /// Only the default mapping as native code, without a sandbox around it.
     #[arg(long, conflicts_with = "plugin")]
     no_plugin: bool,
@@ -123,6 +128,7 @@ fn plan(arguments: Arguments, data_dir: &Path) -> anyhow::Result<Plan> {
         streams: arguments.streams.and_then(|streams| NonZero::new(small(streams))),
     };
     let target = if arguments.endpoint_url.is_some() { Target::Given } else { Target::InProcess };
+    #[cfg(feature = "native-mapping")]
     let no_plugin = arguments.no_plugin;
     let events = match arguments.file.clone() {
         Some(file) => Events::File(file),
@@ -130,6 +136,9 @@ fn plan(arguments: Arguments, data_dir: &Path) -> anyhow::Result<Plan> {
     };
     let repeat = arguments.repeat;
     let settings = settings(arguments, shape, data_dir)?;
+    #[cfg(not(feature = "native-mapping"))]
+    let ways = Ways::Component;
+    #[cfg(feature = "native-mapping")]
     let ways = match (&settings.plugin, no_plugin) {
         (PluginSource::File(path), true) => bail!(
             "--no-plugin runs the default mapping, and the settings name the plugin {}: leave one of them out",

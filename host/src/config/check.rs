@@ -108,9 +108,20 @@ pub enum PluginSource {
     BuiltIn,
     /// A component's file.
     File(PathBuf),
+    #[cfg(feature = "native-mapping")]
     /// The default mapping as native code. No settings file can ask for it: it
     /// is there to measure what the component costs.
     Native,
+}
+
+impl PluginSource {
+    /// The component's file; none where the default mapping plugin decides.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            PluginSource::File(path) => Some(path),
+            _ => None,
+        }
+    }
 }
 
 /// Where records go.
@@ -293,9 +304,9 @@ fn with_members(
     members: &serde_json::Map<String, Value>,
     own: serde_json::Map<String, Value>,
 ) -> String {
-    let mut settings = match plugin {
-        PluginSource::File(_) => serde_json::Map::new(),
-        PluginSource::BuiltIn | PluginSource::Native => members.clone(),
+    let mut settings = match plugin.file() {
+        Some(_) => serde_json::Map::new(),
+        None => members.clone(),
     };
     settings.extend(own);
     Value::Object(settings).to_string()

@@ -151,14 +151,14 @@ fn default_plugin_sha256() -> Arc<str> {
 
 /// What the settings name as a plugin.
 pub(super) fn candidate(source: &PluginSource) -> Result<Candidate, StartError> {
-    match source {
-        PluginSource::BuiltIn | PluginSource::Native => Ok(Candidate {
+    match source.file() {
+        None => Ok(Candidate {
             bytes: Cow::Borrowed(DEFAULT_PLUGIN),
             seal: Seal::PartOfProgram,
             settings: None,
             origin: "the default mapping plugin".to_owned(),
         }),
-        PluginSource::File(path) => candidate_of_file(path),
+        Some(path) => candidate_of_file(path),
     }
 }
 
@@ -203,9 +203,9 @@ pub(super) fn signature_path(path: &Path) -> PathBuf {
 ///
 /// Its file cannot be read, or is too large.
 pub fn plugin_bytes(source: &PluginSource) -> Result<Cow<'static, [u8]>, StartError> {
-    match source {
-        PluginSource::BuiltIn | PluginSource::Native => Ok(Cow::Borrowed(DEFAULT_PLUGIN)),
-        PluginSource::File(path) => read_plugin(path).map(Cow::Owned),
+    match source.file() {
+        None => Ok(Cow::Borrowed(DEFAULT_PLUGIN)),
+        Some(path) => read_plugin(path).map(Cow::Owned),
     }
 }
 

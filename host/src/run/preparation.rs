@@ -11,7 +11,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::StartError;
 use super::collecting::connection_limits;
@@ -21,10 +20,8 @@ use crate::config::{Beside, CollectSettings, Destination, PluginSource, Settings
 use crate::pipeline::OnFailure;
 use standpipe_aws as aws;
 use standpipe_http::Tls;
-use standpipe_plugin_host::swap::{
-    Candidate, Refused, Step, Swapper, SwapperSettings, Terms, Workshop,
-};
-use standpipe_plugin_host::{Engine, Plugin, Role, Trust, sha256_hex};
+use standpipe_plugin_host::swap::{Candidate, Refused, Swapper, SwapperSettings, Terms, Workshop};
+use standpipe_plugin_host::{Engine, Plugin, Role, Trust};
 
 /// A part of what is prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,8 +128,10 @@ impl Preparation {
     fn plugins(&mut self, settings: &Settings, secrets: &PluginSecrets, cache: Option<&Path>) {
         let hosting = &settings.hosting;
         let how = SwapperSettings { workers: settings.workers, breaker: hosting.breaker };
+        #[cfg(feature = "native-mapping")]
         if settings.plugin == PluginSource::Native {
-            let native = load_native(settings).map(|plugin| Swapper::fixed(plugin, how));
+            let native =
+                super::native_mapping::load(settings).map(|plugin| Swapper::fixed(plugin, how));
             self.swapper = self.note(Part::Plugin, native);
             return;
         }
@@ -308,24 +307,8 @@ impl PluginLoader {
     }
 }
 
-fn refused(candidate: &Candidate, what: &str, refused: Refused) -> StartError {
+pub(super) fn refused(candidate: &Candidate, what: &str, refused: Refused) -> StartError {
     StartError::Refused { plugin: format!("{what}{}", candidate.origin), refused }
-}
-
-/// Native code in the place of a component, which is part of the program as it is: only
-/// the pin of the settings can be against it.
-fn load_native(settings: &Settings) -> Result<Plugin, StartError> {
-    let candidate = candidate(&settings.plugin)?;
-    let digest = Arc::<str>::from(sha256_hex(&candidate.bytes));
-    let trust = &settings.hosting.trust;
-    let checked = trust.check(Role::Active, &candidate.bytes, &digest, &candidate.seal);
-    checked.map_err(|error| {
-        let refusal =
-            Refused { step: Step::Trust, reason: error.to_string(), digest: Some(digest) };
-        refused(&candidate, "", refusal)
-    })?;
-    Plugin::native(&settings.plugin_settings)
-        .map_err(|error| StartError::Plugin { plugin: candidate.origin, error })
 }
 
 /// The delivery streams that a run writes events to with these plugins, as they declare

@@ -13,6 +13,7 @@ use super::contract_types::{self, MAPPER};
 use super::declared::Order;
 use super::instance::Instance;
 use super::log::Rate;
+#[cfg(any(test, feature = "native-mapping"))]
 use super::native::Native;
 use super::routes::Route;
 use super::sandbox::{Sandbox, add_to_linker};
@@ -56,6 +57,7 @@ pub(super) struct Loaded {
 
 enum Code {
     Component(Compiled),
+    #[cfg(any(test, feature = "native-mapping"))]
     Native(Native),
     #[cfg(any(test, feature = "testing"))]
     Scripted(Arc<dyn super::scripted::Script>),
@@ -240,14 +242,16 @@ impl Plugin {
     ///
     /// # Panics
     ///
-    /// It is native code, which has no component.
+    /// It has no component.
     pub fn configure_anew(&self, settings: PluginSettings) -> Result<Self, LoadError> {
         match &self.0.code {
             Code::Component(compiled) => compiled.configure(settings),
-            _ => unreachable!("native code is never taken anew"),
+            #[allow(unreachable_patterns)]
+            _ => unreachable!("only components are configured anew"),
         }
     }
 
+    #[cfg(any(test, feature = "native-mapping"))]
     /// The default mapping as native code, without a component around it: for
     /// measuring what the component costs. It decides as the component does.
     ///
@@ -274,6 +278,7 @@ impl Plugin {
     pub(super) fn allowance(&self) -> Allowance {
         match &self.0.code {
             Code::Component(compiled) => *compiled.engine.allowance(),
+            #[cfg(any(test, feature = "native-mapping"))]
             Code::Native(_) => Allowance::default(),
             #[cfg(any(test, feature = "testing"))]
             Code::Scripted(_) => Allowance::default(),
@@ -292,6 +297,7 @@ impl Plugin {
     ///
     /// One cannot be made, or does not declare what the first one did.
     pub fn warm(&self, instances: usize) -> Result<(), LoadError> {
+        #[cfg(any(test, feature = "native-mapping"))]
         if self.native_code().is_some() {
             return Ok(());
         }
@@ -355,6 +361,7 @@ impl Plugin {
             Code::Component(Compiled { engine, pre, .. }) => {
                 Instance::routes(engine, pre, rate, settings.text())?.unwrap_or_default()
             }
+            #[cfg(any(test, feature = "native-mapping"))]
             Code::Native(native) => native.routes(),
             #[cfg(any(test, feature = "testing"))]
             Code::Scripted(_) => Vec::new(),
@@ -390,6 +397,7 @@ impl Plugin {
     }
 
     /// The native code in a component's place, for one mapper.
+    #[cfg(any(test, feature = "native-mapping"))]
     pub(super) fn native_code(&self) -> Option<Native> {
         match &self.0.code {
             Code::Native(native) => Some(native.clone()),
@@ -431,8 +439,9 @@ impl Plugin {
 
     /// One that nobody has used.
     pub(super) fn fresh_instance(&self) -> Result<Instance, Fault> {
+        #[allow(irrefutable_let_patterns)]
         let Code::Component(Compiled { engine, pre, .. }) = &self.0.code else {
-            unreachable!("native code is called without an instance")
+            unreachable!("only components have instances")
         };
         let mut instance = Instance::new(engine, pre, &self.0.rate)?;
         let setup = instance.configure(self.0.settings.text(), engine.allowance().configure_cpu)?;

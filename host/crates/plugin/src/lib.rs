@@ -8,8 +8,8 @@
 //! again in smaller groups, in fresh instances, until the guilty events stand
 //! alone.
 //!
-//! The default mapping can also run without a component around it, so that the
-//! price of the sandbox can be measured: see [`Plugin::native`].
+//! With the feature `native-mapping`, the default mapping also runs without a component
+//! around it, so that the price of the sandbox can be measured.
 //!
 //! Nothing here knows what is delivered how: a plugin's answer comes out as
 //! plain decisions.
@@ -34,6 +34,7 @@ mod ledger;
 pub mod limits;
 mod log;
 mod mapper;
+#[cfg(any(test, feature = "native-mapping"))]
 mod native;
 mod routes;
 mod sandbox;
@@ -76,9 +77,9 @@ pub use ledger::Ledger;
 pub use mapper::{Mapper, Unavailable};
 pub use mapping::{Review as SettingsReview, review as review_settings};
 pub use minisign_verify::PublicKey;
-pub use native::check_mapping_settings;
 pub use routes::Route;
 pub use settings::PluginSettings;
+pub use settings::check_mapping_settings;
 pub use shadow::Shadow;
 pub use switch::{Pauses, Stage, Switch};
 pub use trust::{Admitted, Evidence, Role, Seal, Trust, Untrusted};

@@ -7,6 +7,7 @@ use super::decision::{Answers, Decision, Decisions, Output, Target, check_event}
 use super::declared::Order;
 use super::instance::Instance;
 use super::kinds::Kinds;
+#[cfg(any(test, feature = "native-mapping"))]
 use super::native::Native;
 use super::sandbox::thread_cpu_time;
 use super::{Allowance, Fault, Grouping, Patience, Plugin};
@@ -18,6 +19,7 @@ use standpipe_core::event::{Event, StreamName};
 pub struct Mapper {
     plugin: Plugin,
     /// What decides in an instance's place, if it is native code.
+    #[cfg(any(test, feature = "native-mapping"))]
     native: Option<Native>,
     /// None after a fault, until the next call.
     instance: Option<Instance>,
@@ -63,8 +65,16 @@ struct Batch<'a> {
 impl Mapper {
     /// A mapper that makes its instance when it is first needed.
     pub fn new(plugin: Plugin) -> Self {
-        let (native, allowance) = (plugin.native_code(), plugin.allowance());
-        Mapper { plugin, native, instance: None, has_failed: false, outage: None, allowance }
+        let allowance = plugin.allowance();
+        Mapper {
+            #[cfg(any(test, feature = "native-mapping"))]
+            native: plugin.native_code(),
+            plugin,
+            instance: None,
+            has_failed: false,
+            outage: None,
+            allowance,
+        }
     }
 
     /// Have an instance at hand before it is needed. Where none can be made, the
@@ -74,7 +84,11 @@ impl Mapper {
         if self.plugin.script().is_some() {
             return;
         }
-        if self.native.is_none() && self.instance.is_none() {
+        #[cfg(any(test, feature = "native-mapping"))]
+        if self.native.is_some() {
+            return;
+        }
+        if self.instance.is_none() {
             self.instance = self.plugin.instance().ok();
         }
     }
@@ -125,6 +139,7 @@ impl Mapper {
             contract::Reads::Kind => Kinds::of(events),
             contract::Reads::Envelope | contract::Reads::Text => Kinds::each(events.len()),
         };
+        #[cfg(any(test, feature = "native-mapping"))]
         if let Some(native) = &mut self.native {
             let answers = native.map(kinds.asked.iter().map(|&event| &events[event]));
             return Ok(Decisions { kinds, answers });

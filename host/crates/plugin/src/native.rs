@@ -7,15 +7,6 @@ use super::decision::{Answers, Decision, Output, Target, check_event};
 use super::routes::Route;
 use standpipe_core::event::Event;
 
-/// Check settings of the default mapping plugin without running the component.
-///
-/// # Errors
-///
-/// The plugin's own message about what is wrong with them.
-pub fn check_mapping_settings(settings: &str) -> Result<(), String> {
-    Mapping::configure(settings, &mut Setup::default()).map(drop)
-}
-
 /// One worker's copy. It is asked about the same events as the component, and
 /// allocates nothing for each but its output: as good as code that knows no
 /// contract.

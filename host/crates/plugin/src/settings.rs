@@ -1,7 +1,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use mapping::Mapping;
 use serde_json::{Map, Value};
+use standpipe_plugin::{Plugin as _, Setup};
 
 /// A plugin's settings: JSON text, an object.
 ///
@@ -11,6 +13,15 @@ use serde_json::{Map, Value};
 pub struct PluginSettings {
     written: Arc<str>,
     text: Arc<str>,
+}
+
+/// Check settings of the default mapping plugin without running the component.
+///
+/// # Errors
+///
+/// The plugin's own message about what is wrong with them.
+pub fn check_mapping_settings(settings: &str) -> Result<(), String> {
+    Mapping::configure(settings, &mut Setup::default()).map(drop)
 }
 
 impl PluginSettings {

@@ -196,6 +196,7 @@ impl Trust {
 }
 
 impl Admitted {
+    #[cfg(any(test, feature = "native-mapping"))]
     /// A plugin that is native code of this program, and none else: there is no
     /// component to be checked.
     pub fn native(plugin: Plugin) -> Option<Self> {

@@ -65,6 +65,7 @@ fn point(arguments: &Arguments, option: &str, value: u64) -> anyhow::Result<Valu
     if let Some(workers) = arguments.workers.filter(|_| option != "workers") {
         command.args(["--workers", &workers.to_string()]);
     }
+    #[cfg(feature = "native-mapping")]
     if arguments.no_plugin {
         command.arg("--no-plugin");
     }

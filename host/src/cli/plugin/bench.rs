@@ -15,8 +15,7 @@ use crate::cli::{CommandResult, Exit, complain, print_either, usage};
 use crate::limits;
 use crate::run::{PluginLoader, read_plugin};
 use crate::source::{Cut, Input};
-use standpipe_plugin_host::DEFAULT_PLUGIN;
-use standpipe_plugin_host::Plugin;
+use standpipe_plugin_host::{DEFAULT_PLUGIN, check_mapping_settings};
 
 /// Both decide about the events in batches as in production, in turns. Compiling
 /// starts from nothing: what a run keeps of it is not used.
@@ -122,8 +121,8 @@ fn default_settings(settings: &str) -> anyhow::Result<String> {
     };
     settings.retain(|key, _| matches!(key.as_str(), "mappings" | "fan_out" | "unmapped"));
     let settings = Value::Object(settings).to_string();
-    Ok(match Plugin::native(&settings) {
-        Ok(_) => settings,
+    Ok(match check_mapping_settings(&settings) {
+        Ok(()) => settings,
         Err(_) => json!({"mappings": [{"event": "*", "stream": "all"}]}).to_string(),
     })
 }

@@ -122,6 +122,7 @@ impl Swapper {
         Ok(swapper)
     }
 
+    #[cfg(any(test, feature = "native-mapping"))]
     /// A swapper of a plugin that is not a component, and stays.
     ///
     /// # Panics

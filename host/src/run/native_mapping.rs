@@ -1,0 +1,27 @@
+//! The default mapping as native code in place of the component, to measure what the
+//! component costs: only `host bench` asks for it.
+
+use std::sync::Arc;
+
+use super::StartError;
+use super::plugins::candidate;
+use super::preparation::refused;
+use crate::config::Settings;
+use standpipe_plugin_host::swap::{Refused, Step};
+use standpipe_plugin_host::{Plugin, Role, sha256_hex};
+
+/// Native code in the place of a component, which is part of the program as it is: only
+/// the pin of the settings can be against it.
+pub(super) fn load(settings: &Settings) -> Result<Plugin, StartError> {
+    let candidate = candidate(&settings.plugin)?;
+    let digest = Arc::<str>::from(sha256_hex(&candidate.bytes));
+    let trust = &settings.hosting.trust;
+    let checked = trust.check(Role::Active, &candidate.bytes, &digest, &candidate.seal);
+    checked.map_err(|error| {
+        let refusal =
+            Refused { step: Step::Trust, reason: error.to_string(), digest: Some(digest) };
+        refused(&candidate, "", refusal)
+    })?;
+    Plugin::native(&settings.plugin_settings)
+        .map_err(|error| StartError::Plugin { plugin: candidate.origin, error })
+}
