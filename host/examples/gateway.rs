@@ -25,7 +25,7 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use standpipe::gateway::{Builder, Client, Copies, Host, Layer};
+use standpipe::{Builder, Client, Copies, Host, Layer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;

@@ -7,7 +7,7 @@
 //! | `/health/ready` | 200 where events are taken, and what is wrong all the same; 503 and why where they are not, or dead letters cannot be written |
 //! | `/metrics` | all metrics, in the text form of OpenMetrics |
 //! | `/openapi.json` | what else can be asked |
-//! | `/plugin` and below | for whoever knows the token: what [`swap`](crate::swap) can do |
+//! | `/plugin` and below | for whoever knows the token: what [`Swapper`](standpipe_plugin_host::swap::Swapper) does |
 //!
 //! Nothing is counted here: each answer is made of what the other modules count
 //! anyway, at the moment of the question.

@@ -11,7 +11,7 @@
 //! - The *floor* is the work that no writer to Firehose is spared, in a bare
 //!   loop on one thread over the same events: scan each, encode each record, hash
 //!   each request.
-//! - With [`Ways::Both`] the default mapping runs as a component and as native
+//! - With the feature `native-mapping` the default mapping runs as a component and as native
 //!   code in turns, which tells the price of the sandbox.
 //!
 //! Nothing here prints; a [`Report`] can be displayed, and be written as JSON.

@@ -1,44 +1,127 @@
 //! Analytics events in, a WebAssembly component decides where each goes and
 //! what it looks like, Amazon Data Firehose out.
 //!
-//! The program `host` is one embedder of this library; [`gateway::Builder`] is where
-//! another one starts.
+//! The program `host` is one embedder of this library; [`Builder`] is where another one
+//! starts.
 //!
-//! # Floors
+//! # Embedding
 //!
-//! This crate composes those of host/crates. Its modules import from lower floors only,
-//! never from a neighbour:
+//! Standpipe as a part of another program: a gateway that sees the traffic anyway
+//! submits its events, and learns what became of each.
 //!
-//! ```text
-//! 9  cli                        subcommands
-//! 8  bench   check   gateway    a run, measured; tried out; or a part of another program
-//! 7  run                        build, spawn, drain
-//! 6  config                     raw settings to checked settings
-//! 5  admin                      health, metrics, changes of the plugin
-//! 4  pipeline                   source -> plugin -> delivery -> acknowledgement
-//! 3  source                     files, standard input, dead letters, events of an embedder
-//! 0  limits   log_fields        bounds that this crate enforces; log events on one line
+//! ```
+//! use standpipe::{Builder, Ended};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let directory = directory.path();
+//! let settings = r#"
+//!     [plugin.settings]
+//!     mappings = [{ event = "Signed Up", stream = "accounts" }]
+//! "#;
+//! let host = Builder::from_toml(settings, directory)?
+//!     .into_directory(directory.join("records"))
+//!     .start(&tokio::runtime::Handle::current())
+//!     .await?;
+//! let ended = host.submit(r#"{"type":"track","event":"Signed Up"}"#).await?;
+//! assert_eq!(ended, Ended::Delivered);
+//! let summary = host.stop().await;
+//! assert_eq!(summary.delivered, 1);
+//! # Ok(())
+//! # }
 //! ```
 //!
-//! Data goes one way: source, plugin, delivery. The only thing that travels
-//! back is an [`Ack`](standpipe_core::event::Ack).
+//! There can be several hosts in a program; they share nothing, as long as each has
+//! a data directory of its own. None of them installs a logger (what they have to say
+//! goes to `tracing`), reads the process's arguments or ends it. Nothing of the
+//! WebAssembly engine or of the AWS SDK shows here.
+//!
+//! ## Submitting events
+//!
+//! An event is a JSON object as text, in UTF-8. Whether it is one is looked at by the
+//! workers, off the threads of whoever hands it in; what is none goes to the dead
+//! letters. Line ends between its tokens become spaces, since a record is one line.
+//!
+//! How much may be under way is [bounded](Builder::events_max). Beyond,
+//! [`Host::try_submit`] gives the event back at once and counts that, and
+//! [`Host::submit`] waits. Events that were accepted are in memory until they are
+//! delivered: a process that is killed loses them. Where that must not be, give the
+//! settings `[[sources]]` and have [`Host::answer`] take the requests: they are
+//! answered once the events are on the disk.
+//!
+//! ## Around a service
+//!
+//! [`Layer`] wraps any service of `tower`: it answers the calls of analytics SDKs in
+//! its place, and makes events of the requests that pass through. Proxies that are no
+//! such services make them with [`Copies::begin`].
+//!
+//! # Features
+//!
+//! All are on by default; a gateway needs none of them.
+//!
+//! - `cli`: the program `host` with its commands.
+//! - `collector`: the HTTP APIs of Segment and RudderStack in front of a durable spool.
+//! - `catalog`: delivery streams and their lineage, for data catalogs.
 
+// The modules below, from the highest floor to the lowest. Each imports from lower floors
+// only, never from a neighbour; the crates of host/crates are below all of them.
+//
+// 9  cli                        subcommands
+// 8  bench   check   gateway    a run, measured; tried out; or a part of another program
+// 7  run                        build, spawn, drain
+// 6  config                     raw settings to checked settings
+// 5  admin                      health, metrics, changes of the plugin
+// 4  pipeline                   source -> plugin -> delivery -> acknowledgement
+// 3  source                     files, standard input, dead letters, events of an embedder
+// 0  limits   log_fields        bounds that this crate enforces; log events on one line
+//
+// Those that are public and hidden serve the program and the tests; they are no API.
+
+#[doc(hidden)]
 pub mod admin;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod bench;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod check;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod config;
-pub mod gateway;
+mod gateway;
+#[doc(hidden)]
 pub mod limits;
 #[cfg(any(feature = "cli", feature = "catalog"))]
 mod log_fields;
+#[doc(hidden)]
 pub mod pipeline;
 // Commands such as `host check` use steps of a run that an embedder never takes alone.
 #[cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+#[doc(hidden)]
 pub mod run;
 #[cfg(test)]
 mod simulation;
+#[doc(hidden)]
 pub mod source;
+
+pub use config::{ConfigError, Mistake, Settings};
+pub use gateway::{
+    AnswerBody, Builder, Client, Copies, Exchange, Gateway, Host, Layer, Plugin, RequestBody,
+    StartError, SwapRefused, Swapped,
+};
+pub use run::Summary;
+pub use source::{NotSettled, Receipt, Refused, SubmitReport as Stats};
+pub use standpipe_core::event::{Ended, Reason};
+
+/// What an embedder implements to write records elsewhere than to Amazon Data Firehose
+/// or a directory, and a client that fails on purpose, for tests.
+pub mod firehose {
+    pub use standpipe_core::event::StreamName;
+    pub use standpipe_delivery::faulty::{Faulty, Injection};
+    pub use standpipe_delivery::{
+        Answer, Batch, Describe, Description, Firehose, Put, Refusal, RequestError, Verdict,
+    };
+}

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use standpipe::gateway::{Builder, Ended, Host, NotSettled, Reason, Refused};
+use standpipe::{Builder, Ended, Host, NotSettled, Reason, Refused};
 use standpipe_delivery::Verdict;
 use standpipe_delivery::faulty::{Faulty, Injection};
 use standpipe_tests::{Fate, Letter, Program, Stub, make_data_directory, signature};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use standpipe::gateway::{Builder, Plugin};
+use standpipe::{Builder, Plugin};
 use standpipe_delivery::faulty::{Faulty, Injection};
 use standpipe_tests::client::{Client, basic};
 use standpipe_tests::mounted::rotate;

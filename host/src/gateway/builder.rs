@@ -22,7 +22,7 @@ const SOURCE: &str = "gateway";
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let directory = tempfile::tempdir()?;
 /// # let directory = directory.path();
-/// use standpipe::gateway::Builder;
+/// use standpipe::Builder;
 ///
 /// let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
 /// let builder = Builder::from_toml(settings, directory)?
@@ -72,7 +72,7 @@ impl Builder {
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
-    /// use standpipe::gateway::{Builder, Ended};
+    /// use standpipe::{Builder, Ended};
     ///
     /// let file = directory.path().join("settings.toml");
     /// std::fs::write(&file, "[plugin.settings]\nmappings = [{ event = 'a', stream = 'all' }]")?;
@@ -120,8 +120,8 @@ impl Builder {
     /// # let directory = directory.path();
     /// use std::sync::Arc;
     ///
-    /// use standpipe_delivery::faulty::{Faulty, Injection};
-    /// use standpipe::gateway::Builder;
+    /// use standpipe::firehose::{Faulty, Injection};
+    /// use standpipe::Builder;
     ///
     /// let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
     /// let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
@@ -200,7 +200,7 @@ impl Builder {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// # let directory = directory.path();
-    /// use standpipe::gateway::Builder;
+    /// use standpipe::Builder;
     ///
     /// let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
     /// let builder = Builder::from_toml(settings, directory)?;

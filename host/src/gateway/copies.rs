@@ -14,7 +14,7 @@ const NAME: &str = "HTTP Request";
 /// them these tell: method, path, status and latency, and what is asked for here.
 ///
 /// ```
-/// use standpipe::gateway::Copies;
+/// use standpipe::Copies;
 /// use http::header::{CONTENT_TYPE, USER_AGENT};
 ///
 /// let copies = Copies::of_paths(["/shop/", "/account/"])

@@ -21,7 +21,7 @@ const EVENT_BYTES: usize = 512;
 /// # #[tokio::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let directory = tempfile::tempdir()?;
-/// use standpipe::gateway::{Builder, Copies};
+/// use standpipe::{Builder, Copies};
 /// use http::{HeaderMap, Method, StatusCode};
 ///
 /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";

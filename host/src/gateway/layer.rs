@@ -6,13 +6,13 @@ use super::{Copies, Gateway, Host};
 /// events of what passes through. It does nothing until it is told to.
 ///
 /// The wrapped service is never waited for longer, and never waits: what there is no
-/// room for is not copied, and [`Stats::refused_full`](super::Stats::refused_full)
+/// room for is not copied, and [`Stats::refused_full`](crate::Stats::refused_full)
 /// counts it. It gets requests' bodies in a [`RequestBody`](super::RequestBody).
 ///
 /// ```
 /// # use std::convert::Infallible;
 /// use bytes::Bytes;
-/// use standpipe::gateway::{Builder, Copies, Layer};
+/// use standpipe::{Builder, Copies, Layer};
 /// use http::header::USER_AGENT;
 /// use http::{Request, Response};
 /// use http_body_util::Full;

@@ -11,8 +11,8 @@ use hyper::{Request, Response};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
-use super::Stats;
 use crate::run::{Reloader, Run, Stopper, Summary};
+use crate::source::SubmitReport as Stats;
 use crate::source::Submitter;
 use standpipe_collector::Collector;
 use standpipe_delivery::dead::Letters;
@@ -69,7 +69,7 @@ impl Host {
     /// What became of the events that were handed in, and how many wait.
     ///
     /// ```
-    /// # use standpipe::gateway::Builder;
+    /// # use standpipe::Builder;
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -102,7 +102,7 @@ impl Host {
     ///
     /// ```
     /// # use std::net::{IpAddr, Ipv4Addr};
-    /// # use standpipe::gateway::Builder;
+    /// # use standpipe::Builder;
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -143,7 +143,7 @@ impl Host {
     /// The address on which the collector listens, with its real port, if it does.
     ///
     /// ```
-    /// # use standpipe::gateway::Builder;
+    /// # use standpipe::Builder;
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -173,7 +173,7 @@ impl Host {
     /// is in the spool, and goes on.
     ///
     /// ```
-    /// # use standpipe::gateway::{Builder, Refused};
+    /// # use standpipe::{Builder, Refused};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -197,7 +197,7 @@ impl Host {
     /// twice changes nothing.
     ///
     /// ```
-    /// # use standpipe::gateway::Builder;
+    /// # use standpipe::Builder;
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -219,7 +219,7 @@ impl Host {
     /// settings say so when the plugin fails.
     ///
     /// ```
-    /// # use standpipe::gateway::Builder;
+    /// # use standpipe::Builder;
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;

@@ -1,6 +1,8 @@
 use bytes::Bytes;
 
-use super::{Ended, Host, NotSettled, Receipt, Refused};
+use super::Host;
+use crate::source::{NotSettled, Receipt, Refused};
+use standpipe_core::event::Ended;
 
 /// The way in.
 impl Host {
@@ -11,7 +13,7 @@ impl Host {
     /// future is awaited, and is not accepted if that is dropped before.
     ///
     /// ```
-    /// # use standpipe::gateway::{Builder, Ended, Reason};
+    /// # use standpipe::{Builder, Ended, Reason};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -43,7 +45,7 @@ impl Host {
     /// never waits; it is what the threads of a proxy want.
     ///
     /// ```
-    /// # use standpipe::gateway::{Builder, Ended, Refused};
+    /// # use standpipe::{Builder, Ended, Refused};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -73,7 +75,7 @@ impl Host {
     /// them may not have been accepted.
     ///
     /// ```
-    /// # use standpipe::gateway::{Builder, Ended, Reason};
+    /// # use standpipe::{Builder, Ended, Reason};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;

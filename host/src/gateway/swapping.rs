@@ -6,7 +6,7 @@ impl Host {
     /// tried first; one that does not fit changes nothing.
     ///
     /// ```
-    /// # use standpipe::gateway::{Builder, Ended, Plugin, Swapped};
+    /// # use standpipe::{Builder, Ended, Plugin, Swapped};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -40,7 +40,7 @@ impl Host {
     /// something has changed.
     ///
     /// ```
-    /// # use standpipe::gateway::{Builder, Swapped};
+    /// # use standpipe::{Builder, Swapped};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -66,7 +66,7 @@ impl Host {
     /// twice changes nothing.
     ///
     /// ```
-    /// # use standpipe::gateway::{Builder, Ended, Plugin, Swapped};
+    /// # use standpipe::{Builder, Ended, Plugin, Swapped};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -92,7 +92,7 @@ impl Host {
     /// plugin that has taken over meanwhile stays. Doing it twice changes nothing.
     ///
     /// ```
-    /// # use standpipe::gateway::{Builder, Plugin, Swapped};
+    /// # use standpipe::{Builder, Plugin, Swapped};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;

@@ -6,7 +6,7 @@ use std::ops::RangeFrom;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use standpipe::gateway::{Ended, Host, Plugin, Swapped};
+use standpipe::{Ended, Host, Plugin, Swapped};
 use standpipe_delivery::faulty::{Faulty, Injection};
 
 use super::{Embedded, mapping};

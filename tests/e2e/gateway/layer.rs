@@ -19,7 +19,7 @@ use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use standpipe::gateway::{self, Copies, Layer};
+use standpipe::{Copies, Layer};
 use standpipe_delivery::faulty::{Faulty, Injection};
 use standpipe_tests::client::Client;
 use tokio::net::TcpListener;
@@ -332,7 +332,7 @@ where
             let service = service.clone();
             let answer = service_fn(move |mut request: Request<Incoming>| {
                 let client: IpAddr = "192.0.2.7".parse().unwrap();
-                request.extensions_mut().insert(gateway::Client(client));
+                request.extensions_mut().insert(standpipe::Client(client));
                 service.clone().call(request)
             });
             let connection = hyper::server::conn::http1::Builder::new();

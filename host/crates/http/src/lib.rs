@@ -3,7 +3,7 @@
 //!
 //! It knows connections and bodies and nothing of what is asked: each request
 //! goes to a function. What bounds it stands in
-//! [`limits`](crate::limits).
+//! [`limits`].
 
 mod body;
 mod budget;

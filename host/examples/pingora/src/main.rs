@@ -30,7 +30,7 @@ use pingora_core::server::{RunArgs, Server};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
-use standpipe::gateway::{Builder, Copies, Exchange, Host};
+use standpipe::{Builder, Copies, Exchange, Host};
 
 /// Bytes of a request body that is copied for Standpipe; of a longer one nothing is sent.
 const BODY_BYTES_MAX: usize = 4_096_000;
