@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, Method, Uri};
 use super::layer::Rules;
 use super::{Exchange, Host};
 use crate::limits;
-use standpipe_collector::Ids;
+use standpipe_core::message_id::MessageIds;
 
 /// How events of copies are called that nobody called otherwise.
 const NAME: &str = "HTTP Request";
@@ -49,7 +49,7 @@ pub struct Copies(Arc<Chosen>);
 #[derive(Debug, Clone)]
 pub(super) struct Chosen {
     paths: Vec<String>,
-    pub(super) ids: Arc<Ids>,
+    pub(super) ids: Arc<MessageIds>,
     pub(super) name: String,
     pub(super) request_headers: Vec<HeaderName>,
     pub(super) response_headers: Vec<HeaderName>,
@@ -63,7 +63,7 @@ impl Copies {
     pub fn of_paths<P: Into<String>>(paths: impl IntoIterator<Item = P>) -> Self {
         Copies(Arc::new(Chosen {
             paths: paths.into_iter().map(Into::into).collect(),
-            ids: Arc::new(Ids::new()),
+            ids: Arc::new(MessageIds::new()),
             name: NAME.to_owned(),
             request_headers: Vec::new(),
             response_headers: Vec::new(),

@@ -36,7 +36,6 @@ use crate::limits;
 use standpipe_core::event::{Outline, Refusal, Span, string};
 
 pub use bad_body::BadBody;
-pub use id::Ids;
 use known::Known;
 use patch::Patch;
 use rudderstack::RudderStack;

@@ -22,10 +22,11 @@ use super::head::Head;
 use super::reason::RefusalReason;
 use super::source::{Source, Sources};
 use super::webhook::WebhookHead;
+use crate::encoding::{self, DecodeError, Encoding};
 use crate::limits;
 use standpipe_core::clock;
 use standpipe_core::event::Refusal;
-use standpipe_http::{self as http, BodyError, DecodeError, Encoding, Reservation};
+use standpipe_http::{BodyError, Reservation};
 
 /// Bytes that a small body's events may take beside what its bytes say: an event alone
 /// gets some hundred.
@@ -248,7 +249,7 @@ fn decode(
     let Received { head, shape, client_side, encoding, webhook, .. } = received;
     // Where it cannot be decompressed, it is kept as it came.
     let raw = source.as_ref().filter(|source| source.settings.keep_refused).map(|_| body.clone());
-    match http::decode(*encoding, std::mem::take(body), bounds.body_bytes_max) {
+    match encoding::decode(*encoding, std::mem::take(body), bounds.body_bytes_max) {
         Ok(decoded) => *body = decoded,
         Err(error) => {
             *body = raw.unwrap_or_default();

@@ -21,12 +21,11 @@ use super::source::{Source, Sources, Tally};
 use super::webhook::WebhookHead;
 use super::{CollectReport, SourceSettings, TakenKey};
 use super::{cors, entry, vendor};
+use crate::encoding::Encoding;
 use crate::limits;
 use standpipe_core::clock;
 use standpipe_core::secret::Secret;
-use standpipe_http::{
-    self as http, Answer, Encoding, MemoryBudget, Peer, Reservation, TrustedProxies,
-};
+use standpipe_http::{self as http, Answer, MemoryBudget, Peer, Reservation, TrustedProxies};
 use standpipe_spool::Spool;
 
 /// Takes requests, and answers them once their events are in the spool.

@@ -9,7 +9,8 @@ use super::answer::Refused;
 use super::proxies::Proxies;
 use super::reason::RefusalReason;
 use super::source::Source;
-use standpipe_http::{Encoding, Peer};
+use crate::encoding::Encoding;
+use standpipe_http::Peer;
 
 /// What the parts of a request that come before its body say.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ mod counts;
 mod decode;
 mod decoder;
 mod dialect;
+mod encoding;
 mod entry;
 mod handle;
 mod head;
@@ -37,7 +38,6 @@ mod vendor;
 mod webhook;
 
 pub use counts::{CollectReport, Latency, Status, StatusCount};
-pub use decode::Ids;
 pub use decode::{BadBody, Body, Decoded, Facts, Shape};
 pub use dialect::{Dialect, MessageType};
 pub use handle::Collector;

@@ -92,3 +92,7 @@ pub const COLLECT_REFUSED_EVENTS_MAX: usize = 100;
 /// Bytes that the events of one request may take with all that is added to them: those
 /// of an entry of the spool, without what stands before them.
 pub const COLLECTED_BYTES_MAX: usize = standpipe_spool::limits::SPOOL_ENTRY_BYTES_MAX - 128 * 1024;
+
+/// Members of a gzip body: SDKs send one. Each takes memory and time to begin, and may have
+/// 20 bytes.
+pub const HTTP_GZIP_MEMBERS_MAX: usize = 1000;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::answer::Refused;
 use super::decode::BadBody;
 use super::reason::RefusalReason;
-use standpipe_http::{BodyError, DecodeError};
+use crate::encoding::DecodeError;
+use standpipe_http::BodyError;
 use standpipe_spool::AppendError;
 
 /// When to try again what there is no room for now.

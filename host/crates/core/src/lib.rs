@@ -10,5 +10,6 @@ pub mod event;
 pub mod fingerprint;
 pub mod gzip;
 pub mod limits;
+pub mod message_id;
 pub mod private;
 pub mod secret;

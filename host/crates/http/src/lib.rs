@@ -10,7 +10,6 @@ mod budget;
 mod connection;
 mod connections;
 mod descriptors;
-mod encoding;
 mod forwarded;
 pub mod limits;
 mod peers;
@@ -21,7 +20,6 @@ pub use body::{BodyError, Budget, Held, PeerBudgets, RequestBody, discard, read}
 pub use budget::{MemoryBudget, Reservation};
 pub use connections::{ConnectionCounts, ConnectionLimits};
 pub use descriptors::Descriptors;
-pub use encoding::{DecodeError, Encoding, decode};
 pub use forwarded::{Forwarded, is_host};
 pub use peers::{InvalidNetwork, PRIVATE_NETWORKS, TrustedProxies, UserAddress, is_private};
 pub use server::{BindError, ConnectionStats, Peer, Server, Shutdown};

@@ -54,10 +54,6 @@ pub const HTTP_WINDOW_BYTES_MIN: u64 = 2400;
 /// How often it is logged that what came over a connection is no request.
 pub const HTTP_MALFORMED_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Members of a gzip body: SDKs send one. Each takes memory and time to begin, and may have
-/// 20 bytes.
-pub const HTTP_GZIP_MEMBERS_MAX: usize = 1000;
-
 /// How long a request's body may be coming in where others wait for the memory that it
 /// holds, or for its connection. A large body over a slow line is sent again then.
 pub const HTTP_SCARCE_BODY_PATIENCE: Duration = Duration::from_secs(2);

@@ -1,41 +1,11 @@
-//! Ids: made, cleaned, and derived from others.
+//! Ids in events: cleaned, and derived from others.
 
 use std::borrow::Cow;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use md5::{Digest, Md5};
 
 use standpipe_core::event::string;
-
-/// A UUID between quotes.
-pub(crate) type Quoted = [u8; 38];
-
-/// Makes random UUIDs, of version 4.
-///
-/// They are a keyed hash of a counter. Its keys have 128 bits from the operating
-/// system, which are asked for once in each thread, and no two makers have the
-/// same keys. A common random number generator with 64 bits of state would repeat
-/// itself after some billions of events.
-#[derive(Debug)]
-pub struct Ids {
-    halves: [RandomState; 2],
-    count: AtomicU64,
-}
-
-impl Ids {
-    /// Creates a source of ids with random keys of its own.
-    pub fn new() -> Self {
-        Ids { halves: [RandomState::new(), RandomState::new()], count: AtomicU64::new(0) }
-    }
-
-    /// Returns an id that this source has not returned before.
-    pub fn next(&self) -> Quoted {
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let half = |at: usize| u128::from(self.halves[at].hash_one(count));
-        quoted((half(0) << 64 | half(1)).to_be_bytes())
-    }
-}
+use standpipe_core::message_id::{QuotedUuid, quoted_uuid};
 
 /// RudderStack's id of whoever an event is about: the MD5 of both ids, with the
 /// bits set that make a UUID of version 4. The ids are cleaned.
@@ -44,11 +14,11 @@ pub(super) struct RudderIds {
     /// The ids of the last one, since requests are often about one user.
     ids: Vec<u8>,
     next_ids: Vec<u8>,
-    last: Option<Quoted>,
+    last: Option<QuotedUuid>,
 }
 
 impl RudderIds {
-    pub(super) fn of(&mut self, user_id: &str, anonymous_id: &str) -> Quoted {
+    pub(super) fn of(&mut self, user_id: &str, anonymous_id: &str) -> QuotedUuid {
         self.next_ids.clear();
         self.next_ids.extend_from_slice(user_id.as_bytes());
         self.next_ids.push(b':');
@@ -56,26 +26,11 @@ impl RudderIds {
         if let Some(last) = self.last.filter(|_| self.ids == self.next_ids) {
             return last;
         }
-        let id = quoted(Md5::digest(&self.next_ids).into());
+        let id = quoted_uuid(Md5::digest(&self.next_ids).into());
         std::mem::swap(&mut self.ids, &mut self.next_ids);
         self.last = Some(id);
         id
     }
-}
-
-/// Bytes as a UUID of version 4, whatever they are.
-fn quoted(mut bytes: [u8; 16]) -> Quoted {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let mut text = *b"\"00000000-0000-0000-0000-000000000000\"";
-    for (n, byte) in bytes.into_iter().enumerate() {
-        // There is a hyphen before the bytes 4, 6, 8 and 10.
-        let at = 1 + 2 * n + (n.clamp(2, 10) - 2) / 2;
-        text[at] = DIGITS[usize::from(byte >> 4)];
-        text[at + 1] = DIGITS[usize::from(byte & 15)];
-    }
-    text
 }
 
 /// What a value stands for as an id: without invisible characters, and without

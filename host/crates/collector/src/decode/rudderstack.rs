@@ -9,17 +9,18 @@
 //!   Numbers are read too, which RudderStack does not do.
 //! - What a batch says beside its events is for none of them.
 
-use super::id::{Ids, Quoted, RudderIds, cleaned};
+use super::id::{RudderIds, cleaned};
 use super::known::{Known, Value};
 use super::patch::Patch;
 use super::stamp::{Stamp, Written};
 use super::{Facts, write_string};
 use crate::dialect::MessageType;
 use standpipe_core::event::{Outline, Refusal, string};
+use standpipe_core::message_id::{MessageIds, QuotedUuid};
 
 /// The rules, and what is the same for all events of a request.
 pub(super) struct RudderStack {
-    ids: Ids,
+    ids: MessageIds,
     rudder_ids: RudderIds,
     received: (Stamp, Written),
     /// The client's address as JSON.
@@ -32,7 +33,7 @@ impl RudderStack {
         let mut ip = Vec::new();
         write_string(facts.ip, &mut ip);
         RudderStack {
-            ids: Ids::new(),
+            ids: MessageIds::new(),
             rudder_ids: RudderIds::default(),
             received: (stamp, stamp.write()),
             ip,
@@ -110,7 +111,7 @@ impl RudderStack {
     /// known, as RudderStack's own source for webhooks makes it.
     pub(super) fn webhook(&mut self, payload: &str, out: &mut Vec<u8>) {
         let [anonymous_id, message_id] = [self.ids.next(), self.ids.next()];
-        let rudder_id: Quoted = self.rudder_ids.of("", unquoted(&anonymous_id));
+        let rudder_id: QuotedUuid = self.rudder_ids.of("", unquoted(&anonymous_id));
         let (_, received) = self.received;
         out.extend_from_slice(
             b"{\"type\":\"track\",\"event\":\"webhook_source_event\",\"properties\":",
@@ -135,6 +136,6 @@ impl RudderStack {
     }
 }
 
-fn unquoted(id: &Quoted) -> &str {
+fn unquoted(id: &QuotedUuid) -> &str {
     std::str::from_utf8(&id[1..id.len() - 1]).expect("ASCII")
 }

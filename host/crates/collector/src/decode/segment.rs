@@ -20,19 +20,20 @@
 
 use memchr::memmem::Finder;
 
-use super::id::{Ids, cleaned};
+use super::id::cleaned;
 use super::known::{Known, Value};
 use super::patch::Patch;
 use super::shared::{Shared, each_member};
 use super::stamp::{Read, Stamp, Written};
 use super::{BadBody, Facts, Shape, Stop, write_string};
 use standpipe_core::event::{Outline, Refusal, Span};
+use standpipe_core::message_id::MessageIds;
 
 /// The rules, and what is the same for all events of a request.
 pub(super) struct Segment<'o, 'a> {
     outline: &'o Outline<'a>,
     shape: Shape,
-    ids: Ids,
+    ids: MessageIds,
     received: (Stamp, Written),
     /// The time of the batch, and how it is written.
     sent: Option<(Stamp, &'a str)>,
@@ -69,7 +70,7 @@ impl<'o, 'a> Segment<'o, 'a> {
         Ok(Segment {
             outline,
             shape,
-            ids: Ids::new(),
+            ids: MessageIds::new(),
             received: (stamp, stamp.write()),
             sent: of_batch(top.sent_at).and_then(|text| Some((Stamp::read(text)?.stamp, text))),
             context: Shared::of(of_batch(top.context))?,

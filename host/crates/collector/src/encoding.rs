@@ -1,3 +1,5 @@
+//! Compressed bodies of requests, decoded within a limit whatever they claim.
+
 use std::borrow::Cow;
 use std::io::{self, Read};
 
@@ -8,7 +10,7 @@ use standpipe_core::gzip::GzipReader;
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
+pub(crate) enum Encoding {
     /// Not at all.
     Identity,
     /// gzip.
@@ -30,7 +32,7 @@ const BROTLI_BUFFER_BYTES: usize = 16 * 1024;
 
 /// A body that cannot be decompressed.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub enum DecodeError {
+pub(crate) enum DecodeError {
     /// It is larger than permitted.
     #[error("larger than permitted once decompressed")]
     TooLarge,
@@ -41,7 +43,7 @@ pub enum DecodeError {
 
 impl Encoding {
     /// Read the header `Content-Encoding`; none if it names something else.
-    pub fn from_header(value: &[u8]) -> Option<Self> {
+    pub(crate) fn from_header(value: &[u8]) -> Option<Self> {
         let known: [(&[u8], Encoding); 7] = [
             (b"", Encoding::Identity),
             (b"identity", Encoding::Identity),
@@ -65,7 +67,7 @@ impl Encoding {
 /// # Errors
 ///
 /// It is broken, or larger. A bomb costs no more than the permitted bytes.
-pub fn decode(
+pub(crate) fn decode(
     encoding: Encoding,
     body: Cow<'_, [u8]>,
     bytes_max: usize,
