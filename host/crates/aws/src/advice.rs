@@ -1,3 +1,6 @@
+//! What an operator should change when AWS refuses a request, by its code and message, or when no
+//! connection is made. Texts only: nothing here decides about retries.
+
 use std::error::Error;
 
 /// What to change when AWS refuses a request with this code and message;

@@ -1,3 +1,6 @@
+//! Asks STS which account and role the credentials belong to, for `host check`. An incomplete
+//! response is an error.
+
 use super::{Access, error_chain, role};
 
 /// Whose credentials are used.

@@ -1,3 +1,6 @@
+//! The clock that requests are signed by: this machine's, corrected by the `Date` of a refusal once
+//! that is minutes off. Shared by all clients of one access to AWS.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};

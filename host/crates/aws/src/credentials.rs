@@ -1,3 +1,7 @@
+//! Where credentials come from before any role: keys of the settings, a named profile, or the
+//! default chain of the AWS SDK. Every search is made anew, so that rotated shared files are read
+//! again.
+
 use std::sync::Arc;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;

@@ -1,3 +1,5 @@
+//! Why there is no access to AWS, with what to change, and whether waiting alone can help.
+
 use std::env;
 use std::error::Error;
 use std::path::PathBuf;

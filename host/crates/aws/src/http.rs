@@ -1,3 +1,7 @@
+//! The HTTP client that all AWS clients share: proxy, trusted certificates, the clock, and a bound
+//! on every response. Metadata endpoints of machines and containers are never reached through a
+//! proxy.
+
 mod bounded;
 
 pub use bounded::AnswerTooLong;

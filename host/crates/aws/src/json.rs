@@ -1,3 +1,7 @@
+//! A small client for AWS services that speak the JSON protocol, in place of SDK crates that take
+//! minutes to build for one request each. It signs as the SDK does, makes at most three attempts,
+//! and logs no bodies.
+
 use std::fmt;
 use std::time::Duration;
 

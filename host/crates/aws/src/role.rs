@@ -1,3 +1,6 @@
+//! Assumes a role at STS, with external id, session tags and source identity. Incomplete responses
+//! are refused, since the SDK would fill in empty texts and the year 1970.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

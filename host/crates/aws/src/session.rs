@@ -1,3 +1,6 @@
+//! Credentials that are found once, shared by all clients and renewed before they expire. A failed
+//! renewal costs nothing while the old ones are valid, and one task at a time looks for new ones.
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,3 +1,6 @@
+//! What health checks and metrics report of the access to AWS while it is in use: which identity
+//! has no credentials and why, and the clock's correction.
+
 use super::{Access, Clock, Session};
 
 /// What can be told of the ways to AWS while they are in use.

@@ -1,3 +1,6 @@
+//! Tells failures to find credentials that pass by themselves (no connection, no response in time,
+//! 5xx, throttling) from those that somebody has to fix.
+
 use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;

@@ -1,3 +1,6 @@
+//! Reads bodies within memory budgets: total, per client and per request. Memory is taken as bytes
+//! come in; where it is scarce, the largest slow body is cut off; each body has a minimum rate.
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::pin::{Pin, pin};

@@ -1,3 +1,6 @@
+//! Serves one connection until it ends, is unused for too long, makes room for others, or the
+//! server shuts down. A response that is under way is finished within a bound.
+
 use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};

@@ -1,3 +1,6 @@
+//! Accepts connections within limits, total and per peer, with TLS or without, and shuts down
+//! within a bound. Running out of descriptors pauses accepting and is logged once a minute.
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;

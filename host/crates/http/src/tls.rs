@@ -1,3 +1,6 @@
+//! A certificate and key that are read again when their files change. Files that cannot be used
+//! leave the certificate in use.
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,3 +1,6 @@
+//! An IAM policy document, serialised in the order in which people write it, and its length as IAM
+//! counts it.
+
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 

@@ -1,3 +1,5 @@
+//! The least policy for given streams, keys and wishes, and that of credentials that assume roles.
+
 use std::collections::BTreeSet;
 
 use super::{Document, KeyArn, Place, Statement};

@@ -1,3 +1,6 @@
+//! ARNs of KMS keys. Aliases are refused, since IAM would accept a policy on one that allows
+//! nothing.
+
 use std::str::FromStr;
 
 use super::{BadName, arn_fields};

@@ -1,3 +1,5 @@
+//! Partition, region and account that ARNs are made of, checked for form.
+
 use std::fmt;
 use std::str::FromStr;
 

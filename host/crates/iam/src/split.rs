@@ -1,3 +1,5 @@
+//! Divides a policy document at IAM's size limit into the fewest documents.
+
 use super::{Document, Statement};
 
 /// Divide a document into the fewest documents, in the same order, of at most so

@@ -1,3 +1,6 @@
+//! Policies and trust documents: what each wish adds, refused names, Terraform's form, and splits
+//! that allow the same.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Trust policies: principals, external ids (never shown in errors) and session marks.
+
 use std::collections::BTreeSet;
 use std::str::FromStr;
 

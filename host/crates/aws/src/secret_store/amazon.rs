@@ -1,3 +1,6 @@
+//! Secrets from AWS Secrets Manager and from Systems Manager's parameter store, by one signed
+//! request each. Their credentials are never references.
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};

@@ -1,3 +1,6 @@
+//! Secrets from files of one directory, as Kubernetes mounts them. Names that leave the directory
+//! are refused, and files are bounded.
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};

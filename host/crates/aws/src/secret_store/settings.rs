@@ -1,3 +1,6 @@
+//! Checked settings of secret managers: which one, a prefix of names, and how long a secret is
+//! used.
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -1,3 +1,6 @@
+//! Secrets from files: prefix, fields, names that try to leave the directory, and the last known
+//! value where a read fails.
+
 use std::fs;
 
 use tempfile::TempDir;

@@ -1,3 +1,6 @@
+//! Sessions under paused time and load: one search for all, renewal before expiry, and never an
+//! expired credential.
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 

@@ -1,3 +1,6 @@
+//! The promise to account for every event of a chunk. It is settled output by output from any
+//! thread without a lock; dropped unsettled it means "not delivered". Also the totals of a run.
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

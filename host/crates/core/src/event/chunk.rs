@@ -1,3 +1,6 @@
+//! A piece of a source: whole lines in one buffer, those that are damaged, and the promise to
+//! account for each.
+
 use super::{Ack, Refusal, Source};
 
 /// A piece of a source: whole lines in one buffer, and the promise to account

@@ -1,3 +1,7 @@
+//! Finds the envelope (message type and name) of an event, and checks the whole text, in one pass.
+//! Errors show nothing of the text. The parts of the scanner are in the submodules; `agreement`
+//! holds it against serde_json.
+
 #[cfg(test)]
 mod agreement;
 mod block;

@@ -1,3 +1,6 @@
+//! Every reason for a dead letter with its word, in one table. Words are part of the files' format
+//! and do not change.
+
 use std::fmt;
 
 use serde::{Serialize, Serializer};

@@ -1,3 +1,6 @@
+//! Why a part of a well-formed request is no event. Codes are stored in the spool; texts are the
+//! answers that clients get.
+
 use thiserror::Error;
 
 /// Why a part of a well-formed request is no event.

@@ -1,3 +1,6 @@
+//! Where the events of a chunk came from: its name for plugins and dead letters, whether it keeps
+//! unsettled events, and what becomes of dead ones.
+
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;

@@ -1,3 +1,6 @@
+//! The sources of the settings by their present and former names. Events of an unknown source are
+//! held, since nobody knows with which role they may be written.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,3 +1,6 @@
+//! Names of delivery streams as Firehose accepts them, which are safe as parts of file names, and
+//! patterns of them.
+
 use std::fmt;
 use std::sync::Arc;
 

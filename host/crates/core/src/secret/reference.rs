@@ -1,3 +1,6 @@
+//! References to secrets, `secret:NAME` or `secret:NAME#FIELD`. A text that begins so and names
+//! nothing is an error, not a value.
+
 use std::fmt;
 
 use thiserror::Error;

@@ -1,3 +1,6 @@
+//! The trait by which references become secrets, and why one could not be resolved; secrets are
+//! named in errors and never shown.
+
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::time::Duration;

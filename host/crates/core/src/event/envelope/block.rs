@@ -1,3 +1,5 @@
+//! Classifies 64 bytes at a time into bit masks, with SIMD where the target has it.
+
 use wide::u8x16;
 
 /// The bytes that are looked at together: as many as a mask has bits.

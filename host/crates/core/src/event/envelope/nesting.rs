@@ -1,3 +1,5 @@
+//! The open objects and arrays as a stack of bits; nothing is allocated below 64 levels.
+
 /// The objects and arrays that are open, as a stack of bits: a one for an
 /// object. Nothing is allocated below 64 levels.
 #[derive(Default)]

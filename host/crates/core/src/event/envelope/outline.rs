@@ -1,3 +1,6 @@
+//! Where the members of a request body and of its items stand, found by the scanner's one pass. The
+//! number of places that are noted is bounded, and with it the memory.
+
 use std::borrow::Cow;
 use std::slice::Iter;
 
