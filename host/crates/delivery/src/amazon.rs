@@ -1,3 +1,6 @@
+//! Amazon Data Firehose through the AWS SDK, which signs and talks HTTP but retries nothing. Reads
+//! each error into what delivery has to do about it; only Firehose's own codes refuse a record.
+
 mod answer;
 mod checked_answers;
 mod description;

@@ -1,3 +1,6 @@
+//! One request to Firehose, once: sends it, settles the records that were accepted, and says what
+//! of the others is to be sent again, split, held or dead-lettered.
+
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Exponential backoff with full jitter, up to a bound.
+
 use std::time::Duration;
 
 /// The pause before attempt number `attempt` (the first retry is 1): drawn

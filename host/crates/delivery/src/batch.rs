@@ -1,3 +1,6 @@
+//! Records on their way to one stream in one buffer, with the events in each and who answers for
+//! them. An event's text is copied once, so a slow stream keeps no chunks alive.
+
 use std::ops::Range;
 use std::sync::Arc;
 

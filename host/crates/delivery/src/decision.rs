@@ -1,3 +1,6 @@
+//! Decides from a stream's description whether events may share records. Whatever is not known
+//! counts as unsafe. A pure function.
+
 use std::borrow::Cow;
 
 use serde::Serialize;

@@ -1,3 +1,6 @@
+//! Keeps the descriptions of streams with automatic aggregation up to date: one request after the
+//! other, below the account's quota, and delivery never waits for it.
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 

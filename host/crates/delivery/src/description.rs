@@ -1,3 +1,6 @@
+//! What delivery needs to know of a stream: its state, destinations and processing steps. Names
+//! that are unknown are kept as unknown.
+
 /// What is known about a delivery stream, as far as writing to it and packing
 /// depend on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

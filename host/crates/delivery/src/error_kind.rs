@@ -1,3 +1,5 @@
+//! The kinds of errors that metrics tell apart: few, whatever codes Firehose has.
+
 use super::port::INVALID_ANSWER;
 use super::{RequestError, Verdict};
 

@@ -1,3 +1,6 @@
+//! As whom records are written, and the Firehose client of each identity. Records of different
+//! identities share no request, session or pace.
+
 use std::sync::Arc;
 
 use super::Firehose;

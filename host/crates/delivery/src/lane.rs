@@ -1,3 +1,6 @@
+//! When the next request to a stream may go out: the pacer while it is healthy, single probes with
+//! growing pauses while it is held.
+
 use std::time::Duration;
 
 use tokio::time::Instant;

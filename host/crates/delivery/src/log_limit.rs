@@ -1,3 +1,6 @@
+//! A few log lines of each kind a minute; the others are counted, so that thousands of streams
+//! cannot fill the log.
+
 use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;

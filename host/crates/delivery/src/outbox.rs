@@ -1,3 +1,6 @@
+//! A worker's open batches, one for each stream. A batch is closed when it is full, due, or the
+//! largest while too many bytes are open; handing it over waits while too much is in flight.
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,3 +1,6 @@
+//! How many events share a record at present, as set or as decided last. Read once for each event,
+//! without a lock.
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,3 +1,7 @@
+//! The one way out: the trait that AWS, the local directory, the tests' faulty client and the
+//! simulator implement; and what its errors mean for records. One attempt each, since retries are
+//! counted and paced by the caller.
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,3 +1,6 @@
+//! Counts of streams that are no longer in use. Those of streams that events chose are kept by name
+//! up to a limit, and together beyond it.
+
 use std::collections::BTreeMap;
 
 use super::StreamReport;

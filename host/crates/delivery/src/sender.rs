@@ -1,3 +1,6 @@
+//! The task that writes one stream: it alone decides what goes out next, holds the stream, moves
+//! batches between memory and disk, and ends when the stream is idle or closed.
+
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,3 +1,6 @@
+//! A delivery stream at work: its settings, queue, counters and trouble. It stays in use while a
+//! batch for it is open, and is retired when it is idle.
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

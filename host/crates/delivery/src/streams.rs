@@ -1,3 +1,6 @@
+//! All delivery streams of a run and their tasks: begins and retires them, bounds those that events
+//! choose, and admits batches to memory or disk so that a slow stream delays no other.
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::pin::pin;

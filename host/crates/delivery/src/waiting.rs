@@ -1,3 +1,6 @@
+//! What waits to be sent to one stream: records to be sent again, suspects of a refused request,
+//! and new batches, some of them on disk; and which of them is next.
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;

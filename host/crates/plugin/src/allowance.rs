@@ -1,3 +1,6 @@
+//! What one instance may take: memory, size of an answer, processor time, calls and age. The time
+//! of a call grows with the batch's events and bytes.
+
 use std::time::Duration;
 
 use crate::limits;

@@ -1,3 +1,6 @@
+//! A plugin on trial with the events of some users, chosen by a hash that is the same on every
+//! machine. Once it fails or rejects too often it is out, at once and for good.
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,3 +1,6 @@
+//! From bytes to a plugin: compiled, held against the contract, configured in two instances that
+//! must declare the same streams, and kept with its spare instances. Each refusal says what to do.
+
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

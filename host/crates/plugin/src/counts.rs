@@ -1,3 +1,6 @@
+//! Counters of a plugin: events, filtered, rejected, faults by kind, and a histogram of call times.
+//! Workers add to atomics once for each batch.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 

@@ -1,3 +1,7 @@
+//! The wasmtime engine: pooling allocator with bounds for instances, memories and tables, epoch
+//! deadlines, and the cache of compiled code. Where address space is not granted, instances are
+//! made on demand.
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::num::NonZero;

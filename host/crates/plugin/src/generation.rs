@@ -1,3 +1,6 @@
+//! A plugin in use, from the moment that it is taken: its number, breaker, counters and outages.
+//! The same plugin taken again is another generation.
+
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};

@@ -1,3 +1,6 @@
+//! Groups the events of a batch that are alike in type and name, for plugins that read no more than
+//! that: one of each group is handed in, and the answer holds for all.
+
 use std::collections::HashMap;
 
 use rustc_hash::FxBuildHasher;

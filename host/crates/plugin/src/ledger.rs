@@ -1,3 +1,5 @@
+//! Counters of all generations in one role, so that metrics go on over a swap.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

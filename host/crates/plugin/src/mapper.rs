@@ -1,3 +1,7 @@
+//! One worker's instance of a plugin. A batch that fails as a whole is asked about in parts until
+//! the event at fault is alone; where no instance can be made, no event is blamed, and attempts get
+//! rarer.
+
 use std::ops::Range;
 use std::time::{Duration, Instant};
 

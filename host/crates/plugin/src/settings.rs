@@ -1,3 +1,6 @@
+//! A plugin's settings as it reads them, beside the text as it was written, with references to
+//! secrets. Debug output shows the latter.
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,3 +1,6 @@
+//! A plugin that is asked about the same events and whose decisions go nowhere. It has a thread of
+//! the lowest priority and a short queue; what finds no room is counted as skipped.
+
 use std::borrow::Cow;
 use std::io;
 use std::ops::Range;

@@ -1,3 +1,6 @@
+//! Which plugins have which role at present. Workers look at a version number between two batches,
+//! so one generation decides a batch as a whole.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,3 +1,6 @@
+//! Hands written dead letters on to their delivery stream through a bounded queue. A dead letter
+//! never waits for its copy: what finds no room is counted as not copied.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 

@@ -1,3 +1,5 @@
+//! Selects dead letters by reason, stream, source and time; an empty filter selects all.
+
 use time::OffsetDateTime;
 
 use super::StoredLetter;

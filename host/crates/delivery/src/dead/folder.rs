@@ -1,3 +1,7 @@
+//! The directory of dead letters: numbered files in their order, a lock on the file that a host
+//! writes, and one on the directory for whoever removes letters. Removal replaces a file by a copy
+//! that is on disk first.
+
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;

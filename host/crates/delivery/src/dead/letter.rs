@@ -1,3 +1,6 @@
+//! A dead letter before it is written: the reason, the place, who decided and the event, as one
+//! line of JSON.
+
 use std::borrow::Cow;
 use std::io;
 

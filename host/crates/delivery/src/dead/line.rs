@@ -1,3 +1,6 @@
+//! The line form of a dead letter, shared by writer and reader. Unknown keys and reasons pass, so
+//! that files of newer versions can be read.
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};

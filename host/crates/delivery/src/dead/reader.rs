@@ -1,3 +1,6 @@
+//! Reads a file of dead letters line by line. Torn, damaged and overlong lines are entries of their
+//! own and hide no other; one line is held at a time.
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;

@@ -1,3 +1,6 @@
+//! A dead letter that was read back, its history, and its JSON form with or without the event.
+//! Errors never quote the line.
+
 use std::borrow::Cow;
 
 use time::OffsetDateTime;

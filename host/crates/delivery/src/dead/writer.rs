@@ -1,3 +1,6 @@
+//! Appends dead letters to numbered files within a bound on disk, and syncs them. After a failed
+//! sync the file is never trusted again; a file that somebody removed is noticed.
+
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::MetadataExt;

@@ -1,3 +1,5 @@
+//! The decision for every kind of destination and every processing step.
+
 use super::*;
 
 const SPLIT: Step = Step::DeAggregation(Split::Json);

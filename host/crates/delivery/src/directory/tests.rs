@@ -1,3 +1,6 @@
+//! The local directory: writers that were killed, torn lines, changed files, and any bytes in a
+//! journal; nothing is cut off but what a note says.
+
 use std::fs;
 
 use proptest::prelude::*;

@@ -1,3 +1,6 @@
+//! The circuit breaker: sources are judged apart, who wastes time waits and nobody else does, and
+//! no wait is endless.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,6 @@
+//! The cache of compiled code: entries of another key, engine or component, changed bytes, foreign
+//! directories, torn keys and bounds.
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 

@@ -1,3 +1,6 @@
+//! What a case expects, and the comparison with what the plugin decided. Deliveries may come in any
+//! order.
+
 use serde_json::Value;
 
 use super::failure::{Difference, shown, shown_json};

@@ -1,3 +1,6 @@
+//! A case that did not come out as expected, with its differences; payloads are shown up to a limit
+//! and escaped.
+
 use std::fmt;
 
 use serde::Serialize;

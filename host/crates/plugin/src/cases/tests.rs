@@ -1,3 +1,6 @@
+//! Cases with the default mapping: passing ones, readable differences, and refused files with their
+//! place.
+
 use std::convert::Infallible;
 
 use proptest::prelude::*;

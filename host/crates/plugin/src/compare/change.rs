@@ -1,3 +1,5 @@
+//! How an event's fate changes from one plugin to another, and samples of it without payloads.
+
 use std::fmt;
 
 use serde::Serialize;

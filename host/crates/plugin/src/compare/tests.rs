@@ -1,3 +1,5 @@
+//! Comparisons of decisions: every kind of change, bounded memory, and merging that adds up.
+
 use std::time::{Duration, Instant};
 
 use serde_json::json;

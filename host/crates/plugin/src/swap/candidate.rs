@@ -1,3 +1,6 @@
+//! A component that may become the plugin, with what speaks for it, and the terms that the settings
+//! set for every plugin.
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;

@@ -1,3 +1,6 @@
+//! How things stand with the plugin: active, previous, canary, shadow, refusals and pauses, as the
+//! admin API shows it.
+
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 

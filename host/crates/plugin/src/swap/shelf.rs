@@ -1,3 +1,6 @@
+//! What the swapper remembers between swaps: terms, origins, the previous plugin, what was
+//! withdrawn, and counts.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;

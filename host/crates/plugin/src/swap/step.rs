@@ -1,3 +1,6 @@
+//! The steps that a candidate passes, in order, and a refusal with the step, the reason and the
+//! component's hash.
+
 use std::sync::Arc;
 
 use thiserror::Error;

@@ -1,3 +1,6 @@
+//! Changes the plugin of a run: swap, rollback, canary, shadow, renewal and refresh of secrets. One
+//! candidate at a time goes through its steps; a refused one changes nothing but a counter.
+
 use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};

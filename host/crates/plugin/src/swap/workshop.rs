@@ -1,3 +1,6 @@
+//! Takes candidates through their steps, and keeps the last compiled components, so that going back
+//! and forth costs little.
+
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;

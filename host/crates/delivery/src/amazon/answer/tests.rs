@@ -1,3 +1,6 @@
+//! Responses of PutRecordBatch are read as a tree of serde_json would be; incomplete, damaged and
+//! changed ones are refused, and nothing panics.
+
 use proptest::prelude::*;
 use serde_json::json;
 
