@@ -1,3 +1,5 @@
+//! Amazon Resource Names, taken apart and put together. What is no ARN is none; nothing is guessed.
+
 use std::fmt;
 
 use serde::{Serialize, Serializer};

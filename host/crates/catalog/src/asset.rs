@@ -1,3 +1,6 @@
+//! The nodes of the lineage graph: everything that data is in or goes through, from events to
+//! tables, with what identifies each.
+
 use serde::Serialize;
 
 use super::Arn;

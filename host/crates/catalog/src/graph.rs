@@ -1,3 +1,6 @@
+//! The lineage graph as data: assets, edges between neighbours with their role, and the routes that
+//! a plugin declares. Sorted and without duplicates, so that equal inventories give equal graphs.
+
 use serde::Serialize;
 
 use super::Asset;

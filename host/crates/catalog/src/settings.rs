@@ -1,3 +1,6 @@
+//! Checked settings of the catalog: what is read, where it is written, when a run fails and when it
+//! runs.
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -1,3 +1,6 @@
+//! What was found in an account: delivery streams with their origins and destinations, as the
+//! catalog needs them. Tokens, passwords and users are not kept.
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;

@@ -1,3 +1,6 @@
+//! Replaces a file as a whole: readers find the old one or the new one, and the new one is on disk
+//! first.
+
 use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;

@@ -1,3 +1,7 @@
+//! Responses of the collector: accepted, settings, pixel, and `Refused`, which holds a reason of
+//! the list, a text and nothing of the request. Plain text, since some SDKs read fields out of JSON
+//! errors.
+
 use std::sync::Arc;
 use std::time::Duration;
 

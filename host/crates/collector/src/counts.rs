@@ -1,3 +1,6 @@
+//! Counters of the collector: responses by status and their latency histogram, and the report that
+//! metrics and the summary read.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 

@@ -1,3 +1,6 @@
+//! The collector's request handler: route, source, body, decoding, spool, response. A 200 is sent
+//! only when the spool has the events; memory is reserved before it is used and held until then.
+
 use std::sync::Arc;
 use std::time::Instant;
 

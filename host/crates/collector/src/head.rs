@@ -1,3 +1,6 @@
+//! What stands before a body: write key, client address, origin, encoding. The key is checked
+//! before a byte of the body is read.
+
 use std::net::IpAddr;
 use std::sync::Arc;
 

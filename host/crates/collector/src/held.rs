@@ -1,3 +1,6 @@
+//! Events in the spool whose source the settings do not have. They are counted, handed to nobody,
+//! and looked at again at the next start; the names that are remembered are bounded.
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -1,3 +1,7 @@
+//! The thread that reads the spool and makes chunks: entries of one source that wait together share
+//! a chunk of bounded size. An entry is acknowledged once its events are settled; entries of
+//! unknown sources or newer versions stay.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};

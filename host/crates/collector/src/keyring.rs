@@ -1,3 +1,6 @@
+//! Write keys to sources, by SHA-256: comparing a key takes a time that tells nothing about other
+//! keys.
+
 use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};

@@ -1,3 +1,6 @@
+//! Lets one log line through in an interval and counts the others, so that requests cannot fill the
+//! log.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 

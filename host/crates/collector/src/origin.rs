@@ -1,3 +1,5 @@
+//! Which pages a source accepts events from: exact origins or all hosts below one.
+
 use thiserror::Error;
 
 /// Which pages a source takes events from.

@@ -1,3 +1,6 @@
+//! The URL that SDKs are told to send to: from the settings, a trusted proxy or the request, and
+//! why it may not work for them.
+
 use std::fmt;
 use std::net::IpAddr;
 

@@ -1,3 +1,6 @@
+//! Requests that say everything in their query: the vendors' pixels and webhooks with an empty
+//! body. The query becomes the body that says the same.
+
 use super::decode::{BadBody, pixel};
 use super::dialect::MessageType;
 use super::{Shape, webhook};

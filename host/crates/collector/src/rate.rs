@@ -1,3 +1,6 @@
+//! The rate limit of a source, in events and bytes a second: one second's worth may come at once.
+//! What is refused is told when to try again.
+
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,3 +1,6 @@
+//! Every reason to refuse a request, with its status and its word in metrics and logs, in one
+//! table.
+
 use hyper::StatusCode;
 
 /// Has the reasons, their statuses, words and number in one place.

@@ -1,3 +1,6 @@
+//! The collector's paths and methods, of both vendors. A known path with another method is told
+//! apart from an unknown path.
+
 use hyper::Method;
 
 use super::dialect::MessageType;

@@ -1,3 +1,6 @@
+//! The sources of the settings with their keys, rate limits and counters. The table is replaced as
+//! a whole when the settings change; counters stay, also of sources that are gone.
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,3 +1,6 @@
+//! The graph in the making: assets, edges and warnings, sorted and without duplicates. Conditions
+//! of equal edges are joined; an edge that holds always needs none.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Asset, Edge, Graph, Role};

@@ -1,3 +1,6 @@
+//! Draws what feeds a delivery stream, and what feeds that: Kinesis streams with their DynamoDB
+//! tables, Kafka topics, database tables. The product of databases and tables is bounded.
+
 use crate::limits;
 use crate::{Asset, Inventory, Origin, Role, Stream};
 

@@ -1,3 +1,6 @@
+//! Whole graphs as text: sources to destinations, patterns, backups, bounds, and sorted results
+//! whatever comes in.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,3 +1,6 @@
+//! A step of a catalog run as OpenMetadata counts its own: records, updates, warnings, failures,
+//! and whether it ended early, in which case nobody knows how much is missing.
+
 use std::fmt;
 
 use serde::Serialize;

@@ -1,3 +1,5 @@
+//! A run's outcome as text, in the layout of OpenMetadata's own summary.
+
 use std::fmt::{self, Write};
 
 use super::{IngestOptions, Outcome, Step};

@@ -1,3 +1,6 @@
+//! Builds the JobEvents of a graph, one for each delivery stream and for each table that feeds a
+//! Kinesis stream, with their facets.
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;

@@ -1,3 +1,6 @@
+//! Writes OpenLineage events to a file, one on each line. The file is replaced as a whole, so
+//! readers see one run or the one before.
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 

@@ -1,3 +1,6 @@
+//! Sends OpenLineage events to a server such as Marquez, in order. A refused event is reported and
+//! the rest is sent; a server that does not answer is not asked again.
+
 use std::fmt::{self, Display};
 
 use thiserror::Error;

@@ -1,3 +1,6 @@
+//! Events against the rules of the specification, names that other tools use, and a server that
+//! refuses.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -1,3 +1,6 @@
+//! What OpenMetadata knows: an entity with its id, kind and full name, and what came of looking for
+//! one: found, not found, ambiguous or unsupported.
+
 use serde::Serialize;
 use serde_json::{Value, json};
 

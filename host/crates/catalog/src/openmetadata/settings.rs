@@ -1,3 +1,6 @@
+//! Checked settings of an OpenMetadata server: where it is, what is written there, and what may be
+//! deleted.
+
 use std::time::Duration;
 
 use crate::limits;

@@ -1,3 +1,6 @@
+//! Pictures read back: no name breaks out of SVG, Mermaid or DOT, boxes do not overlap, and the
+//! README's picture is the example's.
+
 use std::path::Path;
 
 use proptest::prelude::*;

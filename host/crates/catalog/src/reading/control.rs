@@ -1,3 +1,7 @@
+//! The control plane of an AWS service: each operation has a rate limit of its own, and is tried
+//! again a bounded number of times with jittered pauses. Denied and missing are told apart from
+//! failures.
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Describes each listed delivery stream: read, denied, vanished or unreadable. Pages are bounded.
+
 use std::sync::Arc;
 
 use serde_json::json;

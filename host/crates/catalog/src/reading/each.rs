@@ -1,3 +1,6 @@
+//! Asks about many names with a bounded number of requests at once. After several failures in a row
+//! the rest fails without being asked.
+
 use tokio::task::JoinSet;
 
 use super::control::{is_denied, is_gone};

@@ -1,3 +1,6 @@
+//! Typed access to JSON responses whose fields may be missing or of another type; either counts as
+//! missing.
+
 use serde_json::Value;
 
 use crate::Arn;

@@ -1,3 +1,5 @@
+//! A rate limit for one AWS operation: turns are given in order and never made up for.
+
 use std::time::Duration;
 
 use tokio::sync::Mutex;

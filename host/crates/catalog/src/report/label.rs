@@ -1,3 +1,5 @@
+//! The label of an asset for people, in reports and on the terminal.
+
 use crate::{Asset, Table};
 
 /// An asset, as people call it.

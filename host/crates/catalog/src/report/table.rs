@@ -1,3 +1,6 @@
+//! The report of edges as an aligned table with totals. Names from outside are escaped, so none
+//! begins a line or steers a terminal.
+
 use super::Report;
 use standpipe_core::escape;
 

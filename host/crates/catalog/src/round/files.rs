@@ -1,3 +1,5 @@
+//! Writes the files of the settings (JSON, SVG, Mermaid, DOT), each whole or not at all.
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -1,3 +1,6 @@
+//! What one run of the catalog came to, judged by the settings: good or not, as text, as JSON and
+//! for the history.
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;

@@ -1,3 +1,6 @@
+//! Which run is due next, and the loop that starts runs until it is stopped. Missed runs are made
+//! up for by one, overlapping ones are skipped, and a clock that is set back delays none.
+
 use std::fmt;
 use std::time::Duration;
 

@@ -1,3 +1,6 @@
+//! Cron expressions of five fields in UTC. The search for the next minute is bounded; expressions
+//! that no day satisfies are refused.
+
 use std::str::FromStr;
 
 use thiserror::Error;

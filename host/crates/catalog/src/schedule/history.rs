@@ -1,3 +1,7 @@
+//! The history of runs in `DATA_DIR/catalog`: appended lines, synced before a run goes on, and a
+//! lock that tells a running process from one that died. Runs, logs and failures are bounded; the
+//! oldest are dropped.
+
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

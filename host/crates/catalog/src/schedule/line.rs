@@ -1,3 +1,6 @@
+//! One line of the history and the run that lines add up to. Unknown lines are skipped; failures in
+//! a line are bounded.
+
 use std::collections::BTreeMap;
 use std::fmt;
 

@@ -1,3 +1,6 @@
+//! Why a request to a catalog server had no usable response. URLs are shown without user, password,
+//! query and fragment.
+
 use std::path::PathBuf;
 
 use thiserror::Error;

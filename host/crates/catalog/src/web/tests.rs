@@ -1,3 +1,6 @@
+//! Requests to catalog servers: retries, redirects that are not followed, bounded responses, and
+//! errors without secrets.
+
 use proptest::prelude::*;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,3 +1,6 @@
+//! Why a whole body is refused, with the text that the client gets. None of the body is quoted; a
+//! byte offset is given where there is one.
+
 use std::borrow::Cow;
 
 use thiserror::Error;

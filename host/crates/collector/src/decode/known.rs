@@ -1,3 +1,6 @@
+//! Where the members stand that decoding reads or writes, found in one pass over an object. Of a
+//! repeated key the last one counts.
+
 use standpipe_core::event::{Member, Outline, Span, string};
 
 /// Where the values of the members stand that some rule reads or writes. Of a key

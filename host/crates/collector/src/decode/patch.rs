@@ -1,3 +1,6 @@
+//! Changes to one object that are applied while it is copied, so that everything else keeps its
+//! bytes. Buffers are reused from event to event.
+
 use super::known::Value;
 use standpipe_core::event::Span;
 

@@ -1,3 +1,6 @@
+//! `context` and `integrations` that a batch states once: each event gets the members that it
+//! lacks. The number of members is bounded, and the next event costs nothing to begin.
+
 use std::collections::HashMap;
 
 use super::BadBody;

@@ -1,3 +1,6 @@
+//! Draws the edges of an SVG picture. Ends at one side of a box are ordered by their other ends, so
+//! that edges do not cross there.
+
 use std::fmt::{self, Write};
 
 use super::*;

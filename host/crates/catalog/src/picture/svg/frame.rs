@@ -1,3 +1,6 @@
+//! The frame of an SVG picture: ground, lanes with headings, styles and the legend. It loads no
+//! fonts and no scripts.
+
 use std::fmt::{self, Write};
 
 use super::*;

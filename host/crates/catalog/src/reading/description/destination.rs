@@ -1,3 +1,6 @@
+//! Reads a destination of a stream's description. A destination that is unknown or incomplete
+//! becomes an unsupported one; secrets in it are not read.
+
 use super::super::address;
 use super::super::fields::{Fields, unknown_word};
 use crate::{Arn, Destination, Processor, Rotation, S3Place, Schema, SearchEngine, Sink, Table};

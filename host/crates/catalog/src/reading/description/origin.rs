@@ -1,3 +1,6 @@
+//! Reads what feeds a stream from its description: direct puts, Kinesis, Kafka or a database; all
+//! else is unsupported, by Amazon's word for it.
+
 use crate::Origin;
 use crate::reading::address;
 use crate::reading::fields::{Fields, unknown_word};

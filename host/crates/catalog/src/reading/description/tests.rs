@@ -1,3 +1,6 @@
+//! Descriptions of every kind of stream, without any of their members, and any JSON at all: nothing
+//! panics and no secret is kept.
+
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -1,3 +1,6 @@
+//! Schedules under paused time: missed, overlapping and slow runs, clocks that are set, and stops;
+//! no time is due twice.
+
 use proptest::prelude::*;
 use tokio::time::Instant;
 

@@ -1,3 +1,5 @@
+//! The next minute of a cron expression is the one that trying every minute finds; no text panics.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,6 @@
+//! The history after crashes, torn lines and rubbish: the next run is written whole, and only one
+//! runs at a time.
+
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 
