@@ -1,3 +1,7 @@
+//! Responses of the admin server: JSON and text bodies, and `Failure`, which turns a refused
+//! plugin, a bad body or a missing token into a status, a message and, for a refused component, its
+//! step and hash. Nothing here is cached by clients.
+
 use std::time::Duration;
 
 use bytes::Bytes;

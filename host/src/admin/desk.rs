@@ -1,3 +1,7 @@
+//! The plugin API of the admin server, for callers that know the token. A semaphore bounds the
+//! requests that bring a component before a byte of one is read, and another one those that bring
+//! none, so that a rollback never waits behind an upload. Swapping runs on a blocking thread.
+
 use std::borrow::Cow;
 use std::sync::Arc;
 

@@ -1,3 +1,7 @@
+//! Writes the page of metrics in the OpenMetrics text form: events, delivery streams, connections
+//! and dead letters here, the collector, the plugin and the process in the submodules. The values
+//! are read when the page is requested.
+
 mod collector;
 mod page;
 mod plugin;

@@ -1,3 +1,6 @@
+//! Parses the query of a rollback request: `generation=N`, once, or nothing. Values in errors are
+//! cut at a limit.
+
 use thiserror::Error;
 
 use crate::limits;

@@ -1,3 +1,7 @@
+//! All paths of the admin server with their methods, in one table; the OpenAPI document is checked
+//! against it. A known path with another method is a failure of its own, which names the methods
+//! that exist.
+
 use hyper::{Method, StatusCode};
 
 use super::answer::Failure;

@@ -1,3 +1,6 @@
+//! Reads a component's detached signature from the header `Plugin-Signature`, up to the size of a
+//! `.minisig` file. Whether the signature is right is decided where the plugin is admitted.
+
 use thiserror::Error;
 
 use crate::limits;

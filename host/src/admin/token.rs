@@ -1,3 +1,7 @@
+//! The admin API's bearer token. Only its SHA-256 is kept and compared, so neither logs nor timing
+//! tell anything about it; tokens shorter than 16 characters are refused. It can be replaced while
+//! the server runs.
+
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 

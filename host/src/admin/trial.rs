@@ -1,3 +1,6 @@
+//! Parses the query of a canary request into the settings of its trial. Unknown, repeated and
+//! out-of-range parameters are refused with what is expected.
+
 use std::collections::BTreeSet;
 
 use thiserror::Error;

@@ -1,3 +1,6 @@
+//! The result of a bench: machine, input, the repeats and their medians, the ratio to the floor and
+//! the price of the sandbox; as a table and as JSON.
+
 use std::fmt;
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! The steps of `host check` with outcome, detail and advice, as text and as JSON.
+
 use std::fmt;
 
 use serde::Serialize;

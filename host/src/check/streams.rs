@@ -1,3 +1,7 @@
+//! Checks one delivery stream: that it exists, can be written to, and what aggregation would save.
+//! Descriptions are asked for slowly and a bounded number of times, since they are throttled for
+//! the whole account.
+
 use std::sync::Arc;
 
 use super::report::{CheckReport, Outcome};

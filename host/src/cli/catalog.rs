@@ -1,3 +1,6 @@
+//! `host catalog`: its subcommands and what they share: settings from a file or a vendor's
+//! workflow, the plugin's routes, and a runtime of one thread.
+
 mod check;
 mod ingest;
 mod lineage;

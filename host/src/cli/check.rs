@@ -1,3 +1,6 @@
+//! `host check`: tests the settings against AWS. Exit code 0, 1 if a step failed, 2 for wrong
+//! settings.
+
 use std::path::PathBuf;
 
 use anyhow::anyhow;

@@ -1,3 +1,6 @@
+//! `host config check` and `schema`, and the reading of settings files that other commands share.
+//! Errors name the file.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;

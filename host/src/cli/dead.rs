@@ -1,3 +1,6 @@
+//! `host dead`: its subcommands, the filters that they share, and the lock that those take which
+//! change files. A reason or stream that cannot exist is an error.
+
 mod list;
 mod purge;
 mod replay;

@@ -1,3 +1,5 @@
+//! `host iam`: prints the policies and trust documents that the host needs. It asks AWS nothing.
+
 mod policy;
 mod trust;
 

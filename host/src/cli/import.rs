@@ -1,3 +1,6 @@
+//! `host import`: turns a vendor's exported destination into a settings file; what has no
+//! counterpart is noted on standard error. Secrets are hidden on a terminal.
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 

@@ -1,3 +1,5 @@
+//! `host plugin`: its subcommands, and `export`, which writes the built-in plugin to a file.
+
 mod bench;
 mod diff;
 mod events;

@@ -1,3 +1,6 @@
+//! The progress bar of a run: events that ended, their rate and the time left, where standard error
+//! is a terminal.
+
 use std::io::IsTerminal;
 use std::time::Duration;
 

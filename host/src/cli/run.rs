@@ -1,3 +1,6 @@
+//! `host run`: options, logging, signals, the run itself, its summary and exit code. `host dead
+//! replay` shares everything behind the options.
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,3 +1,6 @@
+//! SIGINT and SIGTERM as one wait. Registered before anything takes time, since an unregistered
+//! signal ends the process.
+
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};

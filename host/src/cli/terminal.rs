@@ -1,3 +1,6 @@
+//! The terminal that progress bars draw on. Frames go through the bounded standard-error writer, so
+//! a terminal that reads nothing stops no run.
+
 use std::io;
 use std::sync::{Mutex, PoisonError};
 

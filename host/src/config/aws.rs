@@ -1,3 +1,6 @@
+//! Checks `[aws]`: region, endpoints, keys, role, session, proxy and certificates, against the
+//! limits that STS documents. Values that may be secrets do not appear in errors.
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;

@@ -1,3 +1,6 @@
+//! Checks `[catalog]` with the parts of other sections that it needs. A run checks all of it even
+//! where there is no schedule.
+
 mod servers;
 
 use std::path::{Path, PathBuf};

@@ -1,3 +1,6 @@
+//! From raw settings and the command line to checked `Settings`. All mistakes are collected before
+//! any is reported; the command line overrides the file.
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::NonZero;

@@ -1,3 +1,6 @@
+//! Checks what a collector is made of: listener, TLS, limits, proxies, sources with their keys, and
+//! the spool. Checked also where this run does not listen.
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::num::NonZero;

@@ -1,3 +1,6 @@
+//! Mistakes in settings: all that were found, in the order of the file, each beginning with the key
+//! that it is about and located by it. Values are never part of a message that may hold a secret.
+
 use std::fmt;
 
 use super::Places;

@@ -1,3 +1,6 @@
+//! Checks the sources that write with a role of their own; what a source leaves out comes from
+//! `[aws]`.
+
 use super::aws::is_role_arn;
 use super::error::Mistakes;
 use super::places::source_places;

@@ -1,3 +1,6 @@
+//! Checks `[plugin]`: source, settings, trust, failures, limits, breaker, canary and shadow.
+//! References to secrets are checked for form here and resolved by the run.
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -1,3 +1,6 @@
+//! The settings file as it is written: what serde reads and the JSON Schema describes. Nothing is
+//! checked here but shape; the doc comments are the schema's descriptions.
+
 mod aws;
 mod catalog;
 mod json;

@@ -1,3 +1,6 @@
+//! Checks `[secrets]`, and tells references from secrets that stand in the settings. A reference
+//! without a manager is a mistake.
+
 use std::path::Path;
 use std::time::Duration;
 

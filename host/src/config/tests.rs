@@ -1,3 +1,6 @@
+//! Settings as a whole: defaults, precedence of the command line, every kind of mistake with its
+//! place, and secrets that no error shows.
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,3 +1,6 @@
+//! Bodies of requests and responses that tell an exchange what passes through. They neither wait
+//! nor buffer for it.
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,3 +1,6 @@
+//! Builds a host inside another program: settings from text or a file, destination, bounds of what
+//! waits; and starts it on a runtime of the program's or of its own.
+
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,3 +1,6 @@
+//! Which requests become events, and what of them is in the events. Headers, queries and bodies are
+//! left out unless asked for, since they may hold secrets.
+
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, Method, Uri};

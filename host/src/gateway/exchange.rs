@@ -1,3 +1,6 @@
+//! A request and its response on the way to becoming one event, in one buffer. Handed in when
+//! dropped, if there is room; a refusal is counted and delays nobody.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,3 +1,6 @@
+//! A `tower` layer that answers SDK calls in a service's place and copies other requests. It does
+//! nothing until it is told to.
+
 use std::sync::Arc;
 
 use super::{Copies, Gateway, Host};

@@ -1,3 +1,5 @@
+//! A plugin that an embedder hands in, and what came of it: taken, unchanged, or refused at a step.
+
 use std::borrow::Cow;
 use std::fmt;
 

@@ -1,3 +1,7 @@
+//! A running host: health, statistics, the collector's answers, drain and stop. Clones are the same
+//! host; the last one dropped stops it, and delivery goes on in the background up to the drain
+//! timeout.
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;

@@ -1,3 +1,6 @@
+//! The service that the layer makes of a service: routes each request to the collector or the inner
+//! service, and begins an exchange for copied ones.
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};

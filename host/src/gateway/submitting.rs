@@ -1,3 +1,5 @@
+//! Handing events in: one or many, waiting for room or not, each with the answer of how it ended.
+
 use bytes::Bytes;
 
 use super::Host;

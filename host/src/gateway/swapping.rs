@@ -1,3 +1,6 @@
+//! Changing the plugin of an embedded host: swap, reload and rollback. The work runs on blocking
+//! threads.
+
 use super::{Host, Plugin, SwapRefused, Swapped};
 
 /// Which plugin decides.

@@ -1,3 +1,6 @@
+//! Carries out what the plugin decided: records into batches, failures as the settings say, and
+//! dead letters. While too many dead letters wait to be written, the worker waits.
+
 use std::sync::Arc;
 
 use super::deciding::Deciding;

@@ -1,3 +1,6 @@
+//! One worker's share in a generation of the plugin: its mapper, and where its batches have the
+//! declared streams. Failures within a batch are bounded by processor time.
+
 use std::sync::Arc;
 use std::time::Duration;
 

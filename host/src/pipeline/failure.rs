@@ -1,3 +1,6 @@
+//! What becomes of an event that the plugin fails on: dead letter, drop, pass through or halt; and
+//! the switch that halts a run once.
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,3 +1,6 @@
+//! Chunks that a worker has set aside because their source has to wait, within a bound of bytes.
+//! Meanwhile those of other sources pass.
+
 use std::collections::VecDeque;
 
 use tokio::time::Instant;

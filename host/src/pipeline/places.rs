@@ -1,3 +1,6 @@
+//! Where a worker's batches have the streams that the plugin declares, for each identity, so that a
+//! known stream is found by position and not by name.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,3 +1,6 @@
+//! Has the plugin in use configured anew, where a fresh instance declares other streams than
+//! before. Called by the worker that found it.
+
 use std::fmt;
 
 /// Has the plugin in use configured anew, on the thread of the worker that asks for it.

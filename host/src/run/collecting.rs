@@ -1,3 +1,6 @@
+//! The collector of a run: opens the spool, binds the listener, and starts the threads from clients
+//! to workers. What follows the settings without a restart can be replaced.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};

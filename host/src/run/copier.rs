@@ -1,3 +1,6 @@
+//! Sends dead letters to their delivery stream from a thread and a delivery of its own, so that
+//! events never wait behind copies.
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;

@@ -1,3 +1,6 @@
+//! What a program brings to a run that is part of it: a Firehose client, an input for its events,
+//! and hooks for its log.
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

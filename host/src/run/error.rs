@@ -1,3 +1,5 @@
+//! Why a run cannot be started, one variant for each cause, and whether waiting alone can help.
+
 use std::io;
 use std::path::PathBuf;
 

@@ -1,3 +1,6 @@
+//! Waits for a run's end: sources, workers, delivery, dead letters, copies, in this order; each
+//! step is bounded once a stop was requested.
+
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};

@@ -1,3 +1,6 @@
+//! Write keys and the admin token that a secret manager keeps: resolved at the start and refreshed
+//! while the run lasts. What cannot be used leaves the old ones in place.
+
 use std::sync::Arc;
 
 use tokio::sync::Mutex;

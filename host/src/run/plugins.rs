@@ -1,3 +1,6 @@
+//! Reads the plugins that settings name, with signature, terms and secrets, and follows changes of
+//! canary and shadow. Component files are bounded in size.
+
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};

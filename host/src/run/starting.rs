@@ -1,3 +1,6 @@
+//! Starts a run: delivery, dead letters, collector, plugin, threads. Nothing flows before
+//! everything has been made, and compiling never runs on the runtime's threads.
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

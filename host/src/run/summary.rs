@@ -1,3 +1,6 @@
+//! What became of a run, as text and as JSON. `read` is always the sum of delivered, filtered, dead
+//! and undelivered.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;

@@ -1,3 +1,6 @@
+//! Inputs of a run: files, pipes and standard input, plain or compressed, and dead letters. Reading
+//! a pipe looks for a stop now and then.
+
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::os::unix::fs::OpenOptionsExt;

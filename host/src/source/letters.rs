@@ -1,3 +1,7 @@
+//! Replays dead letters: each event in a chunk of its own, and its letter removed once it is
+//! settled and any new letter is on disk. Partial, unreadable and unknown ones are left and
+//! counted.
+
 use std::collections::BTreeSet;
 use std::convert::identity;
 use std::io;

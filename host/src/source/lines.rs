@@ -1,3 +1,6 @@
+//! Cuts a stream of bytes into chunks of whole lines in buffers of fixed size. Of a line that is
+//! too long the start is kept; a source that fails ends with a damaged line.
+
 use std::io::{self, Read};
 
 use super::Stop;

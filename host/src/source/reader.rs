@@ -1,3 +1,6 @@
+//! The thread that reads the inputs in order and hands chunks to the workers; the bounded queue
+//! makes it as slow as they are. A stop leaves the rest unread and reported.
+
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

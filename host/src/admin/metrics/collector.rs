@@ -1,3 +1,5 @@
+//! Metrics of the collector and of its spool, from their reports at the moment of the request.
+
 use std::fmt;
 
 use super::page::{Histogram, Page};

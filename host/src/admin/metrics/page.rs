@@ -1,3 +1,6 @@
+//! A page of metrics in the making: counters, gauges and histograms with labels, in the form that
+//! `prometheus-client` encodes.
+
 use std::fmt;
 
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};

@@ -1,3 +1,6 @@
+//! One connection of the bench's own Firehose: counts the records of a body piece by piece, keeps
+//! nothing, and answers as Firehose does.
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, LazyLock};

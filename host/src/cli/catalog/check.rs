@@ -1,3 +1,5 @@
+//! `host catalog check`: tries each permission that the catalog needs, and writes nothing.
+
 use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;

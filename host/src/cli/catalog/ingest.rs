@@ -1,3 +1,5 @@
+//! `host catalog ingest`: one run of the catalog now, unless another one is running.
+
 use anyhow::{Context, anyhow};
 use clap::Args;
 

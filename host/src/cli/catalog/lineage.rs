@@ -1,3 +1,5 @@
+//! `host catalog lineage`: draws the graph in one of six forms, to standard output or a file.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};

@@ -1,3 +1,6 @@
+//! `host catalog list`: the delivery streams as a table or JSON, and words for origins and
+//! destinations that other subcommands use.
+
 use anyhow::anyhow;
 use clap::Args;
 

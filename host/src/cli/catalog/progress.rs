@@ -1,3 +1,5 @@
+//! A spinner with how far reading is, where standard error is a terminal.
+
 use std::io::IsTerminal;
 use std::time::Duration;
 

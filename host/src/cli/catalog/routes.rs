@@ -1,3 +1,5 @@
+//! Loads the plugin of the settings and asks it for its routes, for drawings with events.
+
 use std::path::Path;
 
 use anyhow::Context;

@@ -1,3 +1,5 @@
+//! `host catalog runs`: the history of runs, or one run with its log.
+
 use std::time::Duration;
 
 use clap::Args;

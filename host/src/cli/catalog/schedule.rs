@@ -1,3 +1,5 @@
+//! `host catalog schedule`: runs the catalog by its schedule until a signal stops it.
+
 use anyhow::{Context, anyhow};
 use clap::Args;
 

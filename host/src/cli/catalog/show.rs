@@ -1,3 +1,5 @@
+//! `host catalog show`: everything that is known of one delivery stream.
+
 use std::fmt::Write as _;
 
 use anyhow::anyhow;

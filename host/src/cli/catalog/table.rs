@@ -1,3 +1,5 @@
+//! Rows of text in aligned columns; control characters are escaped.
+
 use std::fmt::Write as _;
 
 use standpipe_core::escape::one_line;

@@ -1,3 +1,6 @@
+//! `host dead list`: counts of dead letters by reason and delivery stream, and the files that hold
+//! them.
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;

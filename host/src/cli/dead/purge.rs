@@ -1,3 +1,6 @@
+//! `host dead purge`: deletes the dead letters that a filter selects. Unreadable lines and files
+//! that a running host writes to are left.
+
 use anyhow::{Context, anyhow};
 use clap::Args;
 

@@ -1,3 +1,6 @@
+//! `host dead replay`: a run whose inputs are the selected dead letters. Events of unknown sources
+//! are left unless the user says otherwise.
+
 use clap::Args;
 
 use super::{Choice, Place, fault, lock};

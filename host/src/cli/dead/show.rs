@@ -1,3 +1,5 @@
+//! `host dead show`: dead letters one after the other, without their events unless asked for.
+
 use std::fmt::Write as _;
 use std::io::{self, Write};
 

@@ -1,3 +1,6 @@
+//! `host iam policy`: the least policy for the streams of the settings, as JSON or Terraform, split
+//! at IAM's size limit on demand.
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

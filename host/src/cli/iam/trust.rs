@@ -1,3 +1,5 @@
+//! `host iam trust`: who may assume the role. External ids are never shown in errors.
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

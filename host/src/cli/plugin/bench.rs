@@ -1,3 +1,6 @@
+//! `host plugin bench`: the cost of a plugin beside the default one, on the same events, compiled
+//! from nothing.
+
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::path::PathBuf;

@@ -1,3 +1,6 @@
+//! `host plugin diff`: what changes where one plugin replaces another, on files of events. Payloads
+//! are never shown.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;

@@ -1,3 +1,6 @@
+//! `host plugin inspect`: world, size, hash, exports and imports of a component, without running
+//! it.
+
 use std::path::Path;
 
 use anyhow::anyhow;

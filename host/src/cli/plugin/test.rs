@@ -1,3 +1,5 @@
+//! `host plugin test`: runs cases under production's limits. Exit code 1 if one fails.
+
 use std::path::PathBuf;
 
 use anyhow::anyhow;

@@ -1,3 +1,6 @@
+//! Settings of the catalog: nothing needs to be set, everything is read, and mistakes say what to
+//! write.
+
 use super::*;
 use crate::config::parse;
 use standpipe_catalog::web::Verify;

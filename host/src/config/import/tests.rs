@@ -1,3 +1,6 @@
+//! Imports of both vendors: settings that the host accepts come out, what has no counterpart is
+//! noted, and no secret is shown outside of the TOML.
+
 mod rudderstack;
 mod segment;
 

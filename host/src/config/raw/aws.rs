@@ -1,3 +1,5 @@
+//! `[aws]`, its endpoints, and `[secrets]`, as written.
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

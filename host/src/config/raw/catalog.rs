@@ -1,3 +1,5 @@
+//! `[catalog]` and its subsections, as written.
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

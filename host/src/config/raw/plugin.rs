@@ -1,3 +1,5 @@
+//! `[plugin]` with shadow, canary, limits and breaker, as written.
+
 use std::path::PathBuf;
 
 use schemars::JsonSchema;

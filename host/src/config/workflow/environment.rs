@@ -1,3 +1,6 @@
+//! Expands `$NAME` and `${NAME}` in a workflow file as Python's `expandvars` does: unset names
+//! stay, values are not expanded again.
+
 /// Put variables of the environment in the place of `$NAME` and `${NAME}`, as
 /// Python's `expandvars` does: what is not set stays as it is, and what a variable
 /// holds is not looked at again.

@@ -1,3 +1,6 @@
+//! A mapping of a workflow file that is read key by key. Keys that nobody asked for are errors with
+//! line, path and the closest known key.
+
 use super::WorkflowError;
 use super::yaml::{Node, Value};
 use standpipe_core::secret::Secret;

@@ -1,3 +1,6 @@
+//! OpenMetadata's workflow files: the vendor's example, every key, mistakes with their lines, and
+//! values of the environment that are never shown.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,6 @@
+//! Writes what the catalog's thread logs to a file as well, up to a bound, for as long as a run
+//! lasts.
+
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;

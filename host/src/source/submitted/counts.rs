@@ -1,3 +1,5 @@
+//! Counters of events that a program handed in, and their report; what was accepted adds up.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Refused;

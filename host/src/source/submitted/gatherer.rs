@@ -1,3 +1,6 @@
+//! The thread that makes chunks of the events that a program handed in, tells each waiting caller
+//! how its event ended, and rests between small chunks.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;

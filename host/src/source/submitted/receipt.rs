@@ -1,3 +1,6 @@
+//! Why an event was not accepted, with the event itself, and the future of how an accepted one
+//! ended.
+
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,3 +1,6 @@
+//! Events handed in by a program: bounds, waiting, closing, one line each, and an answer for every
+//! caller.
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;

@@ -1,3 +1,5 @@
+//! RudderStack's Firehose destination: mappings, role, keys and consent in each stored form.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,3 +1,6 @@
+//! Segment's Firehose destination: mappings in each shape, access, consent and destination filters
+//! in their order.
+
 use serde_json::{Value, json};
 
 use super::*;
