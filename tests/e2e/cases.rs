@@ -1,3 +1,6 @@
+//! The folders of `tests/cases`, each run with the default plugin and with the templates in Rust,
+//! JavaScript and Python.
+
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};

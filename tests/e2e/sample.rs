@@ -1,3 +1,6 @@
+//! The sample events of `tests/data` are what the generator makes, and the README's first command
+//! delivers them.
+
 use std::fs;
 
 use standpipe_tests::events::Events;

@@ -1,3 +1,6 @@
+//! Builds the program under test once for each process of tests, in the test's own profile and
+//! target directory.
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;

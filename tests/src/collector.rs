@@ -1,3 +1,5 @@
+//! The program as a collector on free ports of loopback; killed when dropped.
+
 use rustix::process::Signal;
 
 use crate::{DEADLINE, Program, Ran, Running};

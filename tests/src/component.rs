@@ -1,3 +1,5 @@
+//! Builds the misbehaving plugin, and stamps components so that they differ in their hash alone.
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -1,3 +1,5 @@
+//! Requests by the program `curl`, for tests that need TLS or HTTP/2.
+
 use std::path::Path;
 use std::process::Command;
 

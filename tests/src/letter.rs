@@ -1,3 +1,5 @@
+//! Reads dead letters back, by a parser of the tests' own.
+
 use std::path::Path;
 
 use serde_json::Value;

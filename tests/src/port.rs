@@ -1,3 +1,5 @@
+//! Free ports below those that Linux hands out, so that a server can come back to its port.
+
 use std::net::{Ipv4Addr, TcpListener};
 
 /// Ports below those that Linux gives to those who ask for any: a port from here is

@@ -1,3 +1,6 @@
+//! Starts the program in a new directory with a clean environment, and keeps what it wrote,
+//! delivered and dead-lettered.
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,3 +1,5 @@
+//! A proxy in front of the program, with a configuration of its own; stopped when dropped.
+
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command};

@@ -1,3 +1,6 @@
+//! The program while it runs: input, signals, output, memory, processor time and descriptors;
+//! killed when dropped.
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;

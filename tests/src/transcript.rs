@@ -1,3 +1,5 @@
+//! Collects what a process writes, and waits for words in it.
+
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};

@@ -1,3 +1,5 @@
+//! Pipelines whose stream is gone: soft deletion, and every reason not to delete.
+
 use serde_json::json;
 use standpipe_catalog::Unread;
 use standpipe_catalog::openmetadata::Untouched;

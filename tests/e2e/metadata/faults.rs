@@ -1,3 +1,5 @@
+//! An OpenMetadata server that fails, throttles, is down, is another program, or refuses the token.
+
 use std::time::{Duration, Instant};
 
 use standpipe_catalog::openmetadata::{OpenError, OpenMetadata};

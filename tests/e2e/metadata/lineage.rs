@@ -1,3 +1,6 @@
+//! Edges in OpenMetadata: which entities are joined, what is ambiguous or missing, and edges of
+//! other tools that stay.
+
 use serde_json::json;
 use standpipe_catalog::openmetadata::{Services, Written};
 use standpipe_catalog::report::Fate;

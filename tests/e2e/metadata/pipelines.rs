@@ -1,3 +1,6 @@
+//! Streams as pipelines in OpenMetadata: created once, updated where they differ, and people's
+//! words kept.
+
 use serde_json::json;
 use standpipe_catalog::openmetadata::Services;
 use standpipe_catalog::{Asset, Processor, Role};

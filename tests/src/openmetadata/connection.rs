@@ -1,3 +1,5 @@
+//! One connection of the stand-in for OpenMetadata: reads requests and writes responses.
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

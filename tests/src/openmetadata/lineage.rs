@@ -1,3 +1,5 @@
+//! Lineage in the stand-in for OpenMetadata: edges, patches and references that lead nowhere.
+
 use serde_json::{Value, json};
 
 use super::routes::{Reply, refusal};

@@ -1,3 +1,5 @@
+//! Paths of the stand-in for OpenMetadata: services, pipelines, bulk requests, deletion and search.
+
 use serde_json::{Value, json};
 
 use super::connection::unescaped;

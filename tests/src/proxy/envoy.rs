@@ -1,3 +1,5 @@
+//! Envoy from its Python package, with parts of a configuration.
+
 use std::fs;
 use std::process::Command;
 

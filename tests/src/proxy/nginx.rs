@@ -1,3 +1,5 @@
+//! Debian's nginx, with what stands in its `http` block.
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;

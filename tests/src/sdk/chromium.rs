@@ -1,3 +1,5 @@
+//! Finds the distribution's Chromium.
+
 use std::path::PathBuf;
 
 use crate::install;

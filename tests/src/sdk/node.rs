@@ -1,3 +1,5 @@
+//! The vendors' SDKs for Node and browsers, as their lock file pins them.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,3 +1,6 @@
+//! How a stream of the Firehose stub behaves until it is switched: healthy, slow, throttled,
+//! denied, missing, hanging, or answering nonsense.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;

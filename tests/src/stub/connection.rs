@@ -1,3 +1,5 @@
+//! One connection of the Firehose stub: parses requests strictly and acts out their fate.
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;

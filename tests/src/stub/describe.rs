@@ -1,3 +1,5 @@
+//! DescribeDeliveryStream of the Firehose stub.
+
 use serde_json::{Value, json};
 
 use super::put::Violation;

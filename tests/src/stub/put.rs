@@ -1,3 +1,6 @@
+//! PutRecordBatch of the Firehose stub, with limits and signature checked anew, so that a wrong
+//! number in the program shows.
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;

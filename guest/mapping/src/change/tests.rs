@@ -1,3 +1,6 @@
+//! Property tests of the single changes: JSON numbers are recognised as JSON defines them, and a
+//! text is cut at characters, not bytes.
+
 use proptest::prelude::*;
 
 use super::{is_number, truncate};

@@ -1,3 +1,7 @@
+//! What one transform makes of an event's text, case by case: fields dropped, allowed, set, copied,
+//! changed in place and flattened. `bytes` checks that unnamed fields keep their bytes; `oracle`
+//! compares with a tree of serde_json.
+
 mod bytes;
 mod oracle;
 

@@ -1,3 +1,7 @@
+//! The filter query language: every table of `host/docs/fql.md` is run, limits of length and depth
+//! hold, and no text of a condition or an event panics. `differential` compares with a second
+//! evaluator.
+
 mod differential;
 
 use proptest::prelude::*;

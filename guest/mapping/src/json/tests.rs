@@ -1,3 +1,5 @@
+//! Values that are read in place mean what serde_json reads, and no text panics.
+
 use proptest::prelude::*;
 
 use super::{Kind, Value};

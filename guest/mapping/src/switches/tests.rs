@@ -1,3 +1,5 @@
+//! `integrations` and consent decide about an event as they do at the vendors.
+
 use serde_json::json;
 
 use super::Switches;

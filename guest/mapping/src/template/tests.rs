@@ -1,3 +1,5 @@
+//! Templates put values in their places, refuse what is no template, and never panic.
+
 use proptest::prelude::*;
 
 use super::Template;

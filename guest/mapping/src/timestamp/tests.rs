@@ -1,3 +1,6 @@
+//! Times are read from every form that settings can name, written back in each, and survive the
+//! round trip; zones and daylight saving included.
+
 use proptest::prelude::*;
 
 use super::{Reading, Writing, Zone, convert};

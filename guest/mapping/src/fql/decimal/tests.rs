@@ -1,3 +1,6 @@
+//! Decimals of any length compare as the numbers that they stand for, checked against integers of
+//! millionths.
+
 use proptest::prelude::*;
 
 use super::Decimal;

@@ -1,3 +1,6 @@
+//! Streams that events choose: a template bounds the choice, only allowed names can be chosen, and
+//! patterns cover what their plain definition covers.
+
 use proptest::prelude::*;
 use standpipe_plugin::testing::{Decision, Harness, deliver, event};
 use standpipe_plugin::{Plugin as _, Setup};
