@@ -205,12 +205,12 @@ impl View {
     }
 
     fn plugin_note(&self) -> Option<String> {
-        let (_, stage) = self.swapper.switch().stage();
-        if stage.active.is_unavailable() {
+        let roles = self.swapper.roles().load();
+        if roles.active.is_unavailable() {
             let note = "no instance of the plugin can be started, and its events wait: see the log";
             return Some(note.to_owned());
         }
-        let note = match stage.active.breaker().health(Instant::now()) {
+        let note = match roles.active.breaker().health(Instant::now()) {
             Health::Healthy => return None,
             Health::Degraded => "the plugin is degraded: it fails on many events of a source",
             Health::Off => "the plugin is off for a source: it fails on nearly all of its events",

@@ -46,7 +46,9 @@ use crate::limits;
 use standpipe_core::event::{Ack, Chunk, Damage, Event, Line, Malformed, Refusal, scan};
 use standpipe_delivery::dead::{Letter, Letters, Reason};
 use standpipe_delivery::{Outbox, Provenance};
-use standpipe_plugin_host::{Canary, Decisions, Fault, Shadow, Stage, Switch, Tally, WhenOff};
+use standpipe_plugin_host::{
+    Canary, Decisions, Fault, PluginRoles, PublishedRoles, RolesReader, Shadow, Tally, WhenOff,
+};
 
 /// How often a busy worker looks for batches that have been open for too long.
 const DUE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -64,9 +66,9 @@ pub struct Worker {
     /// Where the buffers of finished chunks go, to be filled again.
     buffers: Sender<Vec<u8>>,
     identities: Arc<SourceIdentities>,
-    switch: Arc<Switch>,
-    /// The version of the switch's stage that the worker has turned to.
-    version: u64,
+    published: Arc<PublishedRoles>,
+    /// The roles that the worker has turned to.
+    roles: RolesReader,
     active: Deciding,
     canary: Option<(Arc<Canary>, Deciding)>,
     shadow: Option<Arc<Shadow>>,
@@ -102,7 +104,7 @@ pub struct Shared {
     /// Where their buffers go.
     pub buffers: Sender<Vec<u8>>,
     /// Who decides.
-    pub switch: Arc<Switch>,
+    pub roles: Arc<PublishedRoles>,
     /// Where dead letters go.
     pub letters: Arc<Letters>,
     /// Who the records of sources are written as.
@@ -121,9 +123,10 @@ pub struct Shared {
 impl Worker {
     /// A worker that takes its chunks from a queue.
     pub fn new(shared: Shared, outbox: Outbox) -> Self {
-        let Shared { chunks, buffers, switch, letters, identities, .. } = shared;
+        let Shared { chunks, buffers, roles: published, letters, identities, .. } = shared;
         let Shared { on_failure, halt, renewal, abandoned, .. } = shared;
-        let (version, Stage { active, canary, shadow }) = switch.stage();
+        let roles = published.reader();
+        let PluginRoles { active, canary, shadow } = roles.in_use();
         let active = Deciding::new(active, Arc::clone(&identities));
         let canary = canary.map(|canary| Self::canary(canary, &identities));
         let carrier = Carrier { outbox, letters, on_failure, halt };
@@ -132,8 +135,8 @@ impl Worker {
             chunks,
             buffers,
             identities,
-            switch,
-            version,
+            published,
+            roles,
             active,
             canary,
             shadow,
@@ -203,7 +206,7 @@ impl Worker {
         if self.held.is_empty() {
             return;
         }
-        let is_other = self.switch.has_changed(self.version);
+        let is_other = self.roles.has_changed();
         if is_other || self.carrier.halt.is_halted() || self.is_abandoned() {
             self.held.release(now);
         }
@@ -250,7 +253,7 @@ impl Worker {
         if self.carrier.halt.is_halted() {
             return Turn::Through;
         }
-        if self.switch.has_changed(self.version) {
+        if self.roles.has_changed() {
             self.turn();
         }
         self.map_with_active(&chunk.ack, &events, wasted_left)
@@ -328,7 +331,7 @@ impl Worker {
         if events.is_empty() || self.carrier.halt.is_halted() {
             return Turn::Through;
         }
-        if self.switch.has_changed(self.version) {
+        if self.roles.has_changed() {
             self.turn();
         }
         match self.canary.take() {
@@ -449,11 +452,10 @@ impl Worker {
         others
     }
 
-    /// Turn to the stage that has been published.
+    /// Turn to the roles that have been published.
     fn turn(&mut self) {
         let start = Instant::now();
-        let (version, Stage { active, canary, shadow }) = self.switch.stage();
-        self.version = version;
+        let PluginRoles { active, canary, shadow } = self.roles.refresh();
         self.shadow = shadow;
         if !Arc::ptr_eq(&active, &self.active.generation) {
             let next = Deciding::new(active, Arc::clone(&self.identities));
@@ -468,7 +470,7 @@ impl Worker {
         if let (None, Some(canary)) = (&self.canary, canary) {
             self.canary = Some(Self::canary(canary, &self.identities));
         }
-        self.switch.count_pause(start.elapsed());
+        self.published.count_pause(start.elapsed());
     }
 
     fn canary(canary: Arc<Canary>, identities: &Arc<SourceIdentities>) -> (Arc<Canary>, Deciding) {

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use standpipe_tests::{Template, case, workspace};
 
@@ -44,13 +45,13 @@ fn run_all(name: &str, plugin: Option<&Path>) {
                 while let Some(folder) = folders.get(1 + next.fetch_add(1, Ordering::Relaxed)) {
                     let name = folder.file_name().expect("a name").to_string_lossy();
                     if let Err(differences) = case::run(folder, plugin) {
-                        let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+                        let mut failures = failures.lock();
                         failures.push(format!("== {name}\n{differences}"));
                     }
                 }
             });
         }
     });
-    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let failures = failures.into_inner();
     assert!(failures.is_empty(), "{} cases differ:\n{}", failures.len(), failures.join("\n"));
 }

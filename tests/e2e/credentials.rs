@@ -1,9 +1,9 @@
 //! Where credentials come from, and how they are renewed.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustix::process::Signal;
 use standpipe_tests::ministack::Ministack;
 use standpipe_tests::oracle::records;
@@ -143,7 +143,7 @@ fn sessions_of_two_seconds_cost_no_request() {
     let first_seen = Mutex::new(BTreeMap::<String, Instant>::new());
     let stub = Stub::start(move |put| {
         let token = put.headers["x-amz-security-token"].clone();
-        let mut seen = first_seen.lock().unwrap();
+        let mut seen = first_seen.lock();
         match seen.entry(token).or_insert_with(Instant::now).elapsed() < LIFE {
             true => Fate::Accept,
             false => Fate::Fail { status: 400, code: "ExpiredTokenException", accepted: false },

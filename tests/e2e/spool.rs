@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use standpipe_tests::client::{Client, basic};
 use standpipe_tests::disk::Disk;
@@ -257,7 +258,7 @@ impl Load {
                     let headers = [("Authorization", &*basic("key").1)];
                     match client.post("/v1/batch", &headers, &body(ids.clone(), 200)) {
                         Ok(reply) if reply.status == 200 => {
-                            acknowledged.lock().unwrap().extend(ids);
+                            acknowledged.lock().extend(ids);
                         }
                         Ok(reply) => panic!("answered with {}: {}", reply.status, reply.text()),
                         // The process has been killed.
@@ -273,7 +274,7 @@ impl Load {
     fn stop(self) -> BTreeSet<u64> {
         self.is_over.store(true, Ordering::Relaxed);
         self.clients.into_iter().for_each(|client| client.join().expect("no client fails"));
-        std::mem::take(&mut self.acknowledged.lock().unwrap())
+        std::mem::take(&mut self.acknowledged.lock())
     }
 }
 

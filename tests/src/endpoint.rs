@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -92,7 +94,7 @@ impl Endpoint {
 
     /// All requests so far.
     pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.asked.lock().clone()
     }
 }
 
@@ -139,10 +141,10 @@ pub fn sts_error(code: &str, message: &str) -> String {
 fn serve(stream: TcpStream, script: &Script, asked: &Mutex<Vec<Asked>>) {
     let mut stream = BufReader::new(stream);
     while let Some(mut request) = read(&mut stream) {
-        let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
-        request.number = asked.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let mut script = script.lock();
+        request.number = asked.lock().len();
         let (status, headers, body) = script(&request);
-        asked.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        asked.lock().push(request);
         drop(script);
         let kind = if body.starts_with('<') { "text/xml" } else { "application/x-amz-json-1.1" };
         let head = format!(

@@ -26,9 +26,11 @@ pub use describe::Described;
 pub use put::Put;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::oracle::Streams;
 use connection::Connection;
@@ -168,7 +170,7 @@ impl Stub {
     /// Answer what streams are, too. Without this, asking is a violation.
     #[must_use]
     pub fn describing(self, script: impl FnMut(&str, usize) -> Described + Send + 'static) -> Self {
-        let mut own = self.shared.describe_script.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = self.shared.describe_script.lock();
         *own = Some(Box::new(script));
         drop(own);
         self
@@ -228,7 +230,7 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Ask the handler about a request, or number it, ask the script about it, and
@@ -238,7 +240,7 @@ impl Shared {
             Decider::Handler(handler) => return handler(&put),
             Decider::Script(script) => script,
         };
-        let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut script = script.lock();
         put.number = self.state().puts.len();
         let fate = script(&put);
         let mut state = self.state();
@@ -254,7 +256,7 @@ impl Shared {
 impl Shared {
     /// Ask the script what a stream is; none if there is no script.
     fn describe(&self, stream: String) -> Option<Described> {
-        let mut script = self.describe_script.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut script = self.describe_script.lock();
         let script = script.as_mut()?;
         let before = self.state().described.iter().filter(|other| **other == stream).count();
         let described = script(&stream, before);

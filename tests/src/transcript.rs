@@ -1,9 +1,11 @@
 //! Collects what a process writes, and waits for words in it.
 
 use std::io::Read;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 /// What a process writes, collected while it runs.
 #[derive(Debug, Clone, Default)]
@@ -25,23 +27,20 @@ impl Transcript {
 
     fn add(&self, bytes: &[u8]) {
         let (text, changed) = &*self.0;
-        text.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        text.lock().extend_from_slice(bytes);
         changed.notify_all();
     }
 
     /// Everything so far.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.0.lock().clone()
     }
 
     /// Wait until these words have been written; whether they were in time.
     pub(crate) fn wait_for(&self, words: &str, deadline: Duration) -> bool {
         let (text, changed) = &*self.0;
-        let text = text.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = text.lock();
         let lacks_them = |text: &mut Vec<u8>| !String::from_utf8_lossy(text).contains(words);
-        let (_text, waited) = changed
-            .wait_timeout_while(text, deadline, lacks_them)
-            .unwrap_or_else(PoisonError::into_inner);
-        !waited.timed_out()
+        !changed.wait_while_for(&mut text, lacks_them, deadline).timed_out()
     }
 }

@@ -3,8 +3,9 @@
 //! the server runs.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -21,7 +22,7 @@ const CHARACTERS_MAX: usize = 4096;
 /// Only its SHA-256 is kept, and compared whole: how long that takes tells nothing
 /// about the token.
 #[derive(Clone)]
-pub struct Token(Arc<RwLock<[u8; 32]>>);
+pub struct Token(Arc<ArcSwap<[u8; 32]>>);
 
 /// What can be no token.
 #[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Token {
     ///
     /// It is too short, or cannot stand in a header.
     pub fn new(token: &Secret) -> Result<Self, BadToken> {
-        digest(token).map(|digest| Token(Arc::new(RwLock::new(digest))))
+        digest(token).map(|digest| Token(Arc::new(ArcSwap::from_pointee(digest))))
     }
 
     /// From now on it is this one. Tells whether that changes anything.
@@ -50,14 +51,13 @@ impl Token {
     /// As for [`Token::new`]; nothing changes then.
     pub fn set(&self, token: &Secret) -> Result<bool, BadToken> {
         let digest = digest(token)?;
-        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(std::mem::replace(&mut *kept, digest) != digest)
+        Ok(*self.0.swap(Arc::new(digest)) != digest)
     }
 
     /// Whether it is this one.
     pub(super) fn is(&self, text: &str) -> bool {
         let other: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.0.load();
         kept.iter().zip(other).fold(0, |differences, (own, other)| differences | (own ^ other)) == 0
     }
 }

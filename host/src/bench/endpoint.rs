@@ -9,9 +9,11 @@ mod connection;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::BenchError;
 use super::process::thread_cpu_time;
@@ -92,12 +94,13 @@ impl Drop for Endpoint {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn at_rest(&self) -> MutexGuard<'_, State> {
-        let state = self.rested.wait_timeout_while(self.state(), REST_MAX, |state| state.busy > 0);
-        state.unwrap_or_else(PoisonError::into_inner).0
+        let mut state = self.state();
+        self.rested.wait_while_for(&mut state, |state| state.busy > 0, REST_MAX);
+        state
     }
 
     /// A request has come in.

@@ -15,10 +15,11 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -256,7 +257,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn start_writer(&'static self) -> Writer {
@@ -276,7 +277,7 @@ impl Queue {
         }
         let fits = |state: &State| state.bytes + line.len() <= self.bytes_max;
         if when_full == WhenFull::Wait && !fits(&state) {
-            state = self.wait_while_read(state, Duration::MAX, fits);
+            self.wait_while_read(&mut state, Duration::MAX, fits);
         }
         if !fits(&state) {
             if when_full != WhenFull::LeaveOut {
@@ -296,31 +297,30 @@ impl Queue {
 
     fn flush(&self, timeout: Duration) {
         let is_empty = |state: &State| state.bytes == 0;
-        let state = self.wait_while_read(self.lock(), timeout, is_empty);
+        let mut state = self.lock();
+        self.wait_while_read(&mut state, timeout, is_empty);
         if is_empty(&state) && self.missing(&state) > 0 {
             drop(self.report(state));
-            drop(self.wait_while_read(self.lock(), timeout, is_empty));
+            self.wait_while_read(&mut self.lock(), timeout, is_empty);
         }
     }
 
     /// Wait until something is so, as long as the reader is not stalled.
-    fn wait_while_read<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
+    fn wait_while_read(
+        &self,
+        state: &mut MutexGuard<'_, State>,
         timeout: Duration,
         is_so: impl Fn(&State) -> bool,
-    ) -> MutexGuard<'a, State> {
+    ) {
         let started = Instant::now();
-        while !is_so(&state) {
+        while !is_so(state) {
             let patience = limits::STDERR_STALL.saturating_sub(state.progressed.elapsed());
             let left = patience.min(timeout.saturating_sub(started.elapsed()));
             if left.is_zero() {
                 break;
             }
-            let waited = self.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(state, left);
         }
-        state
     }
 
     /// Write what comes, for ever. A line that cannot be written is counted: there is
@@ -366,8 +366,7 @@ impl Queue {
             if let Some(line) = state.lines.pop_front() {
                 return line;
             }
-            let changed = self.changed.wait_timeout(state, patience);
-            state = changed.unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut state, patience);
         }
     }
 
@@ -539,7 +538,7 @@ mod tests {
 
         impl Write for Kept {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.lock().unwrap().extend_from_slice(bytes);
+                self.0.lock().extend_from_slice(bytes);
                 Ok(bytes.len())
             }
 
@@ -565,7 +564,7 @@ mod tests {
                 tracing::subscriber::with_default(lines.finish(), log);
             }
         }
-        let bytes = kept.0.lock().unwrap().clone();
+        let bytes = kept.0.lock().clone();
         let text = String::from_utf8(bytes).unwrap();
         if is_json { json_line(&text).into_owned() } else { text }
     }

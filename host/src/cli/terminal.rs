@@ -2,9 +2,9 @@
 //! a terminal that reads nothing stops no run.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressDrawTarget, TermLike};
+use parking_lot::Mutex;
 
 use super::stderr;
 
@@ -22,7 +22,7 @@ impl Terminal {
     }
 
     fn add(&self, text: &str) -> io::Result<()> {
-        self.frame.lock().unwrap_or_else(PoisonError::into_inner).push_str(text);
+        self.frame.lock().push_str(text);
         Ok(())
     }
 
@@ -67,7 +67,7 @@ impl TermLike for Terminal {
     }
 
     fn flush(&self) -> io::Result<()> {
-        let mut frame = self.frame.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut frame = self.frame.lock();
         if !frame.is_empty() {
             // What a terminal echoes, such as ^C, must not begin a line of its own.
             frame.push('\r');

@@ -3,12 +3,13 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
+use parking_lot::Mutex;
 
 use super::Exchange;
 
@@ -131,7 +132,7 @@ impl<B: Body<Data = Bytes> + Unpin> Watched<B> {
         if let (Some(told), Some(Ok(frame))) = (&self.told, &frame)
             && let Some(data) = frame.data_ref()
         {
-            let mut exchange = told.exchange.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut exchange = told.exchange.lock();
             (told.tell)(&mut exchange, data);
         }
         Poll::Ready(frame)

@@ -5,13 +5,14 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Body;
 use hyper::{Request, Response};
+use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
@@ -67,7 +68,7 @@ impl Host {
     }
 
     pub(super) fn keep(&self, runtime: Runtime) {
-        *self.0.own_runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
+        *self.0.own_runtime.lock() = Some(runtime);
     }
 
     /// What became of the events that were handed in, and how many wait.
@@ -249,7 +250,7 @@ impl Host {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.stopper.stop();
-        let own = self.own_runtime.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let own = self.own_runtime.get_mut().take();
         let Some(runtime) = own else { return };
         let mut summary = self.summary.clone();
         // A runtime must not be waited for on the thread of another one.

@@ -3,12 +3,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use parking_lot::Mutex;
 use tower_service::Service;
 
 use super::layer::Rules;
@@ -89,7 +90,7 @@ impl<S> Gateway<S> {
 impl Copy {
     /// The exchange, where the response's body is to be told too.
     fn responded<B>(self, response: &Response<B>) -> Option<Arc<Mutex<Exchange>>> {
-        let mut exchange = self.exchange.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut exchange = self.exchange.lock();
         exchange.responded(response.status(), response.headers());
         drop(exchange);
         self.with_response_body.then_some(self.exchange)

@@ -14,7 +14,7 @@ use standpipe_catalog::schedule::{Claim, Fate, History, HistoryError, Kept, Outc
 use standpipe_catalog::{CatalogSettings, LogLevel, Round, Route, Told};
 use standpipe_core::clock;
 use standpipe_http::Shutdown;
-use standpipe_plugin_host::{self as plugin, Fault, Plugin, Switch};
+use standpipe_plugin_host::{self as plugin, Fault, Plugin, PublishedRoles};
 
 /// How much less than others the thread gets: as of `nice`.
 const NICENESS: i32 = 10;
@@ -88,9 +88,9 @@ pub(crate) fn routes_of(plugin: &Plugin) -> Result<Vec<Route>, Fault> {
 }
 
 /// The same of the plugin in use. One that fails at it sends events all the same.
-pub(super) fn routes_of_switch(switch: Arc<Switch>) -> Routes {
+pub(super) fn routes_in_use(roles: Arc<PublishedRoles>) -> Routes {
     Box::new(move || {
-        let routes = routes_of(switch.stage().1.active.plugin());
+        let routes = routes_of(roles.load().active.plugin());
         routes.unwrap_or_else(|fault| {
             tracing::warn!("the plugin does not tell its routes, and none are drawn: {fault}");
             Vec::new()

@@ -2,8 +2,8 @@
 //! step is bounded once a stop was requested.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 use super::collecting::Collecting;
@@ -65,7 +65,7 @@ impl Run {
         let swapper = self.swapper.clone();
         let shadow = tokio::task::spawn_blocking(move || swapper.end_shadow().ok());
         let shadow = shadow.await.expect("ending a shadow does not panic");
-        let halted = self.halted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let halted = self.halted.lock().take();
         Summary::new(summary::Parts {
             totals: self.totals.snapshot(),
             streams: delivery.report(),

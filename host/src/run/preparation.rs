@@ -87,9 +87,9 @@ impl Preparation {
     /// where the one in use is none.
     pub(crate) fn deciding_plugins(&self) -> Vec<Plugin> {
         let Some(swapper) = &self.swapper else { return Vec::new() };
-        let (_, stage) = swapper.switch().stage();
-        let canary = stage.canary.map(|canary| canary.generation().plugin().clone());
-        [stage.active.plugin().clone()].into_iter().chain(canary).collect()
+        let roles = swapper.roles().load();
+        let canary = roles.canary.as_ref().map(|canary| canary.generation().plugin().clone());
+        [roles.active.plugin().clone()].into_iter().chain(canary).collect()
     }
 
     /// All of it.

@@ -3,11 +3,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -190,7 +191,7 @@ impl Run {
         let shared = Shared {
             chunks: chunks_out,
             buffers: buffers_in,
-            switch: Arc::clone(swapper.switch()),
+            roles: Arc::clone(swapper.roles()),
             letters: Arc::clone(&letters),
             identities: Arc::new(identities),
             on_failure: settings.hosting.on_failure.clone(),
@@ -293,7 +294,7 @@ impl Run {
         #[cfg(feature = "catalog")]
         let catalog = settings.catalog.map(|catalog| {
             // It stops as soon as no more is read, and has the time of the drain.
-            let routes = cataloging::routes_of_switch(Arc::clone(swapper.switch()));
+            let routes = cataloging::routes_in_use(Arc::clone(swapper.roles()));
             Cataloging::start(*catalog, routes, shutdown.clone())
         });
         Ok(Run {
@@ -350,7 +351,7 @@ fn ender(
 ) -> impl Fn(String) + Send + Sync + 'static {
     move |why| {
         tracing::error!("{why}");
-        *halted.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        *halted.lock() = Some(why);
         abandoned.store(true, Ordering::Release);
         stopper.stop();
     }

@@ -6,11 +6,12 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -201,13 +202,13 @@ impl Inner {
         let (candidate, terms, ingredients) = plugins::read(&self.swapper, &settings, &known)?;
         // First, so that a plugin with old secrets is not what is gone back to.
         self.refresh(runtime);
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let taken = self.taken.lock().clone();
         let swapped = match cause == Cause::Change && taken.as_ref() == Some(&ingredients) {
-            true => Swapped::Unchanged(self.swapper.switch().stage().1.active.number()),
+            true => Swapped::Unchanged(self.swapper.roles().load().active.number()),
             false => self.swapper.offer_under(&candidate, terms)?,
         };
-        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(ingredients);
-        let mut companions = self.companions.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.taken.lock() = Some(ingredients);
+        let mut companions = self.companions.lock();
         companions.follow(&self.swapper, &settings, &known);
         Ok(swapped)
     }

@@ -6,10 +6,11 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use standpipe_spool::{Files, Storage};
@@ -89,7 +90,7 @@ impl Disk {
     }
 
     fn synced(&self) -> MutexGuard<'_, Synced> {
-        self.0.synced.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.synced.lock()
     }
 
     fn fails(&self, fault: DiskFault) -> bool {

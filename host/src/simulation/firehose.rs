@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::account::Account;
@@ -98,7 +99,7 @@ impl World {
     }
 
     fn random(&self, below: usize) -> usize {
-        self.rng.lock().unwrap_or_else(PoisonError::into_inner).usize(..below)
+        self.rng.lock().usize(..below)
     }
 
     /// Takes these records of a batch; `is_lost` if nobody will know.

@@ -3,11 +3,12 @@
 use std::num::NonZero;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
+use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
@@ -27,7 +28,7 @@ use standpipe_core::clock;
 use standpipe_core::event::{Totals, TotalsSnapshot};
 use standpipe_delivery::dead::{LetterDurability, LetterSteps, Letters};
 use standpipe_delivery::{Delivery, Ports};
-use standpipe_plugin_host::{Admitted, BreakerSettings, Generation, Stage, Switch};
+use standpipe_plugin_host::{Admitted, BreakerSettings, Generation, PluginRoles, PublishedRoles};
 use standpipe_spool::{Durability, Spool, Steps};
 
 /// What a stop may take beyond its timeout: the pause of the steps that end it.
@@ -45,7 +46,7 @@ struct Process<'a> {
     letters: Arc<Letters>,
     letter_steps: Arc<LetterSteps>,
     plugin: Arc<Plugin>,
-    switch: Arc<Switch>,
+    roles: Arc<PublishedRoles>,
     intake: Arc<Mutex<(Intake, Gathering)>>,
     is_abandoned: Arc<AtomicBool>,
     totals: Arc<Totals>,
@@ -124,7 +125,7 @@ impl<'a> Process<'a> {
         let threads = NonZero::new(world.workers).expect("there is a worker");
         let active = Generation::new(1, scripted, BreakerSettings::default(), threads);
         let active = Arc::new(active);
-        let switch = Switch::new(Stage { active, canary: None, shadow: None });
+        let roles = PublishedRoles::new(PluginRoles { active, canary: None, shadow: None });
         let (is_abandoned, totals) = (Arc::<AtomicBool>::default(), Arc::<Totals>::default());
         let intake = Intake {
             outlet,
@@ -148,7 +149,7 @@ impl<'a> Process<'a> {
             letters,
             letter_steps: Arc::new(letter_steps),
             plugin,
-            switch: Arc::new(switch),
+            roles: Arc::new(roles),
             intake: Arc::new(Mutex::new((intake, Gathering::default()))),
             is_abandoned,
             totals,
@@ -236,7 +237,7 @@ impl<'a> Process<'a> {
     ) -> Result<(), String> {
         self.tell(|| format!("stop, for {drain_timeout:?}"));
         self.spool.close();
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).write();
+        self.steps.lock().write();
         self.news.notify_waiters();
         let drained = async {
             for worker in workers {
@@ -266,7 +267,7 @@ impl<'a> Process<'a> {
             }
         });
         let stopped = stopped.await;
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).write();
+        self.steps.lock().write();
         stopped.unwrap_or_else(|_| Err(format!("stop did not return within {drain_timeout:?}")))
     }
 
@@ -302,7 +303,7 @@ impl<'a> Process<'a> {
         let shared = Shared {
             chunks: crossbeam_channel::bounded(0).1,
             buffers: crossbeam_channel::bounded(0).0,
-            switch: Arc::clone(&self.switch),
+            roles: Arc::clone(&self.roles),
             letters: Arc::clone(&self.letters),
             identities: Arc::new(SourceIdentities::default()),
             on_failure: OnFailure::DeadLetter,
@@ -382,7 +383,7 @@ async fn append(
             biased;
             appended = &mut append => return appended,
             () = sleep(pause) => {
-                steps.lock().unwrap_or_else(PoisonError::into_inner).write();
+                steps.lock().write();
             }
         }
     }
@@ -402,7 +403,7 @@ async fn work(
         is_open &= !is_abandoned.load(Ordering::Acquire);
         let step = match is_open && worker.takes_more() {
             true => {
-                let mut intake = intake.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut intake = intake.lock();
                 let (intake, gathering) = &mut *intake;
                 intake.next_chunk(gathering, Duration::ZERO)
             }
@@ -450,7 +451,7 @@ async fn write_dead_letters(steps: Arc<LetterSteps>) {
 async fn tend(steps: Arc<Mutex<Steps>>) {
     loop {
         sleep(standpipe_spool::limits::SPOOL_TEND_INTERVAL).await;
-        let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut steps = steps.lock();
         steps.write();
         steps.tend();
     }

@@ -7,11 +7,12 @@ use std::convert::identity;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
 
 use super::{Reader, Unread};
 use standpipe_core::event::{Ack, Chunk, Line, Reason, Settled, Source, SourceNames};
@@ -120,7 +121,7 @@ fn retire(letters: &Letters, retired: Retired) -> io::Result<()> {
 impl Open {
     fn settle(&self, letter: Range<u64>, settled: Settled) {
         if settled.undelivered == 0 {
-            let mut letters = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut letters = self.settled.lock();
             match letters.last_mut() {
                 Some(last) if last.end == letter.start => last.end = letter.end,
                 _ => letters.push(letter),
@@ -131,8 +132,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let letters =
-            std::mem::take(self.settled.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let letters = std::mem::take(self.settled.get_mut());
         if !letters.is_empty() {
             let path = std::mem::take(&mut self.path);
             // Once the run is over nobody takes letters out any more.

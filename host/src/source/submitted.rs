@@ -13,11 +13,12 @@ pub use counts::SubmitReport;
 pub use gatherer::Gatherer;
 pub use receipt::{NotSettled, Receipt, Refused};
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
+use parking_lot::RwLock;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::limits;
@@ -168,7 +169,7 @@ impl Submitter {
     /// Accept nothing more. What has been accepted goes on its way.
     pub fn close(&self) {
         // The lock comes first: who holds room and not yet the lock is refused.
-        self.0.queue.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.0.queue.write().take();
         self.0.events.close();
         self.0.bytes.close();
     }
@@ -199,7 +200,7 @@ impl Submitter {
 impl Shared {
     /// Whoever calls this has made sure that there is room.
     fn push(&self, event: Bytes) -> Result<Receipt, Refused> {
-        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
+        let queue = self.queue.read();
         let Some(queue) = &*queue else { return Err(Refused::Closed(event)) };
         let (settled, receipt) = oneshot::channel();
         let submitted = Submitted::new(event, settled);

@@ -1,7 +1,9 @@
 //! Many streams: how fast they are asked about, and what memory they take.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use standpipe_catalog::reading::{Progress, ReadingSettings};
 use standpipe_tests::catalog::operation;
@@ -14,12 +16,12 @@ fn the_pace_is_kept() {
     let own = Arc::clone(&times);
     let endpoint = serve(streams(60), move |asked| {
         if operation(asked) == "DescribeDeliveryStream" {
-            own.lock().unwrap().push(Instant::now());
+            own.lock().push(Instant::now());
         }
         None
     });
     read(ReadingSettings { calls_per_second: 40.0, ..settings(&endpoint.url()) }).unwrap();
-    let times = times.lock().unwrap();
+    let times = times.lock();
     assert_eq!(times.len(), 60);
     // A fifth more is what late wake-ups and the way to the server may make of it.
     let most_in_a_second =
@@ -39,13 +41,13 @@ fn five_thousand_streams_are_read_in_little_memory() {
         let tell = move |progress| {
             if let Progress::Described { done, of } = progress {
                 assert_eq!(of, MANY);
-                *own.lock().unwrap() = done;
+                *own.lock() = done;
             }
         };
         reader.read(&tell).await.unwrap()
     });
     let taken = memory().saturating_sub(before);
-    assert_eq!((inventory.streams.len(), *described.lock().unwrap()), (MANY, MANY));
+    assert_eq!((inventory.streams.len(), *described.lock()), (MANY, MANY));
     assert!(inventory.streams.is_sorted_by_key(|stream| &stream.name));
     // What the server and the tests beside this one take is in it.
     assert!(taken < MEMORY_MAX, "{taken} bytes in {:?}", begun.elapsed());

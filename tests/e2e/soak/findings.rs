@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+
+use parking_lot::Mutex;
 
 /// Findings of one kind that are kept; the others are counted.
 const SHOWN_MAX: usize = 5;
@@ -31,7 +32,7 @@ impl Findings {
 
     /// Findings from now on belong to this phase. Returns its number.
     pub(super) fn enter(&self, phase: &str) -> u16 {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let known = state.phases.iter().position(|known| known == phase);
         state.phase = known.unwrap_or(state.phases.len());
         if known.is_none() {
@@ -42,14 +43,14 @@ impl Findings {
 
     /// The phase of a number.
     pub(super) fn phase(&self, number: u16) -> String {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         state.phases.get(usize::from(number)).cloned().unwrap_or_default()
     }
 
     /// Note that something is wrong. The text is made only if it is shown.
     #[expect(clippy::print_stdout, reason = "findings are printed at once")]
     pub(super) fn add(&self, kind: &'static str, text: impl FnOnce() -> String) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let phase = state.phases.get(state.phase).cloned().unwrap_or_default();
         let (count, shown) = state.kinds.entry(kind).or_default();
         *count += 1;
@@ -63,7 +64,7 @@ impl Findings {
 
     /// All of them for people; none if there are none.
     pub(super) fn text(&self) -> Option<String> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         let mut text = String::new();
         for (kind, (count, shown)) in &state.kinds {
             let _ = writeln!(text, "{count} x {kind}");

@@ -1,6 +1,6 @@
 //! The processes of the run, one after the other, and how each ended.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 /// How a process has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,31 +22,31 @@ pub(super) struct Incarnations(Mutex<Vec<(u32, Ending)>>);
 impl Incarnations {
     /// The number of the next process.
     pub(super) fn next(&self) -> u8 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len() as u8
+        self.0.lock().len() as u8
     }
 
     /// Another process runs.
     pub(super) fn begin(&self, pid: u32) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((pid, Ending::Running));
+        self.0.lock().push((pid, Ending::Running));
     }
 
     /// The last one has ended.
     pub(super) fn end(&self, ending: Ending) {
-        if let Some(last) = self.0.lock().unwrap_or_else(PoisonError::into_inner).last_mut() {
+        if let Some(last) = self.0.lock().last_mut() {
             last.1 = ending;
         }
     }
 
     /// How a process has ended.
     pub(super) fn ending(&self, number: u8) -> Ending {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.0.lock();
         let known = all.iter().enumerate().rev().find(|(at, _)| *at as u8 == number);
         known.map_or(Ending::Running, |(_, (_, ending))| *ending)
     }
 
     /// The number of a process by its id.
     pub(super) fn of_pid(&self, pid: u32) -> Option<u8> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.0.lock();
         all.iter().rposition(|(known, _)| *known == pid).map(|at| at as u8)
     }
 }

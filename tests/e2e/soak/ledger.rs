@@ -5,8 +5,10 @@
 //! must be settled; whatever happens to older ids after that is a finding.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use parking_lot::{Mutex, RwLock};
 
 use super::findings::Findings;
 use super::incarnations::{Ending, Incarnations};
@@ -136,7 +138,7 @@ impl Ledger {
 
     /// Dead letters by their reason.
     pub(super) fn reasons(&self) -> BTreeMap<String, u64> {
-        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.reasons.lock().clone()
     }
 
     /// The misbehaving plugin decides, and its stream is a good one until the next
@@ -218,7 +220,7 @@ impl Ledger {
     /// A dead letter has been read.
     pub(super) fn dead(&self, letter: &DeadLetter, incarnation: u8) {
         let id = id_of(&letter.event);
-        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reasons = self.reasons.lock();
         *reasons.entry(letter.reason.clone()).or_default() += 1;
         drop(reasons);
         if letter.source == super::hostile::SOURCE && id.is_none() {
@@ -299,7 +301,7 @@ impl Ledger {
 
     /// Fail unless everything up to here is settled, and begin a new window.
     pub(super) fn close_window(&self, first_of_next: u64) {
-        let mut window = self.window.write().unwrap_or_else(PoisonError::into_inner);
+        let mut window = self.window.write();
         let (mut missing, mut unanswered) = (Vec::new(), 0);
         let states = window.chunks.iter().flat_map(|chunk| chunk.iter());
         for (id, state) in (window.base..).zip(states.map(|state| state.load(Ordering::SeqCst))) {
@@ -348,12 +350,12 @@ impl Ledger {
 
     fn make_room(&self, end: u64) {
         let chunks = |window: &Window| (end - window.base).div_ceil(CHUNK_IDS) as usize;
-        let window = self.window.read().unwrap_or_else(PoisonError::into_inner);
+        let window = self.window.read();
         if window.chunks.len() >= chunks(&window) {
             return;
         }
         drop(window);
-        let mut window = self.window.write().unwrap_or_else(PoisonError::into_inner);
+        let mut window = self.window.write();
         while window.chunks.len() < chunks(&window) {
             window.chunks.push((0..CHUNK_IDS).map(|_| AtomicU32::new(0)).collect());
         }
@@ -369,7 +371,7 @@ impl Ledger {
 
     /// Change the state of an id; returns the old one, or none if it is not in the window.
     fn update(&self, id: u64, with: impl Fn(u32) -> u32) -> Option<u32> {
-        let window = self.window.read().unwrap_or_else(PoisonError::into_inner);
+        let window = self.window.read();
         let place = id.checked_sub(window.base)?;
         let chunk = window.chunks.get((place / CHUNK_IDS) as usize)?;
         let state = &chunk[(place % CHUNK_IDS) as usize];

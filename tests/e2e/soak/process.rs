@@ -5,11 +5,12 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -103,7 +104,7 @@ impl Process {
 
     /// The end of what it has written to standard error.
     pub(super) fn log(&self) -> String {
-        let bytes = self.log.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = self.log.bytes.lock();
         String::from_utf8_lossy(&bytes.iter().copied().collect::<Vec<_>>()).into_owned()
     }
 
@@ -123,7 +124,7 @@ impl Log {
                 thread::sleep(POLL);
             }
             let Ok(read @ 1..) = source.read(&mut buffer) else { return };
-            let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut bytes = self.bytes.lock();
             bytes.extend(&buffer[..read]);
             let excess = bytes.len().saturating_sub(LOG_BYTES_KEPT);
             bytes.drain(..excess);

@@ -2,8 +2,10 @@
 //! denied, missing, hanging, or answering nonsense.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::RwLock;
 
 use super::{Fate, Put};
 
@@ -66,18 +68,18 @@ pub struct Switches(Arc<RwLock<BTreeMap<String, Behavior>>>);
 impl Switches {
     /// Switch one stream; those that never were are healthy.
     pub fn set(&self, stream: &str, behavior: Behavior) {
-        let mut behaviors = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut behaviors = self.0.write();
         behaviors.insert(stream.to_owned(), behavior);
     }
 
     /// Make every stream healthy.
     pub fn reset(&self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0.write().clear();
     }
 
     /// How a stream answers now.
     pub fn of(&self, stream: &str) -> Behavior {
-        let behaviors = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let behaviors = self.0.read();
         behaviors.get(stream).copied().unwrap_or_default()
     }
 }

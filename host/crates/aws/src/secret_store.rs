@@ -13,9 +13,9 @@ pub use settings::{Manager, SecretsSettings};
 
 use std::collections::HashMap;
 use std::env;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use thiserror::Error;
 
@@ -150,7 +150,7 @@ impl Secrets {
         reference: &Reference,
         found: Result<Secret, Failure>,
     ) -> Result<Secret, Unresolved> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         match found {
             Ok(secret) => {
                 last.insert(reference.clone(), secret.clone());

@@ -2,12 +2,13 @@
 //! renewal costs nothing while the old ones are valid, and one task at a time looks for new ones.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{Clock, error_chain};
 use crate::limits;
@@ -155,11 +156,11 @@ impl Inner {
     }
 
     fn problem(&self) -> MutexGuard<'_, Option<String>> {
-        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
+        self.problem.lock()
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 /// Events that the spool keeps since the settings do not have their source.
 ///
@@ -22,7 +23,7 @@ impl HeldEvents {
         self.events.fetch_add(events, Ordering::Relaxed);
         let source =
             &source[..source.floor_char_boundary(standpipe_core::limits::DETAIL_BYTES_MAX)];
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sources = self.sources.lock();
         if sources.len() < standpipe_core::limits::UNKNOWN_SOURCES_NAMED_MAX
             && !sources.contains(source)
         {
@@ -43,7 +44,7 @@ impl HeldEvents {
 
     /// Their sources, or the first of them.
     pub fn sources(&self) -> Vec<String> {
-        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let sources = self.sources.lock();
         sources.iter().cloned().collect()
     }
 }

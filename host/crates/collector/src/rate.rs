@@ -2,8 +2,9 @@
 //! What is refused is told when to try again.
 
 use std::num::NonZero;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// How much a source may send in a second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl RateLimit {
     }
 
     fn at<T>(&self, now: Instant, act: impl FnOnce(&mut Buckets) -> T) -> T {
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.0.lock();
         buckets.fill(now);
         act(&mut buckets)
     }

@@ -2,11 +2,12 @@
 //! a whole when the settings change; counters stay, also of sources that are gone.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use parking_lot::{Mutex, MutexGuard};
 use thiserror::Error;
 
 use super::answer::Refused;
@@ -213,7 +214,7 @@ impl Sources {
     }
 
     fn counts(&self) -> MutexGuard<'_, BTreeMap<String, Arc<SourceCounts>>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock()
     }
 }
 

@@ -385,7 +385,7 @@ fn small(bytes: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     use super::*;
     use standpipe_core::event::{Reason, Settled};
@@ -393,7 +393,7 @@ mod tests {
     fn provenance(events: usize, seen: &Arc<Mutex<Settled>>) -> Provenance {
         let seen = Arc::clone(seen);
         let ack = Ack::new("test".into(), events, move |settled| {
-            *seen.lock().unwrap() = settled;
+            *seen.lock() = settled;
         });
         Provenance { ack, plugin: "digest".into(), generation: 0 }
     }
@@ -426,7 +426,7 @@ mod tests {
         drop(batch);
         rest.settle([0, 1], Outcome::Dead(Reason::GivenUp));
         drop(rest);
-        assert_eq!(*first.lock().unwrap(), Settled { delivered: 1, dead: 1, ..Settled::default() });
-        assert_eq!(*second.lock().unwrap(), Settled { dead: 2, ..Settled::default() });
+        assert_eq!(*first.lock(), Settled { delivered: 1, dead: 1, ..Settled::default() });
+        assert_eq!(*second.lock(), Settled { dead: 2, ..Settled::default() });
     }
 }

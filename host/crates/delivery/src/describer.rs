@@ -1,9 +1,10 @@
 //! Keeps the descriptions of streams with automatic aggregation up to date: one request after the
 //! other, below the account's quota, and delivery never waits for it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
@@ -60,7 +61,7 @@ impl Describer {
     /// Keep a stream's packing up to date from now on, until this is aborted.
     pub(super) fn watch(&self, stream: StreamName, packing: Arc<Packing>) -> AbortHandle {
         let watch = Arc::clone(&self.asker).watch(stream, packing);
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.tasks.lock();
         // Those of streams that are no longer in use.
         while tasks.try_join_next().is_some() {}
         tasks.spawn_on(watch, &self.runtime)

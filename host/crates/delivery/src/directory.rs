@@ -18,7 +18,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::port::{Describe, Put};
 use super::{Answer, Batch, Description, Firehose, RequestError, Target, TargetKind, Verdict};
@@ -61,7 +63,7 @@ impl Directory {
     }
 
     fn file_of(&self, stream: &StreamName) -> Arc<Mutex<StreamFile>> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.files.lock();
         Arc::clone(files.entry(stream.clone()).or_default())
     }
 }
@@ -73,7 +75,7 @@ impl Firehose for Directory {
         Box::pin(async move {
             let name = stream.clone();
             let write = tokio::task::spawn_blocking(move || {
-                let mut stream_file = stream_file.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut stream_file = stream_file.lock();
                 stream_file
                     .append(&path, &name, &journal, batch.all_payloads())
                     .map_err(|error| failed(&path, &error))

@@ -1,8 +1,10 @@
 //! A port that fails on purpose, for tests of everything above the port.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::port::{Describe, Put};
 use super::{
@@ -78,18 +80,18 @@ impl Faulty {
 
     /// How often a stream was asked about.
     pub fn describes(&self, stream: &StreamName) -> usize {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         state.describes.get(stream).copied().unwrap_or_default()
     }
 
     /// The records that were accepted, in their order.
     pub fn accepted(&self) -> BTreeMap<StreamName, Vec<Vec<u8>>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).accepted.clone()
+        self.state.lock().accepted.clone()
     }
 
     /// How many requests there were.
     pub fn requests(&self) -> usize {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).requests
+        self.state.lock().requests
     }
 
     /// The answer, and after how long it comes; none if never.
@@ -98,7 +100,7 @@ impl Faulty {
         stream: &StreamName,
         batch: &Batch,
     ) -> Option<(Duration, Result<Answer, RequestError>)> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let injection = (self.script)(stream, batch, state.requests);
         state.requests += 1;
         let refused = match &injection {
@@ -152,7 +154,7 @@ impl Firehose for Faulty {
     fn describe<'a>(&'a self, stream: &'a StreamName) -> Describe<'a> {
         Box::pin(async move {
             let before = {
-                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut state = self.state.lock();
                 let describes = state.describes.entry(stream.clone()).or_default();
                 *describes += 1;
                 *describes - 1

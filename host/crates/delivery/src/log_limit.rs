@@ -1,8 +1,7 @@
 //! A few log lines of each kind a minute; the others are counted, so that thousands of streams
 //! cannot fill the log.
 
-use std::sync::{Mutex, PoisonError};
-
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::limits;
@@ -64,7 +63,7 @@ impl LogLimit {
 
     /// Whether it is to be written, and how many of the window before were not.
     fn count(&self, kind: LogKind, now: Instant) -> (bool, u64) {
-        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut windows = self.0.lock();
         let window = &mut windows[kind as usize];
         let is_over =
             window.started.is_none_or(|started| now - started >= limits::STREAM_LOG_WINDOW);

@@ -2,8 +2,8 @@
 //! without a lock.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::{Pack, PackDecision};
@@ -87,6 +87,6 @@ impl Auto {
     }
 
     fn decision(&self) -> MutexGuard<'_, PackDecision> {
-        self.decision.lock().unwrap_or_else(PoisonError::into_inner)
+        self.decision.lock()
     }
 }

@@ -20,9 +20,10 @@
 //! stream needs what another one holds but while that one's records are under way. A
 //! stream that is held keeps nothing in memory as long as the disk takes it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 /// Memory for closed batches.
@@ -82,7 +83,7 @@ impl Room {
     }
 
     fn free(&self) -> MutexGuard<'_, i64> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+        self.free.lock()
     }
 }
 

@@ -1,9 +1,10 @@
 //! Delivery against a port that fails on purpose, under paused time.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use proptest::prelude::*;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -72,7 +73,7 @@ async fn deliver_with(
     let settled = Arc::new(Mutex::new(Settled::default()));
     let (mut outbox, notice) = (delivery.outbox(), Arc::clone(&settled));
     let push_all = move || {
-        let notice = move |settled| *notice.lock().unwrap() = settled;
+        let notice = move |settled| *notice.lock() = settled;
         let ack = Ack::new("test".into(), records.len(), notice);
         let provenance = Provenance { ack, plugin: "digest".into(), generation: 0 };
         for (event, (stream, text)) in (0..).zip(&records) {
@@ -95,7 +96,7 @@ async fn deliver_with(
     let file = letters.report().file;
     let lines = file.map(|file| std::fs::read_to_string(file).unwrap()).unwrap_or_default();
     Ran {
-        settled: *settled.lock().unwrap(),
+        settled: *settled.lock(),
         streams: delivery.report(),
         accepted: port
             .accepted()
@@ -308,7 +309,7 @@ async fn a_held_stream_holds_up_no_other() {
     const COUNT: usize = 40_000;
     let accepted = Mutex::new(0);
     let port = Faulty::new(move |stream, batch, _| {
-        let mut accepted = accepted.lock().unwrap();
+        let mut accepted = accepted.lock();
         if stream.as_str() != "denied" {
             *accepted += batch.len();
         } else if *accepted < 2 * COUNT {
@@ -686,7 +687,7 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -704,7 +705,7 @@ async fn a_stream_that_is_held_is_told_of_every_30_seconds() {
     let port = Faulty::new(|_, _, _| Injection::FailBefore(Verdict::Hold, "AccessDeniedException"));
     let ran = deliver(port, numbered(10)).await;
     assert_eq!(ran.settled.dead, 10, "the run gave up after an hour");
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = String::from_utf8(log.0.lock().clone()).unwrap();
     let told = text.lines().filter(|line| line.contains("AccessDeniedException")).count();
     assert!((115..=122).contains(&told), "{told} lines in an hour");
 }

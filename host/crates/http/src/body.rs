@@ -4,14 +4,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use parking_lot::{Mutex, MutexGuard};
 use thiserror::Error;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -146,7 +147,7 @@ impl Budget {
     }
 
     fn coming(&self) -> MutexGuard<'_, BTreeMap<(Instant, u64), Arc<Coming>>> {
-        self.0.coming.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.coming.lock()
     }
 }
 
@@ -158,7 +159,7 @@ impl PeerBudgets {
 
     /// The budget of a peer.
     pub fn of(&self, peer: IpAddr) -> Budget {
-        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut peers = self.peers.lock();
         if peers.len() >= PEERS_KEPT && !peers.contains_key(&peer.into()) {
             // Whoever holds nothing, and waits for nothing, is counted by nobody.
             peers.retain(|_, budget| {
@@ -456,7 +457,7 @@ mod tests {
         for number in 0..3 * PEERS_KEPT as u32 {
             peers.of(IpAddr::from(number.to_be_bytes()));
         }
-        assert!(peers.peers.lock().unwrap().len() <= PEERS_KEPT);
+        assert!(peers.peers.lock().len() <= PEERS_KEPT);
         assert!(Arc::ptr_eq(&holding.0, &peers.of([192, 0, 2, 1].into()).0));
         assert_eq!(peers.of([192, 0, 2, 2].into()).0.free.available_permits(), 0);
         drop(held);

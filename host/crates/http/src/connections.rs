@@ -8,10 +8,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -176,7 +177,7 @@ impl Connections {
     /// it sent if it is an SDK.
     pub(super) fn count_malformed(&self, error: &hyper::Error) {
         let count = self.0.malformed.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut logged = self.0.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = self.0.logged.lock();
         if logged.is_none_or(|logged| logged.elapsed() >= limits::HTTP_MALFORMED_LOG_INTERVAL) {
             *logged = Some(Instant::now());
             drop(logged);
@@ -253,7 +254,7 @@ impl Connections {
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
-        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.open.lock()
     }
 }
 

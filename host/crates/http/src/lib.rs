@@ -23,7 +23,7 @@ pub use descriptors::Descriptors;
 pub use forwarded::{Forwarded, is_host};
 pub use peers::{InvalidNetwork, PRIVATE_NETWORKS, TrustedProxies, UserAddress, is_private};
 pub use server::{BindError, ConnectionStats, Peer, Server, Shutdown};
-pub use tls::{Tls, TlsError};
+pub use tls::{CertificateError, Tls, TlsError};
 
 /// An answer. They are short, so they are whole.
 pub type Answer = hyper::Response<http_body_util::Full<bytes::Bytes>>;

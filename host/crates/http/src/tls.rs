@@ -3,11 +3,12 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -31,15 +32,41 @@ pub struct Tls {
     certificate.display(), key.display()
 )]
 pub struct TlsError {
-    certificate: PathBuf,
-    key: PathBuf,
-    problem: String,
+    /// The file of the certificate.
+    pub certificate: PathBuf,
+    /// The file of its key.
+    pub key: PathBuf,
+    /// What is wrong with them.
+    #[source]
+    pub problem: CertificateError,
 }
 
+/// What is wrong with the files of a certificate and its key.
+#[derive(Debug, Error)]
+pub enum CertificateError {
+    /// The certificate cannot be read.
+    #[error("read the certificate: {0}")]
+    Read(#[source] pem::Error),
+    /// Its file has other contents.
+    #[error("the file of the certificate holds none in PEM")]
+    Empty,
+    /// The key cannot be read.
+    #[error("read the key: {0}")]
+    ReadKey(#[source] pem::Error),
+    /// They cannot be used together.
+    #[error("{0}: they must belong together")]
+    Mismatch(#[from] rustls::Error),
+}
+
+/// The certificate in use. Handshakes wait for nobody who replaces it.
 #[derive(Debug)]
-struct Certificate {
-    files: Mutex<Files>,
-    current: Mutex<Arc<CertifiedKey>>,
+struct Certificate(ArcSwap<Loaded>);
+
+/// A certificate, and the files that it was read from.
+#[derive(Debug)]
+struct Loaded {
+    files: Files,
+    key: Arc<CertifiedKey>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,8 +83,7 @@ impl Tls {
     /// They cannot be read, or do not belong together.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
-        let current = Mutex::new(Arc::new(files.load()?));
-        let certificate = Arc::new(Certificate { files: Mutex::new(files), current });
+        let certificate = Arc::new(Certificate(ArcSwap::from_pointee(Loaded::read(files)?)));
         let provider = Arc::new(ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -81,8 +107,7 @@ impl Tls {
     /// use.
     pub fn use_files(&self, certificate: &Path, key: &Path) -> Result<(), TlsError> {
         let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
-        self.certificate.set(files.load()?);
-        *self.certificate.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+        self.certificate.0.store(Arc::new(Loaded::read(files)?));
         Ok(())
     }
 
@@ -106,22 +131,17 @@ impl Tls {
 
 impl Certificate {
     fn files(&self) -> Files {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, key: CertifiedKey) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+        self.0.load().files.clone()
     }
 
     fn reload(&self) {
-        let files = self.files();
-        match files.load() {
-            Ok(key) => {
-                self.set(key);
-                tracing::info!(
-                    "the certificate {} has been read anew",
-                    files.certificate.display()
-                );
+        let before = self.0.load_full();
+        match Loaded::read(before.files.clone()) {
+            Ok(loaded) => {
+                // Whoever took other files meanwhile has the last word.
+                self.0.compare_and_swap(&before, Arc::new(loaded));
+                let path = before.files.certificate.display();
+                tracing::info!("the certificate {path} has been read anew");
             }
             Err(error) => tracing::error!("{error}; the one before is used on"),
         }
@@ -130,30 +150,36 @@ impl Certificate {
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner)))
+        Some(Arc::clone(&self.0.load().key))
+    }
+}
+
+impl Loaded {
+    fn read(files: Files) -> Result<Self, TlsError> {
+        match files.read() {
+            Ok(key) => Ok(Loaded { key: Arc::new(key), files }),
+            Err(problem) => {
+                let Files { certificate, key } = files;
+                Err(TlsError { certificate, key, problem })
+            }
+        }
     }
 }
 
 impl Files {
-    fn load(&self) -> Result<CertifiedKey, TlsError> {
+    fn read(&self) -> Result<CertifiedKey, CertificateError> {
         let certificates = CertificateDer::pem_file_iter(&self.certificate)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| self.error(format!("read the certificate: {error}")))?;
+            .map_err(CertificateError::Read)?;
         if certificates.is_empty() {
-            return Err(self.error("the file of the certificate holds none in PEM".to_owned()));
+            return Err(CertificateError::Empty);
         }
-        let key = PrivateKeyDer::from_pem_file(&self.key)
-            .map_err(|error| self.error(format!("read the key: {error}")))?;
-        CertifiedKey::from_der(certificates, key, &ring::default_provider())
-            .map_err(|error| self.error(format!("{error}: they must belong together")))
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(CertificateError::ReadKey)?;
+        Ok(CertifiedKey::from_der(certificates, key, &ring::default_provider())?)
     }
 
     fn fingerprints(&self) -> [FileFingerprint; 2] {
         [&self.certificate, &self.key].map(|path| FileFingerprint::of(path))
-    }
-
-    fn error(&self, problem: String) -> TlsError {
-        TlsError { certificate: self.certificate.clone(), key: self.key.clone(), problem }
     }
 }
 

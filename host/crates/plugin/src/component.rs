@@ -2,9 +2,10 @@
 //! must declare the same streams, and kept with its spare instances. Each refusal says what to do.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use wasmtime::component::types::ComponentItem;
@@ -304,14 +305,14 @@ impl Plugin {
         if self.native_code().is_some() {
             return Ok(());
         }
-        while lock(&self.0.spare).len() < instances {
+        while self.0.spare.lock().len() < instances {
             let instance = self.fresh_instance().map_err(|fault| match fault {
                 Fault::Configure(difference) if self.has_redeclared() => {
                     LoadError::Unstable(difference)
                 }
                 fault => LoadError::Fault(fault),
             })?;
-            lock(&self.0.spare).push(instance);
+            self.0.spare.lock().push(instance);
         }
         Ok(())
     }
@@ -319,7 +320,7 @@ impl Plugin {
     /// Drop the instances that nobody uses.
     pub fn release_spare(&self) {
         // Not under the lock: taking them down takes a while.
-        let spare = std::mem::take(&mut *lock(&self.0.spare));
+        let spare = std::mem::take(&mut *self.0.spare.lock());
         drop(spare);
     }
 
@@ -330,7 +331,7 @@ impl Plugin {
 
     /// Keep an instance that is not needed any more, for when it is again.
     pub(super) fn give_back(&self, instance: Instance) {
-        lock(&self.0.spare).push(instance);
+        self.0.spare.lock().push(instance);
     }
 
     /// The SHA-256 of the component, in hexadecimal; `native` where there is none.
@@ -436,7 +437,7 @@ impl Plugin {
 
     /// An instance that has read its settings.
     pub(super) fn instance(&self) -> Result<Instance, Fault> {
-        let spare = lock(&self.0.spare).pop();
+        let spare = self.0.spare.lock().pop();
         spare.map_or_else(|| self.fresh_instance(), Ok)
     }
 
@@ -463,10 +464,6 @@ impl Plugin {
     pub fn has_redeclared(&self) -> bool {
         self.0.has_redeclared.load(Ordering::Relaxed)
     }
-}
-
-fn lock(spare: &Mutex<Vec<Instance>>) -> MutexGuard<'_, Vec<Instance>> {
-    spare.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn compile(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component, LoadError> {

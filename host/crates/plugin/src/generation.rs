@@ -2,9 +2,10 @@
 //! The same plugin taken again is another generation.
 
 use std::num::NonZero;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::counts::AtomicCounts;
@@ -137,7 +138,7 @@ impl Generation {
     /// is what it is used for.
     pub fn note_unavailable(&self, role: &str, unavailable: &Unavailable) {
         let now = Instant::now();
-        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outage = self.outage.lock();
         outage.until = outage.until.max(Some(now + unavailable.pause));
         let is_due = |last: Instant| now - last >= limits::PLUGIN_UNAVAILABLE_LOG_INTERVAL;
         if outage.last_log.is_none_or(is_due) {
@@ -153,7 +154,7 @@ impl Generation {
 
     /// Whether an instance of it could not be made when that was tried last.
     pub fn is_unavailable(&self) -> bool {
-        let outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        let outage = self.outage.lock();
         outage.until.is_some_and(|until| Instant::now() < until)
     }
 

@@ -36,6 +36,7 @@ mod log;
 mod mapper;
 #[cfg(any(test, feature = "native-mapping"))]
 mod native;
+mod roles;
 mod routes;
 mod sandbox;
 #[cfg(any(test, feature = "testing"))]
@@ -43,7 +44,6 @@ pub mod scripted;
 mod settings;
 mod shadow;
 pub mod swap;
-mod switch;
 mod ticker;
 mod trust;
 
@@ -77,11 +77,11 @@ pub use ledger::Ledger;
 pub use mapper::{Mapper, Unavailable};
 pub use mapping::{Review as SettingsReview, review as review_settings};
 pub use minisign_verify::PublicKey;
+pub use roles::{Pauses, PluginRoles, PublishedRoles, RolesReader};
 pub use routes::Route;
 pub use settings::PluginSettings;
 pub use settings::check_mapping_settings;
 pub use shadow::Shadow;
-pub use switch::{Pauses, Stage, Switch};
 pub use trust::{Admitted, Evidence, Role, Seal, Trust, Untrusted};
 
 use thiserror::Error;

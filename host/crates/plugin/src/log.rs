@@ -6,11 +6,12 @@
 //! of it, and so write in one call what was printed in another.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -81,7 +82,7 @@ struct LogStream(LogChannel);
 impl Rate {
     /// Log a line, or count it.
     fn log(&self, line: &str) {
-        let mut second = lock(&self.0.second);
+        let mut second = self.0.second.lock();
         if second.is_over() {
             self.report(&mut second);
             *second = Second { started: Some(Instant::now()), ..Second::default() };
@@ -105,7 +106,7 @@ impl Rate {
     /// Tell how many lines were not shown in a second that is over.
     fn report_over(&self) {
         if self.0.has_dropped.load(Ordering::Relaxed) {
-            let mut second = lock(&self.0.second);
+            let mut second = self.0.second.lock();
             if second.is_over() {
                 self.report(&mut second);
             }
@@ -114,7 +115,7 @@ impl Rate {
 
     /// Tell how many lines were not shown so far: there may be no more to come.
     pub(super) fn report_dropped(&self) {
-        self.report(&mut lock(&self.0.second));
+        self.report(&mut self.0.second.lock());
     }
 
     fn report(&self, second: &mut Second) {
@@ -147,7 +148,7 @@ impl Log {
 
     /// A call begins: what was printed before belongs to other events.
     pub(super) fn begin_call(&self) {
-        let mut printed = lock(&self.printed);
+        let mut printed = self.printed.lock();
         for channel in [Channel::Output, Channel::Error] {
             self.end_line(&mut printed, channel);
         }
@@ -161,7 +162,7 @@ impl Log {
     /// What the instance wrote to standard error in this call, on one line of at most so
     /// many bytes. Where that is not enough, what is in the middle goes.
     pub(super) fn of_call(&self, bytes_max: usize) -> String {
-        let mut printed = lock(&self.printed);
+        let mut printed = self.printed.lock();
         self.end_line(&mut printed, Channel::Error);
         let mut head = printed.first.join(" ");
         let mut tail = String::new();
@@ -181,7 +182,7 @@ impl Log {
     }
 
     fn write(&self, channel: Channel, bytes: &[u8]) {
-        let mut printed = lock(&self.printed);
+        let mut printed = self.printed.lock();
         for &byte in bytes {
             if byte == b'\n' {
                 self.end_line(&mut printed, channel);
@@ -231,10 +232,6 @@ fn harmless(c: char) -> char {
     if c.is_control() { '\u{fffd}' } else { c }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl IsTerminal for LogChannel {
     fn is_terminal(&self) -> bool {
         false
@@ -274,7 +271,7 @@ impl Pollable for LogStream {
 impl Drop for LogStream {
     fn drop(&mut self) {
         let LogChannel { log, channel } = &self.0;
-        log.end_line(&mut lock(&log.printed), *channel);
+        log.end_line(&mut log.printed.lock(), *channel);
     }
 }
 

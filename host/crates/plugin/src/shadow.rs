@@ -4,12 +4,13 @@
 use std::borrow::Cow;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
 use rustix::process::setpriority_process;
 
 use super::bindings::exports::standpipe::mapping::mapper::Reads;
@@ -94,15 +95,14 @@ impl Shadow {
 
     /// What was compared so far.
     pub fn comparison(&self) -> Comparison {
-        self.seen.comparison.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen.comparison.lock().clone()
     }
 
     /// Wait, but not for ever, until it is through with what it has.
     pub fn settle(&self) {
         let deadline = Instant::now() + limits::SHADOW_SETTLE_TIMEOUT;
         let is_through = || {
-            let compared =
-                self.seen.comparison.lock().unwrap_or_else(PoisonError::into_inner).compared();
+            let compared = self.seen.comparison.lock().compared();
             compared + self.skipped() == self.offered.load(Ordering::Relaxed)
         };
         while !is_through() && Instant::now() < deadline {
@@ -160,7 +160,7 @@ fn work(generation: &Generation, batches: &Receiver<Batch>, seen: &Seen) {
         let tally = Tally::of_decisions(&decisions, now.len());
         generation.count(&batch.source, &tally, decisions.wasted());
         let (old, new) = ((&batch.active, &batch.decisions), (mapper.plugin(), &decisions));
-        let mut comparison = seen.comparison.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut comparison = seen.comparison.lock();
         comparison.add(&batch.source, now, old, new);
         skip(left.len());
     }

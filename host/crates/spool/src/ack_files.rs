@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::folder::Folder;
 use crate::limits;
@@ -37,6 +39,6 @@ impl AckFiles {
     }
 
     fn open(&self) -> MutexGuard<'_, VecDeque<(u64, Arc<File>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -1,11 +1,12 @@
 //! A spool on disk: its parts put together, and its threads.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::folder::Folder;
@@ -86,7 +87,7 @@ impl Disk {
 
     fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
         let thread: io::Result<_> = Builder::new().name(name.to_owned()).spawn(run);
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = self.threads.lock();
         threads.push(thread.map_err(OpenError::Thread)?);
         Ok(())
     }
@@ -143,9 +144,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         self.close();
-        let mut threads =
-            std::mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner))
-                .into_iter();
+        let mut threads = std::mem::take(self.threads.get_mut()).into_iter();
         // The writer first, which may still have something for the janitor. A
         // thread that panicked has said so.
         let _ = threads.next().map(JoinHandle::join);

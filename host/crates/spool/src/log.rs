@@ -7,11 +7,12 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::Sender;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::Place;
 use super::ack_files::AckFiles;
@@ -109,8 +110,7 @@ impl Log {
             if left.is_zero() {
                 return News::None;
             }
-            let waited = self.news.wait_timeout(index, left);
-            index = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.news.wait_for(&mut index, left);
         }
     }
 
@@ -340,7 +340,7 @@ impl Log {
     /// Count something that could not be done to a file and will be tried again.
     pub(super) fn tend_failed(&self, what: &str, error: &io::Error) {
         self.counters.tend_errors.add(1);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         if told.is_none_or(|told| told.elapsed() >= limits::SPOOL_LOG_STEP) {
             *told = Some(Instant::now());
             let directory = self.folder.path().display();
@@ -364,7 +364,7 @@ impl Log {
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+        self.index.lock()
     }
 }
 

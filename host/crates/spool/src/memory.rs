@@ -1,8 +1,9 @@
 //! A spool without a disk: what is in it dies with the process.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{AppendError, Entry, Next, Place, Status};
 use crate::limits;
@@ -108,8 +109,7 @@ impl Memory {
             if left.is_zero() {
                 return Next::Nothing;
             }
-            let waited = self.news.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.news.wait_for(&mut state, left);
         }
     }
 
@@ -125,6 +125,6 @@ impl Memory {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

@@ -1,8 +1,9 @@
 //! One segment of the log, as the writer, the reader and who acknowledges share
 //! it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::acks::{Acks, Summary};
 
@@ -35,7 +36,7 @@ impl Segment {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, SegmentState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

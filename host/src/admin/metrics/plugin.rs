@@ -13,9 +13,9 @@ const ACTIVE: &str = "active";
 const CANARY: &str = "canary";
 
 pub(super) fn hosted(page: &mut Page<'_>, swapper: &Swapper) -> fmt::Result {
-    let (_, stage) = swapper.switch().stage();
-    let canary = stage.canary.as_ref();
-    let mut generations = vec![(ACTIVE, &*stage.active)];
+    let roles = swapper.roles().load();
+    let canary = roles.canary.as_ref();
+    let mut generations = vec![(ACTIVE, &*roles.active)];
     generations.extend(canary.map(|canary| (CANARY, &**canary.generation())));
     present(page, &generations)?;
     let is_out = canary.is_some_and(|canary| canary.is_out());

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+// Its guard is what a subscriber writes to.
 use std::sync::Mutex;
 
 use tracing::dispatcher::{self, Dispatch};

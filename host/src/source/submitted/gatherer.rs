@@ -1,12 +1,13 @@
 //! The thread that makes chunks of the events that a program handed in, tells each waiting caller
 //! how its event ended, and rests between small chunks.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{Shared, Submissions, Submitted};
@@ -133,7 +134,7 @@ impl Waiting {
     /// Tell of the events that have been settled since the last time.
     fn tell(&self, settlements: &Settlements<'_>) {
         let ended = |event: u32| settlements.ended(event as usize);
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = self.events.lock();
         let settled = events.extract_if(.., |(event, _)| ended(*event).is_some());
         let settled: Vec<_> = settled.collect();
         drop(events);
@@ -149,7 +150,7 @@ impl Waiting {
 
     /// The rest will never be settled.
     fn abandon(&self) {
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = self.events.lock();
         let abandoned = std::mem::take(&mut *events).len();
         drop(events);
         self.shared.settle(0, abandoned);

@@ -3,9 +3,10 @@
 //! failures.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -65,7 +66,7 @@ impl Control {
     }
 
     fn pace(&self, operation: &'static str) -> Arc<Pace> {
-        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paces = self.paces.lock();
         let pace = paces.entry(operation).or_insert_with(|| Arc::new(Pace::new(self.per_second)));
         Arc::clone(pace)
     }

@@ -259,7 +259,7 @@ impl Totals {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     use super::*;
 
@@ -269,9 +269,9 @@ mod tests {
         let seen = Arc::new(Mutex::new(None));
         let notice = Arc::clone(&seen);
         way(Ack::new("test".into(), events, move |settled| {
-            *notice.lock().unwrap() = Some(settled);
+            *notice.lock() = Some(settled);
         }));
-        seen.lock().unwrap().take().expect("the notice is given when the last clone is dropped")
+        seen.lock().take().expect("the notice is given when the last clone is dropped")
     }
 
     #[test]
@@ -294,7 +294,7 @@ mod tests {
             let records = Arc::clone(&records);
             move |settlements: &Settlements<'_>| {
                 let settled = (0..3).filter(|event| settlements.is_settled(*event)).collect();
-                records.lock().unwrap().push(settled);
+                records.lock().push(settled);
             }
         };
         let ack = Ack::recorded("test".into(), 3, record, |_| ());
@@ -304,7 +304,7 @@ mod tests {
         ack.record();
         ack.filter(0);
         drop(ack);
-        assert_eq!(*records.lock().unwrap(), [vec![1], vec![0, 1]]);
+        assert_eq!(*records.lock(), [vec![1], vec![0, 1]]);
     }
 
     #[test]

@@ -7,9 +7,11 @@ mod power;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::*;
 use disk::Disk;
@@ -42,10 +44,10 @@ impl Source {
             };
             let dead: BTreeSet<_> = numbers.clone().filter(is_dead).collect();
             look(&dead);
-            account.lock().unwrap().acknowledged.extend(dead);
+            account.lock().acknowledged.extend(dead);
         };
         let notice = move |settled: Settled| {
-            let mut account = total.lock().unwrap();
+            let mut account = total.lock();
             account.settled.dead += settled.dead;
             account.settled.undelivered += settled.undelivered;
         };
@@ -53,7 +55,7 @@ impl Source {
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
-        self.0.lock().unwrap()
+        self.0.lock()
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::record::Record;
@@ -96,9 +97,8 @@ impl Queue {
 
     /// Wait until there is room for another letter. Not for the runtime's threads.
     pub(super) fn wait_for_room(&self) {
-        let waiting = self.shared.waiting();
         let is_full = |waiting: &mut Waiting| !waiting.has_room();
-        drop(self.shared.changed.wait_while(waiting, is_full));
+        self.shared.changed.wait_while(&mut self.shared.waiting(), is_full);
     }
 
     /// Wait until there is room for another letter.
@@ -126,7 +126,7 @@ impl Queue {
     /// Wait until every letter is written, or refused. No more may come.
     pub(super) fn finish(&self) {
         self.shared.change(|waiting| waiting.is_closed = true);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("writing dead letters failed: this is a bug of the host");
         }
@@ -155,7 +155,7 @@ impl Waiting {
 
 impl Shared {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 
     fn change(&self, change: impl FnOnce(&mut Waiting)) {
@@ -167,8 +167,8 @@ impl Shared {
     /// The next letters, to be written together; none once no more will come.
     fn take_group(&self) -> Option<VecDeque<QueuedLetter>> {
         let is_idle = |waiting: &mut Waiting| waiting.letters.is_empty() && !waiting.is_closed;
-        let waiting = self.changed.wait_while(self.waiting(), is_idle);
-        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
+        self.changed.wait_while(&mut waiting, is_idle);
         let (mut group, mut bytes) = (VecDeque::new(), 0);
         while let Some(letter) =
             waiting.letters.pop_front_if(|_| bytes < limits::DEAD_GROUP_BYTES_MAX)
@@ -184,7 +184,7 @@ impl Shared {
         let is_early = |waiting: &mut Waiting| {
             !waiting.is_closed && waiting.bytes < limits::DEAD_GROUP_BYTES_MAX
         };
-        drop(self.changed.wait_timeout_while(self.waiting(), patience, is_early));
+        self.changed.wait_while_for(&mut self.waiting(), is_early, patience);
     }
 
     /// Give the room of these letters back.
@@ -205,8 +205,7 @@ impl Shared {
             if left.is_zero() {
                 return;
             }
-            let waited = self.changed.wait_timeout(waiting, left);
-            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut waiting, left);
         }
     }
 }

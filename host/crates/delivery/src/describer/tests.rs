@@ -1,9 +1,10 @@
 //! Packing that is decided on while events go out, under paused time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
@@ -247,14 +248,14 @@ async fn requests_are_few_at_once_and_few_in_a_second() {
     let starts = Arc::new(Mutex::new(Vec::new()));
     let own = Arc::clone(&starts);
     let mut scene = Scene::slow(3 * SECOND, move |_, _| {
-        own.lock().unwrap().push(Instant::now());
+        own.lock().push(Instant::now());
         s3(&[])
     });
     for number in 0..40 {
         scene.is_packed(&format!("s{number}")).await;
     }
     sleep(60 * SECOND).await;
-    let starts = std::mem::take(&mut *starts.lock().unwrap());
+    let starts = std::mem::take(&mut *starts.lock());
     assert_eq!(starts.len(), 40);
     assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= limits::DESCRIBE_STEP));
     let at_once = limits::DESCRIBES_AT_ONCE_MAX + 1;

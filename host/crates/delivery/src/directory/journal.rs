@@ -11,9 +11,10 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::path_of;
 use crate::limits;
@@ -79,7 +80,7 @@ impl Journal {
 
     /// Note that a stream's file is about to grow from one length to another.
     pub(super) fn begin(&self, stream: &StreamName, before: u64, after: u64) -> io::Result<Append> {
-        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let slot = self.slots.lock().take();
         let note = Note { stream: stream.as_str(), before, after };
         match self.write(slot, &note.encode()) {
             Ok(()) => Ok(Append { slot }),
@@ -102,13 +103,13 @@ impl Journal {
     }
 
     fn free(&self, slot: usize) {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner).free.push(slot);
+        self.slots.lock().free.push(slot);
     }
 }
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        let slots = self.slots.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.slots.get_mut();
         if slots.free.len() == slots.count {
             // Still locked: whoever waits for it sees that it is gone.
             let _ = fs::remove_file(&self.path);

@@ -51,7 +51,7 @@ impl Driver {
             self.delivery.drain().await;
         };
         let ended = tokio::time::timeout(BOUND, all).await;
-        let settled = *self.settled.lock().unwrap();
+        let settled = *self.settled.lock();
         assert!(ended.is_ok(), "it does not end: {settled:?}, {:?}", self.delivery.report());
         settled
     }
@@ -64,7 +64,7 @@ async fn push(
     settled: Arc<Mutex<Settled>>,
 ) {
     let notice = move |now: Settled| {
-        let mut settled = settled.lock().unwrap();
+        let mut settled = settled.lock();
         settled.delivered += now.delivered;
         settled.dead += now.dead;
         settled.undelivered += now.undelivered;
@@ -243,7 +243,7 @@ async fn a_batch_larger_than_the_memory_gets_through() {
         (driver.delivery.outbox(), vec![b'x'; standpipe_core::limits::EVENT_BYTES_MAX]);
     let place = place(&mut outbox, "s");
     let settled = Arc::clone(&driver.settled);
-    let ack = Ack::new("test".into(), 2, move |now| *settled.lock().unwrap() = now);
+    let ack = Ack::new("test".into(), 2, move |now| *settled.lock() = now);
     let provenance = Provenance { ack, plugin: "digest".into(), generation: 0 };
     let payload = vec![b'y'; limits::RECORD_BYTES_MAX - 1];
     let first = Record {
@@ -260,7 +260,7 @@ async fn a_batch_larger_than_the_memory_gets_through() {
     assert!(handed_over.is_ok(), "it waits for more memory than there is");
     drop((outbox, provenance));
     driver.delivery.drain().await;
-    assert_eq!(*driver.settled.lock().unwrap(), delivered(2));
+    assert_eq!(*driver.settled.lock(), delivered(2));
 }
 
 /// What is done to the requests of a stream until the faults end.

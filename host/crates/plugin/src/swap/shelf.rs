@@ -7,13 +7,13 @@ use std::time::SystemTime;
 
 use super::report::RefusalReport;
 use super::{Refused, Step, Terms};
-use crate::{Admitted, Generation, Plugin, PluginSettings, Role, Stage, Trust, Untrusted};
+use crate::{Admitted, Generation, Plugin, PluginRoles, PluginSettings, Role, Trust, Untrusted};
 
 /// What a report tells, and what is needed to go on from it.
 #[derive(Debug)]
 pub(super) struct Shelf {
     pub(super) terms: Terms,
-    /// Where the plugins of the switch and of `previous` are from.
+    /// Where the plugins of the published roles and of `previous` are from.
     pub(super) origins: BTreeMap<u64, String>,
     pub(super) previous: Option<Previous>,
     /// The settings that the canary was given, without its component's defaults.
@@ -63,10 +63,10 @@ impl Shelf {
         self.origins.get(&number).cloned().unwrap_or_default()
     }
 
-    /// Forget where generations are from that are neither in this stage nor kept for a
+    /// Forget where generations are from that neither have a role nor are kept for a
     /// return.
-    pub(super) fn forget_origins(&mut self, stage: &Stage) {
-        let Stage { active, canary, shadow } = stage;
+    pub(super) fn forget_origins(&mut self, roles: &PluginRoles) {
+        let PluginRoles { active, canary, shadow } = roles;
         let previous = self.previous.as_ref().map(|previous| &previous.generation);
         let beside = [canary.as_ref().map(|canary| canary.generation()), previous];
         let beside = beside.into_iter().chain([shadow.as_ref().map(|shadow| shadow.generation())]);

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use thiserror::Error;
 
 use super::report::{CanaryReport, GenerationReport, PauseReport, Report, ShadowReport};
@@ -13,7 +14,7 @@ use super::workshop::Workshop;
 use super::{Candidate, Refused, Step, Terms};
 use crate::{
     Admitted, BreakerSettings, CacheCounts, Canary, CanarySettings, Engine, Generation, Ledger,
-    Plugin, PluginSettings, Role, Shadow, Stage, Switch, Trust, Untrusted,
+    Plugin, PluginRoles, PluginSettings, PublishedRoles, Role, Shadow, Trust, Untrusted,
 };
 
 /// Changes the plugin of a run; clones change the same one.
@@ -28,7 +29,7 @@ struct Inner {
     /// None where the plugin is native code, which nothing can take the place of.
     engine: Option<Engine>,
     settings: SwapperSettings,
-    switch: Arc<Switch>,
+    roles: Arc<PublishedRoles>,
     /// Held while a candidate goes through its steps: one at a time.
     workshop: Mutex<Workshop>,
     shelf: Mutex<Shelf>,
@@ -146,7 +147,8 @@ impl Swapper {
         let ledgers = Ledgers::default();
         let active = Generation::new(1, plugin, settings.breaker, settings.workers);
         let active = Arc::new(active.with_ledger(&ledgers.active));
-        let switch = Arc::new(Switch::new(Stage { active, canary: None, shadow: None }));
+        let roles = PluginRoles { active, canary: None, shadow: None };
+        let roles = Arc::new(PublishedRoles::new(roles));
         let shelf = Shelf {
             terms,
             origins: BTreeMap::new(),
@@ -159,12 +161,12 @@ impl Swapper {
             last_refused: None,
         };
         let (workshop, shelf) = (Mutex::new(workshop), Mutex::new(shelf));
-        Swapper(Arc::new(Inner { engine, settings, switch, workshop, shelf, ledgers }))
+        Swapper(Arc::new(Inner { engine, settings, roles, workshop, shelf, ledgers }))
     }
 
-    /// Where workers look for the plugin that decides.
-    pub fn switch(&self) -> &Arc<Switch> {
-        &self.0.switch
+    /// The plugins that workers ask, by what they are used for.
+    pub fn roles(&self) -> &Arc<PublishedRoles> {
+        &self.0.roles
     }
 
     /// What all plugins have done so far.
@@ -188,7 +190,7 @@ impl Swapper {
     ///
     /// It does not pass a step: nothing has changed.
     pub fn offer(&self, candidate: &Candidate) -> Result<Swapped, Refused> {
-        let mut workshop = lock(&self.0.workshop);
+        let mut workshop = self.0.workshop.lock();
         // Not before the lock: whoever had it may have brought other terms.
         let terms = self.terms();
         self.take(&mut workshop, candidate, terms)
@@ -201,7 +203,7 @@ impl Swapper {
     ///
     /// It does not pass a step: nothing has changed.
     pub fn offer_under(&self, candidate: &Candidate, terms: Terms) -> Result<Swapped, Refused> {
-        self.take(&mut lock(&self.0.workshop), candidate, terms)
+        self.take(&mut self.0.workshop.lock(), candidate, terms)
     }
 
     fn take(
@@ -210,15 +212,15 @@ impl Swapper {
         candidate: &Candidate,
         terms: Terms,
     ) -> Result<Swapped, Refused> {
-        let (_, stage) = self.0.switch.stage();
+        let roles = self.0.roles.load();
         let prepared = self.prepare(workshop, candidate, &terms, Role::Active, Warm::ForWorkers);
         let admitted = self.counted(prepared)?;
-        let (active, plugin) = (stage.active.plugin(), admitted.plugin());
+        let (active, plugin) = (roles.active.plugin(), admitted.plugin());
         if active.digest() == plugin.digest() && active.settings() == plugin.settings() {
-            let number = stage.active.number();
+            let number = roles.active.number();
             let before = std::mem::replace(&mut self.shelf().terms, terms.clone());
             if before.trust != terms.trust {
-                self.publish_trusted(stage, &terms.trust);
+                self.publish_trusted(&roles, &terms.trust);
             }
             return Ok(Swapped::Unchanged(number));
         }
@@ -232,7 +234,7 @@ impl Swapper {
     /// It does not pass a step.
     pub fn check(&self, candidate: &Candidate) -> Result<Plugin, Refused> {
         let terms = self.terms();
-        let mut workshop = lock(&self.0.workshop);
+        let mut workshop = self.0.workshop.lock();
         let admitted = self.prepare(&mut workshop, candidate, &terms, Role::Active, Warm::One)?;
         Ok(admitted.plugin().clone())
     }
@@ -246,14 +248,10 @@ impl Swapper {
     ///
     /// It does not pass a step: nothing has changed.
     pub fn renew(&self) -> Result<Swapped, Refused> {
-        let _alone = match self.0.workshop.try_lock() {
-            Ok(workshop) => workshop,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                return Ok(Swapped::Unchanged(self.0.switch.stage().1.active.number()));
-            }
+        let Some(_alone) = self.0.workshop.try_lock() else {
+            return Ok(Swapped::Unchanged(self.0.roles.load().active.number()));
         };
-        let active = self.0.switch.stage().1.active;
+        let active = Arc::clone(&self.0.roles.load().active);
         if !active.plugin().has_redeclared() {
             return Ok(Swapped::Unchanged(active.number()));
         }
@@ -270,7 +268,8 @@ impl Swapper {
     /// The settings, as they were written, of all plugins that are in use or can be gone
     /// back to, and of candidates to come.
     pub fn written_settings(&self) -> Vec<String> {
-        let (_, Stage { active, canary, shadow }) = self.0.switch.stage();
+        let roles = self.0.roles.load();
+        let PluginRoles { active, canary, shadow } = &*roles;
         let shelf = self.shelf();
         let canary = canary.as_ref().map(|canary| canary.generation().plugin().settings());
         let shadow = shadow.as_ref().map(|shadow| shadow.generation().plugin().settings());
@@ -291,7 +290,7 @@ impl Swapper {
     /// `resolve` has the settings for those that were written; none where it does not know
     /// a secret.
     pub fn refresh(&self, resolve: &dyn Fn(&str) -> Option<PluginSettings>) {
-        let _alone = lock(&self.0.workshop);
+        let _alone = self.0.workshop.lock();
         if self.0.engine.is_none() {
             return;
         }
@@ -312,7 +311,7 @@ impl Swapper {
             (Arc::clone(&previous.generation), previous.plugin().settings().clone())
         });
         drop(shelf);
-        let (_, Stage { active, canary, shadow }) = self.0.switch.stage();
+        let PluginRoles { active, canary, shadow } = PluginRoles::clone(&self.0.roles.load());
         if let Some(settings) = changed(active.plugin().settings()) {
             let refreshed = self.reconfigure(&active, settings, Role::Active, Warm::ForWorkers);
             if let Ok(admitted) = self.counted(refreshed) {
@@ -402,15 +401,15 @@ impl Swapper {
     /// Have the plugin in use go on as another generation, beside the same canary and
     /// shadow; which one is gone back to stays as it is.
     fn publish_reconfigured(&self, admitted: Admitted) -> u64 {
-        let (_, stage) = self.0.switch.stage();
+        let roles = self.0.roles.load();
         let mut shelf = self.shelf();
-        let origin = shelf.origin(stage.active.number());
+        let origin = shelf.origin(roles.active.number());
         let number = shelf.next(origin);
         let active = self.generation(number, admitted, &self.0.ledgers.active);
-        let stage = Stage { active, ..stage };
-        shelf.forget_origins(&stage);
+        let roles = PluginRoles { active, ..PluginRoles::clone(&roles) };
+        shelf.forget_origins(&roles);
         drop(shelf);
-        drop(self.0.switch.publish(stage));
+        drop(self.0.roles.publish(roles));
         number
     }
 
@@ -425,8 +424,8 @@ impl Swapper {
     /// There is none before it, or it is not trusted any more; or the generation that is
     /// named is not the one in use.
     pub fn roll_back(&self, named: Option<u64>) -> Result<Swapped, NotPossible> {
-        let _alone = lock(&self.0.workshop);
-        let active = self.0.switch.stage().1.active.number();
+        let _alone = self.0.workshop.lock();
+        let active = self.0.roles.load().active.number();
         let withdrawn = self.shelf().withdrawn;
         match named {
             None if withdrawn.is_some() => return Ok(Swapped::Unchanged(active)),
@@ -464,7 +463,7 @@ impl Swapper {
         candidate: &Candidate,
         settings: CanarySettings,
     ) -> Result<u64, Refused> {
-        let mut workshop = lock(&self.0.workshop);
+        let mut workshop = self.0.workshop.lock();
         let (terms, warm) = (self.terms(), Warm::ForWorkers);
         let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Canary, warm);
         let admitted = self.counted(prepared)?;
@@ -478,10 +477,10 @@ impl Swapper {
         let number = self.shelf().next(origin);
         let generation = self.generation(number, admitted, &self.0.ledgers.canary);
         let canary = Some(Arc::new(Canary::new(generation, settings)));
-        let (_, stage) = self.0.switch.stage();
-        let stage = Stage { canary, ..stage };
-        self.shelf().forget_origins(&stage);
-        self.0.switch.publish(stage);
+        let roles = self.0.roles.load();
+        let roles = PluginRoles { canary, ..PluginRoles::clone(&roles) };
+        self.shelf().forget_origins(&roles);
+        self.0.roles.publish(roles);
         number
     }
 
@@ -491,10 +490,10 @@ impl Swapper {
     ///
     /// There is none.
     pub fn end_canary(&self) -> Result<(), NotPossible> {
-        let _alone = lock(&self.0.workshop);
-        let (_, stage) = self.0.switch.stage();
-        stage.canary.as_ref().ok_or(NotPossible::NoCanary)?;
-        self.0.switch.publish(Stage { canary: None, ..stage });
+        let _alone = self.0.workshop.lock();
+        let roles = self.0.roles.load();
+        roles.canary.as_ref().ok_or(NotPossible::NoCanary)?;
+        self.0.roles.publish(PluginRoles { canary: None, ..PluginRoles::clone(&roles) });
         Ok(())
     }
 
@@ -504,9 +503,9 @@ impl Swapper {
     ///
     /// There is none, or the settings do not let it decide about all events.
     pub fn promote_canary(&self) -> Result<u64, NotPossible> {
-        let _alone = lock(&self.0.workshop);
-        let (_, stage) = self.0.switch.stage();
-        let canary = stage.canary.ok_or(NotPossible::NoCanary)?;
+        let _alone = self.0.workshop.lock();
+        let roles = self.0.roles.load();
+        let canary = roles.canary.as_ref().ok_or(NotPossible::NoCanary)?;
         let generation = canary.generation();
         let admitted = generation.admit_again(&self.terms().trust, Role::Active)?;
         let origin = self.shelf().origin(generation.number());
@@ -522,7 +521,7 @@ impl Swapper {
     ///
     /// It does not pass a step: nothing has changed.
     pub fn shadow(&self, candidate: &Candidate) -> Result<u64, Refused> {
-        let mut workshop = lock(&self.0.workshop);
+        let mut workshop = self.0.workshop.lock();
         let terms = self.terms();
         let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Shadow, Warm::One);
         let admitted = self.counted(prepared)?;
@@ -544,10 +543,10 @@ impl Swapper {
             digest: Some(digest),
         });
         let shadow = Some(Arc::new(self.counted(shadow)?));
-        let (_, stage) = self.0.switch.stage();
-        let stage = Stage { shadow, ..stage };
-        self.shelf().forget_origins(&stage);
-        self.0.switch.publish(stage);
+        let roles = self.0.roles.load();
+        let roles = PluginRoles { shadow, ..PluginRoles::clone(&roles) };
+        self.shelf().forget_origins(&roles);
+        self.0.roles.publish(roles);
         Ok(number)
     }
 
@@ -557,13 +556,13 @@ impl Swapper {
     ///
     /// There is none.
     pub fn end_shadow(&self) -> Result<ShadowReport, NotPossible> {
-        let _alone = lock(&self.0.workshop);
-        let (_, stage) = self.0.switch.stage();
-        let shadow = stage.shadow.clone().ok_or(NotPossible::NoShadow)?;
-        self.0.switch.publish(Stage { shadow: None, ..stage });
+        let _alone = self.0.workshop.lock();
+        let roles = self.0.roles.load();
+        let shadow = roles.shadow.as_ref().ok_or(NotPossible::NoShadow)?;
+        self.0.roles.publish(PluginRoles { shadow: None, ..PluginRoles::clone(&roles) });
         shadow.settle();
         let origin = self.shelf().origin(shadow.generation().number());
-        Ok(ShadowReport::new(&shadow, &origin))
+        Ok(ShadowReport::new(shadow, &origin))
     }
 
     /// Count a candidate that could not even be read.
@@ -575,22 +574,22 @@ impl Swapper {
 
     /// How things stand.
     pub fn report(&self) -> Report {
-        let (_, stage) = self.0.switch.stage();
+        let roles = self.0.roles.load();
         let shelf = self.shelf();
         let told = |generation: &Generation| {
             GenerationReport::new(generation, &shelf.origin(generation.number()))
         };
         Report {
-            active: told(&stage.active),
+            active: told(&roles.active),
             previous: shelf.previous.as_ref().map(|previous| told(&previous.generation)),
             withdrawn: shelf.withdrawn,
-            canary: stage.canary.map(|canary| {
+            canary: roles.canary.as_ref().map(|canary| {
                 let origin = shelf.origin(canary.generation().number());
-                CanaryReport::new(&canary, &origin)
+                CanaryReport::new(canary, &origin)
             }),
-            shadow: stage.shadow.map(|shadow| {
+            shadow: roles.shadow.as_ref().map(|shadow| {
                 let origin = shelf.origin(shadow.generation().number());
-                ShadowReport::new(&shadow, &origin)
+                ShadowReport::new(shadow, &origin)
             }),
             swaps: shelf.swaps,
             refused: Step::ALL
@@ -598,7 +597,7 @@ impl Swapper {
                 .map(|step| (step.word(), shelf.refused[*step as usize]))
                 .collect(),
             last_refused: shelf.last_refused.clone(),
-            pauses: PauseReport::new(&self.0.switch.pauses()),
+            pauses: PauseReport::new(&self.0.roles.pauses()),
         }
     }
 
@@ -623,10 +622,10 @@ impl Swapper {
 
     /// Plugins that have passed all steps: the one in use and the one before.
     fn known(&self) -> Vec<Plugin> {
-        let (_, stage) = self.0.switch.stage();
+        let roles = self.0.roles.load();
         let shelf = self.shelf();
         let previous = shelf.previous.as_ref().map(Previous::plugin);
-        previous.into_iter().chain([stage.active.plugin()]).cloned().collect()
+        previous.into_iter().chain([roles.active.plugin()]).cloned().collect()
     }
 
     fn counted<T>(&self, result: Result<T, Refused>) -> Result<T, Refused> {
@@ -643,9 +642,9 @@ impl Swapper {
         let number = self.shelf().next(origin);
         let digest = Arc::clone(admitted.plugin().digest());
         let active = self.generation(number, admitted, &self.0.ledgers.active);
-        let (_, Stage { shadow, .. }) = self.0.switch.stage();
-        let stage = Stage { active, canary: None, shadow };
-        let Stage { active: replaced, .. } = self.publish_trusted(stage, &terms.trust);
+        let shadow = self.0.roles.load().shadow.clone();
+        let roles = PluginRoles { active, canary: None, shadow };
+        let replaced = Arc::clone(&self.publish_trusted(&roles, &terms.trust).active);
         let mut shelf = self.shelf();
         let terms = std::mem::replace(&mut shelf.terms, terms);
         shelf.withdrawn = (before == Before::Withdrawn).then(|| replaced.number());
@@ -656,7 +655,7 @@ impl Swapper {
         };
         let given_up = (std::mem::replace(&mut shelf.previous, previous), withdrawn);
         shelf.swaps += 1;
-        shelf.forget_origins(&self.0.switch.stage().1);
+        shelf.forget_origins(&self.0.roles.load());
         drop(shelf);
         // Its instances take a while to be taken down.
         drop(given_up);
@@ -664,10 +663,10 @@ impl Swapper {
         number
     }
 
-    /// Publish a stage without those beside the active plugin that are not trusted any
-    /// more, and hand back the one before.
-    fn publish_trusted(&self, stage: Stage, trust: &Trust) -> Stage {
-        let Stage { active, canary, shadow } = stage;
+    /// Publish roles without those beside the active plugin that are not trusted any
+    /// more, and hand back those before.
+    fn publish_trusted(&self, roles: &PluginRoles, trust: &Trust) -> Arc<PluginRoles> {
+        let PluginRoles { active, canary, shadow } = roles.clone();
         let is_trusted = |generation: &Generation, role, what| {
             let checked = generation.check_trust(trust, role);
             let refused = checked.map_err(|error| Refused {
@@ -681,11 +680,11 @@ impl Swapper {
             canary.filter(|canary| is_trusted(canary.generation(), Role::Canary, "the canary"));
         let shadow =
             shadow.filter(|shadow| is_trusted(shadow.generation(), Role::Shadow, "the shadow"));
-        self.0.switch.publish(Stage { active, canary, shadow })
+        self.0.roles.publish(PluginRoles { active, canary, shadow })
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        lock(&self.0.shelf)
+        self.0.shelf.lock()
     }
 }
 
@@ -696,8 +695,4 @@ fn warm(plugin: &Plugin, instances: usize) -> Result<(), Refused> {
         reason: error.to_string(),
         digest: Some(Arc::clone(plugin.digest())),
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,10 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::super::storage::{Files, Storage};
 use super::*;
@@ -56,7 +58,7 @@ impl Disk {
 
     /// The events whose letters a loss of power at this moment would leave.
     pub(super) fn survivors(&self, directory: &Path) -> BTreeSet<usize> {
-        let durable = self.0.durable.lock().unwrap();
+        let durable = self.0.durable.lock();
         let has = |path: &Path| {
             let names = durable.names.get(path.parent().unwrap());
             names.is_some_and(|names| names.contains(path))
@@ -97,7 +99,7 @@ impl Storage for Disk {
         check(&self.0.truncate)?;
         Files.truncate(file, length)?;
         let inode = file.metadata()?.ino();
-        let mut durable = self.0.durable.lock().unwrap();
+        let mut durable = self.0.durable.lock();
         if let Some(bytes) = durable.bytes.get_mut(&inode) {
             *bytes = length.min(*bytes);
         }
@@ -109,7 +111,7 @@ impl Storage for Disk {
         let metadata = file.metadata()?;
         thread::sleep(SYNC_TIME);
         self.0.syncs.fetch_add(1, Ordering::SeqCst);
-        self.0.durable.lock().unwrap().bytes.insert(metadata.ino(), metadata.len());
+        self.0.durable.lock().bytes.insert(metadata.ino(), metadata.len());
         Ok(())
     }
 
@@ -118,7 +120,7 @@ impl Storage for Disk {
         let path = path.canonicalize()?;
         let names = fs::read_dir(&path)?.map(|entry| entry.map(|entry| entry.path()));
         let names = names.collect::<io::Result<_>>()?;
-        self.0.durable.lock().unwrap().names.insert(path, names);
+        self.0.durable.lock().names.insert(path, names);
         Ok(())
     }
 }

@@ -1,0 +1,211 @@
+//! Which plugins decide, are tried and are compared at present.
+//!
+//! All of them are published as one value, so that a batch is decided about by one
+//! generation whole, and no event waits for whoever changes them: what a worker asks
+//! between two batches is a single load.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Cache};
+use parking_lot::Mutex;
+
+use super::{Canary, Generation, Shadow};
+use crate::limits;
+
+/// The plugins of a run, by what they are used for.
+#[derive(Debug, Clone)]
+pub struct PluginRoles {
+    /// The plugin in use.
+    pub active: Arc<Generation>,
+    /// One that is tried with the events of some users.
+    pub canary: Option<Arc<Canary>>,
+    /// One that is asked, and not listened to.
+    pub shadow: Option<Arc<Shadow>>,
+}
+
+/// The plugins that are in their roles from now on, until others are published.
+#[derive(Debug)]
+pub struct PublishedRoles {
+    current: Arc<ArcSwap<PluginRoles>>,
+    pauses: Mutex<Pauses>,
+}
+
+/// One worker's view of the published roles.
+#[derive(Debug)]
+pub struct RolesReader {
+    published: Cache<Arc<ArcSwap<PluginRoles>>, Arc<PluginRoles>>,
+    /// Those that the worker has turned to. Holding them keeps their address from being
+    /// that of others.
+    in_use: Arc<PluginRoles>,
+}
+
+/// How long workers took to turn to other plugins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pauses {
+    /// The last of them, in microseconds; in no order once they are many.
+    micros: Vec<u32>,
+    count: u64,
+}
+
+impl PublishedRoles {
+    /// These roles, as the first.
+    pub fn new(roles: PluginRoles) -> Self {
+        let current = Arc::new(ArcSwap::from_pointee(roles));
+        PublishedRoles { current, pauses: Mutex::default() }
+    }
+
+    /// The roles at present.
+    pub fn load(&self) -> Arc<PluginRoles> {
+        self.current.load_full()
+    }
+
+    /// Publish other roles, and hand back those before.
+    pub fn publish(&self, roles: PluginRoles) -> Arc<PluginRoles> {
+        self.current.swap(Arc::new(roles))
+    }
+
+    /// A view that starts with the roles at present.
+    pub fn reader(&self) -> RolesReader {
+        let mut published = Cache::new(Arc::clone(&self.current));
+        let in_use = Arc::clone(published.load());
+        RolesReader { published, in_use }
+    }
+
+    /// Count the time that a worker took to turn to other plugins.
+    pub fn count_pause(&self, took: Duration) {
+        let mut pauses = self.pauses.lock();
+        let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        let at = pauses.count as usize % limits::PLUGIN_PAUSES_KEPT;
+        match pauses.micros.get_mut(at) {
+            Some(oldest) => *oldest = micros,
+            None => pauses.micros.push(micros),
+        }
+        pauses.count += 1;
+    }
+
+    /// How long workers took to turn.
+    pub fn pauses(&self) -> Pauses {
+        self.pauses.lock().clone()
+    }
+}
+
+impl RolesReader {
+    /// Whether other roles have been published than those in use.
+    #[inline]
+    pub fn has_changed(&mut self) -> bool {
+        !Arc::ptr_eq(self.published.load(), &self.in_use)
+    }
+
+    /// Use the roles that are published by now.
+    pub fn refresh(&mut self) -> PluginRoles {
+        self.in_use = Arc::clone(self.published.load());
+        self.in_use()
+    }
+
+    /// The roles in use.
+    pub fn in_use(&self) -> PluginRoles {
+        PluginRoles::clone(&self.in_use)
+    }
+}
+
+impl Pauses {
+    /// How often a worker turned.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The pause that this share of the last ones, from 0 to 1, did not exceed, in
+    /// microseconds.
+    pub fn quantile_micros(&self, share: f64) -> u32 {
+        let mut sorted = self.micros.clone();
+        sorted.sort_unstable();
+        let last = sorted.len().saturating_sub(1);
+        sorted.get((last as f64 * share).ceil() as usize).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZero;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+    use crate::scripted::{Act, Script};
+    use crate::{Admitted, BreakerSettings, Plugin};
+
+    /// Is never asked.
+    struct Unused;
+
+    impl Script for Unused {
+        fn act(&self, _: &str, _: &str) -> Act {
+            unreachable!("no event is decided about")
+        }
+
+        fn spend(&self, _: Duration) {}
+    }
+
+    fn roles(number: u64) -> PluginRoles {
+        let admitted = Admitted::scripted(Plugin::scripted(Arc::new(Unused)));
+        let settings = BreakerSettings::default();
+        let active = Generation::new(number, admitted, settings, NonZero::<usize>::MIN);
+        PluginRoles { active: Arc::new(active), canary: None, shadow: None }
+    }
+
+    #[test]
+    fn a_reader_goes_on_with_its_roles_until_it_turns() {
+        let published = PublishedRoles::new(roles(1));
+        let mut reader = published.reader();
+        assert!(!reader.has_changed());
+        assert_eq!(published.publish(roles(2)).active.number(), 1);
+        assert_eq!(published.publish(roles(3)).active.number(), 2);
+        assert!(reader.has_changed());
+        assert_eq!(reader.in_use().active.number(), 1);
+        assert_eq!(reader.refresh().active.number(), 3);
+        assert!(!reader.has_changed());
+        assert_eq!(published.load().active.number(), 3);
+    }
+
+    #[test]
+    fn readers_see_what_is_published_in_its_order() {
+        let published = PublishedRoles::new(roles(0));
+        let is_over = AtomicBool::new(false);
+        let read = || {
+            let mut reader = published.reader();
+            let mut last = reader.in_use().active.number();
+            // What was published before the end is seen after it.
+            loop {
+                let was_over = is_over.load(Ordering::Acquire);
+                if reader.has_changed() {
+                    let next = reader.refresh().active.number();
+                    assert!(last < next, "{next} after {last}");
+                    last = next;
+                } else if was_over {
+                    return last;
+                }
+            }
+        };
+        thread::scope(|scope| {
+            let readers = [scope.spawn(read), scope.spawn(read)];
+            for number in 1..=100 {
+                published.publish(roles(number));
+            }
+            is_over.store(true, Ordering::Release);
+            for reader in readers {
+                assert_eq!(reader.join().unwrap(), 100);
+            }
+        });
+    }
+
+    #[test]
+    fn quantiles_of_pauses() {
+        let mut pauses = Pauses::default();
+        assert_eq!(pauses.quantile_micros(0.99), 0);
+        pauses.micros = (1..=100).rev().collect();
+        assert_eq!(pauses.quantile_micros(0.0), 1);
+        assert_eq!(pauses.quantile_micros(0.99), 100);
+        assert_eq!(pauses.quantile_micros(0.5), 51);
+        assert_eq!(pauses.quantile_micros(1.0), 100);
+    }
+}
