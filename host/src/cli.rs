@@ -25,6 +25,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::ConfigError;
 use crate::limits;
+use standpipe_core::error_chain;
 use standpipe_core::escape::lines;
 use standpipe_plugin_host::engine_version;
 
@@ -133,7 +134,7 @@ fn run_command(command: Command) -> Exit {
 
 /// Print what a command ends with: a line for each mistake in settings.
 fn complain_of(error: &anyhow::Error) {
-    let whole = format!("{error:#}");
+    let whole = error_chain(error.as_ref());
     let Some(settings) = error.downcast_ref::<ConfigError>() else {
         return complain_of_error(&whole);
     };
@@ -160,7 +161,7 @@ fn explain(error: &clap::Error) -> u8 {
     } else if error.use_stderr() {
         stderr::write_text(error.render().to_string());
     } else if let Err((exit, error)) = print_text(&error.render().to_string()) {
-        complain(&format!("{error:#}"));
+        complain(&error_chain(error.as_ref()));
         return exit as u8;
     }
     u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8)

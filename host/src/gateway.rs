@@ -8,14 +8,16 @@ mod layer;
 mod plugin;
 mod running;
 mod service;
+mod start_error;
 mod submitting;
 mod swapping;
 
 pub use body::{AnswerBody, RequestBody};
-pub use builder::{Builder, StartError};
+pub use builder::Builder;
 pub use copies::Copies;
 pub use exchange::Exchange;
 pub use layer::Layer;
 pub use plugin::{Plugin, SwapRefused, Swapped};
 pub use running::Host;
 pub use service::{Client, Gateway};
+pub use start_error::{StartError, StartErrorCause};

@@ -110,7 +110,7 @@ pub mod source;
 pub use config::{ConfigError, Mistake, Settings};
 pub use gateway::{
     AnswerBody, Builder, Client, Copies, Exchange, Gateway, Host, Layer, Plugin, RequestBody,
-    StartError, SwapRefused, Swapped,
+    StartError, StartErrorCause, SwapRefused, Swapped,
 };
 pub use run::Summary;
 pub use source::{NotSettled, Receipt, Refused, SubmitReport as Stats};

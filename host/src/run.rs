@@ -43,7 +43,7 @@ pub(crate) use plugin_secrets::{PluginSecrets, are_kept};
 pub use plugins::{plugin_bytes, read_plugin};
 pub(crate) use preparation::{Part, PluginLoader, Preparation, event_streams};
 pub(crate) use reach::reach;
-pub use reloading::SetLogFilter;
+pub use reloading::{BoxError, SetLogFilter};
 pub(crate) use starting::open_secrets;
 pub use summary::{Collected, Summary, UnreadInput};
 pub use watching::Reloader;
@@ -177,7 +177,7 @@ impl Run {
     pub async fn watch(
         &self,
         settings_file: Option<PathBuf>,
-        read: impl Fn() -> Result<Settings, String> + Send + Sync + 'static,
+        read: impl Fn() -> Result<Settings, BoxError> + Send + Sync + 'static,
     ) -> Reloader {
         let (swapper, basis) = (self.swapper.clone(), self.basis.clone());
         let reloadable = self.reloadable.clone();

@@ -106,7 +106,7 @@ impl Failure {
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         let problem = Problem {
-            error: refused.reason,
+            error: refused.cause.to_string(),
             step: Some(refused.step.word()),
             sha256: refused.digest.as_deref().map(str::to_owned),
         };

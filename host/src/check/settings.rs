@@ -4,8 +4,8 @@
 use crate::config::{Mistake, PluginSource, Settings, toml_key};
 use crate::run::{Part, Preparation, StartError, event_streams};
 use standpipe_core::event::{StreamName, covers};
-use standpipe_plugin_host::swap::{Refused, Step};
-use standpipe_plugin_host::{SettingsReview, review_settings};
+use standpipe_plugin_host::swap::{RefusalCause, Refused, Step};
+use standpipe_plugin_host::{SettingsReview, Untrusted, review_settings};
 
 /// A preparation, with what is to be said of it.
 #[derive(Debug)]
@@ -118,13 +118,14 @@ fn key(part: Part, error: &StartError) -> Option<String> {
     };
     Some(match error {
         StartError::PluginFile { .. } => format!("[{section}] path"),
-        StartError::Refused { refused: Refused { step, reason, .. }, .. } => match step {
-            Step::Trust if reason.contains("public_key") => "[plugin] public_key".to_owned(),
-            // A pin of its own, or else the one for all.
-            Step::Trust if reason.contains(&format!("sha256 under [{section}]")) => {
-                format!("[{section}] sha256")
-            }
-            Step::Trust => "[plugin] sha256".to_owned(),
+        StartError::Refused { refused: Refused { step, cause, .. }, .. } => match step {
+            Step::Trust => match &**cause {
+                // A pin of its own, or else the one for all.
+                RefusalCause::Untrusted(Untrusted::OtherDigest { place, .. }) => {
+                    format!("{place} sha256")
+                }
+                _ => "[plugin] public_key".to_owned(),
+            },
             Step::Cases => "[plugin] cases".to_owned(),
             Step::Configure => format!("[{section}.settings]"),
             Step::Read | Step::Compile | Step::Fit | Step::Samples => format!("[{section}] path"),

@@ -1,6 +1,7 @@
 //! `host run`: options, logging, signals, the run itself, its summary and exit code. `host dead
 //! replay` shares everything behind the options.
 
+use std::fmt;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +17,11 @@ use super::stderr::{self, LogLines};
 use super::{CommandResult, Exit, abandon, complain, complain_at_once, usage};
 use crate::config::{DATA_DIR, Overrides, Settings};
 use crate::log_fields::OneLineFields;
-use crate::run::{Addresses, Embedding, Reloader, Run, SetLogFilter, StartError, Stopper, Summary};
+use crate::run::{
+    Addresses, BoxError, Embedding, Reloader, Run, SetLogFilter, StartError, Stopper, Summary,
+};
 use crate::source::Input;
+use standpipe_core::error_chain;
 use standpipe_plugin_host::swap::Swapped;
 
 /// Input is read in the order given. gzip and Zstandard are recognised.
@@ -129,7 +133,7 @@ pub(super) fn execute(
         runtime.map_err(|error| (Exit::Fault, anyhow!(error).context("start the runtime")))?;
     let settings_file = options.config.clone();
     let read_again =
-        move || read(options.clone(), intakes.clone()).map_err(|error| on_one_line(&error));
+        move || read(options.clone(), intakes.clone()).map_err(|error| OnOneLine(error).into());
     let summary =
         runtime.block_on(run_settings(settings, settings_file, set_log_filter, read_again))?;
     // Signals end the process as long as the runtime lives: also while nobody takes the
@@ -142,8 +146,19 @@ pub(super) fn execute(
 }
 
 /// An error that can have a line for each mistake, for the log.
-fn on_one_line(error: &anyhow::Error) -> String {
-    format!("{error:#}").replace('\n', "; ")
+#[derive(Debug)]
+struct OnOneLine(anyhow::Error);
+
+impl fmt::Display for OnOneLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&error_chain(self.0.as_ref()).replace('\n', "; "))
+    }
+}
+
+impl std::error::Error for OnOneLine {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
 }
 
 /// Nobody else brings requests here.
@@ -195,7 +210,7 @@ async fn run_settings(
     settings: Settings,
     settings_file: Option<PathBuf>,
     set_log_filter: SetLogFilter,
-    read_again: impl Fn() -> Result<Settings, String> + Send + Sync + 'static,
+    read_again: impl Fn() -> Result<Settings, BoxError> + Send + Sync + 'static,
 ) -> Result<Summary, (Exit, anyhow::Error)> {
     // Before anything takes time: without a listener the signal ends the process.
     let hangup = signal(SignalKind::hangup()).context("listen for SIGHUP");
@@ -346,27 +361,26 @@ pub(super) fn start_logging(format: LogFormat) -> SetLogFilter {
         stderr::write_json();
     }
     // Only a second call could fail, and there is none.
-    let reload: Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync> = match format {
+    let reload: Box<dyn Fn(EnvFilter) -> Result<(), BoxError> + Send + Sync> = match format {
         LogFormat::Human => {
             let lines = lines.fmt_fields(OneLineFields).with_writer(LogLines::Human);
             let lines = lines.with_filter_reloading();
             let handle = lines.reload_handle();
             let _ = lines.try_init();
-            Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
+            Box::new(move |filter| Ok(handle.reload(filter)?))
         }
         LogFormat::Json => {
             let lines = lines.json().with_writer(LogLines::Json).with_filter_reloading();
             let handle = lines.reload_handle();
             let _ = lines.try_init();
-            Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
+            Box::new(move |filter| Ok(handle.reload(filter)?))
         }
     };
     Arc::new(move |filter| {
         if is_of_environment {
             return Ok(());
         }
-        let filter = EnvFilter::try_new(filter.unwrap_or(LOG_FILTER));
-        reload(filter.map_err(|error| error.to_string())?)
+        reload(EnvFilter::try_new(filter.unwrap_or(LOG_FILTER))?)
     })
 }
 

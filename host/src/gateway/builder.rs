@@ -6,10 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use thiserror::Error;
 use tokio::runtime::Handle;
 
-use super::Host;
+use super::{Host, StartError};
 use crate::config::{self, ConfigError, Destination, Overrides, Settings};
 use crate::limits;
 use crate::run::{Embedding, Entrance, Run, StartError as RunError};
@@ -47,11 +46,6 @@ pub struct Builder {
     source: String,
     room: Room,
 }
-
-/// The host cannot be started. Nothing runs then.
-#[derive(Debug, Error)]
-#[error("start the host: {0}")]
-pub struct StartError(Box<dyn std::error::Error + Send + Sync>);
 
 impl Builder {
     /// A host with the settings of a settings file's text. Relative paths in it start
@@ -185,14 +179,14 @@ impl Builder {
             let (kept, from) = (settings.clone(), file.clone());
             let run = Run::start_embedded(settings, embedding, &own).await?;
             let read_again = move || match &from {
-                Some(file) => read(file).map_err(|error| error.to_string()),
+                Some(file) => Ok(read(file)?),
                 None => Ok(kept.clone()),
             };
             let reloader = run.watch(file, read_again).await;
             Ok((run, reloader))
         });
-        let started: Result<_, RunError> = started.await.map_err(StartError::new)?;
-        let (run, reloader) = started.map_err(StartError::new)?;
+        let started: Result<_, RunError> = started.await?;
+        let (run, reloader) = started?;
         Ok(Host::new(run, reloader, submitter, runtime.clone()))
     }
 
@@ -224,7 +218,7 @@ impl Builder {
     pub fn start_alone(self) -> Result<Host, StartError> {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(limits::OWN_RUNTIME_THREADS).enable_all();
-        let runtime = runtime.thread_name("host").build().map_err(StartError::new)?;
+        let runtime = runtime.thread_name("host").build()?;
         let host = runtime.block_on(self.start(runtime.handle()))?;
         host.keep(runtime);
         Ok(host)
@@ -241,12 +235,6 @@ fn read(file: &Path) -> Result<Settings, ConfigError> {
         ConfigError::new(format!("read the settings file {}: {error}", file.display()))
     })?;
     check(&text, file.parent().unwrap_or(Path::new("")))
-}
-
-impl StartError {
-    fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        StartError(Box::new(error))
-    }
 }
 
 impl fmt::Debug for Builder {

@@ -97,7 +97,7 @@ impl Swapped {
 
 impl SwapRefused {
     pub(super) fn of(refused: Refused) -> Self {
-        SwapRefused { step: refused.step.word(), reason: refused.reason }
+        SwapRefused { step: refused.step.word(), reason: refused.cause.to_string() }
     }
 
     /// There is nothing to go back to, or it may not be used.

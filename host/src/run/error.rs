@@ -40,11 +40,12 @@ pub enum StartError {
         error: LoadError,
     },
     /// The plugin, or a canary, is not taken.
-    #[error("load {plugin}: {}", refused.reason)]
+    #[error("load {plugin}: {}", refused.cause)]
     Refused {
         /// Where it is from.
         plugin: String,
         /// What is wrong with it.
+        #[source]
         refused: Refused,
     },
     /// The cases that a plugin must pass cannot be used.

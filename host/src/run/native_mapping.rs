@@ -17,11 +17,7 @@ pub(super) fn load(settings: &Settings) -> Result<Plugin, StartError> {
     let digest = Arc::<str>::from(sha256_hex(&candidate.bytes));
     let trust = &settings.hosting.trust;
     let checked = trust.check(Role::Active, &candidate.bytes, &digest, &candidate.seal);
-    checked.map_err(|error| {
-        let refusal =
-            Refused { step: Step::Trust, reason: error.to_string(), digest: Some(digest) };
-        refused(&candidate, "", refusal)
-    })?;
+    checked.map_err(|error| refused(&candidate, "", Refused::new(Step::Trust, &digest, error)))?;
     Plugin::native(&settings.plugin_settings)
         .map_err(|error| StartError::Plugin { plugin: candidate.origin, error })
 }

@@ -53,7 +53,7 @@ pub(super) fn read(
     settings: &Settings,
     secrets: &PluginSecrets,
 ) -> Result<(Candidate, Terms, Ingredients), Refused> {
-    let unread = |error: StartError| swapper.count_unread(error.to_string());
+    let unread = |error: StartError| swapper.count_unread(error);
     let candidate = candidate(&settings.plugin).map_err(unread)?;
     let terms = terms(settings, secrets).map_err(unread)?;
     let ingredients = Ingredients {
@@ -92,7 +92,7 @@ impl Companions {
         let (now, hosting) = (Companions::of(settings), &settings.hosting);
         let read = |beside: &Beside| {
             let candidate = candidate_beside(beside, secrets);
-            candidate.map_err(|error| swapper.count_unread(error.to_string()))
+            candidate.map_err(|error| swapper.count_unread(error))
         };
         // What is refused has been counted and told; that there is none to end is
         // no matter.

@@ -8,14 +8,32 @@
 use std::fmt;
 use std::sync::Arc;
 
+use thiserror::Error;
 use tokio::sync::Mutex;
 
+use super::StartError;
 use super::collecting::Replaceable;
 use crate::config::{ChangedKey, RawSettings, Settings, SourceRole};
 use standpipe_delivery::WeakDelivery;
+use standpipe_http::TlsError;
 
 /// Sets which log lines the program writes; none for its default.
-pub type SetLogFilter = Arc<dyn Fn(Option<&str>) -> Result<(), String> + Send + Sync>;
+pub type SetLogFilter = Arc<dyn Fn(Option<&str>) -> Result<(), BoxError> + Send + Sync>;
+
+/// An error of a function that the run is given: whatever it is, it is shown.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A part of the settings that cannot be taken over.
+#[derive(Debug, Error)]
+enum NotApplied {
+    /// The sources, or their write keys.
+    #[error(transparent)]
+    Sources(#[from] StartError),
+    #[error(transparent)]
+    Certificate(#[from] TlsError),
+    #[error(transparent)]
+    LogFilter(#[from] BoxError),
+}
 
 /// The parts of a run that its settings can change.
 #[derive(Clone)]
@@ -155,15 +173,14 @@ impl Inner {
         }
     }
 
-    async fn apply(&self, part: Part, settings: &Settings) -> Result<(), String> {
+    async fn apply(&self, part: Part, settings: &Settings) -> Result<(), NotApplied> {
         match (part, &self.collector, &settings.collect) {
             (Part::Sources, Some(collector), Some(collect)) => {
-                let set = collector.set_sources(collect, &settings.source_names).await;
-                set.map_err(|error| error.to_string())
+                Ok(collector.set_sources(collect, &settings.source_names).await?)
             }
             (Part::Certificate, Some(collector), Some(collect)) => {
                 let set = collector.set_certificate(collect.certificate.as_ref());
-                set.unwrap_or(Ok(())).map_err(|error| error.to_string())
+                Ok(set.unwrap_or(Ok(()))?)
             }
             (Part::Streams, ..) => {
                 let how = &settings.delivery;
@@ -173,7 +190,7 @@ impl Inner {
                 Ok(())
             }
             (Part::Log, ..) => match &self.set_log_filter {
-                Some(set_log_filter) => set_log_filter(settings.log.as_deref()),
+                Some(set_log_filter) => Ok(set_log_filter(settings.log.as_deref())?),
                 None => Ok(()),
             },
             _ => Ok(()),

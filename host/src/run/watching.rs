@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::plugin_secrets::PluginSecrets;
 use super::plugins::{self, Companions, Ingredients, signature_path};
-use super::reloading::ReloadableParts;
+use super::reloading::{BoxError, ReloadableParts};
 use crate::config::{PluginSource, Settings, Watch};
 use crate::limits;
 use standpipe_core::fingerprint::FileFingerprint;
@@ -33,7 +33,7 @@ struct Inner {
     swapper: Swapper,
     reloadable: ReloadableParts,
     settings_file: Option<PathBuf>,
-    read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
+    read: Box<dyn Fn() -> Result<Settings, BoxError> + Send + Sync>,
     secrets: Arc<dyn Resolve>,
     companions: Mutex<Companions>,
     /// The plugin of the settings when it was taken last. As long as it stays the same,
@@ -72,7 +72,7 @@ impl Reloader {
         basis: Basis,
         reloadable: ReloadableParts,
         settings_file: Option<PathBuf>,
-        read: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
+        read: Box<dyn Fn() -> Result<Settings, BoxError> + Send + Sync>,
     ) -> Self {
         let Basis { secrets, companions } = basis;
         let companions = Mutex::new(companions);
@@ -107,7 +107,7 @@ impl Reloader {
     pub(crate) async fn with_secrets(&self, candidate: Candidate) -> Result<Candidate, Refused> {
         let Some(settings) = &candidate.settings else { return Ok(candidate) };
         let known = PluginSecrets::ask([settings.written()].into_iter(), &self.0.secrets).await;
-        let known = known.map_err(|error| self.0.swapper.count_unread(error.to_string()))?;
+        let known = known.map_err(|error| self.0.swapper.count_unread(error))?;
         let settings = known.fill(settings.written());
         Ok(Candidate { settings, ..candidate })
     }
@@ -198,7 +198,7 @@ impl Inner {
         runtime.block_on(self.reloadable.apply(&settings));
         let known =
             runtime.block_on(PluginSecrets::ask(settings.plugins_settings(), &self.secrets));
-        let known = known.map_err(|error| self.swapper.count_unread(error.to_string()))?;
+        let known = known.map_err(|error| self.swapper.count_unread(error))?;
         let (candidate, terms, ingredients) = plugins::read(&self.swapper, &settings, &known)?;
         // First, so that a plugin with old secrets is not what is gone back to.
         self.refresh(runtime);

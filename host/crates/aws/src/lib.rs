@@ -39,6 +39,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_firehose::config::IdentityCache;
 
+use standpipe_core::error_chain;
 use standpipe_core::secret::{Resolve, SecretSetting};
 
 /// What is set about AWS. Everything is optional: what is missing is looked for
@@ -222,16 +223,4 @@ async fn try_session(
 fn with_session(config: &SdkConfig, session: &Session) -> SdkConfig {
     let provider = SharedCredentialsProvider::new(session.clone());
     config.to_builder().credentials_provider(provider).build()
-}
-
-/// An error and its causes, without repeating any.
-pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for cause in std::iter::successors(Some(error), |&error| error.source()) {
-        let part = cause.to_string();
-        if !parts.iter().any(|earlier| earlier.contains(&part)) {
-            parts.push(part);
-        }
-    }
-    parts.join(": ")
 }

@@ -5,6 +5,7 @@
 
 pub mod blocking;
 pub mod clock;
+mod error_chain;
 pub mod escape;
 pub mod event;
 pub mod fingerprint;
@@ -13,3 +14,5 @@ pub mod limits;
 pub mod message_id;
 pub mod private;
 pub mod secret;
+
+pub use error_chain::error_chain;

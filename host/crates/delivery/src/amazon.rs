@@ -27,9 +27,9 @@ use super::port::{Describe, INVALID_ANSWER, Put, verdict_of_code};
 use super::{Answer, Batch, Firehose, RequestError, Verdict, body};
 use crate::limits;
 use standpipe_aws::{
-    AnswerTooLong, Session, advice_of_code, advice_of_failure, advice_of_refusal, error_chain,
-    is_skewed,
+    AnswerTooLong, Session, advice_of_code, advice_of_failure, advice_of_refusal, is_skewed,
 };
+use standpipe_core::error_chain;
 use standpipe_core::event::StreamName;
 
 /// Amazon Data Firehose, through the AWS SDK.

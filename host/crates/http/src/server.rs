@@ -52,8 +52,11 @@ pub struct Peer {
 #[derive(Debug, Error)]
 #[error("listen on {address}: {error}: free the port, or choose another one")]
 pub struct BindError {
-    address: SocketAddr,
-    error: io::Error,
+    /// The address.
+    pub address: SocketAddr,
+    /// What the operating system said.
+    #[source]
+    pub error: io::Error,
 }
 
 /// A request to end.

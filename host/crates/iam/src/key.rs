@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use super::{BadName, arn_fields};
+use super::{InvalidName, arn_fields};
 
 /// The ARN of a KMS key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,10 +17,10 @@ impl KeyArn {
 }
 
 impl FromStr for KeyArn {
-    type Err = BadName;
+    type Err = InvalidName;
 
     /// An alias is refused: IAM would take a policy on it, which allows nothing.
-    fn from_str(arn: &str) -> Result<Self, BadName> {
+    fn from_str(arn: &str) -> Result<Self, InvalidName> {
         let id = match arn_fields(arn) {
             Some([_, "kms", region, account, resource])
                 if !region.is_empty() && !account.is_empty() =>
@@ -31,10 +31,7 @@ impl FromStr for KeyArn {
         };
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if id.is_empty() || !id.chars().all(allowed) {
-            return Err(BadName::new(format!(
-                "{arn:?} is no ARN of a KMS key: write arn:aws:kms:REGION:ACCOUNT:key/ID; an alias does not do, \
-                 `aws kms describe-key --key-id alias/NAME` tells its key"
-            )));
+            return Err(InvalidName::KeyArn(arn.to_owned()));
         }
         Ok(KeyArn(arn.to_owned()))
     }

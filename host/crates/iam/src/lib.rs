@@ -30,13 +30,48 @@ use thiserror::Error;
 
 /// A name that stands in no policy. Its text says what to write.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("{0}")]
-pub struct BadName(String);
-
-impl BadName {
-    fn new(text: impl Into<String>) -> Self {
-        BadName(text.into())
-    }
+pub enum InvalidName {
+    /// It is no ARN of a KMS key, or an alias of one.
+    #[error(
+        "{0:?} is no ARN of a KMS key: write arn:aws:kms:REGION:ACCOUNT:key/ID; an alias does not do, \
+         `aws kms describe-key --key-id alias/NAME` tells its key"
+    )]
+    KeyArn(String),
+    /// It is none of AWS's partitions.
+    #[error(
+        "{0:?} is no partition of AWS: write aws, aws-cn or aws-us-gov, or leave it to the region"
+    )]
+    Partition(String),
+    /// It has no form of a region's name.
+    #[error("{0:?} is no region: write one such as us-east-1")]
+    Region(String),
+    /// It is a zone of a region.
+    #[error("{zone:?} is an availability zone: write its region, {region}")]
+    AvailabilityZone {
+        /// The zone.
+        zone: String,
+        /// Its region.
+        region: String,
+    },
+    /// It is no id of an account.
+    #[error("{0:?} is no id of an AWS account: write its 12 digits, without hyphens")]
+    Account(String),
+    /// It stands for several principals.
+    #[error(
+        "{0:?} has a wildcard, which IAM does not take there: write each account or role by itself"
+    )]
+    WildcardPrincipal(String),
+    /// It is neither an account nor the ARN of somebody who can assume a role.
+    #[error(
+        "{0:?} is no principal: write the 12 digits of an account, or an ARN such as \
+         arn:aws:iam::ACCOUNT:role/NAME"
+    )]
+    Principal(String),
+    /// It is no external id. Some take that for a secret, so it is not here.
+    #[error(
+        "it is no external id: STS takes 2 to 1224 of the characters a-z, A-Z, 0-9 and _ + = , . @ : / -"
+    )]
+    ExternalId,
 }
 
 /// The fields of an ARN: partition, service, region, account and resource.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::BadName;
+use super::InvalidName;
 
 /// AWS's partitions, by how their regions begin. A region of none of these is
 /// one of the partition `aws`. From botocore's `partitions.json`.
@@ -48,15 +48,15 @@ impl Default for Partition {
 }
 
 impl FromStr for Partition {
-    type Err = BadName;
+    type Err = InvalidName;
 
-    fn from_str(name: &str) -> Result<Self, BadName> {
+    fn from_str(name: &str) -> Result<Self, InvalidName> {
         let known = PARTITIONS.iter().map(|&(_, known)| known);
-        known.chain([COMMERCIAL]).find(|&known| known == name).map(Partition).ok_or_else(|| {
-            BadName::new(format!(
-                "{name:?} is no partition of AWS: write aws, aws-cn or aws-us-gov, or leave it to the region"
-            ))
-        })
+        known
+            .chain([COMMERCIAL])
+            .find(|&known| known == name)
+            .map(Partition)
+            .ok_or_else(|| InvalidName::Partition(name.to_owned()))
     }
 }
 
@@ -71,21 +71,20 @@ impl fmt::Display for Partition {
 pub struct Region(String);
 
 impl FromStr for Region {
-    type Err = BadName;
+    type Err = InvalidName;
 
-    fn from_str(name: &str) -> Result<Self, BadName> {
+    fn from_str(name: &str) -> Result<Self, InvalidName> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if name.is_empty() || !name.bytes().all(allowed) {
-            return Err(BadName::new(format!(
-                "{name:?} is no region: write one such as us-east-1"
-            )));
+            return Err(InvalidName::Region(name.to_owned()));
         }
         // Zones are named after their region, with a letter at the end.
         let region = name.trim_end_matches(|c: char| c.is_ascii_lowercase());
         if region.len() < name.len() && region.ends_with(|c: char| c.is_ascii_digit()) {
-            return Err(BadName::new(format!(
-                "{name:?} is an availability zone: write its region, {region}"
-            )));
+            return Err(InvalidName::AvailabilityZone {
+                zone: name.to_owned(),
+                region: region.to_owned(),
+            });
         }
         Ok(Region(name.to_owned()))
     }
@@ -109,13 +108,11 @@ impl Account {
 }
 
 impl FromStr for Account {
-    type Err = BadName;
+    type Err = InvalidName;
 
-    fn from_str(id: &str) -> Result<Self, BadName> {
+    fn from_str(id: &str) -> Result<Self, InvalidName> {
         if id.len() != 12 || !id.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(BadName::new(format!(
-                "{id:?} is no id of an AWS account: write its 12 digits, without hyphens"
-            )));
+            return Err(InvalidName::Account(id.to_owned()));
         }
         Ok(Account(id.to_owned()))
     }

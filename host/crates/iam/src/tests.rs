@@ -134,7 +134,7 @@ fn the_region_tells_the_partition() {
 
 #[test]
 fn wrong_names_are_refused_with_what_to_write() {
-    let refused = |result: Result<(), BadName>, words: &str| {
+    let refused = |result: Result<(), InvalidName>, words: &str| {
         let error = result.unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     };

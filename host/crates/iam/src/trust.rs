@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use super::{Account, BadName, Document, Partition, Statement, arn_fields};
+use super::{Account, Document, InvalidName, Partition, Statement, arn_fields};
 
 /// Who may assume a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,22 +24,17 @@ impl Principal {
 }
 
 impl FromStr for Principal {
-    type Err = BadName;
+    type Err = InvalidName;
 
-    fn from_str(text: &str) -> Result<Self, BadName> {
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
         if let Ok(account) = text.parse() {
             return Ok(Principal::Account(account));
         }
         if text.contains('*') {
-            return Err(BadName::new(format!(
-                "{text:?} has a wildcard, which IAM does not take there: write each account or role by itself"
-            )));
+            return Err(InvalidName::WildcardPrincipal(text.to_owned()));
         }
         if !is_identity(text) {
-            return Err(BadName::new(format!(
-                "{text:?} is no principal: write the 12 digits of an account, or an ARN such as \
-                 arn:aws:iam::ACCOUNT:role/NAME"
-            )));
+            return Err(InvalidName::Principal(text.to_owned()));
         }
         Ok(Principal::Arn(text.to_owned()))
     }
@@ -79,14 +74,12 @@ impl std::fmt::Debug for ExternalId {
 }
 
 impl FromStr for ExternalId {
-    type Err = BadName;
+    type Err = InvalidName;
 
-    fn from_str(text: &str) -> Result<Self, BadName> {
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
         if !(2..=1224).contains(&text.len()) || !text.chars().all(allowed) {
-            return Err(BadName::new(
-                "it is no external id: STS takes 2 to 1224 of the characters a-z, A-Z, 0-9 and _ + = , . @ : / -",
-            ));
+            return Err(InvalidName::ExternalId);
         }
         Ok(ExternalId(text.to_owned()))
     }

@@ -31,7 +31,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use sha2::Sha256;
+use thiserror::Error;
 
+use super::wasm_error::WasmError;
 use crate::limits;
 
 /// The first bytes of an entry: what it is, and the version of its form.
@@ -105,6 +107,17 @@ impl std::fmt::Debug for Key {
     }
 }
 
+/// An entry that is there and is not used.
+#[derive(Debug, Error)]
+enum Unusable {
+    /// It cannot be read, or is not what was written.
+    #[error("{0}")]
+    Entry(io::Error),
+    /// The engine does not take its code.
+    #[error("is not for this engine: {0}")]
+    OtherEngine(WasmError),
+}
+
 impl CompiledCache {
     /// Use a directory, which is made if it is not there.
     ///
@@ -159,15 +172,15 @@ impl CompiledCache {
     pub(super) fn load<T>(
         &self,
         origin: &Origin<'_>,
-        load: impl FnOnce(&[u8]) -> Result<T, String>,
+        load: impl FnOnce(&[u8]) -> Result<T, WasmError>,
     ) -> Option<T> {
         let loaded = match self.read(origin) {
             Ok(None) => {
                 self.misses.fetch_add(1, Ordering::Relaxed);
                 return None;
             }
-            Ok(Some(entry)) => load(&entry[HEADER_BYTES..]),
-            Err(error) => Err(error.to_string()),
+            Ok(Some(entry)) => load(&entry[HEADER_BYTES..]).map_err(Unusable::OtherEngine),
+            Err(error) => Err(Unusable::Entry(error)),
         };
         let counter = if loaded.is_ok() { &self.hits } else { &self.rejected };
         counter.fetch_add(1, Ordering::Relaxed);

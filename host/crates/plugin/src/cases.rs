@@ -24,6 +24,7 @@ mod form;
 pub use failure::{Difference, Failure};
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ use crate::limits;
 use expect::Expected;
 use form::RawCase;
 use standpipe_core::event::{Event, scan};
+use standpipe_core::limits::DETAIL_BYTES_MAX;
 
 /// The source of an event whose case names none.
 const SOURCE: &str = "test";
@@ -69,16 +71,35 @@ pub enum CasesError {
         /// The file or directory.
         path: PathBuf,
         /// What went wrong.
+        #[source]
         error: io::Error,
     },
     /// A text does not have the form of cases.
-    #[error("{}{message}", path.as_deref().map(|path| format!("{}: ", path.display())).unwrap_or_default())]
+    #[error("{}{error}", path.as_deref().map(|path| format!("{}: ", path.display())).unwrap_or_default())]
     Form {
         /// The file, if it is one.
         path: Option<PathBuf>,
-        /// What is wrong, with its line and column.
-        message: String,
+        /// What is wrong.
+        #[source]
+        error: CasesFormError,
     },
+}
+
+/// What is wrong with a text of cases.
+#[derive(Debug, Error)]
+pub enum CasesFormError {
+    /// It does not have their form.
+    #[error(
+        "{}: `host plugin test --help` shows the form of cases",
+        .0.to_string().chars().take(DETAIL_BYTES_MAX).collect::<String>()
+    )]
+    Json(#[from] serde_json::Error),
+    /// It has none.
+    #[error("`cases` is empty, which proves nothing: write a case into it")]
+    Empty,
+    /// The directory has no files of them.
+    #[error("the directory has no *.json: write a file of cases into it")]
+    NoFiles,
 }
 
 impl Cases {
@@ -89,7 +110,7 @@ impl Cases {
     /// It does not have their form, or an event is none that the host would
     /// hand to a plugin.
     pub fn parse(text: &[u8]) -> Result<Self, CasesError> {
-        let refused = |message| CasesError::Form { path: None, message };
+        let refused = |error| CasesError::Form { path: None, error };
         let raw = form::parse(text).map_err(refused)?;
         let of_file = raw.settings.map(|settings| Arc::from(settings.0));
         let case = |(number, raw): (usize, RawCase)| Case {
@@ -120,8 +141,8 @@ impl Cases {
         files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
         files.sort();
         if files.is_empty() {
-            let message = "the directory has no *.json: write a file of cases into it".to_owned();
-            return Err(CasesError::Form { path: Some(path.to_owned()), message });
+            let error = CasesFormError::NoFiles;
+            return Err(CasesError::Form { path: Some(path.to_owned()), error });
         }
         let read = files.iter().map(|file| Self::read_file(file));
         let read = read.collect::<Result<Vec<_>, _>>()?;
@@ -178,10 +199,10 @@ impl Cases {
     /// # Errors
     ///
     /// It is no plugin, whatever its settings.
-    pub fn run_all<E>(
+    pub fn run_all<R: fmt::Display, E>(
         &self,
         settings: &str,
-        mut load: impl FnMut(&str) -> Result<Result<Plugin, String>, E>,
+        mut load: impl FnMut(&str) -> Result<Result<Plugin, R>, E>,
     ) -> Result<Vec<Failure>, E> {
         let mut groups = BTreeMap::<&str, Vec<usize>>::new();
         for (position, case) in self.0.iter().enumerate() {
@@ -200,7 +221,7 @@ impl Cases {
                     failures.extend(cases.filter_map(run));
                 }
                 Err(error) => {
-                    let difference = Difference::NotLoaded { error };
+                    let difference = Difference::NotLoaded { error: error.to_string() };
                     let failed = |case: &Case| case.failure(vec![difference.clone()]);
                     failures.extend(cases.map(|(position, case)| (position, failed(case))));
                 }
@@ -235,8 +256,8 @@ impl CasesError {
     /// Say of which file it is.
     fn of(self, file: &Path) -> Self {
         match self {
-            CasesError::Form { message, .. } => {
-                CasesError::Form { path: Some(file.to_owned()), message }
+            CasesError::Form { error, .. } => {
+                CasesError::Form { path: Some(file.to_owned()), error }
             }
             CasesError::Read { .. } => self,
         }

@@ -13,17 +13,19 @@ use wasmtime::component::{Component, Linker};
 
 use super::bindings::PluginPre;
 use super::bindings::exports::standpipe::mapping::mapper as contract;
-use super::contract_types::{self, MAPPER};
-use super::declared::Order;
+use super::contract_types::{self, MAPPER, OtherVersion};
+use super::declared::{DeclarationChange, Order};
+use super::fault::{ConfigureError, WrongAnswer};
 use super::instance::Instance;
 use super::log::Rate;
 #[cfg(any(test, feature = "native-mapping"))]
 use super::native::Native;
 use super::routes::Route;
 use super::sandbox::{Sandbox, add_to_linker};
+use super::wasm_error::WasmError;
 use super::{Allowance, Engine, Fault, PluginSettings};
 use crate::limits;
-use standpipe_core::event::{StreamName, covers};
+use standpipe_core::event::{BadStreamName, StreamName, covers};
 
 /// The first eight bytes of a component, and of a core module.
 const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -93,7 +95,7 @@ pub enum LoadError {
     CoreModule,
     /// It is damaged, or uses features that are not supported.
     #[error("it cannot be compiled: {0}: build it again with a current toolchain")]
-    Compile(String),
+    Compile(#[source] WasmError),
     /// It is a component of another world.
     #[error(
         "it is a component of another world: it exports {exports}, and a mapping plugin exports {MAPPER}: \
@@ -107,31 +109,75 @@ pub enum LoadError {
     #[error(
         "it was built for another version of the contract: {0}: rebuild it against wit/mapping.wit"
     )]
-    OtherVersion(String),
+    OtherVersion(#[from] OtherVersion),
     /// It needs more at its start than an instance may have.
-    #[error("it needs more than an instance may have: {0}: {1}")]
-    TooLarge(String, &'static str),
+    #[error("it needs more than an instance may have: {}: {}", need.words(error), need.advice())]
+    TooLarge {
+        /// What it needs.
+        need: Need,
+        /// What the engine says.
+        #[source]
+        error: WasmError,
+    },
     /// It wants something that the host does not provide.
     #[error(
         "it does not fit the host: {0}: plugins can import WASI 0.2 (without HTTP) and nothing else, and must \
          be built against wit/mapping.wit"
     )]
-    DoesNotFit(String),
+    DoesNotFit(#[source] WasmError),
     /// It misbehaved while it was being configured.
     #[error("it failed while it was being configured: {0}")]
-    Fault(Fault),
-    /// It refused its settings.
+    Fault(#[source] Fault),
+    /// It refused its settings; in its own words.
     #[error("it refuses its settings: {0}")]
     Settings(String),
     /// It declares streams that cannot exist.
     #[error("it declares a wrong delivery stream: {0}: fix the plugin")]
-    Streams(String),
+    Streams(#[from] WrongStreams),
     /// Two instances of it have not declared the same.
     #[error(
         "it does not declare the same streams each time that it is configured: {0}: fix the plugin; for names that depend \
          on time or chance, declare a pattern such as \"orders-*\" and name the stream with each event"
     )]
-    Unstable(String),
+    Unstable(#[source] DeclarationChange),
+}
+
+/// What a component needs too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Memory at its start.
+    Memory,
+    /// Core modules, tables, or what they are made of.
+    Parts,
+}
+
+impl Need {
+    fn words(self, error: &WasmError) -> String {
+        match self {
+            Need::Memory => error.root_cause(),
+            Need::Parts => error.to_string(),
+        }
+    }
+
+    fn advice(self) -> &'static str {
+        match self {
+            Need::Memory => {
+                "raise memory_bytes under [plugin.limits], or build it with less memory"
+            }
+            Need::Parts => "build it of fewer and smaller modules",
+        }
+    }
+}
+
+/// Streams that a plugin declares and cannot have.
+#[derive(Debug, Error)]
+pub enum WrongStreams {
+    /// There are too many of them.
+    #[error("{0} streams, and at most {max} are taken", max = limits::PLUGIN_STREAMS_MAX)]
+    TooMany(usize),
+    /// One cannot exist.
+    #[error(transparent)]
+    Name(#[from] BadStreamName),
 }
 
 /// What `host plugin inspect` tells.
@@ -181,7 +227,7 @@ impl Compiled {
         let digest = sha256_hex(bytes);
         let component = compile(engine, bytes, &digest)?;
         contract_types::check_world(&exports(engine, &component))?;
-        let does_not_fit = |error: wasmtime::Error| LoadError::DoesNotFit(format!("{error:#}"));
+        let does_not_fit = |error: wasmtime::Error| LoadError::DoesNotFit(error.into());
         let mut linker = Linker::new(engine.wasmtime());
         add_to_linker(&mut linker).map_err(does_not_fit)?;
         let pre = linker.instantiate_pre(&component).map_err(does_not_fit)?;
@@ -307,9 +353,7 @@ impl Plugin {
         }
         while self.0.spare.lock().len() < instances {
             let instance = self.fresh_instance().map_err(|fault| match fault {
-                Fault::Configure(difference) if self.has_redeclared() => {
-                    LoadError::Unstable(difference)
-                }
+                Fault::Configure(ConfigureError::Changed(change)) => LoadError::Unstable(change),
                 fault => LoadError::Fault(fault),
             })?;
             self.0.spare.lock().push(instance);
@@ -374,12 +418,10 @@ impl Plugin {
             return Ok(self.streams().map(Route::to).collect());
         }
         if told.len() > limits::PLUGIN_ROUTES_MAX {
-            let (count, limit) = (told.len(), limits::PLUGIN_ROUTES_MAX);
-            return Err(Fault::Answer(format!("{count} routes, and at most {limit} are taken")));
+            return Err(WrongAnswer::TooManyRoutes(told.len()).into());
         }
         if let Some(route) = told.iter().find(|route| !route.is_possible()) {
-            let stream = printable(&route.stream);
-            return Err(Fault::Answer(format!("a route to {stream:?}, which is no stream")));
+            return Err(WrongAnswer::Route(printable(&route.stream)).into());
         }
         Ok(told.into_iter().map(Route::printable).collect())
     }
@@ -449,12 +491,12 @@ impl Plugin {
         };
         let mut instance = Instance::new(engine, pre, &self.0.rate)?;
         let setup = instance.configure(self.0.settings.text(), engine.allowance().configure_cpu)?;
-        let setup = setup.map_err(|error| Fault::Configure(printable(&error)))?;
+        let setup = setup.map_err(|words| ConfigureError::Refused(printable(&words)))?;
         match Order::between(&self.0.setup, &setup) {
             Ok(order) => Ok(instance.with_order(order)),
-            Err(difference) => {
+            Err(change) => {
                 self.0.has_redeclared.store(true, Ordering::Relaxed);
-                Err(Fault::Configure(difference))
+                Err(ConfigureError::Changed(change).into())
             }
         }
     }
@@ -473,22 +515,19 @@ fn compile(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component, Loa
     if !bytes.starts_with(COMPONENT_HEADER) {
         return Err(LoadError::NotWasm { found: looks_like(bytes) });
     }
-    engine.compile(bytes, digest).map_err(|error| not_compiled(&error))
+    engine.compile(bytes, digest).map_err(|error| not_compiled(error.into()))
 }
 
 /// What is compiled is held against the limits of an instance at once, by the pool that
 /// instances are made in.
-fn not_compiled(error: &wasmtime::Error) -> LoadError {
+fn not_compiled(error: WasmError) -> LoadError {
     const BEYOND_POOL: &str = "pooling allocator";
     const BEYOND_MEMORY: &str = "memory does not fit";
-    let text = format!("{error:#}");
+    let text = error.to_string();
     match text.contains(BEYOND_POOL) {
-        true if text.contains(BEYOND_MEMORY) => {
-            let advice = "raise memory_bytes under [plugin.limits], or build it with less memory";
-            LoadError::TooLarge(error.root_cause().to_string(), advice)
-        }
-        true => LoadError::TooLarge(text, "build it of fewer and smaller modules"),
-        false => LoadError::Compile(text),
+        true if text.contains(BEYOND_MEMORY) => LoadError::TooLarge { need: Need::Memory, error },
+        true => LoadError::TooLarge { need: Need::Parts, error },
+        false => LoadError::Compile(error),
     }
 }
 
@@ -514,11 +553,9 @@ fn exports(engine: &Engine, component: &Component) -> Vec<String> {
     exports.map(|(name, _)| name.to_owned()).collect()
 }
 
-fn check_streams(streams: &[String]) -> Result<Vec<Declared>, LoadError> {
+fn check_streams(streams: &[String]) -> Result<Vec<Declared>, WrongStreams> {
     if streams.len() > limits::PLUGIN_STREAMS_MAX {
-        let count = streams.len();
-        let limit = limits::PLUGIN_STREAMS_MAX;
-        return Err(LoadError::Streams(format!("{count} streams, and at most {limit} are taken")));
+        return Err(WrongStreams::TooMany(streams.len()).into());
     }
     let check = |name: &String| {
         // A pattern is a name once its stars are gone.
@@ -527,7 +564,7 @@ fn check_streams(streams: &[String]) -> Result<Vec<Declared>, LoadError> {
         match checked {
             Ok(_) if name.contains('*') => Ok(Declared::Pattern(name.clone())),
             Ok(name) => Ok(Declared::Name(name)),
-            Err(Err(error)) => Err(LoadError::Streams(error.to_string())),
+            Err(Err(error)) => Err(error.into()),
             Err(Ok(_)) => unreachable!("a name stays one when its stars are replaced"),
         }
     };

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use thiserror::Error;
 use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem, Type};
 
@@ -40,6 +41,30 @@ const TYPE_BYTES_MAX: usize = 1024;
 /// Bytes of such a type that an error shows.
 const TYPE_BYTES_SHOWN: usize = 300;
 
+/// How a component's exports differ from this version of the contract.
+#[derive(Debug, Error)]
+pub enum OtherVersion {
+    /// It has the interface of another version.
+    #[error("it exports {0}, and not {MAPPER}")]
+    Exports(String),
+    /// What has the interface's name is something else.
+    #[error("its {MAPPER} is no interface")]
+    NoInterface,
+    /// A function is missing.
+    #[error("it has no function {0}")]
+    NoFunction(&'static str),
+    /// A function has another type.
+    #[error("its function {name} is {found}, and {expected} is expected")]
+    Function {
+        /// The function.
+        name: &'static str,
+        /// The start of its type.
+        found: String,
+        /// The contract's type.
+        expected: &'static str,
+    },
+}
+
 /// Check the names of a component's exports.
 ///
 /// # Errors
@@ -51,7 +76,7 @@ pub(super) fn check_world(exports: &[String]) -> Result<(), LoadError> {
     }
     let other = exports.iter().find(|export| export.starts_with(MAPPER_OF_ANY_VERSION));
     Err(match other {
-        Some(other) => LoadError::OtherVersion(format!("it exports {other}, and not {MAPPER}")),
+        Some(other) => OtherVersion::Exports(other.clone()).into(),
         None if exports.is_empty() => LoadError::OtherWorld { exports: "nothing".to_owned() },
         None => LoadError::OtherWorld { exports: exports.join(", ") },
     })
@@ -71,7 +96,7 @@ pub(super) fn check_types(
         _ => None,
     };
     let Some(mapper) = instance(MAPPER) else {
-        return Err(LoadError::OtherVersion(format!("its {MAPPER} is no interface")));
+        return Err(OtherVersion::NoInterface.into());
     };
     check_functions(engine, &mapper, &MAPPER_FUNCTIONS)?;
     // What can be left out must fit where it is there.
@@ -84,19 +109,17 @@ pub(super) fn check_types(
 fn check_functions(
     engine: &wasmtime::Engine,
     interface: &ComponentInstance,
-    functions: &[(&str, &str)],
+    functions: &[(&'static str, &'static str)],
 ) -> Result<(), LoadError> {
     for &(name, expected) in functions {
         let export = interface.get_export(engine, name).map(|export| export.ty);
         let Some(ComponentItem::ComponentFunc(function)) = export else {
-            return Err(LoadError::OtherVersion(format!("it has no function {name}")));
+            return Err(OtherVersion::NoFunction(name).into());
         };
         let found = function_type(&function);
         if found != expected {
-            let shown = &found[..found.floor_char_boundary(TYPE_BYTES_SHOWN)];
-            return Err(LoadError::OtherVersion(format!(
-                "its function {name} is {shown}, and {expected} is expected"
-            )));
+            let found = found[..found.floor_char_boundary(TYPE_BYTES_SHOWN)].to_owned();
+            return Err(OtherVersion::Function { name, found, expected }.into());
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::component::Declared;
+use super::fault::WrongAnswer;
 use super::kinds::Kinds;
 use super::{Fault, Plugin};
 use crate::limits;
@@ -147,8 +148,7 @@ impl Answers {
     pub(super) fn postpones(&mut self, event: usize, is_too_much: bool) -> bool {
         let is_full = self.bytes > limits::PLUGIN_ANSWERS_HELD_BYTES_MAX;
         if self.postponed.is_none() && (is_full || is_too_much) {
-            let detail = "the plugin was not asked about the event yet".to_owned();
-            self.postpone(event, Fault::Answer(detail));
+            self.postpone(event, WrongAnswer::NotAsked.into());
         }
         self.postponed.is_some()
     }
@@ -175,15 +175,11 @@ pub(super) fn check_event(outputs: &[Output]) -> Result<(), Fault> {
     if outputs.len() == 1 {
         return Ok(());
     }
-    let limit = limits::PLUGIN_OUTPUTS_PER_EVENT_MAX;
-    if outputs.len() > limit {
-        return Err(Fault::Answer(format!(
-            "{} outputs for one event, at most {limit} are taken",
-            outputs.len()
-        )));
+    if outputs.len() > limits::PLUGIN_OUTPUTS_PER_EVENT_MAX {
+        return Err(WrongAnswer::TooManyOutputs(outputs.len()).into());
     }
     if outputs.iter().any(|output| matches!(output.decision, Decision::Reject(_))) {
-        return Err(Fault::Answer("an event is rejected and has another output".to_owned()));
+        return Err(WrongAnswer::RejectedAndMore.into());
     }
     Ok(())
 }

@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use thiserror::Error;
+
 use super::bindings::exports::standpipe::mapping::mapper::{Reads, Setup};
 use super::component::printable;
 
@@ -25,17 +27,38 @@ pub(super) enum Order {
     Other(Box<[u32]>),
 }
 
+/// What an instance declares in another way than the plugin's first one did.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum DeclarationChange {
+    /// Other parts of the events.
+    #[error("it asked for {before:?} of the events, and now for {now:?}")]
+    Reads {
+        /// What the first one asked for.
+        before: &'static str,
+        /// What this one asks for.
+        now: &'static str,
+    },
+    /// Other streams.
+    #[error("it declared {gone} before and not now, and {added} now and not before")]
+    Streams {
+        /// The first of those that are gone, as text of bounded length.
+        gone: String,
+        /// The first of those that are new.
+        added: String,
+    },
+}
+
 impl Order {
     /// How an instance that has answered `own` names the streams of a plugin whose first
     /// instance answered `first`.
     ///
     /// # Errors
     ///
-    /// They have not declared the same: what differs, for a person.
-    pub(super) fn between(first: &Setup, own: &Setup) -> Result<Self, String> {
+    /// They have not declared the same.
+    pub(super) fn between(first: &Setup, own: &Setup) -> Result<Self, DeclarationChange> {
         if first.reads != own.reads {
-            let (first, own) = (word(first.reads), word(own.reads));
-            return Err(format!("it asked for {first:?} of the events, and now for {own:?}"));
+            let (before, now) = (word(first.reads), word(own.reads));
+            return Err(DeclarationChange::Reads { before, now });
         }
         if first.streams == own.streams {
             return Ok(Order::Same);
@@ -59,11 +82,7 @@ impl Order {
         let gone: Vec<_> = first.streams.iter().map(String::as_str).filter(is_gone).collect();
         match (gone.is_empty(), added.is_empty()) {
             (true, true) => Ok(Order::Other(order.into())),
-            _ => Err(format!(
-                "it declared {} before and not now, and {} now and not before",
-                shown(&gone),
-                shown(&added)
-            )),
+            _ => Err(DeclarationChange::Streams { gone: shown(&gone), added: shown(&added) }),
         }
     }
 
@@ -123,14 +142,15 @@ mod tests {
         let first = setup(&["a", "day-1"], Reads::Kind);
         let error = Order::between(&first, &setup(&["day-2", "a"], Reads::Kind)).unwrap_err();
         assert_eq!(
-            error,
+            error.to_string(),
             r#"it declared ["day-1"] before and not now, and ["day-2"] now and not before"#
         );
         let many = setup(&["a", "day-1", "1", "2", "3", "4", "\u{1b}[31m"], Reads::Kind);
-        let error = Order::between(&first, &many).unwrap_err();
+        let error = Order::between(&first, &many).unwrap_err().to_string();
         assert!(error.contains(r#"nothing before"#) || error.contains("and 2 more"), "{error}");
         assert!(!error.contains('\u{1b}'), "{error}");
-        let error = Order::between(&first, &setup(&["a", "day-1"], Reads::Text)).unwrap_err();
+        let error =
+            Order::between(&first, &setup(&["a", "day-1"], Reads::Text)).unwrap_err().to_string();
         assert!(error.contains("\"kind\"") && error.contains("\"text\""), "{error}");
     }
 }

@@ -15,6 +15,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationCo
 use super::Allowance;
 use super::cache::{CacheCounts, CompiledCache, Origin};
 use super::ticker::{Clock, Ticker};
+use super::wasm_error::WasmError;
 use crate::limits;
 
 /// Instances that may live at once for each worker: those of the old and of the
@@ -66,11 +67,15 @@ pub enum EngineError {
         /// The directory.
         directory: PathBuf,
         /// What went wrong.
+        #[source]
         error: io::Error,
     },
     /// WebAssembly cannot be run here.
     #[error("start the WebAssembly engine: {0}")]
-    Engine(String),
+    Engine(#[source] WasmError),
+    /// The system grants no thread for its clock.
+    #[error("start the WebAssembly engine: {0}")]
+    Thread(#[source] io::Error),
 }
 
 /// The engine's name and version.
@@ -124,9 +129,9 @@ impl Engine {
         // The pool reserves address space, which containers and `ulimit -v`
         // may not grant: instances are then made one by one, a little slower.
         let engine = pooled(true).or_else(|_| pooled(false));
-        let engine = engine.map_err(|error| EngineError::Engine(format!("{error:#}")))?;
+        let engine = engine.map_err(|error| EngineError::Engine(error.into()))?;
         let ticker = Ticker::start(engine.weak());
-        let ticker = ticker.map_err(|error| EngineError::Engine(error.to_string()))?;
+        let ticker = ticker.map_err(EngineError::Thread)?;
         Ok(Engine(Arc::new(Inner { engine, cache, allowance, ticker })))
     }
 
@@ -147,7 +152,7 @@ impl Engine {
             // `store` below, in a process of this user that knows the cache's key, and
             // that is what `Component::serialize` has returned for this engine.
             let component = unsafe { Component::deserialize(engine, code) };
-            component.map_err(|error| format!("is not for this engine: {error:#}"))
+            component.map_err(WasmError::from)
         };
         if let Some(component) = cache.load(&origin, deserialize) {
             return Ok(component);

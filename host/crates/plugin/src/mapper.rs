@@ -9,6 +9,7 @@ use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::component::{Declared, printable};
 use super::decision::{Answers, Decision, Decisions, Output, Target, check_event};
 use super::declared::Order;
+use super::fault::WrongAnswer;
 use super::instance::Instance;
 use super::kinds::Kinds;
 #[cfg(any(test, feature = "native-mapping"))]
@@ -337,7 +338,7 @@ fn check_output(
 ) -> Result<Output, Fault> {
     let input = output.input as usize;
     if input >= events {
-        return Err(Fault::Answer(format!("output for event {input} of a batch of {events}")));
+        return Err(WrongAnswer::NoSuchEvent { input, events }.into());
     }
     let decision = match output.decision {
         contract::Decision::Reject(reason) => {
@@ -355,26 +356,27 @@ fn check_output(
     Ok(Output { input, decision })
 }
 
-fn check_target(plugin: &Plugin, order: &Order, target: contract::Target) -> Result<Target, Fault> {
+fn check_target(
+    plugin: &Plugin,
+    order: &Order,
+    target: contract::Target,
+) -> Result<Target, WrongAnswer> {
     match target {
         contract::Target::Declared(own) => {
-            let undeclared = || Fault::Answer(format!("stream {own} was never declared"));
+            let undeclared = || WrongAnswer::UndeclaredPosition(own);
             let position = order.of_plugin(own).ok_or_else(undeclared)?;
             match plugin.declared_at(position) {
                 Some(Declared::Name(_)) => Ok(Target::Declared(position as usize)),
-                Some(Declared::Pattern(pattern)) => {
-                    Err(Fault::Answer(format!("the pattern {pattern:?} is given as a stream")))
-                }
+                Some(Declared::Pattern(pattern)) => Err(WrongAnswer::Pattern(pattern.clone())),
                 None => Err(undeclared()),
             }
         }
         contract::Target::Named(name) => {
-            let name =
-                StreamName::parse(&name).map_err(|error| Fault::Answer(error.to_string()))?;
+            let name = StreamName::parse(&name)?;
             if plugin.covers(&name) {
                 Ok(Target::Named(name))
             } else {
-                Err(Fault::Answer(format!("the stream {name} was never declared")))
+                Err(WrongAnswer::UndeclaredStream(name))
             }
         }
     }

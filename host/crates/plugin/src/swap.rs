@@ -27,6 +27,6 @@ pub use report::{
     CanaryReport, FailingSource, GenerationReport, Health, PauseReport, RefusalReport, Report,
     ShadowReport,
 };
-pub use step::{Refused, Step};
+pub use step::{RefusalCause, Refused, Step};
 pub use swapper::{Ledgers, NotPossible, Swapped, Swapper, SwapperSettings};
 pub use workshop::Workshop;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -22,6 +23,7 @@ pub enum OpenError {
         /// The spool's directory.
         directory: PathBuf,
         /// What the operating system said.
+        #[source]
         error: io::Error,
     },
     /// One of its files cannot be read.
@@ -30,6 +32,7 @@ pub enum OpenError {
         /// The file.
         file: PathBuf,
         /// What the operating system said.
+        #[source]
         error: io::Error,
     },
     /// A file is of another version of this program.
@@ -50,7 +53,7 @@ pub enum OpenError {
     },
     /// The operating system gives no thread.
     #[error("start a thread of the spool: {0}")]
-    Thread(io::Error),
+    Thread(#[source] io::Error),
 }
 
 /// Why an entry was not taken. It is not stored, or, after [`AppendError::Failed`]
@@ -68,17 +71,32 @@ pub enum AppendError {
         /// Its items.
         items: u32,
     },
-    /// The disk fails; the reason is the operating system's.
+    /// The disk fails.
     #[error("store the entry: {0}")]
-    Failed(String),
+    Failed(#[source] DiskError),
     /// The spool has been closed.
     #[error("the spool is closed")]
     Closed,
 }
 
-impl AppendError {
-    /// What a failed write or sync comes to for the entries of it.
-    pub(super) fn of(error: &io::Error) -> Self {
-        if is_lack_of_room(error) { Self::Full } else { Self::Failed(error.to_string()) }
+/// A failed write or sync, of all entries that were written together.
+#[derive(Debug, Clone, Error)]
+#[error(transparent)]
+pub struct DiskError(Arc<io::Error>);
+
+/// What a failed write or sync comes to for the entries of it.
+impl From<io::Error> for AppendError {
+    fn from(error: io::Error) -> Self {
+        if is_lack_of_room(&error) { Self::Full } else { Self::Failed(DiskError(error.into())) }
     }
 }
+
+/// Two are the same that the operating system gives the same code.
+impl PartialEq for DiskError {
+    fn eq(&self, other: &Self) -> bool {
+        let code = |error: &Self| (error.0.kind(), error.0.raw_os_error());
+        code(self) == code(other)
+    }
+}
+
+impl Eq for DiskError {}

@@ -40,7 +40,7 @@ mod walk;
 mod window;
 mod writer;
 
-pub use error::{AppendError, OpenError};
+pub use error::{AppendError, DiskError, OpenError};
 pub use status::{Recovered, Status};
 
 use std::path::PathBuf;

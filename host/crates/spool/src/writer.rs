@@ -125,7 +125,7 @@ impl Writer {
                 self.log.used.subtract(frames);
                 self.refused_bytes = frames;
             }
-            let answer = stored.map_err(|error| AppendError::of(&error));
+            let answer = stored.map_err(AppendError::from);
             for waiting in group {
                 // Whoever no longer waits for the answer has no use for it.
                 let _ = waiting.answer.send(answer.clone());

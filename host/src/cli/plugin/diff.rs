@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
@@ -110,7 +109,7 @@ fn load_both(arguments: &Arguments) -> anyhow::Result<(Plugin, Plugin)> {
     let mut load = |file: &Path, settings: &str| -> anyhow::Result<Plugin> {
         let component = PluginLoader::read(file)?;
         let loaded = loader.load_with(&component, settings);
-        loaded.map_err(|error| anyhow!("{}: {}", file.display(), error.reason))
+        loaded.map_err(|error| anyhow::Error::new(error.cause).context(file.display().to_string()))
     };
     Ok((load(&arguments.old, &old_settings)?, load(&arguments.new, &new_settings)?))
 }

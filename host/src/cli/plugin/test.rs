@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
@@ -79,14 +78,12 @@ fn run_cases(arguments: &Arguments) -> anyhow::Result<(usize, Vec<Failure>)> {
     let load = |settings: &str| match loader.load_with(&component, settings) {
         Ok(plugin) => Ok(Ok(plugin)),
         // These depend on the settings.
-        Err(error) if matches!(error.step, Step::Configure | Step::Samples) => {
-            Ok(Err(error.reason))
-        }
+        Err(error) if matches!(error.step, Step::Configure | Step::Samples) => Ok(Err(error.cause)),
         Err(error) => Err(error),
     };
-    let failures = cases
-        .run_all(&of_plugin, load)
-        .map_err(|error| anyhow!("{}: {}", arguments.plugin.display(), error.reason))?;
+    let failures = cases.run_all(&of_plugin, load).map_err(|error| {
+        anyhow::Error::new(error.cause).context(arguments.plugin.display().to_string())
+    })?;
     Ok((cases.len(), failures))
 }
 

@@ -18,7 +18,7 @@ const CHARS_MAX: usize = 64;
 pub struct StreamName(Arc<str>);
 
 /// A name that Firehose would refuse.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error(
     "{0:?} is no name of a delivery stream: Firehose takes 1 to 64 of the characters a-z, A-Z, 0-9, _ . and -"
 )]

@@ -245,6 +245,10 @@ fn code_that_the_engine_does_not_take_counts_as_rejected() {
     let directory = TempDir::new().unwrap();
     let cache = open(&directory);
     cache.store(&ORIGIN, b"code");
-    assert!(cache.load(&ORIGIN, |_| Err::<(), _>("another machine".to_owned())).is_none());
+    assert!(
+        cache
+            .load(&ORIGIN, |_| Err::<(), _>(wasmtime::Error::msg("another machine").into()))
+            .is_none()
+    );
     assert_eq!(counts(&cache), [0, 0, 1]);
 }

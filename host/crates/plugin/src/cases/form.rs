@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::CasesFormError;
 use super::expect::{Expected, ExpectedDelivery, ExpectedPayload};
 use standpipe_core::event::{StreamName, scan};
 
@@ -50,14 +51,10 @@ struct RawDelivery {
 }
 
 /// The error says where.
-pub(super) fn parse(text: &[u8]) -> Result<RawCases, String> {
-    let cases: RawCases = serde_json::from_slice(text).map_err(|error| {
-        let error: String =
-            error.to_string().chars().take(standpipe_core::limits::DETAIL_BYTES_MAX).collect();
-        format!("{error}: `host plugin test --help` shows the form of cases")
-    })?;
+pub(super) fn parse(text: &[u8]) -> Result<RawCases, CasesFormError> {
+    let cases: RawCases = serde_json::from_slice(text)?;
     if cases.cases.is_empty() {
-        return Err("`cases` is empty, which proves nothing: write a case into it".to_owned());
+        return Err(CasesFormError::Empty);
     }
     Ok(cases)
 }

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Decision, Output, Target};
+use crate::{Decision, LoadError, Output, Target};
 
 const ROWS: &str = r#"{"mappings":[{"event":"A","stream":"a"}],"unmapped":"dead_letter"}"#;
 
@@ -18,8 +18,8 @@ fn one(case: &str) -> Cases {
     parse(&format!(r#"{{"settings":{ROWS},"cases":[{case}]}}"#))
 }
 
-fn native(settings: &str) -> Result<Result<Plugin, String>, Infallible> {
-    Ok(Plugin::native(settings).map_err(|error| error.to_string()))
+fn native(settings: &str) -> Result<Result<Plugin, LoadError>, Infallible> {
+    Ok(Plugin::native(settings))
 }
 
 /// What the default mapping makes of a case, as it is told.

@@ -209,7 +209,7 @@ impl RefusalReport {
         RefusalReport {
             time: clock::rfc3339(time.into()),
             step: refused.step.word(),
-            reason: refused.reason.clone(),
+            reason: refused.cause.to_string(),
             sha256: refused.digest.as_deref().map(str::to_owned),
         }
     }

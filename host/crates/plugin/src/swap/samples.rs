@@ -1,6 +1,7 @@
 //! Events that every plugin must get through: of each type that SDKs send, and with
 //! what breaks careless code.
 
+use super::RefusalCause;
 use crate::Mapper;
 use standpipe_core::event::{Event, scan};
 
@@ -26,12 +27,13 @@ const SAMPLES: [&str; 14] = [
 
 /// Have a plugin map the samples. What it decides is its own affair, but it must
 /// decide; the error says what it did instead.
-pub(super) fn try_on(mapper: &mut Mapper) -> Result<(), String> {
+pub(super) fn try_on(mapper: &mut Mapper) -> Result<(), RefusalCause> {
     let events: Vec<_> = SAMPLES.iter().zip(1..).map(event).collect();
     let decisions = mapper.map(SOURCE, &events);
     for (position, event) in events.iter().enumerate() {
         if let Err(fault) = decisions.of(position) {
-            return Err(format!("it fails on a sample event, {}: {fault}", event.text));
+            let (event, fault) = (event.text.to_string(), fault.clone());
+            return Err(RefusalCause::Sample { event, fault });
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 //! candidate at a time goes through its steps; a refused one changes nothing but a counter.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::num::NonZero;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use thiserror::Error;
 use super::report::{CanaryReport, GenerationReport, PauseReport, Report, ShadowReport};
 use super::shelf::{Previous, Shelf};
 use super::workshop::Workshop;
-use super::{Candidate, Refused, Step, Terms};
+use super::{Candidate, RefusalCause, Refused, Step, Terms};
 use crate::{
     Admitted, BreakerSettings, CacheCounts, Canary, CanarySettings, Engine, Generation, Ledger,
     Plugin, PluginRoles, PluginSettings, PublishedRoles, Role, Shadow, Trust, Untrusted,
@@ -82,7 +83,7 @@ pub enum Swapped {
 }
 
 /// It cannot be done at present.
-#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[derive(Debug, Error)]
 pub enum NotPossible {
     /// Nothing was swapped yet, or the plugin before was gone back to already.
     #[error("there is no plugin before this one to go back to")]
@@ -99,7 +100,7 @@ pub enum NotPossible {
     #[error("there is no canary: give one first")]
     NoCanary,
     /// The settings do not let it decide.
-    #[error("{0}")]
+    #[error(transparent)]
     Untrusted(#[from] Untrusted),
     /// There is no shadow.
     #[error("there is no shadow: give one first")]
@@ -393,9 +394,9 @@ impl Swapper {
         if warm == Warm::ForWorkers {
             self::warm(&plugin, self.0.settings.workers.get())?;
         }
-        let digest = Some(Arc::clone(plugin.digest()));
+        let digest = Arc::clone(plugin.digest());
         let admitted = generation.admit_anew(plugin, &terms.trust, role);
-        admitted.map_err(|error| Refused { step: Step::Trust, reason: error.to_string(), digest })
+        admitted.map_err(|error| Refused::new(Step::Trust, &digest, error))
     }
 
     /// Have the plugin in use go on as another generation, beside the same canary and
@@ -537,11 +538,8 @@ impl Swapper {
         let threads = NonZero::<usize>::MIN;
         let breaker = self.0.settings.breaker;
         let generation = Arc::new(Generation::new(number, admitted, breaker, threads));
-        let shadow = Shadow::start(generation).map_err(|error| Refused {
-            step: Step::Configure,
-            reason: format!("start its thread: {error}: check the limit of processes"),
-            digest: Some(digest),
-        });
+        let shadow = Shadow::start(generation)
+            .map_err(|error| Refused::new(Step::Configure, &digest, RefusalCause::Thread(error)));
         let shadow = Some(Arc::new(self.counted(shadow)?));
         let roles = self.0.roles.load();
         let roles = PluginRoles { shadow, ..PluginRoles::clone(&roles) };
@@ -566,8 +564,8 @@ impl Swapper {
     }
 
     /// Count a candidate that could not even be read.
-    pub fn count_unread(&self, reason: String) -> Refused {
-        let refused = Refused { step: Step::Read, reason, digest: None };
+    pub fn count_unread(&self, error: impl Into<Box<dyn Error + Send + Sync>>) -> Refused {
+        let refused = Refused::unread(RefusalCause::Unread(error.into()));
         self.shelf().count(&refused);
         refused
     }
@@ -610,8 +608,7 @@ impl Swapper {
         warm: Warm,
     ) -> Result<Admitted, Refused> {
         let Some(engine) = &self.0.engine else {
-            let reason = "the plugin is native code: start without --no-plugin".to_owned();
-            return Err(Refused { step: Step::Read, reason, digest: None });
+            return Err(Refused::unread(RefusalCause::NativeCode));
         };
         let admitted = workshop.prepare(engine, candidate, terms, role, &self.known())?;
         if warm == Warm::ForWorkers {
@@ -669,10 +666,9 @@ impl Swapper {
         let PluginRoles { active, canary, shadow } = roles.clone();
         let is_trusted = |generation: &Generation, role, what| {
             let checked = generation.check_trust(trust, role);
-            let refused = checked.map_err(|error| Refused {
-                step: Step::Trust,
-                reason: format!("{what} ends: {error}"),
-                digest: Some(Arc::clone(generation.plugin().digest())),
+            let refused = checked.map_err(|error| {
+                let cause = RefusalCause::RoleEnded { what, error };
+                Refused::new(Step::Trust, generation.plugin().digest(), cause)
             });
             self.counted(refused).is_ok()
         };
@@ -690,9 +686,5 @@ impl Swapper {
 
 /// Have so many instances of a plugin be at hand.
 fn warm(plugin: &Plugin, instances: usize) -> Result<(), Refused> {
-    plugin.warm(instances).map_err(|error| Refused {
-        step: Step::of(&error),
-        reason: error.to_string(),
-        digest: Some(Arc::clone(plugin.digest())),
-    })
+    plugin.warm(instances).map_err(|error| Refused::load(plugin.digest(), error))
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Candidate, Refused, Step, Terms, samples};
+use super::{Candidate, RefusalCause, Refused, Step, Terms, samples};
 use crate::cases::Cases;
 use crate::limits;
 use crate::{
@@ -40,11 +40,7 @@ impl Workshop {
         known: &[Plugin],
     ) -> Result<Admitted, Refused> {
         let digest = self.digest(candidate);
-        let refuse = |step, reason: String| {
-            let digest = Some(Arc::clone(&digest));
-            Refused { step, reason, digest }
-        };
-        let untrusted = |error: Untrusted| refuse(Step::Trust, error.to_string());
+        let untrusted = |error: Untrusted| Refused::new(Step::Trust, &digest, error);
         let checked = terms.trust.check(role, &candidate.bytes, &digest, &candidate.seal);
         let evidence = checked.map_err(untrusted)?;
         let admit = |plugin| terms.trust.admit(role, plugin, evidence).map_err(untrusted);
@@ -54,7 +50,7 @@ impl Workshop {
         if let (Some(plugin), None) = (known.iter().find(is_same), &terms.cases) {
             return admit(plugin.clone());
         }
-        let load_error = |error: LoadError| refuse(Step::of(&error), error.to_string());
+        let load_error = |error| Refused::load(&digest, error);
         let compiled = self.compile(engine, &candidate.bytes, &digest).map_err(load_error)?;
         let plugin = compiled.configure(settings).map_err(load_error)?;
         Self::try_on(&plugin, terms.cases.as_deref())?;
@@ -68,29 +64,23 @@ impl Workshop {
         settings: PluginSettings,
         cases: Option<&Cases>,
     ) -> Result<Plugin, Refused> {
-        let configured = plugin.configure_anew(settings).map_err(|error| Refused {
-            step: Step::of(&error),
-            reason: error.to_string(),
-            digest: Some(Arc::clone(plugin.digest())),
-        })?;
+        let configured = plugin
+            .configure_anew(settings)
+            .map_err(|error| Refused::load(plugin.digest(), error))?;
         Self::try_on(&configured, cases)?;
         Ok(configured)
     }
 
     /// Have a plugin map samples, and pass the cases.
     fn try_on(plugin: &Plugin, cases: Option<&Cases>) -> Result<(), Refused> {
-        let refuse = |step, reason: String| {
-            let digest = Some(Arc::clone(plugin.digest()));
-            Refused { step, reason, digest }
-        };
+        let refuse = |step, cause: RefusalCause| Refused::new(step, plugin.digest(), cause);
         let mut mapper = Mapper::new(plugin.clone());
-        samples::try_on(&mut mapper).map_err(|reason| refuse(Step::Samples, reason))?;
+        samples::try_on(&mut mapper).map_err(|cause| refuse(Step::Samples, cause))?;
         if let Some(cases) = cases {
             let failures = cases.run(&mut mapper);
-            if let Some(first) = failures.first() {
-                let count = failures.len();
-                let reason = format!("{count} cases fail, the first of them is {first}");
-                return Err(refuse(Step::Cases, reason));
+            let count = failures.len();
+            if let Some(first) = failures.into_iter().next() {
+                return Err(refuse(Step::Cases, RefusalCause::Cases { count, first }));
             }
         }
         mapper.retire();

@@ -138,7 +138,7 @@ fn there_is_room_for_acknowledgements_before_there_is_an_entry() {
 }
 
 fn failed(error: i32) -> AppendError {
-    AppendError::Failed(std::io::Error::from_raw_os_error(error).to_string())
+    AppendError::from(std::io::Error::from_raw_os_error(error))
 }
 
 #[test]

@@ -1,0 +1,44 @@
+//! Errors as text, with what caused them.
+//!
+//! An error of this program says what failed, why, and what to do about it: its text holds
+//! that of its cause, followed by advice. The cause itself is its
+//! [`source`](std::error::Error::source), for whoever wants to match on it. So whoever
+//! shows an error leaves out causes that its text has told already.
+
+use std::error::Error;
+
+/// An error and its causes, without repeating any.
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in std::iter::successors(Some(error), |&error| error.source()) {
+        let part = cause.to_string();
+        if !parts.iter().any(|earlier| earlier.contains(&part)) {
+            parts.push(part);
+        }
+    }
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use thiserror::Error;
+
+    use super::*;
+
+    #[derive(Debug, Error)]
+    #[error("read a: {0}: check its path")]
+    struct Advising(#[source] io::Error);
+
+    #[derive(Debug, Error)]
+    #[error("start")]
+    struct Bare(#[source] Advising);
+
+    #[test]
+    fn causes_are_told_once() {
+        let cause = || Advising(io::Error::other("no room"));
+        assert_eq!(error_chain(&cause()), "read a: no room: check its path");
+        assert_eq!(error_chain(&Bare(cause())), "start: read a: no room: check its path");
+    }
+}

@@ -1,0 +1,228 @@
+//! Why a host cannot be started, by what has to be changed before it can.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use thiserror::Error as ThisError;
+use tokio::task::JoinError;
+
+use crate::run::StartError as RunError;
+use standpipe_aws::ConnectError;
+use standpipe_plugin_host::EngineError;
+use standpipe_plugin_host::swap::Step;
+use standpipe_spool::OpenError;
+
+/// The host cannot be started. Nothing runs then.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path();
+/// use standpipe::{Builder, StartError};
+///
+/// let settings = "[plugin]\npath = 'missing.wasm'";
+/// let builder = Builder::from_toml(settings, directory)?.into_directory(directory.join("records"));
+/// let Err(error) = builder.start(&tokio::runtime::Handle::current()).await else {
+///     panic!("there is no such plugin");
+/// };
+/// assert!(matches!(error, StartError::PluginRejected { step: "read", .. }), "{error}");
+/// assert!(!error.is_transient());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, ThisError)]
+#[non_exhaustive]
+pub enum StartError {
+    /// There are no AWS credentials, or they are not taken: those of the host, or the
+    /// role of a source.
+    #[error("start the host: {0}")]
+    Credentials(#[source] StartErrorCause),
+    /// A secret that the settings name cannot be had, or its manager cannot be asked.
+    #[error("start the host: {0}")]
+    Secrets(#[source] StartErrorCause),
+    /// The plugin, a canary or a shadow cannot be read, or does not pass a step.
+    #[error("start the host: {cause}")]
+    PluginRejected {
+        /// What it did not pass, in a word, as in [`SwapRefused`](super::SwapRefused).
+        step: &'static str,
+        /// What is wrong with it.
+        #[source]
+        cause: StartErrorCause,
+    },
+    /// A setting is wrong in a way that only a start can tell: no region, a proxy or
+    /// certificates of AWS that cannot be used, a token or write key that can be none, cases
+    /// that are none, more connections than the system has room for.
+    #[error("start the host: {0}")]
+    Settings(#[source] StartErrorCause),
+    /// An address cannot be listened on, or its certificate cannot be used.
+    #[error("start the host: {0}")]
+    Listener(#[source] StartErrorCause),
+    /// A directory or file cannot be used: that of the data, the spool, compiled plugins
+    /// or records, or an input.
+    #[error("start the host: {0}")]
+    Disk(#[source] StartErrorCause),
+    /// The system grants no threads, or cannot run WebAssembly.
+    #[error("start the host: {0}")]
+    System(#[source] StartErrorCause),
+}
+
+/// What failed, why, and what to do about it, as text.
+#[derive(Debug)]
+pub struct StartErrorCause {
+    error: Box<dyn Error + Send + Sync>,
+    is_transient: bool,
+}
+
+impl StartError {
+    /// Whether the host may start a little later, without anybody changing anything: a
+    /// manager of secrets or AWS was not reached.
+    pub fn is_transient(&self) -> bool {
+        self.cause().is_transient
+    }
+
+    fn cause(&self) -> &StartErrorCause {
+        match self {
+            StartError::Credentials(cause)
+            | StartError::Secrets(cause)
+            | StartError::PluginRejected { cause, .. }
+            | StartError::Settings(cause)
+            | StartError::Listener(cause)
+            | StartError::Disk(cause)
+            | StartError::System(cause) => cause,
+        }
+    }
+}
+
+impl StartErrorCause {
+    fn lasting(error: impl Error + Send + Sync + 'static) -> Self {
+        StartErrorCause { error: Box::new(error), is_transient: false }
+    }
+}
+
+impl From<RunError> for StartError {
+    fn from(error: RunError) -> Self {
+        let rejected_at = match &error {
+            RunError::PluginFile { .. } => Some(Step::Read),
+            RunError::Refused { refused, .. } => Some(refused.step),
+            _ => None,
+        };
+        let variant = variant_of(&error);
+        let cause = StartErrorCause { is_transient: error.is_transient(), error: Box::new(error) };
+        match rejected_at {
+            Some(step) => StartError::PluginRejected { step: step.word(), cause },
+            None => variant(cause),
+        }
+    }
+}
+
+/// What has to be changed where it is not the plugin.
+fn variant_of(error: &RunError) -> fn(StartErrorCause) -> StartError {
+    match error {
+        RunError::Aws(error) => variant_of_connection(error),
+        RunError::SourceRole { error, .. } => variant_of_connection(error),
+        RunError::Secrets(_) | RunError::Secret(_) | RunError::NoWriteKey(_) => StartError::Secrets,
+        RunError::Bind(_) | RunError::Tls(_) => StartError::Listener,
+        RunError::Input(_)
+        | RunError::Directory { .. }
+        | RunError::Engine(EngineError::CacheDirectory { .. }) => StartError::Disk,
+        RunError::Spool(OpenError::Thread(_)) | RunError::Thread(_) | RunError::Engine(_) => {
+            StartError::System
+        }
+        RunError::Spool(_) => StartError::Disk,
+        _ => StartError::Settings,
+    }
+}
+
+fn variant_of_connection(error: &ConnectError) -> fn(StartErrorCause) -> StartError {
+    match error {
+        ConnectError::Transient(error) => variant_of_connection(error),
+        ConnectError::Secret(_) => StartError::Secrets,
+        ConnectError::NoRegion | ConnectError::Proxy { .. } | ConnectError::CaBundle { .. } => {
+            StartError::Settings
+        }
+        ConnectError::NoCredentials(_)
+        | ConnectError::SsoLogin { .. }
+        | ConnectError::Profile { .. }
+        | ConnectError::Role { .. } => StartError::Credentials,
+    }
+}
+
+/// What a start waits for did not come to its end, as where its runtime ends.
+impl From<JoinError> for StartError {
+    fn from(error: JoinError) -> Self {
+        StartError::System(StartErrorCause::lasting(error))
+    }
+}
+
+/// A runtime of its own cannot be started.
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        StartError::System(StartErrorCause::lasting(error))
+    }
+}
+
+impl fmt::Display for StartErrorCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Error for StartErrorCause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::path::Path;
+
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::gateway::Builder;
+
+    async fn refused(settings: &str, directory: &Path) -> StartError {
+        let builder = Builder::from_toml(settings, directory).unwrap();
+        let builder = builder.into_directory(directory.join("records"));
+        builder.start(&Handle::current()).await.err().expect("it cannot be started")
+    }
+
+    #[tokio::test]
+    async fn what_has_to_be_changed_can_be_matched_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        let error = refused("[plugin]\npath = 'missing.wasm'", directory).await;
+        assert!(matches!(error, StartError::PluginRejected { step: "read", .. }), "{error:?}");
+        assert!(error.to_string().starts_with("start the host: read the plugin "), "{error}");
+        let error = refused("[plugin.settings]\nmappings = 1", directory).await;
+        assert!(matches!(error, StartError::PluginRejected { step: "configure", .. }), "{error:?}");
+
+        let sources = "sources = [{ name = 'web', dialect = 'segment', write_keys = ['key'] }]\n\
+            plugin.settings.mappings = [{ event = '*', stream = 'all' }]";
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = refused(&format!("listen = '{address}'\n{sources}"), directory).await;
+        assert!(matches!(error, StartError::Listener(_)), "{error:?}");
+        assert!(!error.is_transient());
+
+        std::fs::write(directory.join("file"), "").unwrap();
+        let settings = format!("listen = 'off'\ndata_dir = 'file'\n{sources}");
+        let error = refused(&settings, directory).await;
+        assert!(matches!(error, StartError::Disk(_)), "{error:?}");
+    }
+
+    #[test]
+    fn each_way_to_fail_with_aws_is_told_apart() {
+        let of = |error: ConnectError| StartError::from(RunError::Aws(error));
+        let error = of(ConnectError::NoCredentials("none".to_owned()));
+        assert!(matches!(error, StartError::Credentials(_)) && !error.is_transient(), "{error:?}");
+        let passing = ConnectError::NoCredentials("none yet".to_owned());
+        let error = of(ConnectError::Transient(Box::new(passing)));
+        assert!(matches!(error, StartError::Credentials(_)) && error.is_transient(), "{error:?}");
+        assert!(matches!(of(ConnectError::NoRegion), StartError::Settings(_)));
+    }
+}
