@@ -17,6 +17,7 @@ mod compiled;
 mod copies;
 mod credentials;
 mod dead;
+mod docs;
 mod dynamic_streams;
 mod envoy;
 mod failures;
