@@ -14,5 +14,6 @@ pub mod limits;
 pub mod message_id;
 pub mod private;
 pub mod secret;
+pub mod settings;
 
 pub use error_chain::error_chain;

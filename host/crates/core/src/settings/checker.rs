@@ -1,0 +1,294 @@
+//! Collects the mistakes of settings while they are checked.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Table;
+use crate::secret::{Secret, SecretSetting};
+
+/// What the checks of all tables of one file share.
+#[derive(Debug)]
+pub struct Checker {
+    /// Where relative paths start.
+    directory: PathBuf,
+    secret_manager: SecretManager,
+    mistakes: Vec<String>,
+}
+
+/// Who resolves references to secrets, which is known before any setting is checked that can be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretManager {
+    /// Nobody: a reference is a mistake.
+    None,
+    /// Files or variables of this machine.
+    Local,
+    /// A service of AWS, which is reached with the settings for AWS.
+    Aws,
+}
+
+/// Checks the keys of one table.
+///
+/// What a check returns for a key with a mistake is only there so that the rest can be checked too: nothing is made of
+/// it, since the mistakes are looked at first.
+#[derive(Debug)]
+pub struct TableChecker<'a> {
+    table: Table,
+    checker: &'a mut Checker,
+}
+
+impl Checker {
+    /// Begins to check a file of this directory, at which its relative paths start.
+    pub fn new(directory: &Path, secret_manager: SecretManager) -> Self {
+        Checker { directory: directory.to_owned(), secret_manager, mistakes: Vec::new() }
+    }
+
+    /// Checks the keys of the table that holds all others.
+    pub fn top(&mut self) -> TableChecker<'_> {
+        TableChecker { table: Table::top(), checker: self }
+    }
+
+    /// Checks the keys of a table.
+    pub fn table(&mut self, key: &str) -> TableChecker<'_> {
+        TableChecker { table: Table::top().table(key), checker: self }
+    }
+
+    /// Adds a mistake that begins with the key, or the table, that it is about.
+    pub fn add(&mut self, message: impl Into<String>) {
+        self.mistakes.push(message.into());
+    }
+
+    /// What was found, in the order of the checks.
+    pub fn into_mistakes(self) -> Vec<String> {
+        self.mistakes
+    }
+}
+
+impl TableChecker<'_> {
+    /// Checks the keys of a table in this one.
+    pub fn table(&mut self, key: &str) -> TableChecker<'_> {
+        TableChecker { table: self.table.table(key), checker: self.checker }
+    }
+
+    /// Checks the keys of one table of a list in this one, by its [label](super::item_labels).
+    pub fn item(&mut self, key: &str, label: String) -> TableChecker<'_> {
+        TableChecker { table: self.table.item(key, label), checker: self.checker }
+    }
+
+    /// What mistakes call the table.
+    pub fn name(&self) -> &Table {
+        &self.table
+    }
+
+    /// Who resolves references to secrets.
+    pub fn secret_manager(&self) -> SecretManager {
+        self.checker.secret_manager
+    }
+
+    /// A path of the file.
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.checker.directory.join(path)
+    }
+
+    /// Adds a mistake whose message names its key itself.
+    pub fn add_message(&mut self, message: impl Into<String>) {
+        self.checker.add(message);
+    }
+
+    /// Adds a mistake about a key of the table, which the problem begins with.
+    pub fn add_mistake(&mut self, problem: impl Display) {
+        let message = self.table.about(&problem);
+        self.checker.add(message);
+    }
+
+    /// Adds a mistake about the table as a whole.
+    pub fn add_table_mistake(&mut self, problem: impl Display) {
+        let message = format!("{}{problem}", self.table);
+        self.checker.add(message);
+    }
+
+    /// The value of a key, if it could be parsed. The error is told.
+    pub fn parsed<T, E: Display>(&mut self, key: &str, parsed: Result<T, E>) -> Option<T> {
+        parsed.map_err(|error| self.add_mistake(format_args!("{key}: {error}"))).ok()
+    }
+
+    /// A number within bounds.
+    pub fn number<N: PartialOrd + Display + Copy>(
+        &mut self,
+        key: &str,
+        value: N,
+        bounds: RangeInclusive<N>,
+    ) -> Option<N> {
+        let (least, most) = (*bounds.start(), *bounds.end());
+        if bounds.contains(&value) {
+            return Some(value);
+        }
+        self.add_mistake(format_args!("{key} is {value}: write a number from {least} to {most}"));
+        None
+    }
+
+    /// A duration within bounds, such as `30s`; the usual one if none is set.
+    pub fn duration(
+        &mut self,
+        key: &str,
+        value: Option<&str>,
+        usual: Duration,
+        bounds: RangeInclusive<Duration>,
+    ) -> Duration {
+        let Some(text) = value else { return usual };
+        match humantime::parse_duration(text) {
+            Ok(duration) if bounds.contains(&duration) => return duration,
+            Ok(duration) if duration > *bounds.end() => self.add_mistake(format_args!(
+                "{key} is {text:?}: write at most {}",
+                humantime::format_duration(*bounds.end())
+            )),
+            Ok(_) => self.add_mistake(format_args!(
+                "{key} is {text:?}: write at least {}",
+                humantime::format_duration(*bounds.start())
+            )),
+            Err(error) => self.add_mistake(format_args!(
+                "{key} is {text:?}, which is no duration ({error}): write for instance \"500ms\", \"30s\" or \"5m\""
+            )),
+        }
+        usual
+    }
+
+    /// A duration that is not zero, and no longer than the longest; the usual one if none is set.
+    pub fn positive_duration(
+        &mut self,
+        key: &str,
+        value: Option<&str>,
+        usual: Duration,
+        longest: Duration,
+    ) -> Duration {
+        let duration = self.duration(key, value, usual, Duration::ZERO..=longest);
+        if duration.is_zero() {
+            self.add_mistake(format_args!("{key} is no time at all: write more than \"0s\""));
+        }
+        duration
+    }
+
+    /// An IP address with a port.
+    pub fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.add_mistake(format_args!(
+                "{key} is {text:?}: write an IP address and a port, such as 0.0.0.0:8080 or [::1]:8080"
+            ));
+        }
+        address
+    }
+
+    /// Whether a text can be the URL of a server.
+    pub fn is_url(&mut self, key: &str, url: &str) -> bool {
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        let is_url = rest.is_some_and(|host| !host.is_empty() && !host.starts_with('/'));
+        if !is_url {
+            self.add_mistake(format_args!(
+                "{key} {url:?} is no URL: write http://HOST:PORT or https://HOST"
+            ));
+        }
+        is_url
+    }
+
+    /// Tells a reference from a secret that stands in the settings.
+    pub fn secret(&mut self, key: &str, written: Secret) -> Option<SecretSetting> {
+        let setting = SecretSetting::parse(written)
+            .map_err(|error| self.add_mistake(format_args!("{key} {error}")))
+            .ok()?;
+        match setting.reference() {
+            Some(reference) if self.secret_manager() == SecretManager::None => {
+                self.add_mistake(format_args!(
+                    "{key} is a reference, {reference}, and no manager of secrets is set: set `manager` under \
+                     [secrets], or write the secret itself"
+                ));
+                None
+            }
+            _ => Some(setting),
+        }
+    }
+
+    /// As [`TableChecker::secret`], where there is one.
+    pub fn optional_secret(&mut self, key: &str, written: Option<Secret>) -> Option<SecretSetting> {
+        written.and_then(|written| self.secret(key, written))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(manager: SecretManager, check: impl FnOnce(&mut TableChecker<'_>)) -> Vec<String> {
+        let mut checker = Checker::new(Path::new("/etc/standpipe"), manager);
+        check(&mut checker.table("a"));
+        checker.into_mistakes()
+    }
+
+    #[test]
+    fn all_mistakes_are_collected_with_their_keys() {
+        let found = mistakes(SecretManager::None, |check| {
+            assert_eq!(check.number("n", 3, 1..=3), Some(3));
+            assert_eq!(check.number("n", 4, 1..=3), None);
+            check.address("listen", "localhost:1");
+            assert!(check.is_url("url", "http://a") && !check.is_url("url", "http:///a"));
+            check.parsed::<(), _>("rule", Err("odd"));
+            check.table("b").add_mistake("key is odd");
+            check.item("c", "\"x\"".to_owned()).add_mistake("key is odd");
+            check.add_table_mistake(" has no key");
+            assert_eq!(check.path(Path::new("b.pem")), Path::new("/etc/standpipe/b.pem"));
+        });
+        assert_eq!(
+            found,
+            [
+                "[a] n is 4: write a number from 1 to 3",
+                "[a] listen is \"localhost:1\": write an IP address and a port, such as 0.0.0.0:8080 or [::1]:8080",
+                "[a] url \"http:///a\" is no URL: write http://HOST:PORT or https://HOST",
+                "[a] rule: odd",
+                "[a.b] key is odd",
+                "[[a.c]] \"x\": key is odd",
+                "[a] has no key",
+            ]
+        );
+    }
+
+    #[test]
+    fn durations_have_bounds() {
+        let bounds = Duration::from_secs(1)..=Duration::from_secs(60);
+        for (text, problem) in [
+            ("1s", None),
+            ("1m", None),
+            ("999ms", Some("[a] k is \"999ms\": write at least 1s")),
+            ("61s", Some("[a] k is \"61s\": write at most 1m")),
+            ("soon", Some("[a] k is \"soon\", which is no duration")),
+        ] {
+            let found = mistakes(SecretManager::None, |check| {
+                check.duration("k", Some(text), Duration::ZERO, bounds.clone());
+            });
+            assert_eq!(found.len(), usize::from(problem.is_some()), "{found:?}");
+            assert!(problem.is_none_or(|problem| found[0].starts_with(problem)), "{found:?}");
+        }
+        let found = mistakes(SecretManager::None, |check| {
+            check.positive_duration("k", Some("0s"), Duration::ZERO, Duration::from_secs(60));
+        });
+        assert_eq!(found, ["[a] k is no time at all: write more than \"0s\""]);
+    }
+
+    #[test]
+    fn references_need_a_manager() {
+        let written = || Secret::new("secret:x".to_owned());
+        let found = mistakes(SecretManager::None, |check| {
+            assert_eq!(check.secret("token", written()), None);
+            assert!(check.secret("token", Secret::new("hush".to_owned())).is_some());
+            assert_eq!(check.secret("token", Secret::new("secret:".to_owned())), None);
+        });
+        assert_eq!(found.len(), 2);
+        assert!(found[0].starts_with("[a] token is a reference, secret:x, and no manager"));
+        assert!(found[1].starts_with("[a] token begins with \"secret:\""));
+        let found = mistakes(SecretManager::Local, |check| {
+            assert!(check.optional_secret("token", Some(written())).is_some());
+        });
+        assert_eq!(found, [""; 0]);
+    }
+}
