@@ -19,11 +19,13 @@ mod openapi;
 mod rollback;
 mod route;
 mod seal;
+mod settings;
 mod token;
 mod trial;
 
 pub use openapi::document;
 pub use seal::{BadSeal, seal};
+pub use settings::RawAdmin;
 pub use token::{BadToken, Token, bearer};
 pub use trial::{BadTrial, trial};
 
@@ -106,7 +108,7 @@ impl Admin {
         let limits = ConnectionLimits {
             connections_max: limits::ADMIN_CONNECTIONS_MAX,
             per_peer_max: limits::ADMIN_CONNECTIONS_MAX,
-            keep_alive: standpipe_http::limits::HTTP_KEEP_ALIVE,
+            keep_alive: standpipe_http::KEEP_ALIVE,
             trusted: TrustedProxies::default(),
         };
         Server::bind(address, None, limits).await.map(Admin)

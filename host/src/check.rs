@@ -15,12 +15,13 @@ use streams::Way;
 
 use std::sync::Arc;
 
-use crate::config::{Destination, Settings, SourceRole, toml_key};
+use crate::config::{Destination, Settings, SourceRole};
 use crate::run::{
     CACHE, Part, PluginSecrets, Preparation, StartError, check_kept_secrets, open_secrets, reach,
 };
 use standpipe_aws::{Access, AwsSettings, Caller};
 use standpipe_core::event::StreamName;
+use standpipe_core::settings::toml_key;
 use standpipe_delivery::{Amazon, StartRate};
 
 /// What is checked beyond what every run needs.

@@ -1,16 +1,20 @@
 //! Settings: what stands in the file and on the command line, checked once and
 //! turned into what the other modules take.
 //!
+//! Each crate owns the settings of what it does: the raw form, the checked form, the
+//! defaults and the bounds. Here is what makes one file of them: reading it, the
+//! overrides of the command line, what two crates' settings have to do with each other,
+//! the places of mistakes in the file, and what has changed from one state of the file to
+//! the next.
+//!
 //! Nothing is read or written here: text in, settings or an error out. An error
 //! names the setting and what to write instead, and never shows a value that
 //! could be a secret.
 
-mod aws;
 #[cfg(feature = "catalog")]
 mod catalog;
 mod changes;
 mod check;
-mod collect;
 mod error;
 mod identities;
 #[cfg(feature = "cli")]
@@ -18,7 +22,6 @@ pub mod import;
 mod places;
 mod plugin;
 mod raw;
-mod secrets;
 mod shape;
 mod syntax;
 #[cfg(all(feature = "cli", feature = "catalog"))]
@@ -27,20 +30,14 @@ mod workflow;
 #[cfg(feature = "catalog")]
 pub use catalog::CatalogOverrides;
 pub use changes::ChangedKey;
-pub use check::{DATA_DIR, Destination, Overrides, PluginSource, Settings};
-pub use collect::{CertificateFiles, CollectSettings, ReferencedKey, is_write_key};
+pub use check::{DATA_DIR, Destination, Overrides, Settings};
 pub use error::{ConfigError, Mistake};
 pub use identities::SourceRole;
 pub use places::Places;
-#[cfg(feature = "cli")]
-pub(crate) use places::toml_key;
-pub use plugin::{Beside, Hosting, Watch, kept_secrets};
-pub use raw::{
-    RawAdmin, RawAws, RawBreaker, RawCanary, RawCatalog, RawCatalogFiles, RawDeadLetters,
-    RawDelivery, RawEndpoints, RawHttp, RawLineage, RawOpenLineage, RawOpenMetadata, RawPack,
-    RawPackUpTo, RawPlugin, RawPluginLimits, RawSecrets, RawSettings, RawShadow, RawSource,
-    RawSpool, RawStream,
-};
+pub use plugin::{Beside, Hosting, PluginSource, Watch, kept_secrets};
+#[cfg(not(feature = "catalog"))]
+pub use raw::RawCatalog;
+pub use raw::RawSettings;
 #[cfg(all(feature = "cli", feature = "catalog"))]
 pub use workflow::{Workflow, WorkflowError, WorkflowForm, in_words_of_workflow, read_workflow};
 
@@ -82,7 +79,7 @@ pub fn parse(text: &str) -> Result<RawSettings, ConfigError> {
     let rest = rest.into_iter().flat_map(ConfigError::into_mistakes);
     mistakes.extend(rest.filter(is_news));
     let error = ConfigError::of(mistakes).expect("there is one");
-    Err(error.located(&places))
+    Err(places.locate_all(error))
 }
 
 /// The JSON Schema of the settings file, for editors.

@@ -52,7 +52,7 @@ const BLIND: &[(&str, &[&str])] = &[
     ("crates/delivery", &["wasmtime"]),
     ("crates/catalog", &["aws_sdk", "aws_smithy", "wasmtime"]),
     ("crates/collector", &["aws_", "wasmtime"]),
-    ("crates/spool", &["aws_", "wasmtime", "event::", "serde"]),
+    ("crates/spool", &["aws_", "wasmtime", "event::", "serde_json"]),
     ("crates/http", &["aws_", "wasmtime"]),
     ("crates/iam", &["aws_sdk", "aws_config", "wasmtime", "tokio", "std::fs", "std::env"]),
     ("crates/core", &["aws_", "wasmtime"]),

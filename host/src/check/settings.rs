@@ -1,9 +1,10 @@
 //! What can be said of settings without asking anybody: what of them a run could not
 //! prepare, and what is right and hardly meant.
 
-use crate::config::{Mistake, PluginSource, Settings, toml_key};
+use crate::config::{Mistake, PluginSource, Settings};
 use crate::run::{Part, Preparation, StartError, event_streams};
 use standpipe_core::event::{StreamName, covers};
+use standpipe_core::settings::toml_key;
 use standpipe_plugin_host::swap::{RefusalCause, Refused, Step};
 use standpipe_plugin_host::{SettingsReview, Untrusted, review_settings};
 
@@ -56,7 +57,7 @@ fn mistakes(settings: &Settings, part: Part, error: &StartError) -> Vec<Mistake>
             None => error.to_string(),
         })],
     };
-    mistakes.into_iter().map(|mistake| mistake.located(&settings.places)).collect()
+    mistakes.into_iter().map(|mistake| settings.places.locate(mistake)).collect()
 }
 
 /// What the default plugin would say about its settings, in whatever role, and what the
@@ -78,7 +79,7 @@ fn warnings(settings: &Settings) -> Vec<Mistake> {
              address, or remove it",
         )
     });
-    let own = own.flatten().chain(embedded).map(|warning| warning.located(&settings.places));
+    let own = own.flatten().chain(embedded).map(|warning| settings.places.locate(warning));
     settings.warnings.iter().cloned().chain(own).collect()
 }
 
@@ -147,7 +148,7 @@ fn unused(settings: &Settings, streams: &[String]) -> Vec<(StreamName, Mistake)>
                 "[streams.{}]: nothing is written to this stream: correct the name, or remove its settings",
                 toml_key(name.as_str())
             );
-            (name.clone(), Mistake::new(message).located(&settings.places))
+            (name.clone(), settings.places.locate(Mistake::new(message)))
         })
         .collect();
     unused.sort_by(|(one, _), (other, _)| one.cmp(other));

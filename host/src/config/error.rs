@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::Places;
+use standpipe_core::settings::Checker;
 
 /// A line and a character in it, counted from 1.
 pub(super) type Place = (usize, usize);
@@ -36,17 +36,6 @@ impl Mistake {
     pub(super) fn at((line, column): Place, message: impl Into<String>) -> Self {
         Mistake { line: Some(line), column: Some(column), message: message.into() }
     }
-
-    /// With the place of the key that its message begins with, where it has none yet.
-    #[must_use]
-    pub(crate) fn located(mut self, places: &Places) -> Self {
-        if self.line.is_none()
-            && let Some((line, column)) = places.of_message(&self.message)
-        {
-            (self.line, self.column) = (Some(line), Some(column));
-        }
-        self
-    }
 }
 
 impl ConfigError {
@@ -58,15 +47,9 @@ impl ConfigError {
         ConfigError { mistakes: vec![Mistake::at(place, message)] }
     }
 
-    /// With another name for the section that its messages begin with.
-    #[cfg(feature = "catalog")]
-    pub(super) fn renamed(mut self, from: &str, to: &str) -> Self {
-        for mistake in &mut self.mistakes {
-            if let Some(rest) = mistake.message.strip_prefix(from) {
-                mistake.message = format!("{to}{rest}");
-            }
-        }
-        self
+    /// What a checker has found. None where that is nothing.
+    pub(super) fn of_checker(checker: Checker) -> Option<Self> {
+        ConfigError::of(checker.into_mistakes().into_iter().map(Mistake::new).collect())
     }
 
     /// None where there are none.
@@ -81,49 +64,6 @@ impl ConfigError {
 
     pub(super) fn into_mistakes(self) -> Vec<Mistake> {
         self.mistakes
-    }
-
-    /// With the places of the keys, each mistake once, in the order of the file.
-    pub(super) fn located(self, places: &Places) -> Self {
-        let mut mistakes: Vec<Mistake> = Vec::with_capacity(self.mistakes.len());
-        for mistake in self.mistakes {
-            let mistake = mistake.located(places);
-            if !mistakes.contains(&mistake) {
-                mistakes.push(mistake);
-            }
-        }
-        // Those without a place, which are about what is missing, come last.
-        mistakes.sort_by_key(|mistake| (mistake.line.is_none(), mistake.line, mistake.column));
-        ConfigError { mistakes }
-    }
-}
-
-/// Collects mistakes, so that all of them are told and not the first alone.
-#[derive(Debug, Default)]
-pub(super) struct Mistakes(Vec<Mistake>);
-
-impl Mistakes {
-    pub(super) fn add(&mut self, error: ConfigError) {
-        self.0.extend(error.into_mistakes());
-    }
-
-    /// What was checked, or else this, with which the rest can be checked too: nothing
-    /// is made of it.
-    pub(super) fn or<T>(&mut self, checked: Result<T, ConfigError>, otherwise: T) -> T {
-        self.some(checked).unwrap_or(otherwise)
-    }
-
-    /// What was checked, if it is right.
-    pub(super) fn some<T>(&mut self, checked: Result<T, ConfigError>) -> Option<T> {
-        checked.map_err(|error| self.add(error)).ok()
-    }
-
-    /// The value, if nothing was wrong.
-    pub(super) fn end<T>(self, value: T) -> Result<T, ConfigError> {
-        match ConfigError::of(self.0) {
-            Some(error) => Err(error),
-            None => Ok(value),
-        }
     }
 }
 

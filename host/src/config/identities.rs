@@ -1,12 +1,8 @@
-//! Checks the sources that write with a role of their own; what a source leaves out comes from
-//! `[aws]`.
+//! The roles of sources that do not write with that of all others.
 
-use super::aws::is_role_arn;
-use super::error::Mistakes;
-use super::places::source_places;
-use super::secrets::References;
-use super::{ConfigError, RawSource};
-use standpipe_aws::Role;
+use standpipe_aws::{Role, is_role_arn};
+use standpipe_collector::{RawSource, source_labels};
+use standpipe_core::settings::Checker;
 
 /// A source that writes with a role of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,27 +18,26 @@ pub struct SourceRole {
 pub(super) fn check_source_roles(
     sources: &[RawSource],
     default: Option<&Role>,
-    references: &References,
-) -> Result<Vec<SourceRole>, ConfigError> {
+    checker: &mut Checker,
+) -> Vec<SourceRole> {
     let mut roles = Vec::new();
-    let mut mistakes = Mistakes::default();
-    for (source, place) in sources.iter().zip(source_places(sources)) {
-        let external_id = source.external_id.clone();
-        let external_id = references.optional(&format!("{place}: external_id"), external_id);
-        let Some(external_id) = mistakes.some(external_id) else { continue };
+    for (source, label) in sources.iter().zip(source_labels(sources)) {
+        let mut top = checker.top();
+        let mut check = top.item("sources", label);
+        let external_id = check.optional_secret("external_id", source.external_id.clone());
         let role = match (source.role_arn.clone(), external_id, default) {
             (None, None, _) => continue,
             (None, Some(_), None) => {
-                mistakes.add(ConfigError::new(format!(
-                    "{place}: external_id has a meaning only with role_arn: set it here or under [aws], or remove this"
-                )));
+                check.add_mistake(
+                    "external_id has a meaning only with role_arn: set it here or under [aws], or remove this",
+                );
                 continue;
             }
             (None, external_id, Some(default)) => Role { external_id, ..default.clone() },
             (Some(arn), _, _) if !is_role_arn(&arn) => {
-                mistakes.add(ConfigError::new(format!(
-                    "{place}: role_arn {arn:?} is no ARN of a role: write arn:aws:iam::ACCOUNT:role/NAME"
-                )));
+                check.add_mistake(format_args!(
+                    "role_arn {arn:?} is no ARN of a role: write arn:aws:iam::ACCOUNT:role/NAME"
+                ));
                 continue;
             }
             (Some(arn), external_id, default) => {
@@ -55,5 +50,5 @@ pub(super) fn check_source_roles(
             roles.push(SourceRole { source: source.name.clone(), role });
         }
     }
-    mistakes.end(roles)
+    roles
 }

@@ -24,7 +24,8 @@ use thiserror::Error;
 
 use self::destination::Kind;
 use self::unread::{Unread, field, is_blank};
-use super::{Overrides, RawAws, RawSettings};
+use super::{Overrides, RawSettings};
+use standpipe_aws::RawAws;
 use standpipe_core::event::StreamName;
 use standpipe_plugin_host::check_mapping_settings;
 

@@ -4,16 +4,14 @@
 //! name alone at the top. Every error begins with the key that it is about, so that
 //! its line can be looked up, whoever has found it.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
-use std::fmt::{self, Display};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::RawSource;
-use super::error::{Mistake, Place};
+use super::error::{ConfigError, Mistake, Place};
+use standpipe_core::settings::{Table, item_labels};
 
 /// The tables whose content is a plugin's own, by their path.
 const PLUGIN_SETTINGS: [&[&str]; 3] =
@@ -48,12 +46,38 @@ impl PartialEq for Places {
 impl Places {
     pub(super) fn of(lines: &Lines<'_>, table: &DeTable<'_>) -> Self {
         let mut collector = Collector { lines, found: Found::default() };
-        collector.table(table, &Section::default());
+        collector.table(table, &Table::top());
         Places(Arc::new(collector.found))
     }
 
+    /// Adds the places of the keys that the mistakes begin with. Leaves each mistake once, in the order of the file.
+    pub(super) fn locate_all(&self, error: ConfigError) -> ConfigError {
+        let mut mistakes: Vec<Mistake> = Vec::new();
+        for mistake in error.into_mistakes() {
+            let mistake = self.locate(mistake);
+            if !mistakes.contains(&mistake) {
+                mistakes.push(mistake);
+            }
+        }
+        // Those without a place, which are about what is missing, come last.
+        mistakes.sort_by_key(|mistake| (mistake.line.is_none(), mistake.line, mistake.column));
+        ConfigError::of(mistakes).expect("there is one")
+    }
+
+    /// Adds the place of the key that a mistake begins with, where it has none yet.
+    #[must_use]
+    pub(crate) fn locate(&self, mut mistake: Mistake) -> Mistake {
+        if mistake.line.is_none()
+            && let Some((line, column)) = self.of_message(&mistake.message)
+        {
+            mistake.line = Some(line);
+            mistake.column = Some(column);
+        }
+        mistake
+    }
+
     /// Where the key stands that a message begins with; or else its table.
-    pub(crate) fn of_message(&self, message: &str) -> Option<Place> {
+    fn of_message(&self, message: &str) -> Option<Place> {
         let find = |name: &str| self.0.keys.get(name).or_else(|| self.0.tables.get(name));
         beginnings(message).find_map(find).copied()
     }
@@ -106,60 +130,6 @@ fn is_part_of_key(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '-' | '.')
 }
 
-/// A table, as errors call it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Section {
-    /// The keys that lead to it.
-    path: Vec<String>,
-    /// Whether it is one of a list of tables, and which, where that is said.
-    list: Option<Option<String>>,
-}
-
-impl Section {
-    /// A table in this one.
-    pub(super) fn table(&self, key: &str) -> Self {
-        Section { path: [&self.path[..], &[key.to_owned()]].concat(), list: self.list.clone() }
-    }
-
-    /// Each table of a list in this one.
-    pub(super) fn list(&self, key: &str) -> Self {
-        Section { list: Some(None), ..self.table(key) }
-    }
-
-    fn item(&self, key: &str, label: String) -> Self {
-        Section { list: Some(Some(label)), ..self.table(key) }
-    }
-
-    pub(super) fn is_top(&self) -> bool {
-        self.path.is_empty()
-    }
-
-    /// A key in it.
-    pub(super) fn key(&self, key: &str) -> String {
-        match &self.list {
-            _ if self.is_top() => toml_key(key).into_owned(),
-            Some(Some(_)) => format!("{self}: {}", toml_key(key)),
-            _ => format!("{self} {}", toml_key(key)),
-        }
-    }
-
-    fn is(&self, path: &[&str]) -> bool {
-        self.path == path
-    }
-}
-
-impl Display for Section {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys: Vec<_> = self.path.iter().map(|key| toml_key(key)).collect();
-        let path = keys.join(".");
-        match &self.list {
-            None => write!(f, "[{path}]"),
-            Some(None) => write!(f, "[[{path}]]"),
-            Some(Some(label)) => write!(f, "[[{path}]] {label}"),
-        }
-    }
-}
-
 /// The section of a message about a key.
 pub(super) fn section_of(message: &str) -> &str {
     let message = message.strip_prefix("invalid ").unwrap_or(message);
@@ -167,33 +137,6 @@ pub(super) fn section_of(message: &str) -> &str {
         Some(end) if message.starts_with('[') => message[..=end].trim_matches(['[', ']']),
         _ => "",
     }
-}
-
-/// A key as it is written: bare where that is possible.
-pub(crate) fn toml_key(key: &str) -> Cow<'_, str> {
-    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    match !key.is_empty() && key.bytes().all(is_bare) {
-        true => Cow::Borrowed(key),
-        false => Cow::Owned(format!("{key:?}")),
-    }
-}
-
-/// What the items of a list of tables are called: by their names where they have one, and
-/// by their number where they have none, or that of one before.
-fn item_labels<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let mut known = HashSet::new();
-    let label = |(number, name): (usize, &'a str)| match name {
-        "" => format!("number {number}"),
-        name if known.insert(name) => format!("{name:?}"),
-        name => format!("{name:?} (number {number})"),
-    };
-    (1..).zip(names).map(label).collect()
-}
-
-/// What errors call the sources.
-pub(super) fn source_places(sources: &[RawSource]) -> Vec<String> {
-    let labels = item_labels(sources.iter().map(|source| source.name.as_str()));
-    labels.into_iter().map(|label| format!("[[sources]] {label}")).collect()
 }
 
 /// Where the lines of a text begin.
@@ -229,8 +172,8 @@ struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    fn table(&mut self, table: &DeTable<'_>, section: &Section) {
-        let is_of_plugin = PLUGIN_SETTINGS.iter().any(|path| section.is(path));
+    fn table(&mut self, table: &DeTable<'_>, section: &Table) {
+        let is_of_plugin = PLUGIN_SETTINGS.iter().any(|path| section.is_at(path));
         for (key, value) in table {
             let (name, at) = (key.get_ref(), key.span().start);
             self.add(section.key(name), at);
@@ -261,7 +204,7 @@ impl Collector<'_> {
     }
 
     /// The items of a plugin's lists, by what the default plugin calls them.
-    fn plugin_items(&mut self, key: &str, value: &Spanned<DeValue<'_>>, section: &Section) {
+    fn plugin_items(&mut self, key: &str, value: &Spanned<DeValue<'_>>, section: &Table) {
         let Some((_, word)) = PLUGIN_ITEMS.iter().find(|(list, _)| *list == key) else { return };
         match value.get_ref() {
             DeValue::Array(items) => {
@@ -273,7 +216,7 @@ impl Collector<'_> {
         }
     }
 
-    fn add_table(&mut self, section: &Section, byte: usize) {
+    fn add_table(&mut self, section: &Table, byte: usize) {
         let place = self.lines.place(byte);
         self.found.tables.entry(section.to_string()).or_insert(place);
     }

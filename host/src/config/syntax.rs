@@ -40,7 +40,7 @@ pub(super) fn explain(lines: &Lines<'_>, text: &str, errors: &[Error]) -> Config
     }
     let error = ConfigError::of(mistakes);
     // In the order of the file, which the parser's is not.
-    error.expect("the parser found something").located(&Places::default())
+    Places::default().locate_all(error.expect("the parser found something"))
 }
 
 /// A language that settings are often written in elsewhere.

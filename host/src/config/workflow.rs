@@ -20,9 +20,10 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use super::{RawCatalog, RawLineage, RawSettings};
+use super::RawSettings;
 use crate::limits;
 use section::Section;
+use standpipe_catalog::{RawCatalog, RawLineage};
 
 /// Bytes of a part of a variable's value from which on it is hidden in errors. What is
 /// shorter is part of many words, and is not a secret.

@@ -13,13 +13,14 @@ use tokio::runtime::Handle;
 use super::StartError;
 use super::keys::KeptKeys;
 use super::patience::patiently;
-use crate::config::{CertificateFiles, CollectSettings};
 use crate::limits;
 use standpipe_aws::Unreached;
-use standpipe_collector::{Collector, HeldEvents, Intake};
+use standpipe_collector::{CollectSettings, Collector, HeldEvents, Intake};
 use standpipe_core::event::{Chunk, SourceNames, Totals};
 use standpipe_core::secret::Resolve;
-use standpipe_http::{ConnectionLimits, ConnectionStats, Descriptors, Server, Shutdown, Tls};
+use standpipe_http::{
+    CertificateFiles, ConnectionLimits, ConnectionStats, Descriptors, Server, Shutdown, Tls,
+};
 use standpipe_spool::{Durability, Outlet, Recovered, Spool};
 
 /// A collector that listens, and has not been asked anything yet.
@@ -83,7 +84,7 @@ impl Listening {
         tell(&recovered);
         let collector = Collector::new(sources, settings.body_bytes_max, spool.clone())
             .with_shares(settings.body_bytes_per_peer_max)
-            .with_proxies(settings.trusted_proxies, settings.public_url);
+            .with_proxies(settings.http.trusted_proxies, settings.public_url);
         let keys = Arc::new(KeptKeys::new(referenced_keys, secrets));
         patiently!(unreached, keys.hand_to(&collector).await);
         let server = match address {
@@ -223,7 +224,7 @@ pub(super) fn connection_limits(
 ) -> Result<ConnectionLimits, StartError> {
     let descriptors = Descriptors::of_process();
     let room = descriptors.connections_max();
-    let connections_max = match (settings.connections_max, descriptors.limit()) {
+    let connections_max = match (settings.http.connections_max, descriptors.limit()) {
         (None, _) => limits::HTTP_CONNECTIONS_MAX.min(room).max(1),
         (Some(connections), Some(limit)) if connections > room && settings.address.is_some() => {
             let needed = Descriptors::needed_for(connections);
@@ -233,9 +234,9 @@ pub(super) fn connection_limits(
     };
     Ok(ConnectionLimits {
         connections_max,
-        per_peer_max: settings.connections_per_peer_max.unwrap_or(connections_max.div_ceil(2)),
-        keep_alive: settings.keep_alive,
-        trusted: settings.trusted_proxies.clone(),
+        per_peer_max: settings.http.connections_per_peer_max.unwrap_or(connections_max.div_ceil(2)),
+        keep_alive: settings.http.keep_alive,
+        trusted: settings.http.trusted_proxies.clone(),
     })
 }
 

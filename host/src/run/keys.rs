@@ -7,8 +7,8 @@ use tokio::sync::Mutex;
 
 use super::{StartError, open_secrets};
 use crate::admin::Token;
-use crate::config::{ReferencedKey, Settings, is_write_key};
-use standpipe_collector::{Collector, SourceSettings};
+use crate::config::Settings;
+use standpipe_collector::{Collector, ReferencedKey, SourceSettings, is_write_key};
 use standpipe_core::secret::{Reference, Resolve, Secret, SecretSetting};
 
 /// Write keys that a manager of secrets keeps.

@@ -16,9 +16,10 @@ use super::StartError;
 use super::collecting::connection_limits;
 use super::plugin_secrets::PluginSecrets;
 use super::plugins::{candidate, candidate_beside, candidate_of_file, terms, terms_without_cases};
-use crate::config::{Beside, CollectSettings, Destination, PluginSource, Settings};
+use crate::config::{Beside, Destination, PluginSource, Settings};
 use crate::pipeline::OnFailure;
 use standpipe_aws as aws;
+use standpipe_collector::CollectSettings;
 use standpipe_http::Tls;
 use standpipe_plugin_host::swap::{Candidate, Refused, Swapper, SwapperSettings, Terms, Workshop};
 use standpipe_plugin_host::{Engine, Plugin, Role, Trust};
@@ -107,11 +108,11 @@ impl Preparation {
     }
 
     fn collector(&mut self, collect: &CollectSettings) {
-        if let Some(files) = &collect.certificate {
+        if let Some(files) = &collect.http.certificate {
             let tls = Tls::load(&files.certificate, &files.key).map_err(StartError::from);
             self.tls = self.note(Part::Certificate, tls);
         }
-        if collect.connections_max.is_some() {
+        if collect.http.connections_max.is_some() {
             self.note(Part::Connections, connection_limits(collect).map(drop));
         }
     }

@@ -15,6 +15,7 @@ pub mod limits;
 mod role;
 pub mod secret_store;
 mod session;
+mod settings;
 mod status;
 mod transient;
 
@@ -30,6 +31,7 @@ pub use http::{
 pub use json::{JsonClient, JsonError, Service};
 pub use role::Role;
 pub use session::Session;
+pub use settings::{AwsOverrides, AwsSettings, Endpoints, Keys, RawAws, RawEndpoints, is_role_arn};
 pub use status::AwsStatus;
 
 use std::sync::Arc;
@@ -40,55 +42,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_firehose::config::IdentityCache;
 
 use standpipe_core::error_chain;
-use standpipe_core::secret::{Resolve, SecretSetting};
-
-/// What is set about AWS. Everything is optional: what is missing is looked for
-/// where every AWS SDK looks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AwsSettings {
-    /// The region of the delivery streams.
-    pub region: Option<String>,
-    /// A profile of the shared configuration files.
-    pub profile: Option<String>,
-    /// Keys that stand in the settings themselves.
-    pub keys: Option<Keys>,
-    /// A role to assume with whatever credentials there are.
-    pub role: Option<Role>,
-    /// The region of the STS that is asked, in place of `region`.
-    pub sts_region: Option<String>,
-    /// URLs in place of what region and service come to.
-    pub endpoints: Endpoints,
-    /// Whether to use endpoints with FIPS 140 validated cryptography.
-    pub use_fips: Option<bool>,
-    /// Whether to use endpoints that IPv6 reaches too.
-    pub use_dual_stack: Option<bool>,
-    /// The way to all of them.
-    pub transport: TransportSettings,
-}
-
-/// Static credentials.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keys {
-    /// The access key id.
-    pub access_key_id: SecretSetting,
-    /// The secret access key.
-    pub secret_access_key: SecretSetting,
-    /// The session token of temporary credentials.
-    pub session_token: Option<SecretSetting>,
-}
-
-/// URLs in place of the services' own.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Endpoints {
-    /// Of AWS STS.
-    pub sts: Option<String>,
-    /// Of AWS Secrets Manager.
-    pub secretsmanager: Option<String>,
-    /// Of AWS Systems Manager.
-    pub ssm: Option<String>,
-    /// Of Amazon DynamoDB.
-    pub dynamodb: Option<String>,
-}
+use standpipe_core::secret::Resolve;
 
 /// A way to AWS with credentials that have been tried.
 #[derive(Debug, Clone)]

@@ -27,13 +27,6 @@ pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(20);
 /// Time to reach an endpoint.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes of a secret: the most that Secrets Manager keeps.
-pub const SECRET_BYTES_MAX: u64 = 65536;
-
-/// How long a secret that a reference names is used before it is asked for again,
-/// unless the settings say otherwise.
-pub const SECRET_REFRESH: Duration = Duration::from_secs(5 * 60);
-
 /// How long credentials that do not say when they expire are used before they are
 /// looked for again, so that a rotated file is noticed. AWS's own SDKs do so too.
 pub const CREDENTIALS_RELOAD: Duration = Duration::from_secs(15 * 60);

@@ -9,7 +9,7 @@ mod amazon;
 mod files;
 mod settings;
 
-pub use settings::{Manager, SecretsSettings};
+pub use settings::{Manager, RawSecrets, SecretsSettings};
 
 use std::collections::HashMap;
 use std::env;
@@ -19,10 +19,12 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::limits;
 use crate::{ConnectError, JsonError};
 use amazon::{Parameters, SecretsManager};
 use standpipe_core::secret::{Reference, Resolve, Resolving, Secret, Unresolved};
+
+/// Bytes of a secret: the most that Secrets Manager keeps. The parameter store keeps 8 KiB at most.
+const SECRET_BYTES_MAX: u64 = 65536;
 
 /// A manager of secrets at work.
 #[derive(Debug)]
@@ -137,10 +139,8 @@ impl Secrets {
         };
         match secret.expose().len() as u64 {
             0 => Err(Failure::lasting("it is empty")),
-            limits::SECRET_BYTES_MAX.. => {
-                Err(Failure::lasting(format!("it has {} bytes or more", limits::SECRET_BYTES_MAX)))
-            }
-            _ => Ok(secret),
+            ..=SECRET_BYTES_MAX => Ok(secret),
+            _ => Err(Failure::lasting(too_long())),
         }
     }
 
@@ -174,6 +174,10 @@ impl Resolve for Secrets {
     fn refresh(&self) -> Duration {
         self.refresh
     }
+}
+
+fn too_long() -> String {
+    format!("it has more than {SECRET_BYTES_MAX} bytes")
 }
 
 fn variable(name: &str) -> Result<Secret, String> {

@@ -34,7 +34,10 @@ pub use filter::{Filter, FilterError};
 pub use graph::{Edge, Graph, Role, Route};
 pub use round::{Looked, Round, RoundError, Told, look, read_inventory};
 pub use round::{open_metadata, open_secrets};
-pub use settings::{CatalogSettings, Files, Headers, Judgement, LogLevel, OpenLineageServer};
+pub use settings::{
+    CatalogAccess, CatalogSettings, Files, Headers, Judgement, LogLevel, OpenLineageServer,
+    RawCatalog, RawCatalogFiles, RawLineage, RawOpenLineage, RawOpenMetadata,
+};
 pub use stream::{
     Destination, Inventory, Origin, Processor, S3Place, Schema, Sink, Status, Stream, Unread,
 };

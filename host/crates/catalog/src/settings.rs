@@ -1,5 +1,15 @@
-//! Checked settings of the catalog: what is read, where it is written, when a run fails and when it
-//! runs.
+//! The settings of the catalog: `[catalog]` and the tables in it.
+
+mod lineage;
+mod openlineage;
+mod openmetadata;
+mod raw;
+mod servers;
+
+pub use lineage::RawLineage;
+pub use openlineage::RawOpenLineage;
+pub use openmetadata::RawOpenMetadata;
+pub use raw::{CatalogAccess, RawCatalog, RawCatalogFiles};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -33,6 +33,7 @@ mod reason;
 mod refusals;
 mod refused;
 mod route;
+mod settings;
 mod source;
 mod vendor;
 mod webhook;
@@ -49,7 +50,11 @@ pub use origin::OriginRule;
 pub use public_url::{InvalidPublicUrl, PublicUrl};
 pub use rate::Rate;
 pub use refusals::RefusedCount;
-pub use source::{SourceReport, SourceSettings, TakenKey};
+pub use settings::{
+    CollectSettings, RawCollect, RawSource, ReferencedKey, SourceSettings, check_source_names,
+    is_write_key, source_labels,
+};
+pub use source::{SourceReport, TakenKey};
 
 /// The spool's entry of a source's events, as a request leaves it.
 #[cfg(any(test, feature = "testing"))]

@@ -24,17 +24,12 @@ pub const HTTP_KEYLESS_BODIES_BYTES_MAX: usize = standpipe_http::limits::COLLECT
 /// The part of it that bodies of one peer may take, unless set otherwise: half of it.
 pub const HTTP_PEER_BODIES_BYTES_MAX: usize = HTTP_BODIES_BYTES_MAX / 2;
 
-/// How long a body waits for its part of that memory.
 /// Bytes that a small body and what it usually becomes take.
 pub const HTTP_SMALL_BODY_BYTES_MAX: usize = 3 * COLLECT_INLINE_BODY_BYTES_MAX;
 
 /// The part of that memory that all larger ones may take together, in bytes. The rest is
 /// for small ones, whoever sends large ones.
 pub const HTTP_LARGE_BODIES_BYTES_MAX: usize = 48 * 1024 * 1024;
-
-/// Bytes of a request's body, also once it is decompressed. Source: RudderStack's
-/// gateway takes 4,000 KiB; Segment takes 500 KB.
-pub const COLLECT_BODY_BYTES_MAX: usize = 4_096_000;
 
 /// How often a refused request is logged for each source and each reason.
 pub const COLLECT_REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -60,7 +55,7 @@ pub const COLLECT_DECODERS_MAX: usize = 4;
 pub const COLLECT_DECODERS_WAITING_MAX: usize = 32;
 
 /// Events of one request. Segment takes 2,500 and RudderStack names no number; a body of
-/// [`COLLECT_BODY_BYTES_MAX`] has as many only if they have 163 bytes each, which is
+/// the usual 4,096,000 bytes has as many only if they have 163 bytes each, which is
 /// less than the least event of any of their SDKs.
 pub const COLLECT_EVENTS_MAX: usize = 25_000;
 

@@ -12,34 +12,12 @@ use thiserror::Error;
 
 use super::answer::Refused;
 use super::decode::Decoded;
-use super::dialect::Dialect;
 use super::keyring::Keyring;
-use super::origin::OriginRule;
-use super::rate::{Rate, RateLimit};
+use super::rate::RateLimit;
 use super::reason::RefusalReason;
 use super::refusals::{Refusals, RefusedCount};
+use super::settings::SourceSettings;
 use standpipe_core::secret::Secret;
-
-/// Who may send events.
-#[derive(Debug, Clone)]
-pub struct SourceSettings {
-    /// What plugins and dead letters know it by.
-    pub name: String,
-    /// Whose endpoint it takes the place of.
-    pub dialect: Dialect,
-    /// What its SDKs identify themselves with.
-    pub write_keys: Vec<Secret>,
-    /// Whether it takes anything at present.
-    pub enabled: bool,
-    /// Whether one bad event has its whole request refused.
-    pub strict: bool,
-    /// The pages that may send; all if there are none.
-    pub allowed_origins: Vec<OriginRule>,
-    /// What it may send in a second.
-    pub rate: Rate,
-    /// Whether bodies of its requests that are refused go to the dead letters.
-    pub keep_refused: bool,
-}
 
 /// What a source has sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -21,6 +21,7 @@ mod line;
 mod queue;
 mod reader;
 mod record;
+mod settings;
 mod storage;
 mod stored;
 mod writer;
@@ -34,8 +35,9 @@ pub use queue::LetterDurability;
 #[cfg(any(test, feature = "testing"))]
 pub use queue::LetterSteps;
 pub use reader::{Entry, LetterReader, Unreadable};
+pub use settings::{Bound, RawDeadLetters, WhenFull};
 pub use stored::{ShowEvent, StoredLetter};
-pub use writer::{Bound, Dropped, WhenFull};
+pub use writer::Dropped;
 
 pub use standpipe_core::event::Reason;
 

@@ -39,6 +39,7 @@ mod port;
 mod retired;
 mod room;
 mod sender;
+mod settings;
 mod stream;
 mod streams;
 mod waiting;
@@ -53,6 +54,7 @@ pub use identity::{Identity, Ports};
 pub use outbox::{NotAdded, Outbox, Place, Record};
 pub use pacer::{Quota, StartRate};
 pub use port::{Answer, Describe, Firehose, Put, Refusal, RequestError, Verdict};
+pub use settings::{RawDelivery, RawPack, RawPackUpTo, RawStream};
 pub use stream::{Pack, StreamReport, StreamSettings};
 pub use streams::{Delivery, DeliverySettings, NamedBy, TooManyStreams, WeakDelivery};
 

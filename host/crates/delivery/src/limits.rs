@@ -58,11 +58,7 @@ pub const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// batch of a stream may exceed it, so that all together exceed it by less than one.
 pub const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Bytes of disk that records of streams that are held or slow may take, unless the
-/// settings say otherwise. Beyond it such a stream holds up the others.
-pub const OVERFLOW_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-
-/// Bytes of a file of such records. Where the file system cannot punch holes, a file
+/// Bytes of a file of records that wait for a stream that is held or slow. Where the file system cannot punch holes, a file
 /// takes its room until all of it has been read back, so it is not large.
 pub const OVERFLOW_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
@@ -79,15 +75,6 @@ pub const OVERFLOW_RETRY: Duration = Duration::from_secs(1);
 /// [`IN_FLIGHT_BYTES_MAX`], to become dead letters: these are written one after the
 /// other anyway, so that one more is enough to read ahead.
 pub const OVERFLOW_UNBUDGETED_READS: usize = 2;
-
-/// Delivery streams that events choose, by names that stand in neither the settings nor
-/// the plugin's declaration, and that are in use at once, unless the settings say
-/// otherwise. An idle stream takes some 10 KB.
-pub const DYNAMIC_STREAMS_MAX: usize = 1000;
-
-/// The most that this can be raised to: four times Firehose's default quota of streams
-/// for an account and region.
-pub const DYNAMIC_STREAMS_MAX_MAX: usize = 20_000;
 
 /// How long a stream stays in use without records, unless the settings say otherwise:
 /// what has been learnt about its pace is worth little by then.
@@ -133,12 +120,6 @@ pub const DEAD_LINE_BYTES_MAX: usize = 6 * standpipe_core::limits::EVENT_BYTES_M
 /// Bytes of a file of dead letters, beyond which the next one is begun. Taking
 /// letters out of a file writes the rest of it anew, so a file is not large.
 pub const DEAD_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// Bytes of all files of dead letters, unless the settings say otherwise.
-pub const DEAD_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
-
-/// The least that all files of dead letters may be limited to, in bytes.
-pub const DEAD_BYTES_MAX_MIN: u64 = 1024 * 1024;
 
 /// Bytes of copies of dead letters that their delivery stream has not accepted
 /// yet; a copy beyond is not made. Enough for what dies while a request is under

@@ -39,7 +39,7 @@ fn settings() -> DeliverySettings {
         in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
         request_bytes_enough: limits::REQUEST_BYTES_ENOUGH,
         overflow_directory: std::env::temp_dir(),
-        overflow_bytes_max: limits::OVERFLOW_BYTES_MAX,
+        overflow_bytes_max: settings::OVERFLOW_BYTES_MAX,
         dynamic_streams_max: 100,
         stream_idle_timeout: limits::STREAM_IDLE_TIMEOUT,
     }

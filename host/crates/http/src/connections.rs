@@ -448,9 +448,10 @@ impl Drop for BodyWait {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::{KEEP_ALIVE, KEEP_ALIVE_MAX};
 
     fn connections(connections_max: usize, per_peer_max: usize) -> Connections {
-        let (keep_alive, trusted) = (limits::HTTP_KEEP_ALIVE, TrustedProxies::default());
+        let (keep_alive, trusted) = (KEEP_ALIVE, TrustedProxies::default());
         Connections::new(ConnectionLimits { connections_max, per_peer_max, keep_alive, trusted })
     }
 
@@ -556,7 +557,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn slow_headers_and_silence_have_an_end() {
         let took = async |drip: Option<(Duration, usize)>| {
-            let activity = Arc::new(Activity::new(limits::HTTP_KEEP_ALIVE));
+            let activity = Arc::new(Activity::new(KEEP_ALIVE));
             let started = Instant::now();
             let drips = async {
                 let Some((pause, bytes)) = drip else { return std::future::pending().await };
@@ -581,7 +582,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_used_connection_is_kept_as_long_as_the_settings_say() {
         let second = Duration::from_secs(1);
-        for keep_alive in [second, 75 * second, 620 * second, limits::HTTP_KEEP_ALIVE_MAX] {
+        for keep_alive in [second, 75 * second, 620 * second, KEEP_ALIVE_MAX] {
             let activity = Arc::new(Activity::new(keep_alive));
             drop(UnderWay::new(&activity));
             let started = Instant::now();
@@ -594,7 +595,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_used_connection_has_no_longer_for_its_headers() {
         for bytes in [1, 1000] {
-            let activity = Arc::new(Activity::new(limits::HTTP_KEEP_ALIVE_MAX));
+            let activity = Arc::new(Activity::new(KEEP_ALIVE_MAX));
             drop(UnderWay::new(&activity));
             tokio::time::advance(Duration::from_secs(600)).await;
             let started = Instant::now();

@@ -14,6 +14,7 @@ mod forwarded;
 pub mod limits;
 mod peers;
 mod server;
+mod settings;
 mod tls;
 
 pub use body::{BodyError, Budget, Held, PeerBudgets, RequestBody, discard, read};
@@ -23,6 +24,7 @@ pub use descriptors::Descriptors;
 pub use forwarded::{Forwarded, is_host};
 pub use peers::{InvalidNetwork, PRIVATE_NETWORKS, TrustedProxies, UserAddress, is_private};
 pub use server::{BindError, ConnectionStats, Peer, Server, Shutdown};
+pub use settings::{CertificateFiles, HttpSettings, KEEP_ALIVE, RawHttp};
 pub use tls::{CertificateError, Tls, TlsError};
 
 /// An answer. They are short, so they are whole.

@@ -68,18 +68,6 @@ pub const HTTP_SCARCE_IDLE_PATIENCE: Duration = Duration::from_millis(500);
 /// limit it is half.
 pub const DESCRIPTORS_RESERVED_MAX: u64 = 4096;
 
-/// How long a connection may be unused after a request, unless the settings say otherwise.
-/// A load balancer must be the one that closes: an Application Load Balancer does after 60 s,
-/// and a request that it sends while its target closes is answered with 502.
-pub const HTTP_KEEP_ALIVE: Duration = Duration::from_secs(120);
-
-/// The least that the settings may say.
-pub const HTTP_KEEP_ALIVE_MIN: Duration = Duration::from_secs(1);
-
-/// The most that the settings may say: more than the 4,000 s that an Application Load
-/// Balancer can be set to.
-pub const HTTP_KEEP_ALIVE_MAX: Duration = Duration::from_secs(2 * 3600);
-
 /// Time for a request's body.
 pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -29,6 +29,7 @@ mod memory;
 mod reader;
 mod recover;
 mod segment;
+mod settings;
 mod status;
 #[cfg(any(test, feature = "testing"))]
 mod stepped;
@@ -41,9 +42,9 @@ mod window;
 mod writer;
 
 pub use error::{AppendError, DiskError, OpenError};
+pub use settings::{Durability, RawSpool, SpoolSettings};
 pub use status::{Recovered, Status};
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,32 +55,6 @@ pub use storage::{Files, Storage};
 use disk::Disk;
 use memory::Memory;
 use reader::{Reader, until};
-
-/// Where a spool is, and how much it may hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpoolSettings {
-    /// The directory of its files, which is made if it is missing. Other files in
-    /// it are left alone.
-    pub directory: PathBuf,
-    /// What its segments may come to, in bytes.
-    pub bytes_max: u64,
-    /// What an appended entry survives.
-    pub durability: Durability,
-}
-
-/// What an entry survives once it has been appended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// A loss of power: it is synced to the disk. Entries that come at the same
-    /// time are synced together, so many of them cost little more than one.
-    #[default]
-    Fsync,
-    /// The end of the process, however sudden: the operating system has it. With
-    /// the machine, the last seconds may be lost.
-    Os,
-    /// Nothing: it is in memory, and the directory is not touched.
-    Memory,
-}
 
 /// The side of a spool that takes entries. Dropping the last clone closes the
 /// spool, and waits until what was taken is stored.

@@ -62,8 +62,5 @@ pub const SPOOL_OPEN_AGAIN: Duration = Duration::from_millis(100);
 /// The least time from one log line about a failing spool to the next.
 pub const SPOOL_LOG_STEP: Duration = Duration::from_secs(10);
 
-/// Bytes that the spool may take, unless the settings say otherwise.
-pub const SPOOL_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
-
 /// How long the spool waits for another process that is letting go of it.
 pub const SPOOL_LOCK_TIMEOUT: Duration = Duration::from_secs(2);

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::config::{Overrides, RawPlugin, RawSettings};
+use crate::config::{Overrides, RawSettings};
 use crate::run::{PluginLoader, routes_of};
 use standpipe_catalog::Route;
+use standpipe_plugin_host::RawPlugin;
 
 /// What the plugin of the settings says that it sends where. Settings that say
 /// nothing about a plugin have none.

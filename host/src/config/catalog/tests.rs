@@ -4,6 +4,7 @@
 use super::*;
 use crate::config::parse;
 use standpipe_catalog::web::Verify;
+use standpipe_catalog::{Judgement, LogLevel};
 
 fn check(text: &str) -> Result<CatalogSettings, ConfigError> {
     parse(text)?.check_catalog(Path::new("/etc/x"), CatalogOverrides::default())

@@ -2,7 +2,8 @@
 
 use super::section::Section;
 use super::{Workflow, WorkflowError};
-use crate::config::{RawOpenMetadata, RawSecrets};
+use standpipe_aws::secret_store::RawSecrets;
+use standpipe_catalog::RawOpenMetadata;
 use standpipe_core::secret::{Secret, SecretSetting};
 
 const LEVELS: &[&str] = &["DEBUG", "INFO", "WARN", "ERROR"];

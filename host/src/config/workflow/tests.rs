@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{CatalogOverrides, RawSecrets};
+use crate::config::CatalogOverrides;
+use standpipe_aws::secret_store::RawSecrets;
 
 /// The vendor's example, as it is.
 const EXAMPLE: &str = r#"

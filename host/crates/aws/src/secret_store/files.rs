@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
-use crate::limits;
+use super::{SECRET_BYTES_MAX, too_long};
 use standpipe_core::secret::Secret;
 
 /// A file for each secret, in a directory.
@@ -26,15 +26,19 @@ impl Files {
             return Err("the name leaves `directory` under [secrets]: write one without / at its start and without ..".to_owned());
         }
         let path = self.directory.join(name);
-        let mut text = String::new();
-        let opened = File::open(&path);
-        let read =
-            opened.and_then(|file| file.take(limits::SECRET_BYTES_MAX).read_to_string(&mut text));
+        let mut bytes = Vec::new();
+        // The newline, and one byte more, by which a file that is too long is known.
+        let read_max = SECRET_BYTES_MAX + 2;
+        let read = File::open(&path).and_then(|file| file.take(read_max).read_to_end(&mut bytes));
         match read {
+            Ok(_) if bytes.len() as u64 == read_max => Err(too_long()),
             Ok(_) => {
-                let end = text.strip_suffix('\n').map(str::len).unwrap_or(text.len());
-                text.truncate(end);
-                Ok(Secret::new(text))
+                if bytes.last() == Some(&b'\n') {
+                    bytes.pop();
+                }
+                let text = String::from_utf8(bytes);
+                text.map(Secret::new)
+                    .map_err(|_| format!("read {}: the file is not UTF-8", path.display()))
             }
             Err(error) => Err(format!(
                 "read {}: {error}: check `directory` and `prefix` under [secrets]",

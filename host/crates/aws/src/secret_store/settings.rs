@@ -1,10 +1,53 @@
-//! Checked settings of secret managers: which one, a prefix of names, and how long a secret is
-//! used.
+//! The settings of secret stores: `[secrets]`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::AwsSettings;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{AwsSettings, Endpoints};
+use standpipe_core::settings::{SecretManager, TableChecker};
+
+/// How long a secret that a reference names is used before it is asked for again,
+/// unless the settings say otherwise.
+pub(super) const REFRESH: Duration = Duration::from_secs(5 * 60);
+
+/// The least that the settings may say.
+const REFRESH_MIN: Duration = Duration::from_secs(1);
+
+/// The most that the settings may say.
+const REFRESH_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+const MANAGERS: &str = "write \"aws-secretsmanager\", \"aws-ssm\", \"files\" or \"env\"";
+
+/// Who keeps the secrets that are written as `secret:NAME`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawSecrets {
+    /// `"aws-secretsmanager"`, `"aws-ssm"`, `"files"` or `"env"`.
+    #[schemars(example = &"aws-secretsmanager")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manager: Option<String>,
+    /// Where the files are, for `files`. A relative path starts at the settings
+    /// file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
+    /// What stands before each name; nothing by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// How long a secret is used before it is asked for again, such as `5m`, the
+    /// default.
+    #[schemars(example = &"5m")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<String>,
+    /// The region of AWS's managers; that of `[aws]` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// A profile of the shared AWS configuration files to ask AWS's managers with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+}
 
 /// How secrets are managed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,5 +82,92 @@ impl Manager {
             Manager::Files(_) => "files",
             Manager::Environment => "env",
         }
+    }
+}
+
+impl RawSecrets {
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        *self == RawSecrets::default()
+    }
+
+    /// Who resolves references to secrets.
+    pub fn secret_manager(&self) -> SecretManager {
+        match &self.manager {
+            None => SecretManager::None,
+            Some(manager) if manager.starts_with("aws-") => SecretManager::Aws,
+            Some(_) => SecretManager::Local,
+        }
+    }
+
+    /// Checks who keeps secrets. A service of AWS is reached as `aws` says, but with credentials of its own.
+    pub fn check(
+        &self,
+        aws: &AwsSettings,
+        check: &mut TableChecker<'_>,
+    ) -> Option<SecretsSettings> {
+        let Some(manager) = &self.manager else {
+            if !self.is_empty() {
+                check.add_mistake(format_args!("has no manager: {MANAGERS}"));
+            }
+            return None;
+        };
+        let is_of_aws = self.secret_manager() == SecretManager::Aws;
+        for (key, value) in [("region", &self.region), ("profile", &self.profile)] {
+            if !is_of_aws && value.is_some() {
+                check.add_mistake(format_args!(
+                    "{key} has a meaning only with a manager of AWS's: remove it"
+                ));
+            }
+        }
+        if manager != "files" && self.directory.is_some() {
+            check.add_mistake("directory has a meaning only with manager = \"files\": remove it");
+        }
+        let manager = self.check_manager(manager, aws, check);
+        let refresh = self.refresh.as_deref();
+        let refresh = check.duration("refresh", refresh, REFRESH, Duration::ZERO..=REFRESH_MAX);
+        if refresh < REFRESH_MIN {
+            check.add_mistake("refresh is shorter than a second: write more");
+        }
+        Some(SecretsSettings { manager, prefix: self.prefix.clone().unwrap_or_default(), refresh })
+    }
+
+    fn check_manager(
+        &self,
+        manager: &str,
+        aws: &AwsSettings,
+        check: &mut TableChecker<'_>,
+    ) -> Manager {
+        match (manager, &self.directory) {
+            ("aws-secretsmanager", _) => Manager::SecretsManager(self.own_aws(aws)),
+            ("aws-ssm", _) => Manager::Parameters(self.own_aws(aws)),
+            ("env", _) => Manager::Environment,
+            ("files", Some(directory)) => Manager::Files(check.path(directory)),
+            ("files", None) => {
+                check.add_mistake("manager is \"files\": set directory to where they are");
+                Manager::Environment
+            }
+            (other, _) => {
+                check.add_mistake(format_args!("manager is {other:?}: {MANAGERS}"));
+                Manager::Environment
+            }
+        }
+    }
+
+    /// With credentials of its own: the keys and the role of `[aws]` may be what it is asked for.
+    fn own_aws(&self, aws: &AwsSettings) -> Box<AwsSettings> {
+        Box::new(AwsSettings {
+            region: self.region.clone().or_else(|| aws.region.clone()),
+            profile: self.profile.clone(),
+            endpoints: Endpoints {
+                secretsmanager: aws.endpoints.secretsmanager.clone(),
+                ssm: aws.endpoints.ssm.clone(),
+                ..Endpoints::default()
+            },
+            use_fips: aws.use_fips,
+            use_dual_stack: aws.use_dual_stack,
+            transport: aws.transport.clone(),
+            ..AwsSettings::default()
+        })
     }
 }

@@ -16,7 +16,7 @@ fn reference(text: &str) -> Reference {
 async fn files(directory: &TempDir, prefix: &str) -> Secrets {
     let manager = Manager::Files(directory.path().to_owned());
     let settings =
-        SecretsSettings { manager, prefix: prefix.to_owned(), refresh: limits::SECRET_REFRESH };
+        SecretsSettings { manager, prefix: prefix.to_owned(), refresh: settings::REFRESH };
     Secrets::open(&settings).await.unwrap()
 }
 
@@ -68,4 +68,29 @@ async fn what_was_had_before_is_used_on() {
     assert_eq!(text(&secrets, "key").await.unwrap(), "one");
     fs::write(&path, "two").unwrap();
     assert_eq!(text(&secrets, "key").await.unwrap(), "two");
+}
+
+/// Secrets Manager keeps 65,536 bytes.
+#[tokio::test]
+async fn a_secret_may_have_as_many_bytes_as_secrets_manager_keeps() {
+    let directory = TempDir::new().unwrap();
+    let secrets = files(&directory, "").await;
+    let most = usize::try_from(SECRET_BYTES_MAX).unwrap();
+    let object = format!("{{\"a\":\"{}\",\"b\":\"hush\"}}", "x".repeat(most - 19));
+    for (name, content, is_good) in [
+        ("most", "x".repeat(most), true),
+        ("most-with-newline", "x".repeat(most) + "\n", true),
+        ("most-in-json", object.clone(), true),
+        ("one-more", "x".repeat(most + 1), false),
+        ("newline-of-its-own", "x".repeat(most) + "\n\n", false),
+        ("more-of-two-bytes-each", "é".repeat(most), false),
+    ] {
+        fs::write(directory.path().join(name), content).unwrap();
+        let found = text(&secrets, name).await;
+        assert_eq!(found.is_ok(), is_good, "{name}");
+        let told = found.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(is_good || told.contains("more than 65536 bytes"), "{name}: {told}");
+    }
+    assert_eq!(object.len(), most);
+    assert_eq!(text(&secrets, "most-in-json#b").await.unwrap(), "hush");
 }

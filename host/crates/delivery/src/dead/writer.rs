@@ -8,44 +8,11 @@ use std::path::{Path, PathBuf};
 
 use tokio::time::Instant;
 
+use super::settings::{Bound, WhenFull};
 use super::storage::Storage;
 use super::{Folder, folder};
 use crate::limits;
 use standpipe_core::private;
-
-/// What the letters of a directory may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bound {
-    /// All files together, in bytes.
-    pub bytes_max: u64,
-    /// What happens to the letter that does not fit.
-    pub when_full: WhenFull,
-}
-
-/// What happens to a letter that does not fit in the directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenFull {
-    /// It is refused, and nothing is lost behind anybody's back: see
-    /// [`super::Letters`] for what becomes of the event then.
-    Stop,
-    /// The oldest files make room for it. The run goes on, and events are lost
-    /// for good; they are counted.
-    DropOldest,
-}
-
-impl Default for Bound {
-    fn default() -> Self {
-        Bound { bytes_max: limits::DEAD_BYTES_MAX, when_full: WhenFull::Stop }
-    }
-}
-
-impl Bound {
-    /// The size beyond which a file is followed by another one: a part of the
-    /// whole, so that there is an oldest file to drop.
-    fn file_bytes_max(&self) -> u64 {
-        (self.bytes_max / 8).min(limits::DEAD_FILE_BYTES_MAX)
-    }
-}
 
 /// Appends lines to a file, begins the next one, and keeps to the bound.
 #[derive(Debug)]

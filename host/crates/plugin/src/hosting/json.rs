@@ -109,37 +109,3 @@ impl<'de> Visitor<'de> for JsonVisitor {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::super::RawPlugin;
-
-    #[test]
-    fn settings_inside_of_another_file_are_read_the_same() {
-        #[derive(serde::Deserialize)]
-        struct Own {
-            plugin: RawPlugin,
-        }
-        let read = |text: &str| toml::from_str::<Own>(text).map(|own| own.plugin);
-        let text = "[plugin.settings]\nday = 2026-11-29\nlist = [08:30:00, 1, 2.5, true, 'x', { a = 18446744073709551615 }]\n\
-                    [plugin.canary.settings]\nday = 2026-11-29T08:30:00Z\n[plugin.shadow.settings]\n";
-        let plugin = read(text).unwrap();
-        assert_eq!(
-            serde_json::Value::Object(plugin.settings),
-            serde_json::json!({
-                "day": "2026-11-29",
-                "list": ["08:30:00", 1, 2.5, true, "x", {"a": 18_446_744_073_709_551_615_u64}],
-            })
-        );
-        let canary = plugin.canary.unwrap().settings.unwrap();
-        assert_eq!(canary["day"], "2026-11-29T08:30:00Z");
-        assert_eq!(plugin.shadow.unwrap().settings.unwrap().len(), 0);
-        for wrong in [
-            "[plugin.settings]\na = inf",
-            "[plugin.canary.settings]\na = [nan]",
-            "[plugin]\nsettings = 7",
-        ] {
-            assert!(read(wrong).is_err(), "{wrong}");
-        }
-    }
-}

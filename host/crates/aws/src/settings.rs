@@ -1,0 +1,494 @@
+//! The settings of access to AWS: `[aws]`, and `[catalog.aws]` where the catalog has its own.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Role, TransportSettings, is_proxy_url};
+use standpipe_core::secret::{Secret, SecretSetting};
+use standpipe_core::settings::{SecretManager, TableChecker};
+
+/// How long a session of a role may last. STS's bounds.
+const SESSION_DURATION: RangeInclusive<Duration> =
+    Duration::from_secs(15 * 60)..=Duration::from_secs(12 * 3600);
+
+/// Characters of a session's name. STS's bounds.
+const SESSION_NAME_CHARACTERS: RangeInclusive<usize> = 2..=64;
+
+/// Tags of a session. STS's bound.
+const SESSION_TAGS_MAX: usize = 50;
+
+/// Characters of a tag's key. STS's bound.
+const TAG_KEY_CHARACTERS_MAX: usize = 128;
+
+/// Characters of a tag's value. STS's bound.
+const TAG_VALUE_CHARACTERS_MAX: usize = 256;
+
+/// Access to AWS. What is a secret may be written as `secret:NAME`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawAws {
+    /// The region of the delivery streams, such as `us-east-1`.
+    #[schemars(example = &"eu-central-1")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// A URL in place of the region's Firehose endpoint.
+    #[schemars(example = &"http://127.0.0.1:4566")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint_url: Option<String>,
+    /// A URL in place of the region's STS endpoint.
+    #[schemars(example = &"http://127.0.0.1:4566")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sts_endpoint_url: Option<String>,
+    /// The region whose STS is asked for the role; `region` by default.
+    #[schemars(example = &"eu-central-1")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sts_region: Option<String>,
+    /// A profile of the shared AWS configuration files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Static credentials: the access key id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_key_id: Option<String>,
+    /// Static credentials: the secret access key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_access_key: Option<Secret>,
+    /// Static credentials: the session token of temporary ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<Secret>,
+    /// The ARN of a role to assume with the credentials found.
+    #[schemars(example = &"arn:aws:iam::111122223333:role/NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// The external id that the role's trust policy asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<Secret>,
+    /// The name of the role's session; `standpipe` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_name: Option<String>,
+    /// Who is behind the role's session, for CloudTrail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_identity: Option<String>,
+    /// How long a session of the role lasts, `15m` to `12h`; an hour by default.
+    #[schemars(example = &"1h")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_duration: Option<String>,
+    /// Tags of the role's session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_tags: Option<BTreeMap<String, String>>,
+    /// Whether to use endpoints with FIPS 140 validated cryptography.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub use_fips: Option<bool>,
+    /// Whether to use endpoints that IPv6 reaches too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub use_dual_stack: Option<bool>,
+    /// A proxy for all requests: `http://HOST:PORT` or
+    /// `http://USER:PASSWORD@HOST:PORT`.
+    #[schemars(example = &"http://HOST:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Secret>,
+    /// A file of certificates in PEM that are trusted besides the system's. A
+    /// relative path starts at the settings file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<PathBuf>,
+    /// URLs in place of the region's endpoints, service by service.
+    #[serde(skip_serializing_if = "RawEndpoints::is_empty")]
+    pub endpoints: RawEndpoints,
+}
+
+/// URLs in place of a region's endpoints.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawEndpoints {
+    /// Of Amazon Data Firehose: the same as `endpoint_url`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firehose: Option<String>,
+    /// Of AWS STS: the same as `sts_endpoint_url`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sts: Option<String>,
+    /// Of AWS Secrets Manager.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secretsmanager: Option<String>,
+    /// Of AWS Systems Manager.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssm: Option<String>,
+    /// Of Amazon DynamoDB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dynamodb: Option<String>,
+}
+
+/// What is set about AWS. Everything is optional: what is missing is looked for
+/// where every AWS SDK looks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AwsSettings {
+    /// The region of the delivery streams.
+    pub region: Option<String>,
+    /// A profile of the shared configuration files.
+    pub profile: Option<String>,
+    /// Keys that stand in the settings themselves.
+    pub keys: Option<Keys>,
+    /// A role to assume with whatever credentials there are.
+    pub role: Option<Role>,
+    /// The region of the STS that is asked, in place of `region`.
+    pub sts_region: Option<String>,
+    /// URLs in place of what region and service come to.
+    pub endpoints: Endpoints,
+    /// Whether to use endpoints with FIPS 140 validated cryptography.
+    pub use_fips: Option<bool>,
+    /// Whether to use endpoints that IPv6 reaches too.
+    pub use_dual_stack: Option<bool>,
+    /// The way to all of them.
+    pub transport: TransportSettings,
+}
+
+/// Static credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// The access key id.
+    pub access_key_id: SecretSetting,
+    /// The secret access key.
+    pub secret_access_key: SecretSetting,
+    /// The session token of temporary credentials.
+    pub session_token: Option<SecretSetting>,
+}
+
+/// URLs in place of the services' own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Of AWS STS.
+    pub sts: Option<String>,
+    /// Of AWS Secrets Manager.
+    pub secretsmanager: Option<String>,
+    /// Of AWS Systems Manager.
+    pub ssm: Option<String>,
+    /// Of Amazon DynamoDB.
+    pub dynamodb: Option<String>,
+}
+
+/// What goes before the settings file.
+#[derive(Debug, Clone, Default)]
+pub struct AwsOverrides {
+    /// The region.
+    pub region: Option<String>,
+    /// A URL in place of the region's Firehose endpoint.
+    pub endpoint_url: Option<String>,
+}
+
+impl RawAws {
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        *self == RawAws::default()
+    }
+
+    /// Checks how AWS is reached. Also returns a URL in place of Firehose's endpoint.
+    pub fn check(
+        &self,
+        overrides: AwsOverrides,
+        check: &mut TableChecker<'_>,
+    ) -> (AwsSettings, Option<String>) {
+        let firehose = one_of(
+            ("endpoint_url", &self.endpoint_url),
+            ("firehose", &self.endpoints.firehose),
+            check,
+        );
+        let sts = one_of(
+            ("sts_endpoint_url", &self.sts_endpoint_url),
+            ("sts", &self.endpoints.sts),
+            check,
+        );
+        let endpoint_url = overrides.endpoint_url.or(firehose);
+        let endpoints = Endpoints {
+            sts,
+            secretsmanager: self.endpoints.secretsmanager.clone(),
+            ssm: self.endpoints.ssm.clone(),
+            dynamodb: self.endpoints.dynamodb.clone(),
+        };
+        check_urls(endpoint_url.as_deref(), &endpoints, check);
+        let region = overrides.region.or_else(|| self.region.clone());
+        for (key, region) in [("region", &region), ("sts_region", &self.sts_region)] {
+            if region.as_ref().is_some_and(|region| region.trim().is_empty()) {
+                check.add_mistake(format_args!(
+                    "{key} is empty: write one such as \"us-east-1\", or remove it"
+                ));
+            }
+        }
+        self.check_variants(endpoint_url.is_some() || endpoints.sts.is_some(), check);
+        let settings = AwsSettings {
+            region,
+            profile: self.profile.clone(),
+            keys: self.check_keys(check),
+            sts_region: self.sts_region.clone(),
+            use_fips: self.use_fips,
+            use_dual_stack: self.use_dual_stack,
+            role: self.check_role(check),
+            endpoints,
+            transport: TransportSettings {
+                proxy: self.check_proxy(check),
+                ca_bundle: self.ca_bundle.as_ref().map(|path| check.path(path)),
+            },
+        };
+        (settings, endpoint_url)
+    }
+
+    /// AWS's rules for endpoints know no variant of a URL that is given.
+    fn check_variants(&self, is_url_set: bool, check: &mut TableChecker<'_>) {
+        let variants = [("use_fips", self.use_fips), ("use_dual_stack", self.use_dual_stack)];
+        let wrong = variants.iter().find(|(_, value)| *value == Some(true) && is_url_set);
+        if let Some((key, _)) = wrong {
+            let endpoints = check.name().table("endpoints");
+            check.add_mistake(format_args!(
+                "{key} chooses among AWS's own endpoints, and a URL is set in their place: remove \
+                 endpoint_url, sts_endpoint_url and {endpoints}, or {key}"
+            ));
+        }
+    }
+
+    fn check_proxy(&self, check: &mut TableChecker<'_>) -> Option<SecretSetting> {
+        let proxy = check.optional_secret("proxy", self.proxy.clone());
+        match &proxy {
+            Some(SecretSetting::Value(url)) if !is_proxy_url(url) => check.add_mistake(
+                "proxy is no URL of a proxy: write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT",
+            ),
+            Some(SecretSetting::Reference(_)) if check.secret_manager() == SecretManager::Aws => {
+                check.add_mistake(
+                    "proxy is a reference to a secret, and the manager of secrets is itself reached through the \
+                     proxy: write the URL, or set `manager` under [secrets] to \"files\" or \"env\"",
+                );
+            }
+            _ => {}
+        }
+        proxy
+    }
+
+    fn check_keys(&self, check: &mut TableChecker<'_>) -> Option<Keys> {
+        match (self.access_key_id.clone(), self.secret_access_key.clone()) {
+            (Some(id), Some(key)) => {
+                let id = check.secret("access_key_id", Secret::new(id));
+                let key = check.secret("secret_access_key", key);
+                let session_token =
+                    check.optional_secret("session_token", self.session_token.clone());
+                id.zip(key).map(|(access_key_id, secret_access_key)| Keys {
+                    access_key_id,
+                    secret_access_key,
+                    session_token,
+                })
+            }
+            (None, None) => {
+                if self.session_token.is_some() {
+                    check.add_mistake(
+                        "session_token stands alone: set access_key_id and secret_access_key too, or remove it",
+                    );
+                }
+                None
+            }
+            (Some(_), None) => {
+                check.add_mistake("access_key_id is set: set secret_access_key too, or remove it");
+                None
+            }
+            (None, Some(_)) => {
+                check.add_mistake("secret_access_key is set: set access_key_id too, or remove it");
+                None
+            }
+        }
+    }
+
+    fn check_role(&self, check: &mut TableChecker<'_>) -> Option<Role> {
+        let Some(arn) = self.role_arn.clone() else {
+            self.refuse_keys_of_role(check);
+            return None;
+        };
+        if !is_role_arn(&arn) {
+            check.add_mistake(format_args!(
+                "role_arn {arn:?} is no ARN of a role: write arn:aws:iam::ACCOUNT:role/NAME"
+            ));
+        }
+        check_session_name("session_name", self.session_name.as_deref(), check);
+        check_session_name("source_identity", self.source_identity.as_deref(), check);
+        let duration = self.session_duration.as_deref();
+        Some(Role {
+            arn,
+            external_id: check.optional_secret("external_id", self.external_id.clone()),
+            session_name: self.session_name.clone(),
+            source_identity: self.source_identity.clone(),
+            session_duration: duration.map(|text| {
+                let usual = *SESSION_DURATION.start();
+                check.duration("session_duration", Some(text), usual, SESSION_DURATION)
+            }),
+            session_tags: self.check_session_tags(check),
+        })
+    }
+
+    /// Keys that say something about a role, where there is none.
+    fn refuse_keys_of_role(&self, check: &mut TableChecker<'_>) {
+        let keys = [
+            ("external_id", self.external_id.is_some()),
+            ("session_name", self.session_name.is_some()),
+            ("source_identity", self.source_identity.is_some()),
+            ("session_duration", self.session_duration.is_some()),
+            ("session_tags", self.session_tags.is_some()),
+        ];
+        for (key, _) in keys.into_iter().filter(|(_, is_set)| *is_set) {
+            check.add_mistake(format_args!(
+                "{key} has a meaning only with role_arn: set it, or remove this"
+            ));
+        }
+    }
+
+    fn check_session_tags(&self, check: &mut TableChecker<'_>) -> BTreeMap<String, String> {
+        let tags = self.session_tags.clone().unwrap_or_default();
+        let mut check = check.table("session_tags");
+        let characters = |text: &str| text.chars().count();
+        let is_key = |key: &str| (1..=TAG_KEY_CHARACTERS_MAX).contains(&characters(key));
+        let wrong = tags
+            .iter()
+            .find(|(key, value)| !is_key(key) || characters(value) > TAG_VALUE_CHARACTERS_MAX);
+        if let Some((key, _)) = wrong {
+            check.add_mistake(format_args!(
+                "{key:?}: a key must have 1 to {TAG_KEY_CHARACTERS_MAX} characters, and a value at most \
+                 {TAG_VALUE_CHARACTERS_MAX}"
+            ));
+        } else if tags.len() > SESSION_TAGS_MAX {
+            check.add_mistake(format_args!(
+                "has {} tags: write at most {SESSION_TAGS_MAX}",
+                tags.len()
+            ));
+        }
+        tags
+    }
+}
+
+impl RawEndpoints {
+    fn is_empty(&self) -> bool {
+        *self == RawEndpoints::default()
+    }
+}
+
+/// A URL that can be written in two places.
+fn one_of(
+    (key, url): (&str, &Option<String>),
+    (service, same): (&str, &Option<String>),
+    check: &mut TableChecker<'_>,
+) -> Option<String> {
+    if url.is_some() && same.is_some() {
+        let endpoints = check.name().table("endpoints");
+        check.add_mistake(format_args!(
+            "{key} and {endpoints} {service} are the same: remove one of them"
+        ));
+    }
+    url.clone().or_else(|| same.clone())
+}
+
+fn check_urls(firehose: Option<&str>, endpoints: &Endpoints, check: &mut TableChecker<'_>) {
+    for (key, url) in [("endpoint_url", firehose), ("sts_endpoint_url", endpoints.sts.as_deref())] {
+        url.map(|url| check.is_url(key, url));
+    }
+    let mut check = check.table("endpoints");
+    for (key, url) in [
+        ("secretsmanager", &endpoints.secretsmanager),
+        ("ssm", &endpoints.ssm),
+        ("dynamodb", &endpoints.dynamodb),
+    ] {
+        url.as_ref().map(|url| check.is_url(key, url));
+    }
+}
+
+/// What STS takes for names of sessions and their sources.
+fn check_session_name(key: &str, name: Option<&str>, check: &mut TableChecker<'_>) {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+    if let Some(name) = name
+        && (!SESSION_NAME_CHARACTERS.contains(&name.len()) || !name.bytes().all(is_part))
+    {
+        check.add_mistake(format_args!(
+            "{key} is {name:?}: write 2 to 64 of the characters a-z A-Z 0-9 _ + = , . @ -"
+        ));
+    }
+}
+
+/// Whether a text is the ARN of a role.
+pub fn is_role_arn(arn: &str) -> bool {
+    let parts: Vec<_> = arn.splitn(6, ':').collect();
+    matches!(parts[..], ["arn", partition, "iam", "", account, resource]
+        if partition.starts_with("aws") && is_account(account) && is_role(resource))
+}
+
+fn is_account(account: &str) -> bool {
+    account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_role(resource: &str) -> bool {
+    let name = resource.strip_prefix("role/").unwrap_or_default();
+    !name.is_empty() && !name.contains(char::is_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use standpipe_core::settings::Checker;
+
+    use super::*;
+
+    fn check(raw: &RawAws, table: &[&str]) -> Result<(AwsSettings, Option<String>), Vec<String>> {
+        let mut checker = Checker::new(Path::new("/etc/standpipe"), SecretManager::Aws);
+        let settings = match table {
+            ["catalog", "aws"] => {
+                raw.check(AwsOverrides::default(), &mut checker.table("catalog").table("aws"))
+            }
+            _ => raw.check(AwsOverrides::default(), &mut checker.table("aws")),
+        };
+        match checker.into_mistakes() {
+            mistakes if mistakes.is_empty() => Ok(settings),
+            mistakes => Err(mistakes),
+        }
+    }
+
+    #[test]
+    fn mistakes_name_the_table_that_they_are_in() {
+        let raw = RawAws {
+            endpoint_url: Some("http://a".to_owned()),
+            use_fips: Some(true),
+            endpoints: RawEndpoints {
+                firehose: Some("http://b".to_owned()),
+                ssm: Some("c".to_owned()),
+                ..RawEndpoints::default()
+            },
+            ..RawAws::default()
+        };
+        let expected = |table: &str| {
+            let endpoints = table.replace(']', ".endpoints]");
+            [
+                format!(
+                    "{table} endpoint_url and {endpoints} firehose are the same: remove one of them"
+                ),
+                format!("{endpoints} ssm \"c\" is no URL: write http://HOST:PORT or https://HOST"),
+                format!(
+                    "{table} use_fips chooses among AWS's own endpoints, and a URL is set in their place: remove \
+                     endpoint_url, sts_endpoint_url and {endpoints}, or use_fips"
+                ),
+            ]
+        };
+        assert_eq!(check(&raw, &["aws"]).unwrap_err(), expected("[aws]"));
+        assert_eq!(check(&raw, &["catalog", "aws"]).unwrap_err(), expected("[catalog.aws]"));
+    }
+
+    #[test]
+    fn tags_have_the_bounds_of_sts() {
+        let tags = |key: usize, value: usize, count: usize| {
+            let tags = (0..count).map(|n| (format!("{n:0>key$}"), "v".repeat(value)));
+            let raw = RawAws {
+                role_arn: Some("arn:aws:iam::111122223333:role/a".to_owned()),
+                session_tags: Some(tags.collect()),
+                ..RawAws::default()
+            };
+            check(&raw, &["aws"]).is_ok()
+        };
+        assert!(tags(TAG_KEY_CHARACTERS_MAX, TAG_VALUE_CHARACTERS_MAX, SESSION_TAGS_MAX));
+        assert!(!tags(TAG_KEY_CHARACTERS_MAX + 1, TAG_VALUE_CHARACTERS_MAX, SESSION_TAGS_MAX));
+        assert!(!tags(TAG_KEY_CHARACTERS_MAX, TAG_VALUE_CHARACTERS_MAX + 1, SESSION_TAGS_MAX));
+        assert!(!tags(TAG_KEY_CHARACTERS_MAX, TAG_VALUE_CHARACTERS_MAX, SESSION_TAGS_MAX + 1));
+    }
+}

@@ -1,0 +1,149 @@
+//! The settings of the OpenMetadata server that the catalog tells: `[catalog.openmetadata]`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Headers;
+use super::lineage::RawLineage;
+use super::servers::{check_headers, verify};
+use crate::limits::{CATALOG_BULK, WEB_TIMEOUT};
+use crate::openmetadata::{Deletion, OpenMetadataSettings};
+use standpipe_core::secret::Secret;
+use standpipe_core::settings::TableChecker;
+
+/// How long an attempt of a request may take that the settings may say.
+const TIMEOUT_MAX: Duration = Duration::from_secs(600);
+
+/// Pipelines in one request: what the settings say beyond is taken for as many, since the
+/// vendor's program takes more.
+const BATCH_MAX: u64 = 1000;
+
+/// An OpenMetadata server.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawOpenMetadata {
+    /// The address of its API, such as `http://localhost:8585/api`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The token of a bot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+    /// The version of its API; `v1` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// Which certificates are believed: `"system"`, the default, `"nothing"` for any
+    /// at all, or the path of a file of authorities in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify: Option<String>,
+    /// Headers of each request. Their values may be references to secrets.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Secret>,
+    /// How long an attempt of a request may take, such as `30s`.
+    #[schemars(example = &"30s")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
+    /// Pipelines that are told with one request; 100 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u64>,
+    /// Whether its version must be one that is known; true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check_version: Option<bool>,
+    /// Whether region and filters are kept with the service, without credentials; true
+    /// by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_connection: Option<bool>,
+    /// Whether a service that somebody else made is marked as that of this account
+    /// and region, without which nothing is marked as deleted in it; false by
+    /// default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adopt_service: Option<bool>,
+    /// Whether descriptions and names that people changed there are overwritten; false
+    /// by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overwrite: Option<bool>,
+    /// Whether pipelines whose stream is gone are marked as deleted; true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark_deleted: Option<bool>,
+    /// Whether streams that the patterns leave out count as gone; false by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_filtered: Option<bool>,
+    /// How many of a hundred pipelines a run may mark as deleted at most; 50 by
+    /// default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_percent_max: Option<u64>,
+}
+
+impl RawOpenMetadata {
+    /// Checks a server, to which the streams are one service.
+    pub(super) fn check(
+        &self,
+        service: &str,
+        lineage: &RawLineage,
+        assume_role_arn: Option<String>,
+        check: &mut TableChecker<'_>,
+    ) -> (OpenMetadataSettings, Headers) {
+        let url = self.check_url(check);
+        let timeout = self.timeout.as_deref();
+        let headers = check_headers(&self.headers, check);
+        let settings = OpenMetadataSettings {
+            token: check.optional_secret("token", self.token.clone()),
+            verify: verify(self.verify.as_deref(), check),
+            timeout: check.duration("timeout", timeout, WEB_TIMEOUT, Duration::ZERO..=TIMEOUT_MAX),
+            version_validation: self.check_version.unwrap_or(true),
+            store_service_connection: self.store_connection.unwrap_or(true),
+            assume_role_arn,
+            adopt_service: self.adopt_service.unwrap_or(false),
+            override_metadata: self.overwrite.unwrap_or(false),
+            override_lineage: lineage.r#override.unwrap_or(false),
+            include_lineage: lineage.include.unwrap_or(true),
+            deletion: self.check_deletion(check),
+            bulk_size: self.check_bulk_size(check),
+            services: lineage.services(),
+            direct_put_edges: lineage.direct_put.unwrap_or(false),
+            column_lineage: lineage.columns.unwrap_or(false),
+            ..OpenMetadataSettings::new(url, service)
+        };
+        (settings, headers)
+    }
+
+    fn check_url(&self, check: &mut TableChecker<'_>) -> &str {
+        let url = self.url.as_deref().unwrap_or_default();
+        if url.is_empty() {
+            check.add_mistake("has no url: write one such as \"http://localhost:8585/api\"");
+        } else if check.is_url("url", url) && !url.trim_end_matches('/').ends_with("/api") {
+            check.add_mistake(format_args!(
+                "url is {url:?}: write the address of the API, with /api at its end"
+            ));
+        }
+        if let Some(other) = self.api_version.as_deref().filter(|it| !matches!(*it, "v1" | "")) {
+            check.add_mistake(format_args!(
+                "api_version is {other:?}: this program speaks v1: write that, or remove it"
+            ));
+        }
+        url
+    }
+
+    fn check_deletion(&self, check: &mut TableChecker<'_>) -> Deletion {
+        let percent = self.delete_percent_max;
+        let percent =
+            percent.and_then(|percent| check.number("delete_percent_max", percent, 0..=100));
+        let ratio = percent.and_then(|percent| u8::try_from(percent).ok());
+        Deletion {
+            is_on: self.mark_deleted.unwrap_or(true),
+            prunes_filtered: self.delete_filtered.unwrap_or(false),
+            ratio_max: ratio
+                .map_or(Deletion::default().ratio_max, |percent| f64::from(percent) / 100.0),
+        }
+    }
+
+    fn check_bulk_size(&self, check: &mut TableChecker<'_>) -> usize {
+        if self.batch == Some(0) {
+            check.add_mistake("batch is 0: write at least 1");
+        }
+        let batch = self.batch.map(|batch| batch.min(BATCH_MAX));
+        batch.and_then(|batch| usize::try_from(batch).ok()).unwrap_or(CATALOG_BULK)
+    }
+}

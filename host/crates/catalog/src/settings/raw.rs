@@ -1,0 +1,246 @@
+//! The raw form of the catalog's settings: `[catalog]`.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::lineage::RawLineage;
+use super::openlineage::RawOpenLineage;
+use super::openmetadata::RawOpenMetadata;
+use super::{CatalogSettings, Files, Headers, Judgement, LogLevel};
+use crate::filter::Filter;
+use crate::limits::CATALOG_CALLS_PER_SECOND;
+use crate::openmetadata::OpenMetadataSettings;
+use crate::reading::ReadingSettings;
+use crate::schedule::Schedule;
+use standpipe_aws::secret_store::SecretsSettings;
+use standpipe_aws::{AwsSettings, RawAws};
+use standpipe_core::settings::TableChecker;
+
+/// The catalog: what delivery streams there are and where their records end up, told
+/// to OpenMetadata, OpenLineage and files.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawCatalog {
+    /// What the delivery streams are called together, such as `aws_firehose`: the
+    /// name of the pipeline service in OpenMetadata.
+    #[schemars(example = &"aws_firehose")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_name: Option<String>,
+    /// Patterns of names of streams that are read; all by default. They are matched
+    /// from the beginning of the name, whatever its case.
+    #[schemars(example = ["orders.*"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub include: Option<Vec<String>>,
+    /// Patterns of names of streams that are not read, also where `include` names
+    /// them.
+    #[schemars(example = ["test-.*"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<Vec<String>>,
+    /// When it is read: `"manual"`, the default, `"hourly"`, `"daily"`, `"weekly"`,
+    /// `"every 15m"`, or a cron expression such as `"30 6 * * mon-fri"`, in UTC.
+    #[schemars(example = &"every 15m")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// The first day or moment of the schedule.
+    #[schemars(example = &"2026-01-31")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_date: Option<String>,
+    /// The last one.
+    #[schemars(example = &"2026-12-31")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_date: Option<String>,
+    /// What a run's log tells: `"debug"`, `"info"`, the default, `"warn"` or
+    /// `"error"`.
+    #[schemars(example = &"info")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<String>,
+    /// Whether lineage that is not found is a failure of the run; false by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+    /// How many of a hundred must succeed; 90 by default.
+    #[schemars(example = 90)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub success_threshold: Option<u64>,
+    /// Whether a run that is below that fails; true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raise_on_error: Option<bool>,
+    /// Calls in a second of each of Amazon's operations; 4 by default, since Amazon
+    /// takes 5 in an account and a region. What emulators take may be more.
+    #[schemars(example = 4.0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_per_second: Option<f64>,
+    /// Access to AWS in place of `[aws]`, of which nothing is taken over then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aws: Option<RawAws>,
+    /// What is found out about where records come from and go.
+    #[serde(skip_serializing_if = "RawLineage::is_empty")]
+    pub lineage: RawLineage,
+    /// The OpenMetadata server that is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openmetadata: Option<RawOpenMetadata>,
+    /// Who is told in OpenLineage's words.
+    #[serde(skip_serializing_if = "RawOpenLineage::is_empty")]
+    pub openlineage: RawOpenLineage,
+    /// Files that are written anew with each run. Relative paths start at the
+    /// settings file.
+    #[serde(skip_serializing_if = "RawCatalogFiles::is_empty")]
+    pub files: RawCatalogFiles,
+}
+
+/// Files that are written anew with each run.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawCatalogFiles {
+    /// The graph as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json: Option<PathBuf>,
+    /// A picture as SVG.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub svg: Option<PathBuf>,
+    /// The graph in Mermaid's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mermaid: Option<PathBuf>,
+    /// The graph in Graphviz's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dot: Option<PathBuf>,
+}
+
+/// What the catalog needs of the rest of the settings.
+#[derive(Debug, Clone)]
+pub struct CatalogAccess {
+    /// How AWS is reached.
+    pub aws: AwsSettings,
+    /// A URL in place of Firehose's endpoint.
+    pub firehose_url: Option<String>,
+    /// Who keeps the secrets that are not in the settings, if anybody does.
+    pub secrets: Option<SecretsSettings>,
+    /// Where the history is kept.
+    pub data_dir: PathBuf,
+}
+
+impl RawCatalog {
+    /// Checks the settings of the catalog, apart from its access to AWS.
+    pub fn check(&self, access: CatalogAccess, check: &mut TableChecker<'_>) -> CatalogSettings {
+        let CatalogAccess { aws, firehose_url, secrets, data_dir } = access;
+        let role_arn = aws.role.as_ref().map(|role| role.arn.clone());
+        let reading = ReadingSettings {
+            aws,
+            firehose_url,
+            filter: self.check_filter(check),
+            walks_tables: self.lineage.dynamodb.unwrap_or(true),
+            calls_per_second: self.check_calls_per_second(check),
+        };
+        let openmetadata =
+            self.openmetadata.as_ref().map(|server| self.check_server(server, role_arn, check));
+        CatalogSettings {
+            service: self.service_name.clone(),
+            brokers: self.openlineage.brokers.clone(),
+            reading,
+            secrets,
+            drawing: self.lineage.drawing(),
+            openmetadata,
+            openlineage: self.openlineage.check(&mut check.table("openlineage")),
+            files: self.files(check),
+            judgement: self.check_judgement(check),
+            log_level: self.check_log_level(check),
+            schedule: self.check_schedule(check),
+            data_dir,
+        }
+    }
+
+    fn check_server(
+        &self,
+        server: &RawOpenMetadata,
+        role_arn: Option<String>,
+        check: &mut TableChecker<'_>,
+    ) -> (OpenMetadataSettings, Headers) {
+        if self.service_name.is_none() {
+            check.add_mistake(
+                "service_name is missing: OpenMetadata knows the streams together by it: write one such as \
+                 \"aws_firehose\"",
+            );
+        }
+        let service = self.service_name.as_deref().unwrap_or_default();
+        server.check(service, &self.lineage, role_arn, &mut check.table("openmetadata"))
+    }
+
+    fn check_filter(&self, check: &mut TableChecker<'_>) -> Filter {
+        let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+        let filter = Filter::new(&list(&self.include), &list(&self.exclude));
+        filter.unwrap_or_else(|error| {
+            check.add_mistake(error);
+            Filter::default()
+        })
+    }
+
+    fn check_calls_per_second(&self, check: &mut TableChecker<'_>) -> f64 {
+        let calls = self.calls_per_second.unwrap_or(CATALOG_CALLS_PER_SECOND);
+        if !(0.1..=1000.0).contains(&calls) {
+            check.add_mistake(format_args!(
+                "calls_per_second is {calls}: write a number from 0.1 to 1000; AWS itself takes 5"
+            ));
+        }
+        calls
+    }
+
+    fn files(&self, check: &TableChecker<'_>) -> Files {
+        let of = |path: &Option<PathBuf>| path.as_ref().map(|path| check.path(path));
+        Files {
+            json: of(&self.files.json),
+            svg: of(&self.files.svg),
+            mermaid: of(&self.files.mermaid),
+            dot: of(&self.files.dot),
+            openlineage: of(&self.openlineage.file),
+        }
+    }
+
+    fn check_judgement(&self, check: &mut TableChecker<'_>) -> Judgement {
+        let usual = Judgement::default();
+        let threshold = self.success_threshold.unwrap_or(usual.success_threshold);
+        Judgement {
+            strict: self.strict.unwrap_or(usual.strict),
+            success_threshold: check.number("success_threshold", threshold, 0..=100).unwrap_or(100),
+            raise_on_error: self.raise_on_error.unwrap_or(usual.raise_on_error),
+        }
+    }
+
+    fn check_log_level(&self, check: &mut TableChecker<'_>) -> LogLevel {
+        match self.log_level.as_deref() {
+            Some("debug") => LogLevel::Debug,
+            None | Some("info") => LogLevel::Info,
+            Some("warn") => LogLevel::Warn,
+            Some("error") => LogLevel::Error,
+            Some(word) => {
+                check.add_mistake(format_args!(
+                    "log_level is {word:?}: write \"debug\", \"info\", \"warn\" or \"error\""
+                ));
+                LogLevel::Info
+            }
+        }
+    }
+
+    fn check_schedule(&self, check: &mut TableChecker<'_>) -> Schedule {
+        let start = self.start_date.as_deref();
+        let end = self.end_date.as_deref();
+        let Some(rhythm) = self.schedule.as_deref() else {
+            if start.is_some() || end.is_some() {
+                check.add_mistake(
+                    "start_date and end_date have a meaning only with schedule: set it, or remove them",
+                );
+            }
+            return Schedule::manual();
+        };
+        Schedule::parse(rhythm, start, end).unwrap_or_else(|error| {
+            check.add_mistake(error);
+            Schedule::manual()
+        })
+    }
+}
+
+impl RawCatalogFiles {
+    fn is_empty(&self) -> bool {
+        *self == RawCatalogFiles::default()
+    }
+}

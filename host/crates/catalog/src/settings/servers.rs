@@ -1,0 +1,30 @@
+//! What the settings of servers that are told have in common.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::Headers;
+use crate::web::Verify;
+use standpipe_core::secret::Secret;
+use standpipe_core::settings::TableChecker;
+
+/// Names and values of headers, which may be secrets that are kept elsewhere.
+pub(super) fn check_headers(
+    headers: &BTreeMap<String, Secret>,
+    check: &mut TableChecker<'_>,
+) -> Headers {
+    let mut header = |(name, value): (&String, &Secret)| {
+        let value = check.secret(&format!("headers: {name}"), value.clone())?;
+        Some((name.clone(), value))
+    };
+    headers.iter().filter_map(&mut header).collect()
+}
+
+/// Which certificates are believed.
+pub(super) fn verify(word: Option<&str>, check: &TableChecker<'_>) -> Verify {
+    match word {
+        None | Some("system") => Verify::System,
+        Some("nothing") => Verify::Nothing,
+        Some(path) => Verify::Authority(check.path(Path::new(path))),
+    }
+}
