@@ -24,6 +24,7 @@ use standpipe_delivery::{
     Ports, Provenance, Put, Record,
 };
 use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 const RECORDS: usize = standpipe_delivery::limits::REQUEST_RECORDS_MAX;
 
@@ -119,7 +120,13 @@ fn delivery(port: Arc<Taking>, runtime: &Runtime) -> Delivery {
     let overrides = Overrides { local: Some("unused".into()), ..Overrides::default() };
     let settings = RawSettings::default().check(Path::new(""), overrides).expect("good settings");
     let letters = Arc::new(Letters::new("unused".into()));
-    Delivery::new(Ports::new(port), settings.delivery, letters, runtime.handle().clone())
+    Delivery::new(
+        Ports::new(port),
+        settings.delivery,
+        letters,
+        runtime.handle().clone(),
+        CancellationToken::new(),
+    )
 }
 
 /// Takes everything, and keeps the last batch.

@@ -36,20 +36,21 @@ use std::time::Instant;
 
 use hyper::StatusCode;
 use hyper::header::{EXPECT, HeaderValue};
+use tokio_util::sync::CancellationToken;
 
 use crate::limits;
+use crate::source::Progress;
 use answer::{json, text, whole};
 use desk::Desk;
 use route::{Route, route};
 use standpipe_aws::AwsStatus;
 use standpipe_collector::{Collector, HeldEvents};
 use standpipe_core::escape::OneLine;
-use standpipe_core::event::Totals;
 use standpipe_delivery::Delivery;
 use standpipe_delivery::dead::{Letters, Report};
 use standpipe_http::{
     self as http, Answer, BindError, ConnectionLimits, ConnectionStats, Peer, Request, Server,
-    Shutdown, TrustedProxies,
+    TrustedProxies,
 };
 use standpipe_plugin_host::Health;
 use standpipe_plugin_host::swap::Swapper;
@@ -58,10 +59,8 @@ use standpipe_spool::Spool;
 /// What the answers are made of.
 #[derive(Debug, Clone)]
 pub struct View {
-    /// What became of events.
-    pub totals: Arc<Totals>,
-    /// Bytes read.
-    pub bytes_read: Arc<AtomicU64>,
+    /// What became of events, and how much was read.
+    pub progress: Progress,
     /// What went to which stream.
     pub delivery: Delivery,
     /// The credentials and the clock that it writes with.
@@ -76,8 +75,8 @@ pub struct View {
     pub held: Option<Arc<HeldEvents>>,
     /// The plugin.
     pub swapper: Swapper,
-    /// What ends the taking of events.
-    pub shutdown: Shutdown,
+    /// Cancelled once no more events are taken.
+    pub intake_stop: CancellationToken,
     /// What became of the collector's connections.
     pub connections: Option<ConnectionStats>,
     /// How many lines of the log were dropped, where the program counts them.
@@ -119,15 +118,15 @@ impl Admin {
         self.0.address()
     }
 
-    /// Answer until the shutdown. Without a token the plugin is not spoken of.
-    pub async fn serve(self, view: View, token: Option<Token>, shutdown: Shutdown) {
+    /// Answer until `stop` is cancelled. Without a token the plugin is not spoken of.
+    pub async fn serve(self, view: View, token: Option<Token>, stop: CancellationToken) {
         let desk = Desk::new(view.swapper.clone(), token);
         let office = Arc::new(Office { view, desk, connections: self.0.stats() });
         let answer = move |request: Request, peer| {
             let office = Arc::clone(&office);
             async move { office.answer(request, peer).await }
         };
-        self.0.serve(answer, shutdown).await;
+        self.0.serve(answer, stop).await;
     }
 }
 
@@ -176,7 +175,7 @@ impl View {
     /// While dead letters cannot be written, events are still taken as long as there is
     /// room for them; elsewhere they are better off.
     fn why_not_ready(&self) -> Option<String> {
-        if self.shutdown.is_requested() {
+        if self.intake_stop.is_cancelled() {
             return Some("stopping: no more events are taken\n".to_owned());
         }
         if self.spool.as_ref().is_some_and(|spool| spool.status().is_failing) {

@@ -75,6 +75,7 @@
 // 4  pipeline                   source -> plugin -> delivery -> acknowledgement
 // 3  source                     files, standard input, dead letters, events of an embedder
 // 0  limits   log_fields        bounds that this crate enforces; log events on one line
+//    stop                       how a run ends
 //
 // Those that are public and hidden serve the program and the tests; they are no API.
 
@@ -106,6 +107,7 @@ pub mod run;
 mod simulation;
 #[doc(hidden)]
 pub mod source;
+mod stop;
 
 pub use config::{ConfigError, Mistake, Settings};
 pub use gateway::{

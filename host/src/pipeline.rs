@@ -26,12 +26,11 @@ mod held;
 mod places;
 mod renewal;
 
-pub use failure::{Halt, OnFailure};
+pub use failure::OnFailure;
 pub use places::SourceIdentities;
 pub use renewal::Renewal;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -43,7 +42,8 @@ use held::{Held, Work};
 use tokio::time::Instant;
 
 use crate::limits;
-use standpipe_core::event::{Ack, Chunk, Damage, Event, Line, Malformed, Refusal, scan};
+use crate::stop::StopTokens;
+use standpipe_core::event::{Ack, Chunk, Event, Line, LineError, Malformed, Refusal, scan};
 use standpipe_delivery::dead::{Letter, Letters, Reason};
 use standpipe_delivery::{Outbox, Provenance};
 use standpipe_plugin_host::{
@@ -77,8 +77,6 @@ pub struct Worker {
     held: Held,
     /// When a chunk that was set aside had its turn.
     last_held_turn: Instant,
-    /// Whether nobody waits for what is held any more.
-    abandoned: Arc<AtomicBool>,
 }
 
 /// What has become of a batch.
@@ -111,25 +109,23 @@ pub struct Shared {
     pub identities: Arc<SourceIdentities>,
     /// What becomes of events that the plugin fails on.
     pub on_failure: OnFailure,
-    /// What ends the run at such an event, if it is to end.
-    pub halt: Arc<Halt>,
     /// What has a plugin configured anew that declares other streams than it did.
     pub renewal: Arc<Renewal>,
-    /// Set once the run ends without waiting any longer: events that wait for their
-    /// turn then stay with a source that keeps them, or are treated as failed.
-    pub abandoned: Arc<AtomicBool>,
+    /// How the run ends. From [`StopTokens::mapping_abort`] on, events that wait for their
+    /// turn stay with a source that keeps them, or are treated as failed.
+    pub stop: StopTokens,
 }
 
 impl Worker {
     /// A worker that takes its chunks from a queue.
     pub fn new(shared: Shared, outbox: Outbox) -> Self {
         let Shared { chunks, buffers, roles: published, letters, identities, .. } = shared;
-        let Shared { on_failure, halt, renewal, abandoned, .. } = shared;
+        let Shared { on_failure, renewal, stop, .. } = shared;
         let roles = published.reader();
         let PluginRoles { active, canary, shadow } = roles.in_use();
         let active = Deciding::new(active, Arc::clone(&identities));
         let canary = canary.map(|canary| Self::canary(canary, &identities));
-        let carrier = Carrier { outbox, letters, on_failure, halt };
+        let carrier = Carrier { outbox, letters, on_failure, stop };
         let held = Held::default();
         Worker {
             chunks,
@@ -144,7 +140,6 @@ impl Worker {
             renewal,
             held,
             last_held_turn: Instant::now(),
-            abandoned,
         }
     }
 
@@ -207,7 +202,7 @@ impl Worker {
             return;
         }
         let is_other = self.roles.has_changed();
-        if is_other || self.carrier.halt.is_halted() || self.is_abandoned() {
+        if is_other || self.is_halted() || self.is_aborted() {
             self.held.release(now);
         }
         if let Some(work) = self.held.pop_due(now) {
@@ -250,7 +245,7 @@ impl Worker {
             Event { index, line: chunk.number(line), text, envelope }
         };
         let events: Vec<_> = lines.iter().map(event).collect();
-        if self.carrier.halt.is_halted() {
+        if self.is_halted() {
             return Turn::Through;
         }
         if self.roles.has_changed() {
@@ -261,15 +256,15 @@ impl Worker {
 
     /// Map the next batch of a chunk.
     fn map_next(&mut self, chunk: &Chunk, next: &mut usize, wasted_left: &mut Duration) -> Turn {
-        let seen = chunk.damaged.partition_point(|(at, _)| (*at as usize) < *next);
-        let mut damaged = chunk.damaged[seen..].iter().peekable();
+        let seen = chunk.errors.partition_point(|(at, _)| (*at as usize) < *next);
+        let mut errors = chunk.errors[seen..].iter().peekable();
         let lines = &chunk.lines[*next..];
         let mut events = Vec::with_capacity(lines.len().min(limits::BATCH_EVENTS_MAX));
         let mut batch_bytes = 0;
         for &line in lines {
             let index = u32::try_from(*next).expect("a chunk is far smaller than 4 GiB");
-            if let Some((_, damage)) = damaged.next_if(|(at, _)| *at == index) {
-                self.bury_damaged(chunk, index, line, damage);
+            if let Some((_, error)) = errors.next_if(|(at, _)| *at == index) {
+                self.bury_failed_line(chunk, index, line, error);
                 *next += 1;
                 continue;
             }
@@ -328,7 +323,7 @@ impl Worker {
 
     /// Map a batch. Once the run is halted, its events are left unsettled.
     fn map(&mut self, ack: &Ack, events: &[Event<'_>], wasted_left: &mut Duration) -> Turn {
-        if events.is_empty() || self.carrier.halt.is_halted() {
+        if events.is_empty() || self.is_halted() {
             return Turn::Through;
         }
         if self.roles.has_changed() {
@@ -350,11 +345,11 @@ impl Worker {
         mut events: &[Event<'_>],
         wasted_left: &mut Duration,
     ) -> Turn {
-        let is_abandoned = self.is_abandoned();
+        let is_aborted = self.is_aborted();
         let (active, carrier) = (&mut self.active, &mut self.carrier);
         active.places.turn_to(ack.source());
         let provenance = provenance(ack, active);
-        while !events.is_empty() && !carrier.halt.is_halted() {
+        while !events.is_empty() && !carrier.stop.mapping_halt.is_cancelled() {
             let (pause, why) = match wasted_left.is_zero() {
                 true => (Duration::ZERO, Fault::Off),
                 false => match active.decide(ack.source(), events, *wasted_left) {
@@ -384,7 +379,7 @@ impl Worker {
             let is_unwilling = why != Fault::Off
                 && (carrier.on_failure == OnFailure::Halt
                     || active.generation.breaker().when_off() == WhenOff::Fail);
-            if !is_abandoned && !is_unwilling {
+            if !is_aborted && !is_unwilling {
                 let undecided = events.iter().map(|event| event.index).collect();
                 return Turn::Aside { undecided, until: Instant::now() + pause.min(PAUSE_MAX) };
             }
@@ -398,8 +393,12 @@ impl Worker {
         Turn::Through
     }
 
-    fn is_abandoned(&self) -> bool {
-        self.abandoned.load(Ordering::Acquire)
+    fn is_aborted(&self) -> bool {
+        self.carrier.stop.mapping_abort.is_cancelled()
+    }
+
+    fn is_halted(&self) -> bool {
+        self.carrier.stop.mapping_halt.is_cancelled()
     }
 
     /// The canary decides about the events of its users. Those that it fails on are
@@ -492,20 +491,20 @@ impl Worker {
         self.carrier.dead_letter(&letter, &chunk.ack, index);
     }
 
-    fn bury_damaged(&self, chunk: &Chunk, index: u32, line: Line, damage: &Damage) {
-        let (reason, detail, bytes_total) = match damage {
-            Damage::TooLong { bytes } => {
+    fn bury_failed_line(&self, chunk: &Chunk, index: u32, line: Line, error: &LineError) {
+        let (reason, detail, bytes_total) = match error {
+            LineError::TooLong { bytes } => {
                 let detail = format!(
                     "the event has {bytes} bytes, and at most {} are read; its start is kept here",
                     standpipe_core::limits::EVENT_BYTES_MAX
                 );
                 (Reason::EventTooLong, detail, Some(*bytes))
             }
-            Damage::CutOff { detail } => {
+            LineError::CutOff { detail } => {
                 let detail = format!("the source cannot be read beyond this line: {detail}");
                 (Reason::SourceCutOff, detail, None)
             }
-            Damage::Refused(refusal) => (reason_of_refusal(*refusal), refusal.to_string(), None),
+            LineError::Refused(refusal) => (reason_of_refusal(*refusal), refusal.to_string(), None),
         };
         let (source, text) = (chunk.source(), chunk.text(line));
         let letter = Letter::of_line(reason, &detail, source, chunk.number(line), text);

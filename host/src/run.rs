@@ -22,6 +22,7 @@ mod finishing;
 mod keys;
 #[cfg(feature = "native-mapping")]
 mod native_mapping;
+mod parts;
 mod patience;
 mod plugin_secrets;
 mod plugins;
@@ -48,27 +49,26 @@ pub(crate) use starting::open_secrets;
 pub use summary::{Collected, Summary, UnreadInput};
 pub use watching::Reloader;
 
+pub use crate::source::Progress;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::source::{ReadReport, Retirement, Stop, Submitter};
+use crate::source::{ReadReport, ReplayCompactor};
+use crate::stop::StopTokens;
 use collecting::Collecting;
 use copier::Copier;
 use reloading::ReloadableParts;
 use standpipe_collector::Collector;
-use standpipe_core::event::{Totals, TotalsSnapshot};
 use standpipe_delivery::dead::Letters;
 use standpipe_delivery::{Delivery, Firehose};
-use standpipe_http::Shutdown;
 use standpipe_plugin_host::swap::Swapper;
 use watching::Basis;
 
@@ -79,30 +79,25 @@ pub(crate) const CACHE: &str = "cache";
 #[derive(Debug)]
 pub struct Run {
     started: Instant,
-    totals: Arc<Totals>,
-    bytes_read: Arc<AtomicU64>,
-    stopper: Stopper,
-    /// Why the run was halted, if it was.
-    halted: Arc<Mutex<Option<String>>>,
-    /// Whether nobody waits for what is left any more.
-    abandoned: Arc<AtomicBool>,
+    progress: Progress,
+    stop: StopTokens,
     swapper: Swapper,
     basis: Basis,
     reloadable: ReloadableParts,
     addresses: Addresses,
     collecting: Option<Collecting>,
-    /// Ends the answers about health, metrics and the plugin.
-    admin: Shutdown,
+    /// Ends the answers about health, metrics and the plugin, which outlive the intake.
+    admin_stop: CancellationToken,
     drain_timeout: Duration,
     delivery: Delivery,
     letters: Arc<Letters>,
     copier: Option<Copier>,
-    retirement: Retirement,
+    compactor: ReplayCompactor,
     #[cfg(feature = "catalog")]
     cataloging: Option<Cataloging>,
     reader: JoinHandle<ReadReport>,
     /// Makes chunks of what an embedder hands in, where there is one.
-    gatherer: Option<JoinHandle<()>>,
+    submissions: Option<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -115,22 +110,6 @@ pub struct Addresses {
     pub is_encrypted: bool,
     /// For health, metrics and changes of the plugin.
     pub admin: Option<SocketAddr>,
-}
-
-/// Asks a run to stop, from wherever.
-#[derive(Debug, Clone)]
-pub struct Stopper {
-    stop: Stop,
-    stopped: watch::Sender<bool>,
-    shutdown: Shutdown,
-    submitter: Option<Submitter>,
-}
-
-/// How far a run has got.
-#[derive(Debug, Clone)]
-pub struct Progress {
-    totals: Arc<Totals>,
-    bytes_read: Arc<AtomicU64>,
 }
 
 impl Run {
@@ -158,9 +137,10 @@ impl Run {
         Self::start_embedded(settings, embedding, runtime).await
     }
 
-    /// Something that can stop the run.
-    pub fn stopper(&self) -> Stopper {
-        self.stopper.clone()
+    /// Stops the run once it is cancelled: no more is taken in, and what was taken in goes
+    /// on its way.
+    pub fn intake_stop(&self) -> CancellationToken {
+        self.stop.intake_stop.clone()
     }
 
     /// Something that changes the run's plugin.
@@ -182,7 +162,7 @@ impl Run {
         let (swapper, basis) = (self.swapper.clone(), self.basis.clone());
         let reloadable = self.reloadable.clone();
         let reloader = Reloader::new(swapper, basis, reloadable, settings_file, Box::new(read));
-        reloader.watch(&self.stopper.shutdown).await;
+        reloader.watch(&self.stop.intake_stop).await;
         reloader
     }
 
@@ -203,30 +183,6 @@ impl Run {
 
     /// Something that tells how far the run has got.
     pub fn progress(&self) -> Progress {
-        Progress { totals: Arc::clone(&self.totals), bytes_read: Arc::clone(&self.bytes_read) }
-    }
-}
-
-impl Stopper {
-    /// Stop reading. What has been read goes on its way.
-    pub fn stop(&self) {
-        if let Some(submitter) = &self.submitter {
-            submitter.close();
-        }
-        self.stop.request();
-        self.shutdown.request();
-        self.stopped.send_replace(true);
-    }
-}
-
-impl Progress {
-    /// Bytes read so far, after decompression.
-    pub fn bytes_read(&self) -> u64 {
-        self.bytes_read.load(Ordering::Relaxed)
-    }
-
-    /// The counts so far.
-    pub fn totals(&self) -> TotalsSnapshot {
-        self.totals.snapshot()
+        self.progress.clone()
     }
 }

@@ -146,7 +146,7 @@ fn events_and_copies_have_one_deadline_together() {
         while port.requests() < 2 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        run.stopper().stop();
+        run.intake_stop().cancel();
         let stopped = Instant::now();
         (run.finish().await, stopped.elapsed())
     });

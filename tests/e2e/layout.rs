@@ -43,7 +43,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (5, &["admin"]),
     (4, &["pipeline"]),
     (3, &["source"]),
-    (0, &["limits", "log_fields"]),
+    (0, &["limits", "log_fields", "stop"]),
 ];
 
 /// Words that a crate, or a module of `standpipe`, must not use, whatever its floor.

@@ -83,8 +83,8 @@ impl Collector for Moment {
 }
 
 fn events(page: &mut Page<'_>, view: &View) -> fmt::Result {
-    let totals = view.totals.snapshot();
-    let bytes = view.bytes_read.load(Ordering::Relaxed);
+    let totals = view.progress.totals();
+    let bytes = view.progress.bytes_read();
     page.counter("events_read", "Events read from inputs, or accepted and settled", totals.read)?;
     page.counter("read_bytes", "Bytes of events that were handed to the workers", bytes)?;
     let settled = totals.settled;

@@ -1,15 +1,15 @@
 //! What nobody who writes to Firehose is spared.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::process::thread_cpu_time;
 use crate::limits;
-use crate::source::{Input, Reader, Stop};
+use crate::source::{Chunker, Input, InputReader, Progress};
 use standpipe_core::event::{Chunk, Line, scan};
 
 /// The least work for some events.
@@ -30,17 +30,14 @@ impl Floor {
 ///
 /// None if there are no events.
 pub(super) fn measure(input: &Input) -> Option<Floor> {
-    let (chunks_in, chunks) = crossbeam_channel::bounded(limits::CHUNKS_QUEUED_PER_WORKER);
-    let (buffers_in, buffers) = crossbeam_channel::bounded(limits::CHUNKS_QUEUED_PER_WORKER);
-    let reader = Reader {
+    let (chunker, chunks, buffers) =
+        Chunker::new(limits::CHUNKS_QUEUED_PER_WORKER, Progress::default());
+    let reader = InputReader {
         inputs: vec![input.clone()],
-        chunks: chunks_in,
-        buffers,
-        // Only letters are ever retired.
-        retired: crossbeam_channel::unbounded().0,
-        totals: Arc::default(),
-        bytes_read: Arc::default(),
-        stop: Stop::default(),
+        chunker,
+        // Only dead letters are ever removed.
+        removals: crossbeam_channel::unbounded().0,
+        intake_stop: CancellationToken::new(),
     };
     let reader = thread::spawn(|| reader.run());
     let mut request = Request::default();
@@ -52,7 +49,7 @@ pub(super) fn measure(input: &Input) -> Option<Floor> {
         }
         cpu += thread_cpu_time() - before;
         events += chunk.lines.len() as u64;
-        let _ = buffers_in.try_send(chunk.bytes);
+        let _ = buffers.try_send(chunk.bytes);
     }
     let before = thread_cpu_time();
     request.send();

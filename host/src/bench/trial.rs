@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::endpoint::Endpoint;
 use super::floor::Floor;
 use super::process::{cpu_time, forget_peak, peak_memory_bytes};
 use super::{BenchError, Sample};
 use crate::config::Settings;
-use crate::run::{Progress, Run, StartError, Stopper, Summary};
+use crate::run::{Progress, Run, StartError, Summary};
 use standpipe_delivery::dead::Reason;
 
 /// How long nothing may happen before a run is stopped: an endpoint that lets
@@ -84,14 +85,14 @@ async fn take(settings: Settings, runtime: &Handle) -> Result<Taken, StartError>
     let run = Run::start(settings, runtime).await?;
     let (begun, cpu_before) = (Instant::now(), cpu_time());
     let progress = run.progress();
-    let watch = runtime.spawn(stop_if_stalled(run.progress(), run.stopper()));
+    let watch = runtime.spawn(stop_if_stalled(run.progress(), run.intake_stop()));
     let summary = run.finish().await;
     let (wall, cpu) = (begun.elapsed(), cpu_time() - cpu_before);
     watch.abort();
     Ok(Taken { summary, bytes: progress.bytes_read(), wall, cpu, loading: begun - asked })
 }
 
-async fn stop_if_stalled(progress: Progress, stopper: Stopper) {
+async fn stop_if_stalled(progress: Progress, intake_stop: CancellationToken) {
     let mut last = (progress.totals(), Instant::now());
     loop {
         tokio::time::sleep(STALL_CHECK_INTERVAL).await;
@@ -99,7 +100,7 @@ async fn stop_if_stalled(progress: Progress, stopper: Stopper) {
         if totals != last.0 {
             last = (totals, Instant::now());
         } else if last.1.elapsed() >= STALL_MAX {
-            return stopper.stop();
+            return intake_stop.cancel();
         }
     }
 }

@@ -5,20 +5,21 @@ use std::fmt;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::config::{check_settings, read_settings};
 use super::progress::ProgressBar;
+use super::signals::Signals;
 use super::stderr::{self, LogLines};
 use super::{CommandResult, Exit, abandon, complain, complain_at_once, usage};
 use crate::config::{DATA_DIR, Overrides, Settings};
 use crate::log_fields::OneLineFields;
 use crate::run::{
-    Addresses, BoxError, Embedding, Reloader, Run, SetLogFilter, StartError, Stopper, Summary,
+    Addresses, BoxError, Embedding, Reloader, Run, SetLogFilter, StartError, Summary,
 };
 use crate::source::Input;
 use standpipe_core::error_chain;
@@ -223,7 +224,7 @@ async fn run_settings(
     };
     let runtime = tokio::runtime::Handle::current();
     let run = Run::start_embedded(settings, embedding, &runtime).await.map_err(not_started)?;
-    stop_on_signals(run.stopper()).map_err(|error| (Exit::Fault, error))?;
+    stop_on_signals(run.intake_stop()).map_err(|error| (Exit::Fault, error))?;
     reload_on_signals(hangup, run.watch(settings_file, read_again).await);
     announce(run.addresses());
     let bar = ProgressBar::start(run.progress(), sizes.map(|sizes| sizes.iter().sum()));
@@ -263,25 +264,17 @@ fn reload_on_signals(mut hangup: Signal, reloader: Reloader) {
 
 /// The first SIGINT or SIGTERM stops reading and drains; the second ends the
 /// process at once.
-fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+fn stop_on_signals(intake_stop: CancellationToken) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("listen for SIGINT and SIGTERM")?;
     tokio::spawn(async move {
-        let asked = AtomicBool::new(false);
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if asked.swap(true, Ordering::Relaxed) {
-                complain_at_once("stopped at once: events that were read may not be delivered");
-                abandon(Exit::Fault);
-            }
-            stopper.stop();
-            complain_at_once(
-                "stopping: no more is read, what was read is delivered; again to stop at once",
-            );
-        }
+        signals.stop().await;
+        intake_stop.cancel();
+        complain_at_once(
+            "stopping: no more is read, what was read is delivered; again to stop at once",
+        );
+        signals.stop().await;
+        complain_at_once("stopped at once: events that were read may not be delivered");
+        abandon(Exit::Fault);
     });
     Ok(())
 }

@@ -15,8 +15,9 @@ use hyper::{Request, Response};
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use crate::run::{Reloader, Run, Stopper, Summary};
+use crate::run::{Reloader, Run, Summary};
 use crate::source::SubmitReport as Stats;
 use crate::source::Submitter;
 use standpipe_collector::Collector;
@@ -34,7 +35,7 @@ pub(super) struct Inner {
     pub(super) submitter: Submitter,
     pub(super) swapper: Swapper,
     pub(super) reloader: Reloader,
-    stopper: Stopper,
+    intake_stop: CancellationToken,
     collector: Option<Arc<Collector>>,
     letters: Arc<Letters>,
     address: Option<SocketAddr>,
@@ -48,7 +49,7 @@ pub(super) struct Inner {
 impl Host {
     pub(super) fn new(run: Run, reloader: Reloader, submitter: Submitter, runtime: Handle) -> Self {
         let (tell, summary) = watch::channel(None);
-        let (swapper, stopper) = (run.swapper(), run.stopper());
+        let (swapper, intake_stop) = (run.swapper(), run.intake_stop());
         let (collector, address) = (run.collector(), run.addresses().collector);
         let letters = run.letters();
         runtime.spawn(async move { tell.send_replace(Some(Arc::new(run.finish().await))) });
@@ -57,7 +58,7 @@ impl Host {
             submitter,
             swapper,
             reloader,
-            stopper,
+            intake_stop,
             collector,
             letters,
             address,
@@ -216,7 +217,7 @@ impl Host {
     /// # }
     /// ```
     pub async fn stop(&self) -> Arc<Summary> {
-        self.0.stopper.stop();
+        self.0.intake_stop.cancel();
         self.ended().await
     }
 
@@ -249,7 +250,7 @@ impl Host {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.stopper.stop();
+        self.intake_stop.cancel();
         let own = self.own_runtime.get_mut().take();
         let Some(runtime) = own else { return };
         let mut summary = self.summary.clone();

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::deciding::Deciding;
-use super::failure::{Halt, OnFailure};
+use super::failure::OnFailure;
+use crate::stop::StopTokens;
 use standpipe_core::event::{Ack, Event, StreamName};
 use standpipe_delivery::dead::{Letter, Letters, Reason};
 use standpipe_delivery::{NamedBy, NotAdded, Outbox, Place, Provenance, Record, TooManyStreams};
@@ -16,7 +17,7 @@ pub(super) struct Carrier {
     pub(super) outbox: Outbox,
     pub(super) letters: Arc<Letters>,
     pub(super) on_failure: OnFailure,
-    pub(super) halt: Arc<Halt>,
+    pub(super) stop: StopTokens,
 }
 
 impl Carrier {
@@ -98,7 +99,7 @@ impl Carrier {
                     self.bury(provenance, event, reason, &detail, Some(&stream));
                 }
             }
-            OnFailure::Halt => self.halt.halt(|| {
+            OnFailure::Halt => self.stop.halt(|| {
                 let (source, line) = (provenance.ack.source(), event.line);
                 format!(
                     "the plugin failed on line {line} of {source}, and on_failure is \"halt\": {fault}: mend the \

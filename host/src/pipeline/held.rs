@@ -75,14 +75,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use standpipe_core::event::Ack;
+    use standpipe_core::event::{Ack, Lines};
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn work(bytes: usize) -> Work {
         let ack = Ack::new("test".into(), 0, |_| ());
-        let (bytes, lines, damaged) = (vec![0; bytes], Vec::new(), Vec::new());
-        Work::new(Chunk { bytes, lines, damaged, first_line: 1, ack })
+        Work::new(Lines { bytes: vec![0; bytes], ..Lines::default() }.into_chunk(ack))
     }
 
     #[test]

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::limits;
 use standpipe_catalog::reading::Tell;
 use standpipe_catalog::schedule::{Claim, Fate, History, HistoryError, Kept, Outcome, Tally, keep};
 use standpipe_catalog::{CatalogSettings, LogLevel, Round, Route, Told};
 use standpipe_core::clock;
-use standpipe_http::Shutdown;
 use standpipe_plugin_host::{self as plugin, Fault, Plugin, PublishedRoles};
 
 /// How much less than others the thread gets: as of `nice`.
@@ -26,7 +27,7 @@ pub(crate) type Routes = Box<dyn Fn() -> Vec<Route> + Send>;
 /// Runs of the catalog that come by themselves.
 #[derive(Debug)]
 pub(crate) struct Cataloging {
-    stop: Shutdown,
+    stop: CancellationToken,
     thread: JoinHandle<Result<Kept, HistoryError>>,
 }
 
@@ -36,14 +37,14 @@ impl Cataloging {
     pub(crate) fn start(
         settings: CatalogSettings,
         routes: Routes,
-        stop: Shutdown,
+        stop: CancellationToken,
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let asked = stop.clone();
         let work = move || {
             // It is a kindness: where it is not granted, it goes without.
             let _ = rustix::process::setpriority_process(None, NICENESS);
-            let kept = runtime.block_on(keep_up(&settings, &routes, asked.requested()));
+            let kept = runtime.block_on(keep_up(&settings, &routes, asked.cancelled()));
             if let Err(error) = &kept {
                 tracing::error!("the catalog does not run: {error}");
             }
@@ -57,7 +58,7 @@ impl Cataloging {
     /// Stop, and wait for the end, which comes within [`standpipe_catalog::limits::CATALOG_STOP_GRACE`].
     /// What hangs beyond that is left behind.
     pub(crate) fn finish(self) {
-        self.stop.request();
+        self.stop.cancel();
         let looks = (standpipe_catalog::limits::CATALOG_STOP_GRACE + limits::CATALOG_STOP_MARGIN)
             .as_millis()
             / LOOK_INTERVAL.as_millis();

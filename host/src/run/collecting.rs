@@ -1,25 +1,28 @@
-//! The collector of a run: opens the spool, binds the listener, and starts the threads from clients
-//! to workers. What follows the settings without a restart can be replaced.
+//! The collector as a part of a run: listening, from its clients through the spool to the
+//! workers, and what of it follows the settings.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use super::keys::KeptKeys;
 use super::patience::patiently;
 use crate::limits;
+use crate::source::{ChunkSource, Chunker};
+use crate::stop::StopTokens;
 use standpipe_aws::Unreached;
-use standpipe_collector::{CollectSettings, Collector, HeldEvents, Intake};
-use standpipe_core::event::{Chunk, SourceNames, Totals};
+use standpipe_collector::{CollectSettings, Collector, HeldEvents, SpoolReader};
+use standpipe_core::event::{NextChunk, SourceNames};
+use standpipe_core::limits::STOP_POLL;
 use standpipe_core::secret::Resolve;
 use standpipe_http::{
-    CertificateFiles, ConnectionLimits, ConnectionStats, Descriptors, Server, Shutdown, Tls,
+    CertificateFiles, ConnectionLimits, ConnectionStats, Descriptors, Server, Tls,
 };
 use standpipe_spool::{Durability, Outlet, Recovered, Spool};
 
@@ -40,7 +43,10 @@ pub(super) struct Listening {
 pub(super) struct Collecting {
     pub(super) collector: Arc<Collector>,
     pub(super) spool: Spool,
-    intake: thread::JoinHandle<()>,
+    /// What became of its connections; none where the program that this is part of brings
+    /// the requests.
+    pub(super) connections: Option<ConnectionStats>,
+    reader: thread::JoinHandle<()>,
     /// Events of sources that the settings do not have.
     pub(super) held: Arc<HeldEvents>,
     replaceable: Replaceable,
@@ -53,18 +59,6 @@ pub(super) struct Replaceable {
     keys: Arc<KeptKeys>,
     source_names: Arc<ArcSwap<SourceNames>>,
     tls: Option<Tls>,
-}
-
-/// Where what is collected goes.
-pub(super) struct Way {
-    pub(super) chunks: Sender<Chunk>,
-    pub(super) buffers: Receiver<Vec<u8>>,
-    pub(super) totals: Arc<Totals>,
-    pub(super) bytes_read: Arc<AtomicU64>,
-    /// Says that nobody waits for delivery any more.
-    pub(super) abandoned: Arc<AtomicBool>,
-    /// The sources that events may be of.
-    pub(super) sources: SourceNames,
 }
 
 impl Listening {
@@ -99,71 +93,79 @@ impl Listening {
         self.server.as_ref().map(Server::address)
     }
 
-    /// None where the program that this is part of brings the requests.
-    pub(super) fn connections(&self) -> Option<ConnectionStats> {
-        self.server.as_ref().map(Server::stats)
-    }
-
     pub(super) fn is_encrypted(&self) -> bool {
         self.tls.is_some()
     }
 
-    /// Answer clients until the shutdown.
+    /// Answer clients until the intake is stopped, and hand out what is in the spool. The
+    /// events may be of these sources.
     pub(super) fn collect(
         self,
-        way: Way,
-        shutdown: &Shutdown,
+        chunker: Chunker,
+        sources: SourceNames,
+        stop: &StopTokens,
         runtime: &Handle,
-    ) -> std::io::Result<Collecting> {
+    ) -> io::Result<Collecting> {
         let Listening { server, tls, collector, keys, spool, outlet, is_durable } = self;
-        let Way { chunks, buffers, totals, bytes_read, abandoned, sources } = way;
         let held = Arc::<HeldEvents>::default();
         let source_names = Arc::new(ArcSwap::from_pointee(sources));
-        let intake = Intake {
+        let reader = SpoolReader::new(
             outlet,
-            spool: spool.clone(),
+            spool.clone(),
             is_durable,
-            chunks,
-            buffers,
-            totals,
-            bytes_read,
-            is_abandoned: abandoned,
-            sources: Arc::clone(&source_names),
-            held: Arc::clone(&held),
+            chunker.totals(),
+            Arc::clone(&source_names),
+            Arc::clone(&held),
+        );
+        // What is in memory alone is handed out whatever comes of it.
+        let abort = if is_durable { stop.mapping_abort.clone() } else { CancellationToken::new() };
+        let reader = chunker.spawn("spool-reader", reader, abort)?;
+        let connections = server.as_ref().map(Server::stats);
+        let replaceable = Replaceable {
+            collector: Arc::clone(&collector),
+            keys: Arc::clone(&keys),
+            source_names,
+            tls: tls.clone(),
         };
-        let intake = thread::Builder::new().name("intake".to_owned()).spawn(|| intake.run())?;
-        let answer = {
-            let collector = Arc::clone(&collector);
-            move |request, peer| {
-                let collector = Arc::clone(&collector);
-                async move { collector.answer(request, peer).await }
-            }
-        };
-        let (own_spool, shutdown) = (spool.clone(), shutdown.clone());
-        let refresh = Arc::clone(&keys).refresh(Arc::clone(&collector));
-        let replaceable =
-            Replaceable { collector: Arc::clone(&collector), keys, source_names, tls: tls.clone() };
-        let reload = async {
-            match tls {
-                Some(tls) => tls.reload().await,
-                None => std::future::pending().await,
-            }
-        };
-        let serve = async move {
-            match server {
-                Some(server) => server.serve(answer, shutdown).await,
-                None => shutdown.requested().await,
-            }
-        };
+        let (answered, closed) = (Arc::clone(&collector), spool.clone());
+        let intake_stop = stop.intake_stop.clone();
         runtime.spawn(async move {
             tokio::select! {
-                () = serve => {}
-                () = reload => unreachable!("it looks for ever"),
-                () = refresh => unreachable!("it asks for ever"),
+                () = answer(server, Arc::clone(&answered), intake_stop) => {}
+                () = reload_certificate(tls) => unreachable!("it looks for ever"),
+                () = keys.refresh(answered) => unreachable!("it asks for ever"),
             }
-            own_spool.close();
+            closed.close();
         });
-        Ok(Collecting { collector, spool, intake, held, replaceable })
+        Ok(Collecting { collector, spool, connections, reader, held, replaceable })
+    }
+}
+
+/// Answer clients until the intake is stopped; where the program that this is part of brings
+/// the requests, that is all there is to wait for.
+async fn answer(server: Option<Server>, collector: Arc<Collector>, intake_stop: CancellationToken) {
+    let Some(server) = server else { return intake_stop.cancelled().await };
+    let answer = move |request, peer| {
+        let collector = Arc::clone(&collector);
+        async move { collector.answer(request, peer).await }
+    };
+    server.serve(answer, intake_stop).await;
+}
+
+async fn reload_certificate(tls: Option<Tls>) {
+    match tls {
+        Some(tls) => tls.reload().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl ChunkSource for SpoolReader {
+    fn next_chunk(&mut self, chunker: &Chunker) -> NextChunk {
+        let next = self.read_chunk(STOP_POLL, || chunker.buffer());
+        if let NextChunk::Chunk(chunk) = &next {
+            chunker.count_bytes(chunk.bytes.len());
+        }
+        next
     }
 }
 
@@ -213,8 +215,8 @@ impl Collecting {
 
     /// What has to end, and what can tell of it afterwards.
     pub(super) fn part(self) -> (thread::JoinHandle<()>, Remaining) {
-        let Collecting { collector, spool, intake, held, .. } = self;
-        (intake, Remaining { collector, spool, held })
+        let Collecting { collector, spool, reader, held, .. } = self;
+        (reader, Remaining { collector, spool, held })
     }
 }
 

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use tokio_util::sync::CancellationToken;
 
 use standpipe_core::event::{Ack, Source, StreamName};
 use standpipe_delivery::dead::{LetterCopy, Letters};
@@ -23,6 +24,8 @@ use standpipe_delivery::{Delivery, Identity, NamedBy, Outbox, Provenance, Record
 pub(super) struct Copier {
     letters: Arc<Letters>,
     delivery: Delivery,
+    /// Has the delivery of copies alone given up.
+    abort: CancellationToken,
     thread: JoinHandle<()>,
 }
 
@@ -37,17 +40,19 @@ struct Work {
 }
 
 impl Copier {
-    /// Copy every letter that is written from now on.
+    /// Copy every letter that is written from now on, through a delivery that gives up once
+    /// `abort` is cancelled.
     pub(super) fn start(
         letters: Arc<Letters>,
         delivery: Delivery,
+        abort: CancellationToken,
         stream: &StreamName,
     ) -> io::Result<Self> {
         let (copies, outbox) = (letters.copies(), delivery.outbox());
         let (stream, source) = (stream.clone(), Source::of_copies());
         let work = Work { copies, outbox, stream, source, plugin: "".into() };
         let thread = thread::Builder::new().name("copier".to_owned()).spawn(|| work.run())?;
-        Ok(Copier { letters, delivery, thread })
+        Ok(Copier { letters, delivery, abort, thread })
     }
 
     /// What delivers the copies.
@@ -58,7 +63,7 @@ impl Copier {
     /// Deliver what is left, for at most this long. No letter may be written any
     /// more. Tells what went to the stream.
     pub(super) async fn finish(self, patience: Duration) -> BTreeMap<String, StreamReport> {
-        let Copier { letters, delivery, thread } = self;
+        let Copier { letters, delivery, abort, thread } = self;
         letters.end_copies();
         let drained = async {
             let joined = tokio::task::spawn_blocking(|| thread.join()).await;
@@ -69,7 +74,7 @@ impl Copier {
         };
         let overdue = async {
             tokio::time::sleep(patience).await;
-            delivery.give_up();
+            abort.cancel();
             std::future::pending::<()>().await;
         };
         tokio::select! {
@@ -139,8 +144,9 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let letters = Arc::new(Letters::new(directory.path().to_owned()));
             let port = Arc::new(port);
-            let delivery = deliver(&port, &letters);
-            let copier = Copier::start(Arc::clone(&letters), delivery, &stream()).unwrap();
+            let abort = CancellationToken::new();
+            let delivery = deliver(&port, &letters, abort.clone());
+            let copier = Copier::start(Arc::clone(&letters), delivery, abort, &stream()).unwrap();
             Copied { _directory: directory, letters, port, copier }
         }
 
@@ -176,7 +182,7 @@ mod tests {
         }
     }
 
-    fn deliver(port: &Arc<Faulty>, letters: &Arc<Letters>) -> Delivery {
+    fn deliver(port: &Arc<Faulty>, letters: &Arc<Letters>, abort: CancellationToken) -> Delivery {
         let settings = DeliverySettings {
             stream: StreamSettings { newline: true, concurrency: 1, pack: Pack::Off },
             streams: HashMap::new(),
@@ -191,7 +197,7 @@ mod tests {
             request_bytes_enough: standpipe_delivery::limits::REQUEST_BYTES_ENOUGH,
         };
         let port = Arc::clone(port);
-        Delivery::new(Ports::new(port), settings, Arc::clone(letters), Handle::current())
+        Delivery::new(Ports::new(port), settings, Arc::clone(letters), Handle::current(), abort)
     }
 
     fn stream() -> StreamName {
@@ -262,7 +268,7 @@ mod tests {
             }
         });
         let copied = Copied::through(port);
-        let events = deliver(&copied.port, &copied.letters);
+        let events = deliver(&copied.port, &copied.letters, CancellationToken::new());
         let mut outbox = events.outbox();
         let push = move || {
             let ack = Ack::new("in".into(), 1, |settled| assert_eq!(settled.dead, 1));

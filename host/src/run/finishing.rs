@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use super::collecting::Collecting;
 use super::{Collected, Run, Summary, summary};
-use crate::source::{ReadReport, Retirement};
+use crate::source::{ReadReport, ReplayCompactor};
 use standpipe_delivery::dead::Letters;
 
 impl Run {
@@ -20,12 +19,10 @@ impl Run {
     /// be written by then. Copies of dead letters come last, and
     /// are not waited for any longer than that without a stop either.
     pub async fn finish(self) -> Summary {
-        let Run { reader, gatherer, workers, delivery, copier, collecting, .. } = self;
-        let copies = copier.as_ref().map(|copier| copier.delivery().clone());
-        let (intake, collected) = collecting.map(Collecting::part).unzip();
-        let feeders = intake.into_iter().chain(gatherer).collect();
+        let Run { reader, submissions, workers, delivery, copier, collecting, .. } = self;
+        let (spool_reader, collected) = collecting.map(Collecting::part).unzip();
+        let feeders = spool_reader.into_iter().chain(submissions).collect();
         let threads = tokio::task::spawn_blocking(move || join(reader, feeders, workers));
-        let mut stopped = self.stopper.stopped.subscribe();
         let letters = Arc::clone(&self.letters);
         let drained = async {
             let report = threads.await.expect("joining threads does not panic");
@@ -38,25 +35,20 @@ impl Run {
             }
         };
         let overdue = async {
-            // The sender lives as long as this run, so the wait cannot fail.
-            let _ = stopped.wait_for(|&stopped| stopped).await;
+            self.stop.intake_stop.cancelled().await;
             tokio::time::sleep(self.drain_timeout).await;
-            delivery.give_up();
+            self.stop.delivery_abort.cancel();
             self.letters.stop_waiting();
-            self.abandoned.store(true, Ordering::Release);
-            if let Some(copies) = &copies {
-                copies.give_up();
-            }
             std::future::pending::<()>().await;
         };
         let ((read, fault), copies) = tokio::select! {
             report = drained => report,
             () = overdue => unreachable!("it waits for ever"),
         };
-        let (letters, retirement) = (Arc::clone(&self.letters), self.retirement);
-        let closed = tokio::task::spawn_blocking(move || close(&letters, retirement));
+        let (letters, compactor) = (Arc::clone(&self.letters), self.compactor);
+        let closed = tokio::task::spawn_blocking(move || close(&letters, compactor));
         let not_closed = closed.await.expect("bringing letters to the disk does not panic");
-        self.admin.request();
+        self.admin_stop.cancel();
         #[cfg(feature = "catalog")]
         if let Some(cataloging) = self.cataloging {
             let ended = tokio::task::spawn_blocking(|| cataloging.finish());
@@ -65,16 +57,16 @@ impl Run {
         let swapper = self.swapper.clone();
         let shadow = tokio::task::spawn_blocking(move || swapper.end_shadow().ok());
         let shadow = shadow.await.expect("ending a shadow does not panic");
-        let halted = self.halted.lock().take();
+        let early = self.stop.why_early().map(str::to_owned);
         Summary::new(summary::Parts {
-            totals: self.totals.snapshot(),
+            totals: self.progress.totals(),
             streams: delivery.report(),
             copies,
             dead: self.letters.report(),
             read,
             collected: collected.map(|remaining| Collected::new(&remaining)),
             shadow,
-            fault: halted.or(fault).or(not_closed),
+            fault: early.or(fault).or(not_closed),
             elapsed: self.started.elapsed(),
         })
     }
@@ -100,8 +92,8 @@ fn join(
 
 /// Take the letters that were replayed out of their files, and bring the new ones
 /// to the disk. Tells what went wrong.
-fn close(letters: &Letters, retirement: Retirement) -> Option<String> {
-    let kept = retirement.finish();
+fn close(letters: &Letters, compactor: ReplayCompactor) -> Option<String> {
+    let kept = compactor.finish();
     let not_synced = letters.sync().err().map(|error| format!("sync dead letters: {error}"));
     kept.or(not_synced)
 }

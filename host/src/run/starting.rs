@@ -1,61 +1,33 @@
-//! Starts a run: delivery, dead letters, collector, plugin, threads. Nothing flows before
-//! everything has been made, and compiling never runs on the runtime's threads.
+//! Opens everything that a run is made of: its plugin, the ways to the streams, dead letters,
+//! listeners. Nothing flows before all of it has worked.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
-use std::time::Instant;
 
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 
-#[cfg(feature = "catalog")]
-use super::cataloging::{self, Cataloging};
-use super::collecting::{Collecting, Listening, Way};
+use super::collecting::Listening;
 use super::copier::Copier;
-use super::embedding::{Embedding, Entrance};
-use super::keys::{self, KeptToken};
+use super::embedding::Embedding;
+use super::keys::KeptToken;
+use super::parts::Parts;
 use super::patience::patiently;
 use super::plugin_secrets::PluginSecrets;
 use super::preparation::{Preparation, Prepared};
 use super::reach::{self, Ways};
-use super::reloading::{ReloadableParts, SetLogFilter};
 use super::watching::Basis;
-use super::{Addresses, CACHE, Run, StartError, Stopper};
-use crate::admin::{Admin, View};
+use super::{CACHE, Run, StartError};
+use crate::admin::Admin;
 use crate::config::Settings;
-use crate::limits;
-use crate::pipeline::{Halt, Renewal, Shared, SourceIdentities, Worker};
-use crate::source::{Gatherer, Reader, Retirement, Stop};
+use crate::stop::StopTokens;
+use standpipe_aws::Unreached;
 use standpipe_aws::secret_store::{Secrets, SecretsSettings};
-use standpipe_aws::{AwsStatus, Unreached};
 use standpipe_collector::CollectSettings;
-use standpipe_core::event::Totals;
 use standpipe_core::private;
 use standpipe_core::secret::{NoManager, Resolve};
 use standpipe_delivery::dead::{Folder, LetterDurability, Letters};
 use standpipe_delivery::{Delivery, DeliverySettings};
-use standpipe_http::Shutdown;
-use standpipe_plugin_host::swap::Swapper;
 use standpipe_spool::Durability;
-
-/// What a run is made of before anything flows.
-struct Parts {
-    basis: Basis,
-    delivery: Delivery,
-    identities: SourceIdentities,
-    aws: AwsStatus,
-    letters: Arc<Letters>,
-    copier: Option<Copier>,
-    listening: Option<Listening>,
-    admin: Option<(Admin, Option<KeptToken>)>,
-    entrance: Option<Entrance>,
-    set_log_filter: Option<SetLogFilter>,
-    log_lines_dropped: Option<Arc<AtomicU64>>,
-}
 
 impl Run {
     /// The same as a part of a program.
@@ -106,14 +78,19 @@ impl Run {
         };
         let letters = Arc::new(letters);
         let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
-        let deliver = || {
+        let stop = StopTokens::new();
+        // Each can be given up alone: copies once events are through, events where a stream
+        // is held.
+        let deliver = |abort| {
             let (ports, how, letters) = (ports.clone(), how.clone(), Arc::clone(&letters));
-            Delivery::new(ports, how, letters, runtime.clone())
+            Delivery::new(ports, how, letters, runtime.clone(), abort)
         };
-        let copier = settings.dead_letter_stream.as_ref();
-        let copier = copier.map(|stream| Copier::start(Arc::clone(&letters), deliver(), stream));
+        let copier = settings.dead_letter_stream.as_ref().map(|stream| {
+            let abort = stop.delivery_abort.child_token();
+            Copier::start(Arc::clone(&letters), deliver(abort.clone()), abort, stream)
+        });
         let copier = copier.transpose().map_err(StartError::Thread)?;
-        let delivery = deliver();
+        let delivery = deliver(stop.delivery_abort.child_token());
         let listening = match settings.collect.clone() {
             Some(collect) => {
                 let secrets = Arc::clone(&secrets);
@@ -133,6 +110,9 @@ impl Run {
         };
         let basis = Basis::new(&settings, secrets);
         let parts = Parts {
+            settings,
+            swapper,
+            stop,
             basis,
             delivery,
             identities,
@@ -145,183 +125,7 @@ impl Run {
             set_log_filter,
             log_lines_dropped,
         };
-        Self::spawn(settings, swapper, parts, runtime).map_err(StartError::Thread)
-    }
-
-    fn spawn(
-        settings: Settings,
-        swapper: Swapper,
-        parts: Parts,
-        runtime: &Handle,
-    ) -> io::Result<Self> {
-        let Parts {
-            basis,
-            delivery,
-            identities,
-            aws,
-            letters,
-            copier,
-            listening,
-            admin,
-            entrance,
-            ..
-        } = parts;
-        let connections = listening.as_ref().and_then(Listening::connections);
-        let addresses = Addresses {
-            collector: listening.as_ref().and_then(Listening::address),
-            is_encrypted: listening.as_ref().is_some_and(Listening::is_encrypted),
-            admin: admin.as_ref().map(|(admin, _)| admin.address()),
-        };
-        let queued = settings.workers.get() * limits::CHUNKS_QUEUED_PER_WORKER;
-        let (chunks_in, chunks_out) = crossbeam_channel::bounded(queued);
-        let (buffers_in, buffers_out) = crossbeam_channel::bounded(queued);
-        let (stop, shutdown) = (Stop::default(), Shutdown::default());
-        let stopper = Stopper {
-            stop: stop.clone(),
-            stopped: watch::Sender::new(false),
-            shutdown: shutdown.clone(),
-            submitter: entrance.as_ref().map(|entrance| entrance.submitter.clone()),
-        };
-        let end = stopper.clone();
-        letters.on_refusal(move || end.stop());
-        let halted = Arc::new(Mutex::new(None));
-        let abandoned = Arc::<AtomicBool>::default();
-        let renewing = swapper.clone();
-        // What is refused has been logged.
-        let renewal = Renewal::new(move || drop(renewing.renew()));
-        let shared = Shared {
-            chunks: chunks_out,
-            buffers: buffers_in,
-            roles: Arc::clone(swapper.roles()),
-            letters: Arc::clone(&letters),
-            identities: Arc::new(identities),
-            on_failure: settings.hosting.on_failure.clone(),
-            renewal: Arc::new(renewal),
-            halt: Arc::new(Halt::new(ender(
-                stopper.clone(),
-                Arc::clone(&halted),
-                Arc::clone(&abandoned),
-            ))),
-            abandoned: Arc::clone(&abandoned),
-        };
-        if settings.fail_fast {
-            let end = ender(stopper.clone(), Arc::clone(&halted), Arc::clone(&abandoned));
-            delivery.fail_fast(end);
-        }
-        for session in aws.sessions().filter(|session| session.problem().is_some()) {
-            let (waiting, shutdown) = (session.clone().wait_for_credentials(), shutdown.clone());
-            runtime.spawn(async move {
-                tokio::select! {
-                    () = waiting => {}
-                    () = shutdown.requested() => {}
-                }
-            });
-        }
-        let spawn_worker = |number| {
-            let worker = Worker::new(shared.clone(), delivery.outbox());
-            thread::Builder::new().name(format!("worker-{number}")).spawn(|| worker.run())
-        };
-        let workers = (0..settings.workers.get()).map(spawn_worker).collect::<Result<_, _>>()?;
-        // Only workers may hold the queue's end: it closes with the last of them.
-        drop(shared);
-        let (totals, bytes_read) = (Arc::<Totals>::default(), Arc::<AtomicU64>::default());
-        let collecting = listening.map(|listening| {
-            let way = Way {
-                chunks: chunks_in.clone(),
-                buffers: buffers_out.clone(),
-                totals: Arc::clone(&totals),
-                bytes_read: Arc::clone(&bytes_read),
-                abandoned: Arc::clone(&abandoned),
-                sources: settings.source_names.clone(),
-            };
-            listening.collect(way, &shutdown, runtime)
-        });
-        let collecting = collecting.transpose()?;
-        let copies = copier.iter().map(Copier::delivery);
-        let reloadable = ReloadableParts::new(
-            &settings,
-            collecting.as_ref().map(Collecting::replaceable),
-            [&delivery].into_iter().chain(copies).map(Delivery::downgrade).collect(),
-            parts.set_log_filter,
-        );
-        let gatherer = entrance.map(|entrance| {
-            let gatherer = Gatherer {
-                submissions: entrance.submissions,
-                source: entrance.source,
-                chunks: chunks_in.clone(),
-                buffers: buffers_out.clone(),
-                totals: Arc::clone(&totals),
-                bytes_read: Arc::clone(&bytes_read),
-            };
-            thread::Builder::new().name("gatherer".to_owned()).spawn(|| gatherer.run())
-        });
-        let gatherer = gatherer.transpose()?;
-        let told = Shutdown::default();
-        if let Some((admin, token)) = admin {
-            let collector = collecting.as_ref();
-            let view = View {
-                totals: Arc::clone(&totals),
-                bytes_read: Arc::clone(&bytes_read),
-                delivery: delivery.clone(),
-                aws,
-                letters: Arc::clone(&letters),
-                collector: collector.map(|collecting| Arc::clone(&collecting.collector)),
-                spool: collector.map(|collecting| collecting.spool.clone()),
-                held: collector.map(|collecting| Arc::clone(&collecting.held)),
-                swapper: swapper.clone(),
-                shutdown: shutdown.clone(),
-                connections,
-                log_lines_dropped: parts.log_lines_dropped,
-            };
-            let served = admin.serve(view, token.as_ref().map(KeptToken::token), told.clone());
-            runtime.spawn(async move {
-                tokio::select! {
-                    () = served => {}
-                    () = keys::refresh_token(token) => unreachable!("it asks for ever"),
-                }
-            });
-        }
-        let retirement = Retirement::start(Arc::clone(&letters))?;
-        let reader = Reader {
-            inputs: settings.inputs,
-            chunks: chunks_in,
-            buffers: buffers_out,
-            retired: retirement.retired(),
-            totals: Arc::clone(&totals),
-            bytes_read: Arc::clone(&bytes_read),
-            stop: stop.clone(),
-        };
-        let reader = thread::Builder::new().name("reader".to_owned()).spawn(|| reader.run())?;
-        #[cfg(feature = "catalog")]
-        let catalog = settings.catalog.map(|catalog| {
-            // It stops as soon as no more is read, and has the time of the drain.
-            let routes = cataloging::routes_in_use(Arc::clone(swapper.roles()));
-            Cataloging::start(*catalog, routes, shutdown.clone())
-        });
-        Ok(Run {
-            started: Instant::now(),
-            totals,
-            bytes_read,
-            stopper,
-            halted,
-            abandoned,
-            swapper,
-            basis,
-            reloadable,
-            addresses,
-            collecting,
-            admin: told,
-            drain_timeout: settings.drain_timeout,
-            delivery,
-            letters,
-            copier,
-            retirement,
-            #[cfg(feature = "catalog")]
-            cataloging: catalog.transpose()?,
-            reader,
-            gatherer,
-            workers,
-        })
+        parts.launch(runtime).map_err(StartError::Thread)
     }
 }
 
@@ -340,21 +144,6 @@ fn warn_of_clear_token(address: SocketAddr, has_token: bool) {
             "[admin] listen is {address}, which others may reach, and the token of [admin] crosses the network \
              unencrypted: listen on 127.0.0.1, or have a proxy with TLS before it"
         );
-    }
-}
-
-/// Ends a run for a reason, where the settings ask for that: its plugin fails, or a stream
-/// accepts nothing. Workers take no more events, so the spool hands none out.
-fn ender(
-    stopper: Stopper,
-    halted: Arc<Mutex<Option<String>>>,
-    abandoned: Arc<AtomicBool>,
-) -> impl Fn(String) + Send + Sync + 'static {
-    move |why| {
-        tracing::error!("{why}");
-        *halted.lock() = Some(why);
-        abandoned.store(true, Ordering::Release);
-        stopper.stop();
     }
 }
 

@@ -14,6 +14,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::plugin_secrets::PluginSecrets;
 use super::plugins::{self, Companions, Ingredients, signature_path};
@@ -22,7 +23,6 @@ use crate::config::{PluginSource, Settings, Watch};
 use crate::limits;
 use standpipe_core::fingerprint::FileFingerprint;
 use standpipe_core::secret::Resolve;
-use standpipe_http::Shutdown;
 use standpipe_plugin_host::swap::{Candidate, Refused, Swapped, Swapper};
 
 /// Takes the plugin anew; clones do the same.
@@ -119,22 +119,16 @@ impl Reloader {
         reloaded.await.expect("reloading a plugin does not panic")
     }
 
-    /// Look at the files until the run takes no more events. What was read before may
+    /// Look at the files until the run takes in no more events. What was read before may
     /// have changed before anybody looked, so the plugin is taken anew first.
-    pub(super) async fn watch(&self, shutdown: &Shutdown) {
+    pub(super) async fn watch(&self, intake_stop: &CancellationToken) {
         let inner = Arc::clone(&self.0);
-        let until_shutdown = |work: Pin<Box<dyn Future<Output = ()> + Send>>| {
-            let shutdown = shutdown.clone();
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = work => {}
-                    () = shutdown.requested() => {}
-                }
-            });
+        let until_stop = |work: Pin<Box<dyn Future<Output = ()> + Send>>| {
+            tokio::spawn(intake_stop.clone().run_until_cancelled_owned(work));
         };
         // Settings that come later can be the first ones that name a secret.
         if inner.secrets.refresh() < Duration::MAX {
-            until_shutdown(Box::pin(self.clone().refresh()));
+            until_stop(Box::pin(self.clone().refresh()));
         }
         let Ok(settings) = (inner.read)() else { return };
         let (watch, files) = (settings.hosting.watch, inner.files(&settings));
@@ -142,7 +136,7 @@ impl Reloader {
             // From before they are read: what changes from now on shows.
             let seen = fingerprints(&files);
             let _ = self.reload().await;
-            until_shutdown(Box::pin(self.clone().look(files, seen)));
+            until_stop(Box::pin(self.clone().look(files, seen)));
         }
     }
 

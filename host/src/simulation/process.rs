@@ -4,7 +4,6 @@ use std::num::NonZero;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -14,6 +13,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::DRAINED_WITHIN;
 use super::account::Acceptance;
@@ -21,11 +21,12 @@ use super::disk::Disk;
 use super::firehose;
 use super::plugin::Plugin;
 use super::world::{Arrival, Life, LifeEnd, World};
-use crate::pipeline::{Halt, OnFailure, Renewal, Shared, SourceIdentities, Worker};
-use standpipe_collector::{Gathering, Intake, Step, entry_of};
+use crate::pipeline::{OnFailure, Renewal, Shared, SourceIdentities, Worker};
+use crate::stop::StopTokens;
+use standpipe_collector::{SpoolReader, entry_of};
 use standpipe_core::blocking;
 use standpipe_core::clock;
-use standpipe_core::event::{Totals, TotalsSnapshot};
+use standpipe_core::event::{NextChunk, Totals, TotalsSnapshot};
 use standpipe_delivery::dead::{LetterDurability, LetterSteps, Letters};
 use standpipe_delivery::{Delivery, Ports};
 use standpipe_plugin_host::{Admitted, BreakerSettings, Generation, PluginRoles, PublishedRoles};
@@ -47,8 +48,8 @@ struct Process<'a> {
     letter_steps: Arc<LetterSteps>,
     plugin: Arc<Plugin>,
     roles: Arc<PublishedRoles>,
-    intake: Arc<Mutex<(Intake, Gathering)>>,
-    is_abandoned: Arc<AtomicBool>,
+    reader: Arc<Mutex<SpoolReader>>,
+    stop: StopTokens,
     totals: Arc<Totals>,
     /// There is something new in the spool.
     news: Arc<Notify>,
@@ -114,11 +115,13 @@ impl<'a> Process<'a> {
             born,
             rng: Mutex::new(Rng::with_seed(seed)),
         };
+        let stop = StopTokens::new();
         let delivery = Delivery::new(
             Ports::new(Arc::new(firehose)),
             world.delivery.clone(),
             Arc::clone(&letters),
             Handle::current(),
+            stop.delivery_abort.child_token(),
         );
         let plugin = Arc::new(Plugin::new(world.account.clone()));
         let scripted = Admitted::scripted(standpipe_plugin_host::Plugin::scripted(plugin.clone()));
@@ -126,19 +129,15 @@ impl<'a> Process<'a> {
         let active = Generation::new(1, scripted, BreakerSettings::default(), threads);
         let active = Arc::new(active);
         let roles = PublishedRoles::new(PluginRoles { active, canary: None, shadow: None });
-        let (is_abandoned, totals) = (Arc::<AtomicBool>::default(), Arc::<Totals>::default());
-        let intake = Intake {
+        let totals = Arc::<Totals>::default();
+        let reader = SpoolReader::new(
             outlet,
-            spool: spool.clone(),
-            is_durable: true,
-            chunks: crossbeam_channel::bounded(0).0,
-            buffers: crossbeam_channel::bounded(0).1,
-            totals: Arc::clone(&totals),
-            bytes_read: Arc::<AtomicU64>::default(),
-            is_abandoned: Arc::clone(&is_abandoned),
-            sources: Arc::default(),
-            held: Arc::default(),
-        };
+            spool.clone(),
+            true,
+            Arc::clone(&totals),
+            Arc::default(),
+            Arc::default(),
+        );
         Ok(Process {
             world,
             born,
@@ -150,8 +149,8 @@ impl<'a> Process<'a> {
             letter_steps: Arc::new(letter_steps),
             plugin,
             roles: Arc::new(roles),
-            intake: Arc::new(Mutex::new((intake, Gathering::default()))),
-            is_abandoned,
+            reader: Arc::new(Mutex::new(reader)),
+            stop,
             totals,
             news: Arc::default(),
         })
@@ -253,9 +252,8 @@ impl<'a> Process<'a> {
             sleep(drain_timeout).await;
             self.tell(|| "gives up".to_owned());
             self.let_repeat();
-            self.delivery.give_up();
+            self.stop.delivery_abort.cancel();
             self.letters.stop_waiting();
-            self.is_abandoned.store(true, Ordering::Release);
             self.news.notify_waiters();
             std::future::pending().await
         };
@@ -307,16 +305,15 @@ impl<'a> Process<'a> {
             letters: Arc::clone(&self.letters),
             identities: Arc::new(SourceIdentities::default()),
             on_failure: OnFailure::DeadLetter,
-            halt: Arc::new(Halt::new(|_| ())),
             renewal: Arc::new(Renewal::new(|| ())),
-            abandoned: Arc::clone(&self.is_abandoned),
+            stop: self.stop.clone(),
         };
         let worker = Worker::new(shared, self.delivery.outbox().deferred());
         tokio::spawn(work(
             worker,
-            Arc::clone(&self.intake),
+            Arc::clone(&self.reader),
             Arc::clone(&self.plugin),
-            Arc::clone(&self.is_abandoned),
+            self.stop.mapping_abort.clone(),
             Arc::clone(&self.news),
         ))
     }
@@ -392,28 +389,27 @@ async fn append(
 /// What a worker's thread does.
 async fn work(
     mut worker: Worker,
-    intake: Arc<Mutex<(Intake, Gathering)>>,
+    reader: Arc<Mutex<SpoolReader>>,
     plugin: Arc<Plugin>,
-    is_abandoned: Arc<AtomicBool>,
+    abort: CancellationToken,
     news: Arc<Notify>,
 ) {
     let mut is_open = true;
     while is_open || worker.is_holding() {
         let notified = news.notified();
-        is_open &= !is_abandoned.load(Ordering::Acquire);
-        let step = match is_open && worker.takes_more() {
+        is_open &= !abort.is_cancelled();
+        let next = match is_open && worker.takes_more() {
             true => {
-                let mut intake = intake.lock();
-                let (intake, gathering) = &mut *intake;
-                intake.next_chunk(gathering, Duration::ZERO)
+                let mut reader = reader.lock();
+                reader.read_chunk(Duration::ZERO, Vec::new)
             }
-            false => Step::Nothing,
+            false => NextChunk::Nothing,
         };
-        let is_idle = matches!(step, Step::Nothing);
-        match step {
-            Step::Chunk(chunk) => worker.process(chunk),
-            Step::Nothing => {}
-            Step::End => is_open = false,
+        let is_idle = matches!(next, NextChunk::Nothing);
+        match next {
+            NextChunk::Chunk(chunk) => worker.process(chunk),
+            NextChunk::Nothing => {}
+            NextChunk::End => is_open = false,
         }
         worker.tend();
         worker.outbox().flush().await;

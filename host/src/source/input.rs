@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 
-use super::{Fill, Replay, Stop};
+use super::{Fill, Replay};
 use standpipe_core::gzip::GzipReader;
 use standpipe_core::limits::STOP_POLL;
 
@@ -97,7 +98,7 @@ impl Input {
     }
 
     /// Open for reading; gzip and Zstandard are recognised by their first bytes.
-    pub(super) fn open(&self, stop: &Stop) -> io::Result<Opened> {
+    pub(super) fn open(&self, stop: &CancellationToken) -> io::Result<Opened> {
         match self {
             Input::File(path) | Input::Letters(Replay { path, .. }) => {
                 // A pipe without a writer would block the opening itself.
@@ -151,13 +152,13 @@ fn read_head(raw: &mut impl Read) -> io::Result<Vec<u8>> {
 /// stop; it then sees the end of the input.
 struct Interruptible {
     file: File,
-    stop: Stop,
+    stop: CancellationToken,
 }
 
 impl Read for Interruptible {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let pause = Timespec { tv_sec: 0, tv_nsec: i64::from(STOP_POLL.subsec_nanos()) };
-        while !self.stop.is_requested() {
+        while !self.stop.is_cancelled() {
             let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
             match poll(&mut fds, Some(&pause)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}

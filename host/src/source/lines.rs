@@ -3,8 +3,9 @@
 
 use std::io::{self, Read};
 
-use super::Stop;
-use standpipe_core::event::{Damage, Line};
+use tokio_util::sync::CancellationToken;
+
+use standpipe_core::event::{LineError, Lines};
 
 const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
@@ -37,7 +38,7 @@ pub struct LineReader<R> {
     reader: R,
     fill: Fill,
     limits: LineLimits,
-    stop: Stop,
+    stop: CancellationToken,
     /// The start of a line whose end has not been read.
     carry: Vec<u8>,
     /// The number of the next line, counted from 1.
@@ -46,22 +47,9 @@ pub struct LineReader<R> {
     at_end: bool,
 }
 
-/// Lines that have been cut, before they are given an `Ack`.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Cut {
-    /// See [`Chunk`](standpipe_core::event::Chunk).
-    pub bytes: Vec<u8>,
-    /// See [`Chunk`](standpipe_core::event::Chunk).
-    pub lines: Vec<Line>,
-    /// See [`Chunk`](standpipe_core::event::Chunk).
-    pub damaged: Vec<(u32, Damage)>,
-    /// See [`Chunk`](standpipe_core::event::Chunk).
-    pub first_line: u64,
-}
-
 impl<R: Read> LineReader<R> {
     /// Read from the start of a source.
-    pub fn new(reader: R, fill: Fill, limits: LineLimits, stop: Stop) -> Self {
+    pub fn new(reader: R, fill: Fill, limits: LineLimits, stop: CancellationToken) -> Self {
         let (carry, next_line) = (Vec::new(), 1);
         LineReader { reader, fill, limits, stop, carry, next_line, at_start: true, at_end: false }
     }
@@ -74,29 +62,29 @@ impl<R: Read> LineReader<R> {
     /// The next lines, or none at the end of the source. `bytes` is a buffer to
     /// use again.
     ///
-    /// A source that fails ends with a [`Damage::CutOff`] line: there are no
+    /// A source that fails ends with a [`LineError::CutOff`] line: there are no
     /// errors. One that was stopped ends after its last whole line.
-    pub fn next_cut(&mut self, mut bytes: Vec<u8>) -> Option<Cut> {
+    pub fn next_lines(&mut self, mut bytes: Vec<u8>) -> Option<Lines> {
         while !self.at_end {
             bytes.clear();
             bytes.append(&mut self.carry);
-            let cut = self.read_cut(bytes);
-            if !cut.lines.is_empty() {
-                return Some(cut);
+            let lines = self.read_lines(bytes);
+            if !lines.is_empty() {
+                return Some(lines);
             }
-            bytes = cut.bytes;
+            bytes = lines.bytes;
         }
         None
     }
 
-    fn read_cut(&mut self, mut bytes: Vec<u8>) -> Cut {
+    fn read_lines(&mut self, mut bytes: Vec<u8>) -> Lines {
         // Of the bytes up to here it is known that no line ends in them.
         let mut searched = 0;
         loop {
             if let Some(end) = end_of_last_line(&bytes, searched) {
                 self.carry.extend_from_slice(&bytes[end..]);
                 bytes.truncate(end);
-                return self.cut(bytes, end);
+                return self.split_lines(bytes, end);
             }
             if bytes.len() >= self.limits.line + 2 {
                 return self.skip_line(bytes);
@@ -110,7 +98,7 @@ impl<R: Read> LineReader<R> {
             if !matches!(result, Ok(1..)) {
                 self.at_end = true;
                 let whole = end_of_last_line(&bytes, searched).unwrap_or(0);
-                return self.last_cut(bytes, whole, result.err());
+                return self.last_lines(bytes, whole, result.err());
             }
         }
     }
@@ -153,56 +141,54 @@ impl<R: Read> LineReader<R> {
 
     /// The source has ended, with `whole` bytes of whole lines and perhaps a
     /// line without its end.
-    fn last_cut(&mut self, mut bytes: Vec<u8>, whole: usize, failure: Option<io::Error>) -> Cut {
-        if self.stop.is_requested() {
+    fn last_lines(
+        &mut self,
+        mut bytes: Vec<u8>,
+        whole: usize,
+        failure: Option<io::Error>,
+    ) -> Lines {
+        if self.stop.is_cancelled() {
             bytes.truncate(whole);
-            return self.cut(bytes, whole);
+            return self.split_lines(bytes, whole);
         }
         let Some(error) = failure else {
             let end = bytes.len();
-            return self.cut(bytes, end);
+            return self.split_lines(bytes, end);
         };
-        let mut cut = self.cut(bytes, whole);
-        let kept_end = cut.bytes.len().min(whole + self.limits.prefix);
-        let line = Line {
-            start: offset(whole),
-            end: offset(kept_end),
-            offset: offset((self.next_line - cut.first_line) as usize),
-        };
-        cut.damaged.push((offset(cut.lines.len()), Damage::CutOff { detail: error.to_string() }));
-        cut.lines.push(line);
-        cut
+        let mut lines = self.split_lines(bytes, whole);
+        let kept_end = lines.bytes.len().min(whole + self.limits.prefix);
+        let number = (self.next_line - lines.first_line) as u32;
+        let error = LineError::CutOff { detail: error.to_string() };
+        lines.push_error(whole..kept_end, number, error);
+        lines
     }
 
     /// Make lines of the first `end` bytes.
-    fn cut(&mut self, bytes: Vec<u8>, end: usize) -> Cut {
-        let mut cut = Cut { first_line: self.next_line, bytes, ..Cut::default() };
+    fn split_lines(&mut self, bytes: Vec<u8>, end: usize) -> Lines {
+        let mut split = Lines { first_line: self.next_line, ..Lines::default() };
         let (mut start, mut number) = (0, 0);
-        let whole = &cut.bytes[..end];
+        let whole = &bytes[..end];
         for line_end in memchr::memchr_iter(b'\n', whole).chain([end]) {
             if start == end {
                 break;
             }
             let line = without_carriage_return(&whole[start..line_end]);
             if line.len() > self.limits.line {
-                let damage = Damage::TooLong { bytes: line.len() as u64 };
-                cut.damaged.push((offset(cut.lines.len()), damage));
-                let kept_end = offset(start + self.limits.prefix);
-                cut.lines.push(Line { start: offset(start), end: kept_end, offset: number });
+                let error = LineError::TooLong { bytes: line.len() as u64 };
+                split.push_error(start..start + self.limits.prefix, number, error);
             } else if !is_blank(line) {
-                let line_end = offset(start + line.len());
-                cut.lines.push(Line { start: offset(start), end: line_end, offset: number });
+                split.push(start..start + line.len(), number);
             }
             start = line_end + 1;
             number += 1;
         }
         self.next_line += u64::from(number);
-        cut
+        Lines { bytes, ..split }
     }
 
     /// The line at the start of `bytes` is too long: keep its first part, and
     /// pass over the rest.
-    fn skip_line(&mut self, mut bytes: Vec<u8>) -> Cut {
+    fn skip_line(&mut self, mut bytes: Vec<u8>) -> Lines {
         let (mut length, mut last) = (bytes.len() as u64, bytes.last().copied());
         bytes.truncate(self.limits.prefix);
         let mut piece = Vec::with_capacity(self.limits.chunk);
@@ -211,16 +197,16 @@ impl<R: Read> LineReader<R> {
             match self.read_more(&mut piece, self.limits.chunk) {
                 Ok(0) => {
                     self.at_end = true;
-                    if self.stop.is_requested() {
-                        return Cut { bytes, first_line: self.next_line, ..Cut::default() };
+                    if self.stop.is_cancelled() {
+                        return Lines { bytes, first_line: self.next_line, ..Lines::default() };
                     }
                     break;
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    let damage = Damage::CutOff { detail: error.to_string() };
                     self.at_end = true;
-                    return self.damaged_line(bytes, damage);
+                    let error = LineError::CutOff { detail: error.to_string() };
+                    return self.failed_line(bytes, error);
                 }
             }
             if let Some(end) = memchr::memchr(b'\n', &piece) {
@@ -235,24 +221,21 @@ impl<R: Read> LineReader<R> {
         if last == Some(b'\r') {
             length -= 1;
         }
-        self.damaged_line(bytes, Damage::TooLong { bytes: length })
+        self.failed_line(bytes, LineError::TooLong { bytes: length })
     }
 
-    fn damaged_line(&mut self, bytes: Vec<u8>, damage: Damage) -> Cut {
-        let line = Line { start: 0, end: offset(bytes.len()), offset: 0 };
-        let first_line = self.next_line;
+    /// The one line of which these bytes are kept.
+    fn failed_line(&mut self, bytes: Vec<u8>, error: LineError) -> Lines {
+        let mut lines = Lines { first_line: self.next_line, ..Lines::default() };
+        lines.push_error(0..bytes.len(), 0, error);
         self.next_line += 1;
-        Cut { bytes, lines: vec![line], damaged: vec![(0, damage)], first_line }
+        Lines { bytes, ..lines }
     }
 }
 
 /// Where the last line ends that ends after `from`, its line feed included.
 fn end_of_last_line(bytes: &[u8], from: usize) -> Option<usize> {
     memchr::memrchr(b'\n', bytes.get(from..)?).map(|at| from + at + 1)
-}
-
-fn offset(bytes: usize) -> u32 {
-    u32::try_from(bytes).expect("a chunk is far smaller than 4 GiB")
 }
 
 fn without_carriage_return(line: &[u8]) -> &[u8] {
@@ -272,27 +255,27 @@ mod tests {
     const LIMITS: LineLimits = LineLimits { chunk: 16, line: 40, prefix: 8 };
 
     /// Every line with its number; a damaged one with what was kept.
-    fn lines(input: &[u8], fill: Fill) -> Vec<(u64, Vec<u8>, Option<Damage>)> {
-        read_lines(LineReader::new(input, fill, LIMITS, Stop::default()))
+    fn lines(input: &[u8], fill: Fill) -> Vec<(u64, Vec<u8>, Option<LineError>)> {
+        read_lines(LineReader::new(input, fill, LIMITS, CancellationToken::new()))
     }
 
-    fn read_lines(mut reader: LineReader<impl Read>) -> Vec<(u64, Vec<u8>, Option<Damage>)> {
+    fn read_lines(mut reader: LineReader<impl Read>) -> Vec<(u64, Vec<u8>, Option<LineError>)> {
         let mut lines = Vec::new();
-        while let Some(cut) = reader.next_cut(Vec::new()) {
-            for (index, line) in (0..).zip(&cut.lines) {
-                let text = cut.bytes[line.start as usize..line.end as usize].to_vec();
-                let damage = cut.damaged.iter().find(|(at, _)| *at == index);
+        while let Some(read) = reader.next_lines(Vec::new()) {
+            for (index, line) in (0..).zip(&read.lines) {
+                let text = read.bytes[line.start as usize..line.end as usize].to_vec();
+                let error = read.errors.iter().find(|(at, _)| *at == index);
                 lines.push((
-                    cut.first_line + u64::from(line.offset),
+                    read.first_line + u64::from(line.offset),
                     text,
-                    damage.map(|(_, damage)| damage.clone()),
+                    error.map(|(_, error)| error.clone()),
                 ));
             }
         }
         lines
     }
 
-    fn whole(number: u64, text: &str) -> (u64, Vec<u8>, Option<Damage>) {
+    fn whole(number: u64, text: &str) -> (u64, Vec<u8>, Option<LineError>) {
         (number, text.into(), None)
     }
 
@@ -310,7 +293,7 @@ mod tests {
     fn a_line_that_is_too_long_keeps_its_prefix_and_its_length() {
         for length in [41, 42, 43, 100, 1000] {
             let input = format!("a\n{}\nb", "x".repeat(length));
-            let damage = Damage::TooLong { bytes: length as u64 };
+            let damage = LineError::TooLong { bytes: length as u64 };
             let expected = [whole(1, "a"), (2, b"xxxxxxxx".to_vec(), Some(damage)), whole(3, "b")];
             assert_eq!(lines(input.as_bytes(), Fill::Whole), expected, "{length}");
         }
@@ -321,7 +304,7 @@ mod tests {
     #[test]
     fn the_length_of_a_line_that_is_too_long_leaves_out_its_ending() {
         for length in [41, 42, 57, 100] {
-            let damage = Damage::TooLong { bytes: length as u64 };
+            let damage = LineError::TooLong { bytes: length as u64 };
             let expected = [(1, b"xxxxxxxx".to_vec(), Some(damage)), whole(2, "b")];
             let input = format!("{}\r\nb", "x".repeat(length));
             assert_eq!(lines(input.as_bytes(), Fill::Whole), expected, "{length}");
@@ -341,7 +324,12 @@ mod tests {
     #[test]
     fn a_byte_order_mark_can_come_in_pieces() {
         let read = |input: &[u8]| {
-            read_lines(LineReader::new(Dripping(input), Fill::Available, LIMITS, Stop::default()))
+            read_lines(LineReader::new(
+                Dripping(input),
+                Fill::Available,
+                LIMITS,
+                CancellationToken::new(),
+            ))
         };
         assert_eq!(read("\u{feff}\nab\nc".as_bytes()), [whole(2, "ab"), whole(3, "c")]);
         assert_eq!(read("a\n\u{feff}\n".as_bytes()), [whole(1, "a"), whole(2, "\u{feff}")]);
@@ -360,7 +348,7 @@ mod tests {
     #[test]
     fn a_source_that_fails_ends_with_a_damaged_line() {
         let cut_off = |kept: &str, number| {
-            (number, kept.into(), Some(Damage::CutOff { detail: "broken".to_owned() }))
+            (number, kept.into(), Some(LineError::CutOff { detail: "broken".to_owned() }))
         };
         for fill in [Fill::Whole, Fill::Available] {
             let read = |input: &str| {
@@ -368,7 +356,7 @@ mod tests {
                     Failing(input.as_bytes()),
                     fill,
                     LIMITS,
-                    Stop::default(),
+                    CancellationToken::new(),
                 ))
             };
             assert_eq!(read("a\nbc"), [whole(1, "a"), cut_off("bc", 2)]);
@@ -380,21 +368,21 @@ mod tests {
 
     #[test]
     fn a_stopped_source_ends_after_its_last_whole_line() {
-        let stop = Stop::default();
-        stop.request();
+        let stop = CancellationToken::new();
+        stop.cancel();
         let reader = LineReader::new(&b"a\nbc"[..], Fill::Available, LIMITS, stop);
         assert_eq!(read_lines(reader), [whole(1, "a")]);
     }
 
     /// The same, said simply.
-    fn model(input: &[u8]) -> Vec<(u64, Vec<u8>, Option<Damage>)> {
+    fn model(input: &[u8]) -> Vec<(u64, Vec<u8>, Option<LineError>)> {
         let input = input.strip_prefix(BYTE_ORDER_MARK).unwrap_or(input);
         let lines = (1..).zip(input.split(|&byte| byte == b'\n'));
         let lines = lines.map(|(number, line)| (number, line.strip_suffix(b"\r").unwrap_or(line)));
         let kept = lines.filter(|(_, line)| line.iter().any(|byte| !b" \t\r".contains(byte)));
         kept.map(|(number, line)| {
             if line.len() > LIMITS.line {
-                let damage = Damage::TooLong { bytes: line.len() as u64 };
+                let damage = LineError::TooLong { bytes: line.len() as u64 };
                 (number, line[..LIMITS.prefix].to_vec(), Some(damage))
             } else {
                 (number, line.to_vec(), None)

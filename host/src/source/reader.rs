@@ -1,34 +1,27 @@
-//! The thread that reads the inputs in order and hands chunks to the workers; the bounded queue
-//! makes it as slow as they are. A stop leaves the rest unread and reported.
+//! Reads inputs one after the other: files, pipes, and dead letters to be replayed.
 
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Sender;
+use tokio_util::sync::CancellationToken;
 
 use super::lines::LineLimits;
-use super::{Input, LeftLetters, LineReader, Retired, Stop};
+use super::replay::ReplaySource;
+use super::{ChunkSource, Chunker, Input, LeftLetters, LineReader, Removal, Replay};
 use crate::limits;
-use standpipe_core::event::{Ack, Chunk, Source, Totals};
+use standpipe_core::event::{NextChunk, Source};
 
 /// Reads inputs one after the other and hands their lines to the workers.
 #[derive(Debug)]
-pub struct Reader {
+pub struct InputReader {
     /// What to read, in this order.
     pub inputs: Vec<Input>,
     /// Where chunks go.
-    pub chunks: Sender<Chunk>,
-    /// Buffers that come back from the workers.
-    pub buffers: Receiver<Vec<u8>>,
-    /// Where it is told which replayed letters can be taken out of their files.
-    pub retired: Sender<Option<Retired>>,
-    /// The run's counts.
-    pub totals: Arc<Totals>,
-    /// How far reading has got.
-    pub bytes_read: Arc<AtomicU64>,
-    /// Whether to stop.
-    pub stop: Stop,
+    pub chunker: Chunker,
+    /// Where it says which replayed letters can be removed from their files.
+    pub removals: Sender<Option<Removal>>,
+    /// Cancelled where no more is to be read.
+    pub intake_stop: CancellationToken,
 }
 
 /// What was left unread.
@@ -51,13 +44,19 @@ pub struct Unread {
     pub from_line: u64,
 }
 
+/// The lines of a file, a pipe or a terminal.
+struct LineSource {
+    source: Source,
+    reader: LineReader<Box<dyn Read>>,
+}
+
 impl Input {
-    /// Open it, and cut it into lines.
+    /// Open it, and cut it into lines, until it ends or `stop` is cancelled.
     ///
     /// # Errors
     ///
     /// It cannot be opened.
-    pub fn lines(&self, stop: &Stop) -> io::Result<LineReader<Box<dyn Read>>> {
+    pub fn lines(&self, stop: &CancellationToken) -> io::Result<LineReader<Box<dyn Read>>> {
         let opened = self.open(stop)?;
         let line_limits = LineLimits {
             chunk: standpipe_core::limits::CHUNK_BYTES,
@@ -68,12 +67,21 @@ impl Input {
     }
 }
 
-impl Reader {
+impl ChunkSource for LineSource {
+    fn next_chunk(&mut self, chunker: &Chunker) -> NextChunk {
+        match self.reader.next_lines(chunker.buffer()) {
+            Some(lines) => NextChunk::Chunk(chunker.chunk(lines, self.source.clone())),
+            None => NextChunk::End,
+        }
+    }
+}
+
+impl InputReader {
     /// Read everything, or until a stop.
     pub fn run(self) -> ReadReport {
         let mut report = ReadReport::default();
         for input in &self.inputs {
-            if self.stop.is_requested() {
+            if self.intake_stop.is_cancelled() {
                 report.unread.push(Unread { source: input.name(), from_line: 1 });
                 continue;
             }
@@ -90,24 +98,99 @@ impl Reader {
     }
 
     fn read_lines(&self, input: &Input) -> io::Result<Option<Unread>> {
-        let source: Source = input.name().as_str().into();
-        let mut reader = input.lines(&self.stop)?;
-        loop {
-            let buffer = self.buffers.try_recv().unwrap_or_default();
-            let Some(cut) = reader.next_cut(buffer) else { break };
-            self.bytes_read.fetch_add(cut.bytes.len() as u64, Ordering::Relaxed);
-            self.totals.add_read(cut.lines.len() as u64);
-            let totals = Arc::clone(&self.totals);
-            let ack = Ack::new(source.clone(), cut.lines.len(), move |settled| {
-                totals.add_settled(settled);
-            });
-            let (lines, damaged, first_line) = (cut.lines, cut.damaged, cut.first_line);
-            let chunk = Chunk { bytes: cut.bytes, lines, damaged, first_line, ack };
-            if self.chunks.send(chunk).is_err() || self.stop.is_requested() {
-                break;
-            }
+        let reader = input.lines(&self.intake_stop)?;
+        let mut lines = LineSource { source: input.name().as_str().into(), reader };
+        self.chunker.hand_out(&mut lines, &self.intake_stop);
+        let LineSource { source, reader } = lines;
+        let unread = || Unread { source: source.to_string(), from_line: reader.next_line() };
+        Ok(self.intake_stop.is_cancelled().then(unread))
+    }
+
+    /// Hand out the events of dead letters; those that stay in their file are added to `left`.
+    fn replay(&self, replay: &Replay, left: &mut LeftLetters) -> io::Result<Option<Unread>> {
+        let mut letters = ReplaySource::open(replay, self.removals.clone())?;
+        self.chunker.hand_out(&mut letters, &self.intake_stop);
+        left.add(letters.left());
+        letters.finish(&self.intake_stop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+    use crate::source::{Progress, ReplayCompactor};
+    use standpipe_core::event::{Outcome, Reason, SourceNames};
+    use standpipe_delivery::dead::{Filter, Letter, LetterReader, Letters};
+
+    /// Reads an input, and stops once the first chunk is there. Returns how many lines came
+    /// out, each of which `settle` has looked at, and the report.
+    fn read_until_first_chunk(
+        input: Input,
+        removals: Sender<Option<Removal>>,
+        settle: impl Fn(&standpipe_core::event::Chunk),
+    ) -> (u64, ReadReport) {
+        let (chunker, chunks, _buffers) = Chunker::new(1, Progress::default());
+        let intake_stop = CancellationToken::new();
+        let reader = InputReader {
+            inputs: vec![input],
+            chunker,
+            removals,
+            intake_stop: intake_stop.clone(),
+        };
+        let reader = thread::spawn(|| reader.run());
+        let mut lines = 0;
+        for chunk in chunks {
+            intake_stop.cancel();
+            settle(&chunk);
+            lines += chunk.lines.len() as u64;
         }
-        let stopped = self.stop.is_requested();
-        Ok(stopped.then(|| Unread { source: source.to_string(), from_line: reader.next_line() }))
+        (lines, reader.join().unwrap())
+    }
+
+    #[test]
+    fn a_stop_says_which_line_comes_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("in.ndjson");
+        let line = format!("{{\"text\":\"{}\"}}\n", "x".repeat(1000));
+        std::fs::write(&path, line.repeat(4000)).unwrap();
+        let removals = crossbeam_channel::unbounded().0;
+        let (lines, report) = read_until_first_chunk(Input::File(path), removals, |_| ());
+        assert!(0 < lines && lines < 4000, "{lines}");
+        let [Unread { from_line, .. }] = &report.unread[..] else { panic!("{report:?}") };
+        assert_eq!(*from_line, lines + 1);
+    }
+
+    #[test]
+    fn a_replay_that_is_stopped_removes_what_was_delivered_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let letters = Letters::new(directory.path().to_owned());
+        let source = "web".into();
+        for line in 1..=20 {
+            letters.write(&Letter::of_line(Reason::GivenUp, "", &source, line, b"{}")).unwrap();
+        }
+        letters.sync().unwrap();
+        let path = letters.report().file.unwrap();
+        drop(letters);
+        let letters = Letters::new(directory.path().join("again"));
+        let compactor = ReplayCompactor::start(Arc::new(letters)).unwrap();
+        let sources = SourceNames::default();
+        let replay = Replay { path: path.clone(), filter: Filter::default(), sources };
+        let deliver = |chunk: &standpipe_core::event::Chunk| {
+            if chunk.first_line != 1 {
+                chunk.ack.settle(0, Outcome::Delivered);
+            }
+        };
+        let removals = compactor.removals();
+        let (lines, report) = read_until_first_chunk(Input::Letters(replay), removals, deliver);
+        let [Unread { from_line, .. }] = &report.unread[..] else { panic!("{report:?}") };
+        assert_eq!(*from_line, lines + 1);
+        assert_eq!(compactor.finish(), None);
+        let left =
+            LetterReader::open(&path).unwrap().map(|entry| entry.unwrap().letter.unwrap().line);
+        let expected: Vec<_> = [1].into_iter().chain(*from_line..=20).collect();
+        assert_eq!(left.collect::<Vec<_>>(), expected);
     }
 }

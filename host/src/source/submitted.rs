@@ -1,16 +1,16 @@
 //! Events that a program hands in which this library is part of.
 //!
-//! What is accepted waits in memory, within [`Room`], for a [`Gatherer`] that makes
+//! What is accepted waits in memory, within [`Room`], for a [`SubmissionReader`] that makes
 //! chunks of it. Handing an event in takes a lock that is held for no longer than a
 //! pointer takes to be moved, and no thread ever waits: where there is no room, the
 //! event is given back, or a task waits.
 
 mod counts;
-mod gatherer;
+mod reader;
 mod receipt;
 
 pub use counts::SubmitReport;
-pub use gatherer::Gatherer;
+pub use reader::SubmissionReader;
 pub use receipt::{NotSettled, Receipt, Refused};
 
 use std::sync::Arc;

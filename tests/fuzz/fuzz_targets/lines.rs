@@ -5,9 +5,10 @@
 
 use std::io::{self, Read};
 
-use standpipe_core::event::Damage;
-use standpipe::source::{Fill, LineLimits, LineReader, Stop};
+use standpipe_core::event::LineError;
+use standpipe::source::{Fill, LineLimits, LineReader};
 use libfuzzer_sys::fuzz_target;
+use tokio_util::sync::CancellationToken;
 
 const LIMITS: LineLimits = LineLimits { chunk: 16, line: 40, prefix: 8 };
 
@@ -26,18 +27,18 @@ fuzz_target!(|input: (u8, &[u8])| {
     let expected = split(input);
     for fill in [Fill::Whole, Fill::Available] {
         let source = Dripping(input, usize::from(step) + 1);
-        let mut reader = LineReader::new(source, fill, LIMITS, Stop::default());
+        let mut reader = LineReader::new(source, fill, LIMITS, CancellationToken::new());
         let mut lines = Vec::new();
-        while let Some(cut) = reader.next_cut(Vec::new()) {
-            assert!(!cut.lines.is_empty());
-            let mut damaged = cut.damaged.iter().peekable();
-            for (index, line) in (0..).zip(&cut.lines) {
-                let text = cut.bytes[line.start as usize..line.end as usize].to_vec();
-                let number = cut.first_line + u64::from(line.offset);
-                let bytes = match damaged.next_if(|(at, _)| *at == index) {
-                    Some((_, Damage::TooLong { bytes })) => *bytes,
-                    Some((_, Damage::CutOff { detail })) => panic!("no read fails: {detail}"),
-                    Some((_, Damage::Refused(_))) => panic!("lines are not judged here"),
+        while let Some(read) = reader.next_lines(Vec::new()) {
+            assert!(!read.lines.is_empty());
+            let mut errors = read.errors.iter().peekable();
+            for (index, line) in (0..).zip(&read.lines) {
+                let text = read.bytes[line.start as usize..line.end as usize].to_vec();
+                let number = read.first_line + u64::from(line.offset);
+                let bytes = match errors.next_if(|(at, _)| *at == index) {
+                    Some((_, LineError::TooLong { bytes })) => *bytes,
+                    Some((_, LineError::CutOff { detail })) => panic!("no read fails: {detail}"),
+                    Some((_, LineError::Refused(_))) => panic!("lines are not judged here"),
                     None => text.len() as u64,
                 };
                 lines.push((number, bytes, text));

@@ -1,7 +1,7 @@
 //! The collector: Segment's and RudderStack's SDKs send to it unchanged.
 //!
 //! A request is answered with 200 once its events are in the spool, and not
-//! before. From there an [`Intake`] hands them to the workers, and the spool
+//! before. From there a [`SpoolReader`] makes chunks of them for the workers, and the spool
 //! keeps each until it is delivered, filtered or dead-lettered, over restarts. Events
 //! of sources that the settings no longer have stay there: see [`HeldEvents`].
 //!
@@ -20,7 +20,6 @@ mod entry;
 mod handle;
 mod head;
 mod held;
-mod intake;
 mod keyring;
 pub mod limits;
 mod log_limit;
@@ -35,6 +34,7 @@ mod refused;
 mod route;
 mod settings;
 mod source;
+mod spool_reader;
 mod vendor;
 mod webhook;
 
@@ -43,9 +43,6 @@ pub use decode::{BadBody, Body, Decoded, Facts, Shape};
 pub use dialect::{Dialect, MessageType};
 pub use handle::Collector;
 pub use held::HeldEvents;
-pub use intake::Intake;
-#[cfg(any(test, feature = "testing"))]
-pub use intake::{Gathering, Step};
 pub use origin::OriginRule;
 pub use public_url::{InvalidPublicUrl, PublicUrl};
 pub use rate::Rate;
@@ -55,6 +52,7 @@ pub use settings::{
     is_write_key, source_labels,
 };
 pub use source::{SourceReport, TakenKey};
+pub use spool_reader::SpoolReader;
 
 /// The spool's entry of a source's events, as a request leaves it.
 #[cfg(any(test, feature = "testing"))]

@@ -14,7 +14,7 @@ mod source_names;
 mod stream_name;
 
 pub use ack::{Ack, Ended, Outcome, Settled, Settlements, Totals, TotalsSnapshot};
-pub use chunk::{Chunk, Damage, Line};
+pub use chunk::{Chunk, Line, LineError, Lines, NextChunk};
 pub use envelope::{Envelope, Items, Malformed, Member, Outline, OutlineError, Span, scan, string};
 pub use reason::Reason;
 pub use refusal::Refusal;

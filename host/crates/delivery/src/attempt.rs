@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::backoff;
 use super::lane::{Lane, Passage};
@@ -21,8 +22,8 @@ use standpipe_core::event::Outcome;
 pub(super) struct Attempts {
     pub(super) letters: Arc<Letters>,
     pub(super) missing_stream_grace: Duration,
-    /// Whether to stop waiting, and bury what is not delivered.
-    pub(super) give_up: watch::Sender<bool>,
+    /// Cancelled where nobody waits for delivery any more: what is not delivered is dead.
+    pub(super) abort: CancellationToken,
     /// For the requests that may be under way at once, of all streams.
     pub(super) requests: Semaphore,
     /// What is called once a stream is held, where nobody is to wait for it.
@@ -71,17 +72,12 @@ pub(super) enum Rest {
 }
 
 impl Attempts {
-    /// Wait until nobody waits for delivery any more.
-    pub(super) async fn given_up(&self) {
-        // The sender of the word is part of this, so the wait cannot fail.
-        let _ = self.give_up.subscribe().wait_for(|&given_up| given_up).await;
-    }
-
     /// A stream stays held. Where nobody is to wait for that, delivery gives up.
     pub(super) fn fail_fast(&self, stream: &Stream) {
         if let Some(on_held) = self.on_held.get()
-            && !self.give_up.send_replace(true)
+            && !self.abort.is_cancelled()
         {
+            self.abort.cancel();
             on_held(stream.why_held());
         }
     }
@@ -92,7 +88,7 @@ impl Attempts {
     async fn room_for_letters(&self) {
         tokio::select! {
             () = self.letters.room() => {}
-            () = self.given_up() => {}
+            () = self.abort.cancelled() => {}
         }
     }
 
@@ -100,7 +96,7 @@ impl Attempts {
     pub(super) async fn put(&self, stream: &Stream, passage: Passage, pending: Pending) -> Attempt {
         let _permission = tokio::select! {
             permission = self.requests.acquire() => permission.expect("it is never closed"),
-            () = self.given_up() => {
+            () = self.abort.cancelled() => {
                 let rest = Rest::Again(pending, Duration::ZERO);
                 return Attempt { passage, pace: Pace::Failed, rest };
             }
@@ -112,7 +108,7 @@ impl Attempts {
         let answer = tokio::select! {
             biased;
             answer = stream.port.put_record_batch(&stream.name, Arc::clone(&pending.batch)) => answer,
-            () = self.given_up() => {
+            () = self.abort.cancelled() => {
                 return Attempt { passage, pace: Pace::Failed, rest: unanswered(stream, pending) };
             }
         };

@@ -73,7 +73,7 @@ enum Loaded {
 impl Sender {
     pub(super) async fn serve(mut self, mut queue: UnboundedReceiver<Parcel>) -> Ended {
         let attempts = Arc::clone(&self.attempts);
-        let mut given_up = pin!(attempts.given_up());
+        let mut aborted = pin!(attempts.abort.cancelled());
         let mut idle_since = None;
         loop {
             let wake = self.launch();
@@ -91,7 +91,7 @@ impl Sender {
             let remind_at = if is_held { self.stream.reminder_due() } else { None };
             tokio::select! {
                 biased;
-                () = &mut given_up => break,
+                () = &mut aborted => break,
                 Some(done) = self.under_way.join_next(), if !self.under_way.is_empty() => {
                     self.take_back(done).await;
                 }

@@ -12,10 +12,11 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use thiserror::Error;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::attempt::Attempts;
 use super::describer::Describer;
@@ -156,12 +157,14 @@ struct Served {
 }
 
 impl Delivery {
-    /// Deliver through these ports; the work is done on this runtime.
+    /// Deliver through these ports; the work is done on this runtime. Once `abort` is
+    /// cancelled nobody waits any longer: what is not delivered goes to the dead letters.
     pub fn new(
         ports: Ports,
         settings: DeliverySettings,
         letters: Arc<Letters>,
         runtime: Handle,
+        abort: CancellationToken,
     ) -> Self {
         let log = Arc::<LogLimit>::default();
         let describers = ports
@@ -171,7 +174,7 @@ impl Delivery {
         let attempts = Arc::new(Attempts {
             letters,
             missing_stream_grace: settings.missing_stream_grace,
-            give_up: watch::Sender::new(false),
+            abort,
             requests: Semaphore::new(standpipe_aws::limits::REQUESTS_AT_ONCE_MAX),
             on_held: OnceLock::new(),
         });
@@ -232,16 +235,10 @@ impl Delivery {
         }
     }
 
-    /// Give up as soon as a stream accepts nothing until somebody acts, and call this with
-    /// the reason. Only the first call counts.
+    /// Cancel the abort token as soon as a stream accepts nothing until somebody acts, and
+    /// call this with the reason; of streams that are held at once, each can have it called.
     pub fn fail_fast(&self, on_held: impl Fn(String) + Send + Sync + 'static) {
         let _ = self.0.attempts.on_held.set(Box::new(on_held));
-    }
-
-    /// Stop waiting: what is not delivered at this moment goes to the dead
-    /// letters.
-    pub fn give_up(&self) {
-        self.0.attempts.give_up.send_replace(true);
     }
 
     /// Wait until everything has been delivered, or given up. No outbox may be
@@ -407,7 +404,7 @@ impl Delivery {
     /// the one before it.
     async fn admit(&self, stream: &Stream, batch: &Batch) -> Option<Place> {
         let Shared { room, overflow, attempts, .. } = &*self.0;
-        if *attempts.give_up.borrow() {
+        if attempts.abort.is_cancelled() {
             return None;
         }
         let is_behind = || stream.is_held() || !stream.backlog.is_empty();
@@ -419,7 +416,7 @@ impl Delivery {
         }
         let patient_until = Instant::now() + PATIENCE;
         let mut share = pin!(room.take(&stream.taken, bytes));
-        let mut given_up = pin!(attempts.given_up());
+        let mut aborted = pin!(attempts.abort.cancelled());
         loop {
             let freed = overflow.freed();
             let is_patient = Instant::now() < patient_until;
@@ -439,7 +436,7 @@ impl Delivery {
             };
             tokio::select! {
                 biased;
-                () = &mut given_up => return None,
+                () = &mut aborted => return None,
                 share = &mut share, if may_take => return Some(Place::Memory(share)),
                 () = freed, if may_store => {}
                 () = sleep_until(look_again) => {}

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::faulty::{Faulty, Injection};
 use super::*;
@@ -63,12 +64,13 @@ async fn deliver_with(
     let started = Instant::now();
     let directory = tempfile::tempdir().unwrap();
     let letters = Arc::new(Letters::new(directory.path().to_owned()));
-    let port = Arc::new(port);
+    let (port, abort) = (Arc::new(port), CancellationToken::new());
     let delivery = Delivery::new(
         Ports::new(Arc::clone(&port) as Arc<dyn Firehose>),
         settings,
         Arc::clone(&letters),
         Handle::current(),
+        abort.clone(),
     );
     let settled = Arc::new(Mutex::new(Settled::default()));
     let (mut outbox, notice) = (delivery.outbox(), Arc::clone(&settled));
@@ -86,7 +88,7 @@ async fn deliver_with(
     tokio::task::spawn_blocking(push_all).await.unwrap();
     let overdue = async {
         tokio::time::sleep(Duration::from_secs(3600)).await;
-        delivery.give_up();
+        abort.cancel();
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -372,7 +374,8 @@ async fn identities_share_no_request_though_their_streams_have_one_name() {
     let mut ports = Ports::new(Arc::clone(&default) as Arc<dyn Firehose>);
     let identity = ports.add("web".to_owned(), Arc::clone(&other) as Arc<dyn Firehose>);
     let letters = Arc::new(Letters::new("unused".into()));
-    let delivery = Delivery::new(ports, settings(), letters, Handle::current());
+    let delivery =
+        Delivery::new(ports, settings(), letters, Handle::current(), CancellationToken::new());
     let mut outbox = delivery.outbox();
     let name = StreamName::parse("s").unwrap();
     let places = [Identity::default(), identity]
@@ -396,7 +399,13 @@ async fn identities_share_no_request_though_their_streams_have_one_name() {
 async fn a_record_larger_than_firehose_takes_is_not_taken() {
     let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
     let letters = Arc::new(Letters::new("unused".into()));
-    let delivery = Delivery::new(Ports::new(port), settings(), letters, Handle::current());
+    let delivery = Delivery::new(
+        Ports::new(port),
+        settings(),
+        letters,
+        Handle::current(),
+        CancellationToken::new(),
+    );
     let mut outbox = delivery.outbox();
     let place = place(&mut outbox, "s");
     let provenance =
@@ -419,7 +428,8 @@ async fn an_asynchronous_driver_waits_for_room_without_blocking() {
     }));
     let letters = Arc::new(Letters::new("unused".into()));
     let ports = Ports::new(Arc::clone(&port) as Arc<dyn Firehose>);
-    let delivery = Delivery::new(ports, settings(), letters, Handle::current());
+    let delivery =
+        Delivery::new(ports, settings(), letters, Handle::current(), CancellationToken::new());
     let mut outbox = delivery.outbox();
     let place = place(&mut outbox, "s");
     let records = kilobytes(&["s"], 40_000);
@@ -617,7 +627,13 @@ async fn a_record_alone_is_condemned_once_the_stream_accepts_another() {
     let port = Arc::new(port);
     let letters = Arc::new(Letters::new(tempfile::tempdir().unwrap().path().to_owned()));
     let ports = Ports::new(Arc::clone(&port) as Arc<dyn Firehose>);
-    let delivery = Delivery::new(ports, settings(), Arc::clone(&letters), Handle::current());
+    let delivery = Delivery::new(
+        ports,
+        settings(),
+        Arc::clone(&letters),
+        Handle::current(),
+        CancellationToken::new(),
+    );
     let mut outbox = delivery.outbox();
     let place = place(&mut outbox, "s");
     let provenance =

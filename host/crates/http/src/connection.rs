@@ -15,9 +15,9 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 
 use super::connections::{Activity, BodyWait, Place, UnderWay};
-use super::server::Shutdown;
 use super::{Answer, Peer, Request, RequestBody};
 use crate::limits;
 
@@ -35,13 +35,13 @@ struct Watched {
 }
 
 /// Answer the requests of a connection until it ends, nobody uses it, it makes room for
-/// others, or the server shuts down.
+/// others, or `stop` is cancelled.
 pub(super) async fn serve<H, F>(
     stream: Stream,
     peer: Peer,
     place: &Place,
     handle: H,
-    shutdown: &Shutdown,
+    stop: &CancellationToken,
 ) where
     H: Fn(Request, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
@@ -72,7 +72,7 @@ pub(super) async fn serve<H, F>(
             }
             return;
         }
-        () = shutdown.requested() => limits::HTTP_SHUTDOWN_TIMEOUT,
+        () = stop.cancelled() => limits::HTTP_SHUTDOWN_TIMEOUT,
         () = activity.overdue() => limits::HTTP_CLOSE_TIMEOUT,
         // Somebody waits for the place.
         () = activity.evicted() => match activity.needs_farewell() {

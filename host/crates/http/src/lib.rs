@@ -23,7 +23,7 @@ pub use connections::{ConnectionCounts, ConnectionLimits};
 pub use descriptors::Descriptors;
 pub use forwarded::{Forwarded, is_host};
 pub use peers::{InvalidNetwork, PRIVATE_NETWORKS, TrustedProxies, UserAddress, is_private};
-pub use server::{BindError, ConnectionStats, Peer, Server, Shutdown};
+pub use server::{BindError, ConnectionStats, Peer, Server};
 pub use settings::{CertificateFiles, HttpSettings, KEEP_ALIVE, RawHttp};
 pub use tls::{CertificateError, Tls, TlsError};
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Stream};
 use super::connections::{ConnectionCounts, ConnectionLimits, Connections, Place};
@@ -59,34 +59,6 @@ pub struct BindError {
     pub error: io::Error,
 }
 
-/// A request to end.
-#[derive(Debug, Clone)]
-pub struct Shutdown(watch::Sender<bool>);
-
-impl Default for Shutdown {
-    fn default() -> Self {
-        Shutdown(watch::Sender::new(false))
-    }
-}
-
-impl Shutdown {
-    /// Accept nothing more, and answer what has been read.
-    pub fn request(&self) {
-        self.0.send_replace(true);
-    }
-
-    /// Whether somebody has asked.
-    pub fn is_requested(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    /// Wait until somebody asks.
-    pub async fn requested(&self) {
-        // The sender of the word is part of this, so the wait cannot fail.
-        let _ = self.0.subscribe().wait_for(|&requested| requested).await;
-    }
-}
-
 impl Server {
     /// Listen on an address; port 0 is any free one.
     ///
@@ -116,28 +88,28 @@ impl Server {
         self.address
     }
 
-    /// Answer requests until the shutdown. What has been read by then is still
+    /// Answer requests until `stop` is cancelled. What has been read by then is still
     /// answered, for as long as [`limits::HTTP_SHUTDOWN_TIMEOUT`].
-    pub async fn serve<H, F>(self, handle: H, shutdown: Shutdown)
+    pub async fn serve<H, F>(self, handle: H, stop: CancellationToken)
     where
         H: Fn(Request, Peer) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
         let mut under_way = JoinSet::new();
-        let mut requested = pin!(shutdown.requested());
+        let mut stopped = pin!(stop.cancelled());
         let mut accepting = Accepting::new(&self);
         loop {
             let (stream, peer, place) = tokio::select! {
-                () = &mut requested => break,
+                () = &mut stopped => break,
                 accepted = accepting.next() => accepted,
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => continue,
             };
-            let (tls, handle, shutdown) = (self.tls.clone(), handle.clone(), shutdown.clone());
+            let (tls, handle, stop) = (self.tls.clone(), handle.clone(), stop.clone());
             under_way.spawn(async move {
                 // A connection that fails concerns nobody but its client.
                 let peer = Peer { address: peer, is_encrypted: tls.is_some() };
                 if let Some(stream) = encrypted(stream, tls, &place).await {
-                    connection::serve(stream, peer, &place, handle, &shutdown).await;
+                    connection::serve(stream, peer, &place, handle, &stop).await;
                 }
                 drop(place);
             });
@@ -268,9 +240,9 @@ mod tests {
             let limits = ConnectionLimits { connections_max, per_peer_max, keep_alive, trusted };
             let address = "127.0.0.1:0".parse().unwrap();
             let server = Server::bind(address, None, limits).await.unwrap();
-            let (address, shutdown) = (server.address(), Shutdown::default());
+            let (address, stop) = (server.address(), CancellationToken::new());
             let answer = |_, _| async { Answer::new(Full::new(Bytes::from_static(b"ok"))) };
-            let serving = tokio::spawn(server.serve(answer, shutdown.clone()));
+            let serving = tokio::spawn(server.serve(answer, stop.clone()));
             let mut stream = TcpStream::connect(address).await.unwrap();
             for _ in 0..3 {
                 ask(&mut stream).await;
@@ -280,7 +252,7 @@ mod tests {
             assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0, "it is closed in order");
             let took = started.elapsed();
             assert!(took <= 3 * SECOND, "{keep_alive:?} and {took:?}");
-            shutdown.request();
+            stop.cancel();
             serving.await.unwrap();
         }
     }

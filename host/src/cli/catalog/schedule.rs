@@ -2,6 +2,7 @@
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use super::{Given, block_on, fault, usage};
 use crate::cli::run::{LogFormat, start_logging};
@@ -10,7 +11,6 @@ use crate::cli::{CommandResult, Exit, abandon, complain, complain_at_once};
 use crate::run::Cataloging;
 use standpipe_catalog::LogLevel;
 use standpipe_catalog::schedule::Kept;
-use standpipe_http::Shutdown;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         settings.log_level = LogLevel::Debug;
     }
     let routes = arguments.given.routes()?;
-    let stop = Shutdown::default();
+    let stop = CancellationToken::new();
     let cataloging = Cataloging::start(settings, Box::new(move || routes.clone()), stop.clone());
     let cataloging = cataloging.context("start a thread").map_err(fault)?;
     // Signals need a runtime of their own, which the thread does not wait for.
@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         let mut signals = Signals::listen().context("listen for signals")?;
         let twice = async {
             signals.stop().await;
-            stop.request();
+            stop.cancel();
             complain_at_once("stopping: no run begins, and one under way is given 20 seconds; again to stop at once");
             signals.stop().await;
             complain_at_once("stopped at once");

@@ -10,14 +10,15 @@ use clap::Args;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::events::{for_each_cut, split};
+use super::events::{for_each_lines, split};
 use super::settings::{PluginSettings, of_json};
 use crate::bench::plugins::{Candidate, PluginBenchError, PluginReport, measure_plugins};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, complain, print_either, usage};
 use crate::limits;
 use crate::run::{PluginLoader, read_plugin};
-use crate::source::{Cut, Input};
+use crate::source::Input;
+use standpipe_core::event::Lines;
 use standpipe_plugin_host::{DEFAULT_PLUGIN, check_mapping_settings};
 
 /// Both decide about the events in batches as in production, in turns. Compiling
@@ -73,10 +74,10 @@ fn measure(arguments: &Arguments) -> anyhow::Result<PluginReport> {
     };
     let input = Input::from_argument(&arguments.events);
     input.check()?;
-    let cuts = read(&input)?;
+    let read = read(&input)?;
     let mut batches = Vec::new();
-    for cut in &cuts {
-        split(cut, |batch| batches.push(batch));
+    for lines in &read {
+        split(lines, |batch| batches.push(batch));
     }
     if batches.is_empty() {
         bail!("{} holds no events: give a file of newline-delimited JSON", input.name());
@@ -102,18 +103,18 @@ fn measure(arguments: &Arguments) -> anyhow::Result<PluginReport> {
 }
 
 /// Lines in memory, up to the limit.
-fn read(input: &Input) -> anyhow::Result<Vec<Cut>> {
-    let (mut cuts, mut bytes) = (Vec::new(), 0);
-    for_each_cut(input, |cut| {
-        bytes += cut.bytes.len();
+fn read(input: &Input) -> anyhow::Result<Vec<Lines>> {
+    let (mut read, mut bytes) = (Vec::new(), 0);
+    for_each_lines(input, |lines| {
+        bytes += lines.bytes.len();
         if bytes > limits::PLUGIN_BENCH_BYTES_MAX {
             complain("the file is larger than 256 MiB: its start is used");
             return ControlFlow::Break(());
         }
-        cuts.push(cut);
+        read.push(lines);
         ControlFlow::Continue(())
     })?;
-    Ok(cuts)
+    Ok(read)
 }
 
 /// What the default plugin understands of another one's settings; a row for

@@ -3,10 +3,11 @@
 use std::ops::ControlFlow;
 
 use anyhow::Context;
+use tokio_util::sync::CancellationToken;
 
 use crate::limits;
-use crate::source::{Cut, Input, Stop};
-use standpipe_core::event::{Event, scan};
+use crate::source::Input;
+use standpipe_core::event::{Event, Lines, scan};
 
 /// Hand over an input's events. What comes out is the number of lines that are no
 /// event.
@@ -15,22 +16,22 @@ pub(super) fn for_each_batch(
     mut each: impl FnMut(&[Event<'_>]),
 ) -> anyhow::Result<u64> {
     let mut no_events = 0;
-    for_each_cut(input, |cut| {
-        no_events += split(&cut, |events| each(&events));
+    for_each_lines(input, |lines| {
+        no_events += split(&lines, |events| each(&events));
         ControlFlow::Continue(())
     })?;
     Ok(no_events)
 }
 
 /// Hand over an input's lines, as they are read.
-pub(super) fn for_each_cut(
+pub(super) fn for_each_lines(
     input: &Input,
-    mut each: impl FnMut(Cut) -> ControlFlow<()>,
+    mut each: impl FnMut(Lines) -> ControlFlow<()>,
 ) -> anyhow::Result<()> {
-    let lines = input.lines(&Stop::default());
-    let mut lines = lines.with_context(|| format!("read {}", input.name()))?;
-    while let Some(cut) = lines.next_cut(Vec::new()) {
-        if each(cut).is_break() {
+    let reader = input.lines(&CancellationToken::new());
+    let mut reader = reader.with_context(|| format!("read {}", input.name()))?;
+    while let Some(lines) = reader.next_lines(Vec::new()) {
+        if each(lines).is_break() {
             break;
         }
     }
@@ -38,14 +39,14 @@ pub(super) fn for_each_cut(
 }
 
 /// Hand over the batches of some lines. What comes out is as above.
-pub(super) fn split<'a>(cut: &'a Cut, mut each: impl FnMut(Vec<Event<'a>>)) -> u64 {
-    let mut damaged = cut.damaged.iter().peekable();
+pub(super) fn split<'a>(lines: &'a Lines, mut each: impl FnMut(Vec<Event<'a>>)) -> u64 {
+    let mut errors = lines.errors.iter().peekable();
     let (mut no_events, mut batch, mut batch_bytes) = (0, Vec::new(), 0);
-    for (index, line) in (0..).zip(&cut.lines) {
-        let text = &cut.bytes[line.start as usize..line.end as usize];
-        let is_damaged = damaged.next_if(|(at, _)| *at == index).is_some();
+    for (index, line) in (0..).zip(&lines.lines) {
+        let text = &lines.bytes[line.start as usize..line.end as usize];
+        let has_error = errors.next_if(|(at, _)| *at == index).is_some();
         let Some((text, envelope)) =
-            scan(text, standpipe_core::limits::EVENT_NESTING_MAX).ok().filter(|_| !is_damaged)
+            scan(text, standpipe_core::limits::EVENT_NESTING_MAX).ok().filter(|_| !has_error)
         else {
             no_events += 1;
             continue;
@@ -57,7 +58,12 @@ pub(super) fn split<'a>(cut: &'a Cut, mut each: impl FnMut(Vec<Event<'a>>)) -> u
             batch_bytes = 0;
         }
         batch_bytes += text.len();
-        batch.push(Event { index, line: cut.first_line + u64::from(line.offset), text, envelope });
+        batch.push(Event {
+            index,
+            line: lines.first_line + u64::from(line.offset),
+            text,
+            envelope,
+        });
     }
     if !batch.is_empty() {
         each(batch);

@@ -1,34 +1,24 @@
-//! Events handed in by a program: bounds, waiting, closing, one line each, and an answer for every
-//! caller.
-
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use tokio::task::yield_now;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
-use standpipe_core::event::{Chunk, Damage, Outcome, Reason, Totals, scan};
+use crate::source::{Chunker, Progress};
+use standpipe_core::event::{Chunk, LineError, Outcome, Reason, scan};
 
 fn room(events: usize) -> Room {
     Room { events, ..Room::default() }
 }
 
-/// A gatherer at work, and where its chunks come out.
-fn gather(submissions: Submissions) -> (JoinHandle<()>, Receiver<Chunk>) {
-    let (chunks, out) = crossbeam_channel::bounded(1);
-    let gatherer = Gatherer {
-        submissions,
-        source: "test".into(),
-        chunks,
-        buffers: crossbeam_channel::never(),
-        totals: Arc::<Totals>::default(),
-        bytes_read: Arc::<AtomicU64>::default(),
-    };
-    (std::thread::spawn(|| gatherer.run()), out)
+/// A reader at work, and where its chunks come out.
+fn read(submissions: Submissions) -> (JoinHandle<()>, Receiver<Chunk>) {
+    let (chunker, chunks, _) = Chunker::new(1, Progress::default());
+    let reader = SubmissionReader::new(submissions, "test".into());
+    (chunker.spawn("submissions", reader, CancellationToken::new()).unwrap(), chunks)
 }
 
 fn texts_of(chunk: &Chunk) -> Vec<Vec<u8>> {
@@ -43,7 +33,7 @@ fn texts(chunk: &Chunk) -> Vec<&[u8]> {
 async fn each_is_told_how_its_event_ended() {
     let (submitter, submissions) = Submitter::new(room(10));
     let receipts = ["a", "b", "c", "d"].map(|text| submitter.try_submit(text.into()).unwrap());
-    let (gatherer, chunks) = gather(submissions);
+    let (reader, chunks) = read(submissions);
     let chunk = chunks.recv().unwrap();
     assert_eq!(texts(&chunk), [b"a", b"b", b"c", b"d"]);
     chunk.ack.settle(0, Outcome::Delivered);
@@ -57,7 +47,7 @@ async fn each_is_told_how_its_event_ended() {
     assert_eq!((c.await, d.await), (Ok(Ended::Dead(Reason::GivenUp)), Err(NotSettled::Abandoned)));
     submitter.close();
     submitter.settled().await;
-    gatherer.join().unwrap();
+    reader.join().unwrap();
     let report = submitter.report();
     let ended = (report.delivered, report.filtered, report.dead, report.abandoned);
     assert_eq!((report.accepted, ended), (4, (1, 1, 1, 1)));
@@ -72,7 +62,7 @@ async fn what_there_is_no_room_for_comes_back_or_waits() {
     let waiting = tokio::spawn(submitter.submit("3".into()));
     yield_now().await;
     assert_eq!((submitter.report().accepted, submitter.report().refused_full), (1, 1));
-    let (_gatherer, chunks) = gather(submissions);
+    let (_reader, chunks) = read(submissions);
     let settle = || {
         let chunk = chunks.recv().unwrap();
         chunk.ack.settle(0, Outcome::Delivered);
@@ -110,12 +100,12 @@ async fn nothing_is_accepted_once_it_is_closed() {
     assert_eq!(waiting.await.unwrap(), Err(NotSettled::Closed("2".into())));
     assert_eq!(submitter.try_submit("3".into()).unwrap_err(), Refused::Closed("3".into()));
     assert_eq!(submitter.report().refused_closed, 2);
-    let (gatherer, chunks) = gather(submissions);
+    let (reader, chunks) = read(submissions);
     let chunk = chunks.recv().unwrap();
     chunk.ack.settle(0, Outcome::Delivered);
     drop(chunk);
     assert_eq!(accepted.await, Ok(Ended::Delivered));
-    gatherer.join().unwrap();
+    reader.join().unwrap();
 }
 
 #[tokio::test]
@@ -129,12 +119,12 @@ async fn nobody_waits_for_ever_where_nobody_takes_the_events() {
 
     let (submitter, submissions) = Submitter::new(room(3));
     let queued = submitter.try_submit("1".into()).unwrap();
-    let (gatherer, chunks) = gather(submissions);
+    let (reader, chunks) = read(submissions);
     drop(chunks);
     // A chunk that is in the queue then goes with its other end: the next one finds
     // that nobody is there.
     let next = submitter.try_submit("2".into());
-    gatherer.join().unwrap();
+    reader.join().unwrap();
     assert_eq!(queued.await, Err(NotSettled::Abandoned));
     submitter.settled().await;
     assert!(matches!(submitter.try_submit("3".into()), Err(Refused::Closed(_))));
@@ -148,7 +138,7 @@ fn an_event_is_one_line() {
     for text in ["{\n \"a\": 1\r\n}\n", "{}\r\n", "\n", "", "{\"\\\"\n\":1}"] {
         drop(submitter.try_submit(text.into()).unwrap());
     }
-    let (_gatherer, chunks) = gather(submissions);
+    let (_reader, chunks) = read(submissions);
     let chunk = chunks.recv().unwrap();
     assert_eq!(texts(&chunk), [&b"{  \"a\": 1  }"[..], b"{}", b"", b"", b"{\"\\\"\n\":1}"]);
     submitter.close();
@@ -160,9 +150,9 @@ fn of_an_event_that_is_too_long_the_start_is_kept() {
     let bytes = standpipe_core::limits::EVENT_BYTES_MAX + 1;
     drop(submitter.try_submit(vec![b'x'; bytes].into()).unwrap());
     assert_eq!(submitter.report().queued_bytes, limits::EVENT_PREFIX_BYTES);
-    let (_gatherer, chunks) = gather(submissions);
+    let (_reader, chunks) = read(submissions);
     let chunk = chunks.recv().unwrap();
-    assert_eq!(chunk.damaged, [(0, Damage::TooLong { bytes: bytes as u64 })]);
+    assert_eq!(chunk.errors, [(0, LineError::TooLong { bytes: bytes as u64 })]);
     assert_eq!(texts(&chunk)[0].len(), limits::EVENT_PREFIX_BYTES);
     submitter.close();
 }
@@ -203,16 +193,16 @@ proptest! {
             drop(submitter.try_submit(Bytes::copy_from_slice(text)).unwrap());
         }
         submitter.close();
-        let (gatherer, chunks) = gather(submissions);
+        let (reader, chunks) = read(submissions);
         let lines: Vec<Vec<u8>> = chunks
             .iter()
             .flat_map(|chunk| texts_of(&chunk))
             .collect();
-        gatherer.join().unwrap();
+        reader.join().unwrap();
         prop_assert_eq!(lines.len(), texts.len());
         for (line, text) in lines.iter().zip(&texts) {
-            let read = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).ok();
-            prop_assert_eq!(read(line), read(text), "{:?}", String::from_utf8_lossy(text));
+            let parsed = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).ok();
+            prop_assert_eq!(parsed(line), parsed(text), "{:?}", String::from_utf8_lossy(text));
             let is_one = memchr::memchr2(b'\n', b'\r', line).is_none();
             prop_assert!(is_one || scan(line, standpipe_core::limits::EVENT_NESTING_MAX).is_err(), "{:?}", line);
         }

@@ -1,5 +1,6 @@
-//! A piece of a source: whole lines in one buffer, those that are damaged, and the promise to
-//! account for each.
+//! Chunks of a source's lines, and how they come to be.
+
+use std::ops::Range;
 
 use super::{Ack, Refusal, Source};
 
@@ -11,12 +12,37 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
     /// The lines that hold an event, in their order. Blank lines are not here.
     pub lines: Vec<Line>,
-    /// The lines that could not be read whole, by their position in `lines`.
-    pub damaged: Vec<(u32, Damage)>,
+    /// Why lines could not be read whole, by their ascending positions in `lines`.
+    pub errors: Vec<(u32, LineError)>,
     /// The number of the chunk's first line in its source, counted from 1.
     pub first_line: u64,
     /// Settles each line.
     pub ack: Ack,
+}
+
+/// Lines of a source in one buffer: a [`Chunk`] in the making, for which nobody has
+/// promised anything yet.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// See [`Chunk`].
+    pub bytes: Vec<u8>,
+    /// See [`Chunk`].
+    pub lines: Vec<Line>,
+    /// See [`Chunk`].
+    pub errors: Vec<(u32, LineError)>,
+    /// See [`Chunk`].
+    pub first_line: u64,
+}
+
+/// What looking for the next chunk of a source came to.
+#[derive(Debug)]
+pub enum NextChunk {
+    /// Its events wait for a worker.
+    Chunk(Chunk),
+    /// There is none yet.
+    Nothing,
+    /// There will be no more.
+    End,
 }
 
 /// One line of a chunk, without its line ending.
@@ -32,7 +58,7 @@ pub struct Line {
 
 /// Why a line could not be read whole; its bytes are the part that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Damage {
+pub enum LineError {
     /// It is longer than an event may be.
     TooLong {
         /// The whole length, in bytes.
@@ -63,4 +89,47 @@ impl Chunk {
     pub fn number(&self, line: Line) -> u64 {
         self.first_line + u64::from(line.offset)
     }
+}
+
+impl Lines {
+    /// No lines yet, in a buffer that is used again.
+    pub fn in_buffer(mut bytes: Vec<u8>, first_line: u64) -> Self {
+        bytes.clear();
+        Lines { bytes, first_line, ..Lines::default() }
+    }
+
+    /// How many lines there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Adds a line that stands at these bytes, so many lines after the first one.
+    #[inline]
+    pub fn push(&mut self, bytes: Range<usize>, offset: u32) {
+        self.lines.push(Line { start: small(bytes.start), end: small(bytes.end), offset });
+    }
+
+    /// The same of a line that could not be read whole.
+    pub fn push_error(&mut self, bytes: Range<usize>, offset: u32, error: LineError) {
+        self.errors.push((small(self.len()), error));
+        self.push(bytes, offset);
+    }
+
+    /// The chunk of these lines, each of which is accounted for by `ack`.
+    pub fn into_chunk(self, ack: Ack) -> Chunk {
+        let Lines { bytes, lines, errors, first_line } = self;
+        Chunk { bytes, lines, errors, first_line, ack }
+    }
+}
+
+#[inline]
+fn small(number: usize) -> u32 {
+    u32::try_from(number).expect("a chunk is far smaller than 4 GiB")
 }

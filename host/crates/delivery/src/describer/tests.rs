@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::dead::Letters;
 use crate::faulty::{Faulty, Injection};
@@ -57,7 +58,8 @@ impl Scene {
         };
         let letters = Arc::new(Letters::new("unused".into()));
         let (own, runtime) = (Arc::clone(&port) as Arc<dyn Firehose>, Handle::current());
-        let delivery = Delivery::new(Ports::new(own), settings, letters, runtime);
+        let delivery =
+            Delivery::new(Ports::new(own), settings, letters, runtime, CancellationToken::new());
         let outbox = Some(delivery.outbox());
         Scene { port, delivery, outbox }
     }

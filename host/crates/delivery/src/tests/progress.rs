@@ -20,6 +20,7 @@ const FAULTS: Duration = Duration::from_secs(60);
 struct Driver {
     _directory: tempfile::TempDir,
     delivery: Delivery,
+    abort: CancellationToken,
     port: Arc<Faulty>,
     settled: Arc<Mutex<Settled>>,
 }
@@ -30,8 +31,9 @@ impl Driver {
         let letters = Arc::new(Letters::new(directory.path().join("dead")));
         let port = Arc::new(port);
         let ports = Ports::new(Arc::clone(&port) as Arc<dyn Firehose>);
-        let delivery = Delivery::new(ports, settings, letters, Handle::current());
-        Driver { _directory: directory, delivery, port, settled: Arc::default() }
+        let abort = CancellationToken::new();
+        let delivery = Delivery::new(ports, settings, letters, Handle::current(), abort.clone());
+        Driver { _directory: directory, delivery, abort, port, settled: Arc::default() }
     }
 
     /// Push records as so many workers do, each from a task of its own, and drain.
@@ -186,7 +188,7 @@ async fn giving_up_waits_neither_for_memory_nor_for_the_disk() {
             let driver = Driver::new(settings, port);
             let give_up = async {
                 tokio::time::sleep(FAULTS).await;
-                driver.delivery.give_up();
+                driver.abort.cancel();
             };
             let record = |at: usize| (["a", "b", "c"][at % 3], vec![b'x'; 50_000]);
             let records = (0..2400).map(record).collect();

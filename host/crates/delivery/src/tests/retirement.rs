@@ -18,7 +18,8 @@ impl Names {
         let port = Arc::new(port);
         let ports = Ports::new(Arc::clone(&port) as Arc<dyn Firehose>);
         let letters = Arc::new(Letters::new("unused".into()));
-        let delivery = Delivery::new(ports, settings, letters, Handle::current());
+        let delivery =
+            Delivery::new(ports, settings, letters, Handle::current(), CancellationToken::new());
         let outbox = delivery.outbox();
         let ack = Ack::new("test".into(), 1_000_000, |_| ());
         let provenance = Provenance { ack, plugin: "".into(), generation: 0 };

@@ -1,76 +1,52 @@
-//! The thread that reads the spool and makes chunks: entries of one source that wait together share
-//! a chunk of bounded size. An entry is acknowledged once its events are settled; entries of
-//! unknown sources or newer versions stay.
+//! Makes chunks of what is in the spool.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender};
 
 use super::HeldEvents;
 use super::entry::{Entry, UnknownRefusal};
 use standpipe_core::event::{
-    Ack, Chunk, Damage, Line, Settled, Settlements, Source, SourceNames, Totals,
+    Ack, Chunk, LineError, Lines, NextChunk, Settled, Settlements, Source, SourceNames, Totals,
 };
+use standpipe_core::limits::CHUNK_BYTES;
+use standpipe_spool::limits::SPOOL_LOG_STEP;
 use standpipe_spool::{Next, Outlet, Place, Spool};
 
-/// How long to wait for an entry before looking whether to stop.
-const PATIENCE: Duration = standpipe_core::limits::STOP_POLL;
-
-/// Hands what is in the spool to the workers.
+/// Makes chunks of what is in the spool.
 ///
 /// Entries of one source that wait together share a chunk, so that requests with
 /// single events cost little more than those with many.
 #[derive(Debug)]
-pub struct Intake {
-    /// Where entries come from.
-    pub outlet: Outlet,
-    /// Where they are acknowledged.
-    pub spool: Spool,
+pub struct SpoolReader {
+    outlet: Outlet,
+    /// Where entries are acknowledged.
+    spool: Spool,
     /// Whether the spool outlives the process.
-    pub is_durable: bool,
-    /// Where chunks go.
-    pub chunks: Sender<Chunk>,
-    /// Buffers that come back from the workers.
-    pub buffers: Receiver<Vec<u8>>,
+    is_durable: bool,
     /// What becomes of events is counted here.
-    pub totals: Arc<Totals>,
-    /// Bytes handed out.
-    pub bytes_read: Arc<AtomicU64>,
-    /// Whether nobody waits for delivery any more.
-    pub is_abandoned: Arc<AtomicBool>,
+    totals: Arc<Totals>,
     /// The sources that events may be of; they can be replaced meanwhile.
-    pub sources: Arc<ArcSwap<SourceNames>>,
+    sources: Arc<ArcSwap<SourceNames>>,
     /// Where events of others are counted.
-    pub held: Arc<HeldEvents>,
-}
-
-/// What looking for a chunk came to.
-pub enum Step {
-    /// Its events wait for a worker.
-    Chunk(Chunk),
-    /// Nothing came in time.
-    Nothing,
-    /// Nothing will come.
-    End,
+    held: Arc<HeldEvents>,
+    gathered: Gathered,
+    /// The number of the next chunk's first event, counted from 1.
+    next_line: u64,
+    unreadable: Unreadable,
 }
 
 /// A chunk in the making.
-#[derive(Default)]
-pub struct Gathering {
-    /// Events of the chunks before.
-    handed_out: u64,
-    unreadable: Unreadable,
+#[derive(Debug, Default)]
+struct Gathered {
     source: String,
-    bytes: Vec<u8>,
-    lines: Vec<Line>,
-    damaged: Vec<(u32, Damage)>,
+    lines: Lines,
     parts: Vec<Part>,
 }
 
 /// What of a chunk comes from one entry.
+#[derive(Debug)]
 struct Part {
     place: Place,
     /// Its first event, by the position in the chunk.
@@ -79,6 +55,7 @@ struct Part {
     items: Items,
 }
 
+#[derive(Debug)]
 enum Items {
     /// All, from the first one on.
     All(usize),
@@ -86,39 +63,46 @@ enum Items {
     Some(Vec<u32>),
 }
 
-impl Intake {
-    /// Hand out entries until the spool is closed and empty, or nothing more shall
-    /// be handed out.
-    pub fn run(mut self) {
-        let mut gathering = Gathering::default();
-        // What is in memory alone is handed out whatever comes of it.
-        while !(self.is_durable && self.is_abandoned.load(Ordering::Acquire)) {
-            let is_taken = match self.next_chunk(&mut gathering, PATIENCE) {
-                Step::Chunk(chunk) => self.chunks.send(chunk).is_ok(),
-                Step::Nothing => true,
-                Step::End => false,
-            };
-            if !is_taken {
-                break;
-            }
+impl SpoolReader {
+    /// Reads what comes out of a spool. Events of sources that are not among `sources` stay
+    /// there, and are counted in `held`.
+    pub fn new(
+        outlet: Outlet,
+        spool: Spool,
+        is_durable: bool,
+        totals: Arc<Totals>,
+        sources: Arc<ArcSwap<SourceNames>>,
+        held: Arc<HeldEvents>,
+    ) -> Self {
+        SpoolReader {
+            outlet,
+            spool,
+            is_durable,
+            totals,
+            sources,
+            held,
+            gathered: Gathered::default(),
+            next_line: 1,
+            unreadable: Unreadable::default(),
         }
     }
 
-    /// Makes a chunk of the entries that wait; waits up to so long for the first one.
-    pub fn next_chunk(&mut self, gathering: &mut Gathering, patience: Duration) -> Step {
+    /// Makes a chunk of the entries that wait, in a buffer to be used again; waits up to so
+    /// long for the first one.
+    pub fn read_chunk(&mut self, patience: Duration, buffer: impl Fn() -> Vec<u8>) -> NextChunk {
         loop {
-            let patience = if gathering.lines.is_empty() { patience } else { Duration::ZERO };
-            let entry = match self.outlet.next(patience) {
+            let is_first = self.gathered.lines.is_empty();
+            let entry = match self.outlet.next(if is_first { patience } else { Duration::ZERO }) {
                 Next::Entry(entry) => entry,
-                Next::Nothing if gathering.lines.is_empty() => return Step::Nothing,
-                Next::End if gathering.lines.is_empty() => return Step::End,
-                Next::Nothing | Next::End => return Step::Chunk(self.take(gathering)),
+                Next::Nothing if is_first => return NextChunk::Nothing,
+                Next::End if is_first => return NextChunk::End,
+                Next::Nothing | Next::End => return NextChunk::Chunk(self.take()),
             };
             let read = match Entry::decode(&entry.bytes) {
                 Ok(read) => read,
                 Err(error) => {
                     let items = entry.items - small(entry.acked.len());
-                    gathering.unreadable.keep(&self.spool, items, &error);
+                    self.unreadable.keep(&self.spool, items, &error);
                     continue;
                 }
             };
@@ -129,36 +113,28 @@ impl Intake {
                 self.held.hold(read.source, events);
                 continue;
             };
-            let is_apart = source != gathering.source
-                || gathering.bytes.len() + read.texts.len() > standpipe_core::limits::CHUNK_BYTES;
-            let is_full = is_apart && !gathering.lines.is_empty();
-            let chunk = is_full.then(|| self.take(gathering));
-            if gathering.lines.is_empty() {
-                source.clone_into(&mut gathering.source);
-                gathering.bytes = self.buffers.try_recv().unwrap_or_default();
-                gathering.bytes.clear();
+            let is_full = !is_first && !self.gathered.has_room(source, read.texts.len());
+            let chunk = is_full.then(|| self.take());
+            if is_first || is_full {
+                source.clone_into(&mut self.gathered.source);
+                self.gathered.lines = Lines::in_buffer(buffer(), self.next_line);
             }
-            let kept = gathering.add(&read, entry.place, &entry.acked);
+            let kept = self.gathered.add(&read, entry.place, &entry.acked);
             if let Some((items, error)) = kept {
-                gathering.unreadable.keep(&self.spool, items, &error);
+                self.unreadable.keep(&self.spool, items, &error);
             }
             if let Some(chunk) = chunk {
-                return Step::Chunk(chunk);
+                return NextChunk::Chunk(chunk);
             }
         }
     }
 
     /// Turns what was gathered into a chunk.
-    fn take(&self, gathering: &mut Gathering) -> Chunk {
-        let first_line = gathering.handed_out + 1;
-        let handed_out = gathering.handed_out + gathering.lines.len() as u64;
-        let unreadable = std::mem::take(&mut gathering.unreadable);
-        let next = Gathering { handed_out, unreadable, ..Gathering::default() };
-        let Gathering { source, bytes, lines, damaged, parts, .. } =
-            std::mem::replace(gathering, next);
-        self.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    fn take(&mut self) -> Chunk {
+        let Gathered { source, lines, parts } = std::mem::take(&mut self.gathered);
+        self.next_line += lines.len() as u64;
         let ack = self.promise(&source, lines.len(), parts);
-        Chunk { bytes, lines, damaged, first_line, ack }
+        lines.into_chunk(ack)
     }
 
     /// What a durable spool keeps does not count as read.
@@ -181,7 +157,12 @@ impl Intake {
     }
 }
 
-impl Gathering {
+impl Gathered {
+    /// Whether an entry of this source and so many bytes goes into the same chunk.
+    fn has_room(&self, source: &str, bytes: usize) -> bool {
+        source == self.source && self.lines.bytes.len() + bytes <= CHUNK_BYTES
+    }
+
     /// Add an entry's events but for those that were settled before, and those that
     /// cannot be read: how many, and why the last of them cannot.
     fn add(
@@ -191,22 +172,22 @@ impl Gathering {
         settled: &[u32],
     ) -> Option<(u32, UnknownRefusal)> {
         let mut kept = None;
-        let (first, base) = (self.lines.len(), small(self.bytes.len()));
-        self.bytes.extend_from_slice(entry.texts);
+        let lines = &mut self.lines;
+        let (first, base) = (lines.len(), lines.bytes.len());
+        lines.bytes.extend_from_slice(entry.texts);
         let mut settled = settled.iter().peekable();
         let mut items = settled.peek().map(|_| Vec::new());
         let mut start = base;
         for (item, (end, refusal)) in (0..).zip(entry.events()) {
-            let line = Line { start, end: base + end, offset: small(self.lines.len()) };
-            start = line.end;
+            let text = start..base + end as usize;
+            start = text.end;
             if settled.next_if_eq(&&item).is_some() {
                 continue;
             }
+            let offset = small(lines.len());
             match refusal {
-                Ok(None) => {}
-                Ok(Some(refusal)) => {
-                    self.damaged.push((small(self.lines.len()), Damage::Refused(refusal)));
-                }
+                Ok(None) => lines.push(text, offset),
+                Ok(Some(refusal)) => lines.push_error(text, offset, LineError::Refused(refusal)),
                 Err(unknown) => {
                     kept = Some((kept.map_or(0, |(items, _)| items) + 1, unknown));
                     // All before it were handed out.
@@ -214,13 +195,12 @@ impl Gathering {
                     continue;
                 }
             }
-            self.lines.push(line);
             if let Some(items) = &mut items {
                 items.push(item);
             }
         }
-        if self.lines.len() > first {
-            let items = items.map_or(Items::All(self.lines.len() - first), Items::Some);
+        if lines.len() > first {
+            let items = items.map_or(Items::All(lines.len() - first), Items::Some);
             self.parts.push(Part { place, first, items });
         }
         kept
@@ -229,7 +209,7 @@ impl Gathering {
 
 /// Events that stay in the spool, since this version of the program cannot read
 /// them: a later one may.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Unreadable {
     /// When that was last logged.
     logged: Option<Instant>,
@@ -239,10 +219,7 @@ impl Unreadable {
     /// Count events that are not handed out, and not acknowledged.
     fn keep(&mut self, spool: &Spool, events: u32, reason: &dyn std::error::Error) {
         spool.keep(events);
-        if self
-            .logged
-            .is_none_or(|logged| logged.elapsed() >= standpipe_spool::limits::SPOOL_LOG_STEP)
-        {
+        if self.logged.is_none_or(|logged| logged.elapsed() >= SPOOL_LOG_STEP) {
             self.logged = Some(Instant::now());
             let total = spool.status().items_unreadable;
             tracing::error!(
@@ -327,24 +304,22 @@ mod tests {
             runtime.block_on(spool.append(items, bytes)).unwrap();
         }
         spool.close();
-        let (chunks, receive_chunks) = crossbeam_channel::unbounded();
-        let (_buffers, receive_buffers) = crossbeam_channel::unbounded();
-        let intake = Intake {
+        let mut reader = SpoolReader::new(
             outlet,
-            spool: spool.clone(),
-            is_durable: true,
-            chunks,
-            buffers: receive_buffers,
-            totals: Arc::default(),
-            bytes_read: Arc::default(),
-            is_abandoned: Arc::default(),
-            sources: Arc::default(),
-            held: Arc::default(),
-        };
-        intake.run();
+            spool.clone(),
+            true,
+            Arc::default(),
+            Arc::default(),
+            Arc::default(),
+        );
         let (mut texts, mut refused) = (Vec::new(), 0);
-        for chunk in receive_chunks {
-            refused += chunk.damaged.len();
+        loop {
+            let chunk = match reader.read_chunk(Duration::from_millis(1), Vec::new) {
+                NextChunk::Chunk(chunk) => chunk,
+                NextChunk::Nothing => continue,
+                NextChunk::End => break,
+            };
+            refused += chunk.errors.len();
             for (event, line) in (0..).zip(&chunk.lines) {
                 let text = &chunk.bytes[line.start as usize..line.end as usize];
                 texts.push(String::from_utf8(text.to_vec()).unwrap());

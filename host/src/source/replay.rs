@@ -1,0 +1,272 @@
+//! Dead letters whose events go their way once more, and how they leave their files.
+
+use std::collections::BTreeSet;
+use std::convert::identity;
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::{ChunkSource, Chunker, Unread};
+use standpipe_core::event::{Ack, Chunk, Lines, NextChunk, Reason, Settled, Source, SourceNames};
+use standpipe_core::limits;
+use standpipe_delivery::dead::{Entry, Filter, LetterReader, Letters, StoredLetter, take_out};
+
+/// Letters whose events go their way once more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    /// Their file, which nobody may write to meanwhile.
+    pub path: PathBuf,
+    /// Which of them.
+    pub filter: Filter,
+    /// The sources that they may be of.
+    pub sources: SourceNames,
+}
+
+/// Letters that a replay left where they were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftLetters {
+    /// Only the start of the event is kept.
+    pub partial: u64,
+    /// Lines that are no letter.
+    pub unreadable: u64,
+    /// The settings do not have their source.
+    pub unknown_source: u64,
+    /// They are bodies of requests, and no events.
+    pub requests: u64,
+}
+
+/// The letters of one file, each in a chunk of its own, so that each is accounted for
+/// alone.
+pub(super) struct ReplaySource {
+    replay: Replay,
+    entries: LetterReader<BufReader<File>>,
+    file: Arc<ReplayedFile>,
+    left: LeftLetters,
+    /// Unknown sources that were logged.
+    logged: BTreeSet<String>,
+    /// Why the file cannot be read to its end.
+    failure: Option<io::Error>,
+}
+
+/// Removes letters from their files, on a thread of its own, once all events of a file are
+/// accounted for.
+///
+/// An event that was delivered or filtered needs its letter no longer; one that
+/// died again has a new letter, which is brought to the disk before the old one
+/// goes. All else stays: a crash before that leaves a letter too many, and none
+/// too few.
+#[derive(Debug)]
+pub struct ReplayCompactor {
+    removals: Sender<Option<Removal>>,
+    thread: JoinHandle<Option<String>>,
+}
+
+/// What can be removed from a file.
+#[derive(Debug)]
+pub struct Removal {
+    path: PathBuf,
+    letters: Vec<Range<u64>>,
+}
+
+/// A file whose events are on their way. When the last of them is accounted for
+/// it says which letters can go.
+struct ReplayedFile {
+    path: PathBuf,
+    settled: Mutex<Vec<Range<u64>>>,
+    removals: Sender<Option<Removal>>,
+}
+
+impl ReplayCompactor {
+    /// For a run that writes its own letters there.
+    ///
+    /// # Errors
+    ///
+    /// The system grants no thread.
+    pub fn start(letters: Arc<Letters>) -> io::Result<Self> {
+        let (removals, queue) = crossbeam_channel::unbounded();
+        let thread = thread::Builder::new().name("compactor".to_owned());
+        let thread = thread.spawn(move || remove_all(&letters, &queue))?;
+        Ok(ReplayCompactor { removals, thread })
+    }
+
+    /// Where it is told what can be removed.
+    pub fn removals(&self) -> Sender<Option<Removal>> {
+        self.removals.clone()
+    }
+
+    /// Remove what can be removed up to now, and no more. Returns the first
+    /// thing that went wrong; the letters that it was about are still there.
+    pub fn finish(self) -> Option<String> {
+        // Should the thread have failed, joining it says so.
+        let _ = self.removals.send(None);
+        let failed = || Some("retiring letters failed: this is a bug of the host".to_owned());
+        self.thread.join().unwrap_or_else(|_| failed())
+    }
+}
+
+/// Work until the run is over.
+fn remove_all(letters: &Letters, queue: &Receiver<Option<Removal>>) -> Option<String> {
+    let mut failure = None;
+    for removal in queue.iter().map_while(identity) {
+        let path = removal.path.clone();
+        if let Err(error) = remove(letters, removal) {
+            let path = path.display();
+            failure.get_or_insert(format!(
+                "take replayed letters out of {path}: {error}: they are still there"
+            ));
+        }
+    }
+    failure
+}
+
+fn remove(letters: &Letters, removal: Removal) -> io::Result<()> {
+    letters.sync()?;
+    take_out(&removal.path, removal.letters)
+}
+
+impl ReplayedFile {
+    fn settle(&self, letter: Range<u64>, settled: Settled) {
+        if settled.undelivered == 0 {
+            let mut letters = self.settled.lock();
+            match letters.last_mut() {
+                Some(last) if last.end == letter.start => last.end = letter.end,
+                _ => letters.push(letter),
+            }
+        }
+    }
+}
+
+impl Drop for ReplayedFile {
+    fn drop(&mut self) {
+        let letters = std::mem::take(self.settled.get_mut());
+        if !letters.is_empty() {
+            let path = std::mem::take(&mut self.path);
+            // Once the run is over nobody removes letters any more.
+            let _ = self.removals.send(Some(Removal { path, letters }));
+        }
+    }
+}
+
+impl ReplaySource {
+    pub(super) fn open(replay: &Replay, removals: Sender<Option<Removal>>) -> io::Result<Self> {
+        let path = replay.path.clone();
+        let file = Arc::new(ReplayedFile { path, settled: Mutex::default(), removals });
+        Ok(ReplaySource {
+            entries: LetterReader::open(&replay.path)?,
+            replay: replay.clone(),
+            file,
+            left: LeftLetters::default(),
+            logged: BTreeSet::new(),
+            failure: None,
+        })
+    }
+
+    /// Letters that were read and stay where they are.
+    pub(super) fn left(&self) -> LeftLetters {
+        self.left
+    }
+
+    /// Says from where on the file was not read, where that was stopped.
+    pub(super) fn finish(mut self, stop: &CancellationToken) -> io::Result<Option<Unread>> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let next = if stop.is_cancelled() { self.entries.next().transpose()? } else { None };
+        let source = self.replay.path.to_string_lossy().into_owned();
+        Ok(next.map(|entry| Unread { source, from_line: entry.number }))
+    }
+
+    /// The chunk of a letter's event, unless the letter is to stay where it is.
+    fn take(&mut self, entry: Entry, chunker: &Chunker) -> Option<Chunk> {
+        let Entry { bytes, letter, .. } = entry;
+        chunker.count_bytes((bytes.end - bytes.start) as usize);
+        let Ok(letter) = letter else {
+            self.left.unreadable += 1;
+            return None;
+        };
+        if !self.replay.filter.matches(&letter) {
+            return None;
+        }
+        if letter.bytes_total.is_some() {
+            self.left.partial += 1;
+            return None;
+        }
+        if letter.reason == Reason::RequestRefused.word() {
+            self.left.requests += 1;
+            return None;
+        }
+        let Some(source) = self.replay.sources.current(&letter.source) else {
+            self.left.unknown_source += 1;
+            self.log_unknown(&letter.source);
+            return None;
+        };
+        let source = Source::with_history(source, &letter.history_with_this());
+        Some(self.chunk(letter, source, bytes, chunker))
+    }
+
+    fn chunk(
+        &self,
+        letter: StoredLetter,
+        source: Source,
+        bytes: Range<u64>,
+        chunker: &Chunker,
+    ) -> Chunk {
+        chunker.count_events(1);
+        let (totals, file) = (chunker.totals(), Arc::clone(&self.file));
+        let ack = Ack::new(source, 1, move |settled| {
+            totals.add_settled(settled);
+            file.settle(bytes, settled);
+        });
+        let event = 0..letter.event.len();
+        let mut lines = Lines { bytes: letter.event, first_line: letter.line, ..Lines::default() };
+        lines.push(event, 0);
+        lines.into_chunk(ack)
+    }
+
+    /// Say once for each source why its letters are left.
+    fn log_unknown(&mut self, source: &str) {
+        let source = &source[..source.floor_char_boundary(limits::DETAIL_BYTES_MAX)];
+        if self.logged.len() < limits::UNKNOWN_SOURCES_NAMED_MAX && !self.logged.contains(source) {
+            tracing::warn!(
+                "dead letters of the source {source:?} are left: no [[sources]] has this name, so nobody knows with which \
+                 role they are to be written. Put the source back, or write formerly = [{source:?}] under the source that \
+                 took its place; letters of files and of programs have no [[sources]], and --allow-unknown-sources replays \
+                 them with the default role"
+            );
+            self.logged.insert(source.to_owned());
+        }
+    }
+}
+
+impl ChunkSource for ReplaySource {
+    fn next_chunk(&mut self, chunker: &Chunker) -> NextChunk {
+        match self.entries.next() {
+            Some(Ok(entry)) => match self.take(entry, chunker) {
+                Some(chunk) => NextChunk::Chunk(chunk),
+                None => NextChunk::Nothing,
+            },
+            Some(Err(error)) => {
+                self.failure = Some(error);
+                NextChunk::End
+            }
+            None => NextChunk::End,
+        }
+    }
+}
+
+impl LeftLetters {
+    /// Adds those of another file.
+    pub(super) fn add(&mut self, other: LeftLetters) {
+        self.partial += other.partial;
+        self.unreadable += other.unreadable;
+        self.unknown_source += other.unknown_source;
+        self.requests += other.requests;
+    }
+}

@@ -1,0 +1,199 @@
+//! Makes chunks of what a program hands in.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::{Shared, Submissions, Submitted};
+use crate::limits;
+use crate::source::{ChunkSource, Chunker};
+use standpipe_core::event::{
+    Ack, Chunk, Ended, LineError, Lines, NextChunk, Settled, Settlements, Source,
+};
+use standpipe_core::limits::CHUNK_BYTES;
+
+/// Makes chunks of what is handed in.
+///
+/// Whatever waits when it looks makes a chunk, so that an event alone is not late.
+/// Then it rests for [`limits::SUBMITTED_REST`], unless more waits than a chunk takes:
+/// waking threads for each event would cost whoever hands them in more than all the
+/// rest does. It ends once nothing more is accepted, and nothing waits; where no worker is
+/// left, nothing more is accepted from then on.
+#[derive(Debug)]
+pub struct SubmissionReader {
+    submissions: Submissions,
+    source: Source,
+    /// The number of the next event, counted from 1.
+    next_line: u64,
+    /// Where the chunk before was not full, nothing more waited.
+    is_idle: bool,
+    /// The room in the queue of the chunk that was handed out last: it is given back once
+    /// the workers have that.
+    handed_out: Option<QueuedRoom>,
+}
+
+/// The room that some events take in the queue, until this is dropped.
+#[derive(Debug)]
+struct QueuedRoom {
+    shared: Arc<Shared>,
+    events: usize,
+    bytes: usize,
+}
+
+/// A chunk in the making.
+struct Gathered {
+    lines: Lines,
+    waiting: Vec<(u32, oneshot::Sender<Ended>)>,
+    /// The room that the events take in the queue, in bytes.
+    room: usize,
+}
+
+/// Who waits to be told of the events of a chunk.
+struct Waiting {
+    shared: Arc<Shared>,
+    events: Mutex<Vec<(u32, oneshot::Sender<Ended>)>>,
+}
+
+impl SubmissionReader {
+    /// Reads events that plugins and dead letters know by the name of this source.
+    pub fn new(submissions: Submissions, source: Source) -> Self {
+        SubmissionReader { submissions, source, next_line: 1, is_idle: false, handed_out: None }
+    }
+
+    /// Takes what waits, as far as a chunk has room; waits for the first event.
+    fn gather(&self, buffer: impl FnOnce() -> Vec<u8>) -> Option<Gathered> {
+        let first = self.submissions.queue.recv().ok()?;
+        let lines = Lines::in_buffer(buffer(), self.next_line);
+        let mut gathered = Gathered { lines, waiting: Vec::new(), room: 0 };
+        gathered.add(first);
+        while gathered.has_room()
+            && let Ok(next) = self.submissions.queue.try_recv()
+        {
+            gathered.add(next);
+        }
+        Some(gathered)
+    }
+
+    fn chunk(&mut self, gathered: Gathered, chunker: &Chunker) -> Chunk {
+        let Gathered { lines, waiting, room } = gathered;
+        chunker.count_bytes(lines.bytes.len());
+        chunker.count_events(lines.len());
+        self.next_line += lines.len() as u64;
+        let shared = Arc::clone(&self.submissions.shared);
+        self.handed_out = Some(QueuedRoom { shared, events: lines.len(), bytes: room });
+        let ack = self.promise(lines.len(), waiting, chunker);
+        lines.into_chunk(ack)
+    }
+
+    fn promise(
+        &self,
+        events: usize,
+        waiting: Vec<(u32, oneshot::Sender<Ended>)>,
+        chunker: &Chunker,
+    ) -> Ack {
+        let shared = Arc::clone(&self.submissions.shared);
+        let waiting = Arc::new(Waiting { shared, events: Mutex::new(waiting) });
+        let (told, totals) = (Arc::clone(&waiting), chunker.totals());
+        let record = move |settlements: &Settlements<'_>| told.tell(settlements);
+        let notice = move |settled: Settled| {
+            totals.add_settled(settled);
+            waiting.abandon();
+        };
+        Ack::recorded(self.source.clone(), events, record, notice)
+    }
+}
+
+impl ChunkSource for SubmissionReader {
+    fn next_chunk(&mut self, chunker: &Chunker) -> NextChunk {
+        self.handed_out = None;
+        if self.is_idle {
+            thread::sleep(limits::SUBMITTED_REST);
+        }
+        let Some(gathered) = self.gather(|| chunker.buffer()) else { return NextChunk::End };
+        self.is_idle = gathered.has_room();
+        NextChunk::Chunk(self.chunk(gathered, chunker))
+    }
+}
+
+impl Drop for QueuedRoom {
+    fn drop(&mut self) {
+        self.shared.queued.fetch_sub(self.events, Ordering::Relaxed);
+        self.shared.bytes.add_permits(self.bytes);
+    }
+}
+
+impl Gathered {
+    fn has_room(&self) -> bool {
+        self.lines.bytes.len() < CHUNK_BYTES && self.lines.len() < limits::BATCH_EVENTS_MAX
+    }
+
+    fn add(&mut self, submitted: Submitted) {
+        let Submitted { text, too_long, settled } = submitted;
+        let index = u32::try_from(self.lines.len()).expect("a chunk has few events");
+        self.room += text.len().max(1);
+        let start = self.lines.bytes.len();
+        self.lines.bytes.extend_from_slice(without_line_end(&text));
+        make_one_line(&mut self.lines.bytes[start..]);
+        let bytes = start..self.lines.bytes.len();
+        match too_long {
+            Some(whole) => self.lines.push_error(bytes, index, LineError::TooLong { bytes: whole }),
+            None => self.lines.push(bytes, index),
+        }
+        self.waiting.push((index, settled));
+    }
+}
+
+impl Waiting {
+    /// Tell of the events that have been settled since the last time.
+    fn tell(&self, settlements: &Settlements<'_>) {
+        let ended = |event: u32| settlements.ended(event as usize);
+        let mut events = self.events.lock();
+        let settled = events.extract_if(.., |(event, _)| ended(*event).is_some());
+        let settled: Vec<_> = settled.collect();
+        drop(events);
+        let count = settled.len();
+        for (event, waiting) in settled {
+            let ended = ended(event).expect("what is settled stays settled");
+            self.shared.counts.add_ended(ended);
+            // Whoever handed it in may not want to know.
+            let _ = waiting.send(ended);
+        }
+        self.shared.settle(count, 0);
+    }
+
+    /// The rest will never be settled.
+    fn abandon(&self) {
+        let mut events = self.events.lock();
+        let abandoned = std::mem::take(&mut *events).len();
+        drop(events);
+        self.shared.settle(0, abandoned);
+    }
+}
+
+fn without_line_end(text: &Bytes) -> &[u8] {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    text.strip_suffix(b"\r").unwrap_or(text)
+}
+
+/// A record is one line. Between the tokens of a JSON text, spaces mean the same as
+/// line ends. A line end inside a string stays: such a text is no JSON, and must not
+/// become any.
+fn make_one_line(text: &mut [u8]) {
+    if memchr::memchr2(b'\n', b'\r', text).is_none() {
+        return;
+    }
+    let (mut is_in_string, mut is_escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_in_string,
+            b'"' => is_in_string = !is_in_string,
+            b'\n' | b'\r' if !is_in_string => *byte = b' ',
+            _ => {}
+        }
+    }
+}
