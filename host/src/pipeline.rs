@@ -528,3 +528,6 @@ fn reason_of_refusal(refusal: Refusal) -> Reason {
         Refusal::Request => Reason::RequestRefused,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,3 +186,6 @@ impl Run {
         self.progress.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

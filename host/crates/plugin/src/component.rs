@@ -504,6 +504,10 @@ impl Plugin {
     /// Whether an instance has declared other streams than the plugin did when it was
     /// loaded, as where a name is made of the date: it has to be configured anew.
     pub fn has_redeclared(&self) -> bool {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(script) = self.script() {
+            return script.has_redeclared();
+        }
         self.0.has_redeclared.load(Ordering::Relaxed)
     }
 }

@@ -139,6 +139,10 @@ impl Mapper {
         events: &[Event<'_>],
         patience: &Patience,
     ) -> Result<Decisions, Unavailable> {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(unavailable) = self.plugin.script().and_then(|script| script.unavailable()) {
+            return Err(unavailable);
+        }
         let events = &events[..events.len().min(patience.events_max)];
         let kinds = match self.plugin.reads() {
             contract::Reads::Kind => Kinds::of(events),

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::Fault;
 use super::bindings::exports::standpipe::mapping::mapper as contract;
+use super::{Fault, Unavailable};
 
 /// Decides what a plugin does with an event.
 pub trait Script: Send + Sync {
@@ -13,6 +13,16 @@ pub trait Script: Send + Sync {
 
     /// Counts processor time that a call took.
     fn spend(&self, cpu: Duration);
+
+    /// Why no instance can be made at present, and for how long, if that is so.
+    fn unavailable(&self) -> Option<Unavailable> {
+        None
+    }
+
+    /// Whether a fresh instance declares other streams than the plugin did.
+    fn has_redeclared(&self) -> bool {
+        false
+    }
 }
 
 /// What a scripted plugin does with an event.
@@ -67,4 +77,13 @@ pub(super) fn run(
     }
     script.spend(spent);
     (spent, Ok(outputs))
+}
+
+/// A script that costs nothing and never lacks an instance.
+impl<F: Fn(&str, &str) -> Act + Send + Sync> Script for F {
+    fn act(&self, source: &str, text: &str) -> Act {
+        self(source, text)
+    }
+
+    fn spend(&self, _cpu: Duration) {}
 }

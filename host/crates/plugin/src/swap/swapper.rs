@@ -138,6 +138,13 @@ impl Swapper {
         Self::at(None, settings, plugin, Workshop::default(), Terms::default())
     }
 
+    /// A swapper of a plugin that follows a script, and stays.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn scripted(plugin: Plugin, settings: SwapperSettings) -> Self {
+        let plugin = Admitted::scripted(plugin);
+        Self::at(None, settings, plugin, Workshop::default(), Terms::default())
+    }
+
     fn at(
         engine: Option<Engine>,
         settings: SwapperSettings,

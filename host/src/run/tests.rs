@@ -1,0 +1,238 @@
+//! How a run ends, and what its summary says then: between a plugin that follows a script
+//! and a Firehose client that fails on purpose.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+
+use super::embedding::Entrance;
+use super::parts::Parts;
+use super::watching::Basis;
+use super::{Run, Summary, UnreadInput};
+use crate::config::{Overrides, Settings, parse};
+use crate::source::{Input, Refused, Room, Submitter};
+use crate::stop::StopTokens;
+use standpipe_aws::AwsStatus;
+use standpipe_core::event::Reason;
+use standpipe_core::secret::NoManager;
+use standpipe_delivery::dead::Letters;
+use standpipe_delivery::faulty::{Faulty, Injection};
+use standpipe_delivery::{Delivery, Ports, Verdict};
+use standpipe_plugin_host::Plugin;
+use standpipe_plugin_host::scripted::{Act, End};
+use standpipe_plugin_host::swap::{Swapper, SwapperSettings};
+
+/// What a stop that waits for nobody may take.
+const PROMPT: Duration = Duration::from_secs(10);
+
+/// A run before anything flows.
+struct Scene {
+    directory: TempDir,
+    client: Arc<Faulty>,
+    parts: Parts,
+}
+
+impl Scene {
+    /// These settings, and an input of these events.
+    fn new(settings: &str, events: &[&str], client: Faulty) -> Self {
+        Self::with(settings, events, client, Overrides::default())
+    }
+
+    fn with(settings: &str, events: &[&str], client: Faulty, overrides: Overrides) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let input = directory.path().join("in.ndjson");
+        std::fs::write(&input, lines(events)).unwrap();
+        let inputs = vec![Input::File(input)];
+        let text = format!("workers = 1\n[delivery]\nmax_delay = \"1ms\"\n{settings}");
+        let settings = parse(&text).unwrap();
+        let settings = settings.check(directory.path(), Overrides { inputs, ..overrides }).unwrap();
+        let client = Arc::new(client);
+        let parts = parts(settings, Arc::clone(&client));
+        Scene { directory, client, parts }
+    }
+
+    fn input(&self) -> String {
+        self.directory.path().join("in.ndjson").display().to_string()
+    }
+
+    fn launch(self) -> Launched {
+        let Scene { directory, client, parts } = self;
+        let run = parts.launch(&Handle::current()).unwrap();
+        Launched { _directory: directory, client, run }
+    }
+}
+
+struct Launched {
+    _directory: TempDir,
+    client: Arc<Faulty>,
+    run: Run,
+}
+
+impl Launched {
+    /// Waits until the client has been asked.
+    async fn until_asked(&self) {
+        while self.client.requests() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// The summary of a run that ends by itself, or is to end promptly.
+    async fn finish(self) -> Summary {
+        let started = Instant::now();
+        let ended = tokio::time::timeout(PROMPT, self.run.finish()).await;
+        ended.unwrap_or_else(|_| panic!("the run goes on for {:?}", started.elapsed()))
+    }
+}
+
+fn parts(settings: Settings, client: Arc<Faulty>) -> Parts {
+    let how = SwapperSettings { workers: settings.workers, breaker: settings.hosting.breaker };
+    let stop = StopTokens::new();
+    let letters = Arc::new(Letters::new(settings.data_dir.join("dead")));
+    let delivery = Delivery::new(
+        Ports::new(client),
+        settings.delivery.clone(),
+        Arc::clone(&letters),
+        Handle::current(),
+        stop.delivery_abort.child_token(),
+    );
+    Parts {
+        basis: Basis::new(&settings, Arc::new(NoManager)),
+        swapper: Swapper::scripted(Plugin::scripted(Arc::new(act)), how),
+        settings,
+        stop,
+        delivery,
+        identities: Default::default(),
+        aws: AwsStatus::default(),
+        letters,
+        copier: None,
+        listening: None,
+        admin: None,
+        entrance: None,
+        set_log_filter: None,
+        log_lines_dropped: None,
+    }
+}
+
+/// Does with an event what its text says.
+fn act(_source: &str, text: &str) -> Act {
+    let end = match text.contains("trap") {
+        true => End::Trap,
+        false => End::Deliver(vec!["all".to_owned()]),
+    };
+    Act { cpu: Duration::ZERO, end }
+}
+
+fn lines(events: &[&str]) -> String {
+    events.iter().map(|words| format!("{{\"event\":\"{words}\"}}\n")).collect()
+}
+
+fn accepts_all() -> Faulty {
+    Faulty::new(|_, _, _| Injection::None)
+}
+
+fn denies_all() -> Faulty {
+    Faulty::new(|_, _, _| Injection::FailBefore(Verdict::Hold, "AccessDeniedException"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_with_its_input_and_accounts_for_each_event() {
+    let run = Scene::new("", &["one", "two", "trap"], accepts_all()).launch();
+    let (client, progress) = (Arc::clone(&run.client), run.run.progress());
+    let summary = run.finish().await;
+    assert_eq!((summary.read, summary.delivered, summary.dead), (3, 2, 1));
+    assert_eq!((summary.undelivered, summary.unread.len(), summary.faults.len()), (0, 0, 0));
+    assert_eq!(summary.dead_letters[&Reason::PluginTrapped], 1);
+    assert_eq!(client.accepted().values().map(Vec::len).sum::<usize>(), 2);
+    assert_eq!(progress.bytes_read(), lines(&["one", "two", "trap"]).len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_says_which_inputs_are_unread() {
+    let scene = Scene::new("", &["one"], accepts_all());
+    let unread = UnreadInput { source: scene.input(), from_line: 1 };
+    scene.parts.stop.intake_stop.cancel();
+    let summary = scene.launch().finish().await;
+    assert_eq!((summary.read, summary.unread), (0, vec![unread]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_closes_the_way_in_and_what_was_handed_in_is_delivered() {
+    let mut scene = Scene::new("", &[], accepts_all());
+    let (submitter, submissions) = Submitter::new(Room::default());
+    let (source, own) = ("program".into(), submitter.clone());
+    scene.parts.entrance = Some(Entrance { source, submitter, submissions });
+    let receipts: Vec<_> =
+        (0..10).map(|_| own.try_submit(r#"{"event":"one"}"#.into()).unwrap()).collect();
+    let run = scene.launch();
+    run.run.intake_stop().cancel();
+    let summary = run.finish().await;
+    assert_eq!((summary.read, summary.delivered, summary.undelivered), (10, 10, 0));
+    assert!(matches!(own.try_submit("{}".into()), Err(Refused::Closed(_))));
+    drop(receipts);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_hangs_at_the_stop_timeout_is_dead_lettered() {
+    let hanging = Faulty::new(|_, _, _| Injection::Hang);
+    let run = Scene::new("drain_timeout = \"50ms\"", &["one", "two"], hanging).launch();
+    run.until_asked().await;
+    run.run.intake_stop().cancel();
+    let summary = run.finish().await;
+    assert_eq!((summary.read, summary.dead, summary.undelivered), (2, 2, 0));
+    assert_eq!(summary.dead_letters[&Reason::GivenUp], 2);
+    assert_eq!(summary.faults, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_stop_a_stream_that_is_held_is_waited_for() {
+    let run = Scene::new("drain_timeout = \"50ms\"", &["one"], denies_all()).launch();
+    run.until_asked().await;
+    let intake_stop = run.run.intake_stop();
+    let finished = tokio::spawn(run.finish());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!finished.is_finished(), "the stop timeout runs from a stop on");
+    intake_stop.cancel();
+    let summary = finished.await.unwrap();
+    assert_eq!((summary.dead, summary.dead_letters[&Reason::GivenUp]), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_held_ends_a_run_that_is_to_fail_fast() {
+    let overrides = Overrides { fail_fast: true, ..Overrides::default() };
+    let run = Scene::with("", &["one", "two"], denies_all(), overrides).launch();
+    let summary = run.finish().await;
+    assert_eq!((summary.read, summary.dead, summary.undelivered), (2, 2, 0));
+    assert_eq!(summary.dead_letters[&Reason::GivenUp], 2);
+    assert_eq!(summary.faults.len(), 1);
+    assert!(summary.faults[0].contains("AccessDenied"), "{:?}", summary.faults);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_of_the_plugin_halts_the_run_and_the_summary_says_why() {
+    let halt = "[plugin]\non_failure = \"halt\"";
+    let run = Scene::new(halt, &["one", "trap", "three"], accepts_all()).launch();
+    let client = Arc::clone(&run.client);
+    let summary = run.finish().await;
+    // The third was decided about in the same call of the plugin.
+    assert_eq!((summary.read, summary.delivered, summary.dead), (3, 2, 0));
+    assert_eq!(summary.undelivered, 1);
+    assert_eq!(summary.faults.len(), 1);
+    assert!(summary.faults[0].contains("line 2"), "{:?}", summary.faults);
+    assert_eq!(client.accepted().values().map(Vec::len).sum::<usize>(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_cannot_be_written_stops_the_intake() {
+    let scene = Scene::new("", &["trap", "two"], accepts_all());
+    // A file where the directory of dead letters is to be.
+    std::fs::create_dir_all(&scene.parts.settings.data_dir).unwrap();
+    std::fs::write(scene.parts.settings.data_dir.join("dead"), "in the way").unwrap();
+    let run = scene.launch();
+    let intake_stop = run.run.intake_stop();
+    let summary = run.finish().await;
+    assert!(intake_stop.is_cancelled());
+    assert_eq!((summary.delivered, summary.dead, summary.undelivered), (1, 0, 1));
+    assert!(summary.faults.iter().any(|fault| fault.contains("dead")), "{:?}", summary.faults);
+}
