@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use thiserror::Error;
+use tracing::Instrument;
 
 use super::drawing::{Drawing, draw};
 use super::ingest::{Failure, IngestOptions, Outcome, Step, ingest};
@@ -134,7 +135,9 @@ impl Round {
             raises_on_error: settings.judgement.raise_on_error,
         };
         let is_strict = self.is_strict || settings.judgement.strict;
-        let (mut outcome, looked) = match self.go(settings, routes, tell, &options).await {
+        let span = tracing::debug_span!("catalog_sync", is_dry = self.is_dry);
+        let synced = self.go(settings, routes, tell, &options).instrument(span).await;
+        let (mut outcome, looked) = match synced {
             Ok((outcome, looked)) => (outcome, Some(looked)),
             Err(error) => (Outcome::unread(error.to_string()), None),
         };

@@ -8,6 +8,7 @@ use hyper::body::Body as RequestBody;
 use hyper::header::{EXPECT, ORIGIN, VARY};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
+use tracing::{Instrument, field};
 
 use super::answer::{self, Refused};
 use super::bodies::{Bodies, KeyPlace};
@@ -118,6 +119,14 @@ impl Collector {
 
     /// Answer a request, wherever it came in.
     pub async fn answer(&self, request: Request<impl RequestBody + Unpin>, peer: Peer) -> Answer {
+        // Paths and queries can hold write keys: none of them is a field.
+        let span = tracing::debug_span!("collector_request", status = field::Empty);
+        let answer = self.answer_whole(request, peer).instrument(span.clone()).await;
+        span.record("status", answer.status().as_u16());
+        answer
+    }
+
+    async fn answer_whole(&self, request: Request<impl RequestBody + Unpin>, peer: Peer) -> Answer {
         let started = Instant::now();
         let (parts, mut body) = request.into_parts();
         let origin = parts.headers.get(ORIGIN).cloned();
@@ -165,6 +174,7 @@ impl Collector {
             return Ok(cors::preflight(&parts.headers));
         }
         let route = route(&parts.method, parts.uri.path());
+        tracing::debug!(route = route.word(), "a request");
         let varies_by = cors::varies_by(&route);
         let answer = self.take_route(route, parts, body, peer).await;
         let mut answer = answer.unwrap_or_else(|refused| self.refuse(&refused));
@@ -357,4 +367,77 @@ fn memory_of(parts: &Parts) -> usize {
     });
     let path = parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
     limits::HTTP_REQUEST_OVERHEAD_BYTES + path + headers.sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Mutex;
+
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use tracing::Level;
+    use tracing_subscriber::fmt::format::FmtSpan;
+
+    use super::*;
+    use standpipe_spool::{Durability, SpoolSettings};
+
+    /// A log in memory.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What requests to these paths leave in a log of this level.
+    async fn log_of(level: Level, paths: &[&str]) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let (spool, _outlet, _) = Spool::open(SpoolSettings {
+            directory: directory.path().to_owned(),
+            bytes_max: 1 << 20,
+            durability: Durability::Memory,
+        })
+        .unwrap();
+        let collector = Collector::new(Vec::new(), 1 << 20, spool);
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_span_events(FmtSpan::CLOSE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        let _guard = tracing::subscriber::set_default(subscriber.finish());
+        for path in paths {
+            let request = Request::get(*path).body(Full::new(Bytes::new())).unwrap();
+            let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+            let peer = Peer { address, is_encrypted: false };
+            drop(collector.answer(request, peer).await);
+        }
+        let log = log.0.lock().unwrap().clone();
+        String::from_utf8(log).unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_request_has_a_span_that_holds_no_key() {
+        let paths = ["/v1/projects/a-key/settings", "/health", "/v1/pixel/track?writeKey=a-key"];
+        let log = log_of(Level::DEBUG, &paths).await;
+        let spans: Vec<_> = log.lines().filter(|line| line.contains(": close")).collect();
+        assert_eq!(spans.len(), 3, "{log}");
+        assert!(spans[1].contains("collector_request{status=200}"), "{log}");
+        for route in ["settings", "health", "pixel"] {
+            assert!(log.contains(&format!("route=\"{route}\"")), "{log}");
+        }
+        assert!(!log.contains("a-key"), "{log}");
+        let log = log_of(Level::INFO, &paths).await;
+        assert!(!log.contains("collector_request") && !log.contains("route="), "{log}");
+    }
 }

@@ -40,6 +40,24 @@ pub(super) enum Route<'a> {
     Unknown,
 }
 
+impl Route<'_> {
+    /// The word that stands in the log.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Route::One { .. } => "event",
+            Route::Batch { .. } => "batch",
+            Route::Webhook => "webhook",
+            Route::Pixel(_) => "pixel",
+            Route::SegmentSettings { .. } | Route::RudderStackSettings => "settings",
+            Route::Health => "health",
+            Route::Version => "version",
+            Route::Robots => "robots",
+            Route::WrongMethod { .. } => "wrong_method",
+            Route::Unknown => "unknown",
+        }
+    }
+}
+
 /// What a method and a path mean. A slash at the end changes nothing.
 pub(super) fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
     let path = path.strip_suffix('/').unwrap_or(path);

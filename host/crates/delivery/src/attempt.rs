@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::backoff;
 use super::lane::{Lane, Passage};
@@ -105,13 +106,27 @@ impl Attempts {
             stream.counts.retries.fetch_add(pending.batch.len() as u64, Ordering::Relaxed);
         }
         let request = stream.counts.requests.fetch_add(1, Ordering::Relaxed);
+        let span = tracing::debug_span!(
+            "put_record_batch",
+            stream = %stream.name,
+            records = pending.batch.len(),
+            bytes = pending.batch.payload_bytes(),
+            attempt = pending.tries.attempts + 1,
+        );
+        let put = stream.port.put_record_batch(&stream.name, Arc::clone(&pending.batch));
         let answer = tokio::select! {
             biased;
-            answer = stream.port.put_record_batch(&stream.name, Arc::clone(&pending.batch)) => answer,
+            answer = put.instrument(span.clone()) => answer,
             () = self.abort.cancelled() => {
                 return Attempt { passage, pace: Pace::Failed, rest: unanswered(stream, pending) };
             }
         };
+        match &answer {
+            Ok(answer) => {
+                tracing::debug!(parent: &span, refused = answer.refused.len(), "Firehose answered");
+            }
+            Err(error) => tracing::debug!(parent: &span, "the request failed: {error}"),
+        }
         let (pace, rest) = match answer {
             Ok(answer) => {
                 match refused_altogether(&pending.batch, &answer) {

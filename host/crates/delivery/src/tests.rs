@@ -18,6 +18,7 @@ use standpipe_core::event::{Ack, Settled, StreamName};
 
 mod progress;
 mod retirement;
+mod spans;
 
 /// What came of a test's records.
 struct Ran {

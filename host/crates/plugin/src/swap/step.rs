@@ -130,6 +130,11 @@ impl Step {
         }
     }
 
+    /// Takes this step of a candidate, in a span of its own.
+    pub(super) fn take<T>(self, work: impl FnOnce() -> T) -> T {
+        tracing::debug_span!("swap_step", step = self.word()).in_scope(work)
+    }
+
     /// The step at which a component is not loaded.
     pub(super) fn of(error: &LoadError) -> Step {
         match error {

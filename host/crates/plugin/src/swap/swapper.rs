@@ -395,6 +395,7 @@ impl Swapper {
         role: Role,
         warm: Warm,
     ) -> Result<Admitted, Refused> {
+        let _swap = tracing::debug_span!("swap", ?role, generation = generation.number()).entered();
         let terms = self.terms();
         let plugin = generation.plugin();
         let plugin = Workshop::reconfigure(plugin, settings, terms.cases.as_deref())?;
@@ -617,6 +618,7 @@ impl Swapper {
         let Some(engine) = &self.0.engine else {
             return Err(Refused::unread(RefusalCause::NativeCode));
         };
+        let _swap = tracing::debug_span!("swap", ?role).entered();
         let admitted = workshop.prepare(engine, candidate, terms, role, &self.known())?;
         if warm == Warm::ForWorkers {
             self::warm(admitted.plugin(), self.0.settings.workers.get())?;

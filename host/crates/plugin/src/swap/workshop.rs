@@ -41,7 +41,8 @@ impl Workshop {
     ) -> Result<Admitted, Refused> {
         let digest = self.digest(candidate);
         let untrusted = |error: Untrusted| Refused::new(Step::Trust, &digest, error);
-        let checked = terms.trust.check(role, &candidate.bytes, &digest, &candidate.seal);
+        let check = || terms.trust.check(role, &candidate.bytes, &digest, &candidate.seal);
+        let checked = Step::Trust.take(check);
         let evidence = checked.map_err(untrusted)?;
         let admit = |plugin| terms.trust.admit(role, plugin, evidence).map_err(untrusted);
         let settings = candidate.settings.as_ref().unwrap_or(&terms.settings);
@@ -51,8 +52,9 @@ impl Workshop {
             return admit(plugin.clone());
         }
         let load_error = |error| Refused::load(&digest, error);
-        let compiled = self.compile(engine, &candidate.bytes, &digest).map_err(load_error)?;
-        let plugin = compiled.configure(settings).map_err(load_error)?;
+        let compiled = Step::Compile.take(|| self.compile(engine, &candidate.bytes, &digest));
+        let compiled = compiled.map_err(load_error)?;
+        let plugin = Step::Configure.take(|| compiled.configure(settings)).map_err(load_error)?;
         Self::try_on(&plugin, terms.cases.as_deref())?;
         admit(plugin)
     }
@@ -64,9 +66,8 @@ impl Workshop {
         settings: PluginSettings,
         cases: Option<&Cases>,
     ) -> Result<Plugin, Refused> {
-        let configured = plugin
-            .configure_anew(settings)
-            .map_err(|error| Refused::load(plugin.digest(), error))?;
+        let configured = Step::Configure.take(|| plugin.configure_anew(settings));
+        let configured = configured.map_err(|error| Refused::load(plugin.digest(), error))?;
         Self::try_on(&configured, cases)?;
         Ok(configured)
     }
@@ -75,9 +76,10 @@ impl Workshop {
     fn try_on(plugin: &Plugin, cases: Option<&Cases>) -> Result<(), Refused> {
         let refuse = |step, cause: RefusalCause| Refused::new(step, plugin.digest(), cause);
         let mut mapper = Mapper::new(plugin.clone());
-        samples::try_on(&mut mapper).map_err(|cause| refuse(Step::Samples, cause))?;
+        let mapped = Step::Samples.take(|| samples::try_on(&mut mapper));
+        mapped.map_err(|cause| refuse(Step::Samples, cause))?;
         if let Some(cases) = cases {
-            let failures = cases.run(&mut mapper);
+            let failures = Step::Cases.take(|| cases.run(&mut mapper));
             let count = failures.len();
             if let Some(first) = failures.into_iter().next() {
                 return Err(refuse(Step::Cases, RefusalCause::Cases { count, first }));
@@ -117,5 +119,59 @@ impl Workshop {
         }
         self.compiled.push_back(compiled.clone());
         Ok(compiled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Mutex, PoisonError};
+
+    use tracing::Level;
+    use tracing_subscriber::fmt::format::FmtSpan;
+
+    use super::*;
+    use crate::Seal;
+
+    /// A log in memory.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn each_step_of_a_candidate_has_a_span_up_to_the_one_that_it_fails() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::DEBUG)
+            .with_span_events(FmtSpan::NEW)
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        let guard = tracing::subscriber::set_default(subscriber.finish());
+        let (engine, terms) = (Engine::new(None).unwrap(), Terms::default());
+        let candidate = Candidate {
+            bytes: b"\0asm\x0d\0\x01\0 and nothing more".into(),
+            seal: Seal::Missing,
+            settings: Some("{\"key\":\"a secret\"}".into()),
+            origin: "a test".to_owned(),
+        };
+        let prepared = Workshop::default().prepare(&engine, &candidate, &terms, Role::Active, &[]);
+        assert_eq!(prepared.unwrap_err().step, Step::Compile);
+        drop(guard);
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let steps = log.lines().filter(|line| line.contains("swap_step"));
+        let steps: Vec<_> = steps.filter_map(|line| line.split('"').nth(1)).collect();
+        assert_eq!(steps, ["trust", "compile"], "{log}");
+        assert!(!log.contains("a secret"), "{log}");
     }
 }
