@@ -26,8 +26,8 @@ mod rows;
 mod trial;
 
 pub use generator::{EVENT_BYTES_MAX, EVENT_BYTES_MIN, Shape};
-pub use process::Machine;
-pub use report::{InputReport, PeakSince, Report, Sample, Series};
+pub use process::{Machine, PeakSince};
+pub use report::{InputReport, Report, Sample, Series};
 pub use rows::mapping_rows;
 
 use std::io;

@@ -2,10 +2,12 @@
 
 mod body;
 mod builder;
+mod chosen;
 mod copies;
 mod exchange;
 mod layer;
 mod plugin;
+mod rules;
 mod running;
 mod service;
 mod start_error;
@@ -21,3 +23,8 @@ pub use plugin::{Plugin, SwapRefused, Swapped};
 pub use running::Host;
 pub use service::{Client, Gateway};
 pub use start_error::{StartError, StartErrorCause};
+
+/// Whether a path begins with one of these.
+fn begins_with_any(path: &str, beginnings: &[String]) -> bool {
+    beginnings.iter().any(|beginning| path.starts_with(beginning))
+}

@@ -40,6 +40,9 @@ use world::World;
 /// of the longest pauses between attempts, and the time that a request may take.
 const DRAINED_WITHIN: Duration = Duration::from_secs(600);
 
+/// The processor time of an event that the plugin never comes to an end with.
+const ENDLESS: Duration = Duration::from_secs(3600);
+
 /// Seeds that found a defect once: a full overflow that stopped delivery, and the end of
 /// the process with it (44, 58, 92, 155, 333, 475); dead letters that were never tried
 /// again (13, 154, 158, 205); a flood of one source that switched the plugin off for
@@ -55,7 +58,7 @@ const SEEDS: Range<u64> = 0..10_000;
 /// Runs a world. Returns its story, and what was wrong with it.
 fn run(seed: u64, is_told: bool) -> (String, Result<(), String>) {
     let mut world = World::new(seed, is_told);
-    let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let ran = catch_unwind(AssertUnwindSafe(|| process::run(&mut world)));
     let result = ran.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));

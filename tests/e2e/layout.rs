@@ -1,5 +1,7 @@
 //! The layout of the project, held against its manifests and sources.
 
+mod circles;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

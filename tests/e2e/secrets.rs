@@ -53,6 +53,51 @@ fn every_manager_gives_keys_that_sign() {
     }
 }
 
+/// Secrets Manager keeps 65,536 bytes, and so may the others.
+#[test]
+fn a_secret_may_be_as_large_as_secrets_manager_keeps() {
+    const BYTES_MAX: usize = 65_536;
+    let of_bytes = |bytes: usize| {
+        let json = |rest: &str| {
+            format!(
+                "{{\"id\":\"{ACCESS_KEY_ID}\",\"key\":\"{SECRET_ACCESS_KEY}\",\"rest\":\"{rest}\"}}"
+            )
+        };
+        json(&"x".repeat(bytes - json("").len()))
+    };
+    moto::server().put_secret("standpipe/large", &of_bytes(BYTES_MAX));
+    for (manager, bytes) in [
+        ("manager = 'aws-secretsmanager'\nprefix = 'standpipe/'", BYTES_MAX),
+        ("manager = 'files'\ndirectory = 'mounted'", BYTES_MAX),
+        ("manager = 'env'\nprefix = 'STANDPIPE_'", BYTES_MAX),
+        ("manager = 'files'\ndirectory = 'mounted'", BYTES_MAX + 1),
+        ("manager = 'env'\nprefix = 'STANDPIPE_'", BYTES_MAX + 1),
+    ] {
+        let stub = Stub::start(|_| Fate::Accept);
+        // The whole secret is asked for where it is too large, and a field of it elsewhere.
+        let field = if bytes > BYTES_MAX { "" } else { "#key" };
+        let settings = format!(
+            "[aws]\nregion = 'eu-central-1'\nendpoint_url = '{}'\naccess_key_id = '{ACCESS_KEY_ID}'\n\
+             secret_access_key = 'secret:large{field}'\n[aws.endpoints]\nsecretsmanager = '{}'\n[secrets]\n{manager}",
+            stub.url(),
+            moto::server().url()
+        );
+        let json = of_bytes(bytes);
+        let program = Program::running().settings(&settings).mapping(&[("*", "s")]);
+        fs::create_dir(program.path("mounted")).unwrap();
+        let program = program.file("mounted/large", json.as_bytes()).env("STANDPIPE_large", &json);
+        let program =
+            program.env("AWS_ACCESS_KEY_ID", "AKIDOTHER").env("AWS_SECRET_ACCESS_KEY", "x");
+        let ran = program.stdin(EVENT).run();
+        if bytes > BYTES_MAX {
+            ran.exits(2).says(&["secret:large", "more than 65536 bytes"]);
+        } else {
+            ran.exits(0);
+            assert_eq!(stub.violations(), Vec::<String>::new(), "{manager}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_resolved_stops_the_start() {
     moto::server().put_secret("json", "{\"other\":\"planted\"}");

@@ -25,9 +25,11 @@ mod glob;
 mod grammar;
 mod kind;
 mod node;
+mod operator;
 mod path;
 mod token;
 mod value;
+mod word;
 
 use std::fmt::{self, Display, Formatter};
 

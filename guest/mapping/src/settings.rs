@@ -3,6 +3,7 @@
 mod change;
 mod row;
 mod shape;
+mod shared;
 mod stage;
 pub(crate) mod table;
 mod transform;
@@ -14,8 +15,9 @@ use serde_json::{Map, Value};
 
 use crate::switches::Switches;
 use crate::transform::Transform;
+use shared::Shared;
 use table::{Outcome, Table};
-use transform::{ACTIONS, Shared};
+use transform::ACTIONS;
 
 use row::NO_TRANSFORM;
 pub(crate) use row::{Row, Stream};

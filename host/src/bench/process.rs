@@ -6,8 +6,6 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
-use super::PeakSince;
-
 /// The machine of a bench, as far as the system tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Machine {
@@ -43,6 +41,16 @@ pub(super) fn thread_cpu_time() -> Duration {
 
 fn read(clock: ClockId) -> Duration {
     Duration::try_from(clock_gettime(clock)).expect("processor time is not negative")
+}
+
+/// What a peak of memory is the peak of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeakSince {
+    /// The repeat. What the allocator has kept of earlier ones is part of it.
+    Repeat,
+    /// The start of the process, since the system does not permit to forget.
+    Process,
 }
 
 /// Forget the peak of the memory so far, where the system permits it.

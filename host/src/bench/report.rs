@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Events, Machine, Plan, Way};
+use super::{Events, Machine, PeakSince, Plan, Way};
 use crate::config::Destination;
 use standpipe_plugin_host::engine_version;
 
@@ -105,16 +105,6 @@ pub struct Sample {
     /// From the beginning of that to the first records that the endpoint had; none
     /// where it is another process.
     pub first_record_seconds: Option<f64>,
-}
-
-/// What a peak of memory is the peak of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PeakSince {
-    /// The repeat. What the allocator has kept of earlier ones is part of it.
-    Repeat,
-    /// The start of the process, since the system does not permit to forget.
-    Process,
 }
 
 impl Report {

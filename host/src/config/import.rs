@@ -11,6 +11,7 @@
 mod consent;
 mod destination;
 mod filters;
+mod kind;
 mod rudderstack;
 mod segment;
 mod unread;
@@ -22,7 +23,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use self::destination::Kind;
+use self::kind::Kind;
 use self::unread::{Unread, field, is_blank};
 use super::{Overrides, RawSettings};
 use standpipe_aws::RawAws;

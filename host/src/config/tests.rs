@@ -646,3 +646,45 @@ fn the_data_directory_is_beside_the_settings() {
     let settings = RawSettings::default().check(Path::new("conf"), overrides).unwrap();
     assert_eq!(settings.data_dir, Path::new("own"));
 }
+
+/// The table in the documentation has the numbers of the constants.
+#[test]
+fn limits_are_documented_as_they_are() {
+    use standpipe_core::limits::{EVENT_BYTES_MAX, EVENT_NESTING_MAX};
+    use standpipe_delivery::limits as delivery;
+    use standpipe_plugin_host::{Allowance, limits as plugin};
+
+    let docs = include_str!("../../docs/settings.md");
+    let (_, table) = docs.split_once("\n## Limits\n").expect("the docs have limits");
+    let number = |number: usize| {
+        let digits = number.to_string();
+        let groups = digits.as_bytes().rchunks(3).rev().map(|group| str::from_utf8(group).unwrap());
+        groups.collect::<Vec<_>>().join(",")
+    };
+    let mib = |bytes: usize| {
+        assert_eq!(bytes % (1 << 20), 0, "{bytes}");
+        format!("{} MiB", bytes >> 20)
+    };
+    let dead_file = usize::try_from(delivery::DEAD_FILE_BYTES_MAX).unwrap();
+    let request = number(delivery::REQUEST_BYTES_MAX);
+    let enough = mib(delivery::REQUEST_BYTES_ENOUGH);
+    for (what, limit) in [
+        ("a record with its newline", format!("{} bytes", number(delivery::RECORD_BYTES_MAX))),
+        ("records in a request", number(delivery::REQUEST_RECORDS_MAX)),
+        ("bytes in a request, before base64", format!("{request}; sent from {enough} on")),
+        ("an event that is read", mib(EVENT_BYTES_MAX)),
+        ("nesting in an event", format!("{} levels", number(EVENT_NESTING_MAX))),
+        ("records in memory that are not answered yet", mib(delivery::IN_FLIGHT_BYTES_MAX)),
+        ("dead letters that wait to be written", mib(delivery::DEAD_QUEUE_BYTES_MAX)),
+        ("copies of dead letters under way", mib(delivery::DEAD_COPIES_BYTES_MAX)),
+        ("a file of dead letters", format!("{}, then the next one is begun", mib(dead_file))),
+        (
+            "memory of a plugin's instance, unless the settings say otherwise",
+            mib(Allowance::default().memory_bytes),
+        ),
+        ("outputs of one event", number(plugin::PLUGIN_OUTPUTS_PER_EVENT_MAX)),
+    ] {
+        let row = format!("\n| {what} | {limit} |");
+        assert!(table.contains(&row), "the docs do not say: {row}");
+    }
+}

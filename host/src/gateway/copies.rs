@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, Method, Uri};
 
-use super::layer::Rules;
-use super::{Exchange, Host};
+use super::chosen::Chosen;
+use super::{Exchange, Host, begins_with_any};
 use crate::limits;
 use standpipe_core::message_id::MessageIds;
 
@@ -48,18 +48,6 @@ const NAME: &str = "HTTP Request";
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Copies(Arc<Chosen>);
-
-#[derive(Debug, Clone)]
-pub(super) struct Chosen {
-    paths: Vec<String>,
-    pub(super) ids: Arc<MessageIds>,
-    pub(super) name: String,
-    pub(super) request_headers: Vec<HeaderName>,
-    pub(super) response_headers: Vec<HeaderName>,
-    pub(super) query: bool,
-    pub(super) request_body_bytes_max: usize,
-    pub(super) response_body_bytes_max: usize,
-}
 
 impl Copies {
     /// Copy requests of paths that begin with one of these.
@@ -129,7 +117,7 @@ impl Copies {
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Option<Exchange> {
-        let is_copied = Rules::is_among(uri.path(), &self.0.paths);
+        let is_copied = begins_with_any(uri.path(), &self.0.paths);
         is_copied.then(|| Exchange::new(host.clone(), Arc::clone(&self.0), method, uri, headers))
     }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::Host;
-use super::copies::Chosen;
+use super::chosen::Chosen;
 use crate::limits;
 use standpipe_core::clock;
 

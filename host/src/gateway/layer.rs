@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::rules::Rules;
 use super::{Copies, Gateway, Host};
 
 /// Wraps a service: answers the calls of analytics SDKs in its place, and makes
@@ -66,14 +67,6 @@ pub struct Layer {
     rules: Arc<Rules>,
 }
 
-/// What a layer does.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Rules {
-    /// Paths that are answered here begin with one of these.
-    pub(super) answered: Vec<String>,
-    pub(super) copies: Option<Copies>,
-}
-
 impl Layer {
     /// A layer that does nothing.
     pub fn new(host: Host) -> Self {
@@ -102,12 +95,5 @@ impl<S> tower_layer::Layer<S> for Layer {
 
     fn layer(&self, inner: S) -> Gateway<S> {
         Gateway::new(inner, self.host.clone(), Arc::clone(&self.rules))
-    }
-}
-
-impl Rules {
-    /// Whether a path begins with one of these.
-    pub(super) fn is_among(path: &str, beginnings: &[String]) -> bool {
-        beginnings.iter().any(|beginning| path.starts_with(beginning))
     }
 }

@@ -12,8 +12,8 @@ use http_body::Body;
 use parking_lot::Mutex;
 use tower_service::Service;
 
-use super::layer::Rules;
-use super::{AnswerBody, Exchange, Host, RequestBody};
+use super::rules::Rules;
+use super::{AnswerBody, Exchange, Host, RequestBody, begins_with_any};
 
 /// A service in a [`Layer`](super::Layer).
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let path = request.uri().path();
-        if self.host.has_sources() && Rules::is_among(path, &self.rules.answered) {
+        if self.host.has_sources() && begins_with_any(path, &self.rules.answered) {
             let host = self.host.clone();
             return Box::pin(async move { Ok(answer(&host, request).await) });
         }

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_fail_with_aws_is_told_apart() {
+    fn each_way_to_fail_with_amazon_is_told_apart() {
         let of = |error: ConnectError| StartError::from(RunError::Aws(error));
         let error = of(ConnectError::NoCredentials("none".to_owned()));
         assert!(matches!(error, StartError::Credentials(_)) && !error.is_transient(), "{error:?}");

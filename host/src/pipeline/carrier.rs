@@ -68,7 +68,7 @@ impl Carrier {
                     let place = self.place(deciding, target);
                     let payload = payload.as_deref();
                     if let Err(error) = self.push(place, provenance, event, payload) {
-                        let stream = Some(target.stream(deciding.generation.plugin()));
+                        let stream = Some(deciding.generation.plugin().stream(target));
                         let (reason, detail) = (reason_of_refusal(&error), error.to_string());
                         self.bury(provenance, event, reason, &detail, stream);
                     }
@@ -129,7 +129,7 @@ impl Carrier {
                 if let Some(place) = known.filter(|&place| self.outbox.holds(place)) {
                     return Ok(place);
                 }
-                let name = target.stream(deciding.generation.plugin());
+                let name = deciding.generation.plugin().stream(target);
                 let place = self.outbox.place(identity, name, NamedBy::Operator)?;
                 *deciding.places.of_declared(*position) = Some(place);
                 Ok(place)

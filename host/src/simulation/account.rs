@@ -161,7 +161,7 @@ impl Event {
 
     /// Whether the plugin never comes to an end with it.
     pub(super) fn is_endless(&self) -> bool {
-        self.cpu >= super::plugin::ENDLESS
+        self.cpu >= super::ENDLESS
     }
 
     fn check_dead(&self, expected: &str, rules: &Rules<'_>) -> Result<(), String> {

@@ -6,9 +6,6 @@ use std::time::Duration;
 use super::account::Account;
 use standpipe_plugin_host::scripted::{Act, Script};
 
-/// The processor time of an event that the plugin never comes to an end with.
-pub(super) const ENDLESS: Duration = Duration::from_secs(3600);
-
 #[derive(Debug)]
 pub(super) struct Plugin {
     account: Account,

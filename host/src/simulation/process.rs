@@ -55,13 +55,21 @@ struct Process<'a> {
     news: Arc<Notify>,
 }
 
+/// Lives from the beginning to the end of a world, and checks how every event ended.
+pub(super) fn run(world: &mut World) -> Result<(), String> {
+    world.account.tell(Duration::ZERO, || world.describe());
+    let mut at = Duration::ZERO;
+    for life in world.lives.clone() {
+        at = live(world, at, Some(&life))?.max(life.until) + Duration::from_millis(10);
+    }
+    live(world, at, None)?;
+    world.take_dead_letters()?;
+    world.check()
+}
+
 /// Lives from this time of the world on, until the life's end or, in the last one,
 /// until everything has ended. Returns the world's time then.
-pub(super) fn live(
-    world: &mut World,
-    from: Duration,
-    life: Option<&Life>,
-) -> Result<Duration, String> {
+fn live(world: &mut World, from: Duration, life: Option<&Life>) -> Result<Duration, String> {
     let seed = world.seed ^ from.as_millis() as u64;
     fastrand::seed(seed);
     blocking::simulated::set(true);

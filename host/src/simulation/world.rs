@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::ENDLESS;
 use super::account::{Acceptance, Account, Event, Rules};
 use super::disk::{DiskFault, DiskPlan};
 use super::firehose::{BEHAVIOURS, StreamPlan};
-use super::plugin::{ENDLESS, id_of};
-use super::process;
+use super::plugin::id_of;
 use standpipe_delivery::dead::{Bound, WhenFull};
 use standpipe_delivery::{DeliverySettings, Pack, StartRate, StreamSettings};
 use standpipe_plugin_host::scripted::End;
@@ -199,23 +199,11 @@ impl World {
         }
     }
 
-    /// Lives from the beginning to the end, and checks how every event ended.
-    pub(super) fn run(&mut self) -> Result<(), String> {
-        self.account.tell(Duration::ZERO, || self.describe());
-        let mut at = Duration::ZERO;
-        for life in self.lives.clone() {
-            at = process::live(self, at, Some(&life))?.max(life.until) + ms(10);
-        }
-        process::live(self, at, None)?;
-        self.take_dead_letters()?;
-        self.check()
-    }
-
     pub(super) fn story(&self) -> String {
         self.account.story()
     }
 
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let events = self.account.state().events.len();
         let DeliverySettings {
             stream,
@@ -245,7 +233,7 @@ impl World {
     }
 
     /// Reads all dead letters that are left.
-    fn take_dead_letters(&self) -> Result<(), String> {
+    pub(super) fn take_dead_letters(&self) -> Result<(), String> {
         let Ok(entries) = std::fs::read_dir(self.dead_directory()) else { return Ok(()) };
         let mut state = self.account.state();
         for entry in entries {
@@ -264,7 +252,7 @@ impl World {
         Ok(())
     }
 
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         let rules = Rules {
             is_dropping_dead: self.dropped > 0,
             is_aggregated: self.delivery.stream.pack != Pack::Off,

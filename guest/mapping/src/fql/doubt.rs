@@ -4,7 +4,8 @@
 //! in capitals, an order of texts. Nothing here has a part in deciding about events.
 
 use super::function::OfOne;
-use super::node::{Node, Operand, Operator};
+use super::node::{Node, Operand};
+use super::operator::Operator;
 use super::path::Path;
 
 /// The types that SDKs send, as they write them.

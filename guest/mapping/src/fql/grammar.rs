@@ -15,8 +15,10 @@ use winnow::{Parser, Stateful};
 use super::error::ParseError;
 use super::failure::{Failure, Outcome, expected};
 use super::function::Function;
-use super::node::{Node, Operand, Operator};
-use super::token::{Keyword, Kind, Token, tokens};
+use super::node::{Node, Operand};
+use super::operator::Operator;
+use super::token::{Kind, Token, tokens};
+use super::word::Keyword;
 
 /// Bytes of a condition's text. Far more than anyone writes by hand, and little
 /// enough to be evaluated for every event.

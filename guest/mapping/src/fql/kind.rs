@@ -5,7 +5,8 @@
 //! condition which tells these apart wants the payload.
 
 use super::function::{OfOne, OfTwo};
-use super::node::{Node, Operand, Operator};
+use super::node::{Node, Operand};
+use super::operator::Operator;
 
 /// Whether the type and name that a plugin is told decide the condition.
 pub(super) fn decides(node: &Node) -> bool {

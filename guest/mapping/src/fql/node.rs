@@ -6,6 +6,7 @@
 use super::decimal::Decimal;
 use super::function::{OfOne, OfTwo};
 use super::glob::Glob;
+use super::operator::Operator;
 use super::path::Path;
 use super::value::Found;
 use crate::json::Value;
@@ -28,38 +29,6 @@ pub(super) enum Node {
     InPath(Operand, Path),
     /// The value is literally `true`.
     True(Operand),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operator {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-}
-
-impl Operator {
-    pub(super) const ALL: [Operator; 6] = [
-        Operator::Equal,
-        Operator::NotEqual,
-        Operator::Less,
-        Operator::LessOrEqual,
-        Operator::Greater,
-        Operator::GreaterOrEqual,
-    ];
-
-    pub(super) fn mark(self) -> &'static str {
-        match self {
-            Operator::Equal => "=",
-            Operator::NotEqual => "!=",
-            Operator::Less => "<",
-            Operator::LessOrEqual => "<=",
-            Operator::Greater => ">",
-            Operator::GreaterOrEqual => ">=",
-        }
-    }
 }
 
 /// What stands for a value.

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::token::{Word, is_plain};
+use super::word::{Word, is_plain};
 use crate::json::Value;
 
 /// The keys that lead to a value, with their escapes read: at least one.

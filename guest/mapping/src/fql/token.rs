@@ -12,6 +12,7 @@ use super::decimal::Decimal;
 use super::error::ParseError;
 use super::failure::{Failure, Outcome, expected};
 use super::path::Path;
+use super::word::{Keyword, Word, is_plain};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Token<'t> {
@@ -38,49 +39,6 @@ pub(super) enum Kind<'t> {
     Keyword(Keyword),
     /// Everything else: `=` or `(`.
     Mark(&'t str),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keyword {
-    And,
-    Or,
-    In,
-    True,
-    False,
-    Null,
-}
-
-/// What a word without spaces is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Word {
-    Keyword(Keyword),
-    Number,
-    /// A number as other languages write it, which this one would take for a
-    /// path that no event has.
-    NumberWithExponent,
-    Path,
-}
-
-impl Word {
-    pub(super) fn of(text: &str) -> Word {
-        let keyword = match text {
-            "and" => Keyword::And,
-            "or" => Keyword::Or,
-            "in" => Keyword::In,
-            "true" => Keyword::True,
-            "false" => Keyword::False,
-            "null" => Keyword::Null,
-            _ if Decimal::parse(text).is_none() => return Word::Path,
-            _ if text.contains(['e', 'E']) => return Word::NumberWithExponent,
-            _ => return Word::Number,
-        };
-        Word::Keyword(keyword)
-    }
-}
-
-/// Whether a path may have the character without a backslash before it.
-pub(super) fn is_plain(character: char) -> bool {
-    character.is_ascii_alphanumeric() || matches!(character, '_' | '-')
 }
 
 type Text<'t> = LocatingSlice<&'t str>;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::decimal::Decimal;
-use super::node::Operator;
+use super::operator::Operator;
 use crate::json::{Kind, Value};
 
 /// Levels of lists and objects that are compared. Those nested deeper are equal

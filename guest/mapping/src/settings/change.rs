@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use super::shared::Shared;
 use super::stage::Stage;
 use super::table::{Outcome, Table, did_you_mean};
-use super::transform::Shared;
 use crate::change::{Change, Clock, Hash};
 use crate::edit::Act;
 use crate::path::Path;

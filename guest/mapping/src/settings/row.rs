@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use standpipe_plugin::Setup;
 
+use super::shared::Shared;
 use super::table::{Outcome, Table, did_you_mean};
-use super::transform::{self, ACTIONS, Shared};
+use super::transform::{self, ACTIONS};
 use super::{Named, Uses};
 use crate::fql::Condition;
 use crate::template::Template;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::shared::Shared;
 use super::stage::Stage;
 use super::table::{Outcome, Table, did_you_mean};
-use super::transform::Shared;
 use crate::edit::Act;
 use crate::path::Path;
 use crate::put::{Put, Source};

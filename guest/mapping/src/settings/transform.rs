@@ -1,17 +1,14 @@
 //! The settings of a transform.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::change::{change, flatten, redact};
 use super::shape::shape;
+use super::shared::Shared;
 use super::stage::passes;
 use super::table::{Outcome, Table};
 use crate::fql::Condition;
 use crate::path::Path;
-use crate::put::Lookup;
 use crate::sample::Sample;
 use crate::transform::Transform;
 
@@ -39,13 +36,6 @@ pub(crate) const ACTIONS: [&str; 21] = [
     "hash",
     "flatten",
 ];
-
-/// What the settings hold that transforms call by name.
-#[derive(Debug, Default)]
-pub(crate) struct Shared {
-    pub(crate) secrets: HashMap<String, String>,
-    pub(crate) tables: HashMap<String, Arc<Lookup>>,
-}
 
 /// Read the condition and the actions of a table. Other keys are not looked at.
 ///

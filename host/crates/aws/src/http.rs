@@ -8,7 +8,7 @@ pub use bounded::AnswerTooLong;
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aws_sdk_firehose::config::{RuntimeComponents, SharedAsyncSleep};
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -22,23 +22,14 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use super::settings::{TransportSettings, is_proxy_url};
 use super::{Clock, ConnectError};
 use crate::limits;
-use standpipe_core::secret::{Resolve, Secret, SecretSetting};
+use standpipe_core::secret::{Resolve, Secret};
 
 /// Where credentials of machines and containers come from: never through a proxy,
 /// which would be given those of its own machine, if any.
 const METADATA: &str = "169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,fd00:ec2::23";
-
-/// The way to AWS's endpoints.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TransportSettings {
-    /// A proxy for all requests: `http://HOST:PORT`, perhaps with a user and a
-    /// password.
-    pub proxy: Option<SecretSetting>,
-    /// Certificates in PEM that are trusted besides the system's.
-    pub ca_bundle: Option<PathBuf>,
-}
 
 /// An HTTP client, and the clock that its answers set.
 #[derive(Debug, Clone)]
@@ -142,15 +133,6 @@ fn proxy_config(setting: Option<&Secret>) -> Result<ProxyConfig, ConnectError> {
     Ok(config.no_proxy(format!("{METADATA},{direct}")))
 }
 
-/// Whether this is a proxy's URL, as far as can be seen.
-pub fn is_proxy_url(url: &Secret) -> bool {
-    let url = url.expose();
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-    let host = rest.map(|rest| rest.rsplit_once('@').map_or(rest, |(_, host)| host));
-    let is_good = host.is_some_and(|host| !host.is_empty() && !host.starts_with([':', '/']));
-    is_good && ProxyConfig::all(url).is_ok()
-}
-
 fn variable(names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
 }
@@ -199,25 +181,6 @@ pub fn read_certificates(path: &Path) -> Result<(Vec<u8>, RootCertStore), String
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn urls_of_proxies_are_told_from_others() {
-        for (url, expected) in [
-            ("http://proxy:8080", true),
-            ("http://proxy", true),
-            ("http://user:pass%40word@proxy:8080", true),
-            ("https://[::1]:8080", true),
-            ("proxy:8080", false),
-            ("socks5://proxy:8080", false),
-            ("http://", false),
-            ("http://user@", false),
-            ("http://user@:80", false),
-            ("http://pro xy:80", false),
-            ("", false),
-        ] {
-            assert_eq!(is_proxy_url(&Secret::new(url.to_owned())), expected, "{url}");
-        }
-    }
 
     #[test]
     fn files_without_certificates_are_refused() {

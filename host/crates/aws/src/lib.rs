@@ -25,13 +25,15 @@ pub use caller::Caller;
 pub use clock::{Clock, is_skewed};
 pub use error::ConnectError;
 pub use http::{
-    AnswerTooLong, AwsHttp, TransportSettings, check_ca_bundle, http_client, http_connector,
-    is_proxy_url, read_certificates,
+    AnswerTooLong, AwsHttp, check_ca_bundle, http_client, http_connector, read_certificates,
 };
 pub use json::{JsonClient, JsonError, Service};
 pub use role::Role;
 pub use session::Session;
-pub use settings::{AwsOverrides, AwsSettings, Endpoints, Keys, RawAws, RawEndpoints, is_role_arn};
+pub use settings::{
+    AwsOverrides, AwsSettings, Endpoints, Keys, RawAws, RawEndpoints, TransportSettings,
+    is_role_arn,
+};
 pub use status::AwsStatus;
 
 use std::sync::Arc;

@@ -5,10 +5,11 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aws_smithy_http_client::proxy::ProxyConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Role, TransportSettings, is_proxy_url};
+use crate::Role;
 use standpipe_core::secret::{Secret, SecretSetting};
 use standpipe_core::settings::{SecretManager, TableChecker};
 
@@ -167,6 +168,16 @@ pub struct Endpoints {
     pub ssm: Option<String>,
     /// Of Amazon DynamoDB.
     pub dynamodb: Option<String>,
+}
+
+/// The way to AWS's endpoints.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TransportSettings {
+    /// A proxy for all requests: `http://HOST:PORT`, perhaps with a user and a
+    /// password.
+    pub proxy: Option<SecretSetting>,
+    /// Certificates in PEM that are trusted besides the system's.
+    pub ca_bundle: Option<PathBuf>,
 }
 
 /// What goes before the settings file.
@@ -408,6 +419,15 @@ fn check_session_name(key: &str, name: Option<&str>, check: &mut TableChecker<'_
     }
 }
 
+/// Whether this is a proxy's URL, as far as can be seen.
+pub(crate) fn is_proxy_url(url: &Secret) -> bool {
+    let url = url.expose();
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let host = rest.map(|rest| rest.rsplit_once('@').map_or(rest, |(_, host)| host));
+    let is_good = host.is_some_and(|host| !host.is_empty() && !host.starts_with([':', '/']));
+    is_good && ProxyConfig::all(url).is_ok()
+}
+
 /// Whether a text is the ARN of a role.
 pub fn is_role_arn(arn: &str) -> bool {
     let parts: Vec<_> = arn.splitn(6, ':').collect();
@@ -490,5 +510,24 @@ mod tests {
         assert!(!tags(TAG_KEY_CHARACTERS_MAX + 1, TAG_VALUE_CHARACTERS_MAX, SESSION_TAGS_MAX));
         assert!(!tags(TAG_KEY_CHARACTERS_MAX, TAG_VALUE_CHARACTERS_MAX + 1, SESSION_TAGS_MAX));
         assert!(!tags(TAG_KEY_CHARACTERS_MAX, TAG_VALUE_CHARACTERS_MAX, SESSION_TAGS_MAX + 1));
+    }
+
+    #[test]
+    fn urls_of_proxies_are_told_from_others() {
+        for (url, expected) in [
+            ("http://proxy:8080", true),
+            ("http://proxy", true),
+            ("http://user:pass%40word@proxy:8080", true),
+            ("https://[::1]:8080", true),
+            ("proxy:8080", false),
+            ("socks5://proxy:8080", false),
+            ("http://", false),
+            ("http://user@", false),
+            ("http://user@:80", false),
+            ("http://pro xy:80", false),
+            ("", false),
+        ] {
+            assert_eq!(is_proxy_url(&Secret::new(url.to_owned())), expected, "{url}");
+        }
     }
 }

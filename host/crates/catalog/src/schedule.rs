@@ -9,10 +9,10 @@ mod cron;
 mod history;
 mod line;
 
-pub use agenda::{Agenda, Cause, Due, Kept, keep};
+pub use agenda::{Agenda, Due, Kept, keep};
 pub use cron::{Cron, CronError};
 pub use history::{Books, Claim, Claimed, History, HistoryError};
-pub use line::{Fate, Outcome, Run, Tally};
+pub use line::{Cause, Fate, Outcome, Run, Tally};
 
 use std::time::Duration;
 

@@ -12,7 +12,8 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER
 
 use super::Dialect;
 use super::reason::RefusalReason;
-use super::source::Source;
+use super::refusals::Refusal;
+use super::source::{Source, Sources};
 use standpipe_http::Answer;
 
 /// An image of one transparent pixel.
@@ -47,6 +48,27 @@ impl Refused {
             allowed: None,
             is_kept: false,
         }
+    }
+
+    /// A request with a write key that no source has.
+    pub(super) fn unknown_key() -> Self {
+        Refused::new(RefusalReason::UnknownWriteKey, "invalid write key")
+    }
+
+    /// A request without a write key, which is counted.
+    pub(super) fn no_key(sources: &Sources) -> Self {
+        sources.count_unknown_key();
+        Refused::new(
+            RefusalReason::NoWriteKey,
+            "failed to read writekey from header: send it as the user of Basic authentication, as ?writeKey=, or in the body",
+        )
+    }
+
+    /// Counts the request and logs it.
+    pub(super) fn note(&self, sources: &Sources) {
+        let Refused { reason, text, source, is_kept, .. } = self;
+        let refusal = Refusal { reason: *reason, text, is_kept: *is_kept };
+        sources.note(source.as_deref(), &refusal);
     }
 
     pub(super) fn for_now(reason: RefusalReason, text: &str, retry_after: Duration) -> Self {

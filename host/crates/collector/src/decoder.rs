@@ -271,8 +271,8 @@ fn decode(
     let source = match source {
         Some(source) => source,
         None => {
-            let key = parsed.write_key().ok_or_else(|| sources.no_key())?;
-            let found = sources.of_key(&key)?;
+            let key = parsed.write_key().ok_or_else(|| Refused::no_key(sources))?;
+            let found = sources.of_key(&key).ok_or_else(Refused::unknown_key)?;
             head.check(&found)?;
             source.insert(found)
         }

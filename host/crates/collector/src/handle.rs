@@ -156,7 +156,7 @@ impl Collector {
     }
 
     fn refuse(&self, refused: &Refused) -> Answer {
-        self.sources.note(refused);
+        refused.note(&self.sources);
         refused.answer()
     }
 
@@ -207,20 +207,20 @@ impl Collector {
             Route::Pixel(query) => {
                 // An image is what the page asked for, whatever comes of the event.
                 if let Err(refused) = self.take_query(head, parts, query).await {
-                    self.sources.note(&refused);
+                    refused.note(&self.sources);
                 }
                 Ok(answer::pixel())
             }
             Route::SegmentSettings { write_key } => {
-                let source = self.sources.of_key(write_key)?;
+                let source = self.sources.of_key(write_key).ok_or_else(Refused::unknown_key)?;
                 head.check(&source)?;
                 let url = self.proxies.public_url(parts, peer)?;
                 let settings = vendor::segment_settings(write_key, &url);
                 Ok(answer::json(settings.to_string()))
             }
             Route::RudderStackSettings => {
-                let key = head.key.as_deref().ok_or_else(|| self.sources.no_key())?;
-                let source = self.sources.of_key(key)?;
+                let key = head.key.as_deref().ok_or_else(|| Refused::no_key(&self.sources))?;
+                let source = self.sources.of_key(key).ok_or_else(Refused::unknown_key)?;
                 head.check(&source)?;
                 let name = &source.settings.name;
                 let settings = vendor::rudderstack_settings(name, key, &self.started_at);
@@ -300,7 +300,7 @@ impl Collector {
     /// The source whose key stands before the body, if it may be sent to now.
     fn source(&self, head: &Head) -> Result<Option<Arc<Source>>, Refused> {
         let Some(key) = head.key.as_deref() else { return Ok(None) };
-        let source = self.sources.of_key(key)?;
+        let source = self.sources.of_key(key).ok_or_else(Refused::unknown_key)?;
         head.check(&source)?;
         if let Some(rate) = &source.rate {
             rate.check(Instant::now()).map_err(|after| Refused::too_many(after).of(&source))?;

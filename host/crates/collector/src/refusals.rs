@@ -4,7 +4,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::answer::Refused;
 use super::log_limit::LogLimit;
 use super::reason::RefusalReason;
 use crate::limits;
@@ -17,6 +16,15 @@ pub(super) struct Refusals(Vec<OfReason>);
 struct OfReason {
     count: AtomicU64,
     log: LogLimit,
+}
+
+/// A request that is refused, as it is counted and logged.
+#[derive(Debug)]
+pub(super) struct Refusal<'a> {
+    pub(super) reason: RefusalReason,
+    pub(super) text: &'a str,
+    /// Whether its body goes to the dead letters.
+    pub(super) is_kept: bool,
 }
 
 /// How many requests were refused.
@@ -42,7 +50,7 @@ impl Default for Refusals {
 
 impl Refusals {
     /// Count a request that is refused, and log it unless one like it was logged just now.
-    pub(super) fn note(&self, source: Option<&str>, refused: &Refused) {
+    pub(super) fn note(&self, source: Option<&str>, refused: &Refusal<'_>) {
         let of_reason = &self.0[refused.reason as usize];
         of_reason.count.fetch_add(1, Ordering::Relaxed);
         let Some(others) = of_reason.log.admit() else { return };
@@ -55,7 +63,7 @@ impl Refusals {
             true => "its sender tries again",
             false => "SDKs do not send it again",
         };
-        let text = &refused.text;
+        let text = refused.text;
         let others = match others {
             0 => String::new(),
             others => format!(" ({others} more like it since the last such line)"),
@@ -93,7 +101,8 @@ mod tests {
         let refusals = Refusals::default();
         for (number, reason) in (1..).zip(RefusalReason::ALL) {
             for _ in 0..number {
-                refusals.note(Some("web"), &Refused::new(*reason, "no"));
+                refusals
+                    .note(Some("web"), &Refusal { reason: *reason, text: "no", is_kept: false });
             }
         }
         let counts = refusals.report(Some("web"));

@@ -10,12 +10,10 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 use thiserror::Error;
 
-use super::answer::Refused;
 use super::decode::Decoded;
 use super::keyring::Keyring;
 use super::rate::RateLimit;
-use super::reason::RefusalReason;
-use super::refusals::{Refusals, RefusedCount};
+use super::refusals::{Refusal, Refusals, RefusedCount};
 use super::settings::SourceSettings;
 use standpipe_core::secret::Secret;
 
@@ -141,22 +139,19 @@ impl Sources {
         Ok(changes)
     }
 
-    /// The source of a write key.
-    pub(super) fn of_key(&self, key: &str) -> Result<Arc<Source>, Refused> {
+    /// The source of a write key. A key that no source has is counted.
+    pub(super) fn of_key(&self, key: &str) -> Option<Arc<Source>> {
         let SourceTable { sources, keys } = &**self.current.load();
-        keys.source(key).map(|place| Arc::clone(&sources[place])).ok_or_else(|| {
-            self.unknown_keys.fetch_add(1, Ordering::Relaxed);
-            Refused::new(RefusalReason::UnknownWriteKey, "invalid write key")
-        })
+        let source = keys.source(key).map(|place| Arc::clone(&sources[place]));
+        if source.is_none() {
+            self.count_unknown_key();
+        }
+        source
     }
 
-    /// What a request without a write key is told.
-    pub(super) fn no_key(&self) -> Refused {
+    /// Counts a request with a key that no source has, or with none.
+    pub(super) fn count_unknown_key(&self) {
         self.unknown_keys.fetch_add(1, Ordering::Relaxed);
-        Refused::new(
-            RefusalReason::NoWriteKey,
-            "failed to read writekey from header: send it as the user of Basic authentication, as ?writeKey=, or in the body",
-        )
     }
 
     /// Whether the settings of any source name this origin.
@@ -170,11 +165,11 @@ impl Sources {
         self.unknown_keys.load(Ordering::Relaxed)
     }
 
-    /// Count a request that is refused, and log it.
-    pub(super) fn note(&self, refused: &Refused) {
-        match &refused.source {
-            Some(source) => source.counts.refusals.note(Some(&source.settings.name), refused),
-            None => self.refusals.note(None, refused),
+    /// Counts a request that is refused, of this source if it is of one, and logs it.
+    pub(super) fn note(&self, source: Option<&Source>, refusal: &Refusal<'_>) {
+        match source {
+            Some(source) => source.counts.refusals.note(Some(&source.settings.name), refusal),
+            None => self.refusals.note(None, refusal),
         }
     }
 

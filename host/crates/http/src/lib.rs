@@ -22,8 +22,8 @@ pub use budget::{MemoryBudget, Reservation};
 pub use connections::{ConnectionCounts, ConnectionLimits};
 pub use descriptors::Descriptors;
 pub use forwarded::{Forwarded, is_host};
-pub use peers::{InvalidNetwork, PRIVATE_NETWORKS, TrustedProxies, UserAddress, is_private};
-pub use server::{BindError, ConnectionStats, Peer, Server};
+pub use peers::{InvalidNetwork, PRIVATE_NETWORKS, Peer, TrustedProxies, UserAddress, is_private};
+pub use server::{BindError, ConnectionStats, Server};
 pub use settings::{CertificateFiles, HttpSettings, KEEP_ALIVE, RawHttp};
 pub use tls::{CertificateError, Tls, TlsError};
 

@@ -32,6 +32,15 @@ pub const PRIVATE_NETWORKS: [&str; 9] = [
     "fe80::/10",
 ];
 
+/// Who sent a request, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The other end of the connection.
+    pub address: IpAddr,
+    /// Whether the connection is encrypted.
+    pub is_encrypted: bool,
+}
+
 /// Addresses of proxies whose word on their clients counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Stream};
 use super::connections::{ConnectionCounts, ConnectionLimits, Connections, Place};
-use super::{Answer, Request, Tls};
+use super::{Answer, Peer, Request, Tls};
 use crate::limits;
 
 /// How long to wait before accepting again, when the system has no more descriptors.
@@ -38,15 +38,6 @@ pub struct ConnectionStats(Connections);
 
 /// A connection that has been accepted and has no place yet.
 type Accepted = (TcpStream, IpAddr);
-
-/// Who sent a request, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    /// The other end of the connection.
-    pub address: IpAddr,
-    /// Whether the connection is encrypted.
-    pub is_encrypted: bool,
-}
 
 /// The address cannot be listened on.
 #[derive(Debug, Error)]

@@ -154,7 +154,7 @@ fn is_same(
     let is_same = |(before, after): (&Output, &Output)| match (&before.decision, &after.decision) {
         (Decision::Deliver(one, before), Decision::Deliver(other, after)) => {
             let text = event.text.as_bytes();
-            one.stream(old) == other.stream(new)
+            old.stream(one) == new.stream(other)
                 && before.as_deref().unwrap_or(text) == after.as_deref().unwrap_or(text)
         }
         (before, after) => {

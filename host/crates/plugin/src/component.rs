@@ -13,17 +13,18 @@ use wasmtime::component::{Component, Linker};
 
 use super::bindings::PluginPre;
 use super::bindings::exports::standpipe::mapping::mapper as contract;
-use super::contract_types::{self, MAPPER, OtherVersion};
+use super::contract_types::{self, MAPPER, Mismatch, OtherVersion};
 use super::declared::{DeclarationChange, Order};
 use super::fault::{ConfigureError, WrongAnswer};
 use super::instance::Instance;
 use super::log::Rate;
 #[cfg(any(test, feature = "native-mapping"))]
 use super::native::Native;
+use super::printable::printable;
 use super::routes::Route;
 use super::sandbox::{Sandbox, add_to_linker};
 use super::wasm_error::WasmError;
-use super::{Allowance, Engine, Fault, PluginSettings};
+use super::{Allowance, Engine, Fault, PluginSettings, Target};
 use crate::limits;
 use standpipe_core::event::{BadStreamName, StreamName, covers};
 
@@ -142,6 +143,15 @@ pub enum LoadError {
     Unstable(#[source] DeclarationChange),
 }
 
+impl From<Mismatch> for LoadError {
+    fn from(mismatch: Mismatch) -> Self {
+        match mismatch {
+            Mismatch::World { exports } => LoadError::OtherWorld { exports },
+            Mismatch::Version(version) => LoadError::OtherVersion(version),
+        }
+    }
+}
+
 /// What a component needs too much of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -209,9 +219,8 @@ pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
     Ok(Inspection {
         bytes: bytes.len(),
         sha256,
-        is_mapping_plugin: contract_types::check_world(&exports)
-            .and_then(|()| contract_types::check_types(engine.wasmtime(), &component))
-            .is_ok(),
+        is_mapping_plugin: contract_types::check_world(&exports).is_ok()
+            && contract_types::check_types(engine.wasmtime(), &component).is_ok(),
         imports: imports.collect(),
         exports,
     })
@@ -426,6 +435,17 @@ impl Plugin {
         Ok(told.into_iter().map(Route::printable).collect())
     }
 
+    /// The stream that a decision of this plugin names.
+    pub fn stream<'a>(&'a self, target: &'a Target) -> &'a StreamName {
+        match target {
+            Target::Named(name) => name,
+            Target::Declared(position) => match self.0.declared.get(*position) {
+                Some(Declared::Name(name)) => name,
+                _ => unreachable!("a plugin's answer is checked"),
+            },
+        }
+    }
+
     pub(super) fn declared_at(&self, position: u32) -> Option<&Declared> {
         self.0.declared.get(position as usize)
     }
@@ -573,12 +593,6 @@ fn check_streams(streams: &[String]) -> Result<Vec<Declared>, WrongStreams> {
         }
     };
     streams.iter().map(check).collect()
-}
-
-/// A plugin's own words, without control characters and of bounded length.
-pub(super) fn printable(text: &str) -> String {
-    let text = text.chars().filter(|c| !c.is_control() || *c == '\n');
-    text.take(standpipe_core::limits::DETAIL_BYTES_MAX).collect()
 }
 
 /// The SHA-256 of a component, in hexadecimal.

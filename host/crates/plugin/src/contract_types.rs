@@ -7,7 +7,6 @@ use thiserror::Error;
 use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem, Type};
 
-use super::LoadError;
 use super::routes::ROUTES;
 
 /// The interface that a plugin must export.
@@ -65,20 +64,29 @@ pub enum OtherVersion {
     },
 }
 
+/// How a component's exports differ from those of a mapping plugin.
+#[derive(Debug)]
+pub(super) enum Mismatch {
+    /// It is a component of another world, which exports this.
+    World { exports: String },
+    /// It is a mapping plugin of another version.
+    Version(OtherVersion),
+}
+
 /// Check the names of a component's exports.
 ///
 /// # Errors
 ///
 /// It is a component of another world, or of another version of this one.
-pub(super) fn check_world(exports: &[String]) -> Result<(), LoadError> {
+pub(super) fn check_world(exports: &[String]) -> Result<(), Mismatch> {
     if exports.iter().any(|export| export == MAPPER) {
         return Ok(());
     }
     let other = exports.iter().find(|export| export.starts_with(MAPPER_OF_ANY_VERSION));
     Err(match other {
-        Some(other) => OtherVersion::Exports(other.clone()).into(),
-        None if exports.is_empty() => LoadError::OtherWorld { exports: "nothing".to_owned() },
-        None => LoadError::OtherWorld { exports: exports.join(", ") },
+        Some(other) => Mismatch::Version(OtherVersion::Exports(other.clone())),
+        None if exports.is_empty() => Mismatch::World { exports: "nothing".to_owned() },
+        None => Mismatch::World { exports: exports.join(", ") },
     })
 }
 
@@ -90,13 +98,13 @@ pub(super) fn check_world(exports: &[String]) -> Result<(), LoadError> {
 pub(super) fn check_types(
     engine: &wasmtime::Engine,
     component: &Component,
-) -> Result<(), LoadError> {
+) -> Result<(), OtherVersion> {
     let instance = |name| match component.component_type().get_export(engine, name)?.ty {
         ComponentItem::ComponentInstance(instance) => Some(instance),
         _ => None,
     };
     let Some(mapper) = instance(MAPPER) else {
-        return Err(OtherVersion::NoInterface.into());
+        return Err(OtherVersion::NoInterface);
     };
     check_functions(engine, &mapper, &MAPPER_FUNCTIONS)?;
     // What can be left out must fit where it is there.
@@ -110,16 +118,16 @@ fn check_functions(
     engine: &wasmtime::Engine,
     interface: &ComponentInstance,
     functions: &[(&'static str, &'static str)],
-) -> Result<(), LoadError> {
+) -> Result<(), OtherVersion> {
     for &(name, expected) in functions {
         let export = interface.get_export(engine, name).map(|export| export.ty);
         let Some(ComponentItem::ComponentFunc(function)) = export else {
-            return Err(OtherVersion::NoFunction(name).into());
+            return Err(OtherVersion::NoFunction(name));
         };
         let found = function_type(&function);
         if found != expected {
             let found = found[..found.floor_char_boundary(TYPE_BYTES_SHOWN)].to_owned();
-            return Err(OtherVersion::Function { name, found, expected }.into());
+            return Err(OtherVersion::Function { name, found, expected });
         }
     }
     Ok(())

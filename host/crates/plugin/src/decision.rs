@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::component::Declared;
+use super::Fault;
 use super::fault::WrongAnswer;
 use super::kinds::Kinds;
-use super::{Fault, Plugin};
 use crate::limits;
 use standpipe_core::event::StreamName;
 
@@ -58,21 +57,6 @@ pub enum Target {
     Declared(usize),
     /// A stream that one of the declared patterns covers.
     Named(StreamName),
-}
-
-impl Target {
-    /// The stream, of a decision by this plugin.
-    pub fn stream<'a>(&'a self, plugin: &'a Plugin) -> &'a StreamName {
-        match self {
-            Target::Named(name) => name,
-            Target::Declared(position) => {
-                match plugin.declared_at(u32::try_from(*position).unwrap_or(u32::MAX)) {
-                    Some(Declared::Name(name)) => name,
-                    _ => unreachable!("a plugin's answer is checked"),
-                }
-            }
-        }
-    }
 }
 
 impl Decisions {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use thiserror::Error;
 
 use super::bindings::exports::standpipe::mapping::mapper::{Reads, Setup};
-use super::component::printable;
+use super::printable::printable;
 
 /// Names that an error shows of those that differ.
 const NAMES_SHOWN: usize = 3;

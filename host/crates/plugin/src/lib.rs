@@ -38,6 +38,7 @@ mod log;
 mod mapper;
 #[cfg(any(test, feature = "native-mapping"))]
 mod native;
+mod printable;
 mod roles;
 mod routes;
 mod sandbox;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::bindings::exports::standpipe::mapping::mapper as contract;
-use super::component::{Declared, printable};
+use super::component::Declared;
 use super::decision::{Answers, Decision, Decisions, Output, Target, check_event};
 use super::declared::Order;
 use super::fault::WrongAnswer;
@@ -14,6 +14,7 @@ use super::instance::Instance;
 use super::kinds::Kinds;
 #[cfg(any(test, feature = "native-mapping"))]
 use super::native::Native;
+use super::printable::printable;
 use super::sandbox::thread_cpu_time;
 use super::{Allowance, Fault, Grouping, Patience, Plugin};
 use crate::limits;

@@ -2,7 +2,7 @@
 
 use wasmtime::component::{ComponentType, Lift};
 
-use super::component::printable;
+use super::printable::printable;
 use standpipe_core::event::StreamName;
 
 /// The interface in which a plugin may tell of its ways.

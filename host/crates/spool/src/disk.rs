@@ -9,9 +9,10 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
+use super::chore::Chore;
 use super::folder::Folder;
 use super::frame::frame_bytes;
-use super::janitor::{Chore, Janitor};
+use super::janitor::Janitor;
 use super::log::Log;
 use super::reader::Reader;
 use super::recover::recover;

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use super::chore::Chore;
 use super::frame::FILE_HEADER_BYTES;
 use super::log::Log;
 use super::segment::Segment;
@@ -21,16 +22,6 @@ use crate::limits;
 
 /// The unit in which file systems give room back, in bytes.
 const BLOCK: u64 = 4096;
-
-/// What the janitor is asked for.
-#[derive(Debug)]
-pub(super) enum Chore {
-    /// All items of a complete segment are acknowledged.
-    Remove(Arc<Segment>),
-    /// Files of this number, of which no segment came to be, could not be removed.
-    Discard(u64),
-    Stop,
-}
 
 /// Tends the files of a log.
 #[derive(Debug)]

@@ -18,6 +18,7 @@
 
 mod ack_files;
 mod acks;
+mod chore;
 mod disk;
 mod error;
 mod folder;

@@ -16,9 +16,9 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::Place;
 use super::ack_files::AckFiles;
+use super::chore::Chore;
 use super::folder::Folder;
 use super::frame::FILE_HEADER_BYTES;
-use super::janitor::Chore;
 use super::segment::{Segment, SegmentState};
 use super::status::{Counter, Counters, Status};
 use super::storage::{Storage, append_all};

@@ -1,7 +1,7 @@
 //! A spool without threads: a simulation says when its writer and its janitor work.
 
+use super::chore::Chore;
 use super::disk::{Disk, Tenders};
-use super::janitor::Chore;
 use super::storage::Storage;
 use super::{Kind, OpenError, Outlet, OutletKind, Recovered, Spool, SpoolSettings};
 use std::sync::Arc;

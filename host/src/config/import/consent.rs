@@ -7,8 +7,7 @@
 
 use serde_json::{Value, json};
 
-use super::rudderstack::is_filled_in;
-use super::unread::Unread;
+use super::unread::{Unread, is_filled_in};
 use super::{Fields, Imported, field, is_blank};
 
 /// RudderStack's provider where none is named. Source: its settings' schema.

@@ -6,18 +6,11 @@
 
 use serde_json::Value;
 
+use super::kind::Kind;
 use super::{Fields, ImportError, Vendor, field, quoted, rudderstack, segment};
 
 /// Keys that only wrap a destination, in the answers of APIs and in exports.
 const WRAPPERS: [&str; 3] = ["data", "destination", "destinations"];
-
-/// What a destination says it is for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Firehose,
-    Other(String),
-    Unsaid,
-}
 
 /// The destination that is meant.
 pub(super) fn find(vendor: Vendor, json: &Value) -> Result<&Fields, ImportError> {

@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use super::unread::is_filled_in;
 use super::{Fields, ImportError, Imported, Kind, Row, Unread, consent, field, is_blank};
 use standpipe_core::secret::Secret;
 
@@ -42,14 +43,6 @@ pub(super) fn kind(destination: &Fields) -> Kind {
         Some(name) if name.eq_ignore_ascii_case("FIREHOSE") => Kind::Firehose,
         Some(name) => Kind::Other(name.to_owned()),
     }
-}
-
-/// Whether RudderStack puts another text in this one's place: `env.NAME`, or
-/// `{{ path || default }}`.
-pub(super) fn is_filled_in(text: &str) -> bool {
-    let text = text.trim();
-    let template = text.split_once("{{").and_then(|(_, rest)| rest.split_once("}}"));
-    text.starts_with("env.") || template.is_some_and(|(inside, _)| inside.contains("||"))
 }
 
 pub(super) fn import(destination: &Fields, imported: &mut Imported) -> Result<(), ImportError> {

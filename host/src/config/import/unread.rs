@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Fields, Imported, Vendor, quoted, rudderstack};
+use super::{Fields, Imported, Vendor, quoted};
 
 /// A vendor's settings that nobody has dealt with yet: what is left at the end
 /// has no counterpart here.
@@ -56,8 +56,7 @@ impl Vendor {
         if is_masked(text) {
             return Some("is masked in the export");
         }
-        let is_filled_in = self == Vendor::RudderStack && rudderstack::is_filled_in(text);
-        is_filled_in
+        (self == Vendor::RudderStack && is_filled_in(text))
             .then_some("is filled in by RudderStack, from its environment or from the event")
     }
 }
@@ -84,6 +83,14 @@ pub(super) fn is_blank(value: &Value) -> bool {
         Value::Array(items) => items.iter().all(is_blank),
         Value::Object(fields) => fields.values().all(is_blank),
     }
+}
+
+/// Whether RudderStack puts another text in this one's place: `env.NAME`, or
+/// `{{ path || default }}`.
+pub(super) fn is_filled_in(text: &str) -> bool {
+    let text = text.trim();
+    let template = text.split_once("{{").and_then(|(_, rest)| rest.split_once("}}"));
+    text.starts_with("env.") || template.is_some_and(|(inside, _)| inside.contains("||"))
 }
 
 /// Exports show dots, with or without the last characters, or asterisks.

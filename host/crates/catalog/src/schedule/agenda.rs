@@ -1,36 +1,12 @@
 //! Which run is due next, and the loop that starts runs until it is stopped. Missed runs are made
 //! up for by one, overlapping ones are skipped, and a clock that is set back delays none.
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Claim, Claimed, Fate, History, HistoryError, Outcome, Schedule, Tally};
+use super::{Cause, Claim, Claimed, Fate, History, HistoryError, Outcome, Schedule, Tally};
 use crate::limits;
-
-/// Why a run comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// Somebody asked for it.
-    Asked,
-    /// It was due.
-    Scheduled,
-    /// It was due when the program was not running.
-    Missed,
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Cause::Asked => "asked",
-            Cause::Scheduled => "scheduled",
-            Cause::Missed => "missed",
-        })
-    }
-}
 
 /// A run to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

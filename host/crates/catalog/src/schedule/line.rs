@@ -7,8 +7,29 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::Cause;
 use crate::limits;
+
+/// Why a run comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Somebody asked for it.
+    Asked,
+    /// It was due.
+    Scheduled,
+    /// It was due when the program was not running.
+    Missed,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::Asked => "asked",
+            Cause::Scheduled => "scheduled",
+            Cause::Missed => "missed",
+        })
+    }
+}
 
 /// A run of the catalog, as the history has it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

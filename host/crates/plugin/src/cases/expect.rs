@@ -50,7 +50,7 @@ impl Expected {
     ) -> Vec<Difference> {
         let delivered = outputs.iter().filter_map(|output| match &output.decision {
             Decision::Deliver(target, payload) => Some(Delivered {
-                stream: target.stream(plugin).as_str(),
+                stream: plugin.stream(target).as_str(),
                 payload: payload.as_deref().unwrap_or(event.as_bytes()),
                 is_original: payload.as_deref().is_none_or(|payload| payload == event.as_bytes()),
             }),

@@ -128,7 +128,7 @@ impl<'a> Fate<'a> {
                 Decision::Reject(reason) => return Fate::Rejected(reason),
                 Decision::Deliver(target, payload) => {
                     let payload = payload.as_deref().unwrap_or(event.text.as_bytes());
-                    deliveries.push((target.stream(plugin).as_str(), payload));
+                    deliveries.push((plugin.stream(target).as_str(), payload));
                 }
             }
         }

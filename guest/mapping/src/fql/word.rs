@@ -1,0 +1,46 @@
+//! What a word without spaces is: a keyword, a number or a path.
+
+use super::decimal::Decimal;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keyword {
+    And,
+    Or,
+    In,
+    True,
+    False,
+    Null,
+}
+
+/// What a word without spaces is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    Keyword(Keyword),
+    Number,
+    /// A number as other languages write it, which this one would take for a
+    /// path that no event has.
+    NumberWithExponent,
+    Path,
+}
+
+impl Word {
+    pub(super) fn of(text: &str) -> Word {
+        let keyword = match text {
+            "and" => Keyword::And,
+            "or" => Keyword::Or,
+            "in" => Keyword::In,
+            "true" => Keyword::True,
+            "false" => Keyword::False,
+            "null" => Keyword::Null,
+            _ if Decimal::parse(text).is_none() => return Word::Path,
+            _ if text.contains(['e', 'E']) => return Word::NumberWithExponent,
+            _ => return Word::Number,
+        };
+        Word::Keyword(keyword)
+    }
+}
+
+/// Whether a path may have the character without a backslash before it.
+pub(super) fn is_plain(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '_' | '-')
+}

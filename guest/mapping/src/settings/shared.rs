@@ -1,0 +1,13 @@
+//! What transforms call by name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::put::Lookup;
+
+/// What the settings hold that transforms call by name.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) secrets: HashMap<String, String>,
+    pub(crate) tables: HashMap<String, Arc<Lookup>>,
+}

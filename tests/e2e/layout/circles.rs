@@ -1,0 +1,284 @@
+//! No circle of files within a crate: where a file uses another one, that one does not use the first, by whatever way.
+//!
+//! A file may use what is defined in the files that it is a part of (`a/b.rs` what is in `a.rs`, and everything what is
+//! in `lib.rs`): they are one module, cut into files. What is only handed on by `pub use` counts for the file that
+//! defines it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use standpipe_tests::workspace;
+
+/// The files of a circle, by their crate, with the reason why it is left.
+const LEFT: &[(&str, &[&str], &str)] = &[
+    ("host", RUN, "secrets are opened by the start, and asked for by what it starts"),
+    ("host", &["source/input", "source/reader", "source/replay"], "an input is a file or a replay"),
+    ("host/crates/delivery", &["dead/queue", "dead/record"], "a queued letter is to get a file"),
+    ("host/crates/delivery", &["outbox", "streams"], "the outbox names what it hands over to"),
+    ("host/crates/delivery", &["packing", "stream"], "packing is to own its setting"),
+    ("host/crates/plugin", &["mapper", "scripted"], "a script fails as a mapper does"),
+];
+
+const RUN: &[&str] = &[
+    "run/collecting",
+    "run/embedding",
+    "run/keys",
+    "run/native_mapping",
+    "run/parts",
+    "run/plugin_secrets",
+    "run/plugins",
+    "run/preparation",
+    "run/reloading",
+    "run/starting",
+    "run/watching",
+];
+
+/// A file by the modules that lead to it: none for the crate's root.
+type Module = Vec<String>;
+
+/// A path of modules, with an item at its end.
+type ItemPath = Vec<String>;
+
+/// What a file says about others.
+#[derive(Debug, Default)]
+struct Source {
+    /// What `use` makes known in it, by the name there.
+    names: BTreeMap<String, ItemPath>,
+    /// What it uses, apart from what it only hands on.
+    used: Vec<ItemPath>,
+}
+
+#[test]
+fn no_circle_of_files_within_a_crate() {
+    let mut wrong = Vec::new();
+    let mut unused: BTreeSet<_> = LEFT.iter().map(|(name, files, _)| (*name, *files)).collect();
+    for (name, sources) in crates() {
+        for circle in circles(&sources) {
+            let files: Vec<_> = circle.iter().map(String::as_str).collect();
+            let left = LEFT.iter().find(|(other, left, _)| *other == name && *left == files);
+            match left {
+                Some((name, files, _)) => {
+                    unused.remove(&(*name, *files));
+                }
+                None => wrong.push(format!("{name}: {}", files.join(", "))),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "files that use one another in a circle:\n{}", wrong.join("\n"));
+    assert!(unused.is_empty(), "circles that are open now, so remove them here: {unused:?}");
+}
+
+#[test]
+fn a_circle_is_found_whatever_the_words_for_it() {
+    let found = |files: &[(&str, &str)]| circles(&read(files.iter().copied()));
+    let open = [
+        ("lib.rs", "mod a;\nmod b;\npub use a::A;\npub struct Root;"),
+        ("a.rs", "use super::b::{B, c::C};\npub struct A(B, C);"),
+        ("b.rs", "pub mod c;\nuse crate::Root;\npub struct B(c::C);"),
+        ("b/c.rs", "// See super::super::a::A.\nuse super::{Deep, super::Root};\npub struct C;"),
+    ];
+    assert_eq!(found(&open), [] as [Vec<String>; 0]);
+    for (file, use_of_a) in [
+        ("b.rs", "use super::a::A;"),
+        ("b.rs", "use crate::{A, Root};"),
+        ("b.rs", "fn f(_: crate::A) {}"),
+        ("b/c.rs", "use super::super::{Root, a::{self, A as B}};"),
+        ("b/c.rs", "use crate::a;\nfn f() { a::f(); }"),
+    ] {
+        let with = open.map(|(name, text)| {
+            let more = if name == file { use_of_a } else { "" };
+            (name, format!("{text}\n{more}"))
+        });
+        let circle = found(&with.each_ref().map(|(name, text)| (*name, text.as_str())));
+        let expected: &[_] = if file == "b.rs" { &["a", "b"] } else { &["a", "b", "b/c"] };
+        assert!(circle.iter().flatten().any(|name| name == "a"), "{use_of_a}: {circle:?}");
+        assert!(circle[0].iter().all(|name| expected.contains(&name.as_str())), "{circle:?}");
+    }
+}
+
+/// The crates whose files are looked at, by their folder.
+fn crates() -> Vec<(String, BTreeMap<Module, Source>)> {
+    let root = workspace();
+    let mut folders = vec!["host".to_owned(), "guest/mapping".to_owned()];
+    for entry in fs::read_dir(root.join("host/crates")).unwrap() {
+        folders.push(format!("host/crates/{}", entry.unwrap().file_name().into_string().unwrap()));
+    }
+    folders
+        .into_iter()
+        .map(|folder| {
+            let source = root.join(&folder).join("src");
+            let mut files = Vec::new();
+            super::collect(&source, &mut files);
+            assert!(files.len() > 1, "{folder} has no sources where this test looks");
+            let texts: Vec<_> = files
+                .iter()
+                .map(|file| {
+                    (file.strip_prefix(&source).unwrap(), fs::read_to_string(file).unwrap())
+                })
+                .collect();
+            let texts = texts.iter().map(|(file, text)| (file.to_str().unwrap(), text.as_str()));
+            (folder, read(texts))
+        })
+        .collect()
+}
+
+/// Reads the files of a crate, each by its path below `src`. Files of tests alone are left out.
+fn read<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeMap<Module, Source> {
+    let texts: BTreeMap<Module, String> = files
+        .filter(|(file, _)| *file != "main.rs")
+        .map(|(file, text)| (module_of(file), code_of(text)))
+        .filter(|(module, _)| !module.iter().any(|part| part == "tests"))
+        .collect();
+    let modules: BTreeSet<_> = texts.keys().cloned().collect();
+    let read =
+        |(module, text): (&Module, &String)| (module.clone(), source_of(module, text, &modules));
+    texts.iter().map(read).collect()
+}
+
+fn module_of(file: &str) -> Module {
+    match file.trim_end_matches(".rs") {
+        "lib" => Vec::new(),
+        path => path.split('/').map(str::to_owned).collect(),
+    }
+}
+
+/// A text without comments and without the tests at its end.
+fn code_of(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| [line, "\n"]).collect()
+}
+
+fn source_of(module: &Module, text: &str, modules: &BTreeSet<Module>) -> Source {
+    let mut source = Source::default();
+    let mut rest = String::new();
+    for statement in text.split_inclusive(';') {
+        let Some((before, handed_on, group)) = use_in(statement) else {
+            rest.push_str(statement);
+            continue;
+        };
+        rest.push_str(before);
+        for (path, name) in expanded(group) {
+            let Some(path) = absolute(module, &path, modules) else { continue };
+            if !handed_on {
+                source.used.push(path.clone());
+            }
+            source.names.insert(name, path);
+        }
+    }
+    let is_part = |character: char| character.is_alphanumeric() || "_:".contains(character);
+    let paths = rest.split(|character| !is_part(character)).filter(|path| path.contains("::"));
+    source.used.extend(paths.filter_map(|path| absolute(module, path, modules)));
+    source
+}
+
+/// The `use` that a statement ends with: what stands before it, whether it hands on, and what it names.
+fn use_in(statement: &str) -> Option<(&str, bool, &str)> {
+    let words = ["pub use ", "pub(crate) use ", "pub(super) use ", "use "];
+    let mut start = 0;
+    for line in statement.split_inclusive('\n') {
+        let trimmed = line.trim_start();
+        if let Some(word) = words.iter().find(|word| trimmed.starts_with(**word)) {
+            let at = start + line.len() - trimmed.len();
+            let group = statement[at + word.len()..].trim_end_matches(';');
+            return Some((&statement[..at], word.starts_with("pub"), group));
+        }
+        start += line.len();
+    }
+    None
+}
+
+/// The paths of a `use`, with the names that they get.
+fn expanded(group: &str) -> Vec<(String, String)> {
+    let group = group.trim();
+    let Some((prefix, inner)) = group.split_once('{') else {
+        let (path, name) = group.split_once(" as ").unwrap_or((group, ""));
+        let path = path.trim().trim_end_matches("::self");
+        let last = path.rsplit("::").next().unwrap_or_default();
+        let name = if name.is_empty() { last } else { name.trim() };
+        return vec![(path.to_owned(), name.to_owned())];
+    };
+    let inner = inner.trim_end().strip_suffix('}').unwrap_or(inner);
+    let mut parts = vec![String::new()];
+    let mut depth = 0;
+    for character in inner.chars() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        parts.last_mut().unwrap().push(character);
+    }
+    let parts = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty());
+    parts.flat_map(|part| expanded(&format!("{}{part}", prefix.trim()))).collect()
+}
+
+/// A path from the crate's root on. None where it leads out of the crate, or is a name of the file itself.
+fn absolute(module: &Module, path: &str, modules: &BTreeSet<Module>) -> Option<ItemPath> {
+    let parts: Vec<_> = path.split("::").map(|part| part.trim().to_owned()).collect();
+    let ups = parts.iter().take_while(|part| *part == "super").count();
+    let first = parts.first()?.as_str();
+    let child = || [&module[..], &parts[..1]].concat();
+    match first {
+        "crate" => Some(parts[1..].to_vec()),
+        "self" => Some([&module[..], &parts[1..]].concat()),
+        "super" => Some([&module[..module.len().checked_sub(ups)?], &parts[ups..]].concat()),
+        _ if modules.contains(&child()) => Some([&module[..], &parts[..]].concat()),
+        _ => None,
+    }
+}
+
+/// The file that defines what a path names.
+fn definer(path: &[String], sources: &BTreeMap<Module, Source>, steps: usize) -> Module {
+    let mut end = path.len();
+    while !sources.contains_key(&path[..end]) {
+        end -= 1;
+    }
+    let module = path[..end].to_vec();
+    let handed_on = path.get(end).and_then(|name| sources[&module].names.get(name));
+    match handed_on {
+        Some(from) if steps > 0 && from[..] != path[..=end] => {
+            definer(&[&from[..], &path[end + 1..]].concat(), sources, steps - 1)
+        }
+        _ => module,
+    }
+}
+
+/// What a file uses, and what that uses, and so on.
+fn reached<'a>(
+    from: &'a Module,
+    edges: &'a BTreeMap<&Module, BTreeSet<Module>>,
+) -> BTreeSet<&'a Module> {
+    let mut reached = BTreeSet::new();
+    let mut next = vec![from];
+    while let Some(module) = next.pop() {
+        next.extend(edges[module].iter().filter(|other| reached.insert(*other)));
+    }
+    reached
+}
+
+/// The circles among the files, each as the names of its files in order.
+fn circles(sources: &BTreeMap<Module, Source>) -> Vec<Vec<String>> {
+    const HANDED_ON_MAX: usize = 10;
+    let edges: BTreeMap<&Module, BTreeSet<Module>> = sources
+        .iter()
+        .map(|(module, source)| {
+            let uses = source.used.iter().map(|path| definer(path, sources, HANDED_ON_MAX));
+            (module, uses.filter(|other| !module.starts_with(other)).collect())
+        })
+        .collect();
+    let reached: BTreeMap<_, _> =
+        edges.keys().map(|module| (*module, reached(module, &edges))).collect();
+    let mut circles = BTreeSet::new();
+    for (module, others) in &reached {
+        if others.contains(module) {
+            let circle = others.iter().filter(|other| reached[**other].contains(module));
+            circles.insert(circle.map(|module| module.join("/")).collect::<Vec<_>>());
+        }
+    }
+    circles.into_iter().collect()
+}
