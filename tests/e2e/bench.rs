@@ -110,7 +110,11 @@ fn series_become_tables_and_plots() {
     let plots = workspace().join("host/docs/plots.py");
     let json = ran.path("series.json");
     std::fs::write(&json, &ran.stdout).unwrap();
-    let drawn = Command::new("python3").arg(plots).arg(&json).arg(ran.path("plots")).output();
+    let drawn = Command::new(standpipe_tests::tools::program("python3"))
+        .arg(plots)
+        .arg(&json)
+        .arg(ran.path("plots"))
+        .output();
     let drawn = drawn.expect("python3 is there");
     let table = String::from_utf8(drawn.stdout).unwrap();
     assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));

@@ -129,7 +129,7 @@ struct TlsServer {
 impl TlsServer {
     fn start() -> Self {
         let directory = tempfile::TempDir::new().unwrap();
-        let made = Command::new("openssl")
+        let made = Command::new(standpipe_tests::tools::program("openssl"))
             .args([
                 "req",
                 "-x509",
@@ -154,7 +154,7 @@ impl TlsServer {
             .stderr(Stdio::null())
             .status();
         assert!(made.is_ok_and(|status| status.success()), "openssl makes a certificate");
-        let mut process = Command::new("python3")
+        let mut process = Command::new(standpipe_tests::tools::program("python3"))
             .arg(standpipe_tests::workspace().join("tests/tls/serve.py"))
             .current_dir(directory.path())
             .stdin(Stdio::piped())

@@ -22,7 +22,7 @@ fn segments_sdk_for_node_is_served() {
 
 #[test]
 fn segments_sdk_for_python_is_served() {
-    let sdk = || Sdk::python("segment-analytics-python==2.4.0", "segment");
+    let sdk = || Sdk::python("segment-2.4.0", "segment");
     takes_all("segment", sdk());
     takes_all("segment", sdk().arg("gzip"));
     refuses_strangers("segment", sdk());
@@ -31,7 +31,7 @@ fn segments_sdk_for_python_is_served() {
 /// It has the write key in the body alone, and tries anything but a 200 again.
 #[test]
 fn segments_old_sdk_for_python_is_served() {
-    let sdk = || Sdk::python("segment-analytics-python==2.3.4", "segment");
+    let sdk = || Sdk::python("segment-2.3.4", "segment");
     takes_all("segment", sdk());
     takes_all("segment", sdk().arg("gzip"));
     refuses_strangers("segment", sdk());
@@ -72,7 +72,7 @@ fn rudderstacks_sdk_for_node_is_served() {
 /// It compresses, and tries anything but a 200 again.
 #[test]
 fn rudderstacks_sdk_for_python_is_served() {
-    let sdk = || Sdk::python("rudder-sdk-python==2.1.9", "rudderstack");
+    let sdk = || Sdk::python("rudderstack-2.1.9", "rudderstack");
     takes_all("rudderstack", sdk());
     refuses_strangers("rudderstack", sdk());
 }

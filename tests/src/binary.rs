@@ -8,8 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::install::{find, needs};
-use crate::workspace;
+use crate::{tools, workspace};
 
 /// The program under test, built once for each process of tests.
 ///
@@ -70,7 +69,8 @@ pub fn pingora_gateway() -> PathBuf {
         "--bin",
         "pingora-gateway",
     ];
-    needs("cmake", || find(&["cmake"]));
+    // A crate of Pingora's is built with it.
+    tools::program("cmake");
     build_with(&packages).join("pingora-gateway")
 }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::endpoint::Asked;
-use crate::{install, moto, workspace};
+use crate::{tools, workspace};
 
 /// The region of the streams that [`make_streams`] makes: those of other tests are
 /// in another one.
@@ -29,7 +29,7 @@ pub const SECRET: &str = "never-to-be-told";
 
 /// Make so many streams, of every source and destination that is taken there.
 pub fn make_streams(url: &str, count: usize) -> Made {
-    let output = Command::new(install::python("moto-venv", moto::REQUIREMENT))
+    let output = Command::new(tools::python("moto"))
         .arg(workspace().join("tests/moto/catalog.py"))
         .arg(count.to_string())
         .env("AWS_ENDPOINT_URL", url)

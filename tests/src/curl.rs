@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::tools;
+
 /// A request by the program `curl`, for what needs TLS or HTTP/2.
 #[derive(Debug)]
 pub struct Curl {
@@ -21,7 +23,7 @@ pub struct Got {
 impl Curl {
     /// Send a body with a write key.
     pub fn post(url: &str, write_key: &str, body: &str) -> Self {
-        let mut command = Command::new("curl");
+        let mut command = Command::new(tools::program("curl"));
         command
             .args(["--silent", "--show-error", "--max-time", "30", "--output", "/dev/null"])
             .args(["--write-out", "%{http_code} %{http_version}", "--noproxy", "*"])

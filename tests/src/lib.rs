@@ -29,7 +29,6 @@ pub mod disk;
 pub mod endpoint;
 pub mod events;
 pub mod http2;
-mod install;
 mod letter;
 pub mod linter;
 pub mod metrics;
@@ -49,6 +48,7 @@ mod sdk;
 pub mod signature;
 pub mod stub;
 mod template;
+pub mod tools;
 mod transcript;
 
 pub use binary::{cargo_metadata, pingora_gateway, program_path};

@@ -5,11 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::{install, workspace};
-
-/// What is installed. parliament asks for a module that later versions of
-/// setuptools have no more, without naming either.
-const REQUIREMENTS: &str = "parliament==1.6.4 python-hcl2==8.1.4 setuptools==80.10.2";
+use crate::{tools, workspace};
 
 /// What parliament finds wrong in a policy.
 pub fn policy(document: &str) -> Vec<String> {
@@ -28,7 +24,7 @@ pub fn terraform(text: &str) -> Value {
 }
 
 fn read(what: &str, text: &str) -> Value {
-    let mut script = Command::new(install::python("linter-venv", REQUIREMENTS));
+    let mut script = Command::new(tools::python("linter"));
     script.arg(workspace().join("tests/iam/read.py")).arg(what);
     let mut process =
         script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python starts");

@@ -3,12 +3,13 @@
 //! The crate of that name would have features of the program's own dependencies
 //! turned on, and much of it built twice.
 
-use std::ffi::OsStr;
 use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::install;
+use crate::tools;
 
 /// A secret key without a password, and its public key.
 #[derive(Debug)]
@@ -17,17 +18,13 @@ pub struct KeyPair(TempDir);
 impl KeyPair {
     /// A new pair.
     pub fn generate() -> Self {
-        install::needs("minisign", || {
-            // A directory of its own for each attempt: minisign overwrites no key.
-            let pair = KeyPair(TempDir::new().expect("a directory"));
-            let arguments = ["-G", "-W", "-p"].map(OsStr::new).map(OsStr::to_owned);
-            let arguments = arguments.into_iter().chain([
-                pair.path("public").into(),
-                "-s".into(),
-                pair.path("secret").into(),
-            ]);
-            install::succeeds("minisign", arguments).then_some(pair)
-        })
+        let pair = KeyPair(TempDir::new().expect("a directory"));
+        let mut generate = minisign();
+        generate.args(["-G", "-W", "-p"]).arg(pair.path("public"));
+        generate.arg("-s").arg(pair.path("secret"));
+        let output = generate.output().expect("minisign starts");
+        assert!(output.status.success(), "minisign makes no keys: {output:?}");
+        pair
     }
 
     /// The line that settings have.
@@ -39,14 +36,18 @@ impl KeyPair {
     /// The text of the detached signature.
     pub fn sign(&self, bytes: &[u8]) -> String {
         fs::write(self.path("file"), bytes).expect("a file is written");
-        let (secret, file) = (self.path("secret"), self.path("file"));
-        let arguments =
-            [OsStr::new("-S"), "-s".as_ref(), secret.as_ref(), "-m".as_ref(), file.as_ref()];
-        assert!(install::succeeds("minisign", arguments), "minisign signs");
+        let mut sign = minisign();
+        sign.args(["-S", "-s"]).arg(self.path("secret")).arg("-m").arg(self.path("file"));
+        let output = sign.output().expect("minisign starts");
+        assert!(output.status.success(), "minisign does not sign: {output:?}");
         fs::read_to_string(self.path("file.minisig")).expect("a signature")
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
+}
+
+fn minisign() -> Command {
+    Command::new(tools::program("minisign"))
 }

@@ -1,15 +1,11 @@
 //! Amazon's API as ministack has it, which checks who may assume a role, and with
 //! what external id.
-//!
-//! It is installed into `target/ministack-venv` when it is first wanted.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use crate::binary::target_directory;
-use crate::{install, workspace};
-
-const REQUIREMENT: &str = "ministack==1.5.33";
+use crate::{tools, workspace};
 
 /// A running server with a user, and a role that wants an external id. It ends with
 /// this process.
@@ -29,8 +25,7 @@ impl Ministack {
     /// Start it, with a role that only this external id opens, and a stream. The
     /// external id is kept as the secret `external-id`, too.
     pub fn start(external_id: &str, stream: &str) -> Self {
-        let python = install::python("ministack-venv", REQUIREMENT);
-        let client = install::python("moto-venv", crate::moto::REQUIREMENT);
+        let (python, client) = (tools::python("ministack"), tools::python("moto"));
         let mut process = Command::new(python)
             .arg(workspace().join("tests/ministack/serve.py"))
             .arg(client)

@@ -1,7 +1,7 @@
 //! Amazon's API as moto has it: Firehose with its buckets, STS, and IAM.
 //!
-//! moto is installed into `target/moto-venv` when it is first wanted, and one
-//! server runs for each process of tests.
+//! One server runs for each process of tests. Its Python has boto3 too, AWS's own
+//! client.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -12,10 +12,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::binary::target_directory;
-use crate::{install, signature, workspace};
-
-/// What is installed. boto3, AWS's own client, comes with it.
-pub(crate) const REQUIREMENT: &str = "moto[server]==5.2.*";
+use crate::{signature, tools, workspace};
 
 /// The region of everything that the tests make.
 pub const REGION: &str = "eu-central-1";
@@ -141,7 +138,7 @@ fn start() -> Moto {
 }
 
 fn script(name: &str) -> Command {
-    let mut command = Command::new(install::python("moto-venv", REQUIREMENT));
+    let mut command = Command::new(tools::python("moto"));
     command
         .arg(workspace().join("tests/moto").join(name))
         .current_dir(target_directory())

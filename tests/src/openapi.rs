@@ -7,10 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::client::Reply;
-use crate::{install, workspace};
-
-/// What is installed. jsonschema comes with it; it is named since it is used too.
-const REQUIREMENTS: &str = "openapi-spec-validator==0.9.0 jsonschema==4.26.0";
+use crate::{tools, workspace};
 
 /// An answer as [`complaints`] wants it; the path is that of the document.
 pub fn answer(method: &str, path: &str, reply: &Reply) -> Value {
@@ -30,7 +27,7 @@ pub fn answer(method: &str, path: &str, reply: &Reply) -> Value {
 
 /// What is wrong in a document, and in answers to requests.
 pub fn complaints(document: &Value, answers: &[Value]) -> Vec<String> {
-    let mut script = Command::new(install::python("openapi-venv", REQUIREMENTS));
+    let mut script = Command::new(tools::python("openapi"));
     script.arg(workspace().join("tests/admin/validate.py"));
     let mut process =
         script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python starts");

@@ -1,37 +1,21 @@
 //! The programs that the catalog's pictures are for, as judges of them.
 
-use std::ffi::OsStr;
-use std::fs;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::{install, workspace};
+use crate::{tools, workspace};
 
 /// What Graphviz makes of a picture in its language: SVG.
 pub fn graphviz(text: &str) -> String {
-    let dot = install::needs("graphviz", || install::find(&["dot"]));
-    answer(Command::new(dot).arg("-Tsvg"), text)
+    answer(Command::new(tools::program("dot")).arg("-Tsvg"), text)
 }
 
 /// What Mermaid reads in a flowchart, as JSON: the labels of the nodes, with their
 /// lines, and the number of edges.
 pub fn mermaid(text: &str) -> String {
-    let source = workspace().join("tests/pictures");
-    let lock = fs::read_to_string(source.join("package-lock.json")).expect("the lock file of npm");
-    let directory = install::once("mermaid", &lock, |directory| fetch(&source, directory));
-    answer(Command::new("node").arg(source.join("parse.mjs")).arg(directory), text)
-}
-
-fn fetch(source: &Path, directory: &Path) {
-    for file in ["package.json", "package-lock.json"] {
-        fs::copy(source.join(file), directory.join(file)).expect("a copy for npm");
-    }
-    let npm = install::needs("npm", || install::find(&["npm"]));
-    let quietly = ["--no-audit", "--no-fund", "--ignore-scripts"].map(OsStr::new);
-    let prefix = [OsStr::new("ci"), OsStr::new("--prefix"), directory.as_os_str()];
-    let installed = install::succeeds(npm, [&prefix[..], &quietly].concat());
-    assert!(installed, "npm could not install Mermaid: its words are above");
+    let packages = tools::node_packages("mermaid", "tests/pictures");
+    let script = workspace().join("tests/pictures/parse.mjs");
+    answer(Command::new(tools::program("node")).arg(script).arg(packages), text)
 }
 
 /// What a program answers to a text on its standard input.

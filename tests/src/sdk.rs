@@ -7,16 +7,16 @@
 //! Standard error has a line `contacted: HOST` for each host that the SDK turns to;
 //! those that are not this machine are refused.
 
-mod chromium;
-mod node;
-
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{DEADLINE, Ran, Running, install, workspace};
+use crate::{DEADLINE, Ran, Running, tools, workspace};
+
+/// What distributions call Chromium.
+const CHROMIUM: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 
 fn scripts() -> PathBuf {
     workspace().join("tests/sdks")
@@ -38,8 +38,9 @@ impl Sdk {
     }
 
     fn script(script: &str) -> Self {
-        let mut command = Command::new("node");
-        command.arg(scripts().join(script)).env("NODE_PATH", node::modules());
+        let mut command = Command::new(tools::program("node"));
+        let packages = tools::node_packages("sdks", "tests/sdks").join("node_modules");
+        command.arg(scripts().join(script)).env("NODE_PATH", packages);
         Sdk { command }
     }
 
@@ -47,15 +48,14 @@ impl Sdk {
     /// says what `how` can be.
     pub fn browser(page: &str, how: &Value) -> Self {
         let mut sdk = Sdk::script("browser.mjs");
-        sdk.command.args([page, &how.to_string()]).env("CHROMIUM", chromium::path());
+        sdk.command.args([page, &how.to_string()]).env("CHROMIUM", tools::any_program(CHROMIUM));
         sdk
     }
 
-    /// The script for Python, with a package such as `rudder-sdk-python==2.1.9`,
-    /// whose module has this name.
-    pub fn python(requirement: &str, module: &str) -> Self {
-        let name = requirement.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
-        let mut command = Command::new(install::python(&format!("{name}-venv"), requirement));
+    /// The script for Python, with the package that `tests/python` pins under a name,
+    /// and the package's module.
+    pub fn python(name: &str, module: &str) -> Self {
+        let mut command = Command::new(tools::python(name));
         command.arg(scripts().join("send.py")).arg(module);
         command.env("PYTHONPATH", scripts().join("contacts")).env("PYTHONDONTWRITEBYTECODE", "1");
         Sdk { command }

@@ -1,11 +1,13 @@
 //! The plugins that `host plugin new` writes, built as their READMEs say.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
-use crate::binary::cargo;
-use crate::{Program, install};
+use crate::binary::{cargo, target_directory};
+use crate::{Program, tools};
 
 /// A language that there is a template for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,23 +47,34 @@ impl Template {
         self.directory().join("cases.json")
     }
 
-    fn directory(self) -> PathBuf {
+    /// Where it is built, once for each process of tests.
+    fn directory(self) -> &'static Path {
+        static DIRECTORIES: [OnceLock<PathBuf>; 3] = [const { OnceLock::new() }; 3];
+        DIRECTORIES[self as usize].get_or_init(|| self.prepare())
+    }
+
+    /// Write the template and build it, unless an earlier process has done just that.
+    fn prepare(self) -> PathBuf {
         let program = Program::new().args(["plugin", "new", "--lang", self.name(), "router"]);
         let made = program.run().exits(0);
         let mut files = Vec::new();
         collect(&made.path("router"), Path::new(""), &mut files);
         let wanted: String =
             files.iter().map(|(path, text)| format!("{}\n{text}\n", path.display())).collect();
-        let directory = install::once(&format!("template-{}", self.name()), &wanted, |directory| {
-            let directory = directory.join("router");
+        let directory = target_directory().join(format!("template-{}", self.name()));
+        let (router, built) = (directory.join("router"), directory.join("built"));
+        if fs::read_to_string(&built).ok().as_deref() != Some(&*wanted) {
+            // An interrupted build may have left something there.
+            let _ = fs::remove_dir_all(&directory);
             for (path, text) in &files {
-                let path = directory.join(path);
+                let path = router.join(path);
                 fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
                 fs::write(path, text).expect("a file is written");
             }
-            self.build(&directory);
-        });
-        directory.join("router")
+            self.build(&router);
+            fs::write(built, wanted).expect("a mark that it is whole");
+        }
+        router
     }
 
     fn build(self, directory: &Path) {
@@ -73,22 +86,15 @@ impl Template {
                 cargo
             }
             Template::JavaScript => {
-                let npm = install::needs("npm", || install::find(&["npm"]));
-                let prefix = directory.to_str().expect("a path in UTF-8");
-                let arguments =
-                    ["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", prefix];
-                assert!(
-                    install::succeeds(&npm, arguments),
-                    "npm could not install: its words are above"
-                );
-                let mut command = Command::new(npm);
+                let packages = tools::node_packages("componentize-js", "guest/examples/javascript");
+                let linked = symlink(packages.join("node_modules"), directory.join("node_modules"));
+                linked.expect("a link to the packages");
+                let mut command = Command::new(tools::program("npm"));
                 command.args(["run", "--silent", "build"]);
                 command
             }
             Template::Python => {
-                let requirements = fs::read_to_string(directory.join("requirements.txt"));
-                let requirements = requirements.expect("requirements.txt");
-                let python = install::python("componentize-py-venv", requirements.trim());
+                let python = tools::componentize_python();
                 let mut command = Command::new(python.with_file_name("componentize-py"));
                 command.args(["-q", "-d", "wit", "-w", "plugin", "componentize", "router"]);
                 command.args(["-o", "router.wasm"]);

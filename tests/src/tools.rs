@@ -1,0 +1,90 @@
+//! Programs and packages of others that tests use. `tests/setup.sh` installs them; a test
+//! that does not find one fails, and names that script.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use crate::binary::target_directory;
+use crate::workspace;
+
+/// Where Debian keeps servers, which is not on everybody's path.
+const SERVERS: &str = "/usr/sbin";
+
+/// The path of an installed program.
+pub fn program(name: &str) -> PathBuf {
+    any_program(&[name])
+}
+
+/// The path of the first of these programs that is installed.
+pub(crate) fn any_program(names: &[&str]) -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<_> = env::split_paths(&path).chain([SERVERS.into()]).collect();
+    let mut paths =
+        names.iter().flat_map(|name| directories.iter().map(move |path| path.join(name)));
+    paths.find(|path| path.is_file()).unwrap_or_else(|| missing(&names.join(" or ")))
+}
+
+/// Python with the packages that `tests/python/NAME.txt` pins.
+pub(crate) fn python(name: &str) -> PathBuf {
+    python_environment(name, &format!("tests/python/{name}.txt"))
+}
+
+/// Python with what builds plugins that are written in it.
+pub(crate) fn componentize_python() -> PathBuf {
+    python_environment("componentize-py", "guest/examples/python/requirements.txt")
+}
+
+fn python_environment(name: &str, requirements: &str) -> PathBuf {
+    installed(&format!("{name}-venv"), requirements).join("bin/python")
+}
+
+/// The directory whose `node_modules` has what npm's lock file in `source` pins.
+pub(crate) fn node_packages(name: &str, source: &str) -> PathBuf {
+    installed(&format!("{name}-node"), &format!("{source}/package-lock.json"))
+}
+
+/// A directory that `tests/setup.sh` has filled with exactly what a file pins: it keeps a
+/// copy of that file there.
+fn installed(name: &str, pins: &str) -> PathBuf {
+    let pinned = fs::read(workspace().join(pins)).expect("the file with the versions");
+    let directory = target_directory().join(name);
+    match fs::read(directory.join("installed")) {
+        Ok(installed) if installed == pinned => directory,
+        Ok(_) => missing(&format!("what {pins} pins")),
+        Err(_) => missing(&directory.display().to_string()),
+    }
+}
+
+fn missing(what: &str) -> ! {
+    panic!("{what} is missing: run tests/setup.sh")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_installed_program_is_found() {
+        assert!(program("sh").is_file());
+        assert_eq!(any_program(&["no-such-program", "sh"]), program("sh"));
+    }
+
+    #[test]
+    #[should_panic(expected = "no-such-program or nor-this is missing: run tests/setup.sh")]
+    fn a_missing_program_names_the_script() {
+        any_program(&["no-such-program", "nor-this"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "nothing-venv is missing: run tests/setup.sh")]
+    fn a_missing_environment_names_the_script() {
+        python_environment("nothing", "tests/python/moto.txt");
+    }
+
+    #[test]
+    #[should_panic(expected = "what tests/setup.sh pins is missing: run tests/setup.sh")]
+    fn an_environment_of_other_versions_names_the_script() {
+        python_environment("moto", "tests/setup.sh");
+    }
+}
