@@ -227,7 +227,7 @@ fn a_directory_that_cannot_be_used_is_waited_for() {
 
 #[test]
 fn a_full_disk_under_the_letters_is_waited_for() {
-    let Ok(disk) = Disk::mount(2 << 20) else { return };
+    let disk = Disk::mount(2 << 20);
     let (data, stub) = (Data::new(), accepting());
     std::os::unix::fs::symlink(disk.path(), data.path.join("dead")).unwrap();
     let filler = disk.fill(8 << 10);

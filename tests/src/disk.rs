@@ -6,6 +6,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::tools;
+
 /// A mounted disk, in memory; it is unmounted when this is dropped.
 #[derive(Debug)]
 pub struct Disk {
@@ -14,20 +16,18 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Mount a disk of this size.
-    ///
-    /// # Errors
-    ///
-    /// It is not permitted; the words of `mount`.
-    pub fn mount(size_bytes: usize) -> Result<Disk, String> {
+    /// Mount a disk of this size. A test that may not do so fails: it would show nothing.
+    pub fn mount(size_bytes: usize) -> Disk {
         let directory = TempDir::new().expect("a directory");
-        let mut mount = Command::new("mount");
+        let mut mount = Command::new(tools::program("mount"));
         mount.args(["-t", "tmpfs", "-o", &format!("size={size_bytes}"), "tmpfs"]);
-        let output = mount.arg(directory.path()).output().map_err(|error| error.to_string())?;
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-        }
-        Ok(Disk { directory, size_bytes })
+        let output = mount.arg(directory.path()).output().expect("mount starts");
+        assert!(
+            output.status.success(),
+            "this test needs to mount a tmpfs: run it as root, in a container with CAP_SYS_ADMIN: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Disk { directory, size_bytes }
     }
 
     /// Write a file that leaves about this much free.
@@ -45,6 +45,9 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.directory.path()).status();
+        let _ = Command::new(tools::program("umount"))
+            .arg("--lazy")
+            .arg(self.directory.path())
+            .status();
     }
 }

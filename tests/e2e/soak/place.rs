@@ -38,8 +38,7 @@ const PLUGIN_VERSIONS: u64 = 4;
 #[derive(Debug)]
 pub(super) struct Place {
     directory: TempDir,
-    /// None where none can be mounted.
-    disk: Option<Disk>,
+    disk: Disk,
     port: u16,
     admin_port: u16,
 }
@@ -47,7 +46,7 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn new() -> Self {
         let directory = TempDir::new().expect("a directory");
-        let disk = Disk::mount(DISK_BYTES).ok();
+        let disk = Disk::mount(DISK_BYTES);
         let place = Place { directory, disk, port: free_port(), admin_port: free_port() };
         make_data_directory(&place.data_directory());
         place.write_settings(0);
@@ -67,7 +66,7 @@ impl Place {
 
     /// The program's data directory.
     pub(super) fn data_directory(&self) -> PathBuf {
-        self.disk.as_ref().map_or(self.directory.path(), Disk::path).join("data")
+        self.disk.path().join("data")
     }
 
     /// A file beside the settings.
@@ -75,23 +74,20 @@ impl Place {
         self.directory.path().join(name)
     }
 
-    /// Whether there is a disk of a bounded size to fill.
-    pub(super) fn has_own_disk(&self) -> bool {
-        self.disk.is_some()
-    }
-
     /// Fill the disk to its last byte.
     pub(super) fn fill_disk(&self) {
-        let filler = self.disk.as_ref().map(|disk| File::create(disk.path().join("filler")));
-        let mut filler = filler.expect("a disk").expect("a file on the disk");
+        let mut filler = File::create(self.filler()).expect("a file on the disk");
         let zeros = vec![0; FILLER_BYTES];
         while filler.write_all(&zeros).is_ok() {}
     }
 
     /// Give the room back.
     pub(super) fn clear_disk(&self) {
-        let filler = self.disk.as_ref().map(|disk| disk.path().join("filler"));
-        fs::remove_file(filler.expect("a disk")).expect("the filler is there");
+        fs::remove_file(self.filler()).expect("the filler is there");
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.disk.path().join("filler")
     }
 
     /// Write the settings anew. Those of another number make another generation of

@@ -22,12 +22,13 @@ impl Drop for Victim {
     }
 }
 
+/// Whether this is the process that is to be killed, and the directory that it uses.
+fn directory_of_victim() -> Option<PathBuf> {
+    std::env::var_os(DIRECTORY).map(PathBuf::from)
+}
+
 /// What the process that is killed does: it writes down what it was answered.
-#[test]
-fn child() {
-    let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else {
-        return;
-    };
+fn append_and_acknowledge(directory: &Path) -> ! {
     let answers =
         fs::File::options().append(true).create(true).open(directory.join("answers")).unwrap();
     let note = |what: &str| (&answers).write_all(format!("{what}\n").as_bytes()).unwrap();
@@ -56,8 +57,8 @@ fn child() {
                 note(&format!("paid {}", name_of(&entry)));
             }
         }
-        std::process::abort();
-    });
+        std::process::abort()
+    })
 }
 
 fn name_of(entry: &Entry) -> String {
@@ -66,11 +67,17 @@ fn name_of(entry: &Entry) -> String {
 
 #[test]
 fn what_was_stored_survives_being_killed() {
+    // This test starts itself, to have something to kill.
+    if let Some(directory) = directory_of_victim() {
+        append_and_acknowledge(&directory);
+    }
+    let this = module_path!().split_once("::").unwrap().1.to_owned();
+    let this = this + "::what_was_stored_survives_being_killed";
     let directory = tempfile::tempdir().unwrap();
     let mut stored_ever = 0;
     for round in 0..ROUNDS {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args([&format!("{}::child", module_path!().split_once("::").unwrap().1), "--exact"])
+            .args([&this, "--exact"])
             .env(DIRECTORY, directory.path())
             .stdout(std::process::Stdio::null())
             .spawn();
