@@ -10,7 +10,7 @@
 //! over TLS or HTTP/2; [`metrics`] reads what it tells, [`openapi`] holds its
 //! answers against their document, and [`minisign`] signs plugins. [`Proxy`] is
 //! nginx or Envoy beside the program, [`Template`] a plugin as its author starts
-//! with it. [`catalog`] makes what the catalog reads,
+//! with it. [`swap_trial`] has plugins take over from each other while events flow. [`catalog`] makes what the catalog reads,
 //! [`openmetadata`] is the API of OpenMetadata, which refuses what the real one
 //! refuses, and [`pictures`] shows the catalog's to those who read them.
 //!
@@ -47,6 +47,7 @@ mod running;
 mod sdk;
 pub mod signature;
 pub mod stub;
+pub mod swap_trial;
 mod template;
 pub mod tools;
 mod transcript;

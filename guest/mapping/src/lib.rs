@@ -226,6 +226,3 @@ standpipe_plugin::export!(Mapping);
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod speed;

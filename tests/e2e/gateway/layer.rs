@@ -284,36 +284,6 @@ async fn a_full_host_does_not_slow_the_service_down() {
     assert_eq!(embedded.host.stop().await.dead, 100);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures"]
-async fn what_the_layer_costs_a_call() {
-    const CALLS: u32 = 200_000;
-    let (embedded, _) = start(SOURCES).await;
-    let layer = Layer::new(embedded.host.clone());
-    let copying = layer.clone().copying(Copies::of_all().request_headers([AUTHORIZATION]));
-    let mut rows = Vec::new();
-    for _ in 0..3 {
-        rows.push(("bare", time(Echo::default(), CALLS).await));
-        rows.push(("idle", time(layer.layer(Echo::default()), CALLS).await));
-        rows.push(("copy", time(copying.layer(Echo::default()), CALLS).await));
-    }
-    panic!("measured: {rows:?}, {:?}", embedded.host.stats());
-}
-
-async fn time<S, B>(mut service: S, calls: u32) -> [Duration; 2]
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = String>,
-{
-    let mut times = Vec::new();
-    for _ in 0..calls {
-        let start = Instant::now();
-        drop(service.call(post("/shop", "")).await);
-        times.push(start.elapsed());
-    }
-    times.sort_unstable();
-    [times[times.len() / 2], times[times.len() * 99 / 100]]
-}
-
 /// Serve over HTTP/1.1 on a free port.
 async fn serve<S, B>(service: S) -> SocketAddr
 where

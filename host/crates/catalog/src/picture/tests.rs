@@ -195,37 +195,3 @@ fn an_empty_graph_is_an_empty_picture() {
     assert_eq!(mermaid(&empty).unwrap(), "flowchart LR\n");
     assert!(dot(&empty).unwrap().starts_with("digraph"));
 }
-
-/// Pictures to look at, and how long they take:
-/// `LOOK=DIRECTORY cargo test --release look_at_pictures -- --ignored --nocapture`.
-#[test]
-#[ignore = "for people"]
-fn look_at_pictures() {
-    let directory = std::env::var("LOOK").unwrap();
-    let names = [
-        "track \"A very, very long name of an event that somebody generated from a sentence\"",
-        "a-stream-with-a-very-long-name-in-eu-west-1-for-the-marketing-team",
-        "https://intake.logs.example/api/v2/logs/with/a/very/long/path/that/goes/on",
-        "identify «Straße» Überweisung €",
-        "ストリーム-イベント-日本語-とても長い名前-東京",
-        "🎉🎉🎉 party 🎉🎉🎉 عربى עברית ру́сский Щ",
-        "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW",
-        "iiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiii",
-        "<b>&amp;\"'",
-    ];
-    let names = named(&names.map(str::to_owned), &["a < b && \"c\"".to_owned()]);
-    let graphs =
-        [("example", graph()), ("names", names), ("120", large(120)), ("5000", large(5000))];
-    for (name, graph) in graphs {
-        let start = std::time::Instant::now();
-        let drawn = svg(&graph).unwrap();
-        let (assets, edges) = (graph.assets.len(), graph.edges.len());
-        let took = start.elapsed();
-        let line =
-            format!("{name}: {assets} assets, {edges} edges, {} bytes, {took:?}\n", drawn.len());
-        std::fs::write(format!("{directory}/{name}.txt"), line).unwrap();
-        std::fs::write(format!("{directory}/{name}.svg"), drawn).unwrap();
-        std::fs::write(format!("{directory}/{name}.mmd"), mermaid(&graph).unwrap()).unwrap();
-        std::fs::write(format!("{directory}/{name}.dot"), dot(&graph).unwrap()).unwrap();
-    }
-}

@@ -1,0 +1,37 @@
+//! What a thousand swaps cost a run of five million events: five rounds without swaps, with
+//! swaps between two plugins, with every tenth candidate broken, and with each one new.
+//!
+//! Each run is timed as a whole, with the pauses that workers report, so that there is
+//! nothing here for a harness to repeat. It says little where others use the machine.
+
+#![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+
+use standpipe_tests::swap_trial::{Broken, Novelty, SwapTrial};
+
+const ROUNDS: u32 = 5;
+const EVENTS: u32 = 5_000_000;
+const SWAPS: u32 = 1000;
+
+fn main() {
+    let swaps = |broken, novelty| SwapTrial { events: EVENTS, swaps: SWAPS, broken, novelty };
+    let between_two = swaps(Broken::None, Novelty::FirstTwo);
+    let trials = [
+        ("no swaps", SwapTrial { swaps: 0, ..between_two }),
+        ("between two plugins", between_two),
+        ("every tenth broken", swaps(Broken::EveryTenth, Novelty::FirstTwo)),
+        ("each one new", swaps(Broken::None, Novelty::All)),
+    ];
+    println!("round  swaps                 seconds  processor s  pauses    p50 us  p99 us  max us");
+    for round in 1..=ROUNDS {
+        for (name, trial) in trials {
+            let outcome = trial.run();
+            outcome.check();
+            let (wall, cpu) = (outcome.wall.as_secs_f64(), outcome.cpu.as_secs_f64());
+            let pauses = &outcome.report.pauses;
+            println!(
+                "{round:>5}  {name:<20}  {wall:>7.2}  {cpu:>11.2}  {:>6}  {:>8}  {:>6}  {:>6}",
+                pauses.count, pauses.p50_micros, pauses.p99_micros, pauses.max_micros
+            );
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Many plugins take over from each other while events flow: every event is decided
+//! about once, by one of them, and its record or dead letter tells by which.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use standpipe::config::{Overrides, Settings, parse};
+use standpipe::run::{Progress, Run};
+use standpipe::source::Input;
+use standpipe_core::event::StreamName;
+use standpipe_delivery::{Answer, Batch, Describe, Description, Firehose, Put};
+use standpipe_plugin_host::DEFAULT_PLUGIN;
+use standpipe_plugin_host::swap::{Candidate, Report, Seal, Step, Swapped, Swapper, Terms};
+use tempfile::TempDir;
+
+use crate::{Letter, misbehaving_plugin};
+
+/// One event in so many is known to one of the two mappings alone, and is a dead
+/// letter where the other decides.
+const ODD_STEP: u32 = 1000;
+
+/// A run in this process, in which plugins take over at even distances.
+#[derive(Debug, Clone, Copy)]
+pub struct SwapTrial {
+    /// Events of some 250 bytes.
+    pub events: u32,
+    /// Plugins that are offered.
+    pub swaps: u32,
+    /// Which of them are broken.
+    pub broken: Broken,
+    /// Which of them are new.
+    pub novelty: Novelty,
+}
+
+/// Which plugins have not been there before, and so have to go through all steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Novelty {
+    /// Two that take turns.
+    FirstTwo,
+    /// Each one.
+    All,
+}
+
+/// Which plugins are broken, each at another step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// None.
+    None,
+    /// One in ten.
+    EveryTenth,
+}
+
+/// What has become of a [`SwapTrial`].
+#[derive(Debug)]
+pub struct SwapOutcome {
+    events: u32,
+    delivered: u64,
+    seen: Arc<Seen>,
+    letters: Vec<Letter>,
+    /// The mapping of each generation.
+    mappings: BTreeMap<u64, char>,
+    /// What the swapper tells.
+    pub report: Report,
+    /// From before the start to after the end.
+    pub wall: Duration,
+    /// The processor time of this process meanwhile.
+    pub cpu: Duration,
+}
+
+/// How often each event has come to each of the streams `a` (ones) and `b`
+/// (sixteens).
+#[derive(Debug)]
+struct Seen(Vec<AtomicU8>);
+
+impl SwapTrial {
+    /// Run it to its end.
+    pub fn run(&self) -> SwapOutcome {
+        let directory = TempDir::new().expect("a directory");
+        let input = write_events(directory.path(), self.events);
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let seen = Arc::new(Seen((0..self.events).map(|_| AtomicU8::new(0)).collect()));
+        let settings = settings(&input, directory.path());
+        let start = (Instant::now(), cpu_time());
+        let run =
+            Run::start_with(settings, Arc::clone(&seen) as Arc<dyn Firehose>, runtime.handle());
+        let run = runtime.block_on(run).expect("good settings");
+        let (swapper, progress) = (run.swapper(), run.progress());
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (mappings, summary) = std::thread::scope(|scope| {
+            let swapping = scope.spawn(|| self.swap(&swapper, &progress, &is_over));
+            let summary = runtime.block_on(run.finish());
+            is_over.store(true, Ordering::Relaxed);
+            (swapping.join().expect("the swaps"), summary)
+        });
+        let (wall, cpu) = (start.0.elapsed(), cpu_time() - start.1);
+        assert_eq!(summary.faults, Vec::<String>::new());
+        SwapOutcome {
+            events: self.events,
+            delivered: summary.delivered,
+            seen,
+            letters: Letter::read_all(directory.path()),
+            mappings,
+            report: swapper.report(),
+            wall,
+            cpu,
+        }
+    }
+
+    /// Swap at even distances over the events. The first generation has mapping a.
+    fn swap(
+        &self,
+        swapper: &Swapper,
+        progress: &Progress,
+        is_over: &AtomicBool,
+    ) -> BTreeMap<u64, char> {
+        let mut mappings = BTreeMap::from([(1, 'a')]);
+        for swap in 0..self.swaps {
+            let due = u64::from(self.events) * u64::from(swap + 1) / u64::from(self.swaps + 1);
+            while progress.totals().read < due && !is_over.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            if self.broken == Broken::EveryTenth && swap % 10 == 9 {
+                let (candidate, terms, step) = broken(swap / 10);
+                let refused = swapper.offer_under(&candidate, terms).expect_err("it is broken");
+                assert_eq!(refused.step, step, "{refused}");
+                continue;
+            }
+            let mapping = if swap % 2 == 0 { 'b' } else { 'a' };
+            let number = if self.novelty == Novelty::All { swap } else { 0 };
+            let terms = terms_numbered(mapping, number);
+            let swapped = swapper.offer_under(&good(), terms).expect("it is good");
+            match swapped {
+                Swapped::Taken(generation) => {
+                    assert_eq!(mappings.insert(generation, mapping), None);
+                }
+                Swapped::Unchanged(generation) => assert_eq!(mappings[&generation], mapping),
+            }
+        }
+        mappings
+    }
+}
+
+impl SwapOutcome {
+    /// Fail unless every event was decided about once, by the generation that it tells.
+    pub fn check(&self) {
+        let mut dead = vec![false; self.events as usize];
+        for letter in &self.letters {
+            assert_eq!(letter.reason, "plugin_rejected");
+            let event = std::str::from_utf8(&letter.event).expect("text");
+            let number = number(event.as_bytes());
+            let decided = self.mappings[&letter.generation.expect("a generation decided")];
+            let known_to = known_to(number).expect("only odd events are rejected");
+            assert_ne!(decided, known_to, "generation {:?} knows {event}", letter.generation);
+            assert!(!std::mem::replace(&mut dead[number as usize], true), "two letters: {event}");
+        }
+        let mut delivered = 0;
+        for (number, (seen, dead)) in (0..).zip(self.seen.0.iter().zip(dead)) {
+            match (seen.load(Ordering::Relaxed), known_to(number)) {
+                (0, Some(_)) if dead => {}
+                (1, None | Some('a')) | (16, None | Some('b')) if !dead => delivered += 1,
+                (seen, _) => panic!("event {number} came {seen:#x} times, dead: {dead}"),
+            }
+        }
+        assert_eq!(delivered, self.delivered);
+    }
+}
+
+impl Firehose for Seen {
+    fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> Put<'a> {
+        let one = match stream.as_str() {
+            "a" => 1,
+            "b" => 16,
+            other => panic!("a record for {other}"),
+        };
+        for record in batch.payloads() {
+            self.0[number(record) as usize].fetch_add(one, Ordering::Relaxed);
+        }
+        Box::pin(async { Ok(Answer::default()) })
+    }
+
+    fn describe<'a>(&'a self, _: &'a StreamName) -> Describe<'a> {
+        Box::pin(async { Ok(Description::default()) })
+    }
+}
+
+fn write_events(directory: &Path, events: u32) -> PathBuf {
+    let path = directory.join("events.ndjson");
+    let pad = "x".repeat(200);
+    let mut text = String::new();
+    for number in 0..events {
+        let name = match known_to(number) {
+            None => "both",
+            Some('a') => "only a",
+            Some(_) => "only b",
+        };
+        let _ = writeln!(text, r#"{{"i":{number},"type":"track","event":"{name}","pad":"{pad}"}}"#);
+    }
+    fs::write(&path, text).expect("a file");
+    path
+}
+
+/// The only mapping that knows an event; none where both do.
+fn known_to(number: u32) -> Option<char> {
+    match number % ODD_STEP {
+        0 => Some('a'),
+        1 => Some('b'),
+        _ => None,
+    }
+}
+
+fn number(event: &[u8]) -> u32 {
+    let digits = event[br#"{"i":"#.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
+}
+
+fn settings(input: &Path, directory: &Path) -> Settings {
+    let terms = terms('a').settings;
+    let mut raw = parse("").expect("good settings");
+    raw.plugin.settings = serde_json::from_str(terms.text()).expect("an object");
+    let overrides = Overrides {
+        inputs: vec![Input::File(input.to_owned())],
+        local: Some(directory.join("unused")),
+        data_dir: Some(directory.to_owned()),
+        ..Overrides::default()
+    };
+    raw.check(directory, overrides).expect("good settings")
+}
+
+fn terms(mapping: char) -> Terms {
+    terms_numbered(mapping, 0)
+}
+
+/// With a row that no event knows, so that no other settings are the same.
+fn terms_numbered(mapping: char, number: u32) -> Terms {
+    let rows = ["both", &format!("only {mapping}"), &format!("row {number}")];
+    let rows = rows.map(|event| serde_json::json!({"event": event, "stream": mapping.to_string()}));
+    let settings = serde_json::json!({"mappings": rows, "unmapped": "dead_letter"}).to_string();
+    Terms { settings: settings.into(), ..Terms::default() }
+}
+
+fn good() -> Candidate {
+    candidate(Cow::Borrowed(DEFAULT_PLUGIN))
+}
+
+fn candidate(bytes: Cow<'static, [u8]>) -> Candidate {
+    Candidate { bytes, seal: Seal::Missing, settings: None, origin: "the test".to_owned() }
+}
+
+/// A candidate that does not pass a step, with that step.
+fn broken(kind: u32) -> (Candidate, Terms, Step) {
+    let with = |settings: &str| Terms { settings: settings.into(), ..Terms::default() };
+    let bytes = |bytes: &'static [u8]| candidate(Cow::Borrowed(bytes));
+    let misbehaving = || candidate(Cow::Owned(fs::read(misbehaving_plugin()).expect("a plugin")));
+    match kind % 10 {
+        0 => (bytes(b"no plugin"), terms('b'), Step::Compile),
+        1 => (bytes(&DEFAULT_PLUGIN[..DEFAULT_PLUGIN.len() / 2]), terms('b'), Step::Compile),
+        2 => (bytes(b"\0asm\x01\0\0\0"), terms('b'), Step::Compile),
+        3 => (bytes(b"\0asm\x0d\0\x01\0"), terms('b'), Step::Fit),
+        4 => (good(), with("{}"), Step::Configure),
+        5 => (good(), with(r#"{"mappings":[{"event":"*","stream":"no name"}]}"#), Step::Configure),
+        6 => (misbehaving(), with(r#"{"configure":"trap"}"#), Step::Configure),
+        7 => (misbehaving(), with(r#"{"configure":"refuse"}"#), Step::Configure),
+        8 => (misbehaving(), with(r#"{"map":"trap"}"#), Step::Samples),
+        _ => {
+            let mut pinned = terms('b');
+            pinned.trust.sha256 = Some("0".repeat(64));
+            (good(), pinned, Step::Trust)
+        }
+    }
+}
+
+fn cpu_time() -> Duration {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(now).expect("processor time is not negative")
+}
