@@ -13,25 +13,18 @@ use serde_json::{Value, json};
 use standpipe_plugin_host::DEFAULT_PLUGIN;
 use standpipe_tests::client::{Client, Reply, basic};
 use standpipe_tests::metrics::Metrics;
+use standpipe_tests::settings::{CollectorSettings, Source};
 use standpipe_tests::{Collector, Program};
 
 const TOKEN: &str = "0123456789abcdef-PLANTED";
 
 /// A collector whose plugin can be changed.
-const SETTINGS: &str = r#"
-[admin]
-token = "0123456789abcdef-PLANTED"
+fn administered() -> CollectorSettings {
+    let settings = CollectorSettings::new([Source::segment("web")]);
+    settings.with("admin", &format!("token = '{TOKEN}'"))
+}
 
-[delivery]
-max_delay = "10ms"
-
-[[sources]]
-name = "web"
-dialect = "segment"
-write_keys = ["key-of-web"]
-"#;
-
-fn start(settings: &str) -> Collector {
+fn start(settings: &CollectorSettings) -> Collector {
     let program = Program::running_locally().settings(settings);
     Collector::start(program.mapping(&[("*", "all")]).env("RUST_LOG", "info,host=trace"))
 }

@@ -14,6 +14,7 @@ mod telemetry;
 mod tls;
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -22,25 +23,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use standpipe_tests::client::{Client, Reply, basic};
 use standpipe_tests::metrics::Metrics;
+use standpipe_tests::settings::{CollectorSettings, Source};
 use standpipe_tests::{Collector, Fate, Program, Stub};
 
 const ROWS: &[(&str, &str)] = &[("*", "all")];
-
-/// Both vendors on one listener.
-const SETTINGS: &str = r#"
-[delivery]
-max_delay = "10ms"
-
-[[sources]]
-name = "web"
-dialect = "segment"
-write_keys = ["key-of-web"]
-
-[[sources]]
-name = "backend"
-dialect = "rudderstack"
-write_keys = ["key-of-backend"]
-"#;
 
 /// Within what time a good client is answered, whoever else there is. It is far
 /// more than is needed, and far less than what bad clients are waited for.
@@ -49,15 +35,20 @@ const PROMPT: Duration = Duration::from_secs(4);
 /// A pause of a client that goes on for as long as others take.
 const PACE: Duration = Duration::from_millis(10);
 
+/// Both vendors on one listener.
+fn both_vendors() -> CollectorSettings {
+    CollectorSettings::new([Source::segment("web"), Source::rudderstack("backend")])
+}
+
 fn accepting() -> Stub {
     Stub::start(|_| Fate::Accept)
 }
 
-fn program(stub: &Stub, settings: &str) -> Program {
+fn program(stub: &Stub, settings: &(impl Display + ?Sized)) -> Program {
     Program::running_against(&stub.url()).settings(settings).mapping(ROWS)
 }
 
-fn start(stub: &Stub, settings: &str) -> Collector {
+fn start(stub: &Stub, settings: &(impl Display + ?Sized)) -> Collector {
     Collector::start(program(stub, settings))
 }
 

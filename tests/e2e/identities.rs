@@ -6,44 +6,21 @@ use std::time::Duration;
 use serde_json::Value;
 use standpipe_tests::client::{Client, basic};
 use standpipe_tests::endpoint::{Endpoint, session, sts_error};
+use standpipe_tests::settings::{CollectorSettings, Source};
 use standpipe_tests::{Collector, Fate, Program, Stub};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn settings(firehose: &str, sts: &str) -> String {
-    format!(
-        r#"
-[aws]
-region = "eu-central-1"
-endpoint_url = "{firehose}"
-sts_endpoint_url = "{sts}"
-role_arn = "arn:aws:iam::111122223333:role/writer"
-external_id = "shared"
-
-[[sources]]
-name = "app"
-dialect = "segment"
-write_keys = ["key-of-app"]
-
-[[sources]]
-name = "shop"
-dialect = "segment"
-write_keys = ["key-of-shop"]
-external_id = "of-the-shop"
-
-[[sources]]
-name = "blog"
-dialect = "segment"
-write_keys = ["key-of-blog"]
-role_arn = "arn:aws:iam::444455556666:role/blog"
-
-[[sources]]
-name = "blog's app"
-dialect = "segment"
-write_keys = ["key-of-blogs-app"]
-role_arn = "arn:aws:iam::444455556666:role/blog"
-"#
-    )
+fn settings(firehose: &str, sts: &str) -> CollectorSettings {
+    let role_of_blog = "role_arn = 'arn:aws:iam::444455556666:role/blog'";
+    let sources = [
+        Source::segment("app"),
+        Source::segment("shop").with("external_id = 'of-the-shop'"),
+        Source::segment("blog").with(role_of_blog),
+        Source::segment("blog's app").write_keys(&["key-of-blogs-app"]).with(role_of_blog),
+    ];
+    let settings = CollectorSettings::new(sources).writing_as_role(firehose, sts);
+    settings.with("aws", "external_id = 'shared'")
 }
 
 #[test]

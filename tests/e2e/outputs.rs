@@ -11,19 +11,10 @@ use rustix::process::Signal;
 use serde_json::Value;
 use standpipe_tests::client::{Client, basic};
 use standpipe_tests::metrics::Metrics;
+use standpipe_tests::settings::{CollectorSettings, Source};
 use standpipe_tests::{Fate, Program, Running, Stub, free_port, wait_until};
 
 const EVENT: &str = "{\"type\":\"track\",\"event\":\"a\",\"userId\":\"u\"}\n";
-
-const SOURCES: &str = r#"
-[delivery]
-max_delay = "10ms"
-
-[[sources]]
-name = "web"
-dialect = "segment"
-write_keys = ["key-of-web"]
-"#;
 
 /// Within what time a run ends that has nothing to wait for. Far more than it needs,
 /// on a machine that does much else.
@@ -81,8 +72,9 @@ struct Quiet {
 impl Quiet {
     fn start(stub: &Stub, stderr: Stdio, settings: &[(&str, &str)]) -> Self {
         let (port, admin_port) = (free_port(), free_port());
+        let sources = CollectorSettings::new([Source::segment("web")]);
         let program =
-            Program::running_against(&stub.url()).settings(SOURCES).mapping(&[("*", "all")]);
+            Program::running_against(&stub.url()).settings(&sources).mapping(&[("*", "all")]);
         let program =
             settings.iter().fold(program, |program, (name, value)| program.env(name, value));
         let [listen, admin] = [port, admin_port].map(|port| format!("127.0.0.1:{port}"));

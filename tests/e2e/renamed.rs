@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use standpipe_tests::client::{Client, basic};
 use standpipe_tests::endpoint::Endpoint;
 use standpipe_tests::metrics::Metrics;
+use standpipe_tests::settings::{CollectorSettings, Source};
 use standpipe_tests::{Collector, Fate, Letter, Program, Stub, make_data_directory, wait_until};
 use tempfile::TempDir;
 
@@ -28,28 +29,17 @@ impl Data {
         Data { _directory: directory, path, sts: Endpoint::sts(HOUR) }
     }
 
-    /// The settings with these sources.
-    fn settings(&self, firehose: &Stub, sources: &str) -> String {
-        let (firehose, sts) = (firehose.url(), self.sts.url());
-        format!(
-            r#"
-[aws]
-region = "eu-central-1"
-endpoint_url = "{firehose}"
-sts_endpoint_url = "{sts}"
-role_arn = "arn:aws:iam::111122223333:role/writer"
-[delivery]
-drain_timeout = "200ms"
-{sources}
-"#
-        )
+    fn settings(&self, firehose: &Stub, sources: &[Source]) -> CollectorSettings {
+        let settings = CollectorSettings::new(sources.iter().cloned());
+        let settings = settings.writing_as_role(&firehose.url(), &self.sts.url());
+        settings.with("delivery", "drain_timeout = '200ms'")
     }
 
     fn at(&self, program: Program) -> Program {
         program.args(["--data-dir"]).args([&self.path])
     }
 
-    fn collector(&self, firehose: &Stub, sources: &str) -> Collector {
+    fn collector(&self, firehose: &Stub, sources: &[Source]) -> Collector {
         let program = self.at(Program::running()).with_keys();
         let settings = self.settings(firehose, sources);
         Collector::start(program.settings(&settings).mapping(ROWS))
@@ -59,7 +49,7 @@ drain_timeout = "200ms"
     fn with_events_of_blog(count: usize) -> Self {
         let data = Data::new();
         let hanging = Stub::start(|_| Fate::Hang);
-        let collector = data.collector(&hanging, BLOG);
+        let collector = data.collector(&hanging, &[blog()]);
         send(&collector, "key-of-blog", count);
         wait_until("they are on their way", || !hanging.requests().is_empty());
         let ran = collector.stop().exits(4);
@@ -68,19 +58,21 @@ drain_timeout = "200ms"
     }
 }
 
-const BLOG: &str = r#"
-[[sources]]
-name = "blog"
-dialect = "segment"
-write_keys = ["key-of-blog"]
-role_arn = "arn:aws:iam::444455556666:role/blog"
-"#;
-const SHOP: &str = r#"
-[[sources]]
-name = "shop"
-dialect = "segment"
-write_keys = ["key-of-shop"]
-"#;
+const ROLE_OF_BLOG: &str = "role_arn = 'arn:aws:iam::444455556666:role/blog'";
+
+fn blog() -> Source {
+    Source::segment("blog").with(ROLE_OF_BLOG)
+}
+
+/// The source `blog` with another name, which says what it was.
+fn magazine(formerly: &str) -> Source {
+    let magazine = Source::segment("magazine").write_keys(&["key-of-blog"]).with(ROLE_OF_BLOG);
+    magazine.with(formerly)
+}
+
+fn shop() -> Source {
+    Source::segment("shop")
+}
 
 fn accepting() -> Stub {
     Stub::start(|_| Fate::Accept)
@@ -118,7 +110,7 @@ fn senders(stub: &Stub) -> Vec<String> {
 fn events_of_a_removed_source_are_held_and_those_of_others_are_not() {
     let data = Data::with_events_of_blog(20);
     let stub = accepting();
-    let collector = data.collector(&stub, SHOP);
+    let collector = data.collector(&stub, &[shop()]);
     send(&collector, "key-of-shop", 30);
     wait_until("those of others are delivered", || metric(&collector, "spool_events") == 20.0);
     wait_until("the others are held", || metric(&collector, "spool_held_events") == 20.0);
@@ -138,7 +130,7 @@ fn events_of_a_removed_source_are_held_and_those_of_others_are_not() {
 
     // It is put back, but takes nothing.
     let stub = accepting();
-    let collector = data.collector(&stub, &format!("{SHOP}{BLOG}enabled = false\n"));
+    let collector = data.collector(&stub, &[shop(), blog().with("enabled = false")]);
     wait_until("they are delivered", || metric(&collector, "spool_events") == 0.0);
     let ran = collector.stop().exits(0);
     assert_eq!(senders(&stub), ["key-of-blog"]);
@@ -149,8 +141,8 @@ fn events_of_a_removed_source_are_held_and_those_of_others_are_not() {
 fn a_renamed_source_names_what_it_was() {
     let data = Data::with_events_of_blog(20);
     let stub = accepting();
-    let renamed = BLOG.replace("\"blog\"", "\"magazine\"") + "formerly = [\"journal\", \"blog\"]\n";
-    let collector = data.collector(&stub, &format!("{SHOP}{renamed}"));
+    let renamed = magazine("formerly = ['journal', 'blog']");
+    let collector = data.collector(&stub, &[shop(), renamed]);
     wait_until("they are delivered", || metric(&collector, "spool_events") == 0.0);
     let ran = collector.stop().exits(0);
     assert_eq!(ran.summary()["streams"]["all as magazine"]["events"], 20);
@@ -160,12 +152,13 @@ fn a_renamed_source_names_what_it_was() {
 #[test]
 fn former_names_that_say_nothing_are_refused() {
     for (sources, words) in [
-        (format!("{SHOP}formerly = [\"blog\"]\n{BLOG}"), "name of another source"),
-        (format!("{SHOP}formerly = [\"shop\"]\n"), "name of another source"),
-        (format!("{SHOP}formerly = [\"a\", \"a\"]\n"), "stands twice"),
-        (format!("{SHOP}formerly = [\"\"]\n"), "1 to 100 characters"),
+        (vec![shop().with("formerly = ['blog']"), blog()], "name of another source"),
+        (vec![shop().with("formerly = ['shop']")], "name of another source"),
+        (vec![shop().with("formerly = ['a', 'a']")], "stands twice"),
+        (vec![shop().with("formerly = ['']")], "1 to 100 characters"),
     ] {
-        let program = Program::running_locally().settings(&sources).mapping(ROWS);
+        let settings = CollectorSettings::new(sources);
+        let program = Program::running_locally().settings(&settings).mapping(ROWS);
         program.args(["--listen", "127.0.0.1:0"]).run().exits(2).says(&["formerly", words]);
     }
 }
@@ -178,28 +171,27 @@ fn dead_letters_of_an_unknown_source_are_left() {
         records: (0..put.records.len()).collect(),
         code: "InvalidArgumentException",
     });
-    let collector = data.collector(&refusing, BLOG);
+    let collector = data.collector(&refusing, &[blog()]);
     send(&collector, "key-of-blog", 10);
     wait_until("they are dead", || metric(&collector, "spool_events") == 0.0);
     collector.stop().exits(3);
     let before = Letter::read_all(&data.path);
     assert_eq!(before.len(), 10);
 
-    let replay = |sources: &str, more: &[&str]| {
+    let replay = |source: Source, more: &[&str]| {
         let stub = accepting();
         let program = data.at(Program::new().args(["dead", "replay"])).with_keys();
         let program = program.args(["--summary", "summary.json"]).args(more);
-        let ran = program.settings(&data.settings(&stub, sources)).mapping(ROWS).run();
+        let ran = program.settings(&data.settings(&stub, &[source])).mapping(ROWS).run();
         (ran.exits(0), stub)
     };
-    let (ran, stub) = replay(SHOP, &[]);
+    let (ran, stub) = replay(shop(), &[]);
     let ran = ran.says(&["\"blog\"", "--allow-unknown-sources", "10 letters were left"]);
     assert_eq!((ran.count("read"), ran.count("unknown_source_letters")), (0, 10));
     assert!(stub.requests().is_empty(), "nothing is sent with another role");
     assert_eq!(Letter::read_all(&data.path), before);
 
-    let renamed = BLOG.replace("\"blog\"", "\"magazine\"") + "formerly = [\"blog\"]\n";
-    let (ran, _) = replay(&renamed, &[]);
+    let (ran, _) = replay(magazine("formerly = ['blog']"), &[]);
     assert_eq!(ran.summary()["streams"]["all as magazine"]["events"], 10);
     assert_eq!(Letter::read_all(&data.path), []);
 }
@@ -214,7 +206,7 @@ fn letters_of_files_need_a_word_where_there_are_sources() {
     let replay = |more: &[&str]| {
         let program = data.at(Program::new().args(["dead", "replay"])).with_keys().args(more);
         let program = program.args(["--summary", "summary.json"]);
-        program.settings(&data.settings(&stub, SHOP)).mapping(ROWS).run().exits(0)
+        program.settings(&data.settings(&stub, &[shop()])).mapping(ROWS).run().exits(0)
     };
     assert_eq!(replay(&[]).count("unknown_source_letters"), 1);
     let ran = replay(&["--allow-unknown-sources"]);

@@ -5,7 +5,7 @@
 //! [`moto`] and [`ministack`] are Amazon's API as others have written it, and
 //! [`linter`] what they find in IAM policies. [`Endpoint`] answers what a test
 //! says. [`oracle`] knows where each event must end up, and [`events`] makes
-//! events. [`Collector`] is the program as a server, [`client`] sends to it what
+//! events. [`Collector`] is the program as a server, with the [`settings`] of a test, [`client`] sends to it what
 //! nobody should, [`http2`] likewise in frames of HTTP/2, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
 //! over TLS or HTTP/2; [`metrics`] reads what it tells, [`openapi`] holds its
 //! answers against their document, and [`minisign`] signs plugins. [`Proxy`] is
@@ -45,6 +45,7 @@ mod program;
 mod proxy;
 mod running;
 mod sdk;
+pub mod settings;
 pub mod signature;
 pub mod stub;
 pub mod swap_trial;

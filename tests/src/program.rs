@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
@@ -117,8 +118,8 @@ impl Program {
 
     /// Write a settings file, and name it.
     #[must_use]
-    pub fn settings(self, text: &str) -> Self {
-        self.file("settings.toml", text.as_bytes()).args(["--config", "settings.toml"])
+    pub fn settings(self, text: &(impl Display + ?Sized)) -> Self {
+        self.file("settings.toml", text.to_string().as_bytes()).args(["--config", "settings.toml"])
     }
 
     /// What the program reads from standard input.

@@ -10,7 +10,7 @@ const BYTES_MAX: usize = 64 * 1024 * 1024;
 
 #[test]
 fn what_is_too_large_is_refused_as_soon_as_that_is_known() {
-    let collector = start(SETTINGS);
+    let collector = start(&administered());
     let announced = BYTES_MAX + 1;
     let mut client = put(&collector, &format!("Content-Length: {announced}"));
     let reply = client.reply().unwrap();
@@ -31,7 +31,7 @@ fn what_is_too_large_is_refused_as_soon_as_that_is_known() {
 
 #[test]
 fn who_is_slow_holds_up_nobody_for_long() {
-    let collector = start(SETTINGS);
+    let collector = start(&administered());
     let mut slow: Vec<_> = (0..2).map(|_| half(&collector)).collect();
     wait_until("both places are taken", || {
         // The question takes a place too, and one of the slow may have come too late: it comes
@@ -70,7 +70,7 @@ fn who_is_slow_holds_up_nobody_for_long() {
 
 #[test]
 fn reports_come_while_others_are_worked_on() {
-    let collector = start(SETTINGS);
+    let collector = start(&administered());
     let url = collector.admin_url();
     std::thread::scope(|scope| {
         let at_work = scope.spawn(|| {

@@ -10,7 +10,7 @@ use super::*;
 #[test]
 fn no_event_is_lost_and_no_count_goes_back_while_plugins_change() {
     const SWAPS: u8 = 30;
-    let collector = start(SETTINGS);
+    let collector = start(&administered());
     let (url, is_over) = (collector.url(), AtomicBool::new(false));
     let sent = std::thread::scope(|scope| {
         let sender = scope.spawn(|| {
@@ -55,8 +55,10 @@ fn no_event_is_lost_and_no_count_goes_back_while_plugins_change() {
 #[test]
 fn what_is_meant_for_the_built_in_plugin_reaches_no_other() {
     let component = fs::read(misbehaving_plugin()).unwrap();
-    let beside = "\n[plugin.canary]\npath = 'other.wasm'\npercent = 0\n[plugin.shadow]\npath = 'other.wasm'\n";
-    let program = Program::running_locally().settings(&format!("{SETTINGS}{beside}"));
+    let settings = administered()
+        .with("plugin.canary", "path = 'other.wasm'\npercent = 0")
+        .with("plugin.shadow", "path = 'other.wasm'");
+    let program = Program::running_locally().settings(&settings);
     let program = program.file("other.wasm", &component).mapping(&[("*", "all")]);
     let collector = Collector::start(program);
     // One that names all, and one that names none.
@@ -96,8 +98,8 @@ fn what_is_meant_for_the_built_in_plugin_reaches_no_other() {
 fn how_a_plugin_does_is_told() {
     let plugin = misbehaving_plugin();
     let component = fs::read(&plugin).unwrap();
-    let breaker = "\n[plugin.breaker]\nwindow = '1s'\nretry = '1s'\n";
-    let program = Program::running_locally().settings(&format!("{SETTINGS}{breaker}"));
+    let settings = administered().with("plugin.breaker", "window = '1s'\nretry = '1s'");
+    let program = Program::running_locally().settings(&settings);
     let collector = Collector::start(program.args(["--plugin"]).args([&plugin]));
     let ready = || ask_with(&collector, "GET", "/health/ready", &[], b"").text();
     assert_eq!(ready(), "ready\n");

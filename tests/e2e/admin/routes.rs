@@ -56,7 +56,7 @@ const OTHER_ROUTES: [(&str, &str); 4] = [
 
 #[test]
 fn every_route_does_what_its_document_says() {
-    let collector = start(SETTINGS);
+    let collector = start(&administered());
     let mut recorder = Recorder { collector: &collector, answers: Vec::new() };
     let api = &mut recorder;
 

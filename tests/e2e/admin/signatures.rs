@@ -8,9 +8,9 @@ use super::*;
 #[test]
 fn only_what_is_signed_by_the_key_is_taken() {
     let [ours, theirs] = [0; 2].map(|_| KeyPair::generate());
-    let key = format!("\n[plugin]\npublic_key = \"{}\"\n", ours.public_key());
+    let key = format!("public_key = \"{}\"", ours.public_key());
     // The plugin of the settings is part of the program, and needs none.
-    let collector = start(&format!("{SETTINGS}{key}"));
+    let collector = start(&administered().with("plugin", &key));
     let component = of_default(1);
     let right = signature(&ours, &component);
     let status = |path: &str, method: &str, signature: Option<&str>| {
@@ -46,11 +46,11 @@ fn the_way_back_leads_to_no_plugin_that_is_not_trusted_now() {
     let key = format!("public_key = \"{}\"", KeyPair::generate().public_key());
     let pin = format!("sha256 = \"{}\"", standpipe_plugin_host::sha256_hex(DEFAULT_PLUGIN));
     for (trust, words) in [(key, "public_key under [plugin]"), (pin, "sha256 under [plugin]")] {
-        let collector = start(SETTINGS);
+        let collector = start(&administered());
         assert_eq!(ask(&collector, "PUT", "/plugin", &of_default(1)).status, 200);
         // The settings bring the default plugin back, which needs no signature.
         let path = collector.running().path("settings.toml");
-        std::fs::write(path, format!("{SETTINGS}\n[plugin]\n{trust}\n")).unwrap();
+        std::fs::write(path, administered().with("plugin", &trust).to_string()).unwrap();
         let generation =
             || value(&ask(&collector, "GET", "/plugin", b""))["active"]["generation"].clone();
         collector.running().signal(rustix::process::Signal::HUP);
@@ -68,8 +68,9 @@ fn the_way_back_leads_to_no_plugin_that_is_not_trusted_now() {
 fn a_pin_holds_for_every_role() {
     let sha256 = |bytes: &[u8]| standpipe_plugin_host::sha256_hex(bytes);
     let (pinned, other) = (of_default(1), of_default(2));
-    let pin = format!("\n[plugin]\nsha256 = \"{}\"\n", sha256(DEFAULT_PLUGIN));
-    let collector = start(&format!("{SETTINGS}{pin}"));
+    let pin = format!("sha256 = \"{}\"", sha256(DEFAULT_PLUGIN));
+    let settings = administered().with("plugin", &pin);
+    let collector = start(&settings);
     let roles =
         [("PUT", "/plugin"), ("POST", "/plugin/check"), ("PUT", "/plugin/canary?percent=100")];
     for (method, path) in roles {
@@ -85,9 +86,10 @@ fn a_pin_holds_for_every_role() {
     collector.stop().exits(0);
 
     // A pin of the canary's own allows that one and no other, and does not go for more.
-    let own =
-        format!("{pin}[plugin.canary]\nsha256 = \"{}\"\npath = \"canary.wasm\"\n", sha256(&pinned));
-    let program = Program::running_locally().settings(&format!("{SETTINGS}{own}"));
+    let settings = settings
+        .with("plugin.canary", &format!("sha256 = \"{}\"", sha256(&pinned)))
+        .with("plugin.canary", "path = 'canary.wasm'");
+    let program = Program::running_locally().settings(&settings);
     let program = program.file("canary.wasm", &pinned).mapping(&[("*", "all")]);
     let collector = Collector::start(program);
     for (component, status) in [(&other[..], 422), (DEFAULT_PLUGIN, 422), (&pinned[..], 200)] {
@@ -107,7 +109,7 @@ fn a_canary_and_a_shadow_end_where_they_are_not_trusted_any_more() {
     let digest = standpipe_plugin_host::sha256_hex(DEFAULT_PLUGIN);
     let key = format!("public_key = \"{}\"", KeyPair::generate().public_key());
     for trust in [format!("sha256 = \"{digest}\""), key] {
-        let collector = start(SETTINGS);
+        let collector = start(&administered());
         assert_eq!(
             ask(&collector, "PUT", "/plugin/canary?percent=100", &of_default(1)).status,
             200
@@ -115,7 +117,7 @@ fn a_canary_and_a_shadow_end_where_they_are_not_trusted_any_more() {
         let canary = || value(&ask(&collector, "GET", "/plugin", b""))["canary"].clone();
         assert!(canary().is_object());
         let path = collector.running().path("settings.toml");
-        std::fs::write(path, format!("{SETTINGS}\n[plugin]\n{trust}\n")).unwrap();
+        std::fs::write(path, administered().with("plugin", &trust).to_string()).unwrap();
         collector.running().signal(rustix::process::Signal::HUP);
         wait_until("the canary has ended", || canary().is_null());
         let report = value(&ask(&collector, "GET", "/plugin", b""));

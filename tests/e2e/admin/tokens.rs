@@ -12,7 +12,7 @@ const KEPT: &str = "[admin]\ntoken = 'secret:token'\n[secrets]\nmanager = 'files
 
 #[test]
 fn without_a_token_the_plugin_is_not_spoken_of() {
-    let collector = start(&SETTINGS.replace("token =", "# token ="));
+    let collector = start(&CollectorSettings::new([Source::segment("web")]));
     for (method, path) in [
         ("GET", "/plugin"),
         ("PUT", "/plugin"),
@@ -59,7 +59,8 @@ fn a_token_that_is_kept_elsewhere_is_rotated() {
 #[test]
 fn what_can_be_no_token_stops_the_start() {
     for wrong in ["", "PLANTED", "with a blank, PLANTED", "umlaut-äöü-PLANTED"] {
-        let settings = SETTINGS.replace(TOKEN, wrong);
+        let settings = CollectorSettings::new([Source::segment("web")]);
+        let settings = settings.with("admin", &format!("token = '{wrong}'"));
         let program = Program::running_locally().settings(&settings).mapping(&[("*", "all")]);
         let ran = program.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).run();
         let ran = ran.exits(2).says(&["[admin] token", "openssl rand"]);
@@ -74,7 +75,7 @@ fn what_can_be_no_token_stops_the_start() {
 
 #[test]
 fn a_token_that_crosses_the_network_in_clear_is_warned_of() {
-    let program = Program::running_locally().settings(SETTINGS).mapping(&[("*", "all")]);
+    let program = Program::running_locally().settings(&administered()).mapping(&[("*", "all")]);
     let running = program.args(["--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"]).start();
     running.wait_for("health and metrics on ");
     running.wait_for("unencrypted");

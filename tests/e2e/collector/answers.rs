@@ -28,7 +28,7 @@ const BROTLI: &[u8] = b"\x8b\x16\x80{\"type\":\"track\",\"event\":\"brotli\",\"u
 #[test]
 fn every_path_takes_events_by_the_rules_of_segment() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     for (path, _, _) in paths_of_one() {
         let reply = post(&collector, &path, "key-of-web", &json!({"event": path, "userId": "u"}));
         assert_eq!((reply.status, &*reply.text()), (200, r#"{"success":true}"#), "{path}");
@@ -64,7 +64,7 @@ fn every_path_takes_events_by_the_rules_of_segment() {
 #[test]
 fn every_path_takes_events_by_the_rules_of_rudderstack() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     for (path, _, _) in paths_of_one() {
         let event = json!({"event": path, "anonymousId": "a"});
         let reply = post(&collector, &path, "key-of-backend", &event);
@@ -93,7 +93,7 @@ fn every_path_takes_events_by_the_rules_of_rudderstack() {
 #[test]
 fn pixels_are_an_image_whatever_becomes_of_their_event() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let image = |path: &str| {
         let reply = get(&collector, path);
         assert_eq!(
@@ -128,7 +128,7 @@ fn pixels_are_an_image_whatever_becomes_of_their_event() {
 #[test]
 fn webhooks_become_events_of_nobody() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let reply = get(&collector, "/v1/webhook?writeKey=key-of-backend&a=1&a=2&b.c=x");
     assert_eq!(reply.status, 200, "{}", reply.text());
     let both = json!([{"order": 1}, {"order": 2}]);
@@ -174,7 +174,7 @@ fn webhooks_become_events_of_nobody() {
 #[test]
 fn health_version_and_strangers_settings_are_answered() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let json_of = |path: &str| {
         let reply = get(&collector, path);
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
@@ -196,7 +196,7 @@ fn health_version_and_strangers_settings_are_answered() {
 #[test]
 fn a_write_key_may_stand_anywhere_and_no_content_type_matters() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let mut client = Client::connect(collector.url());
     let basic = basic("key-of-web").1;
     let mut names = BTreeSet::new();
@@ -231,7 +231,7 @@ fn a_write_key_may_stand_anywhere_and_no_content_type_matters() {
 #[test]
 fn every_compression_is_read() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let mut client = Client::connect(collector.url());
     let body = |name: &str| track(name).to_string().into_bytes();
     let bodies = [

@@ -16,7 +16,7 @@ const MEMORY_BYTES_MAX: u64 = 200_000_000;
 #[test]
 fn bombs_are_refused_before_they_go_off() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
     // A gigabyte of zeros each: many members are one file, and as good as one.
     let bombs = [
@@ -44,7 +44,7 @@ fn bombs_are_refused_before_they_go_off() {
 #[test]
 fn a_bad_event_does_not_spoil_the_good_ones_around_it() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let names: Vec<_> = (0..99).map(|number| format!("good {number}")).collect();
     let mut events: Vec<_> = names.iter().map(|name| track(name)).collect();
     let bad = r#"{"type":"track","event":"whose?"}"#;
@@ -72,7 +72,7 @@ fn a_bad_event_does_not_spoil_the_good_ones_around_it() {
 #[test]
 fn bodies_that_are_no_events_are_refused_as_a_whole() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
     let deep = |levels: usize| ["[".repeat(levels), "]".repeat(levels)].concat();
     let in_event =
@@ -118,7 +118,7 @@ fn bodies_that_are_no_events_are_refused_as_a_whole() {
 #[test]
 fn requests_that_break_the_protocol_are_refused_or_cut_off() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
     let body = track("half").to_string();
     let headers = |count: usize, bytes: usize| {
@@ -183,7 +183,7 @@ fn requests_that_break_the_protocol_are_refused_or_cut_off() {
 #[test]
 fn a_length_beside_chunks_means_nothing() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let mut names = BTreeSet::new();
     for (number, length) in ["4", "9999"].into_iter().enumerate() {
         for is_first in [true, false] {
@@ -205,7 +205,7 @@ fn a_length_beside_chunks_means_nothing() {
 #[test]
 fn http_2_is_spoken_without_tls_too() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let url = format!("{}/v1/track", collector.url());
     let send = |key: &str, body: &str| {
         Curl::post(&url, key, body).arg("--http2-prior-knowledge").send().unwrap()
@@ -223,7 +223,7 @@ fn http_2_is_spoken_without_tls_too() {
 #[test]
 fn a_letter_and_a_plugin_know_the_source_of_an_event() {
     let stub = accepting();
-    let program = Program::running_against(&stub.url()).settings(SETTINGS);
+    let program = Program::running_against(&stub.url()).settings(&both_vendors());
     let program = program.args(["--plugin"]).args([standpipe_tests::misbehaving_plugin()]);
     let collector = Collector::start(program);
     for key in ["key-of-web", "key-of-backend"] {

@@ -31,7 +31,7 @@ const ANNOUNCED: usize = 4_095_990;
 #[test]
 fn bodies_without_a_key_hold_up_nobody() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let hoarders = Hoarders::start(&collector, None);
     let good = GoodClient::start(&collector);
     // Whoever has its key in the body for good reasons waits no longer than until the
@@ -56,7 +56,7 @@ fn bodies_without_a_key_hold_up_nobody() {
 #[test]
 fn bodies_with_a_key_that_come_slowly_make_room() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let hoarders = Hoarders::start(&collector, Some("key-of-web"));
     let good = GoodClient::start(&collector);
     thread::sleep(HOARDED);
@@ -69,7 +69,7 @@ fn bodies_with_a_key_that_come_slowly_make_room() {
 #[test]
 fn idle_connections_make_room() {
     let stub = accepting();
-    let settings = format!("{SETTINGS}\n[http]\nmax_connections = 20\n");
+    let settings = both_vendors().with("http", "max_connections = 20");
     let collector = start(&stub, &settings);
     let used: Vec<_> = (0..5)
         .map(|_| {
@@ -97,7 +97,7 @@ fn idle_connections_make_room() {
 #[test]
 fn a_crowd_at_the_admin_address_keeps_no_orchestrator_away() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let admin = collector.admin_url();
     let live = || {
         let started = Instant::now();
@@ -132,7 +132,7 @@ fn a_crowd_at_the_admin_address_keeps_no_orchestrator_away() {
 #[test]
 fn a_low_limit_of_open_files_leaves_room_for_delivery() {
     let stub = accepting();
-    let collector = Collector::start(limited(&stub, "ulimit -n 1024", SETTINGS));
+    let collector = Collector::start(limited(&stub, "ulimit -n 1024", &both_vendors()));
     let silent: Vec<_> = (0..1100).map(|_| Client::connect(collector.url())).collect();
     let good = GoodClient::start(&collector);
     let live = Client::connect(collector.admin_url()).get("/health/live").unwrap();
@@ -150,7 +150,7 @@ fn a_low_limit_of_open_files_leaves_room_for_delivery() {
 #[test]
 fn the_soft_limit_of_open_files_is_raised() {
     let stub = accepting();
-    let collector = Collector::start(limited(&stub, "ulimit -Sn 64", SETTINGS));
+    let collector = Collector::start(limited(&stub, "ulimit -Sn 64", &both_vendors()));
     let clients: Vec<_> = (0..200)
         .map(|_| {
             let mut client = Client::connect(collector.url());
@@ -167,17 +167,19 @@ fn the_soft_limit_of_open_files_is_raised() {
 #[test]
 fn more_connections_than_there_are_files_are_refused_at_the_start() {
     let stub = accepting();
-    let settings = format!("listen = \"127.0.0.1:0\"\n{SETTINGS}\n[http]\nmax_connections = 600\n");
-    let ran = limited(&stub, "ulimit -n 1024", &settings).run().exits(2);
+    let settings = both_vendors().with("http", "max_connections = 600");
+    let program = limited(&stub, "ulimit -n 1024", &settings).args(["--listen", "127.0.0.1:0"]);
+    let ran = program.run().exits(2);
     ran.says(&["[http] max_connections", "at most 512", "raise it to 1200", "ulimit -n"]);
 }
 
 #[test]
 fn one_address_has_its_share_of_connections() {
     let stub = accepting();
-    let settings = format!(
-        "{SETTINGS}\n[http]\nmax_connections = 20\nmax_connections_per_peer = 3\ntrusted_proxies = [\"127.0.0.9\"]\n"
-    );
+    let settings = both_vendors()
+        .with("http", "max_connections = 20")
+        .with("http", "max_connections_per_peer = 3")
+        .with("http", "trusted_proxies = ['127.0.0.9']");
     let collector = start(&stub, &settings);
     let is_served = |own: [u8; 4]| -> io::Result<Client> {
         let mut client = Client::connect_from(Ipv4Addr::from(own), collector.url());
@@ -201,7 +203,7 @@ fn one_address_has_its_share_of_connections() {
 #[test]
 fn one_client_has_its_share_of_memory() {
     let stub = accepting();
-    let settings = format!("{SETTINGS}\n[http]\nmax_body_bytes_per_peer = 4096000\n");
+    let settings = both_vendors().with("http", "max_body_bytes_per_peer = 4096000");
     let collector = start(&stub, &settings);
     let hoarder = |client: &str| {
         let mut hoarder = Client::connect(collector.url());
@@ -227,7 +229,7 @@ fn one_client_has_its_share_of_memory() {
 }
 
 /// The program with its limits set by a shell.
-fn limited(stub: &Stub, limit: &str, settings: &str) -> Program {
+fn limited(stub: &Stub, limit: &str, settings: &CollectorSettings) -> Program {
     let program = program(stub, settings);
     program.through(&["/bin/sh", "-c", &format!("{limit} && exec \"$0\" \"$@\"")])
 }

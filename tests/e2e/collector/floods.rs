@@ -21,9 +21,8 @@ const FLOOD: Duration = Duration::from_secs(2);
 /// needs. It is not the time until the answer, which depends on who else is on the machine.
 const CPU_PER_REQUEST: Duration = Duration::from_secs(4);
 
-fn start_for_floods(stub: &Stub, more: &str) -> Collector {
-    let settings = format!("{SETTINGS}\n{more}");
-    let program = Program::running_against(&stub.url()).settings(&settings).mapping(TRACKED);
+fn start_for_floods(stub: &Stub, settings: &CollectorSettings) -> Collector {
+    let program = Program::running_against(&stub.url()).settings(settings).mapping(TRACKED);
     Collector::start(program)
 }
 
@@ -80,7 +79,7 @@ fn count(replies: &[Reply], status: u16) -> usize {
 #[test]
 fn shared_fields_cannot_be_multiplied_into_gigabytes() {
     let stub = accepting();
-    let collector = start_for_floods(&stub, "");
+    let collector = start_for_floods(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
     let headers = [("Authorization", &*basic("key-of-web").1), ("Content-Encoding", "deflate")];
     let body = zlib(shared_batch(40_000, 700).as_bytes());
@@ -106,7 +105,7 @@ fn shared_fields_cannot_be_multiplied_into_gigabytes() {
 #[test]
 fn requests_that_grow_as_far_as_they_may_wait_for_each_other() {
     let stub = accepting();
-    let collector = start_for_floods(&stub, "");
+    let collector = start_for_floods(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
     let headers = [("Authorization", &*basic("key-of-web").1), ("Content-Encoding", "deflate")];
     let body = zlib(shared_batch(40_000, 400).as_bytes());
@@ -126,7 +125,8 @@ fn requests_that_grow_as_far_as_they_may_wait_for_each_other() {
 #[test]
 fn events_that_grow_too_long_hang_nobody() {
     let stub = accepting();
-    let collector = start_for_floods(&stub, "[http]\nmax_body_bytes = 16777216\n");
+    let settings = both_vendors().with("http", "max_body_bytes = 16777216");
+    let collector = start_for_floods(&stub, &settings);
     let good = GoodClient::start(&collector);
     let headers = [("Authorization", &*basic("key-of-web").1)];
     let body = shared_batch(8 * 1024 * 1024, 270_000);
@@ -157,7 +157,7 @@ fn events_that_grow_too_long_hang_nobody() {
 #[test]
 fn what_is_no_event_is_not_multiplied_into_dead_letters() {
     let stub = accepting();
-    let collector = start_for_floods(&stub, "");
+    let collector = start_for_floods(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
     let headers = [("Authorization", &*basic("key-of-web").1), ("Content-Encoding", "deflate")];
     let batch_of = |events: usize| {
@@ -185,7 +185,7 @@ fn what_is_no_event_is_not_multiplied_into_dead_letters() {
 #[test]
 fn headers_of_http_2_are_in_a_budget() {
     let stub = accepting();
-    let collector = start_for_floods(&stub, "");
+    let collector = start_for_floods(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
     let before = collector.running().memory_bytes_max();
     let mut floods: Vec<_> = (0..60).map(|_| Http2::connect(collector.url())).collect();

@@ -60,7 +60,7 @@ fn destination(reply: &Reply) -> String {
 #[test]
 fn an_event_gets_the_users_address_however_a_proxy_writes_it() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let cases: &[(&str, Headers<'_>)] = &[
         ("127.0.0.1", &[]),
         ("203.0.113.1", &[("X-Forwarded-For", "203.0.113.1")]),
@@ -95,7 +95,7 @@ fn an_event_gets_the_users_address_however_a_proxy_writes_it() {
 #[test]
 fn headers_of_those_who_are_not_trusted_mean_nothing() {
     let stub = accepting();
-    let settings = format!("{SETTINGS}\n[http]\ntrusted_proxies = ['192.0.2.1']\n");
+    let settings = both_vendors().with("http", "trusted_proxies = ['192.0.2.1']");
     let collector = start(&stub, &settings);
     let own = format!("{}/v1", collector.url());
     let lies: Headers<'_> = &[
@@ -113,7 +113,7 @@ fn headers_of_those_who_are_not_trusted_mean_nothing() {
 #[test]
 fn settings_name_the_address_that_clients_use() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let url = collector.url();
     let page = ("Origin", "http://localhost:3000");
     assert_eq!(told(url, &[page]), format!("{url}/v1"));
@@ -137,7 +137,7 @@ fn settings_name_the_address_that_clients_use() {
         ("https://collect.example", "https://collect.example/v1"),
         ("https://shop.example/collect/", "https://shop.example/collect/v1"),
     ] {
-        let settings = format!("{SETTINGS}\n[http]\npublic_url = '{public_url}'\n");
+        let settings = both_vendors().with("http", &format!("public_url = '{public_url}'"));
         let collector = start(&stub, &settings);
         assert_eq!(told(collector.url(), &[page]), expected);
         assert_eq!(told(collector.url(), &[("X-Forwarded-Host", "other.example")]), expected);
@@ -149,7 +149,7 @@ fn settings_name_the_address_that_clients_use() {
 #[test]
 fn a_page_of_https_that_is_told_http_is_logged() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let headers = [("Origin", "https://shop.example"), ("X-Forwarded-Host", "collect.example")];
     assert_eq!(told(collector.url(), &headers), "http://collect.example/v1");
     collector.stop().exits(0).says(&["http://collect.example", "loaded over https"]);
@@ -159,7 +159,7 @@ fn a_page_of_https_that_is_told_http_is_logged() {
 fn a_public_url_that_is_none_is_refused_at_the_start() {
     let stub = accepting();
     for wrong in ["collect.example", "ftp://collect.example", "https://collect.example?a=b"] {
-        let settings = format!("{SETTINGS}\n[http]\npublic_url = '{wrong}'\n");
+        let settings = both_vendors().with("http", &format!("public_url = '{wrong}'"));
         let program = program(&stub, &settings).args(["--listen", "127.0.0.1:0"]);
         program.run().exits(2).says(&["[http] public_url", wrong, "https://collect.example"]);
     }
@@ -169,7 +169,7 @@ fn a_public_url_that_is_none_is_refused_at_the_start() {
 #[test]
 fn nginx_passes_on_what_the_documentation_says() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let port = collector.url().rsplit_once(':').unwrap().1;
     let document = fs::read_to_string(workspace().join("host/docs/collector.md")).unwrap();
     let recipe = document.split_once("```nginx\n").unwrap().1.split_once("```").unwrap().0;

@@ -5,55 +5,23 @@ use standpipe_tests::client::{Client, Reply, basic};
 
 use super::*;
 
-const SETTINGS: &str = r#"
-[delivery]
-max_delay = "10ms"
-
-[[sources]]
-name = "web"
-dialect = "segment"
-write_keys = ["key-of-web", "second-key-of-web"]
-
-[[sources]]
-name = "backend"
-dialect = "rudderstack"
-write_keys = ["key-of-backend"]
-
-[[sources]]
-name = "strict"
-dialect = "segment"
-write_keys = ["key-of-strict"]
-strict = true
-
-[[sources]]
-name = "off"
-dialect = "rudderstack"
-write_keys = ["key-of-off"]
-enabled = false
-
-[[sources]]
-name = "shop"
-dialect = "segment"
-write_keys = ["key-of-shop"]
-allowed_origins = ["https://*.shop.example", "https://shop.example"]
-
-[[sources]]
-name = "slow"
-dialect = "segment"
-write_keys = ["key-of-slow"]
-rate_limit = 10
-
-[[sources]]
-name = "narrow"
-dialect = "segment"
-write_keys = ["key-of-narrow"]
-rate_limit_bytes = 100000
-"#;
+fn settings() -> CollectorSettings {
+    let shop = "allowed_origins = ['https://*.shop.example', 'https://shop.example']";
+    CollectorSettings::new([
+        Source::segment("web").write_keys(&["key-of-web", "second-key-of-web"]),
+        Source::rudderstack("backend"),
+        Source::segment("strict").with("strict = true"),
+        Source::rudderstack("off").with("enabled = false"),
+        Source::segment("shop").with(shop),
+        Source::segment("slow").with("rate_limit = 10"),
+        Source::segment("narrow").with("rate_limit_bytes = 100000"),
+    ])
+}
 
 #[test]
 fn strangers_are_refused_and_counted() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &settings());
     let mut refused = 0;
     for path in ["/v1/track", "/v1/batch", "/v1/b", "/beacon/v1/batch", "/v1/webhook"] {
         let body = batch(&[track("stranger")]);
@@ -85,7 +53,7 @@ fn strangers_are_refused_and_counted() {
 #[test]
 fn a_source_that_is_disabled_takes_nothing() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &settings());
     for path in ["/v1/track", "/v1/batch", "/v1/webhook"] {
         let reply = post(&collector, path, "key-of-off", &batch(&[track("off")]));
         assert_eq!((reply.status, &*reply.text()), (404, "source is disabled\n"), "{path}");
@@ -98,7 +66,7 @@ fn a_source_that_is_disabled_takes_nothing() {
 #[test]
 fn a_strict_source_takes_all_of_a_batch_or_nothing() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &settings());
     for (bad, words) in [
         (json!({"type": "track", "event": "e"}), "request neither has anonymousId nor userId"),
         (json!({"userId": "u"}), "event has no type"),
@@ -120,7 +88,7 @@ fn a_strict_source_takes_all_of_a_batch_or_nothing() {
 #[test]
 fn beyond_the_rate_a_client_is_told_when_to_come_again() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &settings());
     let ten = |round: usize| {
         let events: Vec<_> = (0..10).map(|number| track(&format!("{round} {number}"))).collect();
         post(&collector, "/v1/batch", "key-of-slow", &batch(&events))
@@ -153,7 +121,7 @@ fn beyond_the_rate_a_client_is_told_when_to_come_again() {
 #[test]
 fn beyond_the_rate_of_bytes_a_client_is_told_when_to_come_again() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &settings());
     let authorization = basic("key-of-narrow").1;
     let headers = [("Authorization", &*authorization), ("Content-Encoding", "gzip")];
     let mut event = track("wide");
@@ -195,7 +163,7 @@ fn beyond_the_rate_of_bytes_a_client_is_told_when_to_come_again() {
 #[test]
 fn pages_of_other_origins_are_refused_in_a_way_that_they_can_read() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &settings());
     let send = |origin: Option<&str>, key: &str| {
         let authorization = basic(key).1;
         let mut headers = vec![("Authorization", &*authorization)];
@@ -233,7 +201,7 @@ fn pages_of_other_origins_are_refused_in_a_way_that_they_can_read() {
 #[test]
 fn a_preflight_permits_what_the_page_asks_for() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &settings());
     let mut client = Client::connect(collector.url());
     for path in ["/v1/batch", "/v1/t", "/anything"] {
         for origin in ["https://a.example", "https://a.shop.example"] {
@@ -261,7 +229,7 @@ fn a_preflight_permits_what_the_page_asks_for() {
 #[test]
 fn settings_are_for_pages_that_may_send_and_for_no_cache() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &settings());
     let paths = |key: &str| {
         [format!("/v1/projects/{key}/settings"), format!("/sourceConfig/?writeKey={key}")]
     };
@@ -315,7 +283,7 @@ fn settings_are_for_pages_that_may_send_and_for_no_cache() {
 #[test]
 fn unknown_paths_and_methods_are_told_apart() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &settings());
     let mut client = Client::connect(collector.url());
     for path in ["/v2/track", "/v1/nothing", "/v1", "/pixel/v1/alias", "/.env", "/v1/../v1/track/x"]
     {
@@ -343,7 +311,7 @@ fn unknown_paths_and_methods_are_told_apart() {
 #[test]
 fn a_refusal_reaches_those_who_are_still_sending() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &settings());
     let large = vec![b' '; 4_000_000];
     let too_large = vec![b' '; 12_000_000];
     let cases: [(&str, &str, &[u8], u16); 5] = [

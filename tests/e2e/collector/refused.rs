@@ -6,41 +6,18 @@ use standpipe_tests::compressed::gzip;
 
 use super::*;
 
-const SETTINGS: &str = r#"
-[delivery]
-max_delay = "10ms"
-
-[[sources]]
-name = "web"
-dialect = "segment"
-write_keys = ["key-of-web"]
-
-[[sources]]
-name = "kept"
-dialect = "rudderstack"
-write_keys = ["key-of-kept"]
-keep_refused = true
-
-[[sources]]
-name = "strict"
-dialect = "segment"
-write_keys = ["key-of-strict"]
-strict = true
-keep_refused = true
-rate_limit_bytes = 10000000
-
-[[sources]]
-name = "off"
-dialect = "segment"
-write_keys = ["key-of-off"]
-enabled = false
-
-[[sources]]
-name = "shop"
-dialect = "segment"
-write_keys = ["key-of-shop"]
-allowed_origins = ["https://shop.example"]
-"#;
+fn settings() -> CollectorSettings {
+    CollectorSettings::new([
+        Source::segment("web"),
+        Source::rudderstack("kept").with("keep_refused = true"),
+        Source::segment("strict")
+            .with("strict = true")
+            .with("keep_refused = true")
+            .with("rate_limit_bytes = 10000000"),
+        Source::segment("off").with("enabled = false"),
+        Source::segment("shop").with("allowed_origins = ['https://shop.example']"),
+    ])
+}
 
 /// Send a body with these headers beside the key. Returns the answer's status and text.
 fn send(
@@ -60,7 +37,7 @@ fn send(
 #[test]
 fn refused_requests_are_counted_and_logged_by_source_and_reason() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &settings());
     let deep = ["[".repeat(2000), "]".repeat(2000)].concat();
     let mostly_bad = batch(&vec![json!(7); 200]).to_string();
     let page = ("Origin", "https://evil.example");
@@ -142,7 +119,7 @@ fn refused_requests_are_counted_and_logged_by_source_and_reason() {
 #[test]
 fn bodies_that_are_refused_are_kept_where_their_source_says_so() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &settings());
     let cut = r#"{"batch":[{"type":"track","event":"precious","userId":"#;
     let strict = batch(&[track("good"), json!({"type": "page"})]).to_string();
     let compressed = gzip(cut.as_bytes());
@@ -191,7 +168,7 @@ fn bodies_that_are_refused_are_kept_where_their_source_says_so() {
 #[test]
 fn what_is_no_request_is_counted_and_logged() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &settings());
     let long = format!("GET /v1/pixel/track?data={} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
     for (bytes, statuses) in [("no request\r\n\r\n", [400, 400]), (&long, [414, 431])] {
         let mut client = Client::connect(collector.url());

@@ -106,7 +106,7 @@ const MOBILE: &[(&str, Type)] = &[
 #[test]
 fn every_sdk_finds_the_settings_that_it_requires() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     for path in ["/sourceConfig", "/sourceConfig/", "/sourceConfig?p=android&v=1.31.0&bv=34"] {
         let settings = settings(&collector, path, "key-of-backend");
         assert_satisfied(RUDDERSTACK, &settings);
@@ -132,7 +132,8 @@ fn every_sdk_finds_the_settings_that_it_requires() {
 #[test]
 fn no_answer_about_settings_makes_an_sdk_delete_what_it_has() {
     let stub = accepting();
-    let settings = SETTINGS.replace("\"key-of-backend\"]", "\"key-of-backend\"]\nenabled = false");
+    let backend = Source::rudderstack("backend").with("enabled = false");
+    let settings = CollectorSettings::new([Source::segment("web"), backend]);
     let collector = start(&stub, &settings);
     for (key, status) in [("key-of-backend", 404), ("nobodys", 401)] {
         let headers = [("Authorization", &*basic(key).1)];

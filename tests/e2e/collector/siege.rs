@@ -18,7 +18,7 @@ const SILENCE_SECONDS: Range<f64> = 9.0..16.0;
 #[test]
 fn slow_clients_are_cut_off_and_hold_up_nobody() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
     let started = Instant::now();
     let mut dripping: Vec<_> = (0..300).map(|_| Some(Client::connect(collector.url()))).collect();
@@ -68,7 +68,7 @@ fn slow_clients_are_cut_off_and_hold_up_nobody() {
 #[test]
 fn announcing_much_takes_nothing_from_others() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let misers: Vec<_> = (0..100).map(|_| in_mid_body(&collector, "key-of-web")).collect();
     let good = GoodClient::start(&collector);
     let filler = "x".repeat(3_500_000);
@@ -98,7 +98,7 @@ fn announcing_much_takes_nothing_from_others() {
 #[test]
 fn who_finds_no_room_waits_until_the_slow_are_cut_off() {
     let stub = accepting();
-    let settings = format!("{SETTINGS}\n[http]\nmax_connections = 5\n");
+    let settings = both_vendors().with("http", "max_connections = 5");
     let collector = start(&stub, &settings);
     let slow: Vec<_> = (0..5).map(|_| in_mid_body(&collector, "key-of-web")).collect();
     let started = Instant::now();

@@ -14,7 +14,7 @@ use super::*;
 #[test]
 fn what_is_under_way_at_a_stop_is_answered_and_delivered() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let bodies: Vec<_> =
         (0..20).map(|number| track(&format!("late {number}")).to_string()).collect();
     let mut idle = Client::connect(collector.url());
@@ -59,7 +59,7 @@ fn what_could_not_be_delivered_waits_for_the_next_start() {
     let data = tempfile::TempDir::new().unwrap();
     let data_dir = data.path().join("data");
     make_data_directory(&data_dir);
-    let settings = SETTINGS.replace("[delivery]", "[delivery]\ndrain_timeout = \"1s\"");
+    let settings = both_vendors().with("delivery", "drain_timeout = '1s'");
     let started = |stub: &Stub| {
         let program = program(stub, &settings).args(["--data-dir"]).args([&data_dir]);
         Collector::start(program.args(["--log-format", "json"]))
@@ -87,11 +87,11 @@ fn what_could_not_be_delivered_waits_for_the_next_start() {
 
 #[test]
 fn a_server_that_cannot_write_is_not_ready_until_it_can() {
-    let Ok(disk) = Disk::mount(16 << 20) else { return };
+    let disk = Disk::mount(16 << 20);
     let data_dir = disk.path().join("data");
     make_data_directory(&data_dir);
     let stub = accepting();
-    let program = program(&stub, SETTINGS).args(["--data-dir"]).args([&data_dir]);
+    let program = program(&stub, &both_vendors()).args(["--data-dir"]).args([&data_dir]);
     let collector = Collector::start(program);
     assert_eq!(post(&collector, "/v1/track", "key-of-web", &track("before")).status, 200);
     assert_eq!(readiness(&collector).0, 200);

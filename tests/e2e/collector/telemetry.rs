@@ -14,7 +14,8 @@ const ODD_NAME: &str = r#"shop "b\c" ä"#;
 #[test]
 fn metrics_are_well_formed_and_say_what_was_sent() {
     let stub = accepting();
-    let settings = SETTINGS.replace("name = \"web\"", &format!("name = '{ODD_NAME}'"));
+    let odd = Source::segment(ODD_NAME).write_keys(&["key-of-web"]);
+    let settings = CollectorSettings::new([odd, Source::rudderstack("backend")]);
     let collector = start(&stub, &settings);
     metrics(&collector);
     let five: Vec<_> = (0..5).map(|number| track(&number.to_string())).collect();
@@ -69,7 +70,7 @@ fn the_document_names_the_metrics_that_there_are() {
         true => Fate::Fail { status: 503, code: "ServiceUnavailableException", accepted: false },
         false => Fate::Accept,
     });
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let bad = batch(&[track("good"), json!({})]);
     assert_eq!(post(&collector, "/v1/batch", "key-of-web", &bad).status, 200);
     assert_eq!(get(&collector, "/nowhere").status, 404);
@@ -96,7 +97,7 @@ fn the_document_names_the_metrics_that_there_are() {
 #[test]
 fn health_is_asked_for_by_get_alone() {
     let stub = accepting();
-    let collector = start(&stub, SETTINGS);
+    let collector = start(&stub, &both_vendors());
     let mut client = Client::connect(collector.admin_url());
     for (method, path, status) in [
         ("GET", "/health/live", 200),
@@ -120,7 +121,8 @@ fn health_is_asked_for_by_get_alone() {
 fn neither_keys_nor_events_are_told_to_anybody() {
     const MARK: &str = "xyzzy";
     let key = format!("key-{MARK}");
-    let settings = SETTINGS.replace("key-of-backend", &key);
+    let backend = Source::rudderstack("backend").write_keys(&[&key]);
+    let settings = CollectorSettings::new([Source::segment("web"), backend.clone()]);
     let stub = Stub::start(|put| match put.number % 3 {
         0 => Fate::Fail { status: 400, code: "ValidationException", accepted: false },
         1 => Fate::Refuse { records: vec![0], code: "InternalFailure" },
@@ -182,7 +184,8 @@ fn neither_keys_nor_events_are_told_to_anybody() {
     }
     assert_logged_in_json(&ran, "");
     // A program that does not start tells none either.
-    let twice = settings.replace("[\"key-of-web\"]", &format!("[\"{key}\"]"));
+    let web = Source::segment("web").write_keys(&[&key]);
+    let twice = CollectorSettings::new([web, backend]);
     let ran = program(&stub, &twice).args(["--listen", "127.0.0.1:0"]).run().exits(2);
     assert!(ran.stderr.contains("stands twice") && !ran.stderr.contains(MARK), "{}", ran.stderr);
 }

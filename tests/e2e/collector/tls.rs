@@ -65,12 +65,12 @@ fn other_files_are_used_when_the_settings_name_them() {
     assert_eq!((is_trusted(&one), is_trusted(&two)), (true, false));
     let running = collector.running();
     let settings_file = running.path("settings.toml");
-    fs::write(&settings_file, settings(&two.certificate, &two.key)).unwrap();
+    fs::write(&settings_file, settings(&two.certificate, &two.key).to_string()).unwrap();
     running.signal(rustix::process::Signal::HUP);
     running.wait_for("reloaded [http] certificate, [http] key");
     assert_eq!((is_trusted(&one), is_trusted(&two)), (false, true));
     // Both must belong together, and TLS stays on.
-    fs::write(&settings_file, settings(&two.certificate, &one.key)).unwrap();
+    fs::write(&settings_file, settings(&two.certificate, &one.key).to_string()).unwrap();
     running.signal(rustix::process::Signal::HUP);
     running.wait_for("failed to reload [http] key");
     assert!(is_trusted(&two));
@@ -110,7 +110,7 @@ fn files_that_cannot_be_used_are_told_of_at_the_start() {
         let program = program(&stub, &settings(certificate, key));
         program.args(["--listen", "127.0.0.1:0", "--admin", "off"]).run().exits(2).says(words);
     }
-    let half = format!("{SETTINGS}\n[http]\ncertificate = '{}'\n", one.certificate.display());
+    let half = with_certificate(&one.certificate);
     let program = program(&stub, &half).args(["--listen", "127.0.0.1:0"]);
     program.run().exits(2).says(&["certificate and key belong together"]);
 }
@@ -124,7 +124,7 @@ struct Pair {
 fn certificate(directory: &Path, name: &str) -> Pair {
     let [certificate, key] =
         ["pem", "key"].map(|ending| directory.join(format!("{name}.{ending}")));
-    let mut openssl = Command::new("openssl");
+    let mut openssl = Command::new(standpipe_tests::tools::program("openssl"));
     openssl
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
         .args(["-nodes", "-days", "2", "-subj", &format!("/CN={name}")])
@@ -137,7 +137,10 @@ fn certificate(directory: &Path, name: &str) -> Pair {
     Pair { certificate, key }
 }
 
-fn settings(certificate: &Path, key: &Path) -> String {
-    let (certificate, key) = (certificate.display(), key.display());
-    format!("{SETTINGS}\n[http]\ncertificate = '{certificate}'\nkey = '{key}'\n")
+fn settings(certificate: &Path, key: &Path) -> CollectorSettings {
+    with_certificate(certificate).with("http", &format!("key = '{}'", key.display()))
+}
+
+fn with_certificate(path: &Path) -> CollectorSettings {
+    both_vendors().with("http", &format!("certificate = '{}'", path.display()))
 }

@@ -1,0 +1,99 @@
+//! The settings file of a collector, put together from what a test is about.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A settings file with sources. Records wait 10 ms for others, so that tests need not.
+#[derive(Debug, Clone)]
+pub struct CollectorSettings {
+    /// The lines of each table.
+    tables: BTreeMap<&'static str, Vec<String>>,
+    sources: Vec<Source>,
+}
+
+/// An entry of `[[sources]]`.
+#[derive(Debug, Clone)]
+pub struct Source {
+    name: String,
+    dialect: &'static str,
+    write_keys: Vec<String>,
+    lines: Vec<String>,
+}
+
+impl CollectorSettings {
+    /// Settings with these sources.
+    pub fn new(sources: impl IntoIterator<Item = Source>) -> Self {
+        let sources = sources.into_iter().collect();
+        let settings = CollectorSettings { tables: BTreeMap::new(), sources };
+        settings.with("delivery", "max_delay = '10ms'")
+    }
+
+    /// Add a line to a table.
+    #[must_use]
+    pub fn with(mut self, table: &'static str, line: &str) -> Self {
+        self.tables.entry(table).or_default().push(line.to_owned());
+        self
+    }
+
+    /// Use a stub of Firehose, by the role `writer`, for which a stub of STS is asked.
+    #[must_use]
+    pub fn writing_as_role(self, firehose: &str, sts: &str) -> Self {
+        self.with("aws", "region = 'eu-central-1'")
+            .with("aws", &format!("endpoint_url = '{firehose}'"))
+            .with("aws", &format!("sts_endpoint_url = '{sts}'"))
+            .with("aws", "role_arn = 'arn:aws:iam::111122223333:role/writer'")
+    }
+}
+
+impl Source {
+    /// A source for Segment's SDKs, with the write key `key-of-NAME`.
+    pub fn segment(name: &str) -> Self {
+        Source::new(name, "segment")
+    }
+
+    /// A source for RudderStack's SDKs, with the write key `key-of-NAME`.
+    pub fn rudderstack(name: &str) -> Self {
+        Source::new(name, "rudderstack")
+    }
+
+    fn new(name: &str, dialect: &'static str) -> Self {
+        let write_keys = vec![format!("key-of-{name}")];
+        Source { name: name.to_owned(), dialect, write_keys, lines: Vec::new() }
+    }
+
+    /// Have these write keys alone.
+    #[must_use]
+    pub fn write_keys(mut self, keys: &[&str]) -> Self {
+        self.write_keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        self
+    }
+
+    /// Add a line to the entry.
+    #[must_use]
+    pub fn with(mut self, line: &str) -> Self {
+        self.lines.push(line.to_owned());
+        self
+    }
+}
+
+/// As the text of the file.
+impl fmt::Display for CollectorSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (table, lines) in &self.tables {
+            writeln!(f, "[{table}]\n{}\n", lines.join("\n"))?;
+        }
+        self.sources.iter().try_for_each(|source| writeln!(f, "{source}"))
+    }
+}
+
+/// As a part of the file.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Source { name, dialect, write_keys, lines } = self;
+        writeln!(
+            f,
+            "[[sources]]\nname = {name:?}\ndialect = {dialect:?}\nwrite_keys = {write_keys:?}"
+        )?;
+        lines.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
