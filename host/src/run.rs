@@ -29,6 +29,7 @@ mod plugins;
 mod preparation;
 mod reach;
 mod reloading;
+mod secrets;
 mod starting;
 mod summary;
 mod watching;
@@ -45,7 +46,7 @@ pub use plugins::{plugin_bytes, read_plugin};
 pub(crate) use preparation::{Part, PluginLoader, Preparation, event_streams};
 pub(crate) use reach::reach;
 pub use reloading::{BoxError, SetLogFilter};
-pub(crate) use starting::open_secrets;
+pub(crate) use secrets::open_secrets;
 pub use summary::{Collected, Summary, UnreadInput};
 pub use watching::Reloader;
 

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use super::StartError;
-use super::plugins::candidate;
-use super::preparation::refused;
+use super::plugins::{candidate, refused};
 use crate::config::Settings;
 use standpipe_plugin_host::swap::{Refused, Step};
 use standpipe_plugin_host::{Plugin, Role, sha256_hex};

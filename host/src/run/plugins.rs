@@ -230,3 +230,8 @@ fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     }
     Ok(bytes)
 }
+
+/// The start fails since a plugin was refused: `what` is the role that it was to have.
+pub(super) fn refused(candidate: &Candidate, what: &str, refused: Refused) -> StartError {
+    StartError::Refused { plugin: format!("{what}{}", candidate.origin), refused }
+}

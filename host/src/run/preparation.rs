@@ -15,7 +15,9 @@ use std::path::Path;
 use super::StartError;
 use super::collecting::connection_limits;
 use super::plugin_secrets::PluginSecrets;
-use super::plugins::{candidate, candidate_beside, candidate_of_file, terms, terms_without_cases};
+use super::plugins::{
+    candidate, candidate_beside, candidate_of_file, refused, terms, terms_without_cases,
+};
 use crate::config::{Beside, Destination, PluginSource, Settings};
 use crate::pipeline::OnFailure;
 use standpipe_aws as aws;
@@ -306,10 +308,6 @@ impl PluginLoader {
         let admitted = self.workshop.prepare(&self.engine, candidate, &self.terms, role, &[])?;
         Ok(admitted.plugin().clone())
     }
-}
-
-pub(super) fn refused(candidate: &Candidate, what: &str, refused: Refused) -> StartError {
-    StartError::Refused { plugin: format!("{what}{}", candidate.origin), refused }
 }
 
 /// The delivery streams that a run writes events to with these plugins, as they declare

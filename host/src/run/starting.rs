@@ -15,16 +15,15 @@ use super::patience::patiently;
 use super::plugin_secrets::PluginSecrets;
 use super::preparation::{Preparation, Prepared};
 use super::reach::{self, Ways};
+use super::secrets::open_secrets;
 use super::watching::Basis;
 use super::{CACHE, Run, StartError};
 use crate::admin::Admin;
 use crate::config::Settings;
 use crate::stop::StopTokens;
 use standpipe_aws::Unreached;
-use standpipe_aws::secret_store::{Secrets, SecretsSettings};
 use standpipe_collector::CollectSettings;
 use standpipe_core::private;
-use standpipe_core::secret::{NoManager, Resolve};
 use standpipe_delivery::dead::{Folder, LetterDurability, Letters};
 use standpipe_delivery::{Delivery, DeliverySettings};
 use standpipe_spool::Durability;
@@ -144,15 +143,5 @@ fn warn_of_clear_token(address: SocketAddr, has_token: bool) {
             "[admin] listen is {address}, which others may reach, and the token of [admin] crosses the network \
              unencrypted: listen on 127.0.0.1, or have a proxy with TLS before it"
         );
-    }
-}
-
-/// The manager of secrets, if there is one.
-pub(crate) async fn open_secrets(
-    settings: Option<&SecretsSettings>,
-) -> Result<Arc<dyn Resolve>, StartError> {
-    match settings {
-        Some(settings) => Ok(Arc::new(Secrets::open(settings).await?)),
-        None => Ok(Arc::new(NoManager)),
     }
 }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lines::LineLimits;
 use super::replay::ReplaySource;
+use super::unread::Unread;
 use super::{ChunkSource, Chunker, Input, LeftLetters, LineReader, Removal, Replay};
 use crate::limits;
 use standpipe_core::event::{NextChunk, Source};
@@ -33,15 +34,6 @@ pub struct ReadReport {
     pub failed: Vec<(String, io::Error)>,
     /// Letters that were not replayed.
     pub left: LeftLetters,
-}
-
-/// An input that a stop left unread.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unread {
-    /// The source.
-    pub source: String,
-    /// The first line that was not read, counted from 1.
-    pub from_line: u64,
 }
 
 /// The lines of a file, a pipe or a terminal.

@@ -11,26 +11,9 @@ use standpipe_tests::workspace;
 
 /// The files of a circle, by their crate, with the reason why it is left.
 const LEFT: &[(&str, &[&str], &str)] = &[
-    ("host", RUN, "secrets are opened by the start, and asked for by what it starts"),
-    ("host", &["source/input", "source/reader", "source/replay"], "an input is a file or a replay"),
     ("host/crates/delivery", &["dead/queue", "dead/record"], "a queued letter is to get a file"),
     ("host/crates/delivery", &["outbox", "streams"], "the outbox names what it hands over to"),
     ("host/crates/delivery", &["packing", "stream"], "packing is to own its setting"),
-    ("host/crates/plugin", &["mapper", "scripted"], "a script fails as a mapper does"),
-];
-
-const RUN: &[&str] = &[
-    "run/collecting",
-    "run/embedding",
-    "run/keys",
-    "run/native_mapping",
-    "run/parts",
-    "run/plugin_secrets",
-    "run/plugins",
-    "run/preparation",
-    "run/reloading",
-    "run/starting",
-    "run/watching",
 ];
 
 /// A file by the modules that lead to it: none for the crate's root.

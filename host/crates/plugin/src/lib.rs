@@ -49,6 +49,7 @@ mod shadow;
 pub mod swap;
 mod ticker;
 mod trust;
+mod unavailable;
 mod wasm_error;
 
 mod bindings {
@@ -84,7 +85,7 @@ pub use fault::{ConfigureError, Fault, WrongAnswer};
 pub use generation::Generation;
 pub use hosting::{RawBreaker, RawCanary, RawPlugin, RawPluginLimits, RawShadow};
 pub use ledger::Ledger;
-pub use mapper::{Mapper, Unavailable};
+pub use mapper::Mapper;
 pub use mapping::{Review as SettingsReview, review as review_settings};
 pub use minisign_verify::PublicKey;
 pub use roles::{Pauses, PluginRoles, PublishedRoles, RolesReader};
@@ -93,4 +94,5 @@ pub use settings::PluginSettings;
 pub use settings::check_mapping_settings;
 pub use shadow::Shadow;
 pub use trust::{Admitted, Evidence, Role, Seal, Trust, Untrusted};
+pub use unavailable::Unavailable;
 pub use wasm_error::WasmError;

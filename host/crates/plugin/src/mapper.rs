@@ -16,7 +16,7 @@ use super::kinds::Kinds;
 use super::native::Native;
 use super::printable::printable;
 use super::sandbox::thread_cpu_time;
-use super::{Allowance, Fault, Grouping, Patience, Plugin};
+use super::{Allowance, Fault, Grouping, Patience, Plugin, Unavailable};
 use crate::limits;
 use standpipe_core::event::{Event, StreamName};
 
@@ -34,15 +34,6 @@ pub struct Mapper {
     /// Why there is none, where none could be made.
     outage: Option<Outage>,
     allowance: Allowance,
-}
-
-/// No instance of a plugin can be made at present.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unavailable {
-    /// What the plugin did instead.
-    pub fault: Fault,
-    /// How long it is until that is tried again.
-    pub pause: Duration,
 }
 
 /// Attempts to make an instance that have failed since the last success.

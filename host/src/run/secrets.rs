@@ -1,0 +1,17 @@
+//! The manager of secrets that a run asks.
+
+use std::sync::Arc;
+
+use super::StartError;
+use standpipe_aws::secret_store::{Secrets, SecretsSettings};
+use standpipe_core::secret::{NoManager, Resolve};
+
+/// Opens the manager of secrets, if there is one.
+pub(crate) async fn open_secrets(
+    settings: Option<&SecretsSettings>,
+) -> Result<Arc<dyn Resolve>, StartError> {
+    match settings {
+        Some(settings) => Ok(Arc::new(Secrets::open(settings).await?)),
+        None => Ok(Arc::new(NoManager)),
+    }
+}
