@@ -305,6 +305,10 @@ impl Plugin {
     pub fn configure_anew(&self, settings: PluginSettings) -> Result<Self, LoadError> {
         match &self.0.code {
             Code::Component(compiled) => compiled.configure(settings),
+            #[cfg(any(test, feature = "testing"))]
+            Code::Scripted(script) => {
+                Self::scripted_as(Arc::clone(script), &self.0.digest, settings)
+            }
             #[allow(unreachable_patterns)]
             _ => unreachable!("only components are configured anew"),
         }
@@ -358,6 +362,10 @@ impl Plugin {
     pub fn warm(&self, instances: usize) -> Result<(), LoadError> {
         #[cfg(any(test, feature = "native-mapping"))]
         if self.native_code().is_some() {
+            return Ok(());
+        }
+        #[cfg(any(test, feature = "testing"))]
+        if self.script().is_some() {
             return Ok(());
         }
         while self.0.spare.lock().len() < instances {
@@ -474,18 +482,28 @@ impl Plugin {
     /// A plugin that follows a script, and may name any stream.
     #[cfg(any(test, feature = "testing"))]
     pub fn scripted(script: Arc<dyn super::scripted::Script>) -> Self {
-        let streams = vec!["*".to_owned()];
-        Plugin(Arc::new(Loaded {
+        Self::scripted_as(script, &"scripted".into(), "{}".into()).expect("settings of no keys")
+    }
+
+    /// A plugin that follows a script in place of the component with this SHA-256.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn scripted_as(
+        script: Arc<dyn super::scripted::Script>,
+        digest: &Arc<str>,
+        settings: PluginSettings,
+    ) -> Result<Self, LoadError> {
+        let streams = script.configure(settings.text()).map_err(LoadError::Settings)?;
+        Ok(Plugin(Arc::new(Loaded {
             code: Code::Scripted(script),
-            settings: "{}".into(),
-            digest: "scripted".into(),
-            declared: check_streams(&streams).expect("every name is covered"),
+            settings,
+            digest: Arc::clone(digest),
+            declared: check_streams(&streams)?,
             reads: contract::Reads::Text,
             setup: contract::Setup { streams, reads: contract::Reads::Text },
             rate: Rate::default(),
             spare: Mutex::default(),
             has_redeclared: AtomicBool::new(false),
-        }))
+        })))
     }
 
     /// What decides in a component's place in a simulation.

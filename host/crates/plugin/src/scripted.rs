@@ -1,6 +1,13 @@
 //! A plugin that follows a script, in a component's place: simulations need faults
-//! and costs that repeat to the nanosecond.
+//! and costs that repeat to the nanosecond, and tests of swaps plugins that are made
+//! without a compiler.
 
+#[cfg(test)]
+use std::cell::RefCell;
+#[cfg(test)]
+use std::collections::HashMap;
+#[cfg(test)]
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::bindings::exports::standpipe::mapping::mapper as contract;
@@ -23,6 +30,33 @@ pub trait Script: Send + Sync {
     fn has_redeclared(&self) -> bool {
         false
     }
+
+    /// Reads settings (JSON text), and declares streams. It may name any stream by default.
+    ///
+    /// # Errors
+    ///
+    /// It refuses the settings, with these words.
+    fn configure(&self, _settings: &str) -> Result<Vec<String>, String> {
+        Ok(vec!["*".to_owned()])
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What is loaded in place of components on this thread, by their bytes.
+    static SCRIPTS: RefCell<HashMap<Vec<u8>, Arc<dyn Script>>> = RefCell::default();
+}
+
+/// Has a script loaded on this thread wherever a component of these bytes is to be.
+#[cfg(test)]
+pub(crate) fn register(component: &[u8], script: Arc<dyn Script>) {
+    SCRIPTS.with_borrow_mut(|scripts| scripts.insert(component.to_vec(), script));
+}
+
+/// The script that is loaded in place of a component, if one is.
+#[cfg(test)]
+pub(crate) fn registered(component: &[u8]) -> Option<Arc<dyn Script>> {
+    SCRIPTS.with_borrow(|scripts| scripts.get(component).cloned())
 }
 
 /// What a scripted plugin does with an event.

@@ -30,3 +30,6 @@ pub use report::{
 pub use step::{RefusalCause, Refused, Step};
 pub use swapper::{Ledgers, NotPossible, Swapped, Swapper, SwapperSettings};
 pub use workshop::Workshop;
+
+#[cfg(test)]
+mod tests;

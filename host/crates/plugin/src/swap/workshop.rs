@@ -52,9 +52,8 @@ impl Workshop {
             return admit(plugin.clone());
         }
         let load_error = |error| Refused::load(&digest, error);
-        let compiled = Step::Compile.take(|| self.compile(engine, &candidate.bytes, &digest));
-        let compiled = compiled.map_err(load_error)?;
-        let plugin = Step::Configure.take(|| compiled.configure(settings)).map_err(load_error)?;
+        let loaded = self.load(engine, &candidate.bytes, &digest, settings);
+        let plugin = loaded.map_err(load_error)?;
         Self::try_on(&plugin, terms.cases.as_deref())?;
         admit(plugin)
     }
@@ -102,6 +101,21 @@ impl Workshop {
                 digest
             }
         }
+    }
+
+    fn load(
+        &mut self,
+        engine: &Engine,
+        bytes: &[u8],
+        digest: &Arc<str>,
+        settings: PluginSettings,
+    ) -> Result<Plugin, LoadError> {
+        #[cfg(test)]
+        if let Some(script) = crate::scripted::registered(bytes) {
+            return Step::Configure.take(|| Plugin::scripted_as(script, digest, settings));
+        }
+        let compiled = Step::Compile.take(|| self.compile(engine, bytes, digest))?;
+        Step::Configure.take(|| compiled.configure(settings))
     }
 
     fn compile(
