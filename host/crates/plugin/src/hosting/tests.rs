@@ -1,3 +1,5 @@
+//! Settings of `[plugin]`: trust, limits, breaker, canary and shadow, each bound and one beyond.
+
 use std::path::Path;
 use std::time::Duration;
 
