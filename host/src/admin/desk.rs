@@ -17,7 +17,7 @@ use super::seal::seal;
 use super::token::{Token, bearer};
 use super::trial::trial;
 use crate::limits;
-use standpipe_http::{self as http, Answer, Budget, Peer, RequestBody};
+use standpipe_http::{self as http, Answer, BodyMemory, Peer, RequestBody};
 use standpipe_plugin_host::swap::{Candidate, Swapped, Swapper};
 
 /// The header that holds a component's signature.
@@ -31,7 +31,7 @@ pub(super) const SIGNATURE: &str = "plugin-signature";
 pub(super) struct Desk {
     swapper: Swapper,
     token: Option<Token>,
-    budget: Budget,
+    memory: BodyMemory,
     /// Requests that bring a component.
     candidates: Arc<Semaphore>,
     /// Requests that bring none, and need no more than a moment of the swapper's:
@@ -44,7 +44,7 @@ impl Desk {
         Desk {
             swapper,
             token,
-            budget: Budget::new(limits::ADMIN_BODIES_BYTES_MAX),
+            memory: BodyMemory::new(limits::ADMIN_BODIES_BYTES_MAX),
             candidates: Arc::new(Semaphore::new(limits::ADMIN_CANDIDATES_MAX)),
             turns: Arc::new(Semaphore::new(limits::ADMIN_TURNS_MAX)),
         }
@@ -153,7 +153,7 @@ impl Desk {
         let seal = seal(signature(&parts.headers)?)
             .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))?;
         let bytes_max = usize::try_from(limits::PLUGIN_FILE_BYTES_MAX).unwrap_or(usize::MAX);
-        let (bytes, held) = http::read(body, bytes_max, &[&self.budget]).await?;
+        let (bytes, held) = http::read(body, bytes_max, &[&self.memory]).await?;
         if bytes.is_empty() {
             return Err(Failure::new(
                 StatusCode::BAD_REQUEST,

@@ -9,13 +9,13 @@ use std::net::IpAddr;
 use hyper::body::Body;
 
 use crate::limits;
-use standpipe_http::{self as http, BodyError, Budget, Held, PeerBudgets};
+use standpipe_http::{self as http, BodyError, BodyMemory, BodyReservation, PeerMemory};
 
 #[derive(Debug)]
 pub(super) struct Bodies {
-    all: Budget,
-    keyless: Budget,
-    peers: PeerBudgets,
+    all: BodyMemory,
+    keyless: BodyMemory,
+    peers: PeerMemory,
     body_bytes_max: usize,
 }
 
@@ -30,16 +30,16 @@ pub(super) enum KeyPlace {
 impl Bodies {
     pub(super) fn new(body_bytes_max: usize) -> Self {
         Bodies {
-            all: Budget::new(limits::HTTP_BODIES_BYTES_MAX),
-            keyless: Budget::new(limits::HTTP_KEYLESS_BODIES_BYTES_MAX),
-            peers: PeerBudgets::new(limits::HTTP_PEER_BODIES_BYTES_MAX),
+            all: BodyMemory::new(limits::HTTP_BODIES_BYTES_MAX),
+            keyless: BodyMemory::new(limits::HTTP_KEYLESS_BODIES_BYTES_MAX),
+            peers: PeerMemory::new(limits::HTTP_PEER_BODIES_BYTES_MAX),
             body_bytes_max,
         }
     }
 
     /// Have so many bytes for each client.
     pub(super) fn share(&mut self, peer_bytes_max: usize) {
-        self.peers = PeerBudgets::new(peer_bytes_max);
+        self.peers = PeerMemory::new(peer_bytes_max);
     }
 
     /// Read a body into memory of its client's share, and of that of requests without a
@@ -49,7 +49,7 @@ impl Bodies {
         body: &mut (impl Body + Unpin),
         key: KeyPlace,
         client: Option<IpAddr>,
-    ) -> Result<(Vec<u8>, Held), BodyError> {
+    ) -> Result<(Vec<u8>, BodyReservation), BodyError> {
         let (peer, max) = (client.map(|client| self.peers.of(client)), self.body_bytes_max);
         // The narrowest first: whoever waits for its own share takes nothing from others.
         match (&peer, key) {

@@ -26,7 +26,7 @@ use crate::encoding::{self, DecodeError, Encoding};
 use crate::limits;
 use standpipe_core::clock;
 use standpipe_core::event::Refusal;
-use standpipe_http::{BodyError, Reservation};
+use standpipe_http::{BodyError, RequestReservation};
 
 /// Bytes that a small body's events may take beside what its bytes say: an event alone
 /// gets some hundred.
@@ -119,7 +119,7 @@ impl Decoder {
         &self,
         received: Received,
         bytes: Vec<u8>,
-        reservation: &mut Reservation,
+        reservation: &mut RequestReservation,
     ) -> Result<Accepted, Rejected> {
         let bounds = Bounds {
             body_bytes_max: self.body_bytes_max.min(limits::COLLECT_INLINE_BODY_BYTES_MAX),
@@ -156,7 +156,7 @@ impl Decoder {
         &self,
         received: Received,
         bytes: Vec<u8>,
-        reservation: &mut Reservation,
+        reservation: &mut RequestReservation,
     ) -> Result<Accepted, Rejected> {
         let slot = self.slot().await.ok_or_else(Refused::busy)?;
         let bounds = Bounds {
@@ -207,7 +207,7 @@ fn usual_bytes(encoding: Encoding, body_bytes: usize) -> usize {
 
 /// Have just what an entry takes reserved.
 fn reserve(
-    reservation: &mut Reservation,
+    reservation: &mut RequestReservation,
     source: &Source,
     decoded: &Decoded,
 ) -> Result<(), Refused> {

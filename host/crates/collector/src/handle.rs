@@ -29,7 +29,9 @@ use crate::encoding::Encoding;
 use crate::limits;
 use standpipe_core::clock;
 use standpipe_core::secret::Secret;
-use standpipe_http::{self as http, Answer, MemoryBudget, Peer, Reservation, TrustedProxies};
+use standpipe_http::{
+    self as http, Answer, Peer, RequestMemory, RequestReservation, TrustedProxies,
+};
 use standpipe_spool::Spool;
 
 /// Takes requests, and answers them once their events are in the spool.
@@ -41,9 +43,9 @@ pub struct Collector {
     proxies: Proxies,
     decoder: Decoder,
     /// Memory for the headers of requests under way.
-    headers: MemoryBudget,
+    headers: RequestMemory,
     /// Memory for bodies that have been read, and for what small ones become.
-    decoded: MemoryBudget,
+    decoded: RequestMemory,
     counts: Counts,
     /// When it was started, in RFC 3339: the settings of its sources are as old.
     started_at: String,
@@ -59,8 +61,8 @@ impl Collector {
             spool,
             bodies: Bodies::new(body_bytes_max),
             proxies: Proxies::default(),
-            headers: MemoryBudget::new(limits::HTTP_HEADERS_BYTES_MAX),
-            decoded: MemoryBudget::with_room_for_small(
+            headers: RequestMemory::new(limits::HTTP_HEADERS_BYTES_MAX),
+            decoded: RequestMemory::with_room_for_small(
                 limits::HTTP_BODIES_BYTES_MAX,
                 limits::HTTP_LARGE_BODIES_BYTES_MAX,
                 limits::HTTP_SMALL_BODY_BYTES_MAX,
@@ -314,7 +316,7 @@ impl Collector {
         &self,
         received: Received,
         bytes: Vec<u8>,
-        mut reservation: Reservation,
+        mut reservation: RequestReservation,
     ) -> Result<Answer, Refused> {
         // Its memory is held until the spool has the entry.
         match self.decoder.decode(received, bytes, &mut reservation).await {

@@ -7,10 +7,17 @@
 
 use std::error::Error;
 
+/// An error, what caused it, what caused that, and so on.
+pub fn error_sources<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
 /// An error and its causes, without repeating any.
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
-    for cause in std::iter::successors(Some(error), |&error| error.source()) {
+    for cause in error_sources(error) {
         let part = cause.to_string();
         if !parts.iter().any(|earlier| earlier.contains(&part)) {
             parts.push(part);

@@ -3,6 +3,7 @@
 //!
 //! It does no input or output but creating files, and knows neither WebAssembly nor AWS.
 
+pub mod backoff;
 pub mod blocking;
 pub mod clock;
 mod error_chain;
@@ -11,9 +12,11 @@ pub mod event;
 pub mod fingerprint;
 pub mod gzip;
 pub mod limits;
+pub mod memory_budget;
 pub mod message_id;
 pub mod private;
+pub mod rate_limiter;
 pub mod secret;
 pub mod settings;
 
-pub use error_chain::error_chain;
+pub use error_chain::{error_chain, error_sources};

@@ -14,27 +14,29 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use parking_lot::{Mutex, MutexGuard};
 use thiserror::Error;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::connections::BodyWait;
 use super::peers::PeerKey;
 use crate::limits;
+use standpipe_core::memory_budget::{MemoryBudget, Reservation, Sharing};
 
-/// The unit of a [`Budget`], in bytes.
+/// Bytes that memory is taken by: a body that comes byte by byte takes some with few of
+/// them.
 const UNIT: usize = 1024;
 
 /// Bytes of an announced body that are allocated at once. What is longer grows as it
 /// comes in, so that announcing it takes no address space.
 const ANNOUNCED_BYTES_MAX: usize = 256 * 1024;
 
-/// Budgets that a body may count for at most.
-const BUDGETS_MAX: usize = 3;
+/// Memories that a body may count for at most.
+const MEMORIES_MAX: usize = 3;
 
 /// How long to wait for memory before looking again for a body to cut off.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Peers that have a budget before those that hold nothing are forgotten.
+/// Peers that have memory of their own before those that hold nothing are forgotten.
 const PEERS_KEPT: usize = 1024;
 
 /// The memory that bodies share.
@@ -43,11 +45,11 @@ const PEERS_KEPT: usize = 1024;
 /// [`limits::HTTP_SCARCE_BODY_PATIENCE`] or more, the largest first: nobody holds up
 /// others by sending slowly.
 #[derive(Debug, Clone)]
-pub struct Budget(Arc<Inner>);
+pub struct BodyMemory(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    free: Arc<Semaphore>,
+    budget: MemoryBudget,
     /// Bodies that hold memory and are waited for, oldest first.
     coming: Mutex<BTreeMap<(Instant, u64), Arc<Coming>>>,
 }
@@ -59,16 +61,16 @@ struct Coming {
     cut_off: Notify,
 }
 
-/// A budget for each peer.
+/// Memory for each peer.
 #[derive(Debug)]
-pub struct PeerBudgets {
+pub struct PeerMemory {
     bytes: usize,
-    peers: Mutex<HashMap<PeerKey, Budget>>,
+    peers: Mutex<HashMap<PeerKey, BodyMemory>>,
 }
 
-/// A part of the memory, given back when it is dropped.
+/// A body's part of each memory that it counts for, given back when it is dropped.
 #[derive(Debug, Default)]
-pub struct Held([Option<OwnedSemaphorePermit>; BUDGETS_MAX]);
+pub struct BodyReservation([Option<Reservation>; MEMORIES_MAX]);
 
 /// The body of a request that came in over a connection of a server.
 #[derive(Debug)]
@@ -94,37 +96,29 @@ pub enum BodyError {
     Busy,
 }
 
-impl Budget {
+impl BodyMemory {
     /// Memory of so many bytes.
     pub fn new(bytes: usize) -> Self {
-        let free = Arc::new(Semaphore::new(bytes.div_ceil(UNIT)));
-        Budget(Arc::new(Inner { free, coming: Mutex::default() }))
+        let budget = MemoryBudget::new(bytes, Sharing::InOrder);
+        BodyMemory(Arc::new(Inner { budget, coming: Mutex::default() }))
     }
 
-    /// Take so many bytes, and wait for them for a while.
+    /// Have a reservation grow by so many bytes, and wait for them for a while.
     ///
     /// # Errors
     ///
     /// Others have taken them, and keep them.
-    pub async fn take(&self, bytes: usize) -> Result<Held, BodyError> {
-        let mut held = Held::default();
-        held.add(0, self.permit(bytes).await?);
-        Ok(held)
-    }
-
-    async fn permit(&self, bytes: usize) -> Result<OwnedSemaphorePermit, BodyError> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).map_err(|_| BodyError::TooLarge)?;
-        let free = &self.0.free;
-        if let Ok(permit) = Arc::clone(free).try_acquire_many_owned(units) {
-            return Ok(permit);
+    async fn grow(&self, reservation: &mut Reservation, bytes: usize) -> Result<(), BodyError> {
+        if reservation.try_grow(bytes) {
+            return Ok(());
         }
         let deadline = Instant::now() + limits::HTTP_BUDGET_TIMEOUT;
-        let mut permit = pin!(Arc::clone(free).acquire_many_owned(units));
+        let mut grown = pin!(reservation.grow(bytes));
         loop {
             self.cut_off_slowest();
             let look_again = (Instant::now() + LOOK_AGAIN).min(deadline);
             tokio::select! {
-                permit = &mut permit => return Ok(permit.expect("it is never closed")),
+                () = &mut grown => return Ok(()),
                 () = sleep_until(look_again) => {}
             }
             if Instant::now() >= deadline {
@@ -151,51 +145,48 @@ impl Budget {
     }
 }
 
-impl PeerBudgets {
+impl PeerMemory {
     /// So many bytes for each peer.
     pub fn new(bytes: usize) -> Self {
-        PeerBudgets { bytes, peers: Mutex::default() }
+        PeerMemory { bytes, peers: Mutex::default() }
     }
 
-    /// The budget of a peer.
-    pub fn of(&self, peer: IpAddr) -> Budget {
+    /// The memory of a peer.
+    pub fn of(&self, peer: IpAddr) -> BodyMemory {
         let mut peers = self.peers.lock();
         if peers.len() >= PEERS_KEPT && !peers.contains_key(&peer.into()) {
             // Whoever holds nothing, and waits for nothing, is counted by nobody.
-            peers.retain(|_, budget| {
-                let is_whole = budget.0.free.available_permits() == self.bytes.div_ceil(UNIT);
-                Arc::strong_count(&budget.0) > 1 || !is_whole
+            peers.retain(|_, memory| {
+                Arc::strong_count(&memory.0) > 1 || !memory.0.budget.is_unused()
             });
         }
-        peers.entry(peer.into()).or_insert_with(|| Budget::new(self.bytes)).clone()
+        peers.entry(peer.into()).or_insert_with(|| BodyMemory::new(self.bytes)).clone()
     }
 }
 
-impl Held {
-    fn add(&mut self, place: usize, permit: OwnedSemaphorePermit) {
-        match &mut self.0[place] {
-            Some(own) => own.merge(permit),
-            none => *none = Some(permit),
-        }
+impl BodyReservation {
+    /// The part of the memory at this place among those that a body counts for.
+    fn of(&mut self, place: usize, memory: &BodyMemory) -> &mut Reservation {
+        self.0[place].get_or_insert_with(|| memory.0.budget.reservation())
     }
 }
 
-/// Keeps a body known to the budgets that it counts for.
+/// Keeps a body known to the memories that it counts for.
 struct Waiting<'a> {
-    budgets: &'a [&'a Budget],
+    memories: &'a [&'a BodyMemory],
     key: (Instant, u64),
     body: Arc<Coming>,
 }
 
 impl<'a> Waiting<'a> {
-    fn new(budgets: &'a [&'a Budget], started: Instant, bytes: usize) -> Self {
+    fn new(memories: &'a [&'a BodyMemory], started: Instant, bytes: usize) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let key = (started, NEXT.fetch_add(1, Ordering::Relaxed));
         let body = Arc::new(Coming { bytes: bytes.into(), cut_off: Notify::new() });
-        for budget in budgets {
-            budget.coming().insert(key, Arc::clone(&body));
+        for memory in memories {
+            memory.coming().insert(key, Arc::clone(&body));
         }
-        Waiting { budgets, key, body }
+        Waiting { memories, key, body }
     }
 
     /// Wait until the body is cut off; for ever where it is not known yet.
@@ -209,14 +200,14 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        for budget in self.budgets {
-            budget.coming().remove(&self.key);
+        for memory in self.memories {
+            memory.coming().remove(&self.key);
         }
     }
 }
 
-/// Read a whole body of at most so many bytes, whose memory counts for all of these
-/// budgets, of which there are at most three.
+/// Read a whole body of at most so many bytes, which counts for all of these memories, of
+/// which there are at most three.
 ///
 /// Memory is taken as the bytes come in, so that announcing a large body takes
 /// none from others. In each [`limits::HTTP_BODY_PAUSE_MAX`] there must come
@@ -228,8 +219,8 @@ impl Drop for Waiting<'_> {
 pub async fn read(
     body: &mut (impl Body + Unpin),
     bytes_max: usize,
-    budgets: &[&Budget],
-) -> Result<(Vec<u8>, Held), BodyError> {
+    memories: &[&BodyMemory],
+) -> Result<(Vec<u8>, BodyReservation), BodyError> {
     let announced = body.size_hint().lower();
     if announced > bytes_max as u64 {
         return Err(BodyError::TooLarge);
@@ -238,7 +229,7 @@ pub async fn read(
     let deadline = started + limits::HTTP_BODY_TIMEOUT;
     let mut window_end = started + limits::HTTP_BODY_PAUSE_MAX;
     let mut bytes_in_window = 0;
-    let (mut bytes, mut held, mut paid) = (Vec::new(), Held::default(), 0);
+    let (mut bytes, mut held, mut paid) = (Vec::new(), BodyReservation::default(), 0);
     let mut waiting = None;
     loop {
         let frame = tokio::select! {
@@ -247,7 +238,7 @@ pub async fn read(
             frame = body.frame() => Ok(frame),
             () = std::future::ready(()) => {
                 if waiting.is_none() && paid > 0 {
-                    waiting = Some(Waiting::new(budgets, started, paid));
+                    waiting = Some(Waiting::new(memories, started, paid));
                 }
                 tokio::select! {
                     biased;
@@ -274,13 +265,13 @@ pub async fn read(
         }
         let due = (bytes.len() + data.remaining()).next_multiple_of(UNIT);
         if due > paid {
-            for (place, budget) in budgets.iter().enumerate() {
-                let permit = tokio::select! {
+            for (place, memory) in memories.iter().enumerate() {
+                let reservation = held.of(place, memory);
+                tokio::select! {
                     biased;
-                    permit = budget.permit(due - paid) => permit?,
+                    grown = memory.grow(reservation, due - paid) => grown?,
                     () = Waiting::cut_off(waiting.as_ref()) => return Err(BodyError::Busy),
-                };
-                held.add(place, permit);
+                }
             }
             paid = due;
             if let Some(waiting) = &waiting {
@@ -391,15 +382,15 @@ mod tests {
         }
     }
 
-    async fn outcome(mut body: Dripping, budgets: &[&Budget]) -> Result<usize, BodyError> {
-        let (bytes, held) = read(&mut body, 1 << 20, budgets).await?;
+    async fn outcome(mut body: Dripping, memories: &[&BodyMemory]) -> Result<usize, BodyError> {
+        let (bytes, held) = read(&mut body, 1 << 20, memories).await?;
         drop(held);
         Ok(bytes.len())
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_must_go_on_at_some_rate() {
-        let budget = Budget::new(1 << 20);
+        let budget = BodyMemory::new(1 << 20);
         let second = Duration::from_secs(1);
         let started = Instant::now();
         let slow = outcome(dripping(1000, 1, second), &[&budget]).await;
@@ -410,12 +401,12 @@ mod tests {
         assert_eq!(outcome(dripping(25, enough, second), &[&budget]).await, Ok(25 * enough));
         let for_ever = outcome(dripping(1000, KIB, second), &[&budget]).await;
         assert_eq!(for_ever, Err(BodyError::TooSlow), "all of it has an end too");
-        assert_eq!(budget.0.free.available_permits(), KIB);
+        assert_eq!(budget.0.budget.free_bytes(), KIB * KIB);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_is_slow_makes_room_where_memory_is_scarce() {
-        let budget = Budget::new(64 * KIB);
+        let budget = BodyMemory::new(64 * KIB);
         let slow = |kib: usize| {
             let budget = budget.clone();
             // The first piece at once, and the next one late.
@@ -432,13 +423,13 @@ mod tests {
         assert!(started.elapsed() <= limits::HTTP_SCARCE_BODY_PATIENCE, "{:?}", started.elapsed());
         assert_eq!(large.await.unwrap(), Err(BodyError::Busy), "the largest makes room");
         assert_eq!(small.await.unwrap(), Ok(8 * KIB));
-        assert_eq!(budget.0.free.available_permits(), 64);
+        assert_eq!(budget.0.budget.free_bytes(), 64 * KIB);
         assert!(budget.coming().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_counts_for_each_of_its_budgets() {
-        let (all, share) = (Budget::new(64 * KIB), Budget::new(16 * KIB));
+        let (all, share) = (BodyMemory::new(64 * KIB), BodyMemory::new(16 * KIB));
         let body = || dripping(1, 12 * KIB, Duration::ZERO);
         let mut first = body();
         let (_, held) = read(&mut first, 1 << 20, &[&share, &all]).await.unwrap();
@@ -446,20 +437,21 @@ mod tests {
         assert_eq!(outcome(body(), &[&all]).await, Ok(12 * KIB));
         drop(held);
         assert_eq!(outcome(body(), &[&share, &all]).await, Ok(12 * KIB));
-        assert_eq!((all.0.free.available_permits(), share.0.free.available_permits()), (64, 16));
+        assert_eq!((all.0.budget.free_bytes(), share.0.budget.free_bytes()), (64 * KIB, 16 * KIB));
     }
 
     #[tokio::test(start_paused = true)]
     async fn peers_that_hold_nothing_are_forgotten() {
-        let peers = PeerBudgets::new(KIB);
+        let peers = PeerMemory::new(KIB);
         let holding = peers.of([192, 0, 2, 1].into());
-        let held = peers.of([192, 0, 2, 2].into()).take(KIB).await.unwrap();
+        let mut held = peers.of([192, 0, 2, 2].into()).0.budget.reservation();
+        assert!(held.try_grow(KIB));
         for number in 0..3 * PEERS_KEPT as u32 {
             peers.of(IpAddr::from(number.to_be_bytes()));
         }
         assert!(peers.peers.lock().len() <= PEERS_KEPT);
         assert!(Arc::ptr_eq(&holding.0, &peers.of([192, 0, 2, 1].into()).0));
-        assert_eq!(peers.of([192, 0, 2, 2].into()).0.free.available_permits(), 0);
+        assert_eq!(peers.of([192, 0, 2, 2].into()).0.budget.free_bytes(), 0);
         drop(held);
     }
 }

@@ -6,23 +6,23 @@
 //! [`limits`].
 
 mod body;
-mod budget;
 mod connection;
 mod connections;
 mod descriptors;
 mod forwarded;
 pub mod limits;
 mod peers;
+mod request_memory;
 mod server;
 mod settings;
 mod tls;
 
-pub use body::{BodyError, Budget, Held, PeerBudgets, RequestBody, discard, read};
-pub use budget::{MemoryBudget, Reservation};
+pub use body::{BodyError, BodyMemory, BodyReservation, PeerMemory, RequestBody, discard, read};
 pub use connections::{ConnectionCounts, ConnectionLimits};
 pub use descriptors::Descriptors;
 pub use forwarded::{Forwarded, is_host};
 pub use peers::{InvalidNetwork, PRIVATE_NETWORKS, Peer, TrustedProxies, UserAddress, is_private};
+pub use request_memory::{RequestMemory, RequestReservation};
 pub use server::{BindError, ConnectionStats, Server};
 pub use settings::{CertificateFiles, HttpSettings, KEEP_ALIVE, RawHttp};
 pub use tls::{CertificateError, Tls, TlsError};

@@ -1,6 +1,6 @@
-//! Memory that requests share.
+//! Memory that requests share, with a part of it kept for small ones.
 //!
-//! Memory is reserved before it is used, and given back when the [`Reservation`] is
+//! Memory is reserved before it is used, and given back when the [`RequestReservation`] is
 //! dropped. Nobody waits for more than [`HTTP_BUDGET_TIMEOUT`], so that those who hold a
 //! part and want more cannot wait for each other for ever. What is large may take a part
 //! of the memory only, so that there is always some for small requests.
@@ -9,25 +9,23 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::BodyError;
 use crate::limits;
-
-/// The unit of a [`MemoryBudget`], in bytes.
-const UNIT: usize = 1024;
+use standpipe_core::memory_budget::{MemoryBudget, Reservation, Sharing};
 
 /// The memory that all requests of a kind share.
 #[derive(Debug, Clone)]
-pub struct MemoryBudget(Arc<Pools>);
+pub struct RequestMemory(Arc<Pools>);
 
 #[derive(Debug)]
 struct Pools {
     /// All of it.
-    all: Arc<Semaphore>,
+    all: MemoryBudget,
     /// The part that large reservations may take.
-    large: Arc<Semaphore>,
+    large: MemoryBudget,
     /// Who may wait for that part: each holds as much as a small one may.
     waiting: Semaphore,
     /// Bytes up to which a reservation is small.
@@ -36,16 +34,15 @@ struct Pools {
 
 /// A part of the memory, given back when it is dropped.
 #[derive(Debug)]
-pub struct Reservation {
-    budget: MemoryBudget,
-    bytes: usize,
-    /// Its units of all the memory.
-    all: Option<OwnedSemaphorePermit>,
-    /// Its units of the part for large ones, none as long as it is small.
-    large: Option<OwnedSemaphorePermit>,
+pub struct RequestReservation {
+    memory: RequestMemory,
+    /// What it has of all the memory.
+    all: Reservation,
+    /// What it has of the part for large ones: nothing as long as it is small.
+    large: Reservation,
 }
 
-impl MemoryBudget {
+impl RequestMemory {
     /// Memory of so many bytes, of which each reservation may take all.
     pub fn new(bytes: usize) -> Self {
         Self::with_room_for_small(bytes, bytes, usize::MAX)
@@ -54,28 +51,28 @@ impl MemoryBudget {
     /// Memory of so many bytes. Reservations of more than `small_bytes_max` together
     /// take no more than `large_bytes`, and the rest is for small ones.
     pub fn with_room_for_small(bytes: usize, large_bytes: usize, small_bytes_max: usize) -> Self {
-        let semaphore = |bytes: usize| Arc::new(Semaphore::new(units(bytes)));
-        MemoryBudget(Arc::new(Pools {
-            all: semaphore(bytes),
-            large: semaphore(large_bytes),
+        RequestMemory(Arc::new(Pools {
+            all: MemoryBudget::new(bytes, Sharing::InOrder),
+            large: MemoryBudget::new(large_bytes, Sharing::InOrder),
             waiting: Semaphore::new(limits::HTTP_BUDGET_WAITING_MAX),
             small_bytes_max,
         }))
     }
 
     /// A reservation of nothing yet.
-    pub fn reservation(&self) -> Reservation {
-        Reservation { budget: self.clone(), bytes: 0, all: None, large: None }
+    pub fn reservation(&self) -> RequestReservation {
+        let (all, large) = (self.0.all.reservation(), self.0.large.reservation());
+        RequestReservation { memory: self.clone(), all, large }
     }
 
     /// A reservation of so many bytes, if there is room for it at once.
-    pub fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
+    pub fn try_reserve(&self, bytes: usize) -> Option<RequestReservation> {
         let mut reservation = self.reservation();
         reservation.try_grow(bytes).then_some(reservation)
     }
 }
 
-impl Reservation {
+impl RequestReservation {
     /// Reserve so many bytes more, and wait for them for a while.
     ///
     /// # Errors
@@ -85,110 +82,53 @@ impl Reservation {
         if self.try_grow(bytes) {
             return Ok(());
         }
-        let pools = Arc::clone(&self.budget.0);
-        let due = self.due(self.bytes + bytes);
+        let pools = &self.memory.0;
+        let large_bytes = self.large_bytes_due(bytes);
         // Those who wait for the part of the large ones hold memory of the small ones.
-        let _waiting = match due.large {
+        let _waiting = match large_bytes {
             0 => None,
             _ => Some(pools.waiting.try_acquire().map_err(|_| BodyError::Busy)?),
         };
-        let acquire = async {
-            let large = acquire(&pools.large, due.large).await?;
-            Ok((large, acquire(&pools.all, due.all).await?))
+        // Apart from its own until both are there: who waits in vain has what it had.
+        let (mut large, mut all) = (pools.large.reservation(), pools.all.reservation());
+        let grow = async {
+            large.grow(large_bytes).await;
+            all.grow(bytes).await;
         };
-        let acquired = timeout(limits::HTTP_BUDGET_TIMEOUT, acquire).await;
-        let (large, all) = acquired.map_err(|_| BodyError::Busy)??;
-        merge(&mut self.large, large);
-        merge(&mut self.all, all);
-        self.bytes += bytes;
+        timeout(limits::HTTP_BUDGET_TIMEOUT, grow).await.map_err(|_| BodyError::Busy)?;
+        self.large.merge(large);
+        self.all.merge(all);
         Ok(())
     }
 
     /// Reserve so many bytes more, if there is room for them at once.
     pub fn try_grow(&mut self, bytes: usize) -> bool {
-        let due = self.due(self.bytes + bytes);
-        let pools = &self.budget.0;
-        let Some(large) = try_acquire(&pools.large, due.large) else { return false };
-        let Some(all) = try_acquire(&pools.all, due.all) else { return false };
-        merge(&mut self.large, large);
-        merge(&mut self.all, all);
-        self.bytes += bytes;
-        true
+        let mut large = self.memory.0.large.reservation();
+        let is_grown = large.try_grow(self.large_bytes_due(bytes)) && self.all.try_grow(bytes);
+        if is_grown {
+            self.large.merge(large);
+        }
+        is_grown
     }
 
     /// Give back all but so many bytes; nothing, if it has no more than that.
     pub fn shrink_to(&mut self, bytes: usize) {
-        if bytes >= self.bytes {
-            return;
-        }
-        self.bytes = bytes;
-        let is_small = bytes <= self.budget.0.small_bytes_max;
-        release(&mut self.large, if is_small { 0 } else { units(bytes) });
-        release(&mut self.all, units(bytes));
+        let is_small = bytes <= self.memory.0.small_bytes_max;
+        self.large.shrink_to(if is_small { 0 } else { bytes });
+        self.all.shrink_to(bytes);
     }
 
     /// How many bytes it has.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.all.bytes()
     }
 
-    /// The units that are missing for so many bytes.
-    fn due(&self, bytes: usize) -> Due {
-        let missing = |permit: &Option<OwnedSemaphorePermit>| {
-            units(bytes) - permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
-        };
-        let is_small = bytes <= self.budget.0.small_bytes_max;
-        let large = if is_small { 0 } else { missing(&self.large) };
-        Due { all: missing(&self.all), large }
+    /// What it lacks of the part for large ones, to have so many bytes more.
+    fn large_bytes_due(&self, more_bytes: usize) -> usize {
+        let bytes = self.all.bytes() + more_bytes;
+        let is_small = bytes <= self.memory.0.small_bytes_max;
+        if is_small { 0 } else { bytes - self.large.bytes() }
     }
-}
-
-/// Units that a reservation lacks.
-struct Due {
-    all: usize,
-    large: usize,
-}
-
-type Permit = Option<OwnedSemaphorePermit>;
-
-async fn acquire(semaphore: &Arc<Semaphore>, units: usize) -> Result<Permit, BodyError> {
-    if units == 0 {
-        return Ok(None);
-    }
-    let units = u32::try_from(units).map_err(|_| BodyError::TooLarge)?;
-    let permit = Arc::clone(semaphore).acquire_many_owned(units).await;
-    Ok(Some(permit.expect("it is never closed")))
-}
-
-/// None if there is no room.
-fn try_acquire(semaphore: &Arc<Semaphore>, units: usize) -> Option<Permit> {
-    if units == 0 {
-        return Some(None);
-    }
-    let units = u32::try_from(units).ok()?;
-    Some(Some(Arc::clone(semaphore).try_acquire_many_owned(units).ok()?))
-}
-
-fn merge(own: &mut Permit, other: Permit) {
-    match (own.as_mut(), other) {
-        (Some(own), Some(other)) => own.merge(other),
-        (None, Some(other)) => *own = Some(other),
-        (_, None) => {}
-    }
-}
-
-/// Give back all but so many units.
-fn release(permit: &mut Permit, kept: usize) {
-    let Some(own) = permit else { return };
-    let released = own.num_permits().saturating_sub(kept);
-    drop(own.split(released));
-    if kept == 0 {
-        *permit = None;
-    }
-}
-
-fn units(bytes: usize) -> usize {
-    bytes.div_ceil(UNIT)
 }
 
 #[cfg(test)]
@@ -199,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_reserved_comes_back() {
-        let budget = MemoryBudget::new(10 * KIB);
+        let budget = RequestMemory::new(10 * KIB);
         let mut first = budget.try_reserve(6 * KIB).unwrap();
         assert!(budget.try_reserve(5 * KIB).is_none());
         first.shrink_to(KIB + 1);
@@ -214,7 +154,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_in_vain_is_told_so_and_holds_what_it_had() {
-        let budget = MemoryBudget::new(4 * KIB);
+        let budget = RequestMemory::new(4 * KIB);
         let mut one = budget.try_reserve(2 * KIB).unwrap();
         let mut other = budget.try_reserve(2 * KIB).unwrap();
         // Each wants what the other has.
@@ -231,7 +171,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn large_ones_leave_room_for_small_ones() {
-        let budget = MemoryBudget::with_room_for_small(10 * KIB, 6 * KIB, 2 * KIB);
+        let budget = RequestMemory::with_room_for_small(10 * KIB, 6 * KIB, 2 * KIB);
         let mut large = budget.try_reserve(2 * KIB).unwrap();
         assert!(large.try_grow(4 * KIB), "all that large ones may take");
         assert!(budget.try_reserve(3 * KIB).is_none());
@@ -246,7 +186,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn few_may_wait_for_what_large_ones_have() {
-        let budget = MemoryBudget::with_room_for_small(usize::MAX / 64, KIB, 0);
+        let budget = RequestMemory::with_room_for_small(usize::MAX / 64, KIB, 0);
         let _all = budget.try_reserve(KIB).unwrap();
         let wait = |_| {
             let budget = budget.clone();

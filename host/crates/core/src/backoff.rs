@@ -1,0 +1,106 @@
+//! Pauses before something that failed is tried again.
+
+use std::time::Duration;
+
+/// Pauses that double with each failure in a row, up to the longest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    first: Duration,
+    longest: Duration,
+    jitter: Jitter,
+}
+
+/// How much of a pause is left to chance, so that those who failed together do not come
+/// back together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jitter {
+    /// Nothing: nobody else tries at the same time.
+    None,
+    /// Its second half: there is always some pause.
+    Half,
+    /// All of it, which spreads the most.
+    Full,
+}
+
+impl Backoff {
+    /// Pauses of `first` after the first failure, and of no more than `longest`.
+    pub const fn new(first: Duration, longest: Duration, jitter: Jitter) -> Self {
+        Backoff { first, longest, jitter }
+    }
+
+    /// The same with another end to the doubling.
+    #[must_use]
+    pub const fn up_to(self, longest: Duration) -> Self {
+        Backoff { longest, ..self }
+    }
+
+    /// The pause after so many failures in a row, of which the first is 1.
+    pub fn pause(&self, failures: u32) -> Duration {
+        let bound = self.bound(failures);
+        match self.jitter {
+            Jitter::None => bound,
+            Jitter::Half => bound.mul_f64(0.5 + fastrand::f64() / 2.0),
+            Jitter::Full => bound.mul_f64(fastrand::f64()),
+        }
+    }
+
+    /// The longest pause after so many failures in a row.
+    pub fn bound(&self, failures: u32) -> Duration {
+        let doubled = 2_u32.checked_pow(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.first.saturating_mul(doubled).min(self.longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn the_bound_doubles_up_to_its_limit() {
+        let backoff = Backoff::new(FIRST, LONGEST, Jitter::Full);
+        assert_eq!(backoff.bound(1), Duration::from_millis(100));
+        assert_eq!(backoff.bound(4), Duration::from_millis(800));
+        assert_eq!(backoff.bound(30), LONGEST);
+        assert_eq!(backoff.bound(u32::MAX), LONGEST);
+        assert_eq!(backoff.up_to(FIRST * 3).bound(3), FIRST * 3);
+    }
+
+    #[test]
+    fn what_is_left_to_chance_is_spread() {
+        for (jitter, least) in [(Jitter::Half, 0.5), (Jitter::Full, 0.0)] {
+            let backoff = Backoff::new(LONGEST, LONGEST, jitter);
+            let pauses: Vec<_> = (0..1000).map(|_| backoff.pause(1).as_secs_f64() / 20.0).collect();
+            let below = |share: f64| pauses.iter().filter(|&&pause| pause < share).count();
+            let middle = f64::midpoint(least, 1.0);
+            assert_eq!(below(least), 0, "{jitter:?}");
+            assert!((350..650).contains(&below(middle)), "{jitter:?}: {}", below(middle));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_pause_is_longer_than_its_bound(
+            failures in any::<u32>(),
+            first in 0..10_000_u64,
+            longest in 0..100_000_u64,
+            jitter in prop::sample::select(vec![Jitter::None, Jitter::Half, Jitter::Full]),
+        ) {
+            let (first, longest) = (Duration::from_millis(first), Duration::from_millis(longest));
+            let backoff = Backoff::new(first, longest, jitter);
+            let (bound, pause) = (backoff.bound(failures), backoff.pause(failures));
+            prop_assert!(bound <= longest && pause <= bound);
+            prop_assert!(bound <= backoff.bound(failures.saturating_add(1)));
+            let least = match jitter {
+                Jitter::None => bound,
+                Jitter::Half => bound / 2,
+                Jitter::Full => Duration::ZERO,
+            };
+            prop_assert!(pause >= least, "{pause:?} of {bound:?}");
+        }
+    }
+}

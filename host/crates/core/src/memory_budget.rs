@@ -1,0 +1,364 @@
+//! Memory that many share: taken before it is used, and given back when the
+//! [`Reservation`] is dropped.
+//!
+//! One mechanism, two ways to share ([`Sharing`]). What else bounds a part of a program is
+//! made of it: a reservation may count for several budgets, and whoever holds one may be
+//! asked to give it back.
+//!
+//! # Why nobody waits for ever
+//!
+//! Who waits stands in a queue, in the order of coming, and is given what it waits for by
+//! whoever gives enough back: nobody has to come at the right moment. Who stops waiting
+//! leaves the queue at once, and gives back what it was given meanwhile; those behind it
+//! move up. By [`Sharing::InOrder`] the first in the queue stands before everybody, so that
+//! a large reservation is not starved by small ones. By [`Sharing::Evenly`] whoever holds
+//! nothing is given what it wants as soon as anything is free, so that each holds something
+//! in turn.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::{Mutex, MutexGuard};
+
+/// A number of bytes that many share.
+#[derive(Clone)]
+pub struct MemoryBudget(Arc<Shared>);
+
+struct Shared {
+    bytes: i64,
+    sharing: Sharing,
+    state: Mutex<State>,
+}
+
+/// Who is given memory that is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Whoever asked first, once there is enough of it. Nobody else is given any as long as
+    /// somebody waits.
+    InOrder,
+    /// Whoever leaves to the others as much as it has: one user alone gets half of the
+    /// whole, of two each gets a third. A user that has nothing is given what it wants as
+    /// soon as anything is free, so that all together may exceed the budget by less than
+    /// one such reservation.
+    Evenly,
+}
+
+#[derive(Default)]
+struct State {
+    /// Bytes; below zero while the first reservation of a user is larger than what was left.
+    free: i64,
+    /// In the order of coming, and so by their tickets.
+    waiting: VecDeque<Waiting>,
+    next_ticket: u64,
+}
+
+/// Somebody who waits for bytes.
+struct Waiting {
+    ticket: u64,
+    bytes: usize,
+    /// What it has of its own.
+    held: Held,
+    waker: Waker,
+}
+
+/// What a user of a budget holds in all its reservations.
+#[derive(Debug, Clone, Default)]
+pub struct Usage(Arc<AtomicUsize>);
+
+/// What counts as a user's own.
+#[derive(Clone)]
+enum Held {
+    /// Of a user with several reservations.
+    Together(Usage),
+    /// Of a reservation that is a user of its own.
+    Alone(usize),
+}
+
+/// A part of a budget, given back when it is dropped.
+pub struct Reservation {
+    budget: MemoryBudget,
+    /// Whose it is, where that user has several.
+    usage: Option<Usage>,
+    bytes: usize,
+}
+
+impl MemoryBudget {
+    /// So many bytes, shared in this way.
+    pub fn new(bytes: usize, sharing: Sharing) -> Self {
+        let bytes = signed(bytes);
+        let state = State { free: bytes, ..State::default() };
+        MemoryBudget(Arc::new(Shared { bytes, sharing, state: Mutex::new(state) }))
+    }
+
+    /// A reservation of nothing yet, which is a user of its own.
+    pub fn reservation(&self) -> Reservation {
+        Reservation { budget: self.clone(), usage: None, bytes: 0 }
+    }
+
+    /// A reservation of nothing yet, for this user.
+    pub fn reservation_of(&self, usage: &Usage) -> Reservation {
+        Reservation { budget: self.clone(), usage: Some(usage.clone()), bytes: 0 }
+    }
+
+    /// Whether nothing is reserved, and nobody has a reservation at hand.
+    pub fn is_unused(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
+    /// Bytes that are free; none while more than all are reserved.
+    pub fn free_bytes(&self) -> usize {
+        usize::try_from(self.state().free).unwrap_or(0)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock()
+    }
+
+    /// Give bytes back, and give them to those who wait.
+    fn give_back(&self, usage: Option<&Usage>, bytes: usize) {
+        let mut state = self.state();
+        state.free += signed(bytes);
+        if let Some(Usage(held)) = usage {
+            held.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        self.serve(state);
+    }
+
+    /// Give what is free to those who wait.
+    fn serve(&self, mut state: MutexGuard<'_, State>) {
+        let woken = state.grant(self.0.sharing);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl State {
+    /// Take bytes for everybody who waits and may have them; returns whom to wake.
+    fn grant(&mut self, sharing: Sharing) -> Vec<Waker> {
+        let (mut woken, mut at) = (Vec::new(), 0);
+        while let Some(first) = self.waiting.get(at) {
+            if sharing.admits(self.free, first.held.bytes(), first.bytes) {
+                let granted = self.waiting.remove(at).expect("it is there");
+                self.take(granted.held.usage(), granted.bytes);
+                woken.push(granted.waker);
+            } else if sharing == Sharing::InOrder {
+                break;
+            } else {
+                at += 1;
+            }
+        }
+        woken
+    }
+
+    fn take(&mut self, usage: Option<&Usage>, bytes: usize) {
+        self.free -= signed(bytes);
+        if let Some(Usage(held)) = usage {
+            held.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Where somebody waits; none once it was given what it waits for.
+    fn place(&self, ticket: u64) -> Option<usize> {
+        self.waiting.binary_search_by_key(&ticket, |waiting| waiting.ticket).ok()
+    }
+}
+
+impl Sharing {
+    /// Whether somebody with `held` bytes may have so many more.
+    fn admits(self, free: i64, held: usize, bytes: usize) -> bool {
+        match (self, held) {
+            (Sharing::InOrder, _) => signed(bytes) <= free,
+            (Sharing::Evenly, 0) => free > 0,
+            (Sharing::Evenly, held) => signed(held + bytes) <= free,
+        }
+    }
+}
+
+impl Usage {
+    /// How many bytes it holds.
+    pub fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Held {
+    fn bytes(&self) -> usize {
+        match self {
+            Held::Together(usage) => usage.bytes(),
+            Held::Alone(bytes) => *bytes,
+        }
+    }
+
+    fn usage(&self) -> Option<&Usage> {
+        match self {
+            Held::Together(usage) => Some(usage),
+            Held::Alone(_) => None,
+        }
+    }
+}
+
+impl Reservation {
+    /// How many bytes it has.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Reserve so many bytes more, if they may be had at once.
+    pub fn try_grow(&mut self, bytes: usize) -> bool {
+        let sharing = self.budget.0.sharing;
+        let held = self.held();
+        let mut state = self.budget.state();
+        let is_first = sharing == Sharing::Evenly || state.waiting.is_empty();
+        let may_have = bytes == 0 || is_first && sharing.admits(state.free, held.bytes(), bytes);
+        if may_have {
+            state.take(self.usage.as_ref(), bytes);
+            drop(state);
+            self.bytes += bytes;
+        }
+        may_have
+    }
+
+    /// Reserve so many bytes more, and wait for them. What is not awaited to the end has
+    /// reserved nothing.
+    pub fn grow(&mut self, bytes: usize) -> Grow<'_> {
+        Grow { reservation: self, bytes, ticket: None }
+    }
+
+    /// The reservation with so many bytes more, once they are there.
+    pub async fn grown(mut self, bytes: usize) -> Self {
+        self.grow(bytes).await;
+        self
+    }
+
+    /// Give back all but so many bytes; nothing, if it has no more than that.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        drop(self.split(self.bytes.saturating_sub(bytes)));
+    }
+
+    /// Part with so many bytes of it, or with all that there are.
+    #[must_use]
+    pub fn split(&mut self, bytes: usize) -> Reservation {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Reservation { budget: self.budget.clone(), usage: self.usage.clone(), bytes }
+    }
+
+    /// Take another one of the same budget and user in.
+    pub fn merge(&mut self, mut other: Reservation) {
+        debug_assert!(Arc::ptr_eq(&self.budget.0, &other.budget.0), "it is of another budget");
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
+    fn held(&self) -> Held {
+        self.usage.clone().map_or(Held::Alone(self.bytes), Held::Together)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.budget.give_back(self.usage.as_ref(), self.bytes);
+        }
+    }
+}
+
+/// Waits until a reservation has grown.
+#[must_use = "nothing is reserved unless it is awaited"]
+#[derive(Debug)]
+pub struct Grow<'a> {
+    reservation: &'a mut Reservation,
+    bytes: usize,
+    /// Its place in the queue, once it has one and until it has its bytes.
+    ticket: Option<u64>,
+}
+
+impl Future for Grow<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Grow { reservation, bytes, ticket } = &mut *self;
+        let Some(waiting) = *ticket else {
+            if reservation.try_grow(*bytes) {
+                return Poll::Ready(());
+            }
+            *ticket = Some(reservation.queue_up(*bytes, context.waker()));
+            return self.poll(context);
+        };
+        let mut state = reservation.budget.state();
+        match state.place(waiting) {
+            Some(place) => {
+                state.waiting[place].waker.clone_from(context.waker());
+                Poll::Pending
+            }
+            None => {
+                drop(state);
+                reservation.bytes += *bytes;
+                *ticket = None;
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Reservation {
+    /// Stand in the queue for so many bytes. They may be given at once: what was missing
+    /// may have come back meanwhile.
+    fn queue_up(&self, bytes: usize, waker: &Waker) -> u64 {
+        let mut state = self.budget.state();
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        let waiting = Waiting { ticket, bytes, held: self.held(), waker: waker.clone() };
+        state.waiting.push_back(waiting);
+        self.budget.serve(state);
+        ticket
+    }
+}
+
+impl Drop for Grow<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        let Reservation { budget, usage, .. } = &*self.reservation;
+        let mut state = budget.state();
+        match state.place(ticket) {
+            Some(place) => {
+                state.waiting.remove(place);
+                // Those behind it may have waited for it alone.
+                budget.serve(state);
+            }
+            None => {
+                drop(state);
+                budget.give_back(usage.as_ref(), self.bytes);
+            }
+        }
+    }
+}
+
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).expect("memory has fewer bytes")
+}
+
+impl fmt::Debug for MemoryBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shared { bytes, sharing, .. } = &*self.0;
+        let free = self.state().free;
+        f.debug_struct("MemoryBudget")
+            .field("bytes", bytes)
+            .field("sharing", sharing)
+            .field("free", &free)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
