@@ -121,9 +121,10 @@ pub use standpipe_core::event::{Ended, Reason};
 /// What an embedder implements to write records elsewhere than to Amazon Data Firehose
 /// or a directory, and a client that fails on purpose, for tests.
 pub mod firehose {
+    pub use standpipe_aws::{Destination, DestinationKind, StreamDescription};
     pub use standpipe_core::event::StreamName;
     pub use standpipe_delivery::faulty::{Faulty, Injection};
     pub use standpipe_delivery::{
-        Answer, Batch, Describe, Description, Firehose, Put, Refusal, RequestError, Verdict,
+        Answer, Batch, Describe, Firehose, Put, Refusal, RequestError, Verdict,
     };
 }

@@ -14,8 +14,9 @@ use rustix::time::{ClockId, clock_gettime};
 use standpipe::config::{Overrides, Settings, parse};
 use standpipe::run::{Progress, Run};
 use standpipe::source::Input;
+use standpipe_aws::StreamDescription;
 use standpipe_core::event::StreamName;
-use standpipe_delivery::{Answer, Batch, Describe, Description, Firehose, Put};
+use standpipe_delivery::{Answer, Batch, Describe, Firehose, Put};
 use standpipe_plugin_host::DEFAULT_PLUGIN;
 use standpipe_plugin_host::swap::{Candidate, Report, Seal, Step, Swapped, Swapper, Terms};
 use tempfile::TempDir;
@@ -185,8 +186,8 @@ impl Firehose for Seen {
         Box::pin(async { Ok(Answer::default()) })
     }
 
-    fn describe<'a>(&'a self, _: &'a StreamName) -> Describe<'a> {
-        Box::pin(async { Ok(Description::default()) })
+    fn describe<'a>(&'a self, stream: &'a StreamName) -> Describe<'a> {
+        Box::pin(async { Ok(StreamDescription::stand_in(stream.as_str(), Vec::new())) })
     }
 }
 

@@ -3,17 +3,24 @@
 //! the whole account.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::report::{CheckReport, Outcome};
 use super::{CheckOptions, EVENT_BYTES};
+use standpipe_aws::StreamDescription;
+use standpipe_core::backoff::{Backoff, Jitter};
 use standpipe_core::event::StreamName;
 use standpipe_delivery::{
-    Batch, DeliverySettings, Description, Firehose, Pack, PackChoice, RequestError, Verdict, decide,
+    Batch, DeliverySettings, Firehose, Pack, PackChoice, RequestError, Verdict, decide,
 };
 
 /// Descriptions are throttled for the whole account, so they are asked for slowly,
 /// and some times.
 const TRIES: u32 = 5;
+
+/// The pauses between them.
+const BACKOFF: Backoff =
+    Backoff::new(standpipe_delivery::limits::DESCRIBE_STEP, Duration::from_secs(2), Jitter::None);
 
 /// What a test record holds: an event that says what it is.
 const TEST_RECORD: &[u8] =
@@ -72,14 +79,14 @@ async fn check(
 async fn describe(
     port: &Arc<dyn Firehose>,
     stream: &StreamName,
-) -> Result<Description, RequestError> {
-    let mut pause = standpipe_delivery::limits::DESCRIBE_STEP;
-    for _ in 1..TRIES {
+) -> Result<StreamDescription, RequestError> {
+    for failures in 1..TRIES {
         match port.describe(stream).await {
-            Err(error) if is_passing(&error) => tokio::time::sleep(pause).await,
+            Err(error) if is_passing(&error) => {
+                tokio::time::sleep(BACKOFF.pause(failures)).await;
+            }
             result => return result,
         }
-        pause *= 2;
     }
     port.describe(stream).await
 }
@@ -91,20 +98,20 @@ fn is_passing(error: &RequestError) -> bool {
 
 fn exists(
     stream: &StreamName,
-    description: Result<&Description, &RequestError>,
+    description: Result<&StreamDescription, &RequestError>,
     report: &mut CheckReport,
 ) {
     let step = format!("stream {stream}");
     match description {
-        Ok(Description { not_active: Some(state), .. }) => {
+        Ok(described) if !described.is_active() => {
             report.failed(
                 step,
-                format!("its state is {state}"),
+                format!("its state is {}", described.status.word),
                 "wait until it is ACTIVE, or repair it",
             );
         }
-        Ok(Description { fed_by: Some(source), .. }) => {
-            let detail = format!("it takes no records but those of its source: {source}");
+        Ok(described) if !described.takes_requests() => {
+            let detail = format!("it takes no records but those of its source: {}", described.kind);
             report.failed(step, detail, "create a stream with the source \"Direct PUT\"");
         }
         Ok(_) => report.ok(step, "exists, is active and takes records"),
@@ -171,7 +178,7 @@ async fn write(
 fn packing(
     stream: &StreamName,
     pack: Pack,
-    description: &Description,
+    description: &StreamDescription,
     options: CheckOptions,
     report: &mut CheckReport,
 ) {

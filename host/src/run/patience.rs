@@ -1,7 +1,5 @@
 //! What a start waits for: managers of secrets, without which nothing can be accepted.
 
-use std::time::Duration;
-
 use tokio::time::{Instant, sleep};
 
 use super::StartError;
@@ -11,7 +9,7 @@ use standpipe_aws::Unreached;
 /// what is wanted, and says so now and then.
 pub(super) struct Patience {
     unreached: Unreached,
-    pause: Duration,
+    failures: u32,
     mentioned: Option<Instant>,
 }
 
@@ -33,7 +31,7 @@ pub(super) use patiently;
 
 impl Patience {
     pub(super) fn new(unreached: Unreached) -> Self {
-        Patience { unreached, pause: standpipe_aws::limits::RETRY_PAUSE_FIRST, mentioned: None }
+        Patience { unreached, failures: 0, mentioned: None }
     }
 
     /// Wait before the step is taken again.
@@ -52,8 +50,8 @@ impl Patience {
             tracing::warn!("waiting to start: {error}");
             self.mentioned = Some(Instant::now());
         }
-        sleep(self.pause).await;
-        self.pause = (2 * self.pause).min(standpipe_aws::limits::RETRY_PAUSE_MAX);
+        self.failures += 1;
+        sleep(standpipe_aws::limits::WAIT_BACKOFF.pause(self.failures)).await;
         Ok(())
     }
 }

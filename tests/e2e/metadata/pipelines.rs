@@ -104,7 +104,7 @@ fn events_and_functions_are_tasks() {
         Role::Routed,
     );
     world.inventory.streams[0].destinations[0].processors =
-        vec![Processor { kind: "Lambda".to_owned(), lambda: None }];
+        vec![Processor { kind: "Lambda".to_owned(), lambda: None, splits_at: None }];
     world.run_well();
     let pipeline = &world.server.entities("pipelines")["\"my.firehose\".a"];
     let tasks = pipeline["tasks"].as_array().unwrap().iter();

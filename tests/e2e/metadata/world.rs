@@ -6,7 +6,8 @@ use serde_json::json;
 use standpipe_catalog::ingest::{IngestOptions, Outcome, ingest};
 use standpipe_catalog::openmetadata::{OpenMetadata, OpenMetadataSettings};
 use standpipe_catalog::{
-    Arn, Asset, Destination, Edge, Graph, Inventory, Origin, Role, S3Place, Sink, Status, Stream,
+    Arn, Asset, Destination, Edge, Graph, Inventory, Origin, Role, S3Place, Sink, Status,
+    StreamDescription,
 };
 use standpipe_core::secret::{NoManager, Secret, SecretSetting};
 use standpipe_tests::openmetadata::rules::quoted;
@@ -150,8 +151,8 @@ pub(super) fn arn(service: &str, resource: &str) -> Arn {
     Arn::parse(&format!("arn:aws:{service}:eu-west-1:{ACCOUNT}:{resource}")).unwrap()
 }
 
-fn stream(name: &str, origin: Origin) -> Stream {
-    Stream {
+fn stream(name: &str, origin: Origin) -> StreamDescription {
+    StreamDescription {
         name: name.to_owned(),
         arn: arn("firehose", &format!("deliverystream/{name}")),
         status: Status { word: "ACTIVE".to_owned(), failure: None },
@@ -160,14 +161,12 @@ fn stream(name: &str, origin: Origin) -> Stream {
         created: Some(1_767_225_600.5),
         updated: None,
         origin,
-        destinations: vec![Destination {
-            id: "destinationId-000000000001".to_owned(),
-            key: "ExtendedS3DestinationDescription".to_owned(),
-            sink: Sink::S3(S3Place { bucket: "lake".to_owned(), prefix: format!("{name}/") }),
-            processors: Vec::new(),
-            backup: None,
-            schema: None,
-        }],
+        destinations: vec![Destination::bare(
+            "destinationId-000000000001",
+            "ExtendedS3DestinationDescription",
+            Sink::S3(S3Place { bucket: "lake".to_owned(), prefix: format!("{name}/") }),
+        )],
+        has_more_destinations: false,
         is_encrypted: false,
     }
 }

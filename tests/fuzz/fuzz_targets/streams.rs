@@ -3,15 +3,13 @@
 //! tells of any name whether it is in.
 #![no_main]
 
-use standpipe_catalog::Filter;
-use standpipe_catalog::reading::read_description;
 use libfuzzer_sys::fuzz_target;
+use standpipe_aws::read_description;
+use standpipe_catalog::Filter;
 
 fuzz_target!(|input: (&[u8], &str, &str)| {
     let (answer, pattern, name) = input;
-    if let Ok(answer) = serde_json::from_slice(answer)
-        && let Ok(stream) = read_description(name, &answer)
-    {
+    if let Ok(stream) = read_description(name, answer) {
         serde_json::to_string(&stream).expect("what was read can be told");
     }
     if let Ok(filter) = Filter::new(&[pattern], &[]) {

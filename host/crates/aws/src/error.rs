@@ -13,6 +13,7 @@ use super::{
     AwsSettings, Role, advice_of_failure, advice_of_refusal, error_chain, is_skewed,
     is_without_login,
 };
+use standpipe_core::error_sources;
 use standpipe_core::secret::Unresolved;
 
 /// AWS cannot be used.
@@ -126,8 +127,8 @@ impl ConnectError {
         if let Some(unresolved) = unresolved(error) {
             return ConnectError::Secret(unresolved);
         }
-        let refusal =
-            sources(error).find_map(|source| source.downcast_ref::<SdkError<AssumeRoleError>>());
+        let refusal = error_sources(error)
+            .find_map(|source| source.downcast_ref::<SdkError<AssumeRoleError>>());
         let code = refusal.and_then(ProvideErrorMetadata::code);
         let message = refusal.and_then(ProvideErrorMetadata::message).unwrap_or_default();
         let is_skewed = refusal.and_then(SdkError::raw_response).is_some_and(is_skewed);
@@ -145,21 +146,15 @@ impl ConnectError {
 }
 
 fn unresolved(error: &CredentialsError) -> Option<Unresolved> {
-    sources(error).find_map(|source| source.downcast_ref::<Unresolved>()).cloned()
+    error_sources(error).find_map(|source| source.downcast_ref::<Unresolved>()).cloned()
 }
 
 fn advice_of_unreached(error: &CredentialsError) -> Option<&'static str> {
-    let base = sources(error).skip(1).any(<dyn Error>::is::<CredentialsError>);
+    let base = error_sources(error).skip(1).any(<dyn Error>::is::<CredentialsError>);
     if base {
         return Some(
             "check the credentials that it is assumed with: `profile` or `access_key_id` under [aws]",
         );
     }
     advice_of_failure(error)
-}
-
-fn sources<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
 }

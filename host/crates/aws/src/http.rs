@@ -3,8 +3,12 @@
 //! proxy.
 
 mod bounded;
+mod checked;
+mod intercepted;
 
 pub use bounded::AnswerTooLong;
+pub use checked::AnswerReader;
+pub(super) use checked::checked;
 
 use std::env;
 use std::fs;
@@ -66,7 +70,7 @@ pub async fn http_client(
         transport.connector(settings.cloned(), sleep)
     });
     let clock = Clock::default();
-    let client = SharedHttpClient::new(bounded::Client(client, clock.clone()));
+    let client = bounded::client(client, clock.clone());
     Ok(AwsHttp { client, clock })
 }
 

@@ -13,20 +13,17 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use serde_json::Value;
-use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::transient::is_transient;
-use super::{
-    Access, AnswerTooLong, AwsSettings, advice_of_failure, advice_of_refusal, error_chain,
-};
+use super::{Access, AnswerTooLong, AwsError, AwsSettings, INVALID_ANSWER, advice_of_failure};
 use crate::limits;
+use standpipe_core::backoff::{Backoff, Jitter};
+use standpipe_core::{error_chain, error_sources};
 
-/// The code of an answer of success that is not complete, or too long.
-const INVALID_ANSWER: &str = "InvalidAnswer";
-
-/// The pause before a request is sent again; doubled each time.
-const PAUSE: Duration = Duration::from_millis(200);
+/// The pauses before a request is sent again.
+const BACKOFF: Backoff =
+    Backoff::new(Duration::from_millis(200), Duration::from_millis(400), Jitter::None);
 const ATTEMPTS: u32 = 3;
 
 /// A client for services that speak AWS's JSON protocol, of which little is
@@ -54,20 +51,6 @@ pub struct Service {
     pub version: &'static str,
 }
 
-/// A request that came to nothing.
-#[derive(Debug, Clone, Error, PartialEq, Eq)]
-#[error("{code}: {message}{}", advice.map(|advice| format!(": {advice}")).unwrap_or_default())]
-pub struct JsonError {
-    /// The service's code, or a word of the transport.
-    pub code: String,
-    /// More about it, without secrets.
-    pub message: String,
-    /// What to change.
-    pub advice: Option<&'static str>,
-    /// Whether the same request may succeed when it is sent again.
-    pub is_passing: bool,
-}
-
 impl JsonClient {
     /// Ask a service with these credentials; `endpoint_url` goes before its own.
     pub fn new(
@@ -90,17 +73,15 @@ impl JsonClient {
     /// # Errors
     ///
     /// The service refuses, or is not reached.
-    pub async fn call(&self, operation: &str, input: &Value) -> Result<Value, JsonError> {
-        let mut pause = PAUSE;
-        for _ in 1..ATTEMPTS {
+    pub async fn call(&self, operation: &str, input: &Value) -> Result<Value, AwsError> {
+        for failures in 1..ATTEMPTS {
             match self.attempt(operation, input).await {
                 Err(error) if error.is_passing => {
                     tracing::debug!("ask {} again: {error}", self.service.name);
                 }
                 answer => return answer,
             }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
+            tokio::time::sleep(BACKOFF.pause(failures)).await;
         }
         self.attempt(operation, input).await
     }
@@ -110,7 +91,7 @@ impl JsonClient {
     /// # Errors
     ///
     /// As for [`call`](Self::call).
-    pub async fn attempt(&self, operation: &str, input: &Value) -> Result<Value, JsonError> {
+    pub async fn attempt(&self, operation: &str, input: &Value) -> Result<Value, AwsError> {
         let correction = self.access.clock.correction_seconds();
         match self.send(operation, input).await {
             // It was refused for the time, which has just been set right.
@@ -121,19 +102,19 @@ impl JsonClient {
         }
     }
 
-    async fn send(&self, operation: &str, input: &Value) -> Result<Value, JsonError> {
+    async fn send(&self, operation: &str, input: &Value) -> Result<Value, AwsError> {
         let request = self.request(operation, input).await?;
         let answer = tokio::time::timeout(limits::CREDENTIALS_TIMEOUT, async {
             let answer = self.connector.call(request).await.map_err(|error| {
                 let advice = advice_of_failure(&error);
-                JsonError { advice, ..JsonError::passing("CannotConnect", error_chain(&error)) }
+                AwsError { advice, ..AwsError::passing("CannotConnect", error_chain(&error)) }
             })?;
             let status = answer.status().as_u16();
             Ok((status, read_body(answer.into_body()).await?))
         });
         let answer = answer.await.unwrap_or_else(|_| {
             let words = format!("no answer in {:?}", limits::CREDENTIALS_TIMEOUT);
-            Err(JsonError::passing("Timeout", words))
+            Err(AwsError::passing("Timeout", words))
         });
         let (status, body) = answer?;
         let is_skewed = self.access.clock.correction_seconds() != 0;
@@ -144,10 +125,10 @@ impl JsonClient {
         })
     }
 
-    async fn request(&self, operation: &str, input: &Value) -> Result<HttpRequest, JsonError> {
-        let failed = |code, error: &dyn fmt::Display| JsonError::new(code, error.to_string());
+    async fn request(&self, operation: &str, input: &Value) -> Result<HttpRequest, AwsError> {
+        let failed = |code, error: &dyn fmt::Display| AwsError::new(code, error.to_string());
         let identity = self.access.session.provide_credentials().await;
-        let identity = identity.map_err(|error| JsonError {
+        let identity = identity.map_err(|error| AwsError {
             is_passing: is_transient(&error),
             ..failed("NoCredentials", &error_chain(&error))
         })?;
@@ -190,25 +171,6 @@ impl JsonClient {
     }
 }
 
-impl JsonError {
-    fn new(code: impl Into<String>, message: String) -> Self {
-        JsonError { code: code.into(), message, advice: None, is_passing: false }
-    }
-
-    /// An answer of success that lacks what it must have, in the words of whoever
-    /// looked for it. Another one may be better: it need not be AWS that gave it.
-    pub fn incomplete(problem: impl Into<String>) -> Self {
-        let advice = Some(
-            "it is not a complete answer of AWS: check the endpoints under [aws], and the proxies in between",
-        );
-        JsonError { advice, ..JsonError::passing(INVALID_ANSWER, problem.into()) }
-    }
-
-    fn passing(code: impl Into<String>, message: String) -> Self {
-        JsonError { is_passing: true, ..JsonError::new(code, message) }
-    }
-}
-
 /// As AWS's rules for endpoints have it, for the partitions that anybody can use.
 /// In others the URL must be set.
 fn own_url(service: &str, region: &str, settings: &AwsSettings) -> String {
@@ -222,7 +184,7 @@ fn own_url(service: &str, region: &str, settings: &AwsSettings) -> String {
     format!("https://{service}{fips}.{region}.{suffix}/")
 }
 
-async fn read_body(body: SdkBody) -> Result<Zeroizing<Vec<u8>>, JsonError> {
+async fn read_body(body: SdkBody) -> Result<Zeroizing<Vec<u8>>, AwsError> {
     let (mut stream, mut bytes) = (ByteStream::new(body), Zeroizing::new(Vec::new()));
     while let Some(part) = stream.next().await {
         let part = part.map_err(|error| read_failure(&error))?;
@@ -231,39 +193,28 @@ async fn read_body(body: SdkBody) -> Result<Zeroizing<Vec<u8>>, JsonError> {
     Ok(bytes)
 }
 
-fn read_failure(error: &(dyn std::error::Error + 'static)) -> JsonError {
-    let mut sources = std::iter::successors(Some(error), |&error| error.source());
-    match sources.find_map(|source| source.downcast_ref::<AnswerTooLong>()) {
-        Some(too_long) => JsonError::new(INVALID_ANSWER, too_long.to_string()),
-        None => JsonError::passing("ConnectionLost", error_chain(error)),
+fn read_failure(error: &(dyn std::error::Error + 'static)) -> AwsError {
+    match error_sources(error).find_map(|source| source.downcast_ref::<AnswerTooLong>()) {
+        Some(too_long) => AwsError::new(INVALID_ANSWER, too_long.to_string()),
+        None => AwsError::passing("ConnectionLost", error_chain(error)),
     }
 }
 
-fn read_answer(status: u16, body: &[u8], is_skewed: bool) -> Result<Value, JsonError> {
+fn read_answer(status: u16, body: &[u8], is_skewed: bool) -> Result<Value, AwsError> {
     let read: Option<Value> = serde_json::from_slice(body).ok();
     if status == 200 {
         // Each operation answers with an object.
         let object = read.filter(Value::is_object);
-        return object.ok_or_else(|| JsonError::incomplete("it is not a JSON object"));
+        return object.ok_or_else(|| AwsError::incomplete("it is not a JSON object"));
     }
     let word = |keys: &[&str]| {
         keys.iter().find_map(|key| Some(read.as_ref()?.get(key)?.as_str()?.to_owned()))
     };
-    let code = word(&["__type", "code"]).unwrap_or_else(|| format!("HTTP {status}"));
+    let code = word(&["__type", "code"]).unwrap_or_default();
     // A shape's name may stand before it.
-    let code = bounded(code.rsplit('#').next().unwrap_or_default());
-    let message = bounded(&word(&["message", "Message"]).unwrap_or_default());
-    // Some services call too many requests a limit.
-    let is_passing = status >= 500
-        || status == 429
-        || code.contains("Throttl")
-        || code.contains("LimitExceeded");
-    let advice = advice_of_refusal(&code, &message, is_skewed);
-    Err(JsonError { code, message, advice, is_passing })
-}
-
-fn bounded(text: &str) -> String {
-    text.chars().take(standpipe_core::limits::DETAIL_BYTES_MAX / 4).collect()
+    let code = code.rsplit('#').next().unwrap_or_default();
+    let message = word(&["message", "Message"]).unwrap_or_default();
+    Err(AwsError::of_refusal(status, code, &message, is_skewed))
 }
 
 #[cfg(test)]

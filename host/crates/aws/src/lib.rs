@@ -1,15 +1,20 @@
 //! A ready configuration for AWS clients: region, credentials, endpoints.
 //!
 //! Credentials are found once, tried, and renewed before they expire; every
-//! client of an [`Access`] shares them. Nothing here knows what the clients are
-//! for.
+//! client of an [`Access`] shares them. Beside that there is what several parts ask of
+//! AWS in one way: what a delivery stream is ([`StreamInspector`]).
 
 mod advice;
+mod arn;
+mod aws_error;
 mod caller;
 mod clock;
 mod credentials;
 mod error;
+mod fields;
+mod firehose;
 mod http;
+mod invalid_answer;
 mod json;
 pub mod limits;
 mod role;
@@ -17,17 +22,24 @@ pub mod secret_store;
 mod session;
 mod settings;
 mod status;
+mod stream_description;
 mod transient;
 
 use advice::is_without_login;
 pub use advice::{advice_of_code, advice_of_failure, advice_of_refusal};
+pub use arn::Arn;
+pub use aws_error::{AwsError, INVALID_ANSWER, bounded};
 pub use caller::Caller;
 pub use clock::{Clock, is_skewed};
 pub use error::ConnectError;
+pub use fields::Fields;
+pub use firehose::{StreamInspector, firehose_client};
 pub use http::{
-    AnswerTooLong, AwsHttp, check_ca_bundle, http_client, http_connector, read_certificates,
+    AnswerReader, AnswerTooLong, AwsHttp, check_ca_bundle, http_client, http_connector,
+    read_certificates,
 };
-pub use json::{JsonClient, JsonError, Service};
+pub use invalid_answer::{AnswerDefect, InvalidAnswer};
+pub use json::{JsonClient, Service};
 pub use role::Role;
 pub use session::Session;
 pub use settings::{
@@ -35,6 +47,10 @@ pub use settings::{
     is_role_arn,
 };
 pub use status::AwsStatus;
+pub use stream_description::{
+    Destination, DestinationKind, Origin, Processor, RecordSplit, Rotation, S3Place, Schema,
+    SearchEngine, Sink, Status, StreamDescription, Table, read_description,
+};
 
 use std::sync::Arc;
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use standpipe_core::backoff::{Backoff, Jitter};
+
 /// Requests to Firehose under way at once, of all streams together: each takes a
 /// connection, and with HTTP/1.1 a descriptor, of which there are often 1,024.
 pub const REQUESTS_AT_ONCE_MAX: usize = 256;
@@ -23,6 +25,9 @@ pub const WAIT_REMINDER: Duration = Duration::from_secs(30);
 
 /// The longest pause before records are sent again.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(20);
+
+/// The pauses of whoever waits alone for something without which nothing is delivered.
+pub const WAIT_BACKOFF: Backoff = Backoff::new(RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX, Jitter::None);
 
 /// Time to reach an endpoint.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,3 +56,6 @@ pub const CREDENTIALS_AGAIN: Duration = Duration::from_secs(1);
 /// JSON may write each of its characters as six; a page of a list, or the description
 /// of a stream with hundreds of tables, has some 100 KB.
 pub const AWS_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Characters of a word of AWS's that this program does not know.
+pub const UNKNOWN_WORD_CHARACTERS_MAX: usize = 100;

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::{ConnectError, JsonError};
+use crate::{AwsError, ConnectError};
 use amazon::{Parameters, SecretsManager};
 use standpipe_core::secret::{Reference, Resolve, Resolving, Secret, Unresolved};
 
@@ -71,8 +71,8 @@ impl Failure {
     }
 }
 
-impl From<JsonError> for Failure {
-    fn from(error: JsonError) -> Self {
+impl From<AwsError> for Failure {
+    fn from(error: AwsError) -> Self {
         // What answers with something else than AWS will go on doing so.
         let is_transient = error.is_passing && error.code != "InvalidAnswer";
         Failure { cause: error.to_string(), is_transient }

@@ -76,10 +76,10 @@ impl Session {
     /// Look for credentials until there are some, and log now and then that there are
     /// none. Ends at once where there are.
     pub async fn wait_for_credentials(self) {
-        let (mut pause, mut mentioned) = (limits::RETRY_PAUSE_FIRST, Instant::now());
+        let (mut failures, mut mentioned) = (1, Instant::now());
         while self.problem().is_some() {
-            tokio::time::sleep(pause).await;
-            pause = (2 * pause).min(limits::RETRY_PAUSE_MAX);
+            tokio::time::sleep(limits::WAIT_BACKOFF.pause(failures)).await;
+            failures += 1;
             match self.try_once().await {
                 Ok(()) => {
                     tracing::info!("found AWS credentials; delivery goes on");

@@ -10,7 +10,7 @@ use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIden
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 
-use super::error_chain;
+use standpipe_core::{error_chain, error_sources};
 
 /// Whether credentials may be found a little later without anybody changing a setting:
 /// whoever gives them was not reached, did not answer in time, or has a fault of its own.
@@ -20,10 +20,10 @@ pub(super) fn is_transient(error: &CredentialsError) -> bool {
         let error = source.downcast_ref::<CredentialsError>();
         error.is_some_and(|error| matches!(error, CredentialsError::CredentialsNotLoaded(_)))
     };
-    if sources(error).any(|source| is_absent(&source)) || is_about_trust(error) {
+    if error_sources(error).any(|source| is_absent(&source)) || is_about_trust(error) {
         return false;
     }
-    sources(error).any(|source| {
+    error_sources(error).any(|source| {
         matches!(
             source.downcast_ref::<CredentialsError>(),
             Some(CredentialsError::ProviderTimedOut(_))
@@ -63,12 +63,6 @@ fn is_passing<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> boo
 fn is_passing_status(response: &HttpResponse) -> bool {
     let status = response.status().as_u16();
     status >= 500 || status == 429
-}
-
-fn sources<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
 }
 
 #[cfg(test)]

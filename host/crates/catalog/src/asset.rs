@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::Arn;
+use standpipe_aws::{Arn, Rotation, SearchEngine, Table};
 
 /// Something that data is in, or goes through: a node of the graph.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -119,43 +119,4 @@ pub enum Asset {
         /// Amazon's word for it.
         what: String,
     },
-}
-
-/// The full name of a table; what is not known is none.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Table {
-    /// The database.
-    pub database: Option<String>,
-    /// The schema.
-    pub schema: Option<String>,
-    /// The table.
-    pub name: String,
-}
-
-/// What keeps an index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SearchEngine {
-    /// A domain of Amazon OpenSearch Service.
-    OpenSearch,
-    /// A collection of Amazon OpenSearch Serverless.
-    OpenSearchServerless,
-    /// A domain of Elasticsearch.
-    Elasticsearch,
-}
-
-/// How often another index is begun; its name is the index's with the date behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rotation {
-    /// Never.
-    None,
-    /// `-YYYY-MM-DD-HH`.
-    Hour,
-    /// `-YYYY-MM-DD`.
-    Day,
-    /// `-YYYY-wWW`.
-    Week,
-    /// `-YYYY-MM`.
-    Month,
 }

@@ -9,7 +9,7 @@ mod origins;
 mod places;
 mod routing;
 
-use super::{Arn, Asset, Graph, Inventory, Role, Route, Stream};
+use super::{Arn, Asset, Graph, Inventory, Role, Route, StreamDescription};
 use collected::Collected;
 
 /// What is drawn besides the way of records.
@@ -67,7 +67,7 @@ pub fn draw(inventory: &Inventory, routes: &[Route], options: DrawingOptions) ->
 fn draw_stream(
     collected: &mut Collected,
     inventory: &Inventory,
-    stream: &Stream,
+    stream: &StreamDescription,
     options: DrawingOptions,
 ) {
     let node = node_of(stream);
@@ -90,12 +90,12 @@ fn draw_stream(
     }
 }
 
-fn node_of(stream: &Stream) -> Asset {
+fn node_of(stream: &StreamDescription) -> Asset {
     Asset::DeliveryStream { name: stream.name.clone(), arn: Some(stream.arn.clone()) }
 }
 
 /// The catalog of Glue of a stream's account and region, unless others are named.
-fn glue(stream: &Stream, account: Option<&str>, region: Option<&str>) -> Arn {
+fn glue(stream: &StreamDescription, account: Option<&str>, region: Option<&str>) -> Arn {
     let Arn { partition, region: own_region, account: own_account, .. } = &stream.arn;
     Arn {
         partition: partition.clone(),

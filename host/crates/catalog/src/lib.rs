@@ -6,13 +6,13 @@
 //! tell it on. Nothing here sees an event, and nothing of the way of events knows
 //! of this module: it can be removed without touching them.
 
-mod arn;
 mod asset;
 pub mod document;
 pub mod drawing;
 mod filter;
 mod graph;
 pub mod ingest;
+mod inventory;
 pub mod limits;
 pub mod openlineage;
 pub mod openmetadata;
@@ -24,20 +24,20 @@ pub mod report;
 mod round;
 pub mod schedule;
 mod settings;
-mod stream;
 pub mod web;
 mod whole;
 
-pub use arn::Arn;
-pub use asset::{Asset, Rotation, SearchEngine, Table};
+pub use asset::Asset;
 pub use filter::{Filter, FilterError};
 pub use graph::{Edge, Graph, Role, Route};
+pub use inventory::{Inventory, Unread};
 pub use round::{Looked, Round, RoundError, Told, look, read_inventory};
 pub use round::{open_metadata, open_secrets};
 pub use settings::{
     CatalogAccess, CatalogSettings, Files, Headers, Judgement, LogLevel, OpenLineageServer,
     RawCatalog, RawCatalogFiles, RawLineage, RawOpenLineage, RawOpenMetadata,
 };
-pub use stream::{
-    Destination, Inventory, Origin, Processor, S3Place, Schema, Sink, Status, Stream, Unread,
+pub use standpipe_aws::{
+    Arn, Destination, Origin, Processor, Rotation, S3Place, Schema, SearchEngine, Sink, Status,
+    StreamDescription, Table,
 };

@@ -76,9 +76,6 @@ pub const CATALOG_DESTINATION_PAGES_MAX: usize = 100;
 /// Time for STS to say whose credentials are used, which can be done without.
 pub const CATALOG_CALLER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Characters of a word of Amazon's that this program does not know.
-pub const CATALOG_WORD_CHARACTERS_MAX: usize = 100;
-
 /// Steps back that a pattern of names may take for one name: some milliseconds.
 pub const CATALOG_PATTERN_STEPS_MAX: usize = 100_000;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::reading::{Control, Reader, is_denied, is_gone};
 use crate::limits;
-use standpipe_aws::JsonError;
+use standpipe_aws::AwsError;
 
 /// One thing that was tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -110,9 +110,11 @@ async fn list_streams(reader: &Reader) -> (Outcome, Found) {
 async fn describe_stream(reader: &Reader, stream: Found) -> Outcome {
     match stream {
         Ok(name) => {
-            let request = json!({"DeliveryStreamName": name});
-            let operation = "DescribeDeliveryStream";
-            try_one(&reader.firehose, operation, &request, "DeliveryStreamDescription").await.0
+            let attempts_max = limits::CATALOG_PROBE_ATTEMPTS_MAX;
+            match reader.descriptions.page(attempts_max, &name, None).await {
+                Ok(_) => Outcome::Granted,
+                Err(error) => outcome_of(&error),
+            }
         }
         Err(why) => Outcome::Untried { why },
     }
@@ -149,14 +151,21 @@ async fn try_one(
 ) -> (Outcome, Option<Value>) {
     match control.ask_up_to(limits::CATALOG_PROBE_ATTEMPTS_MAX, operation, request).await {
         Ok(answer) if answer.get(member).is_none_or(Value::is_null) => {
-            let error = JsonError::incomplete(format!("the answer has no {member}"));
+            let error = AwsError::incomplete(format!("the answer has no {member}"));
             (Outcome::Failed { message: error.to_string() }, None)
         }
         Ok(answer) => (Outcome::Granted, Some(answer)),
+        Err(error) => (outcome_of(&error), None),
+    }
+}
+
+/// What an error says of the permission.
+fn outcome_of(error: &AwsError) -> Outcome {
+    match error {
         // Whoever is told so might have seen it.
-        Err(error) if is_gone(&error) => (Outcome::Granted, None),
-        Err(error) if is_denied(&error) => (Outcome::Denied { message: error.to_string() }, None),
-        Err(error) => (Outcome::Failed { message: error.to_string() }, None),
+        error if is_gone(error) => Outcome::Granted,
+        error if is_denied(error) => Outcome::Denied { message: error.to_string() },
+        error => Outcome::Failed { message: error.to_string() },
     }
 }
 

@@ -14,21 +14,20 @@
 //!   the streams.
 //! - DynamoDB and STS can be done without; warnings tell of that.
 
-mod address;
+mod attempts;
 mod control;
 mod describe;
-mod description;
 mod each;
 mod endpoints;
-mod fields;
+mod failure;
 mod list;
-mod pace;
 mod tables;
 
-pub use description::read_description;
 pub use endpoints::{ServiceUrls, region_of_zone, share_endpoint};
 
-pub(crate) use control::{Control, is_denied, is_gone};
+pub(crate) use control::Control;
+pub(crate) use describe::Descriptions;
+pub(crate) use failure::{is_denied, is_gone};
 
 use std::env;
 use std::sync::Arc;
@@ -41,7 +40,8 @@ use crate::limits;
 use describe::Described;
 use list::Listed;
 use standpipe_aws::{
-    self as aws, Access, AwsSettings, ConnectError, JsonClient, JsonError, Service, Unreached,
+    self as aws, Access, AwsError, AwsSettings, ConnectError, JsonClient, Service, StreamInspector,
+    Unreached,
 };
 use standpipe_core::secret::Resolve;
 use tables::Feeding;
@@ -75,7 +75,7 @@ pub enum ReadError {
     #[error("list the delivery streams: {error}{}", needs(error, "ListDeliveryStreams"))]
     List {
         /// Why not.
-        error: JsonError,
+        error: AwsError,
     },
     /// None of the streams that were listed could be described.
     #[error(
@@ -95,7 +95,7 @@ pub enum ReadError {
     Filter(#[from] FilterError),
 }
 
-fn needs(error: &JsonError, operation: &str) -> String {
+fn needs(error: &AwsError, operation: &str) -> String {
     if is_denied(error) { needed(operation) } else { String::new() }
 }
 
@@ -132,6 +132,7 @@ pub type Tell<'a> = &'a (dyn Fn(Progress) + Send + Sync);
 pub struct Reader {
     pub(super) access: Access,
     pub(super) firehose: Arc<Control>,
+    pub(super) descriptions: Arc<Descriptions>,
     pub(super) dynamodb: Arc<Control>,
     pub(super) filter: Filter,
     pub(super) walks_tables: bool,
@@ -159,7 +160,9 @@ impl Reader {
         };
         let firehose = control(FIREHOSE, &firehose_url).await?;
         let dynamodb = control(DYNAMODB, &aws.endpoints.dynamodb).await?;
-        Ok(Reader { access, firehose, dynamodb, filter, walks_tables })
+        let inspector = StreamInspector::with_access(&access, firehose_url.as_deref());
+        let descriptions = Descriptions::new(inspector, calls_per_second);
+        Ok(Reader { access, firehose, descriptions, dynamodb, filter, walks_tables })
     }
 
     /// Where it reads.
@@ -177,7 +180,7 @@ impl Reader {
             list::STREAMS.read(&self.firehose).await.map_err(|error| ReadError::List { error })?;
         tell(Progress::Listed(names.len()));
         let (kept, filtered) = self.part(names)?;
-        let described = Described::read(&self.firehose, kept, tell).await;
+        let described = Described::read(&self.descriptions, kept, tell).await;
         if let (true, Some(first)) = (described.streams.is_empty(), described.unread.first()) {
             let count = described.unread.len();
             let is_denied = described.denied == count;

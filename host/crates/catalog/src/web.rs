@@ -17,7 +17,6 @@ use reqwest::{Client, Response};
 use serde_json::Value;
 
 use crate::limits;
-use again::Pauses;
 use error::{shown, unreached, without_secrets};
 use standpipe_core::secret::Secret;
 
@@ -119,11 +118,14 @@ impl Web {
     ) -> Result<Answer, WebError> {
         let target = reqwest::Url::parse(url).ok().filter(reqwest::Url::has_host);
         let target = target.ok_or_else(|| WebError::Url { url: without_secrets(url) })?;
-        let mut pauses = Pauses::new(self.pause, limits::WEB_ATTEMPTS);
+        let mut failures = 0;
         loop {
             let attempt = self.attempt(&method, &target, body).await;
             let Some(told) = attempt.may_help(&method) else { return attempt.into_answer() };
-            let Some(pause) = pauses.next(told) else { return attempt.into_answer() };
+            failures += 1;
+            let Some(pause) = again::pause(self.pause, failures, told) else {
+                return attempt.into_answer();
+            };
             tracing::debug!("ask {} again in {pause:?}", without_secrets(url));
             tokio::time::sleep(pause).await;
         }

@@ -2,35 +2,28 @@
 //! each error into what delivery has to do about it; only Firehose's own codes refuse a record.
 
 mod answer;
-mod checked_answers;
-mod description;
 
-use std::error::Error;
 use std::sync::{Arc, OnceLock};
 
 use aws_config::SdkConfig;
 use aws_sdk_firehose::Client;
-use aws_sdk_firehose::config::StalledStreamProtectionConfig;
 use aws_sdk_firehose::config::http::HttpRequest;
-use aws_sdk_firehose::config::retry::RetryConfig;
-use aws_sdk_firehose::config::timeout::TimeoutConfig;
-use aws_sdk_firehose::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::ServiceError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 
-pub use self::answer::{AnswerDefect, InvalidAnswer, read_put_answer};
+pub use self::answer::read_put_answer;
 
-use self::checked_answers::{CheckedAnswers, Expected};
-use super::port::{Describe, INVALID_ANSWER, Put, verdict_of_code};
+use super::port::{Describe, Put, verdict_of_code};
 use super::{Answer, Batch, Firehose, RequestError, Verdict, body};
 use crate::limits;
 use standpipe_aws::{
-    AnswerTooLong, Session, advice_of_code, advice_of_failure, advice_of_refusal, is_skewed,
+    AnswerReader, AwsError, INVALID_ANSWER, Session, StreamInspector, advice_of_code, bounded,
+    firehose_client,
 };
-use standpipe_core::error_chain;
 use standpipe_core::event::StreamName;
+
+/// What the SDK reads in place of an answer that has been read already.
+const READ_ANSWER: &[u8] = b"{\"FailedPutCount\":0,\"RequestResponses\":[]}";
 
 /// Amazon Data Firehose, through the AWS SDK.
 ///
@@ -46,21 +39,8 @@ impl Amazon {
     /// Write with this configuration; `endpoint_url` goes before whatever the
     /// configuration and the environment say.
     pub fn new(config: &SdkConfig, endpoint_url: Option<&str>) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(standpipe_aws::limits::CONNECT_TIMEOUT)
-            .operation_timeout(limits::REQUEST_TIMEOUT)
-            .build();
-        let mut builder = aws_sdk_firehose::config::Builder::from(config)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts)
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        if let Some(http) = config.http_client() {
-            builder = builder.http_client(CheckedAnswers(http));
-        }
-        if let Some(url) = endpoint_url {
-            builder = builder.endpoint_url(url);
-        }
-        Amazon { client: Client::from_conf(builder.build()), session: None }
+        let client = firehose_client(config, endpoint_url, limits::REQUEST_TIMEOUT);
+        Amazon { client, session: None }
     }
 
     /// Have other credentials looked for when Firehose does not take these.
@@ -76,62 +56,42 @@ impl Firehose for Amazon {
             let body = Bytes::from(body::encode(stream, &batch));
             let (records, request_bytes) = (batch.len(), body.len());
             drop(batch);
-            let checked = Arc::<OnceLock<Answer>>::default();
-            let expected = Expected::Fates { records, answer: Arc::clone(&checked) };
+            let read = Arc::<OnceLock<Answer>>::default();
+            let kept = Arc::clone(&read);
+            let reader = AnswerReader::new(move |answer| {
+                // Nobody else fills it: nothing is sent twice.
+                let _ = kept.set(read_put_answer(answer, records)?);
+                Ok(READ_ANSWER)
+            });
             let operation = self.client.put_record_batch().delivery_stream_name(stream.as_str());
             let request = operation.set_records(Some(Vec::new())).customize().mutate_request(
                 move |request| {
-                    request.add_extension(expected.clone());
+                    request.add_extension(reader.clone());
                     replace_body(request, &body);
                 },
             );
             match request.send().await {
-                Ok(_) => checked.get().cloned().ok_or_else(unchecked),
-                Err(error) => Err(self.read_error(&error, Some(request_bytes))),
+                Ok(_) => read.get().cloned().ok_or_else(unread),
+                Err(error) => {
+                    let error = AwsError::of_sdk(&error);
+                    if let Some(session) =
+                        self.session.as_ref().filter(|_| error.is_about_credentials())
+                    {
+                        session.distrust();
+                    }
+                    Err(request_error(error, request_bytes))
+                }
             }
         })
     }
 
     fn describe<'a>(&'a self, stream: &'a StreamName) -> Describe<'a> {
+        let inspector = StreamInspector::new(self.client.clone(), self.session.clone());
         Box::pin(async move {
-            let operation = self.client.describe_delivery_stream();
-            let expected = Expected::Description(stream.clone());
-            let request = operation
-                .delivery_stream_name(stream.as_str())
-                .customize()
-                .mutate_request(move |request| request.add_extension(expected.clone()));
-            let output = request.send().await.map_err(|error| self.read_error(&error, None))?;
-            output.delivery_stream_description().map(description::read).ok_or_else(unchecked)
+            let described = inspector.describe(stream.as_str(), None).await;
+            described.map_err(|error| request_error(error, 0))
         })
     }
-}
-
-impl Amazon {
-    /// What an error means, after a request with so many bytes of records. Credentials
-    /// that AWS does not take are looked for again.
-    fn read_error<E>(&self, error: &SdkError<E>, request_bytes: Option<usize>) -> RequestError
-    where
-        E: ProvideErrorMetadata + Error + 'static,
-    {
-        let error = read_error(error, request_bytes.unwrap_or_default());
-        if let Some(session) = self.session.as_ref().filter(|_| is_about_credentials(&error.code)) {
-            session.distrust();
-        }
-        error
-    }
-}
-
-/// Codes that other credentials may be answered without.
-fn is_about_credentials(code: &str) -> bool {
-    matches!(
-        code,
-        "ExpiredTokenException"
-            | "ExpiredToken"
-            | "UnrecognizedClientException"
-            | "InvalidClientTokenId"
-            | "InvalidSignatureException"
-            | "SignatureDoesNotMatch"
-    )
 }
 
 /// Runs before the request is signed, so that the signature covers this body.
@@ -140,73 +100,19 @@ fn replace_body(request: &mut HttpRequest, body: &Bytes) {
     *request.body_mut() = SdkBody::from(body.clone());
 }
 
-/// The client that looks at answers was not on the way.
-fn unchecked() -> RequestError {
+/// The client that has answers read was not on the way.
+fn unread() -> RequestError {
     let message = "the answer was not looked at".to_owned();
     RequestError { verdict: Verdict::RetryAmbiguous, code: INVALID_ANSWER.to_owned(), message }
 }
 
-fn read_error<E>(error: &SdkError<E>, request_bytes: usize) -> RequestError
-where
-    E: ProvideErrorMetadata + Error + 'static,
-{
-    let is_success = |response: &HttpResponse| response.status().is_success();
-    if error.raw_response().is_none_or(is_success)
-        && let Some(message) = invalid_answer(error)
-    {
-        let code = INVALID_ANSWER.to_owned();
-        return RequestError { verdict: Verdict::RetryAmbiguous, code, message };
+/// What an error means, after a request with so many bytes of records.
+fn request_error(error: AwsError, request_bytes: usize) -> RequestError {
+    if let Some(status) = error.status {
+        return error_of_status(status, &error.message, request_bytes);
     }
-    let (verdict, code) = match error {
-        SdkError::ServiceError(service) => return read_service_error(service, request_bytes),
-        SdkError::TimeoutError(_) => (Verdict::RetryAmbiguous, "Timeout"),
-        SdkError::ResponseError(response) if !response.raw().status().is_success() => {
-            return error_of_status(response.raw().status().as_u16(), "", request_bytes);
-        }
-        SdkError::ResponseError(_) => (Verdict::RetryAmbiguous, INVALID_ANSWER),
-        _ if has_source(error, |source| {
-            source.is::<aws_credential_types::provider::error::CredentialsError>()
-        }) =>
-        {
-            (Verdict::Hold, "NoCredentials")
-        }
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-            (Verdict::RetryAmbiguous, "Timeout")
-        }
-        SdkError::DispatchFailure(_) if has_source(error, is_connect_error) => {
-            (Verdict::Hold, "CannotConnect")
-        }
-        SdkError::DispatchFailure(failure) if failure.is_io() => {
-            (Verdict::RetryAmbiguous, "ConnectionLost")
-        }
-        _ => (Verdict::RetryAmbiguous, "RequestFailed"),
-    };
-    let message = advised(&error_chain(error), advice_of_failure(error));
-    RequestError { verdict, code: code.to_owned(), message }
-}
-
-/// What an answer of success lacks, where that is the error.
-fn invalid_answer(error: &(dyn Error + 'static)) -> Option<String> {
-    sources(error).find_map(|source| {
-        let invalid = source.downcast_ref::<InvalidAnswer>().map(ToString::to_string);
-        invalid.or_else(|| source.downcast_ref::<AnswerTooLong>().map(ToString::to_string))
-    })
-}
-
-fn read_service_error<E: ProvideErrorMetadata>(
-    error: &ServiceError<E, HttpResponse>,
-    request_bytes: usize,
-) -> RequestError {
-    let message = error.err().message().unwrap_or_default();
-    match error.err().code().unwrap_or_default() {
-        "" => error_of_status(error.raw().status().as_u16(), message, request_bytes),
-        code => {
-            let (verdict, code) = (verdict_of_code(code), bounded(code));
-            let advice = advice_of_refusal(&code, message, is_skewed(error.raw()));
-            let message = advised(message, advice);
-            RequestError { verdict, code, message }
-        }
-    }
+    let AwsError { code, message, advice, .. } = error;
+    RequestError { verdict: verdict_of_code(&code), code, message: advised(&message, advice) }
 }
 
 /// What an error without a code means: something that stands before Firehose, or in
@@ -256,31 +162,10 @@ fn advice_of_status(status: u16) -> Option<&'static str> {
     })
 }
 
-fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
-    error
-        .downcast_ref::<hyper_util::client::legacy::Error>()
-        .is_some_and(hyper_util::client::legacy::Error::is_connect)
-}
-
-fn has_source(error: &(dyn Error + 'static), is: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
-    sources(error).any(is)
-}
-
-/// An error, what caused it, and so on.
-fn sources<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
 /// The words of an error, and what to change.
 fn advised(words: &str, advice: Option<&str>) -> String {
     match advice {
         Some(advice) => format!("{}: {advice}", bounded(words)),
         None => bounded(words),
     }
-}
-
-fn bounded(text: &str) -> String {
-    text.chars().take(standpipe_core::limits::DETAIL_BYTES_MAX / 4).collect()
 }

@@ -9,7 +9,6 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::backoff;
 use super::lane::{Lane, Passage};
 use super::port::{RequestError, verdict_of_code};
 use super::stream::Stream;
@@ -198,9 +197,9 @@ impl Attempts {
         // While some are accepted, going slower is the lane's business.
         let fruitless = if again.len() == batch.len() { fruitless + 1 } else { 0 };
         pending.batch = Arc::new(batch.select(again.iter().map(|(record, _)| *record)));
-        pending.share.keep(pending.batch.held_bytes());
+        pending.memory.shrink_to(pending.batch.held_bytes());
         pending.tries = Tries { attempts: attempts + 1, fruitless, suspicion };
-        Rest::Again(pending, backoff::pause(fruitless.max(1)))
+        Rest::Again(pending, limits::RETRY_BACKOFF.pause(fruitless.max(1)))
     }
 
     /// What of a request is to be sent again of which every record was refused on its own,
@@ -280,7 +279,7 @@ impl Attempts {
         let pause = match error.verdict {
             // The lane pauses for all batches of the stream together.
             Verdict::Hold | Verdict::Missing | Verdict::TooLarge => Duration::ZERO,
-            _ => backoff::pause(pending.tries.fruitless),
+            _ => limits::RETRY_BACKOFF.pause(pending.tries.fruitless),
         };
         Rest::Again(pending, pause)
     }
@@ -347,8 +346,8 @@ impl Pending {
     pub(super) fn split_at(mut self, records: usize) -> [Pending; 2] {
         [0..records, records..self.batch.len()].map(|part| {
             let batch = Arc::new(self.batch.select(part));
-            let share = self.share.split(batch.held_bytes());
-            Pending { batch, share, tries: self.tries }
+            let memory = self.memory.split(batch.held_bytes());
+            Pending { batch, memory, tries: self.tries }
         })
     }
 }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::description::{Description, Split, Step, Target, TargetKind};
 use crate::limits;
+use standpipe_aws::{Destination, DestinationKind, Processor, RecordSplit, StreamDescription};
 
 /// What `pack = "auto"` came to for a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,88 +50,102 @@ impl PackDecision {
 /// Events are packed only where all that happens to a record is known, and known
 /// not to care how many events are in it. What is new at Firehose therefore goes
 /// unpacked until somebody has looked at it.
-pub fn decide(description: &Description) -> PackDecision {
-    if description.targets.is_empty() {
-        return PackDecision::off("no destination of the stream is shown");
-    }
-    if let Some(objection) = description.targets.iter().find_map(objection) {
+pub fn decide(stream: &StreamDescription) -> PackDecision {
+    let destinations = &stream.destinations;
+    if let Some(objection) = destinations.iter().find_map(objection) {
         return PackDecision::off(objection);
     }
-    if description.targets.iter().any(splits) {
+    if stream.has_more_destinations {
+        return PackDecision::off(UNKNOWN_DESTINATION);
+    }
+    let Some(first) = destinations.first() else {
+        return PackDecision::off("no destination of the stream is shown");
+    };
+    if destinations.iter().any(splits) {
         return PackDecision::packed("the stream splits records into their events");
     }
-    PackDecision::packed(match description.targets[0].kind {
-        TargetKind::Redshift => "Redshift reads files in which records stand one after the other",
+    PackDecision::packed(match first.kind() {
+        DestinationKind::Redshift => {
+            "Redshift reads files in which records stand one after the other"
+        }
         _ => "in S3 records stand one after the other in a file",
     })
 }
+
+const UNKNOWN_DESTINATION: &str = "the stream has a destination of an unknown kind";
 
 /// What the operator should know, whatever the decision.
 ///
 /// A record that Firehose splits itself is put together again without newlines of
 /// ours, so that only whole records get a second one.
-pub(super) fn hint(description: &Description) -> Option<&'static str> {
-    let doubles = |target: &Target| target.steps.contains(&Step::AppendDelimiter);
-    let doubled = description.targets.iter().any(|target| doubles(target) && !splits(target));
-    doubled.then_some(
-        "the stream's processor AppendDelimiterToRecord adds a newline to records that end with one already: remove it there, or set newline = false and pack = \"off\"",
-    )
+pub(super) fn hint(stream: &StreamDescription) -> Option<&'static str> {
+    let appends = |processor: &Processor| processor.kind == "AppendDelimiterToRecord";
+    let doubles = |destination: &&Destination| {
+        let is_file = kind_objection(destination.kind()).is_none();
+        is_file && destination.processors.iter().any(appends) && !splits(destination)
+    };
+    stream.destinations.iter().find(doubles).map(|_| {
+        "the stream's processor AppendDelimiterToRecord adds a newline to records that end with one already: remove it there, or set newline = false and pack = \"off\""
+    })
 }
 
-fn objection(target: &Target) -> Option<Cow<'static, str>> {
-    let splits = splits(target);
-    kind_objection(target.kind)
-        .map(Cow::Borrowed)
-        .or_else(|| target.steps.iter().find_map(|step| step_objection(step, splits)))
+fn objection(destination: &Destination) -> Option<Cow<'static, str>> {
+    let splits = splits(destination);
+    if let Some(objection) = kind_objection(destination.kind()) {
+        return Some(Cow::Borrowed(objection));
+    }
+    if destination.partitions_dynamically && !splits {
+        return Some("whole records are partitioned, without RecordDeAggregation before".into());
+    }
+    if destination.converts_format {
+        return Some("converting packed records to Parquet or ORC is not known to be safe".into());
+    }
+    destination.processors.iter().find_map(|processor| processor_objection(processor, splits))
 }
 
-fn splits(target: &Target) -> bool {
-    let splits = |step: &Step| matches!(step, Step::DeAggregation(Split::Json | Split::Newline));
-    target.steps.iter().any(splits)
+/// Whether records are split into their events.
+fn splits(destination: &Destination) -> bool {
+    let splits = |processor: &Processor| {
+        matches!(processor.splits_at, Some(RecordSplit::Json | RecordSplit::Newline))
+    };
+    destination.processors.iter().any(splits)
 }
 
 /// Why a destination takes a record for one item.
-fn kind_objection(kind: TargetKind) -> Option<&'static str> {
+fn kind_objection(kind: DestinationKind) -> Option<&'static str> {
     match kind {
         // Firehose puts records one after the other into an object, so that it
         // has the same bytes either way.
-        TargetKind::S3 | TargetKind::Redshift => None,
-        TargetKind::OpenSearch => Some("OpenSearch takes a record for one document"),
-        TargetKind::OpenSearchServerless => {
+        DestinationKind::S3 | DestinationKind::Redshift => None,
+        DestinationKind::OpenSearch => Some("OpenSearch takes a record for one document"),
+        DestinationKind::OpenSearchServerless => {
             Some("OpenSearch Serverless takes a record for one document")
         }
-        TargetKind::Elasticsearch => Some("Elasticsearch takes a record for one document"),
-        TargetKind::Splunk => Some("Splunk takes a record for one event"),
-        TargetKind::HttpEndpoint => Some("an HTTP endpoint may take a record for one event"),
-        TargetKind::Iceberg => Some("Iceberg takes a record for one row"),
-        TargetKind::Snowflake => Some("Snowflake takes a record for one row"),
-        TargetKind::LocalFile => Some("a local file is not billed"),
-        TargetKind::Unknown => Some("the stream has a destination of an unknown kind"),
+        DestinationKind::Elasticsearch => Some("Elasticsearch takes a record for one document"),
+        DestinationKind::Splunk => Some("Splunk takes a record for one event"),
+        DestinationKind::HttpEndpoint => Some("an HTTP endpoint may take a record for one event"),
+        DestinationKind::Iceberg => Some("Iceberg takes a record for one row"),
+        DestinationKind::Snowflake => Some("Snowflake takes a record for one row"),
+        DestinationKind::LocalFile => Some("a local file is not billed"),
+        DestinationKind::Unknown => Some(UNKNOWN_DESTINATION),
     }
 }
 
-/// Why a step depends on one event in a record. Firehose splits records before
+/// Why a processor depends on one event in a record. Firehose splits records before
 /// any function or partitioning sees them.
-fn step_objection(step: &Step, splits: bool) -> Option<Cow<'static, str>> {
-    let why = match step {
-        Step::AppendDelimiter | Step::DeAggregation(Split::Json | Split::Newline) => return None,
-        Step::MetadataExtraction | Step::DynamicPartitioning if splits => return None,
-        Step::MetadataExtraction => {
+fn processor_objection(processor: &Processor, splits: bool) -> Option<Cow<'static, str>> {
+    let why = match processor.kind.as_str() {
+        "AppendDelimiterToRecord" => return None,
+        "RecordDeAggregation" if processor.splits_at != Some(RecordSplit::Other) => return None,
+        "RecordDeAggregation" => "the stream splits records, but not at newlines",
+        "MetadataExtraction" if splits => return None,
+        "MetadataExtraction" => {
             "keys are extracted from whole records, without RecordDeAggregation before"
         }
-        Step::DynamicPartitioning => {
-            "whole records are partitioned, without RecordDeAggregation before"
-        }
-        Step::DeAggregation(Split::Other) => "the stream splits records, but not at newlines",
-        Step::Lambda => "a Lambda function gets whole records, and may not split them",
-        Step::FormatConversion => {
-            "converting packed records to Parquet or ORC is not known to be safe"
-        }
-        Step::Decompression => "the stream decompresses records",
-        Step::CloudWatchLogs => "the stream reads records as CloudWatch Logs",
-        Step::Unknown(name) => {
-            return Some(format!("the stream's processor {name:?} is not known").into());
-        }
+        "Lambda" => "a Lambda function gets whole records, and may not split them",
+        "Decompression" => "the stream decompresses records",
+        "CloudWatchLogProcessing" => "the stream reads records as CloudWatch Logs",
+        unknown => return Some(format!("the stream's processor {unknown:?} is not known").into()),
     };
     Some(Cow::Borrowed(why))
 }

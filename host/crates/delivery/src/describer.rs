@@ -8,15 +8,16 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::Instant;
 
 use super::decision::{decide, hint};
 use super::log_limit::{LogKind, LogLimit};
 use super::packing::Packing;
 use super::port::RequestError;
-use super::{Description, Firehose, PackChoice, PackDecision, Verdict, backoff};
+use super::{Firehose, PackChoice, PackDecision, Verdict};
 use crate::limits;
+use standpipe_aws::StreamDescription;
 use standpipe_core::event::StreamName;
+use standpipe_core::rate_limiter::RateLimiter;
 
 /// Asks what the streams are that are packed where that is safe, decides, and
 /// asks again now and then while they are used.
@@ -33,17 +34,11 @@ pub(super) struct Describer {
 struct Asker {
     port: Arc<dyn Firehose>,
     at_once: Semaphore,
-    all: Turnstile,
+    all: RateLimiter,
     /// For all but the first request about a stream, so that a stream which is
     /// new does not wait behind thousands that are not.
-    again: Turnstile,
+    again: RateLimiter,
     log: Arc<LogLimit>,
-}
-
-/// Lets one through after the other, with a step of time between them.
-struct Turnstile {
-    next: tokio::sync::Mutex<Instant>,
-    step: Duration,
 }
 
 impl Describer {
@@ -51,8 +46,8 @@ impl Describer {
         let asker = Asker {
             port,
             at_once: Semaphore::new(limits::DESCRIBES_AT_ONCE_MAX),
-            all: Turnstile::new(limits::DESCRIBE_STEP),
-            again: Turnstile::new(limits::DESCRIBE_AGAIN_STEP),
+            all: RateLimiter::new(limits::DESCRIBE_STEP),
+            again: RateLimiter::new(limits::DESCRIBE_AGAIN_STEP),
             log,
         };
         Describer { asker: Arc::new(asker), runtime, tasks: Mutex::default() }
@@ -92,13 +87,13 @@ impl Asker {
                 }
             };
             tokio::time::sleep(pause).await;
-            self.again.pass().await;
+            self.again.turn().await;
         }
     }
 
-    async fn ask(&self, stream: &StreamName) -> Result<Description, RequestError> {
+    async fn ask(&self, stream: &StreamName) -> Result<StreamDescription, RequestError> {
         let _place = self.at_once.acquire().await;
-        self.all.pass().await;
+        self.all.turn().await;
         self.port.describe(stream).await
     }
 }
@@ -127,7 +122,7 @@ fn take_error(
         let why = format!("the stream could not be described ({error})");
         tell(log, stream, packing, PackDecision::off(why));
     }
-    backoff::pause_up_to(failures, limits::DESCRIBE_AGAIN)
+    limits::RETRY_BACKOFF.up_to(limits::DESCRIBE_AGAIN).pause(failures)
 }
 
 /// Do as was decided, and say so if it is new.
@@ -144,18 +139,6 @@ fn tell(log: &LogLimit, stream: &StreamName, packing: &Packing, decision: PackDe
 /// Whether the caller may put records but not look at the stream.
 fn is_denied(error: &RequestError) -> bool {
     matches!(error.code.as_str(), "AccessDeniedException" | "AccessDenied" | "NotAuthorized")
-}
-
-impl Turnstile {
-    fn new(step: Duration) -> Self {
-        Turnstile { next: tokio::sync::Mutex::new(Instant::now()), step }
-    }
-
-    async fn pass(&self) {
-        let mut next = self.next.lock().await;
-        tokio::time::sleep_until(*next).await;
-        *next = Instant::now() + self.step;
-    }
 }
 
 #[cfg(test)]

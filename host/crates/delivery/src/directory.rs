@@ -23,8 +23,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::port::{Describe, Put};
-use super::{Answer, Batch, Description, Firehose, RequestError, Target, TargetKind, Verdict};
+use super::{Answer, Batch, Firehose, RequestError, Verdict};
 use journal::Journal;
+use standpipe_aws::{Destination, DestinationKind, StreamDescription};
 use standpipe_core::event::StreamName;
 
 /// A local directory in Firehose's place: each stream is a file
@@ -85,12 +86,10 @@ impl Firehose for Directory {
         })
     }
 
-    fn describe<'a>(&'a self, _stream: &'a StreamName) -> Describe<'a> {
-        let target = Target { kind: TargetKind::LocalFile, steps: Vec::new() };
-        Box::pin(std::future::ready(Ok(Description {
-            targets: vec![target],
-            ..Description::default()
-        })))
+    fn describe<'a>(&'a self, stream: &'a StreamName) -> Describe<'a> {
+        let file = Destination::stand_in(DestinationKind::LocalFile);
+        let described = StreamDescription::stand_in(stream.as_str(), vec![file]);
+        Box::pin(std::future::ready(Ok(described)))
     }
 }
 

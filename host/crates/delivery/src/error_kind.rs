@@ -1,7 +1,7 @@
 //! The kinds of errors that metrics tell apart: few, whatever codes Firehose has.
 
-use super::port::INVALID_ANSWER;
 use super::{RequestError, Verdict};
+use standpipe_aws::INVALID_ANSWER;
 
 /// What kind of error a request ended with, as metrics tell them apart: few, whatever
 /// codes there are.

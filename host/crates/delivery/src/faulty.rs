@@ -7,9 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::port::{Describe, Put};
-use super::{
-    Answer, Batch, Description, Firehose, Refusal, RequestError, Target, TargetKind, Verdict,
-};
+use super::{Answer, Batch, Firehose, Refusal, RequestError, Verdict};
+use standpipe_aws::{Destination, DestinationKind, StreamDescription};
 use standpipe_core::event::StreamName;
 
 /// What is done to one request.
@@ -36,7 +35,7 @@ pub type Script = dyn Fn(&StreamName, &Batch, usize) -> Injection + Send + Sync;
 /// Chooses what is said of a stream, and after how long, by how often it was
 /// asked about before.
 pub type DescribeScript =
-    dyn Fn(&StreamName, usize) -> (Duration, Result<Description, RequestError>) + Send + Sync;
+    dyn Fn(&StreamName, usize) -> (Duration, Result<StreamDescription, RequestError>) + Send + Sync;
 
 /// A Firehose in memory that follows a script.
 pub struct Faulty {
@@ -57,20 +56,19 @@ impl Faulty {
     pub fn new(
         script: impl Fn(&StreamName, &Batch, usize) -> Injection + Send + Sync + 'static,
     ) -> Self {
-        let target = Target { kind: TargetKind::S3, steps: Vec::new() };
-        let s3 = Description { targets: vec![target], ..Description::default() };
-        Faulty {
-            script: Box::new(script),
-            describe_script: Box::new(move |_, _| (Duration::ZERO, Ok(s3.clone()))),
-            state: Mutex::default(),
-        }
+        let s3 = |stream: &StreamName, _| {
+            let destination = Destination::stand_in(DestinationKind::S3);
+            let described = StreamDescription::stand_in(stream.as_str(), vec![destination]);
+            (Duration::ZERO, Ok(described))
+        };
+        Faulty { script: Box::new(script), describe_script: Box::new(s3), state: Mutex::default() }
     }
 
     /// The same with other descriptions of its streams than that they write to S3.
     #[must_use]
     pub fn describing(
         self,
-        script: impl Fn(&StreamName, usize) -> (Duration, Result<Description, RequestError>)
+        script: impl Fn(&StreamName, usize) -> (Duration, Result<StreamDescription, RequestError>)
         + Send
         + Sync
         + 'static,

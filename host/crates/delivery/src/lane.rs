@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Batch;
 use super::pacer::{Answered, Pacer, StartRate};
-use super::{Batch, backoff};
 use crate::limits;
 
 /// The way to one stream: requests go out when the pacer lets them, and one at
@@ -99,7 +99,7 @@ impl Lane {
         let now = Instant::now();
         if self.hold.is_none_or(|hold| hold.until <= now) {
             let attempts = self.hold.map_or(1, |hold| hold.attempts.saturating_add(1));
-            let until = now + backoff::pause(attempts);
+            let until = now + limits::RETRY_BACKOFF.pause(attempts);
             self.hold = Some(Hold { attempts, until, is_probed: false });
         }
     }

@@ -17,13 +17,11 @@
 
 mod amazon;
 mod attempt;
-mod backoff;
 mod batch;
 mod body;
 pub mod dead;
 mod decision;
 mod describer;
-mod description;
 mod directory;
 mod error_kind;
 pub mod faulty;
@@ -37,17 +35,15 @@ mod pacer;
 mod packing;
 mod port;
 mod retired;
-mod room;
 mod sender;
 mod settings;
 mod stream;
 mod streams;
 mod waiting;
 
-pub use amazon::{Amazon, AnswerDefect, InvalidAnswer, read_put_answer};
+pub use amazon::{Amazon, read_put_answer};
 pub use batch::{Batch, Provenance};
 pub use decision::{PackChoice, PackDecision, decide};
-pub use description::{Description, Split, Step, Target, TargetKind};
 pub use directory::Directory;
 pub use error_kind::ErrorKind;
 pub use identity::{Identity, Ports};

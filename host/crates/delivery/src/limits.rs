@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use standpipe_aws::limits::{RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX};
+use standpipe_core::backoff::{Backoff, Jitter};
+
 /// Bytes of one record with its newline, before base64. Source: Firehose,
 /// `PutRecordBatch`: 1,000 KiB.
 pub const RECORD_BYTES_MAX: usize = 1_024_000;
@@ -109,6 +112,10 @@ pub const HELD_ATTEMPTS_BEFORE_FAILURE: u32 = 1;
 /// records could break which are not too large, so one refused record is rare.
 pub const REFUSED_ALONE_MAX: u32 = 4;
 
+/// The pauses before records are sent again. All of a pause is left to chance, so that
+/// writers that were refused together do not come back together.
+pub const RETRY_BACKOFF: Backoff = Backoff::new(RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX, Jitter::Full);
+
 /// Time for one request's answer. A full request has 5.6 MB of body.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -145,13 +152,10 @@ pub const DEAD_GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// a disk that syncs for the spool at the same time is not to be busy with a few letters.
 pub const DEAD_SYNC_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The first pause before dead letters are tried again that could not be written; each
-/// further one is twice as long.
-pub const DEAD_RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
-
-/// The longest such pause: how long it takes at most until it is noticed that there
-/// is room.
-pub const DEAD_RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The pauses before dead letters are tried again that could not be written. The longest is
+/// how long it takes at most until it is noticed that there is room.
+pub const DEAD_RETRY_BACKOFF: Backoff =
+    Backoff::new(Duration::from_millis(100), Duration::from_secs(5), Jitter::None);
 
 /// The least time from one log line about dead letters that cannot be written to the
 /// next.

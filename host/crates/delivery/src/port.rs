@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::{Batch, Description};
-use standpipe_aws::advice_of_refusal;
+use super::Batch;
+use standpipe_aws::{INVALID_ANSWER, StreamDescription, advice_of_refusal};
 use standpipe_core::event::StreamName;
 
 /// What a request to Firehose becomes.
@@ -17,7 +17,7 @@ pub type Put<'a> = Pin<Box<dyn Future<Output = Result<Answer, RequestError>> + S
 
 /// What asking about a delivery stream becomes.
 pub type Describe<'a> =
-    Pin<Box<dyn Future<Output = Result<Description, RequestError>> + Send + 'a>>;
+    Pin<Box<dyn Future<Output = Result<StreamDescription, RequestError>> + Send + 'a>>;
 
 /// The one way out: `PutRecordBatch`, or what stands in for it.
 pub trait Firehose: Send + Sync + 'static {
@@ -45,10 +45,6 @@ pub struct Refusal {
     /// Firehose's words.
     pub message: String,
 }
-
-/// The code of an error that stands for an answer which does not account for every
-/// record, or which is too long.
-pub(super) const INVALID_ANSWER: &str = "InvalidAnswer";
 
 /// Why a request failed as a whole.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -119,7 +115,7 @@ pub enum Verdict {
 }
 
 /// The verdict on a code that Firehose gives, whether for a whole request or
-/// for a record.
+/// for a record, or on a word of the transport.
 ///
 /// Unknown codes are tried again: a retry that is in vain costs a request, an
 /// event given up is lost. Sources: the API references of Amazon Data Firehose
@@ -162,7 +158,10 @@ pub(super) fn verdict_of_code(code: &str) -> Verdict {
         | "MissingAuthenticationTokenException"
         | "InvalidKMSResourceException"
         // The stream takes records of CloudWatch Logs alone: no fault of a record.
-        | "InvalidSourceException" => Verdict::Hold,
+        | "InvalidSourceException"
+        // Words of the transport: nobody has been asked.
+        | "NoCredentials"
+        | "CannotConnect" => Verdict::Hold,
         // Without "KMS" the code would be unknown and the stream not held.
         _ if code.starts_with("KMS") => Verdict::Hold,
         _ => Verdict::RetryAmbiguous,

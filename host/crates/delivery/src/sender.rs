@@ -15,12 +15,12 @@ use super::attempt::{Attempt, Attempts, Pace, Rest, fault_of_stream};
 use super::lane::Lane;
 use super::overflow::{Overflow, Stored};
 use super::port::RequestError;
-use super::room::{Room, Share};
 use super::stream::Stream;
 use super::waiting::{Parcel, Pending, Suspicion, Tries, Waiting};
 use crate::dead::Reason;
 use crate::limits;
 use standpipe_core::blocking;
+use standpipe_core::memory_budget::{MemoryBudget, Reservation};
 
 /// Writes one stream's batches until its queue is closed and empty, and every
 /// record accepted, buried or given up.
@@ -30,7 +30,7 @@ use standpipe_core::blocking;
 pub(super) struct Sender {
     pub(super) stream: Arc<Stream>,
     pub(super) attempts: Arc<Attempts>,
-    pub(super) room: Arc<Room>,
+    pub(super) memory: MemoryBudget,
     pub(super) overflow: Arc<Overflow>,
     pub(super) lane: Lane,
     pub(super) waiting: Waiting,
@@ -58,14 +58,14 @@ pub(super) enum Ended {
 /// A batch on its way from disk back to memory.
 pub(super) enum Loading {
     /// It waits for its part of the memory, and can go back.
-    Memory(Pin<Box<dyn Future<Output = Share> + Send>>, Stored, Tries),
+    Memory(Pin<Box<dyn Future<Output = Reservation> + Send>>, Stored, Tries),
     /// It is being read.
     Disk(JoinHandle<Option<Pending>>),
 }
 
 /// What [`Loading`] has come to.
 enum Loaded {
-    Memory(Share),
+    Memory(Reservation),
     /// None if it could not be read.
     Disk(Option<Pending>),
 }
@@ -172,20 +172,19 @@ impl Sender {
         if self.loading.is_none()
             && let Some((stored, tries)) = self.waiting.next_stored()
         {
-            let (room, taken) = (Arc::clone(&self.room), self.stream.taken.clone());
-            let bytes = stored.held_bytes();
-            let share = Box::pin(async move { room.take(&taken, bytes).await });
-            self.loading = Some(Loading::Memory(share, stored, tries));
+            let memory = self.memory.reservation_of(&self.stream.memory);
+            let reserved = Box::pin(memory.grown(stored.held_bytes()));
+            self.loading = Some(Loading::Memory(reserved, stored, tries));
         }
     }
 
     fn take_loaded(&mut self, loaded: Loaded) {
         match (self.loading.take(), loaded) {
-            (Some(Loading::Memory(_, stored, tries)), Loaded::Memory(share)) => {
+            (Some(Loading::Memory(_, stored, tries)), Loaded::Memory(memory)) => {
                 let load = load(Arc::clone(&self.stream), stored);
                 self.loading = Some(Loading::Disk(tokio::spawn(async move {
                     let batch = Arc::new(load.await?);
-                    Some(Pending { batch, share, tries })
+                    Some(Pending { batch, memory, tries })
                 })));
             }
             // A stream that is held is tried with one record.
@@ -372,7 +371,7 @@ impl Sender {
 /// What a load has come to. Nothing is lost where nobody waits for it to the end.
 async fn loaded(loading: &mut Option<Loading>) -> Loaded {
     match loading {
-        Some(Loading::Memory(share, ..)) => Loaded::Memory(share.await),
+        Some(Loading::Memory(reserved, ..)) => Loaded::Memory(reserved.await),
         Some(Loading::Disk(reading)) => Loaded::Disk(reading.await.ok().flatten()),
         None => std::future::pending().await,
     }

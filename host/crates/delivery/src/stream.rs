@@ -15,11 +15,11 @@ use tokio::time::Instant;
 use super::log_limit::{LogKind, LogLimit};
 use super::overflow::Backlog;
 use super::packing::Packing;
-use super::room::Taken;
 use super::waiting::Parcel;
 use super::{Batch, ErrorKind, Firehose, PackDecision, RequestError};
 use crate::limits;
 use standpipe_core::event::StreamName;
+use standpipe_core::memory_budget::Usage;
 
 /// What can be set for each stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +140,7 @@ pub(super) struct Stream {
     pub(super) packing: Arc<Packing>,
     pub(super) counts: Counts,
     /// What it holds in memory.
-    pub(super) taken: Taken,
+    pub(super) memory: Usage,
     /// What it holds on disk.
     pub(super) backlog: Backlog,
     is_held: AtomicBool,
@@ -277,7 +277,7 @@ impl Stream {
             packing: Arc::new(Packing::new(settings.pack)),
             settings,
             counts: Counts::default(),
-            taken: Taken::default(),
+            memory: Usage::default(),
             backlog: Backlog::default(),
             is_held: AtomicBool::new(false),
             trouble: Mutex::default(),

@@ -1,5 +1,24 @@
 //! All delivery streams of a run and their tasks: begins and retires them, bounds those that events
 //! choose, and admits batches to memory or disk so that a slow stream delays no other.
+//!
+//! # Why nothing waits for ever
+//!
+//! Memory is given back when records are answered for, put on disk or given up. So
+//! that this always happens,
+//!
+//! 1. a batch in memory needs no more memory to leave it: it can be sent, whatever
+//!    stands before it on disk (`Waiting::next` passes over batches on disk), and what
+//!    is left of a request keeps its part of the memory;
+//! 2. a stream that has nothing in memory gets its next batch there as soon as
+//!    anything at all is free, however large the batch is ([`Sharing::Evenly`]);
+//! 3. what comes behind a batch on disk goes there too, or waits outside
+//!    (`Delivery::admit`), so that the memory of a stream with batches on disk runs
+//!    empty, and then the first of these is its next batch.
+//!
+//! By 1, once streams accept records, memory becomes free without any wait for memory;
+//! by 2 and 3 the first batch on disk of each stream is then read back, in turn. No
+//! stream needs what another one holds but while that one's records are under way. A
+//! stream that is held keeps nothing in memory as long as the disk takes it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -24,7 +43,6 @@ use super::lane::Lane;
 use super::log_limit::{LogKind, LogLimit};
 use super::overflow::{Overflow, Stored};
 use super::retired::Retired;
-use super::room::{Room, Share};
 use super::sender::{Ended, Sender};
 use super::stream::{InUse, Stream, StreamReport};
 use super::waiting::{Parcel, Pending, Tries, Waiting};
@@ -32,6 +50,7 @@ use super::{Batch, Identity, Outbox, Pack, Ports, StartRate, StreamSettings};
 use crate::dead::Letters;
 use crate::limits;
 use standpipe_core::event::StreamName;
+use standpipe_core::memory_budget::{MemoryBudget, Reservation, Sharing};
 
 /// How records are delivered.
 #[derive(Debug, Clone)]
@@ -104,7 +123,8 @@ struct Shared {
     describers: Vec<Describer>,
     settings: DeliverySettings,
     runtime: Handle,
-    room: Arc<Room>,
+    /// What all streams together may hold of records that are not answered for.
+    memory: MemoryBudget,
     overflow: Arc<Overflow>,
     log: Arc<LogLimit>,
     streams: Mutex<Streams>,
@@ -142,7 +162,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Where a batch is until its turn comes.
 enum Place {
-    Memory(Share),
+    Memory(Reservation),
     Disk(Stored),
 }
 
@@ -180,7 +200,7 @@ impl Delivery {
         });
         let directory = settings.overflow_directory.clone();
         let overflow = Overflow::new(directory, settings.overflow_bytes_max);
-        let room = Room::new(settings.in_flight_bytes_max);
+        let memory = MemoryBudget::new(settings.in_flight_bytes_max, Sharing::Evenly);
         let of_streams =
             SettingsOfStreams { default: settings.stream, by_name: settings.streams.clone() };
         let streams = Streams {
@@ -196,7 +216,7 @@ impl Delivery {
             describers,
             settings,
             runtime,
-            room,
+            memory,
             overflow,
             log,
             streams: Mutex::new(streams),
@@ -338,7 +358,7 @@ impl Delivery {
         let sender = Sender {
             stream: Arc::clone(&stream),
             attempts: Arc::clone(&self.0.attempts),
-            room: Arc::clone(&self.0.room),
+            memory: self.0.memory.clone(),
             overflow: Arc::clone(&self.0.overflow),
             lane: Lane::new(settings.start_rate, of_stream.concurrency),
             waiting: Waiting::default(),
@@ -376,8 +396,8 @@ impl Delivery {
     pub(super) async fn submit(&self, stream: &Stream, batch: Batch) {
         let tries = Tries::default();
         let parcel = match self.admit(stream, &batch).await {
-            Some(Place::Memory(share)) => {
-                Parcel::Held(Pending { batch: Arc::new(batch), share, tries })
+            Some(Place::Memory(memory)) => {
+                Parcel::Held(Pending { batch: Arc::new(batch), memory, tries })
             }
             Some(Place::Disk(stored)) => Parcel::Stored(stored, tries),
             None => return self.0.attempts.bury_given_up(stream, &batch, tries),
@@ -403,19 +423,19 @@ impl Delivery {
     /// waits outside while the disk takes nothing: in memory it would be in the way of
     /// the one before it.
     async fn admit(&self, stream: &Stream, batch: &Batch) -> Option<Place> {
-        let Shared { room, overflow, attempts, .. } = &*self.0;
+        let Shared { memory, overflow, attempts, .. } = &*self.0;
         if attempts.abort.is_cancelled() {
             return None;
         }
         let is_behind = || stream.is_held() || !stream.backlog.is_empty();
         let bytes = batch.held_bytes();
-        if !is_behind()
-            && let Some(share) = room.try_take(&stream.taken, bytes)
-        {
-            return Some(Place::Memory(share));
+        let mut reservation = memory.reservation_of(&stream.memory);
+        if !is_behind() && reservation.try_grow(bytes) {
+            return Some(Place::Memory(reservation));
         }
         let patient_until = Instant::now() + PATIENCE;
-        let mut share = pin!(room.take(&stream.taken, bytes));
+        let reserve = || memory.reservation_of(&stream.memory).grown(bytes);
+        let mut reserved = pin!(reserve());
         let mut aborted = pin!(attempts.abort.cancelled());
         loop {
             let freed = overflow.freed();
@@ -428,7 +448,7 @@ impl Delivery {
             let may_take = stream.backlog.is_empty();
             if !may_take {
                 // One that is not waited for must not stay in line.
-                share.set(room.take(&stream.taken, bytes));
+                reserved.set(reserve());
             }
             let look_again = match is_patient {
                 true => patient_until,
@@ -437,7 +457,9 @@ impl Delivery {
             tokio::select! {
                 biased;
                 () = &mut aborted => return None,
-                share = &mut share, if may_take => return Some(Place::Memory(share)),
+                reservation = &mut reserved, if may_take => {
+                    return Some(Place::Memory(reservation));
+                }
                 () = freed, if may_store => {}
                 () = sleep_until(look_again) => {}
             }

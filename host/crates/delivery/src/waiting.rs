@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::Batch;
 use super::overflow::Stored;
-use super::room::Share;
 use crate::limits;
+use standpipe_core::memory_budget::Reservation;
 
 /// How long records that are to be sent again wait for others, to share a
 /// request with: under partial failures each request leaves a few.
@@ -20,7 +20,8 @@ const COMPANY_WAIT: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) batch: Arc<Batch>,
-    pub(super) share: Share,
+    /// What it takes of the memory of all streams.
+    pub(super) memory: Reservation,
     pub(super) tries: Tries,
 }
 
@@ -224,7 +225,7 @@ impl Pending {
             Arc::try_unwrap(self.batch).unwrap_or_else(|batch| batch.select(0..batch.len()));
         batch.append(&other.batch);
         self.batch = Arc::new(batch);
-        self.share.merge(other.share);
+        self.memory.merge(other.memory);
         let Tries { attempts, fruitless, .. } = other.tries;
         self.tries.attempts = self.tries.attempts.max(attempts);
         self.tries.fruitless = self.tries.fruitless.max(fruitless);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use standpipe_core::backoff::{Backoff, Jitter};
+
 /// Memory of one plugin instance, in bytes. Interpreters of JavaScript and
 /// Python need some tens of megabytes.
 pub const PLUGIN_MEMORY_BYTES_MAX: usize = 128 * 1024 * 1024;
@@ -54,18 +56,16 @@ pub const PLUGIN_EVENT_CPU_MAX: Duration = Duration::from_millis(2);
 /// addresses, takes 74 ns (AMD EPYC); so a chain of a dozen such actions has room.
 pub const PLUGIN_BYTE_CPU_MAX: Duration = Duration::from_nanos(1000);
 
-/// The shortest time after which it is tried again to make an instance of a plugin, where
-/// none could be made; it doubles with each attempt, so many times, up to the longest. For each
-/// second of processor time that an attempt takes, the pause has so many.
-pub const PLUGIN_RESTART_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// The pauses before it is tried again to make an instance of a plugin, where none could be
+/// made. For each second of processor time that an attempt takes, the pause has
+/// [`PLUGIN_RESTART_CPU_PAUSES`].
+pub const PLUGIN_RESTART_BACKOFF: Backoff =
+    Backoff::new(Duration::from_secs(1), PLUGIN_RESTART_PAUSE_MAX, Jitter::None);
 
-/// See [`PLUGIN_RESTART_PAUSE_MIN`].
-pub const PLUGIN_RESTART_DOUBLINGS_MAX: u32 = 5;
-
-/// See [`PLUGIN_RESTART_PAUSE_MIN`].
+/// The longest of them.
 pub const PLUGIN_RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// See [`PLUGIN_RESTART_PAUSE_MIN`].
+/// See [`PLUGIN_RESTART_BACKOFF`].
 pub const PLUGIN_RESTART_CPU_PAUSES: u32 = 4;
 
 /// How often the log says that no instance of a plugin can be made.

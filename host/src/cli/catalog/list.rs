@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::table::table;
 use super::{Given, block_until_signal, fault, json, log_for_people, print_either};
 use crate::cli::{CommandResult, Exit, complain};
-use standpipe_catalog::{Destination, Inventory, Origin, Sink, Stream, read_inventory};
+use standpipe_catalog::{Destination, Inventory, Origin, Sink, StreamDescription, read_inventory};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -75,7 +75,7 @@ fn for_people(inventory: &Inventory) -> String {
     text + "\n"
 }
 
-fn row(stream: &Stream) -> [String; 4] {
+fn row(stream: &StreamDescription) -> [String; 4] {
     let places: Vec<_> = stream.destinations.iter().map(|to| place(&to.sink)).collect();
     [stream.name.clone(), stream.status.word.clone(), origin(&stream.origin), places.join(", ")]
 }

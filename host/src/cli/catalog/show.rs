@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::list::{origin, place, processors, read};
 use super::{Given, fault, json, print_either};
 use crate::cli::CommandResult;
-use standpipe_catalog::Stream;
+use standpipe_catalog::StreamDescription;
 use standpipe_core::clock;
 use standpipe_core::escape::one_line;
 
@@ -49,13 +49,16 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 }
 
 /// The DynamoDB tables whose changes feed the stream.
-fn stream_tables(inventory: &standpipe_catalog::Inventory, stream: &Stream) -> Vec<String> {
+fn stream_tables(
+    inventory: &standpipe_catalog::Inventory,
+    stream: &StreamDescription,
+) -> Vec<String> {
     let standpipe_catalog::Origin::Kinesis { arn } = &stream.origin else { return Vec::new() };
     let tables = inventory.tables.get(arn).into_iter().flatten();
     tables.map(|table| table.name().to_owned()).collect()
 }
 
-fn for_people(stream: &Stream, tables: &[String]) -> String {
+fn for_people(stream: &StreamDescription, tables: &[String]) -> String {
     let mut text = String::new();
     let mut line = |key: &str, value: &str| {
         let _ = writeln!(text, "{key:11}  {}", one_line(value));

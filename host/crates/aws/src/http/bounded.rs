@@ -2,20 +2,13 @@
 //! every service, whether it succeeds or fails. What they say of the time is noticed.
 
 use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-    SharedHttpConnector,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpClient, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::runtime_components::{
-    RuntimeComponents, RuntimeComponentsBuilder,
-};
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::config_bag::ConfigBag;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use thiserror::Error;
 
+use super::intercepted::{HandlerOf, Intercepted, ResponseHandler};
 use crate::Clock;
 use crate::limits;
 
@@ -28,59 +21,24 @@ use crate::limits;
 )]
 pub struct AnswerTooLong;
 
-/// An HTTP client whose answers are bounded.
-#[derive(Debug)]
-pub(super) struct Client(pub(super) SharedHttpClient, pub(super) Clock);
-
-#[derive(Debug)]
-struct Connector<C>(C, Clock);
-
-/// A connector whose answers are bounded.
-pub(super) fn connector(
-    connector: impl HttpConnector + 'static,
-    clock: Clock,
-) -> SharedHttpConnector {
-    SharedHttpConnector::new(Connector(connector, clock))
+/// An HTTP client whose answers are bounded, and set this clock.
+pub(super) fn client(inner: SharedHttpClient, clock: Clock) -> SharedHttpClient {
+    SharedHttpClient::new(Intercepted { inner, handler_of: bounding(clock) })
 }
 
-impl HttpClient for Client {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        connector(self.0.http_connector(settings, components), self.1.clone())
-    }
-
-    fn validate_base_client_config(
-        &self,
-        components: &RuntimeComponentsBuilder,
-        config: &ConfigBag,
-    ) -> Result<(), BoxError> {
-        self.0.validate_base_client_config(components, config)
-    }
-
-    fn validate_final_config(
-        &self,
-        components: &RuntimeComponents,
-        config: &ConfigBag,
-    ) -> Result<(), BoxError> {
-        self.0.validate_final_config(components, config)
-    }
-
-    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
-        self.0.connector_metadata()
-    }
+/// The same for a connector.
+pub(super) fn connector(inner: impl HttpConnector + 'static, clock: Clock) -> SharedHttpConnector {
+    SharedHttpConnector::new(Intercepted { inner, handler_of: bounding(clock) })
 }
 
-impl<C: HttpConnector> HttpConnector for Connector<C> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (response, clock) = (self.0.call(request), self.1.clone());
-        HttpConnectorFuture::new(async move {
-            let response = response.await?;
+fn bounding(clock: Clock) -> impl HandlerOf {
+    move |_: &HttpRequest| {
+        let clock = clock.clone();
+        let handle: ResponseHandler = Box::new(move |response| {
             clock.observe(&response);
-            Ok(bound(response))
-        })
+            Box::pin(std::future::ready(Ok(bound(response))))
+        });
+        Some(handle)
     }
 }
 

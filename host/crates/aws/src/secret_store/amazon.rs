@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Failure;
-use crate::{self as aws, AwsSettings, ConnectError, JsonClient, JsonError, Service, Unreached};
+use crate::{self as aws, AwsError, AwsSettings, ConnectError, JsonClient, Service, Unreached};
 use standpipe_core::secret::{NoManager, Resolve, Secret};
 
 const SECRETS_MANAGER: Service =
@@ -74,7 +74,7 @@ fn take_text(mut answer: Value, pointer: &str) -> Result<Secret, Failure> {
             let member = pointer.trim_start_matches('/').replace('/', ".");
             let problem = format!("the answer has no {member} that is a text");
             // What answers so is not AWS, and will go on answering so.
-            Err(Failure::lasting(JsonError::incomplete(problem).to_string()))
+            Err(Failure::lasting(AwsError::incomplete(problem).to_string()))
         }
     }
 }

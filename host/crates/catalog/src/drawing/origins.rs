@@ -2,7 +2,7 @@
 //! tables, Kafka topics, database tables. The product of databases and tables is bounded.
 
 use crate::limits;
-use crate::{Asset, Inventory, Origin, Role, Stream};
+use crate::{Asset, Inventory, Origin, Role, StreamDescription};
 
 use super::collected::Collected;
 
@@ -10,7 +10,7 @@ use super::collected::Collected;
 pub(super) fn draw(
     collected: &mut Collected,
     inventory: &Inventory,
-    stream: &Stream,
+    stream: &StreamDescription,
     node: &Asset,
 ) {
     for origin in of(collected, stream) {
@@ -24,7 +24,7 @@ pub(super) fn draw(
     }
 }
 
-fn of(collected: &mut Collected, stream: &Stream) -> Vec<Asset> {
+fn of(collected: &mut Collected, stream: &StreamDescription) -> Vec<Asset> {
     match &stream.origin {
         Origin::DirectPut => Vec::new(),
         Origin::Kinesis { arn } => vec![Asset::KinesisStream { arn: arn.clone() }],

@@ -1,7 +1,7 @@
 //! The assets that a destination stands for.
 
 use crate::prefix::static_prefix;
-use crate::{Arn, Asset, Destination, S3Place, Schema, Sink, Stream, Table};
+use crate::{Arn, Asset, Destination, S3Place, Schema, Sink, StreamDescription, Table};
 
 use super::collected::Collected;
 use super::glue;
@@ -9,7 +9,7 @@ use super::glue;
 /// Where records of a destination end up: several places for Iceberg alone.
 pub(super) fn of(
     collected: &mut Collected,
-    stream: &Stream,
+    stream: &StreamDescription,
     destination: &Destination,
 ) -> Vec<Asset> {
     let unsupported =
@@ -71,7 +71,7 @@ pub(super) fn objects(place: &S3Place) -> Asset {
 }
 
 /// The table that columns are taken from.
-pub(super) fn columns(stream: &Stream, schema: &Schema) -> Asset {
+pub(super) fn columns(stream: &StreamDescription, schema: &Schema) -> Asset {
     let catalog = glue(stream, schema.catalog.as_deref(), schema.region.as_deref());
     let table =
         Table { database: None, schema: Some(schema.database.clone()), name: schema.table.clone() };

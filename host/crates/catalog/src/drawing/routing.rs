@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::limits;
-use crate::{Asset, Inventory, Role, Route, Stream};
+use crate::{Asset, Inventory, Role, Route, StreamDescription};
 
 use super::collected::Collected;
 use super::node_of;
@@ -47,12 +47,12 @@ const ANY: char = '*';
 
 /// The names of streams, for looking up what is no pattern.
 struct Names<'inventory> {
-    found: BTreeMap<&'inventory str, &'inventory Stream>,
+    found: BTreeMap<&'inventory str, &'inventory StreamDescription>,
     filtered: BTreeSet<&'inventory str>,
 }
 
 impl<'inventory> Names<'inventory> {
-    fn covered(&self, pattern: &str) -> impl Iterator<Item = &'inventory Stream> {
+    fn covered(&self, pattern: &str) -> impl Iterator<Item = &'inventory StreamDescription> {
         let is_pattern = pattern.contains(ANY);
         let one = (!is_pattern).then(|| self.found.get(pattern).copied()).flatten();
         let all = is_pattern.then(|| self.found.iter()).into_iter().flatten();

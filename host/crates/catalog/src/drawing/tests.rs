@@ -9,7 +9,7 @@ use super::*;
 use crate::picture::example::{arn, destination, iceberg, inventory, routes, s3, stream};
 use crate::{Origin, S3Place, Schema, Sink, Unread};
 
-fn found(streams: Vec<Stream>) -> Inventory {
+fn found(streams: Vec<StreamDescription>) -> Inventory {
     let region = "eu-west-1".to_owned();
     Inventory { region, streams, is_complete: true, ..Inventory::default() }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::names::{Context, Name, Names, names, of_arn};
-use crate::{Arn, Asset, Edge, Graph, Inventory, Role, Rotation, Sink, Stream};
+use crate::{Arn, Asset, Edge, Graph, Inventory, Role, Rotation, Sink, StreamDescription};
 use standpipe_core::clock;
 
 const SCHEMA: &str = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/JobEvent";
@@ -109,7 +109,7 @@ struct Maker<'event> {
 }
 
 impl Maker<'_> {
-    fn of_stream(&self, stream: &Stream, near: &Near<'_>) -> JobEvent {
+    fn of_stream(&self, stream: &StreamDescription, near: &Near<'_>) -> JobEvent {
         let documentation = self.describe(stream, &near.inputs);
         let inputs = near.inputs.iter().map(|edge| edge.from);
         let outputs = near.outputs.iter().map(|edge| edge.to);
@@ -156,8 +156,8 @@ impl Maker<'_> {
 
     /// What a person is told of a stream: how it does, and which events come under
     /// a condition.
-    fn describe(&self, stream: &Stream, inputs: &[&Edge]) -> String {
-        let Stream { kind, status, .. } = stream;
+    fn describe(&self, stream: &StreamDescription, inputs: &[&Edge]) -> String {
+        let StreamDescription { kind, status, .. } = stream;
         let mut text = format!("Amazon Data Firehose, {kind}, {}", status.word);
         if stream.has_function() {
             text.push_str(". A function changes records on the way");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Asset, Graph, Inventory, Origin, Role, Stream};
+use crate::{Asset, Graph, Inventory, Origin, Role, StreamDescription};
 
 /// That a stream takes records from one asset to another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,7 @@ pub fn links(inventory: &Inventory, graph: &Graph) -> Vec<Link> {
     links.into_iter().collect()
 }
 
-fn position(stream: &Stream, graph: &Graph) -> Option<usize> {
+fn position(stream: &StreamDescription, graph: &Graph) -> Option<usize> {
     graph.assets.iter().position(|asset| match asset {
         Asset::DeliveryStream { name, arn } => {
             *name == stream.name && arn.as_ref().is_none_or(|arn| *arn == stream.arn)

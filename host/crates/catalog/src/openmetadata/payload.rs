@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::tasks::{events, place, source, tasks};
 use crate::limits;
-use crate::{Graph, Stream};
+use crate::{Graph, StreamDescription};
 use standpipe_core::clock;
 
 /// How much a server takes: older ones refuse keys that they do not know.
@@ -26,7 +26,7 @@ const NOT_COMPARED: &[&str] =
     &["description", "displayName", "service", "startDate", "sourceHash", "name"];
 
 /// What creates a pipeline, or brings it up to date.
-pub(super) fn payload(stream: &Stream, graph: &Graph, service: &str) -> Value {
+pub(super) fn payload(stream: &StreamDescription, graph: &Graph, service: &str) -> Value {
     let events = events(stream, graph);
     let mut payload = json!({
         "name": stream.name,
@@ -95,7 +95,7 @@ fn is_within(ours: &Value, theirs: &Value) -> bool {
     }
 }
 
-fn description(stream: &Stream, events: usize) -> String {
+fn description(stream: &StreamDescription, events: usize) -> String {
     let mut lines = vec![
         format!("Amazon Data Firehose delivery stream `{}`", stream.arn),
         format!("Source: {}", source(&stream.origin)),
@@ -110,7 +110,7 @@ fn description(stream: &Stream, events: usize) -> String {
 }
 
 /// Its page at Amazon, in those partitions whose address is known.
-fn console(stream: &Stream) -> Option<String> {
+fn console(stream: &StreamDescription) -> Option<String> {
     let region = &stream.arn.region;
     let host = match &*stream.arn.partition {
         "aws" => format!("{region}.console.aws.amazon.com"),

@@ -9,7 +9,7 @@ use super::payload::{Keys, is_stored, payload, with};
 use super::{ApiError, Entity, EntityKind, OpenMetadata, names};
 use crate::limits;
 use crate::web::Method;
-use crate::{Graph, Stream};
+use crate::{Graph, StreamDescription};
 
 /// A pipeline that is there.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,7 +96,7 @@ impl OpenMetadata {
     /// What was written cannot be read back.
     pub async fn put_pipelines(
         &self,
-        streams: &[Stream],
+        streams: &[StreamDescription],
         graph: &Graph,
         existing: &mut BTreeMap<String, Existing>,
         is_dry: bool,

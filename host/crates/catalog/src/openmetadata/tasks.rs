@@ -4,10 +4,10 @@
 use serde_json::{Value, json};
 
 use crate::limits;
-use crate::{Asset, Destination, Graph, Origin, Role, S3Place, Sink, Stream, Table};
+use crate::{Asset, Destination, Graph, Origin, Role, S3Place, Sink, StreamDescription, Table};
 
 /// Events that a plugin sends to a stream, as people read them.
-pub(super) fn events(stream: &Stream, graph: &Graph) -> Vec<(String, Option<String>)> {
+pub(super) fn events(stream: &StreamDescription, graph: &Graph) -> Vec<(String, Option<String>)> {
     let is_stream = |at: usize| match graph.assets.get(at) {
         Some(Asset::DeliveryStream { name, arn }) => {
             *name == stream.name && arn.as_ref().is_none_or(|arn| *arn == stream.arn)
@@ -27,7 +27,7 @@ pub(super) fn events(stream: &Stream, graph: &Graph) -> Vec<(String, Option<Stri
 }
 
 /// All tasks, each with those that come after it.
-pub(super) fn tasks(stream: &Stream, events: &[(String, Option<String>)]) -> Vec<Value> {
+pub(super) fn tasks(stream: &StreamDescription, events: &[(String, Option<String>)]) -> Vec<Value> {
     let mut tasks = Vec::new();
     let shown = events.iter().take(limits::CATALOG_EVENT_TASKS_MAX);
     for (number, (label, note)) in shown.enumerate() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::drawing::{DrawingOptions, draw};
 use crate::{
     Arn, Destination, Graph, Inventory, Origin, Rotation, Route, S3Place, SearchEngine, Sink,
-    Status, Stream, Table,
+    Status, StreamDescription, Table,
 };
 
 /// Streams of a shop.
@@ -104,14 +104,14 @@ pub(crate) fn arn(service: &str, resource: &str) -> Arn {
     Arn::parse(&format!("arn:aws:{service}:eu-west-1:123456789012:{resource}")).unwrap()
 }
 
-pub(crate) fn stream(name: &str, origin: Origin, destination: Destination) -> Stream {
+pub(crate) fn stream(name: &str, origin: Origin, destination: Destination) -> StreamDescription {
     let kind = match origin {
         Origin::Kinesis { .. } => "KinesisStreamAsSource",
         Origin::Kafka { .. } => "MSKAsSource",
         Origin::Database { .. } => "DatabaseAsSource",
         _ => "DirectPut",
     };
-    Stream {
+    StreamDescription {
         name: name.to_owned(),
         arn: arn("firehose", &format!("deliverystream/{name}")),
         status: Status { word: "ACTIVE".to_owned(), failure: None },
@@ -121,19 +121,14 @@ pub(crate) fn stream(name: &str, origin: Origin, destination: Destination) -> St
         updated: None,
         origin,
         destinations: vec![destination],
+        has_more_destinations: false,
         is_encrypted: false,
     }
 }
 
 pub(crate) fn destination(key: &str, sink: Sink) -> Destination {
-    Destination {
-        id: "destinationId-000000000001".to_owned(),
-        key: format!("{key}DestinationDescription"),
-        sink,
-        processors: Vec::new(),
-        backup: None,
-        schema: None,
-    }
+    let key = format!("{key}DestinationDescription");
+    Destination::bare("destinationId-000000000001", &key, sink)
 }
 
 pub(crate) fn s3(bucket: &str, prefix: &str) -> Destination {

@@ -2,22 +2,82 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use standpipe_aws::{AwsError, StreamInspector};
+use standpipe_core::rate_limiter::RateLimiter;
 
-use super::control::{Control, is_denied, is_gone};
-use super::description::{Page, read_page};
+use super::attempts::attempt;
 use super::each::ask_each;
+use super::failure::{is_denied, is_gone};
 use super::{Progress, Tell};
 use crate::limits;
-use crate::{Stream, Unread};
-use standpipe_aws::JsonError;
+use crate::{StreamDescription, Unread};
 
-pub(super) const OPERATION: &str = "DescribeDeliveryStream";
+/// Descriptions of delivery streams, at the rate that Amazon allows.
+#[derive(Debug)]
+pub(crate) struct Descriptions {
+    inspector: StreamInspector,
+    limiter: RateLimiter,
+}
+
+impl Descriptions {
+    pub(super) fn new(inspector: StreamInspector, per_second: f64) -> Arc<Self> {
+        Arc::new(Descriptions { inspector, limiter: RateLimiter::per_second(per_second) })
+    }
+
+    /// Ask about a stream, with so many attempts at most; about its destinations behind
+    /// this one, where there are more of them.
+    pub(crate) async fn page(
+        &self,
+        attempts_max: u32,
+        name: &str,
+        destinations_after: Option<&str>,
+    ) -> Result<StreamDescription, AwsError> {
+        let call = || self.inspector.describe(name, destinations_after);
+        attempt(&self.limiter, attempts_max, "DescribeDeliveryStream", call).await
+    }
+
+    /// Ask about a stream with all of its destinations, page by page: it has one today.
+    async fn whole(&self, name: &str) -> Result<StreamDescription, AwsError> {
+        let attempts_max = limits::CATALOG_ATTEMPTS_MAX;
+        let mut stream = self.page(attempts_max, name, None).await?;
+        for _ in 1..limits::CATALOG_DESTINATION_PAGES_MAX {
+            let Some(last) = last_of(&stream)? else { return Ok(stream) };
+            let page = self.page(attempts_max, name, Some(&last)).await?;
+            if last_of(&page)?.as_ref() == Some(&last) {
+                return Err(endless());
+            }
+            stream.destinations.extend(page.destinations);
+            stream.has_more_destinations = page.has_more_destinations;
+        }
+        if stream.has_more_destinations { Err(endless()) } else { Ok(stream) }
+    }
+}
+
+/// The destination behind which there are more; none where there are no more.
+fn last_of(stream: &StreamDescription) -> Result<Option<String>, AwsError> {
+    if !stream.has_more_destinations {
+        return Ok(None);
+    }
+    let last = stream.destinations.last().map(|last| &last.id).filter(|id| !id.is_empty());
+    let last = last.ok_or_else(|| {
+        wrong("the answer says that there are more destinations, and not behind which to go on")
+    })?;
+    Ok(Some(last.clone()))
+}
+
+fn endless() -> AwsError {
+    wrong("the list of its destinations has no end")
+}
+
+/// An answer that another attempt is not asked for after.
+fn wrong(problem: &str) -> AwsError {
+    AwsError { is_passing: false, ..AwsError::incomplete(problem) }
+}
 
 /// What has come of asking about streams.
 #[derive(Debug, Default)]
 pub(super) struct Described {
-    pub(super) streams: Vec<Stream>,
+    pub(super) streams: Vec<StreamDescription>,
     pub(super) unread: Vec<Unread>,
     pub(super) vanished: Vec<String>,
     /// How many of those unread are denied.
@@ -26,12 +86,16 @@ pub(super) struct Described {
 
 impl Described {
     /// Ask about each of these streams. Sorted by name.
-    pub(super) async fn read(control: &Arc<Control>, names: Vec<String>, tell: Tell<'_>) -> Self {
+    pub(super) async fn read(
+        descriptions: &Arc<Descriptions>,
+        names: Vec<String>,
+        tell: Tell<'_>,
+    ) -> Self {
         let of = names.len();
         let (mut described, mut done) = (Described::default(), 0);
         let ask = |name: String| {
-            let control = Arc::clone(control);
-            async move { describe(&control, &name).await }
+            let descriptions = Arc::clone(descriptions);
+            async move { descriptions.whole(&name).await }
         };
         let take = |name, answer| {
             described.take(name, answer);
@@ -45,10 +109,9 @@ impl Described {
         described
     }
 
-    fn take(&mut self, name: String, answer: Result<Result<Stream, String>, JsonError>) {
+    fn take(&mut self, name: String, answer: Result<StreamDescription, AwsError>) {
         match answer {
-            Ok(Ok(stream)) => self.streams.push(stream),
-            Ok(Err(cause)) => self.unread.push(Unread { name, cause }),
+            Ok(stream) => self.streams.push(stream),
             Err(error) if is_gone(&error) => self.vanished.push(name),
             Err(error) => {
                 self.denied += usize::from(is_denied(&error));
@@ -58,29 +121,23 @@ impl Described {
     }
 }
 
-/// Ask about a stream, page by page: it has one today.
-async fn describe(control: &Control, name: &str) -> Result<Result<Stream, String>, JsonError> {
-    let answer = control.ask(OPERATION, &json!({"DeliveryStreamName": name})).await?;
-    let Page { mut stream, mut next } = match read_page(name, &answer) {
-        Ok(page) => page,
-        Err(cause) => return Ok(Err(cause)),
-    };
-    for _ in 1..limits::CATALOG_DESTINATION_PAGES_MAX {
-        let Some(start) = next.take() else { return Ok(Ok(stream)) };
-        let request = json!({"DeliveryStreamName": name, "ExclusiveStartDestinationId": start});
-        let answer = control.ask(OPERATION, &request).await?;
-        match read_page(name, &answer) {
-            Ok(page) if page.next.as_ref() == Some(&start) => return Ok(Err(endless())),
-            Ok(page) => {
-                next = page.next;
-                stream.destinations.extend(page.stream.destinations);
-            }
-            Err(cause) => return Ok(Err(cause)),
-        }
-    }
-    Ok(if next.is_none() { Ok(stream) } else { Err(endless()) })
-}
+#[cfg(test)]
+mod tests {
+    use standpipe_aws::{Destination, DestinationKind};
 
-fn endless() -> String {
-    "the list of its destinations has no end".to_owned()
+    use super::*;
+
+    #[test]
+    fn more_destinations_are_behind_the_last_one() {
+        let stream = |has_more_destinations: bool, id: &str| {
+            let destination =
+                Destination { id: id.to_owned(), ..Destination::stand_in(DestinationKind::S3) };
+            let stream = StreamDescription::stand_in("s", vec![destination]);
+            StreamDescription { has_more_destinations, ..stream }
+        };
+        assert_eq!(last_of(&stream(true, "d1")), Ok(Some("d1".to_owned())));
+        assert_eq!(last_of(&stream(false, "d1")), Ok(None));
+        let error = last_of(&stream(true, "")).unwrap_err();
+        assert!(error.to_string().contains("more destinations") && !error.is_passing);
+    }
 }

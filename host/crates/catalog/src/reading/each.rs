@@ -3,9 +3,9 @@
 
 use tokio::task::JoinSet;
 
-use super::control::{is_denied, is_gone};
+use super::failure::{is_denied, is_gone, is_incomplete};
 use crate::limits;
-use standpipe_aws::JsonError;
+use standpipe_aws::AwsError;
 
 /// Ask about each of these names, several at a time, and hand on what comes of it
 /// in the order in which it comes. Once too many in a row have failed for a reason
@@ -13,10 +13,10 @@ use standpipe_aws::JsonError;
 pub(super) async fn ask_each<T, F>(
     names: Vec<String>,
     ask: impl Fn(String) -> F,
-    mut take: impl FnMut(String, Result<T, JsonError>),
+    mut take: impl FnMut(String, Result<T, AwsError>),
 ) where
     T: Send + 'static,
-    F: Future<Output = Result<T, JsonError>> + Send + 'static,
+    F: Future<Output = Result<T, AwsError>> + Send + 'static,
 {
     let (mut names, mut asked, mut failed_in_a_row) = (names.into_iter(), JoinSet::new(), 0);
     loop {
@@ -27,7 +27,9 @@ pub(super) async fn ask_each<T, F>(
         }
         let Some(answer) = asked.join_next().await else { return };
         let (name, answer) = answer.expect("a task that asks neither panics nor is stopped");
-        let failure = answer.as_ref().err().filter(|error| !is_denied(error) && !is_gone(error));
+        let is_of_one =
+            |error: &AwsError| is_denied(error) || is_gone(error) || is_incomplete(error);
+        let failure = answer.as_ref().err().filter(|error| !is_of_one(error));
         let failure = failure.cloned();
         take(name, answer);
         match failure {
@@ -46,9 +48,9 @@ pub(super) async fn ask_each<T, F>(
 mod tests {
     use super::*;
 
-    fn error(code: &str) -> JsonError {
+    fn error(code: &str) -> AwsError {
         let (code, message) = (code.to_owned(), String::new());
-        JsonError { code, message, advice: None, is_passing: false }
+        AwsError { code, message, advice: None, is_passing: false, status: None }
     }
 
     /// How many names were asked about, and how many have failed.

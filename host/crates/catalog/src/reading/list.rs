@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::control::Control;
-use super::fields::Fields;
 use crate::limits;
-use standpipe_aws::JsonError;
+use standpipe_aws::{AwsError, Fields};
 
 /// Names, and why there may be more of them.
 #[derive(Debug, Default)]
@@ -62,7 +61,7 @@ impl List {
     /// # Errors
     ///
     /// There is not even a first page.
-    pub(super) async fn read(self, control: &Control) -> Result<Listed, JsonError> {
+    pub(super) async fn read(self, control: &Control) -> Result<Listed, AwsError> {
         let mut found = Found::default();
         let mut start = None;
         loop {
@@ -70,7 +69,7 @@ impl List {
                 // Without a first page nothing is known, and it is not known to be nothing.
                 Ok(answer) if start.is_none() && !has_names(&answer, self.names) => {
                     let problem = format!("the answer has no {}", self.names);
-                    return Err(JsonError::incomplete(problem));
+                    return Err(AwsError::incomplete(problem));
                 }
                 Ok(answer) => match self.take(&answer, &mut found) {
                     Turn::Page(name) => start = Some(name),

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::control::{Control, is_denied, is_gone};
+use super::control::Control;
 use super::each::ask_each;
-use super::fields::Fields;
+use super::failure::{is_denied, is_gone};
 use super::{Progress, Tell, list};
-use crate::{Arn, Origin, Stream};
-use standpipe_aws::JsonError;
+use crate::{Arn, Origin, StreamDescription};
+use standpipe_aws::{AwsError, Fields};
 
 pub(super) const OPERATION: &str = "DescribeKinesisStreamingDestination";
 
@@ -23,7 +23,7 @@ const FLOWING: [&str; 3] = ["ACTIVE", "UPDATING", "ENABLING"];
 pub(super) struct Feeding {
     pub(super) tables: BTreeMap<Arn, Vec<Arn>>,
     pub(super) warnings: Vec<String>,
-    failed: Vec<(String, JsonError)>,
+    failed: Vec<(String, AwsError)>,
 }
 
 impl Feeding {
@@ -58,7 +58,7 @@ impl Feeding {
         feeding
     }
 
-    fn take(&mut self, table: String, fed: Result<BTreeSet<Arn>, JsonError>) {
+    fn take(&mut self, table: String, fed: Result<BTreeSet<Arn>, AwsError>) {
         match fed {
             Ok(fed) => {
                 for stream in fed {
@@ -86,7 +86,7 @@ impl Feeding {
     }
 }
 
-fn unlisted(error: &JsonError) -> String {
+fn unlisted(error: &AwsError) -> String {
     let advice = if is_denied(error) { ": allow dynamodb:ListTables" } else { "" };
     format!(
         "DynamoDB tables could not be listed, and none is told to feed a Kinesis stream: {error}{advice}"
@@ -98,9 +98,9 @@ fn unlisted(error: &JsonError) -> String {
 /// # Errors
 ///
 /// The answer does not have what each has: it may be that they go somewhere.
-fn streams_fed(answer: &Value) -> Result<BTreeSet<Arn>, JsonError> {
+fn streams_fed(answer: &Value) -> Result<BTreeSet<Arn>, AwsError> {
     let destinations = Fields::new(answer).all_objects("KinesisDataStreamDestinations");
-    let incomplete = |member: &str| JsonError::incomplete(format!("the answer has no {member}"));
+    let incomplete = |member: &str| AwsError::incomplete(format!("the answer has no {member}"));
     let destinations = destinations.ok_or_else(|| incomplete("KinesisDataStreamDestinations"))?;
     let mut fed = BTreeSet::new();
     for to in destinations {
@@ -114,7 +114,9 @@ fn streams_fed(answer: &Value) -> Result<BTreeSet<Arn>, JsonError> {
 }
 
 /// The Kinesis streams that feed delivery streams.
-pub(super) fn sources(streams: &[Stream]) -> impl Iterator<Item = (&Stream, &Arn)> {
+pub(super) fn sources(
+    streams: &[StreamDescription],
+) -> impl Iterator<Item = (&StreamDescription, &Arn)> {
     streams.iter().filter_map(|stream| match &stream.origin {
         Origin::Kinesis { arn } => Some((stream, arn)),
         _ => None,
@@ -123,10 +125,10 @@ pub(super) fn sources(streams: &[Stream]) -> impl Iterator<Item = (&Stream, &Arn
 
 /// Those of them whose tables nobody sees from here: a table feeds streams of its
 /// own account and region alone.
-pub(super) fn warn_of_others(streams: &[Stream], region: &str) -> Vec<String> {
+pub(super) fn warn_of_others(streams: &[StreamDescription], region: &str) -> Vec<String> {
     let others = sources(streams)
         .filter(|(stream, source)| source.account != stream.arn.account || source.region != region);
-    let warning = |(stream, source): (&Stream, &Arn)| {
+    let warning = |(stream, source): (&StreamDescription, &Arn)| {
         format!(
             "{} is fed by {source}, which is in another account or region: tables that feed that cannot be seen \
              from here",

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use crate::limits;
+use standpipe_core::backoff::{Backoff, Jitter};
 use standpipe_core::clock;
 
 /// Whether another attempt may help after this status.
@@ -19,29 +20,12 @@ pub(super) fn may_help(status: u16, method: &Method) -> bool {
     }
 }
 
-/// The pauses before further attempts.
-pub(super) struct Pauses {
-    next: Duration,
-    left: u32,
-}
-
-impl Pauses {
-    /// So many attempts, the first of which needs no pause.
-    pub(super) fn new(first: Duration, attempts: u32) -> Self {
-        Pauses { next: first, left: attempts.saturating_sub(1) }
-    }
-
-    /// The next one, not shorter than what the server told; none once it is enough.
-    ///
-    /// Half of it is left to chance, so that clients that failed together do not
-    /// come back together.
-    pub(super) fn next(&mut self, told: Duration) -> Option<Duration> {
-        self.left = self.left.checked_sub(1)?;
-        let pause = self.next.min(limits::WEB_PAUSE_MAX);
-        self.next = pause * 2;
-        let jittered = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-        Some(jittered.max(told.min(limits::WEB_PAUSE_MAX)))
-    }
+/// The pause after so many attempts have failed, not shorter than what the server told;
+/// none once they are enough.
+pub(super) fn pause(first: Duration, failures: u32, told: Duration) -> Option<Duration> {
+    let backoff = Backoff::new(first, limits::WEB_PAUSE_MAX, Jitter::Half);
+    let is_last = failures >= limits::WEB_ATTEMPTS;
+    (!is_last).then(|| backoff.pause(failures).max(told.min(limits::WEB_PAUSE_MAX)))
 }
 
 /// What `Retry-After` says: seconds, or a date.
@@ -83,14 +67,14 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_end() {
-        let mut pauses = Pauses::new(Duration::from_secs(1), 4);
-        for most in [1, 2, 4] {
-            let pause = pauses.next(Duration::ZERO).unwrap().as_secs_f64();
-            assert!(pause >= f64::from(most) / 2.0 && pause <= f64::from(most), "{pause}");
+        let first = Duration::from_secs(1);
+        for (failures, most) in [(1, 1.0), (2, 2.0), (3, 4.0)] {
+            let pause = pause(first, failures, Duration::ZERO).unwrap().as_secs_f64();
+            assert!(pause >= most / 2.0 && pause <= most, "{pause}");
         }
-        assert_eq!(pauses.next(Duration::ZERO), None);
-        let mut pauses = Pauses::new(Duration::from_millis(1), 2);
-        assert_eq!(pauses.next(Duration::from_secs(100_000)), Some(limits::WEB_PAUSE_MAX));
+        assert_eq!(pause(first, limits::WEB_ATTEMPTS, Duration::ZERO), None);
+        let told = Duration::from_secs(100_000);
+        assert_eq!(pause(Duration::from_millis(1), 1, told), Some(limits::WEB_PAUSE_MAX));
     }
 
     #[test]

@@ -12,67 +12,9 @@
 use memchr::memchr;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
-use thiserror::Error;
 
-use super::bounded;
 use crate::{Answer, Refusal};
-use standpipe_core::event::StreamName;
-
-/// An answer that says nothing about the records of its request.
-#[derive(Debug, Clone, Error, PartialEq, Eq)]
-#[error(
-    "{0}, so it is not a complete answer of Firehose: check that `endpoint_url` under [aws] leads there, and the \
-     proxies in between"
-)]
-pub struct InvalidAnswer(#[from] AnswerDefect);
-
-/// What an answer lacks.
-#[derive(Debug, Clone, Error, PartialEq, Eq)]
-pub enum AnswerDefect {
-    /// There is nothing in it.
-    #[error("the answer is empty")]
-    Empty,
-    /// It is not a JSON object, or not all of one.
-    #[error("the answer is not a JSON object that is complete")]
-    NotAnObject,
-    /// A required member is missing.
-    #[error("the answer has no {0}")]
-    Missing(&'static str),
-    /// A member is of another type than it should be.
-    #[error("the answer's {0} is of the wrong type")]
-    WrongType(&'static str),
-    /// Not every record has one result.
-    #[error("the answer has {results} results for {records} records")]
-    Results {
-        /// How many there are.
-        results: usize,
-        /// How many there should be.
-        records: usize,
-    },
-    /// A result says neither that its record was accepted nor that it failed, or both.
-    #[error(
-        "the answer's result {position} has {}",
-        if *has_both { "both a RecordId and an ErrorCode" } else { "neither a RecordId nor an ErrorCode" }
-    )]
-    Undecided {
-        /// Which result, counted from 0.
-        position: usize,
-        /// Whether it says both.
-        has_both: bool,
-    },
-    /// The count is another than that of the error codes.
-    #[error("the answer's FailedPutCount is {count}, and {codes} results have an ErrorCode")]
-    Miscounted {
-        /// What it says.
-        count: u64,
-        /// What it shows.
-        codes: usize,
-    },
-    /// It is about something else.
-    #[error("the answer describes another stream than the one that was asked about")]
-    OtherStream,
-}
+use standpipe_aws::{AnswerDefect, InvalidAnswer, bounded};
 
 /// Read the answer to a request of so many records.
 ///
@@ -83,41 +25,7 @@ pub fn read_put_answer(answer: &[u8], records: usize) -> Result<Answer, InvalidA
     if accepts_all(answer, records).is_some() {
         return Ok(Answer::default());
     }
-    parse(answer, records).map_err(InvalidAnswer)
-}
-
-/// Check that the answer to `DescribeDeliveryStream` has the members that the API
-/// requires, and is about this stream.
-pub(super) fn check_description(answer: &[u8], stream: &StreamName) -> Result<(), InvalidAnswer> {
-    if answer.trim_ascii().is_empty() {
-        return Err(AnswerDefect::Empty.into());
-    }
-    let parsed: Value = serde_json::from_slice(answer).map_err(|_| AnswerDefect::NotAnObject)?;
-    let answer = parsed.as_object().ok_or(AnswerDefect::NotAnObject)?;
-    let member = |object: &Map<String, Value>, name, is_right: fn(&Value) -> bool| {
-        let value = object.get(name).ok_or(AnswerDefect::Missing(name))?;
-        if is_right(value) { Ok(()) } else { Err(AnswerDefect::WrongType(name)) }
-    };
-    member(answer, "DeliveryStreamDescription", Value::is_object)?;
-    let description = answer["DeliveryStreamDescription"].as_object().expect("it is one");
-    for name in [
-        "DeliveryStreamName",
-        "DeliveryStreamARN",
-        "DeliveryStreamStatus",
-        "DeliveryStreamType",
-        "VersionId",
-    ] {
-        member(description, name, |value| value.as_str().is_some_and(|text| !text.is_empty()))?;
-    }
-    let are_objects = |value: &Value| {
-        value.as_array().is_some_and(|destinations| destinations.iter().all(Value::is_object))
-    };
-    member(description, "Destinations", are_objects)?;
-    member(description, "HasMoreDestinations", Value::is_boolean)?;
-    if description["DeliveryStreamName"] != stream.as_str() {
-        return Err(AnswerDefect::OtherStream.into());
-    }
-    Ok(())
+    Ok(parse(answer, records)?)
 }
 
 /// Look an answer over. None unless it accepts every record, in just the form that

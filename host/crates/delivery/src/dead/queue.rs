@@ -229,12 +229,12 @@ impl Writing {
 
     /// Write these letters, however often that takes, or refuse them.
     fn write(&self, mut group: VecDeque<QueuedLetter>) {
-        let mut pause = limits::DEAD_RETRY_PAUSE_FIRST;
+        let mut failures = 0;
         while !group.is_empty() {
             let (written, error) = self.record.write_group(&group, self.durability);
             let written: Vec<_> = group.drain(..written).collect();
             if !written.is_empty() {
-                pause = limits::DEAD_RETRY_PAUSE_FIRST;
+                failures = 0;
                 self.shared.release(&written);
                 settle(written);
             }
@@ -246,8 +246,8 @@ impl Writing {
                 self.shared.release(&refused);
             } else {
                 self.record.mention_trouble(&error, self.shared.waiting().count);
-                self.shared.pause(pause);
-                pause = (pause * 2).min(limits::DEAD_RETRY_PAUSE_MAX);
+                failures += 1;
+                self.shared.pause(limits::DEAD_RETRY_BACKOFF.pause(failures));
             }
         }
     }

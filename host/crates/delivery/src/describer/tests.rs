@@ -13,15 +13,15 @@ use crate::dead::Letters;
 use crate::faulty::{Faulty, Injection};
 use crate::limits;
 use crate::{
-    Delivery, DeliverySettings, Description, Firehose, Identity, NamedBy, Outbox, Pack, PackChoice,
-    Ports, Provenance, Record, RequestError, StartRate, Step, StreamSettings, Target, TargetKind,
-    Verdict,
+    Delivery, DeliverySettings, Firehose, Identity, NamedBy, Outbox, Pack, PackChoice, Ports,
+    Provenance, Record, RequestError, StartRate, StreamSettings, Verdict,
 };
+use standpipe_aws::{Destination, DestinationKind, Processor, StreamDescription};
 use standpipe_core::event::{Ack, StreamName};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-type Answer = Result<Description, RequestError>;
+type Answer = Result<StreamDescription, RequestError>;
 
 /// Streams that are packed as they are described.
 struct Scene {
@@ -106,14 +106,21 @@ fn name(stream: &str) -> StreamName {
     StreamName::parse(stream).unwrap()
 }
 
-fn s3(steps: &[Step]) -> Result<Description, RequestError> {
-    Ok(Description {
-        targets: vec![Target { kind: TargetKind::S3, steps: steps.to_vec() }],
-        ..Description::default()
-    })
+/// A stream that writes to S3 what these processors leave.
+fn s3(processors: &[&str]) -> Answer {
+    let processors = processors.iter().map(|&kind| Processor {
+        kind: kind.to_owned(),
+        lambda: None,
+        splits_at: None,
+    });
+    let destination = Destination {
+        processors: processors.collect(),
+        ..Destination::stand_in(DestinationKind::S3)
+    };
+    Ok(StreamDescription::stand_in("s", vec![destination]))
 }
 
-fn failure(verdict: Verdict, code: &str) -> Result<Description, RequestError> {
+fn failure(verdict: Verdict, code: &str) -> Answer {
     Err(RequestError { verdict, code: code.to_owned(), message: "injected".to_owned() })
 }
 
@@ -138,7 +145,7 @@ async fn events_go_unpacked_until_the_stream_is_described() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_depends_on_single_events_stays_unpacked() {
     let mut scene = Scene::new(|stream, _| match stream.as_str() {
-        "lambda" => s3(&[Step::Lambda]),
+        "lambda" => s3(&["Lambda"]),
         _ => s3(&[]),
     });
     for stream in ["lambda", "plain"] {
@@ -209,8 +216,8 @@ async fn the_newest_description_counts() {
     let mut scene = Scene::new(|_, before| match before {
         0 | 4 => s3(&[]),
         1 => failure(Verdict::Hold, "CannotConnect"),
-        2 => s3(&[Step::Lambda]),
-        3 => s3(&[Step::AppendDelimiter]),
+        2 => s3(&["Lambda"]),
+        3 => s3(&["AppendDelimiterToRecord"]),
         _ => failure(Verdict::Missing, "ResourceNotFoundException"),
     });
     scene.is_packed("s").await;

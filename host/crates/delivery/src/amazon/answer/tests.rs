@@ -2,7 +2,7 @@
 //! changed ones are refused, and nothing panics.
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -120,40 +120,6 @@ fn what_an_answer_lacks_is_named() {
     // Two counts are no count.
     let twice = r#"{"FailedPutCount":0,"FailedPutCount":0,"RequestResponses":[]}"#;
     assert!(read_put_answer(twice.as_bytes(), 0).is_err());
-}
-
-#[test]
-fn a_description_has_its_members_and_is_of_the_stream() {
-    let complete = || {
-        json!({
-            "DeliveryStreamName": "s", "DeliveryStreamARN": "arn:aws:firehose:eu-west-1:1:deliverystream/s",
-            "DeliveryStreamStatus": "ACTIVE", "DeliveryStreamType": "DirectPut", "VersionId": "1",
-            "Destinations": [{"DestinationId": "d"}], "HasMoreDestinations": false,
-        })
-    };
-    let stream = StreamName::parse("s").unwrap();
-    let check = |description: &Value| {
-        let answer = json!({"DeliveryStreamDescription": description}).to_string();
-        check_description(answer.as_bytes(), &stream)
-    };
-    assert_eq!(check(&complete()), Ok(()));
-    for key in complete().as_object().unwrap().keys() {
-        for wrong in [None, Some(json!(null)), Some(json!("")), Some(json!([1])), Some(json!(1))] {
-            let mut description = complete();
-            match wrong {
-                Some(wrong) => description[key] = wrong,
-                None => drop(description.as_object_mut().unwrap().remove(key)),
-            }
-            let error = check(&description).expect_err(key).to_string();
-            assert!(error.contains(key.as_str()), "{key}: {error}");
-        }
-    }
-    let mut other = complete();
-    other["DeliveryStreamName"] = "t".into();
-    assert_eq!(check(&other), Err(AnswerDefect::OtherStream.into()));
-    for text in ["", "{}", "null", "[]", "<html>", r#"{"DeliveryStreamDescription":null}"#] {
-        assert!(check_description(text.as_bytes(), &stream).is_err(), "{text}");
-    }
 }
 
 /// The same by way of a tree, without a thought of time.

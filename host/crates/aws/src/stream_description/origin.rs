@@ -1,9 +1,8 @@
 //! Reads what feeds a stream from its description: direct puts, Kinesis, Kafka or a database; all
 //! else is unsupported, by Amazon's word for it.
 
-use crate::Origin;
-use crate::reading::address;
-use crate::reading::fields::{Fields, unknown_word};
+use super::{Origin, address};
+use crate::fields::{Fields, unknown_word};
 
 /// What feeds a stream of this type.
 pub(super) fn read(kind: &str, described: Fields<'_>) -> Origin {

@@ -3,82 +3,84 @@
 
 use serde_json::Value;
 
-use crate::Arn;
+use super::Arn;
 use crate::limits;
+use standpipe_core::clock;
 
 /// An object of an answer, whose fields may be missing, or of any other type than
 /// is said: such a field is as good as none.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Fields<'a>(&'a Value);
+pub struct Fields<'a>(&'a Value);
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(value: &'a Value) -> Self {
+    /// The members of this value; none, if it is no object.
+    pub fn new(value: &'a Value) -> Self {
         Fields(value)
     }
 
     /// An object inside of it.
-    pub(super) fn object(self, key: &str) -> Option<Fields<'a>> {
+    pub fn object(self, key: &str) -> Option<Fields<'a>> {
         self.0.get(key).filter(|value| value.is_object()).map(Fields)
     }
 
     /// The same, with no field where it is missing.
-    pub(super) fn inner(self, key: &str) -> Fields<'a> {
+    pub fn inner(self, key: &str) -> Fields<'a> {
         self.object(key).unwrap_or(Fields(&Value::Null))
     }
 
     /// Whether there is a field, of whatever type.
-    pub(super) fn has(self, key: &str) -> bool {
+    pub fn has(self, key: &str) -> bool {
         self.0.get(key).is_some_and(|value| !value.is_null())
     }
 
     /// A list of objects, where there is one, and nothing else in it.
-    pub(super) fn all_objects(self, key: &str) -> Option<Vec<Fields<'a>>> {
+    pub fn all_objects(self, key: &str) -> Option<Vec<Fields<'a>>> {
         let list = self.0.get(key)?.as_array()?.iter();
         list.map(|value| value.is_object().then_some(Fields(value))).collect()
     }
 
     /// A text that is not empty.
-    pub(super) fn text(self, key: &str) -> Option<&'a str> {
+    pub fn text(self, key: &str) -> Option<&'a str> {
         self.0.get(key)?.as_str().filter(|text| !text.is_empty())
     }
 
     /// The same for whoever keeps it.
-    pub(super) fn owned(self, key: &str) -> Option<String> {
+    pub fn owned(self, key: &str) -> Option<String> {
         self.text(key).map(str::to_owned)
     }
 
     /// An ARN.
-    pub(super) fn arn(self, key: &str) -> Option<Arn> {
+    pub fn arn(self, key: &str) -> Option<Arn> {
         Arn::parse(self.text(key)?)
     }
 
     /// Yes or no.
-    pub(super) fn is(self, key: &str) -> Option<bool> {
+    pub fn is(self, key: &str) -> Option<bool> {
         self.0.get(key)?.as_bool()
     }
 
     /// What stands in a list.
-    pub(super) fn list(self, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    pub fn list(self, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
         self.0.get(key).and_then(Value::as_array).into_iter().flatten()
     }
 
     /// The objects of a list.
-    pub(super) fn objects(self, key: &str) -> impl Iterator<Item = Fields<'a>> + use<'a> {
+    pub fn objects(self, key: &str) -> impl Iterator<Item = Fields<'a>> + use<'a> {
         self.list(key).filter(|value| value.is_object()).map(Fields)
     }
 
     /// The texts of a list.
-    pub(super) fn texts(self, key: &str) -> Vec<String> {
+    pub fn texts(self, key: &str) -> Vec<String> {
         self.list(key).filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
     /// The same where there is a list, and nothing else in it.
-    pub(super) fn names(self, key: &str) -> Option<Vec<&'a str>> {
+    pub fn names(self, key: &str) -> Option<Vec<&'a str>> {
         self.0.get(key)?.as_array()?.iter().map(Value::as_str).collect()
     }
 
     /// A port, as a number or a text.
-    pub(super) fn port(self, key: &str) -> Option<u16> {
+    pub fn port(self, key: &str) -> Option<u16> {
         match self.0.get(key)? {
             Value::String(text) => text.parse().ok(),
             number => number.as_u64().and_then(|port| port.try_into().ok()),
@@ -86,9 +88,9 @@ impl<'a> Fields<'a> {
     }
 
     /// A time in seconds since 1970, which some write as a date.
-    pub(super) fn seconds(self, key: &str) -> Option<f64> {
+    pub fn seconds(self, key: &str) -> Option<f64> {
         let seconds = match self.0.get(key)? {
-            Value::String(text) => match standpipe_core::clock::parse_rfc3339(text) {
+            Value::String(text) => match clock::parse_rfc3339(text) {
                 Some(time) => time.unix_timestamp_nanos() as f64 / 1e9,
                 None => text.parse().ok()?,
             },
@@ -98,7 +100,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The keys that have an object.
-    pub(super) fn keys_of_objects(self) -> impl Iterator<Item = &'a str> {
+    pub fn keys_of_objects(self) -> impl Iterator<Item = &'a str> {
         let fields = self.0.as_object().into_iter().flatten();
         fields.filter(|(_, value)| value.is_object()).map(|(key, _)| key.as_str())
     }
@@ -107,5 +109,5 @@ impl<'a> Fields<'a> {
 /// A word of Amazon's that this program does not know, as much of it as anybody
 /// wants to see.
 pub(super) fn unknown_word(word: &str) -> String {
-    word.chars().take(limits::CATALOG_WORD_CHARACTERS_MAX).collect()
+    word.chars().take(limits::UNKNOWN_WORD_CHARACTERS_MAX).collect()
 }

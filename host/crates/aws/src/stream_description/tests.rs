@@ -2,10 +2,10 @@
 //! panics and no secret is kept.
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::{Arn, Origin, Rotation, S3Place, SearchEngine, Sink, Table};
+use crate::{AnswerDefect, Arn};
 
 const ARN: &str = "arn:aws:firehose:eu-west-1:123456789012:deliverystream/s";
 const SECRET: &str = "SECRET";
@@ -13,18 +13,22 @@ const SECRET: &str = "SECRET";
 /// What each description has.
 fn required() -> Value {
     json!({
-        "DeliveryStreamARN": ARN, "DeliveryStreamStatus": "ACTIVE", "DeliveryStreamType": "DirectPut",
+        "DeliveryStreamName": "s", "DeliveryStreamARN": ARN, "DeliveryStreamStatus": "ACTIVE", "DeliveryStreamType": "DirectPut",
         "VersionId": "1", "HasMoreDestinations": false, "Destinations": [],
     })
 }
 
-fn read(fields: &Value) -> Stream {
+fn read_answer(answer: &Value) -> Result<StreamDescription, String> {
+    read_description("s", answer.to_string().as_bytes()).map_err(|error| error.to_string())
+}
+
+fn read(fields: &Value) -> StreamDescription {
     let mut described = required();
     described["CreateTimestamp"] = 1.5.into();
     for (key, value) in fields.as_object().unwrap() {
         described[key] = value.clone();
     }
-    read_description("s", &json!({"DeliveryStreamDescription": described})).unwrap()
+    read_answer(&json!({"DeliveryStreamDescription": described})).unwrap()
 }
 
 fn read_to(key: &str, destination: &Value) -> Destination {
@@ -268,28 +272,92 @@ fn without_what_each_has_there_is_no_stream() {
                 Some(wrong) => described[key] = wrong,
                 None => drop(described.as_object_mut().unwrap().remove(key)),
             }
-            let error = read_description("s", &json!({"DeliveryStreamDescription": described}));
+            let error = read_answer(&json!({"DeliveryStreamDescription": described}));
             let error = error.expect_err(key);
             assert!(error.contains(key), "{key}: {error}");
         }
     }
     for answer in [json!({}), json!([]), json!(null), json!({"DeliveryStreamDescription": []})] {
-        assert!(read_description("s", &answer).unwrap_err().contains("DeliveryStreamARN"));
+        let error = read_answer(&answer).unwrap_err();
+        let word = if answer.is_object() { "DeliveryStreamDescription" } else { "JSON object" };
+        assert!(error.contains(word), "{error}");
     }
 }
 
 #[test]
-fn more_destinations_are_behind_the_last_one() {
-    let answer = |more: bool, id: &str| {
-        let mut described = required();
-        described["HasMoreDestinations"] = more.into();
-        described["Destinations"] =
-            json!([{"DestinationId": id, "S3DestinationDescription": s3()}]);
-        json!({"DeliveryStreamDescription": described})
+fn a_description_has_its_members_and_is_of_the_stream() {
+    let complete = || {
+        json!({
+            "DeliveryStreamName": "s", "DeliveryStreamARN": "arn:aws:firehose:eu-west-1:1:deliverystream/s",
+            "DeliveryStreamStatus": "ACTIVE", "DeliveryStreamType": "DirectPut", "VersionId": "1",
+            "Destinations": [{"DestinationId": "d"}], "HasMoreDestinations": false,
+        })
     };
-    assert_eq!(read_page("s", &answer(true, "d1")).unwrap().next.as_deref(), Some("d1"));
-    assert_eq!(read_page("s", &answer(false, "d1")).unwrap().next, None);
-    assert!(read_page("s", &answer(true, "")).unwrap_err().contains("more destinations"));
+    let check = |description: &Value| {
+        let answer = json!({"DeliveryStreamDescription": description}).to_string();
+        read_description("s", answer.as_bytes())
+    };
+    assert!(check(&complete()).is_ok());
+    for key in complete().as_object().unwrap().keys() {
+        for wrong in [None, Some(json!(null)), Some(json!("")), Some(json!([1])), Some(json!(1))] {
+            let mut description = complete();
+            match wrong {
+                Some(wrong) => description[key] = wrong,
+                None => drop(description.as_object_mut().unwrap().remove(key)),
+            }
+            let error = check(&description).expect_err(key).to_string();
+            assert!(error.contains(key.as_str()), "{key}: {error}");
+        }
+    }
+    let mut other = complete();
+    other["DeliveryStreamName"] = "t".into();
+    assert_eq!(check(&other), Err(AnswerDefect::OtherStream.into()));
+    for text in ["", "{}", "null", "[]", "<html>", r#"{"DeliveryStreamDescription":null}"#] {
+        assert!(read_description("s", text.as_bytes()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_depends_on_single_events_is_read() {
+    let mut destination = s3();
+    let parameter = |name, value| json!({"ParameterName": name, "ParameterValue": value});
+    for (parameters, splits_at) in [
+        (json!([parameter("SubRecordType", "JSON")]), RecordSplit::Json),
+        (
+            json!([parameter("SubRecordType", "DELIMITED"), parameter("Delimiter", "Cg==")]),
+            RecordSplit::Newline,
+        ),
+        (
+            json!([parameter("SubRecordType", "DELIMITED"), parameter("Delimiter", "Iw==")]),
+            RecordSplit::Other,
+        ),
+        (json!(null), RecordSplit::Other),
+    ] {
+        destination["ProcessingConfiguration"] =
+            json!({"Processors": [{"Type": "RecordDeAggregation", "Parameters": parameters}]});
+        let read = read_to("ExtendedS3DestinationDescription", &destination);
+        assert_eq!(read.processors[0].splits_at, Some(splits_at), "{parameters}");
+    }
+    for (enabled, is_on) in [(json!(null), true), (json!(true), true), (json!(false), false)] {
+        destination["DynamicPartitioningConfiguration"] = json!({"Enabled": enabled});
+        destination["DataFormatConversionConfiguration"] = json!({"Enabled": enabled});
+        let read = read_to("ExtendedS3DestinationDescription", &destination);
+        assert_eq!((read.partitions_dynamically, read.converts_format), (is_on, is_on));
+    }
+    let read = read_to("ExtendedS3DestinationDescription", &s3());
+    assert_eq!((read.partitions_dynamically, read.converts_format), (false, false));
+}
+
+#[test]
+fn a_destination_is_known_by_its_key_also_without_its_place() {
+    for (key, kind) in [
+        ("ExtendedS3DestinationDescription", DestinationKind::S3),
+        ("S3DestinationDescription", DestinationKind::S3),
+        ("SplunkDestinationDescription", DestinationKind::Splunk),
+        ("MongoDestinationDescription", DestinationKind::Unknown),
+    ] {
+        assert_eq!(read_to(key, &json!({})).kind(), kind, "{key}");
+    }
 }
 
 /// Any JSON, in which the keys that are looked for are frequent.
@@ -353,7 +421,7 @@ proptest! {
             }
         }
         let answer = json!({"DeliveryStreamDescription": described});
-        if let Ok(stream) = read_description("s", &answer) {
+        if let Ok(stream) = read_answer(&answer) {
             prop_assert!(serde_json::to_string(&stream).is_ok());
         }
     }

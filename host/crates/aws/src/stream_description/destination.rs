@@ -1,12 +1,18 @@
 //! Reads a destination of a stream's description. A destination that is unknown or incomplete
 //! becomes an unsupported one; secrets in it are not read.
 
-use super::super::address;
-use super::super::fields::{Fields, unknown_word};
-use crate::{Arn, Destination, Processor, Rotation, S3Place, Schema, SearchEngine, Sink, Table};
+use super::{
+    Destination, DestinationKind, Processor, RecordSplit, Rotation, S3Place, Schema, SearchEngine,
+    Sink, Table, address,
+};
+use crate::Arn;
+use crate::fields::{Fields, unknown_word};
 
 const EXTENDED_S3: &str = "ExtendedS3DestinationDescription";
 const S3: &str = "S3DestinationDescription";
+
+/// A newline as Firehose wants it: base64.
+const NEWLINE: &str = "Cg==";
 
 /// What one entry of the list says: one destination, as far as is known today.
 pub(super) fn read(entry: Fields<'_>) -> Vec<Destination> {
@@ -30,35 +36,35 @@ fn is_description(key: &&str) -> bool {
 }
 
 fn read_described(id: &str, key: &str, described: Fields<'_>) -> Destination {
-    let sink = match key {
-        EXTENDED_S3 | S3 => place(described).map(Sink::S3),
-        "RedshiftDestinationDescription" => redshift(described),
-        "ElasticsearchDestinationDescription" => search(SearchEngine::Elasticsearch, described),
-        "AmazonopensearchserviceDestinationDescription" => {
-            search(SearchEngine::OpenSearch, described)
-        }
-        "AmazonOpenSearchServerlessDestinationDescription" => {
+    let sink = match DestinationKind::of_key(key) {
+        DestinationKind::S3 => place(described).map(Sink::S3),
+        DestinationKind::Redshift => redshift(described),
+        DestinationKind::OpenSearch => search(SearchEngine::OpenSearch, described),
+        DestinationKind::OpenSearchServerless => {
             search(SearchEngine::OpenSearchServerless, described)
         }
-        "SplunkDestinationDescription" => splunk(described),
-        "HttpEndpointDestinationDescription" => http(described),
-        "SnowflakeDestinationDescription" => snowflake(described),
-        "IcebergDestinationDescription" => Some(iceberg(described)),
-        _ => None,
+        DestinationKind::Elasticsearch => search(SearchEngine::Elasticsearch, described),
+        DestinationKind::Splunk => splunk(described),
+        DestinationKind::HttpEndpoint => http(described),
+        DestinationKind::Iceberg => Some(iceberg(described)),
+        DestinationKind::Snowflake => snowflake(described),
+        DestinationKind::LocalFile | DestinationKind::Unknown => None,
     };
+    let conversion = described.object("DataFormatConversionConfiguration").filter(is_on);
+    let partitioning = described.object("DynamicPartitioningConfiguration").filter(is_on);
     Destination {
         processors: processors(described),
         backup: backup(described),
-        schema: schema(described),
-        ..Destination::bare(id, key, sink.unwrap_or_else(|| unsupported(key)))
+        schema: conversion.and_then(schema),
+        converts_format: conversion.is_some(),
+        partitions_dynamically: partitioning.is_some(),
+        ..Destination::bare(id, &unknown_word(key), sink.unwrap_or_else(|| unsupported(key)))
     }
 }
 
-impl Destination {
-    fn bare(id: &str, key: &str, sink: Sink) -> Self {
-        let (id, key) = (id.to_owned(), unknown_word(key));
-        Destination { id, key, sink, processors: Vec::new(), backup: None, schema: None }
-    }
+/// Whether what is configured is in force, which it is unless it is said to be off.
+fn is_on(configuration: &Fields<'_>) -> bool {
+    configuration.is("Enabled") != Some(false)
 }
 
 fn unsupported(what: &str) -> Sink {
@@ -125,18 +131,29 @@ fn iceberg(described: Fields<'_>) -> Sink {
 }
 
 fn processors(described: Fields<'_>) -> Vec<Processor> {
-    let processing = described.inner("ProcessingConfiguration");
-    if processing.is("Enabled") == Some(false) {
-        return Vec::new();
-    }
-    let read = processing.objects("Processors").map(|processor| {
+    let processing = described.object("ProcessingConfiguration").filter(is_on);
+    let listed = processing.into_iter().flat_map(|processing| processing.objects("Processors"));
+    listed.map(processor).collect()
+}
+
+/// Of its parameters, which may hold secrets, no more is kept than is known.
+fn processor(processor: Fields<'_>) -> Processor {
+    let named = |name| {
         let mut parameters = processor.objects("Parameters");
-        let lambda =
-            parameters.find(|parameter| parameter.text("ParameterName") == Some("LambdaArn"));
-        let lambda = lambda.and_then(|lambda| lambda.arn("ParameterValue"));
-        Processor { kind: unknown_word(processor.text("Type").unwrap_or("unknown")), lambda }
-    });
-    read.collect()
+        parameters.find(|parameter| parameter.text("ParameterName") == Some(name))
+    };
+    let value = |name| named(name).and_then(|parameter| parameter.text("ParameterValue"));
+    let kind = processor.text("Type").unwrap_or("unknown");
+    let splits_at = || match value("SubRecordType") {
+        Some("JSON") => RecordSplit::Json,
+        Some("DELIMITED") if value("Delimiter") == Some(NEWLINE) => RecordSplit::Newline,
+        _ => RecordSplit::Other,
+    };
+    Processor {
+        kind: unknown_word(kind),
+        lambda: named("LambdaArn").and_then(|parameter| parameter.arn("ParameterValue")),
+        splits_at: (kind == "RecordDeAggregation").then(splits_at),
+    }
 }
 
 /// Beside copies of everything, where there are any, what failed goes to the bucket
@@ -147,11 +164,12 @@ fn backup(described: Fields<'_>) -> Option<S3Place> {
     copies.or(described.object(S3)).and_then(place)
 }
 
-fn schema(described: Fields<'_>) -> Option<Schema> {
-    let conversion = described.object("DataFormatConversionConfiguration")?;
+fn schema(conversion: Fields<'_>) -> Option<Schema> {
     let schema = conversion.object("SchemaConfiguration")?;
-    let is_on = conversion.is("Enabled") != Some(false);
-    let (database, table) = (schema.owned("DatabaseName")?, schema.owned("TableName")?);
-    let (catalog, region) = (schema.owned("CatalogId"), schema.owned("Region"));
-    is_on.then_some(Schema { catalog, database, table, region })
+    Some(Schema {
+        catalog: schema.owned("CatalogId"),
+        database: schema.owned("DatabaseName")?,
+        table: schema.owned("TableName")?,
+        region: schema.owned("Region"),
+    })
 }

@@ -1,0 +1,182 @@
+//! Why a request to a service of AWS came to nothing, whichever client made it.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::{SdkError, ServiceError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use thiserror::Error as ThisError;
+
+use super::transient::is_transient;
+use super::{AnswerTooLong, InvalidAnswer, advice_of_failure, advice_of_refusal, is_skewed};
+use standpipe_core::{error_chain, error_sources, limits};
+
+/// The code of an error that stands for an answer of success which is not complete, or
+/// too long.
+pub const INVALID_ANSWER: &str = "InvalidAnswer";
+
+/// A request that came to nothing.
+#[derive(Debug, Clone, ThisError, PartialEq, Eq)]
+#[error("{code}: {message}{}", advice.map(|advice| format!(": {advice}")).unwrap_or_default())]
+pub struct AwsError {
+    /// The service's code, or a word of the transport.
+    pub code: String,
+    /// More about it, without secrets.
+    pub message: String,
+    /// What to change.
+    pub advice: Option<&'static str>,
+    /// Whether the same request may succeed when it is sent again.
+    pub is_passing: bool,
+    /// The status of an answer without a code: something that stands before the service,
+    /// or in its place, has given it.
+    pub status: Option<u16>,
+}
+
+impl AwsError {
+    /// An error that sending the request again does not help against.
+    pub(super) fn new(code: impl Into<String>, message: String) -> Self {
+        AwsError { code: code.into(), message, advice: None, is_passing: false, status: None }
+    }
+
+    /// An error that may be over when the request is sent again.
+    pub(super) fn passing(code: impl Into<String>, message: String) -> Self {
+        AwsError { is_passing: true, ..AwsError::new(code, message) }
+    }
+
+    /// An answer of success that lacks what it must have, in the words of whoever
+    /// looked for it. Another one may be better: it need not be AWS that gave it.
+    pub fn incomplete(problem: impl Into<String>) -> Self {
+        let advice = Some(
+            "it is not a complete answer of AWS: check the endpoints under [aws], and the proxies in between",
+        );
+        AwsError { advice, ..AwsError::passing(INVALID_ANSWER, problem.into()) }
+    }
+
+    /// An answer that refuses the request. Without a code it has none of the service.
+    pub(super) fn of_refusal(status: u16, code: &str, message: &str, is_skewed: bool) -> Self {
+        let has_code = !code.is_empty();
+        let code = if has_code { bounded(code) } else { format!("HTTP {status}") };
+        // Some services call too many requests a limit.
+        let is_passing = status >= 500
+            || status == 429
+            || code.contains("Throttl")
+            || code.contains("LimitExceeded");
+        let advice = advice_of_refusal(&code, message, is_skewed);
+        let status = (!has_code).then_some(status);
+        AwsError { code, message: bounded(message), advice, is_passing, status }
+    }
+
+    /// What an error of the SDK's means.
+    pub fn of_sdk<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let is_success = |response: &HttpResponse| response.status().is_success();
+        if error.raw_response().is_none_or(is_success)
+            && let Some(error) = error_sources(error).find_map(Self::of_invalid_answer)
+        {
+            return error;
+        }
+        match error {
+            SdkError::ServiceError(service) => Self::of_service_error(service),
+            SdkError::ResponseError(response) if !is_success(response.raw()) => {
+                Self::of_refusal(response.raw().status().as_u16(), "", "", false)
+            }
+            _ => Self::of_transport(error, Transport::of(error)),
+        }
+    }
+
+    fn of_service_error<E: ProvideErrorMetadata>(service: &ServiceError<E, HttpResponse>) -> Self {
+        let (error, response) = (service.err(), service.raw());
+        let message = error.message().unwrap_or_default();
+        let code = error.code().unwrap_or_default();
+        Self::of_refusal(response.status().as_u16(), code, message, is_skewed(response))
+    }
+
+    /// None where it is another error.
+    fn of_invalid_answer(error: &(dyn Error + 'static)) -> Option<Self> {
+        if let Some(invalid) = error.downcast_ref::<InvalidAnswer>() {
+            let is_passing = invalid.may_pass();
+            return Some(AwsError { is_passing, ..Self::new(INVALID_ANSWER, invalid.to_string()) });
+        }
+        let too_long = error.downcast_ref::<AnswerTooLong>()?;
+        Some(AwsError::new(INVALID_ANSWER, too_long.to_string()))
+    }
+
+    fn of_transport(error: &(dyn Error + 'static), transport: Transport) -> Self {
+        let (code, is_passing) = match transport {
+            Transport::NoCredentials { is_transient } => ("NoCredentials", is_transient),
+            Transport::TimedOut => ("Timeout", true),
+            Transport::NotConnected => ("CannotConnect", true),
+            Transport::Lost => ("ConnectionLost", true),
+            Transport::Unreadable => (INVALID_ANSWER, true),
+            Transport::Other => ("RequestFailed", true),
+        };
+        let (message, advice) = (error_chain(error), advice_of_failure(error));
+        AwsError { advice, is_passing, ..AwsError::new(code, message) }
+    }
+
+    /// Whether other credentials may be answered without this error.
+    pub fn is_about_credentials(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "ExpiredTokenException"
+                | "ExpiredToken"
+                | "UnrecognizedClientException"
+                | "InvalidClientTokenId"
+                | "InvalidSignatureException"
+                | "SignatureDoesNotMatch"
+        )
+    }
+}
+
+/// How a request came to have no answer.
+enum Transport {
+    NoCredentials {
+        is_transient: bool,
+    },
+    TimedOut,
+    NotConnected,
+    Lost,
+    /// There is one with a status of success, which the SDK cannot read.
+    Unreadable,
+    Other,
+}
+
+impl Transport {
+    fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: Error + 'static,
+    {
+        match error {
+            SdkError::TimeoutError(_) => return Transport::TimedOut,
+            SdkError::ResponseError(_) => return Transport::Unreadable,
+            _ => {}
+        }
+        let credentials =
+            error_sources(error).find_map(|source| source.downcast_ref::<CredentialsError>());
+        if let Some(error) = credentials {
+            return Transport::NoCredentials { is_transient: is_transient(error) };
+        }
+        match error {
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => Transport::TimedOut,
+            SdkError::DispatchFailure(_) if error_sources(error).any(is_connect_error) => {
+                Transport::NotConnected
+            }
+            SdkError::DispatchFailure(failure) if failure.is_io() => Transport::Lost,
+            _ => Transport::Other,
+        }
+    }
+}
+
+fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
+    error
+        .downcast_ref::<hyper_util::client::legacy::Error>()
+        .is_some_and(hyper_util::client::legacy::Error::is_connect)
+}
+
+/// As much of a text of AWS's as an error or a log line may have.
+pub fn bounded(text: &str) -> String {
+    text.chars().take(limits::DETAIL_BYTES_MAX / 4).collect()
+}

@@ -1,0 +1,70 @@
+//! Looks at answers of success before the SDK does.
+//!
+//! The SDK gives required members that an answer lacks a value: a missing count of
+//! failures is 0, and no results are an empty list. Nor could it be seen afterwards.
+//! So each request carries a function that reads its answer, and what that does not
+//! believe becomes an error here. Errors pass as they are.
+//!
+//! What the function has read stays with whoever made it, and the SDK gets what the
+//! function gives it: it would make a string of each record's id.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use bytes::Bytes;
+
+use super::intercepted::{Handled, Intercepted, ResponseHandler};
+use crate::InvalidAnswer;
+
+/// Reads the body of a request's answer, and gives what the SDK is to read in its place.
+/// It is an extension of the request.
+#[derive(Clone)]
+pub struct AnswerReader(Arc<Read>);
+
+type Read = dyn Fn(&[u8]) -> Result<&'static [u8], InvalidAnswer> + Send + Sync;
+
+impl AnswerReader {
+    /// Read with this function.
+    pub fn new(
+        read: impl Fn(&[u8]) -> Result<&'static [u8], InvalidAnswer> + Send + Sync + 'static,
+    ) -> Self {
+        AnswerReader(Arc::new(read))
+    }
+
+    async fn read(self, mut response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+        let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+        let body = ByteStream::new(body).collect().await;
+        let body = body.map_err(|error| ConnectorError::io(error.into()))?.into_bytes();
+        let for_sdk = (self.0)(&body).map_err(|error| ConnectorError::other(error.into(), None))?;
+        *response.body_mut() = SdkBody::from(Bytes::from_static(for_sdk));
+        Ok(response)
+    }
+}
+
+impl fmt::Debug for AnswerReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnswerReader")
+    }
+}
+
+/// A client that has answers of success read by the [`AnswerReader`] of their request.
+pub(crate) fn checked(inner: SharedHttpClient) -> SharedHttpClient {
+    SharedHttpClient::new(Intercepted { inner, handler_of })
+}
+
+fn handler_of(request: &HttpRequest) -> Option<ResponseHandler> {
+    let reader = request.extension::<AnswerReader>()?.clone();
+    Some(Box::new(|response| handle(reader, response)))
+}
+
+fn handle(reader: AnswerReader, response: HttpResponse) -> Handled {
+    match response.status().is_success() {
+        true => Box::pin(reader.read(response)),
+        false => Box::pin(std::future::ready(Ok(response))),
+    }
+}

@@ -1,0 +1,66 @@
+//! Answers that lack what each answer has: they are no answers, whatever their status.
+
+use thiserror::Error;
+
+/// An answer of Firehose with a status of success that is not to be believed.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[error(
+    "{0}, so it is not a complete answer of Firehose: check that `endpoint_url` under [aws] leads there, and the \
+     proxies in between"
+)]
+pub struct InvalidAnswer(#[from] AnswerDefect);
+
+/// What an answer lacks.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum AnswerDefect {
+    /// There is nothing in it.
+    #[error("the answer is empty")]
+    Empty,
+    /// It is not a JSON object, or not all of one.
+    #[error("the answer is not a JSON object that is complete")]
+    NotAnObject,
+    /// A required member is missing.
+    #[error("the answer has no {0}")]
+    Missing(&'static str),
+    /// A member is of another type than it should be.
+    #[error("the answer's {0} is of the wrong type")]
+    WrongType(&'static str),
+    /// Not every record has one result.
+    #[error("the answer has {results} results for {records} records")]
+    Results {
+        /// How many there are.
+        results: usize,
+        /// How many there should be.
+        records: usize,
+    },
+    /// A result says neither that its record was accepted nor that it failed, or both.
+    #[error(
+        "the answer's result {position} has {}",
+        if *has_both { "both a RecordId and an ErrorCode" } else { "neither a RecordId nor an ErrorCode" }
+    )]
+    Undecided {
+        /// Which result, counted from 0.
+        position: usize,
+        /// Whether it says both.
+        has_both: bool,
+    },
+    /// The count is another than that of the error codes.
+    #[error("the answer's FailedPutCount is {count}, and {codes} results have an ErrorCode")]
+    Miscounted {
+        /// What it says.
+        count: u64,
+        /// What it shows.
+        codes: usize,
+    },
+    /// It is about something else.
+    #[error("the answer describes another stream than the one that was asked about")]
+    OtherStream,
+}
+
+impl InvalidAnswer {
+    /// Whether something else than Firehose seems to have answered, or not all of the
+    /// answer came: another one may be complete.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self.0, AnswerDefect::Empty | AnswerDefect::NotAnObject)
+    }
+}

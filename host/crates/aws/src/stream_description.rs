@@ -1,0 +1,26 @@
+//! What AWS says of a delivery stream: the one reading and the one model of
+//! `DescribeDeliveryStream`, for delivery and for whoever lists streams.
+//!
+//! Only the members that a [`StreamDescription`] has are looked at: tokens, users,
+//! passwords and attributes are never taken out of the answer. What is unknown is kept by
+//! its name, and an optional member of a type that it should not have is as good as none:
+//! neither is an error. What is required of every description is: without it nobody knows
+//! where a stream's records end up, which is not the same as that they end nowhere.
+//!
+//! The answer is read as JSON and not by the SDK's own types, which drop what they do not
+//! know, and give required members that are missing a value.
+
+mod address;
+mod destination;
+mod model;
+mod origin;
+mod read;
+
+pub use model::{
+    Destination, DestinationKind, Origin, Processor, RecordSplit, Rotation, S3Place, Schema,
+    SearchEngine, Sink, Status, StreamDescription, Table,
+};
+pub use read::read_description;
+
+#[cfg(test)]
+mod tests;

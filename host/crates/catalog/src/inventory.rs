@@ -1,0 +1,41 @@
+//! What a reading has found.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use standpipe_aws::{Arn, StreamDescription};
+
+/// What was found in an account and a region.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Inventory {
+    /// Whose the streams are; none where nobody told.
+    pub account: Option<String>,
+    /// Where they are.
+    pub region: String,
+    /// The streams that were read, by name.
+    pub streams: Vec<StreamDescription>,
+    /// Those that the patterns left out.
+    pub filtered: Vec<String>,
+    /// Those that were listed and could not be read.
+    pub unread: Vec<Unread>,
+    /// Those that went between the list and their description.
+    pub vanished: Vec<String>,
+    /// Whether the list was read to its end. Nothing may be deleted by one that
+    /// was not.
+    pub is_complete: bool,
+    /// The DynamoDB tables whose changes feed a Kinesis stream, by the stream.
+    #[serde(skip)]
+    pub tables: BTreeMap<Arn, Vec<Arn>>,
+    /// What else a person should know, such as tables that could not be looked at.
+    pub warnings: Vec<String>,
+}
+
+/// A stream that was listed and could not be read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Unread {
+    /// The stream.
+    pub name: String,
+    /// Why.
+    pub cause: String,
+}

@@ -1,0 +1,78 @@
+//! Calls of control planes: as often as they may be made, and again while that may help.
+
+use std::future::Future;
+
+use standpipe_aws::AwsError;
+use standpipe_core::backoff::{Backoff, Jitter};
+use standpipe_core::rate_limiter::RateLimiter;
+use tokio::time::{Instant, sleep};
+
+use crate::limits;
+
+const BACKOFF: Backoff =
+    Backoff::new(limits::CATALOG_PAUSE, limits::CATALOG_PAUSE_MAX, Jitter::Half);
+
+/// Have an operation done, with so many attempts at most, each of which waits for its turn.
+pub(super) async fn attempt<T, F>(
+    limiter: &RateLimiter,
+    attempts_max: u32,
+    operation: &str,
+    call: impl Fn() -> F,
+) -> Result<T, AwsError>
+where
+    F: Future<Output = Result<T, AwsError>>,
+{
+    let (mut begun, mut attempts) = (None, 0);
+    loop {
+        limiter.turn().await;
+        // The turn of the first attempt may be long in coming.
+        let begun = *begun.get_or_insert_with(Instant::now);
+        let error = match call().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        attempts += 1;
+        let is_last =
+            attempts >= attempts_max || begun.elapsed() >= limits::CATALOG_ATTEMPTS_TIME_MAX;
+        if is_last || !may_pass(&error) {
+            return Err(error);
+        }
+        tracing::debug!("ask for {operation} again: {error}");
+        sleep(BACKOFF.pause(attempts)).await;
+    }
+}
+
+/// Credentials that have expired are renewed before the next attempt.
+fn may_pass(error: &AwsError) -> bool {
+    error.is_passing || error.code.starts_with("ExpiredToken")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn error(is_passing: bool) -> AwsError {
+        let code = "ThrottlingException".to_owned();
+        AwsError { code, message: String::new(), advice: None, is_passing, status: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_tried_again_a_bounded_number_of_times() {
+        let limiter = RateLimiter::per_second(4.0);
+        for (is_passing, successful, expected) in
+            [(true, 3, (3, true)), (true, 9, (8, false)), (false, 3, (1, false))]
+        {
+            let attempts = Cell::new(0);
+            let call = || {
+                attempts.set(attempts.get() + 1);
+                let answer =
+                    if attempts.get() >= successful { Ok(()) } else { Err(error(is_passing)) };
+                std::future::ready(answer)
+            };
+            let answer = attempt(&limiter, limits::CATALOG_ATTEMPTS_MAX, "Test", call).await;
+            assert_eq!((attempts.get(), answer.is_ok()), expected);
+        }
+    }
+}
