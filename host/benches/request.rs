@@ -41,7 +41,7 @@ fn main() {
 fn fill(bencher: Bencher<'_, '_>) {
     let runtime = Runtime::new().expect("a runtime");
     let delivery = delivery(Arc::default(), &runtime);
-    let (mut outbox, event) = (delivery.outbox(), event());
+    let (mut outbox, event) = (Outbox::new(&delivery), event());
     let records = bencher.counter(ItemsCount::new(RECORDS)).counter(bytes());
     records.bench_local(|| push_all(&mut outbox, black_box(&event)));
     drop(outbox);
@@ -111,7 +111,7 @@ fn push_all(outbox: &mut Outbox, text: &[u8]) {
 fn full_batch(runtime: &Runtime) -> Arc<Batch> {
     let taken = Arc::<Taking>::default();
     let delivery = delivery(Arc::clone(&taken), runtime);
-    push_all(&mut delivery.outbox(), &event());
+    push_all(&mut Outbox::new(&delivery), &event());
     runtime.block_on(delivery.drain());
     taken.last.lock().take().expect("a full batch is sent")
 }

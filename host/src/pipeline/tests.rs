@@ -167,7 +167,7 @@ impl Scene {
             renewal: Arc::new(Renewal::new(renew)),
             stop: stop.clone(),
         };
-        let worker = Worker::new(shared, delivery.outbox().deferred());
+        let worker = Worker::new(shared, Outbox::new(&delivery).deferred());
         Driven {
             _directory: directory,
             plugin,
@@ -580,7 +580,7 @@ fn a_worker_on_its_own_thread_ends_with_its_queue_and_has_handed_everything_over
         renewal: Arc::new(Renewal::new(|| ())),
         stop: scene.stop.clone(),
     };
-    let worker = Worker::new(shared, scene.delivery.outbox());
+    let worker = Worker::new(shared, Outbox::new(&scene.delivery));
     let worker = thread::spawn(move || worker.run());
     let settled = Arc::new(Mutex::new(Vec::new()));
     for _ in 0..20 {

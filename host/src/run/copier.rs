@@ -48,7 +48,7 @@ impl Copier {
         abort: CancellationToken,
         stream: &StreamName,
     ) -> io::Result<Self> {
-        let (copies, outbox) = (letters.copies(), delivery.outbox());
+        let (copies, outbox) = (letters.copies(), Outbox::new(&delivery));
         let (stream, source) = (stream.clone(), Source::of_copies());
         let work = Work { copies, outbox, stream, source, plugin: "".into() };
         let thread = thread::Builder::new().name("copier".to_owned()).spawn(|| work.run())?;
@@ -269,7 +269,7 @@ mod tests {
         });
         let copied = Copied::through(port);
         let events = deliver(&copied.port, &copied.letters, CancellationToken::new());
-        let mut outbox = events.outbox();
+        let mut outbox = Outbox::new(&events);
         let push = move || {
             let ack = Ack::new("in".into(), 1, |settled| assert_eq!(settled.dead, 1));
             let provenance = Provenance { ack, plugin: "digest".into(), generation: 0 };

@@ -29,8 +29,8 @@ use crate::source::{
 use crate::stop::StopTokens;
 use standpipe_aws::AwsStatus;
 use standpipe_core::event::Chunk;
-use standpipe_delivery::Delivery;
 use standpipe_delivery::dead::Letters;
+use standpipe_delivery::{Delivery, Outbox};
 use standpipe_plugin_host::swap::Swapper;
 
 /// What a run is made of before anything flows.
@@ -149,7 +149,7 @@ impl Parts {
             stop: self.stop.clone(),
         };
         let spawn = |number| {
-            let worker = Worker::new(shared.clone(), self.delivery.outbox());
+            let worker = Worker::new(shared.clone(), Outbox::new(&self.delivery));
             thread::Builder::new().name(format!("worker-{number}")).spawn(|| worker.run())
         };
         (0..self.settings.workers.get()).map(spawn).collect()

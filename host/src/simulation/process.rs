@@ -28,7 +28,7 @@ use standpipe_core::blocking;
 use standpipe_core::clock;
 use standpipe_core::event::{NextChunk, Totals, TotalsSnapshot};
 use standpipe_delivery::dead::{LetterDurability, LetterSteps, Letters};
-use standpipe_delivery::{Delivery, Ports};
+use standpipe_delivery::{Delivery, Outbox, Ports};
 use standpipe_plugin_host::{Admitted, BreakerSettings, Generation, PluginRoles, PublishedRoles};
 use standpipe_spool::{Durability, Spool, Steps};
 
@@ -316,7 +316,7 @@ impl<'a> Process<'a> {
             renewal: Arc::new(Renewal::new(|| ())),
             stop: self.stop.clone(),
         };
-        let worker = Worker::new(shared, self.delivery.outbox().deferred());
+        let worker = Worker::new(shared, Outbox::new(&self.delivery).deferred());
         tokio::spawn(work(
             worker,
             Arc::clone(&self.reader),

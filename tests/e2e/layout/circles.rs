@@ -9,13 +9,6 @@ use std::fs;
 
 use standpipe_tests::workspace;
 
-/// The files of a circle, by their crate, with the reason why it is left.
-const LEFT: &[(&str, &[&str], &str)] = &[
-    ("host/crates/delivery", &["dead/queue", "dead/record"], "a queued letter is to get a file"),
-    ("host/crates/delivery", &["outbox", "streams"], "the outbox names what it hands over to"),
-    ("host/crates/delivery", &["packing", "stream"], "packing is to own its setting"),
-];
-
 /// A file by the modules that lead to it: none for the crate's root.
 type Module = Vec<String>;
 
@@ -34,21 +27,12 @@ struct Source {
 #[test]
 fn no_circle_of_files_within_a_crate() {
     let mut wrong = Vec::new();
-    let mut unused: BTreeSet<_> = LEFT.iter().map(|(name, files, _)| (*name, *files)).collect();
     for (name, sources) in crates() {
         for circle in circles(&sources) {
-            let files: Vec<_> = circle.iter().map(String::as_str).collect();
-            let left = LEFT.iter().find(|(other, left, _)| *other == name && *left == files);
-            match left {
-                Some((name, files, _)) => {
-                    unused.remove(&(*name, *files));
-                }
-                None => wrong.push(format!("{name}: {}", files.join(", "))),
-            }
+            wrong.push(format!("{name}: {}", circle.join(", ")));
         }
     }
     assert!(wrong.is_empty(), "files that use one another in a circle:\n{}", wrong.join("\n"));
-    assert!(unused.is_empty(), "circles that are open now, so remove them here: {unused:?}");
 }
 
 #[test]

@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::lane::{Lane, Passage};
+use super::lane::Passage;
+use super::pacer::Feedback;
 use super::port::{RequestError, verdict_of_code};
 use super::stream::Stream;
 use super::waiting::{Pending, Suspicion, Tries};
@@ -36,23 +37,8 @@ pub(super) type OnHeld = Box<dyn Fn(String) + Send + Sync>;
 /// What came of a request.
 pub(super) struct Attempt {
     pub(super) passage: Passage,
-    pub(super) pace: Pace,
+    pub(super) feedback: Feedback,
     pub(super) rest: Rest,
-}
-
-/// What a request's answer says about the ones to come.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Pace {
-    /// It was answered, perhaps with some of its records throttled.
-    Answered { bytes: usize, throttled_bytes: usize, accepted_bytes: usize },
-    /// It failed.
-    Failed,
-    /// It was refused for what it holds, or for its size.
-    Refused { bytes: usize },
-    /// Its record was refused by name, as the others before it.
-    HeldBriefly,
-    /// It failed in a way that the next one will too.
-    Held,
 }
 
 /// What is left to be done for a request's records.
@@ -98,7 +84,7 @@ impl Attempts {
             permission = self.requests.acquire() => permission.expect("it is never closed"),
             () = self.abort.cancelled() => {
                 let rest = Rest::Again(pending, Duration::ZERO);
-                return Attempt { passage, pace: Pace::Failed, rest };
+                return Attempt { passage, feedback: Feedback::Failed, rest };
             }
         };
         if pending.tries.attempts > 0 {
@@ -117,7 +103,8 @@ impl Attempts {
             biased;
             answer = put.instrument(span.clone()) => answer,
             () = self.abort.cancelled() => {
-                return Attempt { passage, pace: Pace::Failed, rest: unanswered(stream, pending) };
+                let rest = unanswered(stream, pending);
+                return Attempt { passage, feedback: Feedback::Failed, rest };
             }
         };
         match &answer {
@@ -126,7 +113,7 @@ impl Attempts {
             }
             Err(error) => tracing::debug!(parent: &span, "the request failed: {error}"),
         }
-        let (pace, rest) = match answer {
+        let (feedback, rest) = match answer {
             Ok(answer) => {
                 match refused_altogether(&pending.batch, &answer) {
                     _ if answer.refused.len() < pending.batch.len() => stream.accepted(request),
@@ -144,8 +131,8 @@ impl Attempts {
                 match refused_altogether(&pending.batch, &answer) {
                     Some(error) => self.take_refusals(stream, pending, error),
                     None => {
-                        let pace = pace_of_answer(&pending.batch, &answer);
-                        (pace, self.take_answer(stream, pending, &answer))
+                        let feedback = feedback_of_answer(&pending.batch, &answer);
+                        (feedback, self.take_answer(stream, pending, &answer))
                     }
                 }
             }
@@ -154,11 +141,11 @@ impl Attempts {
                 if matches!(error.verdict, Verdict::Invalid | Verdict::Missing) {
                     self.room_for_letters().await;
                 }
-                let pace = pace_of_error(&pending.batch, &error);
-                (pace, self.take_error(stream, pending, error))
+                let feedback = feedback_of_error(&pending.batch, &error);
+                (feedback, self.take_error(stream, pending, error))
             }
         };
-        Attempt { passage, pace, rest }
+        Attempt { passage, feedback, rest }
     }
 
     /// Settle what was accepted; what was refused is to be sent again.
@@ -210,11 +197,11 @@ impl Attempts {
         stream: &Stream,
         mut pending: Pending,
         error: RequestError,
-    ) -> (Pace, Rest) {
+    ) -> (Feedback, Rest) {
         let is_invalid = error.verdict == Verdict::Invalid;
         if !is_invalid {
             return (
-                pace_of_error(&pending.batch, &error),
+                feedback_of_error(&pending.batch, &error),
                 self.take_error(stream, pending, error),
             );
         }
@@ -226,14 +213,14 @@ impl Attempts {
             // It may be the stream nevertheless, which then costs a record at each attempt.
             if stream.add_refused_alone() < limits::REFUSED_ALONE_MAX {
                 let bytes = pending.batch.payload_bytes();
-                return (Pace::Refused { bytes }, Rest::Nothing);
+                return (Feedback::Refused { bytes }, Rest::Nothing);
             }
             stream.mention(&fault_of_stream(&error));
-            return (Pace::HeldBriefly, Rest::Nothing);
+            return (Feedback::HeldBriefly, Rest::Nothing);
         }
         stream.mention(&fault_of_stream(&error));
         pending.tries.attempts = attempts;
-        (Pace::Held, Rest::Again(pending, Duration::ZERO))
+        (Feedback::Held, Rest::Again(pending, Duration::ZERO))
     }
 
     /// What of a request that failed as a whole is to be sent again.
@@ -352,20 +339,6 @@ impl Pending {
     }
 }
 
-impl Pace {
-    pub(super) fn tell(self, lane: &mut Lane, passage: Passage) {
-        match self {
-            Pace::Answered { bytes, throttled_bytes, accepted_bytes } => {
-                lane.answered(passage, bytes, throttled_bytes, accepted_bytes);
-            }
-            Pace::Failed => lane.failed(passage),
-            Pace::Refused { bytes } => lane.refused(passage, bytes),
-            Pace::HeldBriefly => lane.hold_briefly(passage),
-            Pace::Held => lane.hold(passage),
-        }
-    }
-}
-
 /// What is left of a request that nobody waits for any more.
 fn unanswered(stream: &Stream, mut pending: Pending) -> Rest {
     stream.counts.add_ambiguous(&pending.batch);
@@ -373,7 +346,7 @@ fn unanswered(stream: &Stream, mut pending: Pending) -> Rest {
     Rest::Again(pending, Duration::ZERO)
 }
 
-fn pace_of_answer(batch: &Batch, answer: &Answer) -> Pace {
+fn feedback_of_answer(batch: &Batch, answer: &Answer) -> Feedback {
     let (mut throttled_bytes, mut refused_bytes) = (0, 0);
     for (record, refusal) in &answer.refused {
         let bytes = batch.payload(*record).len();
@@ -383,18 +356,17 @@ fn pace_of_answer(batch: &Batch, answer: &Answer) -> Pace {
         }
     }
     let bytes = batch.payload_bytes();
-    Pace::Answered { bytes, throttled_bytes, accepted_bytes: bytes - refused_bytes }
+    Feedback::Answered { bytes, throttled_bytes, accepted_bytes: bytes - refused_bytes }
 }
 
-fn pace_of_error(batch: &Batch, error: &RequestError) -> Pace {
+fn feedback_of_error(batch: &Batch, error: &RequestError) -> Feedback {
     let bytes = batch.payload_bytes();
     match error.verdict {
-        Verdict::Retry => Pace::Answered { bytes, throttled_bytes: bytes, accepted_bytes: 0 },
-        Verdict::RetryAmbiguous => Pace::Failed,
-        Verdict::Hold | Verdict::Missing => Pace::Held,
-        Verdict::TooLarge if batch.len() == 1 => Pace::Held,
-        // It tells nothing of how fast the stream is.
-        Verdict::Invalid | Verdict::TooLarge => Pace::Refused { bytes },
+        Verdict::Retry => Feedback::Answered { bytes, throttled_bytes: bytes, accepted_bytes: 0 },
+        Verdict::RetryAmbiguous => Feedback::Failed,
+        Verdict::Hold | Verdict::Missing => Feedback::Held,
+        Verdict::TooLarge if batch.len() == 1 => Feedback::Held,
+        Verdict::Invalid | Verdict::TooLarge => Feedback::Refused { bytes },
     }
 }
 

@@ -44,21 +44,20 @@ pub struct Provenance {
     pub generation: u64,
 }
 
-/// What goes into a batch for one event.
+/// What is delivered for one event.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Item<'a> {
+pub struct Record<'a> {
     /// The event's position in its chunk.
-    pub(super) event: u32,
-    /// Its line in the source.
-    pub(super) line: u64,
-    /// Its text as received.
-    pub(super) text: &'a [u8],
+    pub event: u32,
+    /// The event's line in its source.
+    pub line: u64,
+    /// The event's text as received.
+    pub text: &'a [u8],
     /// What is sent in its place.
-    pub(super) payload: Option<&'a [u8]>,
-    /// What ends it.
-    pub(super) newline: &'static [u8],
+    pub payload: Option<&'a [u8]>,
 }
 
+/// Where the parts of a [`Record`] are in a batch's buffers.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     /// Where its payload and newline end in `bytes`; they start where those of
@@ -78,10 +77,15 @@ enum Text {
     Kept { start: u32, end: u32 },
 }
 
-impl Item<'_> {
-    /// What the event takes in its record.
-    pub(super) fn bytes(&self) -> usize {
-        self.payload.unwrap_or(self.text).len() + self.newline.len()
+impl<'a> Record<'a> {
+    /// What is sent.
+    fn payload(&self) -> &'a [u8] {
+        self.payload.unwrap_or(self.text)
+    }
+
+    /// The size of what is sent, with what ends it.
+    pub(super) fn bytes(&self, newline: &[u8]) -> usize {
+        self.payload().len() + newline.len()
     }
 }
 
@@ -92,7 +96,7 @@ impl Batch {
         let provenance =
             Provenance { ack: Ack::new("".into(), 1, |_| ()), plugin: "".into(), generation: 0 };
         let newline: &[u8] = if newline { b"\n" } else { b"" };
-        batch.push(&provenance, Item { event: 0, line: 1, text, payload: None, newline });
+        batch.push(&provenance, Record { event: 0, line: 1, text, payload: None }, newline);
         batch
     }
 
@@ -108,15 +112,20 @@ impl Batch {
         }
     }
 
-    /// Add an event as a record of its own.
-    pub(super) fn push(&mut self, provenance: &Provenance, item: Item<'_>) {
-        self.push_event(provenance, item);
+    /// Add a record, with what ends it.
+    pub(super) fn push(&mut self, provenance: &Provenance, record: Record<'_>, newline: &[u8]) {
+        self.push_event(provenance, record, newline);
         self.records.push(small(self.events.len()));
     }
 
-    /// Add an event to the last record.
-    pub(super) fn push_to_last_record(&mut self, provenance: &Provenance, item: Item<'_>) {
-        self.push_event(provenance, item);
+    /// Add what would be a record of its own to the last one.
+    pub(super) fn push_to_last_record(
+        &mut self,
+        provenance: &Provenance,
+        record: Record<'_>,
+        newline: &[u8],
+    ) {
+        self.push_event(provenance, record, newline);
         *self.records.last_mut().expect("there is a record") = small(self.events.len());
     }
 
@@ -287,16 +296,16 @@ impl Batch {
         Batch { bytes, texts, events, records: records.collect(), runs }
     }
 
-    fn push_event(&mut self, provenance: &Provenance, item: Item<'_>) {
+    fn push_event(&mut self, provenance: &Provenance, record: Record<'_>, newline: &[u8]) {
         self.begin(provenance);
-        self.bytes.extend_from_slice(item.payload.unwrap_or(item.text));
-        self.bytes.extend_from_slice(item.newline);
-        let text = match item.payload {
-            None => Text::Payload(small(item.text.len())),
-            Some(_) => self.keep(item.text),
+        self.bytes.extend_from_slice(record.payload());
+        self.bytes.extend_from_slice(newline);
+        let text = match record.payload {
+            None => Text::Payload(small(record.text.len())),
+            Some(_) => self.keep(record.text),
         };
         let end = small(self.bytes.len());
-        self.events.push(Entry { end, text, event: item.event, line: item.line });
+        self.events.push(Entry { end, text, event: record.event, line: record.line });
     }
 
     fn copy_record(&mut self, other: &Batch, record: usize) {
@@ -398,8 +407,8 @@ mod tests {
         Provenance { ack, plugin: "digest".into(), generation: 0 }
     }
 
-    fn item<'a>(event: u32, text: &'a [u8], payload: Option<&'a [u8]>) -> Item<'a> {
-        Item { event, line: u64::from(event) + 10, text, payload, newline: b"\n" }
+    fn record<'a>(event: u32, text: &'a [u8], payload: Option<&'a [u8]>) -> Record<'a> {
+        Record { event, line: u64::from(event) + 10, text, payload }
     }
 
     #[test]
@@ -408,10 +417,10 @@ mod tests {
         let mut batch = Batch::default();
         let a = provenance(2, &first);
         let b = provenance(2, &second);
-        batch.push(&a, item(0, b"one", None));
-        batch.push(&a, item(1, b"two", Some(b"TWO!")));
-        batch.push_to_last_record(&b, item(0, b"three", None));
-        batch.push(&b, Item { newline: b"", ..item(1, b"four", None) });
+        batch.push(&a, record(0, b"one", None), b"\n");
+        batch.push(&a, record(1, b"two", Some(b"TWO!")), b"\n");
+        batch.push_to_last_record(&b, record(0, b"three", None), b"\n");
+        batch.push(&b, record(1, b"four", None), b"");
         drop((a, b));
         let payloads = [&b"one\n"[..], b"TWO!\nthree\n", b"four"];
         assert_eq!(batch.payloads().collect::<Vec<_>>(), payloads);

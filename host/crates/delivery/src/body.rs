@@ -41,7 +41,7 @@ mod tests {
 
     use super::*;
     use crate::Provenance;
-    use crate::batch::Item;
+    use crate::Record;
     use standpipe_core::event::Ack;
 
     proptest! {
@@ -50,8 +50,8 @@ mod tests {
             let provenance = Provenance { ack: Ack::new("test".into(), 1, |_| ()), plugin: "".into(), generation: 0 };
             let mut batch = Batch::default();
             for payload in &payloads {
-                let item = Item { event: 0, line: 1, text: payload, payload: None, newline: b"\n" };
-                batch.push(&provenance, item);
+                let record = Record { event: 0, line: 1, text: payload, payload: None };
+                batch.push(&provenance, record, b"\n");
             }
             let stream = StreamName::parse("s").unwrap();
             let body = encode(&stream, &batch);

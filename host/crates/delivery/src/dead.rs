@@ -19,6 +19,7 @@ mod folder;
 mod letter;
 mod line;
 mod queue;
+mod queued_letter;
 mod reader;
 mod record;
 mod settings;
@@ -31,9 +32,9 @@ pub use filter::Filter;
 pub use folder::{Folder, FolderLock, LetterFile, take_out};
 pub use letter::Letter;
 pub use line::Death;
-pub use queue::LetterDurability;
 #[cfg(any(test, feature = "testing"))]
 pub use queue::LetterSteps;
+pub use queued_letter::LetterDurability;
 pub use reader::{Entry, LetterReader, Unreadable};
 pub use settings::{Bound, RawDeadLetters, WhenFull};
 pub use stored::{ShowEvent, StoredLetter};
@@ -51,7 +52,8 @@ use crossbeam_channel::Receiver;
 
 use crate::limits;
 use copies::Copies;
-use queue::{Queue, QueuedLetter};
+use queue::Queue;
+use queued_letter::QueuedLetter;
 use record::Record;
 use standpipe_core::event::{Ack, OnDeath, Outcome};
 use storage::{Files, Storage};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Batch;
-use super::pacer::{Answered, Pacer, StartRate};
+use super::pacer::{Feedback, Pacer, StartRate};
 use crate::limits;
 
 /// The way to one stream: requests go out when the pacer lets them, and one at
@@ -52,7 +52,7 @@ impl Lane {
         Some(paced.max(held_until))
     }
 
-    /// A request goes out. It must be answered for by one of the other functions.
+    /// A request goes out. It must be answered for by [`Lane::learn`] or [`Lane::lost`].
     pub(super) fn sent(&mut self, now: Instant, batch: &Batch) -> Passage {
         let sent = now - self.started;
         self.pacer.sent(sent, batch.len(), batch.payload_bytes());
@@ -62,39 +62,36 @@ impl Lane {
         Passage { sent }
     }
 
-    /// The request was answered, perhaps with some of its records throttled.
-    pub(super) fn answered(
-        &mut self,
-        passage: Passage,
-        bytes: usize,
-        throttled_bytes: usize,
-        accepted_bytes: usize,
-    ) {
-        let (now, sent) = (self.started.elapsed(), passage.sent);
-        self.pacer.answered(now, Answered { sent, bytes, throttled_bytes, accepted_bytes });
-        self.hold = None;
-    }
-
-    /// The request was refused since it was invalid or too large, which tells nothing of
-    /// the pace. A stream that is held stays so.
-    pub(super) fn refused(&mut self, passage: Passage, bytes: usize) {
-        if self.hold.is_some() {
-            return self.hold(passage);
+    /// Something has come of a request.
+    pub(super) fn learn(&mut self, passage: Passage, feedback: Feedback) {
+        let feedback = match feedback {
+            // It was not accepted: a stream that is held stays so.
+            Feedback::Refused { .. } if self.hold.is_some() => Feedback::Held,
+            feedback => feedback,
+        };
+        self.pacer.learn(self.started.elapsed(), passage.sent, feedback);
+        match feedback {
+            Feedback::Answered { .. } | Feedback::Refused { .. } => self.hold = None,
+            Feedback::Failed => self.end_probe(),
+            Feedback::HeldBriefly => {
+                if let Some(hold) = &mut self.hold {
+                    hold.attempts = hold.attempts.min(limits::REFUSED_BY_NAME_ATTEMPTS);
+                }
+                self.hold();
+            }
+            Feedback::Held => self.hold(),
         }
-        self.answered(passage, bytes, 0, 0);
     }
 
-    /// The request failed as a whole.
-    pub(super) fn failed(&mut self, passage: Passage) {
-        self.pacer.failed(self.started.elapsed(), passage.sent);
+    /// The request that tries a stream that is held was not accepted.
+    fn end_probe(&mut self) {
         if let Some(hold) = &mut self.hold {
             hold.is_probed = false;
         }
     }
 
-    /// The request failed in a way that the next one will too.
-    pub(super) fn hold(&mut self, passage: Passage) {
-        self.failed(passage);
+    fn hold(&mut self) {
+        self.end_probe();
         // Requests that were already under way tell nothing new.
         let now = Instant::now();
         if self.hold.is_none_or(|hold| hold.until <= now) {
@@ -104,18 +101,9 @@ impl Lane {
         }
     }
 
-    /// The request's record was refused by name, on a stream that accepts none. It was
-    /// looked at, so the next one may be sent soon.
-    pub(super) fn hold_briefly(&mut self, passage: Passage) {
-        if let Some(hold) = &mut self.hold {
-            hold.attempts = hold.attempts.min(limits::REFUSED_BY_NAME_ATTEMPTS);
-        }
-        self.hold(passage);
-    }
-
     /// Nobody knows what became of a request.
     pub(super) fn lost(&mut self) {
-        self.failed(Passage { sent: self.started.elapsed() });
+        self.learn(Passage { sent: self.started.elapsed() }, Feedback::Failed);
     }
 
     /// How many attempts have failed while the stream is held.

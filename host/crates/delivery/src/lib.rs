@@ -42,16 +42,17 @@ mod streams;
 mod waiting;
 
 pub use amazon::{Amazon, read_put_answer};
-pub use batch::{Batch, Provenance};
+pub use batch::{Batch, Provenance, Record};
 pub use decision::{PackChoice, PackDecision, decide};
 pub use directory::Directory;
 pub use error_kind::ErrorKind;
 pub use identity::{Identity, Ports};
-pub use outbox::{NotAdded, Outbox, Place, Record};
+pub use outbox::{NotAdded, Outbox, Place};
 pub use pacer::{Quota, StartRate};
+pub use packing::Pack;
 pub use port::{Answer, Describe, Firehose, Put, Refusal, RequestError, Verdict};
 pub use settings::{RawDelivery, RawPack, RawPackUpTo, RawStream};
-pub use stream::{Pack, StreamReport, StreamSettings};
+pub use stream::{StreamReport, StreamSettings};
 pub use streams::{Delivery, DeliverySettings, NamedBy, TooManyStreams, WeakDelivery};
 
 #[cfg(test)]

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::batch::Item;
 use super::stream::{InUse, Stream};
-use super::{Batch, Delivery, Identity, NamedBy, Provenance, TooManyStreams};
+use super::{Batch, Delivery, Identity, NamedBy, Provenance, Record, TooManyStreams};
 use crate::limits;
 use standpipe_core::event::StreamName;
 
@@ -65,19 +64,6 @@ struct Slot {
     opened: Instant,
 }
 
-/// A record to be delivered.
-#[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
-    /// The event's position in its chunk.
-    pub event: u32,
-    /// The event's line in its source.
-    pub line: u64,
-    /// The event's text as received.
-    pub text: &'a [u8],
-    /// What is sent in its place.
-    pub payload: Option<&'a [u8]>,
-}
-
 /// Why a record was not added to a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotAdded {
@@ -96,10 +82,11 @@ pub enum NotAdded {
 }
 
 impl Outbox {
-    pub(super) fn new(delivery: Delivery, max_delay: Duration) -> Self {
+    /// An outbox for one worker.
+    pub fn new(delivery: &Delivery) -> Self {
         Outbox {
-            delivery,
-            max_delay,
+            delivery: delivery.clone(),
+            max_delay: delivery.max_delay(),
             slots: Vec::new(),
             unused: Vec::new(),
             by_name: HashMap::new(),
@@ -186,25 +173,22 @@ impl Outbox {
         let Some(slot) = &mut self.slots[place.slot].slot else {
             unreachable!("a place that is held has a slot")
         };
-        let Record { event, line, text, payload } = record;
         // Settings are those of the batch: with another one they may be others.
-        let item = loop {
+        loop {
             slot.begin(&self.delivery)?;
-            let newline: &[u8] = if slot.stream.settings.newline { b"\n" } else { b"" };
-            let item = Item { event, line, text, payload, newline };
-            let bytes = item.bytes();
+            let bytes = record.bytes(slot.newline());
             if bytes > limits::RECORD_BYTES_MAX {
                 slot.release_unless_open();
                 return Err(NotAdded::TooLarge { bytes });
             }
             slot.pack_bytes_max = slot.stream.packing.for_event();
             if slot.has_room(bytes) {
-                break item;
+                break;
             }
             self.open_bytes -= slot.close(&mut self.closed);
-        };
+        }
         let held = slot.batch.held_bytes();
-        slot.add(provenance, item);
+        slot.add(provenance, record);
         self.open_bytes += slot.batch.held_bytes() - held;
         if slot.is_full(self.delivery.request_bytes_enough()) {
             self.open_bytes -= slot.close(&mut self.closed);
@@ -371,15 +355,21 @@ impl Slot {
         self.pack_bytes_max.is_some_and(has_room)
     }
 
-    fn add(&mut self, provenance: &Provenance, item: Item<'_>) {
+    fn add(&mut self, provenance: &Provenance, record: Record<'_>) {
         if self.batch.is_empty() {
             self.opened = now();
         }
-        if self.can_pack(item.bytes()) {
-            self.batch.push_to_last_record(provenance, item);
+        let newline = self.newline();
+        if self.can_pack(record.bytes(newline)) {
+            self.batch.push_to_last_record(provenance, record, newline);
         } else {
-            self.batch.push(provenance, item);
+            self.batch.push(provenance, record, newline);
         }
+    }
+
+    /// What ends each record of the batch.
+    fn newline(&self) -> &'static [u8] {
+        if self.stream.settings.newline { b"\n" } else { b"" }
     }
 }
 

@@ -316,7 +316,7 @@ mod tests {
 
     use super::*;
     use crate::Provenance;
-    use crate::batch::Item;
+    use crate::Record;
     use standpipe_core::event::Ack;
 
     /// A batch of events, each with a text and perhaps another payload.
@@ -331,10 +331,10 @@ mod tests {
                 current = provenance();
             }
             let (line, payload) = (u64::from(event) << 33, payload.as_deref());
-            let item = Item { event, line, text, payload, newline: b"\n" };
+            let record = Record { event, line, text, payload };
             match event % 3 {
-                1 => batch.push_to_last_record(&current, item),
-                _ => batch.push(&current, item),
+                1 => batch.push_to_last_record(&current, record, b"\n"),
+                _ => batch.push(&current, record, b"\n"),
             }
         }
         batch

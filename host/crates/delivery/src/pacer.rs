@@ -135,17 +135,31 @@ pub(super) struct Pacer {
     window: Window,
 }
 
-/// A request's answer, as far as pacing goes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Answered {
-    /// When the request went out.
-    pub(super) sent: Duration,
-    /// The bytes of its records.
-    pub(super) bytes: usize,
-    /// The bytes of the records that were throttled.
-    pub(super) throttled_bytes: usize,
-    /// The bytes of the records that were accepted.
-    pub(super) accepted_bytes: usize,
+/// What came of a request, as far as the pace of the ones to come depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Feedback {
+    /// It was answered, perhaps with some of its records throttled.
+    Answered {
+        /// The bytes of its records.
+        bytes: usize,
+        /// The bytes of the records that were throttled.
+        throttled_bytes: usize,
+        /// The bytes of the records that were accepted.
+        accepted_bytes: usize,
+    },
+    /// It was refused for what it holds, or for its size, which tells nothing of how fast
+    /// the stream is.
+    Refused {
+        /// The bytes of its records.
+        bytes: usize,
+    },
+    /// It failed as a whole, for a reason other than throttling.
+    Failed,
+    /// Its record was refused by name, on a stream that accepts none: it was looked at, so
+    /// the next one may be sent soon.
+    HeldBriefly,
+    /// It failed in a way that the next one will too.
+    Held,
 }
 
 /// The rate that was last found to be too much.
@@ -247,18 +261,23 @@ impl Pacer {
         }
     }
 
-    /// A request has been answered.
-    pub(super) fn answered(&mut self, now: Duration, answer: Answered) {
-        self.window.answered(now, answer.sent);
-        self.sample.add(answer);
+    /// Something has come of the request that went out at `sent`.
+    pub(super) fn learn(&mut self, now: Duration, sent: Duration, feedback: Feedback) {
+        let (bytes, throttled_bytes, accepted_bytes) = match feedback {
+            Feedback::Answered { bytes, throttled_bytes, accepted_bytes } => {
+                (bytes, throttled_bytes, accepted_bytes)
+            }
+            Feedback::Refused { bytes } => (bytes, 0, 0),
+            Feedback::Failed | Feedback::HeldBriefly | Feedback::Held => {
+                self.window.failed(now, sent);
+                return;
+            }
+        };
+        self.window.answered(now, sent);
+        self.sample.add(sent, bytes, throttled_bytes, accepted_bytes);
         if self.sample.is_enough(self.evidence_bytes()) {
             self.judge(now);
         }
-    }
-
-    /// A request has failed as a whole, for a reason other than throttling.
-    pub(super) fn failed(&mut self, now: Duration, sent: Duration) {
-        self.window.failed(now, sent);
     }
 
     fn evidence_bytes(&self) -> f64 {
@@ -440,18 +459,18 @@ impl Sample {
         }
     }
 
-    fn add(&mut self, answer: Answered) {
-        if answer.sent < self.since {
+    fn add(&mut self, sent: Duration, bytes: usize, throttled_bytes: usize, accepted_bytes: usize) {
+        if sent < self.since {
             return;
         }
-        self.first_sent = self.first_sent.min(answer.sent);
-        if answer.sent >= self.last_sent {
-            (self.last_sent, self.last_bytes) = (answer.sent, answer.bytes);
+        self.first_sent = self.first_sent.min(sent);
+        if sent >= self.last_sent {
+            (self.last_sent, self.last_bytes) = (sent, bytes);
         }
         self.answers += 1;
-        self.bytes += answer.bytes as f64;
-        self.throttled_bytes += answer.throttled_bytes as f64;
-        self.accepted_bytes += answer.accepted_bytes as f64;
+        self.bytes += bytes as f64;
+        self.throttled_bytes += throttled_bytes as f64;
+        self.accepted_bytes += accepted_bytes as f64;
     }
 
     fn is_enough(&self, evidence_bytes: f64) -> bool {

@@ -6,7 +6,27 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::{Pack, PackDecision};
+use super::PackDecision;
+
+/// How many events go into one record.
+///
+/// Firehose bills every record rounded up to 5 KB, so that small events cost
+/// several times less when they share one. What reads the stream must then
+/// split records at newlines: files in S3 need nothing, a search index does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pack {
+    /// One: every event is a record.
+    Off,
+    /// As many as fit into this many bytes, at most 500, newline-separated.
+    UpTo {
+        /// The size of the record.
+        bytes_max: usize,
+    },
+    /// As many as in [`Pack::UpTo`] wherever the stream's description shows
+    /// nothing that depends on one event in a record, and otherwise one. What is
+    /// not known counts as unsafe.
+    Auto,
+}
 
 /// How a stream's events go into records at this moment: as its settings say, or
 /// as was decided last where they say `auto`.

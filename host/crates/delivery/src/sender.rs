@@ -11,9 +11,10 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::Batch;
-use super::attempt::{Attempt, Attempts, Pace, Rest, fault_of_stream};
+use super::attempt::{Attempt, Attempts, Rest, fault_of_stream};
 use super::lane::Lane;
 use super::overflow::{Overflow, Stored};
+use super::pacer::Feedback;
 use super::port::RequestError;
 use super::stream::Stream;
 use super::waiting::{Parcel, Pending, Suspicion, Tries, Waiting};
@@ -210,7 +211,7 @@ impl Sender {
     }
 
     async fn take_back(&mut self, done: Result<Attempt, JoinError>) {
-        let Attempt { passage, pace, rest } = match done {
+        let Attempt { passage, feedback, rest } = match done {
             Ok(attempt) => attempt,
             Err(error) => {
                 tracing::error!(stream = %self.stream.name, "a delivery failed: {error}");
@@ -218,13 +219,13 @@ impl Sender {
                 return;
             }
         };
-        let (pace, rest) = match rest {
+        let (feedback, rest) = match rest {
             Rest::Accused(pending, error) => {
-                (self.accuse(pace, pending, &error).await, Rest::Nothing)
+                (self.accuse(feedback, pending, &error).await, Rest::Nothing)
             }
-            rest => (pace, rest),
+            rest => (feedback, rest),
         };
-        pace.tell(&mut self.lane, passage);
+        self.lane.learn(passage, feedback);
         self.stream.set_held(self.lane.is_held());
         if let Some(error) = self.take_rest(rest) {
             self.bury_waiting(Reason::StreamNotFound, error.to_string()).await;
@@ -240,7 +241,12 @@ impl Sender {
     /// A record was refused alone, and the stream has accepted none since a request with it
     /// was refused first. Either is at fault: others are tried, and where the stream
     /// refuses them too it is held.
-    async fn accuse(&mut self, pace: Pace, mut pending: Pending, error: &RequestError) -> Pace {
+    async fn accuse(
+        &mut self,
+        feedback: Feedback,
+        mut pending: Pending,
+        error: &RequestError,
+    ) -> Feedback {
         let (stream, suspicion) = (Arc::clone(&self.stream), pending.tries.suspicion);
         let is_repeated = suspicion.is_some_and(|suspicion| suspicion.is_alone);
         let requests = stream.counts.requests.load(Ordering::Relaxed);
@@ -260,13 +266,13 @@ impl Sender {
         if is_last && !self.is_open && !are_many && !comes_again && stream.has_accepted_since(0) {
             self.bury_waiting(Reason::RecordRefused, error.to_string()).await;
             stream.forget_trouble();
-            return pace;
+            return feedback;
         }
         if are_many || is_last || is_repeated {
             stream.mention(&fault_of_stream(error));
-            return Pace::Held;
+            return Feedback::Held;
         }
-        pace
+        feedback
     }
 
     /// Put what is left of a request where it waits. Tells if the stream has not

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::log_limit::{LogKind, LogLimit};
 use super::overflow::Backlog;
-use super::packing::Packing;
+use super::packing::{Pack, Packing};
 use super::waiting::Parcel;
 use super::{Batch, ErrorKind, Firehose, PackDecision, RequestError};
 use crate::limits;
@@ -31,26 +31,6 @@ pub struct StreamSettings {
     pub concurrency: usize,
     /// Whether several events may share a record.
     pub pack: Pack,
-}
-
-/// How many events go into one record.
-///
-/// Firehose bills every record rounded up to 5 KB, so that small events cost
-/// several times less when they share one. What reads the stream must then
-/// split records at newlines: files in S3 need nothing, a search index does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pack {
-    /// One: every event is a record.
-    Off,
-    /// As many as fit into this many bytes, at most 500, newline-separated.
-    UpTo {
-        /// The size of the record.
-        bytes_max: usize,
-    },
-    /// As many as in [`Pack::UpTo`] wherever the stream's description shows
-    /// nothing that depends on one event in a record, and otherwise one. What is
-    /// not known counts as unsafe.
-    Auto,
 }
 
 /// What went to a stream.

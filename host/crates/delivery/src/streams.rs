@@ -46,7 +46,7 @@ use super::retired::Retired;
 use super::sender::{Ended, Sender};
 use super::stream::{InUse, Stream, StreamReport};
 use super::waiting::{Parcel, Pending, Tries, Waiting};
-use super::{Batch, Identity, Outbox, Pack, Ports, StartRate, StreamSettings};
+use super::{Batch, Identity, Pack, Ports, StartRate, StreamSettings};
 use crate::dead::Letters;
 use crate::limits;
 use standpipe_core::event::StreamName;
@@ -232,9 +232,9 @@ impl Delivery {
         WeakDelivery(Arc::downgrade(&self.0))
     }
 
-    /// An outbox for one worker.
-    pub fn outbox(&self) -> Outbox {
-        Outbox::new(self.clone(), self.0.settings.max_delay)
+    /// How long an event may wait in an open batch.
+    pub(super) fn max_delay(&self) -> Duration {
+        self.0.settings.max_delay
     }
 
     /// Use other settings for streams from their next batch on. Open batches and those

@@ -74,7 +74,7 @@ async fn deliver_with(
         abort.clone(),
     );
     let settled = Arc::new(Mutex::new(Settled::default()));
-    let (mut outbox, notice) = (delivery.outbox(), Arc::clone(&settled));
+    let (mut outbox, notice) = (Outbox::new(&delivery), Arc::clone(&settled));
     let push_all = move || {
         let notice = move |settled| *notice.lock() = settled;
         let ack = Ack::new("test".into(), records.len(), notice);
@@ -377,7 +377,7 @@ async fn identities_share_no_request_though_their_streams_have_one_name() {
     let letters = Arc::new(Letters::new("unused".into()));
     let delivery =
         Delivery::new(ports, settings(), letters, Handle::current(), CancellationToken::new());
-    let mut outbox = delivery.outbox();
+    let mut outbox = Outbox::new(&delivery);
     let name = StreamName::parse("s").unwrap();
     let places = [Identity::default(), identity]
         .map(|identity| outbox.place(identity, &name, NamedBy::Event).unwrap());
@@ -407,7 +407,7 @@ async fn a_record_larger_than_firehose_takes_is_not_taken() {
         Handle::current(),
         CancellationToken::new(),
     );
-    let mut outbox = delivery.outbox();
+    let mut outbox = Outbox::new(&delivery);
     let place = place(&mut outbox, "s");
     let provenance =
         Provenance { ack: Ack::new("test".into(), 2, |_| ()), plugin: "".into(), generation: 0 };
@@ -431,7 +431,7 @@ async fn an_asynchronous_driver_waits_for_room_without_blocking() {
     let ports = Ports::new(Arc::clone(&port) as Arc<dyn Firehose>);
     let delivery =
         Delivery::new(ports, settings(), letters, Handle::current(), CancellationToken::new());
-    let mut outbox = delivery.outbox();
+    let mut outbox = Outbox::new(&delivery);
     let place = place(&mut outbox, "s");
     let records = kilobytes(&["s"], 40_000);
     let ack =
@@ -635,7 +635,7 @@ async fn a_record_alone_is_condemned_once_the_stream_accepts_another() {
         Handle::current(),
         CancellationToken::new(),
     );
-    let mut outbox = delivery.outbox();
+    let mut outbox = Outbox::new(&delivery);
     let place = place(&mut outbox, "s");
     let provenance =
         Provenance { ack: Ack::new("test".into(), 2, |_| ()), plugin: "".into(), generation: 0 };

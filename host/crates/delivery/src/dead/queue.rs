@@ -9,23 +9,11 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
+use super::queued_letter::{LetterDurability, QueuedLetter};
 use super::record::Record;
 use super::writer::is_too_large;
 use crate::limits;
-use standpipe_core::event::{Ack, Outcome, Reason};
-
-/// Memory that a waiting letter takes beside its line, in bytes.
-const OVERHEAD_BYTES: usize = 128;
-
-/// What a letter survives once its event counts as dead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LetterDurability {
-    /// A loss of power: it is synced to the disk, with all that wait at the same
-    /// time. For sources that promise as much themselves.
-    Synced,
-    /// The end of the process, however sudden: the operating system has it.
-    Written,
-}
+use standpipe_core::event::Outcome;
 
 /// Letters on their way to the disk.
 ///
@@ -60,15 +48,6 @@ struct Waiting {
     is_overdue: bool,
     /// Nobody writes any more.
     is_over: bool,
-}
-
-/// A letter that waits, and the event that it is about.
-#[derive(Debug)]
-pub(super) struct QueuedLetter {
-    pub(super) line: Vec<u8>,
-    pub(super) reason: Reason,
-    pub(super) ack: Ack,
-    pub(super) event: u32,
 }
 
 impl Queue {
@@ -137,12 +116,6 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         self.shared.change(|waiting| (waiting.is_closed, waiting.is_overdue) = (true, true));
-    }
-}
-
-impl QueuedLetter {
-    fn bytes(&self) -> usize {
-        self.line.len() + OVERHEAD_BYTES
     }
 }
 

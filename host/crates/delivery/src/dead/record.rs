@@ -8,7 +8,7 @@ use std::time::Instant;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::copies::Copies;
-use super::queue::{LetterDurability, QueuedLetter};
+use super::queued_letter::{LetterDurability, QueuedLetter};
 use super::writer::{Writer, is_bound_reached, is_too_large};
 use super::{Bound, Dropped, Folder, Reason, Report};
 use crate::limits;

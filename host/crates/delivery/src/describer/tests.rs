@@ -60,7 +60,7 @@ impl Scene {
         let (own, runtime) = (Arc::clone(&port) as Arc<dyn Firehose>, Handle::current());
         let delivery =
             Delivery::new(Ports::new(own), settings, letters, runtime, CancellationToken::new());
-        let outbox = Some(delivery.outbox());
+        let outbox = Some(Outbox::new(&delivery));
         Scene { port, delivery, outbox }
     }
 

@@ -151,7 +151,8 @@ fn simulate(link: &Link, start: StartRate, seconds: f64) -> Vec<Request> {
             }
             let sent = Duration::from_secs_f64(sent);
             let (bytes, throttled_bytes) = (records * RECORD_BYTES, throttled * RECORD_BYTES);
-            pacer.answered(at, Answered { sent, bytes, throttled_bytes, accepted_bytes });
+            let feedback = Feedback::Answered { bytes, throttled_bytes, accepted_bytes };
+            pacer.learn(at, sent, feedback);
         }
     }
     requests

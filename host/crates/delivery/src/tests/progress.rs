@@ -44,7 +44,7 @@ impl Driver {
         }
         let mut pushing = JoinSet::new();
         for part in parts {
-            pushing.spawn(push(self.delivery.outbox(), part, Arc::clone(&self.settled)));
+            pushing.spawn(push(Outbox::new(&self.delivery), part, Arc::clone(&self.settled)));
         }
         let all = async {
             while let Some(pushed) = pushing.join_next().await {
@@ -242,7 +242,7 @@ async fn what_cannot_be_read_back_is_counted_as_not_delivered_and_holds_up_nothi
 async fn a_batch_larger_than_the_memory_gets_through() {
     let driver = Driver::new(bounded(0), Faulty::new(|_, _, _| Injection::None));
     let (mut outbox, text) =
-        (driver.delivery.outbox(), vec![b'x'; standpipe_core::limits::EVENT_BYTES_MAX]);
+        (Outbox::new(&driver.delivery), vec![b'x'; standpipe_core::limits::EVENT_BYTES_MAX]);
     let place = place(&mut outbox, "s");
     let settled = Arc::clone(&driver.settled);
     let ack = Ack::new("test".into(), 2, move |now| *settled.lock() = now);

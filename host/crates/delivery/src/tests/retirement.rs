@@ -20,7 +20,7 @@ impl Names {
         let letters = Arc::new(Letters::new("unused".into()));
         let delivery =
             Delivery::new(ports, settings, letters, Handle::current(), CancellationToken::new());
-        let outbox = delivery.outbox();
+        let outbox = Outbox::new(&delivery);
         let ack = Ack::new("test".into(), 1_000_000, |_| ());
         let provenance = Provenance { ack, plugin: "".into(), generation: 0 };
         Names { delivery, outbox, port, provenance }
