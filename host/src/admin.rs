@@ -44,6 +44,7 @@ use answer::{json, text, whole};
 use desk::Desk;
 use route::{Route, route};
 use standpipe_aws::AwsStatus;
+#[cfg(feature = "collector")]
 use standpipe_collector::{Collector, HeldEvents};
 use standpipe_core::escape::OneLine;
 use standpipe_delivery::Delivery;
@@ -68,10 +69,12 @@ pub struct View {
     /// Dead letters.
     pub letters: Arc<Letters>,
     /// What SDKs sent, where they are listened to.
+    #[cfg(feature = "collector")]
     pub collector: Option<Arc<Collector>>,
     /// Where it waits.
     pub spool: Option<Spool>,
     /// What of it waits since the settings do not have its source.
+    #[cfg(feature = "collector")]
     pub held: Option<Arc<HeldEvents>>,
     /// The plugin.
     pub swapper: Swapper,
@@ -219,6 +222,12 @@ impl View {
         Some(note.to_owned())
     }
 
+    #[cfg(not(feature = "collector"))]
+    fn held_note(&self) -> Option<String> {
+        None
+    }
+
+    #[cfg(feature = "collector")]
     fn held_note(&self) -> Option<String> {
         let held = self.held.as_ref().filter(|held| held.events() > 0)?;
         let (events, sources) = (held.events(), held.sources());

@@ -30,7 +30,7 @@ mod workflow;
 #[cfg(feature = "catalog")]
 pub use catalog::CatalogOverrides;
 pub use changes::ChangedKey;
-pub use check::{DATA_DIR, Destination, Overrides, Settings};
+pub use check::{CollectSettings, DATA_DIR, Destination, Overrides, Settings};
 pub use error::{ConfigError, Mistake};
 pub use identities::SourceRole;
 pub use places::Places;

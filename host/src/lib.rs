@@ -103,7 +103,7 @@ pub mod pipeline;
 #[cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 #[doc(hidden)]
 pub mod run;
-#[cfg(test)]
+#[cfg(all(test, feature = "collector"))]
 mod simulation;
 #[doc(hidden)]
 pub mod source;

@@ -12,14 +12,18 @@
 //! Nothing here reads the process's arguments, installs a logger or ends the
 //! process: the command line is one embedder of it.
 
+mod admin_token;
 #[cfg(feature = "catalog")]
 mod cataloging;
+#[cfg(feature = "collector")]
+mod collecting;
+#[cfg(not(feature = "collector"))]
+#[path = "run/no_collector.rs"]
 mod collecting;
 mod copier;
 mod embedding;
 mod error;
 mod finishing;
-mod keys;
 #[cfg(feature = "native-mapping")]
 mod native_mapping;
 mod parts;
@@ -33,6 +37,8 @@ mod secrets;
 mod starting;
 mod summary;
 mod watching;
+#[cfg(feature = "collector")]
+mod write_keys;
 
 #[cfg(feature = "catalog")]
 pub(crate) use cataloging::Cataloging;
@@ -40,7 +46,6 @@ pub(crate) use cataloging::Cataloging;
 pub(crate) use cataloging::{logged, routes_of};
 pub use embedding::{Embedding, Entrance};
 pub use error::StartError;
-pub(crate) use keys::check_kept_secrets;
 pub(crate) use plugin_secrets::{PluginSecrets, are_kept};
 pub use plugins::{plugin_bytes, read_plugin};
 pub(crate) use preparation::{Part, PluginLoader, Preparation, event_streams};
@@ -49,6 +54,8 @@ pub use reloading::{BoxError, SetLogFilter};
 pub(crate) use secrets::open_secrets;
 pub use summary::{Collected, Summary, UnreadInput};
 pub use watching::Reloader;
+#[cfg(feature = "collector")]
+pub(crate) use write_keys::check_kept_secrets;
 
 pub use crate::source::Progress;
 
@@ -67,6 +74,7 @@ use crate::stop::StopTokens;
 use collecting::Collecting;
 use copier::Copier;
 use reloading::ReloadableParts;
+#[cfg(feature = "collector")]
 use standpipe_collector::Collector;
 use standpipe_delivery::dead::Letters;
 use standpipe_delivery::{Delivery, Firehose};
@@ -173,6 +181,7 @@ impl Run {
     }
 
     /// What answers SDKs, where the settings have sources.
+    #[cfg(feature = "collector")]
     pub fn collector(&self) -> Option<Arc<Collector>> {
         self.collecting.as_ref().map(|collecting| Arc::clone(&collecting.collector))
     }

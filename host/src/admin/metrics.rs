@@ -2,6 +2,7 @@
 //! and dead letters here, the collector, the plugin and the process in the submodules. The values
 //! are read when the page is requested.
 
+#[cfg(feature = "collector")]
 mod collector;
 mod page;
 mod plugin;
@@ -56,6 +57,7 @@ impl Collector for Moment {
         }
         process::resources(&mut page)?;
         letters(&mut page, view)?;
+        #[cfg(feature = "collector")]
         if let Some(collector) = &view.collector {
             collector::collected(&mut page, &collector.report())?;
         }
@@ -68,9 +70,11 @@ impl Collector for Moment {
                 lines,
             )?;
         }
+        #[cfg(feature = "collector")]
         if let Some(spool) = &view.spool {
             collector::spooled(&mut page, &spool.status())?;
         }
+        #[cfg(feature = "collector")]
         if let Some(held) = &view.held {
             page.gauges(
                 "spool_held_events",

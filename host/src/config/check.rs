@@ -18,10 +18,13 @@ use standpipe_aws::secret_store::SecretsSettings;
 use standpipe_aws::{AwsOverrides, AwsSettings};
 #[cfg(feature = "catalog")]
 use standpipe_catalog::CatalogSettings;
-use standpipe_collector::{CollectSettings, RawCollect, check_source_names};
+#[cfg(feature = "collector")]
+pub use standpipe_collector::CollectSettings;
+#[cfg(feature = "collector")]
+use standpipe_collector::RawCollect;
 use standpipe_core::event::{SourceNames, StreamName};
 use standpipe_core::secret::SecretSetting;
-use standpipe_core::settings::Checker;
+use standpipe_core::settings::{Checker, check_source_names};
 use standpipe_delivery::DeliverySettings;
 use standpipe_delivery::dead::Bound;
 
@@ -217,6 +220,7 @@ impl RawSettings {
     }
 
     /// What is set about a collector is checked also where none runs this time.
+    #[cfg(feature = "collector")]
     fn check_collect(
         &self,
         listen: Option<&String>,
@@ -270,6 +274,31 @@ fn with_members(
     settings.extend(own);
     Value::Object(settings).to_string()
 }
+
+#[cfg(not(feature = "collector"))]
+impl RawSettings {
+    /// Refuses to listen, since the collector is left out of this build.
+    fn check_collect(
+        &self,
+        listen: Option<&String>,
+        _: &Path,
+        checker: &mut Checker,
+    ) -> Option<CollectSettings> {
+        if listen.is_some() {
+            checker.add(
+                "invalid listen: this program has no collector: build it with the feature `collector` of the crate \
+                 `standpipe`, or remove listen",
+            );
+        }
+        None
+    }
+}
+
+/// The settings of a collector, of which there are none in a build without the feature
+/// `collector`.
+#[cfg(not(feature = "collector"))]
+#[derive(Debug, Clone)]
+pub enum CollectSettings {}
 
 /// The catalog is left out of this build, so that no run of it can come by itself.
 #[cfg(not(feature = "catalog"))]

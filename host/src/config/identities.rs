@@ -1,8 +1,7 @@
 //! The roles of sources that do not write with that of all others.
 
 use standpipe_aws::{Role, is_role_arn};
-use standpipe_collector::{RawSource, source_labels};
-use standpipe_core::settings::Checker;
+use standpipe_core::settings::{Checker, RawSource, source_labels};
 
 /// A source that writes with a role of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use standpipe_aws::RawAws;
 use standpipe_aws::secret_store::RawSecrets;
 #[cfg(feature = "catalog")]
 use standpipe_catalog::RawCatalog;
-use standpipe_collector::RawSource;
+use standpipe_core::settings::RawSource;
 use standpipe_delivery::dead::RawDeadLetters;
 use standpipe_delivery::{RawDelivery, RawStream};
 use standpipe_http::RawHttp;

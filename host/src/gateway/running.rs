@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+#[cfg(feature = "collector")]
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
@@ -20,8 +21,10 @@ use tokio_util::sync::CancellationToken;
 use crate::run::{Reloader, Run, Summary};
 use crate::source::SubmitReport as Stats;
 use crate::source::Submitter;
+#[cfg(feature = "collector")]
 use standpipe_collector::Collector;
 use standpipe_delivery::dead::Letters;
+#[cfg(feature = "collector")]
 use standpipe_http::Peer;
 use standpipe_plugin_host::swap::Swapper;
 
@@ -36,6 +39,7 @@ pub(super) struct Inner {
     pub(super) swapper: Swapper,
     pub(super) reloader: Reloader,
     intake_stop: CancellationToken,
+    #[cfg(feature = "collector")]
     collector: Option<Arc<Collector>>,
     letters: Arc<Letters>,
     address: Option<SocketAddr>,
@@ -50,7 +54,9 @@ impl Host {
     pub(super) fn new(run: Run, reloader: Reloader, submitter: Submitter, runtime: Handle) -> Self {
         let (tell, summary) = watch::channel(None);
         let (swapper, intake_stop) = (run.swapper(), run.intake_stop());
-        let (collector, address) = (run.collector(), run.addresses().collector);
+        #[cfg(feature = "collector")]
+        let collector = run.collector();
+        let address = run.addresses().collector;
         let letters = run.letters();
         runtime.spawn(async move { tell.send_replace(Some(Arc::new(run.finish().await))) });
         let own_runtime = Mutex::new(None);
@@ -59,6 +65,7 @@ impl Host {
             swapper,
             reloader,
             intake_stop,
+            #[cfg(feature = "collector")]
             collector,
             letters,
             address,
@@ -100,7 +107,7 @@ impl Host {
     /// Answer a request of an analytics SDK as the collector does: Segment's and
     /// RudderStack's paths, write keys of the settings' `[[sources]]`, and a 200 once
     /// the events are in the spool. None where the settings have no sources, or no
-    /// `listen`, for which `"off"` is enough.
+    /// `listen`, for which `"off"` is enough; and in a build without the feature `collector`.
     ///
     /// `client` is who sent the request. Where it is one of `trusted_proxies` under
     /// `[http]`, or the unspecified address, the address in `X-Forwarded-For` or
@@ -134,16 +141,27 @@ impl Host {
         request: Request<impl Body>,
         client: IpAddr,
     ) -> Option<Response<Full<Bytes>>> {
-        let collector = self.0.collector.as_ref()?;
-        let (parts, body) = request.into_parts();
-        let is_encrypted = parts.uri.scheme_str() == Some("https");
-        let body = pin!(body);
-        let request = Request::from_parts(parts, body);
-        Some(collector.answer(request, Peer { address: client, is_encrypted }).await)
+        #[cfg(feature = "collector")]
+        {
+            let collector = self.0.collector.as_ref()?;
+            let (parts, body) = request.into_parts();
+            let is_encrypted = parts.uri.scheme_str() == Some("https");
+            let body = pin!(body);
+            let request = Request::from_parts(parts, body);
+            Some(collector.answer(request, Peer { address: client, is_encrypted }).await)
+        }
+        #[cfg(not(feature = "collector"))]
+        {
+            let _ = (request, client);
+            None
+        }
     }
 
     pub(super) fn has_sources(&self) -> bool {
-        self.0.collector.is_some()
+        #[cfg(feature = "collector")]
+        return self.0.collector.is_some();
+        #[cfg(not(feature = "collector"))]
+        false
     }
 
     /// The address on which the collector listens, with its real port, if it does.

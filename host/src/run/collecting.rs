@@ -10,9 +10,9 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::StartError;
-use super::keys::KeptKeys;
 use super::patience::patiently;
+use super::write_keys::KeptKeys;
+use super::{Collected, StartError};
 use crate::limits;
 use crate::source::{ChunkSource, Chunker};
 use crate::stop::StopTokens;
@@ -21,9 +21,8 @@ use standpipe_collector::{CollectSettings, Collector, HeldEvents, SpoolReader};
 use standpipe_core::event::{NextChunk, SourceNames};
 use standpipe_core::limits::STOP_POLL;
 use standpipe_core::secret::Resolve;
-use standpipe_http::{
-    CertificateFiles, ConnectionLimits, ConnectionStats, Descriptors, Server, Tls,
-};
+use standpipe_delivery::dead::LetterDurability;
+use standpipe_http::{ConnectionLimits, ConnectionStats, Descriptors, Server, Tls};
 use standpipe_spool::{Durability, Outlet, Recovered, Spool};
 
 /// A collector that listens, and has not been asked anything yet.
@@ -42,10 +41,10 @@ pub(super) struct Listening {
 #[derive(Debug)]
 pub(super) struct Collecting {
     pub(super) collector: Arc<Collector>,
-    pub(super) spool: Spool,
+    spool: Spool,
     /// What became of its connections; none where the program that this is part of brings
     /// the requests.
-    pub(super) connections: Option<ConnectionStats>,
+    connections: Option<ConnectionStats>,
     reader: thread::JoinHandle<()>,
     /// Events of sources that the settings do not have.
     pub(super) held: Arc<HeldEvents>,
@@ -194,21 +193,46 @@ impl Replaceable {
     /// Use another certificate. None where TLS would have to be turned on or off.
     pub(super) fn set_certificate(
         &self,
-        files: Option<&CertificateFiles>,
+        settings: &CollectSettings,
     ) -> Option<Result<(), StartError>> {
-        let (tls, files) = (self.tls.as_ref()?, files?);
+        let (tls, files) = (self.tls.as_ref()?, settings.http.certificate.as_ref()?);
         Some(tls.use_files(&files.certificate, &files.key).map_err(StartError::from))
     }
 }
 
 /// What can report a collector once it has ended.
 pub(super) struct Remaining {
-    pub(super) collector: Arc<Collector>,
-    pub(super) spool: Spool,
-    pub(super) held: Arc<HeldEvents>,
+    collector: Arc<Collector>,
+    spool: Spool,
+    held: Arc<HeldEvents>,
+}
+
+impl Remaining {
+    /// What was collected, for the summary.
+    pub(super) fn collected(&self) -> Collected {
+        let Remaining { collector, spool, held } = self;
+        let (report, status) = (collector.report(), spool.status());
+        Collected {
+            accepted: report.sources.iter().map(|source| source.accepted).sum(),
+            unknown_keys: report.unknown_keys,
+            waiting: status.items_waiting,
+            held: held.events(),
+            unknown_sources: held.sources(),
+            corrupt: status.corrupt_items,
+            unreadable: status.items_unreadable,
+        }
+    }
 }
 
 impl Collecting {
+    pub(super) fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    pub(super) fn connections(&self) -> Option<&ConnectionStats> {
+        self.connections.as_ref()
+    }
+
     pub(super) fn replaceable(&self) -> Replaceable {
         self.replaceable.clone()
     }
@@ -261,5 +285,13 @@ fn tell(recovered: &Recovered) {
             blocks = recovered.acks_corrupt,
             "the spool has lost what it knew of delivered events: some are delivered again"
         );
+    }
+}
+
+/// A dead letter outlives what the spool lets its event go for.
+pub(super) fn letter_durability(collect: Option<&CollectSettings>) -> LetterDurability {
+    match collect.map(|collect| collect.spool.durability) {
+        Some(Durability::Fsync) => LetterDurability::Synced,
+        Some(Durability::Os | Durability::Memory) | None => LetterDurability::Written,
     }
 }

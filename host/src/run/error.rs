@@ -9,6 +9,7 @@ use crate::admin::BadToken;
 use crate::source::InputError;
 use standpipe_aws::ConnectError;
 use standpipe_aws::secret_store::OpenSecretsError;
+#[cfg(feature = "collector")]
 use standpipe_collector::TakenKey;
 use standpipe_core::secret::{Reference, Unresolved};
 use standpipe_http::{BindError, TlsError};
@@ -88,6 +89,7 @@ pub enum StartError {
     #[error(transparent)]
     BadToken(#[from] BadToken),
     /// A write key is there twice.
+    #[cfg(feature = "collector")]
     #[error(transparent)]
     TakenKey(#[from] TakenKey),
     /// The spool cannot be used.

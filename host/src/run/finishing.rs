@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::collecting::Collecting;
-use super::{Collected, Run, Summary, summary};
+use super::{Run, Summary, summary};
 use crate::source::{ReadReport, ReplayCompactor};
 use standpipe_delivery::dead::Letters;
 
@@ -64,7 +64,7 @@ impl Run {
             copies,
             dead: self.letters.report(),
             read,
-            collected: collected.map(|remaining| Collected::new(&remaining)),
+            collected: collected.map(|remaining| remaining.collected()),
             shadow,
             fault: early.or(fault).or(not_closed),
             elapsed: self.started.elapsed(),

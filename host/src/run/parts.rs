@@ -10,12 +10,12 @@ use crossbeam_channel::{Receiver, Sender};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::admin_token::{self, KeptToken};
 #[cfg(feature = "catalog")]
 use super::cataloging::{self, Cataloging};
 use super::collecting::{Collecting, Listening};
 use super::copier::Copier;
 use super::embedding::Entrance;
-use super::keys::{self, KeptToken};
 use super::reloading::{ReloadableParts, SetLogFilter};
 use super::watching::Basis;
 use super::{Addresses, Run};
@@ -196,19 +196,21 @@ impl Parts {
             delivery: self.delivery.clone(),
             aws: self.aws.clone(),
             letters: Arc::clone(&self.letters),
+            #[cfg(feature = "collector")]
             collector: collecting.map(|collecting| Arc::clone(&collecting.collector)),
-            spool: collecting.map(|collecting| collecting.spool.clone()),
+            spool: collecting.map(|collecting| collecting.spool().clone()),
+            #[cfg(feature = "collector")]
             held: collecting.map(|collecting| Arc::clone(&collecting.held)),
             swapper: self.swapper.clone(),
             intake_stop: self.stop.intake_stop.clone(),
-            connections: collecting.and_then(|collecting| collecting.connections.clone()),
+            connections: collecting.and_then(|collecting| collecting.connections().cloned()),
             log_lines_dropped: self.log_lines_dropped.take(),
         };
         let served = admin.serve(view, token.as_ref().map(KeptToken::token), admin_stop.clone());
         runtime.spawn(async move {
             tokio::select! {
                 () = served => {}
-                () = keys::refresh_token(token) => unreachable!("it asks for ever"),
+                () = admin_token::refresh_token(token) => unreachable!("it asks for ever"),
             }
         });
     }

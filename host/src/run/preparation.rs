@@ -13,6 +13,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::StartError;
+#[cfg(feature = "collector")]
 use super::collecting::connection_limits;
 use super::plugin_secrets::PluginSecrets;
 use super::plugins::{
@@ -21,7 +22,6 @@ use super::plugins::{
 use crate::config::{Beside, Destination, PluginSource, Settings};
 use crate::pipeline::OnFailure;
 use standpipe_aws as aws;
-use standpipe_collector::CollectSettings;
 use standpipe_http::Tls;
 use standpipe_plugin_host::swap::{Candidate, Refused, Swapper, SwapperSettings, Terms, Workshop};
 use standpipe_plugin_host::{Engine, Plugin, Role, Trust};
@@ -69,6 +69,7 @@ impl Preparation {
     pub(crate) fn new(settings: &Settings, secrets: &PluginSecrets, cache: Option<&Path>) -> Self {
         let mut preparation = Preparation::default();
         preparation.plugins(settings, secrets, cache);
+        #[cfg(feature = "collector")]
         if let Some(collect) = &settings.collect {
             preparation.collector(collect);
         }
@@ -109,7 +110,8 @@ impl Preparation {
         }
     }
 
-    fn collector(&mut self, collect: &CollectSettings) {
+    #[cfg(feature = "collector")]
+    fn collector(&mut self, collect: &crate::config::CollectSettings) {
         if let Some(files) = &collect.http.certificate {
             let tls = Tls::load(&files.certificate, &files.key).map_err(StartError::from);
             self.tls = self.note(Part::Certificate, tls);

@@ -179,7 +179,7 @@ impl Inner {
                 Ok(collector.set_sources(collect, &settings.source_names).await?)
             }
             (Part::Certificate, Some(collector), Some(collect)) => {
-                let set = collector.set_certificate(collect.http.certificate.as_ref());
+                let set = collector.set_certificate(collect);
                 Ok(set.unwrap_or(Ok(()))?)
             }
             (Part::Streams, ..) => {

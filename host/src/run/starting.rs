@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::collecting::Listening;
+use super::admin_token::KeptToken;
+use super::collecting::{Listening, letter_durability};
 use super::copier::Copier;
 use super::embedding::Embedding;
-use super::keys::KeptToken;
 use super::parts::Parts;
 use super::patience::patiently;
 use super::plugin_secrets::PluginSecrets;
@@ -22,11 +22,9 @@ use crate::admin::Admin;
 use crate::config::Settings;
 use crate::stop::StopTokens;
 use standpipe_aws::Unreached;
-use standpipe_collector::CollectSettings;
 use standpipe_core::private;
-use standpipe_delivery::dead::{Folder, LetterDurability, Letters};
+use standpipe_delivery::dead::{Folder, Letters};
 use standpipe_delivery::{Delivery, DeliverySettings};
-use standpipe_spool::Durability;
 
 impl Run {
     /// The same as a part of a program.
@@ -125,14 +123,6 @@ impl Run {
             log_lines_dropped,
         };
         parts.launch(runtime).map_err(StartError::Thread)
-    }
-}
-
-/// A dead letter outlives what the spool lets its event go for.
-fn letter_durability(collect: Option<&CollectSettings>) -> LetterDurability {
-    match collect.map(|collect| collect.spool.durability) {
-        Some(Durability::Fsync) => LetterDurability::Synced,
-        Some(Durability::Os | Durability::Memory) | None => LetterDurability::Written,
     }
 }
 

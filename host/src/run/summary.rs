@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::collecting::Remaining;
 use crate::limits;
 use crate::source::ReadReport;
 use standpipe_core::escape::OneLine;
@@ -122,22 +121,6 @@ pub struct Collected {
     /// Events among those that wait that this version of the program cannot read.
     #[serde(skip_serializing_if = "is_zero")]
     pub unreadable: u64,
-}
-
-impl Collected {
-    pub(super) fn new(remaining: &Remaining) -> Self {
-        let Remaining { collector, spool, held } = remaining;
-        let (report, status) = (collector.report(), spool.status());
-        Collected {
-            accepted: report.sources.iter().map(|source| source.accepted).sum(),
-            unknown_keys: report.unknown_keys,
-            waiting: status.items_waiting,
-            held: held.events(),
-            unknown_sources: held.sources(),
-            corrupt: status.corrupt_items,
-            unreadable: status.items_unreadable,
-        }
-    }
 }
 
 /// An input that was not read to its end.

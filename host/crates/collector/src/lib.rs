@@ -47,10 +47,7 @@ pub use origin::OriginRule;
 pub use public_url::{InvalidPublicUrl, PublicUrl};
 pub use rate::Rate;
 pub use refusals::RefusedCount;
-pub use settings::{
-    CollectSettings, RawCollect, RawSource, ReferencedKey, SourceSettings, check_source_names,
-    is_write_key, source_labels,
-};
+pub use settings::{CollectSettings, RawCollect, ReferencedKey, SourceSettings, is_write_key};
 pub use source::{SourceReport, TakenKey};
 pub use spool_reader::SpoolReader;
 

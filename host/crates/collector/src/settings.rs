@@ -5,17 +5,15 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::Path;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::dialect::Dialect;
 use super::limits::{HTTP_BODIES_BYTES_MAX, HTTP_PEER_BODIES_BYTES_MAX};
 use super::origin::OriginRule;
 use super::public_url::PublicUrl;
 use super::rate::Rate;
-use standpipe_core::event::SourceNames;
 use standpipe_core::secret::{Reference, Secret, SecretSetting};
-use standpipe_core::settings::{Checker, TableChecker, item_labels};
+use standpipe_core::settings::{
+    Checker, NAME_CHARACTERS_MAX, RawSource, TableChecker, is_printable_within, source_labels,
+};
 use standpipe_http::limits::COLLECT_BODY_BYTES_MAX_MAX;
 use standpipe_http::{HttpSettings, RawHttp};
 use standpipe_spool::{RawSpool, SpoolSettings};
@@ -27,68 +25,8 @@ const BODY_BYTES_MAX: usize = 4_096_000;
 /// The least that the settings may say, in bytes: as much as Segment takes for one event.
 const BODY_BYTES_MAX_MIN: usize = 32 * 1024;
 
-/// Characters of a source's name.
-const NAME_CHARACTERS_MAX: usize = 100;
-
 /// Characters of a write key.
 const KEY_CHARACTERS_MAX: usize = 200;
-
-/// Who may send events.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawSource {
-    /// What plugins and dead letters know the source by.
-    #[schemars(example = &"web")]
-    pub name: String,
-    /// Names that it had before: events of these that wait in the spool or in the
-    /// dead letters are taken for events of this source.
-    #[schemars(example = ["website"])]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub formerly: Option<Vec<String>>,
-    /// Whose endpoint it takes the place of: `"segment"` or `"rudderstack"`.
-    #[schemars(example = &"segment")]
-    pub dialect: String,
-    /// What its SDKs identify themselves with.
-    #[schemars(example = ["WRITE-KEY"])]
-    pub write_keys: Vec<Secret>,
-    /// Whether it takes anything at present; true by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub enabled: Option<bool>,
-    /// Whether one bad event has its whole request refused with 400. By default
-    /// the good ones are taken, and the bad ones go to the dead letters.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub strict: Option<bool>,
-    /// Whether the bodies of its requests that are refused for what is in them go to the
-    /// dead letters: SDKs delete what is refused. False by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub keep_refused: Option<bool>,
-    /// Origins of pages that may send, such as `https://shop.example` or
-    /// `https://*.shop.example`; all by default. Senders that are no pages
-    /// name no origin, and are not held by this.
-    #[schemars(example = ["https://shop.example"])]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allowed_origins: Option<Vec<String>>,
-    /// Events a second; what is beyond is answered with 429. A second's worth may come
-    /// at once, and a larger request is taken where nothing came before it; others then
-    /// wait until its time has passed. No limit by default.
-    #[schemars(example = 1000)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<u32>,
-    /// Bytes of events a second, as they are stored: decompressed, and with what is
-    /// added to them. Otherwise like `rate_limit`, and both hold where both are set. No
-    /// limit by default.
-    #[schemars(example = 1_000_000)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate_limit_bytes: Option<u32>,
-    /// A role that the source's records are written with, in place of that under
-    /// `[aws]`.
-    #[schemars(example = &"arn:aws:iam::111122223333:role/NAME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub role_arn: Option<String>,
-    /// The external id that the role asks for, in place of that under `[aws]`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub external_id: Option<Secret>,
-}
 
 /// Who may send events.
 #[derive(Debug, Clone)]
@@ -187,71 +125,63 @@ impl RawCollect<'_> {
     }
 }
 
-impl RawSource {
-    /// Checks the source, apart from its role. Also returns those of its keys that are kept elsewhere.
-    fn check(&self, check: &mut TableChecker<'_>) -> (SourceSettings, Vec<Reference>) {
-        if !is_good(&self.name, NAME_CHARACTERS_MAX) {
-            check.add_mistake(format_args!(
-                "name must have 1 to {NAME_CHARACTERS_MAX} characters, and none that controls a terminal"
-            ));
-        }
-        let dialect = check_dialect(&self.dialect, check);
-        let (write_keys, referenced) = self.check_keys(check);
-        let origins = self.allowed_origins.iter().flatten();
-        let allowed_origins = origins
-            .filter_map(|origin| check.parsed("allowed_origins", OriginRule::parse(origin)))
-            .collect();
-        let rate = Rate {
-            events: check_rate("rate_limit", self.rate_limit, "events", check),
-            bytes: check_rate("rate_limit_bytes", self.rate_limit_bytes, "bytes", check),
-        };
-        let settings = SourceSettings {
-            name: self.name.clone(),
-            dialect,
-            write_keys,
-            enabled: self.enabled.unwrap_or(true),
-            strict: self.strict.unwrap_or(false),
-            allowed_origins,
-            rate,
-            keep_refused: self.keep_refused.unwrap_or(false),
-        };
-        (settings, referenced)
+/// Checks the source, apart from its role. Also returns those of its keys that are kept elsewhere.
+fn check_source(
+    source: &RawSource,
+    check: &mut TableChecker<'_>,
+) -> (SourceSettings, Vec<Reference>) {
+    if !is_printable_within(&source.name, NAME_CHARACTERS_MAX) {
+        check.add_mistake(format_args!(
+            "name must have 1 to {NAME_CHARACTERS_MAX} characters, and none that controls a terminal"
+        ));
     }
+    let dialect = check_dialect(&source.dialect, check);
+    let (write_keys, referenced) = check_keys(source, check);
+    let origins = source.allowed_origins.iter().flatten();
+    let allowed_origins = origins
+        .filter_map(|origin| check.parsed("allowed_origins", OriginRule::parse(origin)))
+        .collect();
+    let rate = Rate {
+        events: check_rate("rate_limit", source.rate_limit, "events", check),
+        bytes: check_rate("rate_limit_bytes", source.rate_limit_bytes, "bytes", check),
+    };
+    let settings = SourceSettings {
+        name: source.name.clone(),
+        dialect,
+        write_keys,
+        enabled: source.enabled.unwrap_or(true),
+        strict: source.strict.unwrap_or(false),
+        allowed_origins,
+        rate,
+        keep_refused: source.keep_refused.unwrap_or(false),
+    };
+    (settings, referenced)
+}
 
-    fn check_keys(&self, check: &mut TableChecker<'_>) -> (Vec<Secret>, Vec<Reference>) {
-        if self.write_keys.is_empty() {
-            check.add_mistake("write_keys is empty: write at least one key");
-        }
-        let mut own = Vec::new();
-        let mut referenced = Vec::new();
-        for key in &self.write_keys {
-            match check.secret("write_keys: one", key.clone()) {
-                Some(SecretSetting::Value(key)) if !is_write_key(key.expose()) => {
-                    check.add_mistake(format_args!(
-                        "write_keys: a key must have 1 to {KEY_CHARACTERS_MAX} characters, and none that controls a terminal"
-                    ));
-                }
-                Some(SecretSetting::Value(key)) => own.push(key),
-                Some(SecretSetting::Reference(reference)) => referenced.push(reference),
-                None => {}
-            }
-        }
-        (own, referenced)
+fn check_keys(source: &RawSource, check: &mut TableChecker<'_>) -> (Vec<Secret>, Vec<Reference>) {
+    if source.write_keys.is_empty() {
+        check.add_mistake("write_keys is empty: write at least one key");
     }
+    let mut own = Vec::new();
+    let mut referenced = Vec::new();
+    for key in &source.write_keys {
+        match check.secret("write_keys: one", key.clone()) {
+            Some(SecretSetting::Value(key)) if !is_write_key(key.expose()) => {
+                check.add_mistake(format_args!(
+                    "write_keys: a key must have 1 to {KEY_CHARACTERS_MAX} characters, and none that controls a terminal"
+                ));
+            }
+            Some(SecretSetting::Value(key)) => own.push(key),
+            Some(SecretSetting::Reference(reference)) => referenced.push(reference),
+            None => {}
+        }
+    }
+    (own, referenced)
 }
 
 /// Whether this can be a write key.
 pub fn is_write_key(text: &str) -> bool {
-    is_good(text, KEY_CHARACTERS_MAX)
-}
-
-fn is_good(text: &str, characters_max: usize) -> bool {
-    !text.is_empty() && text.chars().count() <= characters_max && !text.contains(char::is_control)
-}
-
-/// What mistakes call the sources.
-pub fn source_labels(sources: &[RawSource]) -> Vec<String> {
-    item_labels(sources.iter().map(|source| source.name.as_str()))
+    is_printable_within(text, KEY_CHARACTERS_MAX)
 }
 
 fn check_sources(
@@ -275,7 +205,7 @@ fn check_sources(
         if !source.name.is_empty() && !names.insert(source.name.as_str()) {
             check.add_table_mistake(" stands twice: give each source a name of its own");
         }
-        let (settings, own) = source.check(&mut check);
+        let (settings, own) = check_source(source, &mut check);
         for key in &settings.write_keys {
             if !keys.insert(key.expose().to_owned()) {
                 check.add_mistake(
@@ -294,33 +224,6 @@ fn check_sources(
         checked.push(settings);
     }
     (checked, referenced)
-}
-
-/// What the sources are called, and were. A name of before that is also one of today,
-/// or of another source, would not say whose events they are.
-pub fn check_source_names(sources: &[RawSource], checker: &mut Checker) -> SourceNames {
-    let mut taken: HashSet<_> = sources.iter().map(|source| source.name.as_str()).collect();
-    for (source, label) in sources.iter().zip(source_labels(sources)) {
-        let mut top = checker.top();
-        let mut check = top.item("sources", label);
-        for former in source.formerly.iter().flatten() {
-            if !is_good(former, NAME_CHARACTERS_MAX) {
-                check.add_mistake(format_args!(
-                    "formerly must have names of 1 to {NAME_CHARACTERS_MAX} characters, and none that controls a terminal"
-                ));
-            }
-            if !taken.insert(former) {
-                check.add_mistake(format_args!(
-                    "formerly has {former:?}, which is the name of another source, or stands twice: remove one"
-                ));
-            }
-        }
-    }
-    let names = sources.iter().map(|source| {
-        let formerly = source.formerly.iter().flatten().map(String::as_str);
-        (source.name.as_str(), formerly)
-    });
-    SourceNames::new(names)
 }
 
 fn check_dialect(word: &str, check: &mut TableChecker<'_>) -> Dialect {
@@ -376,7 +279,7 @@ mod tests {
         let spool = RawSpool::default();
         let raw = RawCollect { listen: "127.0.0.1:0", sources, http, spool: &spool };
         let settings = raw.check(Path::new("/data"), &mut checker);
-        check_source_names(sources, &mut checker);
+        standpipe_core::settings::check_source_names(sources, &mut checker);
         match checker.into_mistakes() {
             mistakes if mistakes.is_empty() => Ok(settings),
             mistakes => Err(mistakes),

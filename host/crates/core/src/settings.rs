@@ -8,7 +8,11 @@
 //! `[spool] max_bytes`, as [`Table`] writes it; by that the program finds the line in the file.
 
 mod checker;
+mod source;
 mod table;
 
 pub use checker::{Checker, SecretManager, TableChecker};
+pub use source::{
+    NAME_CHARACTERS_MAX, RawSource, check_source_names, is_printable_within, source_labels,
+};
 pub use table::{Table, item_labels, toml_key};

@@ -1,15 +1,15 @@
-//! Write keys and the admin token that a secret manager keeps: resolved at the start and refreshed
-//! while the run lasts. What cannot be used leaves the old ones in place.
+//! Write keys that a secret manager keeps: resolved at the start and refreshed while the
+//! run lasts. Those that cannot be used leave the old ones in place.
 
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use super::admin_token::KeptToken;
 use super::{StartError, open_secrets};
-use crate::admin::Token;
 use crate::config::Settings;
 use standpipe_collector::{Collector, ReferencedKey, SourceSettings, is_write_key};
-use standpipe_core::secret::{Reference, Resolve, Secret, SecretSetting};
+use standpipe_core::secret::{Resolve, Secret};
 
 /// Write keys that a manager of secrets keeps.
 #[derive(Debug)]
@@ -84,52 +84,4 @@ pub(crate) async fn check_kept_secrets(settings: &Settings) -> Result<(), StartE
     let referenced: Vec<_> = referenced.cloned().collect();
     KeptKeys::new(Vec::new(), Arc::clone(&secrets)).resolve(&referenced).await?;
     KeptToken::open(settings.admin_token.clone(), secrets).await.map(drop)
-}
-
-/// The token of the admin API, wherever it is kept.
-pub(super) struct KeptToken {
-    token: Token,
-    /// None where it stands in the settings.
-    reference: Option<Reference>,
-    secrets: Arc<dyn Resolve>,
-}
-
-impl KeptToken {
-    /// Ask for the token that the settings name, if they do.
-    pub(super) async fn open(
-        setting: Option<SecretSetting>,
-        secrets: Arc<dyn Resolve>,
-    ) -> Result<Option<Self>, StartError> {
-        let Some(setting) = setting else { return Ok(None) };
-        let token = Token::new(&secrets.value(&setting).await?)?;
-        Ok(Some(KeptToken { token, reference: setting.reference().cloned(), secrets }))
-    }
-
-    pub(super) fn token(&self) -> Token {
-        self.token.clone()
-    }
-
-    async fn ask(&self, reference: &Reference) -> Result<(), StartError> {
-        let token = self.secrets.resolve(reference).await?;
-        if self.token.set(&token)? {
-            tracing::info!("took the token of [admin] from the manager of secrets");
-        }
-        Ok(())
-    }
-}
-
-/// Ask for a token again now and then, for ever. What cannot be used changes
-/// nothing, and is told of.
-pub(super) async fn refresh_token(kept: Option<KeptToken>) {
-    let Some((kept, reference)) =
-        kept.as_ref().and_then(|kept| Some((kept, kept.reference.as_ref()?)))
-    else {
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::time::sleep(kept.secrets.refresh()).await;
-        if let Err(error) = kept.ask(reference).await {
-            tracing::warn!("the token of [admin] stays as it was: {error}");
-        }
-    }
 }
