@@ -36,6 +36,7 @@ use std::time::Instant;
 
 use hyper::StatusCode;
 use hyper::header::{EXPECT, HeaderValue};
+use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits;
@@ -95,7 +96,8 @@ pub struct Admin(Server);
 struct Office {
     view: View,
     desk: Desk,
-    connections: ConnectionStats,
+    /// What the crates count.
+    registry: Registry,
 }
 
 impl Admin {
@@ -124,7 +126,8 @@ impl Admin {
     /// Answer until `stop` is cancelled. Without a token the plugin is not spoken of.
     pub async fn serve(self, view: View, token: Option<Token>, stop: CancellationToken) {
         let desk = Desk::new(view.swapper.clone(), token);
-        let office = Arc::new(Office { view, desk, connections: self.0.stats() });
+        let registry = metrics::registry(&view, self.0.stats());
+        let office = Arc::new(Office { view, desk, registry });
         let answer = move |request: Request, peer| {
             let office = Arc::clone(&office);
             async move { office.answer(request, peer).await }
@@ -134,12 +137,17 @@ impl Admin {
 }
 
 impl Office {
+    fn metrics(&self) -> Answer {
+        let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
+        whole(StatusCode::OK, content_type, metrics::encode(&self.registry))
+    }
+
     async fn answer(&self, request: Request, peer: Peer) -> Answer {
         let (parts, mut body) = request.into_parts();
         let answer = match route(&parts.method, parts.uri.path()) {
             Ok(Route::Live) => Ok(text(StatusCode::OK, "live\n")),
             Ok(Route::Ready) => Ok(self.view.readiness()),
-            Ok(Route::Metrics) => Ok(self.view.metrics(&self.connections)),
+            Ok(Route::Metrics) => Ok(self.metrics()),
             Ok(Route::Document) => Ok(json(StatusCode::OK, &document())),
             Ok(Route::Plugin(errand)) => self.desk.answer(errand, &parts, &mut body, peer).await,
             Err(failure) => Err(failure),
@@ -156,11 +164,6 @@ impl Office {
 }
 
 impl View {
-    fn metrics(&self, own: &ConnectionStats) -> Answer {
-        let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
-        whole(StatusCode::OK, content_type, metrics::encode(self, own))
-    }
-
     /// Events are taken whatever the plugin does: what it fails on goes where the
     /// settings say. So an orchestrator would gain nothing by turning them away.
     fn readiness(&self) -> Answer {

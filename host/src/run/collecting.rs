@@ -211,10 +211,10 @@ impl Remaining {
     /// What was collected, for the summary.
     pub(super) fn collected(&self) -> Collected {
         let Remaining { collector, spool, held } = self;
-        let (report, status) = (collector.report(), spool.status());
+        let status = spool.status();
         Collected {
-            accepted: report.sources.iter().map(|source| source.accepted).sum(),
-            unknown_keys: report.unknown_keys,
+            accepted: collector.accepted(),
+            unknown_keys: collector.unknown_keys(),
             waiting: status.items_waiting,
             held: held.events(),
             unknown_sources: held.sources(),

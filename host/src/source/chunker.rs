@@ -6,13 +6,15 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use standpipe_core::event::{Ack, Chunk, Lines, NextChunk, Source, Totals, TotalsSnapshot};
+use standpipe_core::metrics;
 
 /// Something that events come from, cut into chunks.
 pub trait ChunkSource {
@@ -35,7 +37,7 @@ pub struct Chunker {
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
     totals: Arc<Totals>,
-    bytes_read: Arc<AtomicU64>,
+    bytes_read: Counter,
 }
 
 impl Chunker {
@@ -94,7 +96,7 @@ impl Chunker {
 
     /// Counts bytes that were read.
     pub fn count_bytes(&self, bytes: usize) {
-        self.progress.bytes_read.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.progress.bytes_read.inc_by(bytes as u64);
     }
 
     /// Counts events that were read.
@@ -111,12 +113,22 @@ impl Chunker {
 impl Progress {
     /// Bytes read so far, after decompression.
     pub fn bytes_read(&self) -> u64 {
-        self.bytes_read.load(Ordering::Relaxed)
+        self.bytes_read.get()
     }
 
     /// The counts so far.
     pub fn totals(&self) -> TotalsSnapshot {
         self.totals.snapshot()
+    }
+
+    /// Have the counts be on a page of metrics.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.totals.register_metrics(registry);
+        let bytes_read = self.bytes_read.clone();
+        metrics::register(registry, move |page| {
+            let help = "Bytes of events that were handed to the workers";
+            page.counter("read_bytes", help, bytes_read.get())
+        });
     }
 }
 

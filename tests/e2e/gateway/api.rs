@@ -19,6 +19,7 @@ const FILES: &[(&str, &[&str])] = &[
     ("src/gateway/plugin.rs", &[]),
     ("src/gateway/running.rs", &[]),
     ("src/gateway/service.rs", &[]),
+    ("src/gateway/start_error.rs", &[]),
     ("src/gateway/submitting.rs", &[]),
     ("src/gateway/swapping.rs", &[]),
     ("src/source/submitted/counts.rs", &[]),

@@ -12,7 +12,7 @@ use tracing::{Instrument, field};
 
 use super::answer::{self, Refused};
 use super::bodies::{Bodies, KeyPlace};
-use super::counts::Counts;
+use super::counts::ResponseCounts;
 use super::decode::Shape;
 use super::decoder::{Accepted, Decoder, Received, Rejected};
 use super::head::Head;
@@ -23,7 +23,7 @@ use super::reason::RefusalReason;
 use super::route::{Route, route};
 use super::source::{Source, Sources, Tally};
 use super::webhook::WebhookHead;
-use super::{CollectReport, SourceSettings, TakenKey};
+use super::{SourceSettings, TakenKey};
 use super::{cors, entry, vendor};
 use crate::encoding::Encoding;
 use crate::limits;
@@ -46,7 +46,7 @@ pub struct Collector {
     headers: RequestMemory,
     /// Memory for bodies that have been read, and for what small ones become.
     decoded: RequestMemory,
-    counts: Counts,
+    responses: ResponseCounts,
     /// When it was started, in RFC 3339: the settings of its sources are as old.
     started_at: String,
 }
@@ -67,7 +67,7 @@ impl Collector {
                 limits::HTTP_LARGE_BODIES_BYTES_MAX,
                 limits::HTTP_SMALL_BODY_BYTES_MAX,
             ),
-            counts: Counts::default(),
+            responses: ResponseCounts::default(),
             started_at: clock::rfc3339(clock::now()),
         }
     }
@@ -113,10 +113,22 @@ impl Collector {
         self.sources.replace(sources, keys)
     }
 
-    /// What has been done so far.
-    pub fn report(&self) -> CollectReport {
-        let sources = &self.sources;
-        self.counts.report(sources.report(), sources.refused(), sources.unknown_keys())
+    /// Events that were accepted.
+    pub fn accepted(&self) -> u64 {
+        self.sources.counts().values().map(|counts| counts.accepted.get()).sum()
+    }
+
+    /// Requests with a write key that no source has, or with none.
+    pub fn unknown_keys(&self) -> u64 {
+        self.sources.unknown_keys()
+    }
+
+    pub(super) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    pub(super) fn responses(&self) -> &ResponseCounts {
+        &self.responses
     }
 
     /// Answer a request, wherever it came in.
@@ -153,7 +165,7 @@ impl Collector {
             http::discard(&mut body).await;
         }
         cors::permit(&mut answer, origin.as_ref(), &self.sources);
-        self.counts.answered(answer.status(), started.elapsed());
+        self.responses.add(answer.status(), started.elapsed());
         answer
     }
 

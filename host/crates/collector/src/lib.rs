@@ -23,6 +23,7 @@ mod held;
 mod keyring;
 pub mod limits;
 mod log_limit;
+mod metrics;
 mod origin;
 mod proxies;
 mod public_url;
@@ -38,17 +39,16 @@ mod spool_reader;
 mod vendor;
 mod webhook;
 
-pub use counts::{CollectReport, Latency, Status, StatusCount};
 pub use decode::{BadBody, Body, Decoded, Facts, Shape};
 pub use dialect::{Dialect, MessageType};
 pub use handle::Collector;
 pub use held::HeldEvents;
+pub use metrics::register_spool_metrics;
 pub use origin::OriginRule;
 pub use public_url::{InvalidPublicUrl, PublicUrl};
 pub use rate::Rate;
-pub use refusals::RefusedCount;
 pub use settings::{CollectSettings, RawCollect, ReferencedKey, SourceSettings, is_write_key};
-pub use source::{SourceReport, TakenKey};
+pub use source::TakenKey;
 pub use spool_reader::SpoolReader;
 
 /// The spool's entry of a source's events, as a request leaves it.

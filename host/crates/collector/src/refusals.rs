@@ -2,7 +2,7 @@
 //! refused: a line for each source and reason in a minute at most, without anything of the
 //! request.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use prometheus_client::metrics::counter::Counter;
 
 use super::log_limit::LogLimit;
 use super::reason::RefusalReason;
@@ -14,7 +14,7 @@ pub(super) struct Refusals(Vec<OfReason>);
 
 #[derive(Debug)]
 struct OfReason {
-    count: AtomicU64,
+    count: Counter,
     log: LogLimit,
 }
 
@@ -27,21 +27,10 @@ pub(super) struct Refusal<'a> {
     pub(super) is_kept: bool,
 }
 
-/// How many requests were refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefusedCount {
-    /// The source that they are of; none where it is not known.
-    pub source: Option<String>,
-    /// Why, as a word.
-    pub reason: &'static str,
-    /// How many.
-    pub count: u64,
-}
-
 impl Default for Refusals {
     fn default() -> Self {
         let of_reason = |_: &RefusalReason| OfReason {
-            count: AtomicU64::new(0),
+            count: Counter::default(),
             log: LogLimit::new(limits::COLLECT_REFUSED_LOG_INTERVAL),
         };
         Refusals(RefusalReason::ALL.iter().map(of_reason).collect())
@@ -52,7 +41,7 @@ impl Refusals {
     /// Count a request that is refused, and log it unless one like it was logged just now.
     pub(super) fn note(&self, source: Option<&str>, refused: &Refusal<'_>) {
         let of_reason = &self.0[refused.reason as usize];
-        of_reason.count.fetch_add(1, Ordering::Relaxed);
+        of_reason.count.inc();
         let Some(others) = of_reason.log.admit() else { return };
         let reason = refused.reason.word();
         let status = refused.reason.status().as_u16();
@@ -80,15 +69,11 @@ impl Refusals {
         }
     }
 
-    /// The counts so far, but for those that are 0.
-    pub(super) fn report(&self, source: Option<&str>) -> Vec<RefusedCount> {
-        let counts =
-            RefusalReason::ALL.iter().zip(&self.0).map(|(reason, of_reason)| RefusedCount {
-                source: source.map(str::to_owned),
-                reason: reason.word(),
-                count: of_reason.count.load(Ordering::Relaxed),
-            });
-        counts.filter(|count| count.count > 0).collect()
+    /// How many were refused, by the word for the reason, where there are some.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.0.iter().map(|of_reason| of_reason.count.get());
+        let counts = RefusalReason::ALL.iter().map(|reason| reason.word()).zip(counts);
+        counts.filter(|(_, count)| *count > 0)
     }
 }
 
@@ -105,11 +90,11 @@ mod tests {
                     .note(Some("web"), &Refusal { reason: *reason, text: "no", is_kept: false });
             }
         }
-        let counts = refusals.report(Some("web"));
+        let counts: Vec<_> = refusals.counts().collect();
         assert_eq!(counts.len(), RefusalReason::ALL.len());
         for (number, (count, reason)) in (1..).zip(counts.iter().zip(RefusalReason::ALL)) {
-            assert_eq!((count.reason, count.count), (reason.word(), number));
+            assert_eq!(*count, (reason.word(), number));
         }
-        assert_eq!(Refusals::default().report(None), []);
+        assert_eq!(Refusals::default().counts().count(), 0);
     }
 }

@@ -3,32 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
+use prometheus_client::metrics::counter::Counter;
 use thiserror::Error;
 
 use super::decode::Decoded;
 use super::keyring::Keyring;
 use super::rate::RateLimit;
-use super::refusals::{Refusal, Refusals, RefusedCount};
+use super::refusals::{Refusal, Refusals};
 use super::settings::SourceSettings;
 use standpipe_core::secret::Secret;
-
-/// What a source has sent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SourceReport {
-    /// Its name.
-    pub name: String,
-    /// Events that were accepted, and are in the spool.
-    pub accepted: u64,
-    /// Those among them that are no events, and go to the dead letters.
-    pub unfit: u64,
-    /// Bytes of accepted events.
-    pub bytes: u64,
-}
 
 /// A write key that another one is the same as.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -46,7 +33,7 @@ pub(super) struct Sources {
     /// There are as many as the settings have ever had.
     counts: Mutex<BTreeMap<String, Arc<SourceCounts>>>,
     /// Requests with another key, or with none.
-    unknown_keys: AtomicU64,
+    unknown_keys: Counter,
     /// Refused requests of no known source.
     refusals: Refusals,
 }
@@ -76,11 +63,14 @@ pub(super) struct Source {
 }
 
 #[derive(Debug, Default)]
-struct SourceCounts {
-    accepted: AtomicU64,
-    unfit: AtomicU64,
-    bytes: AtomicU64,
-    refusals: Refusals,
+pub(super) struct SourceCounts {
+    /// Events that were accepted, and are in the spool.
+    pub(super) accepted: Counter,
+    /// Those among them that are no events, and go to the dead letters.
+    pub(super) unfit: Counter,
+    /// Bytes of accepted events.
+    pub(super) bytes: Counter,
+    pub(super) refusals: Refusals,
 }
 
 impl Sources {
@@ -88,7 +78,7 @@ impl Sources {
         let sources = Sources {
             current: ArcSwap::default(),
             counts: Mutex::default(),
-            unknown_keys: AtomicU64::new(0),
+            unknown_keys: Counter::default(),
             refusals: Refusals::default(),
         };
         // The settings have been checked for keys that stand twice.
@@ -151,7 +141,7 @@ impl Sources {
 
     /// Counts a request with a key that no source has, or with none.
     pub(super) fn count_unknown_key(&self) {
-        self.unknown_keys.fetch_add(1, Ordering::Relaxed);
+        self.unknown_keys.inc();
     }
 
     /// Whether the settings of any source name this origin.
@@ -162,7 +152,7 @@ impl Sources {
     }
 
     pub(super) fn unknown_keys(&self) -> u64 {
-        self.unknown_keys.load(Ordering::Relaxed)
+        self.unknown_keys.get()
     }
 
     /// Counts a request that is refused, of this source if it is of one, and logs it.
@@ -173,20 +163,13 @@ impl Sources {
         }
     }
 
-    /// How many requests were refused.
-    pub(super) fn refused(&self) -> Vec<RefusedCount> {
-        let mut counts = self.refusals.report(None);
-        for (name, of_source) in &*self.counts() {
-            counts.extend(of_source.refusals.report(Some(name)));
-        }
-        counts
+    /// Requests that were refused, and are of no known source.
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
-    pub(super) fn report(&self) -> Vec<SourceReport> {
-        self.counts().iter().map(|(name, counts)| counts.report(name)).collect()
-    }
-
-    fn counts(&self) -> MutexGuard<'_, BTreeMap<String, Arc<SourceCounts>>> {
+    /// What each source has sent, by its name.
+    pub(super) fn counts(&self) -> MutexGuard<'_, BTreeMap<String, Arc<SourceCounts>>> {
         self.counts.lock()
     }
 }
@@ -223,20 +206,9 @@ impl Source {
     /// Count what is in the spool.
     pub(super) fn count(&self, tally: Tally) {
         let SourceCounts { accepted, unfit, bytes, .. } = &*self.counts;
-        accepted.fetch_add(tally.events as u64, Ordering::Relaxed);
-        unfit.fetch_add(tally.refused as u64, Ordering::Relaxed);
-        bytes.fetch_add(tally.bytes as u64, Ordering::Relaxed);
-    }
-}
-
-impl SourceCounts {
-    fn report(&self, name: &str) -> SourceReport {
-        SourceReport {
-            name: name.to_owned(),
-            accepted: self.accepted.load(Ordering::Relaxed),
-            unfit: self.unfit.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-        }
+        accepted.inc_by(tally.events as u64);
+        unfit.inc_by(tally.refused as u64);
+        bytes.inc_by(tally.bytes as u64);
     }
 }
 

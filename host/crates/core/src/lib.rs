@@ -14,6 +14,7 @@ pub mod gzip;
 pub mod limits;
 pub mod memory_budget;
 pub mod message_id;
+pub mod metrics;
 pub mod private;
 pub mod rate_limiter;
 pub mod secret;

@@ -1,7 +1,6 @@
 //! One request to Firehose, once: sends it, settles the records that were accepted, and says what
 //! of the others is to be sent again, split, held or dead-lettered.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -88,9 +87,9 @@ impl Attempts {
             }
         };
         if pending.tries.attempts > 0 {
-            stream.counts.retries.fetch_add(pending.batch.len() as u64, Ordering::Relaxed);
+            stream.counts.retries.inc_by(pending.batch.len() as u64);
         }
-        let request = stream.counts.requests.fetch_add(1, Ordering::Relaxed);
+        let request = stream.counts.requests.inc();
         let span = tracing::debug_span!(
             "put_record_batch",
             stream = %stream.name,
@@ -255,7 +254,7 @@ impl Attempts {
                 pending.tries.attempts = attempts;
                 if error.verdict == Verdict::Invalid {
                     // From now on: the stream may have turned to refusing everything.
-                    let since = stream.counts.requests.load(Ordering::Relaxed);
+                    let since = stream.counts.requests.get();
                     pending.tries.suspicion = Some(Suspicion { since, is_alone: false });
                 }
                 return Rest::Halves(pending.halves());

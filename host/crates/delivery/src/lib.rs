@@ -29,6 +29,7 @@ mod identity;
 mod lane;
 pub mod limits;
 mod log_limit;
+mod metrics;
 mod outbox;
 mod overflow;
 mod pacer;

@@ -3,7 +3,6 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -249,7 +248,7 @@ impl Sender {
     ) -> Feedback {
         let (stream, suspicion) = (Arc::clone(&self.stream), pending.tries.suspicion);
         let is_repeated = suspicion.is_some_and(|suspicion| suspicion.is_alone);
-        let requests = stream.counts.requests.load(Ordering::Relaxed);
+        let requests = stream.counts.requests.get();
         let since = suspicion.map_or(requests, |suspicion| suspicion.since);
         pending.tries.suspicion = Some(Suspicion { since, is_alone: true });
         let provenance = pending.batch.provenance(0);

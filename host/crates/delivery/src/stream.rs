@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
+use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
@@ -147,49 +148,49 @@ pub(super) struct InUse(Arc<Stream>);
 
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    pub(super) events: AtomicU64,
-    pub(super) records: AtomicU64,
-    pub(super) bytes: AtomicU64,
-    pub(super) requests: AtomicU64,
-    pub(super) retries: AtomicU64,
-    pub(super) ambiguous: AtomicU64,
-    pub(super) invalid_answers: AtomicU64,
-    pub(super) throttled: AtomicU64,
-    pub(super) partial_failures: AtomicU64,
-    pub(super) overflowed: AtomicU64,
-    pub(super) unread: AtomicU64,
-    pub(super) billed_kb: AtomicU64,
-    pub(super) billed_kb_unpacked: AtomicU64,
-    errors: [AtomicU64; ErrorKind::ALL.len()],
+    pub(super) events: Counter,
+    pub(super) records: Counter,
+    pub(super) bytes: Counter,
+    pub(super) requests: Counter,
+    pub(super) retries: Counter,
+    pub(super) ambiguous: Counter,
+    pub(super) invalid_answers: Counter,
+    pub(super) throttled: Counter,
+    pub(super) partial_failures: Counter,
+    pub(super) overflowed: Counter,
+    pub(super) unread: Counter,
+    pub(super) billed_kb: Counter,
+    pub(super) billed_kb_unpacked: Counter,
+    errors: [Counter; ErrorKind::ALL.len()],
 }
 
 impl Counts {
     /// Count a request that failed, or of which no record was accepted.
     pub(super) fn add_error(&self, kind: ErrorKind) {
-        self.errors[kind as usize].fetch_add(1, Ordering::Relaxed);
+        self.errors[kind as usize].inc();
     }
 
     fn errors(&self) -> BTreeMap<&'static str, u64> {
-        let count = |kind: ErrorKind| self.errors[kind as usize].load(Ordering::Relaxed);
+        let count = |kind: ErrorKind| self.errors[kind as usize].get();
         let counts = ErrorKind::ALL.into_iter().map(|kind| (kind.word(), count(kind)));
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
     /// Count records that may have been accepted.
     pub(super) fn add_ambiguous(&self, batch: &Batch) {
-        self.ambiguous.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.ambiguous.inc_by(batch.len() as u64);
     }
 
     /// Count an answer that said nothing about its records.
     pub(super) fn add_invalid_answer(&self, error: &RequestError) {
-        self.invalid_answers.fetch_add(u64::from(error.is_invalid_answer()), Ordering::Relaxed);
+        self.invalid_answers.inc_by(u64::from(error.is_invalid_answer()));
     }
 
     /// Count records of a request that are to be sent again, since they were too
     /// many at once.
     pub(super) fn add_refused(&self, refused: usize, records: usize) {
-        self.throttled.fetch_add(refused as u64, Ordering::Relaxed);
-        self.partial_failures.fetch_add(u64::from(refused < records), Ordering::Relaxed);
+        self.throttled.inc_by(refused as u64);
+        self.partial_failures.inc_by(u64::from(refused < records));
     }
 
     /// Count records that Firehose has taken.
@@ -213,7 +214,7 @@ impl Counts {
             (&self.billed_kb, billed),
             (&self.billed_kb_unpacked, billed_unpacked),
         ] {
-            counter.fetch_add(amount as u64, Ordering::Relaxed);
+            counter.inc_by(amount as u64);
         }
     }
 }
@@ -389,7 +390,7 @@ impl Stream {
 
     /// Count events that are lost to this run, since they could not be read back.
     pub(super) fn add_unread(&self, events: usize, error: &io::Error) {
-        self.counts.unread.fetch_add(events as u64, Ordering::Relaxed);
+        self.counts.unread.inc_by(events as u64);
         if self.log.admits(LogKind::Unread) {
             tracing::error!(stream = %self.name, "failed to read {events} events back from disk: {error}: they count as not delivered");
         }
@@ -417,21 +418,20 @@ impl Stream {
     }
 
     pub(super) fn report(&self) -> StreamReport {
-        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         StreamReport {
-            events: load(&self.counts.events),
-            records: load(&self.counts.records),
-            bytes: load(&self.counts.bytes),
-            requests: load(&self.counts.requests),
-            retries: load(&self.counts.retries),
-            ambiguous: load(&self.counts.ambiguous),
-            invalid_answers: load(&self.counts.invalid_answers),
-            throttled: load(&self.counts.throttled),
-            partial_failures: load(&self.counts.partial_failures),
-            overflowed: load(&self.counts.overflowed),
-            unread: load(&self.counts.unread),
-            billed_kb: load(&self.counts.billed_kb),
-            billed_kb_unpacked: load(&self.counts.billed_kb_unpacked),
+            events: self.counts.events.get(),
+            records: self.counts.records.get(),
+            bytes: self.counts.bytes.get(),
+            requests: self.counts.requests.get(),
+            retries: self.counts.retries.get(),
+            ambiguous: self.counts.ambiguous.get(),
+            invalid_answers: self.counts.invalid_answers.get(),
+            throttled: self.counts.throttled.get(),
+            partial_failures: self.counts.partial_failures.get(),
+            overflowed: self.counts.overflowed.get(),
+            unread: self.counts.unread.get(),
+            billed_kb: self.counts.billed_kb.get(),
+            billed_kb_unpacked: self.counts.billed_kb_unpacked.get(),
             errors: self.counts.errors(),
             pack: self.packing.decision(),
             is_held: self.is_held(),

@@ -23,7 +23,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -442,7 +441,7 @@ impl Delivery {
             let is_patient = Instant::now() < patient_until;
             let may_store = is_behind() || !is_patient && !self.is_only_stream();
             if may_store && let Ok(stored) = overflow.store(&stream.backlog, batch) {
-                stream.counts.overflowed.fetch_add(stored.events() as u64, Ordering::Relaxed);
+                stream.counts.overflowed.inc_by(stored.events() as u64);
                 return Some(Place::Disk(stored));
             }
             let may_take = stream.backlog.is_empty();

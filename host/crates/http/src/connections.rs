@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -45,19 +46,6 @@ pub struct ConnectionLimits {
     pub trusted: TrustedProxies,
 }
 
-/// What became of connections.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ConnectionCounts {
-    /// That are open.
-    pub open: u64,
-    /// Closed to make room for others.
-    pub evicted: u64,
-    /// Closed at once, since their peer has as many as it may.
-    pub refused: u64,
-    /// Closed after bytes that are no request, or a head that is too long.
-    pub malformed: u64,
-}
-
 /// All connections of a server.
 #[derive(Debug, Clone)]
 pub(super) struct Connections(Arc<Inner>);
@@ -68,9 +56,9 @@ struct Inner {
     open: Mutex<Open>,
     /// Notified whenever a place becomes free.
     freed: Notify,
-    evicted: AtomicU64,
-    refused: AtomicU64,
-    malformed: AtomicU64,
+    evicted: Counter,
+    refused: Counter,
+    malformed: Counter,
     /// When a malformed request was last logged.
     logged: Mutex<Option<Instant>>,
 }
@@ -156,27 +144,38 @@ impl Connections {
             limits,
             open: Mutex::default(),
             freed: Notify::new(),
-            evicted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            malformed: AtomicU64::new(0),
+            evicted: Counter::default(),
+            refused: Counter::default(),
+            malformed: Counter::default(),
             logged: Mutex::default(),
         }))
     }
 
-    pub(super) fn counts(&self) -> ConnectionCounts {
-        ConnectionCounts {
-            open: self.open().entries.len() as u64,
-            evicted: self.0.evicted.load(Ordering::Relaxed),
-            refused: self.0.refused.load(Ordering::Relaxed),
-            malformed: self.0.malformed.load(Ordering::Relaxed),
-        }
+    /// How many are open.
+    pub(super) fn count(&self) -> usize {
+        self.open().entries.len()
+    }
+
+    /// Those that were closed to make room for others.
+    pub(super) fn evicted(&self) -> &Counter {
+        &self.0.evicted
+    }
+
+    /// Those that were closed at once, since their peer has as many as it may.
+    pub(super) fn refused(&self) -> &Counter {
+        &self.0.refused
+    }
+
+    /// Those that were closed after bytes that are no request, or a head that is too long.
+    pub(super) fn malformed(&self) -> &Counter {
+        &self.0.malformed
     }
 
     /// Count a connection that was closed for what came over it, and log it unless that was
     /// done just now: its client has been answered with 400, 414 or 431, and deletes what
     /// it sent if it is an SDK.
     pub(super) fn count_malformed(&self, error: &hyper::Error) {
-        let count = self.0.malformed.fetch_add(1, Ordering::Relaxed) + 1;
+        let count = self.0.malformed.inc() + 1;
         let mut logged = self.0.logged.lock();
         if logged.is_none_or(|logged| logged.elapsed() >= limits::HTTP_MALFORMED_LOG_INTERVAL) {
             *logged = Some(Instant::now());
@@ -196,7 +195,7 @@ impl Connections {
         let has = self.open().peers.get(&peer.into()).copied().unwrap_or(0);
         let is_admitted = has < limits.per_peer_max || limits.trusted.contains(peer);
         if !is_admitted {
-            self.0.refused.fetch_add(1, Ordering::Relaxed);
+            self.0.refused.inc();
         }
         is_admitted
     }
@@ -249,7 +248,7 @@ impl Connections {
         for (_, activity) in candidates.into_iter().take(wanted) {
             activity.is_evicted.store(true, Ordering::Relaxed);
             activity.evicted.notify_one();
-            self.0.evicted.fetch_add(1, Ordering::Relaxed);
+            self.0.evicted.inc();
         }
     }
 
@@ -540,7 +539,7 @@ mod tests {
         };
         let both = async { tokio::join!(all.room(), evicts) };
         timeout(Duration::from_secs(60), both).await.expect("there is room");
-        assert_eq!(all.counts(), ConnectionCounts { evicted: 1, ..ConnectionCounts::default() });
+        assert_eq!((all.count(), all.evicted().get(), all.refused().get()), (0, 1, 0));
     }
 
     #[test]
@@ -551,7 +550,7 @@ mod tests {
         let proxy = IpAddr::from([127, 0, 0, 1]);
         let _places: Vec<_> = (0..5).map(|_| all.place(proxy)).collect();
         assert!(all.admits(proxy));
-        assert_eq!(all.counts().refused, 1);
+        assert_eq!(all.refused().get(), 1);
     }
 
     #[tokio::test(start_paused = true)]

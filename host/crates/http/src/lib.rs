@@ -11,6 +11,7 @@ mod connections;
 mod descriptors;
 mod forwarded;
 pub mod limits;
+mod metrics;
 mod peers;
 mod request_memory;
 mod server;
@@ -18,12 +19,13 @@ mod settings;
 mod tls;
 
 pub use body::{BodyError, BodyMemory, BodyReservation, PeerMemory, RequestBody, discard, read};
-pub use connections::{ConnectionCounts, ConnectionLimits};
+pub use connections::ConnectionLimits;
 pub use descriptors::Descriptors;
 pub use forwarded::{Forwarded, is_host};
+pub use metrics::ConnectionStats;
 pub use peers::{InvalidNetwork, PRIVATE_NETWORKS, Peer, TrustedProxies, UserAddress, is_private};
 pub use request_memory::{RequestMemory, RequestReservation};
-pub use server::{BindError, ConnectionStats, Server};
+pub use server::{BindError, Server};
 pub use settings::{CertificateFiles, HttpSettings, KEEP_ALIVE, RawHttp};
 pub use tls::{CertificateError, Tls, TlsError};
 

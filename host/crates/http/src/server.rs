@@ -12,8 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::ConnectionStats;
 use super::connection::{self, Stream};
-use super::connections::{ConnectionCounts, ConnectionLimits, Connections, Place};
+use super::connections::{ConnectionLimits, Connections, Place};
 use super::{Answer, Peer, Request, Tls};
 use crate::limits;
 
@@ -31,10 +32,6 @@ pub struct Server {
     tls: Option<Tls>,
     connections: Connections,
 }
-
-/// Returns what became of a server's connections.
-#[derive(Debug, Clone)]
-pub struct ConnectionStats(Connections);
 
 /// A connection that has been accepted and has no place yet.
 type Accepted = (TcpStream, IpAddr);
@@ -71,7 +68,7 @@ impl Server {
 
     /// Something that tells what became of the connections, as long as one likes.
     pub fn stats(&self) -> ConnectionStats {
-        ConnectionStats(self.connections.clone())
+        ConnectionStats::new(self.connections.clone())
     }
 
     /// The address that is listened on, with its real port.
@@ -109,13 +106,6 @@ impl Server {
         drop(self.listener);
         let all_done = async { while under_way.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(limits::HTTP_SHUTDOWN_TIMEOUT, all_done).await;
-    }
-}
-
-impl ConnectionStats {
-    /// The counts so far.
-    pub fn counts(&self) -> ConnectionCounts {
-        self.0.counts()
     }
 }
 

@@ -19,11 +19,11 @@
 
 use std::collections::HashMap;
 use std::num::NonZero;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
+use prometheus_client::metrics::counter::Counter;
 
 use crate::limits;
 
@@ -126,7 +126,7 @@ pub struct Breaker {
     rate: f64,
     /// How many sources have an account. Without any, nobody takes the lock.
     tracked: AtomicUsize,
-    changes: Arc<AtomicU64>,
+    changes: Counter,
     accounts: Mutex<Accounts>,
 }
 
@@ -193,14 +193,14 @@ impl Breaker {
             settings,
             rate: settings.failing_cpu * workers.get() as f64,
             tracked: AtomicUsize::new(0),
-            changes: Arc::default(),
+            changes: Counter::default(),
             accounts: Mutex::new(accounts),
         }
     }
 
     /// Count changes of health in this counter, which others may share.
     #[must_use]
-    pub(super) fn with_changes(self, changes: Arc<AtomicU64>) -> Self {
+    pub(super) fn with_changes(self, changes: Counter) -> Self {
         Breaker { changes, ..self }
     }
 
@@ -232,7 +232,7 @@ impl Breaker {
     /// How often the health of a source has changed, with this plugin and with those
     /// that it shares the counter with.
     pub fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Relaxed)
+        self.changes.get()
     }
 
     /// Whether the plugin may be asked about events of this source now, and how far.
@@ -305,7 +305,7 @@ impl Breaker {
         self.tracked.store(accounts.of.len(), Ordering::Relaxed);
         drop(accounts);
         if before != after {
-            self.changes.fetch_add(1, Ordering::Relaxed);
+            self.changes.inc();
             let (before, after, percent) = (before.word(), after.word(), (share * 100.0).round());
             tracing::warn!(
                 source,
@@ -351,7 +351,7 @@ impl Breaker {
         let is_kept = |account: &Account| !account.debt.is_zero() || !self.is_over(account, now);
         let gone = accounts.of.extract_if(|_, account| !is_kept(account));
         let recovered = gone.filter(|(_, account)| account.health > Health::Healthy).count();
-        self.changes.fetch_add(recovered as u64, Ordering::Relaxed);
+        self.changes.inc_by(recovered as u64);
         self.tracked.store(accounts.of.len(), Ordering::Relaxed);
     }
 

@@ -21,11 +21,11 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use hmac::{Hmac, KeyInit, Mac};
+use prometheus_client::metrics::counter::Counter;
 use rustix::fs::{
     AtFlags, CWD, Dir, Mode, OFlags, fchmod, fstat, openat, renameat, statat, unlinkat,
 };
@@ -72,20 +72,18 @@ pub(super) struct CompiledCache {
     path: PathBuf,
     user: u32,
     key: Key,
-    hits: AtomicU64,
-    misses: AtomicU64,
-    rejected: AtomicU64,
+    counts: CacheCounts,
 }
 
-/// How often compiled code was looked for, by what was found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CacheCounts {
+/// How often compiled code was looked for, by what was found; clones are the same counters.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CacheCounts {
     /// An entry that could be used.
-    pub hits: u64,
+    pub(super) hits: Counter,
     /// None.
-    pub misses: u64,
+    pub(super) misses: Counter,
     /// One that could not be used: damaged, or not written by this user.
-    pub rejected: u64,
+    pub(super) rejected: Counter,
 }
 
 /// What an entry was compiled from, and with what.
@@ -153,18 +151,13 @@ impl CompiledCache {
             fchmod(&directory, Mode::RWXU)?;
         }
         let key = open_key(&directory, user)?;
-        let [hits, misses, rejected] = [const { AtomicU64::new(0) }; 3];
-        Ok(CompiledCache { directory, path: path.to_owned(), user, key, hits, misses, rejected })
+        let (path, counts) = (path.to_owned(), CacheCounts::default());
+        Ok(CompiledCache { directory, path, user, key, counts })
     }
 
-    /// The counts so far.
-    pub(super) fn counts(&self) -> CacheCounts {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        CacheCounts {
-            hits: load(&self.hits),
-            misses: load(&self.misses),
-            rejected: load(&self.rejected),
-        }
+    /// The counts.
+    pub(super) fn counts(&self) -> &CacheCounts {
+        &self.counts
     }
 
     /// Use what was compiled before: the code is authentic, and `load` makes something
@@ -176,14 +169,14 @@ impl CompiledCache {
     ) -> Option<T> {
         let loaded = match self.read(origin) {
             Ok(None) => {
-                self.misses.fetch_add(1, Ordering::Relaxed);
+                self.counts.misses.inc();
                 return None;
             }
             Ok(Some(entry)) => load(&entry[HEADER_BYTES..]).map_err(Unusable::OtherEngine),
             Err(error) => Err(Unusable::Entry(error)),
         };
-        let counter = if loaded.is_ok() { &self.hits } else { &self.rejected };
-        counter.fetch_add(1, Ordering::Relaxed);
+        let counter = if loaded.is_ok() { &self.counts.hits } else { &self.counts.rejected };
+        counter.inc();
         loaded
             .inspect_err(|error| {
                 tracing::warn!(

@@ -162,9 +162,9 @@ impl Engine {
         Ok(component)
     }
 
-    /// How often compiled code was found in the cache; nothing where there is none.
-    pub fn cache_counts(&self) -> CacheCounts {
-        self.0.cache.as_ref().map(CompiledCache::counts).unwrap_or_default()
+    /// How often compiled code was looked for in the cache; nothing where there is none.
+    pub(super) fn cache_counts(&self) -> Option<&CacheCounts> {
+        self.0.cache.as_ref().map(CompiledCache::counts)
     }
 
     /// What must know when a plugin runs.

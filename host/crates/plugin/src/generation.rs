@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::counts::AtomicCounts;
+use super::counts::Counts;
+use super::ledger::Ledger;
 use super::trust::{Admitted, Evidence, Role, Trust, Untrusted};
-use super::{Attempt, Breaker, BreakerSettings, Counts, Ledger, Plugin, Tally, Unavailable};
+use super::{Attempt, Breaker, BreakerSettings, Plugin, Tally, Unavailable};
 use crate::limits;
 
 /// A plugin in use, from the moment that it is taken. The same plugin that is taken
@@ -22,7 +23,7 @@ pub struct Generation {
     evidence: Evidence,
     since: SystemTime,
     breaker: Breaker,
-    counts: AtomicCounts,
+    counts: Counts,
     ledger: Arc<Ledger>,
     outage: Mutex<Outage>,
 }
@@ -50,7 +51,7 @@ impl Generation {
             evidence,
             since: SystemTime::now(),
             breaker: Breaker::new(breaker, threads, Instant::now().into_std()),
-            counts: AtomicCounts::default(),
+            counts: Counts::default(),
             ledger: Arc::default(),
             outage: Mutex::default(),
         }
@@ -58,8 +59,8 @@ impl Generation {
 
     /// Have what it does be counted here too.
     #[must_use]
-    pub fn with_ledger(mut self, ledger: &Arc<Ledger>) -> Self {
-        self.breaker = self.breaker.with_changes(ledger.health_changes_counter());
+    pub(super) fn with_ledger(mut self, ledger: &Arc<Ledger>) -> Self {
+        self.breaker = self.breaker.with_changes(ledger.health_changes().clone());
         Generation { ledger: Arc::clone(ledger), ..self }
     }
 
@@ -159,7 +160,7 @@ impl Generation {
     }
 
     /// What it has done so far.
-    pub fn counts(&self) -> Counts {
-        self.counts.load()
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
     }
 }

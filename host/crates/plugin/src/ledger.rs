@@ -1,11 +1,11 @@
 //! Counters of all generations in one role, so that metrics go on over a swap.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::counts::AtomicCounts;
-use super::{Counts, Tally};
+use prometheus_client::metrics::counter::Counter;
+
+use super::Tally;
+use super::counts::Counts;
 
 /// What all generations in one role have done together, so that counts go on where
 /// the one before has ended.
@@ -14,24 +14,20 @@ use super::{Counts, Tally};
 /// batch of a generation while others are past it, and nothing is lost or counted
 /// twice by that.
 #[derive(Debug, Default)]
-pub struct Ledger {
-    counts: AtomicCounts,
-    health_changes: Arc<AtomicU64>,
+pub(super) struct Ledger {
+    counts: Counts,
+    health_changes: Counter,
 }
 
 impl Ledger {
     /// What they have done so far.
-    pub fn counts(&self) -> Counts {
-        self.counts.load()
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
-    /// How often the health of one of them has changed.
-    pub fn health_changes(&self) -> u64 {
-        self.health_changes.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn health_changes_counter(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.health_changes)
+    /// How often the health of one of them has changed; clones are the same counter.
+    pub(super) fn health_changes(&self) -> &Counter {
+        &self.health_changes
     }
 
     pub(super) fn add(&self, tally: &Tally) {

@@ -70,21 +70,19 @@ pub use allowance::Allowance;
 pub use breaker::{
     Admission, Attempt, Breaker, BreakerSettings, Grouping, Health, Patience, WhenOff,
 };
-pub use cache::CacheCounts;
 pub use canary::{Canary, CanarySettings};
 pub use component::{
     Compiled, Inspection, LoadError, Need, Plugin, WrongStreams, inspect, sha256_hex,
 };
 pub use contract_types::OtherVersion;
 pub use cost::{Reads, StartCost};
-pub use counts::{Counts, Tally};
+pub use counts::Tally;
 pub use decision::{Decision, Decisions, Output, Target};
 pub use declared::DeclarationChange;
 pub use engine::{Engine, EngineError, version as engine_version};
 pub use fault::{ConfigureError, Fault, WrongAnswer};
 pub use generation::Generation;
 pub use hosting::{RawBreaker, RawCanary, RawPlugin, RawPluginLimits, RawShadow};
-pub use ledger::Ledger;
 pub use mapper::Mapper;
 pub use mapping::{Review as SettingsReview, review as review_settings};
 pub use minisign_verify::PublicKey;

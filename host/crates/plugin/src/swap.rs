@@ -14,6 +14,7 @@
 //! [`Trust`](crate::Trust).
 
 mod candidate;
+mod metrics;
 mod report;
 mod samples;
 mod shelf;
@@ -28,7 +29,7 @@ pub use report::{
     ShadowReport,
 };
 pub use step::{RefusalCause, Refused, Step};
-pub use swapper::{Ledgers, NotPossible, Swapped, Swapper, SwapperSettings};
+pub use swapper::{NotPossible, Swapped, Swapper, SwapperSettings};
 pub use workshop::Workshop;
 
 #[cfg(test)]

@@ -5,14 +5,14 @@ use std::fs;
 
 use rustix::process::{Resource, getrlimit};
 
-use super::page::Page;
+use standpipe_core::metrics::MetricsPage;
 
 /// Ticks of a second in `/proc`: Linux counts in these on every architecture that Rust's
 /// standard library supports, whatever the kernel's own clock is.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What is read of `/proc`; what cannot be is left out.
-pub(super) fn resources(page: &mut Page<'_>) -> fmt::Result {
+pub(super) fn resources(page: &mut MetricsPage<'_>) -> fmt::Result {
     let stat = fs::read_to_string("/proc/self/stat").ok();
     let stat = stat.as_deref().and_then(Stat::parse);
     if let Some(stat) = &stat {
@@ -45,7 +45,7 @@ pub(super) fn resources(page: &mut Page<'_>) -> fmt::Result {
         ("process_threads", "Threads", stat.as_ref().map(|stat| stat.threads)),
     ] {
         if let Some(value) = value {
-            page.gauges(name, help, [([], value)])?;
+            page.gauge(name, help, value)?;
         }
     }
     Ok(())

@@ -3,9 +3,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 
 use super::{Reason, Source};
+use crate::metrics;
 
 /// How one output of an event ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,11 +216,11 @@ impl fmt::Debug for Ack {
 /// The running count of a whole run: events read, and what became of them.
 #[derive(Debug, Default)]
 pub struct Totals {
-    read: AtomicU64,
-    delivered: AtomicU64,
-    filtered: AtomicU64,
-    dead: AtomicU64,
-    undelivered: AtomicU64,
+    read: Counter,
+    delivered: Counter,
+    filtered: Counter,
+    dead: Counter,
+    undelivered: Counter,
 }
 
 /// [`Totals`] at one moment.
@@ -231,29 +235,45 @@ pub struct TotalsSnapshot {
 impl Totals {
     /// Count events that have been read.
     pub fn add_read(&self, events: u64) {
-        self.read.fetch_add(events, Ordering::Relaxed);
+        self.read.inc_by(events);
     }
 
     /// Count what became of the events of a chunk.
     pub fn add_settled(&self, settled: Settled) {
-        self.delivered.fetch_add(settled.delivered, Ordering::Relaxed);
-        self.filtered.fetch_add(settled.filtered, Ordering::Relaxed);
-        self.dead.fetch_add(settled.dead, Ordering::Relaxed);
-        self.undelivered.fetch_add(settled.undelivered, Ordering::Relaxed);
+        self.delivered.inc_by(settled.delivered);
+        self.filtered.inc_by(settled.filtered);
+        self.dead.inc_by(settled.dead);
+        self.undelivered.inc_by(settled.undelivered);
     }
 
     /// The counts as they are now.
     pub fn snapshot(&self) -> TotalsSnapshot {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         TotalsSnapshot {
-            read: load(&self.read),
+            read: self.read.get(),
             settled: Settled {
-                delivered: load(&self.delivered),
-                filtered: load(&self.filtered),
-                dead: load(&self.dead),
-                undelivered: load(&self.undelivered),
+                delivered: self.delivered.get(),
+                filtered: self.filtered.get(),
+                dead: self.dead.get(),
+                undelivered: self.undelivered.get(),
             },
         }
+    }
+
+    /// Have the counts be on a page of metrics.
+    pub fn register_metrics(self: &Arc<Self>, registry: &mut Registry) {
+        let totals = Arc::clone(self);
+        metrics::register(registry, move |page| {
+            let help = "Events read from inputs, or accepted and settled";
+            page.counter("events_read", help, totals.read.get())?;
+            let outcomes = [
+                ("delivered", &totals.delivered),
+                ("filtered", &totals.filtered),
+                ("dead", &totals.dead),
+                ("undelivered", &totals.undelivered),
+            ];
+            let rows = outcomes.map(|(outcome, count)| ([("outcome", outcome)], count.get()));
+            page.counters("events_settled", "Events by what became of them", rows)
+        });
     }
 }
 

@@ -1,11 +1,12 @@
 //! What has been written, and what stands in the way of writing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
+use prometheus_client::metrics::counter::Counter;
 
 use super::copies::Copies;
 use super::queued_letter::{LetterDurability, QueuedLetter};
@@ -24,18 +25,33 @@ pub(super) struct Record {
     /// Locked before `state`, where both are.
     writer: Mutex<Writer>,
     state: Mutex<State>,
+    pub(super) counts: Counts,
+}
+
+/// What became of letters.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Letters that were written, by their reason.
+    letters: [Counter; Reason::ALL.len()],
+    /// Letters that were refused.
+    pub(super) refused: Counter,
+    /// Attempts to write letters that failed.
+    pub(super) write_errors: Counter,
+}
+
+impl Counts {
+    /// Letters that were written, by their reason, where there are some.
+    pub(super) fn letters(&self) -> impl Iterator<Item = (Reason, u64)> {
+        let counts = Reason::ALL.iter().copied().zip(self.letters.iter().map(Counter::get));
+        counts.filter(|(_, count)| *count > 0)
+    }
 }
 
 #[derive(Debug, Default)]
 struct State {
     file: Option<PathBuf>,
-    counts: BTreeMap<Reason, u64>,
     dropped: Dropped,
     copies: Option<Copies>,
-    /// Letters that were refused.
-    refused: u64,
-    /// Attempts to write letters that failed.
-    write_errors: u64,
     /// The first refusal, or letters that were lost.
     failure: Option<String>,
     /// Why letters cannot be written at present, and when that was last logged.
@@ -44,7 +60,13 @@ struct State {
 
 impl Record {
     pub(super) fn new(folder: Folder, bound: Bound, writer: Writer) -> Self {
-        Record { folder, bound, writer: Mutex::new(writer), state: Mutex::default() }
+        Record {
+            folder,
+            bound,
+            writer: Mutex::new(writer),
+            state: Mutex::default(),
+            counts: Counts::default(),
+        }
     }
 
     /// Write one letter now.
@@ -58,9 +80,9 @@ impl Record {
         let mut state = self.state();
         state.note(&writer);
         match &written {
-            Ok(()) => state.count(line, reason),
+            Ok(()) => self.count(&mut state, line, reason),
             Err(error) => {
-                state.write_errors += 1;
+                self.counts.write_errors.inc();
                 drop(state);
                 self.refuse(error, 1);
             }
@@ -104,10 +126,10 @@ impl Record {
         let mut state = self.state();
         state.note(&writer);
         for letter in letters.iter().take(written) {
-            state.count(&letter.line, letter.reason);
+            self.count(&mut state, &letter.line, letter.reason);
         }
         match &error {
-            Some(_) => state.write_errors += 1,
+            Some(_) => drop(self.counts.write_errors.inc()),
             None => state.recover(),
         }
         (written, error)
@@ -130,7 +152,7 @@ impl Record {
     /// Count letters that are refused for good.
     pub(super) fn refuse(&self, error: &io::Error, letters: usize) {
         let mut state = self.state();
-        state.refused += letters as u64;
+        self.counts.refused.inc_by(letters as u64);
         if state.failure.is_none() {
             let failure = self.failure(error);
             tracing::error!("{failure}");
@@ -187,15 +209,22 @@ impl Record {
         let state = self.state();
         Report {
             file: state.file.clone(),
-            letters: state.counts.clone(),
+            letters: self.counts.letters().collect(),
             dropped: state.dropped,
             copies: state.copies.as_ref().map(Copies::report),
             failure: state.failure.clone(),
-            refused: state.refused,
-            write_errors: state.write_errors,
+            refused: self.counts.refused.get(),
+            write_errors: self.counts.write_errors.get(),
             trouble: state.trouble.as_ref().map(|(trouble, _)| trouble.clone()),
             waiting: 0,
         }
+    }
+
+    fn count(&self, state: &mut State, line: &[u8], reason: Reason) {
+        if let Some(copies) = &mut state.copies {
+            copies.offer(line);
+        }
+        self.counts.letters[reason as usize].inc();
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -216,13 +245,6 @@ impl State {
             self.file = Some(path.to_owned());
         }
         self.dropped = writer.dropped;
-    }
-
-    fn count(&mut self, line: &[u8], reason: Reason) {
-        if let Some(copies) = &mut self.copies {
-            copies.offer(line);
-        }
-        *self.counts.entry(reason).or_default() += 1;
     }
 
     /// Letters can be written.

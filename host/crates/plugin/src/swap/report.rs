@@ -163,12 +163,12 @@ impl GenerationReport {
             streams: plugin.streams().map(str::to_owned).collect(),
             health: worst.unwrap_or(Health::Healthy),
             failing_sources,
-            events: counts.events,
-            filtered: counts.filtered,
-            rejected: counts.rejected,
-            failed: counts.faults.into_iter().filter(|(_, count)| *count > 0).collect(),
-            call_seconds: counts.call_seconds,
-            memory_bytes: counts.memory_bytes_max,
+            events: counts.events.get(),
+            filtered: counts.filtered.get(),
+            rejected: counts.rejected.get(),
+            failed: counts.faults().filter(|(_, count)| *count > 0).collect(),
+            call_seconds: counts.calls.sum_seconds(),
+            memory_bytes: counts.memory_bytes_max(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::report::RefusalReport;
-use super::{Refused, Step, Terms};
+use super::{Refused, Terms};
 use crate::{Admitted, Generation, Plugin, PluginRoles, PluginSettings, Role, Trust, Untrusted};
 
 /// What a report tells, and what is needed to go on from it.
@@ -21,8 +21,6 @@ pub(super) struct Shelf {
     /// The generation that the plugin in use was gone back from, if it was.
     pub(super) withdrawn: Option<u64>,
     pub(super) last_number: u64,
-    pub(super) swaps: u64,
-    pub(super) refused: [u64; Step::ALL.len()],
     pub(super) last_refused: Option<RefusalReport>,
 }
 
@@ -74,8 +72,7 @@ impl Shelf {
         self.origins.retain(|number, _| kept.contains(number));
     }
 
-    pub(super) fn count(&mut self, refused: &Refused) {
-        self.refused[refused.step as usize] += 1;
+    pub(super) fn note(&mut self, refused: &Refused) {
         self.last_refused = Some(RefusalReport::new(refused, SystemTime::now()));
         tracing::error!("a plugin is not taken, and the one in use stays: {refused}");
     }

@@ -7,15 +7,17 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
+use prometheus_client::metrics::counter::Counter;
 use thiserror::Error;
 
 use super::report::{CanaryReport, GenerationReport, PauseReport, Report, ShadowReport};
 use super::shelf::{Previous, Shelf};
 use super::workshop::Workshop;
 use super::{Candidate, RefusalCause, Refused, Step, Terms};
+use crate::ledger::Ledger;
 use crate::{
-    Admitted, BreakerSettings, CacheCounts, Canary, CanarySettings, Engine, Generation, Ledger,
-    Plugin, PluginRoles, PluginSettings, PublishedRoles, Role, Shadow, Trust, Untrusted,
+    Admitted, BreakerSettings, Canary, CanarySettings, Engine, Generation, Plugin, PluginRoles,
+    PluginSettings, PublishedRoles, Role, Shadow, Trust, Untrusted,
 };
 
 /// Changes the plugin of a run; clones change the same one.
@@ -37,13 +39,23 @@ struct Inner {
     ledgers: Ledgers,
 }
 
-/// What all plugins of a run have done, by what they were.
-#[derive(Debug, Clone, Default)]
-pub struct Ledgers {
+/// What all plugins of a run have done, by what they were, and what became of others.
+#[derive(Debug, Default)]
+pub(super) struct Ledgers {
     /// Those that decided.
-    pub active: Arc<Ledger>,
+    pub(super) active: Arc<Ledger>,
     /// Those that were tried.
-    pub canary: Arc<Ledger>,
+    pub(super) canary: Arc<Ledger>,
+    /// How often another plugin has taken over.
+    pub(super) swaps: Counter,
+    refused: [Counter; Step::ALL.len()],
+}
+
+impl Ledgers {
+    /// Plugins that were not taken, by the step.
+    pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Step::ALL.into_iter().map(Step::word).zip(self.refused.iter().map(Counter::get))
+    }
 }
 
 /// How a swapper works.
@@ -164,8 +176,6 @@ impl Swapper {
             canary_settings: PluginSettings::default(),
             withdrawn: None,
             last_number: 1,
-            swaps: 0,
-            refused: Default::default(),
             last_refused: None,
         };
         let (workshop, shelf) = (Mutex::new(workshop), Mutex::new(shelf));
@@ -178,7 +188,7 @@ impl Swapper {
     }
 
     /// What all plugins have done so far.
-    pub fn ledgers(&self) -> &Ledgers {
+    pub(super) fn ledgers(&self) -> &Ledgers {
         &self.0.ledgers
     }
 
@@ -187,9 +197,9 @@ impl Swapper {
         self.shelf().terms.clone()
     }
 
-    /// How often compiled code was found in the cache.
-    pub fn cache_counts(&self) -> CacheCounts {
-        self.0.engine.as_ref().map(Engine::cache_counts).unwrap_or_default()
+    /// The engine; none where the plugin is native code.
+    pub(super) fn engine(&self) -> Option<&Engine> {
+        self.0.engine.as_ref()
     }
 
     /// Let a candidate take over under the present terms.
@@ -574,7 +584,7 @@ impl Swapper {
     /// Count a candidate that could not even be read.
     pub fn count_unread(&self, error: impl Into<Box<dyn Error + Send + Sync>>) -> Refused {
         let refused = Refused::unread(RefusalCause::Unread(error.into()));
-        self.shelf().count(&refused);
+        self.count(&refused);
         refused
     }
 
@@ -597,11 +607,8 @@ impl Swapper {
                 let origin = shelf.origin(shadow.generation().number());
                 ShadowReport::new(shadow, &origin)
             }),
-            swaps: shelf.swaps,
-            refused: Step::ALL
-                .iter()
-                .map(|step| (step.word(), shelf.refused[*step as usize]))
-                .collect(),
+            swaps: self.0.ledgers.swaps.get(),
+            refused: self.0.ledgers.refused().collect(),
             last_refused: shelf.last_refused.clone(),
             pauses: PauseReport::new(&self.0.roles.pauses()),
         }
@@ -635,7 +642,12 @@ impl Swapper {
     }
 
     fn counted<T>(&self, result: Result<T, Refused>) -> Result<T, Refused> {
-        result.inspect_err(|refused| self.shelf().count(refused))
+        result.inspect_err(|refused| self.count(refused))
+    }
+
+    fn count(&self, refused: &Refused) {
+        self.0.ledgers.refused[refused.step as usize].inc();
+        self.shelf().note(refused);
     }
 
     /// An admitted plugin as a generation that all workers ask.
@@ -660,7 +672,7 @@ impl Swapper {
             Before::Withdrawn => (None, Some(replaced)),
         };
         let given_up = (std::mem::replace(&mut shelf.previous, previous), withdrawn);
-        shelf.swaps += 1;
+        self.0.ledgers.swaps.inc();
         shelf.forget_origins(&self.0.roles.load());
         drop(shelf);
         // Its instances take a while to be taken down.

@@ -1,0 +1,122 @@
+//! Metrics of the collector and of its spool, whose items are requests' events here.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+
+use super::source::SourceCounts;
+use super::{Collector, HeldEvents};
+use standpipe_core::metrics::{self, MetricsPage};
+use standpipe_spool::{Spool, Status};
+
+impl Collector {
+    /// Have what the collector counts be on a page of metrics.
+    pub fn register_metrics(self: &Arc<Self>, registry: &mut Registry) {
+        let collector = Arc::clone(self);
+        metrics::register(registry, move |page| write(page, &collector));
+    }
+}
+
+impl HeldEvents {
+    /// Have the number of events that are held be on a page of metrics.
+    pub fn register_metrics(self: &Arc<Self>, registry: &mut Registry) {
+        let held = Arc::clone(self);
+        metrics::register(registry, move |page| {
+            page.gauge(
+                "spool_held_events",
+                "Events that wait since the settings do not have their source",
+                held.events() as f64,
+            )
+        });
+    }
+}
+
+/// Have the state of a collector's spool be on a page of metrics.
+pub fn register_spool_metrics(registry: &mut Registry, spool: Spool) {
+    metrics::register(registry, move |page| write_spool(page, &spool.status()));
+}
+
+/// A metric's name, what it means, and its counter.
+type Column = (&'static str, &'static str, fn(&SourceCounts) -> &Counter);
+
+fn write(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Result {
+    let sources = collector.sources();
+    let counts = sources.counts().clone();
+    let columns: [Column; 3] = [
+        ("collector_events", "Events that were accepted", |of| &of.accepted),
+        ("collector_unfit_events", "Those among them that go to the dead letters", |of| &of.unfit),
+        ("collector_bytes", "Bytes of accepted events", |of| &of.bytes),
+    ];
+    for (name, help, counter) in columns {
+        let rows =
+            counts.iter().map(|(source, of)| ([("source", source.as_str())], counter(of).get()));
+        page.counters(name, help, rows)?;
+    }
+    let responses = collector.responses();
+    let statuses = responses.statuses().map(|(status, count)| (status.to_string(), count));
+    let statuses: Vec<_> = statuses.collect();
+    let rows = statuses.iter().map(|(status, count)| ([("status", status.as_str())], *count));
+    page.counters("collector_answers", "Requests by the status of their answer", rows)?;
+    let of_sources = counts.iter().map(|(source, of)| (source.as_str(), &of.refusals));
+    let refused = [("", sources.refusals())].into_iter().chain(of_sources);
+    let rows = refused.flat_map(|(source, refusals)| {
+        let labels = move |reason| [("source", source), ("reason", reason)];
+        refusals.counts().map(move |(reason, count)| (labels(reason), count))
+    });
+    page.counters("collector_refused_requests", "Requests that were refused", rows)?;
+    page.counter(
+        "collector_unknown_write_keys",
+        "Requests with a write key that no source has, or with none",
+        sources.unknown_keys(),
+    )?;
+    page.histograms(
+        "collector_answer_seconds",
+        "Time from a request's headers to its answer",
+        [([], &responses.seconds)],
+    )
+}
+
+fn write_spool(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
+    let gauges = [
+        ("spool_bytes", "Bytes that the spool takes", status.bytes as f64),
+        ("spool_max_bytes", "Bytes that it may take", status.bytes_max as f64),
+        ("spool_events", "Events that wait, or are on their way", status.items_waiting as f64),
+        (
+            "spool_oldest_age_seconds",
+            "Age of the oldest segment with such an event",
+            status.oldest.unwrap_or_default().as_secs_f64(),
+        ),
+        (
+            "spool_unreadable_events",
+            "Events in the spool that this version of the program cannot read, and keeps",
+            status.items_unreadable as f64,
+        ),
+        (
+            "spool_set_aside_bytes",
+            "Bytes of corrupt regions that are kept in files beside the segments",
+            status.set_aside_bytes as f64,
+        ),
+        ("spool_failing", "Whether it cannot be written", f64::from(u8::from(status.is_failing))),
+    ];
+    for (name, help, value) in gauges {
+        page.gauge(name, help, value)?;
+    }
+    let counters = [
+        ("spool_requests", "Requests that were stored", status.entries_appended),
+        ("spool_syncs", "Times that the disk was synced", status.syncs),
+        ("spool_write_errors", "Groups of requests that could not be stored", status.write_errors),
+        (
+            "spool_corrupt_regions",
+            "Regions of the spool's files that were found to be corrupt",
+            status.corrupt_regions,
+        ),
+        ("spool_corrupt_bytes", "Bytes that were found to be corrupt", status.corrupt_bytes),
+        ("spool_corrupt_events", "Accepted events that were lost in them", status.corrupt_items),
+    ];
+    for (name, help, value) in counters {
+        page.counter(name, help, value)?;
+    }
+    Ok(())
+}

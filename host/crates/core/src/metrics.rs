@@ -1,0 +1,222 @@
+//! What the crates count, in the form that Prometheus reads.
+//!
+//! A crate counts with the counters of `prometheus_client`, or with a [`TimeHistogram`],
+//! where things happen, and [registers](register) how they are written; the summary reads
+//! the same counters. Values whose labels come and go (delivery streams, sources) are
+//! written from what is there at the moment, so that their number stays bounded.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+/// Have metrics be written whenever the registry is encoded, behind those that were
+/// registered before.
+pub fn register(
+    registry: &mut Registry,
+    write: impl Fn(&mut MetricsPage<'_>) -> fmt::Result + Send + Sync + 'static,
+) {
+    registry.register_collector(Box::new(Written(write)));
+}
+
+struct Written<F>(F);
+
+impl<F> fmt::Debug for Written<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Written")
+    }
+}
+
+impl<F: Fn(&mut MetricsPage<'_>) -> fmt::Result + Send + Sync + 'static> Collector for Written<F> {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        (self.0)(&mut MetricsPage(encoder))
+    }
+}
+
+/// How often something took how long. Counting takes no lock.
+#[derive(Debug)]
+pub struct TimeHistogram {
+    bounds: &'static [Duration],
+    /// One for each bound, and one for what is beyond the last.
+    buckets: Box<[AtomicU64]>,
+    nanos: AtomicU64,
+}
+
+impl TimeHistogram {
+    /// An empty one, with the upper bounds of its buckets in ascending order.
+    pub fn new(bounds: &'static [Duration]) -> Self {
+        let buckets = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        TimeHistogram { bounds, buckets, nanos: AtomicU64::new(0) }
+    }
+
+    /// Count a time.
+    pub fn observe(&self, took: Duration) {
+        let bucket = self.bounds.partition_point(|&bound| bound < took);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// All times together, in seconds.
+    pub fn sum_seconds(&self) -> f64 {
+        self.nanos.load(Ordering::Relaxed) as f64 / 1e9
+    }
+
+    /// For each upper bound in seconds, how many times were at most so long and longer
+    /// than the bound before. The last bound is infinite.
+    fn buckets(&self) -> Vec<(f64, u64)> {
+        let bounds = self.bounds.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
+        bounds.zip(self.buckets.iter().map(|count| count.load(Ordering::Relaxed))).collect()
+    }
+}
+
+/// A page of metrics that is being written.
+pub struct MetricsPage<'a>(DescriptorEncoder<'a>);
+
+impl MetricsPage<'_> {
+    /// Write a counter without labels.
+    ///
+    /// # Errors
+    ///
+    /// The page takes no more text; so for all others.
+    pub fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.counters(name, help, [([], value)])
+    }
+
+    /// Write a counter for each of these labels.
+    ///
+    /// # Errors
+    ///
+    /// As for [`counter`](Self::counter).
+    pub fn counters<'l, const LABELS: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl IntoIterator<Item = ([(&'static str, &'l str); LABELS], u64)>,
+    ) -> fmt::Result {
+        let of_type = ConstCounter::new(0_u64).metric_type();
+        let mut family = self.0.encode_descriptor(name, help, None, of_type)?;
+        for (labels, value) in rows {
+            let value = ConstCounter::new(value);
+            match LABELS {
+                0 => return value.encode(family),
+                _ => value.encode(family.encode_family(&labels)?)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Write a counter of time, which is no whole number.
+    ///
+    /// # Errors
+    ///
+    /// As for [`counter`](Self::counter).
+    pub fn seconds_counter(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        let value = ConstCounter::new(value);
+        value.encode(self.0.encode_descriptor(name, help, None, value.metric_type())?)
+    }
+
+    /// Write a gauge without labels.
+    ///
+    /// # Errors
+    ///
+    /// As for [`counter`](Self::counter).
+    pub fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        self.gauges(name, help, [([], value)])
+    }
+
+    /// Write a gauge for each of these labels.
+    ///
+    /// # Errors
+    ///
+    /// As for [`counter`](Self::counter).
+    pub fn gauges<'l, const LABELS: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl IntoIterator<Item = ([(&'static str, &'l str); LABELS], f64)>,
+    ) -> fmt::Result {
+        let of_type = ConstGauge::new(0.0).metric_type();
+        let mut family = self.0.encode_descriptor(name, help, None, of_type)?;
+        for (labels, value) in rows {
+            let value = ConstGauge::new(value);
+            match LABELS {
+                0 => return value.encode(family),
+                _ => value.encode(family.encode_family(&labels)?)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Write a histogram for each of these labels.
+    ///
+    /// # Errors
+    ///
+    /// As for [`counter`](Self::counter).
+    pub fn histograms<'l, 'h, const LABELS: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl IntoIterator<Item = ([(&'static str, &'l str); LABELS], &'h TimeHistogram)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (labels, histogram) in rows {
+            let (sum, buckets) = (histogram.sum_seconds(), histogram.buckets());
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            match LABELS {
+                0 => {
+                    return family
+                        .encode_histogram::<[(&str, &str); 0]>(sum, count, &buckets, None);
+                }
+                _ => family
+                    .encode_family(&labels)?
+                    .encode_histogram::<[(&str, &str); 0]>(sum, count, &buckets, None)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use prometheus_client::encoding::text;
+    use prometheus_client::metrics::counter::Counter;
+
+    use super::*;
+
+    #[test]
+    fn what_is_registered_is_written_as_it_is_at_the_moment() {
+        const BOUNDS: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(1)];
+        let (events, times) = (Counter::<u64>::default(), Arc::new(TimeHistogram::new(&BOUNDS)));
+        let mut registry = Registry::default();
+        let (of_page, own) = (events.clone(), Arc::clone(&times));
+        register(&mut registry, move |page| {
+            let rows = [([("role", "active")], of_page.get()), ([("role", "canary")], 0)];
+            page.counters("events", "Events", rows)?;
+            page.gauge("open", "Open", 2.0)?;
+            page.histograms("call_seconds", "Time", [([], &*own)])
+        });
+        events.inc_by(3);
+        for millis in [1, 2, 2000] {
+            times.observe(Duration::from_millis(millis));
+        }
+        let mut page = String::new();
+        text::encode(&mut page, &registry).unwrap();
+        let expected = "# HELP events Events\n# TYPE events counter\n\
+            events_total{role=\"active\"} 3\nevents_total{role=\"canary\"} 0\n\
+            # HELP open Open\n# TYPE open gauge\nopen 2.0\n\
+            # HELP call_seconds Time\n# TYPE call_seconds histogram\n\
+            call_seconds_sum 2.003\ncall_seconds_count 3\n\
+            call_seconds_bucket{le=\"0.001\"} 1\ncall_seconds_bucket{le=\"1.0\"} 2\n\
+            call_seconds_bucket{le=\"+Inf\"} 3\n# EOF\n";
+        assert_eq!(page, expected);
+    }
+}

@@ -1,0 +1,134 @@
+//! Metrics of delivery streams and of dead letters.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry;
+
+use super::dead::{Letters, Report};
+use super::{Delivery, StreamReport};
+use standpipe_core::metrics::{self, MetricsPage};
+
+impl Delivery {
+    /// Have what went to each stream be on a page of metrics. Streams that are retired are
+    /// bounded as in [`report`](Delivery::report).
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        let delivery = self.clone();
+        metrics::register(registry, move |page| write_streams(page, &delivery));
+    }
+}
+
+impl Letters {
+    /// Have what became of dead letters be on a page of metrics.
+    pub fn register_metrics(self: &Arc<Self>, registry: &mut Registry) {
+        let letters = Arc::clone(self);
+        metrics::register(registry, move |page| write_letters(page, &letters.report()));
+    }
+}
+
+/// A metric's name, what it means, and its value for a stream.
+type Column = (&'static str, &'static str, fn(&StreamReport) -> u64);
+
+fn write_streams(page: &mut MetricsPage<'_>, delivery: &Delivery) -> fmt::Result {
+    let report = delivery.report();
+    let columns: [Column; 12] = [
+        ("firehose_events", "Events in accepted records", |stream| stream.events),
+        ("firehose_records", "Accepted records", |stream| stream.records),
+        ("firehose_bytes", "Bytes of accepted records, before base64", |stream| stream.bytes),
+        ("firehose_billed_bytes", "Bytes that Firehose bills for them", |stream| {
+            stream.billed_kb * 1024
+        }),
+        ("firehose_requests", "Requests, answered or not", |stream| stream.requests),
+        ("firehose_retries", "Records that were sent again", |stream| stream.retries),
+        (
+            "firehose_throttled_records",
+            "Records that were refused since there were too many",
+            |stream| stream.throttled,
+        ),
+        ("firehose_partial_failures", "Answers that refused some records", |stream| {
+            stream.partial_failures
+        }),
+        (
+            "firehose_possible_duplicate_records",
+            "Records that were sent again after an answer was lost",
+            |stream| stream.ambiguous,
+        ),
+        (
+            "firehose_invalid_answers",
+            "Answers that did not account for every record, whose records were sent again",
+            |stream| stream.invalid_answers,
+        ),
+        (
+            "overflowed_events",
+            "Events that went through the disk, their stream being held or slow",
+            |stream| stream.overflowed,
+        ),
+        (
+            "overflow_unread_events",
+            "Events that could not be read back from disk, and count as not delivered",
+            |stream| stream.unread,
+        ),
+    ];
+    for (name, help, value) in columns {
+        let rows =
+            report.iter().map(|(stream, report)| ([("stream", stream.as_str())], value(report)));
+        page.counters(name, help, rows)?;
+    }
+    let errors = report.iter().flat_map(|(stream, report)| {
+        let labels = |kind| [("stream", stream.as_str()), ("kind", kind)];
+        report.errors.iter().map(move |(kind, count)| (labels(*kind), *count))
+    });
+    page.counters(
+        "firehose_errors",
+        "Requests that failed, or of which no record was accepted, by the kind of the error",
+        errors,
+    )?;
+    let held = report.iter().map(|(stream, report)| {
+        ([("stream", stream.as_str())], f64::from(u8::from(report.is_held)))
+    });
+    page.gauges(
+        "firehose_stream_held",
+        "1 while a stream accepts nothing until somebody acts, and its events are kept",
+        held,
+    )?;
+    let in_use = delivery.streams_in_use() as f64;
+    page.gauge("firehose_streams_in_use", "Delivery streams in use", in_use)
+}
+
+fn write_letters(page: &mut MetricsPage<'_>, report: &Report) -> fmt::Result {
+    let rows = report.letters.iter();
+    let rows = rows.map(|(reason, letters)| ([("reason", reason.word())], *letters));
+    page.counters("dead_letters", "Dead letters by their reason", rows)?;
+    let gauges = [
+        ("dead_letters_waiting", "Dead letters that wait to be written", report.waiting),
+        (
+            "dead_letters_failing",
+            "1 while dead letters cannot be written, and wait for that",
+            u64::from(report.trouble.is_some()),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        page.gauge(name, help, value as f64)?;
+    }
+    let counters = [
+        (
+            "dead_letters_refused",
+            "Dead letters that were given up, since they could not be written",
+            report.refused,
+        ),
+        (
+            "dead_letters_write_errors",
+            "Attempts to write dead letters that failed",
+            report.write_errors,
+        ),
+        (
+            "dead_letters_dropped",
+            "Dead letters that were deleted to make room for newer ones",
+            report.dropped.letters,
+        ),
+    ];
+    for (name, help, value) in counters {
+        page.counter(name, help, value)?;
+    }
+    Ok(())
+}

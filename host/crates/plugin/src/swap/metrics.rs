@@ -1,0 +1,112 @@
+//! Metrics of the plugins of a run. What counts goes on over swaps: it is of all plugins in
+//! a role, not of the one that is there at the moment.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+
+use super::Swapper;
+use super::swapper::Ledgers;
+use crate::counts::Counts;
+use crate::ledger::Ledger;
+use crate::{Engine, Generation, Health};
+use standpipe_core::metrics::{self, MetricsPage};
+
+const ACTIVE: &str = "active";
+const CANARY: &str = "canary";
+
+impl Swapper {
+    /// Have what the plugins do be on a page of metrics.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        let swapper = self.clone();
+        metrics::register(registry, move |page| write(page, &swapper));
+    }
+}
+
+fn write(page: &mut MetricsPage<'_>, swapper: &Swapper) -> fmt::Result {
+    let roles = swapper.roles().load();
+    let canary = roles.canary.as_ref();
+    let mut generations = vec![(ACTIVE, &*roles.active)];
+    generations.extend(canary.map(|canary| (CANARY, &**canary.generation())));
+    write_present(page, &generations)?;
+    let is_out = canary.is_some_and(|canary| canary.is_out());
+    page.gauge(
+        "plugin_canary_out",
+        "Whether a canary failed too often, and is not asked any more",
+        f64::from(u8::from(is_out)),
+    )?;
+    let Ledgers { active, canary, .. } = swapper.ledgers();
+    write_done(page, [(ACTIVE, active), (CANARY, canary)])?;
+    write_swaps(page, swapper)
+}
+
+/// The plugins that are there.
+fn write_present(
+    page: &mut MetricsPage<'_>,
+    generations: &[(&'static str, &Generation)],
+) -> fmt::Result {
+    let rows = generations.iter().map(|&(role, generation)| {
+        let labels = [("role", role), ("sha256", &**generation.plugin().digest())];
+        (labels, generation.number() as f64)
+    });
+    page.gauges("plugin_generation", "The number of the plugin, which goes up with each", rows)?;
+    let states = generations.iter().flat_map(|&(role, generation)| {
+        let health = generation.breaker().health(Instant::now());
+        Health::ALL.map(|state| {
+            let labels = [("role", role), ("state", state.word())];
+            (labels, f64::from(u8::from(state == health)))
+        })
+    });
+    let help = "1 for the state that the plugin is in, with the source that it does worst with";
+    page.gauges("plugin_health", help, states)?;
+    let rows = generations.iter().map(|&(role, generation)| {
+        ([("role", role)], generation.counts().memory_bytes_max() as f64)
+    });
+    let help = "The most memory that one of the plugin's instances was seen with";
+    page.gauges("plugin_memory_bytes", help, rows)
+}
+
+/// A metric's name, what it means, and its counter.
+type Column = (&'static str, &'static str, fn(&Counts) -> &Counter);
+
+/// What plugins have done.
+fn write_done(
+    page: &mut MetricsPage<'_>,
+    ledgers: [(&'static str, &Arc<Ledger>); 2],
+) -> fmt::Result {
+    let counts = ledgers.map(|(role, ledger)| (role, ledger.counts()));
+    let columns: [Column; 3] = [
+        ("plugin_events", "Events that the plugin decided about, or failed on", |of| &of.events),
+        ("plugin_filtered", "Those without an output", |of| &of.filtered),
+        ("plugin_rejected", "Those that it rejected", |of| &of.rejected),
+    ];
+    for (name, help, counter) in columns {
+        let rows = counts.map(|(role, of)| ([("role", role)], counter(of).get()));
+        page.counters(name, help, rows)?;
+    }
+    let failures = counts.iter().flat_map(|(role, of)| {
+        of.faults().map(|(kind, count)| ([("role", *role), ("kind", kind)], count))
+    });
+    page.counters("plugin_failures", "Events that it failed on", failures)?;
+    let calls = counts.map(|(role, of)| ([("role", role)], &of.calls));
+    page.histograms("plugin_call_seconds", "Time that the plugin took for a batch", calls)?;
+    let changes = ledgers.map(|(role, ledger)| ([("role", role)], ledger.health_changes().get()));
+    page.counters("plugin_health_changes", "How often the plugin's state has changed", changes)
+}
+
+/// What became of other plugins.
+fn write_swaps(page: &mut MetricsPage<'_>, swapper: &Swapper) -> fmt::Result {
+    let ledgers = swapper.ledgers();
+    let swaps = ledgers.swaps.get();
+    page.counter("plugin_swaps", "How often another plugin has taken over", swaps)?;
+    let refused = ledgers.refused().map(|(step, count)| ([("step", step)], count));
+    page.counters("plugin_refused", "Plugins that were not taken, by the step", refused)?;
+    let counts = swapper.engine().and_then(Engine::cache_counts).cloned().unwrap_or_default();
+    let results = [("hit", counts.hits), ("miss", counts.misses), ("rejected", counts.rejected)];
+    let rows = results.iter().map(|(result, count)| ([("result", *result)], count.get()));
+    let help = "How often compiled code was looked for in the cache, by what was found";
+    page.counters("plugin_cache_lookups", help, rows)
+}
