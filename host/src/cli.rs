@@ -24,10 +24,13 @@ use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::ConfigError;
-use crate::limits;
 use standpipe_core::error_chain;
 use standpipe_core::escape::lines;
 use standpipe_plugin_host::engine_version;
+
+/// The most descriptors that the program asks the system for where the hard limit is
+/// higher, or there is none: Linux's own bound of a process, `fs.nr_open`.
+const DESCRIPTORS_ASKED_MAX: u64 = 1_048_576;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +174,7 @@ fn explain(error: &clap::Error) -> u8 {
 /// low for programs that cannot tell more than 1,024 of them apart, and this one can.
 fn raise_descriptor_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let wanted = maximum.unwrap_or(u64::MAX).min(limits::DESCRIPTORS_ASKED_MAX);
+    let wanted = maximum.unwrap_or(u64::MAX).min(DESCRIPTORS_ASKED_MAX);
     if current.is_some_and(|current| current < wanted) {
         // Where that is not granted, there are fewer connections.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });

@@ -29,15 +29,9 @@ pub const PLUGIN_SIGNATURE_BYTES_MAX: u64 = 4096;
 /// Streams that the answer about readiness names: enough to see what is wrong.
 pub const READINESS_STREAMS_SHOWN: usize = 5;
 
-/// Connections of clients that are open at once. One takes some 10 KB until it
-/// sends something.
 /// Connections of clients that are open at once, unless the limit of open files is too
 /// low for as many. One takes some 10 KB until it sends something.
 pub const HTTP_CONNECTIONS_MAX: usize = 10_000;
-
-/// The most descriptors that the program asks the system for where the hard limit is
-/// higher, or there is none: Linux's own bound of a process, `fs.nr_open`.
-pub const DESCRIPTORS_ASKED_MAX: u64 = 1_048_576;
 
 /// Connections for health and metrics that are open at once.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
@@ -49,24 +43,8 @@ pub const ADMIN_CANDIDATES_MAX: usize = 2;
 /// Bytes of all their bodies.
 pub const ADMIN_BODIES_BYTES_MAX: usize = ADMIN_CANDIDATES_MAX * PLUGIN_FILE_BYTES_MAX as usize;
 
-/// Requests that wait for the plugin to be theirs to change, without a component:
-/// each takes a thread.
-pub const ADMIN_TURNS_MAX: usize = 8;
-
 /// Characters of a wrong parameter that an answer shows.
 pub const ADMIN_SHOWN_CHARACTERS_MAX: usize = 40;
-
-/// Characters of a managed policy, white space not counted. IAM's, and not to be
-/// raised.
-pub const POLICY_CHARS_MAX: usize = 6144;
-
-/// Characters of a role's trust policy, white space not counted. IAM's default;
-/// it can be raised to twice as many.
-pub const TRUST_CHARS_MAX: usize = 2048;
-
-/// Managed policies that can be attached to a role. IAM's default; it can be
-/// raised to 20.
-pub const POLICIES_OF_ROLE_MAX: usize = 10;
 
 /// Processor time that a worker spends on failing events of one chunk before it looks
 /// at other chunks.
@@ -77,38 +55,12 @@ pub const TURN_WASTED_CPU: Duration = Duration::from_millis(250);
 /// behind waits where it comes from.
 pub const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// The same in chunks, which can be small.
-pub const HELD_CHUNKS_MAX: usize = 256;
-
 /// How often a worker looks at chunks that it has set aside, at the least: another
 /// plugin may be there, which does better.
 pub const HELD_LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How often the files of a plugin are looked at where no notice of a change comes.
-pub const WATCH_INTERVAL: Duration = Duration::from_secs(10);
-
-/// How long files must stay as they are before they are read: whoever writes one
-/// does so in pieces.
-pub const WATCH_SETTLE: Duration = Duration::from_millis(200);
-
-/// Bytes of events that `host plugin bench` holds in memory, and does not read
-/// beyond.
-pub const PLUGIN_BENCH_BYTES_MAX: usize = 256 * 1024 * 1024;
-
-/// Bytes of a run's log that are kept, which is some thousands of lines.
-pub const CATALOG_LOG_BYTES_MAX: u64 = 1024 * 1024;
-
 /// Bytes of a workflow's file, with the variables of the environment in place.
 pub const WORKFLOW_BYTES_MAX: usize = 1024 * 1024;
-
-/// Values of a workflow, aliases counted as what they stand for.
-pub const WORKFLOW_NODES_MAX: usize = 20_000;
-
-/// Levels of a workflow; the vendor's own have eight.
-pub const WORKFLOW_DEPTH_MAX: usize = 32;
-
-/// How much longer the program waits for the thread of the catalog to end.
-pub const CATALOG_STOP_MARGIN: Duration = Duration::from_secs(2);
 
 /// Events that an embedder has handed in and that are not settled, unless it says
 /// otherwise: for each, a place for its answer and one in an acknowledgement take
@@ -121,28 +73,9 @@ pub const SUBMITTED_EVENTS_MAX: usize = 262_144;
 /// lasts longer is refused, so that a proxy does not grow with Firehose's troubles.
 pub const SUBMITTED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// How long it takes from one chunk of such events to the next, while fewer come than
-/// fill one: what an event may be late, and nothing beside the delay of delivery. It
-/// bounds how often threads are woken, which is most of what few events cost.
-pub const SUBMITTED_REST: Duration = Duration::from_millis(1);
-
-/// Threads of a runtime that a host has of its own: they send and receive, which is
-/// little beside what the workers do.
-pub const OWN_RUNTIME_THREADS: usize = 2;
-
 /// Bytes that the copy of a request carries of its body, and of the response's, at
 /// most. A record of Firehose's takes both of them even where each byte is escaped.
 pub const COPIED_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a path or of a header's value that the copy of a request carries.
 pub const COPIED_TEXT_BYTES_MAX: usize = 4 * 1024;
-
-/// Bytes of lines for standard error that wait for their reader: some 30,000 lines.
-/// What is beyond is dropped and counted.
-pub const STDERR_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// A reader of standard error that has taken nothing for so long does not read.
-pub const STDERR_STALL: Duration = Duration::from_secs(1);
-
-/// How long the program waits at its end for a reader of standard error that is slow.
-pub const STDERR_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);

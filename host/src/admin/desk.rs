@@ -20,6 +20,10 @@ use crate::limits;
 use standpipe_http::{self as http, Answer, BodyMemory, Peer, RequestBody};
 use standpipe_plugin_host::swap::{Candidate, Swapped, Swapper};
 
+/// Requests that wait for the plugin to be theirs to change, without a component:
+/// each takes a thread.
+const ADMIN_TURNS_MAX: usize = 8;
+
 /// The header that holds a component's signature.
 pub(super) const SIGNATURE: &str = "plugin-signature";
 
@@ -46,7 +50,7 @@ impl Desk {
             token,
             memory: BodyMemory::new(limits::ADMIN_BODIES_BYTES_MAX),
             candidates: Arc::new(Semaphore::new(limits::ADMIN_CANDIDATES_MAX)),
-            turns: Arc::new(Semaphore::new(limits::ADMIN_TURNS_MAX)),
+            turns: Arc::new(Semaphore::new(ADMIN_TURNS_MAX)),
         }
     }
 

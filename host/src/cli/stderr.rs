@@ -4,7 +4,7 @@
 //! is gone, has stopped reading, or is a full disk holds up neither events nor signals.
 //! The queue is bounded by bytes. Log lines that do not fit are dropped and counted;
 //! notices wait for a reader that still reads. A reader counts as stalled once it has
-//! taken nothing for [`limits::STDERR_STALL`].
+//! taken nothing for [`STDERR_STALL`].
 //!
 //! `tracing-appender` does a part of this. It bounds lines and not bytes, drops the
 //! summary as readily as a log line, and prints to standard output, which belongs to the
@@ -23,9 +23,18 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::limits;
 use standpipe_core::clock;
 use standpipe_core::escape::{json_line, one_line};
+
+/// Bytes of lines for standard error that wait for their reader: some 30,000 lines.
+/// What is beyond is dropped and counted.
+const STDERR_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A reader of standard error that has taken nothing for so long does not read.
+const STDERR_STALL: Duration = Duration::from_secs(1);
+
+/// How long the program waits at its end for a reader of standard error that is slow.
+const STDERR_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes that are written at once: as many as a pipe takes whole, so that lines of
 /// several processes do not mix, and a slow reader is seen to read.
@@ -43,7 +52,7 @@ const CLEAR_LINE: &str = "\r\u{1b}[2K";
 /// Whether notices are JSON, as log lines are.
 static IS_JSON: AtomicBool = AtomicBool::new(false);
 
-static STDERR: LazyLock<Queue> = LazyLock::new(|| Queue::new(limits::STDERR_QUEUE_BYTES_MAX));
+static STDERR: LazyLock<Queue> = LazyLock::new(|| Queue::new(STDERR_QUEUE_BYTES_MAX));
 
 /// How much a notice matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,9 +125,9 @@ pub(super) fn write_text(text: String) {
 }
 
 /// Wait until everything has been written, as long as the reader reads, and no longer
-/// than [`limits::STDERR_FLUSH_TIMEOUT`].
+/// than [`STDERR_FLUSH_TIMEOUT`].
 pub(super) fn flush() {
-    STDERR.flush(limits::STDERR_FLUSH_TIMEOUT);
+    STDERR.flush(STDERR_FLUSH_TIMEOUT);
 }
 
 /// Lines that were dropped so far, since standard error was not read or failed.
@@ -314,7 +323,7 @@ impl Queue {
     ) {
         let started = Instant::now();
         while !is_so(state) {
-            let patience = limits::STDERR_STALL.saturating_sub(state.progressed.elapsed());
+            let patience = STDERR_STALL.saturating_sub(state.progressed.elapsed());
             let left = patience.min(timeout.saturating_sub(started.elapsed()));
             if left.is_zero() {
                 break;
@@ -461,10 +470,10 @@ mod tests {
         // A notice waits for a while, and later ones do not wait any more.
         queue.push(vec![b'x'; 10], WhenFull::Wait);
         let waited = started.elapsed();
-        assert!(waited >= limits::STDERR_STALL / 2, "{waited:?}");
+        assert!(waited >= STDERR_STALL / 2, "{waited:?}");
         queue.push(vec![b'x'; 10], WhenFull::Wait);
         queue.flush(Duration::from_secs(60));
-        assert!(started.elapsed() < waited + limits::STDERR_STALL / 2, "it waited twice");
+        assert!(started.elapsed() < waited + STDERR_STALL / 2, "it waited twice");
         assert_eq!(dropped(queue), 992);
         (0..10).for_each(|_| turn.send(()).unwrap());
         let lines: Vec<u8> = read.iter().take(10).flatten().collect();
@@ -509,7 +518,7 @@ mod tests {
         let (queue, turn, read) = start(20);
         thread::spawn(move || {
             for _ in 0..8 {
-                thread::sleep(limits::STDERR_STALL / 4);
+                thread::sleep(STDERR_STALL / 4);
                 turn.send(()).unwrap();
             }
         });

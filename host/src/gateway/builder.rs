@@ -10,10 +10,13 @@ use tokio::runtime::Handle;
 
 use super::{Host, StartError};
 use crate::config::{self, ConfigError, Destination, Overrides, Settings};
-use crate::limits;
 use crate::run::{Embedding, Entrance, Run, StartError as RunError};
 use crate::source::{Input, Room, Submitter};
 use standpipe_delivery::Firehose;
+
+/// Threads of a runtime that a host has of its own: they send and receive, which is
+/// little beside what the workers do.
+const OWN_RUNTIME_THREADS: usize = 2;
 
 /// How events are called that nobody called otherwise.
 const SOURCE: &str = "gateway";
@@ -142,14 +145,14 @@ impl Builder {
     }
 
     /// How many events may have been accepted and not be settled;
-    /// [`limits::SUBMITTED_EVENTS_MAX`] otherwise.
+    /// [`SUBMITTED_EVENTS_MAX`](crate::limits::SUBMITTED_EVENTS_MAX) otherwise.
     pub fn events_max(mut self, events: usize) -> Self {
         self.room.events = events;
         self
     }
 
     /// How many bytes of events may wait for a worker;
-    /// [`limits::SUBMITTED_BYTES_MAX`] otherwise, and never less than
+    /// [`SUBMITTED_BYTES_MAX`](crate::limits::SUBMITTED_BYTES_MAX) otherwise, and never less than
     /// [`standpipe_core::limits::EVENT_BYTES_MAX`].
     pub fn bytes_max(mut self, bytes: usize) -> Self {
         self.room.bytes = bytes;
@@ -190,7 +193,7 @@ impl Builder {
         Ok(Host::new(run, reloader, submitter, runtime.clone()))
     }
 
-    /// Start the host on a runtime of its own, of [`limits::OWN_RUNTIME_THREADS`]
+    /// Start the host on a runtime of its own, of [`OWN_RUNTIME_THREADS`]
     /// threads, and wait until it is there. Its futures can be awaited anywhere.
     ///
     /// ```
@@ -217,7 +220,7 @@ impl Builder {
     /// It is called within a runtime, whose threads must not wait.
     pub fn start_alone(self) -> Result<Host, StartError> {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        let runtime = runtime.worker_threads(limits::OWN_RUNTIME_THREADS).enable_all();
+        let runtime = runtime.worker_threads(OWN_RUNTIME_THREADS).enable_all();
         let runtime = runtime.thread_name("host").build()?;
         let host = runtime.block_on(self.start(runtime.handle()))?;
         host.keep(runtime);

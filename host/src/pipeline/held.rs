@@ -8,6 +8,9 @@ use tokio::time::Instant;
 use crate::limits;
 use standpipe_core::event::Chunk;
 
+/// Chunks that a worker sets aside, which can be small.
+const HELD_CHUNKS_MAX: usize = 256;
+
 /// A chunk on its way through the plugin.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -42,7 +45,7 @@ impl Held {
 
     /// Whether nothing more should be taken that may have to be set aside too.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes >= limits::HELD_BYTES_MAX || self.works.len() >= limits::HELD_CHUNKS_MAX
+        self.bytes >= limits::HELD_BYTES_MAX || self.works.len() >= HELD_CHUNKS_MAX
     }
 
     /// Set a chunk aside until then.
@@ -109,7 +112,7 @@ mod tests {
         held.push(work(1), now);
         assert!(held.is_full());
         let mut held = Held::default();
-        (0..limits::HELD_CHUNKS_MAX).for_each(|_| held.push(work(1), now));
+        (0..HELD_CHUNKS_MAX).for_each(|_| held.push(work(1), now));
         assert!(held.is_full());
     }
 }

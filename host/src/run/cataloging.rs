@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::limits;
 use standpipe_catalog::reading::Tell;
 use standpipe_catalog::schedule::{Claim, Fate, History, HistoryError, Kept, Outcome, Tally, keep};
 use standpipe_catalog::{CatalogSettings, LogLevel, Round, Route, Told};
 use standpipe_core::clock;
 use standpipe_plugin_host::{self as plugin, Fault, Plugin, PublishedRoles};
+
+/// How much longer the program waits for the thread of the catalog to end.
+const CATALOG_STOP_MARGIN: Duration = Duration::from_secs(2);
 
 /// How much less than others the thread gets: as of `nice`.
 const NICENESS: i32 = 10;
@@ -59,7 +61,7 @@ impl Cataloging {
     /// What hangs beyond that is left behind.
     pub(crate) fn finish(self) {
         self.stop.cancel();
-        let looks = (standpipe_catalog::limits::CATALOG_STOP_GRACE + limits::CATALOG_STOP_MARGIN)
+        let looks = (standpipe_catalog::limits::CATALOG_STOP_GRACE + CATALOG_STOP_MARGIN)
             .as_millis()
             / LOOK_INTERVAL.as_millis();
         for _ in 0..looks {

@@ -20,10 +20,16 @@ use super::plugin_secrets::PluginSecrets;
 use super::plugins::{self, Companions, Ingredients, signature_path};
 use super::reloading::{BoxError, ReloadableParts};
 use crate::config::{PluginSource, Settings, Watch};
-use crate::limits;
 use standpipe_core::fingerprint::FileFingerprint;
 use standpipe_core::secret::Resolve;
 use standpipe_plugin_host::swap::{Candidate, Refused, Swapped, Swapper};
+
+/// How often the files of a plugin are looked at where no notice of a change comes.
+const WATCH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long files must stay as they are before they are read: whoever writes one
+/// does so in pieces.
+const WATCH_SETTLE: Duration = Duration::from_millis(200);
 
 /// Takes the plugin anew; clones do the same.
 #[derive(Clone)]
@@ -160,7 +166,7 @@ impl Reloader {
             // What changed while nothing was watched gives no notice.
             if seen == fingerprints(&files) {
                 // What is not noticed, as on some network file systems, is looked for.
-                let _ = tokio::time::timeout(limits::WATCH_INTERVAL, noticed.notified()).await;
+                let _ = tokio::time::timeout(WATCH_INTERVAL, noticed.notified()).await;
             }
             for directory in directories {
                 let _ = watcher.as_mut().map(|watcher| watcher.unwatch(&directory));
@@ -243,7 +249,7 @@ fn watcher(noticed: &Arc<Notify>) -> Option<RecommendedWatcher> {
         }
     });
     let said = |error: &notify::Error| {
-        tracing::warn!("files are looked at every {:?} alone: {error}", limits::WATCH_INTERVAL);
+        tracing::warn!("files are looked at every {:?} alone: {error}", WATCH_INTERVAL);
     };
     watcher.inspect_err(said).ok()
 }
@@ -271,7 +277,7 @@ fn watch_directories(watcher: Option<&mut RecommendedWatcher>, files: &[PathBuf]
 async fn wait_until_stable(files: &[PathBuf]) -> Vec<FileFingerprint> {
     let mut before = fingerprints(files);
     loop {
-        tokio::time::sleep(limits::WATCH_SETTLE).await;
+        tokio::time::sleep(WATCH_SETTLE).await;
         let now = fingerprints(files);
         if now == before {
             return now;

@@ -10,7 +10,12 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
-use crate::limits;
+/// From how far on this machine's clock counts as wrong, by AWS's: AWS refuses signatures
+/// that are more than 5 minutes from its time, and the answer has been on its way.
+const CLOCK_SKEW_MIN: Duration = Duration::from_secs(4 * 60);
+
+/// What answers may differ by in what they say of the time before that is news.
+const CLOCK_JITTER: Duration = Duration::from_secs(60);
 
 /// The time as AWS has it.
 ///
@@ -41,7 +46,7 @@ impl Clock {
         let Some(skew) = skew_seconds(response) else { return };
         let correction = if is_skew(skew) { skew } else { 0 };
         let before = self.0.swap(correction, Ordering::Relaxed);
-        if before.abs_diff(correction) <= limits::CLOCK_JITTER.as_secs() {
+        if before.abs_diff(correction) <= CLOCK_JITTER.as_secs() {
             return;
         }
         match correction {
@@ -68,7 +73,7 @@ pub fn is_skewed(response: &HttpResponse) -> bool {
 }
 
 fn is_skew(seconds: i64) -> bool {
-    seconds.unsigned_abs() >= limits::CLOCK_SKEW_MIN.as_secs()
+    seconds.unsigned_abs() >= CLOCK_SKEW_MIN.as_secs()
 }
 
 /// How many seconds the answer's `Date` is ahead of this machine.

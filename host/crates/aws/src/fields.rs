@@ -4,8 +4,10 @@
 use serde_json::Value;
 
 use super::Arn;
-use crate::limits;
 use standpipe_core::clock;
+
+/// Characters of a word of AWS's that this program does not know.
+const UNKNOWN_WORD_CHARACTERS_MAX: usize = 100;
 
 /// An object of an answer, whose fields may be missing, or of any other type than
 /// is said: such a field is as good as none.
@@ -109,5 +111,5 @@ impl<'a> Fields<'a> {
 /// A word of Amazon's that this program does not know, as much of it as anybody
 /// wants to see.
 pub(super) fn unknown_word(word: &str) -> String {
-    word.chars().take(limits::UNKNOWN_WORD_CHARACTERS_MAX).collect()
+    word.chars().take(UNKNOWN_WORD_CHARACTERS_MAX).collect()
 }

@@ -12,13 +12,6 @@ pub const REQUESTS_AT_ONCE_MAX: usize = 256;
 /// twice as long. The pause itself is drawn between nothing and this.
 pub const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
 
-/// From how far on this machine's clock counts as wrong, by AWS's: AWS refuses signatures
-/// that are more than 5 minutes from its time, and the answer has been on its way.
-pub const CLOCK_SKEW_MIN: Duration = Duration::from_secs(4 * 60);
-
-/// What answers may differ by in what they say of the time before that is news.
-pub const CLOCK_JITTER: Duration = Duration::from_secs(60);
-
 /// How often it is logged again that something is waited for without which nothing is
 /// delivered.
 pub const WAIT_REMINDER: Duration = Duration::from_secs(30);
@@ -36,10 +29,6 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// looked for again, so that a rotated file is noticed. AWS's own SDKs do so too.
 pub const CREDENTIALS_RELOAD: Duration = Duration::from_secs(15 * 60);
 
-/// The longest time before their expiry that credentials are renewed. Shorter
-/// sessions are renewed when a fifth of their life is left.
-pub const CREDENTIALS_MARGIN_MAX: Duration = Duration::from_secs(5 * 60);
-
 /// Time for credentials to be found: a role's sessions take a request of STS's,
 /// and some tries of it.
 pub const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,6 +45,3 @@ pub const CREDENTIALS_AGAIN: Duration = Duration::from_secs(1);
 /// JSON may write each of its characters as six; a page of a list, or the description
 /// of a stream with hundreds of tables, has some 100 KB.
 pub const AWS_ANSWER_BYTES_MAX: usize = 1024 * 1024;
-
-/// Characters of a word of AWS's that this program does not know.
-pub const UNKNOWN_WORD_CHARACTERS_MAX: usize = 100;

@@ -13,6 +13,10 @@ use parking_lot::{Mutex, MutexGuard};
 use super::{Clock, error_chain};
 use crate::limits;
 
+/// The longest time before their expiry that credentials are renewed. Shorter
+/// sessions are renewed when a fifth of their life is left.
+const CREDENTIALS_MARGIN_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// Credentials, found once for all who use them, and renewed before they expire.
 ///
 /// A renewal holds up nobody while the old credentials are good, and one that
@@ -170,7 +174,7 @@ impl Held {
         let until_renewal = match credentials.expiry() {
             Some(expiry) => {
                 let life = expiry.duration_since(clock.now()).unwrap_or_default();
-                life - (life / 5).min(limits::CREDENTIALS_MARGIN_MAX)
+                life - (life / 5).min(CREDENTIALS_MARGIN_MAX)
             }
             None => reload,
         };

@@ -8,7 +8,8 @@
 use fancy_regex::{Regex, RegexBuilder};
 use thiserror::Error;
 
-use crate::limits;
+/// Steps back that a pattern of names may take for one name: some milliseconds.
+const CATALOG_PATTERN_STEPS_MAX: usize = 100_000;
 
 /// Says which names are in.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +38,7 @@ pub enum FilterError {
     #[error(
         "the pattern {pattern:?} gives up on the name {name:?} after {} steps: write it with fewer repetitions inside \
          of repetitions",
-        limits::CATALOG_PATTERN_STEPS_MAX
+        CATALOG_PATTERN_STEPS_MAX
     )]
     TooCostly {
         /// The pattern.
@@ -84,7 +85,7 @@ impl Filter {
 
 fn compile(list: &'static str, pattern: &str) -> Result<Regex, FilterError> {
     let mut builder = RegexBuilder::new(pattern);
-    builder.case_insensitive(true).backtrack_limit(limits::CATALOG_PATTERN_STEPS_MAX);
+    builder.case_insensitive(true).backtrack_limit(CATALOG_PATTERN_STEPS_MAX);
     builder.build().map_err(|error| FilterError::Invalid {
         list,
         pattern: pattern.to_owned(),

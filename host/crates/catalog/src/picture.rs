@@ -23,14 +23,21 @@ pub use svg::svg;
 use thiserror::Error;
 
 use super::Graph;
-use crate::limits;
+
+/// Assets of a picture: those of 5,000 streams with a source and two kinds of events
+/// each. More than that no person reads and few browsers show.
+const PICTURE_ASSETS_MAX: usize = 25_000;
+
+/// Edges of a picture, for the same reason: events that are sent to every stream
+/// multiply.
+const PICTURE_EDGES_MAX: usize = 50_000;
 
 /// A graph that cannot be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "draw {assets} assets and {edges} edges: a picture has at most {} and {}: narrow it with patterns of streams, or take JSON",
-    limits::PICTURE_ASSETS_MAX,
-    limits::PICTURE_EDGES_MAX
+    PICTURE_ASSETS_MAX,
+    PICTURE_EDGES_MAX
 )]
 pub struct TooLarge {
     assets: usize,
@@ -39,7 +46,7 @@ pub struct TooLarge {
 
 fn check_size(graph: &Graph) -> Result<(), TooLarge> {
     let (assets, edges) = (graph.assets.len(), graph.edges.len());
-    let is_too_large = assets > limits::PICTURE_ASSETS_MAX || edges > limits::PICTURE_EDGES_MAX;
+    let is_too_large = assets > PICTURE_ASSETS_MAX || edges > PICTURE_EDGES_MAX;
     if is_too_large { Err(TooLarge { assets, edges }) } else { Ok(()) }
 }
 

@@ -8,6 +8,9 @@ use super::reading::{Control, Reader, is_denied, is_gone};
 use crate::limits;
 use standpipe_aws::AwsError;
 
+/// Attempts of a call where somebody waits for the answer, to learn whether it works at all.
+const CATALOG_PROBE_ATTEMPTS_MAX: u32 = 3;
+
 /// One thing that was tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Probe {
@@ -110,7 +113,7 @@ async fn list_streams(reader: &Reader) -> (Outcome, Found) {
 async fn describe_stream(reader: &Reader, stream: Found) -> Outcome {
     match stream {
         Ok(name) => {
-            let attempts_max = limits::CATALOG_PROBE_ATTEMPTS_MAX;
+            let attempts_max = CATALOG_PROBE_ATTEMPTS_MAX;
             match reader.descriptions.page(attempts_max, &name, None).await {
                 Ok(_) => Outcome::Granted,
                 Err(error) => outcome_of(&error),
@@ -149,7 +152,7 @@ async fn try_one(
     request: &Value,
     member: &str,
 ) -> (Outcome, Option<Value>) {
-    match control.ask_up_to(limits::CATALOG_PROBE_ATTEMPTS_MAX, operation, request).await {
+    match control.ask_up_to(CATALOG_PROBE_ATTEMPTS_MAX, operation, request).await {
         Ok(answer) if answer.get(member).is_none_or(Value::is_null) => {
             let error = AwsError::incomplete(format!("the answer has no {member}"));
             (Outcome::Failed { message: error.to_string() }, None)

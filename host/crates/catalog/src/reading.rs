@@ -31,12 +31,12 @@ pub(crate) use failure::{is_denied, is_gone};
 
 use std::env;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
 use super::filter::{Filter, FilterError};
 use super::{Inventory, Unread};
-use crate::limits;
 use describe::Described;
 use list::Listed;
 use standpipe_aws::{
@@ -45,6 +45,9 @@ use standpipe_aws::{
 };
 use standpipe_core::secret::Resolve;
 use tables::Feeding;
+
+/// Time for STS to say whose credentials are used, which can be done without.
+const CATALOG_CALLER_TIMEOUT: Duration = Duration::from_secs(15);
 
 const FIREHOSE: Service = Service { name: "firehose", target: "Firehose_20150804", version: "1.1" };
 const DYNAMODB: Service = Service { name: "dynamodb", target: "DynamoDB_20120810", version: "1.0" };
@@ -60,7 +63,7 @@ pub struct ReadingSettings {
     pub filter: Filter,
     /// Whether to look for the DynamoDB tables behind Kinesis streams.
     pub walks_tables: bool,
-    /// Calls in a second of each operation: [`limits::CATALOG_CALLS_PER_SECOND`],
+    /// Calls in a second of each operation: [`CATALOG_CALLS_PER_SECOND`](crate::limits::CATALOG_CALLS_PER_SECOND),
     /// unless somebody else than Amazon answers. More than 5 are throttled there.
     pub calls_per_second: f64,
 }
@@ -214,10 +217,10 @@ impl Reader {
     }
 
     async fn find_account(&self, inventory: &mut Inventory) {
-        let caller = tokio::time::timeout(limits::CATALOG_CALLER_TIMEOUT, self.access.caller());
+        let caller = tokio::time::timeout(CATALOG_CALLER_TIMEOUT, self.access.caller());
         let caller = caller
             .await
-            .unwrap_or_else(|_| Err(format!("no answer in {:?}", limits::CATALOG_CALLER_TIMEOUT)));
+            .unwrap_or_else(|_| Err(format!("no answer in {:?}", CATALOG_CALLER_TIMEOUT)));
         let of_caller = match caller {
             Ok(caller) => Some(caller.account).filter(|account| is_account(account)),
             Err(cause) => {

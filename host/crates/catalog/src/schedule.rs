@@ -20,8 +20,14 @@ use thiserror::Error;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, Time};
 
-use crate::limits;
 use standpipe_core::clock;
+
+/// The shortest time between two runs of the catalog: with a larger account one does
+/// not even end within it, since Firehose is asked five times a second.
+const SCHEDULE_EVERY_MIN: Duration = Duration::from_secs(1);
+
+/// The longest one.
+const SCHEDULE_EVERY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// When the catalog is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +65,8 @@ pub enum ScheduleError {
     /// The time between two runs cannot be used.
     #[error(
         "schedule is {text:?}: write a time between {} and {}, such as \"every 15m\"",
-        humantime::format_duration(limits::SCHEDULE_EVERY_MIN),
-        humantime::format_duration(limits::SCHEDULE_EVERY_MAX)
+        humantime::format_duration(SCHEDULE_EVERY_MIN),
+        humantime::format_duration(SCHEDULE_EVERY_MAX)
     )]
     Every {
         /// What was written.
@@ -133,7 +139,7 @@ impl Rhythm {
             return Ok(Rhythm::Manual);
         }
         if let Some(pause) = word.strip_prefix("every ") {
-            let allowed = limits::SCHEDULE_EVERY_MIN..=limits::SCHEDULE_EVERY_MAX;
+            let allowed = SCHEDULE_EVERY_MIN..=SCHEDULE_EVERY_MAX;
             let pause = humantime::parse_duration(pause.trim()).ok();
             let pause = pause.filter(|pause| allowed.contains(pause) && pause.subsec_nanos() == 0);
             return pause

@@ -28,6 +28,17 @@ use standpipe_core::clock;
 use standpipe_core::event::Refusal;
 use standpipe_http::{BodyError, RequestReservation};
 
+/// Bytes that the events of a body may take that is decoded where it was received.
+const COLLECT_INLINE_EVENTS_BYTES_MAX: usize = 1024 * 1024;
+
+/// Requests that wait for a larger body to be decoded. Others are refused at once.
+const COLLECT_DECODERS_WAITING_MAX: usize = 32;
+
+/// Parts of a request that are no events and may go to the dead letters, if they are
+/// more than half of the request: as many as the batches of SDKs have events. Beyond, nobody
+/// sends events, and each part of two bytes would become a dead letter of two hundred.
+const COLLECT_REFUSED_EVENTS_MAX: usize = 100;
+
 /// Bytes that a small body's events may take beside what its bytes say: an event alone
 /// gets some hundred.
 const ADDED_BYTES: usize = 1024;
@@ -109,7 +120,7 @@ impl Decoder {
             sources,
             body_bytes_max,
             slots: Arc::new(Semaphore::new(slots)),
-            waiting: Semaphore::new(limits::COLLECT_DECODERS_WAITING_MAX),
+            waiting: Semaphore::new(COLLECT_DECODERS_WAITING_MAX),
         }
     }
 
@@ -123,7 +134,7 @@ impl Decoder {
     ) -> Result<Accepted, Rejected> {
         let bounds = Bounds {
             body_bytes_max: self.body_bytes_max.min(limits::COLLECT_INLINE_BODY_BYTES_MAX),
-            events_bytes_max: limits::COLLECT_INLINE_EVENTS_BYTES_MAX,
+            events_bytes_max: COLLECT_INLINE_EVENTS_BYTES_MAX,
         };
         if bytes.len() <= bounds.body_bytes_max {
             reservation.grow(usual_bytes(received.encoding, bytes.len())).await?;
@@ -202,7 +213,7 @@ fn usual_bytes(encoding: Encoding, body_bytes: usize) -> usize {
         Encoding::Identity => body_bytes,
         _ => body_bytes * USUAL_COMPRESSION,
     };
-    (body_bytes + body_bytes / 2 + ADDED_BYTES).min(limits::COLLECT_INLINE_EVENTS_BYTES_MAX)
+    (body_bytes + body_bytes / 2 + ADDED_BYTES).min(COLLECT_INLINE_EVENTS_BYTES_MAX)
 }
 
 /// Have just what an entry takes reserved.
@@ -303,7 +314,7 @@ fn check_refusals(decoded: &Decoded, is_strict: bool) -> Result<(), Refused> {
         return Err(Refused::new(RefusalReason::BadEvent, text));
     }
     let (count, all) = (bad.count(), decoded.events.len());
-    if count <= limits::COLLECT_REFUSED_EVENTS_MAX || 2 * count <= all {
+    if count <= COLLECT_REFUSED_EVENTS_MAX || 2 * count <= all {
         return Ok(());
     }
     let mut reasons: Vec<Refusal> = Vec::new();
@@ -317,7 +328,7 @@ fn check_refusals(decoded: &Decoded, is_strict: bool) -> Result<(), Refused> {
         "{count} of {all} parts of the request are no events, and nothing of it is taken: {}: fix what \
          sends them; up to {} would go to the dead letters",
         reasons.join("; "),
-        limits::COLLECT_REFUSED_EVENTS_MAX,
+        COLLECT_REFUSED_EVENTS_MAX,
     );
     Err(Refused::new(RefusalReason::MostlyBadEvents, text))
 }

@@ -34,25 +34,15 @@ pub const HTTP_LARGE_BODIES_BYTES_MAX: usize = 48 * 1024 * 1024;
 /// How often a refused request is logged for each source and each reason.
 pub const COLLECT_REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often it is logged that a proxy is not believed, or tells too little: each interval
-/// in which it goes on.
-pub const COLLECT_PROXY_LOG_INTERVAL: Duration = Duration::from_secs(600);
-
 /// Bytes of a body, as received and once it is decompressed, up to which it is decoded
 /// where it was received, on the threads that serve all connections: a millisecond's
 /// work. Larger ones are decoded on threads of their own.
 pub const COLLECT_INLINE_BODY_BYTES_MAX: usize = 256 * 1024;
 
-/// Bytes that the events of such a body may take.
-pub const COLLECT_INLINE_EVENTS_BYTES_MAX: usize = 1024 * 1024;
-
 /// Larger bodies that are decoded, or wait for the spool, at once: half as many as there
 /// are processors, and no more than this. Each takes memory of its own: for its body
 /// once more, for [`COLLECT_PARTS_MAX`] places and for its events.
 pub const COLLECT_DECODERS_MAX: usize = 4;
-
-/// Requests that wait for one of these to be done. Others are refused at once.
-pub const COLLECT_DECODERS_WAITING_MAX: usize = 32;
 
 /// Events of one request. Segment takes 2,500 and RudderStack names no number; a body of
 /// the usual 4,096,000 bytes has as many only if they have 163 bytes each, which is
@@ -79,15 +69,6 @@ pub const COLLECT_FORM_FIELDS_MAX: usize = 10_000;
 /// Where each of them stands takes up to twelve bytes.
 pub const COLLECT_PARTS_MAX: usize = 500_000;
 
-/// Parts of a request that are no events and may go to the dead letters, if they are
-/// more than half of it: as many as the batches of SDKs have events. Beyond, nobody
-/// sends events, and each part of two bytes would become a dead letter of two hundred.
-pub const COLLECT_REFUSED_EVENTS_MAX: usize = 100;
-
 /// Bytes that the events of one request may take with all that is added to them: those
 /// of an entry of the spool, without what stands before them.
 pub const COLLECTED_BYTES_MAX: usize = standpipe_spool::limits::SPOOL_ENTRY_BYTES_MAX - 128 * 1024;
-
-/// Members of a gzip body: SDKs send one. Each takes memory and time to begin, and may have
-/// 20 bytes.
-pub const HTTP_GZIP_MEMBERS_MAX: usize = 1000;

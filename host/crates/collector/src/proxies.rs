@@ -6,6 +6,7 @@
 //! says so.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::ORIGIN;
@@ -15,8 +16,11 @@ use super::answer::Refused;
 use super::log_limit::LogLimit;
 use super::public_url::PublicUrl;
 use super::reason::RefusalReason;
-use crate::limits;
 use standpipe_http::{Forwarded, Peer, TrustedProxies, UserAddress};
+
+/// How often it is logged that a proxy is not believed, or tells too little: each interval
+/// in which it goes on.
+const COLLECT_PROXY_LOG_INTERVAL: Duration = Duration::from_secs(600);
 
 #[derive(Debug)]
 pub(super) struct Proxies {
@@ -36,7 +40,7 @@ impl Default for Proxies {
 impl Proxies {
     pub(super) fn new(trusted: TrustedProxies, public_url: Option<PublicUrl>) -> Self {
         let [log_of_addresses, log_of_urls] =
-            [(); 2].map(|()| LogLimit::new(limits::COLLECT_PROXY_LOG_INTERVAL));
+            [(); 2].map(|()| LogLimit::new(COLLECT_PROXY_LOG_INTERVAL));
         Proxies { trusted, public_url, log_of_addresses, log_of_urls }
     }
 

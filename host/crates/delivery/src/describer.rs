@@ -19,6 +19,18 @@ use standpipe_aws::StreamDescription;
 use standpipe_core::event::StreamName;
 use standpipe_core::rate_limiter::RateLimiter;
 
+/// The time from one `DescribeDeliveryStream` to the next for all but the first about each
+/// stream, which can wait.
+const DESCRIBE_AGAIN_STEP: Duration = Duration::from_secs(1);
+
+/// `DescribeDeliveryStream` requests under way at once, should answers be slow.
+const DESCRIBES_AT_ONCE_MAX: usize = 4;
+
+/// How old a stream's description gets before it is asked for again: for as long
+/// a Lambda function that is added to the stream may get packed records. It is
+/// also the longest pause after a description that failed.
+const DESCRIBE_AGAIN: Duration = Duration::from_secs(600);
+
 /// Asks what the streams are that are packed where that is safe, decides, and
 /// asks again now and then while they are used.
 ///
@@ -45,9 +57,9 @@ impl Describer {
     pub(super) fn new(port: Arc<dyn Firehose>, runtime: Handle, log: Arc<LogLimit>) -> Self {
         let asker = Asker {
             port,
-            at_once: Semaphore::new(limits::DESCRIBES_AT_ONCE_MAX),
+            at_once: Semaphore::new(DESCRIBES_AT_ONCE_MAX),
             all: RateLimiter::new(limits::DESCRIBE_STEP),
-            again: RateLimiter::new(limits::DESCRIBE_AGAIN_STEP),
+            again: RateLimiter::new(DESCRIBE_AGAIN_STEP),
             log,
         };
         Describer { asker: Arc::new(asker), runtime, tasks: Mutex::default() }
@@ -79,7 +91,7 @@ impl Asker {
                         tracing::warn!(%stream, "{hint}");
                     }
                     hinted = hint;
-                    limits::DESCRIBE_AGAIN
+                    DESCRIBE_AGAIN
                 }
                 Err(error) => {
                     failures = failures.saturating_add(1);
@@ -111,7 +123,7 @@ fn take_error(
         if packing.decide(PackDecision::off(why.clone())) && log.admits(LogKind::Packing) {
             tracing::warn!(%stream, "events are not packed: {why}");
         }
-        return limits::DESCRIBE_AGAIN;
+        return DESCRIBE_AGAIN;
     }
     let is_packed = packing.decision().is_some_and(|last| last.decision == PackChoice::Packed);
     // Trouble on the way says nothing about a stream that is known. One that has
@@ -122,7 +134,7 @@ fn take_error(
         let why = format!("the stream could not be described ({error})");
         tell(log, stream, packing, PackDecision::off(why));
     }
-    limits::RETRY_BACKOFF.up_to(limits::DESCRIBE_AGAIN).pause(failures)
+    limits::RETRY_BACKOFF.up_to(DESCRIBE_AGAIN).pause(failures)
 }
 
 /// Do as was decided, and say so if it is new.

@@ -9,6 +9,11 @@ use super::Batch;
 use super::pacer::{Feedback, Pacer, StartRate};
 use crate::limits;
 
+/// How many attempts the pause counts at most after a record that Firehose itself names as
+/// invalid, on a stream that accepts none: 800 ms, so that records at fault alone do not
+/// hold up the others behind them for long.
+const REFUSED_BY_NAME_ATTEMPTS: u32 = 3;
+
 /// The way to one stream: requests go out when the pacer lets them, and one at
 /// a time while the stream is held.
 #[derive(Debug)]
@@ -75,7 +80,7 @@ impl Lane {
             Feedback::Failed => self.end_probe(),
             Feedback::HeldBriefly => {
                 if let Some(hold) = &mut self.hold {
-                    hold.attempts = hold.attempts.min(limits::REFUSED_BY_NAME_ATTEMPTS);
+                    hold.attempts = hold.attempts.min(REFUSED_BY_NAME_ATTEMPTS);
                 }
                 self.hold();
             }

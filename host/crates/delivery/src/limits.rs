@@ -28,17 +28,6 @@ pub const PACK_AUTO_BYTES: usize = 20 * BILLED_STEP_BYTES;
 /// left to others.
 pub const DESCRIBE_STEP: Duration = Duration::from_millis(250);
 
-/// The same for all but the first about each stream, which can wait.
-pub const DESCRIBE_AGAIN_STEP: Duration = Duration::from_secs(1);
-
-/// `DescribeDeliveryStream` requests under way at once, should answers be slow.
-pub const DESCRIBES_AT_ONCE_MAX: usize = 4;
-
-/// How old a stream's description gets before it is asked for again: for as long
-/// a Lambda function that is added to the stream may get packed records. It is
-/// also the longest pause after a description that failed.
-pub const DESCRIBE_AGAIN: Duration = Duration::from_secs(600);
-
 /// Records in one request. Source: Firehose, `PutRecordBatch`.
 pub const REQUEST_RECORDS_MAX: usize = 500;
 
@@ -61,15 +50,6 @@ pub const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// batch of a stream may exceed it, so that all together exceed it by less than one.
 pub const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Bytes of a file of records that wait for a stream that is held or slow. Where the file system cannot punch holes, a file
-/// takes its room until all of it has been read back, so it is not large.
-pub const OVERFLOW_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// Runs of such records, each of which comes from one chunk of an input and
-/// keeps the promise to account for that chunk's events in memory: with events
-/// of usual size this is some 100 MB.
-pub const OVERFLOW_RUNS_MAX: usize = 65_536;
-
 /// How long the disk is left alone after it failed to take such records, and how often
 /// whoever waits for it looks again.
 pub const OVERFLOW_RETRY: Duration = Duration::from_secs(1);
@@ -83,24 +63,12 @@ pub const OVERFLOW_UNBUDGETED_READS: usize = 2;
 /// what has been learnt about its pace is worth little by then.
 pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How often a worker looks for streams that are no longer in use.
-pub const OUTBOX_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Streams that are no longer in use and are still reported by their names; further
-/// ones are reported together. Those that the settings or the plugin name do not count.
-pub const RETIRED_STREAMS_REPORTED: usize = 1000;
-
 /// Log lines of one kind about delivery streams in [`STREAM_LOG_WINDOW`]; further ones
 /// are counted.
 pub const STREAM_LOG_LINES_MAX: u64 = 30;
 
 /// The time in which these lines are counted.
 pub const STREAM_LOG_WINDOW: Duration = Duration::from_secs(60);
-
-/// How many attempts the pause counts at most after a record that Firehose itself names as
-/// invalid, on a stream that accepts none: 800 ms, so that records at fault alone do not
-/// hold up the others behind them for long.
-pub const REFUSED_BY_NAME_ATTEMPTS: u32 = 3;
 
 /// How often a stream that is held is tried before a run ends for it that is to fail fast:
 /// once more, since a clock may have been corrected by the first answer, or credentials
@@ -133,34 +101,11 @@ pub const DEAD_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// way, and small beside [`IN_FLIGHT_BYTES_MAX`]: the letters are in their files.
 pub const DEAD_COPIES_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Earlier letters that a dead letter tells of, about the same event.
-pub const DEAD_HISTORY_MAX: usize = 20;
-
-/// How often a full directory of dead letters is looked at again.
-pub const DEAD_COUNT_INTERVAL: Duration = Duration::from_secs(1);
-
 /// Bytes of dead letters that wait to be written, in memory. Beyond it, whoever has
 /// another one waits. As much as records in flight may take: both are of events that
 /// their source has not let go.
 pub const DEAD_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Bytes of dead letters that are synced as one group, unless one alone is larger, so
-/// that the first of a group does not wait long for the last.
-pub const DEAD_GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// The least time from one sync of dead letters to the next, unless a whole group waits:
-/// a disk that syncs for the spool at the same time is not to be busy with a few letters.
-pub const DEAD_SYNC_INTERVAL: Duration = Duration::from_millis(20);
-
-/// The pauses before dead letters are tried again that could not be written. The longest is
-/// how long it takes at most until it is noticed that there is room.
-pub const DEAD_RETRY_BACKOFF: Backoff =
-    Backoff::new(Duration::from_millis(100), Duration::from_secs(5), Jitter::None);
-
 /// The least time from one log line about dead letters that cannot be written to the
 /// next.
 pub const DEAD_LOG_INTERVAL: Duration = Duration::from_secs(60);
-
-/// How long a run waits for another process that is letting go of the directory that
-/// records are written to in place of Firehose.
-pub const LOCAL_LOCK_TIMEOUT: Duration = Duration::from_secs(2);

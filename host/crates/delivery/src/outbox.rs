@@ -12,6 +12,9 @@ use super::{Batch, Delivery, Identity, NamedBy, Provenance, Record, TooManyStrea
 use crate::limits;
 use standpipe_core::event::StreamName;
 
+/// How often a worker looks for streams that are no longer in use.
+const OUTBOX_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
 /// A worker's open batches, one for each delivery stream.
 ///
 /// A batch that is closed is queued here until it is handed over. Threads do both
@@ -220,7 +223,7 @@ impl Outbox {
                 self.open_bytes -= slot.close(&mut self.closed);
             }
         }
-        if now.duration_since(self.swept) >= limits::OUTBOX_SWEEP_INTERVAL {
+        if now.duration_since(self.swept) >= OUTBOX_SWEEP_INTERVAL {
             self.sweep();
             self.swept = now;
         }

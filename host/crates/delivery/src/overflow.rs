@@ -25,6 +25,16 @@ use super::batch::Run;
 use crate::limits;
 use standpipe_core::private;
 
+/// Bytes of a file of records that wait for a stream that is held or slow. Where the file
+/// system cannot punch holes, a file takes its room until all of it has been read back, so it
+/// is not large.
+const OVERFLOW_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Runs of records in such files, each of which comes from one chunk of an input and
+/// keeps the promise to account for that chunk's events in memory: with events
+/// of usual size this is some 100 MB.
+const OVERFLOW_RUNS_MAX: usize = 65_536;
+
 /// What all streams together keep on disk.
 #[derive(Debug)]
 pub(super) struct Overflow {
@@ -163,7 +173,7 @@ impl Overflow {
         if state.failed.is_some_and(|failed| failed.elapsed() < limits::OVERFLOW_RETRY) {
             return Err(NotStored::Resting);
         }
-        if state.bytes + bytes > self.bytes_max || state.runs + runs > limits::OVERFLOW_RUNS_MAX {
+        if state.bytes + bytes > self.bytes_max || state.runs + runs > OVERFLOW_RUNS_MAX {
             return Err(NotStored::Full);
         }
         let extended = state.extend(bytes, || self.create());
@@ -215,7 +225,7 @@ impl State {
         bytes: u64,
         create: impl FnOnce() -> io::Result<File>,
     ) -> io::Result<(Arc<SpillFile>, u64)> {
-        let has_room = |length: u64| length + bytes <= limits::OVERFLOW_FILE_BYTES_MAX;
+        let has_room = |length: u64| length + bytes <= OVERFLOW_FILE_BYTES_MAX;
         let (file, length) = match self.open.take_if(|(_, length)| has_room(*length)) {
             Some(open) => open,
             None => {

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::StreamReport;
-use crate::limits;
+
+/// Streams that are no longer in use and are still reported by their names; further
+/// ones are reported together. Those that the settings or the plugin name do not count.
+const RETIRED_STREAMS_REPORTED: usize = 1000;
 
 /// What went to streams that are no longer in use. Counts go nowhere but up: those of a
 /// stream that comes back go on where they ended.
@@ -26,7 +29,7 @@ impl Retired {
     pub(super) fn add(&mut self, label: String, report: StreamReport, is_dynamic: bool) {
         if let Some(kept) = self.by_label.get_mut(&label) {
             kept.add(report);
-        } else if !is_dynamic || self.dynamic < limits::RETIRED_STREAMS_REPORTED {
+        } else if !is_dynamic || self.dynamic < RETIRED_STREAMS_REPORTED {
             self.dynamic += usize::from(is_dynamic);
             self.by_label.insert(label, report);
         } else {
@@ -62,7 +65,7 @@ mod tests {
     #[test]
     fn counts_never_go_backwards_and_names_are_bounded() {
         let mut retired = Retired::default();
-        let most = limits::RETIRED_STREAMS_REPORTED;
+        let most = RETIRED_STREAMS_REPORTED;
         let (mut total, mut before) = (0, 0);
         for number in 0..2 * most {
             let name = format!("s{}", number % (most + 50));

@@ -22,6 +22,9 @@ use super::peers::PeerKey;
 use crate::limits;
 use standpipe_core::memory_budget::{MemoryBudget, Reservation, Sharing};
 
+/// Time for a request's body.
+const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Bytes that memory is taken by: a body that comes byte by byte takes some with few of
 /// them.
 const UNIT: usize = 1024;
@@ -226,7 +229,7 @@ pub async fn read(
         return Err(BodyError::TooLarge);
     }
     let started = Instant::now();
-    let deadline = started + limits::HTTP_BODY_TIMEOUT;
+    let deadline = started + HTTP_BODY_TIMEOUT;
     let mut window_end = started + limits::HTTP_BODY_PAUSE_MAX;
     let mut bytes_in_window = 0;
     let (mut bytes, mut held, mut paid) = (Vec::new(), BodyReservation::default(), 0);

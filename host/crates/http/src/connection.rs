@@ -21,6 +21,25 @@ use super::connections::{Activity, BodyWait, Place, UnderWay};
 use super::{Answer, Peer, Request, RequestBody};
 use crate::limits;
 
+/// Requests at once on a connection of HTTP/2.
+const HTTP_STREAMS_MAX: u32 = 64;
+
+/// Requests that a connection of HTTP/2 may begin and take back before they
+/// are looked at, and requests with errors that are remembered.
+const HTTP_RESET_STREAMS_MAX: usize = 20;
+
+/// Bytes of bodies that a connection of HTTP/2 may send before somebody reads them:
+/// enough for 5 MB a second to a client that is 50 ms away.
+const HTTP_WINDOW_BYTES: u32 = 256 * 1024;
+
+/// Bytes of answers that wait on a request of HTTP/2 until its client takes them.
+/// Answers are short.
+const HTTP_SEND_BUFFER_BYTES: usize = 16 * 1024;
+
+/// How long a connection that is closed, since it is unused or makes room for others,
+/// has to tell its client.
+const HTTP_CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// A client's connection.
 #[derive(Debug)]
 pub(super) enum Stream {
@@ -73,10 +92,10 @@ pub(super) async fn serve<H, F>(
             return;
         }
         () = stop.cancelled() => limits::HTTP_SHUTDOWN_TIMEOUT,
-        () = activity.overdue() => limits::HTTP_CLOSE_TIMEOUT,
+        () = activity.overdue() => HTTP_CLOSE_TIMEOUT,
         // Somebody waits for the place.
         () = activity.evicted() => match activity.needs_farewell() {
-            true => limits::HTTP_CLOSE_TIMEOUT,
+            true => HTTP_CLOSE_TIMEOUT,
             false => return,
         },
     };
@@ -102,12 +121,12 @@ fn builder(keep_alive: Duration) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits::HTTP_HEADER_BYTES_MAX).expect("it is small"))
-        .max_concurrent_streams(limits::HTTP_STREAMS_MAX)
-        .max_pending_accept_reset_streams(Some(limits::HTTP_RESET_STREAMS_MAX))
-        .max_local_error_reset_streams(Some(limits::HTTP_RESET_STREAMS_MAX))
-        .initial_connection_window_size(limits::HTTP_WINDOW_BYTES)
-        .initial_stream_window_size(limits::HTTP_WINDOW_BYTES)
-        .max_send_buf_size(limits::HTTP_SEND_BUFFER_BYTES)
+        .max_concurrent_streams(HTTP_STREAMS_MAX)
+        .max_pending_accept_reset_streams(Some(HTTP_RESET_STREAMS_MAX))
+        .max_local_error_reset_streams(Some(HTTP_RESET_STREAMS_MAX))
+        .initial_connection_window_size(HTTP_WINDOW_BYTES)
+        .initial_stream_window_size(HTTP_WINDOW_BYTES)
+        .max_send_buf_size(HTTP_SEND_BUFFER_BYTES)
         .keep_alive_interval(limits::HTTP_HEADER_TIMEOUT)
         .keep_alive_timeout(limits::HTTP_HEADER_TIMEOUT);
     builder

@@ -2,7 +2,10 @@
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::limits;
+/// Descriptors of open files that are kept from the connections of clients: for
+/// delivery, the spool, dead letters, the overflow and the admin address. Of a small
+/// limit it is half.
+const DESCRIPTORS_RESERVED_MAX: u64 = 4096;
 
 /// What the limit of open files comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,14 +27,14 @@ impl Descriptors {
 
     /// Connections of clients that there is room for, beside what everything else takes.
     pub fn connections_max(self) -> usize {
-        let room = |limit: u64| limit - (limit / 2).min(limits::DESCRIPTORS_RESERVED_MAX);
+        let room = |limit: u64| limit - (limit / 2).min(DESCRIPTORS_RESERVED_MAX);
         self.limit.map_or(usize::MAX, |limit| usize::try_from(room(limit)).unwrap_or(usize::MAX))
     }
 
     /// The limit that so many connections ask for.
     pub fn needed_for(connections: usize) -> u64 {
         let connections = connections as u64;
-        connections.saturating_add(connections.min(limits::DESCRIPTORS_RESERVED_MAX))
+        connections.saturating_add(connections.min(DESCRIPTORS_RESERVED_MAX))
     }
 }
 

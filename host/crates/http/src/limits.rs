@@ -10,21 +10,6 @@ pub const HTTP_HEADER_BYTES_MAX: usize = 32 * 1024;
 /// Headers of one request.
 pub const HTTP_HEADERS_MAX: usize = 100;
 
-/// Requests at once on a connection of HTTP/2.
-pub const HTTP_STREAMS_MAX: u32 = 64;
-
-/// Requests that a connection of HTTP/2 may begin and take back before they
-/// are looked at, and requests with errors that are remembered.
-pub const HTTP_RESET_STREAMS_MAX: usize = 20;
-
-/// Bytes of bodies that a connection of HTTP/2 may send before somebody reads them:
-/// enough for 5 MB a second to a client that is 50 ms away.
-pub const HTTP_WINDOW_BYTES: u32 = 256 * 1024;
-
-/// Bytes of answers that wait on a request of HTTP/2 until its client takes them.
-/// Answers are short.
-pub const HTTP_SEND_BUFFER_BYTES: usize = 16 * 1024;
-
 /// Time for a request's headers: on a new connection from its beginning, and later from
 /// their first byte.
 pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,10 +20,6 @@ pub const HTTP_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time for a TLS handshake. Two round trips, and the retransmissions of a bad network.
 pub const HTTP_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a connection that is closed, since it is unused or makes room for others,
-/// has to tell its client.
-pub const HTTP_CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How often it is looked whether a connection is still used.
 pub const HTTP_WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -63,14 +44,6 @@ pub const HTTP_SCARCE_BODY_PATIENCE: Duration = Duration::from_secs(2);
 /// only come do not close one another's connections.
 pub const HTTP_SCARCE_IDLE_PATIENCE: Duration = Duration::from_millis(500);
 
-/// Descriptors of open files that are kept from the connections of clients: for
-/// delivery, the spool, dead letters, the overflow and the admin address. Of a small
-/// limit it is half.
-pub const DESCRIPTORS_RESERVED_MAX: u64 = 4096;
-
-/// Time for a request's body.
-pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// The time in which [`HTTP_WINDOW_BYTES_MIN`] of a request's body must come, or the end
 /// of it; so it is also the longest pause.
 pub const HTTP_BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -78,15 +51,8 @@ pub const HTTP_BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// How long a request waits for its part of a memory that others have.
 pub const HTTP_BUDGET_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Requests that wait for such a part at once where it is for large ones: each of them
-/// holds as much as a small one may. Others are refused at once.
-pub const HTTP_BUDGET_WAITING_MAX: usize = 32;
-
 /// Time for the answers to what has been read when a server ends.
 pub const HTTP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How often a certificate's files are looked at.
-pub const TLS_RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The most that the bytes of a body may be limited to: of some of them, all of
 /// `HTTP_BODIES_BYTES_MAX` must be able to take.

@@ -16,6 +16,10 @@ use super::BodyError;
 use crate::limits;
 use standpipe_core::memory_budget::{MemoryBudget, Reservation, Sharing};
 
+/// Requests that wait at once for their part of a memory where it is for large ones: each of them
+/// holds as much as a small one may. Others are refused at once.
+const HTTP_BUDGET_WAITING_MAX: usize = 32;
+
 /// The memory that all requests of a kind share.
 #[derive(Debug, Clone)]
 pub struct RequestMemory(Arc<Pools>);
@@ -54,7 +58,7 @@ impl RequestMemory {
         RequestMemory(Arc::new(Pools {
             all: MemoryBudget::new(bytes, Sharing::InOrder),
             large: MemoryBudget::new(large_bytes, Sharing::InOrder),
-            waiting: Semaphore::new(limits::HTTP_BUDGET_WAITING_MAX),
+            waiting: Semaphore::new(HTTP_BUDGET_WAITING_MAX),
             small_bytes_max,
         }))
     }
@@ -192,7 +196,7 @@ mod tests {
             let budget = budget.clone();
             tokio::spawn(async move { budget.reservation().grow(1).await })
         };
-        let waiting: Vec<_> = (0..limits::HTTP_BUDGET_WAITING_MAX).map(wait).collect();
+        let waiting: Vec<_> = (0..HTTP_BUDGET_WAITING_MAX).map(wait).collect();
         tokio::task::yield_now().await;
         let started = tokio::time::Instant::now();
         assert_eq!(budget.reservation().grow(1).await, Err(BodyError::Busy));

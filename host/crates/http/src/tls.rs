@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -15,8 +16,10 @@ use rustls::sign::CertifiedKey;
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 
-use crate::limits;
 use standpipe_core::fingerprint::FileFingerprint;
+
+/// How often a certificate's files are looked at.
+const TLS_RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A certificate with its key, read again whenever its files change.
 #[derive(Clone)]
@@ -116,7 +119,7 @@ impl Tls {
     pub async fn reload(self) {
         let mut seen = self.certificate.files().fingerprints();
         loop {
-            tokio::time::sleep(limits::TLS_RELOAD_INTERVAL).await;
+            tokio::time::sleep(TLS_RELOAD_INTERVAL).await;
             let now = self.certificate.files().fingerprints();
             if now == seen {
                 continue;

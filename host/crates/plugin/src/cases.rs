@@ -34,11 +34,17 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::{Mapper, Plugin};
-use crate::limits;
 use expect::Expected;
 use form::RawCase;
 use standpipe_core::event::{Event, scan};
 use standpipe_core::limits::DETAIL_BYTES_MAX;
+
+/// Bytes of a file of cases: far more than anybody writes by hand.
+const CASES_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Processor time that a plugin may waste on failures in the cases that it must pass
+/// before it is taken: it is refused anyhow, and others wait.
+const CASES_WASTED_CPU_MAX: Duration = Duration::from_secs(5);
 
 /// The source of an event whose case names none.
 const SOURCE: &str = "test";
@@ -182,7 +188,7 @@ impl Cases {
             let (failure, more) = case.run(mapper);
             failures.extend(failure);
             wasted += more;
-            if wasted > limits::CASES_WASTED_CPU_MAX {
+            if wasted > CASES_WASTED_CPU_MAX {
                 break;
             }
         }
@@ -266,9 +272,9 @@ impl CasesError {
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    File::open(path)?.take(limits::CASES_FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > limits::CASES_FILE_BYTES_MAX {
-        let limit = limits::CASES_FILE_BYTES_MAX >> 20;
+    File::open(path)?.take(CASES_FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > CASES_FILE_BYTES_MAX {
+        let limit = CASES_FILE_BYTES_MAX >> 20;
         return Err(io::Error::other(format!("it is larger than {limit} MiB: split it")));
     }
     Ok(text)

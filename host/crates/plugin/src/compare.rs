@@ -21,6 +21,11 @@ use crate::limits;
 use change::{Fate, cut};
 use standpipe_core::event::Event;
 
+/// Kinds of differences between two plugins that are told apart, each with the
+/// streams before and after; events of further ones are counted together. What
+/// bounds the memory of a comparison that goes on for days.
+const COMPARISON_CHANGES_MAX: usize = 500;
+
 /// What has come out so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {
@@ -136,7 +141,7 @@ impl Comparison {
     }
 
     fn has_room_for(&self, key: &(ChangeKind, String, String)) -> bool {
-        self.changes.len() < limits::COMPARISON_CHANGES_MAX || self.changes.contains_key(key)
+        self.changes.len() < COMPARISON_CHANGES_MAX || self.changes.contains_key(key)
     }
 }
 

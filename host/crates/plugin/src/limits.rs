@@ -4,10 +4,6 @@ use std::time::Duration;
 
 use standpipe_core::backoff::{Backoff, Jitter};
 
-/// Memory of one plugin instance, in bytes. Interpreters of JavaScript and
-/// Python need some tens of megabytes.
-pub const PLUGIN_MEMORY_BYTES_MAX: usize = 128 * 1024 * 1024;
-
 /// What the answer of one call may take in the host's memory, in bytes.
 pub const PLUGIN_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -27,22 +23,6 @@ pub const PLUGIN_STREAMS_MAX: usize = 20_000;
 /// Ways of events that a plugin may tell of: some for each of its streams.
 pub const PLUGIN_ROUTES_MAX: usize = 4 * PLUGIN_STREAMS_MAX;
 
-/// Calls after which an instance is replaced: a guest's memory never shrinks.
-pub const PLUGIN_CALLS_MAX: u64 = 20_000;
-
-/// The age at which an instance is replaced, busy or not: what a plugin keeps by
-/// mistake ends with it.
-pub const PLUGIN_INSTANCE_AGE_MAX: Duration = Duration::from_secs(3600);
-
-/// Lines that a plugin may print in a second; the rest is counted and dropped.
-pub const PLUGIN_LOG_LINES_PER_SECOND: u32 = 20;
-
-/// Bytes of one line that a plugin prints; the rest of the line is dropped.
-pub const PLUGIN_LOG_LINE_BYTES_MAX: usize = 1024;
-
-/// Processor time for configuring a plugin instance.
-pub const PLUGIN_CONFIGURE_CPU_MAX: Duration = Duration::from_secs(5);
-
 /// Processor time of a call, whatever its batch; [`PLUGIN_EVENT_CPU_MAX`] comes
 /// on top for each event.
 pub const PLUGIN_CALL_CPU_MAX: Duration = Duration::from_millis(50);
@@ -50,11 +30,6 @@ pub const PLUGIN_CALL_CPU_MAX: Duration = Duration::from_millis(50);
 /// Processor time of a call for each event of its batch. An interpreted plugin
 /// needs some tens of microseconds.
 pub const PLUGIN_EVENT_CPU_MAX: Duration = Duration::from_millis(2);
-
-/// Processor time of a call for each byte that the plugin is handed. The slowest action
-/// of the default plugin on the worst text found, `redact` with all that it can find on
-/// addresses, takes 74 ns (AMD EPYC); so a chain of a dozen such actions has room.
-pub const PLUGIN_BYTE_CPU_MAX: Duration = Duration::from_nanos(1000);
 
 /// The pauses before it is tried again to make an instance of a plugin, where none could be
 /// made. For each second of processor time that an attempt takes, the pause has
@@ -70,13 +45,6 @@ pub const PLUGIN_RESTART_CPU_PAUSES: u32 = 4;
 
 /// How often the log says that no instance of a plugin can be made.
 pub const PLUGIN_UNAVAILABLE_LOG_INTERVAL: Duration = Duration::from_secs(30);
-
-/// How often a running plugin's processor time is looked at.
-pub const PLUGIN_TICK: Duration = Duration::from_millis(1);
-
-/// After how many of these looks without a plugin that runs they end, until one is called
-/// again. Waking the thread up takes some microseconds: 50 times a second at most.
-pub const PLUGIN_TICKS_IDLE: u32 = 20;
 
 /// Characters of the engine's words for what a plugin did wrong, and bytes of what the plugin
 /// printed at that: together they fit into a dead letter's detail.
@@ -136,13 +104,6 @@ pub const CANARY_ERROR_RATE_MAX: f64 = 0.01;
 /// otherwise.
 pub const CANARY_EVENTS_MIN: u64 = 1000;
 
-/// Pauses of workers that turned to another plugin, of which quantiles are told.
-pub const PLUGIN_PAUSES_KEPT: usize = 4096;
-
-/// Compiled components that are kept in memory, so that going back and forth
-/// between a few of them compiles none again.
-pub const PLUGINS_COMPILED_KEPT: usize = 4;
-
 /// Bytes of a component's compiled code that are kept on disk: that of an interpreter
 /// with 18 MB takes some 60 MB.
 pub const PLUGIN_COMPILED_BYTES_MAX: u64 = 512 * 1024 * 1024;
@@ -153,47 +114,14 @@ pub const PLUGIN_CACHE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// See [`PLUGIN_CACHE_BYTES_MAX`].
 pub const PLUGIN_CACHE_ENTRIES_MAX: usize = 64;
 
-/// Bytes of a file of cases: far more than anybody writes by hand.
-pub const CASES_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// Processor time that a plugin may waste on failures in the cases that it must pass
-/// before it is taken: it is refused anyhow, and others wait.
-pub const CASES_WASTED_CPU_MAX: Duration = Duration::from_secs(5);
-
-/// Bytes of a payload, or of one side of a difference, that a failed case shows.
-pub const CASE_SHOWN_BYTES_MAX: usize = 400;
-
-/// Kinds of differences between two plugins that are told apart, each with the
-/// streams before and after; events of further ones are counted together. What
-/// bounds the memory of a comparison that goes on for days.
-pub const COMPARISON_CHANGES_MAX: usize = 500;
-
 /// Samples of each of these, unless the caller says otherwise.
 pub const COMPARISON_SAMPLES: usize = 5;
-
-/// Bytes of a source, a name, a stream list or a reason in a comparison.
-pub const COMPARISON_TEXT_BYTES_MAX: usize = 200;
-
-/// Batches that wait for a shadow: enough that its thread is not woken for each, and
-/// at most some megabytes of events.
-pub const SHADOW_BATCHES_QUEUED: usize = 4;
-
-/// How long a run that ends waits for its shadow, which decides nothing.
-pub const SHADOW_SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How often it looks.
-pub const SHADOW_SETTLE_POLL: Duration = Duration::from_millis(5);
 
 /// Bytes of answers about a batch that was asked about in pieces, since it failed
 /// as a whole: beyond, they are carried out before the plugin is asked about the
 /// rest. Each piece may take [`PLUGIN_ANSWER_BYTES_MAX`], so that without this a
 /// batch of events with huge answers would take gigabytes.
 pub const PLUGIN_ANSWERS_HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// Resources of the host, such as streams and pollables, that an instance of a plugin
-/// may have open at once. None of them is of use to a mapping, but what languages do
-/// at their start needs some.
-pub const PLUGIN_RESOURCES_MAX: usize = 1000;
 
 /// Events of a trial of a plugin that is off, where the settings have it not asked
 /// otherwise: few, since a plugin that loops takes its whole time for each.

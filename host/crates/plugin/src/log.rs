@@ -16,7 +16,11 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use crate::limits;
+/// Lines that a plugin may print in a second; the rest is counted and dropped.
+const PLUGIN_LOG_LINES_PER_SECOND: u32 = 20;
+
+/// Bytes of one line that a plugin prints; the rest of the line is dropped.
+const PLUGIN_LOG_LINE_BYTES_MAX: usize = 1024;
 
 /// Lines that are kept of a call's beginning: an error's message and the place where it
 /// was raised come first in JavaScript, on two lines in Rust.
@@ -87,13 +91,13 @@ impl Rate {
             self.report(&mut second);
             *second = Second { started: Some(Instant::now()), ..Second::default() };
         }
-        if second.lines < limits::PLUGIN_LOG_LINES_PER_SECOND {
+        if second.lines < PLUGIN_LOG_LINES_PER_SECOND {
             second.lines += 1;
             tracing::info!(target: "plugin", "{line}");
             return;
         }
         if second.dropped == 0 {
-            let limit = limits::PLUGIN_LOG_LINES_PER_SECOND;
+            let limit = PLUGIN_LOG_LINES_PER_SECOND;
             tracing::warn!(
                 target: "plugin",
                 "the plugin prints more than {limit} lines in a second: the others are not shown, and counted"
@@ -189,7 +193,7 @@ impl Log {
                 continue;
             }
             let line = &mut printed.unfinished[channel as usize];
-            if line.len() < limits::PLUGIN_LOG_LINE_BYTES_MAX {
+            if line.len() < PLUGIN_LOG_LINE_BYTES_MAX {
                 line.push(byte);
             }
         }

@@ -11,7 +11,9 @@ use arc_swap::{ArcSwap, Cache};
 use parking_lot::Mutex;
 
 use super::{Canary, Generation, Shadow};
-use crate::limits;
+
+/// Pauses of workers that turned to another plugin, of which quantiles are told.
+const PLUGIN_PAUSES_KEPT: usize = 4096;
 
 /// The plugins of a run, by what they are used for.
 #[derive(Debug, Clone)]
@@ -76,7 +78,7 @@ impl PublishedRoles {
     pub fn count_pause(&self, took: Duration) {
         let mut pauses = self.pauses.lock();
         let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
-        let at = pauses.count as usize % limits::PLUGIN_PAUSES_KEPT;
+        let at = pauses.count as usize % PLUGIN_PAUSES_KEPT;
         match pauses.micros.get_mut(at) {
             Some(oldest) => *oldest = micros,
             None => pauses.micros.push(micros),

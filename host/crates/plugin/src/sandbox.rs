@@ -12,6 +12,11 @@ use super::log::{Log, Rate};
 use super::ticker::Clock;
 use crate::limits;
 
+/// Resources of the host, such as streams and pollables, that an instance of a plugin
+/// may have open at once. None of them is of use to a mapping, but what languages do
+/// at their start needs some.
+const PLUGIN_RESOURCES_MAX: usize = 1000;
+
 /// Random bytes that a plugin gets in one call.
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 
@@ -54,7 +59,7 @@ impl Sandbox {
         wasi.stdout(log.stdout()).stderr(log.stderr()).max_random_size(RANDOM_BYTES_MAX);
         let bounds = Bounds { memory_bytes: 0, memory_bytes_max, refused: false };
         let mut table = ResourceTable::new();
-        table.set_max_capacity(limits::PLUGIN_RESOURCES_MAX);
+        table.set_max_capacity(PLUGIN_RESOURCES_MAX);
         Sandbox { wasi: wasi.build(), table, bounds, deadline: Duration::ZERO, log, clock }
     }
 

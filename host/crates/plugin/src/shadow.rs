@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
@@ -16,8 +16,17 @@ use rustix::process::setpriority_process;
 use super::bindings::exports::standpipe::mapping::mapper::Reads;
 use super::compare::Comparison;
 use super::{Admission, Decisions, Generation, Mapper, Plugin, Tally};
-use crate::limits;
 use standpipe_core::event::{Envelope, Event};
+
+/// Batches that wait for a shadow: enough that its thread is not woken for each, and
+/// at most some megabytes of events.
+const SHADOW_BATCHES_QUEUED: usize = 4;
+
+/// How long a run that ends waits for its shadow, which decides nothing.
+const SHADOW_SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often it looks.
+const SHADOW_SETTLE_POLL: Duration = Duration::from_millis(5);
 
 /// The least right to a processor that a thread can ask for.
 const LOWEST_PRIORITY: i32 = 19;
@@ -77,7 +86,7 @@ impl Shadow {
     ///
     /// The system grants no thread.
     pub fn start(generation: Arc<Generation>) -> io::Result<Self> {
-        let (batches, received) = crossbeam_channel::bounded(limits::SHADOW_BATCHES_QUEUED);
+        let (batches, received) = crossbeam_channel::bounded(SHADOW_BATCHES_QUEUED);
         let seen = Arc::<Seen>::default();
         let reads_text = generation.plugin().reads() == Reads::Text;
         let work = {
@@ -100,13 +109,13 @@ impl Shadow {
 
     /// Wait, but not for ever, until it is through with what it has.
     pub fn settle(&self) {
-        let deadline = Instant::now() + limits::SHADOW_SETTLE_TIMEOUT;
+        let deadline = Instant::now() + SHADOW_SETTLE_TIMEOUT;
         let is_through = || {
             let compared = self.seen.comparison.lock().compared();
             compared + self.skipped() == self.offered.load(Ordering::Relaxed)
         };
         while !is_through() && Instant::now() < deadline {
-            thread::sleep(limits::SHADOW_SETTLE_POLL);
+            thread::sleep(SHADOW_SETTLE_POLL);
         }
     }
 

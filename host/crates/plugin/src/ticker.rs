@@ -1,18 +1,24 @@
 //! The thread that has running plugins look at their processor time, every
-//! [`limits::PLUGIN_TICK`].
+//! [`PLUGIN_TICK`].
 //!
 //! It rests while no plugin runs. Whoever calls one wakes it up, which costs a system call
-//! only where it has rested: it goes on ticking for [`limits::PLUGIN_TICKS_IDLE`] after the
+//! only where it has rested: it goes on ticking for [`PLUGIN_TICKS_IDLE`] after the
 //! last call, so that calls in close succession wake nobody.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use wasmtime::EngineWeak;
 
-use crate::limits;
+/// How often a running plugin's processor time is looked at.
+const PLUGIN_TICK: Duration = Duration::from_millis(1);
+
+/// After how many of these looks without a plugin that runs they end, until one is called
+/// again. Waking the thread up takes some microseconds: 50 times a second at most.
+const PLUGIN_TICKS_IDLE: u32 = 20;
 
 /// Ends the thread when it is dropped.
 pub(super) struct Ticker {
@@ -85,7 +91,7 @@ impl Clock {
         let Clock(state) = self;
         let mut ticks_idle = 0;
         while !state.is_over.load(Ordering::SeqCst) {
-            thread::sleep(limits::PLUGIN_TICK);
+            thread::sleep(PLUGIN_TICK);
             let Some(engine) = engine.upgrade() else { return };
             engine.increment_epoch();
             drop(engine);
@@ -93,7 +99,7 @@ impl Clock {
                 0 => ticks_idle += 1,
                 _ => ticks_idle = 0,
             }
-            if ticks_idle >= limits::PLUGIN_TICKS_IDLE {
+            if ticks_idle >= PLUGIN_TICKS_IDLE {
                 self.rest();
                 ticks_idle = 0;
             }
@@ -142,10 +148,10 @@ mod tests {
             wait_until(|| !state.is_resting.load(Ordering::SeqCst));
             drop(first);
             // As long as one is left, for longer than it takes to come to rest.
-            let end = Instant::now() + limits::PLUGIN_TICK * 3 * limits::PLUGIN_TICKS_IDLE;
+            let end = Instant::now() + PLUGIN_TICK * 3 * PLUGIN_TICKS_IDLE;
             while Instant::now() < end {
                 assert!(!state.is_resting.load(Ordering::SeqCst));
-                thread::sleep(limits::PLUGIN_TICK);
+                thread::sleep(PLUGIN_TICK);
             }
             drop(second);
         }

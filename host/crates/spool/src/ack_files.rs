@@ -8,8 +8,11 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::folder::Folder;
-use crate::limits;
 use standpipe_core::private;
+
+/// Files of acknowledgements that the spool keeps open. Entries that are under
+/// way at once are from few segments.
+const SPOOL_ACK_FILES_OPEN: usize = 16;
 
 /// Those that were used last. There may be more segments than a process may have
 /// files open.
@@ -26,7 +29,7 @@ impl AckFiles {
         let mut options = private::file_options();
         let file = options.write(true).create(true).truncate(false).open(folder.acks(segment))?;
         let file = Arc::new(file);
-        if open.len() >= limits::SPOOL_ACK_FILES_OPEN {
+        if open.len() >= SPOOL_ACK_FILES_OPEN {
             open.pop_front();
         }
         open.push_back((segment, Arc::clone(&file)));

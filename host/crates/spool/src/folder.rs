@@ -9,8 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::OpenError;
-use crate::limits;
 use standpipe_core::private;
+
+/// How long the spool waits for another process that is letting go of it.
+const SPOOL_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How often it is tried to lock the directory.
 const LOCK_AGAIN: Duration = Duration::from_millis(10);
@@ -31,7 +33,7 @@ pub(super) struct Folder {
 /// Lock a file, and wait a moment for who is about to let go of it: a process that
 /// is ending, or a child that has not come to be another program yet.
 fn try_lock(file: &File) -> Result<(), TryLockError> {
-    let end = Instant::now() + limits::SPOOL_LOCK_TIMEOUT;
+    let end = Instant::now() + SPOOL_LOCK_TIMEOUT;
     loop {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) if Instant::now() < end => {

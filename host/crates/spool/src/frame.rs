@@ -8,6 +8,10 @@
 
 use crate::limits;
 
+/// Segment numbers that are tried to find out what a renamed file was called: those
+/// of the first 64 TiB of a spool, in some milliseconds.
+const SPOOL_NUMBERS_TRIED: u64 = 1 << 20;
+
 /// What a frame begins with, where reading starts again behind corrupt bytes.
 /// It is not UTF-8, so text never contains it.
 pub(super) const FRAME_MAGIC: [u8; 8] = *b"\xf5spo\xffol\xfa";
@@ -117,7 +121,7 @@ pub(super) fn original_number(bytes: &[u8]) -> Option<u64> {
         return None;
     }
     let offset = FILE_HEADER_BYTES as u64;
-    (1..=limits::SPOOL_NUMBERS_TRIED).find(|number| {
+    (1..=SPOOL_NUMBERS_TRIED).find(|number| {
         let has_file_header = parse_file_header(file_header, *number) != FileHeader::Corrupt;
         // One of the two alone may be damaged beyond recognition.
         (!has_file_magic || has_file_header)

@@ -26,41 +26,18 @@ pub const SPOOL_ENTRY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// let in. Enough for some groups while the disk syncs another.
 pub const SPOOL_WAITING_BYTES_MAX: usize = 2 * SPOOL_ENTRY_BYTES_MAX;
 
-/// Bytes of entries that are synced as one group, unless one alone is larger, so
-/// that the first of a group does not wait long for the last.
-pub const SPOOL_GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
-
 /// Bytes that the spool reads ahead: many entries of usual size in one call, in a
 /// core's second-level cache.
 pub const SPOOL_READ_BYTES: usize = 512 * 1024;
-
-/// Files of acknowledgements that the spool keeps open. Entries that are under
-/// way at once are from few segments.
-pub const SPOOL_ACK_FILES_OPEN: usize = 16;
-
-/// Bytes of a file of acknowledgements that are reserved at a time, before entries
-/// that need them are stored: marking 30,000 items as delivered then needs no more
-/// room on a disk that has become full. The usual size of a file system's block.
-pub const SPOOL_ACKS_RESERVED_BYTES: u64 = 4096;
 
 /// Bytes of corrupt regions that the spool keeps in files beside its segments, for
 /// whoever wants to recover something by hand: two segments. Further ones are
 /// counted and not kept.
 pub const SPOOL_SET_ASIDE_BYTES_MAX: u64 = 2 * SPOOL_SEGMENT_BYTES;
 
-/// Segment numbers that are tried to find out what a renamed file was called: those
-/// of the first 64 TiB of a spool, in some milliseconds.
-pub const SPOOL_NUMBERS_TRIED: u64 = 1 << 20;
-
 /// How often the spool tries again what it could not do to its files, and looks
 /// for room to give back.
 pub const SPOOL_TEND_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The pause of the spool's reader after a segment that could not be opened.
-pub const SPOOL_OPEN_AGAIN: Duration = Duration::from_millis(100);
-
 /// The least time from one log line about a failing spool to the next.
 pub const SPOOL_LOG_STEP: Duration = Duration::from_secs(10);
-
-/// How long the spool waits for another process that is letting go of it.
-pub const SPOOL_LOCK_TIMEOUT: Duration = Duration::from_secs(2);

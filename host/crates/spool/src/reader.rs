@@ -14,7 +14,9 @@ use super::log::{Log, News};
 use super::segment::Segment;
 use super::walk::{Found, Gap, Walk};
 use super::{Entry, Next, Place};
-use crate::limits;
+
+/// The pause of the spool's reader after a segment that could not be opened.
+const SPOOL_OPEN_AGAIN: Duration = Duration::from_millis(100);
 
 /// Reads the segments one after the other.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ impl Reader {
                 Err(error) => {
                     self.log.tend_failed("open a segment", &error);
                     let left = until.saturating_duration_since(Instant::now());
-                    thread::sleep(left.min(limits::SPOOL_OPEN_AGAIN));
+                    thread::sleep(left.min(SPOOL_OPEN_AGAIN));
                     return Next::Nothing;
                 }
             }

@@ -28,6 +28,15 @@ use super::waiting::{Command, Waiting};
 use super::{AppendError, Durability};
 use crate::limits;
 
+/// Bytes of entries that are synced as one group, unless one alone is larger, so
+/// that the first of a group does not wait long for the last.
+const SPOOL_GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of a file of acknowledgements that are reserved at a time, before entries
+/// that need them are stored: marking 30,000 items as delivered then needs no more
+/// room on a disk that has become full. The usual size of a file system's block.
+const SPOOL_ACKS_RESERVED_BYTES: u64 = 4096;
+
 /// Writes segments.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -91,7 +100,7 @@ impl Writer {
                 Command::Tend => self.tend(),
                 Command::Close => is_closing = true,
             }
-            let has_room = bytes < limits::SPOOL_GROUP_BYTES_MAX;
+            let has_room = bytes < SPOOL_GROUP_BYTES_MAX;
             command = has_room.then(|| commands.try_recv().ok()).flatten();
         }
         self.commit(group);
@@ -194,7 +203,7 @@ impl Writer {
 
     /// See that this many items of a segment can be acknowledged on a full disk.
     fn reserve_acks(&self, active: &mut Active, items: u32) -> io::Result<()> {
-        let needed = acks_bytes(items).next_multiple_of(limits::SPOOL_ACKS_RESERVED_BYTES);
+        let needed = acks_bytes(items).next_multiple_of(SPOOL_ACKS_RESERVED_BYTES);
         if needed > active.acks_reserved {
             self.log.reserve_acks(active.segment.number, active.acks_reserved..needed)?;
             active.acks_reserved = needed;
@@ -253,14 +262,14 @@ impl Writer {
         let begun = storage.create(&log.folder.acks(number)).and_then(|_| {
             let file = storage.create(&log.folder.log(number))?;
             append_all(&**storage, &file, 0, &mut [IoSlice::new(&header)])?;
-            log.reserve_acks(number, 0..limits::SPOOL_ACKS_RESERVED_BYTES)?;
+            log.reserve_acks(number, 0..SPOOL_ACKS_RESERVED_BYTES)?;
             Ok(file)
         });
         let file = begun.inspect_err(|_| log.discard(number))?;
         self.log.used.add(end);
         let state = SegmentState::new(end, Acks::new(number));
         let segment = Arc::new(Segment::new(number, SystemTime::now(), state));
-        let acks_reserved = limits::SPOOL_ACKS_RESERVED_BYTES;
+        let acks_reserved = SPOOL_ACKS_RESERVED_BYTES;
         Ok(Active { segment, file, end, items: 0, acks_reserved, is_known: false })
     }
 
@@ -377,7 +386,7 @@ impl Writer {
             Some(active) => active,
             None => self.begin()?,
         };
-        let zeros = vec![0; self.refused_bytes.min(limits::SPOOL_GROUP_BYTES_MAX as u64) as usize];
+        let zeros = vec![0; self.refused_bytes.min(SPOOL_GROUP_BYTES_MAX as u64) as usize];
         let storage = &self.log.storage;
         let mut parts = [IoSlice::new(&zeros)];
         let written = append_all(&**storage, &active.file, active.end, &mut parts);

@@ -11,7 +11,6 @@ use super::{aws, json, note};
 use crate::cli::config::{check_settings, read_settings};
 use crate::cli::run::parse_mapping;
 use crate::config::{Overrides, Settings, SourceRole};
-use crate::limits;
 use crate::run::{PluginLoader, event_streams};
 use standpipe_core::event::{StreamName, covers};
 use standpipe_delivery::Pack;
@@ -19,6 +18,14 @@ use standpipe_iam::{
     Account, AssumedRole, Document, Grants, KeyArn, Partition, Place, Region, assume_roles,
     prefix_of_most, split, terraform_policies, without_covered,
 };
+
+/// Characters of a managed policy, white space not counted. IAM's, and not to be
+/// raised.
+const POLICY_CHARS_MAX: usize = 6144;
+
+/// Managed policies that can be attached to a role. IAM's default; it can be
+/// raised to 20.
+const POLICIES_OF_ROLE_MAX: usize = 10;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -131,17 +138,17 @@ fn write(grants: &Grants, arguments: &Arguments) -> anyhow::Result<String> {
         );
     }
     let documents = if arguments.split {
-        split(&whole, limits::POLICY_CHARS_MAX)
+        split(&whole, POLICY_CHARS_MAX)
     } else {
         check_length(&whole, &grants.written)?;
         vec![whole]
     };
-    if documents.len() > limits::POLICIES_OF_ROLE_MAX {
+    if documents.len() > POLICIES_OF_ROLE_MAX {
         note(&format!(
             "these are {} policies, and a role takes {} unless its quota is raised: --stream 'NAME*' can stand for \
              many streams",
             documents.len(),
-            limits::POLICIES_OF_ROLE_MAX
+            POLICIES_OF_ROLE_MAX
         ));
     }
     Ok(match &documents[..] {
@@ -154,7 +161,7 @@ fn write(grants: &Grants, arguments: &Arguments) -> anyhow::Result<String> {
 /// IAM would refuse a longer one.
 fn check_length(document: &Document, written: &BTreeSet<String>) -> anyhow::Result<()> {
     let chars = document.chars();
-    if chars <= limits::POLICY_CHARS_MAX {
+    if chars <= POLICY_CHARS_MAX {
         return Ok(());
     }
     let shorter = prefix_of_most(written).map_or_else(
@@ -168,7 +175,7 @@ fn check_length(document: &Document, written: &BTreeSet<String>) -> anyhow::Resu
     );
     bail!(
         "the policy has {chars} characters, and IAM takes {}: {shorter}; or --split writes several policies",
-        limits::POLICY_CHARS_MAX
+        POLICY_CHARS_MAX
     )
 }
 

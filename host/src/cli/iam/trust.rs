@@ -9,12 +9,15 @@ use clap::Args;
 use super::{aws, json, note};
 use crate::cli::config::{check_settings, read_settings};
 use crate::config::{Overrides, Settings};
-use crate::limits;
 use standpipe_aws::{AwsSettings, Role};
 use standpipe_core::secret::SecretSetting;
 use standpipe_iam::{
     ExternalId, Partition, Principal, Region, SessionMarks, terraform_role, trust,
 };
+
+/// Characters of a role's trust policy, white space not counted. IAM's default;
+/// it can be raised to twice as many.
+const TRUST_CHARS_MAX: usize = 2048;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -54,11 +57,11 @@ pub(super) fn text(arguments: &Arguments) -> anyhow::Result<String> {
     let partition = arguments.partition.or_else(|| partition(aws)).unwrap_or_default();
     let marks = marks(&settings, aws);
     let document = trust(&arguments.principals, &external_ids, partition, marks);
-    if document.chars() > limits::TRUST_CHARS_MAX {
+    if document.chars() > TRUST_CHARS_MAX {
         note(&format!(
             "the trust policy has {} characters, and IAM takes {} unless its quota is raised",
             document.chars(),
-            limits::TRUST_CHARS_MAX
+            TRUST_CHARS_MAX
         ));
     }
     Ok(if arguments.terraform { terraform_role(&document) } else { json(&document) })

@@ -15,11 +15,14 @@ use super::settings::{PluginSettings, of_json};
 use crate::bench::plugins::{Candidate, PluginBenchError, PluginReport, measure_plugins};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, complain, print_either, usage};
-use crate::limits;
 use crate::run::{PluginLoader, read_plugin};
 use crate::source::Input;
 use standpipe_core::event::Lines;
 use standpipe_plugin_host::{DEFAULT_PLUGIN, check_mapping_settings};
+
+/// Bytes of events that `host plugin bench` holds in memory, and does not read
+/// beyond.
+const PLUGIN_BENCH_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Both decide about the events in batches as in production, in turns. Compiling
 /// starts from nothing: what a run keeps of it is not used.
@@ -107,7 +110,7 @@ fn read(input: &Input) -> anyhow::Result<Vec<Lines>> {
     let (mut read, mut bytes) = (Vec::new(), 0);
     for_each_lines(input, |lines| {
         bytes += lines.bytes.len();
-        if bytes > limits::PLUGIN_BENCH_BYTES_MAX {
+        if bytes > PLUGIN_BENCH_BYTES_MAX {
             complain("the file is larger than 256 MiB: its start is used");
             return ControlFlow::Break(());
         }

@@ -9,7 +9,12 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::WorkflowError;
-use crate::limits;
+
+/// Values of a workflow, aliases counted as what they stand for.
+const WORKFLOW_NODES_MAX: usize = 20_000;
+
+/// Levels of a workflow; the vendor's own have eight.
+const WORKFLOW_DEPTH_MAX: usize = 32;
 
 /// Whose scalars are text, whatever they look like.
 const TAG_TEXT: &str = "str";
@@ -109,8 +114,8 @@ impl<'a> Reader<'a> {
     }
 
     fn node(&mut self, event: Event<'a>, line: usize, depth: usize) -> Result<Node, WorkflowError> {
-        if depth > limits::WORKFLOW_DEPTH_MAX {
-            let most = limits::WORKFLOW_DEPTH_MAX;
+        if depth > WORKFLOW_DEPTH_MAX {
+            let most = WORKFLOW_DEPTH_MAX;
             return Err(WorkflowError::at(
                 line,
                 format!("more than {most} levels: no workflow has as many"),
@@ -195,8 +200,8 @@ impl<'a> Reader<'a> {
 
     fn count(&mut self, nodes: usize, line: usize) -> Result<(), WorkflowError> {
         self.nodes += nodes;
-        if self.nodes > limits::WORKFLOW_NODES_MAX {
-            let most = limits::WORKFLOW_NODES_MAX;
+        if self.nodes > WORKFLOW_NODES_MAX {
+            let most = WORKFLOW_NODES_MAX;
             return Err(WorkflowError::at(
                 line,
                 format!(

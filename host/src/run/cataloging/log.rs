@@ -15,17 +15,19 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use super::word;
-use crate::limits;
 use crate::log_fields::OneLineFields;
 use standpipe_catalog::LogLevel;
 use standpipe_core::private;
+
+/// Bytes of a run's log that are kept, which is some thousands of lines.
+const CATALOG_LOG_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Have what this thread logs written to a file too, for as long as the answer is
 /// kept. The rest of the program logs as before, and so does this thread to wherever
 /// that goes.
 pub(super) fn keep(path: &Path, level: LogLevel) -> io::Result<DefaultGuard> {
     let file = private::file_options().write(true).create(true).truncate(true).open(path)?;
-    let file = Bounded { file, left: limits::CATALOG_LOG_BYTES_MAX };
+    let file = Bounded { file, left: CATALOG_LOG_BYTES_MAX };
     // All crates of Standpipe have names that begin so.
     let filter = EnvFilter::new(format!("warn,standpipe={}", word(level)));
     let lines = tracing_subscriber::fmt::layer()
@@ -92,7 +94,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains("a small thing") && text.contains("the log is full"));
         assert!(!text.contains("not here"));
-        assert!(text.len() as u64 <= limits::CATALOG_LOG_BYTES_MAX + 100);
+        assert!(text.len() as u64 <= CATALOG_LOG_BYTES_MAX + 100);
         let guard = keep(&path, LogLevel::Error).unwrap();
         tracing::info!("a small thing");
         drop(guard);

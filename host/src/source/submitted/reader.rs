@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -16,10 +17,15 @@ use standpipe_core::event::{
 };
 use standpipe_core::limits::CHUNK_BYTES;
 
+/// How long it takes from one chunk of an embedder's events to the next, while fewer come than
+/// fill one: what an event may be late, and nothing beside the delay of delivery. It
+/// bounds how often threads are woken, which is most of what few events cost.
+const SUBMITTED_REST: Duration = Duration::from_millis(1);
+
 /// Makes chunks of what is handed in.
 ///
 /// Whatever waits when it looks makes a chunk, so that an event alone is not late.
-/// Then it rests for [`limits::SUBMITTED_REST`], unless more waits than a chunk takes:
+/// Then it rests for [`SUBMITTED_REST`], unless more waits than a chunk takes:
 /// waking threads for each event would cost whoever hands them in more than all the
 /// rest does. It ends once nothing more is accepted, and nothing waits; where no worker is
 /// left, nothing more is accepted from then on.
@@ -111,7 +117,7 @@ impl ChunkSource for SubmissionReader {
     fn next_chunk(&mut self, chunker: &Chunker) -> NextChunk {
         self.handed_out = None;
         if self.is_idle {
-            thread::sleep(limits::SUBMITTED_REST);
+            thread::sleep(SUBMITTED_REST);
         }
         let Some(gathered) = self.gather(|| chunker.buffer()) else { return NextChunk::End };
         self.is_idle = gathered.has_room();

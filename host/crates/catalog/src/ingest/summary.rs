@@ -3,8 +3,10 @@
 use std::fmt::{self, Write};
 
 use super::{IngestOptions, Outcome, Step};
-use crate::limits;
 use crate::report::{aligned, one_line};
+
+/// Failures that the summary of a run shows, as OpenMetadata's own does.
+const CATALOG_FAILURES_SHOWN: usize = 10;
 
 impl Outcome {
     /// What a run came to, for people, in the words of OpenMetadata's own.
@@ -23,8 +25,7 @@ impl Outcome {
             write_step(step, text)?;
         }
         let failures = self.steps.iter().flat_map(|step| &step.failures);
-        let (all, shown) =
-            (failures.clone().count(), failures.take(limits::CATALOG_FAILURES_SHOWN));
+        let (all, shown) = (failures.clone().count(), failures.take(CATALOG_FAILURES_SHOWN));
         let rows: Vec<_> = shown
             .map(|failure| {
                 [&failure.from, &failure.entity, &failure.message].map(|cell| one_line(cell))

@@ -1,6 +1,7 @@
 //! The paths at which a prefix of S3 is looked for.
 
-use crate::limits;
+/// Levels of an S3 prefix that are looked up, the deepest and the bucket included.
+const CATALOG_PREFIX_LEVELS_MAX: usize = 12;
 
 /// Paths to look for, the deepest first: the prefix as it was written where it has
 /// no expression, its static part, what is above that, and the bucket.
@@ -17,7 +18,7 @@ pub(super) fn levels(bucket: &str, prefix: &str, written: &str) -> Vec<String> {
     }
     paths.retain(|path| !path.is_empty());
     paths.dedup();
-    paths.truncate(limits::CATALOG_PREFIX_LEVELS_MAX - 1);
+    paths.truncate(CATALOG_PREFIX_LEVELS_MAX - 1);
     let mut levels: Vec<String> = paths.iter().map(|path| format!("{root}/{path}")).collect();
     levels.push(root);
     levels
@@ -41,7 +42,7 @@ mod tests {
             assert_eq!(levels("b", prefix, written), expected, "{written}");
         }
         let deep = "a/".repeat(200);
-        assert_eq!(levels("b", &deep, &deep).len(), limits::CATALOG_PREFIX_LEVELS_MAX);
+        assert_eq!(levels("b", &deep, &deep).len(), CATALOG_PREFIX_LEVELS_MAX);
     }
 
     proptest! {
@@ -49,7 +50,7 @@ mod tests {
         fn levels_end_at_the_bucket(prefix in "[a/!{}.:]{0,40}", written in "[a/!{}.:]{0,40}") {
             let levels = levels("b", &prefix, &written);
             prop_assert_eq!(levels.last().map(String::as_str), Some("s3://b"));
-            prop_assert!(levels.len() <= limits::CATALOG_PREFIX_LEVELS_MAX);
+            prop_assert!(levels.len() <= CATALOG_PREFIX_LEVELS_MAX);
         }
     }
 }

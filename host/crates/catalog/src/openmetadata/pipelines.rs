@@ -7,9 +7,14 @@ use serde_json::{Value, json};
 use super::api::text;
 use super::payload::{Keys, is_stored, payload, with};
 use super::{ApiError, Entity, EntityKind, OpenMetadata, names};
-use crate::limits;
 use crate::web::Method;
 use crate::{Graph, StreamDescription};
+
+/// Pipelines on a page of OpenMetadata's list.
+const CATALOG_PAGE: usize = 100;
+
+/// Pages of a list or of what a search finds, so that no server keeps a run forever.
+const CATALOG_PAGES_MAX: usize = 1000;
 
 /// A pipeline that is there.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,11 +48,11 @@ impl OpenMetadata {
     pub async fn pipelines(&self) -> Result<BTreeMap<String, Existing>, ApiError> {
         let what = "GET /pipelines".to_owned();
         let (mut found, mut after) = (BTreeMap::new(), String::new());
-        for _ in 0..limits::CATALOG_PAGES_MAX {
+        for _ in 0..CATALOG_PAGES_MAX {
             // This one wants the service's name as it is, not as a part of full names.
             let service = names::escape(&self.settings.service);
             let mut path =
-                format!("/pipelines?service={service}&fields=tasks&limit={}", limits::CATALOG_PAGE);
+                format!("/pipelines?service={service}&fields=tasks&limit={}", CATALOG_PAGE);
             if !after.is_empty() {
                 path.push_str(&format!("&after={}", names::escape(&after)));
             }

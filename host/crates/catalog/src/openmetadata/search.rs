@@ -5,7 +5,10 @@ use serde_json::Value;
 
 use super::api::{Api, text};
 use super::{ApiError, Entity, EntityKind, names};
-use crate::limits;
+
+/// Hits of a search that are looked at: more than one is ambiguous already, but
+/// those of an index that rotates are one.
+const CATALOG_HITS_MAX: usize = 1000;
 
 /// Something that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +31,7 @@ impl Api {
         value: &str,
     ) -> Result<Vec<Hit>, ApiError> {
         let mut found: Vec<Hit> = Vec::new();
-        for from in (0..limits::CATALOG_HITS_MAX).step_by(PAGE) {
+        for from in (0..CATALOG_HITS_MAX).step_by(PAGE) {
             let path = format!(
                 "/search/fieldQuery?fieldName={field}&fieldValue={}&index={}&from={from}&size={PAGE}&deleted=false",
                 names::escape(value),

@@ -7,6 +7,10 @@ use crate::limits;
 use crate::web::Verify;
 use standpipe_core::secret::{Secret, SecretSetting};
 
+/// The part of a service's pipelines that a run may delete, unless set otherwise:
+/// more than half of the streams hardly go at once, but wrong settings make it look so.
+const CATALOG_DELETE_RATIO_MAX: f64 = 0.5;
+
 /// Where OpenMetadata is, and what is to be written there.
 #[derive(Debug, Clone)]
 pub struct OpenMetadataSettings {
@@ -109,7 +113,7 @@ impl OpenMetadataSettings {
 
 impl Default for Deletion {
     fn default() -> Self {
-        let ratio_max = limits::CATALOG_DELETE_RATIO_MAX;
+        let ratio_max = CATALOG_DELETE_RATIO_MAX;
         Deletion { is_on: true, prunes_filtered: false, ratio_max }
     }
 }

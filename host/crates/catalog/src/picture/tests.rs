@@ -181,7 +181,7 @@ fn lonely_chains_are_level() {
 
 #[test]
 fn what_is_too_large_is_refused() {
-    let assets = vec![Asset::Events { label: String::new() }; limits::PICTURE_ASSETS_MAX + 1];
+    let assets = vec![Asset::Events { label: String::new() }; PICTURE_ASSETS_MAX + 1];
     let graph = Graph { assets, edges: Vec::new() };
     let words = svg(&graph).unwrap_err().to_string();
     assert!(words.starts_with("draw 25001 assets and 0 edges: a picture has at most"), "{words}");

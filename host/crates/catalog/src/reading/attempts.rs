@@ -1,16 +1,23 @@
 //! Calls of control planes: as often as they may be made, and again while that may help.
 
 use std::future::Future;
+use std::time::Duration;
 
 use standpipe_aws::AwsError;
 use standpipe_core::backoff::{Backoff, Jitter};
 use standpipe_core::rate_limiter::RateLimiter;
 use tokio::time::{Instant, sleep};
 
-use crate::limits;
+/// After this long no further attempt of a call is begun.
+const CATALOG_ATTEMPTS_TIME_MAX: Duration = Duration::from_secs(120);
 
-const BACKOFF: Backoff =
-    Backoff::new(limits::CATALOG_PAUSE, limits::CATALOG_PAUSE_MAX, Jitter::Half);
+/// The pause before the second attempt; doubled each time.
+const CATALOG_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest pause between two attempts.
+const CATALOG_PAUSE_MAX: Duration = Duration::from_secs(20);
+
+const BACKOFF: Backoff = Backoff::new(CATALOG_PAUSE, CATALOG_PAUSE_MAX, Jitter::Half);
 
 /// Have an operation done, with so many attempts at most, each of which waits for its turn.
 pub(super) async fn attempt<T, F>(
@@ -32,8 +39,7 @@ where
             Err(error) => error,
         };
         attempts += 1;
-        let is_last =
-            attempts >= attempts_max || begun.elapsed() >= limits::CATALOG_ATTEMPTS_TIME_MAX;
+        let is_last = attempts >= attempts_max || begun.elapsed() >= CATALOG_ATTEMPTS_TIME_MAX;
         if is_last || !may_pass(&error) {
             return Err(error);
         }
@@ -52,6 +58,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::limits;
 
     fn error(is_passing: bool) -> AwsError {
         let code = "ThrottlingException".to_owned();

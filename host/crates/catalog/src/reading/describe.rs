@@ -12,6 +12,9 @@ use super::{Progress, Tell};
 use crate::limits;
 use crate::{StreamDescription, Unread};
 
+/// Pages of destinations of one stream, which has one destination today.
+const CATALOG_DESTINATION_PAGES_MAX: usize = 100;
+
 /// Descriptions of delivery streams, at the rate that Amazon allows.
 #[derive(Debug)]
 pub(crate) struct Descriptions {
@@ -40,7 +43,7 @@ impl Descriptions {
     async fn whole(&self, name: &str) -> Result<StreamDescription, AwsError> {
         let attempts_max = limits::CATALOG_ATTEMPTS_MAX;
         let mut stream = self.page(attempts_max, name, None).await?;
-        for _ in 1..limits::CATALOG_DESTINATION_PAGES_MAX {
+        for _ in 1..CATALOG_DESTINATION_PAGES_MAX {
             let Some(last) = last_of(&stream)? else { return Ok(stream) };
             let page = self.page(attempts_max, name, Some(&last)).await?;
             if last_of(&page)?.as_ref() == Some(&last) {

@@ -4,8 +4,16 @@
 use tokio::task::JoinSet;
 
 use super::failure::{is_denied, is_gone, is_incomplete};
-use crate::limits;
 use standpipe_aws::AwsError;
+
+/// Descriptions that are asked for at once. What bounds them is the rate; these are
+/// enough to keep to it with answers that take two seconds.
+const CATALOG_CALLS_IN_FLIGHT: usize = 8;
+
+/// Calls in a row that may come to nothing, all attempts of theirs, for a reason
+/// that should pass, before no more are made: whoever cannot be reached is not waited
+/// for thousands of times.
+const CATALOG_FAILURES_IN_A_ROW_MAX: usize = 5;
 
 /// Ask about each of these names, several at a time, and hand on what comes of it
 /// in the order in which it comes. Once too many in a row have failed for a reason
@@ -20,7 +28,7 @@ pub(super) async fn ask_each<T, F>(
 {
     let (mut names, mut asked, mut failed_in_a_row) = (names.into_iter(), JoinSet::new(), 0);
     loop {
-        while asked.len() < limits::CATALOG_CALLS_IN_FLIGHT {
+        while asked.len() < CATALOG_CALLS_IN_FLIGHT {
             let Some(name) = names.next() else { break };
             let answer = ask(name.clone());
             asked.spawn(async move { (name, answer.await) });
@@ -36,7 +44,7 @@ pub(super) async fn ask_each<T, F>(
             None => failed_in_a_row = 0,
             Some(error) => {
                 failed_in_a_row += 1;
-                if failed_in_a_row == limits::CATALOG_FAILURES_IN_A_ROW_MAX {
+                if failed_in_a_row == CATALOG_FAILURES_IN_A_ROW_MAX {
                     names.by_ref().for_each(|name| take(name, Err(error.clone())));
                 }
             }
@@ -77,7 +85,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_cannot_be_reached_is_not_asked_for_ever() {
         let (asked, failed) = ask(vec![Some("CannotConnect"); 1000]).await;
-        let most = limits::CATALOG_FAILURES_IN_A_ROW_MAX + limits::CATALOG_CALLS_IN_FLIGHT;
+        let most = CATALOG_FAILURES_IN_A_ROW_MAX + CATALOG_CALLS_IN_FLIGHT;
         assert!((asked < most, failed) == (true, 1000), "{asked} {failed}");
     }
 

@@ -8,6 +8,13 @@ use super::control::Control;
 use crate::limits;
 use standpipe_aws::{AwsError, Fields};
 
+/// Names of tables in a page of their list: DynamoDB gives no more.
+const CATALOG_PAGE_TABLES: usize = 100;
+
+/// Streams, or tables, that are listed: twenty times as many as an account may have
+/// in a region. What bounds memory where a list has no end.
+const CATALOG_NAMES_MAX: usize = 100_000;
+
 /// Names, and why there may be more of them.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
@@ -49,7 +56,7 @@ pub(super) const STREAMS: List = List {
 
 pub(super) const TABLES: List = List {
     operation: "ListTables",
-    page: limits::CATALOG_PAGE_TABLES,
+    page: CATALOG_PAGE_TABLES,
     names: "TableNames",
     start: "ExclusiveStartTableName",
     next: Next::Name("LastEvaluatedTableName"),
@@ -115,7 +122,7 @@ impl List {
         };
         match found.names.len() {
             after if after == before => Turn::CutOff("a page has no new name, and is not the last"),
-            limits::CATALOG_NAMES_MAX.. => Turn::CutOff("there are more names than are read"),
+            CATALOG_NAMES_MAX.. => Turn::CutOff("there are more names than are read"),
             _ => Turn::Page(next),
         }
     }

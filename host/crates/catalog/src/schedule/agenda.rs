@@ -8,6 +8,9 @@ use time::OffsetDateTime;
 use super::{Cause, Claim, Claimed, Fate, History, HistoryError, Outcome, Schedule, Tally};
 use crate::limits;
 
+/// Runs that are counted one by one when they were skipped.
+const CATALOG_SKIPPED_COUNTED: usize = 1000;
+
 /// A run to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
@@ -65,8 +68,7 @@ impl Agenda {
     pub fn end(&mut self, now: OffsetDateTime) -> Option<(usize, Due)> {
         let next = |after: &OffsetDateTime| self.schedule.next(*after).filter(|next| *next <= now);
         let first = next(&self.settled)?;
-        let skipped =
-            std::iter::successors(Some(first), next).take(limits::CATALOG_SKIPPED_COUNTED);
+        let skipped = std::iter::successors(Some(first), next).take(CATALOG_SKIPPED_COUNTED);
         let (count, last) = skipped.fold((0, first), |(count, _), at| (count + 1, at));
         self.settle(now);
         Some((count, Due { at: last, cause: Cause::Scheduled }))

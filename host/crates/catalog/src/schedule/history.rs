@@ -12,9 +12,15 @@ use time::OffsetDateTime;
 
 use super::line::{Event, Line};
 use super::{Cause, Fate, Outcome, Run, Tally};
-use crate::limits;
 use standpipe_core::clock;
 use standpipe_core::private;
+
+/// Runs of the catalog that are remembered: three weeks of one an hour. When there
+/// are more, the younger half is kept.
+const CATALOG_RUNS_KEPT: usize = 500;
+
+/// Bytes of what is remembered of them, without their logs.
+const CATALOG_HISTORY_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 const FILE: &str = "runs.ndjson";
 const UNFINISHED: &str = "runs.unfinished";
@@ -180,7 +186,7 @@ impl History {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Books::default()),
             Err(error) => return Err(error),
             // Nobody writes more; whatever put it there is not read for ever.
-            Ok(file) => file.take(2 * limits::CATALOG_HISTORY_BYTES_MAX).read_to_end(&mut bytes)?,
+            Ok(file) => file.take(2 * CATALOG_HISTORY_BYTES_MAX).read_to_end(&mut bytes)?,
         };
         Ok(Books::parse(&bytes))
     }
@@ -197,8 +203,7 @@ impl History {
         file.sync_data()?;
         let bytes = file.metadata()?.len();
         let books = self.read()?;
-        if bytes > limits::CATALOG_HISTORY_BYTES_MAX || books.runs.len() > limits::CATALOG_RUNS_KEPT
-        {
+        if bytes > CATALOG_HISTORY_BYTES_MAX || books.runs.len() > CATALOG_RUNS_KEPT {
             self.forget(books)?;
         }
         directory.sync_all()
@@ -209,10 +214,10 @@ impl History {
         let (mut bytes, mut kept) = (0, Vec::new());
         let mut runs = books.runs;
         // Half, so that this does not happen again with the next line.
-        while let Some(run) = runs.pop_if(|_| kept.len() < limits::CATALOG_RUNS_KEPT / 2) {
+        while let Some(run) = runs.pop_if(|_| kept.len() < CATALOG_RUNS_KEPT / 2) {
             let lines = run.lines();
             bytes += lines.len() as u64;
-            if bytes > limits::CATALOG_HISTORY_BYTES_MAX / 2 {
+            if bytes > CATALOG_HISTORY_BYTES_MAX / 2 {
                 runs.push(run);
                 break;
             }

@@ -9,6 +9,9 @@ use time::OffsetDateTime;
 
 use crate::limits;
 
+/// Characters of a failure that is remembered.
+const CATALOG_FAILURE_CHARS_MAX: usize = 400;
+
 /// Why a run comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -145,7 +148,7 @@ impl Tally {
         self.more_failures += u64::try_from(more).unwrap_or(u64::MAX);
         self.failures.truncate(kept);
         for failure in &mut self.failures {
-            *failure = failure.chars().take(limits::CATALOG_FAILURE_CHARS_MAX).collect();
+            *failure = failure.chars().take(CATALOG_FAILURE_CHARS_MAX).collect();
         }
         self
     }

@@ -7,9 +7,14 @@ use reqwest::header::HeaderValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::limits;
 use standpipe_core::backoff::{Backoff, Jitter};
 use standpipe_core::clock;
+
+/// Attempts of a request to a server that is not Amazon's.
+const WEB_ATTEMPTS: u32 = 4;
+
+/// The longest pause before an attempt, whatever the server asks for: a run shall end.
+const WEB_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Whether another attempt may help after this status.
 pub(super) fn may_help(status: u16, method: &Method) -> bool {
@@ -23,9 +28,9 @@ pub(super) fn may_help(status: u16, method: &Method) -> bool {
 /// The pause after so many attempts have failed, not shorter than what the server told;
 /// none once they are enough.
 pub(super) fn pause(first: Duration, failures: u32, told: Duration) -> Option<Duration> {
-    let backoff = Backoff::new(first, limits::WEB_PAUSE_MAX, Jitter::Half);
-    let is_last = failures >= limits::WEB_ATTEMPTS;
-    (!is_last).then(|| backoff.pause(failures).max(told.min(limits::WEB_PAUSE_MAX)))
+    let backoff = Backoff::new(first, WEB_PAUSE_MAX, Jitter::Half);
+    let is_last = failures >= WEB_ATTEMPTS;
+    (!is_last).then(|| backoff.pause(failures).max(told.min(WEB_PAUSE_MAX)))
 }
 
 /// What `Retry-After` says: seconds, or a date.
@@ -72,9 +77,9 @@ mod tests {
             let pause = pause(first, failures, Duration::ZERO).unwrap().as_secs_f64();
             assert!(pause >= most / 2.0 && pause <= most, "{pause}");
         }
-        assert_eq!(pause(first, limits::WEB_ATTEMPTS, Duration::ZERO), None);
+        assert_eq!(pause(first, WEB_ATTEMPTS, Duration::ZERO), None);
         let told = Duration::from_secs(100_000);
-        assert_eq!(pause(Duration::from_millis(1), 1, told), Some(limits::WEB_PAUSE_MAX));
+        assert_eq!(pause(Duration::from_millis(1), 1, told), Some(WEB_PAUSE_MAX));
     }
 
     #[test]

@@ -7,6 +7,9 @@ use thiserror::Error;
 
 use crate::limits;
 
+/// Characters of a URL that an error shows.
+const WEB_URL_SHOWN_MAX: usize = 300;
+
 /// No answer was had.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum WebError {
@@ -94,5 +97,5 @@ pub(super) fn without_secrets(url: &str) -> String {
     let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let url: String = format!("{scheme}//{host}{path}");
-    url.chars().take(limits::WEB_URL_SHOWN_MAX).collect()
+    url.chars().take(WEB_URL_SHOWN_MAX).collect()
 }

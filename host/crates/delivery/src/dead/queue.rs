@@ -13,7 +13,21 @@ use super::queued_letter::{LetterDurability, QueuedLetter};
 use super::record::Record;
 use super::writer::is_too_large;
 use crate::limits;
+use standpipe_core::backoff::{Backoff, Jitter};
 use standpipe_core::event::Outcome;
+
+/// Bytes of dead letters that are synced as one group, unless one alone is larger, so
+/// that the first of a group does not wait long for the last.
+const DEAD_GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The least time from one sync of dead letters to the next, unless a whole group waits:
+/// a disk that syncs for the spool at the same time is not to be busy with a few letters.
+const DEAD_SYNC_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The pauses before dead letters are tried again that could not be written. The longest is
+/// how long it takes at most until it is noticed that there is room.
+const DEAD_RETRY_BACKOFF: Backoff =
+    Backoff::new(Duration::from_millis(100), Duration::from_secs(5), Jitter::None);
 
 /// Letters on their way to the disk.
 ///
@@ -143,9 +157,7 @@ impl Shared {
         let mut waiting = self.waiting();
         self.changed.wait_while(&mut waiting, is_idle);
         let (mut group, mut bytes) = (VecDeque::new(), 0);
-        while let Some(letter) =
-            waiting.letters.pop_front_if(|_| bytes < limits::DEAD_GROUP_BYTES_MAX)
-        {
+        while let Some(letter) = waiting.letters.pop_front_if(|_| bytes < DEAD_GROUP_BYTES_MAX) {
             bytes += letter.bytes();
             group.push_back(letter);
         }
@@ -154,9 +166,8 @@ impl Shared {
 
     /// Let letters come together for a while, unless there are enough of them.
     fn gather(&self, patience: Duration) {
-        let is_early = |waiting: &mut Waiting| {
-            !waiting.is_closed && waiting.bytes < limits::DEAD_GROUP_BYTES_MAX
-        };
+        let is_early =
+            |waiting: &mut Waiting| !waiting.is_closed && waiting.bytes < DEAD_GROUP_BYTES_MAX;
         self.changed.wait_while_for(&mut self.waiting(), is_early, patience);
     }
 
@@ -195,7 +206,7 @@ impl Writing {
         while let Some(group) = self.shared.take_group() {
             self.write(group);
             if self.durability == LetterDurability::Synced {
-                self.shared.gather(limits::DEAD_SYNC_INTERVAL);
+                self.shared.gather(DEAD_SYNC_INTERVAL);
             }
         }
     }
@@ -220,7 +231,7 @@ impl Writing {
             } else {
                 self.record.mention_trouble(&error, self.shared.waiting().count);
                 failures += 1;
-                self.shared.pause(limits::DEAD_RETRY_BACKOFF.pause(failures));
+                self.shared.pause(DEAD_RETRY_BACKOFF.pause(failures));
             }
         }
     }

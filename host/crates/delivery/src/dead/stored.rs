@@ -7,8 +7,10 @@ use time::OffsetDateTime;
 
 use super::Death;
 use super::line::Line;
-use crate::limits;
 use standpipe_core::clock;
+
+/// Earlier letters that a dead letter tells of, about the same event.
+const DEAD_HISTORY_MAX: usize = 20;
 
 /// A letter that was read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +76,7 @@ impl StoredLetter {
     }
 
     /// The history of a letter that would follow this one: JSON text, of the
-    /// newest [`limits::DEAD_HISTORY_MAX`] letters.
+    /// newest [`DEAD_HISTORY_MAX`] letters.
     pub fn history_with_this(&self) -> String {
         let this = Death {
             time: clock::rfc3339(self.time),
@@ -84,7 +86,7 @@ impl StoredLetter {
             stream: self.stream.clone(),
             attempts: self.attempts,
         };
-        let older = (self.history.len() + 1).saturating_sub(limits::DEAD_HISTORY_MAX);
+        let older = (self.history.len() + 1).saturating_sub(DEAD_HISTORY_MAX);
         let kept: Vec<_> = self.history.iter().skip(older).chain([&this]).collect();
         serde_json::to_string(&kept).expect("deaths have string keys")
     }
@@ -171,7 +173,7 @@ mod tests {
             letter.attempts = attempts;
             letter.history = serde_json::from_str(&letter.history_with_this()).unwrap();
         }
-        assert_eq!(letter.history.len(), limits::DEAD_HISTORY_MAX);
+        assert_eq!(letter.history.len(), DEAD_HISTORY_MAX);
         let attempts: Vec<_> = letter.history.iter().map(|death| death.attempts).collect();
         assert_eq!(attempts, (10..30).collect::<Vec<_>>());
     }

@@ -5,14 +5,17 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::settings::{Bound, WhenFull};
 use super::storage::Storage;
 use super::{Folder, folder};
-use crate::limits;
 use standpipe_core::private;
+
+/// How often a full directory of dead letters is looked at again.
+const DEAD_COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Appends lines to a file, begins the next one, and keeps to the bound.
 #[derive(Debug)]
@@ -109,7 +112,7 @@ impl Writer {
         if self.open.as_ref().is_some_and(|open| open.bytes + bytes > file_bytes_max) {
             self.close()?;
         }
-        let is_due = |open: &Open| open.seen.elapsed() >= limits::DEAD_COUNT_INTERVAL;
+        let is_due = |open: &Open| open.seen.elapsed() >= DEAD_COUNT_INTERVAL;
         if self.open.as_ref().is_some_and(is_due) {
             // What is lost is counted; this letter goes to another file.
             let _ = self.verify();
@@ -211,7 +214,7 @@ impl Writer {
         if bytes > self.bound.bytes_max {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let is_due = |counted: Instant| counted.elapsed() >= limits::DEAD_COUNT_INTERVAL;
+        let is_due = |counted: Instant| counted.elapsed() >= DEAD_COUNT_INTERVAL;
         let is_counted =
             self.counted.is_some_and(|counted| self.has_room(bytes) || !is_due(counted));
         if !is_counted {

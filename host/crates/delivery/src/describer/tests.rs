@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::{DESCRIBE_AGAIN, DESCRIBES_AT_ONCE_MAX};
 use crate::dead::Letters;
 use crate::faulty::{Faulty, Injection};
 use crate::limits;
@@ -126,7 +127,7 @@ fn failure(verdict: Verdict, code: &str) -> Answer {
 
 /// So long that the description has been asked for again, and answered.
 async fn until_asked_again() {
-    sleep(limits::DESCRIBE_AGAIN + 2 * SECOND).await;
+    sleep(DESCRIBE_AGAIN + 2 * SECOND).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,7 +165,7 @@ async fn without_the_permission_events_go_unpacked_until_it_is_granted() {
         _ => s3(&[]),
     });
     scene.is_packed("s").await;
-    sleep(limits::DESCRIBE_AGAIN / 2).await;
+    sleep(DESCRIBE_AGAIN / 2).await;
     assert!(!scene.is_packed("s").await);
     assert_eq!(scene.describes("s"), 1);
     let why = scene.why("s").1;
@@ -224,7 +225,7 @@ async fn the_newest_description_counts() {
     sleep(2 * SECOND).await;
     // Trouble on the way says nothing about the stream: packing goes on.
     assert!(scene.is_packed("s").await);
-    sleep(limits::DESCRIBE_AGAIN).await;
+    sleep(DESCRIBE_AGAIN).await;
     assert!(scene.is_packed("s").await);
     assert!(scene.describes("s") >= 2);
     sleep(5 * SECOND).await;
@@ -267,7 +268,7 @@ async fn requests_are_few_at_once_and_few_in_a_second() {
     let starts = std::mem::take(&mut *starts.lock());
     assert_eq!(starts.len(), 40);
     assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= limits::DESCRIBE_STEP));
-    let at_once = limits::DESCRIBES_AT_ONCE_MAX + 1;
+    let at_once = DESCRIBES_AT_ONCE_MAX + 1;
     assert!(starts.windows(at_once).all(|some| some[at_once - 1] - some[0] >= 3 * SECOND));
     for number in 0..40 {
         assert!(scene.is_packed(&format!("s{number}")).await);

@@ -17,8 +17,11 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::path_of;
-use crate::limits;
 use standpipe_core::event::StreamName;
+
+/// How long a run waits for another process that is letting go of the directory that
+/// records are written to in place of Firehose.
+const LOCAL_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 const FILE: &str = ".standpipe-appends";
 
@@ -177,7 +180,7 @@ impl<'a> Note<'a> {
 
 /// Open the file and lock it, and wait a moment for who is about to let go of it.
 fn lock(path: &Path) -> io::Result<File> {
-    let end = Instant::now() + limits::LOCAL_LOCK_TIMEOUT;
+    let end = Instant::now() + LOCAL_LOCK_TIMEOUT;
     loop {
         let mut options = File::options();
         let file = options.read(true).write(true).create(true).truncate(false).open(path)?;

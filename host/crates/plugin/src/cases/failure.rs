@@ -6,7 +6,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::limits;
+/// Bytes of a payload, or of one side of a difference, that a failed case shows.
+const CASE_SHOWN_BYTES_MAX: usize = 400;
 
 /// A case that did not come out as expected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,7 +24,7 @@ pub struct Failure {
 }
 
 /// One difference between what was expected and what came. Payloads are shown up to
-/// [`CASE_SHOWN_BYTES_MAX`](limits::CASE_SHOWN_BYTES_MAX).
+/// 400 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Difference {
@@ -113,7 +114,7 @@ impl fmt::Display for Difference {
 
 /// Bytes for people, harmless to a terminal, up to the limit.
 pub(super) fn shown(bytes: &[u8]) -> String {
-    let cut = &bytes[..bytes.len().min(limits::CASE_SHOWN_BYTES_MAX)];
+    let cut = &bytes[..bytes.len().min(CASE_SHOWN_BYTES_MAX)];
     let text: String = String::from_utf8_lossy(cut)
         .chars()
         .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })

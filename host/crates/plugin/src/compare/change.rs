@@ -4,9 +4,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::limits;
 use crate::{Decision, Fault, Output, Plugin};
 use standpipe_core::event::Event;
+
+/// Bytes of a source, a name, a stream list or a reason in a comparison.
+const COMPARISON_TEXT_BYTES_MAX: usize = 200;
 
 /// How an event's fate changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -184,8 +186,8 @@ fn has_same_streams(before: &[(&str, &[u8])], after: &[(&str, &[u8])]) -> bool {
 /// The start of a text, harmless to a terminal.
 pub(super) fn cut(text: &str) -> String {
     let mut short: String = text.chars().filter(|c| !c.is_control()).collect();
-    let end = (0..=limits::COMPARISON_TEXT_BYTES_MAX).rev().find(|&at| short.is_char_boundary(at));
-    if short.len() > limits::COMPARISON_TEXT_BYTES_MAX {
+    let end = (0..=COMPARISON_TEXT_BYTES_MAX).rev().find(|&at| short.is_char_boundary(at));
+    if short.len() > COMPARISON_TEXT_BYTES_MAX {
         short.truncate(end.unwrap_or(0));
         short.push_str("...");
     }

@@ -117,7 +117,7 @@ fn memory_is_bounded_and_merging_adds_up() {
     let (old, new) = (plugin(&[("*", "a")]), plugin(&[("*", "b")]));
     let one = || {
         let mut comparison = Comparison::new(2);
-        for number in 0..2 * limits::COMPARISON_CHANGES_MAX {
+        for number in 0..2 * COMPARISON_CHANGES_MAX {
             let to = Target::Named(
                 standpipe_core::event::StreamName::parse(&format!("s{number}")).unwrap(),
             );
@@ -130,9 +130,9 @@ fn memory_is_bounded_and_merging_adds_up() {
         }
         comparison
     };
-    let events = 6 * limits::COMPARISON_CHANGES_MAX as u64;
+    let events = 6 * COMPARISON_CHANGES_MAX as u64;
     let mut whole = one();
-    assert_eq!((whole.changes().len(), whole.changed()), (limits::COMPARISON_CHANGES_MAX, events));
+    assert_eq!((whole.changes().len(), whole.changed()), (COMPARISON_CHANGES_MAX, events));
     whole.merge(one());
     assert_eq!((whole.compared(), whole.changed(), whole.beyond), (2 * events, 2 * events, events));
     assert!(whole.changes().iter().all(|change| change.events == 6 && change.samples.len() == 2));

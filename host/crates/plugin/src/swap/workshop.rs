@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use super::{Candidate, RefusalCause, Refused, Step, Terms, samples};
 use crate::cases::Cases;
-use crate::limits;
 use crate::{
     Admitted, Compiled, Engine, LoadError, Mapper, Plugin, PluginSettings, Role, Untrusted,
     sha256_hex,
 };
+
+/// Compiled components that are kept in memory, so that going back and forth
+/// between a few of them compiles none again.
+const PLUGINS_COMPILED_KEPT: usize = 4;
 
 /// Takes candidates through their steps, and keeps what it compiles, so that going back
 /// and forth costs little.
@@ -128,7 +131,7 @@ impl Workshop {
             return Ok(known.clone());
         }
         let compiled = Compiled::new(engine, bytes)?;
-        if self.compiled.len() == limits::PLUGINS_COMPILED_KEPT {
+        if self.compiled.len() == PLUGINS_COMPILED_KEPT {
             self.compiled.pop_front();
         }
         self.compiled.push_back(compiled.clone());

@@ -7,6 +7,7 @@ use std::fs::OpenOptions;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits;
 
 fn at(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_767_225_600 + seconds).unwrap()
@@ -80,7 +81,7 @@ fn the_oldest_are_forgotten_with_their_logs() {
     fs::write(&log, "a line").unwrap();
     first.end(done(0), at(0)).unwrap();
     let mut text = String::new();
-    for number in 1..limits::CATALOG_RUNS_KEPT as i64 {
+    for number in 1..CATALOG_RUNS_KEPT as i64 {
         let event = Event::Began { cause: Cause::Asked, due: None };
         text += &Line { run: number.to_string(), at: at(number), event }.text();
     }
@@ -89,7 +90,7 @@ fn the_oldest_are_forgotten_with_their_logs() {
     assert!(log.exists());
     let last = begin(&history, 10_000);
     let runs = history.books().unwrap().runs;
-    assert_eq!(runs.len(), limits::CATALOG_RUNS_KEPT / 2);
+    assert_eq!(runs.len(), CATALOG_RUNS_KEPT / 2);
     assert_eq!(runs.last().unwrap().id, last.id());
     assert!(!log.exists());
     last.end(done(3), at(10_001)).unwrap();
