@@ -75,6 +75,8 @@
 //! # Ok::<(), String>(())
 //! ```
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod plugin;
 pub mod testing;
 

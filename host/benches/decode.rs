@@ -1,5 +1,7 @@
 //! What it costs to make events of the body of a request.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use std::fmt::Write as _;
 
 use divan::counter::{BytesCount, ItemsCount};

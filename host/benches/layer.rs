@@ -1,6 +1,8 @@
 //! What the layer costs a call of the service that it wraps, where requests are copied and
 //! where they are not.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use std::fmt::Debug;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};

@@ -1,6 +1,8 @@
 //! What a decision costs: the mapping alone, as native code, and through the
 //! boundary of the component.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use mapping::Mapping;

@@ -1,6 +1,8 @@
 //! What a request costs: filling its batch, hashing its body, and all that
 //! stands between a batch and a connection.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use std::path::Path;
 use std::sync::Arc;
 

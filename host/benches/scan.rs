@@ -1,5 +1,7 @@
 //! What it costs to find an event's envelope and to check its text.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use std::fmt::Write as _;
 
 use divan::counter::{BytesCount, ItemsCount};

@@ -8,6 +8,7 @@
 //! Without settings it only forwards, which is what the two are to be compared by.
 //! `settings.toml` wants `listen = "off"` where it has `[[sources]]`. SIGINT drains it.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
 use std::env;

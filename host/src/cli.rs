@@ -195,6 +195,7 @@ fn complain_at_once(text: &str) {
 }
 
 /// End the process at once, whatever is under way.
+#[expect(clippy::disallowed_methods, reason = "this is the program")]
 fn abandon(exit: Exit) -> ! {
     stderr::clear_frame();
     stderr::flush();

@@ -64,6 +64,8 @@
 //! - `collector`: the HTTP APIs of Segment and RudderStack in front of a durable spool.
 //! - `catalog`: delivery streams and their lineage, for data catalogs.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
+
 // The modules below, from the highest floor to the lowest. Each imports from lower floors
 // only, never from a neighbour; the crates of host/crates are below all of them.
 //

@@ -170,6 +170,10 @@ impl Worker {
     }
 
     /// Wait for a chunk, or until there is something else to do.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it takes nothing new, and looks at tokens after each pause"
+    )]
     fn next(&self, is_open: bool) -> Found {
         let held_due = self.held.next_due().map(|due| {
             // Another plugin, or the end, may come sooner.

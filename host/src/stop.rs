@@ -79,7 +79,8 @@ mod tests {
     /// Which tokens are cancelled, in the order of the table above.
     fn cancelled(tokens: &StopTokens) -> [bool; 4] {
         let StopTokens { intake_stop, delivery_abort, mapping_abort, mapping_halt, .. } = tokens;
-        [intake_stop, delivery_abort, mapping_abort, mapping_halt].map(|token| token.is_cancelled())
+        [intake_stop, delivery_abort, mapping_abort, mapping_halt]
+            .map(CancellationToken::is_cancelled)
     }
 
     #[test]

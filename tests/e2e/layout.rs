@@ -117,68 +117,6 @@ fn modules_are_blind_to_what_is_not_theirs() {
 }
 
 #[test]
-fn the_library_neither_ends_the_process_nor_prints() {
-    for (module, file) in host_sources().filter(|(module, _)| module != "cli") {
-        let text = fs::read_to_string(&file).unwrap();
-        for word in
-            ["process::exit(", "println!(\"", "env::args", "set_global_default", "try_init()"]
-        {
-            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-            let uses = code.filter(|line| line.contains(word)).count();
-            assert_eq!(uses, 0, "{}: `{module}` uses `{word}`", file.display());
-        }
-    }
-}
-
-/// Sources that create files for others than the program: what a user asked for, at
-/// a place that the user named, with the umask of the process.
-const FOR_USERS: &[&str] = &[
-    "src/bench/generator.rs",
-    "src/bench/process.rs",
-    "crates/catalog/src/whole.rs",
-    "src/cli/catalog/lineage.rs",
-    "src/cli/plugin.rs",
-    "src/cli/plugin/new.rs",
-    "src/cli/run.rs",
-    "crates/delivery/src/directory.rs",
-    "crates/delivery/src/directory/journal.rs",
-    "crates/core/src/private.rs",
-];
-
-/// Modules of tests alone.
-const TESTS: &[&str] = &["src/simulation", "crates/delivery/src/dead/promises"];
-
-#[test]
-fn what_the_program_keeps_is_created_for_its_user_alone() {
-    let creating =
-        ["create_dir(", "create_dir_all(", "File::create(", "File::create_new(", "fs::write("];
-    let root = workspace().join("host");
-    for (_, file) in host_sources() {
-        let name = file.strip_prefix(&root).unwrap().to_str().unwrap();
-        let is_for_tests = name.ends_with("tests.rs")
-            || name.contains("/tests/")
-            || TESTS.iter().any(|module| name.starts_with(module));
-        if FOR_USERS.contains(&name) || is_for_tests {
-            continue;
-        }
-        let text = fs::read_to_string(&file).unwrap();
-        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-        let code = code.collect::<Vec<_>>().join("\n");
-        let has = |text: &str, words: &[&str]| words.iter().any(|word| text.contains(word));
-        // What opens a file and what creates one may stand in different statements.
-        let creates = code.split(';').any(|statement| {
-            has(statement, &["File::options()", "OpenOptions::new()"])
-                && has(statement, &[".create(true)", ".create_new(true)"])
-        });
-        assert!(
-            !has(&code, &creating) && !creates,
-            "{name}: use `private::file_options` and `private::create_directory`"
-        );
-    }
-}
-
-#[test]
 fn the_top_level_holds_what_it_should() {
     let known = [
         "Cargo.toml",

@@ -1,5 +1,7 @@
 //! End-to-end tests: the real program, real files, real sockets.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod accounting;
 mod admin;
 mod amazon;

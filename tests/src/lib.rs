@@ -16,6 +16,8 @@
 //!
 //! A folder under `tests/cases` is a test without any Rust: see [`case`].
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod binary;
 pub mod case;
 pub mod catalog;

@@ -29,6 +29,7 @@ impl Floor {
 /// signature must. Reading is not part of it and goes on in another thread.
 ///
 /// None if there are no events.
+#[expect(clippy::disallowed_methods, reason = "nothing is sent into the queue")]
 pub(super) fn measure(input: &Input) -> Option<Floor> {
     let (chunker, chunks, buffers) =
         Chunker::new(limits::CHUNKS_QUEUED_PER_WORKER, Progress::default());

@@ -49,6 +49,7 @@ impl Shape {
 }
 
 /// Write events to a file.
+#[expect(clippy::disallowed_methods, reason = "made-up events are no secret")]
 pub(super) fn write(shape: Shape, path: &Path) -> io::Result<()> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     let mut generator = Generator { rng: Rng::with_seed(SEED), number: 0, shape };

@@ -54,6 +54,7 @@ pub enum PeakSince {
 }
 
 /// Forget the peak of the memory so far, where the system permits it.
+#[expect(clippy::disallowed_methods, reason = "it is no file, but a switch of the kernel")]
 pub(super) fn forget_peak() -> PeakSince {
     match fs::write("/proc/self/clear_refs", "5") {
         Ok(()) => PeakSince::Repeat,

@@ -279,6 +279,7 @@ fn stop_on_signals(intake_stop: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "a user asked for the file")]
 fn report(summary: &Summary, path: Option<PathBuf>) -> CommandResult {
     if stderr::is_json() {
         let value = serde_json::to_value(summary).expect("a summary has string keys");
@@ -341,6 +342,7 @@ const LOG_FILTER: &str = "info,aws_config=error,aws=warn,hyper=warn";
 
 /// Start to write log lines to standard error; `RUST_LOG` chooses which, or else the
 /// settings do, by what is returned. They are dropped where nobody reads them.
+#[expect(clippy::disallowed_methods, reason = "this is the program")]
 pub(super) fn start_logging(format: LogFormat) -> SetLogFilter {
     use tracing_subscriber::EnvFilter;
 

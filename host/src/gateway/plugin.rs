@@ -96,6 +96,7 @@ impl Swapped {
 }
 
 impl SwapRefused {
+    #[expect(clippy::needless_pass_by_value, reason = "it stands where errors are mapped")]
     pub(super) fn of(refused: Refused) -> Self {
         SwapRefused { step: refused.step.word(), reason: refused.cause.to_string() }
     }

@@ -188,7 +188,7 @@ mod tests {
     async fn refused(settings: &str, directory: &Path) -> StartError {
         let builder = Builder::from_toml(settings, directory).unwrap();
         let builder = builder.into_directory(directory.join("records"));
-        builder.start(&Handle::current()).await.err().expect("it cannot be started")
+        builder.start(&Handle::current()).await.expect_err("it cannot be started")
     }
 
     #[tokio::test]

@@ -59,6 +59,7 @@ impl Cataloging {
 
     /// Stop, and wait for the end, which comes within [`standpipe_catalog::limits::CATALOG_STOP_GRACE`].
     /// What hangs beyond that is left behind.
+    #[expect(clippy::disallowed_methods, reason = "a thread cannot be joined with a deadline")]
     pub(crate) fn finish(self) {
         self.stop.cancel();
         let looks = (standpipe_catalog::limits::CATALOG_STOP_GRACE + CATALOG_STOP_MARGIN)

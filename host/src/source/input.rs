@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Fill, Replay};
 use standpipe_core::gzip::GzipReader;
 use standpipe_core::limits::STOP_POLL;
+use standpipe_core::private;
 
 /// Buffer in front of a decompressor, in bytes.
 const COMPRESSED_BUFFER_BYTES: usize = 128 * 1024;
@@ -103,7 +104,8 @@ impl Input {
             Input::File(path) | Input::Letters(Replay { path, .. }) => {
                 // A pipe without a writer would block the opening itself.
                 let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-                let file = File::options().read(true).custom_flags(nonblocking).open(path)?;
+                let file =
+                    private::file_options().read(true).custom_flags(nonblocking).open(path)?;
                 if file.metadata()?.is_file() {
                     Ok(Opened { reader: decompressed(file)?, fill: Fill::Whole })
                 } else {

@@ -89,6 +89,10 @@ impl ReplayCompactor {
     /// # Errors
     ///
     /// The system grants no thread.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "there is one entry for each file, all of which are known before"
+    )]
     pub fn start(letters: Arc<Letters>) -> io::Result<Self> {
         let (removals, queue) = crossbeam_channel::unbounded();
         let thread = thread::Builder::new().name("compactor".to_owned());

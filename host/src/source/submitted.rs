@@ -81,6 +81,7 @@ struct Shared {
 
 impl Submitter {
     /// A way into a run, and what the run takes from it.
+    #[expect(clippy::disallowed_methods, reason = "its semaphores bound what is in the queue")]
     pub fn new(room: Room) -> (Self, Submissions) {
         let events = room.events.clamp(1, Semaphore::MAX_PERMITS);
         let bytes =

@@ -4,6 +4,8 @@
 //! client of an [`Access`] shares them. Beside that there is what several parts ask of
 //! AWS in one way: what a delivery stream is ([`StreamInspector`]).
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod advice;
 mod arn;
 mod aws_error;

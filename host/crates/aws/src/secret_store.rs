@@ -139,7 +139,7 @@ impl Secrets {
         };
         match secret.expose().len() as u64 {
             0 => Err(Failure::lasting("it is empty")),
-            ..=SECRET_BYTES_MAX => Ok(secret),
+            1..=SECRET_BYTES_MAX => Ok(secret),
             _ => Err(Failure::lasting(too_long())),
         }
     }

@@ -1,5 +1,7 @@
 //! How long a picture of the catalog takes, by how many delivery streams it shows.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use divan::{Bencher, black_box};
 use standpipe_catalog::picture::{dot, mermaid, svg};
 use standpipe_catalog::{Asset, Edge, Graph, Role};

@@ -14,6 +14,7 @@ pub struct GzipReader<R> {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each input that is read")]
 enum Part<R> {
     /// Within a member.
     Member(GzDecoder<R>),

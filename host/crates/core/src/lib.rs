@@ -3,6 +3,8 @@
 //!
 //! It does no input or output but creating files, and knows neither WebAssembly nor AWS.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
+
 pub mod backoff;
 pub mod blocking;
 pub mod clock;

@@ -20,6 +20,7 @@ const PERMISSIONS: u32 = 0o777;
 
 /// Options that create a file for this user alone. What they open is what the
 /// caller adds.
+#[expect(clippy::disallowed_methods, reason = "this is what others are to use")]
 pub fn file_options() -> OpenOptions {
     let mut options = File::options();
     options.mode(FILE_MODE);

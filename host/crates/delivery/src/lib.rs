@@ -15,6 +15,8 @@
 //!
 //! Nothing here knows what a plugin is.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod amazon;
 mod attempt;
 mod batch;

@@ -344,6 +344,10 @@ impl Delivery {
     }
 
     /// Begin to serve a stream, until it is closed or has been idle for long enough.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the memory of batches bounds those in the queue"
+    )]
     fn serve(&self, key: &Key, of_stream: StreamSettings, is_dynamic: bool) -> Served {
         let (Shared { settings, runtime, .. }, (identity, name)) = (&*self.0, key);
         let (parcels, queue) = unbounded_channel();

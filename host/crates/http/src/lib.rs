@@ -5,6 +5,8 @@
 //! goes to a function. What bounds it stands in
 //! [`limits`].
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod body;
 mod connection;
 mod connections;

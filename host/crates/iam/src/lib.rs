@@ -8,6 +8,8 @@
 //! What each permission is for, and where that stands, is told in
 //! `host/docs/iam.md`.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod document;
 mod grants;
 mod key;

@@ -338,6 +338,7 @@ fn check_file(file: &File, user: u32, forbidden: u32) -> io::Result<()> {
 }
 
 /// The key, which is made if there is none.
+#[expect(clippy::disallowed_methods, reason = "another process writes the file")]
 fn open_key(directory: &OwnedFd, user: u32) -> io::Result<Key> {
     let give_up = Instant::now() + KEY_PATIENCE;
     loop {

@@ -597,7 +597,7 @@ fn exports(engine: &Engine, component: &Component) -> Vec<String> {
 
 fn check_streams(streams: &[String]) -> Result<Vec<Declared>, WrongStreams> {
     if streams.len() > limits::PLUGIN_STREAMS_MAX {
-        return Err(WrongStreams::TooMany(streams.len()).into());
+        return Err(WrongStreams::TooMany(streams.len()));
     }
     let check = |name: &String| {
         // A pattern is a name once its stars are gone.

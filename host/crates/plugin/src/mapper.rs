@@ -132,7 +132,9 @@ impl Mapper {
         patience: &Patience,
     ) -> Result<Decisions, Unavailable> {
         #[cfg(any(test, feature = "testing"))]
-        if let Some(unavailable) = self.plugin.script().and_then(|script| script.unavailable()) {
+        if let Some(unavailable) =
+            self.plugin.script().and_then(super::scripted::Script::unavailable)
+        {
             return Err(unavailable);
         }
         let events = &events[..events.len().min(patience.events_max)];

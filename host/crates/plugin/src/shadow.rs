@@ -108,6 +108,10 @@ impl Shadow {
     }
 
     /// Wait, but not for ever, until it is through with what it has.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it has a deadline, and the shadow is not to be slowed down by waking others"
+    )]
     pub fn settle(&self) {
         let deadline = Instant::now() + SHADOW_SETTLE_TIMEOUT;
         let is_through = || {

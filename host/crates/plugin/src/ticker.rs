@@ -87,6 +87,7 @@ impl Clock {
         Running(self.clone())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "it is what tells the time")]
     fn tick(&self, engine: &EngineWeak) {
         let Clock(state) = self;
         let mut ticks_idle = 0;

@@ -60,6 +60,10 @@ impl Disk {
     }
 
     /// Puts the parts together, and starts no thread.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a semaphore bounds entries that wait, and the number of segments chores"
+    )]
     pub(super) fn assemble(
         settings: SpoolSettings,
         segment_bytes: u64,

@@ -32,6 +32,7 @@ pub(super) struct Folder {
 
 /// Lock a file, and wait a moment for who is about to let go of it: a process that
 /// is ending, or a child that has not come to be another program yet.
+#[expect(clippy::disallowed_methods, reason = "locks of files have no deadline")]
 fn try_lock(file: &File) -> Result<(), TryLockError> {
     let end = Instant::now() + SPOOL_LOCK_TIMEOUT;
     loop {
@@ -128,7 +129,7 @@ impl Folder {
     /// though the reader may still have the file open.
     pub(super) fn remove(&self, segment: u64) -> io::Result<()> {
         let log = self.log(segment);
-        let file = File::options().write(true).open(&log);
+        let file = private::file_options().write(true).open(&log);
         remove_file(&log)?;
         // Where this fails, the file's room comes back when the reader goes on.
         let _ = file.and_then(|file| file.set_len(0));

@@ -19,6 +19,7 @@ use super::storage::punch;
 use super::waiting::Command;
 use super::walk::Walk;
 use crate::limits;
+use standpipe_core::private;
 
 /// The unit in which file systems give room back, in bytes.
 const BLOCK: u64 = 4096;
@@ -100,8 +101,10 @@ impl Janitor {
     fn try_punch(&self, segment: &Segment) -> io::Result<()> {
         self.log.sync_acks(segment)?;
         let unacked = segment.state().acks.unacked();
-        let file =
-            File::options().read(true).write(true).open(self.log.folder.log(segment.number))?;
+        let file = private::file_options()
+            .read(true)
+            .write(true)
+            .open(self.log.folder.log(segment.number))?;
         let mut punched = 0;
         for range in spent_ranges(segment, file.try_clone()?) {
             let blocks = range.start.next_multiple_of(BLOCK)..range.end / BLOCK * BLOCK;

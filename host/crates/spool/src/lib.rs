@@ -16,6 +16,8 @@
 //! counted, reported by place, never by content, kept in a file beside the
 //! segments and passed over.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod ack_files;
 mod acks;
 mod chore;

@@ -26,6 +26,7 @@ use super::segment::{Segment, SegmentState};
 use super::walk::Walk;
 use super::{OpenError, Recovered};
 use crate::limits;
+use standpipe_core::private;
 
 /// The most bytes of a write that was interrupted: of all entries that waited.
 const TORN_BYTES_MAX: u64 = limits::SPOOL_WAITING_BYTES_MAX as u64;
@@ -67,7 +68,7 @@ pub(super) fn recover(log: &Log) -> Result<(Recovered, u64), OpenError> {
 }
 
 fn recover_segment(log: &Log, number: u64, recovered: &mut Recovered) -> io::Result<Segment> {
-    let file = File::options().read(true).write(true).open(log.folder.log(number))?;
+    let file = private::file_options().read(true).write(true).open(log.folder.log(number))?;
     let metadata = file.metadata()?;
     let begun = metadata.modified().unwrap_or_else(|_| SystemTime::now());
     let (acks, corrupt) = load_acks(log, number);

@@ -12,6 +12,7 @@
 //! end, and then what was accepted is delivered. Pingora must not make a daemon of
 //! itself: the host's threads would not be there.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
 use std::env;

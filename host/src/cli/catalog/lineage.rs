@@ -87,6 +87,7 @@ fn draw(looked: &Looked, settings: &CatalogSettings, format: Format) -> anyhow::
     })
 }
 
+#[expect(clippy::disallowed_methods, reason = "a user asked for the file")]
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("write {}: check --output", path.display()))
 }

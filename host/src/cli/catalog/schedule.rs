@@ -41,11 +41,13 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let cataloging = cataloging.context("start a thread").map_err(fault)?;
     // Signals need a runtime of their own, which the thread does not wait for.
     let (ended, has_ended) = tokio::sync::oneshot::channel();
-    let waiting = std::thread::spawn(move || {
+    let wait = move || {
         let kept = cataloging.wait();
         let _ = ended.send(());
         kept
-    });
+    };
+    let waiting = std::thread::Builder::new().name("catalog-end".to_owned()).spawn(wait);
+    let waiting = waiting.context("start a thread").map_err(fault)?;
     block_on(async {
         let mut signals = Signals::listen().context("listen for signals")?;
         let twice = async {

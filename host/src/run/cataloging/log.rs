@@ -4,8 +4,6 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-// Its guard is what a subscriber writes to.
-use std::sync::Mutex;
 
 use tracing::dispatcher::{self, Dispatch};
 use tracing::subscriber::DefaultGuard;
@@ -25,6 +23,7 @@ const CATALOG_LOG_BYTES_MAX: u64 = 1024 * 1024;
 /// Have what this thread logs written to a file too, for as long as the answer is
 /// kept. The rest of the program logs as before, and so does this thread to wherever
 /// that goes.
+#[expect(clippy::disallowed_types, reason = "a subscriber writes to its guard")]
 pub(super) fn keep(path: &Path, level: LogLevel) -> io::Result<DefaultGuard> {
     let file = private::file_options().write(true).create(true).truncate(true).open(path)?;
     let file = Bounded { file, left: CATALOG_LOG_BYTES_MAX };
@@ -33,7 +32,7 @@ pub(super) fn keep(path: &Path, level: LogLevel) -> io::Result<DefaultGuard> {
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .fmt_fields(OneLineFields)
-        .with_writer(Mutex::new(file))
+        .with_writer(std::sync::Mutex::new(file))
         .with_filter(filter);
     let before = dispatcher::get_default(Clone::clone);
     let both = Registry::default().with(lines).with(Forward(before));

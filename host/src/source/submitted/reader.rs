@@ -114,6 +114,10 @@ impl SubmissionReader {
 }
 
 impl ChunkSource for SubmissionReader {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a rest of a millisecond, which is there so that nothing wakes it"
+    )]
     fn next_chunk(&mut self, chunker: &Chunker) -> NextChunk {
         self.handed_out = None;
         if self.is_idle {

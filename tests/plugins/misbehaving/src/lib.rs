@@ -4,6 +4,7 @@
 //! to the stream `good`. Its settings can make it misbehave while it is
 //! configured, on every event but the host's samples, or on these alone.
 
+#![allow(clippy::disallowed_methods, reason = "it misbehaves on purpose")]
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

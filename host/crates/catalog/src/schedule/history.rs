@@ -296,6 +296,7 @@ impl Claim {
 }
 
 /// Whoever only looks holds the lock for some microseconds.
+#[expect(clippy::disallowed_methods, reason = "locks of files have no deadline")]
 fn lock_in_a_while(lock: &File) -> io::Result<bool> {
     for _ in 0..LOCK_ATTEMPTS {
         match lock.try_lock() {

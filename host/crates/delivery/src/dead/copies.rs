@@ -60,6 +60,7 @@ pub struct CopyReport {
 impl Copies {
     /// Copies that come out at the other end, of which so many bytes may be on
     /// their way.
+    #[expect(clippy::disallowed_methods, reason = "`bytes_max` bounds what is in the queue")]
     pub(super) fn new(bytes_max: usize) -> (Self, Receiver<LetterCopy>) {
         let (queue, copies) = unbounded();
         let (shared, problem) = (Arc::default(), None);

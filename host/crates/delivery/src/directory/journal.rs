@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 
 use super::path_of;
 use standpipe_core::event::StreamName;
+use standpipe_core::private;
 
 /// How long a run waits for another process that is letting go of the directory that
 /// records are written to in place of Firehose.
@@ -171,7 +172,7 @@ impl<'a> Note<'a> {
         if length <= self.before || length >= self.after {
             return Ok(());
         }
-        File::options().write(true).open(&path)?.set_len(self.before)?;
+        private::file_options().write(true).open(&path)?.set_len(self.before)?;
         let (file, bytes) = (path.display(), length - self.before);
         tracing::warn!(%file, bytes, "cut off a part of a batch, which was being written when an earlier run ended");
         Ok(())
@@ -179,6 +180,10 @@ impl<'a> Note<'a> {
 }
 
 /// Open the file and lock it, and wait a moment for who is about to let go of it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it stands beside files for users, and who waits is no task"
+)]
 fn lock(path: &Path) -> io::Result<File> {
     let end = Instant::now() + LOCAL_LOCK_TIMEOUT;
     loop {
