@@ -1,3 +1,6 @@
+//! Memory budgets under random use: what is taken is what is held, the bound holds, and nobody
+//! waits for what is free.
+
 use std::task::Wake;
 
 use proptest::prelude::*;
