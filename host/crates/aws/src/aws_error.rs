@@ -132,6 +132,7 @@ impl AwsError {
 }
 
 /// How a request came to have no answer.
+#[derive(Clone, Copy)]
 enum Transport {
     NoCredentials {
         is_transient: bool,

@@ -220,7 +220,7 @@ impl Reader {
         let caller = tokio::time::timeout(CATALOG_CALLER_TIMEOUT, self.access.caller());
         let caller = caller
             .await
-            .unwrap_or_else(|_| Err(format!("no answer in {:?}", CATALOG_CALLER_TIMEOUT)));
+            .unwrap_or_else(|_| Err(format!("no answer in {CATALOG_CALLER_TIMEOUT:?}")));
         let of_caller = match caller {
             Ok(caller) => Some(caller.account).filter(|account| is_account(account)),
             Err(cause) => {

@@ -174,8 +174,7 @@ fn check_length(document: &Document, written: &BTreeSet<String>) -> anyhow::Resu
         },
     );
     bail!(
-        "the policy has {chars} characters, and IAM takes {}: {shorter}; or --split writes several policies",
-        POLICY_CHARS_MAX
+        "the policy has {chars} characters, and IAM takes {POLICY_CHARS_MAX}: {shorter}; or --split writes several policies"
     )
 }
 

@@ -52,7 +52,7 @@ impl OpenMetadata {
             // This one wants the service's name as it is, not as a part of full names.
             let service = names::escape(&self.settings.service);
             let mut path =
-                format!("/pipelines?service={service}&fields=tasks&limit={}", CATALOG_PAGE);
+                format!("/pipelines?service={service}&fields=tasks&limit={CATALOG_PAGE}");
             if !after.is_empty() {
                 path.push_str(&format!("&after={}", names::escape(&after)));
             }
