@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use standpipe_tests::{Program, signature};
+use standpipe_tests::{Program, signature, workspace};
 
 const EVENT: &str = "{\"type\":\"track\",\"event\":\"A\"}\n";
 
@@ -71,6 +71,23 @@ fn the_schema_is_json_and_knows_every_section() {
     for section in ["aws", "data_dir", "delivery", "plugin", "streams", "workers"] {
         assert!(known.contains(&section), "{known:?}");
     }
+}
+
+/// What a settings file may say is what other programs and editors rely on.
+#[test]
+fn the_schema_is_as_it_was() {
+    let golden = workspace().join("tests/data/settings-schema.json");
+    let now = Program::new().args(["config", "schema"]).run().exits(0).stdout;
+    let now = String::from_utf8(now).expect("text");
+    let before = fs::read_to_string(&golden).unwrap_or_default();
+    if std::env::var_os("ACCEPT").is_some() {
+        fs::write(&golden, &now).unwrap();
+    }
+    let differs = before.lines().zip(now.lines()).find(|(before, now)| before != now);
+    assert!(
+        before == now,
+        "the schema has changed, first at {differs:?}: if that is meant, run this test with ACCEPT=1"
+    );
 }
 
 #[test]
