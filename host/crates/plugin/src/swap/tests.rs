@@ -193,7 +193,7 @@ fn what_has_passed_its_steps_is_not_configured_again() {
 }
 
 #[test]
-fn a_rollback_withdraws_once_and_by_number() {
+fn a_rollback_is_withdrawn_once_and_by_number() {
     let swapper = start(&plain("first"), Terms::default());
     assert!(matches!(swapper.roll_back(None), Err(NotPossible::NoPrevious)));
     swapper.offer(&plain("second")).unwrap();
