@@ -39,6 +39,7 @@ mod mutations;
 mod native;
 mod nginx;
 mod outputs;
+mod outside;
 mod overflow;
 mod packing;
 mod permissions;

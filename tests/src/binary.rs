@@ -75,7 +75,7 @@ pub fn pingora_gateway() -> PathBuf {
 }
 
 /// Tells where the programs are.
-fn build_with(selection: &[&str]) -> PathBuf {
+pub(crate) fn build_with(selection: &[&str]) -> PathBuf {
     let directory = profile_directory();
     let mut cargo = cargo();
     cargo.args(["build", "--quiet"]).args(selection).arg("--target-dir").arg(target_directory());

@@ -41,6 +41,7 @@ pub mod mounted;
 pub mod openapi;
 pub mod openmetadata;
 pub mod oracle;
+pub mod outside;
 pub mod pictures;
 mod port;
 mod program;

@@ -27,11 +27,13 @@ fn build_mapping(workspace: &Path) -> PathBuf {
     cargo
         .current_dir(workspace)
         .args([
-            "build",
+            "rustc",
             "--release",
             "--package",
             "standpipe-mapping",
             "--lib",
+            "--crate-type",
+            "cdylib",
             "--target",
             "wasm32-wasip2",
         ])

@@ -1,0 +1,97 @@
+//! A project outside the workspace embeds the library: it compiles what a gateway needs and
+//! no more, and what it is sent arrives.
+
+use std::thread;
+
+use rustix::process::Signal;
+use standpipe_tests::client::Client;
+use standpipe_tests::{DEADLINE, Fate, Program, Stub, outside};
+
+use crate::gateway::against;
+
+const CLIENTS: usize = 4;
+const EVENTS: usize = 2000;
+
+/// What the program `host`, the collector and the catalog need, and nobody else.
+const NOT_EMBEDDED: &[&str] = &[
+    "clap",
+    "indicatif",
+    "tracing-subscriber",
+    "reqwest",
+    "saphyr-parser",
+    "fancy-regex",
+    "brotli-decompressor",
+];
+
+#[test]
+fn a_gateway_compiles_nothing_of_the_program_the_collector_and_the_catalog() {
+    let compiled = outside::dependencies();
+    for name in ["standpipe", "wasmtime", "aws-sdk-firehose"] {
+        assert!(compiled.contains(name), "no {name} in {compiled:?}");
+    }
+    let too_many: Vec<_> = NOT_EMBEDDED.iter().filter(|name| compiled.contains(**name)).collect();
+    assert!(too_many.is_empty(), "{too_many:?}");
+}
+
+/// An event of a number, and what its sender must be answered.
+fn event(number: usize) -> (String, &'static str) {
+    match number % 10 {
+        0 => (format!("{{\"id\":{number},\"event\":\"other\"}}"), "filtered"),
+        1 => (format!("{{\"id\":{number},"), "dead: "),
+        _ => (format!("{{\"id\":{number},\"event\":\"kept\"}}"), "delivered"),
+    }
+}
+
+#[test]
+fn what_is_posted_to_a_gateway_arrives_once() {
+    // Every third request has to be sent again.
+    let mut requests = 0;
+    let stub = Stub::start(move |_| {
+        requests += 1;
+        match requests % 3 {
+            0 => Fate::Fail { status: 503, code: "ServiceUnavailableException", accepted: false },
+            _ => Fate::Accept,
+        }
+    });
+    let settings = format!(
+        "{}[delivery]\nmax_delay = '5ms'\n\
+         [plugin.settings]\nmappings = [{{ event = 'kept', stream = 'kept' }}]\n",
+        against(&stub)
+    );
+    let program = Program::of(&outside::gateway()).file("settings.toml", settings.as_bytes());
+    let gateway = program.args(["127.0.0.1:0", "settings.toml"]).start();
+    let url = gateway.wait_for_line("listening on ");
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let url = &url;
+            scope.spawn(move || {
+                let mut connection = Client::connect(url);
+                for number in (client..EVENTS).step_by(CLIENTS) {
+                    let (event, expected) = event(number);
+                    let reply = connection.post("/events", &[], event.as_bytes()).unwrap();
+                    assert_eq!(reply.status, 200, "{}", reply.text());
+                    assert!(reply.text().starts_with(expected), "{event}: {}", reply.text());
+                }
+            });
+        }
+    });
+    gateway.signal(Signal::TERM);
+    let ran = gateway.wait(DEADLINE).exits(0);
+    let summary = String::from_utf8_lossy(&ran.stdout);
+    assert!(summary.contains("1600 delivered, 200 filtered, 200 dead"), "{summary}");
+    assert_eq!(ran.letters().len(), 200);
+    assert_eq!(stub.violations(), [""; 0]);
+    let mut accepted = stub.accepted();
+    let records = accepted.remove("kept").expect("records");
+    assert!(accepted.is_empty(), "{:?}", accepted.keys());
+    let records = records.into_iter().map(|record| String::from_utf8(record).expect("text"));
+    let sent = (0..EVENTS).map(event).filter(|(_, expected)| *expected == "delivered");
+    let sent = sent.map(|(event, _)| event + "\n");
+    assert_eq!(sorted(records), sorted(sent));
+}
+
+fn sorted(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut texts: Vec<_> = texts.collect();
+    texts.sort_unstable();
+    texts
+}

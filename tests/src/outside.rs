@@ -1,0 +1,38 @@
+//! The project `tests/gateway`, which is no member of the workspace.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use crate::binary::{build_with, cargo};
+use crate::workspace;
+
+const MANIFEST: &str = "tests/gateway/Cargo.toml";
+
+/// The names of all packages that the project is compiled from.
+pub fn dependencies() -> &'static BTreeSet<String> {
+    static NAMES: OnceLock<BTreeSet<String>> = OnceLock::new();
+    NAMES.get_or_init(|| {
+        lock_versions();
+        let mut tree = cargo();
+        tree.args(["tree", "--offline", "--manifest-path", MANIFEST, "--edges", "normal,build"]);
+        let output = tree.args(["--prefix", "none"]).output().expect("cargo can be started");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("text");
+        text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    })
+}
+
+/// The project's program, built where the workspace is built.
+pub fn gateway() -> PathBuf {
+    // Cargo takes what the project does not need out of its lock file: once is enough.
+    dependencies();
+    build_with(&["--offline", "--manifest-path", MANIFEST]).join("test-gateway")
+}
+
+/// Have the project use the versions of the workspace, which are compiled already.
+fn lock_versions() {
+    let locked = fs::read(workspace().join("Cargo.lock")).expect("the workspace's lock file");
+    fs::write(workspace().join("tests/gateway/Cargo.lock"), locked).expect("a lock file");
+}
