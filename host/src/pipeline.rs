@@ -40,6 +40,7 @@ use carrier::Carrier;
 use deciding::{Decided, Deciding};
 use held::{Held, Work};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::limits;
 use crate::stop::StopTokens;
@@ -77,6 +78,10 @@ pub struct Worker {
     held: Held,
     /// When a chunk that was set aside had its turn.
     last_held_turn: Instant,
+    /// The run's tokens of these names, in children of this worker's own: polling them takes
+    /// no lock that others take.
+    mapping_abort: CancellationToken,
+    mapping_halt: CancellationToken,
 }
 
 /// What has become of a batch.
@@ -125,6 +130,8 @@ impl Worker {
         let PluginRoles { active, canary, shadow } = roles.in_use();
         let active = Deciding::new(active, Arc::clone(&identities));
         let canary = canary.map(|canary| Self::canary(canary, &identities));
+        let (mapping_abort, mapping_halt) =
+            (stop.mapping_abort.child_token(), stop.mapping_halt.child_token());
         let carrier = Carrier { outbox, letters, on_failure, stop };
         let held = Held::default();
         Worker {
@@ -140,6 +147,8 @@ impl Worker {
             renewal,
             held,
             last_held_turn: Instant::now(),
+            mapping_abort,
+            mapping_halt,
         }
     }
 
@@ -205,8 +214,8 @@ impl Worker {
         if self.held.is_empty() {
             return;
         }
-        let is_other = self.roles.has_changed();
-        if is_other || self.is_halted() || self.is_aborted() {
+        // A halt aborts the waiting, too.
+        if self.roles.has_changed() || self.is_aborted() {
             self.held.release(now);
         }
         if let Some(work) = self.held.pop_due(now) {
@@ -249,9 +258,6 @@ impl Worker {
             Event { index, line: chunk.number(line), text, envelope }
         };
         let events: Vec<_> = lines.iter().map(event).collect();
-        if self.is_halted() {
-            return Turn::Through;
-        }
         if self.roles.has_changed() {
             self.turn();
         }
@@ -350,10 +356,10 @@ impl Worker {
         wasted_left: &mut Duration,
     ) -> Turn {
         let is_aborted = self.is_aborted();
-        let (active, carrier) = (&mut self.active, &mut self.carrier);
+        let (active, carrier, halt) = (&mut self.active, &mut self.carrier, &self.mapping_halt);
         active.places.turn_to(ack.source());
         let provenance = provenance(ack, active);
-        while !events.is_empty() && !carrier.stop.mapping_halt.is_cancelled() {
+        while !events.is_empty() && !halt.is_cancelled() {
             let (pause, why) = match wasted_left.is_zero() {
                 true => (Duration::ZERO, Fault::Off),
                 false => match active.decide(ack.source(), events, *wasted_left) {
@@ -398,11 +404,11 @@ impl Worker {
     }
 
     fn is_aborted(&self) -> bool {
-        self.carrier.stop.mapping_abort.is_cancelled()
+        self.mapping_abort.is_cancelled()
     }
 
     fn is_halted(&self) -> bool {
-        self.carrier.stop.mapping_halt.is_cancelled()
+        self.mapping_halt.is_cancelled()
     }
 
     /// The canary decides about the events of its users. Those that it fails on are

@@ -549,6 +549,23 @@ async fn what_a_canary_fails_on_the_active_plugin_decides_about() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_halt_ends_the_deciding_of_a_canary_and_the_waiting_too() {
+    let canary = Scripted::to("canary");
+    let mut scene = Scene { canary: Some(canary.clone()), ..Scene::default() }.begin();
+    canary.set_instance(false);
+    scene.plugin.set_instance(false);
+    scene.take(durable(), &["one"]);
+    assert!(scene.worker.is_holding());
+    canary.set_instance(true);
+    scene.stop.halt(|| "a test".to_owned());
+    scene.take(durable(), &["two"]);
+    scene.wait(Duration::from_millis(1)).await;
+    assert!(!scene.worker.is_holding());
+    assert_eq!((canary.asked(), scene.plugin.asked()), (0, 0));
+    assert_eq!(scene.finish().await.counts(), [0, 0, 0, 2]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_flood_of_failures_in_one_source_holds_up_no_other() {
     let mut scene = Scene::default().begin();
     let flood: Vec<_> = (0..100).map(|_| "loop").collect();

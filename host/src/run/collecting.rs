@@ -117,7 +117,8 @@ impl Listening {
             Arc::clone(&held),
         );
         // What is in memory alone is handed out whatever comes of it.
-        let abort = if is_durable { stop.mapping_abort.clone() } else { CancellationToken::new() };
+        let abort =
+            if is_durable { stop.mapping_abort.child_token() } else { CancellationToken::new() };
         let reader = chunker.spawn("spool-reader", reader, abort)?;
         let connections = server.as_ref().map(Server::stats);
         let replaceable = Replaceable {

@@ -1,3 +1,6 @@
+//! Events handed in by a program: bounds, waiting, closing, one line each, and an answer for every
+//! caller.
+
 use std::thread::JoinHandle;
 
 use proptest::collection::vec;
