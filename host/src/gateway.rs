@@ -28,3 +28,6 @@ pub use start_error::{StartError, StartErrorCause};
 fn begins_with_any(path: &str, beginnings: &[String]) -> bool {
     beginnings.iter().any(|beginning| path.starts_with(beginning))
 }
+
+#[cfg(test)]
+mod tests;

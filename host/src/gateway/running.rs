@@ -266,6 +266,14 @@ impl Host {
     }
 }
 
+#[cfg(test)]
+impl Inner {
+    /// What becomes of the host, for who does not hold it.
+    pub(super) fn summary(&self) -> watch::Receiver<Option<Arc<Summary>>> {
+        self.summary.clone()
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         self.intake_stop.cancel();

@@ -86,7 +86,30 @@ impl Launched {
     }
 }
 
+/// A run of events that a program submits, between a plugin that follows a script and this
+/// client.
+pub(crate) fn embedded(
+    settings: Settings,
+    script: impl Fn(&str, &str) -> Act + Send + Sync + 'static,
+    client: Arc<Faulty>,
+    room: Room,
+) -> (Run, Submitter) {
+    let (submitter, submissions) = Submitter::new(room);
+    let mut parts = parts_with(settings, script, client);
+    let source = "program".into();
+    parts.entrance = Some(Entrance { source, submitter: submitter.clone(), submissions });
+    (parts.launch(&Handle::current()).unwrap(), submitter)
+}
+
 fn parts(settings: Settings, client: Arc<Faulty>) -> Parts {
+    parts_with(settings, act, client)
+}
+
+fn parts_with(
+    settings: Settings,
+    script: impl Fn(&str, &str) -> Act + Send + Sync + 'static,
+    client: Arc<Faulty>,
+) -> Parts {
     let how = SwapperSettings { workers: settings.workers, breaker: settings.hosting.breaker };
     let stop = StopTokens::new();
     let letters = Arc::new(Letters::new(settings.data_dir.join("dead")));
@@ -99,7 +122,7 @@ fn parts(settings: Settings, client: Arc<Faulty>) -> Parts {
     );
     Parts {
         basis: Basis::new(&settings, Arc::new(NoManager)),
-        swapper: Swapper::scripted(Plugin::scripted(Arc::new(act)), how),
+        swapper: Swapper::scripted(Plugin::scripted(Arc::new(script)), how),
         settings,
         stop,
         delivery,
