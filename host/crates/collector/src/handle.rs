@@ -34,6 +34,21 @@ use standpipe_http::{
 };
 use standpipe_spool::Spool;
 
+/// Bytes of memory that a header takes beside its name and value.
+const HTTP_HEADER_OVERHEAD_BYTES: usize = 128;
+
+/// Bytes of memory that a request under way takes beside its headers and its body.
+const HTTP_REQUEST_OVERHEAD_BYTES: usize = 4 * 1024;
+
+/// Bytes of memory that the headers of all requests under way may take, overhead
+/// included: a usual request on each of `HTTP_CONNECTIONS_MAX` connections. With
+/// HTTP/2, two bytes on the wire can stand for a header of any length.
+const HTTP_HEADERS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The part of the memory of bodies that larger ones may take together, in bytes. The rest is
+/// for small ones, whoever sends large ones.
+const HTTP_LARGE_BODIES_BYTES_MAX: usize = 48 * 1024 * 1024;
+
 /// Takes requests, and answers them once their events are in the spool.
 #[derive(Debug)]
 pub struct Collector {
@@ -61,10 +76,10 @@ impl Collector {
             spool,
             bodies: Bodies::new(body_bytes_max),
             proxies: Proxies::default(),
-            headers: RequestMemory::new(limits::HTTP_HEADERS_BYTES_MAX),
+            headers: RequestMemory::new(HTTP_HEADERS_BYTES_MAX),
             decoded: RequestMemory::with_room_for_small(
                 limits::HTTP_BODIES_BYTES_MAX,
-                limits::HTTP_LARGE_BODIES_BYTES_MAX,
+                HTTP_LARGE_BODIES_BYTES_MAX,
                 limits::HTTP_SMALL_BODY_BYTES_MAX,
             ),
             responses: ResponseCounts::default(),
@@ -157,7 +172,7 @@ impl Collector {
         // Nothing of them is needed while the rest of the body is read.
         drop(parts);
         if let Some(headers) = &mut headers {
-            headers.shrink_to(limits::HTTP_REQUEST_OVERHEAD_BYTES);
+            headers.shrink_to(HTTP_REQUEST_OVERHEAD_BYTES);
         }
         let mut answer = answer.unwrap_or_else(|refused| self.refuse(&refused));
         // Nor is anything read of who has stopped sending.
@@ -376,11 +391,10 @@ struct Payload {
 /// Bytes of memory that the headers of a request take, and all that comes with it.
 fn memory_of(parts: &Parts) -> usize {
     let headers = parts.headers.iter();
-    let headers = headers.map(|(name, value)| {
-        name.as_str().len() + value.len() + limits::HTTP_HEADER_OVERHEAD_BYTES
-    });
+    let headers =
+        headers.map(|(name, value)| name.as_str().len() + value.len() + HTTP_HEADER_OVERHEAD_BYTES);
     let path = parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
-    limits::HTTP_REQUEST_OVERHEAD_BYTES + path + headers.sum::<usize>()
+    HTTP_REQUEST_OVERHEAD_BYTES + path + headers.sum::<usize>()
 }
 
 #[cfg(test)]

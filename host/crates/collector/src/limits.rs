@@ -1,18 +1,5 @@
 //! Bounds that this crate enforces, each with its unit and where the number is from.
 
-use std::time::Duration;
-
-/// Bytes of memory that a header takes beside its name and value.
-pub const HTTP_HEADER_OVERHEAD_BYTES: usize = 128;
-
-/// Bytes of memory that a request under way takes beside its headers and its body.
-pub const HTTP_REQUEST_OVERHEAD_BYTES: usize = 4 * 1024;
-
-/// Bytes of memory that the headers of all requests under way may take, overhead
-/// included: a usual request on each of `HTTP_CONNECTIONS_MAX` connections. With
-/// HTTP/2, two bytes on the wire can stand for a header of any length.
-pub const HTTP_HEADERS_BYTES_MAX: usize = 64 * 1024 * 1024;
-
 /// Bytes of all bodies that are being read, and of what small ones have become until it
 /// is in the spool.
 pub const HTTP_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -26,13 +13,6 @@ pub const HTTP_PEER_BODIES_BYTES_MAX: usize = HTTP_BODIES_BYTES_MAX / 2;
 
 /// Bytes that a small body and what it usually becomes take.
 pub const HTTP_SMALL_BODY_BYTES_MAX: usize = 3 * COLLECT_INLINE_BODY_BYTES_MAX;
-
-/// The part of that memory that all larger ones may take together, in bytes. The rest is
-/// for small ones, whoever sends large ones.
-pub const HTTP_LARGE_BODIES_BYTES_MAX: usize = 48 * 1024 * 1024;
-
-/// How often a refused request is logged for each source and each reason.
-pub const COLLECT_REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Bytes of a body, as received and once it is decompressed, up to which it is decoded
 /// where it was received, on the threads that serve all connections: a millisecond's

@@ -2,11 +2,15 @@
 //! refused: a line for each source and reason in a minute at most, without anything of the
 //! request.
 
+use std::time::Duration;
+
 use prometheus_client::metrics::counter::Counter;
 
 use super::log_limit::LogLimit;
 use super::reason::RefusalReason;
-use crate::limits;
+
+/// How often a refused request is logged for each source and each reason.
+const COLLECT_REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Refused requests of one source, or of none that is known.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ impl Default for Refusals {
     fn default() -> Self {
         let of_reason = |_: &RefusalReason| OfReason {
             count: Counter::default(),
-            log: LogLimit::new(limits::COLLECT_REFUSED_LOG_INTERVAL),
+            log: LogLimit::new(COLLECT_REFUSED_LOG_INTERVAL),
         };
         Refusals(RefusalReason::ALL.iter().map(of_reason).collect())
     }

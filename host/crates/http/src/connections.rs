@@ -20,6 +20,18 @@ use tokio::time::{Instant, timeout};
 use super::peers::{PeerKey, TrustedProxies};
 use crate::limits;
 
+/// Time for the first byte on a new connection. Browsers keep connections that they have
+/// opened in advance for about as long.
+const HTTP_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often it is logged that what came over a connection is no request.
+const HTTP_MALFORMED_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long a connection is left alone that has no request, where others need its place:
+/// what a new one takes for a handshake and its first request, so that those who have
+/// only come do not close one another's connections.
+const HTTP_SCARCE_IDLE_PATIENCE: Duration = Duration::from_millis(500);
+
 /// The part of all connections that is closed at once where there is no room, so that
 /// looking at all of them is worth it.
 const CLOSED_AT_ONCE: usize = 64;
@@ -177,7 +189,7 @@ impl Connections {
     pub(super) fn count_malformed(&self, error: &hyper::Error) {
         let count = self.0.malformed.inc() + 1;
         let mut logged = self.0.logged.lock();
-        if logged.is_none_or(|logged| logged.elapsed() >= limits::HTTP_MALFORMED_LOG_INTERVAL) {
+        if logged.is_none_or(|logged| logged.elapsed() >= HTTP_MALFORMED_LOG_INTERVAL) {
             *logged = Some(Instant::now());
             drop(logged);
             // Anybody can connect and send anything.
@@ -368,7 +380,7 @@ impl Activity {
         if self.is_used.load(Ordering::Relaxed) {
             self.keep_alive
         } else if self.bytes_read.load(Ordering::Relaxed) == 0 {
-            limits::HTTP_FIRST_BYTE_TIMEOUT
+            HTTP_FIRST_BYTE_TIMEOUT
         } else {
             limits::HTTP_HEADER_TIMEOUT
         }
@@ -396,7 +408,7 @@ impl Activity {
         // Whoever is sending a body, or about to send a request, is given time for it.
         let patience = match has_request {
             true => limits::HTTP_SCARCE_BODY_PATIENCE,
-            false => limits::HTTP_SCARCE_IDLE_PATIENCE,
+            false => HTTP_SCARCE_IDLE_PATIENCE,
         };
         let is_overdue = turned.elapsed() >= patience;
         (!is_at_work && is_overdue && !self.is_evicted()).then_some(turned)
@@ -476,7 +488,7 @@ mod tests {
         let at_work = UnderWay::new(&places[1].activity);
         all.evict();
         assert_eq!(evicted(&places), [0; 0], "those that have only come are left alone");
-        tokio::time::advance(limits::HTTP_SCARCE_IDLE_PATIENCE).await;
+        tokio::time::advance(HTTP_SCARCE_IDLE_PATIENCE).await;
         for expected in [Some(2), Some(3), Some(0), None] {
             all.evict();
             all.evict();
@@ -571,7 +583,7 @@ mod tests {
             }
             started.elapsed()
         };
-        assert_eq!(took(None).await, limits::HTTP_FIRST_BYTE_TIMEOUT);
+        assert_eq!(took(None).await, HTTP_FIRST_BYTE_TIMEOUT);
         let slow = took(Some((Duration::from_millis(200), 1))).await;
         assert!(slow <= limits::HTTP_RATE_WINDOW + 2 * limits::HTTP_WATCH_INTERVAL, "{slow:?}");
         let fast = took(Some((Duration::from_millis(100), 1000))).await;

@@ -14,13 +14,6 @@ pub const HTTP_HEADERS_MAX: usize = 100;
 /// their first byte.
 pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Time for the first byte on a new connection. Browsers keep connections that they have
-/// opened in advance for about as long.
-pub const HTTP_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Time for a TLS handshake. Two round trips, and the retransmissions of a bad network.
-pub const HTTP_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How often it is looked whether a connection is still used.
 pub const HTTP_WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -32,17 +25,9 @@ pub const HTTP_RATE_WINDOW: Duration = Duration::from_secs(5);
 /// as Kestrel and IIS ask for, for the ten seconds of a body's.
 pub const HTTP_WINDOW_BYTES_MIN: u64 = 2400;
 
-/// How often it is logged that what came over a connection is no request.
-pub const HTTP_MALFORMED_LOG_INTERVAL: Duration = Duration::from_secs(60);
-
 /// How long a request's body may be coming in where others wait for the memory that it
 /// holds, or for its connection. A large body over a slow line is sent again then.
 pub const HTTP_SCARCE_BODY_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long a connection is left alone that has no request, where others need its place:
-/// what a new one takes for a handshake and its first request, so that those who have
-/// only come do not close one another's connections.
-pub const HTTP_SCARCE_IDLE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The time in which [`HTTP_WINDOW_BYTES_MIN`] of a request's body must come, or the end
 /// of it; so it is also the longest pause.

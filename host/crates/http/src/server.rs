@@ -18,6 +18,9 @@ use super::connections::{ConnectionLimits, Connections, Place};
 use super::{Answer, Peer, Request, Tls};
 use crate::limits;
 
+/// Time for a TLS handshake. Two round trips, and the retransmissions of a bad network.
+const HTTP_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long to wait before accepting again, when the system has no more descriptors.
 const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
 
@@ -187,7 +190,7 @@ async fn encrypted(stream: TcpStream, tls: Option<Tls>, place: &Place) -> Option
     let Some(tls) = tls else { return Some(Stream::Plain(stream)) };
     let handshake = tls.acceptor().accept(stream);
     tokio::select! {
-        shaken = tokio::time::timeout(limits::HTTP_HANDSHAKE_TIMEOUT, handshake) => match shaken {
+        shaken = tokio::time::timeout(HTTP_HANDSHAKE_TIMEOUT, handshake) => match shaken {
             Ok(Ok(stream)) => Some(Stream::Encrypted(Box::new(stream))),
             Ok(Err(_)) | Err(_) => None,
         },

@@ -4,7 +4,7 @@
 //! What a failing event costs is time: an event that loops costs its whole
 //! allowance, one that traps an instance. So the breaker keeps an account of wasted
 //! time for each source whose events fail. While an account is below
-//! [`limits::BREAKER_BURST_CPU`], the plugin is asked about every event. Beyond, the
+//! [`BREAKER_BURST_CPU`], the plugin is asked about every event. Beyond, the
 //! source's events wait, and the account is paid back at a share of the workers' time.
 //! An event is never given up because of what the plugin did with others, unless the
 //! settings ask for that ([`WhenOff::Fail`]): the ones that fail have each had their
@@ -25,7 +25,44 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use prometheus_client::metrics::counter::Counter;
 
-use crate::limits;
+/// The share of a source's events that a plugin fails on from which it counts as
+/// degraded, unless the settings say otherwise.
+const BREAKER_DEGRADED_FROM: f64 = 0.1;
+
+/// The share from which it counts as off for the source, unless the settings say
+/// otherwise.
+const BREAKER_OFF_FROM: f64 = 0.95;
+
+/// For how long a source's failures are counted together, and how long a plugin must
+/// do that badly before it counts as off.
+const BREAKER_WINDOW: Duration = Duration::from_secs(10);
+
+/// How long a source stays off before it is judged anew.
+const BREAKER_RETRY: Duration = Duration::from_secs(5);
+
+/// Events without which a window says too little.
+const BREAKER_EVENTS_MIN: u64 = 100;
+
+/// The share of the workers' processor time that failing events may take in the long
+/// run, unless the settings say otherwise: as much is left for all others.
+const BREAKER_FAILING_CPU: f64 = 0.5;
+
+/// Processor time that failing events of one source may take at once, before they have
+/// to wait: a batch of the largest size that loops, and some tens of its events alone.
+const BREAKER_BURST_CPU: Duration = Duration::from_secs(2);
+
+/// The least processor time that a source waits for, once it has to wait: what a
+/// looping event takes is more, and nobody should look all the time.
+const BREAKER_PAUSE_CPU_MIN: Duration = Duration::from_millis(10);
+
+/// Sources whose failures are kept account of: as many as there are where it matters
+/// (write keys, files). Beyond, the one that was silent for the longest time is
+/// forgotten.
+const BREAKER_SOURCES_MAX: usize = 1000;
+
+/// Events of a trial of a plugin that is off, where the settings have it not asked
+/// otherwise: few, since a plugin that loops takes its whole time for each.
+const BREAKER_TRIAL_EVENTS: usize = 20;
 
 /// Longer than any debt takes to be paid back; what time there is beyond it needs no
 /// account.
@@ -152,11 +189,11 @@ struct Account {
 impl Default for BreakerSettings {
     fn default() -> Self {
         BreakerSettings {
-            degraded_from: limits::BREAKER_DEGRADED_FROM,
-            off_from: limits::BREAKER_OFF_FROM,
-            window: limits::BREAKER_WINDOW,
-            retry: limits::BREAKER_RETRY,
-            failing_cpu: limits::BREAKER_FAILING_CPU,
+            degraded_from: BREAKER_DEGRADED_FROM,
+            off_from: BREAKER_OFF_FROM,
+            window: BREAKER_WINDOW,
+            retry: BREAKER_RETRY,
+            failing_cpu: BREAKER_FAILING_CPU,
             when_off: WhenOff::Wait,
         }
     }
@@ -237,7 +274,7 @@ impl Breaker {
 
     /// Whether the plugin may be asked about events of this source now, and how far.
     pub fn admit(&self, source: &str, now: Instant) -> Admission {
-        let burst = limits::BREAKER_BURST_CPU;
+        let burst = BREAKER_BURST_CPU;
         let free =
             Patience { events_max: usize::MAX, grouping: Grouping::Together, wasted_max: burst };
         if self.is_idle() {
@@ -254,7 +291,7 @@ impl Breaker {
             }
             account.next_trial = now + self.settings.retry;
             return Admission::Ask(Patience {
-                events_max: limits::BREAKER_TRIAL_EVENTS,
+                events_max: BREAKER_TRIAL_EVENTS,
                 grouping: Grouping::Alone,
                 // As much as is paid back until the next one.
                 wasted_max: self.settings.retry.mul_f64(self.rate),
@@ -262,7 +299,7 @@ impl Breaker {
         }
         if account.debt >= burst {
             // Until there is room for a little, so that nobody looks all the time.
-            let excess = account.debt - burst + limits::BREAKER_PAUSE_CPU_MIN;
+            let excess = account.debt - burst + BREAKER_PAUSE_CPU_MIN;
             let pause = excess.as_secs_f64() * indebted as f64 / self.rate;
             return Admission::Wait(Duration::try_from_secs_f64(pause).unwrap_or(Duration::MAX));
         }
@@ -323,8 +360,8 @@ impl Breaker {
         let share = account.failed as f64 / account.events.max(1) as f64;
         let is_over = now.saturating_duration_since(account.window_start) >= window;
         // Few events can say enough: those that loop take their time.
-        let is_enough = account.events >= limits::BREAKER_EVENTS_MIN
-            || account.debt >= limits::BREAKER_BURST_CPU / 2;
+        let is_enough =
+            account.events >= BREAKER_EVENTS_MIN || account.debt >= BREAKER_BURST_CPU / 2;
         if was_off && !is_over && share >= settings.off_from {
             return share;
         }
@@ -403,7 +440,7 @@ impl Accounts {
     /// Have room for another source, at the expense of the one that was silent for the
     /// longest time.
     fn make_room(&mut self) {
-        if self.of.len() < limits::BREAKER_SOURCES_MAX {
+        if self.of.len() < BREAKER_SOURCES_MAX {
             return;
         }
         let oldest = self.of.iter().min_by_key(|(_, account)| account.last_count);

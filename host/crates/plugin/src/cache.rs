@@ -36,6 +36,10 @@ use thiserror::Error;
 use super::wasm_error::WasmError;
 use crate::limits;
 
+/// Bytes of a component's compiled code that are kept on disk: that of an interpreter
+/// with 18 MB takes some 60 MB.
+const PLUGIN_COMPILED_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
 /// The first bytes of an entry: what it is, and the version of its form.
 const MAGIC: &[u8; 8] = b"spcache1";
 
@@ -190,7 +194,7 @@ impl CompiledCache {
 
     /// Keep what was compiled. Where that is not possible, the log says so.
     pub(super) fn store(&self, origin: &Origin<'_>, code: &[u8]) {
-        if code.len() as u64 > limits::PLUGIN_COMPILED_BYTES_MAX {
+        if code.len() as u64 > PLUGIN_COMPILED_BYTES_MAX {
             return;
         }
         self.make_room(code.len() as u64);
@@ -208,7 +212,7 @@ impl CompiledCache {
             Err(error) => return Err(error.into()),
         };
         check_file(&file, self.user, WRITABLE_BY_OTHERS)?;
-        let bytes_max = limits::PLUGIN_COMPILED_BYTES_MAX + HEADER_BYTES as u64;
+        let bytes_max = PLUGIN_COMPILED_BYTES_MAX + HEADER_BYTES as u64;
         let mut entry = Vec::new();
         (&file).take(bytes_max + 1).read_to_end(&mut entry)?;
         let is_whole = entry.len() > HEADER_BYTES

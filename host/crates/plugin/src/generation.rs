@@ -12,7 +12,9 @@ use super::counts::Counts;
 use super::ledger::Ledger;
 use super::trust::{Admitted, Evidence, Role, Trust, Untrusted};
 use super::{Attempt, Breaker, BreakerSettings, Plugin, Tally, Unavailable};
-use crate::limits;
+
+/// How often the log says that no instance of a plugin can be made.
+const PLUGIN_UNAVAILABLE_LOG_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A plugin in use, from the moment that it is taken. The same plugin that is taken
 /// again is another generation.
@@ -141,7 +143,7 @@ impl Generation {
         let now = Instant::now();
         let mut outage = self.outage.lock();
         outage.until = outage.until.max(Some(now + unavailable.pause));
-        let is_due = |last: Instant| now - last >= limits::PLUGIN_UNAVAILABLE_LOG_INTERVAL;
+        let is_due = |last: Instant| now - last >= PLUGIN_UNAVAILABLE_LOG_INTERVAL;
         if outage.last_log.is_none_or(is_due) {
             outage.last_log = Some(now);
             tracing::error!(

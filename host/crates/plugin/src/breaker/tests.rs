@@ -73,16 +73,16 @@ fn health_is_judged_by_source() {
 fn a_source_that_does_well_again_is_healthy_again() {
     let start = Instant::now();
     let breaker = breaker(BreakerSettings::default(), start);
-    let off = start + limits::BREAKER_WINDOW;
+    let off = start + BREAKER_WINDOW;
     breaker.count("web", &attempt(1000, 1000, Duration::ZERO), start);
     breaker.count("web", &attempt(1000, 1000, Duration::ZERO), off);
     assert_eq!(breaker.health(off), Health::Off);
     breaker.count("web", &attempt(7, 2, Duration::ZERO), off + SECOND);
     assert_eq!(breaker.health(off + SECOND), Health::Degraded);
-    let later = off + SECOND + limits::BREAKER_WINDOW;
+    let later = off + SECOND + BREAKER_WINDOW;
     breaker.count("web", &attempt(500, 0, Duration::ZERO), later);
     assert_eq!(breaker.health(later), Health::Healthy);
-    breaker.count("web", &attempt(500, 0, Duration::ZERO), later + limits::BREAKER_WINDOW);
+    breaker.count("web", &attempt(500, 0, Duration::ZERO), later + BREAKER_WINDOW);
     assert!(breaker.is_idle());
 }
 
@@ -92,7 +92,7 @@ fn few_events_say_little() {
     let breaker = breaker(BreakerSettings::default(), start);
     breaker.count("web", &attempt(1, 1, MILLI), start);
     assert_eq!(breaker.health(start), Health::Healthy);
-    let later = start + limits::BREAKER_WINDOW;
+    let later = start + BREAKER_WINDOW;
     breaker.count("web", &attempt(1, 1, MILLI), later);
     assert_eq!(breaker.health(later), Health::Degraded);
 }
@@ -103,14 +103,14 @@ fn a_source_whose_few_events_all_loop_is_off() {
     let start = Instant::now();
     let breaker = breaker(BreakerSettings::default(), start);
     let mut now = start;
-    while now < start + limits::BREAKER_WINDOW * 2 {
+    while now < start + BREAKER_WINDOW * 2 {
         if asks(&breaker, "web", now) {
             breaker.count("web", &attempt(1, 1, MILLI * 52), now);
         }
         now += MILLI * 52;
     }
     assert_eq!(breaker.health(now), Health::Off);
-    assert!(breaker.lock().of["web"].events < limits::BREAKER_EVENTS_MIN);
+    assert!(breaker.lock().of["web"].events < BREAKER_EVENTS_MIN);
 }
 
 /// The flood of one source: it has to wait, and nobody else has.
@@ -118,7 +118,7 @@ fn a_source_whose_few_events_all_loop_is_off() {
 fn who_wastes_time_waits_and_nobody_else_does() {
     let start = Instant::now();
     let breaker = breaker(BreakerSettings::default(), start);
-    let (burst, event) = (limits::BREAKER_BURST_CPU, MILLI * 52);
+    let (burst, event) = (BREAKER_BURST_CPU, MILLI * 52);
     let mut wasted = Duration::ZERO;
     while asks(&breaker, "bad", start) {
         breaker.count("bad", &attempt(1, 1, event), start);
@@ -152,10 +152,10 @@ fn failures_take_their_share_of_time_and_no_more_whoever_fails() {
             }
             now += MILLI * 10;
         }
-        let share = end.mul_f64(limits::BREAKER_FAILING_CPU * workers.get() as f64);
+        let share = end.mul_f64(BREAKER_FAILING_CPU * workers.get() as f64);
         let all = wasted.iter().sum::<Duration>();
         // What a burst gives in the beginning comes once.
-        let bursts = (limits::BREAKER_BURST_CPU + event) * u32::try_from(sources).unwrap();
+        let bursts = (BREAKER_BURST_CPU + event) * u32::try_from(sources).unwrap();
         assert!(all <= share + bursts, "{workers} workers, {sources} sources: {all:?}");
         assert!(all >= share.mul_f64(0.9), "{workers} workers, {sources} sources: {all:?}");
         let (least, most) = (wasted.iter().min().unwrap(), wasted.iter().max().unwrap());
@@ -168,19 +168,19 @@ fn where_the_settings_say_so_a_source_that_is_off_fails_but_for_trials() {
     let start = Instant::now();
     let settings = BreakerSettings { when_off: WhenOff::Fail, ..BreakerSettings::default() };
     let breaker = breaker(settings, start);
-    let off = start + limits::BREAKER_WINDOW;
+    let off = start + BREAKER_WINDOW;
     breaker.count("web", &attempt(1000, 1000, Duration::ZERO), start);
     assert!(asks(&breaker, "web", start));
     breaker.count("web", &attempt(1000, 1000, Duration::ZERO), off);
     assert_eq!(breaker.admit("web", off + SECOND), Admission::Refuse);
     assert!(asks(&breaker, "other", off + SECOND));
-    let trial = off + limits::BREAKER_RETRY;
+    let trial = off + BREAKER_RETRY;
     let Admission::Ask(patience) = breaker.admit("web", trial) else { panic!("a trial") };
-    assert_eq!(patience.events_max, limits::BREAKER_TRIAL_EVENTS);
+    assert_eq!(patience.events_max, BREAKER_TRIAL_EVENTS);
     assert_eq!(breaker.admit("web", trial), Admission::Refuse, "another worker tries it already");
     breaker.count("web", &attempt(20, 20, Duration::ZERO), trial);
     assert_eq!(breaker.health(trial), Health::Off);
-    let trial = trial + limits::BREAKER_RETRY;
+    let trial = trial + BREAKER_RETRY;
     assert!(asks(&breaker, "web", trial));
     breaker.count("web", &attempt(7, 2, Duration::ZERO), trial);
     assert!(asks(&breaker, "web", trial));
@@ -190,11 +190,11 @@ fn where_the_settings_say_so_a_source_that_is_off_fails_but_for_trials() {
 fn sources_are_bounded() {
     let start = Instant::now();
     let breaker = breaker(BreakerSettings::default(), start);
-    for source in 0..limits::BREAKER_SOURCES_MAX + 10 {
+    for source in 0..BREAKER_SOURCES_MAX + 10 {
         let now = start + MILLI * u32::try_from(source).unwrap();
         breaker.count(&source.to_string(), &attempt(1, 1, SECOND * 3600), now);
     }
-    assert_eq!(breaker.lock().of.len(), limits::BREAKER_SOURCES_MAX);
+    assert_eq!(breaker.lock().of.len(), BREAKER_SOURCES_MAX);
     assert!(asks(&breaker, "9", start + SECOND * 2), "the oldest are forgotten");
     assert!(!asks(&breaker, "10", start + SECOND * 2));
 }

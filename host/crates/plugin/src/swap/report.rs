@@ -9,9 +9,11 @@ use serde::Serialize;
 
 use super::Refused;
 use crate::compare::Comparison;
-use crate::limits;
 use crate::{self as plugin, Canary, Generation, Pauses, Shadow};
 use standpipe_core::clock;
+
+/// Sources that a report on a plugin names among those that it fails on.
+const FAILING_SOURCES_SHOWN: usize = 20;
 
 /// How things stand with the plugin.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -151,7 +153,7 @@ impl GenerationReport {
         let (counts, plugin) = (generation.counts(), generation.plugin());
         let sources = generation.breaker().failing_sources(Instant::now()).into_iter();
         let failing_sources: Vec<_> = sources
-            .take(limits::FAILING_SOURCES_SHOWN)
+            .take(FAILING_SOURCES_SHOWN)
             .map(|(source, health)| FailingSource { source, health: health.into() })
             .collect();
         let worst = failing_sources.first().map(|worst| worst.health);
