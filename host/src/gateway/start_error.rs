@@ -184,6 +184,7 @@ mod tests {
 
     use super::*;
     use crate::gateway::Builder;
+    use standpipe_aws::CredentialsError;
 
     async fn refused(settings: &str, directory: &Path) -> StartError {
         let builder = Builder::from_toml(settings, directory).unwrap();
@@ -218,9 +219,9 @@ mod tests {
     #[test]
     fn each_way_to_fail_with_amazon_is_told_apart() {
         let of = |error: ConnectError| StartError::from(RunError::Aws(error));
-        let error = of(ConnectError::NoCredentials("none".to_owned()));
+        let error = of(ConnectError::NoCredentials(CredentialsError::not_loaded("none")));
         assert!(matches!(error, StartError::Credentials(_)) && !error.is_transient(), "{error:?}");
-        let passing = ConnectError::NoCredentials("none yet".to_owned());
+        let passing = ConnectError::NoCredentials(CredentialsError::not_loaded("none yet"));
         let error = of(ConnectError::Transient(Box::new(passing)));
         assert!(matches!(error, StartError::Credentials(_)) && error.is_transient(), "{error:?}");
         assert!(matches!(of(ConnectError::NoRegion), StartError::Settings(_)));

@@ -128,7 +128,7 @@ impl StartError {
         match self {
             StartError::Aws(error) => error.is_transient(),
             StartError::SourceRole { error, .. } => error.is_transient(),
-            StartError::Secrets(error) => error.is_transient,
+            StartError::Secrets(error) => error.is_transient(),
             StartError::Secret(error) => error.is_transient,
             _ => false,
         }

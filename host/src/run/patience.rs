@@ -59,6 +59,7 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::sync::Arc;
 
     use super::*;
     use standpipe_core::secret::{Secret, SecretSetting, Unresolved};
@@ -67,7 +68,8 @@ mod tests {
         let written = Secret::new("secret:x".to_owned());
         let setting = SecretSetting::parse(written).expect("a reference");
         let reference = setting.reference().expect("a reference").clone();
-        Unresolved { reference, cause: "test".to_owned(), is_transient }.into()
+        let cause = Arc::new(std::io::Error::other("test"));
+        Unresolved { reference, cause, is_transient }.into()
     }
 
     async fn take(unreached: Unreached, step: impl Fn() -> Result<(), StartError>) -> bool {

@@ -1,6 +1,10 @@
 //! Asks STS which account and role the credentials belong to, for `host check`. An incomplete
 //! response is an error.
 
+use aws_sdk_sts::error::SdkError;
+use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityError;
+use thiserror::Error as ThisError;
+
 use super::{Access, error_chain, role};
 
 /// Whose credentials are used.
@@ -12,25 +16,33 @@ pub struct Caller {
     pub arn: String,
 }
 
+/// STS does not tell whose credentials are used.
+#[derive(Debug, ThisError)]
+pub enum CallerError {
+    /// It refuses, or is not reached.
+    #[error("{}", error_chain(.0))]
+    Request(#[source] Box<SdkError<GetCallerIdentityError>>),
+    /// Its answer lacks something.
+    #[error(
+        "the answer has no {0}, so it is not a complete answer of STS: check `sts_endpoint_url` under \
+         [aws], and the proxies in between"
+    )]
+    Incomplete(&'static str),
+}
+
 impl Access {
     /// Ask STS whose credentials these are. That needs no permission.
     ///
     /// # Errors
     ///
-    /// STS cannot be reached, does not know them, or gives an incomplete answer; in
-    /// words.
-    pub async fn caller(&self) -> Result<Caller, String> {
+    /// STS cannot be reached, does not know them, or gives an incomplete answer.
+    pub async fn caller(&self) -> Result<Caller, CallerError> {
         let sts = role::sts_client(&self.config, &self.sts);
         let answer = sts.get_caller_identity().send().await;
-        let answer = answer.map_err(|error| error_chain(&error))?;
+        let answer = answer.map_err(|error| CallerError::Request(Box::new(error)))?;
         let text = |text: Option<&str>, member| {
             let text = text.filter(|text| !text.is_empty()).map(str::to_owned);
-            text.ok_or_else(|| {
-                format!(
-                    "the answer has no {member}, so it is not a complete answer of STS: check `sts_endpoint_url` under \
-                     [aws], and the proxies in between"
-                )
-            })
+            text.ok_or(CallerError::Incomplete(member))
         };
         Ok(Caller { account: text(answer.account(), "Account")?, arn: text(answer.arn(), "Arn")? })
     }

@@ -2,11 +2,13 @@
 
 use std::env;
 use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use rustls::pki_types::pem;
 use thiserror::Error as ThisError;
 
 use super::{
@@ -15,6 +17,23 @@ use super::{
 };
 use standpipe_core::error_sources;
 use standpipe_core::secret::Unresolved;
+
+/// Certificates cannot be used.
+#[derive(Debug, ThisError)]
+pub enum CertificatesError {
+    /// Their file cannot be read.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    /// It is not in PEM.
+    #[error(transparent)]
+    Pem(#[from] pem::Error),
+    /// One of them is none.
+    #[error(transparent)]
+    Certificate(#[from] rustls::Error),
+    /// It has none.
+    #[error("there is no certificate in it")]
+    None,
+}
 
 /// AWS cannot be used.
 #[derive(Debug, ThisError)]
@@ -27,39 +46,45 @@ pub enum ConnectError {
     NoRegion,
     /// There are no credentials.
     #[error(
-        "no usable AWS credentials were found: {0}: set `profile`, or `access_key_id` and `secret_access_key`, \
+        "no usable AWS credentials were found: {}: set `profile`, or `access_key_id` and `secret_access_key`, \
          under [aws], or AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or use --local DIR, which \
-         needs none"
+         needs none",
+        error_chain(.0)
     )]
-    NoCredentials(String),
+    NoCredentials(#[source] CredentialsError),
     /// Nobody has logged in to IAM Identity Center, or the login has expired.
     #[error(
-        "no valid login to AWS IAM Identity Center (SSO): {cause}: run `aws sso login{}`, and start again",
+        "no valid login to AWS IAM Identity Center (SSO): {}: run `aws sso login{}`, and start again",
+        error_chain(cause),
         profile.as_ref().map(|profile| format!(" --profile {profile}")).unwrap_or_default()
     )]
     SsoLogin {
         /// The profile, unless it is the default one.
         profile: Option<String>,
         /// What is wrong with the login.
-        cause: String,
+        #[source]
+        cause: CredentialsError,
     },
     /// The profile has no credentials.
     #[error(
-        "use the profile {profile:?} of the shared files of AWS: {cause}: check `profile` under [aws]"
+        "use the profile {profile:?} of the shared files of AWS: {}: check `profile` under [aws]",
+        profile_problem(cause)
     )]
     Profile {
         /// The profile.
         profile: String,
         /// Why not.
-        cause: String,
+        #[source]
+        cause: CredentialsError,
     },
     /// The role cannot be assumed.
-    #[error("the role {arn} could not be assumed: {cause}: {advice}")]
+    #[error("the role {arn} could not be assumed: {}: {advice}", error_chain(cause))]
     Role {
         /// The role.
         arn: String,
         /// Why.
-        cause: String,
+        #[source]
+        cause: CredentialsError,
         /// What to change.
         advice: &'static str,
     },
@@ -86,7 +111,8 @@ pub enum ConnectError {
         /// What names it.
         place: &'static str,
         /// What is wrong with it.
-        problem: String,
+        #[source]
+        problem: CertificatesError,
     },
 }
 
@@ -100,34 +126,27 @@ impl ConnectError {
         }
     }
 
-    pub(super) fn no_credentials(settings: &AwsSettings, error: &CredentialsError) -> Self {
-        if let Some(unresolved) = unresolved(error) {
+    pub(super) fn no_credentials(settings: &AwsSettings, error: CredentialsError) -> Self {
+        if let Some(unresolved) = unresolved(&error) {
             return ConnectError::Secret(unresolved);
         }
         // Keys of the settings go before the profile.
         let profile = settings.profile.as_ref().filter(|_| settings.keys.is_none());
-        if is_without_login(error) {
+        if is_without_login(&error) {
             let own = || env::var("AWS_PROFILE").ok().filter(|profile| !profile.is_empty());
-            let (profile, cause) = (profile.cloned().or_else(own), error_chain(error));
-            return ConnectError::SsoLogin { profile, cause };
+            return ConnectError::SsoLogin { profile: profile.cloned().or_else(own), cause: error };
         }
-        match (profile, error) {
-            (Some(profile), CredentialsError::CredentialsNotLoaded(_)) => {
-                let cause = "it is not in them, or has no credentials there".to_owned();
-                ConnectError::Profile { profile: profile.clone(), cause }
-            }
-            (Some(profile), error) => {
-                ConnectError::Profile { profile: profile.clone(), cause: error_chain(error) }
-            }
-            (None, error) => ConnectError::NoCredentials(error_chain(error)),
+        match profile {
+            Some(profile) => ConnectError::Profile { profile: profile.clone(), cause: error },
+            None => ConnectError::NoCredentials(error),
         }
     }
 
-    pub(super) fn role(role: &Role, error: &CredentialsError) -> Self {
-        if let Some(unresolved) = unresolved(error) {
+    pub(super) fn role(role: &Role, error: CredentialsError) -> Self {
+        if let Some(unresolved) = unresolved(&error) {
             return ConnectError::Secret(unresolved);
         }
-        let refusal = error_sources(error)
+        let refusal = error_sources(&error)
             .find_map(|source| source.downcast_ref::<SdkError<AssumeRoleError>>());
         let code = refusal.and_then(ProvideErrorMetadata::code);
         let message = refusal.and_then(ProvideErrorMetadata::message).unwrap_or_default();
@@ -137,11 +156,21 @@ impl ConnectError {
             Some("AccessDenied") | None => None,
             Some(code) => advice_of_refusal(code, message, is_skewed),
         };
-        let unreached = || if code.is_none() { advice_of_unreached(error) } else { None };
+        let unreached = || if code.is_none() { advice_of_unreached(&error) } else { None };
         let advice = advice
             .or_else(unreached)
             .unwrap_or("check `role_arn`, `external_id` under [aws], and the role's trust policy");
-        ConnectError::Role { arn: role.arn.clone(), cause: error_chain(error), advice }
+        ConnectError::Role { arn: role.arn.clone(), cause: error, advice }
+    }
+}
+
+/// What is wrong with a profile of the shared files.
+pub(super) fn profile_problem(cause: &CredentialsError) -> String {
+    match cause {
+        CredentialsError::CredentialsNotLoaded(_) => {
+            "it is not in them, or has no credentials there".to_owned()
+        }
+        cause => error_chain(cause),
     }
 }
 

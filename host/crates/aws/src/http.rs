@@ -27,7 +27,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::settings::{TransportSettings, is_proxy_url};
-use super::{Clock, ConnectError};
+use super::{CertificatesError, Clock, ConnectError};
 use crate::limits;
 use standpipe_core::secret::{Resolve, Secret};
 
@@ -168,16 +168,15 @@ fn trust_store(settings: &TransportSettings) -> Result<TrustStore, ConnectError>
 ///
 /// # Errors
 ///
-/// It cannot be read, or has none; in words.
-pub fn read_certificates(path: &Path) -> Result<(Vec<u8>, RootCertStore), String> {
-    let pem = fs::read(path).map_err(|error| error.to_string())?;
+/// It cannot be read, or has none.
+pub fn read_certificates(path: &Path) -> Result<(Vec<u8>, RootCertStore), CertificatesError> {
+    let pem = fs::read(path)?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| error.to_string())?;
-        roots.add(certificate).map_err(|error| error.to_string())?;
+        roots.add(certificate?)?;
     }
     if roots.is_empty() {
-        return Err("there is no certificate in it".to_owned());
+        return Err(CertificatesError::None);
     }
     Ok((pem, roots))
 }

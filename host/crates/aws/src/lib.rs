@@ -30,10 +30,11 @@ mod transient;
 use advice::is_without_login;
 pub use advice::{advice_of_code, advice_of_failure, advice_of_refusal};
 pub use arn::Arn;
+pub use aws_credential_types::provider::error::CredentialsError;
 pub use aws_error::{AwsError, INVALID_ANSWER, bounded};
-pub use caller::Caller;
+pub use caller::{Caller, CallerError};
 pub use clock::{Clock, is_skewed};
-pub use error::ConnectError;
+pub use error::{CertificatesError, ConnectError};
 pub use fields::Fields;
 pub use firehose::{StreamInspector, firehose_client};
 pub use http::{
@@ -58,7 +59,6 @@ use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_firehose::config::IdentityCache;
 
 use standpipe_core::error_chain;
@@ -179,11 +179,11 @@ impl Access {
 async fn try_session(
     session: &Session,
     unreached: Unreached,
-    in_words: impl FnOnce(&CredentialsError) -> ConnectError,
+    in_words: impl FnOnce(CredentialsError) -> ConnectError,
 ) -> Result<(), ConnectError> {
     let Err(error) = session.try_once().await else { return Ok(()) };
     let is_transient = transient::is_transient(&error);
-    let error = in_words(&error);
+    let error = in_words(error);
     match (is_transient, unreached) {
         (false, _) => Err(error),
         (true, Unreached::Fail) => Err(ConnectError::Transient(Box::new(error))),

@@ -13,13 +13,17 @@ pub use settings::{Manager, RawSecrets, SecretsSettings};
 
 use std::collections::HashMap;
 use std::env;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::{AwsError, ConnectError};
+use crate::error::profile_problem;
+use crate::{AwsError, ConnectError, error_chain};
 use amazon::{Parameters, SecretsManager};
 use standpipe_core::secret::{Reference, Resolve, Resolving, Secret, Unresolved};
 
@@ -47,59 +51,88 @@ enum Keeper {
 /// A manager of secrets cannot be asked.
 #[derive(Debug, Error)]
 #[error(
-    "the manager of secrets, {manager:?}: {problem}: it is asked with the credentials of `profile` under [secrets], or \
-     of AWS's default chain, and never with the keys under [aws], which it may keep itself"
+    "the manager of secrets, {manager:?}: {}: it is asked with the credentials of `profile` under [secrets], or \
+     of AWS's default chain, and never with the keys under [aws], which it may keep itself",
+    self.problem()
 )]
 pub struct OpenSecretsError {
     manager: &'static str,
-    problem: String,
-    /// Whether it may be asked a little later, without anybody changing a setting.
-    pub is_transient: bool,
+    /// Why there is no way to it.
+    #[source]
+    pub error: ConnectError,
 }
 
-/// A secret that a manager does not give.
-#[derive(Debug)]
-struct Failure {
-    cause: String,
-    /// Whether it may give it a little later.
-    is_transient: bool,
+/// A secret that a manager does not give, and what to change.
+#[derive(Debug, Error)]
+enum SecretError {
+    /// AWS refuses, or is not reached.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    #[error("it is binary, and must be text")]
+    Binary,
+    #[error("it is empty")]
+    Empty,
+    #[error("it has more than {SECRET_BYTES_MAX} bytes")]
+    TooLong,
+    #[error("it is no JSON object, so remove what stands after # in the reference")]
+    NotAnObject,
+    #[error("it has no such field, or one that is no string")]
+    NoField,
+    #[error("the variable {0} is not set: set it, or check `prefix` under [secrets]")]
+    VariableNotSet(String),
+    #[error("the variable {0} is not UTF-8")]
+    VariableNotUtf8(String),
+    #[error(
+        "the name leaves `directory` under [secrets]: write one without / at its start and without .."
+    )]
+    OutsideDirectory,
+    #[error("read {}: {error}: check `directory` and `prefix` under [secrets]", path.display())]
+    File {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
+    #[error("read {}: the file is not UTF-8", .0.display())]
+    FileNotUtf8(PathBuf),
 }
 
-impl Failure {
-    fn lasting(cause: impl Into<String>) -> Self {
-        Failure { cause: cause.into(), is_transient: false }
-    }
-}
-
-impl From<AwsError> for Failure {
-    fn from(error: AwsError) -> Self {
+impl SecretError {
+    /// Whether the manager may give it a little later.
+    fn is_transient(&self) -> bool {
         // What answers with something else than AWS will go on doing so.
-        let is_transient = error.is_passing && error.code != "InvalidAnswer";
-        Failure { cause: error.to_string(), is_transient }
+        matches!(self, SecretError::Aws(error) if error.is_passing && error.code != "InvalidAnswer")
     }
 }
 
 impl OpenSecretsError {
-    fn new(manager: &Manager, error: &ConnectError) -> Self {
-        let is_transient = error.is_transient();
-        let error = match error {
+    fn new(manager: &Manager, error: ConnectError) -> Self {
+        OpenSecretsError { manager: manager.name(), error }
+    }
+
+    /// Whether it may be asked a little later, without anybody changing a setting.
+    pub fn is_transient(&self) -> bool {
+        self.error.is_transient()
+    }
+
+    /// What is wrong, without what does not hold here: what it says of [aws].
+    fn problem(&self) -> String {
+        let error = match &self.error {
             ConnectError::Transient(error) => error,
             error => error,
         };
-        // What these say of [aws] does not hold here.
-        let problem = match error {
+        match error {
             ConnectError::Profile { profile, cause } => {
+                let cause = profile_problem(cause);
                 format!("use the profile {profile:?} of the shared files of AWS: {cause}")
             }
             ConnectError::NoCredentials(cause) => {
-                format!("no usable AWS credentials were found: {cause}")
+                format!("no usable AWS credentials were found: {}", error_chain(cause))
             }
             ConnectError::NoRegion => {
                 "no AWS region was found: set `region` under [secrets]".to_owned()
             }
             other => other.to_string(),
-        };
-        OpenSecretsError { manager: manager.name(), problem, is_transient }
+        }
     }
 }
 
@@ -110,7 +143,7 @@ impl Secrets {
     ///
     /// There is no way to it.
     pub async fn open(settings: &SecretsSettings) -> Result<Self, OpenSecretsError> {
-        let failed = |error| OpenSecretsError::new(&settings.manager, &error);
+        let failed = |error| OpenSecretsError::new(&settings.manager, error);
         let keeper = match &settings.manager {
             Manager::SecretsManager(aws) => {
                 Keeper::SecretsManager(Box::new(SecretsManager::open(aws).await.map_err(failed)?))
@@ -125,22 +158,22 @@ impl Secrets {
         Ok(Secrets { keeper, prefix: prefix.clone(), refresh: *refresh, last: Mutex::default() })
     }
 
-    async fn ask(&self, reference: &Reference) -> Result<Secret, Failure> {
+    async fn ask(&self, reference: &Reference) -> Result<Secret, SecretError> {
         let name = format!("{}{}", self.prefix, reference.name());
         let whole = match &self.keeper {
             Keeper::SecretsManager(manager) => manager.get(&name).await,
             Keeper::Parameters(manager) => manager.get(&name).await,
-            Keeper::Files(files) => files.read(&name).map_err(Failure::lasting),
-            Keeper::Environment => variable(&name).map_err(Failure::lasting),
+            Keeper::Files(files) => files.read(&name),
+            Keeper::Environment => variable(&name),
         }?;
         let secret = match reference.field() {
-            Some(field) => field_of(&whole, field).map_err(Failure::lasting)?,
+            Some(field) => field_of(&whole, field)?,
             None => whole,
         };
         match secret.expose().len() as u64 {
-            0 => Err(Failure::lasting("it is empty")),
+            0 => Err(SecretError::Empty),
             1..=SECRET_BYTES_MAX => Ok(secret),
-            _ => Err(Failure::lasting(too_long())),
+            _ => Err(SecretError::TooLong),
         }
     }
 
@@ -148,7 +181,7 @@ impl Secrets {
     fn remember(
         &self,
         reference: &Reference,
-        found: Result<Secret, Failure>,
+        found: Result<Secret, SecretError>,
     ) -> Result<Secret, Unresolved> {
         let mut last = self.last.lock();
         match found {
@@ -156,7 +189,8 @@ impl Secrets {
                 last.insert(reference.clone(), secret.clone());
                 Ok(secret)
             }
-            Err(Failure { cause, is_transient }) => {
+            Err(error) => {
+                let (is_transient, cause) = (error.is_transient(), Arc::new(error));
                 let unresolved = Unresolved { reference: reference.clone(), cause, is_transient };
                 let Some(secret) = last.get(reference) else { return Err(unresolved) };
                 tracing::warn!("{unresolved}: the one that was had before is used on");
@@ -176,29 +210,20 @@ impl Resolve for Secrets {
     }
 }
 
-fn too_long() -> String {
-    format!("it has more than {SECRET_BYTES_MAX} bytes")
-}
-
-fn variable(name: &str) -> Result<Secret, String> {
+fn variable(name: &str) -> Result<Secret, SecretError> {
     match env::var(name) {
         Ok(value) => Ok(Secret::new(value)),
-        Err(env::VarError::NotPresent) => Err(format!(
-            "the variable {name} is not set: set it, or check `prefix` under [secrets]"
-        )),
-        Err(env::VarError::NotUnicode(_)) => Err(format!("the variable {name} is not UTF-8")),
+        Err(env::VarError::NotPresent) => Err(SecretError::VariableNotSet(name.to_owned())),
+        Err(env::VarError::NotUnicode(_)) => Err(SecretError::VariableNotUtf8(name.to_owned())),
     }
 }
 
 /// A field of a secret that is a JSON object. The parser's own errors would show
 /// parts of it.
-fn field_of(secret: &Secret, field: &str) -> Result<Secret, String> {
+fn field_of(secret: &Secret, field: &str) -> Result<Secret, SecretError> {
     let object: Option<Value> = serde_json::from_str(secret.expose()).ok();
-    let object = object.filter(Value::is_object);
-    let object =
-        object.ok_or("it is no JSON object, so remove what stands after # in the reference")?;
-    let value = object.get(field).and_then(Value::as_str);
-    let value = value.ok_or("it has no such field, or one that is no string")?;
+    let object = object.filter(Value::is_object).ok_or(SecretError::NotAnObject)?;
+    let value = object.get(field).and_then(Value::as_str).ok_or(SecretError::NoField)?;
     Ok(Secret::new(value.to_owned()))
 }
 

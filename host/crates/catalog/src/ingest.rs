@@ -16,9 +16,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use thiserror::Error;
 
 use super::openmetadata::{
-    Existing, OpenMetadata, ProbeOutcome, Put, Removal, Scope, ServiceState, Untouched,
+    ApiError, Existing, OpenMetadata, ProbeOutcome, Put, Removal, Scope, ServiceError,
+    ServiceState, Untouched,
 };
 use super::report::Report;
 use super::{Graph, Inventory};
@@ -105,7 +107,7 @@ pub async fn ingest(
             let mut sink = Step::new("Sink");
             let run = Run { server, inventory, graph, options };
             if let Err(cause) = run.write(&mut sink, &mut outcome).await {
-                outcome.aborted = Some(cause);
+                outcome.aborted = Some(cause.to_string());
                 sink.is_cut_off = true;
             }
             outcome.steps.push(sink);
@@ -113,6 +115,20 @@ pub async fn ingest(
     }
     outcome.took = start.elapsed();
     outcome
+}
+
+/// Why a run is given up.
+#[derive(Debug, Error)]
+enum Abort {
+    /// Something that was tried does not work.
+    #[error("{action}: {cause}")]
+    Probe { action: &'static str, cause: String },
+    /// The service cannot be found or made.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The server fails.
+    #[error(transparent)]
+    Api(#[from] ApiError),
 }
 
 struct Run<'a> {
@@ -123,14 +139,13 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn write(&self, sink: &mut Step, outcome: &mut Outcome) -> Result<(), String> {
+    async fn write(&self, sink: &mut Step, outcome: &mut Outcome) -> Result<(), Abort> {
         self.try_server(sink).await?;
         let scope = Scope::of(self.inventory);
-        let state = self.server.service(&scope, self.options.is_dry).await;
-        let state = state.map_err(|error| error.to_string())?;
+        let state = self.server.service(&scope, self.options.is_dry).await?;
         let mut existing = match state {
             ServiceState::WouldBeCreated => BTreeMap::new(),
-            _ => self.server.pipelines().await.map_err(|error| error.to_string())?,
+            _ => self.server.pipelines().await?,
         };
         let before = existing.clone();
         let is_read_back = self.pipelines(&mut existing, sink).await;
@@ -144,10 +159,12 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn try_server(&self, sink: &mut Step) -> Result<(), String> {
+    async fn try_server(&self, sink: &mut Step) -> Result<(), Abort> {
         for probe in self.server.probes().await {
             match probe.outcome {
-                ProbeOutcome::Fails(cause) => return Err(format!("{}: {cause}", probe.action)),
+                ProbeOutcome::Fails(cause) => {
+                    return Err(Abort::Probe { action: probe.action, cause });
+                }
                 ProbeOutcome::Warning(words) => {
                     sink.warnings.push(format!("{}: {words}", probe.action));
                 }

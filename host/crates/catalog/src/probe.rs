@@ -74,7 +74,7 @@ pub async fn probe_reading(reader: &Reader) -> Vec<Probe> {
     let table_described = describe_table(reader, table).await;
     let caller = match reader.access.caller().await {
         Ok(_) => Outcome::Granted,
-        Err(message) => Outcome::Failed { message },
+        Err(error) => Outcome::Failed { message: error.to_string() },
     };
     vec![
         Probe::new("firehose:ListDeliveryStreams", "finding the delivery streams", listed)
@@ -99,7 +99,7 @@ pub async fn probe_reading(reader: &Reader) -> Vec<Probe> {
 }
 
 /// A name to try the next thing on, or why there is none.
-type Found = Result<String, String>;
+type Found = Result<String, &'static str>;
 
 async fn list_streams(reader: &Reader) -> (Outcome, Found) {
     let request = json!({"Limit": limits::CATALOG_PAGE_STREAMS});
@@ -119,14 +119,14 @@ async fn describe_stream(reader: &Reader, stream: Found) -> Outcome {
                 Err(error) => outcome_of(&error),
             }
         }
-        Err(why) => Outcome::Untried { why },
+        Err(why) => Outcome::Untried { why: why.to_owned() },
     }
 }
 
 async fn list_tables(reader: &Reader) -> (Outcome, Found) {
     if !reader.walks_tables {
-        let why = "the settings say not to look for tables".to_owned();
-        return (Outcome::Untried { why: why.clone() }, Err(why));
+        let why = "the settings say not to look for tables";
+        return (Outcome::Untried { why: why.to_owned() }, Err(why));
     }
     let answer = try_one(&reader.dynamodb, "ListTables", &json!({"Limit": 1}), "TableNames").await;
     let none = "there is no DynamoDB table to try it on";
@@ -141,7 +141,7 @@ async fn describe_table(reader: &Reader, table: Found) -> Outcome {
             let member = "KinesisDataStreamDestinations";
             try_one(&reader.dynamodb, operation, &request, member).await.0
         }
-        Err(why) => Outcome::Untried { why },
+        Err(why) => Outcome::Untried { why: why.to_owned() },
     }
 }
 
@@ -172,9 +172,14 @@ fn outcome_of(error: &AwsError) -> Outcome {
     }
 }
 
-fn find(answer: Option<Value>, pointer: &str, is_kept: impl Fn(&str) -> bool, none: &str) -> Found {
+fn find(
+    answer: Option<Value>,
+    pointer: &str,
+    is_kept: impl Fn(&str) -> bool,
+    none: &'static str,
+) -> Found {
     let answer = answer.ok_or("without a list there is nothing to try it on")?;
     let names = answer.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
     let name = names.filter_map(Value::as_str).find(|name| is_kept(name));
-    name.map(str::to_owned).ok_or_else(|| none.to_owned())
+    name.map(str::to_owned).ok_or(none)
 }

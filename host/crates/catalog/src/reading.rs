@@ -218,9 +218,9 @@ impl Reader {
 
     async fn find_account(&self, inventory: &mut Inventory) {
         let caller = tokio::time::timeout(CATALOG_CALLER_TIMEOUT, self.access.caller());
-        let caller = caller
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer in {CATALOG_CALLER_TIMEOUT:?}")));
+        let late = || format!("no answer in {CATALOG_CALLER_TIMEOUT:?}");
+        let caller = caller.await.map_err(|_| late());
+        let caller = caller.and_then(|caller| caller.map_err(|error| error.to_string()));
         let of_caller = match caller {
             Ok(caller) => Some(caller.account).filter(|account| is_account(account)),
             Err(cause) => {

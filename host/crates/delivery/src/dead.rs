@@ -37,7 +37,7 @@ pub use queue::LetterSteps;
 pub use queued_letter::LetterDurability;
 pub use reader::{Entry, LetterReader, Unreadable};
 pub use settings::{Bound, RawDeadLetters, WhenFull};
-pub use stored::{ShowEvent, StoredLetter};
+pub use stored::{CorruptLetter, ShowEvent, StoredLetter};
 pub use writer::Dropped;
 
 pub use standpipe_core::event::Reason;

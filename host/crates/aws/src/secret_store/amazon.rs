@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::SecretError;
 use crate::{self as aws, AwsError, AwsSettings, ConnectError, JsonClient, Service, Unreached};
 use standpipe_core::secret::{NoManager, Resolve, Secret};
 
@@ -31,10 +31,10 @@ impl SecretsManager {
         open(settings, SECRETS_MANAGER, url).await.map(|client| SecretsManager { client })
     }
 
-    pub(super) async fn get(&self, name: &str) -> Result<Secret, Failure> {
+    pub(super) async fn get(&self, name: &str) -> Result<Secret, SecretError> {
         let answer = self.client.call("GetSecretValue", &json!({"SecretId": name})).await?;
         if answer.get("SecretString").is_none() && answer.get("SecretBinary").is_some() {
-            return Err(Failure::lasting("it is binary, and must be text"));
+            return Err(SecretError::Binary);
         }
         take_text(answer, "/SecretString")
     }
@@ -46,7 +46,7 @@ impl Parameters {
         open(settings, PARAMETERS, url).await.map(|client| Parameters { client })
     }
 
-    pub(super) async fn get(&self, name: &str) -> Result<Secret, Failure> {
+    pub(super) async fn get(&self, name: &str) -> Result<Secret, SecretError> {
         let input = json!({"Name": name, "WithDecryption": true});
         let answer = self.client.call("GetParameter", &input).await?;
         take_text(answer, "/Parameter/Value")
@@ -67,14 +67,13 @@ async fn open(
 }
 
 /// The text that an answer is asked for.
-fn take_text(mut answer: Value, pointer: &str) -> Result<Secret, Failure> {
+fn take_text(mut answer: Value, pointer: &str) -> Result<Secret, SecretError> {
     match answer.pointer_mut(pointer).map(Value::take) {
         Some(Value::String(text)) => Ok(Secret::new(text)),
         _ => {
             let member = pointer.trim_start_matches('/').replace('/', ".");
             let problem = format!("the answer has no {member} that is a text");
-            // What answers so is not AWS, and will go on answering so.
-            Err(Failure::lasting(AwsError::incomplete(problem).to_string()))
+            Err(AwsError::incomplete(problem).into())
         }
     }
 }
@@ -94,7 +93,9 @@ mod tests {
             json!({"Parameter": {"Value": 7}}),
             json!({"Parameter": {"Value": null}}),
         ] {
-            let error = take_text(answer, "/Parameter/Value").unwrap_err().cause;
+            let error = take_text(answer, "/Parameter/Value").unwrap_err();
+            assert!(!error.is_transient(), "what answers so is not AWS, and will go on so");
+            let error = error.to_string();
             assert!(error.contains("no Parameter.Value") && !error.contains("hush"), "{error}");
         }
     }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
-use super::{SECRET_BYTES_MAX, too_long};
+use super::{SECRET_BYTES_MAX, SecretError};
 use standpipe_core::secret::Secret;
 
 /// A file for each secret, in a directory.
@@ -20,10 +20,10 @@ impl Files {
     }
 
     /// A file's text without the newline that editors put at its end.
-    pub(super) fn read(&self, name: &str) -> Result<Secret, String> {
+    pub(super) fn read(&self, name: &str) -> Result<Secret, SecretError> {
         let is_plain = |part| matches!(part, Component::Normal(_));
         if !Path::new(name).components().all(is_plain) {
-            return Err("the name leaves `directory` under [secrets]: write one without / at its start and without ..".to_owned());
+            return Err(SecretError::OutsideDirectory);
         }
         let path = self.directory.join(name);
         let mut bytes = Vec::new();
@@ -31,19 +31,15 @@ impl Files {
         let read_max = SECRET_BYTES_MAX + 2;
         let read = File::open(&path).and_then(|file| file.take(read_max).read_to_end(&mut bytes));
         match read {
-            Ok(_) if bytes.len() as u64 == read_max => Err(too_long()),
+            Ok(_) if bytes.len() as u64 == read_max => Err(SecretError::TooLong),
             Ok(_) => {
                 if bytes.last() == Some(&b'\n') {
                     bytes.pop();
                 }
                 let text = String::from_utf8(bytes);
-                text.map(Secret::new)
-                    .map_err(|_| format!("read {}: the file is not UTF-8", path.display()))
+                text.map(Secret::new).map_err(|_| SecretError::FileNotUtf8(path))
             }
-            Err(error) => Err(format!(
-                "read {}: {error}: check `directory` and `prefix` under [secrets]",
-                path.display()
-            )),
+            Err(error) => Err(SecretError::File { path, error }),
         }
     }
 }

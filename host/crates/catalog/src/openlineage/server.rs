@@ -41,7 +41,7 @@ pub struct Sent {
 }
 
 /// An event that was not taken.
-#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error)]
 pub enum SendError {
     /// There was no answer.
     #[error(transparent)]

@@ -17,7 +17,7 @@ pub(super) struct Api {
 }
 
 /// The server did not do what it was asked for.
-#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error)]
 pub enum ApiError {
     /// It was not reached.
     #[error(transparent)]

@@ -27,7 +27,7 @@ pub struct Existing {
 }
 
 /// What became of a pipeline.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Put {
     /// It is new.
     Created,
@@ -121,7 +121,7 @@ impl OpenMetadata {
                 Some(_) => Put::Updated,
                 None => Put::Created,
             };
-            if outcome != Put::Unchanged {
+            if !matches!(outcome, Put::Unchanged) {
                 due.push((stream.name.clone(), payload));
             }
             outcomes.insert(stream.name.clone(), outcome);

@@ -41,7 +41,7 @@ pub enum ServiceState {
 }
 
 /// Nothing can be written to the service.
-#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error)]
 pub enum ServiceError {
     /// It shows other streams.
     #[error(

@@ -1,9 +1,14 @@
 //! Why a request to a catalog server had no usable response. URLs are shown without user, password,
 //! query and fragment.
 
+use std::error::Error as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use thiserror::Error;
+
+use standpipe_aws::CertificatesError;
+use standpipe_core::error_chain;
 
 use crate::limits;
 
@@ -11,7 +16,7 @@ use crate::limits;
 const WEB_URL_SHOWN_MAX: usize = 300;
 
 /// No answer was had.
-#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error)]
 pub enum WebError {
     /// A header cannot be sent. Its value may be a secret.
     #[error(
@@ -33,7 +38,8 @@ pub enum WebError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        problem: String,
+        #[source]
+        problem: Arc<CertificatesError>,
     },
     /// The URL is none.
     #[error("{url:?} is no URL of a server: write http://HOST:PORT/PATH or https://HOST/PATH")]
@@ -54,12 +60,13 @@ pub enum WebError {
         to: String,
     },
     /// The server is not reached, or breaks off.
-    #[error("{url} was not reached: {cause}")]
+    #[error("{url} was not reached: {}", why(cause))]
     Unreached {
         /// What was asked.
         url: String,
         /// Why.
-        cause: String,
+        #[source]
+        cause: Arc<reqwest::Error>,
     },
     /// The answer is too long.
     #[error("{url} answers more than {} bytes", limits::WEB_ANSWER_BYTES_MAX)]
@@ -70,21 +77,20 @@ pub enum WebError {
 }
 
 pub(super) fn unreached(url: &reqwest::Url, error: reqwest::Error) -> WebError {
-    let is_late = error.is_timeout();
     // Its URL is told apart, and without its query.
-    let error = error.without_url();
-    let mut cause =
-        if is_late { "there was no answer in time".to_owned() } else { error.to_string() };
-    let mut next = std::error::Error::source(&error);
-    while let Some(source) = next {
-        let words = source.to_string();
-        if !cause.contains(&words) {
-            cause = format!("{cause}: {words}");
-        }
-        next = source.source();
-    }
-    WebError::Unreached { url: shown(url), cause }
+    WebError::Unreached { url: shown(url), cause: Arc::new(error.without_url()) }
 }
+
+fn why(error: &reqwest::Error) -> String {
+    match (error.is_timeout(), error.source()) {
+        (true, None) => LATE.to_owned(),
+        (true, Some(source)) => format!("{LATE}: {}", error_chain(source)),
+        (false, _) => error_chain(error),
+    }
+}
+
+/// What is said in place of the client's own words.
+const LATE: &str = "there was no answer in time";
 
 pub(super) fn shown(url: &reqwest::Url) -> String {
     without_secrets(url.as_str())

@@ -19,7 +19,8 @@ pub(super) fn config(verify: &Verify) -> Result<ClientConfig, WebError> {
     Ok(match verify {
         Verify::System => builder.with_root_certificates(system()),
         Verify::Authority(path) => {
-            let wrong = |problem| WebError::Authority { path: path.clone(), problem };
+            let wrong =
+                |problem| WebError::Authority { path: path.clone(), problem: Arc::new(problem) };
             let (_, authority) = read_certificates(path).map_err(wrong)?;
             builder.with_root_certificates(authority)
         }

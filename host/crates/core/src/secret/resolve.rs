@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -51,25 +52,27 @@ impl dyn Resolve + '_ {
 }
 
 /// A secret that could not be had. It is named, and never shown.
-#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error)]
 #[error("the secret {reference} could not be had: {cause}")]
 pub struct Unresolved {
     /// Which one.
     pub reference: Reference,
     /// Why, and what to change.
-    pub cause: String,
+    #[source]
+    pub cause: Arc<dyn std::error::Error + Send + Sync>,
     /// Whether it may be had a little later, without anybody changing a setting.
     pub is_transient: bool,
 }
 
 /// Where no manager of secrets is set, no reference is resolved.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Error)]
+#[error("no manager of secrets is set: set `manager` under [secrets]")]
 pub struct NoManager;
 
 impl Resolve for NoManager {
     fn resolve<'a>(&'a self, reference: &'a Reference) -> Resolving<'a> {
-        let cause = "no manager of secrets is set: set `manager` under [secrets]".to_owned();
-        let unresolved = Unresolved { reference: reference.clone(), cause, is_transient: false };
+        let (reference, cause) = (reference.clone(), Arc::new(NoManager));
+        let unresolved = Unresolved { reference, cause, is_transient: false };
         Box::pin(std::future::ready(Err(unresolved)))
     }
 

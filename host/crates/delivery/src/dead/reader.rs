@@ -6,7 +6,9 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 use std::path::Path;
 
-use super::StoredLetter;
+use thiserror::Error;
+
+use super::{CorruptLetter, StoredLetter};
 use crate::limits;
 
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -39,25 +41,18 @@ pub struct Entry {
 }
 
 /// Why a line is no letter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum Unreadable {
     /// The last line, without its end: a crash tore it, or somebody is writing
     /// it just now.
+    #[error("it is torn off at the end of the file")]
     Torn,
     /// It was damaged, or never was a letter.
-    Corrupt(String),
+    #[error(transparent)]
+    Corrupt(#[from] CorruptLetter),
     /// It is longer than any letter, and was not held.
+    #[error("it is longer than any letter")]
     TooLong,
-}
-
-impl std::fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Unreadable::Torn => f.write_str("it is torn off at the end of the file"),
-            Unreadable::Corrupt(why) => f.write_str(why),
-            Unreadable::TooLong => f.write_str("it is longer than any letter"),
-        }
-    }
 }
 
 impl LetterReader<BufReader<File>> {

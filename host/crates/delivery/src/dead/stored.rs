@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use thiserror::Error;
 use time::OffsetDateTime;
 
 use super::Death;
@@ -47,20 +48,21 @@ impl StoredLetter {
     /// # Errors
     ///
     /// It is no letter; the words say why, and never quote it.
-    pub fn parse(line: &[u8]) -> Result<Self, String> {
-        let line: Line<'_> = serde_json::from_slice(line).map_err(|error| told(&error))?;
+    pub fn parse(line: &[u8]) -> Result<Self, CorruptLetter> {
+        let line: Line<'_> =
+            serde_json::from_slice(line).map_err(|error| CorruptLetter::of(&error))?;
         let event = match (line.event, line.event_base64) {
             (Some(text), None) => text.into_owned().into_bytes(),
             (None, Some(base64)) => base64_simd::STANDARD
                 .decode_to_vec(base64.as_bytes())
-                .map_err(|_| "its event is not base64")?,
-            _ => return Err("it has not one event".to_owned()),
+                .map_err(|_| CorruptLetter::NotBase64)?,
+            _ => return Err(CorruptLetter::NotOneEvent),
         };
         if event.len() > standpipe_core::limits::EVENT_BYTES_MAX {
-            return Err("its event is longer than an event may be".to_owned());
+            return Err(CorruptLetter::EventTooLong);
         }
         Ok(StoredLetter {
-            time: clock::parse_rfc3339(&line.time).ok_or("its time is no time")?,
+            time: clock::parse_rfc3339(&line.time).ok_or(CorruptLetter::Time)?,
             reason: line.reason.into_owned(),
             detail: line.detail.into_owned(),
             source: line.source.into_owned(),
@@ -126,11 +128,39 @@ pub enum ShowEvent {
 }
 
 /// The parser's own words can quote a value out of the event.
-fn told(error: &serde_json::Error) -> String {
-    match error.classify() {
-        serde_json::error::Category::Eof => "it ends too early".to_owned(),
-        serde_json::error::Category::Data => "it is JSON, but no letter".to_owned(),
-        _ => format!("it is not JSON from byte {}", error.column()),
+/// Why a line is no letter. The parser's own error would quote the event.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum CorruptLetter {
+    /// It ends within its JSON.
+    #[error("it ends too early")]
+    CutOff,
+    /// It has other members.
+    #[error("it is JSON, but no letter")]
+    NotALetter,
+    /// It is not JSON from this byte on.
+    #[error("it is not JSON from byte {0}")]
+    NotJson(usize),
+    /// Its event is said to be base64.
+    #[error("its event is not base64")]
+    NotBase64,
+    /// It has no event, or one as text and one as base64.
+    #[error("it has not one event")]
+    NotOneEvent,
+    /// No event is as long as its one.
+    #[error("its event is longer than an event may be")]
+    EventTooLong,
+    /// Its time has another form.
+    #[error("its time is no time")]
+    Time,
+}
+
+impl CorruptLetter {
+    fn of(error: &serde_json::Error) -> Self {
+        match error.classify() {
+            serde_json::error::Category::Eof => CorruptLetter::CutOff,
+            serde_json::error::Category::Data => CorruptLetter::NotALetter,
+            _ => CorruptLetter::NotJson(error.column()),
+        }
     }
 }
 
@@ -161,7 +191,7 @@ mod tests {
             (&secret, "no letter"),
             ("x", "not JSON from byte 1"),
         ] {
-            let error = StoredLetter::parse(line.as_bytes()).unwrap_err();
+            let error = StoredLetter::parse(line.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(words) && !error.contains("hush"), "{line}: {error}");
         }
     }
