@@ -3,7 +3,7 @@
 //! | token | cancelled | ends |
 //! |---|---|---|
 //! | [`StopTokens::intake_stop`] | by a signal, the embedder, or the run itself where it ends early | taking in: listeners close, inputs are read no further, and what was taken in is drained |
-//! | [`StopTokens::delivery_abort`] | once the stop timeout has passed | waiting for delivery: attempts are given up, and what is left is dead-lettered or stays with a source that keeps it |
+//! | [`StopTokens::delivery_abort`] | `drain_timeout` after the intake was stopped | waiting for delivery: attempts are given up, and what is left is dead-lettered or stays with a source that keeps it |
 //! | [`StopTokens::mapping_abort`], a child of it | where the run ends early, too | waiting for the plugin, and handing out what a durable spool keeps |
 //! | [`StopTokens::mapping_halt`] | by an event that the plugin fails on under `on_failure = "halt"` | deciding: events that no worker has decided about stay unsettled |
 //!

@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM as one wait. Registered before anything takes time, since an unregistered
-//! signal ends the process.
+//! SIGINT and SIGTERM as one wait. Before a run has started and registers them, they end the
+//! process at once.
 
 use std::io;
 
