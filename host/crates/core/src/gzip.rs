@@ -14,7 +14,7 @@ pub struct GzipReader<R> {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each input that is read")]
+#[allow(clippy::large_enum_variant, reason = "there is one for each input that is read")]
 enum Part<R> {
     /// Within a member.
     Member(GzDecoder<R>),
