@@ -107,7 +107,7 @@ enum Way {
 pub enum BenchError {
     /// The run does not start.
     #[error(transparent)]
-    Start(#[from] StartError),
+    Start(Box<StartError>),
     /// The file cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -139,6 +139,12 @@ pub enum BenchError {
     /// Events were lost on the way, and figures would mean nothing.
     #[error("the figures would mean nothing: {0}")]
     NotDelivered(String),
+}
+
+impl From<StartError> for BenchError {
+    fn from(error: StartError) -> Self {
+        BenchError::Start(Box::new(error))
+    }
 }
 
 impl BenchError {
