@@ -116,7 +116,7 @@ pub struct Shared {
     pub on_failure: OnFailure,
     /// What has a plugin configured anew that declares other streams than it did.
     pub renewal: Arc<Renewal>,
-    /// How the run ends. From [`StopTokens::mapping_abort`] on, events that wait for their
+    /// How the run ends. From `mapping_abort` on, events that wait for their
     /// turn stay with a source that keeps them, or are treated as failed.
     pub stop: StopTokens,
 }

@@ -193,8 +193,7 @@ impl Builder {
         Ok(Host::new(run, reloader, submitter, runtime.clone()))
     }
 
-    /// Start the host on a runtime of its own, of [`OWN_RUNTIME_THREADS`]
-    /// threads, and wait until it is there. Its futures can be awaited anywhere.
+    /// Start the host on a runtime of its own, of two threads, and wait until it is there. Its futures can be awaited anywhere.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

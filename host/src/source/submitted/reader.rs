@@ -25,7 +25,7 @@ const SUBMITTED_REST: Duration = Duration::from_millis(1);
 /// Makes chunks of what is handed in.
 ///
 /// Whatever waits when it looks makes a chunk, so that an event alone is not late.
-/// Then it rests for [`SUBMITTED_REST`], unless more waits than a chunk takes:
+/// Then it rests for `SUBMITTED_REST`, unless more waits than a chunk takes:
 /// waking threads for each event would cost whoever hands them in more than all the
 /// rest does. It ends once nothing more is accepted, and nothing waits; where no worker is
 /// left, nothing more is accepted from then on.

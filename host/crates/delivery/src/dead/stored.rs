@@ -78,7 +78,7 @@ impl StoredLetter {
     }
 
     /// The history of a letter that would follow this one: JSON text, of the
-    /// newest [`DEAD_HISTORY_MAX`] letters.
+    /// newest `DEAD_HISTORY_MAX` letters.
     pub fn history_with_this(&self) -> String {
         let this = Death {
             time: clock::rfc3339(self.time),
