@@ -127,7 +127,7 @@ impl Listening {
             source_names,
             tls: tls.clone(),
         };
-        let (answered, closed) = (Arc::clone(&collector), spool.clone());
+        let (answered, closing) = (Arc::clone(&collector), CloseOnDrop(spool.clone()));
         let intake_stop = stop.intake_stop.clone();
         runtime.spawn(async move {
             tokio::select! {
@@ -135,9 +135,19 @@ impl Listening {
                 () = reload_certificate(tls) => unreachable!("it looks for ever"),
                 () = keys.refresh(answered) => unreachable!("it asks for ever"),
             }
-            closed.close();
+            drop(closing);
         });
         Ok(Collecting { collector, spool, connections, reader, held, replaceable })
+    }
+}
+
+/// Closes the spool to further events, also where the runtime of an embedder is shut down
+/// before anything asked for a stop: it waits for the threads of the run, which wait for that.
+struct CloseOnDrop(Spool);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

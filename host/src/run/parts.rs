@@ -24,7 +24,7 @@ use crate::config::Settings;
 use crate::limits;
 use crate::pipeline::{Renewal, Shared, SourceIdentities, Worker};
 use crate::source::{
-    Chunker, InputReader, Progress, ReadReport, ReplayCompactor, SubmissionReader,
+    Chunker, InputReader, Progress, ReadReport, ReplayCompactor, SubmissionReader, Submitter,
 };
 use crate::stop::StopTokens;
 use standpipe_aws::AwsStatus;
@@ -107,10 +107,11 @@ impl Parts {
     fn stop_with_the_intake(&self, runtime: &Handle) {
         let intake_stop = &self.stop.intake_stop;
         if let Some(entrance) = &self.entrance {
-            let (submitter, intake_stop) = (entrance.submitter.clone(), intake_stop.clone());
+            let (closing, intake_stop) =
+                (CloseOnDrop(entrance.submitter.clone()), intake_stop.clone());
             runtime.spawn(async move {
                 intake_stop.cancelled().await;
-                submitter.close();
+                drop(closing);
             });
         }
         for session in self.aws.sessions().filter(|session| session.problem().is_some()) {
@@ -235,5 +236,15 @@ impl Parts {
         let Some(settings) = self.settings.catalog.take() else { return Ok(None) };
         let routes = cataloging::routes_in_use(Arc::clone(self.swapper.roles()));
         Cataloging::start(*settings, routes, self.stop.intake_stop.child_token()).map(Some)
+    }
+}
+
+/// Closes an embedder's way in, also where its runtime is shut down before anything asked for
+/// a stop: the runtime waits for the threads of the run, which wait for that.
+struct CloseOnDrop(Submitter);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }

@@ -205,6 +205,8 @@ async fn the_layer_is_one_for_a_router_of_axum() {
         let shop = client.post("/shop/7", &[], b"two").unwrap();
         assert_eq!((shop.status, shop.text()), (200, "7: two".to_owned()));
         assert_eq!(client.post("/shop/none", &[], b"two").unwrap().status, 400);
+        // Who is answered before the body was read may find the connection closed.
+        let mut client = Client::connect(&url);
         assert_eq!(client.get("/elsewhere").unwrap().status, 404);
         let body = br#"{"writeKey":"key","event":"Signed Up","userId":"u"}"#;
         assert_eq!(client.post("/v1/track", &[], body).unwrap().status, 200);
