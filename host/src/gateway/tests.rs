@@ -212,6 +212,25 @@ async fn a_host_stops_with_the_last_that_holds_it_and_delivers_what_it_has() {
     assert_eq!(client.accepted().values().map(Vec::len).sum::<usize>(), 2);
 }
 
+#[test]
+fn a_runtime_that_is_shut_down_waits_for_no_host() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build().unwrap();
+    let scene = runtime.block_on(Scene::new(accepts_all()));
+    // Held by a task, as a server's service holds it, the host is asked for no stop.
+    runtime.spawn(async move {
+        std::future::pending::<()>().await;
+        drop(scene);
+    });
+    let (ended, has_ended) = std::sync::mpsc::channel();
+    let end = move || {
+        drop(runtime);
+        ended.send(()).unwrap();
+    };
+    std::thread::Builder::new().spawn(end).unwrap();
+    has_ended.recv_timeout(Duration::from_secs(30)).expect("the runtime waits for the host");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swap_that_is_refused_leaves_the_plugin_that_decides() {
     let scene = Scene::new(accepts_all()).await;

@@ -443,6 +443,7 @@ mod tests {
             .with_span_events(FmtSpan::CLOSE)
             .with_ansi(false)
             .with_writer(move || writer.clone());
+        standpipe_core::scoped_log::ask_all_threads();
         let _guard = tracing::subscriber::set_default(subscriber.finish());
         for path in paths {
             let request = Request::get(*path).body(Full::new(Bytes::new())).unwrap();

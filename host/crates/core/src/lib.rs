@@ -19,6 +19,8 @@ pub mod message_id;
 pub mod metrics;
 pub mod private;
 pub mod rate_limiter;
+#[cfg(any(test, feature = "testing"))]
+pub mod scoped_log;
 pub mod secret;
 pub mod settings;
 

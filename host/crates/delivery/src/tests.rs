@@ -718,6 +718,7 @@ async fn a_stream_that_is_held_is_told_of_every_30_seconds() {
     let log = Log::default();
     let own = log.clone();
     let lines = tracing_subscriber::fmt().with_writer(move || own.clone()).with_ansi(false);
+    standpipe_core::scoped_log::ask_all_threads();
     let _guard = tracing::subscriber::set_default(lines.finish());
     let port = Faulty::new(|_, _, _| Injection::FailBefore(Verdict::Hold, "AccessDeniedException"));
     let ran = deliver(port, numbered(10)).await;

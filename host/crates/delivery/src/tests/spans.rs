@@ -15,6 +15,7 @@ async fn log_of(level: Level) -> String {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
+    standpipe_core::scoped_log::ask_all_threads();
     let guard = tracing::subscriber::set_default(subscriber);
     let port = Faulty::new(|_, _, request| match request {
         0 => Injection::Refuse(vec![1], "ServiceUnavailableException"),

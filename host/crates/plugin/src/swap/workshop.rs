@@ -174,6 +174,7 @@ mod tests {
             .with_span_events(FmtSpan::NEW)
             .with_ansi(false)
             .with_writer(move || writer.clone());
+        standpipe_core::scoped_log::ask_all_threads();
         let guard = tracing::subscriber::set_default(subscriber.finish());
         let (engine, terms) = (Engine::new(None).unwrap(), Terms::default());
         let candidate = Candidate {
