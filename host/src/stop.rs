@@ -72,6 +72,17 @@ impl Default for StopTokens {
     }
 }
 
+/// Does something when it is dropped: a task that owns it has done so once it ends, also
+/// where its runtime is shut down before anything asked for a stop. The runtime then waits
+/// for the threads of the run, and they wait for what is done here.
+pub(crate) struct OnDrop<F: Fn()>(pub(crate) F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ use super::write_keys::KeptKeys;
 use super::{Collected, StartError};
 use crate::limits;
 use crate::source::{ChunkSource, Chunker};
-use crate::stop::StopTokens;
+use crate::stop::{OnDrop, StopTokens};
 use standpipe_aws::Unreached;
 use standpipe_collector::{CollectSettings, Collector, HeldEvents, SpoolReader};
 use standpipe_core::event::{NextChunk, SourceNames};
@@ -127,7 +127,8 @@ impl Listening {
             source_names,
             tls: tls.clone(),
         };
-        let (answered, closing) = (Arc::clone(&collector), CloseOnDrop(spool.clone()));
+        let (answered, closed) = (Arc::clone(&collector), spool.clone());
+        let closing = OnDrop(move || closed.close());
         let intake_stop = stop.intake_stop.clone();
         runtime.spawn(async move {
             tokio::select! {
@@ -138,16 +139,6 @@ impl Listening {
             drop(closing);
         });
         Ok(Collecting { collector, spool, connections, reader, held, replaceable })
-    }
-}
-
-/// Closes the spool to further events, also where the runtime of an embedder is shut down
-/// before anything asked for a stop: it waits for the threads of the run, which wait for that.
-struct CloseOnDrop(Spool);
-
-impl Drop for CloseOnDrop {
-    fn drop(&mut self) {
-        self.0.close();
     }
 }
 

@@ -24,9 +24,9 @@ use crate::config::Settings;
 use crate::limits;
 use crate::pipeline::{Renewal, Shared, SourceIdentities, Worker};
 use crate::source::{
-    Chunker, InputReader, Progress, ReadReport, ReplayCompactor, SubmissionReader, Submitter,
+    Chunker, InputReader, Progress, ReadReport, ReplayCompactor, SubmissionReader,
 };
-use crate::stop::StopTokens;
+use crate::stop::{OnDrop, StopTokens};
 use standpipe_aws::AwsStatus;
 use standpipe_core::event::Chunk;
 use standpipe_delivery::dead::Letters;
@@ -107,8 +107,8 @@ impl Parts {
     fn stop_with_the_intake(&self, runtime: &Handle) {
         let intake_stop = &self.stop.intake_stop;
         if let Some(entrance) = &self.entrance {
-            let (closing, intake_stop) =
-                (CloseOnDrop(entrance.submitter.clone()), intake_stop.clone());
+            let (submitter, intake_stop) = (entrance.submitter.clone(), intake_stop.clone());
+            let closing = OnDrop(move || submitter.close());
             runtime.spawn(async move {
                 intake_stop.cancelled().await;
                 drop(closing);
@@ -236,15 +236,5 @@ impl Parts {
         let Some(settings) = self.settings.catalog.take() else { return Ok(None) };
         let routes = cataloging::routes_in_use(Arc::clone(self.swapper.roles()));
         Cataloging::start(*settings, routes, self.stop.intake_stop.child_token()).map(Some)
-    }
-}
-
-/// Closes an embedder's way in, also where its runtime is shut down before anything asked for
-/// a stop: the runtime waits for the threads of the run, which wait for that.
-struct CloseOnDrop(Submitter);
-
-impl Drop for CloseOnDrop {
-    fn drop(&mut self) {
-        self.0.close();
     }
 }
