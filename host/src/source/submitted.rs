@@ -72,9 +72,10 @@ struct Shared {
     events: Semaphore,
     /// Room for bytes, taken until a worker has them.
     bytes: Semaphore,
+    /// Events whose result may still have to be sent to whoever submitted them.
     unsettled: AtomicUsize,
     queued: AtomicUsize,
-    /// Tells whenever nothing is unsettled.
+    /// Notified whenever nothing is unsettled.
     idle: Notify,
     counts: Counts,
 }
@@ -192,7 +193,6 @@ impl Submitter {
         SubmitReport {
             queued: shared.queued.load(Ordering::Relaxed),
             queued_bytes: shared.room.bytes.saturating_sub(shared.bytes.available_permits()),
-            unsettled: shared.unsettled.load(Ordering::Relaxed),
             ..shared.counts.report()
         }
     }

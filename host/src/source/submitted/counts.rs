@@ -8,7 +8,8 @@ use standpipe_core::event::Ended;
 /// What became of the events that were handed in.
 ///
 /// `accepted` is the sum of `delivered`, `filtered`, `dead`, `abandoned` and
-/// `unsettled`, where nothing is under way between two of them.
+/// `unsettled`. Once the result of an event is known to whoever submitted it, the event is
+/// counted under that result and no longer as unsettled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct SubmitReport {
@@ -81,12 +82,20 @@ impl Counts {
 
     pub(super) fn report(&self) -> SubmitReport {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let delivered = load(&self.delivered);
+        let filtered = load(&self.filtered);
+        let dead = load(&self.dead);
+        let abandoned = load(&self.abandoned);
+        // Read last, so that no event is settled that has not been accepted.
+        let accepted = load(&self.accepted);
+        let unsettled = accepted.saturating_sub(delivered + filtered + dead + abandoned);
         SubmitReport {
-            accepted: load(&self.accepted),
-            delivered: load(&self.delivered),
-            filtered: load(&self.filtered),
-            dead: load(&self.dead),
-            abandoned: load(&self.abandoned),
+            accepted,
+            delivered,
+            filtered,
+            dead,
+            abandoned,
+            unsettled: usize::try_from(unsettled).unwrap_or(usize::MAX),
             refused_full: load(&self.refused_full),
             refused_closed: load(&self.refused_closed),
             ..SubmitReport::default()

@@ -1,6 +1,8 @@
 //! Events handed in by a program: bounds, waiting, closing, one line each, and an answer for every
 //! caller.
 
+use std::pin::pin;
+use std::task::{Context, Wake, Waker};
 use std::thread::JoinHandle;
 
 use proptest::collection::vec;
@@ -55,6 +57,33 @@ async fn each_is_told_how_its_event_ended() {
     let ended = (report.delivered, report.filtered, report.dead, report.abandoned);
     assert_eq!((report.accepted, ended), (4, (1, 1, 1, 1)));
     assert_eq!((report.queued, report.queued_bytes, report.unsettled), (0, 0, 0));
+}
+
+/// Reads a counter at the moment at which a result arrives.
+struct UnsettledOnWake {
+    submitter: Submitter,
+    unsettled: AtomicUsize,
+}
+
+impl Wake for UnsettledOnWake {
+    fn wake(self: Arc<Self>) {
+        self.unsettled.store(self.submitter.report().unsettled, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_known_result_is_counted_before_it_is_known() {
+    let (submitter, submissions) = Submitter::new(room(10));
+    let mut receipt = pin!(submitter.try_submit("a".into()).unwrap());
+    let _other = submitter.try_submit("b".into()).unwrap();
+    let waker = Arc::new(UnsettledOnWake { submitter, unsettled: AtomicUsize::new(usize::MAX) });
+    let awoken = Waker::from(Arc::clone(&waker));
+    assert!(receipt.as_mut().poll(&mut Context::from_waker(&awoken)).is_pending());
+    let (_reader, chunks) = read(submissions);
+    let chunk = chunks.recv().unwrap();
+    chunk.ack.settle(0, Outcome::Delivered);
+    chunk.ack.record();
+    assert_eq!(waker.unsettled.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
