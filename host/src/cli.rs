@@ -13,6 +13,7 @@ mod progress;
 mod run;
 mod signals;
 mod stderr;
+mod table;
 mod terminal;
 
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -240,4 +241,8 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn usage(error: impl Into<anyhow::Error>) -> (Exit, anyhow::Error) {
     (Exit::Usage, error.into())
+}
+
+fn fault(error: impl Into<anyhow::Error>) -> (Exit, anyhow::Error) {
+    (Exit::Fault, error.into())
 }

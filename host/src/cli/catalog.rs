@@ -10,7 +10,6 @@ mod routes;
 mod runs;
 mod schedule;
 mod show;
-mod table;
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +19,7 @@ use clap::{Args, Subcommand};
 use super::config::read_settings;
 use super::run::{LogFormat, start_logging};
 use super::signals::Signals;
-use super::{CommandResult, Exit, complain, print, print_either, print_text, usage};
+use super::{CommandResult, Exit, complain, fault, print, print_either, print_text, usage};
 use crate::config::{
     CatalogOverrides, RawSettings, WorkflowForm, in_words_of_workflow, read_workflow,
 };
@@ -202,10 +201,6 @@ fn block_until_signal<T>(future: impl Future<Output = T>) -> Result<T, (Exit, an
     };
     let value = block_on(until_signal)?.map_err(|error: anyhow::Error| fault(error))?;
     value.ok_or_else(|| (Exit::Stopped, anyhow!("stopped by a signal")))
-}
-
-fn fault(error: impl Into<anyhow::Error>) -> (Exit, anyhow::Error) {
-    (Exit::Fault, error.into())
 }
 
 fn json(value: &impl serde::Serialize) -> String {

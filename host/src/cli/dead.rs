@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 
 use super::config::read_settings;
-use super::{CommandResult, Exit, complain, usage};
+use super::{CommandResult, Exit, complain, fault, usage};
 use standpipe_core::clock;
 use standpipe_core::event::{BadStreamName, StreamName};
 use standpipe_delivery::dead::{Filter, Folder, FolderLock, LetterFile, Reason};
@@ -150,16 +150,6 @@ impl Choice {
     }
 }
 
-impl Chosen {
-    fn folder(&self) -> Result<Folder, (Exit, anyhow::Error)> {
-        self.place.folder()
-    }
-
-    fn filter(&self) -> Filter {
-        self.choice.filter()
-    }
-}
-
 /// A directory that is not there is another one than was meant: it would look as if
 /// there were no letters.
 pub(super) fn check_data_dir(data_dir: &Path) -> anyhow::Result<()> {
@@ -174,10 +164,6 @@ pub(super) fn check_data_dir(data_dir: &Path) -> anyhow::Result<()> {
         bail!("the data directory {} is no directory: correct --data-dir", data_dir.display());
     }
     Ok(())
-}
-
-fn fault(error: anyhow::Error) -> (Exit, anyhow::Error) {
-    (Exit::Fault, error)
 }
 
 fn files(folder: &Folder) -> anyhow::Result<Vec<LetterFile>> {

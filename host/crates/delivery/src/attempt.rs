@@ -5,15 +5,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::lane::Passage;
 use super::pacer::Feedback;
-use super::port::{RequestError, verdict_of_code};
+use super::port::RequestError;
 use super::stream::Stream;
 use super::waiting::{Pending, Suspicion, Tries};
-use super::{Answer, Batch, ErrorKind, Refusal, Verdict};
+use super::{Answer, Batch, Refusal, Verdict};
 use crate::dead::{Letter, Letters, Reason};
 use crate::limits;
 use standpipe_core::event::Outcome;
@@ -35,7 +35,8 @@ pub(super) type OnHeld = Box<dyn Fn(String) + Send + Sync>;
 
 /// What came of a request.
 pub(super) struct Attempt {
-    pub(super) passage: Passage,
+    /// When it went out.
+    pub(super) sent: Instant,
     pub(super) feedback: Feedback,
     pub(super) rest: Rest,
 }
@@ -78,12 +79,12 @@ impl Attempts {
     }
 
     /// Send a request.
-    pub(super) async fn put(&self, stream: &Stream, passage: Passage, pending: Pending) -> Attempt {
+    pub(super) async fn put(&self, stream: &Stream, sent: Instant, pending: Pending) -> Attempt {
         let _permission = tokio::select! {
             permission = self.requests.acquire() => permission.expect("it is never closed"),
             () = self.abort.cancelled() => {
                 let rest = Rest::Again(pending, Duration::ZERO);
-                return Attempt { passage, feedback: Feedback::Failed, rest };
+                return Attempt { sent, feedback: Feedback::Failed, rest };
             }
         };
         if pending.tries.attempts > 0 {
@@ -103,7 +104,7 @@ impl Attempts {
             answer = put.instrument(span.clone()) => answer,
             () = self.abort.cancelled() => {
                 let rest = unanswered(stream, pending);
-                return Attempt { passage, feedback: Feedback::Failed, rest };
+                return Attempt { sent, feedback: Feedback::Failed, rest };
             }
         };
         match &answer {
@@ -114,20 +115,19 @@ impl Attempts {
         }
         let (feedback, rest) = match answer {
             Ok(answer) => {
-                match refused_altogether(&pending.batch, &answer) {
+                let error = refused_altogether(&pending.batch, &answer);
+                match &error {
                     _ if answer.refused.len() < pending.batch.len() => stream.accepted(request),
                     Some(error) if error.verdict == Verdict::Missing => {}
                     _ => stream.exists(),
                 }
-                if !answer.refused.is_empty() {
+                if let Some((_, refusal)) = answer.refused.first() {
+                    if answer.refused.len() == pending.batch.len() {
+                        stream.counts.add_error(RequestError::of_refusal(refusal).kind());
+                    }
                     self.room_for_letters().await;
                 }
-                if answer.refused.len() == pending.batch.len()
-                    && let Some((_, refusal)) = answer.refused.first()
-                {
-                    stream.counts.add_error(ErrorKind::of(&RequestError::of_refusal(refusal)));
-                }
-                match refused_altogether(&pending.batch, &answer) {
+                match error {
                     Some(error) => self.take_refusals(stream, pending, error),
                     None => {
                         let feedback = feedback_of_answer(&pending.batch, &answer);
@@ -136,7 +136,7 @@ impl Attempts {
                 }
             }
             Err(error) => {
-                stream.counts.add_error(ErrorKind::of(&error));
+                stream.counts.add_error(error.kind());
                 if matches!(error.verdict, Verdict::Invalid | Verdict::Missing) {
                     self.room_for_letters().await;
                 }
@@ -144,7 +144,7 @@ impl Attempts {
                 (feedback, self.take_error(stream, pending, error))
             }
         };
-        Attempt { passage, feedback, rest }
+        Attempt { sent, feedback, rest }
     }
 
     /// Settle what was accepted; what was refused is to be sent again.
@@ -163,7 +163,7 @@ impl Attempts {
         batch.settle(accepted, Outcome::Delivered);
 
         let Tries { attempts, fruitless, suspicion } = pending.tries;
-        let is_final = |refusal: &Refusal| verdict_of_code(&refusal.code) == Verdict::Invalid;
+        let is_final = |refusal: &Refusal| refusal.verdict() == Verdict::Invalid;
         let (dead, again): (Vec<_>, Vec<_>) =
             refused.iter().partition(|(_, refusal)| is_final(refusal));
         for (record, refusal) in dead {
@@ -197,12 +197,9 @@ impl Attempts {
         mut pending: Pending,
         error: RequestError,
     ) -> (Feedback, Rest) {
-        let is_invalid = error.verdict == Verdict::Invalid;
-        if !is_invalid {
-            return (
-                feedback_of_error(&pending.batch, &error),
-                self.take_error(stream, pending, error),
-            );
+        if error.verdict != Verdict::Invalid {
+            let feedback = feedback_of_error(&pending.batch, &error);
+            return (feedback, self.take_error(stream, pending, error));
         }
         let attempts = pending.tries.attempts + 1;
         if pending.batch.len() == 1 {
@@ -231,7 +228,7 @@ impl Attempts {
             Verdict::RetryAmbiguous => {
                 stream.mention(&error.to_string());
                 stream.counts.add_ambiguous(batch);
-                stream.counts.add_invalid_answer(&error);
+                stream.counts.invalid_answers.inc_by(u64::from(error.is_invalid_answer()));
             }
             Verdict::Missing if stream.missing_for() >= self.missing_stream_grace => {
                 self.bury_all(stream, batch, Reason::StreamNotFound, &error.to_string(), attempts);
@@ -270,11 +267,11 @@ impl Attempts {
         Rest::Again(pending, pause)
     }
 
-    /// Bury what was not delivered before the run ended. Waits for room, so it must not
+    /// Bury what was never sent before the run ended. Waits for room, so it must not
     /// be called on the runtime's threads.
-    pub(super) fn bury_given_up(&self, stream: &Stream, batch: &Batch, tries: Tries) {
+    pub(super) fn bury_given_up(&self, stream: &Stream, batch: &Batch) {
         self.letters.wait_for_room();
-        self.bury_all(stream, batch, Reason::GivenUp, &stream.why_given_up(), tries.attempts);
+        self.bury_all(stream, batch, Reason::GivenUp, &stream.why_given_up(), 0);
     }
 
     /// Write the dead letters of all events of a batch.
@@ -350,7 +347,7 @@ fn feedback_of_answer(batch: &Batch, answer: &Answer) -> Feedback {
     for (record, refusal) in &answer.refused {
         let bytes = batch.payload(*record).len();
         refused_bytes += bytes;
-        if verdict_of_code(&refusal.code) == Verdict::Retry {
+        if refusal.verdict() == Verdict::Retry {
             throttled_bytes += bytes;
         }
     }

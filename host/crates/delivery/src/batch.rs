@@ -310,20 +310,16 @@ impl Batch {
 
     fn copy_record(&mut self, other: &Batch, record: usize) {
         for event in other.events_of(record) {
-            self.copy_event(other, event);
+            self.begin(other.provenance(event));
+            self.bytes.extend_from_slice(&other.bytes[other.start(event)..other.start(event + 1)]);
+            let entry = other.events[event];
+            let text = match entry.text {
+                Text::Payload(length) => Text::Payload(length),
+                Text::Kept { .. } => self.keep(other.text(event)),
+            };
+            self.events.push(Entry { end: small(self.bytes.len()), text, ..entry });
         }
         self.records.push(small(self.events.len()));
-    }
-
-    fn copy_event(&mut self, other: &Batch, event: usize) {
-        self.begin(other.provenance(event));
-        self.bytes.extend_from_slice(&other.bytes[other.start(event)..other.start(event + 1)]);
-        let entry = other.events[event];
-        let text = match entry.text {
-            Text::Payload(length) => Text::Payload(length),
-            Text::Kept { .. } => self.keep(other.text(event)),
-        };
-        self.events.push(Entry { end: small(self.bytes.len()), text, ..entry });
     }
 
     fn keep(&mut self, text: &[u8]) -> Text {

@@ -57,7 +57,6 @@ use queued_letter::QueuedLetter;
 use record::Record;
 use standpipe_core::event::{Ack, OnDeath, Outcome};
 use storage::{Files, Storage};
-use writer::{Unsynced, Writer};
 
 /// Writes dead letters, and counts them by their reason.
 ///
@@ -104,7 +103,7 @@ impl Letters {
     /// Letters in this directory, which they may fill up to here. What cannot be
     /// written at once is refused.
     pub fn bounded(directory: PathBuf, bound: Bound) -> Self {
-        let record = record(directory, bound, Box::new(Files), Unsynced::Keep);
+        let record = Record::new(directory, bound, LetterDurability::Written, Box::new(Files));
         Letters { record, queue: None, on_refusal: OnceLock::new() }
     }
 
@@ -128,11 +127,7 @@ impl Letters {
         durability: LetterDurability,
         storage: Box<dyn Storage>,
     ) -> io::Result<Self> {
-        let unsynced = match durability {
-            LetterDurability::Synced => Unsynced::Discard,
-            LetterDurability::Written => Unsynced::Keep,
-        };
-        let record = record(directory, bound, storage, unsynced);
+        let record = Record::new(directory, bound, durability, storage);
         let queue = Some(Queue::start(Arc::clone(&record), durability)?);
         Ok(Letters { record, queue, on_refusal: OnceLock::new() })
     }
@@ -144,11 +139,7 @@ impl Letters {
         bound: Bound,
         durability: LetterDurability,
     ) -> (Self, LetterSteps) {
-        let unsynced = match durability {
-            LetterDurability::Synced => Unsynced::Discard,
-            LetterDurability::Written => Unsynced::Keep,
-        };
-        let record = record(directory, bound, Box::new(Files), unsynced);
+        let record = Record::new(directory, bound, durability, Box::new(Files));
         let (queue, steps) = Queue::stepped(Arc::clone(&record), durability);
         (Letters { record, queue: Some(queue), on_refusal: OnceLock::new() }, steps)
     }
@@ -241,8 +232,9 @@ impl Letters {
     /// failed once to sync bytes says no more about them the second time. Letters that
     /// wait are written again where that happens, so of these it is not an error.
     pub fn sync(&self) -> io::Result<()> {
-        self.record.sync()?;
-        match self.queue.is_none() && self.record.has_losses() {
+        let mut writer = self.record.writer.lock();
+        writer.sync()?;
+        match self.queue.is_none() && writer.losses > 0 {
             true => Err(io::Error::other(
                 "some were lost before they were on the disk: it failed, or their file was removed",
             )),
@@ -270,17 +262,6 @@ impl Letters {
         let waiting = self.queue.as_ref().map_or(0, |queue| queue.count() as u64);
         Report { waiting, ..self.record.report() }
     }
-}
-
-fn record(
-    directory: PathBuf,
-    bound: Bound,
-    storage: Box<dyn Storage>,
-    unsynced: Unsynced,
-) -> Arc<Record> {
-    let folder = Folder::new(directory);
-    let writer = Writer::new(folder.clone(), bound, storage, unsynced);
-    Arc::new(Record::new(folder, bound, writer))
 }
 
 impl fmt::Debug for Letters {

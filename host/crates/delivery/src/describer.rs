@@ -4,10 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, JoinSet};
 
 use super::decision::{decide, hint};
 use super::log_limit::{LogKind, LogLimit};
@@ -36,14 +33,8 @@ const DESCRIBE_AGAIN: Duration = Duration::from_secs(600);
 ///
 /// The account has few such requests a second for everybody in it, so they go
 /// out one after the other and slowly, and nothing ever waits for an answer:
-/// until there is one, events go unpacked. The tasks end with this.
+/// until there is one, events go unpacked.
 pub(super) struct Describer {
-    asker: Arc<Asker>,
-    runtime: Handle,
-    tasks: Mutex<JoinSet<()>>,
-}
-
-struct Asker {
     port: Arc<dyn Firehose>,
     at_once: Semaphore,
     all: RateLimiter,
@@ -54,36 +45,25 @@ struct Asker {
 }
 
 impl Describer {
-    pub(super) fn new(port: Arc<dyn Firehose>, runtime: Handle, log: Arc<LogLimit>) -> Self {
-        let asker = Asker {
+    pub(super) fn new(port: Arc<dyn Firehose>, log: Arc<LogLimit>) -> Self {
+        Describer {
             port,
             at_once: Semaphore::new(DESCRIBES_AT_ONCE_MAX),
             all: RateLimiter::new(limits::DESCRIBE_STEP),
             again: RateLimiter::new(DESCRIBE_AGAIN_STEP),
             log,
-        };
-        Describer { asker: Arc::new(asker), runtime, tasks: Mutex::default() }
+        }
     }
 
-    /// Keep a stream's packing up to date from now on, until this is aborted.
-    pub(super) fn watch(&self, stream: StreamName, packing: Arc<Packing>) -> AbortHandle {
-        let watch = Arc::clone(&self.asker).watch(stream, packing);
-        let mut tasks = self.tasks.lock();
-        // Those of streams that are no longer in use.
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn_on(watch, &self.runtime)
-    }
-}
-
-impl Asker {
-    async fn watch(self: Arc<Self>, stream: StreamName, packing: Arc<Packing>) {
+    /// Keep a stream's packing up to date from now on.
+    pub(super) async fn watch(self: Arc<Self>, stream: StreamName, packing: Arc<Packing>) {
         let (mut failures, mut hinted) = (0_u32, None);
         loop {
             packing.used().await;
             let pause = match self.ask(&stream).await {
                 Ok(description) => {
                     failures = 0;
-                    tell(&self.log, &stream, &packing, decide(&description));
+                    self.tell(&stream, &packing, decide(&description));
                     let hint = hint(&description);
                     if let Some(hint) = hint.filter(|_| hinted != hint)
                         && self.log.admits(LogKind::Packing)
@@ -95,7 +75,7 @@ impl Asker {
                 }
                 Err(error) => {
                     failures = failures.saturating_add(1);
-                    take_error(&self.log, &stream, &packing, &error, failures)
+                    self.take_error(&stream, &packing, &error, failures)
                 }
             };
             tokio::time::sleep(pause).await;
@@ -108,42 +88,44 @@ impl Asker {
         self.all.turn().await;
         self.port.describe(stream).await
     }
-}
 
-/// Decide without a description; returns the pause before the next attempt.
-fn take_error(
-    log: &LogLimit,
-    stream: &StreamName,
-    packing: &Packing,
-    error: &RequestError,
-    failures: u32,
-) -> Duration {
-    if is_denied(error) {
-        let why = format!("the permission firehose:DescribeDeliveryStream is missing ({error})");
-        if packing.decide(PackDecision::off(why.clone())) && log.admits(LogKind::Packing) {
-            tracing::warn!(%stream, "events are not packed: {why}");
+    /// Decide without a description; returns the pause before the next attempt.
+    fn take_error(
+        &self,
+        stream: &StreamName,
+        packing: &Packing,
+        error: &RequestError,
+        failures: u32,
+    ) -> Duration {
+        if is_denied(error) {
+            let why =
+                format!("the permission firehose:DescribeDeliveryStream is missing ({error})");
+            let is_new = packing.decide(PackDecision::off(why.clone()));
+            if is_new && self.log.admits(LogKind::Packing) {
+                tracing::warn!(%stream, "events are not packed: {why}");
+            }
+            return DESCRIBE_AGAIN;
         }
-        return DESCRIBE_AGAIN;
+        let is_packed = packing.decision().is_some_and(|last| last.decision == PackChoice::Packed);
+        // Trouble on the way says nothing about a stream that is known. One that has
+        // gone may come back as another.
+        if is_packed && error.verdict != Verdict::Missing {
+            tracing::debug!(%stream, "could not be described again: {error}");
+        } else {
+            let why = format!("the stream could not be described ({error})");
+            self.tell(stream, packing, PackDecision::off(why));
+        }
+        limits::RETRY_BACKOFF.up_to(DESCRIBE_AGAIN).pause(failures)
     }
-    let is_packed = packing.decision().is_some_and(|last| last.decision == PackChoice::Packed);
-    // Trouble on the way says nothing about a stream that is known. One that has
-    // gone may come back as another.
-    if is_packed && error.verdict != Verdict::Missing {
-        tracing::debug!(%stream, "could not be described again: {error}");
-    } else {
-        let why = format!("the stream could not be described ({error})");
-        tell(log, stream, packing, PackDecision::off(why));
-    }
-    limits::RETRY_BACKOFF.up_to(DESCRIBE_AGAIN).pause(failures)
-}
 
-/// Do as was decided, and say so if it is new.
-fn tell(log: &LogLimit, stream: &StreamName, packing: &Packing, decision: PackDecision) {
-    if packing.decide(decision.clone()) && log.admits(LogKind::Packing) {
-        let PackDecision { decision, why } = decision;
-        match decision {
-            PackChoice::Packed => tracing::info!(%stream, "events are packed: {why}"),
-            PackChoice::Off => tracing::info!(%stream, "events are not packed: {why}"),
+    /// Do as was decided, and say so if it is new.
+    fn tell(&self, stream: &StreamName, packing: &Packing, decision: PackDecision) {
+        if packing.decide(decision.clone()) && self.log.admits(LogKind::Packing) {
+            let PackDecision { decision, why } = decision;
+            match decision {
+                PackChoice::Packed => tracing::info!(%stream, "events are packed: {why}"),
+                PackChoice::Off => tracing::info!(%stream, "events are not packed: {why}"),
+            }
         }
     }
 }

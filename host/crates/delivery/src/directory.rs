@@ -115,14 +115,14 @@ impl StreamFile {
             self.has_checked_end = true;
         }
         let length = file.metadata()?.len();
-        let append = journal.begin(stream, length, length + bytes.len() as u64)?;
+        let slot = journal.begin(stream, length, length + bytes.len() as u64)?;
         let written = file.write_all(bytes);
         if written.is_err() && file.set_len(length).is_err() {
             // The journal's note stays, in case there is no next batch.
             self.unfinished = Some((metadata.ino(), length));
             return written;
         }
-        journal.end(append);
+        journal.end(slot);
         written
     }
 

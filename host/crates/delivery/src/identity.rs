@@ -8,7 +8,7 @@ use super::Firehose;
 /// As whom records are written. Those of different identities share no request,
 /// no session and no pace, also where their streams have one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Identity(usize);
+pub struct Identity(pub(super) usize);
 
 /// The ways to Firehose, one for each identity.
 #[derive(Clone)]
@@ -40,11 +40,5 @@ impl Ports {
             None => stream.to_owned(),
             Some(name) => format!("{stream} as {name}"),
         }
-    }
-}
-
-impl Identity {
-    pub(super) fn place(self) -> usize {
-        self.0
     }
 }

@@ -33,13 +33,6 @@ struct Hold {
     is_probed: bool,
 }
 
-/// The place of a request that has gone out, used up by its answer.
-#[derive(Debug)]
-pub(super) struct Passage {
-    sent: Duration,
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "a passage is used up by its answer")]
 impl Lane {
     pub(super) fn new(start: StartRate, window_max: usize) -> Self {
         let pacer = Pacer::new(start, window_max, Duration::ZERO);
@@ -58,23 +51,21 @@ impl Lane {
     }
 
     /// A request goes out. It must be answered for by [`Lane::learn`] or [`Lane::lost`].
-    pub(super) fn sent(&mut self, now: Instant, batch: &Batch) -> Passage {
-        let sent = now - self.started;
-        self.pacer.sent(sent, batch.len(), batch.payload_bytes());
+    pub(super) fn sent(&mut self, now: Instant, batch: &Batch) {
+        self.pacer.sent(now - self.started, batch.len(), batch.payload_bytes());
         if let Some(hold) = &mut self.hold {
             hold.is_probed = true;
         }
-        Passage { sent }
     }
 
-    /// Something has come of a request.
-    pub(super) fn learn(&mut self, passage: Passage, feedback: Feedback) {
+    /// Something has come of the request that went out at `sent`.
+    pub(super) fn learn(&mut self, sent: Instant, feedback: Feedback) {
         let feedback = match feedback {
             // It was not accepted: a stream that is held stays so.
             Feedback::Refused { .. } if self.hold.is_some() => Feedback::Held,
             feedback => feedback,
         };
-        self.pacer.learn(self.started.elapsed(), passage.sent, feedback);
+        self.pacer.learn(self.started.elapsed(), sent - self.started, feedback);
         match feedback {
             Feedback::Answered { .. } | Feedback::Refused { .. } => self.hold = None,
             Feedback::Failed => self.end_probe(),
@@ -108,7 +99,7 @@ impl Lane {
 
     /// Nobody knows what became of a request.
     pub(super) fn lost(&mut self) {
-        self.learn(Passage { sent: self.started.elapsed() }, Feedback::Failed);
+        self.learn(Instant::now(), Feedback::Failed);
     }
 
     /// How many attempts have failed while the stream is held.

@@ -43,10 +43,6 @@ pub const REQUEST_BYTES_MAX: usize = 4_000_000;
 /// third more for its base64.
 pub const REQUEST_BYTES_ENOUGH: usize = 1024 * 1024;
 
-/// Bytes that one worker holds in open batches of all its streams together.
-/// Beyond it they are sent before they are full.
-pub const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
-
 /// Bytes of records in all closed batches that have not been answered. Beyond
 /// it the workers wait, and with them the inputs, or batches go to the disk. The first
 /// batch of a stream may exceed it, so that all together exceed it by less than one.
@@ -56,26 +52,9 @@ pub const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// whoever waits for it looks again.
 pub const OVERFLOW_RETRY: Duration = Duration::from_secs(1);
 
-/// Batches of such records that are read back at once outside of
-/// [`IN_FLIGHT_BYTES_MAX`], to become dead letters: these are written one after the
-/// other anyway, so that one more is enough to read ahead.
-pub const OVERFLOW_UNBUDGETED_READS: usize = 2;
-
 /// How long a stream stays in use without records, unless the settings say otherwise:
 /// what has been learnt about its pace is worth little by then.
 pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// Log lines of one kind about delivery streams in [`STREAM_LOG_WINDOW`]; further ones
-/// are counted.
-pub const STREAM_LOG_LINES_MAX: u64 = 30;
-
-/// The time in which these lines are counted.
-pub const STREAM_LOG_WINDOW: Duration = Duration::from_secs(60);
-
-/// How often a stream that is held is tried before a run ends for it that is to fail fast:
-/// once more, since a clock may have been corrected by the first answer, or credentials
-/// renewed.
-pub const HELD_ATTEMPTS_BEFORE_FAILURE: u32 = 1;
 
 /// Different records in a row that a stream refuses as invalid, each alone in its request,
 /// before the stream counts as at fault and is held: Firehose knows no rule that several
@@ -88,11 +67,6 @@ pub const RETRY_BACKOFF: Backoff = Backoff::new(RETRY_PAUSE_FIRST, RETRY_PAUSE_M
 
 /// Time for one request's answer. A full request has 5.6 MB of body.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Bytes of a line in a file of dead letters. An event of `EVENT_BYTES_MAX`
-/// takes six times as much where each byte is escaped; the rest is for all that
-/// stands beside it.
-pub const DEAD_LINE_BYTES_MAX: usize = 6 * standpipe_core::limits::EVENT_BYTES_MAX + 1024 * 1024;
 
 /// Bytes of a file of dead letters, beyond which the next one is begun. Taking
 /// letters out of a file writes the rest of it anew, so a file is not large.
@@ -107,7 +81,3 @@ pub const DEAD_COPIES_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// another one waits. As much as records in flight may take: both are of events that
 /// their source has not let go.
 pub const DEAD_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// The least time from one log line about dead letters that cannot be written to the
-/// next.
-pub const DEAD_LOG_INTERVAL: Duration = Duration::from_secs(60);

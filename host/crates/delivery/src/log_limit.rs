@@ -1,10 +1,17 @@
 //! A few log lines of each kind a minute; the others are counted, so that thousands of streams
 //! cannot fill the log.
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::limits;
+/// Log lines of one kind about delivery streams in [`STREAM_LOG_WINDOW`]; further ones
+/// are counted.
+const STREAM_LOG_LINES_MAX: u64 = 30;
+
+/// The time in which these lines are counted.
+const STREAM_LOG_WINDOW: Duration = Duration::from_secs(60);
 
 /// Keeps the log readable where thousands of streams have something to say: of each
 /// kind of line, a few are written in a minute, and the others counted.
@@ -52,10 +59,10 @@ impl LogLimit {
     pub(super) fn admits(&self, kind: LogKind) -> bool {
         let (is_admitted, suppressed) = self.count(kind, Instant::now());
         if suppressed > 0 {
-            let (words, window) = (kind.words(), limits::STREAM_LOG_WINDOW.as_secs());
+            let (words, window) = (kind.words(), STREAM_LOG_WINDOW.as_secs());
             tracing::warn!(
                 "{suppressed} more messages about {words} were not logged: at most {} of a kind are in {window} s",
-                limits::STREAM_LOG_LINES_MAX
+                STREAM_LOG_LINES_MAX
             );
         }
         is_admitted
@@ -65,14 +72,13 @@ impl LogLimit {
     fn count(&self, kind: LogKind, now: Instant) -> (bool, u64) {
         let mut windows = self.0.lock();
         let window = &mut windows[kind as usize];
-        let is_over =
-            window.started.is_none_or(|started| now - started >= limits::STREAM_LOG_WINDOW);
+        let is_over = window.started.is_none_or(|started| now - started >= STREAM_LOG_WINDOW);
         let mut suppressed = 0;
         if is_over {
             suppressed = window.suppressed;
             *window = Window { started: Some(now), ..Window::default() };
         }
-        if window.lines == limits::STREAM_LOG_LINES_MAX {
+        if window.lines == STREAM_LOG_LINES_MAX {
             window.suppressed += 1;
             return (false, 0);
         }
@@ -90,12 +96,12 @@ mod tests {
     #[test]
     fn of_each_kind_a_few_lines_are_written_in_a_minute_and_the_others_counted() {
         let (log, start) = (LogLimit::default(), Instant::now());
-        let most = limits::STREAM_LOG_LINES_MAX;
+        let most = STREAM_LOG_LINES_MAX;
         let admitted =
             (0..most + 7).filter(|_| log.count(LogKind::Trouble, start) == (true, 0)).count();
         assert_eq!(admitted as u64, most);
         assert_eq!(log.count(LogKind::Recovered, start), (true, 0), "kinds are counted apart");
-        let later = start + limits::STREAM_LOG_WINDOW;
+        let later = start + STREAM_LOG_WINDOW;
         assert_eq!(log.count(LogKind::Trouble, later - Duration::from_millis(1)), (false, 0));
         assert_eq!(log.count(LogKind::Trouble, later), (true, 8));
         assert_eq!(log.count(LogKind::Trouble, later), (true, 0), "it is told once");

@@ -12,6 +12,10 @@ use super::{Batch, Delivery, Identity, NamedBy, Provenance, Record, TooManyStrea
 use crate::limits;
 use standpipe_core::event::StreamName;
 
+/// Bytes that one worker holds in open batches of all its streams together.
+/// Beyond it they are sent before they are full.
+pub(super) const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// How often a worker looks for streams that are no longer in use.
 const OUTBOX_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -89,7 +93,7 @@ impl Outbox {
     pub fn new(delivery: &Delivery) -> Self {
         Outbox {
             delivery: delivery.clone(),
-            max_delay: delivery.max_delay(),
+            max_delay: delivery.settings().max_delay,
             slots: Vec::new(),
             unused: Vec::new(),
             by_name: HashMap::new(),
@@ -181,7 +185,7 @@ impl Outbox {
             slot.begin(&self.delivery)?;
             let bytes = record.bytes(slot.newline());
             if bytes > limits::RECORD_BYTES_MAX {
-                slot.release_unless_open();
+                slot.in_use.take_if(|_| slot.batch.is_empty());
                 return Err(NotAdded::TooLarge { bytes });
             }
             slot.pack_bytes_max = slot.stream.packing.for_event();
@@ -193,10 +197,10 @@ impl Outbox {
         let held = slot.batch.held_bytes();
         slot.add(provenance, record);
         self.open_bytes += slot.batch.held_bytes() - held;
-        if slot.is_full(self.delivery.request_bytes_enough()) {
+        if slot.is_full(self.delivery.settings().request_bytes_enough) {
             self.open_bytes -= slot.close(&mut self.closed);
         }
-        while self.open_bytes > limits::OPEN_BYTES_MAX {
+        while self.open_bytes > OPEN_BYTES_MAX {
             self.close_largest();
         }
         Ok(())
@@ -218,7 +222,7 @@ impl Outbox {
     /// Close the batches that have been open for long enough:
     /// [`Outbox::flush`] is to follow.
     pub fn end_due(&mut self, now: Instant) {
-        for slot in self.slots.iter_mut().filter_map(|generation| generation.slot.as_mut()) {
+        for slot in slots(&mut self.slots) {
             if now.duration_since(slot.opened) >= self.max_delay {
                 self.open_bytes -= slot.close(&mut self.closed);
             }
@@ -231,13 +235,13 @@ impl Outbox {
 
     /// When the next batch is due, if any is open.
     pub fn next_due(&self) -> Option<Instant> {
-        let open = self.slots().filter(|slot| !slot.batch.is_empty());
-        open.map(|slot| slot.opened + self.max_delay).min()
+        let slots = self.slots.iter().filter_map(|generation| generation.slot.as_ref());
+        slots.filter(|slot| !slot.batch.is_empty()).map(|slot| slot.opened + self.max_delay).min()
     }
 
     /// Close all batches: [`Outbox::flush`] is to follow.
     pub fn end_all(&mut self) {
-        for slot in self.slots.iter_mut().filter_map(|generation| generation.slot.as_mut()) {
+        for slot in slots(&mut self.slots) {
             self.open_bytes -= slot.close(&mut self.closed);
         }
     }
@@ -262,8 +266,7 @@ impl Outbox {
     /// Send the batch that is worth it most. The others go on growing, so that
     /// requests get twice as large as if all were sent.
     fn close_largest(&mut self) {
-        let slots = self.slots.iter_mut().filter_map(|generation| generation.slot.as_mut());
-        if let Some(slot) = slots.max_by_key(|slot| slot.batch.held_bytes()) {
+        if let Some(slot) = slots(&mut self.slots).max_by_key(|slot| slot.batch.held_bytes()) {
             self.open_bytes -= slot.close(&mut self.closed);
         }
     }
@@ -285,10 +288,6 @@ impl Outbox {
         self.slots.len()
     }
 
-    fn slots(&self) -> impl Iterator<Item = &Slot> {
-        self.slots.iter().filter_map(|generation| generation.slot.as_ref())
-    }
-
     /// Leaves all handing over to [`Outbox::flush`]: for who drives a worker and
     /// delivery on one thread.
     #[cfg(any(test, feature = "testing"))]
@@ -296,6 +295,11 @@ impl Outbox {
     pub fn deferred(self) -> Self {
         Outbox { is_deferred: true, ..self }
     }
+}
+
+/// The slots that have a stream.
+fn slots(all: &mut [Generation]) -> impl Iterator<Item = &mut Slot> {
+    all.iter_mut().filter_map(|generation| generation.slot.as_mut())
 }
 
 impl Slot {
@@ -311,13 +315,6 @@ impl Slot {
             self.in_use = Some(in_use);
         }
         Ok(())
-    }
-
-    /// Let the stream go where its batch has nothing in it.
-    fn release_unless_open(&mut self) {
-        if self.batch.is_empty() {
-            self.in_use = None;
-        }
     }
 
     /// Put the batch where it is handed over, if there is one. Returns its bytes.

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
@@ -34,6 +34,11 @@ const OVERFLOW_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// keeps the promise to account for that chunk's events in memory: with events
 /// of usual size this is some 100 MB.
 const OVERFLOW_RUNS_MAX: usize = 65_536;
+
+/// Batches of such records that are read back at once outside of
+/// [`IN_FLIGHT_BYTES_MAX`], to become dead letters: these are written one after the
+/// other anyway, so that one more is enough to read ahead.
+const OVERFLOW_UNBUDGETED_READS: usize = 2;
 
 /// What all streams together keep on disk.
 #[derive(Debug)]
@@ -75,19 +80,14 @@ pub(super) struct Backlog(Arc<AtomicUsize>);
 #[derive(Debug)]
 pub(super) struct Stored {
     extent: Extent,
-    parts: Parts,
+    /// Of the records, of other texts, and of the index, one after the other.
+    lengths: [usize; 3],
     /// The acknowledgements stay in memory.
     runs: Vec<Run>,
-    held_bytes: usize,
-    events: usize,
-}
-
-/// The lengths of what is written, one after the other.
-#[derive(Debug, Clone, Copy)]
-struct Parts {
-    bytes: usize,
-    texts: usize,
-    index: usize,
+    /// What the batch takes in memory.
+    pub(super) held_bytes: usize,
+    /// The number of its events.
+    pub(super) events: usize,
 }
 
 /// What a batch takes of its file and of the bounds, given back when it is dropped.
@@ -126,7 +126,7 @@ impl Overflow {
             bytes_max,
             state: Mutex::default(),
             freed: Notify::new(),
-            unbudgeted: Semaphore::new(limits::OVERFLOW_UNBUDGETED_READS),
+            unbudgeted: Semaphore::new(OVERFLOW_UNBUDGETED_READS),
         })
     }
 
@@ -137,18 +137,25 @@ impl Overflow {
         batch: &Batch,
     ) -> Result<Stored, NotStored> {
         let index = batch.index();
-        let (bytes, texts) = (batch.all_payloads(), batch.all_texts());
-        let parts = Parts { bytes: bytes.len(), texts: texts.len(), index: index.len() };
-        let extent = self.reserve(backlog, parts.length(), batch.runs().len())?;
+        let parts = [batch.all_payloads(), batch.all_texts(), &index];
+        let lengths = parts.map(<[u8]>::len);
+        let bytes = lengths.iter().sum::<usize>() as u64;
+        let extent = self.reserve(backlog, bytes, batch.runs().len())?;
         let mut at = extent.offset;
-        for part in [bytes, texts, &index] {
+        for part in parts {
             // What was written before a failure goes with the extent.
-            extent.file.file.write_all_at(part, at).inspect_err(|error| self.failed(error))?;
+            extent
+                .file
+                .file
+                .write_all_at(part, at)
+                .inspect_err(|error| self.failed(&mut self.state.lock(), error))?;
             at += part.len() as u64;
         }
-        self.succeeded();
+        if self.state.lock().failed.take().is_some() {
+            tracing::info!("records of slow streams are written to disk again");
+        }
         let (runs, held_bytes) = (batch.runs().to_vec(), batch.held_bytes());
-        Ok(Stored { extent, parts, runs, held_bytes, events: batch.event_count() })
+        Ok(Stored { extent, lengths, runs, held_bytes, events: batch.event_count() })
     }
 
     /// Is notified whenever something may have become free on disk.
@@ -169,7 +176,7 @@ impl Overflow {
         runs: usize,
     ) -> Result<Extent, NotStored> {
         let bytes = bytes.next_multiple_of(BLOCK_BYTES);
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.failed.is_some_and(|failed| failed.elapsed() < limits::OVERFLOW_RETRY) {
             return Err(NotStored::Resting);
         }
@@ -177,14 +184,7 @@ impl Overflow {
             return Err(NotStored::Full);
         }
         let extended = state.extend(bytes, || self.create());
-        let (file, offset) = match extended {
-            Ok(extended) => extended,
-            Err(error) => {
-                drop(state);
-                self.failed(&error);
-                return Err(NotStored::Failed(error));
-            }
-        };
+        let (file, offset) = extended.inspect_err(|error| self.failed(&mut state, error))?;
         state.bytes += bytes;
         state.runs += runs;
         file.live.fetch_add(1, Ordering::Relaxed);
@@ -198,23 +198,13 @@ impl Overflow {
         tempfile::tempfile_in(&self.directory)
     }
 
-    fn failed(&self, error: &io::Error) {
-        if self.state().failed.replace(Instant::now()).is_none() {
+    fn failed(&self, state: &mut State, error: &io::Error) {
+        if state.failed.replace(Instant::now()).is_none() {
             tracing::warn!(
                 "failed to write records of slow streams to {}: {error}: they stay in memory and may hold up other streams: free disk space there, or set --data-dir",
                 self.directory.display()
             );
         }
-    }
-
-    fn succeeded(&self) {
-        if self.state().failed.take().is_some() {
-            tracing::info!("records of slow streams are written to disk again");
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
     }
 }
 
@@ -244,23 +234,7 @@ impl Backlog {
     }
 }
 
-impl Parts {
-    fn length(self) -> u64 {
-        (self.bytes + self.texts + self.index) as u64
-    }
-}
-
 impl Stored {
-    /// What the batch takes in memory.
-    pub(super) fn held_bytes(&self) -> usize {
-        self.held_bytes
-    }
-
-    /// The number of its events.
-    pub(super) fn events(&self) -> usize {
-        self.events
-    }
-
     /// Read the batch back. An error comes with the number of events that it costs.
     pub(super) fn load(self) -> Result<Batch, (usize, io::Error)> {
         let events = self.events;
@@ -275,8 +249,9 @@ impl Stored {
             at += length as u64;
             io::Result::Ok(part)
         };
-        let (bytes, texts) = (read(self.parts.bytes)?, read(self.parts.texts)?);
-        Ok(Batch::from_parts(bytes, texts, &read(self.parts.index)?, self.events, self.runs))
+        let [bytes, texts, index] = self.lengths;
+        let (bytes, texts) = (read(bytes)?, read(texts)?);
+        Ok(Batch::from_parts(bytes, texts, &read(index)?, self.events, self.runs))
     }
 }
 
@@ -284,7 +259,7 @@ impl Drop for Extent {
     fn drop(&mut self) {
         let is_punched = punch(&self.file.file, self.offset, self.bytes).is_ok();
         let closed = {
-            let mut state = self.overflow.state();
+            let mut state = self.overflow.state.lock();
             if is_punched {
                 state.bytes -= self.bytes;
             } else {
@@ -386,7 +361,7 @@ mod tests {
                     Err(NotStored::Full) => prop_assert!(!queue.is_empty()),
                     Err(error) => panic!("{error}"),
                 }
-                prop_assert!(overflow.state().bytes <= 30_000);
+                prop_assert!(overflow.state.lock().bytes <= 30_000);
                 if is_read && let Some((expected, stored)) = queue.pop_front() {
                     prop_assert_eq!(facts(&stored.load().unwrap()), expected);
                 }
@@ -395,7 +370,7 @@ mod tests {
             for (expected, stored) in queue {
                 prop_assert_eq!(facts(&stored.load().unwrap()), expected);
             }
-            let state = overflow.state();
+            let state = overflow.state.lock();
             prop_assert_eq!((state.bytes, state.runs), (0, 0));
             prop_assert!(state.open.is_none(), "a file without batches is open");
         }
@@ -410,7 +385,7 @@ mod tests {
         let stored = overflow.store(&backlog, &batch(&[(b"text".to_vec(), None)]));
         assert!(matches!(stored, Err(NotStored::Failed(_))));
         assert!(backlog.is_empty());
-        assert_eq!(overflow.state().bytes, 0);
+        assert_eq!(overflow.state.lock().bytes, 0);
     }
 
     /// What the file of a batch really takes, in bytes.
@@ -428,16 +403,16 @@ mod tests {
         let store = |backlog| overflow.store(backlog, &batch(&[(text.clone(), None)])).unwrap();
         let stored = [&one, &other, &one, &other].map(store);
         let file = stored[0].extent.file.file.try_clone().unwrap();
-        let whole = overflow.state().bytes;
+        let whole = overflow.state.lock().bytes;
         assert_eq!(allocated(&file), whole, "what is counted is what is taken");
         let mut left = whole;
         for stored in stored {
             let bytes = stored.extent.bytes;
             stored.load().unwrap();
             left -= bytes;
-            assert_eq!((overflow.state().bytes, allocated(&file)), (left, left));
+            assert_eq!((overflow.state.lock().bytes, allocated(&file)), (left, left));
         }
-        assert!(one.is_empty() && other.is_empty() && overflow.state().open.is_none());
+        assert!(one.is_empty() && other.is_empty() && overflow.state.lock().open.is_none());
     }
 
     #[test]
@@ -448,11 +423,11 @@ mod tests {
         let small = batch(&[(vec![b'x'; 10], None)]);
         let first = overflow.store(&backlog, &small).unwrap();
         // As if the disk had failed on the next one.
-        overflow.failed(&io::ErrorKind::StorageFull.into());
+        overflow.failed(&mut overflow.state.lock(), &io::ErrorKind::StorageFull.into());
         assert!(matches!(overflow.store(&backlog, &small), Err(NotStored::Resting)));
-        overflow.state().failed = Some(Instant::now() - limits::OVERFLOW_RETRY);
+        overflow.state.lock().failed = Some(Instant::now() - limits::OVERFLOW_RETRY);
         let second = overflow.store(&backlog, &small).unwrap();
-        assert!(overflow.state().failed.is_none());
+        assert!(overflow.state.lock().failed.is_none());
         assert_eq!(facts(&first.load().unwrap()), facts(&small));
         assert_eq!(facts(&second.load().unwrap()), facts(&small));
     }
@@ -466,6 +441,6 @@ mod tests {
         stored.extent.file.file.set_len(100).unwrap();
         assert!(stored.load().is_err());
         assert!(backlog.is_empty());
-        assert_eq!(overflow.state().bytes, 0);
+        assert_eq!(overflow.state.lock().bytes, 0);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::PackDecision;
@@ -74,7 +74,7 @@ impl Packing {
     /// From the next event on, do as was decided. Tells whether that is new.
     pub(super) fn decide(&self, decision: PackDecision) -> bool {
         let Some(auto) = &self.auto else { return false };
-        let mut last = auto.decision();
+        let mut last = auto.decision.lock();
         if *last == decision {
             return false;
         }
@@ -85,7 +85,7 @@ impl Packing {
 
     /// What was decided last; none where the settings have decided.
     pub(super) fn decision(&self) -> Option<PackDecision> {
-        self.auto.as_ref().map(|auto| auto.decision().clone())
+        self.auto.as_ref().map(|auto| auto.decision.lock().clone())
     }
 
     /// Wait for an event, unless one came since the last time.
@@ -104,9 +104,5 @@ impl Auto {
             self.is_used.store(true, Ordering::Relaxed);
             self.used.notify_one();
         }
-    }
-
-    fn decision(&self) -> MutexGuard<'_, PackDecision> {
-        self.decision.lock()
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::Batch;
+use super::{Batch, ErrorKind};
 use standpipe_aws::{INVALID_ANSWER, StreamDescription, advice_of_refusal};
 use standpipe_core::event::StreamName;
 
@@ -59,6 +59,21 @@ pub struct RequestError {
 }
 
 impl RequestError {
+    /// The kind of the error.
+    pub(super) fn kind(&self) -> ErrorKind {
+        match meaning_of_code(&self.code).1 {
+            Some(ErrorKind::Credentials) if self.is_about_time() => ErrorKind::Clock,
+            Some(kind) => kind,
+            None => match self.verdict {
+                Verdict::Retry => ErrorKind::Throttled,
+                Verdict::Missing => ErrorKind::NotFound,
+                Verdict::Invalid => ErrorKind::Invalid,
+                Verdict::TooLarge => ErrorKind::TooLarge,
+                Verdict::RetryAmbiguous | Verdict::Hold => ErrorKind::Other,
+            },
+        }
+    }
+
     /// A request of which every record was refused on its own, for this reason.
     pub(super) fn of_refusal(refusal: &Refusal) -> Self {
         let Refusal { code, message } = refusal;
@@ -71,7 +86,7 @@ impl RequestError {
 
     /// Whether the time of the request's signature is to blame, by the words of AWS or the
     /// advice that stands behind them.
-    pub(super) fn is_about_time(&self) -> bool {
+    fn is_about_time(&self) -> bool {
         ["Signature expired", "Signature not yet current", "clock"]
             .iter()
             .any(|words| self.message.contains(words))
@@ -116,11 +131,16 @@ pub enum Verdict {
 
 /// The verdict on a code that Firehose gives, whether for a whole request or
 /// for a record, or on a word of the transport.
+pub(super) fn verdict_of_code(code: &str) -> Verdict {
+    meaning_of_code(code).0
+}
+
+/// The verdict on a code, and the kind of the error where the verdict does not say it.
 ///
 /// Unknown codes are tried again: a retry that is in vain costs a request, an
 /// event given up is lost. Sources: the API references of Amazon Data Firehose
 /// and "Common Errors" of AWS.
-pub(super) fn verdict_of_code(code: &str) -> Verdict {
+fn meaning_of_code(code: &str) -> (Verdict, Option<ErrorKind>) {
     match code {
         "ServiceUnavailableException"
         | "ServiceUnavailable"
@@ -132,23 +152,22 @@ pub(super) fn verdict_of_code(code: &str) -> Verdict {
         | "SlowDown"
         | "LimitExceededException"
         | "TooManyRequestsException"
-        | "ProvisionedThroughputExceededException" => Verdict::Retry,
-        "ResourceNotFoundException" => Verdict::Missing,
+        | "ProvisionedThroughputExceededException" => (Verdict::Retry, None),
+        "ResourceNotFoundException" => (Verdict::Missing, None),
         "ValidationException"
         | "ValidationError"
         | "InvalidArgumentException"
         | "SerializationException"
         | "InvalidParameterValue"
-        | "InvalidParameterCombination" => Verdict::Invalid,
-        "AccessDeniedException"
-        | "AccessDenied"
-        | "NotAuthorized"
-        | "OptInRequired"
-        | "ExpiredTokenException"
+        | "InvalidParameterCombination" => (Verdict::Invalid, None),
+        "AccessDeniedException" | "AccessDenied" | "NotAuthorized" | "OptInRequired" => {
+            (Verdict::Hold, Some(ErrorKind::AccessDenied))
+        }
+        "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture" => {
+            (Verdict::Hold, Some(ErrorKind::Clock))
+        }
+        "ExpiredTokenException"
         | "ExpiredToken"
-        | "RequestExpired"
-        | "RequestTimeTooSkewed"
-        | "RequestInTheFuture"
         | "UnrecognizedClientException"
         | "InvalidClientTokenId"
         | "InvalidSignatureException"
@@ -156,14 +175,43 @@ pub(super) fn verdict_of_code(code: &str) -> Verdict {
         | "IncompleteSignature"
         | "MissingAuthenticationToken"
         | "MissingAuthenticationTokenException"
-        | "InvalidKMSResourceException"
+        | "NoCredentials" => (Verdict::Hold, Some(ErrorKind::Credentials)),
+        // Words of the transport.
+        "CannotConnect" => (Verdict::Hold, Some(ErrorKind::Unreachable)),
+        "Timeout" | "ConnectionLost" => (Verdict::RetryAmbiguous, Some(ErrorKind::NoAnswer)),
+        INVALID_ANSWER => (Verdict::RetryAmbiguous, Some(ErrorKind::InvalidAnswer)),
         // The stream takes records of CloudWatch Logs alone: no fault of a record.
-        | "InvalidSourceException"
-        // Words of the transport: nobody has been asked.
-        | "NoCredentials"
-        | "CannotConnect" => Verdict::Hold,
+        "InvalidKMSResourceException" | "InvalidSourceException" => (Verdict::Hold, None),
         // Without "KMS" the code would be unknown and the stream not held.
-        _ if code.starts_with("KMS") => Verdict::Hold,
-        _ => Verdict::RetryAmbiguous,
+        _ if code.starts_with("KMS") => (Verdict::Hold, None),
+        _ => (Verdict::RetryAmbiguous, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_told_apart_by_code_and_then_by_what_is_done_about_them() {
+        for (verdict, code, message, kind) in [
+            (Verdict::Retry, "ServiceUnavailableException", "", ErrorKind::Throttled),
+            (Verdict::Hold, "NoCredentials", "", ErrorKind::Credentials),
+            (Verdict::Hold, "InvalidSignatureException", "wrong key", ErrorKind::Credentials),
+            (Verdict::Hold, "InvalidSignatureException", "Signature expired: 1", ErrorKind::Clock),
+            (Verdict::Hold, "AccessDeniedException", "", ErrorKind::AccessDenied),
+            (Verdict::Missing, "ResourceNotFoundException", "", ErrorKind::NotFound),
+            (Verdict::Invalid, "InvalidArgumentException", "", ErrorKind::Invalid),
+            (Verdict::TooLarge, "HTTP 413", "", ErrorKind::TooLarge),
+            (Verdict::Hold, "CannotConnect", "", ErrorKind::Unreachable),
+            (Verdict::RetryAmbiguous, "Timeout", "", ErrorKind::NoAnswer),
+            (Verdict::RetryAmbiguous, "InvalidAnswer", "", ErrorKind::InvalidAnswer),
+            (Verdict::Hold, "LocalFile", "", ErrorKind::Other),
+            (Verdict::RetryAmbiguous, "InternalFailure", "", ErrorKind::Other),
+        ] {
+            let (code, message) = (code.to_owned(), message.to_owned());
+            let error = RequestError { verdict, code, message };
+            assert_eq!(error.kind(), kind, "{error}");
+        }
     }
 }

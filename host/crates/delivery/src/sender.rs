@@ -42,6 +42,11 @@ pub(super) struct Sender {
     pub(super) is_open: bool,
 }
 
+/// How often a stream that is held is tried before a run ends for it that is to fail fast:
+/// once more, since a clock may have been corrected by the first answer, or credentials
+/// renewed.
+const HELD_ATTEMPTS_BEFORE_FAILURE: u32 = 1;
+
 /// How long a stream that gets no new batches is served without records: the workers'
 /// last batches for it may still be open.
 const SUPERSEDED_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -61,13 +66,6 @@ pub(super) enum Loading {
     Memory(Pin<Box<dyn Future<Output = Reservation> + Send>>, Stored, Tries),
     /// It is being read.
     Disk(JoinHandle<Option<Pending>>),
-}
-
-/// What [`Loading`] has come to.
-enum Loaded {
-    Memory(Reservation),
-    /// None if it could not be read.
-    Disk(Option<Pending>),
 }
 
 impl Sender {
@@ -95,7 +93,7 @@ impl Sender {
                 Some(done) = self.under_way.join_next(), if !self.under_way.is_empty() => {
                     self.take_back(done).await;
                 }
-                loaded = loaded(&mut self.loading), if self.loading.is_some() => {
+                loaded = load_on(&mut self.loading, &self.stream), if self.loading.is_some() => {
                     self.take_loaded(loaded);
                 }
                 parcel = queue.recv(), if self.is_open => match parcel {
@@ -142,9 +140,9 @@ impl Sender {
                 self.load_next();
             }
             let Some(pending) = self.next_pending(now) else { return self.waiting.next_due(now) };
-            let passage = self.lane.sent(now, &pending.batch);
+            self.lane.sent(now, &pending.batch);
             let (attempts, stream) = (Arc::clone(&self.attempts), Arc::clone(&self.stream));
-            self.under_way.spawn(async move { attempts.put(&stream, passage, pending).await });
+            self.under_way.spawn(async move { attempts.put(&stream, now, pending).await });
         }
     }
 
@@ -153,13 +151,13 @@ impl Sender {
     fn next_pending(&mut self, now: Instant) -> Option<Pending> {
         let since = self.waiting.accused_since();
         if since.is_some_and(|since| self.stream.has_accepted_since(since)) {
-            return self.waiting.next_accused();
+            return self.waiting.accused.pop_front();
         }
         let next = self.waiting.next(now);
         let is_reading = matches!(self.loading, Some(Loading::Disk(_)));
         let is_last =
             || self.waiting.is_left_with_accused() && self.under_way.is_empty() && !is_reading;
-        if next.is_none() && is_last() { self.waiting.next_accused() } else { next }
+        if next.is_none() && is_last() { self.waiting.accused.pop_front() } else { next }
     }
 
     fn is_idle(&self) -> bool {
@@ -173,29 +171,21 @@ impl Sender {
             && let Some((stored, tries)) = self.waiting.next_stored()
         {
             let memory = self.memory.reservation_of(&self.stream.memory);
-            let reserved = Box::pin(memory.grown(stored.held_bytes()));
+            let reserved = Box::pin(memory.grown(stored.held_bytes));
             self.loading = Some(Loading::Memory(reserved, stored, tries));
         }
     }
 
-    fn take_loaded(&mut self, loaded: Loaded) {
-        match (self.loading.take(), loaded) {
-            (Some(Loading::Memory(_, stored, tries)), Loaded::Memory(memory)) => {
-                let load = load(Arc::clone(&self.stream), stored);
-                self.loading = Some(Loading::Disk(tokio::spawn(async move {
-                    let batch = Arc::new(load.await?);
-                    Some(Pending { batch, memory, tries })
-                })));
-            }
+    fn take_loaded(&mut self, loaded: Option<Pending>) {
+        match loaded {
             // A stream that is held is tried with one record.
-            (_, Loaded::Disk(Some(pending))) if self.lane.is_held() && pending.batch.len() > 1 => {
+            Some(pending) if self.lane.is_held() && pending.batch.len() > 1 => {
                 let [first, others] = pending.split_at(1);
                 self.waiting.push_front(Parcel::Held(others));
                 self.waiting.push_front(Parcel::Held(first));
             }
-            (_, Loaded::Disk(Some(pending))) => self.waiting.push_front(Parcel::Held(pending)),
-            (_, Loaded::Disk(None)) => {}
-            (_, Loaded::Memory(_)) => unreachable!("it waited for memory"),
+            Some(pending) => self.waiting.push_front(Parcel::Held(pending)),
+            None => {}
         }
     }
 
@@ -210,7 +200,7 @@ impl Sender {
     }
 
     async fn take_back(&mut self, done: Result<Attempt, JoinError>) {
-        let Attempt { passage, feedback, rest } = match done {
+        let Attempt { sent, feedback, rest } = match done {
             Ok(attempt) => attempt,
             Err(error) => {
                 tracing::error!(stream = %self.stream.name, "a delivery failed: {error}");
@@ -224,13 +214,13 @@ impl Sender {
             }
             rest => (feedback, rest),
         };
-        self.lane.learn(passage, feedback);
+        self.lane.learn(sent, feedback);
         self.stream.set_held(self.lane.is_held());
         if let Some(error) = self.take_rest(rest) {
             self.bury_waiting(Reason::StreamNotFound, error.to_string()).await;
         }
         if self.lane.is_held() {
-            if self.lane.attempts_while_held() > limits::HELD_ATTEMPTS_BEFORE_FAILURE {
+            if self.lane.attempts_while_held() > HELD_ATTEMPTS_BEFORE_FAILURE {
                 self.attempts.fail_fast(&self.stream);
             }
             self.put_aside().await;
@@ -255,7 +245,7 @@ impl Sender {
         let source = provenance.ack.source();
         // A spool hands it out again when the program starts next, with others.
         let comes_again = source.keeps_unsettled() && source.history().is_none();
-        self.waiting.push_accused(pending);
+        self.waiting.accused.push_back(pending);
         let refused = if is_repeated { stream.refused_alone() } else { stream.add_refused_alone() };
         let are_many = refused >= limits::REFUSED_ALONE_MAX;
         let is_last =
@@ -280,12 +270,10 @@ impl Sender {
         match rest {
             Rest::Nothing => {}
             Rest::Again(pending, pause) => {
-                self.waiting.push_again(Instant::now() + pause, pending);
+                self.waiting.again.push((Instant::now() + pause, pending));
             }
-            Rest::Halves(halves) => {
-                halves.into_iter().for_each(|half| self.waiting.push_suspect(half));
-            }
-            Rest::Accused(pending, _) => self.waiting.push_accused(pending),
+            Rest::Halves(halves) => self.waiting.suspects.extend(halves),
+            Rest::Accused(pending, _) => self.waiting.accused.push_back(pending),
             Rest::Missing(error) => return Some(error),
         }
         None
@@ -373,13 +361,23 @@ impl Sender {
     }
 }
 
-/// What a load has come to. Nothing is lost where nobody waits for it to the end.
-async fn loaded(loading: &mut Option<Loading>) -> Loaded {
-    match loading {
-        Some(Loading::Memory(reserved, ..)) => Loaded::Memory(reserved.await),
-        Some(Loading::Disk(reading)) => Loaded::Disk(reading.await.ok().flatten()),
-        None => std::future::pending().await,
+/// Read a batch back, once there is memory for it; none if it could not be read. Nothing is
+/// lost where nobody waits for it to the end.
+async fn load_on(loading: &mut Option<Loading>, stream: &Arc<Stream>) -> Option<Pending> {
+    if let Some(Loading::Memory(reserved, ..)) = loading {
+        let memory = reserved.await;
+        if let Some(Loading::Memory(_, stored, tries)) = loading.take() {
+            let load = load(Arc::clone(stream), stored);
+            *loading = Some(Loading::Disk(tokio::spawn(async move {
+                let batch = Arc::new(load.await?);
+                Some(Pending { batch, memory, tries })
+            })));
+        }
     }
+    let Some(Loading::Disk(reading)) = loading else { return std::future::pending().await };
+    let read = reading.await.ok().flatten();
+    *loading = None;
+    read
 }
 
 /// Read a batch back. Where the disk fails its events are not delivered.

@@ -184,35 +184,30 @@ impl RawDelivery {
         checker: &mut Checker,
     ) -> DeliverySettings {
         let mut check = checker.table("delivery");
-        let stream = StreamSettings {
-            newline: self.newline.unwrap_or(true),
-            concurrency: check_concurrency(self.concurrency, &mut check).unwrap_or(CONCURRENCY),
-            pack: check_pack(self.pack.as_ref(), &mut check).unwrap_or(Pack::Off),
-        };
+        let RawDelivery { newline, concurrency, ref pack, .. } = *self;
+        let usual = StreamSettings { newline: true, concurrency: CONCURRENCY, pack: Pack::Off };
+        let stream = check_stream((newline, concurrency, pack.as_ref()), usual, &mut check);
         let is_packed = check_newline(stream, &mut check);
-        let grace = self.missing_stream_grace.as_deref();
-        let idle = self.stream_idle_timeout.as_deref();
-        let delay = self.max_delay.as_deref();
-        let any = Duration::ZERO..=DURATION_MAX;
-        let max_delay =
-            check.duration("max_delay", delay, MAX_DELAY, Duration::ZERO..=MAX_DELAY_MAX);
+        let mut duration = |key, value: &Option<String>, usual, most| {
+            check.duration(key, value.as_deref(), usual, Duration::ZERO..=most)
+        };
         DeliverySettings {
             stream,
             start_rate: StartRate::Unbounded,
-            max_delay,
+            max_delay: duration("max_delay", &self.max_delay, MAX_DELAY, MAX_DELAY_MAX),
             in_flight_bytes_max: IN_FLIGHT_BYTES_MAX,
             request_bytes_enough: REQUEST_BYTES_ENOUGH,
-            missing_stream_grace: check.duration(
+            missing_stream_grace: duration(
                 "missing_stream_grace",
-                grace,
+                &self.missing_stream_grace,
                 MISSING_STREAM_GRACE,
-                any.clone(),
+                DURATION_MAX,
             ),
-            stream_idle_timeout: check.duration(
+            stream_idle_timeout: duration(
                 "stream_idle_timeout",
-                idle,
+                &self.stream_idle_timeout,
                 STREAM_IDLE_TIMEOUT,
-                any,
+                DURATION_MAX,
             ),
             overflow_directory: data_dir.join("overflow"),
             overflow_bytes_max: self.overflow_max_bytes.unwrap_or(OVERFLOW_BYTES_MAX),
@@ -238,11 +233,8 @@ fn check_streams(
     let mut check = checker.table("streams");
     for (name, raw) in streams {
         let mut check = check.table(name);
-        let own = StreamSettings {
-            newline: raw.newline.unwrap_or(all.newline),
-            concurrency: check_concurrency(raw.concurrency, &mut check).unwrap_or(all.concurrency),
-            pack: check_pack(raw.pack.as_ref(), &mut check).unwrap_or(all.pack),
-        };
+        let of_stream = (raw.newline, raw.concurrency, raw.pack.as_ref());
+        let own = check_stream(of_stream, all, &mut check);
         // What is wrong for all streams is told once.
         if is_packed || own != all {
             check_newline(own, &mut check);
@@ -268,8 +260,20 @@ fn check_dynamic_streams(streams: Option<usize>, check: &mut TableChecker<'_>) -
     streams
 }
 
-fn check_concurrency(value: Option<usize>, check: &mut TableChecker<'_>) -> Option<usize> {
-    value.and_then(|value| check.number("concurrency", value, 1..=CONCURRENCY_MAX))
+/// Checks `newline`, `concurrency` and `pack`; the usual ones where none are set.
+fn check_stream(
+    (newline, concurrency, pack): (Option<bool>, Option<usize>, Option<&RawPack>),
+    usual: StreamSettings,
+    check: &mut TableChecker<'_>,
+) -> StreamSettings {
+    let concurrency = concurrency.unwrap_or(usual.concurrency);
+    StreamSettings {
+        newline: newline.unwrap_or(usual.newline),
+        concurrency: check
+            .number("concurrency", concurrency, 1..=CONCURRENCY_MAX)
+            .unwrap_or(usual.concurrency),
+        pack: check_pack(pack, check).unwrap_or(usual.pack),
+    }
 }
 
 fn check_pack(value: Option<&RawPack>, check: &mut TableChecker<'_>) -> Option<Pack> {

@@ -27,12 +27,12 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +40,7 @@ use super::attempt::Attempts;
 use super::describer::Describer;
 use super::lane::Lane;
 use super::log_limit::{LogKind, LogLimit};
-use super::overflow::{Overflow, Stored};
+use super::overflow::Overflow;
 use super::retired::Retired;
 use super::sender::{Ended, Sender};
 use super::stream::{InUse, Stream, StreamReport};
@@ -49,7 +49,7 @@ use super::{Batch, Identity, Pack, Ports, StartRate, StreamSettings};
 use crate::dead::Letters;
 use crate::limits;
 use standpipe_core::event::StreamName;
-use standpipe_core::memory_budget::{MemoryBudget, Reservation, Sharing};
+use standpipe_core::memory_budget::{MemoryBudget, Sharing};
 
 /// How records are delivered.
 #[derive(Debug, Clone)]
@@ -119,7 +119,7 @@ struct Shared {
     attempts: Arc<Attempts>,
     ports: Ports,
     /// For each identity: quotas are the account's.
-    describers: Vec<Describer>,
+    describers: Vec<Arc<Describer>>,
     settings: DeliverySettings,
     runtime: Handle,
     /// What all streams together may hold of records that are not answered for.
@@ -142,6 +142,20 @@ struct Streams {
     retired: Retired,
 }
 
+impl Streams {
+    /// All that are served: those of before first.
+    fn served(&self) -> impl Iterator<Item = (&Key, &Served)> {
+        self.superseded.iter().map(|(key, served)| (key, served)).chain(&self.in_use)
+    }
+
+    /// Take a stream out of use.
+    fn remove(&mut self, key: &Key) -> Option<Served> {
+        let served = self.in_use.remove(key)?;
+        self.dynamic -= usize::from(served.is_dynamic);
+        Some(served)
+    }
+}
+
 /// What differs from stream to stream, and can change while records flow.
 #[derive(Debug)]
 struct SettingsOfStreams {
@@ -159,19 +173,13 @@ impl SettingsOfStreams {
 /// that a stream that keeps up with the others needs none.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Where a batch is until its turn comes.
-enum Place {
-    Memory(Reservation),
-    Disk(Stored),
-}
-
 /// A stream, and the task that writes to it.
 struct Served {
     stream: Arc<Stream>,
     /// None once somebody waits for it.
     task: Option<JoinHandle<()>>,
-    /// What keeps its packing up to date, where that is automatic.
-    describing: Option<AbortHandle>,
+    /// What keeps its packing up to date, where that is automatic; it ends with this.
+    _describing: JoinSet<()>,
     is_dynamic: bool,
 }
 
@@ -186,10 +194,8 @@ impl Delivery {
         abort: CancellationToken,
     ) -> Self {
         let log = Arc::<LogLimit>::default();
-        let describers = ports
-            .each()
-            .map(|port| Describer::new(Arc::clone(port), runtime.clone(), Arc::clone(&log)));
-        let describers = describers.collect();
+        let describer = |port| Arc::new(Describer::new(Arc::clone(port), Arc::clone(&log)));
+        let describers = ports.each().map(describer).collect();
         let attempts = Arc::new(Attempts {
             letters,
             missing_stream_grace: settings.missing_stream_grace,
@@ -222,18 +228,13 @@ impl Delivery {
         }))
     }
 
-    pub(super) fn request_bytes_enough(&self) -> usize {
-        self.0.settings.request_bytes_enough
-    }
-
     /// The same without keeping it alive.
     pub fn downgrade(&self) -> WeakDelivery {
         WeakDelivery(Arc::downgrade(&self.0))
     }
 
-    /// How long an event may wait in an open batch.
-    pub(super) fn max_delay(&self) -> Duration {
-        self.0.settings.max_delay
+    pub(super) fn settings(&self) -> &DeliverySettings {
+        &self.0.settings
     }
 
     /// Use other settings for streams from their next batch on. Open batches and those
@@ -243,7 +244,7 @@ impl Delivery {
         default: StreamSettings,
         by_name: HashMap<StreamName, StreamSettings>,
     ) {
-        let mut streams = self.0.streams();
+        let mut streams = self.0.streams.lock();
         let before =
             std::mem::replace(&mut streams.settings, SettingsOfStreams { default, by_name });
         let is_changed = |(_, name): &Key| before.of(name) != streams.settings.of(name);
@@ -264,17 +265,14 @@ impl Delivery {
     /// in use any more.
     pub async fn drain(&self) {
         let tasks: Vec<_> = {
-            let mut streams = self.0.streams();
+            let mut streams = self.0.streams.lock();
             let Streams { in_use, superseded, .. } = &mut *streams;
             let superseded = superseded.iter_mut().map(|(_, served)| served);
-            in_use
-                .values_mut()
-                .chain(superseded)
-                .filter_map(|served| {
-                    served.stream.close();
-                    served.task.take()
-                })
-                .collect()
+            let close = |served: &mut Served| {
+                served.stream.close();
+                served.task.take()
+            };
+            in_use.values_mut().chain(superseded).filter_map(close).collect()
         };
         for task in tasks {
             if let Err(error) = task.await {
@@ -287,26 +285,21 @@ impl Delivery {
     /// identity than the default one stands behind it. Of streams that are no longer in
     /// use, a bounded number is reported by name and the others together.
     pub fn report(&self) -> BTreeMap<String, StreamReport> {
-        let streams = self.0.streams();
-        let superseded = streams.superseded.iter().map(|(key, served)| (key, served));
-        let served = superseded.chain(&streams.in_use);
-        streams
-            .retired
-            .with(served.map(|(key, served)| (self.0.label(key), served.stream.report())))
+        let streams = self.0.streams.lock();
+        let report = |(key, served): (&Key, &Served)| (self.0.label(key), served.stream.report());
+        streams.retired.with(streams.served().map(report))
     }
 
     /// The streams that accept nothing until somebody acts, and why.
     pub fn held(&self) -> BTreeMap<String, Option<String>> {
-        let streams = self.0.streams();
-        let superseded = streams.superseded.iter().map(|(key, served)| (key, served));
-        let served = superseded.chain(&streams.in_use);
-        let held = served.filter(|(_, served)| served.stream.is_held());
-        held.map(|(key, served)| (self.0.label(key), served.stream.report().problem)).collect()
+        let streams = self.0.streams.lock();
+        let held = streams.served().filter(|(_, served)| served.stream.is_held());
+        held.map(|(key, served)| (self.0.label(key), served.stream.problem())).collect()
     }
 
     /// How many streams are in use.
     pub fn streams_in_use(&self) -> usize {
-        self.0.streams().in_use.len()
+        self.0.streams.lock().in_use.len()
     }
 
     /// Use a stream, which begins to be served if it is not yet.
@@ -316,7 +309,7 @@ impl Delivery {
         name: &StreamName,
         named_by: NamedBy,
     ) -> Result<InUse, TooManyStreams> {
-        let mut streams = self.0.streams();
+        let mut streams = self.0.streams.lock();
         let key = (identity, name.clone());
         if let Some(served) = streams.in_use.get(&key) {
             if let Some(in_use) = InUse::begin(&served.stream) {
@@ -354,10 +347,12 @@ impl Delivery {
         let port = Arc::clone(self.0.ports.of(*identity));
         let log = Arc::clone(&self.0.log);
         let stream = Arc::new(Stream::new(name.clone(), port, of_stream, parcels, log));
-        let describing = (of_stream.pack == Pack::Auto).then(|| {
-            let describer = &self.0.describers[identity.place()];
-            describer.watch(name.clone(), Arc::clone(&stream.packing))
-        });
+        let mut describing = JoinSet::new();
+        if of_stream.pack == Pack::Auto {
+            let describer = Arc::clone(&self.0.describers[identity.0]);
+            let watch = describer.watch(name.clone(), Arc::clone(&stream.packing));
+            describing.spawn_on(watch, runtime);
+        }
         let sender = Sender {
             stream: Arc::clone(&stream),
             attempts: Arc::clone(&self.0.attempts),
@@ -377,7 +372,7 @@ impl Delivery {
                 shared.retire(&key, &own);
             }
         });
-        Served { stream, task: Some(task), describing, is_dynamic }
+        Served { stream, task: Some(task), _describing: describing, is_dynamic }
     }
 
     /// Hand a batch over, and block the thread while too much is in flight: not to
@@ -397,22 +392,18 @@ impl Delivery {
     /// Hand a batch over, once there is room for it. Blocks for no more than the
     /// writing of a file.
     pub(super) async fn submit(&self, stream: &Stream, batch: Batch) {
-        let tries = Tries::default();
-        let parcel = match self.admit(stream, &batch).await {
-            Some(Place::Memory(memory)) => {
-                Parcel::Held(Pending { batch: Arc::new(batch), memory, tries })
-            }
-            Some(Place::Disk(stored)) => Parcel::Stored(stored, tries),
-            None => return self.0.attempts.bury_given_up(stream, &batch, tries),
+        let attempts = &self.0.attempts;
+        let batch = Arc::new(batch);
+        let Some(parcel) = self.admit(stream, &batch).await else {
+            return attempts.bury_given_up(stream, &batch);
         };
+        drop(batch);
         // Nobody serves the stream once the run has given up.
         match stream.send(parcel) {
             Ok(()) => {}
-            Err(Parcel::Held(Pending { batch, .. })) => {
-                self.0.attempts.bury_given_up(stream, &batch, tries);
-            }
+            Err(Parcel::Held(Pending { batch, .. })) => attempts.bury_given_up(stream, &batch),
             Err(Parcel::Stored(stored, _)) => match stored.load() {
-                Ok(batch) => self.0.attempts.bury_given_up(stream, &batch, tries),
+                Ok(batch) => attempts.bury_given_up(stream, &batch),
                 Err((events, error)) => stream.add_unread(events, &error),
             },
         }
@@ -425,7 +416,9 @@ impl Delivery {
     /// follows a batch on disk goes there too, since its turn comes later still, and
     /// waits outside while the disk takes nothing: in memory it would be in the way of
     /// the one before it.
-    async fn admit(&self, stream: &Stream, batch: &Batch) -> Option<Place> {
+    async fn admit(&self, stream: &Stream, batch: &Arc<Batch>) -> Option<Parcel> {
+        let tries = Tries::default();
+        let held = |memory| Parcel::Held(Pending { batch: Arc::clone(batch), memory, tries });
         let Shared { memory, overflow, attempts, .. } = &*self.0;
         if attempts.abort.is_cancelled() {
             return None;
@@ -434,7 +427,7 @@ impl Delivery {
         let bytes = batch.held_bytes();
         let mut reservation = memory.reservation_of(&stream.memory);
         if !is_behind() && reservation.try_grow(bytes) {
-            return Some(Place::Memory(reservation));
+            return Some(held(reservation));
         }
         let patient_until = Instant::now() + PATIENCE;
         let reserve = || memory.reservation_of(&stream.memory).grown(bytes);
@@ -445,8 +438,8 @@ impl Delivery {
             let is_patient = Instant::now() < patient_until;
             let may_store = is_behind() || !is_patient && !self.is_only_stream();
             if may_store && let Ok(stored) = overflow.store(&stream.backlog, batch) {
-                stream.counts.overflowed.inc_by(stored.events() as u64);
-                return Some(Place::Disk(stored));
+                stream.counts.overflowed.inc_by(stored.events as u64);
+                return Some(Parcel::Stored(stored, tries));
             }
             let may_take = stream.backlog.is_empty();
             if !may_take {
@@ -460,9 +453,7 @@ impl Delivery {
             tokio::select! {
                 biased;
                 () = &mut aborted => return None,
-                reservation = &mut reserved, if may_take => {
-                    return Some(Place::Memory(reservation));
-                }
+                reservation = &mut reserved, if may_take => return Some(held(reservation)),
                 () = freed, if may_store => {}
                 () = sleep_until(look_again) => {}
             }
@@ -470,23 +461,19 @@ impl Delivery {
     }
 
     fn is_only_stream(&self) -> bool {
-        let streams = self.0.streams();
+        let streams = self.0.streams.lock();
         streams.in_use.len() == 1 && streams.superseded.is_empty()
     }
 }
 
 impl Shared {
-    fn streams(&self) -> MutexGuard<'_, Streams> {
-        self.streams.lock()
-    }
-
     fn label(&self, (identity, name): &Key) -> String {
         self.ports.label(*identity, name.as_str())
     }
 
     /// A stream has been retired by who served it.
     fn retire(&self, key: &Key, stream: &Arc<Stream>) {
-        let mut streams = self.streams();
+        let mut streams = self.streams.lock();
         let is_current = |served: &Served| Arc::ptr_eq(&served.stream, stream);
         if streams.in_use.get(key).is_some_and(is_current) {
             self.take_out(&mut streams, key);
@@ -501,22 +488,19 @@ impl Shared {
     /// Have a stream end once its records are delivered. The next batch of its name
     /// begins another one.
     fn supersede(&self, streams: &mut Streams, key: &Key) {
-        let Some(served) = streams.in_use.remove(key) else { return };
-        served.stream.supersede();
-        streams.dynamic -= usize::from(served.is_dynamic);
-        streams.superseded.push((key.clone(), served));
+        if let Some(served) = streams.remove(key) {
+            served.stream.supersede();
+            streams.superseded.push((key.clone(), served));
+        }
     }
 
     fn take_out(&self, streams: &mut Streams, key: &Key) {
-        let Some(served) = streams.in_use.remove(key) else { return };
-        streams.dynamic -= usize::from(served.is_dynamic);
-        self.add_retired(streams, key, &served);
+        if let Some(served) = streams.remove(key) {
+            self.add_retired(streams, key, &served);
+        }
     }
 
     fn add_retired(&self, streams: &mut Streams, key: &Key, served: &Served) {
-        if let Some(describing) = &served.describing {
-            describing.abort();
-        }
         streams.retired.add(self.label(key), served.stream.report(), served.is_dynamic);
     }
 }

@@ -60,12 +60,12 @@ pub(super) enum Parcel {
 pub(super) struct Waiting {
     /// Parts of requests that were invalid because of some record: they must
     /// stay apart.
-    suspects: Vec<Pending>,
+    pub(super) suspects: Vec<Pending>,
     /// Records that were refused as invalid, each alone in its request, before it is
     /// known whether the stream accepts others.
-    accused: VecDeque<Pending>,
+    pub(super) accused: VecDeque<Pending>,
     /// Records that are to be sent again, and from when.
-    again: Vec<(Instant, Pending)>,
+    pub(super) again: Vec<(Instant, Pending)>,
     /// Batches in the order in which they came.
     fresh: VecDeque<Parcel>,
     /// How many of these are in memory.
@@ -84,21 +84,8 @@ impl Waiting {
         self.fresh.push_front(parcel);
     }
 
-    pub(super) fn push_suspect(&mut self, pending: Pending) {
-        self.suspects.push(pending);
-    }
-
-    pub(super) fn push_accused(&mut self, pending: Pending) {
-        self.accused.push_back(pending);
-    }
-
-    pub(super) fn push_again(&mut self, due: Instant, pending: Pending) {
-        self.again.push((due, pending));
-    }
-
     pub(super) fn is_empty(&self) -> bool {
-        let are_sent = self.suspects.is_empty() && self.again.is_empty();
-        are_sent && self.accused.is_empty() && self.fresh.is_empty()
+        self.has_only_fresh() && self.fresh.is_empty()
     }
 
     /// Whether nothing waits that has not been refused alone.
@@ -109,19 +96,16 @@ impl Waiting {
 
     /// Whether everything that waits is on disk.
     pub(super) fn is_on_disk(&self) -> bool {
-        let has_fresh_only =
-            self.suspects.is_empty() && self.accused.is_empty() && self.again.is_empty();
-        has_fresh_only && self.fresh_held == 0
+        self.has_only_fresh() && self.fresh_held == 0
+    }
+
+    fn has_only_fresh(&self) -> bool {
+        self.suspects.is_empty() && self.accused.is_empty() && self.again.is_empty()
     }
 
     /// Since when the record is suspected that was refused alone first of those that wait.
     pub(super) fn accused_since(&self) -> Option<u64> {
         self.accused.front()?.tries.suspicion.map(|suspicion| suspicion.since)
-    }
-
-    /// The record that was refused alone first of those that wait.
-    pub(super) fn next_accused(&mut self) -> Option<Pending> {
-        self.accused.pop_front()
     }
 
     /// Whether nothing else may be sent than records that were refused alone, now or

@@ -4,8 +4,8 @@ use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 
-use super::table::table;
 use super::{Given, block_on, fault, json, log_for_people, print_either};
+use crate::cli::table::table;
 use crate::cli::{CommandResult, Exit};
 use standpipe_catalog::openmetadata::{ProbeOutcome, ServerProbe};
 use standpipe_catalog::probe::{Outcome, Probe, probe_reading};

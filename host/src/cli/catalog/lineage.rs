@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 
 use super::list::{exit_of, origin, tell};
 use super::progress::Progress;
-use super::table::table;
 use super::{Given, block_until_signal, fault, log_for_people, print};
+use crate::cli::table::table;
 use crate::cli::{CommandResult, complain};
 use standpipe_catalog::document::Document;
 use standpipe_catalog::openlineage::{EventOptions, job_events};

@@ -5,8 +5,8 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::progress::Progress;
-use super::table::table;
 use super::{Given, block_until_signal, fault, json, log_for_people, print_either};
+use crate::cli::table::table;
 use crate::cli::{CommandResult, Exit, complain};
 use standpipe_catalog::{Destination, Inventory, Origin, Sink, StreamDescription, read_inventory};
 

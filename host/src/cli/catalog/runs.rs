@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::table::table;
 use super::{Given, fault, json, print, print_text};
 use crate::cli::dead::check_data_dir;
+use crate::cli::table::table;
 use crate::cli::{CommandResult, Exit, complain, usage};
 use standpipe_catalog::schedule::{Fate, History, Run};
 use standpipe_core::clock;

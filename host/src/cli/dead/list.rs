@@ -11,9 +11,9 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
 use super::{Chosen, fault, files};
+use crate::cli::table::table;
 use crate::cli::{CommandResult, complain, print, print_text};
 use standpipe_core::clock;
-use standpipe_core::escape::one_line;
 use standpipe_delivery::dead::{
     Entry, Filter, Folder, LetterFile, LetterReader, StoredLetter, Unreadable,
 };
@@ -62,8 +62,8 @@ struct Listed {
 type Groups = BTreeMap<(String, Option<String>), Group>;
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    let folder = arguments.letters.folder()?;
-    let listing = list(&folder, &arguments.letters.filter()).map_err(fault)?;
+    let folder = arguments.letters.place.folder()?;
+    let listing = list(&folder, &arguments.letters.choice.filter()).map_err(fault)?;
     if arguments.json {
         let json = serde_json::to_string(&listing).expect("a listing has string keys");
         return print(&(json + "\n"));
@@ -122,7 +122,9 @@ impl Listing {
     fn table(&self, folder: &Folder) -> String {
         let mut text = String::new();
         if !self.groups.is_empty() {
-            self.write_groups(&mut text);
+            let head = ["reason", "stream", "letters", "first", "last"].map(str::to_owned);
+            let rows = [head].into_iter().chain(self.groups.iter().map(Group::row));
+            text = table(&rows.collect::<Vec<_>>());
         }
         let live = self.files.iter().filter(|file| file.live).count();
         let (count, files, path) = (self.letters, self.files.len(), folder.path().display());
@@ -137,28 +139,14 @@ impl Listing {
         }
         text
     }
-
-    fn write_groups(&self, text: &mut String) {
-        let head = ["reason", "stream", "letters", "first", "last"].map(str::to_owned);
-        let rows: Vec<_> = [head].into_iter().chain(self.groups.iter().map(Group::row)).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-        let [reasons, streams, letters, times] =
-            [0, 1, 2, 3].map(|column| width(column).unwrap_or(0));
-        for [reason, stream, count, first, last] in &rows {
-            let _ = writeln!(
-                text,
-                "{reason:reasons$}  {stream:streams$}  {count:>letters$}  {first:times$}  {last}"
-            );
-        }
-    }
 }
 
 impl Group {
     fn row(&self) -> [String; 5] {
         [
-            one_line(&self.reason).into_owned(),
-            one_line(self.stream.as_deref().unwrap_or("-")).into_owned(),
-            self.letters.to_string(),
+            self.reason.clone(),
+            self.stream.clone().unwrap_or_else(|| "-".to_owned()),
+            format!("{:>7}", self.letters),
             clock::rfc3339(self.first),
             clock::rfc3339(self.last),
         ]

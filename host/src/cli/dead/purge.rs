@@ -18,13 +18,13 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    let filter = arguments.letters.filter();
+    let filter = arguments.letters.choice.filter();
     if filter.is_empty() && !arguments.all {
         return Err(usage(anyhow!(
             "purge which letters? give --reason, --stream, --source, --since or --until, or --all"
         )));
     }
-    let folder = arguments.letters.folder()?;
+    let folder = arguments.letters.place.folder()?;
     let purged = purge(&folder, &filter).map_err(fault)?;
     print_text(&format!("{purged} letters were deleted\n"))
 }

@@ -10,7 +10,7 @@ use super::{Chosen, fault, files};
 use crate::cli::{CommandResult, Exit};
 use standpipe_core::clock;
 use standpipe_core::escape::one_line;
-use standpipe_delivery::dead::{Folder, LetterFile, LetterReader, ShowEvent, StoredLetter};
+use standpipe_delivery::dead::{Folder, LetterReader, ShowEvent, StoredLetter};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -28,24 +28,25 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    let folder = arguments.letters.folder()?;
+    let folder = arguments.letters.place.folder()?;
     show(&folder, arguments).map_err(fault)?;
     Ok(Exit::Done)
 }
 
 fn show(folder: &Folder, arguments: &Arguments) -> anyhow::Result<()> {
     let mut left = arguments.limit.unwrap_or(usize::MAX);
-    let filter = arguments.letters.filter();
+    let filter = arguments.letters.choice.filter();
     let event = if arguments.events { ShowEvent::Yes } else { ShowEvent::No };
     let mut out = io::BufWriter::new(io::stdout().lock());
-    for file in files(folder)? {
-        for letter in letters(&file)? {
-            let letter = letter.with_context(|| format!("read {}", file.path.display()))?;
+    'files: for file in files(folder)? {
+        let reading = || format!("read {}", file.path.display());
+        for entry in LetterReader::open(&file.path).with_context(reading)? {
+            let Ok(letter) = entry.with_context(reading)?.letter else { continue };
             if !filter.matches(&letter) {
                 continue;
             }
             if left == 0 {
-                return is_taken(out.flush(), arguments.json).map(drop);
+                break 'files;
             }
             left -= 1;
             let text = match arguments.json {
@@ -67,14 +68,6 @@ fn is_taken(written: io::Result<()>, is_product: bool) -> anyhow::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe && !is_product => Ok(false),
         written => written.context("write to standard output").map(|()| true),
     }
-}
-
-fn letters(
-    file: &LetterFile,
-) -> anyhow::Result<impl Iterator<Item = io::Result<StoredLetter>> + use<>> {
-    let reader = LetterReader::open(&file.path);
-    let reader = reader.with_context(|| format!("read {}", file.path.display()))?;
-    Ok(reader.filter_map(|entry| entry.map(|entry| entry.letter.ok()).transpose()))
 }
 
 fn for_people(letter: &StoredLetter, event: ShowEvent) -> String {

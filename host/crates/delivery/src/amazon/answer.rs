@@ -86,18 +86,14 @@ fn is_plain(text: &[u8]) -> bool {
     text.iter().fold(true, |all, &byte| all & is_plain(byte))
 }
 
-/// The members as they are written: a struct of theirs would also be read from an
-/// array, and a wrong type would be quoted in the error.
+/// The members of an answer or of a result, as they are written: a struct of theirs would
+/// also be read from an array, and a wrong type would be quoted in the error.
 #[derive(Deserialize)]
 struct Members<'a> {
     #[serde(borrow, rename = "FailedPutCount")]
     count: Option<&'a RawValue>,
     #[serde(borrow, rename = "RequestResponses")]
     results: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct ResultMembers<'a> {
     #[serde(borrow, rename = "RecordId")]
     id: Option<&'a RawValue>,
     #[serde(borrow, rename = "ErrorCode")]
@@ -111,7 +107,7 @@ fn parse(answer: &[u8], records: usize) -> Result<Answer, AnswerDefect> {
         return Err(AnswerDefect::Empty);
     }
     let text = simdutf8::basic::from_utf8(answer).map_err(|_| AnswerDefect::NotAnObject)?;
-    let members: Members<'_> = object(text).ok_or(AnswerDefect::NotAnObject)?;
+    let members = object(text).ok_or(AnswerDefect::NotAnObject)?;
     let count = members.count.ok_or(AnswerDefect::Missing("FailedPutCount"))?;
     let count: u64 =
         serde_json::from_str(count.get()).map_err(|_| AnswerDefect::WrongType("FailedPutCount"))?;
@@ -136,7 +132,7 @@ fn parse(answer: &[u8], records: usize) -> Result<Answer, AnswerDefect> {
 /// Why a record was refused; none if it was accepted.
 fn parse_result(position: usize, result: &RawValue) -> Result<Option<Refusal>, AnswerDefect> {
     let wrong_type = || AnswerDefect::WrongType("RequestResponses");
-    let members: ResultMembers<'_> = object(result.get()).ok_or_else(wrong_type)?;
+    let members = object(result.get()).ok_or_else(wrong_type)?;
     let text = |member: Option<&RawValue>| match member {
         Some(member) => serde_json::from_str::<String>(member.get()).map_err(|_| wrong_type()),
         None => Ok(String::new()),
@@ -159,7 +155,7 @@ fn parse_result(position: usize, result: &RawValue) -> Result<Option<Refusal>, A
 }
 
 /// What a text that is a JSON object holds. None if it is none, or has another form.
-fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+fn object(text: &str) -> Option<Members<'_>> {
     let is_object = text.trim_ascii_start().starts_with('{');
     is_object.then(|| serde_json::from_str(text).ok()).flatten()
 }

@@ -1,12 +1,11 @@
 //! Hands written dead letters on to their delivery stream through a bounded queue. A dead letter
 //! never waits for its copy: what finds no room is counted as not copied.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use prometheus_client::metrics::counter::Counter;
 
 use crate::limits;
+use standpipe_core::memory_budget::{MemoryBudget, Reservation, Sharing};
 
 /// Where letters are copied to once they are on their file.
 ///
@@ -18,15 +17,11 @@ pub(super) struct Copies {
     /// None once no more are made.
     queue: Option<Sender<LetterCopy>>,
     bytes_max: usize,
+    /// For the copies that are on their way.
+    memory: MemoryBudget,
     letters: u64,
-    shared: Arc<Shared>,
+    arrived: Counter,
     problem: Option<String>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    bytes: AtomicUsize,
-    arrived: AtomicU64,
 }
 
 /// A copy of a letter, on its way.
@@ -42,8 +37,8 @@ pub struct LetterCopy {
 /// then counts as not made, unless it has arrived.
 #[derive(Debug)]
 pub struct Receipt {
-    bytes: usize,
-    shared: Arc<Shared>,
+    _memory: Reservation,
+    arrived: Counter,
 }
 
 /// What became of the copies.
@@ -62,9 +57,16 @@ impl Copies {
     /// their way.
     #[expect(clippy::disallowed_methods, reason = "`bytes_max` bounds what is in the queue")]
     pub(super) fn new(bytes_max: usize) -> (Self, Receiver<LetterCopy>) {
-        let (queue, copies) = unbounded();
-        let (shared, problem) = (Arc::default(), None);
-        (Copies { queue: Some(queue), bytes_max, letters: 0, shared, problem }, copies)
+        let (queue, received) = unbounded();
+        let copies = Copies {
+            queue: Some(queue),
+            bytes_max,
+            memory: MemoryBudget::new(bytes_max, Sharing::InOrder),
+            letters: 0,
+            arrived: Counter::default(),
+            problem: None,
+        };
+        (copies, received)
     }
 
     /// Copy a letter's line, which has its line ending, if there is room.
@@ -76,13 +78,13 @@ impl Copies {
             self.give_up(&format!("one has {bytes} bytes, and a record at most {most}"));
             return;
         }
-        if self.shared.bytes.load(Ordering::Relaxed) + bytes > self.bytes_max {
+        let mut memory = self.memory.reservation();
+        if !memory.try_grow(bytes) {
             let most = self.bytes_max;
             self.give_up(&format!("{most} bytes of them were waiting for the stream already"));
             return;
         }
-        self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let receipt = Receipt { bytes, shared: Arc::clone(&self.shared) };
+        let receipt = Receipt { _memory: memory, arrived: self.arrived.clone() };
         let line = line.strip_suffix(b"\n").unwrap_or(line).to_owned();
         if let Some(queue) = &self.queue {
             // If nobody takes it, it is dropped, and counts as not made.
@@ -105,7 +107,7 @@ impl Copies {
     }
 
     pub(super) fn report(&self) -> CopyReport {
-        let copied = self.shared.arrived.load(Ordering::Relaxed);
+        let copied = self.arrived.get();
         CopyReport { copied, not_copied: self.letters - copied, problem: self.problem.clone() }
     }
 }
@@ -113,13 +115,7 @@ impl Copies {
 impl Receipt {
     /// The copy has arrived.
     pub fn arrived(self) {
-        self.shared.arrived.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Receipt {
-    fn drop(&mut self) {
-        self.shared.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.arrived.inc();
     }
 }
 
@@ -152,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_copy_larger_than_a_record_is_not_made() {
-        let (mut copies, queue) = Copies::new(usize::MAX);
+        let (mut copies, queue) = Copies::new(3 * limits::RECORD_BYTES_MAX);
         let mut line = vec![b'x'; limits::RECORD_BYTES_MAX];
         copies.offer(&line);
         line.push(b'\n');
@@ -169,6 +165,6 @@ mod tests {
         copies.offer(b"b\n");
         assert_eq!(queue.iter().count(), 1);
         assert_eq!(copies.report().not_copied, 2);
-        assert_eq!(copies.shared.bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(copies.memory.free_bytes(), 100);
     }
 }

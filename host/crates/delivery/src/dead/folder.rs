@@ -88,8 +88,7 @@ impl Folder {
     ///
     /// The directory cannot be read.
     pub(super) fn last_sequence(&self) -> io::Result<u64> {
-        let paths = self.paths(LETTERS)?;
-        Ok(paths.iter().filter_map(|path| sequence(path)).max().unwrap_or(0))
+        Ok(self.files()?.last().and_then(|file| sequence(&file.path)).unwrap_or(0))
     }
 
     fn paths(&self, extension: &str) -> io::Result<Vec<PathBuf>> {

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
 use super::queued_letter::{LetterDurability, QueuedLetter};
@@ -76,7 +76,7 @@ impl Queue {
     /// Add a letter, whether there is room or not. It comes back if nobody would
     /// write it.
     pub(super) fn push(&self, letter: QueuedLetter) -> Result<(), QueuedLetter> {
-        let mut waiting = self.shared.waiting();
+        let mut waiting = self.shared.waiting.lock();
         if waiting.is_over {
             return Err(letter);
         }
@@ -91,7 +91,7 @@ impl Queue {
     /// Wait until there is room for another letter. Not for the runtime's threads.
     pub(super) fn wait_for_room(&self) {
         let is_full = |waiting: &mut Waiting| !waiting.has_room();
-        self.shared.changed.wait_while(&mut self.shared.waiting(), is_full);
+        self.shared.changed.wait_while(&mut self.shared.waiting.lock(), is_full);
     }
 
     /// Wait until there is room for another letter.
@@ -99,7 +99,7 @@ impl Queue {
         loop {
             let mut freed = std::pin::pin!(self.shared.freed.notified());
             freed.as_mut().enable();
-            if self.shared.waiting().has_room() {
+            if self.shared.waiting.lock().has_room() {
                 return;
             }
             freed.await;
@@ -108,7 +108,7 @@ impl Queue {
 
     /// How many letters wait.
     pub(super) fn count(&self) -> usize {
-        self.shared.waiting().count
+        self.shared.waiting.lock().count
     }
 
     /// From now on letters that cannot be written are refused.
@@ -141,12 +141,8 @@ impl Waiting {
 }
 
 impl Shared {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock()
-    }
-
     fn change(&self, change: impl FnOnce(&mut Waiting)) {
-        change(&mut self.waiting());
+        change(&mut self.waiting.lock());
         self.changed.notify_all();
         self.freed.notify_waiters();
     }
@@ -154,7 +150,7 @@ impl Shared {
     /// The next letters, to be written together; none once no more will come.
     fn take_group(&self) -> Option<VecDeque<QueuedLetter>> {
         let is_idle = |waiting: &mut Waiting| waiting.letters.is_empty() && !waiting.is_closed;
-        let mut waiting = self.waiting();
+        let mut waiting = self.waiting.lock();
         self.changed.wait_while(&mut waiting, is_idle);
         let (mut group, mut bytes) = (VecDeque::new(), 0);
         while let Some(letter) = waiting.letters.pop_front_if(|_| bytes < DEAD_GROUP_BYTES_MAX) {
@@ -168,7 +164,7 @@ impl Shared {
     fn gather(&self, patience: Duration) {
         let is_early =
             |waiting: &mut Waiting| !waiting.is_closed && waiting.bytes < DEAD_GROUP_BYTES_MAX;
-        self.changed.wait_while_for(&mut self.waiting(), is_early, patience);
+        self.changed.wait_while_for(&mut self.waiting.lock(), is_early, patience);
     }
 
     /// Give the room of these letters back.
@@ -182,15 +178,8 @@ impl Shared {
 
     /// Wait before a letter is tried again, unless nobody is to wait any longer.
     fn pause(&self, pause: Duration) {
-        let end = Instant::now() + pause;
-        let mut waiting = self.waiting();
-        while !waiting.is_overdue {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            self.changed.wait_for(&mut waiting, left);
-        }
+        let is_early = |waiting: &mut Waiting| !waiting.is_overdue;
+        self.changed.wait_while_for(&mut self.waiting.lock(), is_early, pause);
     }
 }
 
@@ -215,25 +204,36 @@ impl Writing {
     fn write(&self, mut group: VecDeque<QueuedLetter>) {
         let mut failures = 0;
         while !group.is_empty() {
-            let (written, error) = self.record.write_group(&group, self.durability);
-            let written: Vec<_> = group.drain(..written).collect();
-            if !written.is_empty() {
+            let letters = group.len();
+            let error = self.try_group(&mut group);
+            if group.len() < letters {
                 failures = 0;
-                self.shared.release(&written);
-                settle(written);
             }
-            let Some(error) = error else { continue };
-            let is_overdue = self.shared.waiting().is_overdue;
-            if is_overdue || is_too_large(&error) {
-                let refused: Vec<_> = group.pop_front().into_iter().collect();
-                self.record.refuse(&error, refused.len());
-                self.shared.release(&refused);
-            } else {
-                self.record.mention_trouble(&error, self.shared.waiting().count);
+            if let Some(error) = error {
+                self.record.mention_trouble(&error, self.shared.waiting.lock().count);
                 failures += 1;
                 self.shared.pause(DEAD_RETRY_BACKOFF.pause(failures));
             }
         }
+    }
+
+    /// Try to write these letters once. What cannot be written stays in the group, and
+    /// comes with the reason if it is to be tried again; what is not is refused.
+    fn try_group(&self, group: &mut VecDeque<QueuedLetter>) -> Option<io::Error> {
+        let (written, error) = self.record.write_group(group);
+        let written: Vec<_> = group.drain(..written).collect();
+        if !written.is_empty() {
+            self.shared.release(&written);
+            settle(written);
+        }
+        let error = error?;
+        if !self.shared.waiting.lock().is_overdue && !is_too_large(&error) {
+            return Some(error);
+        }
+        let refused: Vec<_> = group.pop_front().into_iter().collect();
+        self.record.refuse(&error, refused.len());
+        self.shared.release(&refused);
+        None
     }
 }
 
@@ -258,29 +258,17 @@ impl Queue {
 impl LetterSteps {
     /// Tries each waiting dead letter once; what cannot be written waits on.
     pub fn write(&self) {
-        let Writing { record, durability, shared } = &self.0;
+        let waiting = &self.0.shared.waiting;
         loop {
-            let mut group = std::mem::take(&mut shared.waiting().letters);
+            let mut group = std::mem::take(&mut waiting.lock().letters);
             if group.is_empty() {
                 return;
             }
-            let (written, error) = record.write_group(&group, *durability);
-            let written: Vec<_> = group.drain(..written).collect();
-            shared.release(&written);
-            settle(written);
-            let is_overdue = shared.waiting().is_overdue;
-            let is_refused = error.as_ref().is_some_and(|error| is_overdue || is_too_large(error));
-            if let (Some(error), true) = (&error, is_refused) {
-                let refused: Vec<_> = group.pop_front().into_iter().collect();
-                record.refuse(error, refused.len());
-                shared.release(&refused);
-            }
-            let mut waiting = shared.waiting();
-            while let Some(letter) = group.pop_back() {
-                waiting.letters.push_front(letter);
-            }
-            drop(waiting);
-            if error.is_some() && !is_refused {
+            let error = self.0.try_group(&mut group);
+            let mut waiting = waiting.lock();
+            group.append(&mut waiting.letters);
+            waiting.letters = group;
+            if error.is_some() {
                 return;
             }
         }

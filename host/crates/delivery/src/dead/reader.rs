@@ -9,9 +9,13 @@ use std::path::Path;
 use thiserror::Error;
 
 use super::{CorruptLetter, StoredLetter};
-use crate::limits;
 
 const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Bytes of a line in a file of dead letters. An event of `EVENT_BYTES_MAX`
+/// takes six times as much where each byte is escaped; the rest is for all that
+/// stands beside it.
+const DEAD_LINE_BYTES_MAX: usize = 6 * standpipe_core::limits::EVENT_BYTES_MAX + 1024 * 1024;
 
 /// Reads a file of letters, one line after the other.
 ///
@@ -63,7 +67,7 @@ impl LetterReader<BufReader<File>> {
     /// It cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
         let reader = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
-        Ok(LetterReader::new(reader, limits::DEAD_LINE_BYTES_MAX))
+        Ok(LetterReader::new(reader, DEAD_LINE_BYTES_MAX))
     }
 }
 
@@ -82,7 +86,7 @@ impl<R: BufRead> LetterReader<R> {
         }
         let has_end = self.line.pop_if(|last| *last == b'\n').is_some();
         let letter = if self.line.len() > self.line_bytes_max {
-            read += self.skip_line()?;
+            read += self.reader.skip_until(b'\n')? as u64;
             Err(Unreadable::TooLong)
         } else {
             StoredLetter::parse(&self.line).map_err(|why| match has_end {
@@ -94,25 +98,6 @@ impl<R: BufRead> LetterReader<R> {
         self.offset += read;
         self.number += 1;
         Ok(Some(Entry { number: self.number, bytes: start..self.offset, letter }))
-    }
-
-    /// Pass over the rest of a line. Tells its length.
-    fn skip_line(&mut self) -> io::Result<u64> {
-        let mut skipped = 0;
-        loop {
-            let piece = match self.reader.fill_buf() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                piece => piece?,
-            };
-            let end = memchr::memchr(b'\n', piece);
-            let count = end.map_or(piece.len(), |end| end + 1);
-            let is_over = end.is_some() || piece.is_empty();
-            self.reader.consume(count);
-            skipped += count as u64;
-            if is_over {
-                return Ok(skipped);
-            }
-        }
     }
 }
 

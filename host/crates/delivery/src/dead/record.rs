@@ -3,16 +3,20 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 
 use super::copies::Copies;
 use super::queued_letter::{LetterDurability, QueuedLetter};
+use super::storage::Storage;
 use super::writer::{Writer, is_bound_reached, is_too_large};
 use super::{Bound, Dropped, Folder, Reason, Report};
-use crate::limits;
+
+/// The least time from one log line about dead letters that cannot be written to the next.
+const DEAD_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The file that letters are written to, and the counts.
 ///
@@ -23,28 +27,20 @@ pub(super) struct Record {
     folder: Folder,
     bound: Bound,
     /// Locked before `state`, where both are.
-    writer: Mutex<Writer>,
+    pub(super) writer: Mutex<Writer>,
     state: Mutex<State>,
-    pub(super) counts: Counts,
+    counts: Counts,
 }
 
 /// What became of letters.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+struct Counts {
     /// Letters that were written, by their reason.
     letters: [Counter; Reason::ALL.len()],
     /// Letters that were refused.
-    pub(super) refused: Counter,
+    refused: Counter,
     /// Attempts to write letters that failed.
-    pub(super) write_errors: Counter,
-}
-
-impl Counts {
-    /// Letters that were written, by their reason, where there are some.
-    pub(super) fn letters(&self) -> impl Iterator<Item = (Reason, u64)> {
-        let counts = Reason::ALL.iter().copied().zip(self.letters.iter().map(Counter::get));
-        counts.filter(|(_, count)| *count > 0)
-    }
+    write_errors: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -59,14 +55,22 @@ struct State {
 }
 
 impl Record {
-    pub(super) fn new(folder: Folder, bound: Bound, writer: Writer) -> Self {
-        Record {
+    /// Letters that are to be written to this directory.
+    pub(super) fn new(
+        directory: PathBuf,
+        bound: Bound,
+        durability: LetterDurability,
+        storage: Box<dyn Storage>,
+    ) -> Arc<Self> {
+        let folder = Folder::new(directory);
+        let writer = Writer::new(folder.clone(), bound, storage, durability);
+        Arc::new(Record {
             folder,
             bound,
             writer: Mutex::new(writer),
             state: Mutex::default(),
             counts: Counts::default(),
-        }
+        })
     }
 
     /// Write one letter now.
@@ -75,9 +79,9 @@ impl Record {
     ///
     /// It is not written, and that is counted.
     pub(super) fn write(&self, line: &[u8], reason: Reason) -> io::Result<()> {
-        let mut writer = self.writer();
+        let mut writer = self.writer.lock();
         let written = writer.append(line);
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.note(&writer);
         match &written {
             Ok(()) => self.count(&mut state, line, reason),
@@ -95,9 +99,8 @@ impl Record {
     pub(super) fn write_group(
         &self,
         letters: &VecDeque<QueuedLetter>,
-        durability: LetterDurability,
     ) -> (usize, Option<io::Error>) {
-        let mut writer = self.writer();
+        let mut writer = self.writer.lock();
         let (mut written, mut error) = (0, None);
         let losses = writer.losses;
         for letter in letters {
@@ -109,7 +112,7 @@ impl Record {
                 }
             }
         }
-        let kept = match durability {
+        let kept = match writer.durability {
             LetterDurability::Synced => writer.sync(),
             LetterDurability::Written => writer.verify(),
         };
@@ -123,7 +126,7 @@ impl Record {
             let lost = || io::Error::other("letters were lost with the file that they were in");
             error = error.map(|error| if is_too_large(&error) { lost() } else { error });
         }
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.note(&writer);
         for letter in letters.iter().take(written) {
             self.count(&mut state, &letter.line, letter.reason);
@@ -135,23 +138,9 @@ impl Record {
         (written, error)
     }
 
-    /// Bring what has been written to the disk.
-    ///
-    /// # Errors
-    ///
-    /// The disk failed: letters that were written are lost.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        self.writer().sync()
-    }
-
-    /// Whether letters that had been written were lost with their file at any time.
-    pub(super) fn has_losses(&self) -> bool {
-        self.writer().losses > 0
-    }
-
     /// Count letters that are refused for good.
     pub(super) fn refuse(&self, error: &io::Error, letters: usize) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         self.counts.refused.inc_by(letters as u64);
         if state.failure.is_none() {
             let failure = self.failure(error);
@@ -162,23 +151,20 @@ impl Record {
 
     /// Log that so many letters wait, but not at every attempt.
     pub(super) fn mention_trouble(&self, error: &io::Error, waiting: usize) {
-        let mut state = self.state();
-        let is_due = |at: Instant| at.elapsed() >= limits::DEAD_LOG_INTERVAL;
-        let at = match &state.trouble {
-            Some((_, at)) if !is_due(*at) => *at,
-            _ => {
-                let failure = self.failure(error);
-                tracing::error!(
-                    waiting,
-                    "failed to {failure}; they are tried again, and their events wait with them"
-                );
-                Instant::now()
-            }
-        };
-        state.trouble = Some((self.failure(error), at));
+        let mut state = self.state.lock();
+        let failure = self.failure(error);
+        let logged = state.trouble.as_ref().map(|(_, at)| *at);
+        let at = logged.filter(|at| at.elapsed() < DEAD_LOG_INTERVAL).unwrap_or_else(|| {
+            tracing::error!(
+                waiting,
+                "failed to {failure}; they are tried again, and their events wait with them"
+            );
+            Instant::now()
+        });
+        state.trouble = Some((failure, at));
     }
 
-    pub(super) fn failure(&self, error: &io::Error) -> String {
+    fn failure(&self, error: &io::Error) -> String {
         let directory = self.folder.path().display();
         let bytes = self.bound.bytes_max;
         if is_bound_reached(error) {
@@ -197,19 +183,20 @@ impl Record {
     }
 
     pub(super) fn copy_to(&self, copies: Copies) {
-        self.state().copies = Some(copies);
+        self.state.lock().copies = Some(copies);
     }
 
     /// Do something with the copies, if letters are copied.
     pub(super) fn with_copies(&self, work: impl FnOnce(&mut Copies)) {
-        self.state().copies.as_mut().map(work);
+        self.state.lock().copies.as_mut().map(work);
     }
 
     pub(super) fn report(&self) -> Report {
-        let state = self.state();
+        let state = self.state.lock();
+        let letters = Reason::ALL.iter().copied().zip(self.counts.letters.iter().map(Counter::get));
         Report {
             file: state.file.clone(),
-            letters: self.counts.letters().collect(),
+            letters: letters.filter(|(_, count)| *count > 0).collect(),
             dropped: state.dropped,
             copies: state.copies.as_ref().map(Copies::report),
             failure: state.failure.clone(),
@@ -225,14 +212,6 @@ impl Record {
             copies.offer(line);
         }
         self.counts.letters[reason as usize].inc();
-    }
-
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
     }
 }
 

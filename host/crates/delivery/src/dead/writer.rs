@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::settings::{Bound, WhenFull};
 use super::storage::Storage;
-use super::{Folder, folder};
+use super::{Folder, LetterDurability, folder};
 use standpipe_core::private;
 
 /// How often a full directory of dead letters is looked at again.
@@ -36,16 +36,9 @@ pub(super) struct Writer {
     /// How often letters that had been written were lost before they were durable:
     /// the disk could not sync them, or somebody removed their file.
     pub(super) losses: u64,
-    unsynced: Unsynced,
-}
-
-/// What becomes of letters that the disk failed to sync.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unsynced {
-    /// They stay in their file as far as they are there: nobody writes them again.
-    Keep,
-    /// They are cut off, since they are all written again to another file.
-    Discard,
+    /// Letters that are synced before they count are all written again where that fails, so
+    /// they are cut off. Others stay in their file as far as they are there.
+    pub(super) durability: LetterDurability,
 }
 
 /// What was dropped to make room.
@@ -85,7 +78,7 @@ impl Writer {
         folder: Folder,
         bound: Bound,
         storage: Box<dyn Storage>,
-        unsynced: Unsynced,
+        durability: LetterDurability,
     ) -> Self {
         Writer {
             unsynced_folders: vec![folder.path().to_owned()],
@@ -98,7 +91,7 @@ impl Writer {
             counted: None,
             dropped: Dropped::default(),
             losses: 0,
-            unsynced,
+            durability,
         }
     }
 
@@ -126,7 +119,7 @@ impl Writer {
             // What was written of the line must not stand before the next one.
             if self.storage.truncate(&open.file, open.bytes).is_err() {
                 self.abandon();
-                self.losses += u64::from(self.unsynced == Unsynced::Discard);
+                self.losses += u64::from(self.durability == LetterDurability::Synced);
             }
             return Err(error);
         }
@@ -198,7 +191,7 @@ impl Writer {
         let Some(open) = self.open.take() else { return };
         // What it takes is counted anew.
         self.counted = None;
-        if self.unsynced == Unsynced::Keep {
+        if self.durability == LetterDurability::Written {
             return;
         }
         // Where this fails, some letters are there twice.
@@ -335,7 +328,7 @@ mod tests {
 
     fn writer(directory: &Path, bytes_max: u64, when_full: WhenFull) -> Writer {
         let (folder, bound) = (Folder::new(directory.to_owned()), Bound { bytes_max, when_full });
-        Writer::new(folder, bound, Box::new(Files), Unsynced::Keep)
+        Writer::new(folder, bound, Box::new(Files), LetterDurability::Written)
     }
 
     fn sizes(directory: &Path) -> Vec<u64> {

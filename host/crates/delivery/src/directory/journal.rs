@@ -54,12 +54,6 @@ struct Slots {
     count: usize,
 }
 
-/// An append that is under way.
-#[derive(Debug)]
-pub(super) struct Append {
-    slot: usize,
-}
-
 /// What a slot says.
 #[derive(Debug, PartialEq, Eq)]
 struct Note<'a> {
@@ -82,21 +76,17 @@ impl Journal {
         Ok(Journal { path, file, slots: Mutex::default() })
     }
 
-    /// Note that a stream's file is about to grow from one length to another.
-    pub(super) fn begin(&self, stream: &StreamName, before: u64, after: u64) -> io::Result<Append> {
+    /// Note that a stream's file is about to grow from one length to another. Returns the
+    /// note's slot, for [`Journal::end`].
+    pub(super) fn begin(&self, stream: &StreamName, before: u64, after: u64) -> io::Result<usize> {
         let slot = self.slots.lock().take();
         let note = Note { stream: stream.as_str(), before, after };
-        match self.write(slot, &note.encode()) {
-            Ok(()) => Ok(Append { slot }),
-            Err(error) => {
-                self.free(slot);
-                Err(error)
-            }
-        }
+        let written = self.write(slot, &note.encode());
+        written.inspect_err(|_| self.free(slot)).map(|()| slot)
     }
 
     /// Note that an append has come to its end: all of it is in the file, or nothing.
-    pub(super) fn end(&self, Append { slot }: Append) {
+    pub(super) fn end(&self, slot: usize) {
         // A note that stays agrees with the file: there is nothing to undo.
         let _ = self.write(slot, &[0; SLOT_BYTES]);
         self.free(slot);

@@ -251,7 +251,7 @@ async fn a_batch_larger_than_the_memory_gets_through() {
     let first = Record {
         event: 0,
         line: 1,
-        text: &text[..limits::OPEN_BYTES_MAX - 1000],
+        text: &text[..outbox::OPEN_BYTES_MAX - 1000],
         payload: Some(b"small"),
     };
     outbox.add(place, &provenance, first).unwrap();

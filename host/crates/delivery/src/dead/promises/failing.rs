@@ -180,7 +180,8 @@ fn a_sync_that_failed_once_is_never_believed_again() {
     let directory = tempfile::tempdir().unwrap();
     let disk = Disk::default();
     let storage = Box::new(disk.clone());
-    let record = record(directory.path().join("dead"), Bound::default(), storage, Unsynced::Keep);
+    let durability = LetterDurability::Written;
+    let record = Record::new(directory.path().join("dead"), Bound::default(), durability, storage);
     let letters = Letters { record, queue: None, on_refusal: OnceLock::new() };
     let name = "in".into();
     let write = || letters.write(&Letter::of_line(Reason::NotJson, "", &name, 1, b"x"));
