@@ -15,6 +15,7 @@
 mod catalog;
 mod changes;
 mod check;
+mod deprecated;
 mod error;
 mod identities;
 #[cfg(feature = "cli")]

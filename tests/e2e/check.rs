@@ -101,7 +101,7 @@ fn wrong_plugins_and_missing_credentials_end_the_check() {
 #[test]
 fn each_role_is_checked_for_what_it_writes_alone() {
     let stub = Stub::start(|_| Fate::Accept).describing(|_, _| Ok(json!([])));
-    let settings = "[dead_letters]\nstream = 'graveyard'\n[plugin]\non_failure = 'pass_through'\npass_through = 'raw'\n\
+    let settings = "[dead_letters]\nstream = 'graveyard'\n[plugin]\non_failure = 'pass_through'\npass_through_stream = 'raw'\n\
                     [[sources]]\nname = 'shop'\ndialect = 'segment'\nwrite_keys = ['k']\n\
                     role_arn = 'arn:aws:iam::123456789012:role/shop'\n[plugin.canary.settings]\nmappings = [{ event = '*', \
                     stream = 'tried' }]\n";

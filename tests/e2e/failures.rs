@@ -29,7 +29,7 @@ fn dropped_events_count_as_filtered() {
 
 #[test]
 fn passed_through_events_are_as_received() {
-    let settings = "on_failure = 'pass_through'\npass_through = 'raw'";
+    let settings = "on_failure = 'pass_through'\npass_through_stream = 'raw'";
     let ran = run(settings, mixed(100, 10)).exits(0);
     assert_eq!(counts(&ran), [110, 110, 0, 0, 0]);
     let raw = (0..10).map(bad).collect::<String>();
@@ -115,10 +115,10 @@ fn a_halted_run_leaves_the_rest_in_the_spool() {
 fn wrong_settings_name_their_key() {
     for (settings, key) in [
         ("[plugin]\non_failure = 'ignore'", "on_failure"),
-        ("[plugin]\non_failure = 'pass_through'", "pass_through = \"STREAM\""),
-        ("[plugin]\npass_through = 'raw'", "pass_through"),
-        ("[plugin]\non_failure = 'drop'\npass_through = 'raw'", "pass_through"),
-        ("[plugin]\non_failure = 'pass_through'\npass_through = 'a/b'", "pass_through"),
+        ("[plugin]\non_failure = 'pass_through'", "pass_through_stream = \"STREAM\""),
+        ("[plugin]\npass_through_stream = 'raw'", "pass_through"),
+        ("[plugin]\non_failure = 'drop'\npass_through_stream = 'raw'", "pass_through"),
+        ("[plugin]\non_failure = 'pass_through'\npass_through_stream = 'a/b'", "pass_through"),
         ("[plugin]\nsha256 = 'abc'", "sha256"),
         ("[plugin]\npublic_key = 'RWabc'", "public_key"),
         ("[plugin]\ncases = 'nowhere.json'", "cases"),

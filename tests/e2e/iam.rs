@@ -168,7 +168,7 @@ fn roles_of_sources_are_assumed_too() {
 
 #[test]
 fn a_policy_is_about_all_that_events_go_to() {
-    let settings = "[aws]\nregion = 'us-east-1'\n[plugin]\non_failure = 'pass_through'\npass_through = 'raw'\n\
+    let settings = "[aws]\nregion = 'us-east-1'\n[plugin]\non_failure = 'pass_through'\npass_through_stream = 'raw'\n\
                     [plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]\n[plugin.canary.settings]\n\
                     mappings = [{ event = '*', stream = 'tried' }]\n[plugin.shadow.settings]\n\
                     mappings = [{ event = '*', stream = 'never' }]\n";

@@ -120,6 +120,16 @@ fn what_a_run_needs_on_its_way_to_aws_is_checked_too() {
 }
 
 #[test]
+fn a_deprecated_key_is_read_and_warned_of() {
+    let settings =
+        "[plugin]\non_failure = 'pass_through'\npass_through = 'raw'\n".to_owned() + ROWS;
+    let warning =
+        "line 3, column 1: [plugin] pass_through is deprecated: rename it to pass_through_stream";
+    config_check(&settings).exits(0).says(&[&format!("settings.toml: warning: {warning}")]);
+    run(&settings).exits(0).says(&[&format!("settings: {warning}")]);
+}
+
+#[test]
 fn connections_are_held_against_the_limit_of_open_files() {
     let settings = format!(
         "listen = '127.0.0.1:0'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['k']\n[http]\n\

@@ -147,7 +147,7 @@ impl RawSettings {
         let stated = Arc::new(self.clone());
         let checked = self.check_all(directory, overrides, stated);
         let settings = checked.map_err(|error| places.locate_all(error))?;
-        Ok(Settings { warnings: places.blanks(), places, ..settings })
+        Ok(Settings { warnings: places.warnings().to_vec(), places, ..settings })
     }
 
     /// Checks the settings, without the places of what is wrong.

@@ -32,8 +32,8 @@ pub struct Places(Arc<Found>);
 struct Found {
     keys: HashMap<String, Place>,
     tables: HashMap<String, Place>,
-    /// Keys whose text begins or ends with a blank.
-    padded: Vec<(String, Place)>,
+    /// What can be meant as it is written, and hardly is.
+    warnings: Vec<Mistake>,
 }
 
 /// Settings are the same wherever they stand.
@@ -44,8 +44,9 @@ impl PartialEq for Places {
 }
 
 impl Places {
-    pub(super) fn of(lines: &Lines<'_>, table: &DeTable<'_>) -> Self {
-        let mut collector = Collector { lines, found: Found::default() };
+    /// Finds the keys of a file, about which there may be warnings already.
+    pub(super) fn of(lines: &Lines<'_>, table: &DeTable<'_>, warnings: Vec<Mistake>) -> Self {
+        let mut collector = Collector { lines, found: Found { warnings, ..Found::default() } };
         collector.table(table, &Table::top());
         Places(Arc::new(collector.found))
     }
@@ -114,15 +115,9 @@ impl Places {
 }
 
 impl Places {
-    /// A warning about each text that begins or ends with a blank, which nobody sees.
-    pub(super) fn blanks(&self) -> Vec<Mistake> {
-        let warning = |(key, place): &(String, Place)| {
-            let message = format!(
-                "{key} begins or ends with a blank, which is taken as a part of it: remove it unless it is meant"
-            );
-            Mistake::at(*place, message)
-        };
-        self.0.padded.iter().map(warning).collect()
+    /// Warnings about keys of the file: those that are deprecated, and texts that begin or end with a blank.
+    pub(super) fn warnings(&self) -> &[Mistake] {
+        &self.0.warnings
     }
 }
 
@@ -179,7 +174,7 @@ impl Collector<'_> {
             self.add(section.key(name), at);
             match value.get_ref() {
                 _ if is_of_plugin => self.plugin_items(name, value, section),
-                DeValue::String(text) => self.text(text, section.key(name), at),
+                DeValue::String(text) => self.text(text, &section.key(name), at),
                 DeValue::Table(inner) => {
                     let inner_section = section.table(name);
                     self.add_table(&inner_section, at);
@@ -190,7 +185,7 @@ impl Collector<'_> {
                     let names = items.iter().map(|item| item_name(item.get_ref()));
                     for (item, label) in items.iter().zip(item_labels(names)) {
                         if let DeValue::String(text) = item.get_ref() {
-                            self.text(text, section.key(name), item.span().start);
+                            self.text(text, &section.key(name), item.span().start);
                         }
                         let DeValue::Table(inner) = item.get_ref() else { continue };
                         let item_section = section.item(name, label);
@@ -221,9 +216,12 @@ impl Collector<'_> {
         self.found.tables.entry(section.to_string()).or_insert(place);
     }
 
-    fn text(&mut self, text: &str, key: String, byte: usize) {
+    fn text(&mut self, text: &str, key: &str, byte: usize) {
         if text.trim() != text {
-            self.found.padded.push((key, self.lines.place(byte)));
+            let message = format!(
+                "{key} begins or ends with a blank, which is taken as a part of it: remove it unless it is meant"
+            );
+            self.found.warnings.push(Mistake::at(self.lines.place(byte), message));
         }
     }
 
@@ -251,7 +249,7 @@ mod tests {
                     [plugin.settings]\nmappings = [\n  { event = 'ä' },\n  { event = 'b' },\n]\n";
         let lines = Lines::of(text);
         let table = DeTable::parse(text).unwrap();
-        let places = Places::of(&lines, table.get_ref());
+        let places = Places::of(&lines, table.get_ref(), Vec::new());
         for (message, place) in [
             ("workers is 0: write", Some((1, 1))),
             ("[delivery] max_delay is 5", Some((3, 1))),

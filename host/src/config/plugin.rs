@@ -182,11 +182,11 @@ impl Beside {
 }
 
 fn check_on_failure(raw: &RawPlugin, check: &mut TableChecker<'_>) -> OnFailure {
-    let stream = raw.pass_through.as_deref().map(StreamName::parse);
+    let stream = raw.pass_through_stream.as_deref().map(StreamName::parse);
     let stream = match stream.transpose() {
         Ok(stream) => stream,
         Err(error) => {
-            check.add_mistake(format_args!("pass_through: {error}"));
+            check.add_mistake(format_args!("pass_through_stream: {error}"));
             return OnFailure::default();
         }
     };
@@ -196,11 +196,11 @@ fn check_on_failure(raw: &RawPlugin, check: &mut TableChecker<'_>) -> OnFailure 
         (Some("halt"), None) => return OnFailure::Halt,
         (Some("pass_through"), Some(stream)) => return OnFailure::PassThrough(stream),
         (Some("pass_through"), None) => check.add_mistake(
-            "on_failure is \"pass_through\", and no stream is named: write pass_through = \"STREAM\" too",
+            "on_failure is \"pass_through\", and no stream is named: write pass_through_stream = \"STREAM\" too",
         ),
         (_, Some(_)) => check.add_mistake(
-            "pass_through names a stream, and on_failure is another: write on_failure = \"pass_through\", \
-             or remove pass_through",
+            "pass_through_stream names a stream, and on_failure is another: write on_failure = \"pass_through\", \
+             or remove pass_through_stream",
         ),
         (Some(word), None) => check.add_mistake(format_args!(
             "on_failure is {word:?}: write \"dead_letter\", \"drop\", \"pass_through\" or \"halt\""

@@ -15,6 +15,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::deprecated::DeprecatedKeys;
 use super::error::{ConfigError, Mistake};
 use super::places::{Lines, Places, section_of};
 use super::{schema, syntax};
@@ -46,8 +47,10 @@ pub(super) fn read<'a>(text: &'a str, lines: &Lines<'_>) -> Result<Shape<'a>, Co
     if !errors.is_empty() {
         return Err(syntax::explain(lines, text, &errors));
     }
-    let places = Places::of(lines, table.get_ref());
-    let mut checker = Checker { lines, mistakes: Vec::new(), wrong_tables: BTreeSet::new() };
+    let deprecated = DeprecatedKeys::rename(table.get_mut(), lines);
+    let places = Places::of(lines, table.get_ref(), deprecated.warnings);
+    let mut checker =
+        Checker { lines, mistakes: deprecated.mistakes, wrong_tables: BTreeSet::new() };
     checker.table(table.get_mut(), &SCHEMA, &Table::top());
     let Checker { mistakes, wrong_tables, .. } = checker;
     Ok(Shape { table, places, mistakes, wrong_tables })

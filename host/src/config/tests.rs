@@ -612,6 +612,23 @@ fn settings_of_plugins_are_what_json_can_say() {
 }
 
 #[test]
+fn a_deprecated_key_is_read_with_a_warning() {
+    let settings = "[plugin]\non_failure = \"pass_through\"\npass_through = ";
+    let good = check(&format!("{settings}\"raw\"")).unwrap();
+    let stream = StreamName::parse("raw").unwrap();
+    assert_eq!(good.hosting.on_failure, crate::pipeline::OnFailure::PassThrough(stream));
+    let warning =
+        "line 3, column 1: [plugin] pass_through is deprecated: rename it to pass_through_stream";
+    let warnings: Vec<_> = good.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings, [warning]);
+    let error = check(&format!("{settings}\"a/b\"")).unwrap_err().to_string();
+    assert!(error.starts_with("line 3, column 1: [plugin] pass_through_stream: "), "{error}");
+    let both = format!("{settings}\"raw\"\npass_through_stream = \"raw\"");
+    let error = check(&both).unwrap_err().to_string();
+    assert!(error.contains("pass_through is the former name of pass_through_stream"), "{error}");
+}
+
+#[test]
 fn texts_with_blanks_around_are_warned_of() {
     let settings = check(
         "[aws]\nprofile = ' a'\nregion = 'b'\n[catalog]\ninclude = ['x', 'y ']\nservice_name = 'hush '\n",

@@ -41,6 +41,9 @@ impl Run {
         for input in &settings.inputs {
             input.check()?;
         }
+        for warning in &settings.warnings {
+            tracing::warn!("settings: {warning}");
+        }
         let unreached = if settings.fail_fast { Unreached::Fail } else { Unreached::Continue };
         let secrets = patiently!(unreached, open_secrets(settings.secrets.as_ref()).await);
         let known =

@@ -58,7 +58,7 @@ pub struct RawPlugin {
     /// The stream that such events are passed through to.
     #[schemars(example = &"unrouted")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pass_through: Option<String>,
+    pub pass_through_stream: Option<String>,
     /// Whether the component's file and this settings file are watched, and taken
     /// anew when they change; true by default.
     #[serde(skip_serializing_if = "Option::is_none")]
