@@ -14,14 +14,12 @@ mod lines;
 mod reader;
 mod replay;
 mod submitted;
-mod unread;
 
 pub use chunker::{ChunkSource, Chunker, Progress};
 pub use input::{Input, InputError};
 pub use lines::{Fill, LineLimits, LineReader};
 pub use reader::{InputReader, ReadReport};
-pub use replay::{LeftLetters, Removal, Replay, ReplayCompactor};
+pub use replay::{LeftLetters, Removal, Replay, ReplayCompactor, Unread};
 pub use submitted::{
     NotSettled, Receipt, Refused, Room, SubmissionReader, Submissions, SubmitReport, Submitter,
 };
-pub use unread::Unread;

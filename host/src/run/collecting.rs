@@ -34,7 +34,6 @@ pub(super) struct Listening {
     keys: Arc<KeptKeys>,
     spool: Spool,
     outlet: Outlet,
-    is_durable: bool,
 }
 
 /// A collector at work: from its clients through the spool to the workers.
@@ -71,7 +70,6 @@ impl Listening {
     ) -> Result<Self, StartError> {
         let connections = connection_limits(&settings)?;
         let CollectSettings { address, sources, referenced_keys, .. } = settings;
-        let is_durable = settings.spool.durability != Durability::Memory;
         let open = runtime.spawn_blocking(move || Spool::open(settings.spool));
         let (spool, outlet, recovered) = open.await.expect("opening a spool does not panic")?;
         tell(&recovered);
@@ -85,7 +83,7 @@ impl Listening {
             None => None,
         };
         let collector = Arc::new(collector);
-        Ok(Listening { server, tls, collector, keys, spool, outlet, is_durable })
+        Ok(Listening { server, tls, collector, keys, spool, outlet })
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
@@ -105,20 +103,21 @@ impl Listening {
         stop: &StopTokens,
         runtime: &Handle,
     ) -> io::Result<Collecting> {
-        let Listening { server, tls, collector, keys, spool, outlet, is_durable } = self;
+        let Listening { server, tls, collector, keys, spool, outlet } = self;
         let held = Arc::<HeldEvents>::default();
         let source_names = Arc::new(ArcSwap::from_pointee(sources));
         let reader = SpoolReader::new(
             outlet,
             spool.clone(),
-            is_durable,
             chunker.totals(),
             Arc::clone(&source_names),
             Arc::clone(&held),
         );
         // What is in memory alone is handed out whatever comes of it.
-        let abort =
-            if is_durable { stop.mapping_abort.child_token() } else { CancellationToken::new() };
+        let abort = match spool.is_durable() {
+            true => stop.mapping_abort.child_token(),
+            false => CancellationToken::new(),
+        };
         let reader = chunker.spawn("spool-reader", reader, abort)?;
         let connections = server.as_ref().map(Server::stats);
         let replaceable = Replaceable {
@@ -164,7 +163,7 @@ impl ChunkSource for SpoolReader {
     fn next_chunk(&mut self, chunker: &Chunker) -> NextChunk {
         let next = self.read_chunk(STOP_POLL, || chunker.buffer());
         if let NextChunk::Chunk(chunk) = &next {
-            chunker.count_bytes(chunk.bytes.len());
+            chunker.count_read(chunk.bytes.len(), 0);
         }
         next
     }

@@ -141,7 +141,6 @@ impl<'a> Process<'a> {
         let reader = SpoolReader::new(
             outlet,
             spool.clone(),
-            true,
             Arc::clone(&totals),
             Arc::default(),
             Arc::default(),

@@ -87,20 +87,15 @@ impl Chunker {
 
     /// Makes the chunk of lines that count as read from now on.
     pub fn chunk(&self, lines: Lines, source: Source) -> Chunk {
-        self.count_bytes(lines.bytes.len());
-        self.count_events(lines.len());
+        self.count_read(lines.bytes.len(), lines.len());
         let totals = self.totals();
         let ack = Ack::new(source, lines.len(), move |settled| totals.add_settled(settled));
         lines.into_chunk(ack)
     }
 
-    /// Counts bytes that were read.
-    pub fn count_bytes(&self, bytes: usize) {
+    /// Counts bytes and events that were read.
+    pub fn count_read(&self, bytes: usize, events: usize) {
         self.progress.bytes_read.inc_by(bytes as u64);
-    }
-
-    /// Counts events that were read.
-    pub fn count_events(&self, events: usize) {
         self.progress.totals.add_read(events as u64);
     }
 

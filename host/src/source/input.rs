@@ -10,9 +10,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::{Fill, Replay};
+use super::lines::LineLimits;
+use super::{Fill, LineReader, Replay};
+use crate::limits;
 use standpipe_core::gzip::GzipReader;
-use standpipe_core::limits::STOP_POLL;
+use standpipe_core::limits::{CHUNK_BYTES, EVENT_BYTES_MAX, STOP_POLL};
 use standpipe_core::private;
 
 /// Buffer in front of a decompressor, in bytes.
@@ -41,12 +43,6 @@ pub struct InputError {
     error: io::Error,
 }
 
-/// An opened input.
-pub(super) struct Opened {
-    pub(super) reader: Box<dyn Read>,
-    pub(super) fill: Fill,
-}
-
 impl Input {
     /// `-` is standard input, everything else a path.
     pub fn from_argument(argument: &Path) -> Self {
@@ -55,18 +51,12 @@ impl Input {
 
     /// The name by which dead letters and plugins know the source.
     pub fn name(&self) -> String {
-        match self {
-            Input::Stdin => "stdin".to_owned(),
-            Input::File(path) | Input::Letters(Replay { path, .. }) => {
-                path.to_string_lossy().into_owned()
-            }
-        }
+        self.path().map_or("stdin".into(), Path::to_string_lossy).into_owned()
     }
 
     /// The size in bytes of a regular file.
     pub fn size_bytes(&self) -> Option<u64> {
-        let path = self.path()?;
-        let metadata = path.metadata().ok()?;
+        let metadata = self.path()?.metadata().ok()?;
         metadata.is_file().then_some(metadata.len())
     }
 
@@ -98,27 +88,32 @@ impl Input {
         }
     }
 
-    /// Open for reading; gzip and Zstandard are recognised by their first bytes.
-    pub(super) fn open(&self, stop: &CancellationToken) -> io::Result<Opened> {
-        match self {
-            Input::File(path) | Input::Letters(Replay { path, .. }) => {
-                // A pipe without a writer would block the opening itself.
+    /// Opens it, and cuts it into lines, until it ends or `stop` is cancelled. gzip and
+    /// Zstandard are recognised by their first bytes.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened.
+    pub fn lines(&self, stop: &CancellationToken) -> io::Result<LineReader<Box<dyn Read>>> {
+        let file = match self.path() {
+            // A pipe without a writer would block the opening itself.
+            Some(path) => {
                 let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-                let file =
-                    private::file_options().read(true).custom_flags(nonblocking).open(path)?;
-                if file.metadata()?.is_file() {
-                    Ok(Opened { reader: decompressed(file)?, fill: Fill::Whole })
-                } else {
-                    let reader = decompressed(Interruptible { file, stop: stop.clone() })?;
-                    Ok(Opened { reader, fill: Fill::Available })
-                }
+                private::file_options().read(true).custom_flags(nonblocking).open(path)?
             }
-            Input::Stdin => {
-                let file = File::from(rustix::io::dup(io::stdin())?);
-                let reader = decompressed(Interruptible { file, stop: stop.clone() })?;
-                Ok(Opened { reader, fill: Fill::Available })
-            }
-        }
+            None => File::from(rustix::io::dup(io::stdin())?),
+        };
+        let (reader, fill) = if self.path().is_some() && file.metadata()?.is_file() {
+            (decompressed(file)?, Fill::Whole)
+        } else {
+            (decompressed(Interruptible { file, stop: stop.clone() })?, Fill::Available)
+        };
+        let line_limits = LineLimits {
+            chunk: CHUNK_BYTES,
+            line: EVENT_BYTES_MAX,
+            prefix: limits::EVENT_PREFIX_BYTES,
+        };
+        Ok(LineReader::new(reader, fill, line_limits, stop.clone()))
     }
 }
 

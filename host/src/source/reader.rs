@@ -5,11 +5,8 @@ use std::io::{self, Read};
 use crossbeam_channel::Sender;
 use tokio_util::sync::CancellationToken;
 
-use super::lines::LineLimits;
 use super::replay::ReplaySource;
-use super::unread::Unread;
-use super::{ChunkSource, Chunker, Input, LeftLetters, LineReader, Removal, Replay};
-use crate::limits;
+use super::{ChunkSource, Chunker, Input, LeftLetters, LineReader, Removal, Replay, Unread};
 use standpipe_core::event::{NextChunk, Source};
 
 /// Reads inputs one after the other and hands their lines to the workers.
@@ -40,23 +37,6 @@ pub struct ReadReport {
 struct LineSource {
     source: Source,
     reader: LineReader<Box<dyn Read>>,
-}
-
-impl Input {
-    /// Open it, and cut it into lines, until it ends or `stop` is cancelled.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be opened.
-    pub fn lines(&self, stop: &CancellationToken) -> io::Result<LineReader<Box<dyn Read>>> {
-        let opened = self.open(stop)?;
-        let line_limits = LineLimits {
-            chunk: standpipe_core::limits::CHUNK_BYTES,
-            line: standpipe_core::limits::EVENT_BYTES_MAX,
-            prefix: limits::EVENT_PREFIX_BYTES,
-        };
-        Ok(LineReader::new(opened.reader, opened.fill, line_limits, stop.clone()))
-    }
 }
 
 impl ChunkSource for LineSource {
@@ -100,9 +80,8 @@ impl InputReader {
 
     /// Hand out the events of dead letters; those that stay in their file are added to `left`.
     fn replay(&self, replay: &Replay, left: &mut LeftLetters) -> io::Result<Option<Unread>> {
-        let mut letters = ReplaySource::open(replay, self.removals.clone())?;
+        let mut letters = ReplaySource::open(replay, self.removals.clone(), left)?;
         self.chunker.hand_out(&mut letters, &self.intake_stop);
-        left.add(letters.left());
         letters.finish(&self.intake_stop)
     }
 }

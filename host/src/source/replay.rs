@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{ChunkSource, Chunker, Unread};
+use super::{ChunkSource, Chunker};
 use standpipe_core::event::{Ack, Chunk, Lines, NextChunk, Reason, Settled, Source, SourceNames};
 use standpipe_core::limits;
 use standpipe_delivery::dead::{Entry, Filter, LetterReader, Letters, StoredLetter, take_out};
@@ -42,13 +42,22 @@ pub struct LeftLetters {
     pub requests: u64,
 }
 
+/// An input that a stop left unread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// The source.
+    pub source: String,
+    /// The first line that was not read, counted from 1.
+    pub from_line: u64,
+}
+
 /// The letters of one file, each in a chunk of its own, so that each is accounted for
 /// alone.
-pub(super) struct ReplaySource {
-    replay: Replay,
+pub(super) struct ReplaySource<'a> {
+    replay: &'a Replay,
     entries: LetterReader<BufReader<File>>,
     file: Arc<ReplayedFile>,
-    left: LeftLetters,
+    left: &'a mut LeftLetters,
     /// Unknown sources that were logged.
     logged: BTreeSet<String>,
     /// Why the file cannot be read to its end.
@@ -118,9 +127,8 @@ impl ReplayCompactor {
 /// Work until the run is over.
 fn remove_all(letters: &Letters, queue: &Receiver<Option<Removal>>) -> Option<String> {
     let mut failure = None;
-    for removal in queue.iter().map_while(identity) {
-        let path = removal.path.clone();
-        if let Err(error) = remove(letters, removal) {
+    for Removal { path, letters: removed } in queue.iter().map_while(identity) {
+        if let Err(error) = letters.sync().and_then(|()| take_out(&path, removed)) {
             let path = path.display();
             failure.get_or_insert(format!(
                 "take replayed letters out of {path}: {error}: they are still there"
@@ -128,11 +136,6 @@ fn remove_all(letters: &Letters, queue: &Receiver<Option<Removal>>) -> Option<St
         }
     }
     failure
-}
-
-fn remove(letters: &Letters, removal: Removal) -> io::Result<()> {
-    letters.sync()?;
-    take_out(&removal.path, removal.letters)
 }
 
 impl ReplayedFile {
@@ -158,23 +161,17 @@ impl Drop for ReplayedFile {
     }
 }
 
-impl ReplaySource {
-    pub(super) fn open(replay: &Replay, removals: Sender<Option<Removal>>) -> io::Result<Self> {
+impl<'a> ReplaySource<'a> {
+    /// Opens the file. Letters that are read and stay in it are added to `left`.
+    pub(super) fn open(
+        replay: &'a Replay,
+        removals: Sender<Option<Removal>>,
+        left: &'a mut LeftLetters,
+    ) -> io::Result<Self> {
+        let entries = LetterReader::open(&replay.path)?;
         let path = replay.path.clone();
         let file = Arc::new(ReplayedFile { path, settled: Mutex::default(), removals });
-        Ok(ReplaySource {
-            entries: LetterReader::open(&replay.path)?,
-            replay: replay.clone(),
-            file,
-            left: LeftLetters::default(),
-            logged: BTreeSet::new(),
-            failure: None,
-        })
-    }
-
-    /// Letters that were read and stay where they are.
-    pub(super) fn left(&self) -> LeftLetters {
-        self.left
+        Ok(ReplaySource { replay, entries, file, left, logged: BTreeSet::new(), failure: None })
     }
 
     /// Says from where on the file was not read, where that was stopped.
@@ -190,7 +187,7 @@ impl ReplaySource {
     /// The chunk of a letter's event, unless the letter is to stay where it is.
     fn take(&mut self, entry: Entry, chunker: &Chunker) -> Option<Chunk> {
         let Entry { bytes, letter, .. } = entry;
-        chunker.count_bytes((bytes.end - bytes.start) as usize);
+        chunker.count_read((bytes.end - bytes.start) as usize, 0);
         let Ok(letter) = letter else {
             self.left.unreadable += 1;
             return None;
@@ -222,7 +219,7 @@ impl ReplaySource {
         bytes: Range<u64>,
         chunker: &Chunker,
     ) -> Chunk {
-        chunker.count_events(1);
+        chunker.count_read(0, 1);
         let (totals, file) = (chunker.totals(), Arc::clone(&self.file));
         let ack = Ack::new(source, 1, move |settled| {
             totals.add_settled(settled);
@@ -249,28 +246,17 @@ impl ReplaySource {
     }
 }
 
-impl ChunkSource for ReplaySource {
+impl ChunkSource for ReplaySource<'_> {
     fn next_chunk(&mut self, chunker: &Chunker) -> NextChunk {
         match self.entries.next() {
-            Some(Ok(entry)) => match self.take(entry, chunker) {
-                Some(chunk) => NextChunk::Chunk(chunk),
-                None => NextChunk::Nothing,
-            },
+            Some(Ok(entry)) => {
+                self.take(entry, chunker).map_or(NextChunk::Nothing, NextChunk::Chunk)
+            }
             Some(Err(error)) => {
                 self.failure = Some(error);
                 NextChunk::End
             }
             None => NextChunk::End,
         }
-    }
-}
-
-impl LeftLetters {
-    /// Adds those of another file.
-    pub(super) fn add(&mut self, other: LeftLetters) {
-        self.partial += other.partial;
-        self.unreadable += other.unreadable;
-        self.unknown_source += other.unknown_source;
-        self.requests += other.requests;
     }
 }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::RwLock;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
 
 use crate::limits;
 use counts::Counts;
@@ -68,7 +68,8 @@ struct Shared {
     /// None once nothing more is accepted. Its length is bounded by the room.
     queue: RwLock<Option<Sender<Submitted>>>,
     room: Room,
-    /// Room for events, taken until they are settled.
+    /// Room for events, taken until they are settled. Semaphores and no memory budgets, since
+    /// each event takes from them: a semaphore needs no lock for that.
     events: Semaphore,
     /// Room for bytes, taken until a worker has them.
     bytes: Semaphore,
@@ -107,7 +108,9 @@ impl Submitter {
     ///
     /// There is none, or nothing more is accepted. The event comes back.
     pub fn try_submit(&self, event: Bytes) -> Result<Receipt, Refused> {
-        self.take(event).inspect_err(|refused| self.0.counts.add_refused(refused))
+        self.take(event).inspect_err(|refused| {
+            self.0.counts.of_refused(refused).inc();
+        })
     }
 
     /// Hand an event in at once if there is room, and else once the answer is
@@ -125,7 +128,7 @@ impl Submitter {
             match receipt {
                 Ok(receipt) => receipt.await,
                 Err(refused) => {
-                    own.0.counts.add_refused(&refused);
+                    own.0.counts.of_refused(&refused).inc();
                     Err(NotSettled::Closed(refused.into_event()))
                 }
             }
@@ -146,10 +149,7 @@ impl Submitter {
         let Ok(bytes) = shared.bytes.acquire_many(cost(&event)).await else {
             return Err(Refused::Closed(event));
         };
-        let receipt = shared.push(event)?;
-        place.forget();
-        bytes.forget();
-        Ok(receipt)
+        shared.push(event, [place, bytes])
     }
 
     fn take(&self, event: Bytes) -> Result<Receipt, Refused> {
@@ -157,15 +157,11 @@ impl Submitter {
         let place = shared.events.try_acquire();
         let room =
             place.and_then(|place| Ok((place, shared.bytes.try_acquire_many(cost(&event))?)));
-        let (place, bytes) = match room {
-            Ok(room) => room,
-            Err(_) if shared.events.is_closed() => return Err(Refused::Closed(event)),
-            Err(_) => return Err(Refused::Full(event)),
-        };
-        let receipt = shared.push(event)?;
-        place.forget();
-        bytes.forget();
-        Ok(receipt)
+        match room {
+            Ok((place, bytes)) => shared.push(event, [place, bytes]),
+            Err(_) if shared.events.is_closed() => Err(Refused::Closed(event)),
+            Err(_) => Err(Refused::Full(event)),
+        }
     }
 
     /// Accept nothing more. What has been accepted goes on its way.
@@ -199,23 +195,24 @@ impl Submitter {
 }
 
 impl Shared {
-    /// Whoever calls this has made sure that there is room.
-    fn push(&self, event: Bytes) -> Result<Receipt, Refused> {
+    /// Queues an event in the room that was taken for it.
+    fn push(&self, event: Bytes, room: [SemaphorePermit<'_>; 2]) -> Result<Receipt, Refused> {
         let queue = self.queue.read();
         let Some(queue) = &*queue else { return Err(Refused::Closed(event)) };
         let (settled, receipt) = oneshot::channel();
         let submitted = Submitted::new(event, settled);
         self.unsettled.fetch_add(1, Ordering::Relaxed);
         self.queued.fetch_add(1, Ordering::Relaxed);
-        self.counts.add_accepted();
+        self.counts.accepted.inc();
         queue.send(submitted).expect("whoever takes the events closes the queue first");
+        room.into_iter().for_each(SemaphorePermit::forget);
         Ok(Receipt::new(receipt))
     }
 
     /// Give the room of so many events back, some of which were given up.
     fn settle(&self, ended: usize, abandoned: usize) {
         let all = ended + abandoned;
-        self.counts.add_abandoned(abandoned);
+        self.counts.abandoned.inc_by(abandoned as u64);
         self.events.add_permits(all);
         if all > 0 && self.unsettled.fetch_sub(all, Ordering::AcqRel) == all {
             self.idle.notify_waiters();

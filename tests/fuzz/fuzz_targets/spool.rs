@@ -33,7 +33,7 @@ fuzz_target!(|files: (bool, bool, &[u8], &[u8])| {
         assert!(entries.iter().all(|entry| entry.bytes == payload(entry.bytes[0])));
         assert!(entries.windows(2).all(|pair| pair[0].bytes[0] < pair[1].bytes[0]));
     }
-    entries.iter().for_each(|entry| spool.acknowledge_all(entry.place));
+    entries.iter().for_each(|entry| spool.acknowledge(entry.place, 0..entry.items));
     assert_eq!(spool.status().items_waiting, 0);
     append(&spool, 1, payload(ENTRIES));
     assert_eq!(read(&mut outlet).len(), 1);
@@ -45,7 +45,7 @@ fn write_entries(path: &Path, is_closed: bool) {
     let (spool, mut outlet, _) = Spool::open(settings(path)).expect("an empty spool");
     (0..ENTRIES).for_each(|number| append(&spool, 3, payload(number)));
     for entry in read(&mut outlet).iter().step_by(2) {
-        spool.acknowledge(entry.place, &[0b101]);
+        spool.acknowledge(entry.place, [0, 2].into_iter());
     }
     let files = [LOG, ACKS].map(|name| (name, fs::read(path.join(name)).expect("a file")));
     drop((spool, outlet));

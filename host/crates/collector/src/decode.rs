@@ -29,6 +29,7 @@ mod tests;
 
 use std::borrow::Cow;
 
+use thiserror::Error;
 use time::OffsetDateTime;
 
 use super::dialect::{Dialect, MessageType};
@@ -87,23 +88,14 @@ pub struct Decoded {
 }
 
 /// Why nothing is appended for an event.
+#[derive(Debug, Error)]
 enum Stop {
     /// It is none.
-    Refused(Refusal),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// There is something wrong with the whole request.
-    Bad(BadBody),
-}
-
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Self {
-        Stop::Refused(refusal)
-    }
-}
-
-impl From<BadBody> for Stop {
-    fn from(bad: BadBody) -> Self {
-        Stop::Bad(bad)
-    }
+    #[error(transparent)]
+    Bad(#[from] BadBody),
 }
 
 impl Default for Decoded {

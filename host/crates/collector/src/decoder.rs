@@ -15,18 +15,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::answer::Refused;
 use super::decode::{BadBody, Body, Decoded, DecodedEvent, Facts, Shape};
 use super::entry;
 use super::head::Head;
 use super::reason::RefusalReason;
+use super::refused::Refused;
 use super::source::{Source, Sources};
 use super::webhook::WebhookHead;
 use crate::encoding::{self, DecodeError, Encoding};
 use crate::limits;
 use standpipe_core::clock;
 use standpipe_core::event::Refusal;
-use standpipe_http::{BodyError, RequestReservation};
+use standpipe_http::RequestReservation;
 
 /// Bytes that the events of a body may take that is decoded where it was received.
 const COLLECT_INLINE_EVENTS_BYTES_MAX: usize = 1024 * 1024;
@@ -64,8 +64,6 @@ pub(super) struct Received {
     /// Whose it is, where that stands before the body.
     pub(super) source: Option<Arc<Source>>,
     pub(super) shape: Shape,
-    /// Whether a page sent it.
-    pub(super) client_side: bool,
     pub(super) encoding: Encoding,
     /// Only of a webhook.
     pub(super) webhook: Option<WebhookHead>,
@@ -137,7 +135,8 @@ impl Decoder {
             events_bytes_max: COLLECT_INLINE_EVENTS_BYTES_MAX,
         };
         if bytes.len() <= bounds.body_bytes_max {
-            reservation.grow(usual_bytes(received.encoding, bytes.len())).await?;
+            let usual = usual_bytes(received.encoding, bytes.len());
+            reservation.grow(usual).await.map_err(Refused::from)?;
             match run(&self.sources, &received, Cow::Borrowed(&bytes), bounds) {
                 Err(failed) if self.is_of_bounds(bounds, &failed.failure) => {}
                 decoded => {
@@ -257,7 +256,7 @@ fn decode(
     source: &mut Option<Arc<Source>>,
     bounds: Bounds,
 ) -> Result<Decoded, Failure> {
-    let Received { head, shape, client_side, encoding, webhook, .. } = received;
+    let Received { head, shape, encoding, webhook, .. } = received;
     // Where it cannot be decompressed, it is kept as it came.
     let raw = source.as_ref().filter(|source| source.settings.keep_refused).map(|_| body.clone());
     match encoding::decode(*encoding, std::mem::take(body), bounds.body_bytes_max) {
@@ -293,7 +292,7 @@ fn decode(
         dialect: source.settings.dialect,
         received_at: clock::now(),
         ip: &ip,
-        client_side: *client_side,
+        client_side: head.is_of_page,
     };
     let mut decoded = Decoded::of_at_most(bounds.events_bytes_max);
     // What is added to usual events.
@@ -365,12 +364,6 @@ impl Failure {
 impl From<Refused> for Rejected {
     fn from(refused: Refused) -> Self {
         Rejected { refused, kept: None }
-    }
-}
-
-impl From<BodyError> for Rejected {
-    fn from(error: BodyError) -> Self {
-        Refused::from(error).into()
     }
 }
 

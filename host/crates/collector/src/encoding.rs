@@ -76,6 +76,7 @@ pub(crate) fn decode(
     bytes_max: usize,
 ) -> Result<Cow<'_, [u8]>, DecodeError> {
     let read_all = |decoder: &mut dyn Read| read_all(decoder, body.len(), bytes_max);
+    let broken = |_: io::Error| DecodeError::Broken;
     let decoded = match encoding {
         Encoding::Identity if body.len() > bytes_max => return Err(DecodeError::TooLarge),
         Encoding::Identity => return Ok(body),
@@ -88,10 +89,8 @@ pub(crate) fn decode(
             read_all(&mut brotli_decompressor::Decompressor::new(&body[..], BROTLI_BUFFER_BYTES))
         }
         Encoding::Zstd => {
-            let mut decoder =
-                zstd::Decoder::with_buffer(&body[..]).map_err(|_| DecodeError::Broken)?;
-            let bounded = decoder.window_log_max(ZSTD_WINDOW_LOG_MAX);
-            bounded.map_err(|_| DecodeError::Broken)?;
+            let mut decoder = zstd::Decoder::with_buffer(&body[..]).map_err(broken)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(broken)?;
             read_all(&mut decoder)
         }
     };

@@ -1,5 +1,7 @@
 //! What a request leaves in the spool: the name of its source, and its events.
 
+use std::io::Write;
+
 use thiserror::Error;
 
 use super::decode::{Decoded, DecodedEvent};
@@ -44,20 +46,17 @@ pub(super) fn encode(source: &str, decoded: Decoded) -> Vec<u8> {
     let texts = entry.len();
     entry.resize(head + texts, 0);
     entry.copy_within(..texts, head);
-    let (version, rest) = entry.split_at_mut(1);
-    version[0] = VERSION;
-    let (length, rest) = rest.split_at_mut(2);
     let name_bytes = u16::try_from(source.len()).expect("a source's name is short");
-    length.copy_from_slice(&name_bytes.to_le_bytes());
-    let (name, rest) = rest.split_at_mut(source.len());
-    name.copy_from_slice(source.as_bytes());
-    let (length, rest) = rest.split_at_mut(4);
     let count = u32::try_from(events.len()).expect("a body is limited");
-    length.copy_from_slice(&count.to_le_bytes());
-    let places = rest.as_chunks_mut::<EVENT_BYTES>().0;
-    for ([place @ .., code], DecodedEvent { end, refused, .. }) in places.iter_mut().zip(events) {
-        *place = end.to_le_bytes();
-        *code = refused.map_or(0, Refusal::code);
+    let mut rest = &mut entry[..head];
+    let mut put = |bytes: &[u8]| rest.write_all(bytes).expect("the head has room");
+    put(&[VERSION]);
+    put(&name_bytes.to_le_bytes());
+    put(source.as_bytes());
+    put(&count.to_le_bytes());
+    for DecodedEvent { end, refused, .. } in events {
+        put(&end.to_le_bytes());
+        put(&[refused.map_or(0, Refusal::code)]);
     }
     entry
 }

@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use tracing::{Instrument, field};
 
-use super::answer::{self, Refused};
+use super::answer;
 use super::bodies::{Bodies, KeyPlace};
 use super::counts::ResponseCounts;
 use super::decode::Shape;
@@ -20,8 +20,9 @@ use super::proxies::Proxies;
 use super::public_url::PublicUrl;
 use super::query::Query;
 use super::reason::RefusalReason;
+use super::refused::Refused;
 use super::route::{Route, route};
-use super::source::{Source, Sources, Tally};
+use super::source::{Source, Sources};
 use super::webhook::WebhookHead;
 use super::{SourceSettings, TakenKey};
 use super::{cors, entry, vendor};
@@ -29,9 +30,7 @@ use crate::encoding::Encoding;
 use crate::limits;
 use standpipe_core::clock;
 use standpipe_core::secret::Secret;
-use standpipe_http::{
-    self as http, Answer, Peer, RequestMemory, RequestReservation, TrustedProxies,
-};
+use standpipe_http::{self as http, Answer, Peer, RequestMemory, TrustedProxies};
 use standpipe_spool::Spool;
 
 /// Bytes of memory that a header takes beside its name and value.
@@ -52,7 +51,7 @@ const HTTP_LARGE_BODIES_BYTES_MAX: usize = 48 * 1024 * 1024;
 /// Takes requests, and answers them once their events are in the spool.
 #[derive(Debug)]
 pub struct Collector {
-    sources: Arc<Sources>,
+    pub(super) sources: Arc<Sources>,
     spool: Spool,
     bodies: Bodies,
     proxies: Proxies,
@@ -61,7 +60,7 @@ pub struct Collector {
     headers: RequestMemory,
     /// Memory for bodies that have been read, and for what small ones become.
     decoded: RequestMemory,
-    responses: ResponseCounts,
+    pub(super) responses: ResponseCounts,
     /// When it was started, in RFC 3339: the settings of its sources are as old.
     started_at: String,
 }
@@ -130,20 +129,12 @@ impl Collector {
 
     /// Events that were accepted.
     pub fn accepted(&self) -> u64 {
-        self.sources.counts().values().map(|counts| counts.accepted.get()).sum()
+        self.sources.counts.lock().values().map(|counts| counts.accepted.get()).sum()
     }
 
     /// Requests with a write key that no source has, or with none.
     pub fn unknown_keys(&self) -> u64 {
-        self.sources.unknown_keys()
-    }
-
-    pub(super) fn sources(&self) -> &Sources {
-        &self.sources
-    }
-
-    pub(super) fn responses(&self) -> &ResponseCounts {
-        &self.responses
+        self.sources.unknown_keys.get()
     }
 
     /// Answer a request, wherever it came in.
@@ -174,7 +165,7 @@ impl Collector {
         if let Some(headers) = &mut headers {
             headers.shrink_to(HTTP_REQUEST_OVERHEAD_BYTES);
         }
-        let mut answer = answer.unwrap_or_else(|refused| self.refuse(&refused));
+        let mut answer = answer.unwrap_or_else(|refused| refused.answer(&self.sources));
         // Nor is anything read of who has stopped sending.
         if is_sending && answer.status() != StatusCode::REQUEST_TIMEOUT {
             http::discard(&mut body).await;
@@ -182,11 +173,6 @@ impl Collector {
         cors::permit(&mut answer, origin.as_ref(), &self.sources);
         self.responses.add(answer.status(), started.elapsed());
         answer
-    }
-
-    fn refuse(&self, refused: &Refused) -> Answer {
-        refused.note(&self.sources);
-        refused.answer()
     }
 
     async fn dispatch(
@@ -206,7 +192,7 @@ impl Collector {
         tracing::debug!(route = route.word(), "a request");
         let varies_by = cors::varies_by(&route);
         let answer = self.take_route(route, parts, body, peer).await;
-        let mut answer = answer.unwrap_or_else(|refused| self.refuse(&refused));
+        let mut answer = answer.unwrap_or_else(|refused| refused.answer(&self.sources));
         answer.headers_mut().insert(VARY, varies_by);
         Ok(answer)
     }
@@ -218,19 +204,19 @@ impl Collector {
         body: &mut (impl RequestBody + Unpin),
         peer: Peer,
     ) -> Result<Answer, Refused> {
-        let head = Head::of(parts, peer, &self.proxies);
+        let mut head = Head::of(parts, peer, &self.proxies);
         match route {
             Route::One { message_type, is_browser } => {
-                let shape = Shape::One(message_type);
-                self.take(head, body, Payload { shape, is_browser, webhook: None }).await
+                head.is_of_page |= is_browser;
+                self.take(head, body, Shape::One(message_type), None).await
             }
             Route::Batch { is_browser } => {
-                let shape = Shape::Batch;
-                self.take(head, body, Payload { shape, is_browser, webhook: None }).await
+                head.is_of_page |= is_browser;
+                self.take(head, body, Shape::Batch, None).await
             }
             Route::Webhook if parts.method == Method::POST => {
-                let (shape, webhook) = (Shape::Webhook, Some(WebhookHead::of(parts)?));
-                self.take(head, body, Payload { shape, is_browser: false, webhook }).await
+                let webhook = WebhookHead::of(parts)?;
+                self.take(head, body, Shape::Webhook, Some(webhook)).await
             }
             Route::Webhook => self.take_query(head, parts, Query::Webhook).await,
             Route::Pixel(query) => {
@@ -276,54 +262,40 @@ impl Collector {
         &self,
         head: Head,
         body: &mut (impl RequestBody + Unpin),
-        payload: Payload,
+        shape: Shape,
+        webhook: Option<WebhookHead>,
     ) -> Result<Answer, Refused> {
         // Who sends a key that is unknown is not read any further.
         let source = self.source(&head)?;
         let known = source.clone();
-        let taken = self.take_body(head, source, body, payload).await;
-        taken.map_err(|refused| match refused.source {
-            Some(_) => refused,
-            None => refused.of_known(known.as_ref()),
-        })
-    }
-
-    async fn take_body(
-        &self,
-        head: Head,
-        source: Option<Arc<Source>>,
-        body: &mut (impl RequestBody + Unpin),
-        payload: Payload,
-    ) -> Result<Answer, Refused> {
-        let encoding = head.encoding.ok_or_else(|| {
-            Refused::new(
-                RefusalReason::ContentEncoding,
-                "unknown Content-Encoding: send gzip, deflate, br, zstd, or nothing compressed",
-            )
-        })?;
-        let key = if source.is_some() { KeyPlace::Head } else { KeyPlace::Body };
-        // Its share of the memory for bodies is held until the spool has the events.
-        let (bytes, _held) = self.bodies.read(body, key, head.client).await?;
-        let mut reservation = self.decoded.reservation();
-        reservation.grow(bytes.len()).await?;
-        let client_side = payload.is_browser || head.is_of_page;
-        let Payload { shape, webhook, .. } = payload;
-        let received = Received { head, source, shape, client_side, encoding, webhook };
-        self.store(received, bytes, reservation).await
+        let taken = async {
+            let encoding = head.encoding.ok_or_else(|| {
+                let text =
+                    "unknown Content-Encoding: send gzip, deflate, br, zstd, or nothing compressed";
+                Refused::new(RefusalReason::ContentEncoding, text)
+            })?;
+            let key = if source.is_some() { KeyPlace::Head } else { KeyPlace::Body };
+            // Its share of the memory for bodies is held until the spool has the events.
+            let (bytes, _held) = self.bodies.read(body, key, head.client).await?;
+            self.store(Received { head, source, shape, encoding, webhook }, bytes).await
+        };
+        taken.await.map_err(|refused: Refused| refused.of_known(known.as_ref()))
     }
 
     /// Take the event of a query.
-    async fn take_query(&self, head: Head, parts: &Parts, query: Query) -> Result<Answer, Refused> {
+    async fn take_query(
+        &self,
+        mut head: Head,
+        parts: &Parts,
+        query: Query,
+    ) -> Result<Answer, Refused> {
         let source = self.source(&head)?;
         let body = query.body(parts.uri.query().unwrap_or_default());
         let body = body.map_err(|error| Refused::from(error).of_known(source.as_ref()))?;
         let Some(body) = body else { return Ok(answer::text("ok")) };
-        let mut reservation = self.decoded.reservation();
-        reservation.grow(body.len()).await?;
-        let (shape, client_side) = (query.shape(), query.is_of_page());
-        let encoding = Encoding::Identity;
-        let received = Received { head, source, shape, client_side, encoding, webhook: None };
-        self.store(received, body, reservation).await
+        head.is_of_page = query.is_of_page();
+        let (shape, encoding) = (query.shape(), Encoding::Identity);
+        self.store(Received { head, source, shape, encoding, webhook: None }, body).await
     }
 
     /// The source whose key stands before the body, if it may be sent to now.
@@ -339,13 +311,10 @@ impl Collector {
 
     /// Bring a body's events into the spool, or the body itself, where it is refused and its
     /// source keeps it.
-    async fn store(
-        &self,
-        received: Received,
-        bytes: Vec<u8>,
-        mut reservation: RequestReservation,
-    ) -> Result<Answer, Refused> {
+    async fn store(&self, received: Received, bytes: Vec<u8>) -> Result<Answer, Refused> {
         // Its memory is held until the spool has the entry.
+        let mut reservation = self.decoded.reservation();
+        reservation.grow(bytes.len()).await?;
         match self.decoder.decode(received, bytes, &mut reservation).await {
             Ok(accepted) => {
                 let dialect = accepted.source.settings.dialect;
@@ -362,30 +331,23 @@ impl Collector {
 
     async fn append(&self, accepted: Accepted) -> Result<(), Refused> {
         let Accepted { source, decoded, _slot } = accepted;
-        let tally = Tally::of(&decoded);
+        let (events, bytes) = (decoded.events.len(), decoded.bytes.len());
+        let unfit = decoded.events.iter().filter(|event| event.refused.is_some()).count();
         if let Some(rate) = &source.rate {
-            let admitted = rate.admit(tally.events, tally.bytes, Instant::now());
+            let admitted = rate.admit(events, bytes, Instant::now());
             admitted.map_err(|after| Refused::too_many(after).of(&source))?;
         }
-        if tally.events > 0 {
+        if events > 0 {
             let entry = entry::encode(&source.settings.name, decoded);
-            let events = u32::try_from(tally.events).expect("a body is limited");
-            let appended = self.spool.append(events, entry).await;
+            let items = u32::try_from(events).expect("a body is limited");
+            let appended = self.spool.append(items, entry).await;
             appended.map_err(|error| Refused::from(error).of(&source))?;
         }
-        source.count(tally);
+        source.counts.accepted.inc_by(events as u64);
+        source.counts.unfit.inc_by(unfit as u64);
+        source.counts.bytes.inc_by(bytes as u64);
         Ok(())
     }
-}
-
-/// What a path says about the body of its requests.
-#[derive(Debug)]
-struct Payload {
-    shape: Shape,
-    /// Whether only SDKs in browsers use the path.
-    is_browser: bool,
-    /// Only of a webhook.
-    webhook: Option<WebhookHead>,
 }
 
 /// Bytes of memory that the headers of a request take, and all that comes with it.

@@ -8,9 +8,9 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 
-use super::answer::Refused;
 use super::proxies::Proxies;
 use super::reason::RefusalReason;
+use super::refused::Refused;
 use super::source::Source;
 use crate::encoding::Encoding;
 use standpipe_http::Peer;
@@ -24,7 +24,7 @@ pub(super) struct Head {
     pub(super) ip: IpAddr,
     /// Whose share of memory the body takes, where clients can be distinguished.
     pub(super) client: Option<IpAddr>,
-    /// Whether a page sent it.
+    /// Whether a page sent it, by its origin or its path.
     pub(super) is_of_page: bool,
     /// None if it is unknown.
     pub(super) encoding: Option<Encoding>,

@@ -22,7 +22,6 @@ mod entry;
 mod handle;
 mod head;
 mod held;
-mod keyring;
 pub mod limits;
 mod log_limit;
 mod metrics;

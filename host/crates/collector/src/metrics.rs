@@ -42,8 +42,8 @@ pub fn register_spool_metrics(registry: &mut Registry, spool: Spool) {
 type Column = (&'static str, &'static str, fn(&SourceCounts) -> &Counter);
 
 fn write(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Result {
-    let sources = collector.sources();
-    let counts = sources.counts().clone();
+    let sources = &collector.sources;
+    let counts = sources.counts.lock().clone();
     let columns: [Column; 3] = [
         ("collector_events", "Events that were accepted", |of| &of.accepted),
         ("collector_unfit_events", "Those among them that go to the dead letters", |of| &of.unfit),
@@ -54,13 +54,13 @@ fn write(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Result {
             counts.iter().map(|(source, of)| ([("source", source.as_str())], counter(of).get()));
         page.counters(name, help, rows)?;
     }
-    let responses = collector.responses();
+    let responses = &collector.responses;
     let statuses = responses.statuses().map(|(status, count)| (status.to_string(), count));
     let statuses: Vec<_> = statuses.collect();
     let rows = statuses.iter().map(|(status, count)| ([("status", status.as_str())], *count));
     page.counters("collector_answers", "Requests by the status of their answer", rows)?;
     let of_sources = counts.iter().map(|(source, of)| (source.as_str(), &of.refusals));
-    let refused = [("", sources.refusals())].into_iter().chain(of_sources);
+    let refused = [("", &sources.refusals)].into_iter().chain(of_sources);
     let rows = refused.flat_map(|(source, refusals)| {
         let labels = move |reason| [("source", source), ("reason", reason)];
         refusals.counts().map(move |(reason, count)| (labels(reason), count))
@@ -69,7 +69,7 @@ fn write(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Result {
     page.counter(
         "collector_unknown_write_keys",
         "Requests with a write key that no source has, or with none",
-        sources.unknown_keys(),
+        sources.unknown_keys.get(),
     )?;
     page.histograms(
         "collector_answer_seconds",

@@ -12,10 +12,10 @@ use hyper::HeaderMap;
 use hyper::header::ORIGIN;
 use hyper::http::request::Parts;
 
-use super::answer::Refused;
 use super::log_limit::LogLimit;
 use super::public_url::PublicUrl;
 use super::reason::RefusalReason;
+use super::refused::Refused;
 use standpipe_http::{Forwarded, Peer, TrustedProxies, UserAddress};
 
 /// How often it is logged that a proxy is not believed, or tells too little: each interval
@@ -55,22 +55,16 @@ impl Proxies {
         let user = self.trusted.user(headers, peer);
         match user {
             UserAddress::Named(_) | UserAddress::OfPeer(_) => {}
-            UserAddress::Ignored(peer) => {
-                if self.log_of_addresses.admit().is_some() {
-                    tracing::warn!(
-                        "ignored the X-Forwarded-For or Forwarded header of requests from {peer}, and took {peer} for the \
-                         address of their users: if it is a proxy of yours, add it to trusted_proxies under [http]"
-                    );
-                }
-            }
-            UserAddress::Unreadable(peer) => {
-                if self.log_of_addresses.admit().is_some() {
-                    tracing::warn!(
-                        "found no IP address in the X-Forwarded-For or Forwarded header of requests from the proxy {peer}, \
-                         and took {peer} for the address of their users: have the proxy write the client's IP address there"
-                    );
-                }
-            }
+            UserAddress::Ignored(_) | UserAddress::Unreadable(_)
+                if self.log_of_addresses.admit().is_none() => {}
+            UserAddress::Ignored(peer) => tracing::warn!(
+                "ignored the X-Forwarded-For or Forwarded header of requests from {peer}, and took {peer} for the \
+                 address of their users: if it is a proxy of yours, add it to trusted_proxies under [http]"
+            ),
+            UserAddress::Unreadable(peer) => tracing::warn!(
+                "found no IP address in the X-Forwarded-For or Forwarded header of requests from the proxy {peer}, \
+                 and took {peer} for the address of their users: have the proxy write the client's IP address there"
+            ),
         }
         user.address()
     }

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+/// What may come at once is what may come in this time.
+const BURST: Duration = Duration::from_secs(1);
+
 /// How much a source may send in a second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rate {
@@ -19,88 +22,62 @@ pub struct Rate {
 #[derive(Debug)]
 pub(super) struct RateLimit(Mutex<Buckets>);
 
-#[derive(Debug)]
-struct Buckets {
-    events: Option<Bucket>,
-    bytes: Option<Bucket>,
-    at: Instant,
-}
+/// Of events and of bytes, as far as they are limited.
+type Buckets = [Option<Bucket>; 2];
 
 #[derive(Debug)]
 struct Bucket {
     per_second: f64,
-    /// What may go through now; below nothing after a larger request.
-    left: f64,
+    /// When a whole second's worth may go through at once again.
+    full_at: Instant,
 }
 
 impl RateLimit {
     /// None where nothing is limited.
     pub(super) fn new(rate: Rate, now: Instant) -> Option<Self> {
-        let bucket = |per_second: Option<NonZero<u32>>| {
-            let per_second = f64::from(per_second?.get());
-            Some(Bucket { per_second, left: per_second })
-        };
-        let buckets = Buckets { events: bucket(rate.events), bytes: bucket(rate.bytes), at: now };
-        let is_limited = buckets.events.is_some() || buckets.bytes.is_some();
-        is_limited.then(|| RateLimit(Mutex::new(buckets)))
+        let bucket = |limit: NonZero<u32>| Bucket { per_second: limit.get().into(), full_at: now };
+        let buckets = [rate.events, rate.bytes].map(|limit| limit.map(bucket));
+        buckets.iter().any(Option::is_some).then(|| RateLimit(Mutex::new(buckets)))
     }
 
     /// Let events through that take so many bytes, or tell after what time to try
     /// again. A request of more than a second's worth gets through where nothing went
     /// before.
     pub(super) fn admit(&self, events: usize, bytes: usize, now: Instant) -> Result<(), Duration> {
-        self.at(now, |buckets| {
-            buckets.check(events, bytes)?;
-            buckets.take(events, bytes);
-            Ok(())
-        })
+        let mut buckets = self.0.lock();
+        check(&buckets, [events, bytes], now)?;
+        for (bucket, number) in buckets.iter_mut().zip([events, bytes]) {
+            if let Some(bucket) = bucket {
+                bucket.full_at = bucket.full_at.max(now) + bucket.time_for(number);
+            }
+        }
+        Ok(())
     }
 
     /// Tell after what time to try again if not even the smallest request would get
     /// through now: it need not be looked at.
     pub(super) fn check(&self, now: Instant) -> Result<(), Duration> {
-        self.at(now, |buckets| buckets.check(1, 1))
-    }
-
-    fn at<T>(&self, now: Instant, act: impl FnOnce(&mut Buckets) -> T) -> T {
-        let mut buckets = self.0.lock();
-        buckets.fill(now);
-        act(&mut buckets)
+        check(&self.0.lock(), [1, 1], now)
     }
 }
 
-impl Buckets {
-    fn fill(&mut self, now: Instant) {
-        let since = now.saturating_duration_since(self.at).as_secs_f64();
-        self.at = now;
-        for bucket in self.events.iter_mut().chain(&mut self.bytes) {
-            bucket.left = (bucket.left + since * bucket.per_second).min(bucket.per_second);
-        }
-    }
-
-    fn check(&self, events: usize, bytes: usize) -> Result<(), Duration> {
-        let of = |bucket: &Option<Bucket>, number| {
-            bucket.as_ref().map_or(Duration::ZERO, |bucket| bucket.wait_for(number))
-        };
-        let wait = of(&self.events, events).max(of(&self.bytes, bytes));
-        if wait.is_zero() { Ok(()) } else { Err(wait) }
-    }
-
-    fn take(&mut self, events: usize, bytes: usize) {
-        let take = |bucket: &mut Option<Bucket>, number: usize| {
-            if let Some(bucket) = bucket {
-                bucket.left -= number as f64;
-            }
-        };
-        take(&mut self.events, events);
-        take(&mut self.bytes, bytes);
+fn check(buckets: &Buckets, numbers: [usize; 2], now: Instant) -> Result<(), Duration> {
+    let limited = buckets.iter().zip(numbers);
+    let waits = limited.filter_map(|(bucket, number)| Some(bucket.as_ref()?.wait_for(number, now)));
+    match waits.max() {
+        None | Some(Duration::ZERO) => Ok(()),
+        Some(wait) => Err(wait),
     }
 }
 
 impl Bucket {
-    fn wait_for(&self, number: usize) -> Duration {
-        let missing = (number as f64).min(self.per_second) - self.left;
-        Duration::from_secs_f64((missing / self.per_second).max(0.0))
+    fn wait_for(&self, number: usize, now: Instant) -> Duration {
+        let due = self.full_at.saturating_duration_since(now);
+        (due + self.time_for(number).min(BURST)).saturating_sub(BURST)
+    }
+
+    fn time_for(&self, number: usize) -> Duration {
+        Duration::from_secs_f64(number as f64 / self.per_second)
     }
 }
 

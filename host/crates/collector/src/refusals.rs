@@ -22,15 +22,6 @@ struct OfReason {
     log: LogLimit,
 }
 
-/// A request that is refused, as it is counted and logged.
-#[derive(Debug)]
-pub(super) struct Refusal<'a> {
-    pub(super) reason: RefusalReason,
-    pub(super) text: &'a str,
-    /// Whether its body goes to the dead letters.
-    pub(super) is_kept: bool,
-}
-
 impl Default for Refusals {
     fn default() -> Self {
         let of_reason = |_: &RefusalReason| OfReason {
@@ -42,31 +33,35 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// Count a request that is refused, and log it unless one like it was logged just now.
-    pub(super) fn note(&self, source: Option<&str>, refused: &Refusal<'_>) {
-        let of_reason = &self.0[refused.reason as usize];
+    /// Counts a request that is refused, and logs it unless one like it was logged just now.
+    /// `is_kept`: whether its body goes to the dead letters.
+    pub(super) fn note(
+        &self,
+        source: Option<&str>,
+        reason: RefusalReason,
+        text: &str,
+        is_kept: bool,
+    ) {
+        let of_reason = &self.0[reason as usize];
         of_reason.count.inc();
         let Some(others) = of_reason.log.admit() else { return };
-        let reason = refused.reason.word();
-        let status = refused.reason.status().as_u16();
+        let (word, status) = (reason.word(), reason.status().as_u16());
         let whose = source
             .map_or("of no known source".to_owned(), |name| format!("of the source {name:?}"));
-        let fate = match refused.reason.is_retried() {
-            _ if refused.is_kept => "its body went to the dead letters",
+        let fate = match reason.is_retried() {
+            _ if is_kept => "its body went to the dead letters",
             true => "its sender tries again",
             false => "SDKs do not send it again",
         };
-        let text = refused.text;
         let others = match others {
             0 => String::new(),
             others => format!(" ({others} more like it since the last such line)"),
         };
         let message =
-            format!("refused a request {whose} with {status} ({reason}): {text}; {fate}{others}");
+            format!("refused a request {whose} with {status} ({word}): {text}; {fate}{others}");
         // Anybody can ask for anything: only what is of a source, or may be, is a warning.
-        let is_noise =
-            matches!(refused.reason, RefusalReason::UnknownPath | RefusalReason::WrongMethod);
-        if is_noise || refused.reason.is_retried() {
+        let is_noise = matches!(reason, RefusalReason::UnknownPath | RefusalReason::WrongMethod);
+        if is_noise || reason.is_retried() {
             tracing::info!("{message}");
         } else {
             tracing::warn!("{message}");
@@ -90,8 +85,7 @@ mod tests {
         let refusals = Refusals::default();
         for (number, reason) in (1..).zip(RefusalReason::ALL) {
             for _ in 0..number {
-                refusals
-                    .note(Some("web"), &Refusal { reason: *reason, text: "no", is_kept: false });
+                refusals.note(Some("web"), *reason, "no", false);
             }
         }
         let counts: Vec<_> = refusals.counts().collect();

@@ -6,6 +6,9 @@ use hyper::Method;
 use super::dialect::MessageType;
 use super::query::Query;
 
+const POST: &str = "POST";
+const GET: &str = "GET, HEAD";
+
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route<'a> {
@@ -73,43 +76,27 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
 
 /// What a path means, and for which methods.
 fn known(path: &str) -> (Route<'_>, &'static str) {
-    const POST: &str = "POST";
-    const GET: &str = "GET, HEAD";
-    if let Some(rest) = path.strip_prefix("/v1/") {
-        return match rest {
-            "batch" | "import" => (Route::Batch { is_browser: false }, POST),
-            "b" => (Route::Batch { is_browser: true }, POST),
-            "webhook" => (Route::Webhook, "GET, POST"),
-            _ => of_v1(rest),
-        };
-    }
-    if let Some(word) = path.strip_prefix("/pixel/v1/") {
-        return match word {
-            "track" => (Route::Pixel(Query::RudderStack(MessageType::Track)), GET),
-            "page" => (Route::Pixel(Query::RudderStack(MessageType::Page)), GET),
-            _ => (Route::Unknown, ""),
-        };
-    }
     match path {
-        "/beacon/v1/batch" => (Route::Batch { is_browser: true }, POST),
+        "/v1/batch" | "/v1/import" => (Route::Batch { is_browser: false }, POST),
+        "/v1/b" | "/beacon/v1/batch" => (Route::Batch { is_browser: true }, POST),
+        "/v1/webhook" => (Route::Webhook, "GET, POST"),
+        "/pixel/v1/track" => (Route::Pixel(Query::RudderStack(MessageType::Track)), GET),
+        "/pixel/v1/page" => (Route::Pixel(Query::RudderStack(MessageType::Page)), GET),
         "/sourceConfig" => (Route::RudderStackSettings, GET),
         "" | "/health" => (Route::Health, GET),
         "/version" => (Route::Version, GET),
         "/robots.txt" => (Route::Robots, GET),
-        _ => (Route::Unknown, ""),
+        _ => path.strip_prefix("/v1/").and_then(of_v1).unwrap_or((Route::Unknown, "")),
     }
 }
 
-fn of_v1(rest: &str) -> (Route<'_>, &'static str) {
+fn of_v1(rest: &str) -> Option<(Route<'_>, &'static str)> {
     if let Some(word) = rest.strip_prefix("pixel/") {
-        return match MessageType::from_path(word) {
-            Some(message_type) => (Route::Pixel(Query::Segment(message_type)), "GET, HEAD"),
-            None => (Route::Unknown, ""),
-        };
+        return Some((Route::Pixel(Query::Segment(MessageType::from_path(word)?)), GET));
     }
     let key = rest.strip_prefix("projects/").and_then(|rest| rest.strip_suffix("/settings"));
     if let Some(write_key) = key {
-        return (Route::SegmentSettings { write_key }, "GET, HEAD");
+        return Some((Route::SegmentSettings { write_key }, GET));
     }
     let short = match rest {
         "i" => Some(MessageType::Identify),
@@ -120,10 +107,8 @@ fn of_v1(rest: &str) -> (Route<'_>, &'static str) {
         "a" => Some(MessageType::Alias),
         _ => None,
     };
-    match short.or_else(|| MessageType::from_path(rest)) {
-        Some(message_type) => (Route::One { message_type, is_browser: short.is_some() }, "POST"),
-        None => (Route::Unknown, ""),
-    }
+    let message_type = short.or_else(|| MessageType::from_path(rest))?;
+    Some((Route::One { message_type, is_browser: short.is_some() }, POST))
 }
 
 #[cfg(test)]

@@ -103,7 +103,10 @@ impl RawCollect<'_> {
         let (sources, referenced_keys) = check_sources(self.sources, checker);
         let http = self.http.check(&mut checker.table("http"));
         let mut check = checker.table("http");
-        let body_bytes_max = check_body_bytes(self.http, &mut check);
+        let body_bytes = self.http.max_body_bytes.unwrap_or(BODY_BYTES_MAX);
+        let body_bounds = BODY_BYTES_MAX_MIN..=COLLECT_BODY_BYTES_MAX_MAX;
+        let body_bytes_max =
+            check.number("max_body_bytes", body_bytes, body_bounds).unwrap_or(BODY_BYTES_MAX);
         let peer_bytes = self.http.max_body_bytes_per_peer.unwrap_or(HTTP_PEER_BODIES_BYTES_MAX);
         let peer_bounds = body_bytes_max..=HTTP_BODIES_BYTES_MAX;
         CollectSettings {
@@ -251,12 +254,6 @@ fn check_rate(
         check.add_mistake(format_args!("{key} is 0: write {unit} a second, or enabled = false"));
     }
     limit
-}
-
-fn check_body_bytes(http: &RawHttp, check: &mut TableChecker<'_>) -> usize {
-    let bytes = http.max_body_bytes.unwrap_or(BODY_BYTES_MAX);
-    let bounds = BODY_BYTES_MAX_MIN..=COLLECT_BODY_BYTES_MAX_MAX;
-    check.number("max_body_bytes", bytes, bounds).unwrap_or(BODY_BYTES_MAX)
 }
 
 #[cfg(test)]

@@ -1,19 +1,18 @@
 //! The sources of the settings with their keys, rate limits and counters. The table is replaced as
 //! a whole when the settings change; counters stay, also of sources that are gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::decode::Decoded;
-use super::keyring::Keyring;
 use super::rate::RateLimit;
-use super::refusals::{Refusal, Refusals};
+use super::refusals::Refusals;
 use super::settings::SourceSettings;
 use standpipe_core::secret::Secret;
 
@@ -26,16 +25,16 @@ pub struct TakenKey {
 }
 
 /// All sources of a collector. They can be replaced while requests come in.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sources {
     current: ArcSwap<SourceTable>,
     /// Of each source by its name, also of those that are gone: counters only go up.
     /// There are as many as the settings have ever had.
-    counts: Mutex<BTreeMap<String, Arc<SourceCounts>>>,
-    /// Requests with another key, or with none.
-    unknown_keys: Counter,
+    pub(super) counts: Mutex<BTreeMap<String, Arc<SourceCounts>>>,
+    /// Requests with a key that no source has, or with none.
+    pub(super) unknown_keys: Counter,
     /// Refused requests of no known source.
-    refusals: Refusals,
+    pub(super) refusals: Refusals,
 }
 
 /// The sources of one state of the settings, and their keys.
@@ -46,20 +45,19 @@ struct SourceTable {
     keys: Keyring,
 }
 
-/// Some events, as they are counted once they are in the spool.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Tally {
-    pub(super) events: usize,
-    pub(super) refused: usize,
-    pub(super) bytes: usize,
-}
+/// The position of the source that each write key belongs to, by the key's SHA-256.
+///
+/// How long finding one takes tells something about the hash of what was sent, which nobody
+/// can choose byte by byte, and nothing about a key: the comparison is constant in time as
+/// far as keys go.
+type Keyring = HashMap<[u8; 32], usize>;
 
 /// A source at work.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) settings: SourceSettings,
     pub(super) rate: Option<Arc<RateLimit>>,
-    counts: Arc<SourceCounts>,
+    pub(super) counts: Arc<SourceCounts>,
 }
 
 #[derive(Debug, Default)]
@@ -75,12 +73,7 @@ pub(super) struct SourceCounts {
 
 impl Sources {
     pub(super) fn new(settings: Vec<SourceSettings>) -> Self {
-        let sources = Sources {
-            current: ArcSwap::default(),
-            counts: Mutex::default(),
-            unknown_keys: Counter::default(),
-            refusals: Refusals::default(),
-        };
+        let sources = Sources::default();
         // The settings have been checked for keys that stand twice.
         let _ = sources.replace(settings, &[]);
         sources
@@ -98,7 +91,7 @@ impl Sources {
         kept: &[(usize, Secret)],
     ) -> Result<(), TakenKey> {
         // Also keeps two from replacing what the other one has read.
-        let mut counts = self.counts();
+        let mut counts = self.counts.lock();
         let before = self.current.load();
         let sources = settings.into_iter().map(|settings| {
             let same = before.sources.iter().find(|before| before.settings.name == settings.name);
@@ -119,7 +112,7 @@ impl Sources {
     /// settings, and in place of those that were taken before. Tells whether
     /// that changes anything.
     pub(super) fn set_kept_keys(&self, kept: &[(usize, Secret)]) -> Result<bool, TakenKey> {
-        let _counts = self.counts();
+        let _counts = self.counts.lock();
         let before = self.current.load();
         let keys = keyring(&before.sources, kept)?;
         let changes = before.keys != keys;
@@ -132,16 +125,11 @@ impl Sources {
     /// The source of a write key. A key that no source has is counted.
     pub(super) fn of_key(&self, key: &str) -> Option<Arc<Source>> {
         let SourceTable { sources, keys } = &**self.current.load();
-        let source = keys.source(key).map(|place| Arc::clone(&sources[place]));
+        let source = keys.get(&digest(key)).map(|place| Arc::clone(&sources[*place]));
         if source.is_none() {
-            self.count_unknown_key();
+            self.unknown_keys.inc();
         }
         source
-    }
-
-    /// Counts a request with a key that no source has, or with none.
-    pub(super) fn count_unknown_key(&self) {
-        self.unknown_keys.inc();
     }
 
     /// Whether the settings of any source name this origin.
@@ -149,28 +137,6 @@ impl Sources {
         let current = self.current.load();
         let mut rules = current.sources.iter().flat_map(|source| &source.settings.allowed_origins);
         rules.any(|rule| rule.covers(origin))
-    }
-
-    pub(super) fn unknown_keys(&self) -> u64 {
-        self.unknown_keys.get()
-    }
-
-    /// Counts a request that is refused, of this source if it is of one, and logs it.
-    pub(super) fn note(&self, source: Option<&Source>, refusal: &Refusal<'_>) {
-        match source {
-            Some(source) => source.counts.refusals.note(Some(&source.settings.name), refusal),
-            None => self.refusals.note(None, refusal),
-        }
-    }
-
-    /// Requests that were refused, and are of no known source.
-    pub(super) fn refusals(&self) -> &Refusals {
-        &self.refusals
-    }
-
-    /// What each source has sent, by its name.
-    pub(super) fn counts(&self) -> MutexGuard<'_, BTreeMap<String, Arc<SourceCounts>>> {
-        self.counts.lock()
     }
 }
 
@@ -185,14 +151,15 @@ fn keyring(sources: &[Arc<Source>], kept: &[(usize, Secret)]) -> Result<Keyring,
     let kept = kept.iter().map(|(place, key)| (*place, key));
     let mut taken = None;
     for (place, key) in own.chain(kept) {
-        if keys.add(key, place) {
+        if keys.insert(digest(key.expose()), place).is_some() {
             taken = Some(TakenKey { name: sources[place].settings.name.clone() });
         }
     }
-    match taken {
-        Some(taken) => Err(taken),
-        None => Ok(keys),
-    }
+    taken.map_or(Ok(keys), Err)
+}
+
+fn digest(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
 }
 
 impl Source {
@@ -201,20 +168,5 @@ impl Source {
         let rules = &self.settings.allowed_origins;
         let is_covered = |origin| rules.iter().any(|rule| rule.covers(origin));
         rules.is_empty() || origin.is_none_or(is_covered)
-    }
-
-    /// Count what is in the spool.
-    pub(super) fn count(&self, tally: Tally) {
-        let SourceCounts { accepted, unfit, bytes, .. } = &*self.counts;
-        accepted.inc_by(tally.events as u64);
-        unfit.inc_by(tally.refused as u64);
-        bytes.inc_by(tally.bytes as u64);
-    }
-}
-
-impl Tally {
-    pub(super) fn of(decoded: &Decoded) -> Self {
-        let refused = decoded.events.iter().filter(|event| event.refused.is_some()).count();
-        Tally { events: decoded.events.len(), refused, bytes: decoded.bytes.len() }
     }
 }

@@ -1,12 +1,15 @@
 //! Makes chunks of what is in the spool.
 
+use std::error::Error;
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::HeldEvents;
 use super::entry::{Entry, UnknownRefusal};
+use super::log_limit::LogLimit;
 use standpipe_core::event::{
     Ack, Chunk, LineError, Lines, NextChunk, Settled, Settlements, Source, SourceNames, Totals,
 };
@@ -23,8 +26,6 @@ pub struct SpoolReader {
     outlet: Outlet,
     /// Where entries are acknowledged.
     spool: Spool,
-    /// Whether the spool outlives the process.
-    is_durable: bool,
     /// What becomes of events is counted here.
     totals: Arc<Totals>,
     /// The sources that events may be of; they can be replaced meanwhile.
@@ -34,7 +35,8 @@ pub struct SpoolReader {
     gathered: Gathered,
     /// The number of the next chunk's first event, counted from 1.
     next_line: u64,
-    unreadable: Unreadable,
+    /// For events that stay in the spool, since this version of the program cannot read them.
+    log_of_unreadable: LogLimit,
 }
 
 /// A chunk in the making.
@@ -49,18 +51,11 @@ struct Gathered {
 #[derive(Debug)]
 struct Part {
     place: Place,
-    /// Its first event, by the position in the chunk.
-    first: usize,
-    /// The position in the entry of each event.
-    items: Items,
-}
-
-#[derive(Debug)]
-enum Items {
-    /// All, from the first one on.
-    All(usize),
-    /// Those that had not been settled before a restart, and can be read.
-    Some(Vec<u32>),
+    /// Its events, by their positions in the chunk.
+    events: Range<usize>,
+    /// The position in the entry of each event, where some of the entry's had been settled
+    /// before a restart, or cannot be read.
+    items: Option<Vec<u32>>,
 }
 
 impl SpoolReader {
@@ -69,7 +64,6 @@ impl SpoolReader {
     pub fn new(
         outlet: Outlet,
         spool: Spool,
-        is_durable: bool,
         totals: Arc<Totals>,
         sources: Arc<ArcSwap<SourceNames>>,
         held: Arc<HeldEvents>,
@@ -77,13 +71,12 @@ impl SpoolReader {
         SpoolReader {
             outlet,
             spool,
-            is_durable,
             totals,
             sources,
             held,
             gathered: Gathered::default(),
             next_line: 1,
-            unreadable: Unreadable::default(),
+            log_of_unreadable: LogLimit::new(SPOOL_LOG_STEP),
         }
     }
 
@@ -102,7 +95,7 @@ impl SpoolReader {
                 Ok(read) => read,
                 Err(error) => {
                     let items = entry.items - small(entry.acked.len());
-                    self.unreadable.keep(&self.spool, items, &error);
+                    self.keep(items, &error);
                     continue;
                 }
             };
@@ -121,7 +114,7 @@ impl SpoolReader {
             }
             let kept = self.gathered.add(&read, entry.place, &entry.acked);
             if let Some((items, error)) = kept {
-                self.unreadable.keep(&self.spool, items, &error);
+                self.keep(items, &error);
             }
             if let Some(chunk) = chunk {
                 return NextChunk::Chunk(chunk);
@@ -139,11 +132,11 @@ impl SpoolReader {
 
     /// What a durable spool keeps does not count as read.
     fn promise(&self, source: &str, events: usize, parts: Vec<Part>) -> Ack {
-        let (spool, totals, is_durable) =
-            (self.spool.clone(), Arc::clone(&self.totals), self.is_durable);
+        let (spool, totals) = (self.spool.clone(), Arc::clone(&self.totals));
+        let is_durable = spool.is_durable();
         let record = move |settlements: &Settlements<'_>| {
             for part in &parts {
-                spool.acknowledge(part.place, &part.settled(settlements));
+                spool.acknowledge(part.place, part.settled(settlements));
             }
         };
         let notice = move |settled: Settled| {
@@ -154,6 +147,20 @@ impl SpoolReader {
         };
         let source = if is_durable { Source::durable(source) } else { source.into() };
         Ack::recorded(source, events, record, notice)
+    }
+
+    /// Counts events that are not handed out, and not acknowledged: a later version may be
+    /// able to read them.
+    fn keep(&self, events: u32, reason: &dyn Error) {
+        self.spool.keep(events);
+        if self.log_of_unreadable.admit().is_some() {
+            let total = self.spool.status().items_unreadable;
+            tracing::error!(
+                events,
+                total,
+                "a request in the spool cannot be read, and stays there: {reason}: run the version of the program that wrote it, or a newer one"
+            );
+        }
     }
 }
 
@@ -200,62 +207,21 @@ impl Gathered {
             }
         }
         if lines.len() > first {
-            let items = items.map_or(Items::All(lines.len() - first), Items::Some);
-            self.parts.push(Part { place, first, items });
+            self.parts.push(Part { place, events: first..lines.len(), items });
         }
         kept
     }
 }
 
-/// Events that stay in the spool, since this version of the program cannot read
-/// them: a later one may.
-#[derive(Debug, Default)]
-struct Unreadable {
-    /// When that was last logged.
-    logged: Option<Instant>,
-}
-
-impl Unreadable {
-    /// Count events that are not handed out, and not acknowledged.
-    fn keep(&mut self, spool: &Spool, events: u32, reason: &dyn std::error::Error) {
-        spool.keep(events);
-        if self.logged.is_none_or(|logged| logged.elapsed() >= SPOOL_LOG_STEP) {
-            self.logged = Some(Instant::now());
-            let total = spool.status().items_unreadable;
-            tracing::error!(
-                events,
-                total,
-                "a request in the spool cannot be read, and stays there: {reason}: run the version of the program that wrote it, or a newer one"
-            );
-        }
-    }
-}
-
 impl Part {
-    /// The entry's items that are settled, a bit for each.
-    fn settled(&self, settlements: &Settlements<'_>) -> Vec<u64> {
-        let is_settled = |offset: usize| settlements.is_settled(self.first + offset);
-        match &self.items {
-            Items::All(count) => bits((0..small(*count)).filter(|item| is_settled(*item as usize))),
-            Items::Some(items) => {
-                let items = items.iter().enumerate();
-                bits(items.filter(|(offset, _)| is_settled(*offset)).map(|(_, item)| *item))
-            }
-        }
+    /// The positions of the entry's items that are settled.
+    fn settled(&self, settlements: &Settlements<'_>) -> impl Iterator<Item = u32> {
+        let settled = self.events.clone().filter(|event| settlements.is_settled(*event));
+        settled.map(|event| event - self.events.start).map(|offset| match &self.items {
+            Some(items) => items[offset],
+            None => small(offset),
+        })
     }
-}
-
-/// A bit for each of these ascending positions.
-fn bits(positions: impl Iterator<Item = u32>) -> Vec<u64> {
-    let mut bits = Vec::new();
-    for position in positions {
-        let (word, bit) = (position as usize / 64, position % 64);
-        if bits.len() <= word {
-            bits.resize(word + 1, 0);
-        }
-        bits[word] |= 1 << bit;
-    }
-    bits
 }
 
 fn small(number: usize) -> u32 {
@@ -304,14 +270,8 @@ mod tests {
             runtime.block_on(spool.append(items, bytes)).unwrap();
         }
         spool.close();
-        let mut reader = SpoolReader::new(
-            outlet,
-            spool.clone(),
-            true,
-            Arc::default(),
-            Arc::default(),
-            Arc::default(),
-        );
+        let mut reader =
+            SpoolReader::new(outlet, spool.clone(), Arc::default(), Arc::default(), Arc::default());
         let (mut texts, mut refused) = (Vec::new(), 0);
         loop {
             let chunk = match reader.read_chunk(Duration::from_millis(1), Vec::new) {

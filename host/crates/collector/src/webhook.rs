@@ -8,9 +8,9 @@ use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
 use serde_json::{Map, Value};
 
-use super::answer::Refused;
-use super::decode::BadBody;
+use super::decode::{BadBody, pixel::bytes};
 use super::reason::RefusalReason;
+use super::refused::Refused;
 use crate::limits;
 
 /// The parameter of a query that says whose webhook it is, and is no part of its payload.
@@ -74,10 +74,6 @@ fn object(form: &[u8], left_out: Option<&str>) -> Result<Map<String, Value>, Bad
         }
     }
     Ok(object)
-}
-
-fn bytes(object: Map<String, Value>) -> Vec<u8> {
-    Value::Object(object).to_string().into_bytes()
 }
 
 #[cfg(test)]

@@ -141,6 +141,11 @@ impl Spool {
         Ok((Self(Arc::new(Kind::Disk(disk))), outlet, recovered))
     }
 
+    /// Whether it outlives the process.
+    pub fn is_durable(&self) -> bool {
+        matches!(*self.0, Kind::Disk(_))
+    }
+
     /// Append an entry of so many items, and wait until it is durable.
     ///
     /// An entry without items has nothing that anybody would wait for, so nothing
@@ -159,26 +164,12 @@ impl Spool {
         }
     }
 
-    /// Acknowledge items of an entry: bit `n % 64` of word `n / 64` stands for its
-    /// item `n`, counted from 0. Those that are set already stay so.
+    /// Acknowledge the items of an entry at these positions, counted from 0. Those that are
+    /// acknowledged already stay so.
     ///
     /// It survives the end of the process at once. Where it cannot be written, it
     /// is tried again, and counted in [`Status::tend_errors`].
-    pub fn acknowledge(&self, place: Place, bits: &[u64]) {
-        let positions = bits.iter().zip(0..).flat_map(|(word, index)| {
-            (0..u64::BITS)
-                .filter(move |bit| word >> bit & 1 == 1)
-                .map(move |bit| index * u64::BITS + bit)
-        });
-        self.acknowledge_each(place, positions);
-    }
-
-    /// Acknowledge all items of an entry.
-    pub fn acknowledge_all(&self, place: Place) {
-        self.acknowledge_each(place, 0..place.items);
-    }
-
-    fn acknowledge_each(&self, place: Place, positions: impl Iterator<Item = u32>) {
+    pub fn acknowledge(&self, place: Place, positions: impl Iterator<Item = u32>) {
         match &*self.0 {
             Kind::Disk(disk) => disk.log.acknowledge(place, positions),
             Kind::Memory(memory) => memory.acknowledge(place, positions),

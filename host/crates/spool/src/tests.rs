@@ -52,6 +52,10 @@ fn drain(outlet: &mut Outlet) -> Vec<Entry> {
     std::iter::from_fn(|| read(outlet)).collect()
 }
 
+fn acknowledge_all(spool: &Spool, entry: &Entry) {
+    spool.acknowledge(entry.place, 0..entry.items);
+}
+
 /// Bytes that differ by their number and are as long as one likes.
 fn payload(number: u32, length: usize) -> Vec<u8> {
     let mut bytes = number.to_le_bytes().to_vec();

@@ -1,6 +1,6 @@
 //! Counters of events that a program handed in, and their report; what was accepted adds up.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use prometheus_client::metrics::counter::Counter;
 
 use super::Refused;
 use standpipe_core::event::Ended;
@@ -43,62 +43,50 @@ pub struct SubmitReport {
     pub dead_letters_failing: bool,
 }
 
+/// What the report is made of. An event is counted before its result is sent.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    accepted: AtomicU64,
-    delivered: AtomicU64,
-    filtered: AtomicU64,
-    dead: AtomicU64,
-    abandoned: AtomicU64,
-    refused_full: AtomicU64,
-    refused_closed: AtomicU64,
+    pub(super) accepted: Counter,
+    delivered: Counter,
+    filtered: Counter,
+    dead: Counter,
+    pub(super) abandoned: Counter,
+    refused_full: Counter,
+    refused_closed: Counter,
 }
 
 impl Counts {
-    pub(super) fn add_accepted(&self) {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn add_abandoned(&self, events: usize) {
-        self.abandoned.fetch_add(events as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn add_ended(&self, ended: Ended) {
-        let count = match ended {
+    /// The counter of events that ended so.
+    pub(super) fn of_ended(&self, ended: Ended) -> &Counter {
+        match ended {
             Ended::Delivered => &self.delivered,
             Ended::Filtered => &self.filtered,
             Ended::Dead(_) => &self.dead,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    pub(super) fn add_refused(&self, refused: &Refused) {
-        let count = match refused {
+    /// The counter of events that were not accepted for this reason.
+    pub(super) fn of_refused(&self, refused: &Refused) -> &Counter {
+        match refused {
             Refused::Full(_) => &self.refused_full,
             Refused::Closed(_) => &self.refused_closed,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn report(&self) -> SubmitReport {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let delivered = load(&self.delivered);
-        let filtered = load(&self.filtered);
-        let dead = load(&self.dead);
-        let abandoned = load(&self.abandoned);
-        // Read last, so that no event is settled that has not been accepted.
-        let accepted = load(&self.accepted);
-        let unsettled = accepted.saturating_sub(delivered + filtered + dead + abandoned);
-        SubmitReport {
-            accepted,
-            delivered,
-            filtered,
-            dead,
-            abandoned,
-            unsettled: usize::try_from(unsettled).unwrap_or(usize::MAX),
-            refused_full: load(&self.refused_full),
-            refused_closed: load(&self.refused_closed),
+        let mut report = SubmitReport {
+            delivered: self.delivered.get(),
+            filtered: self.filtered.get(),
+            dead: self.dead.get(),
+            abandoned: self.abandoned.get(),
+            refused_full: self.refused_full.get(),
+            refused_closed: self.refused_closed.get(),
             ..SubmitReport::default()
-        }
+        };
+        // Read last, so that no event is settled that has not been accepted.
+        report.accepted = self.accepted.get();
+        let settled = report.delivered + report.filtered + report.dead + report.abandoned;
+        report.unsettled = report.accepted.saturating_sub(settled) as usize;
+        report
     }
 }

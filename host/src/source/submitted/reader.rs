@@ -86,21 +86,10 @@ impl SubmissionReader {
 
     fn chunk(&mut self, gathered: Gathered, chunker: &Chunker) -> Chunk {
         let Gathered { lines, waiting, room } = gathered;
-        chunker.count_bytes(lines.bytes.len());
-        chunker.count_events(lines.len());
+        chunker.count_read(lines.bytes.len(), lines.len());
         self.next_line += lines.len() as u64;
         let shared = Arc::clone(&self.submissions.shared);
         self.handed_out = Some(QueuedRoom { shared, events: lines.len(), bytes: room });
-        let ack = self.promise(lines.len(), waiting, chunker);
-        lines.into_chunk(ack)
-    }
-
-    fn promise(
-        &self,
-        events: usize,
-        waiting: Vec<(u32, oneshot::Sender<Ended>)>,
-        chunker: &Chunker,
-    ) -> Ack {
         let shared = Arc::clone(&self.submissions.shared);
         let waiting = Arc::new(Waiting { shared, events: Mutex::new(waiting) });
         let (told, totals) = (Arc::clone(&waiting), chunker.totals());
@@ -109,7 +98,8 @@ impl SubmissionReader {
             totals.add_settled(settled);
             waiting.abandon();
         };
-        Ack::recorded(self.source.clone(), events, record, notice)
+        let ack = Ack::recorded(self.source.clone(), lines.len(), record, notice);
+        lines.into_chunk(ack)
     }
 }
 
@@ -168,7 +158,7 @@ impl Waiting {
         let count = settled.len();
         for (event, waiting) in settled {
             let ended = ended(event).expect("what is settled stays settled");
-            self.shared.counts.add_ended(ended);
+            self.shared.counts.of_ended(ended).inc();
             // Whoever handed it in may not want to know.
             let _ = waiting.send(ended);
         }

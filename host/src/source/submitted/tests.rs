@@ -4,6 +4,7 @@
 use std::pin::pin;
 use std::task::{Context, Wake, Waker};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -14,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::source::{Chunker, Progress};
 use standpipe_core::event::{Chunk, LineError, Outcome, Reason, scan};
+
+/// How long a chunk may take to come.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 fn room(events: usize) -> Room {
     Room { events, ..Room::default() }
@@ -39,7 +43,7 @@ async fn each_is_told_how_its_event_ended() {
     let (submitter, submissions) = Submitter::new(room(10));
     let receipts = ["a", "b", "c", "d"].map(|text| submitter.try_submit(text.into()).unwrap());
     let (reader, chunks) = read(submissions);
-    let chunk = chunks.recv().unwrap();
+    let chunk = chunks.recv_timeout(DEADLINE).unwrap();
     assert_eq!(texts(&chunk), [b"a", b"b", b"c", b"d"]);
     chunk.ack.settle(0, Outcome::Delivered);
     chunk.ack.filter(1);
@@ -80,7 +84,7 @@ fn a_known_result_is_counted_before_it_is_known() {
     let awoken = Waker::from(Arc::clone(&waker));
     assert!(receipt.as_mut().poll(&mut Context::from_waker(&awoken)).is_pending());
     let (_reader, chunks) = read(submissions);
-    let chunk = chunks.recv().unwrap();
+    let chunk = chunks.recv_timeout(DEADLINE).unwrap();
     chunk.ack.settle(0, Outcome::Delivered);
     chunk.ack.record();
     assert_eq!(waker.unsettled.load(Ordering::Relaxed), 1);
@@ -96,13 +100,13 @@ async fn what_there_is_no_room_for_comes_back_or_waits() {
     assert_eq!((submitter.report().accepted, submitter.report().refused_full), (1, 1));
     let (_reader, chunks) = read(submissions);
     let settle = || {
-        let chunk = chunks.recv().unwrap();
+        let chunk = chunks.recv_timeout(DEADLINE).unwrap();
         chunk.ack.settle(0, Outcome::Delivered);
         texts(&chunk).concat()
     };
     assert_eq!((settle(), first.await), (b"1".to_vec(), Ok(Ended::Delivered)));
     // The second one was let in when the first was settled.
-    let third = tokio::task::spawn_blocking(move || chunks.recv().unwrap());
+    let third = tokio::task::spawn_blocking(move || chunks.recv_timeout(DEADLINE).unwrap());
     let chunk = third.await.unwrap();
     assert_eq!(texts(&chunk), [b"3"]);
     chunk.ack.settle(0, Outcome::Delivered);
@@ -133,7 +137,7 @@ async fn nothing_is_accepted_once_it_is_closed() {
     assert_eq!(submitter.try_submit("3".into()).unwrap_err(), Refused::Closed("3".into()));
     assert_eq!(submitter.report().refused_closed, 2);
     let (reader, chunks) = read(submissions);
-    let chunk = chunks.recv().unwrap();
+    let chunk = chunks.recv_timeout(DEADLINE).unwrap();
     chunk.ack.settle(0, Outcome::Delivered);
     drop(chunk);
     assert_eq!(accepted.await, Ok(Ended::Delivered));
@@ -171,7 +175,7 @@ fn an_event_is_one_line() {
         drop(submitter.try_submit(text.into()).unwrap());
     }
     let (_reader, chunks) = read(submissions);
-    let chunk = chunks.recv().unwrap();
+    let chunk = chunks.recv_timeout(DEADLINE).unwrap();
     assert_eq!(texts(&chunk), [&b"{  \"a\": 1  }"[..], b"{}", b"", b"", b"{\"\\\"\n\":1}"]);
     submitter.close();
 }
@@ -183,7 +187,7 @@ fn of_an_event_that_is_too_long_the_start_is_kept() {
     drop(submitter.try_submit(vec![b'x'; bytes].into()).unwrap());
     assert_eq!(submitter.report().queued_bytes, limits::EVENT_PREFIX_BYTES);
     let (_reader, chunks) = read(submissions);
-    let chunk = chunks.recv().unwrap();
+    let chunk = chunks.recv_timeout(DEADLINE).unwrap();
     assert_eq!(chunk.errors, [(0, LineError::TooLong { bytes: bytes as u64 })]);
     assert_eq!(texts(&chunk)[0].len(), limits::EVENT_PREFIX_BYTES);
     submitter.close();

@@ -17,10 +17,9 @@ pub(super) struct Patch {
 /// Puts a piece of [`Patch::texts`] in the place of a piece of the body.
 #[derive(Debug, Clone, Copy)]
 struct Edit {
-    start: u32,
-    end: u32,
-    text_end: usize,
+    span: Span,
     text_start: usize,
+    text_end: usize,
 }
 
 impl Patch {
@@ -54,7 +53,7 @@ impl Patch {
         let text_start = self.texts.len();
         write(&mut self.texts);
         let text_end = self.texts.len();
-        self.edits.push(Edit { start: span.start, end: span.end, text_start, text_end });
+        self.edits.push(Edit { span, text_start, text_end });
     }
 
     /// Bytes that the changes put in.
@@ -64,19 +63,19 @@ impl Patch {
 
     /// Bytes of an object with its changes.
     pub(super) fn bytes_of(&self, object: Span) -> usize {
-        let replaced: u32 = self.edits.iter().map(|edit| edit.end - edit.start).sum();
+        let replaced: u32 = self.edits.iter().map(|edit| edit.span.end - edit.span.start).sum();
         (object.end - object.start - replaced) as usize + self.bytes()
     }
 
     /// Append an object that has members, with its changes.
     pub(super) fn write(&mut self, body: &str, object: Span, out: &mut Vec<u8>) {
-        self.edits.sort_unstable_by_key(|edit| edit.start);
+        self.edits.sort_unstable_by_key(|edit| edit.span.start);
         let body = body.as_bytes();
         let mut from = object.start as usize;
         for edit in &self.edits {
-            out.extend_from_slice(&body[from..edit.start as usize]);
+            out.extend_from_slice(&body[from..edit.span.start as usize]);
             out.extend_from_slice(&self.texts[edit.text_start..edit.text_end]);
-            from = edit.end as usize;
+            from = edit.span.end as usize;
         }
         out.extend_from_slice(&body[from..object.end as usize - 1]);
         out.extend_from_slice(&self.members);

@@ -69,7 +69,8 @@ fn last<'a>(query: &'a Query, key: &str) -> Option<&'a str> {
     query.iter().rfind(|(it, _)| it == key).map(|(_, value)| value.as_str())
 }
 
-fn bytes(object: Map<String, Value>) -> Vec<u8> {
+/// The text of an object.
+pub(crate) fn bytes(object: Map<String, Value>) -> Vec<u8> {
     Value::Object(object).to_string().into_bytes()
 }
 

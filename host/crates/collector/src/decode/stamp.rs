@@ -1,6 +1,6 @@
 //! Points in time as clients write them, and as this program writes them.
 
-use time::OffsetDateTime;
+use time::{Date, Month, OffsetDateTime};
 
 use standpipe_core::event::string;
 
@@ -15,6 +15,8 @@ const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
+/// The Julian day of 1970-01-01.
+const EPOCH_JULIAN_DAY: i32 = 2_440_588;
 /// The first and the last millisecond.
 const MIN: i64 = -719_528 * DAY;
 const MAX: i64 = 2_932_897 * DAY - 1;
@@ -58,18 +60,21 @@ impl Stamp {
     }
 
     pub(super) fn write(self) -> Written {
-        let (days, ms) = (self.0.div_euclid(DAY), self.0.rem_euclid(DAY) as u32);
-        let (year, month, day) = date(days);
-        let (seconds, ms) = (ms / 1000, ms % 1000);
+        let days = self.0.div_euclid(DAY) as i32;
+        let date =
+            Date::from_julian_day(EPOCH_JULIAN_DAY + days).expect("its year has four digits");
+        let (year, month, day) = date.to_calendar_date();
+        let ms_of_day = self.0.rem_euclid(DAY) as u32;
+        let (seconds, ms) = (ms_of_day / 1000, ms_of_day % 1000);
         let mut text = *b"\"0000-00-00T00:00:00.000Z\"";
         let mut put = |at: usize, number: u32| {
             text[at] = b'0' + (number / 10) as u8;
             text[at + 1] = b'0' + (number % 10) as u8;
         };
-        put(1, year / 100);
-        put(3, year % 100);
-        put(6, month);
-        put(9, day);
+        put(1, year as u32 / 100);
+        put(3, year as u32 % 100);
+        put(6, u8::from(month).into());
+        put(9, day.into());
         put(12, seconds / 3600);
         put(15, seconds / 60 % 60);
         put(18, seconds % 60);
@@ -172,38 +177,11 @@ fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0, add)
 }
 
-/// The days from 1970 to a date. Years are counted from March, so that a leap day
-/// ends one.
+/// The days from 1970 to a date.
 fn days(year: i64, month: i64, day: i64) -> Option<i64> {
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let last = match month {
-        2 => 28 + i64::from(is_leap),
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
-    if !(1..=last).contains(&day) {
-        return None;
-    }
-    let year = year - i64::from(month <= 2);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    Some(year * 365 + leap_days + day_of_year - 719_468)
-}
-
-/// The year, month and day that lie so many days behind 1970, for the years that
-/// a [`Stamp`] can have.
-fn date(days: i64) -> (u32, u32, u32) {
-    // From the first of March 400 years before the year 0, so above zero.
-    let days = (days + 719_468 + 146_097) as u32;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let leap_days = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / 146_096;
-    let year_of_era = (day_of_era - leap_days) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year_of_era + u32::from(month <= 2) - 400, month, day)
+    let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
+    let date = Date::from_calendar_date(year as i32, month, u8::try_from(day).ok()?).ok()?;
+    Some(i64::from(date.to_julian_day() - EPOCH_JULIAN_DAY))
 }
 
 #[cfg(test)]

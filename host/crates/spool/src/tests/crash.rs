@@ -53,7 +53,7 @@ fn append_and_acknowledge(directory: &Path) -> ! {
             let Next::Entry(entry) = outlet.next(Duration::from_secs(1)) else { continue };
             count += 1;
             if !count.is_multiple_of(5) {
-                spool.acknowledge_all(entry.place);
+                acknowledge_all(&spool, &entry);
                 note(&format!("paid {}", name_of(&entry)));
             }
         }

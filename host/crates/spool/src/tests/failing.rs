@@ -126,7 +126,7 @@ fn there_is_room_for_acknowledgements_before_there_is_an_entry() {
         let acks = files(directory.path(), "acks").pop().unwrap();
         let lengths = || fs::metadata(&acks).unwrap().len();
         let before = lengths();
-        spool.acknowledge_all(read(&mut outlet).unwrap().place);
+        acknowledge_all(&spool, &read(&mut outlet).unwrap());
         assert_eq!((lengths(), before % 4096), (before, 0));
     }
     // An entry whose acknowledgements have no room is not taken.
@@ -177,7 +177,7 @@ fn acknowledgements_that_fail_are_written_later() {
     }
     let entries = drain(&mut outlet);
     faults.overwrite.set(EIO);
-    entries.iter().for_each(|entry| spool.acknowledge(entry.place, &[0b01]));
+    entries.iter().for_each(|entry| spool.acknowledge(entry.place, 0..1));
     assert!(spool.status().tend_errors >= 20);
     assert_eq!(spool.status().items_waiting, 20);
     faults.overwrite.set(0);

@@ -153,13 +153,10 @@ impl Life {
             return;
         };
         let debt = &mut self.debts[*which];
-        let mut words = vec![0_u64; debt.acked.len().div_ceil(64)];
-        for item in (0..debt.acked.len()).filter(|item| is_meant(*item)) {
-            debt.acked[item] = true;
-            words[item / 64] |= 1 << (item % 64);
-        }
+        let items: Vec<usize> = (0..debt.acked.len()).filter(|item| is_meant(*item)).collect();
+        items.iter().for_each(|item| debt.acked[*item] = true);
         let place = debt.place.unwrap();
-        self.spool().acknowledge(place, &words);
+        self.spool().acknowledge(place, items.into_iter().map(|item| item as u32));
     }
 
     /// Everything is handed out, and once it is acknowledged nothing is left.

@@ -16,12 +16,12 @@ fn entries_come_in_order_across_segments_and_restarts() {
         first.iter().map(|entry| &entry.bytes).collect::<Vec<_>>(),
         payloads.iter().collect::<Vec<_>>()
     );
-    spool.acknowledge(first[0].place, &[0b111]);
-    spool.acknowledge(first[2].place, &[0b101, u64::MAX]);
+    spool.acknowledge(first[0].place, 0..3);
+    spool.acknowledge(first[2].place, [0, 2].into_iter().chain(64..128));
     spool.close();
     assert_eq!(append(&spool, 1, b"late"), Err(AppendError::Closed));
     assert_eq!(outlet.next(Duration::from_secs(9)), Next::End);
-    spool.acknowledge(first[3].place, &[0b010]);
+    spool.acknowledge(first[3].place, 1..2);
     drop((spool, outlet));
 
     let (spool, mut outlet, recovered) = open(directory.path());
@@ -36,7 +36,7 @@ fn entries_come_in_order_across_segments_and_restarts() {
     );
     assert_eq!((&again[1].acked, &again[2].acked), (&vec![0, 2], &vec![1]));
     assert!(again[3..].iter().all(|entry| entry.acked.is_empty()));
-    again.iter().for_each(|entry| spool.acknowledge_all(entry.place));
+    again.iter().for_each(|entry| acknowledge_all(&spool, entry));
     assert_eq!(spool.status().items_waiting, 0);
     eventually("all files are removed", || files(directory.path(), "log").is_empty());
     assert_eq!(spool.status().bytes, 0);
