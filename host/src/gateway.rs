@@ -2,25 +2,21 @@
 
 mod body;
 mod builder;
-mod chosen;
 mod copies;
 mod exchange;
+mod host;
 mod layer;
 mod plugin;
-mod rules;
-mod running;
 mod service;
 mod start_error;
-mod submitting;
-mod swapping;
 
 pub use body::{AnswerBody, RequestBody};
 pub use builder::Builder;
 pub use copies::Copies;
 pub use exchange::Exchange;
+pub use host::Host;
 pub use layer::Layer;
-pub use plugin::{Plugin, SwapRefused, Swapped};
-pub use running::Host;
+pub use plugin::{Plugin, SwapRefused};
 pub use service::{Client, Gateway};
 pub use start_error::{StartError, StartErrorCause};
 

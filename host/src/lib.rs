@@ -114,11 +114,12 @@ mod stop;
 pub use config::{ConfigError, Mistake, Settings};
 pub use gateway::{
     AnswerBody, Builder, Client, Copies, Exchange, Gateway, Host, Layer, Plugin, RequestBody,
-    StartError, StartErrorCause, SwapRefused, Swapped,
+    StartError, StartErrorCause, SwapRefused,
 };
 pub use run::Summary;
 pub use source::{NotSettled, Receipt, Refused, SubmitReport as Stats};
 pub use standpipe_core::event::{Ended, Reason};
+pub use standpipe_plugin_host::swap::Swapped;
 
 /// What an embedder implements to write records elsewhere than to Amazon Data Firehose
 /// or a directory, and a client that fails on purpose, for tests.

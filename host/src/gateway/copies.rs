@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, Method, Uri};
 
-use super::chosen::Chosen;
+use super::exchange::Chosen;
 use super::{Exchange, Host, begins_with_any};
 use crate::limits;
 use standpipe_core::message_id::MessageIds;
@@ -119,13 +119,5 @@ impl Copies {
     ) -> Option<Exchange> {
         let is_copied = begins_with_any(uri.path(), &self.0.paths);
         is_copied.then(|| Exchange::new(host.clone(), Arc::clone(&self.0), method, uri, headers))
-    }
-
-    pub(super) fn tell_request_bodies(&self) -> bool {
-        self.0.request_body_bytes_max > 0
-    }
-
-    pub(super) fn tell_response_bodies(&self) -> bool {
-        self.0.response_body_bytes_max > 0
     }
 }

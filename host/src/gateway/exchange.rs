@@ -7,15 +7,28 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 
 use super::Host;
-use super::chosen::Chosen;
 use crate::limits;
 use standpipe_core::clock;
+use standpipe_core::message_id::MessageIds;
 
 /// Bytes that most events of copies have at most.
 const EVENT_BYTES: usize = 512;
+
+/// What the settings of copies come to.
+#[derive(Debug, Clone)]
+pub(super) struct Chosen {
+    /// Requests of paths that begin with one of these are copied.
+    pub(super) paths: Vec<String>,
+    pub(super) ids: Arc<MessageIds>,
+    pub(super) name: String,
+    pub(super) request_headers: Vec<HeaderName>,
+    pub(super) response_headers: Vec<HeaderName>,
+    pub(super) query: bool,
+    pub(super) request_body_bytes_max: usize,
+    pub(super) response_body_bytes_max: usize,
+}
 
 /// A request and its response, as far as [`Copies`](super::Copies) tell of them. The
 /// event is handed in when this is dropped, if there is room for it.
@@ -68,12 +81,6 @@ struct Start {
     bytes: u64,
 }
 
-/// Those of the headers that are chosen.
-struct Headers<'a> {
-    all: &'a HeaderMap,
-    names: &'a [HeaderName],
-}
-
 impl Exchange {
     pub(super) fn new(
         host: Host,
@@ -94,8 +101,7 @@ impl Exchange {
         if let Some(query) = uri.query().filter(|_| chosen.query) {
             add(&mut text, "query", shortened(query));
         }
-        Headers { all: headers, names: &chosen.request_headers }
-            .add_to(&mut text, "request_headers");
+        add_headers(&mut text, "request_headers", headers, &chosen.request_headers);
         let request_body = Start::new(chosen.request_body_bytes_max);
         let response_body = Start::new(chosen.response_body_bytes_max);
         let (started, response) = (Instant::now(), None);
@@ -105,10 +111,17 @@ impl Exchange {
     /// The head of the response is there. Without one, the event has no status.
     pub fn responded(&mut self, status: StatusCode, headers: &HeaderMap) {
         let mut text = Vec::new();
-        Headers { all: headers, names: &self.chosen.response_headers }
-            .add_to(&mut text, "response_headers");
+        add_headers(&mut text, "response_headers", headers, &self.chosen.response_headers);
         let (status, after) = (status.as_u16(), self.started.elapsed());
         self.response = Some(Head { status, after, headers: text });
+    }
+
+    pub(super) fn copies_request_body(&self) -> bool {
+        self.chosen.request_body_bytes_max > 0
+    }
+
+    pub(super) fn copies_response_body(&self) -> bool {
+        self.chosen.response_body_bytes_max > 0
     }
 
     /// A piece of the request's body went by.
@@ -159,28 +172,6 @@ impl Start {
     }
 }
 
-impl Headers<'_> {
-    /// Where one of them is there.
-    fn add_to(&self, text: &mut Vec<u8>, key: &str) {
-        if self.names.iter().any(|name| self.all.contains_key(name)) {
-            add(text, key, self);
-        }
-    }
-}
-
-impl Serialize for Headers<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for name in self.names {
-            if let Some(value) = self.all.get(name) {
-                let value = String::from_utf8_lossy(value.as_bytes());
-                map.serialize_entry(name.as_str(), shortened(&value))?;
-            }
-        }
-        map.end()
-    }
-}
-
 /// Add a member to an object that has one already.
 fn add(text: &mut Vec<u8>, key: &str, value: &(impl Serialize + ?Sized)) {
     text.push(b',');
@@ -191,6 +182,21 @@ fn add(text: &mut Vec<u8>, key: &str, value: &(impl Serialize + ?Sized)) {
 
 fn add_value(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     serde_json::to_writer(text, value).expect("a buffer takes everything, and keys are strings");
+}
+
+/// Add a member with those of the headers that are chosen, if there are any.
+fn add_headers(text: &mut Vec<u8>, key: &str, headers: &HeaderMap, chosen: &[HeaderName]) {
+    let mut chosen = chosen.iter().filter_map(|name| Some((name.as_str(), headers.get(name)?)));
+    let Some(first) = chosen.next() else { return };
+    text.push(b',');
+    add_value(text, key);
+    for (at, (name, value)) in std::iter::once(first).chain(chosen).enumerate() {
+        text.extend_from_slice(if at == 0 { &b":{"[..] } else { b"," });
+        add_value(text, name);
+        text.push(b':');
+        add_value(text, shortened(&String::from_utf8_lossy(value.as_bytes())));
+    }
+    text.push(b'}');
 }
 
 fn shortened(text: &str) -> &str {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::rules::Rules;
+use super::service::Rules;
 use super::{Copies, Gateway, Host};
 
 /// Wraps a service: answers the calls of analytics SDKs in its place, and makes

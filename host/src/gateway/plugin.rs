@@ -7,21 +7,11 @@ use thiserror::Error;
 use tokio::task::JoinError;
 
 use standpipe_plugin_host::DEFAULT_PLUGIN;
-use standpipe_plugin_host::swap::{Candidate, NotPossible, Refused, Seal, Step, Swapped as Taken};
+use standpipe_plugin_host::swap::{Candidate, NotPossible, Refused, Seal, Step};
 
 /// A plugin that is to take over.
 #[derive(Clone)]
 pub struct Plugin(pub(super) Candidate);
-
-/// A plugin passed all steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Swapped {
-    /// It decides from now on, as this generation.
-    Taken(u64),
-    /// It is the one in use, with the same settings: nothing was changed.
-    Unchanged(u64),
-}
 
 /// A plugin was not taken; the one before goes on.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -38,22 +28,18 @@ pub struct SwapRefused {
 impl Plugin {
     /// A component, from its bytes.
     pub fn new(component: Vec<u8>) -> Self {
-        Plugin(Candidate {
-            bytes: Cow::Owned(component),
-            seal: Seal::Missing,
-            settings: None,
-            origin: "the program that the host is part of".to_owned(),
-        })
+        let origin = "the program that the host is part of";
+        Plugin::of(Cow::Owned(component), Seal::Missing, origin)
     }
 
     /// The default mapping plugin, which is part of the library.
     pub fn built_in() -> Self {
-        Plugin(Candidate {
-            bytes: Cow::Borrowed(DEFAULT_PLUGIN),
-            seal: Seal::PartOfProgram,
-            settings: None,
-            origin: "the default mapping plugin".to_owned(),
-        })
+        let origin = "the default mapping plugin";
+        Plugin::of(Cow::Borrowed(DEFAULT_PLUGIN), Seal::PartOfProgram, origin)
+    }
+
+    fn of(bytes: Cow<'static, [u8]>, seal: Seal, origin: &str) -> Self {
+        Plugin(Candidate { bytes, seal, settings: None, origin: origin.to_owned() })
     }
 
     /// With the text of its detached signature, where the settings have a key.
@@ -86,32 +72,26 @@ impl fmt::Debug for Plugin {
     }
 }
 
-impl Swapped {
-    pub(super) fn of(taken: Taken) -> Self {
-        match taken {
-            Taken::Taken(generation) => Swapped::Taken(generation),
-            Taken::Unchanged(generation) => Swapped::Unchanged(generation),
-        }
+impl From<Refused> for SwapRefused {
+    fn from(refused: Refused) -> Self {
+        SwapRefused { step: refused.step.word(), reason: refused.cause.to_string() }
     }
 }
 
-impl SwapRefused {
-    #[expect(clippy::needless_pass_by_value, reason = "it stands where errors are mapped")]
-    pub(super) fn of(refused: Refused) -> Self {
-        SwapRefused { step: refused.step.word(), reason: refused.cause.to_string() }
-    }
-
-    /// There is nothing to go back to, or it may not be used.
-    pub(super) fn not_possible(error: &NotPossible) -> Self {
-        let step = match error {
+/// There is nothing to go back to, or it may not be used.
+impl From<NotPossible> for SwapRefused {
+    fn from(error: NotPossible) -> Self {
+        let step = match &error {
             NotPossible::Untrusted(_) => Step::Trust.word(),
             _ => "rollback",
         };
         SwapRefused { step, reason: error.to_string() }
     }
+}
 
-    /// The runtime is ending, or has ended.
-    pub(super) fn not_tried(error: &JoinError) -> Self {
+/// The runtime is ending, or has ended.
+impl From<JoinError> for SwapRefused {
+    fn from(error: JoinError) -> Self {
         SwapRefused { step: Step::Read.word(), reason: format!("it was not tried: {error}") }
     }
 }

@@ -12,8 +12,7 @@ use http_body::Body;
 use parking_lot::Mutex;
 use tower_service::Service;
 
-use super::rules::Rules;
-use super::{AnswerBody, Exchange, Host, RequestBody, begins_with_any};
+use super::{AnswerBody, Copies, Exchange, Host, RequestBody, begins_with_any};
 
 /// A service in a [`Layer`](super::Layer).
 #[derive(Debug, Clone)]
@@ -21,6 +20,14 @@ pub struct Gateway<S> {
     inner: S,
     host: Host,
     rules: Arc<Rules>,
+}
+
+/// What a layer does with which paths.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rules {
+    /// Paths that are answered here begin with one of these.
+    pub(super) answered: Vec<String>,
+    pub(super) copies: Option<Copies>,
 }
 
 /// Who sent a request: an extension of it, from whoever accepted the connection.
@@ -56,44 +63,28 @@ where
             let host = self.host.clone();
             return Box::pin(async move { Ok(answer(&host, request).await) });
         }
-        let copy = self.copy(&request);
-        let of_request = copy.as_ref().filter(|copy| copy.with_request_body);
-        let of_request = of_request.map(|copy| Arc::clone(&copy.exchange));
+        let exchange = self.exchange(&request);
+        let with_request_body = exchange.as_ref().is_some_and(Exchange::copies_request_body);
+        let exchange = exchange.map(Mutex::new).map(Arc::new);
+        let of_request = exchange.as_ref().filter(|_| with_request_body).cloned();
         let response = self.inner.call(request.map(|body| RequestBody::new(body, of_request)));
         Box::pin(async move {
             let response = response.await?;
-            let of_response = copy.and_then(|copy| copy.responded(&response));
+            let of_response = exchange.filter(|exchange| {
+                let mut exchange = exchange.lock();
+                exchange.responded(response.status(), response.headers());
+                exchange.copies_response_body()
+            });
             Ok(response.map(|body| AnswerBody::passed(body, of_response)))
         })
     }
 }
 
-/// A request under way of which an event is made, once nobody tells of it any more.
-struct Copy {
-    exchange: Arc<Mutex<Exchange>>,
-    with_request_body: bool,
-    with_response_body: bool,
-}
-
 impl<S> Gateway<S> {
-    fn copy<B>(&self, request: &Request<B>) -> Option<Copy> {
+    /// The exchange of a request of which an event is made, once nobody tells of it any more.
+    fn exchange<B>(&self, request: &Request<B>) -> Option<Exchange> {
         let copies = self.rules.copies.as_ref()?;
-        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        Some(Copy {
-            exchange: Arc::new(Mutex::new(copies.begin(&self.host, method, uri, headers)?)),
-            with_request_body: copies.tell_request_bodies(),
-            with_response_body: copies.tell_response_bodies(),
-        })
-    }
-}
-
-impl Copy {
-    /// The exchange, where the response's body is to be told too.
-    fn responded<B>(self, response: &Response<B>) -> Option<Arc<Mutex<Exchange>>> {
-        let mut exchange = self.exchange.lock();
-        exchange.responded(response.status(), response.headers());
-        drop(exchange);
-        self.with_response_body.then_some(self.exchange)
+        copies.begin(&self.host, request.method(), request.uri(), request.headers())
     }
 }
 

@@ -1,7 +1,6 @@
 //! Why a host cannot be started, by what has to be changed before it can.
 
 use std::error::Error;
-use std::fmt;
 use std::io;
 
 use thiserror::Error as ThisError;
@@ -69,17 +68,15 @@ pub enum StartError {
 }
 
 /// What failed, why, and what to do about it, as text.
-#[derive(Debug)]
-pub struct StartErrorCause {
-    error: Box<dyn Error + Send + Sync>,
-    is_transient: bool,
-}
+#[derive(Debug, ThisError)]
+#[error(transparent)]
+pub struct StartErrorCause(Box<dyn Error + Send + Sync>);
 
 impl StartError {
     /// Whether the host may start a little later, without anybody changing anything: a
     /// manager of secrets or AWS was not reached.
     pub fn is_transient(&self) -> bool {
-        self.cause().is_transient
+        self.cause().0.downcast_ref().is_some_and(RunError::is_transient)
     }
 
     fn cause(&self) -> &StartErrorCause {
@@ -95,12 +92,6 @@ impl StartError {
     }
 }
 
-impl StartErrorCause {
-    fn lasting(error: impl Error + Send + Sync + 'static) -> Self {
-        StartErrorCause { error: Box::new(error), is_transient: false }
-    }
-}
-
 impl From<RunError> for StartError {
     fn from(error: RunError) -> Self {
         let rejected_at = match &error {
@@ -109,7 +100,7 @@ impl From<RunError> for StartError {
             _ => None,
         };
         let variant = variant_of(&error);
-        let cause = StartErrorCause { is_transient: error.is_transient(), error: Box::new(error) };
+        let cause = StartErrorCause(Box::new(error));
         match rejected_at {
             Some(step) => StartError::PluginRejected { step: step.word(), cause },
             None => variant(cause),
@@ -152,26 +143,14 @@ fn variant_of_connection(error: &ConnectError) -> fn(StartErrorCause) -> StartEr
 /// What a start waits for did not come to its end, as where its runtime ends.
 impl From<JoinError> for StartError {
     fn from(error: JoinError) -> Self {
-        StartError::System(StartErrorCause::lasting(error))
+        StartError::System(StartErrorCause(Box::new(error)))
     }
 }
 
 /// A runtime of its own cannot be started.
 impl From<io::Error> for StartError {
     fn from(error: io::Error) -> Self {
-        StartError::System(StartErrorCause::lasting(error))
-    }
-}
-
-impl fmt::Display for StartErrorCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl Error for StartErrorCause {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.error.source()
+        StartError::System(StartErrorCause(Box::new(error)))
     }
 }
 

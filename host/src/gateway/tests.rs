@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tower_layer::Layer as _;
 use tower_service::Service;
 
-use super::{Copies, Exchange, Host, Layer, SwapRefused, Swapped};
+use super::{Copies, Exchange, Host, Layer, SwapRefused};
 use crate::config::{Overrides, parse};
 use crate::limits;
 use crate::run::tests::embedded;
@@ -27,6 +27,10 @@ use standpipe_core::event::{Ended, Reason};
 use standpipe_delivery::Verdict;
 use standpipe_delivery::faulty::{Faulty, Injection};
 use standpipe_plugin_host::scripted::{Act, End};
+use standpipe_plugin_host::swap::Swapped;
+
+/// How long anything may take that a test waits for.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A host and what is behind it.
 struct Scene {
@@ -85,6 +89,11 @@ fn event(name: &str) -> String {
     format!("{{\"event\":\"{name}\"}}")
 }
 
+/// Waits for what must come, and fails where it does not.
+async fn soon<T>(coming: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, coming).await.expect("it did not come within the deadline")
+}
+
 /// Room for so many events.
 fn room(events: usize) -> Room {
     Room { events, ..Room::default() }
@@ -103,7 +112,8 @@ async fn each_submitter_is_told_how_its_own_event_ended() {
     };
     let scene = Scene::new(Faulty::new(refused)).await;
     let events = ["one", "filter", "reject", "trap"].map(event);
-    let ended = scene.host.submit_batch(events.into_iter().chain(["no event".to_owned()])).await;
+    let events = events.into_iter().chain(["no event".to_owned()]);
+    let ended = soon(scene.host.submit_batch(events)).await;
     let dead = |reason| Ok(Ended::Dead(reason));
     assert_eq!(
         ended,
@@ -117,15 +127,17 @@ async fn each_submitter_is_told_how_its_own_event_ended() {
     );
     // Only records that are accepted after it show that it is at fault, and not the stream.
     let mut bad = std::pin::pin!(scene.host.submit(event("bad")));
-    let ended = loop {
-        tokio::select! {
-            biased;
-            ended = &mut bad => break ended,
-            other = scene.host.submit(event("one")) => assert_eq!(other, Ok(Ended::Delivered)),
+    let ended = async {
+        loop {
+            tokio::select! {
+                biased;
+                ended = &mut bad => break ended,
+                other = scene.host.submit(event("one")) => assert_eq!(other, Ok(Ended::Delivered)),
+            }
         }
     };
-    assert_eq!(ended, dead(Reason::RecordRefused));
-    scene.host.drain().await;
+    assert_eq!(soon(ended).await, dead(Reason::RecordRefused));
+    soon(scene.host.drain()).await;
     let stats = scene.host.stats();
     assert_eq!((stats.filtered, stats.dead, stats.unsettled), (1, 4, 0));
     assert_eq!(stats.accepted, stats.delivered + 5);
@@ -139,9 +151,9 @@ async fn who_submitted_is_told_once_however_often_a_record_is_sent() {
         _ => Injection::None,
     });
     let scene = Scene::new(failing).await;
-    assert_eq!(scene.host.submit(event("one")).await, Ok(Ended::Delivered));
+    assert_eq!(soon(scene.host.submit(event("one"))).await, Ok(Ended::Delivered));
     assert_eq!((scene.client.requests(), scene.records().len()), (3, 2));
-    let summary = scene.host.stop().await;
+    let summary = soon(scene.host.stop()).await;
     assert_eq!((summary.read, summary.delivered, summary.ambiguous), (1, 1, 1));
 }
 
@@ -149,18 +161,19 @@ async fn who_submitted_is_told_once_however_often_a_record_is_sent() {
 async fn a_stop_ends_what_hangs_and_says_so_to_everybody() {
     let scene = Scene::with("drain_timeout = \"50ms\"", hangs(), Room::default()).await;
     let receipt = scene.host.try_submit(event("one")).unwrap();
-    let (first, second) = tokio::join!(scene.host.stop(), scene.host.stop());
+    let stops = async { tokio::join!(scene.host.stop(), scene.host.stop()) };
+    let (first, second) = soon(stops).await;
     assert!(Arc::ptr_eq(&first, &second), "a second stop is another one");
-    assert_eq!(receipt.await, Ok(Ended::Dead(Reason::GivenUp)));
+    assert_eq!(soon(receipt).await, Ok(Ended::Dead(Reason::GivenUp)));
     assert_eq!((first.read, first.dead, first.undelivered), (1, 1, 0));
-    assert_eq!(scene.host.ended().await.dead, 1);
+    assert_eq!(soon(scene.host.ended()).await.dead, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_after_the_end_is_given_back() {
     let scene = Scene::new(accepts_all()).await;
     drop(scene.host.try_submit(event("one")).unwrap());
-    scene.host.drain().await;
+    soon(scene.host.drain()).await;
     assert_eq!((scene.host.stats().delivered, scene.host.stats().unsettled), (1, 0));
     let late = Bytes::from(event("late"));
     let Err(Refused::Closed(back)) = scene.host.try_submit(late.clone()) else {
@@ -185,14 +198,17 @@ async fn where_there_is_no_room_one_is_refused_and_another_waits() {
     let first = scene.host.try_submit(event("one")).unwrap();
     assert!(matches!(scene.host.try_submit(event("two")), Err(Refused::Full(_))));
     let waiting = tokio::spawn(scene.host.submit(event("three")));
-    while scene.client.requests() == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let requested = async {
+        while scene.client.requests() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    soon(requested).await;
     assert!(!waiting.is_finished());
     assert_eq!((scene.host.stats().refused_full, scene.host.stats().unsettled), (1, 1));
     is_open.store(true, Ordering::Release);
-    assert_eq!(first.await, Ok(Ended::Delivered));
-    assert_eq!(waiting.await.unwrap(), Ok(Ended::Delivered));
+    assert_eq!(soon(first).await, Ok(Ended::Delivered));
+    assert_eq!(soon(waiting).await.unwrap(), Ok(Ended::Delivered));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,8 +222,8 @@ async fn a_host_stops_with_the_last_that_holds_it_and_delivers_what_it_has() {
     assert!(summary.borrow().is_none(), "it ended while somebody held it");
     assert!(other.try_submit(event("two")).is_ok());
     drop(other);
-    assert_eq!(receipt.await, Ok(Ended::Delivered));
-    let ended = summary.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+    assert_eq!(soon(receipt).await, Ok(Ended::Delivered));
+    let ended = soon(summary.wait_for(Option::is_some)).await.unwrap().clone().unwrap();
     assert_eq!((ended.read, ended.delivered, ended.faults.len()), (2, 2, 0));
     assert_eq!(client.accepted().values().map(Vec::len).sum::<usize>(), 2);
 }
@@ -228,7 +244,7 @@ fn a_runtime_that_is_shut_down_waits_for_no_host() {
         ended.send(()).unwrap();
     };
     std::thread::Builder::new().spawn(end).unwrap();
-    has_ended.recv_timeout(Duration::from_secs(30)).expect("the runtime waits for the host");
+    has_ended.recv_timeout(DEADLINE).expect("the runtime waits for the host");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,7 +256,7 @@ async fn a_swap_that_is_refused_leaves_the_plugin_that_decides() {
     assert_eq!((step, reason.contains("generation 7 is not in use")), ("rollback", true));
     let swapped = scene.host.swap(super::Plugin::new(b"no component".to_vec())).await;
     assert!(!matches!(swapped, Ok(Swapped::Taken(_))), "{swapped:?}");
-    assert_eq!(scene.host.submit(event("one")).await, Ok(Ended::Delivered));
+    assert_eq!(soon(scene.host.submit(event("one"))).await, Ok(Ended::Delivered));
 }
 
 /// A service that answers every request, or none.
@@ -277,7 +293,7 @@ async fn a_service_that_fails_fails_and_its_request_is_told_without_a_status() {
     let layer = Layer::new(scene.host.clone()).copying(Copies::of_all());
     let mut shop = layer.layer(Shop { is_open: false, ..OPEN });
     assert_eq!(shop.call(get("/shop")).await.err(), Some("closed"));
-    scene.host.drain().await;
+    soon(scene.host.drain()).await;
     let [event] = &scene.records()[..] else { panic!("one request, one event") };
     assert_eq!(
         (&event["properties"]["path"], &event["properties"]["status"]),
@@ -307,7 +323,7 @@ async fn a_copy_tells_what_was_asked_for_and_nothing_else() {
         let response = shop.call(get(path)).await.unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "welcome");
     }
-    scene.host.drain().await;
+    soon(scene.host.drain()).await;
     let [event] = &scene.records()[..] else { panic!("one request is copied") };
     let properties = &event["properties"];
     assert_eq!(properties["request_headers"], json!({"user-agent": "curl"}));
@@ -344,7 +360,7 @@ async fn whatever_passes_by_becomes_one_event_of_bounded_size() {
         exchange.response_body(&bytes(100));
         exchange.response_body(&bytes(100_000));
     }
-    scene.host.drain().await;
+    soon(scene.host.drain()).await;
     let records = scene.records();
     assert_eq!(records.len(), EXCHANGES);
     for event in &records {
@@ -358,5 +374,5 @@ async fn whatever_passes_by_becomes_one_event_of_bounded_size() {
             assert!(properties[format!("{key}_bytes")].as_u64().unwrap() < 100_200);
         }
     }
-    assert_eq!(scene.host.stop().await.dead, 0);
+    assert_eq!(soon(scene.host.stop()).await.dead, 0);
 }

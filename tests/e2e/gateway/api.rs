@@ -15,16 +15,15 @@ const FILES: &[(&str, &[&str])] = &[
     ("src/gateway/body.rs", &[]),
     ("src/gateway/copies.rs", &[]),
     ("src/gateway/exchange.rs", &[]),
+    ("src/gateway/host.rs", &[]),
     ("src/gateway/layer.rs", &[]),
     ("src/gateway/plugin.rs", &[]),
-    ("src/gateway/running.rs", &[]),
     ("src/gateway/service.rs", &[]),
     ("src/gateway/start_error.rs", &[]),
-    ("src/gateway/submitting.rs", &[]),
-    ("src/gateway/swapping.rs", &[]),
     ("src/source/submitted/counts.rs", &[]),
     ("src/source/submitted/receipt.rs", &[]),
     ("crates/core/src/event/ack.rs", &["pub enum Ended"]),
+    ("crates/plugin/src/swap/swapper.rs", &["pub enum Swapped"]),
 ];
 
 #[test]
