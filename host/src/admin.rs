@@ -16,18 +16,16 @@ mod answer;
 mod desk;
 mod metrics;
 mod openapi;
-mod rollback;
+mod query;
 mod route;
 mod seal;
 mod settings;
 mod token;
-mod trial;
 
-pub use openapi::document;
+pub use query::canary_settings;
 pub use seal::{BadSeal, seal};
 pub use settings::RawAdmin;
 pub use token::{BadToken, Token, bearer};
-pub use trial::{BadTrial, trial};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits;
 use crate::source::Progress;
-use answer::{json, text, whole};
+use answer::{json_text, text, whole};
 use desk::Desk;
 use route::{Route, route};
 use standpipe_aws::AwsStatus;
@@ -148,7 +146,7 @@ impl Office {
             Ok(Route::Live) => Ok(text(StatusCode::OK, "live\n")),
             Ok(Route::Ready) => Ok(self.view.readiness()),
             Ok(Route::Metrics) => Ok(self.metrics()),
-            Ok(Route::Document) => Ok(json(StatusCode::OK, &document())),
+            Ok(Route::Document) => Ok(json_text(StatusCode::OK, openapi::DOCUMENT)),
             Ok(Route::Plugin(errand)) => self.desk.answer(errand, &parts, &mut body, peer).await,
             Err(failure) => Err(failure),
         };

@@ -68,6 +68,11 @@ impl Failure {
         Failure { status, problem, header: None }
     }
 
+    /// What came with the request is wrong.
+    pub(super) fn bad_request(error: impl ToString) -> Self {
+        Failure::new(StatusCode::BAD_REQUEST, error.to_string())
+    }
+
     /// Nobody has said who asks, or not rightly.
     pub(super) fn unauthorized(error: &str) -> Self {
         let challenge = HeaderValue::from_static("Bearer realm=\"standpipe\"");
@@ -130,7 +135,7 @@ impl From<BodyError> for Failure {
                     crate::limits::PLUGIN_FILE_BYTES_MAX
                 ),
             ),
-            BodyError::CutOff => Failure::new(StatusCode::BAD_REQUEST, error.to_string()),
+            BodyError::CutOff => Failure::bad_request(error),
             BodyError::TooSlow => Failure::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
             BodyError::Busy => Failure::busy("too many bodies at once: try again"),
         }
@@ -147,8 +152,12 @@ impl From<Swapped> for Taken {
 }
 
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
-    let text = serde_json::to_string(body).expect("what is told has only string keys");
-    let mut answer = whole(status, HeaderValue::from_static("application/json"), text + "\n");
+    let text = serde_json::to_string(body).expect("a response has only string keys");
+    json_text(status, text + "\n")
+}
+
+pub(super) fn json_text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    let mut answer = whole(status, HeaderValue::from_static("application/json"), text);
     // What is told is of this moment.
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer

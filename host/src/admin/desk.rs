@@ -11,11 +11,10 @@ use hyper::{HeaderMap, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::{Checked, Failure, Taken, json, nothing};
-use super::rollback::withdrawn_generation;
+use super::query::{canary_settings, withdrawn_generation};
 use super::route::Errand;
 use super::seal::seal;
 use super::token::{Token, bearer};
-use super::trial::trial;
 use crate::limits;
 use standpipe_http::{self as http, Answer, BodyMemory, Peer, RequestBody};
 use standpipe_plugin_host::swap::{Candidate, Swapped, Swapper};
@@ -62,15 +61,25 @@ impl Desk {
         peer: Peer,
     ) -> Result<Answer, Failure> {
         self.admit(&parts.headers)?;
+        let query = parts.uri.query().unwrap_or_default();
         match errand {
             Errand::Report => Ok(json(StatusCode::OK, &self.swapper.report())),
-            Errand::Offer => self.offer(parts, body, peer).await,
-            Errand::Check => self.check(parts, body, peer).await,
-            Errand::TryCanary => self.try_canary(parts, body, peer).await,
+            Errand::Offer => {
+                let offer = |swapper: &Swapper, candidate: &Candidate| {
+                    Ok(json(StatusCode::OK, &Taken::from(swapper.offer(candidate)?)))
+                };
+                self.work(parts, body, peer, offer).await
+            }
+            Errand::Check => self.work(parts, body, peer, check).await,
+            Errand::TryCanary => {
+                let settings = canary_settings(query).map_err(Failure::bad_request)?;
+                let try_it = move |swapper: &Swapper, candidate: &Candidate| {
+                    Ok(taken(swapper.try_canary(candidate, settings)?))
+                };
+                self.work(parts, body, peer, try_it).await
+            }
             Errand::RollBack => {
-                let named = withdrawn_generation(parts.uri.query().unwrap_or_default());
-                let named = named
-                    .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+                let named = withdrawn_generation(query).map_err(Failure::bad_request)?;
                 self.turn(move |swapper| Ok(rolled_back(swapper.roll_back(named)?))).await
             }
             Errand::PromoteCanary => {
@@ -104,47 +113,6 @@ impl Desk {
         Ok(())
     }
 
-    async fn offer(
-        &self,
-        parts: &Parts,
-        body: &mut RequestBody,
-        peer: Peer,
-    ) -> Result<Answer, Failure> {
-        let offer = |swapper: &Swapper, candidate: &Candidate| {
-            Ok(json(StatusCode::OK, &Taken::from(swapper.offer(candidate)?)))
-        };
-        self.work(parts, body, peer, offer).await
-    }
-
-    async fn check(
-        &self,
-        parts: &Parts,
-        body: &mut RequestBody,
-        peer: Peer,
-    ) -> Result<Answer, Failure> {
-        let check = |swapper: &Swapper, candidate: &Candidate| {
-            let plugin = swapper.check(candidate)?;
-            let sha256 = plugin.digest().to_string();
-            let streams = plugin.streams().map(str::to_owned).collect();
-            Ok(json(StatusCode::OK, &Checked { sha256, streams }))
-        };
-        self.work(parts, body, peer, check).await
-    }
-
-    async fn try_canary(
-        &self,
-        parts: &Parts,
-        body: &mut RequestBody,
-        peer: Peer,
-    ) -> Result<Answer, Failure> {
-        let settings = trial(parts.uri.query().unwrap_or_default())
-            .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-        let try_it = move |swapper: &Swapper, candidate: &Candidate| {
-            Ok(taken(swapper.try_canary(candidate, settings)?))
-        };
-        self.work(parts, body, peer, try_it).await
-    }
-
     /// Do something with the component that a request brings.
     async fn work(
         &self,
@@ -154,13 +122,11 @@ impl Desk {
         work: impl FnOnce(&Swapper, &Candidate) -> Result<Answer, Failure> + Send + 'static,
     ) -> Result<Answer, Failure> {
         let permit = permit(&self.candidates)?;
-        let seal = seal(signature(&parts.headers)?)
-            .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+        let seal = seal(signature(&parts.headers)?).map_err(Failure::bad_request)?;
         let bytes_max = usize::try_from(limits::PLUGIN_FILE_BYTES_MAX).unwrap_or(usize::MAX);
         let (bytes, held) = http::read(body, bytes_max, &[&self.memory]).await?;
         if bytes.is_empty() {
-            return Err(Failure::new(
-                StatusCode::BAD_REQUEST,
+            return Err(Failure::bad_request(
                 "there is no body: send the component's bytes, as with `curl --data-binary @FILE.wasm`",
             ));
         }
@@ -192,6 +158,13 @@ impl Desk {
     }
 }
 
+fn check(swapper: &Swapper, candidate: &Candidate) -> Result<Answer, Failure> {
+    let plugin = swapper.check(candidate)?;
+    let sha256 = plugin.digest().to_string();
+    let streams = plugin.streams().map(str::to_owned).collect();
+    Ok(json(StatusCode::OK, &Checked { sha256, streams }))
+}
+
 fn taken(generation: u64) -> Answer {
     json(StatusCode::OK, &Taken::from(Swapped::Taken(generation)))
 }
@@ -213,10 +186,9 @@ fn signature(headers: &HeaderMap) -> Result<Option<&[u8]>, Failure> {
     let mut given = headers.get_all(SIGNATURE).iter();
     match (given.next(), given.next()) {
         (first, None) => Ok(first.map(HeaderValue::as_bytes)),
-        (_, Some(_)) => Err(Failure::new(
-            StatusCode::BAD_REQUEST,
-            "the header Plugin-Signature stands twice: send it once",
-        )),
+        (_, Some(_)) => {
+            Err(Failure::bad_request("the header Plugin-Signature stands twice: send it once"))
+        }
     }
 }
 

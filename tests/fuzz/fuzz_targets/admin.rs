@@ -2,7 +2,7 @@
 //! is accepted of it is what was written, within its bounds.
 #![no_main]
 
-use standpipe::admin::{bearer, seal, trial};
+use standpipe::admin::{bearer, canary_settings, seal};
 use standpipe_plugin_host::swap::Seal;
 use libfuzzer_sys::fuzz_target;
 
@@ -14,7 +14,7 @@ fuzz_target!(|input: &[u8]| {
         assert!(text.len() <= 4096 && !text.is_empty());
     }
     let Ok(query) = std::str::from_utf8(input) else { return };
-    if let Ok(settings) = trial(query) {
+    if let Ok(settings) = canary_settings(query) {
         assert!((0.0..=100.0).contains(&settings.percent));
         assert!((0.0..=1.0).contains(&settings.error_rate_max));
     }

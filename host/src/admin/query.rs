@@ -1,0 +1,186 @@
+//! Parses the queries of requests: how a canary is tried, and the generation that a rollback
+//! withdraws. Unknown, repeated and out-of-range parameters are refused with what is expected; values
+//! in errors are cut at a limit.
+
+use std::borrow::Cow;
+
+use thiserror::Error;
+
+use crate::limits;
+use standpipe_plugin_host::CanarySettings;
+
+/// What is wrong with a query.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum QueryError {
+    /// A parameter that the request does not take.
+    #[error("unknown parameter {name:?}: expected {known}")]
+    Unknown {
+        /// Its name, up to the limit.
+        name: String,
+        /// The names of those that it takes.
+        known: String,
+    },
+    /// One that stands twice.
+    #[error("the parameter {0} stands twice: write it once")]
+    Twice(&'static str),
+    /// One whose value is wrong.
+    #[error("invalid parameter {name}: expected {expected}, found {value:?}")]
+    Invalid {
+        /// The parameter.
+        name: &'static str,
+        /// Its value, up to the limit.
+        value: String,
+        /// What it could be.
+        expected: &'static str,
+    },
+}
+
+/// How a canary is tried, from the query of a URL; what it does not say is as
+/// usual.
+///
+/// # Errors
+///
+/// The query says something else, or says it wrongly.
+pub fn canary_settings(query: &str) -> Result<CanarySettings, QueryError> {
+    let mut settings = CanarySettings::default();
+    for (name, value) in parameters(query, &["percent", "max_error_rate", "min_events"])? {
+        match name {
+            "percent" => settings.percent = number(name, &value, 100.0, "a number from 0 to 100")?,
+            "max_error_rate" => {
+                let expected = "a share from 0 to 1, such as 0.01 for 1 %";
+                settings.error_rate_max = number(name, &value, 1.0, expected)?;
+            }
+            _ => {
+                let events = value.parse();
+                let expected = "a whole number of events";
+                settings.events_min = events.map_err(|_| invalid(name, &value, expected))?;
+            }
+        }
+    }
+    Ok(settings)
+}
+
+/// The generation that a rollback is to withdraw, from the query of a URL; the one in use
+/// where it names none.
+///
+/// # Errors
+///
+/// The query says something else, or no number.
+pub(super) fn withdrawn_generation(query: &str) -> Result<Option<u64>, QueryError> {
+    let given = parameters(query, &["generation"])?.pop();
+    let number = given.map(|(name, value)| {
+        value.parse().map_err(|_| invalid(name, &value, "the number of a generation"))
+    });
+    number.transpose()
+}
+
+/// The parameters of a query, each of which is known and stands once.
+fn parameters<'a>(
+    query: &'a str,
+    known: &[&'static str],
+) -> Result<Vec<(&'static str, Cow<'a, str>)>, QueryError> {
+    let mut parameters = Vec::with_capacity(known.len());
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let Some(&name) = known.iter().find(|known| **known == name) else {
+            return Err(QueryError::Unknown { name: short(&name), known: known.join(", ") });
+        };
+        if parameters.iter().any(|(seen, _)| *seen == name) {
+            return Err(QueryError::Twice(name));
+        }
+        parameters.push((name, value));
+    }
+    Ok(parameters)
+}
+
+fn number(
+    name: &'static str,
+    value: &str,
+    most: f64,
+    expected: &'static str,
+) -> Result<f64, QueryError> {
+    let number = value.parse().ok().filter(|number| (0.0..=most).contains(number));
+    number.ok_or_else(|| invalid(name, value, expected))
+}
+
+fn invalid(name: &'static str, value: &str, expected: &'static str) -> QueryError {
+    QueryError::Invalid { name, value: short(value), expected }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(limits::ADMIN_SHOWN_CHARACTERS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_generation_is_named_once_or_not_at_all() {
+        assert_eq!(withdrawn_generation(""), Ok(None));
+        assert_eq!(withdrawn_generation("generation=7"), Ok(Some(7)));
+        for (query, words) in [
+            ("generation=7&generation=7", "twice"),
+            ("generation=", "found \"\""),
+            ("generation=-1", "found \"-1\""),
+            ("generation=1.0", "found \"1.0\""),
+            ("gen=1", "unknown parameter \"gen\""),
+        ] {
+            let error = withdrawn_generation(query).expect_err(query).to_string();
+            assert!(error.contains(words), "{query}: {error}");
+        }
+        let long = "x".repeat(10_000);
+        assert!(withdrawn_generation(&long).unwrap_err().to_string().len() < 2000);
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_usual() {
+        let usual = CanarySettings::default();
+        assert_eq!(canary_settings(""), Ok(usual));
+        assert_eq!(canary_settings("percent=12.5"), Ok(CanarySettings { percent: 12.5, ..usual }));
+        let all = CanarySettings { percent: 0.0, error_rate_max: 1.0, events_min: 7 };
+        assert_eq!(canary_settings("min_events=7&max_error_rate=1&percent=0"), Ok(all));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (query, words) in [
+            ("percent=101", "0 to 100"),
+            ("percent=-1", "0 to 100"),
+            ("percent=NaN", "0 to 100"),
+            ("percent=inf", "0 to 100"),
+            ("percent=", "0 to 100"),
+            ("max_error_rate=1.5", "0 to 1"),
+            ("min_events=1.5", "whole number"),
+            ("min_events=-1", "whole number"),
+            ("percent=1&percent=1", "twice"),
+            ("percentage=1", "unknown"),
+            ("%00", "unknown"),
+        ] {
+            let error = canary_settings(query).expect_err(query).to_string();
+            assert!(error.contains(words), "{query}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_accepted_can_be_tried(
+            query in "((percent|max_error_rate|min_events|\\PC{0,5})=?[-0-9.eE%+a]{0,6}&?){0,4}"
+        ) {
+            match canary_settings(&query) {
+                Ok(settings) => {
+                    prop_assert!((0.0..=100.0).contains(&settings.percent));
+                    prop_assert!((0.0..=1.0).contains(&settings.error_rate_max));
+                }
+                Err(error) => prop_assert!(error.to_string().len() < 2000),
+            }
+        }
+
+        #[test]
+        fn numbers_are_read_as_they_are_written(percent in 0.0..=100.0, events: u64) {
+            let settings = canary_settings(&format!("percent={percent}&min_events={events}")).unwrap();
+            prop_assert_eq!((settings.percent, settings.events_min), (percent, events));
+        }
+    }
+}
