@@ -48,7 +48,7 @@ use standpipe_core::event::{Ack, Chunk, Event, Line, LineError, Malformed, Refus
 use standpipe_delivery::dead::{Letter, Letters, Reason};
 use standpipe_delivery::{Outbox, Provenance};
 use standpipe_plugin_host::{
-    Canary, Decisions, Fault, PluginRoles, PublishedRoles, RolesReader, Shadow, Tally, WhenOff,
+    Canary, Decisions, Fault, PluginRoles, PublishedRoles, RolesReader, Shadow, WhenOff,
 };
 
 /// How often a busy worker looks for batches that have been open for too long.
@@ -63,18 +63,13 @@ const PAUSE_MAX: Duration = Duration::from_secs(3600);
 /// Takes chunks, maps their events and hands the records over for delivery.
 #[derive(Debug)]
 pub struct Worker {
-    chunks: Receiver<Chunk>,
-    /// Where the buffers of finished chunks go, to be filled again.
-    buffers: Sender<Vec<u8>>,
-    identities: Arc<SourceIdentities>,
-    published: Arc<PublishedRoles>,
+    shared: Shared,
     /// The roles that the worker has turned to.
     roles: RolesReader,
     active: Deciding,
     canary: Option<(Arc<Canary>, Deciding)>,
     shadow: Option<Arc<Shadow>>,
     carrier: Carrier,
-    renewal: Arc<Renewal>,
     held: Held,
     /// When a chunk that was set aside had its turn.
     last_held_turn: Instant,
@@ -90,13 +85,6 @@ enum Turn {
     Through,
     /// These are not, and may be asked about again from then on.
     Aside { undecided: Vec<u32>, until: Instant },
-}
-
-/// What a worker found in its queue.
-enum Found {
-    Chunk(Chunk),
-    Nothing,
-    End,
 }
 
 /// What all workers of a run share.
@@ -124,31 +112,20 @@ pub struct Shared {
 impl Worker {
     /// A worker that takes its chunks from a queue.
     pub fn new(shared: Shared, outbox: Outbox) -> Self {
-        let Shared { chunks, buffers, roles: published, letters, identities, .. } = shared;
-        let Shared { on_failure, renewal, stop, .. } = shared;
-        let roles = published.reader();
+        let Shared { letters, on_failure, stop, .. } = shared.clone();
+        let roles = shared.roles.reader();
         let PluginRoles { active, canary, shadow } = roles.in_use();
-        let active = Deciding::new(active, Arc::clone(&identities));
-        let canary = canary.map(|canary| Self::canary(canary, &identities));
-        let (mapping_abort, mapping_halt) =
-            (stop.mapping_abort.child_token(), stop.mapping_halt.child_token());
-        let carrier = Carrier { outbox, letters, on_failure, stop };
-        let held = Held::default();
         Worker {
-            chunks,
-            buffers,
-            identities,
-            published,
             roles,
-            active,
-            canary,
+            active: Deciding::new(active, Arc::clone(&shared.identities)),
+            canary: canary.map(|canary| Self::canary(canary, &shared.identities)),
             shadow,
-            carrier,
-            renewal,
-            held,
+            held: Held::default(),
             last_held_turn: Instant::now(),
-            mapping_abort,
-            mapping_halt,
+            mapping_abort: stop.mapping_abort.child_token(),
+            mapping_halt: stop.mapping_halt.child_token(),
+            carrier: Carrier { outbox, letters, on_failure, stop },
+            shared,
         }
     }
 
@@ -159,11 +136,11 @@ impl Worker {
         let mut is_open = true;
         while is_open || !self.held.is_empty() {
             let found = self.next(is_open);
-            let is_idle = !matches!(found, Found::Chunk(_));
+            let is_idle = found.is_err();
             match found {
-                Found::Chunk(chunk) => self.process(chunk),
-                Found::Nothing => {}
-                Found::End => is_open = false,
+                Ok(chunk) => self.process(chunk),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => is_open = false,
             }
             let now = Instant::now();
             // Chunks of other sources go first, and leave some time for these.
@@ -183,7 +160,7 @@ impl Worker {
         clippy::disallowed_methods,
         reason = "it takes nothing new, and looks at tokens after each pause"
     )]
-    fn next(&self, is_open: bool) -> Found {
+    fn next(&self, is_open: bool) -> Result<Chunk, RecvTimeoutError> {
         let held_due = self.held.next_due().map(|due| {
             // Another plugin, or the end, may come sooner.
             due.min(Instant::now() + limits::HELD_LOOK_INTERVAL)
@@ -196,16 +173,11 @@ impl Worker {
             let pause = due.map(|due| due.saturating_duration_since(Instant::now()));
             let pause = pause.unwrap_or_default().clamp(PAUSE_MIN, limits::HELD_LOOK_INTERVAL);
             thread::sleep(pause);
-            return Found::Nothing;
+            return Err(RecvTimeoutError::Timeout);
         }
-        let received = match due {
-            Some(due) => self.chunks.recv_deadline(due.into_std()),
-            None => self.chunks.recv().map_err(RecvTimeoutError::from),
-        };
-        match received {
-            Ok(chunk) => Found::Chunk(chunk),
-            Err(RecvTimeoutError::Timeout) => Found::Nothing,
-            Err(RecvTimeoutError::Disconnected) => Found::End,
+        match due {
+            Some(due) => self.shared.chunks.recv_deadline(due.into_std()),
+            None => self.shared.chunks.recv().map_err(RecvTimeoutError::from),
         }
     }
 
@@ -238,7 +210,7 @@ impl Worker {
         }
         match turn {
             // A full pool of buffers needs no more of them.
-            Turn::Through => drop(self.buffers.try_send(chunk.bytes)),
+            Turn::Through => drop(self.shared.buffers.try_send(chunk.bytes)),
             Turn::Aside { undecided, until } => {
                 self.held.push(Work { chunk, next, undecided }, until);
             }
@@ -367,7 +339,7 @@ impl Worker {
                     Decided::Unavailable(unavailable) => {
                         active.generation.note_unavailable("the plugin", &unavailable);
                         if active.generation.plugin().has_redeclared() {
-                            self.renewal.renew();
+                            self.shared.renewal.renew();
                         }
                         (unavailable.pause, unavailable.fault)
                     }
@@ -437,22 +409,15 @@ impl Worker {
                 }
             };
             let (now, later) = taken.split_at(decided);
-            let mut tally = Tally::of(now.len());
-            for (position, event) in now.iter().enumerate() {
-                match decisions.of(position) {
-                    Err(fault) => {
-                        tally.add_fault(fault);
-                        others.push(event.clone());
-                    }
-                    Ok([]) => {
-                        tally.filtered += 1;
-                        ack.filter(event.index);
-                    }
-                    Ok(outputs) => {
-                        self.carrier.deliver(deciding, &provenance, event, outputs, &mut tally);
-                    }
-                }
-            }
+            let tally = self.carrier.carry_with(
+                deciding,
+                &provenance,
+                now,
+                &decisions,
+                |_, _, event, _| {
+                    others.push(event.clone());
+                },
+            );
             deciding.generation.count(ack.source(), &tally, decisions.wasted());
             canary.count(tally.events, tally.failed() + tally.rejected);
             taken = later;
@@ -467,7 +432,7 @@ impl Worker {
         let PluginRoles { active, canary, shadow } = self.roles.refresh();
         self.shadow = shadow;
         if !Arc::ptr_eq(&active, &self.active.generation) {
-            let next = Deciding::new(active, Arc::clone(&self.identities));
+            let next = Deciding::new(active, Arc::clone(&self.shared.identities));
             std::mem::replace(&mut self.active, next).retire();
         }
         let is_other = |current: &(Arc<Canary>, Deciding)| {
@@ -477,9 +442,9 @@ impl Worker {
             before.retire();
         }
         if let (None, Some(canary)) = (&self.canary, canary) {
-            self.canary = Some(Self::canary(canary, &self.identities));
+            self.canary = Some(Self::canary(canary, &self.shared.identities));
         }
-        self.published.count_pause(start.elapsed());
+        self.shared.roles.count_pause(start.elapsed());
     }
 
     fn canary(canary: Arc<Canary>, identities: &Arc<SourceIdentities>) -> (Arc<Canary>, Deciding) {

@@ -21,7 +21,8 @@ pub(super) struct Carrier {
 }
 
 impl Carrier {
-    /// Carry out the decisions about a batch.
+    /// Carry out the decisions about a batch, and do with each event what the settings say of those
+    /// that the plugin fails on.
     pub(super) fn carry(
         &mut self,
         deciding: &mut Deciding,
@@ -29,12 +30,32 @@ impl Carrier {
         events: &[Event<'_>],
         decisions: &Decisions,
     ) -> Tally {
+        self.carry_with(
+            deciding,
+            provenance,
+            events,
+            decisions,
+            |carrier, deciding, event, fault| {
+                carrier.fail(deciding, provenance, event, fault);
+            },
+        )
+    }
+
+    /// Carry out the decisions about a batch; `fail` gets the events that the plugin fails on.
+    pub(super) fn carry_with<'a>(
+        &mut self,
+        deciding: &mut Deciding,
+        provenance: &Provenance,
+        events: &[Event<'a>],
+        decisions: &Decisions,
+        mut fail: impl FnMut(&mut Self, &mut Deciding, &Event<'a>, &Fault),
+    ) -> Tally {
         let mut tally = Tally::of(events.len());
         for (position, event) in events.iter().enumerate() {
             match decisions.of(position) {
                 Err(fault) => {
                     tally.add_fault(fault);
-                    self.fail(deciding, provenance, event, fault);
+                    fail(self, deciding, event, fault);
                 }
                 Ok([]) => {
                     tally.filtered += 1;
@@ -47,7 +68,7 @@ impl Carrier {
     }
 
     /// Carry out one event's decisions.
-    pub(super) fn deliver(
+    fn deliver(
         &mut self,
         deciding: &mut Deciding,
         provenance: &Provenance,
