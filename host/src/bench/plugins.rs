@@ -164,7 +164,7 @@ impl Runner {
         let figures = PluginFigures {
             name: candidate.name.clone(),
             component_bytes: candidate.bytes.len(),
-            reads: plugin.reads_of_events(),
+            reads: plugin.reads(),
             cpu_ns_per_event: 0.0,
             rounds: Vec::new(),
             ratio: 0.0,
@@ -236,11 +236,7 @@ impl fmt::Display for PluginReport {
             "faults"
         )?;
         for plugin in &self.plugins {
-            let reads = match plugin.reads {
-                Reads::Kind => "kind",
-                Reads::Envelope => "envelope",
-                Reads::Text => "text",
-            };
+            let reads = plugin.reads.word();
             writeln!(
                 f,
                 "{:24} {reads:>9} {:>10.1} {:>8.2} {:>8.2} {:>10.0} {:>10.0} {:>10.1} {:>8}",

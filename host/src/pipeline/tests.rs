@@ -3,15 +3,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZero;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use super::*;
 use standpipe_core::event::{Lines, Settled, Source, StreamName};
+use standpipe_core::test_deadline::run_with_deadline;
 use standpipe_delivery::faulty::{Faulty, Injection};
 use standpipe_delivery::{
     Delivery, DeliverySettings, Pack, Ports, StartRate, StreamSettings, Verdict,
@@ -185,7 +186,7 @@ impl Scene {
 }
 
 fn generation(number: u64, script: Arc<Scripted>, breaker: BreakerSettings) -> Arc<Generation> {
-    let admitted = Admitted::scripted(Plugin::scripted(script));
+    let admitted = Admitted::without_component(Plugin::scripted(script)).unwrap();
     Arc::new(Generation::new(number, admitted, breaker, NonZero::<usize>::MIN))
 }
 
@@ -201,7 +202,7 @@ impl Driven {
     fn take_lines(&mut self, source: impl Into<Source>, lines: Lines) {
         let settled = Arc::clone(&self.settled);
         let ack = Ack::new(source.into(), lines.len(), move |chunk| {
-            let mut all = settled.lock().unwrap();
+            let mut all = settled.lock();
             all.delivered += chunk.delivered;
             all.filtered += chunk.filtered;
             all.dead += chunk.dead;
@@ -237,7 +238,7 @@ impl Driven {
         let accepted =
             self.client.accepted().into_iter().filter(|(_, records)| !records.is_empty());
         Outcome {
-            settled: *self.settled.lock().unwrap(),
+            settled: *self.settled.lock(),
             accepted: accepted
                 .map(|(stream, records)| {
                     (stream.to_string(), records.into_iter().map(text).collect())
@@ -583,6 +584,10 @@ async fn a_flood_of_failures_in_one_source_holds_up_no_other() {
 
 #[test]
 fn a_worker_on_its_own_thread_ends_with_its_queue_and_has_handed_everything_over() {
+    run_with_deadline(end_a_worker_with_its_queue);
+}
+
+fn end_a_worker_with_its_queue() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let _entered = runtime.enter();
     let scene = Scene::default().begin();
@@ -602,7 +607,7 @@ fn a_worker_on_its_own_thread_ends_with_its_queue_and_has_handed_everything_over
     let settled = Arc::new(Mutex::new(Vec::new()));
     for _ in 0..20 {
         let all = Arc::clone(&settled);
-        let ack = Ack::new("file".into(), 2, move |chunk| all.lock().unwrap().push(chunk));
+        let ack = Ack::new("file".into(), 2, move |chunk| all.lock().push(chunk));
         chunks_in
             .send(lines(&[b"{\"event\":\"one\"}", b"{\"event\":\"trap\"}"]).into_chunk(ack))
             .unwrap();
@@ -610,7 +615,7 @@ fn a_worker_on_its_own_thread_ends_with_its_queue_and_has_handed_everything_over
     drop(chunks_in);
     worker.join().unwrap();
     runtime.block_on(scene.delivery.drain());
-    let settled = settled.lock().unwrap();
+    let settled = settled.lock();
     assert_eq!(settled.len(), 20);
     assert!(
         settled.iter().all(|chunk| (chunk.delivered, chunk.dead, chunk.undelivered) == (1, 1, 0))

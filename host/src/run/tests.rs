@@ -122,7 +122,7 @@ fn parts_with(
     );
     Parts {
         basis: Basis::new(&settings, Arc::new(NoManager)),
-        swapper: Swapper::scripted(Plugin::scripted(Arc::new(script)), how),
+        swapper: Swapper::fixed(Plugin::scripted(Arc::new(script)), how),
         settings,
         stop,
         delivery,

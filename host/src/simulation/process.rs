@@ -132,7 +132,9 @@ impl<'a> Process<'a> {
             stop.delivery_abort.child_token(),
         );
         let plugin = Arc::new(Plugin::new(world.account.clone()));
-        let scripted = Admitted::scripted(standpipe_plugin_host::Plugin::scripted(plugin.clone()));
+        let scripted =
+            Admitted::without_component(standpipe_plugin_host::Plugin::scripted(plugin.clone()))
+                .unwrap();
         let threads = NonZero::new(world.workers).expect("there is a worker");
         let active = Generation::new(1, scripted, BreakerSettings::default(), threads);
         let active = Arc::new(active);

@@ -23,5 +23,7 @@ pub mod rate_limiter;
 pub mod scoped_log;
 pub mod secret;
 pub mod settings;
+#[cfg(any(test, feature = "testing"))]
+pub mod test_deadline;
 
 pub use error_chain::{error_chain, error_sources};

@@ -22,8 +22,10 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// The share of a source's events that a plugin fails on from which it counts as
 /// degraded, unless the settings say otherwise.
@@ -69,7 +71,8 @@ const BREAKER_TRIAL_EVENTS: usize = 20;
 const MONTH_SECONDS: f64 = 30.0 * 24.0 * 3600.0;
 
 /// How well a plugin does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Health {
     /// It fails on few events or on none.
     Healthy,
@@ -257,19 +260,13 @@ impl Breaker {
         if self.is_idle() {
             return Vec::new();
         }
-        let accounts = self.lock();
+        let accounts = self.accounts.lock();
         let accounts = accounts.of.iter().filter(|(_, account)| !self.is_over(account, now));
         let failing = accounts.filter(|(_, account)| account.health > Health::Healthy);
         let mut sources: Vec<_> =
             failing.map(|(source, account)| (source.to_string(), account.health)).collect();
         sources.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         sources
-    }
-
-    /// How often the health of a source has changed, with this plugin and with those
-    /// that it shares the counter with.
-    pub fn changes(&self) -> u64 {
-        self.changes.get()
     }
 
     /// Whether the plugin may be asked about events of this source now, and how far.
@@ -280,7 +277,7 @@ impl Breaker {
         if self.is_idle() {
             return Admission::Ask(free);
         }
-        let mut accounts = self.lock();
+        let mut accounts = self.accounts.lock();
         self.pay_back(&mut accounts, now);
         let indebted = accounts.indebted();
         let Some(account) = accounts.of.get_mut(source) else { return Admission::Ask(free) };
@@ -317,7 +314,7 @@ impl Breaker {
         if is_clean && self.is_idle() {
             return;
         }
-        let mut accounts = self.lock();
+        let mut accounts = self.accounts.lock();
         self.pay_back(&mut accounts, now);
         self.forget_silent_sources(&mut accounts, now);
         if !accounts.of.contains_key(source) {
@@ -425,10 +422,6 @@ impl Breaker {
 
     fn is_idle(&self) -> bool {
         self.tracked.load(Ordering::Relaxed) == 0
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Accounts> {
-        self.accounts.lock()
     }
 }
 

@@ -81,10 +81,10 @@ pub enum CasesError {
         error: io::Error,
     },
     /// A text does not have the form of cases.
-    #[error("{}{error}", path.as_deref().map(|path| format!("{}: ", path.display())).unwrap_or_default())]
+    #[error("{}: {error}", path.display())]
     Form {
-        /// The file, if it is one.
-        path: Option<PathBuf>,
+        /// The file or directory.
+        path: PathBuf,
         /// What is wrong.
         #[source]
         error: CasesFormError,
@@ -115,9 +115,8 @@ impl Cases {
     ///
     /// It does not have their form, or an event is none that the host would
     /// hand to a plugin.
-    pub fn parse(text: &[u8]) -> Result<Self, CasesError> {
-        let refused = |error| CasesError::Form { path: None, error };
-        let raw = form::parse(text).map_err(refused)?;
+    pub fn parse(text: &[u8]) -> Result<Self, CasesFormError> {
+        let raw = form::parse(text)?;
         let of_file = raw.settings.map(|settings| Arc::from(settings.0));
         let case = |(number, raw): (usize, RawCase)| Case {
             file: None,
@@ -148,7 +147,7 @@ impl Cases {
         files.sort();
         if files.is_empty() {
             let error = CasesFormError::NoFiles;
-            return Err(CasesError::Form { path: Some(path.to_owned()), error });
+            return Err(CasesError::Form { path: path.to_owned(), error });
         }
         let read = files.iter().map(|file| Self::read_file(file));
         let read = read.collect::<Result<Vec<_>, _>>()?;
@@ -156,9 +155,10 @@ impl Cases {
     }
 
     fn read_file(path: &Path) -> Result<Self, CasesError> {
-        let text = read_bounded(path);
-        let text = text.map_err(|error| CasesError::Read { path: path.to_owned(), error })?;
-        let mut cases = Self::parse(&text).map_err(|error| error.of(path))?;
+        let failed = |error| CasesError::Read { path: path.to_owned(), error };
+        let refused = |error| CasesError::Form { path: path.to_owned(), error };
+        let text = read_bounded(path).map_err(failed)?;
+        let mut cases = Self::parse(&text).map_err(refused)?;
         let file = Arc::<str>::from(path.to_string_lossy());
         cases.0.iter_mut().for_each(|case| case.file = Some(Arc::clone(&file)));
         Ok(cases)
@@ -172,11 +172,6 @@ impl Cases {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// How many [`run`](Self::run) would run: those without settings.
-    pub fn without_settings(&self) -> usize {
-        self.0.iter().filter(|case| case.settings.is_none()).count()
     }
 
     /// Run the cases that bring no settings, with a plugin that has read those
@@ -255,18 +250,6 @@ impl Case {
     fn failure(&self, differences: Vec<Difference>) -> Failure {
         let file = self.file.as_deref().map(str::to_owned);
         Failure { file, number: self.number, name: self.name.clone(), differences }
-    }
-}
-
-impl CasesError {
-    /// Say of which file it is.
-    fn of(self, file: &Path) -> Self {
-        match self {
-            CasesError::Form { error, .. } => {
-                CasesError::Form { path: Some(file.to_owned()), error }
-            }
-            CasesError::Read { .. } => self,
-        }
     }
 }
 

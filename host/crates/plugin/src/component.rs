@@ -24,7 +24,7 @@ use super::printable::printable;
 use super::routes::Route;
 use super::sandbox::{Sandbox, add_to_linker};
 use super::wasm_error::WasmError;
-use super::{Allowance, Engine, Fault, PluginSettings, Target};
+use super::{Allowance, Engine, Fault, PluginSettings, Reads, Target};
 use crate::limits;
 use standpipe_core::event::{BadStreamName, StreamName, covers};
 
@@ -51,7 +51,6 @@ pub(super) struct Loaded {
     settings: PluginSettings,
     digest: Arc<str>,
     declared: Vec<Declared>,
-    reads: contract::Reads,
     setup: contract::Setup,
     /// Bounds what all instances print together.
     rate: Rate,
@@ -111,15 +110,16 @@ pub enum LoadError {
         "it was built for another version of the contract: {0}: rebuild it against wit/mapping.wit"
     )]
     OtherVersion(#[from] OtherVersion),
-    /// It needs more at its start than an instance may have.
-    #[error("it needs more than an instance may have: {}: {}", need.words(error), need.advice())]
-    TooLarge {
-        /// What it needs.
-        need: Need,
-        /// What the engine says.
-        #[source]
-        error: WasmError,
-    },
+    /// It needs more memory at its start than an instance may have.
+    #[error(
+        "it needs more than an instance may have: {}: raise memory_bytes under [plugin.limits], or build it with less \
+         memory",
+        .0.root_cause()
+    )]
+    TooMuchMemory(#[source] WasmError),
+    /// It is made of more or larger core modules and tables than an instance may have.
+    #[error("it needs more than an instance may have: {0}: build it of fewer and smaller modules")]
+    TooManyParts(#[source] WasmError),
     /// It wants something that the host does not provide.
     #[error(
         "it does not fit the host: {0}: plugins can import WASI 0.2 (without HTTP) and nothing else, and must \
@@ -148,33 +148,6 @@ impl From<Mismatch> for LoadError {
         match mismatch {
             Mismatch::World { exports } => LoadError::OtherWorld { exports },
             Mismatch::Version(version) => LoadError::OtherVersion(version),
-        }
-    }
-}
-
-/// What a component needs too much of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// Memory at its start.
-    Memory,
-    /// Core modules, tables, or what they are made of.
-    Parts,
-}
-
-impl Need {
-    fn words(self, error: &WasmError) -> String {
-        match self {
-            Need::Memory => error.root_cause(),
-            Need::Parts => error.to_string(),
-        }
-    }
-
-    fn advice(self) -> &'static str {
-        match self {
-            Need::Memory => {
-                "raise memory_bytes under [plugin.limits], or build it with less memory"
-            }
-            Need::Parts => "build it of fewer and smaller modules",
         }
     }
 }
@@ -262,17 +235,9 @@ impl Compiled {
         let setup = trial.configure(settings.text(), self.engine.allowance().configure_cpu);
         let setup = setup.map_err(LoadError::Fault)?;
         let setup = setup.map_err(|error| LoadError::Settings(printable(&error)))?;
-        let plugin = Plugin(Arc::new(Loaded {
-            code: Code::Component(self.clone()),
-            settings,
-            digest: Arc::clone(&self.digest),
-            declared: check_streams(&setup.streams)?,
-            reads: setup.reads,
-            setup,
-            rate,
-            spare: Mutex::new(vec![trial]),
-            has_redeclared: AtomicBool::new(false),
-        }));
+        let code = Code::Component(self.clone());
+        let plugin = Plugin::new(code, settings, Arc::clone(&self.digest), setup, rate)?;
+        plugin.give_back(trial);
         plugin.warm(2)?;
         Ok(plugin)
     }
@@ -291,6 +256,25 @@ impl Plugin {
         settings: impl Into<PluginSettings>,
     ) -> Result<Self, LoadError> {
         Compiled::new(engine, bytes)?.configure(settings)
+    }
+
+    fn new(
+        code: Code,
+        settings: PluginSettings,
+        digest: Arc<str>,
+        setup: contract::Setup,
+        rate: Rate,
+    ) -> Result<Self, WrongStreams> {
+        Ok(Plugin(Arc::new(Loaded {
+            code,
+            settings,
+            digest,
+            declared: check_streams(&setup.streams)?,
+            setup,
+            rate,
+            spare: Mutex::default(),
+            has_redeclared: AtomicBool::new(false),
+        })))
     }
 
     /// Let another plugin of the same component read settings.
@@ -324,27 +308,17 @@ impl Plugin {
     pub fn native(settings: &str) -> Result<Self, LoadError> {
         let (native, streams) =
             Native::configure(settings).map_err(|error| LoadError::Settings(printable(&error)))?;
-        Ok(Plugin(Arc::new(Loaded {
-            code: Code::Native(native),
-            settings: settings.into(),
-            digest: "native".into(),
-            declared: check_streams(&streams)?,
-            reads: contract::Reads::Kind,
-            setup: contract::Setup { streams, reads: contract::Reads::Kind },
-            rate: Rate::default(),
-            spare: Mutex::default(),
-            has_redeclared: AtomicBool::new(false),
-        })))
+        let setup = contract::Setup { streams, reads: contract::Reads::Kind };
+        let code = Code::Native(native);
+        Ok(Self::new(code, settings.into(), "native".into(), setup, Rate::default())?)
     }
 
     /// What each instance may have; native code has all that the process has.
     pub(super) fn allowance(&self) -> Allowance {
         match &self.0.code {
             Code::Component(compiled) => *compiled.engine.allowance(),
-            #[cfg(any(test, feature = "native-mapping"))]
-            Code::Native(_) => Allowance::default(),
-            #[cfg(any(test, feature = "testing"))]
-            Code::Scripted(_) => Allowance::default(),
+            #[cfg(any(test, feature = "native-mapping", feature = "testing"))]
+            _ => Allowance::default(),
         }
     }
 
@@ -360,15 +334,7 @@ impl Plugin {
     ///
     /// One cannot be made, or does not declare what the first one did.
     pub fn warm(&self, instances: usize) -> Result<(), LoadError> {
-        #[cfg(any(test, feature = "native-mapping"))]
-        if self.native_code().is_some() {
-            return Ok(());
-        }
-        #[cfg(any(test, feature = "testing"))]
-        if self.script().is_some() {
-            return Ok(());
-        }
-        while self.0.spare.lock().len() < instances {
+        while self.has_component() && self.0.spare.lock().len() < instances {
             let instance = self.fresh_instance().map_err(|fault| match fault {
                 Fault::Configure(ConfigureError::Changed(change)) => LoadError::Unstable(change),
                 fault => LoadError::Fault(fault),
@@ -466,8 +432,14 @@ impl Plugin {
         })
     }
 
-    pub(super) fn reads(&self) -> contract::Reads {
-        self.0.reads
+    /// What it asked to be handed.
+    pub fn reads(&self) -> Reads {
+        self.0.setup.reads.into()
+    }
+
+    /// Whether a component decides, as it does in everything that is shipped.
+    pub(super) fn has_component(&self) -> bool {
+        matches!(self.0.code, Code::Component(_))
     }
 
     /// The native code in a component's place, for one mapper.
@@ -493,17 +465,9 @@ impl Plugin {
         settings: PluginSettings,
     ) -> Result<Self, LoadError> {
         let streams = script.configure(settings.text()).map_err(LoadError::Settings)?;
-        Ok(Plugin(Arc::new(Loaded {
-            code: Code::Scripted(script),
-            settings,
-            digest: Arc::clone(digest),
-            declared: check_streams(&streams)?,
-            reads: contract::Reads::Text,
-            setup: contract::Setup { streams, reads: contract::Reads::Text },
-            rate: Rate::default(),
-            spare: Mutex::default(),
-            has_redeclared: AtomicBool::new(false),
-        })))
+        let setup = contract::Setup { streams, reads: contract::Reads::Text };
+        let code = Code::Scripted(script);
+        Ok(Self::new(code, settings, Arc::clone(digest), setup, Rate::default())?)
     }
 
     /// What decides in a component's place in a simulation.
@@ -567,8 +531,8 @@ fn not_compiled(error: WasmError) -> LoadError {
     const BEYOND_MEMORY: &str = "memory does not fit";
     let text = error.to_string();
     match text.contains(BEYOND_POOL) {
-        true if text.contains(BEYOND_MEMORY) => LoadError::TooLarge { need: Need::Memory, error },
-        true => LoadError::TooLarge { need: Need::Parts, error },
+        true if text.contains(BEYOND_MEMORY) => LoadError::TooMuchMemory(error),
+        true => LoadError::TooManyParts(error),
         false => LoadError::Compile(error),
     }
 }
@@ -601,13 +565,10 @@ fn check_streams(streams: &[String]) -> Result<Vec<Declared>, WrongStreams> {
     }
     let check = |name: &String| {
         // A pattern is a name once its stars are gone.
-        let plain = name.replace('*', "x");
-        let checked = StreamName::parse(&plain).map_err(|_| StreamName::parse(name));
-        match checked {
+        match StreamName::parse(&name.replace('*', "x")) {
             Ok(_) if name.contains('*') => Ok(Declared::Pattern(name.clone())),
             Ok(name) => Ok(Declared::Name(name)),
-            Err(Err(error)) => Err(error.into()),
-            Err(Ok(_)) => unreachable!("a name stays one when its stars are replaced"),
+            Err(_) => Err(StreamName::parse(name).expect_err("its stars are no better").into()),
         }
     };
     streams.iter().map(check).collect()

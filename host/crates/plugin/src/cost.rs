@@ -29,16 +29,28 @@ pub struct StartCost {
     pub memory_bytes: usize,
 }
 
-impl Plugin {
-    /// What it asked to be handed.
-    pub fn reads_of_events(&self) -> Reads {
-        match self.reads() {
+impl From<contract::Reads> for Reads {
+    fn from(reads: contract::Reads) -> Self {
+        match reads {
             contract::Reads::Kind => Reads::Kind,
             contract::Reads::Envelope => Reads::Envelope,
             contract::Reads::Text => Reads::Text,
         }
     }
+}
 
+impl Reads {
+    /// The contract's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reads::Kind => "kind",
+            Reads::Envelope => "envelope",
+            Reads::Text => "text",
+        }
+    }
+}
+
+impl Plugin {
     /// Start an instance as a worker would, and throw it away.
     ///
     /// # Errors

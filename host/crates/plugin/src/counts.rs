@@ -39,6 +39,19 @@ pub(super) struct Counts {
     memory_bytes_max: AtomicU64,
 }
 
+/// What all generations in one role have done together, so that counts go on where
+/// the one before has ended.
+///
+/// Each of them adds to it itself, at every batch: a worker may be at its last
+/// batch of a generation while others are past it, and nothing is lost or counted
+/// twice by that.
+#[derive(Debug, Default)]
+pub(super) struct RoleCounters {
+    pub(super) counts: Counts,
+    /// How often the health of one of them has changed; clones are the same counter.
+    pub(super) health_changes: Counter,
+}
+
 impl Default for Counts {
     fn default() -> Self {
         Counts {

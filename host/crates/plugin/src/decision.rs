@@ -123,9 +123,7 @@ impl Answers {
             );
         }
     }
-}
 
-impl Answers {
     /// Whether what is left must wait, since so much has been said already or the
     /// caller says so: once it is so, nobody is asked about the event of this position
     /// or one behind it.

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use thiserror::Error;
 
-use super::bindings::exports::standpipe::mapping::mapper::{Reads, Setup};
+use super::Reads;
+use super::bindings::exports::standpipe::mapping::mapper::Setup;
 use super::printable::printable;
 
 /// Names that an error shows of those that differ.
@@ -57,7 +58,7 @@ impl Order {
     /// They have not declared the same.
     pub(super) fn between(first: &Setup, own: &Setup) -> Result<Self, DeclarationChange> {
         if first.reads != own.reads {
-            let (before, now) = (word(first.reads), word(own.reads));
+            let [before, now] = [first, own].map(|setup| Reads::from(setup.reads).word());
             return Err(DeclarationChange::Reads { before, now });
         }
         if first.streams == own.streams {
@@ -97,14 +98,6 @@ impl Order {
     }
 }
 
-fn word(reads: Reads) -> &'static str {
-    match reads {
-        Reads::Kind => "kind",
-        Reads::Envelope => "envelope",
-        Reads::Text => "text",
-    }
-}
-
 fn shown(names: &[&str]) -> String {
     let short = |name: &&str| printable(name).chars().take(NAME_CHARACTERS_SHOWN).collect();
     let short: Vec<String> = names.iter().take(NAMES_SHOWN).map(short).collect();
@@ -118,6 +111,7 @@ fn shown(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bindings::exports::standpipe::mapping::mapper::Reads;
 
     fn setup(streams: &[&str], reads: Reads) -> Setup {
         Setup { streams: streams.iter().map(|&stream| stream.to_owned()).collect(), reads }

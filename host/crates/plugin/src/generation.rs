@@ -8,8 +8,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::counts::Counts;
-use super::ledger::Ledger;
+use super::counts::{Counts, RoleCounters};
 use super::trust::{Admitted, Evidence, Role, Trust, Untrusted};
 use super::{Attempt, Breaker, BreakerSettings, Plugin, Tally, Unavailable};
 
@@ -26,7 +25,8 @@ pub struct Generation {
     since: SystemTime,
     breaker: Breaker,
     counts: Counts,
-    ledger: Arc<Ledger>,
+    role_counters: Arc<RoleCounters>,
+    origin: String,
     outage: Mutex<Outage>,
 }
 
@@ -54,16 +54,28 @@ impl Generation {
             since: SystemTime::now(),
             breaker: Breaker::new(breaker, threads, Instant::now().into_std()),
             counts: Counts::default(),
-            ledger: Arc::default(),
+            role_counters: Arc::default(),
+            origin: String::new(),
             outage: Mutex::default(),
         }
     }
 
     /// Have what it does be counted here too.
     #[must_use]
-    pub(super) fn with_ledger(mut self, ledger: &Arc<Ledger>) -> Self {
-        self.breaker = self.breaker.with_changes(ledger.health_changes().clone());
-        Generation { ledger: Arc::clone(ledger), ..self }
+    pub(super) fn with_role_counters(self, counters: &Arc<RoleCounters>) -> Self {
+        let breaker = self.breaker.with_changes(counters.health_changes.clone());
+        Generation { breaker, role_counters: Arc::clone(counters), ..self }
+    }
+
+    /// Say where its component is from.
+    #[must_use]
+    pub(super) fn with_origin(self, origin: String) -> Self {
+        Generation { origin, ..self }
+    }
+
+    /// Where its component is from, for people.
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
     }
 
     /// Its number: each one that is taken has a higher one.
@@ -85,27 +97,13 @@ impl Generation {
         trust.check_again(role, &self.evidence)
     }
 
-    /// Its plugin for another generation, if these settings let that be in the role.
-    ///
-    /// # Errors
-    ///
-    /// They do not.
-    pub fn admit_again(&self, trust: &Trust, role: Role) -> Result<Admitted, Untrusted> {
-        trust.admit(role, self.plugin.clone(), self.evidence.clone())
-    }
-
-    /// Another plugin of its component for another generation, if these settings let that
+    /// This or another plugin of its component for another generation, if these settings let that
     /// be in the role.
     ///
     /// # Errors
     ///
     /// They do not, or it is another component's.
-    pub fn admit_anew(
-        &self,
-        plugin: Plugin,
-        trust: &Trust,
-        role: Role,
-    ) -> Result<Admitted, Untrusted> {
+    pub fn admit(&self, plugin: Plugin, trust: &Trust, role: Role) -> Result<Admitted, Untrusted> {
         trust.admit(role, plugin, self.evidence.clone())
     }
 
@@ -123,7 +121,7 @@ impl Generation {
     /// them.
     pub fn count(&self, source: &str, tally: &Tally, wasted: Duration) {
         self.counts.add(tally);
-        self.ledger.add(tally);
+        self.role_counters.counts.add(tally);
         // A plugin that was off was not asked.
         if tally.off() == 0 {
             let attempt = Attempt { events: tally.events, failed: tally.failed(), wasted };
@@ -134,7 +132,7 @@ impl Generation {
     /// Count the time that a batch took, and the memory that its instance has.
     pub fn count_call(&self, took: Duration, memory_bytes: usize) {
         self.counts.add_call(took, memory_bytes);
-        self.ledger.add_call(took, memory_bytes);
+        self.role_counters.counts.add_call(took, memory_bytes);
     }
 
     /// Tell now and then that no instance of it can be made, so that it is not asked; `role`

@@ -19,15 +19,6 @@ use crate::limits;
 /// error is not public.
 const ANSWER_TOO_LARGE: &str = "fuel allocated for hostcalls has been exhausted";
 
-/// What an instance is asked for, with the processor time that it may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Call {
-    /// To start, to read its settings, or to tell its routes.
-    Configure(Duration),
-    /// To map events.
-    Map(Duration),
-}
-
 pub(super) struct Instance {
     store: Store<Sandbox>,
     bindings: Bindings,
@@ -49,7 +40,7 @@ impl Instance {
                 let (made, order) = (Instant::now(), Order::default());
                 Ok(Instance { store, bindings, calls: 0, made, order })
             }
-            Err(error) => Err(fault(&store, &error, Call::Configure(configure_cpu))),
+            Err(error) => Err(fault(&store, &error, configure_deadline(configure_cpu))),
         }
     }
 
@@ -72,7 +63,7 @@ impl Instance {
         let _running = start_clock(&mut self.store, thread_cpu_time(), cpu_max);
         let mapper = self.bindings.standpipe_mapping_mapper();
         let answer = mapper.call_configure(&mut self.store, settings);
-        answer.map_err(|error| fault(&self.store, &error, Call::Configure(cpu_max)))
+        answer.map_err(|error| fault(&self.store, &error, configure_deadline(cpu_max)))
     }
 
     /// Call the plugin, whose time runs from `start` of the thread's processor time.
@@ -86,7 +77,7 @@ impl Instance {
         let _running = start_clock(&mut self.store, start, cpu_max);
         let mapper = self.bindings.standpipe_mapping_mapper();
         let answer = mapper.call_map_events(&mut self.store, events);
-        answer.map_err(|error| fault(&self.store, &error, Call::Map(cpu_max)))
+        answer.map_err(|error| fault(&self.store, &error, Fault::Deadline(cpu_max.as_millis())))
     }
 
     /// What the plugin tells of its ways with these settings; none where it has
@@ -105,7 +96,7 @@ impl Instance {
         };
         let (mut store, _running) = new_store(engine, rate);
         let asked = ask_routes(&mut store, pre, &function, settings, cpu_max);
-        asked.map(Some).map_err(|error| fault(&store, &error, Call::Configure(cpu_max)))
+        asked.map(Some).map_err(|error| fault(&store, &error, configure_deadline(cpu_max)))
     }
 
     /// Whether it should make room for a fresh one.
@@ -117,7 +108,7 @@ impl Instance {
 
     /// The memory that it has, all its memories together.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.store.data().bounds.memory_bytes()
+        self.store.data().bounds.memory_bytes
     }
 }
 
@@ -159,15 +150,17 @@ fn start_clock(store: &mut Store<Sandbox>, start: Duration, cpu_max: Duration) -
     store.data().clock.run()
 }
 
-fn fault(store: &Store<Sandbox>, error: &wasmtime::Error, call: Call) -> Fault {
+fn configure_deadline(cpu_max: Duration) -> Fault {
+    Fault::ConfigureDeadline(cpu_max.as_millis())
+}
+
+/// What an instance did wrong in a call; `deadline` where its processor time was over.
+fn fault(store: &Store<Sandbox>, error: &wasmtime::Error, deadline: Fault) -> Fault {
     if error.is::<DeadlinePassed>() {
-        return match call {
-            Call::Configure(cpu_max) => Fault::ConfigureDeadline(cpu_max.as_millis()),
-            Call::Map(cpu_max) => Fault::Deadline(cpu_max.as_millis()),
-        };
+        return deadline;
     }
     if store.data().bounds.refused {
-        return Fault::Memory(store.data().bounds.memory_bytes_max() >> 20);
+        return Fault::Memory(store.data().bounds.memory_bytes_max >> 20);
     }
     let cause = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string(),

@@ -34,7 +34,6 @@ mod generation;
 mod hosting;
 mod instance;
 mod kinds;
-mod ledger;
 pub mod limits;
 mod log;
 mod mapper;
@@ -73,9 +72,7 @@ pub use breaker::{
     Admission, Attempt, Breaker, BreakerSettings, Grouping, Health, Patience, WhenOff,
 };
 pub use canary::{Canary, CanarySettings};
-pub use component::{
-    Compiled, Inspection, LoadError, Need, Plugin, WrongStreams, inspect, sha256_hex,
-};
+pub use component::{Compiled, Inspection, LoadError, Plugin, WrongStreams, inspect, sha256_hex};
 pub use contract_types::OtherVersion;
 pub use cost::{Reads, StartCost};
 pub use counts::Tally;

@@ -16,7 +16,7 @@ use super::kinds::Kinds;
 use super::native::Native;
 use super::printable::printable;
 use super::sandbox::thread_cpu_time;
-use super::{Allowance, Fault, Grouping, Patience, Plugin, Unavailable};
+use super::{Allowance, Fault, Grouping, Patience, Plugin, Reads, Unavailable};
 use crate::limits;
 use standpipe_core::event::{Event, StreamName};
 
@@ -77,15 +77,7 @@ impl Mapper {
     /// Have an instance at hand before it is needed. Where none can be made, the
     /// first call tells why.
     pub fn ready(&mut self) {
-        #[cfg(any(test, feature = "testing"))]
-        if self.plugin.script().is_some() {
-            return;
-        }
-        #[cfg(any(test, feature = "native-mapping"))]
-        if self.native.is_some() {
-            return;
-        }
-        if self.instance.is_none() {
+        if self.plugin.has_component() && self.instance.is_none() {
             self.instance = self.plugin.instance().ok();
         }
     }
@@ -139,15 +131,15 @@ impl Mapper {
         }
         let events = &events[..events.len().min(patience.events_max)];
         let kinds = match self.plugin.reads() {
-            contract::Reads::Kind => Kinds::of(events),
-            contract::Reads::Envelope | contract::Reads::Text => Kinds::each(events.len()),
+            Reads::Kind => Kinds::of(events),
+            Reads::Envelope | Reads::Text => Kinds::each(events.len()),
         };
         #[cfg(any(test, feature = "native-mapping"))]
         if let Some(native) = &mut self.native {
             let answers = native.map(kinds.asked.iter().map(|&event| &events[event]));
             return Ok(Decisions { kinds, answers });
         }
-        let with_text = self.plugin.reads() == contract::Reads::Text;
+        let with_text = self.plugin.reads() == Reads::Text;
         let asked = kinds.asked.iter().map(|&event| lower(&events[event], source, with_text));
         let asked: Vec<_> = asked.collect();
         let (wasted_max, answers) = (patience.wasted_max, Answers::default());
@@ -189,16 +181,7 @@ impl Mapper {
     }
 
     fn map_one_by_one(&mut self, group: Range<usize>, batch: &mut Batch<'_>) {
-        for position in group {
-            if batch.postpones(position) {
-                return;
-            }
-            match self.call(position..position + 1, batch) {
-                Ok(outputs) => batch.answers.take(outputs, position),
-                Err(NoAnswer::NoInstance(fault)) => batch.answers.postpone(position, fault),
-                Err(NoAnswer::Fault(fault)) => batch.answers.faults.push((position, fault)),
-            }
-        }
+        group.for_each(|position| self.map_group(position..position + 1, batch));
     }
 
     /// Call the plugin with some events. Time that comes to nothing counts as wasted,
@@ -254,9 +237,7 @@ impl Mapper {
             }
         }
     }
-}
 
-impl Mapper {
     /// Make an instance, unless that has failed a moment ago. Attempts get rarer, and
     /// take no more than a share of the processor time.
     fn new_instance(&mut self, start: Duration) -> Result<Instance, Fault> {

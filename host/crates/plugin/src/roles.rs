@@ -136,6 +136,7 @@ mod tests {
     use super::*;
     use crate::scripted::{Act, Script};
     use crate::{Admitted, BreakerSettings, Plugin};
+    use standpipe_core::test_deadline::run_with_deadline;
 
     /// Is never asked.
     struct Unused;
@@ -149,7 +150,7 @@ mod tests {
     }
 
     fn roles(number: u64) -> PluginRoles {
-        let admitted = Admitted::scripted(Plugin::scripted(Arc::new(Unused)));
+        let admitted = Admitted::without_component(Plugin::scripted(Arc::new(Unused))).unwrap();
         let settings = BreakerSettings::default();
         let active = Generation::new(number, admitted, settings, NonZero::<usize>::MIN);
         PluginRoles { active: Arc::new(active), canary: None, shadow: None }
@@ -171,6 +172,10 @@ mod tests {
 
     #[test]
     fn readers_see_what_is_published_in_its_order() {
+        run_with_deadline(publish_to_two_readers);
+    }
+
+    fn publish_to_two_readers() {
         let published = PublishedRoles::new(roles(0));
         let is_over = AtomicBool::new(false);
         let read = || {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use thiserror::Error;
 use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime::{ResourceLimiter, Result, UpdateDeadline, bail};
 use wasmtime_wasi::p2::DynPollable;
@@ -34,23 +35,17 @@ pub(super) struct Sandbox {
 /// Counts the memory of an instance, all its memories together.
 #[derive(Debug)]
 pub(super) struct Bounds {
-    memory_bytes: usize,
-    memory_bytes_max: usize,
+    /// The memory in use.
+    pub(super) memory_bytes: usize,
+    pub(super) memory_bytes_max: usize,
     /// Whether memory was refused.
     pub(super) refused: bool,
 }
 
 /// An error of the host's own making, told apart from a trap.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[error("deadline passed")]
 pub(super) struct DeadlinePassed;
-
-impl std::fmt::Display for DeadlinePassed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("deadline passed")
-    }
-}
-
-impl std::error::Error for DeadlinePassed {}
 
 impl Sandbox {
     pub(super) fn new(rate: &Rate, memory_bytes_max: usize, clock: Clock) -> Self {
@@ -125,14 +120,5 @@ impl Bounds {
     /// should be replaced: a guest never gives memory back.
     pub(super) fn is_bloated(&self) -> bool {
         self.memory_bytes > self.memory_bytes_max / 2
-    }
-
-    pub(super) fn memory_bytes_max(&self) -> usize {
-        self.memory_bytes_max
-    }
-
-    /// The memory in use.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.memory_bytes
     }
 }

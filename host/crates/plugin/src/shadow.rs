@@ -13,9 +13,8 @@ use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 use rustix::process::setpriority_process;
 
-use super::bindings::exports::standpipe::mapping::mapper::Reads;
 use super::compare::Comparison;
-use super::{Admission, Decisions, Generation, Mapper, Plugin, Tally};
+use super::{Admission, Decisions, Generation, Mapper, Plugin, Reads, Tally};
 use standpipe_core::event::{Envelope, Event};
 
 /// Batches that wait for a shadow: enough that its thread is not woken for each, and
@@ -238,7 +237,7 @@ mod tests {
     }
 
     fn shadow(plugin: Plugin) -> Shadow {
-        let plugin = Admitted::native(plugin).unwrap();
+        let plugin = Admitted::without_component(plugin).unwrap();
         let generation =
             Generation::new(2, plugin, BreakerSettings::default(), NonZero::<usize>::MIN);
         Shadow::start(Arc::new(generation)).unwrap()

@@ -25,8 +25,7 @@ mod workshop;
 pub use crate::Seal;
 pub use candidate::{Candidate, SettingsDefaults, Terms};
 pub use report::{
-    CanaryReport, FailingSource, GenerationReport, Health, PauseReport, RefusalReport, Report,
-    ShadowReport,
+    CanaryReport, FailingSource, GenerationReport, PauseReport, RefusalReport, Report, ShadowReport,
 };
 pub use step::{RefusalCause, Refused, Step};
 pub use swapper::{NotPossible, Swapped, Swapper, SwapperSettings};

@@ -195,20 +195,15 @@ impl Trust {
 }
 
 impl Admitted {
-    #[cfg(any(test, feature = "native-mapping"))]
-    /// A plugin that is native code of this program, and none else: there is no
+    #[cfg(any(test, feature = "native-mapping", feature = "testing"))]
+    /// A plugin that is native code or a script of this program, and none else: there is no
     /// component to be checked.
-    pub fn native(plugin: Plugin) -> Option<Self> {
-        plugin.native_code()?;
+    pub fn without_component(plugin: Plugin) -> Option<Self> {
+        if plugin.has_component() {
+            return None;
+        }
         let evidence = Evidence { digest: Arc::clone(plugin.digest()), signer: Signer::Program };
         Some(Admitted { plugin, evidence })
-    }
-
-    /// A plugin that follows a script.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn scripted(plugin: Plugin) -> Self {
-        let evidence = Evidence { digest: Arc::clone(plugin.digest()), signer: Signer::Program };
-        Admitted { plugin, evidence }
     }
 
     /// The plugin.
@@ -329,7 +324,7 @@ mod tests {
         let evidence = check(&Trust::default(), Role::Active, &Seal::Missing).unwrap();
         let refused = Trust::default().admit(Role::Active, native.clone(), evidence);
         assert!(matches!(refused, Err(Untrusted::OtherDigest { .. })));
-        assert!(Admitted::native(native).is_some());
+        assert!(Admitted::without_component(native).is_some());
     }
 
     proptest! {

@@ -13,69 +13,11 @@ use crate::cli::{CommandResult, Exit, print_text, usage};
 const NAME_CHARACTERS_MAX: usize = 64;
 
 /// Names that cargo takes for no package, or that the SDK has.
-const RESERVED_NAMES: [&str; 61] = [
-    "abstract",
-    "alloc",
-    "as",
-    "async",
-    "await",
-    "become",
-    "box",
-    "break",
-    "build",
-    "const",
-    "continue",
-    "core",
-    "crate",
-    "deps",
-    "do",
-    "dyn",
-    "else",
-    "enum",
-    "examples",
-    "extern",
-    "false",
-    "final",
-    "fn",
-    "for",
-    "gen",
-    "if",
-    "impl",
-    "in",
-    "incremental",
-    "let",
-    "loop",
-    "macro",
-    "match",
-    "mod",
-    "move",
-    "mut",
-    "override",
-    "priv",
-    "proc_macro",
-    "pub",
-    "ref",
-    "return",
-    "self",
-    "standpipe-plugin",
-    "standpipe_plugin",
-    "static",
-    "std",
-    "struct",
-    "super",
-    "test",
-    "trait",
-    "true",
-    "try",
-    "type",
-    "typeof",
-    "unsafe",
-    "unsized",
-    "use",
-    "virtual",
-    "where",
-    "while",
-];
+const RESERVED_NAMES: &str = "abstract alloc as async await become box break build const continue core crate deps do \
+    dyn else enum examples extern false final fn for gen if impl in incremental let loop \
+    macro match mod move mut override priv proc_macro pub ref return self standpipe-plugin \
+    standpipe_plugin static std struct super test trait true try type typeof unsafe unsized \
+    use virtual where while";
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -156,7 +98,7 @@ fn package_name(directory: &Path) -> String {
     match name.chars().next() {
         None => "plugin".to_owned(),
         Some(first) if !first.is_ascii_alphabetic() => format!("plugin-{name}"),
-        Some(_) if RESERVED_NAMES.contains(&&*name) => format!("{name}-plugin"),
+        Some(_) if RESERVED_NAMES.split(' ').any(|taken| taken == name) => format!("{name}-plugin"),
         Some(_) => name,
     }
 }

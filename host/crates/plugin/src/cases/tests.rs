@@ -101,7 +101,8 @@ fn cases_without_settings_run_with_those_of_production() {
             {"name":"two","event":{"event":"a"},"settings":{"mappings":[{"event":"a","stream":"own"}]},"expect":[{"stream":"own"}]},
             {"name":"three","event":{},"expect":[{"stream":"prod"}]}]}"#,
     );
-    assert_eq!((cases.len(), cases.without_settings()), (3, 2));
+    let without_settings = cases.0.iter().filter(|case| case.settings.is_none()).count();
+    assert_eq!((cases.len(), without_settings), (3, 2));
     let production = r#"{"mappings":[{"event":"a","stream":"prod"}]}"#;
     let mut mapper = Mapper::new(Plugin::native(production).unwrap());
     let failures = cases.run(&mut mapper);

@@ -2,23 +2,12 @@
 
 use std::fmt;
 
-use serde::ser::SerializeStruct;
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::{ChangeKind, Comparison, Sample};
 
 impl ChangeKind {
-    fn key(self) -> &'static str {
-        match self {
-            ChangeKind::Failed => "failed",
-            ChangeKind::Rejected => "rejected",
-            ChangeKind::Filtered => "filtered",
-            ChangeKind::Delivered => "delivered",
-            ChangeKind::Moved => "moved",
-            ChangeKind::Payload => "payload",
-        }
-    }
-
     fn words(self) -> &'static str {
         match self {
             ChangeKind::Failed => "newly failing",
@@ -33,15 +22,14 @@ impl ChangeKind {
 
 impl Serialize for Comparison {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields = ChangeKind::ALL.len() + 4;
-        let mut report = serializer.serialize_struct("Comparison", fields)?;
-        report.serialize_field("compared", &self.compared)?;
-        report.serialize_field("same", &(self.compared - self.changed()))?;
+        let mut report = serializer.serialize_map(Some(ChangeKind::ALL.len() + 4))?;
+        report.serialize_entry("compared", &self.compared)?;
+        report.serialize_entry("same", &(self.compared - self.changed()))?;
         for kind in ChangeKind::ALL {
-            report.serialize_field(kind.key(), &self.count(kind))?;
+            report.serialize_entry(&kind, &self.count(kind))?;
         }
-        report.serialize_field("changes", &self.changes())?;
-        report.serialize_field("events_of_further_changes", &self.beyond)?;
+        report.serialize_entry("changes", &self.changes())?;
+        report.serialize_entry("events_of_further_changes", &self.beyond)?;
         report.end()
     }
 }

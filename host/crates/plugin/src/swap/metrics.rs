@@ -9,9 +9,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
 use super::Swapper;
-use super::swapper::Ledgers;
-use crate::counts::Counts;
-use crate::ledger::Ledger;
+use super::swapper::SwapCounters;
+use crate::counts::{Counts, RoleCounters};
 use crate::{Engine, Generation, Health};
 use standpipe_core::metrics::{self, MetricsPage};
 
@@ -38,7 +37,7 @@ fn write(page: &mut MetricsPage<'_>, swapper: &Swapper) -> fmt::Result {
         "Whether a canary failed too often, and is not asked any more",
         f64::from(u8::from(is_out)),
     )?;
-    let Ledgers { active, canary, .. } = swapper.ledgers();
+    let SwapCounters { active, canary, .. } = swapper.counters();
     write_done(page, [(ACTIVE, active), (CANARY, canary)])?;
     write_swaps(page, swapper)
 }
@@ -75,9 +74,9 @@ type Column = (&'static str, &'static str, fn(&Counts) -> &Counter);
 /// What plugins have done.
 fn write_done(
     page: &mut MetricsPage<'_>,
-    ledgers: [(&'static str, &Arc<Ledger>); 2],
+    roles: [(&'static str, &Arc<RoleCounters>); 2],
 ) -> fmt::Result {
-    let counts = ledgers.map(|(role, ledger)| (role, ledger.counts()));
+    let counts = roles.map(|(role, counters)| (role, &counters.counts));
     let columns: [Column; 3] = [
         ("plugin_events", "Events that the plugin decided about, or failed on", |of| &of.events),
         ("plugin_filtered", "Those without an output", |of| &of.filtered),
@@ -93,16 +92,16 @@ fn write_done(
     page.counters("plugin_failures", "Events that it failed on", failures)?;
     let calls = counts.map(|(role, of)| ([("role", role)], &of.calls));
     page.histograms("plugin_call_seconds", "Time that the plugin took for a batch", calls)?;
-    let changes = ledgers.map(|(role, ledger)| ([("role", role)], ledger.health_changes().get()));
+    let changes = roles.map(|(role, counters)| ([("role", role)], counters.health_changes.get()));
     page.counters("plugin_health_changes", "How often the plugin's state has changed", changes)
 }
 
 /// What became of other plugins.
 fn write_swaps(page: &mut MetricsPage<'_>, swapper: &Swapper) -> fmt::Result {
-    let ledgers = swapper.ledgers();
-    let swaps = ledgers.swaps.get();
+    let counters = swapper.counters();
+    let swaps = counters.swaps.get();
     page.counter("plugin_swaps", "How often another plugin has taken over", swaps)?;
-    let refused = ledgers.refused().map(|(step, count)| ([("step", step)], count));
+    let refused = counters.refused().map(|(step, count)| ([("step", step)], count));
     page.counters("plugin_refused", "Plugins that were not taken, by the step", refused)?;
     let counts = swapper.engine().and_then(Engine::cache_counts).cloned().unwrap_or_default();
     let results = [("hit", counts.hits), ("miss", counts.misses), ("rejected", counts.rejected)];

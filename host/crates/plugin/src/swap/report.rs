@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Refused;
 use crate::compare::Comparison;
-use crate::{self as plugin, Canary, Generation, Pauses, Shadow};
+use crate::{Canary, Generation, Health, Pauses, Shadow};
 use standpipe_core::clock;
 
 /// Sources that a report on a plugin names among those that it fails on.
@@ -83,18 +83,6 @@ pub struct FailingSource {
     pub health: Health,
 }
 
-/// How well a plugin does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Health {
-    /// It fails on few events or on none.
-    Healthy,
-    /// It fails on many.
-    Degraded,
-    /// It fails on nearly all.
-    Off,
-}
-
 /// A canary.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct CanaryReport {
@@ -149,18 +137,18 @@ pub struct PauseReport {
 }
 
 impl GenerationReport {
-    pub(super) fn new(generation: &Generation, origin: &str) -> Self {
+    pub(super) fn new(generation: &Generation) -> Self {
         let (counts, plugin) = (generation.counts(), generation.plugin());
         let sources = generation.breaker().failing_sources(Instant::now()).into_iter();
         let failing_sources: Vec<_> = sources
             .take(FAILING_SOURCES_SHOWN)
-            .map(|(source, health)| FailingSource { source, health: health.into() })
+            .map(|(source, health)| FailingSource { source, health })
             .collect();
         let worst = failing_sources.first().map(|worst| worst.health);
         GenerationReport {
             generation: generation.number(),
             sha256: plugin.digest().to_string(),
-            origin: origin.to_owned(),
+            origin: generation.origin().to_owned(),
             since: clock::rfc3339(generation.since().into()),
             streams: plugin.streams().map(str::to_owned).collect(),
             health: worst.unwrap_or(Health::Healthy),
@@ -175,33 +163,23 @@ impl GenerationReport {
     }
 }
 
-impl From<plugin::Health> for Health {
-    fn from(health: plugin::Health) -> Self {
-        match health {
-            plugin::Health::Healthy => Health::Healthy,
-            plugin::Health::Degraded => Health::Degraded,
-            plugin::Health::Off => Health::Off,
-        }
-    }
-}
-
 impl CanaryReport {
-    pub(super) fn new(canary: &Canary, origin: &str) -> Self {
+    pub(super) fn new(canary: &Canary) -> Self {
         CanaryReport {
             percent: canary.settings().percent,
             max_error_rate: canary.settings().error_rate_max,
             is_out: canary.is_out(),
-            plugin: GenerationReport::new(canary.generation(), origin),
+            plugin: GenerationReport::new(canary.generation()),
         }
     }
 }
 
 impl ShadowReport {
-    pub(super) fn new(shadow: &Shadow, origin: &str) -> Self {
+    pub(super) fn new(shadow: &Shadow) -> Self {
         ShadowReport {
             skipped: shadow.skipped(),
             comparison: shadow.comparison(),
-            plugin: GenerationReport::new(shadow.generation(), origin),
+            plugin: GenerationReport::new(shadow.generation()),
         }
     }
 }

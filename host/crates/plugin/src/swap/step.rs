@@ -143,7 +143,8 @@ impl Step {
             }
             LoadError::OtherWorld { .. }
             | LoadError::OtherVersion(_)
-            | LoadError::TooLarge { .. }
+            | LoadError::TooMuchMemory(_)
+            | LoadError::TooManyParts(_)
             | LoadError::DoesNotFit(_) => Step::Fit,
             LoadError::Fault(_)
             | LoadError::Settings(_)

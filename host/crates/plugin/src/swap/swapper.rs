@@ -1,7 +1,6 @@
 //! Changes the plugin of a run: swap, rollback, canary, shadow, renewal and refresh of secrets. One
 //! candidate at a time goes through its steps; a refused one changes nothing but a counter.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use super::report::{CanaryReport, GenerationReport, PauseReport, Report, ShadowR
 use super::shelf::{Previous, Shelf};
 use super::workshop::Workshop;
 use super::{Candidate, RefusalCause, Refused, Step, Terms};
-use crate::ledger::Ledger;
+use crate::counts::RoleCounters;
 use crate::{
     Admitted, BreakerSettings, Canary, CanarySettings, Engine, Generation, Plugin, PluginRoles,
     PluginSettings, PublishedRoles, Role, Shadow, Trust, Untrusted,
@@ -36,22 +35,22 @@ struct Inner {
     /// Held while a candidate goes through its steps: one at a time.
     workshop: Mutex<Workshop>,
     shelf: Mutex<Shelf>,
-    ledgers: Ledgers,
+    counters: SwapCounters,
 }
 
 /// What all plugins of a run have done, by what they were, and what became of others.
 #[derive(Debug, Default)]
-pub(super) struct Ledgers {
+pub(super) struct SwapCounters {
     /// Those that decided.
-    pub(super) active: Arc<Ledger>,
+    pub(super) active: Arc<RoleCounters>,
     /// Those that were tried.
-    pub(super) canary: Arc<Ledger>,
+    pub(super) canary: Arc<RoleCounters>,
     /// How often another plugin has taken over.
     pub(super) swaps: Counter,
     refused: [Counter; Step::ALL.len()],
 }
 
-impl Ledgers {
+impl SwapCounters {
     /// Plugins that were not taken, by the step.
     pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Step::ALL.into_iter().map(Step::word).zip(self.refused.iter().map(Counter::get))
@@ -65,15 +64,6 @@ pub struct SwapperSettings {
     pub workers: NonZero<usize>,
     /// From where on a plugin does badly.
     pub breaker: BreakerSettings,
-}
-
-/// How many instances a candidate needs at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Warm {
-    /// One for each worker.
-    ForWorkers,
-    /// That on which it was tried.
-    One,
 }
 
 /// What becomes of the plugin that another one takes the place of.
@@ -134,44 +124,35 @@ impl Swapper {
         let mut workshop = Workshop::default();
         let plugin = workshop.prepare(&engine, candidate, &terms, Role::Active, &[])?;
         warm(plugin.plugin(), settings.workers.get())?;
-        let swapper = Self::at(Some(engine), settings, plugin, workshop, terms);
-        swapper.shelf().origins.insert(1, candidate.origin.clone());
-        Ok(swapper)
+        Ok(Self::at(Some(engine), settings, plugin, candidate.origin.clone(), workshop, terms))
     }
 
-    #[cfg(any(test, feature = "native-mapping"))]
+    #[cfg(any(test, feature = "native-mapping", feature = "testing"))]
     /// A swapper of a plugin that is not a component, and stays.
     ///
     /// # Panics
     ///
     /// It is a component.
     pub fn fixed(plugin: Plugin, settings: SwapperSettings) -> Self {
-        let plugin = Admitted::native(plugin).expect("native code");
-        Self::at(None, settings, plugin, Workshop::default(), Terms::default())
-    }
-
-    /// A swapper of a plugin that follows a script, and stays.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn scripted(plugin: Plugin, settings: SwapperSettings) -> Self {
-        let plugin = Admitted::scripted(plugin);
-        Self::at(None, settings, plugin, Workshop::default(), Terms::default())
+        let plugin = Admitted::without_component(plugin).expect("not a component");
+        Self::at(None, settings, plugin, String::new(), Workshop::default(), Terms::default())
     }
 
     fn at(
         engine: Option<Engine>,
         settings: SwapperSettings,
         plugin: Admitted,
+        origin: String,
         workshop: Workshop,
         terms: Terms,
     ) -> Self {
-        let ledgers = Ledgers::default();
+        let counters = SwapCounters::default();
         let active = Generation::new(1, plugin, settings.breaker, settings.workers);
-        let active = Arc::new(active.with_ledger(&ledgers.active));
-        let roles = PluginRoles { active, canary: None, shadow: None };
+        let active = active.with_origin(origin).with_role_counters(&counters.active);
+        let roles = PluginRoles { active: Arc::new(active), canary: None, shadow: None };
         let roles = Arc::new(PublishedRoles::new(roles));
         let shelf = Shelf {
             terms,
-            origins: BTreeMap::new(),
             previous: None,
             canary_settings: PluginSettings::default(),
             withdrawn: None,
@@ -179,7 +160,7 @@ impl Swapper {
             last_refused: None,
         };
         let (workshop, shelf) = (Mutex::new(workshop), Mutex::new(shelf));
-        Swapper(Arc::new(Inner { engine, settings, roles, workshop, shelf, ledgers }))
+        Swapper(Arc::new(Inner { engine, settings, roles, workshop, shelf, counters }))
     }
 
     /// The plugins that workers ask, by what they are used for.
@@ -188,8 +169,8 @@ impl Swapper {
     }
 
     /// What all plugins have done so far.
-    pub(super) fn ledgers(&self) -> &Ledgers {
-        &self.0.ledgers
+    pub(super) fn counters(&self) -> &SwapCounters {
+        &self.0.counters
     }
 
     /// What the settings ask of every plugin at present.
@@ -231,7 +212,7 @@ impl Swapper {
         terms: Terms,
     ) -> Result<Swapped, Refused> {
         let roles = self.0.roles.load();
-        let prepared = self.prepare(workshop, candidate, &terms, Role::Active, Warm::ForWorkers);
+        let prepared = self.prepare(workshop, candidate, &terms, Role::Active);
         let admitted = self.counted(prepared)?;
         let (active, plugin) = (roles.active.plugin(), admitted.plugin());
         if active.digest() == plugin.digest() && active.settings() == plugin.settings() {
@@ -253,7 +234,7 @@ impl Swapper {
     pub fn check(&self, candidate: &Candidate) -> Result<Plugin, Refused> {
         let terms = self.terms();
         let mut workshop = self.0.workshop.lock();
-        let admitted = self.prepare(&mut workshop, candidate, &terms, Role::Active, Warm::One)?;
+        let admitted = self.validate(&mut workshop, candidate, &terms, Role::Active)?;
         Ok(admitted.plugin().clone())
     }
 
@@ -274,7 +255,7 @@ impl Swapper {
             return Ok(Swapped::Unchanged(active.number()));
         }
         let settings = active.plugin().settings().clone();
-        let renewed = self.reconfigure(&active, settings, Role::Active, Warm::ForWorkers);
+        let renewed = self.reconfigure(&active, settings, Role::Active);
         let number = self.publish_reconfigured(self.counted(renewed)?);
         tracing::warn!(
             generation = number,
@@ -287,17 +268,14 @@ impl Swapper {
     /// back to, and of candidates to come.
     pub fn written_settings(&self) -> Vec<String> {
         let roles = self.0.roles.load();
-        let PluginRoles { active, canary, shadow } = &*roles;
         let shelf = self.shelf();
-        let canary = canary.as_ref().map(|canary| canary.generation().plugin().settings());
-        let shadow = shadow.as_ref().map(|shadow| shadow.generation().plugin().settings());
-        let previous = shelf.previous.as_ref();
-        let previous =
-            previous.map(|previous| [previous.plugin().settings(), &previous.terms.settings]);
-        let settings = [active.plugin().settings(), &shelf.terms.settings];
-        let all = settings.into_iter().chain(canary).chain(shadow);
-        let all = all.chain(previous.into_iter().flatten());
-        all.map(|settings| settings.written().to_owned()).collect()
+        let mut all = vec![roles.active.plugin().settings(), &shelf.terms.settings];
+        all.extend(roles.canary.as_ref().map(|canary| canary.generation().plugin().settings()));
+        all.extend(roles.shadow.as_ref().map(|shadow| shadow.generation().plugin().settings()));
+        if let Some(previous) = &shelf.previous {
+            all.extend([previous.plugin().settings(), &previous.terms.settings]);
+        }
+        all.into_iter().map(|settings| settings.written().to_owned()).collect()
     }
 
     /// Have each plugin that is in use, or can be gone back to, configured anew whose
@@ -315,85 +293,62 @@ impl Swapper {
         let changed = |settings: &PluginSettings| {
             resolve(settings.written()).filter(|resolved| resolved != settings)
         };
-        let mut shelf = self.shelf();
-        if let Some(settings) = changed(&shelf.terms.settings) {
-            shelf.terms.settings = settings;
-        }
-        if let Some(settings) = changed(&shelf.canary_settings) {
-            shelf.canary_settings = settings;
-        }
-        let previous = shelf.previous.as_mut().map(|previous| {
-            if let Some(settings) = changed(&previous.terms.settings) {
-                previous.terms.settings = settings;
+        let update = |settings: &mut PluginSettings| {
+            if let Some(resolved) = changed(settings) {
+                *settings = resolved;
             }
+        };
+        let mut shelf = self.shelf();
+        update(&mut shelf.terms.settings);
+        update(&mut shelf.canary_settings);
+        let previous = shelf.previous.as_mut().map(|previous| {
+            update(&mut previous.terms.settings);
             (Arc::clone(&previous.generation), previous.plugin().settings().clone())
         });
         drop(shelf);
+        let refreshed = |generation: &Generation, settings: &PluginSettings, role| {
+            let reconfigured = self.reconfigure(generation, changed(settings)?, role);
+            self.counted(reconfigured).ok()
+        };
+        let log = |number: u64, role: &str| {
+            tracing::info!(generation = number, "a secret changed: {role} was configured anew");
+        };
         let PluginRoles { active, canary, shadow } = PluginRoles::clone(&self.0.roles.load());
-        if let Some(settings) = changed(active.plugin().settings()) {
-            let refreshed = self.reconfigure(&active, settings, Role::Active, Warm::ForWorkers);
-            if let Ok(admitted) = self.counted(refreshed) {
-                let number = self.publish_reconfigured(admitted);
-                tracing::info!(
-                    generation = number,
-                    "a secret changed: the plugin in use was configured anew"
-                );
-            }
+        if let Some(admitted) = refreshed(&active, active.plugin().settings(), Role::Active) {
+            log(self.publish_reconfigured(admitted), "the plugin in use");
         }
-        if let Some((generation, before)) = previous
-            && let Some(settings) = changed(&before)
+        if let Some((generation, settings)) = previous
+            && let Some(admitted) = refreshed(&generation, &settings, Role::Active)
         {
-            self.refresh_previous(&generation, settings);
+            self.replace_previous(&generation, admitted);
         }
         if let Some(canary) = canary.filter(|canary| !canary.is_out()) {
-            self.refresh_canary(&canary, &changed);
+            let before = canary.generation();
+            if let Some(admitted) = refreshed(before, before.plugin().settings(), Role::Canary) {
+                let origin = before.origin().to_owned();
+                log(self.publish_canary(admitted, *canary.settings(), origin), "the canary");
+            }
         }
         if let Some(shadow) = shadow {
-            self.refresh_shadow(&shadow, &changed);
+            let before = shadow.generation();
+            if let Some(admitted) = refreshed(before, before.plugin().settings(), Role::Shadow)
+                && let Ok(number) = self.publish_shadow(admitted, before.origin().to_owned())
+            {
+                log(number, "the shadow");
+            }
         }
     }
 
-    fn refresh_previous(&self, generation: &Arc<Generation>, settings: PluginSettings) {
-        let refreshed = self.reconfigure(generation, settings, Role::Active, Warm::ForWorkers);
-        let Ok(admitted) = self.counted(refreshed) else { return };
+    /// What has the old secrets is not gone back to.
+    fn replace_previous(&self, generation: &Arc<Generation>, admitted: Admitted) {
         let mut shelf = self.shelf();
         let previous = shelf.previous.as_mut();
         let given_up = previous
             .filter(|previous| Arc::ptr_eq(&previous.generation, generation))
             .and_then(|previous| previous.refreshed.replace(admitted.plugin().clone()));
         drop(shelf);
-        // What has the old secrets is not gone back to.
         drop(given_up);
         generation.plugin().release_spare();
-    }
-
-    fn refresh_canary(
-        &self,
-        canary: &Canary,
-        changed: &dyn Fn(&PluginSettings) -> Option<PluginSettings>,
-    ) {
-        let generation = canary.generation();
-        let Some(settings) = changed(generation.plugin().settings()) else { return };
-        let refreshed = self.reconfigure(generation, settings, Role::Canary, Warm::ForWorkers);
-        let Ok(admitted) = self.counted(refreshed) else { return };
-        let origin = self.shelf().origin(generation.number());
-        let number = self.publish_canary(admitted, *canary.settings(), origin);
-        tracing::info!(generation = number, "a secret changed: the canary was configured anew");
-    }
-
-    fn refresh_shadow(
-        &self,
-        shadow: &Shadow,
-        changed: &dyn Fn(&PluginSettings) -> Option<PluginSettings>,
-    ) {
-        let generation = shadow.generation();
-        let Some(settings) = changed(generation.plugin().settings()) else { return };
-        let refreshed = self.reconfigure(generation, settings, Role::Shadow, Warm::One);
-        let Ok(admitted) = self.counted(refreshed) else { return };
-        let origin = self.shelf().origin(generation.number());
-        if let Ok(number) = self.publish_shadow(admitted, origin) {
-            tracing::info!(generation = number, "a secret changed: the shadow was configured anew");
-        }
     }
 
     /// The plugin of a generation with these settings, once it has passed the steps that
@@ -403,32 +358,24 @@ impl Swapper {
         generation: &Generation,
         settings: PluginSettings,
         role: Role,
-        warm: Warm,
     ) -> Result<Admitted, Refused> {
         let _swap = tracing::debug_span!("swap", ?role, generation = generation.number()).entered();
         let terms = self.terms();
         let plugin = generation.plugin();
         let plugin = Workshop::reconfigure(plugin, settings, terms.cases.as_deref())?;
-        if warm == Warm::ForWorkers {
-            self::warm(&plugin, self.0.settings.workers.get())?;
-        }
+        self.warm_for(role, &plugin)?;
         let digest = Arc::clone(plugin.digest());
-        let admitted = generation.admit_anew(plugin, &terms.trust, role);
+        let admitted = generation.admit(plugin, &terms.trust, role);
         admitted.map_err(|error| Refused::new(Step::Trust, &digest, error))
     }
 
     /// Have the plugin in use go on as another generation, beside the same canary and
     /// shadow; which one is gone back to stays as it is.
     fn publish_reconfigured(&self, admitted: Admitted) -> u64 {
-        let roles = self.0.roles.load();
-        let mut shelf = self.shelf();
-        let origin = shelf.origin(roles.active.number());
-        let number = shelf.next(origin);
-        let active = self.generation(number, admitted, &self.0.ledgers.active);
-        let roles = PluginRoles { active, ..PluginRoles::clone(&roles) };
-        shelf.forget_origins(&roles);
-        drop(shelf);
-        drop(self.0.roles.publish(roles));
+        let origin = self.0.roles.load().active.origin().to_owned();
+        let active = self.next_generation(admitted, origin, Role::Active);
+        let number = active.number();
+        self.change_roles(|roles| roles.active = active);
         number
     }
 
@@ -457,7 +404,7 @@ impl Swapper {
             _ => {}
         }
         let (admitted, Previous { generation, terms, .. }) = self.take_previous()?;
-        let origin = self.shelf().origin(generation.number());
+        let origin = generation.origin().to_owned();
         Ok(Swapped::Taken(self.publish(admitted, terms, origin, Before::Withdrawn)))
     }
 
@@ -466,7 +413,8 @@ impl Swapper {
         let mut shelf = self.shelf();
         let trust = shelf.terms.trust.clone();
         let previous = shelf.previous.as_ref().ok_or(NotPossible::NoPrevious)?;
-        let admitted = previous.admit(&trust)?;
+        let plugin = previous.plugin().clone();
+        let admitted = previous.generation.admit(plugin, &trust, Role::Active)?;
         let previous = shelf.previous.take().ok_or(NotPossible::NoPrevious)?;
         let terms = Terms { trust, ..previous.terms.clone() };
         Ok((admitted, Previous { terms, ..previous }))
@@ -483,8 +431,8 @@ impl Swapper {
         settings: CanarySettings,
     ) -> Result<u64, Refused> {
         let mut workshop = self.0.workshop.lock();
-        let (terms, warm) = (self.terms(), Warm::ForWorkers);
-        let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Canary, warm);
+        let terms = self.terms();
+        let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Canary);
         let admitted = self.counted(prepared)?;
         self.shelf().canary_settings = candidate.settings.clone().unwrap_or(terms.settings);
         let number = self.publish_canary(admitted, settings, candidate.origin.clone());
@@ -493,13 +441,10 @@ impl Swapper {
     }
 
     fn publish_canary(&self, admitted: Admitted, settings: CanarySettings, origin: String) -> u64 {
-        let number = self.shelf().next(origin);
-        let generation = self.generation(number, admitted, &self.0.ledgers.canary);
-        let canary = Some(Arc::new(Canary::new(generation, settings)));
-        let roles = self.0.roles.load();
-        let roles = PluginRoles { canary, ..PluginRoles::clone(&roles) };
-        self.shelf().forget_origins(&roles);
-        self.0.roles.publish(roles);
+        let generation = self.next_generation(admitted, origin, Role::Canary);
+        let number = generation.number();
+        let canary = Arc::new(Canary::new(generation, settings));
+        self.change_roles(|roles| roles.canary = Some(canary));
         number
     }
 
@@ -510,9 +455,8 @@ impl Swapper {
     /// There is none.
     pub fn end_canary(&self) -> Result<(), NotPossible> {
         let _alone = self.0.workshop.lock();
-        let roles = self.0.roles.load();
-        roles.canary.as_ref().ok_or(NotPossible::NoCanary)?;
-        self.0.roles.publish(PluginRoles { canary: None, ..PluginRoles::clone(&roles) });
+        self.0.roles.load().canary.as_ref().ok_or(NotPossible::NoCanary)?;
+        self.change_roles(|roles| roles.canary = None);
         Ok(())
     }
 
@@ -526,11 +470,11 @@ impl Swapper {
         let roles = self.0.roles.load();
         let canary = roles.canary.as_ref().ok_or(NotPossible::NoCanary)?;
         let generation = canary.generation();
-        let admitted = generation.admit_again(&self.terms().trust, Role::Active)?;
-        let origin = self.shelf().origin(generation.number());
+        let plugin = generation.plugin().clone();
+        let admitted = generation.admit(plugin, &self.terms().trust, Role::Active)?;
         let settings = self.shelf().canary_settings.clone();
         let terms = Terms { settings, ..self.terms() };
-        Ok(self.publish(admitted, terms, origin, Before::Kept))
+        Ok(self.publish(admitted, terms, generation.origin().to_owned(), Before::Kept))
     }
 
     /// Ask a candidate about all events beside the active plugin, and compare; one
@@ -542,7 +486,7 @@ impl Swapper {
     pub fn shadow(&self, candidate: &Candidate) -> Result<u64, Refused> {
         let mut workshop = self.0.workshop.lock();
         let terms = self.terms();
-        let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Shadow, Warm::One);
+        let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Shadow);
         let admitted = self.counted(prepared)?;
         let number = self.publish_shadow(admitted, candidate.origin.clone())?;
         tracing::info!(generation = number, "a shadow is asked about the events too");
@@ -551,18 +495,12 @@ impl Swapper {
 
     fn publish_shadow(&self, admitted: Admitted, origin: String) -> Result<u64, Refused> {
         let digest = Arc::clone(admitted.plugin().digest());
-        let number = self.shelf().next(origin);
-        // It has one thread, whatever the workers are.
-        let threads = NonZero::<usize>::MIN;
-        let breaker = self.0.settings.breaker;
-        let generation = Arc::new(Generation::new(number, admitted, breaker, threads));
+        let generation = self.next_generation(admitted, origin, Role::Shadow);
+        let number = generation.number();
         let shadow = Shadow::start(generation)
             .map_err(|error| Refused::new(Step::Configure, &digest, RefusalCause::Thread(error)));
-        let shadow = Some(Arc::new(self.counted(shadow)?));
-        let roles = self.0.roles.load();
-        let roles = PluginRoles { shadow, ..PluginRoles::clone(&roles) };
-        self.shelf().forget_origins(&roles);
-        self.0.roles.publish(roles);
+        let shadow = Arc::new(self.counted(shadow)?);
+        self.change_roles(|roles| roles.shadow = Some(shadow));
         Ok(number)
     }
 
@@ -575,10 +513,9 @@ impl Swapper {
         let _alone = self.0.workshop.lock();
         let roles = self.0.roles.load();
         let shadow = roles.shadow.as_ref().ok_or(NotPossible::NoShadow)?;
-        self.0.roles.publish(PluginRoles { shadow: None, ..PluginRoles::clone(&roles) });
+        self.change_roles(|roles| roles.shadow = None);
         shadow.settle();
-        let origin = self.shelf().origin(shadow.generation().number());
-        Ok(ShadowReport::new(shadow, &origin))
+        Ok(ShadowReport::new(shadow))
     }
 
     /// Count a candidate that could not even be read.
@@ -592,45 +529,53 @@ impl Swapper {
     pub fn report(&self) -> Report {
         let roles = self.0.roles.load();
         let shelf = self.shelf();
-        let told = |generation: &Generation| {
-            GenerationReport::new(generation, &shelf.origin(generation.number()))
-        };
+        let previous = shelf.previous.as_ref();
         Report {
-            active: told(&roles.active),
-            previous: shelf.previous.as_ref().map(|previous| told(&previous.generation)),
+            active: GenerationReport::new(&roles.active),
+            previous: previous.map(|previous| GenerationReport::new(&previous.generation)),
             withdrawn: shelf.withdrawn,
-            canary: roles.canary.as_ref().map(|canary| {
-                let origin = shelf.origin(canary.generation().number());
-                CanaryReport::new(canary, &origin)
-            }),
-            shadow: roles.shadow.as_ref().map(|shadow| {
-                let origin = shelf.origin(shadow.generation().number());
-                ShadowReport::new(shadow, &origin)
-            }),
-            swaps: self.0.ledgers.swaps.get(),
-            refused: self.0.ledgers.refused().collect(),
+            canary: roles.canary.as_deref().map(CanaryReport::new),
+            shadow: roles.shadow.as_deref().map(ShadowReport::new),
+            swaps: self.0.counters.swaps.get(),
+            refused: self.0.counters.refused().collect(),
             last_refused: shelf.last_refused.clone(),
             pauses: PauseReport::new(&self.0.roles.pauses()),
         }
     }
 
+    /// A candidate that has passed its steps, with the instances that it needs.
     fn prepare(
         &self,
         workshop: &mut Workshop,
         candidate: &Candidate,
         terms: &Terms,
         role: Role,
-        warm: Warm,
+    ) -> Result<Admitted, Refused> {
+        let admitted = self.validate(workshop, candidate, terms, role)?;
+        self.warm_for(role, admitted.plugin())?;
+        Ok(admitted)
+    }
+
+    fn validate(
+        &self,
+        workshop: &mut Workshop,
+        candidate: &Candidate,
+        terms: &Terms,
+        role: Role,
     ) -> Result<Admitted, Refused> {
         let Some(engine) = &self.0.engine else {
             return Err(Refused::unread(RefusalCause::NativeCode));
         };
         let _swap = tracing::debug_span!("swap", ?role).entered();
-        let admitted = workshop.prepare(engine, candidate, terms, role, &self.known())?;
-        if warm == Warm::ForWorkers {
-            self::warm(admitted.plugin(), self.0.settings.workers.get())?;
+        workshop.prepare(engine, candidate, terms, role, &self.known())
+    }
+
+    /// Have an instance for each worker at hand. A shadow has that on which it was tried.
+    fn warm_for(&self, role: Role, plugin: &Plugin) -> Result<(), Refused> {
+        match role {
+            Role::Active | Role::Canary => warm(plugin, self.0.settings.workers.get()),
+            Role::Shadow => Ok(()),
         }
-        Ok(admitted)
     }
 
     /// Plugins that have passed all steps: the one in use and the one before.
@@ -646,20 +591,35 @@ impl Swapper {
     }
 
     fn count(&self, refused: &Refused) {
-        self.0.ledgers.refused[refused.step as usize].inc();
+        self.0.counters.refused[refused.step as usize].inc();
         self.shelf().note(refused);
     }
 
-    /// An admitted plugin as a generation that all workers ask.
-    fn generation(&self, number: u64, admitted: Admitted, ledger: &Arc<Ledger>) -> Arc<Generation> {
+    /// An admitted plugin as the next generation.
+    fn next_generation(&self, admitted: Admitted, origin: String, role: Role) -> Arc<Generation> {
         let SwapperSettings { workers, breaker } = self.0.settings;
-        Arc::new(Generation::new(number, admitted, breaker, workers).with_ledger(ledger))
+        // A shadow has one thread, whatever the workers are.
+        let threads = if role == Role::Shadow { NonZero::<usize>::MIN } else { workers };
+        let number = self.shelf().next();
+        let next = Generation::new(number, admitted, breaker, threads).with_origin(origin);
+        Arc::new(match role {
+            Role::Active => next.with_role_counters(&self.0.counters.active),
+            Role::Canary => next.with_role_counters(&self.0.counters.canary),
+            Role::Shadow => next,
+        })
+    }
+
+    /// Publish the present roles but for one of them.
+    fn change_roles(&self, change: impl FnOnce(&mut PluginRoles)) {
+        let mut roles = PluginRoles::clone(&self.0.roles.load());
+        change(&mut roles);
+        self.0.roles.publish(roles);
     }
 
     fn publish(&self, admitted: Admitted, terms: Terms, origin: String, before: Before) -> u64 {
-        let number = self.shelf().next(origin);
         let digest = Arc::clone(admitted.plugin().digest());
-        let active = self.generation(number, admitted, &self.0.ledgers.active);
+        let active = self.next_generation(admitted, origin, Role::Active);
+        let number = active.number();
         let shadow = self.0.roles.load().shadow.clone();
         let roles = PluginRoles { active, canary: None, shadow };
         let replaced = Arc::clone(&self.publish_trusted(&roles, &terms.trust).active);
@@ -672,8 +632,7 @@ impl Swapper {
             Before::Withdrawn => (None, Some(replaced)),
         };
         let given_up = (std::mem::replace(&mut shelf.previous, previous), withdrawn);
-        self.0.ledgers.swaps.inc();
-        shelf.forget_origins(&self.0.roles.load());
+        self.0.counters.swaps.inc();
         drop(shelf);
         // Its instances take a while to be taken down.
         drop(given_up);

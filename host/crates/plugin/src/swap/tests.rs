@@ -16,6 +16,7 @@ use crate::{
     BreakerSettings, CanarySettings, Engine, Generation, PluginRoles, PluginSettings, Trust,
     sha256_hex,
 };
+use standpipe_core::test_deadline::run_with_deadline;
 
 /// A plugin for these tests: it sends every event to the stream of its name.
 #[derive(Default)]
@@ -356,6 +357,10 @@ fn a_secret_that_a_plugin_refuses_leaves_it_as_it_is() {
 
 #[test]
 fn a_plugin_that_declares_other_streams_goes_on_as_another_generation() {
+    run_with_deadline(renew_beside_a_check);
+}
+
+fn renew_beside_a_check() {
     let (first, own) = candidate(fake("first"));
     let swapper = start(&first, Terms::default());
     swapper.try_canary(&plain("canary"), CanarySettings::default()).unwrap();

@@ -141,39 +141,23 @@ impl Workshop {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-    use std::sync::{Mutex, PoisonError};
+    use std::fs;
 
+    use tempfile::NamedTempFile;
     use tracing::Level;
     use tracing_subscriber::fmt::format::FmtSpan;
 
     use super::*;
     use crate::Seal;
 
-    /// A log in memory.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn each_step_of_a_candidate_has_a_span_up_to_the_one_that_it_fails() {
-        let log = Log::default();
-        let writer = log.clone();
+        let log = NamedTempFile::new().unwrap();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(Level::DEBUG)
             .with_span_events(FmtSpan::NEW)
             .with_ansi(false)
-            .with_writer(move || writer.clone());
+            .with_writer(Arc::new(log.reopen().unwrap()));
         standpipe_core::scoped_log::ask_all_threads();
         let guard = tracing::subscriber::set_default(subscriber.finish());
         let (engine, terms) = (Engine::new(None).unwrap(), Terms::default());
@@ -186,7 +170,7 @@ mod tests {
         let prepared = Workshop::default().prepare(&engine, &candidate, &terms, Role::Active, &[]);
         assert_eq!(prepared.unwrap_err().step, Step::Compile);
         drop(guard);
-        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let log = fs::read_to_string(log.path()).unwrap();
         let steps = log.lines().filter(|line| line.contains("swap_step"));
         let steps: Vec<_> = steps.filter_map(|line| line.split('"').nth(1)).collect();
         assert_eq!(steps, ["trust", "compile"], "{log}");
