@@ -44,6 +44,9 @@ pub use workflow::{Workflow, WorkflowError, WorkflowForm, in_words_of_workflow, 
 
 use std::path::Path;
 
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use serde::Deserialize;
 
 use places::{Lines, section_of};
@@ -85,7 +88,17 @@ pub fn parse(text: &str) -> Result<RawSettings, ConfigError> {
 
 /// The JSON Schema of the settings file, for editors.
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(RawSettings).to_value()
+    let settings = SchemaSettings::default().with_transform(RecursiveTransform(remove_nulls));
+    settings.into_generator().into_root_schema_for::<RawSettings>().to_value()
+}
+
+/// Removes nulls from a default: a setting that is not there has no value.
+fn remove_nulls(schema: &mut Schema) {
+    match schema.get_mut("default") {
+        Some(serde_json::Value::Null) => drop(schema.remove("default")),
+        Some(serde_json::Value::Object(table)) => table.retain(|_, value| !value.is_null()),
+        _ => {}
+    }
 }
 
 /// The parser's own rendering would show the line, which may hold a secret.

@@ -20,20 +20,13 @@ pub struct RawAdmin {
     /// `"off"`.
     /// `127.0.0.1:9180` by default where SDKs are listened to, and otherwise off.
     #[schemars(example = &"127.0.0.1:9180")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
     /// What requests about the plugin must bring along as `Authorization: Bearer
     /// TOKEN`. Without it there are none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
 }
 
 impl RawAdmin {
-    /// Whether nothing is set.
-    pub fn is_empty(&self) -> bool {
-        *self == RawAdmin::default()
-    }
-
     /// Checks the address, of which an override goes before that of the file.
     pub fn check_address(
         &self,

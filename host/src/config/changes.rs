@@ -24,14 +24,14 @@ impl RawSettings {
         let [before, now] = [self, other].map(tables);
         let mut changed = Vec::new();
         for section in keys(&before, &now) {
-            match (before.get(section), now.get(section)) {
+            match (value(&before, section), value(&now, section)) {
                 (before, now) if before == now => {}
                 (before, now) if is_table(before) && is_table(now) => {
                     let empty = Map::new();
                     let [before, now] = [before, now]
                         .map(|table| table.and_then(Value::as_object).unwrap_or(&empty));
                     let keys = keys(before, now).into_iter();
-                    let keys = keys.filter(|key| before.get(*key) != now.get(*key));
+                    let keys = keys.filter(|key| value(before, key) != value(now, key));
                     changed.extend(keys.map(|key| ChangedKey {
                         section: section.to_owned(),
                         key: key.to_owned(),
@@ -57,6 +57,11 @@ fn tables(settings: &RawSettings) -> Map<String, Value> {
         tables.insert("sources".to_owned(), by_name.collect::<Map<_, _>>().into());
     }
     tables
+}
+
+/// Returns the value of a key that is set.
+fn value<'a>(table: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    table.get(key).filter(|value| !value.is_null())
 }
 
 fn keys<'a>(before: &'a Map<String, Value>, now: &'a Map<String, Value>) -> BTreeSet<&'a str> {
@@ -109,6 +114,7 @@ mod tests {
             ("workers = 2", "workers = 3", "workers"),
             ("workers = 2", "", "workers"),
             ("workers = 2", "workers = 2\nlisten = \"off\"", "listen"),
+            ("workers = 2", "workers = 2\n[http]\nkeep_alive = \"1m\"", "[http] keep_alive"),
             ("\"1s\"", "\"2s\"", "[delivery] max_delay"),
             ("newline = false", "concurrency = 3", "[streams.\"a\"]"),
             ("[streams.a]\n            newline = false", "", "[streams.\"a\"]"),

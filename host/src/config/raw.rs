@@ -12,7 +12,7 @@ use standpipe_aws::RawAws;
 use standpipe_aws::secret_store::RawSecrets;
 #[cfg(feature = "catalog")]
 use standpipe_catalog::RawCatalog;
-use standpipe_core::settings::RawSource;
+use standpipe_core::settings::{RawSource, is_default};
 use standpipe_delivery::dead::RawDeadLetters;
 use standpipe_delivery::{RawDelivery, RawStream};
 use standpipe_http::RawHttp;
@@ -26,53 +26,48 @@ pub struct RawSettings {
     /// Where dead letters and compiled plugins are kept; `standpipe-data` beside the
     /// settings file by default.
     #[schemars(example = &"/var/lib/standpipe")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
     /// Threads that map events; one for each processor by default.
     #[schemars(example = 4)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
     /// Which log lines are written: a level (`error`, `warn`, `info`, `debug`, `trace`,
     /// `off`), or levels of parts of the program, separated by commas:
     /// `info,standpipe_delivery=debug`. `info` by default. The variable `RUST_LOG` goes before
     /// it.
     #[schemars(example = &"info")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
     /// The address on which SDKs are listened to, such as `0.0.0.0:8080`. Without
     /// it, and without `--listen`, the host reads files and standard input.
     #[schemars(example = &"0.0.0.0:8080")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
     /// Who may send events to that address.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<RawSource>,
     /// How that address is served.
-    #[serde(skip_serializing_if = "RawHttp::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub http: RawHttp,
     /// Where events are kept from the answer until they are delivered.
-    #[serde(skip_serializing_if = "RawSpool::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub spool: RawSpool,
     /// Health and metrics.
-    #[serde(skip_serializing_if = "RawAdmin::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub admin: RawAdmin,
     /// The mapping plugin.
     pub plugin: RawPlugin,
     /// Access to AWS. What is missing here is looked for where every AWS SDK
     /// looks.
-    #[serde(skip_serializing_if = "RawAws::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub aws: RawAws,
     /// Who keeps the secrets that are written as `secret:NAME`.
-    #[serde(skip_serializing_if = "RawSecrets::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub secrets: RawSecrets,
     /// How records are delivered.
-    #[serde(skip_serializing_if = "RawDelivery::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub delivery: RawDelivery,
     /// What the dead letters may take, and where copies of them go.
-    #[serde(skip_serializing_if = "RawDeadLetters::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub dead_letters: RawDeadLetters,
     /// What is told about the delivery streams to data catalogs.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog: Option<RawCatalog>,
     /// What differs for a delivery stream, by its name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -90,6 +85,5 @@ pub struct RawSettings {
 #[serde(default)]
 pub struct RawCatalog {
     /// When it is read.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
 }

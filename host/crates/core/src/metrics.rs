@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeMetric, MetricEncoder, NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -76,53 +78,43 @@ impl TimeHistogram {
     }
 }
 
+/// A label's name and value.
+type Label<'l> = (&'static str, &'l str);
+
 /// A page of metrics that is being written.
 pub struct MetricsPage<'a>(DescriptorEncoder<'a>);
 
 impl MetricsPage<'_> {
-    /// Write a counter without labels.
+    /// Writes a counter without labels.
     ///
     /// # Errors
     ///
     /// The page takes no more text; so for all others.
-    pub fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        self.counters(name, help, [([], value)])
-    }
-
-    /// Write a counter for each of these labels.
-    ///
-    /// # Errors
-    ///
-    /// As for [`counter`](Self::counter).
-    pub fn counters<'l, const LABELS: usize>(
+    pub fn counter<N: EncodeCounterValue>(
         &mut self,
         name: &str,
         help: &str,
-        rows: impl IntoIterator<Item = ([(&'static str, &'l str); LABELS], u64)>,
+        value: N,
     ) -> fmt::Result {
-        let of_type = ConstCounter::new(0_u64).metric_type();
-        let mut family = self.0.encode_descriptor(name, help, None, of_type)?;
-        for (labels, value) in rows {
-            let value = ConstCounter::new(value);
-            match LABELS {
-                0 => return value.encode(family),
-                _ => value.encode(family.encode_family(&labels)?)?,
-            }
-        }
-        Ok(())
+        self.counters(name, help, [([], value)])
     }
 
-    /// Write a counter of time, which is no whole number.
+    /// Writes a counter for each of these labels.
     ///
     /// # Errors
     ///
     /// As for [`counter`](Self::counter).
-    pub fn seconds_counter(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
-        let value = ConstCounter::new(value);
-        value.encode(self.0.encode_descriptor(name, help, None, value.metric_type())?)
+    pub fn counters<'l, N: EncodeCounterValue, const LABELS: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl IntoIterator<Item = ([Label<'l>; LABELS], N)>,
+    ) -> fmt::Result {
+        let rows = rows.into_iter().map(|(labels, value)| (labels, ConstCounter::new(value)));
+        self.family(name, help, MetricType::Counter, rows)
     }
 
-    /// Write a gauge without labels.
+    /// Writes a gauge without labels.
     ///
     /// # Errors
     ///
@@ -131,7 +123,7 @@ impl MetricsPage<'_> {
         self.gauges(name, help, [([], value)])
     }
 
-    /// Write a gauge for each of these labels.
+    /// Writes a gauge for each of these labels.
     ///
     /// # Errors
     ///
@@ -140,21 +132,13 @@ impl MetricsPage<'_> {
         &mut self,
         name: &str,
         help: &str,
-        rows: impl IntoIterator<Item = ([(&'static str, &'l str); LABELS], f64)>,
+        rows: impl IntoIterator<Item = ([Label<'l>; LABELS], f64)>,
     ) -> fmt::Result {
-        let of_type = ConstGauge::new(0.0).metric_type();
-        let mut family = self.0.encode_descriptor(name, help, None, of_type)?;
-        for (labels, value) in rows {
-            let value = ConstGauge::new(value);
-            match LABELS {
-                0 => return value.encode(family),
-                _ => value.encode(family.encode_family(&labels)?)?,
-            }
-        }
-        Ok(())
+        let rows = rows.into_iter().map(|(labels, value)| (labels, ConstGauge::new(value)));
+        self.family(name, help, MetricType::Gauge, rows)
     }
 
-    /// Write a histogram for each of these labels.
+    /// Writes a histogram for each of these labels.
     ///
     /// # Errors
     ///
@@ -163,23 +147,39 @@ impl MetricsPage<'_> {
         &mut self,
         name: &str,
         help: &str,
-        rows: impl IntoIterator<Item = ([(&'static str, &'l str); LABELS], &'h TimeHistogram)>,
+        rows: impl IntoIterator<Item = ([Label<'l>; LABELS], &'h TimeHistogram)>,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for (labels, histogram) in rows {
-            let (sum, buckets) = (histogram.sum_seconds(), histogram.buckets());
-            let count = buckets.iter().map(|(_, count)| count).sum();
+        self.family(name, help, MetricType::Histogram, rows)
+    }
+
+    /// Writes a metric for each of these labels. Without labels there is one metric.
+    fn family<'l, M: EncodeMetric, const LABELS: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        metric_type: MetricType,
+        rows: impl IntoIterator<Item = ([Label<'l>; LABELS], M)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, metric_type)?;
+        for (labels, metric) in rows {
             match LABELS {
-                0 => {
-                    return family
-                        .encode_histogram::<[(&str, &str); 0]>(sum, count, &buckets, None);
-                }
-                _ => family
-                    .encode_family(&labels)?
-                    .encode_histogram::<[(&str, &str); 0]>(sum, count, &buckets, None)?,
+                0 => return metric.encode(family),
+                _ => metric.encode(family.encode_family(&labels)?)?,
             }
         }
         Ok(())
+    }
+}
+
+impl EncodeMetric for &TimeHistogram {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let buckets = self.buckets();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(self.sum_seconds(), count, &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
     }
 }
 

@@ -16,3 +16,8 @@ pub use source::{
     NAME_CHARACTERS_MAX, RawSource, check_source_names, is_printable_within, source_labels,
 };
 pub use table::{Table, item_labels, toml_key};
+
+/// Returns whether a table of raw settings says nothing, so that it need not be written.
+pub fn is_default<T: Default + PartialEq>(table: &T) -> bool {
+    *table == T::default()
+}

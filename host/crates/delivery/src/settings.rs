@@ -59,49 +59,40 @@ const DYNAMIC_STREAMS_MAX_MAX: usize = 20_000;
 #[serde(default, deny_unknown_fields)]
 pub struct RawDelivery {
     /// Whether each record ends with a newline; true by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub newline: Option<bool>,
     /// Whether several events share a record: `"off"`, the default, `"auto"`
     /// (where the stream's description shows that it is safe), or
     /// `{ max_bytes = N }`.
     #[schemars(example = &"auto")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pack: Option<RawPack>,
     /// The most requests for one stream that may be under way at once; 16 by
     /// default.
     #[schemars(example = 16)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<usize>,
     /// How long an event may wait for its batch to fill, such as `1s`, the
     /// default.
     #[schemars(example = &"1s")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_delay: Option<String>,
     /// How long a stream may not exist before its records go to the dead
     /// letters, such as `1m`, the default.
     #[schemars(example = &"1m")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_stream_grace: Option<String>,
     /// How long to go on delivering after a signal to stop, such as `30s`, the
     /// default.
     #[schemars(example = &"30s")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_timeout: Option<String>,
     /// Bytes of records of held and slow streams that may be kept on disk, so
     /// that they hold up no other stream; 1 GiB by default.
     #[schemars(example = 1_073_741_824)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub overflow_max_bytes: Option<u64>,
     /// Delivery streams that may be in use at once, of those that events choose: whose
     /// names stand in neither the settings nor the plugin's declaration. Events that
     /// choose a further one become dead letters; 1,000 by default.
     #[schemars(example = 1000)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_dynamic_streams: Option<usize>,
     /// How long a delivery stream stays in use without records, such as `5m`, the
     /// default.
     #[schemars(example = &"5m")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_idle_timeout: Option<String>,
 }
 
@@ -110,16 +101,13 @@ pub struct RawDelivery {
 #[serde(default, deny_unknown_fields)]
 pub struct RawStream {
     /// Whether each record ends with a newline.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub newline: Option<bool>,
     /// Whether several events share a record: `"off"`, `"auto"` or
     /// `{ max_bytes = N }`.
     #[schemars(example = &"auto")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pack: Option<RawPack>,
     /// Requests for the stream that may be under way at once.
     #[schemars(example = 16)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<usize>,
 }
 
@@ -170,11 +158,6 @@ impl<'de> Deserialize<'de> for RawPack {
 }
 
 impl RawDelivery {
-    /// Whether nothing is set.
-    pub fn is_empty(&self) -> bool {
-        *self == RawDelivery::default()
-    }
-
     /// Checks how records are delivered, with what differs for single streams. What waits for slow streams is kept in
     /// the data directory.
     pub fn check(

@@ -2,22 +2,21 @@
 //! server shuts down. A response that is under way is finished within a bound.
 
 use std::convert::Infallible;
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 
-use super::connections::{Activity, BodyWait, Place, UnderWay};
+use super::connections::{BodyWait, Place, UnderWay};
 use super::{Answer, Peer, Request, RequestBody};
 use crate::limits;
 
@@ -40,18 +39,8 @@ const HTTP_SEND_BUFFER_BYTES: usize = 16 * 1024;
 /// has to tell its client.
 const HTTP_CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A client's connection.
-#[derive(Debug)]
-pub(super) enum Stream {
-    Plain(TcpStream),
-    Encrypted(Box<TlsStream<TcpStream>>),
-}
-
-/// One of which is noted what comes in.
-struct Watched {
-    stream: Stream,
-    activity: Arc<Activity>,
-}
+/// A client's connection: plain, or with TLS.
+pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// Answer the requests of a connection until it ends, nobody uses it, it makes room for
 /// others, or `stop` is cancelled.
@@ -79,7 +68,8 @@ pub(super) async fn serve<H, F>(
             }
         }
     });
-    let stream = Watched { stream, activity: Arc::clone(activity) };
+    let reader = Arc::clone(activity);
+    let stream = InspectReader::new(stream, move |bytes: &[u8]| reader.has_read(bytes));
     let builder = builder(activity.keep_alive());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let patience = tokio::select! {
@@ -130,75 +120,4 @@ fn builder(keep_alive: Duration) -> Builder<TokioExecutor> {
         .keep_alive_interval(limits::HTTP_HEADER_TIMEOUT)
         .keep_alive_timeout(limits::HTTP_HEADER_TIMEOUT);
     builder
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.activity.has_read(&buffer.filled()[before..]);
-        polled
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Stream::Encrypted(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Stream::Encrypted(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Stream::Encrypted(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Stream::Encrypted(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
 }

@@ -68,11 +68,20 @@ struct Inner {
     open: Mutex<Open>,
     /// Notified whenever a place becomes free.
     freed: Notify,
-    evicted: Counter,
-    refused: Counter,
-    malformed: Counter,
+    counts: ConnectionCounts,
     /// When a malformed request was last logged.
     logged: Mutex<Option<Instant>>,
+}
+
+/// Connections that were closed, by what for.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionCounts {
+    /// To make room for others.
+    pub(super) evicted: Counter,
+    /// At once, since their peer has as many as it may.
+    pub(super) refused: Counter,
+    /// After bytes that are no request, or a head that is too long.
+    pub(super) malformed: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -156,9 +165,7 @@ impl Connections {
             limits,
             open: Mutex::default(),
             freed: Notify::new(),
-            evicted: Counter::default(),
-            refused: Counter::default(),
-            malformed: Counter::default(),
+            counts: ConnectionCounts::default(),
             logged: Mutex::default(),
         }))
     }
@@ -168,26 +175,16 @@ impl Connections {
         self.open().entries.len()
     }
 
-    /// Those that were closed to make room for others.
-    pub(super) fn evicted(&self) -> &Counter {
-        &self.0.evicted
-    }
-
-    /// Those that were closed at once, since their peer has as many as it may.
-    pub(super) fn refused(&self) -> &Counter {
-        &self.0.refused
-    }
-
-    /// Those that were closed after bytes that are no request, or a head that is too long.
-    pub(super) fn malformed(&self) -> &Counter {
-        &self.0.malformed
+    /// What became of connections.
+    pub(super) fn counts(&self) -> &ConnectionCounts {
+        &self.0.counts
     }
 
     /// Count a connection that was closed for what came over it, and log it unless that was
     /// done just now: its client has been answered with 400, 414 or 431, and deletes what
     /// it sent if it is an SDK.
     pub(super) fn count_malformed(&self, error: &hyper::Error) {
-        let count = self.0.malformed.inc() + 1;
+        let count = self.0.counts.malformed.inc() + 1;
         let mut logged = self.0.logged.lock();
         if logged.is_none_or(|logged| logged.elapsed() >= HTTP_MALFORMED_LOG_INTERVAL) {
             *logged = Some(Instant::now());
@@ -207,7 +204,7 @@ impl Connections {
         let has = self.open().peers.get(&peer.into()).copied().unwrap_or(0);
         let is_admitted = has < limits.per_peer_max || limits.trusted.contains(peer);
         if !is_admitted {
-            self.0.refused.inc();
+            self.0.counts.refused.inc();
         }
         is_admitted
     }
@@ -260,7 +257,7 @@ impl Connections {
         for (_, activity) in candidates.into_iter().take(wanted) {
             activity.is_evicted.store(true, Ordering::Relaxed);
             activity.evicted.notify_one();
-            self.0.evicted.inc();
+            self.0.counts.evicted.inc();
         }
     }
 
@@ -551,7 +548,10 @@ mod tests {
         };
         let both = async { tokio::join!(all.room(), evicts) };
         timeout(Duration::from_secs(60), both).await.expect("there is room");
-        assert_eq!((all.count(), all.evicted().get(), all.refused().get()), (0, 1, 0));
+        assert_eq!(
+            (all.count(), all.counts().evicted.get(), all.counts().refused.get()),
+            (0, 1, 0)
+        );
     }
 
     #[test]
@@ -562,7 +562,7 @@ mod tests {
         let proxy = IpAddr::from([127, 0, 0, 1]);
         let _places: Vec<_> = (0..5).map(|_| all.place(proxy)).collect();
         assert!(all.admits(proxy));
-        assert_eq!(all.refused().get(), 1);
+        assert_eq!(all.counts().refused.get(), 1);
     }
 
     #[tokio::test(start_paused = true)]

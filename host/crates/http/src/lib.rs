@@ -25,7 +25,7 @@ pub use connections::ConnectionLimits;
 pub use descriptors::Descriptors;
 pub use forwarded::{Forwarded, is_host};
 pub use metrics::ConnectionStats;
-pub use peers::{InvalidNetwork, PRIVATE_NETWORKS, Peer, TrustedProxies, UserAddress, is_private};
+pub use peers::{InvalidNetwork, Peer, TrustedProxies, UserAddress, is_private};
 pub use request_memory::{RequestMemory, RequestReservation};
 pub use server::{BindError, Server};
 pub use settings::{CertificateFiles, HttpSettings, KEEP_ALIVE, RawHttp};

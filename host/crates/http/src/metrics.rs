@@ -5,44 +5,47 @@ use std::fmt;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-use super::connections::Connections;
+use super::connections::{ConnectionCounts, Connections};
 use standpipe_core::metrics::{self, MetricsPage};
 
 /// What became of a server's connections.
 #[derive(Debug, Clone)]
-pub struct ConnectionStats(Connections);
+pub struct ConnectionStats(pub(super) Connections);
 
 impl ConnectionStats {
-    pub(super) fn new(connections: Connections) -> Self {
-        ConnectionStats(connections)
-    }
-
-    /// Have the connections of these listeners be on a page of metrics, each with its name.
+    /// Registers the metrics of the connections of these listeners, each with its name.
     pub fn register_metrics(registry: &mut Registry, listeners: Vec<(&'static str, Self)>) {
         metrics::register(registry, move |page| write(page, &listeners));
     }
 }
 
 fn write(page: &mut MetricsPage<'_>, listeners: &[(&'static str, ConnectionStats)]) -> fmt::Result {
-    let open =
-        listeners.iter().map(|(name, stats)| ([("listener", *name)], stats.0.count() as f64));
+    let labeled = || listeners.iter().map(|(name, stats)| ([("listener", *name)], &stats.0));
+    let open = labeled().map(|(labels, connections)| (labels, connections.count() as f64));
     page.gauges("http_connections", "Connections of clients that are open", open)?;
-    let rows = |count: fn(&Connections) -> &Counter| {
-        listeners.iter().map(move |(name, stats)| ([("listener", *name)], count(&stats.0).get()))
-    };
-    page.counters(
-        "http_connections_evicted",
-        "Connections that were closed to make room for others",
-        rows(Connections::evicted),
-    )?;
-    page.counters(
-        "http_connections_refused",
-        "Connections that were closed at once, since their address had as many as it may",
-        rows(Connections::refused),
-    )?;
-    page.counters(
-        "http_connections_malformed",
-        "Connections that were closed for bytes that are no request, or a head that is too long",
-        rows(Connections::malformed),
-    )
+    let closed: [(_, _, fn(&ConnectionCounts) -> &Counter); 3] = [
+        (
+            "http_connections_evicted",
+            "Connections that were closed to make room for others",
+            |counts| &counts.evicted,
+        ),
+        (
+            "http_connections_refused",
+            "Connections that were closed at once, since their address had as many as it may",
+            |counts| &counts.refused,
+        ),
+        (
+            "http_connections_malformed",
+            "Connections that were closed for bytes that are no request, or a head that is too long",
+            |counts| &counts.malformed,
+        ),
+    ];
+    for (name, help, count) in closed {
+        page.counters(
+            name,
+            help,
+            labeled().map(|(labels, of)| (labels, count(of.counts()).get())),
+        )?;
+    }
+    Ok(())
 }

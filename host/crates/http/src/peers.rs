@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use hyper::HeaderMap;
 use ipnet::IpNet;
@@ -20,7 +21,7 @@ const IPV6_CUSTOMER_BITS: u32 = 64;
 /// Networks that are not reached from the internet: loopback, those of RFC 1918, those that
 /// providers and clusters share inside (RFC 6598), link-local ones, and unique local ones of
 /// IPv6 (RFC 4193).
-pub const PRIVATE_NETWORKS: [&str; 9] = [
+const PRIVATE_NETWORKS: [&str; 9] = [
     "127.0.0.0/8",
     "10.0.0.0/8",
     "172.16.0.0/12",
@@ -151,22 +152,8 @@ impl Default for TrustedProxies {
 
 /// Whether an address is not reached from the internet.
 pub fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let [a, b, ..] = address.octets();
-            address.is_private()
-                || address.is_loopback()
-                || address.is_link_local()
-                || address.is_unspecified()
-                || (a == 100 && b & 0xc0 == 64)
-        }
-        IpAddr::V6(address) => {
-            address.is_loopback()
-                || address.is_unspecified()
-                || address.is_unique_local()
-                || address.is_unicast_link_local()
-        }
-    }
+    static PRIVATE: LazyLock<TrustedProxies> = LazyLock::new(TrustedProxies::default);
+    address.to_canonical().is_unspecified() || PRIVATE.contains(address)
 }
 
 /// The addresses that count as one: an IPv4 address, or the network of a customer.

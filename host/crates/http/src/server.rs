@@ -71,7 +71,7 @@ impl Server {
 
     /// Something that tells what became of the connections, as long as one likes.
     pub fn stats(&self) -> ConnectionStats {
-        ConnectionStats::new(self.connections.clone())
+        ConnectionStats(self.connections.clone())
     }
 
     /// The address that is listened on, with its real port.
@@ -187,11 +187,11 @@ fn is_of_connection(error: &io::Error) -> bool {
 /// The stream behind the handshake, if there is to be one. None if it fails, takes too
 /// long, or is to make room for others.
 async fn encrypted(stream: TcpStream, tls: Option<Tls>, place: &Place) -> Option<Stream> {
-    let Some(tls) = tls else { return Some(Stream::Plain(stream)) };
+    let Some(tls) = tls else { return Some(Stream::Left(stream)) };
     let handshake = tls.acceptor().accept(stream);
     tokio::select! {
         shaken = tokio::time::timeout(HTTP_HANDSHAKE_TIMEOUT, handshake) => match shaken {
-            Ok(Ok(stream)) => Some(Stream::Encrypted(Box::new(stream))),
+            Ok(Ok(stream)) => Some(Stream::Right(Box::new(stream))),
             Ok(Err(_)) | Err(_) => None,
         },
         () = place.activity.evicted() => None,

@@ -35,50 +35,41 @@ pub struct RawHttp {
     /// files are read again when they change. A relative path starts at the
     /// settings file.
     #[schemars(example = &"certificate.pem")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<PathBuf>,
     /// The certificate's key, in PEM.
     #[schemars(example = &"key.pem")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<PathBuf>,
     /// Connections that are open at once; 10,000 by default, or fewer where the limit
     /// of open files leaves room for fewer. Beyond it, connections that wait for their
     /// client are closed for new ones, the oldest first.
     #[schemars(example = 10_000)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<usize>,
     /// Connections of one IP address (of IPv6, of one /64 network) that are open at once;
     /// half of `max_connections` by default.
     #[schemars(example = 5_000)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections_per_peer: Option<usize>,
     /// Bytes of a request's body, also once it is decompressed; 4,096,000 by
     /// default.
     #[schemars(example = 4_096_000)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_body_bytes: Option<usize>,
     /// Bytes of all bodies of one client that are read or worked on at once; 33,554,432
     /// by default, which is half of what all clients have.
     #[schemars(example = 33_554_432)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_body_bytes_per_peer: Option<usize>,
     /// How long a connection may be unused after a request, such as `"620s"`; `"120s"` by
     /// default, `"1s"` to `"2h"`. It must be longer than a load balancer before the collector
     /// keeps connections, or that sends requests while they are closed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_alive: Option<String>,
     /// IP addresses and networks of proxies, such as `203.0.113.0/24`, whose headers
     /// `X-Forwarded-For`, `-Host` and `-Proto`, and `Forwarded`, are believed; private
     /// networks and loopback by default. The limits of one address do not hold for them,
     /// but for the clients that they name.
     #[schemars(example = ["203.0.113.0/24"])]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted_proxies: Option<Vec<String>>,
     /// The URL by which clients reach the collector, such as `https://collect.example`,
     /// which SDKs are told to send to. By default what a trusted proxy says, or the
     /// request's own `Host`.
     #[schemars(example = &"https://collect.example")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
 }
 
@@ -107,11 +98,6 @@ pub struct CertificateFiles {
 }
 
 impl RawHttp {
-    /// Whether nothing is set.
-    pub fn is_empty(&self) -> bool {
-        *self == RawHttp::default()
-    }
-
     /// Checks how connections are served.
     pub fn check(&self, check: &mut TableChecker<'_>) -> HttpSettings {
         let mut connections = |key, count: Option<usize>| {

@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Trust;
-use standpipe_core::settings::TableChecker;
+use standpipe_core::settings::{TableChecker, is_default};
 
 /// The mapping plugin.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -28,7 +28,6 @@ pub struct RawPlugin {
     /// The component's file; the default mapping plugin if there is none.
     /// A relative path starts at the settings file.
     #[schemars(example = &"router.wasm")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Settings that are handed to the plugin. The default mapping plugin takes
     /// `mappings` (rows of `event` and `stream`), `fan_out` and `unmapped`.
@@ -38,43 +37,35 @@ pub struct RawPlugin {
     /// The SHA-256 that the component must have, in whatever role it is used; any by
     /// default.
     #[schemars(example = &"64 hexadecimal digits")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// The key of minisign's that the component must be signed with, whose signature
     /// is beside it in FILE.wasm.minisig; none by default.
     #[schemars(example = &"RW...")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub public_key: Option<String>,
     /// A file of cases, or a directory of such files, that a plugin must pass before
     /// it is taken: see `host plugin test`.
     #[schemars(example = &"cases.json")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cases: Option<PathBuf>,
     /// What becomes of an event that the plugin fails on: `"dead_letter"`, the
     /// default, `"drop"`, `"pass_through"` or `"halt"`.
     #[schemars(example = &"dead_letter")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<String>,
     /// The stream that such events are passed through to.
     #[schemars(example = &"unrouted")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pass_through_stream: Option<String>,
     /// Whether the component's file and this settings file are watched, and taken
     /// anew when they change; true by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub watch: Option<bool>,
     /// A plugin that is asked about all events too, to see where it would decide
     /// otherwise; nothing that it decides is carried out.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<RawShadow>,
     /// A plugin that decides about the events of some users.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<RawCanary>,
     /// What an instance of the plugin may take.
-    #[serde(skip_serializing_if = "RawPluginLimits::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub limits: RawPluginLimits,
     /// When the plugin counts as failing, and what its failures may cost.
-    #[serde(skip_serializing_if = "RawBreaker::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub breaker: RawBreaker,
 }
 
@@ -84,15 +75,12 @@ pub struct RawPlugin {
 pub struct RawShadow {
     /// Its component's file; that of the plugin if there is none.
     #[schemars(example = &"next.wasm")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Its settings; those of the plugin if there are none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "json::optional_object")]
     pub settings: Option<serde_json::Map<String, serde_json::Value>>,
     /// The SHA-256 that its component must have; by default the one that `sha256`
     /// under `[plugin]` demands, if it demands any.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 

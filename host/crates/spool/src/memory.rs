@@ -64,7 +64,6 @@ impl Memory {
         let place = Place { segment: number, first: 0, items };
         state.queue.push_back(Entry { bytes, items, place, acked: Vec::new() });
         state.status.bytes += length;
-        state.status.bytes_appended += length;
         state.status.entries_appended += 1;
         state.status.items_waiting += u64::from(items);
         drop(state);

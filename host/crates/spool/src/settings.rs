@@ -20,13 +20,11 @@ pub struct RawSpool {
     /// Bytes that the spool may take; 10 GiB by default. Beyond it requests are
     /// answered with 503.
     #[schemars(example = 10_737_418_240_u64)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
     /// What an answer of 200 promises: `"fsync"`, the default, that the event
     /// outlives a loss of power, `"os"` that it outlives the process, `"memory"`
     /// nothing beyond the process.
     #[schemars(example = &"fsync")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub durability: Option<String>,
 }
 
@@ -57,11 +55,6 @@ pub enum Durability {
 }
 
 impl RawSpool {
-    /// Whether nothing is set.
-    pub fn is_empty(&self) -> bool {
-        *self == RawSpool::default()
-    }
-
     /// Checks the settings of a spool in the data directory.
     pub fn check(&self, data_dir: &Path, check: &mut TableChecker<'_>) -> SpoolSettings {
         let bytes_max = self.max_bytes.unwrap_or(BYTES_MAX);

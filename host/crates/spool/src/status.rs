@@ -33,8 +33,6 @@ pub struct Status {
     pub segments: u64,
     /// Entries appended.
     pub entries_appended: u64,
-    /// Bytes of them, without what frames them.
-    pub bytes_appended: u64,
     /// Items that are not acknowledged yet.
     pub items_waiting: u64,
     /// The age of the oldest segment with such an item.
@@ -68,25 +66,41 @@ pub struct Status {
     pub is_failing: bool,
 }
 
-/// What is counted in the course of time.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) entries_appended: Counter,
-    pub(super) bytes_appended: Counter,
-    pub(super) items_waiting: Counter,
-    pub(super) groups: Counter,
-    pub(super) group_entries_max: Counter,
-    pub(super) syncs: Counter,
-    pub(super) corrupt_regions: Counter,
-    pub(super) corrupt_bytes: Counter,
-    pub(super) corrupt_items: Counter,
-    pub(super) set_aside_bytes: Counter,
-    pub(super) items_unreadable: Counter,
-    pub(super) write_errors: Counter,
-    pub(super) tend_errors: Counter,
-    pub(super) read_errors: Counter,
-    pub(super) is_failing: AtomicBool,
+/// Makes the counters whose fields, and those of [`Status`], have these names.
+macro_rules! counters {
+    ($($field:ident),* $(,)?) => {
+        /// What is counted in the course of time.
+        #[derive(Debug, Default)]
+        pub(super) struct Counters {
+            $(pub(super) $field: Counter,)*
+            pub(super) is_failing: AtomicBool,
+        }
+
+        impl Counters {
+            /// The part of a status that is counted.
+            pub(super) fn status(&self) -> Status {
+                let is_failing = self.is_failing.load(Ordering::Relaxed);
+                Status { $($field: self.$field.get(),)* is_failing, ..Status::default() }
+            }
+        }
+    };
 }
+
+counters!(
+    entries_appended,
+    items_waiting,
+    groups,
+    group_entries_max,
+    syncs,
+    corrupt_regions,
+    corrupt_bytes,
+    corrupt_items,
+    set_aside_bytes,
+    items_unreadable,
+    write_errors,
+    tend_errors,
+    read_errors,
+);
 
 /// A number that many threads change.
 #[derive(Debug, Default)]
@@ -113,29 +127,5 @@ impl Counter {
     pub(super) fn try_add(&self, more: u64, max: u64) -> bool {
         let sum = |now: u64| now.checked_add(more).filter(|sum| *sum <= max);
         self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok()
-    }
-}
-
-impl Counters {
-    /// The part of a status that is counted.
-    pub(super) fn status(&self) -> Status {
-        Status {
-            entries_appended: self.entries_appended.get(),
-            bytes_appended: self.bytes_appended.get(),
-            items_waiting: self.items_waiting.get(),
-            groups: self.groups.get(),
-            group_entries_max: self.group_entries_max.get(),
-            syncs: self.syncs.get(),
-            corrupt_regions: self.corrupt_regions.get(),
-            corrupt_bytes: self.corrupt_bytes.get(),
-            corrupt_items: self.corrupt_items.get(),
-            set_aside_bytes: self.set_aside_bytes.get(),
-            items_unreadable: self.items_unreadable.get(),
-            write_errors: self.write_errors.get(),
-            tend_errors: self.tend_errors.get(),
-            read_errors: self.read_errors.get(),
-            is_failing: self.is_failing.load(Ordering::Relaxed),
-            ..Status::default()
-        }
     }
 }

@@ -232,12 +232,10 @@ impl Writer {
     /// Let the reader see what is durable now.
     fn publish(&self, active: &mut Active, group: &[Waiting]) {
         let counters = &self.log.counters;
-        let bytes = group.iter().map(|waiting| waiting.bytes.len() as u64).sum();
         let items = group.iter().map(|waiting| u64::from(waiting.items)).sum();
         counters.groups.add(1);
         counters.group_entries_max.raise_to(group.len() as u64);
         counters.entries_appended.add(group.len() as u64);
-        counters.bytes_appended.add(bytes);
         counters.items_waiting.add(items);
         let mut state = active.segment.state();
         state.end = active.end;

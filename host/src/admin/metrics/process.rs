@@ -16,7 +16,7 @@ pub(super) fn resources(page: &mut MetricsPage<'_>) -> fmt::Result {
     let stat = fs::read_to_string("/proc/self/stat").ok();
     let stat = stat.as_deref().and_then(Stat::parse);
     if let Some(stat) = &stat {
-        page.seconds_counter(
+        page.counter(
             "process_cpu_seconds",
             "Time of all processors that the process has used, in seconds",
             stat.cpu_seconds,

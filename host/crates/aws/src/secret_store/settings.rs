@@ -27,25 +27,19 @@ const MANAGERS: &str = "write \"aws-secretsmanager\", \"aws-ssm\", \"files\" or 
 pub struct RawSecrets {
     /// `"aws-secretsmanager"`, `"aws-ssm"`, `"files"` or `"env"`.
     #[schemars(example = &"aws-secretsmanager")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub manager: Option<String>,
     /// Where the files are, for `files`. A relative path starts at the settings
     /// file.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
     /// What stands before each name; nothing by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// How long a secret is used before it is asked for again, such as `5m`, the
     /// default.
     #[schemars(example = &"5m")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh: Option<String>,
     /// The region of AWS's managers; that of `[aws]` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// A profile of the shared AWS configuration files to ask AWS's managers with.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
 }
 
@@ -86,11 +80,6 @@ impl Manager {
 }
 
 impl RawSecrets {
-    /// Whether nothing is set.
-    pub fn is_empty(&self) -> bool {
-        *self == RawSecrets::default()
-    }
-
     /// Who resolves references to secrets.
     pub fn secret_manager(&self) -> SecretManager {
         match &self.manager {
@@ -107,7 +96,7 @@ impl RawSecrets {
         check: &mut TableChecker<'_>,
     ) -> Option<SecretsSettings> {
         let Some(manager) = &self.manager else {
-            if !self.is_empty() {
+            if *self != RawSecrets::default() {
                 check.add_mistake(format_args!("has no manager: {MANAGERS}"));
             }
             return None;

@@ -11,53 +11,37 @@ use crate::openmetadata::Services;
 #[serde(default, deny_unknown_fields)]
 pub struct RawLineage {
     /// Whether OpenMetadata is told of it; true by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub include: Option<bool>,
     /// Whether what OpenMetadata knows of a stream's lineage is deleted first; false
     /// by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub r#override: Option<bool>,
     /// Services of OpenMetadata in which tables are looked for; all by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub database_services: Option<Vec<String>>,
     /// Those in which buckets are.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_services: Option<Vec<String>>,
     /// Those in which topics and Kinesis streams are.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub messaging_services: Option<Vec<String>>,
     /// Those in which search indices are.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub search_services: Option<Vec<String>>,
     /// The one in which the topics of streams that are fed by Kafka are.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub messaging_service: Option<String>,
     /// Whether DynamoDB is asked which tables feed a Kinesis stream; true by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub dynamodb: Option<bool>,
     /// Whether OpenMetadata is told of edges from a pipeline that nothing but writers
     /// feed to where its records end up; false by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub direct_put: Option<bool>,
     /// Whether columns of the same name are told as one coming from the other; false
     /// by default, and never where a function changes records.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub columns: Option<bool>,
     /// Whether pictures and files show buckets for copies and failed records; false
     /// by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub backups: Option<bool>,
     /// Whether pictures and files show the tables that columns are taken from; false
     /// by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub schemas: Option<bool>,
 }
 
 impl RawLineage {
-    pub(super) fn is_empty(&self) -> bool {
-        *self == RawLineage::default()
-    }
-
     /// What pictures and files show.
     pub(super) fn drawing(&self) -> DrawingOptions {
         let is_drawn = |set: Option<bool>| set == Some(true);

@@ -16,16 +16,12 @@ use standpipe_core::settings::TableChecker;
 #[serde(default, deny_unknown_fields)]
 pub struct RawOpenLineage {
     /// A server that takes events with POST, such as `http://localhost:5000`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// The path of its API; that of Marquez by default, `/api/v1/lineage`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Its token.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
     /// As for OpenMetadata.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<String>,
     /// Headers of each request. Their values may be references to secrets.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -35,15 +31,10 @@ pub struct RawOpenLineage {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub brokers: BTreeMap<String, String>,
     /// A file of events, one on each line.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
 }
 
 impl RawOpenLineage {
-    pub(super) fn is_empty(&self) -> bool {
-        *self == RawOpenLineage::default()
-    }
-
     pub(super) fn check(&self, check: &mut TableChecker<'_>) -> Option<OpenLineageServer> {
         let Some(url) = self.url.clone() else {
             if self.token.is_some() || self.verify.is_some() || !self.headers.is_empty() {

@@ -26,53 +26,40 @@ const BATCH_MAX: u64 = 1000;
 #[serde(default, deny_unknown_fields)]
 pub struct RawOpenMetadata {
     /// The address of its API, such as `http://localhost:8585/api`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// The token of a bot.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
     /// The version of its API; `v1` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
     /// Which certificates are believed: `"system"`, the default, `"nothing"` for any
     /// at all, or the path of a file of authorities in PEM.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<String>,
     /// Headers of each request. Their values may be references to secrets.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Secret>,
     /// How long an attempt of a request may take, such as `30s`.
     #[schemars(example = &"30s")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
     /// Pipelines that are told with one request; 100 by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<u64>,
     /// Whether its version must be one that is known; true by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub check_version: Option<bool>,
     /// Whether region and filters are kept with the service, without credentials; true
     /// by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub store_connection: Option<bool>,
     /// Whether a service that somebody else made is marked as that of this account
     /// and region, without which nothing is marked as deleted in it; false by
     /// default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub adopt_service: Option<bool>,
     /// Whether descriptions and names that people changed there are overwritten; false
     /// by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub overwrite: Option<bool>,
     /// Whether pipelines whose stream is gone are marked as deleted; true by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mark_deleted: Option<bool>,
     /// Whether streams that the patterns leave out count as gone; false by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub delete_filtered: Option<bool>,
     /// How many of a hundred pipelines a run may mark as deleted at most; 50 by
     /// default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub delete_percent_max: Option<u64>,
 }
 

@@ -16,7 +16,7 @@ use crate::reading::ReadingSettings;
 use crate::schedule::Schedule;
 use standpipe_aws::secret_store::SecretsSettings;
 use standpipe_aws::{AwsSettings, RawAws};
-use standpipe_core::settings::TableChecker;
+use standpipe_core::settings::{TableChecker, is_default};
 
 /// The catalog: what delivery streams there are and where their records end up, told
 /// to OpenMetadata, OpenLineage and files.
@@ -26,66 +26,53 @@ pub struct RawCatalog {
     /// What the delivery streams are called together, such as `aws_firehose`: the
     /// name of the pipeline service in OpenMetadata.
     #[schemars(example = &"aws_firehose")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub service_name: Option<String>,
     /// Patterns of names of streams that are read; all by default. They are matched
     /// from the beginning of the name, whatever its case.
     #[schemars(example = ["orders.*"])]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub include: Option<Vec<String>>,
     /// Patterns of names of streams that are not read, also where `include` names
     /// them.
     #[schemars(example = ["test-.*"])]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Vec<String>>,
     /// When it is read: `"manual"`, the default, `"hourly"`, `"daily"`, `"weekly"`,
     /// `"every 15m"`, or a cron expression such as `"30 6 * * mon-fri"`, in UTC.
     #[schemars(example = &"every 15m")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
     /// The first day or moment of the schedule.
     #[schemars(example = &"2026-01-31")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub start_date: Option<String>,
     /// The last one.
     #[schemars(example = &"2026-12-31")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub end_date: Option<String>,
     /// What a run's log tells: `"debug"`, `"info"`, the default, `"warn"` or
     /// `"error"`.
     #[schemars(example = &"info")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub log_level: Option<String>,
     /// Whether lineage that is not found is a failure of the run; false by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
     /// How many of a hundred must succeed; 90 by default.
     #[schemars(example = 90)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub success_threshold: Option<u64>,
     /// Whether a run that is below that fails; true by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub raise_on_error: Option<bool>,
     /// Calls in a second of each of Amazon's operations; 4 by default, since Amazon
     /// takes 5 in an account and a region. What emulators take may be more.
     #[schemars(example = 4.0)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_second: Option<f64>,
     /// Access to AWS in place of `[aws]`, of which nothing is taken over then.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub aws: Option<RawAws>,
     /// What is found out about where records come from and go.
-    #[serde(skip_serializing_if = "RawLineage::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub lineage: RawLineage,
     /// The OpenMetadata server that is told.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub openmetadata: Option<RawOpenMetadata>,
     /// Who is told in OpenLineage's words.
-    #[serde(skip_serializing_if = "RawOpenLineage::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub openlineage: RawOpenLineage,
     /// Files that are written anew with each run. Relative paths start at the
     /// settings file.
-    #[serde(skip_serializing_if = "RawCatalogFiles::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub files: RawCatalogFiles,
 }
 
@@ -94,16 +81,12 @@ pub struct RawCatalog {
 #[serde(default, deny_unknown_fields)]
 pub struct RawCatalogFiles {
     /// The graph as JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub json: Option<PathBuf>,
     /// A picture as SVG.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub svg: Option<PathBuf>,
     /// The graph in Mermaid's words.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mermaid: Option<PathBuf>,
     /// The graph in Graphviz's words.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub dot: Option<PathBuf>,
 }
 
@@ -236,11 +219,5 @@ impl RawCatalog {
             check.add_mistake(error);
             Schedule::manual()
         })
-    }
-}
-
-impl RawCatalogFiles {
-    fn is_empty(&self) -> bool {
-        *self == RawCatalogFiles::default()
     }
 }

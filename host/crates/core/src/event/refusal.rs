@@ -8,51 +8,46 @@ use thiserror::Error;
 /// The texts are the answers that clients get where the whole request is refused
 /// for it. The first two are those of RudderStack's gateway, word for word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Error)]
+#[repr(u8)]
 pub enum Refusal {
     /// It is JSON, but no object.
     #[error("event is not a valid rudder event")]
-    NotAnObject,
+    NotAnObject = 1,
     /// Neither `userId` nor `anonymousId` says whose event it is.
     #[error("request neither has anonymousId nor userId")]
-    NoIdentity,
+    NoIdentity = 2,
     /// `type` is missing, empty or no string, where no path says it.
     #[error("event has no type")]
-    NoType,
+    NoType = 3,
     /// It is of type `track`, and `event` is missing, empty or no string.
     #[error("track event has no event name")]
-    NoEventName,
+    NoEventName = 4,
     /// It is longer than [`EVENT_BYTES_MAX`](crate::limits::EVENT_BYTES_MAX),
     /// be it as received or with what is added.
     #[error("event is too long")]
-    TooLong,
+    TooLong = 5,
     /// It is the body of a request that was refused as a whole.
     #[error("the request was refused; this is its body")]
-    Request,
+    Request = 6,
 }
 
 impl Refusal {
+    const ALL: [Refusal; 6] = [
+        Refusal::NotAnObject,
+        Refusal::NoIdentity,
+        Refusal::NoType,
+        Refusal::NoEventName,
+        Refusal::TooLong,
+        Refusal::Request,
+    ];
+
     /// A number that stands for it wherever it is stored; never 0.
     pub fn code(self) -> u8 {
-        match self {
-            Refusal::NotAnObject => 1,
-            Refusal::NoIdentity => 2,
-            Refusal::NoType => 3,
-            Refusal::NoEventName => 4,
-            Refusal::TooLong => 5,
-            Refusal::Request => 6,
-        }
+        self as u8
     }
 
     /// What a number stands for; none for one that stands for nothing.
     pub fn from_code(code: u8) -> Option<Self> {
-        let all = [
-            Refusal::NotAnObject,
-            Refusal::NoIdentity,
-            Refusal::NoType,
-            Refusal::NoEventName,
-            Refusal::TooLong,
-            Refusal::Request,
-        ];
-        all.into_iter().find(|refusal| refusal.code() == code)
+        Self::ALL.into_iter().find(|refusal| refusal.code() == code)
     }
 }

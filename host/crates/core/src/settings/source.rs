@@ -25,7 +25,6 @@ pub struct RawSource {
     /// Names that it had before: events of these that wait in the spool or in the
     /// dead letters are taken for events of this source.
     #[schemars(example = ["website"])]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub formerly: Option<Vec<String>>,
     /// Whose endpoint it takes the place of: `"segment"` or `"rudderstack"`.
     #[schemars(example = &"segment")]
@@ -34,41 +33,33 @@ pub struct RawSource {
     #[schemars(example = ["WRITE-KEY"])]
     pub write_keys: Vec<Secret>,
     /// Whether it takes anything at present; true by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
     /// Whether one bad event has its whole request refused with 400. By default
     /// the good ones are taken, and the bad ones go to the dead letters.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
     /// Whether the bodies of its requests that are refused for what is in them go to the
     /// dead letters: SDKs delete what is refused. False by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_refused: Option<bool>,
     /// Origins of pages that may send, such as `https://shop.example` or
     /// `https://*.shop.example`; all by default. Senders that are no pages
     /// name no origin, and are not held by this.
     #[schemars(example = ["https://shop.example"])]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_origins: Option<Vec<String>>,
     /// Events a second; what is beyond is answered with 429. A second's worth may come
     /// at once, and a larger request is taken where nothing came before it; others then
     /// wait until its time has passed. No limit by default.
     #[schemars(example = 1000)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<u32>,
     /// Bytes of events a second, as they are stored: decompressed, and with what is
     /// added to them. Otherwise like `rate_limit`, and both hold where both are set. No
     /// limit by default.
     #[schemars(example = 1_000_000)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit_bytes: Option<u32>,
     /// A role that the source's records are written with, in place of that under
     /// `[aws]`.
     #[schemars(example = &"arn:aws:iam::111122223333:role/NAME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<String>,
     /// The external id that the role asks for, in place of that under `[aws]`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<Secret>,
 }
 

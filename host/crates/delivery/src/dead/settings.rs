@@ -19,17 +19,14 @@ const BYTES_MAX_MIN: u64 = 1024 * 1024;
 pub struct RawDeadLetters {
     /// Bytes of all files of dead letters; 10 GiB by default.
     #[schemars(example = 10_737_418_240_u64)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
     /// What happens to a letter that does not fit: `"stop"`, the default, or
     /// `"drop_oldest"`.
     #[schemars(example = &"stop")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub when_full: Option<String>,
     /// A delivery stream that a copy of each dead letter is sent to; none by
     /// default.
     #[schemars(example = &"dead-letters")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
 }
 
@@ -68,11 +65,6 @@ impl Bound {
 }
 
 impl RawDeadLetters {
-    /// Whether nothing is set.
-    pub fn is_empty(&self) -> bool {
-        *self == RawDeadLetters::default()
-    }
-
     /// Checks what the dead letters may take.
     pub fn check(&self, check: &mut TableChecker<'_>) -> Bound {
         let when_full = match self.when_full.as_deref() {

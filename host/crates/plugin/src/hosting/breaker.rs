@@ -23,40 +23,30 @@ pub struct RawBreaker {
     /// The share of a source's events that it fails on, from 0 to 1, from which it is
     /// degraded; 0.1 by default.
     #[schemars(example = 0.1)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub degraded_from: Option<f64>,
     /// The share from which it is off for the source after a window; 0.95 by default.
     #[schemars(example = 0.95)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub off_from: Option<f64>,
     /// For how long events are counted together; `10s` by default.
     #[schemars(example = &"10s")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<String>,
     /// How long a source stays off before it is judged anew, and the time from one
     /// trial to the next where `when_off` is `"fail"`; `5s` by default.
     #[schemars(example = &"5s")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<String>,
     /// The share of the workers' processor time, from 0.01 to 1, that events may take
     /// which it fails on. A source whose events take more waits for its turn; 0.5 by
     /// default.
     #[schemars(example = 0.5)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub failing_cpu: Option<f64>,
     /// What happens to the events of a source that it is off for: `"wait"`, the
     /// default: each is asked about in its turn; or `"fail"`: they are treated as
     /// `on_failure` says without being asked about, but for a trial now and then.
     #[schemars(example = &"wait")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub when_off: Option<String>,
 }
 
 impl RawBreaker {
-    pub(super) fn is_empty(&self) -> bool {
-        *self == RawBreaker::default()
-    }
-
     /// Checks from where on a plugin does badly.
     pub fn check(&self, check: &mut TableChecker<'_>) -> BreakerSettings {
         let usual = BreakerSettings::default();

@@ -15,28 +15,22 @@ use standpipe_core::settings::TableChecker;
 pub struct RawCanary {
     /// Its component's file; that of the plugin if there is none.
     #[schemars(example = &"next.wasm")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Its settings; those of the plugin if there are none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "json::optional_object")]
     pub settings: Option<serde_json::Map<String, serde_json::Value>>,
     /// The SHA-256 that its component must have; by default the one that `sha256`
     /// under `[plugin]` demands, if it demands any.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// The share of users whose events it decides about, from 0 to 100; 5 by default.
     #[schemars(example = 5.0)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub percent: Option<f64>,
     /// The share of its events, from 0 to 1, that it may fail on or reject before it
     /// is not asked any more; 0.01 by default.
     #[schemars(example = 0.01)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_error_rate: Option<f64>,
     /// Events that it must have seen before it is judged; 1000 by default.
     #[schemars(example = 1000)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub min_events: Option<u64>,
 }
 

@@ -31,45 +31,33 @@ const ANSWER_BYTES: RangeInclusive<u64> = 1024 * 1024..=1024 * 1024 * 1024;
 pub struct RawPluginLimits {
     /// Bytes of memory; 134,217,728 (128 MiB) by default.
     #[schemars(example = 134_217_728)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     /// Bytes that the answer about one batch may take in the host's memory;
     /// 67,108,864 (64 MiB) by default.
     #[schemars(example = 67_108_864)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_bytes: Option<u64>,
     /// Processor time for being configured; `5s` by default.
     #[schemars(example = &"5s")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub configure_cpu: Option<String>,
     /// Processor time of a call, whatever its batch; `50ms` by default.
     #[schemars(example = &"50ms")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub call_cpu: Option<String>,
     /// What comes on top for each event of the batch; `2ms` by default.
     #[schemars(example = &"2ms")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub event_cpu: Option<String>,
     /// What comes on top for each byte of the batch that the plugin is handed; `1us` by
     /// default.
     #[schemars(example = &"1us")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub byte_cpu: Option<String>,
     /// Calls after which an instance is replaced; 20,000 by default.
     #[schemars(example = 20_000)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_calls: Option<u64>,
     /// The age at which an instance is replaced; `1h` by default.
     #[schemars(example = &"1h")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age: Option<String>,
 }
 
 impl RawPluginLimits {
-    pub(super) fn is_empty(&self) -> bool {
-        *self == RawPluginLimits::default()
-    }
-
     /// Checks what an instance may take.
     pub fn check(&self, check: &mut TableChecker<'_>) -> Allowance {
         let usual = Allowance::default();
