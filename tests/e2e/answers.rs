@@ -59,7 +59,7 @@ fn an_answer_that_does_not_account_for_every_record_is_none() {
         assert_eq!(put.records.len(), RECORDS, "{}", put.stream);
         let number: usize = put.stream[1..].parse().expect("a number");
         let (status, body) = scripted[number].clone();
-        if seen.insert(number) { Fate::Answer { status, body } } else { Fate::Accept }
+        if seen.insert(number) { Fate::answer(status, body) } else { Fate::Accept }
     });
     let event = |name: &String| format!("{{\"type\":\"track\",\"event\":\"{name}\"}}\n");
     let input: String = streams.iter().map(|name| event(name).repeat(RECORDS)).collect();
@@ -154,5 +154,5 @@ fn run(stub: &Stub, input: Vec<u8>) -> Ran {
 
 /// An answer that has neither Firehose's form nor a code.
 fn not_firehose(status: u16) -> Fate {
-    Fate::Answer { status, body: "<html>not AWS</html>".to_owned() }
+    Fate::answer(status, "<html>not AWS</html>".to_owned())
 }

@@ -161,7 +161,7 @@ fn a_stream_that_refuses_everything_is_held_with_a_reason_until_it_accepts() {
     });
     let stub = Stub::start(move |_| match is_open.load(Ordering::Relaxed) {
         true => Fate::Accept,
-        false => Fate::Answer { status: 400, body: refusal.to_string() },
+        false => Fate::answer(400, refusal.to_string()),
     });
     let program = Program::running_against(&stub.url()).mapping(&[("*", "s")]);
     let mut running = program.start();

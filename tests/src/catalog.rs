@@ -2,12 +2,12 @@
 //! made, and an account whose answers are recorded.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
 use crate::endpoint::Asked;
-use crate::{tools, workspace};
+use crate::moto;
 
 /// The region of the streams that [`make_streams`] makes: those of other tests are
 /// in another one.
@@ -29,19 +29,12 @@ pub const SECRET: &str = "never-to-be-told";
 
 /// Make so many streams, of every source and destination that is taken there.
 pub fn make_streams(url: &str, count: usize) -> Made {
-    let output = Command::new(tools::python("moto"))
-        .arg(workspace().join("tests/moto/catalog.py"))
+    let output = moto::script("catalog.py")
         .arg(count.to_string())
         .env("AWS_ENDPOINT_URL", url)
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
         .env("AWS_REGION", REGION)
         .env("AWS_DEFAULT_REGION", REGION)
         .env("AWS_MAX_ATTEMPTS", "1")
-        .env("AWS_CONFIG_FILE", "/nonexistent")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-        .env_remove("AWS_PROFILE")
-        .env_remove("AWS_SESSION_TOKEN")
         .stderr(Stdio::inherit())
         .output()
         .expect("Python starts");

@@ -2,7 +2,7 @@
 //! STS, a manager of secrets, a container's credentials, a proxy that says no.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,8 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
+
+use crate::http_request::HttpRequest;
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -140,9 +142,10 @@ pub fn sts_error(code: &str, message: &str) -> String {
 
 fn serve(stream: TcpStream, script: &Script, asked: &Mutex<Vec<Asked>>) {
     let mut stream = BufReader::new(stream);
-    while let Some(mut request) = read(&mut stream) {
+    while let Some(HttpRequest { line, headers, body }) = HttpRequest::read(&mut stream) {
         let mut script = script.lock();
-        request.number = asked.lock().len();
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let request = Asked { number: asked.lock().len(), line, headers, body };
         let (status, headers, body) = script(&request);
         asked.lock().push(request);
         drop(script);
@@ -155,24 +158,4 @@ fn serve(stream: TcpStream, script: &Script, asked: &Mutex<Vec<Asked>>) {
             return;
         }
     }
-}
-
-fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).ok().filter(|&bytes| bytes > 0)?;
-        match line.trim_end() {
-            "" => break,
-            line => lines.push(line.to_owned()),
-        }
-    }
-    let headers = lines.iter().skip(1).filter_map(|line| line.split_once(':'));
-    let headers: BTreeMap<_, _> =
-        headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
-    let bytes = headers.get("content-length").map_or(Some(0), |length| length.parse().ok())?;
-    let mut body = vec![0; bytes];
-    stream.read_exact(&mut body).ok()?;
-    let body = String::from_utf8_lossy(&body).into_owned();
-    Some(Asked { number: 0, line: lines.first()?.clone(), headers, body })
 }

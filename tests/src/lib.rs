@@ -31,6 +31,7 @@ pub mod disk;
 pub mod endpoint;
 pub mod events;
 pub mod http2;
+mod http_request;
 mod letter;
 pub mod linter;
 pub mod metrics;

@@ -1,7 +1,6 @@
 //! What others find in IAM policies, and how they read Terraform.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -26,12 +25,5 @@ pub fn terraform(text: &str) -> Value {
 fn read(what: &str, text: &str) -> Value {
     let mut script = Command::new(tools::python("linter"));
     script.arg(workspace().join("tests/iam/read.py")).arg(what);
-    let mut process =
-        script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python starts");
-    let mut stdin = process.stdin.take().expect("a pipe");
-    stdin.write_all(text.as_bytes()).expect("the script reads");
-    drop(stdin);
-    let output = process.wait_with_output().expect("the script ends");
-    assert!(output.status.success(), "read.py {what} failed on:\n{text}");
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    serde_json::from_slice(&tools::output_for(&mut script, text)).expect("JSON")
 }

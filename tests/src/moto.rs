@@ -137,7 +137,8 @@ fn start() -> Moto {
     Moto { url: format!("http://127.0.0.1:{port}"), _process: process }
 }
 
-fn script(name: &str) -> Command {
+/// A script of `tests/moto`, with the region and the keys of the tests.
+pub(crate) fn script(name: &str) -> Command {
     let mut command = Command::new(tools::python("moto"));
     command
         .arg(workspace().join("tests/moto").join(name))

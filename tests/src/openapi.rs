@@ -1,8 +1,7 @@
 //! What others find wrong in an OpenAPI document, and in the answers that it tells
 //! of.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -29,13 +28,6 @@ pub fn answer(method: &str, path: &str, reply: &Reply) -> Value {
 pub fn complaints(document: &Value, answers: &[Value]) -> Vec<String> {
     let mut script = Command::new(tools::python("openapi"));
     script.arg(workspace().join("tests/admin/validate.py"));
-    let mut process =
-        script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python starts");
     let text = json!({"document": document, "answers": answers}).to_string();
-    let mut stdin = process.stdin.take().expect("a pipe");
-    stdin.write_all(text.as_bytes()).expect("the script reads");
-    drop(stdin);
-    let output = process.wait_with_output().expect("the script ends");
-    assert!(output.status.success(), "validate.py failed");
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    serde_json::from_slice(&tools::output_for(&mut script, &text)).expect("JSON")
 }

@@ -149,10 +149,8 @@ impl Program {
     }
 
     /// Start it, and go on while it runs; standard input stays open.
-    pub fn start(mut self) -> Running {
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = self.command.spawn().expect("the program starts");
-        Running::new(child, self.directory)
+    pub fn start(self) -> Running {
+        self.start_with(Stdio::piped(), Stdio::piped())
     }
 
     /// The same, with standard output and standard error of the test's own: nothing is
@@ -164,19 +162,20 @@ impl Program {
     }
 
     /// Run it to its end, and look at what it uses.
-    pub fn watch(mut self, look: impl FnMut(Usage)) -> (Ran, Usage) {
-        let input = std::mem::take(&mut self.stdin);
-        let mut running = self.start();
-        running.write_all_in_background(input);
-        running.watch(look)
+    pub fn watch(self, look: impl FnMut(Usage)) -> (Ran, Usage) {
+        self.start_with_input().watch(look)
     }
 
     /// Run it to its end.
-    pub fn run(mut self) -> Ran {
+    pub fn run(self) -> Ran {
+        self.start_with_input().finish(DEADLINE)
+    }
+
+    fn start_with_input(mut self) -> Running {
         let input = std::mem::take(&mut self.stdin);
         let mut running = self.start();
         running.write_all_in_background(input);
-        running.finish(DEADLINE)
+        running
     }
 }
 

@@ -127,7 +127,7 @@ impl Running {
     /// Wait until it has written this to standard error.
     pub fn wait_for(&self, words: &str) {
         let said = self.stderr.wait_for(words, DEADLINE);
-        assert!(said, "never said {words:?}:\n{}", self.stderr_text());
+        assert!(said, "never said {words:?}:\n{}", self.stderr());
     }
 
     /// Wait for these words on standard error, and give the rest of their line.
@@ -135,7 +135,7 @@ impl Running {
         self.wait_for(words);
         let mut rest = None;
         wait_until("the line ends", || {
-            let text = self.stderr_text();
+            let text = self.stderr();
             let after = text.split_once(words).and_then(|(_, after)| after.split_once('\n'));
             rest = after.map(|(rest, _)| rest.to_owned());
             rest.is_some()
@@ -172,7 +172,7 @@ impl Running {
 
     /// All that it has written to standard error so far.
     pub fn stderr(&self) -> String {
-        self.stderr_text()
+        String::from_utf8_lossy(&self.stderr.bytes()).into_owned()
     }
 
     /// Wait for its end, and look at what it uses until then: each time is handed
@@ -187,7 +187,7 @@ impl Running {
                 last = usage;
                 look(usage);
             }
-            assert!(Instant::now() < deadline, "still running:\n{}", self.stderr_text());
+            assert!(Instant::now() < deadline, "still running:\n{}", self.stderr());
         };
         (self.ended(exit), last)
     }
@@ -201,7 +201,7 @@ impl Running {
     /// Wait for its end, while its standard input stays open.
     pub fn wait(mut self, deadline: Duration) -> Ran {
         let Ok(exit) = self.exit.recv_timeout(deadline) else {
-            panic!("still running after {deadline:?}:\n{}", self.stderr_text());
+            panic!("still running after {deadline:?}:\n{}", self.stderr());
         };
         self.ended(exit)
     }
@@ -209,11 +209,7 @@ impl Running {
     fn ended(&mut self, exit: i32) -> Ran {
         let directory = self.directory.take().expect("nobody else has taken it");
         compiled::keep(&directory.path().join("standpipe-data/cache"));
-        Ran { exit, stdout: self.stdout.bytes(), stderr: self.stderr_text(), directory }
-    }
-
-    fn stderr_text(&self) -> String {
-        String::from_utf8_lossy(&self.stderr.bytes()).into_owned()
+        Ran { exit, stdout: self.stdout.bytes(), stderr: self.stderr(), directory }
     }
 }
 

@@ -57,13 +57,6 @@ pub enum Fate {
         /// Whether the records were accepted all the same.
         accepted: bool,
     },
-    /// The answer is this, whatever it is.
-    Answer {
-        /// The HTTP status.
-        status: u16,
-        /// The body, as it is sent.
-        body: String,
-    },
     /// The answer is blanks, and so many bytes long.
     Long {
         /// The HTTP status.
@@ -266,6 +259,11 @@ impl Shared {
 }
 
 impl Fate {
+    /// An answer that accepts no record, whatever it says.
+    pub fn answer(status: u16, body: String) -> Self {
+        Fate::Raw { status, body, missing_bytes: 0, accepted: false }
+    }
+
     /// Whether the record at this position is accepted.
     pub fn accepts(&self, position: usize) -> bool {
         match self {
@@ -274,7 +272,7 @@ impl Fate {
             Fate::Fail { accepted, .. } | Fate::Reset { accepted } | Fate::Raw { accepted, .. } => {
                 *accepted
             }
-            Fate::Answer { .. } | Fate::Long { .. } | Fate::Hang => false,
+            Fate::Long { .. } | Fate::Hang => false,
         }
     }
 

@@ -3,7 +3,9 @@
 
 use std::env;
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use crate::binary::target_directory;
 use crate::workspace;
@@ -54,6 +56,20 @@ fn installed(name: &str, pins: &str) -> PathBuf {
         Ok(_) => missing(&format!("what {pins} pins")),
         Err(_) => missing(&directory.display().to_string()),
     }
+}
+
+/// Runs a program that reads this text from its standard input, and returns what it writes to
+/// its standard output.
+pub(crate) fn output_for(program: &mut Command, text: &str) -> Vec<u8> {
+    let program = program.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut process = program.spawn().expect("the program starts");
+    let mut stdin = process.stdin.take().expect("a pipe");
+    // No program that tests use answers before it has read all.
+    stdin.write_all(text.as_bytes()).expect("the program reads");
+    drop(stdin);
+    let output = process.wait_with_output().expect("the program ends");
+    assert!(output.status.success(), "{program:?} failed on:\n{text}");
+    output.stdout
 }
 
 fn missing(what: &str) -> ! {

@@ -197,7 +197,7 @@ impl Replaceable {
         settings: &CollectSettings,
     ) -> Option<Result<(), StartError>> {
         let (tls, files) = (self.tls.as_ref()?, settings.http.certificate.as_ref()?);
-        Some(tls.use_files(&files.certificate, &files.key).map_err(StartError::from))
+        Some(tls.use_files(files.clone()).map_err(StartError::from))
     }
 }
 

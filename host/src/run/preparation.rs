@@ -113,7 +113,7 @@ impl Preparation {
     #[cfg(feature = "collector")]
     fn collector(&mut self, collect: &crate::config::CollectSettings) {
         if let Some(files) = &collect.http.certificate {
-            let tls = Tls::load(&files.certificate, &files.key).map_err(StartError::from);
+            let tls = Tls::load(files.clone()).map_err(StartError::from);
             self.tls = self.note(Part::Certificate, tls);
         }
         if collect.http.connections_max.is_some() {

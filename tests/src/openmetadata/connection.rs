@@ -1,13 +1,13 @@
 //! One connection of the stand-in for OpenMetadata: reads requests and writes responses.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{Asked, Shared, routes};
+use crate::http_request::HttpRequest;
 
 /// Answer requests until the client goes away.
 pub(super) fn serve(stream: TcpStream, shared: &Arc<Shared>) {
@@ -59,24 +59,11 @@ fn answer(asked: &Asked, shared: &Shared) -> (String, String) {
 }
 
 fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|&read| read > 0)?;
-        match line.trim_end() {
-            "" => break,
-            line => head.push(line.to_owned()),
-        }
-    }
-    let mut words = head.first()?.split(' ');
-    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let headers = head.iter().skip(1).filter_map(|line| line.split_once(':'));
-    let headers: BTreeMap<String, String> =
-        headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
-    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let HttpRequest { line, headers, body } = HttpRequest::read(reader)?;
+    let mut words = line.split(' ');
+    let method = words.next()?.to_owned();
+    let target = words.next()?;
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let query = query.split('&').filter_map(|pair| pair.split_once('='));
     let query = query.map(|(key, value)| (unescaped(key), unescaped(value))).collect();
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);

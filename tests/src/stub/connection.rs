@@ -1,7 +1,7 @@
 //! One connection of the Firehose stub: parses requests strictly and acts out their fate.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufReader, ErrorKind, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
@@ -12,6 +12,7 @@ use socket2::SockRef;
 
 use super::put::Violation;
 use super::{Fate, Put, Shared, describe, put};
+use crate::http_request::HttpRequest;
 
 /// How often a connection without an answer looks whether it is released.
 const RELEASE_POLL: Duration = Duration::from_millis(100);
@@ -22,9 +23,6 @@ pub(super) struct Connection {
     shared: Arc<Shared>,
 }
 
-/// Headers, whose names are in lower case, and a body.
-type Request = (BTreeMap<String, String>, Vec<u8>);
-
 impl Connection {
     pub(super) fn new(stream: TcpStream, shared: Arc<Shared>) -> Self {
         Connection { reader: BufReader::new(stream), shared }
@@ -32,7 +30,7 @@ impl Connection {
 
     /// Answer requests until the client goes away or the script wants no more.
     pub(super) fn serve(mut self) {
-        while let Some((headers, body)) = self.read_request() {
+        while let Some(HttpRequest { headers, body, .. }) = HttpRequest::read(&mut self.reader) {
             let target = headers.get("x-amz-target").map_or("", String::as_str);
             let open = match target {
                 put::TARGET => self.put(headers, &body),
@@ -83,7 +81,6 @@ impl Connection {
             }
             Fate::Fail { status, code: "", .. } => self.answer(*status, &Value::Null),
             Fate::Fail { status, code, .. } => self.answer(*status, &error(code)),
-            Fate::Answer { status, body } => self.answer_text(*status, body),
             Fate::Long { status, bytes } => self.answer_blanks(*status, *bytes),
             Fate::Reset { .. } => self.reset(),
             Fate::Slow(pause) => {
@@ -96,26 +93,6 @@ impl Connection {
                 sent.filter(|()| *missing_bytes == 0)
             }
         }
-    }
-
-    /// The next request; none at the end, or if it is no HTTP.
-    fn read_request(&mut self) -> Option<Request> {
-        let mut head = Vec::new();
-        loop {
-            let mut line = String::new();
-            self.reader.read_line(&mut line).ok().filter(|&read| read > 0)?;
-            match line.trim_end() {
-                "" => break,
-                line => head.push(line.to_owned()),
-            }
-        }
-        let headers = head.iter().skip(1).filter_map(|line| line.split_once(':'));
-        let headers: BTreeMap<_, _> = headers
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-            .collect();
-        let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
-        self.reader.read_exact(&mut body).ok()?;
-        Some((headers, body))
     }
 
     /// None if the client has gone away.

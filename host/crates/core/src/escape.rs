@@ -45,6 +45,7 @@ impl<T: fmt::Display> fmt::Display for OneLine<T> {
 }
 
 /// Hands text on, with escapes.
+#[derive(Debug)]
 pub struct OneLineWriter<'a, W: fmt::Write>(pub &'a mut W);
 
 impl<W: fmt::Write> fmt::Write for OneLineWriter<'_, W> {
@@ -61,12 +62,6 @@ impl<W: fmt::Write> fmt::Write for OneLineWriter<'_, W> {
             rest = &from[character.len_utf8()..];
         }
         self.0.write_str(rest)
-    }
-}
-
-impl<W: fmt::Write> fmt::Debug for OneLineWriter<'_, W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OneLineWriter").finish_non_exhaustive()
     }
 }
 

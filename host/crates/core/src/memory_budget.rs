@@ -16,7 +16,6 @@
 //! in turn.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,11 +25,11 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::{Mutex, MutexGuard};
 
 /// A number of bytes that many share.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct MemoryBudget(Arc<Shared>);
 
+#[derive(Debug)]
 struct Shared {
-    bytes: i64,
     sharing: Sharing,
     state: Mutex<State>,
 }
@@ -48,7 +47,7 @@ pub enum Sharing {
     Evenly,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     /// Bytes; below zero while the first reservation of a user is larger than what was left.
     free: i64,
@@ -58,11 +57,14 @@ struct State {
 }
 
 /// Somebody who waits for bytes.
+#[derive(Debug)]
 struct Waiting {
     ticket: u64,
     bytes: usize,
-    /// What it has of its own.
-    held: Held,
+    /// Whose it is, where that user has several reservations.
+    usage: Option<Usage>,
+    /// Bytes of the reservation that is to grow.
+    own_bytes: usize,
     waker: Waker,
 }
 
@@ -70,16 +72,8 @@ struct Waiting {
 #[derive(Debug, Clone, Default)]
 pub struct Usage(Arc<AtomicUsize>);
 
-/// What counts as a user's own.
-#[derive(Clone)]
-enum Held {
-    /// Of a user with several reservations.
-    Together(Usage),
-    /// Of a reservation that is a user of its own.
-    Alone(usize),
-}
-
 /// A part of a budget, given back when it is dropped.
+#[derive(Debug)]
 pub struct Reservation {
     budget: MemoryBudget,
     /// Whose it is, where that user has several.
@@ -90,9 +84,8 @@ pub struct Reservation {
 impl MemoryBudget {
     /// So many bytes, shared in this way.
     pub fn new(bytes: usize, sharing: Sharing) -> Self {
-        let bytes = signed(bytes);
-        let state = State { free: bytes, ..State::default() };
-        MemoryBudget(Arc::new(Shared { bytes, sharing, state: Mutex::new(state) }))
+        let state = State { free: signed(bytes), ..State::default() };
+        MemoryBudget(Arc::new(Shared { sharing, state: Mutex::new(state) }))
     }
 
     /// A reservation of nothing yet, which is a user of its own.
@@ -142,9 +135,10 @@ impl State {
     fn grant(&mut self, sharing: Sharing) -> Vec<Waker> {
         let (mut woken, mut at) = (Vec::new(), 0);
         while let Some(first) = self.waiting.get(at) {
-            if sharing.admits(self.free, first.held.bytes(), first.bytes) {
+            let held = held_bytes(first.usage.as_ref(), first.own_bytes);
+            if sharing.admits(self.free, held, first.bytes) {
                 let granted = self.waiting.remove(at).expect("it is there");
-                self.take(granted.held.usage(), granted.bytes);
+                self.take(granted.usage.as_ref(), granted.bytes);
                 woken.push(granted.waker);
             } else if sharing == Sharing::InOrder {
                 break;
@@ -186,20 +180,9 @@ impl Usage {
     }
 }
 
-impl Held {
-    fn bytes(&self) -> usize {
-        match self {
-            Held::Together(usage) => usage.bytes(),
-            Held::Alone(bytes) => *bytes,
-        }
-    }
-
-    fn usage(&self) -> Option<&Usage> {
-        match self {
-            Held::Together(usage) => Some(usage),
-            Held::Alone(_) => None,
-        }
-    }
+/// Returns what a user holds: in all its reservations, or in this one if it has no other.
+fn held_bytes(usage: Option<&Usage>, own_bytes: usize) -> usize {
+    usage.map_or(own_bytes, Usage::bytes)
 }
 
 impl Reservation {
@@ -211,10 +194,10 @@ impl Reservation {
     /// Reserve so many bytes more, if they may be had at once.
     pub fn try_grow(&mut self, bytes: usize) -> bool {
         let sharing = self.budget.0.sharing;
-        let held = self.held();
+        let held = held_bytes(self.usage.as_ref(), self.bytes);
         let mut state = self.budget.state();
         let is_first = sharing == Sharing::Evenly || state.waiting.is_empty();
-        let may_have = bytes == 0 || is_first && sharing.admits(state.free, held.bytes(), bytes);
+        let may_have = bytes == 0 || is_first && sharing.admits(state.free, held, bytes);
         if may_have {
             state.take(self.usage.as_ref(), bytes);
             drop(state);
@@ -252,10 +235,6 @@ impl Reservation {
     pub fn merge(&mut self, mut other: Reservation) {
         debug_assert!(Arc::ptr_eq(&self.budget.0, &other.budget.0), "it is of another budget");
         self.bytes += std::mem::take(&mut other.bytes);
-    }
-
-    fn held(&self) -> Held {
-        self.usage.clone().map_or(Held::Alone(self.bytes), Held::Together)
     }
 }
 
@@ -312,7 +291,8 @@ impl Reservation {
         let mut state = self.budget.state();
         let ticket = state.next_ticket;
         state.next_ticket += 1;
-        let waiting = Waiting { ticket, bytes, held: self.held(), waker: waker.clone() };
+        let (usage, own_bytes) = (self.usage.clone(), self.bytes);
+        let waiting = Waiting { ticket, bytes, usage, own_bytes, waker: waker.clone() };
         state.waiting.push_back(waiting);
         self.budget.serve(state);
         ticket
@@ -341,24 +321,3 @@ impl Drop for Grow<'_> {
 fn signed(bytes: usize) -> i64 {
     i64::try_from(bytes).expect("memory has fewer bytes")
 }
-
-impl fmt::Debug for MemoryBudget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shared { bytes, sharing, .. } = &*self.0;
-        let free = self.state().free;
-        f.debug_struct("MemoryBudget")
-            .field("bytes", bytes)
-            .field("sharing", sharing)
-            .field("free", &free)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Reservation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reservation").field("bytes", &self.bytes).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -2,7 +2,7 @@
 //! leave the certificate in use.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use rustls::sign::CertifiedKey;
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 
+use super::CertificateFiles;
 use standpipe_core::fingerprint::FileFingerprint;
 
 /// How often a certificate's files are looked at.
@@ -68,14 +69,8 @@ struct Certificate(ArcSwap<Loaded>);
 /// A certificate, and the files that it was read from.
 #[derive(Debug)]
 struct Loaded {
-    files: Files,
+    files: CertificateFiles,
     key: Arc<CertifiedKey>,
-}
-
-#[derive(Debug, Clone)]
-struct Files {
-    certificate: PathBuf,
-    key: PathBuf,
 }
 
 impl Tls {
@@ -84,8 +79,7 @@ impl Tls {
     /// # Errors
     ///
     /// They cannot be read, or do not belong together.
-    pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
+    pub fn load(files: CertificateFiles) -> Result<Self, TlsError> {
         let certificate = Arc::new(Certificate(ArcSwap::from_pointee(Loaded::read(files)?)));
         let provider = Arc::new(ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
@@ -108,8 +102,7 @@ impl Tls {
     ///
     /// They cannot be read, or do not belong together. The certificate before stays in
     /// use.
-    pub fn use_files(&self, certificate: &Path, key: &Path) -> Result<(), TlsError> {
-        let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
+    pub fn use_files(&self, files: CertificateFiles) -> Result<(), TlsError> {
         self.certificate.0.store(Arc::new(Loaded::read(files)?));
         Ok(())
     }
@@ -133,7 +126,7 @@ impl Tls {
 }
 
 impl Certificate {
-    fn files(&self) -> Files {
+    fn files(&self) -> CertificateFiles {
         self.0.load().files.clone()
     }
 
@@ -158,18 +151,18 @@ impl ResolvesServerCert for Certificate {
 }
 
 impl Loaded {
-    fn read(files: Files) -> Result<Self, TlsError> {
+    fn read(files: CertificateFiles) -> Result<Self, TlsError> {
         match files.read() {
             Ok(key) => Ok(Loaded { key: Arc::new(key), files }),
             Err(problem) => {
-                let Files { certificate, key } = files;
+                let CertificateFiles { certificate, key } = files;
                 Err(TlsError { certificate, key, problem })
             }
         }
     }
 }
 
-impl Files {
+impl CertificateFiles {
     fn read(&self) -> Result<CertifiedKey, CertificateError> {
         let certificates = CertificateDer::pem_file_iter(&self.certificate)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)

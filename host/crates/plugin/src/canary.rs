@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::Generation;
 use crate::limits;
 use standpipe_core::event::{Event, Outline, string};
+use standpipe_core::limits::EVENT_NESTING_MAX;
 
 /// Who an event is about, from the most to the least telling.
 const USER_KEYS: [&str; 3] = ["userId", "anonymousId", "messageId"];
@@ -109,10 +110,8 @@ impl Canary {
 
 /// Who an event is about; the whole text where it does not say.
 fn user(text: &str) -> Cow<'_, str> {
-    let Ok(outline) = Outline::of(text.as_bytes(), standpipe_core::limits::EVENT_NESTING_MAX)
-    else {
-        return Cow::Borrowed(text);
-    };
+    let outline = Outline::of_members(text.as_bytes(), EVENT_NESTING_MAX, usize::MAX);
+    let Ok(outline) = outline else { return Cow::Borrowed(text) };
     let mut found = [const { None }; USER_KEYS.len()];
     outline.members(|member| {
         if let Some(at) = USER_KEYS.iter().position(|key| member.name() == *key) {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,15 +13,15 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::Place;
 use super::ack_files::AckFiles;
 use super::chore::Chore;
 use super::folder::Folder;
 use super::frame::FILE_HEADER_BYTES;
 use super::segment::{Segment, SegmentState};
 use super::status::{Counter, Counters, Status};
-use super::storage::{Storage, append_all};
+use super::storage::{Storage, append_all, for_each_piece};
 use super::walk::Gap;
+use super::{Next, Place};
 use crate::limits;
 
 /// The shared part of a spool on disk.
@@ -49,14 +48,6 @@ pub(super) struct Index {
     segments: BTreeMap<u64, Arc<Segment>>,
     /// Nothing comes any more.
     has_ended: bool,
-}
-
-/// What waiting for an entry came to.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum News {
-    Some,
-    None,
-    Ended,
 }
 
 impl Log {
@@ -92,8 +83,14 @@ impl Log {
         self.news.notify_all();
     }
 
-    /// Wait until there is something behind this place, for so long.
-    pub(super) fn wait(&self, at: Option<(&Segment, u64)>, passed: u64, until: Instant) -> News {
+    /// Waits until there is something behind this place. Returns what the reader finds instead
+    /// if nothing is there in time, or nothing will be.
+    pub(super) fn wait(
+        &self,
+        at: Option<(&Segment, u64)>,
+        passed: u64,
+        until: Instant,
+    ) -> Result<(), Next> {
         let mut index = self.index();
         loop {
             let has_more = at.is_some_and(|(segment, offset)| {
@@ -101,14 +98,14 @@ impl Log {
                 state.end > offset || state.is_complete
             });
             if has_more || at.is_none() && index.after(passed).is_some() {
-                return News::Some;
+                return Ok(());
             }
             if index.has_ended {
-                return News::Ended;
+                return Err(Next::End);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return News::None;
+                return Err(Next::Nothing);
             }
             self.news.wait_for(&mut index, left);
         }
@@ -244,10 +241,9 @@ impl Log {
         }
         if gap.is_unreadable {
             self.counters.read_errors.add(1);
-            let (file, offset) = (self.folder.log(segment.number), gap.bytes.start);
-            let bytes = gap.bytes.end - gap.bytes.start;
-            let file = file.display();
-            tracing::error!(%file, offset, bytes, "the spool cannot read a region of its disk: its entries are tried again after a restart");
+            let Range { start, end } = gap.bytes;
+            let file = self.folder.log(segment.number);
+            tracing::error!(file = %file.display(), offset = start, bytes = end - start, "the spool cannot read a region of its disk: its entries are tried again after a restart");
             return;
         }
         let are_acked = segment.state().acks.are_acked(gap.items.clone());
@@ -258,19 +254,17 @@ impl Log {
         let kept = self.set_aside(segment.number, gap.bytes.clone());
         let items = u64::from(self.let_go(segment, gap.items));
         self.count_corrupt(&gap.bytes, items);
-        let file = self.folder.log(segment.number);
-        let (file, offset) = (file.display(), gap.bytes.start);
-        let bytes = gap.bytes.end - gap.bytes.start;
+        let Range { start, end } = gap.bytes;
         let kept = told(&kept);
-        tracing::error!(%file, offset, bytes, items, kept, "a region of the spool is corrupt: its items are lost");
+        let file = self.folder.log(segment.number);
+        tracing::error!(file = %file.display(), offset = start, bytes = end - start, items, kept, "a region of the spool is corrupt: its items are lost");
     }
 
     /// Count and report a file header that is corrupt, in which there is nothing.
     pub(super) fn report_corrupt_header(&self, segment: u64) {
         self.count_corrupt(&(0..FILE_HEADER_BYTES as u64), 0);
         let file = self.folder.log(segment);
-        let file = file.display();
-        tracing::error!(%file, "the header of a segment of the spool is corrupt: its entries are read all the same");
+        tracing::error!(file = %file.display(), "the header of a segment of the spool is corrupt: its entries are read all the same");
     }
 
     /// Count and report bytes behind the last frame of a segment that no crash can
@@ -278,12 +272,11 @@ impl Log {
     pub(super) fn report_corrupt_end(&self, segment: u64, region: Range<u64>) -> bool {
         self.count_corrupt(&region, 0);
         let kept = self.set_aside(segment, region.clone());
+        let Range { start, end } = region;
         let file = self.folder.log(segment);
-        let (file, offset, bytes) = (file.display(), region.start, region.end - region.start);
-        let is_kept = kept.is_ok();
-        let kept = told(&kept);
-        tracing::error!(%file, offset, bytes, kept, "the end of a segment of the spool is corrupt: requests that were accepted may be lost");
-        is_kept
+        let kept_where = told(&kept);
+        tracing::error!(file = %file.display(), offset = start, bytes = end - start, kept = kept_where, "the end of a segment of the spool is corrupt: requests that were accepted may be lost");
+        kept.is_ok()
     }
 
     fn count_corrupt(&self, region: &Range<u64>, items: u64) {
@@ -321,14 +314,12 @@ impl Log {
         let from = self.open(segment)?;
         let _ = fs::remove_file(to);
         let file = self.storage.create(to)?;
-        let (mut piece, mut offset) = (vec![0; limits::SPOOL_READ_BYTES], region.start);
-        while offset < region.end {
-            let length = (region.end - offset).min(piece.len() as u64) as usize;
-            let piece = &mut piece[..length];
-            from.read_exact_at(piece, offset)?;
-            append_all(&*self.storage, &file, offset - region.start, &mut [IoSlice::new(piece)])?;
-            offset += length as u64;
-        }
+        let mut written = 0;
+        for_each_piece(&from, region, |piece| {
+            append_all(&*self.storage, &file, written, &mut [IoSlice::new(piece)])?;
+            written += piece.len() as u64;
+            Ok(true)
+        })?;
         self.storage.sync(&file)
     }
 

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::frame::{FILE_HEADER_BYTES, FileHeader, parse_file_header};
-use super::log::{Log, News};
+use super::log::Log;
 use super::segment::Segment;
 use super::walk::{Found, Gap, Walk};
 use super::{Entry, Next, Place};
@@ -58,10 +58,8 @@ impl Reader {
             }
             let at =
                 self.current.as_ref().map(|current| (&*current.segment, current.walk.offset()));
-            match self.log.wait(at, self.passed, until) {
-                News::Some => {}
-                News::None => return Next::Nothing,
-                News::Ended => return Next::End,
+            if let Err(nothing) = self.log.wait(at, self.passed, until) {
+                return nothing;
             }
         }
     }

@@ -23,6 +23,7 @@ use super::frame::{
 };
 use super::log::Log;
 use super::segment::{Segment, SegmentState};
+use super::storage::for_each_piece;
 use super::walk::Walk;
 use super::{OpenError, Recovered};
 use crate::limits;
@@ -75,8 +76,7 @@ fn recover_segment(log: &Log, number: u64, recovered: &mut Recovered) -> io::Res
     if corrupt > 0 {
         recovered.acks_corrupt += corrupt;
         let file = log.folder.acks(number);
-        let file = file.display();
-        tracing::error!(%file, blocks = corrupt, "acknowledgements in the spool are corrupt: their items are delivered again");
+        tracing::error!(file = %file.display(), blocks = corrupt, "acknowledgements in the spool are corrupt: their items are delivered again");
     }
     let mut state = SegmentState::new(metadata.len(), acks);
     match state.acks.summary() {
@@ -141,16 +141,7 @@ fn is_torn(file: &File, number: u64, tail: Range<u64>, items: u32) -> io::Result
 }
 
 fn are_zeros(file: &File, bytes: Range<u64>) -> io::Result<bool> {
-    let (mut piece, mut offset) = (vec![0; limits::SPOOL_READ_BYTES], bytes.start);
-    while offset < bytes.end {
-        let length = (bytes.end - offset).min(piece.len() as u64) as usize;
-        file.read_exact_at(&mut piece[..length], offset)?;
-        if piece[..length].iter().any(|byte| *byte != 0) {
-            return Ok(false);
-        }
-        offset += length as u64;
-    }
-    Ok(true)
+    for_each_piece(file, bytes, |piece| Ok(piece.iter().all(|byte| *byte == 0)))
 }
 
 /// Refuse a file that this version cannot read, or that is another segment's.

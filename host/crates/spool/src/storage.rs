@@ -3,9 +3,11 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::limits;
 use standpipe_core::private;
 
 /// What writes to files.
@@ -84,6 +86,27 @@ pub(super) fn append_all(
         }
     }
     Ok(())
+}
+
+/// Reads a range of a file piece by piece, for as long as `each` wants more. Returns whether
+/// it wanted all.
+pub(super) fn for_each_piece(
+    file: &File,
+    range: Range<u64>,
+    mut each: impl FnMut(&[u8]) -> io::Result<bool>,
+) -> io::Result<bool> {
+    let mut buffer = vec![0; limits::SPOOL_READ_BYTES];
+    let mut offset = range.start;
+    while offset < range.end {
+        let length = (range.end - offset).min(buffer.len() as u64) as usize;
+        let piece = &mut buffer[..length];
+        file.read_exact_at(piece, offset)?;
+        if !each(piece)? {
+            return Ok(false);
+        }
+        offset += length as u64;
+    }
+    Ok(true)
 }
 
 /// Give the room of these bytes back to the file system; they read as zeros.

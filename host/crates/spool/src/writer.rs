@@ -159,10 +159,7 @@ impl Writer {
 
     /// Write and sync entries that fit into one segment, and announce them.
     fn store(&mut self, group: &[Waiting]) -> io::Result<()> {
-        let mut active = match self.active.take() {
-            Some(active) => active,
-            None => self.begin()?,
-        };
+        let mut active = self.take_active()?;
         let number = active.segment.number;
         let (mut end, mut items) = (active.end, active.items);
         let headers: Vec<_> = group
@@ -246,6 +243,11 @@ impl Writer {
             self.log.insert(Arc::clone(&active.segment));
         }
         self.log.announce(false);
+    }
+
+    /// Takes the segment that is being written, or begins one.
+    fn take_active(&mut self) -> io::Result<Active> {
+        self.active.take().map_or_else(|| self.begin(), Ok)
     }
 
     /// Begin a segment.
@@ -380,10 +382,7 @@ impl Writer {
     /// Write as much as was refused last, and take it back. A crash in between
     /// leaves zeros, which recovery cuts off.
     fn probe(&mut self) -> io::Result<()> {
-        let active = match self.active.take() {
-            Some(active) => active,
-            None => self.begin()?,
-        };
+        let active = self.take_active()?;
         let zeros = vec![0; self.refused_bytes.min(SPOOL_GROUP_BYTES_MAX as u64) as usize];
         let storage = &self.log.storage;
         let mut parts = [IoSlice::new(&zeros)];

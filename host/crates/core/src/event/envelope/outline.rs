@@ -107,21 +107,9 @@ impl<const ITEMS: bool> Notes for Places<ITEMS> {
 }
 
 impl<'a> Outline<'a> {
-    /// Check a text, which must be an object or array, and note its parts, however
-    /// many. At most `levels_max` objects and arrays may be open at once.
-    ///
-    /// # Errors
-    ///
-    /// The text is neither, or has 4 GiB.
-    pub fn of(text: &'a [u8], levels_max: usize) -> Result<Self, Malformed> {
-        Self::noted::<true>(text, levels_max, usize::MAX).map_err(|error| match error {
-            OutlineError::Malformed(malformed) => malformed,
-            OutlineError::TooManyParts { .. } => unreachable!("no text has as many"),
-        })
-    }
-
-    /// The same with a bound of the memory: of as many places as `parts_max` members
-    /// and items may have, of four bytes each.
+    /// Checks a text, which must be an object or array, and notes its parts, with a bound of
+    /// the memory: of as many places as `parts_max` members and items may have, of four bytes
+    /// each. At most `levels_max` objects and arrays may be open at once.
     ///
     /// # Errors
     ///
@@ -332,7 +320,7 @@ mod tests {
     use super::*;
 
     fn outline(text: &str) -> Outline<'_> {
-        Outline::of(text.as_bytes(), 100).unwrap()
+        Outline::bounded(text.as_bytes(), 100, usize::MAX).unwrap()
     }
 
     /// Each member as its name and the text of its value.
@@ -418,9 +406,11 @@ mod tests {
 
     #[test]
     fn what_is_no_object_or_array_has_no_outline() {
-        assert_eq!(Outline::of(b"1", 9).unwrap_err(), Malformed::NotAnObject);
-        assert_eq!(Outline::of(b"[1", 9).unwrap_err(), Malformed::NotJson { at: 2 });
-        assert_eq!(Outline::of(b"[\"\xff\"]", 9).unwrap_err(), Malformed::NotUtf8 { at: 2 });
-        assert_eq!(Outline::of(b"[[[]]]", 2).unwrap_err(), Malformed::TooDeep { levels_max: 2 });
+        let refused =
+            |text: &'static [u8], levels| Outline::bounded(text, levels, usize::MAX).unwrap_err();
+        assert_eq!(refused(b"1", 9), Malformed::NotAnObject.into());
+        assert_eq!(refused(b"[1", 9), Malformed::NotJson { at: 2 }.into());
+        assert_eq!(refused(b"[\"\xff\"]", 9), Malformed::NotUtf8 { at: 2 }.into());
+        assert_eq!(refused(b"[[[]]]", 2), Malformed::TooDeep { levels_max: 2 }.into());
     }
 }
