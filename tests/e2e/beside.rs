@@ -115,7 +115,7 @@ fn call(site: &str, numbers: Range<usize>) {
 
 fn events(collector: &Collector) -> usize {
     let page = Client::connect(collector.admin_url()).get("/metrics").unwrap().text();
-    Metrics::parse(&page).unwrap().sum("collector_events_total") as usize
+    Metrics::parse(&page).unwrap().sum("standpipe_collector_events_total") as usize
 }
 
 /// Logs that are turned as the documentation says, and a host that reads them.

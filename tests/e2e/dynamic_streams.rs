@@ -68,8 +68,14 @@ fn idle_streams_are_retired_and_come_back() {
         wait_until("the wave is delivered", || {
             stub.accepted().values().map(Vec::len).sum::<usize>() == sent
         });
-        wait_until("its streams are retired", || metric("firehose_streams_in_use") == 0.0);
-        assert_eq!(metric("firehose_events_total"), sent as f64, "counts do not go backwards");
+        wait_until("its streams are retired", || {
+            metric("standpipe_firehose_streams_in_use") == 0.0
+        });
+        assert_eq!(
+            metric("standpipe_firehose_events_total"),
+            sent as f64,
+            "counts do not go backwards"
+        );
     }
     let ran = running.finish(SOON).exits(0);
     assert_eq!(ran.count("delivered"), 240);

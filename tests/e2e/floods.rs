@@ -116,7 +116,7 @@ fn events_wait_for_a_better_plugin() {
         let events: Vec<_> = (0..100).map(|id| event("any", batch * 100 + id)).collect();
         send(collector.url(), "web", &events);
     }
-    let failures = || metrics(&collector).sum("plugin_failures_total");
+    let failures = || metrics(&collector).sum("standpipe_plugin_failures_total");
     // It may take two seconds at once.
     wait_until("it has wasted what is free", || failures() >= 30.0);
     let (before, start) = (collector.running().usage().unwrap().cpu, Instant::now());
@@ -158,7 +158,9 @@ fn a_stop_leaves_what_waits_where_it_came_from() {
     let collector = start("every = 'loop'");
     let events: Vec<_> = (0..500).map(|id| event("any", id)).collect();
     send(collector.url(), "web", &events);
-    wait_until("some have failed", || metrics(&collector).sum("plugin_failures_total") >= 30.0);
+    wait_until("some have failed", || {
+        metrics(&collector).sum("standpipe_plugin_failures_total") >= 30.0
+    });
     let stopped = Instant::now();
     let ran = collector.stop().exits(3);
     let took = stopped.elapsed();
@@ -253,7 +255,7 @@ fn metrics(collector: &Collector) -> Metrics {
 }
 
 fn waiting(collector: &Collector) -> f64 {
-    metrics(collector).value("spool_events", &[])
+    metrics(collector).value("standpipe_spool_events", &[])
 }
 
 fn reasons(ran: &Ran) -> BTreeMap<String, usize> {

@@ -102,7 +102,9 @@ impl Quiet {
     }
 
     fn dropped(&self) -> f64 {
-        Metrics::parse(&self.get("/metrics").1).unwrap().value("log_lines_dropped_total", &[])
+        Metrics::parse(&self.get("/metrics").1)
+            .unwrap()
+            .value("standpipe_log_lines_dropped_total", &[])
     }
 }
 

@@ -112,8 +112,10 @@ fn events_of_a_removed_source_are_held_and_those_of_others_are_not() {
     let stub = accepting();
     let collector = data.collector(&stub, &[shop()]);
     send(&collector, "key-of-shop", 30);
-    wait_until("those of others are delivered", || metric(&collector, "spool_events") == 20.0);
-    wait_until("the others are held", || metric(&collector, "spool_held_events") == 20.0);
+    wait_until("those of others are delivered", || {
+        metric(&collector, "standpipe_spool_events") == 20.0
+    });
+    wait_until("the others are held", || metric(&collector, "standpipe_spool_held_events") == 20.0);
     let ready = Client::connect(collector.admin_url()).get("/health/ready").unwrap();
     assert_eq!(ready.status, 200);
     let text = ready.text();
@@ -131,7 +133,7 @@ fn events_of_a_removed_source_are_held_and_those_of_others_are_not() {
     // It is put back, but takes nothing.
     let stub = accepting();
     let collector = data.collector(&stub, &[shop(), blog().with("enabled = false")]);
-    wait_until("they are delivered", || metric(&collector, "spool_events") == 0.0);
+    wait_until("they are delivered", || metric(&collector, "standpipe_spool_events") == 0.0);
     let ran = collector.stop().exits(0);
     assert_eq!(senders(&stub), ["key-of-blog"]);
     assert_eq!(ran.summary()["streams"]["all as blog"]["events"], 20);
@@ -143,7 +145,7 @@ fn a_renamed_source_names_what_it_was() {
     let stub = accepting();
     let renamed = magazine("formerly = ['journal', 'blog']");
     let collector = data.collector(&stub, &[shop(), renamed]);
-    wait_until("they are delivered", || metric(&collector, "spool_events") == 0.0);
+    wait_until("they are delivered", || metric(&collector, "standpipe_spool_events") == 0.0);
     let ran = collector.stop().exits(0);
     assert_eq!(ran.summary()["streams"]["all as magazine"]["events"], 20);
     assert!(ran.summary()["streams"].get("all").is_none());
@@ -173,7 +175,7 @@ fn dead_letters_of_an_unknown_source_are_left() {
     });
     let collector = data.collector(&refusing, &[blog()]);
     send(&collector, "key-of-blog", 10);
-    wait_until("they are dead", || metric(&collector, "spool_events") == 0.0);
+    wait_until("they are dead", || metric(&collector, "standpipe_spool_events") == 0.0);
     collector.stop().exits(3);
     let before = Letter::read_all(&data.path);
     assert_eq!(before.len(), 10);

@@ -44,7 +44,7 @@ fn nothing_acknowledged_is_lost_by_a_kill_and_little_is_sent_twice() {
         puts_at_kills.push(stub.requests().len());
     }
     let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
-    wait_until("all is delivered", || metric(&collector, "spool_events") == 0.0);
+    wait_until("all is delivered", || metric(&collector, "standpipe_spool_events") == 0.0);
     collector.stop().exits(0);
 
     let sent = next_id.load(Ordering::Relaxed);
@@ -113,7 +113,7 @@ fn a_full_disk_refuses_and_loses_nothing() {
     let reply = client.post("/v1/batch", &[("Authorization", &basic("key").1)], &large);
     assert_eq!(reply.unwrap().status, 200, "as much as was refused has room");
     acknowledged.extend(ids);
-    wait_until("all is delivered", || metric(&collector, "spool_events") == 0.0);
+    wait_until("all is delivered", || metric(&collector, "standpipe_spool_events") == 0.0);
     collector.stop().exits(0);
     let deliveries = deliveries(&stub);
     assert!(acknowledged.iter().all(|id| deliveries.contains_key(id)));
@@ -132,9 +132,9 @@ fn a_corrupt_byte_costs_one_request_at_most_and_is_told_of() {
 
     let stub = Stub::start(|_| Fate::Accept);
     let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
-    wait_until("all is delivered", || metric(&collector, "spool_events") == 0.0);
-    let lost = metric(&collector, "spool_corrupt_events_total");
-    assert!(metric(&collector, "spool_corrupt_bytes_total") > 0.0);
+    wait_until("all is delivered", || metric(&collector, "standpipe_spool_events") == 0.0);
+    let lost = metric(&collector, "standpipe_spool_corrupt_events_total");
+    assert!(metric(&collector, "standpipe_spool_corrupt_bytes_total") > 0.0);
     collector.stop().exits(0).says(&["corrupt"]);
     let deliveries = deliveries(&stub);
     assert_eq!(deliveries.len() as f64, 500.0 - lost);
@@ -155,12 +155,12 @@ fn a_damaged_end_is_told_of_and_kept() {
 
     let stub = Stub::start(|_| Fate::Accept);
     let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
-    wait_until("all is delivered", || metric(&collector, "spool_events") == 0.0);
+    wait_until("all is delivered", || metric(&collector, "standpipe_spool_events") == 0.0);
     let damaged = (bytes.len() - last) as f64;
     for (name, value) in [
-        ("spool_corrupt_regions_total", 1.0),
-        ("spool_corrupt_bytes_total", damaged),
-        ("spool_set_aside_bytes", damaged),
+        ("standpipe_spool_corrupt_regions_total", 1.0),
+        ("standpipe_spool_corrupt_bytes_total", damaged),
+        ("standpipe_spool_set_aside_bytes", damaged),
     ] {
         assert_eq!(metric(&collector, name), value, "{name}");
     }
@@ -186,7 +186,7 @@ fn a_renamed_segment_is_refused_and_nothing_of_it_is_lost() {
     refused.exits(2).says(&["00000000000000000077.log", original, "give it back its name"]);
     fs::rename(&renamed, &segment).unwrap();
     let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
-    wait_until("all is delivered", || metric(&collector, "spool_events") == 0.0);
+    wait_until("all is delivered", || metric(&collector, "standpipe_spool_events") == 0.0);
     collector.stop().exits(0);
     assert_eq!(deliveries(&stub).len(), 200);
 }

@@ -140,13 +140,19 @@ fn a_collector_waits_for_room_says_so_and_goes_on_without_a_restart() {
     assert!(why.contains("30 dead letters wait") && why.contains("`max_bytes`"), "{why}");
     // What can be delivered is.
     send(&collector, &good);
-    wait_until("the good events are delivered", || metric(&collector, "spool_events") == 30.0);
-    let failing = ["dead_letters_failing", "dead_letters_waiting", "dead_letters_refused_total"];
+    wait_until("the good events are delivered", || {
+        metric(&collector, "standpipe_spool_events") == 30.0
+    });
+    let failing = [
+        "standpipe_dead_letters_failing",
+        "standpipe_dead_letters_waiting",
+        "standpipe_dead_letters_refused_total",
+    ];
     assert_eq!(failing.map(|name| metric(&collector, name)), [1.0, 30.0, 0.0]);
-    assert!(metric(&collector, "dead_letters_write_errors_total") >= 1.0);
+    assert!(metric(&collector, "standpipe_dead_letters_write_errors_total") >= 1.0);
     data.purge();
     wait_until("it is ready again", || readiness(&collector) == (200, "ready\n".to_owned()));
-    wait_until("all is settled", || metric(&collector, "spool_events") == 0.0);
+    wait_until("all is settled", || metric(&collector, "standpipe_spool_events") == 0.0);
     assert_eq!(failing.map(|name| metric(&collector, name)), [0.0, 0.0, 0.0]);
     let ran = collector.stop().exits(3).says(&["written again"]);
     assert_eq!((ran.count("delivered"), ran.count("dead"), ran.count("undelivered")), (20, 30, 0));
@@ -164,14 +170,16 @@ fn a_stop_leaves_events_without_letters_in_the_spool() {
     send(&collector, &bad);
     send(&collector, &names("good", 3));
     wait_until("it is not ready", || readiness(&collector).0 == 503);
-    wait_until("the good ones are settled", || metric(&collector, "spool_events") == 500.0);
+    wait_until("the good ones are settled", || {
+        metric(&collector, "standpipe_spool_events") == 500.0
+    });
     let ran = collector.stop().exits(1).says(&["fault:", "`max_bytes`", "500 wait in the spool"]);
     assert_eq!((ran.count("read"), ran.count("delivered"), ran.count("dead")), (3, 3, 0));
     assert_eq!(ran.count("dead_letters_refused"), 500);
     assert_dead(&data.own_letters(), &[]);
     data.purge();
     let collector = data.collector(&stub);
-    wait_until("all is settled", || metric(&collector, "spool_events") == 0.0);
+    wait_until("all is settled", || metric(&collector, "standpipe_spool_events") == 0.0);
     let ran = collector.stop().exits(3);
     assert_eq!((ran.count("dead"), ran.count("delivered")), (500, 0));
     assert_dead(&data.own_letters(), &bad);
@@ -192,11 +200,11 @@ fn memory_is_bounded_while_letters_wait_and_nothing_is_lost() {
     }
     wait_until("it is not ready", || readiness(&collector).0 == 503);
     wait_until("as many wait as may", || {
-        metric(&collector, "dead_letters_waiting") * 20_000.0 > (15 << 20) as f64
+        metric(&collector, "standpipe_dead_letters_waiting") * 20_000.0 > (15 << 20) as f64
     });
     let memory = collector.running().memory_bytes_max();
     assert!(memory < 300 << 20, "{} MB of memory for 80 MB of letters", memory >> 20);
-    assert_eq!(metric(&collector, "spool_events"), 4000.0);
+    assert_eq!(metric(&collector, "standpipe_spool_events"), 4000.0);
     let ran = collector.stop().exits(1);
     assert_eq!(
         (ran.count("read"), ran.summary()["collected"]["waiting"].as_u64()),
@@ -214,13 +222,13 @@ fn a_directory_that_cannot_be_used_is_waited_for() {
     wait_until("it is not ready", || readiness(&collector).0 == 503);
     fs::remove_file(&dead).unwrap();
     wait_until("it is ready again", || readiness(&collector).0 == 200);
-    wait_until("all is settled", || metric(&collector, "spool_events") == 0.0);
+    wait_until("all is settled", || metric(&collector, "standpipe_spool_events") == 0.0);
     assert_dead(&data.own_letters(), &names("bad", 5));
 
     // Removed while it is written to: what comes then is not lost with it.
     fs::remove_dir_all(&dead).unwrap();
     send(&collector, &names("bad", 7));
-    wait_until("all is settled", || metric(&collector, "spool_events") == 0.0);
+    wait_until("all is settled", || metric(&collector, "standpipe_spool_events") == 0.0);
     assert_dead(&data.own_letters(), &names("bad", 7));
     collector.stop().exits(3);
 }
@@ -236,7 +244,7 @@ fn a_full_disk_under_the_letters_is_waited_for() {
     send(&collector, &bad);
     wait_until("it is not ready", || readiness(&collector).1.contains("No space left on device"));
     fs::remove_file(filler).unwrap();
-    wait_until("all is settled", || metric(&collector, "spool_events") == 0.0);
+    wait_until("all is settled", || metric(&collector, "standpipe_spool_events") == 0.0);
     assert_eq!(readiness(&collector).0, 200);
     collector.stop().exits(3);
     assert_dead(&data.own_letters(), &bad);

@@ -84,14 +84,16 @@ fn a_collector_starts_without_sts_and_delivers_once_it_is_there() {
         get(&collector, "/health/ready").1.contains("the stream s is held")
     });
     let metrics = Metrics::parse(&get(&collector, "/metrics").1).unwrap();
-    assert!((metrics.value("firehose_stream_held", &[("stream", "s")]) - 1.0).abs() < 0.1);
+    assert!(
+        (metrics.value("standpipe_firehose_stream_held", &[("stream", "s")]) - 1.0).abs() < 0.1
+    );
     let errors = [("stream", "s"), ("kind", "credentials")];
-    assert!(metrics.value("firehose_errors_total", &errors) >= 1.0);
+    assert!(metrics.value("standpipe_firehose_errors_total", &errors) >= 1.0);
     let _sts = Endpoint::start_at(port, |asked| (200, session(asked.number, HOUR)));
     wait_until("all is delivered", || stub.accepted().get("s").is_some_and(|it| it.len() == 10));
     wait_until("it is ready", || get(&collector, "/health/ready").1 == "ready\n");
     let metrics = Metrics::parse(&get(&collector, "/metrics").1).unwrap();
-    assert!(metrics.value("firehose_stream_held", &[("stream", "s")]).abs() < 0.1);
+    assert!(metrics.value("standpipe_firehose_stream_held", &[("stream", "s")]).abs() < 0.1);
     for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"] {
         assert!(metrics.value(name, &[]) > 0.0, "{name}");
     }
@@ -275,13 +277,15 @@ fn how_far_the_clock_is_off_is_a_metric() {
     let collector = Collector::start(program(&settings));
     let skew = || {
         let page = get(&collector, "/metrics").1;
-        Metrics::parse(&page).unwrap().value("aws_clock_skew_seconds", &[])
+        Metrics::parse(&page).unwrap().value("standpipe_aws_clock_skew_seconds", &[])
     };
     assert!(skew().abs() < 1.0);
     assert_eq!(track(&collector), 200);
     wait_until("it is known", || (skew() - 7200.0).abs() < 5.0);
     let page = get(&collector, "/metrics").1;
     let errors = [("stream", "s"), ("kind", "clock")];
-    assert!(Metrics::parse(&page).unwrap().value("firehose_errors_total", &errors) >= 1.0);
+    assert!(
+        Metrics::parse(&page).unwrap().value("standpipe_firehose_errors_total", &errors) >= 1.0
+    );
     collector.stop().exits(0);
 }

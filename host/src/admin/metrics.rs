@@ -19,25 +19,24 @@ use standpipe_plugin_host::engine_version;
 /// The form of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// All metrics of a run, and of the listener that they are asked for at.
+/// What the names of all metrics begin with. Only those of the process have the names that
+/// Prometheus' own clients give them.
+const PREFIX: &str = "standpipe";
+
+/// Registers all metrics of a run, and of the listener that serves them.
 pub(super) fn registry(view: &View, own: ConnectionStats) -> Registry {
     let mut all = Registry::default();
-    let registry = &mut all;
+    metrics::register(&mut all, process::resources);
+    let registry = all.sub_registry_with_prefix(PREFIX);
     metrics::register(registry, write_build_info);
     view.progress.register_metrics(registry);
     view.delivery.register_metrics(registry);
     let aws = view.aws.clone();
     metrics::register(registry, move |page| {
-        match aws.clock_skew_seconds() {
-        Some(seconds) => page.gauge(
-            "aws_clock_skew_seconds",
-            "Seconds by which AWS is ahead of this machine's clock, which signatures are corrected by; 0 below 4 minutes",
-            seconds as f64,
-        ),
-        None => Ok(()),
-    }
+        let Some(seconds) = aws.clock_skew_seconds() else { return Ok(()) };
+        let help = "Seconds by which AWS is ahead of this machine's clock, which signatures are corrected by; 0 below 4 minutes";
+        page.gauge("aws_clock_skew_seconds", help, seconds as f64)
     });
-    metrics::register(registry, process::resources);
     view.letters.register_metrics(registry);
     #[cfg(feature = "collector")]
     if let Some(collector) = &view.collector {
@@ -74,7 +73,7 @@ pub(super) fn encode(registry: &Registry) -> String {
 fn write_build_info(page: &mut MetricsPage<'_>) -> fmt::Result {
     let version = env!("CARGO_PKG_VERSION");
     page.gauges(
-        "standpipe_build_info",
+        "build_info",
         "The program; always 1",
         [([("version", version), ("engine", &engine_version())], 1.0)],
     )

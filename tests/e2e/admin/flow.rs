@@ -25,12 +25,14 @@ fn no_event_is_lost_and_no_count_goes_back_while_plugins_change() {
         for number in 0..SWAPS {
             let reply = ask(&collector, "PUT", "/plugin", &of_default(number % 3));
             assert_eq!(value(&reply)["changed"], true, "{}", reply.text());
-            let now = metrics(&collector).value("plugin_events_total", &[("role", "active")]);
+            let now =
+                metrics(&collector).value("standpipe_plugin_events_total", &[("role", "active")]);
             assert!(now >= before, "{now} events after {before}");
             before = now;
             wait_until("each of them decides about something", || {
                 let active = [("role", "active")];
-                let calls = metrics(&collector).value("plugin_call_seconds_count", &active);
+                let calls = metrics(&collector)
+                    .value("standpipe_plugin_call_duration_seconds_count", &active);
                 calls > f64::from(number) + 1.0
             });
         }
@@ -38,14 +40,14 @@ fn no_event_is_lost_and_no_count_goes_back_while_plugins_change() {
         sender.join().unwrap()
     });
     wait_until("all is settled", || {
-        metrics(&collector).sum("events_settled_total") == f64::from(sent)
+        metrics(&collector).sum("standpipe_events_settled_total") == f64::from(sent)
     });
     let seen = metrics(&collector);
     let active = [("role", "active")];
-    assert_eq!(seen.value("plugin_events_total", &active), f64::from(sent));
-    assert_eq!(seen.value("plugin_swaps_total", &[]), f64::from(SWAPS));
-    assert!(seen.value("plugin_call_seconds_count", &active) > f64::from(SWAPS));
-    assert!(seen.value("plugin_memory_bytes", &active) > 0.0);
+    assert_eq!(seen.value("standpipe_plugin_events_total", &active), f64::from(sent));
+    assert_eq!(seen.value("standpipe_plugin_swaps_total", &[]), f64::from(SWAPS));
+    assert!(seen.value("standpipe_plugin_call_duration_seconds_count", &active) > f64::from(SWAPS));
+    assert!(seen.value("standpipe_plugin_memory_bytes", &active) > 0.0);
     let ran = collector.stop().exits(0);
     assert_eq!(ran.count("delivered"), u64::try_from(sent).unwrap());
 }
@@ -72,7 +74,8 @@ fn what_is_meant_for_the_built_in_plugin_reaches_no_other() {
     };
     let settled = |fate: &str, count: f64| {
         wait_until("the events are settled", || {
-            metrics(&collector).value("events_settled_total", &[("outcome", fate)]) >= count
+            metrics(&collector).value("standpipe_events_settled_total", &[("outcome", fate)])
+                >= count
         });
     };
     send();
@@ -111,22 +114,22 @@ fn how_a_plugin_does_is_told() {
     let canary = ("role", "canary");
     send(collector.url(), &["good", "reject"]);
     wait_until("it has decided", || {
-        metrics(&collector).value("plugin_events_total", &[canary]) == 2.0
+        metrics(&collector).value("standpipe_plugin_events_total", &[canary]) == 2.0
     });
     let active = ("role", "active");
-    assert_eq!(metrics(&collector).value("plugin_events_total", &[active]), 0.0);
+    assert_eq!(metrics(&collector).value("standpipe_plugin_events_total", &[active]), 0.0);
     wait_until("it is out", || {
         send(collector.url(), &["good", "reject"]);
-        metrics(&collector).value("plugin_canary_out", &[]) == 1.0
+        metrics(&collector).value("standpipe_plugin_canary_out", &[]) == 1.0
     });
     let seen = metrics(&collector);
-    assert!(seen.value("plugin_rejected_total", &[canary]) >= 5.0);
+    assert!(seen.value("standpipe_plugin_rejected_events_total", &[canary]) >= 5.0);
     assert_eq!(value(&ask(&collector, "GET", "/plugin", b""))["canary"]["is_out"], true);
     assert_eq!(ask(&collector, "DELETE", "/plugin/canary", b"").status, 204);
     let after = metrics(&collector);
-    assert_eq!(after.value("plugin_canary_out", &[]), 0.0);
+    assert_eq!(after.value("standpipe_plugin_canary_out", &[]), 0.0);
     // What it did stays counted.
-    let rejected = |seen: &Metrics| seen.value("plugin_rejected_total", &[canary]);
+    let rejected = |seen: &Metrics| seen.value("standpipe_plugin_rejected_events_total", &[canary]);
     assert_eq!(rejected(&after), rejected(&seen));
 
     // The active one fails on half of all events, and then on all, until it is off.
@@ -140,20 +143,26 @@ fn how_a_plugin_does_is_told() {
         ready().contains("off")
     });
     let seen = metrics(&collector);
-    let health =
-        ["healthy", "degraded", "off"].map(|word| seen.value("plugin_health", &state(word)));
+    let health = ["healthy", "degraded", "off"]
+        .map(|word| seen.value("standpipe_plugin_health", &state(word)));
     assert_eq!(health.iter().sum::<f64>(), 1.0);
-    assert!(seen.value("plugin_health_changes_total", &[("role", "active")]) >= 2.0);
+    assert!(seen.value("standpipe_plugin_health_changes_total", &[("role", "active")]) >= 2.0);
     let trapped = [("role", "active"), ("kind", "trap")];
-    assert!(seen.value("plugin_failures_total", &trapped) >= 150.0);
-    wait_until("all is settled", || metrics(&collector).value("spool_events", &[]) == 0.0);
+    assert!(seen.value("standpipe_plugin_failures_total", &trapped) >= 150.0);
+    wait_until("all is settled", || {
+        metrics(&collector).value("standpipe_spool_events", &[]) == 0.0
+    });
 
     // Another plugin begins in health, and the counts go on.
     let before = metrics(&collector);
     assert_eq!(ask(&collector, "PUT", "/plugin", &variant(&component, 2)).status, 200);
     assert_eq!(ready(), "ready\n");
     let after = metrics(&collector);
-    for name in ["plugin_failures_total", "plugin_events_total", "plugin_health_changes_total"] {
+    for name in [
+        "standpipe_plugin_failures_total",
+        "standpipe_plugin_events_total",
+        "standpipe_plugin_health_changes_total",
+    ] {
         assert!(after.sum(name) >= before.sum(name), "{name}");
     }
     collector.stop().exits(3);

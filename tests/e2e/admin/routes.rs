@@ -138,11 +138,11 @@ fn every_route_does_what_its_document_says() {
     // Two routes count what they refuse; a check is no attempt.
     assert_eq!((&after["refused"]["compile"], &after["refused"]["fit"]), (&json!(6), &json!(2)));
     let seen = metrics(&collector);
-    assert_eq!(seen.value("plugin_refused_total", &[("step", "compile")]), 6.0);
-    assert_eq!(seen.sum("plugin_swaps_total"), 4.0);
+    assert_eq!(seen.value("standpipe_plugin_load_failures_total", &[("step", "compile")]), 6.0);
+    assert_eq!(seen.sum("standpipe_plugin_swaps_total"), 4.0);
     let sha256 = sha256.as_str().unwrap();
     let labels = [("role", "active"), ("sha256", sha256)];
-    assert_eq!(seen.value("plugin_generation", &labels), 7.0);
+    assert_eq!(seen.value("standpipe_plugin_generation", &labels), 7.0);
 
     // Who does not know the token is told so before anything else.
     for (method, path) in COMPONENT_ROUTES.into_iter().chain(OTHER_ROUTES) {

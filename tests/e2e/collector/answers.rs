@@ -114,7 +114,7 @@ fn pixels_are_an_image_whatever_becomes_of_their_event() {
     image("/v1/pixel/track?writeKey=nobodys&userId=u&event=lost");
     image("/v1/pixel/track?data=%25%25%25");
     image("/pixel/v1/track");
-    assert_eq!(metrics(&collector).value("collector_unknown_write_keys_total", &[]), 2.0);
+    assert_eq!(metrics(&collector).value("standpipe_collector_unknown_write_keys_total", &[]), 2.0);
     collector.stop().exits(0);
     let events = delivered(&stub);
     assert_eq!(events.len(), 5, "{events:?}");

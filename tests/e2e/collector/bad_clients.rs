@@ -108,7 +108,8 @@ fn bodies_that_are_no_events_are_refused_as_a_whole() {
         assert_eq!(reply.status, *status, "{shown:?}: {}", reply.text());
     }
     let names = good.stop();
-    let refused = metrics(&collector).value("collector_answers_total", &[("status", "400")]);
+    let refused =
+        metrics(&collector).value("standpipe_collector_responses_total", &[("status", "400")]);
     assert_eq!(refused, bodies.len() as f64 - 1.0);
     let ran = collector.stop().exits(0);
     assert_eq!(ran.letters(), []);

@@ -87,8 +87,11 @@ fn idle_connections_make_room() {
     }
     assert!(silent.iter().any(Client::has_news), "the oldest ones were closed");
     let metrics = metrics(&collector);
-    assert!(metrics.value("http_connections_evicted_total", &[("listener", "collector")]) > 0.0);
-    assert!(metrics.value("http_connections", &[("listener", "collector")]) <= 20.0);
+    assert!(
+        metrics.value("standpipe_http_connections_evicted_total", &[("listener", "collector")])
+            > 0.0
+    );
+    assert!(metrics.value("standpipe_http_connections", &[("listener", "collector")]) <= 20.0);
     drop((used, silent));
     collector.stop().exits(0);
     assert_delivered(&stub, &(0..40).map(|number| format!("late {number}")).collect());
@@ -140,7 +143,8 @@ fn a_low_limit_of_open_files_leaves_room_for_delivery() {
     thread::sleep(Duration::from_secs(2));
     let names = good.stop();
     wait_until("what was accepted is delivered", || delivered(&stub).len() == names.len());
-    let open = metrics(&collector).value("http_connections", &[("listener", "collector")]);
+    let open =
+        metrics(&collector).value("standpipe_http_connections", &[("listener", "collector")]);
     assert!(open <= 512.0, "{open}");
     drop(silent);
     collector.stop().exits(0);
@@ -158,7 +162,8 @@ fn the_soft_limit_of_open_files_is_raised() {
             client
         })
         .collect();
-    let open = metrics(&collector).value("http_connections", &[("listener", "collector")]);
+    let open =
+        metrics(&collector).value("standpipe_http_connections", &[("listener", "collector")]);
     assert!(open >= 200.0, "{open}");
     drop(clients);
     collector.stop().exits(0);
@@ -192,8 +197,8 @@ fn one_address_has_its_share_of_connections() {
     let proxy: Vec<_> = (0..6).map(|_| is_served([127, 0, 0, 9]).unwrap()).collect();
     drop(greedy);
     wait_until("there is room again", || is_served([127, 0, 0, 2]).is_ok());
-    let refused =
-        metrics(&collector).value("http_connections_refused_total", &[("listener", "collector")]);
+    let refused = metrics(&collector)
+        .value("standpipe_http_connections_refused_total", &[("listener", "collector")]);
     assert!(refused >= 1.0, "{refused}");
     drop(proxy);
     collector.stop().exits(0);

@@ -43,8 +43,11 @@ fn strangers_are_refused_and_counted() {
         assert_eq!(post(&collector, "/v1/track", key, &track(key)).status, 200);
     }
     let seen = metrics(&collector);
-    assert_eq!(seen.value("collector_unknown_write_keys_total", &[]), f64::from(refused));
-    assert_eq!(seen.value("collector_answers_total", &[("status", "401")]), f64::from(refused));
+    assert_eq!(seen.value("standpipe_collector_unknown_write_keys_total", &[]), f64::from(refused));
+    assert_eq!(
+        seen.value("standpipe_collector_responses_total", &[("status", "401")]),
+        f64::from(refused)
+    );
     let ran = collector.stop().exits(0).says(&["12 requests were refused for their write key"]);
     assert_eq!(ran.summary()["collected"]["unknown_keys"], refused);
     assert_delivered(&stub, &["key-of-web", "second-key-of-web"].map(str::to_owned).into());

@@ -84,7 +84,7 @@ fn refused_requests_are_counted_and_logged_by_source_and_reason() {
             assert!(text.contains(words), "{reason}: {text}");
         }
         let labels = [("source", *source), ("reason", *reason)];
-        let seen = metrics(&collector).value("collector_refused_requests_total", &labels);
+        let seen = metrics(&collector).value("standpipe_collector_refused_requests_total", &labels);
         assert_eq!(seen, 2.0, "{source} {reason}");
     }
     let in_body = br#"{"writeKey":"key-of-web","batch":{}}"#;
@@ -95,12 +95,15 @@ fn refused_requests_are_counted_and_logged_by_source_and_reason() {
     let seen = metrics(&collector);
     let count = |source: &str, reason: &str| {
         let labels = [("source", source), ("reason", reason)];
-        seen.value("collector_refused_requests_total", &labels)
+        seen.value("standpipe_collector_refused_requests_total", &labels)
     };
     assert_eq!(count("web", "no_batch"), 3.0);
     assert_eq!(count("", "unknown_write_key"), 3.0);
     assert_eq!((count("", "unknown_path"), count("", "wrong_method")), (1.0, 1.0));
-    assert_eq!(seen.sum("collector_refused_requests_total"), 2.0 * cases.len() as f64 + 4.0);
+    assert_eq!(
+        seen.sum("standpipe_collector_refused_requests_total"),
+        2.0 * cases.len() as f64 + 4.0
+    );
     let ran = collector.stop().exits(3);
     // A line for each source and reason, however often it happens.
     for (source, reason, _, _, _, status, words) in cases {
@@ -179,7 +182,8 @@ fn what_is_no_request_is_counted_and_logged() {
     }
     assert_eq!(get(&collector, "/health").status, 200);
     let count = |listener: &str| {
-        metrics(&collector).value("http_connections_malformed_total", &[("listener", listener)])
+        metrics(&collector)
+            .value("standpipe_http_connections_malformed_total", &[("listener", listener)])
     };
     standpipe_tests::wait_until("both are counted", || count("collector") == 2.0);
     assert_eq!(count("admin"), 0.0);

@@ -58,7 +58,8 @@ fn slow_clients_are_cut_off_and_hold_up_nobody() {
         thread::sleep(20 * PACE);
     }
     let names = good.stop();
-    let seen = metrics(&collector).value("collector_answers_total", &[("status", "408")]);
+    let seen =
+        metrics(&collector).value("standpipe_collector_responses_total", &[("status", "408")]);
     assert_eq!(seen, 20.0);
     collector.stop().exits(0);
     assert_delivered(&stub, &names);

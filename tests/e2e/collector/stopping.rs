@@ -108,12 +108,12 @@ fn a_server_that_cannot_write_is_not_ready_until_it_can() {
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("10")));
     let not_ready = (503, "the spool cannot be written: see the log\n".to_owned());
     assert_eq!(readiness(&collector), not_ready);
-    assert_eq!(metrics(&collector).value("spool_failing", &[]), 1.0);
+    assert_eq!(metrics(&collector).value("standpipe_spool_failing", &[]), 1.0);
     std::fs::remove_file(filler).unwrap();
     drop(file);
     assert_eq!(post(&collector, "/v1/track", "key-of-web", &track("after")).status, 200);
     assert_eq!(readiness(&collector).0, 200);
-    assert_eq!(metrics(&collector).value("spool_failing", &[]), 0.0);
+    assert_eq!(metrics(&collector).value("standpipe_spool_failing", &[]), 0.0);
     collector.stop().exits(0).says(&["No space left on device"]);
     assert_delivered(&stub, &["before", "after"].map(str::to_owned).into());
 }

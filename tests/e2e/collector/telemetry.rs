@@ -28,36 +28,44 @@ fn metrics_are_well_formed_and_say_what_was_sent() {
     assert_eq!(get(&collector, "/v1/track").status, 405);
     assert_eq!(get(&collector, "/health").status, 200);
     standpipe_tests::wait_until("all is settled", || {
-        metrics(&collector).sum("events_settled_total") == 8.0
+        metrics(&collector).sum("standpipe_events_settled_total") == 8.0
     });
     let seen = metrics(&collector);
     let of_source = |source: &str| {
-        ["collector_events_total", "collector_unfit_events_total"]
+        ["standpipe_collector_events_total", "standpipe_collector_dead_lettered_events_total"]
             .map(|name| seen.value(name, &[("source", source)]))
     };
     assert_eq!((of_source(ODD_NAME), of_source("backend")), ([5.0, 0.0], [3.0, 2.0]));
     for (status, count) in [("200", 3.0), ("400", 1.0), ("401", 1.0), ("404", 1.0), ("405", 1.0)] {
-        assert_eq!(seen.value("collector_answers_total", &[("status", status)]), count, "{status}");
+        assert_eq!(
+            seen.value("standpipe_collector_responses_total", &[("status", status)]),
+            count,
+            "{status}"
+        );
     }
-    assert_eq!(seen.value("collector_answer_seconds_count", &[]), 7.0);
-    assert_eq!(seen.sum("collector_answers_total"), 7.0);
-    assert_eq!(seen.value("collector_unknown_write_keys_total", &[]), 1.0);
-    assert_eq!(seen.value("events_settled_total", &[("outcome", "delivered")]), 6.0);
-    assert_eq!(seen.value("events_settled_total", &[("outcome", "dead")]), 2.0);
-    assert_eq!(seen.value("events_read_total", &[]), 8.0);
+    assert_eq!(seen.value("standpipe_collector_request_duration_seconds_count", &[]), 7.0);
+    assert_eq!(seen.sum("standpipe_collector_responses_total"), 7.0);
+    assert_eq!(seen.value("standpipe_collector_unknown_write_keys_total", &[]), 1.0);
+    assert_eq!(seen.value("standpipe_events_settled_total", &[("outcome", "delivered")]), 6.0);
+    assert_eq!(seen.value("standpipe_events_settled_total", &[("outcome", "dead")]), 2.0);
+    assert_eq!(seen.value("standpipe_events_read_total", &[]), 8.0);
     for reason in ["no_identity", "not_an_object"] {
-        assert_eq!(seen.value("dead_letters_total", &[("reason", reason)]), 1.0, "{reason}");
+        assert_eq!(
+            seen.value("standpipe_dead_letters_total", &[("reason", reason)]),
+            1.0,
+            "{reason}"
+        );
     }
-    assert_eq!(seen.value("firehose_events_total", &[("stream", "all")]), 6.0);
-    assert_eq!(seen.value("firehose_records_total", &[("stream", "all")]), 6.0);
+    assert_eq!(seen.value("standpipe_firehose_events_total", &[("stream", "all")]), 6.0);
+    assert_eq!(seen.value("standpipe_firehose_records_total", &[("stream", "all")]), 6.0);
     let bytes: usize = stub.accepted()["all"].iter().map(Vec::len).sum();
-    assert_eq!(seen.value("firehose_bytes_total", &[("stream", "all")]), bytes as f64);
+    assert_eq!(seen.value("standpipe_firehose_bytes_total", &[("stream", "all")]), bytes as f64);
     assert_eq!(
-        seen.value("firehose_requests_total", &[("stream", "all")]),
+        seen.value("standpipe_firehose_requests_total", &[("stream", "all")]),
         stub.requests().len() as f64
     );
-    assert_eq!(seen.value("spool_requests_total", &[]), 2.0);
-    assert_eq!(seen.value("spool_events", &[]), 0.0);
+    assert_eq!(seen.value("standpipe_spool_requests_total", &[]), 2.0);
+    assert_eq!(seen.value("standpipe_spool_events", &[]), 0.0);
     let ran = collector.stop().exits(3);
     assert_eq!([ran.count("read"), ran.count("delivered"), ran.count("dead")], [8, 6, 2]);
     assert_eq!(ran.summary()["collected"], json!({"accepted": 8, "unknown_keys": 1, "waiting": 0}));
@@ -75,7 +83,7 @@ fn the_document_names_the_metrics_that_there_are() {
     assert_eq!(post(&collector, "/v1/batch", "key-of-web", &bad).status, 200);
     assert_eq!(get(&collector, "/nowhere").status, 404);
     standpipe_tests::wait_until("all is settled", || {
-        metrics(&collector).sum("events_settled_total") == 2.0
+        metrics(&collector).sum("standpipe_events_settled_total") == 2.0
     });
     let seen = metrics(&collector);
     collector.stop().exits(3);
@@ -166,7 +174,7 @@ fn neither_keys_nor_events_are_told_to_anybody() {
         get(&collector, &path);
     }
     standpipe_tests::wait_until("all is settled", || {
-        metrics(&collector).value("spool_events", &[]) == 0.0
+        metrics(&collector).value("standpipe_spool_events", &[]) == 0.0
     });
     let page = Client::connect(collector.admin_url()).get("/metrics").unwrap().text();
     let ran = collector.stop().exits(3);

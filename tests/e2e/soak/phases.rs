@@ -459,7 +459,7 @@ impl Soak {
     fn spool_events(&self) -> Option<f64> {
         let page = self.ask("GET", "/metrics", b"").ok()?.text();
         let mut samples = page.lines().filter(|line| !line.starts_with('#'));
-        samples.find_map(|line| line.split_once("spool_events ")?.1.parse().ok())
+        samples.find_map(|line| line.split_once("standpipe_spool_events ")?.1.parse().ok())
     }
 
     fn sleep(&mut self, length: Duration) {

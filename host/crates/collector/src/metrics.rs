@@ -26,7 +26,7 @@ impl HeldEvents {
         metrics::register(registry, move |page| {
             page.gauge(
                 "spool_held_events",
-                "Events that wait since the settings do not have their source",
+                "Events that wait because the settings do not have their source",
                 held.events() as f64,
             )
         });
@@ -46,7 +46,9 @@ fn write(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Result {
     let counts = sources.counts.lock().clone();
     let columns: [Column; 3] = [
         ("collector_events", "Events that were accepted", |of| &of.accepted),
-        ("collector_unfit_events", "Those among them that go to the dead letters", |of| &of.unfit),
+        ("collector_dead_lettered_events", "Accepted events that go to the dead letters", |of| {
+            &of.unfit
+        }),
         ("collector_bytes", "Bytes of accepted events", |of| &of.bytes),
     ];
     for (name, help, counter) in columns {
@@ -58,7 +60,7 @@ fn write(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Result {
     let statuses = responses.statuses().map(|(status, count)| (status.to_string(), count));
     let statuses: Vec<_> = statuses.collect();
     let rows = statuses.iter().map(|(status, count)| ([("status", status.as_str())], *count));
-    page.counters("collector_answers", "Requests by the status of their answer", rows)?;
+    page.counters("collector_responses", "Requests by the status of their response", rows)?;
     let of_sources = counts.iter().map(|(source, of)| (source.as_str(), &of.refusals));
     let refused = [("", &sources.refusals)].into_iter().chain(of_sources);
     let rows = refused.flat_map(|(source, refusals)| {
@@ -72,20 +74,24 @@ fn write(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Result {
         sources.unknown_keys.get(),
     )?;
     page.histograms(
-        "collector_answer_seconds",
-        "Time from a request's headers to its answer",
+        "collector_request_duration_seconds",
+        "Time from a request's headers to its response",
         [([], &responses.seconds)],
     )
 }
 
 fn write_spool(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     let gauges = [
-        ("spool_bytes", "Bytes that the spool takes", status.bytes as f64),
-        ("spool_max_bytes", "Bytes that it may take", status.bytes_max as f64),
-        ("spool_events", "Events that wait, or are on their way", status.items_waiting as f64),
+        ("spool_bytes", "Bytes that the spool takes on disk, or in memory", status.bytes as f64),
+        ("spool_max_bytes", "Bytes that the spool may take", status.bytes_max as f64),
+        (
+            "spool_events",
+            "Events in the spool that wait or are on their way",
+            status.items_waiting as f64,
+        ),
         (
             "spool_oldest_age_seconds",
-            "Age of the oldest segment with such an event",
+            "Age of the oldest segment of the spool with an event that is not settled",
             status.oldest.unwrap_or_default().as_secs_f64(),
         ),
         (
@@ -98,22 +104,34 @@ fn write_spool(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
             "Bytes of corrupt regions that are kept in files beside the segments",
             status.set_aside_bytes as f64,
         ),
-        ("spool_failing", "Whether it cannot be written", f64::from(u8::from(status.is_failing))),
+        (
+            "spool_failing",
+            "Whether the spool cannot be written (1 or 0)",
+            f64::from(u8::from(status.is_failing)),
+        ),
     ];
     for (name, help, value) in gauges {
         page.gauge(name, help, value)?;
     }
     let counters = [
-        ("spool_requests", "Requests that were stored", status.entries_appended),
-        ("spool_syncs", "Times that the disk was synced", status.syncs),
+        ("spool_requests", "Requests that the spool has stored", status.entries_appended),
+        ("spool_syncs", "Times that the spool was synced to the disk", status.syncs),
         ("spool_write_errors", "Groups of requests that could not be stored", status.write_errors),
         (
             "spool_corrupt_regions",
             "Regions of the spool's files that were found to be corrupt",
             status.corrupt_regions,
         ),
-        ("spool_corrupt_bytes", "Bytes that were found to be corrupt", status.corrupt_bytes),
-        ("spool_corrupt_events", "Accepted events that were lost in them", status.corrupt_items),
+        (
+            "spool_corrupt_bytes",
+            "Bytes of the spool that were found to be corrupt",
+            status.corrupt_bytes,
+        ),
+        (
+            "spool_corrupt_events",
+            "Accepted events that were lost in corrupt regions of the spool",
+            status.corrupt_items,
+        ),
     ];
     for (name, help, value) in counters {
         page.counter(name, help, value)?;

@@ -35,32 +35,34 @@ fn write_streams(page: &mut MetricsPage<'_>, delivery: &Delivery) -> fmt::Result
         ("firehose_events", "Events in accepted records", |stream| stream.events),
         ("firehose_records", "Accepted records", |stream| stream.records),
         ("firehose_bytes", "Bytes of accepted records, before base64", |stream| stream.bytes),
-        ("firehose_billed_bytes", "Bytes that Firehose bills for them", |stream| {
+        ("firehose_billed_bytes", "Bytes that Firehose bills for accepted records", |stream| {
             stream.billed_kb * 1024
         }),
         ("firehose_requests", "Requests, answered or not", |stream| stream.requests),
-        ("firehose_retries", "Records that were sent again", |stream| stream.retries),
+        ("firehose_records_retried", "Records that were sent again", |stream| stream.retries),
         (
-            "firehose_throttled_records",
-            "Records that were refused since there were too many",
+            "firehose_records_throttled",
+            "Records that were refused one by one and are sent again",
             |stream| stream.throttled,
         ),
-        ("firehose_partial_failures", "Answers that refused some records", |stream| {
-            stream.partial_failures
-        }),
         (
-            "firehose_possible_duplicate_records",
-            "Records that were sent again after an answer was lost",
+            "firehose_partial_failures",
+            "Responses that refused some records and accepted others",
+            |stream| stream.partial_failures,
+        ),
+        (
+            "firehose_records_possibly_duplicated",
+            "Records that were sent again after a response was lost",
             |stream| stream.ambiguous,
         ),
         (
-            "firehose_invalid_answers",
-            "Answers that did not account for every record, whose records were sent again",
+            "firehose_invalid_responses",
+            "Responses of success that did not account for every record; the records were sent again",
             |stream| stream.invalid_answers,
         ),
         (
-            "overflowed_events",
-            "Events that went through the disk, their stream being held or slow",
+            "overflow_events",
+            "Events that went through the disk, because their stream was held or slow",
             |stream| stream.overflowed,
         ),
         (
@@ -88,7 +90,7 @@ fn write_streams(page: &mut MetricsPage<'_>, delivery: &Delivery) -> fmt::Result
     });
     page.gauges(
         "firehose_stream_held",
-        "1 while a stream accepts nothing until somebody acts, and its events are kept",
+        "Whether a stream accepts nothing until somebody acts, and its events are kept (1 or 0)",
         held,
     )?;
     let in_use = delivery.streams_in_use() as f64;
@@ -103,7 +105,7 @@ fn write_letters(page: &mut MetricsPage<'_>, report: &Report) -> fmt::Result {
         ("dead_letters_waiting", "Dead letters that wait to be written", report.waiting),
         (
             "dead_letters_failing",
-            "1 while dead letters cannot be written, and wait for that",
+            "Whether dead letters cannot be written and wait (1 or 0)",
             u64::from(report.trouble.is_some()),
         ),
     ];
@@ -113,7 +115,7 @@ fn write_letters(page: &mut MetricsPage<'_>, report: &Report) -> fmt::Result {
     let counters = [
         (
             "dead_letters_refused",
-            "Dead letters that were given up, since they could not be written",
+            "Dead letters that were given up because they could not be written",
             report.refused,
         ),
         (

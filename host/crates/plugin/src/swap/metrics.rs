@@ -34,7 +34,7 @@ fn write(page: &mut MetricsPage<'_>, swapper: &Swapper) -> fmt::Result {
     let is_out = canary.is_some_and(|canary| canary.is_out());
     page.gauge(
         "plugin_canary_out",
-        "Whether a canary failed too often, and is not asked any more",
+        "Whether a canary failed too often and is no longer called (1 or 0)",
         f64::from(u8::from(is_out)),
     )?;
     let SwapCounters { active, canary, .. } = swapper.counters();
@@ -51,7 +51,11 @@ fn write_present(
         let labels = [("role", role), ("sha256", &**generation.plugin().digest())];
         (labels, generation.number() as f64)
     });
-    page.gauges("plugin_generation", "The number of the plugin, which goes up with each", rows)?;
+    page.gauges(
+        "plugin_generation",
+        "The generation of the plugin, which goes up with each swap",
+        rows,
+    )?;
     let states = generations.iter().flat_map(|&(role, generation)| {
         let health = generation.breaker().health(Instant::now());
         Health::ALL.map(|state| {
@@ -78,9 +82,13 @@ fn write_done(
 ) -> fmt::Result {
     let counts = roles.map(|(role, counters)| (role, &counters.counts));
     let columns: [Column; 3] = [
-        ("plugin_events", "Events that the plugin decided about, or failed on", |of| &of.events),
-        ("plugin_filtered", "Those without an output", |of| &of.filtered),
-        ("plugin_rejected", "Those that it rejected", |of| &of.rejected),
+        ("plugin_events", "Events that the plugin decided about or failed on", |of| &of.events),
+        (
+            "plugin_filtered_events",
+            "Events that the plugin has filtered: without an output",
+            |of| &of.filtered,
+        ),
+        ("plugin_rejected_events", "Events that the plugin has rejected", |of| &of.rejected),
     ];
     for (name, help, counter) in columns {
         let rows = counts.map(|(role, of)| ([("role", role)], counter(of).get()));
@@ -89,9 +97,13 @@ fn write_done(
     let failures = counts.iter().flat_map(|(role, of)| {
         of.faults().map(|(kind, count)| ([("role", *role), ("kind", kind)], count))
     });
-    page.counters("plugin_failures", "Events that it failed on", failures)?;
+    page.counters("plugin_failures", "Events that the plugin failed on", failures)?;
     let calls = counts.map(|(role, of)| ([("role", role)], &of.calls));
-    page.histograms("plugin_call_seconds", "Time that the plugin took for a batch", calls)?;
+    page.histograms(
+        "plugin_call_duration_seconds",
+        "Time that the plugin took for a batch",
+        calls,
+    )?;
     let changes = roles.map(|(role, counters)| ([("role", role)], counters.health_changes.get()));
     page.counters("plugin_health_changes", "How often the plugin's state has changed", changes)
 }
@@ -99,10 +111,10 @@ fn write_done(
 /// What became of other plugins.
 fn write_swaps(page: &mut MetricsPage<'_>, swapper: &Swapper) -> fmt::Result {
     let counters = swapper.counters();
-    let swaps = counters.swaps.get();
-    page.counter("plugin_swaps", "How often another plugin has taken over", swaps)?;
+    page.counter("plugin_swaps", "Swaps to another plugin", counters.swaps.get())?;
     let refused = counters.refused().map(|(step, count)| ([("step", step)], count));
-    page.counters("plugin_refused", "Plugins that were not taken, by the step", refused)?;
+    let help = "Plugins that were rejected, by the step that they did not pass";
+    page.counters("plugin_load_failures", help, refused)?;
     let counts = swapper.engine().and_then(Engine::cache_counts).cloned().unwrap_or_default();
     let results = [("hit", counts.hits), ("miss", counts.misses), ("rejected", counts.rejected)];
     let rows = results.iter().map(|(result, count)| ([("result", *result)], count.get()));
