@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use standpipe::config::{Overrides, RawSettings};
 use standpipe_aws::{AwsHttp, AwsSettings, Keys, StreamDescription, Unreached, connect};
 use standpipe_core::event::{Ack, StreamName};
-use standpipe_core::secret::{NoManager, Resolve, Secret, SecretSetting};
+use standpipe_core::secret::{NoSecretManager, Secret, SecretResolver, SecretSetting};
 use standpipe_delivery::dead::Letters;
 use standpipe_delivery::{
     Amazon, Answer, Batch, Delivery, Describe, Firehose, Identity, NamedBy, Outbox, Ports,
@@ -156,7 +156,7 @@ async fn amazon() -> Amazon {
     let aws = AwsSettings { region, keys: Some(keys), ..AwsSettings::default() };
     let connector = SharedHttpConnector::new(Accepting::new());
     let http = AwsHttp::with_client(http_client_fn(move |_, _| connector.clone()));
-    let nobody: Arc<dyn Resolve> = Arc::new(NoManager);
+    let nobody: Arc<dyn SecretResolver> = Arc::new(NoSecretManager);
     let access = connect(&aws, &http, &nobody, Unreached::Fail).await;
     let access = access.expect("nothing is missing");
     Amazon::new(&access.config, Some("http://127.0.0.1")).renewing(access.session)

@@ -49,7 +49,7 @@ use standpipe_core::escape::OneLine;
 use standpipe_delivery::Delivery;
 use standpipe_delivery::dead::{Letters, Report};
 use standpipe_http::{
-    self as http, Answer, BindError, ConnectionLimits, ConnectionStats, Peer, Request, Server,
+    self as http, BindError, ConnectionLimits, ConnectionStats, Peer, Request, Response, Server,
     TrustedProxies,
 };
 use standpipe_plugin_host::Health;
@@ -135,12 +135,12 @@ impl Admin {
 }
 
 impl Office {
-    fn metrics(&self) -> Answer {
+    fn metrics(&self) -> Response {
         let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
         whole(StatusCode::OK, content_type, metrics::encode(&self.registry))
     }
 
-    async fn answer(&self, request: Request, peer: Peer) -> Answer {
+    async fn answer(&self, request: Request, peer: Peer) -> Response {
         let (parts, mut body) = request.into_parts();
         let answer = match route(&parts.method, parts.uri.path()) {
             Ok(Route::Live) => Ok(text(StatusCode::OK, "live\n")),
@@ -164,7 +164,7 @@ impl Office {
 impl View {
     /// Events are taken whatever the plugin does: what it fails on goes where the
     /// settings say. So an orchestrator would gain nothing by turning them away.
-    fn readiness(&self) -> Answer {
+    fn readiness(&self) -> Response {
         if let Some(why) = self.why_not_ready() {
             return text(StatusCode::SERVICE_UNAVAILABLE, why);
         }

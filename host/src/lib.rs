@@ -10,7 +10,7 @@
 //! submits its events, and learns what became of each.
 //!
 //! ```
-//! use standpipe::{Builder, Ended};
+//! use standpipe::{Builder, EventOutcome};
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,7 +25,7 @@
 //!     .start(&tokio::runtime::Handle::current())
 //!     .await?;
 //! let ended = host.submit(r#"{"type":"track","event":"Signed Up"}"#).await?;
-//! assert_eq!(ended, Ended::Delivered);
+//! assert_eq!(ended, EventOutcome::Delivered);
 //! let summary = host.stop().await;
 //! assert_eq!(summary.delivered, 1);
 //! # Ok(())
@@ -118,7 +118,7 @@ pub use gateway::{
 };
 pub use run::Summary;
 pub use source::{NotSettled, Receipt, Refused, SubmitReport as Stats};
-pub use standpipe_core::event::{Ended, Reason};
+pub use standpipe_core::event::{EventOutcome, Reason};
 pub use standpipe_plugin_host::swap::Swapped;
 
 /// What an embedder implements to write records elsewhere than to Amazon Data Firehose

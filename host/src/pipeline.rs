@@ -44,7 +44,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits;
 use crate::stop::StopTokens;
-use standpipe_core::event::{Ack, Chunk, Event, Line, LineError, Malformed, Refusal, scan};
+use standpipe_core::event::{
+    Ack, Chunk, ChunkLine, Event, EventRefusal, LineError, Malformed, scan,
+};
 use standpipe_delivery::dead::{Letter, Letters, Reason};
 use standpipe_delivery::{Outbox, Provenance};
 use standpipe_plugin_host::{
@@ -452,7 +454,7 @@ impl Worker {
         (canary, deciding)
     }
 
-    fn bury_malformed(&self, chunk: &Chunk, index: u32, line: Line, malformed: &Malformed) {
+    fn bury_malformed(&self, chunk: &Chunk, index: u32, line: ChunkLine, malformed: &Malformed) {
         let reason = match malformed {
             Malformed::NotUtf8 { .. } => Reason::InvalidUtf8,
             Malformed::ZeroByte { .. } => Reason::ZeroByte,
@@ -466,7 +468,7 @@ impl Worker {
         self.carrier.dead_letter(&letter, &chunk.ack, index);
     }
 
-    fn bury_failed_line(&self, chunk: &Chunk, index: u32, line: Line, error: &LineError) {
+    fn bury_failed_line(&self, chunk: &Chunk, index: u32, line: ChunkLine, error: &LineError) {
         let (reason, detail, bytes_total) = match error {
             LineError::TooLong { bytes } => {
                 let detail = format!(
@@ -493,14 +495,14 @@ fn provenance(ack: &Ack, deciding: &Deciding) -> Provenance {
     Provenance { ack: ack.clone(), plugin, generation: generation.number() }
 }
 
-fn reason_of_refusal(refusal: Refusal) -> Reason {
+fn reason_of_refusal(refusal: EventRefusal) -> Reason {
     match refusal {
-        Refusal::NotAnObject => Reason::NotAnObject,
-        Refusal::NoIdentity => Reason::NoIdentity,
-        Refusal::NoType => Reason::NoType,
-        Refusal::NoEventName => Reason::NoEventName,
-        Refusal::TooLong => Reason::EventTooLong,
-        Refusal::Request => Reason::RequestRefused,
+        EventRefusal::NotAnObject => Reason::NotAnObject,
+        EventRefusal::NoIdentity => Reason::NoIdentity,
+        EventRefusal::NoType => Reason::NoType,
+        EventRefusal::NoEventName => Reason::NoEventName,
+        EventRefusal::TooLong => Reason::EventTooLong,
+        EventRefusal::Request => Reason::RequestRefused,
     }
 }
 

@@ -10,7 +10,7 @@ use standpipe::config::{Overrides, RawSettings, Settings, parse};
 use standpipe::run::{Run, Summary};
 use standpipe::source::Input;
 use standpipe_delivery::faulty::{Faulty, Injection};
-use standpipe_tests::Letter;
+use standpipe_tests::DeadLetter;
 use standpipe_tests::oracle::{Oracle, Streams, assert_same};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -88,7 +88,7 @@ fn without_line_feeds(mut bytes: Vec<u8>) -> Vec<u8> {
 
 /// Run the pipeline in this process, with a Firehose in memory that refuses a
 /// record now and then.
-fn run(input: &[u8], refusals: bool) -> (Summary, Streams, Vec<Letter>) {
+fn run(input: &[u8], refusals: bool) -> (Summary, Streams, Vec<DeadLetter>) {
     let directory = TempDir::new().expect("a directory");
     let path = directory.path().join("input.ndjson");
     std::fs::write(&path, input).expect("a file");
@@ -104,7 +104,7 @@ fn run(input: &[u8], refusals: bool) -> (Summary, Streams, Vec<Letter>) {
     });
     let accepted = port.accepted().into_iter().map(|(name, records)| (name.to_string(), records));
     let accepted = accepted.filter(|(_, records)| !records.is_empty()).collect();
-    (summary, accepted, Letter::read_all(directory.path()))
+    (summary, accepted, DeadLetter::read_all(directory.path()))
 }
 
 fn settings(input: &Path, directory: &Path) -> Settings {

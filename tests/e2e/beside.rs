@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use standpipe_tests::client::Client;
 use standpipe_tests::metrics::Metrics;
 use standpipe_tests::{
-    Collector, DEADLINE, Letter, Program, free_port, make_data_directory, program_path, wait_until,
-    workspace,
+    Collector, DEADLINE, DeadLetter, Program, free_port, make_data_directory, program_path,
+    wait_until, workspace,
 };
 use tempfile::TempDir;
 
@@ -160,8 +160,8 @@ impl Turning {
     }
 
     /// What the host could not read.
-    pub(crate) fn letters(&self) -> Vec<Letter> {
-        Letter::read_all(&self.directory.path().join("data"))
+    pub(crate) fn letters(&self) -> Vec<DeadLetter> {
+        DeadLetter::read_all(&self.directory.path().join("data"))
     }
 
     /// What the host has delivered.

@@ -12,7 +12,7 @@ use serde_json::json;
 use standpipe_aws::{AwsSettings, Endpoints, Keys};
 use standpipe_catalog::reading::{ReadError, Reader, ReadingSettings};
 use standpipe_catalog::{Filter, Inventory};
-use standpipe_core::secret::{NoManager, Resolve, Secret, SecretSetting};
+use standpipe_core::secret::{NoSecretManager, Secret, SecretResolver, SecretSetting};
 use standpipe_tests::Endpoint;
 use standpipe_tests::catalog::{Account, REGION, input, operation, refusal};
 use standpipe_tests::endpoint::Asked;
@@ -51,7 +51,7 @@ fn with<T>(settings: ReadingSettings, then: impl AsyncFnOnce(&Reader) -> T) -> T
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all();
     runtime.build().expect("a runtime").block_on(async {
-        let secrets: Arc<dyn Resolve> = Arc::new(NoManager);
+        let secrets: Arc<dyn SecretResolver> = Arc::new(NoSecretManager);
         let reader = Reader::open(settings, &secrets).await.expect("keys are set");
         then(&reader).await
     })

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 use standpipe_tests::events::Events;
-use standpipe_tests::{DEADLINE, Fate, Letter, Program, Ran, Stub, make_data_directory};
+use standpipe_tests::{DEADLINE, DeadLetter, Fate, Program, Ran, Stub, make_data_directory};
 use tempfile::TempDir;
 
 /// Events that no row maps are dead.
@@ -58,8 +58,8 @@ impl Data {
         program.settings(STRICT).mapping(rows)
     }
 
-    fn letters(&self) -> Vec<Letter> {
-        Letter::read_all(&self.path)
+    fn letters(&self) -> Vec<DeadLetter> {
+        DeadLetter::read_all(&self.path)
     }
 
     fn files(&self) -> Vec<PathBuf> {

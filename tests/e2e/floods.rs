@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use standpipe_tests::client::{Client, basic};
 use standpipe_tests::metrics::Metrics;
-use standpipe_tests::{Collector, Letter, Program, Ran, misbehaving_plugin, wait_until};
+use standpipe_tests::{Collector, DeadLetter, Program, Ran, misbehaving_plugin, wait_until};
 
 /// Events of whoever does nothing wrong.
 const HONEST: u64 = 98;
@@ -259,7 +259,7 @@ fn waiting(collector: &Collector) -> f64 {
 }
 
 fn reasons(ran: &Ran) -> BTreeMap<String, usize> {
-    ran.letters().into_iter().fold(BTreeMap::new(), |mut reasons, Letter { reason, .. }| {
+    ran.letters().into_iter().fold(BTreeMap::new(), |mut reasons, DeadLetter { reason, .. }| {
         *reasons.entry(reason).or_default() += 1;
         reasons
     })

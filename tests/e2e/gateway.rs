@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use standpipe::{Builder, Ended, Host, NotSettled, Reason, Refused};
+use standpipe::{Builder, EventOutcome, Host, NotSettled, Reason, Refused};
 use standpipe_delivery::Verdict;
 use standpipe_delivery::faulty::{Faulty, Injection};
-use standpipe_tests::{Fate, Letter, Program, Stub, make_data_directory, signature};
+use standpipe_tests::{DeadLetter, Fate, Program, Stub, make_data_directory, signature};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
@@ -36,8 +36,8 @@ impl Embedded {
         Embedded { host, directory }
     }
 
-    fn letters(&self) -> Vec<Letter> {
-        Letter::read_all(&self.directory.path().join("standpipe-data"))
+    fn letters(&self) -> Vec<DeadLetter> {
+        DeadLetter::read_all(&self.directory.path().join("standpipe-data"))
     }
 }
 
@@ -53,14 +53,14 @@ async fn dead_letters_that_cannot_be_written_are_told_and_waited_for() {
     let builder = builder.into_directory(directory.path().join("records"));
     let host = builder.start(&Handle::current()).await.unwrap();
     let mut dead = tokio::spawn(host.submit("no event"));
-    assert_eq!(host.submit(r#"{"event":"a"}"#).await, Ok(Ended::Delivered));
+    assert_eq!(host.submit(r#"{"event":"a"}"#).await, Ok(EventOutcome::Delivered));
     wait_for(|| host.stats().dead_letters_failing).await;
     assert_eq!((host.stats().dead_letters_waiting, host.stats().unsettled), (1, 1));
     assert!(tokio::time::timeout(Duration::from_millis(200), &mut dead).await.is_err());
     std::fs::remove_file(data.join("dead")).unwrap();
-    assert_eq!(dead.await.unwrap(), Ok(Ended::Dead(Reason::NotJson)));
+    assert_eq!(dead.await.unwrap(), Ok(EventOutcome::Dead(Reason::NotJson)));
     wait_for(|| !host.stats().dead_letters_failing).await;
-    assert_eq!(Letter::read_all(&data).len(), 1);
+    assert_eq!(DeadLetter::read_all(&data).len(), 1);
 
     // A stop waits no longer than its time, and tells why.
     std::fs::remove_dir_all(data.join("dead")).unwrap();
@@ -88,20 +88,20 @@ fn mapping(names: &[&str]) -> String {
 }
 
 /// What must become of an event, by its number.
-fn fate(number: usize) -> Ended {
+fn fate(number: usize) -> EventOutcome {
     match number % 10 {
-        0 => Ended::Filtered,
-        1 => Ended::Dead(Reason::NotJson),
-        _ => Ended::Delivered,
+        0 => EventOutcome::Filtered,
+        1 => EventOutcome::Dead(Reason::NotJson),
+        _ => EventOutcome::Delivered,
     }
 }
 
 /// The same number in a text whose fate it is.
 fn event(number: usize) -> String {
     match fate(number) {
-        Ended::Delivered => format!("{{\"id\":{number},\n\"event\":\"kept\"}}"),
-        Ended::Filtered => format!("{{\"id\":{number},\"event\":\"other\"}}"),
-        Ended::Dead(_) => format!("{{\"id\":{number},"),
+        EventOutcome::Delivered => format!("{{\"id\":{number},\n\"event\":\"kept\"}}"),
+        EventOutcome::Filtered => format!("{{\"id\":{number},\"event\":\"other\"}}"),
+        EventOutcome::Dead(_) => format!("{{\"id\":{number},"),
     }
 }
 
@@ -166,11 +166,11 @@ async fn each_of_100000_events_of_many_tasks_ends_once_as_it_should() {
         seen[number(&letter.event)] += 1;
     }
     for (number, seen) in seen.into_iter().enumerate() {
-        assert_eq!(seen, i32::from(fate(number) != Ended::Filtered), "event {number}");
+        assert_eq!(seen, i32::from(fate(number) != EventOutcome::Filtered), "event {number}");
     }
 }
 
-fn check(numbers: &[usize], ended: &[Result<Ended, NotSettled>]) {
+fn check(numbers: &[usize], ended: &[Result<EventOutcome, NotSettled>]) {
     assert_eq!(numbers.len(), ended.len());
     for (number, ended) in numbers.iter().zip(ended) {
         assert_eq!(ended, &Ok(fate(*number)), "event {number}");
@@ -242,7 +242,7 @@ async fn while_firehose_is_throttled_events_are_refused_at_once_and_none_is_lost
     assert!(most < Duration::from_millis(1), "p50 {half:?} p99 {most:?} max {slowest:?}");
     is_throttled.store(false, Ordering::Relaxed);
     for (id, receipt) in receipts {
-        assert_eq!(receipt.await, Ok(Ended::Delivered), "event {id}");
+        assert_eq!(receipt.await, Ok(EventOutcome::Delivered), "event {id}");
     }
     let mut ids: Vec<_> = stub.accepted()["kept"].iter().map(|record| number(record)).collect();
     ids.sort_unstable();
@@ -302,7 +302,7 @@ async fn what_cannot_be_delivered_in_time_goes_to_the_dead_letters() {
     let embedded = Embedded::start(&settings, |builder| builder.port(port)).await;
     let receipt = embedded.host.try_submit("{\"event\":\"kept\"}").unwrap();
     assert_eq!(embedded.host.stop().await.dead, 1);
-    assert_eq!(receipt.await, Ok(Ended::Dead(Reason::GivenUp)));
+    assert_eq!(receipt.await, Ok(EventOutcome::Dead(Reason::GivenUp)));
     assert_eq!(embedded.letters()[0].reason, "given_up");
 }
 
@@ -341,7 +341,7 @@ async fn a_host_of_a_file_follows_it_and_what_is_wrong_in_it_changes_nothing() {
     let host = builder.start(&Handle::current()).await.unwrap();
     let is_taken = async |event: &str| {
         let ended = host.submit(format!("{{\"event\":\"{event}\"}}")).await;
-        ended == Ok(Ended::Delivered)
+        ended == Ok(EventOutcome::Delivered)
     };
     assert!(is_taken("one").await);
     write(&mapping(&["two"]));
@@ -381,7 +381,7 @@ fn a_host_of_its_own_needs_no_runtime_and_delivers_when_it_is_dropped() {
     let runtime = host.runtime().clone();
     drop(host);
     for receipt in receipts {
-        assert_eq!(runtime.block_on(receipt), Ok(Ended::Delivered));
+        assert_eq!(runtime.block_on(receipt), Ok(EventOutcome::Delivered));
     }
     let records = std::fs::read(directory.path().join("records/kept.ndjson")).unwrap();
     assert_eq!(records.split_inclusive(|byte| *byte == b'\n').count(), 100);

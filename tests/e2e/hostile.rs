@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use standpipe_tests::{Program, Ran, Usage, misbehaving_plugin, stamped};
+use standpipe_tests::{ProcessUsage, Program, Ran, misbehaving_plugin, stamped};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -34,7 +34,7 @@ const CPU_MAX: Duration = Duration::from_secs(10);
 
 /// What a run without anything hostile uses.
 #[derive(Clone, Copy)]
-struct Base(Usage);
+struct Base(ProcessUsage);
 
 /// The name of hostile events, how many there are, and the reasons of which each has
 /// to have one in the end.
@@ -238,7 +238,7 @@ fn a_plugin_that_leaks_keeps_the_memory_flat() {
 
 impl Base {
     /// Fail unless a run has kept to what its limits come to, and show what it used.
-    fn assert_bounded(&self, what: &str, usage: Usage, cpu: Duration) {
+    fn assert_bounded(&self, what: &str, usage: ProcessUsage, cpu: Duration) {
         let Base(base) = self;
         let cpu_max = base.cpu * 2 + cpu + Duration::from_secs(1);
         // An answer is there twice while it is checked.
@@ -253,7 +253,7 @@ impl Base {
 }
 
 #[expect(clippy::print_stdout, reason = "a table for whoever asks for it")]
-fn report(what: &str, usage: Usage, memory_max: u64, cpu_max: Duration) {
+fn report(what: &str, usage: ProcessUsage, memory_max: u64, cpu_max: Duration) {
     println!(
         "| {what} | {} MiB of {} | {:.2} s of {:.2} |",
         usage.memory_bytes_max / MIB,

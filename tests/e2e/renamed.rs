@@ -9,7 +9,9 @@ use standpipe_tests::client::{Client, basic};
 use standpipe_tests::endpoint::Endpoint;
 use standpipe_tests::metrics::Metrics;
 use standpipe_tests::settings::{CollectorSettings, Source};
-use standpipe_tests::{Collector, Fate, Letter, Program, Stub, make_data_directory, wait_until};
+use standpipe_tests::{
+    Collector, DeadLetter, Fate, Program, Stub, make_data_directory, wait_until,
+};
 use tempfile::TempDir;
 
 const ROWS: &[(&str, &str)] = &[("*", "all")];
@@ -177,7 +179,7 @@ fn dead_letters_of_an_unknown_source_are_left() {
     send(&collector, "key-of-blog", 10);
     wait_until("they are dead", || metric(&collector, "standpipe_spool_events") == 0.0);
     collector.stop().exits(3);
-    let before = Letter::read_all(&data.path);
+    let before = DeadLetter::read_all(&data.path);
     assert_eq!(before.len(), 10);
 
     let replay = |source: Source, more: &[&str]| {
@@ -191,11 +193,11 @@ fn dead_letters_of_an_unknown_source_are_left() {
     let ran = ran.says(&["\"blog\"", "--allow-unknown-sources", "10 letters were left"]);
     assert_eq!((ran.count("read"), ran.count("unknown_source_letters")), (0, 10));
     assert!(stub.requests().is_empty(), "nothing is sent with another role");
-    assert_eq!(Letter::read_all(&data.path), before);
+    assert_eq!(DeadLetter::read_all(&data.path), before);
 
     let (ran, _) = replay(magazine("formerly = ['blog']"), &[]);
     assert_eq!(ran.summary()["streams"]["all as magazine"]["events"], 10);
-    assert_eq!(Letter::read_all(&data.path), []);
+    assert_eq!(DeadLetter::read_all(&data.path), []);
 }
 
 #[test]
@@ -216,5 +218,5 @@ fn letters_of_files_need_a_word_where_there_are_sources() {
         (ran.count("delivered"), ran.summary()["streams"]["all"]["events"].as_u64()),
         (1, Some(1))
     );
-    assert_eq!(Letter::read_all(&data.path), []);
+    assert_eq!(DeadLetter::read_all(&data.path), []);
 }

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use standpipe_tests::client::{Client, basic};
 use standpipe_tests::disk::Disk;
 use standpipe_tests::metrics::Metrics;
-use standpipe_tests::{Collector, Fate, Letter, Program, Stub, make_data_directory, wait_until};
+use standpipe_tests::{
+    Collector, DeadLetter, Fate, Program, Stub, make_data_directory, wait_until,
+};
 use tempfile::TempDir;
 
 const SETTINGS: &str = r#"
@@ -66,8 +68,8 @@ impl Data {
         program.args([&self.path]).run().exits(0);
     }
 
-    fn own_letters(&self) -> Vec<Letter> {
-        let letters = Letter::read_all(&self.path).into_iter();
+    fn own_letters(&self) -> Vec<DeadLetter> {
+        let letters = DeadLetter::read_all(&self.path).into_iter();
         letters.filter(|letter| letter.source == "web").collect()
     }
 }
@@ -120,7 +122,7 @@ fn assert_delivered(stub: &Stub, expected: &[String]) {
     assert_eq!(delivered, expected);
 }
 
-fn assert_dead(letters: &[Letter], expected: &[String]) {
+fn assert_dead(letters: &[DeadLetter], expected: &[String]) {
     let mut dead: Vec<_> = letters.iter().map(|letter| name_of(&letter.event)).collect();
     let mut expected = expected.to_vec();
     dead.sort();

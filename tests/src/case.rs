@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::{Letter, Program, Ran};
+use crate::{DeadLetter, Program, Ran};
 
 /// The most of a differing line that is shown, in bytes.
 const SHOWN_BYTES_MAX: usize = 200;
@@ -98,7 +98,7 @@ fn compare_outcome(expected: &Value, ran: &Ran, differences: &mut String) {
     }
 }
 
-fn compare_letters(expected: &Value, letters: &[Letter], differences: &mut String) {
+fn compare_letters(expected: &Value, letters: &[DeadLetter], differences: &mut String) {
     let expected = expected.as_array().map_or(&[][..], Vec::as_slice);
     for position in 0..expected.len().max(letters.len()) {
         match (expected.get(position), letters.get(position)) {
@@ -114,7 +114,7 @@ fn compare_letters(expected: &Value, letters: &[Letter], differences: &mut Strin
     }
 }
 
-fn fits(expected: &Value, letter: &Letter) -> bool {
+fn fits(expected: &Value, letter: &DeadLetter) -> bool {
     expected.as_object().expect("a letter is an object").iter().all(|(key, value)| {
         match key.as_str() {
             "line" => value == letter.line,

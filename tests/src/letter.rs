@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// A dead letter, read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub struct DeadLetter {
     /// The reason's word, such as `not_json`.
     pub reason: String,
     /// More about it.
@@ -31,18 +31,18 @@ pub struct Letter {
     pub history: Vec<String>,
 }
 
-impl Letter {
+impl DeadLetter {
     /// All letters in a data directory, in their order. None if there are none.
-    pub fn read_all(data_directory: &Path) -> Vec<Letter> {
+    pub fn read_all(data_directory: &Path) -> Vec<DeadLetter> {
         let Ok(files) = std::fs::read_dir(data_directory.join("dead")) else { return Vec::new() };
         let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
         paths.sort();
         let texts =
             paths.iter().map(|path| std::fs::read_to_string(path).expect("letters are UTF-8"));
-        texts.flat_map(|text| text.lines().map(Letter::parse).collect::<Vec<_>>()).collect()
+        texts.flat_map(|text| text.lines().map(DeadLetter::parse).collect::<Vec<_>>()).collect()
     }
 
-    fn parse(line: &str) -> Letter {
+    fn parse(line: &str) -> DeadLetter {
         let letter: Value = serde_json::from_str(line).expect("a letter is JSON");
         let text = |key: &str| letter[key].as_str().map(str::to_owned);
         let event = match text("event_base64") {
@@ -51,7 +51,7 @@ impl Letter {
         };
         let history = letter["history"].as_array().into_iter().flatten();
         let history = history.map(|death| death["reason"].as_str().expect("a reason").to_owned());
-        Letter {
+        DeadLetter {
             history: history.collect(),
             reason: text("reason").expect("a reason"),
             detail: text("detail").expect("a detail"),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binary::program_path;
-use crate::{DEADLINE, Letter, Running, Usage, compiled};
+use crate::{DEADLINE, DeadLetter, ProcessUsage, Running, compiled};
 
 /// A start of the program, in a new directory that is its working directory and
 /// its home. Nothing of the environment's AWS settings reaches it.
@@ -162,7 +162,7 @@ impl Program {
     }
 
     /// Run it to its end, and look at what it uses.
-    pub fn watch(self, look: impl FnMut(Usage)) -> (Ran, Usage) {
+    pub fn watch(self, look: impl FnMut(ProcessUsage)) -> (Ran, ProcessUsage) {
         self.start_with_input().watch(look)
     }
 
@@ -222,8 +222,8 @@ impl Ran {
     }
 
     /// The dead letters.
-    pub fn letters(&self) -> Vec<Letter> {
-        Letter::read_all(&self.path("standpipe-data"))
+    pub fn letters(&self) -> Vec<DeadLetter> {
+        DeadLetter::read_all(&self.path("standpipe-data"))
     }
 
     /// A path in the program's directory, which lives as long as this.

@@ -33,7 +33,7 @@ pub struct Running {
 
 /// What a process has used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
+pub struct ProcessUsage {
     /// The memory that it holds, in bytes.
     pub memory_bytes: u64,
     /// The most that it has held.
@@ -55,7 +55,7 @@ impl ProgramThread {
     }
 }
 
-impl Usage {
+impl ProcessUsage {
     /// What a process has used so far; none once it has ended.
     fn of(pid: Pid) -> Option<Self> {
         let read =
@@ -69,7 +69,7 @@ impl Usage {
         let stat = read("stat").ok()?;
         let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
         let mut ticks = || fields.next()?.parse::<u64>().ok();
-        Some(Usage {
+        Some(ProcessUsage {
             memory_bytes: bytes("VmRSS:")?,
             memory_bytes_max: bytes("VmHWM:")?,
             cpu: Duration::from_millis(10) * u32::try_from(ticks()? + ticks()?).ok()?,
@@ -149,8 +149,8 @@ impl Running {
     }
 
     /// What it has used so far; none once it has ended.
-    pub fn usage(&self) -> Option<Usage> {
-        Usage::of(self.pid)
+    pub fn usage(&self) -> Option<ProcessUsage> {
+        ProcessUsage::of(self.pid)
     }
 
     /// Its thread of this name.
@@ -177,8 +177,8 @@ impl Running {
 
     /// Wait for its end, and look at what it uses until then: each time is handed
     /// on, and the last one is part of the answer.
-    pub fn watch(mut self, mut look: impl FnMut(Usage)) -> (Ran, Usage) {
-        let (deadline, mut last) = (Instant::now() + DEADLINE, Usage::default());
+    pub fn watch(mut self, mut look: impl FnMut(ProcessUsage)) -> (Ran, ProcessUsage) {
+        let (deadline, mut last) = (Instant::now() + DEADLINE, ProcessUsage::default());
         let exit = loop {
             if let Ok(exit) = self.exit.recv_timeout(LOOK_INTERVAL) {
                 break exit;

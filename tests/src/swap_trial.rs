@@ -21,7 +21,7 @@ use standpipe_plugin_host::DEFAULT_PLUGIN;
 use standpipe_plugin_host::swap::{Candidate, Report, Seal, Step, Swapped, Swapper, Terms};
 use tempfile::TempDir;
 
-use crate::{Letter, misbehaving_plugin};
+use crate::{DeadLetter, misbehaving_plugin};
 
 /// One event in so many is known to one of the two mappings alone, and is a dead
 /// letter where the other decides.
@@ -64,7 +64,7 @@ pub struct SwapOutcome {
     events: u32,
     delivered: u64,
     seen: Arc<Seen>,
-    letters: Vec<Letter>,
+    letters: Vec<DeadLetter>,
     /// The mapping of each generation.
     mappings: BTreeMap<u64, char>,
     /// What the swapper tells.
@@ -106,7 +106,7 @@ impl SwapTrial {
             events: self.events,
             delivered: summary.delivered,
             seen,
-            letters: Letter::read_all(directory.path()),
+            letters: DeadLetter::read_all(directory.path()),
             mappings,
             report: swapper.report(),
             wall,

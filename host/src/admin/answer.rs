@@ -13,7 +13,7 @@ use hyper::header::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use standpipe_http::{Answer, BodyError};
+use standpipe_http::{BodyError, Response};
 use standpipe_plugin_host::swap::{NotPossible, Refused, Swapped};
 
 /// When to try again what others are in the way of: they may be compiling.
@@ -99,7 +99,7 @@ impl Failure {
         }
     }
 
-    pub(super) fn answer(&self) -> Answer {
+    pub(super) fn answer(&self) -> Response {
         let mut answer = json(self.status, &self.problem);
         if let Some((name, value)) = self.header.as_deref() {
             answer.headers_mut().insert(name, value.clone());
@@ -151,24 +151,24 @@ impl From<Swapped> for Taken {
     }
 }
 
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let text = serde_json::to_string(body).expect("a response has only string keys");
     json_text(status, text + "\n")
 }
 
-pub(super) fn json_text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+pub(super) fn json_text(status: StatusCode, text: impl Into<Bytes>) -> Response {
     let mut answer = whole(status, HeaderValue::from_static("application/json"), text);
     // What is told is of this moment.
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
-pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response {
     whole(status, HeaderValue::from_static("text/plain; charset=utf-8"), text)
 }
 
-pub(super) fn nothing() -> Answer {
-    let mut answer = Answer::default();
+pub(super) fn nothing() -> Response {
+    let mut answer = Response::default();
     *answer.status_mut() = StatusCode::NO_CONTENT;
     answer
 }
@@ -177,8 +177,8 @@ pub(super) fn whole(
     status: StatusCode,
     content_type: HeaderValue,
     body: impl Into<Bytes>,
-) -> Answer {
-    let mut answer = Answer::new(Full::new(body.into()));
+) -> Response {
+    let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, content_type);
     answer

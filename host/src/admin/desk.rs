@@ -16,7 +16,7 @@ use super::route::Errand;
 use super::seal::seal;
 use super::token::{Token, bearer};
 use crate::limits;
-use standpipe_http::{self as http, Answer, BodyMemory, Peer, RequestBody};
+use standpipe_http::{self as http, BodyMemory, Peer, RequestBody, Response};
 use standpipe_plugin_host::swap::{Candidate, Swapped, Swapper};
 
 /// Requests that wait for the plugin to be theirs to change, without a component:
@@ -59,7 +59,7 @@ impl Desk {
         parts: &Parts,
         body: &mut RequestBody,
         peer: Peer,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Response, Failure> {
         self.admit(&parts.headers)?;
         let query = parts.uri.query().unwrap_or_default();
         match errand {
@@ -119,8 +119,8 @@ impl Desk {
         parts: &Parts,
         body: &mut RequestBody,
         peer: Peer,
-        work: impl FnOnce(&Swapper, &Candidate) -> Result<Answer, Failure> + Send + 'static,
-    ) -> Result<Answer, Failure> {
+        work: impl FnOnce(&Swapper, &Candidate) -> Result<Response, Failure> + Send + 'static,
+    ) -> Result<Response, Failure> {
         let permit = permit(&self.candidates)?;
         let seal = seal(signature(&parts.headers)?).map_err(Failure::bad_request)?;
         let bytes_max = usize::try_from(limits::PLUGIN_FILE_BYTES_MAX).unwrap_or(usize::MAX);
@@ -145,8 +145,8 @@ impl Desk {
     /// Do something for which the swapper must not be at work.
     async fn turn(
         &self,
-        turn: impl FnOnce(&Swapper) -> Result<Answer, Failure> + Send + 'static,
-    ) -> Result<Answer, Failure> {
+        turn: impl FnOnce(&Swapper) -> Result<Response, Failure> + Send + 'static,
+    ) -> Result<Response, Failure> {
         let permit = permit(&self.turns)?;
         let swapper = self.swapper.clone();
         aside(move || {
@@ -158,18 +158,18 @@ impl Desk {
     }
 }
 
-fn check(swapper: &Swapper, candidate: &Candidate) -> Result<Answer, Failure> {
+fn check(swapper: &Swapper, candidate: &Candidate) -> Result<Response, Failure> {
     let plugin = swapper.check(candidate)?;
     let sha256 = plugin.digest().to_string();
     let streams = plugin.streams().map(str::to_owned).collect();
     Ok(json(StatusCode::OK, &Checked { sha256, streams }))
 }
 
-fn taken(generation: u64) -> Answer {
+fn taken(generation: u64) -> Response {
     json(StatusCode::OK, &Taken::from(Swapped::Taken(generation)))
 }
 
-fn rolled_back(swapped: Swapped) -> Answer {
+fn rolled_back(swapped: Swapped) -> Response {
     let note = match swapped {
         Swapped::Taken(_) => None,
         Swapped::Unchanged(_) => Some("already rolled back"),
@@ -194,8 +194,8 @@ fn signature(headers: &HeaderMap) -> Result<Option<&[u8]>, Failure> {
 
 /// Work on a thread that may be busy for seconds.
 async fn aside(
-    work: impl FnOnce() -> Result<Answer, Failure> + Send + 'static,
-) -> Result<Answer, Failure> {
+    work: impl FnOnce() -> Result<Response, Failure> + Send + 'static,
+) -> Result<Response, Failure> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
         tracing::error!("a request about the plugin failed: {error}: this is a bug of the host");
         let error = "this is a bug of the host: see its log";

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Token;
 use standpipe_core::secret::{Secret, SecretSetting};
-use standpipe_core::settings::Checker;
+use standpipe_core::settings::SettingsChecker;
 
 /// Where the admin address is, unless the settings say otherwise, where SDKs are listened to.
 const ADDRESS: &str = "127.0.0.1:9180";
@@ -32,7 +32,7 @@ impl RawAdmin {
         &self,
         over: Option<&str>,
         has_listener: bool,
-        checker: &mut Checker,
+        checker: &mut SettingsChecker,
     ) -> Option<SocketAddr> {
         let usual = has_listener.then_some(ADDRESS);
         match over.or(self.listen.as_deref()).or(usual)? {
@@ -42,7 +42,7 @@ impl RawAdmin {
     }
 
     /// Checks what requests about the plugin must bring along.
-    pub fn check_token(&self, checker: &mut Checker) -> Option<SecretSetting> {
+    pub fn check_token(&self, checker: &mut SettingsChecker) -> Option<SecretSetting> {
         let token = checker.table("admin").optional_secret("token", self.token.clone());
         if let Some(SecretSetting::Value(token)) = &token
             && let Err(error) = Token::new(token)

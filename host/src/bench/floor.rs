@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::process::thread_cpu_time;
 use crate::limits;
 use crate::source::{Chunker, Input, InputReader, Progress};
-use standpipe_core::event::{Chunk, Line, scan};
+use standpipe_core::event::{Chunk, ChunkLine, scan};
 
 /// The least work for some events.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +69,7 @@ struct Request {
 }
 
 impl Request {
-    fn add(&mut self, chunk: &Chunk, line: Line) {
+    fn add(&mut self, chunk: &Chunk, line: ChunkLine) {
         let Ok((_, envelope)) = scan(chunk.text(line), standpipe_core::limits::EVENT_NESTING_MAX)
         else {
             return;

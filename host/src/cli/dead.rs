@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use super::config::read_settings;
 use super::{CommandResult, Exit, complain, fault, usage};
 use standpipe_core::clock;
-use standpipe_core::event::{BadStreamName, StreamName};
+use standpipe_core::event::{InvalidStreamName, StreamName};
 use standpipe_delivery::dead::{Filter, Folder, FolderLock, LetterFile, Reason};
 
 /// How alike two words must be for one to be taken for the other misspelt.
@@ -117,7 +117,7 @@ fn parse_reason(word: &str) -> Result<String, String> {
     })
 }
 
-fn parse_stream(name: &str) -> Result<String, BadStreamName> {
+fn parse_stream(name: &str) -> Result<String, InvalidStreamName> {
     StreamName::parse(name).map(|_| name.to_owned())
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{ConfigError, Overrides, RawSettings};
 use standpipe_aws::AwsOverrides;
 use standpipe_catalog::{CatalogAccess, CatalogSettings};
-use standpipe_core::settings::Checker;
+use standpipe_core::settings::SettingsChecker;
 
 /// What the command line says of the catalog; it goes before the settings file.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +29,7 @@ impl RawSettings {
         directory: &Path,
         overrides: CatalogOverrides,
     ) -> Result<CatalogSettings, ConfigError> {
-        let mut checker = Checker::new(directory, self.secrets.secret_manager());
+        let mut checker = SettingsChecker::new(directory, self.secrets.secret_manager());
         let settings = self.check_catalog_with(directory, overrides, &mut checker);
         match ConfigError::of_checker(checker) {
             Some(error) => Err(self.places.locate_all(error)),
@@ -43,7 +43,7 @@ impl RawSettings {
         &self,
         directory: &Path,
         overrides: &Overrides,
-        checker: &mut Checker,
+        checker: &mut SettingsChecker,
     ) -> Option<Box<CatalogSettings>> {
         self.catalog.as_ref()?;
         let overrides = CatalogOverrides {
@@ -59,7 +59,7 @@ impl RawSettings {
         &self,
         directory: &Path,
         overrides: CatalogOverrides,
-        checker: &mut Checker,
+        checker: &mut SettingsChecker,
     ) -> CatalogSettings {
         let data_dir = self.data_dir(directory, overrides.data_dir);
         let catalog = self.catalog.clone().unwrap_or_default();

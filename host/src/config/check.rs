@@ -24,7 +24,7 @@ pub use standpipe_collector::CollectSettings;
 use standpipe_collector::RawCollect;
 use standpipe_core::event::{SourceNames, StreamName};
 use standpipe_core::secret::SecretSetting;
-use standpipe_core::settings::{Checker, check_source_names};
+use standpipe_core::settings::{SettingsChecker, check_source_names};
 use standpipe_delivery::DeliverySettings;
 use standpipe_delivery::dead::Bound;
 
@@ -157,7 +157,7 @@ impl RawSettings {
         overrides: Overrides,
         stated: Arc<RawSettings>,
     ) -> Result<Settings, ConfigError> {
-        let mut checker = Checker::new(directory, self.secrets.secret_manager());
+        let mut checker = SettingsChecker::new(directory, self.secrets.secret_manager());
         #[cfg(feature = "catalog")]
         let catalog = self.check_scheduled_catalog(directory, &overrides, &mut checker);
         #[cfg(not(feature = "catalog"))]
@@ -225,7 +225,7 @@ impl RawSettings {
         &self,
         listen: Option<&String>,
         data_dir: &Path,
-        checker: &mut Checker,
+        checker: &mut SettingsChecker,
     ) -> Option<CollectSettings> {
         if listen.is_none() && self.sources.is_empty() {
             return None;
@@ -282,7 +282,7 @@ impl RawSettings {
         &self,
         listen: Option<&String>,
         _: &Path,
-        checker: &mut Checker,
+        checker: &mut SettingsChecker,
     ) -> Option<CollectSettings> {
         if listen.is_some() {
             checker.add(
@@ -302,7 +302,7 @@ pub enum CollectSettings {}
 
 /// The catalog is left out of this build, so that no run of it can come by itself.
 #[cfg(not(feature = "catalog"))]
-fn refuse_scheduled_catalog(settings: &RawSettings, checker: &mut Checker) {
+fn refuse_scheduled_catalog(settings: &RawSettings, checker: &mut SettingsChecker) {
     if settings.catalog.as_ref().is_some_and(|catalog| catalog.schedule.is_some()) {
         checker.add(
             "invalid [catalog] schedule: this program has no catalog: build it with the feature `catalog` \
@@ -313,13 +313,13 @@ fn refuse_scheduled_catalog(settings: &RawSettings, checker: &mut Checker) {
 
 /// What an embedder's logger makes of `log` is its own matter.
 #[cfg(not(feature = "cli"))]
-fn check_log(filter: Option<String>, _: &mut Checker) -> Option<String> {
+fn check_log(filter: Option<String>, _: &mut SettingsChecker) -> Option<String> {
     filter
 }
 
 /// Checks a filter that is written as in the variable `RUST_LOG`.
 #[cfg(feature = "cli")]
-fn check_log(filter: Option<String>, checker: &mut Checker) -> Option<String> {
+fn check_log(filter: Option<String>, checker: &mut SettingsChecker) -> Option<String> {
     let filter = filter?;
     if let Err(error) = EnvFilter::try_new(&filter) {
         checker.add(format!(
@@ -334,7 +334,7 @@ fn check_log(filter: Option<String>, checker: &mut Checker) -> Option<String> {
 fn with_mappings(
     mut settings: serde_json::Map<String, Value>,
     mappings: Vec<(String, String)>,
-    checker: &mut Checker,
+    checker: &mut SettingsChecker,
 ) -> serde_json::Map<String, Value> {
     if mappings.is_empty() {
         return settings;
@@ -351,7 +351,7 @@ fn with_mappings(
     settings
 }
 
-fn check_workers(workers: Option<usize>, checker: &mut Checker) -> NonZero<usize> {
+fn check_workers(workers: Option<usize>, checker: &mut SettingsChecker) -> NonZero<usize> {
     let one = NonZero::<usize>::MIN;
     let Some(workers) = workers else {
         return std::thread::available_parallelism().unwrap_or(one);

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::Mistake;
 use super::places::Lines;
-use standpipe_core::settings::Table;
+use standpipe_core::settings::SettingsTable;
 
 /// A setting that has another name than before.
 struct RenamedKey {
@@ -39,7 +39,7 @@ impl DeprecatedKeys {
     pub(super) fn rename(file: &mut DeTable<'_>, lines: &Lines<'_>) -> Self {
         let mut found = DeprecatedKeys::default();
         for renamed in RENAMED_KEYS {
-            found.rename_below(file, &Table::top(), renamed.table, renamed, lines);
+            found.rename_below(file, &SettingsTable::top(), renamed.table, renamed, lines);
         }
         found
     }
@@ -48,7 +48,7 @@ impl DeprecatedKeys {
     fn rename_below(
         &mut self,
         table: &mut DeTable<'_>,
-        section: &Table,
+        section: &SettingsTable,
         path: &[&str],
         renamed: &RenamedKey,
         lines: &Lines<'_>,
@@ -82,7 +82,7 @@ impl DeprecatedKeys {
     fn rename_in(
         &mut self,
         table: &mut DeTable<'_>,
-        section: &Table,
+        section: &SettingsTable,
         RenamedKey { old, new, .. }: &RenamedKey,
         lines: &Lines<'_>,
     ) {
@@ -107,7 +107,7 @@ mod tests {
     fn rename(text: &str, renamed: &RenamedKey) -> (Vec<String>, Vec<String>, String) {
         let mut file = DeTable::parse(text).unwrap();
         let mut found = DeprecatedKeys::default();
-        let (lines, top) = (Lines::of(text), Table::top());
+        let (lines, top) = (Lines::of(text), SettingsTable::top());
         found.rename_below(file.get_mut(), &top, renamed.table, renamed, &lines);
         let words = |found: Vec<Mistake>| found.iter().map(ToString::to_string).collect();
         let file: toml::Table =

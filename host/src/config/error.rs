@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use standpipe_core::settings::Checker;
+use standpipe_core::settings::SettingsChecker;
 
 /// A line and a character in it, counted from 1.
 pub(super) type Place = (usize, usize);
@@ -48,7 +48,7 @@ impl ConfigError {
     }
 
     /// What a checker has found. None where that is nothing.
-    pub(super) fn of_checker(checker: Checker) -> Option<Self> {
+    pub(super) fn of_checker(checker: SettingsChecker) -> Option<Self> {
         ConfigError::of(checker.into_mistakes().into_iter().map(Mistake::new).collect())
     }
 

@@ -1,7 +1,7 @@
 //! The roles of sources that do not write with that of all others.
 
 use standpipe_aws::{Role, is_role_arn};
-use standpipe_core::settings::{Checker, RawSource, source_labels};
+use standpipe_core::settings::{RawSource, SettingsChecker, source_labels};
 
 /// A source that writes with a role of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct SourceRole {
 pub(super) fn check_source_roles(
     sources: &[RawSource],
     default: Option<&Role>,
-    checker: &mut Checker,
+    checker: &mut SettingsChecker,
 ) -> Vec<SourceRole> {
     let mut roles = Vec::new();
     for (source, label) in sources.iter().zip(source_labels(sources)) {

@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Mistake, Place};
-use standpipe_core::settings::{Table, item_labels};
+use standpipe_core::settings::{SettingsTable, item_labels};
 
 /// The tables whose content is a plugin's own, by their path.
 const PLUGIN_SETTINGS: [&[&str]; 3] =
@@ -47,7 +47,7 @@ impl Places {
     /// Finds the keys of a file, about which there may be warnings already.
     pub(super) fn of(lines: &Lines<'_>, table: &DeTable<'_>, warnings: Vec<Mistake>) -> Self {
         let mut collector = Collector { lines, found: Found { warnings, ..Found::default() } };
-        collector.table(table, &Table::top());
+        collector.table(table, &SettingsTable::top());
         Places(Arc::new(collector.found))
     }
 
@@ -167,7 +167,7 @@ struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    fn table(&mut self, table: &DeTable<'_>, section: &Table) {
+    fn table(&mut self, table: &DeTable<'_>, section: &SettingsTable) {
         let is_of_plugin = PLUGIN_SETTINGS.iter().any(|path| section.is_at(path));
         for (key, value) in table {
             let (name, at) = (key.get_ref(), key.span().start);
@@ -199,7 +199,7 @@ impl Collector<'_> {
     }
 
     /// The items of a plugin's lists, by what the default plugin calls them.
-    fn plugin_items(&mut self, key: &str, value: &Spanned<DeValue<'_>>, section: &Table) {
+    fn plugin_items(&mut self, key: &str, value: &Spanned<DeValue<'_>>, section: &SettingsTable) {
         let Some((_, word)) = PLUGIN_ITEMS.iter().find(|(list, _)| *list == key) else { return };
         match value.get_ref() {
             DeValue::Array(items) => {
@@ -211,7 +211,7 @@ impl Collector<'_> {
         }
     }
 
-    fn add_table(&mut self, section: &Table, byte: usize) {
+    fn add_table(&mut self, section: &SettingsTable, byte: usize) {
         let place = self.lines.place(byte);
         self.found.tables.entry(section.to_string()).or_insert(place);
     }

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::pipeline::OnFailure;
 use standpipe_core::event::StreamName;
-use standpipe_core::secret::{Reference, Secret, SecretSetting};
-use standpipe_core::settings::{Checker, TableChecker};
+use standpipe_core::secret::{Secret, SecretReference, SecretSetting};
+use standpipe_core::settings::{SettingsChecker, TableChecker};
 use standpipe_plugin_host::{Allowance, BreakerSettings, CanarySettings, RawPlugin, Trust};
 
 /// Where the plugin comes from.
@@ -85,7 +85,7 @@ pub enum Watch {
 
 /// The references among `secrets` of a plugin's settings, with their names there.
 /// Anything else under that key is the plugin's own affair.
-pub fn kept_secrets(settings: &str) -> Vec<(String, Reference)> {
+pub fn kept_secrets(settings: &str) -> Vec<(String, SecretReference)> {
     let settings: Value = serde_json::from_str(settings).unwrap_or_default();
     let reference = |text: &str| match SecretSetting::parse(Secret::new(text.to_owned())) {
         Ok(SecretSetting::Reference(reference)) => Some(reference),
@@ -123,7 +123,7 @@ impl Hosting {
     pub(super) fn check(
         raw: &RawPlugin,
         own: (&PluginSource, &str),
-        checker: &mut Checker,
+        checker: &mut SettingsChecker,
     ) -> Self {
         let mut check = checker.table("plugin");
         check_kept_secrets(own.1, &mut check.table("settings"));

@@ -19,7 +19,7 @@ use super::deprecated::DeprecatedKeys;
 use super::error::{ConfigError, Mistake};
 use super::places::{Lines, Places, section_of};
 use super::{schema, syntax};
-use standpipe_core::settings::{Table, toml_key};
+use standpipe_core::settings::{SettingsTable, toml_key};
 
 /// How alike two keys must be for one to be taken for the other misspelt.
 const SIMILARITY_MIN: f64 = 0.7;
@@ -51,7 +51,7 @@ pub(super) fn read<'a>(text: &'a str, lines: &Lines<'_>) -> Result<Shape<'a>, Co
     let places = Places::of(lines, table.get_ref(), deprecated.warnings);
     let mut checker =
         Checker { lines, mistakes: deprecated.mistakes, wrong_tables: BTreeSet::new() };
-    checker.table(table.get_mut(), &SCHEMA, &Table::top());
+    checker.table(table.get_mut(), &SCHEMA, &SettingsTable::top());
     let Checker { mistakes, wrong_tables, .. } = checker;
     Ok(Shape { table, places, mistakes, wrong_tables })
 }
@@ -64,7 +64,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     /// Check the keys of a table, and take out those that are wrong.
-    fn table(&mut self, table: &mut DeTable<'_>, schema: &Value, section: &Table) {
+    fn table(&mut self, table: &mut DeTable<'_>, schema: &Value, section: &SettingsTable) {
         let mut wrong = Vec::new();
         for (key, value) in table.iter_mut() {
             let name: &str = key.get_ref();
@@ -87,7 +87,7 @@ impl Checker<'_> {
         &mut self,
         value: &mut Spanned<DeValue<'_>>,
         schema: &Value,
-        section: &Table,
+        section: &SettingsTable,
         key: &str,
     ) -> bool {
         let at = value.span().start;
@@ -129,7 +129,12 @@ impl Checker<'_> {
     }
 
     /// A value that means something to a plugin alone, which gets it as JSON.
-    fn own_value(&mut self, value: &Spanned<DeValue<'_>>, key: &str, section: &Table) -> bool {
+    fn own_value(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+        key: &str,
+        section: &SettingsTable,
+    ) -> bool {
         let at = value.span().start;
         let problem = match value.get_ref() {
             DeValue::Array(items) => {
@@ -166,11 +171,11 @@ impl Checker<'_> {
     }
 
     /// Note a mistake. Returns false, since the value is none that can be used.
-    fn wrong(&mut self, byte: usize, section: &Table, key: &str, problem: &str) -> bool {
+    fn wrong(&mut self, byte: usize, section: &SettingsTable, key: &str, problem: &str) -> bool {
         self.note(byte, section, format!("invalid {key}: {problem}"))
     }
 
-    fn note(&mut self, byte: usize, section: &Table, message: String) -> bool {
+    fn note(&mut self, byte: usize, section: &SettingsTable, message: String) -> bool {
         self.mistakes.push(Mistake::at(self.lines.place(byte), message));
         if !section.is_top() {
             self.wrong_tables.insert(section_of(&section.to_string()).to_owned());
@@ -183,7 +188,7 @@ impl Checker<'_> {
         byte: usize,
         found: &DeValue<'_>,
         expected: &Value,
-        (section, key, schema): (&Table, &str, &Value),
+        (section, key, schema): (&SettingsTable, &str, &Value),
     ) -> bool {
         let mut problem =
             format!("expected {}, found {}", in_words(expected), Type::of(found).in_words());
@@ -195,7 +200,7 @@ impl Checker<'_> {
         self.wrong(byte, section, &section.key(key), &problem)
     }
 
-    fn unknown(&mut self, byte: usize, key: &str, schema: &Value, section: &Table) -> bool {
+    fn unknown(&mut self, byte: usize, key: &str, schema: &Value, section: &SettingsTable) -> bool {
         let within = if section.is_top() { String::new() } else { format!(" in {section}") };
         let known = schema["properties"].as_object().into_iter().flat_map(|known| known.keys());
         let alike = known.clone().map(|known| (strsim::jaro_winkler(key, known), known));
@@ -322,7 +327,7 @@ fn in_words(schema: &Value) -> String {
 }
 
 /// How a key is written: with the example of its schema, or any value of its type.
-fn example(section: &Table, key: &str, schema: &Value) -> Option<String> {
+fn example(section: &SettingsTable, key: &str, schema: &Value) -> Option<String> {
     if let Some(example) = schema["examples"].get(0) {
         return Some(format!("{} = {}", toml_key(key), toml_value(example)));
     }

@@ -72,16 +72,16 @@ impl Builder {
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
-    /// use standpipe::{Builder, Ended};
+    /// use standpipe::{Builder, EventOutcome};
     ///
     /// let file = directory.path().join("settings.toml");
     /// std::fs::write(&file, "[plugin.settings]\nmappings = [{ event = 'a', stream = 'all' }]")?;
     /// let builder = Builder::from_file(&file)?.into_directory(directory.path().join("records"));
     /// let host = builder.start(&tokio::runtime::Handle::current()).await?;
-    /// assert_eq!(host.submit(r#"{"event":"b"}"#).await?, Ended::Filtered);
+    /// assert_eq!(host.submit(r#"{"event":"b"}"#).await?, EventOutcome::Filtered);
     /// std::fs::write(&file, "[plugin.settings]\nmappings = [{ event = 'b', stream = 'all' }]")?;
     /// host.reload().await?;
-    /// assert_eq!(host.submit(r#"{"event":"b"}"#).await?, Ended::Delivered);
+    /// assert_eq!(host.submit(r#"{"event":"b"}"#).await?, EventOutcome::Delivered);
     /// # Ok(())
     /// # }
     /// ```

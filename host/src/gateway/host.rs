@@ -23,7 +23,7 @@ use crate::run::{Reloader, Run, Summary};
 use crate::source::{NotSettled, Receipt, Refused, SubmitReport as Stats, Submitter};
 #[cfg(feature = "collector")]
 use standpipe_collector::Collector;
-use standpipe_core::event::Ended;
+use standpipe_core::event::EventOutcome;
 use standpipe_delivery::dead::Letters;
 #[cfg(feature = "collector")]
 use standpipe_http::Peer;
@@ -83,16 +83,16 @@ impl Host {
     /// future is awaited, and is not accepted if that is dropped before.
     ///
     /// ```
-    /// # use standpipe::{Builder, Ended, Reason};
+    /// # use standpipe::{Builder, EventOutcome, Reason};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// # let settings = "[plugin.settings]\nmappings = [{ event = 'Signed Up', stream = 'accounts' }]";
     /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
-    /// assert_eq!(host.submit(r#"{"event":"Signed Up"}"#).await?, Ended::Delivered);
-    /// assert_eq!(host.submit(r#"{"event":"Logged In"}"#).await?, Ended::Filtered);
-    /// assert_eq!(host.submit("no event").await?, Ended::Dead(Reason::NotJson));
+    /// assert_eq!(host.submit(r#"{"event":"Signed Up"}"#).await?, EventOutcome::Delivered);
+    /// assert_eq!(host.submit(r#"{"event":"Logged In"}"#).await?, EventOutcome::Filtered);
+    /// assert_eq!(host.submit("no event").await?, EventOutcome::Dead(Reason::NotJson));
     /// # Ok(())
     /// # }
     /// ```
@@ -104,7 +104,7 @@ impl Host {
     pub fn submit<E>(
         &self,
         event: E,
-    ) -> impl Future<Output = Result<Ended, NotSettled>> + Send + use<E>
+    ) -> impl Future<Output = Result<EventOutcome, NotSettled>> + Send + use<E>
     where
         E: Into<Bytes>,
     {
@@ -115,7 +115,7 @@ impl Host {
     /// never waits; it is what the threads of a proxy want.
     ///
     /// ```
-    /// # use standpipe::{Builder, Ended, Refused};
+    /// # use standpipe::{Builder, EventOutcome, Refused};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -126,7 +126,7 @@ impl Host {
     /// if let Err(Refused::Full(event)) = host.try_submit("{}") {
     ///     assert_eq!(event, "{}");
     /// }
-    /// assert_eq!(receipt.await?, Ended::Delivered);
+    /// assert_eq!(receipt.await?, EventOutcome::Delivered);
     /// # Ok(())
     /// # }
     /// ```
@@ -145,7 +145,7 @@ impl Host {
     /// them may not have been accepted.
     ///
     /// ```
-    /// # use standpipe::{Builder, Ended, Reason};
+    /// # use standpipe::{Builder, EventOutcome, Reason};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -153,14 +153,14 @@ impl Host {
     /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// let ended = host.submit_batch(["{}", "no event"]).await;
-    /// assert_eq!(ended, [Ok(Ended::Delivered), Ok(Ended::Dead(Reason::NotJson))]);
+    /// assert_eq!(ended, [Ok(EventOutcome::Delivered), Ok(EventOutcome::Dead(Reason::NotJson))]);
     /// # Ok(())
     /// # }
     /// ```
     pub fn submit_batch<I>(
         &self,
         events: I,
-    ) -> impl Future<Output = Vec<Result<Ended, NotSettled>>> + Send + use<I>
+    ) -> impl Future<Output = Vec<Result<EventOutcome, NotSettled>>> + Send + use<I>
     where
         I: IntoIterator<Item: Into<Bytes>, IntoIter: Send>,
     {
@@ -271,7 +271,7 @@ impl Host {
     /// tried first; one that does not fit changes nothing.
     ///
     /// ```
-    /// # use standpipe::{Builder, Ended, Plugin, Swapped};
+    /// # use standpipe::{Builder, EventOutcome, Plugin, Swapped};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -282,7 +282,7 @@ impl Host {
     /// assert_eq!(refused.step, "compile");
     /// let plugin = Plugin::built_in().with_settings(r#"{"mappings":[{"event":"none","stream":"none"}]}"#);
     /// assert_eq!(host.swap(plugin).await?, Swapped::Taken(2));
-    /// assert_eq!(host.submit("{}").await?, Ended::Filtered);
+    /// assert_eq!(host.submit("{}").await?, EventOutcome::Filtered);
     /// # Ok(())
     /// # }
     /// ```
@@ -326,7 +326,7 @@ impl Host {
     /// twice changes nothing.
     ///
     /// ```
-    /// # use standpipe::{Builder, Ended, Plugin, Swapped};
+    /// # use standpipe::{Builder, EventOutcome, Plugin, Swapped};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -335,7 +335,7 @@ impl Host {
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// host.swap(Plugin::built_in().with_settings(r#"{"mappings":[{"event":"none","stream":"none"}]}"#)).await?;
     /// assert_eq!(host.roll_back().await?, Swapped::Taken(3));
-    /// assert_eq!(host.submit("{}").await?, Ended::Delivered);
+    /// assert_eq!(host.submit("{}").await?, EventOutcome::Delivered);
     /// assert_eq!(host.roll_back().await?, Swapped::Unchanged(3));
     /// # Ok(())
     /// # }

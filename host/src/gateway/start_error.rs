@@ -10,7 +10,7 @@ use crate::run::StartError as RunError;
 use standpipe_aws::ConnectError;
 use standpipe_plugin_host::EngineError;
 use standpipe_plugin_host::swap::Step;
-use standpipe_spool::OpenError;
+use standpipe_spool::SpoolOpenError;
 
 /// The host cannot be started. Nothing runs then.
 ///
@@ -118,7 +118,7 @@ fn variant_of(error: &RunError) -> fn(StartErrorCause) -> StartError {
         RunError::Input(_)
         | RunError::Directory { .. }
         | RunError::Engine(EngineError::CacheDirectory { .. }) => StartError::Disk,
-        RunError::Spool(OpenError::Thread(_)) | RunError::Thread(_) | RunError::Engine(_) => {
+        RunError::Spool(SpoolOpenError::Thread(_)) | RunError::Thread(_) | RunError::Engine(_) => {
             StartError::System
         }
         RunError::Spool(_) => StartError::Disk,

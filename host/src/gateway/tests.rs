@@ -23,7 +23,7 @@ use crate::config::{Overrides, parse};
 use crate::limits;
 use crate::run::tests::embedded;
 use crate::source::{NotSettled, Refused, Room};
-use standpipe_core::event::{Ended, Reason};
+use standpipe_core::event::{EventOutcome, Reason};
 use standpipe_delivery::Verdict;
 use standpipe_delivery::faulty::{Faulty, Injection};
 use standpipe_plugin_host::scripted::{Act, End};
@@ -114,12 +114,12 @@ async fn each_submitter_is_told_how_its_own_event_ended() {
     let events = ["one", "filter", "reject", "trap"].map(event);
     let events = events.into_iter().chain(["no event".to_owned()]);
     let ended = soon(scene.host.submit_batch(events)).await;
-    let dead = |reason| Ok(Ended::Dead(reason));
+    let dead = |reason| Ok(EventOutcome::Dead(reason));
     assert_eq!(
         ended,
         [
-            Ok(Ended::Delivered),
-            Ok(Ended::Filtered),
+            Ok(EventOutcome::Delivered),
+            Ok(EventOutcome::Filtered),
             dead(Reason::PluginRejected),
             dead(Reason::PluginTrapped),
             dead(Reason::NotJson),
@@ -132,7 +132,7 @@ async fn each_submitter_is_told_how_its_own_event_ended() {
             tokio::select! {
                 biased;
                 ended = &mut bad => break ended,
-                other = scene.host.submit(event("one")) => assert_eq!(other, Ok(Ended::Delivered)),
+                other = scene.host.submit(event("one")) => assert_eq!(other, Ok(EventOutcome::Delivered)),
             }
         }
     };
@@ -151,7 +151,7 @@ async fn who_submitted_is_told_once_however_often_a_record_is_sent() {
         _ => Injection::None,
     });
     let scene = Scene::new(failing).await;
-    assert_eq!(soon(scene.host.submit(event("one"))).await, Ok(Ended::Delivered));
+    assert_eq!(soon(scene.host.submit(event("one"))).await, Ok(EventOutcome::Delivered));
     assert_eq!((scene.client.requests(), scene.records().len()), (3, 2));
     let summary = soon(scene.host.stop()).await;
     assert_eq!((summary.read, summary.delivered, summary.ambiguous), (1, 1, 1));
@@ -164,7 +164,7 @@ async fn a_stop_ends_what_hangs_and_says_so_to_everybody() {
     let stops = async { tokio::join!(scene.host.stop(), scene.host.stop()) };
     let (first, second) = soon(stops).await;
     assert!(Arc::ptr_eq(&first, &second), "a second stop is another one");
-    assert_eq!(soon(receipt).await, Ok(Ended::Dead(Reason::GivenUp)));
+    assert_eq!(soon(receipt).await, Ok(EventOutcome::Dead(Reason::GivenUp)));
     assert_eq!((first.read, first.dead, first.undelivered), (1, 1, 0));
     assert_eq!(soon(scene.host.ended()).await.dead, 1);
 }
@@ -207,8 +207,8 @@ async fn where_there_is_no_room_one_is_refused_and_another_waits() {
     assert!(!waiting.is_finished());
     assert_eq!((scene.host.stats().refused_full, scene.host.stats().unsettled), (1, 1));
     is_open.store(true, Ordering::Release);
-    assert_eq!(soon(first).await, Ok(Ended::Delivered));
-    assert_eq!(soon(waiting).await.unwrap(), Ok(Ended::Delivered));
+    assert_eq!(soon(first).await, Ok(EventOutcome::Delivered));
+    assert_eq!(soon(waiting).await.unwrap(), Ok(EventOutcome::Delivered));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -222,7 +222,7 @@ async fn a_host_stops_with_the_last_that_holds_it_and_delivers_what_it_has() {
     assert!(summary.borrow().is_none(), "it ended while somebody held it");
     assert!(other.try_submit(event("two")).is_ok());
     drop(other);
-    assert_eq!(soon(receipt).await, Ok(Ended::Delivered));
+    assert_eq!(soon(receipt).await, Ok(EventOutcome::Delivered));
     let ended = soon(summary.wait_for(Option::is_some)).await.unwrap().clone().unwrap();
     assert_eq!((ended.read, ended.delivered, ended.faults.len()), (2, 2, 0));
     assert_eq!(client.accepted().values().map(Vec::len).sum::<usize>(), 2);
@@ -256,7 +256,7 @@ async fn a_swap_that_is_refused_leaves_the_plugin_that_decides() {
     assert_eq!((step, reason.contains("generation 7 is not in use")), ("rollback", true));
     let swapped = scene.host.swap(super::Plugin::new(b"no component".to_vec())).await;
     assert!(!matches!(swapped, Ok(Swapped::Taken(_))), "{swapped:?}");
-    assert_eq!(soon(scene.host.submit(event("one"))).await, Ok(Ended::Delivered));
+    assert_eq!(soon(scene.host.submit(event("one"))).await, Ok(EventOutcome::Delivered));
 }
 
 /// A service that answers every request, or none.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use super::*;
-use standpipe_core::event::{Lines, Settled, Source, StreamName};
+use standpipe_core::event::{EventSource, Lines, Settled, StreamName};
 use standpipe_core::test_deadline::run_with_deadline;
 use standpipe_delivery::faulty::{Faulty, Injection};
 use standpipe_delivery::{
@@ -192,14 +192,14 @@ fn generation(number: u64, script: Arc<Scripted>, breaker: BreakerSettings) -> A
 
 impl Driven {
     /// Hands a chunk of events to the worker, each of which is a text with these words.
-    fn take(&mut self, source: impl Into<Source>, events: &[&str]) {
+    fn take(&mut self, source: impl Into<EventSource>, events: &[&str]) {
         let texts: Vec<_> =
             events.iter().map(|words| format!("{{\"event\":\"{words}\"}}")).collect();
         let texts: Vec<_> = texts.iter().map(String::as_bytes).collect();
         self.take_lines(source, lines(&texts));
     }
 
-    fn take_lines(&mut self, source: impl Into<Source>, lines: Lines) {
+    fn take_lines(&mut self, source: impl Into<EventSource>, lines: Lines) {
         let settled = Arc::clone(&self.settled);
         let ack = Ack::new(source.into(), lines.len(), move |chunk| {
             let mut all = settled.lock();
@@ -294,8 +294,8 @@ fn lines(texts: &[&[u8]]) -> Lines {
     lines
 }
 
-fn durable() -> Source {
-    Source::durable("web")
+fn durable() -> EventSource {
+    EventSource::durable("web")
 }
 
 #[tokio::test(start_paused = true)]
@@ -514,7 +514,7 @@ async fn lines_that_are_no_events_are_dead_with_their_line_and_its_reason() {
     let start = lines.bytes.len() - 5..lines.bytes.len();
     lines.push_error(start.clone(), 5, LineError::TooLong { bytes: 9_000_000 });
     lines.push_error(start.clone(), 6, LineError::CutOff { detail: "broken pipe".to_owned() });
-    lines.push_error(start, 7, LineError::Refused(Refusal::NoType));
+    lines.push_error(start, 7, LineError::Refused(EventRefusal::NoType));
     scene.take_lines("file", lines);
     let outcome = scene.finish().await;
     assert_eq!(outcome.counts(), [1, 0, 7, 0]);

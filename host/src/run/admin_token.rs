@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::admin::Token;
-use standpipe_core::secret::{Reference, Resolve, SecretSetting};
+use standpipe_core::secret::{SecretReference, SecretResolver, SecretSetting};
 
 /// The token of the admin API, wherever it is kept.
 pub(super) struct KeptToken {
     token: Token,
     /// None where it stands in the settings.
-    reference: Option<Reference>,
-    secrets: Arc<dyn Resolve>,
+    reference: Option<SecretReference>,
+    secrets: Arc<dyn SecretResolver>,
 }
 
 impl KeptToken {
     /// Ask for the token that the settings name, if they do.
     pub(super) async fn open(
         setting: Option<SecretSetting>,
-        secrets: Arc<dyn Resolve>,
+        secrets: Arc<dyn SecretResolver>,
     ) -> Result<Option<Self>, StartError> {
         let Some(setting) = setting else { return Ok(None) };
         let token = Token::new(&secrets.value(&setting).await?)?;
@@ -30,7 +30,7 @@ impl KeptToken {
         self.token.clone()
     }
 
-    async fn ask(&self, reference: &Reference) -> Result<(), StartError> {
+    async fn ask(&self, reference: &SecretReference) -> Result<(), StartError> {
         let token = self.secrets.resolve(reference).await?;
         if self.token.set(&token)? {
             tracing::info!("took the token of [admin] from the manager of secrets");

@@ -20,10 +20,10 @@ use standpipe_aws::Unreached;
 use standpipe_collector::{CollectSettings, Collector, HeldEvents, SpoolReader};
 use standpipe_core::event::{NextChunk, SourceNames};
 use standpipe_core::limits::STOP_POLL;
-use standpipe_core::secret::Resolve;
+use standpipe_core::secret::SecretResolver;
 use standpipe_delivery::dead::LetterDurability;
 use standpipe_http::{ConnectionLimits, ConnectionStats, Descriptors, Server, Tls};
-use standpipe_spool::{Durability, Outlet, Recovered, Spool};
+use standpipe_spool::{Consumer, Durability, Recovered, Spool};
 
 /// A collector that listens, and has not been asked anything yet.
 pub(super) struct Listening {
@@ -33,7 +33,7 @@ pub(super) struct Listening {
     collector: Arc<Collector>,
     keys: Arc<KeptKeys>,
     spool: Spool,
-    outlet: Outlet,
+    consumer: Consumer,
 }
 
 /// A collector at work: from its clients through the spool to the workers.
@@ -64,14 +64,14 @@ impl Listening {
     pub(super) async fn start(
         settings: CollectSettings,
         tls: Option<Tls>,
-        secrets: Arc<dyn Resolve>,
+        secrets: Arc<dyn SecretResolver>,
         unreached: Unreached,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
         let connections = connection_limits(&settings)?;
         let CollectSettings { address, sources, referenced_keys, .. } = settings;
         let open = runtime.spawn_blocking(move || Spool::open(settings.spool));
-        let (spool, outlet, recovered) = open.await.expect("opening a spool does not panic")?;
+        let (spool, consumer, recovered) = open.await.expect("opening a spool does not panic")?;
         tell(&recovered);
         let collector = Collector::new(sources, settings.body_bytes_max, spool.clone())
             .with_shares(settings.body_bytes_per_peer_max)
@@ -83,7 +83,7 @@ impl Listening {
             None => None,
         };
         let collector = Arc::new(collector);
-        Ok(Listening { server, tls, collector, keys, spool, outlet })
+        Ok(Listening { server, tls, collector, keys, spool, consumer })
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
@@ -103,11 +103,11 @@ impl Listening {
         stop: &StopTokens,
         runtime: &Handle,
     ) -> io::Result<Collecting> {
-        let Listening { server, tls, collector, keys, spool, outlet } = self;
+        let Listening { server, tls, collector, keys, spool, consumer } = self;
         let held = Arc::<HeldEvents>::default();
         let source_names = Arc::new(ArcSwap::from_pointee(sources));
         let reader = SpoolReader::new(
-            outlet,
+            consumer,
             spool.clone(),
             chunker.totals(),
             Arc::clone(&source_names),

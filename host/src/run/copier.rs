@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio_util::sync::CancellationToken;
 
-use standpipe_core::event::{Ack, Source, StreamName};
+use standpipe_core::event::{Ack, EventSource, StreamName};
 use standpipe_delivery::dead::{LetterCopy, Letters};
 use standpipe_delivery::{Delivery, Identity, NamedBy, Outbox, Provenance, Record, StreamReport};
 
@@ -34,7 +34,7 @@ struct Work {
     copies: Receiver<LetterCopy>,
     outbox: Outbox,
     stream: StreamName,
-    source: Source,
+    source: EventSource,
     /// No plugin decided about a copy.
     plugin: Arc<str>,
 }
@@ -49,7 +49,7 @@ impl Copier {
         stream: &StreamName,
     ) -> io::Result<Self> {
         let (copies, outbox) = (letters.copies(), Outbox::new(&delivery));
-        let (stream, source) = (stream.clone(), Source::of_copies());
+        let (stream, source) = (stream.clone(), EventSource::of_copies());
         let work = Work { copies, outbox, stream, source, plugin: "".into() };
         let thread = thread::Builder::new().name("copier".to_owned()).spawn(|| work.run())?;
         Ok(Copier { letters, delivery, abort, thread })

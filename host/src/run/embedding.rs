@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::reloading::SetLogFilter;
 use crate::source::{Submissions, Submitter};
-use standpipe_core::event::Source;
+use standpipe_core::event::EventSource;
 use standpipe_delivery::Firehose;
 
 /// What a program brings along that a run is part of.
@@ -29,7 +29,7 @@ pub struct Embedding {
 #[derive(Debug)]
 pub struct Entrance {
     /// What they are called, for the plugin and in dead letters.
-    pub source: Source,
+    pub source: EventSource,
     /// Closed when the run is stopped.
     pub submitter: Submitter,
     /// What was handed in.

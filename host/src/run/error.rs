@@ -11,7 +11,7 @@ use standpipe_aws::ConnectError;
 use standpipe_aws::secret_store::OpenSecretsError;
 #[cfg(feature = "collector")]
 use standpipe_collector::TakenKey;
-use standpipe_core::secret::{Reference, Unresolved};
+use standpipe_core::secret::{SecretReference, UnresolvedSecret};
 use standpipe_http::{BindError, TlsError};
 use standpipe_plugin_host::cases::CasesError;
 use standpipe_plugin_host::swap::Refused;
@@ -79,12 +79,12 @@ pub enum StartError {
     Secrets(#[from] OpenSecretsError),
     /// A secret is not to be had.
     #[error(transparent)]
-    Secret(#[from] Unresolved),
+    Secret(#[from] UnresolvedSecret),
     /// A secret was had, and can be no write key.
     #[error(
         "the secret {0} can be no write key: it is too long, or has characters that control a terminal"
     )]
-    NoWriteKey(Reference),
+    NoWriteKey(SecretReference),
     /// The token of the admin API can be none.
     #[error(transparent)]
     BadToken(#[from] BadToken),
@@ -94,7 +94,7 @@ pub enum StartError {
     TakenKey(#[from] TakenKey),
     /// The spool cannot be used.
     #[error(transparent)]
-    Spool(#[from] spool::OpenError),
+    Spool(#[from] spool::SpoolOpenError),
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),

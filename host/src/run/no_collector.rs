@@ -14,7 +14,7 @@ use crate::source::Chunker;
 use crate::stop::StopTokens;
 use standpipe_aws::Unreached;
 use standpipe_core::event::SourceNames;
-use standpipe_core::secret::Resolve;
+use standpipe_core::secret::SecretResolver;
 use standpipe_delivery::dead::LetterDurability;
 use standpipe_http::{ConnectionStats, Tls};
 use standpipe_spool::Spool;
@@ -34,7 +34,7 @@ impl Listening {
     pub(super) async fn start(
         settings: CollectSettings,
         _: Option<Tls>,
-        _: Arc<dyn Resolve>,
+        _: Arc<dyn SecretResolver>,
         _: Unreached,
         _: &Handle,
     ) -> Result<Self, StartError> {

@@ -62,14 +62,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use standpipe_core::secret::{Secret, SecretSetting, Unresolved};
+    use standpipe_core::secret::{Secret, SecretSetting, UnresolvedSecret};
 
     fn failure(is_transient: bool) -> StartError {
         let written = Secret::new("secret:x".to_owned());
         let setting = SecretSetting::parse(written).expect("a reference");
         let reference = setting.reference().expect("a reference").clone();
         let cause = Arc::new(std::io::Error::other("test"));
-        Unresolved { reference, cause, is_transient }.into()
+        UnresolvedSecret { reference, cause, is_transient }.into()
     }
 
     async fn take(unreached: Unreached, step: impl Fn() -> Result<(), StartError>) -> bool {

@@ -8,12 +8,14 @@ use serde_json::Value;
 
 use super::{StartError, open_secrets};
 use crate::config::{Settings, kept_secrets};
-use standpipe_core::secret::{Reference, Resolve, Secret, SecretSetting, Unresolved};
+use standpipe_core::secret::{
+    Secret, SecretReference, SecretResolver, SecretSetting, UnresolvedSecret,
+};
 use standpipe_plugin_host::PluginSettings;
 
 /// The secrets that references in plugins' settings stand for at present.
 #[derive(Debug, Default)]
-pub(crate) struct PluginSecrets(HashMap<Reference, Secret>);
+pub(crate) struct PluginSecrets(HashMap<SecretReference, Secret>);
 
 /// Whether a plugin gets a secret that is kept elsewhere.
 pub(crate) fn are_kept(settings: &Settings) -> bool {
@@ -38,7 +40,7 @@ impl PluginSecrets {
     /// References that stand for themselves, where nobody is to be asked.
     pub(crate) fn unresolved(settings: &Settings) -> Self {
         let references = settings.plugins_settings().flat_map(kept_secrets);
-        let own = |(_, reference): (String, Reference)| {
+        let own = |(_, reference): (String, SecretReference)| {
             let text = Secret::new(reference.to_string());
             (reference, text)
         };
@@ -52,8 +54,8 @@ impl PluginSecrets {
     /// One cannot be had.
     pub(super) async fn ask(
         settings: impl Iterator<Item = &str>,
-        secrets: &Arc<dyn Resolve>,
-    ) -> Result<Self, Unresolved> {
+        secrets: &Arc<dyn SecretResolver>,
+    ) -> Result<Self, UnresolvedSecret> {
         let mut known = HashMap::new();
         for (_, reference) in settings.flat_map(kept_secrets) {
             if let Entry::Vacant(entry) = known.entry(reference) {

@@ -7,7 +7,7 @@ use super::StartError;
 use crate::config::{Destination, SourceRole};
 use crate::pipeline::SourceIdentities;
 use standpipe_aws::{self as aws, Access, AwsSettings, AwsStatus, Role, Unreached};
-use standpipe_core::secret::Resolve;
+use standpipe_core::secret::SecretResolver;
 use standpipe_delivery::{Amazon, Directory, Firehose, Identity, Ports, StartRate};
 
 /// The ways to Firehose.
@@ -30,7 +30,7 @@ impl Ways {
 /// Access to AWS, for a run and for what tests one.
 pub(crate) async fn reach(
     aws: &AwsSettings,
-    secrets: &Arc<dyn Resolve>,
+    secrets: &Arc<dyn SecretResolver>,
 ) -> Result<Access, StartError> {
     let http = aws::http_client(&aws.transport, &**secrets).await?;
     Ok(aws::connect(aws, &http, secrets, Unreached::Fail).await?)
@@ -39,7 +39,7 @@ pub(crate) async fn reach(
 pub(super) async fn open(
     destination: &Destination,
     roles: &[SourceRole],
-    secrets: &Arc<dyn Resolve>,
+    secrets: &Arc<dyn SecretResolver>,
     unreached: Unreached,
 ) -> Result<Ways, StartError> {
     match destination {
@@ -65,7 +65,7 @@ async fn open_roles(
     aws: &AwsSettings,
     endpoint_url: Option<&str>,
     roles: &[SourceRole],
-    secrets: &Arc<dyn Resolve>,
+    secrets: &Arc<dyn SecretResolver>,
     unreached: Unreached,
 ) -> Result<Ways, StartError> {
     let http = aws::http_client(&aws.transport, &**secrets).await?;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::StartError;
 use standpipe_aws::secret_store::{Secrets, SecretsSettings};
-use standpipe_core::secret::{NoManager, Resolve};
+use standpipe_core::secret::{NoSecretManager, SecretResolver};
 
 /// Opens the manager of secrets, if there is one.
 pub(crate) async fn open_secrets(
     settings: Option<&SecretsSettings>,
-) -> Result<Arc<dyn Resolve>, StartError> {
+) -> Result<Arc<dyn SecretResolver>, StartError> {
     match settings {
         Some(settings) => Ok(Arc::new(Secrets::open(settings).await?)),
-        None => Ok(Arc::new(NoManager)),
+        None => Ok(Arc::new(NoSecretManager)),
     }
 }

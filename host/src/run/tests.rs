@@ -16,7 +16,7 @@ use crate::source::{Input, Refused, Room, Submitter};
 use crate::stop::StopTokens;
 use standpipe_aws::AwsStatus;
 use standpipe_core::event::Reason;
-use standpipe_core::secret::NoManager;
+use standpipe_core::secret::NoSecretManager;
 use standpipe_delivery::dead::Letters;
 use standpipe_delivery::faulty::{Faulty, Injection};
 use standpipe_delivery::{Delivery, Ports, Verdict};
@@ -121,7 +121,7 @@ fn parts_with(
         stop.delivery_abort.child_token(),
     );
     Parts {
-        basis: Basis::new(&settings, Arc::new(NoManager)),
+        basis: Basis::new(&settings, Arc::new(NoSecretManager)),
         swapper: Swapper::fixed(Plugin::scripted(Arc::new(script)), how),
         settings,
         stop,

@@ -21,7 +21,7 @@ use super::plugins::{self, Companions, Ingredients, signature_path};
 use super::reloading::{BoxError, ReloadableParts};
 use crate::config::{PluginSource, Settings, Watch};
 use standpipe_core::fingerprint::FileFingerprint;
-use standpipe_core::secret::Resolve;
+use standpipe_core::secret::SecretResolver;
 use standpipe_plugin_host::swap::{Candidate, Refused, Swapped, Swapper};
 
 /// How often the files of a plugin are looked at where no notice of a change comes.
@@ -40,7 +40,7 @@ struct Inner {
     reloadable: ReloadableParts,
     settings_file: Option<PathBuf>,
     read: Box<dyn Fn() -> Result<Settings, BoxError> + Send + Sync>,
-    secrets: Arc<dyn Resolve>,
+    secrets: Arc<dyn SecretResolver>,
     companions: Mutex<Companions>,
     /// The plugin of the settings when it was taken last. As long as it stays the same,
     /// what else changes in the files is no reason to take it: another one may be in use.
@@ -62,12 +62,12 @@ enum Cause {
 /// What the plugins of a run were taken from.
 #[derive(Debug, Clone)]
 pub(super) struct Basis {
-    secrets: Arc<dyn Resolve>,
+    secrets: Arc<dyn SecretResolver>,
     companions: Companions,
 }
 
 impl Basis {
-    pub(super) fn new(settings: &Settings, secrets: Arc<dyn Resolve>) -> Self {
+    pub(super) fn new(settings: &Settings, secrets: Arc<dyn SecretResolver>) -> Self {
         Basis { secrets, companions: Companions::of(settings) }
     }
 }

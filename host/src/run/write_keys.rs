@@ -9,7 +9,7 @@ use super::admin_token::KeptToken;
 use super::{StartError, open_secrets};
 use crate::config::Settings;
 use standpipe_collector::{Collector, ReferencedKey, SourceSettings, is_write_key};
-use standpipe_core::secret::{Resolve, Secret};
+use standpipe_core::secret::{Secret, SecretResolver};
 
 /// Write keys that a manager of secrets keeps.
 #[derive(Debug)]
@@ -17,11 +17,11 @@ pub(super) struct KeptKeys {
     /// Locked while they are asked for and handed over: each says by its position whose
     /// it is, so they must go with the sources that they were read with.
     keys: Mutex<Vec<ReferencedKey>>,
-    secrets: Arc<dyn Resolve>,
+    secrets: Arc<dyn SecretResolver>,
 }
 
 impl KeptKeys {
-    pub(super) fn new(keys: Vec<ReferencedKey>, secrets: Arc<dyn Resolve>) -> Self {
+    pub(super) fn new(keys: Vec<ReferencedKey>, secrets: Arc<dyn SecretResolver>) -> Self {
         KeptKeys { keys: Mutex::new(keys), secrets }
     }
 

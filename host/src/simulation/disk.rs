@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use standpipe_spool::{Files, Storage};
+use standpipe_spool::{FileStorage, SpoolStorage};
 
 /// What the disk does for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,10 +106,10 @@ impl Disk {
     }
 }
 
-impl Storage for Disk {
+impl SpoolStorage for Disk {
     fn create(&self, path: &Path) -> io::Result<File> {
         self.check(&[DiskFault::Full, DiskFault::TornFull], ENOSPC)?;
-        let file = Files.create(path)?;
+        let file = FileStorage.create(path)?;
         let mut synced = self.synced();
         synced.lengths.insert(file.metadata()?.ino(), 0);
         synced.new.push(path.to_owned());
@@ -121,16 +121,16 @@ impl Storage for Disk {
         if self.fails(DiskFault::TornFull) {
             let first = parts.iter().find(|part| !part.is_empty());
             if let Some(first) = first.filter(|first| first.len() > 1) {
-                Files.append(file, end, &[IoSlice::new(&first[..first.len() / 2])])?;
+                FileStorage.append(file, end, &[IoSlice::new(&first[..first.len() / 2])])?;
             }
             return Err(io::Error::from_raw_os_error(ENOSPC));
         }
-        Files.append(file, end, parts)
+        FileStorage.append(file, end, parts)
     }
 
     fn overwrite(&self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.check(&[DiskFault::OverwriteFails], EIO)?;
-        Files.overwrite(file, offset, bytes)
+        FileStorage.overwrite(file, offset, bytes)
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {
@@ -148,6 +148,6 @@ impl Storage for Disk {
 
     fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
         self.check(&[], EIO)?;
-        Files.truncate(file, length)
+        FileStorage.truncate(file, length)
     }
 }

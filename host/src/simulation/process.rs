@@ -26,11 +26,11 @@ use crate::stop::StopTokens;
 use standpipe_collector::{SpoolReader, entry_of};
 use standpipe_core::blocking;
 use standpipe_core::clock;
-use standpipe_core::event::{NextChunk, Totals, TotalsSnapshot};
+use standpipe_core::event::{EventTotals, NextChunk, TotalsSnapshot};
 use standpipe_delivery::dead::{LetterDurability, LetterSteps, Letters};
 use standpipe_delivery::{Delivery, Outbox, Ports};
 use standpipe_plugin_host::{Admitted, BreakerSettings, Generation, PluginRoles, PublishedRoles};
-use standpipe_spool::{Durability, Spool, Steps};
+use standpipe_spool::{Durability, Spool, SpoolSteps};
 
 /// What a stop may take beyond its timeout: the pause of the steps that end it.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
@@ -42,7 +42,7 @@ struct Process<'a> {
     born: (Duration, Instant),
     disk: Disk,
     spool: Spool,
-    steps: Arc<Mutex<Steps>>,
+    steps: Arc<Mutex<SpoolSteps>>,
     delivery: Delivery,
     letters: Arc<Letters>,
     letter_steps: Arc<LetterSteps>,
@@ -50,7 +50,7 @@ struct Process<'a> {
     roles: Arc<PublishedRoles>,
     reader: Arc<Mutex<SpoolReader>>,
     stop: StopTokens,
-    totals: Arc<Totals>,
+    totals: Arc<EventTotals>,
     /// There is something new in the spool.
     news: Arc<Notify>,
 }
@@ -107,7 +107,7 @@ impl<'a> Process<'a> {
             world.segment_bytes,
             Box::new(disk.clone()),
         );
-        let (spool, outlet, recovered, steps) = opened.map_err(|error| error.to_string())?;
+        let (spool, consumer, recovered, steps) = opened.map_err(|error| error.to_string())?;
         world.account.tell(from, || format!("a process starts: {recovered:?}"));
         let durability = match world.durability {
             Durability::Fsync => LetterDurability::Synced,
@@ -139,9 +139,9 @@ impl<'a> Process<'a> {
         let active = Generation::new(1, scripted, BreakerSettings::default(), threads);
         let active = Arc::new(active);
         let roles = PublishedRoles::new(PluginRoles { active, canary: None, shadow: None });
-        let totals = Arc::<Totals>::default();
+        let totals = Arc::<EventTotals>::default();
         let reader = SpoolReader::new(
-            outlet,
+            consumer,
             spool.clone(),
             Arc::clone(&totals),
             Arc::default(),
@@ -378,7 +378,7 @@ impl<'a> Process<'a> {
 /// Appends an entry, and lets the writer do its part a little later.
 async fn append(
     spool: &Spool,
-    steps: &Mutex<Steps>,
+    steps: &Mutex<SpoolSteps>,
     items: u32,
     entry: Vec<u8>,
 ) -> Result<(), standpipe_spool::AppendError> {
@@ -453,7 +453,7 @@ async fn write_dead_letters(steps: Arc<LetterSteps>) {
 }
 
 /// What the spool's janitor does at intervals.
-async fn tend(steps: Arc<Mutex<Steps>>) {
+async fn tend(steps: Arc<Mutex<SpoolSteps>>) {
     loop {
         sleep(standpipe_spool::limits::SPOOL_TEND_INTERVAL).await;
         let mut steps = steps.lock();

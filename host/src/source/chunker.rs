@@ -13,7 +13,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
-use standpipe_core::event::{Ack, Chunk, Lines, NextChunk, Source, Totals, TotalsSnapshot};
+use standpipe_core::event::{
+    Ack, Chunk, EventSource, EventTotals, Lines, NextChunk, TotalsSnapshot,
+};
 use standpipe_core::metrics;
 
 /// Something that events come from, cut into chunks.
@@ -36,7 +38,7 @@ pub struct Chunker {
 /// How far a run has got.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
-    totals: Arc<Totals>,
+    totals: Arc<EventTotals>,
     bytes_read: Counter,
 }
 
@@ -86,7 +88,7 @@ impl Chunker {
     }
 
     /// Makes the chunk of lines that count as read from now on.
-    pub fn chunk(&self, lines: Lines, source: Source) -> Chunk {
+    pub fn chunk(&self, lines: Lines, source: EventSource) -> Chunk {
         self.count_read(lines.bytes.len(), lines.len());
         let totals = self.totals();
         let ack = Ack::new(source, lines.len(), move |settled| totals.add_settled(settled));
@@ -100,7 +102,7 @@ impl Chunker {
     }
 
     /// What counts how events of the run end.
-    pub fn totals(&self) -> Arc<Totals> {
+    pub fn totals(&self) -> Arc<EventTotals> {
         Arc::clone(&self.progress.totals)
     }
 }
@@ -130,7 +132,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use standpipe_core::event::Outcome;
+    use standpipe_core::event::OutputOutcome;
 
     /// Makes chunks of one event, with nothing in between each two of them.
     struct Counting {
@@ -163,7 +165,7 @@ mod tests {
         let (chunker, chunks, _buffers) = Chunker::new(2, progress.clone());
         let handing = chunker.spawn("test", counting(5), CancellationToken::new()).unwrap();
         for chunk in chunks {
-            chunk.ack.settle(0, Outcome::Delivered);
+            chunk.ack.settle(0, OutputOutcome::Delivered);
             assert_eq!((chunk.text(chunk.lines[0]), chunk.lines.len()), (&b"{}"[..], 1));
         }
         handing.join().unwrap();

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::replay::ReplaySource;
 use super::{ChunkSource, Chunker, Input, LeftLetters, LineReader, Removal, Replay, Unread};
-use standpipe_core::event::{NextChunk, Source};
+use standpipe_core::event::{EventSource, NextChunk};
 
 /// Reads inputs one after the other and hands their lines to the workers.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct ReadReport {
 
 /// The lines of a file, a pipe or a terminal.
 struct LineSource {
-    source: Source,
+    source: EventSource,
     reader: LineReader<Box<dyn Read>>,
 }
 
@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
     use crate::source::{Progress, ReplayCompactor};
-    use standpipe_core::event::{Outcome, Reason, SourceNames};
+    use standpipe_core::event::{OutputOutcome, Reason, SourceNames};
     use standpipe_delivery::dead::{Filter, Letter, LetterReader, Letters};
 
     /// Reads an input, and stops once the first chunk is there. Returns how many lines came
@@ -151,7 +151,7 @@ mod tests {
         let replay = Replay { path: path.clone(), filter: Filter::default(), sources };
         let deliver = |chunk: &standpipe_core::event::Chunk| {
             if chunk.first_line != 1 {
-                chunk.ack.settle(0, Outcome::Delivered);
+                chunk.ack.settle(0, OutputOutcome::Delivered);
             }
         };
         let removals = compactor.removals();

@@ -14,7 +14,9 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{ChunkSource, Chunker};
-use standpipe_core::event::{Ack, Chunk, Lines, NextChunk, Reason, Settled, Source, SourceNames};
+use standpipe_core::event::{
+    Ack, Chunk, EventSource, Lines, NextChunk, Reason, Settled, SourceNames,
+};
 use standpipe_core::limits;
 use standpipe_delivery::dead::{Entry, Filter, LetterReader, Letters, StoredLetter, take_out};
 
@@ -208,14 +210,14 @@ impl<'a> ReplaySource<'a> {
             self.log_unknown(&letter.source);
             return None;
         };
-        let source = Source::with_history(source, &letter.history_with_this());
+        let source = EventSource::with_history(source, &letter.history_with_this());
         Some(self.chunk(letter, source, bytes, chunker))
     }
 
     fn chunk(
         &self,
         letter: StoredLetter,
-        source: Source,
+        source: EventSource,
         bytes: Range<u64>,
         chunker: &Chunker,
     ) -> Chunk {

@@ -23,7 +23,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
 
 use crate::limits;
 use counts::Counts;
-use standpipe_core::event::Ended;
+use standpipe_core::event::EventOutcome;
 
 /// How much may be under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ struct Submitted {
     /// The bytes of the whole event, where it is too long.
     too_long: Option<u64>,
     /// Who waits to be told of it.
-    settled: oneshot::Sender<Ended>,
+    settled: oneshot::Sender<EventOutcome>,
 }
 
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl Submitter {
     pub fn submit(
         &self,
         event: Bytes,
-    ) -> impl Future<Output = Result<Ended, NotSettled>> + Send + use<> {
+    ) -> impl Future<Output = Result<EventOutcome, NotSettled>> + Send + use<> {
         let (own, taken) = (self.clone(), self.take(event));
         async move {
             let receipt = match taken {
@@ -233,7 +233,7 @@ impl Drop for Submissions {
 }
 
 impl Submitted {
-    fn new(event: Bytes, settled: oneshot::Sender<Ended>) -> Self {
+    fn new(event: Bytes, settled: oneshot::Sender<EventOutcome>) -> Self {
         if event.len() <= standpipe_core::limits::EVENT_BYTES_MAX {
             return Submitted { text: event, too_long: None, settled };
         }

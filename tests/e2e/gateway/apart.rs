@@ -6,7 +6,7 @@ use std::ops::RangeFrom;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use standpipe::{Ended, Host, Plugin, Swapped};
+use standpipe::{EventOutcome, Host, Plugin, Swapped};
 use standpipe_delivery::faulty::{Faulty, Injection};
 
 use super::{Embedded, mapping};
@@ -28,7 +28,7 @@ async fn load(host: Host, name: &'static str, is_over: Arc<AtomicBool>) -> u64 {
     let mut sent = 0;
     while !is_over.load(Ordering::Relaxed) {
         let ended = host.submit_batch((0..50).map(|_| text.clone())).await;
-        assert!(ended.iter().all(|ended| ended == &Ok(Ended::Delivered)), "{ended:?}");
+        assert!(ended.iter().all(|ended| ended == &Ok(EventOutcome::Delivered)), "{ended:?}");
         sent += ended.len() as u64;
     }
     sent
@@ -49,7 +49,7 @@ async fn swap_under_load(
         let refused = host.swap(Plugin::new(vec![0; 100])).await.unwrap_err();
         assert_eq!(refused.step, "compile");
         let before = counts(port).get(*stream).copied();
-        assert_eq!(host.submit(text.clone()).await, Ok(Ended::Delivered));
+        assert_eq!(host.submit(text.clone()).await, Ok(EventOutcome::Delivered));
         assert!(counts(port).get(*stream).copied() > before, "{stream}");
     }
 }
@@ -124,7 +124,7 @@ async fn a_host_goes_on_when_another_one_has_stopped() {
     let first = Embedded::start(&mapping(&["one"]), |builder| builder.port(of_first)).await;
     let second = Embedded::start(&mapping(&["two"]), |builder| builder.port(of_second)).await;
     first.host.stop().await;
-    assert_eq!(second.host.submit("{\"event\":\"two\"}").await, Ok(Ended::Delivered));
+    assert_eq!(second.host.submit("{\"event\":\"two\"}").await, Ok(EventOutcome::Delivered));
     // It has no plugin before to go back to.
     assert!(second.host.roll_back().await.is_err());
     assert_eq!(counts(&ports[0]), BTreeMap::new());

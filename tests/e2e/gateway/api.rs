@@ -22,7 +22,7 @@ const FILES: &[(&str, &[&str])] = &[
     ("src/gateway/start_error.rs", &[]),
     ("src/source/submitted/counts.rs", &[]),
     ("src/source/submitted/receipt.rs", &[]),
-    ("crates/core/src/event/ack.rs", &["pub enum Ended"]),
+    ("crates/core/src/event/ack.rs", &["pub enum EventOutcome"]),
     ("crates/plugin/src/swap/swapper.rs", &["pub enum Swapped"]),
 ];
 

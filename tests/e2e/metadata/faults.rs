@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use standpipe_catalog::openmetadata::{OpenError, OpenMetadata};
-use standpipe_core::secret::{NoManager, Secret, SecretSetting};
+use standpipe_core::secret::{NoSecretManager, Secret, SecretSetting};
 use standpipe_tests::openmetadata::{Fault, Traits};
 
 use super::world::World;
@@ -95,7 +95,7 @@ fn a_reference_that_nobody_resolves_and_an_empty_token_stop_the_run() {
         let mut settings = world.settings.clone();
         settings.token = Some(SecretSetting::parse(Secret::new(written.to_owned())).unwrap());
         let error: OpenError =
-            runtime.block_on(OpenMetadata::new(settings, &NoManager)).unwrap_err();
+            runtime.block_on(OpenMetadata::new(settings, &NoSecretManager)).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
     assert_eq!(world.server.requests().len(), 0);

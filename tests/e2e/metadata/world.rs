@@ -9,7 +9,7 @@ use standpipe_catalog::{
     Arn, Asset, Destination, Edge, Graph, Inventory, Origin, Role, S3Place, Sink, Status,
     StreamDescription,
 };
-use standpipe_core::secret::{NoManager, Secret, SecretSetting};
+use standpipe_core::secret::{NoSecretManager, Secret, SecretSetting};
 use standpipe_tests::openmetadata::rules::quoted;
 use standpipe_tests::openmetadata::{OpenMetadataServer, Traits};
 
@@ -100,7 +100,7 @@ impl World {
     pub(super) fn run(&self) -> Outcome {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let outcome = runtime.block_on(async {
-            let server = OpenMetadata::new(self.settings.clone(), &NoManager).await.unwrap();
+            let server = OpenMetadata::new(self.settings.clone(), &NoSecretManager).await.unwrap();
             ingest(&self.inventory, &self.graph, Some(&server), &self.options).await
         });
         let report = standpipe_catalog::report::table(&outcome.report);

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use standpipe_spool::{Durability, Entry, Next, Outlet, Spool, SpoolSettings};
+use standpipe_spool::{Durability, SpoolEntry, NextEntry, Consumer, Spool, SpoolSettings};
 use libfuzzer_sys::fuzz_target;
 
 const LOG: &str = "00000000000000000001.log";
@@ -25,10 +25,10 @@ fuzz_target!(|files: (bool, bool, &[u8], &[u8])| {
         fs::write(path.join(LOG), log).expect("a file");
         fs::write(path.join(ACKS), acks).expect("a file");
     }
-    let Ok((spool, mut outlet, _)) = Spool::open(settings(path)) else {
+    let Ok((spool, mut consumer, _)) = Spool::open(settings(path)) else {
         return;
     };
-    let entries = read(&mut outlet);
+    let entries = read(&mut consumer);
     if is_damage {
         assert!(entries.iter().all(|entry| entry.bytes == payload(entry.bytes[0])));
         assert!(entries.windows(2).all(|pair| pair[0].bytes[0] < pair[1].bytes[0]));
@@ -36,19 +36,19 @@ fuzz_target!(|files: (bool, bool, &[u8], &[u8])| {
     entries.iter().for_each(|entry| spool.acknowledge(entry.place, 0..entry.items));
     assert_eq!(spool.status().items_waiting, 0);
     append(&spool, 1, payload(ENTRIES));
-    assert_eq!(read(&mut outlet).len(), 1);
+    assert_eq!(read(&mut consumer).len(), 1);
 });
 
 /// Twelve entries of different sizes, some of whose items are acknowledged; the
 /// files are those of a process that ended, or of one that was killed.
 fn write_entries(path: &Path, is_closed: bool) {
-    let (spool, mut outlet, _) = Spool::open(settings(path)).expect("an empty spool");
+    let (spool, mut consumer, _) = Spool::open(settings(path)).expect("an empty spool");
     (0..ENTRIES).for_each(|number| append(&spool, 3, payload(number)));
-    for entry in read(&mut outlet).iter().step_by(2) {
+    for entry in read(&mut consumer).iter().step_by(2) {
         spool.acknowledge(entry.place, [0, 2].into_iter());
     }
     let files = [LOG, ACKS].map(|name| (name, fs::read(path.join(name)).expect("a file")));
-    drop((spool, outlet));
+    drop((spool, consumer));
     if !is_closed {
         files.iter().for_each(|(name, bytes)| fs::write(path.join(name), bytes).expect("a file"));
     }
@@ -86,10 +86,10 @@ fn append(spool: &Spool, items: u32, bytes: Vec<u8>) {
     runtime.block_on(spool.append(items, bytes)).expect("room");
 }
 
-fn read(outlet: &mut Outlet) -> Vec<Entry> {
-    let next = || match outlet.next(Duration::ZERO) {
-        Next::Entry(entry) => Some(entry),
-        Next::Nothing | Next::End => None,
+fn read(consumer: &mut Consumer) -> Vec<SpoolEntry> {
+    let next = || match consumer.next(Duration::ZERO) {
+        NextEntry::Entry(entry) => Some(entry),
+        NextEntry::Nothing | NextEntry::End => None,
     };
     std::iter::from_fn(next).collect()
 }

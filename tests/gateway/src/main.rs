@@ -12,7 +12,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
-use standpipe::{Builder, Ended, Host};
+use standpipe::{Builder, EventOutcome, Host};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,9 +38,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn submit(State(host): State<Host>, event: String) -> (StatusCode, String) {
     match host.submit(event).await {
-        Ok(Ended::Delivered) => (StatusCode::OK, "delivered".to_owned()),
-        Ok(Ended::Filtered) => (StatusCode::OK, "filtered".to_owned()),
-        Ok(Ended::Dead(reason)) => (StatusCode::OK, format!("dead: {reason}")),
+        Ok(EventOutcome::Delivered) => (StatusCode::OK, "delivered".to_owned()),
+        Ok(EventOutcome::Filtered) => (StatusCode::OK, "filtered".to_owned()),
+        Ok(EventOutcome::Dead(reason)) => (StatusCode::OK, format!("dead: {reason}")),
         Err(not_settled) => (StatusCode::SERVICE_UNAVAILABLE, not_settled.to_string()),
     }
 }

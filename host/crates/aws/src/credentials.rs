@@ -14,7 +14,7 @@ use aws_credential_types::provider::{self, ProvideCredentials, future};
 
 use super::{AwsHttp, AwsSettings, Keys, Session};
 use crate::limits;
-use standpipe_core::secret::Resolve;
+use standpipe_core::secret::SecretResolver;
 
 /// The credentials before any role: the first of keys, profile, and default chain
 /// that is set.
@@ -22,7 +22,7 @@ pub(super) fn base(
     settings: &AwsSettings,
     config: &SdkConfig,
     http: &AwsHttp,
-    secrets: &Arc<dyn Resolve>,
+    secrets: &Arc<dyn SecretResolver>,
 ) -> Session {
     if let Some(keys) = &settings.keys {
         let reload = secrets.refresh().min(limits::CREDENTIALS_RELOAD);
@@ -49,7 +49,7 @@ pub(super) fn base(
 #[derive(Debug)]
 struct KeysSource {
     keys: Keys,
-    secrets: Arc<dyn Resolve>,
+    secrets: Arc<dyn SecretResolver>,
 }
 
 /// A profile of the shared files. By its own source, since the default chain

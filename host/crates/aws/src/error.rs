@@ -16,7 +16,7 @@ use super::{
     is_without_login,
 };
 use standpipe_core::error_sources;
-use standpipe_core::secret::Unresolved;
+use standpipe_core::secret::UnresolvedSecret;
 
 /// Certificates cannot be used.
 #[derive(Debug, ThisError)]
@@ -93,7 +93,7 @@ pub enum ConnectError {
     Transient(Box<ConnectError>),
     /// A secret is not to be had.
     #[error(transparent)]
-    Secret(#[from] Unresolved),
+    Secret(#[from] UnresolvedSecret),
     /// The proxy is none. Its URL may hold a password, and is not shown.
     #[error(
         "{} is no URL of a proxy: write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT",
@@ -174,8 +174,8 @@ pub(super) fn profile_problem(cause: &CredentialsError) -> String {
     }
 }
 
-fn unresolved(error: &CredentialsError) -> Option<Unresolved> {
-    error_sources(error).find_map(|source| source.downcast_ref::<Unresolved>()).cloned()
+fn unresolved(error: &CredentialsError) -> Option<UnresolvedSecret> {
+    error_sources(error).find_map(|source| source.downcast_ref::<UnresolvedSecret>()).cloned()
 }
 
 fn advice_of_unreached(error: &CredentialsError) -> Option<&'static str> {

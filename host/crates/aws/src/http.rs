@@ -29,7 +29,7 @@ use rustls::pki_types::pem::PemObject;
 use super::settings::{TransportSettings, is_proxy_url};
 use super::{CertificatesError, Clock, ConnectError};
 use crate::limits;
-use standpipe_core::secret::{Resolve, Secret};
+use standpipe_core::secret::{Secret, SecretResolver};
 
 /// Where credentials of machines and containers come from: never through a proxy,
 /// which would be given those of its own machine, if any.
@@ -62,7 +62,7 @@ impl AwsHttp {
 /// The proxy's URL or the certificates cannot be used.
 pub async fn http_client(
     settings: &TransportSettings,
-    secrets: &dyn Resolve,
+    secrets: &dyn SecretResolver,
 ) -> Result<AwsHttp, ConnectError> {
     let transport = Transport::new(settings, secrets).await?;
     let client = Builder::new().build_with_connector_fn(move |settings, components| {
@@ -81,7 +81,7 @@ pub async fn http_client(
 /// As for [`http_client`].
 pub async fn http_connector(
     settings: &TransportSettings,
-    secrets: &dyn Resolve,
+    secrets: &dyn SecretResolver,
     clock: &Clock,
 ) -> Result<SharedHttpConnector, ConnectError> {
     let timeout = HttpConnectorSettings::builder().connect_timeout(limits::CONNECT_TIMEOUT);
@@ -99,7 +99,7 @@ struct Transport {
 impl Transport {
     async fn new(
         settings: &TransportSettings,
-        secrets: &dyn Resolve,
+        secrets: &dyn SecretResolver,
     ) -> Result<Self, ConnectError> {
         let proxy = secrets.optional(settings.proxy.as_ref()).await?;
         let proxy = proxy_config(proxy.as_ref())?;

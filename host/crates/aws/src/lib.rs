@@ -62,7 +62,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_firehose::config::IdentityCache;
 
 use standpipe_core::error_chain;
-use standpipe_core::secret::Resolve;
+use standpipe_core::secret::SecretResolver;
 
 /// A way to AWS with credentials that have been tried.
 #[derive(Debug, Clone)]
@@ -75,7 +75,7 @@ pub struct Access {
     pub clock: Clock,
     /// What STS is asked with.
     sts: StsSettings,
-    secrets: Arc<dyn Resolve>,
+    secrets: Arc<dyn SecretResolver>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -103,7 +103,7 @@ pub enum Unreached {
 pub async fn connect(
     settings: &AwsSettings,
     http: &AwsHttp,
-    secrets: &Arc<dyn Resolve>,
+    secrets: &Arc<dyn SecretResolver>,
     unreached: Unreached,
 ) -> Result<Access, ConnectError> {
     let base = connect_base(settings, http, secrets, unreached).await?;
@@ -121,7 +121,7 @@ pub async fn connect(
 pub async fn connect_base(
     settings: &AwsSettings,
     http: &AwsHttp,
-    secrets: &Arc<dyn Resolve>,
+    secrets: &Arc<dyn SecretResolver>,
     unreached: Unreached,
 ) -> Result<Access, ConnectError> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())

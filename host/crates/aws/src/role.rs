@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::{Access, Clock, Session, StsSettings};
 use crate::limits;
-use standpipe_core::secret::{Resolve, SecretSetting};
+use standpipe_core::secret::{SecretResolver, SecretSetting};
 
 /// The session name under which a role is assumed, unless another is set.
 const SESSION_NAME: &str = "standpipe";
@@ -63,7 +63,7 @@ pub(super) fn sts_client(base: &SdkConfig, sts: &StsSettings) -> Client {
 struct RoleSource {
     role: Role,
     client: Client,
-    secrets: Arc<dyn Resolve>,
+    secrets: Arc<dyn SecretResolver>,
     clock: Clock,
 }
 

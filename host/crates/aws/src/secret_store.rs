@@ -25,7 +25,9 @@ use thiserror::Error;
 use crate::error::profile_problem;
 use crate::{AwsError, ConnectError, error_chain};
 use amazon::{Parameters, SecretsManager};
-use standpipe_core::secret::{Reference, Resolve, Resolving, Secret, Unresolved};
+use standpipe_core::secret::{
+    ResolvingSecret, Secret, SecretReference, SecretResolver, UnresolvedSecret,
+};
 
 /// Bytes of a secret: the most that Secrets Manager keeps. The parameter store keeps 8 KiB at most.
 const SECRET_BYTES_MAX: u64 = 65536;
@@ -37,7 +39,7 @@ pub struct Secrets {
     prefix: String,
     refresh: Duration,
     /// What each reference stood for when it was asked for last.
-    last: Mutex<HashMap<Reference, Secret>>,
+    last: Mutex<HashMap<SecretReference, Secret>>,
 }
 
 #[derive(Debug)]
@@ -158,7 +160,7 @@ impl Secrets {
         Ok(Secrets { keeper, prefix: prefix.clone(), refresh: *refresh, last: Mutex::default() })
     }
 
-    async fn ask(&self, reference: &Reference) -> Result<Secret, SecretError> {
+    async fn ask(&self, reference: &SecretReference) -> Result<Secret, SecretError> {
         let name = format!("{}{}", self.prefix, reference.name());
         let whole = match &self.keeper {
             Keeper::SecretsManager(manager) => manager.get(&name).await,
@@ -180,9 +182,9 @@ impl Secrets {
     /// Keep what was had, or give what was had before.
     fn remember(
         &self,
-        reference: &Reference,
+        reference: &SecretReference,
         found: Result<Secret, SecretError>,
-    ) -> Result<Secret, Unresolved> {
+    ) -> Result<Secret, UnresolvedSecret> {
         let mut last = self.last.lock();
         match found {
             Ok(secret) => {
@@ -191,7 +193,8 @@ impl Secrets {
             }
             Err(error) => {
                 let (is_transient, cause) = (error.is_transient(), Arc::new(error));
-                let unresolved = Unresolved { reference: reference.clone(), cause, is_transient };
+                let unresolved =
+                    UnresolvedSecret { reference: reference.clone(), cause, is_transient };
                 let Some(secret) = last.get(reference) else { return Err(unresolved) };
                 tracing::warn!("{unresolved}: the one that was had before is used on");
                 Ok(secret.clone())
@@ -200,8 +203,8 @@ impl Secrets {
     }
 }
 
-impl Resolve for Secrets {
-    fn resolve<'a>(&'a self, reference: &'a Reference) -> Resolving<'a> {
+impl SecretResolver for Secrets {
+    fn resolve<'a>(&'a self, reference: &'a SecretReference) -> ResolvingSecret<'a> {
         Box::pin(async { self.remember(reference, self.ask(reference).await) })
     }
 

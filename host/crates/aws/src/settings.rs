@@ -414,12 +414,12 @@ fn is_role(resource: &str) -> bool {
 mod tests {
     use std::path::Path;
 
-    use standpipe_core::settings::Checker;
+    use standpipe_core::settings::SettingsChecker;
 
     use super::*;
 
     fn check(raw: &RawAws, table: &[&str]) -> Result<(AwsSettings, Option<String>), Vec<String>> {
-        let mut checker = Checker::new(Path::new("/etc/standpipe"), SecretManager::Aws);
+        let mut checker = SettingsChecker::new(Path::new("/etc/standpipe"), SecretManager::Aws);
         let settings = match table {
             ["catalog", "aws"] => {
                 raw.check(AwsOverrides::default(), &mut checker.table("catalog").table("aws"))

@@ -45,7 +45,7 @@ use thiserror::Error;
 
 use super::web::{Web, WebError, WebSettings};
 use api::Api;
-use standpipe_core::secret::{Resolve, Unresolved};
+use standpipe_core::secret::{SecretResolver, UnresolvedSecret};
 
 /// A server, and what is to be written there.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub enum OpenError {
     EmptyToken,
     /// The token is not to be had.
     #[error(transparent)]
-    Token(#[from] Unresolved),
+    Token(#[from] UnresolvedSecret),
     /// The client cannot be made.
     #[error(transparent)]
     Web(#[from] WebError),
@@ -89,7 +89,7 @@ impl OpenMetadata {
     /// A setting cannot be used, or the token's reference is not resolved.
     pub async fn new(
         settings: OpenMetadataSettings,
-        secrets: &dyn Resolve,
+        secrets: &dyn SecretResolver,
     ) -> Result<Self, OpenError> {
         let name = || settings.service.clone();
         let service =

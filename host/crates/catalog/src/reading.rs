@@ -43,7 +43,7 @@ use standpipe_aws::{
     self as aws, Access, AwsError, AwsSettings, ConnectError, JsonClient, Service, StreamInspector,
     Unreached,
 };
-use standpipe_core::secret::Resolve;
+use standpipe_core::secret::SecretResolver;
 use tables::Feeding;
 
 /// Time for STS to say whose credentials are used, which can be done without.
@@ -149,7 +149,7 @@ impl Reader {
     /// There are none, or there is no region.
     pub async fn open(
         settings: ReadingSettings,
-        secrets: &Arc<dyn Resolve>,
+        secrets: &Arc<dyn SecretResolver>,
     ) -> Result<Self, ReadError> {
         let ReadingSettings { aws, firehose_url, filter, walks_tables, calls_per_second } =
             settings;

@@ -26,7 +26,7 @@ use super::web::{Web, WebError, WebSettings};
 use super::{CatalogSettings, Headers, Inventory, OpenLineageServer, Route};
 use standpipe_aws::secret_store::{OpenSecretsError, Secrets};
 use standpipe_core::clock;
-use standpipe_core::secret::{NoManager, Resolve, Secret, Unresolved};
+use standpipe_core::secret::{NoSecretManager, Secret, SecretResolver, UnresolvedSecret};
 
 /// What OpenLineage's events call this program's where no service is named.
 const SERVICE: &str = "standpipe";
@@ -58,7 +58,7 @@ pub enum RoundError {
     Secrets(#[from] OpenSecretsError),
     /// A secret is not to be had.
     #[error(transparent)]
-    Secret(#[from] Unresolved),
+    Secret(#[from] UnresolvedSecret),
     /// Nothing could be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -106,17 +106,17 @@ pub async fn look(
 /// There is no way to it.
 pub async fn open_secrets(
     settings: &CatalogSettings,
-) -> Result<Arc<dyn Resolve>, OpenSecretsError> {
+) -> Result<Arc<dyn SecretResolver>, OpenSecretsError> {
     match &settings.secrets {
         Some(settings) => Ok(Arc::new(Secrets::open(settings).await?)),
-        None => Ok(Arc::new(NoManager)),
+        None => Ok(Arc::new(NoSecretManager)),
     }
 }
 
 /// A client for the OpenMetadata server of the settings, if there is one.
 pub async fn open_metadata(
     settings: &CatalogSettings,
-    secrets: &dyn Resolve,
+    secrets: &dyn SecretResolver,
 ) -> Result<Option<OpenMetadata>, RoundError> {
     let Some((server, headers)) = &settings.openmetadata else { return Ok(None) };
     let mut server = server.clone();
@@ -210,7 +210,7 @@ fn failure(entity: &str, error: &impl std::fmt::Display) -> Failure {
 
 async fn open_lineage(
     server: Option<&OpenLineageServer>,
-    secrets: &dyn Resolve,
+    secrets: &dyn SecretResolver,
 ) -> Result<Option<LineageServer>, RoundError> {
     let Some(server) = server else { return Ok(None) };
     let settings = WebSettings {
@@ -227,8 +227,8 @@ async fn open_lineage(
 
 async fn resolved(
     headers: &Headers,
-    secrets: &dyn Resolve,
-) -> Result<Vec<(String, Secret)>, Unresolved> {
+    secrets: &dyn SecretResolver,
+) -> Result<Vec<(String, Secret)>, UnresolvedSecret> {
     let mut all = Vec::with_capacity(headers.len());
     for (name, setting) in headers {
         all.push((name.clone(), secrets.value(setting).await?));

@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 
 use super::Dialect;
-use standpipe_http::Answer;
+use standpipe_http::Response;
 
 /// An image of one transparent pixel.
 const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff\
@@ -16,23 +16,23 @@ pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; chars
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The events are in the spool. Some SDKs take nothing but 200 for that.
-pub(super) fn accepted(dialect: Dialect) -> Answer {
+pub(super) fn accepted(dialect: Dialect) -> Response {
     match dialect {
         Dialect::RudderStack => text("ok"),
         Dialect::Segment => json(r#"{"success":true}"#.to_owned()),
     }
 }
 
-pub(super) fn text(text: &'static str) -> Answer {
+pub(super) fn text(text: &'static str) -> Response {
     whole(StatusCode::OK, TEXT, text)
 }
 
-pub(super) fn json(text: String) -> Answer {
+pub(super) fn json(text: String) -> Response {
     whole(StatusCode::OK, JSON, text)
 }
 
 /// An image, whatever became of the event: a page cannot do anything about it.
-pub(super) fn pixel() -> Answer {
+pub(super) fn pixel() -> Response {
     let mut answer = whole(StatusCode::OK, HeaderValue::from_static("image/gif"), PIXEL);
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
@@ -42,8 +42,8 @@ pub(super) fn whole(
     status: StatusCode,
     content_type: HeaderValue,
     body: impl Into<Bytes>,
-) -> Answer {
-    let mut answer = Answer::new(Full::new(body.into()));
+) -> Response {
+    let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, content_type);
     answer

@@ -18,7 +18,7 @@ use hyper::header::{
 
 use super::route::Route;
 use super::source::Sources;
-use standpipe_http::Answer;
+use standpipe_http::Response;
 
 /// How long a browser may keep the answer to a preflight, in seconds.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("900");
@@ -42,7 +42,7 @@ pub(super) fn varies_by(route: &Route<'_>) -> HeaderValue {
 }
 
 /// Permit a page to read an answer.
-pub(super) fn permit(answer: &mut Answer, origin: Option<&HeaderValue>, sources: &Sources) {
+pub(super) fn permit(answer: &mut Response, origin: Option<&HeaderValue>, sources: &Sources) {
     let headers = answer.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.entry(VARY).or_insert(HeaderValue::from_static("Origin"));
@@ -58,8 +58,8 @@ pub(super) fn permit(answer: &mut Answer, origin: Option<&HeaderValue>, sources:
 }
 
 /// A browser may send what it likes; whether a source takes it is another matter.
-pub(super) fn preflight(asked: &HeaderMap) -> Answer {
-    let mut answer = Answer::default();
+pub(super) fn preflight(asked: &HeaderMap) -> Response {
+    let mut answer = Response::default();
     *answer.status_mut() = StatusCode::NO_CONTENT;
     let headers = answer.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, HEAD"));

@@ -34,7 +34,7 @@ use time::OffsetDateTime;
 
 use super::dialect::{Dialect, MessageType};
 use crate::limits;
-use standpipe_core::event::{Outline, Refusal, Span, string};
+use standpipe_core::event::{EventRefusal, Outline, Span, string};
 
 pub use bad_body::BadBody;
 use known::Known;
@@ -92,7 +92,7 @@ pub struct Decoded {
 enum Stop {
     /// It is none.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] EventRefusal),
     /// There is something wrong with the whole request.
     #[error(transparent)]
     Bad(#[from] BadBody),
@@ -113,7 +113,7 @@ pub struct DecodedEvent {
     pub end: u32,
     /// Why it is no event, if it is none. Its text is then what was received,
     /// save for line ends between tokens.
-    pub refused: Option<Refusal>,
+    pub refused: Option<EventRefusal>,
 }
 
 impl Decoded {
@@ -127,7 +127,7 @@ impl Decoded {
     /// A body that is refused as a whole, as an event that is none.
     pub(super) fn refused_request(body: Vec<u8>) -> Self {
         let end = u32::try_from(body.len()).expect("a body is limited");
-        let event = DecodedEvent { start: 0, end, refused: Some(Refusal::Request) };
+        let event = DecodedEvent { start: 0, end, refused: Some(EventRefusal::Request) };
         Decoded { bytes: body, events: vec![event], ..Self::default() }
     }
 
@@ -234,7 +234,7 @@ impl<'a> Body<'a> {
             if self.outline.at(item).starts_with('{') {
                 texts.add(item, |patch| apply(&known, patch))?;
             } else {
-                texts.add(item, |_| Err(Refusal::NotAnObject.into()))?;
+                texts.add(item, |_| Err(EventRefusal::NotAnObject.into()))?;
             }
         }
     }
@@ -251,7 +251,7 @@ impl<'a> Body<'a> {
             if self.outline.at(item).starts_with('{') {
                 texts.add_made(item, added, |payload, out| rules.webhook(payload, out))?;
             } else {
-                texts.add(item, |_| Err(Refusal::NotAnObject.into()))?;
+                texts.add(item, |_| Err(EventRefusal::NotAnObject.into()))?;
             }
         }
         if texts.out.events.len() == events { Err(BadBody::EmptyBatch) } else { Ok(()) }
@@ -293,7 +293,7 @@ impl Texts<'_, '_> {
         self.count_added(self.patch.bytes())?;
         let bytes = self.patch.bytes_of(span);
         if bytes > standpipe_core::limits::EVENT_BYTES_MAX {
-            return self.refuse(span, Refusal::TooLong);
+            return self.refuse(span, EventRefusal::TooLong);
         }
         let start = self.begin(bytes)?;
         self.patch.write(self.outline.text(), span, &mut self.out.bytes);
@@ -312,7 +312,7 @@ impl Texts<'_, '_> {
         let payload = self.outline.at(span);
         let bytes_max = payload.len() + added_bytes_max;
         if bytes_max > standpipe_core::limits::EVENT_BYTES_MAX {
-            return self.refuse(span, Refusal::TooLong);
+            return self.refuse(span, EventRefusal::TooLong);
         }
         let start = self.begin(bytes_max)?;
         make(payload, &mut self.out.bytes);
@@ -320,7 +320,7 @@ impl Texts<'_, '_> {
     }
 
     /// Append a part of the body as it is.
-    fn refuse(&mut self, span: Span, refusal: Refusal) -> Result<(), BadBody> {
+    fn refuse(&mut self, span: Span, refusal: EventRefusal) -> Result<(), BadBody> {
         let text = self.outline.at(span).as_bytes();
         let start = self.begin(text.len())?;
         self.out.bytes.extend_from_slice(text);
@@ -347,7 +347,7 @@ impl Texts<'_, '_> {
         Ok(start)
     }
 
-    fn close(&mut self, start: usize, refused: Option<Refusal>) -> Result<(), BadBody> {
+    fn close(&mut self, start: usize, refused: Option<EventRefusal>) -> Result<(), BadBody> {
         let bytes = &mut self.out.bytes;
         if self.outline.has_blanks() {
             for byte in bytes[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {

@@ -25,7 +25,7 @@ use super::webhook::WebhookHead;
 use crate::encoding::{self, DecodeError, Encoding};
 use crate::limits;
 use standpipe_core::clock;
-use standpipe_core::event::Refusal;
+use standpipe_core::event::EventRefusal;
 use standpipe_http::RequestReservation;
 
 /// Bytes that the events of a body may take that is decoded where it was received.
@@ -316,13 +316,13 @@ fn check_refusals(decoded: &Decoded, is_strict: bool) -> Result<(), Refused> {
     if count <= COLLECT_REFUSED_EVENTS_MAX || 2 * count <= all {
         return Ok(());
     }
-    let mut reasons: Vec<Refusal> = Vec::new();
+    let mut reasons: Vec<EventRefusal> = Vec::new();
     for refusal in decoded.events.iter().filter_map(|event| event.refused) {
         if !reasons.contains(&refusal) {
             reasons.push(refusal);
         }
     }
-    let reasons: Vec<_> = reasons.iter().map(Refusal::to_string).collect();
+    let reasons: Vec<_> = reasons.iter().map(EventRefusal::to_string).collect();
     let text = format!(
         "{count} of {all} parts of the request are no events, and nothing of it is taken: {}: fix what \
          sends them; up to {} would go to the dead letters",

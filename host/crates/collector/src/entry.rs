@@ -5,7 +5,7 @@ use std::io::Write;
 use thiserror::Error;
 
 use super::decode::{Decoded, DecodedEvent};
-use standpipe_core::event::Refusal;
+use standpipe_core::event::EventRefusal;
 
 /// Begins each entry, so that another form can be told apart one day.
 const VERSION: u8 = 1;
@@ -56,7 +56,7 @@ pub(super) fn encode(source: &str, decoded: Decoded) -> Vec<u8> {
     put(&count.to_le_bytes());
     for DecodedEvent { end, refused, .. } in events {
         put(&end.to_le_bytes());
-        put(&[refused.map_or(0, Refusal::code)]);
+        put(&[refused.map_or(0, EventRefusal::code)]);
     }
     entry
 }
@@ -91,7 +91,7 @@ impl<'a> Entry<'a> {
     /// where the one before ends.
     pub(super) fn events(
         &self,
-    ) -> impl Iterator<Item = (u32, Result<Option<Refusal>, UnknownRefusal>)> + use<'a> {
+    ) -> impl Iterator<Item = (u32, Result<Option<EventRefusal>, UnknownRefusal>)> + use<'a> {
         let events = self.ends.as_chunks::<EVENT_BYTES>().0;
         events.iter().map(|[end @ .., code]| (u32::from_le_bytes(*end), refusal(*code)))
     }
@@ -110,10 +110,10 @@ impl<'a> Entry<'a> {
 }
 
 /// What stands behind the end of an event's text: 0 if it is not refused.
-fn refusal(code: u8) -> Result<Option<Refusal>, UnknownRefusal> {
+fn refusal(code: u8) -> Result<Option<EventRefusal>, UnknownRefusal> {
     match code {
         0 => Ok(None),
-        code => Refusal::from_code(code).map(Some).ok_or(UnknownRefusal(code)),
+        code => EventRefusal::from_code(code).map(Some).ok_or(UnknownRefusal(code)),
     }
 }
 
@@ -127,7 +127,7 @@ mod tests {
         #[test]
         fn is_read_as_it_was_written(
             source in "[a-z ä]{1,20}",
-            events in prop::collection::vec(("[^\n]{0,20}", prop::option::of(Just(Refusal::NoIdentity))), 0..20),
+            events in prop::collection::vec(("[^\n]{0,20}", prop::option::of(Just(EventRefusal::NoIdentity))), 0..20),
         ) {
             let mut decoded = Decoded::default();
             for (text, refused) in &events {
@@ -158,7 +158,7 @@ mod tests {
             let code_at = bytes.len() - 3;
             bytes[code_at] = code;
             let (_, refused) = Entry::decode(&bytes).unwrap().events().next().unwrap();
-            prop_assert_eq!(refused, Refusal::from_code(code).map(Some).ok_or(UnknownRefusal(code)));
+            prop_assert_eq!(refused, EventRefusal::from_code(code).map(Some).ok_or(UnknownRefusal(code)));
             prop_assert_ne!(refused, Ok(None));
         }
 

@@ -30,7 +30,7 @@ use crate::encoding::Encoding;
 use crate::limits;
 use standpipe_core::clock;
 use standpipe_core::secret::Secret;
-use standpipe_http::{self as http, Answer, Peer, RequestMemory, TrustedProxies};
+use standpipe_http::{self as http, Peer, RequestMemory, Response, TrustedProxies};
 use standpipe_spool::Spool;
 
 /// Bytes of memory that a header takes beside its name and value.
@@ -138,7 +138,7 @@ impl Collector {
     }
 
     /// Answer a request, wherever it came in.
-    pub async fn answer(&self, request: Request<impl RequestBody + Unpin>, peer: Peer) -> Answer {
+    pub async fn answer(&self, request: Request<impl RequestBody + Unpin>, peer: Peer) -> Response {
         // Paths and queries can hold write keys: none of them is a field.
         let span = tracing::debug_span!("collector_request", status = field::Empty);
         let answer = self.answer_whole(request, peer).instrument(span.clone()).await;
@@ -146,7 +146,11 @@ impl Collector {
         answer
     }
 
-    async fn answer_whole(&self, request: Request<impl RequestBody + Unpin>, peer: Peer) -> Answer {
+    async fn answer_whole(
+        &self,
+        request: Request<impl RequestBody + Unpin>,
+        peer: Peer,
+    ) -> Response {
         let started = Instant::now();
         let (parts, mut body) = request.into_parts();
         let origin = parts.headers.get(ORIGIN).cloned();
@@ -180,7 +184,7 @@ impl Collector {
         parts: &Parts,
         body: &mut (impl RequestBody + Unpin),
         peer: Peer,
-    ) -> Result<Answer, Refused> {
+    ) -> Result<Response, Refused> {
         if parts.headers.len() > standpipe_http::limits::HTTP_HEADERS_MAX {
             let text = format!("more than {} headers", standpipe_http::limits::HTTP_HEADERS_MAX);
             return Err(Refused::new(RefusalReason::TooManyHeaders, text));
@@ -203,7 +207,7 @@ impl Collector {
         parts: &Parts,
         body: &mut (impl RequestBody + Unpin),
         peer: Peer,
-    ) -> Result<Answer, Refused> {
+    ) -> Result<Response, Refused> {
         let mut head = Head::of(parts, peer, &self.proxies);
         match route {
             Route::One { message_type, is_browser } => {
@@ -264,7 +268,7 @@ impl Collector {
         body: &mut (impl RequestBody + Unpin),
         shape: Shape,
         webhook: Option<WebhookHead>,
-    ) -> Result<Answer, Refused> {
+    ) -> Result<Response, Refused> {
         // Who sends a key that is unknown is not read any further.
         let source = self.source(&head)?;
         let known = source.clone();
@@ -288,7 +292,7 @@ impl Collector {
         mut head: Head,
         parts: &Parts,
         query: Query,
-    ) -> Result<Answer, Refused> {
+    ) -> Result<Response, Refused> {
         let source = self.source(&head)?;
         let body = query.body(parts.uri.query().unwrap_or_default());
         let body = body.map_err(|error| Refused::from(error).of_known(source.as_ref()))?;
@@ -311,7 +315,7 @@ impl Collector {
 
     /// Bring a body's events into the spool, or the body itself, where it is refused and its
     /// source keeps it.
-    async fn store(&self, received: Received, bytes: Vec<u8>) -> Result<Answer, Refused> {
+    async fn store(&self, received: Received, bytes: Vec<u8>) -> Result<Response, Refused> {
         // Its memory is held until the spool has the entry.
         let mut reservation = self.decoded.reservation();
         reservation.grow(bytes.len()).await?;

@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 use super::source::SourceCounts;
 use super::{Collector, HeldEvents};
 use standpipe_core::metrics::{self, MetricsPage};
-use standpipe_spool::{Spool, Status};
+use standpipe_spool::{Spool, SpoolStatus};
 
 impl Collector {
     /// Have what the collector counts be on a page of metrics.
@@ -80,7 +80,7 @@ fn write(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Result {
     )
 }
 
-fn write_spool(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
+fn write_spool(page: &mut MetricsPage<'_>, status: &SpoolStatus) -> fmt::Result {
     let gauges = [
         ("spool_bytes", "Bytes that the spool takes on disk, or in memory", status.bytes as f64),
         ("spool_max_bytes", "Bytes that the spool may take", status.bytes_max as f64),

@@ -11,7 +11,7 @@ use super::decode::BadBody;
 use super::reason::RefusalReason;
 use super::source::{Source, Sources};
 use crate::encoding::DecodeError;
-use standpipe_http::{Answer, BodyError};
+use standpipe_http::{BodyError, Response};
 use standpipe_spool::AppendError;
 
 /// When to try again what there is no room for now.
@@ -86,7 +86,7 @@ impl Refused {
 
     /// Counts and logs the request, and makes its answer. Plain text: some SDKs take an answer in JSON for one with fields of their
     /// vendor's, and fail on its absence.
-    pub(super) fn answer(&self, sources: &Sources) -> Answer {
+    pub(super) fn answer(&self, sources: &Sources) -> Response {
         self.note(sources);
         let mut answer = whole(self.reason.status(), TEXT, format!("{}\n", self.text));
         if let Some(allowed) = self.allowed {

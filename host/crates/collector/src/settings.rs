@@ -10,9 +10,10 @@ use super::limits::{HTTP_BODIES_BYTES_MAX, HTTP_PEER_BODIES_BYTES_MAX};
 use super::origin::OriginRule;
 use super::public_url::PublicUrl;
 use super::rate::Rate;
-use standpipe_core::secret::{Reference, Secret, SecretSetting};
+use standpipe_core::secret::{Secret, SecretReference, SecretSetting};
 use standpipe_core::settings::{
-    Checker, NAME_CHARACTERS_MAX, RawSource, TableChecker, is_printable_within, source_labels,
+    NAME_CHARACTERS_MAX, RawSource, SettingsChecker, TableChecker, is_printable_within,
+    source_labels,
 };
 use standpipe_http::limits::COLLECT_BODY_BYTES_MAX_MAX;
 use standpipe_http::{HttpSettings, RawHttp};
@@ -55,7 +56,7 @@ pub struct ReferencedKey {
     /// The position of its source.
     pub source: usize,
     /// What it is kept as.
-    pub reference: Reference,
+    pub reference: SecretReference,
 }
 
 /// How SDKs are listened to.
@@ -95,7 +96,7 @@ pub struct RawCollect<'a> {
 
 impl RawCollect<'_> {
     /// Checks the settings of a collector whose spool is in the data directory.
-    pub fn check(&self, data_dir: &Path, checker: &mut Checker) -> CollectSettings {
+    pub fn check(&self, data_dir: &Path, checker: &mut SettingsChecker) -> CollectSettings {
         let address = match self.listen {
             "off" => None,
             listen => checker.top().address("listen", listen),
@@ -132,7 +133,7 @@ impl RawCollect<'_> {
 fn check_source(
     source: &RawSource,
     check: &mut TableChecker<'_>,
-) -> (SourceSettings, Vec<Reference>) {
+) -> (SourceSettings, Vec<SecretReference>) {
     if !is_printable_within(&source.name, NAME_CHARACTERS_MAX) {
         check.add_mistake(format_args!(
             "name must have 1 to {NAME_CHARACTERS_MAX} characters, and none that controls a terminal"
@@ -161,7 +162,10 @@ fn check_source(
     (settings, referenced)
 }
 
-fn check_keys(source: &RawSource, check: &mut TableChecker<'_>) -> (Vec<Secret>, Vec<Reference>) {
+fn check_keys(
+    source: &RawSource,
+    check: &mut TableChecker<'_>,
+) -> (Vec<Secret>, Vec<SecretReference>) {
     if source.write_keys.is_empty() {
         check.add_mistake("write_keys is empty: write at least one key");
     }
@@ -189,7 +193,7 @@ pub fn is_write_key(text: &str) -> bool {
 
 fn check_sources(
     sources: &[RawSource],
-    checker: &mut Checker,
+    checker: &mut SettingsChecker,
 ) -> (Vec<SourceSettings>, Vec<ReferencedKey>) {
     if sources.is_empty() {
         checker.add(
@@ -272,7 +276,7 @@ mod tests {
     }
 
     fn check(sources: &[RawSource], http: &RawHttp) -> Result<CollectSettings, Vec<String>> {
-        let mut checker = Checker::new(Path::new("/etc/standpipe"), SecretManager::Local);
+        let mut checker = SettingsChecker::new(Path::new("/etc/standpipe"), SecretManager::Local);
         let spool = RawSpool::default();
         let raw = RawCollect { listen: "127.0.0.1:0", sources, http, spool: &spool };
         let settings = raw.check(Path::new("/data"), &mut checker);

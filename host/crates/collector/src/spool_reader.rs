@@ -11,11 +11,12 @@ use super::HeldEvents;
 use super::entry::{Entry, UnknownRefusal};
 use super::log_limit::LogLimit;
 use standpipe_core::event::{
-    Ack, Chunk, LineError, Lines, NextChunk, Settled, Settlements, Source, SourceNames, Totals,
+    Ack, Chunk, EventSource, EventTotals, LineError, Lines, NextChunk, Settled, Settlements,
+    SourceNames,
 };
 use standpipe_core::limits::CHUNK_BYTES;
 use standpipe_spool::limits::SPOOL_LOG_STEP;
-use standpipe_spool::{Next, Outlet, Place, Spool};
+use standpipe_spool::{Consumer, EntryPosition, NextEntry, Spool};
 
 /// Makes chunks of what is in the spool.
 ///
@@ -23,11 +24,11 @@ use standpipe_spool::{Next, Outlet, Place, Spool};
 /// single events cost little more than those with many.
 #[derive(Debug)]
 pub struct SpoolReader {
-    outlet: Outlet,
+    consumer: Consumer,
     /// Where entries are acknowledged.
     spool: Spool,
     /// What becomes of events is counted here.
-    totals: Arc<Totals>,
+    totals: Arc<EventTotals>,
     /// The sources that events may be of; they can be replaced meanwhile.
     sources: Arc<ArcSwap<SourceNames>>,
     /// Where events of others are counted.
@@ -50,7 +51,7 @@ struct Gathered {
 /// What of a chunk comes from one entry.
 #[derive(Debug)]
 struct Part {
-    place: Place,
+    place: EntryPosition,
     /// Its events, by their positions in the chunk.
     events: Range<usize>,
     /// The position in the entry of each event, where some of the entry's had been settled
@@ -62,14 +63,14 @@ impl SpoolReader {
     /// Reads what comes out of a spool. Events of sources that are not among `sources` stay
     /// there, and are counted in `held`.
     pub fn new(
-        outlet: Outlet,
+        consumer: Consumer,
         spool: Spool,
-        totals: Arc<Totals>,
+        totals: Arc<EventTotals>,
         sources: Arc<ArcSwap<SourceNames>>,
         held: Arc<HeldEvents>,
     ) -> Self {
         SpoolReader {
-            outlet,
+            consumer,
             spool,
             totals,
             sources,
@@ -85,11 +86,11 @@ impl SpoolReader {
     pub fn read_chunk(&mut self, patience: Duration, buffer: impl Fn() -> Vec<u8>) -> NextChunk {
         loop {
             let is_first = self.gathered.lines.is_empty();
-            let entry = match self.outlet.next(if is_first { patience } else { Duration::ZERO }) {
-                Next::Entry(entry) => entry,
-                Next::Nothing if is_first => return NextChunk::Nothing,
-                Next::End if is_first => return NextChunk::End,
-                Next::Nothing | Next::End => return NextChunk::Chunk(self.take()),
+            let entry = match self.consumer.next(if is_first { patience } else { Duration::ZERO }) {
+                NextEntry::Entry(entry) => entry,
+                NextEntry::Nothing if is_first => return NextChunk::Nothing,
+                NextEntry::End if is_first => return NextChunk::End,
+                NextEntry::Nothing | NextEntry::End => return NextChunk::Chunk(self.take()),
             };
             let read = match Entry::decode(&entry.bytes) {
                 Ok(read) => read,
@@ -145,8 +146,8 @@ impl SpoolReader {
             totals.add_read(settled.delivered + settled.filtered + settled.dead + undelivered);
             totals.add_settled(settled);
         };
-        let source = if is_durable { Source::durable(source) } else { source.into() };
-        Ack::recorded(source, events, record, notice)
+        let source = if is_durable { EventSource::durable(source) } else { source.into() };
+        Ack::with_checkpoint(source, events, record, notice)
     }
 
     /// Counts events that are not handed out, and not acknowledged: a later version may be
@@ -175,7 +176,7 @@ impl Gathered {
     fn add(
         &mut self,
         entry: &Entry<'_>,
-        place: Place,
+        place: EntryPosition,
         settled: &[u32],
     ) -> Option<(u32, UnknownRefusal)> {
         let mut kept = None;
@@ -235,8 +236,8 @@ mod tests {
     use super::super::decode::{Decoded, DecodedEvent};
     use super::super::entry::encode;
     use super::*;
-    use standpipe_core::event::{Outcome, Refusal};
-    use standpipe_spool::{Durability, SpoolSettings, Status};
+    use standpipe_core::event::{EventRefusal, OutputOutcome};
+    use standpipe_spool::{Durability, SpoolSettings, SpoolStatus};
 
     /// An entry of some events, each a text and the code of why it is refused.
     fn entry(events: &[(&str, u8)]) -> Vec<u8> {
@@ -258,20 +259,28 @@ mod tests {
     }
 
     /// Hand out what is in a spool, deliver it, and say what came.
-    fn deliver(directory: &Path, entries: Vec<(u32, Vec<u8>)>) -> (Vec<String>, usize, Status) {
+    fn deliver(
+        directory: &Path,
+        entries: Vec<(u32, Vec<u8>)>,
+    ) -> (Vec<String>, usize, SpoolStatus) {
         let settings = SpoolSettings {
             directory: directory.to_owned(),
             bytes_max: 1 << 30,
             durability: Durability::Os,
         };
-        let (spool, outlet, _) = Spool::open(settings).unwrap();
+        let (spool, consumer, _) = Spool::open(settings).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for (items, bytes) in entries {
             runtime.block_on(spool.append(items, bytes)).unwrap();
         }
         spool.close();
-        let mut reader =
-            SpoolReader::new(outlet, spool.clone(), Arc::default(), Arc::default(), Arc::default());
+        let mut reader = SpoolReader::new(
+            consumer,
+            spool.clone(),
+            Arc::default(),
+            Arc::default(),
+            Arc::default(),
+        );
         let (mut texts, mut refused) = (Vec::new(), 0);
         loop {
             let chunk = match reader.read_chunk(Duration::from_millis(1), Vec::new) {
@@ -283,7 +292,7 @@ mod tests {
             for (event, line) in (0..).zip(&chunk.lines) {
                 let text = &chunk.bytes[line.start as usize..line.end as usize];
                 texts.push(String::from_utf8(text.to_vec()).unwrap());
-                chunk.ack.settle(event, Outcome::Delivered);
+                chunk.ack.settle(event, OutputOutcome::Delivered);
             }
         }
         (texts, refused, spool.status())
@@ -299,7 +308,7 @@ mod tests {
         let entries = vec![
             (2, newer),
             (1, malformed),
-            (4, entry(&[("a", 0), ("b", 200), ("c", Refusal::NoType.code()), ("d", 0)])),
+            (4, entry(&[("a", 0), ("b", 200), ("c", EventRefusal::NoType.code()), ("d", 0)])),
             (1, entry(&[("e", 250)])),
             (1, entry(&[("f", 0)])),
         ];

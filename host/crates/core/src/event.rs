@@ -13,14 +13,16 @@ mod source;
 mod source_names;
 mod stream_name;
 
-pub use ack::{Ack, Ended, Outcome, Settled, Settlements, Totals, TotalsSnapshot};
-pub use chunk::{Chunk, Line, LineError, Lines, NextChunk};
+pub use ack::{
+    Ack, EventOutcome, EventTotals, OutputOutcome, Settled, Settlements, TotalsSnapshot,
+};
+pub use chunk::{Chunk, ChunkLine, LineError, Lines, NextChunk};
 pub use envelope::{Envelope, Items, Malformed, Member, Outline, OutlineError, Span, scan, string};
 pub use reason::Reason;
-pub use refusal::Refusal;
-pub use source::{OnDeath, Source};
+pub use refusal::EventRefusal;
+pub use source::{EventSource, OnUndeliverable};
 pub use source_names::{SourceNames, UnknownSources};
-pub use stream_name::{BadStreamName, StreamName, covers};
+pub use stream_name::{InvalidStreamName, StreamName, covers};
 
 /// One event of a chunk, ready to be mapped.
 #[derive(Debug, Clone)]

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 pub struct FileFingerprint {
     real_path: Option<PathBuf>,
     /// None where there is no such file.
-    status: Option<Status>,
+    status: Option<FileStatus>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Status {
+struct FileStatus {
     device: u64,
     inode: u64,
     bytes: u64,
@@ -29,7 +29,7 @@ struct Status {
 impl FileFingerprint {
     /// The fingerprint of a file as it is now; links are followed.
     pub fn of(path: &Path) -> Self {
-        let status = fs::metadata(path).ok().map(|status| Status {
+        let status = fs::metadata(path).ok().map(|status| FileStatus {
             device: status.dev(),
             inode: status.ino(),
             bytes: status.len(),

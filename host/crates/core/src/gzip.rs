@@ -9,13 +9,13 @@ use flate2::bufread::GzDecoder;
 /// Decompresses members until the end of what it reads from.
 #[derive(Debug)]
 pub struct GzipReader<R> {
-    part: Part<R>,
+    part: GzipPart<R>,
     members_left: usize,
 }
 
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one for each input that is read")]
-enum Part<R> {
+enum GzipPart<R> {
     /// Within a member.
     Member(GzDecoder<R>),
     /// Behind one.
@@ -27,7 +27,7 @@ impl<R: BufRead> GzipReader<R> {
     /// Reads at most so many members; each takes some memory and time to begin, however
     /// short it is.
     pub fn new(reader: R, members_max: usize) -> Self {
-        GzipReader { part: Part::Between(reader), members_left: members_max }
+        GzipReader { part: GzipPart::Between(reader), members_left: members_max }
     }
 
     /// Skips what pads a member. Whether anything comes behind it.
@@ -51,11 +51,11 @@ impl<R: BufRead> Read for GzipReader<R> {
         }
         loop {
             match &mut self.part {
-                Part::Member(decoder) => match decoder.read(buffer)? {
+                GzipPart::Member(decoder) => match decoder.read(buffer)? {
                     0 => {}
                     read => return Ok(read),
                 },
-                Part::Between(reader) => {
+                GzipPart::Between(reader) => {
                     let has_more = Self::skip_padding(reader)?;
                     if has_more && self.members_left == 0 {
                         return Err(io::Error::new(
@@ -64,18 +64,20 @@ impl<R: BufRead> Read for GzipReader<R> {
                         ));
                     }
                     self.members_left -= usize::from(has_more);
-                    let Part::Between(reader) = std::mem::replace(&mut self.part, Part::End) else {
+                    let GzipPart::Between(reader) =
+                        std::mem::replace(&mut self.part, GzipPart::End)
+                    else {
                         unreachable!("it is behind a member");
                     };
                     if has_more {
-                        self.part = Part::Member(GzDecoder::new(reader));
+                        self.part = GzipPart::Member(GzDecoder::new(reader));
                     }
                     continue;
                 }
-                Part::End => return Ok(0),
+                GzipPart::End => return Ok(0),
             }
-            if let Part::Member(decoder) = std::mem::replace(&mut self.part, Part::End) {
-                self.part = Part::Between(decoder.into_inner());
+            if let GzipPart::Member(decoder) = std::mem::replace(&mut self.part, GzipPart::End) {
+                self.part = GzipPart::Between(decoder.into_inner());
             }
         }
     }

@@ -52,13 +52,13 @@ struct State {
     /// Bytes; below zero while the first reservation of a user is larger than what was left.
     free: i64,
     /// In the order of coming, and so by their tickets.
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<WaitingReservation>,
     next_ticket: u64,
 }
 
 /// Somebody who waits for bytes.
 #[derive(Debug)]
-struct Waiting {
+struct WaitingReservation {
     ticket: u64,
     bytes: usize,
     /// Whose it is, where that user has several reservations.
@@ -292,7 +292,7 @@ impl Reservation {
         let ticket = state.next_ticket;
         state.next_ticket += 1;
         let (usage, own_bytes) = (self.usage.clone(), self.bytes);
-        let waiting = Waiting { ticket, bytes, usage, own_bytes, waker: waker.clone() };
+        let waiting = WaitingReservation { ticket, bytes, usage, own_bytes, waker: waker.clone() };
         state.waiting.push_back(waiting);
         self.budget.serve(state);
         ticket

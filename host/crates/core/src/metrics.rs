@@ -24,18 +24,20 @@ pub fn register(
     registry: &mut Registry,
     write: impl Fn(&mut MetricsPage<'_>) -> fmt::Result + Send + Sync + 'static,
 ) {
-    registry.register_collector(Box::new(Written(write)));
+    registry.register_collector(Box::new(WrittenMetrics(write)));
 }
 
-struct Written<F>(F);
+struct WrittenMetrics<F>(F);
 
-impl<F> fmt::Debug for Written<F> {
+impl<F> fmt::Debug for WrittenMetrics<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Written")
     }
 }
 
-impl<F: Fn(&mut MetricsPage<'_>) -> fmt::Result + Send + Sync + 'static> Collector for Written<F> {
+impl<F: Fn(&mut MetricsPage<'_>) -> fmt::Result + Send + Sync + 'static> Collector
+    for WrittenMetrics<F>
+{
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         (self.0)(&mut MetricsPage(encoder))
     }

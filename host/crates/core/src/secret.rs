@@ -3,8 +3,8 @@
 mod reference;
 mod resolve;
 
-pub use reference::{Reference, ReferenceError, SecretSetting};
-pub use resolve::{NoManager, Resolve, Resolving, Unresolved};
+pub use reference::{InvalidSecretReference, SecretReference, SecretSetting};
+pub use resolve::{NoSecretManager, ResolvingSecret, SecretResolver, UnresolvedSecret};
 
 use std::fmt;
 

@@ -5,17 +5,17 @@
 //! raw form and a [`TableChecker`], which collects what is wrong, so that all mistakes of a file are told at once.
 //!
 //! This module knows neither files nor TOML. A mistake is a message that begins with the key that it is about, such as
-//! `[spool] max_bytes`, as [`Table`] writes it; by that the program finds the line in the file.
+//! `[spool] max_bytes`, as [`SettingsTable`] writes it; by that the program finds the line in the file.
 
 mod checker;
 mod source;
 mod table;
 
-pub use checker::{Checker, SecretManager, TableChecker};
+pub use checker::{SecretManager, SettingsChecker, TableChecker};
 pub use source::{
     NAME_CHARACTERS_MAX, RawSource, check_source_names, is_printable_within, source_labels,
 };
-pub use table::{Table, item_labels, toml_key};
+pub use table::{SettingsTable, item_labels, toml_key};
 
 /// Returns whether a table of raw settings says nothing, so that it need not be written.
 pub fn is_default<T: Default + PartialEq>(table: &T) -> bool {

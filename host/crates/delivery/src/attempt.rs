@@ -16,7 +16,7 @@ use super::waiting::{Pending, Suspicion, Tries};
 use super::{Answer, Batch, Refusal, Verdict};
 use crate::dead::{Letter, Letters, Reason};
 use crate::limits;
-use standpipe_core::event::Outcome;
+use standpipe_core::event::OutputOutcome;
 
 /// Sends requests, one attempt each, and settles what came of their records.
 pub(super) struct Attempts {
@@ -160,7 +160,7 @@ impl Attempts {
             |record: &usize| refused.binary_search_by_key(record, |(at, _)| *at).is_ok();
         let accepted = (0..batch.len()).filter(|record| !is_refused(record));
         stream.counts.add_accepted(&batch, accepted.clone());
-        batch.settle(accepted, Outcome::Delivered);
+        batch.settle(accepted, OutputOutcome::Delivered);
 
         let Tries { attempts, fruitless, suspicion } = pending.tries;
         let is_final = |refusal: &Refusal| refusal.verdict() == Verdict::Invalid;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::limits;
-use standpipe_core::event::{Ack, Outcome};
+use standpipe_core::event::{Ack, OutputOutcome};
 
 /// Records on their way to one delivery stream, in one buffer.
 ///
@@ -209,7 +209,7 @@ impl Batch {
     }
 
     /// Settle all events of these records alike.
-    pub(super) fn settle(&self, records: impl IntoIterator<Item = usize>, outcome: Outcome) {
+    pub(super) fn settle(&self, records: impl IntoIterator<Item = usize>, outcome: OutputOutcome) {
         for record in records {
             for event in self.events_of(record) {
                 self.provenance(event).ack.settle(self.event(event), outcome);
@@ -228,14 +228,14 @@ impl Batch {
         let ends = ends.chain([self.events.len()]);
         for (run, end) in self.runs.iter().zip(ends) {
             for entry in &self.events[run.first as usize..end] {
-                run.provenance.ack.settle(entry.event, Outcome::Delivered);
+                run.provenance.ack.settle(entry.event, OutputOutcome::Delivered);
             }
         }
     }
 
     /// Have the sources write down what has been settled.
     pub(super) fn record(&self) {
-        self.runs.iter().for_each(|run| run.provenance.ack.record());
+        self.runs.iter().for_each(|run| run.provenance.ack.checkpoint());
     }
 
     /// A new batch of some of the records, in the order given.
@@ -427,9 +427,9 @@ mod tests {
         assert_eq!([0, 1, 2].map(|event| rest.text(event)), [&b"two"[..], b"three", b"four"]);
         assert_eq!([0, 1, 2].map(|event| rest.line(event)), [11, 10, 11]);
         assert_eq!([0, 1].map(|record| rest.events_of(record)), [0..2, 2..3]);
-        batch.settle([0], Outcome::Delivered);
+        batch.settle([0], OutputOutcome::Delivered);
         drop(batch);
-        rest.settle([0, 1], Outcome::Dead(Reason::GivenUp));
+        rest.settle([0, 1], OutputOutcome::Dead(Reason::GivenUp));
         drop(rest);
         assert_eq!(*first.lock(), Settled { delivered: 1, dead: 1, ..Settled::default() });
         assert_eq!(*second.lock(), Settled { dead: 2, ..Settled::default() });

@@ -55,7 +55,7 @@ use copies::Copies;
 use queue::Queue;
 use queued_letter::QueuedLetter;
 use record::Record;
-use standpipe_core::event::{Ack, OnDeath, Outcome};
+use standpipe_core::event::{Ack, OnUndeliverable, OutputOutcome};
 use storage::{Files, Storage};
 
 /// Writes dead letters, and counts them by their reason.
@@ -169,7 +169,7 @@ impl Letters {
     /// This does not wait for room: see [`Letters::wait_for_room`].
     pub fn settle_dead(&self, letter: &Letter<'_>, ack: &Ack, event: u32) {
         match &self.queue {
-            Some(queue) if letter.on_death == OnDeath::Bury => {
+            Some(queue) if letter.on_undeliverable == OnUndeliverable::DeadLetter => {
                 let line = match letter.to_line() {
                     Ok(line) => line,
                     Err(error) => return self.record.refuse(&error, 1),
@@ -181,7 +181,7 @@ impl Letters {
             }
             _ => {
                 if self.write(letter).is_ok() {
-                    ack.settle(event, Outcome::Dead(letter.reason));
+                    ack.settle(event, OutputOutcome::Dead(letter.reason));
                 }
             }
         }
@@ -211,7 +211,7 @@ impl Letters {
     /// letter is none, and never written: it would be copied in turn, without
     /// end.
     pub fn write(&self, letter: &Letter<'_>) -> io::Result<()> {
-        if letter.on_death == OnDeath::LetGo {
+        if letter.on_undeliverable == OnUndeliverable::Discard {
             self.record.with_copies(|copies| copies.give_up(letter.detail));
             return Err(io::ErrorKind::Unsupported.into());
         }
@@ -279,7 +279,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use standpipe_core::event::Source;
+    use standpipe_core::event::EventSource;
 
     #[test]
     fn letters_are_lines_of_json_and_keep_every_byte() {
@@ -295,7 +295,7 @@ mod tests {
             plugin: "abc",
             generation: 3,
             attempts: 0,
-            on_death: OnDeath::Bury,
+            on_undeliverable: OnUndeliverable::DeadLetter,
             history: None,
             bytes_total: None,
             original: b"{\"a",
@@ -324,7 +324,7 @@ mod tests {
         letters.write(&Letter::of_line(Reason::NotJson, "d", &first, 7, b"x")).unwrap();
         let read = || LetterReader::open(&letters.report().file.unwrap()).unwrap();
         let first = read().next().unwrap().unwrap().letter.unwrap();
-        let again = Source::with_history(&first.source, &first.history_with_this());
+        let again = EventSource::with_history(&first.source, &first.history_with_this());
         letters.write(&Letter::of_line(Reason::ZeroByte, "", &again, 7, b"x")).unwrap();
         let second = read().last().unwrap().unwrap().letter.unwrap();
         assert_eq!((second.source.as_str(), second.history.len()), ("in", 1));

@@ -16,7 +16,7 @@ use crate::limits::{
 };
 use crate::{DeliverySettings, Pack, StartRate, StreamSettings};
 use standpipe_core::event::StreamName;
-use standpipe_core::settings::{Checker, TableChecker};
+use standpipe_core::settings::{SettingsChecker, TableChecker};
 
 /// Requests for one stream under way at once, unless the settings say otherwise.
 const CONCURRENCY: usize = 16;
@@ -164,7 +164,7 @@ impl RawDelivery {
         &self,
         streams: &BTreeMap<String, RawStream>,
         data_dir: &Path,
-        checker: &mut Checker,
+        checker: &mut SettingsChecker,
     ) -> DeliverySettings {
         let mut check = checker.table("delivery");
         let RawDelivery { newline, concurrency, ref pack, .. } = *self;
@@ -210,7 +210,7 @@ impl RawDelivery {
 fn check_streams(
     streams: &BTreeMap<String, RawStream>,
     (all, is_packed): (StreamSettings, bool),
-    checker: &mut Checker,
+    checker: &mut SettingsChecker,
 ) -> HashMap<StreamName, StreamSettings> {
     let mut by_name = HashMap::with_capacity(streams.len());
     let mut check = checker.table("streams");
@@ -297,7 +297,7 @@ mod tests {
         raw: &RawDelivery,
         streams: &[(&str, RawStream)],
     ) -> Result<DeliverySettings, Vec<String>> {
-        let mut checker = Checker::new(Path::new("/etc/standpipe"), SecretManager::None);
+        let mut checker = SettingsChecker::new(Path::new("/etc/standpipe"), SecretManager::None);
         let streams =
             streams.iter().map(|(name, stream)| ((*name).to_owned(), stream.clone())).collect();
         let settings = raw.check(&streams, Path::new("/data"), &mut checker);

@@ -54,12 +54,12 @@ pub struct BodyMemory(Arc<Inner>);
 struct Inner {
     budget: MemoryBudget,
     /// Bodies that hold memory and are waited for, oldest first.
-    coming: Mutex<BTreeMap<(Instant, u64), Arc<Coming>>>,
+    coming: Mutex<BTreeMap<(Instant, u64), Arc<IncomingBody>>>,
 }
 
 /// A body that is waited for.
 #[derive(Debug)]
-struct Coming {
+struct IncomingBody {
     bytes: AtomicUsize,
     cut_off: Notify,
 }
@@ -143,7 +143,7 @@ impl BodyMemory {
         }
     }
 
-    fn coming(&self) -> MutexGuard<'_, BTreeMap<(Instant, u64), Arc<Coming>>> {
+    fn coming(&self) -> MutexGuard<'_, BTreeMap<(Instant, u64), Arc<IncomingBody>>> {
         self.0.coming.lock()
     }
 }
@@ -175,21 +175,21 @@ impl BodyReservation {
 }
 
 /// Keeps a body known to the memories that it counts for.
-struct Waiting<'a> {
+struct WaitingBody<'a> {
     memories: &'a [&'a BodyMemory],
     key: (Instant, u64),
-    body: Arc<Coming>,
+    body: Arc<IncomingBody>,
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitingBody<'a> {
     fn new(memories: &'a [&'a BodyMemory], started: Instant, bytes: usize) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let key = (started, NEXT.fetch_add(1, Ordering::Relaxed));
-        let body = Arc::new(Coming { bytes: bytes.into(), cut_off: Notify::new() });
+        let body = Arc::new(IncomingBody { bytes: bytes.into(), cut_off: Notify::new() });
         for memory in memories {
             memory.coming().insert(key, Arc::clone(&body));
         }
-        Waiting { memories, key, body }
+        WaitingBody { memories, key, body }
     }
 
     /// Wait until the body is cut off; for ever where it is not known yet.
@@ -201,7 +201,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingBody<'_> {
     fn drop(&mut self) {
         for memory in self.memories {
             memory.coming().remove(&self.key);
@@ -241,12 +241,12 @@ pub async fn read(
             frame = body.frame() => Ok(frame),
             () = std::future::ready(()) => {
                 if waiting.is_none() && paid > 0 {
-                    waiting = Some(Waiting::new(memories, started, paid));
+                    waiting = Some(WaitingBody::new(memories, started, paid));
                 }
                 tokio::select! {
                     biased;
                     frame = timeout_at(window_end.min(deadline), body.frame()) => frame,
-                    () = Waiting::cut_off(waiting.as_ref()) => return Err(BodyError::Busy),
+                    () = WaitingBody::cut_off(waiting.as_ref()) => return Err(BodyError::Busy),
                 }
             }
         };
@@ -273,7 +273,7 @@ pub async fn read(
                 tokio::select! {
                     biased;
                     grown = memory.grow(reservation, due - paid) => grown?,
-                    () = Waiting::cut_off(waiting.as_ref()) => return Err(BodyError::Busy),
+                    () = WaitingBody::cut_off(waiting.as_ref()) => return Err(BodyError::Busy),
                 }
             }
             paid = due;

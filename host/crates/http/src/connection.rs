@@ -16,8 +16,8 @@ use tokio_util::either::Either;
 use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 
-use super::connections::{BodyWait, Place, UnderWay};
-use super::{Answer, Peer, Request, RequestBody};
+use super::connections::{BodyWait, ConnectionSlot, RequestInProgress};
+use super::{Peer, Request, RequestBody, Response};
 use crate::limits;
 
 /// Requests at once on a connection of HTTP/2.
@@ -40,25 +40,25 @@ const HTTP_SEND_BUFFER_BYTES: usize = 16 * 1024;
 const HTTP_CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A client's connection: plain, or with TLS.
-pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+pub(super) type ConnectionStream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// Answer the requests of a connection until it ends, nobody uses it, it makes room for
 /// others, or `stop` is cancelled.
 pub(super) async fn serve<H, F>(
-    stream: Stream,
+    stream: ConnectionStream,
     peer: Peer,
-    place: &Place,
+    place: &ConnectionSlot,
     handle: H,
     stop: &CancellationToken,
 ) where
     H: Fn(Request, Peer) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
 {
     let activity = &place.activity;
     let service = service_fn({
         let activity = Arc::clone(activity);
         move |request: hyper::Request<Incoming>| {
-            let under_way = UnderWay::new(&activity);
+            let under_way = RequestInProgress::new(&activity);
             let wait = BodyWait::new(Arc::clone(&activity));
             let answer = handle(request.map(|body| RequestBody::new(body, wait)), peer);
             async move {

@@ -65,7 +65,7 @@ pub(super) struct Connections(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     limits: ConnectionLimits,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
     /// Notified whenever a place becomes free.
     freed: Notify,
     counts: ConnectionCounts,
@@ -85,7 +85,7 @@ pub(super) struct ConnectionCounts {
 }
 
 #[derive(Debug, Default)]
-struct Open {
+struct OpenConnections {
     entries: HashMap<u64, (PeerKey, Arc<Activity>)>,
     /// How many each peer has. None is 0.
     peers: HashMap<PeerKey, usize>,
@@ -94,7 +94,7 @@ struct Open {
 
 /// A connection's place, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionSlot {
     connections: Connections,
     number: u64,
     pub(super) activity: Arc<Activity>,
@@ -126,7 +126,7 @@ pub(super) struct Activity {
 
 /// A request under way.
 #[derive(Debug)]
-pub(super) struct UnderWay(pub(super) Arc<Activity>);
+pub(super) struct RequestInProgress(pub(super) Arc<Activity>);
 
 /// Says that a request waits for its body, as long as it is set.
 #[derive(Debug)]
@@ -222,7 +222,7 @@ impl Connections {
     }
 
     /// A place for a connection, for which there is room.
-    pub(super) fn place(&self, peer: IpAddr) -> Place {
+    pub(super) fn place(&self, peer: IpAddr) -> ConnectionSlot {
         let activity = Arc::new(Activity::new(self.0.limits.keep_alive));
         let mut open = self.open();
         let number = open.next;
@@ -230,7 +230,7 @@ impl Connections {
         open.entries.insert(number, (peer.into(), Arc::clone(&activity)));
         *open.peers.entry(peer.into()).or_default() += 1;
         drop(open);
-        Place { connections: self.clone(), number, activity }
+        ConnectionSlot { connections: self.clone(), number, activity }
     }
 
     /// Have some connections closed on which nothing but their client is waited for.
@@ -261,19 +261,19 @@ impl Connections {
         }
     }
 
-    fn open(&self) -> MutexGuard<'_, Open> {
+    fn open(&self) -> MutexGuard<'_, OpenConnections> {
         self.0.open.lock()
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     /// The connections that it is one of.
     pub(super) fn connections(&self) -> &Connections {
         &self.connections
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut open = self.connections.open();
         if let Some((peer, _)) = open.entries.remove(&self.number) {
@@ -412,16 +412,16 @@ impl Activity {
     }
 }
 
-impl UnderWay {
+impl RequestInProgress {
     pub(super) fn new(activity: &Arc<Activity>) -> Self {
         activity.requests.fetch_add(1, Ordering::Relaxed);
         activity.at_work.fetch_add(1, Ordering::Relaxed);
         activity.turn();
-        UnderWay(Arc::clone(activity))
+        RequestInProgress(Arc::clone(activity))
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for RequestInProgress {
     fn drop(&mut self) {
         self.0.turn();
         self.0.is_used.store(true, Ordering::Relaxed);
@@ -467,7 +467,7 @@ mod tests {
         [192, 0, 2, number].into()
     }
 
-    fn evicted(places: &[Place]) -> Vec<usize> {
+    fn evicted(places: &[ConnectionSlot]) -> Vec<usize> {
         let numbered = places.iter().enumerate();
         numbered.filter(|(_, place)| place.activity.is_evicted()).map(|(at, _)| at).collect()
     }
@@ -481,8 +481,8 @@ mod tests {
             tokio::time::advance(Duration::from_millis(10)).await;
         }
         // The first is used, and the second is at work.
-        drop(UnderWay::new(&places[0].activity));
-        let at_work = UnderWay::new(&places[1].activity);
+        drop(RequestInProgress::new(&places[0].activity));
+        let at_work = RequestInProgress::new(&places[1].activity);
         all.evict();
         assert_eq!(evicted(&places), [0; 0], "those that have only come are left alone");
         tokio::time::advance(HTTP_SCARCE_IDLE_PATIENCE).await;
@@ -493,8 +493,8 @@ mod tests {
             if let Some(at) = expected {
                 // It is closed, and its place is another's.
                 places[at] = all.place(peer(9));
-                drop(UnderWay::new(&places[at].activity));
-                std::mem::forget(UnderWay::new(&places[at].activity));
+                drop(RequestInProgress::new(&places[at].activity));
+                std::mem::forget(RequestInProgress::new(&places[at].activity));
             }
         }
         drop(at_work);
@@ -518,7 +518,7 @@ mod tests {
     async fn whoever_sends_a_body_is_given_time() {
         let all = connections(1, 1);
         let place = all.place(peer(1));
-        let under_way = UnderWay::new(&place.activity);
+        let under_way = RequestInProgress::new(&place.activity);
         let mut wait = BodyWait::new(Arc::clone(&place.activity));
         wait.set(true);
         all.evict();
@@ -538,7 +538,7 @@ mod tests {
     async fn room_comes_with_a_place_that_is_given_back() {
         let all = connections(1, 1);
         let place = all.place(peer(1));
-        let at_work = UnderWay::new(&place.activity);
+        let at_work = RequestInProgress::new(&place.activity);
         let waited = timeout(Duration::from_secs(60), all.room()).await;
         assert!(waited.is_err(), "the only connection is at work");
         drop(at_work);
@@ -595,7 +595,7 @@ mod tests {
         let second = Duration::from_secs(1);
         for keep_alive in [second, 75 * second, 620 * second, KEEP_ALIVE_MAX] {
             let activity = Arc::new(Activity::new(keep_alive));
-            drop(UnderWay::new(&activity));
+            drop(RequestInProgress::new(&activity));
             let started = Instant::now();
             activity.overdue().await;
             assert_eq!(started.elapsed(), keep_alive);
@@ -607,7 +607,7 @@ mod tests {
     async fn a_used_connection_has_no_longer_for_its_headers() {
         for bytes in [1, 1000] {
             let activity = Arc::new(Activity::new(KEEP_ALIVE_MAX));
-            drop(UnderWay::new(&activity));
+            drop(RequestInProgress::new(&activity));
             tokio::time::advance(Duration::from_secs(600)).await;
             let started = Instant::now();
             let drips = async {

@@ -32,7 +32,7 @@ pub use settings::{CertificateFiles, HttpSettings, KEEP_ALIVE, RawHttp};
 pub use tls::{CertificateError, Tls, TlsError};
 
 /// An answer. They are short, so they are whole.
-pub type Answer = hyper::Response<http_body_util::Full<bytes::Bytes>>;
+pub type Response = hyper::Response<http_body_util::Full<bytes::Bytes>>;
 
 /// A request whose body has not been read.
 pub type Request = hyper::Request<RequestBody>;

@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ConnectionStats;
-use super::connection::{self, Stream};
-use super::connections::{ConnectionLimits, Connections, Place};
-use super::{Answer, Peer, Request, Tls};
+use super::connection::{self, ConnectionStream};
+use super::connections::{ConnectionLimits, ConnectionSlot, Connections};
+use super::{Peer, Request, Response, Tls};
 use crate::limits;
 
 /// Time for a TLS handshake. Two round trips, and the retransmissions of a bad network.
@@ -37,7 +37,7 @@ pub struct Server {
 }
 
 /// A connection that has been accepted and has no place yet.
-type Accepted = (TcpStream, IpAddr);
+type AcceptedConnection = (TcpStream, IpAddr);
 
 /// The address cannot be listened on.
 #[derive(Debug, Error)]
@@ -84,11 +84,11 @@ impl Server {
     pub async fn serve<H, F>(self, handle: H, stop: CancellationToken)
     where
         H: Fn(Request, Peer) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Answer> + Send + 'static,
+        F: Future<Output = Response> + Send + 'static,
     {
         let mut under_way = JoinSet::new();
         let mut stopped = pin!(stop.cancelled());
-        let mut accepting = Accepting::new(&self);
+        let mut accepting = Acceptor::new(&self);
         loop {
             let (stream, peer, place) = tokio::select! {
                 () = &mut stopped => break,
@@ -114,20 +114,20 @@ impl Server {
 
 /// Accepts connections one after the other. What has been accepted is kept where the
 /// wait for its place is given up in between.
-struct Accepting<'a> {
+struct Acceptor<'a> {
     server: &'a Server,
-    accepted: Option<Accepted>,
+    accepted: Option<AcceptedConnection>,
     /// When it was last logged that there are no more descriptors.
     logged: Option<Instant>,
 }
 
-impl<'a> Accepting<'a> {
+impl<'a> Acceptor<'a> {
     fn new(server: &'a Server) -> Self {
-        Accepting { server, accepted: None, logged: None }
+        Acceptor { server, accepted: None, logged: None }
     }
 
     /// The next connection, once there is room for it.
-    async fn next(&mut self) -> (TcpStream, IpAddr, Place) {
+    async fn next(&mut self) -> (TcpStream, IpAddr, ConnectionSlot) {
         let connections = &self.server.connections;
         loop {
             let (stream, peer) = match self.accepted.take() {
@@ -146,7 +146,7 @@ impl<'a> Accepting<'a> {
         }
     }
 
-    async fn accept(&mut self) -> Accepted {
+    async fn accept(&mut self) -> AcceptedConnection {
         loop {
             match self.server.listener.accept().await {
                 Ok((stream, peer)) => {
@@ -186,12 +186,16 @@ fn is_of_connection(error: &io::Error) -> bool {
 
 /// The stream behind the handshake, if there is to be one. None if it fails, takes too
 /// long, or is to make room for others.
-async fn encrypted(stream: TcpStream, tls: Option<Tls>, place: &Place) -> Option<Stream> {
-    let Some(tls) = tls else { return Some(Stream::Left(stream)) };
+async fn encrypted(
+    stream: TcpStream,
+    tls: Option<Tls>,
+    place: &ConnectionSlot,
+) -> Option<ConnectionStream> {
+    let Some(tls) = tls else { return Some(ConnectionStream::Left(stream)) };
     let handshake = tls.acceptor().accept(stream);
     tokio::select! {
         shaken = tokio::time::timeout(HTTP_HANDSHAKE_TIMEOUT, handshake) => match shaken {
-            Ok(Ok(stream)) => Some(Stream::Right(Box::new(stream))),
+            Ok(Ok(stream)) => Some(ConnectionStream::Right(Box::new(stream))),
             Ok(Err(_)) | Err(_) => None,
         },
         () = place.activity.evicted() => None,
@@ -225,7 +229,7 @@ mod tests {
             let address = "127.0.0.1:0".parse().unwrap();
             let server = Server::bind(address, None, limits).await.unwrap();
             let (address, stop) = (server.address(), CancellationToken::new());
-            let answer = |_, _| async { Answer::new(Full::new(Bytes::from_static(b"ok"))) };
+            let answer = |_, _| async { Response::new(Full::new(Bytes::from_static(b"ok"))) };
             let serving = tokio::spawn(server.serve(answer, stop.clone()));
             let mut stream = TcpStream::connect(address).await.unwrap();
             for _ in 0..3 {

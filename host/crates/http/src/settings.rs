@@ -140,12 +140,12 @@ impl RawHttp {
 mod tests {
     use std::path::Path;
 
-    use standpipe_core::settings::{Checker, SecretManager};
+    use standpipe_core::settings::{SecretManager, SettingsChecker};
 
     use super::*;
 
     fn check(raw: &RawHttp) -> Result<HttpSettings, Vec<String>> {
-        let mut checker = Checker::new(Path::new("/etc/standpipe"), SecretManager::None);
+        let mut checker = SettingsChecker::new(Path::new("/etc/standpipe"), SecretManager::None);
         let settings = raw.check(&mut checker.table("http"));
         match checker.into_mistakes() {
             mistakes if mistakes.is_empty() => Ok(settings),

@@ -64,11 +64,11 @@ pub enum CertificateError {
 
 /// The certificate in use. Handshakes wait for nobody who replaces it.
 #[derive(Debug)]
-struct Certificate(ArcSwap<Loaded>);
+struct Certificate(ArcSwap<LoadedCertificate>);
 
 /// A certificate, and the files that it was read from.
 #[derive(Debug)]
-struct Loaded {
+struct LoadedCertificate {
     files: CertificateFiles,
     key: Arc<CertifiedKey>,
 }
@@ -80,7 +80,8 @@ impl Tls {
     ///
     /// They cannot be read, or do not belong together.
     pub fn load(files: CertificateFiles) -> Result<Self, TlsError> {
-        let certificate = Arc::new(Certificate(ArcSwap::from_pointee(Loaded::read(files)?)));
+        let certificate =
+            Arc::new(Certificate(ArcSwap::from_pointee(LoadedCertificate::read(files)?)));
         let provider = Arc::new(ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -103,7 +104,7 @@ impl Tls {
     /// They cannot be read, or do not belong together. The certificate before stays in
     /// use.
     pub fn use_files(&self, files: CertificateFiles) -> Result<(), TlsError> {
-        self.certificate.0.store(Arc::new(Loaded::read(files)?));
+        self.certificate.0.store(Arc::new(LoadedCertificate::read(files)?));
         Ok(())
     }
 
@@ -132,7 +133,7 @@ impl Certificate {
 
     fn reload(&self) {
         let before = self.0.load_full();
-        match Loaded::read(before.files.clone()) {
+        match LoadedCertificate::read(before.files.clone()) {
             Ok(loaded) => {
                 // Whoever took other files meanwhile has the last word.
                 self.0.compare_and_swap(&before, Arc::new(loaded));
@@ -150,10 +151,10 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-impl Loaded {
+impl LoadedCertificate {
     fn read(files: CertificateFiles) -> Result<Self, TlsError> {
         match files.read() {
-            Ok(key) => Ok(Loaded { key: Arc::new(key), files }),
+            Ok(key) => Ok(LoadedCertificate { key: Arc::new(key), files }),
             Err(problem) => {
                 let CertificateFiles { certificate, key } = files;
                 Err(TlsError { certificate, key, problem })

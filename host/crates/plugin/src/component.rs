@@ -26,7 +26,7 @@ use super::sandbox::{Sandbox, add_to_linker};
 use super::wasm_error::WasmError;
 use super::{Allowance, Engine, Fault, PluginSettings, Reads, Target};
 use crate::limits;
-use standpipe_core::event::{BadStreamName, StreamName, covers};
+use standpipe_core::event::{InvalidStreamName, StreamName, covers};
 
 /// The first eight bytes of a component, and of a core module.
 const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -160,7 +160,7 @@ pub enum WrongStreams {
     TooMany(usize),
     /// One cannot exist.
     #[error(transparent)]
-    Name(#[from] BadStreamName),
+    Name(#[from] InvalidStreamName),
 }
 
 /// What `host plugin inspect` tells.

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::declared::DeclarationChange;
 use crate::limits;
-use standpipe_core::event::{BadStreamName, StreamName};
+use standpipe_core::event::{InvalidStreamName, StreamName};
 
 /// What a plugin did wrong with an event.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub enum WrongAnswer {
     Pattern(String),
     /// It names a stream that cannot exist.
     #[error(transparent)]
-    StreamName(#[from] BadStreamName),
+    StreamName(#[from] InvalidStreamName),
     /// There is none: the event was left for another call.
     #[error("the plugin was not asked about the event yet")]
     NotAsked,

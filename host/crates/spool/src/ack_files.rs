@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::folder::Folder;
+use super::folder::SpoolDirectory;
 use standpipe_core::private;
 
 /// Files of acknowledgements that the spool keeps open. Entries that are under
@@ -21,7 +21,7 @@ pub(super) struct AckFiles(Mutex<VecDeque<(u64, Arc<File>)>>);
 
 impl AckFiles {
     /// The file of a segment, which is made if it is missing.
-    pub(super) fn get(&self, folder: &Folder, segment: u64) -> io::Result<Arc<File>> {
+    pub(super) fn get(&self, folder: &SpoolDirectory, segment: u64) -> io::Result<Arc<File>> {
         let mut open = self.open();
         if let Some((_, file)) = open.iter().rev().find(|(number, _)| *number == segment) {
             return Ok(Arc::clone(file));

@@ -3,7 +3,7 @@
 //! The file consists of blocks of 64 bytes, of which the last four are a
 //! checksum. A block never crosses a page or a sector, so it is written whole or
 //! not at all; one of zeros has never been written. The first block is the
-//! [`Summary`], which stands there once the segment is complete. Each other one
+//! [`SegmentSummary`], which stands there once the segment is complete. Each other one
 //! holds the bits of 480 items.
 
 use std::ops::Range;
@@ -26,7 +26,7 @@ pub(super) fn acks_bytes(items: u32) -> u64 {
 
 /// What a segment was when it was complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Summary {
+pub(super) struct SegmentSummary {
     /// The length of the file of frames.
     pub(super) end: u64,
     /// How much of it has been given back.
@@ -67,17 +67,17 @@ impl Acks {
     }
 
     /// What the segment was when it was complete, if that stands here.
-    pub(super) fn summary(&self) -> Option<Summary> {
+    pub(super) fn summary(&self) -> Option<SegmentSummary> {
         let block = self.image.get(..BLOCK).filter(|block| block[0] == 1)?;
         let long = |at| u64::from(number(block, at)) | u64::from(number(block, at + 4)) << 32;
-        let summary = Summary { end: long(4), punched: long(12), items: number(block, 20) };
+        let summary = SegmentSummary { end: long(4), punched: long(12), items: number(block, 20) };
         let is_possible =
             summary.items <= limits::SPOOL_SEGMENT_ITEMS_MAX && summary.punched <= summary.end;
         is_possible.then_some(summary)
     }
 
     /// Say what the segment is, now that it is complete.
-    pub(super) fn summarize(&mut self, summary: Summary) {
+    pub(super) fn summarize(&mut self, summary: SegmentSummary) {
         let block = self.block_mut(0);
         block[0] = 1;
         block[4..12].copy_from_slice(&summary.end.to_le_bytes());
@@ -243,11 +243,11 @@ mod tests {
         assert_eq!(acks.write(|_, _| Err(())), Err(()));
         assert!(acks.is_dirty());
         acks.acknowledge(3..4);
-        acks.summarize(Summary { end: 1 << 40, punched: 5, items: 5000 });
+        acks.summarize(SegmentSummary { end: 1 << 40, punched: 5, items: 5000 });
         write(&mut acks, &mut file);
         let (mut again, corrupt) = Acks::load(7, file);
         again.set_items(5000);
         assert_eq!((corrupt, again.acked_in(0..5000)), (0, vec![3, 4000]));
-        assert_eq!(again.summary(), Some(Summary { end: 1 << 40, punched: 5, items: 5000 }));
+        assert_eq!(again.summary(), Some(SegmentSummary { end: 1 << 40, punched: 5, items: 5000 }));
     }
 }

@@ -6,7 +6,7 @@ use super::segment::Segment;
 
 /// What the janitor is asked for.
 #[derive(Debug)]
-pub(super) enum Chore {
+pub(super) enum JanitorTask {
     /// All items of a complete segment are acknowledged.
     Remove(Arc<Segment>),
     /// Files of this number, of which no segment came to be, could not be removed.

@@ -9,17 +9,17 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::chore::Chore;
-use super::folder::Folder;
+use super::chore::JanitorTask;
+use super::folder::SpoolDirectory;
 use super::frame::frame_bytes;
 use super::janitor::Janitor;
-use super::log::Log;
-use super::reader::Reader;
+use super::log::SegmentLog;
+use super::reader::SegmentReader;
 use super::recover::recover;
-use super::storage::Storage;
-use super::waiting::{Command, Waiting};
-use super::writer::Writer;
-use super::{AppendError, OpenError, Recovered, SpoolSettings};
+use super::storage::SpoolStorage;
+use super::waiting::{PendingEntry, WriterCommand};
+use super::writer::SegmentWriter;
+use super::{AppendError, Recovered, SpoolOpenError, SpoolSettings};
 use crate::limits;
 
 /// Memory that an entry takes beside its bytes while it waits.
@@ -27,10 +27,10 @@ const WAITING_OVERHEAD_BYTES: usize = 256;
 
 /// The side of a spool on disk that takes entries.
 #[derive(Debug)]
-pub(super) struct Disk {
-    pub(super) log: Arc<Log>,
-    commands: Sender<Command>,
-    chores: Sender<Chore>,
+pub(super) struct DiskSpool {
+    pub(super) log: Arc<SegmentLog>,
+    commands: Sender<WriterCommand>,
+    chores: Sender<JanitorTask>,
     /// Bytes of memory for what waits to be written.
     memory: Arc<Semaphore>,
     is_closed: AtomicBool,
@@ -39,20 +39,20 @@ pub(super) struct Disk {
 
 /// Who works for a spool on threads of their own, and where they take their work.
 #[derive(Debug)]
-pub(super) struct Tenders {
-    pub(super) writer: Writer,
+pub(super) struct SpoolWorkers {
+    pub(super) writer: SegmentWriter,
     pub(super) janitor: Janitor,
-    pub(super) commands: Receiver<Command>,
-    pub(super) chores: Receiver<Chore>,
+    pub(super) commands: Receiver<WriterCommand>,
+    pub(super) chores: Receiver<JanitorTask>,
 }
 
-impl Disk {
+impl DiskSpool {
     pub(super) fn open(
         settings: SpoolSettings,
         segment_bytes: u64,
-        storage: Box<dyn Storage>,
-    ) -> Result<(Self, Reader, Recovered), OpenError> {
-        let (disk, reader, recovered, Tenders { writer, janitor, commands, chores }) =
+        storage: Box<dyn SpoolStorage>,
+    ) -> Result<(Self, SegmentReader, Recovered), SpoolOpenError> {
+        let (disk, reader, recovered, SpoolWorkers { writer, janitor, commands, chores }) =
             Self::assemble(settings, segment_bytes, storage)?;
         disk.spawn("spool-writer", move || writer.run(&commands))?;
         disk.spawn("spool-janitor", move || janitor.run(&chores))?;
@@ -67,14 +67,15 @@ impl Disk {
     pub(super) fn assemble(
         settings: SpoolSettings,
         segment_bytes: u64,
-        storage: Box<dyn Storage>,
-    ) -> Result<(Self, Reader, Recovered, Tenders), OpenError> {
+        storage: Box<dyn SpoolStorage>,
+    ) -> Result<(Self, SegmentReader, Recovered, SpoolWorkers), SpoolOpenError> {
         let (commands, receive_commands) = unbounded();
         let (chores, receive_chores) = unbounded();
-        let folder = Folder::open(settings.directory)?;
-        let log = Arc::new(Log::new(folder, storage, settings.bytes_max, chores.clone()));
+        let folder = SpoolDirectory::open(settings.directory)?;
+        let log = Arc::new(SegmentLog::new(folder, storage, settings.bytes_max, chores.clone()));
         let (recovered, next_number) = recover(&log)?;
-        let writer = Writer::new(Arc::clone(&log), settings.durability, segment_bytes, next_number);
+        let writer =
+            SegmentWriter::new(Arc::clone(&log), settings.durability, segment_bytes, next_number);
         let janitor = Janitor::new(Arc::clone(&log), commands.clone());
         let memory = limits::SPOOL_WAITING_BYTES_MAX;
         let disk = Self {
@@ -86,14 +87,14 @@ impl Disk {
             threads: Mutex::default(),
         };
         let tenders =
-            Tenders { writer, janitor, commands: receive_commands, chores: receive_chores };
-        Ok((disk, Reader::new(log), recovered, tenders))
+            SpoolWorkers { writer, janitor, commands: receive_commands, chores: receive_chores };
+        Ok((disk, SegmentReader::new(log), recovered, tenders))
     }
 
-    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
+    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), SpoolOpenError> {
         let thread: io::Result<_> = Builder::new().name(name.to_owned()).spawn(run);
         let mut threads = self.threads.lock();
-        threads.push(thread.map_err(OpenError::Thread)?);
+        threads.push(thread.map_err(SpoolOpenError::Thread)?);
         Ok(())
     }
 
@@ -111,8 +112,8 @@ impl Disk {
         self.admit(frame).await?;
         let (answer, answered) = oneshot::channel();
         let checksum = crc32fast::hash(&bytes);
-        let waiting = Waiting { items, bytes, checksum, answer, _permit: permit };
-        if self.commands.send(Command::Append(waiting)).is_err() {
+        let waiting = PendingEntry { items, bytes, checksum, answer, _permit: permit };
+        if self.commands.send(WriterCommand::Append(waiting)).is_err() {
             self.log.used.subtract(frame);
             return Err(AppendError::Closed);
         }
@@ -129,7 +130,7 @@ impl Disk {
         // What is being written is not removed as a matter of course.
         if self.log.is_newest_unneeded() {
             let (done, is_done) = oneshot::channel();
-            let asked = self.commands.send(Command::Renew(done)).is_ok();
+            let asked = self.commands.send(WriterCommand::Renew(done)).is_ok();
             if asked && is_done.await.is_ok() && try_admit() {
                 return Ok(());
             }
@@ -141,19 +142,19 @@ impl Disk {
         if !self.is_closed.swap(true, Ordering::Relaxed) {
             self.memory.close();
             // Without a writer there is nothing to close.
-            let _ = self.commands.send(Command::Close);
+            let _ = self.commands.send(WriterCommand::Close);
         }
     }
 }
 
-impl Drop for Disk {
+impl Drop for DiskSpool {
     fn drop(&mut self) {
         self.close();
         let mut threads = std::mem::take(self.threads.get_mut()).into_iter();
         // The writer first, which may still have something for the janitor. A
         // thread that panicked has said so.
         let _ = threads.next().map(JoinHandle::join);
-        let _ = self.chores.send(Chore::Stop);
+        let _ = self.chores.send(JanitorTask::Stop);
         let _ = threads.next().map(JoinHandle::join);
     }
 }

@@ -10,7 +10,7 @@ use super::storage::is_lack_of_room;
 
 /// Why a spool cannot be opened.
 #[derive(Debug, Error)]
-pub enum OpenError {
+pub enum SpoolOpenError {
     /// Another process has it open, or this one.
     #[error("{} is in use by another process: stop it, or give this one a directory of its own", directory.display())]
     InUse {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::OpenError;
+use super::SpoolOpenError;
 use standpipe_core::private;
 
 /// How long the spool waits for another process that is letting go of it.
@@ -25,7 +25,7 @@ const SET_ASIDE: &str = "corrupt";
 
 /// A spool's directory, locked for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(super) struct SpoolDirectory {
     path: PathBuf,
     _lock: File,
 }
@@ -47,15 +47,15 @@ fn try_lock(file: &File) -> Result<(), TryLockError> {
 
 /// The numbers of the segments of which there are files.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
+pub(super) struct SegmentListing {
     pub(super) logs: BTreeSet<u64>,
     pub(super) acks: BTreeSet<u64>,
 }
 
-impl Folder {
+impl SpoolDirectory {
     /// Make the directory, if there is none, and lock it.
-    pub(super) fn open(path: PathBuf) -> Result<Self, OpenError> {
-        let failed = |error| OpenError::Directory { directory: path.clone(), error };
+    pub(super) fn open(path: PathBuf) -> Result<Self, SpoolOpenError> {
+        let failed = |error| SpoolOpenError::Directory { directory: path.clone(), error };
         let is_new = !path.is_dir();
         private::create_directory(&path).map_err(failed)?;
         if is_new {
@@ -70,7 +70,7 @@ impl Folder {
                 private::narrow_files(&path).map_err(failed)?;
                 Ok(Self { path, _lock: lock })
             }
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { directory: path }),
+            Err(TryLockError::WouldBlock) => Err(SpoolOpenError::InUse { directory: path }),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
     }
@@ -108,8 +108,8 @@ impl Folder {
     }
 
     /// Which segments there are. Files with other names are somebody else's.
-    pub(super) fn list(&self) -> io::Result<Listing> {
-        let mut listing = Listing::default();
+    pub(super) fn list(&self) -> io::Result<SegmentListing> {
+        let mut listing = SegmentListing::default();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             if !entry.file_type()?.is_file() {

@@ -11,13 +11,13 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::chore::Chore;
+use super::chore::JanitorTask;
 use super::frame::FILE_HEADER_BYTES;
-use super::log::Log;
+use super::log::SegmentLog;
 use super::segment::Segment;
 use super::storage::punch;
-use super::waiting::Command;
-use super::walk::Walk;
+use super::waiting::WriterCommand;
+use super::walk::FrameWalk;
 use crate::limits;
 use standpipe_core::private;
 
@@ -27,29 +27,29 @@ const BLOCK: u64 = 4096;
 /// Tends the files of a log.
 #[derive(Debug)]
 pub(super) struct Janitor {
-    log: Arc<Log>,
+    log: Arc<SegmentLog>,
     /// Segments that could not be removed.
     left: Vec<Arc<Segment>>,
     /// Numbers whose files could not be removed.
     left_files: Vec<u64>,
     can_punch: bool,
     /// The writer, which alone may end the segment that is being written.
-    commands: Sender<Command>,
+    commands: Sender<WriterCommand>,
 }
 
 impl Janitor {
-    pub(super) fn new(log: Arc<Log>, commands: Sender<Command>) -> Self {
+    pub(super) fn new(log: Arc<SegmentLog>, commands: Sender<WriterCommand>) -> Self {
         Self { log, left: Vec::new(), left_files: Vec::new(), can_punch: true, commands }
     }
 
     /// Do what comes, until told to stop.
-    pub(super) fn run(mut self, chores: &Receiver<Chore>) {
+    pub(super) fn run(mut self, chores: &Receiver<JanitorTask>) {
         let mut tend_at = Instant::now() + limits::SPOOL_TEND_INTERVAL;
         loop {
             match chores.recv_deadline(tend_at) {
-                Ok(Chore::Remove(segment)) => self.remove(segment),
-                Ok(Chore::Discard(number)) => self.left_files.push(number),
-                Ok(Chore::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(JanitorTask::Remove(segment)) => self.remove(segment),
+                Ok(JanitorTask::Discard(number)) => self.left_files.push(number),
+                Ok(JanitorTask::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
                     self.tend();
                     tend_at = Instant::now() + limits::SPOOL_TEND_INTERVAL;
@@ -77,7 +77,7 @@ impl Janitor {
         let is_room_scarce = self.log.is_room_scarce();
         // One at a time: a disk can take long for each.
         if is_room_scarce && !self.log.is_tend_asked.swap(true, Ordering::Relaxed) {
-            let _ = self.commands.send(Command::Tend);
+            let _ = self.commands.send(WriterCommand::Tend);
         }
         for segment in self.log.segments() {
             self.log.write_acks(segment.number, &mut segment.state());
@@ -139,7 +139,7 @@ fn spent_ranges(segment: &Segment, file: File) -> Vec<Range<u64>> {
     };
     let are_acked = |items: Range<u32>| segment.state().acks.are_acked(items);
     let (mut ranges, mut spent) = (Vec::new(), FILE_HEADER_BYTES as u64..FILE_HEADER_BYTES as u64);
-    let mut walk = Walk::new(segment.number, file);
+    let mut walk = FrameWalk::new(segment.number, file);
     let mut add = |bytes: Range<u64>, is_spent: bool| {
         if is_spent {
             spent.end = bytes.end;

@@ -44,52 +44,52 @@ mod walk;
 mod window;
 mod writer;
 
-pub use error::{AppendError, DiskError, OpenError};
+pub use error::{AppendError, DiskError, SpoolOpenError};
 pub use settings::{Durability, RawSpool, SpoolSettings};
-pub use status::{Recovered, Status};
+pub use status::{Recovered, SpoolStatus};
 
 use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(any(test, feature = "testing"))]
-pub use stepped::Steps;
-pub use storage::{Files, Storage};
+pub use stepped::SpoolSteps;
+pub use storage::{FileStorage, SpoolStorage};
 
-use disk::Disk;
-use memory::Memory;
-use reader::{Reader, until};
+use disk::DiskSpool;
+use memory::MemorySpool;
+use reader::{SegmentReader, until};
 
 /// The side of a spool that takes entries. Dropping the last clone closes the
 /// spool, and waits until what was taken is stored.
 #[derive(Debug, Clone)]
-pub struct Spool(Arc<Kind>);
+pub struct Spool(Arc<SpoolKind>);
 
 #[derive(Debug)]
-enum Kind {
-    Disk(Disk),
-    Memory(Arc<Memory>),
+enum SpoolKind {
+    Disk(DiskSpool),
+    Memory(Arc<MemorySpool>),
 }
 
 /// The side that hands them out. The spool's directory is free for another
 /// process once this and all clones of the [`Spool`] are dropped.
 #[derive(Debug)]
-pub struct Outlet(OutletKind);
+pub struct Consumer(ConsumerKind);
 
 #[derive(Debug)]
-enum OutletKind {
-    Disk(Box<Reader>),
-    Memory(Arc<Memory>),
+enum ConsumerKind {
+    Disk(Box<SegmentReader>),
+    Memory(Arc<MemorySpool>),
 }
 
 /// An entry as it was appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct SpoolEntry {
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// How many items it has.
     pub items: u32,
     /// What acknowledges it.
-    pub place: Place,
+    pub place: EntryPosition,
     /// The positions of the items that were acknowledged before a restart, in
     /// order. They must not be delivered again.
     pub acked: Vec<u32>,
@@ -97,7 +97,7 @@ pub struct Entry {
 
 /// Where an entry is, for as long as the spool is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct EntryPosition {
     segment: u64,
     first: u32,
     items: u32,
@@ -105,9 +105,9 @@ pub struct Place {
 
 /// What waiting for an entry came to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextEntry {
     /// It came.
-    Entry(Entry),
+    Entry(SpoolEntry),
     /// Nothing came in time.
     Nothing,
     /// Nothing will come: the spool is closed, and everything was handed out.
@@ -120,30 +120,30 @@ impl Spool {
     /// # Errors
     ///
     /// The directory cannot be used, is in use, or holds files of another version.
-    pub fn open(settings: SpoolSettings) -> Result<(Self, Outlet, Recovered), OpenError> {
+    pub fn open(settings: SpoolSettings) -> Result<(Self, Consumer, Recovered), SpoolOpenError> {
         let segment_bytes = (settings.bytes_max / limits::SPOOL_SEGMENTS_MIN)
             .clamp(limits::SPOOL_SEGMENT_BYTES_MIN, limits::SPOOL_SEGMENT_BYTES);
-        Self::open_on(settings, segment_bytes, Box::new(Files))
+        Self::open_on(settings, segment_bytes, Box::new(FileStorage))
     }
 
     fn open_on(
         settings: SpoolSettings,
         segment_bytes: u64,
-        storage: Box<dyn Storage>,
-    ) -> Result<(Self, Outlet, Recovered), OpenError> {
+        storage: Box<dyn SpoolStorage>,
+    ) -> Result<(Self, Consumer, Recovered), SpoolOpenError> {
         if settings.durability == Durability::Memory {
-            let memory = Arc::new(Memory::new(settings.bytes_max));
-            let spool = Self(Arc::new(Kind::Memory(Arc::clone(&memory))));
-            return Ok((spool, Outlet(OutletKind::Memory(memory)), Recovered::default()));
+            let memory = Arc::new(MemorySpool::new(settings.bytes_max));
+            let spool = Self(Arc::new(SpoolKind::Memory(Arc::clone(&memory))));
+            return Ok((spool, Consumer(ConsumerKind::Memory(memory)), Recovered::default()));
         }
-        let (disk, reader, recovered) = Disk::open(settings, segment_bytes, storage)?;
-        let outlet = Outlet(OutletKind::Disk(Box::new(reader)));
-        Ok((Self(Arc::new(Kind::Disk(disk))), outlet, recovered))
+        let (disk, reader, recovered) = DiskSpool::open(settings, segment_bytes, storage)?;
+        let consumer = Consumer(ConsumerKind::Disk(Box::new(reader)));
+        Ok((Self(Arc::new(SpoolKind::Disk(disk))), consumer, recovered))
     }
 
     /// Whether it outlives the process.
     pub fn is_durable(&self) -> bool {
-        matches!(*self.0, Kind::Disk(_))
+        matches!(*self.0, SpoolKind::Disk(_))
     }
 
     /// Append an entry of so many items, and wait until it is durable.
@@ -159,8 +159,8 @@ impl Spool {
             return Ok(());
         }
         match &*self.0 {
-            Kind::Disk(disk) => disk.append(items, bytes).await,
-            Kind::Memory(memory) => memory.append(items, bytes),
+            SpoolKind::Disk(disk) => disk.append(items, bytes).await,
+            SpoolKind::Memory(memory) => memory.append(items, bytes),
         }
     }
 
@@ -168,11 +168,11 @@ impl Spool {
     /// acknowledged already stay so.
     ///
     /// It survives the end of the process at once. Where it cannot be written, it
-    /// is tried again, and counted in [`Status::tend_errors`].
-    pub fn acknowledge(&self, place: Place, positions: impl Iterator<Item = u32>) {
+    /// is tried again, and counted in [`SpoolStatus::tend_errors`].
+    pub fn acknowledge(&self, place: EntryPosition, positions: impl Iterator<Item = u32>) {
         match &*self.0 {
-            Kind::Disk(disk) => disk.log.acknowledge(place, positions),
-            Kind::Memory(memory) => memory.acknowledge(place, positions),
+            SpoolKind::Disk(disk) => disk.log.acknowledge(place, positions),
+            SpoolKind::Memory(memory) => memory.acknowledge(place, positions),
         }
     }
 
@@ -181,30 +181,30 @@ impl Spool {
     /// are handed out again after a restart, perhaps to a version that can read them.
     pub fn keep(&self, items: u32) {
         match &*self.0 {
-            Kind::Disk(disk) => disk.log.keep(items),
-            Kind::Memory(memory) => memory.keep(items),
+            SpoolKind::Disk(disk) => disk.log.keep(items),
+            SpoolKind::Memory(memory) => memory.keep(items),
         }
     }
 
     /// What it holds and has done.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> SpoolStatus {
         match &*self.0 {
-            Kind::Disk(disk) => disk.log.status(),
-            Kind::Memory(memory) => memory.status(),
+            SpoolKind::Disk(disk) => disk.log.status(),
+            SpoolKind::Memory(memory) => memory.status(),
         }
     }
 
     /// Take no more entries. What was taken is stored and handed out, and then
-    /// comes [`Next::End`]; acknowledging goes on.
+    /// comes [`NextEntry::End`]; acknowledging goes on.
     pub fn close(&self) {
         match &*self.0 {
-            Kind::Disk(disk) => disk.close(),
-            Kind::Memory(memory) => memory.close(),
+            SpoolKind::Disk(disk) => disk.close(),
+            SpoolKind::Memory(memory) => memory.close(),
         }
     }
 }
 
-impl Drop for Kind {
+impl Drop for SpoolKind {
     fn drop(&mut self) {
         // A disk closes itself.
         if let Self::Memory(memory) = self {
@@ -213,13 +213,13 @@ impl Drop for Kind {
     }
 }
 
-impl Outlet {
+impl Consumer {
     /// The next entry in the order of appending, once it is durable. Blocks the
     /// thread for up to this long.
-    pub fn next(&mut self, patience: Duration) -> Next {
+    pub fn next(&mut self, patience: Duration) -> NextEntry {
         match &mut self.0 {
-            OutletKind::Disk(reader) => reader.next(until(patience)),
-            OutletKind::Memory(memory) => memory.next(until(patience)),
+            ConsumerKind::Disk(reader) => reader.next(until(patience)),
+            ConsumerKind::Memory(memory) => memory.next(until(patience)),
         }
     }
 }

@@ -14,21 +14,21 @@ use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::ack_files::AckFiles;
-use super::chore::Chore;
-use super::folder::Folder;
+use super::chore::JanitorTask;
+use super::folder::SpoolDirectory;
 use super::frame::FILE_HEADER_BYTES;
 use super::segment::{Segment, SegmentState};
-use super::status::{Counter, Counters, Status};
-use super::storage::{Storage, append_all, for_each_piece};
+use super::status::{Counter, Counters, SpoolStatus};
+use super::storage::{SpoolStorage, append_all, for_each_piece};
 use super::walk::Gap;
-use super::{Next, Place};
+use super::{EntryPosition, NextEntry};
 use crate::limits;
 
 /// The shared part of a spool on disk.
 #[derive(Debug)]
-pub(super) struct Log {
-    pub(super) folder: Folder,
-    pub(super) storage: Box<dyn Storage>,
+pub(super) struct SegmentLog {
+    pub(super) folder: SpoolDirectory,
+    pub(super) storage: Box<dyn SpoolStorage>,
     pub(super) counters: Counters,
     /// Bytes on disk, and of entries that are on their way there.
     pub(super) used: Counter,
@@ -36,26 +36,26 @@ pub(super) struct Log {
     /// The writer has been asked to look for room, and has not done so yet.
     pub(super) is_tend_asked: AtomicBool,
     ack_files: AckFiles,
-    chores: Sender<Chore>,
-    index: Mutex<Index>,
+    chores: Sender<JanitorTask>,
+    index: Mutex<SegmentIndex>,
     news: Condvar,
     told: Mutex<Option<Instant>>,
 }
 
 /// The segments that there are.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(super) struct SegmentIndex {
     segments: BTreeMap<u64, Arc<Segment>>,
     /// Nothing comes any more.
     has_ended: bool,
 }
 
-impl Log {
+impl SegmentLog {
     pub(super) fn new(
-        folder: Folder,
-        storage: Box<dyn Storage>,
+        folder: SpoolDirectory,
+        storage: Box<dyn SpoolStorage>,
         bytes_max: u64,
-        chores: Sender<Chore>,
+        chores: Sender<JanitorTask>,
     ) -> Self {
         Self {
             folder,
@@ -90,7 +90,7 @@ impl Log {
         at: Option<(&Segment, u64)>,
         passed: u64,
         until: Instant,
-    ) -> Result<(), Next> {
+    ) -> Result<(), NextEntry> {
         let mut index = self.index();
         loop {
             let has_more = at.is_some_and(|(segment, offset)| {
@@ -101,11 +101,11 @@ impl Log {
                 return Ok(());
             }
             if index.has_ended {
-                return Err(Next::End);
+                return Err(NextEntry::End);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Next::Nothing);
+                return Err(NextEntry::Nothing);
             }
             self.news.wait_for(&mut index, left);
         }
@@ -138,7 +138,7 @@ impl Log {
     }
 
     /// Acknowledge items of an entry, by their positions in it.
-    pub(super) fn acknowledge(&self, place: Place, positions: impl Iterator<Item = u32>) {
+    pub(super) fn acknowledge(&self, place: EntryPosition, positions: impl Iterator<Item = u32>) {
         // A segment that is gone has all of its items acknowledged.
         let segment = self.index().segments.get(&place.segment).cloned();
         if let Some(segment) = segment {
@@ -168,7 +168,7 @@ impl Log {
         self.ack_files.forget(number);
         if let Err(error) = self.folder.remove(number) {
             self.tend_failed("remove a segment", &error);
-            let _ = self.chores.send(Chore::Discard(number));
+            let _ = self.chores.send(JanitorTask::Discard(number));
         }
     }
 
@@ -176,7 +176,7 @@ impl Log {
     pub(super) fn spent(&self, segment: Arc<Segment>) {
         // Nobody is there to do it only when the spool is being dropped: then it
         // is done when the spool is next opened.
-        let _ = self.chores.send(Chore::Remove(segment));
+        let _ = self.chores.send(JanitorTask::Remove(segment));
     }
 
     /// Write a segment's acknowledgements to their file, as far as they changed.
@@ -339,13 +339,13 @@ impl Log {
         }
     }
 
-    pub(super) fn status(&self) -> Status {
+    pub(super) fn status(&self) -> SpoolStatus {
         let segments = self.segments();
         let waits = |segment: &&Arc<Segment>| segment.state().acks.unacked() > 0;
         let age = |segment: &Arc<Segment>| -> Duration {
             SystemTime::now().duration_since(segment.begun).unwrap_or_default()
         };
-        Status {
+        SpoolStatus {
             bytes: self.used.get(),
             bytes_max: self.bytes_max,
             segments: segments.len() as u64,
@@ -354,7 +354,7 @@ impl Log {
         }
     }
 
-    fn index(&self) -> MutexGuard<'_, Index> {
+    fn index(&self) -> MutexGuard<'_, SegmentIndex> {
         self.index.lock()
     }
 }
@@ -367,7 +367,7 @@ fn told(kept: &io::Result<PathBuf>) -> String {
     }
 }
 
-impl Index {
+impl SegmentIndex {
     fn after(&self, passed: u64) -> Option<&Arc<Segment>> {
         self.segments.range(passed + 1..).next().map(|(_, segment)| segment)
     }

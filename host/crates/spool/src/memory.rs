@@ -5,37 +5,37 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::{AppendError, Entry, Next, Place, Status};
+use super::{AppendError, EntryPosition, NextEntry, SpoolEntry, SpoolStatus};
 use crate::limits;
 
 /// A bounded queue. An entry counts until all of its items are acknowledged: so
 /// long whoever reads it has it in memory.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct MemorySpool {
     bytes_max: u64,
-    state: Mutex<State>,
+    state: Mutex<MemoryState>,
     news: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<Entry>,
+struct MemoryState {
+    queue: VecDeque<SpoolEntry>,
     /// What is not acknowledged, by the number of the entry.
-    held: BTreeMap<u64, Held>,
+    held: BTreeMap<u64, HeldEntry>,
     next_number: u64,
     is_closed: bool,
-    status: Status,
+    status: SpoolStatus,
 }
 
 #[derive(Debug)]
-struct Held {
+struct HeldEntry {
     bytes: u64,
     since: Instant,
     acked: Vec<bool>,
     unacked: u32,
 }
 
-impl Memory {
+impl MemorySpool {
     pub(super) fn new(bytes_max: u64) -> Self {
         Self { bytes_max, state: Mutex::default(), news: Condvar::new() }
     }
@@ -58,11 +58,12 @@ impl Memory {
         state.next_number += 1;
         let number = state.next_number;
         let acked = vec![false; items as usize];
-        state
-            .held
-            .insert(number, Held { bytes: length, since: Instant::now(), acked, unacked: items });
-        let place = Place { segment: number, first: 0, items };
-        state.queue.push_back(Entry { bytes, items, place, acked: Vec::new() });
+        state.held.insert(
+            number,
+            HeldEntry { bytes: length, since: Instant::now(), acked, unacked: items },
+        );
+        let place = EntryPosition { segment: number, first: 0, items };
+        state.queue.push_back(SpoolEntry { bytes, items, place, acked: Vec::new() });
         state.status.bytes += length;
         state.status.entries_appended += 1;
         state.status.items_waiting += u64::from(items);
@@ -71,7 +72,7 @@ impl Memory {
         Ok(())
     }
 
-    pub(super) fn acknowledge(&self, place: Place, positions: impl Iterator<Item = u32>) {
+    pub(super) fn acknowledge(&self, place: EntryPosition, positions: impl Iterator<Item = u32>) {
         let mut state = self.state();
         let state = &mut *state;
         let Some(held) = state.held.get_mut(&place.segment) else {
@@ -95,18 +96,18 @@ impl Memory {
         self.state().status.items_unreadable += u64::from(items);
     }
 
-    pub(super) fn next(&self, until: Instant) -> Next {
+    pub(super) fn next(&self, until: Instant) -> NextEntry {
         let mut state = self.state();
         loop {
             if let Some(entry) = state.queue.pop_front() {
-                return Next::Entry(entry);
+                return NextEntry::Entry(entry);
             }
             let left = until.saturating_duration_since(Instant::now());
             if state.is_closed {
-                return Next::End;
+                return NextEntry::End;
             }
             if left.is_zero() {
-                return Next::Nothing;
+                return NextEntry::Nothing;
             }
             self.news.wait_for(&mut state, left);
         }
@@ -117,13 +118,13 @@ impl Memory {
         self.news.notify_all();
     }
 
-    pub(super) fn status(&self) -> Status {
+    pub(super) fn status(&self) -> SpoolStatus {
         let state = self.state();
         let oldest = state.held.first_key_value().map(|(_, held)| held.since.elapsed());
-        Status { bytes_max: self.bytes_max, oldest, ..state.status.clone() }
+        SpoolStatus { bytes_max: self.bytes_max, oldest, ..state.status.clone() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MemoryState> {
         self.state.lock()
     }
 }

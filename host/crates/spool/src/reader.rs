@@ -10,32 +10,32 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::frame::{FILE_HEADER_BYTES, FileHeader, parse_file_header};
-use super::log::Log;
+use super::log::SegmentLog;
 use super::segment::Segment;
-use super::walk::{Found, Gap, Walk};
-use super::{Entry, Next, Place};
+use super::walk::{FoundFrame, FrameWalk, Gap};
+use super::{EntryPosition, NextEntry, SpoolEntry};
 
 /// The pause of the spool's reader after a segment that could not be opened.
 const SPOOL_OPEN_AGAIN: Duration = Duration::from_millis(100);
 
 /// Reads the segments one after the other.
 #[derive(Debug)]
-pub(super) struct Reader {
-    log: Arc<Log>,
-    current: Option<Current>,
+pub(super) struct SegmentReader {
+    log: Arc<SegmentLog>,
+    current: Option<CurrentSegment>,
     /// The number of the segment that was read last.
     passed: u64,
 }
 
 /// The segment that is being read.
 #[derive(Debug)]
-struct Current {
+struct CurrentSegment {
     segment: Arc<Segment>,
-    walk: Walk,
+    walk: FrameWalk,
 }
 
-impl Reader {
-    pub(super) fn new(log: Arc<Log>) -> Self {
+impl SegmentReader {
+    pub(super) fn new(log: Arc<SegmentLog>) -> Self {
         Self { log, current: None, passed: 0 }
     }
 
@@ -44,16 +44,16 @@ impl Reader {
         clippy::disallowed_methods,
         reason = "nothing tells when a disk works again, and the pause is bounded by `until`"
     )]
-    pub(super) fn next(&mut self, until: Instant) -> Next {
+    pub(super) fn next(&mut self, until: Instant) -> NextEntry {
         loop {
             match self.advance() {
-                Ok(Some(entry)) => return Next::Entry(entry),
+                Ok(Some(entry)) => return NextEntry::Entry(entry),
                 Ok(None) => {}
                 Err(error) => {
                     self.log.tend_failed("open a segment", &error);
                     let left = until.saturating_duration_since(Instant::now());
                     thread::sleep(left.min(SPOOL_OPEN_AGAIN));
-                    return Next::Nothing;
+                    return NextEntry::Nothing;
                 }
             }
             let at =
@@ -65,7 +65,7 @@ impl Reader {
     }
 
     /// The next entry that is there.
-    fn advance(&mut self) -> io::Result<Option<Entry>> {
+    fn advance(&mut self) -> io::Result<Option<SpoolEntry>> {
         loop {
             let Some(current) = &mut self.current else {
                 match self.open_next()? {
@@ -112,7 +112,7 @@ impl Reader {
                 if read.is_ok() && parse_file_header(&header, number) == FileHeader::Corrupt {
                     self.log.report_corrupt_header(number);
                 }
-                self.current = Some(Current { segment, walk: Walk::new(number, file) });
+                self.current = Some(CurrentSegment { segment, walk: FrameWalk::new(number, file) });
             }
             // All of it was acknowledged meanwhile, or somebody removed the file.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -126,9 +126,9 @@ impl Reader {
     }
 }
 
-impl Current {
+impl CurrentSegment {
     /// The entry of a frame, if it is sound and somebody waits for it.
-    fn entry(&mut self, log: &Log, found: &Found, end: u64) -> Option<Entry> {
+    fn entry(&mut self, log: &SegmentLog, found: &FoundFrame, end: u64) -> Option<SpoolEntry> {
         let header = found.header;
         let items = header.first..header.items_end();
         let acked = self.segment.state().acks.acked_in(items.clone());
@@ -138,9 +138,12 @@ impl Current {
         let read = self.walk.read(found, end);
         let is_unreadable = read.is_err();
         if let Some(bytes) = read.ok().filter(|bytes| crc32fast::hash(bytes) == header.checksum) {
-            let place =
-                Place { segment: self.segment.number, first: header.first, items: header.items };
-            return Some(Entry { bytes, items: header.items, place, acked });
+            let place = EntryPosition {
+                segment: self.segment.number,
+                first: header.first,
+                items: header.items,
+            };
+            return Some(SpoolEntry { bytes, items: header.items, place, acked });
         }
         let bytes = found.offset..found.offset + header.frame_bytes();
         log.lose(&self.segment, Gap { bytes, items, is_unreadable });

@@ -21,11 +21,11 @@ use super::frame::{
     FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FRAME_MAGIC, FileHeader, FrameHeader, original_number,
     parse_file_header,
 };
-use super::log::Log;
+use super::log::SegmentLog;
 use super::segment::{Segment, SegmentState};
 use super::storage::for_each_piece;
-use super::walk::Walk;
-use super::{OpenError, Recovered};
+use super::walk::FrameWalk;
+use super::{Recovered, SpoolOpenError};
 use crate::limits;
 use standpipe_core::private;
 
@@ -33,8 +33,9 @@ use standpipe_core::private;
 const TORN_BYTES_MAX: u64 = limits::SPOOL_WAITING_BYTES_MAX as u64;
 
 /// Take in all segments of the folder, and say which number the next one gets.
-pub(super) fn recover(log: &Log) -> Result<(Recovered, u64), OpenError> {
-    let failed = |error| OpenError::Directory { directory: log.folder.path().to_owned(), error };
+pub(super) fn recover(log: &SegmentLog) -> Result<(Recovered, u64), SpoolOpenError> {
+    let failed =
+        |error| SpoolOpenError::Directory { directory: log.folder.path().to_owned(), error };
     let listing = log.folder.list().map_err(failed)?;
     let mut recovered = Recovered::default();
     for number in &listing.logs {
@@ -47,7 +48,7 @@ pub(super) fn recover(log: &Log) -> Result<(Recovered, u64), OpenError> {
     let last = listing.logs.last().copied();
     for number in &listing.logs {
         let segment = recover_segment(log, *number, &mut recovered)
-            .map_err(|error| OpenError::File { file: log.folder.log(*number), error })?;
+            .map_err(|error| SpoolOpenError::File { file: log.folder.log(*number), error })?;
         let (bytes, unacked) = {
             let state = segment.state();
             (state.bytes(), u64::from(state.acks.unacked()))
@@ -68,7 +69,11 @@ pub(super) fn recover(log: &Log) -> Result<(Recovered, u64), OpenError> {
     Ok((recovered, highest + 1))
 }
 
-fn recover_segment(log: &Log, number: u64, recovered: &mut Recovered) -> io::Result<Segment> {
+fn recover_segment(
+    log: &SegmentLog,
+    number: u64,
+    recovered: &mut Recovered,
+) -> io::Result<Segment> {
     let file = private::file_options().read(true).write(true).open(log.folder.log(number))?;
     let metadata = file.metadata()?;
     let begun = metadata.modified().unwrap_or_else(|_| SystemTime::now());
@@ -97,9 +102,9 @@ fn recover_segment(log: &Log, number: u64, recovered: &mut Recovered) -> io::Res
 
 /// Find where the frames of a segment end, and cut off what is behind the last one.
 /// Returns the bytes of it that a crash left, and nobody waits for.
-fn find_end(log: &Log, number: u64, file: File, state: &mut SegmentState) -> u64 {
+fn find_end(log: &SegmentLog, number: u64, file: File, state: &mut SegmentState) -> u64 {
     let length = state.end;
-    let mut walk = Walk::new(number, file);
+    let mut walk = FrameWalk::new(number, file);
     while walk.next_frame(length, limits::SPOOL_SEGMENT_ITEMS_MAX).is_some() {}
     let (end, items) = (walk.offset().min(length), walk.expected());
     let tail = walk.pass(length, items);
@@ -145,9 +150,9 @@ fn are_zeros(file: &File, bytes: Range<u64>) -> io::Result<bool> {
 }
 
 /// Refuse a file that this version cannot read, or that is another segment's.
-fn check_file(log: &Log, number: u64) -> Result<(), OpenError> {
+fn check_file(log: &SegmentLog, number: u64) -> Result<(), SpoolOpenError> {
     let path = log.folder.log(number);
-    let failed = |error| OpenError::File { file: path.clone(), error };
+    let failed = |error| SpoolOpenError::File { file: path.clone(), error };
     let file = File::open(&path).map_err(failed)?;
     let mut start = Vec::new();
     let length = (FILE_HEADER_BYTES + FRAME_HEADER_BYTES) as u64;
@@ -158,7 +163,9 @@ fn check_file(log: &Log, number: u64) -> Result<(), OpenError> {
     let (header, frame) = start.split_at(FILE_HEADER_BYTES);
     match parse_file_header(header, number) {
         FileHeader::Valid => return Ok(()),
-        FileHeader::Version(version) => return Err(OpenError::Version { file: path, version }),
+        FileHeader::Version(version) => {
+            return Err(SpoolOpenError::Version { file: path, version });
+        }
         FileHeader::Corrupt => {}
     }
     if FrameHeader::parse(frame, number, FILE_HEADER_BYTES as u64).is_some() {
@@ -166,7 +173,7 @@ fn check_file(log: &Log, number: u64) -> Result<(), OpenError> {
     }
     match original_number(&start).filter(|original| *original != number) {
         Some(original) => {
-            Err(OpenError::Renamed { original: log.folder.log(original), file: path })
+            Err(SpoolOpenError::Renamed { original: log.folder.log(original), file: path })
         }
         None => Ok(()),
     }
@@ -174,7 +181,7 @@ fn check_file(log: &Log, number: u64) -> Result<(), OpenError> {
 
 /// The acknowledgements of a segment, and how much of them is corrupt. A file that
 /// is missing or cannot be read is so.
-fn load_acks(log: &Log, number: u64) -> (Acks, u64) {
+fn load_acks(log: &SegmentLog, number: u64) -> (Acks, u64) {
     let mut image = Vec::new();
     let read = File::open(log.folder.acks(number))
         .and_then(|file| file.take(ACKS_BYTES_MAX as u64).read_to_end(&mut image));

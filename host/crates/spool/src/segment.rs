@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::acks::{Acks, Summary};
+use super::acks::{Acks, SegmentSummary};
 
 /// A segment. Its files are opened where they are used: there may be thousands.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl SegmentState {
     /// Let the file of acknowledgements say what the segment is.
     pub(super) fn summarize(&mut self) {
         let (end, punched, items) = (self.end, self.punched, self.acks.items());
-        self.acks.summarize(Summary { end, punched, items });
+        self.acks.summarize(SegmentSummary { end, punched, items });
     }
 
     /// Whether nobody needs it any more.

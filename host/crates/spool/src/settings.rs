@@ -84,12 +84,12 @@ fn check_durability(word: Option<&str>, check: &mut TableChecker<'_>) -> Durabil
 
 #[cfg(test)]
 mod tests {
-    use standpipe_core::settings::{Checker, SecretManager};
+    use standpipe_core::settings::{SecretManager, SettingsChecker};
 
     use super::*;
 
     fn check(raw: &RawSpool) -> Result<SpoolSettings, Vec<String>> {
-        let mut checker = Checker::new(Path::new(""), SecretManager::None);
+        let mut checker = SettingsChecker::new(Path::new(""), SecretManager::None);
         let settings = raw.check(Path::new("/data"), &mut checker.table("spool"));
         match checker.into_mistakes() {
             mistakes if mistakes.is_empty() => Ok(settings),

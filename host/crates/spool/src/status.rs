@@ -15,7 +15,7 @@ pub struct Recovered {
     pub items_waiting: u64,
     /// Bytes cut off the last segment, which a crash left in the middle of a
     /// write: of entries that nobody was informed are stored. What may have been stored
-    /// is counted in [`Status::corrupt_bytes`] instead.
+    /// is counted in [`SpoolStatus::corrupt_bytes`] instead.
     pub torn_bytes: u64,
     /// Corrupt blocks of acknowledgements, and missing files of them: the items
     /// are handed out again, though they may have been acknowledged.
@@ -24,7 +24,7 @@ pub struct Recovered {
 
 /// What a spool holds and has done since it was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Status {
+pub struct SpoolStatus {
     /// Bytes that it takes on disk, or of entries in memory.
     pub bytes: u64,
     /// What they may come to.
@@ -66,7 +66,7 @@ pub struct Status {
     pub is_failing: bool,
 }
 
-/// Makes the counters whose fields, and those of [`Status`], have these names.
+/// Makes the counters whose fields, and those of [`SpoolStatus`], have these names.
 macro_rules! counters {
     ($($field:ident),* $(,)?) => {
         /// What is counted in the course of time.
@@ -78,9 +78,9 @@ macro_rules! counters {
 
         impl Counters {
             /// The part of a status that is counted.
-            pub(super) fn status(&self) -> Status {
+            pub(super) fn status(&self) -> SpoolStatus {
                 let is_failing = self.is_failing.load(Ordering::Relaxed);
-                Status { $($field: self.$field.get(),)* is_failing, ..Status::default() }
+                SpoolStatus { $($field: self.$field.get(),)* is_failing, ..SpoolStatus::default() }
             }
         }
     };

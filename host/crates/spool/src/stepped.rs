@@ -1,15 +1,15 @@
 //! A spool without threads: a simulation says when its writer and its janitor work.
 
-use super::chore::Chore;
-use super::disk::{Disk, Tenders};
-use super::storage::Storage;
-use super::{Kind, OpenError, Outlet, OutletKind, Recovered, Spool, SpoolSettings};
+use super::chore::JanitorTask;
+use super::disk::{DiskSpool, SpoolWorkers};
+use super::storage::SpoolStorage;
+use super::{Consumer, ConsumerKind, Recovered, Spool, SpoolKind, SpoolOpenError, SpoolSettings};
 use std::sync::Arc;
 
 /// The work of a spool's threads, step by step.
 #[derive(Debug)]
-pub struct Steps {
-    tenders: Tenders,
+pub struct SpoolSteps {
+    tenders: SpoolWorkers,
     is_closing: bool,
     has_ended: bool,
 }
@@ -19,19 +19,20 @@ impl Spool {
     pub fn open_stepped(
         settings: SpoolSettings,
         segment_bytes: u64,
-        storage: Box<dyn Storage>,
-    ) -> Result<(Self, Outlet, Recovered, Steps), OpenError> {
-        let (disk, reader, recovered, tenders) = Disk::assemble(settings, segment_bytes, storage)?;
-        let outlet = Outlet(OutletKind::Disk(Box::new(reader)));
-        let steps = Steps { tenders, is_closing: false, has_ended: false };
-        Ok((Spool(Arc::new(Kind::Disk(disk))), outlet, recovered, steps))
+        storage: Box<dyn SpoolStorage>,
+    ) -> Result<(Self, Consumer, Recovered, SpoolSteps), SpoolOpenError> {
+        let (disk, reader, recovered, tenders) =
+            DiskSpool::assemble(settings, segment_bytes, storage)?;
+        let consumer = Consumer(ConsumerKind::Disk(Box::new(reader)));
+        let steps = SpoolSteps { tenders, is_closing: false, has_ended: false };
+        Ok((Spool(Arc::new(SpoolKind::Disk(disk))), consumer, recovered, steps))
     }
 }
 
-impl Steps {
+impl SpoolSteps {
     /// Writes what waits, and removes what nobody needs.
     pub fn write(&mut self) {
-        let Tenders { writer, janitor, commands, chores } = &mut self.tenders;
+        let SpoolWorkers { writer, janitor, commands, chores } = &mut self.tenders;
         while let Ok(command) = commands.try_recv() {
             self.is_closing |= writer.serve(command, commands);
         }
@@ -39,7 +40,7 @@ impl Steps {
             writer.finish();
             self.has_ended = true;
         }
-        while let Ok(Chore::Remove(segment)) = chores.try_recv() {
+        while let Ok(JanitorTask::Remove(segment)) = chores.try_recv() {
             janitor.remove(segment);
         }
     }

@@ -11,7 +11,7 @@ use crate::limits;
 use standpipe_core::private;
 
 /// What writes to files.
-pub trait Storage: std::fmt::Debug + Send + Sync {
+pub trait SpoolStorage: std::fmt::Debug + Send + Sync {
     /// Create a file that does not exist yet.
     fn create(&self, path: &Path) -> io::Result<File>;
     /// Append some of these bytes at a file's end, which is given, and say how
@@ -29,9 +29,9 @@ pub trait Storage: std::fmt::Debug + Send + Sync {
 
 /// Files as the operating system gives them.
 #[derive(Debug)]
-pub struct Files;
+pub struct FileStorage;
 
-impl Storage for Files {
+impl SpoolStorage for FileStorage {
     fn create(&self, path: &Path) -> io::Result<File> {
         private::file_options().read(true).write(true).create_new(true).open(path)
     }
@@ -67,7 +67,7 @@ pub(super) fn is_lack_of_room(error: &io::Error) -> bool {
 
 /// Append all of these bytes, with as few calls as possible.
 pub(super) fn append_all(
-    storage: &dyn Storage,
+    storage: &dyn SpoolStorage,
     file: &File,
     mut end: u64,
     mut parts: &mut [IoSlice<'_>],

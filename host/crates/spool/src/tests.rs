@@ -13,7 +13,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::storage::Files;
+use super::storage::FileStorage;
 use super::*;
 
 /// Segments of a few entries.
@@ -24,11 +24,11 @@ fn settings(directory: &Path, bytes_max: u64) -> SpoolSettings {
     SpoolSettings { directory: directory.to_owned(), bytes_max, durability }
 }
 
-fn open(directory: &Path) -> (Spool, Outlet, Recovered) {
-    open_on(directory, Box::new(Files))
+fn open(directory: &Path) -> (Spool, Consumer, Recovered) {
+    open_on(directory, Box::new(FileStorage))
 }
 
-fn open_on(directory: &Path, storage: Box<dyn Storage>) -> (Spool, Outlet, Recovered) {
+fn open_on(directory: &Path, storage: Box<dyn SpoolStorage>) -> (Spool, Consumer, Recovered) {
     Spool::open_on(settings(directory, 1 << 30), SEGMENT_BYTES, storage).unwrap()
 }
 
@@ -41,18 +41,18 @@ fn append(spool: &Spool, items: u32, bytes: &[u8]) -> Result<(), AppendError> {
 }
 
 /// The next entry that is there already.
-fn read(outlet: &mut Outlet) -> Option<Entry> {
-    match outlet.next(Duration::ZERO) {
-        Next::Entry(entry) => Some(entry),
-        Next::Nothing | Next::End => None,
+fn read(consumer: &mut Consumer) -> Option<SpoolEntry> {
+    match consumer.next(Duration::ZERO) {
+        NextEntry::Entry(entry) => Some(entry),
+        NextEntry::Nothing | NextEntry::End => None,
     }
 }
 
-fn drain(outlet: &mut Outlet) -> Vec<Entry> {
-    std::iter::from_fn(|| read(outlet)).collect()
+fn drain(consumer: &mut Consumer) -> Vec<SpoolEntry> {
+    std::iter::from_fn(|| read(consumer)).collect()
 }
 
-fn acknowledge_all(spool: &Spool, entry: &Entry) {
+fn acknowledge_all(spool: &Spool, entry: &SpoolEntry) {
     spool.acknowledge(entry.place, 0..entry.items);
 }
 
@@ -63,7 +63,7 @@ fn payload(number: u32, length: usize) -> Vec<u8> {
     bytes
 }
 
-fn number_of(entry: &Entry) -> u32 {
+fn number_of(entry: &SpoolEntry) -> u32 {
     u32::from_le_bytes(entry.bytes[..4].try_into().unwrap())
 }
 

@@ -7,7 +7,7 @@ use super::AppendError;
 
 /// An entry that waits to be stored.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct PendingEntry {
     pub(super) items: u32,
     pub(super) bytes: Vec<u8>,
     pub(super) checksum: u32,
@@ -18,8 +18,8 @@ pub(super) struct Waiting {
 
 /// A thing to do.
 #[derive(Debug)]
-pub(super) enum Command {
-    Append(Waiting),
+pub(super) enum WriterCommand {
+    Append(PendingEntry),
     /// Remove the segment that is being written, if nobody needs any of it.
     Renew(oneshot::Sender<()>),
     /// Give room back if some is missing, and try whether a disk that failed works
@@ -29,7 +29,7 @@ pub(super) enum Command {
     Close,
 }
 
-impl Command {
+impl WriterCommand {
     /// The next one; once the spool is closing, only what waits already.
     pub(super) fn next(commands: &Receiver<Self>, is_closing: bool) -> Option<Self> {
         if is_closing { commands.try_recv().ok() } else { commands.recv().ok() }

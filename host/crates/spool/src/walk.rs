@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use memchr::memmem;
 
 use super::frame::{FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader};
-use super::window::Window;
+use super::window::ReadAhead;
 use crate::limits;
 
 /// How much is passed over where the disk cannot read, in bytes: a page.
@@ -16,7 +16,7 @@ const UNREADABLE_STEP: u64 = 4096;
 
 /// A frame's header, and what was passed over on the way to it.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct FoundFrame {
     pub(super) offset: u64,
     pub(super) header: FrameHeader,
     pub(super) gap: Gap,
@@ -35,10 +35,10 @@ pub(super) struct Gap {
 /// Goes through the frames of one segment. What is between two frames that it
 /// finds is a gap, whose items are known from the frame behind it.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(super) struct FrameWalk {
     segment: u64,
     file: File,
-    window: Window,
+    window: ReadAhead,
     offset: u64,
     /// The number that the next item should have.
     expected: u32,
@@ -46,10 +46,17 @@ pub(super) struct Walk {
     is_unreadable: bool,
 }
 
-impl Walk {
+impl FrameWalk {
     pub(super) fn new(segment: u64, file: File) -> Self {
         let offset = FILE_HEADER_BYTES as u64;
-        Self { segment, file, window: Window::default(), offset, expected: 0, is_unreadable: false }
+        Self {
+            segment,
+            file,
+            window: ReadAhead::default(),
+            offset,
+            expected: 0,
+            is_unreadable: false,
+        }
     }
 
     pub(super) fn file(&self) -> &File {
@@ -59,7 +66,7 @@ impl Walk {
     /// The next frame of those that end before `end` with items below `items`.
     ///
     /// None leaves the place as it is.
-    pub(super) fn next_frame(&mut self, end: u64, items: u32) -> Option<Found> {
+    pub(super) fn next_frame(&mut self, end: u64, items: u32) -> Option<FoundFrame> {
         let mut offset = self.offset;
         loop {
             match self.search(offset, end, items) {
@@ -68,9 +75,9 @@ impl Walk {
                     let gap = self.pass(found, header.first);
                     self.offset = found + header.frame_bytes();
                     self.expected = header.items_end();
-                    return Some(Found { offset: found, header, gap });
+                    return Some(FoundFrame { offset: found, header, gap });
                 }
-                Err(Unreadable(at)) => {
+                Err(UnreadableAt(at)) => {
                     self.is_unreadable = true;
                     offset = (at / UNREADABLE_STEP + 1) * UNREADABLE_STEP;
                 }
@@ -98,7 +105,7 @@ impl Walk {
     }
 
     /// The bytes of the entry in this frame, whatever they are.
-    pub(super) fn read(&mut self, found: &Found, end: u64) -> io::Result<Vec<u8>> {
+    pub(super) fn read(&mut self, found: &FoundFrame, end: u64) -> io::Result<Vec<u8>> {
         let offset = found.offset + FRAME_HEADER_BYTES as u64;
         let length = found.header.length as usize;
         if length <= limits::SPOOL_READ_BYTES {
@@ -115,7 +122,7 @@ impl Walk {
         from: u64,
         end: u64,
         items: u32,
-    ) -> Result<Option<(u64, FrameHeader)>, Unreadable> {
+    ) -> Result<Option<(u64, FrameHeader)>, UnreadableAt> {
         let mut offset = from;
         while offset + FRAME_HEADER_BYTES as u64 <= end {
             if let Some(header) = self.header(offset, end, items)? {
@@ -131,9 +138,9 @@ impl Walk {
         offset: u64,
         end: u64,
         items: u32,
-    ) -> Result<Option<FrameHeader>, Unreadable> {
+    ) -> Result<Option<FrameHeader>, UnreadableAt> {
         let bytes = self.window.get(&self.file, offset, FRAME_HEADER_BYTES, end);
-        let bytes = bytes.map_err(|_| Unreadable(offset))?;
+        let bytes = bytes.map_err(|_| UnreadableAt(offset))?;
         let header = FrameHeader::parse(bytes, self.segment, offset);
         Ok(header.filter(|header| {
             offset + header.frame_bytes() <= end
@@ -143,11 +150,11 @@ impl Walk {
     }
 
     /// The next place where a header may begin, or the end.
-    fn next_magic(&mut self, from: u64, end: u64) -> Result<u64, Unreadable> {
+    fn next_magic(&mut self, from: u64, end: u64) -> Result<u64, UnreadableAt> {
         let mut offset = from;
         while offset + FRAME_HEADER_BYTES as u64 <= end {
             let bytes = self.window.at_least(&self.file, offset, FRAME_HEADER_BYTES, end);
-            let bytes = bytes.map_err(|_| Unreadable(offset))?;
+            let bytes = bytes.map_err(|_| UnreadableAt(offset))?;
             if let Some(at) = memmem::find(bytes, &FRAME_MAGIC) {
                 return Ok(offset + at as u64);
             }
@@ -160,4 +167,4 @@ impl Walk {
 
 /// Where something could not be read.
 #[derive(Debug)]
-struct Unreadable(u64);
+struct UnreadableAt(u64);

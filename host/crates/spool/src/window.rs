@@ -8,12 +8,12 @@ use crate::limits;
 
 /// A part of a file, in memory.
 #[derive(Debug, Default)]
-pub(super) struct Window {
+pub(super) struct ReadAhead {
     start: u64,
     bytes: Vec<u8>,
 }
 
-impl Window {
+impl ReadAhead {
     /// These bytes of the file, of which nothing from `end` on is read.
     ///
     /// At most [`limits::SPOOL_READ_BYTES`] can be asked for.

@@ -21,10 +21,10 @@ use crossbeam_channel::Receiver;
 
 use super::acks::{Acks, acks_bytes};
 use super::frame::{FILE_HEADER_BYTES, FrameHeader, encode_file_header, frame_bytes};
-use super::log::Log;
+use super::log::SegmentLog;
 use super::segment::{Segment, SegmentState};
 use super::storage::{append_all, is_lack_of_room};
-use super::waiting::{Command, Waiting};
+use super::waiting::{PendingEntry, WriterCommand};
 use super::{AppendError, Durability};
 use crate::limits;
 
@@ -39,19 +39,19 @@ const SPOOL_ACKS_RESERVED_BYTES: u64 = 4096;
 
 /// Writes segments.
 #[derive(Debug)]
-pub(super) struct Writer {
-    log: Arc<Log>,
+pub(super) struct SegmentWriter {
+    log: Arc<SegmentLog>,
     durability: Durability,
     segment_bytes: u64,
     next_number: u64,
-    active: Option<Active>,
+    active: Option<ActiveSegment>,
     /// Bytes of the group that was refused last.
     refused_bytes: u64,
 }
 
 /// The segment that is being written.
 #[derive(Debug)]
-struct Active {
+struct ActiveSegment {
     segment: Arc<Segment>,
     file: File,
     /// Where its next frame goes.
@@ -63,9 +63,9 @@ struct Active {
     is_known: bool,
 }
 
-impl Writer {
+impl SegmentWriter {
     pub(super) fn new(
-        log: Arc<Log>,
+        log: Arc<SegmentLog>,
         durability: Durability,
         segment_bytes: u64,
         next_number: u64,
@@ -74,9 +74,9 @@ impl Writer {
     }
 
     /// Write what comes, until the spool is closed and nothing waits.
-    pub(super) fn run(mut self, commands: &Receiver<Command>) {
+    pub(super) fn run(mut self, commands: &Receiver<WriterCommand>) {
         let mut is_closing = false;
-        while let Some(command) = Command::next(commands, is_closing) {
+        while let Some(command) = WriterCommand::next(commands, is_closing) {
             is_closing |= self.serve(command, commands);
         }
         self.finish();
@@ -84,21 +84,25 @@ impl Writer {
 
     /// Does what is asked first, and all that waits behind it as far as it goes into
     /// one group. Returns whether the spool is to be closed.
-    pub(super) fn serve(&mut self, command: Command, commands: &Receiver<Command>) -> bool {
+    pub(super) fn serve(
+        &mut self,
+        command: WriterCommand,
+        commands: &Receiver<WriterCommand>,
+    ) -> bool {
         let mut is_closing = false;
         let (mut group, mut bytes, mut command) = (Vec::new(), 0, Some(command));
         while let Some(next) = command {
             match next {
-                Command::Append(waiting) => {
+                WriterCommand::Append(waiting) => {
                     bytes += waiting.bytes.len();
                     group.push(waiting);
                 }
-                Command::Renew(done) => {
+                WriterCommand::Renew(done) => {
                     self.remove_unneeded();
                     let _ = done.send(());
                 }
-                Command::Tend => self.tend(),
-                Command::Close => is_closing = true,
+                WriterCommand::Tend => self.tend(),
+                WriterCommand::Close => is_closing = true,
             }
             let has_room = bytes < SPOOL_GROUP_BYTES_MAX;
             command = has_room.then(|| commands.try_recv().ok()).flatten();
@@ -115,7 +119,7 @@ impl Writer {
     }
 
     /// Store a group, in parts where it goes into several segments.
-    fn commit(&mut self, mut group: Vec<Waiting>) {
+    fn commit(&mut self, mut group: Vec<PendingEntry>) {
         while !group.is_empty() {
             let fitting = self.fitting(&group);
             if fitting == 0 {
@@ -144,11 +148,11 @@ impl Writer {
     }
 
     /// How many of these go into the segment that is being written.
-    fn fitting(&self, group: &[Waiting]) -> usize {
+    fn fitting(&self, group: &[PendingEntry]) -> usize {
         let start = (FILE_HEADER_BYTES as u64, 0);
         let (mut end, mut items) =
             self.active.as_ref().map_or(start, |active| (active.end, active.items));
-        let fits = |waiting: &&Waiting| {
+        let fits = |waiting: &&PendingEntry| {
             let is_first = items == 0;
             end += frame_bytes(waiting.bytes.len());
             items = items.saturating_add(waiting.items);
@@ -158,7 +162,7 @@ impl Writer {
     }
 
     /// Write and sync entries that fit into one segment, and announce them.
-    fn store(&mut self, group: &[Waiting]) -> io::Result<()> {
+    fn store(&mut self, group: &[PendingEntry]) -> io::Result<()> {
         let mut active = self.take_active()?;
         let number = active.segment.number;
         let (mut end, mut items) = (active.end, active.items);
@@ -199,7 +203,7 @@ impl Writer {
     }
 
     /// See that this many items of a segment can be acknowledged on a full disk.
-    fn reserve_acks(&self, active: &mut Active, items: u32) -> io::Result<()> {
+    fn reserve_acks(&self, active: &mut ActiveSegment, items: u32) -> io::Result<()> {
         let needed = acks_bytes(items).next_multiple_of(SPOOL_ACKS_RESERVED_BYTES);
         if needed > active.acks_reserved {
             self.log.reserve_acks(active.segment.number, active.acks_reserved..needed)?;
@@ -209,7 +213,7 @@ impl Writer {
     }
 
     /// Cut off what was written behind the last entry, and go on there.
-    fn cut_off(&mut self, active: Active) {
+    fn cut_off(&mut self, active: ActiveSegment) {
         match self.log.storage.truncate(&active.file, active.end) {
             Ok(()) => self.active = Some(active),
             Err(_) => self.abandon(active),
@@ -217,7 +221,7 @@ impl Writer {
     }
 
     /// Make what was appended durable, and a new segment's name.
-    fn sync(&self, active: &Active) -> io::Result<()> {
+    fn sync(&self, active: &ActiveSegment) -> io::Result<()> {
         if self.durability != Durability::Fsync {
             return Ok(());
         }
@@ -227,7 +231,7 @@ impl Writer {
     }
 
     /// Let the reader see what is durable now.
-    fn publish(&self, active: &mut Active, group: &[Waiting]) {
+    fn publish(&self, active: &mut ActiveSegment, group: &[PendingEntry]) {
         let counters = &self.log.counters;
         let items = group.iter().map(|waiting| u64::from(waiting.items)).sum();
         counters.groups.add(1);
@@ -246,12 +250,12 @@ impl Writer {
     }
 
     /// Takes the segment that is being written, or begins one.
-    fn take_active(&mut self) -> io::Result<Active> {
+    fn take_active(&mut self) -> io::Result<ActiveSegment> {
         self.active.take().map_or_else(|| self.begin(), Ok)
     }
 
     /// Begin a segment.
-    fn begin(&mut self) -> io::Result<Active> {
+    fn begin(&mut self) -> io::Result<ActiveSegment> {
         // A number is never used again, whatever comes of its files.
         let number = self.next_number;
         self.next_number += 1;
@@ -270,7 +274,7 @@ impl Writer {
         let state = SegmentState::new(end, Acks::new(number));
         let segment = Arc::new(Segment::new(number, SystemTime::now(), state));
         let acks_reserved = SPOOL_ACKS_RESERVED_BYTES;
-        Ok(Active { segment, file, end, items: 0, acks_reserved, is_known: false })
+        Ok(ActiveSegment { segment, file, end, items: 0, acks_reserved, is_known: false })
     }
 
     /// End the segment that is being written, if there is one.
@@ -283,7 +287,7 @@ impl Writer {
     }
 
     /// End a segment whose end failed, where it was last durable.
-    fn abandon(&mut self, active: Active) {
+    fn abandon(&mut self, active: ActiveSegment) {
         if !active.is_known {
             self.log.used.subtract(active.end);
             self.log.discard(active.segment.number);
@@ -325,7 +329,7 @@ impl Writer {
     /// Remove the segment that is being written, if nobody needs any of it. Says
     /// whether that gave room back.
     fn remove_unneeded(&mut self) -> bool {
-        let is_needed = |active: &mut Active| active.segment.state().acks.unacked() > 0;
+        let is_needed = |active: &mut ActiveSegment| active.segment.state().acks.unacked() > 0;
         let unneeded = self.active.take_if(|active| active.is_known && !is_needed(active));
         let Some(active) = unneeded else { return false };
         self.end(Arc::clone(&active.segment));

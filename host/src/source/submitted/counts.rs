@@ -3,7 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 
 use super::Refused;
-use standpipe_core::event::Ended;
+use standpipe_core::event::EventOutcome;
 
 /// What became of the events that were handed in.
 ///
@@ -57,11 +57,11 @@ pub(super) struct Counts {
 
 impl Counts {
     /// The counter of events that ended so.
-    pub(super) fn of_ended(&self, ended: Ended) -> &Counter {
+    pub(super) fn of_ended(&self, ended: EventOutcome) -> &Counter {
         match ended {
-            Ended::Delivered => &self.delivered,
-            Ended::Filtered => &self.filtered,
-            Ended::Dead(_) => &self.dead,
+            EventOutcome::Delivered => &self.delivered,
+            EventOutcome::Filtered => &self.filtered,
+            EventOutcome::Dead(_) => &self.dead,
         }
     }
 

@@ -13,7 +13,7 @@ use super::{Shared, Submissions, Submitted};
 use crate::limits;
 use crate::source::{ChunkSource, Chunker};
 use standpipe_core::event::{
-    Ack, Chunk, Ended, LineError, Lines, NextChunk, Settled, Settlements, Source,
+    Ack, Chunk, EventOutcome, EventSource, LineError, Lines, NextChunk, Settled, Settlements,
 };
 use standpipe_core::limits::CHUNK_BYTES;
 
@@ -32,7 +32,7 @@ const SUBMITTED_REST: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct SubmissionReader {
     submissions: Submissions,
-    source: Source,
+    source: EventSource,
     /// The number of the next event, counted from 1.
     next_line: u64,
     /// Where the chunk before was not full, nothing more waited.
@@ -53,7 +53,7 @@ struct QueuedRoom {
 /// A chunk in the making.
 struct Gathered {
     lines: Lines,
-    waiting: Vec<(u32, oneshot::Sender<Ended>)>,
+    waiting: Vec<(u32, oneshot::Sender<EventOutcome>)>,
     /// The room that the events take in the queue, in bytes.
     room: usize,
 }
@@ -61,12 +61,12 @@ struct Gathered {
 /// Who waits to be told of the events of a chunk.
 struct Waiting {
     shared: Arc<Shared>,
-    events: Mutex<Vec<(u32, oneshot::Sender<Ended>)>>,
+    events: Mutex<Vec<(u32, oneshot::Sender<EventOutcome>)>>,
 }
 
 impl SubmissionReader {
     /// Reads events that plugins and dead letters know by the name of this source.
-    pub fn new(submissions: Submissions, source: Source) -> Self {
+    pub fn new(submissions: Submissions, source: EventSource) -> Self {
         SubmissionReader { submissions, source, next_line: 1, is_idle: false, handed_out: None }
     }
 
@@ -98,7 +98,7 @@ impl SubmissionReader {
             totals.add_settled(settled);
             waiting.abandon();
         };
-        let ack = Ack::recorded(self.source.clone(), lines.len(), record, notice);
+        let ack = Ack::with_checkpoint(self.source.clone(), lines.len(), record, notice);
         lines.into_chunk(ack)
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use standpipe_core::event::Ended;
+use standpipe_core::event::EventOutcome;
 
 /// An event was not accepted; here it is again.
 #[derive(Clone, Error, PartialEq, Eq)]
@@ -40,16 +40,16 @@ pub enum NotSettled {
 /// the event.
 #[derive(Debug)]
 #[must_use = "to be awaited where it matters what becomes of the event; else drop it"]
-pub struct Receipt(oneshot::Receiver<Ended>);
+pub struct Receipt(oneshot::Receiver<EventOutcome>);
 
 impl Receipt {
-    pub(super) fn new(settled: oneshot::Receiver<Ended>) -> Self {
+    pub(super) fn new(settled: oneshot::Receiver<EventOutcome>) -> Self {
         Receipt(settled)
     }
 }
 
 impl Future for Receipt {
-    type Output = Result<Ended, NotSettled>;
+    type Output = Result<EventOutcome, NotSettled>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let settled = Pin::new(&mut self.0).poll(context);

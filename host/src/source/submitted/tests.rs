@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::source::{Chunker, Progress};
-use standpipe_core::event::{Chunk, LineError, Outcome, Reason, scan};
+use standpipe_core::event::{Chunk, LineError, OutputOutcome, Reason, scan};
 
 /// How long a chunk may take to come.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -45,15 +45,18 @@ async fn each_is_told_how_its_event_ended() {
     let (reader, chunks) = read(submissions);
     let chunk = chunks.recv_timeout(DEADLINE).unwrap();
     assert_eq!(texts(&chunk), [b"a", b"b", b"c", b"d"]);
-    chunk.ack.settle(0, Outcome::Delivered);
+    chunk.ack.settle(0, OutputOutcome::Delivered);
     chunk.ack.filter(1);
     let [a, b, c, d] = receipts;
-    chunk.ack.record();
-    assert_eq!((a.await, b.await), (Ok(Ended::Delivered), Ok(Ended::Filtered)));
+    chunk.ack.checkpoint();
+    assert_eq!((a.await, b.await), (Ok(EventOutcome::Delivered), Ok(EventOutcome::Filtered)));
     assert_eq!(submitter.report().unsettled, 2);
-    chunk.ack.settle(2, Outcome::Dead(Reason::GivenUp));
+    chunk.ack.settle(2, OutputOutcome::Dead(Reason::GivenUp));
     drop(chunk);
-    assert_eq!((c.await, d.await), (Ok(Ended::Dead(Reason::GivenUp)), Err(NotSettled::Abandoned)));
+    assert_eq!(
+        (c.await, d.await),
+        (Ok(EventOutcome::Dead(Reason::GivenUp)), Err(NotSettled::Abandoned))
+    );
     submitter.close();
     submitter.settled().await;
     reader.join().unwrap();
@@ -85,8 +88,8 @@ fn a_known_result_is_counted_before_it_is_known() {
     assert!(receipt.as_mut().poll(&mut Context::from_waker(&awoken)).is_pending());
     let (_reader, chunks) = read(submissions);
     let chunk = chunks.recv_timeout(DEADLINE).unwrap();
-    chunk.ack.settle(0, Outcome::Delivered);
-    chunk.ack.record();
+    chunk.ack.settle(0, OutputOutcome::Delivered);
+    chunk.ack.checkpoint();
     assert_eq!(waker.unsettled.load(Ordering::Relaxed), 1);
 }
 
@@ -101,17 +104,17 @@ async fn what_there_is_no_room_for_comes_back_or_waits() {
     let (_reader, chunks) = read(submissions);
     let settle = || {
         let chunk = chunks.recv_timeout(DEADLINE).unwrap();
-        chunk.ack.settle(0, Outcome::Delivered);
+        chunk.ack.settle(0, OutputOutcome::Delivered);
         texts(&chunk).concat()
     };
-    assert_eq!((settle(), first.await), (b"1".to_vec(), Ok(Ended::Delivered)));
+    assert_eq!((settle(), first.await), (b"1".to_vec(), Ok(EventOutcome::Delivered)));
     // The second one was let in when the first was settled.
     let third = tokio::task::spawn_blocking(move || chunks.recv_timeout(DEADLINE).unwrap());
     let chunk = third.await.unwrap();
     assert_eq!(texts(&chunk), [b"3"]);
-    chunk.ack.settle(0, Outcome::Delivered);
+    chunk.ack.settle(0, OutputOutcome::Delivered);
     drop(chunk);
-    assert_eq!(waiting.await.unwrap(), Ok(Ended::Delivered));
+    assert_eq!(waiting.await.unwrap(), Ok(EventOutcome::Delivered));
 }
 
 #[tokio::test]
@@ -138,9 +141,9 @@ async fn nothing_is_accepted_once_it_is_closed() {
     assert_eq!(submitter.report().refused_closed, 2);
     let (reader, chunks) = read(submissions);
     let chunk = chunks.recv_timeout(DEADLINE).unwrap();
-    chunk.ack.settle(0, Outcome::Delivered);
+    chunk.ack.settle(0, OutputOutcome::Delivered);
     drop(chunk);
-    assert_eq!(accepted.await, Ok(Ended::Delivered));
+    assert_eq!(accepted.await, Ok(EventOutcome::Delivered));
     reader.join().unwrap();
 }
 

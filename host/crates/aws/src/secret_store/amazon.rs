@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::SecretError;
 use crate::{self as aws, AwsError, AwsSettings, ConnectError, JsonClient, Service, Unreached};
-use standpipe_core::secret::{NoManager, Resolve, Secret};
+use standpipe_core::secret::{NoSecretManager, Secret, SecretResolver};
 
 const SECRETS_MANAGER: Service =
     Service { name: "secretsmanager", target: "secretsmanager", version: "1.1" };
@@ -59,7 +59,7 @@ async fn open(
     service: Service,
     url: Option<&str>,
 ) -> Result<JsonClient, ConnectError> {
-    let nobody: Arc<dyn Resolve> = Arc::new(NoManager);
+    let nobody: Arc<dyn SecretResolver> = Arc::new(NoSecretManager);
     let http = aws::http_client(&settings.transport, &*nobody).await?;
     let access = aws::connect(settings, &http, &nobody, Unreached::Fail).await?;
     let connector = aws::http_connector(&settings.transport, &*nobody, &access.clock).await?;

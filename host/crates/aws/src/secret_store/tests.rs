@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use standpipe_core::secret::SecretSetting;
 
-fn reference(text: &str) -> Reference {
+fn reference(text: &str) -> SecretReference {
     let setting = SecretSetting::parse(Secret::new(format!("secret:{text}"))).unwrap();
     setting.reference().unwrap().clone()
 }
@@ -20,7 +20,7 @@ async fn files(directory: &TempDir, prefix: &str) -> Secrets {
     Secrets::open(&settings).await.unwrap()
 }
 
-async fn text(secrets: &Secrets, name: &str) -> Result<String, Unresolved> {
+async fn text(secrets: &Secrets, name: &str) -> Result<String, UnresolvedSecret> {
     secrets.resolve(&reference(name)).await.map(|secret| secret.expose().to_owned())
 }
 

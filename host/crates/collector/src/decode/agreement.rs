@@ -27,7 +27,7 @@ const TIMES: [(&str, OffsetDateTime, bool); 7] = [
     ("\"0000-01-01 00:00\"", datetime!(0000-01-01 00:00 UTC), false),
 ];
 
-type Outcome = Option<Vec<(String, Option<Refusal>)>>;
+type Outcome = Option<Vec<(String, Option<EventRefusal>)>>;
 
 /// Where the JSON value ends that begins a text.
 fn value_end(text: &str) -> usize {
@@ -141,15 +141,15 @@ fn segment(
     batch: &str,
     text: &str,
     made: &str,
-) -> Result<String, Refusal> {
+) -> Result<String, EventRefusal> {
     if id(text, "userId").is_empty() && id(text, "anonymousId").is_empty() {
-        return Err(Refusal::NoIdentity);
+        return Err(EventRefusal::NoIdentity);
     }
     let filled = |key: &str| string_of(get(text, key)).filter(|it| !it.is_empty());
     let own_type = filled("type");
-    let message_type = path.or(own_type.as_deref()).ok_or(Refusal::NoType)?;
+    let message_type = path.or(own_type.as_deref()).ok_or(EventRefusal::NoType)?;
     if message_type == "track" && filled("event").is_none() {
-        return Err(Refusal::NoEventName);
+        return Err(EventRefusal::NoEventName);
     }
     let mut event = text.to_owned();
     if let Some(path) = path {
@@ -189,10 +189,10 @@ fn segment(
     Ok(event)
 }
 
-fn rudderstack(path: Option<&str>, text: &str, made: &str) -> Result<String, Refusal> {
+fn rudderstack(path: Option<&str>, text: &str, made: &str) -> Result<String, EventRefusal> {
     let ids = [id(text, "userId"), id(text, "anonymousId")];
     if ids.iter().all(String::is_empty) {
-        return Err(Refusal::NoIdentity);
+        return Err(EventRefusal::NoIdentity);
     }
     let mut event = text.to_owned();
     if let Some(path) = path {
@@ -255,7 +255,7 @@ fn model(facts: &Facts<'_>, shape: Shape, body: &str, decoded: &Outcome) -> Outc
         let made = decoded.as_ref().and_then(|events| events.get(number));
         let made = made_id(made.map_or("", |(text, _)| text));
         let event = match facts.dialect {
-            _ if !item.starts_with('{') => Err(Refusal::NotAnObject),
+            _ if !item.starts_with('{') => Err(EventRefusal::NotAnObject),
             Dialect::Segment => segment(facts, path, body, item, &made),
             Dialect::RudderStack => rudderstack(path, item, &made),
         };

@@ -15,7 +15,7 @@ use super::patch::Patch;
 use super::stamp::{Stamp, Written};
 use super::{Facts, write_string};
 use crate::dialect::MessageType;
-use standpipe_core::event::{Outline, Refusal, string};
+use standpipe_core::event::{EventRefusal, Outline, string};
 use standpipe_core::message_id::{MessageIds, QuotedUuid};
 
 /// The rules, and what is the same for all events of a request.
@@ -48,11 +48,11 @@ impl RudderStack {
         path: Option<MessageType>,
         known: &Known,
         patch: &mut Patch,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), EventRefusal> {
         let user_id = cleaned(known.user_id.text(outline));
         let anonymous_id = cleaned(known.anonymous_id.text(outline));
         if user_id.is_empty() && anonymous_id.is_empty() {
-            return Err(Refusal::NoIdentity);
+            return Err(EventRefusal::NoIdentity);
         }
         if let Some(message_type) = path {
             patch

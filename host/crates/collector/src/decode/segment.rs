@@ -26,7 +26,7 @@ use super::patch::Patch;
 use super::shared::{Shared, each_member};
 use super::stamp::{Read, Stamp, Written};
 use super::{BadBody, Facts, Shape, Stop, write_string};
-use standpipe_core::event::{Outline, Refusal, Span};
+use standpipe_core::event::{EventRefusal, Outline, Span};
 use standpipe_core::message_id::MessageIds;
 
 /// The rules, and what is the same for all events of a request.
@@ -98,20 +98,20 @@ impl<'o, 'a> Segment<'o, 'a> {
     }
 
     #[inline]
-    fn check(&self, known: &Known) -> Result<(), Refusal> {
+    fn check(&self, known: &Known) -> Result<(), EventRefusal> {
         let is_id = |value: Value| !cleaned(value.text(self.outline)).is_empty();
         if !is_id(known.user_id) && !is_id(known.anonymous_id) {
-            return Err(Refusal::NoIdentity);
+            return Err(EventRefusal::NoIdentity);
         }
         let is_track = match self.shape.message_type() {
             Some(message_type) => message_type.name() == "track",
             None if !known.message_type.is_filled_string(self.outline) => {
-                return Err(Refusal::NoType);
+                return Err(EventRefusal::NoType);
             }
             None => known.message_type.is(self.outline, "track"),
         };
         if is_track && !known.event.is_filled_string(self.outline) {
-            return Err(Refusal::NoEventName);
+            return Err(EventRefusal::NoEventName);
         }
         Ok(())
     }

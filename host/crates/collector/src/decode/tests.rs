@@ -14,7 +14,7 @@ const FACTS: Facts<'_> = Facts {
 const RUDDERSTACK: Facts<'_> = Facts { dialect: Dialect::RudderStack, ..FACTS };
 const BROWSER: Facts<'_> = Facts { client_side: true, ..FACTS };
 
-type Outcome = Result<Vec<(String, Option<Refusal>)>, BadBody>;
+type Outcome = Result<Vec<(String, Option<EventRefusal>)>, BadBody>;
 
 /// The texts of a body, with random ids replaced by `ID`.
 fn decode(facts: Facts<'_>, shape: Shape, body: &str) -> Outcome {
@@ -54,7 +54,7 @@ fn item(facts: Facts<'_>, item: &str) -> String {
 }
 
 #[track_caller]
-fn refusals(facts: Facts<'_>, items: &[(&str, Option<Refusal>)]) {
+fn refusals(facts: Facts<'_>, items: &[(&str, Option<EventRefusal>)]) {
     let texts: Vec<&str> = items.iter().map(|(text, _)| *text).collect();
     let body = format!("{{\"batch\":[{}]}}", texts.join(" , "));
     let events = decode(facts, Shape::Batch, &body).unwrap();
@@ -129,7 +129,7 @@ fn line_ends_between_tokens_become_spaces() {
         "{\"context\":{\"a\":[\n1]},\"batch\":[{\"type\":\"page\",\"userId\":\"u\"},\n[\n]]}";
     let events = decode(FACTS, Shape::Batch, body).unwrap();
     assert!(events[0].0.contains("\"context\":{\"a\":[ 1]}"));
-    assert_eq!(events[1], ("[ ]".to_owned(), Some(Refusal::NotAnObject)));
+    assert_eq!(events[1], ("[ ]".to_owned(), Some(EventRefusal::NotAnObject)));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_path_says_the_type() {
         assert_eq!(events[0].1, None);
     }
     let events = decode(FACTS, Shape::One(MessageType::Track), r#"{"userId":"u","type":"page"}"#);
-    assert_eq!(events.unwrap()[0].1, Some(Refusal::NoEventName));
+    assert_eq!(events.unwrap()[0].1, Some(EventRefusal::NoEventName));
     let events = decode(FACTS, Shape::One(MessageType::Page), r#"{"userId":"u","type":"track"}"#);
     assert_eq!(events.unwrap()[0].1, None);
 }
@@ -156,21 +156,21 @@ fn segment_refuses() {
         &[
             (r#"{"type":"page","userId":"u"}"#, None),
             (r#"{"type":"page","anonymousId":7}"#, None),
-            ("17", Some(Refusal::NotAnObject)),
-            ("[[1],{}]", Some(Refusal::NotAnObject)),
-            ("\"a\"", Some(Refusal::NotAnObject)),
-            ("[ ]", Some(Refusal::NotAnObject)),
-            ("{ }", Some(Refusal::NoIdentity)),
-            (r#"{"type":"page"}"#, Some(Refusal::NoIdentity)),
-            (r#"{"type":"page","userId":"","anonymousId":null}"#, Some(Refusal::NoIdentity)),
-            (r#"{"type":"page","userId":" \u200b\t"}"#, Some(Refusal::NoIdentity)),
-            (r#"{"type":"page","userId":"u","userId":""}"#, Some(Refusal::NoIdentity)),
-            (r#"{"userId":"u"}"#, Some(Refusal::NoType)),
-            (r#"{"userId":"u","type":""}"#, Some(Refusal::NoType)),
-            (r#"{"userId":"u","type":["track"]}"#, Some(Refusal::NoType)),
-            (r#"{"userId":"u","type":"track"}"#, Some(Refusal::NoEventName)),
-            (r#"{"userId":"u","type":"tr\u0061ck","event":1}"#, Some(Refusal::NoEventName)),
-            (r#"{"userId":"u","type":"track","event":""}"#, Some(Refusal::NoEventName)),
+            ("17", Some(EventRefusal::NotAnObject)),
+            ("[[1],{}]", Some(EventRefusal::NotAnObject)),
+            ("\"a\"", Some(EventRefusal::NotAnObject)),
+            ("[ ]", Some(EventRefusal::NotAnObject)),
+            ("{ }", Some(EventRefusal::NoIdentity)),
+            (r#"{"type":"page"}"#, Some(EventRefusal::NoIdentity)),
+            (r#"{"type":"page","userId":"","anonymousId":null}"#, Some(EventRefusal::NoIdentity)),
+            (r#"{"type":"page","userId":" \u200b\t"}"#, Some(EventRefusal::NoIdentity)),
+            (r#"{"type":"page","userId":"u","userId":""}"#, Some(EventRefusal::NoIdentity)),
+            (r#"{"userId":"u"}"#, Some(EventRefusal::NoType)),
+            (r#"{"userId":"u","type":""}"#, Some(EventRefusal::NoType)),
+            (r#"{"userId":"u","type":["track"]}"#, Some(EventRefusal::NoType)),
+            (r#"{"userId":"u","type":"track"}"#, Some(EventRefusal::NoEventName)),
+            (r#"{"userId":"u","type":"tr\u0061ck","event":1}"#, Some(EventRefusal::NoEventName)),
+            (r#"{"userId":"u","type":"track","event":""}"#, Some(EventRefusal::NoEventName)),
             (r#"{"userId":"u","type":"track","event":"e"}"#, None),
         ],
     );
@@ -185,9 +185,9 @@ fn rudderstack_refuses_less() {
             (r#"{"userId":0,"type":"track"}"#, None),
             (r#"{"userId":false}"#, None),
             (r#"{"userId":{}}"#, None),
-            ("null", Some(Refusal::NotAnObject)),
-            (r#"{"userId":" ","anonymousId":""}"#, Some(Refusal::NoIdentity)),
-            (r#"{"x":{"userId":"u"}}"#, Some(Refusal::NoIdentity)),
+            ("null", Some(EventRefusal::NotAnObject)),
+            (r#"{"userId":" ","anonymousId":""}"#, Some(EventRefusal::NoIdentity)),
+            (r#"{"x":{"userId":"u"}}"#, Some(EventRefusal::NoIdentity)),
         ],
     );
 }
@@ -466,9 +466,9 @@ fn webhooks() {
         of(r#"[{"a":[{}]}, 7 ,{},[{"b":1}]]"#),
         [
             (made(r#"{"a":[{}]}"#), None),
-            ("7".to_owned(), Some(Refusal::NotAnObject)),
+            ("7".to_owned(), Some(EventRefusal::NotAnObject)),
             (made("{}"), None),
-            (r#"[{"b":1}]"#.to_owned(), Some(Refusal::NotAnObject)),
+            (r#"[{"b":1}]"#.to_owned(), Some(EventRefusal::NotAnObject)),
         ]
     );
 }
@@ -482,7 +482,7 @@ fn long_events_are_refused_and_small_bodies_cannot_ask_for_gigabytes() {
     let events = decode(FACTS, Shape::Batch, &body).unwrap();
     assert_eq!(
         events.iter().map(|(_, refused)| *refused).collect::<Vec<_>>(),
-        [Some(Refusal::TooLong), None]
+        [Some(EventRefusal::TooLong), None]
     );
     let shared = "x".repeat(1024 * 1024);
     let items = r#"{"type":"page","userId":"u"},"#.repeat(100);
@@ -501,7 +501,7 @@ fn events_that_become_too_long_are_work_too() {
         format!(r#"{{"context":{{"x":"{shared}"}},"batch":[{}]}}"#, items[..count].join(","))
     };
     let events = decode(FACTS, Shape::Batch, &body(1)).unwrap();
-    assert_eq!(events, [(items[0].to_owned(), Some(Refusal::TooLong))]);
+    assert_eq!(events, [(items[0].to_owned(), Some(EventRefusal::TooLong))]);
     assert_eq!(decode(FACTS, Shape::Batch, &body(3)), Err(BadBody::AddsTooMuch));
 }
 

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-use super::{Reason, Source};
+use super::{EventSource, Reason};
 use crate::metrics;
 
 /// How one output of an event ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum OutputOutcome {
     /// It was accepted by its delivery stream.
     Delivered,
     /// It was written to the dead letters.
@@ -22,7 +22,7 @@ pub enum Outcome {
 
 /// How an event ended, with all of its outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ended {
+pub enum EventOutcome {
     /// Every output was accepted by its stream.
     Delivered,
     /// The plugin had no output for it.
@@ -42,14 +42,14 @@ pub enum Ended {
 pub struct Ack(Arc<Promise>);
 
 struct Promise {
-    source: Source,
+    source: EventSource,
     events: Box<[AtomicU32]>,
-    record: Option<Box<Record>>,
+    checkpoint: Option<Box<Checkpoint>>,
     notice: Option<Box<dyn FnOnce(Settled) + Send + Sync>>,
 }
 
 /// What a source does to write down what is settled.
-type Record = dyn Fn(&Settlements<'_>) + Send + Sync;
+type Checkpoint = dyn Fn(&Settlements<'_>) + Send + Sync;
 
 /// Which events of a chunk have been settled so far.
 pub struct Settlements<'a>(&'a [AtomicU32]);
@@ -77,7 +77,7 @@ pub struct Settled {
 impl Ack {
     /// Promise to account for `events` events of a source.
     pub fn new(
-        source: Source,
+        source: EventSource,
         events: usize,
         notice: impl FnOnce(Settled) + Send + Sync + 'static,
     ) -> Self {
@@ -85,28 +85,28 @@ impl Ack {
     }
 
     /// The same for a source that keeps a record of what is settled, so that it
-    /// hands in nothing twice if the process dies: see [`Ack::record`].
-    pub fn recorded(
-        source: Source,
+    /// hands in nothing twice if the process dies: see [`Ack::checkpoint`].
+    pub fn with_checkpoint(
+        source: EventSource,
         events: usize,
-        record: impl Fn(&Settlements<'_>) + Send + Sync + 'static,
+        checkpoint: impl Fn(&Settlements<'_>) + Send + Sync + 'static,
         notice: impl FnOnce(Settled) + Send + Sync + 'static,
     ) -> Self {
-        Self::make(source, events, Some(Box::new(record)), Box::new(notice))
+        Self::make(source, events, Some(Box::new(checkpoint)), Box::new(notice))
     }
 
     fn make(
-        source: Source,
+        source: EventSource,
         events: usize,
-        record: Option<Box<Record>>,
+        checkpoint: Option<Box<Checkpoint>>,
         notice: Box<dyn FnOnce(Settled) + Send + Sync>,
     ) -> Self {
         let events = (0..events).map(|_| AtomicU32::new(1)).collect();
-        Ack(Arc::new(Promise { source, events, record, notice: Some(notice) }))
+        Ack(Arc::new(Promise { source, events, checkpoint, notice: Some(notice) }))
     }
 
     /// The source that the events came from.
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &EventSource {
         &self.0.source
     }
 
@@ -128,9 +128,9 @@ impl Ack {
     }
 
     /// Settle one output of an event.
-    pub fn settle(&self, event: u32, outcome: Outcome) {
+    pub fn settle(&self, event: u32, outcome: OutputOutcome) {
         let state = self.state(event);
-        if let Outcome::Dead(reason) = outcome {
+        if let OutputOutcome::Dead(reason) = outcome {
             let first = |state| (state & DEAD_MASK == 0).then_some(state | dead(reason));
             // A reason that is there already stays.
             let _ = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, first);
@@ -142,8 +142,8 @@ impl Ack {
     /// Have the source write down what has been settled, as far as it keeps a
     /// record. Whoever settles events does so once it is through with some of
     /// them; in the end it happens by itself.
-    pub fn record(&self) {
-        self.0.record();
+    pub fn checkpoint(&self) {
+        self.0.checkpoint();
     }
 
     fn state(&self, event: u32) -> &AtomicU32 {
@@ -158,16 +158,16 @@ impl Settlements<'_> {
     }
 
     /// How an event ended; none as long as an output of it is open.
-    pub fn ended(&self, event: usize) -> Option<Ended> {
+    pub fn ended(&self, event: usize) -> Option<EventOutcome> {
         ended(self.0[event].load(Ordering::Relaxed))
     }
 }
 
-fn ended(state: u32) -> Option<Ended> {
+fn ended(state: u32) -> Option<EventOutcome> {
     match (state & OPEN_MASK, (state & DEAD_MASK) >> DEAD_SHIFT, state & FILTERED) {
-        (0, 0, 0) => Some(Ended::Delivered),
-        (0, 0, _) => Some(Ended::Filtered),
-        (0, number, _) => Some(Ended::Dead(Reason::ALL[number as usize - 1])),
+        (0, 0, 0) => Some(EventOutcome::Delivered),
+        (0, 0, _) => Some(EventOutcome::Filtered),
+        (0, number, _) => Some(EventOutcome::Dead(Reason::ALL[number as usize - 1])),
         _ => None,
     }
 }
@@ -178,22 +178,22 @@ fn dead(reason: Reason) -> u32 {
 }
 
 impl Promise {
-    fn record(&self) {
-        if let Some(record) = &self.record {
-            record(&Settlements(&self.events));
+    fn checkpoint(&self) {
+        if let Some(checkpoint) = &self.checkpoint {
+            checkpoint(&Settlements(&self.events));
         }
     }
 }
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        self.record();
+        self.checkpoint();
         let mut settled = Settled::default();
         for event in &mut self.events {
             let count = match ended(*event.get_mut()) {
-                Some(Ended::Delivered) => &mut settled.delivered,
-                Some(Ended::Filtered) => &mut settled.filtered,
-                Some(Ended::Dead(_)) => &mut settled.dead,
+                Some(EventOutcome::Delivered) => &mut settled.delivered,
+                Some(EventOutcome::Filtered) => &mut settled.filtered,
+                Some(EventOutcome::Dead(_)) => &mut settled.dead,
                 None => &mut settled.undelivered,
             };
             *count += 1;
@@ -215,7 +215,7 @@ impl fmt::Debug for Ack {
 
 /// The running count of a whole run: events read, and what became of them.
 #[derive(Debug, Default)]
-pub struct Totals {
+pub struct EventTotals {
     read: Counter,
     delivered: Counter,
     filtered: Counter,
@@ -223,7 +223,7 @@ pub struct Totals {
     undelivered: Counter,
 }
 
-/// [`Totals`] at one moment.
+/// [`EventTotals`] at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TotalsSnapshot {
     /// Events read.
@@ -232,7 +232,7 @@ pub struct TotalsSnapshot {
     pub settled: Settled,
 }
 
-impl Totals {
+impl EventTotals {
     /// Count events that have been read.
     pub fn add_read(&self, events: u64) {
         self.read.inc_by(events);
@@ -283,7 +283,7 @@ mod tests {
 
     use super::*;
 
-    const DEAD: Outcome = Outcome::Dead(Reason::RecordRefused);
+    const DEAD: OutputOutcome = OutputOutcome::Dead(Reason::RecordRefused);
 
     fn settled_by(events: usize, way: impl FnOnce(Ack)) -> Settled {
         let seen = Arc::new(Mutex::new(None));
@@ -297,12 +297,12 @@ mod tests {
     #[test]
     fn every_event_is_counted_once() {
         let settled = settled_by(5, |ack| {
-            ack.settle(0, Outcome::Delivered);
+            ack.settle(0, OutputOutcome::Delivered);
             ack.filter(1);
             ack.settle(2, DEAD);
             ack.expect(3, 2);
-            ack.settle(3, Outcome::Delivered);
-            ack.settle(3, Outcome::Delivered);
+            ack.settle(3, OutputOutcome::Delivered);
+            ack.settle(3, OutputOutcome::Delivered);
         });
         assert_eq!(settled, Settled { delivered: 2, filtered: 1, dead: 1, undelivered: 1 });
     }
@@ -317,11 +317,11 @@ mod tests {
                 records.lock().push(settled);
             }
         };
-        let ack = Ack::recorded("test".into(), 3, record, |_| ());
-        ack.settle(1, Outcome::Delivered);
+        let ack = Ack::with_checkpoint("test".into(), 3, record, |_| ());
+        ack.settle(1, OutputOutcome::Delivered);
         ack.expect(2, 2);
-        ack.settle(2, Outcome::Delivered);
-        ack.record();
+        ack.settle(2, OutputOutcome::Delivered);
+        ack.checkpoint();
         ack.filter(0);
         drop(ack);
         assert_eq!(*records.lock(), [vec![1], vec![0, 1]]);
@@ -333,8 +333,9 @@ mod tests {
         let states = [1, 0, FILTERED, refused, refused | 1, 2].map(AtomicU32::new);
         let settlements = Settlements(&states);
         let ended: Vec<_> = (0..states.len()).map(|event| settlements.ended(event)).collect();
-        let dead = Ended::Dead(Reason::RecordRefused);
-        let [delivered, filtered, dead] = [Ended::Delivered, Ended::Filtered, dead].map(Some);
+        let dead = EventOutcome::Dead(Reason::RecordRefused);
+        let [delivered, filtered, dead] =
+            [EventOutcome::Delivered, EventOutcome::Filtered, dead].map(Some);
         assert_eq!(ended, [None, delivered, filtered, dead, None, None]);
     }
 
@@ -343,7 +344,7 @@ mod tests {
         let settled = settled_by(2, |ack| {
             ack.expect(0, 2);
             ack.settle(0, DEAD);
-            ack.settle(0, Outcome::Delivered);
+            ack.settle(0, OutputOutcome::Delivered);
             ack.expect(1, 2);
             ack.settle(1, DEAD);
         });
@@ -355,10 +356,10 @@ mod tests {
             assert_eq!(dead(*reason) & !DEAD_MASK, 0, "{reason} fits");
             let ack = Ack::new("test".into(), 1, |_| ());
             ack.expect(0, 3);
-            ack.settle(0, Outcome::Delivered);
-            ack.settle(0, Outcome::Dead(*reason));
+            ack.settle(0, OutputOutcome::Delivered);
+            ack.settle(0, OutputOutcome::Dead(*reason));
             ack.settle(0, DEAD);
-            assert_eq!(Settlements(&ack.0.events).ended(0), Some(Ended::Dead(*reason)));
+            assert_eq!(Settlements(&ack.0.events).ended(0), Some(EventOutcome::Dead(*reason)));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Ack, Refusal, Source};
+use super::{Ack, EventRefusal, EventSource};
 
 /// A piece of a source: whole lines in one buffer, and the promise to account
 /// for each of them.
@@ -11,7 +11,7 @@ pub struct Chunk {
     /// The bytes that the lines point into.
     pub bytes: Vec<u8>,
     /// The lines that hold an event, in their order. Blank lines are not here.
-    pub lines: Vec<Line>,
+    pub lines: Vec<ChunkLine>,
     /// Why lines could not be read whole, by their ascending positions in `lines`.
     pub errors: Vec<(u32, LineError)>,
     /// The number of the chunk's first line in its source, counted from 1.
@@ -27,7 +27,7 @@ pub struct Lines {
     /// See [`Chunk`].
     pub bytes: Vec<u8>,
     /// See [`Chunk`].
-    pub lines: Vec<Line>,
+    pub lines: Vec<ChunkLine>,
     /// See [`Chunk`].
     pub errors: Vec<(u32, LineError)>,
     /// See [`Chunk`].
@@ -47,7 +47,7 @@ pub enum NextChunk {
 
 /// One line of a chunk, without its line ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line {
+pub struct ChunkLine {
     /// Where it starts in the chunk's bytes.
     pub start: u32,
     /// Where it ends there.
@@ -71,22 +71,22 @@ pub enum LineError {
         detail: String,
     },
     /// It was refused where it came in.
-    Refused(Refusal),
+    Refused(EventRefusal),
 }
 
 impl Chunk {
     /// The source.
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &EventSource {
         self.ack.source()
     }
 
     /// The bytes of a line.
-    pub fn text(&self, line: Line) -> &[u8] {
+    pub fn text(&self, line: ChunkLine) -> &[u8] {
         &self.bytes[line.start as usize..line.end as usize]
     }
 
     /// The number of a line in its source, counted from 1.
-    pub fn number(&self, line: Line) -> u64 {
+    pub fn number(&self, line: ChunkLine) -> u64 {
         self.first_line + u64::from(line.offset)
     }
 }
@@ -113,7 +113,7 @@ impl Lines {
     /// Adds a line that stands at these bytes, so many lines after the first one.
     #[inline]
     pub fn push(&mut self, bytes: Range<usize>, offset: u32) {
-        self.lines.push(Line { start: small(bytes.start), end: small(bytes.end), offset });
+        self.lines.push(ChunkLine { start: small(bytes.start), end: small(bytes.end), offset });
     }
 
     /// The same of a line that could not be read whole.

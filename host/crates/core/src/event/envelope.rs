@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
-use keys::Keys;
+use keys::EnvelopeKeys;
 use walk::walk;
 
 pub use outline::{Items, Member, Outline, OutlineError, Span};
@@ -76,7 +76,7 @@ pub fn scan(text: &[u8], levels_max: usize) -> Result<(&str, Envelope<'_>), Malf
     let Ok(text) = simdutf8::basic::from_utf8(text) else {
         return Err(explain(text, levels_max, 0));
     };
-    match walk(text, levels_max, Keys::default()) {
+    match walk(text, levels_max, EnvelopeKeys::default()) {
         Ok(found) if token::after_whitespace(text.as_bytes()).starts_with(b"{") => {
             let value = |at: Option<usize>| at.and_then(|at| non_empty_string(&text[at..]));
             let (message_type, name) = (value(found.message_type), value(found.name));

@@ -9,7 +9,7 @@ use thiserror::Error;
 /// for it. The first two are those of RudderStack's gateway, word for word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Error)]
 #[repr(u8)]
-pub enum Refusal {
+pub enum EventRefusal {
     /// It is JSON, but no object.
     #[error("event is not a valid rudder event")]
     NotAnObject = 1,
@@ -31,14 +31,14 @@ pub enum Refusal {
     Request = 6,
 }
 
-impl Refusal {
-    const ALL: [Refusal; 6] = [
-        Refusal::NotAnObject,
-        Refusal::NoIdentity,
-        Refusal::NoType,
-        Refusal::NoEventName,
-        Refusal::TooLong,
-        Refusal::Request,
+impl EventRefusal {
+    const ALL: [EventRefusal; 6] = [
+        EventRefusal::NotAnObject,
+        EventRefusal::NoIdentity,
+        EventRefusal::NoType,
+        EventRefusal::NoEventName,
+        EventRefusal::TooLong,
+        EventRefusal::Request,
     ];
 
     /// A number that stands for it wherever it is stored; never 0.

@@ -10,38 +10,46 @@ use std::sync::Arc;
 /// Reads as its name. An event that was in the dead letters before keeps the
 /// name of the input that it first came from, and brings its history along.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct EventSource {
     name: Arc<str>,
     history: Option<Arc<str>>,
     keeps_unsettled: bool,
-    on_death: OnDeath,
+    on_undeliverable: OnUndeliverable,
 }
 
 /// What becomes of an event that can never be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnDeath {
+pub enum OnUndeliverable {
     /// It is written to the dead letters, and counts as dead.
-    Bury,
+    DeadLetter,
     /// Nothing: it is the copy of a dead letter, and counts as not delivered.
-    LetGo,
+    Discard,
 }
 
-impl Source {
+impl EventSource {
     /// The source of events that come out of the dead letters. The history is
     /// opaque here: it is written and read where dead letters are.
     pub fn with_history(name: &str, history: &str) -> Self {
         let (name, history) = (name.into(), Some(history.into()));
-        Source { name, history, keeps_unsettled: true, on_death: OnDeath::Bury }
+        EventSource {
+            name,
+            history,
+            keeps_unsettled: true,
+            on_undeliverable: OnUndeliverable::DeadLetter,
+        }
     }
 
     /// A source that keeps each event until it is settled.
     pub fn durable(name: &str) -> Self {
-        Source { keeps_unsettled: true, ..name.into() }
+        EventSource { keeps_unsettled: true, ..name.into() }
     }
 
     /// The source of copies of dead letters, about which there are no letters.
     pub fn of_copies() -> Self {
-        Source { on_death: OnDeath::LetGo, ..Source::from("dead letters") }
+        EventSource {
+            on_undeliverable: OnUndeliverable::Discard,
+            ..EventSource::from("dead letters")
+        }
     }
 
     /// The name of the input.
@@ -61,19 +69,24 @@ impl Source {
     }
 
     /// What becomes of an event that can never be delivered.
-    pub fn on_death(&self) -> OnDeath {
-        self.on_death
+    pub fn on_undeliverable(&self) -> OnUndeliverable {
+        self.on_undeliverable
     }
 }
 
-impl From<&str> for Source {
+impl From<&str> for EventSource {
     fn from(name: &str) -> Self {
         let (name, history) = (name.into(), None);
-        Source { name, history, keeps_unsettled: false, on_death: OnDeath::Bury }
+        EventSource {
+            name,
+            history,
+            keeps_unsettled: false,
+            on_undeliverable: OnUndeliverable::DeadLetter,
+        }
     }
 }
 
-impl Deref for Source {
+impl Deref for EventSource {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -81,7 +94,7 @@ impl Deref for Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for EventSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }

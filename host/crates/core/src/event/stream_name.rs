@@ -22,7 +22,7 @@ pub struct StreamName(Arc<str>);
 #[error(
     "{0:?} is no name of a delivery stream: Firehose takes 1 to 64 of the characters a-z, A-Z, 0-9, _ . and -"
 )]
-pub struct BadStreamName(String);
+pub struct InvalidStreamName(String);
 
 impl StreamName {
     /// Check a name.
@@ -30,11 +30,11 @@ impl StreamName {
     /// # Errors
     ///
     /// Firehose would refuse it.
-    pub fn parse(name: &str) -> Result<Self, BadStreamName> {
+    pub fn parse(name: &str) -> Result<Self, InvalidStreamName> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         if name.is_empty() || name.len() > CHARS_MAX || !name.chars().all(allowed) {
             let shown = name.chars().take(2 * CHARS_MAX).collect();
-            return Err(BadStreamName(shown));
+            return Err(InvalidStreamName(shown));
         }
         Ok(StreamName(name.into()))
     }

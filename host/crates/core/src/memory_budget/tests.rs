@@ -258,7 +258,7 @@ proptest! {
                 Sharing::Evenly => prop_assert!(state.free > -largest),
             }
             // Nobody waits for what is there.
-            let may_have = |waiting: &Waiting| {
+            let may_have = |waiting: &WaitingReservation| {
                 sharing.admits(state.free, waiting.held.bytes(), waiting.bytes)
             };
             let is_overlooked = match sharing {

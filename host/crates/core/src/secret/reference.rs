@@ -17,19 +17,19 @@ const CHARACTERS_MAX: usize = 2048;
 /// A setting that is a secret, as it was written.
 ///
 /// The text of a reference cannot be taken for the secret: only
-/// [`resolve`](super::Resolve) turns one into the other.
+/// [`resolve`](super::SecretResolver) turns one into the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSetting {
     /// The secret itself.
     Value(Secret),
     /// Where it is kept.
-    Reference(Reference),
+    Reference(SecretReference),
 }
 
 /// The name of a secret that is kept elsewhere: `secret:NAME`, or
 /// `secret:NAME#FIELD` for one field of a secret that is a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Reference {
+pub struct SecretReference {
     name: String,
     field: Option<String>,
 }
@@ -41,7 +41,7 @@ pub struct Reference {
      object, of at most {} characters, none of which is a space or controls a terminal",
     CHARACTERS_MAX
 )]
-pub struct ReferenceError;
+pub struct InvalidSecretReference;
 
 impl SecretSetting {
     /// Tell a reference from a value. Whatever does not begin with `secret:` is a
@@ -51,15 +51,15 @@ impl SecretSetting {
     ///
     /// It begins so, and names nothing. It is not taken for a value, since it was
     /// hardly meant as one.
-    pub fn parse(written: Secret) -> Result<Self, ReferenceError> {
+    pub fn parse(written: Secret) -> Result<Self, InvalidSecretReference> {
         match written.expose().strip_prefix(PREFIX) {
-            Some(rest) => Reference::parse(rest).map(SecretSetting::Reference),
+            Some(rest) => SecretReference::parse(rest).map(SecretSetting::Reference),
             None => Ok(SecretSetting::Value(written)),
         }
     }
 
     /// The reference, if it is one.
-    pub fn reference(&self) -> Option<&Reference> {
+    pub fn reference(&self) -> Option<&SecretReference> {
         match self {
             SecretSetting::Value(_) => None,
             SecretSetting::Reference(reference) => Some(reference),
@@ -67,8 +67,8 @@ impl SecretSetting {
     }
 }
 
-impl Reference {
-    fn parse(text: &str) -> Result<Self, ReferenceError> {
+impl SecretReference {
+    fn parse(text: &str) -> Result<Self, InvalidSecretReference> {
         let is_good = |part: &str| {
             let is_bad = |character: char| character.is_control() || character.is_whitespace();
             !part.is_empty() && !part.contains(is_bad)
@@ -79,9 +79,9 @@ impl Reference {
         };
         let is_short = text.chars().count() <= CHARACTERS_MAX;
         if !is_short || !is_good(name) || !field.is_none_or(is_good) {
-            return Err(ReferenceError);
+            return Err(InvalidSecretReference);
         }
-        Ok(Reference { name: name.to_owned(), field: field.map(str::to_owned) })
+        Ok(SecretReference { name: name.to_owned(), field: field.map(str::to_owned) })
     }
 
     /// What its keeper knows the secret by.
@@ -96,7 +96,7 @@ impl Reference {
 }
 
 /// As it was written: a name is no secret.
-impl fmt::Display for Reference {
+impl fmt::Display for SecretReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}", self.name)?;
         match &self.field {
@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    fn parse(text: &str) -> Result<SecretSetting, ReferenceError> {
+    fn parse(text: &str) -> Result<SecretSetting, InvalidSecretReference> {
         SecretSetting::parse(Secret::new(text.to_owned()))
     }
 
@@ -138,7 +138,7 @@ mod tests {
         }
         let long = "x".repeat(CHARACTERS_MAX + 1);
         for wrong in ["", " ", "a b", "#a", "a#", "a\n", &long] {
-            assert_eq!(parse(&format!("secret:{wrong}")), Err(ReferenceError), "{wrong:?}");
+            assert_eq!(parse(&format!("secret:{wrong}")), Err(InvalidSecretReference), "{wrong:?}");
         }
     }
 
@@ -148,7 +148,7 @@ mod tests {
             match parse(&text) {
                 Ok(SecretSetting::Value(value)) => prop_assert_eq!(value.expose(), text),
                 Ok(SecretSetting::Reference(reference)) => prop_assert_eq!(reference.to_string(), text),
-                Err(ReferenceError) => prop_assert!(text.starts_with(PREFIX)),
+                Err(InvalidSecretReference) => prop_assert!(text.starts_with(PREFIX)),
             }
         }
     }

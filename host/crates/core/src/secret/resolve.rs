@@ -8,27 +8,28 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{Reference, Secret, SecretSetting};
+use super::{Secret, SecretReference, SecretSetting};
 
 /// A secret on its way.
-pub type Resolving<'a> = Pin<Box<dyn Future<Output = Result<Secret, Unresolved>> + Send + 'a>>;
+pub type ResolvingSecret<'a> =
+    Pin<Box<dyn Future<Output = Result<Secret, UnresolvedSecret>> + Send + 'a>>;
 
 /// Asks a manager of secrets for what references name.
-pub trait Resolve: Debug + Send + Sync {
+pub trait SecretResolver: Debug + Send + Sync {
     /// Ask for a secret, every time anew.
-    fn resolve<'a>(&'a self, reference: &'a Reference) -> Resolving<'a>;
+    fn resolve<'a>(&'a self, reference: &'a SecretReference) -> ResolvingSecret<'a>;
 
     /// How long a secret may be used before it is asked for again.
     fn refresh(&self) -> Duration;
 }
 
-impl dyn Resolve + '_ {
+impl dyn SecretResolver + '_ {
     /// The secret of a setting, however it was written.
     ///
     /// # Errors
     ///
     /// It is a reference, and its manager does not give the secret.
-    pub async fn value(&self, setting: &SecretSetting) -> Result<Secret, Unresolved> {
+    pub async fn value(&self, setting: &SecretSetting) -> Result<Secret, UnresolvedSecret> {
         match setting {
             SecretSetting::Value(secret) => Ok(secret.clone()),
             SecretSetting::Reference(reference) => self.resolve(reference).await,
@@ -43,7 +44,7 @@ impl dyn Resolve + '_ {
     pub async fn optional(
         &self,
         setting: Option<&SecretSetting>,
-    ) -> Result<Option<Secret>, Unresolved> {
+    ) -> Result<Option<Secret>, UnresolvedSecret> {
         match setting {
             Some(setting) => self.value(setting).await.map(Some),
             None => Ok(None),
@@ -54,9 +55,9 @@ impl dyn Resolve + '_ {
 /// A secret that could not be had. It is named, and never shown.
 #[derive(Debug, Clone, Error)]
 #[error("the secret {reference} could not be had: {cause}")]
-pub struct Unresolved {
+pub struct UnresolvedSecret {
     /// Which one.
-    pub reference: Reference,
+    pub reference: SecretReference,
     /// Why, and what to change.
     #[source]
     pub cause: Arc<dyn std::error::Error + Send + Sync>,
@@ -67,12 +68,12 @@ pub struct Unresolved {
 /// Where no manager of secrets is set, no reference is resolved.
 #[derive(Debug, Clone, Copy, Error)]
 #[error("no manager of secrets is set: set `manager` under [secrets]")]
-pub struct NoManager;
+pub struct NoSecretManager;
 
-impl Resolve for NoManager {
-    fn resolve<'a>(&'a self, reference: &'a Reference) -> Resolving<'a> {
-        let (reference, cause) = (reference.clone(), Arc::new(NoManager));
-        let unresolved = Unresolved { reference, cause, is_transient: false };
+impl SecretResolver for NoSecretManager {
+    fn resolve<'a>(&'a self, reference: &'a SecretReference) -> ResolvingSecret<'a> {
+        let (reference, cause) = (reference.clone(), Arc::new(NoSecretManager));
+        let unresolved = UnresolvedSecret { reference, cause, is_transient: false };
         Box::pin(std::future::ready(Err(unresolved)))
     }
 

@@ -6,12 +6,12 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Table;
+use super::SettingsTable;
 use crate::secret::{Secret, SecretSetting};
 
 /// What the checks of all tables of one file share.
 #[derive(Debug)]
-pub struct Checker {
+pub struct SettingsChecker {
     /// Where relative paths start.
     directory: PathBuf,
     secret_manager: SecretManager,
@@ -35,24 +35,24 @@ pub enum SecretManager {
 /// it, since the mistakes are looked at first.
 #[derive(Debug)]
 pub struct TableChecker<'a> {
-    table: Table,
-    checker: &'a mut Checker,
+    table: SettingsTable,
+    checker: &'a mut SettingsChecker,
 }
 
-impl Checker {
+impl SettingsChecker {
     /// Begins to check a file of this directory, at which its relative paths start.
     pub fn new(directory: &Path, secret_manager: SecretManager) -> Self {
-        Checker { directory: directory.to_owned(), secret_manager, mistakes: Vec::new() }
+        SettingsChecker { directory: directory.to_owned(), secret_manager, mistakes: Vec::new() }
     }
 
     /// Checks the keys of the table that holds all others.
     pub fn top(&mut self) -> TableChecker<'_> {
-        TableChecker { table: Table::top(), checker: self }
+        TableChecker { table: SettingsTable::top(), checker: self }
     }
 
     /// Checks the keys of a table.
     pub fn table(&mut self, key: &str) -> TableChecker<'_> {
-        TableChecker { table: Table::top().table(key), checker: self }
+        TableChecker { table: SettingsTable::top().table(key), checker: self }
     }
 
     /// Adds a mistake that begins with the key, or the table, that it is about.
@@ -78,7 +78,7 @@ impl TableChecker<'_> {
     }
 
     /// What mistakes call the table.
-    pub fn name(&self) -> &Table {
+    pub fn name(&self) -> &SettingsTable {
         &self.table
     }
 
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     fn mistakes(manager: SecretManager, check: impl FnOnce(&mut TableChecker<'_>)) -> Vec<String> {
-        let mut checker = Checker::new(Path::new("/etc/standpipe"), manager);
+        let mut checker = SettingsChecker::new(Path::new("/etc/standpipe"), manager);
         check(&mut checker.table("a"));
         checker.into_mistakes()
     }

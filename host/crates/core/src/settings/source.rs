@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Checker, item_labels};
+use super::{SettingsChecker, item_labels};
 use crate::event::SourceNames;
 use crate::secret::Secret;
 
@@ -75,7 +75,7 @@ pub fn is_printable_within(text: &str, characters_max: usize) -> bool {
 
 /// What the sources are called, and were. A name of before that is also one of today,
 /// or of another source, would not say whose events they are.
-pub fn check_source_names(sources: &[RawSource], checker: &mut Checker) -> SourceNames {
+pub fn check_source_names(sources: &[RawSource], checker: &mut SettingsChecker) -> SourceNames {
     let mut taken: HashSet<_> = sources.iter().map(|source| source.name.as_str()).collect();
     for (source, label) in sources.iter().zip(source_labels(sources)) {
         let mut top = checker.top();

@@ -8,35 +8,38 @@ use std::fmt::{self, Display};
 
 /// A table of a settings file.
 #[derive(Debug, Clone, Default)]
-pub struct Table {
+pub struct SettingsTable {
     /// The keys that lead to it.
     path: Vec<String>,
     /// Whether it is one of a list of tables, and which, where that is said.
     list: Option<Option<String>>,
 }
 
-impl Table {
+impl SettingsTable {
     /// The table that holds all others.
     pub fn top() -> Self {
-        Table::default()
+        SettingsTable::default()
     }
 
     /// A table in this one.
     #[must_use]
     pub fn table(&self, key: &str) -> Self {
-        Table { path: [&self.path[..], &[key.to_owned()]].concat(), list: self.list.clone() }
+        SettingsTable {
+            path: [&self.path[..], &[key.to_owned()]].concat(),
+            list: self.list.clone(),
+        }
     }
 
     /// Each table of a list in this one.
     #[must_use]
     pub fn list(&self, key: &str) -> Self {
-        Table { list: Some(None), ..self.table(key) }
+        SettingsTable { list: Some(None), ..self.table(key) }
     }
 
     /// One table of a list in this one, by its label: see [`item_labels`].
     #[must_use]
     pub fn item(&self, key: &str, label: String) -> Self {
-        Table { list: Some(Some(label)), ..self.table(key) }
+        SettingsTable { list: Some(Some(label)), ..self.table(key) }
     }
 
     /// Whether it is the one that holds all others.
@@ -64,7 +67,7 @@ impl Table {
     }
 }
 
-impl Display for Table {
+impl Display for SettingsTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys: Vec<_> = self.path.iter().map(|key| toml_key(key)).collect();
         let path = keys.join(".");
@@ -103,7 +106,7 @@ mod tests {
 
     #[test]
     fn keys_are_written_as_in_the_file() {
-        let top = Table::top();
+        let top = SettingsTable::top();
         assert_eq!(top.key("workers"), "workers");
         assert_eq!(top.table("plugin").table("limits").key("max_age"), "[plugin.limits] max_age");
         assert_eq!(top.table("streams").table("a b").key("pack"), "[streams.\"a b\"] pack");

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::line::Line;
 use standpipe_core::clock;
-use standpipe_core::event::{OnDeath, Reason, Source};
+use standpipe_core::event::{EventSource, OnUndeliverable, Reason};
 
 /// Bytes that a letter mostly has beside its event.
 const LINE_BYTES: usize = 512;
@@ -35,9 +35,9 @@ pub struct Letter<'a> {
     /// How often it was sent.
     pub attempts: u32,
     /// Whether the letter is to be written at all.
-    pub on_death: OnDeath,
+    pub on_undeliverable: OnUndeliverable,
     /// The letters about it before this one, where there are some: see
-    /// [`Source::history`].
+    /// [`EventSource::history`].
     pub history: Option<&'a str>,
     /// The length of the event, where only its start is kept.
     pub bytes_total: Option<u64>,
@@ -50,7 +50,7 @@ impl<'a> Letter<'a> {
     pub fn of_line(
         reason: Reason,
         detail: &'a str,
-        source: &'a Source,
+        source: &'a EventSource,
         line: u64,
         original: &'a [u8],
     ) -> Self {
@@ -63,7 +63,7 @@ impl<'a> Letter<'a> {
             plugin: "",
             generation: 0,
             attempts: 0,
-            on_death: source.on_death(),
+            on_undeliverable: source.on_undeliverable(),
             history: source.history(),
             bytes_total: None,
             original,

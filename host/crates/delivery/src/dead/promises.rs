@@ -15,7 +15,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::*;
 use disk::Disk;
-use standpipe_core::event::{Ended, Settled, Settlements};
+use standpipe_core::event::{EventOutcome, Settled, Settlements};
 
 /// What became of events, as their source was informed.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +40,7 @@ impl Source {
         let (first, events) = (numbers.start, numbers.len());
         let record = move |settlements: &Settlements<'_>| {
             let is_dead = |number: &usize| {
-                settlements.ended(number - first) == Some(Ended::Dead(Reason::NotJson))
+                settlements.ended(number - first) == Some(EventOutcome::Dead(Reason::NotJson))
             };
             let dead: BTreeSet<_> = numbers.clone().filter(is_dead).collect();
             look(&dead);
@@ -51,7 +51,7 @@ impl Source {
             account.settled.dead += settled.dead;
             account.settled.undelivered += settled.undelivered;
         };
-        Ack::recorded("in".into(), events, record, notice)
+        Ack::with_checkpoint("in".into(), events, record, notice)
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {

@@ -14,7 +14,7 @@ use super::record::Record;
 use super::writer::is_too_large;
 use crate::limits;
 use standpipe_core::backoff::{Backoff, Jitter};
-use standpipe_core::event::Outcome;
+use standpipe_core::event::OutputOutcome;
 
 /// Bytes of dead letters that are synced as one group, unless one alone is larger, so
 /// that the first of a group does not wait long for the last.
@@ -287,9 +287,9 @@ impl Drop for Writing {
 fn settle(letters: Vec<QueuedLetter>) {
     let mut letters = letters.into_iter().peekable();
     while let Some(QueuedLetter { reason, ack, event, .. }) = letters.next() {
-        ack.settle(event, Outcome::Dead(reason));
+        ack.settle(event, OutputOutcome::Dead(reason));
         if letters.peek().is_none_or(|next| !next.ack.is(&ack)) {
-            ack.record();
+            ack.checkpoint();
         }
     }
 }

@@ -97,12 +97,12 @@ impl RawDeadLetters {
 mod tests {
     use std::path::Path;
 
-    use standpipe_core::settings::{Checker, SecretManager};
+    use standpipe_core::settings::{SecretManager, SettingsChecker};
 
     use super::*;
 
     fn check(raw: &RawDeadLetters) -> (Bound, Vec<String>) {
-        let mut checker = Checker::new(Path::new(""), SecretManager::None);
+        let mut checker = SettingsChecker::new(Path::new(""), SecretManager::None);
         let bound = raw.check(&mut checker.table("dead_letters"));
         raw.check_stream(&mut checker.table("dead_letters"));
         (bound, checker.into_mistakes())

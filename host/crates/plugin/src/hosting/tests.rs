@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use standpipe_core::settings::{Checker, SecretManager};
+use standpipe_core::settings::{SecretManager, SettingsChecker};
 
 use super::*;
 use crate::{Allowance, BreakerSettings, CanarySettings};
 
 fn mistakes(check: impl FnOnce(&mut TableChecker<'_>)) -> Vec<String> {
-    let mut checker = Checker::new(Path::new(""), SecretManager::None);
+    let mut checker = SettingsChecker::new(Path::new(""), SecretManager::None);
     check(&mut checker.table("plugin"));
     checker.into_mistakes()
 }

@@ -8,11 +8,11 @@ use super::*;
 /// The other directory is what is there before it is closed.
 fn written(entries: u32) -> (tempfile::TempDir, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    let (spool, mut outlet, _) = open(directory.path());
+    let (spool, mut consumer, _) = open(directory.path());
     for number in 0..entries {
         append(&spool, 2, &payload(number, 37 * (number as usize % 13))).unwrap();
     }
-    for entry in drain(&mut outlet) {
+    for entry in drain(&mut consumer) {
         spool.acknowledge(entry.place, 0..u32::from(number_of(&entry) % 3 == 1));
     }
     let unclosed = copy(directory.path());
@@ -20,9 +20,9 @@ fn written(entries: u32) -> (tempfile::TempDir, tempfile::TempDir) {
 }
 
 /// What comes out, and what is told of it.
-fn read_all(directory: &Path) -> (Vec<Entry>, Recovered, Status) {
-    let (spool, mut outlet, recovered) = open(directory);
-    let entries = drain(&mut outlet);
+fn read_all(directory: &Path) -> (Vec<SpoolEntry>, Recovered, SpoolStatus) {
+    let (spool, mut consumer, recovered) = open(directory);
+    let entries = drain(&mut consumer);
     for entry in &entries {
         assert_eq!(entry.bytes, payload(number_of(entry), entry.bytes.len() - 4), "it is sound");
     }
@@ -162,7 +162,7 @@ fn a_file_of_another_version_is_not_touched() {
     bytes[12..16].copy_from_slice(&hasher.finalize().to_le_bytes());
     fs::write(file, &bytes).unwrap();
     let opened = Spool::open(settings(directory.path(), 1 << 20));
-    assert!(matches!(opened, Err(OpenError::Version { version: 9, .. })), "{opened:?}");
+    assert!(matches!(opened, Err(SpoolOpenError::Version { version: 9, .. })), "{opened:?}");
     assert_eq!(fs::read(file).unwrap(), bytes);
 }
 
@@ -175,7 +175,7 @@ fn last_segment(directory: &Path) -> (PathBuf, usize) {
 }
 
 /// Reads a spool whose last segment was changed, twice.
-fn after(change: impl Fn(&mut Vec<u8>, usize)) -> (tempfile::TempDir, Vec<u32>, u64, Status) {
+fn after(change: impl Fn(&mut Vec<u8>, usize)) -> (tempfile::TempDir, Vec<u32>, u64, SpoolStatus) {
     let (_, directory) = written(20);
     let (last, start) = last_segment(directory.path());
     let mut bytes = fs::read(&last).unwrap();
@@ -275,7 +275,9 @@ fn a_renamed_segment_is_refused_and_not_touched() {
             fs::rename(&log, name(900)).unwrap();
             let before = snapshot(directory.path());
             let opened = Spool::open(settings(directory.path(), 1 << 20));
-            let Err(OpenError::Renamed { file, original }) = opened else { panic!("{opened:?}") };
+            let Err(SpoolOpenError::Renamed { file, original }) = opened else {
+                panic!("{opened:?}")
+            };
             assert_eq!((file, &original), (name(900), &log), "{which}");
             assert_eq!(snapshot(directory.path()), before);
             fs::rename(name(900), log).unwrap();

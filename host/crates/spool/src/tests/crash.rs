@@ -35,7 +35,7 @@ fn append_and_acknowledge(directory: &Path) -> ! {
     let base = std::process::id();
     let durability = if base.is_multiple_of(2) { Durability::Os } else { Durability::Fsync };
     let settings = SpoolSettings { durability, ..settings(&directory.join("spool"), 1 << 30) };
-    let (spool, mut outlet, _) = Spool::open_on(settings, 20_000, Box::new(Files)).unwrap();
+    let (spool, mut consumer, _) = Spool::open_on(settings, 20_000, Box::new(FileStorage)).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..6 {
             let (spool, note) = (spool.clone(), &note);
@@ -50,7 +50,7 @@ fn append_and_acknowledge(directory: &Path) -> ! {
         }
         let (mut count, begun) = (0_u32, Instant::now());
         while begun.elapsed() < LIFE_MAX {
-            let Next::Entry(entry) = outlet.next(Duration::from_secs(1)) else { continue };
+            let NextEntry::Entry(entry) = consumer.next(Duration::from_secs(1)) else { continue };
             count += 1;
             if !count.is_multiple_of(5) {
                 acknowledge_all(&spool, &entry);
@@ -61,7 +61,7 @@ fn append_and_acknowledge(directory: &Path) -> ! {
     })
 }
 
-fn name_of(entry: &Entry) -> String {
+fn name_of(entry: &SpoolEntry) -> String {
     String::from_utf8_lossy(&entry.bytes).split(' ').next().unwrap().to_owned()
 }
 
@@ -96,8 +96,8 @@ fn what_was_stored_survives_being_killed() {
         assert!(stored.len() > stored_ever);
         stored_ever = stored.len();
         let crashed = copy(&directory.path().join("spool"));
-        let (spool, mut outlet, recovered) = open(crashed.path());
-        let entries = drain(&mut outlet);
+        let (spool, mut consumer, recovered) = open(crashed.path());
+        let entries = drain(&mut consumer);
         let names: HashSet<String> = entries.iter().map(name_of).collect();
         assert_eq!(names.len(), entries.len(), "none is handed out twice");
         let lost: Vec<_> = stored.difference(&paid).filter(|name| !names.contains(*name)).collect();

@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use super::faulty::{EDQUOT, EIO, ENOSPC, Fault, Faults, Faulty};
 use super::*;
 
-fn open_faulty(directory: &Path, faults: &Arc<Faults>) -> (Spool, Outlet) {
+fn open_faulty(directory: &Path, faults: &Arc<Faults>) -> (Spool, Consumer) {
     let settings = SpoolSettings { durability: Durability::Fsync, ..settings(directory, 1 << 30) };
     let storage = Box::new(Faulty(Arc::clone(faults)));
-    let (spool, outlet, _) = Spool::open_on(settings, SEGMENT_BYTES, storage).unwrap();
-    (spool, outlet)
+    let (spool, consumer, _) = Spool::open_on(settings, SEGMENT_BYTES, storage).unwrap();
+    (spool, consumer)
 }
 
 /// Whatever fails, before and in the middle of a segment: what was answered well
@@ -19,7 +19,7 @@ fn fails_and_works_again(choose: fn(&Faults) -> &Fault, error: i32, refusal: &Ap
     for entries_before in [0, 1, 5, 20] {
         let (directory, faults) = (tempfile::tempdir().unwrap(), Arc::<Faults>::default());
         faults.is_torn.store(true, Ordering::SeqCst);
-        let (spool, mut outlet) = open_faulty(directory.path(), &faults);
+        let (spool, mut consumer) = open_faulty(directory.path(), &faults);
         for number in 0..entries_before {
             append(&spool, 2, &payload(number, 200)).unwrap();
         }
@@ -51,13 +51,14 @@ fn fails_and_works_again(choose: fn(&Faults) -> &Fault, error: i32, refusal: &Ap
             .chain((0..40).filter(|number| !failed.contains(number)).map(|number| 1000 + number))
             .chain(2000..2020)
             .collect();
-        let read = |outlet: &mut Outlet| drain(outlet).iter().map(number_of).collect::<Vec<_>>();
-        assert_eq!(read(&mut outlet), expected);
+        let read =
+            |consumer: &mut Consumer| drain(consumer).iter().map(number_of).collect::<Vec<_>>();
+        assert_eq!(read(&mut consumer), expected);
         let crashed = copy(directory.path());
-        drop((spool, outlet));
+        drop((spool, consumer));
         for directory in [crashed.path(), directory.path()] {
-            let (spool, mut outlet) = open_faulty(directory, &faults);
-            assert_eq!(read(&mut outlet), expected);
+            let (spool, mut consumer) = open_faulty(directory, &faults);
+            assert_eq!(read(&mut consumer), expected);
             assert_eq!(spool.status().corrupt_regions, 0);
         }
     }
@@ -78,7 +79,7 @@ fn a_disk_that_works_again_is_noticed_without_an_append() {
         for entries_before in [0, 3] {
             let (directory, faults) = (tempfile::tempdir().unwrap(), Arc::<Faults>::default());
             faults.is_torn.store(true, Ordering::SeqCst);
-            let (spool, mut outlet) = open_faulty(directory.path(), &faults);
+            let (spool, mut consumer) = open_faulty(directory.path(), &faults);
             (0..entries_before)
                 .for_each(|number| append(&spool, 2, &payload(number, 200)).unwrap());
             choose(&faults).set(error);
@@ -93,7 +94,7 @@ fn a_disk_that_works_again_is_noticed_without_an_append() {
             eventually("it is noticed", || !spool.status().is_failing);
             assert_eq!(spool.status().write_errors, write_errors, "trying is not counted");
             append(&spool, 2, &payload(2000, 200)).unwrap();
-            let numbers: Vec<_> = drain(&mut outlet).iter().map(number_of).collect();
+            let numbers: Vec<_> = drain(&mut consumer).iter().map(number_of).collect();
             let kept: Vec<_> = numbers.iter().copied().filter(|number| *number != 1000).collect();
             assert_eq!(kept, (0..entries_before).chain([2000]).collect::<Vec<_>>());
             assert_eq!(spool.status().corrupt_regions, 0);
@@ -105,11 +106,11 @@ fn a_disk_that_works_again_is_noticed_without_an_append() {
 fn a_file_that_cannot_grow_is_followed_by_another() {
     let (directory, faults) = (tempfile::tempdir().unwrap(), Arc::<Faults>::default());
     faults.file_bytes_max.store(1000, Ordering::SeqCst);
-    let (spool, mut outlet) = open_faulty(directory.path(), &faults);
+    let (spool, mut consumer) = open_faulty(directory.path(), &faults);
     for number in 0..30 {
         append(&spool, 2, &payload(number, 200)).unwrap();
     }
-    assert_eq!((drain(&mut outlet).len(), spool.status().write_errors), (30, 0));
+    assert_eq!((drain(&mut consumer).len(), spool.status().write_errors), (30, 0));
     assert!(spool.status().segments > 5);
 }
 
@@ -120,13 +121,13 @@ fn there_is_room_for_acknowledgements_before_there_is_an_entry() {
     let (directory, faults) = (tempfile::tempdir().unwrap(), Arc::<Faults>::default());
     let settings = settings(directory.path(), 1 << 30);
     let storage = Box::new(Faulty(Arc::clone(&faults)));
-    let (spool, mut outlet, _) = Spool::open_on(settings, 1 << 30, storage).unwrap();
+    let (spool, mut consumer, _) = Spool::open_on(settings, 1 << 30, storage).unwrap();
     for items in [1, 30_000, 300, 1_000_000, 1] {
         append(&spool, items, b"entry").unwrap();
         let acks = files(directory.path(), "acks").pop().unwrap();
         let lengths = || fs::metadata(&acks).unwrap().len();
         let before = lengths();
-        acknowledge_all(&spool, &read(&mut outlet).unwrap());
+        acknowledge_all(&spool, &read(&mut consumer).unwrap());
         assert_eq!((lengths(), before % 4096), (before, 0));
     }
     // An entry whose acknowledgements have no room is not taken.
@@ -157,13 +158,13 @@ fn a_disk_that_was_full_or_broken_is_used_again() {
 fn writes_that_come_short_are_continued() {
     let (directory, faults) = (tempfile::tempdir().unwrap(), Arc::<Faults>::default());
     faults.append_bytes_max.store(7, Ordering::SeqCst);
-    let (spool, mut outlet) = open_faulty(directory.path(), &faults);
+    let (spool, mut consumer) = open_faulty(directory.path(), &faults);
     let payloads: Vec<_> = (0..30).map(|number| payload(number, 100)).collect();
     for bytes in &payloads {
         append(&spool, 2, bytes).unwrap();
     }
     append(&spool, 1, b"").unwrap();
-    let read = drain(&mut outlet);
+    let read = drain(&mut consumer);
     assert!(read.iter().zip(&payloads).all(|(entry, bytes)| entry.bytes == *bytes));
     assert_eq!((read.len(), read[30].bytes.len()), (31, 0));
 }
@@ -171,11 +172,11 @@ fn writes_that_come_short_are_continued() {
 #[test]
 fn acknowledgements_that_fail_are_written_later() {
     let (directory, faults) = (tempfile::tempdir().unwrap(), Arc::<Faults>::default());
-    let (spool, mut outlet) = open_faulty(directory.path(), &faults);
+    let (spool, mut consumer) = open_faulty(directory.path(), &faults);
     for number in 0..20 {
         append(&spool, 2, &payload(number, 200)).unwrap();
     }
-    let entries = drain(&mut outlet);
+    let entries = drain(&mut consumer);
     faults.overwrite.set(EIO);
     entries.iter().for_each(|entry| spool.acknowledge(entry.place, 0..1));
     assert!(spool.status().tend_errors >= 20);
@@ -183,7 +184,7 @@ fn acknowledgements_that_fail_are_written_later() {
     faults.overwrite.set(0);
     eventually("what failed is tried again", || {
         let copy = copy(directory.path());
-        let (_spool, mut outlet, recovered) = open(copy.path());
-        recovered.items_waiting == 20 && drain(&mut outlet).iter().all(|entry| entry.acked == [0])
+        let (_spool, mut consumer, recovered) = open(copy.path());
+        recovered.items_waiting == 20 && drain(&mut consumer).iter().all(|entry| entry.acked == [0])
     });
 }

@@ -58,17 +58,17 @@ impl Faults {
 #[derive(Debug)]
 pub(super) struct Faulty(pub(super) Arc<Faults>);
 
-impl Storage for Faulty {
+impl SpoolStorage for Faulty {
     fn create(&self, path: &Path) -> io::Result<File> {
         self.0.create.check()?;
-        Files.create(path)
+        FileStorage.create(path)
     }
 
     fn append(&self, file: &File, end: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         if let Err(error) = self.0.append.check() {
             if self.0.is_torn.load(Ordering::SeqCst) {
                 // All but the last part: headers look as if all was well.
-                Files.append(file, end, &parts[..parts.len().max(2) - 1])?;
+                FileStorage.append(file, end, &parts[..parts.len().max(2) - 1])?;
             }
             return Err(error);
         }
@@ -80,15 +80,15 @@ impl Storage for Faulty {
         match parts.iter().find(|part| !part.is_empty()) {
             Some(part) if most > 0 => {
                 let part = IoSlice::new(&part[..part.len().min(most)]);
-                Files.append(file, end, &[part])
+                FileStorage.append(file, end, &[part])
             }
-            _ => Files.append(file, end, parts),
+            _ => FileStorage.append(file, end, parts),
         }
     }
 
     fn overwrite(&self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.0.overwrite.check()?;
-        Files.overwrite(file, offset, bytes)
+        FileStorage.overwrite(file, offset, bytes)
     }
 
     fn sync(&self, _: &File) -> io::Result<()> {
@@ -102,6 +102,6 @@ impl Storage for Faulty {
 
     fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
         self.0.truncate.check()?;
-        Files.truncate(file, length)
+        FileStorage.truncate(file, length)
     }
 }

@@ -7,8 +7,8 @@ fn a_full_spool_takes_entries_again_once_some_are_acknowledged() {
     for durability in [Durability::Os, Durability::Memory] {
         let directory = tempfile::tempdir().unwrap();
         let settings = SpoolSettings { durability, ..settings(directory.path(), 20_000) };
-        let (spool, mut outlet, _) =
-            Spool::open_on(settings, SEGMENT_BYTES, Box::new(Files)).unwrap();
+        let (spool, mut consumer, _) =
+            Spool::open_on(settings, SEGMENT_BYTES, Box::new(FileStorage)).unwrap();
         assert_eq!(
             append(&spool, 1, &[0; 20_001]),
             Err(AppendError::TooLarge { bytes: 20_001, items: 1 })
@@ -21,7 +21,7 @@ fn a_full_spool_takes_entries_again_once_some_are_acknowledged() {
             assert!(appended >= 30, "{durability:?}: {appended}");
             assert!(spool.status().bytes <= 20_000 + 16 * spool.status().segments);
             assert_eq!(append(&spool, 1, &payload(0, 500)), Err(AppendError::Full));
-            let entries = drain(&mut outlet);
+            let entries = drain(&mut consumer);
             assert_eq!(entries.len() as u32, appended);
             entries.iter().for_each(|entry| acknowledge_all(&spool, entry));
             eventually("room comes back", || spool.status().bytes < 3000);
@@ -32,13 +32,13 @@ fn a_full_spool_takes_entries_again_once_some_are_acknowledged() {
 #[test]
 fn an_entry_as_large_as_the_spool_gets_in_behind_others() {
     let directory = tempfile::tempdir().unwrap();
-    let (spool, mut outlet, _) = Spool::open(settings(directory.path(), 50_000)).unwrap();
+    let (spool, mut consumer, _) = Spool::open(settings(directory.path(), 50_000)).unwrap();
     for _ in 0..10 {
         append(&spool, 1, &payload(1, 20_000)).unwrap();
         assert_eq!(append(&spool, 1, &payload(1, 40_000)), Err(AppendError::Full));
-        acknowledge_all(&spool, &read(&mut outlet).unwrap());
+        acknowledge_all(&spool, &read(&mut consumer).unwrap());
         append(&spool, 1, &payload(1, 40_000)).unwrap();
-        acknowledge_all(&spool, &read(&mut outlet).unwrap());
+        acknowledge_all(&spool, &read(&mut consumer).unwrap());
     }
 }
 
@@ -48,12 +48,12 @@ fn an_entry_as_large_as_the_spool_gets_in_behind_others() {
 fn a_few_items_do_not_hold_the_room_of_all_others() {
     const MAX: u64 = 16 * 1024 * 1024;
     let directory = tempfile::tempdir().unwrap();
-    let (spool, mut outlet, _) = Spool::open(settings(directory.path(), MAX)).unwrap();
+    let (spool, mut consumer, _) = Spool::open(settings(directory.path(), MAX)).unwrap();
     let mut number = 0;
     while append(&spool, 2, &payload(number, 800)).is_ok() {
         number += 1;
     }
-    let entries = drain(&mut outlet);
+    let entries = drain(&mut consumer);
     let is_slow = |number: u32| number.is_multiple_of(500);
     for entry in &entries {
         spool.acknowledge(entry.place, 0..if is_slow(number_of(entry)) { 1 } else { 2 });
@@ -64,10 +64,10 @@ fn a_few_items_do_not_hold_the_room_of_all_others() {
     assert!(on_disk <= MAX / 2 + 100_000, "{on_disk}");
     let bytes = spool.status().bytes;
     append(&spool, 2, &payload(number, 800)).unwrap();
-    drop((spool, outlet));
+    drop((spool, consumer));
 
-    let (spool, mut outlet, recovered) = Spool::open(settings(directory.path(), MAX)).unwrap();
-    let again = drain(&mut outlet);
+    let (spool, mut consumer, recovered) = Spool::open(settings(directory.path(), MAX)).unwrap();
+    let again = drain(&mut consumer);
     let numbers: Vec<_> = again.iter().map(number_of).collect();
     assert_eq!(
         numbers,
@@ -115,10 +115,11 @@ fn with_small_disk(test: impl FnOnce(&Path) + std::panic::UnwindSafe) {
 }
 
 /// A spool that could hold more than its disk.
-fn open_on_small_disk(directory: &Path, segment_bytes: u64) -> (Spool, Outlet) {
+fn open_on_small_disk(directory: &Path, segment_bytes: u64) -> (Spool, Consumer) {
     let settings = SpoolSettings { durability: Durability::Fsync, ..settings(directory, 1 << 30) };
-    let (spool, outlet, _) = Spool::open_on(settings, segment_bytes, Box::new(Files)).unwrap();
-    (spool, outlet)
+    let (spool, consumer, _) =
+        Spool::open_on(settings, segment_bytes, Box::new(FileStorage)).unwrap();
+    (spool, consumer)
 }
 
 /// Append entries of 30 kB until there is no room. Returns how many there was.
@@ -138,10 +139,10 @@ fn fill_disk(spool: &Spool) -> u32 {
 #[test]
 fn all_in_the_segment_that_is_written_is_given_back_without_another_append() {
     with_small_disk(|directory| {
-        let (spool, mut outlet) = open_on_small_disk(directory, 1 << 30);
+        let (spool, mut consumer) = open_on_small_disk(directory, 1 << 30);
         for _ in 0..3 {
             let appended = fill_disk(&spool);
-            let entries = drain(&mut outlet);
+            let entries = drain(&mut consumer);
             assert_eq!(entries.len() as u32, appended);
             entries.iter().for_each(|entry| acknowledge_all(&spool, entry));
             eventually("it works again", || !spool.status().is_failing);
@@ -153,10 +154,10 @@ fn all_in_the_segment_that_is_written_is_given_back_without_another_append() {
 #[test]
 fn the_next_append_has_the_room_of_what_is_acknowledged() {
     with_small_disk(|directory| {
-        let (spool, mut outlet) = open_on_small_disk(directory, 1 << 30);
+        let (spool, mut consumer) = open_on_small_disk(directory, 1 << 30);
         for _ in 0..3 {
             fill_disk(&spool);
-            drain(&mut outlet).iter().for_each(|entry| acknowledge_all(&spool, entry));
+            drain(&mut consumer).iter().for_each(|entry| acknowledge_all(&spool, entry));
             append(&spool, 1, &payload(0, 500_000)).unwrap();
             assert!(!spool.status().is_failing);
         }
@@ -169,17 +170,17 @@ fn the_next_append_has_the_room_of_what_is_acknowledged() {
 fn a_segment_on_a_full_disk_gives_back_all_but_what_is_needed() {
     with_small_disk(|directory| {
         assert_can_punch(directory);
-        let (spool, mut outlet) = open_on_small_disk(directory, 1 << 30);
+        let (spool, mut consumer) = open_on_small_disk(directory, 1 << 30);
         fill_disk(&spool);
-        let entries = drain(&mut outlet);
+        let entries = drain(&mut consumer);
         entries[1..].iter().for_each(|entry| acknowledge_all(&spool, entry));
         let before = copy(directory);
         eventually("room comes back", || append(&spool, 1, &payload(7, 900_000)).is_ok());
         assert_eq!(spool.status().tend_errors, 0);
-        drop((spool, outlet));
+        drop((spool, consumer));
         for directory in [before.path(), directory] {
-            let (_spool, mut outlet) = open_on_small_disk(directory, 1 << 30);
-            let entries = drain(&mut outlet);
+            let (_spool, mut consumer) = open_on_small_disk(directory, 1 << 30);
+            let entries = drain(&mut consumer);
             assert_eq!(number_of(&entries[0]), 0);
             let later = if directory == before.path() { 0 } else { 1 };
             assert_eq!(entries.len(), 1 + later);
@@ -193,10 +194,10 @@ fn a_file_system_without_room_is_a_full_spool() {
 }
 
 fn fill(directory: &Path) {
-    let (spool, mut outlet) = open_on_small_disk(directory, 100_000);
+    let (spool, mut consumer) = open_on_small_disk(directory, 100_000);
     for _ in 0..3 {
         let appended = fill_disk(&spool);
-        let entries = drain(&mut outlet);
+        let entries = drain(&mut consumer);
         assert_eq!(
             entries.iter().map(number_of).collect::<Vec<_>>(),
             (0..appended).collect::<Vec<_>>()

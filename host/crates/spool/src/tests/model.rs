@@ -54,12 +54,12 @@ struct Debt {
     acked: Vec<bool>,
     /// It was answered with an error: it may come after a restart.
     is_doubtful: bool,
-    place: Option<Place>,
+    place: Option<EntryPosition>,
 }
 
 struct Life {
     directory: tempfile::TempDir,
-    spool: Option<(Spool, Outlet)>,
+    spool: Option<(Spool, Consumer)>,
     faults: Arc<Faults>,
     debts: Vec<Debt>,
     /// Debts from here on have not been handed out in this life.
@@ -82,9 +82,10 @@ impl Life {
             ..settings(self.directory.path(), 1 << 30)
         };
         let storage = Box::new(Faulty(Arc::clone(&self.faults)));
-        let (spool, outlet, recovered) = Spool::open_on(settings, SEGMENT_BYTES, storage).unwrap();
+        let (spool, consumer, recovered) =
+            Spool::open_on(settings, SEGMENT_BYTES, storage).unwrap();
         assert_eq!(recovered.acks_corrupt, 0);
-        (self.spool, self.next) = (Some((spool, outlet)), 0);
+        (self.spool, self.next) = (Some((spool, consumer)), 0);
         self.debts.iter_mut().for_each(|debt| debt.place = None);
     }
 

@@ -5,13 +5,13 @@ use super::*;
 #[test]
 fn entries_come_in_order_across_segments_and_restarts() {
     let directory = tempfile::tempdir().unwrap();
-    let (spool, mut outlet, recovered) = open(directory.path());
+    let (spool, mut consumer, recovered) = open(directory.path());
     assert_eq!(recovered, Recovered::default());
     let payloads: Vec<_> = (0..50).map(|number| payload(number, 90 * number as usize)).collect();
     for bytes in &payloads {
         append(&spool, 3, bytes).unwrap();
     }
-    let first = drain(&mut outlet);
+    let first = drain(&mut consumer);
     assert_eq!(
         first.iter().map(|entry| &entry.bytes).collect::<Vec<_>>(),
         payloads.iter().collect::<Vec<_>>()
@@ -20,16 +20,16 @@ fn entries_come_in_order_across_segments_and_restarts() {
     spool.acknowledge(first[2].place, [0, 2].into_iter().chain(64..128));
     spool.close();
     assert_eq!(append(&spool, 1, b"late"), Err(AppendError::Closed));
-    assert_eq!(outlet.next(Duration::from_secs(9)), Next::End);
+    assert_eq!(consumer.next(Duration::from_secs(9)), NextEntry::End);
     spool.acknowledge(first[3].place, 1..2);
-    drop((spool, outlet));
+    drop((spool, consumer));
 
-    let (spool, mut outlet, recovered) = open(directory.path());
+    let (spool, mut consumer, recovered) = open(directory.path());
     assert_eq!(
         (recovered.items_waiting, recovered.torn_bytes, recovered.acks_corrupt),
         (144, 0, 0)
     );
-    let again = drain(&mut outlet);
+    let again = drain(&mut consumer);
     assert_eq!(
         again.iter().map(|entry| &entry.bytes).collect::<Vec<_>>(),
         payloads[1..].iter().collect::<Vec<_>>()
@@ -47,7 +47,7 @@ fn what_many_append_is_synced_in_groups() {
     let directory = tempfile::tempdir().unwrap();
     let settings =
         SpoolSettings { durability: Durability::Fsync, ..settings(directory.path(), 1 << 30) };
-    let (spool, mut outlet, _) = Spool::open(settings).unwrap();
+    let (spool, mut consumer, _) = Spool::open(settings).unwrap();
     block_on(async {
         let local = tokio::task::LocalSet::new();
         for number in 0..200 {
@@ -56,7 +56,7 @@ fn what_many_append_is_synced_in_groups() {
         }
         local.await;
     });
-    let mut numbers: Vec<_> = drain(&mut outlet).iter().map(number_of).collect();
+    let mut numbers: Vec<_> = drain(&mut consumer).iter().map(number_of).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..200).collect::<Vec<_>>());
     let status = spool.status();
@@ -69,37 +69,40 @@ fn an_entry_comes_to_who_waits_for_it() {
     for durability in [Durability::Os, Durability::Memory] {
         let directory = tempfile::tempdir().unwrap();
         let settings = SpoolSettings { durability, ..settings(directory.path(), 1 << 20) };
-        let (spool, mut outlet, _) = Spool::open(settings).unwrap();
-        assert_eq!(outlet.next(Duration::from_millis(1)), Next::Nothing);
+        let (spool, mut consumer, _) = Spool::open(settings).unwrap();
+        assert_eq!(consumer.next(Duration::from_millis(1)), NextEntry::Nothing);
         let wait = std::thread::spawn(move || {
-            let first = outlet.next(Duration::MAX);
-            (first, outlet.next(Duration::MAX))
+            let first = consumer.next(Duration::MAX);
+            (first, consumer.next(Duration::MAX))
         });
         append(&spool, 1, b"hello").unwrap();
         drop(spool);
         let (first, second) = wait.join().unwrap();
-        assert!(matches!(first, Next::Entry(entry) if entry.bytes == b"hello"), "{durability:?}");
-        assert_eq!(second, Next::End);
+        assert!(
+            matches!(first, NextEntry::Entry(entry) if entry.bytes == b"hello"),
+            "{durability:?}"
+        );
+        assert_eq!(second, NextEntry::End);
     }
 }
 
 #[test]
 fn one_process_has_a_spool_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
-    let (spool, outlet, _) = open(directory.path());
+    let (spool, consumer, _) = open(directory.path());
     let other = Spool::open(settings(directory.path(), 1 << 20));
-    assert!(matches!(other, Err(OpenError::InUse { .. })), "{other:?}");
+    assert!(matches!(other, Err(SpoolOpenError::InUse { .. })), "{other:?}");
     drop(spool);
     let other = Spool::open(settings(directory.path(), 1 << 20));
-    assert!(matches!(other, Err(OpenError::InUse { .. })), "{other:?}");
-    drop(outlet);
+    assert!(matches!(other, Err(SpoolOpenError::InUse { .. })), "{other:?}");
+    drop(consumer);
     open(directory.path());
 }
 
 #[test]
 fn a_future_that_is_dropped_harms_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let (spool, mut outlet, _) = open(directory.path());
+    let (spool, mut consumer, _) = open(directory.path());
     for number in 0..100 {
         block_on(async {
             let append = spool.append(1, payload(number, 10));
@@ -112,6 +115,6 @@ fn a_future_that_is_dropped_harms_nothing() {
         });
     }
     append(&spool, 1, &payload(100, 0)).unwrap();
-    let numbers: Vec<_> = drain(&mut outlet).iter().map(number_of).collect();
+    let numbers: Vec<_> = drain(&mut consumer).iter().map(number_of).collect();
     assert_eq!(numbers, (0..=100).collect::<Vec<_>>());
 }

@@ -5,14 +5,14 @@ use super::walk::{Marks, Notes, ones};
 
 /// Where the values of the two keys begin; of equal keys, that of the last one.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
+pub(super) struct EnvelopeKeys {
     pub(super) message_type: Option<usize>,
     pub(super) name: Option<usize>,
     /// Where strings as long as the keys would end that began before the block.
     short: u64,
 }
 
-impl Notes for Keys {
+impl Notes for EnvelopeKeys {
     const ITEMS: bool = false;
 
     #[inline(always)]
@@ -28,7 +28,7 @@ impl Notes for Keys {
     }
 }
 
-impl Keys {
+impl EnvelopeKeys {
     /// Remember where the value begins if the string that ends here is one of
     /// the two keys.
     #[inline(always)]

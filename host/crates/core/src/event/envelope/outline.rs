@@ -74,7 +74,7 @@ const PLACES_PER_PART_MAX: usize = 3;
 /// Commas, colons and brackets at the levels that matter, in their order. `ITEMS`:
 /// whether those of items are among them.
 #[derive(Debug, Default)]
-struct Places<const ITEMS: bool> {
+struct StructurePlaces<const ITEMS: bool> {
     /// At levels 0 and 1.
     outer: Vec<u32>,
     /// In arrays at level 2, and in their objects.
@@ -85,7 +85,7 @@ struct Places<const ITEMS: bool> {
     spells: bool,
 }
 
-impl<const ITEMS: bool> Notes for Places<ITEMS> {
+impl<const ITEMS: bool> Notes for StructurePlaces<ITEMS> {
     const ITEMS: bool = ITEMS;
 
     #[inline(always)]
@@ -148,10 +148,10 @@ impl<'a> Outline<'a> {
             return Err(explain(text, levels_max, 0).into());
         };
         let places_max = parts_max.saturating_mul(PLACES_PER_PART_MAX);
-        let places = Places::<ITEMS> { places_max, ..Places::default() };
+        let places = StructurePlaces::<ITEMS> { places_max, ..StructurePlaces::default() };
         match walk(text, levels_max, places) {
             Ok(places) if places.is_full => Err(OutlineError::TooManyParts { parts_max }),
-            Ok(Places { outer, inner, has_blanks, spells, .. }) => {
+            Ok(StructurePlaces { outer, inner, has_blanks, spells, .. }) => {
                 Ok(Outline { text, outer, inner, has_blanks, spells })
             }
             Err(at) => Err(explain(text.as_bytes(), levels_max, at).into()),
