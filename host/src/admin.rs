@@ -155,7 +155,7 @@ impl Office {
         let is_sending =
             answer.status() != StatusCode::REQUEST_TIMEOUT && !parts.headers.contains_key(EXPECT);
         if is_sending {
-            http::discard(&mut body).await;
+            http::discard_body(&mut body).await;
         }
         answer
     }

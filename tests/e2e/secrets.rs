@@ -198,7 +198,7 @@ fn write_keys_are_rotated_while_the_collector_runs() {
 
     // What cannot be used changes nothing: no file, a key of another source, no key.
     fs::remove_file(mounted.join("app")).unwrap();
-    collector.running().wait_for("secret:app could not be had");
+    collector.running().wait_for("could not resolve secret:app");
     rotate(&mounted, "app", "two");
     collector.running().wait_for("there twice");
     rotate(&mounted, "app", "a\u{7}b");

@@ -126,7 +126,7 @@ fn a_collector_waits_at_its_start_for_a_manager_of_secrets() {
     );
     let program = Program::running_locally().with_keys().settings(&settings).mapping(&[("*", "s")]);
     let running = program.args(["--listen", "127.0.0.1:0", "--admin", "off"]).start();
-    running.wait_for("waiting to start: the secret secret:key could not be had");
+    running.wait_for("waiting to start: could not resolve secret:key");
     let answer = json!({"Parameter": {"Value": "key"}}).to_string();
     let _manager = Endpoint::start_at(port, move |_| (200, answer.clone()));
     running.wait_for("listening on ");

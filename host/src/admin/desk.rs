@@ -124,7 +124,7 @@ impl Desk {
         let permit = permit(&self.candidates)?;
         let seal = seal(signature(&parts.headers)?).map_err(Failure::bad_request)?;
         let bytes_max = usize::try_from(limits::PLUGIN_FILE_BYTES_MAX).unwrap_or(usize::MAX);
-        let (bytes, held) = http::read(body, bytes_max, &[&self.memory]).await?;
+        let (bytes, held) = http::read_body(body, bytes_max, &[&self.memory]).await?;
         if bytes.is_empty() {
             return Err(Failure::bad_request(
                 "there is no body: send the component's bytes, as with `curl --data-binary @FILE.wasm`",

@@ -35,7 +35,7 @@ fn both_versions_of_http_are_served_and_a_new_certificate_is_found() {
 
     // A file that is broken is told of, and the one before stays.
     fs::write(&live, "no certificate\n").unwrap();
-    collector.running().wait_for("the one before is used on");
+    collector.running().wait_for("keeping the certificate in use");
     assert_eq!(send("still the old one", &one, "--http2").as_deref(), Ok("2"));
 
     // With the times of modification that the files had, as `cp -p` and `tar` leave them.
@@ -44,7 +44,7 @@ fn both_versions_of_http_are_served_and_a_new_certificate_is_found() {
         fs::copy(from, to).unwrap();
         fs::File::options().write(true).open(to).unwrap().set_modified(modified).unwrap();
     }
-    collector.running().wait_for("has been read anew");
+    collector.running().wait_for("reloaded the certificate");
     assert_eq!(send("the new one", &two, "--http2").as_deref(), Ok("2"));
     assert!(send("no longer", &one, "--http2").is_err());
     collector.stop().exits(0).says(&["live.pem", "live.key"]);
@@ -101,8 +101,8 @@ fn files_that_cannot_be_used_are_told_of_at_the_start() {
     let stub = accepting();
     for (certificate, key, words) in [
         (&one.certificate, &two.key, &["one.pem", "two.key", "must belong together", "[http]"][..]),
-        (&empty, &one.key, &["empty.pem", "holds none in PEM"]),
-        (&one.key, &one.key, &["one.key", "holds none in PEM"]),
+        (&empty, &one.key, &["empty.pem", "contains no PEM certificate"]),
+        (&one.key, &one.key, &["one.key", "contains no PEM certificate"]),
         (&one.certificate, &empty, &["empty.pem", "read the key"]),
         (&files.path().join("none.pem"), &one.key, &["none.pem", "read the certificate", "[http]"]),
         (&one.certificate, &files.path().join("none.key"), &["none.key", "read the key", "[http]"]),

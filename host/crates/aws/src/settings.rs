@@ -450,7 +450,9 @@ mod tests {
                 format!(
                     "{table} endpoint_url and {endpoints} firehose are the same: remove one of them"
                 ),
-                format!("{endpoints} ssm \"c\" is no URL: write http://HOST:PORT or https://HOST"),
+                format!(
+                    "{endpoints} ssm \"c\" is not a URL: write http://HOST:PORT or https://HOST"
+                ),
                 format!(
                     "{table} use_fips chooses among AWS's own endpoints, and a URL is set in their place: remove \
                      endpoint_url, sts_endpoint_url and {endpoints}, or use_fips"

@@ -50,14 +50,14 @@ impl Bodies {
         key: KeyPlace,
         client: Option<IpAddr>,
     ) -> Result<(Vec<u8>, BodyReservation), BodyError> {
-        let (peer, max) = (client.map(|client| self.peers.of(client)), self.body_bytes_max);
+        let (peer, max) = (client.map(|client| self.peers.for_peer(client)), self.body_bytes_max);
         // The narrowest first: whoever waits for its own share takes nothing from others.
         match (&peer, key) {
-            (None, KeyPlace::Head) => http::read(body, max, &[&self.all]).await,
-            (None, KeyPlace::Body) => http::read(body, max, &[&self.keyless, &self.all]).await,
-            (Some(peer), KeyPlace::Head) => http::read(body, max, &[peer, &self.all]).await,
+            (None, KeyPlace::Head) => http::read_body(body, max, &[&self.all]).await,
+            (None, KeyPlace::Body) => http::read_body(body, max, &[&self.keyless, &self.all]).await,
+            (Some(peer), KeyPlace::Head) => http::read_body(body, max, &[peer, &self.all]).await,
             (Some(peer), KeyPlace::Body) => {
-                http::read(body, max, &[peer, &self.keyless, &self.all]).await
+                http::read_body(body, max, &[peer, &self.keyless, &self.all]).await
             }
         }
     }

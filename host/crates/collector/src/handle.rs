@@ -172,7 +172,7 @@ impl Collector {
         let mut answer = answer.unwrap_or_else(|refused| refused.answer(&self.sources));
         // Nor is anything read of who has stopped sending.
         if is_sending && answer.status() != StatusCode::REQUEST_TIMEOUT {
-            http::discard(&mut body).await;
+            http::discard_body(&mut body).await;
         }
         cors::permit(&mut answer, origin.as_ref(), &self.sources);
         self.responses.add(answer.status(), started.elapsed());

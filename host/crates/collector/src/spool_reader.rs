@@ -153,7 +153,7 @@ impl SpoolReader {
     /// Counts events that are not handed out, and not acknowledged: a later version may be
     /// able to read them.
     fn keep(&self, events: u32, reason: &dyn Error) {
-        self.spool.keep(events);
+        self.spool.count_unreadable(events);
         if self.log_of_unreadable.admit().is_some() {
             let total = self.spool.status().items_unreadable;
             tracing::error!(

@@ -28,7 +28,7 @@ impl Backoff {
         Backoff { first, longest, jitter }
     }
 
-    /// The same with another end to the doubling.
+    /// Returns these pauses with another longest pause.
     #[must_use]
     pub const fn up_to(self, longest: Duration) -> Self {
         Backoff { longest, ..self }

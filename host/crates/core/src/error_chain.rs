@@ -2,8 +2,8 @@
 //!
 //! An error of this program says what failed, why, and what to do about it: its text holds
 //! that of its cause, followed by advice. The cause itself is its
-//! [`source`](std::error::Error::source), for whoever wants to match on it. So whoever
-//! shows an error leaves out causes that its text has told already.
+//! [`source`](std::error::Error::source), so that code can match on it. Code that shows an
+//! error leaves out causes that its text already contains.
 
 use std::error::Error;
 

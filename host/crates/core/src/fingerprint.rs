@@ -1,4 +1,4 @@
-//! What tells one state of a file from another, without reading it.
+//! Distinguishes states of a file without reading it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileFingerprint {
     real_path: Option<PathBuf>,
-    /// None where there is no such file.
+    /// None where the file does not exist.
     status: Option<FileStatus>,
 }
 

@@ -28,6 +28,6 @@ pub const DETAIL_BYTES_MAX: usize = 1024;
 /// How often a source that waits for data looks whether it should stop.
 pub const STOP_POLL: Duration = Duration::from_millis(100);
 
-/// Names of unknown sources that are logged and told one by one. Events of further ones
+/// Names of unknown sources that are logged and reported one by one. Events of further ones
 /// are only counted: names come out of files.
 pub const UNKNOWN_SOURCES_NAMED_MAX: usize = 100;

@@ -2,8 +2,8 @@
 //! [`Reservation`] is dropped.
 //!
 //! One mechanism, two ways to share ([`Sharing`]). What else bounds a part of a program is
-//! made of it: a reservation may count for several budgets, and whoever holds one may be
-//! asked to give it back.
+//! made of it: a reservation may count for several budgets, and its holder may be asked to
+//! give it back.
 //!
 //! # Why nobody waits for ever
 //!
@@ -84,7 +84,7 @@ pub struct Reservation {
 impl MemoryBudget {
     /// So many bytes, shared in this way.
     pub fn new(bytes: usize, sharing: Sharing) -> Self {
-        let state = State { free: signed(bytes), ..State::default() };
+        let state = State { free: to_signed(bytes), ..State::default() };
         MemoryBudget(Arc::new(Shared { sharing, state: Mutex::new(state) }))
     }
 
@@ -112,18 +112,18 @@ impl MemoryBudget {
         self.0.state.lock()
     }
 
-    /// Give bytes back, and give them to those who wait.
+    /// Returns bytes to the budget, and gives them to those who wait.
     fn give_back(&self, usage: Option<&Usage>, bytes: usize) {
         let mut state = self.state();
-        state.free += signed(bytes);
+        state.free += to_signed(bytes);
         if let Some(Usage(held)) = usage {
             held.fetch_sub(bytes, Ordering::Relaxed);
         }
-        self.serve(state);
+        self.grant_waiting(state);
     }
 
-    /// Give what is free to those who wait.
-    fn serve(&self, mut state: MutexGuard<'_, State>) {
+    /// Gives what is free to those who wait.
+    fn grant_waiting(&self, mut state: MutexGuard<'_, State>) {
         let woken = state.grant(self.0.sharing);
         drop(state);
         woken.into_iter().for_each(Waker::wake);
@@ -131,7 +131,7 @@ impl MemoryBudget {
 }
 
 impl State {
-    /// Take bytes for everybody who waits and may have them; returns whom to wake.
+    /// Takes bytes for all who wait and may have them, and returns their wakers.
     fn grant(&mut self, sharing: Sharing) -> Vec<Waker> {
         let (mut woken, mut at) = (Vec::new(), 0);
         while let Some(first) = self.waiting.get(at) {
@@ -150,14 +150,14 @@ impl State {
     }
 
     fn take(&mut self, usage: Option<&Usage>, bytes: usize) {
-        self.free -= signed(bytes);
+        self.free -= to_signed(bytes);
         if let Some(Usage(held)) = usage {
             held.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
     /// Where somebody waits; none once it was given what it waits for.
-    fn place(&self, ticket: u64) -> Option<usize> {
+    fn position_of(&self, ticket: u64) -> Option<usize> {
         self.waiting.binary_search_by_key(&ticket, |waiting| waiting.ticket).ok()
     }
 }
@@ -166,9 +166,9 @@ impl Sharing {
     /// Whether somebody with `held` bytes may have so many more.
     fn admits(self, free: i64, held: usize, bytes: usize) -> bool {
         match (self, held) {
-            (Sharing::InOrder, _) => signed(bytes) <= free,
+            (Sharing::InOrder, _) => to_signed(bytes) <= free,
             (Sharing::Evenly, 0) => free > 0,
-            (Sharing::Evenly, held) => signed(held + bytes) <= free,
+            (Sharing::Evenly, held) => to_signed(held + bytes) <= free,
         }
     }
 }
@@ -191,7 +191,7 @@ impl Reservation {
         self.bytes
     }
 
-    /// Reserve so many bytes more, if they may be had at once.
+    /// Reserves so many bytes more, if they are free at once.
     pub fn try_grow(&mut self, bytes: usize) -> bool {
         let sharing = self.budget.0.sharing;
         let held = held_bytes(self.usage.as_ref(), self.bytes);
@@ -269,7 +269,7 @@ impl Future for Grow<'_> {
             return self.poll(context);
         };
         let mut state = reservation.budget.state();
-        match state.place(waiting) {
+        match state.position_of(waiting) {
             Some(place) => {
                 state.waiting[place].waker.clone_from(context.waker());
                 Poll::Pending
@@ -294,7 +294,7 @@ impl Reservation {
         let (usage, own_bytes) = (self.usage.clone(), self.bytes);
         let waiting = WaitingReservation { ticket, bytes, usage, own_bytes, waker: waker.clone() };
         state.waiting.push_back(waiting);
-        self.budget.serve(state);
+        self.budget.grant_waiting(state);
         ticket
     }
 }
@@ -304,11 +304,11 @@ impl Drop for Grow<'_> {
         let Some(ticket) = self.ticket else { return };
         let Reservation { budget, usage, .. } = &*self.reservation;
         let mut state = budget.state();
-        match state.place(ticket) {
+        match state.position_of(ticket) {
             Some(place) => {
                 state.waiting.remove(place);
                 // Those behind it may have waited for it alone.
-                budget.serve(state);
+                budget.grant_waiting(state);
             }
             None => {
                 drop(state);
@@ -318,6 +318,6 @@ impl Drop for Grow<'_> {
     }
 }
 
-fn signed(bytes: usize) -> i64 {
+fn to_signed(bytes: usize) -> i64 {
     i64::try_from(bytes).expect("memory has fewer bytes")
 }

@@ -18,8 +18,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-/// Have metrics be written whenever the registry is encoded, behind those that were
-/// registered before.
+/// Registers a function that writes metrics whenever the registry is encoded, behind those that
+/// were registered before.
 pub fn register(
     registry: &mut Registry,
     write: impl Fn(&mut MetricsPage<'_>) -> fmt::Result + Send + Sync + 'static,

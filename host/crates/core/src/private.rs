@@ -1,4 +1,4 @@
-//! Directories and files that nobody but the program's own user can open: what
+//! Directories and files that only the program's own user can open: what
 //! the program keeps of events and of its own state.
 //!
 //! Directories have the mode 0700 and files 0600, whatever the umask says, and also
@@ -37,15 +37,15 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
     if !path.is_dir() {
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path)?;
     }
-    if let Narrowed::Yes = narrow(path, DIRECTORY_MODE) {
+    if let Narrowed::Yes = narrow_mode(path, DIRECTORY_MODE) {
         let directory = path.display();
-        tracing::warn!(%directory, "other users could open this directory: its mode is 0700 from now on");
+        tracing::warn!(%directory, "other users could open this directory; changed its mode to 0700");
     }
     Ok(())
 }
 
 /// Take away what others may do with a directory and the files in it, if it
-/// exists. What is wrong with it is reported by whoever uses it.
+/// exists. Errors are reported where the directory is used.
 pub fn narrow_existing(directory: &Path) {
     if directory.is_dir() {
         let _ = create_directory(directory).and_then(|()| narrow_files(directory));
@@ -64,11 +64,11 @@ pub fn narrow_files(directory: &Path) -> io::Result<()> {
         let entry = entry?;
         // A symbolic link leads to what may be somebody's on purpose.
         let is_file = entry.file_type().is_ok_and(|file_type| file_type.is_file());
-        narrowed += u64::from(is_file && narrow(&entry.path(), FILE_MODE) == Narrowed::Yes);
+        narrowed += u64::from(is_file && narrow_mode(&entry.path(), FILE_MODE) == Narrowed::Yes);
     }
     if narrowed > 0 {
         let directory = directory.display();
-        tracing::warn!(%directory, files = narrowed, "other users could open files in this directory: their mode is 0600 from now on");
+        tracing::warn!(%directory, files = narrowed, "other users could open files in this directory; changed their mode to 0600");
     }
     Ok(())
 }
@@ -82,9 +82,9 @@ enum Narrowed {
 
 /// Set the mode of what exists, if others may do anything with it, or if its own
 /// user may not.
-fn narrow(path: &Path, mode: u32) -> Narrowed {
+fn narrow_mode(path: &Path, mode: u32) -> Narrowed {
     let Ok(metadata) = path.metadata() else {
-        // It is gone, or whoever opens it next says what is wrong.
+        // It is gone, or the next attempt to open it reports the error.
         return Narrowed::No;
     };
     let found = metadata.mode();
@@ -97,17 +97,21 @@ fn narrow(path: &Path, mode: u32) -> Narrowed {
         match fs::set_permissions(path, Permissions::from_mode(special | mode)) {
             Ok(()) if found & OTHERS != 0 => return Narrowed::Yes,
             Ok(()) => return Narrowed::No,
-            Err(error) => warn(path, found, &error.to_string()),
+            Err(error) => warn_open_to_others(path, found, &error.to_string()),
         }
     } else if found & OTHERS != 0 {
-        warn(path, found, &format!("it belongs to user {}, and not to {user}", metadata.uid()));
+        warn_open_to_others(
+            path,
+            found,
+            &format!("it belongs to user {}, not to {user}", metadata.uid()),
+        );
     }
     Narrowed::No
 }
 
-fn warn(path: &Path, found: u32, why: &str) {
+fn warn_open_to_others(path: &Path, found: u32, why: &str) {
     let (path, mode) = (path.display(), format!("{:04o}", found & PERMISSIONS));
-    tracing::warn!(%path, mode, "other users may open this, and it may hold events: its permissions cannot be changed: {why}: give it to the program's user with `chown`, or set another `data_dir`");
+    tracing::warn!(%path, mode, "other users may open this, and it may hold events; failed to change its permissions: {why}: give it to the program's user with `chown`, or set another `data_dir`");
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// Gives turns one by one, each at least so long after the one before has been taken.
 ///
-/// Neither a pause nor a late wake-up is made up for by several at once: whoever is asked
-/// counts by seconds of its own. Who waits first is first.
+/// Neither a pause nor a late wake-up is made up for by several at once: the server that is
+/// asked counts by seconds of its own. Who waits first is first.
 #[derive(Debug)]
 pub struct RateLimiter {
     interval: Duration,
@@ -26,7 +26,7 @@ impl RateLimiter {
         RateLimiter::new(Duration::from_secs_f64(1.0 / turns))
     }
 
-    /// Wait for a turn, behind those who wait already. Whoever stops waiting takes none.
+    /// Waits for a turn, behind those who wait already. A dropped wait takes no turn.
     pub async fn turn(&self) {
         let mut next = self.next.lock().await;
         sleep_until(*next).await;

@@ -36,12 +36,12 @@ impl Serialize for Secret {
 }
 
 impl Secret {
-    /// Take a text into custody.
+    /// Protects a text.
     pub fn new(text: String) -> Self {
         Secret(Zeroizing::new(text))
     }
 
-    /// Hand the text out, to whoever must use it.
+    /// Returns the text, for code that has to use it.
     pub fn expose(&self) -> &str {
         &self.0
     }

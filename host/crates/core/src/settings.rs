@@ -2,7 +2,7 @@
 //!
 //! A crate owns its settings: the raw form as it stands in the file (serde, JSON Schema), the checked form, the
 //! defaults and the bounds stand beside what they configure. What turns the one into the other is a function of the
-//! raw form and a [`TableChecker`], which collects what is wrong, so that all mistakes of a file are told at once.
+//! raw form and a [`TableChecker`], which collects all mistakes of a file, so that they are reported at once.
 //!
 //! This module knows neither files nor TOML. A mistake is a message that begins with the key that it is about, such as
 //! `[spool] max_bytes`, as [`SettingsTable`] writes it; by that the program finds the line in the file.

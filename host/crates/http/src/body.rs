@@ -106,7 +106,7 @@ impl BodyMemory {
         BodyMemory(Arc::new(Inner { budget, coming: Mutex::default() }))
     }
 
-    /// Have a reservation grow by so many bytes, and wait for them for a while.
+    /// Grows a reservation by so many bytes, and waits for them for a while.
     ///
     /// # Errors
     ///
@@ -130,10 +130,9 @@ impl BodyMemory {
         }
     }
 
-    /// Have the body cut off that holds the most of those that have been coming in for
-    /// long.
+    /// Cuts off the body that holds the most among those that have been coming in for long.
     fn cut_off_slowest(&self) {
-        let mut coming = self.coming();
+        let mut coming = self.incoming_bodies();
         let is_slow = |started: &Instant| started.elapsed() >= limits::HTTP_SCARCE_BODY_PATIENCE;
         let slow = coming.iter().take_while(|((started, _), _)| is_slow(started));
         let largest = slow.max_by_key(|(_, body)| body.bytes.load(Ordering::Relaxed));
@@ -143,7 +142,7 @@ impl BodyMemory {
         }
     }
 
-    fn coming(&self) -> MutexGuard<'_, BTreeMap<(Instant, u64), Arc<IncomingBody>>> {
+    fn incoming_bodies(&self) -> MutexGuard<'_, BTreeMap<(Instant, u64), Arc<IncomingBody>>> {
         self.0.coming.lock()
     }
 }
@@ -155,10 +154,10 @@ impl PeerMemory {
     }
 
     /// The memory of a peer.
-    pub fn of(&self, peer: IpAddr) -> BodyMemory {
+    pub fn for_peer(&self, peer: IpAddr) -> BodyMemory {
         let mut peers = self.peers.lock();
         if peers.len() >= PEERS_KEPT && !peers.contains_key(&peer.into()) {
-            // Whoever holds nothing, and waits for nothing, is counted by nobody.
+            // A peer that holds nothing and waits for nothing has no reservation.
             peers.retain(|_, memory| {
                 Arc::strong_count(&memory.0) > 1 || !memory.0.budget.is_unused()
             });
@@ -169,7 +168,7 @@ impl PeerMemory {
 
 impl BodyReservation {
     /// The part of the memory at this place among those that a body counts for.
-    fn of(&mut self, place: usize, memory: &BodyMemory) -> &mut Reservation {
+    fn part_of(&mut self, place: usize, memory: &BodyMemory) -> &mut Reservation {
         self.0[place].get_or_insert_with(|| memory.0.budget.reservation())
     }
 }
@@ -187,7 +186,7 @@ impl<'a> WaitingBody<'a> {
         let key = (started, NEXT.fetch_add(1, Ordering::Relaxed));
         let body = Arc::new(IncomingBody { bytes: bytes.into(), cut_off: Notify::new() });
         for memory in memories {
-            memory.coming().insert(key, Arc::clone(&body));
+            memory.incoming_bodies().insert(key, Arc::clone(&body));
         }
         WaitingBody { memories, key, body }
     }
@@ -204,7 +203,7 @@ impl<'a> WaitingBody<'a> {
 impl Drop for WaitingBody<'_> {
     fn drop(&mut self) {
         for memory in self.memories {
-            memory.coming().remove(&self.key);
+            memory.incoming_bodies().remove(&self.key);
         }
     }
 }
@@ -219,7 +218,7 @@ impl Drop for WaitingBody<'_> {
 /// # Errors
 ///
 /// It is too large, too slow or cut off, or there is no memory for it.
-pub async fn read(
+pub async fn read_body(
     body: &mut (impl Body + Unpin),
     bytes_max: usize,
     memories: &[&BodyMemory],
@@ -269,7 +268,7 @@ pub async fn read(
         let due = (bytes.len() + data.remaining()).next_multiple_of(UNIT);
         if due > paid {
             for (place, memory) in memories.iter().enumerate() {
-                let reservation = held.of(place, memory);
+                let reservation = held.part_of(place, memory);
                 tokio::select! {
                     biased;
                     grown = memory.grow(reservation, due - paid) => grown?,
@@ -310,7 +309,7 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(context);
-        self.wait.set(polled.is_pending());
+        self.wait.set_waiting(polled.is_pending());
         polled
     }
 
@@ -323,11 +322,11 @@ impl Body for RequestBody {
     }
 }
 
-/// Read the rest of a body that nobody wants, as far as that is worth it.
+/// Reads the rest of a body that is not used, up to a limit.
 ///
 /// Where a connection is closed on a client that still sends, the client finds it
-/// reset, does not see its answer, and tries again.
-pub async fn discard(body: &mut (impl Body + Unpin)) {
+/// reset, does not see its response, and tries again.
+pub async fn discard_body(body: &mut (impl Body + Unpin)) {
     if body.size_hint().lower() > limits::HTTP_DISCARD_BYTES_MAX {
         return;
     }
@@ -386,7 +385,7 @@ mod tests {
     }
 
     async fn outcome(mut body: Dripping, memories: &[&BodyMemory]) -> Result<usize, BodyError> {
-        let (bytes, held) = read(&mut body, 1 << 20, memories).await?;
+        let (bytes, held) = read_body(&mut body, 1 << 20, memories).await?;
         drop(held);
         Ok(bytes.len())
     }
@@ -427,7 +426,7 @@ mod tests {
         assert_eq!(large.await.unwrap(), Err(BodyError::Busy), "the largest makes room");
         assert_eq!(small.await.unwrap(), Ok(8 * KIB));
         assert_eq!(budget.0.budget.free_bytes(), 64 * KIB);
-        assert!(budget.coming().is_empty());
+        assert!(budget.incoming_bodies().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -435,7 +434,7 @@ mod tests {
         let (all, share) = (BodyMemory::new(64 * KIB), BodyMemory::new(16 * KIB));
         let body = || dripping(1, 12 * KIB, Duration::ZERO);
         let mut first = body();
-        let (_, held) = read(&mut first, 1 << 20, &[&share, &all]).await.unwrap();
+        let (_, held) = read_body(&mut first, 1 << 20, &[&share, &all]).await.unwrap();
         assert_eq!(outcome(body(), &[&share, &all]).await, Err(BodyError::Busy));
         assert_eq!(outcome(body(), &[&all]).await, Ok(12 * KIB));
         drop(held);
@@ -446,15 +445,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn peers_that_hold_nothing_are_forgotten() {
         let peers = PeerMemory::new(KIB);
-        let holding = peers.of([192, 0, 2, 1].into());
-        let mut held = peers.of([192, 0, 2, 2].into()).0.budget.reservation();
+        let holding = peers.for_peer([192, 0, 2, 1].into());
+        let mut held = peers.for_peer([192, 0, 2, 2].into()).0.budget.reservation();
         assert!(held.try_grow(KIB));
         for number in 0..3 * PEERS_KEPT as u32 {
-            peers.of(IpAddr::from(number.to_be_bytes()));
+            peers.for_peer(IpAddr::from(number.to_be_bytes()));
         }
         assert!(peers.peers.lock().len() <= PEERS_KEPT);
-        assert!(Arc::ptr_eq(&holding.0, &peers.of([192, 0, 2, 1].into()).0));
-        assert_eq!(peers.of([192, 0, 2, 2].into()).0.budget.free_bytes(), 0);
+        assert!(Arc::ptr_eq(&holding.0, &peers.for_peer([192, 0, 2, 1].into()).0));
+        assert_eq!(peers.for_peer([192, 0, 2, 2].into()).0.budget.free_bytes(), 0);
         drop(held);
     }
 }

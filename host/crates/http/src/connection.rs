@@ -31,20 +31,20 @@ const HTTP_RESET_STREAMS_MAX: usize = 20;
 /// enough for 5 MB a second to a client that is 50 ms away.
 const HTTP_WINDOW_BYTES: u32 = 256 * 1024;
 
-/// Bytes of answers that wait on a request of HTTP/2 until its client takes them.
-/// Answers are short.
+/// Bytes of responses that wait on a request of HTTP/2 until its client takes them.
+/// Responses are short.
 const HTTP_SEND_BUFFER_BYTES: usize = 16 * 1024;
 
 /// How long a connection that is closed, since it is unused or makes room for others,
-/// has to tell its client.
+/// has to inform its client.
 const HTTP_CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A client's connection: plain, or with TLS.
 pub(super) type ConnectionStream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-/// Answer the requests of a connection until it ends, nobody uses it, it makes room for
+/// Serves the requests of a connection until it ends, is unused for too long, makes room for
 /// others, or `stop` is cancelled.
-pub(super) async fn serve<H, F>(
+pub(super) async fn serve_connection<H, F>(
     stream: ConnectionStream,
     peer: Peer,
     place: &ConnectionSlot,
@@ -60,17 +60,17 @@ pub(super) async fn serve<H, F>(
         move |request: hyper::Request<Incoming>| {
             let under_way = RequestInProgress::new(&activity);
             let wait = BodyWait::new(Arc::clone(&activity));
-            let answer = handle(request.map(|body| RequestBody::new(body, wait)), peer);
+            let response = handle(request.map(|body| RequestBody::new(body, wait)), peer);
             async move {
-                let answer = answer.await;
+                let response = response.await;
                 drop(under_way);
-                Ok::<_, Infallible>(answer)
+                Ok::<_, Infallible>(response)
             }
         }
     });
     let reader = Arc::clone(activity);
-    let stream = InspectReader::new(stream, move |bytes: &[u8]| reader.has_read(bytes));
-    let builder = builder(activity.keep_alive());
+    let stream = InspectReader::new(stream, move |bytes: &[u8]| reader.count_read(bytes));
+    let builder = connection_builder(activity.keep_alive());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let patience = tokio::select! {
         ended = connection.as_mut() => {
@@ -82,19 +82,19 @@ pub(super) async fn serve<H, F>(
             return;
         }
         () = stop.cancelled() => limits::HTTP_SHUTDOWN_TIMEOUT,
-        () = activity.overdue() => HTTP_CLOSE_TIMEOUT,
-        // Somebody waits for the place.
-        () = activity.evicted() => match activity.needs_farewell() {
+        () = activity.wait_until_overdue() => HTTP_CLOSE_TIMEOUT,
+        // Another connection waits for the slot.
+        () = activity.wait_until_evicted() => match activity.needs_farewell() {
             true => HTTP_CLOSE_TIMEOUT,
             false => return,
         },
     };
     connection.as_mut().graceful_shutdown();
-    // The answer is on its way; a client that does not take it is left.
+    // The response is on its way; a client that does not read it is dropped.
     let _ = tokio::time::timeout(patience, connection).await;
 }
 
-fn builder(keep_alive: Duration) -> Builder<TokioExecutor> {
+fn connection_builder(keep_alive: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // Of HTTP/1.1 it counts from the moment at which a connection waits for a request, so
     // it may not be shorter than an unused connection is kept. `Activity::overdue` is

@@ -24,7 +24,7 @@ use crate::limits;
 /// opened in advance for about as long.
 const HTTP_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often it is logged that what came over a connection is no request.
+/// The least time between log lines about connections without a valid request.
 const HTTP_MALFORMED_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long a connection is left alone that has no request, where others need its place:
@@ -54,7 +54,7 @@ pub struct ConnectionLimits {
     pub per_peer_max: usize,
     /// How long one may be unused after a request.
     pub keep_alive: Duration,
-    /// Whom that does not hold for.
+    /// Proxies, for which the limits of one peer do not hold.
     pub trusted: TrustedProxies,
 }
 
@@ -172,7 +172,7 @@ impl Connections {
 
     /// How many are open.
     pub(super) fn count(&self) -> usize {
-        self.open().entries.len()
+        self.lock_open().entries.len()
     }
 
     /// What became of connections.
@@ -180,9 +180,8 @@ impl Connections {
         &self.0.counts
     }
 
-    /// Count a connection that was closed for what came over it, and log it unless that was
-    /// done just now: its client has been answered with 400, 414 or 431, and deletes what
-    /// it sent if it is an SDK.
+    /// Counts a connection that was closed for what came over it, and logs it unless that was
+    /// done just now. Its client got 400, 414 or 431, and an SDK then deletes what it sent.
     pub(super) fn count_malformed(&self, error: &hyper::Error) {
         let count = self.0.counts.malformed.inc() + 1;
         let mut logged = self.0.logged.lock();
@@ -191,17 +190,17 @@ impl Connections {
             drop(logged);
             // Anybody can connect and send anything.
             tracing::info!(
-                "closed a connection over which no request of HTTP came, or one with more than {} bytes of path and \
-                 headers: {error}; {count} since the start",
+                "closed a connection without a valid HTTP request, or with more than {} bytes of path and headers: \
+                 {error}; {count} since the start",
                 limits::HTTP_HEADER_BYTES_MAX
             );
         }
     }
 
     /// Whether a peer may have one more. If not, that is counted.
-    pub(super) fn admits(&self, peer: IpAddr) -> bool {
+    pub(super) fn admits_peer(&self, peer: IpAddr) -> bool {
         let limits = &self.0.limits;
-        let has = self.open().peers.get(&peer.into()).copied().unwrap_or(0);
+        let has = self.lock_open().peers.get(&peer.into()).copied().unwrap_or(0);
         let is_admitted = has < limits.per_peer_max || limits.trusted.contains(peer);
         if !is_admitted {
             self.0.counts.refused.inc();
@@ -210,21 +209,21 @@ impl Connections {
     }
 
     /// Wait until there is room for one more, and make some where that can be done.
-    pub(super) async fn room(&self) {
+    pub(super) async fn wait_for_slot(&self) {
         loop {
             let freed = self.0.freed.notified();
-            if self.open().entries.len() < self.0.limits.connections_max {
+            if self.lock_open().entries.len() < self.0.limits.connections_max {
                 return;
             }
-            self.evict();
+            self.evict_idle();
             let _ = timeout(LOOK_AGAIN, freed).await;
         }
     }
 
     /// A place for a connection, for which there is room.
-    pub(super) fn place(&self, peer: IpAddr) -> ConnectionSlot {
+    pub(super) fn take_slot(&self, peer: IpAddr) -> ConnectionSlot {
         let activity = Arc::new(Activity::new(self.0.limits.keep_alive));
-        let mut open = self.open();
+        let mut open = self.lock_open();
         let number = open.next;
         open.next += 1;
         open.entries.insert(number, (peer.into(), Arc::clone(&activity)));
@@ -233,13 +232,13 @@ impl Connections {
         ConnectionSlot { connections: self.clone(), number, activity }
     }
 
-    /// Have some connections closed on which nothing but their client is waited for.
-    pub(super) fn evict(&self) {
-        let open = self.open();
+    /// Closes some connections on which the server only waits for the client.
+    pub(super) fn evict_idle(&self) {
+        let open = self.lock_open();
         let max = self.0.limits.connections_max;
         let many = max / MANY;
         let is_closing = |(_, activity): &&(PeerKey, Arc<Activity>)| activity.is_evicted();
-        // Those that have been told make room soon.
+        // Those that are closing make room soon.
         let closing = open.entries.values().filter(is_closing).count();
         let at_once = (max / CLOSED_AT_ONCE).max(CLOSED_AT_ONCE_MIN.min(max / 4)).max(1);
         let wanted = at_once.saturating_sub(closing);
@@ -261,7 +260,7 @@ impl Connections {
         }
     }
 
-    fn open(&self) -> MutexGuard<'_, OpenConnections> {
+    fn lock_open(&self) -> MutexGuard<'_, OpenConnections> {
         self.0.open.lock()
     }
 }
@@ -275,7 +274,7 @@ impl ConnectionSlot {
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut open = self.connections.open();
+        let mut open = self.connections.lock_open();
         if let Some((peer, _)) = open.entries.remove(&self.number) {
             let count = open.peers.get_mut(&peer).map(|count| {
                 *count -= 1;
@@ -307,19 +306,18 @@ impl Activity {
         }
     }
 
-    /// Whether the client has to be told that the connection ends, and cannot see it by
-    /// itself.
+    /// Whether the protocol says to the client that the connection ends.
     pub(super) fn needs_farewell(&self) -> bool {
         self.is_http2.load(Ordering::Relaxed)
     }
 
     /// Wait until the connection is to make room.
-    pub(super) async fn evicted(&self) {
+    pub(super) async fn wait_until_evicted(&self) {
         self.evicted.notified().await;
     }
 
-    /// Bytes have come in. The first ones tell the version.
-    pub(super) fn has_read(&self, bytes: &[u8]) {
+    /// Counts bytes that have come in. The first ones show the version of HTTP.
+    pub(super) fn count_read(&self, bytes: &[u8]) {
         let before = self.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if before == 0 && bytes.starts_with(b"PRI") {
             self.is_http2.store(true, Ordering::Relaxed);
@@ -330,7 +328,7 @@ impl Activity {
     /// come too slowly. HTTP/2 keeps a connection open for as long as the client answers
     /// pings, and nothing else limits how long a new client may keep to itself which
     /// version it speaks.
-    pub(super) async fn overdue(&self) {
+    pub(super) async fn wait_until_overdue(&self) {
         let mut headers = None::<HeaderWindow>;
         loop {
             let now = Instant::now();
@@ -349,7 +347,7 @@ impl Activity {
                 // A new connection has one time for its silence and its first headers; later
                 // headers have a time of their own.
                 let is_waiting = headers.is_none() || !self.is_used.load(Ordering::Relaxed);
-                let end = self.turned() + self.patience();
+                let end = self.last_turn() + self.patience();
                 if is_waiting && now >= end {
                     return;
                 }
@@ -383,11 +381,11 @@ impl Activity {
         }
     }
 
-    fn turned(&self) -> Instant {
+    fn last_turn(&self) -> Instant {
         self.opened + Duration::from_millis(self.turned_ms.load(Ordering::Relaxed))
     }
 
-    fn turn(&self) {
+    fn note_turn(&self) {
         let since = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.turned_ms.store(since, Ordering::Relaxed);
         self.bytes_before.store(self.bytes_read.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -401,8 +399,8 @@ impl Activity {
     fn evictable_since(&self) -> Option<Instant> {
         let is_at_work = self.at_work.load(Ordering::Relaxed) > 0;
         let has_request = self.requests.load(Ordering::Relaxed) > 0;
-        let turned = self.turned();
-        // Whoever is sending a body, or about to send a request, is given time for it.
+        let turned = self.last_turn();
+        // A client that is sending a body, or about to send a request, is given time for it.
         let patience = match has_request {
             true => limits::HTTP_SCARCE_BODY_PATIENCE,
             false => HTTP_SCARCE_IDLE_PATIENCE,
@@ -416,14 +414,14 @@ impl RequestInProgress {
     pub(super) fn new(activity: &Arc<Activity>) -> Self {
         activity.requests.fetch_add(1, Ordering::Relaxed);
         activity.at_work.fetch_add(1, Ordering::Relaxed);
-        activity.turn();
+        activity.note_turn();
         RequestInProgress(Arc::clone(activity))
     }
 }
 
 impl Drop for RequestInProgress {
     fn drop(&mut self) {
-        self.0.turn();
+        self.0.note_turn();
         self.0.is_used.store(true, Ordering::Relaxed);
         self.0.at_work.fetch_sub(1, Ordering::Relaxed);
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
@@ -435,7 +433,7 @@ impl BodyWait {
         BodyWait { activity, is_waiting: false }
     }
 
-    pub(super) fn set(&mut self, is_waiting: bool) {
+    pub(super) fn set_waiting(&mut self, is_waiting: bool) {
         if is_waiting == self.is_waiting {
             return;
         }
@@ -449,7 +447,7 @@ impl BodyWait {
 
 impl Drop for BodyWait {
     fn drop(&mut self) {
-        self.set(false);
+        self.set_waiting(false);
     }
 }
 
@@ -477,22 +475,22 @@ mod tests {
         let all = connections(4, 4);
         let mut places = Vec::new();
         for number in 0..4 {
-            places.push(all.place(peer(number)));
+            places.push(all.take_slot(peer(number)));
             tokio::time::advance(Duration::from_millis(10)).await;
         }
         // The first is used, and the second is at work.
         drop(RequestInProgress::new(&places[0].activity));
         let at_work = RequestInProgress::new(&places[1].activity);
-        all.evict();
+        all.evict_idle();
         assert_eq!(evicted(&places), [0; 0], "those that have only come are left alone");
         tokio::time::advance(HTTP_SCARCE_IDLE_PATIENCE).await;
         for expected in [Some(2), Some(3), Some(0), None] {
-            all.evict();
-            all.evict();
+            all.evict_idle();
+            all.evict_idle();
             assert_eq!(evicted(&places), Vec::from_iter(expected), "one at a time");
             if let Some(at) = expected {
                 // It is closed, and its place is another's.
-                places[at] = all.place(peer(9));
+                places[at] = all.take_slot(peer(9));
                 drop(RequestInProgress::new(&places[at].activity));
                 std::mem::forget(RequestInProgress::new(&places[at].activity));
             }
@@ -503,12 +501,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_has_many_goes_before_others() {
         let all = connections(64, 64);
-        let few = all.place(peer(1));
+        let few = all.take_slot(peer(1));
         tokio::time::advance(Duration::from_secs(1)).await;
-        let many: Vec<_> = (0..5).map(|_| all.place(peer(2))).collect();
-        let others: Vec<_> = (0..8).map(|number| all.place(peer(10 + number))).collect();
+        let many: Vec<_> = (0..5).map(|_| all.take_slot(peer(2))).collect();
+        let others: Vec<_> = (0..8).map(|number| all.take_slot(peer(10 + number))).collect();
         tokio::time::advance(Duration::from_secs(1)).await;
-        all.evict();
+        all.evict_idle();
         assert_eq!(evicted(&others).len(), 2, "eight at once: those of many, and the oldest");
         assert!(few.activity.is_evicted());
         assert_eq!(evicted(&many).len(), 5);
@@ -517,18 +515,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_sends_a_body_is_given_time() {
         let all = connections(1, 1);
-        let place = all.place(peer(1));
+        let place = all.take_slot(peer(1));
         let under_way = RequestInProgress::new(&place.activity);
         let mut wait = BodyWait::new(Arc::clone(&place.activity));
-        wait.set(true);
-        all.evict();
+        wait.set_waiting(true);
+        all.evict_idle();
         assert!(!place.activity.is_evicted(), "it has only begun");
         tokio::time::advance(limits::HTTP_SCARCE_BODY_PATIENCE).await;
-        wait.set(false);
-        all.evict();
+        wait.set_waiting(false);
+        all.evict_idle();
         assert!(!place.activity.is_evicted(), "it is being worked on");
-        wait.set(true);
-        all.evict();
+        wait.set_waiting(true);
+        all.evict_idle();
         assert!(place.activity.is_evicted());
         drop((wait, under_way));
         assert_eq!(place.activity.at_work.load(Ordering::Relaxed), 0);
@@ -537,16 +535,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn room_comes_with_a_place_that_is_given_back() {
         let all = connections(1, 1);
-        let place = all.place(peer(1));
+        let place = all.take_slot(peer(1));
         let at_work = RequestInProgress::new(&place.activity);
-        let waited = timeout(Duration::from_secs(60), all.room()).await;
+        let waited = timeout(Duration::from_secs(60), all.wait_for_slot()).await;
         assert!(waited.is_err(), "the only connection is at work");
         drop(at_work);
         let evicts = async {
-            place.activity.evicted().await;
+            place.activity.wait_until_evicted().await;
             drop(place);
         };
-        let both = async { tokio::join!(all.room(), evicts) };
+        let both = async { tokio::join!(all.wait_for_slot(), evicts) };
         timeout(Duration::from_secs(60), both).await.expect("there is room");
         assert_eq!(
             (all.count(), all.counts().evicted.get(), all.counts().refused.get()),
@@ -557,11 +555,11 @@ mod tests {
     #[test]
     fn one_peer_has_its_share_and_proxies_have_none() {
         let all = connections(10, 2);
-        let _places: Vec<_> = (0..2).map(|_| all.place(peer(1))).collect();
-        assert!(!all.admits(peer(1)) && all.admits(peer(2)));
+        let _places: Vec<_> = (0..2).map(|_| all.take_slot(peer(1))).collect();
+        assert!(!all.admits_peer(peer(1)) && all.admits_peer(peer(2)));
         let proxy = IpAddr::from([127, 0, 0, 1]);
-        let _places: Vec<_> = (0..5).map(|_| all.place(proxy)).collect();
-        assert!(all.admits(proxy));
+        let _places: Vec<_> = (0..5).map(|_| all.take_slot(proxy)).collect();
+        assert!(all.admits_peer(proxy));
         assert_eq!(all.counts().refused.get(), 1);
     }
 
@@ -573,12 +571,12 @@ mod tests {
             let drips = async {
                 let Some((pause, bytes)) = drip else { return std::future::pending().await };
                 loop {
-                    activity.has_read(&vec![b'x'; bytes]);
+                    activity.count_read(&vec![b'x'; bytes]);
                     tokio::time::sleep(pause).await;
                 }
             };
             tokio::select! {
-                () = activity.overdue() => {}
+                () = activity.wait_until_overdue() => {}
                 () = drips => {}
             }
             started.elapsed()
@@ -597,7 +595,7 @@ mod tests {
             let activity = Arc::new(Activity::new(keep_alive));
             drop(RequestInProgress::new(&activity));
             let started = Instant::now();
-            activity.overdue().await;
+            activity.wait_until_overdue().await;
             assert_eq!(started.elapsed(), keep_alive);
         }
     }
@@ -612,12 +610,12 @@ mod tests {
             let started = Instant::now();
             let drips = async {
                 loop {
-                    activity.has_read(&vec![b'x'; bytes]);
+                    activity.count_read(&vec![b'x'; bytes]);
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             };
             tokio::select! {
-                () = activity.overdue() => {}
+                () = activity.wait_until_overdue() => {}
                 () = drips => {}
             }
             let longest =

@@ -34,7 +34,7 @@ impl<'a> Forwarded<'a> {
     pub fn addresses(self) -> impl DoubleEndedIterator<Item = Option<IpAddr>> + use<'a> {
         let is_list = self.0.contains_key(X_FORWARDED_FOR);
         let name = if is_list { X_FORWARDED_FOR } else { FORWARDED };
-        let elements = self.0.get_all(name).iter().flat_map(|value| text(value).split(','));
+        let elements = self.0.get_all(name).iter().flat_map(|value| header_text(value).split(','));
         let addresses = elements.map(move |element| match is_list {
             true => unquoted(element),
             false => parameter(element, "for").unwrap_or_default(),
@@ -44,13 +44,13 @@ impl<'a> Forwarded<'a> {
 
     /// The host that the client has asked for, with the port if it is not the usual one.
     pub fn host(self) -> Option<&'a str> {
-        let host = self.first(&X_FORWARDED_HOST).or_else(|| self.parameter("host"));
+        let host = self.first_element(&X_FORWARDED_HOST).or_else(|| self.parameter("host"));
         host.filter(|host| is_host(host))
     }
 
     /// Whether the client's connection is encrypted.
     pub fn is_encrypted(self) -> Option<bool> {
-        let scheme = self.first(&X_FORWARDED_PROTO).or_else(|| self.parameter("proto"))?;
+        let scheme = self.first_element(&X_FORWARDED_PROTO).or_else(|| self.parameter("proto"))?;
         let is = |known: &str| scheme.eq_ignore_ascii_case(known);
         if is("https") || is("wss") {
             Some(true)
@@ -60,14 +60,14 @@ impl<'a> Forwarded<'a> {
     }
 
     /// The first element of a header that lists some.
-    fn first(self, name: &HeaderName) -> Option<&'a str> {
-        let elements = self.0.get_all(name).iter().flat_map(|value| text(value).split(','));
+    fn first_element(self, name: &HeaderName) -> Option<&'a str> {
+        let elements = self.0.get_all(name).iter().flat_map(|value| header_text(value).split(','));
         elements.map(unquoted).find(|element| !element.is_empty())
     }
 
     /// A parameter of the first element of `Forwarded`.
     fn parameter(self, name: &str) -> Option<&'a str> {
-        parameter(self.first(&FORWARDED)?, name)
+        parameter(self.first_element(&FORWARDED)?, name)
     }
 }
 
@@ -80,8 +80,8 @@ pub fn is_host(text: &str) -> bool {
     port.is_some_and(|port| port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
-/// A header's text. What is not ASCII is no address and no host.
-fn text(value: &HeaderValue) -> &str {
+/// Returns a header's text. A text that is not ASCII is neither an address nor a host.
+fn header_text(value: &HeaderValue) -> &str {
     value.to_str().unwrap_or("?")
 }
 
@@ -100,7 +100,7 @@ fn unquoted(text: &str) -> &str {
 
 /// An address as proxies write it: IPv4 or IPv6, with a port or without, IPv6 with brackets
 /// or without. Without brackets, digits behind the last colon are a port only where the text
-/// is no address with them.
+/// is not an address with them.
 fn parse_address(text: &str) -> Option<IpAddr> {
     if let Some(rest) = text.strip_prefix('[') {
         let (address, port) = rest.split_once(']')?;

@@ -1,9 +1,8 @@
 //! A server of HTTP/1.1 and HTTP/2, plain or with TLS, that no client can hold
-//! up: neither a slow one, nor one that has gone, nor one that sends a bomb.
+//! up: neither a slow one, nor one that has gone, nor one that sends a compression bomb.
 //!
-//! It knows connections and bodies and nothing of what is asked: each request
-//! goes to a function. What bounds it stands in
-//! [`limits`].
+//! It knows connections and bodies and not what a request is for: each request
+//! goes to a handler. Its bounds are in [`limits`].
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
@@ -20,7 +19,9 @@ mod server;
 mod settings;
 mod tls;
 
-pub use body::{BodyError, BodyMemory, BodyReservation, PeerMemory, RequestBody, discard, read};
+pub use body::{
+    BodyError, BodyMemory, BodyReservation, PeerMemory, RequestBody, discard_body, read_body,
+};
 pub use connections::ConnectionLimits;
 pub use descriptors::Descriptors;
 pub use forwarded::{Forwarded, is_host};
@@ -31,7 +32,7 @@ pub use server::{BindError, Server};
 pub use settings::{CertificateFiles, HttpSettings, KEEP_ALIVE, RawHttp};
 pub use tls::{CertificateError, Tls, TlsError};
 
-/// An answer. They are short, so they are whole.
+/// A response. Responses are short, so they are whole.
 pub type Response = hyper::Response<http_body_util::Full<bytes::Bytes>>;
 
 /// A request whose body has not been read.

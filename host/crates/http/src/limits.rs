@@ -36,7 +36,7 @@ pub const HTTP_BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// How long a request waits for its part of a memory that others have.
 pub const HTTP_BUDGET_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time for the answers to what has been read when a server ends.
+/// Time for the responses to what has been read when a server ends.
 pub const HTTP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most that the bytes of a body may be limited to: of some of them, all of
@@ -44,8 +44,8 @@ pub const HTTP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 pub const COLLECT_BODY_BYTES_MAX_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes of the rest of a body that is refused, and is read all the same so that
-/// its sender sees the answer. As much as the largest body that may be permitted.
+/// its sender sees the response. As much as the largest body that may be permitted.
 pub const HTTP_DISCARD_BYTES_MAX: u64 = COLLECT_BODY_BYTES_MAX_MAX as u64;
 
-/// Time for reading such a rest. No longer than answers may take when a server ends.
+/// Time for reading such a rest. No longer than responses may take when a server ends.
 pub const HTTP_DISCARD_TIMEOUT: Duration = HTTP_SHUTDOWN_TIMEOUT;

@@ -215,7 +215,7 @@ mod tests {
             assert_eq!(client("192.0.2.7", unknown), None, "{unknown:?}");
         }
         assert_eq!(client("10.1.1.1", &["198.51.100.1:443, [::1]:80"]), some("198.51.100.1"));
-        // Whoever is inside too is a client like others.
+        // A client inside the network is a client like others.
         assert_eq!(client("192.0.2.7", &["10.2.2.2, 10.3.3.3"]), some("10.2.2.2"));
         assert_eq!(client("0.0.0.0", &[]), None);
     }

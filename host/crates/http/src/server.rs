@@ -39,9 +39,9 @@ pub struct Server {
 /// A connection that has been accepted and has no place yet.
 type AcceptedConnection = (TcpStream, IpAddr);
 
-/// The address cannot be listened on.
+/// Listening on an address failed.
 #[derive(Debug, Error)]
-#[error("listen on {address}: {error}: free the port, or choose another one")]
+#[error("failed to listen on {address}: {error}: free the port, or choose another one")]
 pub struct BindError {
     /// The address.
     pub address: SocketAddr,
@@ -51,7 +51,7 @@ pub struct BindError {
 }
 
 impl Server {
-    /// Listen on an address; port 0 is any free one.
+    /// Listens on an address; port 0 is any free one.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl Server {
         Ok(Server { listener, address, tls, connections: Connections::new(limits) })
     }
 
-    /// Something that tells what became of the connections, as long as one likes.
+    /// Returns the metrics of the connections, which outlive the server.
     pub fn stats(&self) -> ConnectionStats {
         ConnectionStats(self.connections.clone())
     }
@@ -79,7 +79,7 @@ impl Server {
         self.address
     }
 
-    /// Answer requests until `stop` is cancelled. What has been read by then is still
+    /// Serves requests until `stop` is cancelled. Requests that have been read by then are still
     /// answered, for as long as [`limits::HTTP_SHUTDOWN_TIMEOUT`].
     pub async fn serve<H, F>(self, handle: H, stop: CancellationToken)
     where
@@ -99,8 +99,8 @@ impl Server {
             under_way.spawn(async move {
                 // A connection that fails concerns nobody but its client.
                 let peer = Peer { address: peer, is_encrypted: tls.is_some() };
-                if let Some(stream) = encrypted(stream, tls, &place).await {
-                    connection::serve(stream, peer, &place, handle, &stop).await;
+                if let Some(stream) = accept_tls(stream, tls, &place).await {
+                    connection::serve_connection(stream, peer, &place, handle, &stop).await;
                 }
                 drop(place);
             });
@@ -132,39 +132,39 @@ impl<'a> Acceptor<'a> {
         loop {
             let (stream, peer) = match self.accepted.take() {
                 Some(accepted) => accepted,
-                None => self.accept().await,
+                None => self.accept_connection().await,
             };
-            // Whoever has its share is let go without a word: its next try may fit.
-            if !connections.admits(peer) {
+            // A peer that has its share is closed without a response: its next try may fit.
+            if !connections.admits_peer(peer) {
                 continue;
             }
             self.accepted = Some((stream, peer));
-            connections.room().await;
+            connections.wait_for_slot().await;
             if let Some((stream, peer)) = self.accepted.take() {
-                return (stream, peer, connections.place(peer));
+                return (stream, peer, connections.take_slot(peer));
             }
         }
     }
 
-    async fn accept(&mut self) -> AcceptedConnection {
+    async fn accept_connection(&mut self) -> AcceptedConnection {
         loop {
             match self.server.listener.accept().await {
                 Ok((stream, peer)) => {
-                    // Answers are short, and somebody waits for them.
+                    // Responses are short, and clients wait for them.
                     let _ = stream.set_nodelay(true);
                     return (stream, peer.ip().to_canonical());
                 }
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
-                    self.log(&error);
-                    self.server.connections.evict();
+                    self.log_exhaustion(&error);
+                    self.server.connections.evict_idle();
                     tokio::time::sleep(NO_DESCRIPTORS_PAUSE).await;
                 }
             }
         }
     }
 
-    fn log(&mut self, error: &io::Error) {
+    fn log_exhaustion(&mut self, error: &io::Error) {
         let is_due = |logged: Instant| logged.elapsed() >= NO_DESCRIPTORS_LOG_INTERVAL;
         if self.logged.is_none_or(is_due) {
             tracing::warn!(
@@ -186,7 +186,7 @@ fn is_of_connection(error: &io::Error) -> bool {
 
 /// The stream behind the handshake, if there is to be one. None if it fails, takes too
 /// long, or is to make room for others.
-async fn encrypted(
+async fn accept_tls(
     stream: TcpStream,
     tls: Option<Tls>,
     place: &ConnectionSlot,
@@ -198,7 +198,7 @@ async fn encrypted(
             Ok(Ok(stream)) => Some(ConnectionStream::Right(Box::new(stream))),
             Ok(Err(_)) | Err(_) => None,
         },
-        () = place.activity.evicted() => None,
+        () = place.activity.wait_until_evicted() => None,
     }
 }
 

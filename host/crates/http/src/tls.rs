@@ -32,7 +32,7 @@ pub struct Tls {
 /// Certificate or key cannot be used.
 #[derive(Debug, Error)]
 #[error(
-    "use the certificate {} with the key {}: {problem}: check `certificate` and `key` under [http]",
+    "failed to use the certificate {} with the key {}: {problem}: check `certificate` and `key` under [http]",
     certificate.display(), key.display()
 )]
 pub struct TlsError {
@@ -49,16 +49,16 @@ pub struct TlsError {
 #[derive(Debug, Error)]
 pub enum CertificateError {
     /// The certificate cannot be read.
-    #[error("read the certificate: {0}")]
+    #[error("failed to read the certificate: {0}")]
     Read(#[source] pem::Error),
     /// Its file has other contents.
-    #[error("the file of the certificate holds none in PEM")]
+    #[error("the certificate file contains no PEM certificate")]
     Empty,
     /// The key cannot be read.
-    #[error("read the key: {0}")]
+    #[error("failed to read the key: {0}")]
     ReadKey(#[source] pem::Error),
     /// They cannot be used together.
-    #[error("{0}: they must belong together")]
+    #[error("{0}: certificate and key must belong together")]
     Mismatch(#[from] rustls::Error),
 }
 
@@ -74,7 +74,7 @@ struct LoadedCertificate {
 }
 
 impl Tls {
-    /// Take a certificate with its chain, and its key, both in PEM.
+    /// Loads a certificate with its chain, and its key, both in PEM.
     ///
     /// # Errors
     ///
@@ -108,8 +108,8 @@ impl Tls {
         Ok(())
     }
 
-    /// Look at the files now and then, for ever. One that cannot be used changes
-    /// nothing, and is told of.
+    /// Checks the files for changes, for ever. Files that cannot be used change nothing, and are
+    /// logged.
     pub async fn reload(self) {
         let mut seen = self.certificate.files().fingerprints();
         loop {
@@ -135,12 +135,12 @@ impl Certificate {
         let before = self.0.load_full();
         match LoadedCertificate::read(before.files.clone()) {
             Ok(loaded) => {
-                // Whoever took other files meanwhile has the last word.
+                // Other files that were taken meanwhile stay.
                 self.0.compare_and_swap(&before, Arc::new(loaded));
                 let path = before.files.certificate.display();
-                tracing::info!("the certificate {path} has been read anew");
+                tracing::info!("reloaded the certificate {path}");
             }
-            Err(error) => tracing::error!("{error}; the one before is used on"),
+            Err(error) => tracing::error!("{error}; keeping the certificate in use"),
         }
     }
 }

@@ -21,13 +21,14 @@ pub(super) struct AckFiles(Mutex<VecDeque<(u64, Arc<File>)>>);
 
 impl AckFiles {
     /// The file of a segment, which is made if it is missing.
-    pub(super) fn get(&self, folder: &SpoolDirectory, segment: u64) -> io::Result<Arc<File>> {
-        let mut open = self.open();
+    pub(super) fn open_file(&self, folder: &SpoolDirectory, segment: u64) -> io::Result<Arc<File>> {
+        let mut open = self.open_files();
         if let Some((_, file)) = open.iter().rev().find(|(number, _)| *number == segment) {
             return Ok(Arc::clone(file));
         }
         let mut options = private::file_options();
-        let file = options.write(true).create(true).truncate(false).open(folder.acks(segment))?;
+        let file =
+            options.write(true).create(true).truncate(false).open(folder.acks_path(segment))?;
         let file = Arc::new(file);
         if open.len() >= SPOOL_ACK_FILES_OPEN {
             open.pop_front();
@@ -37,11 +38,11 @@ impl AckFiles {
     }
 
     /// Close the file of a segment.
-    pub(super) fn forget(&self, segment: u64) {
-        self.open().retain(|(number, _)| *number != segment);
+    pub(super) fn close_file(&self, segment: u64) {
+        self.open_files().retain(|(number, _)| *number != segment);
     }
 
-    fn open(&self) -> MutexGuard<'_, VecDeque<(u64, Arc<File>)>> {
+    fn open_files(&self) -> MutexGuard<'_, VecDeque<(u64, Arc<File>)>> {
         self.0.lock()
     }
 }

@@ -77,7 +77,7 @@ impl Acks {
     }
 
     /// Say what the segment is, now that it is complete.
-    pub(super) fn summarize(&mut self, summary: SegmentSummary) {
+    pub(super) fn set_summary(&mut self, summary: SegmentSummary) {
         let block = self.block_mut(0);
         block[0] = 1;
         block[4..12].copy_from_slice(&summary.end.to_le_bytes());
@@ -85,9 +85,9 @@ impl Acks {
         block[20..24].copy_from_slice(&summary.items.to_le_bytes());
     }
 
-    /// There are so many items now. Of new ones the bits tell.
+    /// Sets the number of items. The bits say which of the new ones are acknowledged.
     pub(super) fn set_items(&mut self, items: u32) {
-        self.acked += (self.items..items).filter(|item| self.bit(*item)).count() as u32;
+        self.acked += (self.items..items).filter(|item| self.is_acked(*item)).count() as u32;
         self.items = items;
     }
 
@@ -101,7 +101,7 @@ impl Acks {
 
     /// Whether each of these items is acknowledged.
     pub(super) fn are_acked(&self, mut items: Range<u32>) -> bool {
-        items.all(|item| self.bit(item))
+        items.all(|item| self.is_acked(item))
     }
 
     /// The positions, in a range of items, of those that are acknowledged.
@@ -109,15 +109,15 @@ impl Acks {
         if self.acked == 0 {
             return Vec::new();
         }
-        (0..items.end - items.start).filter(|at| self.bit(items.start + at)).collect()
+        (0..items.end - items.start).filter(|at| self.is_acked(items.start + at)).collect()
     }
 
     /// Acknowledge items, and say how many were not yet.
     pub(super) fn acknowledge(&mut self, items: impl Iterator<Item = u32>) -> u32 {
         let acked_before = self.acked;
         for item in items {
-            if item < self.items && !self.bit(item) {
-                let (block, byte, mask) = place(item);
+            if item < self.items && !self.is_acked(item) {
+                let (block, byte, mask) = bit_position(item);
                 self.block_mut(block)[byte] |= mask;
                 self.acked += 1;
             }
@@ -126,7 +126,7 @@ impl Acks {
     }
 
     /// Write what has changed. Where that fails, it goes with the next.
-    pub(super) fn write<E>(
+    pub(super) fn write_dirty<E>(
         &mut self,
         overwrite: impl FnOnce(u64, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -148,8 +148,8 @@ impl Acks {
         !self.dirty.is_empty()
     }
 
-    fn bit(&self, item: u32) -> bool {
-        let (block, byte, mask) = place(item);
+    fn is_acked(&self, item: u32) -> bool {
+        let (block, byte, mask) = bit_position(item);
         self.image.get(block * BLOCK + byte).is_some_and(|byte| byte & mask != 0)
     }
 
@@ -168,7 +168,7 @@ impl Acks {
 }
 
 /// The block, the byte in it and the bit in that of an item.
-fn place(item: u32) -> (usize, usize, u8) {
+fn bit_position(item: u32) -> (usize, usize, u8) {
     let within = item % BLOCK_ITEMS;
     ((1 + item / BLOCK_ITEMS) as usize, (within / 8) as usize, 1 << (within % 8))
 }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn write(acks: &mut Acks, file: &mut Vec<u8>) {
-        let written: Result<(), ()> = acks.write(|offset, bytes| {
+        let written: Result<(), ()> = acks.write_dirty(|offset, bytes| {
             let offset = offset as usize;
             file.resize(file.len().max(offset + bytes.len()), 0);
             file[offset..offset + bytes.len()].copy_from_slice(bytes);
@@ -240,10 +240,10 @@ mod tests {
         let (mut acks, mut file) = (Acks::new(7), Vec::new());
         acks.set_items(5000);
         acks.acknowledge(4000..4001);
-        assert_eq!(acks.write(|_, _| Err(())), Err(()));
+        assert_eq!(acks.write_dirty(|_, _| Err(())), Err(()));
         assert!(acks.is_dirty());
         acks.acknowledge(3..4);
-        acks.summarize(SegmentSummary { end: 1 << 40, punched: 5, items: 5000 });
+        acks.set_summary(SegmentSummary { end: 1 << 40, punched: 5, items: 5000 });
         write(&mut acks, &mut file);
         let (mut again, corrupt) = Acks::load(7, file);
         again.set_items(5000);

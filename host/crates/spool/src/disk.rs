@@ -15,7 +15,7 @@ use super::frame::frame_bytes;
 use super::janitor::Janitor;
 use super::log::SegmentLog;
 use super::reader::SegmentReader;
-use super::recover::recover;
+use super::recover::recover_segments;
 use super::storage::SpoolStorage;
 use super::waiting::{PendingEntry, WriterCommand};
 use super::writer::SegmentWriter;
@@ -53,9 +53,9 @@ impl DiskSpool {
         storage: Box<dyn SpoolStorage>,
     ) -> Result<(Self, SegmentReader, Recovered), SpoolOpenError> {
         let (disk, reader, recovered, SpoolWorkers { writer, janitor, commands, chores }) =
-            Self::assemble(settings, segment_bytes, storage)?;
-        disk.spawn("spool-writer", move || writer.run(&commands))?;
-        disk.spawn("spool-janitor", move || janitor.run(&chores))?;
+            Self::assemble_parts(settings, segment_bytes, storage)?;
+        disk.spawn_thread("spool-writer", move || writer.run(&commands))?;
+        disk.spawn_thread("spool-janitor", move || janitor.run(&chores))?;
         Ok((disk, reader, recovered))
     }
 
@@ -64,7 +64,7 @@ impl DiskSpool {
         clippy::disallowed_methods,
         reason = "a semaphore bounds entries that wait, and the number of segments chores"
     )]
-    pub(super) fn assemble(
+    pub(super) fn assemble_parts(
         settings: SpoolSettings,
         segment_bytes: u64,
         storage: Box<dyn SpoolStorage>,
@@ -73,7 +73,7 @@ impl DiskSpool {
         let (chores, receive_chores) = unbounded();
         let folder = SpoolDirectory::open(settings.directory)?;
         let log = Arc::new(SegmentLog::new(folder, storage, settings.bytes_max, chores.clone()));
-        let (recovered, next_number) = recover(&log)?;
+        let (recovered, next_number) = recover_segments(&log)?;
         let writer =
             SegmentWriter::new(Arc::clone(&log), settings.durability, segment_bytes, next_number);
         let janitor = Janitor::new(Arc::clone(&log), commands.clone());
@@ -91,7 +91,11 @@ impl DiskSpool {
         Ok((disk, SegmentReader::new(log), recovered, tenders))
     }
 
-    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), SpoolOpenError> {
+    fn spawn_thread(
+        &self,
+        name: &str,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<(), SpoolOpenError> {
         let thread: io::Result<_> = Builder::new().name(name.to_owned()).spawn(run);
         let mut threads = self.threads.lock();
         threads.push(thread.map_err(SpoolOpenError::Thread)?);
@@ -109,7 +113,7 @@ impl DiskSpool {
         let memory = (bytes.len() + WAITING_OVERHEAD_BYTES) as u32;
         let permit = Arc::clone(&self.memory).acquire_many_owned(memory).await;
         let permit = permit.map_err(|_| AppendError::Closed)?;
-        self.admit(frame).await?;
+        self.reserve_room(frame).await?;
         let (answer, answered) = oneshot::channel();
         let checksum = crc32fast::hash(&bytes);
         let waiting = PendingEntry { items, bytes, checksum, answer, _permit: permit };
@@ -122,16 +126,16 @@ impl DiskSpool {
     }
 
     /// Take the room on disk for a frame.
-    async fn admit(&self, frame: u64) -> Result<(), AppendError> {
-        let try_admit = || self.log.used.try_add(frame, self.log.bytes_max);
-        if try_admit() {
+    async fn reserve_room(&self, frame: u64) -> Result<(), AppendError> {
+        let try_reserve = || self.log.used.try_add(frame, self.log.bytes_max);
+        if try_reserve() {
             return Ok(());
         }
         // What is being written is not removed as a matter of course.
         if self.log.is_newest_unneeded() {
             let (done, is_done) = oneshot::channel();
             let asked = self.commands.send(WriterCommand::Renew(done)).is_ok();
-            if asked && is_done.await.is_ok() && try_admit() {
+            if asked && is_done.await.is_ok() && try_reserve() {
                 return Ok(());
             }
         }

@@ -12,13 +12,13 @@ use super::storage::is_lack_of_room;
 #[derive(Debug, Error)]
 pub enum SpoolOpenError {
     /// Another process has it open, or this one.
-    #[error("{} is in use by another process: stop it, or give this one a directory of its own", directory.display())]
+    #[error("the spool in {} is in use by another process: stop that process, or give this one another `data_dir`", directory.display())]
     InUse {
         /// The spool's directory.
         directory: PathBuf,
     },
     /// The directory cannot be made, locked or read.
-    #[error("open the spool in {}: {error}: make it a directory that this process may write to", directory.display())]
+    #[error("failed to open the spool in {}: {error}: make it a directory that this process may write to", directory.display())]
     Directory {
         /// The spool's directory.
         directory: PathBuf,
@@ -27,7 +27,7 @@ pub enum SpoolOpenError {
         error: io::Error,
     },
     /// One of its files cannot be read.
-    #[error("read {}: {error}: let this process read and write it", file.display())]
+    #[error("failed to read {}: {error}: let this process read and write it", file.display())]
     File {
         /// The file.
         file: PathBuf,
@@ -51,8 +51,8 @@ pub enum SpoolOpenError {
         /// What it was called.
         original: PathBuf,
     },
-    /// The operating system gives no thread.
-    #[error("start a thread of the spool: {0}")]
+    /// The operating system did not start a thread.
+    #[error("failed to start a thread of the spool: {0}")]
     Thread(#[source] io::Error),
 }
 
@@ -72,7 +72,7 @@ pub enum AppendError {
         items: u32,
     },
     /// The disk fails.
-    #[error("store the entry: {0}")]
+    #[error("failed to store the entry: {0}")]
     Failed(#[source] DiskError),
     /// The spool has been closed.
     #[error("the spool is closed")]
@@ -91,7 +91,7 @@ impl From<io::Error> for AppendError {
     }
 }
 
-/// Two are the same that the operating system gives the same code.
+/// Two errors are equal if the operating system gives them the same code.
 impl PartialEq for DiskError {
     fn eq(&self, other: &Self) -> bool {
         let code = |error: &Self| (error.0.kind(), error.0.raw_os_error());

@@ -80,17 +80,17 @@ impl SpoolDirectory {
     }
 
     /// The file of a segment's frames.
-    pub(super) fn log(&self, segment: u64) -> PathBuf {
+    pub(super) fn log_path(&self, segment: u64) -> PathBuf {
         self.path.join(format!("{segment:0DIGITS$}.log"))
     }
 
     /// The file of a segment's acknowledgements.
-    pub(super) fn acks(&self, segment: u64) -> PathBuf {
+    pub(super) fn acks_path(&self, segment: u64) -> PathBuf {
         self.path.join(format!("{segment:0DIGITS$}.acks"))
     }
 
     /// The file that keeps a region of a segment that is corrupt.
-    pub(super) fn set_aside(&self, segment: u64, offset: u64) -> PathBuf {
+    pub(super) fn set_aside_path(&self, segment: u64, offset: u64) -> PathBuf {
         self.path.join(format!("{segment:0DIGITS$}-{offset}.{SET_ASIDE}"))
     }
 
@@ -108,7 +108,7 @@ impl SpoolDirectory {
     }
 
     /// Which segments there are. Files with other names are somebody else's.
-    pub(super) fn list(&self) -> io::Result<SegmentListing> {
+    pub(super) fn list_segments(&self) -> io::Result<SegmentListing> {
         let mut listing = SegmentListing::default();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
@@ -127,13 +127,13 @@ impl SpoolDirectory {
     /// Remove the files of a segment. Its frames go first: frames without
     /// acknowledgements would be handed out again. Their room is given back at once,
     /// though the reader may still have the file open.
-    pub(super) fn remove(&self, segment: u64) -> io::Result<()> {
-        let log = self.log(segment);
+    pub(super) fn remove_segment(&self, segment: u64) -> io::Result<()> {
+        let log = self.log_path(segment);
         let file = private::file_options().write(true).open(&log);
         remove_file(&log)?;
         // Where this fails, the file's room comes back when the reader goes on.
         let _ = file.and_then(|file| file.set_len(0));
-        remove_file(&self.acks(segment))
+        remove_file(&self.acks_path(segment))
     }
 }
 

@@ -15,7 +15,7 @@ use super::chore::JanitorTask;
 use super::frame::FILE_HEADER_BYTES;
 use super::log::SegmentLog;
 use super::segment::Segment;
-use super::storage::punch;
+use super::storage::punch_hole;
 use super::waiting::WriterCommand;
 use super::walk::FrameWalk;
 use crate::limits;
@@ -42,12 +42,12 @@ impl Janitor {
         Self { log, left: Vec::new(), left_files: Vec::new(), can_punch: true, commands }
     }
 
-    /// Do what comes, until told to stop.
+    /// Does what is asked, until it is to stop.
     pub(super) fn run(mut self, chores: &Receiver<JanitorTask>) {
         let mut tend_at = Instant::now() + limits::SPOOL_TEND_INTERVAL;
         loop {
             match chores.recv_deadline(tend_at) {
-                Ok(JanitorTask::Remove(segment)) => self.remove(segment),
+                Ok(JanitorTask::Remove(segment)) => self.remove_segment(segment),
                 Ok(JanitorTask::Discard(number)) => self.left_files.push(number),
                 Ok(JanitorTask::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
@@ -58,8 +58,8 @@ impl Janitor {
         }
     }
 
-    pub(super) fn remove(&mut self, segment: Arc<Segment>) {
-        if let Err(error) = self.log.remove(&segment) {
+    pub(super) fn remove_segment(&mut self, segment: Arc<Segment>) {
+        if let Err(error) = self.log.remove_segment(&segment) {
             self.log.tend_failed("remove a segment", &error);
             self.left.push(segment);
         }
@@ -68,11 +68,11 @@ impl Janitor {
     /// Try again what failed, and give room back where it is getting scarce.
     pub(super) fn tend(&mut self) {
         for segment in std::mem::take(&mut self.left) {
-            self.remove(segment);
+            self.remove_segment(segment);
         }
         // What fails again comes back as a chore.
         for number in std::mem::take(&mut self.left_files) {
-            self.log.discard(number);
+            self.log.discard_files(number);
         }
         let is_room_scarce = self.log.is_room_scarce();
         // One at a time: a disk can take long for each.
@@ -82,13 +82,13 @@ impl Janitor {
         for segment in self.log.segments() {
             self.log.write_acks(segment.number, &mut segment.state());
             if is_room_scarce && self.can_punch && is_worth_it(&segment) {
-                self.punch(&segment);
+                self.punch_segment(&segment);
             }
         }
     }
 
-    fn punch(&mut self, segment: &Segment) {
-        match self.try_punch(segment) {
+    fn punch_segment(&mut self, segment: &Segment) {
+        match self.try_punch_segment(segment) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Unsupported => self.can_punch = false,
             Err(error) => self.log.tend_failed("give back room of a segment", &error),
@@ -98,19 +98,19 @@ impl Janitor {
     /// Give back whole blocks of frames that are acknowledged, headers and all:
     /// the reader passes over what it cannot make out if all items that are
     /// missing there are acknowledged. So these must be durable first.
-    fn try_punch(&self, segment: &Segment) -> io::Result<()> {
+    fn try_punch_segment(&self, segment: &Segment) -> io::Result<()> {
         self.log.sync_acks(segment)?;
         let unacked = segment.state().acks.unacked();
         let file = private::file_options()
             .read(true)
             .write(true)
-            .open(self.log.folder.log(segment.number))?;
+            .open(self.log.folder.log_path(segment.number))?;
         let mut punched = 0;
         for range in spent_ranges(segment, file.try_clone()?) {
             let blocks = range.start.next_multiple_of(BLOCK)..range.end / BLOCK * BLOCK;
             if !blocks.is_empty() {
                 let length = blocks.end - blocks.start;
-                punch(&file, blocks.start, length)?;
+                punch_hole(&file, blocks.start, length)?;
                 punched += length;
             }
         }
@@ -118,7 +118,7 @@ impl Janitor {
         self.log.used.subtract(punched.saturating_sub(state.punched));
         state.punched = punched.max(state.punched);
         state.unacked_when_punched = unacked;
-        state.summarize();
+        state.write_summary();
         self.log.write_acks(segment.number, &mut state);
         Ok(())
     }
@@ -149,14 +149,14 @@ fn spent_ranges(segment: &Segment, file: File) -> Vec<Range<u64>> {
     };
     while let Some(found) = walk.next_frame(end, items) {
         let header = found.header;
-        // A gap without items is no frame's: it stays, to be reported.
+        // A gap without items belongs to no frame: it stays, to be reported.
         let is_known = !found.gap.is_unreadable && !found.gap.items.is_empty();
         if !found.gap.bytes.is_empty() {
             add(found.gap.bytes, is_known && are_acked(found.gap.items));
         }
         add(found.offset..walk.offset(), are_acked(header.first..header.items_end()));
     }
-    let tail = walk.pass(end, items);
+    let tail = walk.pass_over(end, items);
     let is_known = !tail.is_unreadable && !tail.items.is_empty();
     add(tail.bytes, is_known && are_acked(tail.items));
     ranges.push(spent);

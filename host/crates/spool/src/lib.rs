@@ -1,5 +1,5 @@
-//! A durable queue of bytes: whoever appends an entry is answered once it is safe,
-//! and it is handed out until each of its items has been acknowledged.
+//! A durable queue of bytes: an append returns once the entry is safe, and the entry is
+//! handed out until each of its items has been acknowledged.
 //!
 //! On disk it is a log of segments, in one directory that one process has at a
 //! time. Beside each segment is a file with a bit for each item; a segment all of
@@ -57,7 +57,7 @@ pub use storage::{FileStorage, SpoolStorage};
 
 use disk::DiskSpool;
 use memory::MemorySpool;
-use reader::{SegmentReader, until};
+use reader::{SegmentReader, deadline_after};
 
 /// The side of a spool that takes entries. Dropping the last clone closes the
 /// spool, and waits until what was taken is stored.
@@ -148,8 +148,7 @@ impl Spool {
 
     /// Append an entry of so many items, and wait until it is durable.
     ///
-    /// An entry without items has nothing that anybody would wait for, so nothing
-    /// is kept of it. When the future is dropped, the entry may still be stored.
+    /// An entry without items needs no acknowledgement, so nothing is kept of it. When the future is dropped, the entry may still be stored.
     ///
     /// # Errors
     ///
@@ -176,13 +175,13 @@ impl Spool {
         }
     }
 
-    /// Count so many items of an entry as unreadable: whole, but not to be made out
-    /// by whoever reads. Where nobody acknowledges them they stay in the spool, and
-    /// are handed out again after a restart, perhaps to a version that can read them.
-    pub fn keep(&self, items: u32) {
+    /// Counts items of an entry as unreadable: whole, but of a form that the consumer does not
+    /// know. Unless they are acknowledged they stay in the spool, and are handed out again after
+    /// a restart, perhaps to a version that can read them.
+    pub fn count_unreadable(&self, items: u32) {
         match &*self.0 {
-            SpoolKind::Disk(disk) => disk.log.keep(items),
-            SpoolKind::Memory(memory) => memory.keep(items),
+            SpoolKind::Disk(disk) => disk.log.count_unreadable(items),
+            SpoolKind::Memory(memory) => memory.count_unreadable(items),
         }
     }
 
@@ -218,8 +217,8 @@ impl Consumer {
     /// thread for up to this long.
     pub fn next(&mut self, patience: Duration) -> NextEntry {
         match &mut self.0 {
-            ConsumerKind::Disk(reader) => reader.next(until(patience)),
-            ConsumerKind::Memory(memory) => memory.next(until(patience)),
+            ConsumerKind::Disk(reader) => reader.next(deadline_after(patience)),
+            ConsumerKind::Memory(memory) => memory.next(deadline_after(patience)),
         }
     }
 }

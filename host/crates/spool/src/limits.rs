@@ -31,7 +31,7 @@ pub const SPOOL_WAITING_BYTES_MAX: usize = 2 * SPOOL_ENTRY_BYTES_MAX;
 pub const SPOOL_READ_BYTES: usize = 512 * 1024;
 
 /// Bytes of corrupt regions that the spool keeps in files beside its segments, for
-/// whoever wants to recover something by hand: two segments. Further ones are
+/// recovery by hand: two segments. Further ones are
 /// counted and not kept.
 pub const SPOOL_SET_ASIDE_BYTES_MAX: u64 = 2 * SPOOL_SEGMENT_BYTES;
 

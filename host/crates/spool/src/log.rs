@@ -39,7 +39,7 @@ pub(super) struct SegmentLog {
     chores: Sender<JanitorTask>,
     index: Mutex<SegmentIndex>,
     news: Condvar,
-    told: Mutex<Option<Instant>>,
+    last_logged: Mutex<Option<Instant>>,
 }
 
 /// The segments that there are.
@@ -68,24 +68,24 @@ impl SegmentLog {
             chores,
             index: Mutex::default(),
             news: Condvar::new(),
-            told: Mutex::default(),
+            last_logged: Mutex::default(),
         }
     }
 
     /// Add a segment that holds something.
-    pub(super) fn insert(&self, segment: Arc<Segment>) {
+    pub(super) fn insert_segment(&self, segment: Arc<Segment>) {
         self.index().segments.insert(segment.number, segment);
     }
 
-    /// Tell the reader that there is more, or that there will not be.
-    pub(super) fn announce(&self, has_ended: bool) {
+    /// Wakes the reader: there is more, or there will not be.
+    pub(super) fn wake_reader(&self, has_ended: bool) {
         self.index().has_ended |= has_ended;
         self.news.notify_all();
     }
 
     /// Waits until there is something behind this place. Returns what the reader finds instead
     /// if nothing is there in time, or nothing will be.
-    pub(super) fn wait(
+    pub(super) fn wait_for_entry(
         &self,
         at: Option<(&Segment, u64)>,
         passed: u64,
@@ -97,7 +97,7 @@ impl SegmentLog {
                 let state = segment.state();
                 state.end > offset || state.is_complete
             });
-            if has_more || at.is_none() && index.after(passed).is_some() {
+            if has_more || at.is_none() && index.segment_after(passed).is_some() {
                 return Ok(());
             }
             if index.has_ended {
@@ -112,8 +112,8 @@ impl SegmentLog {
     }
 
     /// The first segment behind this number.
-    pub(super) fn after(&self, passed: u64) -> Option<Arc<Segment>> {
-        self.index().after(passed).cloned()
+    pub(super) fn segment_after(&self, passed: u64) -> Option<Arc<Segment>> {
+        self.index().segment_after(passed).cloned()
     }
 
     /// Whether the segment that is being written holds nothing that anybody waits
@@ -157,23 +157,23 @@ impl SegmentLog {
             self.write_acks(segment.number, &mut state);
             if state.is_spent() {
                 drop(state);
-                self.spent(Arc::clone(segment));
+                self.queue_removal(Arc::clone(segment));
             }
         }
         newly
     }
 
     /// Remove files of a number of which no segment came to be, now or later.
-    pub(super) fn discard(&self, number: u64) {
-        self.ack_files.forget(number);
-        if let Err(error) = self.folder.remove(number) {
+    pub(super) fn discard_files(&self, number: u64) {
+        self.ack_files.close_file(number);
+        if let Err(error) = self.folder.remove_segment(number) {
             self.tend_failed("remove a segment", &error);
             let _ = self.chores.send(JanitorTask::Discard(number));
         }
     }
 
-    /// Have a segment removed that nobody needs.
-    pub(super) fn spent(&self, segment: Arc<Segment>) {
+    /// Asks the janitor to remove a segment that is no longer needed.
+    pub(super) fn queue_removal(&self, segment: Arc<Segment>) {
         // Nobody is there to do it only when the spool is being dropped: then it
         // is done when the spool is next opened.
         let _ = self.chores.send(JanitorTask::Remove(segment));
@@ -190,14 +190,14 @@ impl SegmentLog {
         if !state.acks.is_dirty() {
             return Ok(());
         }
-        let file = self.ack_files.get(&self.folder, segment)?;
-        state.acks.write(|offset, bytes| self.storage.overwrite(&file, offset, bytes))
+        let file = self.ack_files.open_file(&self.folder, segment)?;
+        state.acks.write_dirty(|offset, bytes| self.storage.overwrite(&file, offset, bytes))
     }
 
     /// Make a segment's acknowledgements durable.
     pub(super) fn sync_acks(&self, segment: &Segment) -> io::Result<()> {
         self.try_write_acks(segment.number, &mut segment.state())?;
-        let file = self.ack_files.get(&self.folder, segment.number)?;
+        let file = self.ack_files.open_file(&self.folder, segment.number)?;
         self.storage.sync(&file)
     }
 
@@ -205,36 +205,36 @@ impl SegmentLog {
     /// anything to acknowledge: they must be written when the disk is full too.
     /// Zeros stand for what has never been written.
     pub(super) fn reserve_acks(&self, segment: u64, bytes: Range<u64>) -> io::Result<()> {
-        let file = self.ack_files.get(&self.folder, segment)?;
+        let file = self.ack_files.open_file(&self.folder, segment)?;
         let zeros = vec![0; (bytes.end - bytes.start) as usize];
         self.storage.overwrite(&file, bytes.start, &zeros)
     }
 
     /// Remove the files of a segment that nobody needs, unless that was done. A
     /// segment whose files cannot be removed is there again.
-    pub(super) fn remove(&self, segment: &Arc<Segment>) -> io::Result<()> {
+    pub(super) fn remove_segment(&self, segment: &Arc<Segment>) -> io::Result<()> {
         let was_there = self.index().segments.remove(&segment.number).is_some();
         if !was_there {
             return Ok(());
         }
-        self.ack_files.forget(segment.number);
-        let removed = self.folder.remove(segment.number);
+        self.ack_files.close_file(segment.number);
+        let removed = self.folder.remove_segment(segment.number);
         match removed {
             Ok(()) => self.used.subtract(segment.state().bytes()),
-            Err(_) => self.insert(Arc::clone(segment)),
+            Err(_) => self.insert_segment(Arc::clone(segment)),
         }
         removed
     }
 
     /// A segment's frames, to be read.
-    pub(super) fn open(&self, segment: u64) -> io::Result<File> {
-        File::open(self.folder.log(segment))
+    pub(super) fn open_segment(&self, segment: u64) -> io::Result<File> {
+        File::open(self.folder.log_path(segment))
     }
 
     /// Count and report what could not be made out, and let its items go: all
     /// but those that were acknowledged before are lost. Where all were, the
     /// bytes are not corrupt, but given back.
-    pub(super) fn lose(&self, segment: &Arc<Segment>, gap: Gap) {
+    pub(super) fn lose_gap(&self, segment: &Arc<Segment>, gap: Gap) {
         // A segment that nobody needs is removed while it is read.
         if gap.bytes.is_empty() && gap.items.is_empty() || segment.state().is_spent() {
             return;
@@ -242,8 +242,8 @@ impl SegmentLog {
         if gap.is_unreadable {
             self.counters.read_errors.add(1);
             let Range { start, end } = gap.bytes;
-            let file = self.folder.log(segment.number);
-            tracing::error!(file = %file.display(), offset = start, bytes = end - start, "the spool cannot read a region of its disk: its entries are tried again after a restart");
+            let file = self.folder.log_path(segment.number);
+            tracing::error!(file = %file.display(), offset = start, bytes = end - start, "failed to read a region of the spool; its entries are read again after a restart");
             return;
         }
         let are_acked = segment.state().acks.are_acked(gap.items.clone());
@@ -255,16 +255,16 @@ impl SegmentLog {
         let items = u64::from(self.let_go(segment, gap.items));
         self.count_corrupt(&gap.bytes, items);
         let Range { start, end } = gap.bytes;
-        let kept = told(&kept);
-        let file = self.folder.log(segment.number);
-        tracing::error!(file = %file.display(), offset = start, bytes = end - start, items, kept, "a region of the spool is corrupt: its items are lost");
+        let kept = describe_kept(&kept);
+        let file = self.folder.log_path(segment.number);
+        tracing::error!(file = %file.display(), offset = start, bytes = end - start, items, kept, "a region of the spool is corrupt; its events are lost");
     }
 
     /// Count and report a file header that is corrupt, in which there is nothing.
     pub(super) fn report_corrupt_header(&self, segment: u64) {
         self.count_corrupt(&(0..FILE_HEADER_BYTES as u64), 0);
-        let file = self.folder.log(segment);
-        tracing::error!(file = %file.display(), "the header of a segment of the spool is corrupt: its entries are read all the same");
+        let file = self.folder.log_path(segment);
+        tracing::error!(file = %file.display(), "the header of a segment of the spool is corrupt; its entries are still read");
     }
 
     /// Count and report bytes behind the last frame of a segment that no crash can
@@ -273,9 +273,9 @@ impl SegmentLog {
         self.count_corrupt(&region, 0);
         let kept = self.set_aside(segment, region.clone());
         let Range { start, end } = region;
-        let file = self.folder.log(segment);
-        let kept_where = told(&kept);
-        tracing::error!(file = %file.display(), offset = start, bytes = end - start, kept = kept_where, "the end of a segment of the spool is corrupt: requests that were accepted may be lost");
+        let file = self.folder.log_path(segment);
+        let kept_where = describe_kept(&kept);
+        tracing::error!(file = %file.display(), offset = start, bytes = end - start, kept = kept_where, "the end of a segment of the spool is corrupt; requests that were accepted may be lost");
         kept.is_ok()
     }
 
@@ -288,9 +288,9 @@ impl SegmentLog {
     /// Keep a corrupt region in a file beside, as far as there may be such files.
     fn set_aside(&self, segment: u64, region: Range<u64>) -> io::Result<PathBuf> {
         if region.is_empty() {
-            return Err(io::Error::other("nothing is left of it"));
+            return Err(io::Error::other("the file is shorter"));
         }
-        let path = self.folder.set_aside(segment, region.start);
+        let path = self.folder.set_aside_path(segment, region.start);
         let bytes = region.end - region.start;
         // From a run that did not come to let it go.
         if path.metadata().is_ok_and(|metadata| metadata.len() == bytes) {
@@ -298,7 +298,7 @@ impl SegmentLog {
         }
         let bytes_max = limits::SPOOL_SET_ASIDE_BYTES_MAX;
         if !self.counters.set_aside_bytes.try_add(bytes, bytes_max) {
-            let full = format!("as much as may be is kept ({bytes_max} bytes)");
+            let full = format!("the limit of kept regions is reached ({bytes_max} bytes)");
             return Err(io::Error::other(full));
         }
         let copied = self.copy_region(segment, region, &path);
@@ -311,7 +311,7 @@ impl SegmentLog {
     }
 
     fn copy_region(&self, segment: u64, region: Range<u64>, to: &Path) -> io::Result<()> {
-        let from = self.open(segment)?;
+        let from = self.open_segment(segment)?;
         let _ = fs::remove_file(to);
         let file = self.storage.create(to)?;
         let mut written = 0;
@@ -324,18 +324,18 @@ impl SegmentLog {
     }
 
     /// Count items that stay, since nobody can make anything of them.
-    pub(super) fn keep(&self, items: u32) {
+    pub(super) fn count_unreadable(&self, items: u32) {
         self.counters.items_unreadable.add(u64::from(items));
     }
 
     /// Count something that could not be done to a file and will be tried again.
     pub(super) fn tend_failed(&self, what: &str, error: &io::Error) {
         self.counters.tend_errors.add(1);
-        let mut told = self.told.lock();
-        if told.is_none_or(|told| told.elapsed() >= limits::SPOOL_LOG_STEP) {
-            *told = Some(Instant::now());
+        let mut last_logged = self.last_logged.lock();
+        if last_logged.is_none_or(|last_logged| last_logged.elapsed() >= limits::SPOOL_LOG_STEP) {
+            *last_logged = Some(Instant::now());
             let directory = self.folder.path().display();
-            tracing::warn!(%directory, "the spool failed to {what}, and tries again: {error}");
+            tracing::warn!(%directory, "the spool failed to {what} and tries again: {error}");
         }
     }
 
@@ -360,7 +360,7 @@ impl SegmentLog {
 }
 
 /// Where a corrupt region is kept, or why it is not.
-fn told(kept: &io::Result<PathBuf>) -> String {
+fn describe_kept(kept: &io::Result<PathBuf>) -> String {
     match kept {
         Ok(path) => path.display().to_string(),
         Err(error) => format!("not kept: {error}"),
@@ -368,7 +368,7 @@ fn told(kept: &io::Result<PathBuf>) -> String {
 }
 
 impl SegmentIndex {
-    fn after(&self, passed: u64) -> Option<&Arc<Segment>> {
+    fn segment_after(&self, passed: u64) -> Option<&Arc<Segment>> {
         self.segments.range(passed + 1..).next().map(|(_, segment)| segment)
     }
 }

@@ -8,8 +8,8 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::{AppendError, EntryPosition, NextEntry, SpoolEntry, SpoolStatus};
 use crate::limits;
 
-/// A bounded queue. An entry counts until all of its items are acknowledged: so
-/// long whoever reads it has it in memory.
+/// A bounded queue. An entry counts until all of its items are acknowledged: the consumer has
+/// it in memory for as long.
 #[derive(Debug)]
 pub(super) struct MemorySpool {
     bytes_max: u64,
@@ -92,7 +92,7 @@ impl MemorySpool {
     }
 
     /// Count items that stay, since nobody can make anything of them.
-    pub(super) fn keep(&self, items: u32) {
+    pub(super) fn count_unreadable(&self, items: u32) {
         self.state().status.items_unreadable += u64::from(items);
     }
 

@@ -46,7 +46,7 @@ impl SegmentReader {
     )]
     pub(super) fn next(&mut self, until: Instant) -> NextEntry {
         loop {
-            match self.advance() {
+            match self.next_ready_entry() {
                 Ok(Some(entry)) => return NextEntry::Entry(entry),
                 Ok(None) => {}
                 Err(error) => {
@@ -58,14 +58,14 @@ impl SegmentReader {
             }
             let at =
                 self.current.as_ref().map(|current| (&*current.segment, current.walk.offset()));
-            if let Err(nothing) = self.log.wait(at, self.passed, until) {
+            if let Err(nothing) = self.log.wait_for_entry(at, self.passed, until) {
                 return nothing;
             }
         }
     }
 
     /// The next entry that is there.
-    fn advance(&mut self) -> io::Result<Option<SpoolEntry>> {
+    fn next_ready_entry(&mut self) -> io::Result<Option<SpoolEntry>> {
         loop {
             let Some(current) = &mut self.current else {
                 match self.open_next()? {
@@ -81,15 +81,15 @@ impl SegmentReader {
             if is_spent {
                 self.current = None;
             } else if let Some(mut found) = walk.next_frame(end, items) {
-                self.log.lose(segment, std::mem::take(&mut found.gap));
-                if let Some(entry) = current.entry(&self.log, &found, end) {
+                self.log.lose_gap(segment, std::mem::take(&mut found.gap));
+                if let Some(entry) = current.read_entry(&self.log, &found, end) {
                     return Ok(Some(entry));
                 }
             } else if is_complete {
-                self.log.lose(segment, walk.pass(end, items));
+                self.log.lose_gap(segment, walk.pass_over(end, items));
                 self.current = None;
             } else if walk.offset() < end {
-                self.log.lose(segment, walk.pass(end, items));
+                self.log.lose_gap(segment, walk.pass_over(end, items));
             } else {
                 return Ok(None);
             }
@@ -98,14 +98,14 @@ impl SegmentReader {
 
     /// Open the next segment, if there is one.
     fn open_next(&mut self) -> io::Result<bool> {
-        let Some(segment) = self.log.after(self.passed) else {
+        let Some(segment) = self.log.segment_after(self.passed) else {
             return Ok(false);
         };
         let (number, end, items) = {
             let state = segment.state();
             (segment.number, state.end, state.acks.items())
         };
-        match self.log.open(number) {
+        match self.log.open_segment(number) {
             Ok(file) => {
                 let mut header = [0; FILE_HEADER_BYTES];
                 let read = file.read_exact_at(&mut header, 0);
@@ -117,7 +117,7 @@ impl SegmentReader {
             // All of it was acknowledged meanwhile, or somebody removed the file.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let gap = Gap { bytes: 0..end, items: 0..items, is_unreadable: false };
-                self.log.lose(&segment, gap);
+                self.log.lose_gap(&segment, gap);
             }
             Err(error) => return Err(error),
         }
@@ -128,14 +128,14 @@ impl SegmentReader {
 
 impl CurrentSegment {
     /// The entry of a frame, if it is sound and somebody waits for it.
-    fn entry(&mut self, log: &SegmentLog, found: &FoundFrame, end: u64) -> Option<SpoolEntry> {
+    fn read_entry(&mut self, log: &SegmentLog, found: &FoundFrame, end: u64) -> Option<SpoolEntry> {
         let header = found.header;
         let items = header.first..header.items_end();
         let acked = self.segment.state().acks.acked_in(items.clone());
         if acked.len() == header.items as usize {
             return None;
         }
-        let read = self.walk.read(found, end);
+        let read = self.walk.read_entry(found, end);
         let is_unreadable = read.is_err();
         if let Some(bytes) = read.ok().filter(|bytes| crc32fast::hash(bytes) == header.checksum) {
             let place = EntryPosition {
@@ -146,13 +146,13 @@ impl CurrentSegment {
             return Some(SpoolEntry { bytes, items: header.items, place, acked });
         }
         let bytes = found.offset..found.offset + header.frame_bytes();
-        log.lose(&self.segment, Gap { bytes, items, is_unreadable });
+        log.lose_gap(&self.segment, Gap { bytes, items, is_unreadable });
         None
     }
 }
 
 /// The end of so much patience, which may be endless.
-pub(super) fn until(patience: Duration) -> Instant {
+pub(super) fn deadline_after(patience: Duration) -> Instant {
     const LONG: Duration = Duration::from_secs(86_400);
     Instant::now() + patience.min(LONG)
 }

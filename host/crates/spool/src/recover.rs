@@ -33,22 +33,22 @@ use standpipe_core::private;
 const TORN_BYTES_MAX: u64 = limits::SPOOL_WAITING_BYTES_MAX as u64;
 
 /// Take in all segments of the folder, and say which number the next one gets.
-pub(super) fn recover(log: &SegmentLog) -> Result<(Recovered, u64), SpoolOpenError> {
+pub(super) fn recover_segments(log: &SegmentLog) -> Result<(Recovered, u64), SpoolOpenError> {
     let failed =
         |error| SpoolOpenError::Directory { directory: log.folder.path().to_owned(), error };
-    let listing = log.folder.list().map_err(failed)?;
+    let listing = log.folder.list_segments().map_err(failed)?;
     let mut recovered = Recovered::default();
     for number in &listing.logs {
         check_file(log, *number)?;
     }
     log.counters.set_aside_bytes.add(log.folder.set_aside_bytes().map_err(failed)?);
     for number in listing.acks.difference(&listing.logs) {
-        log.folder.remove(*number).map_err(failed)?;
+        log.folder.remove_segment(*number).map_err(failed)?;
     }
     let last = listing.logs.last().copied();
     for number in &listing.logs {
         let segment = recover_segment(log, *number, &mut recovered)
-            .map_err(|error| SpoolOpenError::File { file: log.folder.log(*number), error })?;
+            .map_err(|error| SpoolOpenError::File { file: log.folder.log_path(*number), error })?;
         let (bytes, unacked) = {
             let state = segment.state();
             (state.bytes(), u64::from(state.acks.unacked()))
@@ -56,9 +56,9 @@ pub(super) fn recover(log: &SegmentLog) -> Result<(Recovered, u64), SpoolOpenErr
         log.used.add(bytes);
         log.counters.items_waiting.add(unacked);
         let segment = Arc::new(segment);
-        log.insert(Arc::clone(&segment));
+        log.insert_segment(Arc::clone(&segment));
         if unacked == 0 {
-            log.spent(segment);
+            log.queue_removal(segment);
             continue;
         }
         recovered.segments += 1;
@@ -74,14 +74,14 @@ fn recover_segment(
     number: u64,
     recovered: &mut Recovered,
 ) -> io::Result<Segment> {
-    let file = private::file_options().read(true).write(true).open(log.folder.log(number))?;
+    let file = private::file_options().read(true).write(true).open(log.folder.log_path(number))?;
     let metadata = file.metadata()?;
     let begun = metadata.modified().unwrap_or_else(|_| SystemTime::now());
     let (acks, corrupt) = load_acks(log, number);
     if corrupt > 0 {
         recovered.acks_corrupt += corrupt;
-        let file = log.folder.acks(number);
-        tracing::error!(file = %file.display(), blocks = corrupt, "acknowledgements in the spool are corrupt: their items are delivered again");
+        let file = log.folder.acks_path(number);
+        tracing::error!(file = %file.display(), blocks = corrupt, "acknowledgements in the spool are corrupt; their events are delivered again");
     }
     let mut state = SegmentState::new(metadata.len(), acks);
     match state.acks.summary() {
@@ -92,10 +92,10 @@ fn recover_segment(
         }
         None => {
             recovered.torn_bytes += find_end(log, number, file, &mut state);
-            state.summarize();
+            state.write_summary();
         }
     }
-    state.complete();
+    state.mark_complete();
     log.write_acks(number, &mut state);
     Ok(Segment::new(number, begun, state))
 }
@@ -106,8 +106,8 @@ fn find_end(log: &SegmentLog, number: u64, file: File, state: &mut SegmentState)
     let length = state.end;
     let mut walk = FrameWalk::new(number, file);
     while walk.next_frame(length, limits::SPOOL_SEGMENT_ITEMS_MAX).is_some() {}
-    let (end, items) = (walk.offset().min(length), walk.expected());
-    let tail = walk.pass(length, items);
+    let (end, items) = (walk.offset().min(length), walk.expected_item());
+    let tail = walk.pass_over(length, items);
     state.acks.set_items(items);
     // The reader comes to what is there, and reports it.
     if tail.is_unreadable || end == length {
@@ -151,7 +151,7 @@ fn are_zeros(file: &File, bytes: Range<u64>) -> io::Result<bool> {
 
 /// Refuse a file that this version cannot read, or that is another segment's.
 fn check_file(log: &SegmentLog, number: u64) -> Result<(), SpoolOpenError> {
-    let path = log.folder.log(number);
+    let path = log.folder.log_path(number);
     let failed = |error| SpoolOpenError::File { file: path.clone(), error };
     let file = File::open(&path).map_err(failed)?;
     let mut start = Vec::new();
@@ -173,7 +173,7 @@ fn check_file(log: &SegmentLog, number: u64) -> Result<(), SpoolOpenError> {
     }
     match original_number(&start).filter(|original| *original != number) {
         Some(original) => {
-            Err(SpoolOpenError::Renamed { original: log.folder.log(original), file: path })
+            Err(SpoolOpenError::Renamed { original: log.folder.log_path(original), file: path })
         }
         None => Ok(()),
     }
@@ -183,7 +183,7 @@ fn check_file(log: &SegmentLog, number: u64) -> Result<(), SpoolOpenError> {
 /// is missing or cannot be read is so.
 fn load_acks(log: &SegmentLog, number: u64) -> (Acks, u64) {
     let mut image = Vec::new();
-    let read = File::open(log.folder.acks(number))
+    let read = File::open(log.folder.acks_path(number))
         .and_then(|file| file.take(ACKS_BYTES_MAX as u64).read_to_end(&mut image));
     match read {
         Ok(_) => Acks::load(number, image),

@@ -46,15 +46,15 @@ impl SegmentState {
     }
 
     /// It has come to its end.
-    pub(super) fn complete(&mut self) {
+    pub(super) fn mark_complete(&mut self) {
         self.is_complete = true;
         self.unacked_when_punched = self.acks.items();
     }
 
     /// Let the file of acknowledgements say what the segment is.
-    pub(super) fn summarize(&mut self) {
+    pub(super) fn write_summary(&mut self) {
         let (end, punched, items) = (self.end, self.punched, self.acks.items());
-        self.acks.summarize(SegmentSummary { end, punched, items });
+        self.acks.set_summary(SegmentSummary { end, punched, items });
     }
 
     /// Whether nobody needs it any more.

@@ -1,4 +1,4 @@
-//! What a spool tells about itself.
+//! What a spool reports about itself.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -53,8 +53,7 @@ pub struct SpoolStatus {
     /// Items that were lost in them: they are acknowledged, so that they wait for
     /// nobody. How many there were at the end of the last segment, nobody knows.
     pub corrupt_items: u64,
-    /// Items that whoever reads could make nothing of, though they are as they were
-    /// appended: see [`Spool::keep`](super::Spool::keep).
+    /// Items that the consumer could not read, though they are as they were appended: see [`Spool::count_unreadable`](super::Spool::count_unreadable).
     pub items_unreadable: u64,
     /// Groups that could not be written or synced.
     pub write_errors: u64,

@@ -22,7 +22,7 @@ impl Spool {
         storage: Box<dyn SpoolStorage>,
     ) -> Result<(Self, Consumer, Recovered, SpoolSteps), SpoolOpenError> {
         let (disk, reader, recovered, tenders) =
-            DiskSpool::assemble(settings, segment_bytes, storage)?;
+            DiskSpool::assemble_parts(settings, segment_bytes, storage)?;
         let consumer = Consumer(ConsumerKind::Disk(Box::new(reader)));
         let steps = SpoolSteps { tenders, is_closing: false, has_ended: false };
         Ok((Spool(Arc::new(SpoolKind::Disk(disk))), consumer, recovered, steps))
@@ -34,14 +34,14 @@ impl SpoolSteps {
     pub fn write(&mut self) {
         let SpoolWorkers { writer, janitor, commands, chores } = &mut self.tenders;
         while let Ok(command) = commands.try_recv() {
-            self.is_closing |= writer.serve(command, commands);
+            self.is_closing |= writer.serve_commands(command, commands);
         }
         if self.is_closing && !self.has_ended {
-            writer.finish();
+            writer.finish_log();
             self.has_ended = true;
         }
         while let Ok(JanitorTask::Remove(segment)) = chores.try_recv() {
-            janitor.remove(segment);
+            janitor.remove_segment(segment);
         }
     }
 

@@ -69,10 +69,10 @@ impl FrameWalk {
     pub(super) fn next_frame(&mut self, end: u64, items: u32) -> Option<FoundFrame> {
         let mut offset = self.offset;
         loop {
-            match self.search(offset, end, items) {
+            match self.find_header(offset, end, items) {
                 Ok(found) => {
                     let (found, header) = found?;
-                    let gap = self.pass(found, header.first);
+                    let gap = self.pass_over(found, header.first);
                     self.offset = found + header.frame_bytes();
                     self.expected = header.items_end();
                     return Some(FoundFrame { offset: found, header, gap });
@@ -86,7 +86,7 @@ impl FrameWalk {
     }
 
     /// Go to this place and this item, over what there is until then.
-    pub(super) fn pass(&mut self, offset: u64, item: u32) -> Gap {
+    pub(super) fn pass_over(&mut self, offset: u64, item: u32) -> Gap {
         let bytes = self.offset..offset.max(self.offset);
         let items = self.expected..item.max(self.expected);
         let is_unreadable = std::mem::take(&mut self.is_unreadable);
@@ -100,12 +100,12 @@ impl FrameWalk {
     }
 
     /// The number behind the last item.
-    pub(super) fn expected(&self) -> u32 {
+    pub(super) fn expected_item(&self) -> u32 {
         self.expected
     }
 
     /// The bytes of the entry in this frame, whatever they are.
-    pub(super) fn read(&mut self, found: &FoundFrame, end: u64) -> io::Result<Vec<u8>> {
+    pub(super) fn read_entry(&mut self, found: &FoundFrame, end: u64) -> io::Result<Vec<u8>> {
         let offset = found.offset + FRAME_HEADER_BYTES as u64;
         let length = found.header.length as usize;
         if length <= limits::SPOOL_READ_BYTES {
@@ -117,7 +117,7 @@ impl FrameWalk {
     }
 
     /// The first valid header from here on. An error says where.
-    fn search(
+    fn find_header(
         &mut self,
         from: u64,
         end: u64,
@@ -125,7 +125,7 @@ impl FrameWalk {
     ) -> Result<Option<(u64, FrameHeader)>, UnreadableAt> {
         let mut offset = from;
         while offset + FRAME_HEADER_BYTES as u64 <= end {
-            if let Some(header) = self.header(offset, end, items)? {
+            if let Some(header) = self.read_header(offset, end, items)? {
                 return Ok(Some((offset, header)));
             }
             offset = self.next_magic(offset + 1, end)?;
@@ -133,7 +133,7 @@ impl FrameWalk {
         Ok(None)
     }
 
-    fn header(
+    fn read_header(
         &mut self,
         offset: u64,
         end: u64,

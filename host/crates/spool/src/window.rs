@@ -38,14 +38,20 @@ impl ReadAhead {
         let held = self.start..self.start + self.bytes.len() as u64;
         if offset < held.start || offset + least as u64 > held.end {
             let ahead = end.saturating_sub(offset).min(limits::SPOOL_READ_BYTES as u64);
-            self.fill(file, offset, ahead as usize, least)?;
+            self.read_file(file, offset, ahead as usize, least)?;
         }
         Ok(&self.bytes[(offset - self.start) as usize..])
     }
 
     /// Read this many bytes, or at the file's end and behind an error fewer, if
     /// they are enough.
-    fn fill(&mut self, file: &File, offset: u64, ahead: usize, enough: usize) -> io::Result<()> {
+    fn read_file(
+        &mut self,
+        file: &File,
+        offset: u64,
+        ahead: usize,
+        enough: usize,
+    ) -> io::Result<()> {
         self.start = offset;
         self.bytes.resize(ahead, 0);
         let mut filled = 0;

@@ -77,14 +77,14 @@ impl SegmentWriter {
     pub(super) fn run(mut self, commands: &Receiver<WriterCommand>) {
         let mut is_closing = false;
         while let Some(command) = WriterCommand::next(commands, is_closing) {
-            is_closing |= self.serve(command, commands);
+            is_closing |= self.serve_commands(command, commands);
         }
-        self.finish();
+        self.finish_log();
     }
 
     /// Does what is asked first, and all that waits behind it as far as it goes into
     /// one group. Returns whether the spool is to be closed.
-    pub(super) fn serve(
+    pub(super) fn serve_commands(
         &mut self,
         command: WriterCommand,
         commands: &Receiver<WriterCommand>,
@@ -107,31 +107,31 @@ impl SegmentWriter {
             let has_room = bytes < SPOOL_GROUP_BYTES_MAX;
             command = has_room.then(|| commands.try_recv().ok()).flatten();
         }
-        self.commit(group);
+        self.commit_group(group);
         is_closing
     }
 
     /// Ends the last segment: nothing more will be written.
-    pub(super) fn finish(&mut self) {
-        self.complete();
+    pub(super) fn finish_log(&mut self) {
+        self.complete_segment();
         self.log.segments().iter().for_each(|segment| self.keep_acks(segment));
-        self.log.announce(true);
+        self.log.wake_reader(true);
     }
 
     /// Store a group, in parts where it goes into several segments.
-    fn commit(&mut self, mut group: Vec<PendingEntry>) {
+    fn commit_group(&mut self, mut group: Vec<PendingEntry>) {
         while !group.is_empty() {
-            let fitting = self.fitting(&group);
+            let fitting = self.count_fitting(&group);
             if fitting == 0 {
-                self.complete();
+                self.complete_segment();
                 continue;
             }
             let rest = group.split_off(fitting);
-            let stored = self.store(&group).or_else(|error| match self.make_room(&error) {
-                true => self.store(&group),
+            let stored = self.store_group(&group).or_else(|error| match self.make_room(&error) {
+                true => self.store_group(&group),
                 false => Err(error),
             });
-            self.report(&stored);
+            self.report_result(&stored);
             if stored.is_err() {
                 self.log.counters.write_errors.add(1);
                 let frames = group.iter().map(|waiting| frame_bytes(waiting.bytes.len())).sum();
@@ -140,7 +140,7 @@ impl SegmentWriter {
             }
             let answer = stored.map_err(AppendError::from);
             for waiting in group {
-                // Whoever no longer waits for the answer has no use for it.
+                // A caller that no longer waits does not need the result.
                 let _ = waiting.answer.send(answer.clone());
             }
             group = rest;
@@ -148,7 +148,7 @@ impl SegmentWriter {
     }
 
     /// How many of these go into the segment that is being written.
-    fn fitting(&self, group: &[PendingEntry]) -> usize {
+    fn count_fitting(&self, group: &[PendingEntry]) -> usize {
         let start = (FILE_HEADER_BYTES as u64, 0);
         let (mut end, mut items) =
             self.active.as_ref().map_or(start, |active| (active.end, active.items));
@@ -162,7 +162,7 @@ impl SegmentWriter {
     }
 
     /// Write and sync entries that fit into one segment, and announce them.
-    fn store(&mut self, group: &[PendingEntry]) -> io::Result<()> {
+    fn store_group(&mut self, group: &[PendingEntry]) -> io::Result<()> {
         let mut active = self.take_active()?;
         let number = active.segment.number;
         let (mut end, mut items) = (active.end, active.items);
@@ -192,12 +192,12 @@ impl SegmentWriter {
             self.cut_off(active);
             return Err(error);
         }
-        if let Err(error) = self.sync(&active) {
-            self.abandon(active);
+        if let Err(error) = self.sync_segment(&active) {
+            self.abandon_segment(active);
             return Err(error);
         }
         (active.end, active.items) = (end, items);
-        self.publish(&mut active, group);
+        self.publish_group(&mut active, group);
         self.active = Some(active);
         Ok(())
     }
@@ -216,12 +216,12 @@ impl SegmentWriter {
     fn cut_off(&mut self, active: ActiveSegment) {
         match self.log.storage.truncate(&active.file, active.end) {
             Ok(()) => self.active = Some(active),
-            Err(_) => self.abandon(active),
+            Err(_) => self.abandon_segment(active),
         }
     }
 
     /// Make what was appended durable, and a new segment's name.
-    fn sync(&self, active: &ActiveSegment) -> io::Result<()> {
+    fn sync_segment(&self, active: &ActiveSegment) -> io::Result<()> {
         if self.durability != Durability::Fsync {
             return Ok(());
         }
@@ -231,7 +231,7 @@ impl SegmentWriter {
     }
 
     /// Let the reader see what is durable now.
-    fn publish(&self, active: &mut ActiveSegment, group: &[PendingEntry]) {
+    fn publish_group(&self, active: &mut ActiveSegment, group: &[PendingEntry]) {
         let counters = &self.log.counters;
         let items = group.iter().map(|waiting| u64::from(waiting.items)).sum();
         counters.groups.add(1);
@@ -244,18 +244,18 @@ impl SegmentWriter {
         drop(state);
         if !active.is_known {
             active.is_known = true;
-            self.log.insert(Arc::clone(&active.segment));
+            self.log.insert_segment(Arc::clone(&active.segment));
         }
-        self.log.announce(false);
+        self.log.wake_reader(false);
     }
 
     /// Takes the segment that is being written, or begins one.
     fn take_active(&mut self) -> io::Result<ActiveSegment> {
-        self.active.take().map_or_else(|| self.begin(), Ok)
+        self.active.take().map_or_else(|| self.begin_segment(), Ok)
     }
 
     /// Begin a segment.
-    fn begin(&mut self) -> io::Result<ActiveSegment> {
+    fn begin_segment(&mut self) -> io::Result<ActiveSegment> {
         // A number is never used again, whatever comes of its files.
         let number = self.next_number;
         self.next_number += 1;
@@ -263,13 +263,13 @@ impl SegmentWriter {
         let end = FILE_HEADER_BYTES as u64;
         let header = encode_file_header(number);
         // The frames' file comes last: one without acknowledgements lost them.
-        let begun = storage.create(&log.folder.acks(number)).and_then(|_| {
-            let file = storage.create(&log.folder.log(number))?;
+        let begun = storage.create(&log.folder.acks_path(number)).and_then(|_| {
+            let file = storage.create(&log.folder.log_path(number))?;
             append_all(&**storage, &file, 0, &mut [IoSlice::new(&header)])?;
             log.reserve_acks(number, 0..SPOOL_ACKS_RESERVED_BYTES)?;
             Ok(file)
         });
-        let file = begun.inspect_err(|_| log.discard(number))?;
+        let file = begun.inspect_err(|_| log.discard_files(number))?;
         self.log.used.add(end);
         let state = SegmentState::new(end, Acks::new(number));
         let segment = Arc::new(Segment::new(number, SystemTime::now(), state));
@@ -278,37 +278,37 @@ impl SegmentWriter {
     }
 
     /// End the segment that is being written, if there is one.
-    fn complete(&mut self) {
+    fn complete_segment(&mut self) {
         match self.active.take() {
-            Some(active) if active.is_known => self.end(active.segment),
-            Some(active) => self.abandon(active),
+            Some(active) if active.is_known => self.end_segment(active.segment),
+            Some(active) => self.abandon_segment(active),
             None => {}
         }
     }
 
     /// End a segment whose end failed, where it was last durable.
-    fn abandon(&mut self, active: ActiveSegment) {
+    fn abandon_segment(&mut self, active: ActiveSegment) {
         if !active.is_known {
             self.log.used.subtract(active.end);
-            self.log.discard(active.segment.number);
+            self.log.discard_files(active.segment.number);
             return;
         }
         if let Err(error) = self.log.storage.truncate(&active.file, active.end) {
             self.log.tend_failed("cut off a segment", &error);
         }
-        self.end(active.segment);
+        self.end_segment(active.segment);
     }
 
-    fn end(&self, segment: Arc<Segment>) {
+    fn end_segment(&self, segment: Arc<Segment>) {
         let mut state = segment.state();
-        state.complete();
-        state.summarize();
+        state.mark_complete();
+        state.write_summary();
         drop(state);
         self.keep_acks(&segment);
         // Who waits for more of it should go on to the next.
-        self.log.announce(false);
+        self.log.wake_reader(false);
         if segment.state().is_spent() {
-            self.log.spent(segment);
+            self.log.queue_removal(segment);
         }
     }
 
@@ -332,11 +332,11 @@ impl SegmentWriter {
         let is_needed = |active: &mut ActiveSegment| active.segment.state().acks.unacked() > 0;
         let unneeded = self.active.take_if(|active| active.is_known && !is_needed(active));
         let Some(active) = unneeded else { return false };
-        self.end(Arc::clone(&active.segment));
-        let removed = self.log.remove(&active.segment);
+        self.end_segment(Arc::clone(&active.segment));
+        let removed = self.log.remove_segment(&active.segment);
         if let Err(error) = &removed {
             self.log.tend_failed("remove a segment", error);
-            self.log.spent(active.segment);
+            self.log.queue_removal(active.segment);
         }
         removed.is_ok()
     }
@@ -349,7 +349,7 @@ impl SegmentWriter {
             active.end >= size_min && active.segment.state().acks.unacked() <= active.items / 2
         });
         if is_worth_it {
-            self.complete();
+            self.complete_segment();
         }
     }
 
@@ -362,7 +362,7 @@ impl SegmentWriter {
         // The disk may have room, but not in this file.
         if error.kind() == io::ErrorKind::FileTooLarge {
             let has_entries = self.active.as_ref().is_some_and(|active| active.is_known);
-            self.complete();
+            self.complete_segment();
             return has_entries;
         }
         let has_removed = self.remove_unneeded();
@@ -378,35 +378,35 @@ impl SegmentWriter {
             self.remove_unneeded();
             self.end_if_half_empty();
         }
-        if self.log.counters.is_failing.load(Ordering::Relaxed) && self.probe().is_ok() {
-            self.report(&Ok(()));
+        if self.log.counters.is_failing.load(Ordering::Relaxed) && self.probe_disk().is_ok() {
+            self.report_result(&Ok(()));
         }
     }
 
     /// Write as much as was refused last, and take it back. A crash in between
     /// leaves zeros, which recovery cuts off.
-    fn probe(&mut self) -> io::Result<()> {
+    fn probe_disk(&mut self) -> io::Result<()> {
         let active = self.take_active()?;
         let zeros = vec![0; self.refused_bytes.min(SPOOL_GROUP_BYTES_MAX as u64) as usize];
         let storage = &self.log.storage;
         let mut parts = [IoSlice::new(&zeros)];
         let written = append_all(&**storage, &active.file, active.end, &mut parts);
-        let synced = if written.is_ok() { self.sync(&active) } else { Ok(()) };
+        let synced = if written.is_ok() { self.sync_segment(&active) } else { Ok(()) };
         match synced {
             Ok(()) => self.cut_off(active),
-            Err(_) => self.abandon(active),
+            Err(_) => self.abandon_segment(active),
         }
         written.and(synced)
     }
 
     /// Count what failed, and say when it begins and ends.
-    fn report(&self, stored: &io::Result<()>) {
+    fn report_result(&self, stored: &io::Result<()>) {
         let counters = &self.log.counters;
         let was_failing = counters.is_failing.swap(stored.is_err(), Ordering::Relaxed);
         let directory = self.log.folder.path().display();
         match stored {
             Err(error) if !was_failing => {
-                tracing::error!(%directory, "the spool cannot store entries, and refuses them until it can: {error}");
+                tracing::error!(%directory, "failed to store entries in the spool; refusing requests until it can: {error}");
             }
             Err(_) => {}
             Ok(()) if was_failing => tracing::info!(%directory, "the spool stores entries again"),

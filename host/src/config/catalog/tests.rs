@@ -65,7 +65,7 @@ fn what_is_wrong_is_told() {
         ("[catalog]\nsuccess_threshold = 101", "from 0 to 100"),
         ("[catalog]\nlog_level = \"loud\"", "log_level"),
         ("[catalog]\ncalls_per_second = 0.0", "calls_per_second"),
-        (&format!("{server}token = \"secret:x\""), "no manager of secrets"),
+        (&format!("{server}token = \"secret:x\""), "no secret manager"),
         (&format!("{server}batch = 0"), "at least 1"),
         (&format!("{server}timeout = \"x\""), "timeout"),
         (&format!("{server}api_version = \"v2\""), "v1"),

@@ -150,7 +150,7 @@ impl Gathered {
 impl Waiting {
     /// Tell of the events that have been settled since the last time.
     fn tell(&self, settlements: &Settlements<'_>) {
-        let ended = |event: u32| settlements.ended(event as usize);
+        let ended = |event: u32| settlements.outcome_of(event as usize);
         let mut events = self.events.lock();
         let settled = events.extract_if(.., |(event, _)| ended(*event).is_some());
         let settled: Vec<_> = settled.collect();

@@ -35,7 +35,7 @@ pub enum EventOutcome {
 /// The promise to account for each event of a chunk.
 ///
 /// The source makes it, with a notice to be given when all has been said. It
-/// rides along with the events; whoever ends an event's way settles it. When
+/// rides along with the events, and the code that ends an event's way settles it. When
 /// the last clone is dropped the notice is given, and events that nobody
 /// settled count as not delivered.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ struct Promise {
     notice: Option<Box<dyn FnOnce(Settled) + Send + Sync>>,
 }
 
-/// What a source does to write down what is settled.
+/// Writes down what is settled.
 type Checkpoint = dyn Fn(&Settlements<'_>) + Send + Sync;
 
 /// Which events of a chunk have been settled so far.
@@ -75,16 +75,16 @@ pub struct Settled {
 }
 
 impl Ack {
-    /// Promise to account for `events` events of a source.
+    /// Promises to account for `events` events of a source.
     pub fn new(
         source: EventSource,
         events: usize,
         notice: impl FnOnce(Settled) + Send + Sync + 'static,
     ) -> Self {
-        Self::make(source, events, None, Box::new(notice))
+        Self::with_parts(source, events, None, Box::new(notice))
     }
 
-    /// The same for a source that keeps a record of what is settled, so that it
+    /// Promises to account for events of a source that writes down what is settled, so that it
     /// hands in nothing twice if the process dies: see [`Ack::checkpoint`].
     pub fn with_checkpoint(
         source: EventSource,
@@ -92,10 +92,10 @@ impl Ack {
         checkpoint: impl Fn(&Settlements<'_>) + Send + Sync + 'static,
         notice: impl FnOnce(Settled) + Send + Sync + 'static,
     ) -> Self {
-        Self::make(source, events, Some(Box::new(checkpoint)), Box::new(notice))
+        Self::with_parts(source, events, Some(Box::new(checkpoint)), Box::new(notice))
     }
 
-    fn make(
+    fn with_parts(
         source: EventSource,
         events: usize,
         checkpoint: Option<Box<Checkpoint>>,
@@ -115,23 +115,23 @@ impl Ack {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Say that an event has no outputs.
+    /// Records that an event has no outputs.
     pub fn filter(&self, event: u32) {
         self.state(event).store(FILTERED, Ordering::Relaxed);
     }
 
-    /// Say, before any of them is settled, that an event has this many outputs;
-    /// without a word it has one.
+    /// Records, before any of them is settled, that an event has this many outputs. By default
+    /// it has one.
     pub fn expect(&self, event: u32, outputs: u32) {
         debug_assert!((1..=OPEN_MASK).contains(&outputs));
         self.state(event).store(outputs, Ordering::Relaxed);
     }
 
-    /// Settle one output of an event.
+    /// Settles one output of an event.
     pub fn settle(&self, event: u32, outcome: OutputOutcome) {
         let state = self.state(event);
         if let OutputOutcome::Dead(reason) = outcome {
-            let first = |state| (state & DEAD_MASK == 0).then_some(state | dead(reason));
+            let first = |state| (state & DEAD_MASK == 0).then_some(state | dead_bits(reason));
             // A reason that is there already stays.
             let _ = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, first);
         }
@@ -139,9 +139,8 @@ impl Ack {
         debug_assert!(before & OPEN_MASK > 0, "settled once too often");
     }
 
-    /// Have the source write down what has been settled, as far as it keeps a
-    /// record. Whoever settles events does so once it is through with some of
-    /// them; in the end it happens by itself.
+    /// Has the source write down what has been settled, if it does that. Code that settles events
+    /// calls this when it is through with some of them; at the end it happens by itself.
     pub fn checkpoint(&self) {
         self.0.checkpoint();
     }
@@ -154,16 +153,16 @@ impl Ack {
 impl Settlements<'_> {
     /// Whether every output of an event has been settled.
     pub fn is_settled(&self, event: usize) -> bool {
-        self.ended(event).is_some()
+        self.outcome_of(event).is_some()
     }
 
     /// How an event ended; none as long as an output of it is open.
-    pub fn ended(&self, event: usize) -> Option<EventOutcome> {
-        ended(self.0[event].load(Ordering::Relaxed))
+    pub fn outcome_of(&self, event: usize) -> Option<EventOutcome> {
+        outcome_of_state(self.0[event].load(Ordering::Relaxed))
     }
 }
 
-fn ended(state: u32) -> Option<EventOutcome> {
+fn outcome_of_state(state: u32) -> Option<EventOutcome> {
     match (state & OPEN_MASK, (state & DEAD_MASK) >> DEAD_SHIFT, state & FILTERED) {
         (0, 0, 0) => Some(EventOutcome::Delivered),
         (0, 0, _) => Some(EventOutcome::Filtered),
@@ -173,7 +172,7 @@ fn ended(state: u32) -> Option<EventOutcome> {
 }
 
 /// The part of a state that says why.
-fn dead(reason: Reason) -> u32 {
+fn dead_bits(reason: Reason) -> u32 {
     (reason as u32 + 1) << DEAD_SHIFT
 }
 
@@ -190,7 +189,7 @@ impl Drop for Promise {
         self.checkpoint();
         let mut settled = Settled::default();
         for event in &mut self.events {
-            let count = match ended(*event.get_mut()) {
+            let count = match outcome_of_state(*event.get_mut()) {
                 Some(EventOutcome::Delivered) => &mut settled.delivered,
                 Some(EventOutcome::Filtered) => &mut settled.filtered,
                 Some(EventOutcome::Dead(_)) => &mut settled.dead,
@@ -233,12 +232,12 @@ pub struct TotalsSnapshot {
 }
 
 impl EventTotals {
-    /// Count events that have been read.
+    /// Counts events that have been read.
     pub fn add_read(&self, events: u64) {
         self.read.inc_by(events);
     }
 
-    /// Count what became of the events of a chunk.
+    /// Counts what became of the events of a chunk.
     pub fn add_settled(&self, settled: Settled) {
         self.delivered.inc_by(settled.delivered);
         self.filtered.inc_by(settled.filtered);
@@ -259,7 +258,7 @@ impl EventTotals {
         }
     }
 
-    /// Have the counts be on a page of metrics.
+    /// Registers the metrics of these counts.
     pub fn register_metrics(self: &Arc<Self>, registry: &mut Registry) {
         let totals = Arc::clone(self);
         metrics::register(registry, move |page| {
@@ -329,10 +328,10 @@ mod tests {
 
     #[test]
     fn how_each_event_ended_is_told_once_nothing_of_it_is_open() {
-        let refused = dead(Reason::RecordRefused);
+        let refused = dead_bits(Reason::RecordRefused);
         let states = [1, 0, FILTERED, refused, refused | 1, 2].map(AtomicU32::new);
         let settlements = Settlements(&states);
-        let ended: Vec<_> = (0..states.len()).map(|event| settlements.ended(event)).collect();
+        let ended: Vec<_> = (0..states.len()).map(|event| settlements.outcome_of(event)).collect();
         let dead = EventOutcome::Dead(Reason::RecordRefused);
         let [delivered, filtered, dead] =
             [EventOutcome::Delivered, EventOutcome::Filtered, dead].map(Some);
@@ -353,13 +352,13 @@ mod tests {
     #[test]
     fn of_several_reasons_the_first_is_told() {
         for reason in Reason::ALL {
-            assert_eq!(dead(*reason) & !DEAD_MASK, 0, "{reason} fits");
+            assert_eq!(dead_bits(*reason) & !DEAD_MASK, 0, "{reason} fits");
             let ack = Ack::new("test".into(), 1, |_| ());
             ack.expect(0, 3);
             ack.settle(0, OutputOutcome::Delivered);
             ack.settle(0, OutputOutcome::Dead(*reason));
             ack.settle(0, DEAD);
-            assert_eq!(Settlements(&ack.0.events).ended(0), Some(EventOutcome::Dead(*reason)));
+            assert_eq!(Settlements(&ack.0.events).outcome_of(0), Some(EventOutcome::Dead(*reason)));
         }
     }
 }

@@ -20,8 +20,7 @@ pub struct Chunk {
     pub ack: Ack,
 }
 
-/// Lines of a source in one buffer: a [`Chunk`] in the making, for which nobody has
-/// promised anything yet.
+/// Lines of a source in one buffer: a [`Chunk`] in the making, without an ack.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Lines {
     /// See [`Chunk`].
@@ -113,12 +112,16 @@ impl Lines {
     /// Adds a line that stands at these bytes, so many lines after the first one.
     #[inline]
     pub fn push(&mut self, bytes: Range<usize>, offset: u32) {
-        self.lines.push(ChunkLine { start: small(bytes.start), end: small(bytes.end), offset });
+        self.lines.push(ChunkLine {
+            start: offset_u32(bytes.start),
+            end: offset_u32(bytes.end),
+            offset,
+        });
     }
 
-    /// The same of a line that could not be read whole.
+    /// Adds a line that could not be read whole, with the reason.
     pub fn push_error(&mut self, bytes: Range<usize>, offset: u32, error: LineError) {
-        self.errors.push((small(self.len()), error));
+        self.errors.push((offset_u32(self.len()), error));
         self.push(bytes, offset);
     }
 
@@ -130,6 +133,6 @@ impl Lines {
 }
 
 #[inline]
-fn small(number: usize) -> u32 {
+fn offset_u32(number: usize) -> u32 {
     u32::try_from(number).expect("a chunk is far smaller than 4 GiB")
 }

@@ -30,7 +30,7 @@ pub struct Envelope<'a> {
     pub name: Option<Cow<'a, str>>,
 }
 
-/// Why a line is no event. None of these shows any of the line.
+/// Why a line is not an event. No message shows any of the line.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Malformed {
     /// Some bytes are not UTF-8.
@@ -51,8 +51,8 @@ pub enum Malformed {
         /// Where reading stopped, counted from 0.
         at: usize,
     },
-    /// It is JSON, but no object.
-    #[error("JSON, but no object")]
+    /// It is JSON, but not an object.
+    #[error("JSON, but not an object")]
     NotAnObject,
     /// Objects and arrays are nested too deeply.
     #[error("objects and arrays are nested deeper than {levels_max} levels")]
@@ -71,10 +71,10 @@ pub enum Malformed {
 ///
 /// # Errors
 ///
-/// The text is no event.
+/// The text is not an event.
 pub fn scan(text: &[u8], levels_max: usize) -> Result<(&str, Envelope<'_>), Malformed> {
     let Ok(text) = simdutf8::basic::from_utf8(text) else {
-        return Err(explain(text, levels_max, 0));
+        return Err(explain_malformed(text, levels_max, 0));
     };
     match walk(text, levels_max, EnvelopeKeys::default()) {
         Ok(found) if token::after_whitespace(text.as_bytes()).starts_with(b"{") => {
@@ -83,7 +83,7 @@ pub fn scan(text: &[u8], levels_max: usize) -> Result<(&str, Envelope<'_>), Malf
             Ok((text, Envelope { message_type, name }))
         }
         Ok(_) => Err(Malformed::NotAnObject),
-        Err(at) => Err(explain(text.as_bytes(), levels_max, at)),
+        Err(at) => Err(explain_malformed(text.as_bytes(), levels_max, at)),
     }
 }
 
@@ -107,10 +107,10 @@ pub fn string(text: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(token::unescape(&text[..end])))
 }
 
-/// Why a text is no event. Depth, encoding and zero bytes come first, whatever
-/// else is wrong with it: they tell more than a place does.
+/// Finds out why a text is not an event. Depth, encoding and zero bytes come first, whatever
+/// else is wrong: they say more than a position does.
 #[cold]
-fn explain(text: &[u8], levels_max: usize, at: usize) -> Malformed {
+fn explain_malformed(text: &[u8], levels_max: usize, at: usize) -> Malformed {
     if nests_deeper(text, levels_max) {
         return Malformed::TooDeep { levels_max };
     }

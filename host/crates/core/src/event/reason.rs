@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 /// Has the reasons, their words and their number in one place.
 macro_rules! reasons {
     ($(#[$doc:meta] $name:ident = $word:literal,)*) => {
-        /// Why an event is dead.
+        /// Why an event was dead-lettered.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Reason {
@@ -36,7 +36,7 @@ reasons! {
     ZeroByte = "zero_byte",
     /// It is not JSON.
     NotJson = "not_json",
-    /// It is JSON, but no object.
+    /// It is JSON, but not an object.
     NotAnObject = "not_an_object",
     /// Objects and arrays are nested too deeply.
     NestedTooDeep = "nested_too_deep",

@@ -1,16 +1,16 @@
-//! Why a part of a well-formed request is no event. Codes are stored in the spool; texts are the
-//! answers that clients get.
+//! Why a part of a well-formed request is not an event. Codes are stored in the spool; texts are the
+//! responses that clients get.
 
 use thiserror::Error;
 
-/// Why a part of a well-formed request is no event.
+/// Why a part of a well-formed request is not an event.
 ///
-/// The texts are the answers that clients get where the whole request is refused
+/// The texts are the responses that clients get where the whole request is refused
 /// for it. The first two are those of RudderStack's gateway, word for word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Error)]
 #[repr(u8)]
 pub enum EventRefusal {
-    /// It is JSON, but no object.
+    /// It is JSON, but not an object.
     #[error("event is not a valid rudder event")]
     NotAnObject = 1,
     /// Neither `userId` nor `anonymousId` says whose event it is.

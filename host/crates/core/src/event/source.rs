@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Where the events of a chunk came from, as their dead letters tell it.
+/// Where the events of a chunk came from, as their dead letters name it.
 ///
 /// Reads as its name. An event that was in the dead letters before keeps the
 /// name of the input that it first came from, and brings its history along.
@@ -20,9 +20,9 @@ pub struct EventSource {
 /// What becomes of an event that can never be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUndeliverable {
-    /// It is written to the dead letters, and counts as dead.
+    /// It becomes a dead letter, and counts as dead.
     DeadLetter,
-    /// Nothing: it is the copy of a dead letter, and counts as not delivered.
+    /// It is discarded, since it is the copy of a dead letter, and counts as not delivered.
     Discard,
 }
 
@@ -57,7 +57,7 @@ impl EventSource {
         &self.name
     }
 
-    /// How often and why the events were dead before, if they were.
+    /// How often and why the events were dead letters before, if they were.
     pub fn history(&self) -> Option<&str> {
         self.history.as_deref()
     }

@@ -1,5 +1,5 @@
 //! The sources of the settings by their present and former names. Events of an unknown source are
-//! held, since nobody knows with which role they may be written.
+//! held, since it is not known with which role they may be written.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// The sources that the settings have, by their names of today and of before.
 ///
 /// What waits in a spool or in the dead letters names its source. If the settings do
-/// not have that source any more, nobody knows as whom its records are to be written:
+/// not have that source any more, it is not known with which role its records are to be written:
 /// under the default role they could end up in a stream of another account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceNames {
@@ -44,7 +44,7 @@ impl SourceNames {
         SourceNames { current, unknown: UnknownSources::Hold }
     }
 
-    /// The same, with events of unknown sources taken or held.
+    /// Returns these names, with events of unknown sources taken or held.
     pub fn with_unknown(self, unknown: UnknownSources) -> Self {
         SourceNames { unknown, ..self }
     }

@@ -20,7 +20,7 @@ pub struct StreamName(Arc<str>);
 /// A name that Firehose would refuse.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error(
-    "{0:?} is no name of a delivery stream: Firehose takes 1 to 64 of the characters a-z, A-Z, 0-9, _ . and -"
+    "{0:?} is not the name of a delivery stream: expected 1 to 64 of the characters a-z, A-Z, 0-9, _ . and -"
 )]
 pub struct InvalidStreamName(String);
 

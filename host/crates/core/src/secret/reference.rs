@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::Secret;
 
-/// Begins a value that is no secret itself, but the name of one.
+/// What a value begins with that is the name of a secret and not the secret itself.
 const PREFIX: &str = "secret:";
 
 /// Characters of a reference. Names in Secrets Manager have at most 512, and ARNs
@@ -34,23 +34,22 @@ pub struct SecretReference {
     field: Option<String>,
 }
 
-/// What begins like a reference and is none.
+/// A text that begins like a reference but is not one.
 #[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
 #[error(
-    "begins with \"secret:\" and names no secret: write secret:NAME, or secret:NAME#FIELD for a field of a JSON \
-     object, of at most {} characters, none of which is a space or controls a terminal",
+    "begins with \"secret:\" but names no secret: write secret:NAME, or secret:NAME#FIELD for a field of a JSON \
+     object, of at most {} characters, without spaces and control characters",
     CHARACTERS_MAX
 )]
 pub struct InvalidSecretReference;
 
 impl SecretSetting {
-    /// Tell a reference from a value. Whatever does not begin with `secret:` is a
-    /// value.
+    /// Parses a setting that is a secret or a reference to one. A text that does not begin with
+    /// `secret:` is a value.
     ///
     /// # Errors
     ///
-    /// It begins so, and names nothing. It is not taken for a value, since it was
-    /// hardly meant as one.
+    /// It begins so but names nothing. Such a text was hardly meant as a value.
     pub fn parse(written: Secret) -> Result<Self, InvalidSecretReference> {
         match written.expose().strip_prefix(PREFIX) {
             Some(rest) => SecretReference::parse(rest).map(SecretSetting::Reference),
@@ -84,7 +83,7 @@ impl SecretReference {
         Ok(SecretReference { name: name.to_owned(), field: field.map(str::to_owned) })
     }
 
-    /// What its keeper knows the secret by.
+    /// The name of the secret in its manager.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -95,7 +94,7 @@ impl SecretReference {
     }
 }
 
-/// As it was written: a name is no secret.
+/// As it is written in the settings: a name is not a secret.
 impl fmt::Display for SecretReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}", self.name)?;

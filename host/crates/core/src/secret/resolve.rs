@@ -1,5 +1,5 @@
-//! The trait by which references become secrets, and why one could not be resolved; secrets are
-//! named in errors and never shown.
+//! The trait that turns references into secrets, and the error if that fails. Errors name secrets and
+//! never show them.
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -10,13 +10,13 @@ use thiserror::Error;
 
 use super::{Secret, SecretReference, SecretSetting};
 
-/// A secret on its way.
+/// A secret that is being resolved.
 pub type ResolvingSecret<'a> =
     Pin<Box<dyn Future<Output = Result<Secret, UnresolvedSecret>> + Send + 'a>>;
 
 /// Asks a manager of secrets for what references name.
 pub trait SecretResolver: Debug + Send + Sync {
-    /// Ask for a secret, every time anew.
+    /// Asks the manager for a secret. Nothing is cached.
     fn resolve<'a>(&'a self, reference: &'a SecretReference) -> ResolvingSecret<'a>;
 
     /// How long a secret may be used before it is asked for again.
@@ -24,11 +24,11 @@ pub trait SecretResolver: Debug + Send + Sync {
 }
 
 impl dyn SecretResolver + '_ {
-    /// The secret of a setting, however it was written.
+    /// Returns the secret of a setting, whether it is written there or referenced.
     ///
     /// # Errors
     ///
-    /// It is a reference, and its manager does not give the secret.
+    /// The setting is a reference, and its manager does not return the secret.
     pub async fn value(&self, setting: &SecretSetting) -> Result<Secret, UnresolvedSecret> {
         match setting {
             SecretSetting::Value(secret) => Ok(secret.clone()),
@@ -36,7 +36,7 @@ impl dyn SecretResolver + '_ {
         }
     }
 
-    /// The same for a setting that may be missing.
+    /// Returns the secret of a setting that may be missing.
     ///
     /// # Errors
     ///
@@ -52,22 +52,22 @@ impl dyn SecretResolver + '_ {
     }
 }
 
-/// A secret that could not be had. It is named, and never shown.
+/// A secret that could not be resolved. The error names it and never shows it.
 #[derive(Debug, Clone, Error)]
-#[error("the secret {reference} could not be had: {cause}")]
+#[error("could not resolve {reference}: {cause}")]
 pub struct UnresolvedSecret {
-    /// Which one.
+    /// The reference to the secret.
     pub reference: SecretReference,
     /// Why, and what to change.
     #[source]
     pub cause: Arc<dyn std::error::Error + Send + Sync>,
-    /// Whether it may be had a little later, without anybody changing a setting.
+    /// Whether a later try may succeed without a change of the settings.
     pub is_transient: bool,
 }
 
-/// Where no manager of secrets is set, no reference is resolved.
+/// Stands for a secret manager where none is set: it resolves no reference.
 #[derive(Debug, Clone, Copy, Error)]
-#[error("no manager of secrets is set: set `manager` under [secrets]")]
+#[error("no secret manager is set: set `manager` under [secrets]")]
 pub struct NoSecretManager;
 
 impl SecretResolver for NoSecretManager {

@@ -18,7 +18,7 @@ pub struct SettingsChecker {
     mistakes: Vec<String>,
 }
 
-/// Who resolves references to secrets, which is known before any setting is checked that can be one.
+/// Who resolves references to secrets. It is known before a setting is checked that can be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretManager {
     /// Nobody: a reference is a mistake.
@@ -109,7 +109,7 @@ impl TableChecker<'_> {
         self.checker.add(message);
     }
 
-    /// The value of a key, if it could be parsed. The error is told.
+    /// Returns the value of a key if it could be parsed, and adds the error as a mistake if not.
     pub fn parsed<T, E: Display>(&mut self, key: &str, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|error| self.add_mistake(format_args!("{key}: {error}"))).ok()
     }
@@ -149,7 +149,7 @@ impl TableChecker<'_> {
                 humantime::format_duration(*bounds.start())
             )),
             Err(error) => self.add_mistake(format_args!(
-                "{key} is {text:?}, which is no duration ({error}): write for instance \"500ms\", \"30s\" or \"5m\""
+                "{key} is {text:?}, which is not a duration ({error}): write for example \"500ms\", \"30s\" or \"5m\""
             )),
         }
         usual
@@ -165,7 +165,7 @@ impl TableChecker<'_> {
     ) -> Duration {
         let duration = self.duration(key, value, usual, Duration::ZERO..=longest);
         if duration.is_zero() {
-            self.add_mistake(format_args!("{key} is no time at all: write more than \"0s\""));
+            self.add_mistake(format_args!("{key} is zero: write more than \"0s\""));
         }
         duration
     }
@@ -187,13 +187,13 @@ impl TableChecker<'_> {
         let is_url = rest.is_some_and(|host| !host.is_empty() && !host.starts_with('/'));
         if !is_url {
             self.add_mistake(format_args!(
-                "{key} {url:?} is no URL: write http://HOST:PORT or https://HOST"
+                "{key} {url:?} is not a URL: write http://HOST:PORT or https://HOST"
             ));
         }
         is_url
     }
 
-    /// Tells a reference from a secret that stands in the settings.
+    /// Checks a secret or a reference to one.
     pub fn secret(&mut self, key: &str, written: Secret) -> Option<SecretSetting> {
         let setting = SecretSetting::parse(written)
             .map_err(|error| self.add_mistake(format_args!("{key} {error}")))
@@ -201,7 +201,7 @@ impl TableChecker<'_> {
         match setting.reference() {
             Some(reference) if self.secret_manager() == SecretManager::None => {
                 self.add_mistake(format_args!(
-                    "{key} is a reference, {reference}, and no manager of secrets is set: set `manager` under \
+                    "{key} is a reference, {reference}, and no secret manager is set: set `manager` under \
                      [secrets], or write the secret itself"
                 ));
                 None
@@ -210,7 +210,7 @@ impl TableChecker<'_> {
         }
     }
 
-    /// As [`TableChecker::secret`], where there is one.
+    /// Checks a secret or a reference as [`TableChecker::secret`] does, if there is one.
     pub fn optional_secret(&mut self, key: &str, written: Option<Secret>) -> Option<SecretSetting> {
         written.and_then(|written| self.secret(key, written))
     }
@@ -244,7 +244,7 @@ mod tests {
             [
                 "[a] n is 4: write a number from 1 to 3",
                 "[a] listen is \"localhost:1\": write an IP address and a port, such as 0.0.0.0:8080 or [::1]:8080",
-                "[a] url \"http:///a\" is no URL: write http://HOST:PORT or https://HOST",
+                "[a] url \"http:///a\" is not a URL: write http://HOST:PORT or https://HOST",
                 "[a] rule: odd",
                 "[a.b] key is odd",
                 "[[a.c]] \"x\": key is odd",
@@ -261,7 +261,7 @@ mod tests {
             ("1m", None),
             ("999ms", Some("[a] k is \"999ms\": write at least 1s")),
             ("61s", Some("[a] k is \"61s\": write at most 1m")),
-            ("soon", Some("[a] k is \"soon\", which is no duration")),
+            ("soon", Some("[a] k is \"soon\", which is not a duration")),
         ] {
             let found = mistakes(SecretManager::None, |check| {
                 check.duration("k", Some(text), Duration::ZERO, bounds.clone());
@@ -272,7 +272,7 @@ mod tests {
         let found = mistakes(SecretManager::None, |check| {
             check.positive_duration("k", Some("0s"), Duration::ZERO, Duration::from_secs(60));
         });
-        assert_eq!(found, ["[a] k is no time at all: write more than \"0s\""]);
+        assert_eq!(found, ["[a] k is zero: write more than \"0s\""]);
     }
 
     #[test]

@@ -63,12 +63,12 @@ pub struct RawSource {
     pub external_id: Option<Secret>,
 }
 
-/// What mistakes call the sources.
+/// Returns the labels by which mistakes name the sources.
 pub fn source_labels(sources: &[RawSource]) -> Vec<String> {
     item_labels(sources.iter().map(|source| source.name.as_str()))
 }
 
-/// Whether a text has from one to so many characters, and none that controls a terminal.
+/// Returns whether a text has 1 to `characters_max` characters and no control characters.
 pub fn is_printable_within(text: &str, characters_max: usize) -> bool {
     !text.is_empty() && text.chars().count() <= characters_max && !text.contains(char::is_control)
 }
@@ -83,12 +83,12 @@ pub fn check_source_names(sources: &[RawSource], checker: &mut SettingsChecker) 
         for former in source.formerly.iter().flatten() {
             if !is_printable_within(former, NAME_CHARACTERS_MAX) {
                 check.add_mistake(format_args!(
-                    "formerly must have names of 1 to {NAME_CHARACTERS_MAX} characters, and none that controls a terminal"
+                    "formerly: a name must have 1 to {NAME_CHARACTERS_MAX} characters, without control characters"
                 ));
             }
             if !taken.insert(former) {
                 check.add_mistake(format_args!(
-                    "formerly has {former:?}, which is the name of another source, or stands twice: remove one"
+                    "formerly has {former:?}, which is the name of another source or is listed twice: remove one"
                 ));
             }
         }

@@ -40,7 +40,7 @@ impl Source {
         let (first, events) = (numbers.start, numbers.len());
         let record = move |settlements: &Settlements<'_>| {
             let is_dead = |number: &usize| {
-                settlements.ended(number - first) == Some(EventOutcome::Dead(Reason::NotJson))
+                settlements.outcome_of(number - first) == Some(EventOutcome::Dead(Reason::NotJson))
             };
             let dead: BTreeSet<_> = numbers.clone().filter(is_dead).collect();
             look(&dead);

@@ -131,7 +131,7 @@ fn what_is_no_case_is_refused_with_its_place() {
         ),
         (r#"{"cases":[{"name":"n","event":1,"expect":[]}]}"#, "`event` must be an object"),
         (r#"{"cases":[{"name":"n","event":"{","expect":[]}]}"#, "never reaches a plugin"),
-        (r#"{"cases":[{"name":"n","event":"[]","expect":[]}]}"#, "JSON, but no object"),
+        (r#"{"cases":[{"name":"n","event":"[]","expect":[]}]}"#, "JSON, but not an object"),
         (r#"{"cases":[{"name":"n","event":{},"expect":null}]}"#, "an array of deliveries, or"),
         (r#"{"cases":[{"name":"n","event":{},"expect":{"rejects":"x"}}]}"#, "expected `reject`"),
         (

@@ -46,7 +46,8 @@ impl EnvelopeKeys {
         *field = value_behind(text, end).or(*field);
     }
 
-    /// The same for a string that may hold escapes.
+    /// Remembers where the value begins if the string that ends here, which may hold escapes, is
+    /// one of the two keys.
     #[cold]
     fn note_spelled(&mut self, text: &str, end: usize) {
         let before = &text[..end];

@@ -7,7 +7,7 @@ use std::slice::Iter;
 use thiserror::Error;
 
 use super::walk::{Marks, Notes, ones, walk};
-use super::{Malformed, explain, token};
+use super::{Malformed, explain_malformed, token};
 
 /// Where the parts of a text stand that a request consists of: the members of
 /// its outermost object, the items of arrays among them, and the members of
@@ -122,8 +122,8 @@ impl<'a> Outline<'a> {
         Self::noted::<true>(text, levels_max, parts_max)
     }
 
-    /// The same without items: only the members of the outermost object, or the items
-    /// of the outermost array, are noted.
+    /// Checks a text as [`bounded`](Self::bounded) does, and notes only the members of the
+    /// outermost object, or the items of the outermost array.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl<'a> Outline<'a> {
             return Err(Malformed::NotJson { at: u32::MAX as usize }.into());
         }
         let Ok(text) = simdutf8::basic::from_utf8(text) else {
-            return Err(explain(text, levels_max, 0).into());
+            return Err(explain_malformed(text, levels_max, 0).into());
         };
         let places_max = parts_max.saturating_mul(PLACES_PER_PART_MAX);
         let places = StructurePlaces::<ITEMS> { places_max, ..StructurePlaces::default() };
@@ -154,7 +154,7 @@ impl<'a> Outline<'a> {
             Ok(StructurePlaces { outer, inner, has_blanks, spells, .. }) => {
                 Ok(Outline { text, outer, inner, has_blanks, spells })
             }
-            Err(at) => Err(explain(text.as_bytes(), levels_max, at).into()),
+            Err(at) => Err(explain_malformed(text.as_bytes(), levels_max, at).into()),
         }
     }
 

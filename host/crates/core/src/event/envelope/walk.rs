@@ -49,7 +49,7 @@ pub(super) struct Marks {
 ///
 /// # Errors
 ///
-/// The text is no JSON object or array or nests too deeply; this is the
+/// The text is not a JSON object or array, or nests too deeply; this is the
 /// position of the token where that shows, or the end of a text cut off.
 pub(super) fn walk<N: Notes>(text: &str, levels_max: usize, notes: N) -> Result<N, usize> {
     let bytes = text.as_bytes();
