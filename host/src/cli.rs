@@ -13,7 +13,6 @@ mod progress;
 mod run;
 mod signals;
 mod stderr;
-mod table;
 mod terminal;
 
 use std::io::{ErrorKind, IsTerminal, Write};

@@ -19,7 +19,7 @@ use clap::{Args, Subcommand};
 use super::config::read_settings;
 use super::run::{LogFormat, start_logging};
 use super::signals::Signals;
-use super::{CommandResult, Exit, complain, fault, print, print_either, print_text, usage};
+use super::{CommandResult, Exit, complain, fault, print, print_text, usage};
 use crate::config::{
     CatalogOverrides, RawSettings, WorkflowForm, in_words_of_workflow, read_workflow,
 };
@@ -109,6 +109,30 @@ struct Given {
     /// standpipe-data beside it].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, Args)]
+struct Output {
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Output {
+    fn print(
+        self,
+        result: &impl serde::Serialize,
+        for_people: impl FnOnce() -> String,
+    ) -> CommandResult {
+        match self.json {
+            true => {
+                let json = serde_json::to_string_pretty(result).expect("it has string keys");
+                print(&(json + "\n"))
+            }
+            false => print_text(&for_people()),
+        }
+    }
 }
 
 pub(super) fn run(command: Command) -> CommandResult {
@@ -201,10 +225,6 @@ fn block_until_signal<T>(future: impl Future<Output = T>) -> Result<T, (Exit, an
     };
     let value = block_on(until_signal)?.map_err(|error: anyhow::Error| fault(error))?;
     value.ok_or_else(|| (Exit::Stopped, anyhow!("stopped by a signal")))
-}
-
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string_pretty(value).expect("it has string keys") + "\n"
 }
 
 fn log_for_people() {

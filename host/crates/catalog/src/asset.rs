@@ -120,3 +120,9 @@ pub enum Asset {
         what: String,
     },
 }
+
+/// A table's full name, of those parts that are known.
+pub(crate) fn table_name(table: &Table) -> String {
+    let parts = [table.database.as_deref(), table.schema.as_deref(), Some(&*table.name)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(".")
+}

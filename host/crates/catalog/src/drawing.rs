@@ -15,31 +15,12 @@ use collected::Collected;
 /// What is drawn besides the way of records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DrawingOptions {
-    /// Whether buckets for copies and failed records are: records do not end up
-    /// there by default.
-    pub backups: Backups,
-    /// Whether tables that columns are taken from are.
-    pub schemas: Schemas,
-}
-
-/// Whether buckets for copies and failed records are drawn.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Backups {
-    /// They are not: no lineage leads there.
-    #[default]
-    LeftOut,
-    /// They are, as [`Role::Backup`].
-    Drawn,
-}
-
-/// Whether tables that columns are taken from are drawn.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Schemas {
-    /// They are not: no record comes from there.
-    #[default]
-    LeftOut,
-    /// They are, as [`Role::Schema`].
-    Drawn,
+    /// Whether buckets for copies and failed records are, as [`Role::Backup`]: no lineage
+    /// leads there.
+    pub backups: bool,
+    /// Whether tables that columns are taken from are, as [`Role::Schema`]: no record comes
+    /// from there.
+    pub schemas: bool,
 }
 
 /// A graph, and what a person should know about it.
@@ -77,10 +58,10 @@ fn draw_stream(
         for place in places::of(collected, stream, destination) {
             collected.edge(node.clone(), place, Role::Delivered, None);
         }
-        if let (Backups::Drawn, Some(backup)) = (options.backups, &destination.backup) {
+        if let Some(backup) = destination.backup.as_ref().filter(|_| options.backups) {
             collected.edge(node.clone(), places::objects(backup), Role::Backup, None);
         }
-        if let (Schemas::Drawn, Some(schema)) = (options.schemas, &destination.schema) {
+        if let Some(schema) = destination.schema.as_ref().filter(|_| options.schemas) {
             let table = places::columns(stream, schema);
             collected.edge(table, node.clone(), Role::Schema, None);
         }

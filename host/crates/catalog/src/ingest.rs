@@ -13,17 +13,18 @@ mod summary;
 pub use step::{Failure, Step};
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use thiserror::Error;
 
 use super::openmetadata::{
-    ApiError, Existing, OpenMetadata, ProbeOutcome, Put, Removal, Scope, ServiceError,
-    ServiceState, Untouched,
+    ApiError, Existing, OpenMetadata, Put, Removal, Scope, ServiceError, ServiceState, Untouched,
 };
+use super::probe;
 use super::report::Report;
-use super::{Graph, Inventory};
+use super::{Graph, Inventory, Judgement};
 
 /// How a run is done, and when it has failed.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,10 +33,8 @@ pub struct IngestOptions {
     pub workflow: String,
     /// Whether nothing is written.
     pub is_dry: bool,
-    /// The part of 100 that must succeed in each step.
-    pub success_threshold: f64,
-    /// Whether a run that has failed ends with an error.
-    pub raises_on_error: bool,
+    /// When it has failed.
+    pub judgement: Judgement,
 }
 
 impl Default for IngestOptions {
@@ -43,8 +42,7 @@ impl Default for IngestOptions {
         IngestOptions {
             workflow: "standpipe".to_owned(),
             is_dry: false,
-            success_threshold: 90.0,
-            raises_on_error: true,
+            judgement: Judgement::default(),
         }
     }
 }
@@ -71,10 +69,10 @@ impl Outcome {
     /// [`Report::unresolved`].
     pub fn fails(&self, options: &IngestOptions) -> bool {
         let is_low = |step: &Step| {
-            let is_low = step.success_percent() < options.success_threshold;
+            let is_low = step.success_percent() < options.judgement.success_threshold as f64;
             step.is_cut_off || !step.failures.is_empty() && is_low
         };
-        self.aborted.is_some() || options.raises_on_error && self.steps.iter().any(is_low)
+        self.aborted.is_some() || options.judgement.raise_on_error && self.steps.iter().any(is_low)
     }
 
     /// The mean of the steps, of 100; nothing of a run that was given up.
@@ -122,7 +120,7 @@ pub async fn ingest(
 enum Abort {
     /// Something that was tried does not work.
     #[error("{action}: {cause}")]
-    Probe { action: &'static str, cause: String },
+    Probe { action: String, cause: String },
     /// The service cannot be found or made.
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -161,14 +159,13 @@ impl Run<'_> {
 
     async fn try_server(&self, sink: &mut Step) -> Result<(), Abort> {
         for probe in self.server.probes().await {
+            let action = probe.action;
             match probe.outcome {
-                ProbeOutcome::Fails(cause) => {
-                    return Err(Abort::Probe { action: probe.action, cause });
+                probe::Outcome::Denied { message } | probe::Outcome::Failed { message } => {
+                    return Err(Abort::Probe { action, cause: message });
                 }
-                ProbeOutcome::Warning(words) => {
-                    sink.warnings.push(format!("{}: {words}", probe.action));
-                }
-                ProbeOutcome::Works(_) | ProbeOutcome::Skipped => (),
+                probe::Outcome::Untried { why } => sink.warnings.push(format!("{action}: {why}")),
+                probe::Outcome::Granted => (),
             }
         }
         Ok(())
@@ -182,7 +179,7 @@ impl Run<'_> {
         let puts = match puts {
             Ok(puts) => puts,
             Err(error) => {
-                sink.failures.push(Failure::new("OpenMetadata", "the pipelines", &error));
+                fail(sink, "the pipelines", &error);
                 sink.is_cut_off = true;
                 return false;
             }
@@ -191,9 +188,7 @@ impl Run<'_> {
             match put {
                 Put::Created | Put::Unchanged => sink.records += 1,
                 Put::Updated => sink.updated += 1,
-                Put::Failed(error) => {
-                    sink.failures.push(Failure::new("OpenMetadata", &name, &error));
-                }
+                Put::Failed(error) => fail(sink, &name, &error),
             }
         }
         true
@@ -211,11 +206,7 @@ impl Run<'_> {
             None | Some(Untouched::Off) => (),
             // Wrong settings look so, which somebody must see.
             Some(why @ Untouched::TooMany { .. }) => {
-                sink.failures.push(Failure::new(
-                    "OpenMetadata",
-                    &self.server.settings().service,
-                    why,
-                ));
+                fail(sink, &self.server.settings().service, why);
             }
             Some(why) => sink.warnings.push(why.to_string()),
         }
@@ -223,17 +214,15 @@ impl Run<'_> {
             return removal;
         }
         match self.server.remove(&removal, existing).await {
-            Ok(failed) => {
-                let failed =
-                    failed.iter().map(|(name, error)| Failure::new("OpenMetadata", name, error));
-                sink.failures.extend(failed);
-            }
-            Err(error) => {
-                sink.failures.push(Failure::new("OpenMetadata", "deleted pipelines", &error));
-            }
+            Ok(failed) => failed.iter().for_each(|(name, error)| fail(sink, name, error)),
+            Err(error) => fail(sink, "deleted pipelines", &error),
         }
         removal
     }
+}
+
+fn fail(sink: &mut Step, entity: &str, error: &impl fmt::Display) {
+    sink.failures.push(Failure::new("OpenMetadata", entity, error));
 }
 
 #[cfg(test)]
@@ -250,12 +239,13 @@ mod tests {
         assert!(!outcome.fails(&options));
         outcome.steps[0].records = 8;
         assert!(outcome.fails(&options));
-        options.raises_on_error = false;
+        options.judgement.raise_on_error = false;
         assert!(!outcome.fails(&options));
-        options = IngestOptions { success_threshold: 0.0, ..IngestOptions::default() };
+        options = IngestOptions::default();
+        options.judgement.success_threshold = 0;
         assert!(!outcome.fails(&options));
         outcome.aborted = Some("x".into());
-        options.raises_on_error = false;
+        options.judgement.raise_on_error = false;
         assert!(outcome.fails(&options));
     }
 
@@ -278,7 +268,8 @@ mod tests {
         }
         let source = step(1_000, 0, false);
         let mut outcome = Outcome { steps: vec![source, step(0, 0, true)], ..Outcome::default() };
-        let options = IngestOptions { success_threshold: 0.0, ..IngestOptions::default() };
+        let mut options = IngestOptions::default();
+        options.judgement.success_threshold = 0;
         assert!(outcome.fails(&options), "the threshold does not say what is missing");
         assert!((outcome.success_percent() - 50.0).abs() < 0.01);
         outcome.aborted = Some("the server is down".to_owned());

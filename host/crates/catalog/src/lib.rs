@@ -26,6 +26,7 @@ pub mod report;
 mod round;
 pub mod schedule;
 mod settings;
+mod url_parts;
 pub mod web;
 mod whole;
 

@@ -21,7 +21,7 @@ mod server;
 pub use event::{EventOptions, JobEvent, job_events};
 pub use file::{FileError, write_file};
 pub use names::Name;
-pub use server::{LineageServer, LineageServerSettings, SendError, Sent};
+pub use server::{LineageServer, SendError, Sent};
 
 #[cfg(test)]
 mod tests;

@@ -31,7 +31,6 @@ pub use entity::{Entity, EntityKind, Resolution};
 pub use links::{Link, links};
 pub use names::{is_service_name, split};
 pub use pipelines::{Existing, Put};
-pub use probe::{ProbeOutcome, ServerProbe};
 pub use removal::{Removal, Untouched};
 pub use search::hits;
 pub use service::{Scope, ServiceError, ServiceState};
@@ -115,22 +114,15 @@ impl OpenMetadata {
         &self.settings
     }
 
-    /// The full name of a stream's pipeline. None if it cannot be written.
-    pub fn pipeline_name(&self, stream: &str) -> Option<String> {
-        Some(format!("{}.{}", self.service, names::quote(stream)?))
-    }
-
     /// Ask for the server's version, which shows that it is OpenMetadata.
     ///
     /// # Errors
     ///
     /// It is not reached, or it is something else.
     pub async fn version(&self) -> Result<Version, ApiError> {
-        let what = "GET /system/version";
-        let answer = self.api.ask(super::web::Method::GET, "/system/version", None).await?;
-        Version::read(&answer).ok_or_else(|| ApiError::Unreadable {
-            what: what.to_owned(),
-            problem: "it tells no version".to_owned(),
-        })
+        let path = "/system/version";
+        let answer = self.api.ask(super::web::Method::GET, path, None).await?;
+        Version::read(&answer)
+            .ok_or_else(|| ApiError::unreadable("GET", path, "it tells no version"))
     }
 }

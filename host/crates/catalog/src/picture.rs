@@ -20,6 +20,8 @@ pub use dot::dot;
 pub use mermaid::mermaid;
 pub use svg::svg;
 
+use std::fmt;
+
 use thiserror::Error;
 
 use super::Graph;
@@ -44,10 +46,18 @@ pub struct TooLarge {
     edges: usize,
 }
 
-fn check_size(graph: &Graph) -> Result<(), TooLarge> {
+/// Draws a graph with this function, unless it is too large.
+fn draw(
+    graph: &Graph,
+    write: impl FnOnce(&Graph, &mut String) -> fmt::Result,
+) -> Result<String, TooLarge> {
     let (assets, edges) = (graph.assets.len(), graph.edges.len());
-    let is_too_large = assets > PICTURE_ASSETS_MAX || edges > PICTURE_EDGES_MAX;
-    if is_too_large { Err(TooLarge { assets, edges }) } else { Ok(()) }
+    if assets > PICTURE_ASSETS_MAX || edges > PICTURE_EDGES_MAX {
+        return Err(TooLarge { assets, edges });
+    }
+    let mut text = String::new();
+    write(graph, &mut text).expect("a string takes all text");
+    Ok(text)
 }
 
 #[cfg(test)]

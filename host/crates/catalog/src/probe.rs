@@ -68,10 +68,24 @@ impl Probe {
 
 /// Try what reading needs: each on the first thing that there is to try it on.
 pub async fn probe_reading(reader: &Reader) -> Vec<Probe> {
-    let (listed, streams) = list_streams(reader).await;
-    let described = describe_stream(reader, streams).await;
+    let (listed, stream) = list_streams(reader).await;
+    let described = match stream {
+        Ok(name) => {
+            let attempts_max = CATALOG_PROBE_ATTEMPTS_MAX;
+            outcome_of(&reader.descriptions.page(attempts_max, &name, None).await)
+        }
+        Err(why) => untried(why),
+    };
     let (tables_listed, table) = list_tables(reader).await;
-    let table_described = describe_table(reader, table).await;
+    let table_described = match table {
+        Ok(name) => {
+            let (operation, request) =
+                ("DescribeKinesisStreamingDestination", json!({"TableName": name}));
+            let member = "KinesisDataStreamDestinations";
+            outcome_of(&ask(&reader.dynamodb, operation, &request, member).await)
+        }
+        Err(why) => untried(why),
+    };
     let caller = match reader.access.caller().await {
         Ok(_) => Outcome::Granted,
         Err(error) => Outcome::Failed { message: error.to_string() },
@@ -103,83 +117,63 @@ type Found = Result<String, &'static str>;
 
 async fn list_streams(reader: &Reader) -> (Outcome, Found) {
     let request = json!({"Limit": limits::CATALOG_PAGE_STREAMS});
-    let answer =
-        try_one(&reader.firehose, "ListDeliveryStreams", &request, "DeliveryStreamNames").await;
+    let member = "DeliveryStreamNames";
+    let answer = ask(&reader.firehose, "ListDeliveryStreams", &request, member).await;
     let is_kept = |name: &str| reader.filter.keeps(name).unwrap_or(false);
     let none = "there is no delivery stream, or none that the patterns keep, to try it on";
-    (answer.0, find(answer.1, "/DeliveryStreamNames", is_kept, none))
-}
-
-async fn describe_stream(reader: &Reader, stream: Found) -> Outcome {
-    match stream {
-        Ok(name) => {
-            let attempts_max = CATALOG_PROBE_ATTEMPTS_MAX;
-            match reader.descriptions.page(attempts_max, &name, None).await {
-                Ok(_) => Outcome::Granted,
-                Err(error) => outcome_of(&error),
-            }
-        }
-        Err(why) => Outcome::Untried { why: why.to_owned() },
-    }
+    (outcome_of(&answer), find(answer.ok(), member, is_kept, none))
 }
 
 async fn list_tables(reader: &Reader) -> (Outcome, Found) {
     if !reader.walks_tables {
         let why = "the settings say not to look for tables";
-        return (Outcome::Untried { why: why.to_owned() }, Err(why));
+        return (untried(why), Err(why));
     }
-    let answer = try_one(&reader.dynamodb, "ListTables", &json!({"Limit": 1}), "TableNames").await;
+    let member = "TableNames";
+    let answer = ask(&reader.dynamodb, "ListTables", &json!({"Limit": 1}), member).await;
     let none = "there is no DynamoDB table to try it on";
-    (answer.0, find(answer.1, "/TableNames", |_| true, none))
+    (outcome_of(&answer), find(answer.ok(), member, |_| true, none))
 }
 
-async fn describe_table(reader: &Reader, table: Found) -> Outcome {
-    match table {
-        Ok(name) => {
-            let (operation, request) =
-                ("DescribeKinesisStreamingDestination", json!({"TableName": name}));
-            let member = "KinesisDataStreamDestinations";
-            try_one(&reader.dynamodb, operation, &request, member).await.0
-        }
-        Err(why) => Outcome::Untried { why: why.to_owned() },
-    }
-}
-
-/// Try an operation whose answers all have this member.
-async fn try_one(
+/// Have an operation done whose answers all have this member.
+async fn ask(
     control: &Control,
     operation: &'static str,
     request: &Value,
     member: &str,
-) -> (Outcome, Option<Value>) {
-    match control.ask_up_to(CATALOG_PROBE_ATTEMPTS_MAX, operation, request).await {
-        Ok(answer) if answer.get(member).is_none_or(Value::is_null) => {
-            let error = AwsError::incomplete(format!("the answer has no {member}"));
-            (Outcome::Failed { message: error.to_string() }, None)
+) -> Result<Value, AwsError> {
+    let answer = control.ask_up_to(CATALOG_PROBE_ATTEMPTS_MAX, operation, request).await?;
+    match answer.get(member) {
+        None | Some(Value::Null) => {
+            Err(AwsError::incomplete(format!("the answer has no {member}")))
         }
-        Ok(answer) => (Outcome::Granted, Some(answer)),
-        Err(error) => (outcome_of(&error), None),
+        Some(_) => Ok(answer),
     }
 }
 
-/// What an error says of the permission.
-fn outcome_of(error: &AwsError) -> Outcome {
-    match error {
+/// What an answer says of the permission.
+fn outcome_of<T>(answer: &Result<T, AwsError>) -> Outcome {
+    match answer {
+        Ok(_) => Outcome::Granted,
         // Whoever is told so might have seen it.
-        error if is_gone(error) => Outcome::Granted,
-        error if is_denied(error) => Outcome::Denied { message: error.to_string() },
-        error => Outcome::Failed { message: error.to_string() },
+        Err(error) if is_gone(error) => Outcome::Granted,
+        Err(error) if is_denied(error) => Outcome::Denied { message: error.to_string() },
+        Err(error) => Outcome::Failed { message: error.to_string() },
     }
+}
+
+fn untried(why: &str) -> Outcome {
+    Outcome::Untried { why: why.to_owned() }
 }
 
 fn find(
     answer: Option<Value>,
-    pointer: &str,
+    member: &str,
     is_kept: impl Fn(&str) -> bool,
     none: &'static str,
 ) -> Found {
     let answer = answer.ok_or("without a list there is nothing to try it on")?;
-    let names = answer.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let names = answer.get(member).and_then(Value::as_array).into_iter().flatten();
     let name = names.filter_map(Value::as_str).find(|name| is_kept(name));
     name.map(str::to_owned).ok_or(none)
 }

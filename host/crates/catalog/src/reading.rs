@@ -155,14 +155,15 @@ impl Reader {
             settings;
         let http = aws::http_client(&aws.transport, &**secrets).await?;
         let access = aws::connect(&aws, &http, secrets, Unreached::Fail).await?;
-        let control = async |service: Service, url: &Option<String>| {
+        let control = async |service: Service, url: &Option<String>, operations: &[_]| {
             let url = url.clone().or_else(|| url_of_surroundings(&access, service.name));
             let connector = aws::http_connector(&aws.transport, &**secrets, &access.clock).await?;
             let client = JsonClient::new(access.clone(), connector, service, &aws, url.as_deref());
-            Ok::<_, ConnectError>(Control::new(client, calls_per_second))
+            Ok::<_, ConnectError>(Arc::new(Control::new(client, operations, calls_per_second)))
         };
-        let firehose = control(FIREHOSE, &firehose_url).await?;
-        let dynamodb = control(DYNAMODB, &aws.endpoints.dynamodb).await?;
+        let firehose = control(FIREHOSE, &firehose_url, &[list::STREAMS.operation]).await?;
+        let of_tables = [list::TABLES.operation, tables::OPERATION];
+        let dynamodb = control(DYNAMODB, &aws.endpoints.dynamodb, &of_tables).await?;
         let inspector = StreamInspector::with_access(&access, firehose_url.as_deref());
         let descriptions = Descriptions::new(inspector, calls_per_second);
         Ok(Reader { access, firehose, descriptions, dynamodb, filter, walks_tables })
@@ -179,7 +180,7 @@ impl Reader {
     ///
     /// They cannot be listed, or none of them can be described.
     pub async fn read(&self, tell: Tell<'_>) -> Result<Inventory, ReadError> {
-        let Listed { names, cut_off } =
+        let Listed { names, cut_off, .. } =
             list::STREAMS.read(&self.firehose).await.map_err(|error| ReadError::List { error })?;
         tell(Progress::Listed(names.len()));
         let (kept, filtered) = self.part(names)?;

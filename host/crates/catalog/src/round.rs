@@ -17,19 +17,14 @@ use tracing::Instrument;
 
 use super::drawing::{Drawing, draw};
 use super::ingest::{Failure, IngestOptions, Outcome, Step, ingest};
-use super::openlineage::{
-    EventOptions, LineageServer, LineageServerSettings, job_events, write_file,
-};
+use super::openlineage::{EventOptions, LineageServer, job_events, write_file};
 use super::openmetadata::{OpenError, OpenMetadata};
 use super::reading::{ReadError, Reader, Tell};
 use super::web::{Web, WebError, WebSettings};
-use super::{CatalogSettings, Headers, Inventory, OpenLineageServer, Route};
+use super::{CatalogSettings, Headers, Inventory, Judgement, OpenLineageServer, Route};
 use standpipe_aws::secret_store::{OpenSecretsError, Secrets};
 use standpipe_core::clock;
 use standpipe_core::secret::{NoSecretManager, Secret, SecretResolver, UnresolvedSecret};
-
-/// What OpenLineage's events call this program's where no service is named.
-const SERVICE: &str = "standpipe";
 
 /// What is done in a round, beside what the settings say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -128,13 +123,12 @@ impl Round {
     /// Do it. What cannot be had, read or told is part of the answer.
     pub async fn run(self, settings: &CatalogSettings, routes: &[Route], tell: Tell<'_>) -> Told {
         let started = Instant::now();
+        let strict = self.is_strict || settings.judgement.strict;
         let options = IngestOptions {
-            workflow: workflow(settings),
+            workflow: settings.service_name().to_owned(),
             is_dry: self.is_dry,
-            success_threshold: settings.judgement.success_threshold as f64,
-            raises_on_error: settings.judgement.raise_on_error,
+            judgement: Judgement { strict, ..settings.judgement },
         };
-        let is_strict = self.is_strict || settings.judgement.strict;
         let span = tracing::debug_span!("catalog_sync", is_dry = self.is_dry);
         let synced = self.go(settings, routes, tell, &options).instrument(span).await;
         let (mut outcome, looked) = match synced {
@@ -142,7 +136,7 @@ impl Round {
             Err(error) => (Outcome::unread(error.to_string()), None),
         };
         outcome.took = started.elapsed();
-        Told { outcome, looked, options, is_strict }
+        Told { outcome, looked, options }
     }
 
     async fn go(
@@ -184,7 +178,7 @@ async fn send(
     }
     let options = EventOptions {
         time: clock::now(),
-        service: workflow(settings),
+        service: settings.service_name().to_owned(),
         brokers: settings.brokers.clone(),
     };
     let events = job_events(&looked.inventory, &looked.drawing.graph, &options);
@@ -220,9 +214,7 @@ async fn open_lineage(
         ..WebSettings::default()
     };
     let web = Web::new(&settings).map_err(RoundError::OpenLineage)?;
-    let OpenLineageServer { url, path, .. } = server;
-    let settings = LineageServerSettings { url: url.clone(), path: path.clone() };
-    Ok(Some(LineageServer::new(web, &settings)))
+    Ok(Some(LineageServer::new(web, &server.url, server.path.as_deref())))
 }
 
 async fn resolved(
@@ -234,8 +226,4 @@ async fn resolved(
         all.push((name.clone(), secrets.value(setting).await?));
     }
     Ok(all)
-}
-
-fn workflow(settings: &CatalogSettings) -> String {
-    settings.service.clone().unwrap_or_else(|| SERVICE.to_owned())
 }

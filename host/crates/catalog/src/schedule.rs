@@ -11,7 +11,7 @@ mod line;
 
 pub use agenda::{Agenda, Due, Kept, keep};
 pub use cron::{Cron, CronError};
-pub use history::{Books, Claim, Claimed, History, HistoryError};
+pub use history::{Books, Claim, History, HistoryError};
 pub use line::{Cause, Fate, Outcome, Run, Tally};
 
 use std::time::Duration;

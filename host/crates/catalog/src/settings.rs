@@ -53,6 +53,13 @@ pub struct CatalogSettings {
     pub data_dir: PathBuf,
 }
 
+impl CatalogSettings {
+    /// What the delivery streams are called together, in summaries and by OpenLineage.
+    pub fn service_name(&self) -> &str {
+        self.service.as_deref().unwrap_or("standpipe")
+    }
+}
+
 /// Names and values of headers.
 pub type Headers = Vec<(String, SecretSetting)>;
 

@@ -121,11 +121,10 @@ impl Web {
         let mut failures = 0;
         loop {
             let attempt = self.attempt(&method, &target, body).await;
-            let Some(told) = attempt.may_help(&method) else { return attempt.into_answer() };
             failures += 1;
-            let Some(pause) = again::pause(self.pause, failures, told) else {
-                return attempt.into_answer();
-            };
+            let told = attempt.may_help(&method);
+            let pause = told.and_then(|told| again::pause(self.pause, failures, told));
+            let Some(pause) = pause else { return attempt.outcome };
             tracing::debug!("ask {} again in {pause:?}", without_secrets(url));
             tokio::time::sleep(pause).await;
         }
@@ -166,10 +165,6 @@ impl Attempt {
             Err(_) => false,
         };
         may.then(|| self.retry_after.unwrap_or_default())
-    }
-
-    fn into_answer(self) -> Result<Answer, WebError> {
-        self.outcome
     }
 }
 

@@ -25,5 +25,6 @@ pub mod secret;
 pub mod settings;
 #[cfg(any(test, feature = "testing"))]
 pub mod test_deadline;
+pub mod text_table;
 
 pub use error_chain::{error_chain, error_sources};

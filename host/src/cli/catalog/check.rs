@@ -1,24 +1,21 @@
 //! `host catalog check`: tries each permission that the catalog needs, and writes nothing.
 
-use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Given, block_on, fault, json, log_for_people, print_either};
-use crate::cli::table::table;
+use super::{Given, Output, block_on, fault, log_for_people};
 use crate::cli::{CommandResult, Exit};
-use standpipe_catalog::openmetadata::{ProbeOutcome, ServerProbe};
 use standpipe_catalog::probe::{Outcome, Probe, probe_reading};
 use standpipe_catalog::reading::Reader;
+use standpipe_core::text_table::aligned;
 use standpipe_catalog::{CatalogSettings, open_metadata, open_secrets};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     given: Given,
-    /// Write JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Serialize)]
@@ -32,13 +29,8 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let settings = arguments.given.settings()?;
     let probes = block_on(probe(&settings))?.map_err(fault)?;
     let is_good = !probes.iter().any(|probe| probe.is_mandatory && probe.is_missing());
-    print_either(
-        arguments.json,
-        &match arguments.json {
-            true => json(&Checked { is_good, probes }),
-            false => for_people(&probes),
-        },
-    )?;
+    let checked = Checked { is_good, probes };
+    arguments.output.print(&checked, || for_people(&checked.probes))?;
     Ok(if is_good { Exit::Done } else { Exit::Fault })
 }
 
@@ -51,23 +43,10 @@ async fn probe(settings: &CatalogSettings) -> anyhow::Result<Vec<Probe>> {
             vec![Probe::new("credentials", "everything", Outcome::Failed { message }).mandatory()]
         }
     };
-    match open_metadata(settings, &*secrets).await {
-        Ok(Some(server)) => probes.extend(server.probes().await.into_iter().map(of_server)),
-        Ok(None) => {}
-        Err(error) => return Err(anyhow!(error)),
+    if let Some(server) = open_metadata(settings, &*secrets).await? {
+        probes.extend(server.probes().await);
     }
     Ok(probes)
-}
-
-/// What is asked of OpenMetadata is needed wherever there is one.
-fn of_server(probe: ServerProbe) -> Probe {
-    let outcome = match probe.outcome {
-        ProbeOutcome::Works(_) => Outcome::Granted,
-        ProbeOutcome::Warning(why) => Outcome::Untried { why },
-        ProbeOutcome::Fails(message) => Outcome::Failed { message },
-        ProbeOutcome::Skipped => Outcome::Untried { why: "another one does not work".to_owned() },
-    };
-    Probe::new(probe.action, probe.needed_for, outcome).mandatory()
 }
 
 fn for_people(probes: &[Probe]) -> String {
@@ -82,5 +61,5 @@ fn for_people(probes: &[Probe]) -> String {
         let more = if more.is_empty() { more } else { format!(": {more}") };
         [word.to_owned(), probe.action.clone(), format!("{need} {}{more}", probe.needed_for)]
     };
-    table(&probes.iter().map(row).collect::<Vec<_>>())
+    aligned(&probes.iter().map(row).collect::<Vec<_>>())
 }

@@ -4,11 +4,11 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::progress::Progress;
-use super::{Given, block_on, fault, log_for_people, print_either};
+use super::{Given, Output, block_on, fault, log_for_people};
 use crate::cli::signals::Signals;
 use crate::cli::{CommandResult, Exit, complain};
 use crate::run::logged;
-use standpipe_catalog::schedule::{Cause, Claimed, Fate, History, Outcome, Tally};
+use standpipe_catalog::schedule::{Cause, Fate, History, Outcome, Tally};
 use standpipe_catalog::{CatalogSettings, LogLevel, Round, Route, Told};
 use standpipe_core::clock;
 
@@ -25,9 +25,8 @@ pub(crate) struct Arguments {
     /// Have the log tell everything.
     #[arg(long)]
     debug: bool,
-    /// Write the report as JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
@@ -40,7 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let round = Round { is_dry: arguments.dry_run, is_strict: arguments.strict };
     let told = block_on(ingest(&settings, &routes, round))?.map_err(fault)?;
     let Some(told) = told else { return Ok(Exit::Stopped) };
-    print_either(arguments.json, &if arguments.json { told.to_json() } else { told.text() })?;
+    arguments.output.print(&told.judged(), || told.text())?;
     Ok(if told.is_good() { Exit::Done } else { Exit::Fault })
 }
 
@@ -60,14 +59,9 @@ async fn ingest(
         });
     }
     let history = History::of_data_dir(&settings.data_dir);
-    let claim = match history.begin(Cause::Asked, None, clock::now())? {
-        Claimed::Mine(claim) => claim,
-        Claimed::Taken => {
-            return Err(anyhow!(
-                "another run is under way: wait for it (`host catalog runs`), or give another --data-dir"
-            ));
-        }
-    };
+    let claim = history.begin(Cause::Asked, None, clock::now())?.ok_or_else(|| {
+        anyhow!("another run is under way: wait for it (`host catalog runs`), or give another --data-dir")
+    })?;
     let told = tokio::select! {
         told = logged(&claim, settings, routes, round, &tell) => Some(told),
         () = signals.stop() => None,

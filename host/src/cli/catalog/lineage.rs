@@ -8,12 +8,12 @@ use clap::{Args, ValueEnum};
 use super::list::{exit_of, origin, tell};
 use super::progress::Progress;
 use super::{Given, block_until_signal, fault, log_for_people, print};
-use crate::cli::table::table;
 use crate::cli::{CommandResult, complain};
 use standpipe_catalog::document::Document;
 use standpipe_catalog::openlineage::{EventOptions, job_events};
 use standpipe_catalog::picture::{dot, mermaid, svg};
 use standpipe_catalog::report::label;
+use standpipe_core::text_table::table;
 use standpipe_catalog::{CatalogSettings, Graph, Looked, Role, look};
 use standpipe_core::clock;
 
@@ -77,9 +77,8 @@ fn draw(looked: &Looked, settings: &CatalogSettings, format: Format) -> anyhow::
         Format::Mermaid => mermaid(graph)?,
         Format::Dot => dot(graph)?,
         Format::Openlineage => {
-            let service = settings.service.clone().unwrap_or_else(|| "standpipe".to_owned());
-            let options =
-                EventOptions { time: clock::now(), service, brokers: settings.brokers.clone() };
+            let (service, brokers) = (settings.service_name().to_owned(), settings.brokers.clone());
+            let options = EventOptions { time: clock::now(), service, brokers };
             let events = job_events(&looked.inventory, graph, &options);
             let line = |event| serde_json::to_string(event).expect("it has string keys") + "\n";
             events.iter().map(line).collect()
@@ -95,7 +94,6 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 /// The edges; and the streams that nothing leads to, which would be missing else.
 fn for_people(looked: &Looked) -> String {
     let Graph { assets, edges } = &looked.drawing.graph;
-    let head = ["from", "", "to", "note"].map(str::to_owned);
     let edge = |edge: &standpipe_catalog::Edge| {
         let role = match edge.role {
             Role::Routed => "is sent to",
@@ -111,8 +109,7 @@ fn for_people(looked: &Looked) -> String {
             edge.note.clone().unwrap_or_default(),
         ]
     };
-    let rows: Vec<_> = [head].into_iter().chain(edges.iter().map(edge)).collect();
-    let mut text = if edges.is_empty() { String::new() } else { table(&rows) };
+    let mut text = table(["from", "", "to", "note"], edges.iter().map(edge));
     let writers = looked.inventory.streams.iter();
     let writers = writers.filter(|stream| origin(&stream.origin) == "writers").count();
     text += &format!(

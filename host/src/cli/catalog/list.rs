@@ -5,29 +5,22 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::progress::Progress;
-use super::{Given, block_until_signal, fault, json, log_for_people, print_either};
-use crate::cli::table::table;
+use super::{Given, Output, block_until_signal, fault, log_for_people};
 use crate::cli::{CommandResult, Exit, complain};
+use standpipe_core::text_table::table;
 use standpipe_catalog::{Destination, Inventory, Origin, Sink, StreamDescription, read_inventory};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     given: Given,
-    /// Write JSON, with all that is known of each.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let inventory = read(&arguments.given)?;
-    print_either(
-        arguments.json,
-        &match arguments.json {
-            true => json(&inventory),
-            false => for_people(&inventory),
-        },
-    )?;
+    arguments.output.print(&inventory, || for_people(&inventory))?;
     Ok(exit_of(&inventory))
 }
 
@@ -63,9 +56,8 @@ pub(super) fn exit_of(inventory: &Inventory) -> Exit {
 }
 
 fn for_people(inventory: &Inventory) -> String {
-    let head = ["stream", "status", "fed by", "ends up in"].map(str::to_owned);
-    let rows: Vec<_> = [head].into_iter().chain(inventory.streams.iter().map(row)).collect();
-    let mut text = if inventory.streams.is_empty() { String::new() } else { table(&rows) };
+    let rows = inventory.streams.iter().map(row);
+    let mut text = table(["stream", "status", "fed by", "ends up in"], rows);
     let (count, region) = (inventory.streams.len(), &inventory.region);
     let account = inventory.account.as_deref().unwrap_or("an unknown account");
     text += &format!("{count} delivery streams in {region} of {account}");

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Given, fault, json, print, print_text};
+use super::{Given, Output, fault, print_text};
 use crate::cli::dead::check_data_dir;
-use crate::cli::table::table;
 use crate::cli::{CommandResult, Exit, complain, usage};
 use standpipe_catalog::schedule::{Fate, History, Run};
+use standpipe_core::text_table::table;
 use standpipe_core::clock;
 use standpipe_core::escape::one_line;
+
+const HEADER: [&str; 6] = ["run", "cause", "fate", "began", "took", "what"];
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -22,9 +24,8 @@ pub(crate) struct Arguments {
     /// Show no more runs than this, the youngest ones.
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
-    /// Write JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
@@ -39,27 +40,21 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         let run = books.runs.iter().find(|run| run.id == *id);
         let run =
             run.ok_or_else(|| fault(anyhow::anyhow!("there is no run {id:?} in the history")))?;
-        return show(&history, run, arguments.json);
+        return show(&history, run, arguments.output);
     }
     let first = books.runs.len().saturating_sub(arguments.limit);
     let runs = &books.runs[first..];
-    if arguments.json {
-        return print(&json(&runs));
-    }
-    let head = ["run", "cause", "fate", "began", "took", "what"].map(str::to_owned);
-    let rows: Vec<_> = [head].into_iter().chain(runs.iter().map(row)).collect();
-    match runs.is_empty() {
-        true => print_text("no runs\n"),
-        false => print_text(&table(&rows)),
-    }
+    arguments.output.print(&runs, || match runs.is_empty() {
+        true => "no runs\n".to_owned(),
+        false => table(HEADER, runs.iter().map(row)),
+    })
 }
 
-fn show(history: &History, run: &Run, as_json: bool) -> CommandResult {
-    if as_json {
-        return print(&json(run));
+fn show(history: &History, run: &Run, output: Output) -> CommandResult {
+    output.print(run, || table(HEADER, [row(run)]))?;
+    if output.json {
+        return Ok(Exit::Done);
     }
-    let head = ["run", "cause", "fate", "began", "took", "what"].map(str::to_owned);
-    print_text(&table(&[head, row(run)]))?;
     for failure in &run.tally.failures {
         print_text(&format!("failed: {}\n", one_line(failure)))?;
     }

@@ -39,33 +39,24 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let stop = CancellationToken::new();
     let cataloging = Cataloging::start(settings, Box::new(move || routes.clone()), stop.clone());
     let cataloging = cataloging.context("start a thread").map_err(fault)?;
-    // Signals need a runtime of their own, which the thread does not wait for.
-    let (ended, has_ended) = tokio::sync::oneshot::channel();
-    let wait = move || {
-        let kept = cataloging.wait();
-        let _ = ended.send(());
-        kept
-    };
-    let waiting = std::thread::Builder::new().name("catalog-end".to_owned()).spawn(wait);
-    let waiting = waiting.context("start a thread").map_err(fault)?;
-    block_on(async {
+    let kept = block_on(async {
         let mut signals = Signals::listen().context("listen for signals")?;
         let twice = async {
             signals.stop().await;
             stop.cancel();
-            complain_at_once("stopping: no run begins, and one under way is given 20 seconds; again to stop at once");
+            complain_at_once(
+                "stopping: no run begins, and one under way is given 20 seconds; again to stop at once",
+            );
             signals.stop().await;
             complain_at_once("stopped at once");
-            abandon(Exit::Fault);
+            abandon(Exit::Fault)
         };
-        tokio::select! {
-            () = twice => {}
-            _ = has_ended => {}
-        }
-        anyhow::Ok(())
-    })?
-    .map_err(fault)?;
-    match waiting.join() {
+        anyhow::Ok(tokio::select! {
+            kept = tokio::task::spawn_blocking(move || cataloging.wait()) => kept,
+            never = twice => never,
+        })
+    })?;
+    match kept.map_err(fault)? {
         Ok(Some(Ok(Kept::Over))) => {
             complain("the schedule is over: nothing is due any more");
             Ok(Exit::Done)

@@ -7,7 +7,7 @@ use clap::Args;
 use time::OffsetDateTime;
 
 use super::list::{origin, place, processors, read};
-use super::{Given, fault, json, print_either};
+use super::{Given, Output, fault};
 use crate::cli::CommandResult;
 use standpipe_catalog::StreamDescription;
 use standpipe_core::clock;
@@ -20,9 +20,8 @@ pub(crate) struct Arguments {
     name: String,
     #[command(flatten)]
     given: Given,
-    /// Write JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
@@ -39,13 +38,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         return Err(fault(anyhow!("show the delivery stream {name:?}: {why}")));
     };
     let tables = stream_tables(&inventory, stream);
-    print_either(
-        arguments.json,
-        &match arguments.json {
-            true => json(stream),
-            false => for_people(stream, &tables),
-        },
-    )
+    arguments.output.print(stream, || for_people(stream, &tables))
 }
 
 /// The DynamoDB tables whose changes feed the stream.

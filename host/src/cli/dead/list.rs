@@ -11,9 +11,9 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
 use super::{Chosen, fault, files};
-use crate::cli::table::table;
 use crate::cli::{CommandResult, complain, print, print_text};
 use standpipe_core::clock;
+use standpipe_core::text_table::table;
 use standpipe_delivery::dead::{
     Entry, Filter, Folder, LetterFile, LetterReader, StoredLetter, Unreadable,
 };
@@ -120,12 +120,8 @@ fn add(groups: &mut Groups, letter: StoredLetter) {
 impl Listing {
     /// For people.
     fn table(&self, folder: &Folder) -> String {
-        let mut text = String::new();
-        if !self.groups.is_empty() {
-            let head = ["reason", "stream", "letters", "first", "last"].map(str::to_owned);
-            let rows = [head].into_iter().chain(self.groups.iter().map(Group::row));
-            text = table(&rows.collect::<Vec<_>>());
-        }
+        let rows = self.groups.iter().map(Group::row);
+        let mut text = table(["reason", "stream", "letters", "first", "last"], rows);
         let live = self.files.iter().filter(|file| file.live).count();
         let (count, files, path) = (self.letters, self.files.len(), folder.path().display());
         let _ = writeln!(text, "{count} letters in {files} files of {path}");

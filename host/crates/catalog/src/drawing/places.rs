@@ -1,6 +1,7 @@
 //! The assets that a destination stands for.
 
 use crate::prefix::static_prefix;
+use crate::url_parts::UrlParts;
 use crate::{Arn, Asset, Destination, S3Place, Schema, Sink, StreamDescription, Table};
 
 use super::collected::Collected;
@@ -79,26 +80,16 @@ pub(super) fn columns(stream: &StreamDescription, schema: &Schema) -> Asset {
 }
 
 fn search_place(domain: Option<&Arn>, endpoint: Option<&str>) -> Option<String> {
-    let host = endpoint.map(host_of).filter(|host| !host.is_empty());
+    let host = endpoint.map(|url| UrlParts::of(url).host).filter(|host| !host.is_empty());
     host.map(str::to_ascii_lowercase).or_else(|| domain.map(ToString::to_string))
 }
 
 /// A URL without what may be a secret: user, password, parameters and fragment. Whoever
 /// read it should have seen to that; this is what everyone gets to see.
 fn bare(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    let (scheme, rest) = url.split_once("://").map_or((None, url), |(it, rest)| (Some(it), rest));
-    let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let UrlParts { scheme, host, path } = UrlParts::of(url);
     let scheme = scheme.map(|scheme| format!("{scheme}://")).unwrap_or_default();
     format!("{scheme}{host}{path}")
-}
-
-/// The host of a URL, or of a host that stands alone.
-fn host_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 /// The full name of what is written as `table`, `schema.table` or
@@ -182,7 +173,7 @@ mod tests {
         fn any_text_is_a_table_and_a_host(text in "\\PC{0,30}") {
             let table = redshift_table(None, &text);
             prop_assert!(table.schema.is_some());
-            prop_assert!(!host_of(&text).contains(['/', '@']));
+            prop_assert!(!UrlParts::of(&text).host.contains(['/', '@']));
         }
     }
 }

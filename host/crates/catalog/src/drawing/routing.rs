@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::limits;
 use crate::{Asset, Inventory, Role, Route, StreamDescription};
+use standpipe_core::event::covers;
 
 use super::collected::Collected;
 use super::node_of;
@@ -21,7 +22,7 @@ pub(super) fn draw(collected: &mut Collected, inventory: &Inventory, routes: &[R
     let mut drawn = 0;
     for route in routes {
         let events = Asset::Events { label: label(route) };
-        let mut streams: Vec<_> = names.covered(&route.stream).map(node_of).collect();
+        let mut streams: Vec<_> = names.covered(&route.stream).into_iter().map(node_of).collect();
         if streams.is_empty() && !names.leave_out(&route.stream) {
             collected.warn(format!("the plugin sends {}", absence(inventory, route)));
             let is_name = !route.stream.contains(ANY);
@@ -52,12 +53,12 @@ struct Names<'inventory> {
 }
 
 impl<'inventory> Names<'inventory> {
-    fn covered(&self, pattern: &str) -> impl Iterator<Item = &'inventory StreamDescription> {
-        let is_pattern = pattern.contains(ANY);
-        let one = (!is_pattern).then(|| self.found.get(pattern).copied()).flatten();
-        let all = is_pattern.then(|| self.found.iter()).into_iter().flatten();
-        let covered = all.filter(move |(name, _)| covers(pattern, name));
-        one.into_iter().chain(covered.map(|(_, stream)| *stream))
+    fn covered(&self, pattern: &str) -> Vec<&'inventory StreamDescription> {
+        if !pattern.contains(ANY) {
+            return self.found.get(pattern).copied().into_iter().collect();
+        }
+        let covered = self.found.iter().filter(|(name, _)| covers(pattern, name));
+        covered.map(|(_, stream)| *stream).collect()
     }
 
     fn leave_out(&self, pattern: &str) -> bool {
@@ -90,21 +91,6 @@ fn absence(inventory: &Inventory, route: &Route) -> String {
         "which was not found in the part of the list that could be read"
     };
     format!("{label} to stream {stream}, {cause}")
-}
-
-/// Whether a pattern, in which `*` stands for any text, covers a name.
-fn covers(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split(ANY);
-    let first = parts.next().unwrap_or_default();
-    let Some(last) = parts.next_back() else { return pattern == name };
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    for part in parts {
-        match rest.split_once(part) {
-            Some((_, after)) => rest = after,
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ fn backups_and_schemas_are_drawn_where_they_are_asked_for() {
     });
     let inventory = found(vec![stream("a", Origin::DirectPut, to)]);
     assert_eq!(draw(&inventory, &[], DrawingOptions::default()).graph.edges.len(), 1);
-    let all = DrawingOptions { backups: Backups::Drawn, schemas: Schemas::Drawn };
+    let all = DrawingOptions { backups: true, schemas: true };
     let graph = draw(&inventory, &[], all).graph;
     assert_eq!(
         edges(&graph),

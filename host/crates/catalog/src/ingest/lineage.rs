@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Failure, Run, Step};
+use super::{Run, Step, fail};
 use crate::openmetadata::{
     ApiError, Edges, Entity, Existing, Link, Resolution, Resolver, Written, links,
 };
@@ -47,7 +47,7 @@ impl Run<'_> {
         for stream in &self.inventory.streams {
             let pipeline = existing.get(&stream.name).map(|one| &one.entity);
             if let Err(error) = edges.begin(pipeline).await {
-                sink.failures.push(Failure::new("OpenMetadata", &stream.name, &error));
+                fail(sink, &stream.name, &error);
             }
         }
         let mut lines = Vec::new();
@@ -61,7 +61,7 @@ impl Run<'_> {
                 Fate::Resolved { .. } => sink.records += 1,
                 Fate::Failed { error } => {
                     let entity = format!("{}: an edge to {}", line.stream, line.to);
-                    sink.failures.push(Failure::new("OpenMetadata", &entity, error));
+                    fail(sink, &entity, error);
                 }
                 Fate::NotFound { .. } | Fate::Ambiguous { .. } => {
                     let (word, details) = (line.fate.word(), line.fate.details());

@@ -2,8 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use super::{IngestOptions, Outcome, Step};
-use crate::report::{aligned, one_line};
+use super::{Failure, IngestOptions, Outcome, Step};
+use standpipe_core::text_table::table;
+use standpipe_core::escape::one_line;
 
 /// Failures that the summary of a run shows, as OpenMetadata's own does.
 const CATALOG_FAILURES_SHOWN: usize = 10;
@@ -26,14 +27,12 @@ impl Outcome {
         }
         let failures = self.steps.iter().flat_map(|step| &step.failures);
         let (all, shown) = (failures.clone().count(), failures.take(CATALOG_FAILURES_SHOWN));
-        let rows: Vec<_> = shown
-            .map(|failure| {
-                [&failure.from, &failure.entity, &failure.message].map(|cell| one_line(cell))
-            })
-            .collect();
         if all > 0 {
-            writeln!(text, "Failures ({} of {all}):", rows.len())?;
-            text.push_str(&aligned(["From", "Entity Name", "Message"].map(str::to_owned), rows));
+            writeln!(text, "Failures ({} of {all}):", all.min(CATALOG_FAILURES_SHOWN))?;
+            let rows = shown.map(|Failure { from, entity, message }| {
+                [from.clone(), entity.clone(), message.clone()]
+            });
+            text.push_str(&table(["From", "Entity Name", "Message"], rows));
         }
         let words = if options.is_dry { "would be" } else { "were" };
         if !self.removal.pipelines.is_empty() {

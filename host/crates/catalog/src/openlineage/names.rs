@@ -32,6 +32,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::asset::table_name;
+use crate::url_parts::UrlParts;
 use crate::{Arn, Asset, SearchEngine, Table};
 
 /// What Redshift listens on where nobody says anything else.
@@ -110,10 +112,10 @@ pub(super) fn names(asset: &Asset, context: &Context<'_>) -> Option<Names> {
         }
         Asset::RedshiftTable { host, table } => {
             let port = context.ports.get(host).copied().unwrap_or(REDSHIFT_PORT);
-            name(format!("redshift://{}:{port}", redshift_cluster(host)), dotted(table))
+            name(format!("redshift://{}:{port}", redshift_cluster(host)), table_name(table))
         }
         Asset::SnowflakeTable { account, table } => {
-            name(format!("snowflake://{}", snowflake_account(account)), dotted(table))
+            name(format!("snowflake://{}", snowflake_account(account)), table_name(table))
         }
         Asset::IcebergTable { catalog, table } => glue(catalog.as_ref(), table, context),
         Asset::GlueTable { catalog, table } => glue(Some(catalog), table, context),
@@ -124,7 +126,7 @@ pub(super) fn names(asset: &Asset, context: &Context<'_>) -> Option<Names> {
         }
         Asset::HttpEndpoint { url, .. } => {
             let (scheme, host, path) = address(url);
-            name(format!("{scheme}://{host}"), path)
+            name(format!("{scheme}://{host}"), path.to_owned())
         }
         Asset::Unsupported { stream: _, what } => {
             let Name { namespace, name: stream } = of_arn(context.stream);
@@ -162,11 +164,6 @@ fn events_name(label: &str) -> String {
         None if label == "all others" => "*".to_owned(),
         None => label.to_owned(),
     }
-}
-
-fn dotted(table: &Table) -> String {
-    let parts = [table.database.as_deref(), table.schema.as_deref(), Some(&*table.name)];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(".")
 }
 
 /// `CLUSTER.REGION` of a host of Amazon's own, and any other host whole: one behind a
@@ -213,12 +210,9 @@ fn search(engine: SearchEngine, place: &str, index: &str) -> Name {
 }
 
 /// Scheme, host with its port, and path of a URL.
-fn address(url: &str) -> (&str, &str, String) {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    (scheme, host, format!("/{path}"))
+fn address(url: &str) -> (&str, &str, &str) {
+    let UrlParts { scheme, host, path } = UrlParts::of(url);
+    (scheme.unwrap_or("https"), host, if path.is_empty() { "/" } else { path })
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! Sends OpenLineage events to a server such as Marquez, in order. A refused event is reported and
 //! the rest is sent; a server that does not answer is not asked again.
 
-use std::fmt::{self, Display};
-
 use thiserror::Error;
 
 use super::{JobEvent, Name};
@@ -14,15 +12,6 @@ const PATH: &str = "/api/v1/lineage";
 
 /// Characters of a refusal's body that are told.
 const REFUSAL_CHARS_MAX: usize = 300;
-
-/// Where events go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LineageServerSettings {
-    /// The server, such as `http://localhost:5000`.
-    pub url: String,
-    /// The path of the API there; none for `/api/v1/lineage`.
-    pub path: Option<String>,
-}
 
 /// A server that takes events of OpenLineage.
 #[derive(Debug, Clone)]
@@ -47,7 +36,7 @@ pub enum SendError {
     #[error(transparent)]
     Web(#[from] WebError),
     /// It is not for this server.
-    #[error("{}", Refusal { status: *status, body, is_html: *is_html })]
+    #[error("{}", refusal(*status, body, *is_html))]
     Refused {
         /// The status.
         status: u16,
@@ -59,10 +48,11 @@ pub enum SendError {
 }
 
 impl LineageServer {
-    /// A server that a client with the token and the certificates is for.
-    pub fn new(web: Web, settings: &LineageServerSettings) -> Self {
-        let path = settings.path.as_deref().unwrap_or(PATH).trim_start_matches('/');
-        let url = format!("{}/{path}", settings.url.trim_end_matches('/'));
+    /// A server that a client with the token and the certificates is for. Its URL is such as
+    /// `http://localhost:5000`; the path is that of Marquez where none is given.
+    pub fn new(web: Web, url: &str, path: Option<&str>) -> Self {
+        let path = path.unwrap_or(PATH).trim_start_matches('/');
+        let url = format!("{}/{path}", url.trim_end_matches('/'));
         LineageServer { web, url }
     }
 
@@ -99,23 +89,13 @@ impl LineageServer {
     }
 }
 
-struct Refusal<'answer> {
-    status: u16,
-    body: &'answer str,
-    is_html: bool,
-}
-
-impl Display for Refusal<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Refusal { status, body, is_html } = self;
-        match status {
-            _ if *is_html => write!(
-                f,
-                "a page for people answered ({status}): check the URL, and that no proxy is before it"
-            ),
-            401 | 403 => write!(f, "the token is not taken ({status}): {body}"),
-            404 => write!(f, "there is no such path ({status}): set the one of this server's API"),
-            _ => write!(f, "the server refuses it ({status}): {body}"),
-        }
+fn refusal(status: u16, body: &str, is_html: bool) -> String {
+    match status {
+        _ if is_html => format!(
+            "a page for people answered ({status}): check the URL, and that no proxy is before it"
+        ),
+        401 | 403 => format!("the token is not taken ({status}): {body}"),
+        404 => format!("there is no such path ({status}): set the one of this server's API"),
+        _ => format!("the server refuses it ({status}): {body}"),
     }
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::drawing::{Backups, DrawingOptions, Schemas, draw};
+use crate::drawing::{DrawingOptions, draw};
 use crate::picture::example;
 use crate::web::{Web, WebSettings};
 use crate::{Inventory, Route, S3Place, Schema};
@@ -25,7 +25,7 @@ fn options() -> EventOptions {
 }
 
 fn events_of(inventory: &Inventory, routes: &[Route]) -> Vec<JobEvent> {
-    let all = DrawingOptions { backups: Backups::Drawn, schemas: Schemas::Drawn };
+    let all = DrawingOptions { backups: true, schemas: true };
     job_events(inventory, &draw(inventory, routes, all).graph, &options())
 }
 
@@ -216,9 +216,7 @@ fn client(url: &str, path: Option<&str>) -> LineageServer {
         pause: Duration::from_millis(1),
         ..WebSettings::default()
     };
-    let path = path.map(str::to_owned);
-    let settings = LineageServerSettings { url: url.to_owned(), path };
-    LineageServer::new(Web::new(&web).unwrap(), &settings)
+    LineageServer::new(Web::new(&web).unwrap(), url, path)
 }
 
 #[tokio::test]

@@ -88,37 +88,30 @@ impl<'a> Edges<'a> {
             Some(other) if other != stream => return Ok(Written::Kept { pipeline: other.clone() }),
             _ => self.claimed.insert(ends, stream.to_owned()),
         };
-        let columns = if keeps_columns && self.server.settings.column_lineage {
-            self.server.columns(from, to).await?
-        } else {
-            Vec::new()
-        };
+        let has_columns = keeps_columns && self.server.settings.column_lineage;
+        let columns = if has_columns { self.server.columns(from, to).await? } else { vec![] };
         let stored = self.server.edge(from, to).await?;
         let Some(pipeline) = pipeline else { return Ok(Written::Would) };
         // An edge that begins at the pipeline needs not name it.
         let own = (from.id != pipeline.id).then_some(pipeline);
-        let Some(stored) = stored else {
-            return if self.is_dry {
-                Ok(Written::Would)
-            } else {
-                self.create(from, to, own, &columns).await
-            };
+        let stored = match stored {
+            Some(stored) => stored,
+            None if self.is_dry => return Ok(Written::Would),
+            None => return self.create(from, to, own, &columns).await,
         };
-        let theirs = stored.get("pipeline").and_then(|pipeline| text(pipeline, "id"));
-        if let Some(theirs) =
-            theirs.filter(|theirs| *theirs != pipeline.id && !self.ours.contains(*theirs))
-        {
+        let is_ours = |id: &str| id == pipeline.id || self.ours.contains(id);
+        if let Some(theirs) = pipeline_id(&stored).filter(|id| !is_ours(id)) {
             return Ok(Written::Kept { pipeline: theirs.to_owned() });
         }
         let patch = patch(&stored, own, &columns);
-        match (patch.as_array().is_none_or(Vec::is_empty), self.is_dry) {
-            (true, _) => Ok(Written::Unchanged),
-            (false, true) => Ok(Written::Would),
-            (false, false) => {
-                self.server.patch_edge(from, to, &patch).await?;
-                Ok(Written::Updated)
-            }
+        if patch.is_empty() {
+            return Ok(Written::Unchanged);
         }
+        if self.is_dry {
+            return Ok(Written::Would);
+        }
+        self.server.patch_edge(from, to, patch).await?;
+        Ok(Written::Updated)
     }
 
     async fn create(
@@ -134,25 +127,19 @@ impl<'a> Edges<'a> {
         }
         let edge = json!({"fromEntity": from.reference(), "toEntity": to.reference(), "lineageDetails": details});
         self.server.api.ask(Method::PUT, "/lineage", Some(&json!({"edge": edge}))).await?;
-        let missing = |problem: &str| ApiError::Unreadable {
-            what: "PUT /lineage".to_owned(),
-            problem: problem.into(),
-        };
-        let stored = self
-            .server
-            .edge(from, to)
-            .await?
-            .ok_or_else(|| missing("the edge is not there afterwards"))?;
+        let missing = |problem: &str| ApiError::unreadable("PUT", "/lineage", problem);
+        let stored = self.server.edge(from, to).await?;
+        let stored = stored.ok_or_else(|| missing("the edge is not there afterwards"))?;
         let mending = patch(&stored, pipeline, columns);
-        if mending.as_array().is_none_or(Vec::is_empty) {
+        if mending.is_empty() {
             return Ok(Written::Created);
         }
         tracing::debug!("the server dropped a part of an edge, which is added again");
-        self.server.patch_edge(from, to, &mending).await?;
+        self.server.patch_edge(from, to, mending).await?;
         let stored = self.server.edge(from, to).await?.unwrap_or_default();
-        match patch(&stored, pipeline, &[]).as_array() {
-            Some(rest) if !rest.is_empty() => Err(missing("the edge does not keep its pipeline")),
-            _ => Ok(Written::Created),
+        match patch(&stored, pipeline, &[]).is_empty() {
+            true => Ok(Written::Created),
+            false => Err(missing("the edge does not keep its pipeline")),
         }
     }
 }
@@ -172,10 +159,15 @@ impl OpenMetadata {
         Ok(Some(edge.get_mut("lineageDetails").map(Value::take).unwrap_or(edge)))
     }
 
-    async fn patch_edge(&self, from: &Entity, to: &Entity, patch: &Value) -> Result<(), ApiError> {
+    async fn patch_edge(
+        &self,
+        from: &Entity,
+        to: &Entity,
+        patch: Vec<Value>,
+    ) -> Result<(), ApiError> {
         let (from_id, to_id) = (names::escape(&from.id), names::escape(&to.id));
         let path = format!("/lineage/{}/{from_id}/{}/{to_id}", from.kind.word(), to.kind.word());
-        self.api.ask(Method::PATCH, &path, Some(patch)).await.map(drop)
+        self.api.ask(Method::PATCH, &path, Some(&patch.into())).await.map(drop)
     }
 
     /// Pairs of columns of one name, in whatever case.
@@ -211,17 +203,14 @@ impl OpenMetadata {
 }
 
 /// What an edge lacks, as JSON Patch: nothing is taken away from it.
-fn patch(stored: &Value, pipeline: Option<&Entity>, columns: &[Value]) -> Value {
+fn patch(stored: &Value, pipeline: Option<&Entity>, columns: &[Value]) -> Vec<Value> {
     let mut operations = Vec::new();
     let operation = |key: &str| {
         if stored.get(key).is_some_and(|old| !old.is_null()) { "replace" } else { "add" }
     };
-    if let Some(pipeline) = pipeline {
-        let theirs = stored.get("pipeline").and_then(|pipeline| text(pipeline, "id"));
-        if theirs != Some(&pipeline.id) {
-            let op = operation("pipeline");
-            operations.push(json!({"op": op, "path": "/pipeline", "value": pipeline.reference()}));
-        }
+    if let Some(pipeline) = pipeline.filter(|own| pipeline_id(stored) != Some(&own.id)) {
+        let op = operation("pipeline");
+        operations.push(json!({"op": op, "path": "/pipeline", "value": pipeline.reference()}));
     }
     let there = stored.get("columnsLineage").and_then(Value::as_array).cloned().unwrap_or_default();
     let key =
@@ -234,7 +223,11 @@ fn patch(stored: &Value, pipeline: Option<&Entity>, columns: &[Value]) -> Value 
         let all: Vec<_> = there.into_iter().chain(new).collect();
         operations.push(json!({"op": op, "path": "/columnsLineage", "value": all}));
     }
-    operations.into()
+    operations
+}
+
+fn pipeline_id(edge: &Value) -> Option<&str> {
+    text(edge.get("pipeline")?, "id")
 }
 
 #[cfg(test)]
@@ -247,15 +240,17 @@ mod tests {
         let column = |to: &str| json!({"fromColumns": ["a"], "toColumn": to});
         let stored =
             json!({"pipeline": {"id": "p", "type": "pipeline"}, "columnsLineage": [column("x")]});
-        assert_eq!(patch(&stored, Some(&entity), &[column("x")]), json!([]));
-        assert_eq!(patch(&stored, None, &[]), json!([]));
+        assert_eq!(patch(&stored, Some(&entity), &[column("x")]), [] as [Value; 0]);
+        assert_eq!(patch(&stored, None, &[]), [] as [Value; 0]);
         assert_eq!(
             patch(&stored, Some(&entity), &[column("y"), column("x")]),
-            json!([{"op": "replace", "path": "/columnsLineage", "value": [column("x"), column("y")]}])
+            [
+                json!({"op": "replace", "path": "/columnsLineage", "value": [column("x"), column("y")]})
+            ]
         );
         assert_eq!(
             patch(&Value::Null, Some(&entity), &[]),
-            json!([{"op": "add", "path": "/pipeline", "value": {"id": "p", "type": "pipeline"}}])
+            [json!({"op": "add", "path": "/pipeline", "value": {"id": "p", "type": "pipeline"}})]
         );
     }
 }

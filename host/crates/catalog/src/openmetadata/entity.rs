@@ -65,32 +65,27 @@ pub enum Resolution {
 impl EntityKind {
     /// Its word in references and paths of lineage.
     pub fn word(self) -> &'static str {
-        match self {
-            EntityKind::Table => "table",
-            EntityKind::Topic => "topic",
-            EntityKind::Container => "container",
-            EntityKind::SearchIndex => "searchIndex",
-            EntityKind::Pipeline => "pipeline",
-        }
+        self.words().0
     }
 
     pub(super) fn collection(self) -> &'static str {
-        match self {
-            EntityKind::Table => "tables",
-            EntityKind::Topic => "topics",
-            EntityKind::Container => "containers",
-            EntityKind::SearchIndex => "searchIndexes",
-            EntityKind::Pipeline => "pipelines",
-        }
+        self.words().1
     }
 
     pub(super) fn index(self) -> &'static str {
+        self.words().2
+    }
+
+    /// Its word, its collection in the API, and its search index.
+    fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            EntityKind::Table => "table_search_index",
-            EntityKind::Topic => "topic_search_index",
-            EntityKind::Container => "container_search_index",
-            EntityKind::SearchIndex => "search_entity_search_index",
-            EntityKind::Pipeline => "pipeline_search_index",
+            EntityKind::Table => ("table", "tables", "table_search_index"),
+            EntityKind::Topic => ("topic", "topics", "topic_search_index"),
+            EntityKind::Container => ("container", "containers", "container_search_index"),
+            EntityKind::SearchIndex => {
+                ("searchIndex", "searchIndexes", "search_entity_search_index")
+            }
+            EntityKind::Pipeline => ("pipeline", "pipelines", "pipeline_search_index"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The paths at which a prefix of S3 is looked for.
 
+use crate::prefix;
+
 /// Levels of an S3 prefix that are looked up, the deepest and the bucket included.
 const CATALOG_PREFIX_LEVELS_MAX: usize = 12;
 
@@ -11,11 +13,7 @@ pub(super) fn levels(bucket: &str, prefix: &str, written: &str) -> Vec<String> {
     if !written.contains("!{") {
         paths.push(written.trim_matches('/'));
     }
-    let mut rest = prefix.trim_matches('/');
-    while !rest.is_empty() {
-        paths.push(rest);
-        rest = rest.rsplit_once('/').map_or("", |(above, _)| above).trim_end_matches('/');
-    }
+    paths.extend(prefix::levels(prefix.trim_matches('/')));
     paths.retain(|path| !path.is_empty());
     paths.dedup();
     paths.truncate(CATALOG_PREFIX_LEVELS_MAX - 1);

@@ -54,12 +54,17 @@ pub fn links(inventory: &Inventory, graph: &Graph) -> Vec<Link> {
 }
 
 fn position(stream: &StreamDescription, graph: &Graph) -> Option<usize> {
-    graph.assets.iter().position(|asset| match asset {
+    graph.assets.iter().position(|asset| is_stream(asset, stream))
+}
+
+/// Whether an asset is this delivery stream.
+pub(super) fn is_stream(asset: &Asset, stream: &StreamDescription) -> bool {
+    match asset {
         Asset::DeliveryStream { name, arn } => {
             *name == stream.name && arn.as_ref().is_none_or(|arn| *arn == stream.arn)
         }
         _ => false,
-    })
+    }
 }
 
 /// What feeds a stream, each with what stands between the two.

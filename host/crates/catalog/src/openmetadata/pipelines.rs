@@ -46,7 +46,7 @@ impl OpenMetadata {
     ///
     /// The list cannot be read to its end.
     pub async fn pipelines(&self) -> Result<BTreeMap<String, Existing>, ApiError> {
-        let what = "GET /pipelines".to_owned();
+        let unreadable = |problem: &str| ApiError::unreadable("GET", "/pipelines", problem);
         let (mut found, mut after) = (BTreeMap::new(), String::new());
         for _ in 0..CATALOG_PAGES_MAX {
             // This one wants the service's name as it is, not as a part of full names.
@@ -58,27 +58,21 @@ impl OpenMetadata {
             }
             // Some versions answer so where the service is not there.
             let Some(page) = self.api.get(&path).await? else { return Ok(found) };
-            let Some(pipelines) = page.get("data").and_then(Value::as_array) else {
-                return Err(ApiError::Unreadable { what, problem: "it has no `data`".to_owned() });
-            };
-            for pipeline in pipelines {
+            let pipelines = page.get("data").and_then(Value::as_array);
+            for pipeline in pipelines.ok_or_else(|| unreadable("it has no `data`"))? {
                 if let Some(pipeline) = self.existing(pipeline)? {
                     found.insert(pipeline.stream.clone(), pipeline);
                 }
             }
-            let unreadable = |problem: &str| ApiError::unreadable("GET", &path, problem);
             let paging = page.get("paging").filter(|paging| paging.is_object());
             let next = paging.ok_or_else(|| unreadable("it has no `paging`"))?.get("after");
-            match next.filter(|next| !next.is_null()) {
-                None => return Ok(found),
-                Some(next) => match next.as_str().filter(|next| !next.is_empty() && *next != after)
-                {
-                    Some(next) => after = next.to_owned(),
-                    None => return Err(unreadable("its `paging.after` leads nowhere")),
-                },
+            let Some(next) = next.filter(|next| !next.is_null()) else { return Ok(found) };
+            match next.as_str().filter(|next| !next.is_empty() && *next != after) {
+                Some(next) => after = next.to_owned(),
+                None => return Err(unreadable("its `paging.after` leads nowhere")),
             }
         }
-        Err(ApiError::Unreadable { what, problem: "the list has no end".to_owned() })
+        Err(unreadable("the list has no end"))
     }
 
     /// Pipelines of other services, which a server that does not know the parameter
@@ -135,11 +129,8 @@ impl OpenMetadata {
         *existing = self.pipelines().await?;
         for (name, outcome) in &mut outcomes {
             if !existing.contains_key(name) && !matches!(outcome, Put::Failed(_)) {
-                let problem = "it is not there afterwards".to_owned();
-                *outcome = Put::Failed(ApiError::Unreadable {
-                    what: "PUT /pipelines".to_owned(),
-                    problem,
-                });
+                let problem = "it is not there afterwards";
+                *outcome = Put::Failed(ApiError::unreadable("PUT", "/pipelines", problem));
             }
         }
         Ok(outcomes)

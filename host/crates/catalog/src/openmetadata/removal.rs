@@ -156,10 +156,9 @@ impl OpenMetadata {
         }
         for one in existing.values().filter(|one| kept.contains(&&*one.entity.name)) {
             if at_once.is_ok() && !left.contains_key(&one.stream) {
-                let what = "DELETE /pipelines/deleteStale".to_owned();
-                let problem =
-                    "this pipeline is gone too, and was named among those that stay".to_owned();
-                failed.push((one.entity.name.clone(), ApiError::Unreadable { what, problem }));
+                let problem = "this pipeline is gone too, and was named among those that stay";
+                let error = ApiError::unreadable("DELETE", "/pipelines/deleteStale", problem);
+                failed.push((one.entity.name.clone(), error));
             }
         }
         Ok(failed)

@@ -43,51 +43,33 @@ impl OpenMetadata {
     ///
     /// The server cannot be asked.
     pub async fn resolve(&self, asset: &Asset) -> Result<Resolution, ApiError> {
-        let unsupported = |why: &str| Ok(Resolution::Unsupported { why: why.to_owned() });
-        match asset {
-            Asset::Objects { bucket, prefix, written } => {
-                self.objects(bucket, prefix, written).await
-            }
-            Asset::SearchIndex { index, rotation, .. } => self.search_index(index, *rotation).await,
-            Asset::DatabaseTables { .. } if spellings::of(asset).is_none() => {
-                unsupported("a pattern names no table")
-            }
-            Asset::Splunk { .. } => unsupported("OpenMetadata knows nothing of Splunk"),
-            Asset::HttpEndpoint { .. } => {
-                unsupported("OpenMetadata knows nothing of HTTP endpoints")
-            }
-            Asset::Events { .. } => unsupported("events are tasks of the pipeline"),
-            Asset::DeliveryStream { .. } => unsupported("a delivery stream is a pipeline"),
-            Asset::Unsupported { what, .. } => {
-                Ok(Resolution::Unsupported { why: format!("{what} is not known to this program") })
-            }
-            Asset::DynamoTable { .. }
-            | Asset::KinesisStream { .. }
-            | Asset::KafkaTopic { .. }
-            | Asset::RedshiftTable { .. }
-            | Asset::SnowflakeTable { .. }
-            | Asset::IcebergTable { .. }
-            | Asset::GlueTable { .. }
-            | Asset::DatabaseTables { .. } => {
-                let spellings = spellings::of(asset).expect("those have spellings");
-                self.spelled(&spellings, asset).await
-            }
+        if let Some(spellings) = spellings::of(asset) {
+            return self.spelled(&spellings, asset).await;
         }
+        let why = match asset {
+            Asset::Objects { bucket, prefix, written } => {
+                return self.objects(bucket, prefix, written).await;
+            }
+            Asset::SearchIndex { index, rotation, .. } => {
+                return self.search_index(index, *rotation).await;
+            }
+            Asset::Splunk { .. } => "OpenMetadata knows nothing of Splunk".to_owned(),
+            Asset::HttpEndpoint { .. } => "OpenMetadata knows nothing of HTTP endpoints".to_owned(),
+            Asset::Events { .. } => "events are tasks of the pipeline".to_owned(),
+            Asset::DeliveryStream { .. } => "a delivery stream is a pipeline".to_owned(),
+            Asset::Unsupported { what, .. } => format!("{what} is not known to this program"),
+            // All others have spellings.
+            _ => "a pattern names no table".to_owned(),
+        };
+        Ok(Resolution::Unsupported { why })
     }
 
     /// The services that an asset is looked for in; none for all of them.
     fn services_of(&self, asset: &Asset) -> Vec<&str> {
         let services = &self.settings.services;
-        let named = match asset {
-            Asset::KafkaTopic { .. } => {
-                return match &services.kafka {
-                    Some(kafka) => vec![kafka],
-                    None => services.messaging.iter().map(String::as_str).collect(),
-                };
-            }
-            Asset::KinesisStream { .. } => &services.messaging,
-            Asset::Objects { .. } => &services.storage,
-            Asset::SearchIndex { .. } => &services.search,
+        let named = match (asset, &services.kafka) {
+            (Asset::KafkaTopic { .. }, Some(kafka)) => std::slice::from_ref(kafka),
+            (Asset::KafkaTopic { .. } | Asset::KinesisStream { .. }, _) => &services.messaging,
             _ => &services.database,
         };
         named.iter().map(String::as_str).collect()
@@ -98,11 +80,8 @@ impl OpenMetadata {
         let mut tried = Vec::new();
         for (number, spelling) in spellings.all.iter().enumerate() {
             let mut found = Vec::new();
-            for service in services
-                .iter()
-                .map(|service| Some(*service))
-                .chain(services.is_empty().then_some(None))
-            {
+            let any = services.is_empty().then_some(None);
+            for service in services.iter().copied().map(Some).chain(any) {
                 let Some(pattern) = pattern(service, spelling) else { continue };
                 if service.is_some() && spelling.iter().all(Option::is_some) {
                     found.extend(self.named(spellings.kind, &pattern).await?);
@@ -146,14 +125,10 @@ impl OpenMetadata {
             let mut found: BTreeMap<String, Entity> = BTreeMap::new();
             for path in [level.clone(), format!("{level}/")] {
                 for hit in self.api.search(EntityKind::Container, "fullPath", &path).await? {
-                    let is_path = hit
-                        .full_path
-                        .as_deref()
-                        .is_some_and(|full| full.trim_end_matches('/') == level);
-                    let service = hit
-                        .service
-                        .clone()
-                        .or_else(|| names::split(&hit.entity.name)?.into_iter().next());
+                    let full_path = hit.full_path.as_deref();
+                    let is_path = full_path.is_some_and(|it| it.trim_end_matches('/') == level);
+                    let first = || names::split(&hit.entity.name)?.into_iter().next();
+                    let service = hit.service.clone().or_else(first);
                     let is_there = services.is_empty()
                         || service.is_some_and(|service| services.contains(&service));
                     if is_path && is_there {
@@ -215,16 +190,12 @@ impl OpenMetadata {
 fn only(mut found: Vec<Entity>, matched: Option<String>) -> Option<Resolution> {
     found.sort_by(|one, other| one.id.cmp(&other.id));
     found.dedup_by(|one, other| one.id == other.id);
-    match (found.pop(), found.is_empty()) {
-        (None, _) => None,
-        (Some(entity), true) => Some(Resolution::Found { entity, matched }),
-        (Some(last), false) => {
-            let mut candidates: Vec<_> =
-                found.into_iter().chain([last]).map(|entity| entity.name).collect();
-            candidates.sort();
-            Some(Resolution::Ambiguous { candidates })
-        }
+    if found.len() > 1 {
+        let mut candidates: Vec<_> = found.into_iter().map(|entity| entity.name).collect();
+        candidates.sort();
+        return Some(Resolution::Ambiguous { candidates });
     }
+    found.pop().map(|entity| Resolution::Found { entity, matched })
 }
 
 /// A full name, with `*` for what is not known. None if it cannot be written.

@@ -3,18 +3,15 @@
 
 use serde_json::{Value, json};
 
+use super::links::is_stream;
+use crate::asset::table_name;
 use crate::limits;
-use crate::{Asset, Destination, Graph, Origin, Role, S3Place, Sink, StreamDescription, Table};
+use crate::{Asset, Destination, Edge, Graph, Origin, Role, S3Place, Sink, StreamDescription};
 
 /// Events that a plugin sends to a stream, as people read them.
 pub(super) fn events(stream: &StreamDescription, graph: &Graph) -> Vec<(String, Option<String>)> {
-    let is_stream = |at: usize| match graph.assets.get(at) {
-        Some(Asset::DeliveryStream { name, arn }) => {
-            *name == stream.name && arn.as_ref().is_none_or(|arn| *arn == stream.arn)
-        }
-        _ => false,
-    };
-    let routed = graph.edges.iter().filter(|edge| edge.role == Role::Routed && is_stream(edge.to));
+    let leads_to_it = |edge: &&Edge| is_stream(&graph.assets[edge.to], stream);
+    let routed = graph.edges.iter().filter(|edge| edge.role == Role::Routed).filter(leads_to_it);
     let mut events: Vec<_> = routed
         .filter_map(|edge| match graph.assets.get(edge.from) {
             Some(Asset::Events { label }) => Some((label.clone(), edge.note.clone())),
@@ -34,27 +31,24 @@ pub(super) fn tasks(stream: &StreamDescription, events: &[(String, Option<String
         let name = format!("events-{}", number + 1);
         tasks.push(task(&name, label, "Events", note.as_deref(), &["source".to_owned()]));
     }
-    let ids: Vec<String> =
-        (0..stream.destinations.len()).map(|at| format!("destination-{}", at + 1)).collect();
-    let step = |at: usize, step: usize| format!("destination-{}-step-{}", at + 1, step + 1);
-    let firsts = stream.destinations.iter().enumerate().map(|(at, destination)| {
-        if destination.processors.is_empty() { ids[at].clone() } else { step(at, 0) }
-    });
-    let firsts: Vec<String> = firsts.collect();
-    tasks.push(task("source", &source(&stream.origin), &stream.kind, None, &firsts));
-    for (at, destination) in stream.destinations.iter().enumerate() {
-        for (number, processor) in destination.processors.iter().enumerate() {
-            let is_last = number + 1 == destination.processors.len();
-            let next = if is_last { ids[at].clone() } else { step(at, number + 1) };
+    let (mut firsts, mut rest) = (Vec::new(), Vec::new());
+    for (destination, number) in stream.destinations.iter().zip(1..) {
+        let id = format!("destination-{number}");
+        let steps = (1..=destination.processors.len()).map(|step| format!("{id}-step-{step}"));
+        let ids: Vec<String> = steps.chain([id.clone()]).collect();
+        firsts.push(ids[0].clone());
+        for (processor, step) in destination.processors.iter().zip(ids.windows(2)) {
             let lambda = processor.lambda.as_ref().map(ToString::to_string);
             let shown = lambda.unwrap_or_else(|| processor.kind.clone());
-            tasks.push(task(&step(at, number), &shown, &processor.kind, None, &[next]));
+            rest.push(task(&step[0], &shown, &processor.kind, None, &step[1..]));
         }
         let kind =
             destination.key.strip_suffix("DestinationDescription").unwrap_or(&destination.key);
         let more = more(destination);
-        tasks.push(task(&ids[at], &place(&destination.sink), kind, more.as_deref(), &[]));
+        rest.push(task(&id, &place(&destination.sink), kind, more.as_deref(), &[]));
     }
+    tasks.push(task("source", &source(&stream.origin), &stream.kind, None, &firsts));
+    tasks.extend(rest);
     tasks
 }
 
@@ -97,8 +91,10 @@ pub(super) fn place(sink: &Sink) -> String {
             let domain = domain.as_ref().map(ToString::to_string);
             format!("{index} of {}", endpoint.clone().or(domain).unwrap_or_default())
         }
-        Sink::Snowflake { account, table } => format!("{} of {account}", full(table)),
-        Sink::Iceberg { tables, .. } => tables.iter().map(full).collect::<Vec<_>>().join(", "),
+        Sink::Snowflake { account, table } => format!("{} of {account}", table_name(table)),
+        Sink::Iceberg { tables, .. } => {
+            tables.iter().map(table_name).collect::<Vec<_>>().join(", ")
+        }
         Sink::Splunk { endpoint } => endpoint.clone(),
         Sink::Http { name: Some(name), url } => format!("{name} ({url})"),
         Sink::Http { name: None, url } => url.clone(),
@@ -108,9 +104,4 @@ pub(super) fn place(sink: &Sink) -> String {
 
 fn objects(place: &S3Place) -> String {
     format!("s3://{}/{}", place.bucket, place.prefix)
-}
-
-fn full(table: &Table) -> String {
-    let parts = [table.database.as_deref(), table.schema.as_deref(), Some(&*table.name)];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(".")
 }

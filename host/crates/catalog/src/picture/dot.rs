@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write};
 use super::column::{Column, colour, columns};
 use super::text::clean;
 use super::words::words;
-use super::{TooLarge, check_size};
+use super::{TooLarge, draw};
 use crate::limits;
 use crate::{Edge, Graph, Role};
 
@@ -22,10 +22,7 @@ digraph catalog {
 ///
 /// It is too large.
 pub fn dot(graph: &Graph) -> Result<String, TooLarge> {
-    check_size(graph)?;
-    let mut text = String::new();
-    write_to(graph, &mut text).expect("a string takes all text");
-    Ok(text)
+    draw(graph, write_to)
 }
 
 fn write_to(graph: &Graph, to: &mut String) -> fmt::Result {

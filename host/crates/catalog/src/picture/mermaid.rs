@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write};
 use super::column::{Column, colour, columns};
 use super::text::{clean, fit};
 use super::words::words;
-use super::{TooLarge, check_size};
+use super::{TooLarge, draw};
 use crate::limits;
 use crate::{Edge, Graph, Role};
 
@@ -19,10 +19,7 @@ const CONDITION_WIDTH_MAX: f64 = 24.0;
 ///
 /// It is too large.
 pub fn mermaid(graph: &Graph) -> Result<String, TooLarge> {
-    check_size(graph)?;
-    let mut text = String::new();
-    write_to(graph, &mut text).expect("a string takes all text");
-    Ok(text)
+    draw(graph, write_to)
 }
 
 fn write_to(graph: &Graph, to: &mut String) -> fmt::Result {

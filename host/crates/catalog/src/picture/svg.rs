@@ -10,7 +10,7 @@ use super::column::{Column, colour};
 use super::layout::{Layout, lay_out};
 use super::text::{REGULAR, clean, fit, width};
 use super::words::{Words, words};
-use super::{TooLarge, check_size};
+use super::{TooLarge, draw};
 use crate::limits;
 use crate::{Asset, Graph, Role};
 
@@ -42,14 +42,12 @@ struct Painter<'graph> {
 ///
 /// It is too large.
 pub fn svg(graph: &Graph) -> Result<String, TooLarge> {
-    check_size(graph)?;
-    let words: Vec<_> = graph.assets.iter().map(words).map(Words::clean).collect();
-    let layout = lay_out(graph);
-    let columns = place_columns(&layout, &words);
-    let painter = Painter { graph, layout, columns };
-    let mut svg = String::new();
-    painter.paint(&words, &mut svg).expect("a string takes all text");
-    Ok(svg)
+    draw(graph, |graph, to| {
+        let words: Vec<_> = graph.assets.iter().map(words).map(Words::clean).collect();
+        let layout = lay_out(graph);
+        let columns = place_columns(&layout, &words);
+        Painter { graph, layout, columns }.paint(&words, to)
+    })
 }
 
 impl Words {

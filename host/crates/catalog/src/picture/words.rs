@@ -1,5 +1,6 @@
 //! What a person is told of an asset.
 
+use crate::asset::table_name;
 use crate::{Arn, Asset, Rotation, SearchEngine, Table};
 
 /// The words of an asset.
@@ -85,12 +86,6 @@ fn of_glue(kind: &str, catalog: Option<&Arn>, table: &Table) -> (String, String,
         None => (title.clone(), kind.to_owned(), title),
         Some(arn) => (title.clone(), detail(kind, &arn.region), format!("{title} of {arn}")),
     }
-}
-
-fn table_name(table: &Table) -> String {
-    let Table { database, schema, name } = table;
-    let parts = [database.as_deref(), schema.as_deref(), Some(name)];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(".")
 }
 
 fn detail(kind: &str, place: &str) -> String {

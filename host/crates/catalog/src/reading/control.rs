@@ -1,9 +1,7 @@
 //! The control plane of a service that is asked in AWS's JSON protocol.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use parking_lot::Mutex;
 use serde_json::Value;
 use standpipe_aws::{AwsError, JsonClient};
 use standpipe_core::rate_limiter::RateLimiter;
@@ -16,13 +14,13 @@ use crate::limits;
 #[derive(Debug)]
 pub(crate) struct Control {
     client: JsonClient,
-    per_second: f64,
-    limiters: Mutex<HashMap<&'static str, Arc<RateLimiter>>>,
+    limiters: BTreeMap<&'static str, RateLimiter>,
 }
 
 impl Control {
-    pub(super) fn new(client: JsonClient, per_second: f64) -> Arc<Self> {
-        Arc::new(Control { client, per_second, limiters: Mutex::default() })
+    pub(super) fn new(client: JsonClient, operations: &[&'static str], per_second: f64) -> Self {
+        let limiter = |operation: &&'static str| (*operation, RateLimiter::per_second(per_second));
+        Control { client, limiters: operations.iter().map(limiter).collect() }
     }
 
     /// Have an operation done, and try again while that may help.
@@ -41,16 +39,7 @@ impl Control {
         operation: &'static str,
         input: &Value,
     ) -> Result<Value, AwsError> {
-        let limiter = self.limiter(operation);
         let call = || self.client.attempt(operation, input);
-        attempt(&limiter, attempts_max, operation, call).await
-    }
-
-    fn limiter(&self, operation: &'static str) -> Arc<RateLimiter> {
-        let mut limiters = self.limiters.lock();
-        let limiter = limiters
-            .entry(operation)
-            .or_insert_with(|| Arc::new(RateLimiter::per_second(self.per_second)));
-        Arc::clone(limiter)
+        attempt(&self.limiters[operation], attempts_max, operation, call).await
     }
 }

@@ -1,5 +1,7 @@
 //! Which service a URL is for, where one URL is given for all of them.
 
+use crate::url_parts::UrlParts;
+
 /// URLs in place of the services' own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceUrls {
@@ -51,10 +53,7 @@ fn serves_firehose_alone(host: &str) -> bool {
 
 /// In lower case, without user and port.
 fn host(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    host.split(':').next().unwrap_or_default().to_ascii_lowercase()
+    UrlParts::of(url).host.split(':').next().unwrap_or_default().to_ascii_lowercase()
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ const CATALOG_NAMES_MAX: usize = 100_000;
 pub(super) struct Listed {
     /// In the order in which they were told, none of them twice.
     pub(super) names: Vec<String>,
+    known: HashSet<String>,
     /// Why the list was not read to its end; none where it was.
     pub(super) cut_off: Option<String>,
 }
@@ -69,22 +70,27 @@ impl List {
     ///
     /// There is not even a first page.
     pub(super) async fn read(self, control: &Control) -> Result<Listed, AwsError> {
-        let mut found = Found::default();
+        let mut listed = Listed::default();
         let mut start = None;
         loop {
-            match control.ask(self.operation, &self.request(start.as_deref())).await {
+            let answer = control.ask(self.operation, &self.request(start.as_deref())).await;
+            let next = match answer {
                 // Without a first page nothing is known, and it is not known to be nothing.
-                Ok(answer) if start.is_none() && !has_names(&answer, self.names) => {
+                Ok(answer) if start.is_none() && self.names_of(&answer).is_none() => {
                     let problem = format!("the answer has no {}", self.names);
                     return Err(AwsError::incomplete(problem));
                 }
-                Ok(answer) => match self.take(&answer, &mut found) {
-                    Turn::Page(name) => start = Some(name),
-                    Turn::End => return Ok(found.listed(None)),
-                    Turn::CutOff(why) => return Ok(found.listed(Some(why.to_owned()))),
-                },
+                Ok(answer) => self.take(&answer, &mut listed).map_err(str::to_owned),
                 Err(error) if start.is_none() => return Err(error),
-                Err(error) => return Ok(found.listed(Some(error.to_string()))),
+                Err(error) => Err(error.to_string()),
+            };
+            match next {
+                Ok(Some(name)) => start = Some(name),
+                Ok(None) => return Ok(listed),
+                Err(why) => {
+                    listed.cut_off = Some(why);
+                    return Ok(listed);
+                }
             }
         }
     }
@@ -97,72 +103,37 @@ impl List {
         request
     }
 
-    /// Take the names of a page, and say what comes after it. Each page must bring a
-    /// name that no other had, or the list might go round for ever.
-    fn take(self, answer: &Value, found: &mut Found) -> Turn {
+    /// The names of a page; none where it has no list of names alone.
+    fn names_of(self, answer: &Value) -> Option<Vec<&str>> {
+        Fields::new(answer).names(self.names)
+    }
+
+    /// Take the names of a page, and say behind which one there are more, or why the list
+    /// is cut off. Each page must bring a name that no other had, or the list might go
+    /// round for ever.
+    fn take(self, answer: &Value, listed: &mut Listed) -> Result<Option<String>, &'static str> {
+        let page = self.names_of(answer).ok_or("an answer has no list of names")?;
+        let last = page.last().map(|&name| name.to_owned());
+        let Listed { names, known, .. } = listed;
+        let before = names.len();
+        names.extend(page.into_iter().map(str::to_owned).filter(|name| known.insert(name.clone())));
         let answer = Fields::new(answer);
-        let before = found.names.len();
-        if !found.take(answer, self.names) {
-            return Turn::CutOff("an answer has no list of names");
-        }
         let next = match self.next {
-            Next::Name(key) => match (answer.text(key), answer.has(key)) {
-                (Some(name), _) => name.to_owned(),
-                (None, false) => return Turn::End,
-                (None, true) => {
-                    return Turn::CutOff("an answer does not say what to go on behind");
-                }
-            },
-            Next::Flag(key) => match (answer.is(key), found.last.clone()) {
-                (Some(false), _) => return Turn::End,
-                (Some(true), Some(name)) => name,
-                (Some(true), None) => return Turn::CutOff("a page is empty, and not the last"),
-                (None, _) => return Turn::CutOff("an answer does not say whether it is the last"),
+            Next::Name(key) if !answer.has(key) => return Ok(None),
+            Next::Name(key) => {
+                answer.text(key).ok_or("an answer does not say what to go on behind")?.to_owned()
+            }
+            Next::Flag(key) => match answer.is(key) {
+                Some(false) => return Ok(None),
+                Some(true) => last.ok_or("a page is empty, and not the last")?,
+                None => return Err("an answer does not say whether it is the last"),
             },
         };
-        match found.names.len() {
-            after if after == before => Turn::CutOff("a page has no new name, and is not the last"),
-            CATALOG_NAMES_MAX.. => Turn::CutOff("there are more names than are read"),
-            _ => Turn::Page(next),
+        match names.len() {
+            after if after == before => Err("a page has no new name, and is not the last"),
+            CATALOG_NAMES_MAX.. => Err("there are more names than are read"),
+            _ => Ok(Some(next)),
         }
-    }
-}
-
-/// Whether there is a list, of names alone.
-fn has_names(answer: &Value, key: &str) -> bool {
-    Fields::new(answer).names(key).is_some()
-}
-
-/// What comes after a page.
-enum Turn {
-    Page(String),
-    End,
-    CutOff(&'static str),
-}
-
-#[derive(Default)]
-struct Found {
-    names: Vec<String>,
-    known: HashSet<String>,
-    /// The last name of the last page.
-    last: Option<String>,
-}
-
-impl Found {
-    /// Whether there is a list, of names alone.
-    fn take(&mut self, answer: Fields<'_>, key: &str) -> bool {
-        let Some(names) = answer.names(key) else { return false };
-        self.last = names.last().map(|&name| name.to_owned());
-        for name in names {
-            if self.known.insert(name.to_owned()) {
-                self.names.push(name.to_owned());
-            }
-        }
-        true
-    }
-
-    fn listed(self, cut_off: Option<String>) -> Listed {
-        Listed { names: self.names, cut_off }
     }
 }
 
@@ -174,15 +145,15 @@ mod tests {
 
     /// What is found on these pages, the last of which is asked for behind it.
     fn read(list: List, pages: &[Value]) -> (Vec<String>, &'static str) {
-        let mut found = Found::default();
+        let mut listed = Listed::default();
         for page in pages {
-            match list.take(page, &mut found) {
-                Turn::Page(_) => (),
-                Turn::End => return (found.names, "end"),
-                Turn::CutOff(why) => return (found.names, why),
+            match list.take(page, &mut listed) {
+                Ok(Some(_)) => (),
+                Ok(None) => return (listed.names, "end"),
+                Err(why) => return (listed.names, why),
             }
         }
-        (found.names, "more")
+        (listed.names, "more")
     }
 
     fn streams(names: &[&str], has_more: bool) -> Value {

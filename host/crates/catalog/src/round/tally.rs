@@ -18,11 +18,11 @@ pub struct Told {
     /// What was read; none where nothing was.
     pub looked: Option<Looked>,
     pub(super) options: IngestOptions,
-    pub(super) is_strict: bool,
 }
 
-#[derive(Serialize)]
-struct Judged<'a> {
+/// What a round came to, for programs.
+#[derive(Debug, Serialize)]
+pub struct Judged<'a> {
     is_good: bool,
     success_percent: f64,
     unresolved: usize,
@@ -33,8 +33,12 @@ struct Judged<'a> {
 impl Told {
     /// Whether it is as good as the settings ask for.
     pub fn is_good(&self) -> bool {
-        let unresolved = self.outcome.report.unresolved();
-        !(self.outcome.fails(&self.options) || self.is_strict && unresolved > 0)
+        !self.outcome.fails(&self.options) && self.strict_failures() == 0
+    }
+
+    /// Edges that are not resolved, where that is a failure.
+    fn strict_failures(&self) -> usize {
+        if self.options.judgement.strict { self.outcome.report.unresolved() } else { 0 }
     }
 
     /// For people: each edge, and the summary.
@@ -45,8 +49,8 @@ impl Told {
             text.push('\n');
         }
         text += &self.outcome.summary(&self.options);
-        let unresolved = self.outcome.report.unresolved();
-        if self.is_strict && unresolved > 0 {
+        let unresolved = self.strict_failures();
+        if unresolved > 0 {
             text += &format!(
                 "Lineage that is not resolved: {unresolved}, which --strict takes for a failure\n"
             );
@@ -55,14 +59,13 @@ impl Told {
     }
 
     /// The same for programs.
-    pub fn to_json(&self) -> String {
-        let judged = Judged {
+    pub fn judged(&self) -> Judged<'_> {
+        Judged {
             is_good: self.is_good(),
             success_percent: self.outcome.success_percent(),
             unresolved: self.outcome.report.unresolved(),
             outcome: &self.outcome,
-        };
-        serde_json::to_string_pretty(&judged).expect("it has string keys") + "\n"
+        }
     }
 
     /// For the history.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Cause, Claim, Claimed, Fate, History, HistoryError, Outcome, Schedule, Tally};
+use super::{Cause, Claim, Fate, History, HistoryError, Outcome, Schedule, Tally};
 use crate::limits;
 
 /// Runs that are counted one by one when they were skipped.
@@ -115,8 +115,8 @@ pub async fn keep(
         }
         agenda.settle(now());
         let claim = match history.begin(due.cause, Some(due.at), now()) {
-            Ok(Claimed::Mine(claim)) => claim,
-            Ok(Claimed::Taken) => {
+            Ok(Some(claim)) => claim,
+            Ok(None) => {
                 skip(history, due, now(), "another run is under way in another process");
                 continue;
             }

@@ -49,15 +49,6 @@ pub struct Books {
     pub unreadable: u64,
 }
 
-/// An answer to who may run.
-#[derive(Debug)]
-pub enum Claimed {
-    /// Whoever asked.
-    Mine(Claim),
-    /// Another run is under way, here or in another process.
-    Taken,
-}
-
 /// The right to run, and the run that makes use of it. A run that is dropped before
 /// its end is one that was cut off.
 #[derive(Debug)]
@@ -96,8 +87,8 @@ impl History {
         Ok(books)
     }
 
-    /// Begin a run, unless another one is under way. Runs that were cut off are
-    /// written down as such, and the oldest ones are forgotten.
+    /// Begin a run; none where another one is under way, here or in another process. Runs
+    /// that were cut off are written down as such, and the oldest ones are forgotten.
     ///
     /// # Errors
     ///
@@ -107,7 +98,7 @@ impl History {
         cause: Cause,
         due: Option<OffsetDateTime>,
         at: OffsetDateTime,
-    ) -> Result<Claimed, HistoryError> {
+    ) -> Result<Option<Claim>, HistoryError> {
         self.try_begin(cause, due, at).map_err(|error| self.failed(error))
     }
 
@@ -143,7 +134,7 @@ impl History {
         cause: Cause,
         due: Option<OffsetDateTime>,
         at: OffsetDateTime,
-    ) -> io::Result<Claimed> {
+    ) -> io::Result<Option<Claim>> {
         for directory in [&self.directory, &self.directory.join(LOGS)] {
             private::create_directory(directory)?;
             private::narrow_files(directory)?;
@@ -151,7 +142,7 @@ impl History {
         let mut options = private::file_options();
         let lock = options.create(true).append(true).open(self.directory.join(LOCK))?;
         if !lock_in_a_while(&lock)? {
-            return Ok(Claimed::Taken);
+            return Ok(None);
         }
         let books = self.read()?;
         let mut lines = Vec::new();
@@ -166,7 +157,7 @@ impl History {
         let id = id_at(at);
         lines.push(Line { run: id.clone(), at, event: Event::Began { cause, due } });
         self.append(&lines)?;
-        Ok(Claimed::Mine(Claim { history: self.clone(), id, _lock: lock }))
+        Ok(Some(Claim { history: self.clone(), id, _lock: lock }))
     }
 
     /// Whether anybody holds the lock. Nothing is made for it: who only looks may

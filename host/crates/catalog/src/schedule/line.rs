@@ -40,15 +40,15 @@ pub struct Run {
     /// What it is known by; it begins with when it began.
     pub id: String,
     /// When it began, or was skipped.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "rfc3339::serialize")]
     pub at: OffsetDateTime,
     /// Why it came.
     pub cause: Cause,
     /// When it was due, where a schedule says so.
-    #[serde(serialize_with = "as_optional_text")]
+    #[serde(serialize_with = "optional_rfc3339::serialize")]
     pub due: Option<OffsetDateTime>,
     /// When it ended.
-    #[serde(serialize_with = "as_optional_text")]
+    #[serde(serialize_with = "optional_rfc3339::serialize")]
     pub ended: Option<OffsetDateTime>,
     /// What became of it.
     pub fate: Fate,
@@ -204,20 +204,8 @@ impl Run {
     }
 }
 
-fn as_text<S: serde::Serializer>(time: &OffsetDateTime, to: S) -> Result<S::Ok, S::Error> {
-    rfc3339::serialize(time, to)
-}
-
-fn as_optional_text<S: serde::Serializer>(
-    time: &Option<OffsetDateTime>,
-    to: S,
-) -> Result<S::Ok, S::Error> {
-    optional_rfc3339::serialize(time, to)
-}
-
 mod rfc3339 {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer, de};
     use time::OffsetDateTime;
 
     use standpipe_core::clock;
@@ -232,16 +220,19 @@ mod rfc3339 {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<OffsetDateTime, D::Error> {
-        let text = String::deserialize(from)?;
-        clock::parse_rfc3339(&text).ok_or_else(|| D::Error::custom("no time"))
+        parse(&String::deserialize(from)?)
+    }
+
+    pub(super) fn parse<E: de::Error>(text: &str) -> Result<OffsetDateTime, E> {
+        clock::parse_rfc3339(text).ok_or_else(|| E::custom("no time"))
     }
 }
 
 mod optional_rfc3339 {
-    use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use time::OffsetDateTime;
 
+    use super::rfc3339;
     use standpipe_core::clock;
 
     pub(super) fn serialize<S: Serializer>(
@@ -254,9 +245,6 @@ mod optional_rfc3339 {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<OffsetDateTime>, D::Error> {
-        let text = Option::<String>::deserialize(from)?;
-        let time =
-            text.map(|text| clock::parse_rfc3339(&text).ok_or_else(|| D::Error::custom("no time")));
-        time.transpose()
+        Option::<String>::deserialize(from)?.as_deref().map(rfc3339::parse).transpose()
     }
 }

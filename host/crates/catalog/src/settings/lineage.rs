@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::drawing::{Backups, DrawingOptions, Schemas};
+use crate::drawing::DrawingOptions;
 use crate::openmetadata::Services;
 
 /// What is found out about where records come from and go.
@@ -44,11 +44,8 @@ pub struct RawLineage {
 impl RawLineage {
     /// What pictures and files show.
     pub(super) fn drawing(&self) -> DrawingOptions {
-        let is_drawn = |set: Option<bool>| set == Some(true);
-        DrawingOptions {
-            backups: if is_drawn(self.backups) { Backups::Drawn } else { Backups::LeftOut },
-            schemas: if is_drawn(self.schemas) { Schemas::Drawn } else { Schemas::LeftOut },
-        }
+        let is_drawn = |set: Option<bool>| set.unwrap_or(false);
+        DrawingOptions { backups: is_drawn(self.backups), schemas: is_drawn(self.schemas) }
     }
 
     /// Where assets are looked for.

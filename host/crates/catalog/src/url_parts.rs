@@ -1,0 +1,25 @@
+//! The parts of a URL that may be shown: no user, password, parameters and fragment. Nothing is
+//! refused, since what stands in others' settings need not be a URL.
+
+/// The parts of a URL, or of a host that stands alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UrlParts<'url> {
+    pub(crate) scheme: Option<&'url str>,
+    /// With its port.
+    pub(crate) host: &'url str,
+    /// From the first `/` on; empty where there is none.
+    pub(crate) path: &'url str,
+}
+
+impl<'url> UrlParts<'url> {
+    pub(crate) fn of(url: &'url str) -> Self {
+        let url = url.split(['?', '#']).next().unwrap_or_default();
+        let (scheme, rest) = match url.split_once("://") {
+            Some((scheme, rest)) => (Some(scheme), rest),
+            None => (None, url),
+        };
+        let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        UrlParts { scheme, host, path }
+    }
+}
