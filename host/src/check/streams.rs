@@ -29,6 +29,14 @@ const TEST_RECORD: &[u8] =
 /// What to do where something answers that is not Firehose.
 const INVALID_ANSWER_ADVICE: &str = "set `endpoint_url` under [aws] to Firehose, or leave it out, and look for a proxy in between that answers itself";
 
+/// What to do where another attempt may go better.
+const TRY_AGAIN: (Outcome, &str) =
+    (Outcome::Skipped, "try again: this is no fault of the settings");
+
+/// What to do where nothing else is known.
+const CHECK_STREAM: (Outcome, &str) =
+    (Outcome::Failed, "check the stream, and the settings under [aws]");
+
 /// The way to Firehose of one identity.
 pub(super) struct Way {
     pub(super) port: Arc<dyn Firehose>,
@@ -130,7 +138,7 @@ fn exists(
                     Outcome::Failed,
                     "check `endpoint_url` and the credentials under [aws], and the way through proxies and firewalls",
                 ),
-                _ => (Outcome::Skipped, "try again: this is no fault of the settings"),
+                _ => TRY_AGAIN,
             };
             report.add(step, outcome, error.to_string(), Some(advice.to_owned()));
         }
@@ -152,7 +160,7 @@ async fn write(
                 let detail = format!("{}: {}", refusal.code, refusal.message);
                 let (outcome, advice) = match refusal.verdict() {
                     Verdict::Retry | Verdict::RetryAmbiguous => (Outcome::Skipped, "try again"),
-                    _ => (Outcome::Failed, "check the stream, and the settings under [aws]"),
+                    _ => CHECK_STREAM,
                 };
                 report.add(step, outcome, detail, Some(advice.to_owned()));
             }
@@ -164,10 +172,8 @@ async fn write(
                     "allow firehose:PutRecordBatch on this stream: `host iam policy` prints the statement",
                 ),
                 _ if error.is_invalid_answer() => (Outcome::Failed, INVALID_ANSWER_ADVICE),
-                Verdict::Retry | Verdict::RetryAmbiguous => {
-                    (Outcome::Skipped, "try again: this is no fault of the settings")
-                }
-                _ => (Outcome::Failed, "check the stream, and the settings under [aws]"),
+                _ if is_passing(&error) => TRY_AGAIN,
+                _ => CHECK_STREAM,
             };
             report.add(step, outcome, error.to_string(), Some(advice.to_owned()));
         }

@@ -24,7 +24,9 @@ use crate::config::{
     CatalogOverrides, RawSettings, WorkflowForm, in_words_of_workflow, read_workflow,
 };
 use crate::limits;
-use standpipe_catalog::{CatalogSettings, Route};
+use progress::Progress;
+use standpipe_catalog::reading::Tell;
+use standpipe_catalog::{CatalogSettings, RoundError, Route};
 
 const LIST_HELP: &str = "Exit codes:
   0  all of them were read
@@ -214,17 +216,21 @@ fn block_on<T>(future: impl Future<Output = T>) -> Result<T, (Exit, anyhow::Erro
     Ok(result)
 }
 
-/// The same until a signal says to stop: what was drawn on the terminal goes with it.
-fn block_until_signal<T>(future: impl Future<Output = T>) -> Result<T, (Exit, anyhow::Error)> {
+/// The same until a signal says to stop, with progress on the terminal meanwhile.
+fn block_with_progress<T>(
+    read: impl AsyncFnOnce(Tell<'_>) -> Result<T, RoundError>,
+) -> Result<T, (Exit, anyhow::Error)> {
+    let progress = Progress::start();
+    let tell = |step| progress.tell(step);
     let until_signal = async {
         let mut signals = Signals::listen().context("listen for signals")?;
-        Ok(tokio::select! {
-            value = future => Some(value),
-            () = signals.stop() => None,
-        })
+        tokio::select! {
+            read = read(&tell) => read.map(Some).map_err(anyhow::Error::from),
+            () = signals.stop() => Ok(None),
+        }
     };
-    let value = block_on(until_signal)?.map_err(|error: anyhow::Error| fault(error))?;
-    value.ok_or_else(|| (Exit::Stopped, anyhow!("stopped by a signal")))
+    let read = block_on(until_signal)?.map_err(fault)?;
+    read.ok_or_else(|| (Exit::Stopped, anyhow!("stopped by a signal")))
 }
 
 fn log_for_people() {

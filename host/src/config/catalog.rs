@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{ConfigError, Overrides, RawSettings};
 use standpipe_aws::AwsOverrides;
-use standpipe_catalog::{CatalogAccess, CatalogSettings};
+use standpipe_catalog::CatalogSettings;
 use standpipe_core::settings::SettingsChecker;
 
 /// What the command line says of the catalog; it goes before the settings file.
@@ -69,8 +69,7 @@ impl RawSettings {
             None => self.aws.check(over, &mut checker.table("aws")),
         };
         let secrets = self.secrets.check(&aws, &mut checker.table("secrets"));
-        let access = CatalogAccess { aws, firehose_url, secrets, data_dir };
-        catalog.check(access, &mut checker.table("catalog"))
+        catalog.check(aws, firehose_url, secrets, data_dir, &mut checker.table("catalog"))
     }
 }
 

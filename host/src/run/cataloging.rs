@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use standpipe_catalog::reading::Tell;
 use standpipe_catalog::schedule::{Claim, Fate, History, HistoryError, Kept, Outcome, Tally, keep};
-use standpipe_catalog::{CatalogSettings, LogLevel, Round, Route, Told};
+use standpipe_catalog::{CatalogSettings, Round, Route, Told};
 use standpipe_core::clock;
 use standpipe_plugin_host::{self as plugin, Fault, Plugin, PublishedRoles};
 
@@ -149,15 +149,5 @@ fn tell(outcome: &Outcome) {
     match fate {
         Fate::Done => tracing::info!("a run of the catalog is done: {counts}"),
         _ => tracing::error!("a run of the catalog has failed: {}: {counts}", failures.join("; ")),
-    }
-}
-
-/// The word that the log's filter knows a level by.
-fn word(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Debug => "debug",
-        LogLevel::Info => "info",
-        LogLevel::Warn => "warn",
-        LogLevel::Error => "error",
     }
 }

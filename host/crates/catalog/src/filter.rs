@@ -95,23 +95,17 @@ fn compile(list: &'static str, pattern: &str) -> Result<Regex, FilterError> {
 
 fn any(patterns: &[Regex], name: &str) -> Result<bool, FilterError> {
     for pattern in patterns {
-        if matches_start(pattern, name)? {
+        let found = pattern.find(name).map_err(|_| FilterError::TooCostly {
+            pattern: pattern.as_str().to_owned(),
+            name: name.to_owned(),
+        })?;
+        // The first match is looked for from the start on: there is one at the start just if
+        // the first one is there.
+        if found.is_some_and(|found| found.start() == 0) {
             return Ok(true);
         }
     }
     Ok(false)
-}
-
-/// The first match is looked for from the start on: there is one at the start just
-/// if the first one is there.
-fn matches_start(pattern: &Regex, name: &str) -> Result<bool, FilterError> {
-    match pattern.find(name) {
-        Ok(found) => Ok(found.is_some_and(|found| found.start() == 0)),
-        Err(_) => Err(FilterError::TooCostly {
-            pattern: pattern.as_str().to_owned(),
-            name: name.to_owned(),
-        }),
-    }
 }
 
 #[cfg(test)]

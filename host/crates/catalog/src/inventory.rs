@@ -3,8 +3,17 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use standpipe_aws::{Arn, StreamDescription};
+
+/// A time that Amazon tells in seconds since 1970, with a part behind the point. None for
+/// one that is no date.
+pub fn time_of(seconds: f64) -> Option<OffsetDateTime> {
+    // A float beyond all dates becomes the greatest integer, which is no date.
+    let time = OffsetDateTime::from_unix_timestamp_nanos((seconds * 1e9) as i128).ok()?;
+    (seconds.is_finite() && (0..=9999).contains(&time.year())).then_some(time)
+}
 
 /// What was found in an account and a region.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

@@ -33,12 +33,12 @@ mod whole;
 pub use asset::Asset;
 pub use filter::{Filter, FilterError};
 pub use graph::{Edge, Graph, Role, Route};
-pub use inventory::{Inventory, Unread};
+pub use inventory::{Inventory, Unread, time_of};
 pub use round::{Looked, Round, RoundError, Told, look, read_inventory};
 pub use round::{open_metadata, open_secrets};
 pub use settings::{
-    CatalogAccess, CatalogSettings, Files, Headers, Judgement, LogLevel, OpenLineageServer,
-    RawCatalog, RawCatalogFiles, RawLineage, RawOpenLineage, RawOpenMetadata,
+    CatalogSettings, Files, Judgement, OpenLineageServer, RawCatalog, RawCatalogFiles, RawLineage,
+    RawOpenLineage, RawOpenMetadata,
 };
 pub use standpipe_aws::{
     Arn, Destination, Origin, Processor, Rotation, S3Place, Schema, SearchEngine, Sink, Status,

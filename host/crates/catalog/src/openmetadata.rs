@@ -42,7 +42,7 @@ pub(super) use resolve::Resolver;
 
 use thiserror::Error;
 
-use super::web::{Web, WebError, WebSettings};
+use super::web::{Web, WebError, WebSettings, resolve_headers};
 use api::Api;
 use standpipe_core::secret::{SecretResolver, UnresolvedSecret};
 
@@ -72,9 +72,9 @@ pub enum OpenError {
         "the token of OpenMetadata (`token`, `jwtToken`) is empty: set it, or leave it out where the server asks for none"
     )]
     EmptyToken,
-    /// The token is not to be had.
+    /// The token or a header is not to be had.
     #[error(transparent)]
-    Token(#[from] UnresolvedSecret),
+    Secret(#[from] UnresolvedSecret),
     /// The client cannot be made.
     #[error(transparent)]
     Web(#[from] WebError),
@@ -99,7 +99,7 @@ impl OpenMetadata {
             return Err(OpenError::EmptyToken);
         }
         let web = Web::new(&WebSettings {
-            extra_headers: settings.extra_headers.clone(),
+            extra_headers: resolve_headers(&settings.extra_headers, secrets).await?,
             bearer: token.clone(),
             verify: settings.verify.clone(),
             timeout: settings.timeout,

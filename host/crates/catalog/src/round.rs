@@ -20,11 +20,11 @@ use super::ingest::{Failure, IngestOptions, Outcome, Step, ingest};
 use super::openlineage::{EventOptions, LineageServer, job_events, write_file};
 use super::openmetadata::{OpenError, OpenMetadata};
 use super::reading::{ReadError, Reader, Tell};
-use super::web::{Web, WebError, WebSettings};
-use super::{CatalogSettings, Headers, Inventory, Judgement, OpenLineageServer, Route};
+use super::web::{Web, WebError, WebSettings, resolve_headers};
+use super::{CatalogSettings, Inventory, Judgement, OpenLineageServer, Route};
 use standpipe_aws::secret_store::{OpenSecretsError, Secrets};
 use standpipe_core::clock;
-use standpipe_core::secret::{NoSecretManager, Secret, SecretResolver, UnresolvedSecret};
+use standpipe_core::secret::{NoSecretManager, SecretResolver, UnresolvedSecret};
 
 /// What is done in a round, beside what the settings say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -113,10 +113,8 @@ pub async fn open_metadata(
     settings: &CatalogSettings,
     secrets: &dyn SecretResolver,
 ) -> Result<Option<OpenMetadata>, RoundError> {
-    let Some((server, headers)) = &settings.openmetadata else { return Ok(None) };
-    let mut server = server.clone();
-    server.extra_headers = resolved(headers, secrets).await?;
-    Ok(Some(OpenMetadata::new(server, secrets).await?))
+    let Some(server) = &settings.openmetadata else { return Ok(None) };
+    Ok(Some(OpenMetadata::new(server.clone(), secrets).await?))
 }
 
 impl Round {
@@ -208,22 +206,11 @@ async fn open_lineage(
 ) -> Result<Option<LineageServer>, RoundError> {
     let Some(server) = server else { return Ok(None) };
     let settings = WebSettings {
-        extra_headers: resolved(&server.headers, secrets).await?,
+        extra_headers: resolve_headers(&server.headers, secrets).await?,
         bearer: secrets.optional(server.token.as_ref()).await?,
         verify: server.verify.clone(),
         ..WebSettings::default()
     };
     let web = Web::new(&settings).map_err(RoundError::OpenLineage)?;
     Ok(Some(LineageServer::new(web, &server.url, server.path.as_deref())))
-}
-
-async fn resolved(
-    headers: &Headers,
-    secrets: &dyn SecretResolver,
-) -> Result<Vec<(String, Secret)>, UnresolvedSecret> {
-    let mut all = Vec::with_capacity(headers.len());
-    for (name, setting) in headers {
-        all.push((name.clone(), secrets.value(setting).await?));
-    }
-    Ok(all)
 }

@@ -9,16 +9,18 @@ mod servers;
 pub use lineage::RawLineage;
 pub use openlineage::RawOpenLineage;
 pub use openmetadata::RawOpenMetadata;
-pub use raw::{CatalogAccess, RawCatalog, RawCatalogFiles};
+pub use raw::{RawCatalog, RawCatalogFiles};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use tracing::Level;
 
 use super::drawing::DrawingOptions;
 use super::openmetadata::OpenMetadataSettings;
 use super::reading::ReadingSettings;
 use super::schedule::Schedule;
-use super::web::Verify;
+use super::web::{Headers, Verify};
 use standpipe_aws::secret_store::SecretsSettings;
 use standpipe_core::secret::SecretSetting;
 
@@ -33,9 +35,8 @@ pub struct CatalogSettings {
     pub secrets: Option<SecretsSettings>,
     /// What is drawn.
     pub drawing: DrawingOptions,
-    /// The OpenMetadata server that is told, with the headers of its requests, which
-    /// may be secrets that are kept elsewhere.
-    pub openmetadata: Option<(OpenMetadataSettings, Headers)>,
+    /// The OpenMetadata server that is told.
+    pub openmetadata: Option<OpenMetadataSettings>,
     /// The server that is told in OpenLineage's words.
     pub openlineage: Option<OpenLineageServer>,
     /// `HOST:PORT` of a broker by the ARN of its cluster, which is what OpenLineage
@@ -46,7 +47,7 @@ pub struct CatalogSettings {
     /// When a run has failed.
     pub judgement: Judgement,
     /// What its log tells.
-    pub log_level: LogLevel,
+    pub log_level: Level,
     /// When it runs on its own.
     pub schedule: Schedule,
     /// Where its history is kept.
@@ -59,9 +60,6 @@ impl CatalogSettings {
         self.service.as_deref().unwrap_or("standpipe")
     }
 }
-
-/// Names and values of headers.
-pub type Headers = Vec<(String, SecretSetting)>;
 
 /// A server that takes events of OpenLineage.
 #[derive(Debug, Clone)]
@@ -102,19 +100,6 @@ pub struct Judgement {
     pub success_threshold: u64,
     /// Whether a run that is below that fails.
     pub raise_on_error: bool,
-}
-
-/// What the log of a run tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Everything, for whoever looks for a fault.
-    Debug,
-    /// What happens.
-    Info,
-    /// What a person should look at.
-    Warn,
-    /// What went wrong.
-    Error,
 }
 
 impl Default for Judgement {

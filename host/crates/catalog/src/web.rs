@@ -18,10 +18,25 @@ use serde_json::Value;
 
 use crate::limits;
 use error::{shown, unreached, without_secrets};
-use standpipe_core::secret::Secret;
+use standpipe_core::secret::{Secret, SecretResolver, SecretSetting, UnresolvedSecret};
 
 pub use error::WebError;
 pub use reqwest::Method;
+
+/// Names and values of headers. Values may be secrets that are kept elsewhere.
+pub type Headers = Vec<(String, SecretSetting)>;
+
+/// Ask for those that are kept elsewhere.
+pub(crate) async fn resolve_headers(
+    headers: &Headers,
+    secrets: &dyn SecretResolver,
+) -> Result<Vec<(String, Secret)>, UnresolvedSecret> {
+    let mut all = Vec::with_capacity(headers.len());
+    for (name, setting) in headers {
+        all.push((name.clone(), secrets.value(setting).await?));
+    }
+    Ok(all)
+}
 
 /// What requests have in common.
 #[derive(Debug, Clone)]
@@ -205,26 +220,27 @@ fn content_type(method: &Method) -> &'static str {
 fn headers(settings: &WebSettings) -> Result<HeaderMap, WebError> {
     let mut headers = HeaderMap::new();
     for (name, value) in &settings.extra_headers {
-        let wrong = || WebError::Header { name: name.clone() };
-        let key = HeaderName::try_from(name.as_str()).map_err(|_| wrong())?;
+        let key = HeaderName::try_from(name.as_str());
+        let key = key.map_err(|_| WebError::Header { name: name.clone() })?;
         let is_taken = matches!(key.as_str(), "host" | "content-length" | "content-type")
             || key == "authorization" && settings.bearer.is_some();
         if is_taken {
             return Err(WebError::HeaderTaken { name: name.clone() });
         }
-        let mut value = HeaderValue::try_from(value.expose()).map_err(|_| wrong())?;
-        value.set_sensitive(true);
-        headers.insert(key, value);
+        headers.insert(key, sensitive(name, value.expose())?);
     }
     if let Some(bearer) = &settings.bearer {
-        let name = "Authorization".to_owned();
         let value = format!("Bearer {}", bearer.expose());
-        let value = HeaderValue::try_from(value).map_err(|_| WebError::Header { name });
-        let mut value = value?;
-        value.set_sensitive(true);
-        headers.insert("authorization", value);
+        headers.insert("authorization", sensitive("Authorization", &value)?);
     }
     Ok(headers)
+}
+
+fn sensitive(name: &str, value: &str) -> Result<HeaderValue, WebError> {
+    let value = HeaderValue::try_from(value);
+    let mut value = value.map_err(|_| WebError::Header { name: name.to_owned() })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use super::{Given, Output, block_on, fault, log_for_people};
 use crate::cli::{CommandResult, Exit};
 use standpipe_catalog::probe::{Outcome, Probe, probe_reading};
 use standpipe_catalog::reading::Reader;
-use standpipe_core::text_table::aligned;
 use standpipe_catalog::{CatalogSettings, open_metadata, open_secrets};
+use standpipe_core::text_table::aligned;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

@@ -2,14 +2,15 @@
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use tracing::Level;
 
 use super::progress::Progress;
 use super::{Given, Output, block_on, fault, log_for_people};
 use crate::cli::signals::Signals;
 use crate::cli::{CommandResult, Exit, complain};
 use crate::run::logged;
-use standpipe_catalog::schedule::{Cause, Fate, History, Outcome, Tally};
-use standpipe_catalog::{CatalogSettings, LogLevel, Round, Route, Told};
+use standpipe_catalog::schedule::{Cause, History, Outcome};
+use standpipe_catalog::{CatalogSettings, Round, Route, Told};
 use standpipe_core::clock;
 
 #[derive(Debug, Args)]
@@ -33,7 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     log_for_people();
     let mut settings = arguments.given.settings()?;
     if arguments.debug {
-        settings.log_level = LogLevel::Debug;
+        settings.log_level = Level::DEBUG;
     }
     let routes = arguments.given.routes()?;
     let round = Round { is_dry: arguments.dry_run, is_strict: arguments.strict };
@@ -66,14 +67,10 @@ async fn ingest(
         told = logged(&claim, settings, routes, round, &tell) => Some(told),
         () = signals.stop() => None,
     };
-    let outcome = told.as_ref().map_or_else(stopped, Told::ended);
+    let outcome =
+        told.as_ref().map_or_else(|| Outcome::stopped("stopped by a signal"), Told::ended);
     if let Err(error) = claim.end(outcome, clock::now()) {
         complain(&format!("what came of the run is not written down: {error}"));
     }
     Ok(told)
-}
-
-fn stopped() -> Outcome {
-    let failures = vec!["stopped by a signal".to_owned()];
-    Outcome { fate: Fate::Stopped, tally: Tally { failures, ..Tally::default() } }
 }

@@ -2,20 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::list::{exit_of, origin, tell};
-use super::progress::Progress;
-use super::{Given, block_until_signal, fault, log_for_people, print};
+use super::list::{exit_of, tell};
+use super::{Given, block_with_progress, fault, log_for_people, print};
 use crate::cli::{CommandResult, complain};
 use standpipe_catalog::document::Document;
 use standpipe_catalog::openlineage::{EventOptions, job_events};
 use standpipe_catalog::picture::{dot, mermaid, svg};
 use standpipe_catalog::report::label;
-use standpipe_core::text_table::table;
-use standpipe_catalog::{CatalogSettings, Graph, Looked, Role, look};
+use standpipe_catalog::{CatalogSettings, Graph, Looked, Origin, Role, look};
 use standpipe_core::clock;
+use standpipe_core::text_table::table;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -52,10 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     log_for_people();
     let settings = arguments.given.settings()?;
     let routes = if arguments.events { arguments.given.routes()? } else { Vec::new() };
-    let progress = Progress::start();
-    let looked = block_until_signal(look(&settings, &routes, &|step| progress.tell(step)));
-    drop(progress);
-    let looked = looked?.map_err(|error| fault(anyhow!(error)))?;
+    let looked = block_with_progress(async |tell| look(&settings, &routes, tell).await)?;
     tell(&looked.inventory);
     for warning in &looked.drawing.warnings {
         complain(&format!("note: {warning}"));
@@ -111,7 +107,7 @@ fn for_people(looked: &Looked) -> String {
     };
     let mut text = table(["from", "", "to", "note"], edges.iter().map(edge));
     let writers = looked.inventory.streams.iter();
-    let writers = writers.filter(|stream| origin(&stream.origin) == "writers").count();
+    let writers = writers.filter(|stream| stream.origin == Origin::DirectPut).count();
     text += &format!(
         "{} edges; only writers feed {writers} of {} streams\n",
         edges.len(),

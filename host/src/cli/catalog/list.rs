@@ -1,14 +1,12 @@
 //! `host catalog list`: the delivery streams as a table or JSON, and words for origins and
 //! destinations that other subcommands use.
 
-use anyhow::anyhow;
 use clap::Args;
 
-use super::progress::Progress;
-use super::{Given, Output, block_until_signal, fault, log_for_people};
+use super::{Given, Output, block_with_progress, log_for_people};
 use crate::cli::{CommandResult, Exit, complain};
-use standpipe_core::text_table::table;
 use standpipe_catalog::{Destination, Inventory, Origin, Sink, StreamDescription, read_inventory};
+use standpipe_core::text_table::table;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -28,10 +26,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 pub(super) fn read(given: &Given) -> Result<Inventory, (Exit, anyhow::Error)> {
     log_for_people();
     let settings = given.settings()?;
-    let progress = Progress::start();
-    let inventory = block_until_signal(read_inventory(&settings, &|step| progress.tell(step)));
-    drop(progress);
-    let inventory = inventory?.map_err(|error| fault(anyhow!(error)))?;
+    let inventory = block_with_progress(async |tell| read_inventory(&settings, tell).await)?;
     tell(&inventory);
     Ok(inventory)
 }

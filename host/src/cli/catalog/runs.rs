@@ -8,9 +8,9 @@ use super::{Given, Output, fault, print_text};
 use crate::cli::dead::check_data_dir;
 use crate::cli::{CommandResult, Exit, complain, usage};
 use standpipe_catalog::schedule::{Fate, History, Run};
-use standpipe_core::text_table::table;
 use standpipe_core::clock;
 use standpipe_core::escape::one_line;
+use standpipe_core::text_table::table;
 
 const HEADER: [&str; 6] = ["run", "cause", "fate", "began", "took", "what"];
 

@@ -3,13 +3,13 @@
 use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
+use tracing::Level;
 
 use super::{Given, block_on, fault, usage};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::signals::Signals;
 use crate::cli::{CommandResult, Exit, abandon, complain, complain_at_once};
 use crate::run::Cataloging;
-use standpipe_catalog::LogLevel;
 use standpipe_catalog::schedule::Kept;
 
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         )));
     }
     if arguments.debug {
-        settings.log_level = LogLevel::Debug;
+        settings.log_level = Level::DEBUG;
     }
     let routes = arguments.given.routes()?;
     let stop = CancellationToken::new();

@@ -4,12 +4,11 @@ use std::fmt::Write as _;
 
 use anyhow::anyhow;
 use clap::Args;
-use time::OffsetDateTime;
 
 use super::list::{origin, place, processors, read};
 use super::{Given, Output, fault};
 use crate::cli::CommandResult;
-use standpipe_catalog::StreamDescription;
+use standpipe_catalog::{Inventory, Origin, StreamDescription, time_of};
 use standpipe_core::clock;
 use standpipe_core::escape::one_line;
 
@@ -42,11 +41,8 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 }
 
 /// The DynamoDB tables whose changes feed the stream.
-fn stream_tables(
-    inventory: &standpipe_catalog::Inventory,
-    stream: &StreamDescription,
-) -> Vec<String> {
-    let standpipe_catalog::Origin::Kinesis { arn } = &stream.origin else { return Vec::new() };
+fn stream_tables(inventory: &Inventory, stream: &StreamDescription) -> Vec<String> {
+    let Origin::Kinesis { arn } = &stream.origin else { return Vec::new() };
     let tables = inventory.tables.get(arn).into_iter().flatten();
     tables.map(|table| table.name().to_owned()).collect()
 }
@@ -65,8 +61,8 @@ fn for_people(stream: &StreamDescription, tables: &[String]) -> String {
     line("type", &stream.kind);
     line("version", &stream.version);
     for (key, time) in [("created", stream.created), ("updated", stream.updated)] {
-        if let Some(time) = time.and_then(moment) {
-            line(key, &time);
+        if let Some(time) = time.and_then(time_of) {
+            line(key, &clock::rfc3339(time));
         }
     }
     line("encrypted", if stream.is_encrypted { "yes" } else { "no" });
@@ -87,11 +83,4 @@ fn for_people(stream: &StreamDescription, tables: &[String]) -> String {
         }
     }
     text
-}
-
-/// Amazon's seconds since 1970, with a part behind the point.
-fn moment(seconds: f64) -> Option<String> {
-    let nanoseconds = (seconds * 1e9) as i128;
-    let time = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok();
-    time.filter(|time| (0..=9999).contains(&time.year())).map(clock::rfc3339)
 }

@@ -3,8 +3,9 @@
 
 use super::*;
 use crate::config::parse;
+use standpipe_catalog::Judgement;
 use standpipe_catalog::web::Verify;
-use standpipe_catalog::{Judgement, LogLevel};
+use tracing::Level;
 
 fn check(text: &str) -> Result<CatalogSettings, ConfigError> {
     parse(text)?.check_catalog(Path::new("/etc/x"), CatalogOverrides::default())
@@ -35,10 +36,13 @@ fn all_of_it_is_taken() {
     .unwrap();
     assert_eq!(settings.reading.aws.region.as_deref(), Some("b"));
     assert!(!settings.reading.walks_tables && !settings.schedule.is_manual());
-    assert_eq!(settings.log_level, LogLevel::Debug);
-    let (server, headers) = settings.openmetadata.unwrap();
+    assert_eq!(settings.log_level, Level::DEBUG);
+    let server = settings.openmetadata.unwrap();
     assert_eq!(server.verify, Verify::Authority("/etc/x/ca.pem".into()));
-    assert!(server.token.unwrap().reference().is_some() && headers[0].1.reference().is_some());
+    assert!(
+        server.token.unwrap().reference().is_some()
+            && server.extra_headers[0].1.reference().is_some()
+    );
     assert_eq!(
         (server.deletion.ratio_max, &*server.services.storage),
         (0.05, &["s".to_owned()][..])

@@ -7,14 +7,12 @@ use std::path::Path;
 
 use tracing::dispatcher::{self, Dispatch};
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-use super::word;
 use crate::log_fields::OneLineFields;
-use standpipe_catalog::LogLevel;
 use standpipe_core::private;
 
 /// Bytes of a run's log that are kept, which is some thousands of lines.
@@ -24,11 +22,11 @@ const CATALOG_LOG_BYTES_MAX: u64 = 1024 * 1024;
 /// kept. The rest of the program logs as before, and so does this thread to wherever
 /// that goes.
 #[expect(clippy::disallowed_types, reason = "a subscriber writes to its guard")]
-pub(super) fn keep(path: &Path, level: LogLevel) -> io::Result<DefaultGuard> {
+pub(super) fn keep(path: &Path, level: Level) -> io::Result<DefaultGuard> {
     let file = private::file_options().write(true).create(true).truncate(true).open(path)?;
     let file = Bounded { file, left: CATALOG_LOG_BYTES_MAX };
     // All crates of Standpipe have names that begin so.
-    let filter = EnvFilter::new(format!("warn,standpipe={}", word(level)));
+    let filter = EnvFilter::new(format!("warn,standpipe={level}"));
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .fmt_fields(OneLineFields)
@@ -83,7 +81,7 @@ mod tests {
     fn a_log_has_the_level_that_is_set_and_an_end() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.log");
-        let guard = keep(&path, LogLevel::Debug).unwrap();
+        let guard = keep(&path, Level::DEBUG).unwrap();
         tracing::debug!("a small thing");
         for _ in 0..20_000 {
             tracing::info!("{}", "x".repeat(100));
@@ -94,7 +92,7 @@ mod tests {
         assert!(text.contains("a small thing") && text.contains("the log is full"));
         assert!(!text.contains("not here"));
         assert!(text.len() as u64 <= CATALOG_LOG_BYTES_MAX + 100);
-        let guard = keep(&path, LogLevel::Error).unwrap();
+        let guard = keep(&path, Level::ERROR).unwrap();
         tracing::info!("a small thing");
         drop(guard);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "");

@@ -11,15 +11,9 @@ use super::Drawing;
 #[derive(Debug, Default)]
 pub(super) struct Collected {
     assets: BTreeSet<Asset>,
-    edges: BTreeMap<(Asset, Asset, Role), Conditions>,
+    /// With the conditions of which any must hold; none where an edge holds always.
+    edges: BTreeMap<(Asset, Asset, Role), Option<BTreeSet<String>>>,
     warnings: BTreeSet<String>,
-}
-
-/// When an edge holds.
-#[derive(Debug)]
-enum Conditions {
-    Always,
-    AnyOf(BTreeSet<String>),
 }
 
 impl Collected {
@@ -36,11 +30,11 @@ impl Collected {
     pub(super) fn edge(&mut self, from: Asset, to: Asset, role: Role, condition: Option<&str>) {
         self.asset(from.clone());
         self.asset(to.clone());
-        let none_yet = || Conditions::AnyOf(BTreeSet::new());
+        let none_yet = || Some(BTreeSet::new());
         let conditions = self.edges.entry((from, to, role)).or_insert_with(none_yet);
         match (&mut *conditions, condition) {
-            (Conditions::AnyOf(any), Some(condition)) => _ = any.insert(condition.to_owned()),
-            _ => *conditions = Conditions::Always,
+            (Some(any), Some(condition)) => _ = any.insert(condition.to_owned()),
+            _ => *conditions = None,
         }
     }
 
@@ -48,26 +42,14 @@ impl Collected {
         let assets: Vec<_> = self.assets.into_iter().collect();
         let place =
             |asset: &Asset| assets.binary_search(asset).expect("both ends of an edge are assets");
-        let edge = |((from, to, role), conditions): (&(_, _, Role), &Conditions)| Edge {
-            from: place(from),
-            to: place(to),
-            role: *role,
-            note: conditions.note(),
-        };
         // The map's order is the edges': places of assets are in the order of assets.
-        let edges = self.edges.iter().map(edge).collect();
+        let edges = self.edges.iter().map(|((from, to, role), conditions)| {
+            let any = |any: &BTreeSet<String>| Vec::from_iter(any.iter().cloned()).join(" or ");
+            let note = conditions.as_ref().map(any);
+            Edge { from: place(from), to: place(to), role: *role, note }
+        });
+        let edges = edges.collect();
         let warnings = self.warnings.into_iter().collect();
         Drawing { graph: Graph { assets, edges }, warnings }
-    }
-}
-
-impl Conditions {
-    fn note(&self) -> Option<String> {
-        match self {
-            Conditions::Always => None,
-            Conditions::AnyOf(any) => {
-                Some(any.iter().map(String::as_str).collect::<Vec<_>>().join(" or "))
-            }
-        }
     }
 }

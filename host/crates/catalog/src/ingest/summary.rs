@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 
 use super::{Failure, IngestOptions, Outcome, Step};
-use standpipe_core::text_table::table;
 use standpipe_core::escape::one_line;
+use standpipe_core::text_table::table;
 
 /// Failures that the summary of a run shows, as OpenMetadata's own does.
 const CATALOG_FAILURES_SHOWN: usize = 10;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::names::{Context, Name, Names, names, of_arn};
+use super::names::{Context, Name, names, of_arn};
 use crate::{Arn, Asset, Edge, Graph, Inventory, Role, Rotation, Sink, StreamDescription};
 use standpipe_core::clock;
 
@@ -124,9 +124,7 @@ impl Maker<'_> {
         let Name { namespace, name } = of_arn(table);
         let job = Name { namespace, name: format!("{name}/{}", stream.resource) };
         let documentation = format!("Changes of {}, as they are made", table.name());
-        let (input, output) = ([edge.from], [edge.to]);
-        let (input, output) = (input.into_iter(), output.into_iter());
-        Some(self.event(job, "CHANGE_STREAM", &documentation, input, output))
+        Some(self.event(job, "CHANGE_STREAM", &documentation, [edge.from], [edge.to]))
     }
 
     fn event(
@@ -134,8 +132,8 @@ impl Maker<'_> {
         job: Name,
         kind: &str,
         documentation: &str,
-        inputs: impl Iterator<Item = usize>,
-        outputs: impl Iterator<Item = usize>,
+        inputs: impl IntoIterator<Item = usize>,
+        outputs: impl IntoIterator<Item = usize>,
     ) -> JobEvent {
         let kind = json!({
             "processingType": "STREAMING", "integration": "FIREHOSE", "jobType": kind
@@ -174,11 +172,11 @@ impl Maker<'_> {
 
     /// Each once: two assets may be the same to others, as objects with one static
     /// prefix are.
-    fn datasets(&self, assets: impl Iterator<Item = usize>) -> Vec<Item> {
+    fn datasets(&self, assets: impl IntoIterator<Item = usize>) -> Vec<Item> {
         let mut datasets = BTreeMap::new();
-        for asset in assets.map(|place| &self.graph.assets[place]) {
-            if let Some(Names { own, others }) = names(asset, &self.names) {
-                let facets = dataset_facets(asset, &others);
+        for asset in assets.into_iter().map(|place| &self.graph.assets[place]) {
+            if let Some((own, other)) = names(asset, &self.names) {
+                let facets = dataset_facets(asset, other.as_ref());
                 datasets.entry(own.clone()).or_insert(Item { name: own, facets });
             }
         }
@@ -186,13 +184,11 @@ impl Maker<'_> {
     }
 }
 
-fn dataset_facets(asset: &Asset, others: &[Name]) -> BTreeMap<&'static str, Value> {
+fn dataset_facets(asset: &Asset, other: Option<&Name>) -> BTreeMap<&'static str, Value> {
     let mut facets = BTreeMap::new();
-    if !others.is_empty() {
-        let identifier =
-            |it: &Name| json!({"namespace": it.namespace, "name": it.name, "type": "STREAM"});
-        let identifiers: Vec<_> = others.iter().map(identifier).collect();
-        facets.insert("symlinks", facet(SYMLINKS, json!({ "identifiers": identifiers })));
+    if let Some(Name { namespace, name }) = other {
+        let identifier = json!({"namespace": namespace, "name": name, "type": "STREAM"});
+        facets.insert("symlinks", facet(SYMLINKS, json!({ "identifiers": [identifier] })));
     }
     let description = match asset {
         Asset::Objects { prefix, written, .. } if written.trim_end_matches('/') != prefix => {

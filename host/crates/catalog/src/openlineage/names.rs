@@ -48,13 +48,6 @@ pub struct Name {
     pub name: String,
 }
 
-/// A dataset's names: the first is its own, others know it by the rest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Names {
-    pub(super) own: Name,
-    pub(super) others: Vec<Name>,
-}
-
 /// What names need to know besides the asset.
 pub(super) struct Context<'event> {
     /// The delivery stream.
@@ -89,12 +82,12 @@ fn legal(namespace: String) -> String {
     }
 }
 
-/// How a dataset is called; none for what is a job.
-pub(super) fn names(asset: &Asset, context: &Context<'_>) -> Option<Names> {
+/// How a dataset is called, and how others know it, if they do; none for what is a job.
+pub(super) fn names(asset: &Asset, context: &Context<'_>) -> Option<(Name, Option<Name>)> {
     let own = match asset {
         Asset::DeliveryStream { .. } => return None,
         Asset::KinesisStream { arn } => {
-            return Some(Names { own: of_arn(arn), others: vec![spark_name(arn)] });
+            return Some((of_arn(arn), Some(spark_name(arn))));
         }
         Asset::KafkaTopic { cluster, topic } => return Some(topic_names(cluster, topic, context)),
         Asset::DynamoTable { arn } => of_arn(arn),
@@ -133,7 +126,7 @@ pub(super) fn names(asset: &Asset, context: &Context<'_>) -> Option<Names> {
             name(namespace, format!("{stream}/{what}"))
         }
     };
-    Some(Names { own, others: Vec::new() })
+    Some((own, None))
 }
 
 /// As Spark calls it, whose users are those who read most of Kinesis.
@@ -143,14 +136,12 @@ fn spark_name(arn: &Arn) -> Name {
 }
 
 /// A topic's own ARN is its cluster's with another word and the topic.
-fn topic_names(cluster: &Arn, topic: &str, context: &Context<'_>) -> Names {
+fn topic_names(cluster: &Arn, topic: &str, context: &Context<'_>) -> (Name, Option<Name>) {
     let resource = format!("topic/{}/{topic}", cluster.name());
     let by_arn = of_arn(&Arn { resource, ..cluster.clone() });
     match context.brokers.get(&cluster.to_string()) {
-        None => Names { own: by_arn, others: Vec::new() },
-        Some(broker) => {
-            Names { own: name(format!("kafka://{broker}"), topic.to_owned()), others: vec![by_arn] }
-        }
+        None => (by_arn, None),
+        Some(broker) => (name(format!("kafka://{broker}"), topic.to_owned()), Some(by_arn)),
     }
 }
 
@@ -224,7 +215,7 @@ mod tests {
         let (brokers, ports) = (BTreeMap::new(), BTreeMap::from([("h".to_owned(), 5555)]));
         let context =
             Context { stream: &stream, service: "shop", brokers: &brokers, ports: &ports };
-        let Name { namespace, name } = names(asset, &context).unwrap().own;
+        let (Name { namespace, name }, _) = names(asset, &context).unwrap();
         format!("{namespace} {name}")
     }
 
@@ -264,7 +255,7 @@ mod tests {
         ] {
             let context = Context { stream: &stream, service, brokers: &brokers, ports: &ports };
             let events = Asset::Events { label: "track \"Order Completed\"".to_owned() };
-            let Name { namespace, name } = names(&events, &context).unwrap().own;
+            let (Name { namespace, name }, _) = names(&events, &context).unwrap();
             assert_eq!((&*namespace, &*name), (expected, "track/Order Completed"));
         }
         let place = "host with blank".to_owned();

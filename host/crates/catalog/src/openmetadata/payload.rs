@@ -2,11 +2,10 @@
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use time::OffsetDateTime;
 
 use super::tasks::{events, place, source, tasks};
 use crate::limits;
-use crate::{Graph, StreamDescription};
+use crate::{Graph, StreamDescription, time_of};
 use standpipe_core::clock;
 
 /// How much a server takes: older ones refuse keys that they do not know.
@@ -122,9 +121,7 @@ fn console(stream: &StreamDescription) -> Option<String> {
 }
 
 fn date(seconds: f64) -> Option<String> {
-    // A float beyond all dates becomes the greatest integer, which is no date.
-    let time = OffsetDateTime::from_unix_timestamp((seconds.floor()) as i64).ok()?;
-    (seconds.is_finite() && (0..=9999).contains(&time.year())).then(|| clock::rfc3339(time))
+    time_of(seconds.floor()).map(clock::rfc3339)
 }
 
 #[cfg(test)]

@@ -105,13 +105,13 @@ impl OpenMetadata {
         for stream in streams {
             let payload = payload(stream, graph, &self.service);
             let stored = existing.get(&stream.name).map(|existing| &existing.stored);
-            let is_as_it_should = stored.is_some_and(|stored| {
+            let is_as_it_should = |stored: &Value| {
                 // A server that keeps no state or hash was written to with few keys.
                 let keys = if stored.get("state").is_some() { Keys::All } else { Keys::Few };
                 is_stored(&payload, stored, self.settings.override_metadata, keys)
-            });
+            };
             let outcome = match stored {
-                Some(_) if is_as_it_should => Put::Unchanged,
+                Some(stored) if is_as_it_should(stored) => Put::Unchanged,
                 Some(_) => Put::Updated,
                 None => Put::Created,
             };

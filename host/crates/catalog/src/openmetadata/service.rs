@@ -162,13 +162,11 @@ impl OpenMetadata {
              regions out. Leave it here.\n\n{}",
             ours.mark()
         );
-        let own = json!({"config": self.connection(ours)});
-        let bare = (!self.settings.store_service_connection).then_some(Value::Null);
-        let custom = json!({"config": {"type": "CustomPipeline"}});
-        let attempts = bare
-            .map(|none| ("KinesisFirehose", none))
-            .into_iter()
-            .chain([("KinesisFirehose", own), ("CustomPipeline", custom)]);
+        let bare = ("KinesisFirehose", Value::Null);
+        let own = ("KinesisFirehose", json!({"config": self.connection(ours)}));
+        let custom = ("CustomPipeline", json!({"config": {"type": "CustomPipeline"}}));
+        let is_stored = self.settings.store_service_connection;
+        let attempts = [bare, own, custom].into_iter().skip(usize::from(is_stored));
         let mut refusal = None;
         for (kind, connection) in attempts {
             let mut body = json!({

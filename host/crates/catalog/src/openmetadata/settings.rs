@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::limits;
-use crate::web::Verify;
-use standpipe_core::secret::{Secret, SecretSetting};
+use crate::web::{Headers, Verify};
+use standpipe_core::secret::SecretSetting;
 
 /// The part of a service's pipelines that a run may delete, unless set otherwise:
 /// more than half of the streams hardly go at once, but wrong settings make it look so.
@@ -21,7 +21,7 @@ pub struct OpenMetadataSettings {
     /// Which servers are believed.
     pub verify: Verify,
     /// Headers of every request.
-    pub extra_headers: Vec<(String, Secret)>,
+    pub extra_headers: Headers,
     /// How long an attempt of a request may take.
     pub timeout: Duration,
     /// The pause before the second attempt.

@@ -13,7 +13,6 @@ const KNOWN: std::ops::RangeInclusive<u32> = 1..=2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     major: u32,
-    minor: u32,
     written: String,
 }
 
@@ -23,8 +22,8 @@ impl Version {
         let written: String = text(answer, "version")?.chars().take(40).collect();
         let mut numbers = written.split(['.', '-']);
         let mut number = || numbers.next()?.parse().ok();
-        let (major, minor) = (number()?, number()?);
-        Some(Version { major, minor, written })
+        let (major, _minor): (u32, u32) = (number()?, number()?);
+        Some(Version { major, written })
     }
 
     /// Whether this program knows its API.

@@ -145,13 +145,14 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// How the edges of a role look, and the words for them.
-fn look(role: Role) -> (&'static str, &'static str) {
+/// The class of a role's edges, the words for them, and their colour as in the style: markers
+/// do not take it from there everywhere.
+fn look(role: Role) -> (&'static str, &'static str, &'static str) {
     match role {
-        Role::Routed => ("routed", "sent by the plugin"),
-        Role::Feeds => ("feeds", "feeds"),
-        Role::Delivered => ("delivered", "delivered"),
-        Role::Backup => ("backup", "copies and failed records"),
-        Role::Schema => ("schema", "columns taken from"),
+        Role::Routed => ("routed", "sent by the plugin", "#4f46e5"),
+        Role::Feeds => ("feeds", "feeds", "#7e22ce"),
+        Role::Delivered => ("delivered", "delivered", "#0f766e"),
+        Role::Backup => ("backup", "copies and failed records", "#64748b"),
+        Role::Schema => ("schema", "columns taken from", "#64748b"),
     }
 }

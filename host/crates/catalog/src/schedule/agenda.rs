@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Cause, Claim, Fate, History, HistoryError, Outcome, Schedule, Tally};
+use super::{Cause, Claim, History, HistoryError, Outcome, Schedule};
 use crate::limits;
 
 /// Runs that are counted one by one when they were skipped.
@@ -108,10 +108,7 @@ pub async fn keep(
         tell(due, now());
         tokio::select! {
             () = &mut stop => return Ok(Kept::Stopped),
-            waited = wait(due.at, &now) => match waited {
-                Waited::Due => {}
-                Waited::PutBack => continue,
-            },
+            is_due = wait(due.at, &now) => if !is_due { continue },
         }
         agenda.settle(now());
         let claim = match history.begin(due.cause, Some(due.at), now()) {
@@ -151,36 +148,26 @@ async fn finish(
     }
     tracing::info!("the catalog's run under way is given {:?} to end", limits::CATALOG_STOP_GRACE);
     let outcome = tokio::time::timeout(limits::CATALOG_STOP_GRACE, run).await;
-    let stopped = || {
-        let failures = vec!["it was told to stop before its end".to_owned()];
-        Outcome { fate: Fate::Stopped, tally: Tally { failures, ..Tally::default() } }
-    };
-    (outcome.unwrap_or_else(|_| stopped()), true)
+    let stopped = |_| Outcome::stopped("it was told to stop before its end");
+    (outcome.unwrap_or_else(stopped), true)
 }
 
-/// In steps, since the clock may be set, and the machine may sleep.
-async fn wait(until: OffsetDateTime, now: &impl Fn() -> OffsetDateTime) -> Waited {
+/// Whether the time has come; not where the clock was put back meanwhile. It is waited in
+/// steps, since the clock may be set, and the machine may sleep.
+async fn wait(until: OffsetDateTime, now: &impl Fn() -> OffsetDateTime) -> bool {
     let mut latest = now();
     loop {
         let time = now();
         if latest - time > limits::CATALOG_CLOCK_STEP {
-            return Waited::PutBack;
+            return false;
         }
         latest = latest.max(time);
         let left = Duration::try_from(until - time).unwrap_or_default();
         if left.is_zero() {
-            return Waited::Due;
+            return true;
         }
         tokio::time::sleep(left.min(limits::CATALOG_CLOCK_STEP)).await;
     }
-}
-
-/// What waiting for a time came to.
-enum Waited {
-    /// It has come.
-    Due,
-    /// The clock was put back meanwhile.
-    PutBack,
 }
 
 fn tell(due: Due, now: OffsetDateTime) {

@@ -99,7 +99,10 @@ impl History {
         due: Option<OffsetDateTime>,
         at: OffsetDateTime,
     ) -> Result<Option<Claim>, HistoryError> {
-        self.try_begin(cause, due, at).map_err(|error| self.failed(error))
+        let id = id_at(at);
+        let began = Line { run: id.clone(), at, event: Event::Began { cause, due } };
+        let lock = self.try_begin(began).map_err(|error| self.failed(error))?;
+        Ok(lock.map(|lock| Claim { history: self.clone(), id, _lock: lock }))
     }
 
     /// Write down that a run did not begin, and why.
@@ -129,12 +132,7 @@ impl History {
         self.log_of(&run.id)
     }
 
-    fn try_begin(
-        &self,
-        cause: Cause,
-        due: Option<OffsetDateTime>,
-        at: OffsetDateTime,
-    ) -> io::Result<Option<Claim>> {
+    fn try_begin(&self, began: Line) -> io::Result<Option<File>> {
         for directory in [&self.directory, &self.directory.join(LOGS)] {
             private::create_directory(directory)?;
             private::narrow_files(directory)?;
@@ -152,34 +150,34 @@ impl History {
                 "a run of the catalog was cut off: its program ended in the middle of it"
             );
             let event = Event::Ended { fate: Fate::CutOff, tally: Tally::default() };
-            lines.push(Line { run: run.id.clone(), at, event });
+            lines.push(Line { run: run.id.clone(), at: began.at, event });
         }
-        let id = id_at(at);
-        lines.push(Line { run: id.clone(), at, event: Event::Began { cause, due } });
+        lines.push(began);
         self.append(&lines)?;
-        Ok(Some(Claim { history: self.clone(), id, _lock: lock }))
+        Ok(Some(lock))
     }
 
     /// Whether anybody holds the lock. Nothing is made for it: who only looks may
     /// not be allowed to write.
     fn is_running(&self) -> io::Result<bool> {
-        match File::open(self.directory.join(LOCK)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-            // Shared, so that two who look do not take each other for a run.
-            Ok(lock) => Ok(lock.try_lock_shared().is_err()),
-        }
+        // Shared, so that two who look do not take each other for a run.
+        Ok(self.open(LOCK)?.is_some_and(|lock| lock.try_lock_shared().is_err()))
     }
 
     fn read(&self) -> io::Result<Books> {
         let mut bytes = Vec::new();
-        match File::open(self.directory.join(FILE)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Books::default()),
-            Err(error) => return Err(error),
+        if let Some(file) = self.open(FILE)? {
             // Nobody writes more; whatever put it there is not read for ever.
-            Ok(file) => file.take(2 * CATALOG_HISTORY_BYTES_MAX).read_to_end(&mut bytes)?,
-        };
+            file.take(2 * CATALOG_HISTORY_BYTES_MAX).read_to_end(&mut bytes)?;
+        }
         Ok(Books::parse(&bytes))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Option<File>> {
+        match File::open(self.directory.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
+        }
     }
 
     /// Add lines, with the directory locked for as long as it takes.

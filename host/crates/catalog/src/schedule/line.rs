@@ -109,6 +109,14 @@ pub struct Outcome {
     pub tally: Tally,
 }
 
+impl Outcome {
+    /// A run that was told to stop before its end.
+    pub fn stopped(why: &str) -> Self {
+        let failures = vec![why.to_owned()];
+        Outcome { fate: Fate::Stopped, tally: Tally { failures, ..Tally::default() } }
+    }
+}
+
 /// A line of the file of runs. A run has one for its beginning and one for its end.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Line {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Headers;
 use super::lineage::RawLineage;
 use super::servers::{check_headers, verify};
 use crate::limits::{CATALOG_BULK, WEB_TIMEOUT};
@@ -71,11 +70,11 @@ impl RawOpenMetadata {
         lineage: &RawLineage,
         assume_role_arn: Option<String>,
         check: &mut TableChecker<'_>,
-    ) -> (OpenMetadataSettings, Headers) {
+    ) -> OpenMetadataSettings {
         let url = self.check_url(check);
         let timeout = self.timeout.as_deref();
-        let headers = check_headers(&self.headers, check);
-        let settings = OpenMetadataSettings {
+        OpenMetadataSettings {
+            extra_headers: check_headers(&self.headers, check),
             token: check.optional_secret("token", self.token.clone()),
             verify: verify(self.verify.as_deref(), check),
             timeout: check.duration("timeout", timeout, WEB_TIMEOUT, Duration::ZERO..=TIMEOUT_MAX),
@@ -92,8 +91,7 @@ impl RawOpenMetadata {
             direct_put_edges: lineage.direct_put.unwrap_or(false),
             column_lineage: lineage.columns.unwrap_or(false),
             ..OpenMetadataSettings::new(url, service)
-        };
-        (settings, headers)
+        }
     }
 
     fn check_url(&self, check: &mut TableChecker<'_>) -> &str {
@@ -117,12 +115,11 @@ impl RawOpenMetadata {
         let percent = self.delete_percent_max;
         let percent =
             percent.and_then(|percent| check.number("delete_percent_max", percent, 0..=100));
-        let ratio = percent.and_then(|percent| u8::try_from(percent).ok());
+        let ratio = percent.map(|percent| percent as f64 / 100.0);
         Deletion {
             is_on: self.mark_deleted.unwrap_or(true),
             prunes_filtered: self.delete_filtered.unwrap_or(false),
-            ratio_max: ratio
-                .map_or(Deletion::default().ratio_max, |percent| f64::from(percent) / 100.0),
+            ratio_max: ratio.unwrap_or(Deletion::default().ratio_max),
         }
     }
 

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::Level;
 
 use super::lineage::RawLineage;
 use super::openlineage::RawOpenLineage;
 use super::openmetadata::RawOpenMetadata;
-use super::{CatalogSettings, Files, Headers, Judgement, LogLevel};
+use super::{CatalogSettings, Files, Judgement};
 use crate::filter::Filter;
 use crate::limits::CATALOG_CALLS_PER_SECOND;
 use crate::openmetadata::OpenMetadataSettings;
@@ -90,23 +91,17 @@ pub struct RawCatalogFiles {
     pub dot: Option<PathBuf>,
 }
 
-/// What the catalog needs of the rest of the settings.
-#[derive(Debug, Clone)]
-pub struct CatalogAccess {
-    /// How AWS is reached.
-    pub aws: AwsSettings,
-    /// A URL in place of Firehose's endpoint.
-    pub firehose_url: Option<String>,
-    /// Who keeps the secrets that are not in the settings, if anybody does.
-    pub secrets: Option<SecretsSettings>,
-    /// Where the history is kept.
-    pub data_dir: PathBuf,
-}
-
 impl RawCatalog {
-    /// Checks the settings of the catalog, apart from its access to AWS.
-    pub fn check(&self, access: CatalogAccess, check: &mut TableChecker<'_>) -> CatalogSettings {
-        let CatalogAccess { aws, firehose_url, secrets, data_dir } = access;
+    /// Checks the settings of the catalog, apart from what it shares with the rest: its access
+    /// to AWS, the manager of secrets, and the directory of the history.
+    pub fn check(
+        &self,
+        aws: AwsSettings,
+        firehose_url: Option<String>,
+        secrets: Option<SecretsSettings>,
+        data_dir: PathBuf,
+        check: &mut TableChecker<'_>,
+    ) -> CatalogSettings {
         let role_arn = aws.role.as_ref().map(|role| role.arn.clone());
         let reading = ReadingSettings {
             aws,
@@ -138,7 +133,7 @@ impl RawCatalog {
         server: &RawOpenMetadata,
         role_arn: Option<String>,
         check: &mut TableChecker<'_>,
-    ) -> (OpenMetadataSettings, Headers) {
+    ) -> OpenMetadataSettings {
         if self.service_name.is_none() {
             check.add_mistake(
                 "service_name is missing: OpenMetadata knows the streams together by it: write one such as \
@@ -189,19 +184,15 @@ impl RawCatalog {
         }
     }
 
-    fn check_log_level(&self, check: &mut TableChecker<'_>) -> LogLevel {
-        match self.log_level.as_deref() {
-            Some("debug") => LogLevel::Debug,
-            None | Some("info") => LogLevel::Info,
-            Some("warn") => LogLevel::Warn,
-            Some("error") => LogLevel::Error,
-            Some(word) => {
-                check.add_mistake(format_args!(
-                    "log_level is {word:?}: write \"debug\", \"info\", \"warn\" or \"error\""
-                ));
-                LogLevel::Info
-            }
-        }
+    fn check_log_level(&self, check: &mut TableChecker<'_>) -> Level {
+        let word = self.log_level.as_deref().unwrap_or("info");
+        let is_known = matches!(word, "debug" | "info" | "warn" | "error");
+        word.parse().ok().filter(|_| is_known).unwrap_or_else(|| {
+            check.add_mistake(format_args!(
+                "log_level is {word:?}: write \"debug\", \"info\", \"warn\" or \"error\""
+            ));
+            Level::INFO
+        })
     }
 
     fn check_schedule(&self, check: &mut TableChecker<'_>) -> Schedule {

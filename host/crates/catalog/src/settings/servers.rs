@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::Headers;
-use crate::web::Verify;
+use crate::web::{Headers, Verify};
 use standpipe_core::secret::Secret;
 use standpipe_core::settings::TableChecker;
 

@@ -72,7 +72,7 @@ impl<'graph> Painter<'graph> {
         to: &mut String,
     ) -> fmt::Result {
         let Line { edge, from, to: end } = line;
-        let (class, verb) = look(edge.role);
+        let (class, verb, _) = look(edge.role);
         let is_back = end.0 < from.0;
         // Heads do not touch the boxes.
         let end = (if is_back { end.0 + 2.0 } else { end.0 - 2.0 }, end.1);

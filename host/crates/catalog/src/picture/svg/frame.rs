@@ -46,8 +46,7 @@ impl Painter<'_> {
             }
         }
         for role in ROLES {
-            let (class, _) = look(role);
-            let colour = line_colour(role);
+            let (class, _, colour) = look(role);
             write!(
                 to,
                 r#"<marker id="{class}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.5L8 4L0 7.5z" fill="{colour}"/></marker>"#
@@ -100,7 +99,10 @@ impl Painter<'_> {
     fn legend(&self) -> Vec<(String, &'static str, &'static str)> {
         let edges = &self.graph.edges;
         let there = ROLES.into_iter().filter(|role| edges.iter().any(|edge| edge.role == *role));
-        let entry = |role| (look(role).0.to_owned(), look(role).0, look(role).1);
+        let entry = |role| {
+            let (class, words, _) = look(role);
+            (class.to_owned(), class, words)
+        };
         let mut legend: Vec<_> = there.map(entry).collect();
         if edges.iter().any(|edge| edge.role == Role::Routed && edge.note.is_some()) {
             legend.push(("routed some".to_owned(), "routed", "sent under a condition"));
@@ -111,14 +113,4 @@ impl Painter<'_> {
 
 fn entry_width(text: &str) -> f64 {
     38.0 + width(text) * DETAIL_SIZE + 22.0
-}
-
-/// As in the style, which markers do not take their colour from everywhere.
-fn line_colour(role: Role) -> &'static str {
-    match role {
-        Role::Routed => "#4f46e5",
-        Role::Feeds => "#7e22ce",
-        Role::Delivered => "#0f766e",
-        Role::Backup | Role::Schema => "#64748b",
-    }
 }

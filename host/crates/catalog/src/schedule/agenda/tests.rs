@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::*;
+use crate::schedule::{Fate, Tally};
 use standpipe_core::clock;
 
 fn time(text: &str) -> OffsetDateTime {
