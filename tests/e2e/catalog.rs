@@ -2,8 +2,8 @@
 //! runs.
 
 mod checking;
+mod discovery;
 mod ingesting;
-mod reading;
 mod running;
 
 use serde_json::{Value, json};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use standpipe_aws::{AwsSettings, Endpoints, Keys};
-use standpipe_catalog::reading::{ReadError, Reader, ReadingSettings};
+use standpipe_catalog::discovery::{DiscoveryError, DiscoverySettings, InventoryReader};
 use standpipe_catalog::{Filter, Inventory};
 use standpipe_core::secret::{NoSecretManager, Secret, SecretResolver, SecretSetting};
 use standpipe_tests::Endpoint;
@@ -20,7 +20,7 @@ use standpipe_tests::endpoint::Asked;
 /// No test waits for Amazon's pace.
 const FAST: f64 = 2000.0;
 
-fn settings(url: &str) -> ReadingSettings {
+fn settings(url: &str) -> DiscoverySettings {
     let value = |text: &str| SecretSetting::Value(Secret::new(text.to_owned()));
     let keys = Keys {
         access_key_id: value("test"),
@@ -28,7 +28,7 @@ fn settings(url: &str) -> ReadingSettings {
         session_token: None,
     };
     let (sts, dynamodb) = (Some(url.to_owned()), Some(url.to_owned()));
-    ReadingSettings {
+    DiscoverySettings {
         aws: AwsSettings {
             region: Some(REGION.to_owned()),
             keys: Some(keys),
@@ -42,22 +42,22 @@ fn settings(url: &str) -> ReadingSettings {
     }
 }
 
-fn filtered(url: &str, includes: &[&str], excludes: &[&str]) -> ReadingSettings {
-    ReadingSettings { filter: Filter::new(includes, excludes).unwrap(), ..settings(url) }
+fn filtered(url: &str, includes: &[&str], excludes: &[&str]) -> DiscoverySettings {
+    DiscoverySettings { filter: Filter::new(includes, excludes).unwrap(), ..settings(url) }
 }
 
 /// Do something with a reader.
-fn with<T>(settings: ReadingSettings, then: impl AsyncFnOnce(&Reader) -> T) -> T {
+fn with<T>(settings: DiscoverySettings, then: impl AsyncFnOnce(&InventoryReader) -> T) -> T {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all();
     runtime.build().expect("a runtime").block_on(async {
         let secrets: Arc<dyn SecretResolver> = Arc::new(NoSecretManager);
-        let reader = Reader::open(settings, &secrets).await.expect("keys are set");
+        let reader = InventoryReader::open(settings, &secrets).await.expect("keys are set");
         then(&reader).await
     })
 }
 
-fn read(settings: ReadingSettings) -> Result<Inventory, ReadError> {
+fn read(settings: DiscoverySettings) -> Result<Inventory, DiscoveryError> {
     with(settings, async |reader| reader.read(&|_| ()).await)
 }
 
@@ -164,7 +164,7 @@ fn without_a_first_page_nothing_is_known() {
             (operation(asked) == "ListDeliveryStreams").then(|| (200, body.to_owned()))
         });
         let error = read(settings(&endpoint.url())).expect_err(body);
-        assert!(matches!(error, ReadError::List { .. }), "{body}: {error}");
+        assert!(matches!(error, DiscoveryError::List { .. }), "{body}: {error}");
         assert!(error.to_string().contains("InvalidAnswer"), "{body}: {error}");
     }
 }

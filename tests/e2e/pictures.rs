@@ -1,8 +1,8 @@
 //! Pictures of the catalog, read by the programs that they are for.
 
 use serde_json::Value;
-use standpipe_catalog::picture::{dot, mermaid};
-use standpipe_catalog::{Asset, Edge, Graph, Role};
+use standpipe_catalog::render::{dot, mermaid};
+use standpipe_catalog::{Asset, Edge, EdgeRole, Graph};
 use standpipe_tests::pictures;
 
 /// Names that mean something in one language or another, and conditions.
@@ -26,7 +26,7 @@ fn graph() -> Graph {
     let edge = |(number, name): (usize, &&str)| Edge {
         from: number,
         to: number + NAMES.len(),
-        role: Role::Routed,
+        role: EdgeRole::Routed,
         note: Some((*name).to_owned()),
     };
     Graph { assets, edges: NAMES.iter().enumerate().map(edge).collect() }

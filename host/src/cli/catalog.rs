@@ -25,8 +25,8 @@ use crate::config::{
 };
 use crate::limits;
 use progress::Progress;
-use standpipe_catalog::reading::Tell;
-use standpipe_catalog::{CatalogSettings, RoundError, Route};
+use standpipe_catalog::discovery::ReportProgress;
+use standpipe_catalog::{CatalogSettings, EventRoute, SyncError};
 
 const LIST_HELP: &str = "Exit codes:
   0  all of them were read
@@ -96,7 +96,7 @@ pub(super) enum Command {
 
 /// Where the settings come from.
 #[derive(Debug, Clone, Args)]
-struct Given {
+struct CatalogArgs {
     /// The settings file; or a workflow file of OpenMetadata's, whose name ends with
     /// .yaml, .yml or .json.
     #[arg(short, long, value_name = "FILE")]
@@ -115,13 +115,13 @@ struct Given {
 
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, Args)]
-struct Output {
+struct OutputArgs {
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-impl Output {
+impl OutputArgs {
     fn print(
         self,
         result: &impl serde::Serialize,
@@ -149,7 +149,7 @@ pub(super) fn run(command: Command) -> CommandResult {
     }
 }
 
-impl Given {
+impl CatalogArgs {
     /// The settings, checked. What a person should know of them is told.
     fn settings(&self) -> Result<CatalogSettings, (Exit, anyhow::Error)> {
         self.check().map_err(usage)
@@ -173,7 +173,7 @@ impl Given {
     }
 
     /// What the plugin of the settings sends where. A workflow has no plugin.
-    fn routes(&self) -> Result<Vec<Route>, (Exit, anyhow::Error)> {
+    fn routes(&self) -> Result<Vec<EventRoute>, (Exit, anyhow::Error)> {
         let is_workflow = |file: &PathBuf| WorkflowForm::of(file).is_some();
         if self.config.as_ref().is_none_or(is_workflow) {
             return Ok(Vec::new());
@@ -218,7 +218,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> Result<T, (Exit, anyhow::Erro
 
 /// The same until a signal says to stop, with progress on the terminal meanwhile.
 fn block_with_progress<T>(
-    read: impl AsyncFnOnce(Tell<'_>) -> Result<T, RoundError>,
+    read: impl AsyncFnOnce(ReportProgress<'_>) -> Result<T, SyncError>,
 ) -> Result<T, (Exit, anyhow::Error)> {
     let progress = Progress::start();
     let tell = |step| progress.tell(step);

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use standpipe_catalog::reading::Tell;
-use standpipe_catalog::schedule::{Claim, Fate, History, HistoryError, Kept, Outcome, Tally, keep};
-use standpipe_catalog::{CatalogSettings, Round, Route, Told};
+use standpipe_catalog::discovery::ReportProgress;
+use standpipe_catalog::schedule::{
+    ActiveRun, RunCounts, RunResult, RunStatus, RunStore, RunStoreError, ScheduleEnd, keep,
+};
+use standpipe_catalog::{CatalogSettings, CatalogSync, EventRoute, SyncReport};
 use standpipe_core::clock;
 use standpipe_plugin_host::{self as plugin, Fault, Plugin, PublishedRoles};
 
@@ -24,13 +26,13 @@ const NICENESS: i32 = 10;
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Tells what the plugin sends where at present.
-pub(crate) type Routes = Box<dyn Fn() -> Vec<Route> + Send>;
+pub(crate) type Routes = Box<dyn Fn() -> Vec<EventRoute> + Send>;
 
 /// Runs of the catalog that come by themselves.
 #[derive(Debug)]
 pub(crate) struct Cataloging {
     stop: CancellationToken,
-    thread: JoinHandle<Result<Kept, HistoryError>>,
+    thread: JoinHandle<Result<ScheduleEnd, RunStoreError>>,
 }
 
 impl Cataloging {
@@ -75,14 +77,14 @@ impl Cataloging {
     }
 
     /// Wait until the schedule is over or somebody has stopped it.
-    pub(crate) fn wait(self) -> Option<Result<Kept, HistoryError>> {
+    pub(crate) fn wait(self) -> Option<Result<ScheduleEnd, RunStoreError>> {
         self.thread.join().ok()
     }
 }
 
 /// What a plugin says that it sends where.
-pub(crate) fn routes_of(plugin: &Plugin) -> Result<Vec<Route>, Fault> {
-    let own = |route: plugin::Route| Route {
+pub(crate) fn routes_of(plugin: &Plugin) -> Result<Vec<EventRoute>, Fault> {
+    let own = |route: plugin::Route| EventRoute {
         message_type: route.message_type,
         name: route.name,
         condition: route.condition,
@@ -106,10 +108,10 @@ async fn keep_up(
     settings: &CatalogSettings,
     routes: &Routes,
     stop: impl Future<Output = ()>,
-) -> Result<Kept, HistoryError> {
-    let history = History::of_data_dir(&settings.data_dir);
-    let run = async |claim: &Claim| {
-        logged(claim, settings, &routes(), Round::default(), &|_| ()).await.ended()
+) -> Result<ScheduleEnd, RunStoreError> {
+    let history = RunStore::of_data_dir(&settings.data_dir);
+    let run = async |claim: &ActiveRun| {
+        logged(claim, settings, &routes(), CatalogSync::default(), &|_| ()).await.ended()
     };
     keep(settings.schedule.clone(), &history, clock::now, stop, run).await
 }
@@ -117,12 +119,12 @@ async fn keep_up(
 /// A round whose log is kept with the history. A log that cannot be written holds up
 /// nothing.
 pub(crate) async fn logged(
-    claim: &Claim,
+    claim: &ActiveRun,
     settings: &CatalogSettings,
-    routes: &[Route],
-    round: Round,
-    progress: Tell<'_>,
-) -> Told {
+    routes: &[EventRoute],
+    round: CatalogSync,
+    progress: ReportProgress<'_>,
+) -> SyncReport {
     let _log = match log::keep(&claim.log(), settings.log_level) {
         Ok(log) => Some(log),
         Err(error) => {
@@ -142,12 +144,12 @@ pub(crate) async fn logged(
     told
 }
 
-fn tell(outcome: &Outcome) {
-    let Outcome { fate, tally: Tally { counts, failures, .. } } = outcome;
+fn tell(outcome: &RunResult) {
+    let RunResult { fate, tally: RunCounts { counts, failures, .. } } = outcome;
     let counts: Vec<_> = counts.iter().map(|(key, count)| format!("{key} {count}")).collect();
     let counts = counts.join(", ");
     match fate {
-        Fate::Done => tracing::info!("a run of the catalog is done: {counts}"),
+        RunStatus::Done => tracing::info!("a run of the catalog is done: {counts}"),
         _ => tracing::error!("a run of the catalog has failed: {}: {counts}", failures.join("; ")),
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use standpipe_catalog::probe::{Outcome, probe_reading};
-use standpipe_catalog::reading::ReadingSettings;
+use standpipe_catalog::discovery::DiscoverySettings;
+use standpipe_catalog::probe::{ProbeOutcome, probe_reading};
 use standpipe_catalog::{Inventory, Origin, Sink};
 use standpipe_tests::catalog::{Account, Made, REGION, SECRET, make_streams};
 use standpipe_tests::ministack::Ministack;
@@ -23,7 +23,7 @@ fn everything_that_moto_makes_is_read() {
     let url = moto::server().url();
     let made = make_streams(url, STREAMS);
     assert_eq!(made.streams.len(), STREAMS);
-    let settings = ReadingSettings { walks_tables: false, ..filtered(url, &[r"stream\."], &[]) };
+    let settings = DiscoverySettings { walks_tables: false, ..filtered(url, &[r"stream\."], &[]) };
     let inventory = read(settings).unwrap();
     assert_made(&inventory, &made);
     assert_eq!(inventory.account.as_deref(), Some(Account::ID));
@@ -46,7 +46,7 @@ fn everything_that_ministack_makes_is_read_with_the_tables_behind_it() {
 
     let settings = filtered(&ministack.url, &[r"stream\."], &[]);
     let probes = with(settings, async |reader| probe_reading(reader).await);
-    assert!(probes.iter().all(|probe| probe.outcome == Outcome::Granted), "{probes:#?}");
+    assert!(probes.iter().all(|probe| probe.outcome == ProbeOutcome::Granted), "{probes:#?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use standpipe_catalog::reading::{Progress, ReadingSettings};
+use standpipe_catalog::discovery::{DiscoveryProgress, DiscoverySettings};
 use standpipe_tests::catalog::operation;
 
 use super::{count, read, serve, settings, streams, with};
@@ -20,7 +20,7 @@ fn the_pace_is_kept() {
         }
         None
     });
-    read(ReadingSettings { calls_per_second: 40.0, ..settings(&endpoint.url()) }).unwrap();
+    read(DiscoverySettings { calls_per_second: 40.0, ..settings(&endpoint.url()) }).unwrap();
     let times = times.lock();
     assert_eq!(times.len(), 60);
     // A fifth more is what late wake-ups and the way to the server may make of it.
@@ -39,7 +39,7 @@ fn five_thousand_streams_are_read_in_little_memory() {
     let own = Arc::clone(&described);
     let inventory = with(settings(&endpoint.url()), async move |reader| {
         let tell = move |progress| {
-            if let Progress::Described { done, of } = progress {
+            if let DiscoveryProgress::Described { done, of } = progress {
                 assert_eq!(of, MANY);
                 *own.lock() = done;
             }

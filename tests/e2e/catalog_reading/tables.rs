@@ -3,8 +3,8 @@
 
 use serde_json::json;
 use standpipe_catalog::Arn;
-use standpipe_catalog::probe::{Outcome, probe_reading};
-use standpipe_catalog::reading::ReadingSettings;
+use standpipe_catalog::discovery::DiscoverySettings;
+use standpipe_catalog::probe::{ProbeOutcome, probe_reading};
 use standpipe_tests::catalog::{Account, REGION, input, operation, refusal};
 
 use super::{count, filtered, read, serve, settings, with};
@@ -52,7 +52,7 @@ fn tables_are_found_behind_a_kinesis_stream() {
 fn tables_are_not_looked_for_without_need() {
     let source = kinesis(Account::ID, REGION);
     let endpoint = serve(with_tables(&source), |_| None);
-    read(ReadingSettings { walks_tables: false, ..settings(&endpoint.url()) }).unwrap();
+    read(DiscoverySettings { walks_tables: false, ..settings(&endpoint.url()) }).unwrap();
     read(filtered(&endpoint.url(), &[], &["s"])).unwrap();
     assert_eq!(count(&endpoint, "ListTables"), 0);
 }
@@ -99,7 +99,7 @@ fn each_permission_is_tried_on_its_own() {
             assert_eq!(probe.is_mandatory, probe.action == "firehose:ListDeliveryStreams");
         }
         let untried =
-            probes.iter().filter(|probe| matches!(probe.outcome, Outcome::Untried { .. }));
+            probes.iter().filter(|probe| matches!(probe.outcome, ProbeOutcome::Untried { .. }));
         assert_eq!(untried.count(), usize::from(denied.starts_with("List")));
         assert_eq!(probes.len(), 5);
     }

@@ -1,8 +1,8 @@
 //! Pipelines whose stream is gone: soft deletion, and every reason not to delete.
 
 use serde_json::json;
-use standpipe_catalog::Unread;
-use standpipe_catalog::openmetadata::Untouched;
+use standpipe_catalog::UnreadableStream;
+use standpipe_catalog::openmetadata::RemovalSkipped;
 use standpipe_tests::openmetadata::{Fault, Traits};
 
 use super::world::World;
@@ -56,12 +56,12 @@ fn a_list_that_breaks_off_deletes_nothing() {
         outcome
     };
     let outcome = fails_without_writing(&world);
-    assert_eq!(outcome.removal.untouched, Some(Untouched::Incomplete));
+    assert_eq!(outcome.removal.untouched, Some(RemovalSkipped::Incomplete));
     world.inventory.streams.clear();
     fails_without_writing(&world);
     world.inventory.is_complete = true;
     assert_eq!(world.writes_again(), [""; 0]);
-    assert_eq!(world.run().removal.untouched, Some(Untouched::Empty));
+    assert_eq!(world.run().removal.untouched, Some(RemovalSkipped::Empty));
 }
 
 #[test]
@@ -72,7 +72,8 @@ fn streams_that_were_left_out_or_could_not_be_read_are_there() {
         world.remove_stream(name);
     }
     world.inventory.filtered = vec!["a".to_owned()];
-    world.inventory.unread = vec![Unread { name: "b".to_owned(), cause: "denied".to_owned() }];
+    world.inventory.unread =
+        vec![UnreadableStream { name: "b".to_owned(), cause: "denied".to_owned() }];
     world.inventory.vanished = vec!["c".to_owned()];
     world.server.forget_requests();
     let outcome = world.run();
@@ -99,7 +100,7 @@ fn most_of_a_service_is_not_deleted_at_once() {
     world.server.forget_requests();
     let outcome = world.run();
     assert_eq!(world.server.writes(), [""; 0]);
-    let why = Untouched::TooMany { stale: 3, all: 4, percent: 50 };
+    let why = RemovalSkipped::TooMany { stale: 3, all: 4, percent: 50 };
     assert_eq!(outcome.removal.untouched, Some(why));
     assert_eq!(outcome.steps[1].failures.len(), 1);
     assert!(outcome.summary(&world.options).contains("3 of 4 pipelines would be deleted"));
@@ -135,7 +136,7 @@ fn a_service_of_somebody_elses_is_kept_until_it_is_adopted() {
     assert_eq!(world.writes_again(), [""; 0]);
     let line = "standpipe-scope: 123456789012/eu-west-1";
     let untouched = world.run().removal.untouched;
-    assert_eq!(untouched, Some(Untouched::Unmarked { line: line.to_owned() }));
+    assert_eq!(untouched, Some(RemovalSkipped::Unmarked { line: line.to_owned() }));
     world.settings.adopt_service = true;
     world.run_well();
     assert_eq!(world.server.pipelines().len(), 3);

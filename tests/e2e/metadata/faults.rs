@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use standpipe_catalog::openmetadata::{OpenError, OpenMetadata};
+use standpipe_catalog::openmetadata::{OpenMetadata, OpenMetadataError};
 use standpipe_core::secret::{NoSecretManager, Secret, SecretSetting};
 use standpipe_tests::openmetadata::{Fault, Traits};
 
@@ -94,7 +94,7 @@ fn a_reference_that_nobody_resolves_and_an_empty_token_stop_the_run() {
     for (written, expected) in [("secret:/om/token", "secret:/om/token"), ("", "is empty")] {
         let mut settings = world.settings.clone();
         settings.token = Some(SecretSetting::parse(Secret::new(written.to_owned())).unwrap());
-        let error: OpenError =
+        let error: OpenMetadataError =
             runtime.block_on(OpenMetadata::new(settings, &NoSecretManager)).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }

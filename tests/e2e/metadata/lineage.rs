@@ -2,9 +2,9 @@
 //! other tools that stay.
 
 use serde_json::json;
-use standpipe_catalog::openmetadata::{Services, Written};
-use standpipe_catalog::report::Fate;
-use standpipe_catalog::{Asset, Role, Rotation, SearchEngine, Table};
+use standpipe_catalog::openmetadata::{EdgeWrite, ServiceNames};
+use standpipe_catalog::report::EdgeOutcome;
+use standpipe_catalog::{Asset, EdgeRole, Rotation, SearchEngine, Table};
 use standpipe_tests::openmetadata::Traits;
 
 use super::world::{World, arn, kinesis, objects, world_topic};
@@ -44,18 +44,18 @@ fn tables_of_dynamodb_stand_for_the_stream_that_they_feed() {
     world_topic(&world.server, "changes");
     world.server.add("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
     world.join("a", std::slice::from_ref(&stream), &[objects("lake", "raw/orders")]);
-    world.edge(&table, &stream, Role::Feeds);
+    world.edge(&table, &stream, EdgeRole::Feeds);
     let outcome = world.run_well();
     assert_eq!(world.server.edges()[0].0, "dynamo.default.default.Orders");
     assert_eq!(world.server.edges().len(), 1);
     // The bucket is the nearest that is known, and it is told.
-    let Fate::Resolved { matched, .. } = &outcome.report.lines[0].fate else { panic!() };
+    let EdgeOutcome::Resolved { matched, .. } = &outcome.report.lines[0].fate else { panic!() };
     assert_eq!(*matched, ["s3://lake"]);
     // With the service named the table's name is known, and nothing is searched for.
-    world.settings.services = Services {
+    world.settings.services = ServiceNames {
         database: vec!["redshift".to_owned(), "dynamo".to_owned()],
         storage: vec!["s3".to_owned()],
-        ..Services::default()
+        ..ServiceNames::default()
     };
     world.server.change(|traits| traits.search_lags = true);
     assert_eq!(world.writes_again(), [""; 0]);
@@ -67,7 +67,7 @@ fn what_may_be_two_things_is_none() {
     world.server.add("containers", "other.lake.x", &json!({"fullPath": "s3://lake/a/"}));
     let outcome = world.run_well();
     assert_eq!(world.server.edges().len(), 0);
-    let Fate::Ambiguous { candidates, .. } = &outcome.report.lines[0].fate else { panic!() };
+    let EdgeOutcome::Ambiguous { candidates, .. } = &outcome.report.lines[0].fate else { panic!() };
     assert_eq!(*candidates, ["other.lake.x", "s3.lake.\"a.objects\""]);
     assert_eq!(outcome.report.unresolved(), 1);
     // Saying which service it is makes it one.
@@ -85,7 +85,7 @@ fn what_is_missing_is_told_with_what_was_tried() {
     world.join("a", &[kinesis("in")], std::slice::from_ref(&to));
     world.settings.services.database = vec!["rs".to_owned()];
     let outcome = world.run_well();
-    let Fate::NotFound { tried, .. } = &outcome.report.lines[0].fate else { panic!() };
+    let EdgeOutcome::NotFound { tried, .. } = &outcome.report.lines[0].fate else { panic!() };
     assert_eq!(*tried, ["rs.dev.public.orders", "rs.dev.public.Orders"]);
     assert!(
         standpipe_catalog::report::table(&outcome.report).contains("tried rs.dev.public.orders")
@@ -100,7 +100,7 @@ fn streams_that_only_writers_feed_have_no_edge_unless_it_is_set() {
     world.server.add("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
     world.join("a", &[], &[objects("lake", "")]);
     let outcome = world.run_well();
-    assert_eq!(outcome.report.lines[0].fate, Fate::DirectPut);
+    assert_eq!(outcome.report.lines[0].fate, EdgeOutcome::DirectPut);
     assert_eq!((outcome.report.unresolved(), world.server.edges().len()), (0, 0));
     world.settings.direct_put_edges = true;
     world.run_well();
@@ -120,7 +120,7 @@ fn what_openmetadata_cannot_have_is_unsupported() {
         &[Asset::Splunk { endpoint: "https://splunk:8088".to_owned() }],
     );
     let outcome = world.run_well();
-    assert!(matches!(outcome.report.lines[0].fate, Fate::Unsupported { .. }));
+    assert!(matches!(outcome.report.lines[0].fate, EdgeOutcome::Unsupported { .. }));
     assert_eq!(outcome.report.unresolved(), 0);
 }
 
@@ -141,7 +141,7 @@ fn topics_are_those_of_their_service() {
     assert_eq!(world.server.edges()[0].0, "local_kafka.\"shop.orders\"");
     world.settings.services.kafka = Some("other".to_owned());
     let outcome = world.run_well();
-    let Fate::NotFound { tried, .. } = &outcome.report.lines[0].fate else { panic!() };
+    let EdgeOutcome::NotFound { tried, .. } = &outcome.report.lines[0].fate else { panic!() };
     assert_eq!(*tried, ["other.\"shop.orders\""]);
 }
 
@@ -181,8 +181,11 @@ fn an_edge_of_another_tool_keeps_its_pipeline_and_one_without_gets_ours() {
     let pipelines: Vec<_> = world.server.edges().into_iter().filter_map(|edge| edge.2).collect();
     assert_eq!(pipelines, ["glue.job", "\"my.firehose\".b"]);
     assert!(world.server.details().contains(&details));
-    let kept = Written::Kept { pipeline: glue };
-    assert_eq!(outcome.report.lines[0].fate, Fate::Resolved { written: kept, matched: vec![] });
+    let kept = EdgeWrite::Kept { pipeline: glue };
+    assert_eq!(
+        outcome.report.lines[0].fate,
+        EdgeOutcome::Resolved { written: kept, matched: vec![] }
+    );
     assert_eq!(world.writes_again(), [""; 0]);
 }
 
@@ -270,8 +273,8 @@ fn tables_are_looked_for_in_all_services_where_none_is_named() {
     assert_eq!(ends, ["glue.123456789012.lake.\"a.b\"", "rs.dev.sales.orders"]);
     assert_eq!(outcome.report.unresolved(), 0);
     // Two streams with one edge: the second one is told whose it is.
-    let kept = Written::Kept { pipeline: "a".to_owned() };
+    let kept = EdgeWrite::Kept { pipeline: "a".to_owned() };
     let fate = &outcome.report.lines.iter().find(|line| line.stream == "b").unwrap().fate;
-    assert_eq!(*fate, Fate::Resolved { written: kept, matched: vec![] });
+    assert_eq!(*fate, EdgeOutcome::Resolved { written: kept, matched: vec![] });
     assert_eq!(world.writes_again(), [""; 0]);
 }

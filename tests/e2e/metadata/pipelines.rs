@@ -2,8 +2,8 @@
 //! words kept.
 
 use serde_json::json;
-use standpipe_catalog::openmetadata::Services;
-use standpipe_catalog::{Asset, Processor, Role};
+use standpipe_catalog::openmetadata::ServiceNames;
+use standpipe_catalog::{Asset, EdgeRole, Processor};
 use standpipe_tests::openmetadata::{Fault, Traits};
 
 use super::world::World;
@@ -35,7 +35,7 @@ fn the_service_is_made_once_with_its_account_and_without_credentials() {
     let mut world = World::new(Traits::default(), &["a"]);
     world.settings.assume_role_arn = Some("arn:aws:iam::123456789012:role/r".to_owned());
     world.settings.services =
-        Services { kafka: Some("local_kafka".to_owned()), ..Services::default() };
+        ServiceNames { kafka: Some("local_kafka".to_owned()), ..ServiceNames::default() };
     world.run_well();
     let services = world.server.entities("pipelineServices");
     let service = &services["\"my.firehose\""];
@@ -101,7 +101,7 @@ fn events_and_functions_are_tasks() {
     world.edge(
         &Asset::Events { label: "track \"Order Completed\"".to_owned() },
         &own,
-        Role::Routed,
+        EdgeRole::Routed,
     );
     world.inventory.streams[0].destinations[0].processors =
         vec![Processor { kind: "Lambda".to_owned(), lambda: None, splits_at: None }];

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use standpipe_catalog::ingest::{IngestOptions, Outcome, ingest};
+use standpipe_catalog::ingest::{IngestOptions, IngestOutcome, ingest};
 use standpipe_catalog::openmetadata::{OpenMetadata, OpenMetadataSettings};
 use standpipe_catalog::{
-    Arn, Asset, Destination, Edge, Graph, Inventory, Origin, Role, S3Place, Sink, Status,
+    Arn, Asset, Destination, Edge, EdgeRole, Graph, Inventory, Origin, S3Place, Sink, Status,
     StreamDescription,
 };
 use standpipe_core::secret::{NoSecretManager, Secret, SecretSetting};
@@ -70,14 +70,14 @@ impl World {
         let own = Asset::DeliveryStream { name: name.to_owned(), arn: Some(stream.arn.clone()) };
         self.inventory.streams.push(stream);
         for from in from {
-            self.edge(from, &own, Role::Feeds);
+            self.edge(from, &own, EdgeRole::Feeds);
         }
         for to in to {
-            self.edge(&own, to, Role::Delivered);
+            self.edge(&own, to, EdgeRole::Delivered);
         }
     }
 
-    pub(super) fn edge(&mut self, from: &Asset, to: &Asset, role: Role) {
+    pub(super) fn edge(&mut self, from: &Asset, to: &Asset, role: EdgeRole) {
         let (from, to) = (self.position(from), self.position(to));
         self.graph.edges.push(Edge { from, to, role, note: None });
     }
@@ -97,7 +97,7 @@ impl World {
 
     /// A run. Nothing that it tells holds the token, and nothing that it asks is
     /// unknown to the server.
-    pub(super) fn run(&self) -> Outcome {
+    pub(super) fn run(&self) -> IngestOutcome {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let outcome = runtime.block_on(async {
             let server = OpenMetadata::new(self.settings.clone(), &NoSecretManager).await.unwrap();
@@ -116,7 +116,7 @@ impl World {
     }
 
     /// A run in which everything is well.
-    pub(super) fn run_well(&self) -> Outcome {
+    pub(super) fn run_well(&self) -> IngestOutcome {
         let outcome = self.run();
         assert_eq!(outcome.aborted, None);
         let failures: Vec<_> = outcome.steps.iter().flat_map(|step| &step.failures).collect();

@@ -2,12 +2,12 @@
 //! history of runs holds, reading it ends.
 #![no_main]
 
-use standpipe_catalog::schedule::{Books, Schedule};
+use standpipe_catalog::schedule::{RunHistory, Schedule};
 use standpipe_core::clock;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = Books::parse(bytes);
+    let _ = RunHistory::parse(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut parts = text.splitn(3, '|');
     let (rhythm, start, end) = (parts.next().unwrap_or_default(), parts.next(), parts.next());

@@ -30,7 +30,7 @@
 
 use serde::Serialize;
 
-use super::drawing::Drawing;
+use super::lineage::Lineage;
 use super::{Arn, Graph, Inventory};
 
 /// The version of the form.
@@ -38,29 +38,29 @@ const VERSION: u32 = 1;
 
 /// The document, ready to be written.
 #[derive(Debug, Serialize)]
-pub struct Document<'catalog> {
+pub struct CatalogDocument<'catalog> {
     version: u32,
     inventory: &'catalog Inventory,
-    tables: Vec<Feeding<'catalog>>,
+    tables: Vec<TablesOfStream<'catalog>>,
     graph: &'catalog Graph,
     warnings: Vec<&'catalog str>,
 }
 
 #[derive(Debug, Serialize)]
-struct Feeding<'catalog> {
+struct TablesOfStream<'catalog> {
     stream: &'catalog Arn,
     tables: &'catalog [Arn],
 }
 
-impl<'catalog> Document<'catalog> {
+impl<'catalog> CatalogDocument<'catalog> {
     /// All that is in an inventory, and what was drawn from it.
-    pub fn new(inventory: &'catalog Inventory, drawing: &'catalog Drawing) -> Self {
-        let feeding = |(stream, tables): (&'catalog Arn, &'catalog Vec<Arn>)| Feeding {
+    pub fn new(inventory: &'catalog Inventory, drawing: &'catalog Lineage) -> Self {
+        let feeding = |(stream, tables): (&'catalog Arn, &'catalog Vec<Arn>)| TablesOfStream {
             stream,
             tables: tables.as_slice(),
         };
         let warnings = inventory.warnings.iter().chain(&drawing.warnings);
-        Document {
+        CatalogDocument {
             version: VERSION,
             inventory,
             tables: inventory.tables.iter().map(feeding).collect(),
@@ -82,15 +82,15 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::drawing::{DrawingOptions, draw};
-    use crate::picture::example;
+    use crate::lineage::{LineageOptions, draw};
+    use crate::render::example;
 
     #[test]
     fn the_document_has_all_and_is_stable() {
         let (mut inventory, routes) = (example::inventory(), example::routes());
         inventory.warnings.push("a table could not be looked at".to_owned());
-        let drawing = draw(&inventory, &routes, DrawingOptions::default());
-        let text = Document::new(&inventory, &drawing).to_text();
+        let drawing = draw(&inventory, &routes, LineageOptions::default());
+        let text = CatalogDocument::new(&inventory, &drawing).to_text();
         let document: Value = serde_json::from_str(&text).unwrap();
         let keys: Vec<_> = document.as_object().unwrap().keys().collect();
         assert_eq!(keys.len(), 5, "{keys:?}");
@@ -113,7 +113,7 @@ mod tests {
         let again = draw(
             &inventory,
             &routes.into_iter().rev().collect::<Vec<_>>(),
-            DrawingOptions::default(),
+            LineageOptions::default(),
         );
         assert_eq!(again, drawing);
     }

@@ -25,7 +25,7 @@ pub struct Edge {
     /// The position of the asset that it goes to.
     pub to: usize,
     /// Why it does.
-    pub role: Role,
+    pub role: EdgeRole,
     /// More about it for a person, such as a condition of the plugin's.
     pub note: Option<String>,
 }
@@ -33,7 +33,7 @@ pub struct Edge {
 /// Why data flows from one asset to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum EdgeRole {
     /// The plugin sends events there.
     Routed,
     /// It feeds the next one.
@@ -48,7 +48,7 @@ pub enum Role {
 
 /// What a plugin says that it sends where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Route {
+pub struct EventRoute {
     /// The events' message type; none for all.
     pub message_type: Option<String>,
     /// The events' name; none for all.

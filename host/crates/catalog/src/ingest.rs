@@ -4,13 +4,13 @@
 //!
 //! The order is: the server is tried; the service is found or made; pipelines; their
 //! edges; deletion. Reading is done before, and other sinks have steps of their own,
-//! which are added to the [`Outcome`].
+//! which are added to the [`IngestOutcome`].
 
-mod lineage;
+mod edges;
 mod step;
 mod summary;
 
-pub use step::{Failure, Step};
+pub use step::{IngestFailure, IngestStep};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,11 +20,12 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::openmetadata::{
-    ApiError, Existing, OpenMetadata, Put, Removal, Scope, ServiceError, ServiceState, Untouched,
+    ApiError, ExistingPipeline, OpenMetadata, PipelineRemoval, PipelineWrite, RemovalSkipped,
+    ServiceError, ServiceScope, ServiceState,
 };
 use super::probe;
-use super::report::Report;
-use super::{Graph, Inventory, Judgement};
+use super::report::LineageReport;
+use super::{Graph, Inventory, SuccessCriteria};
 
 /// How a run is done, and when it has failed.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +35,7 @@ pub struct IngestOptions {
     /// Whether nothing is written.
     pub is_dry: bool,
     /// When it has failed.
-    pub judgement: Judgement,
+    pub judgement: SuccessCriteria,
 }
 
 impl Default for IngestOptions {
@@ -42,33 +43,33 @@ impl Default for IngestOptions {
         IngestOptions {
             workflow: "standpipe".to_owned(),
             is_dry: false,
-            judgement: Judgement::default(),
+            judgement: SuccessCriteria::default(),
         }
     }
 }
 
 /// What came of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Outcome {
+pub struct IngestOutcome {
     /// Source, Sink, and what other sinks add.
-    pub steps: Vec<Step>,
+    pub steps: Vec<IngestStep>,
     /// What became of each edge.
-    pub report: Report,
+    pub report: LineageReport,
     /// What was deleted, or would be.
-    pub removal: Removal,
+    pub removal: PipelineRemoval,
     /// Why the run was given up, before any pipeline was written.
     pub aborted: Option<String>,
     /// How long it took, reading included.
     pub took: Duration,
 }
 
-impl Outcome {
+impl IngestOutcome {
     /// Whether the run has failed: it was given up, a step did not come to its end, or it
     /// has failures and less of it succeeded than was set. Without the latter a failure
     /// among many is told and no error. Missing lineage is none: see
-    /// [`Report::unresolved`].
+    /// [`LineageReport::unresolved`].
     pub fn fails(&self, options: &IngestOptions) -> bool {
-        let is_low = |step: &Step| {
+        let is_low = |step: &IngestStep| {
             let is_low = step.success_percent() < options.judgement.success_threshold as f64;
             step.is_cut_off || !step.failures.is_empty() && is_low
         };
@@ -80,13 +81,13 @@ impl Outcome {
         if self.aborted.is_some() {
             return 0.0;
         }
-        let sum: f64 = self.steps.iter().map(Step::success_percent).sum();
+        let sum: f64 = self.steps.iter().map(IngestStep::success_percent).sum();
         if self.steps.is_empty() { 100.0 } else { sum / self.steps.len() as f64 }
     }
 
     /// A run that ended before anything could be read.
     pub fn unread(cause: String) -> Self {
-        Outcome { aborted: Some(cause), ..Outcome::default() }
+        IngestOutcome { aborted: Some(cause), ..IngestOutcome::default() }
     }
 }
 
@@ -96,13 +97,14 @@ pub async fn ingest(
     graph: &Graph,
     openmetadata: Option<&OpenMetadata>,
     options: &IngestOptions,
-) -> Outcome {
-    let mut outcome = Outcome { steps: vec![Step::source(inventory)], ..Outcome::default() };
+) -> IngestOutcome {
+    let mut outcome =
+        IngestOutcome { steps: vec![IngestStep::source(inventory)], ..IngestOutcome::default() };
     match openmetadata {
-        None => outcome.report = lineage::drawn(inventory, graph),
+        None => outcome.report = edges::drawn(inventory, graph),
         Some(server) => {
-            let mut sink = Step::new("Sink");
-            let run = Run { server, inventory, graph, options };
+            let mut sink = IngestStep::new("Sink");
+            let run = Ingestion { server, inventory, graph, options };
             if let Err(cause) = run.write(&mut sink, &mut outcome).await {
                 outcome.aborted = Some(cause.to_string());
                 sink.is_cut_off = true;
@@ -115,7 +117,7 @@ pub async fn ingest(
 
 /// Why a run is given up.
 #[derive(Debug, Error)]
-enum Abort {
+enum IngestError {
     /// Something that was tried does not work.
     #[error("{action}: {cause}")]
     Probe { action: String, cause: String },
@@ -127,17 +129,21 @@ enum Abort {
     Api(#[from] ApiError),
 }
 
-struct Run<'a> {
+struct Ingestion<'a> {
     server: &'a OpenMetadata,
     inventory: &'a Inventory,
     graph: &'a Graph,
     options: &'a IngestOptions,
 }
 
-impl Run<'_> {
-    async fn write(&self, sink: &mut Step, outcome: &mut Outcome) -> Result<(), Abort> {
+impl Ingestion<'_> {
+    async fn write(
+        &self,
+        sink: &mut IngestStep,
+        outcome: &mut IngestOutcome,
+    ) -> Result<(), IngestError> {
         self.try_server(sink).await?;
-        let scope = Scope::of(self.inventory);
+        let scope = ServiceScope::of(self.inventory);
         let state = self.server.service(&scope, self.options.is_dry).await?;
         let mut existing = match state {
             ServiceState::WouldBeCreated => BTreeMap::new(),
@@ -155,22 +161,29 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn try_server(&self, sink: &mut Step) -> Result<(), Abort> {
+    async fn try_server(&self, sink: &mut IngestStep) -> Result<(), IngestError> {
         for probe in self.server.probes().await {
             let action = probe.action;
             match probe.outcome {
-                probe::Outcome::Denied { message } | probe::Outcome::Failed { message } => {
-                    return Err(Abort::Probe { action, cause: message });
+                probe::ProbeOutcome::Denied { message }
+                | probe::ProbeOutcome::Failed { message } => {
+                    return Err(IngestError::Probe { action, cause: message });
                 }
-                probe::Outcome::Untried { why } => sink.warnings.push(format!("{action}: {why}")),
-                probe::Outcome::Granted => (),
+                probe::ProbeOutcome::Untried { why } => {
+                    sink.warnings.push(format!("{action}: {why}"))
+                }
+                probe::ProbeOutcome::Granted => (),
             }
         }
         Ok(())
     }
 
     /// Whether what is there is known afterwards.
-    async fn pipelines(&self, existing: &mut BTreeMap<String, Existing>, sink: &mut Step) -> bool {
+    async fn pipelines(
+        &self,
+        existing: &mut BTreeMap<String, ExistingPipeline>,
+        sink: &mut IngestStep,
+    ) -> bool {
         let streams = &self.inventory.streams;
         let puts =
             self.server.put_pipelines(streams, self.graph, existing, self.options.is_dry).await;
@@ -184,9 +197,9 @@ impl Run<'_> {
         };
         for (name, put) in puts {
             match put {
-                Put::Created | Put::Unchanged => sink.records += 1,
-                Put::Updated => sink.updated += 1,
-                Put::Failed(error) => fail(sink, &name, &error),
+                PipelineWrite::Created | PipelineWrite::Unchanged => sink.records += 1,
+                PipelineWrite::Updated => sink.updated += 1,
+                PipelineWrite::Failed(error) => fail(sink, &name, &error),
             }
         }
         true
@@ -194,16 +207,16 @@ impl Run<'_> {
 
     async fn removal(
         &self,
-        existing: &BTreeMap<String, Existing>,
+        existing: &BTreeMap<String, ExistingPipeline>,
         state: ServiceState,
-        sink: &mut Step,
-    ) -> Removal {
+        sink: &mut IngestStep,
+    ) -> PipelineRemoval {
         let removal =
-            Removal::plan(existing, self.inventory, state, self.server.settings().deletion);
+            PipelineRemoval::plan(existing, self.inventory, state, self.server.settings().deletion);
         match &removal.untouched {
-            None | Some(Untouched::Off) => (),
+            None | Some(RemovalSkipped::Off) => (),
             // Wrong settings look so, which somebody must see.
-            Some(why @ Untouched::TooMany { .. }) => {
+            Some(why @ RemovalSkipped::TooMany { .. }) => {
                 fail(sink, &self.server.settings().service, why);
             }
             Some(why) => sink.warnings.push(why.to_string()),
@@ -219,8 +232,8 @@ impl Run<'_> {
     }
 }
 
-fn fail(sink: &mut Step, entity: &str, error: &impl fmt::Display) {
-    sink.failures.push(Failure::new("OpenMetadata", entity, error));
+fn fail(sink: &mut IngestStep, entity: &str, error: &impl fmt::Display) {
+    sink.failures.push(IngestFailure::new("OpenMetadata", entity, error));
 }
 
 #[cfg(test)]
@@ -229,10 +242,10 @@ mod tests {
 
     #[test]
     fn a_failure_among_many_is_no_error() {
-        let mut sink = Step::new("Sink");
+        let mut sink = IngestStep::new("Sink");
         sink.records = 19;
-        sink.failures.push(Failure::new("OpenMetadata", "a", &"x"));
-        let mut outcome = Outcome { steps: vec![sink], ..Outcome::default() };
+        sink.failures.push(IngestFailure::new("OpenMetadata", "a", &"x"));
+        let mut outcome = IngestOutcome { steps: vec![sink], ..IngestOutcome::default() };
         let mut options = IngestOptions::default();
         assert!(!outcome.fails(&options));
         outcome.steps[0].records = 8;
@@ -249,12 +262,12 @@ mod tests {
 
     #[test]
     fn success_is_told_of_what_was_done_alone() {
-        let failure = || Failure::new("OpenMetadata", "a", &"x");
-        let step = |records, failures: usize, is_cut_off| Step {
+        let failure = || IngestFailure::new("OpenMetadata", "a", &"x");
+        let step = |records, failures: usize, is_cut_off| IngestStep {
             records,
             failures: (0..failures).map(|_| failure()).collect(),
             is_cut_off,
-            ..Step::new("Sink")
+            ..IngestStep::new("Sink")
         };
         for (step, percent) in [
             (step(0, 0, false), 100.0),
@@ -265,14 +278,15 @@ mod tests {
             assert!((step.success_percent() - percent).abs() < 0.01, "{step:?}");
         }
         let source = step(1_000, 0, false);
-        let mut outcome = Outcome { steps: vec![source, step(0, 0, true)], ..Outcome::default() };
+        let mut outcome =
+            IngestOutcome { steps: vec![source, step(0, 0, true)], ..IngestOutcome::default() };
         let mut options = IngestOptions::default();
         options.judgement.success_threshold = 0;
         assert!(outcome.fails(&options), "the threshold does not say what is missing");
         assert!((outcome.success_percent() - 50.0).abs() < 0.01);
         outcome.aborted = Some("the server is down".to_owned());
         assert!(outcome.success_percent() < 0.01);
-        assert!(Outcome::unread("x".to_owned()).success_percent() < 0.01);
+        assert!(IngestOutcome::unread("x".to_owned()).success_percent() < 0.01);
     }
 
     #[test]
@@ -280,8 +294,8 @@ mod tests {
         let options = IngestOptions::default();
         for (is_complete, fails) in [(true, false), (false, true)] {
             let inventory = Inventory { is_complete, ..Inventory::default() };
-            let steps = vec![Step { records: 10_000, ..Step::source(&inventory) }];
-            let outcome = Outcome { steps, ..Outcome::default() };
+            let steps = vec![IngestStep { records: 10_000, ..IngestStep::source(&inventory) }];
+            let outcome = IngestOutcome { steps, ..IngestOutcome::default() };
             assert_eq!(outcome.fails(&options), fails, "{is_complete}");
             let is_told = outcome.summary(&options).contains("the list of delivery streams");
             assert_eq!(is_told, fails);

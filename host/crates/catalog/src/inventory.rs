@@ -27,7 +27,7 @@ pub struct Inventory {
     /// Those that the patterns left out.
     pub filtered: Vec<String>,
     /// Those that were listed and could not be read.
-    pub unread: Vec<Unread>,
+    pub unread: Vec<UnreadableStream>,
     /// Those that went between the list and their description.
     pub vanished: Vec<String>,
     /// Whether the list was read to its end. Nothing may be deleted by one that
@@ -42,7 +42,7 @@ pub struct Inventory {
 
 /// A stream that was listed and could not be read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Unread {
+pub struct UnreadableStream {
     /// The stream.
     pub name: String,
     /// Why.

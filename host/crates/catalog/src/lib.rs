@@ -9,38 +9,38 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod asset;
+mod atomic_file;
+pub mod discovery;
 pub mod document;
-pub mod drawing;
 mod filter;
 mod graph;
+pub mod http_client;
 pub mod ingest;
 mod inventory;
 pub mod limits;
+pub mod lineage;
 pub mod openlineage;
 pub mod openmetadata;
-pub mod picture;
 pub mod prefix;
 pub mod probe;
-pub mod reading;
+pub mod render;
 pub mod report;
-mod round;
 pub mod schedule;
 mod settings;
+mod sync;
 mod url_parts;
-pub mod web;
-mod whole;
 
 pub use asset::Asset;
 pub use filter::{Filter, FilterError};
-pub use graph::{Edge, Graph, Role, Route};
-pub use inventory::{Inventory, Unread, time_of};
-pub use round::{Looked, Round, RoundError, Told, look, read_inventory};
-pub use round::{open_metadata, open_secrets};
+pub use graph::{Edge, EdgeRole, EventRoute, Graph};
+pub use inventory::{Inventory, UnreadableStream, time_of};
 pub use settings::{
-    CatalogSettings, Files, Judgement, OpenLineageServer, RawCatalog, RawCatalogFiles, RawLineage,
-    RawOpenLineage, RawOpenMetadata,
+    CatalogSettings, OpenLineageServer, OutputFiles, RawCatalog, RawCatalogFiles, RawLineage,
+    RawOpenLineage, RawOpenMetadata, SuccessCriteria,
 };
 pub use standpipe_aws::{
     Arn, Destination, Origin, Processor, Rotation, S3Place, Schema, SearchEngine, Sink, Status,
     StreamDescription, Table,
 };
+pub use sync::{CatalogSync, Snapshot, SyncError, SyncReport, look, read_inventory};
+pub use sync::{open_metadata, open_secrets};

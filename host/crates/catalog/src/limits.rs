@@ -24,13 +24,13 @@ pub const CATALOG_PAGE_STREAMS: usize = 1000;
 
 /// How long a request to a server that is not Amazon's may take: some of
 /// OpenMetadata's take many seconds while it indexes.
-pub const WEB_TIMEOUT: Duration = Duration::from_secs(60);
+pub const HTTP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The pause before the second of them, doubled for each further one.
-pub const WEB_PAUSE: Duration = Duration::from_millis(500);
+pub const HTTP_PAUSE: Duration = Duration::from_millis(500);
 
 /// Bytes of an answer: a page of 1,000 pipelines with their tasks has some 5 MB.
-pub const WEB_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const HTTP_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Tables of a database that a graph shows of one stream, which may name some
 /// hundreds of databases and as many tables for each: beyond, nobody sees anything.

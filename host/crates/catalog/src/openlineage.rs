@@ -20,8 +20,8 @@ mod server;
 
 pub use event::{EventOptions, JobEvent, job_events};
 pub use file::{FileError, write_file};
-pub use names::Name;
-pub use server::{LineageServer, SendError, Sent};
+pub use names::LineageName;
+pub use server::{LineageServer, SendError, SendReport};
 
 #[cfg(test)]
 mod tests;

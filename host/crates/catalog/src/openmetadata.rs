@@ -11,6 +11,7 @@ mod edges;
 mod entity;
 mod levels;
 mod links;
+mod name_candidates;
 mod names;
 mod payload;
 mod pipelines;
@@ -21,28 +22,27 @@ mod rotation;
 mod search;
 mod service;
 mod settings;
-mod spellings;
 mod tasks;
 mod version;
 
 pub use api::{ApiError, message};
-pub use edges::Written;
+pub use edges::EdgeWrite;
 pub use entity::{Entity, EntityKind, Resolution};
-pub use links::{Link, links};
+pub use links::{StreamLink, links};
 pub use names::{is_service_name, split};
-pub use pipelines::{Existing, Put};
-pub use removal::{Removal, Untouched};
+pub use pipelines::{ExistingPipeline, PipelineWrite};
+pub use removal::{PipelineRemoval, RemovalSkipped};
 pub use search::hits;
-pub use service::{Scope, ServiceError, ServiceState};
-pub use settings::{Deletion, OpenMetadataSettings, Services};
-pub use version::Version;
+pub use service::{ServiceError, ServiceScope, ServiceState};
+pub use settings::{DeletionPolicy, OpenMetadataSettings, ServiceNames};
+pub use version::ServerVersion;
 
-pub(super) use edges::Edges;
-pub(super) use resolve::Resolver;
+pub(super) use edges::EdgeWriter;
+pub(super) use resolve::AssetResolver;
 
 use thiserror::Error;
 
-use super::web::{Web, WebError, WebSettings, resolve_headers};
+use super::http_client::{HttpClient, HttpClientSettings, HttpError, resolve_headers};
 use api::Api;
 use standpipe_core::secret::{SecretResolver, UnresolvedSecret};
 
@@ -57,7 +57,7 @@ pub struct OpenMetadata {
 
 /// The settings cannot be used.
 #[derive(Debug, Error)]
-pub enum OpenError {
+pub enum OpenMetadataError {
     /// The name of the service is none.
     #[error(
         "{name:?} cannot be the name of a service in OpenMetadata: write one of at most 256 characters without \
@@ -77,7 +77,7 @@ pub enum OpenError {
     Secret(#[from] UnresolvedSecret),
     /// The client cannot be made.
     #[error(transparent)]
-    Web(#[from] WebError),
+    Http(#[from] HttpError),
 }
 
 impl OpenMetadata {
@@ -89,16 +89,16 @@ impl OpenMetadata {
     pub async fn new(
         settings: OpenMetadataSettings,
         secrets: &dyn SecretResolver,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, OpenMetadataError> {
         let name = || settings.service.clone();
         let service =
             names::quote(&settings.service).filter(|_| is_service_name(&settings.service));
-        let service = service.ok_or_else(|| OpenError::Service { name: name() })?;
+        let service = service.ok_or_else(|| OpenMetadataError::Service { name: name() })?;
         let token = secrets.optional(settings.token.as_ref()).await?;
         if token.as_ref().is_some_and(|token| token.expose().trim().is_empty()) {
-            return Err(OpenError::EmptyToken);
+            return Err(OpenMetadataError::EmptyToken);
         }
-        let web = Web::new(&WebSettings {
+        let web = HttpClient::new(&HttpClientSettings {
             extra_headers: resolve_headers(&settings.extra_headers, secrets).await?,
             bearer: token.clone(),
             verify: settings.verify.clone(),
@@ -119,10 +119,10 @@ impl OpenMetadata {
     /// # Errors
     ///
     /// It is not reached, or it is something else.
-    pub async fn version(&self) -> Result<Version, ApiError> {
+    pub async fn version(&self) -> Result<ServerVersion, ApiError> {
         let path = "/system/version";
-        let answer = self.api.ask(super::web::Method::GET, path, None).await?;
-        Version::read(&answer)
+        let answer = self.api.ask(super::http_client::Method::GET, path, None).await?;
+        ServerVersion::read(&answer)
             .ok_or_else(|| ApiError::unreadable("GET", path, "it tells no version"))
     }
 }

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::reading::{Control, Reader, is_denied, is_gone};
+use super::discovery::{ControlPlane, InventoryReader, is_denied, is_gone};
 use crate::limits;
 use standpipe_aws::AwsError;
 
@@ -21,13 +21,13 @@ pub struct Probe {
     /// Whether nothing works without it.
     pub is_mandatory: bool,
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: ProbeOutcome,
 }
 
 /// What came of trying.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ProbeOutcome {
     /// It works.
     Granted,
     /// It is not allowed.
@@ -49,7 +49,7 @@ pub enum Outcome {
 
 impl Probe {
     /// Something that was tried and is needed for this.
-    pub fn new(action: &str, needed_for: &str, outcome: Outcome) -> Self {
+    pub fn new(action: &str, needed_for: &str, outcome: ProbeOutcome) -> Self {
         let (action, needed_for) = (action.to_owned(), needed_for.to_owned());
         Probe { action, needed_for, is_mandatory: false, outcome }
     }
@@ -62,12 +62,12 @@ impl Probe {
 
     /// Whether it was tried in vain.
     pub fn is_missing(&self) -> bool {
-        matches!(self.outcome, Outcome::Denied { .. } | Outcome::Failed { .. })
+        matches!(self.outcome, ProbeOutcome::Denied { .. } | ProbeOutcome::Failed { .. })
     }
 }
 
 /// Try what reading needs: each on the first thing that there is to try it on.
-pub async fn probe_reading(reader: &Reader) -> Vec<Probe> {
+pub async fn probe_reading(reader: &InventoryReader) -> Vec<Probe> {
     let (listed, stream) = list_streams(reader).await;
     let described = match stream {
         Ok(name) => {
@@ -87,8 +87,8 @@ pub async fn probe_reading(reader: &Reader) -> Vec<Probe> {
         Err(why) => untried(why),
     };
     let caller = match reader.access.caller().await {
-        Ok(_) => Outcome::Granted,
-        Err(error) => Outcome::Failed { message: error.to_string() },
+        Ok(_) => ProbeOutcome::Granted,
+        Err(error) => ProbeOutcome::Failed { message: error.to_string() },
     };
     vec![
         Probe::new("firehose:ListDeliveryStreams", "finding the delivery streams", listed)
@@ -115,7 +115,7 @@ pub async fn probe_reading(reader: &Reader) -> Vec<Probe> {
 /// A name to try the next thing on, or why there is none.
 type Found = Result<String, &'static str>;
 
-async fn list_streams(reader: &Reader) -> (Outcome, Found) {
+async fn list_streams(reader: &InventoryReader) -> (ProbeOutcome, Found) {
     let request = json!({"Limit": limits::CATALOG_PAGE_STREAMS});
     let member = "DeliveryStreamNames";
     let answer = ask(&reader.firehose, "ListDeliveryStreams", &request, member).await;
@@ -124,7 +124,7 @@ async fn list_streams(reader: &Reader) -> (Outcome, Found) {
     (outcome_of(&answer), find(answer.ok(), member, is_kept, none))
 }
 
-async fn list_tables(reader: &Reader) -> (Outcome, Found) {
+async fn list_tables(reader: &InventoryReader) -> (ProbeOutcome, Found) {
     if !reader.walks_tables {
         let why = "the settings say not to look for tables";
         return (untried(why), Err(why));
@@ -137,7 +137,7 @@ async fn list_tables(reader: &Reader) -> (Outcome, Found) {
 
 /// Have an operation done whose answers all have this member.
 async fn ask(
-    control: &Control,
+    control: &ControlPlane,
     operation: &'static str,
     request: &Value,
     member: &str,
@@ -152,18 +152,18 @@ async fn ask(
 }
 
 /// What an answer says of the permission.
-fn outcome_of<T>(answer: &Result<T, AwsError>) -> Outcome {
+fn outcome_of<T>(answer: &Result<T, AwsError>) -> ProbeOutcome {
     match answer {
-        Ok(_) => Outcome::Granted,
+        Ok(_) => ProbeOutcome::Granted,
         // Whoever is told so might have seen it.
-        Err(error) if is_gone(error) => Outcome::Granted,
-        Err(error) if is_denied(error) => Outcome::Denied { message: error.to_string() },
-        Err(error) => Outcome::Failed { message: error.to_string() },
+        Err(error) if is_gone(error) => ProbeOutcome::Granted,
+        Err(error) if is_denied(error) => ProbeOutcome::Denied { message: error.to_string() },
+        Err(error) => ProbeOutcome::Failed { message: error.to_string() },
     }
 }
 
-fn untried(why: &str) -> Outcome {
-    Outcome::Untried { why: why.to_owned() }
+fn untried(why: &str) -> ProbeOutcome {
+    ProbeOutcome::Untried { why: why.to_owned() }
 }
 
 fn find(

@@ -9,18 +9,18 @@ pub use table::table;
 
 use serde::Serialize;
 
-use super::openmetadata::Written;
+use super::openmetadata::EdgeWrite;
 
 /// What became of all edges.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct LineageReport {
     /// A line for each of them.
-    pub lines: Vec<Line>,
+    pub lines: Vec<EdgeReport>,
 }
 
 /// What became of an edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Line {
+pub struct EdgeReport {
     /// The stream.
     pub stream: String,
     /// What feeds it; none where only writers do.
@@ -29,17 +29,17 @@ pub struct Line {
     pub to: String,
     /// What became of it.
     #[serde(flatten)]
-    pub fate: Fate,
+    pub fate: EdgeOutcome,
 }
 
 /// What became of an edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Fate {
+pub enum EdgeOutcome {
     /// Both ends were found, and the edge is there.
     Resolved {
         /// What was written.
-        written: Written,
+        written: EdgeWrite,
         /// What matched, where it was not the first thing that was tried.
         matched: Vec<String>,
     },
@@ -78,7 +78,7 @@ pub enum Fate {
 
 /// How many edges there are of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Totals {
+pub struct EdgeTotals {
     /// Found, or drawn.
     pub resolved: usize,
     /// Of these, written by this run, or in a dry run to be written.
@@ -95,64 +95,70 @@ pub struct Totals {
     pub failed: usize,
 }
 
-impl Fate {
+impl EdgeOutcome {
     /// Its word in tables.
     pub fn word(&self) -> &'static str {
         match self {
-            Fate::Resolved { .. } => "resolved",
-            Fate::Drawn => "drawn",
-            Fate::NotFound { .. } => "not found",
-            Fate::Ambiguous { .. } => "ambiguous",
-            Fate::Unsupported { .. } => "unsupported",
-            Fate::DirectPut => "direct put",
-            Fate::Failed { .. } => "failed",
+            EdgeOutcome::Resolved { .. } => "resolved",
+            EdgeOutcome::Drawn => "drawn",
+            EdgeOutcome::NotFound { .. } => "not found",
+            EdgeOutcome::Ambiguous { .. } => "ambiguous",
+            EdgeOutcome::Unsupported { .. } => "unsupported",
+            EdgeOutcome::DirectPut => "direct put",
+            EdgeOutcome::Failed { .. } => "failed",
         }
     }
 
     /// More about it, for people.
     pub fn details(&self) -> String {
         match self {
-            Fate::Resolved { written, matched } => {
+            EdgeOutcome::Resolved { written, matched } => {
                 let written = match written {
-                    Written::Created => "created".to_owned(),
-                    Written::Updated => "updated".to_owned(),
-                    Written::Unchanged => "unchanged".to_owned(),
-                    Written::Kept { pipeline } => format!("there already, by way of {pipeline}"),
-                    Written::Would => "to be written".to_owned(),
+                    EdgeWrite::Created => "created".to_owned(),
+                    EdgeWrite::Updated => "updated".to_owned(),
+                    EdgeWrite::Unchanged => "unchanged".to_owned(),
+                    EdgeWrite::Kept { pipeline } => {
+                        format!("there already, by way of {pipeline}")
+                    }
+                    EdgeWrite::Would => "to be written".to_owned(),
                 };
                 let matched = matched.iter().map(|matched| format!("by {matched}"));
                 [written].into_iter().chain(matched).collect::<Vec<_>>().join("; ")
             }
-            Fate::Drawn => String::new(),
-            Fate::NotFound { end, tried } => format!("{end}: tried {}", tried.join(", ")),
-            Fate::Ambiguous { end, candidates } => {
+            EdgeOutcome::Drawn => String::new(),
+            EdgeOutcome::NotFound { end, tried } => format!("{end}: tried {}", tried.join(", ")),
+            EdgeOutcome::Ambiguous { end, candidates } => {
                 format!("{end}: may be {}", candidates.join(", "))
             }
-            Fate::Unsupported { end, why } => format!("{end}: {why}"),
-            Fate::DirectPut => "only writers feed it: there is nothing to begin at".to_owned(),
-            Fate::Failed { error } => error.clone(),
+            EdgeOutcome::Unsupported { end, why } => format!("{end}: {why}"),
+            EdgeOutcome::DirectPut => {
+                "only writers feed it: there is nothing to begin at".to_owned()
+            }
+            EdgeOutcome::Failed { error } => error.clone(),
         }
     }
 }
 
-impl Report {
+impl LineageReport {
     /// How many edges there are of each kind.
-    pub fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
+    pub fn totals(&self) -> EdgeTotals {
+        let mut totals = EdgeTotals::default();
         for line in &self.lines {
             match &line.fate {
-                Fate::Resolved { written, .. } => {
+                EdgeOutcome::Resolved { written, .. } => {
                     totals.resolved += 1;
-                    let is_written =
-                        matches!(written, Written::Created | Written::Updated | Written::Would);
+                    let is_written = matches!(
+                        written,
+                        EdgeWrite::Created | EdgeWrite::Updated | EdgeWrite::Would
+                    );
                     totals.written += usize::from(is_written);
                 }
-                Fate::Drawn => totals.resolved += 1,
-                Fate::NotFound { .. } => totals.not_found += 1,
-                Fate::Ambiguous { .. } => totals.ambiguous += 1,
-                Fate::Unsupported { .. } => totals.unsupported += 1,
-                Fate::DirectPut => totals.direct_put += 1,
-                Fate::Failed { .. } => totals.failed += 1,
+                EdgeOutcome::Drawn => totals.resolved += 1,
+                EdgeOutcome::NotFound { .. } => totals.not_found += 1,
+                EdgeOutcome::Ambiguous { .. } => totals.ambiguous += 1,
+                EdgeOutcome::Unsupported { .. } => totals.unsupported += 1,
+                EdgeOutcome::DirectPut => totals.direct_put += 1,
+                EdgeOutcome::Failed { .. } => totals.failed += 1,
             }
         }
         totals
@@ -173,23 +179,23 @@ impl Report {
 mod tests {
     use super::*;
 
-    fn line(fate: Fate) -> Line {
-        Line { stream: "s".into(), from: None, to: "s3://b".into(), fate }
+    fn line(fate: EdgeOutcome) -> EdgeReport {
+        EdgeReport { stream: "s".into(), from: None, to: "s3://b".into(), fate }
     }
 
     #[test]
     fn what_nobody_can_change_is_not_unresolved() {
         let end = String::from("e");
-        let written = Written::Created;
+        let written = EdgeWrite::Created;
         let lines = vec![
-            line(Fate::Resolved { written, matched: vec![] }),
-            line(Fate::DirectPut),
-            line(Fate::Unsupported { end: end.clone(), why: "w".into() }),
-            line(Fate::NotFound { end: end.clone(), tried: vec!["a.b".into()] }),
-            line(Fate::Ambiguous { end, candidates: vec![] }),
-            line(Fate::Failed { error: "x".into() }),
+            line(EdgeOutcome::Resolved { written, matched: vec![] }),
+            line(EdgeOutcome::DirectPut),
+            line(EdgeOutcome::Unsupported { end: end.clone(), why: "w".into() }),
+            line(EdgeOutcome::NotFound { end: end.clone(), tried: vec!["a.b".into()] }),
+            line(EdgeOutcome::Ambiguous { end, candidates: vec![] }),
+            line(EdgeOutcome::Failed { error: "x".into() }),
         ];
-        let report = Report { lines };
+        let report = LineageReport { lines };
         assert_eq!(report.unresolved(), 3);
         let totals = report.totals();
         assert_eq!((totals.resolved, totals.written, totals.direct_put), (1, 1, 1));

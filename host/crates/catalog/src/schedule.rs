@@ -1,18 +1,18 @@
 //! When the catalog is read: a rhythm between two dates, in UTC.
 //!
-//! A [`Schedule`] only tells times; [`Agenda`] goes by them, and [`History`]
+//! A [`Schedule`] only tells times; [`Scheduler`] goes by them, and [`RunStore`]
 //! remembers what came of it. Times are told by nothing but the wall clock and the
 //! settings, so that two programs with the same settings mean the same ones.
 
-mod agenda;
 mod cron;
-mod history;
-mod line;
+mod run_record;
+mod run_store;
+mod scheduler;
 
-pub use agenda::{Agenda, Due, Kept, keep};
 pub use cron::{Cron, CronError};
-pub use history::{Books, Claim, History, HistoryError};
-pub use line::{Cause, Fate, Outcome, Run, Tally};
+pub use run_record::{RunCounts, RunRecord, RunResult, RunStatus, RunTrigger};
+pub use run_store::{ActiveRun, RunHistory, RunStore, RunStoreError};
+pub use scheduler::{DueRun, ScheduleEnd, Scheduler, keep};
 
 use std::time::Duration;
 

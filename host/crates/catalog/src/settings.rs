@@ -16,11 +16,11 @@ use std::path::PathBuf;
 
 use tracing::Level;
 
-use super::drawing::DrawingOptions;
+use super::discovery::DiscoverySettings;
+use super::http_client::{Headers, TlsVerification};
+use super::lineage::LineageOptions;
 use super::openmetadata::OpenMetadataSettings;
-use super::reading::ReadingSettings;
 use super::schedule::Schedule;
-use super::web::{Headers, Verify};
 use standpipe_aws::secret_store::SecretsSettings;
 use standpipe_core::secret::SecretSetting;
 
@@ -30,11 +30,11 @@ pub struct CatalogSettings {
     /// What the delivery streams are called together, if they are.
     pub service: Option<String>,
     /// What is read, and with what.
-    pub reading: ReadingSettings,
+    pub reading: DiscoverySettings,
     /// Who keeps the secrets that are not in the settings, if anybody does.
     pub secrets: Option<SecretsSettings>,
     /// What is drawn.
-    pub drawing: DrawingOptions,
+    pub drawing: LineageOptions,
     /// The OpenMetadata server that is told.
     pub openmetadata: Option<OpenMetadataSettings>,
     /// The server that is told in OpenLineage's words.
@@ -43,9 +43,9 @@ pub struct CatalogSettings {
     /// calls a cluster by.
     pub brokers: BTreeMap<String, String>,
     /// The files that are written.
-    pub files: Files,
+    pub files: OutputFiles,
     /// When a run has failed.
-    pub judgement: Judgement,
+    pub judgement: SuccessCriteria,
     /// What its log tells.
     pub log_level: Level,
     /// When it runs on its own.
@@ -73,12 +73,12 @@ pub struct OpenLineageServer {
     /// Their headers.
     pub headers: Headers,
     /// Which certificates are believed.
-    pub verify: Verify,
+    pub verify: TlsVerification,
 }
 
 /// Files that are written anew with each run, where they are set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Files {
+pub struct OutputFiles {
     /// Streams and lineage as JSON.
     pub json: Option<PathBuf>,
     /// The picture.
@@ -93,7 +93,7 @@ pub struct Files {
 
 /// When a run has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Judgement {
+pub struct SuccessCriteria {
     /// Whether lineage that was not resolved is a failure, whatever the rest says.
     pub strict: bool,
     /// How many of a hundred must succeed.
@@ -102,8 +102,8 @@ pub struct Judgement {
     pub raise_on_error: bool,
 }
 
-impl Default for Judgement {
+impl Default for SuccessCriteria {
     fn default() -> Self {
-        Judgement { strict: false, success_threshold: 90, raise_on_error: true }
+        SuccessCriteria { strict: false, success_threshold: 90, raise_on_error: true }
     }
 }

@@ -3,19 +3,19 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Given, Output, block_on, fault, log_for_people};
+use super::{CatalogArgs, OutputArgs, block_on, fault, log_for_people};
 use crate::cli::{CommandResult, Exit};
-use standpipe_catalog::probe::{Outcome, Probe, probe_reading};
-use standpipe_catalog::reading::Reader;
+use standpipe_catalog::discovery::InventoryReader;
+use standpipe_catalog::probe::{Probe, ProbeOutcome, probe_reading};
 use standpipe_catalog::{CatalogSettings, open_metadata, open_secrets};
 use standpipe_core::text_table::aligned;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    given: Given,
+    given: CatalogArgs,
     #[command(flatten)]
-    output: Output,
+    output: OutputArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -36,11 +36,14 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 
 async fn probe(settings: &CatalogSettings) -> anyhow::Result<Vec<Probe>> {
     let secrets = open_secrets(settings).await?;
-    let mut probes = match Reader::open(settings.reading.clone(), &secrets).await {
+    let mut probes = match InventoryReader::open(settings.reading.clone(), &secrets).await {
         Ok(reader) => probe_reading(&reader).await,
         Err(error) => {
             let message = error.to_string();
-            vec![Probe::new("credentials", "everything", Outcome::Failed { message }).mandatory()]
+            vec![
+                Probe::new("credentials", "everything", ProbeOutcome::Failed { message })
+                    .mandatory(),
+            ]
         }
     };
     if let Some(server) = open_metadata(settings, &*secrets).await? {
@@ -52,10 +55,10 @@ async fn probe(settings: &CatalogSettings) -> anyhow::Result<Vec<Probe>> {
 fn for_people(probes: &[Probe]) -> String {
     let row = |probe: &Probe| {
         let (word, more) = match &probe.outcome {
-            Outcome::Granted => ("granted", String::new()),
-            Outcome::Denied { message } => ("denied", message.clone()),
-            Outcome::Untried { why } => ("untried", why.clone()),
-            Outcome::Failed { message } => ("failed", message.clone()),
+            ProbeOutcome::Granted => ("granted", String::new()),
+            ProbeOutcome::Denied { message } => ("denied", message.clone()),
+            ProbeOutcome::Untried { why } => ("untried", why.clone()),
+            ProbeOutcome::Failed { message } => ("failed", message.clone()),
         };
         let need = if probe.is_mandatory { "needed for" } else { "useful for" };
         let more = if more.is_empty() { more } else { format!(": {more}") };

@@ -5,18 +5,18 @@ use clap::Args;
 use tracing::Level;
 
 use super::progress::Progress;
-use super::{Given, Output, block_on, fault, log_for_people};
+use super::{CatalogArgs, OutputArgs, block_on, fault, log_for_people};
 use crate::cli::signals::Signals;
 use crate::cli::{CommandResult, Exit, complain};
 use crate::run::logged;
-use standpipe_catalog::schedule::{Cause, History, Outcome};
-use standpipe_catalog::{CatalogSettings, Round, Route, Told};
+use standpipe_catalog::schedule::{RunResult, RunStore, RunTrigger};
+use standpipe_catalog::{CatalogSettings, CatalogSync, EventRoute, SyncReport};
 use standpipe_core::clock;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    given: Given,
+    given: CatalogArgs,
     /// Write nothing to servers and files, and tell what would be.
     #[arg(long)]
     dry_run: bool,
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     debug: bool,
     #[command(flatten)]
-    output: Output,
+    output: OutputArgs,
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         settings.log_level = Level::DEBUG;
     }
     let routes = arguments.given.routes()?;
-    let round = Round { is_dry: arguments.dry_run, is_strict: arguments.strict };
+    let round = CatalogSync { is_dry: arguments.dry_run, is_strict: arguments.strict };
     let told = block_on(ingest(&settings, &routes, round))?.map_err(fault)?;
     let Some(told) = told else { return Ok(Exit::Stopped) };
     arguments.output.print(&told.judged(), || told.text())?;
@@ -47,9 +47,9 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 /// None where a signal came before the end.
 async fn ingest(
     settings: &CatalogSettings,
-    routes: &[Route],
-    round: Round,
-) -> anyhow::Result<Option<Told>> {
+    routes: &[EventRoute],
+    round: CatalogSync,
+) -> anyhow::Result<Option<SyncReport>> {
     let mut signals = Signals::listen().context("listen for signals")?;
     let progress = Progress::start();
     let tell = |step| progress.tell(step);
@@ -59,8 +59,8 @@ async fn ingest(
             () = signals.stop() => None,
         });
     }
-    let history = History::of_data_dir(&settings.data_dir);
-    let claim = history.begin(Cause::Asked, None, clock::now())?.ok_or_else(|| {
+    let history = RunStore::of_data_dir(&settings.data_dir);
+    let claim = history.begin(RunTrigger::Asked, None, clock::now())?.ok_or_else(|| {
         anyhow!("another run is under way: wait for it (`host catalog runs`), or give another --data-dir")
     })?;
     let told = tokio::select! {
@@ -68,7 +68,7 @@ async fn ingest(
         () = signals.stop() => None,
     };
     let outcome =
-        told.as_ref().map_or_else(|| Outcome::stopped("stopped by a signal"), Told::ended);
+        told.as_ref().map_or_else(|| RunResult::stopped("stopped by a signal"), SyncReport::ended);
     if let Err(error) = claim.end(outcome, clock::now()) {
         complain(&format!("what came of the run is not written down: {error}"));
     }

@@ -6,20 +6,20 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::list::{exit_of, tell};
-use super::{Given, block_with_progress, fault, log_for_people, print};
+use super::{CatalogArgs, block_with_progress, fault, log_for_people, print};
 use crate::cli::{CommandResult, complain};
-use standpipe_catalog::document::Document;
+use standpipe_catalog::document::CatalogDocument;
 use standpipe_catalog::openlineage::{EventOptions, job_events};
-use standpipe_catalog::picture::{dot, mermaid, svg};
+use standpipe_catalog::render::{dot, mermaid, svg};
 use standpipe_catalog::report::label;
-use standpipe_catalog::{CatalogSettings, Graph, Looked, Origin, Role, look};
+use standpipe_catalog::{CatalogSettings, EdgeRole, Graph, Origin, Snapshot, look};
 use standpipe_core::clock;
 use standpipe_core::text_table::table;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    given: Given,
+    given: CatalogArgs,
     /// What it looks like.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
@@ -64,11 +64,11 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     Ok(exit_of(&looked.inventory))
 }
 
-fn draw(looked: &Looked, settings: &CatalogSettings, format: Format) -> anyhow::Result<String> {
+fn draw(looked: &Snapshot, settings: &CatalogSettings, format: Format) -> anyhow::Result<String> {
     let graph = &looked.drawing.graph;
     Ok(match format {
         Format::Text => for_people(looked),
-        Format::Json => Document::new(&looked.inventory, &looked.drawing).to_text(),
+        Format::Json => CatalogDocument::new(&looked.inventory, &looked.drawing).to_text(),
         Format::Svg => svg(graph)?,
         Format::Mermaid => mermaid(graph)?,
         Format::Dot => dot(graph)?,
@@ -88,15 +88,15 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// The edges; and the streams that nothing leads to, which would be missing else.
-fn for_people(looked: &Looked) -> String {
+fn for_people(looked: &Snapshot) -> String {
     let Graph { assets, edges } = &looked.drawing.graph;
     let edge = |edge: &standpipe_catalog::Edge| {
         let role = match edge.role {
-            Role::Routed => "is sent to",
-            Role::Feeds => "feeds",
-            Role::Delivered => "ends up in",
-            Role::Backup => "leaves copies in",
-            Role::Schema => "gives columns to",
+            EdgeRole::Routed => "is sent to",
+            EdgeRole::Feeds => "feeds",
+            EdgeRole::Delivered => "ends up in",
+            EdgeRole::Backup => "leaves copies in",
+            EdgeRole::Schema => "gives columns to",
         };
         [
             label(&assets[edge.from]),

@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use super::{Given, Output, block_with_progress, log_for_people};
+use super::{CatalogArgs, OutputArgs, block_with_progress, log_for_people};
 use crate::cli::{CommandResult, Exit, complain};
 use standpipe_catalog::{Destination, Inventory, Origin, Sink, StreamDescription, read_inventory};
 use standpipe_core::text_table::table;
@@ -11,9 +11,9 @@ use standpipe_core::text_table::table;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    given: Given,
+    given: CatalogArgs,
     #[command(flatten)]
-    output: Output,
+    output: OutputArgs,
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
@@ -23,7 +23,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 }
 
 /// Read the streams; what a person should know is told.
-pub(super) fn read(given: &Given) -> Result<Inventory, (Exit, anyhow::Error)> {
+pub(super) fn read(given: &CatalogArgs) -> Result<Inventory, (Exit, anyhow::Error)> {
     log_for_people();
     let settings = given.settings()?;
     let inventory = block_with_progress(async |tell| read_inventory(&settings, tell).await)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::terminal::Terminal;
-use standpipe_catalog::reading;
+use standpipe_catalog::discovery::DiscoveryProgress;
 
 /// How far the reading is, on standard error, where that is a terminal.
 #[derive(Debug)]
@@ -25,14 +25,14 @@ impl Progress {
         Progress(Some(bar))
     }
 
-    pub(super) fn tell(&self, progress: reading::Progress) {
+    pub(super) fn tell(&self, progress: DiscoveryProgress) {
         let Some(bar) = &self.0 else { return };
         bar.set_message(match progress {
-            reading::Progress::Listed(count) => format!("{count} delivery streams"),
-            reading::Progress::Described { done, of } => {
+            DiscoveryProgress::Listed(count) => format!("{count} delivery streams"),
+            DiscoveryProgress::Described { done, of } => {
                 format!("{done} of {of} streams described")
             }
-            reading::Progress::Tables { done, of } => {
+            DiscoveryProgress::Tables { done, of } => {
                 format!("{done} of {of} DynamoDB tables asked")
             }
         });

@@ -6,12 +6,12 @@ use anyhow::Context;
 
 use crate::config::{Overrides, RawSettings};
 use crate::run::{PluginLoader, routes_of};
-use standpipe_catalog::Route;
+use standpipe_catalog::EventRoute;
 use standpipe_plugin_host::RawPlugin;
 
 /// What the plugin of the settings says that it sends where. Settings that say
 /// nothing about a plugin have none.
-pub(super) fn routes(raw: RawSettings, directory: &Path) -> anyhow::Result<Vec<Route>> {
+pub(super) fn routes(raw: RawSettings, directory: &Path) -> anyhow::Result<Vec<EventRoute>> {
     if raw.plugin == RawPlugin::default() {
         return Ok(Vec::new());
     }

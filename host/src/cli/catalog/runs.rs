@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Given, Output, fault, print_text};
+use super::{CatalogArgs, OutputArgs, fault, print_text};
 use crate::cli::dead::check_data_dir;
 use crate::cli::{CommandResult, Exit, complain, usage};
-use standpipe_catalog::schedule::{Fate, History, Run};
+use standpipe_catalog::schedule::{RunRecord, RunStatus, RunStore};
 use standpipe_core::clock;
 use standpipe_core::escape::one_line;
 use standpipe_core::text_table::table;
@@ -17,7 +17,7 @@ const HEADER: [&str; 6] = ["run", "cause", "fate", "began", "took", "what"];
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    given: Given,
+    given: CatalogArgs,
     /// Show this run alone, with its log.
     #[arg(value_name = "RUN")]
     run: Option<String>,
@@ -25,13 +25,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
     #[command(flatten)]
-    output: Output,
+    output: OutputArgs,
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let settings = arguments.given.settings()?;
     check_data_dir(&settings.data_dir).map_err(usage)?;
-    let history = History::of_data_dir(&settings.data_dir);
+    let history = RunStore::of_data_dir(&settings.data_dir);
     let books = history.books().map_err(fault)?;
     if books.unreadable > 0 {
         complain(&format!("{} lines of the history cannot be read", books.unreadable));
@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     })
 }
 
-fn show(history: &History, run: &Run, output: Output) -> CommandResult {
+fn show(history: &RunStore, run: &RunRecord, output: OutputArgs) -> CommandResult {
     output.print(run, || table(HEADER, [row(run)]))?;
     if output.json {
         return Ok(Exit::Done);
@@ -67,8 +67,8 @@ fn show(history: &History, run: &Run, output: Output) -> CommandResult {
     }
 }
 
-fn row(run: &Run) -> [String; 6] {
-    let took = run.ended.filter(|_| run.fate != Fate::Skipped).map(|ended| {
+fn row(run: &RunRecord) -> [String; 6] {
+    let took = run.ended.filter(|_| run.fate != RunStatus::Skipped).map(|ended| {
         let took = Duration::try_from(ended - run.at).unwrap_or_default();
         humantime::format_duration(Duration::from_secs(took.as_secs())).to_string()
     });
@@ -83,7 +83,7 @@ fn row(run: &Run) -> [String; 6] {
 }
 
 /// Its counts, and its first failure.
-fn what(run: &Run) -> String {
+fn what(run: &RunRecord) -> String {
     let counts = run.tally.counts.iter().filter(|(_, count)| **count > 0);
     let counts = counts.map(|(key, count)| format!("{count} {}", key.replace('_', " ")));
     let first = run.tally.failures.first().map(|failure| failure.chars().take(80).collect());

@@ -5,17 +5,17 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
-use super::{Given, block_on, fault, usage};
+use super::{CatalogArgs, block_on, fault, usage};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::signals::Signals;
 use crate::cli::{CommandResult, Exit, abandon, complain, complain_at_once};
 use crate::run::Cataloging;
-use standpipe_catalog::schedule::Kept;
+use standpipe_catalog::schedule::ScheduleEnd;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    given: Given,
+    given: CatalogArgs,
     /// Have the logs of the runs tell everything.
     #[arg(long)]
     debug: bool,
@@ -57,11 +57,11 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         })
     })?;
     match kept.map_err(fault)? {
-        Ok(Some(Ok(Kept::Over))) => {
+        Ok(Some(Ok(ScheduleEnd::Over))) => {
             complain("the schedule is over: nothing is due any more");
             Ok(Exit::Done)
         }
-        Ok(Some(Ok(Kept::Stopped))) => Ok(Exit::Done),
+        Ok(Some(Ok(ScheduleEnd::Stopped))) => Ok(Exit::Done),
         Ok(Some(Err(error))) => Err(fault(error)),
         Ok(None) | Err(_) => {
             Err(fault(anyhow!("the catalog's thread failed: this is a bug of the host")))

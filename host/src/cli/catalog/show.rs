@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::list::{origin, place, processors, read};
-use super::{Given, Output, fault};
+use super::{CatalogArgs, OutputArgs, fault};
 use crate::cli::CommandResult;
 use standpipe_catalog::{Inventory, Origin, StreamDescription, time_of};
 use standpipe_core::clock;
@@ -18,9 +18,9 @@ pub(crate) struct Arguments {
     #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
-    given: Given,
+    given: CatalogArgs,
     #[command(flatten)]
-    output: Output,
+    output: OutputArgs,
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {

@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::config::parse;
-use standpipe_catalog::Judgement;
-use standpipe_catalog::web::Verify;
+use standpipe_catalog::SuccessCriteria;
+use standpipe_catalog::http_client::TlsVerification;
 use tracing::Level;
 
 fn check(text: &str) -> Result<CatalogSettings, ConfigError> {
@@ -19,7 +19,7 @@ fn fails(text: &str) -> String {
 fn nothing_needs_to_be_set() {
     let settings = check("").unwrap();
     assert!(settings.schedule.is_manual() && settings.openmetadata.is_none());
-    assert_eq!(settings.judgement, Judgement::default());
+    assert_eq!(settings.judgement, SuccessCriteria::default());
     assert!(settings.reading.filter.is_empty() && settings.reading.walks_tables);
 }
 
@@ -38,7 +38,7 @@ fn all_of_it_is_taken() {
     assert!(!settings.reading.walks_tables && !settings.schedule.is_manual());
     assert_eq!(settings.log_level, Level::DEBUG);
     let server = settings.openmetadata.unwrap();
-    assert_eq!(server.verify, Verify::Authority("/etc/x/ca.pem".into()));
+    assert_eq!(server.verify, TlsVerification::Authority("/etc/x/ca.pem".into()));
     assert!(
         server.token.unwrap().reference().is_some()
             && server.extra_headers[0].1.reference().is_some()

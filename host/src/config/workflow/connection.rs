@@ -3,7 +3,7 @@
 use super::section::Section;
 use super::source::read_patterns;
 use super::{Workflow, WorkflowError};
-use standpipe_catalog::reading::{ServiceUrls, region_of_zone, share_endpoint};
+use standpipe_catalog::discovery::{ServiceUrls, region_of_zone, share_endpoint};
 
 const CONNECTION: &[&str] = &["KinesisFirehose"];
 /// What the vendor's program calls its sessions.

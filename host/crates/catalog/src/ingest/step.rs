@@ -9,7 +9,7 @@ use crate::Inventory;
 
 /// A part of a run, counted as OpenMetadata counts its own.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Step {
+pub struct IngestStep {
     /// `Source`, `Sink`, ...
     pub name: String,
     /// What went through it.
@@ -21,7 +21,7 @@ pub struct Step {
     /// What the patterns left out.
     pub filtered: usize,
     /// What could not be done.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<IngestFailure>,
     /// Whether it ended before its end, so that nobody knows how much is missing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_cut_off: bool,
@@ -29,7 +29,7 @@ pub struct Step {
 
 /// Something that could not be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failure {
+pub struct IngestFailure {
     /// Who failed.
     pub from: String,
     /// On what.
@@ -38,17 +38,21 @@ pub struct Failure {
     pub message: String,
 }
 
-impl Failure {
+impl IngestFailure {
     /// Put one together.
     pub fn new(from: &str, entity: &str, error: &impl fmt::Display) -> Self {
-        Failure { from: from.to_owned(), entity: entity.to_owned(), message: error.to_string() }
+        IngestFailure {
+            from: from.to_owned(),
+            entity: entity.to_owned(),
+            message: error.to_string(),
+        }
     }
 }
 
-impl Step {
+impl IngestStep {
     /// One that has done nothing yet.
     pub fn new(name: &str) -> Self {
-        Step { name: name.to_owned(), ..Step::default() }
+        IngestStep { name: name.to_owned(), ..IngestStep::default() }
     }
 
     /// What was read.
@@ -58,16 +62,16 @@ impl Step {
             inventory.vanished.iter().map(|name| format!("{name} went while it was read"));
         let incomplete = (!inventory.is_complete).then(|| {
             let message = "it was not read to its end, and an unknown number of streams is missing: see the warnings";
-            Failure::new("Firehose", "the list of delivery streams", &message)
+            IngestFailure::new("Firehose", "the list of delivery streams", &message)
         });
-        Step {
+        IngestStep {
             name: "Source".to_owned(),
             records: inventory.streams.len(),
             updated: 0,
             warnings: inventory.warnings.iter().cloned().chain(vanished).collect(),
             filtered: inventory.filtered.len(),
             failures: unread
-                .map(|unread| Failure::new("Firehose", &unread.name, &unread.cause))
+                .map(|unread| IngestFailure::new("Firehose", &unread.name, &unread.cause))
                 .chain(incomplete)
                 .collect(),
             is_cut_off: !inventory.is_complete,

@@ -2,14 +2,14 @@
 
 use std::fmt::{self, Write};
 
-use super::{Failure, IngestOptions, Outcome, Step};
+use super::{IngestFailure, IngestOptions, IngestOutcome, IngestStep};
 use standpipe_core::escape::one_line;
 use standpipe_core::text_table::table;
 
 /// Failures that the summary of a run shows, as OpenMetadata's own does.
 const CATALOG_FAILURES_SHOWN: usize = 10;
 
-impl Outcome {
+impl IngestOutcome {
     /// What a run came to, for people, in the words of OpenMetadata's own.
     pub fn summary(&self, options: &IngestOptions) -> String {
         let mut text = String::new();
@@ -29,7 +29,7 @@ impl Outcome {
         let (all, shown) = (failures.clone().count(), failures.take(CATALOG_FAILURES_SHOWN));
         if all > 0 {
             writeln!(text, "Failures ({} of {all}):", all.min(CATALOG_FAILURES_SHOWN))?;
-            let rows = shown.map(|Failure { from, entity, message }| {
+            let rows = shown.map(|IngestFailure { from, entity, message }| {
                 [from.clone(), entity.clone(), message.clone()]
             });
             text.push_str(&table(["From", "Entity Name", "Message"], rows));
@@ -50,7 +50,7 @@ impl Outcome {
     }
 }
 
-fn write_step(step: &Step, text: &mut String) -> fmt::Result {
+fn write_step(step: &IngestStep, text: &mut String) -> fmt::Result {
     writeln!(text, "{}:", step.name)?;
     writeln!(text, "  Processed records: {}", step.records)?;
     writeln!(text, "  Updated records: {}", step.updated)?;

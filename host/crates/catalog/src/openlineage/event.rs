@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::names::{Context, Name, names, of_arn};
-use crate::{Arn, Asset, Edge, Graph, Inventory, Role, Rotation, Sink, StreamDescription};
+use super::names::{LineageName, NamingContext, names, of_arn};
+use crate::{Arn, Asset, Edge, EdgeRole, Graph, Inventory, Rotation, Sink, StreamDescription};
 use standpipe_core::clock;
 
 const SCHEMA: &str = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/JobEvent";
@@ -40,23 +40,23 @@ pub struct JobEvent {
     producer: &'static str,
     #[serde(rename = "schemaURL")]
     schema_url: &'static str,
-    job: Item,
-    inputs: Vec<Item>,
-    outputs: Vec<Item>,
+    job: NamedItem,
+    inputs: Vec<NamedItem>,
+    outputs: Vec<NamedItem>,
 }
 
 /// A job or a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct Item {
+struct NamedItem {
     #[serde(flatten)]
-    name: Name,
+    name: LineageName,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     facets: BTreeMap<&'static str, Value>,
 }
 
 impl JobEvent {
     /// The job that it is of.
-    pub fn job(&self) -> &Name {
+    pub fn job(&self) -> &LineageName {
         &self.job.name
     }
 }
@@ -76,8 +76,8 @@ pub fn job_events(inventory: &Inventory, graph: &Graph, options: &EventOptions) 
             continue;
         };
         let (service, brokers) = (&*options.service, &options.brokers);
-        let names = Context { stream: arn, service, brokers, ports: &ports };
-        let maker = Maker { graph, names, time: clock::rfc3339(options.time) };
+        let names = NamingContext { stream: arn, service, brokers, ports: &ports };
+        let maker = EventBuilder { graph, names, time: clock::rfc3339(options.time) };
         match streams.get(arn) {
             Some(stream) => events.push(maker.of_stream(stream, &near)),
             None => events.extend(near.outputs.iter().filter_map(|edge| maker.of_table(arn, edge))),
@@ -88,13 +88,13 @@ pub fn job_events(inventory: &Inventory, graph: &Graph, options: &EventOptions) 
 
 /// The edges that lead to an asset, and those that lead on.
 #[derive(Debug, Clone, Default)]
-struct Near<'graph> {
+struct Neighbours<'graph> {
     inputs: Vec<&'graph Edge>,
     outputs: Vec<&'graph Edge>,
 }
 
-fn neighbours(graph: &Graph) -> Vec<Near<'_>> {
-    let mut neighbours = vec![Near::default(); graph.assets.len()];
+fn neighbours(graph: &Graph) -> Vec<Neighbours<'_>> {
+    let mut neighbours = vec![Neighbours::default(); graph.assets.len()];
     for edge in &graph.edges {
         neighbours[edge.to].inputs.push(edge);
         neighbours[edge.from].outputs.push(edge);
@@ -102,14 +102,14 @@ fn neighbours(graph: &Graph) -> Vec<Near<'_>> {
     neighbours
 }
 
-struct Maker<'event> {
+struct EventBuilder<'event> {
     graph: &'event Graph,
-    names: Context<'event>,
+    names: NamingContext<'event>,
     time: String,
 }
 
-impl Maker<'_> {
-    fn of_stream(&self, stream: &StreamDescription, near: &Near<'_>) -> JobEvent {
+impl EventBuilder<'_> {
+    fn of_stream(&self, stream: &StreamDescription, near: &Neighbours<'_>) -> JobEvent {
         let documentation = self.describe(stream, &near.inputs);
         let inputs = near.inputs.iter().map(|edge| edge.from);
         let outputs = near.outputs.iter().map(|edge| edge.to);
@@ -121,15 +121,15 @@ impl Maker<'_> {
         let Asset::KinesisStream { arn: stream } = &self.graph.assets[edge.to] else {
             return None;
         };
-        let Name { namespace, name } = of_arn(table);
-        let job = Name { namespace, name: format!("{name}/{}", stream.resource) };
+        let LineageName { namespace, name } = of_arn(table);
+        let job = LineageName { namespace, name: format!("{name}/{}", stream.resource) };
         let documentation = format!("Changes of {}, as they are made", table.name());
         Some(self.event(job, "CHANGE_STREAM", &documentation, [edge.from], [edge.to]))
     }
 
     fn event(
         &self,
-        job: Name,
+        job: LineageName,
         kind: &str,
         documentation: &str,
         inputs: impl IntoIterator<Item = usize>,
@@ -146,7 +146,7 @@ impl Maker<'_> {
             event_time: self.time.clone(),
             producer: PRODUCER,
             schema_url: SCHEMA,
-            job: Item { name: job, facets },
+            job: NamedItem { name: job, facets },
             inputs: self.datasets(inputs),
             outputs: self.datasets(outputs),
         }
@@ -160,7 +160,7 @@ impl Maker<'_> {
         if stream.has_function() {
             text.push_str(". A function changes records on the way");
         }
-        for edge in inputs.iter().filter(|edge| edge.role == Role::Routed) {
+        for edge in inputs.iter().filter(|edge| edge.role == EdgeRole::Routed) {
             if let (Some(note), Asset::Events { label }) =
                 (&edge.note, &self.graph.assets[edge.from])
             {
@@ -172,21 +172,21 @@ impl Maker<'_> {
 
     /// Each once: two assets may be the same to others, as objects with one static
     /// prefix are.
-    fn datasets(&self, assets: impl IntoIterator<Item = usize>) -> Vec<Item> {
+    fn datasets(&self, assets: impl IntoIterator<Item = usize>) -> Vec<NamedItem> {
         let mut datasets = BTreeMap::new();
         for asset in assets.into_iter().map(|place| &self.graph.assets[place]) {
             if let Some((own, other)) = names(asset, &self.names) {
                 let facets = dataset_facets(asset, other.as_ref());
-                datasets.entry(own.clone()).or_insert(Item { name: own, facets });
+                datasets.entry(own.clone()).or_insert(NamedItem { name: own, facets });
             }
         }
         datasets.into_values().collect()
     }
 }
 
-fn dataset_facets(asset: &Asset, other: Option<&Name>) -> BTreeMap<&'static str, Value> {
+fn dataset_facets(asset: &Asset, other: Option<&LineageName>) -> BTreeMap<&'static str, Value> {
     let mut facets = BTreeMap::new();
-    if let Some(Name { namespace, name }) = other {
+    if let Some(LineageName { namespace, name }) = other {
         let identifier = json!({"namespace": namespace, "name": name, "type": "STREAM"});
         facets.insert("symlinks", facet(SYMLINKS, json!({ "identifiers": [identifier] })));
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::JobEvent;
-use crate::whole;
+use crate::atomic_file;
 
 /// The file could not be written. What it held before, it holds still.
 #[derive(Debug, Error)]
@@ -27,7 +27,7 @@ pub struct FileError {
 ///
 /// The directory is not there or not writable, or the disk is full.
 pub fn write_file(path: &Path, events: &[JobEvent]) -> Result<(), FileError> {
-    let written = whole::write(path, |file| {
+    let written = atomic_file::write(path, |file| {
         for event in events {
             serde_json::to_writer(&mut *file, event)?;
             file.write_all(b"\n")?;

@@ -41,7 +41,7 @@ const REDSHIFT_PORT: u16 = 5439;
 
 /// A name in a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Name {
+pub struct LineageName {
     /// What issues the name.
     pub namespace: String,
     /// The name.
@@ -49,7 +49,7 @@ pub struct Name {
 }
 
 /// What names need to know besides the asset.
-pub(super) struct Context<'event> {
+pub(super) struct NamingContext<'event> {
     /// The delivery stream.
     pub(super) stream: &'event Arn,
     /// The service that events are called by.
@@ -61,13 +61,13 @@ pub(super) struct Context<'event> {
 }
 
 /// What is before the resource of an ARN, and the resource.
-pub(super) fn of_arn(arn: &Arn) -> Name {
+pub(super) fn of_arn(arn: &Arn) -> LineageName {
     let Arn { partition, service, region, account, resource } = arn;
     name(format!("arn:{partition}:{service}:{region}:{account}"), resource.clone())
 }
 
-fn name(namespace: String, name: String) -> Name {
-    Name { namespace: legal(namespace), name }
+fn name(namespace: String, name: String) -> LineageName {
+    LineageName { namespace: legal(namespace), name }
 }
 
 /// A namespace that servers take: Marquez takes letters, digits and `_@+-:=;/.` alone, and
@@ -83,7 +83,10 @@ fn legal(namespace: String) -> String {
 }
 
 /// How a dataset is called, and how others know it, if they do; none for what is a job.
-pub(super) fn names(asset: &Asset, context: &Context<'_>) -> Option<(Name, Option<Name>)> {
+pub(super) fn names(
+    asset: &Asset,
+    context: &NamingContext<'_>,
+) -> Option<(LineageName, Option<LineageName>)> {
     let own = match asset {
         Asset::DeliveryStream { .. } => return None,
         Asset::KinesisStream { arn } => {
@@ -122,7 +125,7 @@ pub(super) fn names(asset: &Asset, context: &Context<'_>) -> Option<(Name, Optio
             name(format!("{scheme}://{host}"), path.to_owned())
         }
         Asset::Unsupported { stream: _, what } => {
-            let Name { namespace, name: stream } = of_arn(context.stream);
+            let LineageName { namespace, name: stream } = of_arn(context.stream);
             name(namespace, format!("{stream}/{what}"))
         }
     };
@@ -130,13 +133,17 @@ pub(super) fn names(asset: &Asset, context: &Context<'_>) -> Option<(Name, Optio
 }
 
 /// As Spark calls it, whose users are those who read most of Kinesis.
-fn spark_name(arn: &Arn) -> Name {
+fn spark_name(arn: &Arn) -> LineageName {
     let suffix = if arn.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
     name(format!("kinesis://kinesis.{}.{suffix}", arn.region), arn.name().to_owned())
 }
 
 /// A topic's own ARN is its cluster's with another word and the topic.
-fn topic_names(cluster: &Arn, topic: &str, context: &Context<'_>) -> (Name, Option<Name>) {
+fn topic_names(
+    cluster: &Arn,
+    topic: &str,
+    context: &NamingContext<'_>,
+) -> (LineageName, Option<LineageName>) {
     let resource = format!("topic/{}/{topic}", cluster.name());
     let by_arn = of_arn(&Arn { resource, ..cluster.clone() });
     match context.brokers.get(&cluster.to_string()) {
@@ -179,7 +186,7 @@ fn snowflake_account(url: &str) -> String {
 }
 
 /// Tables of other catalogs than the account's first have the catalog's path too.
-fn glue(catalog: Option<&Arn>, table: &Table, context: &Context<'_>) -> Name {
+fn glue(catalog: Option<&Arn>, table: &Table, context: &NamingContext<'_>) -> LineageName {
     let stream = context.stream;
     let Arn { partition, region, account, resource, .. } = catalog.unwrap_or(stream);
     let path = catalog.and(resource.strip_prefix("catalog/")).map(|path| format!("{path}/"));
@@ -188,7 +195,7 @@ fn glue(catalog: Option<&Arn>, table: &Table, context: &Context<'_>) -> Name {
     name(namespace, format!("table/{path}{schema}/{}", table.name))
 }
 
-fn search(engine: SearchEngine, place: &str, index: &str) -> Name {
+fn search(engine: SearchEngine, place: &str, index: &str) -> LineageName {
     if let Some(domain) = Arn::parse(place) {
         let domain = of_arn(&domain);
         return name(domain.namespace, format!("{}/{index}", domain.name));
@@ -214,8 +221,8 @@ mod tests {
         let stream = Arn::parse("arn:aws:firehose:eu-west-1:1:deliverystream/s").unwrap();
         let (brokers, ports) = (BTreeMap::new(), BTreeMap::from([("h".to_owned(), 5555)]));
         let context =
-            Context { stream: &stream, service: "shop", brokers: &brokers, ports: &ports };
-        let (Name { namespace, name }, _) = names(asset, &context).unwrap();
+            NamingContext { stream: &stream, service: "shop", brokers: &brokers, ports: &ports };
+        let (LineageName { namespace, name }, _) = names(asset, &context).unwrap();
         format!("{namespace} {name}")
     }
 
@@ -253,9 +260,10 @@ mod tests {
             ("größe\t\n", "standpipe://gr--e--"),
             ("100%?", "standpipe://100--"),
         ] {
-            let context = Context { stream: &stream, service, brokers: &brokers, ports: &ports };
+            let context =
+                NamingContext { stream: &stream, service, brokers: &brokers, ports: &ports };
             let events = Asset::Events { label: "track \"Order Completed\"".to_owned() };
-            let (Name { namespace, name }, _) = names(&events, &context).unwrap();
+            let (LineageName { namespace, name }, _) = names(&events, &context).unwrap();
             assert_eq!((&*namespace, &*name), (expected, "track/Order Completed"));
         }
         let place = "host with blank".to_owned();

@@ -3,8 +3,8 @@
 
 use thiserror::Error;
 
-use super::{JobEvent, Name};
-use crate::web::{Method, Web, WebError};
+use super::{JobEvent, LineageName};
+use crate::http_client::{HttpClient, HttpError, Method};
 
 /// Where a server of lineage takes events, unless it is told otherwise: Marquez and
 /// those that follow it.
@@ -16,17 +16,17 @@ const REFUSAL_CHARS_MAX: usize = 300;
 /// A server that takes events of OpenLineage.
 #[derive(Debug, Clone)]
 pub struct LineageServer {
-    web: Web,
+    web: HttpClient,
     url: String,
 }
 
 /// What became of the events.
 #[derive(Debug, Default)]
-pub struct Sent {
+pub struct SendReport {
     /// Those that the server took.
     pub taken: usize,
     /// Those that it did not take: the job, and why.
-    pub failed: Vec<(Name, SendError)>,
+    pub failed: Vec<(LineageName, SendError)>,
 }
 
 /// An event that was not taken.
@@ -34,7 +34,7 @@ pub struct Sent {
 pub enum SendError {
     /// There was no answer.
     #[error(transparent)]
-    Web(#[from] WebError),
+    Http(#[from] HttpError),
     /// It is not for this server.
     #[error("{}", refusal(*status, body, *is_html))]
     Refused {
@@ -50,7 +50,7 @@ pub enum SendError {
 impl LineageServer {
     /// A server that a client with the token and the certificates is for. Its URL is such as
     /// `http://localhost:5000`; the path is that of Marquez where none is given.
-    pub fn new(web: Web, url: &str, path: Option<&str>) -> Self {
+    pub fn new(web: HttpClient, url: &str, path: Option<&str>) -> Self {
         let path = path.unwrap_or(PATH).trim_start_matches('/');
         let url = format!("{}/{path}", url.trim_end_matches('/'));
         LineageServer { web, url }
@@ -58,13 +58,13 @@ impl LineageServer {
 
     /// Send all events, in order, and go on where one is refused. A server that does
     /// not answer at all is not asked again.
-    pub async fn send(&self, events: &[JobEvent]) -> Sent {
-        let mut sent = Sent::default();
+    pub async fn send(&self, events: &[JobEvent]) -> SendReport {
+        let mut sent = SendReport::default();
         for event in events {
             match self.send_one(event).await {
                 Ok(()) => sent.taken += 1,
                 Err(error) => {
-                    let is_gone = matches!(error, SendError::Web(_));
+                    let is_gone = matches!(error, SendError::Http(_));
                     sent.failed.push((event.job().clone(), error));
                     if is_gone {
                         break;

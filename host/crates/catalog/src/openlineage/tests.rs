@@ -10,10 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::drawing::{DrawingOptions, draw};
-use crate::picture::example;
-use crate::web::{Web, WebSettings};
-use crate::{Inventory, Route, S3Place, Schema};
+use crate::http_client::{HttpClient, HttpClientSettings};
+use crate::lineage::{LineageOptions, draw};
+use crate::render::example;
+use crate::{EventRoute, Inventory, S3Place, Schema};
 use standpipe_core::secret::Secret;
 
 fn options() -> EventOptions {
@@ -24,8 +24,8 @@ fn options() -> EventOptions {
     }
 }
 
-fn events_of(inventory: &Inventory, routes: &[Route]) -> Vec<JobEvent> {
-    let all = DrawingOptions { backups: true, schemas: true };
+fn events_of(inventory: &Inventory, routes: &[EventRoute]) -> Vec<JobEvent> {
+    let all = LineageOptions { backups: true, schemas: true };
     job_events(inventory, &draw(inventory, routes, all).graph, &options())
 }
 
@@ -130,7 +130,7 @@ fn a_topic_is_called_by_its_broker_where_that_is_known() {
     let cluster = example::arn("kafka", "cluster/shop/0a1b2c3d-0000-4000-8000-000000000000-2");
     let brokers = BTreeMap::from([(cluster.to_string(), "b-1.shop.example:9092".to_owned())]);
     let options = EventOptions { brokers, ..options() };
-    let graph = draw(&inventory, &[], DrawingOptions::default()).graph;
+    let graph = draw(&inventory, &[], LineageOptions::default()).graph;
     let payments = named(&job_events(&inventory, &graph, &options), "deliverystream/payments");
     assert_eq!(names_of(&payments["inputs"]), ["kafka://b-1.shop.example:9092 payments"]);
     let link = &payments["inputs"][0]["facets"]["symlinks"]["identifiers"][0]["name"];
@@ -156,7 +156,7 @@ fn backups_and_schemas_are_ends_where_they_are_drawn() {
         ["arn:aws:glue:eu-west-1:123456789012 table/shop/orders"]
     );
     assert_eq!(names_of(&orders["outputs"])[1], "s3://backup failed");
-    let nothing = draw(&inventory, &[], DrawingOptions::default()).graph;
+    let nothing = draw(&inventory, &[], LineageOptions::default()).graph;
     let orders = named(&job_events(&inventory, &nothing, &options()), "deliverystream/orders");
     assert_eq!((names_of(&orders["inputs"]).len(), names_of(&orders["outputs"]).len()), (0, 1));
 }
@@ -211,12 +211,12 @@ fn is_whole(request: &str) -> bool {
 }
 
 fn client(url: &str, path: Option<&str>) -> LineageServer {
-    let web = WebSettings {
+    let web = HttpClientSettings {
         bearer: Some(Secret::new("t0p".to_owned())),
         pause: Duration::from_millis(1),
-        ..WebSettings::default()
+        ..HttpClientSettings::default()
     };
-    LineageServer::new(Web::new(&web).unwrap(), url, path)
+    LineageServer::new(HttpClient::new(&web).unwrap(), url, path)
 }
 
 #[tokio::test]

@@ -3,13 +3,13 @@
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::web::{Answer, Method, Web, WebError};
+use crate::http_client::{HttpClient, HttpError, HttpResponse, Method};
 use standpipe_core::secret::Secret;
 
 /// The REST API of a server.
 #[derive(Debug)]
 pub(super) struct Api {
-    web: Web,
+    web: HttpClient,
     /// `https://HOST/api/v1`.
     base: String,
     /// To be struck out of what the server says.
@@ -21,7 +21,7 @@ pub(super) struct Api {
 pub enum ApiError {
     /// It was not reached.
     #[error(transparent)]
-    Web(#[from] WebError),
+    Http(#[from] HttpError),
     /// Something else answered.
     #[error(
         "{url} answers with a page for people, not as OpenMetadata's API does: set `url` (`hostPort`) to an address \
@@ -78,7 +78,7 @@ fn advice(status: u16) -> &'static str {
 }
 
 impl Api {
-    pub(super) fn new(web: Web, host_port: &str, token: Option<Secret>) -> Self {
+    pub(super) fn new(web: HttpClient, host_port: &str, token: Option<Secret>) -> Self {
         Api { web, base: format!("{}/v1", host_port.trim_end_matches('/')), token }
     }
 
@@ -109,7 +109,7 @@ impl Api {
         self.read(what, &answer)
     }
 
-    fn read(&self, what: String, answer: &Answer) -> Result<Value, ApiError> {
+    fn read(&self, what: String, answer: &HttpResponse) -> Result<Value, ApiError> {
         if (200..300).contains(&answer.status) {
             if answer.body.trim_ascii().is_empty() {
                 return Ok(Value::Null);
@@ -179,10 +179,10 @@ mod tests {
 
     #[test]
     fn a_token_that_comes_back_is_struck_out() {
-        let web = Web::new(&crate::web::WebSettings::default()).unwrap();
+        let web = HttpClient::new(&crate::http_client::HttpClientSettings::default()).unwrap();
         let api = Api::new(web, "http://a/api/", Some(Secret::new("t0p".into())));
         let body = b"{\"message\":\"t0p is no token\"}".to_vec();
-        let answer = Answer { status: 401, body, is_html: false };
+        let answer = HttpResponse { status: 401, body, is_html: false };
         let error = api.read("GET /x".into(), &answer).unwrap_err().to_string();
         assert!(
             error.starts_with("GET /x was refused with 401: (the token) is no token"),
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_404_of_a_proxy_does_not_mean_that_there_is_no_such_thing() {
-        let web = Web::new(&crate::web::WebSettings::default()).unwrap();
+        let web = HttpClient::new(&crate::http_client::HttpClientSettings::default()).unwrap();
         let api = Api::new(web, "http://a/api", None);
         for (body, expected) in [
             (&b"{\"code\":404,\"message\":\"no such pipeline\"}"[..], Some(404)),
@@ -200,7 +200,7 @@ mod tests {
             (b"404 page not found\n", None),
             (b"[]", None),
         ] {
-            let answer = Answer { status: 404, body: body.to_vec(), is_html: false };
+            let answer = HttpResponse { status: 404, body: body.to_vec(), is_html: false };
             let error = api.read("GET /x".into(), &answer).unwrap_err();
             assert_eq!(error.status(), expected, "{error}");
         }

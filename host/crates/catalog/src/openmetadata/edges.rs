@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 
 use super::api::text;
 use super::{ApiError, Entity, EntityKind, OpenMetadata, names};
-use crate::web::Method;
+use crate::http_client::Method;
 
 /// What became of an edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Written {
+pub enum EdgeWrite {
     /// It is new.
     Created,
     /// Its pipeline or columns were added.
@@ -36,7 +36,7 @@ pub enum Written {
 
 /// Writes the edges of a run.
 #[derive(Debug)]
-pub(crate) struct Edges<'a> {
+pub(crate) struct EdgeWriter<'a> {
     server: &'a OpenMetadata,
     /// Ids of the service's pipelines.
     ours: BTreeSet<String>,
@@ -47,10 +47,10 @@ pub(crate) struct Edges<'a> {
     claimed: BTreeMap<(String, String), String>,
 }
 
-impl<'a> Edges<'a> {
+impl<'a> EdgeWriter<'a> {
     pub(crate) fn new(server: &'a OpenMetadata, ours: BTreeSet<String>, is_dry: bool) -> Self {
         let (overridden, claimed) = (HashSet::new(), BTreeMap::new());
-        Edges { server, ours, is_dry, overridden, claimed }
+        EdgeWriter { server, ours, is_dry, overridden, claimed }
     }
 
     /// Delete the edges of a pipeline, once, if that is set: before its own are
@@ -82,36 +82,38 @@ impl<'a> Edges<'a> {
         from: &Entity,
         to: &Entity,
         keeps_columns: bool,
-    ) -> Result<Written, ApiError> {
+    ) -> Result<EdgeWrite, ApiError> {
         let ends = (from.id.clone(), to.id.clone());
         match self.claimed.get(&ends) {
-            Some(other) if other != stream => return Ok(Written::Kept { pipeline: other.clone() }),
+            Some(other) if other != stream => {
+                return Ok(EdgeWrite::Kept { pipeline: other.clone() });
+            }
             _ => self.claimed.insert(ends, stream.to_owned()),
         };
         let has_columns = keeps_columns && self.server.settings.column_lineage;
         let columns = if has_columns { self.server.columns(from, to).await? } else { vec![] };
         let stored = self.server.edge(from, to).await?;
-        let Some(pipeline) = pipeline else { return Ok(Written::Would) };
+        let Some(pipeline) = pipeline else { return Ok(EdgeWrite::Would) };
         // An edge that begins at the pipeline needs not name it.
         let own = (from.id != pipeline.id).then_some(pipeline);
         let stored = match stored {
             Some(stored) => stored,
-            None if self.is_dry => return Ok(Written::Would),
+            None if self.is_dry => return Ok(EdgeWrite::Would),
             None => return self.create(from, to, own, &columns).await,
         };
         let is_ours = |id: &str| id == pipeline.id || self.ours.contains(id);
         if let Some(theirs) = pipeline_id(&stored).filter(|id| !is_ours(id)) {
-            return Ok(Written::Kept { pipeline: theirs.to_owned() });
+            return Ok(EdgeWrite::Kept { pipeline: theirs.to_owned() });
         }
         let patch = patch(&stored, own, &columns);
         if patch.is_empty() {
-            return Ok(Written::Unchanged);
+            return Ok(EdgeWrite::Unchanged);
         }
         if self.is_dry {
-            return Ok(Written::Would);
+            return Ok(EdgeWrite::Would);
         }
         self.server.patch_edge(from, to, patch).await?;
-        Ok(Written::Updated)
+        Ok(EdgeWrite::Updated)
     }
 
     async fn create(
@@ -120,7 +122,7 @@ impl<'a> Edges<'a> {
         to: &Entity,
         pipeline: Option<&Entity>,
         columns: &[Value],
-    ) -> Result<Written, ApiError> {
+    ) -> Result<EdgeWrite, ApiError> {
         let mut details = json!({"source": "PipelineLineage", "columnsLineage": columns});
         if let Some(pipeline) = pipeline {
             details["pipeline"] = pipeline.reference();
@@ -132,13 +134,13 @@ impl<'a> Edges<'a> {
         let stored = stored.ok_or_else(|| missing("the edge is not there afterwards"))?;
         let mending = patch(&stored, pipeline, columns);
         if mending.is_empty() {
-            return Ok(Written::Created);
+            return Ok(EdgeWrite::Created);
         }
         tracing::debug!("the server dropped a part of an edge, which is added again");
         self.server.patch_edge(from, to, mending).await?;
         let stored = self.server.edge(from, to).await?.unwrap_or_default();
         match patch(&stored, pipeline, &[]).is_empty() {
-            true => Ok(Written::Created),
+            true => Ok(EdgeWrite::Created),
             false => Err(missing("the edge does not keep its pipeline")),
         }
     }

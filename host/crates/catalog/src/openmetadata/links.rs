@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Asset, Graph, Inventory, Origin, Role, StreamDescription};
+use crate::{Asset, EdgeRole, Graph, Inventory, Origin, StreamDescription};
 
 /// That a stream takes records from one asset to another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Link {
+pub struct StreamLink {
     /// The stream.
     pub stream: String,
     /// What feeds it; none where only writers do.
@@ -27,16 +27,16 @@ pub struct Link {
 /// A Kinesis stream that tables of DynamoDB feed stands for them: the edges begin at
 /// the tables, as OpenMetadata's own connector has it, or at the Kinesis stream where
 /// OpenMetadata does not know the tables.
-pub fn links(inventory: &Inventory, graph: &Graph) -> Vec<Link> {
+pub fn links(inventory: &Inventory, graph: &Graph) -> Vec<StreamLink> {
     let mut links = BTreeSet::new();
     for stream in &inventory.streams {
         let Some(at) = position(stream, graph) else { continue };
         let sinks =
-            graph.edges.iter().filter(|edge| edge.from == at && edge.role == Role::Delivered);
+            graph.edges.iter().filter(|edge| edge.from == at && edge.role == EdgeRole::Delivered);
         let sinks: Vec<&Asset> = sinks.filter_map(|edge| graph.assets.get(edge.to)).collect();
         let origins = origins(graph, at);
         for to in sinks {
-            let link = |from: Option<&Asset>, instead: Option<&Asset>| Link {
+            let link = |from: Option<&Asset>, instead: Option<&Asset>| StreamLink {
                 stream: stream.name.clone(),
                 from: from.cloned(),
                 instead: instead.cloned(),
@@ -83,6 +83,7 @@ fn origins(graph: &Graph, stream: usize) -> Vec<(&Asset, Option<&Asset>)> {
 }
 
 fn feeding(graph: &Graph, to: usize) -> impl Iterator<Item = (usize, &Asset)> {
-    let edges = graph.edges.iter().filter(move |edge| edge.to == to && edge.role == Role::Feeds);
+    let edges =
+        graph.edges.iter().filter(move |edge| edge.to == to && edge.role == EdgeRole::Feeds);
     edges.filter_map(|edge| Some((edge.from, graph.assets.get(edge.from)?)))
 }

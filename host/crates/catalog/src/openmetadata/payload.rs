@@ -10,7 +10,7 @@ use standpipe_core::clock;
 
 /// How much a server takes: older ones refuse keys that they do not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keys {
+pub(super) enum PayloadKeys {
     /// All that there is to say.
     All,
     /// What every version takes.
@@ -48,11 +48,11 @@ pub(super) fn payload(stream: &StreamDescription, graph: &Graph, service: &str) 
 }
 
 /// The same with what this server takes.
-pub(super) fn with(keys: Keys, payload: &Value) -> Value {
+pub(super) fn with(keys: PayloadKeys, payload: &Value) -> Value {
     let own = payload.as_object().cloned().unwrap_or_default();
     match keys {
-        Keys::All => own.into(),
-        Keys::Few => {
+        PayloadKeys::All => own.into(),
+        PayloadKeys::Few => {
             own.into_iter().filter(|(key, _)| FEW.contains(&&**key)).collect::<Map<_, _>>().into()
         }
     }
@@ -62,7 +62,12 @@ pub(super) fn with(keys: Keys, payload: &Value) -> Value {
 ///
 /// Servers that keep our hash are believed; of others, what a server cannot have
 /// changed by itself is compared.
-pub(super) fn is_stored(payload: &Value, stored: &Value, overrides: bool, keys: Keys) -> bool {
+pub(super) fn is_stored(
+    payload: &Value,
+    stored: &Value,
+    overrides: bool,
+    keys: PayloadKeys,
+) -> bool {
     let same = |key: &str| stored.get(key) == payload.get(key);
     if overrides && !(same("description") && same("displayName")) {
         return false;
@@ -136,24 +141,24 @@ mod tests {
         let mut stored = ours.clone();
         stored["description"] = "by hand".into();
         stored["tasks"][0] = json!({"name": "t", "fullyQualifiedName": "s.a.t"});
-        assert!(is_stored(&ours, &stored, false, Keys::All));
-        assert!(!is_stored(&ours, &stored, true, Keys::All));
+        assert!(is_stored(&ours, &stored, false, PayloadKeys::All));
+        assert!(!is_stored(&ours, &stored, true, PayloadKeys::All));
         stored["state"] = "Inactive".into();
-        assert!(!is_stored(&ours, &stored, false, Keys::All));
-        assert!(is_stored(&ours, &stored, false, Keys::Few));
+        assert!(!is_stored(&ours, &stored, false, PayloadKeys::All));
+        assert!(is_stored(&ours, &stored, false, PayloadKeys::Few));
         stored["tasks"] = json!([]);
-        assert!(!is_stored(&ours, &stored, false, Keys::Few));
+        assert!(!is_stored(&ours, &stored, false, PayloadKeys::Few));
     }
 
     #[test]
     fn a_hash_that_is_kept_decides() {
         let ours = json!({"sourceHash": "a", "state": "Active"});
-        assert!(is_stored(&ours, &json!({"sourceHash": "a"}), false, Keys::All));
+        assert!(is_stored(&ours, &json!({"sourceHash": "a"}), false, PayloadKeys::All));
         assert!(!is_stored(
             &ours,
             &json!({"sourceHash": "b", "state": "Active"}),
             false,
-            Keys::All
+            PayloadKeys::All
         ));
     }
 

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::api::text;
-use super::payload::{Keys, is_stored, payload, with};
+use super::payload::{PayloadKeys, is_stored, payload, with};
 use super::{ApiError, Entity, EntityKind, OpenMetadata, names};
-use crate::web::Method;
+use crate::http_client::Method;
 use crate::{Graph, StreamDescription};
 
 /// Pipelines on a page of OpenMetadata's list.
@@ -18,7 +18,7 @@ const CATALOG_PAGES_MAX: usize = 1000;
 
 /// A pipeline that is there.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Existing {
+pub struct ExistingPipeline {
     /// The entity.
     pub entity: Entity,
     /// Its own name: the stream's.
@@ -28,7 +28,7 @@ pub struct Existing {
 
 /// What became of a pipeline.
 #[derive(Debug, Clone)]
-pub enum Put {
+pub enum PipelineWrite {
     /// It is new.
     Created,
     /// It was changed.
@@ -45,7 +45,7 @@ impl OpenMetadata {
     /// # Errors
     ///
     /// The list cannot be read to its end.
-    pub async fn pipelines(&self) -> Result<BTreeMap<String, Existing>, ApiError> {
+    pub async fn pipelines(&self) -> Result<BTreeMap<String, ExistingPipeline>, ApiError> {
         let unreadable = |problem: &str| ApiError::unreadable("GET", "/pipelines", problem);
         let (mut found, mut after) = (BTreeMap::new(), String::new());
         for _ in 0..CATALOG_PAGES_MAX {
@@ -77,7 +77,7 @@ impl OpenMetadata {
 
     /// Pipelines of other services, which a server that does not know the parameter
     /// might list, are none.
-    fn existing(&self, stored: &Value) -> Result<Option<Existing>, ApiError> {
+    fn existing(&self, stored: &Value) -> Result<Option<ExistingPipeline>, ApiError> {
         let entity = Entity::read(EntityKind::Pipeline, stored).ok_or_else(|| {
             let problem = "a pipeline has no `id` or no `fullyQualifiedName`";
             ApiError::unreadable("GET", "/pipelines", problem)
@@ -85,7 +85,7 @@ impl OpenMetadata {
         let parts = names::split(&entity.name).and_then(|parts| parts.try_into().ok());
         let Some([service, stream]): Option<[String; 2]> = parts else { return Ok(None) };
         let is_ours = service == self.settings.service;
-        Ok(is_ours.then(|| Existing { entity, stream, stored: stored.clone() }))
+        Ok(is_ours.then(|| ExistingPipeline { entity, stream, stored: stored.clone() }))
     }
 
     /// Write those that are not as they should be, and tell what became of each.
@@ -97,9 +97,9 @@ impl OpenMetadata {
         &self,
         streams: &[StreamDescription],
         graph: &Graph,
-        existing: &mut BTreeMap<String, Existing>,
+        existing: &mut BTreeMap<String, ExistingPipeline>,
         is_dry: bool,
-    ) -> Result<BTreeMap<String, Put>, ApiError> {
+    ) -> Result<BTreeMap<String, PipelineWrite>, ApiError> {
         let mut outcomes = BTreeMap::new();
         let mut due = Vec::new();
         for stream in streams {
@@ -107,15 +107,16 @@ impl OpenMetadata {
             let stored = existing.get(&stream.name).map(|existing| &existing.stored);
             let is_as_it_should = |stored: &Value| {
                 // A server that keeps no state or hash was written to with few keys.
-                let keys = if stored.get("state").is_some() { Keys::All } else { Keys::Few };
+                let keys =
+                    if stored.get("state").is_some() { PayloadKeys::All } else { PayloadKeys::Few };
                 is_stored(&payload, stored, self.settings.override_metadata, keys)
             };
             let outcome = match stored {
-                Some(stored) if is_as_it_should(stored) => Put::Unchanged,
-                Some(_) => Put::Updated,
-                None => Put::Created,
+                Some(stored) if is_as_it_should(stored) => PipelineWrite::Unchanged,
+                Some(_) => PipelineWrite::Updated,
+                None => PipelineWrite::Created,
             };
-            if !matches!(outcome, Put::Unchanged) {
+            if !matches!(outcome, PipelineWrite::Unchanged) {
                 due.push((stream.name.clone(), payload));
             }
             outcomes.insert(stream.name.clone(), outcome);
@@ -124,13 +125,14 @@ impl OpenMetadata {
             return Ok(outcomes);
         }
         for (name, error) in self.write(&due).await {
-            outcomes.insert(name, Put::Failed(error));
+            outcomes.insert(name, PipelineWrite::Failed(error));
         }
         *existing = self.pipelines().await?;
         for (name, outcome) in &mut outcomes {
-            if !existing.contains_key(name) && !matches!(outcome, Put::Failed(_)) {
+            if !existing.contains_key(name) && !matches!(outcome, PipelineWrite::Failed(_)) {
                 let problem = "it is not there afterwards";
-                *outcome = Put::Failed(ApiError::unreadable("PUT", "/pipelines", problem));
+                *outcome =
+                    PipelineWrite::Failed(ApiError::unreadable("PUT", "/pipelines", problem));
             }
         }
         Ok(outcomes)
@@ -139,10 +141,10 @@ impl OpenMetadata {
     /// Write pipelines, many at a time where the server can, and tell which failed.
     async fn write(&self, due: &[(String, Value)]) -> Vec<(String, ApiError)> {
         let (mut failed, mut keys, mut has_bulk) =
-            (Vec::new(), Keys::All, self.settings.bulk_size > 1);
+            (Vec::new(), PayloadKeys::All, self.settings.bulk_size > 1);
         for part in due.chunks(self.settings.bulk_size.max(1)) {
             let mut rest: Vec<&(String, Value)> = part.iter().collect();
-            if has_bulk && keys == Keys::All {
+            if has_bulk && keys == PayloadKeys::All {
                 match self.write_bulk(part).await {
                     Ok(done) => rest.retain(|(name, _)| !done.contains(name)),
                     Err(error) if matches!(error.status(), Some(400 | 404 | 405)) => {
@@ -184,21 +186,21 @@ impl OpenMetadata {
         Ok(names)
     }
 
-    async fn write_one(&self, payload: &Value, keys: &mut Keys) -> Result<(), ApiError> {
+    async fn write_one(&self, payload: &Value, keys: &mut PayloadKeys) -> Result<(), ApiError> {
         let attempt = self.api.ask(Method::PUT, "/pipelines", Some(&with(*keys, payload))).await;
         let refused = match attempt {
             Ok(stored) => return self.override_words(payload, &stored).await,
-            Err(error) if *keys == Keys::All && error.status() == Some(400) => error,
+            Err(error) if *keys == PayloadKeys::All && error.status() == Some(400) => error,
             Err(error) => return Err(error),
         };
-        let few = with(Keys::Few, payload);
+        let few = with(PayloadKeys::Few, payload);
         let attempt = self.api.ask(Method::PUT, "/pipelines", Some(&few)).await;
         // What is wrong with both is better told about the whole one.
         let stored = attempt.map_err(|_| refused.clone())?;
         tracing::warn!(
             "this server takes few keys of pipelines: neither state, start nor address ({refused})"
         );
-        *keys = Keys::Few;
+        *keys = PayloadKeys::Few;
         self.override_words(payload, &stored).await
     }
 

@@ -3,16 +3,16 @@
 
 use serde_json::Value;
 
-use super::{ApiError, OpenMetadata, Version, names};
-use crate::probe::{Outcome, Probe};
+use super::{ApiError, OpenMetadata, ServerVersion, names};
+use crate::probe::{Probe, ProbeOutcome};
 
 impl OpenMetadata {
     /// Try the server: that it is one, its version, and the token.
     pub async fn probes(&self) -> Vec<Probe> {
-        let untried = || Outcome::Untried { why: "another one does not work".to_owned() };
+        let untried = || ProbeOutcome::Untried { why: "another one does not work".to_owned() };
         let (reached, known, token) = match self.version().await {
             Ok(version) => {
-                (Outcome::Granted, self.judge_version(&version), self.probe_token().await)
+                (ProbeOutcome::Granted, self.judge_version(&version), self.probe_token().await)
             }
             Err(error) => (failed(&error), untried(), untried()),
         };
@@ -25,32 +25,32 @@ impl OpenMetadata {
         ]
     }
 
-    fn judge_version(&self, version: &Version) -> Outcome {
+    fn judge_version(&self, version: &ServerVersion) -> ProbeOutcome {
         let unknown = format!("{version} is none that this program knows");
         match version.is_known() {
-            true => Outcome::Granted,
-            false if self.settings.version_validation => Outcome::Failed {
+            true => ProbeOutcome::Granted,
+            false if self.settings.version_validation => ProbeOutcome::Failed {
                 message: format!(
                     "{unknown}: set `check_version` (`enableVersionValidation`) to false to try it"
                 ),
             },
-            false => Outcome::Untried { why: unknown },
+            false => ProbeOutcome::Untried { why: unknown },
         }
     }
 
     /// A service that is not there yet is no matter of the token.
-    async fn probe_token(&self) -> Outcome {
+    async fn probe_token(&self) -> ProbeOutcome {
         let path = format!("/pipelines?service={}&limit=1", names::escape(&self.settings.service));
         match self.api.get(&path).await {
             Ok(Some(page)) if !page.get("data").is_some_and(Value::is_array) => {
                 failed(&ApiError::unreadable("GET", &path, "it has no `data`"))
             }
-            Ok(_) => Outcome::Granted,
+            Ok(_) => ProbeOutcome::Granted,
             Err(error) => failed(&error),
         }
     }
 }
 
-fn failed(error: &ApiError) -> Outcome {
-    Outcome::Failed { message: error.to_string() }
+fn failed(error: &ApiError) -> ProbeOutcome {
+    ProbeOutcome::Failed { message: error.to_string() }
 }

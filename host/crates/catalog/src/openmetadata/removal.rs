@@ -11,23 +11,23 @@ use serde::Serialize;
 use serde_json::json;
 use thiserror::Error;
 
-use super::{ApiError, Deletion, Existing, OpenMetadata, ServiceState, names};
+use super::{ApiError, DeletionPolicy, ExistingPipeline, OpenMetadata, ServiceState, names};
 use crate::Inventory;
-use crate::web::Method;
+use crate::http_client::Method;
 
 /// What becomes of pipelines whose stream is gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Removal {
+pub struct PipelineRemoval {
     /// The full names of those that are deleted, or would be.
     pub pipelines: Vec<String>,
     /// Why none is.
-    pub untouched: Option<Untouched>,
+    pub untouched: Option<RemovalSkipped>,
 }
 
 /// Why nothing is deleted.
 #[derive(Debug, Clone, Error, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Untouched {
+pub enum RemovalSkipped {
     /// It is off.
     #[error("marking deleted pipelines is off")]
     Off,
@@ -63,40 +63,40 @@ pub enum Untouched {
     },
 }
 
-impl Removal {
+impl PipelineRemoval {
     /// Decide which of the service's pipelines go.
     pub(crate) fn plan(
-        existing: &BTreeMap<String, Existing>,
+        existing: &BTreeMap<String, ExistingPipeline>,
         inventory: &Inventory,
         state: ServiceState,
-        deletion: Deletion,
+        deletion: DeletionPolicy,
     ) -> Self {
-        let untouched = |why| Removal { pipelines: Vec::new(), untouched: Some(why) };
+        let untouched = |why| PipelineRemoval { pipelines: Vec::new(), untouched: Some(why) };
         if !deletion.is_on {
-            return untouched(Untouched::Off);
+            return untouched(RemovalSkipped::Off);
         }
         let seen = seen(inventory, deletion.prunes_filtered);
         let stale = existing.values().filter(|existing| !seen.contains(&*existing.stream));
         let pipelines: Vec<String> = stale.map(|existing| existing.entity.name.clone()).collect();
         if pipelines.is_empty() {
-            return Removal::default();
+            return PipelineRemoval::default();
         }
         let (stale, all) = (pipelines.len(), existing.len());
         let has_streams = !inventory.streams.is_empty() || !inventory.filtered.is_empty();
         match state {
-            _ if !inventory.is_complete => untouched(Untouched::Incomplete),
-            _ if !has_streams => untouched(Untouched::Empty),
+            _ if !inventory.is_complete => untouched(RemovalSkipped::Incomplete),
+            _ if !has_streams => untouched(RemovalSkipped::Empty),
             ServiceState::Unmarked => {
                 let account = inventory.account.as_deref().unwrap_or("ACCOUNT");
                 let line = format!("standpipe-scope: {account}/{}", inventory.region);
-                untouched(Untouched::Unmarked { line })
+                untouched(RemovalSkipped::Unmarked { line })
             }
             _ if stale as f64 > all as f64 * deletion.ratio_max => {
                 let percent = (deletion.ratio_max * 100.0) as u32;
-                untouched(Untouched::TooMany { stale, all, percent })
+                untouched(RemovalSkipped::TooMany { stale, all, percent })
             }
             ServiceState::Created | ServiceState::WouldBeCreated | ServiceState::Marked => {
-                Removal { pipelines, untouched: None }
+                PipelineRemoval { pipelines, untouched: None }
             }
         }
     }
@@ -121,8 +121,8 @@ impl OpenMetadata {
     /// The list cannot be read again.
     pub(crate) async fn remove(
         &self,
-        removal: &Removal,
-        existing: &BTreeMap<String, Existing>,
+        removal: &PipelineRemoval,
+        existing: &BTreeMap<String, ExistingPipeline>,
     ) -> Result<Vec<(String, ApiError)>, ApiError> {
         let stale: BTreeSet<&str> = removal.pipelines.iter().map(String::as_str).collect();
         if stale.is_empty() {

@@ -7,22 +7,22 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::levels::levels;
+use super::name_candidates::{self, NameCandidates};
 use super::rotation::{is_rotated, newest};
-use super::search::Hit;
-use super::spellings::{self, Spellings};
+use super::search::SearchHit;
 use super::{ApiError, Entity, EntityKind, OpenMetadata, Resolution, names};
 use crate::{Asset, Rotation};
 
 /// Looks for assets, each of them once.
 #[derive(Debug)]
-pub(crate) struct Resolver<'a> {
+pub(crate) struct AssetResolver<'a> {
     server: &'a OpenMetadata,
     known: HashMap<Asset, Result<Resolution, ApiError>>,
 }
 
-impl<'a> Resolver<'a> {
+impl<'a> AssetResolver<'a> {
     pub(crate) fn new(server: &'a OpenMetadata) -> Self {
-        Resolver { server, known: HashMap::new() }
+        AssetResolver { server, known: HashMap::new() }
     }
 
     /// Which entity this is.
@@ -43,7 +43,7 @@ impl OpenMetadata {
     ///
     /// The server cannot be asked.
     pub async fn resolve(&self, asset: &Asset) -> Result<Resolution, ApiError> {
-        if let Some(spellings) = spellings::of(asset) {
+        if let Some(spellings) = name_candidates::of(asset) {
             return self.spelled(&spellings, asset).await;
         }
         let why = match asset {
@@ -75,7 +75,11 @@ impl OpenMetadata {
         named.iter().map(String::as_str).collect()
     }
 
-    async fn spelled(&self, spellings: &Spellings, asset: &Asset) -> Result<Resolution, ApiError> {
+    async fn spelled(
+        &self,
+        spellings: &NameCandidates,
+        asset: &Asset,
+    ) -> Result<Resolution, ApiError> {
         let services = self.services_of(asset);
         let mut tried = Vec::new();
         for (number, spelling) in spellings.all.iter().enumerate() {
@@ -217,7 +221,7 @@ fn is_spelled(name: &str, service: Option<&str>, spelling: &[Option<String>]) ->
 }
 
 /// A topic of Kafka is none of Kinesis, whatever its name.
-fn is_of_kind(hit: &Hit, asset: &Asset) -> bool {
+fn is_of_kind(hit: &SearchHit, asset: &Asset) -> bool {
     let Some(kind) = hit.service_type.as_deref() else { return true };
     match asset {
         Asset::KinesisStream { .. } => kind == "Kinesis",

@@ -12,7 +12,7 @@ const CATALOG_HITS_MAX: usize = 1000;
 
 /// Something that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hit {
+pub struct SearchHit {
     pub(super) entity: Entity,
     pub(super) full_path: Option<String>,
     pub(super) service: Option<String>,
@@ -29,8 +29,8 @@ impl Api {
         kind: EntityKind,
         field: &str,
         value: &str,
-    ) -> Result<Vec<Hit>, ApiError> {
-        let mut found: Vec<Hit> = Vec::new();
+    ) -> Result<Vec<SearchHit>, ApiError> {
+        let mut found: Vec<SearchHit> = Vec::new();
         for from in (0..CATALOG_HITS_MAX).step_by(PAGE) {
             let path = format!(
                 "/search/fieldQuery?fieldName={field}&fieldValue={}&index={}&from={from}&size={PAGE}&deleted=false",
@@ -40,7 +40,7 @@ impl Api {
             // A server without the index of a kind has none of them.
             let Some(answer) = self.get(&path).await? else { break };
             let page = hits(kind, &answer);
-            let Page { hits, is_last } =
+            let SearchPage { hits, is_last } =
                 page.map_err(|problem| ApiError::unreadable("GET", &path, problem))?;
             for hit in hits {
                 if !found.iter().any(|other| other.entity.id == hit.entity.id) {
@@ -57,9 +57,9 @@ impl Api {
 
 /// What a page of what the search found holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct SearchPage {
     /// What was found, without what is deleted.
-    pub hits: Vec<Hit>,
+    pub hits: Vec<SearchHit>,
     /// Whether there is no page behind it.
     pub is_last: bool,
 }
@@ -70,7 +70,7 @@ pub struct Page {
 ///
 /// It is not the answer of a search, or a hit is not readable, so that nobody knows
 /// whether it is the one that is looked for; in words.
-pub fn hits(kind: EntityKind, answer: &Value) -> Result<Page, &'static str> {
+pub fn hits(kind: EntityKind, answer: &Value) -> Result<SearchPage, &'static str> {
     let found = answer.get("hits").and_then(|hits| hits.get("hits")).and_then(Value::as_array);
     let found = found.ok_or("it has no `hits.hits`")?;
     let mut hits = Vec::new();
@@ -82,12 +82,12 @@ pub fn hits(kind: EntityKind, answer: &Value) -> Result<Page, &'static str> {
         }
     }
     // Those that are deleted take their place on a page.
-    Ok(Page { hits, is_last: found.len() < PAGE })
+    Ok(SearchPage { hits, is_last: found.len() < PAGE })
 }
 
-fn hit(kind: EntityKind, source: &Value) -> Option<Hit> {
+fn hit(kind: EntityKind, source: &Value) -> Option<SearchHit> {
     let service = source.get("service").and_then(|service| text(service, "name"));
-    Some(Hit {
+    Some(SearchHit {
         entity: Entity::read(kind, source)?,
         full_path: text(source, "fullPath").map(str::to_owned),
         service: service.map(str::to_owned),

@@ -13,14 +13,14 @@ use thiserror::Error;
 use super::api::text;
 use super::{ApiError, OpenMetadata, names};
 use crate::Inventory;
-use crate::web::Method;
+use crate::http_client::Method;
 
 const MARK: &str = "standpipe-scope:";
 const PATH: &str = "/services/pipelineServices";
 
 /// Whose streams a service shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
+pub struct ServiceScope {
     /// The account; none where nobody told.
     pub account: Option<String>,
     /// The region.
@@ -52,16 +52,16 @@ pub enum ServiceError {
         /// The service.
         service: String,
         /// Its scope.
-        theirs: Scope,
+        theirs: ServiceScope,
         /// That of what was read.
-        ours: Scope,
+        ours: ServiceScope,
     },
     /// The server does not let it be read or made.
     #[error(transparent)]
     Api(#[from] ApiError),
 }
 
-impl Scope {
+impl ServiceScope {
     /// Whose streams were read; the account is told by the streams where nobody else
     /// did.
     pub fn of(inventory: &Inventory) -> Self {
@@ -70,7 +70,7 @@ impl Scope {
             .next()
             .filter(|first| !first.is_empty() && accounts.all(|other| other == *first));
         let account = inventory.account.clone().or_else(|| first.cloned());
-        Scope { account, region: inventory.region.clone() }
+        ServiceScope { account, region: inventory.region.clone() }
     }
 
     /// Read it from a description.
@@ -85,20 +85,20 @@ impl Scope {
             return None;
         }
         let account = (account != "-").then(|| account.to_owned());
-        Some(Scope { account, region: region.to_owned() })
+        Some(ServiceScope { account, region: region.to_owned() })
     }
 
     fn mark(&self) -> String {
         format!("{MARK} {}/{}", self.account.as_deref().unwrap_or("-"), self.region)
     }
 
-    fn is_other(&self, ours: &Scope) -> bool {
+    fn is_other(&self, ours: &ServiceScope) -> bool {
         let accounts = self.account.as_ref().zip(ours.account.as_ref());
         self.region != ours.region || accounts.is_some_and(|(theirs, ours)| theirs != ours)
     }
 }
 
-impl fmt::Display for Scope {
+impl fmt::Display for ServiceScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.account {
             Some(account) => write!(f, "the account {account} in {}", self.region),
@@ -113,7 +113,11 @@ impl OpenMetadata {
     /// # Errors
     ///
     /// It shows another account's or region's streams, or the server refuses.
-    pub async fn service(&self, ours: &Scope, is_dry: bool) -> Result<ServiceState, ServiceError> {
+    pub async fn service(
+        &self,
+        ours: &ServiceScope,
+        is_dry: bool,
+    ) -> Result<ServiceState, ServiceError> {
         let path = format!("{PATH}/name/{}", names::escape(&self.service));
         let Some(found) = self.api.get(&path).await? else {
             if is_dry {
@@ -125,7 +129,7 @@ impl OpenMetadata {
         let id = text(&found, "id");
         let id = id.ok_or_else(|| ApiError::unreadable("GET", &path, "it has no `id`"))?;
         let description = text(&found, "description").unwrap_or_default();
-        match Scope::read(description) {
+        match ServiceScope::read(description) {
             Some(theirs) if theirs.is_other(ours) => {
                 let service = self.settings.service.clone();
                 Err(ServiceError::Other { service, theirs, ours: ours.clone() })
@@ -145,7 +149,7 @@ impl OpenMetadata {
         &self,
         id: &str,
         description: &str,
-        ours: &Scope,
+        ours: &ServiceScope,
     ) -> Result<(), ApiError> {
         let marked = format!("{description}\n\n{}", ours.mark());
         let operation = if description.is_empty() { "add" } else { "replace" };
@@ -156,7 +160,7 @@ impl OpenMetadata {
     }
 
     /// Servers that do not know Firehose yet get a pipeline service of their own kind.
-    async fn create_service(&self, ours: &Scope) -> Result<(), ApiError> {
+    async fn create_service(&self, ours: &ServiceScope) -> Result<(), ApiError> {
         let description = format!(
             "Delivery streams of Amazon Data Firehose: {ours}.\n\nThe next line keeps those of other accounts and \
              regions out. Leave it here.\n\n{}",
@@ -194,7 +198,7 @@ impl OpenMetadata {
     }
 
     /// What a person sees of the connection: nothing that opens anything.
-    fn connection(&self, ours: &Scope) -> Value {
+    fn connection(&self, ours: &ServiceScope) -> Value {
         let mut aws = json!({"awsRegion": ours.region});
         let is_stored = self.settings.store_service_connection;
         if let Some(role) = self.settings.assume_role_arn.as_ref().filter(|_| is_stored) {
@@ -214,8 +218,8 @@ mod tests {
 
     use super::*;
 
-    fn scope(account: Option<&str>, region: &str) -> Scope {
-        Scope { account: account.map(str::to_owned), region: region.to_owned() }
+    fn scope(account: Option<&str>, region: &str) -> ServiceScope {
+        ServiceScope { account: account.map(str::to_owned), region: region.to_owned() }
     }
 
     #[test]
@@ -232,7 +236,7 @@ mod tests {
             ("standpipe-scope:", None),
             ("", None),
         ] {
-            assert_eq!(Scope::read(description), expected, "{description}");
+            assert_eq!(ServiceScope::read(description), expected, "{description}");
         }
     }
 
@@ -254,14 +258,14 @@ mod tests {
         fn a_mark_is_read_as_it_is_written(
             before in "\\PC{0,30}", account in prop::option::of("[0-9]{1,12}"), region in "[a-z0-9-]{1,15}",
         ) {
-            let scope = Scope { account, region };
+            let scope = ServiceScope { account, region };
             let written = format!("{before}\n{}", scope.mark());
-            prop_assert_eq!(Scope::read(&written), Some(scope));
+            prop_assert_eq!(ServiceScope::read(&written), Some(scope));
         }
 
         #[test]
         fn no_description_makes_it_panic(text in "(standpipe-scope: ?)?\\PC{0,20}") {
-            let _ = Scope::read(&text);
+            let _ = ServiceScope::read(&text);
         }
     }
 }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use crate::http_client::{Headers, TlsVerification};
 use crate::limits;
-use crate::web::{Headers, Verify};
 use standpipe_core::secret::SecretSetting;
 
 /// The part of a service's pipelines that a run may delete, unless set otherwise:
@@ -19,7 +19,7 @@ pub struct OpenMetadataSettings {
     /// The token of a bot; none where the server asks for none.
     pub token: Option<SecretSetting>,
     /// Which servers are believed.
-    pub verify: Verify,
+    pub verify: TlsVerification,
     /// Headers of every request.
     pub extra_headers: Headers,
     /// How long an attempt of a request may take.
@@ -45,11 +45,11 @@ pub struct OpenMetadataSettings {
     /// Whether edges are written.
     pub include_lineage: bool,
     /// What becomes of pipelines whose stream is gone.
-    pub deletion: Deletion,
+    pub deletion: DeletionPolicy,
     /// Pipelines in one request.
     pub bulk_size: usize,
     /// Where assets are looked for.
-    pub services: Services,
+    pub services: ServiceNames,
     /// Whether a stream that nothing feeds but writers gets an edge from its
     /// pipeline to where its records end up.
     pub direct_put_edges: bool,
@@ -59,7 +59,7 @@ pub struct OpenMetadataSettings {
 
 /// What becomes of pipelines whose stream is gone.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Deletion {
+pub struct DeletionPolicy {
     /// Whether they are deleted, softly.
     pub is_on: bool,
     /// Whether those of streams that the patterns leave out are, too.
@@ -71,7 +71,7 @@ pub struct Deletion {
 /// The names of services in OpenMetadata in which assets are looked for; where none
 /// is named, in all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Services {
+pub struct ServiceNames {
     /// Of tables.
     pub database: Vec<String>,
     /// Of containers.
@@ -90,10 +90,10 @@ impl OpenMetadataSettings {
         OpenMetadataSettings {
             host_port: host_port.to_owned(),
             token: None,
-            verify: Verify::System,
+            verify: TlsVerification::System,
             extra_headers: Vec::new(),
-            timeout: limits::WEB_TIMEOUT,
-            pause: limits::WEB_PAUSE,
+            timeout: limits::HTTP_TIMEOUT,
+            pause: limits::HTTP_PAUSE,
             service: service.to_owned(),
             version_validation: true,
             store_service_connection: true,
@@ -102,18 +102,18 @@ impl OpenMetadataSettings {
             override_metadata: false,
             override_lineage: false,
             include_lineage: true,
-            deletion: Deletion::default(),
+            deletion: DeletionPolicy::default(),
             bulk_size: limits::CATALOG_BULK,
-            services: Services::default(),
+            services: ServiceNames::default(),
             direct_put_edges: false,
             column_lineage: false,
         }
     }
 }
 
-impl Default for Deletion {
+impl Default for DeletionPolicy {
     fn default() -> Self {
         let ratio_max = CATALOG_DELETE_RATIO_MAX;
-        Deletion { is_on: true, prunes_filtered: false, ratio_max }
+        DeletionPolicy { is_on: true, prunes_filtered: false, ratio_max }
     }
 }

@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 use super::links::is_stream;
 use crate::asset::table_name;
 use crate::limits;
-use crate::{Asset, Destination, Edge, Graph, Origin, Role, S3Place, Sink, StreamDescription};
+use crate::{Asset, Destination, Edge, EdgeRole, Graph, Origin, S3Place, Sink, StreamDescription};
 
 /// Events that a plugin sends to a stream, as people read them.
 pub(super) fn events(stream: &StreamDescription, graph: &Graph) -> Vec<(String, Option<String>)> {
     let leads_to_it = |edge: &&Edge| is_stream(&graph.assets[edge.to], stream);
-    let routed = graph.edges.iter().filter(|edge| edge.role == Role::Routed).filter(leads_to_it);
+    let routed =
+        graph.edges.iter().filter(|edge| edge.role == EdgeRole::Routed).filter(leads_to_it);
     let mut events: Vec<_> = routed
         .filter_map(|edge| match graph.assets.get(edge.from) {
             Some(Asset::Events { label }) => Some((label.clone(), edge.note.clone())),

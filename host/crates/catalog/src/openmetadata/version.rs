@@ -11,19 +11,19 @@ const KNOWN: std::ops::RangeInclusive<u32> = 1..=2;
 
 /// A version of OpenMetadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version {
+pub struct ServerVersion {
     major: u32,
     written: String,
 }
 
-impl Version {
+impl ServerVersion {
     /// Read what `/system/version` answers.
     pub fn read(answer: &Value) -> Option<Self> {
         let written: String = text(answer, "version")?.chars().take(40).collect();
         let mut numbers = written.split(['.', '-']);
         let mut number = || numbers.next()?.parse().ok();
         let (major, _minor): (u32, u32) = (number()?, number()?);
-        Some(Version { major, written })
+        Some(ServerVersion { major, written })
     }
 
     /// Whether this program knows its API.
@@ -32,7 +32,7 @@ impl Version {
     }
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for ServerVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)
     }
@@ -55,16 +55,16 @@ mod tests {
             ("latest", None),
             ("1", None),
         ] {
-            let version = Version::read(&json!({"version": written}));
+            let version = ServerVersion::read(&json!({"version": written}));
             assert_eq!(version.map(|version| version.is_known()), expected, "{written}");
         }
-        assert_eq!(Version::read(&json!([])), None);
+        assert_eq!(ServerVersion::read(&json!([])), None);
     }
 
     proptest! {
         #[test]
         fn no_version_makes_it_panic(written in "\\PC{0,20}") {
-            let _ = Version::read(&json!({"version": written}));
+            let _ = ServerVersion::read(&json!({"version": written}));
         }
     }
 }

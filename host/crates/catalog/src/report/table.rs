@@ -1,10 +1,10 @@
 //! The report of edges as a table with totals.
 
-use super::Report;
+use super::LineageReport;
 use standpipe_core::text_table;
 
 /// The report for people: a table, and totals below it.
-pub fn table(report: &Report) -> String {
+pub fn table(report: &LineageReport) -> String {
     let rows = report.lines.iter().map(|line| {
         let from = line.from.clone().unwrap_or_else(|| "(writers)".to_owned());
         let (word, details) = (line.fate.word().to_owned(), line.fate.details());

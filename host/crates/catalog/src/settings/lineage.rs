@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::drawing::DrawingOptions;
-use crate::openmetadata::Services;
+use crate::lineage::LineageOptions;
+use crate::openmetadata::ServiceNames;
 
 /// What is found out about where records come from and go.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -43,15 +43,15 @@ pub struct RawLineage {
 
 impl RawLineage {
     /// What pictures and files show.
-    pub(super) fn drawing(&self) -> DrawingOptions {
+    pub(super) fn drawing(&self) -> LineageOptions {
         let is_drawn = |set: Option<bool>| set.unwrap_or(false);
-        DrawingOptions { backups: is_drawn(self.backups), schemas: is_drawn(self.schemas) }
+        LineageOptions { backups: is_drawn(self.backups), schemas: is_drawn(self.schemas) }
     }
 
     /// Where assets are looked for.
-    pub(super) fn services(&self) -> Services {
+    pub(super) fn services(&self) -> ServiceNames {
         let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
-        Services {
+        ServiceNames {
             database: list(&self.database_services),
             storage: list(&self.storage_services),
             messaging: list(&self.messaging_services),

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::lineage::RawLineage;
 use super::servers::{check_headers, verify};
-use crate::limits::{CATALOG_BULK, WEB_TIMEOUT};
-use crate::openmetadata::{Deletion, OpenMetadataSettings};
+use crate::limits::{CATALOG_BULK, HTTP_TIMEOUT};
+use crate::openmetadata::{DeletionPolicy, OpenMetadataSettings};
 use standpipe_core::secret::Secret;
 use standpipe_core::settings::TableChecker;
 
@@ -77,7 +77,7 @@ impl RawOpenMetadata {
             extra_headers: check_headers(&self.headers, check),
             token: check.optional_secret("token", self.token.clone()),
             verify: verify(self.verify.as_deref(), check),
-            timeout: check.duration("timeout", timeout, WEB_TIMEOUT, Duration::ZERO..=TIMEOUT_MAX),
+            timeout: check.duration("timeout", timeout, HTTP_TIMEOUT, Duration::ZERO..=TIMEOUT_MAX),
             version_validation: self.check_version.unwrap_or(true),
             store_service_connection: self.store_connection.unwrap_or(true),
             assume_role_arn,
@@ -111,15 +111,15 @@ impl RawOpenMetadata {
         url
     }
 
-    fn check_deletion(&self, check: &mut TableChecker<'_>) -> Deletion {
+    fn check_deletion(&self, check: &mut TableChecker<'_>) -> DeletionPolicy {
         let percent = self.delete_percent_max;
         let percent =
             percent.and_then(|percent| check.number("delete_percent_max", percent, 0..=100));
         let ratio = percent.map(|percent| percent as f64 / 100.0);
-        Deletion {
+        DeletionPolicy {
             is_on: self.mark_deleted.unwrap_or(true),
             prunes_filtered: self.delete_filtered.unwrap_or(false),
-            ratio_max: ratio.unwrap_or(Deletion::default().ratio_max),
+            ratio_max: ratio.unwrap_or(DeletionPolicy::default().ratio_max),
         }
     }
 

@@ -9,11 +9,11 @@ use tracing::Level;
 use super::lineage::RawLineage;
 use super::openlineage::RawOpenLineage;
 use super::openmetadata::RawOpenMetadata;
-use super::{CatalogSettings, Files, Judgement};
+use super::{CatalogSettings, OutputFiles, SuccessCriteria};
+use crate::discovery::DiscoverySettings;
 use crate::filter::Filter;
 use crate::limits::CATALOG_CALLS_PER_SECOND;
 use crate::openmetadata::OpenMetadataSettings;
-use crate::reading::ReadingSettings;
 use crate::schedule::Schedule;
 use standpipe_aws::secret_store::SecretsSettings;
 use standpipe_aws::{AwsSettings, RawAws};
@@ -103,7 +103,7 @@ impl RawCatalog {
         check: &mut TableChecker<'_>,
     ) -> CatalogSettings {
         let role_arn = aws.role.as_ref().map(|role| role.arn.clone());
-        let reading = ReadingSettings {
+        let reading = DiscoverySettings {
             aws,
             firehose_url,
             filter: self.check_filter(check),
@@ -163,9 +163,9 @@ impl RawCatalog {
         calls
     }
 
-    fn files(&self, check: &TableChecker<'_>) -> Files {
+    fn files(&self, check: &TableChecker<'_>) -> OutputFiles {
         let of = |path: &Option<PathBuf>| path.as_ref().map(|path| check.path(path));
-        Files {
+        OutputFiles {
             json: of(&self.files.json),
             svg: of(&self.files.svg),
             mermaid: of(&self.files.mermaid),
@@ -174,10 +174,10 @@ impl RawCatalog {
         }
     }
 
-    fn check_judgement(&self, check: &mut TableChecker<'_>) -> Judgement {
-        let usual = Judgement::default();
+    fn check_judgement(&self, check: &mut TableChecker<'_>) -> SuccessCriteria {
+        let usual = SuccessCriteria::default();
         let threshold = self.success_threshold.unwrap_or(usual.success_threshold);
-        Judgement {
+        SuccessCriteria {
             strict: self.strict.unwrap_or(usual.strict),
             success_threshold: check.number("success_threshold", threshold, 0..=100).unwrap_or(100),
             raise_on_error: self.raise_on_error.unwrap_or(usual.raise_on_error),

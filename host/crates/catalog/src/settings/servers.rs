@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::web::{Headers, Verify};
+use crate::http_client::{Headers, TlsVerification};
 use standpipe_core::secret::Secret;
 use standpipe_core::settings::TableChecker;
 
@@ -20,10 +20,10 @@ pub(super) fn check_headers(
 }
 
 /// Which certificates are believed.
-pub(super) fn verify(word: Option<&str>, check: &TableChecker<'_>) -> Verify {
+pub(super) fn verify(word: Option<&str>, check: &TableChecker<'_>) -> TlsVerification {
     match word {
-        None | Some("system") => Verify::System,
-        Some("nothing") => Verify::Nothing,
-        Some(path) => Verify::Authority(check.path(Path::new(path))),
+        None | Some("system") => TlsVerification::System,
+        Some("nothing") => TlsVerification::Nothing,
+        Some(path) => TlsVerification::Authority(check.path(Path::new(path))),
     }
 }

@@ -1,0 +1,265 @@
+//! Reads what delivery streams there are in an account and a region.
+//!
+//! Amazon answers five calls in a second of each operation, for everybody together:
+//! all calls keep to a pace, and what is throttled is tried again. So thousands of
+//! streams take minutes: `N / 4` seconds.
+//!
+//! How much may fail, and what then:
+//! - A list of which not even the first page is to be had is an error.
+//! - One that ends early is told as far as it went; it is not complete, which
+//!   forbids to delete anything by it.
+//! - A stream that went since it was listed is no failure.
+//! - Streams that cannot be read are told as such. If that holds for all of them, it
+//!   is an error: it is a matter of permissions or of the network then, and not of
+//!   the streams.
+//! - DynamoDB and STS can be done without; warnings tell of that.
+
+mod bounded_calls;
+mod control_plane;
+mod describe;
+mod endpoints;
+mod error_kind;
+mod list;
+mod retry;
+mod tables;
+
+pub use endpoints::{ServiceUrls, region_of_zone, share_endpoint};
+
+pub(crate) use control_plane::ControlPlane;
+pub(crate) use describe::StreamDescriber;
+pub(crate) use error_kind::{is_denied, is_gone};
+
+use std::env;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::filter::{Filter, FilterError};
+use super::{Inventory, UnreadableStream};
+use describe::DescribedStreams;
+use list::ListedNames;
+use standpipe_aws::{
+    self as aws, Access, AwsError, AwsSettings, ConnectError, JsonClient, Service, StreamInspector,
+    Unreached,
+};
+use standpipe_core::secret::SecretResolver;
+use tables::TablesByStream;
+
+/// Time for STS to say whose credentials are used, which can be done without.
+const CATALOG_CALLER_TIMEOUT: Duration = Duration::from_secs(15);
+
+const FIREHOSE: Service = Service { name: "firehose", target: "Firehose_20150804", version: "1.1" };
+const DYNAMODB: Service = Service { name: "dynamodb", target: "DynamoDB_20120810", version: "1.0" };
+
+/// What is read, and with what.
+#[derive(Debug, Clone)]
+pub struct DiscoverySettings {
+    /// Credentials, region, and the URLs of DynamoDB and STS.
+    pub aws: AwsSettings,
+    /// A URL in place of Firehose's own.
+    pub firehose_url: Option<String>,
+    /// Which streams are read.
+    pub filter: Filter,
+    /// Whether to look for the DynamoDB tables behind Kinesis streams.
+    pub walks_tables: bool,
+    /// Calls in a second of each operation: [`CATALOG_CALLS_PER_SECOND`](crate::limits::CATALOG_CALLS_PER_SECOND),
+    /// unless somebody else than Amazon answers. More than 5 are throttled there.
+    pub calls_per_second: f64,
+}
+
+/// Nothing could be read.
+#[derive(Debug, Error)]
+pub enum DiscoveryError {
+    /// There is no way to AWS.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The streams could not be listed.
+    #[error("list the delivery streams: {error}{}", needs(error, "ListDeliveryStreams"))]
+    List {
+        /// Why not.
+        error: AwsError,
+    },
+    /// None of the streams that were listed could be described.
+    #[error(
+        "none of {count} delivery streams could be read, {} for one: {}{}",
+        first.name, first.cause, if *is_denied { needed("DescribeDeliveryStream") } else { String::new() }
+    )]
+    NothingRead {
+        /// How many they are.
+        count: usize,
+        /// One of them, and why.
+        first: UnreadableStream,
+        /// Whether they all are denied.
+        is_denied: bool,
+    },
+    /// A pattern cannot tell whether a stream is in.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+}
+
+fn needs(error: &AwsError, operation: &str) -> String {
+    if is_denied(error) { needed(operation) } else { String::new() }
+}
+
+fn needed(operation: &str) -> String {
+    format!(": it needs firehose:{operation}")
+}
+
+/// How far a reading is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiscoveryProgress {
+    /// So many streams are listed.
+    Listed(usize),
+    /// So many of those that the patterns keep have been asked about.
+    Described {
+        /// Until now.
+        done: usize,
+        /// In all.
+        of: usize,
+    },
+    /// So many DynamoDB tables have been asked.
+    Tables {
+        /// Until now.
+        done: usize,
+        /// In all.
+        of: usize,
+    },
+}
+
+/// Whoever is told of progress.
+pub type ReportProgress<'a> = &'a (dyn Fn(DiscoveryProgress) + Send + Sync);
+
+/// Reads delivery streams, as often as it is told to.
+#[derive(Debug)]
+pub struct InventoryReader {
+    pub(super) access: Access,
+    pub(super) firehose: Arc<ControlPlane>,
+    pub(super) descriptions: Arc<StreamDescriber>,
+    pub(super) dynamodb: Arc<ControlPlane>,
+    pub(super) filter: Filter,
+    pub(super) walks_tables: bool,
+}
+
+impl InventoryReader {
+    /// Find credentials, and try them.
+    ///
+    /// # Errors
+    ///
+    /// There are none, or there is no region.
+    pub async fn open(
+        settings: DiscoverySettings,
+        secrets: &Arc<dyn SecretResolver>,
+    ) -> Result<Self, DiscoveryError> {
+        let DiscoverySettings { aws, firehose_url, filter, walks_tables, calls_per_second } =
+            settings;
+        let http = aws::http_client(&aws.transport, &**secrets).await?;
+        let access = aws::connect(&aws, &http, secrets, Unreached::Fail).await?;
+        let control = async |service: Service, url: &Option<String>, operations: &[_]| {
+            let url = url.clone().or_else(|| url_of_surroundings(&access, service.name));
+            let connector = aws::http_connector(&aws.transport, &**secrets, &access.clock).await?;
+            let client = JsonClient::new(access.clone(), connector, service, &aws, url.as_deref());
+            Ok::<_, ConnectError>(Arc::new(ControlPlane::new(client, operations, calls_per_second)))
+        };
+        let firehose = control(FIREHOSE, &firehose_url, &[list::STREAMS.operation]).await?;
+        let of_tables = [list::TABLES.operation, tables::OPERATION];
+        let dynamodb = control(DYNAMODB, &aws.endpoints.dynamodb, &of_tables).await?;
+        let inspector = StreamInspector::with_access(&access, firehose_url.as_deref());
+        let descriptions = StreamDescriber::new(inspector, calls_per_second);
+        Ok(InventoryReader { access, firehose, descriptions, dynamodb, filter, walks_tables })
+    }
+
+    /// Where it reads.
+    pub fn region(&self) -> &str {
+        self.access.config.region().map(AsRef::as_ref).unwrap_or_default()
+    }
+
+    /// Read all streams that the patterns keep.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be listed, or none of them can be described.
+    pub async fn read(&self, tell: ReportProgress<'_>) -> Result<Inventory, DiscoveryError> {
+        let ListedNames { names, cut_off, .. } = list::STREAMS
+            .read(&self.firehose)
+            .await
+            .map_err(|error| DiscoveryError::List { error })?;
+        tell(DiscoveryProgress::Listed(names.len()));
+        let (kept, filtered) = self.part(names)?;
+        let described = DescribedStreams::read(&self.descriptions, kept, tell).await;
+        if let (true, Some(first)) = (described.streams.is_empty(), described.unread.first()) {
+            let count = described.unread.len();
+            let is_denied = described.denied == count;
+            return Err(DiscoveryError::NothingRead { count, first: first.clone(), is_denied });
+        }
+        let mut inventory = Inventory {
+            region: self.region().to_owned(),
+            streams: described.streams,
+            filtered,
+            unread: described.unread,
+            vanished: described.vanished,
+            is_complete: cut_off.is_none(),
+            ..Inventory::default()
+        };
+        if let Some(why) = cut_off {
+            inventory.warnings.push(format!("the list of delivery streams is not whole: {why}"));
+        }
+        self.find_account(&mut inventory).await;
+        self.find_tables(&mut inventory, tell).await;
+        Ok(inventory)
+    }
+
+    /// Part those that are in from those that are not, each sorted.
+    fn part(&self, names: Vec<String>) -> Result<(Vec<String>, Vec<String>), FilterError> {
+        let (mut kept, mut filtered) = (Vec::new(), Vec::new());
+        for name in names {
+            if self.filter.keeps(&name)? { kept.push(name) } else { filtered.push(name) }
+        }
+        filtered.sort();
+        Ok((kept, filtered))
+    }
+
+    async fn find_account(&self, inventory: &mut Inventory) {
+        let caller = tokio::time::timeout(CATALOG_CALLER_TIMEOUT, self.access.caller());
+        let late = || format!("no answer in {CATALOG_CALLER_TIMEOUT:?}");
+        let caller = caller.await.map_err(|_| late());
+        let caller = caller.and_then(|caller| caller.map_err(|error| error.to_string()));
+        let of_caller = match caller {
+            Ok(caller) => Some(caller.account).filter(|account| is_account(account)),
+            Err(cause) => {
+                inventory.warnings.push(format!(
+                    "STS was asked whose credentials these are, and did not tell: {cause}: the account is taken \
+                     from the streams' ARNs"
+                ));
+                None
+            }
+        };
+        let of_streams = || {
+            let mut accounts = inventory.streams.iter().map(|stream| &stream.arn.account);
+            accounts.find(|account| is_account(account)).cloned()
+        };
+        inventory.account = of_caller.or_else(of_streams);
+    }
+
+    /// Only where a stream is fed by Kinesis: it takes a call for each table.
+    async fn find_tables(&self, inventory: &mut Inventory, tell: ReportProgress<'_>) {
+        if !self.walks_tables || tables::sources(&inventory.streams).next().is_none() {
+            return;
+        }
+        let feeding = TablesByStream::read(&self.dynamodb, tell).await;
+        inventory.tables = feeding.tables;
+        inventory.warnings.extend(feeding.warnings);
+        inventory.warnings.extend(tables::warn_of_others(&inventory.streams, &inventory.region));
+    }
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What every SDK of Amazon's takes from the environment, or from the shared files.
+fn url_of_surroundings(access: &Access, service: &str) -> Option<String> {
+    let own = env::var(format!("AWS_ENDPOINT_URL_{}", service.to_ascii_uppercase()));
+    let own = own.ok().filter(|url| !url.is_empty());
+    own.or_else(|| access.config.endpoint_url().map(str::to_owned))
+}

@@ -1,0 +1,45 @@
+//! The control plane of a service that is asked in AWS's JSON protocol.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use standpipe_aws::{AwsError, JsonClient};
+use standpipe_core::rate_limiter::RateLimiter;
+
+use super::retry::attempt;
+use crate::limits;
+
+/// The control plane of a service: operations that Amazon has only few of done in a
+/// second, each of which has a rate of its own.
+#[derive(Debug)]
+pub(crate) struct ControlPlane {
+    client: JsonClient,
+    limiters: BTreeMap<&'static str, RateLimiter>,
+}
+
+impl ControlPlane {
+    pub(super) fn new(client: JsonClient, operations: &[&'static str], per_second: f64) -> Self {
+        let limiter = |operation: &&'static str| (*operation, RateLimiter::per_second(per_second));
+        ControlPlane { client, limiters: operations.iter().map(limiter).collect() }
+    }
+
+    /// Have an operation done, and try again while that may help.
+    pub(crate) async fn ask(
+        &self,
+        operation: &'static str,
+        input: &Value,
+    ) -> Result<Value, AwsError> {
+        self.ask_up_to(limits::CATALOG_ATTEMPTS_MAX, operation, input).await
+    }
+
+    /// The same with so many attempts at most, for whoever somebody waits for.
+    pub(crate) async fn ask_up_to(
+        &self,
+        attempts_max: u32,
+        operation: &'static str,
+        input: &Value,
+    ) -> Result<Value, AwsError> {
+        let call = || self.client.attempt(operation, input);
+        attempt(&self.limiters[operation], attempts_max, operation, call).await
+    }
+}

@@ -1,0 +1,146 @@
+//! Describes each listed delivery stream: read, denied, vanished or unreadable. Pages are bounded.
+
+use std::sync::Arc;
+
+use standpipe_aws::{AwsError, StreamInspector};
+use standpipe_core::rate_limiter::RateLimiter;
+
+use super::bounded_calls::ask_each;
+use super::error_kind::{is_denied, is_gone};
+use super::retry::attempt;
+use super::{DiscoveryProgress, ReportProgress};
+use crate::limits;
+use crate::{StreamDescription, UnreadableStream};
+
+/// Pages of destinations of one stream, which has one destination today.
+const CATALOG_DESTINATION_PAGES_MAX: usize = 100;
+
+/// Descriptions of delivery streams, at the rate that Amazon allows.
+#[derive(Debug)]
+pub(crate) struct StreamDescriber {
+    inspector: StreamInspector,
+    limiter: RateLimiter,
+}
+
+impl StreamDescriber {
+    pub(super) fn new(inspector: StreamInspector, per_second: f64) -> Arc<Self> {
+        Arc::new(StreamDescriber { inspector, limiter: RateLimiter::per_second(per_second) })
+    }
+
+    /// Ask about a stream, with so many attempts at most; about its destinations behind
+    /// this one, where there are more of them.
+    pub(crate) async fn page(
+        &self,
+        attempts_max: u32,
+        name: &str,
+        destinations_after: Option<&str>,
+    ) -> Result<StreamDescription, AwsError> {
+        let call = || self.inspector.describe(name, destinations_after);
+        attempt(&self.limiter, attempts_max, "DescribeDeliveryStream", call).await
+    }
+
+    /// Ask about a stream with all of its destinations, page by page: it has one today.
+    async fn whole(&self, name: &str) -> Result<StreamDescription, AwsError> {
+        let attempts_max = limits::CATALOG_ATTEMPTS_MAX;
+        let mut stream = self.page(attempts_max, name, None).await?;
+        for _ in 1..CATALOG_DESTINATION_PAGES_MAX {
+            let Some(last) = last_of(&stream)? else { return Ok(stream) };
+            let page = self.page(attempts_max, name, Some(&last)).await?;
+            if last_of(&page)?.as_ref() == Some(&last) {
+                return Err(endless());
+            }
+            stream.destinations.extend(page.destinations);
+            stream.has_more_destinations = page.has_more_destinations;
+        }
+        if stream.has_more_destinations { Err(endless()) } else { Ok(stream) }
+    }
+}
+
+/// The destination behind which there are more; none where there are no more.
+fn last_of(stream: &StreamDescription) -> Result<Option<String>, AwsError> {
+    if !stream.has_more_destinations {
+        return Ok(None);
+    }
+    let last = stream.destinations.last().map(|last| &last.id).filter(|id| !id.is_empty());
+    let last = last.ok_or_else(|| {
+        wrong("the answer says that there are more destinations, and not behind which to go on")
+    })?;
+    Ok(Some(last.clone()))
+}
+
+fn endless() -> AwsError {
+    wrong("the list of its destinations has no end")
+}
+
+/// An answer that another attempt is not asked for after.
+fn wrong(problem: &str) -> AwsError {
+    AwsError { is_passing: false, ..AwsError::incomplete(problem) }
+}
+
+/// What has come of asking about streams.
+#[derive(Debug, Default)]
+pub(super) struct DescribedStreams {
+    pub(super) streams: Vec<StreamDescription>,
+    pub(super) unread: Vec<UnreadableStream>,
+    pub(super) vanished: Vec<String>,
+    /// How many of those unread are denied.
+    pub(super) denied: usize,
+}
+
+impl DescribedStreams {
+    /// Ask about each of these streams. Sorted by name.
+    pub(super) async fn read(
+        descriptions: &Arc<StreamDescriber>,
+        names: Vec<String>,
+        tell: ReportProgress<'_>,
+    ) -> Self {
+        let of = names.len();
+        let (mut described, mut done) = (DescribedStreams::default(), 0);
+        let ask = |name: String| {
+            let descriptions = Arc::clone(descriptions);
+            async move { descriptions.whole(&name).await }
+        };
+        let take = |name, answer| {
+            described.take(name, answer);
+            done += 1;
+            tell(DiscoveryProgress::Described { done, of });
+        };
+        ask_each(names, ask, take).await;
+        described.streams.sort_by(|one, other| one.name.cmp(&other.name));
+        described.unread.sort_by(|one, other| one.name.cmp(&other.name));
+        described.vanished.sort();
+        described
+    }
+
+    fn take(&mut self, name: String, answer: Result<StreamDescription, AwsError>) {
+        match answer {
+            Ok(stream) => self.streams.push(stream),
+            Err(error) if is_gone(&error) => self.vanished.push(name),
+            Err(error) => {
+                self.denied += usize::from(is_denied(&error));
+                self.unread.push(UnreadableStream { name, cause: error.to_string() });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use standpipe_aws::{Destination, DestinationKind};
+
+    use super::*;
+
+    #[test]
+    fn more_destinations_are_behind_the_last_one() {
+        let stream = |has_more_destinations: bool, id: &str| {
+            let destination =
+                Destination { id: id.to_owned(), ..Destination::stand_in(DestinationKind::S3) };
+            let stream = StreamDescription::stand_in("s", vec![destination]);
+            StreamDescription { has_more_destinations, ..stream }
+        };
+        assert_eq!(last_of(&stream(true, "d1")), Ok(Some("d1".to_owned())));
+        assert_eq!(last_of(&stream(false, "d1")), Ok(None));
+        let error = last_of(&stream(true, "")).unwrap_err();
+        assert!(error.to_string().contains("more destinations") && !error.is_passing);
+    }
+}

@@ -1,0 +1,234 @@
+//! Lists of names, page by page.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::control_plane::ControlPlane;
+use crate::limits;
+use standpipe_aws::{AwsError, Fields};
+
+/// Names of tables in a page of their list: DynamoDB gives no more.
+const CATALOG_PAGE_TABLES: usize = 100;
+
+/// Streams, or tables, that are listed: twenty times as many as an account may have
+/// in a region. What bounds memory where a list has no end.
+const CATALOG_NAMES_MAX: usize = 100_000;
+
+/// Names, and why there may be more of them.
+#[derive(Debug, Default)]
+pub(super) struct ListedNames {
+    /// In the order in which they were told, none of them twice.
+    pub(super) names: Vec<String>,
+    known: HashSet<String>,
+    /// Why the list was not read to its end; none where it was.
+    pub(super) cut_off: Option<String>,
+}
+
+/// How a service tells a list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NameList {
+    pub(super) operation: &'static str,
+    page: usize,
+    /// Where the names stand in an answer.
+    names: &'static str,
+    /// What a request goes on behind.
+    start: &'static str,
+    next: NextPage,
+}
+
+/// How an answer says that there are more names.
+#[derive(Debug, Clone, Copy)]
+enum NextPage {
+    /// A yes or no; the last name is what to go on behind. An answer without it is
+    /// not known to be the last.
+    Flag(&'static str),
+    /// The name to go on behind, where there are more.
+    Name(&'static str),
+}
+
+pub(super) const STREAMS: NameList = NameList {
+    operation: "ListDeliveryStreams",
+    page: limits::CATALOG_PAGE_STREAMS,
+    names: "DeliveryStreamNames",
+    start: "ExclusiveStartDeliveryStreamName",
+    next: NextPage::Flag("HasMoreDeliveryStreams"),
+};
+
+pub(super) const TABLES: NameList = NameList {
+    operation: "ListTables",
+    page: CATALOG_PAGE_TABLES,
+    names: "TableNames",
+    start: "ExclusiveStartTableName",
+    next: NextPage::Name("LastEvaluatedTableName"),
+};
+
+impl NameList {
+    /// Read all of it. A list that ends early is told as far as it went.
+    ///
+    /// # Errors
+    ///
+    /// There is not even a first page.
+    pub(super) async fn read(self, control: &ControlPlane) -> Result<ListedNames, AwsError> {
+        let mut listed = ListedNames::default();
+        let mut start = None;
+        loop {
+            let answer = control.ask(self.operation, &self.request(start.as_deref())).await;
+            let next = match answer {
+                // Without a first page nothing is known, and it is not known to be nothing.
+                Ok(answer) if start.is_none() && self.names_of(&answer).is_none() => {
+                    let problem = format!("the answer has no {}", self.names);
+                    return Err(AwsError::incomplete(problem));
+                }
+                Ok(answer) => self.take(&answer, &mut listed).map_err(str::to_owned),
+                Err(error) if start.is_none() => return Err(error),
+                Err(error) => Err(error.to_string()),
+            };
+            match next {
+                Ok(Some(name)) => start = Some(name),
+                Ok(None) => return Ok(listed),
+                Err(why) => {
+                    listed.cut_off = Some(why);
+                    return Ok(listed);
+                }
+            }
+        }
+    }
+
+    fn request(self, start: Option<&str>) -> Value {
+        let mut request = json!({"Limit": self.page});
+        if let Some(start) = start {
+            request[self.start] = start.into();
+        }
+        request
+    }
+
+    /// The names of a page; none where it has no list of names alone.
+    fn names_of(self, answer: &Value) -> Option<Vec<&str>> {
+        Fields::new(answer).names(self.names)
+    }
+
+    /// Take the names of a page, and say behind which one there are more, or why the list
+    /// is cut off. Each page must bring a name that no other had, or the list might go
+    /// round for ever.
+    fn take(
+        self,
+        answer: &Value,
+        listed: &mut ListedNames,
+    ) -> Result<Option<String>, &'static str> {
+        let page = self.names_of(answer).ok_or("an answer has no list of names")?;
+        let last = page.last().map(|&name| name.to_owned());
+        let ListedNames { names, known, .. } = listed;
+        let before = names.len();
+        names.extend(page.into_iter().map(str::to_owned).filter(|name| known.insert(name.clone())));
+        let answer = Fields::new(answer);
+        let next = match self.next {
+            NextPage::Name(key) if !answer.has(key) => return Ok(None),
+            NextPage::Name(key) => {
+                answer.text(key).ok_or("an answer does not say what to go on behind")?.to_owned()
+            }
+            NextPage::Flag(key) => match answer.is(key) {
+                Some(false) => return Ok(None),
+                Some(true) => last.ok_or("a page is empty, and not the last")?,
+                None => return Err("an answer does not say whether it is the last"),
+            },
+        };
+        match names.len() {
+            after if after == before => Err("a page has no new name, and is not the last"),
+            CATALOG_NAMES_MAX.. => Err("there are more names than are read"),
+            _ => Ok(Some(next)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is found on these pages, the last of which is asked for behind it.
+    fn read(list: NameList, pages: &[Value]) -> (Vec<String>, &'static str) {
+        let mut listed = ListedNames::default();
+        for page in pages {
+            match list.take(page, &mut listed) {
+                Ok(Some(_)) => (),
+                Ok(None) => return (listed.names, "end"),
+                Err(why) => return (listed.names, why),
+            }
+        }
+        (listed.names, "more")
+    }
+
+    fn streams(names: &[&str], has_more: bool) -> Value {
+        json!({"DeliveryStreamNames": names, "HasMoreDeliveryStreams": has_more})
+    }
+
+    #[test]
+    fn pages_are_put_together() {
+        let (names, end) = read(STREAMS, &[streams(&["a", "b"], true), streams(&["c"], false)]);
+        assert_eq!((names.join(""), end), ("abc".to_owned(), "end"));
+        let pages = [
+            json!({"TableNames": ["a"], "LastEvaluatedTableName": "a"}),
+            json!({"TableNames": ["b"]}),
+        ];
+        let (names, end) = read(TABLES, &pages);
+        assert_eq!((names.join(""), end), ("ab".to_owned(), "end"));
+        assert_eq!(read(STREAMS, &[streams(&[], false)]).1, "end");
+    }
+
+    #[test]
+    fn a_list_that_may_have_no_end_is_cut_off() {
+        for (pages, names, word) in [
+            (vec![streams(&["a"], true), streams(&[], true)], 1, "empty"),
+            (vec![streams(&["a"], true), streams(&["a"], true)], 1, "no new name"),
+            (vec![streams(&["a"], true), json!({})], 1, "no list"),
+            (
+                vec![json!({"DeliveryStreamNames": ["a", 1], "HasMoreDeliveryStreams": false})],
+                0,
+                "no list",
+            ),
+            (vec![json!({"DeliveryStreamNames": ["a"]})], 1, "does not say"),
+            (
+                vec![json!({"DeliveryStreamNames": ["a"], "HasMoreDeliveryStreams": "true"})],
+                1,
+                "does not say",
+            ),
+        ] {
+            let (found, end) = read(STREAMS, &pages);
+            assert!(found.len() == names && end.contains(word), "{pages:?}: {end}");
+        }
+        let page = json!({"TableNames": [], "LastEvaluatedTableName": "a"});
+        assert!(read(TABLES, &[page]).1.contains("no new name"));
+        for last in [json!(1), json!(""), json!({"name": "a"}), json!(["a"])] {
+            let page = json!({"TableNames": ["a"], "LastEvaluatedTableName": last});
+            assert!(read(TABLES, &[page]).1.contains("does not say"), "{last}");
+        }
+        let page = json!({"TableNames": ["a"], "LastEvaluatedTableName": null});
+        assert_eq!(read(TABLES, &[page]).1, "end");
+    }
+
+    #[test]
+    fn a_request_goes_on_behind_the_last_name() {
+        assert_eq!(STREAMS.request(None), json!({"Limit": 1000}));
+        let next = json!({"Limit": 100, "ExclusiveStartTableName": "t"});
+        assert_eq!(TABLES.request(Some("t")), next);
+    }
+
+    fn any_pages() -> impl Strategy<Value = Vec<(Vec<String>, bool)>> {
+        let names = prop::collection::vec("[ab]{1,2}", 0..4);
+        prop::collection::vec((names, any::<bool>()), 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_is_told_twice(pages in any_pages()) {
+            let pages: Vec<_> = pages
+                .iter()
+                .map(|(names, more)| json!({"DeliveryStreamNames": names, "HasMoreDeliveryStreams": more}))
+                .collect();
+            let (names, _) = read(STREAMS, &pages);
+            prop_assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Which DynamoDB tables feed which Kinesis streams. Nothing tells it the other way
+//! round, so every table is asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::bounded_calls::ask_each;
+use super::control_plane::ControlPlane;
+use super::error_kind::{is_denied, is_gone};
+use super::{DiscoveryProgress, ReportProgress, list};
+use crate::{Arn, Origin, StreamDescription};
+use standpipe_aws::{AwsError, Fields};
+
+pub(super) const OPERATION: &str = "DescribeKinesisStreamingDestination";
+
+/// In which of these states of a table's destination changes flow, or soon will.
+const FLOWING: [&str; 3] = ["ACTIVE", "UPDATING", "ENABLING"];
+
+/// Tables by the Kinesis streams that they feed.
+#[derive(Debug, Default)]
+pub(super) struct TablesByStream {
+    pub(super) tables: BTreeMap<Arn, Vec<Arn>>,
+    pub(super) warnings: Vec<String>,
+    failed: Vec<(String, AwsError)>,
+}
+
+impl TablesByStream {
+    /// Ask all tables. What cannot be asked becomes a warning: without it, lineage
+    /// begins at the Kinesis stream.
+    pub(super) async fn read(control: &Arc<ControlPlane>, tell: ReportProgress<'_>) -> Self {
+        let mut feeding = TablesByStream::default();
+        let listed = match list::TABLES.read(control).await {
+            Ok(listed) => listed,
+            Err(error) => {
+                feeding.warnings.push(unlisted(&error));
+                return feeding;
+            }
+        };
+        if let Some(why) = listed.cut_off {
+            feeding.warnings.push(format!("the list of DynamoDB tables is not whole: {why}"));
+        }
+        let of = listed.names.len();
+        let ask = |table: String| {
+            let control = Arc::clone(control);
+            async move { streams_fed(&control.ask(OPERATION, &json!({"TableName": table})).await?) }
+        };
+        let mut done = 0;
+        let take = |table: String, answer| {
+            feeding.take(table, answer);
+            done += 1;
+            tell(DiscoveryProgress::Tables { done, of });
+        };
+        ask_each(listed.names, ask, take).await;
+        feeding.tables.values_mut().for_each(|tables| tables.sort());
+        feeding.warn_of_failed(of);
+        feeding
+    }
+
+    fn take(&mut self, table: String, fed: Result<BTreeSet<Arn>, AwsError>) {
+        match fed {
+            Ok(fed) => {
+                for stream in fed {
+                    let fed_by = Arn {
+                        service: "dynamodb".to_owned(),
+                        resource: format!("table/{table}"),
+                        ..stream.clone()
+                    };
+                    self.tables.entry(stream).or_default().push(fed_by);
+                }
+            }
+            Err(error) if is_gone(&error) => (),
+            Err(error) => self.failed.push((table, error)),
+        }
+    }
+
+    fn warn_of_failed(&mut self, of: usize) {
+        let Some((table, error)) = self.failed.first() else { return };
+        let advice =
+            if is_denied(error) { format!(": allow dynamodb:{OPERATION}") } else { String::new() };
+        self.warnings.push(format!(
+            "{} of {of} DynamoDB tables could not be asked what they feed, {table} for one: {error}{advice}",
+            self.failed.len()
+        ));
+    }
+}
+
+fn unlisted(error: &AwsError) -> String {
+    let advice = if is_denied(error) { ": allow dynamodb:ListTables" } else { "" };
+    format!(
+        "DynamoDB tables could not be listed, and none is told to feed a Kinesis stream: {error}{advice}"
+    )
+}
+
+/// The Kinesis streams that a table's changes go to.
+///
+/// # Errors
+///
+/// The answer does not have what each has: it may be that they go somewhere.
+fn streams_fed(answer: &Value) -> Result<BTreeSet<Arn>, AwsError> {
+    let destinations = Fields::new(answer).all_objects("KinesisDataStreamDestinations");
+    let incomplete = |member: &str| AwsError::incomplete(format!("the answer has no {member}"));
+    let destinations = destinations.ok_or_else(|| incomplete("KinesisDataStreamDestinations"))?;
+    let mut fed = BTreeSet::new();
+    for to in destinations {
+        let status = to.text("DestinationStatus");
+        let status = status.ok_or_else(|| incomplete("DestinationStatus"))?;
+        if FLOWING.contains(&status) {
+            fed.insert(to.arn("StreamArn").ok_or_else(|| incomplete("StreamArn"))?);
+        }
+    }
+    Ok(fed)
+}
+
+/// The Kinesis streams that feed delivery streams.
+pub(super) fn sources(
+    streams: &[StreamDescription],
+) -> impl Iterator<Item = (&StreamDescription, &Arn)> {
+    streams.iter().filter_map(|stream| match &stream.origin {
+        Origin::Kinesis { arn } => Some((stream, arn)),
+        _ => None,
+    })
+}
+
+/// Those of them whose tables nobody sees from here: a table feeds streams of its
+/// own account and region alone.
+pub(super) fn warn_of_others(streams: &[StreamDescription], region: &str) -> Vec<String> {
+    let others = sources(streams)
+        .filter(|(stream, source)| source.account != stream.arn.account || source.region != region);
+    let warning = |(stream, source): (&StreamDescription, &Arn)| {
+        format!(
+            "{} is fed by {source}, which is in another account or region: tables that feed that cannot be seen \
+             from here",
+            stream.name
+        )
+    };
+    others.map(warning).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STREAM: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/s";
+
+    #[test]
+    fn tables_count_while_their_changes_flow() {
+        for (status, counts) in [
+            ("ACTIVE", true),
+            ("UPDATING", true),
+            ("ENABLING", true),
+            ("DISABLED", false),
+            ("DISABLING", false),
+            ("ENABLE_FAILED", false),
+        ] {
+            let mut feeding = TablesByStream::default();
+            let to = json!({"StreamArn": STREAM, "DestinationStatus": status});
+            let answer = json!({"KinesisDataStreamDestinations": [to, to]});
+            feeding.take("t".to_owned(), streams_fed(&answer));
+            let tables: Vec<_> = feeding.tables.values().flatten().map(Arn::to_string).collect();
+            let table = "arn:aws:dynamodb:eu-west-1:123456789012:table/t";
+            assert_eq!(tables, vec![table; usize::from(counts)], "{status}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_its_members_is_not_that_nothing_is_fed() {
+        let to = json!({"StreamArn": STREAM, "DestinationStatus": "ACTIVE"});
+        let without = |key: &str| {
+            let mut to = to.clone();
+            to.as_object_mut().unwrap().remove(key);
+            json!({"KinesisDataStreamDestinations": [to]})
+        };
+        for answer in [
+            json!({}),
+            json!({"KinesisDataStreamDestinations": null}),
+            json!({"KinesisDataStreamDestinations": {}}),
+            json!({"KinesisDataStreamDestinations": [to, 1]}),
+            json!({"KinesisDataStreamDestinations": [{"StreamArn": "s", "DestinationStatus": "ACTIVE"}]}),
+            without("StreamArn"),
+            without("DestinationStatus"),
+        ] {
+            let error = streams_fed(&answer).expect_err(&answer.to_string());
+            assert_eq!(error.code, "InvalidAnswer");
+        }
+        let none = streams_fed(&json!({"KinesisDataStreamDestinations": []}));
+        assert_eq!(none, Ok(BTreeSet::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(key in "KinesisDataStreamDestinations|x", value in "[a-z\"{}\\[\\]:,0-9]{0,20}") {
+            let value: Value = serde_json::from_str(&value).unwrap_or(Value::Null);
+            let _ = streams_fed(&json!({key: [value]}));
+        }
+    }
+}

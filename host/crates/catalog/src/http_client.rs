@@ -1,0 +1,247 @@
+//! The way to servers that are not Amazon's: JSON over HTTP, a few requests of it.
+//!
+//! Redirects are not followed, since they would take the token elsewhere; answers
+//! are bounded; what failed in passing is tried again, with pauses that do not fall
+//! together. Neither a token nor a body is ever part of an error.
+
+mod error;
+mod retry;
+mod tls;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
+use serde_json::Value;
+
+use crate::limits;
+use error::{shown, unreached, without_secrets};
+use standpipe_core::secret::{Secret, SecretResolver, SecretSetting, UnresolvedSecret};
+
+pub use error::HttpError;
+pub use reqwest::Method;
+
+/// Names and values of headers. Values may be secrets that are kept elsewhere.
+pub type Headers = Vec<(String, SecretSetting)>;
+
+/// Ask for those that are kept elsewhere.
+pub(crate) async fn resolve_headers(
+    headers: &Headers,
+    secrets: &dyn SecretResolver,
+) -> Result<Vec<(String, Secret)>, UnresolvedSecret> {
+    let mut all = Vec::with_capacity(headers.len());
+    for (name, setting) in headers {
+        all.push((name.clone(), secrets.value(setting).await?));
+    }
+    Ok(all)
+}
+
+/// What requests have in common.
+#[derive(Debug, Clone)]
+pub struct HttpClientSettings {
+    /// Headers of every request: name and value. Values may be secrets.
+    pub extra_headers: Vec<(String, Secret)>,
+    /// The token of `Authorization: Bearer`.
+    pub bearer: Option<Secret>,
+    /// Which servers are believed.
+    pub verify: TlsVerification,
+    /// How long an attempt may take, its answer's body included.
+    pub timeout: Duration,
+    /// The pause before the second attempt; doubled for each further one.
+    pub pause: Duration,
+}
+
+/// Which certificates of servers are believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum TlsVerification {
+    /// Those that the system trusts.
+    #[default]
+    System,
+    /// All of them: whoever is in between reads the token.
+    Nothing,
+    /// Those that the authorities of this file, in PEM, vouch for, and no others.
+    Authority(PathBuf),
+}
+
+impl Default for HttpClientSettings {
+    fn default() -> Self {
+        HttpClientSettings {
+            extra_headers: Vec::new(),
+            bearer: None,
+            verify: TlsVerification::System,
+            timeout: limits::HTTP_TIMEOUT,
+            pause: limits::HTTP_PAUSE,
+        }
+    }
+}
+
+/// A client for one server.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    client: Client,
+    pause: Duration,
+}
+
+/// What a server said, whatever its status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpResponse {
+    /// The status: below 300, or 400 and more.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Whether it is a page for people: something else than the API answered.
+    pub is_html: bool,
+}
+
+impl HttpClient {
+    /// Make a client.
+    ///
+    /// # Errors
+    ///
+    /// A header or the certificates cannot be used.
+    pub fn new(settings: &HttpClientSettings) -> Result<Self, HttpError> {
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls::config(&settings.verify)?)
+            .default_headers(headers(settings)?)
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(standpipe_aws::limits::CONNECT_TIMEOUT)
+            .timeout(settings.timeout)
+            .user_agent(concat!("standpipe/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .expect("nothing else of it can be wrong");
+        Ok(HttpClient { client, pause: settings.pause })
+    }
+
+    /// Ask, and ask again where that may help: after 429, 502, 503, 504 or when
+    /// the server was not reached. What must not be done twice (POST and PATCH) is
+    /// asked again only where it was not done: after 429, or without a connection.
+    ///
+    /// An answer of any other status is returned as it is, also the last one of
+    /// those above.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer, it is a redirect, or too long.
+    pub async fn ask(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&Value>,
+    ) -> Result<HttpResponse, HttpError> {
+        let target = reqwest::Url::parse(url).ok().filter(reqwest::Url::has_host);
+        let target = target.ok_or_else(|| HttpError::Url { url: without_secrets(url) })?;
+        let mut failures = 0;
+        loop {
+            let attempt = self.attempt(&method, &target, body).await;
+            failures += 1;
+            let told = attempt.may_help(&method);
+            let pause = told.and_then(|told| retry::pause(self.pause, failures, told));
+            let Some(pause) = pause else { return attempt.outcome };
+            tracing::debug!("ask {} again in {pause:?}", without_secrets(url));
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn attempt(&self, method: &Method, url: &reqwest::Url, body: Option<&Value>) -> Attempt {
+        let mut request = self.client.request(method.clone(), url.clone());
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, content_type(method)).body(body.to_string());
+        }
+        match request.send().await {
+            Ok(response) => {
+                let retry_after = retry::retry_after(response.headers().get(RETRY_AFTER));
+                let outcome = read(response, url).await;
+                Attempt { outcome, retry_after, is_unsent: false }
+            }
+            Err(error) => {
+                let is_unsent = error.is_connect();
+                Attempt { outcome: Err(unreached(url, error)), retry_after: None, is_unsent }
+            }
+        }
+    }
+}
+
+/// What came of asking once.
+struct Attempt {
+    outcome: Result<HttpResponse, HttpError>,
+    retry_after: Option<Duration>,
+    is_unsent: bool,
+}
+
+impl Attempt {
+    /// Whether asking again may help, and after how long at least.
+    fn may_help(&self, method: &Method) -> Option<Duration> {
+        let may = match &self.outcome {
+            Ok(answer) => retry::may_help(answer.status, method),
+            Err(HttpError::Unreached { .. }) => self.is_unsent || method.is_idempotent(),
+            Err(_) => false,
+        };
+        may.then(|| self.retry_after.unwrap_or_default())
+    }
+}
+
+async fn read(mut response: Response, url: &reqwest::Url) -> Result<HttpResponse, HttpError> {
+    let status = response.status();
+    if status.is_redirection() {
+        let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+        let to = to.map_or_else(|| "nowhere".to_owned(), without_secrets);
+        return Err(HttpError::Redirect { url: shown(url), status: status.as_u16(), to });
+    }
+    let is_page = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
+    let mut body = Vec::new();
+    while let Some(part) = response.chunk().await.map_err(|error| unreached(url, error))? {
+        if body.len() + part.len() > limits::HTTP_ANSWER_BYTES_MAX {
+            return Err(HttpError::TooLong { url: shown(url) });
+        }
+        body.extend_from_slice(&part);
+    }
+    let is_html = is_page || looks_like_html(&body);
+    Ok(HttpResponse { status: status.as_u16(), body, is_html })
+}
+
+/// Whether a body begins as pages do: JSON never begins with `<`.
+pub(super) fn looks_like_html(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    let begins =
+        |with: &[u8]| body.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    begins(b"<!doctype") || begins(b"<html") || begins(b"<head") || begins(b"<body")
+}
+
+fn content_type(method: &Method) -> &'static str {
+    if method == Method::PATCH { "application/json-patch+json" } else { "application/json" }
+}
+
+fn headers(settings: &HttpClientSettings) -> Result<HeaderMap, HttpError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &settings.extra_headers {
+        let key = HeaderName::try_from(name.as_str());
+        let key = key.map_err(|_| HttpError::Header { name: name.clone() })?;
+        let is_taken = matches!(key.as_str(), "host" | "content-length" | "content-type")
+            || key == "authorization" && settings.bearer.is_some();
+        if is_taken {
+            return Err(HttpError::HeaderTaken { name: name.clone() });
+        }
+        headers.insert(key, sensitive(name, value.expose())?);
+    }
+    if let Some(bearer) = &settings.bearer {
+        let value = format!("Bearer {}", bearer.expose());
+        headers.insert("authorization", sensitive("Authorization", &value)?);
+    }
+    Ok(headers)
+}
+
+fn sensitive(name: &str, value: &str) -> Result<HeaderValue, HttpError> {
+    let value = HeaderValue::try_from(value);
+    let mut value = value.map_err(|_| HttpError::Header { name: name.to_owned() })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests;

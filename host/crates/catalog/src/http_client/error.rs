@@ -1,0 +1,107 @@
+//! Why a request to a catalog server had no usable response. URLs are shown without user, password,
+//! query and fragment.
+
+use std::error::Error as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use standpipe_aws::CertificatesError;
+use standpipe_core::error_chain;
+
+use crate::limits;
+
+/// Characters of a URL that an error shows.
+const HTTP_URL_SHOWN_MAX: usize = 300;
+
+/// No answer was had.
+#[derive(Debug, Clone, Error)]
+pub enum HttpError {
+    /// A header cannot be sent. Its value may be a secret.
+    #[error(
+        "the header {name:?} cannot be sent: write a name of letters and `-`, and a value without line breaks"
+    )]
+    Header {
+        /// Its name.
+        name: String,
+    },
+    /// A header of the settings does what another setting is for.
+    #[error("the header {name:?} is set by the program itself: leave it out")]
+    HeaderTaken {
+        /// Its name.
+        name: String,
+    },
+    /// The certificates cannot be used.
+    #[error("use the certificates of {}: {problem}", path.display())]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        problem: Arc<CertificatesError>,
+    },
+    /// The URL is none.
+    #[error("{url:?} is no URL of a server: write http://HOST:PORT/PATH or https://HOST/PATH")]
+    Url {
+        /// What was written, without what may be a secret in it.
+        url: String,
+    },
+    /// The server points elsewhere.
+    #[error(
+        "{url} answers {status} and points to {to}, which is not followed: set the address that it moved to"
+    )]
+    Redirect {
+        /// What was asked.
+        url: String,
+        /// The status.
+        status: u16,
+        /// Where to, without its query.
+        to: String,
+    },
+    /// The server is not reached, or breaks off.
+    #[error("{url} was not reached: {}", why(cause))]
+    Unreached {
+        /// What was asked.
+        url: String,
+        /// Why.
+        #[source]
+        cause: Arc<reqwest::Error>,
+    },
+    /// The answer is too long.
+    #[error("{url} answers more than {} bytes", limits::HTTP_ANSWER_BYTES_MAX)]
+    TooLong {
+        /// What was asked.
+        url: String,
+    },
+}
+
+pub(super) fn unreached(url: &reqwest::Url, error: reqwest::Error) -> HttpError {
+    // Its URL is told apart, and without its query.
+    HttpError::Unreached { url: shown(url), cause: Arc::new(error.without_url()) }
+}
+
+fn why(error: &reqwest::Error) -> String {
+    match (error.is_timeout(), error.source()) {
+        (true, None) => LATE.to_owned(),
+        (true, Some(source)) => format!("{LATE}: {}", error_chain(source)),
+        (false, _) => error_chain(error),
+    }
+}
+
+/// What is said in place of the client's own words.
+const LATE: &str = "there was no answer in time";
+
+pub(super) fn shown(url: &reqwest::Url) -> String {
+    without_secrets(url.as_str())
+}
+
+/// A URL without user, password, query and fragment.
+pub(super) fn without_secrets(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("//") else { return url.to_owned() };
+    let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let url: String = format!("{scheme}//{host}{path}");
+    url.chars().take(HTTP_URL_SHOWN_MAX).collect()
+}

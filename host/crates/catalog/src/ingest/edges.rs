@@ -1,0 +1,164 @@
+//! The edges of a run, and a line in the report for each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{IngestStep, Ingestion, fail};
+use crate::openmetadata::{
+    ApiError, AssetResolver, EdgeWrite, EdgeWriter, Entity, ExistingPipeline, Resolution,
+    StreamLink, links,
+};
+use crate::report::{EdgeOutcome, EdgeReport, LineageReport, label};
+use crate::{Asset, Graph, Inventory};
+
+/// The edges of those who ask no server.
+pub(super) fn drawn(inventory: &Inventory, graph: &Graph) -> LineageReport {
+    let lines = links(inventory, graph).into_iter().map(|link| {
+        let unknown = |asset: &&Asset| matches!(asset, Asset::Unsupported { .. });
+        let unsupported = link.from.iter().chain([&link.to]).find(unknown);
+        let fate = match (unsupported, &link.from) {
+            (Some(asset), _) => {
+                let why = "it is not known to this program".to_owned();
+                EdgeOutcome::Unsupported { end: label(asset), why }
+            }
+            (None, None) => EdgeOutcome::DirectPut,
+            (None, Some(_)) => EdgeOutcome::Drawn,
+        };
+        line(&link, fate)
+    });
+    LineageReport { lines: lines.collect() }
+}
+
+fn line(link: &StreamLink, fate: EdgeOutcome) -> EdgeReport {
+    let (from, to) = (link.from.as_ref().map(label), label(&link.to));
+    EdgeReport { stream: link.stream.clone(), from, to, fate }
+}
+
+impl Ingestion<'_> {
+    /// Write all edges. `before` are the pipelines as they were found.
+    pub(super) async fn lineage(
+        &self,
+        before: &BTreeMap<String, ExistingPipeline>,
+        existing: &BTreeMap<String, ExistingPipeline>,
+        sink: &mut IngestStep,
+    ) -> LineageReport {
+        let ids = before.values().chain(existing.values()).map(|one| one.entity.id.clone());
+        let ours: BTreeSet<String> = ids.collect();
+        let mut edges = EdgeWriter::new(self.server, ours, self.options.is_dry);
+        let mut resolver = AssetResolver::new(self.server);
+        for stream in &self.inventory.streams {
+            let pipeline = existing.get(&stream.name).map(|one| &one.entity);
+            if let Err(error) = edges.begin(pipeline).await {
+                fail(sink, &stream.name, &error);
+            }
+        }
+        let mut lines = Vec::new();
+        for link in links(self.inventory, self.graph) {
+            let pipeline = existing.get(&link.stream).map(|one| &one.entity);
+            let fate = self.join(&link, pipeline, &mut resolver, &mut edges).await;
+            let fate =
+                fate.unwrap_or_else(|error| EdgeOutcome::Failed { error: error.to_string() });
+            let line = line(&link, fate);
+            match &line.fate {
+                EdgeOutcome::Resolved { written: EdgeWrite::Updated, .. } => sink.updated += 1,
+                EdgeOutcome::Resolved { .. } => sink.records += 1,
+                EdgeOutcome::Failed { error } => {
+                    let entity = format!("{}: an edge to {}", line.stream, line.to);
+                    fail(sink, &entity, error);
+                }
+                EdgeOutcome::NotFound { .. } | EdgeOutcome::Ambiguous { .. } => {
+                    let (word, details) = (line.fate.word(), line.fate.details());
+                    sink.warnings.push(format!("{}: {word}: {details}", line.stream));
+                }
+                EdgeOutcome::Drawn | EdgeOutcome::Unsupported { .. } | EdgeOutcome::DirectPut => (),
+            }
+            lines.push(line);
+        }
+        LineageReport { lines }
+    }
+
+    async fn join(
+        &self,
+        link: &StreamLink,
+        pipeline: Option<&Entity>,
+        resolver: &mut AssetResolver<'_>,
+        edges: &mut EdgeWriter<'_>,
+    ) -> Result<EdgeOutcome, ApiError> {
+        let from = match &link.from {
+            Some(from) => Some(find_origin(from, link.instead.as_ref(), resolver).await?),
+            None if self.server.settings().direct_put_edges => None,
+            None => return Ok(EdgeOutcome::DirectPut),
+        };
+        if let Some(Err(fate @ EdgeOutcome::Unsupported { .. })) = from {
+            return Ok(fate);
+        }
+        let (from, to) = match (from, find(&link.to, resolver).await?) {
+            // What can never be is told before what is only missing.
+            (_, Err(fate @ EdgeOutcome::Unsupported { .. })) => return Ok(fate),
+            (Some(Err(fate)), _) | (_, Err(fate)) => return Ok(fate),
+            (Some(Ok(from)), Ok(to)) => (Some(from), to),
+            (None, Ok(to)) => (None, to),
+        };
+        if pipeline.is_none() && !self.options.is_dry {
+            let error = "its pipeline could not be written".to_owned();
+            return Ok(EdgeOutcome::Failed { error });
+        }
+        let matched = from.iter().chain([&to]).filter_map(|end| end.matched.clone()).collect();
+        let begin = from.as_ref().map(|from| &from.entity).or(pipeline);
+        let written = match begin {
+            Some(begin) => {
+                edges.put(&link.stream, pipeline, begin, &to.entity, link.keeps_columns).await?
+            }
+            None => EdgeWrite::Would,
+        };
+        Ok(EdgeOutcome::Resolved { written, matched })
+    }
+}
+
+/// An end of an edge that was found.
+struct End {
+    entity: Entity,
+    matched: Option<String>,
+}
+
+/// Look for what an edge begins at, and where that is not found for what stands for it.
+async fn find_origin(
+    from: &Asset,
+    instead: Option<&Asset>,
+    resolver: &mut AssetResolver<'_>,
+) -> Result<Result<End, EdgeOutcome>, ApiError> {
+    let found = find(from, resolver).await?;
+    let (Err(EdgeOutcome::NotFound { end, tried }), Some(instead)) = (&found, instead) else {
+        return Ok(found);
+    };
+    Ok(match find(instead, resolver).await? {
+        Ok(other) => {
+            let matched = format!(
+                "{}, since {end} is not in OpenMetadata (tried {})",
+                label(instead),
+                tried.join(", ")
+            );
+            Ok(End { matched: Some(matched), ..other })
+        }
+        Err(EdgeOutcome::NotFound { tried: more, .. }) => {
+            let tried = tried.iter().cloned().chain(more).collect();
+            Err(EdgeOutcome::NotFound { end: format!("{end}, or {}", label(instead)), tried })
+        }
+        // What is known of the other one is nearer to an edge.
+        Err(fate @ EdgeOutcome::Ambiguous { .. }) => Err(fate),
+        Err(_) => found,
+    })
+}
+
+/// Look for an end. What becomes of the edge if it is not found comes instead.
+async fn find(
+    asset: &Asset,
+    resolver: &mut AssetResolver<'_>,
+) -> Result<Result<End, EdgeOutcome>, ApiError> {
+    let end = label(asset);
+    Ok(match resolver.resolve(asset).await? {
+        Resolution::Found { entity, matched } => Ok(End { entity, matched }),
+        Resolution::NotFound { tried } => Err(EdgeOutcome::NotFound { end, tried }),
+        Resolution::Ambiguous { candidates } => Err(EdgeOutcome::Ambiguous { end, candidates }),
+        Resolution::Unsupported { why } => Err(EdgeOutcome::Unsupported { end, why }),
+    })
+}

@@ -1,0 +1,55 @@
+//! The graph in the making: assets, edges and warnings, sorted and without duplicates. Conditions
+//! of equal edges are joined; an edge that holds always needs none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{Asset, Edge, EdgeRole, Graph};
+
+use super::Lineage;
+
+/// What has been drawn so far: sorted, and without doubles from the start.
+#[derive(Debug, Default)]
+pub(super) struct LineageBuilder {
+    assets: BTreeSet<Asset>,
+    /// With the conditions of which any must hold; none where an edge holds always.
+    edges: BTreeMap<(Asset, Asset, EdgeRole), Option<BTreeSet<String>>>,
+    warnings: BTreeSet<String>,
+}
+
+impl LineageBuilder {
+    pub(super) fn asset(&mut self, asset: Asset) {
+        self.assets.insert(asset);
+    }
+
+    pub(super) fn warn(&mut self, warning: String) {
+        self.warnings.insert(warning);
+    }
+
+    /// Data flows from an asset to another, if the condition holds. One that flows
+    /// without any condition too, always does.
+    pub(super) fn edge(&mut self, from: Asset, to: Asset, role: EdgeRole, condition: Option<&str>) {
+        self.asset(from.clone());
+        self.asset(to.clone());
+        let none_yet = || Some(BTreeSet::new());
+        let conditions = self.edges.entry((from, to, role)).or_insert_with(none_yet);
+        match (&mut *conditions, condition) {
+            (Some(any), Some(condition)) => _ = any.insert(condition.to_owned()),
+            _ => *conditions = None,
+        }
+    }
+
+    pub(super) fn finish(self) -> Lineage {
+        let assets: Vec<_> = self.assets.into_iter().collect();
+        let place =
+            |asset: &Asset| assets.binary_search(asset).expect("both ends of an edge are assets");
+        // The map's order is the edges': places of assets are in the order of assets.
+        let edges = self.edges.iter().map(|((from, to, role), conditions)| {
+            let any = |any: &BTreeSet<String>| Vec::from_iter(any.iter().cloned()).join(" or ");
+            let note = conditions.as_ref().map(any);
+            Edge { from: place(from), to: place(to), role: *role, note }
+        });
+        let edges = edges.collect();
+        let warnings = self.warnings.into_iter().collect();
+        Lineage { graph: Graph { assets, edges }, warnings }
+    }
+}

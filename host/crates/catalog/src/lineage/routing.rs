@@ -1,0 +1,141 @@
+//! Which events the plugin sends to which stream.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::limits;
+use crate::{Asset, EdgeRole, EventRoute, Inventory, StreamDescription};
+use standpipe_core::event::covers;
+
+use super::builder::LineageBuilder;
+use super::node_of;
+
+/// Edges from events to the streams that the plugin sends them to.
+///
+/// A pattern leads to each stream that it covers. A name that nobody found leads
+/// to a stream without an ARN, and to a warning: events for it would be dead
+/// letters. Streams that the patterns of the catalog left out are left out here.
+pub(super) fn draw(collected: &mut LineageBuilder, inventory: &Inventory, routes: &[EventRoute]) {
+    let names = Names {
+        found: inventory.streams.iter().map(|stream| (&*stream.name, stream)).collect(),
+        filtered: inventory.filtered.iter().map(String::as_str).collect(),
+    };
+    let mut drawn = 0;
+    for route in routes {
+        let events = Asset::Events { label: label(route) };
+        let mut streams: Vec<_> = names.covered(&route.stream).into_iter().map(node_of).collect();
+        if streams.is_empty() && !names.leave_out(&route.stream) {
+            collected.warn(format!("the plugin sends {}", absence(inventory, route)));
+            let is_name = !route.stream.contains(ANY);
+            let missing = Asset::DeliveryStream { name: route.stream.clone(), arn: None };
+            streams.extend(is_name.then_some(missing));
+        }
+        drawn += streams.len();
+        if drawn > limits::CATALOG_ROUTED_EDGES_MAX {
+            let max = limits::CATALOG_ROUTED_EDGES_MAX;
+            collected.warn(format!(
+                "the plugin sends events on more than {max} ways: the rest is not drawn"
+            ));
+            break;
+        }
+        for stream in streams {
+            collected.edge(events.clone(), stream, EdgeRole::Routed, route.condition.as_deref());
+        }
+    }
+}
+
+/// What stands for any text in a pattern.
+const ANY: char = '*';
+
+/// The names of streams, for looking up what is no pattern.
+struct Names<'inventory> {
+    found: BTreeMap<&'inventory str, &'inventory StreamDescription>,
+    filtered: BTreeSet<&'inventory str>,
+}
+
+impl<'inventory> Names<'inventory> {
+    fn covered(&self, pattern: &str) -> Vec<&'inventory StreamDescription> {
+        if !pattern.contains(ANY) {
+            return self.found.get(pattern).copied().into_iter().collect();
+        }
+        let covered = self.found.iter().filter(|(name, _)| covers(pattern, name));
+        covered.map(|(_, stream)| *stream).collect()
+    }
+
+    fn leave_out(&self, pattern: &str) -> bool {
+        self.filtered.contains(pattern) || self.filtered.iter().any(|name| covers(pattern, name))
+    }
+}
+
+/// How a person tells events: `track "Order Completed"`, `page`, `all others`.
+fn label(route: &EventRoute) -> String {
+    match (route.message_type.as_deref(), route.name.as_deref()) {
+        (Some(kind), Some(name)) => format!("{kind} \"{name}\""),
+        (None, Some(name)) => format!("\"{name}\""),
+        (Some(kind), None) => kind.to_owned(),
+        (None, None) => "all others".to_owned(),
+    }
+}
+
+fn absence(inventory: &Inventory, route: &EventRoute) -> String {
+    let (label, stream) = (label(route), &route.stream);
+    if stream.contains(ANY) {
+        return format!("{label} to streams {stream}, which no stream's name is covered by");
+    }
+    let cause = if inventory.unread.iter().any(|unread| unread.name == *stream) {
+        "which could not be read"
+    } else if inventory.vanished.contains(stream) {
+        "which was deleted meanwhile"
+    } else if inventory.is_complete {
+        "which does not exist here"
+    } else {
+        "which was not found in the part of the list that could be read"
+    };
+    format!("{label} to stream {stream}, {cause}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_pattern_covers_names() {
+        let table = [
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("*", "", true),
+            ("*", "anything", true),
+            ("a*", "abc", true),
+            ("*c", "abc", true),
+            ("a*c", "abc", true),
+            ("a*c", "ac", true),
+            ("ab*bc", "abc", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c", false),
+            ("**", "a", true),
+            ("", "", true),
+            ("", "a", false),
+        ];
+        for (pattern, name, expected) in table {
+            assert_eq!(covers(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    /// The same by trying everything.
+    fn model(pattern: &[u8], name: &[u8]) -> bool {
+        match pattern {
+            [] => name.is_empty(),
+            [b'*', rest @ ..] => (0..=name.len()).any(|skip| model(rest, &name[skip..])),
+            [first, rest @ ..] => name.first() == Some(first) && model(rest, &name[1..]),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_covers_what_the_model_covers(pattern in "[ab*]{0,8}", name in "[ab]{0,10}") {
+            let expected = model(pattern.as_bytes(), name.as_bytes());
+            prop_assert_eq!(covers(&pattern, &name), expected);
+        }
+    }
+}

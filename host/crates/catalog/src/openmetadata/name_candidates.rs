@@ -1,0 +1,169 @@
+//! How assets are written in OpenMetadata: the parts of their full names behind the
+//! service, in the order in which they are tried.
+
+use super::EntityKind;
+use crate::{Arn, Asset, Table};
+
+/// What to look for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NameCandidates {
+    pub(super) kind: EntityKind,
+    /// Each of them whole; a part that is not known is none.
+    pub(super) all: Vec<Vec<Option<String>>>,
+}
+
+/// The spellings of an asset that is found by its name alone. None of others.
+pub(super) fn of(asset: &Asset) -> Option<NameCandidates> {
+    let (kind, all) = match asset {
+        Asset::DynamoTable { arn } => {
+            (EntityKind::Table, vec![known(["default", "default", arn.name()])])
+        }
+        Asset::KinesisStream { arn } => (EntityKind::Topic, vec![known([arn.name()])]),
+        Asset::KafkaTopic { topic, .. } => (EntityKind::Topic, vec![known([&**topic])]),
+        Asset::RedshiftTable { table, .. } => (EntityKind::Table, redshift(table)),
+        Asset::SnowflakeTable { table, .. } => (EntityKind::Table, snowflake(table)),
+        Asset::IcebergTable { catalog, table } => {
+            (EntityKind::Table, iceberg(catalog.as_ref(), table))
+        }
+        Asset::GlueTable { catalog, table } => (EntityKind::Table, iceberg(Some(catalog), table)),
+        Asset::DatabaseTables { engine, database, table, .. } => {
+            (EntityKind::Table, database_table(engine, database, table)?)
+        }
+        _ => return None,
+    };
+    let mut unlike: Vec<Vec<Option<String>>> = Vec::new();
+    for spelling in all {
+        if !unlike.contains(&spelling) {
+            unlike.push(spelling);
+        }
+    }
+    Some(NameCandidates { kind, all: unlike })
+}
+
+fn known<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<Option<String>> {
+    parts.into_iter().map(|part| Some(part.to_owned())).collect()
+}
+
+fn each(parts: &[Option<String>], change: fn(&str) -> String) -> Vec<Option<String>> {
+    parts.iter().map(|part| part.as_deref().map(change)).collect()
+}
+
+/// Names that are not quoted are kept in lower case there, and a table without a
+/// schema is in `public`.
+fn redshift(table: &Table) -> Vec<Vec<Option<String>>> {
+    let schema = table.schema.clone().unwrap_or_else(|| "public".to_owned());
+    let written = vec![table.database.clone(), Some(schema), Some(table.name.clone())];
+    vec![each(&written, str::to_lowercase), written]
+}
+
+/// Names that are not quoted are kept in upper case there.
+fn snowflake(table: &Table) -> Vec<Vec<Option<String>>> {
+    let written = vec![table.database.clone(), table.schema.clone(), Some(table.name.clone())];
+    let upper = each(&written, str::to_uppercase);
+    let lower = each(&written, str::to_lowercase);
+    vec![written, upper, lower]
+}
+
+/// A catalog of Glue is a database there: called as its account, or `default`.
+fn iceberg(catalog: Option<&Arn>, table: &Table) -> Vec<Vec<Option<String>>> {
+    let account = catalog.map(|arn| arn.account.clone()).filter(|account| !account.is_empty());
+    let database = table.database.clone();
+    let names = database.into_iter().chain(account).chain(["default".to_owned()]).map(Some);
+    let spelling = |first| vec![first, table.schema.clone(), Some(table.name.clone())];
+    let mut all: Vec<_> = names.map(spelling).collect();
+    all.push(spelling(None));
+    all
+}
+
+/// None for a pattern, which names no table.
+fn database_table(engine: &str, database: &str, table: &str) -> Option<Vec<Vec<Option<String>>>> {
+    let is_name = |text: &str| {
+        let is_letter =
+            |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '$');
+        !text.is_empty() && text.chars().all(is_letter)
+    };
+    let mut parts: Vec<&str> = table.split('.').collect();
+    if parts.first() == Some(&database) && parts.len() > 1 {
+        parts.remove(0);
+    }
+    if !is_name(database) || !parts.iter().all(|part| is_name(part)) {
+        return None;
+    }
+    let spelling = match (engine, &*parts) {
+        // Databases of MySQL are schemas there.
+        ("MySQL", [table]) => known(["default", database, table]),
+        ("PostgreSQL", [schema, table]) => known([database, schema, table]),
+        ("PostgreSQL", [table]) => vec![Some(database.to_owned()), None, Some((*table).to_owned())],
+        _ => return None,
+    };
+    Some(vec![spelling])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(asset: &Asset) -> Vec<String> {
+        let line = |spelling: &Vec<Option<String>>| {
+            let parts: Vec<_> =
+                spelling.iter().map(|part| part.as_deref().unwrap_or("*")).collect();
+            parts.join(".")
+        };
+        of(asset).map(|spellings| spellings.all.iter().map(line).collect()).unwrap_or_default()
+    }
+
+    fn table(database: Option<&str>, schema: Option<&str>, name: &str) -> Table {
+        let own = |part: Option<&str>| part.map(str::to_owned);
+        Table { database: own(database), schema: own(schema), name: name.to_owned() }
+    }
+
+    #[test]
+    fn each_kind_has_its_own() {
+        let arn = |text: &str| Arn::parse(text).unwrap();
+        let source = |engine: &str, table: &str| Asset::DatabaseTables {
+            engine: engine.into(),
+            host: "h".into(),
+            port: 1,
+            database: "shop".into(),
+            table: table.into(),
+        };
+        for (asset, expected) in [
+            (
+                Asset::DynamoTable { arn: arn("arn:aws:dynamodb:r:1:table/T") },
+                &["default.default.T"][..],
+            ),
+            (
+                Asset::RedshiftTable {
+                    host: "h".into(),
+                    table: table(Some("Dev"), None, "Orders"),
+                },
+                &["dev.public.orders", "Dev.public.Orders"],
+            ),
+            (
+                Asset::RedshiftTable { host: "h".into(), table: table(None, Some("s"), "t") },
+                &["*.s.t"],
+            ),
+            (
+                Asset::SnowflakeTable {
+                    account: "a".into(),
+                    table: table(Some("Db"), Some("S"), "T"),
+                },
+                &["Db.S.T", "DB.S.T", "db.s.t"],
+            ),
+            (
+                Asset::IcebergTable {
+                    catalog: Some(arn("arn:aws:glue:r:12:catalog")),
+                    table: table(None, Some("lake"), "t"),
+                },
+                &["12.lake.t", "default.lake.t", "*.lake.t"],
+            ),
+            (source("MySQL", "shop.orders"), &["default.shop.orders"]),
+            (source("PostgreSQL", "public.orders"), &["shop.public.orders"]),
+            (source("PostgreSQL", "orders"), &["shop.*.orders"]),
+            (source("MySQL", "ord.*"), &[]),
+            (Asset::Splunk { endpoint: "e".into() }, &[]),
+        ] {
+            assert_eq!(written(&asset), expected, "{asset:?}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a person is told of an asset.
+
+use crate::asset::table_name;
+use crate::{Arn, Asset, Rotation, SearchEngine, Table};
+
+/// The words of an asset.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct AssetLabel {
+    /// Its name.
+    pub(super) title: String,
+    /// What it is, and whose.
+    pub(super) detail: String,
+    /// What tells it from all others.
+    pub(super) full: String,
+}
+
+pub(super) fn asset_label(asset: &Asset) -> AssetLabel {
+    let (title, detail, full) = match asset {
+        Asset::Events { label } => (label.clone(), "Events".to_owned(), label.clone()),
+        Asset::DeliveryStream { name, arn: Some(arn) } => {
+            (name.clone(), "Delivery stream".to_owned(), arn.to_string())
+        }
+        Asset::DeliveryStream { name, arn: None } => {
+            let full = format!("{name}: the plugin names it, and nobody found it");
+            (name.clone(), "Delivery stream · not found".to_owned(), full)
+        }
+        Asset::KinesisStream { arn } => of_arn("Kinesis stream", arn),
+        Asset::KafkaTopic { cluster, topic } => {
+            let name = cluster.name().split('/').next().unwrap_or_default();
+            (topic.clone(), detail("Kafka topic", name), format!("{topic} of {cluster}"))
+        }
+        Asset::DynamoTable { arn } => of_arn("DynamoDB table", arn),
+        Asset::DatabaseTables { engine, host, port, database, table } => {
+            let title = format!("{database}.{table}");
+            let full = format!("{title} of {host}:{port}");
+            (title, detail(engine, host), full)
+        }
+        Asset::Objects { bucket, prefix, written } => {
+            let title =
+                if prefix.is_empty() { bucket.clone() } else { format!("{bucket}/{prefix}") };
+            // What was written is worth saying where it says more.
+            let more = if written.trim_end_matches('/') == prefix { "" } else { written };
+            (title, detail("S3", more), format!("s3://{bucket}/{written}"))
+        }
+        Asset::RedshiftTable { host, table } => of_table("Redshift", host, table),
+        Asset::SnowflakeTable { account, table } => {
+            of_table("Snowflake", without_scheme(account), table)
+        }
+        Asset::IcebergTable { catalog, table } => of_glue("Iceberg table", catalog.as_ref(), table),
+        Asset::GlueTable { catalog, table } => of_glue("Glue table", Some(catalog), table),
+        Asset::SearchIndex { engine, place, index, rotation } => {
+            let title = format!("{index}{}", suffix(*rotation));
+            let full = format!("{title} of {place}");
+            (title, detail(engine_name(*engine), place), full)
+        }
+        Asset::Splunk { endpoint } => {
+            (without_scheme(endpoint).to_owned(), "Splunk".to_owned(), endpoint.clone())
+        }
+        Asset::HttpEndpoint { name, url } => {
+            let address = without_scheme(url);
+            let place = if name.is_some() { address } else { "" };
+            let title = name.as_deref().unwrap_or(address).to_owned();
+            (title, detail("HTTP endpoint", place), url.clone())
+        }
+        Asset::Unsupported { stream, what } => {
+            let full = format!("{what} of {stream}: not known to this program");
+            (what.clone(), "Not supported".to_owned(), full)
+        }
+    };
+    AssetLabel { title, detail, full }
+}
+
+fn of_arn(kind: &str, arn: &Arn) -> (String, String, String) {
+    (arn.name().to_owned(), detail(kind, &arn.region), arn.to_string())
+}
+
+fn of_table(kind: &str, place: &str, table: &Table) -> (String, String, String) {
+    let title = table_name(table);
+    let full = format!("{title} of {place}");
+    (title, detail(kind, place), full)
+}
+
+fn of_glue(kind: &str, catalog: Option<&Arn>, table: &Table) -> (String, String, String) {
+    let title = table_name(table);
+    match catalog {
+        None => (title.clone(), kind.to_owned(), title),
+        Some(arn) => (title.clone(), detail(kind, &arn.region), format!("{title} of {arn}")),
+    }
+}
+
+fn detail(kind: &str, place: &str) -> String {
+    if place.is_empty() { kind.to_owned() } else { format!("{kind} · {place}") }
+}
+
+fn without_scheme(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/')
+}
+
+fn engine_name(engine: SearchEngine) -> &'static str {
+    match engine {
+        SearchEngine::OpenSearch => "OpenSearch",
+        SearchEngine::OpenSearchServerless => "OpenSearch Serverless",
+        SearchEngine::Elasticsearch => "Elasticsearch",
+    }
+}
+
+/// What rotation adds to an index's name.
+fn suffix(rotation: Rotation) -> &'static str {
+    match rotation {
+        Rotation::None => "",
+        Rotation::Hour => "-YYYY-MM-DD-HH",
+        Rotation::Day => "-YYYY-MM-DD",
+        Rotation::Week => "-YYYY-wWW",
+        Rotation::Month => "-YYYY-MM",
+    }
+}

@@ -1,0 +1,64 @@
+//! The columns of the picture, and the colours of what is in them.
+
+use crate::{Asset, Edge, EdgeRole, Graph};
+
+/// From left to right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Column {
+    Tables,
+    Sources,
+    Streams,
+    Destinations,
+}
+
+impl Column {
+    pub(super) const ALL: [Column; 4] =
+        [Column::Tables, Column::Sources, Column::Streams, Column::Destinations];
+
+    pub(super) fn heading(self) -> &'static str {
+        match self {
+            Column::Tables => "Tables",
+            Column::Sources => "Events and sources",
+            Column::Streams => "Delivery streams",
+            Column::Destinations => "Destinations",
+        }
+    }
+
+    /// Where an asset stands that is, or is not, where data of a stream ends up.
+    fn of(asset: &Asset, is_destination: bool) -> Column {
+        match asset {
+            Asset::DynamoTable { .. } => Column::Tables,
+            Asset::DeliveryStream { .. } => Column::Streams,
+            _ if is_destination => Column::Destinations,
+            _ => Column::Sources,
+        }
+    }
+}
+
+/// The column of each asset.
+pub(super) fn columns(graph: &Graph) -> Vec<Column> {
+    let mut is_destination = vec![false; graph.assets.len()];
+    for Edge { to, role, .. } in &graph.edges {
+        is_destination[*to] |= matches!(role, EdgeRole::Delivered | EdgeRole::Backup);
+    }
+    graph.assets.iter().zip(is_destination).map(|(asset, is)| Column::of(asset, is)).collect()
+}
+
+/// The colour that tells what kind of thing an asset is. Whoever does not see it
+/// finds the same in words.
+pub(super) fn colour(asset: &Asset) -> &'static str {
+    match asset {
+        Asset::Events { .. } => "#4f46e5",
+        Asset::DeliveryStream { arn: Some(_), .. } => "#c2410c",
+        Asset::DeliveryStream { arn: None, .. } | Asset::Unsupported { .. } => "#b91c1c",
+        Asset::KinesisStream { .. } | Asset::KafkaTopic { .. } => "#7e22ce",
+        Asset::DynamoTable { .. } | Asset::DatabaseTables { .. } => "#1d4ed8",
+        Asset::Objects { .. } => "#15803d",
+        Asset::RedshiftTable { .. } => "#6d28d9",
+        Asset::SnowflakeTable { .. } => "#0369a1",
+        Asset::IcebergTable { .. } | Asset::GlueTable { .. } => "#0e7490",
+        Asset::SearchIndex { .. } => "#a21caf",
+        Asset::Splunk { .. } => "#be185d",
+        Asset::HttpEndpoint { .. } => "#475569",
+    }
+}

@@ -1,0 +1,78 @@
+//! The language of Graphviz, for those who want another layout or format.
+
+use std::fmt::{self, Display, Write};
+
+use super::asset_label::asset_label;
+use super::column::{Column, colour, columns};
+use super::text::clean;
+use super::{TooLarge, draw};
+use crate::limits;
+use crate::{Edge, EdgeRole, Graph};
+
+const HEAD: &str = "\
+digraph catalog {
+  graph [rankdir=LR, ranksep=1.2, nodesep=0.15, fontname=\"Helvetica\"]
+  node [shape=box, style=rounded, fontname=\"Helvetica\", fontsize=11]
+  edge [color=\"#64748b\", arrowsize=0.7, fontname=\"Helvetica\", fontsize=9]
+";
+
+/// Draw a graph in the language of Graphviz.
+///
+/// # Errors
+///
+/// It is too large.
+pub fn dot(graph: &Graph) -> Result<String, TooLarge> {
+    draw(graph, write_to)
+}
+
+fn write_to(graph: &Graph, to: &mut String) -> fmt::Result {
+    to.write_str(HEAD)?;
+    let columns = columns(graph);
+    for column in Column::ALL {
+        let own = (0..graph.assets.len()).filter(|asset| columns[*asset] == column);
+        // What is of one kind stands in one column.
+        to.write_str("  { rank=same\n")?;
+        for asset in own {
+            let words = asset_label(&graph.assets[asset]);
+            writeln!(
+                to,
+                "    n{asset} [label=\"{}\\n{}\", tooltip=\"{}\", color=\"{}\"]",
+                DotText(&words.title),
+                DotText(&words.detail),
+                DotText(&words.full),
+                colour(&graph.assets[asset]),
+            )?;
+        }
+        to.write_str("  }\n")?;
+    }
+    for Edge { from, to: end, role, note } in &graph.edges {
+        let style = match role {
+            EdgeRole::Routed | EdgeRole::Feeds | EdgeRole::Delivered => "solid",
+            EdgeRole::Backup => "dashed",
+            EdgeRole::Schema => "dotted",
+        };
+        write!(to, "  n{from} -> n{end} [style={style}")?;
+        if let Some(note) = note {
+            write!(to, ", tooltip=\"if {}\"", DotText(note))?;
+        }
+        to.write_str("]\n")?;
+    }
+    to.write_str("}\n")
+}
+
+/// Text between quotes. Graphviz knows escapes with `\` and entities of HTML.
+struct DotText<'text>(&'text str);
+
+impl Display for DotText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in clean(self.0, limits::PICTURE_TEXT_CHARS_MAX).chars() {
+            match character {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                '&' => f.write_str("&amp;")?,
+                other => f.write_char(other)?,
+            }
+        }
+        Ok(())
+    }
+}

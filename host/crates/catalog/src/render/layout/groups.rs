@@ -1,0 +1,58 @@
+//! What hangs together.
+
+use std::collections::BTreeSet;
+
+use crate::render::column::Column;
+
+/// Ways through a group to find its rim; the last is the order.
+const TURNS: usize = 3;
+
+/// Groups of assets that edges lead between; by their first delivery stream, and
+/// those without one at the end. Each is sorted.
+pub(super) fn groups(neighbours: &[Vec<usize>], columns: &[Column]) -> Vec<Vec<usize>> {
+    let mut is_seen = vec![false; neighbours.len()];
+    let mut groups = Vec::new();
+    for first in 0..neighbours.len() {
+        if !is_seen[first] {
+            groups.push(group(first, neighbours, &mut is_seen));
+        }
+    }
+    let first_stream =
+        |group: &Vec<usize>| group.iter().copied().find(|asset| columns[*asset] == Column::Streams);
+    groups.sort_by_key(|group| first_stream(group).map_or((1, group[0]), |stream| (0, stream)));
+    groups
+}
+
+fn group(first: usize, neighbours: &[Vec<usize>], is_seen: &mut [bool]) -> Vec<usize> {
+    let mut group =
+        reached(first, neighbours, |asset| !std::mem::replace(&mut is_seen[asset], true));
+    group.sort_unstable();
+    group
+}
+
+/// A group from one end to the other: from an asset that is as far from another as
+/// can be found by going there and back.
+pub(super) fn from_rim(group: &[usize], neighbours: &[Vec<usize>]) -> Vec<usize> {
+    let mut order = group.to_vec();
+    for _ in 0..TURNS {
+        let Some(rim) = order.last().copied() else { break };
+        let mut seen = BTreeSet::new();
+        order = reached(rim, neighbours, |asset| seen.insert(asset));
+    }
+    order
+}
+
+/// Assets in the order in which they are reached; the nearest first.
+fn reached(
+    first: usize,
+    neighbours: &[Vec<usize>],
+    mut is_new: impl FnMut(usize) -> bool,
+) -> Vec<usize> {
+    is_new(first);
+    let (mut reached, mut next) = (vec![first], 0);
+    while let Some(asset) = reached.get(next).copied() {
+        next += 1;
+        reached.extend(neighbours[asset].iter().copied().filter(|other| is_new(*other)));
+    }
+    reached
+}

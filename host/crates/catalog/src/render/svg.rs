@@ -1,0 +1,162 @@
+//! SVG, for browsers, pages and documents; on a ground of its own, so that it looks
+//! the same on dark and on light pages.
+
+mod edges;
+mod frame;
+
+use std::fmt::{self, Display, Write};
+
+use super::asset_label::{AssetLabel, asset_label};
+use super::column::{Column, colour};
+use super::layout::{Layout, lay_out};
+use super::text::{REGULAR, clean, fit, width};
+use super::{TooLarge, draw};
+use crate::limits;
+use crate::{Asset, EdgeRole, Graph};
+
+/// All lengths are in pixels at the picture's own size.
+const MARGIN: f64 = 28.0;
+const HEADING_HEIGHT: f64 = 34.0;
+const ROW_HEIGHT: f64 = 60.0;
+const BOX_HEIGHT: f64 = 44.0;
+const BOX_WIDTH_MIN: f64 = 150.0;
+const BOX_WIDTH_MAX: f64 = 290.0;
+const COLUMN_GAP: f64 = 96.0;
+const TEXT_INDENT: f64 = 14.0;
+const TITLE_SIZE: f64 = 13.0;
+/// The font's size, and what makes bold widths regular.
+const DETAIL_SIZE: f64 = 11.0 * REGULAR;
+const LEGEND_HEIGHT: f64 = 34.0;
+
+/// What is looked up while painting.
+struct Painter<'graph> {
+    graph: &'graph Graph,
+    layout: Layout,
+    /// The left side and the width of each column; none of one that is empty.
+    columns: [Option<(f64, f64)>; 4],
+}
+
+/// Draw a graph as SVG.
+///
+/// # Errors
+///
+/// It is too large.
+pub fn svg(graph: &Graph) -> Result<String, TooLarge> {
+    draw(graph, |graph, to| {
+        let words: Vec<_> = graph.assets.iter().map(asset_label).map(AssetLabel::clean).collect();
+        let layout = lay_out(graph);
+        let columns = place_columns(&layout, &words);
+        Painter { graph, layout, columns }.paint(&words, to)
+    })
+}
+
+impl AssetLabel {
+    fn clean(self) -> Self {
+        let clean = |text: &str| clean(text, limits::PICTURE_TEXT_CHARS_MAX);
+        AssetLabel {
+            title: clean(&self.title),
+            detail: clean(&self.detail),
+            full: clean(&self.full),
+        }
+    }
+}
+
+/// A column is as wide as its widest text, within bounds.
+fn place_columns(layout: &Layout, words: &[AssetLabel]) -> [Option<(f64, f64)>; 4] {
+    let mut left = MARGIN;
+    Column::ALL.map(|column| {
+        let own = layout.columns.iter().zip(words).filter(|(of, _)| **of == column);
+        let text = own.map(|(_, words)| {
+            (width(&words.title) * TITLE_SIZE).max(width(&words.detail) * DETAIL_SIZE)
+        });
+        let widest = text.reduce(f64::max)?;
+        let width = (widest + 2.0 * TEXT_INDENT).clamp(BOX_WIDTH_MIN, BOX_WIDTH_MAX).ceil();
+        let place = (left, width);
+        left += width + COLUMN_GAP;
+        Some(place)
+    })
+}
+
+impl Painter<'_> {
+    fn paint(&self, words: &[AssetLabel], to: &mut String) -> fmt::Result {
+        self.open(to)?;
+        for edge in self.ordered_edges() {
+            self.paint_edge(&edge, words, to)?;
+        }
+        for (asset, words) in words.iter().enumerate() {
+            self.paint_asset(asset, words, to)?;
+        }
+        to.write_str("</svg>\n")
+    }
+
+    /// The left side, the top and the width of an asset's box.
+    fn place(&self, asset: usize) -> (f64, f64, f64) {
+        let (left, width) = self.columns[self.layout.columns[asset] as usize]
+            .expect("the column of an asset is not empty");
+        let top = MARGIN + HEADING_HEIGHT + self.layout.rows[asset] * ROW_HEIGHT;
+        (left, top + (ROW_HEIGHT - BOX_HEIGHT) / 2.0, width)
+    }
+
+    fn paint_asset(&self, number: usize, words: &AssetLabel, to: &mut String) -> fmt::Result {
+        let (left, top, width) = self.place(number);
+        let asset = &self.graph.assets[number];
+        let colour = colour(asset);
+        let class = match asset {
+            Asset::DeliveryStream { arn: None, .. } | Asset::Unsupported { .. } => "odd",
+            _ => "box",
+        };
+        let room = width - 2.0 * TEXT_INDENT;
+        let column = self.layout.columns[number] as usize;
+        write!(
+            to,
+            r##"<g transform="translate({} {})"><title>{}</title><rect class="{class}" width="{}" height="{BOX_HEIGHT}" rx="7" stroke="{colour}"/><path class="bar" fill="{colour}" d="M7 0h-1a6 6 0 0 0-6 6v32a6 6 0 0 0 6 6h1z"/><g clip-path="url(#c{column})"><text class="t" x="{TEXT_INDENT}" y="19">{}</text><text class="d" x="{TEXT_INDENT}" y="35">{}</text></g></g>"##,
+            Length(left),
+            Length(top),
+            XmlText(&words.full),
+            Length(width),
+            XmlText(&fit(&words.title, room / TITLE_SIZE)),
+            XmlText(&fit(&words.detail, room / DETAIL_SIZE)),
+        )?;
+        to.write_char('\n')
+    }
+}
+
+/// A length without digits that nobody sees.
+struct Length(f64);
+
+impl Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", (self.0 * 10.0).round() / 10.0)
+    }
+}
+
+/// Text of XML, in elements and in attributes.
+struct XmlText<'text>(&'text str);
+
+impl Display for XmlText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            match character {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                other => f.write_char(other)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The class of a role's edges, the words for them, and their colour as in the style: markers
+/// do not take it from there everywhere.
+fn look(role: EdgeRole) -> (&'static str, &'static str, &'static str) {
+    match role {
+        EdgeRole::Routed => ("routed", "sent by the plugin", "#4f46e5"),
+        EdgeRole::Feeds => ("feeds", "feeds", "#7e22ce"),
+        EdgeRole::Delivered => ("delivered", "delivered", "#0f766e"),
+        EdgeRole::Backup => ("backup", "copies and failed records", "#64748b"),
+        EdgeRole::Schema => ("schema", "columns taken from", "#64748b"),
+    }
+}

@@ -1,0 +1,268 @@
+//! One line of the history and the run that lines add up to. Unknown lines are skipped; failures in
+//! a line are bounded.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::limits;
+
+/// Characters of a failure that is remembered.
+const CATALOG_FAILURE_CHARS_MAX: usize = 400;
+
+/// Why a run comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunTrigger {
+    /// Somebody asked for it.
+    Asked,
+    /// It was due.
+    Scheduled,
+    /// It was due when the program was not running.
+    Missed,
+}
+
+impl fmt::Display for RunTrigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RunTrigger::Asked => "asked",
+            RunTrigger::Scheduled => "scheduled",
+            RunTrigger::Missed => "missed",
+        })
+    }
+}
+
+/// A run of the catalog, as the history has it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunRecord {
+    /// What it is known by; it begins with when it began.
+    pub id: String,
+    /// When it began, or was skipped.
+    #[serde(serialize_with = "rfc3339::serialize")]
+    pub at: OffsetDateTime,
+    /// Why it came.
+    pub cause: RunTrigger,
+    /// When it was due, where a schedule says so.
+    #[serde(serialize_with = "optional_rfc3339::serialize")]
+    pub due: Option<OffsetDateTime>,
+    /// When it ended.
+    #[serde(serialize_with = "optional_rfc3339::serialize")]
+    pub ended: Option<OffsetDateTime>,
+    /// What became of it.
+    pub fate: RunStatus,
+    /// What it came to.
+    #[serde(flatten)]
+    pub tally: RunCounts,
+}
+
+/// What became of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// It is under way.
+    Running,
+    /// It came to its end as it should.
+    Done,
+    /// It came to its end, or gave up, with failures.
+    Failed,
+    /// It was told to stop before its end.
+    Stopped,
+    /// Its program ended in the middle of it.
+    CutOff,
+    /// It did not begin, since another one was under way.
+    Skipped,
+}
+
+impl fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RunStatus::Running => "running",
+            RunStatus::Done => "done",
+            RunStatus::Failed => "failed",
+            RunStatus::Stopped => "stopped",
+            RunStatus::CutOff => "cut off",
+            RunStatus::Skipped => "skipped",
+        })
+    }
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunCounts {
+    /// How many there were of what, such as `streams` or `edges_resolved`.
+    pub counts: BTreeMap<String, u64>,
+    /// The first failures, in words.
+    pub failures: Vec<String>,
+    /// How many more there were.
+    pub more_failures: u64,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunResult {
+    /// What became of it.
+    pub fate: RunStatus,
+    /// What it came to.
+    pub tally: RunCounts,
+}
+
+impl RunResult {
+    /// A run that was told to stop before its end.
+    pub fn stopped(why: &str) -> Self {
+        let failures = vec![why.to_owned()];
+        RunResult {
+            fate: RunStatus::Stopped,
+            tally: RunCounts { failures, ..RunCounts::default() },
+        }
+    }
+}
+
+/// A line of the file of runs. A run has one for its beginning and one for its end.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct HistoryLine {
+    pub(super) run: String,
+    #[serde(with = "rfc3339")]
+    pub(super) at: OffsetDateTime,
+    #[serde(flatten)]
+    pub(super) event: HistoryEvent,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum HistoryEvent {
+    Began {
+        cause: RunTrigger,
+        #[serde(default, with = "optional_rfc3339")]
+        due: Option<OffsetDateTime>,
+    },
+    Ended {
+        fate: RunStatus,
+        #[serde(flatten)]
+        tally: RunCounts,
+    },
+    Skipped {
+        cause: RunTrigger,
+        #[serde(default, with = "optional_rfc3339")]
+        due: Option<OffsetDateTime>,
+        failures: Vec<String>,
+    },
+}
+
+impl RunCounts {
+    /// The same, no larger than a line of the history may be.
+    pub(super) fn bounded(mut self) -> Self {
+        let kept = limits::CATALOG_FAILURES_KEPT;
+        let more = self.failures.len().saturating_sub(kept);
+        self.more_failures += u64::try_from(more).unwrap_or(u64::MAX);
+        self.failures.truncate(kept);
+        for failure in &mut self.failures {
+            *failure = failure.chars().take(CATALOG_FAILURE_CHARS_MAX).collect();
+        }
+        self
+    }
+}
+
+impl HistoryLine {
+    /// The line with its newline.
+    pub(super) fn text(&self) -> String {
+        serde_json::to_string(self).expect("a line has string keys") + "\n"
+    }
+
+    /// None for what is no line of this kind.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// Make a run of it, or complete the one that it is about.
+    pub(super) fn add_to(self, runs: &mut Vec<RunRecord>) {
+        let HistoryLine { run: id, at, event } = self;
+        let begun = |id, cause, due, ended, fate, tally| RunRecord {
+            id,
+            at,
+            cause,
+            due,
+            ended,
+            fate,
+            tally,
+        };
+        match event {
+            HistoryEvent::Began { cause, due } => {
+                runs.push(begun(id, cause, due, None, RunStatus::Running, RunCounts::default()));
+            }
+            HistoryEvent::Skipped { cause, due, failures } => {
+                let tally = RunCounts { failures, ..RunCounts::default() };
+                runs.push(begun(id, cause, due, Some(at), RunStatus::Skipped, tally));
+            }
+            HistoryEvent::Ended { fate, tally } => {
+                // Its beginning was in what the history no longer keeps.
+                let Some(run) = runs.iter_mut().rev().find(|run| run.id == id) else { return };
+                (run.ended, run.fate, run.tally) = (Some(at), fate, tally);
+            }
+        }
+    }
+}
+
+impl RunRecord {
+    /// The lines that say it.
+    pub(super) fn lines(&self) -> String {
+        let line = |at, event| HistoryLine { run: self.id.clone(), at, event }.text();
+        let (cause, due) = (self.cause, self.due);
+        if self.fate == RunStatus::Skipped {
+            let failures = self.tally.failures.clone();
+            return line(self.at, HistoryEvent::Skipped { cause, due, failures });
+        }
+        let began = line(self.at, HistoryEvent::Began { cause, due });
+        let ended = self
+            .ended
+            .map(|at| line(at, HistoryEvent::Ended { fate: self.fate, tally: self.tally.clone() }));
+        began + &ended.unwrap_or_default()
+    }
+}
+
+mod rfc3339 {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+    use time::OffsetDateTime;
+
+    use standpipe_core::clock;
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &OffsetDateTime,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&clock::rfc3339(*time))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<OffsetDateTime, D::Error> {
+        parse(&String::deserialize(from)?)
+    }
+
+    pub(super) fn parse<E: de::Error>(text: &str) -> Result<OffsetDateTime, E> {
+        clock::parse_rfc3339(text).ok_or_else(|| E::custom("no time"))
+    }
+}
+
+mod optional_rfc3339 {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use time::OffsetDateTime;
+
+    use super::rfc3339;
+    use standpipe_core::clock;
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &Option<OffsetDateTime>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(clock::rfc3339).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<OffsetDateTime>, D::Error> {
+        Option::<String>::deserialize(from)?.as_deref().map(rfc3339::parse).transpose()
+    }
+}

@@ -1,0 +1,319 @@
+//! The history of runs in `DATA_DIR/catalog`: appended lines, synced before a run goes on, and a
+//! lock that tells a running process from one that died. Runs, logs and failures are bounded; the
+//! oldest are dropped.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+use time::OffsetDateTime;
+
+use super::run_record::{HistoryEvent, HistoryLine};
+use super::{RunCounts, RunRecord, RunResult, RunStatus, RunTrigger};
+use standpipe_core::clock;
+use standpipe_core::private;
+
+/// Runs of the catalog that are remembered: three weeks of one an hour. When there
+/// are more, the younger half is kept.
+const CATALOG_RUNS_KEPT: usize = 500;
+
+/// Bytes of what is remembered of them, without their logs.
+const CATALOG_HISTORY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+const FILE: &str = "runs.ndjson";
+const UNFINISHED: &str = "runs.unfinished";
+const LOCK: &str = "run.lock";
+const LOGS: &str = "logs";
+const LOCK_ATTEMPTS: usize = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// What is remembered of the catalog's runs: `DATA_DIR/catalog`.
+///
+/// Lines are only ever added to a file there, each brought to the disk before the
+/// run goes on. A line that a crash has torn is passed over. Whoever runs holds a
+/// lock, of which no crash leaves anything: a run that began, did not end, and has
+/// no lock was cut off.
+#[derive(Debug, Clone)]
+pub struct RunStore {
+    directory: PathBuf,
+}
+
+/// What stands in it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunHistory {
+    /// The runs, oldest first.
+    pub runs: Vec<RunRecord>,
+    /// Lines that cannot be read.
+    pub unreadable: u64,
+}
+
+/// The right to run, and the run that makes use of it. A run that is dropped before
+/// its end is one that was cut off.
+#[derive(Debug)]
+pub struct ActiveRun {
+    history: RunStore,
+    id: String,
+    _lock: File,
+}
+
+/// The history cannot be read or written.
+#[derive(Debug, Error)]
+#[error("the history of runs, {}: {error}: check `data_dir` and who may write there", path.display())]
+pub struct RunStoreError {
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl RunStore {
+    /// That of a data directory.
+    pub fn of_data_dir(data_dir: &Path) -> Self {
+        RunStore { directory: data_dir.join("catalog") }
+    }
+
+    /// Read all of it. A directory that is not there has none.
+    ///
+    /// # Errors
+    ///
+    /// The disk failed.
+    pub fn books(&self) -> Result<RunHistory, RunStoreError> {
+        let mut books = self.read().map_err(|error| self.failed(error))?;
+        if !self.is_running().map_err(|error| self.failed(error))? {
+            for run in books.runs.iter_mut().filter(|run| run.fate == RunStatus::Running) {
+                run.fate = RunStatus::CutOff;
+            }
+        }
+        Ok(books)
+    }
+
+    /// Begin a run; none where another one is under way, here or in another process. Runs
+    /// that were cut off are written down as such, and the oldest ones are forgotten.
+    ///
+    /// # Errors
+    ///
+    /// The disk failed.
+    pub fn begin(
+        &self,
+        cause: RunTrigger,
+        due: Option<OffsetDateTime>,
+        at: OffsetDateTime,
+    ) -> Result<Option<ActiveRun>, RunStoreError> {
+        let id = id_at(at);
+        let began = HistoryLine { run: id.clone(), at, event: HistoryEvent::Began { cause, due } };
+        let lock = self.try_begin(began).map_err(|error| self.failed(error))?;
+        Ok(lock.map(|lock| ActiveRun { history: self.clone(), id, _lock: lock }))
+    }
+
+    /// Write down that a run did not begin, and why.
+    ///
+    /// # Errors
+    ///
+    /// The disk failed.
+    pub fn skip(
+        &self,
+        cause: RunTrigger,
+        due: Option<OffsetDateTime>,
+        at: OffsetDateTime,
+        why: &str,
+    ) -> Result<(), RunStoreError> {
+        let failures =
+            RunCounts { failures: vec![why.to_owned()], ..RunCounts::default() }.bounded().failures;
+        let event = HistoryEvent::Skipped { cause, due, failures };
+        let append = || {
+            private::create_directory(&self.directory)?;
+            self.append(&[HistoryLine { run: id_at(at), at, event }])
+        };
+        append().map_err(|error| self.failed(error))
+    }
+
+    /// The file of a run's log.
+    pub fn log(&self, run: &RunRecord) -> PathBuf {
+        self.log_of(&run.id)
+    }
+
+    fn try_begin(&self, began: HistoryLine) -> io::Result<Option<File>> {
+        for directory in [&self.directory, &self.directory.join(LOGS)] {
+            private::create_directory(directory)?;
+            private::narrow_files(directory)?;
+        }
+        let mut options = private::file_options();
+        let lock = options.create(true).append(true).open(self.directory.join(LOCK))?;
+        if !lock_in_a_while(&lock)? {
+            return Ok(None);
+        }
+        let books = self.read()?;
+        let mut lines = Vec::new();
+        for run in books.runs.iter().filter(|run| run.fate == RunStatus::Running) {
+            tracing::warn!(
+                run = run.id,
+                "a run of the catalog was cut off: its program ended in the middle of it"
+            );
+            let event =
+                HistoryEvent::Ended { fate: RunStatus::CutOff, tally: RunCounts::default() };
+            lines.push(HistoryLine { run: run.id.clone(), at: began.at, event });
+        }
+        lines.push(began);
+        self.append(&lines)?;
+        Ok(Some(lock))
+    }
+
+    /// Whether anybody holds the lock. Nothing is made for it: who only looks may
+    /// not be allowed to write.
+    fn is_running(&self) -> io::Result<bool> {
+        // Shared, so that two who look do not take each other for a run.
+        Ok(self.open(LOCK)?.is_some_and(|lock| lock.try_lock_shared().is_err()))
+    }
+
+    fn read(&self) -> io::Result<RunHistory> {
+        let mut bytes = Vec::new();
+        if let Some(file) = self.open(FILE)? {
+            // Nobody writes more; whatever put it there is not read for ever.
+            file.take(2 * CATALOG_HISTORY_BYTES_MAX).read_to_end(&mut bytes)?;
+        }
+        Ok(RunHistory::parse(&bytes))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Option<File>> {
+        match File::open(self.directory.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    /// Add lines, with the directory locked for as long as it takes.
+    fn append(&self, lines: &[HistoryLine]) -> io::Result<()> {
+        let directory = File::open(&self.directory)?;
+        directory.lock()?;
+        let path = self.directory.join(FILE);
+        let mut file = private::file_options().create(true).read(true).append(true).open(&path)?;
+        let mut text = if ends_torn(&mut file)? { "\n".to_owned() } else { String::new() };
+        text.extend(lines.iter().map(HistoryLine::text));
+        file.write_all(text.as_bytes())?;
+        file.sync_data()?;
+        let bytes = file.metadata()?.len();
+        let books = self.read()?;
+        if bytes > CATALOG_HISTORY_BYTES_MAX || books.runs.len() > CATALOG_RUNS_KEPT {
+            self.forget(books)?;
+        }
+        directory.sync_all()
+    }
+
+    /// Write the file anew with its youngest runs.
+    fn forget(&self, books: RunHistory) -> io::Result<()> {
+        let (mut bytes, mut kept) = (0, Vec::new());
+        let mut runs = books.runs;
+        // Half, so that this does not happen again with the next line.
+        while let Some(run) = runs.pop_if(|_| kept.len() < CATALOG_RUNS_KEPT / 2) {
+            let lines = run.lines();
+            bytes += lines.len() as u64;
+            if bytes > CATALOG_HISTORY_BYTES_MAX / 2 {
+                runs.push(run);
+                break;
+            }
+            kept.push(lines);
+        }
+        let unfinished = self.directory.join(UNFINISHED);
+        let mut options = private::file_options();
+        let mut file = options.write(true).create(true).truncate(true).open(&unfinished)?;
+        for lines in kept.iter().rev() {
+            file.write_all(lines.as_bytes())?;
+        }
+        file.sync_all()?;
+        fs::rename(unfinished, self.directory.join(FILE))?;
+        for run in runs {
+            match fs::remove_file(self.log_of(&run.id)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn log_of(&self, id: &str) -> PathBuf {
+        // An id that stands in the file may be anybody's.
+        let name: String =
+            id.chars().filter(|it| it.is_ascii_alphanumeric() || *it == '-').collect();
+        self.directory.join(LOGS).join(name + ".log")
+    }
+
+    fn failed(&self, error: io::Error) -> RunStoreError {
+        RunStoreError { path: self.directory.clone(), error }
+    }
+}
+
+impl RunHistory {
+    /// Read the file's bytes, whatever they are.
+    pub fn parse(bytes: &[u8]) -> Self {
+        let mut books = RunHistory::default();
+        for line in String::from_utf8_lossy(bytes).split('\n').filter(|line| !line.is_empty()) {
+            match HistoryLine::parse(line) {
+                Some(line) => line.add_to(&mut books.runs),
+                None => books.unreadable += 1,
+            }
+        }
+        books
+    }
+
+    /// When the last of them began or was skipped.
+    pub fn last(&self) -> Option<OffsetDateTime> {
+        self.runs.iter().map(|run| run.at).max()
+    }
+}
+
+impl ActiveRun {
+    /// What the run is known by.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where its log goes.
+    pub fn log(&self) -> PathBuf {
+        self.history.log_of(&self.id)
+    }
+
+    /// Write down what came of it.
+    ///
+    /// # Errors
+    ///
+    /// The disk failed.
+    pub fn end(self, outcome: RunResult, at: OffsetDateTime) -> Result<(), RunStoreError> {
+        let RunResult { fate, tally } = outcome;
+        let event = HistoryEvent::Ended { fate, tally: tally.bounded() };
+        let line = HistoryLine { run: self.id.clone(), at, event };
+        self.history.append(&[line]).map_err(|error| self.history.failed(error))
+    }
+}
+
+/// Whoever only looks holds the lock for some microseconds.
+#[expect(clippy::disallowed_methods, reason = "locks of files have no deadline")]
+fn lock_in_a_while(lock: &File) -> io::Result<bool> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match lock.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+/// Sorts by time, and stands in a file's name. Two processes that skip at the same
+/// moment still have two.
+fn id_at(at: OffsetDateTime) -> String {
+    let time: String = clock::rfc3339(at).chars().filter(char::is_ascii_alphanumeric).collect();
+    format!("{time}-{}", std::process::id())
+}
+
+fn ends_torn(file: &mut File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+#[cfg(test)]
+mod tests;

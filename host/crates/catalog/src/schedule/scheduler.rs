@@ -1,0 +1,198 @@
+//! Which run is due next, and the loop that starts runs until it is stopped. Missed runs are made
+//! up for by one, overlapping ones are skipped, and a clock that is set back delays none.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::{ActiveRun, RunResult, RunStore, RunStoreError, RunTrigger, Schedule};
+use crate::limits;
+
+/// Runs that are counted one by one when they were skipped.
+const CATALOG_SKIPPED_COUNTED: usize = 1000;
+
+/// A run to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueRun {
+    /// When.
+    pub at: OffsetDateTime,
+    /// Why.
+    pub cause: RunTrigger,
+}
+
+/// What is due of a schedule, and what has been seen to.
+///
+/// However many runs were missed while the program was down, one makes up for them,
+/// and it comes at once. Where there never was a run, none was missed. Times that
+/// pass while a run is under way are skipped, and not made up for.
+#[derive(Debug)]
+pub struct Scheduler {
+    schedule: Schedule,
+    started: OffsetDateTime,
+    /// Up to when everything has been seen to.
+    settled: OffsetDateTime,
+}
+
+impl Scheduler {
+    /// Begin now, where the last run was then.
+    pub fn new(schedule: Schedule, last: Option<OffsetDateTime>, now: OffsetDateTime) -> Self {
+        // A clock that was put back must not have runs wait for years.
+        Scheduler { schedule, started: now, settled: last.map_or(now, |last| last.min(now)) }
+    }
+
+    /// The run to come next. None where none is left.
+    pub fn next(&self) -> Option<DueRun> {
+        let at = self.schedule.next(self.settled)?;
+        let cause = if at < self.started { RunTrigger::Missed } else { RunTrigger::Scheduled };
+        Some(DueRun { at, cause })
+    }
+
+    /// Look at the clock. If it was put back, what it will say again is due again: no
+    /// run is to wait until it has caught up.
+    pub fn look_at_clock(&mut self, now: OffsetDateTime) {
+        // Less is what a clock is corrected by all the time.
+        if self.settled - now > limits::CATALOG_CLOCK_STEP {
+            tracing::info!("the clock was put back: the catalog's next run is looked for anew");
+            self.started = self.started.min(now);
+            self.settled = now;
+        }
+    }
+
+    /// A run begins, or is skipped, which sees to all that is due until now.
+    pub fn settle(&mut self, now: OffsetDateTime) {
+        self.settled = self.settled.max(now);
+    }
+
+    /// A run has ended. What was due in the meantime was skipped: how often that
+    /// was, and the last one.
+    pub fn end(&mut self, now: OffsetDateTime) -> Option<(usize, DueRun)> {
+        let next = |after: &OffsetDateTime| self.schedule.next(*after).filter(|next| *next <= now);
+        let first = next(&self.settled)?;
+        let skipped = std::iter::successors(Some(first), next).take(CATALOG_SKIPPED_COUNTED);
+        let (count, last) = skipped.fold((0, first), |(count, _), at| (count + 1, at));
+        self.settle(now);
+        Some((count, DueRun { at: last, cause: RunTrigger::Scheduled }))
+    }
+}
+
+/// Why runs are no longer kept up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScheduleEnd {
+    /// The schedule has no more.
+    Over,
+    /// Somebody said so.
+    Stopped,
+}
+
+/// Have runs begin when they are due, until `stop` comes; then a run that is under
+/// way is given [`limits::CATALOG_STOP_GRACE`] to come to its end.
+///
+/// `now` tells the time, and `run` does what is to be done.
+///
+/// # Errors
+///
+/// The history cannot be read at the start. Later on that is told in the log, and
+/// the run waits for the next time.
+pub async fn keep(
+    schedule: Schedule,
+    history: &RunStore,
+    now: impl Fn() -> OffsetDateTime,
+    stop: impl Future<Output = ()>,
+    mut run: impl AsyncFnMut(&ActiveRun) -> RunResult,
+) -> Result<ScheduleEnd, RunStoreError> {
+    let mut agenda = Scheduler::new(schedule, history.books()?.last(), now());
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        agenda.look_at_clock(now());
+        let Some(due) = agenda.next() else { return Ok(ScheduleEnd::Over) };
+        tell(due, now());
+        tokio::select! {
+            () = &mut stop => return Ok(ScheduleEnd::Stopped),
+            is_due = wait(due.at, &now) => if !is_due { continue },
+        }
+        agenda.settle(now());
+        let claim = match history.begin(due.cause, Some(due.at), now()) {
+            Ok(Some(claim)) => claim,
+            Ok(None) => {
+                skip(history, due, now(), "another run is under way in another process");
+                continue;
+            }
+            Err(error) => {
+                tracing::error!("a run of the catalog cannot begin: {error}");
+                continue;
+            }
+        };
+        let (outcome, is_stopped) = finish(&mut stop, run(&claim)).await;
+        if let Err(error) = claim.end(outcome, now()) {
+            tracing::error!("what came of a run of the catalog cannot be written down: {error}");
+        }
+        if is_stopped {
+            return Ok(ScheduleEnd::Stopped);
+        }
+        if let Some((count, last)) = agenda.end(now()) {
+            let why = format!("the run before took so long that {count} were due meanwhile");
+            skip(history, last, now(), &why);
+        }
+    }
+}
+
+/// A run to its end, and whether it was told to stop.
+async fn finish(
+    stop: &mut (impl Future<Output = ()> + Unpin),
+    run: impl Future<Output = RunResult>,
+) -> (RunResult, bool) {
+    let mut run = std::pin::pin!(run);
+    tokio::select! {
+        outcome = &mut run => return (outcome, false),
+        () = stop => {}
+    }
+    tracing::info!("the catalog's run under way is given {:?} to end", limits::CATALOG_STOP_GRACE);
+    let outcome = tokio::time::timeout(limits::CATALOG_STOP_GRACE, run).await;
+    let stopped = |_| RunResult::stopped("it was told to stop before its end");
+    (outcome.unwrap_or_else(stopped), true)
+}
+
+/// Whether the time has come; not where the clock was put back meanwhile. It is waited in
+/// steps, since the clock may be set, and the machine may sleep.
+async fn wait(until: OffsetDateTime, now: &impl Fn() -> OffsetDateTime) -> bool {
+    let mut latest = now();
+    loop {
+        let time = now();
+        if latest - time > limits::CATALOG_CLOCK_STEP {
+            return false;
+        }
+        latest = latest.max(time);
+        let left = Duration::try_from(until - time).unwrap_or_default();
+        if left.is_zero() {
+            return true;
+        }
+        tokio::time::sleep(left.min(limits::CATALOG_CLOCK_STEP)).await;
+    }
+}
+
+fn tell(due: DueRun, now: OffsetDateTime) {
+    let at = standpipe_core::clock::rfc3339(due.at);
+    match due.cause {
+        RunTrigger::Missed => {
+            tracing::info!(due = at, "a run of the catalog was missed: it is made up for now");
+        }
+        _ => {
+            let left = Duration::try_from(due.at - now).unwrap_or_default();
+            let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
+            tracing::info!(due = at, "the catalog's next run comes in {left}");
+        }
+    }
+}
+
+fn skip(history: &RunStore, due: DueRun, now: OffsetDateTime, why: &str) {
+    tracing::warn!(
+        due = standpipe_core::clock::rfc3339(due.at),
+        "a run of the catalog is skipped: {why}"
+    );
+    if let Err(error) = history.skip(due.cause, Some(due.at), now, why) {
+        tracing::error!("that cannot be written down: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

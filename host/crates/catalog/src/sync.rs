@@ -1,0 +1,221 @@
+//! A round of the catalog: everything is read, and whoever is to know is told.
+//!
+//! All secrets are had, and all clients made, before anything is read: a reference
+//! that is not resolved ends the round. Files and OpenLineage come after
+//! OpenMetadata, and one that fails holds up none of the others.
+
+mod output_files;
+mod sync_report;
+
+pub use sync_report::SyncReport;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use thiserror::Error;
+use tracing::Instrument;
+
+use super::discovery::{DiscoveryError, InventoryReader, ReportProgress};
+use super::http_client::{HttpClient, HttpClientSettings, HttpError, resolve_headers};
+use super::ingest::{IngestFailure, IngestOptions, IngestOutcome, IngestStep, ingest};
+use super::lineage::{Lineage, draw};
+use super::openlineage::{EventOptions, LineageServer, job_events, write_file};
+use super::openmetadata::{OpenMetadata, OpenMetadataError};
+use super::{CatalogSettings, EventRoute, Inventory, OpenLineageServer, SuccessCriteria};
+use standpipe_aws::secret_store::{OpenSecretsError, Secrets};
+use standpipe_core::clock;
+use standpipe_core::secret::{NoSecretManager, SecretResolver, UnresolvedSecret};
+
+/// What is done in a round, beside what the settings say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CatalogSync {
+    /// Whether nothing is written, to servers or files.
+    pub is_dry: bool,
+    /// Whether lineage that is not resolved is a failure, also where the settings do
+    /// not say so.
+    pub is_strict: bool,
+}
+
+/// What was seen.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// What there is.
+    pub inventory: Inventory,
+    /// What was drawn from it.
+    pub drawing: Lineage,
+}
+
+/// Nothing could be read.
+#[derive(Debug, Error)]
+pub enum SyncError {
+    /// There is no way to the manager of secrets.
+    #[error(transparent)]
+    Secrets(#[from] OpenSecretsError),
+    /// A secret is not to be had.
+    #[error(transparent)]
+    Secret(#[from] UnresolvedSecret),
+    /// Nothing could be read.
+    #[error(transparent)]
+    Read(#[from] DiscoveryError),
+    /// OpenMetadata cannot be asked.
+    #[error(transparent)]
+    OpenMetadata(#[from] OpenMetadataError),
+    /// The server for OpenLineage cannot be asked.
+    #[error("[catalog.openlineage]: {0}")]
+    OpenLineage(HttpError),
+}
+
+/// Read what there is.
+///
+/// # Errors
+///
+/// Nothing could be read.
+pub async fn read_inventory(
+    settings: &CatalogSettings,
+    tell: ReportProgress<'_>,
+) -> Result<Inventory, SyncError> {
+    let secrets = open_secrets(settings).await?;
+    let reader = InventoryReader::open(settings.reading.clone(), &secrets).await?;
+    Ok(reader.read(tell).await?)
+}
+
+/// Read what there is, and draw it.
+///
+/// # Errors
+///
+/// Nothing could be read.
+pub async fn look(
+    settings: &CatalogSettings,
+    routes: &[EventRoute],
+    tell: ReportProgress<'_>,
+) -> Result<Snapshot, SyncError> {
+    let inventory = read_inventory(settings, tell).await?;
+    let drawing = draw(&inventory, routes, settings.drawing);
+    Ok(Snapshot { inventory, drawing })
+}
+
+/// The manager of secrets, if there is one.
+///
+/// # Errors
+///
+/// There is no way to it.
+pub async fn open_secrets(
+    settings: &CatalogSettings,
+) -> Result<Arc<dyn SecretResolver>, OpenSecretsError> {
+    match &settings.secrets {
+        Some(settings) => Ok(Arc::new(Secrets::open(settings).await?)),
+        None => Ok(Arc::new(NoSecretManager)),
+    }
+}
+
+/// A client for the OpenMetadata server of the settings, if there is one.
+pub async fn open_metadata(
+    settings: &CatalogSettings,
+    secrets: &dyn SecretResolver,
+) -> Result<Option<OpenMetadata>, SyncError> {
+    let Some(server) = &settings.openmetadata else { return Ok(None) };
+    Ok(Some(OpenMetadata::new(server.clone(), secrets).await?))
+}
+
+impl CatalogSync {
+    /// Do it. What cannot be had, read or told is part of the answer.
+    pub async fn run(
+        self,
+        settings: &CatalogSettings,
+        routes: &[EventRoute],
+        tell: ReportProgress<'_>,
+    ) -> SyncReport {
+        let started = Instant::now();
+        let strict = self.is_strict || settings.judgement.strict;
+        let options = IngestOptions {
+            workflow: settings.service_name().to_owned(),
+            is_dry: self.is_dry,
+            judgement: SuccessCriteria { strict, ..settings.judgement },
+        };
+        let span = tracing::debug_span!("catalog_sync", is_dry = self.is_dry);
+        let synced = self.go(settings, routes, tell, &options).instrument(span).await;
+        let (mut outcome, looked) = match synced {
+            Ok((outcome, looked)) => (outcome, Some(looked)),
+            Err(error) => (IngestOutcome::unread(error.to_string()), None),
+        };
+        outcome.took = started.elapsed();
+        SyncReport { outcome, looked, options }
+    }
+
+    async fn go(
+        self,
+        settings: &CatalogSettings,
+        routes: &[EventRoute],
+        tell: ReportProgress<'_>,
+        options: &IngestOptions,
+    ) -> Result<(IngestOutcome, Snapshot), SyncError> {
+        let secrets = open_secrets(settings).await?;
+        let server = open_metadata(settings, &*secrets).await?;
+        let lineage = open_lineage(settings.openlineage.as_ref(), &*secrets).await?;
+        let reader = InventoryReader::open(settings.reading.clone(), &secrets).await?;
+        let inventory = reader.read(tell).await?;
+        let drawing = draw(&inventory, routes, settings.drawing);
+        let looked = Snapshot { inventory, drawing };
+        let Snapshot { inventory, drawing } = &looked;
+        let mut outcome = ingest(inventory, &drawing.graph, server.as_ref(), options).await;
+        if let Some(source) = outcome.steps.first_mut() {
+            source.warnings.extend(drawing.warnings.iter().cloned());
+        }
+        if !self.is_dry {
+            outcome.steps.extend(output_files::write(&settings.files, &looked));
+            outcome.steps.extend(send(settings, &looked, lineage.as_ref()).await);
+        }
+        Ok((outcome, looked))
+    }
+}
+
+/// The events of OpenLineage, to the file and the server of the settings.
+async fn send(
+    settings: &CatalogSettings,
+    looked: &Snapshot,
+    server: Option<&LineageServer>,
+) -> Option<IngestStep> {
+    let file = settings.files.openlineage.as_deref();
+    if file.is_none() && server.is_none() {
+        return None;
+    }
+    let options = EventOptions {
+        time: clock::now(),
+        service: settings.service_name().to_owned(),
+        brokers: settings.brokers.clone(),
+    };
+    let events = job_events(&looked.inventory, &looked.drawing.graph, &options);
+    let mut step = IngestStep::new("OpenLineage");
+    if let Some(path) = file {
+        match write_file(path, &events) {
+            Ok(()) => step.records += events.len(),
+            Err(error) => step.failures.push(failure("the file", &error)),
+        }
+    }
+    if let Some(server) = server {
+        let sent = server.send(&events).await;
+        step.records += sent.taken;
+        let failed = sent.failed.iter().map(|(job, error)| failure(&job.name, error));
+        step.failures.extend(failed);
+    }
+    Some(step)
+}
+
+fn failure(entity: &str, error: &impl std::fmt::Display) -> IngestFailure {
+    IngestFailure::new("OpenLineage", entity, error)
+}
+
+async fn open_lineage(
+    server: Option<&OpenLineageServer>,
+    secrets: &dyn SecretResolver,
+) -> Result<Option<LineageServer>, SyncError> {
+    let Some(server) = server else { return Ok(None) };
+    let settings = HttpClientSettings {
+        extra_headers: resolve_headers(&server.headers, secrets).await?,
+        bearer: secrets.optional(server.token.as_ref()).await?,
+        verify: server.verify.clone(),
+        ..HttpClientSettings::default()
+    };
+    let web = HttpClient::new(&settings).map_err(SyncError::OpenLineage)?;
+    Ok(Some(LineageServer::new(web, &server.url, server.path.as_deref())))
+}

@@ -1,0 +1,44 @@
+//! Writes the files of the settings (JSON, SVG, Mermaid, DOT), each whole or not at all.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::Snapshot;
+use crate::OutputFiles;
+use crate::atomic_file;
+use crate::document::CatalogDocument;
+use crate::ingest::{IngestFailure, IngestStep};
+use crate::render::{TooLarge, dot, mermaid, svg};
+
+/// Makes the text of a file, where the graph is not too large for it.
+type MakeText<'a> = &'a dyn Fn() -> Result<String, TooLarge>;
+
+/// Write the files of the settings, each whole or not at all. None where there are
+/// none.
+pub(super) fn write(files: &OutputFiles, looked: &Snapshot) -> Option<IngestStep> {
+    let graph = &looked.drawing.graph;
+    let texts: [(&Option<PathBuf>, MakeText<'_>); 4] = [
+        (&files.json, &|| Ok(CatalogDocument::new(&looked.inventory, &looked.drawing).to_text())),
+        (&files.svg, &|| svg(graph)),
+        (&files.mermaid, &|| mermaid(graph)),
+        (&files.dot, &|| dot(graph)),
+    ];
+    let mut step = IngestStep::new("Files");
+    for (path, text) in texts {
+        let Some(path) = path else { continue };
+        let written = text()
+            .map_err(io::Error::other)
+            .and_then(|text| atomic_file::write(path, |file| file.write_all(text.as_bytes())));
+        match written {
+            Ok(()) => step.records += 1,
+            Err(error) => {
+                step.failures.push(IngestFailure::new(
+                    "Files",
+                    &path.display().to_string(),
+                    &error,
+                ));
+            }
+        }
+    }
+    (step.records > 0 || !step.failures.is_empty()).then_some(step)
+}

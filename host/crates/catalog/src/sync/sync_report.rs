@@ -1,0 +1,105 @@
+//! What one run of the catalog came to, judged by the settings: good or not, as text, as JSON and
+//! for the history.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Snapshot;
+use crate::ingest::{IngestOptions, IngestOutcome};
+use crate::report::table;
+use crate::schedule::{RunCounts, RunResult, RunStatus};
+
+/// What a round came to.
+#[derive(Debug, Clone)]
+pub struct SyncReport {
+    /// Step by step.
+    pub outcome: IngestOutcome,
+    /// What was read; none where nothing was.
+    pub looked: Option<Snapshot>,
+    pub(super) options: IngestOptions,
+}
+
+/// What a round came to, for programs.
+#[derive(Debug, Serialize)]
+pub struct Judged<'a> {
+    is_good: bool,
+    success_percent: f64,
+    unresolved: usize,
+    #[serde(flatten)]
+    outcome: &'a IngestOutcome,
+}
+
+impl SyncReport {
+    /// Whether it is as good as the settings ask for.
+    pub fn is_good(&self) -> bool {
+        !self.outcome.fails(&self.options) && self.strict_failures() == 0
+    }
+
+    /// Edges that are not resolved, where that is a failure.
+    fn strict_failures(&self) -> usize {
+        if self.options.judgement.strict { self.outcome.report.unresolved() } else { 0 }
+    }
+
+    /// For people: each edge, and the summary.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if !self.outcome.report.lines.is_empty() {
+            text += &table(&self.outcome.report);
+            text.push('\n');
+        }
+        text += &self.outcome.summary(&self.options);
+        let unresolved = self.strict_failures();
+        if unresolved > 0 {
+            text += &format!(
+                "Lineage that is not resolved: {unresolved}, which --strict takes for a failure\n"
+            );
+        }
+        text
+    }
+
+    /// The same for programs.
+    pub fn judged(&self) -> Judged<'_> {
+        Judged {
+            is_good: self.is_good(),
+            success_percent: self.outcome.success_percent(),
+            unresolved: self.outcome.report.unresolved(),
+            outcome: &self.outcome,
+        }
+    }
+
+    /// For the history.
+    pub fn ended(&self) -> RunResult {
+        let fate = if self.is_good() { RunStatus::Done } else { RunStatus::Failed };
+        RunResult { fate, tally: self.tally() }
+    }
+
+    fn tally(&self) -> RunCounts {
+        let IngestOutcome { steps, report, removal, aborted, .. } = &self.outcome;
+        let totals = report.totals();
+        let mut counts = BTreeMap::new();
+        let mut count = |key: &str, count: usize| {
+            counts.insert(key.to_owned(), count as u64);
+        };
+        if let Some(Snapshot { inventory, .. }) = &self.looked {
+            count("streams", inventory.streams.len());
+            count("filtered", inventory.filtered.len());
+            count("unread", inventory.unread.len());
+        }
+        count("edges_resolved", totals.resolved);
+        count("edges_written", totals.written);
+        count("edges_not_found", totals.not_found);
+        count("edges_ambiguous", totals.ambiguous);
+        count("edges_unsupported", totals.unsupported);
+        count("edges_failed", totals.failed);
+        count("deleted", removal.pipelines.len());
+        let failed = steps.iter().flat_map(|step| &step.failures);
+        let failed = failed
+            .map(|failure| format!("{}: {}: {}", failure.from, failure.entity, failure.message));
+        RunCounts {
+            counts,
+            failures: aborted.iter().cloned().chain(failed).collect(),
+            more_failures: 0,
+        }
+    }
+}
