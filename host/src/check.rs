@@ -62,11 +62,11 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
         (Review::new(&settings, &preparation), settings)
     });
     let (review, settings) = task.await.expect("loading a plugin does not panic");
-    tell(&review, &mut report);
+    report_review(&review, &mut report);
     if review.mistakes().next().is_some() {
         return report;
     }
-    kept_secrets(&settings, &mut report).await;
+    check_referenced_secrets(&settings, &mut report).await;
     let streams = ExpectedStreams::new(&settings, &review.streams);
     if streams.has_patterns {
         report.skipped(
@@ -79,10 +79,10 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
         return report;
     };
     let mut region = None;
-    for (source, aws) in identities(aws, &settings.source_roles) {
+    for (source, aws) in list_identities(aws, &settings.source_roles) {
         let identity = source.map(|source| format!(" of {source}")).unwrap_or_default();
         let step = format!("credentials{identity}");
-        let access = match connect(&settings, &aws).await {
+        let access = match connect_identity(&settings, &aws).await {
             Ok(access) => access,
             Err(error) => {
                 report.failed(step, error.to_string(), "nothing at AWS can be checked with them");
@@ -103,14 +103,14 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
         region = region.or_else(|| access.config.region().cloned());
     }
     if let Some(region) = region {
-        quota(region.as_ref(), options.load, &mut report);
+        check_quota(region.as_ref(), options.load, &mut report);
     }
     report
 }
 
 /// Ask for the secrets that a run needs from the start, besides those of plugins and
 /// credentials.
-async fn kept_secrets(settings: &Settings, report: &mut CheckReport) {
+async fn check_referenced_secrets(settings: &Settings, report: &mut CheckReport) {
     let keys = settings.collect.iter().flat_map(|collect| &collect.referenced_keys).count();
     let has_token = settings.admin_token.as_ref().is_some_and(|it| it.reference().is_some());
     if keys == 0 && !has_token {
@@ -127,7 +127,7 @@ async fn kept_secrets(settings: &Settings, report: &mut CheckReport) {
 }
 
 /// Tell what was prepared, and what is doubtful.
-fn tell(review: &Review, report: &mut CheckReport) {
+fn report_review(review: &Review, report: &mut CheckReport) {
     match review.warnings.is_empty() {
         true => report.ok("settings", "can be read, and contradict nothing"),
         false => report.ok("settings", "can be read, with what is noted below"),
@@ -164,7 +164,7 @@ fn tell(review: &Review, report: &mut CheckReport) {
 
 /// The settings of AWS for each identity, with the source that writes with it: none for
 /// the default one.
-fn identities<'a>(
+fn list_identities<'a>(
     aws: &AwsSettings,
     roles: &'a [SourceRole],
 ) -> Vec<(Option<&'a str>, AwsSettings)> {
@@ -175,7 +175,7 @@ fn identities<'a>(
     std::iter::once(default).chain(roles.iter().map(of_source)).collect()
 }
 
-async fn connect(settings: &Settings, aws: &AwsSettings) -> Result<Access, StartError> {
+async fn connect_identity(settings: &Settings, aws: &AwsSettings) -> Result<Access, StartError> {
     let secrets = open_secrets(settings.secrets.as_ref()).await?;
     reach(aws, &secrets).await
 }
@@ -226,7 +226,7 @@ impl ExpectedStreams {
 }
 
 /// Whether what is expected is within what Firehose takes without asking.
-fn quota(region: &str, load: Load, report: &mut CheckReport) {
+fn check_quota(region: &str, load: Load, report: &mut CheckReport) {
     let StartRate::Quota(quota) = StartRate::of_region(region) else { return };
     let Some(events) = load.events_per_second else {
         report

@@ -58,7 +58,7 @@ fn with<T>(settings: DiscoverySettings, then: impl AsyncFnOnce(&InventoryReader)
 }
 
 fn read(settings: DiscoverySettings) -> Result<Inventory, DiscoveryError> {
-    with(settings, async |reader| reader.read(&|_| ()).await)
+    with(settings, async |reader| reader.read_inventory(&|_| ()).await)
 }
 
 fn serve(

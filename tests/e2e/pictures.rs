@@ -1,7 +1,7 @@
 //! Pictures of the catalog, read by the programs that they are for.
 
 use serde_json::Value;
-use standpipe_catalog::render::{dot, mermaid};
+use standpipe_catalog::render::{render_dot, render_mermaid};
 use standpipe_catalog::{Asset, Edge, EdgeRole, Graph};
 use standpipe_tests::pictures;
 
@@ -34,7 +34,7 @@ fn graph() -> Graph {
 
 #[test]
 fn graphviz_draws_the_picture_with_all_names() {
-    let svg = pictures::graphviz(&dot(&graph()).unwrap());
+    let svg = pictures::graphviz(&render_dot(&graph()).unwrap());
     assert_eq!(svg.matches("class=\"node\"").count(), 2 * NAMES.len());
     assert_eq!(svg.matches("class=\"edge\"").count(), NAMES.len());
     for shown in
@@ -46,7 +46,7 @@ fn graphviz_draws_the_picture_with_all_names() {
 
 #[test]
 fn mermaid_reads_the_flowchart_with_all_names() {
-    let read = pictures::mermaid(&mermaid(&graph()).unwrap());
+    let read = pictures::mermaid(&render_mermaid(&graph()).unwrap());
     let (labels, edges): (Vec<String>, Value) = serde_json::from_str(&read).unwrap();
     assert_eq!((labels.len(), edges), (2 * NAMES.len(), NAMES.len().into()));
     for name in NAMES {

@@ -27,12 +27,13 @@ impl Review {
     pub(crate) fn new(settings: &Settings, preparation: &Preparation) -> Self {
         let parts = preparation.parts();
         let parts = parts.map(|(part, error)| {
-            (part, error.map(|error| mistakes(settings, part, error)).unwrap_or_default())
+            (part, error.map(|error| part_mistakes(settings, part, error)).unwrap_or_default())
         });
         let plugins = preparation.deciding_plugins();
         let streams = event_streams(settings, &plugins);
-        let unused = if plugins.is_empty() { Vec::new() } else { unused(settings, &streams) };
-        Review { parts: parts.collect(), warnings: warnings(settings), streams, unused }
+        let unused =
+            if plugins.is_empty() { Vec::new() } else { unused_streams(settings, &streams) };
+        Review { parts: parts.collect(), warnings: settings_warnings(settings), streams, unused }
     }
 
     /// Everything that a run would refuse.
@@ -42,7 +43,7 @@ impl Review {
 }
 
 /// What is wrong with a part, with the keys that it is about.
-fn mistakes(settings: &Settings, part: Part, error: &StartError) -> Vec<Mistake> {
+fn part_mistakes(settings: &Settings, part: Part, error: &StartError) -> Vec<Mistake> {
     let own = match (part_settings(settings, part), error) {
         (
             Some((section, source, text)),
@@ -52,7 +53,7 @@ fn mistakes(settings: &Settings, part: Part, error: &StartError) -> Vec<Mistake>
     };
     let mistakes = match own.is_empty() {
         false => own,
-        true => vec![Mistake::new(match key(part, error) {
+        true => vec![Mistake::new(match key_of_error(part, error) {
             Some(key) => format!("{key}: {error}"),
             None => error.to_string(),
         })],
@@ -62,7 +63,7 @@ fn mistakes(settings: &Settings, part: Part, error: &StartError) -> Vec<Mistake>
 
 /// What the default plugin would say about its settings, in whatever role, and what the
 /// settings say about texts of their own.
-fn warnings(settings: &Settings) -> Vec<Mistake> {
+fn settings_warnings(settings: &Settings) -> Vec<Mistake> {
     let roles = [Part::Plugin, Part::Canary, Part::Shadow];
     let of_roles = roles.into_iter().filter_map(|part| part_settings(settings, part));
     let own = of_roles.filter_map(|(section, source, text)| {
@@ -108,7 +109,7 @@ fn in_section(section: &str, sentences: &[String]) -> Vec<Mistake> {
 }
 
 /// The key that decides about what went wrong; none where the words begin with it.
-fn key(part: Part, error: &StartError) -> Option<String> {
+fn key_of_error(part: Part, error: &StartError) -> Option<String> {
     let section = match part {
         Part::Plugin => "plugin",
         Part::Canary => "plugin.canary",
@@ -136,7 +137,7 @@ fn key(part: Part, error: &StartError) -> Option<String> {
 }
 
 /// Streams with settings of their own that no plugin names, nor the settings elsewhere.
-fn unused(settings: &Settings, streams: &[String]) -> Vec<(StreamName, Mistake)> {
+fn unused_streams(settings: &Settings, streams: &[String]) -> Vec<(StreamName, Mistake)> {
     let dead = settings.dead_letter_stream.as_ref();
     let is_used = |name: &StreamName| {
         Some(name) == dead || streams.iter().any(|stream| covers(stream, name.as_str()))

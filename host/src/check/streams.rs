@@ -70,21 +70,21 @@ async fn check(
     report: &mut CheckReport,
 ) {
     let settings = delivery.streams.get(stream).unwrap_or(&delivery.stream);
-    let description = describe(port, stream).await;
+    let description = describe_stream(port, stream).await;
     let is_missing = matches!(&description, Err(RequestError { verdict: Verdict::Missing, .. }));
-    exists(stream, description.as_ref(), report);
+    report_existence(stream, description.as_ref(), report);
     if options.send_test_record && !is_missing {
-        write(port, stream, settings.newline, report).await;
+        write_test_record(port, stream, settings.newline, report).await;
     } else if !is_missing {
         let why = "only writing tells whether writing is permitted: give --send-test-record";
         report.skipped(format!("write to {stream}"), why);
     }
     if let Ok(description) = description {
-        packing(stream, settings.pack, &description, options, report);
+        report_aggregation(stream, settings.pack, &description, options, report);
     }
 }
 
-async fn describe(
+async fn describe_stream(
     port: &Arc<dyn Firehose>,
     stream: &StreamName,
 ) -> Result<StreamDescription, RequestError> {
@@ -104,7 +104,7 @@ fn is_passing(error: &RequestError) -> bool {
     matches!(error.verdict, Verdict::Retry | Verdict::RetryAmbiguous)
 }
 
-fn exists(
+fn report_existence(
     stream: &StreamName,
     description: Result<&StreamDescription, &RequestError>,
     report: &mut CheckReport,
@@ -145,7 +145,7 @@ fn exists(
     }
 }
 
-async fn write(
+async fn write_test_record(
     port: &Arc<dyn Firehose>,
     stream: &StreamName,
     newline: bool,
@@ -181,7 +181,7 @@ async fn write(
 }
 
 /// What packing would spare, where it is safe and not done.
-fn packing(
+fn report_aggregation(
     stream: &StreamName,
     pack: Pack,
     description: &StreamDescription,
@@ -195,7 +195,7 @@ fn packing(
             let event_bytes = options.load.event_bytes.unwrap_or(EVENT_BYTES);
             let detail = format!(
                 "each event is billed as a record of its own; pack = \"auto\" would spare {:.0} % where events have {event_bytes} bytes",
-                spared(event_bytes) * 100.0
+                saved_share(event_bytes) * 100.0
             );
             let advice = format!("set pack = \"auto\" under [streams.{stream}]: {}", decision.why);
             report.add(step, Outcome::Ok, detail, Some(advice));
@@ -214,7 +214,7 @@ fn packing(
 }
 
 /// The share of what is billed that packing spares.
-fn spared(event_bytes: usize) -> f64 {
+fn saved_share(event_bytes: usize) -> f64 {
     let billed = |bytes: usize| {
         bytes.div_ceil(standpipe_delivery::limits::BILLED_STEP_BYTES)
             * standpipe_delivery::limits::BILLED_STEP_BYTES
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_packing_spares_depends_on_the_events_size() {
-        let percent = |bytes| (spared(bytes) * 100.0).round();
+        let percent = |bytes| (saved_share(bytes) * 100.0).round();
         assert_eq!(
             [percent(818), percent(5119), percent(6000), percent(200_000)],
             [84.0, 0.0, 41.0, 0.0]

@@ -152,11 +152,11 @@ pub(super) fn run(command: Command) -> CommandResult {
 impl CatalogArgs {
     /// The settings, checked. What a person should know of them is told.
     fn settings(&self) -> Result<CatalogSettings, (Exit, anyhow::Error)> {
-        self.check().map_err(usage)
+        self.check_settings().map_err(usage)
     }
 
-    fn check(&self) -> anyhow::Result<CatalogSettings> {
-        let (raw, directory) = self.raw()?;
+    fn check_settings(&self) -> anyhow::Result<CatalogSettings> {
+        let (raw, directory) = self.read_raw()?;
         let overrides = CatalogOverrides {
             region: self.region.clone(),
             endpoint_url: self.endpoint_url.clone(),
@@ -178,13 +178,13 @@ impl CatalogArgs {
         if self.config.as_ref().is_none_or(is_workflow) {
             return Ok(Vec::new());
         }
-        let (raw, directory) = self.raw().map_err(usage)?;
-        routes::routes(raw, &directory).map_err(usage)
+        let (raw, directory) = self.read_raw().map_err(usage)?;
+        routes::load_routes(raw, &directory).map_err(usage)
     }
 
     /// What stands in the file, and the directory that its paths start at. Those of a
     /// workflow start where the program does, as the vendor's has it.
-    fn raw(&self) -> anyhow::Result<(RawSettings, PathBuf)> {
+    fn read_raw(&self) -> anyhow::Result<(RawSettings, PathBuf)> {
         let form = self.config.as_deref().and_then(|file| Some((file, WorkflowForm::of(file)?)));
         let Some((file, form)) = form else { return read_settings(self.config.as_deref()) };
         let workflow = read_workflow(&read_text(file)?, form, |name| std::env::var(name).ok());
@@ -221,7 +221,7 @@ fn block_with_progress<T>(
     read: impl AsyncFnOnce(ReportProgress<'_>) -> Result<T, SyncError>,
 ) -> Result<T, (Exit, anyhow::Error)> {
     let progress = Progress::start();
-    let tell = |step| progress.tell(step);
+    let tell = |step| progress.report(step);
     let until_signal = async {
         let mut signals = Signals::listen().context("listen for signals")?;
         tokio::select! {

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use standpipe_catalog::discovery::ReportProgress;
 use standpipe_catalog::schedule::{
-    ActiveRun, RunCounts, RunResult, RunStatus, RunStore, RunStoreError, ScheduleEnd, keep,
+    ActiveRun, RunCounts, RunResult, RunStatus, RunStore, RunStoreError, ScheduleEnd,
+    run_on_schedule,
 };
 use standpipe_catalog::{CatalogSettings, CatalogSync, EventRoute, SyncReport};
 use standpipe_core::clock;
@@ -111,9 +112,9 @@ async fn keep_up(
 ) -> Result<ScheduleEnd, RunStoreError> {
     let history = RunStore::of_data_dir(&settings.data_dir);
     let run = async |claim: &ActiveRun| {
-        logged(claim, settings, &routes(), CatalogSync::default(), &|_| ()).await.ended()
+        logged(claim, settings, &routes(), CatalogSync::default(), &|_| ()).await.run_result()
     };
-    keep(settings.schedule.clone(), &history, clock::now, stop, run).await
+    run_on_schedule(settings.schedule.clone(), &history, clock::now, stop, run).await
 }
 
 /// A round whose log is kept with the history. A log that cannot be written holds up
@@ -125,22 +126,22 @@ pub(crate) async fn logged(
     round: CatalogSync,
     progress: ReportProgress<'_>,
 ) -> SyncReport {
-    let _log = match log::keep(&claim.log(), settings.log_level) {
+    let _log = match log::run_on_schedule(&claim.log_path(), settings.log_level) {
         Ok(log) => Some(log),
         Err(error) => {
             tracing::warn!(
                 "the log of this run is not kept: write {}: {error}",
-                claim.log().display()
+                claim.log_path().display()
             );
             None
         }
     };
     tracing::info!(run = claim.id(), "a run of the catalog begins");
     let told = round.run(settings, routes, progress).await;
-    for line in told.text().lines() {
+    for line in told.to_text().lines() {
         tracing::debug!("{line}");
     }
-    tell(&told.ended());
+    tell(&told.run_result());
     told
 }
 

@@ -44,7 +44,7 @@ fn five_thousand_streams_are_read_in_little_memory() {
                 *own.lock() = done;
             }
         };
-        reader.read(&tell).await.unwrap()
+        reader.read_inventory(&tell).await.unwrap()
     });
     let taken = memory().saturating_sub(before);
     assert_eq!((inventory.streams.len(), *described.lock()), (MANY, MANY));

@@ -52,7 +52,7 @@ fn a_list_that_breaks_off_deletes_nothing() {
         let outcome = world.run();
         assert_eq!(world.server.writes(), [""; 0]);
         assert_eq!(outcome.steps[0].failures[0].entity, "the list of delivery streams");
-        assert!(outcome.fails(&world.options));
+        assert!(outcome.has_failed(&world.options));
         outcome
     };
     let outcome = fails_without_writing(&world);
@@ -80,7 +80,7 @@ fn streams_that_were_left_out_or_could_not_be_read_are_there() {
     assert_eq!(world.server.writes(), [""; 0]);
     assert_eq!(outcome.steps[0].failures.len(), 1);
     // One in two failed.
-    assert!(outcome.fails(&world.options));
+    assert!(outcome.has_failed(&world.options));
     assert!(outcome.summary(&world.options).contains("Filtered: 1"));
     // Unless those that the patterns leave out are to go.
     world.inventory.unread.clear();
@@ -121,7 +121,7 @@ fn another_account_or_region_is_refused_before_anything_is_written() {
         let outcome = world.run();
         let cause = outcome.aborted.clone().unwrap();
         assert!(cause.contains("123456789012 in eu-west-1") && cause.contains(account), "{cause}");
-        assert!(outcome.fails(&world.options));
+        assert!(outcome.has_failed(&world.options));
     }
     assert_eq!(world.server.writes(), [""; 0]);
 }

@@ -56,7 +56,7 @@ fn what_stays_down_is_told_and_the_rest_is_done() {
     assert_eq!(outcome.report.unresolved(), 1);
     assert_eq!(world.server.edges().len(), 2);
     // 5 of 6 is less than 90 %.
-    assert!(outcome.fails(&world.options));
+    assert!(outcome.has_failed(&world.options));
     let summary = outcome.summary(&world.options);
     assert!(summary.contains("Errors: 1") && summary.contains("Success %: 83.33"), "{summary}");
     // What was not written is written by the next run.
@@ -71,7 +71,7 @@ fn a_page_for_people_is_no_api() {
         let outcome = world.run();
         let cause = outcome.aborted.clone().unwrap();
         assert!(cause.contains("ends in /api"), "{cause}");
-        assert!(outcome.fails(&world.options));
+        assert!(outcome.has_failed(&world.options));
         assert_eq!(world.server.writes(), [""; 0]);
     }
 }

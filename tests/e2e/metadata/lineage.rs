@@ -88,7 +88,8 @@ fn what_is_missing_is_told_with_what_was_tried() {
     let EdgeOutcome::NotFound { tried, .. } = &outcome.report.lines[0].fate else { panic!() };
     assert_eq!(*tried, ["rs.dev.public.orders", "rs.dev.public.Orders"]);
     assert!(
-        standpipe_catalog::report::table(&outcome.report).contains("tried rs.dev.public.orders")
+        standpipe_catalog::report::report_table(&outcome.report)
+            .contains("tried rs.dev.public.orders")
     );
     world.server.add("tables", "rs.dev.public.orders", &json!({}));
     assert_eq!(world.run_well().report.unresolved(), 0);

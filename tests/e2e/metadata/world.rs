@@ -103,7 +103,7 @@ impl World {
             let server = OpenMetadata::new(self.settings.clone(), &NoSecretManager).await.unwrap();
             ingest(&self.inventory, &self.graph, Some(&server), &self.options).await
         });
-        let report = standpipe_catalog::report::table(&outcome.report);
+        let report = standpipe_catalog::report::report_table(&outcome.report);
         let told = [
             outcome.summary(&self.options),
             serde_json::to_string(&outcome).unwrap(),
@@ -121,7 +121,7 @@ impl World {
         assert_eq!(outcome.aborted, None);
         let failures: Vec<_> = outcome.steps.iter().flat_map(|step| &step.failures).collect();
         assert!(failures.is_empty(), "{failures:#?} {:?}", self.server.refusals());
-        assert!(!outcome.fails(&self.options));
+        assert!(!outcome.has_failed(&self.options));
         outcome
     }
 

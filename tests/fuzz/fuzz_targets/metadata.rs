@@ -2,18 +2,18 @@
 //! apart has no empty part.
 #![no_main]
 
-use standpipe_catalog::openmetadata::{EntityKind, ServiceScope, ServerVersion, hits, message, split};
+use standpipe_catalog::openmetadata::{EntityKind, ServiceScope, ServerVersion, read_hits, error_message, split_name};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    let _ = message(input);
+    let _ = error_message(input);
     if let Ok(answer) = serde_json::from_slice(input) {
         let _ = ServerVersion::read(&answer);
-        let _ = hits(EntityKind::Table, &answer);
+        let _ = read_hits(EntityKind::Table, &answer);
     }
     if let Ok(text) = std::str::from_utf8(input) {
         let _ = ServiceScope::read(text);
-        if let Some(parts) = split(text) {
+        if let Some(parts) = split_name(text) {
             assert!(parts.iter().all(|part| !part.is_empty()));
         }
     }

@@ -2,7 +2,7 @@
 //! and is its own static part; the levels above end at the bucket.
 #![no_main]
 
-use standpipe_catalog::prefix::{levels, static_prefix};
+use standpipe_catalog::prefix::{parent_prefixes, static_prefix};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|written: &str| {
@@ -11,7 +11,7 @@ fuzz_target!(|written: &str| {
     assert!(!prefix.contains("!{") && !prefix.ends_with('/'));
     assert_eq!(static_prefix(prefix), prefix);
     let mut below = prefix;
-    for level in levels(prefix) {
+    for level in parent_prefixes(prefix) {
         assert!(below.starts_with(level) && !level.ends_with('/'));
         below = level;
     }

@@ -13,6 +13,6 @@ fuzz_target!(|input: (&[u8], &str, &str)| {
         serde_json::to_string(&stream).expect("what was read can be told");
     }
     if let Ok(filter) = Filter::new(&[pattern], &[]) {
-        let _ = filter.keeps(name);
+        let _ = filter.keeps_name(name);
     }
 });

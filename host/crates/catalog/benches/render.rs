@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use divan::{Bencher, black_box};
-use standpipe_catalog::render::{dot, mermaid, svg};
+use standpipe_catalog::render::{render_dot, render_mermaid, render_svg};
 use standpipe_catalog::{Asset, Edge, EdgeRole, Graph};
 
 const STREAMS: [usize; 3] = [100, 1000, 5000];
@@ -38,17 +38,17 @@ fn graph(streams: usize) -> Graph {
 #[divan::bench(args = STREAMS)]
 fn as_svg(bencher: Bencher<'_, '_>, streams: usize) {
     let graph = graph(streams);
-    bencher.bench_local(|| svg(black_box(&graph)).expect("it is not too large"));
+    bencher.bench_local(|| render_svg(black_box(&graph)).expect("it is not too large"));
 }
 
 #[divan::bench(args = STREAMS)]
 fn as_mermaid(bencher: Bencher<'_, '_>, streams: usize) {
     let graph = graph(streams);
-    bencher.bench_local(|| mermaid(black_box(&graph)).expect("it is not too large"));
+    bencher.bench_local(|| render_mermaid(black_box(&graph)).expect("it is not too large"));
 }
 
 #[divan::bench(args = STREAMS)]
 fn as_dot(bencher: Bencher<'_, '_>, streams: usize) {
     let graph = graph(streams);
-    bencher.bench_local(|| dot(black_box(&graph)).expect("it is not too large"));
+    bencher.bench_local(|| render_dot(black_box(&graph)).expect("it is not too large"));
 }

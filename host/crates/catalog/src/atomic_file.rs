@@ -12,7 +12,7 @@ const MODE: u32 = 0o666;
 
 /// Write a file anew, so that whoever reads it finds the old one or the new one, and
 /// never a part.
-pub(super) fn write(
+pub(super) fn replace_file(
     path: &Path,
     text: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -37,8 +37,8 @@ mod tests {
     fn a_file_is_there_whole_or_as_it_was() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.json");
-        write(&path, |file| file.write_all(b"one")).unwrap();
-        let failed = write(&path, |file| {
+        replace_file(&path, |file| file.write_all(b"one")).unwrap();
+        let failed = replace_file(&path, |file| {
             file.write_all(b"two")?;
             Err(io::Error::other("no more"))
         });

@@ -75,7 +75,10 @@ pub enum DiscoveryError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The streams could not be listed.
-    #[error("list the delivery streams: {error}{}", needs(error, "ListDeliveryStreams"))]
+    #[error(
+        "list the delivery streams: {error}{}",
+        permission_advice(error, "ListDeliveryStreams")
+    )]
     List {
         /// Why not.
         error: AwsError,
@@ -83,7 +86,7 @@ pub enum DiscoveryError {
     /// None of the streams that were listed could be described.
     #[error(
         "none of {count} delivery streams could be read, {} for one: {}{}",
-        first.name, first.cause, if *is_denied { needed("DescribeDeliveryStream") } else { String::new() }
+        first.name, first.cause, if *is_denied { missing_permission("DescribeDeliveryStream") } else { String::new() }
     )]
     NothingRead {
         /// How many they are.
@@ -98,11 +101,11 @@ pub enum DiscoveryError {
     Filter(#[from] FilterError),
 }
 
-fn needs(error: &AwsError, operation: &str) -> String {
-    if is_denied(error) { needed(operation) } else { String::new() }
+fn permission_advice(error: &AwsError, operation: &str) -> String {
+    if is_denied(error) { missing_permission(operation) } else { String::new() }
 }
 
-fn needed(operation: &str) -> String {
+fn missing_permission(operation: &str) -> String {
     format!(": it needs firehose:{operation}")
 }
 
@@ -179,14 +182,17 @@ impl InventoryReader {
     /// # Errors
     ///
     /// They cannot be listed, or none of them can be described.
-    pub async fn read(&self, tell: ReportProgress<'_>) -> Result<Inventory, DiscoveryError> {
+    pub async fn read_inventory(
+        &self,
+        tell: ReportProgress<'_>,
+    ) -> Result<Inventory, DiscoveryError> {
         let ListedNames { names, cut_off, .. } = list::STREAMS
-            .read(&self.firehose)
+            .read_all(&self.firehose)
             .await
             .map_err(|error| DiscoveryError::List { error })?;
         tell(DiscoveryProgress::Listed(names.len()));
-        let (kept, filtered) = self.part(names)?;
-        let described = DescribedStreams::read(&self.descriptions, kept, tell).await;
+        let (kept, filtered) = self.split_by_filter(names)?;
+        let described = DescribedStreams::describe_all(&self.descriptions, kept, tell).await;
         if let (true, Some(first)) = (described.streams.is_empty(), described.unread.first()) {
             let count = described.unread.len();
             let is_denied = described.denied == count;
@@ -210,10 +216,13 @@ impl InventoryReader {
     }
 
     /// Part those that are in from those that are not, each sorted.
-    fn part(&self, names: Vec<String>) -> Result<(Vec<String>, Vec<String>), FilterError> {
+    fn split_by_filter(
+        &self,
+        names: Vec<String>,
+    ) -> Result<(Vec<String>, Vec<String>), FilterError> {
         let (mut kept, mut filtered) = (Vec::new(), Vec::new());
         for name in names {
-            if self.filter.keeps(&name)? { kept.push(name) } else { filtered.push(name) }
+            if self.filter.keeps_name(&name)? { kept.push(name) } else { filtered.push(name) }
         }
         filtered.sort();
         Ok((kept, filtered))
@@ -243,13 +252,15 @@ impl InventoryReader {
 
     /// Only where a stream is fed by Kinesis: it takes a call for each table.
     async fn find_tables(&self, inventory: &mut Inventory, tell: ReportProgress<'_>) {
-        if !self.walks_tables || tables::sources(&inventory.streams).next().is_none() {
+        if !self.walks_tables || tables::kinesis_sources(&inventory.streams).next().is_none() {
             return;
         }
-        let feeding = TablesByStream::read(&self.dynamodb, tell).await;
+        let feeding = TablesByStream::discover(&self.dynamodb, tell).await;
         inventory.tables = feeding.tables;
         inventory.warnings.extend(feeding.warnings);
-        inventory.warnings.extend(tables::warn_of_others(&inventory.streams, &inventory.region));
+        inventory
+            .warnings
+            .extend(tables::foreign_source_warnings(&inventory.streams, &inventory.region));
     }
 }
 

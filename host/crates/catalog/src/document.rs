@@ -82,14 +82,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::lineage::{LineageOptions, draw};
+    use crate::lineage::{LineageOptions, build_lineage};
     use crate::render::example;
 
     #[test]
     fn the_document_has_all_and_is_stable() {
         let (mut inventory, routes) = (example::inventory(), example::routes());
         inventory.warnings.push("a table could not be looked at".to_owned());
-        let drawing = draw(&inventory, &routes, LineageOptions::default());
+        let drawing = build_lineage(&inventory, &routes, LineageOptions::default());
         let text = CatalogDocument::new(&inventory, &drawing).to_text();
         let document: Value = serde_json::from_str(&text).unwrap();
         let keys: Vec<_> = document.as_object().unwrap().keys().collect();
@@ -110,7 +110,7 @@ mod tests {
 
         // However Amazon and the plugin order what they say.
         inventory.streams.sort_by(|one, other| other.name.cmp(&one.name));
-        let again = draw(
+        let again = build_lineage(
             &inventory,
             &routes.into_iter().rev().collect::<Vec<_>>(),
             LineageOptions::default(),

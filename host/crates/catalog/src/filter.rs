@@ -57,7 +57,7 @@ impl Filter {
     /// One of the patterns is no regular expression.
     pub fn new<T: AsRef<str>>(includes: &[T], excludes: &[T]) -> Result<Self, FilterError> {
         let all = |list, patterns: &[T]| -> Result<Vec<Regex>, FilterError> {
-            patterns.iter().map(|pattern| compile(list, pattern.as_ref())).collect()
+            patterns.iter().map(|pattern| compile_pattern(list, pattern.as_ref())).collect()
         };
         Ok(Filter { includes: all("includes", includes)?, excludes: all("excludes", excludes)? })
     }
@@ -67,14 +67,14 @@ impl Filter {
     /// # Errors
     ///
     /// A pattern takes too long to tell.
-    pub fn keeps(&self, name: &str) -> Result<bool, FilterError> {
+    pub fn keeps_name(&self, name: &str) -> Result<bool, FilterError> {
         if self.is_empty() {
             return Ok(true);
         }
-        if name.is_empty() || any(&self.excludes, name)? {
+        if name.is_empty() || matches_any(&self.excludes, name)? {
             return Ok(false);
         }
-        Ok(self.includes.is_empty() || any(&self.includes, name)?)
+        Ok(self.includes.is_empty() || matches_any(&self.includes, name)?)
     }
 
     /// Whether there is no pattern, so that all names are in.
@@ -83,7 +83,7 @@ impl Filter {
     }
 }
 
-fn compile(list: &'static str, pattern: &str) -> Result<Regex, FilterError> {
+fn compile_pattern(list: &'static str, pattern: &str) -> Result<Regex, FilterError> {
     let mut builder = RegexBuilder::new(pattern);
     builder.case_insensitive(true).backtrack_limit(CATALOG_PATTERN_STEPS_MAX);
     builder.build().map_err(|error| FilterError::Invalid {
@@ -93,7 +93,7 @@ fn compile(list: &'static str, pattern: &str) -> Result<Regex, FilterError> {
     })
 }
 
-fn any(patterns: &[Regex], name: &str) -> Result<bool, FilterError> {
+fn matches_any(patterns: &[Regex], name: &str) -> Result<bool, FilterError> {
     for pattern in patterns {
         let found = pattern.find(name).map_err(|_| FilterError::TooCostly {
             pattern: pattern.as_str().to_owned(),
@@ -114,8 +114,8 @@ mod tests {
 
     use super::*;
 
-    fn keeps(includes: &[&str], excludes: &[&str], name: &str) -> bool {
-        Filter::new(includes, excludes).unwrap().keeps(name).unwrap()
+    fn keeps_name(includes: &[&str], excludes: &[&str], name: &str) -> bool {
+        Filter::new(includes, excludes).unwrap().keeps_name(name).unwrap()
     }
 
     #[test]
@@ -132,7 +132,11 @@ mod tests {
             (&["a"], &["b"], "ba", false),
             (&["x", "a"], &["y", "z"], "ab", true),
         ] {
-            assert_eq!(keeps(includes, excludes, name), is_in, "{includes:?} {excludes:?} {name}");
+            assert_eq!(
+                keeps_name(includes, excludes, name),
+                is_in,
+                "{includes:?} {excludes:?} {name}"
+            );
         }
     }
 
@@ -152,15 +156,15 @@ mod tests {
             ("(?x) a # all that begin with it", "ab", true),
             ("", "any", true),
         ] {
-            assert_eq!(keeps(&[pattern], &[], name), is_in, "{pattern} {name}");
+            assert_eq!(keeps_name(&[pattern], &[], name), is_in, "{pattern} {name}");
         }
     }
 
     #[test]
     fn an_empty_name_is_out_once_there_is_a_pattern() {
-        assert!(keeps(&[], &[], ""));
-        assert!(!keeps(&[".*"], &[], ""));
-        assert!(!keeps(&[], &["a"], ""));
+        assert!(keeps_name(&[], &[], ""));
+        assert!(!keeps_name(&[".*"], &[], ""));
+        assert!(!keeps_name(&[], &["a"], ""));
     }
 
     #[test]
@@ -180,7 +184,7 @@ mod tests {
             (r"(?#all of them)a", "ab", true),
             (r"a{,2}b", "aab", true),
         ] {
-            assert_eq!(keeps(&[pattern], &[], name), is_in, "{pattern} {name}");
+            assert_eq!(keeps_name(&[pattern], &[], name), is_in, "{pattern} {name}");
         }
     }
 
@@ -196,7 +200,7 @@ mod tests {
     #[test]
     fn a_pattern_that_never_ends_is_given_up() {
         let filter = Filter::new(&[r"(?:a(?=.)|aa)+b"], &[]).unwrap();
-        let error = filter.keeps(&("a".repeat(63) + "c")).unwrap_err();
+        let error = filter.keeps_name(&("a".repeat(63) + "c")).unwrap_err();
         assert!(error.to_string().contains("gives up"), "{error}");
     }
 
@@ -204,15 +208,15 @@ mod tests {
         #[test]
         fn no_pattern_makes_it_panic(pattern in r"[a-c()\[\]{}?*+.\\|^$<=!:P0-9,-]{0,16}", name in "[a-c.-]{0,12}") {
             if let Ok(filter) = Filter::new(&[pattern], &[]) {
-                let _ = filter.keeps(&name);
+                let _ = filter.keeps_name(&name);
             }
         }
 
         #[test]
         fn plain_names_are_found_by_their_beginning(name in "[a-zA-Z0-9_-]{1,64}", end in 1..64_usize) {
             let beginning = &name[..end.min(name.len())];
-            prop_assert!(keeps(&[beginning], &[], &name.to_uppercase()));
-            prop_assert!(!keeps(&[], &[beginning], &name));
+            prop_assert!(keeps_name(&[beginning], &[], &name.to_uppercase()));
+            prop_assert!(!keeps_name(&[], &[beginning], &name));
         }
     }
 }

@@ -17,7 +17,7 @@ use reqwest::{Client, Response};
 use serde_json::Value;
 
 use crate::limits;
-use error::{shown, unreached, without_secrets};
+use error::{shown_url, unreachable_error, without_secrets};
 use standpipe_core::secret::{Secret, SecretResolver, SecretSetting, UnresolvedSecret};
 
 pub use error::HttpError;
@@ -103,8 +103,8 @@ impl HttpClient {
     /// A header or the certificates cannot be used.
     pub fn new(settings: &HttpClientSettings) -> Result<Self, HttpError> {
         let client = Client::builder()
-            .tls_backend_preconfigured(tls::config(&settings.verify)?)
-            .default_headers(headers(settings)?)
+            .tls_backend_preconfigured(tls::tls_config(&settings.verify)?)
+            .default_headers(header_map(settings)?)
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout(standpipe_aws::limits::CONNECT_TIMEOUT)
@@ -125,7 +125,7 @@ impl HttpClient {
     /// # Errors
     ///
     /// There is no answer, it is a redirect, or too long.
-    pub async fn ask(
+    pub async fn send(
         &self,
         method: Method,
         url: &str,
@@ -135,17 +135,22 @@ impl HttpClient {
         let target = target.ok_or_else(|| HttpError::Url { url: without_secrets(url) })?;
         let mut failures = 0;
         loop {
-            let attempt = self.attempt(&method, &target, body).await;
+            let attempt = self.send_once(&method, &target, body).await;
             failures += 1;
-            let told = attempt.may_help(&method);
-            let pause = told.and_then(|told| retry::pause(self.pause, failures, told));
+            let told = attempt.retry_delay_min(&method);
+            let pause = told.and_then(|told| retry::retry_delay(self.pause, failures, told));
             let Some(pause) = pause else { return attempt.outcome };
             tracing::debug!("ask {} again in {pause:?}", without_secrets(url));
             tokio::time::sleep(pause).await;
         }
     }
 
-    async fn attempt(&self, method: &Method, url: &reqwest::Url, body: Option<&Value>) -> Attempt {
+    async fn send_once(
+        &self,
+        method: &Method,
+        url: &reqwest::Url,
+        body: Option<&Value>,
+    ) -> Attempt {
         let mut request = self.client.request(method.clone(), url.clone());
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, content_type(method)).body(body.to_string());
@@ -153,12 +158,16 @@ impl HttpClient {
         match request.send().await {
             Ok(response) => {
                 let retry_after = retry::retry_after(response.headers().get(RETRY_AFTER));
-                let outcome = read(response, url).await;
+                let outcome = read_response(response, url).await;
                 Attempt { outcome, retry_after, is_unsent: false }
             }
             Err(error) => {
                 let is_unsent = error.is_connect();
-                Attempt { outcome: Err(unreached(url, error)), retry_after: None, is_unsent }
+                Attempt {
+                    outcome: Err(unreachable_error(url, error)),
+                    retry_after: None,
+                    is_unsent,
+                }
             }
         }
     }
@@ -173,9 +182,9 @@ struct Attempt {
 
 impl Attempt {
     /// Whether asking again may help, and after how long at least.
-    fn may_help(&self, method: &Method) -> Option<Duration> {
+    fn retry_delay_min(&self, method: &Method) -> Option<Duration> {
         let may = match &self.outcome {
-            Ok(answer) => retry::may_help(answer.status, method),
+            Ok(answer) => retry::is_retryable(answer.status, method),
             Err(HttpError::Unreached { .. }) => self.is_unsent || method.is_idempotent(),
             Err(_) => false,
         };
@@ -183,21 +192,24 @@ impl Attempt {
     }
 }
 
-async fn read(mut response: Response, url: &reqwest::Url) -> Result<HttpResponse, HttpError> {
+async fn read_response(
+    mut response: Response,
+    url: &reqwest::Url,
+) -> Result<HttpResponse, HttpError> {
     let status = response.status();
     if status.is_redirection() {
         let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
         let to = to.map_or_else(|| "nowhere".to_owned(), without_secrets);
-        return Err(HttpError::Redirect { url: shown(url), status: status.as_u16(), to });
+        return Err(HttpError::Redirect { url: shown_url(url), status: status.as_u16(), to });
     }
     let is_page = response
         .headers()
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
     let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(|error| unreached(url, error))? {
+    while let Some(part) = response.chunk().await.map_err(|error| unreachable_error(url, error))? {
         if body.len() + part.len() > limits::HTTP_ANSWER_BYTES_MAX {
-            return Err(HttpError::TooLong { url: shown(url) });
+            return Err(HttpError::TooLong { url: shown_url(url) });
         }
         body.extend_from_slice(&part);
     }
@@ -217,7 +229,7 @@ fn content_type(method: &Method) -> &'static str {
     if method == Method::PATCH { "application/json-patch+json" } else { "application/json" }
 }
 
-fn headers(settings: &HttpClientSettings) -> Result<HeaderMap, HttpError> {
+fn header_map(settings: &HttpClientSettings) -> Result<HeaderMap, HttpError> {
     let mut headers = HeaderMap::new();
     for (name, value) in &settings.extra_headers {
         let key = HeaderName::try_from(name.as_str());
@@ -227,16 +239,16 @@ fn headers(settings: &HttpClientSettings) -> Result<HeaderMap, HttpError> {
         if is_taken {
             return Err(HttpError::HeaderTaken { name: name.clone() });
         }
-        headers.insert(key, sensitive(name, value.expose())?);
+        headers.insert(key, sensitive_value(name, value.expose())?);
     }
     if let Some(bearer) = &settings.bearer {
         let value = format!("Bearer {}", bearer.expose());
-        headers.insert("authorization", sensitive("Authorization", &value)?);
+        headers.insert("authorization", sensitive_value("Authorization", &value)?);
     }
     Ok(headers)
 }
 
-fn sensitive(name: &str, value: &str) -> Result<HeaderValue, HttpError> {
+fn sensitive_value(name: &str, value: &str) -> Result<HeaderValue, HttpError> {
     let value = HeaderValue::try_from(value);
     let mut value = value.map_err(|_| HttpError::Header { name: name.to_owned() })?;
     value.set_sensitive(true);

@@ -68,7 +68,7 @@ impl IngestOutcome {
     /// has failures and less of it succeeded than was set. Without the latter a failure
     /// among many is told and no error. Missing lineage is none: see
     /// [`LineageReport::unresolved`].
-    pub fn fails(&self, options: &IngestOptions) -> bool {
+    pub fn has_failed(&self, options: &IngestOptions) -> bool {
         let is_low = |step: &IngestStep| {
             let is_low = step.success_percent() < options.judgement.success_threshold as f64;
             step.is_cut_off || !step.failures.is_empty() && is_low
@@ -86,7 +86,7 @@ impl IngestOutcome {
     }
 
     /// A run that ended before anything could be read.
-    pub fn unread(cause: String) -> Self {
+    pub fn given_up(cause: String) -> Self {
         IngestOutcome { aborted: Some(cause), ..IngestOutcome::default() }
     }
 }
@@ -98,14 +98,16 @@ pub async fn ingest(
     openmetadata: Option<&OpenMetadata>,
     options: &IngestOptions,
 ) -> IngestOutcome {
-    let mut outcome =
-        IngestOutcome { steps: vec![IngestStep::source(inventory)], ..IngestOutcome::default() };
+    let mut outcome = IngestOutcome {
+        steps: vec![IngestStep::of_inventory(inventory)],
+        ..IngestOutcome::default()
+    };
     match openmetadata {
-        None => outcome.report = edges::drawn(inventory, graph),
+        None => outcome.report = edges::report_without_server(inventory, graph),
         Some(server) => {
             let mut sink = IngestStep::new("Sink");
             let run = Ingestion { server, inventory, graph, options };
-            if let Err(cause) = run.write(&mut sink, &mut outcome).await {
+            if let Err(cause) = run.write_all(&mut sink, &mut outcome).await {
                 outcome.aborted = Some(cause.to_string());
                 sink.is_cut_off = true;
             }
@@ -137,32 +139,32 @@ struct Ingestion<'a> {
 }
 
 impl Ingestion<'_> {
-    async fn write(
+    async fn write_all(
         &self,
         sink: &mut IngestStep,
         outcome: &mut IngestOutcome,
     ) -> Result<(), IngestError> {
         self.try_server(sink).await?;
         let scope = ServiceScope::of(self.inventory);
-        let state = self.server.service(&scope, self.options.is_dry).await?;
+        let state = self.server.ensure_service(&scope, self.options.is_dry).await?;
         let mut existing = match state {
             ServiceState::WouldBeCreated => BTreeMap::new(),
-            _ => self.server.pipelines().await?,
+            _ => self.server.list_pipelines().await?,
         };
         let before = existing.clone();
-        let is_read_back = self.pipelines(&mut existing, sink).await;
+        let is_read_back = self.write_pipelines(&mut existing, sink).await;
         if !is_read_back {
             return Ok(());
         }
         if self.server.settings().include_lineage {
-            outcome.report = self.lineage(&before, &existing, sink).await;
+            outcome.report = self.write_edges(&before, &existing, sink).await;
         }
-        outcome.removal = self.removal(&existing, state, sink).await;
+        outcome.removal = self.remove_stale(&existing, state, sink).await;
         Ok(())
     }
 
     async fn try_server(&self, sink: &mut IngestStep) -> Result<(), IngestError> {
-        for probe in self.server.probes().await {
+        for probe in self.server.run_probes().await {
             let action = probe.action;
             match probe.outcome {
                 probe::ProbeOutcome::Denied { message }
@@ -179,7 +181,7 @@ impl Ingestion<'_> {
     }
 
     /// Whether what is there is known afterwards.
-    async fn pipelines(
+    async fn write_pipelines(
         &self,
         existing: &mut BTreeMap<String, ExistingPipeline>,
         sink: &mut IngestStep,
@@ -190,7 +192,7 @@ impl Ingestion<'_> {
         let puts = match puts {
             Ok(puts) => puts,
             Err(error) => {
-                fail(sink, "the pipelines", &error);
+                add_failure(sink, "the pipelines", &error);
                 sink.is_cut_off = true;
                 return false;
             }
@@ -199,13 +201,13 @@ impl Ingestion<'_> {
             match put {
                 PipelineWrite::Created | PipelineWrite::Unchanged => sink.records += 1,
                 PipelineWrite::Updated => sink.updated += 1,
-                PipelineWrite::Failed(error) => fail(sink, &name, &error),
+                PipelineWrite::Failed(error) => add_failure(sink, &name, &error),
             }
         }
         true
     }
 
-    async fn removal(
+    async fn remove_stale(
         &self,
         existing: &BTreeMap<String, ExistingPipeline>,
         state: ServiceState,
@@ -217,22 +219,22 @@ impl Ingestion<'_> {
             None | Some(RemovalSkipped::Off) => (),
             // Wrong settings look so, which somebody must see.
             Some(why @ RemovalSkipped::TooMany { .. }) => {
-                fail(sink, &self.server.settings().service, why);
+                add_failure(sink, &self.server.settings().service, why);
             }
             Some(why) => sink.warnings.push(why.to_string()),
         }
         if self.options.is_dry {
             return removal;
         }
-        match self.server.remove(&removal, existing).await {
-            Ok(failed) => failed.iter().for_each(|(name, error)| fail(sink, name, error)),
-            Err(error) => fail(sink, "deleted pipelines", &error),
+        match self.server.remove_pipelines(&removal, existing).await {
+            Ok(failed) => failed.iter().for_each(|(name, error)| add_failure(sink, name, error)),
+            Err(error) => add_failure(sink, "deleted pipelines", &error),
         }
         removal
     }
 }
 
-fn fail(sink: &mut IngestStep, entity: &str, error: &impl fmt::Display) {
+fn add_failure(sink: &mut IngestStep, entity: &str, error: &impl fmt::Display) {
     sink.failures.push(IngestFailure::new("OpenMetadata", entity, error));
 }
 
@@ -247,17 +249,17 @@ mod tests {
         sink.failures.push(IngestFailure::new("OpenMetadata", "a", &"x"));
         let mut outcome = IngestOutcome { steps: vec![sink], ..IngestOutcome::default() };
         let mut options = IngestOptions::default();
-        assert!(!outcome.fails(&options));
+        assert!(!outcome.has_failed(&options));
         outcome.steps[0].records = 8;
-        assert!(outcome.fails(&options));
+        assert!(outcome.has_failed(&options));
         options.judgement.raise_on_error = false;
-        assert!(!outcome.fails(&options));
+        assert!(!outcome.has_failed(&options));
         options = IngestOptions::default();
         options.judgement.success_threshold = 0;
-        assert!(!outcome.fails(&options));
+        assert!(!outcome.has_failed(&options));
         outcome.aborted = Some("x".into());
         options.judgement.raise_on_error = false;
-        assert!(outcome.fails(&options));
+        assert!(outcome.has_failed(&options));
     }
 
     #[test]
@@ -282,11 +284,11 @@ mod tests {
             IngestOutcome { steps: vec![source, step(0, 0, true)], ..IngestOutcome::default() };
         let mut options = IngestOptions::default();
         options.judgement.success_threshold = 0;
-        assert!(outcome.fails(&options), "the threshold does not say what is missing");
+        assert!(outcome.has_failed(&options), "the threshold does not say what is missing");
         assert!((outcome.success_percent() - 50.0).abs() < 0.01);
         outcome.aborted = Some("the server is down".to_owned());
         assert!(outcome.success_percent() < 0.01);
-        assert!(IngestOutcome::unread("x".to_owned()).success_percent() < 0.01);
+        assert!(IngestOutcome::given_up("x".to_owned()).success_percent() < 0.01);
     }
 
     #[test]
@@ -294,9 +296,10 @@ mod tests {
         let options = IngestOptions::default();
         for (is_complete, fails) in [(true, false), (false, true)] {
             let inventory = Inventory { is_complete, ..Inventory::default() };
-            let steps = vec![IngestStep { records: 10_000, ..IngestStep::source(&inventory) }];
+            let steps =
+                vec![IngestStep { records: 10_000, ..IngestStep::of_inventory(&inventory) }];
             let outcome = IngestOutcome { steps, ..IngestOutcome::default() };
-            assert_eq!(outcome.fails(&options), fails, "{is_complete}");
+            assert_eq!(outcome.has_failed(&options), fails, "{is_complete}");
             let is_told = outcome.summary(&options).contains("the list of delivery streams");
             assert_eq!(is_told, fails);
         }

@@ -42,5 +42,5 @@ pub use standpipe_aws::{
     Arn, Destination, Origin, Processor, Rotation, S3Place, Schema, SearchEngine, Sink, Status,
     StreamDescription, Table,
 };
-pub use sync::{CatalogSync, Snapshot, SyncError, SyncReport, look, read_inventory};
-pub use sync::{open_metadata, open_secrets};
+pub use sync::{CatalogSync, Snapshot, SyncError, SyncReport, read_inventory, take_snapshot};
+pub use sync::{open_openmetadata, open_secrets};

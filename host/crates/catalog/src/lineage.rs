@@ -36,47 +36,56 @@ pub struct Lineage {
 ///
 /// Every stream that was read is in it, even one that nothing leads to or from.
 /// The order of what comes in does not show in what goes out.
-pub fn draw(inventory: &Inventory, routes: &[EventRoute], options: LineageOptions) -> Lineage {
-    let mut collected = LineageBuilder::default();
+pub fn build_lineage(
+    inventory: &Inventory,
+    routes: &[EventRoute],
+    options: LineageOptions,
+) -> Lineage {
+    let mut builder = LineageBuilder::default();
     for stream in &inventory.streams {
-        draw_stream(&mut collected, inventory, stream, options);
+        add_stream(&mut builder, inventory, stream, options);
     }
-    routing::draw(&mut collected, inventory, routes);
-    collected.finish()
+    routing::add_routes(&mut builder, inventory, routes);
+    builder.finish()
 }
 
-fn draw_stream(
-    collected: &mut LineageBuilder,
+fn add_stream(
+    builder: &mut LineageBuilder,
     inventory: &Inventory,
     stream: &StreamDescription,
     options: LineageOptions,
 ) {
-    let node = node_of(stream);
-    collected.asset(node.clone());
-    origins::draw(collected, inventory, stream, &node);
+    let node = stream_asset(stream);
+    builder.add_asset(node.clone());
+    origins::add_origins(builder, inventory, stream, &node);
     for destination in &stream.destinations {
-        for place in destinations::of(collected, stream, destination) {
-            collected.edge(node.clone(), place, EdgeRole::Delivered, None);
+        for place in destinations::destination_assets(builder, stream, destination) {
+            builder.add_edge(node.clone(), place, EdgeRole::Delivered, None);
         }
         if let Some(backup) = destination.backup.as_ref().filter(|_| options.backups) {
-            collected.edge(node.clone(), destinations::objects(backup), EdgeRole::Backup, None);
+            builder.add_edge(
+                node.clone(),
+                destinations::objects_asset(backup),
+                EdgeRole::Backup,
+                None,
+            );
         }
         if let Some(schema) = destination.schema.as_ref().filter(|_| options.schemas) {
-            let table = destinations::columns(stream, schema);
-            collected.edge(table, node.clone(), EdgeRole::Schema, None);
+            let table = destinations::schema_table(stream, schema);
+            builder.add_edge(table, node.clone(), EdgeRole::Schema, None);
         }
     }
     if stream.destinations.is_empty() {
-        collected.warn(format!("stream {}: no destination was described", stream.name));
+        builder.add_warning(format!("stream {}: no destination was described", stream.name));
     }
 }
 
-fn node_of(stream: &StreamDescription) -> Asset {
+fn stream_asset(stream: &StreamDescription) -> Asset {
     Asset::DeliveryStream { name: stream.name.clone(), arn: Some(stream.arn.clone()) }
 }
 
 /// The catalog of Glue of a stream's account and region, unless others are named.
-fn glue(stream: &StreamDescription, account: Option<&str>, region: Option<&str>) -> Arn {
+fn glue_catalog(stream: &StreamDescription, account: Option<&str>, region: Option<&str>) -> Arn {
     let Arn { partition, region: own_region, account: own_account, .. } = &stream.arn;
     Arn {
         partition: partition.clone(),

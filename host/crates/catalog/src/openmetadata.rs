@@ -25,14 +25,14 @@ mod settings;
 mod tasks;
 mod version;
 
-pub use api::{ApiError, message};
+pub use api::{ApiError, error_message};
 pub use edges::EdgeWrite;
 pub use entity::{Entity, EntityKind, Resolution};
-pub use links::{StreamLink, links};
-pub use names::{is_service_name, split};
+pub use links::{StreamLink, stream_links};
+pub use names::{is_service_name, split_name};
 pub use pipelines::{ExistingPipeline, PipelineWrite};
 pub use removal::{PipelineRemoval, RemovalSkipped};
-pub use search::hits;
+pub use search::read_hits;
 pub use service::{ServiceError, ServiceScope, ServiceState};
 pub use settings::{DeletionPolicy, OpenMetadataSettings, ServiceNames};
 pub use version::ServerVersion;
@@ -92,7 +92,7 @@ impl OpenMetadata {
     ) -> Result<Self, OpenMetadataError> {
         let name = || settings.service.clone();
         let service =
-            names::quote(&settings.service).filter(|_| is_service_name(&settings.service));
+            names::quote_part(&settings.service).filter(|_| is_service_name(&settings.service));
         let service = service.ok_or_else(|| OpenMetadataError::Service { name: name() })?;
         let token = secrets.optional(settings.token.as_ref()).await?;
         if token.as_ref().is_some_and(|token| token.expose().trim().is_empty()) {
@@ -121,7 +121,7 @@ impl OpenMetadata {
     /// It is not reached, or it is something else.
     pub async fn version(&self) -> Result<ServerVersion, ApiError> {
         let path = "/system/version";
-        let answer = self.api.ask(super::http_client::Method::GET, path, None).await?;
+        let answer = self.api.send(super::http_client::Method::GET, path, None).await?;
         ServerVersion::read(&answer)
             .ok_or_else(|| ApiError::unreadable("GET", path, "it tells no version"))
     }

@@ -25,7 +25,7 @@ pub fn static_prefix(written: &str) -> &str {
 
 /// A static prefix, what it is in, and so on, to the whole bucket, which is empty:
 /// where a catalog may know the place by.
-pub fn levels(prefix: &str) -> impl Iterator<Item = &str> {
+pub fn parent_prefixes(prefix: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(prefix), |level| {
         let parent = level.rsplit_once('/').map_or("", |(parent, _)| parent.trim_end_matches('/'));
         (!level.is_empty()).then_some(parent)
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_levels_lead_to_the_bucket() {
-        let all = |prefix| levels(prefix).collect::<Vec<_>>();
+        let all = |prefix| parent_prefixes(prefix).collect::<Vec<_>>();
         assert_eq!(all("a/b/c"), ["a/b/c", "a/b", "a", ""]);
         assert_eq!(all("a//b"), ["a//b", "a", ""]);
         assert_eq!(all("/a"), ["/a", ""]);
@@ -86,7 +86,7 @@ mod tests {
             prop_assert!(written.starts_with(prefix));
             prop_assert!(!prefix.contains(EXPRESSION) && !prefix.ends_with('/'));
             prop_assert_eq!(static_prefix(prefix), prefix);
-            let levels: Vec<_> = levels(prefix).collect();
+            let levels: Vec<_> = parent_prefixes(prefix).collect();
             prop_assert_eq!(levels.last(), Some(&""));
             prop_assert!(levels.windows(2).all(|pair| pair[0].starts_with(pair[1])));
             prop_assert!(levels.iter().all(|level| !level.ends_with('/')));

@@ -72,9 +72,9 @@ pub async fn probe_reading(reader: &InventoryReader) -> Vec<Probe> {
     let described = match stream {
         Ok(name) => {
             let attempts_max = CATALOG_PROBE_ATTEMPTS_MAX;
-            outcome_of(&reader.descriptions.page(attempts_max, &name, None).await)
+            outcome_of(&reader.descriptions.describe_page(attempts_max, &name, None).await)
         }
-        Err(why) => untried(why),
+        Err(why) => untried_outcome(why),
     };
     let (tables_listed, table) = list_tables(reader).await;
     let table_described = match table {
@@ -82,9 +82,9 @@ pub async fn probe_reading(reader: &InventoryReader) -> Vec<Probe> {
             let (operation, request) =
                 ("DescribeKinesisStreamingDestination", json!({"TableName": name}));
             let member = "KinesisDataStreamDestinations";
-            outcome_of(&ask(&reader.dynamodb, operation, &request, member).await)
+            outcome_of(&call_with_member(&reader.dynamodb, operation, &request, member).await)
         }
-        Err(why) => untried(why),
+        Err(why) => untried_outcome(why),
     };
     let caller = match reader.access.caller().await {
         Ok(_) => ProbeOutcome::Granted,
@@ -118,31 +118,32 @@ type Found = Result<String, &'static str>;
 async fn list_streams(reader: &InventoryReader) -> (ProbeOutcome, Found) {
     let request = json!({"Limit": limits::CATALOG_PAGE_STREAMS});
     let member = "DeliveryStreamNames";
-    let answer = ask(&reader.firehose, "ListDeliveryStreams", &request, member).await;
-    let is_kept = |name: &str| reader.filter.keeps(name).unwrap_or(false);
+    let answer = call_with_member(&reader.firehose, "ListDeliveryStreams", &request, member).await;
+    let is_kept = |name: &str| reader.filter.keeps_name(name).unwrap_or(false);
     let none = "there is no delivery stream, or none that the patterns keep, to try it on";
-    (outcome_of(&answer), find(answer.ok(), member, is_kept, none))
+    (outcome_of(&answer), find_name(answer.ok(), member, is_kept, none))
 }
 
 async fn list_tables(reader: &InventoryReader) -> (ProbeOutcome, Found) {
     if !reader.walks_tables {
         let why = "the settings say not to look for tables";
-        return (untried(why), Err(why));
+        return (untried_outcome(why), Err(why));
     }
     let member = "TableNames";
-    let answer = ask(&reader.dynamodb, "ListTables", &json!({"Limit": 1}), member).await;
+    let answer =
+        call_with_member(&reader.dynamodb, "ListTables", &json!({"Limit": 1}), member).await;
     let none = "there is no DynamoDB table to try it on";
-    (outcome_of(&answer), find(answer.ok(), member, |_| true, none))
+    (outcome_of(&answer), find_name(answer.ok(), member, |_| true, none))
 }
 
 /// Have an operation done whose answers all have this member.
-async fn ask(
+async fn call_with_member(
     control: &ControlPlane,
     operation: &'static str,
     request: &Value,
     member: &str,
 ) -> Result<Value, AwsError> {
-    let answer = control.ask_up_to(CATALOG_PROBE_ATTEMPTS_MAX, operation, request).await?;
+    let answer = control.call_api_up_to(CATALOG_PROBE_ATTEMPTS_MAX, operation, request).await?;
     match answer.get(member) {
         None | Some(Value::Null) => {
             Err(AwsError::incomplete(format!("the answer has no {member}")))
@@ -162,11 +163,11 @@ fn outcome_of<T>(answer: &Result<T, AwsError>) -> ProbeOutcome {
     }
 }
 
-fn untried(why: &str) -> ProbeOutcome {
+fn untried_outcome(why: &str) -> ProbeOutcome {
     ProbeOutcome::Untried { why: why.to_owned() }
 }
 
-fn find(
+fn find_name(
     answer: Option<Value>,
     member: &str,
     is_kept: impl Fn(&str) -> bool,

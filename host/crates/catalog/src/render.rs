@@ -16,9 +16,9 @@ mod mermaid;
 mod svg;
 mod text;
 
-pub use dot::dot;
-pub use mermaid::mermaid;
-pub use svg::svg;
+pub use dot::render_dot;
+pub use mermaid::render_mermaid;
+pub use svg::render_svg;
 
 use std::fmt;
 
@@ -47,7 +47,7 @@ pub struct TooLarge {
 }
 
 /// Draws a graph with this function, unless it is too large.
-fn draw(
+fn render_graph(
     graph: &Graph,
     write: impl FnOnce(&Graph, &mut String) -> fmt::Result,
 ) -> Result<String, TooLarge> {

@@ -4,8 +4,8 @@
 mod label;
 mod table;
 
-pub use label::label;
-pub use table::table;
+pub use label::asset_label;
+pub use table::report_table;
 
 use serde::Serialize;
 
@@ -203,7 +203,7 @@ mod tests {
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["lines"][3]["outcome"], "not_found");
         assert_eq!(json["lines"][3]["tried"][0], "a.b");
-        let shown = table(&report);
+        let shown = report_table(&report);
         assert!(shown.contains("e: tried a.b") && shown.contains("not found: 1"), "{shown}");
     }
 }

@@ -12,7 +12,7 @@ mod scheduler;
 pub use cron::{Cron, CronError};
 pub use run_record::{RunCounts, RunRecord, RunResult, RunStatus, RunTrigger};
 pub use run_store::{ActiveRun, RunHistory, RunStore, RunStoreError};
-pub use scheduler::{DueRun, ScheduleEnd, Scheduler, keep};
+pub use scheduler::{DueRun, ScheduleEnd, Scheduler, run_on_schedule};
 
 use std::time::Duration;
 
@@ -106,8 +106,8 @@ impl Schedule {
     ) -> Result<Self, ScheduleError> {
         let last = Time::MIDNIGHT - time::Duration::SECOND;
         let start =
-            start_date.map(|text| moment("start_date", text, Time::MIDNIGHT)).transpose()?;
-        let end = end_date.map(|text| moment("end_date", text, last)).transpose()?;
+            start_date.map(|text| parse_date("start_date", text, Time::MIDNIGHT)).transpose()?;
+        let end = end_date.map(|text| parse_date("end_date", text, last)).transpose()?;
         if start.zip(end).is_some_and(|(start, end)| end < start) {
             return Err(ScheduleError::Backwards);
         }
@@ -165,7 +165,7 @@ fn next_multiple(pause: Duration, after: OffsetDateTime) -> Option<OffsetDateTim
     OffsetDateTime::from_unix_timestamp(next).ok()
 }
 
-fn moment(
+fn parse_date(
     key: &'static str,
     text: &str,
     time_of_date: Time,

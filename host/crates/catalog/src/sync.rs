@@ -18,7 +18,7 @@ use tracing::Instrument;
 use super::discovery::{DiscoveryError, InventoryReader, ReportProgress};
 use super::http_client::{HttpClient, HttpClientSettings, HttpError, resolve_headers};
 use super::ingest::{IngestFailure, IngestOptions, IngestOutcome, IngestStep, ingest};
-use super::lineage::{Lineage, draw};
+use super::lineage::{Lineage, build_lineage};
 use super::openlineage::{EventOptions, LineageServer, job_events, write_file};
 use super::openmetadata::{OpenMetadata, OpenMetadataError};
 use super::{CatalogSettings, EventRoute, Inventory, OpenLineageServer, SuccessCriteria};
@@ -76,7 +76,7 @@ pub async fn read_inventory(
 ) -> Result<Inventory, SyncError> {
     let secrets = open_secrets(settings).await?;
     let reader = InventoryReader::open(settings.reading.clone(), &secrets).await?;
-    Ok(reader.read(tell).await?)
+    Ok(reader.read_inventory(tell).await?)
 }
 
 /// Read what there is, and draw it.
@@ -84,13 +84,13 @@ pub async fn read_inventory(
 /// # Errors
 ///
 /// Nothing could be read.
-pub async fn look(
+pub async fn take_snapshot(
     settings: &CatalogSettings,
     routes: &[EventRoute],
     tell: ReportProgress<'_>,
 ) -> Result<Snapshot, SyncError> {
     let inventory = read_inventory(settings, tell).await?;
-    let drawing = draw(&inventory, routes, settings.drawing);
+    let drawing = build_lineage(&inventory, routes, settings.drawing);
     Ok(Snapshot { inventory, drawing })
 }
 
@@ -109,7 +109,7 @@ pub async fn open_secrets(
 }
 
 /// A client for the OpenMetadata server of the settings, if there is one.
-pub async fn open_metadata(
+pub async fn open_openmetadata(
     settings: &CatalogSettings,
     secrets: &dyn SecretResolver,
 ) -> Result<Option<OpenMetadata>, SyncError> {
@@ -133,16 +133,16 @@ impl CatalogSync {
             judgement: SuccessCriteria { strict, ..settings.judgement },
         };
         let span = tracing::debug_span!("catalog_sync", is_dry = self.is_dry);
-        let synced = self.go(settings, routes, tell, &options).instrument(span).await;
+        let synced = self.sync_all(settings, routes, tell, &options).instrument(span).await;
         let (mut outcome, looked) = match synced {
             Ok((outcome, looked)) => (outcome, Some(looked)),
-            Err(error) => (IngestOutcome::unread(error.to_string()), None),
+            Err(error) => (IngestOutcome::given_up(error.to_string()), None),
         };
         outcome.took = started.elapsed();
         SyncReport { outcome, looked, options }
     }
 
-    async fn go(
+    async fn sync_all(
         self,
         settings: &CatalogSettings,
         routes: &[EventRoute],
@@ -150,11 +150,11 @@ impl CatalogSync {
         options: &IngestOptions,
     ) -> Result<(IngestOutcome, Snapshot), SyncError> {
         let secrets = open_secrets(settings).await?;
-        let server = open_metadata(settings, &*secrets).await?;
+        let server = open_openmetadata(settings, &*secrets).await?;
         let lineage = open_lineage(settings.openlineage.as_ref(), &*secrets).await?;
         let reader = InventoryReader::open(settings.reading.clone(), &secrets).await?;
-        let inventory = reader.read(tell).await?;
-        let drawing = draw(&inventory, routes, settings.drawing);
+        let inventory = reader.read_inventory(tell).await?;
+        let drawing = build_lineage(&inventory, routes, settings.drawing);
         let looked = Snapshot { inventory, drawing };
         let Snapshot { inventory, drawing } = &looked;
         let mut outcome = ingest(inventory, &drawing.graph, server.as_ref(), options).await;
@@ -162,15 +162,15 @@ impl CatalogSync {
             source.warnings.extend(drawing.warnings.iter().cloned());
         }
         if !self.is_dry {
-            outcome.steps.extend(output_files::write(&settings.files, &looked));
-            outcome.steps.extend(send(settings, &looked, lineage.as_ref()).await);
+            outcome.steps.extend(output_files::write_files(&settings.files, &looked));
+            outcome.steps.extend(send_lineage(settings, &looked, lineage.as_ref()).await);
         }
         Ok((outcome, looked))
     }
 }
 
 /// The events of OpenLineage, to the file and the server of the settings.
-async fn send(
+async fn send_lineage(
     settings: &CatalogSettings,
     looked: &Snapshot,
     server: Option<&LineageServer>,
@@ -189,19 +189,19 @@ async fn send(
     if let Some(path) = file {
         match write_file(path, &events) {
             Ok(()) => step.records += events.len(),
-            Err(error) => step.failures.push(failure("the file", &error)),
+            Err(error) => step.failures.push(lineage_failure("the file", &error)),
         }
     }
     if let Some(server) = server {
-        let sent = server.send(&events).await;
+        let sent = server.send_all(&events).await;
         step.records += sent.taken;
-        let failed = sent.failed.iter().map(|(job, error)| failure(&job.name, error));
+        let failed = sent.failed.iter().map(|(job, error)| lineage_failure(&job.name, error));
         step.failures.extend(failed);
     }
     Some(step)
 }
 
-fn failure(entity: &str, error: &impl std::fmt::Display) -> IngestFailure {
+fn lineage_failure(entity: &str, error: &impl std::fmt::Display) -> IngestFailure {
     IngestFailure::new("OpenLineage", entity, error)
 }
 

@@ -4,17 +4,17 @@
 use crate::escape::one_line;
 
 /// Rows in columns below their header; nothing where there are no rows.
-pub fn table<const N: usize>(
+pub fn render_table<const N: usize>(
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
     let mut all = vec![header.map(str::to_owned)];
     all.extend(rows);
-    if all.len() == 1 { String::new() } else { aligned(&all) }
+    if all.len() == 1 { String::new() } else { align_columns(&all) }
 }
 
 /// Rows in columns; the last one is as wide as it is.
-pub fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+pub fn align_columns<const N: usize>(rows: &[[String; N]]) -> String {
     let rows: Vec<_> = rows.iter().map(|row| row.each_ref().map(|cell| one_line(cell))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<_> = (0..N).map(|column| width(column).unwrap_or_default()).collect();
@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn columns_stand_below_one_another() {
         let rows = [["name", "what"], ["a\u{1b}", ""], ["long name", "x"]];
-        let text = aligned(&rows.map(|row| row.map(str::to_owned)));
+        let text = align_columns(&rows.map(|row| row.map(str::to_owned)));
         assert_eq!(text, "name       what\na\\u{1b}\nlong name  x\n");
     }
 }

@@ -7,8 +7,8 @@ use super::{CatalogArgs, OutputArgs, block_on, fault, log_for_people};
 use crate::cli::{CommandResult, Exit};
 use standpipe_catalog::discovery::InventoryReader;
 use standpipe_catalog::probe::{Probe, ProbeOutcome, probe_reading};
-use standpipe_catalog::{CatalogSettings, open_metadata, open_secrets};
-use standpipe_core::text_table::aligned;
+use standpipe_catalog::{CatalogSettings, open_openmetadata, open_secrets};
+use standpipe_core::text_table::align_columns;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -27,14 +27,14 @@ struct Checked {
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     log_for_people();
     let settings = arguments.given.settings()?;
-    let probes = block_on(probe(&settings))?.map_err(fault)?;
+    let probes = block_on(run_probes(&settings))?.map_err(fault)?;
     let is_good = !probes.iter().any(|probe| probe.is_mandatory && probe.is_missing());
     let checked = Checked { is_good, probes };
     arguments.output.print(&checked, || for_people(&checked.probes))?;
     Ok(if is_good { Exit::Done } else { Exit::Fault })
 }
 
-async fn probe(settings: &CatalogSettings) -> anyhow::Result<Vec<Probe>> {
+async fn run_probes(settings: &CatalogSettings) -> anyhow::Result<Vec<Probe>> {
     let secrets = open_secrets(settings).await?;
     let mut probes = match InventoryReader::open(settings.reading.clone(), &secrets).await {
         Ok(reader) => probe_reading(&reader).await,
@@ -46,8 +46,8 @@ async fn probe(settings: &CatalogSettings) -> anyhow::Result<Vec<Probe>> {
             ]
         }
     };
-    if let Some(server) = open_metadata(settings, &*secrets).await? {
-        probes.extend(server.probes().await);
+    if let Some(server) = open_openmetadata(settings, &*secrets).await? {
+        probes.extend(server.run_probes().await);
     }
     Ok(probes)
 }
@@ -64,5 +64,5 @@ fn for_people(probes: &[Probe]) -> String {
         let more = if more.is_empty() { more } else { format!(": {more}") };
         [word.to_owned(), probe.action.clone(), format!("{need} {}{more}", probe.needed_for)]
     };
-    aligned(&probes.iter().map(row).collect::<Vec<_>>())
+    align_columns(&probes.iter().map(row).collect::<Vec<_>>())
 }

@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let round = CatalogSync { is_dry: arguments.dry_run, is_strict: arguments.strict };
     let told = block_on(ingest(&settings, &routes, round))?.map_err(fault)?;
     let Some(told) = told else { return Ok(Exit::Stopped) };
-    arguments.output.print(&told.judged(), || told.text())?;
+    arguments.output.print(&told.to_judged(), || told.to_text())?;
     Ok(if told.is_good() { Exit::Done } else { Exit::Fault })
 }
 
@@ -52,7 +52,7 @@ async fn ingest(
 ) -> anyhow::Result<Option<SyncReport>> {
     let mut signals = Signals::listen().context("listen for signals")?;
     let progress = Progress::start();
-    let tell = |step| progress.tell(step);
+    let tell = |step| progress.report(step);
     if round.is_dry {
         return Ok(tokio::select! {
             told = round.run(settings, routes, &tell) => Some(told),
@@ -60,16 +60,17 @@ async fn ingest(
         });
     }
     let history = RunStore::of_data_dir(&settings.data_dir);
-    let claim = history.begin(RunTrigger::Asked, None, clock::now())?.ok_or_else(|| {
+    let claim = history.begin_run(RunTrigger::Asked, None, clock::now())?.ok_or_else(|| {
         anyhow!("another run is under way: wait for it (`host catalog runs`), or give another --data-dir")
     })?;
     let told = tokio::select! {
         told = logged(&claim, settings, routes, round, &tell) => Some(told),
         () = signals.stop() => None,
     };
-    let outcome =
-        told.as_ref().map_or_else(|| RunResult::stopped("stopped by a signal"), SyncReport::ended);
-    if let Err(error) = claim.end(outcome, clock::now()) {
+    let outcome = told
+        .as_ref()
+        .map_or_else(|| RunResult::stopped("stopped by a signal"), SyncReport::run_result);
+    if let Err(error) = claim.end_run(outcome, clock::now()) {
         complain(&format!("what came of the run is not written down: {error}"));
     }
     Ok(told)

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::list::{exit_of, tell};
+use super::list::{complain_about, exit_of};
 use super::{CatalogArgs, block_with_progress, fault, log_for_people, print};
 use crate::cli::{CommandResult, complain};
 use standpipe_catalog::document::CatalogDocument;
 use standpipe_catalog::openlineage::{EventOptions, job_events};
-use standpipe_catalog::render::{dot, mermaid, svg};
-use standpipe_catalog::report::label;
-use standpipe_catalog::{CatalogSettings, EdgeRole, Graph, Origin, Snapshot, look};
+use standpipe_catalog::render::{render_dot, render_mermaid, render_svg};
+use standpipe_catalog::report::asset_label;
+use standpipe_catalog::{CatalogSettings, EdgeRole, Graph, Origin, Snapshot, take_snapshot};
 use standpipe_core::clock;
-use standpipe_core::text_table::table;
+use standpipe_core::text_table::render_table;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -51,27 +51,31 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     log_for_people();
     let settings = arguments.given.settings()?;
     let routes = if arguments.events { arguments.given.routes()? } else { Vec::new() };
-    let looked = block_with_progress(async |tell| look(&settings, &routes, tell).await)?;
-    tell(&looked.inventory);
+    let looked = block_with_progress(async |tell| take_snapshot(&settings, &routes, tell).await)?;
+    complain_about(&looked.inventory);
     for warning in &looked.drawing.warnings {
         complain(&format!("note: {warning}"));
     }
-    let text = draw(&looked, &settings, arguments.format).map_err(fault)?;
+    let text = render_format(&looked, &settings, arguments.format).map_err(fault)?;
     match &arguments.output {
-        Some(path) => write(path, &text).map_err(fault)?,
+        Some(path) => write_output(path, &text).map_err(fault)?,
         None => drop(print(&text)?),
     }
     Ok(exit_of(&looked.inventory))
 }
 
-fn draw(looked: &Snapshot, settings: &CatalogSettings, format: Format) -> anyhow::Result<String> {
+fn render_format(
+    looked: &Snapshot,
+    settings: &CatalogSettings,
+    format: Format,
+) -> anyhow::Result<String> {
     let graph = &looked.drawing.graph;
     Ok(match format {
         Format::Text => for_people(looked),
         Format::Json => CatalogDocument::new(&looked.inventory, &looked.drawing).to_text(),
-        Format::Svg => svg(graph)?,
-        Format::Mermaid => mermaid(graph)?,
-        Format::Dot => dot(graph)?,
+        Format::Svg => render_svg(graph)?,
+        Format::Mermaid => render_mermaid(graph)?,
+        Format::Dot => render_dot(graph)?,
         Format::Openlineage => {
             let (service, brokers) = (settings.service_name().to_owned(), settings.brokers.clone());
             let options = EventOptions { time: clock::now(), service, brokers };
@@ -83,7 +87,7 @@ fn draw(looked: &Snapshot, settings: &CatalogSettings, format: Format) -> anyhow
 }
 
 #[expect(clippy::disallowed_methods, reason = "a user asked for the file")]
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+fn write_output(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("write {}: check --output", path.display()))
 }
 
@@ -99,13 +103,13 @@ fn for_people(looked: &Snapshot) -> String {
             EdgeRole::Schema => "gives columns to",
         };
         [
-            label(&assets[edge.from]),
+            asset_label(&assets[edge.from]),
             role.to_owned(),
-            label(&assets[edge.to]),
+            asset_label(&assets[edge.to]),
             edge.note.clone().unwrap_or_default(),
         ]
     };
-    let mut text = table(["from", "", "to", "note"], edges.iter().map(edge));
+    let mut text = render_table(["from", "", "to", "note"], edges.iter().map(edge));
     let writers = looked.inventory.streams.iter();
     let writers = writers.filter(|stream| stream.origin == Origin::DirectPut).count();
     text += &format!(

@@ -6,7 +6,7 @@ use clap::Args;
 use super::{CatalogArgs, OutputArgs, block_with_progress, log_for_people};
 use crate::cli::{CommandResult, Exit, complain};
 use standpipe_catalog::{Destination, Inventory, Origin, Sink, StreamDescription, read_inventory};
-use standpipe_core::text_table::table;
+use standpipe_core::text_table::render_table;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -17,21 +17,21 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    let inventory = read(&arguments.given)?;
+    let inventory = read_streams(&arguments.given)?;
     arguments.output.print(&inventory, || for_people(&inventory))?;
     Ok(exit_of(&inventory))
 }
 
 /// Read the streams; what a person should know is told.
-pub(super) fn read(given: &CatalogArgs) -> Result<Inventory, (Exit, anyhow::Error)> {
+pub(super) fn read_streams(given: &CatalogArgs) -> Result<Inventory, (Exit, anyhow::Error)> {
     log_for_people();
     let settings = given.settings()?;
     let inventory = block_with_progress(async |tell| read_inventory(&settings, tell).await)?;
-    tell(&inventory);
+    complain_about(&inventory);
     Ok(inventory)
 }
 
-pub(super) fn tell(inventory: &Inventory) {
+pub(super) fn complain_about(inventory: &Inventory) {
     for unread in &inventory.unread {
         complain(&format!("{}: not read: {}", unread.name, unread.cause));
     }
@@ -51,8 +51,8 @@ pub(super) fn exit_of(inventory: &Inventory) -> Exit {
 }
 
 fn for_people(inventory: &Inventory) -> String {
-    let rows = inventory.streams.iter().map(row);
-    let mut text = table(["stream", "status", "fed by", "ends up in"], rows);
+    let rows = inventory.streams.iter().map(stream_row);
+    let mut text = render_table(["stream", "status", "fed by", "ends up in"], rows);
     let (count, region) = (inventory.streams.len(), &inventory.region);
     let account = inventory.account.as_deref().unwrap_or("an unknown account");
     text += &format!("{count} delivery streams in {region} of {account}");
@@ -62,12 +62,17 @@ fn for_people(inventory: &Inventory) -> String {
     text + "\n"
 }
 
-fn row(stream: &StreamDescription) -> [String; 4] {
-    let places: Vec<_> = stream.destinations.iter().map(|to| place(&to.sink)).collect();
-    [stream.name.clone(), stream.status.word.clone(), origin(&stream.origin), places.join(", ")]
+fn stream_row(stream: &StreamDescription) -> [String; 4] {
+    let places: Vec<_> = stream.destinations.iter().map(|to| sink_label(&to.sink)).collect();
+    [
+        stream.name.clone(),
+        stream.status.word.clone(),
+        origin_label(&stream.origin),
+        places.join(", "),
+    ]
 }
 
-pub(super) fn origin(origin: &Origin) -> String {
+pub(super) fn origin_label(origin: &Origin) -> String {
     match origin {
         Origin::DirectPut => "writers".to_owned(),
         Origin::Kinesis { arn } => format!("Kinesis {}", arn.name()),
@@ -77,7 +82,7 @@ pub(super) fn origin(origin: &Origin) -> String {
     }
 }
 
-pub(super) fn place(sink: &Sink) -> String {
+pub(super) fn sink_label(sink: &Sink) -> String {
     match sink {
         Sink::S3(place) => format!("s3://{}/{}", place.bucket, place.prefix),
         Sink::Redshift { host, table, .. } => format!("Redshift {host} {table}"),
@@ -97,7 +102,7 @@ pub(super) fn place(sink: &Sink) -> String {
 }
 
 /// What is done to records on the way, in order.
-pub(super) fn processors(destination: &Destination) -> Vec<String> {
+pub(super) fn processor_labels(destination: &Destination) -> Vec<String> {
     let one = |processor: &standpipe_catalog::Processor| match &processor.lambda {
         Some(function) => format!("{} {}", processor.kind, function.resource),
         None => processor.kind.clone(),

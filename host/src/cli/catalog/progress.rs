@@ -25,7 +25,7 @@ impl Progress {
         Progress(Some(bar))
     }
 
-    pub(super) fn tell(&self, progress: DiscoveryProgress) {
+    pub(super) fn report(&self, progress: DiscoveryProgress) {
         let Some(bar) = &self.0 else { return };
         bar.set_message(match progress {
             DiscoveryProgress::Listed(count) => format!("{count} delivery streams"),

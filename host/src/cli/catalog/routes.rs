@@ -11,7 +11,7 @@ use standpipe_plugin_host::RawPlugin;
 
 /// What the plugin of the settings says that it sends where. Settings that say
 /// nothing about a plugin have none.
-pub(super) fn routes(raw: RawSettings, directory: &Path) -> anyhow::Result<Vec<EventRoute>> {
+pub(super) fn load_routes(raw: RawSettings, directory: &Path) -> anyhow::Result<Vec<EventRoute>> {
     if raw.plugin == RawPlugin::default() {
         return Ok(Vec::new());
     }

@@ -10,7 +10,7 @@ use crate::cli::{CommandResult, Exit, complain, usage};
 use standpipe_catalog::schedule::{RunRecord, RunStatus, RunStore};
 use standpipe_core::clock;
 use standpipe_core::escape::one_line;
-use standpipe_core::text_table::table;
+use standpipe_core::text_table::render_table;
 
 const HEADER: [&str; 6] = ["run", "cause", "fate", "began", "took", "what"];
 
@@ -32,33 +32,33 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let settings = arguments.given.settings()?;
     check_data_dir(&settings.data_dir).map_err(usage)?;
     let history = RunStore::of_data_dir(&settings.data_dir);
-    let books = history.books().map_err(fault)?;
-    if books.unreadable > 0 {
-        complain(&format!("{} lines of the history cannot be read", books.unreadable));
+    let history_of_runs = history.load().map_err(fault)?;
+    if history_of_runs.unreadable > 0 {
+        complain(&format!("{} lines of the history cannot be read", history_of_runs.unreadable));
     }
     if let Some(id) = &arguments.run {
-        let run = books.runs.iter().find(|run| run.id == *id);
+        let run = history_of_runs.runs.iter().find(|run| run.id == *id);
         let run =
             run.ok_or_else(|| fault(anyhow::anyhow!("there is no run {id:?} in the history")))?;
-        return show(&history, run, arguments.output);
+        return show_run(&history, run, arguments.output);
     }
-    let first = books.runs.len().saturating_sub(arguments.limit);
-    let runs = &books.runs[first..];
+    let first = history_of_runs.runs.len().saturating_sub(arguments.limit);
+    let runs = &history_of_runs.runs[first..];
     arguments.output.print(&runs, || match runs.is_empty() {
         true => "no runs\n".to_owned(),
-        false => table(HEADER, runs.iter().map(row)),
+        false => render_table(HEADER, runs.iter().map(run_row)),
     })
 }
 
-fn show(history: &RunStore, run: &RunRecord, output: OutputArgs) -> CommandResult {
-    output.print(run, || table(HEADER, [row(run)]))?;
+fn show_run(history: &RunStore, run: &RunRecord, output: OutputArgs) -> CommandResult {
+    output.print(run, || render_table(HEADER, [run_row(run)]))?;
     if output.json {
         return Ok(Exit::Done);
     }
     for failure in &run.tally.failures {
         print_text(&format!("failed: {}\n", one_line(failure)))?;
     }
-    match std::fs::read_to_string(history.log(run)) {
+    match std::fs::read_to_string(history.log_path(run)) {
         Ok(log) => print_text(&format!("\n{log}")),
         Err(_) => {
             complain("its log is not there");
@@ -67,7 +67,7 @@ fn show(history: &RunStore, run: &RunRecord, output: OutputArgs) -> CommandResul
     }
 }
 
-fn row(run: &RunRecord) -> [String; 6] {
+fn run_row(run: &RunRecord) -> [String; 6] {
     let took = run.ended.filter(|_| run.fate != RunStatus::Skipped).map(|ended| {
         let took = Duration::try_from(ended - run.at).unwrap_or_default();
         humantime::format_duration(Duration::from_secs(took.as_secs())).to_string()
@@ -78,12 +78,12 @@ fn row(run: &RunRecord) -> [String; 6] {
         run.fate.to_string(),
         clock::rfc3339(run.at),
         took.unwrap_or_else(|| "-".to_owned()),
-        what(run),
+        counts_text(run),
     ]
 }
 
 /// Its counts, and its first failure.
-fn what(run: &RunRecord) -> String {
+fn counts_text(run: &RunRecord) -> String {
     let counts = run.tally.counts.iter().filter(|(_, count)| **count > 0);
     let counts = counts.map(|(key, count)| format!("{count} {}", key.replace('_', " ")));
     let first = run.tally.failures.first().map(|failure| failure.chars().take(80).collect());

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::list::{origin, place, processors, read};
+use super::list::{origin_label, processor_labels, read_streams, sink_label};
 use super::{CatalogArgs, OutputArgs, fault};
 use crate::cli::CommandResult;
 use standpipe_catalog::{Inventory, Origin, StreamDescription, time_of};
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    let inventory = read(&arguments.given)?;
+    let inventory = read_streams(&arguments.given)?;
     let name = &arguments.name;
     let Some(stream) = inventory.streams.iter().find(|stream| stream.name == *name) else {
         let why = if inventory.filtered.contains(name) {
@@ -66,15 +66,15 @@ fn for_people(stream: &StreamDescription, tables: &[String]) -> String {
         }
     }
     line("encrypted", if stream.is_encrypted { "yes" } else { "no" });
-    line("fed by", &origin(&stream.origin));
+    line("fed by", &origin_label(&stream.origin));
     for table in tables {
         line("", &format!("DynamoDB table {table}"));
     }
     for destination in &stream.destinations {
-        for processor in processors(destination) {
+        for processor in processor_labels(destination) {
             line("goes through", &processor);
         }
-        line("ends up in", &place(&destination.sink));
+        line("ends up in", &sink_label(&destination.sink));
         if let Some(backup) = &destination.backup {
             line("copies", &format!("s3://{}/{}", backup.bucket, backup.prefix));
         }

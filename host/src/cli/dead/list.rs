@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use super::{Chosen, fault, files};
 use crate::cli::{CommandResult, complain, print, print_text};
 use standpipe_core::clock;
-use standpipe_core::text_table::table;
+use standpipe_core::text_table::render_table;
 use standpipe_delivery::dead::{
     Entry, Filter, Folder, LetterFile, LetterReader, StoredLetter, Unreadable,
 };
@@ -121,7 +121,7 @@ impl Listing {
     /// For people.
     fn table(&self, folder: &Folder) -> String {
         let rows = self.groups.iter().map(Group::row);
-        let mut text = table(["reason", "stream", "letters", "first", "last"], rows);
+        let mut text = render_table(["reason", "stream", "letters", "first", "last"], rows);
         let live = self.files.iter().filter(|file| file.live).count();
         let (count, files, path) = (self.letters, self.files.len(), folder.path().display());
         let _ = writeln!(text, "{count} letters in {files} files of {path}");

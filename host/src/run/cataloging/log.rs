@@ -22,7 +22,7 @@ const CATALOG_LOG_BYTES_MAX: u64 = 1024 * 1024;
 /// kept. The rest of the program logs as before, and so does this thread to wherever
 /// that goes.
 #[expect(clippy::disallowed_types, reason = "a subscriber writes to its guard")]
-pub(super) fn keep(path: &Path, level: Level) -> io::Result<DefaultGuard> {
+pub(super) fn run_on_schedule(path: &Path, level: Level) -> io::Result<DefaultGuard> {
     let file = private::file_options().write(true).create(true).truncate(true).open(path)?;
     let file = Bounded { file, left: CATALOG_LOG_BYTES_MAX };
     // All crates of Standpipe have names that begin so.
@@ -81,7 +81,7 @@ mod tests {
     fn a_log_has_the_level_that_is_set_and_an_end() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.log");
-        let guard = keep(&path, Level::DEBUG).unwrap();
+        let guard = run_on_schedule(&path, Level::DEBUG).unwrap();
         tracing::debug!("a small thing");
         for _ in 0..20_000 {
             tracing::info!("{}", "x".repeat(100));
@@ -92,7 +92,7 @@ mod tests {
         assert!(text.contains("a small thing") && text.contains("the log is full"));
         assert!(!text.contains("not here"));
         assert!(text.len() as u64 <= CATALOG_LOG_BYTES_MAX + 100);
-        let guard = keep(&path, Level::ERROR).unwrap();
+        let guard = run_on_schedule(&path, Level::ERROR).unwrap();
         tracing::info!("a small thing");
         drop(guard);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "");

@@ -18,7 +18,7 @@ const CATALOG_FAILURES_IN_A_ROW_MAX: usize = 5;
 /// Ask about each of these names, several at a time, and hand on what comes of it
 /// in the order in which it comes. Once too many in a row have failed for a reason
 /// that should pass, the rest is not asked about, and fails like the last.
-pub(super) async fn ask_each<T, F>(
+pub(super) async fn call_for_each<T, F>(
     names: Vec<String>,
     ask: impl Fn(String) -> F,
     mut take: impl FnMut(String, Result<T, AwsError>),
@@ -70,7 +70,7 @@ mod tests {
             let code = codes[name.parse::<usize>().unwrap()];
             async move { code.map_or(Ok(()), |code| Err(error(code))) }
         };
-        ask_each(names, ask, |_, answer| failed += usize::from(answer.is_err())).await;
+        call_for_each(names, ask, |_, answer| failed += usize::from(answer.is_err())).await;
         (asked.get(), failed)
     }
 

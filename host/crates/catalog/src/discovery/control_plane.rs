@@ -6,7 +6,7 @@ use serde_json::Value;
 use standpipe_aws::{AwsError, JsonClient};
 use standpipe_core::rate_limiter::RateLimiter;
 
-use super::retry::attempt;
+use super::retry::call_with_retries;
 use crate::limits;
 
 /// The control plane of a service: operations that Amazon has only few of done in a
@@ -24,22 +24,22 @@ impl ControlPlane {
     }
 
     /// Have an operation done, and try again while that may help.
-    pub(crate) async fn ask(
+    pub(crate) async fn call_api(
         &self,
         operation: &'static str,
         input: &Value,
     ) -> Result<Value, AwsError> {
-        self.ask_up_to(limits::CATALOG_ATTEMPTS_MAX, operation, input).await
+        self.call_api_up_to(limits::CATALOG_ATTEMPTS_MAX, operation, input).await
     }
 
     /// The same with so many attempts at most, for whoever somebody waits for.
-    pub(crate) async fn ask_up_to(
+    pub(crate) async fn call_api_up_to(
         &self,
         attempts_max: u32,
         operation: &'static str,
         input: &Value,
     ) -> Result<Value, AwsError> {
         let call = || self.client.attempt(operation, input);
-        attempt(&self.limiters[operation], attempts_max, operation, call).await
+        call_with_retries(&self.limiters[operation], attempts_max, operation, call).await
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use standpipe_aws::{AwsError, StreamInspector};
 use standpipe_core::rate_limiter::RateLimiter;
 
-use super::bounded_calls::ask_each;
+use super::bounded_calls::call_for_each;
 use super::error_kind::{is_denied, is_gone};
-use super::retry::attempt;
+use super::retry::call_with_retries;
 use super::{DiscoveryProgress, ReportProgress};
 use crate::limits;
 use crate::{StreamDescription, UnreadableStream};
@@ -29,51 +29,53 @@ impl StreamDescriber {
 
     /// Ask about a stream, with so many attempts at most; about its destinations behind
     /// this one, where there are more of them.
-    pub(crate) async fn page(
+    pub(crate) async fn describe_page(
         &self,
         attempts_max: u32,
         name: &str,
         destinations_after: Option<&str>,
     ) -> Result<StreamDescription, AwsError> {
         let call = || self.inspector.describe(name, destinations_after);
-        attempt(&self.limiter, attempts_max, "DescribeDeliveryStream", call).await
+        call_with_retries(&self.limiter, attempts_max, "DescribeDeliveryStream", call).await
     }
 
     /// Ask about a stream with all of its destinations, page by page: it has one today.
-    async fn whole(&self, name: &str) -> Result<StreamDescription, AwsError> {
+    async fn describe_all_pages(&self, name: &str) -> Result<StreamDescription, AwsError> {
         let attempts_max = limits::CATALOG_ATTEMPTS_MAX;
-        let mut stream = self.page(attempts_max, name, None).await?;
+        let mut stream = self.describe_page(attempts_max, name, None).await?;
         for _ in 1..CATALOG_DESTINATION_PAGES_MAX {
-            let Some(last) = last_of(&stream)? else { return Ok(stream) };
-            let page = self.page(attempts_max, name, Some(&last)).await?;
-            if last_of(&page)?.as_ref() == Some(&last) {
-                return Err(endless());
+            let Some(last) = last_destination_id(&stream)? else { return Ok(stream) };
+            let page = self.describe_page(attempts_max, name, Some(&last)).await?;
+            if last_destination_id(&page)?.as_ref() == Some(&last) {
+                return Err(endless_pages_error());
             }
             stream.destinations.extend(page.destinations);
             stream.has_more_destinations = page.has_more_destinations;
         }
-        if stream.has_more_destinations { Err(endless()) } else { Ok(stream) }
+        if stream.has_more_destinations { Err(endless_pages_error()) } else { Ok(stream) }
     }
 }
 
 /// The destination behind which there are more; none where there are no more.
-fn last_of(stream: &StreamDescription) -> Result<Option<String>, AwsError> {
+fn last_destination_id(stream: &StreamDescription) -> Result<Option<String>, AwsError> {
     if !stream.has_more_destinations {
         return Ok(None);
     }
     let last = stream.destinations.last().map(|last| &last.id).filter(|id| !id.is_empty());
     let last = last.ok_or_else(|| {
-        wrong("the answer says that there are more destinations, and not behind which to go on")
+        final_error(
+            "the answer says that there are more destinations, and not behind which to go on",
+        )
     })?;
     Ok(Some(last.clone()))
 }
 
-fn endless() -> AwsError {
-    wrong("the list of its destinations has no end")
+fn endless_pages_error() -> AwsError {
+    final_error("the list of its destinations has no end")
 }
 
 /// An answer that another attempt is not asked for after.
-fn wrong(problem: &str) -> AwsError {
+fn final_error(problem: &str) -> AwsError {
     AwsError { is_passing: false, ..AwsError::incomplete(problem) }
 }
 
@@ -89,7 +91,7 @@ pub(super) struct DescribedStreams {
 
 impl DescribedStreams {
     /// Ask about each of these streams. Sorted by name.
-    pub(super) async fn read(
+    pub(super) async fn describe_all(
         descriptions: &Arc<StreamDescriber>,
         names: Vec<String>,
         tell: ReportProgress<'_>,
@@ -98,21 +100,21 @@ impl DescribedStreams {
         let (mut described, mut done) = (DescribedStreams::default(), 0);
         let ask = |name: String| {
             let descriptions = Arc::clone(descriptions);
-            async move { descriptions.whole(&name).await }
+            async move { descriptions.describe_all_pages(&name).await }
         };
         let take = |name, answer| {
-            described.take(name, answer);
+            described.add_answer(name, answer);
             done += 1;
             tell(DiscoveryProgress::Described { done, of });
         };
-        ask_each(names, ask, take).await;
+        call_for_each(names, ask, take).await;
         described.streams.sort_by(|one, other| one.name.cmp(&other.name));
         described.unread.sort_by(|one, other| one.name.cmp(&other.name));
         described.vanished.sort();
         described
     }
 
-    fn take(&mut self, name: String, answer: Result<StreamDescription, AwsError>) {
+    fn add_answer(&mut self, name: String, answer: Result<StreamDescription, AwsError>) {
         match answer {
             Ok(stream) => self.streams.push(stream),
             Err(error) if is_gone(&error) => self.vanished.push(name),
@@ -138,9 +140,9 @@ mod tests {
             let stream = StreamDescription::stand_in("s", vec![destination]);
             StreamDescription { has_more_destinations, ..stream }
         };
-        assert_eq!(last_of(&stream(true, "d1")), Ok(Some("d1".to_owned())));
-        assert_eq!(last_of(&stream(false, "d1")), Ok(None));
-        let error = last_of(&stream(true, "")).unwrap_err();
+        assert_eq!(last_destination_id(&stream(true, "d1")), Ok(Some("d1".to_owned())));
+        assert_eq!(last_destination_id(&stream(false, "d1")), Ok(None));
+        let error = last_destination_id(&stream(true, "")).unwrap_err();
         assert!(error.to_string().contains("more destinations") && !error.is_passing);
     }
 }

@@ -21,7 +21,7 @@ pub struct ServiceUrls {
 pub fn share_endpoint(url: Option<&str>, own: ServiceUrls) -> (ServiceUrls, Option<String>) {
     let Some(url) = url else { return (own, None) };
     let firehose = own.firehose.or_else(|| Some(url.to_owned()));
-    let host = host(url);
+    let host = host_of(url);
     if host.starts_with("firehose.") {
         return (ServiceUrls { firehose, ..own }, None);
     }
@@ -52,7 +52,7 @@ fn serves_firehose_alone(host: &str) -> bool {
 }
 
 /// In lower case, without user and port.
-fn host(url: &str) -> String {
+fn host_of(url: &str) -> String {
     UrlParts::of(url).host.split(':').next().unwrap_or_default().to_ascii_lowercase()
 }
 
@@ -60,7 +60,11 @@ fn host(url: &str) -> String {
 mod tests {
     use super::*;
 
-    fn urls(firehose: Option<&str>, dynamodb: Option<&str>, sts: Option<&str>) -> ServiceUrls {
+    fn service_urls(
+        firehose: Option<&str>,
+        dynamodb: Option<&str>,
+        sts: Option<&str>,
+    ) -> ServiceUrls {
         let own = |url: Option<&str>| url.map(str::to_owned);
         ServiceUrls { firehose: own(firehose), dynamodb: own(dynamodb), sts: own(sts) }
     }
@@ -69,7 +73,7 @@ mod tests {
     fn a_url_of_firehose_is_for_firehose_alone() {
         for url in ["https://firehose.us-east-1.amazonaws.com", "https://Firehose.x:443/y"] {
             let shared = share_endpoint(Some(url), ServiceUrls::default());
-            assert_eq!(shared, (urls(Some(url), None, None), None));
+            assert_eq!(shared, (service_urls(Some(url), None, None), None));
         }
         assert_eq!(share_endpoint(None, ServiceUrls::default()), (ServiceUrls::default(), None));
     }
@@ -78,10 +82,10 @@ mod tests {
     fn any_other_url_is_for_all_that_have_none_of_their_own() {
         let url = "http://firehose@localhost:4566";
         let shared = share_endpoint(Some(url), ServiceUrls::default());
-        assert_eq!(shared, (urls(Some(url), Some(url), Some(url)), None));
-        let own = urls(Some("http://f"), Some("http://d"), None);
+        assert_eq!(shared, (service_urls(Some(url), Some(url), Some(url)), None));
+        let own = service_urls(Some("http://f"), Some("http://d"), None);
         let shared = share_endpoint(Some(url), own);
-        assert_eq!(shared.0, urls(Some("http://f"), Some("http://d"), Some(url)));
+        assert_eq!(shared.0, service_urls(Some("http://f"), Some("http://d"), Some(url)));
     }
 
     #[test]
@@ -91,7 +95,7 @@ mod tests {
             let (shared, warning) = share_endpoint(Some(url), ServiceUrls::default());
             assert_eq!(shared.dynamodb.as_deref(), Some(url));
             assert!(warning.unwrap().contains("`endpoints`"));
-            let own = urls(None, Some("http://d"), Some("http://s"));
+            let own = service_urls(None, Some("http://d"), Some("http://s"));
             assert_eq!(share_endpoint(Some(url), own).1, None);
         }
     }

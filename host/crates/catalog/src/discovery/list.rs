@@ -69,18 +69,19 @@ impl NameList {
     /// # Errors
     ///
     /// There is not even a first page.
-    pub(super) async fn read(self, control: &ControlPlane) -> Result<ListedNames, AwsError> {
+    pub(super) async fn read_all(self, control: &ControlPlane) -> Result<ListedNames, AwsError> {
         let mut listed = ListedNames::default();
         let mut start = None;
         loop {
-            let answer = control.ask(self.operation, &self.request(start.as_deref())).await;
+            let answer =
+                control.call_api(self.operation, &self.page_request(start.as_deref())).await;
             let next = match answer {
                 // Without a first page nothing is known, and it is not known to be nothing.
                 Ok(answer) if start.is_none() && self.names_of(&answer).is_none() => {
                     let problem = format!("the answer has no {}", self.names);
                     return Err(AwsError::incomplete(problem));
                 }
-                Ok(answer) => self.take(&answer, &mut listed).map_err(str::to_owned),
+                Ok(answer) => self.add_page(&answer, &mut listed).map_err(str::to_owned),
                 Err(error) if start.is_none() => return Err(error),
                 Err(error) => Err(error.to_string()),
             };
@@ -95,7 +96,7 @@ impl NameList {
         }
     }
 
-    fn request(self, start: Option<&str>) -> Value {
+    fn page_request(self, start: Option<&str>) -> Value {
         let mut request = json!({"Limit": self.page});
         if let Some(start) = start {
             request[self.start] = start.into();
@@ -111,7 +112,7 @@ impl NameList {
     /// Take the names of a page, and say behind which one there are more, or why the list
     /// is cut off. Each page must bring a name that no other had, or the list might go
     /// round for ever.
-    fn take(
+    fn add_page(
         self,
         answer: &Value,
         listed: &mut ListedNames,
@@ -148,10 +149,10 @@ mod tests {
     use super::*;
 
     /// What is found on these pages, the last of which is asked for behind it.
-    fn read(list: NameList, pages: &[Value]) -> (Vec<String>, &'static str) {
+    fn read_pages(list: NameList, pages: &[Value]) -> (Vec<String>, &'static str) {
         let mut listed = ListedNames::default();
         for page in pages {
-            match list.take(page, &mut listed) {
+            match list.add_page(page, &mut listed) {
                 Ok(Some(_)) => (),
                 Ok(None) => return (listed.names, "end"),
                 Err(why) => return (listed.names, why),
@@ -160,29 +161,30 @@ mod tests {
         (listed.names, "more")
     }
 
-    fn streams(names: &[&str], has_more: bool) -> Value {
+    fn streams_page(names: &[&str], has_more: bool) -> Value {
         json!({"DeliveryStreamNames": names, "HasMoreDeliveryStreams": has_more})
     }
 
     #[test]
     fn pages_are_put_together() {
-        let (names, end) = read(STREAMS, &[streams(&["a", "b"], true), streams(&["c"], false)]);
+        let (names, end) =
+            read_pages(STREAMS, &[streams_page(&["a", "b"], true), streams_page(&["c"], false)]);
         assert_eq!((names.join(""), end), ("abc".to_owned(), "end"));
         let pages = [
             json!({"TableNames": ["a"], "LastEvaluatedTableName": "a"}),
             json!({"TableNames": ["b"]}),
         ];
-        let (names, end) = read(TABLES, &pages);
+        let (names, end) = read_pages(TABLES, &pages);
         assert_eq!((names.join(""), end), ("ab".to_owned(), "end"));
-        assert_eq!(read(STREAMS, &[streams(&[], false)]).1, "end");
+        assert_eq!(read_pages(STREAMS, &[streams_page(&[], false)]).1, "end");
     }
 
     #[test]
     fn a_list_that_may_have_no_end_is_cut_off() {
         for (pages, names, word) in [
-            (vec![streams(&["a"], true), streams(&[], true)], 1, "empty"),
-            (vec![streams(&["a"], true), streams(&["a"], true)], 1, "no new name"),
-            (vec![streams(&["a"], true), json!({})], 1, "no list"),
+            (vec![streams_page(&["a"], true), streams_page(&[], true)], 1, "empty"),
+            (vec![streams_page(&["a"], true), streams_page(&["a"], true)], 1, "no new name"),
+            (vec![streams_page(&["a"], true), json!({})], 1, "no list"),
             (
                 vec![json!({"DeliveryStreamNames": ["a", 1], "HasMoreDeliveryStreams": false})],
                 0,
@@ -195,24 +197,24 @@ mod tests {
                 "does not say",
             ),
         ] {
-            let (found, end) = read(STREAMS, &pages);
+            let (found, end) = read_pages(STREAMS, &pages);
             assert!(found.len() == names && end.contains(word), "{pages:?}: {end}");
         }
         let page = json!({"TableNames": [], "LastEvaluatedTableName": "a"});
-        assert!(read(TABLES, &[page]).1.contains("no new name"));
+        assert!(read_pages(TABLES, &[page]).1.contains("no new name"));
         for last in [json!(1), json!(""), json!({"name": "a"}), json!(["a"])] {
             let page = json!({"TableNames": ["a"], "LastEvaluatedTableName": last});
-            assert!(read(TABLES, &[page]).1.contains("does not say"), "{last}");
+            assert!(read_pages(TABLES, &[page]).1.contains("does not say"), "{last}");
         }
         let page = json!({"TableNames": ["a"], "LastEvaluatedTableName": null});
-        assert_eq!(read(TABLES, &[page]).1, "end");
+        assert_eq!(read_pages(TABLES, &[page]).1, "end");
     }
 
     #[test]
     fn a_request_goes_on_behind_the_last_name() {
-        assert_eq!(STREAMS.request(None), json!({"Limit": 1000}));
+        assert_eq!(STREAMS.page_request(None), json!({"Limit": 1000}));
         let next = json!({"Limit": 100, "ExclusiveStartTableName": "t"});
-        assert_eq!(TABLES.request(Some("t")), next);
+        assert_eq!(TABLES.page_request(Some("t")), next);
     }
 
     fn any_pages() -> impl Strategy<Value = Vec<(Vec<String>, bool)>> {
@@ -227,7 +229,7 @@ mod tests {
                 .iter()
                 .map(|(names, more)| json!({"DeliveryStreamNames": names, "HasMoreDeliveryStreams": more}))
                 .collect();
-            let (names, _) = read(STREAMS, &pages);
+            let (names, _) = read_pages(STREAMS, &pages);
             prop_assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
         }
     }

@@ -20,7 +20,7 @@ const CATALOG_PAUSE_MAX: Duration = Duration::from_secs(20);
 const BACKOFF: Backoff = Backoff::new(CATALOG_PAUSE, CATALOG_PAUSE_MAX, Jitter::Half);
 
 /// Have an operation done, with so many attempts at most, each of which waits for its turn.
-pub(super) async fn attempt<T, F>(
+pub(super) async fn call_with_retries<T, F>(
     limiter: &RateLimiter,
     attempts_max: u32,
     operation: &str,
@@ -40,7 +40,7 @@ where
         };
         attempts += 1;
         let is_last = attempts >= attempts_max || begun.elapsed() >= CATALOG_ATTEMPTS_TIME_MAX;
-        if is_last || !may_pass(&error) {
+        if is_last || !is_retryable(&error) {
             return Err(error);
         }
         tracing::debug!("ask for {operation} again: {error}");
@@ -49,7 +49,7 @@ where
 }
 
 /// Credentials that have expired are renewed before the next attempt.
-fn may_pass(error: &AwsError) -> bool {
+fn is_retryable(error: &AwsError) -> bool {
     error.is_passing || error.code.starts_with("ExpiredToken")
 }
 
@@ -78,7 +78,8 @@ mod tests {
                     if attempts.get() >= successful { Ok(()) } else { Err(error(is_passing)) };
                 std::future::ready(answer)
             };
-            let answer = attempt(&limiter, limits::CATALOG_ATTEMPTS_MAX, "Test", call).await;
+            let answer =
+                call_with_retries(&limiter, limits::CATALOG_ATTEMPTS_MAX, "Test", call).await;
             assert_eq!((attempts.get(), answer.is_ok()), expected);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::bounded_calls::ask_each;
+use super::bounded_calls::call_for_each;
 use super::control_plane::ControlPlane;
 use super::error_kind::{is_denied, is_gone};
 use super::{DiscoveryProgress, ReportProgress, list};
@@ -29,12 +29,12 @@ pub(super) struct TablesByStream {
 impl TablesByStream {
     /// Ask all tables. What cannot be asked becomes a warning: without it, lineage
     /// begins at the Kinesis stream.
-    pub(super) async fn read(control: &Arc<ControlPlane>, tell: ReportProgress<'_>) -> Self {
+    pub(super) async fn discover(control: &Arc<ControlPlane>, tell: ReportProgress<'_>) -> Self {
         let mut feeding = TablesByStream::default();
-        let listed = match list::TABLES.read(control).await {
+        let listed = match list::TABLES.read_all(control).await {
             Ok(listed) => listed,
             Err(error) => {
-                feeding.warnings.push(unlisted(&error));
+                feeding.warnings.push(unlisted_warning(&error));
                 return feeding;
             }
         };
@@ -44,21 +44,21 @@ impl TablesByStream {
         let of = listed.names.len();
         let ask = |table: String| {
             let control = Arc::clone(control);
-            async move { streams_fed(&control.ask(OPERATION, &json!({"TableName": table})).await?) }
+            async move { streams_fed(&control.call_api(OPERATION, &json!({"TableName": table})).await?) }
         };
         let mut done = 0;
         let take = |table: String, answer| {
-            feeding.take(table, answer);
+            feeding.add_table(table, answer);
             done += 1;
             tell(DiscoveryProgress::Tables { done, of });
         };
-        ask_each(listed.names, ask, take).await;
+        call_for_each(listed.names, ask, take).await;
         feeding.tables.values_mut().for_each(|tables| tables.sort());
         feeding.warn_of_failed(of);
         feeding
     }
 
-    fn take(&mut self, table: String, fed: Result<BTreeSet<Arn>, AwsError>) {
+    fn add_table(&mut self, table: String, fed: Result<BTreeSet<Arn>, AwsError>) {
         match fed {
             Ok(fed) => {
                 for stream in fed {
@@ -86,7 +86,7 @@ impl TablesByStream {
     }
 }
 
-fn unlisted(error: &AwsError) -> String {
+fn unlisted_warning(error: &AwsError) -> String {
     let advice = if is_denied(error) { ": allow dynamodb:ListTables" } else { "" };
     format!(
         "DynamoDB tables could not be listed, and none is told to feed a Kinesis stream: {error}{advice}"
@@ -114,7 +114,7 @@ fn streams_fed(answer: &Value) -> Result<BTreeSet<Arn>, AwsError> {
 }
 
 /// The Kinesis streams that feed delivery streams.
-pub(super) fn sources(
+pub(super) fn kinesis_sources(
     streams: &[StreamDescription],
 ) -> impl Iterator<Item = (&StreamDescription, &Arn)> {
     streams.iter().filter_map(|stream| match &stream.origin {
@@ -125,8 +125,8 @@ pub(super) fn sources(
 
 /// Those of them whose tables nobody sees from here: a table feeds streams of its
 /// own account and region alone.
-pub(super) fn warn_of_others(streams: &[StreamDescription], region: &str) -> Vec<String> {
-    let others = sources(streams)
+pub(super) fn foreign_source_warnings(streams: &[StreamDescription], region: &str) -> Vec<String> {
+    let others = kinesis_sources(streams)
         .filter(|(stream, source)| source.account != stream.arn.account || source.region != region);
     let warning = |(stream, source): (&StreamDescription, &Arn)| {
         format!(
@@ -159,7 +159,7 @@ mod tests {
             let mut feeding = TablesByStream::default();
             let to = json!({"StreamArn": STREAM, "DestinationStatus": status});
             let answer = json!({"KinesisDataStreamDestinations": [to, to]});
-            feeding.take("t".to_owned(), streams_fed(&answer));
+            feeding.add_table("t".to_owned(), streams_fed(&answer));
             let tables: Vec<_> = feeding.tables.values().flatten().map(Arn::to_string).collect();
             let table = "arn:aws:dynamodb:eu-west-1:123456789012:table/t";
             assert_eq!(tables, vec![table; usize::from(counts)], "{status}");

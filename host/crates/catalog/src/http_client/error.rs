@@ -60,7 +60,7 @@ pub enum HttpError {
         to: String,
     },
     /// The server is not reached, or breaks off.
-    #[error("{url} was not reached: {}", why(cause))]
+    #[error("{url} was not reached: {}", cause_text(cause))]
     Unreached {
         /// What was asked.
         url: String,
@@ -76,12 +76,12 @@ pub enum HttpError {
     },
 }
 
-pub(super) fn unreached(url: &reqwest::Url, error: reqwest::Error) -> HttpError {
+pub(super) fn unreachable_error(url: &reqwest::Url, error: reqwest::Error) -> HttpError {
     // Its URL is told apart, and without its query.
-    HttpError::Unreached { url: shown(url), cause: Arc::new(error.without_url()) }
+    HttpError::Unreached { url: shown_url(url), cause: Arc::new(error.without_url()) }
 }
 
-fn why(error: &reqwest::Error) -> String {
+fn cause_text(error: &reqwest::Error) -> String {
     match (error.is_timeout(), error.source()) {
         (true, None) => LATE.to_owned(),
         (true, Some(source)) => format!("{LATE}: {}", error_chain(source)),
@@ -92,7 +92,7 @@ fn why(error: &reqwest::Error) -> String {
 /// What is said in place of the client's own words.
 const LATE: &str = "there was no answer in time";
 
-pub(super) fn shown(url: &reqwest::Url) -> String {
+pub(super) fn shown_url(url: &reqwest::Url) -> String {
     without_secrets(url.as_str())
 }
 

@@ -17,7 +17,7 @@ const HTTP_ATTEMPTS: u32 = 4;
 const HTTP_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Whether another attempt may help after this status.
-pub(super) fn may_help(status: u16, method: &Method) -> bool {
+pub(super) fn is_retryable(status: u16, method: &Method) -> bool {
     match status {
         429 => true,
         502..=504 => method.is_idempotent(),
@@ -27,7 +27,7 @@ pub(super) fn may_help(status: u16, method: &Method) -> bool {
 
 /// The pause after so many attempts have failed, not shorter than what the server told;
 /// none once they are enough.
-pub(super) fn pause(first: Duration, failures: u32, told: Duration) -> Option<Duration> {
+pub(super) fn retry_delay(first: Duration, failures: u32, told: Duration) -> Option<Duration> {
     let backoff = Backoff::new(first, HTTP_PAUSE_MAX, Jitter::Half);
     let is_last = failures >= HTTP_ATTEMPTS;
     (!is_last).then(|| backoff.pause(failures).max(told.min(HTTP_PAUSE_MAX)))
@@ -74,12 +74,12 @@ mod tests {
     fn pauses_grow_and_end() {
         let first = Duration::from_secs(1);
         for (failures, most) in [(1, 1.0), (2, 2.0), (3, 4.0)] {
-            let pause = pause(first, failures, Duration::ZERO).unwrap().as_secs_f64();
+            let pause = retry_delay(first, failures, Duration::ZERO).unwrap().as_secs_f64();
             assert!(pause >= most / 2.0 && pause <= most, "{pause}");
         }
-        assert_eq!(pause(first, HTTP_ATTEMPTS, Duration::ZERO), None);
+        assert_eq!(retry_delay(first, HTTP_ATTEMPTS, Duration::ZERO), None);
         let told = Duration::from_secs(100_000);
-        assert_eq!(pause(Duration::from_millis(1), 1, told), Some(HTTP_PAUSE_MAX));
+        assert_eq!(retry_delay(Duration::from_millis(1), 1, told), Some(HTTP_PAUSE_MAX));
     }
 
     #[test]
@@ -87,8 +87,8 @@ mod tests {
         for (status, get, post) in
             [(200, false, false), (429, true, true), (500, false, false), (503, true, false)]
         {
-            assert_eq!(may_help(status, &Method::GET), get, "{status}");
-            assert_eq!(may_help(status, &Method::POST), post, "{status}");
+            assert_eq!(is_retryable(status, &Method::GET), get, "{status}");
+            assert_eq!(is_retryable(status, &Method::POST), post, "{status}");
         }
     }
 

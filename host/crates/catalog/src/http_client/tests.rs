@@ -52,7 +52,7 @@ async fn what_failed_in_passing_is_asked_again() {
     ];
     let (url, seen) = server(answers).await;
     let web = HttpClient::new(&settings()).unwrap();
-    let answer = web.ask(Method::PUT, &url, Some(&json!({"b": 2}))).await.unwrap();
+    let answer = web.send(Method::PUT, &url, Some(&json!({"b": 2}))).await.unwrap();
     assert_eq!((answer.status, &*answer.body, answer.is_html), (200, &b"{\"a\":1}"[..], false));
     let seen = seen.await.unwrap();
     assert_eq!(seen.len(), 4);
@@ -67,10 +67,10 @@ async fn what_failed_in_passing_is_asked_again() {
 async fn the_last_answer_stands_and_nothing_is_posted_twice() {
     let (url, seen) = server(vec![answer("503 Busy", "x"); 4]).await;
     let web = HttpClient::new(&settings()).unwrap();
-    assert_eq!(web.ask(Method::GET, &url, None).await.unwrap().status, 503);
+    assert_eq!(web.send(Method::GET, &url, None).await.unwrap().status, 503);
     assert_eq!(seen.await.unwrap().len(), 4);
     let (url, seen) = server(vec![answer("503 Busy", "x")]).await;
-    assert_eq!(web.ask(Method::POST, &url, Some(&json!({}))).await.unwrap().status, 503);
+    assert_eq!(web.send(Method::POST, &url, Some(&json!({}))).await.unwrap().status, 503);
     assert_eq!(seen.await.unwrap().len(), 1);
 }
 
@@ -79,7 +79,7 @@ async fn redirects_are_told_without_their_query() {
     let moved = answer("302 Moved\r\nlocation: https://u:pw@sso/login?code=hidden", "");
     let (url, _seen) = server(vec![moved]).await;
     let web = HttpClient::new(&settings()).unwrap();
-    let error = web.ask(Method::GET, &url, None).await.unwrap_err().to_string();
+    let error = web.send(Method::GET, &url, None).await.unwrap_err().to_string();
     assert!(error.contains("points to https://sso/login,"), "{error}");
     assert!(!error.contains("hidden") && !error.contains("pw"), "{error}");
 }
@@ -95,7 +95,7 @@ async fn pages_are_told_from_answers() {
     ] {
         let (url, _seen) = server(vec![answer(head, body)]).await;
         let web = HttpClient::new(&settings()).unwrap();
-        assert_eq!(web.ask(Method::GET, &url, None).await.unwrap().is_html, expected, "{body}");
+        assert_eq!(web.send(Method::GET, &url, None).await.unwrap().is_html, expected, "{body}");
     }
 }
 
@@ -104,7 +104,7 @@ async fn answers_have_an_end() {
     let long = "x".repeat(limits::HTTP_ANSWER_BYTES_MAX + 1);
     let (url, _seen) = server(vec![answer("200 OK", &long)]).await;
     let web = HttpClient::new(&settings()).unwrap();
-    let error = web.ask(Method::GET, &url, None).await.unwrap_err();
+    let error = web.send(Method::GET, &url, None).await.unwrap_err();
     assert!(matches!(error, HttpError::TooLong { .. }), "{error}");
 }
 
@@ -112,7 +112,7 @@ async fn answers_have_an_end() {
 async fn errors_show_no_secret() {
     let web = HttpClient::new(&settings()).unwrap();
     for url in ["http://u:hidden@127.0.0.1:1/a?k=hidden", "//u:hidden@a?hidden", "hidden: x"] {
-        let error = web.ask(Method::GET, url, None).await.unwrap_err();
+        let error = web.send(Method::GET, url, None).await.unwrap_err();
         let error = format!("{error} {error:?}");
         assert!(!error.contains("hidden") || url.starts_with("hidden"), "{error}");
     }

@@ -13,13 +13,13 @@ use super::{HttpError, TlsVerification};
 use standpipe_aws::read_certificates;
 
 /// TLS as it is set.
-pub(super) fn config(verify: &TlsVerification) -> Result<ClientConfig, HttpError> {
+pub(super) fn tls_config(verify: &TlsVerification) -> Result<ClientConfig, HttpError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .expect("it knows the versions of TLS that it was built with");
     Ok(match verify {
-        TlsVerification::System => builder.with_root_certificates(system()),
+        TlsVerification::System => builder.with_root_certificates(system_roots()),
         TlsVerification::Authority(path) => {
             let wrong =
                 |problem| HttpError::Authority { path: path.clone(), problem: Arc::new(problem) };
@@ -36,7 +36,7 @@ pub(super) fn config(verify: &TlsVerification) -> Result<ClientConfig, HttpError
 
 /// Where a system has none, no server is believed, and those without TLS can be
 /// asked all the same.
-fn system() -> RootCertStore {
+fn system_roots() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn an_authority_must_be_there() {
         let directory = tempfile::TempDir::new().unwrap();
-        assert!(config(&TlsVerification::Authority(directory.path().join("ca.pem"))).is_err());
-        assert!(config(&TlsVerification::Nothing).is_ok());
+        assert!(tls_config(&TlsVerification::Authority(directory.path().join("ca.pem"))).is_err());
+        assert!(tls_config(&TlsVerification::Nothing).is_ok());
     }
 }

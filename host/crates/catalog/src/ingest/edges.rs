@@ -2,40 +2,40 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{IngestStep, Ingestion, fail};
+use super::{IngestStep, Ingestion, add_failure};
 use crate::openmetadata::{
     ApiError, AssetResolver, EdgeWrite, EdgeWriter, Entity, ExistingPipeline, Resolution,
-    StreamLink, links,
+    StreamLink, stream_links,
 };
-use crate::report::{EdgeOutcome, EdgeReport, LineageReport, label};
+use crate::report::{EdgeOutcome, EdgeReport, LineageReport, asset_label};
 use crate::{Asset, Graph, Inventory};
 
 /// The edges of those who ask no server.
-pub(super) fn drawn(inventory: &Inventory, graph: &Graph) -> LineageReport {
-    let lines = links(inventory, graph).into_iter().map(|link| {
+pub(super) fn report_without_server(inventory: &Inventory, graph: &Graph) -> LineageReport {
+    let lines = stream_links(inventory, graph).into_iter().map(|link| {
         let unknown = |asset: &&Asset| matches!(asset, Asset::Unsupported { .. });
         let unsupported = link.from.iter().chain([&link.to]).find(unknown);
         let fate = match (unsupported, &link.from) {
             (Some(asset), _) => {
                 let why = "it is not known to this program".to_owned();
-                EdgeOutcome::Unsupported { end: label(asset), why }
+                EdgeOutcome::Unsupported { end: asset_label(asset), why }
             }
             (None, None) => EdgeOutcome::DirectPut,
             (None, Some(_)) => EdgeOutcome::Drawn,
         };
-        line(&link, fate)
+        edge_report(&link, fate)
     });
     LineageReport { lines: lines.collect() }
 }
 
-fn line(link: &StreamLink, fate: EdgeOutcome) -> EdgeReport {
-    let (from, to) = (link.from.as_ref().map(label), label(&link.to));
+fn edge_report(link: &StreamLink, fate: EdgeOutcome) -> EdgeReport {
+    let (from, to) = (link.from.as_ref().map(asset_label), asset_label(&link.to));
     EdgeReport { stream: link.stream.clone(), from, to, fate }
 }
 
 impl Ingestion<'_> {
     /// Write all edges. `before` are the pipelines as they were found.
-    pub(super) async fn lineage(
+    pub(super) async fn write_edges(
         &self,
         before: &BTreeMap<String, ExistingPipeline>,
         existing: &BTreeMap<String, ExistingPipeline>,
@@ -47,23 +47,23 @@ impl Ingestion<'_> {
         let mut resolver = AssetResolver::new(self.server);
         for stream in &self.inventory.streams {
             let pipeline = existing.get(&stream.name).map(|one| &one.entity);
-            if let Err(error) = edges.begin(pipeline).await {
-                fail(sink, &stream.name, &error);
+            if let Err(error) = edges.delete_overridden(pipeline).await {
+                add_failure(sink, &stream.name, &error);
             }
         }
         let mut lines = Vec::new();
-        for link in links(self.inventory, self.graph) {
+        for link in stream_links(self.inventory, self.graph) {
             let pipeline = existing.get(&link.stream).map(|one| &one.entity);
-            let fate = self.join(&link, pipeline, &mut resolver, &mut edges).await;
+            let fate = self.write_edge(&link, pipeline, &mut resolver, &mut edges).await;
             let fate =
                 fate.unwrap_or_else(|error| EdgeOutcome::Failed { error: error.to_string() });
-            let line = line(&link, fate);
+            let line = edge_report(&link, fate);
             match &line.fate {
                 EdgeOutcome::Resolved { written: EdgeWrite::Updated, .. } => sink.updated += 1,
                 EdgeOutcome::Resolved { .. } => sink.records += 1,
                 EdgeOutcome::Failed { error } => {
                     let entity = format!("{}: an edge to {}", line.stream, line.to);
-                    fail(sink, &entity, error);
+                    add_failure(sink, &entity, error);
                 }
                 EdgeOutcome::NotFound { .. } | EdgeOutcome::Ambiguous { .. } => {
                     let (word, details) = (line.fate.word(), line.fate.details());
@@ -76,7 +76,7 @@ impl Ingestion<'_> {
         LineageReport { lines }
     }
 
-    async fn join(
+    async fn write_edge(
         &self,
         link: &StreamLink,
         pipeline: Option<&Entity>,
@@ -91,7 +91,7 @@ impl Ingestion<'_> {
         if let Some(Err(fate @ EdgeOutcome::Unsupported { .. })) = from {
             return Ok(fate);
         }
-        let (from, to) = match (from, find(&link.to, resolver).await?) {
+        let (from, to) = match (from, find_end(&link.to, resolver).await?) {
             // What can never be is told before what is only missing.
             (_, Err(fate @ EdgeOutcome::Unsupported { .. })) => return Ok(fate),
             (Some(Err(fate)), _) | (_, Err(fate)) => return Ok(fate),
@@ -106,7 +106,9 @@ impl Ingestion<'_> {
         let begin = from.as_ref().map(|from| &from.entity).or(pipeline);
         let written = match begin {
             Some(begin) => {
-                edges.put(&link.stream, pipeline, begin, &to.entity, link.keeps_columns).await?
+                edges
+                    .put_edge(&link.stream, pipeline, begin, &to.entity, link.keeps_columns)
+                    .await?
             }
             None => EdgeWrite::Would,
         };
@@ -126,22 +128,22 @@ async fn find_origin(
     instead: Option<&Asset>,
     resolver: &mut AssetResolver<'_>,
 ) -> Result<Result<End, EdgeOutcome>, ApiError> {
-    let found = find(from, resolver).await?;
+    let found = find_end(from, resolver).await?;
     let (Err(EdgeOutcome::NotFound { end, tried }), Some(instead)) = (&found, instead) else {
         return Ok(found);
     };
-    Ok(match find(instead, resolver).await? {
+    Ok(match find_end(instead, resolver).await? {
         Ok(other) => {
             let matched = format!(
                 "{}, since {end} is not in OpenMetadata (tried {})",
-                label(instead),
+                asset_label(instead),
                 tried.join(", ")
             );
             Ok(End { matched: Some(matched), ..other })
         }
         Err(EdgeOutcome::NotFound { tried: more, .. }) => {
             let tried = tried.iter().cloned().chain(more).collect();
-            Err(EdgeOutcome::NotFound { end: format!("{end}, or {}", label(instead)), tried })
+            Err(EdgeOutcome::NotFound { end: format!("{end}, or {}", asset_label(instead)), tried })
         }
         // What is known of the other one is nearer to an edge.
         Err(fate @ EdgeOutcome::Ambiguous { .. }) => Err(fate),
@@ -150,11 +152,11 @@ async fn find_origin(
 }
 
 /// Look for an end. What becomes of the edge if it is not found comes instead.
-async fn find(
+async fn find_end(
     asset: &Asset,
     resolver: &mut AssetResolver<'_>,
 ) -> Result<Result<End, EdgeOutcome>, ApiError> {
-    let end = label(asset);
+    let end = asset_label(asset);
     Ok(match resolver.resolve(asset).await? {
         Resolution::Found { entity, matched } => Ok(End { entity, matched }),
         Resolution::NotFound { tried } => Err(EdgeOutcome::NotFound { end, tried }),

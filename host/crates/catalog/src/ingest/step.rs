@@ -56,7 +56,7 @@ impl IngestStep {
     }
 
     /// What was read.
-    pub fn source(inventory: &Inventory) -> Self {
+    pub fn of_inventory(inventory: &Inventory) -> Self {
         let unread = inventory.unread.iter();
         let vanished =
             inventory.vanished.iter().map(|name| format!("{name} went while it was read"));

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{IngestFailure, IngestOptions, IngestOutcome, IngestStep};
 use standpipe_core::escape::one_line;
-use standpipe_core::text_table::table;
+use standpipe_core::text_table::render_table;
 
 /// Failures that the summary of a run shows, as OpenMetadata's own does.
 const CATALOG_FAILURES_SHOWN: usize = 10;
@@ -32,7 +32,7 @@ impl IngestOutcome {
             let rows = shown.map(|IngestFailure { from, entity, message }| {
                 [from.clone(), entity.clone(), message.clone()]
             });
-            text.push_str(&table(["From", "Entity Name", "Message"], rows));
+            text.push_str(&render_table(["From", "Entity Name", "Message"], rows));
         }
         let words = if options.is_dry { "would be" } else { "were" };
         if !self.removal.pipelines.is_empty() {

@@ -17,19 +17,25 @@ pub(super) struct LineageBuilder {
 }
 
 impl LineageBuilder {
-    pub(super) fn asset(&mut self, asset: Asset) {
+    pub(super) fn add_asset(&mut self, asset: Asset) {
         self.assets.insert(asset);
     }
 
-    pub(super) fn warn(&mut self, warning: String) {
+    pub(super) fn add_warning(&mut self, warning: String) {
         self.warnings.insert(warning);
     }
 
     /// Data flows from an asset to another, if the condition holds. One that flows
     /// without any condition too, always does.
-    pub(super) fn edge(&mut self, from: Asset, to: Asset, role: EdgeRole, condition: Option<&str>) {
-        self.asset(from.clone());
-        self.asset(to.clone());
+    pub(super) fn add_edge(
+        &mut self,
+        from: Asset,
+        to: Asset,
+        role: EdgeRole,
+        condition: Option<&str>,
+    ) {
+        self.add_asset(from.clone());
+        self.add_asset(to.clone());
         let none_yet = || Some(BTreeSet::new());
         let conditions = self.edges.entry((from, to, role)).or_insert_with(none_yet);
         match (&mut *conditions, condition) {

@@ -5,24 +5,24 @@ use crate::url_parts::UrlParts;
 use crate::{Arn, Asset, Destination, S3Place, Schema, Sink, StreamDescription, Table};
 
 use super::builder::LineageBuilder;
-use super::glue;
+use super::glue_catalog;
 
 /// Where records of a destination end up: several places for Iceberg alone.
-pub(super) fn of(
-    collected: &mut LineageBuilder,
+pub(super) fn destination_assets(
+    builder: &mut LineageBuilder,
     stream: &StreamDescription,
     destination: &Destination,
 ) -> Vec<Asset> {
     let unsupported =
         |what: &str| Asset::Unsupported { stream: stream.name.clone(), what: what.to_owned() };
     let place = match &destination.sink {
-        Sink::S3(place) => objects(place),
+        Sink::S3(place) => objects_asset(place),
         Sink::Redshift { host, database, table, .. } => Asset::RedshiftTable {
             host: host.clone(),
             table: redshift_table(database.as_deref(), table),
         },
         Sink::Search { engine, domain, endpoint, index, rotation } => {
-            match search_place(domain.as_ref(), endpoint.as_deref()) {
+            match search_host(domain.as_ref(), endpoint.as_deref()) {
                 Some(place) => Asset::SearchIndex {
                     engine: *engine,
                     place,
@@ -31,13 +31,14 @@ pub(super) fn of(
                 },
                 None => {
                     let name = &stream.name;
-                    collected.warn(format!("stream {name}: neither domain nor endpoint is told"));
+                    builder
+                        .add_warning(format!("stream {name}: neither domain nor endpoint is told"));
                     unsupported(&destination.key)
                 }
             }
         }
         Sink::Snowflake { account, table } => {
-            Asset::SnowflakeTable { account: bare(account), table: table.clone() }
+            Asset::SnowflakeTable { account: without_secrets(account), table: table.clone() }
         }
         Sink::Iceberg { catalog, tables } if !tables.is_empty() => {
             let table = |table: &Table| Asset::IcebergTable {
@@ -49,13 +50,15 @@ pub(super) fn of(
         // Each record may name its table: then the list of them is empty.
         Sink::Iceberg { .. } => {
             let name = &stream.name;
-            collected.warn(format!("stream {name}: its records name their tables of Iceberg"));
+            builder.add_warning(format!("stream {name}: its records name their tables of Iceberg"));
             unsupported("tables of Iceberg that records name")
         }
-        Sink::Splunk { endpoint } => Asset::Splunk { endpoint: bare(endpoint) },
-        Sink::Http { name, url } => Asset::HttpEndpoint { name: name.clone(), url: bare(url) },
+        Sink::Splunk { endpoint } => Asset::Splunk { endpoint: without_secrets(endpoint) },
+        Sink::Http { name, url } => {
+            Asset::HttpEndpoint { name: name.clone(), url: without_secrets(url) }
+        }
         Sink::Unsupported { what } => {
-            collected.warn(format!("stream {}: {what} is not supported", stream.name));
+            builder.add_warning(format!("stream {}: {what} is not supported", stream.name));
             unsupported(what)
         }
     };
@@ -63,7 +66,7 @@ pub(super) fn of(
 }
 
 /// Objects of a bucket.
-pub(super) fn objects(place: &S3Place) -> Asset {
+pub(super) fn objects_asset(place: &S3Place) -> Asset {
     Asset::Objects {
         bucket: place.bucket.clone(),
         prefix: static_prefix(&place.prefix).to_owned(),
@@ -72,21 +75,21 @@ pub(super) fn objects(place: &S3Place) -> Asset {
 }
 
 /// The table that columns are taken from.
-pub(super) fn columns(stream: &StreamDescription, schema: &Schema) -> Asset {
-    let catalog = glue(stream, schema.catalog.as_deref(), schema.region.as_deref());
+pub(super) fn schema_table(stream: &StreamDescription, schema: &Schema) -> Asset {
+    let catalog = glue_catalog(stream, schema.catalog.as_deref(), schema.region.as_deref());
     let table =
         Table { database: None, schema: Some(schema.database.clone()), name: schema.table.clone() };
     Asset::GlueTable { catalog, table }
 }
 
-fn search_place(domain: Option<&Arn>, endpoint: Option<&str>) -> Option<String> {
+fn search_host(domain: Option<&Arn>, endpoint: Option<&str>) -> Option<String> {
     let host = endpoint.map(|url| UrlParts::of(url).host).filter(|host| !host.is_empty());
     host.map(str::to_ascii_lowercase).or_else(|| domain.map(ToString::to_string))
 }
 
 /// A URL without what may be a secret: user, password, parameters and fragment. Whoever
 /// read it should have seen to that; this is what everyone gets to see.
-fn bare(url: &str) -> String {
+fn without_secrets(url: &str) -> String {
     let UrlParts { scheme, host, path } = UrlParts::of(url);
     let scheme = scheme.map(|scheme| format!("{scheme}://")).unwrap_or_default();
     format!("{scheme}{host}{path}")
@@ -100,7 +103,7 @@ fn bare(url: &str) -> String {
 /// something else (`enable_case_sensitive_identifier`), so that catalogs know
 /// tables by their lower-case names.
 fn redshift_table(database: Option<&str>, written: &str) -> Table {
-    let mut parts = name_parts(written);
+    let mut parts = split_name_parts(written);
     let name = parts.pop().unwrap_or_default();
     let schema = parts.pop().filter(|schema| !schema.is_empty());
     let schema = schema.unwrap_or_else(|| "public".to_owned());
@@ -109,7 +112,7 @@ fn redshift_table(database: Option<&str>, written: &str) -> Table {
 }
 
 /// What stands between dots, in lower case; dots between quotes do not count.
-fn name_parts(written: &str) -> Vec<String> {
+fn split_name_parts(written: &str) -> Vec<String> {
     let (mut parts, mut is_quoted) = (vec![String::new()], false);
     for character in written.trim().chars() {
         match character {
@@ -146,7 +149,7 @@ mod tests {
     #[test]
     fn a_search_engine_is_known_by_its_host() {
         let domain = Arn::parse("arn:aws:es:eu-west-1:123456789012:domain/logs");
-        let place = |domain: Option<&Arn>, endpoint| search_place(domain, endpoint);
+        let place = |domain: Option<&Arn>, endpoint| search_host(domain, endpoint);
         let own = place(domain.as_ref(), Some("https://Search-x.eu-west-1.es.amazonaws.com/path"));
         assert_eq!(own.as_deref(), Some("search-x.eu-west-1.es.amazonaws.com"));
         assert_eq!(place(None, Some("u:p@h:9200")).as_deref(), Some("h:9200"));
@@ -164,7 +167,7 @@ mod tests {
             ("https://u:p@w@h.example/", "https://h.example/"),
         ];
         for (url, expected) in table {
-            assert_eq!(bare(url), expected);
+            assert_eq!(without_secrets(url), expected);
         }
     }
 

@@ -7,24 +7,24 @@ use crate::{Asset, EdgeRole, Inventory, Origin, StreamDescription};
 use super::builder::LineageBuilder;
 
 /// What feeds a stream, and what feeds that.
-pub(super) fn draw(
-    collected: &mut LineageBuilder,
+pub(super) fn add_origins(
+    builder: &mut LineageBuilder,
     inventory: &Inventory,
     stream: &StreamDescription,
     node: &Asset,
 ) {
-    for origin in of(collected, stream) {
+    for origin in origin_assets(builder, stream) {
         if let Asset::KinesisStream { arn } = &origin {
             for table in inventory.tables.get(arn).into_iter().flatten() {
                 let table = Asset::DynamoTable { arn: table.clone() };
-                collected.edge(table, origin.clone(), EdgeRole::Feeds, None);
+                builder.add_edge(table, origin.clone(), EdgeRole::Feeds, None);
             }
         }
-        collected.edge(origin, node.clone(), EdgeRole::Feeds, None);
+        builder.add_edge(origin, node.clone(), EdgeRole::Feeds, None);
     }
 }
 
-fn of(collected: &mut LineageBuilder, stream: &StreamDescription) -> Vec<Asset> {
+fn origin_assets(builder: &mut LineageBuilder, stream: &StreamDescription) -> Vec<Asset> {
     match &stream.origin {
         Origin::DirectPut => Vec::new(),
         Origin::Kinesis { arn } => vec![Asset::KinesisStream { arn: arn.clone() }],
@@ -32,10 +32,10 @@ fn of(collected: &mut LineageBuilder, stream: &StreamDescription) -> Vec<Asset> 
             vec![Asset::KafkaTopic { cluster: cluster.clone(), topic: topic.clone() }]
         }
         Origin::Database { engine, host, port, databases, tables } => {
-            let pairs = pairs(engine, databases, tables);
+            let pairs = database_table_pairs(engine, databases, tables);
             if pairs.len() > limits::CATALOG_TABLES_PER_STREAM_MAX {
                 let (name, drawn) = (&stream.name, limits::CATALOG_TABLES_PER_STREAM_MAX);
-                collected.warn(format!(
+                builder.add_warning(format!(
                     "stream {name}: of {} tables that it reads, {drawn} are drawn",
                     pairs.len()
                 ));
@@ -59,7 +59,11 @@ fn of(collected: &mut LineageBuilder, stream: &StreamDescription) -> Vec<Asset> 
 ///
 /// MySQL's tables may be written with their database before them: such a one is in
 /// no other.
-fn pairs(engine: &str, databases: &[String], tables: &[String]) -> Vec<(String, String)> {
+fn database_table_pairs(
+    engine: &str,
+    databases: &[String],
+    tables: &[String],
+) -> Vec<(String, String)> {
     const ALL: &str = "*";
     let or_all = |names: &[String]| match names {
         [] => vec![ALL.to_owned()],
@@ -92,7 +96,7 @@ mod tests {
     fn each_table_is_in_each_database() {
         let pairs = |engine, databases: &[&str], tables: &[&str]| {
             let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-            let pairs = pairs(engine, &owned(databases), &owned(tables));
+            let pairs = database_table_pairs(engine, &owned(databases), &owned(tables));
             pairs.iter().map(|(of, table)| format!("{of}/{table}")).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(pairs("MySQL", &["a", "b"], &["x", "y"]), "a/x b/x a/y b/y");

@@ -7,24 +7,29 @@ use crate::{Asset, EdgeRole, EventRoute, Inventory, StreamDescription};
 use standpipe_core::event::covers;
 
 use super::builder::LineageBuilder;
-use super::node_of;
+use super::stream_asset;
 
 /// Edges from events to the streams that the plugin sends them to.
 ///
 /// A pattern leads to each stream that it covers. A name that nobody found leads
 /// to a stream without an ARN, and to a warning: events for it would be dead
 /// letters. Streams that the patterns of the catalog left out are left out here.
-pub(super) fn draw(collected: &mut LineageBuilder, inventory: &Inventory, routes: &[EventRoute]) {
+pub(super) fn add_routes(
+    builder: &mut LineageBuilder,
+    inventory: &Inventory,
+    routes: &[EventRoute],
+) {
     let names = Names {
         found: inventory.streams.iter().map(|stream| (&*stream.name, stream)).collect(),
         filtered: inventory.filtered.iter().map(String::as_str).collect(),
     };
     let mut drawn = 0;
     for route in routes {
-        let events = Asset::Events { label: label(route) };
-        let mut streams: Vec<_> = names.covered(&route.stream).into_iter().map(node_of).collect();
-        if streams.is_empty() && !names.leave_out(&route.stream) {
-            collected.warn(format!("the plugin sends {}", absence(inventory, route)));
+        let events = Asset::Events { label: event_label(route) };
+        let mut streams: Vec<_> =
+            names.covered_streams(&route.stream).into_iter().map(stream_asset).collect();
+        if streams.is_empty() && !names.filters_out(&route.stream) {
+            builder.add_warning(format!("the plugin sends {}", describe_absence(inventory, route)));
             let is_name = !route.stream.contains(ANY);
             let missing = Asset::DeliveryStream { name: route.stream.clone(), arn: None };
             streams.extend(is_name.then_some(missing));
@@ -32,13 +37,13 @@ pub(super) fn draw(collected: &mut LineageBuilder, inventory: &Inventory, routes
         drawn += streams.len();
         if drawn > limits::CATALOG_ROUTED_EDGES_MAX {
             let max = limits::CATALOG_ROUTED_EDGES_MAX;
-            collected.warn(format!(
+            builder.add_warning(format!(
                 "the plugin sends events on more than {max} ways: the rest is not drawn"
             ));
             break;
         }
         for stream in streams {
-            collected.edge(events.clone(), stream, EdgeRole::Routed, route.condition.as_deref());
+            builder.add_edge(events.clone(), stream, EdgeRole::Routed, route.condition.as_deref());
         }
     }
 }
@@ -53,7 +58,7 @@ struct Names<'inventory> {
 }
 
 impl<'inventory> Names<'inventory> {
-    fn covered(&self, pattern: &str) -> Vec<&'inventory StreamDescription> {
+    fn covered_streams(&self, pattern: &str) -> Vec<&'inventory StreamDescription> {
         if !pattern.contains(ANY) {
             return self.found.get(pattern).copied().into_iter().collect();
         }
@@ -61,13 +66,13 @@ impl<'inventory> Names<'inventory> {
         covered.map(|(_, stream)| *stream).collect()
     }
 
-    fn leave_out(&self, pattern: &str) -> bool {
+    fn filters_out(&self, pattern: &str) -> bool {
         self.filtered.contains(pattern) || self.filtered.iter().any(|name| covers(pattern, name))
     }
 }
 
 /// How a person tells events: `track "Order Completed"`, `page`, `all others`.
-fn label(route: &EventRoute) -> String {
+fn event_label(route: &EventRoute) -> String {
     match (route.message_type.as_deref(), route.name.as_deref()) {
         (Some(kind), Some(name)) => format!("{kind} \"{name}\""),
         (None, Some(name)) => format!("\"{name}\""),
@@ -76,8 +81,8 @@ fn label(route: &EventRoute) -> String {
     }
 }
 
-fn absence(inventory: &Inventory, route: &EventRoute) -> String {
-    let (label, stream) = (label(route), &route.stream);
+fn describe_absence(inventory: &Inventory, route: &EventRoute) -> String {
+    let (label, stream) = (event_label(route), &route.stream);
     if stream.contains(ANY) {
         return format!("{label} to streams {stream}, which no stream's name is covered by");
     }

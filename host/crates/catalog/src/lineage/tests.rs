@@ -42,7 +42,8 @@ fn edges(graph: &Graph) -> Vec<String> {
 
 #[test]
 fn the_way_runs_from_tables_and_events_to_places() {
-    let Lineage { graph, warnings } = draw(&inventory(), &routes(), LineageOptions::default());
+    let Lineage { graph, warnings } =
+        build_lineage(&inventory(), &routes(), LineageOptions::default());
     assert_eq!((graph.assets.len(), graph.edges.len(), warnings), (27, 20, Vec::new()));
     let edges = edges(&graph);
     for expected in [
@@ -65,7 +66,7 @@ fn a_stream_that_nobody_found_is_drawn_and_told() {
     inventory.vanished = vec!["gone".to_owned()];
     let routes = ["a", "missing", "left-out", "denied", "gone", "left*", "none-*"]
         .map(|to| route("E", None, to));
-    let Lineage { graph, warnings } = draw(&inventory, &routes, LineageOptions::default());
+    let Lineage { graph, warnings } = build_lineage(&inventory, &routes, LineageOptions::default());
     let missing = |asset: &&Asset| matches!(asset, Asset::DeliveryStream { arn: None, .. });
     assert_eq!(graph.assets.iter().filter(missing).count(), 3);
     assert_eq!(
@@ -78,7 +79,7 @@ fn a_stream_that_nobody_found_is_drawn_and_told() {
         ]
     );
     inventory.is_complete = false;
-    let warnings = draw(&inventory, &routes[1..2], LineageOptions::default()).warnings;
+    let warnings = build_lineage(&inventory, &routes[1..2], LineageOptions::default()).warnings;
     assert!(warnings[0].ends_with("not found in the part of the list that could be read"));
 }
 
@@ -92,7 +93,7 @@ fn a_pattern_leads_to_all_that_it_covers_and_conditions_are_joined() {
         route("E", Some("a"), "pages"),
         route("E", None, "pages"),
     ];
-    let graph = draw(&found(streams.into()), &routes, LineageOptions::default()).graph;
+    let graph = build_lineage(&found(streams.into()), &routes, LineageOptions::default()).graph;
     let routed: Vec<_> = edges(&graph).into_iter().filter(|it| it.contains("Routed")).collect();
     assert_eq!(
         routed,
@@ -115,9 +116,9 @@ fn backups_and_schemas_are_drawn_where_they_are_asked_for() {
         region: Some("us-east-1".to_owned()),
     });
     let inventory = found(vec![stream("a", Origin::DirectPut, to)]);
-    assert_eq!(draw(&inventory, &[], LineageOptions::default()).graph.edges.len(), 1);
+    assert_eq!(build_lineage(&inventory, &[], LineageOptions::default()).graph.edges.len(), 1);
     let all = LineageOptions { backups: true, schemas: true };
-    let graph = draw(&inventory, &[], all).graph;
+    let graph = build_lineage(&inventory, &[], all).graph;
     assert_eq!(
         edges(&graph),
         [
@@ -145,7 +146,7 @@ fn several_none_and_odd_destinations_are_no_failure() {
     let odd = stream("odd", odd, destination("Quantum", Sink::Unsupported { what }));
     let empty = stream("empty", Origin::DirectPut, iceberg(&[]));
     let inventory = found(vec![none, both, odd, empty]);
-    let Lineage { graph, warnings } = draw(&inventory, &[], LineageOptions::default());
+    let Lineage { graph, warnings } = build_lineage(&inventory, &[], LineageOptions::default());
     assert_eq!(
         edges(&graph),
         [
@@ -178,7 +179,7 @@ fn tables_of_databases_are_bounded() {
         tables: names(100),
     };
     let inventory = found(vec![stream("a", origin, s3("b", ""))]);
-    let Lineage { graph, warnings } = draw(&inventory, &[], LineageOptions::default());
+    let Lineage { graph, warnings } = build_lineage(&inventory, &[], LineageOptions::default());
     assert_eq!(graph.edges.len(), crate::limits::CATALOG_TABLES_PER_STREAM_MAX + 1);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
 }
@@ -188,7 +189,7 @@ fn ways_of_events_are_bounded() {
     let to_stream = |it: usize| stream(&format!("s{it}"), Origin::DirectPut, s3("b", ""));
     let inventory = found((0..1000).map(to_stream).collect());
     let routes: Vec<_> = (0..200).map(|it| route(&format!("E{it}"), None, "s*")).collect();
-    let Lineage { graph, warnings } = draw(&inventory, &routes, LineageOptions::default());
+    let Lineage { graph, warnings } = build_lineage(&inventory, &routes, LineageOptions::default());
     assert_eq!(graph.edges.len(), 1000 + crate::limits::CATALOG_ROUTED_EDGES_MAX);
     assert_eq!(
         warnings,
@@ -202,7 +203,7 @@ fn tables_of_another_account_s_stream_do_not_show() {
     let other = Arn { account: "999999999999".to_owned(), ..own.clone() };
     let mut inventory = found(vec![stream("a", Origin::Kinesis { arn: other }, s3("b", ""))]);
     inventory.tables = BTreeMap::from([(own, vec![arn("dynamodb", "table/t")])]);
-    assert_eq!(draw(&inventory, &[], LineageOptions::default()).graph.edges.len(), 2);
+    assert_eq!(build_lineage(&inventory, &[], LineageOptions::default()).graph.edges.len(), 2);
 }
 
 proptest! {
@@ -217,13 +218,13 @@ proptest! {
         let mut inventory = found(prefixes.iter().enumerate().map(to).collect());
         let mut routes: Vec<_> =
             targets.iter().map(|(to, name)| route(name, Some(name), to)).collect();
-        let drawing = draw(&inventory, &routes, LineageOptions::default());
+        let drawing = build_lineage(&inventory, &routes, LineageOptions::default());
         let Graph { assets, edges } = &drawing.graph;
         prop_assert!(assets.is_sorted_by(|one, other| one < other));
         prop_assert!(edges.is_sorted_by(|one, other| one < other));
         prop_assert!(edges.iter().all(|edge| edge.from.max(edge.to) < assets.len()));
         inventory.streams.reverse();
         routes.reverse();
-        prop_assert_eq!(draw(&inventory, &routes, LineageOptions::default()), drawing);
+        prop_assert_eq!(build_lineage(&inventory, &routes, LineageOptions::default()), drawing);
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::names::{LineageName, NamingContext, names, of_arn};
+use super::names::{LineageName, NamingContext, arn_name, dataset_names};
 use crate::{Arn, Asset, Edge, EdgeRole, Graph, Inventory, Rotation, Sink, StreamDescription};
 use standpipe_core::clock;
 
@@ -70,7 +70,7 @@ pub fn job_events(inventory: &Inventory, graph: &Graph, options: &EventOptions) 
     let streams: BTreeMap<_, _> = inventory.streams.iter().map(|it| (&it.arn, it)).collect();
     let ports = redshift_ports(inventory);
     let mut events = Vec::new();
-    for (asset, near) in graph.assets.iter().zip(neighbours(graph)) {
+    for (asset, near) in graph.assets.iter().zip(find_neighbours(graph)) {
         let (Asset::DeliveryStream { arn: Some(arn), .. } | Asset::DynamoTable { arn }) = asset
         else {
             continue;
@@ -79,8 +79,10 @@ pub fn job_events(inventory: &Inventory, graph: &Graph, options: &EventOptions) 
         let names = NamingContext { stream: arn, service, brokers, ports: &ports };
         let maker = EventBuilder { graph, names, time: clock::rfc3339(options.time) };
         match streams.get(arn) {
-            Some(stream) => events.push(maker.of_stream(stream, &near)),
-            None => events.extend(near.outputs.iter().filter_map(|edge| maker.of_table(arn, edge))),
+            Some(stream) => events.push(maker.stream_event(stream, &near)),
+            None => {
+                events.extend(near.outputs.iter().filter_map(|edge| maker.table_event(arn, edge)))
+            }
         }
     }
     events
@@ -93,7 +95,7 @@ struct Neighbours<'graph> {
     outputs: Vec<&'graph Edge>,
 }
 
-fn neighbours(graph: &Graph) -> Vec<Neighbours<'_>> {
+fn find_neighbours(graph: &Graph) -> Vec<Neighbours<'_>> {
     let mut neighbours = vec![Neighbours::default(); graph.assets.len()];
     for edge in &graph.edges {
         neighbours[edge.to].inputs.push(edge);
@@ -109,25 +111,25 @@ struct EventBuilder<'event> {
 }
 
 impl EventBuilder<'_> {
-    fn of_stream(&self, stream: &StreamDescription, near: &Neighbours<'_>) -> JobEvent {
-        let documentation = self.describe(stream, &near.inputs);
+    fn stream_event(&self, stream: &StreamDescription, near: &Neighbours<'_>) -> JobEvent {
+        let documentation = self.describe_stream(stream, &near.inputs);
         let inputs = near.inputs.iter().map(|edge| edge.from);
         let outputs = near.outputs.iter().map(|edge| edge.to);
-        self.event(of_arn(&stream.arn), "DELIVERY_STREAM", &documentation, inputs, outputs)
+        self.build_event(arn_name(&stream.arn), "DELIVERY_STREAM", &documentation, inputs, outputs)
     }
 
     /// The job that brings a table's changes to a Kinesis stream.
-    fn of_table(&self, table: &Arn, edge: &Edge) -> Option<JobEvent> {
+    fn table_event(&self, table: &Arn, edge: &Edge) -> Option<JobEvent> {
         let Asset::KinesisStream { arn: stream } = &self.graph.assets[edge.to] else {
             return None;
         };
-        let LineageName { namespace, name } = of_arn(table);
+        let LineageName { namespace, name } = arn_name(table);
         let job = LineageName { namespace, name: format!("{name}/{}", stream.resource) };
         let documentation = format!("Changes of {}, as they are made", table.name());
-        Some(self.event(job, "CHANGE_STREAM", &documentation, [edge.from], [edge.to]))
+        Some(self.build_event(job, "CHANGE_STREAM", &documentation, [edge.from], [edge.to]))
     }
 
-    fn event(
+    fn build_event(
         &self,
         job: LineageName,
         kind: &str,
@@ -139,22 +141,25 @@ impl EventBuilder<'_> {
             "processingType": "STREAMING", "integration": "FIREHOSE", "jobType": kind
         });
         let facets = BTreeMap::from([
-            ("jobType", facet(JOB_TYPE, kind)),
-            ("documentation", facet(JOB_DOCUMENTATION, json!({ "description": documentation }))),
+            ("jobType", make_facet(JOB_TYPE, kind)),
+            (
+                "documentation",
+                make_facet(JOB_DOCUMENTATION, json!({ "description": documentation })),
+            ),
         ]);
         JobEvent {
             event_time: self.time.clone(),
             producer: PRODUCER,
             schema_url: SCHEMA,
             job: NamedItem { name: job, facets },
-            inputs: self.datasets(inputs),
-            outputs: self.datasets(outputs),
+            inputs: self.dataset_items(inputs),
+            outputs: self.dataset_items(outputs),
         }
     }
 
     /// What a person is told of a stream: how it does, and which events come under
     /// a condition.
-    fn describe(&self, stream: &StreamDescription, inputs: &[&Edge]) -> String {
+    fn describe_stream(&self, stream: &StreamDescription, inputs: &[&Edge]) -> String {
         let StreamDescription { kind, status, .. } = stream;
         let mut text = format!("Amazon Data Firehose, {kind}, {}", status.word);
         if stream.has_function() {
@@ -172,10 +177,10 @@ impl EventBuilder<'_> {
 
     /// Each once: two assets may be the same to others, as objects with one static
     /// prefix are.
-    fn datasets(&self, assets: impl IntoIterator<Item = usize>) -> Vec<NamedItem> {
+    fn dataset_items(&self, assets: impl IntoIterator<Item = usize>) -> Vec<NamedItem> {
         let mut datasets = BTreeMap::new();
         for asset in assets.into_iter().map(|place| &self.graph.assets[place]) {
-            if let Some((own, other)) = names(asset, &self.names) {
+            if let Some((own, other)) = dataset_names(asset, &self.names) {
                 let facets = dataset_facets(asset, other.as_ref());
                 datasets.entry(own.clone()).or_insert(NamedItem { name: own, facets });
             }
@@ -188,7 +193,7 @@ fn dataset_facets(asset: &Asset, other: Option<&LineageName>) -> BTreeMap<&'stat
     let mut facets = BTreeMap::new();
     if let Some(LineageName { namespace, name }) = other {
         let identifier = json!({"namespace": namespace, "name": name, "type": "STREAM"});
-        facets.insert("symlinks", facet(SYMLINKS, json!({ "identifiers": [identifier] })));
+        facets.insert("symlinks", make_facet(SYMLINKS, json!({ "identifiers": [identifier] })));
     }
     let description = match asset {
         Asset::Objects { prefix, written, .. } if written.trim_end_matches('/') != prefix => {
@@ -204,13 +209,13 @@ fn dataset_facets(asset: &Asset, other: Option<&LineageName>) -> BTreeMap<&'stat
         _ => None,
     };
     if let Some(description) = description {
-        let facet = facet(DATASET_DOCUMENTATION, json!({ "description": description }));
+        let facet = make_facet(DATASET_DOCUMENTATION, json!({ "description": description }));
         facets.insert("documentation", facet);
     }
     facets
 }
 
-fn facet(schema: &str, mut facet: Value) -> Value {
+fn make_facet(schema: &str, mut facet: Value) -> Value {
     facet["_producer"] = json!(PRODUCER);
     facet["_schemaURL"] = json!(schema);
     facet

@@ -27,7 +27,7 @@ pub struct FileError {
 ///
 /// The directory is not there or not writable, or the disk is full.
 pub fn write_file(path: &Path, events: &[JobEvent]) -> Result<(), FileError> {
-    let written = atomic_file::write(path, |file| {
+    let written = atomic_file::replace_file(path, |file| {
         for event in events {
             serde_json::to_writer(&mut *file, event)?;
             file.write_all(b"\n")?;

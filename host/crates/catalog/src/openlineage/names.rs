@@ -61,19 +61,19 @@ pub(super) struct NamingContext<'event> {
 }
 
 /// What is before the resource of an ARN, and the resource.
-pub(super) fn of_arn(arn: &Arn) -> LineageName {
+pub(super) fn arn_name(arn: &Arn) -> LineageName {
     let Arn { partition, service, region, account, resource } = arn;
-    name(format!("arn:{partition}:{service}:{region}:{account}"), resource.clone())
+    make_name(format!("arn:{partition}:{service}:{region}:{account}"), resource.clone())
 }
 
-fn name(namespace: String, name: String) -> LineageName {
-    LineageName { namespace: legal(namespace), name }
+fn make_name(namespace: String, name: String) -> LineageName {
+    LineageName { namespace: legal_namespace(namespace), name }
 }
 
 /// A namespace that servers take: Marquez takes letters, digits and `_@+-:=;/.` alone, and
 /// others read it as a URI. Whatever else there is becomes a `-`, such as the blank in the
 /// name of a service.
-fn legal(namespace: String) -> String {
+fn legal_namespace(namespace: String) -> String {
     let is_legal =
         |character: char| character.is_ascii_alphanumeric() || "_@+-:=;/.".contains(character);
     match namespace.chars().all(is_legal) {
@@ -83,50 +83,50 @@ fn legal(namespace: String) -> String {
 }
 
 /// How a dataset is called, and how others know it, if they do; none for what is a job.
-pub(super) fn names(
+pub(super) fn dataset_names(
     asset: &Asset,
     context: &NamingContext<'_>,
 ) -> Option<(LineageName, Option<LineageName>)> {
     let own = match asset {
         Asset::DeliveryStream { .. } => return None,
         Asset::KinesisStream { arn } => {
-            return Some((of_arn(arn), Some(spark_name(arn))));
+            return Some((arn_name(arn), Some(spark_name(arn))));
         }
         Asset::KafkaTopic { cluster, topic } => return Some(topic_names(cluster, topic, context)),
-        Asset::DynamoTable { arn } => of_arn(arn),
+        Asset::DynamoTable { arn } => arn_name(arn),
         Asset::Events { label } => {
-            name(format!("standpipe://{}", context.service), events_name(label))
+            make_name(format!("standpipe://{}", context.service), events_name(label))
         }
         Asset::DatabaseTables { engine, host, port, database, table } => {
             let is_postgres = engine.to_ascii_lowercase().starts_with("postgres");
             let scheme = if is_postgres { "postgres" } else { "mysql" };
-            name(format!("{scheme}://{host}:{port}"), format!("{database}.{table}"))
+            make_name(format!("{scheme}://{host}:{port}"), format!("{database}.{table}"))
         }
         Asset::Objects { bucket, prefix, .. } => {
             let key = if prefix.is_empty() { "/" } else { prefix };
-            name(format!("s3://{bucket}"), key.to_owned())
+            make_name(format!("s3://{bucket}"), key.to_owned())
         }
         Asset::RedshiftTable { host, table } => {
             let port = context.ports.get(host).copied().unwrap_or(REDSHIFT_PORT);
-            name(format!("redshift://{}:{port}", redshift_cluster(host)), table_name(table))
+            make_name(format!("redshift://{}:{port}", redshift_cluster(host)), table_name(table))
         }
         Asset::SnowflakeTable { account, table } => {
-            name(format!("snowflake://{}", snowflake_account(account)), table_name(table))
+            make_name(format!("snowflake://{}", snowflake_account(account)), table_name(table))
         }
-        Asset::IcebergTable { catalog, table } => glue(catalog.as_ref(), table, context),
-        Asset::GlueTable { catalog, table } => glue(Some(catalog), table, context),
-        Asset::SearchIndex { engine, place, index, .. } => search(*engine, place, index),
+        Asset::IcebergTable { catalog, table } => glue_table_name(catalog.as_ref(), table, context),
+        Asset::GlueTable { catalog, table } => glue_table_name(Some(catalog), table, context),
+        Asset::SearchIndex { engine, place, index, .. } => search_index_name(*engine, place, index),
         Asset::Splunk { endpoint } => {
-            let (_, host, _) = address(endpoint);
-            name(format!("splunk://{host}"), "collector".to_owned())
+            let (_, host, _) = split_address(endpoint);
+            make_name(format!("splunk://{host}"), "collector".to_owned())
         }
         Asset::HttpEndpoint { url, .. } => {
-            let (scheme, host, path) = address(url);
-            name(format!("{scheme}://{host}"), path.to_owned())
+            let (scheme, host, path) = split_address(url);
+            make_name(format!("{scheme}://{host}"), path.to_owned())
         }
         Asset::Unsupported { stream: _, what } => {
-            let LineageName { namespace, name: stream } = of_arn(context.stream);
-            name(namespace, format!("{stream}/{what}"))
+            let LineageName { namespace, name: stream } = arn_name(context.stream);
+            make_name(namespace, format!("{stream}/{what}"))
         }
     };
     Some((own, None))
@@ -135,7 +135,7 @@ pub(super) fn names(
 /// As Spark calls it, whose users are those who read most of Kinesis.
 fn spark_name(arn: &Arn) -> LineageName {
     let suffix = if arn.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
-    name(format!("kinesis://kinesis.{}.{suffix}", arn.region), arn.name().to_owned())
+    make_name(format!("kinesis://kinesis.{}.{suffix}", arn.region), arn.name().to_owned())
 }
 
 /// A topic's own ARN is its cluster's with another word and the topic.
@@ -145,10 +145,10 @@ fn topic_names(
     context: &NamingContext<'_>,
 ) -> (LineageName, Option<LineageName>) {
     let resource = format!("topic/{}/{topic}", cluster.name());
-    let by_arn = of_arn(&Arn { resource, ..cluster.clone() });
+    let by_arn = arn_name(&Arn { resource, ..cluster.clone() });
     match context.brokers.get(&cluster.to_string()) {
         None => (by_arn, None),
-        Some(broker) => (name(format!("kafka://{broker}"), topic.to_owned()), Some(by_arn)),
+        Some(broker) => (make_name(format!("kafka://{broker}"), topic.to_owned()), Some(by_arn)),
     }
 }
 
@@ -179,36 +179,40 @@ fn redshift_cluster(host: &str) -> String {
 
 /// What stands before `.snowflakecomputing.com`, without what a private link adds.
 fn snowflake_account(url: &str) -> String {
-    let (_, host, _) = address(url);
+    let (_, host, _) = split_address(url);
     let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
     let account = host.split_once(".snowflakecomputing.").map_or(&*host, |(account, _)| account);
     account.strip_suffix(".privatelink").unwrap_or(account).to_owned()
 }
 
 /// Tables of other catalogs than the account's first have the catalog's path too.
-fn glue(catalog: Option<&Arn>, table: &Table, context: &NamingContext<'_>) -> LineageName {
+fn glue_table_name(
+    catalog: Option<&Arn>,
+    table: &Table,
+    context: &NamingContext<'_>,
+) -> LineageName {
     let stream = context.stream;
     let Arn { partition, region, account, resource, .. } = catalog.unwrap_or(stream);
     let path = catalog.and(resource.strip_prefix("catalog/")).map(|path| format!("{path}/"));
     let (path, schema) = (path.unwrap_or_default(), table.schema.as_deref().unwrap_or_default());
     let namespace = format!("arn:{partition}:glue:{region}:{account}");
-    name(namespace, format!("table/{path}{schema}/{}", table.name))
+    make_name(namespace, format!("table/{path}{schema}/{}", table.name))
 }
 
-fn search(engine: SearchEngine, place: &str, index: &str) -> LineageName {
+fn search_index_name(engine: SearchEngine, place: &str, index: &str) -> LineageName {
     if let Some(domain) = Arn::parse(place) {
-        let domain = of_arn(&domain);
-        return name(domain.namespace, format!("{}/{index}", domain.name));
+        let domain = arn_name(&domain);
+        return make_name(domain.namespace, format!("{}/{index}", domain.name));
     }
     let scheme = match engine {
         SearchEngine::OpenSearch | SearchEngine::OpenSearchServerless => "opensearch",
         SearchEngine::Elasticsearch => "elasticsearch",
     };
-    name(format!("{scheme}://{place}"), index.to_owned())
+    make_name(format!("{scheme}://{place}"), index.to_owned())
 }
 
 /// Scheme, host with its port, and path of a URL.
-fn address(url: &str) -> (&str, &str, &str) {
+fn split_address(url: &str) -> (&str, &str, &str) {
     let UrlParts { scheme, host, path } = UrlParts::of(url);
     (scheme.unwrap_or("https"), host, if path.is_empty() { "/" } else { path })
 }
@@ -217,16 +221,16 @@ fn address(url: &str) -> (&str, &str, &str) {
 mod tests {
     use super::*;
 
-    fn own(asset: &Asset) -> String {
+    fn own_name(asset: &Asset) -> String {
         let stream = Arn::parse("arn:aws:firehose:eu-west-1:1:deliverystream/s").unwrap();
         let (brokers, ports) = (BTreeMap::new(), BTreeMap::from([("h".to_owned(), 5555)]));
         let context =
             NamingContext { stream: &stream, service: "shop", brokers: &brokers, ports: &ports };
-        let (LineageName { namespace, name }, _) = names(asset, &context).unwrap();
+        let (LineageName { namespace, name }, _) = dataset_names(asset, &context).unwrap();
         format!("{namespace} {name}")
     }
 
-    fn table(name: &str) -> Table {
+    fn table_named(name: &str) -> Table {
         Table {
             database: Some("d".to_owned()),
             schema: Some("s".to_owned()),
@@ -245,7 +249,7 @@ mod tests {
             ("\"", "\""),
         ];
         for (label, expected) in table {
-            let name = own(&Asset::Events { label: label.to_owned() });
+            let name = own_name(&Asset::Events { label: label.to_owned() });
             assert_eq!(name, format!("standpipe://shop {expected}"));
         }
     }
@@ -263,16 +267,16 @@ mod tests {
             let context =
                 NamingContext { stream: &stream, service, brokers: &brokers, ports: &ports };
             let events = Asset::Events { label: "track \"Order Completed\"".to_owned() };
-            let (LineageName { namespace, name }, _) = names(&events, &context).unwrap();
+            let (LineageName { namespace, name }, _) = dataset_names(&events, &context).unwrap();
             assert_eq!((&*namespace, &*name), (expected, "track/Order Completed"));
         }
         let place = "host with blank".to_owned();
         for asset in [
             Asset::Splunk { endpoint: format!("https://{place}/x") },
             Asset::HttpEndpoint { name: None, url: format!("https://{place}/x") },
-            Asset::SnowflakeTable { account: place.clone(), table: table("a b") },
+            Asset::SnowflakeTable { account: place.clone(), table: table_named("a b") },
         ] {
-            let name = own(&asset);
+            let name = own_name(&asset);
             assert!(!name.split_once("://").unwrap().1.starts_with("host with"), "{name}");
         }
     }
@@ -290,7 +294,8 @@ mod tests {
             ("h", "h:5555"),
         ];
         for (host, expected) in hosts {
-            let name = own(&Asset::RedshiftTable { host: host.to_owned(), table: table("t") });
+            let name =
+                own_name(&Asset::RedshiftTable { host: host.to_owned(), table: table_named("t") });
             assert_eq!(name, format!("redshift://{expected} d.s.t"));
         }
     }
@@ -304,8 +309,9 @@ mod tests {
             ("https://x.snowflakecomputing.cn", "x"),
         ];
         for (account, expected) in accounts {
-            let asset = Asset::SnowflakeTable { account: account.to_owned(), table: table("t") };
-            assert_eq!(own(&asset), format!("snowflake://{expected} d.s.t"));
+            let asset =
+                Asset::SnowflakeTable { account: account.to_owned(), table: table_named("t") };
+            assert_eq!(own_name(&asset), format!("snowflake://{expected} d.s.t"));
         }
     }
 
@@ -329,11 +335,11 @@ mod tests {
                 "arn:aws:kafka:eu-west-1:1 topic/c/0-1/t",
             ),
             (
-                Asset::IcebergTable { catalog: Some(catalog), table: table("t") },
+                Asset::IcebergTable { catalog: Some(catalog), table: table_named("t") },
                 "arn:aws:glue:eu-west-1:2 table/s3tablescatalog/lake/s/t",
             ),
             (
-                Asset::IcebergTable { catalog: None, table: table("t") },
+                Asset::IcebergTable { catalog: None, table: table_named("t") },
                 "arn:aws:glue:eu-west-1:1 table/s/t",
             ),
             (Asset::Splunk { endpoint: url.clone() }, "splunk://h.example:8088 collector"),
@@ -341,7 +347,7 @@ mod tests {
             (odd, "arn:aws:firehose:eu-west-1:1 deliverystream/s/New"),
         ];
         for (asset, expected) in table {
-            assert_eq!(own(&asset), expected);
+            assert_eq!(own_name(&asset), expected);
         }
     }
 }

@@ -36,7 +36,7 @@ pub enum SendError {
     #[error(transparent)]
     Http(#[from] HttpError),
     /// It is not for this server.
-    #[error("{}", refusal(*status, body, *is_html))]
+    #[error("{}", refusal_text(*status, body, *is_html))]
     Refused {
         /// The status.
         status: u16,
@@ -58,7 +58,7 @@ impl LineageServer {
 
     /// Send all events, in order, and go on where one is refused. A server that does
     /// not answer at all is not asked again.
-    pub async fn send(&self, events: &[JobEvent]) -> SendReport {
+    pub async fn send_all(&self, events: &[JobEvent]) -> SendReport {
         let mut sent = SendReport::default();
         for event in events {
             match self.send_one(event).await {
@@ -77,7 +77,7 @@ impl LineageServer {
 
     async fn send_one(&self, event: &JobEvent) -> Result<(), SendError> {
         let body = serde_json::to_value(event).expect("all keys are strings");
-        let answer = self.web.ask(Method::POST, &self.url, Some(&body)).await?;
+        let answer = self.web.send(Method::POST, &self.url, Some(&body)).await?;
         match answer.status {
             200..300 if !answer.is_html => Ok(()),
             status => {
@@ -89,7 +89,7 @@ impl LineageServer {
     }
 }
 
-fn refusal(status: u16, body: &str, is_html: bool) -> String {
+fn refusal_text(status: u16, body: &str, is_html: bool) -> String {
     match status {
         _ if is_html => format!(
             "a page for people answered ({status}): check the URL, and that no proxy is before it"

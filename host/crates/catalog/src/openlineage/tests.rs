@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::http_client::{HttpClient, HttpClientSettings};
-use crate::lineage::{LineageOptions, draw};
+use crate::lineage::{LineageOptions, build_lineage};
 use crate::render::example;
 use crate::{EventRoute, Inventory, S3Place, Schema};
 use standpipe_core::secret::Secret;
@@ -26,7 +26,7 @@ fn options() -> EventOptions {
 
 fn events_of(inventory: &Inventory, routes: &[EventRoute]) -> Vec<JobEvent> {
     let all = LineageOptions { backups: true, schemas: true };
-    job_events(inventory, &draw(inventory, routes, all).graph, &options())
+    job_events(inventory, &build_lineage(inventory, routes, all).graph, &options())
 }
 
 fn events() -> Vec<JobEvent> {
@@ -130,7 +130,7 @@ fn a_topic_is_called_by_its_broker_where_that_is_known() {
     let cluster = example::arn("kafka", "cluster/shop/0a1b2c3d-0000-4000-8000-000000000000-2");
     let brokers = BTreeMap::from([(cluster.to_string(), "b-1.shop.example:9092".to_owned())]);
     let options = EventOptions { brokers, ..options() };
-    let graph = draw(&inventory, &[], LineageOptions::default()).graph;
+    let graph = build_lineage(&inventory, &[], LineageOptions::default()).graph;
     let payments = named(&job_events(&inventory, &graph, &options), "deliverystream/payments");
     assert_eq!(names_of(&payments["inputs"]), ["kafka://b-1.shop.example:9092 payments"]);
     let link = &payments["inputs"][0]["facets"]["symlinks"]["identifiers"][0]["name"];
@@ -156,7 +156,7 @@ fn backups_and_schemas_are_ends_where_they_are_drawn() {
         ["arn:aws:glue:eu-west-1:123456789012 table/shop/orders"]
     );
     assert_eq!(names_of(&orders["outputs"])[1], "s3://backup failed");
-    let nothing = draw(&inventory, &[], LineageOptions::default()).graph;
+    let nothing = build_lineage(&inventory, &[], LineageOptions::default()).graph;
     let orders = named(&job_events(&inventory, &nothing, &options()), "deliverystream/orders");
     assert_eq!((names_of(&orders["inputs"]).len(), names_of(&orders["outputs"]).len()), (0, 1));
 }
@@ -223,7 +223,7 @@ fn client(url: &str, path: Option<&str>) -> LineageServer {
 async fn events_are_posted_one_by_one() {
     let answers = vec!["201 Created|", "422 No|{\"why\":\"no\"}", "200 OK|{}"];
     let (url, seen) = server(answers).await;
-    let sent = client(&format!("{url}/"), None).send(&events()[..3]).await;
+    let sent = client(&format!("{url}/"), None).send_all(&events()[..3]).await;
     assert_eq!((sent.taken, sent.failed.len()), (2, 1));
     let error = sent.failed[0].1.to_string();
     assert_eq!(error, "the server refuses it (422): {\"why\":\"no\"}");
@@ -244,7 +244,7 @@ async fn what_is_wrong_with_the_server_is_said() {
     ];
     for (answer, expected) in table {
         let (url, seen) = server(vec![answer]).await;
-        let sent = client(&url, Some("/lineage/x")).send(&events()[..1]).await;
+        let sent = client(&url, Some("/lineage/x")).send_all(&events()[..1]).await;
         let error = sent.failed[0].1.to_string();
         assert!(error.starts_with(expected), "{error}");
         assert!(seen.await.unwrap()[0].starts_with("POST /lineage/x HTTP"), "{answer}");
@@ -252,6 +252,6 @@ async fn what_is_wrong_with_the_server_is_said() {
     // Nobody listens there any more: the rest is not tried.
     let (url, seen) = server(Vec::new()).await;
     seen.await.unwrap();
-    let sent = client(&url, None).send(&events()).await;
+    let sent = client(&url, None).send_all(&events()).await;
     assert_eq!((sent.taken, sent.failed.len()), (0, 1));
 }

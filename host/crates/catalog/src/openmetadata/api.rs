@@ -32,7 +32,7 @@ pub enum ApiError {
         url: String,
     },
     /// It refused.
-    #[error("{what} was refused with {status}: {message}{}", advice(*status))]
+    #[error("{what} was refused with {status}: {message}{}", status_advice(*status))]
     Refused {
         /// What it was asked for.
         what: String,
@@ -67,7 +67,7 @@ impl ApiError {
     }
 }
 
-fn advice(status: u16) -> &'static str {
+fn status_advice(status: u16) -> &'static str {
     match status {
         401 => ": check the token (`jwtToken`): it may have expired, or be of another server",
         403 => ": give the bot of this token a role that may do so, as IngestionBot's",
@@ -83,8 +83,8 @@ impl Api {
     }
 
     /// Read something: an object. None if the server says that there is no such thing.
-    pub(super) async fn get(&self, path: &str) -> Result<Option<Value>, ApiError> {
-        match self.ask(Method::GET, path, None).await {
+    pub(super) async fn get_object(&self, path: &str) -> Result<Option<Value>, ApiError> {
+        match self.send(Method::GET, path, None).await {
             Err(ApiError::Refused { status: 404, .. }) => Ok(None),
             Ok(answer) if !answer.is_object() => {
                 Err(ApiError::unreadable("GET", path, "it is not a JSON object"))
@@ -94,7 +94,7 @@ impl Api {
     }
 
     /// Have something done. The answer is null where there is none.
-    pub(super) async fn ask(
+    pub(super) async fn send(
         &self,
         method: Method,
         path: &str,
@@ -102,14 +102,14 @@ impl Api {
     ) -> Result<Value, ApiError> {
         let what = format!("{method} {}", path.split('?').next().unwrap_or_default());
         let url = format!("{}{path}", self.base);
-        let answer = self.web.ask(method, &url, body).await?;
+        let answer = self.web.send(method, &url, body).await?;
         if answer.is_html {
             return Err(ApiError::Page { url: self.base.clone() });
         }
-        self.read(what, &answer)
+        self.read_response(what, &answer)
     }
 
-    fn read(&self, what: String, answer: &HttpResponse) -> Result<Value, ApiError> {
+    fn read_response(&self, what: String, answer: &HttpResponse) -> Result<Value, ApiError> {
         if (200..300).contains(&answer.status) {
             if answer.body.trim_ascii().is_empty() {
                 return Ok(Value::Null);
@@ -126,7 +126,7 @@ impl Api {
             let problem = "a 404 that is not of OpenMetadata: check `url` (`hostPort`) and the proxies in between".into();
             return Err(ApiError::Unreadable { what, problem });
         }
-        let message = self.without_token(&message(&answer.body));
+        let message = self.without_token(&error_message(&answer.body));
         Err(ApiError::Refused { what, status: answer.status, message })
     }
 
@@ -139,7 +139,7 @@ impl Api {
 }
 
 /// The words of an answer that is no success, or as much of it as can be shown.
-pub fn message(body: &[u8]) -> String {
+pub fn error_message(body: &[u8]) -> String {
     let read: Option<Value> = serde_json::from_slice(body).ok();
     let words = ["message", "errorMessage", "error"].iter().find_map(|key| {
         let words = read.as_ref()?.get(key)?.as_str()?;
@@ -155,7 +155,7 @@ pub fn message(body: &[u8]) -> String {
 }
 
 /// A text of an answer.
-pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+pub(super) fn text_field<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key)?.as_str().filter(|text| !text.is_empty())
 }
 
@@ -173,7 +173,7 @@ mod tests {
             (b"[1]", "it does not say why"),
             (b"\xff", "it does not say why"),
         ] {
-            assert_eq!(message(body), expected);
+            assert_eq!(error_message(body), expected);
         }
     }
 
@@ -183,7 +183,7 @@ mod tests {
         let api = Api::new(web, "http://a/api/", Some(Secret::new("t0p".into())));
         let body = b"{\"message\":\"t0p is no token\"}".to_vec();
         let answer = HttpResponse { status: 401, body, is_html: false };
-        let error = api.read("GET /x".into(), &answer).unwrap_err().to_string();
+        let error = api.read_response("GET /x".into(), &answer).unwrap_err().to_string();
         assert!(
             error.starts_with("GET /x was refused with 401: (the token) is no token"),
             "{error}"
@@ -201,7 +201,7 @@ mod tests {
             (b"[]", None),
         ] {
             let answer = HttpResponse { status: 404, body: body.to_vec(), is_html: false };
-            let error = api.read("GET /x".into(), &answer).unwrap_err();
+            let error = api.read_response("GET /x".into(), &answer).unwrap_err();
             assert_eq!(error.status(), expected, "{error}");
         }
     }
@@ -209,7 +209,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_makes_it_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
-            prop_assert!(message(&body).len() <= standpipe_core::limits::DETAIL_BYTES_MAX);
+            prop_assert!(error_message(&body).len() <= standpipe_core::limits::DETAIL_BYTES_MAX);
         }
     }
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::api::text;
+use super::api::text_field;
 use super::{ApiError, Entity, EntityKind, OpenMetadata, names};
 use crate::http_client::Method;
 
@@ -55,7 +55,10 @@ impl<'a> EdgeWriter<'a> {
 
     /// Delete the edges of a pipeline, once, if that is set: before its own are
     /// written, and also where it has none any more.
-    pub(crate) async fn begin(&mut self, pipeline: Option<&Entity>) -> Result<(), ApiError> {
+    pub(crate) async fn delete_overridden(
+        &mut self,
+        pipeline: Option<&Entity>,
+    ) -> Result<(), ApiError> {
         let Some(pipeline) =
             pipeline.filter(|_| self.server.settings.override_lineage && !self.is_dry)
         else {
@@ -65,8 +68,8 @@ impl<'a> EdgeWriter<'a> {
             return Ok(());
         }
         let path =
-            format!("/lineage/pipeline/{}/type/PipelineLineage", names::escape(&pipeline.id));
-        match self.server.api.ask(Method::DELETE, &path, None).await {
+            format!("/lineage/pipeline/{}/type/PipelineLineage", names::escape_url(&pipeline.id));
+        match self.server.api.send(Method::DELETE, &path, None).await {
             // It has no edges.
             Err(error) if error.status() == Some(404) => Ok(()),
             answer => answer.map(drop),
@@ -75,7 +78,7 @@ impl<'a> EdgeWriter<'a> {
 
     /// See to it that there is an edge. The pipeline is none where a dry run would
     /// have made it.
-    pub(crate) async fn put(
+    pub(crate) async fn put_edge(
         &mut self,
         stream: &str,
         pipeline: Option<&Entity>,
@@ -91,21 +94,21 @@ impl<'a> EdgeWriter<'a> {
             _ => self.claimed.insert(ends, stream.to_owned()),
         };
         let has_columns = keeps_columns && self.server.settings.column_lineage;
-        let columns = if has_columns { self.server.columns(from, to).await? } else { vec![] };
-        let stored = self.server.edge(from, to).await?;
+        let columns = if has_columns { self.server.column_pairs(from, to).await? } else { vec![] };
+        let stored = self.server.get_edge(from, to).await?;
         let Some(pipeline) = pipeline else { return Ok(EdgeWrite::Would) };
         // An edge that begins at the pipeline needs not name it.
         let own = (from.id != pipeline.id).then_some(pipeline);
         let stored = match stored {
             Some(stored) => stored,
             None if self.is_dry => return Ok(EdgeWrite::Would),
-            None => return self.create(from, to, own, &columns).await,
+            None => return self.create_edge(from, to, own, &columns).await,
         };
         let is_ours = |id: &str| id == pipeline.id || self.ours.contains(id);
         if let Some(theirs) = pipeline_id(&stored).filter(|id| !is_ours(id)) {
             return Ok(EdgeWrite::Kept { pipeline: theirs.to_owned() });
         }
-        let patch = patch(&stored, own, &columns);
+        let patch = patch_of_missing_parts(&stored, own, &columns);
         if patch.is_empty() {
             return Ok(EdgeWrite::Unchanged);
         }
@@ -116,7 +119,7 @@ impl<'a> EdgeWriter<'a> {
         Ok(EdgeWrite::Updated)
     }
 
-    async fn create(
+    async fn create_edge(
         &self,
         from: &Entity,
         to: &Entity,
@@ -128,18 +131,18 @@ impl<'a> EdgeWriter<'a> {
             details["pipeline"] = pipeline.reference();
         }
         let edge = json!({"fromEntity": from.reference(), "toEntity": to.reference(), "lineageDetails": details});
-        self.server.api.ask(Method::PUT, "/lineage", Some(&json!({"edge": edge}))).await?;
+        self.server.api.send(Method::PUT, "/lineage", Some(&json!({"edge": edge}))).await?;
         let missing = |problem: &str| ApiError::unreadable("PUT", "/lineage", problem);
-        let stored = self.server.edge(from, to).await?;
+        let stored = self.server.get_edge(from, to).await?;
         let stored = stored.ok_or_else(|| missing("the edge is not there afterwards"))?;
-        let mending = patch(&stored, pipeline, columns);
+        let mending = patch_of_missing_parts(&stored, pipeline, columns);
         if mending.is_empty() {
             return Ok(EdgeWrite::Created);
         }
         tracing::debug!("the server dropped a part of an edge, which is added again");
         self.server.patch_edge(from, to, mending).await?;
-        let stored = self.server.edge(from, to).await?.unwrap_or_default();
-        match patch(&stored, pipeline, &[]).is_empty() {
+        let stored = self.server.get_edge(from, to).await?.unwrap_or_default();
+        match patch_of_missing_parts(&stored, pipeline, &[]).is_empty() {
             true => Ok(EdgeWrite::Created),
             false => Err(missing("the edge does not keep its pipeline")),
         }
@@ -148,13 +151,13 @@ impl<'a> EdgeWriter<'a> {
 
 impl OpenMetadata {
     /// The details of an edge. None if there is none.
-    async fn edge(&self, from: &Entity, to: &Entity) -> Result<Option<Value>, ApiError> {
+    async fn get_edge(&self, from: &Entity, to: &Entity) -> Result<Option<Value>, ApiError> {
         let path = format!(
             "/lineage/getLineageEdge/{}/{}",
-            names::escape(&from.id),
-            names::escape(&to.id)
+            names::escape_url(&from.id),
+            names::escape_url(&to.id)
         );
-        let Some(mut answer) = self.api.get(&path).await? else { return Ok(None) };
+        let Some(mut answer) = self.api.get_object(&path).await? else { return Ok(None) };
         let edge = answer.get_mut("edge").map(Value::take).filter(Value::is_object);
         let mut edge =
             edge.ok_or_else(|| ApiError::unreadable("GET", &path, "it has no `edge`"))?;
@@ -167,13 +170,13 @@ impl OpenMetadata {
         to: &Entity,
         patch: Vec<Value>,
     ) -> Result<(), ApiError> {
-        let (from_id, to_id) = (names::escape(&from.id), names::escape(&to.id));
+        let (from_id, to_id) = (names::escape_url(&from.id), names::escape_url(&to.id));
         let path = format!("/lineage/{}/{from_id}/{}/{to_id}", from.kind.word(), to.kind.word());
-        self.api.ask(Method::PATCH, &path, Some(&patch.into())).await.map(drop)
+        self.api.send(Method::PATCH, &path, Some(&patch.into())).await.map(drop)
     }
 
     /// Pairs of columns of one name, in whatever case.
-    async fn columns(&self, from: &Entity, to: &Entity) -> Result<Vec<Value>, ApiError> {
+    async fn column_pairs(&self, from: &Entity, to: &Entity) -> Result<Vec<Value>, ApiError> {
         let (from, to) = (self.columns_of(from).await?, self.columns_of(to).await?);
         let pairs = to.iter().filter_map(|(name, to)| {
             Some(json!({"fromColumns": [from.get(name)?], "toColumn": to}))
@@ -190,14 +193,15 @@ impl OpenMetadata {
             EntityKind::SearchIndex => ("?fields=fields", "/fields"),
             EntityKind::Pipeline => return Ok(BTreeMap::new()),
         };
-        let path = format!("/{}/{}{fields}", entity.kind.collection(), names::escape(&entity.id));
-        let answer = self.api.get(&path).await?.unwrap_or_default();
+        let path =
+            format!("/{}/{}{fields}", entity.kind.collection(), names::escape_url(&entity.id));
+        let answer = self.api.get_object(&path).await?.unwrap_or_default();
         let columns =
             answer.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
         let named = columns.iter().filter_map(|column| {
             Some((
-                text(column, "name")?.to_lowercase(),
-                text(column, "fullyQualifiedName")?.to_owned(),
+                text_field(column, "name")?.to_lowercase(),
+                text_field(column, "fullyQualifiedName")?.to_owned(),
             ))
         });
         Ok(named.collect())
@@ -205,7 +209,11 @@ impl OpenMetadata {
 }
 
 /// What an edge lacks, as JSON Patch: nothing is taken away from it.
-fn patch(stored: &Value, pipeline: Option<&Entity>, columns: &[Value]) -> Vec<Value> {
+fn patch_of_missing_parts(
+    stored: &Value,
+    pipeline: Option<&Entity>,
+    columns: &[Value],
+) -> Vec<Value> {
     let mut operations = Vec::new();
     let operation = |key: &str| {
         if stored.get(key).is_some_and(|old| !old.is_null()) { "replace" } else { "add" }
@@ -229,7 +237,7 @@ fn patch(stored: &Value, pipeline: Option<&Entity>, columns: &[Value]) -> Vec<Va
 }
 
 fn pipeline_id(edge: &Value) -> Option<&str> {
-    text(edge.get("pipeline")?, "id")
+    text_field(edge.get("pipeline")?, "id")
 }
 
 #[cfg(test)]
@@ -242,16 +250,19 @@ mod tests {
         let column = |to: &str| json!({"fromColumns": ["a"], "toColumn": to});
         let stored =
             json!({"pipeline": {"id": "p", "type": "pipeline"}, "columnsLineage": [column("x")]});
-        assert_eq!(patch(&stored, Some(&entity), &[column("x")]), [] as [Value; 0]);
-        assert_eq!(patch(&stored, None, &[]), [] as [Value; 0]);
         assert_eq!(
-            patch(&stored, Some(&entity), &[column("y"), column("x")]),
+            patch_of_missing_parts(&stored, Some(&entity), &[column("x")]),
+            [] as [Value; 0]
+        );
+        assert_eq!(patch_of_missing_parts(&stored, None, &[]), [] as [Value; 0]);
+        assert_eq!(
+            patch_of_missing_parts(&stored, Some(&entity), &[column("y"), column("x")]),
             [
                 json!({"op": "replace", "path": "/columnsLineage", "value": [column("x"), column("y")]})
             ]
         );
         assert_eq!(
-            patch(&Value::Null, Some(&entity), &[]),
+            patch_of_missing_parts(&Value::Null, Some(&entity), &[]),
             [json!({"op": "add", "path": "/pipeline", "value": {"id": "p", "type": "pipeline"}})]
         );
     }

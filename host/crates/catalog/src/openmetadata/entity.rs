@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::api::text;
+use super::api::text_field;
 
 /// A thing that OpenMetadata knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -93,8 +93,8 @@ impl EntityKind {
 impl Entity {
     /// Read one of an answer.
     pub(super) fn read(kind: EntityKind, answer: &Value) -> Option<Self> {
-        let id = text(answer, "id")?.to_owned();
-        let name = text(answer, "fullyQualifiedName")?.to_owned();
+        let id = text_field(answer, "id")?.to_owned();
+        let name = text_field(answer, "fullyQualifiedName")?.to_owned();
         Some(Entity { id, kind, name })
     }
 

@@ -7,13 +7,13 @@ const CATALOG_PREFIX_LEVELS_MAX: usize = 12;
 
 /// Paths to look for, the deepest first: the prefix as it was written where it has
 /// no expression, its static part, what is above that, and the bucket.
-pub(super) fn levels(bucket: &str, prefix: &str, written: &str) -> Vec<String> {
+pub(super) fn prefix_paths(bucket: &str, prefix: &str, written: &str) -> Vec<String> {
     let root = format!("s3://{bucket}");
     let mut paths = Vec::new();
     if !written.contains("!{") {
         paths.push(written.trim_matches('/'));
     }
-    paths.extend(prefix::levels(prefix.trim_matches('/')));
+    paths.extend(prefix::parent_prefixes(prefix.trim_matches('/')));
     paths.retain(|path| !path.is_empty());
     paths.dedup();
     paths.truncate(CATALOG_PREFIX_LEVELS_MAX - 1);
@@ -37,16 +37,16 @@ mod tests {
             ("", "raw", &["s3://b/raw", "s3://b"]),
             ("a", "a/", &["s3://b/a", "s3://b"]),
         ] {
-            assert_eq!(levels("b", prefix, written), expected, "{written}");
+            assert_eq!(prefix_paths("b", prefix, written), expected, "{written}");
         }
         let deep = "a/".repeat(200);
-        assert_eq!(levels("b", &deep, &deep).len(), CATALOG_PREFIX_LEVELS_MAX);
+        assert_eq!(prefix_paths("b", &deep, &deep).len(), CATALOG_PREFIX_LEVELS_MAX);
     }
 
     proptest! {
         #[test]
         fn levels_end_at_the_bucket(prefix in "[a/!{}.:]{0,40}", written in "[a/!{}.:]{0,40}") {
-            let levels = levels("b", &prefix, &written);
+            let levels = prefix_paths("b", &prefix, &written);
             prop_assert_eq!(levels.last().map(String::as_str), Some("s3://b"));
             prop_assert!(levels.len() <= CATALOG_PREFIX_LEVELS_MAX);
         }

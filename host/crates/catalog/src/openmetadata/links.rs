@@ -27,14 +27,14 @@ pub struct StreamLink {
 /// A Kinesis stream that tables of DynamoDB feed stands for them: the edges begin at
 /// the tables, as OpenMetadata's own connector has it, or at the Kinesis stream where
 /// OpenMetadata does not know the tables.
-pub fn links(inventory: &Inventory, graph: &Graph) -> Vec<StreamLink> {
+pub fn stream_links(inventory: &Inventory, graph: &Graph) -> Vec<StreamLink> {
     let mut links = BTreeSet::new();
     for stream in &inventory.streams {
-        let Some(at) = position(stream, graph) else { continue };
+        let Some(at) = stream_position(stream, graph) else { continue };
         let sinks =
             graph.edges.iter().filter(|edge| edge.from == at && edge.role == EdgeRole::Delivered);
         let sinks: Vec<&Asset> = sinks.filter_map(|edge| graph.assets.get(edge.to)).collect();
-        let origins = origins(graph, at);
+        let origins = stream_origins(graph, at);
         for to in sinks {
             let link = |from: Option<&Asset>, instead: Option<&Asset>| StreamLink {
                 stream: stream.name.clone(),
@@ -53,7 +53,7 @@ pub fn links(inventory: &Inventory, graph: &Graph) -> Vec<StreamLink> {
     links.into_iter().collect()
 }
 
-fn position(stream: &StreamDescription, graph: &Graph) -> Option<usize> {
+fn stream_position(stream: &StreamDescription, graph: &Graph) -> Option<usize> {
     graph.assets.iter().position(|asset| is_stream(asset, stream))
 }
 
@@ -68,11 +68,11 @@ pub(super) fn is_stream(asset: &Asset, stream: &StreamDescription) -> bool {
 }
 
 /// What feeds a stream, each with what stands between the two.
-fn origins(graph: &Graph, stream: usize) -> Vec<(&Asset, Option<&Asset>)> {
+fn stream_origins(graph: &Graph, stream: usize) -> Vec<(&Asset, Option<&Asset>)> {
     let mut origins = Vec::new();
-    for (at, asset) in feeding(graph, stream) {
-        let tables =
-            feeding(graph, at).filter(|(_, asset)| matches!(asset, Asset::DynamoTable { .. }));
+    for (at, asset) in feeding_assets(graph, stream) {
+        let tables = feeding_assets(graph, at)
+            .filter(|(_, asset)| matches!(asset, Asset::DynamoTable { .. }));
         let tables: Vec<&Asset> = tables.map(|(_, asset)| asset).collect();
         if tables.is_empty() || !matches!(asset, Asset::KinesisStream { .. }) {
             origins.push((asset, None));
@@ -82,7 +82,7 @@ fn origins(graph: &Graph, stream: usize) -> Vec<(&Asset, Option<&Asset>)> {
     origins
 }
 
-fn feeding(graph: &Graph, to: usize) -> impl Iterator<Item = (usize, &Asset)> {
+fn feeding_assets(graph: &Graph, to: usize) -> impl Iterator<Item = (usize, &Asset)> {
     let edges =
         graph.edges.iter().filter(move |edge| edge.to == to && edge.role == EdgeRole::Feeds);
     edges.filter_map(|edge| Some((edge.from, graph.assets.get(edge.from)?)))

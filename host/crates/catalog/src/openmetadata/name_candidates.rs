@@ -13,21 +13,23 @@ pub(super) struct NameCandidates {
 }
 
 /// The spellings of an asset that is found by its name alone. None of others.
-pub(super) fn of(asset: &Asset) -> Option<NameCandidates> {
+pub(super) fn name_candidates(asset: &Asset) -> Option<NameCandidates> {
     let (kind, all) = match asset {
         Asset::DynamoTable { arn } => {
-            (EntityKind::Table, vec![known(["default", "default", arn.name()])])
+            (EntityKind::Table, vec![known_parts(["default", "default", arn.name()])])
         }
-        Asset::KinesisStream { arn } => (EntityKind::Topic, vec![known([arn.name()])]),
-        Asset::KafkaTopic { topic, .. } => (EntityKind::Topic, vec![known([&**topic])]),
-        Asset::RedshiftTable { table, .. } => (EntityKind::Table, redshift(table)),
-        Asset::SnowflakeTable { table, .. } => (EntityKind::Table, snowflake(table)),
+        Asset::KinesisStream { arn } => (EntityKind::Topic, vec![known_parts([arn.name()])]),
+        Asset::KafkaTopic { topic, .. } => (EntityKind::Topic, vec![known_parts([&**topic])]),
+        Asset::RedshiftTable { table, .. } => (EntityKind::Table, redshift_names(table)),
+        Asset::SnowflakeTable { table, .. } => (EntityKind::Table, snowflake_names(table)),
         Asset::IcebergTable { catalog, table } => {
-            (EntityKind::Table, iceberg(catalog.as_ref(), table))
+            (EntityKind::Table, iceberg_names(catalog.as_ref(), table))
         }
-        Asset::GlueTable { catalog, table } => (EntityKind::Table, iceberg(Some(catalog), table)),
+        Asset::GlueTable { catalog, table } => {
+            (EntityKind::Table, iceberg_names(Some(catalog), table))
+        }
         Asset::DatabaseTables { engine, database, table, .. } => {
-            (EntityKind::Table, database_table(engine, database, table)?)
+            (EntityKind::Table, database_table_names(engine, database, table)?)
         }
         _ => return None,
     };
@@ -40,32 +42,32 @@ pub(super) fn of(asset: &Asset) -> Option<NameCandidates> {
     Some(NameCandidates { kind, all: unlike })
 }
 
-fn known<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<Option<String>> {
+fn known_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<Option<String>> {
     parts.into_iter().map(|part| Some(part.to_owned())).collect()
 }
 
-fn each(parts: &[Option<String>], change: fn(&str) -> String) -> Vec<Option<String>> {
+fn map_parts(parts: &[Option<String>], change: fn(&str) -> String) -> Vec<Option<String>> {
     parts.iter().map(|part| part.as_deref().map(change)).collect()
 }
 
 /// Names that are not quoted are kept in lower case there, and a table without a
 /// schema is in `public`.
-fn redshift(table: &Table) -> Vec<Vec<Option<String>>> {
+fn redshift_names(table: &Table) -> Vec<Vec<Option<String>>> {
     let schema = table.schema.clone().unwrap_or_else(|| "public".to_owned());
     let written = vec![table.database.clone(), Some(schema), Some(table.name.clone())];
-    vec![each(&written, str::to_lowercase), written]
+    vec![map_parts(&written, str::to_lowercase), written]
 }
 
 /// Names that are not quoted are kept in upper case there.
-fn snowflake(table: &Table) -> Vec<Vec<Option<String>>> {
+fn snowflake_names(table: &Table) -> Vec<Vec<Option<String>>> {
     let written = vec![table.database.clone(), table.schema.clone(), Some(table.name.clone())];
-    let upper = each(&written, str::to_uppercase);
-    let lower = each(&written, str::to_lowercase);
+    let upper = map_parts(&written, str::to_uppercase);
+    let lower = map_parts(&written, str::to_lowercase);
     vec![written, upper, lower]
 }
 
 /// A catalog of Glue is a database there: called as its account, or `default`.
-fn iceberg(catalog: Option<&Arn>, table: &Table) -> Vec<Vec<Option<String>>> {
+fn iceberg_names(catalog: Option<&Arn>, table: &Table) -> Vec<Vec<Option<String>>> {
     let account = catalog.map(|arn| arn.account.clone()).filter(|account| !account.is_empty());
     let database = table.database.clone();
     let names = database.into_iter().chain(account).chain(["default".to_owned()]).map(Some);
@@ -76,7 +78,11 @@ fn iceberg(catalog: Option<&Arn>, table: &Table) -> Vec<Vec<Option<String>>> {
 }
 
 /// None for a pattern, which names no table.
-fn database_table(engine: &str, database: &str, table: &str) -> Option<Vec<Vec<Option<String>>>> {
+fn database_table_names(
+    engine: &str,
+    database: &str,
+    table: &str,
+) -> Option<Vec<Vec<Option<String>>>> {
     let is_name = |text: &str| {
         let is_letter =
             |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '$');
@@ -91,8 +97,8 @@ fn database_table(engine: &str, database: &str, table: &str) -> Option<Vec<Vec<O
     }
     let spelling = match (engine, &*parts) {
         // Databases of MySQL are schemas there.
-        ("MySQL", [table]) => known(["default", database, table]),
-        ("PostgreSQL", [schema, table]) => known([database, schema, table]),
+        ("MySQL", [table]) => known_parts(["default", database, table]),
+        ("PostgreSQL", [schema, table]) => known_parts([database, schema, table]),
         ("PostgreSQL", [table]) => vec![Some(database.to_owned()), None, Some((*table).to_owned())],
         _ => return None,
     };
@@ -103,13 +109,15 @@ fn database_table(engine: &str, database: &str, table: &str) -> Option<Vec<Vec<O
 mod tests {
     use super::*;
 
-    fn written(asset: &Asset) -> Vec<String> {
+    fn written_names(asset: &Asset) -> Vec<String> {
         let line = |spelling: &Vec<Option<String>>| {
             let parts: Vec<_> =
                 spelling.iter().map(|part| part.as_deref().unwrap_or("*")).collect();
             parts.join(".")
         };
-        of(asset).map(|spellings| spellings.all.iter().map(line).collect()).unwrap_or_default()
+        name_candidates(asset)
+            .map(|spellings| spellings.all.iter().map(line).collect())
+            .unwrap_or_default()
     }
 
     fn table(database: Option<&str>, schema: Option<&str>, name: &str) -> Table {
@@ -163,7 +171,7 @@ mod tests {
             (source("MySQL", "ord.*"), &[]),
             (Asset::Splunk { endpoint: "e".into() }, &[]),
         ] {
-            assert_eq!(written(&asset), expected, "{asset:?}");
+            assert_eq!(written_names(&asset), expected, "{asset:?}");
         }
     }
 }

@@ -5,7 +5,7 @@
 const NAME_CHARACTERS_MAX: usize = 256;
 
 /// A part of a full name. None if no part can be written so.
-pub(super) fn quote(part: &str) -> Option<String> {
+pub(super) fn quote_part(part: &str) -> Option<String> {
     match part {
         "" => None,
         part if part.contains('"') => None,
@@ -15,13 +15,13 @@ pub(super) fn quote(part: &str) -> Option<String> {
 }
 
 /// A full name. None if one of its parts cannot be written.
-pub(super) fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let parts: Option<Vec<String>> = parts.into_iter().map(quote).collect();
+pub(super) fn join_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let parts: Option<Vec<String>> = parts.into_iter().map(quote_part).collect();
     parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join("."))
 }
 
 /// The parts of a full name, without their quotes. None if it is none.
-pub fn split(name: &str) -> Option<Vec<String>> {
+pub fn split_name(name: &str) -> Option<Vec<String>> {
     let (mut parts, mut rest) = (Vec::new(), name);
     loop {
         let (part, after) = match rest.strip_prefix('"') {
@@ -42,7 +42,7 @@ pub fn split(name: &str) -> Option<Vec<String>> {
 
 /// A text in a path or a query of a URL: everything that may mean something there
 /// is escaped.
-pub(super) fn escape(text: &str) -> String {
+pub(super) fn escape_url(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -77,14 +77,14 @@ mod tests {
             (&["svc", ""], None),
             (&[], None),
         ] {
-            assert_eq!(join(parts.iter().copied()).as_deref(), expected, "{parts:?}");
+            assert_eq!(join_parts(parts.iter().copied()).as_deref(), expected, "{parts:?}");
         }
     }
 
     #[test]
     fn what_is_no_full_name_is_told() {
         for wrong in ["", ".", "a.", ".a", "\"a", "\"a\"b", "a\"b", "a..b", "\"\"", "\"\".a"] {
-            assert_eq!(split(wrong), None, "{wrong}");
+            assert_eq!(split_name(wrong), None, "{wrong}");
         }
     }
 
@@ -104,19 +104,19 @@ mod tests {
 
     #[test]
     fn a_url_is_not_left_by_a_name() {
-        assert_eq!(escape("svc.\"a.b\"/../é?x#"), "svc.%22a.b%22%2F..%2F%C3%A9%3Fx%23");
+        assert_eq!(escape_url("svc.\"a.b\"/../é?x#"), "svc.%22a.b%22%2F..%2F%C3%A9%3Fx%23");
     }
 
     proptest! {
         #[test]
         fn a_full_name_is_taken_apart_again(parts in prop::collection::vec("[a-zA-Z0-9_. /-]{1,8}", 1..5)) {
-            let name = join(parts.iter().map(String::as_str)).unwrap();
-            prop_assert_eq!(split(&name), Some(parts));
+            let name = join_parts(parts.iter().map(String::as_str)).unwrap();
+            prop_assert_eq!(split_name(&name), Some(parts));
         }
 
         #[test]
         fn no_text_makes_it_panic(text in "[a.\"]{0,12}") {
-            if let Some(parts) = split(&text) {
+            if let Some(parts) = split_name(&text) {
                 prop_assert!(parts.iter().all(|part| !part.is_empty()));
             }
         }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::tasks::{events, place, source, tasks};
+use super::tasks::{origin_label, pipeline_tasks, routed_events, sink_label};
 use crate::limits;
 use crate::{Graph, StreamDescription, time_of};
 use standpipe_core::clock;
@@ -25,20 +25,20 @@ const NOT_COMPARED: &[&str] =
     &["description", "displayName", "service", "startDate", "sourceHash", "name"];
 
 /// What creates a pipeline, or brings it up to date.
-pub(super) fn payload(stream: &StreamDescription, graph: &Graph, service: &str) -> Value {
-    let events = events(stream, graph);
+pub(super) fn pipeline_payload(stream: &StreamDescription, graph: &Graph, service: &str) -> Value {
+    let events = routed_events(stream, graph);
     let mut payload = json!({
         "name": stream.name,
         "displayName": stream.name,
         "service": service,
-        "description": description(stream, events.len()),
+        "description": pipeline_description(stream, events.len()),
         "state": if stream.status.word == "ACTIVE" { "Active" } else { "Inactive" },
-        "tasks": tasks(stream, &events),
+        "tasks": pipeline_tasks(stream, &events),
     });
-    if let Some(url) = console(stream) {
+    if let Some(url) = console_url(stream) {
         payload["sourceUrl"] = url.into();
     }
-    if let Some(date) = stream.created.and_then(date) {
+    if let Some(date) = stream.created.and_then(start_date) {
         payload["startDate"] = date.into();
     }
     let digest = Sha256::digest(payload.to_string());
@@ -48,7 +48,7 @@ pub(super) fn payload(stream: &StreamDescription, graph: &Graph, service: &str) 
 }
 
 /// The same with what this server takes.
-pub(super) fn with(keys: PayloadKeys, payload: &Value) -> Value {
+pub(super) fn restrict_keys(keys: PayloadKeys, payload: &Value) -> Value {
     let own = payload.as_object().cloned().unwrap_or_default();
     match keys {
         PayloadKeys::All => own.into(),
@@ -75,7 +75,7 @@ pub(super) fn is_stored(
     if stored.get("sourceHash").is_some_and(Value::is_string) {
         return same("sourceHash");
     }
-    let sent = with(keys, payload);
+    let sent = restrict_keys(keys, payload);
     let compared =
         sent.as_object().into_iter().flatten().filter(|(key, _)| !NOT_COMPARED.contains(&&***key));
     compared
@@ -99,12 +99,14 @@ fn is_within(ours: &Value, theirs: &Value) -> bool {
     }
 }
 
-fn description(stream: &StreamDescription, events: usize) -> String {
+fn pipeline_description(stream: &StreamDescription, events: usize) -> String {
     let mut lines = vec![
         format!("Amazon Data Firehose delivery stream `{}`", stream.arn),
-        format!("Source: {}", source(&stream.origin)),
+        format!("Source: {}", origin_label(&stream.origin)),
     ];
-    lines.extend(stream.destinations.iter().map(|to| format!("Destination: {}", place(&to.sink))));
+    lines.extend(
+        stream.destinations.iter().map(|to| format!("Destination: {}", sink_label(&to.sink))),
+    );
     if events > limits::CATALOG_EVENT_TASKS_MAX {
         lines.push(format!(
             "{events} kinds of events are sent to it; some of them are shown as tasks."
@@ -114,7 +116,7 @@ fn description(stream: &StreamDescription, events: usize) -> String {
 }
 
 /// Its page at Amazon, in those partitions whose address is known.
-fn console(stream: &StreamDescription) -> Option<String> {
+fn console_url(stream: &StreamDescription) -> Option<String> {
     let region = &stream.arn.region;
     let host = match &*stream.arn.partition {
         "aws" => format!("{region}.console.aws.amazon.com"),
@@ -125,7 +127,7 @@ fn console(stream: &StreamDescription) -> Option<String> {
     Some(format!("https://{host}/firehose/home?region={region}#/details/{}", stream.name))
 }
 
-fn date(seconds: f64) -> Option<String> {
+fn start_date(seconds: f64) -> Option<String> {
     time_of(seconds.floor()).map(clock::rfc3339)
 }
 
@@ -164,16 +166,16 @@ mod tests {
 
     #[test]
     fn dates_are_those_of_the_clock() {
-        assert_eq!(date(0.5).as_deref(), Some("1970-01-01T00:00:00.000Z"));
+        assert_eq!(start_date(0.5).as_deref(), Some("1970-01-01T00:00:00.000Z"));
         for none in [f64::NAN, f64::INFINITY, -1e18, 1e18] {
-            assert_eq!(date(none), None, "{none}");
+            assert_eq!(start_date(none), None, "{none}");
         }
     }
 
     proptest! {
         #[test]
         fn no_number_makes_it_panic(bits in any::<u64>()) {
-            let _ = date(f64::from_bits(bits));
+            let _ = start_date(f64::from_bits(bits));
         }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::api::text;
-use super::payload::{PayloadKeys, is_stored, payload, with};
+use super::api::text_field;
+use super::payload::{PayloadKeys, is_stored, pipeline_payload, restrict_keys};
 use super::{ApiError, Entity, EntityKind, OpenMetadata, names};
 use crate::http_client::Method;
 use crate::{Graph, StreamDescription};
@@ -45,22 +45,22 @@ impl OpenMetadata {
     /// # Errors
     ///
     /// The list cannot be read to its end.
-    pub async fn pipelines(&self) -> Result<BTreeMap<String, ExistingPipeline>, ApiError> {
+    pub async fn list_pipelines(&self) -> Result<BTreeMap<String, ExistingPipeline>, ApiError> {
         let unreadable = |problem: &str| ApiError::unreadable("GET", "/pipelines", problem);
         let (mut found, mut after) = (BTreeMap::new(), String::new());
         for _ in 0..CATALOG_PAGES_MAX {
             // This one wants the service's name as it is, not as a part of full names.
-            let service = names::escape(&self.settings.service);
+            let service = names::escape_url(&self.settings.service);
             let mut path =
                 format!("/pipelines?service={service}&fields=tasks&limit={CATALOG_PAGE}");
             if !after.is_empty() {
-                path.push_str(&format!("&after={}", names::escape(&after)));
+                path.push_str(&format!("&after={}", names::escape_url(&after)));
             }
             // Some versions answer so where the service is not there.
-            let Some(page) = self.api.get(&path).await? else { return Ok(found) };
+            let Some(page) = self.api.get_object(&path).await? else { return Ok(found) };
             let pipelines = page.get("data").and_then(Value::as_array);
             for pipeline in pipelines.ok_or_else(|| unreadable("it has no `data`"))? {
-                if let Some(pipeline) = self.existing(pipeline)? {
+                if let Some(pipeline) = self.read_existing(pipeline)? {
                     found.insert(pipeline.stream.clone(), pipeline);
                 }
             }
@@ -77,12 +77,12 @@ impl OpenMetadata {
 
     /// Pipelines of other services, which a server that does not know the parameter
     /// might list, are none.
-    fn existing(&self, stored: &Value) -> Result<Option<ExistingPipeline>, ApiError> {
+    fn read_existing(&self, stored: &Value) -> Result<Option<ExistingPipeline>, ApiError> {
         let entity = Entity::read(EntityKind::Pipeline, stored).ok_or_else(|| {
             let problem = "a pipeline has no `id` or no `fullyQualifiedName`";
             ApiError::unreadable("GET", "/pipelines", problem)
         })?;
-        let parts = names::split(&entity.name).and_then(|parts| parts.try_into().ok());
+        let parts = names::split_name(&entity.name).and_then(|parts| parts.try_into().ok());
         let Some([service, stream]): Option<[String; 2]> = parts else { return Ok(None) };
         let is_ours = service == self.settings.service;
         Ok(is_ours.then(|| ExistingPipeline { entity, stream, stored: stored.clone() }))
@@ -103,7 +103,7 @@ impl OpenMetadata {
         let mut outcomes = BTreeMap::new();
         let mut due = Vec::new();
         for stream in streams {
-            let payload = payload(stream, graph, &self.service);
+            let payload = pipeline_payload(stream, graph, &self.service);
             let stored = existing.get(&stream.name).map(|existing| &existing.stored);
             let is_as_it_should = |stored: &Value| {
                 // A server that keeps no state or hash was written to with few keys.
@@ -124,10 +124,10 @@ impl OpenMetadata {
         if is_dry || due.is_empty() {
             return Ok(outcomes);
         }
-        for (name, error) in self.write(&due).await {
+        for (name, error) in self.write_pipelines(&due).await {
             outcomes.insert(name, PipelineWrite::Failed(error));
         }
-        *existing = self.pipelines().await?;
+        *existing = self.list_pipelines().await?;
         for (name, outcome) in &mut outcomes {
             if !existing.contains_key(name) && !matches!(outcome, PipelineWrite::Failed(_)) {
                 let problem = "it is not there afterwards";
@@ -139,7 +139,7 @@ impl OpenMetadata {
     }
 
     /// Write pipelines, many at a time where the server can, and tell which failed.
-    async fn write(&self, due: &[(String, Value)]) -> Vec<(String, ApiError)> {
+    async fn write_pipelines(&self, due: &[(String, Value)]) -> Vec<(String, ApiError)> {
         let (mut failed, mut keys, mut has_bulk) =
             (Vec::new(), PayloadKeys::All, self.settings.bulk_size > 1);
         for part in due.chunks(self.settings.bulk_size.max(1)) {
@@ -171,30 +171,32 @@ impl OpenMetadata {
         let overrides = self.settings.override_metadata;
         let path = format!("/pipelines/bulk?async=false&overrideMetadata={overrides}");
         let body: Value = part.iter().map(|(_, payload)| payload.clone()).collect();
-        let answer = self.api.ask(Method::PUT, &path, Some(&body)).await?;
+        let answer = self.api.send(Method::PUT, &path, Some(&body)).await?;
         let done = answer.get("successRequest").and_then(Value::as_array).into_iter().flatten();
         let mut names: BTreeSet<String> = BTreeSet::new();
         for request in done {
             // Some versions tell the request, some the full name.
             let request = request.get("request").unwrap_or(request);
-            let name = text(request, "name").or_else(|| text(request, "fullyQualifiedName"));
+            let name =
+                text_field(request, "name").or_else(|| text_field(request, "fullyQualifiedName"));
             let name = name.or_else(|| request.as_str()).unwrap_or_default();
-            let own =
-                names::split(name).filter(|parts| parts.first() == Some(&self.settings.service));
+            let own = names::split_name(name)
+                .filter(|parts| parts.first() == Some(&self.settings.service));
             names.insert(own.and_then(|mut parts| parts.pop()).unwrap_or_else(|| name.to_owned()));
         }
         Ok(names)
     }
 
     async fn write_one(&self, payload: &Value, keys: &mut PayloadKeys) -> Result<(), ApiError> {
-        let attempt = self.api.ask(Method::PUT, "/pipelines", Some(&with(*keys, payload))).await;
+        let attempt =
+            self.api.send(Method::PUT, "/pipelines", Some(&restrict_keys(*keys, payload))).await;
         let refused = match attempt {
             Ok(stored) => return self.override_words(payload, &stored).await,
             Err(error) if *keys == PayloadKeys::All && error.status() == Some(400) => error,
             Err(error) => return Err(error),
         };
-        let few = with(PayloadKeys::Few, payload);
-        let attempt = self.api.ask(Method::PUT, "/pipelines", Some(&few)).await;
+        let few = restrict_keys(PayloadKeys::Few, payload);
+        let attempt = self.api.send(Method::PUT, "/pipelines", Some(&few)).await;
         // What is wrong with both is better told about the whole one.
         let stored = attempt.map_err(|_| refused.clone())?;
         tracing::warn!(
@@ -217,9 +219,9 @@ impl OpenMetadata {
             json!({"op": op, "path": format!("/{key}"), "value": payload[key]})
         };
         let patch: Value = other.into_iter().map(operation).collect();
-        let id = text(stored, "id");
+        let id = text_field(stored, "id");
         let id = id.ok_or_else(|| ApiError::unreadable("PUT", "/pipelines", "it has no `id`"))?;
-        let path = format!("/pipelines/{}", names::escape(id));
-        self.api.ask(Method::PATCH, &path, Some(&patch)).await.map(drop)
+        let path = format!("/pipelines/{}", names::escape_url(id));
+        self.api.send(Method::PATCH, &path, Some(&patch)).await.map(drop)
     }
 }

@@ -8,13 +8,13 @@ use crate::probe::{Probe, ProbeOutcome};
 
 impl OpenMetadata {
     /// Try the server: that it is one, its version, and the token.
-    pub async fn probes(&self) -> Vec<Probe> {
+    pub async fn run_probes(&self) -> Vec<Probe> {
         let untried = || ProbeOutcome::Untried { why: "another one does not work".to_owned() };
         let (reached, known, token) = match self.version().await {
             Ok(version) => {
                 (ProbeOutcome::Granted, self.judge_version(&version), self.probe_token().await)
             }
-            Err(error) => (failed(&error), untried(), untried()),
+            Err(error) => (failed_outcome(&error), untried(), untried()),
         };
         let probe =
             |action, needed_for, outcome| Probe::new(action, needed_for, outcome).mandatory();
@@ -40,17 +40,18 @@ impl OpenMetadata {
 
     /// A service that is not there yet is no matter of the token.
     async fn probe_token(&self) -> ProbeOutcome {
-        let path = format!("/pipelines?service={}&limit=1", names::escape(&self.settings.service));
-        match self.api.get(&path).await {
+        let path =
+            format!("/pipelines?service={}&limit=1", names::escape_url(&self.settings.service));
+        match self.api.get_object(&path).await {
             Ok(Some(page)) if !page.get("data").is_some_and(Value::is_array) => {
-                failed(&ApiError::unreadable("GET", &path, "it has no `data`"))
+                failed_outcome(&ApiError::unreadable("GET", &path, "it has no `data`"))
             }
             Ok(_) => ProbeOutcome::Granted,
-            Err(error) => failed(&error),
+            Err(error) => failed_outcome(&error),
         }
     }
 }
 
-fn failed(error: &ApiError) -> ProbeOutcome {
+fn failed_outcome(error: &ApiError) -> ProbeOutcome {
     ProbeOutcome::Failed { message: error.to_string() }
 }

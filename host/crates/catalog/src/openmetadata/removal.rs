@@ -75,7 +75,7 @@ impl PipelineRemoval {
         if !deletion.is_on {
             return untouched(RemovalSkipped::Off);
         }
-        let seen = seen(inventory, deletion.prunes_filtered);
+        let seen = seen_streams(inventory, deletion.prunes_filtered);
         let stale = existing.values().filter(|existing| !seen.contains(&*existing.stream));
         let pipelines: Vec<String> = stale.map(|existing| existing.entity.name.clone()).collect();
         if pipelines.is_empty() {
@@ -103,7 +103,7 @@ impl PipelineRemoval {
 }
 
 /// The streams that are there.
-fn seen(inventory: &Inventory, prunes_filtered: bool) -> BTreeSet<&str> {
+fn seen_streams(inventory: &Inventory, prunes_filtered: bool) -> BTreeSet<&str> {
     let filtered = inventory.filtered.iter().filter(|_| !prunes_filtered);
     let read = inventory.streams.iter().map(|stream| &stream.name);
     let unread = inventory.unread.iter().map(|unread| &unread.name);
@@ -119,7 +119,7 @@ impl OpenMetadata {
     /// # Errors
     ///
     /// The list cannot be read again.
-    pub(crate) async fn remove(
+    pub(crate) async fn remove_pipelines(
         &self,
         removal: &PipelineRemoval,
         existing: &BTreeMap<String, ExistingPipeline>,
@@ -137,17 +137,17 @@ impl OpenMetadata {
             "recursive": false,
         });
         let mut failed = Vec::new();
-        let at_once = self.api.ask(Method::DELETE, "/pipelines/deleteStale", Some(&body)).await;
+        let at_once = self.api.send(Method::DELETE, "/pipelines/deleteStale", Some(&body)).await;
         if let Err(error) = &at_once {
             tracing::debug!("pipelines are deleted one by one: {error}");
         }
-        let left = self.pipelines().await?;
+        let left = self.list_pipelines().await?;
         for one in left.values().filter(|one| stale.contains(&*one.entity.name)) {
             let path = format!(
                 "/pipelines/{}?recursive=false&hardDelete=false",
-                names::escape(&one.entity.id)
+                names::escape_url(&one.entity.id)
             );
-            match self.api.ask(Method::DELETE, &path, None).await {
+            match self.api.send(Method::DELETE, &path, None).await {
                 Err(error) if error.status() != Some(404) => {
                     failed.push((one.entity.name.clone(), error));
                 }

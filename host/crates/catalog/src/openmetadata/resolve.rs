@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::levels::levels;
+use super::levels::prefix_paths;
 use super::name_candidates::{self, NameCandidates};
-use super::rotation::{is_rotated, newest};
+use super::rotation::{is_rotated, newest_index};
 use super::search::SearchHit;
 use super::{ApiError, Entity, EntityKind, OpenMetadata, Resolution, names};
 use crate::{Asset, Rotation};
@@ -43,15 +43,15 @@ impl OpenMetadata {
     ///
     /// The server cannot be asked.
     pub async fn resolve(&self, asset: &Asset) -> Result<Resolution, ApiError> {
-        if let Some(spellings) = name_candidates::of(asset) {
-            return self.spelled(&spellings, asset).await;
+        if let Some(spellings) = name_candidates::name_candidates(asset) {
+            return self.resolve_by_name(&spellings, asset).await;
         }
         let why = match asset {
             Asset::Objects { bucket, prefix, written } => {
-                return self.objects(bucket, prefix, written).await;
+                return self.resolve_objects(bucket, prefix, written).await;
             }
             Asset::SearchIndex { index, rotation, .. } => {
-                return self.search_index(index, *rotation).await;
+                return self.resolve_search_index(index, *rotation).await;
             }
             Asset::Splunk { .. } => "OpenMetadata knows nothing of Splunk".to_owned(),
             Asset::HttpEndpoint { .. } => "OpenMetadata knows nothing of HTTP endpoints".to_owned(),
@@ -75,7 +75,7 @@ impl OpenMetadata {
         named.iter().map(String::as_str).collect()
     }
 
-    async fn spelled(
+    async fn resolve_by_name(
         &self,
         spellings: &NameCandidates,
         asset: &Asset,
@@ -86,14 +86,17 @@ impl OpenMetadata {
             let mut found = Vec::new();
             let any = services.is_empty().then_some(None);
             for service in services.iter().copied().map(Some).chain(any) {
-                let Some(pattern) = pattern(service, spelling) else { continue };
+                let Some(pattern) = name_pattern(service, spelling) else { continue };
                 if service.is_some() && spelling.iter().all(Option::is_some) {
-                    found.extend(self.named(spellings.kind, &pattern).await?);
+                    found.extend(self.find_by_name(spellings.kind, &pattern).await?);
                 } else {
-                    let hits =
-                        self.api.search(spellings.kind, "fullyQualifiedName", &pattern).await?;
+                    let hits = self
+                        .api
+                        .search_field(spellings.kind, "fullyQualifiedName", &pattern)
+                        .await?;
                     let alike = hits.into_iter().filter(|hit| {
-                        is_spelled(&hit.entity.name, service, spelling) && is_of_kind(hit, asset)
+                        has_name(&hit.entity.name, service, spelling)
+                            && is_of_service_type(hit, asset)
                     });
                     found.extend(alike.map(|hit| hit.entity));
                 }
@@ -101,23 +104,23 @@ impl OpenMetadata {
             }
             // The first spelling needs no word.
             let matched = found.first().filter(|_| number > 0).map(|entity| entity.name.clone());
-            if let Some(resolution) = only(found, matched) {
+            if let Some(resolution) = single_entity(found, matched) {
                 return Ok(resolution);
             }
         }
         Ok(Resolution::NotFound { tried })
     }
 
-    async fn named(&self, kind: EntityKind, name: &str) -> Result<Option<Entity>, ApiError> {
-        let path = format!("/{}/name/{}", kind.collection(), names::escape(name));
-        let Some(answer) = self.api.get(&path).await? else { return Ok(None) };
+    async fn find_by_name(&self, kind: EntityKind, name: &str) -> Result<Option<Entity>, ApiError> {
+        let path = format!("/{}/name/{}", kind.collection(), names::escape_url(name));
+        let Some(answer) = self.api.get_object(&path).await? else { return Ok(None) };
         let problem = "it has no `id` or no `fullyQualifiedName`";
         let entity = Entity::read(kind, &answer);
         entity.map(Some).ok_or_else(|| ApiError::unreadable("GET", &path, problem))
     }
 
     /// The container of a prefix, or of the nearest one above it.
-    async fn objects(
+    async fn resolve_objects(
         &self,
         bucket: &str,
         prefix: &str,
@@ -125,13 +128,13 @@ impl OpenMetadata {
     ) -> Result<Resolution, ApiError> {
         let services = &self.settings.services.storage;
         let mut tried = Vec::new();
-        for level in levels(bucket, prefix, written) {
+        for level in prefix_paths(bucket, prefix, written) {
             let mut found: BTreeMap<String, Entity> = BTreeMap::new();
             for path in [level.clone(), format!("{level}/")] {
-                for hit in self.api.search(EntityKind::Container, "fullPath", &path).await? {
+                for hit in self.api.search_field(EntityKind::Container, "fullPath", &path).await? {
                     let full_path = hit.full_path.as_deref();
                     let is_path = full_path.is_some_and(|it| it.trim_end_matches('/') == level);
-                    let first = || names::split(&hit.entity.name)?.into_iter().next();
+                    let first = || names::split_name(&hit.entity.name)?.into_iter().next();
                     let service = hit.service.clone().or_else(first);
                     let is_there = services.is_empty()
                         || service.is_some_and(|service| services.contains(&service));
@@ -143,15 +146,15 @@ impl OpenMetadata {
             // The bucket's own name is known, and the search may lag behind.
             if found.is_empty() && level == format!("s3://{bucket}") {
                 for service in services {
-                    let name = names::join([&**service, bucket]);
+                    let name = names::join_parts([&**service, bucket]);
                     let Some(name) = name else { continue };
-                    let entity = self.named(EntityKind::Container, &name).await?;
+                    let entity = self.find_by_name(EntityKind::Container, &name).await?;
                     found.extend(entity.map(|entity| (entity.id.clone(), entity)));
                     tried.push(name);
                 }
             }
             let matched = (!tried.is_empty()).then(|| level.clone());
-            if let Some(resolution) = only(found.into_values().collect(), matched) {
+            if let Some(resolution) = single_entity(found.into_values().collect(), matched) {
                 return Ok(resolution);
             }
             tried.push(level);
@@ -160,21 +163,27 @@ impl OpenMetadata {
     }
 
     /// An index by its name, or the newest one of those that rotation made.
-    async fn search_index(&self, index: &str, rotation: Rotation) -> Result<Resolution, ApiError> {
+    async fn resolve_search_index(
+        &self,
+        index: &str,
+        rotation: Rotation,
+    ) -> Result<Resolution, ApiError> {
         let services = &self.settings.services.search;
         let (mut tried, mut exact) = (Vec::new(), Vec::new());
         for service in services {
-            let Some(name) = names::join([&**service, index]) else { continue };
-            exact.extend(self.named(EntityKind::SearchIndex, &name).await?);
+            let Some(name) = names::join_parts([&**service, index]) else { continue };
+            exact.extend(self.find_by_name(EntityKind::SearchIndex, &name).await?);
             tried.push(name);
         }
         let mut rotated = Vec::new();
         if services.is_empty() || rotation != Rotation::None && exact.is_empty() {
             let value = format!("*{index}*");
-            let hits =
-                self.api.search(EntityKind::SearchIndex, "fullyQualifiedName", &value).await?;
+            let hits = self
+                .api
+                .search_field(EntityKind::SearchIndex, "fullyQualifiedName", &value)
+                .await?;
             for entity in hits.into_iter().map(|hit| hit.entity) {
-                let parts = names::split(&entity.name).unwrap_or_default();
+                let parts = names::split_name(&entity.name).unwrap_or_default();
                 let [service, name] = &*parts else { continue };
                 let is_there = services.is_empty() || services.contains(service);
                 if is_there && name == index {
@@ -185,13 +194,13 @@ impl OpenMetadata {
             }
             tried.push(value);
         }
-        let resolution = only(exact, None).or_else(|| newest(rotated));
+        let resolution = single_entity(exact, None).or_else(|| newest_index(rotated));
         Ok(resolution.unwrap_or(Resolution::NotFound { tried }))
     }
 }
 
 /// The one entity; ambiguous if there are several, none if there is none.
-fn only(mut found: Vec<Entity>, matched: Option<String>) -> Option<Resolution> {
+fn single_entity(mut found: Vec<Entity>, matched: Option<String>) -> Option<Resolution> {
     found.sort_by(|one, other| one.id.cmp(&other.id));
     found.dedup_by(|one, other| one.id == other.id);
     if found.len() > 1 {
@@ -203,15 +212,15 @@ fn only(mut found: Vec<Entity>, matched: Option<String>) -> Option<Resolution> {
 }
 
 /// A full name, with `*` for what is not known. None if it cannot be written.
-fn pattern(service: Option<&str>, spelling: &[Option<String>]) -> Option<String> {
+fn name_pattern(service: Option<&str>, spelling: &[Option<String>]) -> Option<String> {
     let parts = [service].into_iter().chain(spelling.iter().map(Option::as_deref));
     let parts: Option<Vec<String>> =
-        parts.map(|part| part.map_or_else(|| Some("*".to_owned()), names::quote)).collect();
+        parts.map(|part| part.map_or_else(|| Some("*".to_owned()), names::quote_part)).collect();
     Some(parts?.join("."))
 }
 
-fn is_spelled(name: &str, service: Option<&str>, spelling: &[Option<String>]) -> bool {
-    let Some(parts) = names::split(name) else { return false };
+fn has_name(name: &str, service: Option<&str>, spelling: &[Option<String>]) -> bool {
+    let Some(parts) = names::split_name(name) else { return false };
     let expected = [service].into_iter().chain(spelling.iter().map(Option::as_deref));
     parts.len() == spelling.len() + 1
         && parts
@@ -221,7 +230,7 @@ fn is_spelled(name: &str, service: Option<&str>, spelling: &[Option<String>]) ->
 }
 
 /// A topic of Kafka is none of Kinesis, whatever its name.
-fn is_of_kind(hit: &SearchHit, asset: &Asset) -> bool {
+fn is_of_service_type(hit: &SearchHit, asset: &Asset) -> bool {
     let Some(kind) = hit.service_type.as_deref() else { return true };
     match asset {
         Asset::KinesisStream { .. } => kind == "Kinesis",

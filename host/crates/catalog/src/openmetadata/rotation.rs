@@ -4,7 +4,7 @@ use super::{Entity, Resolution};
 use crate::Rotation;
 
 /// The newest of the indexes that rotation made, if one service has them all.
-pub(super) fn newest(mut rotated: Vec<(String, Entity)>) -> Option<Resolution> {
+pub(super) fn newest_index(mut rotated: Vec<(String, Entity)>) -> Option<Resolution> {
     rotated.sort_by(|one, other| one.1.name.cmp(&other.1.name));
     let (service, entity) = rotated.last()?;
     if rotated.iter().any(|(other, _)| other != service) {

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::api::{Api, text};
+use super::api::{Api, text_field};
 use super::{ApiError, Entity, EntityKind, names};
 
 /// Hits of a search that are looked at: more than one is ambiguous already, but
@@ -24,7 +24,7 @@ const PAGE: usize = 100;
 
 impl Api {
     /// Search for a value of a field, in which `*` stands for anything.
-    pub(super) async fn search(
+    pub(super) async fn search_field(
         &self,
         kind: EntityKind,
         field: &str,
@@ -34,12 +34,12 @@ impl Api {
         for from in (0..CATALOG_HITS_MAX).step_by(PAGE) {
             let path = format!(
                 "/search/fieldQuery?fieldName={field}&fieldValue={}&index={}&from={from}&size={PAGE}&deleted=false",
-                names::escape(value),
+                names::escape_url(value),
                 kind.index(),
             );
             // A server without the index of a kind has none of them.
-            let Some(answer) = self.get(&path).await? else { break };
-            let page = hits(kind, &answer);
+            let Some(answer) = self.get_object(&path).await? else { break };
+            let page = read_hits(kind, &answer);
             let SearchPage { hits, is_last } =
                 page.map_err(|problem| ApiError::unreadable("GET", &path, problem))?;
             for hit in hits {
@@ -70,14 +70,14 @@ pub struct SearchPage {
 ///
 /// It is not the answer of a search, or a hit is not readable, so that nobody knows
 /// whether it is the one that is looked for; in words.
-pub fn hits(kind: EntityKind, answer: &Value) -> Result<SearchPage, &'static str> {
+pub fn read_hits(kind: EntityKind, answer: &Value) -> Result<SearchPage, &'static str> {
     let found = answer.get("hits").and_then(|hits| hits.get("hits")).and_then(Value::as_array);
     let found = found.ok_or("it has no `hits.hits`")?;
     let mut hits = Vec::new();
     for one in found {
         let source = one.get("_source").ok_or("a hit has no `_source`")?;
         if source.get("deleted") != Some(&Value::Bool(true)) {
-            let hit = hit(kind, source);
+            let hit = read_hit(kind, source);
             hits.push(hit.ok_or("a hit has no `id` or no `fullyQualifiedName`")?);
         }
     }
@@ -85,13 +85,13 @@ pub fn hits(kind: EntityKind, answer: &Value) -> Result<SearchPage, &'static str
     Ok(SearchPage { hits, is_last: found.len() < PAGE })
 }
 
-fn hit(kind: EntityKind, source: &Value) -> Option<SearchHit> {
-    let service = source.get("service").and_then(|service| text(service, "name"));
+fn read_hit(kind: EntityKind, source: &Value) -> Option<SearchHit> {
+    let service = source.get("service").and_then(|service| text_field(service, "name"));
     Some(SearchHit {
         entity: Entity::read(kind, source)?,
-        full_path: text(source, "fullPath").map(str::to_owned),
+        full_path: text_field(source, "fullPath").map(str::to_owned),
         service: service.map(str::to_owned),
-        service_type: text(source, "serviceType").map(str::to_owned),
+        service_type: text_field(source, "serviceType").map(str::to_owned),
     })
 }
 
@@ -108,18 +108,18 @@ mod tests {
         let mut deleted = source("2");
         deleted["_source"]["deleted"] = true.into();
         let answer = |hits: &[Value]| json!({"hits": {"hits": hits}});
-        let page = hits(EntityKind::Table, &answer(&[source("1"), deleted.clone()])).unwrap();
+        let page = read_hits(EntityKind::Table, &answer(&[source("1"), deleted.clone()])).unwrap();
         assert_eq!((page.hits.len(), page.is_last), (1, true));
         // A page that is full is not the last one, however many of its hits are deleted.
-        let page = hits(EntityKind::Table, &answer(&vec![deleted; PAGE])).unwrap();
+        let page = read_hits(EntityKind::Table, &answer(&vec![deleted; PAGE])).unwrap();
         assert_eq!((page.hits.len(), page.is_last), (0, false));
         for strange in [json!({"_source": {}}), json!(3), source(""), json!({"_source": null})] {
             let answer = answer(&[source("1"), strange]);
-            assert!(hits(EntityKind::Table, &answer).is_err(), "{answer}");
+            assert!(read_hits(EntityKind::Table, &answer).is_err(), "{answer}");
         }
         for strange in [json!(null), json!({}), json!({"hits": []}), json!({"hits": {"hits": {}}})]
         {
-            assert!(hits(EntityKind::Table, &strange).is_err(), "{strange}");
+            assert!(read_hits(EntityKind::Table, &strange).is_err(), "{strange}");
         }
     }
 
@@ -148,7 +148,7 @@ mod tests {
         #[test]
         fn what_is_found_has_an_id_and_a_name(answer in answers(), inner in answers()) {
             let wrapped = json!({"hits": {"hits": [{"_source": inner}, answer]}});
-            for page in [hits(EntityKind::Topic, &wrapped), hits(EntityKind::Topic, &answer)] {
+            for page in [read_hits(EntityKind::Topic, &wrapped), read_hits(EntityKind::Topic, &answer)] {
                 for hit in page.map(|page| page.hits).unwrap_or_default() {
                     prop_assert!(!hit.entity.id.is_empty() && !hit.entity.name.is_empty());
                 }

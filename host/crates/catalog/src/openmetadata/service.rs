@@ -10,7 +10,7 @@ use std::fmt;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::api::text;
+use super::api::text_field;
 use super::{ApiError, OpenMetadata, names};
 use crate::Inventory;
 use crate::http_client::Method;
@@ -88,7 +88,7 @@ impl ServiceScope {
         Some(ServiceScope { account, region: region.to_owned() })
     }
 
-    fn mark(&self) -> String {
+    fn scope_line(&self) -> String {
         format!("{MARK} {}/{}", self.account.as_deref().unwrap_or("-"), self.region)
     }
 
@@ -113,22 +113,22 @@ impl OpenMetadata {
     /// # Errors
     ///
     /// It shows another account's or region's streams, or the server refuses.
-    pub async fn service(
+    pub async fn ensure_service(
         &self,
         ours: &ServiceScope,
         is_dry: bool,
     ) -> Result<ServiceState, ServiceError> {
-        let path = format!("{PATH}/name/{}", names::escape(&self.service));
-        let Some(found) = self.api.get(&path).await? else {
+        let path = format!("{PATH}/name/{}", names::escape_url(&self.service));
+        let Some(found) = self.api.get_object(&path).await? else {
             if is_dry {
                 return Ok(ServiceState::WouldBeCreated);
             }
             self.create_service(ours).await?;
             return Ok(ServiceState::Created);
         };
-        let id = text(&found, "id");
+        let id = text_field(&found, "id");
         let id = id.ok_or_else(|| ApiError::unreadable("GET", &path, "it has no `id`"))?;
-        let description = text(&found, "description").unwrap_or_default();
+        let description = text_field(&found, "description").unwrap_or_default();
         match ServiceScope::read(description) {
             Some(theirs) if theirs.is_other(ours) => {
                 let service = self.settings.service.clone();
@@ -151,12 +151,12 @@ impl OpenMetadata {
         description: &str,
         ours: &ServiceScope,
     ) -> Result<(), ApiError> {
-        let marked = format!("{description}\n\n{}", ours.mark());
+        let marked = format!("{description}\n\n{}", ours.scope_line());
         let operation = if description.is_empty() { "add" } else { "replace" };
         let patch =
             json!([{"op": operation, "path": "/description", "value": marked.trim_start()}]);
-        let path = format!("{PATH}/{}", names::escape(id));
-        self.api.ask(Method::PATCH, &path, Some(&patch)).await.map(drop)
+        let path = format!("{PATH}/{}", names::escape_url(id));
+        self.api.send(Method::PATCH, &path, Some(&patch)).await.map(drop)
     }
 
     /// Servers that do not know Firehose yet get a pipeline service of their own kind.
@@ -164,10 +164,10 @@ impl OpenMetadata {
         let description = format!(
             "Delivery streams of Amazon Data Firehose: {ours}.\n\nThe next line keeps those of other accounts and \
              regions out. Leave it here.\n\n{}",
-            ours.mark()
+            ours.scope_line()
         );
         let bare = ("KinesisFirehose", Value::Null);
-        let own = ("KinesisFirehose", json!({"config": self.connection(ours)}));
+        let own = ("KinesisFirehose", json!({"config": self.service_connection(ours)}));
         let custom = ("CustomPipeline", json!({"config": {"type": "CustomPipeline"}}));
         let is_stored = self.settings.store_service_connection;
         let attempts = [bare, own, custom].into_iter().skip(usize::from(is_stored));
@@ -182,8 +182,8 @@ impl OpenMetadata {
             if !connection.is_null() {
                 body["connection"] = connection;
             }
-            match self.api.ask(Method::PUT, PATH, Some(&body)).await {
-                Ok(made) if text(&made, "id").is_none() => {
+            match self.api.send(Method::PUT, PATH, Some(&body)).await {
+                Ok(made) if text_field(&made, "id").is_none() => {
                     return Err(ApiError::unreadable("PUT", PATH, "it has no `id`"));
                 }
                 Ok(_) => return Ok(()),
@@ -198,7 +198,7 @@ impl OpenMetadata {
     }
 
     /// What a person sees of the connection: nothing that opens anything.
-    fn connection(&self, ours: &ServiceScope) -> Value {
+    fn service_connection(&self, ours: &ServiceScope) -> Value {
         let mut aws = json!({"awsRegion": ours.region});
         let is_stored = self.settings.store_service_connection;
         if let Some(role) = self.settings.assume_role_arn.as_ref().filter(|_| is_stored) {
@@ -259,7 +259,7 @@ mod tests {
             before in "\\PC{0,30}", account in prop::option::of("[0-9]{1,12}"), region in "[a-z0-9-]{1,15}",
         ) {
             let scope = ServiceScope { account, region };
-            let written = format!("{before}\n{}", scope.mark());
+            let written = format!("{before}\n{}", scope.scope_line());
             prop_assert_eq!(ServiceScope::read(&written), Some(scope));
         }
 

@@ -9,7 +9,10 @@ use crate::limits;
 use crate::{Asset, Destination, Edge, EdgeRole, Graph, Origin, S3Place, Sink, StreamDescription};
 
 /// Events that a plugin sends to a stream, as people read them.
-pub(super) fn events(stream: &StreamDescription, graph: &Graph) -> Vec<(String, Option<String>)> {
+pub(super) fn routed_events(
+    stream: &StreamDescription,
+    graph: &Graph,
+) -> Vec<(String, Option<String>)> {
     let leads_to_it = |edge: &&Edge| is_stream(&graph.assets[edge.to], stream);
     let routed =
         graph.edges.iter().filter(|edge| edge.role == EdgeRole::Routed).filter(leads_to_it);
@@ -25,12 +28,15 @@ pub(super) fn events(stream: &StreamDescription, graph: &Graph) -> Vec<(String, 
 }
 
 /// All tasks, each with those that come after it.
-pub(super) fn tasks(stream: &StreamDescription, events: &[(String, Option<String>)]) -> Vec<Value> {
+pub(super) fn pipeline_tasks(
+    stream: &StreamDescription,
+    events: &[(String, Option<String>)],
+) -> Vec<Value> {
     let mut tasks = Vec::new();
     let shown = events.iter().take(limits::CATALOG_EVENT_TASKS_MAX);
     for (number, (label, note)) in shown.enumerate() {
         let name = format!("events-{}", number + 1);
-        tasks.push(task(&name, label, "Events", note.as_deref(), &["source".to_owned()]));
+        tasks.push(make_task(&name, label, "Events", note.as_deref(), &["source".to_owned()]));
     }
     let (mut firsts, mut rest) = (Vec::new(), Vec::new());
     for (destination, number) in stream.destinations.iter().zip(1..) {
@@ -41,19 +47,25 @@ pub(super) fn tasks(stream: &StreamDescription, events: &[(String, Option<String
         for (processor, step) in destination.processors.iter().zip(ids.windows(2)) {
             let lambda = processor.lambda.as_ref().map(ToString::to_string);
             let shown = lambda.unwrap_or_else(|| processor.kind.clone());
-            rest.push(task(&step[0], &shown, &processor.kind, None, &step[1..]));
+            rest.push(make_task(&step[0], &shown, &processor.kind, None, &step[1..]));
         }
         let kind =
             destination.key.strip_suffix("DestinationDescription").unwrap_or(&destination.key);
-        let more = more(destination);
-        rest.push(task(&id, &place(&destination.sink), kind, more.as_deref(), &[]));
+        let more = destination_notes(destination);
+        rest.push(make_task(&id, &sink_label(&destination.sink), kind, more.as_deref(), &[]));
     }
-    tasks.push(task("source", &source(&stream.origin), &stream.kind, None, &firsts));
+    tasks.push(make_task("source", &origin_label(&stream.origin), &stream.kind, None, &firsts));
     tasks.extend(rest);
     tasks
 }
 
-fn task(name: &str, shown: &str, kind: &str, description: Option<&str>, next: &[String]) -> Value {
+fn make_task(
+    name: &str,
+    shown: &str,
+    kind: &str,
+    description: Option<&str>,
+    next: &[String],
+) -> Value {
     let mut task =
         json!({"name": name, "displayName": shown, "taskType": kind, "downstreamTasks": next});
     if let Some(description) = description {
@@ -62,8 +74,8 @@ fn task(name: &str, shown: &str, kind: &str, description: Option<&str>, next: &[
     task
 }
 
-fn more(destination: &Destination) -> Option<String> {
-    let backup = destination.backup.as_ref().map(|place| format!("Backup: {}", objects(place)));
+fn destination_notes(destination: &Destination) -> Option<String> {
+    let backup = destination.backup.as_ref().map(|place| format!("Backup: {}", objects_url(place)));
     let schema = destination
         .schema
         .as_ref()
@@ -73,7 +85,7 @@ fn more(destination: &Destination) -> Option<String> {
 }
 
 /// What feeds a stream, for people.
-pub(super) fn source(origin: &Origin) -> String {
+pub(super) fn origin_label(origin: &Origin) -> String {
     match origin {
         Origin::DirectPut => "Direct PUT".to_owned(),
         Origin::Kinesis { arn } => arn.to_string(),
@@ -84,9 +96,9 @@ pub(super) fn source(origin: &Origin) -> String {
 }
 
 /// Where records end up, for people.
-pub(super) fn place(sink: &Sink) -> String {
+pub(super) fn sink_label(sink: &Sink) -> String {
     match sink {
-        Sink::S3(place) => objects(place),
+        Sink::S3(place) => objects_url(place),
         Sink::Redshift { url, table, .. } => format!("{table} of {url}"),
         Sink::Search { domain, endpoint, index, .. } => {
             let domain = domain.as_ref().map(ToString::to_string);
@@ -103,6 +115,6 @@ pub(super) fn place(sink: &Sink) -> String {
     }
 }
 
-fn objects(place: &S3Place) -> String {
+fn objects_url(place: &S3Place) -> String {
     format!("s3://{}/{}", place.bucket, place.prefix)
 }

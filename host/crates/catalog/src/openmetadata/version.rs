@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::api::text;
+use super::api::text_field;
 
 /// The first and the last major version that this program was written for.
 const KNOWN: std::ops::RangeInclusive<u32> = 1..=2;
@@ -19,7 +19,7 @@ pub struct ServerVersion {
 impl ServerVersion {
     /// Read what `/system/version` answers.
     pub fn read(answer: &Value) -> Option<Self> {
-        let written: String = text(answer, "version")?.chars().take(40).collect();
+        let written: String = text_field(answer, "version")?.chars().take(40).collect();
         let mut numbers = written.split(['.', '-']);
         let mut number = || numbers.next()?.parse().ok();
         let (major, _minor): (u32, u32) = (number()?, number()?);

@@ -24,34 +24,36 @@ pub(super) fn asset_label(asset: &Asset) -> AssetLabel {
             let full = format!("{name}: the plugin names it, and nobody found it");
             (name.clone(), "Delivery stream · not found".to_owned(), full)
         }
-        Asset::KinesisStream { arn } => of_arn("Kinesis stream", arn),
+        Asset::KinesisStream { arn } => arn_label("Kinesis stream", arn),
         Asset::KafkaTopic { cluster, topic } => {
             let name = cluster.name().split('/').next().unwrap_or_default();
-            (topic.clone(), detail("Kafka topic", name), format!("{topic} of {cluster}"))
+            (topic.clone(), join_detail("Kafka topic", name), format!("{topic} of {cluster}"))
         }
-        Asset::DynamoTable { arn } => of_arn("DynamoDB table", arn),
+        Asset::DynamoTable { arn } => arn_label("DynamoDB table", arn),
         Asset::DatabaseTables { engine, host, port, database, table } => {
             let title = format!("{database}.{table}");
             let full = format!("{title} of {host}:{port}");
-            (title, detail(engine, host), full)
+            (title, join_detail(engine, host), full)
         }
         Asset::Objects { bucket, prefix, written } => {
             let title =
                 if prefix.is_empty() { bucket.clone() } else { format!("{bucket}/{prefix}") };
             // What was written is worth saying where it says more.
             let more = if written.trim_end_matches('/') == prefix { "" } else { written };
-            (title, detail("S3", more), format!("s3://{bucket}/{written}"))
+            (title, join_detail("S3", more), format!("s3://{bucket}/{written}"))
         }
-        Asset::RedshiftTable { host, table } => of_table("Redshift", host, table),
+        Asset::RedshiftTable { host, table } => table_label("Redshift", host, table),
         Asset::SnowflakeTable { account, table } => {
-            of_table("Snowflake", without_scheme(account), table)
+            table_label("Snowflake", without_scheme(account), table)
         }
-        Asset::IcebergTable { catalog, table } => of_glue("Iceberg table", catalog.as_ref(), table),
-        Asset::GlueTable { catalog, table } => of_glue("Glue table", Some(catalog), table),
+        Asset::IcebergTable { catalog, table } => {
+            glue_label("Iceberg table", catalog.as_ref(), table)
+        }
+        Asset::GlueTable { catalog, table } => glue_label("Glue table", Some(catalog), table),
         Asset::SearchIndex { engine, place, index, rotation } => {
-            let title = format!("{index}{}", suffix(*rotation));
+            let title = format!("{index}{}", rotation_suffix(*rotation));
             let full = format!("{title} of {place}");
-            (title, detail(engine_name(*engine), place), full)
+            (title, join_detail(engine_name(*engine), place), full)
         }
         Asset::Splunk { endpoint } => {
             (without_scheme(endpoint).to_owned(), "Splunk".to_owned(), endpoint.clone())
@@ -60,7 +62,7 @@ pub(super) fn asset_label(asset: &Asset) -> AssetLabel {
             let address = without_scheme(url);
             let place = if name.is_some() { address } else { "" };
             let title = name.as_deref().unwrap_or(address).to_owned();
-            (title, detail("HTTP endpoint", place), url.clone())
+            (title, join_detail("HTTP endpoint", place), url.clone())
         }
         Asset::Unsupported { stream, what } => {
             let full = format!("{what} of {stream}: not known to this program");
@@ -70,25 +72,25 @@ pub(super) fn asset_label(asset: &Asset) -> AssetLabel {
     AssetLabel { title, detail, full }
 }
 
-fn of_arn(kind: &str, arn: &Arn) -> (String, String, String) {
-    (arn.name().to_owned(), detail(kind, &arn.region), arn.to_string())
+fn arn_label(kind: &str, arn: &Arn) -> (String, String, String) {
+    (arn.name().to_owned(), join_detail(kind, &arn.region), arn.to_string())
 }
 
-fn of_table(kind: &str, place: &str, table: &Table) -> (String, String, String) {
+fn table_label(kind: &str, place: &str, table: &Table) -> (String, String, String) {
     let title = table_name(table);
     let full = format!("{title} of {place}");
-    (title, detail(kind, place), full)
+    (title, join_detail(kind, place), full)
 }
 
-fn of_glue(kind: &str, catalog: Option<&Arn>, table: &Table) -> (String, String, String) {
+fn glue_label(kind: &str, catalog: Option<&Arn>, table: &Table) -> (String, String, String) {
     let title = table_name(table);
     match catalog {
         None => (title.clone(), kind.to_owned(), title),
-        Some(arn) => (title.clone(), detail(kind, &arn.region), format!("{title} of {arn}")),
+        Some(arn) => (title.clone(), join_detail(kind, &arn.region), format!("{title} of {arn}")),
     }
 }
 
-fn detail(kind: &str, place: &str) -> String {
+fn join_detail(kind: &str, place: &str) -> String {
     if place.is_empty() { kind.to_owned() } else { format!("{kind} · {place}") }
 }
 
@@ -105,7 +107,7 @@ fn engine_name(engine: SearchEngine) -> &'static str {
 }
 
 /// What rotation adds to an index's name.
-fn suffix(rotation: Rotation) -> &'static str {
+fn rotation_suffix(rotation: Rotation) -> &'static str {
     match rotation {
         Rotation::None => "",
         Rotation::Hour => "-YYYY-MM-DD-HH",

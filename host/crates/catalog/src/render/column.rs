@@ -36,7 +36,7 @@ impl Column {
 }
 
 /// The column of each asset.
-pub(super) fn columns(graph: &Graph) -> Vec<Column> {
+pub(super) fn assign_columns(graph: &Graph) -> Vec<Column> {
     let mut is_destination = vec![false; graph.assets.len()];
     for Edge { to, role, .. } in &graph.edges {
         is_destination[*to] |= matches!(role, EdgeRole::Delivered | EdgeRole::Backup);
@@ -46,7 +46,7 @@ pub(super) fn columns(graph: &Graph) -> Vec<Column> {
 
 /// The colour that tells what kind of thing an asset is. Whoever does not see it
 /// finds the same in words.
-pub(super) fn colour(asset: &Asset) -> &'static str {
+pub(super) fn asset_colour(asset: &Asset) -> &'static str {
     match asset {
         Asset::Events { .. } => "#4f46e5",
         Asset::DeliveryStream { arn: Some(_), .. } => "#c2410c",

@@ -3,9 +3,9 @@
 use std::fmt::{self, Display, Write};
 
 use super::asset_label::asset_label;
-use super::column::{Column, colour, columns};
-use super::text::clean;
-use super::{TooLarge, draw};
+use super::column::{Column, asset_colour, assign_columns};
+use super::text::clean_text;
+use super::{TooLarge, render_graph};
 use crate::limits;
 use crate::{Edge, EdgeRole, Graph};
 
@@ -21,13 +21,13 @@ digraph catalog {
 /// # Errors
 ///
 /// It is too large.
-pub fn dot(graph: &Graph) -> Result<String, TooLarge> {
-    draw(graph, write_to)
+pub fn render_dot(graph: &Graph) -> Result<String, TooLarge> {
+    render_graph(graph, write_to)
 }
 
 fn write_to(graph: &Graph, to: &mut String) -> fmt::Result {
     to.write_str(HEAD)?;
-    let columns = columns(graph);
+    let columns = assign_columns(graph);
     for column in Column::ALL {
         let own = (0..graph.assets.len()).filter(|asset| columns[*asset] == column);
         // What is of one kind stands in one column.
@@ -40,7 +40,7 @@ fn write_to(graph: &Graph, to: &mut String) -> fmt::Result {
                 DotText(&words.title),
                 DotText(&words.detail),
                 DotText(&words.full),
-                colour(&graph.assets[asset]),
+                asset_colour(&graph.assets[asset]),
             )?;
         }
         to.write_str("  }\n")?;
@@ -65,7 +65,7 @@ struct DotText<'text>(&'text str);
 
 impl Display for DotText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in clean(self.0, limits::PICTURE_TEXT_CHARS_MAX).chars() {
+        for character in clean_text(self.0, limits::PICTURE_TEXT_CHARS_MAX).chars() {
             match character {
                 '"' => f.write_str("\\\"")?,
                 '\\' => f.write_str("\\\\")?,

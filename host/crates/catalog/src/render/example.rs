@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::lineage::{LineageOptions, draw};
+use crate::lineage::{LineageOptions, build_lineage};
 use crate::{
     Arn, Destination, EventRoute, Graph, Inventory, Origin, Rotation, S3Place, SearchEngine, Sink,
     Status, StreamDescription, Table,
@@ -62,7 +62,7 @@ pub(crate) fn routes() -> Vec<EventRoute> {
 }
 
 pub(crate) fn graph() -> Graph {
-    draw(&inventory(), &routes(), LineageOptions::default()).graph
+    build_lineage(&inventory(), &routes(), LineageOptions::default()).graph
 }
 
 /// So many streams of all kinds, some of which share what feeds and what they feed.
@@ -97,7 +97,7 @@ pub(crate) fn large(streams: usize) -> Graph {
             stream
         })
         .collect();
-    draw(&inventory, &routes, LineageOptions::default()).graph
+    build_lineage(&inventory, &routes, LineageOptions::default()).graph
 }
 
 pub(crate) fn arn(service: &str, resource: &str) -> Arn {

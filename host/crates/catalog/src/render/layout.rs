@@ -18,7 +18,7 @@ mod crossings;
 mod groups;
 mod heights;
 
-use super::column::{Column, columns};
+use super::column::{Column, assign_columns};
 use crate::Graph;
 
 /// Sweeps over the columns of a group. Orders of real groups settle after a few.
@@ -38,16 +38,16 @@ pub(super) struct Layout {
     pub(super) height: f64,
 }
 
-pub(super) fn lay_out(graph: &Graph) -> Layout {
-    let columns = columns(graph);
-    let neighbours = neighbours(graph);
+pub(super) fn compute_layout(graph: &Graph) -> Layout {
+    let columns = assign_columns(graph);
+    let neighbours = find_neighbours(graph);
     let mut rows = vec![0.0; graph.assets.len()];
     let mut height = 0.0;
-    for group in groups::groups(&neighbours, &columns) {
-        let order = ordered(&group, &columns, &neighbours);
+    for group in groups::find_groups(&neighbours, &columns) {
+        let order = best_order(&group, &columns, &neighbours);
         let is_streams = |column: &Vec<usize>| columns[column[0]] == Column::Streams;
         let pivot = order.iter().position(is_streams).unwrap_or(0);
-        let group_height = heights::assign(&order, pivot, &neighbours, &mut rows);
+        let group_height = heights::assign_rows(&order, pivot, &neighbours, &mut rows);
         for asset in group {
             rows[asset] += height;
         }
@@ -57,7 +57,7 @@ pub(super) fn lay_out(graph: &Graph) -> Layout {
 }
 
 /// Of each asset, those that an edge leads to or from, in order.
-fn neighbours(graph: &Graph) -> Vec<Vec<usize>> {
+fn find_neighbours(graph: &Graph) -> Vec<Vec<usize>> {
     let mut neighbours = vec![Vec::new(); graph.assets.len()];
     for edge in &graph.edges {
         neighbours[edge.from].push(edge.to);
@@ -72,10 +72,10 @@ fn neighbours(graph: &Graph) -> Vec<Vec<usize>> {
 
 /// The order of a group's assets in each column: the best that is found from two
 /// beginnings, by their names and by how far they are from the group's rim.
-fn ordered(group: &[usize], columns: &[Column], neighbours: &[Vec<usize>]) -> Vec<Vec<usize>> {
+fn best_order(group: &[usize], columns: &[Column], neighbours: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut best = None;
     for assets in [group, &groups::from_rim(group, neighbours)] {
-        let (crossings, order) = improved(in_columns(assets, columns), neighbours);
+        let (crossings, order) = improve_order(in_columns(assets, columns), neighbours);
         if best.as_ref().is_none_or(|(fewest, _)| crossings < *fewest) {
             best = Some((crossings, order));
         }
@@ -91,14 +91,14 @@ fn in_columns(assets: &[usize], columns: &[Column]) -> Vec<Vec<usize>> {
 }
 
 /// An order with fewer crossings, and how many they are.
-fn improved(mut order: Vec<Vec<usize>>, neighbours: &[Vec<usize>]) -> (u64, Vec<Vec<usize>>) {
-    let mut best = (crossings::count(&order, neighbours), order.clone());
+fn improve_order(mut order: Vec<Vec<usize>>, neighbours: &[Vec<usize>]) -> (u64, Vec<Vec<usize>>) {
+    let mut best = (crossings::count_crossings(&order, neighbours), order.clone());
     for sweep in 0..SWEEPS {
         if best.0 == 0 {
             break;
         }
-        crossings::sweep(&mut order, neighbours, sweep);
-        let count = crossings::count(&order, neighbours);
+        crossings::sweep_columns(&mut order, neighbours, sweep);
+        let count = crossings::count_crossings(&order, neighbours);
         if count < best.0 {
             best = (count, order.clone());
         }

@@ -3,9 +3,9 @@
 use std::fmt::{self, Display, Write};
 
 use super::asset_label::asset_label;
-use super::column::{Column, colour, columns};
-use super::text::{clean, fit};
-use super::{TooLarge, draw};
+use super::column::{Column, asset_colour, assign_columns};
+use super::text::{clean_text, fit_text};
+use super::{TooLarge, render_graph};
 use crate::limits;
 use crate::{Edge, EdgeRole, Graph};
 
@@ -18,13 +18,13 @@ const CONDITION_WIDTH_MAX: f64 = 24.0;
 /// # Errors
 ///
 /// It is too large.
-pub fn mermaid(graph: &Graph) -> Result<String, TooLarge> {
-    draw(graph, write_to)
+pub fn render_mermaid(graph: &Graph) -> Result<String, TooLarge> {
+    render_graph(graph, write_to)
 }
 
 fn write_to(graph: &Graph, to: &mut String) -> fmt::Result {
     to.write_str("flowchart LR\n")?;
-    let columns = columns(graph);
+    let columns = assign_columns(graph);
     for column in Column::ALL {
         let own: Vec<_> = (0..graph.assets.len()).filter(|it| columns[*it] == column).collect();
         if own.is_empty() {
@@ -42,7 +42,7 @@ fn write_to(graph: &Graph, to: &mut String) -> fmt::Result {
         write_edge(edge, to)?;
     }
     for (number, asset) in graph.assets.iter().enumerate() {
-        writeln!(to, "  style n{number} stroke:{}", colour(asset))?;
+        writeln!(to, "  style n{number} stroke:{}", asset_colour(asset))?;
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ fn write_edge(edge: &Edge, to: &mut String) -> fmt::Result {
     let words = match role {
         EdgeRole::Backup => Some("backup".to_owned()),
         EdgeRole::Schema => Some("columns".to_owned()),
-        _ => note.as_ref().map(|note| format!("if {}", fit(note, CONDITION_WIDTH_MAX))),
+        _ => note.as_ref().map(|note| format!("if {}", fit_text(note, CONDITION_WIDTH_MAX))),
     };
     match words {
         Some(words) => writeln!(to, "  n{from} {arrow}|\"{}\"| n{end}", MermaidText(&words)),
@@ -70,7 +70,7 @@ struct MermaidText<'text>(&'text str);
 
 impl Display for MermaidText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in clean(self.0, limits::PICTURE_TEXT_CHARS_MAX).chars() {
+        for character in clean_text(self.0, limits::PICTURE_TEXT_CHARS_MAX).chars() {
             match character {
                 ' ' | '-' | '_' | '.' | '/' | '(' | ')' => f.write_char(character)?,
                 other if other.is_alphanumeric() => f.write_char(other)?,

@@ -7,10 +7,10 @@ mod frame;
 use std::fmt::{self, Display, Write};
 
 use super::asset_label::{AssetLabel, asset_label};
-use super::column::{Column, colour};
-use super::layout::{Layout, lay_out};
-use super::text::{REGULAR, clean, fit, width};
-use super::{TooLarge, draw};
+use super::column::{Column, asset_colour};
+use super::layout::{Layout, compute_layout};
+use super::text::{REGULAR, clean_text, fit_text, text_width};
+use super::{TooLarge, render_graph};
 use crate::limits;
 use crate::{Asset, EdgeRole, Graph};
 
@@ -41,18 +41,18 @@ struct Painter<'graph> {
 /// # Errors
 ///
 /// It is too large.
-pub fn svg(graph: &Graph) -> Result<String, TooLarge> {
-    draw(graph, |graph, to| {
+pub fn render_svg(graph: &Graph) -> Result<String, TooLarge> {
+    render_graph(graph, |graph, to| {
         let words: Vec<_> = graph.assets.iter().map(asset_label).map(AssetLabel::clean).collect();
-        let layout = lay_out(graph);
+        let layout = compute_layout(graph);
         let columns = place_columns(&layout, &words);
-        Painter { graph, layout, columns }.paint(&words, to)
+        Painter { graph, layout, columns }.paint_picture(&words, to)
     })
 }
 
 impl AssetLabel {
     fn clean(self) -> Self {
-        let clean = |text: &str| clean(text, limits::PICTURE_TEXT_CHARS_MAX);
+        let clean = |text: &str| clean_text(text, limits::PICTURE_TEXT_CHARS_MAX);
         AssetLabel {
             title: clean(&self.title),
             detail: clean(&self.detail),
@@ -67,7 +67,7 @@ fn place_columns(layout: &Layout, words: &[AssetLabel]) -> [Option<(f64, f64)>; 
     Column::ALL.map(|column| {
         let own = layout.columns.iter().zip(words).filter(|(of, _)| **of == column);
         let text = own.map(|(_, words)| {
-            (width(&words.title) * TITLE_SIZE).max(width(&words.detail) * DETAIL_SIZE)
+            (text_width(&words.title) * TITLE_SIZE).max(text_width(&words.detail) * DETAIL_SIZE)
         });
         let widest = text.reduce(f64::max)?;
         let width = (widest + 2.0 * TEXT_INDENT).clamp(BOX_WIDTH_MIN, BOX_WIDTH_MAX).ceil();
@@ -78,8 +78,8 @@ fn place_columns(layout: &Layout, words: &[AssetLabel]) -> [Option<(f64, f64)>; 
 }
 
 impl Painter<'_> {
-    fn paint(&self, words: &[AssetLabel], to: &mut String) -> fmt::Result {
-        self.open(to)?;
+    fn paint_picture(&self, words: &[AssetLabel], to: &mut String) -> fmt::Result {
+        self.paint_frame(to)?;
         for edge in self.ordered_edges() {
             self.paint_edge(&edge, words, to)?;
         }
@@ -90,7 +90,7 @@ impl Painter<'_> {
     }
 
     /// The left side, the top and the width of an asset's box.
-    fn place(&self, asset: usize) -> (f64, f64, f64) {
+    fn box_of(&self, asset: usize) -> (f64, f64, f64) {
         let (left, width) = self.columns[self.layout.columns[asset] as usize]
             .expect("the column of an asset is not empty");
         let top = MARGIN + HEADING_HEIGHT + self.layout.rows[asset] * ROW_HEIGHT;
@@ -98,9 +98,9 @@ impl Painter<'_> {
     }
 
     fn paint_asset(&self, number: usize, words: &AssetLabel, to: &mut String) -> fmt::Result {
-        let (left, top, width) = self.place(number);
+        let (left, top, width) = self.box_of(number);
         let asset = &self.graph.assets[number];
-        let colour = colour(asset);
+        let colour = asset_colour(asset);
         let class = match asset {
             Asset::DeliveryStream { arn: None, .. } | Asset::Unsupported { .. } => "odd",
             _ => "box",
@@ -114,8 +114,8 @@ impl Painter<'_> {
             Length(top),
             XmlText(&words.full),
             Length(width),
-            XmlText(&fit(&words.title, room / TITLE_SIZE)),
-            XmlText(&fit(&words.detail, room / DETAIL_SIZE)),
+            XmlText(&fit_text(&words.title, room / TITLE_SIZE)),
+            XmlText(&fit_text(&words.detail, room / DETAIL_SIZE)),
         )?;
         to.write_char('\n')
     }
@@ -151,7 +151,7 @@ impl Display for XmlText<'_> {
 
 /// The class of a role's edges, the words for them, and their colour as in the style: markers
 /// do not take it from there everywhere.
-fn look(role: EdgeRole) -> (&'static str, &'static str, &'static str) {
+fn role_style(role: EdgeRole) -> (&'static str, &'static str, &'static str) {
     match role {
         EdgeRole::Routed => ("routed", "sent by the plugin", "#4f46e5"),
         EdgeRole::Feeds => ("feeds", "feeds", "#7e22ce"),

@@ -14,7 +14,7 @@ use crate::{Asset, Edge, EdgeRole};
 #[test]
 fn the_picture_of_the_readme_is_the_example_s() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/catalog.svg");
-    let drawn = svg(&graph()).unwrap();
+    let drawn = render_svg(&graph()).unwrap();
     if std::env::var_os("UPDATE_CATALOG_PICTURE").is_some() {
         std::fs::write(&path, &drawn).unwrap();
     }
@@ -75,7 +75,7 @@ proptest! {
         notes in prop::collection::vec(evil(), 1..3),
     ) {
         let graph = named(&names, &notes);
-        let text = svg(&graph).unwrap();
+        let text = render_svg(&graph).unwrap();
         let document = Document::parse(&text).map_err(|error| error.to_string());
         prop_assert!(document.is_ok(), "{document:?} {text}");
         let document = document.unwrap();
@@ -94,7 +94,7 @@ proptest! {
         notes in prop::collection::vec(evil(), 1..3),
     ) {
         let graph = named(&names, &notes);
-        let text = mermaid(&graph).unwrap();
+        let text = render_mermaid(&graph).unwrap();
         let columns = text.lines().filter(|line| line.starts_with("  subgraph ")).count();
         let lines = 1 + 2 * columns + 2 * names.len() + graph.edges.len();
         prop_assert_eq!(text.lines().count(), lines, "{}", text);
@@ -112,7 +112,7 @@ proptest! {
         notes in prop::collection::vec(evil(), 1..3),
     ) {
         let graph = named(&names, &notes);
-        let text = dot(&graph).unwrap();
+        let text = render_dot(&graph).unwrap();
         // Without what is between quotes, little is left.
         let (mut rest, mut is_quoted, mut is_escaped) = (String::new(), false, false);
         for character in text.chars() {
@@ -147,7 +147,7 @@ fn boxes(svg: &Document<'_>) -> Vec<[f64; 4]> {
 #[test]
 fn no_box_is_on_another_and_all_are_in_the_picture() {
     for graph in [graph(), large(120)] {
-        let text = svg(&graph).unwrap();
+        let text = render_svg(&graph).unwrap();
         let svg = Document::parse(&text).unwrap();
         let size = |key| svg.root_element().attribute(key).unwrap().parse::<f64>().unwrap();
         let (width, height) = (size("width"), size("height"));
@@ -170,7 +170,7 @@ fn no_box_is_on_another_and_all_are_in_the_picture() {
 #[test]
 fn lonely_chains_are_level() {
     let Graph { assets, edges } = graph();
-    let rows = layout::lay_out(&graph()).rows;
+    let rows = layout::compute_layout(&graph()).rows;
     let degree = |asset| edges.iter().filter(|edge| edge.from == asset || edge.to == asset).count();
     for edge in edges.iter().filter(|edge| degree(edge.from) == 1 && degree(edge.to) <= 2) {
         let slope = (rows[edge.from] - rows[edge.to]).abs();
@@ -183,15 +183,15 @@ fn lonely_chains_are_level() {
 fn what_is_too_large_is_refused() {
     let assets = vec![Asset::Events { label: String::new() }; PICTURE_ASSETS_MAX + 1];
     let graph = Graph { assets, edges: Vec::new() };
-    let words = svg(&graph).unwrap_err().to_string();
+    let words = render_svg(&graph).unwrap_err().to_string();
     assert!(words.starts_with("draw 25001 assets and 0 edges: a picture has at most"), "{words}");
-    assert!(mermaid(&graph).is_err() && dot(&graph).is_err());
+    assert!(render_mermaid(&graph).is_err() && render_dot(&graph).is_err());
 }
 
 #[test]
 fn an_empty_graph_is_an_empty_picture() {
     let empty = Graph::default();
-    assert!(Document::parse(&svg(&empty).unwrap()).is_ok());
-    assert_eq!(mermaid(&empty).unwrap(), "flowchart LR\n");
-    assert!(dot(&empty).unwrap().starts_with("digraph"));
+    assert!(Document::parse(&render_svg(&empty).unwrap()).is_ok());
+    assert_eq!(render_mermaid(&empty).unwrap(), "flowchart LR\n");
+    assert!(render_dot(&empty).unwrap().starts_with("digraph"));
 }

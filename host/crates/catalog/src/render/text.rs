@@ -13,11 +13,11 @@ pub(super) const REGULAR: f64 = 0.88;
 ///
 /// Nobody knows which font a picture is shown in. These are the widths of the wide
 /// ones among common fonts (Verdana, DejaVu Sans), rounded up.
-pub(super) fn width(text: &str) -> f64 {
-    text.chars().map(advance).sum()
+pub(super) fn text_width(text: &str) -> f64 {
+    text.chars().map(char_width).sum()
 }
 
-fn advance(character: char) -> f64 {
+fn char_width(character: char) -> f64 {
     match character {
         'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' | '·' => 0.42,
         'f' | 't' | 'r' | '-' | '(' | ')' | '[' | ']' | '/' | '\\' => 0.54,
@@ -32,17 +32,17 @@ fn advance(character: char) -> f64 {
 
 /// A text that is at most so wide: its middle is left out, since names begin and
 /// end with what tells them apart.
-pub(super) fn fit(text: &str, width_max: f64) -> String {
-    if width(text) <= width_max {
+pub(super) fn fit_text(text: &str, width_max: f64) -> String {
+    if text_width(text) <= width_max {
         return text.to_owned();
     }
     let characters: Vec<char> = text.chars().collect();
-    let mut room = width_max - advance(GAP);
+    let mut room = width_max - char_width(GAP);
     let (mut first, mut last) = (0, characters.len());
     while first < last {
         let takes_first = first <= characters.len() - last;
         let next = if takes_first { first } else { last - 1 };
-        room -= advance(characters[next]);
+        room -= char_width(characters[next]);
         if room < 0.0 {
             break;
         }
@@ -53,11 +53,11 @@ pub(super) fn fit(text: &str, width_max: f64) -> String {
         }
     }
     // What belongs to the character before it says nothing without that.
-    let tail = characters[last..].iter().skip_while(|character| joins(**character));
+    let tail = characters[last..].iter().skip_while(|character| is_joining(**character));
     characters[..first].iter().chain([&GAP]).chain(tail).collect()
 }
 
-fn joins(character: char) -> bool {
+fn is_joining(character: char) -> bool {
     matches!(
         character,
         '\u{300}'..='\u{36f}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}'
@@ -66,7 +66,7 @@ fn joins(character: char) -> bool {
 
 /// A text without what XML does not allow or what changes the order of the text
 /// around it, on one line, and not longer than so many characters.
-pub(super) fn clean(text: &str, chars_max: usize) -> String {
+pub(super) fn clean_text(text: &str, chars_max: usize) -> String {
     let clean = |character| match character {
         '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
         '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => REPLACEMENT,
@@ -89,26 +89,26 @@ mod tests {
 
     #[test]
     fn the_middle_is_left_out() {
-        assert_eq!(fit("orders", 10.0), "orders");
-        assert_eq!(fit("a-very-long-name-of-a-stream-eu-west-1", 10.0), "a-very…west-1");
-        assert_eq!(fit("日本日本日本日本日本", 6.0), "日本…日本");
-        assert_eq!(fit("orders", 0.0), "…");
+        assert_eq!(fit_text("orders", 10.0), "orders");
+        assert_eq!(fit_text("a-very-long-name-of-a-stream-eu-west-1", 10.0), "a-very…west-1");
+        assert_eq!(fit_text("日本日本日本日本日本", 6.0), "日本…日本");
+        assert_eq!(fit_text("orders", 0.0), "…");
         // An accent without its letter is left out.
-        assert_eq!(fit("aaaaaae\u{301}", 3.1), "a…");
+        assert_eq!(fit_text("aaaaaae\u{301}", 3.1), "a…");
     }
 
     #[test]
     fn text_is_one_clean_line() {
-        assert_eq!(clean("a\nb\u{0}\u{202e}c\u{7f}", 10), "a b\u{fffd}\u{fffd}c\u{fffd}");
-        assert_eq!(clean("abcdef", 3), "abc…");
-        assert_eq!(clean("abc", 3), "abc");
+        assert_eq!(clean_text("a\nb\u{0}\u{202e}c\u{7f}", 10), "a b\u{fffd}\u{fffd}c\u{fffd}");
+        assert_eq!(clean_text("abcdef", 3), "abc…");
+        assert_eq!(clean_text("abc", 3), "abc");
     }
 
     proptest! {
         #[test]
         fn what_is_cut_fits(text in ".{0,60}", room in 1.2_f64..30.0) {
-            let fitted = fit(&text, room);
-            prop_assert!(width(&fitted) <= room + 1e-9, "{fitted:?}");
+            let fitted = fit_text(&text, room);
+            prop_assert!(text_width(&fitted) <= room + 1e-9, "{fitted:?}");
             prop_assert!(fitted == text || fitted.contains(GAP));
         }
     }

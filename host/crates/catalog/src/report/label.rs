@@ -3,7 +3,7 @@
 use crate::asset::{Asset, table_name};
 
 /// An asset, as people call it.
-pub fn label(asset: &Asset) -> String {
+pub fn asset_label(asset: &Asset) -> String {
     match asset {
         Asset::Events { label } => label.clone(),
         Asset::DeliveryStream { name, .. } => name.clone(),

@@ -75,15 +75,15 @@ impl FromStr for Cron {
         let &[minutes, hours, days, months, weekdays] = &fields[..] else {
             return Err(CronError::Fields(fields.len()));
         };
-        let mut on = WEEKDAY.parse(weekdays)?;
+        let mut on = WEEKDAY.parse_field(weekdays)?;
         if on & 1 << 7 != 0 {
             on = on & !(1 << 7) | 1;
         }
         let cron = Cron {
-            minutes: MINUTE.parse(minutes)?,
-            hours: HOUR.parse(hours)?,
-            days: DAY.parse(days)?,
-            months: MONTH.parse(months)?,
+            minutes: MINUTE.parse_field(minutes)?,
+            hours: HOUR.parse_field(hours)?,
+            days: DAY.parse_field(days)?,
+            months: MONTH.parse_field(months)?,
             weekdays: on,
             needs_both: days.starts_with('*') || weekdays.starts_with('*'),
         };
@@ -113,27 +113,27 @@ impl Cron {
     }
 
     fn has_day(&self, date: Date) -> bool {
-        let is_day = has(self.days, date.day());
-        let is_weekday = has(self.weekdays, date.weekday().number_days_from_sunday());
-        has(self.months, date.month().into())
+        let is_day = has_bit(self.days, date.day());
+        let is_weekday = has_bit(self.weekdays, date.weekday().number_days_from_sunday());
+        has_bit(self.months, date.month().into())
             && if self.needs_both { is_day && is_weekday } else { is_day || is_weekday }
     }
 
     /// The first time of day that is not before this one.
     fn next_of_day(&self, (hour, minute): (u8, u8)) -> Option<(u8, u8)> {
-        let same = has(self.hours, hour).then(|| first(self.minutes, minute)).flatten();
-        let later = || Some((first(self.hours, hour + 1)?, first(self.minutes, 0)?));
+        let same = has_bit(self.hours, hour).then(|| first_bit(self.minutes, minute)).flatten();
+        let later = || Some((first_bit(self.hours, hour + 1)?, first_bit(self.minutes, 0)?));
         same.map(|minute| (hour, minute)).or_else(later)
     }
 }
 
 impl Field {
-    fn parse(&self, text: &str) -> Result<u64, CronError> {
-        text.split(',').try_fold(0, |all, part| Ok(all | self.part(part)?))
+    fn parse_field(&self, text: &str) -> Result<u64, CronError> {
+        text.split(',').try_fold(0, |all, part| Ok(all | self.parse_part(part)?))
     }
 
     /// `*`, `N`, `N-M`, each with or without `/STEP`.
-    fn part(&self, part: &str) -> Result<u64, CronError> {
+    fn parse_part(&self, part: &str) -> Result<u64, CronError> {
         let wrong = || CronError::Part {
             part: part.chars().take(40).collect(),
             field: self.name,
@@ -141,17 +141,18 @@ impl Field {
             most: self.most,
         };
         let (range, step) = match part.split_once('/') {
-            Some((range, step)) => (range, Some(number(step).filter(|&step| step > 0))),
+            Some((range, step)) => (range, Some(parse_number(step).filter(|&step| step > 0))),
             None => (part, None),
         };
         let step = step.map(|step| step.ok_or_else(wrong)).transpose()?;
         let (least, most) = match range.split_once('-') {
             _ if range == "*" => (self.least, self.most_of_star()),
-            Some((least, most)) => {
-                (self.value(least).ok_or_else(wrong)?, self.value(most).ok_or_else(wrong)?)
-            }
+            Some((least, most)) => (
+                self.parse_value(least).ok_or_else(wrong)?,
+                self.parse_value(most).ok_or_else(wrong)?,
+            ),
             None => {
-                let least = self.value(range).ok_or_else(wrong)?;
+                let least = self.parse_value(range).ok_or_else(wrong)?;
                 (least, if step.is_some() { self.most_of_star() } else { least })
             }
         };
@@ -167,24 +168,26 @@ impl Field {
         if self.most == WEEKDAY.most { 6 } else { self.most }
     }
 
-    fn value(&self, text: &str) -> Option<u8> {
+    fn parse_value(&self, text: &str) -> Option<u8> {
         let named = self.names.iter().position(|name| text.eq_ignore_ascii_case(name));
         let named = named.and_then(|place| u8::try_from(place).ok()).map(|at| at + self.least);
-        named.or_else(|| number(text)).filter(|value| (self.least..=self.most).contains(value))
+        named
+            .or_else(|| parse_number(text))
+            .filter(|value| (self.least..=self.most).contains(value))
     }
 }
 
 /// Digits alone: Rust would take a sign.
-fn number(text: &str) -> Option<u8> {
+fn parse_number(text: &str) -> Option<u8> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-fn has(set: u64, value: u8) -> bool {
+fn has_bit(set: u64, value: u8) -> bool {
     set >> value & 1 == 1
 }
 
 /// The least of a set that is not below this.
-fn first(set: u64, least: u8) -> Option<u8> {
+fn first_bit(set: u64, least: u8) -> Option<u8> {
     let set = set & u64::MAX.checked_shl(least.into())?;
     (set != 0).then(|| u8::try_from(set.trailing_zeros()).expect("there are 64 bits"))
 }

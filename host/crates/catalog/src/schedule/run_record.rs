@@ -167,7 +167,7 @@ impl RunCounts {
 
 impl HistoryLine {
     /// The line with its newline.
-    pub(super) fn text(&self) -> String {
+    pub(super) fn to_line(&self) -> String {
         serde_json::to_string(self).expect("a line has string keys") + "\n"
     }
 
@@ -207,8 +207,8 @@ impl HistoryLine {
 
 impl RunRecord {
     /// The lines that say it.
-    pub(super) fn lines(&self) -> String {
-        let line = |at, event| HistoryLine { run: self.id.clone(), at, event }.text();
+    pub(super) fn to_lines(&self) -> String {
+        let line = |at, event| HistoryLine { run: self.id.clone(), at, event }.to_line();
         let (cause, due) = (self.cause, self.due);
         if self.fate == RunStatus::Skipped {
             let failures = self.tally.failures.clone();
@@ -238,10 +238,10 @@ mod rfc3339 {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<OffsetDateTime, D::Error> {
-        parse(&String::deserialize(from)?)
+        parse_time(&String::deserialize(from)?)
     }
 
-    pub(super) fn parse<E: de::Error>(text: &str) -> Result<OffsetDateTime, E> {
+    pub(super) fn parse_time<E: de::Error>(text: &str) -> Result<OffsetDateTime, E> {
         clock::parse_rfc3339(text).ok_or_else(|| E::custom("no time"))
     }
 }
@@ -263,6 +263,6 @@ mod optional_rfc3339 {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<OffsetDateTime>, D::Error> {
-        Option::<String>::deserialize(from)?.as_deref().map(rfc3339::parse).transpose()
+        Option::<String>::deserialize(from)?.as_deref().map(rfc3339::parse_time).transpose()
     }
 }

@@ -77,14 +77,15 @@ impl RunStore {
     /// # Errors
     ///
     /// The disk failed.
-    pub fn books(&self) -> Result<RunHistory, RunStoreError> {
-        let mut books = self.read().map_err(|error| self.failed(error))?;
-        if !self.is_running().map_err(|error| self.failed(error))? {
-            for run in books.runs.iter_mut().filter(|run| run.fate == RunStatus::Running) {
+    pub fn load(&self) -> Result<RunHistory, RunStoreError> {
+        let mut history_of_runs = self.read_file().map_err(|error| self.store_error(error))?;
+        if !self.is_running().map_err(|error| self.store_error(error))? {
+            for run in history_of_runs.runs.iter_mut().filter(|run| run.fate == RunStatus::Running)
+            {
                 run.fate = RunStatus::CutOff;
             }
         }
-        Ok(books)
+        Ok(history_of_runs)
     }
 
     /// Begin a run; none where another one is under way, here or in another process. Runs
@@ -93,7 +94,7 @@ impl RunStore {
     /// # Errors
     ///
     /// The disk failed.
-    pub fn begin(
+    pub fn begin_run(
         &self,
         cause: RunTrigger,
         due: Option<OffsetDateTime>,
@@ -101,7 +102,7 @@ impl RunStore {
     ) -> Result<Option<ActiveRun>, RunStoreError> {
         let id = id_at(at);
         let began = HistoryLine { run: id.clone(), at, event: HistoryEvent::Began { cause, due } };
-        let lock = self.try_begin(began).map_err(|error| self.failed(error))?;
+        let lock = self.try_begin(began).map_err(|error| self.store_error(error))?;
         Ok(lock.map(|lock| ActiveRun { history: self.clone(), id, _lock: lock }))
     }
 
@@ -110,7 +111,7 @@ impl RunStore {
     /// # Errors
     ///
     /// The disk failed.
-    pub fn skip(
+    pub fn record_skip(
         &self,
         cause: RunTrigger,
         due: Option<OffsetDateTime>,
@@ -122,13 +123,13 @@ impl RunStore {
         let event = HistoryEvent::Skipped { cause, due, failures };
         let append = || {
             private::create_directory(&self.directory)?;
-            self.append(&[HistoryLine { run: id_at(at), at, event }])
+            self.append_lines(&[HistoryLine { run: id_at(at), at, event }])
         };
-        append().map_err(|error| self.failed(error))
+        append().map_err(|error| self.store_error(error))
     }
 
     /// The file of a run's log.
-    pub fn log(&self, run: &RunRecord) -> PathBuf {
+    pub fn log_path(&self, run: &RunRecord) -> PathBuf {
         self.log_of(&run.id)
     }
 
@@ -142,9 +143,9 @@ impl RunStore {
         if !lock_in_a_while(&lock)? {
             return Ok(None);
         }
-        let books = self.read()?;
+        let history_of_runs = self.read_file()?;
         let mut lines = Vec::new();
-        for run in books.runs.iter().filter(|run| run.fate == RunStatus::Running) {
+        for run in history_of_runs.runs.iter().filter(|run| run.fate == RunStatus::Running) {
             tracing::warn!(
                 run = run.id,
                 "a run of the catalog was cut off: its program ended in the middle of it"
@@ -154,7 +155,7 @@ impl RunStore {
             lines.push(HistoryLine { run: run.id.clone(), at: began.at, event });
         }
         lines.push(began);
-        self.append(&lines)?;
+        self.append_lines(&lines)?;
         Ok(Some(lock))
     }
 
@@ -162,19 +163,19 @@ impl RunStore {
     /// not be allowed to write.
     fn is_running(&self) -> io::Result<bool> {
         // Shared, so that two who look do not take each other for a run.
-        Ok(self.open(LOCK)?.is_some_and(|lock| lock.try_lock_shared().is_err()))
+        Ok(self.open_file(LOCK)?.is_some_and(|lock| lock.try_lock_shared().is_err()))
     }
 
-    fn read(&self) -> io::Result<RunHistory> {
+    fn read_file(&self) -> io::Result<RunHistory> {
         let mut bytes = Vec::new();
-        if let Some(file) = self.open(FILE)? {
+        if let Some(file) = self.open_file(FILE)? {
             // Nobody writes more; whatever put it there is not read for ever.
             file.take(2 * CATALOG_HISTORY_BYTES_MAX).read_to_end(&mut bytes)?;
         }
         Ok(RunHistory::parse(&bytes))
     }
 
-    fn open(&self, name: &str) -> io::Result<Option<File>> {
+    fn open_file(&self, name: &str) -> io::Result<Option<File>> {
         match File::open(self.directory.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             opened => opened.map(Some),
@@ -182,30 +183,30 @@ impl RunStore {
     }
 
     /// Add lines, with the directory locked for as long as it takes.
-    fn append(&self, lines: &[HistoryLine]) -> io::Result<()> {
+    fn append_lines(&self, lines: &[HistoryLine]) -> io::Result<()> {
         let directory = File::open(&self.directory)?;
         directory.lock()?;
         let path = self.directory.join(FILE);
         let mut file = private::file_options().create(true).read(true).append(true).open(&path)?;
         let mut text = if ends_torn(&mut file)? { "\n".to_owned() } else { String::new() };
-        text.extend(lines.iter().map(HistoryLine::text));
+        text.extend(lines.iter().map(HistoryLine::to_line));
         file.write_all(text.as_bytes())?;
         file.sync_data()?;
         let bytes = file.metadata()?.len();
-        let books = self.read()?;
-        if bytes > CATALOG_HISTORY_BYTES_MAX || books.runs.len() > CATALOG_RUNS_KEPT {
-            self.forget(books)?;
+        let history_of_runs = self.read_file()?;
+        if bytes > CATALOG_HISTORY_BYTES_MAX || history_of_runs.runs.len() > CATALOG_RUNS_KEPT {
+            self.drop_oldest_runs(history_of_runs)?;
         }
         directory.sync_all()
     }
 
     /// Write the file anew with its youngest runs.
-    fn forget(&self, books: RunHistory) -> io::Result<()> {
+    fn drop_oldest_runs(&self, history_of_runs: RunHistory) -> io::Result<()> {
         let (mut bytes, mut kept) = (0, Vec::new());
-        let mut runs = books.runs;
+        let mut runs = history_of_runs.runs;
         // Half, so that this does not happen again with the next line.
         while let Some(run) = runs.pop_if(|_| kept.len() < CATALOG_RUNS_KEPT / 2) {
-            let lines = run.lines();
+            let lines = run.to_lines();
             bytes += lines.len() as u64;
             if bytes > CATALOG_HISTORY_BYTES_MAX / 2 {
                 runs.push(run);
@@ -237,7 +238,7 @@ impl RunStore {
         self.directory.join(LOGS).join(name + ".log")
     }
 
-    fn failed(&self, error: io::Error) -> RunStoreError {
+    fn store_error(&self, error: io::Error) -> RunStoreError {
         RunStoreError { path: self.directory.clone(), error }
     }
 }
@@ -245,18 +246,18 @@ impl RunStore {
 impl RunHistory {
     /// Read the file's bytes, whatever they are.
     pub fn parse(bytes: &[u8]) -> Self {
-        let mut books = RunHistory::default();
+        let mut history_of_runs = RunHistory::default();
         for line in String::from_utf8_lossy(bytes).split('\n').filter(|line| !line.is_empty()) {
             match HistoryLine::parse(line) {
-                Some(line) => line.add_to(&mut books.runs),
-                None => books.unreadable += 1,
+                Some(line) => line.add_to(&mut history_of_runs.runs),
+                None => history_of_runs.unreadable += 1,
             }
         }
-        books
+        history_of_runs
     }
 
     /// When the last of them began or was skipped.
-    pub fn last(&self) -> Option<OffsetDateTime> {
+    pub fn last_start(&self) -> Option<OffsetDateTime> {
         self.runs.iter().map(|run| run.at).max()
     }
 }
@@ -268,7 +269,7 @@ impl ActiveRun {
     }
 
     /// Where its log goes.
-    pub fn log(&self) -> PathBuf {
+    pub fn log_path(&self) -> PathBuf {
         self.history.log_of(&self.id)
     }
 
@@ -277,11 +278,11 @@ impl ActiveRun {
     /// # Errors
     ///
     /// The disk failed.
-    pub fn end(self, outcome: RunResult, at: OffsetDateTime) -> Result<(), RunStoreError> {
+    pub fn end_run(self, outcome: RunResult, at: OffsetDateTime) -> Result<(), RunStoreError> {
         let RunResult { fate, tally } = outcome;
         let event = HistoryEvent::Ended { fate, tally: tally.bounded() };
         let line = HistoryLine { run: self.id.clone(), at, event };
-        self.history.append(&[line]).map_err(|error| self.history.failed(error))
+        self.history.append_lines(&[line]).map_err(|error| self.history.store_error(error))
     }
 }
 

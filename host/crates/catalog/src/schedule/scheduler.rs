@@ -59,18 +59,18 @@ impl Scheduler {
     }
 
     /// A run begins, or is skipped, which sees to all that is due until now.
-    pub fn settle(&mut self, now: OffsetDateTime) {
+    pub fn settle_until(&mut self, now: OffsetDateTime) {
         self.settled = self.settled.max(now);
     }
 
     /// A run has ended. What was due in the meantime was skipped: how often that
     /// was, and the last one.
-    pub fn end(&mut self, now: OffsetDateTime) -> Option<(usize, DueRun)> {
+    pub fn end_run(&mut self, now: OffsetDateTime) -> Option<(usize, DueRun)> {
         let next = |after: &OffsetDateTime| self.schedule.next(*after).filter(|next| *next <= now);
         let first = next(&self.settled)?;
         let skipped = std::iter::successors(Some(first), next).take(CATALOG_SKIPPED_COUNTED);
         let (count, last) = skipped.fold((0, first), |(count, _), at| (count + 1, at));
-        self.settle(now);
+        self.settle_until(now);
         Some((count, DueRun { at: last, cause: RunTrigger::Scheduled }))
     }
 }
@@ -93,28 +93,28 @@ pub enum ScheduleEnd {
 ///
 /// The history cannot be read at the start. Later on that is told in the log, and
 /// the run waits for the next time.
-pub async fn keep(
+pub async fn run_on_schedule(
     schedule: Schedule,
     history: &RunStore,
     now: impl Fn() -> OffsetDateTime,
     stop: impl Future<Output = ()>,
     mut run: impl AsyncFnMut(&ActiveRun) -> RunResult,
 ) -> Result<ScheduleEnd, RunStoreError> {
-    let mut agenda = Scheduler::new(schedule, history.books()?.last(), now());
+    let mut scheduler = Scheduler::new(schedule, history.load()?.last_start(), now());
     let mut stop = std::pin::pin!(stop);
     loop {
-        agenda.look_at_clock(now());
-        let Some(due) = agenda.next() else { return Ok(ScheduleEnd::Over) };
-        tell(due, now());
+        scheduler.look_at_clock(now());
+        let Some(due) = scheduler.next() else { return Ok(ScheduleEnd::Over) };
+        log_due(due, now());
         tokio::select! {
             () = &mut stop => return Ok(ScheduleEnd::Stopped),
-            is_due = wait(due.at, &now) => if !is_due { continue },
+            is_due = wait_until(due.at, &now) => if !is_due { continue },
         }
-        agenda.settle(now());
-        let claim = match history.begin(due.cause, Some(due.at), now()) {
+        scheduler.settle_until(now());
+        let claim = match history.begin_run(due.cause, Some(due.at), now()) {
             Ok(Some(claim)) => claim,
             Ok(None) => {
-                skip(history, due, now(), "another run is under way in another process");
+                skip_run(history, due, now(), "another run is under way in another process");
                 continue;
             }
             Err(error) => {
@@ -122,22 +122,22 @@ pub async fn keep(
                 continue;
             }
         };
-        let (outcome, is_stopped) = finish(&mut stop, run(&claim)).await;
-        if let Err(error) = claim.end(outcome, now()) {
+        let (outcome, is_stopped) = finish_run(&mut stop, run(&claim)).await;
+        if let Err(error) = claim.end_run(outcome, now()) {
             tracing::error!("what came of a run of the catalog cannot be written down: {error}");
         }
         if is_stopped {
             return Ok(ScheduleEnd::Stopped);
         }
-        if let Some((count, last)) = agenda.end(now()) {
+        if let Some((count, last)) = scheduler.end_run(now()) {
             let why = format!("the run before took so long that {count} were due meanwhile");
-            skip(history, last, now(), &why);
+            skip_run(history, last, now(), &why);
         }
     }
 }
 
 /// A run to its end, and whether it was told to stop.
-async fn finish(
+async fn finish_run(
     stop: &mut (impl Future<Output = ()> + Unpin),
     run: impl Future<Output = RunResult>,
 ) -> (RunResult, bool) {
@@ -154,7 +154,7 @@ async fn finish(
 
 /// Whether the time has come; not where the clock was put back meanwhile. It is waited in
 /// steps, since the clock may be set, and the machine may sleep.
-async fn wait(until: OffsetDateTime, now: &impl Fn() -> OffsetDateTime) -> bool {
+async fn wait_until(until: OffsetDateTime, now: &impl Fn() -> OffsetDateTime) -> bool {
     let mut latest = now();
     loop {
         let time = now();
@@ -170,7 +170,7 @@ async fn wait(until: OffsetDateTime, now: &impl Fn() -> OffsetDateTime) -> bool 
     }
 }
 
-fn tell(due: DueRun, now: OffsetDateTime) {
+fn log_due(due: DueRun, now: OffsetDateTime) {
     let at = standpipe_core::clock::rfc3339(due.at);
     match due.cause {
         RunTrigger::Missed => {
@@ -184,12 +184,12 @@ fn tell(due: DueRun, now: OffsetDateTime) {
     }
 }
 
-fn skip(history: &RunStore, due: DueRun, now: OffsetDateTime, why: &str) {
+fn skip_run(history: &RunStore, due: DueRun, now: OffsetDateTime, why: &str) {
     tracing::warn!(
         due = standpipe_core::clock::rfc3339(due.at),
         "a run of the catalog is skipped: {why}"
     );
-    if let Err(error) = history.skip(due.cause, Some(due.at), now, why) {
+    if let Err(error) = history.record_skip(due.cause, Some(due.at), now, why) {
         tracing::error!("that cannot be written down: {error}");
     }
 }

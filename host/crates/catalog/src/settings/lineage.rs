@@ -43,13 +43,13 @@ pub struct RawLineage {
 
 impl RawLineage {
     /// What pictures and files show.
-    pub(super) fn drawing(&self) -> LineageOptions {
+    pub(super) fn lineage_options(&self) -> LineageOptions {
         let is_drawn = |set: Option<bool>| set.unwrap_or(false);
         LineageOptions { backups: is_drawn(self.backups), schemas: is_drawn(self.schemas) }
     }
 
     /// Where assets are looked for.
-    pub(super) fn services(&self) -> ServiceNames {
+    pub(super) fn service_names(&self) -> ServiceNames {
         let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
         ServiceNames {
             database: list(&self.database_services),

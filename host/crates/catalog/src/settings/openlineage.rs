@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::OpenLineageServer;
-use super::servers::{check_headers, verify};
+use super::servers::{check_headers, tls_verification};
 use standpipe_core::secret::Secret;
 use standpipe_core::settings::TableChecker;
 
@@ -50,7 +50,7 @@ impl RawOpenLineage {
             path: self.path.clone(),
             token: check.optional_secret("token", self.token.clone()),
             headers: check_headers(&self.headers, check),
-            verify: verify(self.verify.as_deref(), check),
+            verify: tls_verification(self.verify.as_deref(), check),
         })
     }
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lineage::RawLineage;
-use super::servers::{check_headers, verify};
+use super::servers::{check_headers, tls_verification};
 use crate::limits::{CATALOG_BULK, HTTP_TIMEOUT};
 use crate::openmetadata::{DeletionPolicy, OpenMetadataSettings};
 use standpipe_core::secret::Secret;
@@ -76,7 +76,7 @@ impl RawOpenMetadata {
         OpenMetadataSettings {
             extra_headers: check_headers(&self.headers, check),
             token: check.optional_secret("token", self.token.clone()),
-            verify: verify(self.verify.as_deref(), check),
+            verify: tls_verification(self.verify.as_deref(), check),
             timeout: check.duration("timeout", timeout, HTTP_TIMEOUT, Duration::ZERO..=TIMEOUT_MAX),
             version_validation: self.check_version.unwrap_or(true),
             store_service_connection: self.store_connection.unwrap_or(true),
@@ -87,7 +87,7 @@ impl RawOpenMetadata {
             include_lineage: lineage.include.unwrap_or(true),
             deletion: self.check_deletion(check),
             bulk_size: self.check_bulk_size(check),
-            services: lineage.services(),
+            services: lineage.service_names(),
             direct_put_edges: lineage.direct_put.unwrap_or(false),
             column_lineage: lineage.columns.unwrap_or(false),
             ..OpenMetadataSettings::new(url, service)

@@ -117,10 +117,10 @@ impl RawCatalog {
             brokers: self.openlineage.brokers.clone(),
             reading,
             secrets,
-            drawing: self.lineage.drawing(),
+            drawing: self.lineage.lineage_options(),
             openmetadata,
             openlineage: self.openlineage.check(&mut check.table("openlineage")),
-            files: self.files(check),
+            files: self.output_files(check),
             judgement: self.check_judgement(check),
             log_level: self.check_log_level(check),
             schedule: self.check_schedule(check),
@@ -163,7 +163,7 @@ impl RawCatalog {
         calls
     }
 
-    fn files(&self, check: &TableChecker<'_>) -> OutputFiles {
+    fn output_files(&self, check: &TableChecker<'_>) -> OutputFiles {
         let of = |path: &Option<PathBuf>| path.as_ref().map(|path| check.path(path));
         OutputFiles {
             json: of(&self.files.json),

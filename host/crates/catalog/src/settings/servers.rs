@@ -20,7 +20,7 @@ pub(super) fn check_headers(
 }
 
 /// Which certificates are believed.
-pub(super) fn verify(word: Option<&str>, check: &TableChecker<'_>) -> TlsVerification {
+pub(super) fn tls_verification(word: Option<&str>, check: &TableChecker<'_>) -> TlsVerification {
     match word {
         None | Some("system") => TlsVerification::System,
         Some("nothing") => TlsVerification::Nothing,

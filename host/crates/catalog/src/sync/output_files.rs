@@ -8,27 +8,27 @@ use crate::OutputFiles;
 use crate::atomic_file;
 use crate::document::CatalogDocument;
 use crate::ingest::{IngestFailure, IngestStep};
-use crate::render::{TooLarge, dot, mermaid, svg};
+use crate::render::{TooLarge, render_dot, render_mermaid, render_svg};
 
 /// Makes the text of a file, where the graph is not too large for it.
 type MakeText<'a> = &'a dyn Fn() -> Result<String, TooLarge>;
 
 /// Write the files of the settings, each whole or not at all. None where there are
 /// none.
-pub(super) fn write(files: &OutputFiles, looked: &Snapshot) -> Option<IngestStep> {
+pub(super) fn write_files(files: &OutputFiles, looked: &Snapshot) -> Option<IngestStep> {
     let graph = &looked.drawing.graph;
     let texts: [(&Option<PathBuf>, MakeText<'_>); 4] = [
         (&files.json, &|| Ok(CatalogDocument::new(&looked.inventory, &looked.drawing).to_text())),
-        (&files.svg, &|| svg(graph)),
-        (&files.mermaid, &|| mermaid(graph)),
-        (&files.dot, &|| dot(graph)),
+        (&files.svg, &|| render_svg(graph)),
+        (&files.mermaid, &|| render_mermaid(graph)),
+        (&files.dot, &|| render_dot(graph)),
     ];
     let mut step = IngestStep::new("Files");
     for (path, text) in texts {
         let Some(path) = path else { continue };
-        let written = text()
-            .map_err(io::Error::other)
-            .and_then(|text| atomic_file::write(path, |file| file.write_all(text.as_bytes())));
+        let written = text().map_err(io::Error::other).and_then(|text| {
+            atomic_file::replace_file(path, |file| file.write_all(text.as_bytes()))
+        });
         match written {
             Ok(()) => step.records += 1,
             Err(error) => {

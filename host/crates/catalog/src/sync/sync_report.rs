@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Snapshot;
 use crate::ingest::{IngestOptions, IngestOutcome};
-use crate::report::table;
+use crate::report::report_table;
 use crate::schedule::{RunCounts, RunResult, RunStatus};
 
 /// What a round came to.
@@ -33,7 +33,7 @@ pub struct Judged<'a> {
 impl SyncReport {
     /// Whether it is as good as the settings ask for.
     pub fn is_good(&self) -> bool {
-        !self.outcome.fails(&self.options) && self.strict_failures() == 0
+        !self.outcome.has_failed(&self.options) && self.strict_failures() == 0
     }
 
     /// Edges that are not resolved, where that is a failure.
@@ -42,10 +42,10 @@ impl SyncReport {
     }
 
     /// For people: each edge, and the summary.
-    pub fn text(&self) -> String {
+    pub fn to_text(&self) -> String {
         let mut text = String::new();
         if !self.outcome.report.lines.is_empty() {
-            text += &table(&self.outcome.report);
+            text += &report_table(&self.outcome.report);
             text.push('\n');
         }
         text += &self.outcome.summary(&self.options);
@@ -59,7 +59,7 @@ impl SyncReport {
     }
 
     /// The same for programs.
-    pub fn judged(&self) -> Judged<'_> {
+    pub fn to_judged(&self) -> Judged<'_> {
         Judged {
             is_good: self.is_good(),
             success_percent: self.outcome.success_percent(),
@@ -69,12 +69,12 @@ impl SyncReport {
     }
 
     /// For the history.
-    pub fn ended(&self) -> RunResult {
+    pub fn run_result(&self) -> RunResult {
         let fate = if self.is_good() { RunStatus::Done } else { RunStatus::Failed };
-        RunResult { fate, tally: self.tally() }
+        RunResult { fate, tally: self.run_counts() }
     }
 
-    fn tally(&self) -> RunCounts {
+    fn run_counts(&self) -> RunCounts {
         let IngestOutcome { steps, report, removal, aborted, .. } = &self.outcome;
         let totals = report.totals();
         let mut counts = BTreeMap::new();

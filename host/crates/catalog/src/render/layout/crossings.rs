@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 /// Put columns in the order of the middle of their neighbours in the one before, from
 /// left to right and back in turns.
-pub(super) fn sweep(order: &mut [Vec<usize>], neighbours: &[Vec<usize>], sweep: usize) {
+pub(super) fn sweep_columns(order: &mut [Vec<usize>], neighbours: &[Vec<usize>], sweep: usize) {
     let columns = order.len();
     for step in 1..columns {
         let (fixed, moved) = match sweep % 2 {
             0 => (step - 1, step),
             _ => (columns - step, columns - step - 1),
         };
-        let places = places(&order[fixed]);
+        let places = places_by_asset(&order[fixed]);
         // Ties keep their order in one half of the sweeps and turn in the other.
         if sweep % 4 >= 2 {
             order[moved].reverse();
@@ -20,7 +20,7 @@ pub(super) fn sweep(order: &mut [Vec<usize>], neighbours: &[Vec<usize>], sweep: 
     }
 }
 
-fn places(column: &[usize]) -> BTreeMap<usize, usize> {
+fn places_by_asset(column: &[usize]) -> BTreeMap<usize, usize> {
     column.iter().enumerate().map(|(place, asset)| (*asset, place)).collect()
 }
 
@@ -48,14 +48,14 @@ fn sort_by_middle(
 }
 
 /// How many edges cross.
-pub(super) fn count(order: &[Vec<usize>], neighbours: &[Vec<usize>]) -> u64 {
+pub(super) fn count_crossings(order: &[Vec<usize>], neighbours: &[Vec<usize>]) -> u64 {
     order.windows(2).map(|pair| count_between(&pair[0], &pair[1], neighbours)).sum()
 }
 
 /// Edges between two columns cross where their ends are in the other order: the
 /// inversions among the right ends, counted by a tree of sums.
 fn count_between(left: &[usize], right: &[usize], neighbours: &[Vec<usize>]) -> u64 {
-    let places = places(right);
+    let places = places_by_asset(right);
     let mut sums = vec![0_u64; right.len() + 1];
     let (mut crossings, mut seen) = (0, 0);
     for asset in left {
@@ -64,14 +64,14 @@ fn count_between(left: &[usize], right: &[usize], neighbours: &[Vec<usize>]) -> 
         ends.sort_unstable();
         crossings += ends.iter().map(|end| seen - sum_to(&sums, *end)).sum::<u64>();
         for end in ends {
-            add(&mut sums, end);
+            add_at(&mut sums, end);
             seen += 1;
         }
     }
     crossings
 }
 
-fn add(sums: &mut [u64], place: usize) {
+fn add_at(sums: &mut [u64], place: usize) {
     let mut index = place + 1;
     while let Some(sum) = sums.get_mut(index) {
         *sum += 1;
@@ -120,14 +120,14 @@ mod tests {
             let pairs = edges.iter().flat_map(|one| edges.iter().map(move |other| (one, other)));
             let cross = pairs.filter(|(one, other)| one.0 < other.0 && one.1 > other.1).count();
             let order = [(0..8).collect(), (8..16).collect()];
-            prop_assert_eq!(count(&order, &neighbours_of(&edges)), cross as u64);
+            prop_assert_eq!(count_crossings(&order, &neighbours_of(&edges)), cross as u64);
         }
 
         #[test]
         fn a_sweep_keeps_all_assets(edges in edges(), turns in 0..8_usize) {
             let mut order = [(0..8).collect::<Vec<_>>(), (8..16).collect()];
             for turn in 0..turns {
-                sweep(&mut order, &neighbours_of(&edges), turn);
+                sweep_columns(&mut order, &neighbours_of(&edges), turn);
             }
             for (column, expected) in order.iter_mut().zip([0..8, 8..16]) {
                 column.sort_unstable();

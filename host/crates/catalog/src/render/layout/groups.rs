@@ -9,12 +9,12 @@ const TURNS: usize = 3;
 
 /// Groups of assets that edges lead between; by their first delivery stream, and
 /// those without one at the end. Each is sorted.
-pub(super) fn groups(neighbours: &[Vec<usize>], columns: &[Column]) -> Vec<Vec<usize>> {
+pub(super) fn find_groups(neighbours: &[Vec<usize>], columns: &[Column]) -> Vec<Vec<usize>> {
     let mut is_seen = vec![false; neighbours.len()];
     let mut groups = Vec::new();
     for first in 0..neighbours.len() {
         if !is_seen[first] {
-            groups.push(group(first, neighbours, &mut is_seen));
+            groups.push(find_group(first, neighbours, &mut is_seen));
         }
     }
     let first_stream =
@@ -23,9 +23,9 @@ pub(super) fn groups(neighbours: &[Vec<usize>], columns: &[Column]) -> Vec<Vec<u
     groups
 }
 
-fn group(first: usize, neighbours: &[Vec<usize>], is_seen: &mut [bool]) -> Vec<usize> {
+fn find_group(first: usize, neighbours: &[Vec<usize>], is_seen: &mut [bool]) -> Vec<usize> {
     let mut group =
-        reached(first, neighbours, |asset| !std::mem::replace(&mut is_seen[asset], true));
+        reachable_assets(first, neighbours, |asset| !std::mem::replace(&mut is_seen[asset], true));
     group.sort_unstable();
     group
 }
@@ -37,13 +37,13 @@ pub(super) fn from_rim(group: &[usize], neighbours: &[Vec<usize>]) -> Vec<usize>
     for _ in 0..TURNS {
         let Some(rim) = order.last().copied() else { break };
         let mut seen = BTreeSet::new();
-        order = reached(rim, neighbours, |asset| seen.insert(asset));
+        order = reachable_assets(rim, neighbours, |asset| seen.insert(asset));
     }
     order
 }
 
 /// Assets in the order in which they are reached; the nearest first.
-fn reached(
+fn reachable_assets(
     first: usize,
     neighbours: &[Vec<usize>],
     mut is_new: impl FnMut(usize) -> bool,

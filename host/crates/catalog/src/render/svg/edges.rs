@@ -27,7 +27,7 @@ impl<'graph> Painter<'graph> {
     /// All edges; at each side of a box, their ends are in the order of their other
     /// ends, so that they do not cross there.
     pub(super) fn ordered_edges(&self) -> Vec<EdgeLine<'graph>> {
-        let sides: Vec<_> = self.graph.edges.iter().map(|edge| self.sides(edge)).collect();
+        let sides: Vec<_> = self.graph.edges.iter().map(|edge| self.edge_sides(edge)).collect();
         let mut ends: Vec<(Side, f64, usize, bool)> = Vec::new();
         for (number, (from, to)) in sides.iter().enumerate() {
             ends.push((*from, self.layout.rows[to.0], number, true));
@@ -40,7 +40,7 @@ impl<'graph> Painter<'graph> {
         let mut lines: Vec<_> = self.graph.edges.iter().map(nowhere).collect();
         for side in ends.chunk_by(|one, other| one.0 == other.0) {
             for (place, (at, _, number, is_from)) in side.iter().enumerate() {
-                let point = self.end(*at, place, side.len());
+                let point = self.edge_end(*at, place, side.len());
                 let line = &mut lines[*number];
                 *(if *is_from { &mut line.from } else { &mut line.to }) = point;
             }
@@ -50,14 +50,14 @@ impl<'graph> Painter<'graph> {
 
     /// Where an edge leaves its box and where it comes in: back to the left it does
     /// so on the other sides.
-    fn sides(&self, edge: &Edge) -> (Side, Side) {
+    fn edge_sides(&self, edge: &Edge) -> (Side, Side) {
         let is_back = self.layout.columns[edge.from] > self.layout.columns[edge.to];
         ((edge.from, !is_back), (edge.to, is_back))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    fn end(&self, (asset, is_right): Side, place: usize, of: usize) -> (f64, f64) {
-        let (left, top, width) = self.place(asset);
+    fn edge_end(&self, (asset, is_right): Side, place: usize, of: usize) -> (f64, f64) {
+        let (left, top, width) = self.box_of(asset);
         let room = BOX_HEIGHT - 2.0 * END_MARGIN;
         let distance = END_DISTANCE.min(room / (of.max(2) - 1) as f64);
         let from_middle = (place as f64 - (of - 1) as f64 / 2.0) * distance;
@@ -72,7 +72,7 @@ impl<'graph> Painter<'graph> {
         to: &mut String,
     ) -> fmt::Result {
         let EdgeLine { edge, from, to: end } = line;
-        let (class, verb, _) = look(edge.role);
+        let (class, verb, _) = role_style(edge.role);
         let is_back = end.0 < from.0;
         // Heads do not touch the boxes.
         let end = (if is_back { end.0 + 2.0 } else { end.0 - 2.0 }, end.1);
@@ -94,7 +94,7 @@ impl<'graph> Painter<'graph> {
             XmlText(&words[edge.to].title),
         )?;
         if let Some(note) = &edge.note {
-            write!(to, ", if {}", XmlText(&clean(note, limits::PICTURE_TEXT_CHARS_MAX)))?;
+            write!(to, ", if {}", XmlText(&clean_text(note, limits::PICTURE_TEXT_CHARS_MAX)))?;
         }
         to.write_str("</title></path>\n")
     }

@@ -26,7 +26,7 @@ const ROLES: [EdgeRole; 5] =
 
 impl Painter<'_> {
     /// The ground, lanes with headings, and what lines mean.
-    pub(super) fn open(&self, to: &mut String) -> fmt::Result {
+    pub(super) fn paint_frame(&self, to: &mut String) -> fmt::Result {
         let lanes = self.columns.iter().flatten();
         let right = lanes.clone().map(|(left, width)| left + width).reduce(f64::max);
         let width = (right.unwrap_or(BOX_WIDTH_MAX) + MARGIN).max(self.legend_width());
@@ -47,7 +47,7 @@ impl Painter<'_> {
             }
         }
         for role in ROLES {
-            let (class, _, colour) = look(role);
+            let (class, _, colour) = role_style(role);
             write!(
                 to,
                 r#"<marker id="{class}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.5L8 4L0 7.5z" fill="{colour}"/></marker>"#
@@ -78,7 +78,7 @@ impl Painter<'_> {
 
     fn paint_legend(&self, middle: f64, to: &mut String) -> fmt::Result {
         let mut left = MARGIN;
-        for (classes, marker, text) in self.legend() {
+        for (classes, marker, text) in self.legend_entries() {
             write!(
                 to,
                 r##"<path class="edge {classes}" d="M{} {}h30" marker-end="url(#{marker})"/><text class="d" x="{}" y="{}">{text}</text>"##,
@@ -93,15 +93,15 @@ impl Painter<'_> {
     }
 
     fn legend_width(&self) -> f64 {
-        self.legend().iter().map(|(_, _, text)| entry_width(text)).sum::<f64>() + MARGIN
+        self.legend_entries().iter().map(|(_, _, text)| entry_width(text)).sum::<f64>() + MARGIN
     }
 
     /// Of what there is alone: classes, the arrow's head, words.
-    fn legend(&self) -> Vec<(String, &'static str, &'static str)> {
+    fn legend_entries(&self) -> Vec<(String, &'static str, &'static str)> {
         let edges = &self.graph.edges;
         let there = ROLES.into_iter().filter(|role| edges.iter().any(|edge| edge.role == *role));
         let entry = |role| {
-            let (class, words, _) = look(role);
+            let (class, words, _) = role_style(role);
             (class.to_owned(), class, words)
         };
         let mut legend: Vec<_> = there.map(entry).collect();
@@ -113,5 +113,5 @@ impl Painter<'_> {
 }
 
 fn entry_width(text: &str) -> f64 {
-    38.0 + width(text) * DETAIL_SIZE + 22.0
+    38.0 + text_width(text) * DETAIL_SIZE + 22.0
 }

@@ -28,28 +28,28 @@ fn done() -> RunResult {
 
 #[test]
 fn without_a_run_before_none_was_missed() {
-    let agenda = Scheduler::new(hourly(), None, time("2026-01-01T10:30:00Z"));
+    let scheduler = Scheduler::new(hourly(), None, time("2026-01-01T10:30:00Z"));
     let expected = DueRun { at: time("2026-01-01T11:00:00Z"), cause: RunTrigger::Scheduled };
-    assert_eq!(agenda.next(), Some(expected));
+    assert_eq!(scheduler.next(), Some(expected));
 }
 
 #[test]
 fn missed_runs_are_made_up_for_by_one() {
     let now = time("2026-01-01T10:30:00Z");
-    let mut agenda = Scheduler::new(hourly(), Some(time("2026-01-01T05:00:01Z")), now);
+    let mut scheduler = Scheduler::new(hourly(), Some(time("2026-01-01T05:00:01Z")), now);
     let missed = DueRun { at: time("2026-01-01T06:00:00Z"), cause: RunTrigger::Missed };
-    assert_eq!(agenda.next(), Some(missed));
-    agenda.settle(now);
-    assert_eq!(agenda.end(time("2026-01-01T10:31:00Z")), None);
+    assert_eq!(scheduler.next(), Some(missed));
+    scheduler.settle_until(now);
+    assert_eq!(scheduler.end_run(time("2026-01-01T10:31:00Z")), None);
     let next = DueRun { at: time("2026-01-01T11:00:00Z"), cause: RunTrigger::Scheduled };
-    assert_eq!(agenda.next(), Some(next));
+    assert_eq!(scheduler.next(), Some(next));
 }
 
 #[test]
 fn a_clock_that_was_put_back_holds_nothing_up() {
-    let agenda =
+    let scheduler =
         Scheduler::new(hourly(), Some(time("2030-01-01T00:00:00Z")), time("2026-01-01T10:30:00Z"));
-    assert_eq!(agenda.next().unwrap().at, time("2026-01-01T11:00:00Z"));
+    assert_eq!(scheduler.next().unwrap().at, time("2026-01-01T11:00:00Z"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,9 +63,10 @@ async fn runs_come_when_they_are_due_until_the_end() {
         times.push(now().hour());
         done()
     };
-    let kept = keep(schedule, &history, &now, std::future::pending(), run).await.unwrap();
+    let kept =
+        run_on_schedule(schedule, &history, &now, std::future::pending(), run).await.unwrap();
     assert_eq!((kept, &times[..]), (ScheduleEnd::Over, &[11, 12, 13][..]));
-    let runs = history.books().unwrap().runs;
+    let runs = history.load().unwrap().runs;
     assert!(runs.len() == 3 && runs.iter().all(|run| run.fate == RunStatus::Done));
 }
 
@@ -83,7 +84,7 @@ async fn a_clock_that_is_put_back_meanwhile_holds_no_run_up() {
         done()
     };
     let stop = tokio::time::sleep(Duration::from_secs(3 * 3600));
-    let kept = keep(hourly(), &history, &now, stop, run).await.unwrap();
+    let kept = run_on_schedule(hourly(), &history, &now, stop, run).await.unwrap();
     assert_eq!((kept, &times[..]), (ScheduleEnd::Stopped, &[(2, 11), (1, 12), (1, 13)][..]));
 }
 
@@ -101,8 +102,8 @@ async fn a_slow_run_has_the_next_ones_skipped() {
         done()
     };
     let now = clock_from("2026-01-01T10:30:00Z");
-    keep(schedule, &history, now, std::future::pending(), run).await.unwrap();
-    let runs = history.books().unwrap().runs;
+    run_on_schedule(schedule, &history, now, std::future::pending(), run).await.unwrap();
+    let runs = history.load().unwrap().runs;
     let fates: Vec<_> = runs.iter().map(|run| run.fate).collect();
     assert_eq!(fates, [RunStatus::Done, RunStatus::Skipped, RunStatus::Done]);
     assert!(runs[1].tally.failures[0].contains("2 were due"), "{:?}", runs[1]);
@@ -115,12 +116,15 @@ async fn a_run_of_another_process_has_one_skipped() {
     let history = RunStore::of_data_dir(directory.path());
     let schedule = Schedule::parse("hourly", None, Some("2026-01-01T12:00:00Z")).unwrap();
     let now = clock_from("2026-01-01T10:30:00Z");
-    let other = history.begin(RunTrigger::Asked, None, time("2026-01-01T10:00:00Z")).unwrap();
+    let other = history.begin_run(RunTrigger::Asked, None, time("2026-01-01T10:00:00Z")).unwrap();
     let other = other.expect("nobody else runs");
-    let kept = keep(schedule, &history, now, std::future::pending(), async |_: &ActiveRun| done());
+    let kept =
+        run_on_schedule(schedule, &history, now, std::future::pending(), async |_: &ActiveRun| {
+            done()
+        });
     kept.await.unwrap();
-    other.end(done(), time("2026-01-01T12:10:00Z")).unwrap();
-    let fates: Vec<_> = history.books().unwrap().runs.iter().map(|run| run.fate).collect();
+    other.end_run(done(), time("2026-01-01T12:10:00Z")).unwrap();
+    let fates: Vec<_> = history.load().unwrap().runs.iter().map(|run| run.fate).collect();
     assert_eq!(fates, [RunStatus::Done, RunStatus::Skipped, RunStatus::Skipped]);
 }
 
@@ -135,10 +139,12 @@ async fn a_stop_waits_for_the_run_under_way_and_not_for_ever() {
             tokio::time::sleep(Duration::from_secs(lasts)).await;
             done()
         };
-        let kept = keep(hourly(), &history, clock_from("2026-01-01T10:30:00Z"), stop, run).await;
+        let kept =
+            run_on_schedule(hourly(), &history, clock_from("2026-01-01T10:30:00Z"), stop, run)
+                .await;
         assert_eq!(kept.unwrap(), ScheduleEnd::Stopped);
         assert!(began.elapsed() <= Duration::from_secs(30 * 60 + 2) + limits::CATALOG_STOP_GRACE);
-        assert_eq!(history.books().unwrap().runs[0].fate, fate);
+        assert_eq!(history.load().unwrap().runs[0].fate, fate);
     }
 }
 
@@ -148,17 +154,17 @@ proptest! {
     fn nothing_is_due_twice(pauses in prop::collection::vec((0..5_000_i64, 0..20_000_i64), 1..20), last in 0..1_000_000_i64) {
         let start = OffsetDateTime::from_unix_timestamp(1_000_000).unwrap();
         let last = OffsetDateTime::from_unix_timestamp(last).unwrap();
-        let mut agenda = Scheduler::new(hourly(), Some(last), start);
+        let mut scheduler = Scheduler::new(hourly(), Some(last), start);
         let mut now = start;
         let mut before = last;
         for (number, (late, lasts)) in pauses.into_iter().enumerate() {
-            let due = agenda.next().unwrap();
+            let due = scheduler.next().unwrap();
             prop_assert!(due.at > before);
             prop_assert!(number == 0 || due.cause == RunTrigger::Scheduled);
             now = now.max(due.at) + time::Duration::seconds(late);
-            agenda.settle(now);
+            scheduler.settle_until(now);
             now += time::Duration::seconds(lasts);
-            if let Some((_, skipped)) = agenda.end(now) {
+            if let Some((_, skipped)) = scheduler.end_run(now) {
                 prop_assert!(skipped.at <= now);
             }
             before = due.at;
