@@ -51,8 +51,12 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
     let secrets = match PluginSecrets::of(&settings).await {
         Ok(secrets) => secrets,
         Err(error) => {
-            report.ok("settings", "can be read, and contradict nothing");
-            report.failed("plugin", error.to_string(), "it gets no settings without its secrets");
+            report.ok("settings", "valid");
+            report.failed(
+                "plugin",
+                error.to_string(),
+                "check the secrets in its settings, and [secrets]",
+            );
             return report;
         }
     };
@@ -71,11 +75,11 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
     if streams.has_patterns {
         report.skipped(
             "patterns",
-            "the plugin names further streams as events come: only those known before are checked",
+            "the plugin takes stream names from events; only streams with known names are checked",
         );
     }
     let Destination::Amazon { aws, endpoint_url } = &settings.destination else {
-        report.skipped("credentials", "records go to a local directory");
+        report.skipped("credentials", "records are written to a local directory");
         return report;
     };
     let mut region = None;
@@ -85,14 +89,19 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
         let access = match connect_identity(&settings, &aws).await {
             Ok(access) => access,
             Err(error) => {
-                report.failed(step, error.to_string(), "nothing at AWS can be checked with them");
+                report.failed(
+                    step,
+                    error.to_string(),
+                    "fix the credentials; nothing at AWS can be checked without them",
+                );
                 continue;
             }
         };
         match access.caller().await {
             Ok(Caller { account, arn }) => report.ok(step, format!("{arn}, account {account}")),
-            Err(error) => report
-                .skipped(step, format!("there are some, and STS does not tell whose: {error}")),
+            Err(error) => {
+                report.skipped(step, format!("found, but STS does not say whose they are: {error}"))
+            }
         }
         let amazon = Amazon::new(&access.config, endpoint_url.as_deref());
         let port = Arc::new(amazon.renewing(access.session.clone()));
@@ -117,10 +126,10 @@ async fn check_referenced_secrets(settings: &Settings, report: &mut CheckReport)
         return;
     }
     match check_kept_secrets(settings).await {
-        Ok(()) => report.ok("secrets", "the write keys and the token of [admin] are there"),
+        Ok(()) => report.ok("secrets", "the write keys and the [admin] token are available"),
         Err(error) => {
             let advice =
-                "check the names, and the manager under [secrets]: no run starts without them";
+                "check the secret names, and [secrets]: `host run` does not start without them";
             report.failed("secrets", error.to_string(), advice);
         }
     }
@@ -129,11 +138,11 @@ async fn check_referenced_secrets(settings: &Settings, report: &mut CheckReport)
 /// Tell what was prepared, and what is doubtful.
 fn report_review(review: &Review, report: &mut CheckReport) {
     match review.warnings.is_empty() {
-        true => report.ok("settings", "can be read, and contradict nothing"),
-        false => report.ok("settings", "can be read, with what is noted below"),
+        true => report.ok("settings", "valid"),
+        false => report.ok("settings", "valid, with the warnings below"),
     }
     for warning in &review.warnings {
-        let advice = "nothing, if it is meant".to_owned();
+        let advice = "no action needed if this is intended".to_owned();
         report.add("settings", Outcome::Ok, warning.to_string(), Some(advice));
     }
     for (part, mistakes) in &review.parts {
@@ -142,18 +151,22 @@ fn report_review(review: &Review, report: &mut CheckReport) {
             Part::Cases => "are passed".to_owned(),
             Part::Canary | Part::Shadow => "is taken".to_owned(),
             Part::Certificate => "fits its key".to_owned(),
-            Part::Connections => "are within the limit of open files".to_owned(),
+            Part::Connections => "fit within the limit of open files".to_owned(),
             Part::CaBundle => "has certificates".to_owned(),
         };
         if mistakes.is_empty() {
             report.ok(part.word(), detail);
         }
         for mistake in mistakes {
-            report.failed(part.word(), mistake.to_string(), "correct it: no run starts with it");
+            report.failed(
+                part.word(),
+                mistake.to_string(),
+                "fix it: `host run` does not start with it",
+            );
         }
     }
     for (name, mistake) in &review.unused {
-        let advice = "correct the name, or remove its settings";
+        let advice = "fix the name, or remove the table";
         report.failed(
             format!("[streams.{}]", toml_key(name.as_str())),
             mistake.to_string(),
@@ -229,17 +242,19 @@ impl ExpectedStreams {
 fn check_quota(region: &str, load: Load, report: &mut CheckReport) {
     let StartRate::Quota(quota) = StartRate::of_region(region) else { return };
     let Some(events) = load.events_per_second else {
-        report
-            .skipped("quota", "give --events-per-second, and --event-bytes, of the busiest stream");
+        report.skipped(
+            "quota",
+            "pass --events-per-second and --event-bytes for the busiest stream to check it",
+        );
         return;
     };
     let bytes = events * load.event_bytes.unwrap_or(EVENT_BYTES) as f64;
     let requests = events / standpipe_delivery::limits::REQUEST_RECORDS_MAX as f64;
     let used = [events / quota.records, bytes / quota.bytes, requests / quota.requests];
     let share = used.into_iter().fold(0.0, f64::max) * 100.0;
-    let detail = format!("{share:.0} % of what a stream in {region} takes by default");
+    let detail = format!("{share:.0} % of the default quota of a stream in {region}");
     if share > 100.0 {
-        let advice = "ask for a higher quota (Amazon Data Firehose, \"Direct PUT\"), or divide the events among streams: records wait and nothing is lost, but they are delivered later and later";
+        let advice = "request a higher quota (Amazon Data Firehose, \"Direct PUT\"), or distribute the events over more streams: no record is lost, but delivery falls further and further behind";
         report.failed("quota", detail, advice);
     } else {
         report.ok("quota", detail);

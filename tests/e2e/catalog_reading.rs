@@ -152,7 +152,7 @@ fn a_list_that_ends_early_is_not_complete() {
         });
         let inventory = read(settings(&endpoint.url())).unwrap();
         assert_eq!((inventory.streams.len(), inventory.is_complete), (10, false));
-        assert!(inventory.warnings[0].contains("not whole"), "{:?}", inventory.warnings);
+        assert!(inventory.warnings[0].contains("incomplete"), "{:?}", inventory.warnings);
     }
 }
 
@@ -198,7 +198,7 @@ fn destinations_without_end_are_no_destinations() {
     let endpoint = serve(account, |_| None);
     let inventory = read(settings(&endpoint.url())).unwrap();
     assert_eq!((inventory.streams.len(), &*inventory.unread[0].name), (1, "s"));
-    assert!(inventory.unread[0].cause.contains("no end"), "{:?}", inventory.unread);
+    assert!(inventory.unread[0].cause.contains("does not end"), "{:?}", inventory.unread);
 }
 
 #[test]

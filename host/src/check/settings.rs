@@ -76,8 +76,7 @@ fn settings_warnings(settings: &Settings) -> Vec<Mistake> {
     let is_embedded = settings.collect.as_ref().is_some_and(|it| it.address.is_none());
     let embedded = is_embedded.then(|| {
         Mistake::new(
-            "listen is \"off\", which is for programs that the host is part of: `host run` refuses it: give an \
-             address, or remove it",
+            "listen is \"off\", which only programs that embed the host can use; `host run` rejects it: set an address, or remove it",
         )
     });
     let own = own.flatten().chain(embedded).map(|warning| settings.places.locate(warning));
@@ -146,7 +145,7 @@ fn unused_streams(settings: &Settings, streams: &[String]) -> Vec<(StreamName, M
     let mut unused: Vec<_> = names
         .map(|name| {
             let message = format!(
-                "[streams.{}]: nothing is written to this stream: correct the name, or remove its settings",
+                "[streams.{}]: nothing is written to this stream: fix the name, or remove the table",
                 toml_key(name.as_str())
             );
             (name.clone(), settings.places.locate(Mistake::new(message)))

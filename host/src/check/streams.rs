@@ -27,15 +27,15 @@ const TEST_RECORD: &[u8] =
     br#"{"type":"track","event":"Standpipe Test Record","anonymousId":"standpipe","properties":{}}"#;
 
 /// What to do where something answers that is not Firehose.
-const INVALID_ANSWER_ADVICE: &str = "set `endpoint_url` under [aws] to Firehose, or leave it out, and look for a proxy in between that answers itself";
+const INVALID_ANSWER_ADVICE: &str = "set `endpoint_url` under [aws] to a Firehose endpoint or remove it, and check for a proxy that responds itself";
 
 /// What to do where another attempt may go better.
 const TRY_AGAIN: (Outcome, &str) =
-    (Outcome::Skipped, "try again: this is no fault of the settings");
+    (Outcome::Skipped, "try again later: the settings are not the cause");
 
 /// What to do where nothing else is known.
 const CHECK_STREAM: (Outcome, &str) =
-    (Outcome::Failed, "check the stream, and the settings under [aws]");
+    (Outcome::Failed, "check the stream and the settings under [aws]");
 
 /// The way to Firehose of one identity.
 pub(super) struct Way {
@@ -76,7 +76,7 @@ async fn check(
     if options.send_test_record && !is_missing {
         write_test_record(port, stream, settings.newline, report).await;
     } else if !is_missing {
-        let why = "only writing tells whether writing is permitted: give --send-test-record";
+        let why = "not tested: pass --send-test-record to write a record";
         report.skipped(format!("write to {stream}"), why);
     }
     if let Ok(description) = description {
@@ -114,12 +114,12 @@ fn report_existence(
         Ok(described) if !described.is_active() => {
             report.failed(
                 step,
-                format!("its state is {}", described.status.word),
-                "wait until it is ACTIVE, or repair it",
+                format!("the stream is {}", described.status.word),
+                "wait until it is ACTIVE, or fix it",
             );
         }
         Ok(described) if !described.takes_requests() => {
-            let detail = format!("it takes no records but those of its source: {}", described.kind);
+            let detail = format!("it takes records only from its source: {}", described.kind);
             report.failed(step, detail, "create a stream with the source \"Direct PUT\"");
         }
         Ok(_) => report.ok(step, "exists, is active and takes records"),
@@ -127,16 +127,16 @@ fn report_existence(
             let (outcome, advice) = match error.verdict {
                 Verdict::Missing => (
                     Outcome::Failed,
-                    "create it in this account and region, or correct the mapping or `region` under [aws]",
+                    "create it in this account and region, or fix the mapping or `region` under [aws]",
                 ),
                 Verdict::Hold if error.code.contains("AccessDenied") => (
                     Outcome::Skipped,
-                    "allow firehose:DescribeDeliveryStream to have this checked; delivery needs it for pack = \"auto\" alone",
+                    "allow firehose:DescribeDeliveryStream to check this; delivery needs it only for pack = \"auto\" alone",
                 ),
                 _ if error.is_invalid_answer() => (Outcome::Failed, INVALID_ANSWER_ADVICE),
                 Verdict::Hold => (
                     Outcome::Failed,
-                    "check `endpoint_url` and the credentials under [aws], and the way through proxies and firewalls",
+                    "check `endpoint_url` and the credentials under [aws], and proxies and firewalls",
                 ),
                 _ => TRY_AGAIN,
             };
@@ -194,14 +194,14 @@ fn report_aggregation(
         (Pack::Off, PackChoice::Packed) => {
             let event_bytes = options.load.event_bytes.unwrap_or(EVENT_BYTES);
             let detail = format!(
-                "each event is billed as a record of its own; pack = \"auto\" would spare {:.0} % where events have {event_bytes} bytes",
+                "each event is billed as a record of its own; pack = \"auto\" would save {:.0} % with events of {event_bytes} bytes",
                 saved_share(event_bytes) * 100.0
             );
             let advice = format!("set pack = \"auto\" under [streams.{stream}]: {}", decision.why);
             report.add(step, Outcome::Ok, detail, Some(advice));
         }
         (Pack::UpTo { .. }, PackChoice::Off) => {
-            let advice = "make sure that what reads the stream splits records at newlines, or set pack = \"auto\"";
+            let advice = "make sure that consumers of the stream split records at newlines, or set pack = \"auto\"";
             report.add(
                 step,
                 Outcome::Ok,

@@ -29,14 +29,14 @@ use standpipe_catalog::discovery::ReportProgress;
 use standpipe_catalog::{CatalogSettings, EventRoute, SyncError};
 
 const LIST_HELP: &str = "Exit codes:
-  0  all of them were read
-  1  some, or none, could be read
+  0  all streams were read
+  1  some or all streams could not be read
   2  wrong usage or settings
   4  stopped by a signal";
 
 const LINEAGE_HELP: &str = "Exit codes:
   0  done
-  1  streams could not be read, or the picture could not be drawn
+  1  streams could not be read, or the picture could not be rendered
   2  wrong usage or settings
   4  stopped by a signal";
 
@@ -166,7 +166,7 @@ impl CatalogArgs {
         match &self.config {
             Some(file) if WorkflowForm::of(file).is_some() => checked.map_err(|error| {
                 let error = anyhow!(in_words_of_workflow(&error.to_string()));
-                error.context(format!("the workflow {}", file.display()))
+                error.context(format!("failed to read the workflow {}", file.display()))
             }),
             _ => Ok(checked?),
         }
@@ -188,7 +188,8 @@ impl CatalogArgs {
         let form = self.config.as_deref().and_then(|file| Some((file, WorkflowForm::of(file)?)));
         let Some((file, form)) = form else { return read_settings(self.config.as_deref()) };
         let workflow = read_workflow(&read_text(file)?, form, |name| std::env::var(name).ok());
-        let workflow = workflow.with_context(|| format!("the workflow {}", file.display()))?;
+        let workflow =
+            workflow.with_context(|| format!("failed to read the workflow {}", file.display()))?;
         for notice in workflow.notices {
             complain(&format!("note: {notice}"));
         }
@@ -203,7 +204,7 @@ fn read_text(file: &Path) -> anyhow::Result<String> {
     let most = limits::WORKFLOW_BYTES_MAX as u64 + 1;
     std::fs::File::open(file)
         .and_then(|open| open.take(most).read_to_string(&mut text))
-        .with_context(|| format!("read the workflow {}", file.display()))?;
+        .with_context(|| format!("failed to read the workflow {}", file.display()))?;
     Ok(text)
 }
 

@@ -51,7 +51,7 @@ impl Cataloging {
             let _ = rustix::process::setpriority_process(None, NICENESS);
             let kept = runtime.block_on(keep_up(&settings, &routes, asked.cancelled()));
             if let Err(error) = &kept {
-                tracing::error!("the catalog does not run: {error}");
+                tracing::error!("the catalog failed: {error}");
             }
             runtime.shutdown_background();
             kept
@@ -74,7 +74,7 @@ impl Cataloging {
             }
             thread::sleep(LOOK_INTERVAL);
         }
-        tracing::warn!("a run of the catalog hangs, and is left behind");
+        tracing::warn!("a catalog run does not end; leaving it behind");
     }
 
     /// Wait until the schedule is over or somebody has stopped it.
@@ -99,7 +99,7 @@ pub(super) fn routes_in_use(roles: Arc<PublishedRoles>) -> Routes {
     Box::new(move || {
         let routes = routes_of(roles.load().active.plugin());
         routes.unwrap_or_else(|fault| {
-            tracing::warn!("the plugin does not tell its routes, and none are drawn: {fault}");
+            tracing::warn!("failed to get the plugin's routes; the lineage has none: {fault}");
             Vec::new()
         })
     })
@@ -130,13 +130,13 @@ pub(crate) async fn logged(
         Ok(log) => Some(log),
         Err(error) => {
             tracing::warn!(
-                "the log of this run is not kept: write {}: {error}",
+                "failed to write the log of this run, {}: {error}",
                 claim.log_path().display()
             );
             None
         }
     };
-    tracing::info!(run = claim.id(), "a run of the catalog begins");
+    tracing::info!(run = claim.id(), "catalog run started");
     let told = round.run(settings, routes, progress).await;
     for line in told.to_text().lines() {
         tracing::debug!("{line}");
@@ -150,7 +150,7 @@ fn tell(outcome: &RunResult) {
     let counts: Vec<_> = counts.iter().map(|(key, count)| format!("{key} {count}")).collect();
     let counts = counts.join(", ");
     match fate {
-        RunStatus::Done => tracing::info!("a run of the catalog is done: {counts}"),
-        _ => tracing::error!("a run of the catalog has failed: {}: {counts}", failures.join("; ")),
+        RunStatus::Done => tracing::info!("catalog run done: {counts}"),
+        _ => tracing::error!("catalog run failed: {}: {counts}", failures.join("; ")),
     }
 }

@@ -50,5 +50,5 @@ fn an_openmetadata_that_is_none_is_told() {
         format!("service_name = \"a\"\n[catalog.openmetadata]\nurl = \"{}\"\n", server.url());
     let ran = catalog("check").settings(&settings(&amazon.url(), &more)).run().exits(1);
     let text = stdout(&ran);
-    assert!(text.contains("failed") && text.contains("a page for people"), "{text}");
+    assert!(text.contains("failed") && text.contains("an HTML page"), "{text}");
 }

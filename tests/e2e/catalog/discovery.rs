@@ -13,9 +13,7 @@ fn streams_are_listed_and_shown() {
     let text = stdout(&ran);
     assert!(text.contains("prod-clicks  ACTIVE  Kinesis clicks  s3://lake/clicks/"), "{text}");
     assert!(
-        text.ends_with(
-            "2 delivery streams in eu-west-2 of 123456789012; the patterns leave out 1\n"
-        ),
+        text.ends_with("2 delivery streams in eu-west-2 of 123456789012; 1 excluded by patterns\n"),
         "{text}"
     );
     assert!(!ran.stderr.contains("host:"), "{}", ran.stderr);
@@ -32,8 +30,8 @@ fn streams_are_listed_and_shown() {
     let ran = catalog("show").args(["prod-clicks", "--json"]).settings(&settings).run().exits(0);
     assert_eq!(json_of(&ran)["origin"]["kind"], "kinesis");
     let show = |name: &str| catalog("show").args([name]).settings(&settings).run().exits(1);
-    show("test-orders").says(&["the patterns of the settings leave it out"]);
-    show("nothing").says(&["there is none in this region"]);
+    show("test-orders").says(&["the patterns of the settings exclude it"]);
+    show("nothing").says(&["not found in this region"]);
 }
 
 #[test]
@@ -45,7 +43,7 @@ fn what_cannot_be_read_is_told_and_no_success() {
     });
     let ran = catalog("list").settings(&settings(&amazon.url(), "")).run().exits(1);
     assert!(stdout(&ran).contains("2 delivery streams"), "{}", stdout(&ran));
-    ran.says(&["prod-orders: not read", "AccessDeniedException"]);
+    ran.says(&["failed to describe prod-orders", "AccessDeniedException"]);
 }
 
 #[test]
@@ -53,7 +51,7 @@ fn lineage_has_every_form() {
     let amazon = amazon(account());
     let settings = settings(&amazon.url(), "");
     for (format, words) in [
-        ("text", &["table/orders", "feeds", "ends up in"][..]),
+        ("text", &["table/orders", "feeds", "delivers to"][..]),
         ("json", &["\"version\": 1", "delivery_stream"]),
         ("svg", &["<svg", "prod-clicks", "</svg>"]),
         ("mermaid", &["flowchart", "prod-clicks"]),
@@ -86,7 +84,7 @@ fn events_of_the_mapping_are_drawn() {
     let settings = settings(&amazon.url(), mapping);
     let ran = catalog("lineage").args(["--events"]).settings(&settings).run().exits(0);
     let text = stdout(&ran);
-    assert!(text.contains("Order Completed") && text.contains("is sent to"), "{text}");
+    assert!(text.contains("Order Completed") && text.contains("routed to"), "{text}");
 }
 
 #[test]

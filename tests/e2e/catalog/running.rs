@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::{account, amazon, catalog, json_of, settings, stdout};
 
 const SOON: Duration = Duration::from_secs(10);
-const DONE: &str = "a run of the catalog is done";
+const DONE: &str = "catalog run done";
 
 /// The runs of a data directory.
 fn runs(data: &Path) -> Vec<Value> {
@@ -34,7 +34,7 @@ fn it_runs_by_its_schedule_until_it_is_stopped() {
     let (amazon, data) = (amazon(account()), TempDir::new().expect("a directory"));
     let settings = settings(&amazon.url(), "schedule = \"every 1s\"\nlog_level = \"debug\"\n");
     let running = start("schedule", &settings, data.path());
-    running.wait_for("the catalog's next run comes in");
+    running.wait_for("the next catalog run starts in");
     running.wait_for(DONE);
     running.signal(Signal::TERM);
     running.wait(SOON).exits(0).says(&["stopping"]);
@@ -52,9 +52,9 @@ fn a_schedule_that_is_over_ends_it() {
     let data = TempDir::new().expect("a directory");
     let text = "schedule = \"daily\"\nend_date = \"2020-01-01\"\n";
     let running = start("schedule", &settings("http://127.0.0.1:1", text), data.path());
-    running.wait(SOON).exits(0).says(&["the schedule is over"]);
+    running.wait(SOON).exits(0).says(&["the schedule has ended"]);
     let manual = start("schedule", &settings("http://127.0.0.1:1", ""), data.path());
-    manual.wait(SOON).exits(2).says(&["there is no schedule"]);
+    manual.wait(SOON).exits(2).says(&["no schedule"]);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_missed_run_is_made_up_for_once() {
     let running = start("schedule", &settings, data.path());
     running.wait_for("was missed");
     running.wait_for(DONE);
-    running.wait_for("the catalog's next run comes in");
+    running.wait_for("the next catalog run starts in");
     running.signal(Signal::TERM);
     running.wait(SOON).exits(0);
     assert_eq!(fates(data.path()), ["cut_off", "done"]);
@@ -81,12 +81,12 @@ fn a_second_run_does_not_begin_and_a_killed_one_was_cut_off() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", silent.local_addr().expect("its address"));
     let hangs = start("ingest", &settings(&url, ""), data.path());
-    hangs.wait_for("a run of the catalog begins");
+    hangs.wait_for("catalog run started");
     let good = settings(&amazon.url(), "schedule = \"every 1s\"\n");
     let second = start("ingest", &good, data.path());
-    second.wait(SOON).exits(1).says(&["another run is under way"]);
+    second.wait(SOON).exits(1).says(&["another catalog run is in progress"]);
     let scheduled = start("schedule", &good, data.path());
-    scheduled.wait_for("is skipped: another run is under way");
+    scheduled.wait_for("skipping a catalog run: another process is running the catalog");
     assert_eq!(fates(data.path())[0], "running");
     hangs.kill();
     scheduled.wait_for(DONE);
@@ -106,7 +106,7 @@ fn a_signal_stops_a_run() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", silent.local_addr().expect("its address"));
     let running = start("ingest", &settings(&url, ""), data.path());
-    running.wait_for("a run of the catalog begins");
+    running.wait_for("catalog run started");
     running.signal(Signal::TERM);
     running.wait(SOON).exits(4);
     assert_eq!(fates(data.path()), ["stopped"]);
@@ -129,7 +129,7 @@ fn a_catalog_that_fails_disturbs_no_events() {
     let settings = settings("http://127.0.0.1:1", "schedule = \"every 1s\"\n");
     let mut running =
         Program::running_locally().with_keys().settings(&settings).mapping(&[("*", "all")]).start();
-    running.wait_for("a run of the catalog begins");
+    running.wait_for("catalog run started");
     running.write(b"{\"type\":\"track\",\"event\":\"a\"}\n");
     let ran = running.finish(Duration::from_secs(40)).exits(0);
     assert_eq!(ran.count("delivered"), 1);

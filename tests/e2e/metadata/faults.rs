@@ -116,7 +116,7 @@ fn a_server_that_is_not_there_is_told() {
     let mut world = World::new(Traits::default(), &["a"]);
     world.settings.host_port = "http://127.0.0.1:1/api".to_owned();
     let cause = world.run().aborted.unwrap();
-    assert!(cause.contains("was not reached"), "{cause}");
+    assert!(cause.contains("failed to reach"), "{cause}");
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub enum DiscoveryError {
     Connect(#[from] ConnectError),
     /// The streams could not be listed.
     #[error(
-        "list the delivery streams: {error}{}",
+        "failed to list the delivery streams: {error}{}",
         permission_advice(error, "ListDeliveryStreams")
     )]
     List {
@@ -85,7 +85,7 @@ pub enum DiscoveryError {
     },
     /// None of the streams that were listed could be described.
     #[error(
-        "none of {count} delivery streams could be read, {} for one: {}{}",
+        "failed to describe any of {count} delivery streams; the first is {}: {}{}",
         first.name, first.cause, if *is_denied { missing_permission("DescribeDeliveryStream") } else { String::new() }
     )]
     NothingRead {
@@ -106,7 +106,7 @@ fn permission_advice(error: &AwsError, operation: &str) -> String {
 }
 
 fn missing_permission(operation: &str) -> String {
-    format!(": it needs firehose:{operation}")
+    format!(": allow firehose:{operation}")
 }
 
 /// How far a reading is.
@@ -208,7 +208,7 @@ impl InventoryReader {
             ..Inventory::default()
         };
         if let Some(why) = cut_off {
-            inventory.warnings.push(format!("the list of delivery streams is not whole: {why}"));
+            inventory.warnings.push(format!("the list of delivery streams is incomplete: {why}"));
         }
         self.find_account(&mut inventory).await;
         self.find_tables(&mut inventory, tell).await;
@@ -237,8 +237,7 @@ impl InventoryReader {
             Ok(caller) => Some(caller.account).filter(|account| is_account(account)),
             Err(cause) => {
                 inventory.warnings.push(format!(
-                    "STS was asked whose credentials these are, and did not tell: {cause}: the account is taken \
-                     from the streams' ARNs"
+                    "failed to get the account from STS: {cause}; using the account in the streams' ARNs"
                 ));
                 None
             }

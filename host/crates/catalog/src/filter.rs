@@ -23,8 +23,8 @@ pub struct Filter {
 pub enum FilterError {
     /// It is no regular expression.
     #[error(
-        "the pattern {pattern:?} under `{list}` is no regular expression: {problem}: write one such as \"prod-.*\", \
-         which names that begin with prod- match, or \".*prod.*\" for prod anywhere"
+        "invalid pattern {pattern:?} in `{list}`: {problem}: write a regular expression such as \"prod-.*\", \
+         which matches names that begin with prod-, or \".*prod.*\" for prod anywhere"
     )]
     Invalid {
         /// `includes` or `excludes`.
@@ -36,8 +36,7 @@ pub enum FilterError {
     },
     /// It takes too long to tell whether a name matches.
     #[error(
-        "the pattern {pattern:?} gives up on the name {name:?} after {} steps: write it with fewer repetitions inside \
-         of repetitions",
+        "the pattern {pattern:?} is too expensive: it took more than {} steps for the name {name:?}: write it without repetitions inside repetitions",
         CATALOG_PATTERN_STEPS_MAX
     )]
     TooCostly {
@@ -201,7 +200,7 @@ mod tests {
     fn a_pattern_that_never_ends_is_given_up() {
         let filter = Filter::new(&[r"(?:a(?=.)|aa)+b"], &[]).unwrap();
         let error = filter.keeps_name(&("a".repeat(63) + "c")).unwrap_err();
-        assert!(error.to_string().contains("gives up"), "{error}");
+        assert!(error.to_string().contains("too expensive"), "{error}");
     }
 
     proptest! {

@@ -140,7 +140,7 @@ impl HttpClient {
             let told = attempt.retry_delay_min(&method);
             let pause = told.and_then(|told| retry::retry_delay(self.pause, failures, told));
             let Some(pause) = pause else { return attempt.outcome };
-            tracing::debug!("ask {} again in {pause:?}", without_secrets(url));
+            tracing::debug!("retrying {} in {pause:?}", without_secrets(url));
             tokio::time::sleep(pause).await;
         }
     }

@@ -76,7 +76,7 @@ fn add_stream(
         }
     }
     if stream.destinations.is_empty() {
-        builder.add_warning(format!("stream {}: no destination was described", stream.name));
+        builder.add_warning(format!("stream {}: its description has no destination", stream.name));
     }
 }
 

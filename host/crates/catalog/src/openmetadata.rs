@@ -60,8 +60,7 @@ pub struct OpenMetadata {
 pub enum OpenMetadataError {
     /// The name of the service is none.
     #[error(
-        "{name:?} cannot be the name of a service in OpenMetadata: write one of at most 256 characters without \
-         `::`, `>` and quotes"
+        "invalid service name {name:?}: OpenMetadata takes at most 256 characters without `::`, `>` and quotes"
     )]
     Service {
         /// What was written.
@@ -69,7 +68,7 @@ pub enum OpenMetadataError {
     },
     /// The token is empty.
     #[error(
-        "the token of OpenMetadata (`token`, `jwtToken`) is empty: set it, or leave it out where the server asks for none"
+        "the token of OpenMetadata (`token`, `jwtToken`) is empty: set it, or remove it if the server needs none"
     )]
     EmptyToken,
     /// The token or a header is not to be had.
@@ -123,6 +122,6 @@ impl OpenMetadata {
         let path = "/system/version";
         let answer = self.api.send(super::http_client::Method::GET, path, None).await?;
         ServerVersion::read(&answer)
-            .ok_or_else(|| ApiError::unreadable("GET", path, "it tells no version"))
+            .ok_or_else(|| ApiError::unreadable("GET", path, "it has no version"))
     }
 }

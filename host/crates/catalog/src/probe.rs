@@ -120,19 +120,19 @@ async fn list_streams(reader: &InventoryReader) -> (ProbeOutcome, Found) {
     let member = "DeliveryStreamNames";
     let answer = call_with_member(&reader.firehose, "ListDeliveryStreams", &request, member).await;
     let is_kept = |name: &str| reader.filter.keeps_name(name).unwrap_or(false);
-    let none = "there is no delivery stream, or none that the patterns keep, to try it on";
+    let none = "not tried: no delivery stream matches the patterns";
     (outcome_of(&answer), find_name(answer.ok(), member, is_kept, none))
 }
 
 async fn list_tables(reader: &InventoryReader) -> (ProbeOutcome, Found) {
     if !reader.walks_tables {
-        let why = "the settings say not to look for tables";
+        let why = "not tried: the settings turn it off (`dynamodb = false`)";
         return (untried_outcome(why), Err(why));
     }
     let member = "TableNames";
     let answer =
         call_with_member(&reader.dynamodb, "ListTables", &json!({"Limit": 1}), member).await;
-    let none = "there is no DynamoDB table to try it on";
+    let none = "not tried: there is no DynamoDB table";
     (outcome_of(&answer), find_name(answer.ok(), member, |_| true, none))
 }
 
@@ -146,7 +146,7 @@ async fn call_with_member(
     let answer = control.call_api_up_to(CATALOG_PROBE_ATTEMPTS_MAX, operation, request).await?;
     match answer.get(member) {
         None | Some(Value::Null) => {
-            Err(AwsError::incomplete(format!("the answer has no {member}")))
+            Err(AwsError::incomplete(format!("the response has no {member}")))
         }
         Some(_) => Ok(answer),
     }
@@ -173,7 +173,7 @@ fn find_name(
     is_kept: impl Fn(&str) -> bool,
     none: &'static str,
 ) -> Found {
-    let answer = answer.ok_or("without a list there is nothing to try it on")?;
+    let answer = answer.ok_or("not tried: the list failed")?;
     let names = answer.get(member).and_then(Value::as_array).into_iter().flatten();
     let name = names.filter_map(Value::as_str).find(|name| is_kept(name));
     name.map(str::to_owned).ok_or(none)

@@ -37,7 +37,7 @@ const PICTURE_EDGES_MAX: usize = 50_000;
 /// A graph that cannot be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "draw {assets} assets and {edges} edges: a picture has at most {} and {}: narrow it with patterns of streams, or take JSON",
+    "failed to render {assets} assets and {edges} edges: a picture has at most {} and {}: select fewer streams with `include`, or use the format json",
     PICTURE_ASSETS_MAX,
     PICTURE_EDGES_MAX
 )]

@@ -118,7 +118,7 @@ impl EdgeOutcome {
                     EdgeWrite::Updated => "updated".to_owned(),
                     EdgeWrite::Unchanged => "unchanged".to_owned(),
                     EdgeWrite::Kept { pipeline } => {
-                        format!("there already, by way of {pipeline}")
+                        format!("exists, with the pipeline {pipeline}")
                     }
                     EdgeWrite::Would => "to be written".to_owned(),
                 };
@@ -128,11 +128,11 @@ impl EdgeOutcome {
             EdgeOutcome::Drawn => String::new(),
             EdgeOutcome::NotFound { end, tried } => format!("{end}: tried {}", tried.join(", ")),
             EdgeOutcome::Ambiguous { end, candidates } => {
-                format!("{end}: may be {}", candidates.join(", "))
+                format!("{end}: could be {}", candidates.join(", "))
             }
             EdgeOutcome::Unsupported { end, why } => format!("{end}: {why}"),
             EdgeOutcome::DirectPut => {
-                "only writers feed it: there is nothing to begin at".to_owned()
+                "fed by Direct PUT: there is no source to start at".to_owned()
             }
             EdgeOutcome::Failed { error } => error.clone(),
         }

@@ -64,7 +64,7 @@ pub enum ScheduleError {
     },
     /// The time between two runs cannot be used.
     #[error(
-        "schedule is {text:?}: write a time between {} and {}, such as \"every 15m\"",
+        "schedule is {text:?}: write an interval between {} and {}, such as \"every 15m\"",
         humantime::format_duration(SCHEDULE_EVERY_MIN),
         humantime::format_duration(SCHEDULE_EVERY_MAX)
     )]

@@ -61,7 +61,7 @@ async fn ingest(
     }
     let history = RunStore::of_data_dir(&settings.data_dir);
     let claim = history.begin_run(RunTrigger::Asked, None, clock::now())?.ok_or_else(|| {
-        anyhow!("another run is under way: wait for it (`host catalog runs`), or give another --data-dir")
+        anyhow!("another catalog run is in progress: wait for it (see `host catalog runs`), or use another --data-dir")
     })?;
     let told = tokio::select! {
         told = logged(&claim, settings, routes, round, &tell) => Some(told),
@@ -71,7 +71,7 @@ async fn ingest(
         .as_ref()
         .map_or_else(|| RunResult::stopped("stopped by a signal"), SyncReport::run_result);
     if let Err(error) = claim.end_run(outcome, clock::now()) {
-        complain(&format!("what came of the run is not written down: {error}"));
+        complain(&format!("failed to record the result of the run: {error}"));
     }
     Ok(told)
 }

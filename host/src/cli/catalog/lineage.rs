@@ -88,7 +88,8 @@ fn render_format(
 
 #[expect(clippy::disallowed_methods, reason = "a user asked for the file")]
 fn write_output(path: &Path, text: &str) -> anyhow::Result<()> {
-    std::fs::write(path, text).with_context(|| format!("write {}: check --output", path.display()))
+    std::fs::write(path, text)
+        .with_context(|| format!("failed to write {}: check --output", path.display()))
 }
 
 /// The edges; and the streams that nothing leads to, which would be missing else.
@@ -96,11 +97,11 @@ fn for_people(looked: &Snapshot) -> String {
     let Graph { assets, edges } = &looked.drawing.graph;
     let edge = |edge: &standpipe_catalog::Edge| {
         let role = match edge.role {
-            EdgeRole::Routed => "is sent to",
+            EdgeRole::Routed => "routed to",
             EdgeRole::Feeds => "feeds",
-            EdgeRole::Delivered => "ends up in",
-            EdgeRole::Backup => "leaves copies in",
-            EdgeRole::Schema => "gives columns to",
+            EdgeRole::Delivered => "delivers to",
+            EdgeRole::Backup => "backs up to",
+            EdgeRole::Schema => "provides the schema of",
         };
         [
             asset_label(&assets[edge.from]),
@@ -113,7 +114,7 @@ fn for_people(looked: &Snapshot) -> String {
     let writers = looked.inventory.streams.iter();
     let writers = writers.filter(|stream| stream.origin == Origin::DirectPut).count();
     text += &format!(
-        "{} edges; only writers feed {writers} of {} streams\n",
+        "{} edges; {writers} of {} streams are fed by Direct PUT\n",
         edges.len(),
         looked.inventory.streams.len()
     );

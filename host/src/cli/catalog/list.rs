@@ -33,10 +33,10 @@ pub(super) fn read_streams(given: &CatalogArgs) -> Result<Inventory, (Exit, anyh
 
 pub(super) fn complain_about(inventory: &Inventory) {
     for unread in &inventory.unread {
-        complain(&format!("{}: not read: {}", unread.name, unread.cause));
+        complain(&format!("failed to describe {}: {}", unread.name, unread.cause));
     }
     for name in &inventory.vanished {
-        complain(&format!("{name}: gone since it was listed"));
+        complain(&format!("{name}: deleted after it was listed"));
     }
     for warning in &inventory.warnings {
         complain(&format!("note: {warning}"));
@@ -52,12 +52,12 @@ pub(super) fn exit_of(inventory: &Inventory) -> Exit {
 
 fn for_people(inventory: &Inventory) -> String {
     let rows = inventory.streams.iter().map(stream_row);
-    let mut text = render_table(["stream", "status", "fed by", "ends up in"], rows);
+    let mut text = render_table(["stream", "status", "fed by", "delivers to"], rows);
     let (count, region) = (inventory.streams.len(), &inventory.region);
     let account = inventory.account.as_deref().unwrap_or("an unknown account");
     text += &format!("{count} delivery streams in {region} of {account}");
     if !inventory.filtered.is_empty() {
-        text += &format!("; the patterns leave out {}", inventory.filtered.len());
+        text += &format!("; {} excluded by patterns", inventory.filtered.len());
     }
     text + "\n"
 }
@@ -74,7 +74,7 @@ fn stream_row(stream: &StreamDescription) -> [String; 4] {
 
 pub(super) fn origin_label(origin: &Origin) -> String {
     match origin {
-        Origin::DirectPut => "writers".to_owned(),
+        Origin::DirectPut => "Direct PUT".to_owned(),
         Origin::Kinesis { arn } => format!("Kinesis {}", arn.name()),
         Origin::Kafka { topic, .. } => format!("Kafka {topic}"),
         Origin::Database { engine, host, .. } => format!("{engine} {host}"),

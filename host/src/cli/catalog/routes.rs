@@ -17,5 +17,5 @@ pub(super) fn load_routes(raw: RawSettings, directory: &Path) -> anyhow::Result<
     }
     let settings = raw.check(directory, Overrides::default())?;
     let plugin = PluginLoader::new(&settings, None)?.load(&settings.plugin)?;
-    routes_of(&plugin).context("ask the plugin for its routes")
+    routes_of(&plugin).context("failed to get the plugin's routes")
 }

@@ -34,12 +34,16 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let history = RunStore::of_data_dir(&settings.data_dir);
     let history_of_runs = history.load().map_err(fault)?;
     if history_of_runs.unreadable > 0 {
-        complain(&format!("{} lines of the history cannot be read", history_of_runs.unreadable));
+        complain(&format!(
+            "{} lines of the run history are unreadable",
+            history_of_runs.unreadable
+        ));
     }
     if let Some(id) = &arguments.run {
         let run = history_of_runs.runs.iter().find(|run| run.id == *id);
-        let run =
-            run.ok_or_else(|| fault(anyhow::anyhow!("there is no run {id:?} in the history")))?;
+        let run = run.ok_or_else(|| {
+            fault(anyhow::anyhow!("unknown run {id:?}: `host catalog runs` lists the runs"))
+        })?;
         return show_run(&history, run, arguments.output);
     }
     let first = history_of_runs.runs.len().saturating_sub(arguments.limit);
@@ -61,7 +65,7 @@ fn show_run(history: &RunStore, run: &RunRecord, output: OutputArgs) -> CommandR
     match std::fs::read_to_string(history.log_path(run)) {
         Ok(log) => print_text(&format!("\n{log}")),
         Err(_) => {
-            complain("its log is not there");
+            complain("the log of this run is missing");
             Ok(Exit::Done)
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let mut settings = arguments.given.settings()?;
     if settings.schedule.is_manual() {
         return Err(usage(anyhow!(
-            "there is no schedule: set `schedule` under [catalog], such as \"daily\", or use `host catalog ingest`"
+            "no schedule: set `schedule` under [catalog], for example \"daily\", or use `host catalog ingest`"
         )));
     }
     if arguments.debug {
@@ -45,10 +45,10 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
             signals.stop().await;
             stop.cancel();
             complain_at_once(
-                "stopping: no run begins, and one under way is given 20 seconds; again to stop at once",
+                "stopping: a run in progress has 20 seconds to end; send the signal again to stop immediately",
             );
             signals.stop().await;
-            complain_at_once("stopped at once");
+            complain_at_once("stopped immediately");
             abandon(Exit::Fault)
         };
         anyhow::Ok(tokio::select! {
@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     })?;
     match kept.map_err(fault)? {
         Ok(Some(Ok(ScheduleEnd::Over))) => {
-            complain("the schedule is over: nothing is due any more");
+            complain("the schedule has ended: no more runs are due");
             Ok(Exit::Done)
         }
         Ok(Some(Ok(ScheduleEnd::Stopped))) => Ok(Exit::Done),

@@ -28,13 +28,13 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let name = &arguments.name;
     let Some(stream) = inventory.streams.iter().find(|stream| stream.name == *name) else {
         let why = if inventory.filtered.contains(name) {
-            "the patterns of the settings leave it out"
+            "the patterns of the settings exclude it"
         } else if inventory.unread.iter().any(|unread| unread.name == *name) {
-            "it could not be read"
+            "its description could not be read"
         } else {
-            "there is none in this region: check the name, and --region"
+            "not found in this region: check the name and --region"
         };
-        return Err(fault(anyhow!("show the delivery stream {name:?}: {why}")));
+        return Err(fault(anyhow!("failed to show the delivery stream {name:?}: {why}")));
     };
     let tables = stream_tables(&inventory, stream);
     arguments.output.print(stream, || for_people(stream, &tables))
@@ -74,7 +74,7 @@ fn for_people(stream: &StreamDescription, tables: &[String]) -> String {
         for processor in processor_labels(destination) {
             line("goes through", &processor);
         }
-        line("ends up in", &sink_label(&destination.sink));
+        line("delivers to", &sink_label(&destination.sink));
         if let Some(backup) = &destination.backup {
             line("copies", &format!("s3://{}/{}", backup.bucket, backup.prefix));
         }

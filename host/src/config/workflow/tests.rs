@@ -187,7 +187,7 @@ fn what_cannot_be_done_is_told() {
         ),
         ("awsRegion: eu-west-1", "awsRegion: eu-west-1a", "write its region, eu-west-1"),
         ("  serviceName: aws_firehose\n", "", "source.serviceName: this is missing"),
-        ("8585/api", "8585", "with /api at its end"),
+        ("8585/api", "8585", "which ends in /api"),
         ("includeLineage: true", "includeLineage: [1]", "write true or false"),
         ("loggerLevel: INFO", "loggerLevel: LOUD", "one of DEBUG, INFO"),
         ("type: metadata-rest", "type: kafka", "write metadata-rest or file"),

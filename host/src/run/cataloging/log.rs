@@ -63,7 +63,7 @@ impl Write for Bounded {
             self.left -= length;
         } else if self.left > 0 {
             self.left = 0;
-            self.file.write_all(b"\nthe log is full: the rest is left out\n")?;
+            self.file.write_all(b"\nthe log has reached its limit; the rest is omitted\n")?;
         }
         Ok(bytes.len())
     }

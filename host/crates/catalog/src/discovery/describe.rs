@@ -64,14 +64,14 @@ fn last_destination_id(stream: &StreamDescription) -> Result<Option<String>, Aws
     let last = stream.destinations.last().map(|last| &last.id).filter(|id| !id.is_empty());
     let last = last.ok_or_else(|| {
         final_error(
-            "the answer says that there are more destinations, and not behind which to go on",
+            "the response says that there are more destinations, without the ID to continue after",
         )
     })?;
     Ok(Some(last.clone()))
 }
 
 fn endless_pages_error() -> AwsError {
-    final_error("the list of its destinations has no end")
+    final_error("the list of its destinations does not end")
 }
 
 /// An answer that another attempt is not asked for after.

@@ -28,8 +28,7 @@ pub fn share_endpoint(url: Option<&str>, own: ServiceUrls) -> (ServiceUrls, Opti
     let is_shared = own.dynamodb.is_none() || own.sts.is_none();
     let warning = (is_shared && serves_firehose_alone(&host)).then(|| {
         format!(
-            "the endpoint URL is used for all services, and {host} looks as if it served Firehose alone: set it as \
-             `firehose` under `endpoints`, and not for all"
+            "the endpoint URL is used for all services, but {host} seems to serve Firehose only: set it as `firehose` under `endpoints`"
         )
     });
     let or_url = |own: Option<String>| own.or_else(|| Some(url.to_owned()));

@@ -78,7 +78,7 @@ impl NameList {
             let next = match answer {
                 // Without a first page nothing is known, and it is not known to be nothing.
                 Ok(answer) if start.is_none() && self.names_of(&answer).is_none() => {
-                    let problem = format!("the answer has no {}", self.names);
+                    let problem = format!("the response has no {}", self.names);
                     return Err(AwsError::incomplete(problem));
                 }
                 Ok(answer) => self.add_page(&answer, &mut listed).map_err(str::to_owned),
@@ -117,7 +117,7 @@ impl NameList {
         answer: &Value,
         listed: &mut ListedNames,
     ) -> Result<Option<String>, &'static str> {
-        let page = self.names_of(answer).ok_or("an answer has no list of names")?;
+        let page = self.names_of(answer).ok_or("a response has no list of names")?;
         let last = page.last().map(|&name| name.to_owned());
         let ListedNames { names, known, .. } = listed;
         let before = names.len();
@@ -125,18 +125,19 @@ impl NameList {
         let answer = Fields::new(answer);
         let next = match self.next {
             NextPage::Name(key) if !answer.has(key) => return Ok(None),
-            NextPage::Name(key) => {
-                answer.text(key).ok_or("an answer does not say what to go on behind")?.to_owned()
-            }
+            NextPage::Name(key) => answer
+                .text(key)
+                .ok_or("a response does not say which name to continue after")?
+                .to_owned(),
             NextPage::Flag(key) => match answer.is(key) {
                 Some(false) => return Ok(None),
-                Some(true) => last.ok_or("a page is empty, and not the last")?,
-                None => return Err("an answer does not say whether it is the last"),
+                Some(true) => last.ok_or("a page is empty but not the last")?,
+                None => return Err("a response does not say whether it is the last"),
             },
         };
         match names.len() {
-            after if after == before => Err("a page has no new name, and is not the last"),
-            CATALOG_NAMES_MAX.. => Err("there are more names than are read"),
+            after if after == before => Err("a page has no new name but is not the last"),
+            CATALOG_NAMES_MAX.. => Err("there are more names than the limit"),
             _ => Ok(Some(next)),
         }
     }

@@ -43,7 +43,7 @@ where
         if is_last || !is_retryable(&error) {
             return Err(error);
         }
-        tracing::debug!("ask for {operation} again: {error}");
+        tracing::debug!("retrying {operation}: {error}");
         sleep(BACKOFF.pause(attempts)).await;
     }
 }

@@ -39,7 +39,7 @@ impl TablesByStream {
             }
         };
         if let Some(why) = listed.cut_off {
-            feeding.warnings.push(format!("the list of DynamoDB tables is not whole: {why}"));
+            feeding.warnings.push(format!("the list of DynamoDB tables is incomplete: {why}"));
         }
         let of = listed.names.len();
         let ask = |table: String| {
@@ -80,7 +80,7 @@ impl TablesByStream {
         let advice =
             if is_denied(error) { format!(": allow dynamodb:{OPERATION}") } else { String::new() };
         self.warnings.push(format!(
-            "{} of {of} DynamoDB tables could not be asked what they feed, {table} for one: {error}{advice}",
+            "failed to read what {} of {of} DynamoDB tables feed; the first is {table}: {error}{advice}",
             self.failed.len()
         ));
     }
@@ -89,7 +89,7 @@ impl TablesByStream {
 fn unlisted_warning(error: &AwsError) -> String {
     let advice = if is_denied(error) { ": allow dynamodb:ListTables" } else { "" };
     format!(
-        "DynamoDB tables could not be listed, and none is told to feed a Kinesis stream: {error}{advice}"
+        "failed to list DynamoDB tables; lineage starts at the Kinesis streams: {error}{advice}"
     )
 }
 
@@ -100,7 +100,7 @@ fn unlisted_warning(error: &AwsError) -> String {
 /// The answer does not have what each has: it may be that they go somewhere.
 fn streams_fed(answer: &Value) -> Result<BTreeSet<Arn>, AwsError> {
     let destinations = Fields::new(answer).all_objects("KinesisDataStreamDestinations");
-    let incomplete = |member: &str| AwsError::incomplete(format!("the answer has no {member}"));
+    let incomplete = |member: &str| AwsError::incomplete(format!("the response has no {member}"));
     let destinations = destinations.ok_or_else(|| incomplete("KinesisDataStreamDestinations"))?;
     let mut fed = BTreeSet::new();
     for to in destinations {
@@ -130,8 +130,7 @@ pub(super) fn foreign_source_warnings(streams: &[StreamDescription], region: &st
         .filter(|(stream, source)| source.account != stream.arn.account || source.region != region);
     let warning = |(stream, source): (&StreamDescription, &Arn)| {
         format!(
-            "{} is fed by {source}, which is in another account or region: tables that feed that cannot be seen \
-             from here",
+            "{} is fed by {source}, which is in another account or region: the tables that feed it cannot be read from here",
             stream.name
         )
     };

@@ -20,20 +20,20 @@ const HTTP_URL_SHOWN_MAX: usize = 300;
 pub enum HttpError {
     /// A header cannot be sent. Its value may be a secret.
     #[error(
-        "the header {name:?} cannot be sent: write a name of letters and `-`, and a value without line breaks"
+        "invalid header {name:?}: write a name of letters and `-`, and a value without line breaks"
     )]
     Header {
         /// Its name.
         name: String,
     },
     /// A header of the settings does what another setting is for.
-    #[error("the header {name:?} is set by the program itself: leave it out")]
+    #[error("the header {name:?} is set by the program itself: remove it")]
     HeaderTaken {
         /// Its name.
         name: String,
     },
     /// The certificates cannot be used.
-    #[error("use the certificates of {}: {problem}", path.display())]
+    #[error("failed to read the certificates in {}: {problem}", path.display())]
     Authority {
         /// The file.
         path: PathBuf,
@@ -42,14 +42,14 @@ pub enum HttpError {
         problem: Arc<CertificatesError>,
     },
     /// The URL is none.
-    #[error("{url:?} is no URL of a server: write http://HOST:PORT/PATH or https://HOST/PATH")]
+    #[error("invalid URL {url:?}: write http://HOST:PORT/PATH or https://HOST/PATH")]
     Url {
         /// What was written, without what may be a secret in it.
         url: String,
     },
     /// The server points elsewhere.
     #[error(
-        "{url} answers {status} and points to {to}, which is not followed: set the address that it moved to"
+        "{url} responded with {status} and redirects to {to}; redirects are not followed: set the new address"
     )]
     Redirect {
         /// What was asked.
@@ -60,7 +60,7 @@ pub enum HttpError {
         to: String,
     },
     /// The server is not reached, or breaks off.
-    #[error("{url} was not reached: {}", cause_text(cause))]
+    #[error("failed to reach {url}: {}", cause_text(cause))]
     Unreached {
         /// What was asked.
         url: String,
@@ -69,7 +69,7 @@ pub enum HttpError {
         cause: Arc<reqwest::Error>,
     },
     /// The answer is too long.
-    #[error("{url} answers more than {} bytes", limits::HTTP_ANSWER_BYTES_MAX)]
+    #[error("the response of {url} is larger than {} bytes", limits::HTTP_ANSWER_BYTES_MAX)]
     TooLong {
         /// What was asked.
         url: String,
@@ -90,7 +90,7 @@ fn cause_text(error: &reqwest::Error) -> String {
 }
 
 /// What is said in place of the client's own words.
-const LATE: &str = "there was no answer in time";
+const LATE: &str = "no response in time";
 
 pub(super) fn shown_url(url: &reqwest::Url) -> String {
     without_secrets(url.as_str())

@@ -41,7 +41,7 @@ fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
-        tracing::warn!("this system trusts no certificate: no server is believed over TLS");
+        tracing::warn!("no root certificates found; TLS connections will fail");
     }
     roots
 }

@@ -17,7 +17,7 @@ pub(super) fn report_without_server(inventory: &Inventory, graph: &Graph) -> Lin
         let unsupported = link.from.iter().chain([&link.to]).find(unknown);
         let fate = match (unsupported, &link.from) {
             (Some(asset), _) => {
-                let why = "it is not known to this program".to_owned();
+                let why = "it is not supported".to_owned();
                 EdgeOutcome::Unsupported { end: asset_label(asset), why }
             }
             (None, None) => EdgeOutcome::DirectPut,
@@ -99,7 +99,7 @@ impl Ingestion<'_> {
             (None, Ok(to)) => (None, to),
         };
         if pipeline.is_none() && !self.options.is_dry {
-            let error = "its pipeline could not be written".to_owned();
+            let error = "failed to write its pipeline".to_owned();
             return Ok(EdgeOutcome::Failed { error });
         }
         let matched = from.iter().chain([&to]).filter_map(|end| end.matched.clone()).collect();

@@ -58,10 +58,13 @@ impl IngestStep {
     /// What was read.
     pub fn of_inventory(inventory: &Inventory) -> Self {
         let unread = inventory.unread.iter();
-        let vanished =
-            inventory.vanished.iter().map(|name| format!("{name} went while it was read"));
+        let vanished = inventory
+            .vanished
+            .iter()
+            .map(|name| format!("{name} was deleted while streams were read"));
         let incomplete = (!inventory.is_complete).then(|| {
-            let message = "it was not read to its end, and an unknown number of streams is missing: see the warnings";
+            let message =
+                "the list is incomplete; an unknown number of streams is missing: see the warnings";
             IngestFailure::new("Firehose", "the list of delivery streams", &message)
         });
         IngestStep {

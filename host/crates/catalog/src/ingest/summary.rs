@@ -20,7 +20,7 @@ impl IngestOutcome {
     fn write_summary(&self, options: &IngestOptions, text: &mut String) -> fmt::Result {
         writeln!(text, "Workflow {} Summary:", one_line(&options.workflow))?;
         if let Some(cause) = &self.aborted {
-            writeln!(text, "Given up: {}", one_line(cause))?;
+            writeln!(text, "Aborted: {}", one_line(cause))?;
         }
         for step in &self.steps {
             write_step(step, text)?;

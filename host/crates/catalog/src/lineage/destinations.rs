@@ -31,8 +31,9 @@ pub(super) fn destination_assets(
                 },
                 None => {
                     let name = &stream.name;
-                    builder
-                        .add_warning(format!("stream {name}: neither domain nor endpoint is told"));
+                    builder.add_warning(format!(
+                        "stream {name}: its description has neither domain nor endpoint"
+                    ));
                     unsupported(&destination.key)
                 }
             }
@@ -50,7 +51,7 @@ pub(super) fn destination_assets(
         // Each record may name its table: then the list of them is empty.
         Sink::Iceberg { .. } => {
             let name = &stream.name;
-            builder.add_warning(format!("stream {name}: its records name their tables of Iceberg"));
+            builder.add_warning(format!("stream {name}: its records name their Iceberg tables"));
             unsupported("tables of Iceberg that records name")
         }
         Sink::Splunk { endpoint } => Asset::Splunk { endpoint: without_secrets(endpoint) },

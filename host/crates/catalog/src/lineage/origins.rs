@@ -36,7 +36,7 @@ fn origin_assets(builder: &mut LineageBuilder, stream: &StreamDescription) -> Ve
             if pairs.len() > limits::CATALOG_TABLES_PER_STREAM_MAX {
                 let (name, drawn) = (&stream.name, limits::CATALOG_TABLES_PER_STREAM_MAX);
                 builder.add_warning(format!(
-                    "stream {name}: of {} tables that it reads, {drawn} are drawn",
+                    "stream {name}: reads {} tables; only {drawn} are shown",
                     pairs.len()
                 ));
             }

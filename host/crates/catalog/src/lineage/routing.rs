@@ -38,7 +38,7 @@ pub(super) fn add_routes(
         if drawn > limits::CATALOG_ROUTED_EDGES_MAX {
             let max = limits::CATALOG_ROUTED_EDGES_MAX;
             builder.add_warning(format!(
-                "the plugin sends events on more than {max} ways: the rest is not drawn"
+                "the plugin has more than {max} routes to streams; the rest is not shown"
             ));
             break;
         }
@@ -84,7 +84,7 @@ fn event_label(route: &EventRoute) -> String {
 fn describe_absence(inventory: &Inventory, route: &EventRoute) -> String {
     let (label, stream) = (event_label(route), &route.stream);
     if stream.contains(ANY) {
-        return format!("{label} to streams {stream}, which no stream's name is covered by");
+        return format!("{label} to streams {stream}, which matches no stream");
     }
     let cause = if inventory.unread.iter().any(|unread| unread.name == *stream) {
         "which could not be read"
@@ -93,7 +93,7 @@ fn describe_absence(inventory: &Inventory, route: &EventRoute) -> String {
     } else if inventory.is_complete {
         "which does not exist here"
     } else {
-        "which was not found in the part of the list that could be read"
+        "which is not in the incomplete list"
     };
     format!("{label} to stream {stream}, {cause}")
 }

@@ -80,7 +80,7 @@ fn a_stream_that_nobody_found_is_drawn_and_told() {
     );
     inventory.is_complete = false;
     let warnings = build_lineage(&inventory, &routes[1..2], LineageOptions::default()).warnings;
-    assert!(warnings[0].ends_with("not found in the part of the list that could be read"));
+    assert!(warnings[0].ends_with("not in the incomplete list"));
 }
 
 #[test]

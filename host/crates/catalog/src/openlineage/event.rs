@@ -205,7 +205,7 @@ fn dataset_facets(asset: &Asset, other: Option<&LineageName>) -> BTreeMap<&'stat
             Some(format!("Another index is begun every {every}, with the date behind its name"))
         }
         Asset::HttpEndpoint { name, .. } => name.clone(),
-        Asset::Unsupported { what, .. } => Some(format!("{what} is not known to this program")),
+        Asset::Unsupported { what, .. } => Some(format!("{what} is not supported")),
         _ => None,
     };
     if let Some(description) = description {

@@ -92,10 +92,10 @@ impl LineageServer {
 fn refusal_text(status: u16, body: &str, is_html: bool) -> String {
     match status {
         _ if is_html => format!(
-            "a page for people answered ({status}): check the URL, and that no proxy is before it"
+            "the response ({status}) is an HTML page: check the URL, and proxies in between"
         ),
-        401 | 403 => format!("the token is not taken ({status}): {body}"),
-        404 => format!("there is no such path ({status}): set the one of this server's API"),
-        _ => format!("the server refuses it ({status}): {body}"),
+        401 | 403 => format!("the server rejected the token ({status}): {body}"),
+        404 => format!("unknown path ({status}): set `path` to that of this server's API"),
+        _ => format!("the server rejected the event ({status}): {body}"),
     }
 }

@@ -226,7 +226,7 @@ async fn events_are_posted_one_by_one() {
     let sent = client(&format!("{url}/"), None).send_all(&events()[..3]).await;
     assert_eq!((sent.taken, sent.failed.len()), (2, 1));
     let error = sent.failed[0].1.to_string();
-    assert_eq!(error, "the server refuses it (422): {\"why\":\"no\"}");
+    assert_eq!(error, "the server rejected the event (422): {\"why\":\"no\"}");
     for request in seen.await.unwrap() {
         assert!(request.starts_with("POST /api/v1/lineage HTTP/1.1\r\n"), "{request}");
         assert!(request.contains("authorization: Bearer t0p\r\n"), "{request}");

@@ -24,15 +24,14 @@ pub enum ApiError {
     Http(#[from] HttpError),
     /// Something else answered.
     #[error(
-        "{url} answers with a page for people, not as OpenMetadata's API does: set `url` (`hostPort`) to an address \
-         that ends in /api, and check proxies in between"
+        "the response of {url} is an HTML page, not OpenMetadata's API: set `url` (`hostPort`) to an address that ends in /api, and check proxies in between"
     )]
     Page {
         /// What was asked.
         url: String,
     },
     /// It refused.
-    #[error("{what} was refused with {status}: {message}{}", status_advice(*status))]
+    #[error("{what} failed with status {status}: {message}{}", status_advice(*status))]
     Refused {
         /// What it was asked for.
         what: String,
@@ -42,7 +41,7 @@ pub enum ApiError {
         message: String,
     },
     /// Its answer is not understood.
-    #[error("{what} was answered with something else than was expected: {problem}")]
+    #[error("unexpected response to {what}: {problem}")]
     Unreadable {
         /// What it was asked for.
         what: String,
@@ -69,10 +68,10 @@ impl ApiError {
 
 fn status_advice(status: u16) -> &'static str {
     match status {
-        401 => ": check the token (`jwtToken`): it may have expired, or be of another server",
-        403 => ": give the bot of this token a role that may do so, as IngestionBot's",
-        413 => ": make `batch` (`bulk_sink_batch_size`) smaller",
-        429 | 502..=504 => ": the server was asked several times; run it again later",
+        401 => ": check the token (`jwtToken`): it may have expired or belong to another server",
+        403 => ": give the bot of this token a role that allows it, such as that of IngestionBot",
+        413 => ": reduce `batch` (`bulk_sink_batch_size`)",
+        429 | 502..=504 => ": all retries failed; run it again later",
         _ => "",
     }
 }
@@ -116,14 +115,14 @@ impl Api {
             }
             let read = serde_json::from_slice(&answer.body);
             return read
-                .map_err(|_| ApiError::Unreadable { what, problem: "it is no JSON".into() });
+                .map_err(|_| ApiError::Unreadable { what, problem: "it is not JSON".into() });
         }
         // Servers in between know nothing of what is asked for, and say 404 all the same.
         let is_empty = answer.body.trim_ascii().is_empty();
         let is_object =
             || serde_json::from_slice(&answer.body).is_ok_and(|body: Value| body.is_object());
         if answer.status == 404 && !is_empty && !is_object() {
-            let problem = "a 404 that is not of OpenMetadata: check `url` (`hostPort`) and the proxies in between".into();
+            let problem = "a 404 that does not come from OpenMetadata: check `url` (`hostPort`) and the proxies in between".into();
             return Err(ApiError::Unreadable { what, problem });
         }
         let message = self.without_token(&error_message(&answer.body));
@@ -145,7 +144,7 @@ pub fn error_message(body: &[u8]) -> String {
         let words = read.as_ref()?.get(key)?.as_str()?;
         (!words.is_empty()).then(|| words.to_owned())
     });
-    let words = words.unwrap_or_else(|| "it does not say why".to_owned());
+    let words = words.unwrap_or_else(|| "no reason given".to_owned());
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     words
         .chars()
@@ -170,8 +169,8 @@ mod tests {
         for (body, expected) in [
             (&b"{\"code\":400,\"message\":\"a\\n b\"}"[..], "a b"),
             (b"{\"errorMessage\":\"c\"}", "c"),
-            (b"[1]", "it does not say why"),
-            (b"\xff", "it does not say why"),
+            (b"[1]", "no reason given"),
+            (b"\xff", "no reason given"),
         ] {
             assert_eq!(error_message(body), expected);
         }
@@ -185,7 +184,7 @@ mod tests {
         let answer = HttpResponse { status: 401, body, is_html: false };
         let error = api.read_response("GET /x".into(), &answer).unwrap_err().to_string();
         assert!(
-            error.starts_with("GET /x was refused with 401: (the token) is no token"),
+            error.starts_with("GET /x failed with status 401: (the token) is no token"),
             "{error}"
         );
     }

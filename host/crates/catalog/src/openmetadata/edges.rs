@@ -134,12 +134,12 @@ impl<'a> EdgeWriter<'a> {
         self.server.api.send(Method::PUT, "/lineage", Some(&json!({"edge": edge}))).await?;
         let missing = |problem: &str| ApiError::unreadable("PUT", "/lineage", problem);
         let stored = self.server.get_edge(from, to).await?;
-        let stored = stored.ok_or_else(|| missing("the edge is not there afterwards"))?;
+        let stored = stored.ok_or_else(|| missing("the edge is missing after it was written"))?;
         let mending = patch_of_missing_parts(&stored, pipeline, columns);
         if mending.is_empty() {
             return Ok(EdgeWrite::Created);
         }
-        tracing::debug!("the server dropped a part of an edge, which is added again");
+        tracing::debug!("the server dropped a part of an edge; adding it again");
         self.server.patch_edge(from, to, mending).await?;
         let stored = self.server.get_edge(from, to).await?.unwrap_or_default();
         match patch_of_missing_parts(&stored, pipeline, &[]).is_empty() {

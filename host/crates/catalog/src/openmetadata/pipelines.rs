@@ -69,10 +69,10 @@ impl OpenMetadata {
             let Some(next) = next.filter(|next| !next.is_null()) else { return Ok(found) };
             match next.as_str().filter(|next| !next.is_empty() && *next != after) {
                 Some(next) => after = next.to_owned(),
-                None => return Err(unreadable("its `paging.after` leads nowhere")),
+                None => return Err(unreadable("its `paging.after` is invalid")),
             }
         }
-        Err(unreadable("the list has no end"))
+        Err(unreadable("the list does not end"))
     }
 
     /// Pipelines of other services, which a server that does not know the parameter
@@ -130,7 +130,7 @@ impl OpenMetadata {
         *existing = self.list_pipelines().await?;
         for (name, outcome) in &mut outcomes {
             if !existing.contains_key(name) && !matches!(outcome, PipelineWrite::Failed(_)) {
-                let problem = "it is not there afterwards";
+                let problem = "the pipeline is missing after it was written";
                 *outcome =
                     PipelineWrite::Failed(ApiError::unreadable("PUT", "/pipelines", problem));
             }
@@ -148,7 +148,9 @@ impl OpenMetadata {
                 match self.write_bulk(part).await {
                     Ok(done) => rest.retain(|(name, _)| !done.contains(name)),
                     Err(error) if matches!(error.status(), Some(400 | 404 | 405)) => {
-                        tracing::debug!("pipelines are written one by one: {error}");
+                        tracing::debug!(
+                            "the bulk request failed; writing pipelines one by one: {error}"
+                        );
                         has_bulk = false;
                     }
                     Err(error) => {
@@ -200,7 +202,7 @@ impl OpenMetadata {
         // What is wrong with both is better told about the whole one.
         let stored = attempt.map_err(|_| refused.clone())?;
         tracing::warn!(
-            "this server takes few keys of pipelines: neither state, start nor address ({refused})"
+            "this server rejects some keys of pipelines; writing them without state, start date and URL ({refused})"
         );
         *keys = PayloadKeys::Few;
         self.override_words(payload, &stored).await

@@ -9,7 +9,8 @@ use crate::probe::{Probe, ProbeOutcome};
 impl OpenMetadata {
     /// Try the server: that it is one, its version, and the token.
     pub async fn run_probes(&self) -> Vec<Probe> {
-        let untried = || ProbeOutcome::Untried { why: "another one does not work".to_owned() };
+        let untried =
+            || ProbeOutcome::Untried { why: "skipped, since an earlier check failed".to_owned() };
         let (reached, known, token) = match self.version().await {
             Ok(version) => {
                 (ProbeOutcome::Granted, self.judge_version(&version), self.probe_token().await)
@@ -26,7 +27,7 @@ impl OpenMetadata {
     }
 
     fn judge_version(&self, version: &ServerVersion) -> ProbeOutcome {
-        let unknown = format!("{version} is none that this program knows");
+        let unknown = format!("unsupported version {version}");
         match version.is_known() {
             true => ProbeOutcome::Granted,
             false if self.settings.version_validation => ProbeOutcome::Failed {

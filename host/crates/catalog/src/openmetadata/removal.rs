@@ -32,17 +32,14 @@ pub enum RemovalSkipped {
     #[error("marking deleted pipelines is off")]
     Off,
     /// The list of streams was not read to its end.
-    #[error("the list of delivery streams was not read to its end, so that nothing is deleted")]
+    #[error("the list of delivery streams is incomplete; nothing is deleted")]
     Incomplete,
     /// There are no streams.
-    #[error(
-        "no delivery stream was found, so that nothing is deleted: check credentials and region"
-    )]
+    #[error("found no delivery streams; nothing is deleted: check credentials and region")]
     Empty,
     /// The service does not say whose streams it shows.
     #[error(
-        "the service does not say of which account and region it is, so that nothing is deleted: add the line \
-         `{line}` to its description, or let it be adopted"
+        "the service is not marked with an account and region; nothing is deleted: add the line `{line}` to its description, or set `adopt_service`"
     )]
     Unmarked {
         /// The line.
@@ -50,8 +47,7 @@ pub enum RemovalSkipped {
     },
     /// Too many would go.
     #[error(
-        "{stale} of {all} pipelines would be deleted, more than the {percent} % that are allowed: check credentials, \
-         region and the service's name, or allow more for one run"
+        "{stale} of {all} pipelines would be deleted, more than the limit of {percent} %: check credentials, region and service name, or raise `delete_percent_max` for one run"
     )]
     TooMany {
         /// How many would go.
@@ -139,7 +135,7 @@ impl OpenMetadata {
         let mut failed = Vec::new();
         let at_once = self.api.send(Method::DELETE, "/pipelines/deleteStale", Some(&body)).await;
         if let Err(error) = &at_once {
-            tracing::debug!("pipelines are deleted one by one: {error}");
+            tracing::debug!("deleteStale failed; deleting pipelines one by one: {error}");
         }
         let left = self.list_pipelines().await?;
         for one in left.values().filter(|one| stale.contains(&*one.entity.name)) {
@@ -156,7 +152,7 @@ impl OpenMetadata {
         }
         for one in existing.values().filter(|one| kept.contains(&&*one.entity.name)) {
             if at_once.is_ok() && !left.contains_key(&one.stream) {
-                let problem = "this pipeline is gone too, and was named among those that stay";
+                let problem = "the server deleted this pipeline too, although it was to be kept";
                 let error = ApiError::unreadable("DELETE", "/pipelines/deleteStale", problem);
                 failed.push((one.entity.name.clone(), error));
             }

@@ -53,13 +53,15 @@ impl OpenMetadata {
             Asset::SearchIndex { index, rotation, .. } => {
                 return self.resolve_search_index(index, *rotation).await;
             }
-            Asset::Splunk { .. } => "OpenMetadata knows nothing of Splunk".to_owned(),
-            Asset::HttpEndpoint { .. } => "OpenMetadata knows nothing of HTTP endpoints".to_owned(),
+            Asset::Splunk { .. } => "OpenMetadata has no entity for Splunk".to_owned(),
+            Asset::HttpEndpoint { .. } => {
+                "OpenMetadata has no entity for HTTP endpoints".to_owned()
+            }
             Asset::Events { .. } => "events are tasks of the pipeline".to_owned(),
             Asset::DeliveryStream { .. } => "a delivery stream is a pipeline".to_owned(),
-            Asset::Unsupported { what, .. } => format!("{what} is not known to this program"),
+            Asset::Unsupported { what, .. } => format!("{what} is not supported"),
             // All others have spellings.
-            _ => "a pattern names no table".to_owned(),
+            _ => "a pattern is not the name of a table".to_owned(),
         };
         Ok(Resolution::Unsupported { why })
     }

@@ -11,7 +11,7 @@ pub(super) fn newest_index(mut rotated: Vec<(String, Entity)>) -> Option<Resolut
         let candidates = rotated.into_iter().map(|(_, entity)| entity.name).collect();
         return Some(Resolution::Ambiguous { candidates });
     }
-    let matched = format!("{}, the newest of {} that rotation made", entity.name, rotated.len());
+    let matched = format!("{}, the newest of {} rotated indexes", entity.name, rotated.len());
     Some(Resolution::Found { entity: entity.clone(), matched: Some(matched) })
 }
 

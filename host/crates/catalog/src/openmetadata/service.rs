@@ -45,8 +45,7 @@ pub enum ServiceState {
 pub enum ServiceError {
     /// It shows other streams.
     #[error(
-        "the service {service:?} holds the streams of {theirs}, and these are of {ours}: name another service \
-         for them, or check credentials and region"
+        "the service {service:?} belongs to {theirs}, but these streams belong to {ours}: use another service name, or check credentials and region"
     )]
     Other {
         /// The service.

@@ -21,7 +21,7 @@ pub(super) fn asset_label(asset: &Asset) -> AssetLabel {
             (name.clone(), "Delivery stream".to_owned(), arn.to_string())
         }
         Asset::DeliveryStream { name, arn: None } => {
-            let full = format!("{name}: the plugin names it, and nobody found it");
+            let full = format!("{name}: named by the plugin, but not found");
             (name.clone(), "Delivery stream · not found".to_owned(), full)
         }
         Asset::KinesisStream { arn } => arn_label("Kinesis stream", arn),
@@ -65,7 +65,7 @@ pub(super) fn asset_label(asset: &Asset) -> AssetLabel {
             (title, join_detail("HTTP endpoint", place), url.clone())
         }
         Asset::Unsupported { stream, what } => {
-            let full = format!("{what} of {stream}: not known to this program");
+            let full = format!("{what} of {stream}: not supported by this version");
             (what.clone(), "Not supported".to_owned(), full)
         }
     };

@@ -6,7 +6,7 @@ use standpipe_core::text_table;
 /// The report for people: a table, and totals below it.
 pub fn report_table(report: &LineageReport) -> String {
     let rows = report.lines.iter().map(|line| {
-        let from = line.from.clone().unwrap_or_else(|| "(writers)".to_owned());
+        let from = line.from.clone().unwrap_or_else(|| "(Direct PUT)".to_owned());
         let (word, details) = (line.fate.word().to_owned(), line.fate.details());
         [line.stream.clone(), from, line.to.clone(), word, details]
     });

@@ -35,10 +35,10 @@ pub struct Cron {
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum CronError {
     /// Too few or too many fields.
-    #[error("it has {0} fields and not 5")]
+    #[error("expected 5 fields, found {0}")]
     Fields(usize),
     /// A field that cannot be understood.
-    #[error("{part:?} is no {field} from {least} to {most}")]
+    #[error("invalid {field} {part:?}: expected {least} to {most}")]
     Part {
         /// What was written.
         part: String,
@@ -50,7 +50,7 @@ pub enum CronError {
         most: u8,
     },
     /// No year has such a day.
-    #[error("it names a day that never comes")]
+    #[error("no date matches it")]
     Never,
 }
 

@@ -60,7 +60,7 @@ pub struct ActiveRun {
 
 /// The history cannot be read or written.
 #[derive(Debug, Error)]
-#[error("the history of runs, {}: {error}: check `data_dir` and who may write there", path.display())]
+#[error("failed to access the run history in {}: {error}: check `data_dir` and its permissions", path.display())]
 pub struct RunStoreError {
     path: PathBuf,
     error: io::Error,
@@ -148,7 +148,7 @@ impl RunStore {
         for run in history_of_runs.runs.iter().filter(|run| run.fate == RunStatus::Running) {
             tracing::warn!(
                 run = run.id,
-                "a run of the catalog was cut off: its program ended in the middle of it"
+                "a previous catalog run was interrupted: its process ended before the run did"
             );
             let event =
                 HistoryEvent::Ended { fate: RunStatus::CutOff, tally: RunCounts::default() };

@@ -52,7 +52,7 @@ impl Scheduler {
     pub fn look_at_clock(&mut self, now: OffsetDateTime) {
         // Less is what a clock is corrected by all the time.
         if self.settled - now > limits::CATALOG_CLOCK_STEP {
-            tracing::info!("the clock was put back: the catalog's next run is looked for anew");
+            tracing::info!("the clock was set back; rescheduling the next catalog run");
             self.started = self.started.min(now);
             self.settled = now;
         }
@@ -114,23 +114,24 @@ pub async fn run_on_schedule(
         let claim = match history.begin_run(due.cause, Some(due.at), now()) {
             Ok(Some(claim)) => claim,
             Ok(None) => {
-                skip_run(history, due, now(), "another run is under way in another process");
+                skip_run(history, due, now(), "another process is running the catalog");
                 continue;
             }
             Err(error) => {
-                tracing::error!("a run of the catalog cannot begin: {error}");
+                tracing::error!("failed to start a catalog run: {error}");
                 continue;
             }
         };
         let (outcome, is_stopped) = finish_run(&mut stop, run(&claim)).await;
         if let Err(error) = claim.end_run(outcome, now()) {
-            tracing::error!("what came of a run of the catalog cannot be written down: {error}");
+            tracing::error!("failed to record the result of a catalog run: {error}");
         }
         if is_stopped {
             return Ok(ScheduleEnd::Stopped);
         }
         if let Some((count, last)) = scheduler.end_run(now()) {
-            let why = format!("the run before took so long that {count} were due meanwhile");
+            let why =
+                format!("the previous run took so long that {count} runs were due before it ended");
             skip_run(history, last, now(), &why);
         }
     }
@@ -146,9 +147,12 @@ async fn finish_run(
         outcome = &mut run => return (outcome, false),
         () = stop => {}
     }
-    tracing::info!("the catalog's run under way is given {:?} to end", limits::CATALOG_STOP_GRACE);
+    tracing::info!(
+        "waiting up to {:?} for the current catalog run to end",
+        limits::CATALOG_STOP_GRACE
+    );
     let outcome = tokio::time::timeout(limits::CATALOG_STOP_GRACE, run).await;
-    let stopped = |_| RunResult::stopped("it was told to stop before its end");
+    let stopped = |_| RunResult::stopped("stopped before it ended");
     (outcome.unwrap_or_else(stopped), true)
 }
 
@@ -174,23 +178,20 @@ fn log_due(due: DueRun, now: OffsetDateTime) {
     let at = standpipe_core::clock::rfc3339(due.at);
     match due.cause {
         RunTrigger::Missed => {
-            tracing::info!(due = at, "a run of the catalog was missed: it is made up for now");
+            tracing::info!(due = at, "a scheduled catalog run was missed; running it now");
         }
         _ => {
             let left = Duration::try_from(due.at - now).unwrap_or_default();
             let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
-            tracing::info!(due = at, "the catalog's next run comes in {left}");
+            tracing::info!(due = at, "the next catalog run starts in {left}");
         }
     }
 }
 
 fn skip_run(history: &RunStore, due: DueRun, now: OffsetDateTime, why: &str) {
-    tracing::warn!(
-        due = standpipe_core::clock::rfc3339(due.at),
-        "a run of the catalog is skipped: {why}"
-    );
+    tracing::warn!(due = standpipe_core::clock::rfc3339(due.at), "skipping a catalog run: {why}");
     if let Err(error) = history.record_skip(due.cause, Some(due.at), now, why) {
-        tracing::error!("that cannot be written down: {error}");
+        tracing::error!("failed to record the skipped run: {error}");
     }
 }
 

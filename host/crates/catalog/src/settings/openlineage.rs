@@ -39,7 +39,7 @@ impl RawOpenLineage {
         let Some(url) = self.url.clone() else {
             if self.token.is_some() || self.verify.is_some() || !self.headers.is_empty() {
                 check.add_mistake(
-                    "token, verify and headers have a meaning only with url: set it, or remove them",
+                    "token, verify and headers have no effect without url: set url, or remove them",
                 );
             }
             return None;

@@ -97,16 +97,14 @@ impl RawOpenMetadata {
     fn check_url(&self, check: &mut TableChecker<'_>) -> &str {
         let url = self.url.as_deref().unwrap_or_default();
         if url.is_empty() {
-            check.add_mistake("has no url: write one such as \"http://localhost:8585/api\"");
+            check.add_mistake("url is missing: write one such as \"http://localhost:8585/api\"");
         } else if check.is_url("url", url) && !url.trim_end_matches('/').ends_with("/api") {
             check.add_mistake(format_args!(
-                "url is {url:?}: write the address of the API, with /api at its end"
+                "url is {url:?}: write the address of the API, which ends in /api"
             ));
         }
         if let Some(other) = self.api_version.as_deref().filter(|it| !matches!(*it, "v1" | "")) {
-            check.add_mistake(format_args!(
-                "api_version is {other:?}: this program speaks v1: write that, or remove it"
-            ));
+            check.add_mistake(format_args!("api_version is {other:?}: write \"v1\", or remove it"));
         }
         url
     }

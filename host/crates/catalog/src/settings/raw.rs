@@ -136,7 +136,7 @@ impl RawCatalog {
     ) -> OpenMetadataSettings {
         if self.service_name.is_none() {
             check.add_mistake(
-                "service_name is missing: OpenMetadata knows the streams together by it: write one such as \
+                "service_name is missing: it is the name of the pipeline service in OpenMetadata: write one such as \
                  \"aws_firehose\"",
             );
         }
@@ -157,7 +157,7 @@ impl RawCatalog {
         let calls = self.calls_per_second.unwrap_or(CATALOG_CALLS_PER_SECOND);
         if !(0.1..=1000.0).contains(&calls) {
             check.add_mistake(format_args!(
-                "calls_per_second is {calls}: write a number from 0.1 to 1000; AWS itself takes 5"
+                "calls_per_second is {calls}: write a number from 0.1 to 1000; AWS allows 5"
             ));
         }
         calls
@@ -201,7 +201,7 @@ impl RawCatalog {
         let Some(rhythm) = self.schedule.as_deref() else {
             if start.is_some() || end.is_some() {
                 check.add_mistake(
-                    "start_date and end_date have a meaning only with schedule: set it, or remove them",
+                    "start_date and end_date have no effect without schedule: set schedule, or remove them",
                 );
             }
             return Schedule::manual();

@@ -51,9 +51,7 @@ impl SyncReport {
         text += &self.outcome.summary(&self.options);
         let unresolved = self.strict_failures();
         if unresolved > 0 {
-            text += &format!(
-                "Lineage that is not resolved: {unresolved}, which --strict takes for a failure\n"
-            );
+            text += &format!("Unresolved edges: {unresolved} (a failure with --strict)\n");
         }
         text
     }
