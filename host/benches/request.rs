@@ -17,7 +17,7 @@ use divan::{Bencher, black_box};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use standpipe::config::{Overrides, RawSettings};
-use standpipe_aws::{AwsHttp, AwsSettings, Keys, StreamDescription, Unreached, connect};
+use standpipe_aws::{AwsHttp, AwsSettings, OnUnreachable, StaticKeys, StreamDescription, connect};
 use standpipe_core::event::{Ack, StreamName};
 use standpipe_core::secret::{NoSecretManager, Secret, SecretResolver, SecretSetting};
 use standpipe_delivery::dead::Letters;
@@ -151,13 +151,13 @@ impl Firehose for Taking {
 async fn amazon() -> Amazon {
     let [access_key_id, secret_access_key] = ["AKIDOFNOUSEANYWHERE", "of-no-use-anywhere"]
         .map(|key| SecretSetting::Value(Secret::new(key.to_owned())));
-    let keys = Keys { access_key_id, secret_access_key, session_token: None };
+    let keys = StaticKeys { access_key_id, secret_access_key, session_token: None };
     let region = Some("us-east-1".to_owned());
     let aws = AwsSettings { region, keys: Some(keys), ..AwsSettings::default() };
     let connector = SharedHttpConnector::new(Accepting::new());
     let http = AwsHttp::with_client(http_client_fn(move |_, _| connector.clone()));
     let nobody: Arc<dyn SecretResolver> = Arc::new(NoSecretManager);
-    let access = connect(&aws, &http, &nobody, Unreached::Fail).await;
+    let access = connect(&aws, &http, &nobody, OnUnreachable::Fail).await;
     let access = access.expect("nothing is missing");
     Amazon::new(&access.config, Some("http://127.0.0.1")).renewing(access.session)
 }

@@ -43,7 +43,7 @@ use crate::config::{Destination, Settings};
 use crate::run::StartError;
 use crate::source::{Input, InputError};
 use endpoint::Endpoint;
-use standpipe_aws::{AwsSettings, Keys};
+use standpipe_aws::{AwsSettings, StaticKeys};
 use standpipe_core::secret::{Secret, SecretSetting};
 
 /// What is to be measured.
@@ -230,7 +230,7 @@ fn settings(plan: &Plan, input: Input, endpoint: Option<&Endpoint>) -> Settings 
             .map(|key| SecretSetting::Value(Secret::new(key.to_owned())));
         let aws = AwsSettings {
             region: Some("us-east-1".to_owned()),
-            keys: Some(Keys { access_key_id, secret_access_key, session_token: None }),
+            keys: Some(StaticKeys { access_key_id, secret_access_key, session_token: None }),
             ..AwsSettings::default()
         };
         let endpoint_url = Some(endpoint.url());

@@ -19,7 +19,7 @@ use crate::config::{Destination, Settings, SourceRole};
 use crate::run::{
     CACHE, Part, PluginSecrets, Preparation, StartError, check_kept_secrets, open_secrets, reach,
 };
-use standpipe_aws::{Access, AwsSettings, Caller};
+use standpipe_aws::{AwsAccess, AwsSettings, CallerIdentity};
 use standpipe_core::event::StreamName;
 use standpipe_core::settings::toml_key;
 use standpipe_delivery::{Amazon, StartRate};
@@ -97,8 +97,10 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
                 continue;
             }
         };
-        match access.caller().await {
-            Ok(Caller { account, arn }) => report.ok(step, format!("{arn}, account {account}")),
+        match access.caller_identity().await {
+            Ok(CallerIdentity { account, arn }) => {
+                report.ok(step, format!("{arn}, account {account}"))
+            }
             Err(error) => {
                 report.skipped(step, format!("found, but STS does not say whose they are: {error}"))
             }
@@ -188,7 +190,7 @@ fn list_identities<'a>(
     std::iter::once(default).chain(roles.iter().map(of_source)).collect()
 }
 
-async fn connect_identity(settings: &Settings, aws: &AwsSettings) -> Result<Access, StartError> {
+async fn connect_identity(settings: &Settings, aws: &AwsSettings) -> Result<AwsAccess, StartError> {
     let secrets = open_secrets(settings.secrets.as_ref()).await?;
     reach(aws, &secrets).await
 }

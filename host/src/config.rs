@@ -34,13 +34,15 @@ pub use changes::ChangedKey;
 pub use check::{CollectSettings, DATA_DIR, Destination, Overrides, Settings};
 pub use error::{ConfigError, Mistake};
 pub use identities::SourceRole;
-pub use places::Places;
-pub use plugin::{Beside, Hosting, PluginSource, Watch, kept_secrets};
+pub use places::KeyPositions;
+pub use plugin::{FileWatch, PluginHosting, PluginSource, SecondaryPlugin, secret_references};
 #[cfg(not(feature = "catalog"))]
 pub use raw::RawCatalog;
 pub use raw::RawSettings;
 #[cfg(all(feature = "cli", feature = "catalog"))]
-pub use workflow::{Workflow, WorkflowError, WorkflowForm, in_words_of_workflow, read_workflow};
+pub use workflow::{
+    Workflow, WorkflowError, WorkflowFormat, read_workflow, translate_to_workflow_keys,
+};
 
 use std::path::Path;
 
@@ -49,8 +51,11 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use serde::Deserialize;
 
-use places::{Lines, section_of};
-use shape::Shape;
+use places::{LineIndex, section_of};
+use shape::ParsedFile;
+
+/// How alike two keys must be for one to be taken for the other misspelt.
+const SIMILARITY_MIN: f64 = 0.7;
 
 /// Read a settings file's text. Dates and times among the settings of plugins become
 /// text there.
@@ -61,11 +66,11 @@ use shape::Shape;
 /// tells what is wrong beyond that. It shows no value that does not fit, since each of
 /// them may be a secret, or stand in a secret's place.
 pub fn parse(text: &str) -> Result<RawSettings, ConfigError> {
-    let lines = Lines::of(text);
-    let Shape { table, places, mut mistakes, wrong_tables } = shape::read(text, &lines)?;
+    let lines = LineIndex::of(text);
+    let ParsedFile { table, places, mut mistakes, wrong_tables } = shape::read_file(text, &lines)?;
     let raw = RawSettings::deserialize(toml::de::Deserializer::from(table));
     let raw = raw.map(|raw| RawSettings { places: places.clone(), ..raw });
-    let raw = raw.map_err(|error| located(&lines, &places, &error));
+    let raw = raw.map_err(|error| locate_error(&lines, &places, &error));
     if mistakes.is_empty() {
         return raw;
     }
@@ -101,12 +106,22 @@ fn remove_nulls(schema: &mut Schema) {
     }
 }
 
+/// The known key that an unknown one is most like, if it is like one at all.
+fn nearest_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let alike = known.map(|known| (strsim::jaro_winkler(key, known), known));
+    let alike = alike.filter(|(similarity, _)| *similarity >= SIMILARITY_MIN);
+    alike.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, nearest)| nearest)
+}
+
 /// The parser's own rendering would show the line, which may hold a secret.
-fn located(lines: &Lines<'_>, places: &Places, error: &toml::de::Error) -> ConfigError {
+fn locate_error(
+    lines: &LineIndex<'_>,
+    places: &KeyPositions,
+    error: &toml::de::Error,
+) -> ConfigError {
     let message = without_value(error.message());
-    let Some(span) = error.span() else { return ConfigError::new(message) };
-    let place = lines.place(span.start);
-    match places.key_before(place) {
+    let place = error.span().map(|span| lines.place(span.start));
+    match place.and_then(|place| places.key_before(place)) {
         Some(key) => ConfigError::at(place, format!("invalid {key}: {message}")),
         None => ConfigError::at(place, message),
     }

@@ -105,7 +105,7 @@ fn a_role_that_cannot_be_assumed_stops_a_start_that_fails_fast() {
     let program =
         Program::running_against("http://127.0.0.1:1").settings(&settings).mapping(&[("*", "s")]);
     let ran = program.args(["--fail-fast"]).stdin("{}\n").run().exits(1);
-    ran.says(&[ROLE, "could not be assumed", "`sts_endpoint_url`"]);
+    ran.says(&[ROLE, "failed to assume the role", "`sts_endpoint_url`"]);
 }
 
 #[test]

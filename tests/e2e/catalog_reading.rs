@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
-use standpipe_aws::{AwsSettings, Endpoints, Keys};
+use standpipe_aws::{AwsSettings, Endpoints, StaticKeys};
 use standpipe_catalog::discovery::{DiscoveryError, DiscoverySettings, InventoryReader};
 use standpipe_catalog::{Filter, Inventory};
 use standpipe_core::secret::{NoSecretManager, Secret, SecretResolver, SecretSetting};
@@ -22,7 +22,7 @@ const FAST: f64 = 2000.0;
 
 fn settings(url: &str) -> DiscoverySettings {
     let value = |text: &str| SecretSetting::Value(Secret::new(text.to_owned()));
-    let keys = Keys {
+    let keys = StaticKeys {
         access_key_id: value("test"),
         secret_access_key: value("test"),
         session_token: None,

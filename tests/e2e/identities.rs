@@ -85,7 +85,7 @@ fn an_external_id_without_any_role_means_nothing() {
     let source =
         "[[sources]]\nname = 'a'\ndialect = 'segment'\nwrite_keys = ['k']\nexternal_id = 'x'";
     let ran = Program::running_locally().settings(source).run();
-    ran.exits(2).says(&["[[sources]] \"a\"", "only with role_arn"]);
+    ran.exits(2).says(&["[[sources]] \"a\"", "only used with role_arn"]);
 }
 
 #[test]

@@ -224,7 +224,7 @@ fn every_mistake_in_a_file_is_told() {
          `max_delay = \"1s\"`",
         "line 5, column 1: [delivery] concurrency is 0: write a number",
         "line 2, column 1: listen is \"nowhere\": write an IP address",
-        "line 8, column 1: [aws] role_arn \"writer\" is no ARN",
+        "line 8, column 1: [aws] role_arn \"writer\" is not the ARN",
         "line 7, column 1: unknown setting `regoin` in [aws]: did you mean `region`?",
         "line 10, column 1: [dead_letters] when_full is \"explode\": write \"stop\"",
         "line 12, column 9: invalid [plugin.settings] ratio: is no number",

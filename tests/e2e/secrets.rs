@@ -114,7 +114,7 @@ fn what_cannot_be_resolved_stops_the_start() {
         (
             "manager = 'aws-secretsmanager'",
             "secret:json#field",
-            &["secret:json#field", "no such field"],
+            &["secret:json#field", "no text field"],
         ),
         ("manager = 'aws-ssm'", "secret:/nope", &["ParameterNotFound", "secret:/nope"]),
         (
@@ -122,7 +122,11 @@ fn what_cannot_be_resolved_stops_the_start() {
             "secret:nope",
             &["secret:nope", "`directory`"],
         ),
-        ("manager = 'files'\ndirectory = 'mounted'", "secret:../x", &["secret:../x", "leaves"]),
+        (
+            "manager = 'files'\ndirectory = 'mounted'",
+            "secret:../x",
+            &["secret:../x", "leads out of"],
+        ),
         ("manager = 'env'\nprefix = 'P_'", "secret:NOPE", &["secret:NOPE", "P_NOPE is not set"]),
         ("manager = 'env'", "secret:EMPTY", &["secret:EMPTY", "empty"]),
         ("", "secret:nope", &["secret:nope", "`manager` under [secrets]"]),

@@ -113,7 +113,7 @@ fn secrets_of_a_plugin_are_kept_elsewhere_and_rotated() {
     wait_until("the second key is used", || has(SECOND));
     // What cannot be used changes nothing.
     rotate(&mounted, "salt", "");
-    collector.running().wait_for("the one that was had before is used on");
+    collector.running().wait_for("keeping the last known value");
     let ran = collector.stop().exits(0);
     assert!(!records(&out).contains("u1\""));
     assert!(!ran.stderr.contains("PLANTED"), "{}", ran.stderr);

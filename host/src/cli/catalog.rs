@@ -21,7 +21,7 @@ use super::run::{LogFormat, start_logging};
 use super::signals::Signals;
 use super::{CommandResult, Exit, complain, fault, print, print_text, usage};
 use crate::config::{
-    CatalogOverrides, RawSettings, WorkflowForm, in_words_of_workflow, read_workflow,
+    CatalogOverrides, RawSettings, WorkflowFormat, read_workflow, translate_to_workflow_keys,
 };
 use crate::limits;
 use progress::Progress;
@@ -164,8 +164,8 @@ impl CatalogArgs {
         };
         let checked = raw.check_catalog(&directory, overrides);
         match &self.config {
-            Some(file) if WorkflowForm::of(file).is_some() => checked.map_err(|error| {
-                let error = anyhow!(in_words_of_workflow(&error.to_string()));
+            Some(file) if WorkflowFormat::of(file).is_some() => checked.map_err(|error| {
+                let error = anyhow!(translate_to_workflow_keys(&error.to_string()));
                 error.context(format!("failed to read the workflow {}", file.display()))
             }),
             _ => Ok(checked?),
@@ -174,7 +174,7 @@ impl CatalogArgs {
 
     /// What the plugin of the settings sends where. A workflow has no plugin.
     fn routes(&self) -> Result<Vec<EventRoute>, (Exit, anyhow::Error)> {
-        let is_workflow = |file: &PathBuf| WorkflowForm::of(file).is_some();
+        let is_workflow = |file: &PathBuf| WorkflowFormat::of(file).is_some();
         if self.config.as_ref().is_none_or(is_workflow) {
             return Ok(Vec::new());
         }
@@ -185,7 +185,7 @@ impl CatalogArgs {
     /// What stands in the file, and the directory that its paths start at. Those of a
     /// workflow start where the program does, as the vendor's has it.
     fn read_raw(&self) -> anyhow::Result<(RawSettings, PathBuf)> {
-        let form = self.config.as_deref().and_then(|file| Some((file, WorkflowForm::of(file)?)));
+        let form = self.config.as_deref().and_then(|file| Some((file, WorkflowFormat::of(file)?)));
         let Some((file, form)) = form else { return read_settings(self.config.as_deref()) };
         let workflow = read_workflow(&read_text(file)?, form, |name| std::env::var(name).ok());
         let workflow =

@@ -12,12 +12,12 @@ use crate::config::{self, Overrides, RawSettings, Settings};
 use crate::run::{PluginSecrets, Preparation, are_kept};
 use standpipe_core::escape::one_line;
 
-const CHECK_HELP: &str = "All mistakes are told, each with its line. What `host run` prepares is prepared: the plugin \
-with its pin, signature, limits and cases, the canary, the shadow and the certificate. Nobody is asked and nothing is \
-written: `host check` tests credentials and delivery streams too.
+const CHECK_HELP: &str = "Reports all mistakes with their lines. Prepares what `host run` prepares: the plugin with \
+its pin, signature, limits and cases, the canary, the shadow and the certificate. Makes no request and writes nothing; \
+`host check` also tests credentials and delivery streams.
 
 Exit codes:
-  0  a run can start with these settings, as far as can be told without asking anybody
+  0  a run can start with these settings, as far as can be checked without a request
   1  it can, and there are warnings, with --strict
   2  it cannot";
 
@@ -74,7 +74,7 @@ fn review(file: &Path) -> anyhow::Result<Review> {
         // Their events may be hashed with them, for instance.
         settings.hosting.cases = None;
         complain(
-            "note: [plugin] cases are not run, since the plugin gets secrets that are kept elsewhere: `host check` runs them",
+            "note: skipping [plugin] cases, because the plugin gets secrets that are kept elsewhere; `host check` runs them",
         );
     }
     let secrets = PluginSecrets::unresolved(&settings);
@@ -86,7 +86,7 @@ fn review(file: &Path) -> anyhow::Result<Review> {
 pub(super) fn read_settings(file: Option<&Path>) -> anyhow::Result<(RawSettings, PathBuf)> {
     let Some(file) = file else { return Ok((RawSettings::default(), PathBuf::new())) };
     let text = std::fs::read_to_string(file)
-        .with_context(|| format!("read the settings file {}", file.display()))?;
+        .with_context(|| format!("failed to read the settings file {}", file.display()))?;
     let raw = config::parse(&text).with_context(|| of_file(file))?;
     Ok((raw, file.parent().unwrap_or(Path::new("")).to_owned()))
 }

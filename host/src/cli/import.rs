@@ -8,10 +8,10 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::{CommandResult, complain, print, usage};
-use crate::config::import::{Imported, Secrets, Vendor, import};
+use crate::config::import::{Imported, SecretDisplay, Vendor, import};
 
-/// The settings file goes to standard output; what has no counterpart is told
-/// on standard error.
+/// Prints the settings file to standard output, and what has no counterpart to
+/// standard error.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Whose settings they are.
@@ -41,7 +41,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         complain(note);
     }
     let hidden = std::io::stdout().is_terminal() && !arguments.show_secrets;
-    print(&imported.to_toml(if hidden { Secrets::Hidden } else { Secrets::Shown }))
+    print(&imported.to_toml(if hidden { SecretDisplay::Hidden } else { SecretDisplay::Shown }))
 }
 
 fn read_and_import(vendor: Vendor, file: &Path) -> anyhow::Result<Imported> {

@@ -31,10 +31,7 @@ impl RawSettings {
     ) -> Result<CatalogSettings, ConfigError> {
         let mut checker = SettingsChecker::new(directory, self.secrets.secret_manager());
         let settings = self.check_catalog_with(directory, overrides, &mut checker);
-        match ConfigError::of_checker(checker) {
-            Some(error) => Err(self.places.locate_all(error)),
-            None => Ok(settings),
-        }
+        ConfigError::check(checker, settings).map_err(|error| self.places.locate_all(error))
     }
 
     /// Checks the catalog of a run, which it comes along with where there is a schedule. All

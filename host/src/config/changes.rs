@@ -1,6 +1,6 @@
 //! What has changed in a settings file, key by key.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -21,31 +21,32 @@ pub struct ChangedKey {
 impl RawSettings {
     /// The keys whose values differ in other settings, in alphabetical order.
     pub fn changed_keys(&self, other: &RawSettings) -> Vec<ChangedKey> {
-        let [before, now] = [self, other].map(tables);
-        let mut changed = Vec::new();
-        for section in keys(&before, &now) {
-            match (value(&before, section), value(&now, section)) {
-                (before, now) if before == now => {}
-                (before, now) if is_table(before) && is_table(now) => {
-                    let empty = Map::new();
-                    let [before, now] = [before, now]
-                        .map(|table| table.and_then(Value::as_object).unwrap_or(&empty));
-                    let keys = keys(before, now).into_iter();
-                    let keys = keys.filter(|key| value(before, key) != value(now, key));
-                    changed.extend(keys.map(|key| ChangedKey {
-                        section: section.to_owned(),
-                        key: key.to_owned(),
-                    }));
-                }
-                _ => changed.push(ChangedKey { section: String::new(), key: section.to_owned() }),
-            }
-        }
-        changed
+        let [before, now] = [self, other].map(values_by_key);
+        let keys: BTreeSet<_> = before.keys().chain(now.keys()).collect();
+        keys.into_iter().filter(|key| before.get(key) != now.get(key)).cloned().collect()
     }
 }
 
+fn values_by_key(settings: &RawSettings) -> BTreeMap<ChangedKey, Value> {
+    let mut values = BTreeMap::new();
+    let mut add = |section: &str, key: String, value: Value| {
+        if !value.is_null() {
+            values.insert(ChangedKey { section: section.to_owned(), key }, value);
+        }
+    };
+    for (section, value) in tables_by_name(settings) {
+        match value {
+            Value::Object(keys) => {
+                keys.into_iter().for_each(|(key, value)| add(&section, key, value));
+            }
+            value => add("", section, value),
+        }
+    }
+    values
+}
+
 /// The settings as tables; sources are one by their names.
-fn tables(settings: &RawSettings) -> Map<String, Value> {
+fn tables_by_name(settings: &RawSettings) -> Map<String, Value> {
     let Ok(Value::Object(mut tables)) = serde_json::to_value(settings) else {
         unreachable!("settings are a table of texts, numbers and tables")
     };
@@ -57,19 +58,6 @@ fn tables(settings: &RawSettings) -> Map<String, Value> {
         tables.insert("sources".to_owned(), by_name.collect::<Map<_, _>>().into());
     }
     tables
-}
-
-/// Returns the value of a key that is set.
-fn value<'a>(table: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
-    table.get(key).filter(|value| !value.is_null())
-}
-
-fn keys<'a>(before: &'a Map<String, Value>, now: &'a Map<String, Value>) -> BTreeSet<&'a str> {
-    before.keys().chain(now.keys()).map(String::as_str).collect()
-}
-
-fn is_table(value: Option<&Value>) -> bool {
-    value.is_none_or(Value::is_object)
 }
 
 impl fmt::Display for ChangedKey {

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
 use super::identities::{SourceRole, check_source_roles};
-use super::plugin::{Hosting, PluginSource, default_plugin_members};
-use super::{ConfigError, Mistake, Places, RawSettings};
+use super::plugin::{PluginHosting, PluginSource, default_plugin_members};
+use super::{ConfigError, KeyPositions, Mistake, RawSettings};
 use crate::source::Input;
-use standpipe_aws::secret_store::SecretsSettings;
+use standpipe_aws::secret_store::SecretStoreSettings;
 use standpipe_aws::{AwsOverrides, AwsSettings};
 #[cfg(feature = "catalog")]
 use standpipe_catalog::CatalogSettings;
@@ -58,7 +58,7 @@ pub struct Settings {
     /// What the settings of the default plugin have on top where they do not say otherwise.
     pub default_plugin_members: serde_json::Map<String, Value>,
     /// How the plugin is hosted.
-    pub hosting: Hosting,
+    pub hosting: PluginHosting,
     /// Where records go.
     pub destination: Destination,
     /// How they are delivered.
@@ -68,7 +68,7 @@ pub struct Settings {
     /// What the dead letters may take.
     pub dead_letters: Bound,
     /// Who keeps the secrets that are not in the settings, if anybody does.
-    pub secrets: Option<SecretsSettings>,
+    pub secrets: Option<SecretStoreSettings>,
     /// Where a copy of each dead letter goes.
     pub dead_letter_stream: Option<StreamName>,
     /// Threads that map events.
@@ -88,7 +88,7 @@ pub struct Settings {
     /// What can be meant as it is written, and hardly is.
     pub warnings: Vec<Mistake>,
     /// Where the keys stand in the file, for errors that come up later.
-    pub places: Places,
+    pub places: KeyPositions,
 }
 
 /// Where records go.
@@ -144,19 +144,14 @@ impl RawSettings {
         overrides: Overrides,
     ) -> Result<Settings, ConfigError> {
         let places = std::mem::take(&mut self.places);
-        let stated = Arc::new(self.clone());
-        let checked = self.check_all(directory, overrides, stated);
+        let checked = self.check_all(directory, overrides);
         let settings = checked.map_err(|error| places.locate_all(error))?;
         Ok(Settings { warnings: places.warnings().to_vec(), places, ..settings })
     }
 
     /// Checks the settings, without the places of what is wrong.
-    fn check_all(
-        self,
-        directory: &Path,
-        overrides: Overrides,
-        stated: Arc<RawSettings>,
-    ) -> Result<Settings, ConfigError> {
+    fn check_all(self, directory: &Path, overrides: Overrides) -> Result<Settings, ConfigError> {
+        let stated = Arc::new(self.clone());
         let mut checker = SettingsChecker::new(directory, self.secrets.secret_manager());
         #[cfg(feature = "catalog")]
         let catalog = self.check_scheduled_catalog(directory, &overrides, &mut checker);
@@ -171,7 +166,7 @@ impl RawSettings {
         let written_plugin_settings = Value::Object(own_settings.clone()).to_string();
         let plugin_settings = with_members(&plugin, &default_plugin_members, own_settings);
         let written = &written_plugin_settings;
-        let hosting = Hosting::check(&self.plugin, (&plugin, written), &mut checker);
+        let hosting = PluginHosting::check(&self.plugin, (&plugin, written), &mut checker);
         let aws_overrides =
             AwsOverrides { region: overrides.region, endpoint_url: overrides.endpoint_url };
         let (aws, endpoint_url) = self.aws.check(aws_overrides, &mut checker.table("aws"));
@@ -211,12 +206,9 @@ impl RawSettings {
             log: check_log(self.log, &mut checker),
             stated,
             warnings: Vec::new(),
-            places: Places::default(),
+            places: KeyPositions::default(),
         };
-        match ConfigError::of_checker(checker) {
-            Some(error) => Err(error),
-            None => Ok(settings),
-        }
+        ConfigError::check(checker, settings)
     }
 
     /// What is set about a collector is checked also where none runs this time.
@@ -239,9 +231,7 @@ impl RawSettings {
         let collect = raw.check(data_dir, checker);
         listen.map(|_| collect)
     }
-}
 
-impl RawSettings {
     /// Where dead letters and compiled plugins are kept; a directory of the
     /// command line goes before that of the file, which stands in `directory`, as the
     /// default one does.
@@ -253,8 +243,8 @@ impl RawSettings {
 
 impl Settings {
     /// The settings of all plugins, whichever role they have.
-    pub(crate) fn plugins_settings(&self) -> impl Iterator<Item = &str> {
-        let Hosting { canary, shadow, .. } = &self.hosting;
+    pub(crate) fn all_plugin_settings(&self) -> impl Iterator<Item = &str> {
+        let PluginHosting { canary, shadow, .. } = &self.hosting;
         let beside = canary.iter().map(|(canary, _)| canary).chain(shadow);
         let own = [&self.plugin_settings, &self.written_plugin_settings];
         beside.map(|beside| &beside.settings).chain(own).map(String::as_str)

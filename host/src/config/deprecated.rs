@@ -7,15 +7,13 @@
 use std::borrow::Cow;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::error::Mistake;
-use super::places::Lines;
 use standpipe_core::settings::SettingsTable;
 
 /// A setting that has another name than before.
 struct RenamedKey {
-    /// The keys that lead to its table; `*` stands for any key, and a list of tables for each of them.
+    /// The keys that lead to its table, or to each table of a list; `*` stands for any key.
     table: &'static [&'static str],
     old: &'static str,
     new: &'static str,
@@ -25,127 +23,59 @@ struct RenamedKey {
 const RENAMED_KEYS: &[RenamedKey] =
     &[RenamedKey { table: &["plugin"], old: "pass_through", new: "pass_through_stream" }];
 
-/// What is to be said about the old keys of a file.
-#[derive(Debug, Default)]
-pub(super) struct DeprecatedKeys {
-    /// One warning for each old key, with its place.
-    pub(super) warnings: Vec<Mistake>,
-    /// Old keys whose new one stands beside them.
-    pub(super) mistakes: Vec<Mistake>,
+/// An old key of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct DeprecatedKey {
+    /// The byte of the file where it begins.
+    pub(super) byte: usize,
+    /// What it is called now.
+    pub(super) message: String,
+    /// Whether the new key stands beside it, which is a mistake.
+    pub(super) is_conflict: bool,
 }
 
-impl DeprecatedKeys {
-    /// Renames the old keys of a file.
-    pub(super) fn rename(file: &mut DeTable<'_>, lines: &Lines<'_>) -> Self {
-        let mut found = DeprecatedKeys::default();
-        for renamed in RENAMED_KEYS {
-            found.rename_below(file, &SettingsTable::top(), renamed.table, renamed, lines);
-        }
-        found
-    }
+/// Renames the old keys of a table.
+pub(super) fn rename_keys(table: &mut DeTable<'_>, section: &SettingsTable) -> Vec<DeprecatedKey> {
+    let here = RENAMED_KEYS.iter().filter(|renamed| section.is_at(renamed.table));
+    here.filter_map(|renamed| rename_key(table, section, renamed)).collect()
+}
 
-    /// Renames a key in all tables that the rest of its path leads to.
-    fn rename_below(
-        &mut self,
-        table: &mut DeTable<'_>,
-        section: &SettingsTable,
-        path: &[&str],
-        renamed: &RenamedKey,
-        lines: &Lines<'_>,
-    ) {
-        let Some((step, rest)) = path.split_first() else {
-            return self.rename_in(table, section, renamed, lines);
-        };
-        for (key, value) in table.iter_mut() {
-            let name: &str = key.get_ref();
-            if *step != "*" && *step != name {
-                continue;
-            }
-            match value.get_mut() {
-                DeValue::Table(below) => {
-                    self.rename_below(below, &section.table(name), rest, renamed, lines);
-                }
-                DeValue::Array(items) => {
-                    let items = items.iter_mut().filter_map(|item| match item.get_mut() {
-                        DeValue::Table(item) => Some(item),
-                        _ => None,
-                    });
-                    for item in items {
-                        self.rename_below(item, &section.list(name), rest, renamed, lines);
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn rename_in(
-        &mut self,
-        table: &mut DeTable<'_>,
-        section: &SettingsTable,
-        RenamedKey { old, new, .. }: &RenamedKey,
-        lines: &Lines<'_>,
-    ) {
-        let Some((key, value)) = table.remove_entry(*old) else { return };
-        let place = lines.place(key.span().start);
-        let old = section.key(old);
-        if table.contains_key(*new) {
-            let problem = format!("{old} is the former name of {new}, which is set too: remove it");
-            self.mistakes.push(Mistake::at(place, problem));
-            return;
-        }
+fn rename_key(
+    table: &mut DeTable<'_>,
+    section: &SettingsTable,
+    RenamedKey { old, new, .. }: &RenamedKey,
+) -> Option<DeprecatedKey> {
+    let (key, value) = table.remove_entry(*old)?;
+    let (byte, old) = (key.span().start, section.key(old));
+    let is_conflict = table.contains_key(*new);
+    let message = if is_conflict {
+        format!("{old} is the former name of {new}, which is set too: remove it")
+    } else {
         table.insert(Spanned::new(key.span(), Cow::Borrowed(*new)), value);
-        let warning = format!("{old} is deprecated: rename it to {new}");
-        self.warnings.push(Mistake::at(place, warning));
-    }
+        format!("{old} is deprecated: rename it to {new}")
+    };
+    Some(DeprecatedKey { byte, message, is_conflict })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn rename(text: &str, renamed: &RenamedKey) -> (Vec<String>, Vec<String>, String) {
-        let mut file = DeTable::parse(text).unwrap();
-        let mut found = DeprecatedKeys::default();
-        let (lines, top) = (Lines::of(text), SettingsTable::top());
-        found.rename_below(file.get_mut(), &top, renamed.table, renamed, &lines);
-        let words = |found: Vec<Mistake>| found.iter().map(ToString::to_string).collect();
-        let file: toml::Table =
-            serde::Deserialize::deserialize(toml::de::Deserializer::from(file)).unwrap();
-        (words(found.warnings), words(found.mistakes), toml::to_string(&file).unwrap())
-    }
-
     #[test]
-    fn an_old_key_is_renamed_in_every_table_that_has_it() {
-        let in_streams = RenamedKey { table: &["streams", "*"], old: "old", new: "new" };
-        let in_sources = RenamedKey { table: &["sources"], old: "old", new: "new" };
-        let at_top = RenamedKey { table: &[], old: "old", new: "new" };
-        let text = "old = 1\n[streams.a]\nold = 2\n[streams.b]\nnew = 3\n[[sources]]\nold = 4\n[[sources]]\nold = 5\n";
-        let (warnings, mistakes, file) = rename(text, &in_streams);
-        assert_eq!(warnings, ["line 3, column 1: [streams.a] old is deprecated: rename it to new"]);
-        assert!(mistakes.is_empty() && file.contains("[streams.a]\nnew = 2"), "{file}");
-        let (warnings, _, file) = rename(text, &in_sources);
-        assert_eq!(
-            warnings,
-            [
-                "line 7, column 1: [[sources]] old is deprecated: rename it to new",
-                "line 9, column 1: [[sources]] old is deprecated: rename it to new",
-            ]
-        );
-        assert!(file.contains("new = 4") && file.contains("new = 5"), "{file}");
-        let (warnings, _, file) = rename(text, &at_top);
-        assert_eq!(warnings, ["line 1, column 1: old is deprecated: rename it to new"]);
-        assert!(file.starts_with("new = 1"), "{file}");
-    }
-
-    #[test]
-    fn an_old_key_beside_its_new_one_is_a_mistake() {
+    fn an_old_key_is_renamed_and_one_beside_its_new_one_is_a_mistake() {
         let renamed = RenamedKey { table: &["a"], old: "old", new: "new" };
-        let (warnings, mistakes, file) = rename("[a]\nnew = 1\nold = 2\n", &renamed);
-        assert!(warnings.is_empty() && file == "[a]\nnew = 1\n", "{file}");
-        assert_eq!(
-            mistakes,
-            ["line 3, column 1: [a] old is the former name of new, which is set too: remove it"]
-        );
+        let rename = |text: &'static str| {
+            let mut file = DeTable::parse(text).unwrap().into_inner();
+            let found = rename_key(&mut file, &SettingsTable::top().table("a"), &renamed);
+            let value = file.get("new").and_then(|value| value.get_ref().as_str());
+            (found, value.map(str::to_owned), file.contains_key("old"))
+        };
+        let message = "[a] old is deprecated: rename it to new".to_owned();
+        let found = DeprecatedKey { byte: 6, message, is_conflict: false };
+        assert_eq!(rename("b = 1\nold = 'x'"), (Some(found), Some("x".to_owned()), false));
+        let message = "[a] old is the former name of new, which is set too: remove it".to_owned();
+        let found = DeprecatedKey { byte: 10, message, is_conflict: true };
+        assert_eq!(rename("new = 'x'\nold = 'y'"), (Some(found), Some("x".to_owned()), false));
+        assert_eq!(rename("new = 'x'"), (None, Some("x".to_owned()), false));
     }
 }

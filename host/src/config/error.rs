@@ -6,7 +6,7 @@ use std::fmt;
 use standpipe_core::settings::SettingsChecker;
 
 /// A line and a character in it, counted from 1.
-pub(super) type Place = (usize, usize);
+pub(super) type Position = (usize, usize);
 
 /// Settings that cannot be used: every mistake that was found in them, in the order of
 /// the file.
@@ -30,26 +30,30 @@ pub struct Mistake {
 
 impl Mistake {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Mistake { line: None, column: None, message: message.into() }
+        Mistake::at(None::<Position>, message)
     }
 
-    pub(super) fn at((line, column): Place, message: impl Into<String>) -> Self {
-        Mistake { line: Some(line), column: Some(column), message: message.into() }
+    /// A mistake at this place, if one is known.
+    pub(super) fn at(place: impl Into<Option<Position>>, message: impl Into<String>) -> Self {
+        let (line, column) = place.into().unzip();
+        Mistake { line, column, message: message.into() }
     }
 }
 
 impl ConfigError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        ConfigError { mistakes: vec![Mistake::new(message)] }
+        ConfigError::at(None::<Position>, message)
     }
 
-    pub(super) fn at(place: Place, message: impl Into<String>) -> Self {
+    /// One mistake, at this place, if one is known.
+    pub(super) fn at(place: impl Into<Option<Position>>, message: impl Into<String>) -> Self {
         ConfigError { mistakes: vec![Mistake::at(place, message)] }
     }
 
-    /// What a checker has found. None where that is nothing.
-    pub(super) fn of_checker(checker: SettingsChecker) -> Option<Self> {
-        ConfigError::of(checker.into_mistakes().into_iter().map(Mistake::new).collect())
+    /// The settings that were checked, unless the checker has found mistakes.
+    pub(super) fn check<T>(checker: SettingsChecker, settings: T) -> Result<T, Self> {
+        let mistakes = checker.into_mistakes().into_iter().map(Mistake::new).collect();
+        ConfigError::of(mistakes).map_or(Ok(settings), Err)
     }
 
     /// None where there are none.

@@ -1,6 +1,6 @@
 //! The roles of sources that do not write with that of all others.
 
-use standpipe_aws::{Role, is_role_arn};
+use standpipe_aws::{AwsRole, is_role_arn};
 use standpipe_core::settings::{RawSource, SettingsChecker, source_labels};
 
 /// A source that writes with a role of its own.
@@ -10,13 +10,13 @@ pub struct SourceRole {
     pub source: String,
     /// The role, with all that the settings of AWS say about roles and this source
     /// does not.
-    pub role: Role,
+    pub role: AwsRole,
 }
 
 /// The sources that do not write with the role of all others.
 pub(super) fn check_source_roles(
     sources: &[RawSource],
-    default: Option<&Role>,
+    default: Option<&AwsRole>,
     checker: &mut SettingsChecker,
 ) -> Vec<SourceRole> {
     let mut roles = Vec::new();
@@ -28,21 +28,21 @@ pub(super) fn check_source_roles(
             (None, None, _) => continue,
             (None, Some(_), None) => {
                 check.add_mistake(
-                    "external_id has a meaning only with role_arn: set it here or under [aws], or remove this",
+                    "external_id is only used with role_arn: set role_arn here or under [aws], or remove external_id",
                 );
                 continue;
             }
-            (None, external_id, Some(default)) => Role { external_id, ..default.clone() },
+            (None, external_id, Some(default)) => AwsRole { external_id, ..default.clone() },
             (Some(arn), _, _) if !is_role_arn(&arn) => {
                 check.add_mistake(format_args!(
-                    "role_arn {arn:?} is no ARN of a role: write arn:aws:iam::ACCOUNT:role/NAME"
+                    "role_arn {arn:?} is not the ARN of a role: write arn:aws:iam::ACCOUNT:role/NAME"
                 ));
                 continue;
             }
             (Some(arn), external_id, default) => {
                 let default = default.cloned().unwrap_or_default();
                 let external_id = external_id.or(default.external_id);
-                Role { arn, external_id, ..Role { external_id: None, ..default } }
+                AwsRole { arn, external_id, ..AwsRole { external_id: None, ..default } }
             }
         };
         if Some(&role) != default {

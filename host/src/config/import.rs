@@ -11,7 +11,6 @@
 mod consent;
 mod destination;
 mod filters;
-mod kind;
 mod rudderstack;
 mod segment;
 mod unread;
@@ -23,8 +22,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use self::kind::Kind;
-use self::unread::{Unread, field, is_blank};
+use self::unread::{RemainingFields, find_field, is_blank};
 use super::{Overrides, RawSettings};
 use standpipe_aws::RawAws;
 use standpipe_core::event::StreamName;
@@ -33,7 +31,7 @@ use standpipe_plugin_host::check_mapping_settings;
 /// How much of an export's own words a note, an error or a comment repeats.
 const QUOTED_CHARS_MAX: usize = 80;
 
-type Fields = serde_json::Map<String, Value>;
+type JsonObject = serde_json::Map<String, Value>;
 
 /// Whose settings they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +44,7 @@ pub enum Vendor {
 
 /// Whether settings are written out with their secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Secrets {
+pub enum SecretDisplay {
     /// They are ready to be used, and must be kept from other eyes.
     Shown,
     /// They can be looked at, and a comment stands for each secret.
@@ -74,7 +72,7 @@ pub struct Imported {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ImportError {
     /// The text is no JSON.
-    #[error("the file is not JSON ({reason}): give the {vendor} destination's settings as JSON")]
+    #[error("the file is not JSON ({reason}): provide the {vendor} destination's settings as JSON")]
     NotJson {
         /// Whose settings were expected.
         vendor: Vendor,
@@ -82,14 +80,14 @@ pub enum ImportError {
         reason: String,
     },
     /// Nothing in the file looks like a destination of the vendor.
-    #[error("the file holds no {vendor} destination: give {}", vendor.expected())]
+    #[error("the file has no {vendor} destination: provide {}", vendor.expected())]
     NoDestination {
         /// Whose settings were expected.
         vendor: Vendor,
     },
     /// There are destinations, but none for Firehose.
     #[error(
-        "the file's destination is for {found}: give the {vendor} destination for Amazon Kinesis \
+        "the file's destination is for {found}: provide the {vendor} destination for Amazon Kinesis \
          Firehose"
     )]
     OtherDestination {
@@ -100,7 +98,7 @@ pub enum ImportError {
     },
     /// It is not clear which destination is meant.
     #[error(
-        "the file holds {count} {vendor} destinations for Firehose: give a file with only one of \
+        "the file has {count} {vendor} destinations for Firehose: provide a file with only one of \
          them"
     )]
     Several {
@@ -127,13 +125,13 @@ pub fn import(vendor: Vendor, json: &str) -> Result<Imported, ImportError> {
     let json = serde_json::from_str(json.trim_start_matches('\u{feff}'));
     let json: Value =
         json.map_err(|error| ImportError::NotJson { vendor, reason: error.to_string() })?;
-    let destination = destination::find(vendor, &json)?;
+    let destination = destination::find_destination(vendor, &json)?;
     let mut imported = Imported::new(vendor, destination);
     match vendor {
-        Vendor::RudderStack => rudderstack::import(destination, &mut imported)?,
+        Vendor::RudderStack => rudderstack::import_destination(destination, &mut imported)?,
         Vendor::Segment => {
-            let filters = destination::filters(&json, destination);
-            segment::import(destination, &filters, &mut imported);
+            let filters = destination::find_filters(&json, destination);
+            segment::import_destination(destination, &filters, &mut imported);
         }
     }
     imported.note_what_holds_for_every_vendor(destination);
@@ -148,12 +146,12 @@ impl Imported {
     ///
     /// `settings` were changed to hold what TOML cannot express, such as a null
     /// among the plugin's settings.
-    pub fn to_toml(&self, secrets: Secrets) -> String {
+    pub fn to_toml(&self, secrets: SecretDisplay) -> String {
         let mut settings = self.settings.clone();
         let mut aws = std::mem::take(&mut settings.aws);
         let hidden = match secrets {
-            Secrets::Shown => Vec::new(),
-            Secrets::Hidden => self.take_secrets(&mut aws),
+            SecretDisplay::Shown => Vec::new(),
+            SecretDisplay::Hidden => self.take_secrets(&mut aws),
         };
         let mut text = format!("# Imported from {}.\n\n{}", self.origin, toml_of(&settings));
         if self.settings.aws != RawAws::default() {
@@ -181,8 +179,8 @@ impl Imported {
         secrets.into_iter().filter_map(|(key, is_set)| is_set.then_some(key)).collect()
     }
 
-    fn new(vendor: Vendor, destination: &Fields) -> Self {
-        let word = |key| field(destination, key).and_then(Value::as_str).map(quoted);
+    fn new(vendor: Vendor, destination: &JsonObject) -> Self {
+        let word = |key| find_field(destination, key).and_then(Value::as_str).map(quoted);
         let origin = match (word("name"), word("id")) {
             (None, None) => format!("{vendor} settings"),
             (None, Some(id)) => format!("the {vendor} destination with the id {id}"),
@@ -192,22 +190,25 @@ impl Imported {
         Imported { settings: RawSettings::default(), notes: Vec::new(), vendor, origin }
     }
 
-    fn note(&mut self, note: impl Into<String>) {
+    fn add_note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
     /// Take over the rows that can be used, in their order. Each comes with its
     /// place, for a note on why it could not.
-    fn set_mappings(&mut self, rows: impl IntoIterator<Item = (String, Result<Row, String>)>) {
+    fn set_mappings(
+        &mut self,
+        rows: impl IntoIterator<Item = (String, Result<MappingRow, String>)>,
+    ) {
         let mut mappings = Vec::new();
         for (place, row) in rows {
-            match row.and_then(Row::check) {
+            match row.and_then(MappingRow::check) {
                 Ok(row) => mappings.push(row),
-                Err(reason) => self.note(format!("{place} is left out: {reason}")),
+                Err(reason) => self.add_note(format!("{place} is left out: {reason}")),
             }
         }
         if mappings.iter().all(|row| row.stream.is_empty()) {
-            self.note(
+            self.add_note(
                 "no mapping row names both an event and a stream, and the default mapping plugin \
                  needs one: add [[plugin.settings.mappings]] with `event` and `stream`",
             );
@@ -215,20 +216,20 @@ impl Imported {
         if !mappings.is_empty() {
             let mappings = mappings
                 .into_iter()
-                .map(|Row { event, stream }| json!({"event": event, "stream": stream}));
+                .map(|MappingRow { event, stream }| json!({"event": event, "stream": stream}));
             self.settings.plugin.settings.insert("mappings".to_owned(), mappings.collect());
         }
     }
 
-    fn note_what_holds_for_every_vendor(&mut self, destination: &Fields) {
-        if field(destination, "enabled") == Some(&Value::Bool(false)) {
+    fn note_what_holds_for_every_vendor(&mut self, destination: &JsonObject) {
+        if find_field(destination, "enabled") == Some(&Value::Bool(false)) {
             let vendor = self.vendor;
-            self.note(format!(
+            self.add_note(format!(
                 "the destination is disabled at {vendor}, whereas this host delivers whenever it \
                  runs"
             ));
         }
-        self.note(
+        self.add_note(
             "this host calls `firehose:PutRecordBatch`, so the AWS policy must allow it next to \
              the vendor's `firehose:PutRecord`",
         );
@@ -238,7 +239,9 @@ impl Imported {
             None => Vec::from_iter(self.refused_by_plugin()),
         };
         for error in refusals {
-            self.note(format!("this host refuses the settings until they are changed: {error}"));
+            self.add_note(format!(
+                "this host refuses the settings until they are changed: {error}"
+            ));
         }
     }
 }
@@ -276,12 +279,12 @@ impl fmt::Display for Vendor {
 
 /// A row of the mapping. An empty stream lets the lookup fall through.
 #[derive(Debug)]
-struct Row {
+struct MappingRow {
     event: String,
     stream: String,
 }
 
-impl Row {
+impl MappingRow {
     /// The mapping plugin refuses all rows for one stream that cannot exist.
     fn check(self) -> Result<Self, String> {
         if self.stream.is_empty() {
@@ -294,6 +297,20 @@ impl Row {
             }
         }
     }
+}
+
+/// What a destination says it is for.
+#[derive(Debug, PartialEq, Eq)]
+enum DestinationType {
+    Firehose,
+    Other(String),
+    Unstated,
+}
+
+/// A name as a step of a path: what would mean something there has a backslash before it.
+fn escape_path(name: &str, is_special: impl Fn(char) -> bool) -> String {
+    let escape = |character| is_special(character).then_some('\\').into_iter().chain([character]);
+    name.chars().flat_map(escape).collect()
 }
 
 /// A text of an export on one line, without control characters.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{ConfigError, Mistake, Place};
+use super::deprecated::{DeprecatedKey, rename_keys};
+use super::error::{ConfigError, Mistake, Position};
 use standpipe_core::settings::{SettingsTable, item_labels};
 
 /// The tables whose content is a plugin's own, by their path.
@@ -26,29 +27,29 @@ const KEY_BYTES_MAX: usize = 1024;
 
 /// Where the keys of a settings file stand; nothing where settings are of no file.
 #[derive(Debug, Clone, Default)]
-pub struct Places(Arc<Found>);
+pub struct KeyPositions(Arc<Found>);
 
 #[derive(Debug, Default)]
 struct Found {
-    keys: HashMap<String, Place>,
-    tables: HashMap<String, Place>,
+    keys: HashMap<String, Position>,
+    tables: HashMap<String, Position>,
     /// What can be meant as it is written, and hardly is.
     warnings: Vec<Mistake>,
 }
 
 /// Settings are the same wherever they stand.
-impl PartialEq for Places {
+impl PartialEq for KeyPositions {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Places {
-    /// Finds the keys of a file, about which there may be warnings already.
-    pub(super) fn of(lines: &Lines<'_>, table: &DeTable<'_>, warnings: Vec<Mistake>) -> Self {
-        let mut collector = Collector { lines, found: Found { warnings, ..Found::default() } };
+impl KeyPositions {
+    /// Finds the keys of a file, and renames those that are deprecated. Also returns the mistakes among those.
+    pub(super) fn of(lines: &LineIndex<'_>, table: &mut DeTable<'_>) -> (Self, Vec<Mistake>) {
+        let mut collector = Collector { lines, found: Found::default(), mistakes: Vec::new() };
         collector.table(table, &SettingsTable::top());
-        Places(Arc::new(collector.found))
+        (KeyPositions(Arc::new(collector.found)), collector.mistakes)
     }
 
     /// Adds the places of the keys that the mistakes begin with. Leaves each mistake once, in the order of the file.
@@ -68,32 +69,42 @@ impl Places {
     /// Adds the place of the key that a mistake begins with, where it has none yet.
     #[must_use]
     pub(crate) fn locate(&self, mut mistake: Mistake) -> Mistake {
-        if mistake.line.is_none()
-            && let Some((line, column)) = self.of_message(&mistake.message)
-        {
-            mistake.line = Some(line);
-            mistake.column = Some(column);
+        if mistake.line.is_none() {
+            (mistake.line, mistake.column) = self.of_message(&mistake.message).unzip();
         }
         mistake
     }
 
     /// Where the key stands that a message begins with; or else its table.
-    fn of_message(&self, message: &str) -> Option<Place> {
+    fn of_message(&self, message: &str) -> Option<Position> {
         let find = |name: &str| self.0.keys.get(name).or_else(|| self.0.tables.get(name));
-        beginnings(message).find_map(find).copied()
+        possible_keys(message).find_map(find).copied()
     }
 
     /// The same where it is a key that is there.
-    pub(super) fn of_key(&self, message: &str) -> Option<Place> {
-        let name = beginnings(message)
+    pub(super) fn of_key(&self, message: &str) -> Option<Position> {
+        let name = possible_keys(message)
             .find(|name| self.0.keys.contains_key(*name) || self.0.tables.contains_key(*name))?;
         self.0.keys.get(name).copied()
+    }
+
+    /// The key that a value belongs to, by the value's place: the last one before it on
+    /// its line.
+    pub(super) fn key_before(&self, (line, column): Position) -> Option<&str> {
+        let keys = self.0.keys.iter();
+        let keys = keys.filter(|(_, place)| place.0 == line && place.1 <= column);
+        keys.max_by_key(|(_, place)| place.1).map(|(key, _)| key.as_str())
+    }
+
+    /// Warnings about keys of the file: those that are deprecated, and texts that begin or end with a blank.
+    pub(super) fn warnings(&self) -> &[Mistake] {
+        &self.0.warnings
     }
 }
 
 /// What of a message's beginning can be the key that it is about, the longest first: it is
 /// the most specific.
-fn beginnings(message: &str) -> impl Iterator<Item = &str> {
+fn possible_keys(message: &str) -> impl Iterator<Item = &str> {
     let message = ["invalid ", "unknown "]
         .iter()
         .find_map(|word| message.strip_prefix(word))
@@ -104,24 +115,7 @@ fn beginnings(message: &str) -> impl Iterator<Item = &str> {
     ends.map(|end| &head[..end])
 }
 
-impl Places {
-    /// The key that a value belongs to, by the value's place: the last one before it on
-    /// its line.
-    pub(super) fn key_before(&self, (line, column): Place) -> Option<&str> {
-        let keys = self.0.keys.iter();
-        let keys = keys.filter(|(_, place)| place.0 == line && place.1 <= column);
-        keys.max_by_key(|(_, place)| place.1).map(|(key, _)| key.as_str())
-    }
-}
-
-impl Places {
-    /// Warnings about keys of the file: those that are deprecated, and texts that begin or end with a blank.
-    pub(super) fn warnings(&self) -> &[Mistake] {
-        &self.0.warnings
-    }
-}
-
-fn is_part_of_key(character: char) -> bool {
+pub(super) fn is_part_of_key(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '-' | '.')
 }
 
@@ -136,18 +130,18 @@ pub(super) fn section_of(message: &str) -> &str {
 
 /// Where the lines of a text begin.
 #[derive(Debug)]
-pub(super) struct Lines<'a> {
+pub(super) struct LineIndex<'a> {
     text: &'a str,
     starts: Vec<usize>,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> LineIndex<'a> {
     pub(super) fn of(text: &'a str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        Lines { text, starts: [0].into_iter().chain(breaks.map(|(at, _)| at + 1)).collect() }
+        LineIndex { text, starts: [0].into_iter().chain(breaks.map(|(at, _)| at + 1)).collect() }
     }
 
-    pub(super) fn place(&self, byte: usize) -> Place {
+    pub(super) fn place(&self, byte: usize) -> Position {
         let byte = self.text.floor_char_boundary(byte.min(self.text.len()));
         let line = self.starts.partition_point(|start| *start <= byte);
         let start = self.starts[line - 1];
@@ -162,18 +156,26 @@ impl<'a> Lines<'a> {
 }
 
 struct Collector<'a> {
-    lines: &'a Lines<'a>,
+    lines: &'a LineIndex<'a>,
     found: Found,
+    mistakes: Vec<Mistake>,
 }
 
 impl Collector<'_> {
-    fn table(&mut self, table: &DeTable<'_>, section: &SettingsTable) {
+    fn table(&mut self, table: &mut DeTable<'_>, section: &SettingsTable) {
+        for DeprecatedKey { byte, message, is_conflict } in rename_keys(table, section) {
+            let found = if is_conflict { &mut self.mistakes } else { &mut self.found.warnings };
+            found.push(Mistake::at(self.lines.place(byte), message));
+        }
         let is_of_plugin = PLUGIN_SETTINGS.iter().any(|path| section.is_at(path));
-        for (key, value) in table {
+        for (key, value) in table.iter_mut() {
             let (name, at) = (key.get_ref(), key.span().start);
             self.add(section.key(name), at);
-            match value.get_ref() {
-                _ if is_of_plugin => self.plugin_items(name, value, section),
+            if is_of_plugin {
+                self.plugin_items(name, value, section);
+                continue;
+            }
+            match value.get_mut() {
                 DeValue::String(text) => self.text(text, &section.key(name), at),
                 DeValue::Table(inner) => {
                     let inner_section = section.table(name);
@@ -182,15 +184,18 @@ impl Collector<'_> {
                 }
                 DeValue::Array(items) => {
                     self.add_table(&section.list(name), at);
-                    let names = items.iter().map(|item| item_name(item.get_ref()));
-                    for (item, label) in items.iter().zip(item_labels(names)) {
-                        if let DeValue::String(text) = item.get_ref() {
-                            self.text(text, &section.key(name), item.span().start);
+                    let labels = item_labels(items.iter().map(|item| item_name(item.get_ref())));
+                    for (item, label) in items.iter_mut().zip(labels) {
+                        let at = item.span().start;
+                        match item.get_mut() {
+                            DeValue::String(text) => self.text(text, &section.key(name), at),
+                            DeValue::Table(inner) => {
+                                let item_section = section.item(name, label);
+                                self.add_table(&item_section, at);
+                                self.table(inner, &item_section);
+                            }
+                            _ => {}
                         }
-                        let DeValue::Table(inner) = item.get_ref() else { continue };
-                        let item_section = section.item(name, label);
-                        self.add_table(&item_section, item.span().start);
-                        self.table(inner, &item_section);
                     }
                 }
                 _ => {}
@@ -219,7 +224,7 @@ impl Collector<'_> {
     fn text(&mut self, text: &str, key: &str, byte: usize) {
         if text.trim() != text {
             let message = format!(
-                "{key} begins or ends with a blank, which is taken as a part of it: remove it unless it is meant"
+                "{key} begins or ends with a blank, which is part of the value: remove it unless it is intended"
             );
             self.found.warnings.push(Mistake::at(self.lines.place(byte), message));
         }
@@ -247,9 +252,9 @@ mod tests {
         let text = "workers = 2\n[delivery]\nmax_delay = '1s'\n[streams.'a b']\npack = 'off'\n\
                     [[sources]]\nname = 'web'\nrate_limit = 7\n[[sources]]\ndialect = 'segment'\n\
                     [plugin.settings]\nmappings = [\n  { event = 'ä' },\n  { event = 'b' },\n]\n";
-        let lines = Lines::of(text);
-        let table = DeTable::parse(text).unwrap();
-        let places = Places::of(&lines, table.get_ref(), Vec::new());
+        let lines = LineIndex::of(text);
+        let mut table = DeTable::parse(text).unwrap();
+        let (places, _) = KeyPositions::of(&lines, table.get_mut());
         for (message, place) in [
             ("workers is 0: write", Some((1, 1))),
             ("[delivery] max_delay is 5", Some((3, 1))),

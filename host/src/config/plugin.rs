@@ -44,7 +44,7 @@ impl PluginSource {
 
 /// How the plugin is hosted, whichever it is.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Hosting {
+pub struct PluginHosting {
     /// Which components may be loaded.
     pub trust: Trust,
     /// A file of cases, or a directory of such files, that a plugin must pass before
@@ -53,20 +53,20 @@ pub struct Hosting {
     /// What becomes of events that it fails on.
     pub on_failure: OnFailure,
     /// Whether its file and the settings are watched for changes.
-    pub watch: Watch,
+    pub watch: FileWatch,
     /// What an instance may take.
     pub allowance: Allowance,
     /// From where on it does badly.
     pub breaker: BreakerSettings,
     /// Another plugin that decides about the events of some users.
-    pub canary: Option<(Beside, CanarySettings)>,
+    pub canary: Option<(SecondaryPlugin, CanarySettings)>,
     /// Another plugin that is asked about all events, and not listened to.
-    pub shadow: Option<Beside>,
+    pub shadow: Option<SecondaryPlugin>,
 }
 
 /// A plugin beside the one in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Beside {
+pub struct SecondaryPlugin {
     /// Its component.
     pub source: PluginSource,
     /// Its settings: JSON text, an object.
@@ -75,7 +75,7 @@ pub struct Beside {
 
 /// Whether files are watched for changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Watch {
+pub enum FileWatch {
     /// A plugin that changes is taken without a word.
     #[default]
     Files,
@@ -85,27 +85,27 @@ pub enum Watch {
 
 /// The references among `secrets` of a plugin's settings, with their names there.
 /// Anything else under that key is the plugin's own affair.
-pub fn kept_secrets(settings: &str) -> Vec<(String, SecretReference)> {
+pub fn secret_references(settings: &str) -> Vec<(String, SecretReference)> {
     let settings: Value = serde_json::from_str(settings).unwrap_or_default();
     let reference = |text: &str| match SecretSetting::parse(Secret::new(text.to_owned())) {
         Ok(SecretSetting::Reference(reference)) => Some(reference),
         _ => None,
     };
-    texts_of_secrets(&settings)
+    secret_texts(&settings)
         .filter_map(|(name, text)| Some((name.to_owned(), reference(text)?)))
         .collect()
 }
 
 /// Checks the references among `secrets` of a plugin's settings.
-fn check_kept_secrets(settings: &str, check: &mut TableChecker<'_>) {
+fn check_secret_references(settings: &str, check: &mut TableChecker<'_>) {
     let settings: Value = serde_json::from_str(settings).unwrap_or_default();
     let mut check = check.table("secrets");
-    for (name, text) in texts_of_secrets(&settings) {
+    for (name, text) in secret_texts(&settings) {
         check.secret(name, Secret::new(text.to_owned()));
     }
 }
 
-fn texts_of_secrets(settings: &Value) -> impl Iterator<Item = (&str, &str)> {
+fn secret_texts(settings: &Value) -> impl Iterator<Item = (&str, &str)> {
     let secrets = settings.get("secrets").and_then(Value::as_object);
     secrets.into_iter().flatten().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?)))
 }
@@ -117,7 +117,7 @@ pub(super) fn default_plugin_members(is_collecting: bool) -> serde_json::Map<Str
     integrations.into_iter().collect()
 }
 
-impl Hosting {
+impl PluginHosting {
     /// Checks how a plugin of this source is hosted, with these settings. They are those of plugins beside it that have
     /// none of their own.
     pub(super) fn check(
@@ -126,23 +126,23 @@ impl Hosting {
         checker: &mut SettingsChecker,
     ) -> Self {
         let mut check = checker.table("plugin");
-        check_kept_secrets(own.1, &mut check.table("settings"));
+        check_secret_references(own.1, &mut check.table("settings"));
         let canary = raw.canary.as_ref().and_then(|raw| {
             let mut check = check.table("canary");
-            let beside = Beside::check((&raw.path, &raw.settings), own, &mut check);
+            let beside = SecondaryPlugin::check((&raw.path, &raw.settings), own, &mut check);
             beside.zip(Some(raw.check(&mut check)))
         });
         let shadow = raw.shadow.as_ref();
         let shadow = shadow.and_then(|raw| {
-            Beside::check((&raw.path, &raw.settings), own, &mut check.table("shadow"))
+            SecondaryPlugin::check((&raw.path, &raw.settings), own, &mut check.table("shadow"))
         });
-        Hosting {
+        PluginHosting {
             trust: raw.check_trust(&mut check),
             cases: raw.cases.as_ref().map(|path| check.path(path)),
             on_failure: check_on_failure(raw, &mut check),
             watch: match raw.watch {
-                None | Some(true) => Watch::Files,
-                Some(false) => Watch::Nothing,
+                None | Some(true) => FileWatch::Files,
+                Some(false) => FileWatch::Nothing,
             },
             allowance: raw.limits.check(&mut check.table("limits")),
             breaker: raw.breaker.check(&mut check.table("breaker")),
@@ -152,7 +152,7 @@ impl Hosting {
     }
 }
 
-impl Beside {
+impl SecondaryPlugin {
     /// Checks a plugin beside the one of this source and these settings, which it has where it has none of its own.
     fn check(
         (path, settings): (&Option<PathBuf>, &Option<serde_json::Map<String, Value>>),
@@ -172,12 +172,12 @@ impl Beside {
         let settings = match settings {
             Some(own) => {
                 let own = Value::Object(own.clone()).to_string();
-                check_kept_secrets(&own, &mut check.table("settings"));
+                check_secret_references(&own, &mut check.table("settings"));
                 own
             }
             None => settings_of_active.to_owned(),
         };
-        Some(Beside { source, settings })
+        Some(SecondaryPlugin { source, settings })
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Places;
+use super::KeyPositions;
 use crate::admin::RawAdmin;
 use standpipe_aws::RawAws;
 use standpipe_aws::secret_store::RawSecrets;
@@ -75,7 +75,7 @@ pub struct RawSettings {
     /// Where its keys stand in the file, for errors.
     #[serde(skip)]
     #[schemars(skip)]
-    pub places: Places,
+    pub places: KeyPositions,
 }
 
 /// What is told about the delivery streams to data catalogs. This build has no catalog, so

@@ -15,22 +15,18 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::deprecated::DeprecatedKeys;
 use super::error::{ConfigError, Mistake};
-use super::places::{Lines, Places, section_of};
-use super::{schema, syntax};
+use super::places::{KeyPositions, LineIndex, section_of};
+use super::{nearest_key, schema, syntax};
 use standpipe_core::settings::{SettingsTable, toml_key};
-
-/// How alike two keys must be for one to be taken for the other misspelt.
-const SIMILARITY_MIN: f64 = 0.7;
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
 
 /// A settings file's text, read as far as its keys and types go.
-pub(super) struct Shape<'a> {
+pub(super) struct ParsedFile<'a> {
     /// What it says, without its mistakes.
     pub(super) table: Spanned<DeTable<'a>>,
-    pub(super) places: Places,
+    pub(super) places: KeyPositions,
     pub(super) mistakes: Vec<Mistake>,
     /// The paths of the tables that mistakes are in: what seems to be missing there may
     /// be one of them.
@@ -42,22 +38,23 @@ pub(super) struct Shape<'a> {
 /// # Errors
 ///
 /// It is not TOML.
-pub(super) fn read<'a>(text: &'a str, lines: &Lines<'_>) -> Result<Shape<'a>, ConfigError> {
+pub(super) fn read_file<'a>(
+    text: &'a str,
+    lines: &LineIndex<'_>,
+) -> Result<ParsedFile<'a>, ConfigError> {
     let (mut table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err(syntax::explain(lines, text, &errors));
+        return Err(syntax::explain_syntax_errors(lines, text, &errors));
     }
-    let deprecated = DeprecatedKeys::rename(table.get_mut(), lines);
-    let places = Places::of(lines, table.get_ref(), deprecated.warnings);
-    let mut checker =
-        Checker { lines, mistakes: deprecated.mistakes, wrong_tables: BTreeSet::new() };
+    let (places, mistakes) = KeyPositions::of(lines, table.get_mut());
+    let mut checker = Checker { lines, mistakes, wrong_tables: BTreeSet::new() };
     checker.table(table.get_mut(), &SCHEMA, &SettingsTable::top());
     let Checker { mistakes, wrong_tables, .. } = checker;
-    Ok(Shape { table, places, mistakes, wrong_tables })
+    Ok(ParsedFile { table, places, mistakes, wrong_tables })
 }
 
 struct Checker<'a> {
-    lines: &'a Lines<'a>,
+    lines: &'a LineIndex<'a>,
     mistakes: Vec<Mistake>,
     wrong_tables: BTreeSet<String>,
 }
@@ -91,7 +88,7 @@ impl Checker<'_> {
         key: &str,
     ) -> bool {
         let at = value.span().start;
-        if !fits(value.get_ref(), schema) {
+        if !fits_schema(value.get_ref(), schema) {
             return self.wrong_type(at, value.get_ref(), schema, (section, key, schema));
         }
         match value.get_mut() {
@@ -100,11 +97,13 @@ impl Checker<'_> {
                 true
             }
             DeValue::Array(items) => {
-                let Some(of_items) = schema.get("items").map(resolve) else { return true };
+                let Some(of_items) = schema.get("items").map(resolve_reference) else {
+                    return true;
+                };
                 let mut is_good = true;
                 for item in items.iter_mut() {
                     let at = item.span().start;
-                    if !fits(item.get_ref(), of_items) {
+                    if !fits_schema(item.get_ref(), of_items) {
                         let key = (section, key, schema);
                         is_good = self.wrong_type(at, item.get_ref(), of_items, key);
                     } else if let DeValue::Table(table) = item.get_mut() {
@@ -151,13 +150,12 @@ impl Checker<'_> {
             }
             DeValue::Float(number) => {
                 let is_finite = number.as_str().parse().is_ok_and(f64::is_finite);
-                (!is_finite)
-                    .then_some("is no number that JSON has, as which plugins get their settings")
+                (!is_finite).then_some("cannot be a JSON number, as plugins get it")
             }
             DeValue::Integer(number) => {
                 let number = i128::from_str_radix(number.as_str(), number.radix());
                 let fits = |it| (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&it);
-                (!number.is_ok_and(fits)).then_some("is too large for a number of JSON's")
+                (!number.is_ok_and(fits)).then_some("is too large for a JSON number")
             }
             DeValue::String(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => None,
         };
@@ -191,8 +189,8 @@ impl Checker<'_> {
         (section, key, schema): (&SettingsTable, &str, &Value),
     ) -> bool {
         let mut problem =
-            format!("expected {}, found {}", in_words(expected), Type::of(found).in_words());
-        if let Some(example) = example(section, key, schema) {
+            format!("expected {}, found {}", in_words(expected), type_of(found).in_words);
+        if let Some(example) = example_of_key(section, key, schema) {
             let _ = write!(problem, ": write for example `{example}`");
         }
         // What was to stand in it, if it is to be a table, is not there now.
@@ -203,11 +201,8 @@ impl Checker<'_> {
     fn unknown(&mut self, byte: usize, key: &str, schema: &Value, section: &SettingsTable) -> bool {
         let within = if section.is_top() { String::new() } else { format!(" in {section}") };
         let known = schema["properties"].as_object().into_iter().flat_map(|known| known.keys());
-        let alike = known.clone().map(|known| (strsim::jaro_winkler(key, known), known));
-        let nearest =
-            alike.filter(|(alike, _)| *alike >= SIMILARITY_MIN).max_by(|a, b| a.0.total_cmp(&b.0));
-        let advice = match nearest {
-            Some((_, nearest)) => {
+        let advice = match nearest_key(key, known.clone().map(String::as_str)) {
+            Some(nearest) => {
                 // What was to stand there is not.
                 self.wrong_tables
                     .insert(section_of(&section.table(nearest).to_string()).to_owned());
@@ -222,124 +217,90 @@ impl Checker<'_> {
     }
 }
 
-/// The type of a value, in TOML or in JSON Schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
-    String,
-    Integer,
-    Number,
-    Boolean,
-    DateTime,
-    Array,
-    Table,
+/// The type of a value, in TOML and in JSON Schema.
+#[derive(Debug, PartialEq, Eq)]
+struct ValueType {
+    toml: &'static str,
+    /// What JSON Schema calls it; empty for dates, which JSON has not.
+    json: &'static str,
+    in_words: &'static str,
+    /// A value of the type, where a setting has no example of its own.
+    example: &'static str,
 }
 
-impl Type {
-    fn of(value: &DeValue<'_>) -> Self {
-        match value {
-            DeValue::String(_) => Type::String,
-            DeValue::Integer(_) => Type::Integer,
-            DeValue::Float(_) => Type::Number,
-            DeValue::Boolean(_) => Type::Boolean,
-            DeValue::Datetime(_) => Type::DateTime,
-            DeValue::Array(_) => Type::Array,
-            DeValue::Table(_) => Type::Table,
-        }
-    }
+const VALUE_TYPES: [ValueType; 7] = [
+    ValueType { toml: "string", json: "string", in_words: "a string", example: "\"...\"" },
+    ValueType { toml: "integer", json: "integer", in_words: "an integer", example: "1" },
+    ValueType { toml: "float", json: "number", in_words: "a number", example: "0.5" },
+    ValueType { toml: "boolean", json: "boolean", in_words: "true or false", example: "true" },
+    ValueType { toml: "datetime", json: "", in_words: "a date or time", example: "2026-01-31" },
+    ValueType { toml: "array", json: "array", in_words: "an array", example: "[\"...\"]" },
+    ValueType { toml: "table", json: "object", in_words: "a table", example: "{ ... }" },
+];
 
-    /// What JSON Schema calls it. None for null, which TOML has not.
-    fn parse(word: &str) -> Option<Self> {
-        match word {
-            "string" => Some(Type::String),
-            "integer" => Some(Type::Integer),
-            "number" => Some(Type::Number),
-            "boolean" => Some(Type::Boolean),
-            "array" => Some(Type::Array),
-            "object" => Some(Type::Table),
-            _ => None,
-        }
-    }
-
-    fn takes(self, found: Type) -> bool {
-        self == found || (self, found) == (Type::Number, Type::Integer)
-    }
-
-    fn in_words(self) -> &'static str {
-        match self {
-            Type::String => "a string",
-            Type::Integer => "an integer",
-            Type::Number => "a number",
-            Type::Boolean => "true or false",
-            Type::DateTime => "a date or time",
-            Type::Array => "an array",
-            Type::Table => "a table",
-        }
-    }
-
-    /// A value of the type, where a setting has no example of its own.
-    fn example(self) -> &'static str {
-        match self {
-            Type::String => "\"...\"",
-            Type::Integer => "1",
-            Type::Number => "0.5",
-            Type::Boolean => "true",
-            Type::DateTime => "2026-01-31T00:00:00Z",
-            Type::Array => "[\"...\"]",
-            Type::Table => "{ ... }",
-        }
-    }
+/// The type of a value.
+fn type_of(value: &DeValue<'_>) -> &'static ValueType {
+    let found = VALUE_TYPES.iter().find(|known| known.toml == value.type_str());
+    found.expect("the types are those of TOML")
 }
 
 /// Whether a value's type is one that a schema takes.
-fn fits(value: &DeValue<'_>, schema: &Value) -> bool {
-    let found = Type::of(value);
-    types(schema).is_none_or(|expected| expected.iter().any(|expected| expected.takes(found)))
+fn fits_schema(value: &DeValue<'_>, schema: &Value) -> bool {
+    let found = type_of(value).json;
+    let takes = |expected: &str| expected == found || (expected, found) == ("number", "integer");
+    schema_types(schema).is_none_or(|expected| expected.iter().any(|expected| takes(expected.json)))
 }
 
 /// The types that a schema takes. None where it takes any, or says so in another way:
 /// serde tells those that are wrong then.
-fn types(schema: &Value) -> Option<Vec<Type>> {
+fn schema_types(schema: &Value) -> Option<Vec<&'static ValueType>> {
     let words = match &schema["type"] {
         Value::String(word) => vec![word.as_str()],
         Value::Array(words) => words.iter().filter_map(Value::as_str).collect(),
         _ => return None,
     };
-    Some(words.into_iter().filter_map(Type::parse).collect())
+    // TOML has no null.
+    let known =
+        words.into_iter().filter_map(|word| VALUE_TYPES.iter().find(|known| known.json == word));
+    Some(known.collect())
 }
 
 /// What a schema takes, for people.
 fn in_words(schema: &Value) -> String {
-    let expected = types(schema).unwrap_or_default();
+    let expected = schema_types(schema).unwrap_or_default();
     let mut words = String::new();
     for (number, one) in expected.iter().enumerate() {
-        let _ = write!(words, "{}{}", if number > 0 { " or " } else { "" }, one.in_words());
-        if *one == Type::Array
-            && let Some([of]) = schema.get("items").and_then(|of| types(resolve(of))).as_deref()
+        let _ = write!(words, "{}{}", if number > 0 { " or " } else { "" }, one.in_words);
+        if one.json == "array"
+            && let Some([of]) =
+                schema.get("items").and_then(|of| schema_types(resolve_reference(of))).as_deref()
         {
-            let _ = match of {
-                Type::String => write!(words, " of strings"),
-                Type::Table => write!(words, " of tables"),
-                _ => Ok(()),
-            };
+            match of.json {
+                "string" => words += " of strings",
+                "object" => words += " of tables",
+                _ => {}
+            }
         }
     }
     words
 }
 
 /// How a key is written: with the example of its schema, or any value of its type.
-fn example(section: &SettingsTable, key: &str, schema: &Value) -> Option<String> {
+fn example_of_key(section: &SettingsTable, key: &str, schema: &Value) -> Option<String> {
     if let Some(example) = schema["examples"].get(0) {
         return Some(format!("{} = {}", toml_key(key), toml_value(example)));
     }
-    let expected = types(schema)?.first().copied()?;
-    Some(match expected {
-        Type::Table => section.table(key).to_string(),
-        Type::Array
-            if schema.get("items").is_some_and(|items| resolve(items)["type"] == "object") =>
+    let expected = schema_types(schema)?.first().copied()?;
+    Some(match expected.json {
+        "object" => section.table(key).to_string(),
+        "array"
+            if schema
+                .get("items")
+                .is_some_and(|items| resolve_reference(items)["type"] == "object") =>
         {
             section.list(key).to_string()
         }
-        expected => format!("{} = {}", toml_key(key), expected.example()),
+        _ => format!("{} = {}", toml_key(key), expected.example),
     })
 }
 
@@ -364,16 +325,16 @@ fn toml_value(example: &Value) -> String {
 /// anything goes.
 fn schema_of<'a>(schema: &'a Value, key: &str) -> Option<Option<&'a Value>> {
     if let Some(property) = schema["properties"].get(key) {
-        return Some(Some(resolve(property)));
+        return Some(Some(resolve_reference(property)));
     }
     match &schema["additionalProperties"] {
         Value::Bool(false) => None,
-        Value::Object(_) => Some(Some(resolve(&schema["additionalProperties"]))),
+        Value::Object(_) => Some(Some(resolve_reference(&schema["additionalProperties"]))),
         _ => Some(None),
     }
 }
 
-fn resolve(schema: &Value) -> &Value {
+fn resolve_reference(schema: &Value) -> &Value {
     // What may be missing is a choice between it and nothing.
     let reference = schema.get("$ref").or_else(|| schema.pointer("/anyOf/0/$ref"));
     let reference = reference.and_then(Value::as_str);

@@ -3,35 +3,31 @@
 use toml::de::Error;
 
 use super::error::{ConfigError, Mistake};
-use super::places::{Lines, Places};
+use super::places::{KeyPositions, LineIndex, is_part_of_key};
 use super::without_value;
 
 /// Mistakes that are told of one text. One that is torn early on has many.
 const MISTAKES_MAX: usize = 20;
 
 /// What the parser found, one mistake for each line; or which other language it is.
-pub(super) fn explain(lines: &Lines<'_>, text: &str, errors: &[Error]) -> ConfigError {
+pub(super) fn explain_syntax_errors(
+    lines: &LineIndex<'_>,
+    text: &str,
+    errors: &[Error],
+) -> ConfigError {
     let place = |error: &Error| error.span().map(|span| lines.place(span.start));
     let first = errors.first().and_then(place);
     let wrong_line = first.map(|(line, _)| lines.line(line)).unwrap_or_default();
-    if let Some(language) = language(text, wrong_line) {
+    if let Some(Language { name, example }) = detect_language(text, wrong_line) {
         let advice = format!(
-            "this is {language}, and a settings file is TOML: write `[delivery]` and `max_delay = \"1s\"` in place of \
-             {}; `host config schema` has all keys",
-            language.example()
+            "this is {name}, and a settings file is TOML: write `[delivery]` and `max_delay = \"1s\"` in place of \
+             {example}; `host config schema` has all keys"
         );
-        return match first {
-            Some(place) => ConfigError::at(place, advice),
-            None => ConfigError::new(advice),
-        };
+        return ConfigError::at(first, advice);
     }
     let mut mistakes: Vec<Mistake> = Vec::new();
     for error in errors {
-        let message = without_value(error.message());
-        let mistake = match place(error) {
-            Some(place) => Mistake::at(place, message),
-            None => Mistake::new(message),
-        };
+        let mistake = Mistake::at(place(error), without_value(error.message()));
         // What follows on the same line follows from the first.
         let is_told = mistakes.iter().any(|told| told.line == mistake.line);
         if !is_told && mistakes.len() < MISTAKES_MAX {
@@ -40,41 +36,27 @@ pub(super) fn explain(lines: &Lines<'_>, text: &str, errors: &[Error]) -> Config
     }
     let error = ConfigError::of(mistakes);
     // In the order of the file, which the parser's is not.
-    Places::default().locate_all(error.expect("the parser found something"))
+    KeyPositions::default().locate_all(error.expect("the parser found something"))
 }
 
 /// A language that settings are often written in elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Language {
-    Yaml,
-    Json,
+#[derive(Debug, PartialEq, Eq)]
+struct Language {
+    name: &'static str,
+    example: &'static str,
 }
 
-impl Language {
-    fn example(self) -> &'static str {
-        match self {
-            Language::Yaml => "`delivery:` and `max_delay: 1s`",
-            Language::Json => "`{\"delivery\": {\"max_delay\": \"1s\"}}`",
-        }
-    }
-}
-
-impl std::fmt::Display for Language {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Language::Yaml => "YAML",
-            Language::Json => "JSON",
-        })
-    }
-}
+const YAML: Language = Language { name: "YAML", example: "`delivery:` and `max_delay: 1s`" };
+const JSON: Language =
+    Language { name: "JSON", example: "`{\"delivery\": {\"max_delay\": \"1s\"}}`" };
 
 /// Which language a text is, if it begins as one, or its first wrong line is one's.
-fn language(text: &str, wrong_line: &str) -> Option<Language> {
+fn detect_language(text: &str, wrong_line: &str) -> Option<Language> {
     let is_content = |line: &&str| !line.is_empty() && !line.starts_with('#');
     let mut content = text.lines().map(str::trim).filter(is_content);
     match content.next() {
-        Some(first) if first.starts_with('{') => Some(Language::Json),
-        Some(first) if is_yaml(first) || is_yaml(wrong_line.trim()) => Some(Language::Yaml),
+        Some(first) if first.starts_with('{') => Some(JSON),
+        Some(first) if is_yaml(first) || is_yaml(wrong_line.trim()) => Some(YAML),
         _ => None,
     }
 }
@@ -84,9 +66,7 @@ fn is_yaml(line: &str) -> bool {
     if line.starts_with("---") || line.starts_with("- ") || line.starts_with("%YAML") {
         return true;
     }
-    let is_part =
-        |character: char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.');
-    let rest = line.trim_start_matches(is_part);
+    let rest = line.trim_start_matches(is_part_of_key);
     let rest_of_value = rest.strip_prefix(':');
     rest.len() < line.len() && rest_of_value.is_some_and(|it| it.is_empty() || it.starts_with(' '))
 }
@@ -98,16 +78,16 @@ mod tests {
     #[test]
     fn other_languages_are_recognised() {
         for (text, expected) in [
-            ("# a\n\ndelivery:\n  max_delay: 1s\n", Some(Language::Yaml)),
-            ("---\nworkers: 2\n", Some(Language::Yaml)),
-            ("- a\n", Some(Language::Yaml)),
-            ("{\n  \"workers\": 2\n}\n", Some(Language::Json)),
+            ("# a\n\ndelivery:\n  max_delay: 1s\n", Some(YAML)),
+            ("---\nworkers: 2\n", Some(YAML)),
+            ("- a\n", Some(YAML)),
+            ("{\n  \"workers\": 2\n}\n", Some(JSON)),
             ("workers = \n", None),
             ("[aws\n", None),
             ("url = http://host:1\n", None),
         ] {
-            assert_eq!(language(text, ""), expected, "{text}");
+            assert_eq!(detect_language(text, ""), expected, "{text}");
         }
-        assert_eq!(language("workers = 2\naws:\n", "aws:"), Some(Language::Yaml));
+        assert_eq!(detect_language("workers = 2\naws:\n", "aws:"), Some(YAML));
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use standpipe_aws::secret_store::Manager;
+use standpipe_aws::secret_store::SecretBackend;
 use standpipe_core::event::StreamName;
 use standpipe_core::secret::{Secret, SecretSetting};
 use standpipe_delivery::Pack;
@@ -158,8 +158,8 @@ fn wrong_settings_say_what_to_write() {
         ("[aws]\nexternal_id = \"a\"", 2, "role_arn"),
         ("[aws]\nrole_arn = \"role\"", 2, "arn:aws:iam::ACCOUNT:role/NAME"),
         ("[aws]\nendpoint_url = \"localhost:4566\"", 2, "http://HOST:PORT"),
-        ("[aws]\nsession_tags = { a = \"b\" }", 2, "only with role_arn"),
-        ("[aws]\nsource_identity = \"ab\"", 2, "only with role_arn"),
+        ("[aws]\nsession_tags = { a = \"b\" }", 2, "only used with role_arn"),
+        ("[aws]\nsource_identity = \"ab\"", 2, "only used with role_arn"),
         ("[aws]\nuse_fips = true\nendpoint_url = \"http://a\"", 2, "or use_fips"),
         ("[aws]\nuse_dual_stack = true\n[aws.endpoints]\nsts = \"http://a\"", 2, "or use_dual"),
         (
@@ -184,8 +184,12 @@ fn wrong_settings_say_what_to_write() {
             "\"vault\": write \"aws-secretsmanager\", \"aws-ssm\"",
         ),
         ("[secrets]\nmanager = \"files\"", 2, "set directory"),
-        ("[secrets]\nmanager = \"env\"\ndirectory = \"a\"", 3, "only with manager = \"files\""),
-        ("[secrets]\nmanager = \"env\"\nprofile = \"a\"", 3, "only with a manager of AWS's"),
+        (
+            "[secrets]\nmanager = \"env\"\ndirectory = \"a\"",
+            3,
+            "only used with manager = \"files\"",
+        ),
+        ("[secrets]\nmanager = \"env\"\nprofile = \"a\"", 3, "only used with AWS's managers"),
         ("[secrets]\nmanager = \"env\"\nrefresh = \"1ms\"", 3, "shorter than a second"),
         ("[plugin.settings]\nmappings = 1", 2, ""),
     ] {
@@ -260,7 +264,7 @@ fn references_are_kept_apart_from_secrets() {
     assert_eq!(keys.secret_access_key.reference(), None);
     assert_eq!(endpoint_url.as_deref(), Some("http://127.0.0.1:1"));
     let secrets = settings.secrets.unwrap();
-    assert_eq!(secrets.manager, Manager::Files("/etc/standpipe/mounted".into()));
+    assert_eq!(secrets.manager, SecretBackend::Files("/etc/standpipe/mounted".into()));
     assert_eq!((&*secrets.prefix, secrets.refresh), ("a-", Duration::from_secs(60)));
 }
 

@@ -50,20 +50,20 @@ pub struct Workflow {
 
 /// How a workflow is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WorkflowForm {
+pub enum WorkflowFormat {
     /// YAML.
     Yaml,
     /// JSON.
     Json,
 }
 
-impl WorkflowForm {
+impl WorkflowFormat {
     /// By the end of the file's name, as the vendor's program does. None where it is
     /// another one.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()? {
-            "yaml" | "yml" => Some(WorkflowForm::Yaml),
-            "json" => Some(WorkflowForm::Json),
+            "yaml" | "yml" => Some(WorkflowFormat::Yaml),
+            "json" => Some(WorkflowFormat::Json),
             _ => None,
         }
     }
@@ -77,7 +77,7 @@ impl WorkflowForm {
 /// It is not in this form, has an unknown key, or says what cannot be done.
 pub fn read_workflow(
     text: &str,
-    form: WorkflowForm,
+    form: WorkflowFormat,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Workflow, WorkflowError> {
     let is_long = |text: &str| text.len() > limits::WORKFLOW_BYTES_MAX;
@@ -87,7 +87,8 @@ pub fn read_workflow(
         used.borrow_mut().push(value.clone());
         Some(value)
     };
-    let expanded = if is_long(text) { String::new() } else { environment::expand(text, noted) };
+    let expanded =
+        if is_long(text) { String::new() } else { environment::expand_variables(text, noted) };
     if is_long(text) || is_long(&expanded) {
         let most = limits::WORKFLOW_BYTES_MAX;
         return Err(WorkflowError::new(format!(
@@ -95,17 +96,17 @@ pub fn read_workflow(
         )));
     }
     let workflow = read_expanded(&expanded, form, &variable);
-    workflow.map_err(|error| error.without(text, &used.into_inner()))
+    workflow.map_err(|error| error.without_secrets(text, &used.into_inner()))
 }
 
 fn read_expanded(
     expanded: &str,
-    form: WorkflowForm,
+    form: WorkflowFormat,
     variable: &impl Fn(&str) -> Option<String>,
 ) -> Result<Workflow, WorkflowError> {
     let node = match form {
-        WorkflowForm::Yaml => yaml::parse(expanded)?,
-        WorkflowForm::Json => yaml::from_json(json(expanded)?),
+        WorkflowFormat::Yaml => yaml::parse_yaml(expanded)?,
+        WorkflowFormat::Json => yaml::from_json(parse_json(expanded)?),
     };
     let mut workflow = Workflow::default();
     workflow.read(Section::root(node)?, variable)?;
@@ -113,7 +114,7 @@ fn read_expanded(
 }
 
 /// An error of the settings' check in the words of a workflow.
-pub fn in_words_of_workflow(error: &str) -> String {
+pub fn translate_to_workflow_keys(error: &str) -> String {
     const WORDS: [(&str, &str); 11] = [
         ("[aws]", "awsConfig:"),
         ("secret_access_key", "awsSecretAccessKey"),
@@ -131,12 +132,9 @@ pub fn in_words_of_workflow(error: &str) -> String {
 }
 
 /// The parser's own error would show what it found.
-fn json(text: &str) -> Result<serde_json::Value, WorkflowError> {
+fn parse_json(text: &str) -> Result<serde_json::Value, WorkflowError> {
     serde_json::from_str(text).map_err(|error| {
-        WorkflowError::at(
-            error.line(),
-            "this is no JSON: check what stands there, and the line before",
-        )
+        WorkflowError::at(error.line(), "this is not JSON: check this line and the one before")
     })
 }
 
@@ -147,22 +145,22 @@ impl Workflow {
         variable: &impl Fn(&str) -> Option<String>,
     ) -> Result<(), WorkflowError> {
         self.settings.catalog = Some(RawCatalog::default());
-        self.source(root.section("source")?)?;
-        let needs_server = self.sink(root.section("sink")?)?;
+        self.read_source(root.section("source")?)?;
+        let needs_server = self.read_sink(root.section("sink")?)?;
         self.workflow_config(root.section("workflowConfig")?, needs_server, variable)?;
         for key in ["processor", "stage", "bulkSink"] {
-            self.meaningless(&mut root, key, "it has no part in reading pipelines");
+            self.ignore_key(&mut root, key, "it has no part in reading pipelines");
         }
         for key in
             ["ingestionPipelineFQN", "pipelineRunId", "enableStreamableLogs", "ingestionRunnerName"]
         {
-            self.meaningless(&mut root, key, "it is for runs that OpenMetadata itself starts");
+            self.ignore_key(&mut root, key, "it is for runs that OpenMetadata itself starts");
         }
         root.end()
     }
 
     /// Whether an OpenMetadata server is to be told.
-    fn sink(&mut self, mut sink: Section) -> Result<bool, WorkflowError> {
+    fn read_sink(&mut self, mut sink: Section) -> Result<bool, WorkflowError> {
         let word = sink.required_text("type", "metadata-rest")?;
         let mut config = sink.section("config")?;
         let needs_server = match &*word {
@@ -174,10 +172,12 @@ impl Workflow {
             "file" => {
                 let file = config.required_text("filename", "lineage.json")?;
                 self.catalog().files.json = Some(file.into());
-                self.notice("sink: the file gets streams and lineage in this program's own form");
+                self.add_notice(
+                    "sink: the file gets streams and lineage in this program's own form",
+                );
                 false
             }
-            _ => return Err(sink.wrong(None, "type", "write metadata-rest or file")),
+            _ => return Err(sink.error_at_key(None, "type", "write metadata-rest or file")),
         };
         config.end()?;
         sink.end()?;
@@ -192,14 +192,14 @@ impl Workflow {
         &mut self.catalog().lineage
     }
 
-    fn notice(&mut self, text: impl Into<String>) {
+    fn add_notice(&mut self, text: impl Into<String>) {
         self.notices.push(text.into());
     }
 
     /// Take a key that has no effect, whatever it says.
-    fn meaningless(&mut self, section: &mut Section, key: &'static str, why: &str) {
+    fn ignore_key(&mut self, section: &mut Section, key: &'static str, why: &str) {
         if section.take(key).is_some() {
-            self.notice(format!("{} has no effect: {why}", section.path_of(key)));
+            self.add_notice(format!("{} has no effect: {why}", section.path_of(key)));
         }
     }
 }
@@ -215,7 +215,7 @@ impl WorkflowError {
 
     /// The same without what only variables of the environment say: a secret with a line
     /// break or a colon in it may have become a key.
-    fn without(mut self, text: &str, values: &[String]) -> Self {
+    fn without_secrets(mut self, text: &str, values: &[String]) -> Self {
         let is_part = |character: char| character.is_alphanumeric() || character == '_';
         let parts = values.iter().flat_map(|value| value.split(|it| !is_part(it)));
         for part in parts.filter(|part| part.len() >= HIDDEN_BYTES_MIN && !text.contains(part)) {

@@ -16,7 +16,7 @@ use super::{Collected, StartError};
 use crate::limits;
 use crate::source::{ChunkSource, Chunker};
 use crate::stop::{OnDrop, StopTokens};
-use standpipe_aws::Unreached;
+use standpipe_aws::OnUnreachable;
 use standpipe_collector::{CollectSettings, Collector, HeldEvents, SpoolReader};
 use standpipe_core::event::{NextChunk, SourceNames};
 use standpipe_core::limits::STOP_POLL;
@@ -65,7 +65,7 @@ impl Listening {
         settings: CollectSettings,
         tls: Option<Tls>,
         secrets: Arc<dyn SecretResolver>,
-        unreached: Unreached,
+        unreached: OnUnreachable,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
         let connections = connection_limits(&settings)?;

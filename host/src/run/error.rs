@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::admin::BadToken;
 use crate::source::InputError;
 use standpipe_aws::ConnectError;
-use standpipe_aws::secret_store::OpenSecretsError;
+use standpipe_aws::secret_store::OpenSecretStoreError;
 #[cfg(feature = "collector")]
 use standpipe_collector::TakenKey;
 use standpipe_core::secret::{SecretReference, UnresolvedSecret};
@@ -76,7 +76,7 @@ pub enum StartError {
     },
     /// There is no way to the manager of secrets.
     #[error(transparent)]
-    Secrets(#[from] OpenSecretsError),
+    Secrets(#[from] OpenSecretStoreError),
     /// A secret is not to be had.
     #[error(transparent)]
     Secret(#[from] UnresolvedSecret),

@@ -12,7 +12,7 @@ use super::{Collected, StartError};
 use crate::config::CollectSettings;
 use crate::source::Chunker;
 use crate::stop::StopTokens;
-use standpipe_aws::Unreached;
+use standpipe_aws::OnUnreachable;
 use standpipe_core::event::SourceNames;
 use standpipe_core::secret::SecretResolver;
 use standpipe_delivery::dead::LetterDurability;
@@ -35,7 +35,7 @@ impl Listening {
         settings: CollectSettings,
         _: Option<Tls>,
         _: Arc<dyn SecretResolver>,
-        _: Unreached,
+        _: OnUnreachable,
         _: &Handle,
     ) -> Result<Self, StartError> {
         match settings {}

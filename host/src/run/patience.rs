@@ -3,12 +3,12 @@
 use tokio::time::{Instant, sleep};
 
 use super::StartError;
-use standpipe_aws::Unreached;
+use standpipe_aws::OnUnreachable;
 
 /// Takes steps of a start again that fail for a reason that passes by itself, if that is
 /// what is wanted, and says so now and then.
 pub(super) struct Patience {
-    unreached: Unreached,
+    unreached: OnUnreachable,
     failures: u32,
     mentioned: Option<Instant>,
 }
@@ -30,7 +30,7 @@ macro_rules! patiently {
 pub(super) use patiently;
 
 impl Patience {
-    pub(super) fn new(unreached: Unreached) -> Self {
+    pub(super) fn new(unreached: OnUnreachable) -> Self {
         Patience { unreached, failures: 0, mentioned: None }
     }
 
@@ -40,7 +40,7 @@ impl Patience {
     ///
     /// It failed for a reason that does not pass, or nobody wants to wait.
     pub(super) async fn wait(&mut self, error: StartError) -> Result<(), StartError> {
-        if !error.is_transient() || self.unreached == Unreached::Fail {
+        if !error.is_transient() || self.unreached == OnUnreachable::Fail {
             return Err(error);
         }
         if self
@@ -72,7 +72,7 @@ mod tests {
         UnresolvedSecret { reference, cause, is_transient }.into()
     }
 
-    async fn take(unreached: Unreached, step: impl Fn() -> Result<(), StartError>) -> bool {
+    async fn take(unreached: OnUnreachable, step: impl Fn() -> Result<(), StartError>) -> bool {
         let taken = async {
             patiently!(unreached, step());
             Ok::<_, StartError>(())
@@ -88,15 +88,15 @@ mod tests {
             if steps.get() < 20 { Err(failure(true)) } else { Ok(()) }
         };
         let started = Instant::now();
-        assert!(take(Unreached::Continue, step).await);
+        assert!(take(OnUnreachable::Continue, step).await);
         assert_eq!(steps.get(), 20);
         assert!(
             started.elapsed() > standpipe_aws::limits::RETRY_PAUSE_MAX,
             "it asks without a pause"
         );
         steps.set(0);
-        assert!(!take(Unreached::Fail, step).await);
+        assert!(!take(OnUnreachable::Fail, step).await);
         assert_eq!(steps.get(), 1);
-        assert!(!take(Unreached::Continue, || Err(failure(false))).await);
+        assert!(!take(OnUnreachable::Continue, || Err(failure(false))).await);
     }
 }

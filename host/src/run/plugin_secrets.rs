@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{StartError, open_secrets};
-use crate::config::{Settings, kept_secrets};
+use crate::config::{Settings, secret_references};
 use standpipe_core::secret::{
     Secret, SecretReference, SecretResolver, SecretSetting, UnresolvedSecret,
 };
@@ -19,7 +19,7 @@ pub(crate) struct PluginSecrets(HashMap<SecretReference, Secret>);
 
 /// Whether a plugin gets a secret that is kept elsewhere.
 pub(crate) fn are_kept(settings: &Settings) -> bool {
-    settings.plugins_settings().any(|text| !kept_secrets(text).is_empty())
+    settings.all_plugin_settings().any(|text| !secret_references(text).is_empty())
 }
 
 impl PluginSecrets {
@@ -34,12 +34,12 @@ impl PluginSecrets {
             return Ok(PluginSecrets::default());
         }
         let secrets = open_secrets(settings.secrets.as_ref()).await?;
-        Ok(Self::ask(settings.plugins_settings(), &secrets).await?)
+        Ok(Self::ask(settings.all_plugin_settings(), &secrets).await?)
     }
 
     /// References that stand for themselves, where nobody is to be asked.
     pub(crate) fn unresolved(settings: &Settings) -> Self {
-        let references = settings.plugins_settings().flat_map(kept_secrets);
+        let references = settings.all_plugin_settings().flat_map(secret_references);
         let own = |(_, reference): (String, SecretReference)| {
             let text = Secret::new(reference.to_string());
             (reference, text)
@@ -57,7 +57,7 @@ impl PluginSecrets {
         secrets: &Arc<dyn SecretResolver>,
     ) -> Result<Self, UnresolvedSecret> {
         let mut known = HashMap::new();
-        for (_, reference) in settings.flat_map(kept_secrets) {
+        for (_, reference) in settings.flat_map(secret_references) {
             if let Entry::Vacant(entry) = known.entry(reference) {
                 let setting = SecretSetting::Reference(entry.key().clone());
                 entry.insert(secrets.value(&setting).await?);
@@ -70,7 +70,7 @@ impl PluginSecrets {
     /// not asked for.
     pub(super) fn fill(&self, written: &str) -> Option<PluginSettings> {
         let mut text = written.to_owned();
-        for (name, reference) in kept_secrets(written) {
+        for (name, reference) in secret_references(written) {
             text = with_secret(&text, &name, self.0.get(&reference)?);
         }
         Some(PluginSettings::resolved(written, text))

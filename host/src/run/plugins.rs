@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::StartError;
 use super::plugin_secrets::PluginSecrets;
-use crate::config::{Beside, Hosting, PluginSource, Settings};
+use crate::config::{PluginHosting, PluginSource, SecondaryPlugin, Settings};
 use crate::limits;
 use standpipe_plugin_host::cases::Cases;
 use standpipe_plugin_host::swap::{Candidate, Refused, Seal, SettingsDefaults, Swapper, Terms};
@@ -30,7 +30,7 @@ pub(super) struct Companions {
 #[derive(Debug, Clone, PartialEq)]
 struct Companion {
     sha256: String,
-    beside: Beside,
+    beside: SecondaryPlugin,
     /// Its pin, and the key: one that was refused is tried again under others.
     trust: (Option<String>, Option<PublicKey>),
 }
@@ -70,8 +70,8 @@ pub(super) fn read(
 impl Companions {
     /// What settings ask for.
     pub(super) fn of(settings: &Settings) -> Self {
-        let Hosting { canary, shadow, trust, .. } = &settings.hosting;
-        let companion = |beside: &Beside, pin: &Option<String>| {
+        let PluginHosting { canary, shadow, trust, .. } = &settings.hosting;
+        let companion = |beside: &SecondaryPlugin, pin: &Option<String>| {
             let pin = pin.as_ref().or(trust.sha256.as_ref()).cloned();
             Companion::of(beside, (pin, trust.public_key.clone()))
         };
@@ -90,7 +90,7 @@ impl Companions {
         secrets: &PluginSecrets,
     ) {
         let (now, hosting) = (Companions::of(settings), &settings.hosting);
-        let read = |beside: &Beside| {
+        let read = |beside: &SecondaryPlugin| {
             let candidate = candidate_beside(beside, secrets);
             candidate.map_err(|error| swapper.count_unread(error))
         };
@@ -117,7 +117,7 @@ impl Companions {
 impl Companion {
     /// A file that cannot be read is as good as another one, and refused when it is
     /// taken.
-    fn of(beside: &Beside, trust: (Option<String>, Option<PublicKey>)) -> Self {
+    fn of(beside: &SecondaryPlugin, trust: (Option<String>, Option<PublicKey>)) -> Self {
         let sha256 = plugin_bytes(&beside.source).map(|bytes| sha256_hex(&bytes));
         Companion { sha256: sha256.unwrap_or_default(), beside: beside.clone(), trust }
     }
@@ -167,7 +167,7 @@ pub(super) fn candidate(source: &PluginSource) -> Result<Candidate, StartError> 
 
 /// A plugin beside the one in use.
 pub(super) fn candidate_beside(
-    beside: &Beside,
+    beside: &SecondaryPlugin,
     secrets: &PluginSecrets,
 ) -> Result<Candidate, StartError> {
     let settings = Some(filled(&beside.settings, secrets));

@@ -19,7 +19,7 @@ use super::plugin_secrets::PluginSecrets;
 use super::plugins::{
     candidate, candidate_beside, candidate_of_file, refused, terms, terms_without_cases,
 };
-use crate::config::{Beside, Destination, PluginSource, Settings};
+use crate::config::{Destination, PluginSource, SecondaryPlugin, Settings};
 use crate::pipeline::OnFailure;
 use standpipe_aws as aws;
 use standpipe_http::Tls;
@@ -288,7 +288,7 @@ impl PluginLoader {
     /// could be.
     fn beside(
         &mut self,
-        beside: &Beside,
+        beside: &SecondaryPlugin,
         secrets: &PluginSecrets,
         role: Role,
         take: impl FnOnce(&Candidate) -> Option<Result<u64, Refused>>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::StartError;
 use crate::config::{Destination, SourceRole};
 use crate::pipeline::SourceIdentities;
-use standpipe_aws::{self as aws, Access, AwsSettings, AwsStatus, Role, Unreached};
+use standpipe_aws::{self as aws, AwsAccess, AwsRole, AwsSettings, AwsStatus, OnUnreachable};
 use standpipe_core::secret::SecretResolver;
 use standpipe_delivery::{Amazon, Directory, Firehose, Identity, Ports, StartRate};
 
@@ -31,16 +31,16 @@ impl Ways {
 pub(crate) async fn reach(
     aws: &AwsSettings,
     secrets: &Arc<dyn SecretResolver>,
-) -> Result<Access, StartError> {
+) -> Result<AwsAccess, StartError> {
     let http = aws::http_client(&aws.transport, &**secrets).await?;
-    Ok(aws::connect(aws, &http, secrets, Unreached::Fail).await?)
+    Ok(aws::connect(aws, &http, secrets, OnUnreachable::Fail).await?)
 }
 
 pub(super) async fn open(
     destination: &Destination,
     roles: &[SourceRole],
     secrets: &Arc<dyn SecretResolver>,
-    unreached: Unreached,
+    unreached: OnUnreachable,
 ) -> Result<Ways, StartError> {
     match destination {
         Destination::Directory(path) => open_directory(path),
@@ -66,7 +66,7 @@ async fn open_roles(
     endpoint_url: Option<&str>,
     roles: &[SourceRole],
     secrets: &Arc<dyn SecretResolver>,
-    unreached: Unreached,
+    unreached: OnUnreachable,
 ) -> Result<Ways, StartError> {
     let http = aws::http_client(&aws.transport, &**secrets).await?;
     let base = aws::connect_base(aws, &http, secrets, unreached).await?;
@@ -78,7 +78,7 @@ async fn open_roles(
     let mut status = AwsStatus::of(&default);
     let mut ports = Ports::new(amazon(default, endpoint_url));
     let mut identities = SourceIdentities::new();
-    let mut known: Vec<(&Role, Identity)> = Vec::new();
+    let mut known: Vec<(&AwsRole, Identity)> = Vec::new();
     for SourceRole { source, role } in roles {
         let identity = match known.iter().find(|(other, _)| *other == role) {
             Some((_, identity)) => *identity,
@@ -106,12 +106,12 @@ fn open_directory(path: &Path) -> Result<Ways, StartError> {
     Ok(Ways::one(Arc::new(directory)))
 }
 
-fn amazon(access: Access, endpoint_url: Option<&str>) -> Arc<dyn Firehose> {
+fn amazon(access: AwsAccess, endpoint_url: Option<&str>) -> Arc<dyn Firehose> {
     Arc::new(Amazon::new(&access.config, endpoint_url).renewing(access.session))
 }
 
 /// What stands before Firehose has other quotas, or none.
-fn start_rate(access: &Access, endpoint_url: Option<&str>) -> StartRate {
+fn start_rate(access: &AwsAccess, endpoint_url: Option<&str>) -> StartRate {
     match (endpoint_url, access.config.region()) {
         (None, Some(region)) => StartRate::of_region(region.as_ref()),
         _ => StartRate::Unbounded,

@@ -21,7 +21,7 @@ use super::{CACHE, Run, StartError};
 use crate::admin::Admin;
 use crate::config::Settings;
 use crate::stop::StopTokens;
-use standpipe_aws::Unreached;
+use standpipe_aws::OnUnreachable;
 use standpipe_core::private;
 use standpipe_delivery::dead::{Folder, Letters};
 use standpipe_delivery::{Delivery, DeliverySettings};
@@ -44,10 +44,13 @@ impl Run {
         for warning in &settings.warnings {
             tracing::warn!("settings: {warning}");
         }
-        let unreached = if settings.fail_fast { Unreached::Fail } else { Unreached::Continue };
+        let unreached =
+            if settings.fail_fast { OnUnreachable::Fail } else { OnUnreachable::Continue };
         let secrets = patiently!(unreached, open_secrets(settings.secrets.as_ref()).await);
-        let known =
-            patiently!(unreached, PluginSecrets::ask(settings.plugins_settings(), &secrets).await);
+        let known = patiently!(
+            unreached,
+            PluginSecrets::ask(settings.all_plugin_settings(), &secrets).await
+        );
         // Neither compiling nor the plugin's own code may run on the threads
         // that drive input and output.
         let prepare = move || {

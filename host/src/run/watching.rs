@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::plugin_secrets::PluginSecrets;
 use super::plugins::{self, Companions, Ingredients, signature_path};
 use super::reloading::{BoxError, ReloadableParts};
-use crate::config::{PluginSource, Settings, Watch};
+use crate::config::{FileWatch, PluginSource, Settings};
 use standpipe_core::fingerprint::FileFingerprint;
 use standpipe_core::secret::SecretResolver;
 use standpipe_plugin_host::swap::{Candidate, Refused, Swapped, Swapper};
@@ -138,7 +138,7 @@ impl Reloader {
         }
         let Ok(settings) = (inner.read)() else { return };
         let (watch, files) = (settings.hosting.watch, inner.files(&settings));
-        if watch == Watch::Files && !files.is_empty() {
+        if watch == FileWatch::Files && !files.is_empty() {
             // From before they are read: what changes from now on shows.
             let seen = fingerprints(&files);
             let _ = self.reload().await;
@@ -197,7 +197,7 @@ impl Inner {
         let settings = settings.map_err(|reason| self.swapper.count_unread(reason))?;
         runtime.block_on(self.reloadable.apply(&settings));
         let known =
-            runtime.block_on(PluginSecrets::ask(settings.plugins_settings(), &self.secrets));
+            runtime.block_on(PluginSecrets::ask(settings.all_plugin_settings(), &self.secrets));
         let known = known.map_err(|error| self.swapper.count_unread(error))?;
         let (candidate, terms, ingredients) = plugins::read(&self.swapper, &settings, &known)?;
         // First, so that a plugin with old secrets is not what is gone back to.

@@ -62,7 +62,8 @@ fn a_session_without_all_of_its_parts_is_none() {
         let stub = Stub::start(|_| Fate::Accept);
         let program =
             Program::running_against(&stub.url()).settings(&settings).mapping(&[("*", "s")]);
-        let ran = program.stdin(EVENT).run().exits(2).says(&[ROLE, "could not be assumed", &words]);
+        let ran =
+            program.stdin(EVENT).run().exits(2).says(&[ROLE, "failed to assume the role", &words]);
         assert!(!ran.stderr.contains("token 0"), "{}", ran.stderr);
         assert_eq!(stub.requests().len(), 0, "{}", &body[..body.len().min(80)]);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use standpipe_catalog::discovery::DiscoverySettings;
 use standpipe_catalog::probe::{ProbeOutcome, probe_reading};
-use standpipe_catalog::{Inventory, Origin, Sink};
+use standpipe_catalog::{Inventory, Sink, StreamOrigin};
 use standpipe_tests::catalog::{Account, Made, REGION, SECRET, make_streams};
 use standpipe_tests::ministack::Ministack;
 use standpipe_tests::moto;
@@ -145,7 +145,7 @@ fn assert_made(inventory: &Inventory, made: &Made) {
         let (source, destination) = &made.streams[&stream.name];
         // Neither of them tells more of such a source than its kind.
         match &stream.origin {
-            Origin::Unsupported { what } => {
+            StreamOrigin::Unsupported { what } => {
                 assert!(what == source && ["MSKAsSource", "DatabaseAsSource"].contains(&&**source));
             }
             origin => assert_eq!(origin_word(origin), source),
@@ -160,13 +160,13 @@ fn assert_made(inventory: &Inventory, made: &Made) {
     assert_no_secret(inventory);
 }
 
-fn origin_word(origin: &Origin) -> &str {
+fn origin_word(origin: &StreamOrigin) -> &str {
     match origin {
-        Origin::DirectPut => "DirectPut",
-        Origin::Kinesis { .. } => "KinesisStreamAsSource",
-        Origin::Kafka { .. } => "MSKAsSource",
-        Origin::Database { .. } => "DatabaseAsSource",
-        Origin::Unsupported { .. } => "unsupported",
+        StreamOrigin::DirectPut => "DirectPut",
+        StreamOrigin::Kinesis { .. } => "KinesisStreamAsSource",
+        StreamOrigin::Kafka { .. } => "MSKAsSource",
+        StreamOrigin::Database { .. } => "DatabaseAsSource",
+        StreamOrigin::Unsupported { .. } => "unsupported",
     }
 }
 

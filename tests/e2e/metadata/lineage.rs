@@ -4,7 +4,7 @@
 use serde_json::json;
 use standpipe_catalog::openmetadata::{EdgeWrite, ServiceNames};
 use standpipe_catalog::report::EdgeOutcome;
-use standpipe_catalog::{Asset, EdgeRole, Rotation, SearchEngine, Table};
+use standpipe_catalog::{Asset, EdgeRole, IndexRotation, SearchEngine, TableName};
 use standpipe_tests::openmetadata::Traits;
 
 use super::world::{World, arn, kinesis, objects, world_topic};
@@ -79,7 +79,7 @@ fn what_may_be_two_things_is_none() {
 #[test]
 fn what_is_missing_is_told_with_what_was_tried() {
     let mut world = World::new(Traits::default(), &[]);
-    let table = Table { database: Some("dev".into()), schema: None, name: "Orders".into() };
+    let table = TableName { database: Some("dev".into()), schema: None, name: "Orders".into() };
     let to = Asset::RedshiftTable { host: "h".to_owned(), table };
     world_topic(&world.server, "in");
     world.join("a", &[kinesis("in")], std::slice::from_ref(&to));
@@ -157,7 +157,7 @@ fn an_index_that_rotates_is_its_newest_one() {
         engine: SearchEngine::OpenSearch,
         place: "p".to_owned(),
         index: "orders".to_owned(),
-        rotation: Rotation::Month,
+        rotation: IndexRotation::Month,
     };
     world.join("a", &[kinesis("in")], &[to]);
     let outcome = world.run_well();
@@ -235,7 +235,8 @@ fn columns_of_one_name_are_joined_where_that_is_set() {
         "sf.DB.S.T",
         &json!({"columns": columns("sf.DB.S.T", &["ID", "MORE"])}),
     );
-    let table = Table { database: Some("db".into()), schema: Some("s".into()), name: "t".into() };
+    let table =
+        TableName { database: Some("db".into()), schema: Some("s".into()), name: "t".into() };
     let from = Asset::KafkaTopic { cluster: arn("kafka", "cluster/c/1"), topic: "t".to_owned() };
     world.join("a", &[from], &[Asset::SnowflakeTable { account: "x".to_owned(), table }]);
     world.settings.services.database = vec!["sf".to_owned()];
@@ -251,7 +252,7 @@ fn columns_of_one_name_are_joined_where_that_is_set() {
 #[test]
 fn tables_are_looked_for_in_all_services_where_none_is_named() {
     let mut world = World::new(Traits::default(), &[]);
-    let table = |database: Option<&str>, schema: &str, name: &str| Table {
+    let table = |database: Option<&str>, schema: &str, name: &str| TableName {
         database: database.map(str::to_owned),
         schema: Some(schema.to_owned()),
         name: name.to_owned(),

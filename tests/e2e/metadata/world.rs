@@ -6,8 +6,8 @@ use serde_json::json;
 use standpipe_catalog::ingest::{IngestOptions, IngestOutcome, ingest};
 use standpipe_catalog::openmetadata::{OpenMetadata, OpenMetadataSettings};
 use standpipe_catalog::{
-    Arn, Asset, Destination, Edge, EdgeRole, Graph, Inventory, Origin, S3Place, Sink, Status,
-    StreamDescription,
+    Arn, Asset, Destination, Edge, EdgeRole, Graph, Inventory, S3Location, Sink, StreamDescription,
+    StreamOrigin, StreamStatus,
 };
 use standpipe_core::secret::{NoSecretManager, Secret, SecretSetting};
 use standpipe_tests::openmetadata::rules::quoted;
@@ -62,9 +62,9 @@ impl World {
     /// A stream that joins these assets; the server need not know them.
     pub(super) fn join(&mut self, name: &str, from: &[Asset], to: &[Asset]) {
         let origin = match from.first() {
-            None => Origin::DirectPut,
-            Some(Asset::KinesisStream { arn }) => Origin::Kinesis { arn: arn.clone() },
-            Some(_) => Origin::Unsupported { what: "of a test".to_owned() },
+            None => StreamOrigin::DirectPut,
+            Some(Asset::KinesisStream { arn }) => StreamOrigin::Kinesis { arn: arn.clone() },
+            Some(_) => StreamOrigin::Unsupported { what: "of a test".to_owned() },
         };
         let stream = stream(name, origin);
         let own = Asset::DeliveryStream { name: name.to_owned(), arn: Some(stream.arn.clone()) };
@@ -151,11 +151,11 @@ pub(super) fn arn(service: &str, resource: &str) -> Arn {
     Arn::parse(&format!("arn:aws:{service}:eu-west-1:{ACCOUNT}:{resource}")).unwrap()
 }
 
-fn stream(name: &str, origin: Origin) -> StreamDescription {
+fn stream(name: &str, origin: StreamOrigin) -> StreamDescription {
     StreamDescription {
         name: name.to_owned(),
         arn: arn("firehose", &format!("deliverystream/{name}")),
-        status: Status { word: "ACTIVE".to_owned(), failure: None },
+        status: StreamStatus { word: "ACTIVE".to_owned(), failure: None },
         kind: "KinesisStreamAsSource".to_owned(),
         version: "1".to_owned(),
         created: Some(1_767_225_600.5),
@@ -164,7 +164,7 @@ fn stream(name: &str, origin: Origin) -> StreamDescription {
         destinations: vec![Destination::bare(
             "destinationId-000000000001",
             "ExtendedS3DestinationDescription",
-            Sink::S3(S3Place { bucket: "lake".to_owned(), prefix: format!("{name}/") }),
+            Sink::S3(S3Location { bucket: "lake".to_owned(), prefix: format!("{name}/") }),
         )],
         has_more_destinations: false,
         is_encrypted: false,

@@ -4,12 +4,12 @@
 
 use std::path::Path;
 
-use standpipe::config::{CatalogOverrides, WorkflowForm, read_workflow};
+use standpipe::config::{CatalogOverrides, WorkflowFormat, read_workflow};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let variable = |name: &str| (name.len() < 3).then(|| "!hidden-secret!".to_owned());
-    for form in [WorkflowForm::Yaml, WorkflowForm::Json] {
+    for form in [WorkflowFormat::Yaml, WorkflowFormat::Json] {
         match read_workflow(text, form, variable) {
             Ok(workflow) => {
                 let _ = workflow.settings.check_catalog(Path::new(""), CatalogOverrides::default());

@@ -9,14 +9,14 @@ pub fn advice_of_refusal(code: &str, message: &str, is_skewed: bool) -> Option<&
     if is_about_time(code, message) || is_skewed && is_about_signature(code) {
         return Some(
             "this machine's clock is wrong: set it, and check its time synchronisation, such as chrony or \
-             systemd-timesyncd; meanwhile requests are signed with the time of AWS where its answers say it",
+             systemd-timesyncd; until then requests are signed with the time that AWS reports",
         );
     }
     let is_denied = matches!(code, "AccessDeniedException" | "AccessDenied");
     let has = |words: &str| is_denied && message.contains(words);
     if has("resource-based policy") || has("resource policy") {
         return Some(
-            "a resource policy denies it, whatever these credentials may: change that policy",
+            "a resource policy denies it, whatever these credentials allow: change that policy",
         );
     }
     if has("VPC endpoint policy") {
@@ -66,26 +66,28 @@ pub fn advice_of_code(code: &str) -> Option<&'static str> {
         }
         "ExpiredTokenException" | "ExpiredToken" => {
             "the credentials have expired: renew `session_token` under [aws] or AWS_SESSION_TOKEN, or use \
-             `role_arn` or `profile`, which are renewed by themselves"
+             `role_arn` or `profile`, which are renewed automatically"
         }
         "UnrecognizedClientException" | "InvalidClientTokenId" => {
             "AWS does not know the access key: check `access_key_id`, `session_token` and `region` under [aws]"
         }
         "InvalidSignatureException" | "SignatureDoesNotMatch" | "IncompleteSignature" => {
-            "the signature is another one: check `secret_access_key` and `region` under [aws]"
+            "the signature does not match: check `secret_access_key` and `region` under [aws]"
         }
         "InvalidSourceException" => {
-            "the stream decompresses records of CloudWatch Logs and takes no others: switch that off, or have the plugin \
+            "the stream decompresses records of CloudWatch Logs and accepts no others: turn that off, or let the plugin \
              name another stream"
         }
         "InvalidKMSResourceException" => {
             "the stream's KMS key cannot be used: check that it is enabled, and the grants of Firehose"
         }
         "OptInRequired" | "RegionDisabledException" => {
-            "the region is not switched on for the account: check `region` and `sts_region` under [aws]"
+            "the region is not enabled for the account: check `region` and `sts_region` under [aws]"
         }
         "ResourceNotFoundException" => "check its name, and `region` under [aws]",
-        "HTTP 407" => "the proxy refuses: check the user and the password of `proxy` under [aws]",
+        "HTTP 407" => {
+            "the proxy refuses the credentials: check the user and the password of `proxy` under [aws]"
+        }
         _ => return None,
     })
 }
@@ -105,13 +107,13 @@ pub fn advice_of_failure(error: &(dyn Error + 'static)) -> Option<&'static str> 
     let words = super::error_chain(error);
     let has = |word: &str| words.contains(word);
     Some(if is_without_login(error) {
-        "nobody is logged in to IAM Identity Center (SSO): run `aws sso login`"
+        "not logged in to IAM Identity Center (SSO): run `aws sso login`"
     } else if has("UnknownIssuer") || has("invalid peer certificate") || has("CaUsedAsEndEntity") {
         "the endpoint's certificate is not trusted: check `ca_bundle` and `endpoint_url` under [aws]"
     } else if has("tunnel error") || has("proxy") {
-        "the proxy does not let it through: check `proxy` under [aws], or HTTPS_PROXY"
+        "the proxy refuses the connection: check `proxy` under [aws], or HTTPS_PROXY"
     } else if has("dns error") || has("connect") || has("Connect") {
-        "nobody can be reached: check `region`, `endpoint_url`, `sts_endpoint_url`, `endpoints` and `proxy` under \
+        "the endpoint cannot be reached: check `region`, `endpoint_url`, `sts_endpoint_url`, `endpoints` and `proxy` under \
          [aws]"
     } else {
         return None;

@@ -9,12 +9,12 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use thiserror::Error as ThisError;
 
 use super::transient::is_transient;
-use super::{AnswerTooLong, InvalidAnswer, advice_of_failure, advice_of_refusal, is_skewed};
+use super::{InvalidResponse, ResponseTooLong, advice_of_failure, advice_of_refusal, is_skewed};
 use standpipe_core::{error_chain, error_sources, limits};
 
 /// The code of an error that stands for an answer of success which is not complete, or
 /// too long.
-pub const INVALID_ANSWER: &str = "InvalidAnswer";
+pub const INVALID_RESPONSE: &str = "InvalidAnswer";
 
 /// A request that came to nothing.
 #[derive(Debug, Clone, ThisError, PartialEq, Eq)]
@@ -40,17 +40,17 @@ impl AwsError {
     }
 
     /// An error that may be over when the request is sent again.
-    pub(super) fn passing(code: impl Into<String>, message: String) -> Self {
+    pub(super) fn transient(code: impl Into<String>, message: String) -> Self {
         AwsError { is_passing: true, ..AwsError::new(code, message) }
     }
 
     /// An answer of success that lacks what it must have, in the words of whoever
     /// looked for it. Another one may be better: it need not be AWS that gave it.
-    pub fn incomplete(problem: impl Into<String>) -> Self {
+    pub fn incomplete_response(problem: impl Into<String>) -> Self {
         let advice = Some(
-            "it is not a complete answer of AWS: check the endpoints under [aws], and the proxies in between",
+            "it is not a complete response of AWS: check the endpoints under [aws], and the proxies in between",
         );
-        AwsError { advice, ..AwsError::passing(INVALID_ANSWER, problem.into()) }
+        AwsError { advice, ..AwsError::transient(INVALID_RESPONSE, problem.into()) }
     }
 
     /// An answer that refuses the request. Without a code it has none of the service.
@@ -83,7 +83,11 @@ impl AwsError {
             SdkError::ResponseError(response) if !is_success(response.raw()) => {
                 Self::of_refusal(response.raw().status().as_u16(), "", "", false)
             }
-            _ => Self::of_transport(error, Transport::of(error)),
+            _ => {
+                let (code, is_passing) = transport_code(error);
+                let advice = advice_of_failure(error);
+                AwsError { advice, is_passing, ..AwsError::new(code, error_chain(error)) }
+            }
         }
     }
 
@@ -96,25 +100,15 @@ impl AwsError {
 
     /// None where it is another error.
     fn of_invalid_answer(error: &(dyn Error + 'static)) -> Option<Self> {
-        if let Some(invalid) = error.downcast_ref::<InvalidAnswer>() {
+        if let Some(invalid) = error.downcast_ref::<InvalidResponse>() {
             let is_passing = invalid.may_pass();
-            return Some(AwsError { is_passing, ..Self::new(INVALID_ANSWER, invalid.to_string()) });
+            return Some(AwsError {
+                is_passing,
+                ..Self::new(INVALID_RESPONSE, invalid.to_string())
+            });
         }
-        let too_long = error.downcast_ref::<AnswerTooLong>()?;
-        Some(AwsError::new(INVALID_ANSWER, too_long.to_string()))
-    }
-
-    fn of_transport(error: &(dyn Error + 'static), transport: Transport) -> Self {
-        let (code, is_passing) = match transport {
-            Transport::NoCredentials { is_transient } => ("NoCredentials", is_transient),
-            Transport::TimedOut => ("Timeout", true),
-            Transport::NotConnected => ("CannotConnect", true),
-            Transport::Lost => ("ConnectionLost", true),
-            Transport::Unreadable => (INVALID_ANSWER, true),
-            Transport::Other => ("RequestFailed", true),
-        };
-        let (message, advice) = (error_chain(error), advice_of_failure(error));
-        AwsError { advice, is_passing, ..AwsError::new(code, message) }
+        let too_long = error.downcast_ref::<ResponseTooLong>()?;
+        Some(AwsError::new(INVALID_RESPONSE, too_long.to_string()))
     }
 
     /// Whether other credentials may be answered without this error.
@@ -131,44 +125,31 @@ impl AwsError {
     }
 }
 
-/// How a request came to have no answer.
-#[derive(Clone, Copy)]
-enum Transport {
-    NoCredentials {
-        is_transient: bool,
-    },
-    TimedOut,
-    NotConnected,
-    Lost,
-    /// There is one with a status of success, which the SDK cannot read.
-    Unreadable,
-    Other,
-}
-
-impl Transport {
-    fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
-    where
-        E: Error + 'static,
-    {
-        match error {
-            SdkError::TimeoutError(_) => return Transport::TimedOut,
-            SdkError::ResponseError(_) => return Transport::Unreadable,
-            _ => {}
-        }
-        let credentials =
-            error_sources(error).find_map(|source| source.downcast_ref::<CredentialsError>());
-        if let Some(error) = credentials {
-            return Transport::NoCredentials { is_transient: is_transient(error) };
-        }
-        match error {
-            SdkError::DispatchFailure(failure) if failure.is_timeout() => Transport::TimedOut,
-            SdkError::DispatchFailure(_) if error_sources(error).any(is_connect_error) => {
-                Transport::NotConnected
-            }
-            SdkError::DispatchFailure(failure) if failure.is_io() => Transport::Lost,
-            _ => Transport::Other,
-        }
+/// A word for how a request came to have no answer, and whether another one may have one.
+fn transport_code<E>(error: &SdkError<E, HttpResponse>) -> (&'static str, bool)
+where
+    E: Error + 'static,
+{
+    match error {
+        SdkError::TimeoutError(_) => return ("Timeout", true),
+        // There is one with a status of success, which the SDK cannot read.
+        SdkError::ResponseError(_) => return (INVALID_RESPONSE, true),
+        _ => {}
     }
+    let credentials =
+        error_sources(error).find_map(|source| source.downcast_ref::<CredentialsError>());
+    if let Some(error) = credentials {
+        return ("NoCredentials", is_transient(error));
+    }
+    let code = match error {
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => "Timeout",
+        SdkError::DispatchFailure(_) if error_sources(error).any(is_connect_error) => {
+            "CannotConnect"
+        }
+        SdkError::DispatchFailure(failure) if failure.is_io() => "ConnectionLost",
+        _ => "RequestFailed",
+    };
+    (code, true)
 }
 
 fn is_connect_error(error: &(dyn Error + 'static)) -> bool {

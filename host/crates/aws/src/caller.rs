@@ -5,11 +5,11 @@ use aws_sdk_sts::error::SdkError;
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityError;
 use thiserror::Error as ThisError;
 
-use super::{Access, error_chain, role};
+use super::{AwsAccess, error_chain, role};
 
 /// Whose credentials are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
+pub struct CallerIdentity {
     /// The account.
     pub account: String,
     /// The user, or the role's session.
@@ -24,19 +24,19 @@ pub enum CallerError {
     Request(#[source] Box<SdkError<GetCallerIdentityError>>),
     /// Its answer lacks something.
     #[error(
-        "the answer has no {0}, so it is not a complete answer of STS: check `sts_endpoint_url` under \
+        "the response has no {0}, so it is not a complete response of STS: check `sts_endpoint_url` under \
          [aws], and the proxies in between"
     )]
     Incomplete(&'static str),
 }
 
-impl Access {
+impl AwsAccess {
     /// Ask STS whose credentials these are. That needs no permission.
     ///
     /// # Errors
     ///
     /// STS cannot be reached, does not know them, or gives an incomplete answer.
-    pub async fn caller(&self) -> Result<Caller, CallerError> {
+    pub async fn caller_identity(&self) -> Result<CallerIdentity, CallerError> {
         let sts = role::sts_client(&self.config, &self.sts);
         let answer = sts.get_caller_identity().send().await;
         let answer = answer.map_err(|error| CallerError::Request(Box::new(error)))?;
@@ -44,6 +44,9 @@ impl Access {
             let text = text.filter(|text| !text.is_empty()).map(str::to_owned);
             text.ok_or(CallerError::Incomplete(member))
         };
-        Ok(Caller { account: text(answer.account(), "Account")?, arn: text(answer.arn(), "Arn")? })
+        Ok(CallerIdentity {
+            account: text(answer.account(), "Account")?,
+            arn: text(answer.arn(), "Arn")?,
+        })
     }
 }

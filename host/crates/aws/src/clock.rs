@@ -23,12 +23,12 @@ const CLOCK_JITTER: Duration = Duration::from_secs(60);
 /// are signed with this clock: this machine's, corrected by the `Date` of an answer that
 /// refused a request, once that is minutes away. All clients of one way to AWS share it.
 #[derive(Debug, Clone, Default)]
-pub struct Clock(Arc<AtomicI64>);
+pub struct AwsClock(Arc<AtomicI64>);
 
-impl Clock {
+impl AwsClock {
     /// The time by which requests are signed, and credentials expire.
     pub fn now(&self) -> SystemTime {
-        shifted(SystemTime::now(), self.correction_seconds())
+        shift_time(SystemTime::now(), self.correction_seconds())
     }
 
     /// How many seconds AWS is ahead of this machine; negative where it is behind, and 0
@@ -39,7 +39,7 @@ impl Clock {
 
     /// Learn from an answer. Those of success are not looked at: whoever gave them takes
     /// the signature, and it costs nothing.
-    pub(super) fn observe(&self, response: &HttpResponse) {
+    pub(super) fn observe_response(&self, response: &HttpResponse) {
         if !matches!(response.status().as_u16(), 400 | 401 | 403) {
             return;
         }
@@ -61,9 +61,9 @@ impl Clock {
     }
 }
 
-impl TimeSource for Clock {
+impl TimeSource for AwsClock {
     fn now(&self) -> SystemTime {
-        Clock::now(self)
+        AwsClock::now(self)
     }
 }
 
@@ -82,7 +82,7 @@ fn skew_seconds(response: &HttpResponse) -> Option<i64> {
     Some(date.secs() - DateTime::from(SystemTime::now()).secs())
 }
 
-fn shifted(time: SystemTime, seconds: i64) -> SystemTime {
+fn shift_time(time: SystemTime, seconds: i64) -> SystemTime {
     let by = Duration::from_secs(seconds.unsigned_abs());
     let shifted = if seconds < 0 { time.checked_sub(by) } else { time.checked_add(by) };
     shifted.unwrap_or(time)
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn response(status: u16, ahead_seconds: i64) -> HttpResponse {
-        let date = DateTime::from(shifted(SystemTime::now(), ahead_seconds));
+        let date = DateTime::from(shift_time(SystemTime::now(), ahead_seconds));
         let mut response =
             HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
         response.headers_mut().insert("date", date.fmt(Format::HttpDate).unwrap());
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_refusal_that_is_minutes_away_sets_the_clock_and_one_that_is_near_sets_it_back() {
-        let clock = Clock::default();
+        let clock = AwsClock::default();
         for (status, ahead, correction) in [
             (400, 200, 0),
             (200, 3600, 0),
@@ -115,7 +115,7 @@ mod tests {
             (401, 86_400, 86_400),
             (403, 3, 0),
         ] {
-            clock.observe(&response(status, ahead));
+            clock.observe_response(&response(status, ahead));
             let found = clock.correction_seconds();
             assert!(found.abs_diff(correction) <= 2, "{status}, {ahead}: {found}");
             let now = DateTime::from(clock.now()).secs();
@@ -126,14 +126,14 @@ mod tests {
 
     #[test]
     fn an_answer_without_a_date_says_nothing() {
-        let clock = Clock::default();
+        let clock = AwsClock::default();
         for date in [None, Some(""), Some("now"), Some("Thu, 99 Foo 2026 00:00:00 GMT")] {
             let mut response =
                 HttpResponse::new(StatusCode::try_from(403).unwrap(), SdkBody::empty());
             if let Some(date) = date {
                 response.headers_mut().insert("date", date);
             }
-            clock.observe(&response);
+            clock.observe_response(&response);
             assert_eq!((clock.correction_seconds(), is_skewed(&response)), (0, false), "{date:?}");
         }
     }

@@ -9,66 +9,41 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::credential_fn::provide_credentials_fn;
 use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{self, ProvideCredentials, future};
+use aws_credential_types::provider::{self, ProvideCredentials};
 
-use super::{AwsHttp, AwsSettings, Keys, Session};
+use super::{AwsHttp, AwsSession, AwsSettings, StaticKeys};
 use crate::limits;
 use standpipe_core::secret::SecretResolver;
 
 /// The credentials before any role: the first of keys, profile, and default chain
 /// that is set.
-pub(super) fn base(
+pub(super) fn base_session(
     settings: &AwsSettings,
     config: &SdkConfig,
     http: &AwsHttp,
     secrets: &Arc<dyn SecretResolver>,
-) -> Session {
+) -> AwsSession {
     if let Some(keys) = &settings.keys {
         let reload = secrets.refresh().min(limits::CREDENTIALS_RELOAD);
-        let secrets = Arc::clone(secrets);
-        return Session::new(KeysSource { keys: keys.clone(), secrets }, reload, &http.clock);
+        let (keys, secrets) = (keys.clone(), Arc::clone(secrets));
+        let load = move || load_keys(keys.clone(), Arc::clone(&secrets));
+        return AwsSession::new(provide_credentials_fn(load), reload, &http.clock);
     }
+    let profile = settings.profile.clone();
     let surroundings = Surroundings {
         region: config.region().cloned(),
         use_fips: config.use_fips(),
         use_dual_stack: config.use_dual_stack(),
         http: http.clone(),
     };
-    let reload = limits::CREDENTIALS_RELOAD;
-    match &settings.profile {
-        Some(profile) => {
-            let profile = profile.clone();
-            Session::new(ProfileSource { profile, surroundings }, reload, &http.clock)
-        }
-        None => Session::new(ChainSource { surroundings }, reload, &http.clock),
-    }
-}
-
-/// Keys of the settings, some of which may be kept elsewhere.
-#[derive(Debug)]
-struct KeysSource {
-    keys: Keys,
-    secrets: Arc<dyn SecretResolver>,
-}
-
-/// A profile of the shared files. By its own source, since the default chain
-/// would prefer keys of the environment to the profile that was asked for.
-#[derive(Debug)]
-struct ProfileSource {
-    profile: String,
-    surroundings: Surroundings,
-}
-
-/// Wherever every AWS SDK looks: environment, shared files, web identity,
-/// container, instance.
-#[derive(Debug)]
-struct ChainSource {
-    surroundings: Surroundings,
+    let load = move || load_shared(profile.clone(), surroundings.clone());
+    AwsSession::new(provide_credentials_fn(load), limits::CREDENTIALS_RELOAD, &http.clock)
 }
 
 /// What a search for credentials needs besides files and environment.
-#[derive(Debug)]
+#[derive(Clone)]
 struct Surroundings {
     region: Option<Region>,
     use_fips: Option<bool>,
@@ -76,70 +51,45 @@ struct Surroundings {
     http: AwsHttp,
 }
 
-impl KeysSource {
-    async fn load(&self) -> provider::Result {
-        let Keys { access_key_id, secret_access_key, session_token } = &self.keys;
-        let id = self.secrets.value(access_key_id).await;
-        let id = id.map_err(CredentialsError::provider_error)?;
-        let key = self.secrets.value(secret_access_key).await;
-        let key = key.map_err(CredentialsError::provider_error)?;
-        let token = self.secrets.optional(session_token.as_ref()).await;
-        let token = token.map_err(CredentialsError::provider_error)?;
-        let token = token.map(|token| token.expose().to_owned());
-        Ok(Credentials::new(id.expose(), key.expose(), token, None, "standpipe settings"))
-    }
+/// Loads keys of the settings, some of which may be kept elsewhere.
+async fn load_keys(keys: StaticKeys, secrets: Arc<dyn SecretResolver>) -> provider::Result {
+    let StaticKeys { access_key_id, secret_access_key, session_token } = &keys;
+    let id = secrets.value(access_key_id).await;
+    let id = id.map_err(CredentialsError::provider_error)?;
+    let key = secrets.value(secret_access_key).await;
+    let key = key.map_err(CredentialsError::provider_error)?;
+    let token = secrets.optional(session_token.as_ref()).await;
+    let token = token.map_err(CredentialsError::provider_error)?;
+    let token = token.map(|token| token.expose().to_owned());
+    Ok(Credentials::new(id.expose(), key.expose(), token, None, "standpipe settings"))
 }
 
-impl ProfileSource {
-    async fn load(&self) -> provider::Result {
-        let builder = ProfileFileCredentialsProvider::builder().profile_name(&self.profile);
-        builder.configure(&self.surroundings.fresh()).build().provide_credentials().await
-    }
-}
-
-impl ChainSource {
-    async fn load(&self) -> provider::Result {
-        let builder = DefaultCredentialsChain::builder().configure(self.surroundings.fresh());
-        builder.region(self.surroundings.region.clone()).build().await.provide_credentials().await
+/// Looks for credentials in a profile of the shared files; without one, wherever every AWS SDK
+/// looks: environment, shared files, web identity, container, instance. That chain would prefer
+/// keys of the environment to a profile that was asked for.
+async fn load_shared(profile: Option<String>, surroundings: Surroundings) -> provider::Result {
+    let config = surroundings.provider_config();
+    match profile {
+        Some(profile) => {
+            let builder = ProfileFileCredentialsProvider::builder().profile_name(profile);
+            builder.configure(&config).build().provide_credentials().await
+        }
+        None => {
+            let builder = DefaultCredentialsChain::builder().configure(config);
+            builder.region(surroundings.region).build().await.provide_credentials().await
+        }
     }
 }
 
 impl Surroundings {
     /// Made anew for each search: what is kept, or only cloned, has read the shared
     /// files once and would not see that they have been rotated.
-    fn fresh(&self) -> ProviderConfig {
+    fn provider_config(&self) -> ProviderConfig {
         ProviderConfig::without_region()
             .with_region(self.region.clone())
             .with_use_fips(self.use_fips)
             .with_use_dual_stack(self.use_dual_stack)
             .with_http_client(self.http.client.clone())
             .with_time_source(self.http.clock.clone())
-    }
-}
-
-impl ProvideCredentials for KeysSource {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::new(self.load())
-    }
-}
-
-impl ProvideCredentials for ProfileSource {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::new(self.load())
-    }
-}
-
-impl ProvideCredentials for ChainSource {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::new(self.load())
     }
 }

@@ -12,7 +12,7 @@ use rustls::pki_types::pem;
 use thiserror::Error as ThisError;
 
 use super::{
-    AwsSettings, Role, advice_of_failure, advice_of_refusal, error_chain, is_skewed,
+    AwsRole, AwsSettings, advice_of_failure, advice_of_refusal, error_chain, is_skewed,
     is_without_login,
 };
 use standpipe_core::error_sources;
@@ -31,7 +31,7 @@ pub enum CertificatesError {
     #[error(transparent)]
     Certificate(#[from] rustls::Error),
     /// It has none.
-    #[error("there is no certificate in it")]
+    #[error("the file has no certificate")]
     None,
 }
 
@@ -67,7 +67,7 @@ pub enum ConnectError {
     },
     /// The profile has no credentials.
     #[error(
-        "use the profile {profile:?} of the shared files of AWS: {}: check `profile` under [aws]",
+        "failed to use the profile {profile:?} of the shared AWS files: {}: check `profile` under [aws]",
         profile_problem(cause)
     )]
     Profile {
@@ -78,7 +78,7 @@ pub enum ConnectError {
         cause: CredentialsError,
     },
     /// The role cannot be assumed.
-    #[error("the role {arn} could not be assumed: {}: {advice}", error_chain(cause))]
+    #[error("failed to assume the role {arn}: {}: {advice}", error_chain(cause))]
     Role {
         /// The role.
         arn: String,
@@ -96,7 +96,7 @@ pub enum ConnectError {
     Secret(#[from] UnresolvedSecret),
     /// The proxy is none. Its URL may hold a password, and is not shown.
     #[error(
-        "{} is no URL of a proxy: write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT",
+        "{} is not the URL of a proxy: write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT",
         if *is_set { "`proxy` under [aws]" } else { "HTTPS_PROXY" }
     )]
     Proxy {
@@ -104,7 +104,7 @@ pub enum ConnectError {
         is_set: bool,
     },
     /// The certificates cannot be used.
-    #[error("use the certificates of {}: {problem}: check {place}", path.display())]
+    #[error("failed to use the certificates of {}: {problem}: check {place}", path.display())]
     CaBundle {
         /// The file.
         path: PathBuf,
@@ -127,7 +127,7 @@ impl ConnectError {
     }
 
     pub(super) fn no_credentials(settings: &AwsSettings, error: CredentialsError) -> Self {
-        if let Some(unresolved) = unresolved(&error) {
+        if let Some(unresolved) = find_unresolved(&error) {
             return ConnectError::Secret(unresolved);
         }
         // Keys of the settings go before the profile.
@@ -142,8 +142,8 @@ impl ConnectError {
         }
     }
 
-    pub(super) fn role(role: &Role, error: CredentialsError) -> Self {
-        if let Some(unresolved) = unresolved(&error) {
+    pub(super) fn role_failure(role: &AwsRole, error: CredentialsError) -> Self {
+        if let Some(unresolved) = find_unresolved(&error) {
             return ConnectError::Secret(unresolved);
         }
         let refusal = error_sources(&error)
@@ -168,13 +168,13 @@ impl ConnectError {
 pub(super) fn profile_problem(cause: &CredentialsError) -> String {
     match cause {
         CredentialsError::CredentialsNotLoaded(_) => {
-            "it is not in them, or has no credentials there".to_owned()
+            "the profile is unknown, or has no credentials".to_owned()
         }
         cause => error_chain(cause),
     }
 }
 
-fn unresolved(error: &CredentialsError) -> Option<UnresolvedSecret> {
+fn find_unresolved(error: &CredentialsError) -> Option<UnresolvedSecret> {
     error_sources(error).find_map(|source| source.downcast_ref::<UnresolvedSecret>()).cloned()
 }
 

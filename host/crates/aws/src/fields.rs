@@ -12,22 +12,22 @@ const UNKNOWN_WORD_CHARACTERS_MAX: usize = 100;
 /// An object of an answer, whose fields may be missing, or of any other type than
 /// is said: such a field is as good as none.
 #[derive(Debug, Clone, Copy)]
-pub struct Fields<'a>(&'a Value);
+pub struct JsonFields<'a>(&'a Value);
 
-impl<'a> Fields<'a> {
+impl<'a> JsonFields<'a> {
     /// The members of this value; none, if it is no object.
     pub fn new(value: &'a Value) -> Self {
-        Fields(value)
+        JsonFields(value)
     }
 
     /// An object inside of it.
-    pub fn object(self, key: &str) -> Option<Fields<'a>> {
-        self.0.get(key).filter(|value| value.is_object()).map(Fields)
+    pub fn object(self, key: &str) -> Option<JsonFields<'a>> {
+        self.0.get(key).filter(|value| value.is_object()).map(JsonFields)
     }
 
     /// The same, with no field where it is missing.
-    pub fn inner(self, key: &str) -> Fields<'a> {
-        self.object(key).unwrap_or(Fields(&Value::Null))
+    pub fn inner(self, key: &str) -> JsonFields<'a> {
+        self.object(key).unwrap_or(JsonFields(&Value::Null))
     }
 
     /// Whether there is a field, of whatever type.
@@ -36,9 +36,9 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of objects, where there is one, and nothing else in it.
-    pub fn all_objects(self, key: &str) -> Option<Vec<Fields<'a>>> {
+    pub fn all_objects(self, key: &str) -> Option<Vec<JsonFields<'a>>> {
         let list = self.0.get(key)?.as_array()?.iter();
-        list.map(|value| value.is_object().then_some(Fields(value))).collect()
+        list.map(|value| value.is_object().then_some(JsonFields(value))).collect()
     }
 
     /// A text that is not empty.
@@ -67,8 +67,8 @@ impl<'a> Fields<'a> {
     }
 
     /// The objects of a list.
-    pub fn objects(self, key: &str) -> impl Iterator<Item = Fields<'a>> + use<'a> {
-        self.list(key).filter(|value| value.is_object()).map(Fields)
+    pub fn objects(self, key: &str) -> impl Iterator<Item = JsonFields<'a>> + use<'a> {
+        self.list(key).filter(|value| value.is_object()).map(JsonFields)
     }
 
     /// The texts of a list.

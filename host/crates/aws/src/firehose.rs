@@ -9,15 +9,15 @@ use aws_sdk_firehose::config::StalledStreamProtectionConfig;
 use aws_sdk_firehose::config::retry::RetryConfig;
 use aws_sdk_firehose::config::timeout::TimeoutConfig;
 
-use super::http::{AnswerReader, checked};
-use super::{Access, AwsError, Session, StreamDescription, read_description};
+use super::http::{ResponseReader, with_response_reader};
+use super::{AwsAccess, AwsError, AwsSession, StreamDescription, read_description};
 use crate::limits;
 
 /// A client with this configuration; `endpoint_url` goes before whatever the
 /// configuration and the environment say. A request may take so long.
 ///
 /// It retries nothing: every attempt must be counted and paced in one place. Requests
-/// can have their answers read by an [`AnswerReader`].
+/// can have their answers read by an [`ResponseReader`].
 pub fn firehose_client(
     config: &SdkConfig,
     endpoint_url: Option<&str>,
@@ -32,7 +32,7 @@ pub fn firehose_client(
         .timeout_config(timeouts)
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     if let Some(http) = config.http_client() {
-        builder = builder.http_client(checked(http));
+        builder = builder.http_client(with_response_reader(http));
     }
     if let Some(url) = endpoint_url {
         builder = builder.endpoint_url(url);
@@ -45,17 +45,17 @@ pub fn firehose_client(
 pub struct StreamInspector {
     client: Client,
     /// Where other credentials are looked for when AWS does not take these.
-    session: Option<Session>,
+    session: Option<AwsSession>,
 }
 
 impl StreamInspector {
     /// Ask with a client of [`firehose_client`].
-    pub fn new(client: Client, session: Option<Session>) -> Self {
+    pub fn new(client: Client, session: Option<AwsSession>) -> Self {
         StreamInspector { client, session }
     }
 
     /// Ask with these credentials; `endpoint_url` goes before Firehose's own.
-    pub fn with_access(access: &Access, endpoint_url: Option<&str>) -> Self {
+    pub fn with_access(access: &AwsAccess, endpoint_url: Option<&str>) -> Self {
         let client = firehose_client(&access.config, endpoint_url, limits::CREDENTIALS_TIMEOUT);
         StreamInspector::new(client, Some(access.session.clone()))
     }
@@ -73,7 +73,7 @@ impl StreamInspector {
     ) -> Result<StreamDescription, AwsError> {
         let described = Arc::<OnceLock<StreamDescription>>::default();
         let (name, kept) = (stream.to_owned(), Arc::clone(&described));
-        let reader = AnswerReader::new(move |answer| {
+        let reader = ResponseReader::new(move |answer| {
             // Nobody else fills it: nothing is sent twice.
             let _ = kept.set(read_description(&name, answer)?);
             Ok(b"{}")
@@ -88,20 +88,18 @@ impl StreamInspector {
             .mutate_request(move |request| request.add_extension(reader.clone()));
         let answer = request.send().await.map_err(|error| AwsError::of_sdk(&error));
         match answer {
-            Ok(_) => described.get().cloned().ok_or_else(unread),
+            Ok(_) => described.get().cloned().ok_or_else(|| {
+                // The client that has answers read was not on the way.
+                AwsError::incomplete_response("the response was not read")
+            }),
             Err(error) => {
                 if let Some(session) =
                     self.session.as_ref().filter(|_| error.is_about_credentials())
                 {
-                    session.distrust();
+                    session.renew_early();
                 }
                 Err(error)
             }
         }
     }
-}
-
-/// The client that has answers read was not on the way.
-fn unread() -> AwsError {
-    AwsError::incomplete("the answer was not looked at")
 }

@@ -6,9 +6,9 @@ mod bounded;
 mod checked;
 mod intercepted;
 
-pub use bounded::AnswerTooLong;
-pub use checked::AnswerReader;
-pub(super) use checked::checked;
+pub use bounded::ResponseTooLong;
+pub use checked::ResponseReader;
+pub(super) use checked::with_response_reader;
 
 use std::env;
 use std::fs;
@@ -27,7 +27,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::settings::{TransportSettings, is_proxy_url};
-use super::{CertificatesError, Clock, ConnectError};
+use super::{AwsClock, CertificatesError, ConnectError};
 use crate::limits;
 use standpipe_core::secret::{Secret, SecretResolver};
 
@@ -39,13 +39,13 @@ const METADATA: &str = "169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::2
 #[derive(Debug, Clone)]
 pub struct AwsHttp {
     pub(super) client: SharedHttpClient,
-    pub(super) clock: Clock,
+    pub(super) clock: AwsClock,
 }
 
 impl AwsHttp {
     /// A client of the caller's own, whose answers do not set the clock.
     pub fn with_client(client: SharedHttpClient) -> Self {
-        AwsHttp { client, clock: Clock::default() }
+        AwsHttp { client, clock: AwsClock::default() }
     }
 }
 
@@ -55,7 +55,7 @@ impl AwsHttp {
 /// `https` alone, and without a `ca_bundle` its `AWS_CA_BUNDLE`; `NO_PROXY` holds
 /// for both kinds of proxies.
 ///
-/// Answers end at [`limits::AWS_ANSWER_BYTES_MAX`], with [`AnswerTooLong`].
+/// Answers end at [`limits::AWS_RESPONSE_BYTES_MAX`], with [`ResponseTooLong`].
 ///
 /// # Errors
 ///
@@ -69,8 +69,8 @@ pub async fn http_client(
         let sleep = components.and_then(RuntimeComponents::sleep_impl);
         transport.connector(settings.cloned(), sleep)
     });
-    let clock = Clock::default();
-    let client = bounded::client(client, clock.clone());
+    let clock = AwsClock::default();
+    let client = bounded::bounded_client(client, clock.clone());
     Ok(AwsHttp { client, clock })
 }
 
@@ -82,12 +82,12 @@ pub async fn http_client(
 pub async fn http_connector(
     settings: &TransportSettings,
     secrets: &dyn SecretResolver,
-    clock: &Clock,
+    clock: &AwsClock,
 ) -> Result<SharedHttpConnector, ConnectError> {
     let timeout = HttpConnectorSettings::builder().connect_timeout(limits::CONNECT_TIMEOUT);
     let transport = Transport::new(settings, secrets).await?;
     let connector = transport.connector(Some(timeout.build()), None);
-    Ok(bounded::connector(connector, clock.clone()))
+    Ok(bounded::bounded_connector(connector, clock.clone()))
 }
 
 /// The settings, checked.
@@ -127,17 +127,19 @@ impl Transport {
 fn proxy_config(setting: Option<&Secret>) -> Result<ProxyConfig, ConnectError> {
     let config = match setting {
         Some(url) => is_proxy_url(url).then(|| ProxyConfig::all(url.expose()).ok()).flatten(),
-        None => match variable(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]) {
-            Some(url) => ProxyConfig::https(url).ok(),
-            None => return Ok(ProxyConfig::disabled()),
-        },
+        None => {
+            match environment_variable(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]) {
+                Some(url) => ProxyConfig::https(url).ok(),
+                None => return Ok(ProxyConfig::disabled()),
+            }
+        }
     };
     let config = config.ok_or(ConnectError::Proxy { is_set: setting.is_some() })?;
-    let direct = variable(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
+    let direct = environment_variable(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
     Ok(config.no_proxy(format!("{METADATA},{direct}")))
 }
 
-fn variable(names: &[&str]) -> Option<String> {
+fn environment_variable(names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
 }
 

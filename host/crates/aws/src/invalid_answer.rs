@@ -5,28 +5,28 @@ use thiserror::Error;
 /// An answer of Firehose with a status of success that is not to be believed.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error(
-    "{0}, so it is not a complete answer of Firehose: check that `endpoint_url` under [aws] leads there, and the \
+    "{0}, so it is not a complete response of Firehose: check that `endpoint_url` under [aws] leads to Firehose, and the \
      proxies in between"
 )]
-pub struct InvalidAnswer(#[from] AnswerDefect);
+pub struct InvalidResponse(#[from] ResponseDefect);
 
 /// What an answer lacks.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
-pub enum AnswerDefect {
+pub enum ResponseDefect {
     /// There is nothing in it.
-    #[error("the answer is empty")]
+    #[error("the response is empty")]
     Empty,
     /// It is not a JSON object, or not all of one.
-    #[error("the answer is not a JSON object that is complete")]
+    #[error("the response is not a complete JSON object")]
     NotAnObject,
     /// A required member is missing.
-    #[error("the answer has no {0}")]
+    #[error("the response has no {0}")]
     Missing(&'static str),
     /// A member is of another type than it should be.
-    #[error("the answer's {0} is of the wrong type")]
+    #[error("the response's {0} has the wrong type")]
     WrongType(&'static str),
     /// Not every record has one result.
-    #[error("the answer has {results} results for {records} records")]
+    #[error("the response has {results} results for {records} records")]
     Results {
         /// How many there are.
         results: usize,
@@ -35,7 +35,7 @@ pub enum AnswerDefect {
     },
     /// A result says neither that its record was accepted nor that it failed, or both.
     #[error(
-        "the answer's result {position} has {}",
+        "the response's result {position} has {}",
         if *has_both { "both a RecordId and an ErrorCode" } else { "neither a RecordId nor an ErrorCode" }
     )]
     Undecided {
@@ -45,7 +45,7 @@ pub enum AnswerDefect {
         has_both: bool,
     },
     /// The count is another than that of the error codes.
-    #[error("the answer's FailedPutCount is {count}, and {codes} results have an ErrorCode")]
+    #[error("the response's FailedPutCount is {count}, and {codes} results have an ErrorCode")]
     Miscounted {
         /// What it says.
         count: u64,
@@ -53,14 +53,14 @@ pub enum AnswerDefect {
         codes: usize,
     },
     /// It is about something else.
-    #[error("the answer describes another stream than the one that was asked about")]
+    #[error("the response describes another stream than the requested one")]
     OtherStream,
 }
 
-impl InvalidAnswer {
+impl InvalidResponse {
     /// Whether something else than Firehose seems to have answered, or not all of the
     /// answer came: another one may be complete.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self.0, AnswerDefect::Empty | AnswerDefect::NotAnObject)
+        matches!(self.0, ResponseDefect::Empty | ResponseDefect::NotAnObject)
     }
 }

@@ -16,7 +16,9 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::transient::is_transient;
-use super::{Access, AnswerTooLong, AwsError, AwsSettings, INVALID_ANSWER, advice_of_failure};
+use super::{
+    AwsAccess, AwsError, AwsSettings, INVALID_RESPONSE, ResponseTooLong, advice_of_failure,
+};
 use crate::limits;
 use standpipe_core::backoff::{Backoff, Jitter};
 use standpipe_core::{error_chain, error_sources};
@@ -34,15 +36,15 @@ const ATTEMPTS: u32 = 3;
 /// never logged.
 #[derive(Debug)]
 pub struct JsonClient {
-    access: Access,
+    access: AwsAccess,
     connector: SharedHttpConnector,
-    service: Service,
+    service: JsonService,
     url: String,
 }
 
 /// A service of AWS's.
 #[derive(Debug, Clone, Copy)]
-pub struct Service {
+pub struct JsonService {
     /// Its name in signatures and host names.
     pub name: &'static str,
     /// What stands before an operation's name.
@@ -54,9 +56,9 @@ pub struct Service {
 impl JsonClient {
     /// Ask a service with these credentials; `endpoint_url` goes before its own.
     pub fn new(
-        access: Access,
+        access: AwsAccess,
         connector: SharedHttpConnector,
-        service: Service,
+        service: JsonService,
         settings: &AwsSettings,
         endpoint_url: Option<&str>,
     ) -> Self {
@@ -77,7 +79,7 @@ impl JsonClient {
         for failures in 1..ATTEMPTS {
             match self.attempt(operation, input).await {
                 Err(error) if error.is_passing => {
-                    tracing::debug!("ask {} again: {error}", self.service.name);
+                    tracing::debug!("retrying the request to {}: {error}", self.service.name);
                 }
                 answer => return answer,
             }
@@ -93,39 +95,39 @@ impl JsonClient {
     /// As for [`call`](Self::call).
     pub async fn attempt(&self, operation: &str, input: &Value) -> Result<Value, AwsError> {
         let correction = self.access.clock.correction_seconds();
-        match self.send(operation, input).await {
+        match self.send_request(operation, input).await {
             // It was refused for the time, which has just been set right.
             Err(_) if self.access.clock.correction_seconds() != correction => {
-                self.send(operation, input).await
+                self.send_request(operation, input).await
             }
             answer => answer,
         }
     }
 
-    async fn send(&self, operation: &str, input: &Value) -> Result<Value, AwsError> {
-        let request = self.request(operation, input).await?;
+    async fn send_request(&self, operation: &str, input: &Value) -> Result<Value, AwsError> {
+        let request = self.sign_request(operation, input).await?;
         let answer = tokio::time::timeout(limits::CREDENTIALS_TIMEOUT, async {
             let answer = self.connector.call(request).await.map_err(|error| {
                 let advice = advice_of_failure(&error);
-                AwsError { advice, ..AwsError::passing("CannotConnect", error_chain(&error)) }
+                AwsError { advice, ..AwsError::transient("CannotConnect", error_chain(&error)) }
             })?;
             let status = answer.status().as_u16();
             Ok((status, read_body(answer.into_body()).await?))
         });
         let answer = answer.await.unwrap_or_else(|_| {
-            let words = format!("no answer in {:?}", limits::CREDENTIALS_TIMEOUT);
-            Err(AwsError::passing("Timeout", words))
+            let words = format!("no response within {:?}", limits::CREDENTIALS_TIMEOUT);
+            Err(AwsError::transient("Timeout", words))
         });
         let (status, body) = answer?;
         let is_skewed = self.access.clock.correction_seconds() != 0;
         read_answer(status, &body, is_skewed).inspect_err(|error| {
             if error.code.starts_with("ExpiredToken") {
-                self.access.session.distrust();
+                self.access.session.renew_early();
             }
         })
     }
 
-    async fn request(&self, operation: &str, input: &Value) -> Result<HttpRequest, AwsError> {
+    async fn sign_request(&self, operation: &str, input: &Value) -> Result<HttpRequest, AwsError> {
         let failed = |code, error: &dyn fmt::Display| AwsError::new(code, error.to_string());
         let identity = self.access.session.provide_credentials().await;
         let identity = identity.map_err(|error| AwsError {
@@ -156,18 +158,14 @@ impl JsonClient {
         let signed = signable.and_then(|request| sign(request, &parameters));
         let signed = signed.map_err(|error| failed("InvalidRequest", &error))?;
         let (instructions, _) = signed.into_parts();
-        let length = body.len().to_string();
-        let mut request = HttpRequest::new(SdkBody::from(body));
-        request.set_method("POST").map_err(|error| failed("InvalidRequest", &error))?;
-        request.set_uri(self.url.as_str()).map_err(|error| failed("InvalidRequest", &error))?;
+        let mut request = ::http::Request::post(&self.url).header("content-length", body.len());
         for (name, value) in headers {
-            request.headers_mut().insert(name.to_owned(), value.to_owned());
+            request = request.header(name, value);
         }
-        request.headers_mut().insert("content-length", length);
-        for (name, value) in instructions.headers() {
-            request.headers_mut().insert(name.to_owned(), value.to_owned());
-        }
-        Ok(request)
+        let request = request.body(SdkBody::from(body));
+        let mut request = request.map_err(|error| failed("InvalidRequest", &error))?;
+        instructions.apply_to_request_http1x(&mut request);
+        HttpRequest::try_from(request).map_err(|error| failed("InvalidRequest", &error))
     }
 }
 
@@ -194,9 +192,9 @@ async fn read_body(body: SdkBody) -> Result<Zeroizing<Vec<u8>>, AwsError> {
 }
 
 fn read_failure(error: &(dyn std::error::Error + 'static)) -> AwsError {
-    match error_sources(error).find_map(|source| source.downcast_ref::<AnswerTooLong>()) {
-        Some(too_long) => AwsError::new(INVALID_ANSWER, too_long.to_string()),
-        None => AwsError::passing("ConnectionLost", error_chain(error)),
+    match error_sources(error).find_map(|source| source.downcast_ref::<ResponseTooLong>()) {
+        Some(too_long) => AwsError::new(INVALID_RESPONSE, too_long.to_string()),
+        None => AwsError::transient("ConnectionLost", error_chain(error)),
     }
 }
 
@@ -205,7 +203,7 @@ fn read_answer(status: u16, body: &[u8], is_skewed: bool) -> Result<Value, AwsEr
     if status == 200 {
         // Each operation answers with an object.
         let object = read.filter(Value::is_object);
-        return object.ok_or_else(|| AwsError::incomplete("it is not a JSON object"));
+        return object.ok_or_else(|| AwsError::incomplete_response("it is not a JSON object"));
     }
     let word = |keys: &[&str]| {
         keys.iter().find_map(|key| Some(read.as_ref()?.get(key)?.as_str()?.to_owned()))

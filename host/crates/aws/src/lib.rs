@@ -1,7 +1,7 @@
 //! A ready configuration for AWS clients: region, credentials, endpoints.
 //!
 //! Credentials are found once, tried, and renewed before they expire; every
-//! client of an [`Access`] shares them. Beside that there is what several parts ask of
+//! client of an [`AwsAccess`] shares them. Beside that there is what several parts ask of
 //! AWS in one way: what a delivery stream is ([`StreamInspector`]).
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
@@ -31,28 +31,28 @@ use advice::is_without_login;
 pub use advice::{advice_of_code, advice_of_failure, advice_of_refusal};
 pub use arn::Arn;
 pub use aws_credential_types::provider::error::CredentialsError;
-pub use aws_error::{AwsError, INVALID_ANSWER, bounded};
-pub use caller::{Caller, CallerError};
-pub use clock::{Clock, is_skewed};
+pub use aws_error::{AwsError, INVALID_RESPONSE, bounded};
+pub use caller::{CallerError, CallerIdentity};
+pub use clock::{AwsClock, is_skewed};
 pub use error::{CertificatesError, ConnectError};
-pub use fields::Fields;
+pub use fields::JsonFields;
 pub use firehose::{StreamInspector, firehose_client};
 pub use http::{
-    AnswerReader, AnswerTooLong, AwsHttp, check_ca_bundle, http_client, http_connector,
+    AwsHttp, ResponseReader, ResponseTooLong, check_ca_bundle, http_client, http_connector,
     read_certificates,
 };
-pub use invalid_answer::{AnswerDefect, InvalidAnswer};
-pub use json::{JsonClient, Service};
-pub use role::Role;
-pub use session::Session;
+pub use invalid_answer::{InvalidResponse, ResponseDefect};
+pub use json::{JsonClient, JsonService};
+pub use role::AwsRole;
+pub use session::AwsSession;
 pub use settings::{
-    AwsOverrides, AwsSettings, Endpoints, Keys, RawAws, RawEndpoints, TransportSettings,
+    AwsOverrides, AwsSettings, Endpoints, RawAws, RawEndpoints, StaticKeys, TransportSettings,
     is_role_arn,
 };
 pub use status::AwsStatus;
 pub use stream_description::{
-    Destination, DestinationKind, Origin, Processor, RecordSplit, Rotation, S3Place, Schema,
-    SearchEngine, Sink, Status, StreamDescription, Table, read_description,
+    Destination, DestinationKind, GlueSchema, IndexRotation, Processor, RecordSplit, S3Location,
+    SearchEngine, Sink, StreamDescription, StreamOrigin, StreamStatus, TableName, read_description,
 };
 
 use std::sync::Arc;
@@ -66,13 +66,13 @@ use standpipe_core::secret::SecretResolver;
 
 /// A way to AWS with credentials that have been tried.
 #[derive(Debug, Clone)]
-pub struct Access {
+pub struct AwsAccess {
     /// What clients are made of.
     pub config: SdkConfig,
     /// Its credentials.
-    pub session: Session,
+    pub session: AwsSession,
     /// The time by which requests are signed.
-    pub clock: Clock,
+    pub clock: AwsClock,
     /// What STS is asked with.
     sts: StsSettings,
     secrets: Arc<dyn SecretResolver>,
@@ -87,7 +87,7 @@ struct StsSettings {
 /// What to do where credentials are not to be had for a reason that passes by itself,
 /// such as an STS that is not reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unreached {
+pub enum OnUnreachable {
     /// It is an error.
     Fail,
     /// It is logged, and whoever needs credentials looks for them again.
@@ -104,8 +104,8 @@ pub async fn connect(
     settings: &AwsSettings,
     http: &AwsHttp,
     secrets: &Arc<dyn SecretResolver>,
-    unreached: Unreached,
-) -> Result<Access, ConnectError> {
+    unreached: OnUnreachable,
+) -> Result<AwsAccess, ConnectError> {
     let base = connect_base(settings, http, secrets, unreached).await?;
     match &settings.role {
         Some(role) => base.assume(role, unreached).await,
@@ -122,8 +122,8 @@ pub async fn connect_base(
     settings: &AwsSettings,
     http: &AwsHttp,
     secrets: &Arc<dyn SecretResolver>,
-    unreached: Unreached,
-) -> Result<Access, ConnectError> {
+    unreached: OnUnreachable,
+) -> Result<AwsAccess, ConnectError> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http.client.clone())
         .time_source(http.clock.clone())
@@ -146,13 +146,13 @@ pub async fn connect_base(
     if config.region().is_none() {
         return Err(ConnectError::NoRegion);
     }
-    let session = credentials::base(settings, &config, http, secrets);
+    let session = credentials::base_session(settings, &config, http, secrets);
     try_session(&session, unreached, |error| ConnectError::no_credentials(settings, error)).await?;
     let sts = StsSettings {
         region: settings.sts_region.clone(),
         endpoint_url: settings.endpoints.sts.clone(),
     };
-    Ok(Access {
+    Ok(AwsAccess {
         config: with_session(&config, &session),
         session,
         clock: http.clock.clone(),
@@ -161,24 +161,28 @@ pub async fn connect_base(
     })
 }
 
-impl Access {
+impl AwsAccess {
     /// Access with a role, which is assumed with these credentials.
     ///
     /// # Errors
     ///
     /// The role cannot be assumed.
-    pub async fn assume(&self, role: &Role, unreached: Unreached) -> Result<Access, ConnectError> {
-        let session = role::session(role, self);
-        try_session(&session, unreached, |error| ConnectError::role(role, error)).await?;
+    pub async fn assume(
+        &self,
+        role: &AwsRole,
+        unreached: OnUnreachable,
+    ) -> Result<AwsAccess, ConnectError> {
+        let session = role::role_session(role, self);
+        try_session(&session, unreached, |error| ConnectError::role_failure(role, error)).await?;
         let config = with_session(&self.config, &session);
-        Ok(Access { config, session, ..self.clone() })
+        Ok(AwsAccess { config, session, ..self.clone() })
     }
 }
 
 /// Look for credentials once.
 async fn try_session(
-    session: &Session,
-    unreached: Unreached,
+    session: &AwsSession,
+    unreached: OnUnreachable,
     in_words: impl FnOnce(CredentialsError) -> ConnectError,
 ) -> Result<(), ConnectError> {
     let Err(error) = session.try_once().await else { return Ok(()) };
@@ -186,15 +190,15 @@ async fn try_session(
     let error = in_words(error);
     match (is_transient, unreached) {
         (false, _) => Err(error),
-        (true, Unreached::Fail) => Err(ConnectError::Transient(Box::new(error))),
-        (true, Unreached::Continue) => {
+        (true, OnUnreachable::Fail) => Err(ConnectError::Transient(Box::new(error))),
+        (true, OnUnreachable::Continue) => {
             tracing::warn!("waiting for AWS credentials; nothing is delivered until then: {error}");
             Ok(())
         }
     }
 }
 
-fn with_session(config: &SdkConfig, session: &Session) -> SdkConfig {
+fn with_session(config: &SdkConfig, session: &AwsSession) -> SdkConfig {
     let provider = SharedCredentialsProvider::new(session.clone());
     config.to_builder().credentials_provider(provider).build()
 }

@@ -44,4 +44,4 @@ pub const CREDENTIALS_AGAIN: Duration = Duration::from_secs(1);
 /// code and a sentence: this leaves 2 KiB to each. A secret has at most 64 KiB, and
 /// JSON may write each of its characters as six; a page of a list, or the description
 /// of a stream with hundreds of tables, has some 100 KB.
-pub const AWS_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+pub const AWS_RESPONSE_BYTES_MAX: usize = 1024 * 1024;

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::{Region, SdkConfig};
+use aws_credential_types::credential_fn::provide_credentials_fn;
+use aws_credential_types::provider;
 use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{self, ProvideCredentials, future};
 use aws_sdk_sts::Client;
 use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
 use aws_sdk_sts::types::{Credentials, Tag};
 use thiserror::Error;
 
-use super::{Access, Clock, Session, StsSettings};
+use super::{AwsAccess, AwsClock, AwsSession, StsSettings};
 use crate::limits;
 use standpipe_core::secret::{SecretResolver, SecretSetting};
 
@@ -22,7 +23,7 @@ const SESSION_NAME: &str = "standpipe";
 
 /// A role to assume.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Role {
+pub struct AwsRole {
     /// Its ARN.
     pub arn: String,
     /// The external id that its trust policy asks for.
@@ -38,11 +39,12 @@ pub struct Role {
 }
 
 /// Sessions of a role, begun with the credentials of `base`.
-pub(super) fn session(role: &Role, base: &Access) -> Session {
+pub(super) fn role_session(role: &AwsRole, base: &AwsAccess) -> AwsSession {
     let client = sts_client(&base.config, &base.sts);
     let (secrets, clock) = (Arc::clone(&base.secrets), base.clock.clone());
-    let source = RoleSource { role: role.clone(), client, secrets, clock };
-    Session::new(source, limits::CREDENTIALS_RELOAD, &base.clock)
+    let source = Arc::new(RoleSource { role: role.clone(), client, secrets, clock });
+    let assume = move || Arc::clone(&source).assume();
+    AwsSession::new(provide_credentials_fn(assume), limits::CREDENTIALS_RELOAD, &base.clock)
 }
 
 /// STS, wherever the settings have it.
@@ -59,22 +61,22 @@ pub(super) fn sts_client(base: &SdkConfig, sts: &StsSettings) -> Client {
 
 /// Asks STS. By hand, since the provider of AWS's own crate knows no source
 /// identity, and keeps an external id for ever.
-#[derive(Debug)]
 struct RoleSource {
-    role: Role,
+    role: AwsRole,
     client: Client,
     secrets: Arc<dyn SecretResolver>,
-    clock: Clock,
+    clock: AwsClock,
 }
 
 impl RoleSource {
-    async fn assume(&self) -> provider::Result {
-        let Role { arn, session_name, source_identity, session_duration, session_tags, .. } =
+    async fn assume(self: Arc<Self>) -> provider::Result {
+        let AwsRole { arn, session_name, source_identity, session_duration, session_tags, .. } =
             &self.role;
         let external_id = self.secrets.optional(self.role.external_id.as_ref()).await;
         let external_id = external_id.map_err(CredentialsError::provider_error)?;
         let seconds = |duration: Duration| i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
-        let tags: Vec<_> = session_tags.iter().map(|(key, value)| tag(key, value)).collect();
+        let tags: Vec<_> =
+            session_tags.iter().map(|(key, value)| session_tag(key, value)).collect();
         let request = self
             .client
             .assume_role()
@@ -90,17 +92,17 @@ impl RoleSource {
             Err(_) if self.clock.correction_seconds() != correction => request.send().await,
             assumed => assumed,
         };
-        read(assumed.map_err(CredentialsError::provider_error)?)
+        read_session(assumed.map_err(CredentialsError::provider_error)?)
     }
 }
 
-fn tag(key: &str, value: &str) -> Tag {
+fn session_tag(key: &str, value: &str) -> Tag {
     Tag::builder().key(key).value(value).build().expect("a key and a value are all it needs")
 }
 
 /// Credentials of which nothing is missing. The SDK fills in what an answer lacks: with
 /// empty texts, and with the year 1970.
-fn read(assumed: AssumeRoleOutput) -> provider::Result {
+fn read_session(assumed: AssumeRoleOutput) -> provider::Result {
     let credentials = assumed.credentials.ok_or(IncompleteSession("Credentials"))?;
     let Credentials { access_key_id, secret_access_key, session_token, expiration, .. } =
         credentials;
@@ -128,7 +130,7 @@ fn read(assumed: AssumeRoleOutput) -> provider::Result {
 /// An answer of STS without something that each has.
 #[derive(Debug, Error)]
 #[error(
-    "the answer has no {0}, so it is not a complete answer of STS: check `sts_endpoint_url` under [aws], and the \
+    "the response has no {0}, so it is not a complete response of STS: check `sts_endpoint_url` under [aws], and the \
      proxies in between"
 )]
 struct IncompleteSession(&'static str);
@@ -136,15 +138,6 @@ struct IncompleteSession(&'static str);
 impl From<IncompleteSession> for CredentialsError {
     fn from(incomplete: IncompleteSession) -> Self {
         CredentialsError::provider_error(incomplete)
-    }
-}
-
-impl ProvideCredentials for RoleSource {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::new(self.assume())
     }
 }
 
@@ -164,7 +157,7 @@ mod tests {
     fn a_session_is_complete_or_none() {
         let read = |credentials: Option<CredentialsBuilder>| {
             let credentials = credentials.map(|builder| builder.build().unwrap());
-            read(AssumeRoleOutput::builder().set_credentials(credentials).build())
+            read_session(AssumeRoleOutput::builder().set_credentials(credentials).build())
         };
         let session = read(Some(complete())).unwrap();
         assert_eq!((session.access_key_id(), session.session_token()), ("ASIA", Some("token")));

@@ -9,7 +9,7 @@ mod amazon;
 mod files;
 mod settings;
 
-pub use settings::{Manager, RawSecrets, SecretsSettings};
+pub use settings::{RawSecrets, SecretBackend, SecretStoreSettings};
 
 use std::collections::HashMap;
 use std::env;
@@ -23,8 +23,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::error::profile_problem;
-use crate::{AwsError, ConnectError, error_chain};
-use amazon::{Parameters, SecretsManager};
+use crate::{AwsError, ConnectError, JsonClient, error_chain};
 use standpipe_core::secret::{
     ResolvingSecret, Secret, SecretReference, SecretResolver, UnresolvedSecret,
 };
@@ -34,7 +33,7 @@ const SECRET_BYTES_MAX: u64 = 65536;
 
 /// A manager of secrets at work.
 #[derive(Debug)]
-pub struct Secrets {
+pub struct SecretStore {
     keeper: Keeper,
     prefix: String,
     refresh: Duration,
@@ -44,20 +43,20 @@ pub struct Secrets {
 
 #[derive(Debug)]
 enum Keeper {
-    SecretsManager(Box<SecretsManager>),
-    Parameters(Box<Parameters>),
-    Files(files::Files),
+    SecretsManager(Box<JsonClient>),
+    Parameters(Box<JsonClient>),
+    Files(PathBuf),
     Environment,
 }
 
 /// A manager of secrets cannot be asked.
 #[derive(Debug, Error)]
 #[error(
-    "the manager of secrets, {manager:?}: {}: it is asked with the credentials of `profile` under [secrets], or \
-     of AWS's default chain, and never with the keys under [aws], which it may keep itself",
+    "the manager of secrets, {manager:?}: {}: it is opened with the credentials of `profile` under [secrets] or of \
+     AWS's default chain, never with the keys under [aws], which it may hold",
     self.problem()
 )]
-pub struct OpenSecretsError {
+pub struct OpenSecretStoreError {
     manager: &'static str,
     /// Why there is no way to it.
     #[source]
@@ -70,31 +69,31 @@ enum SecretError {
     /// AWS refuses, or is not reached.
     #[error(transparent)]
     Aws(#[from] AwsError),
-    #[error("it is binary, and must be text")]
+    #[error("it is binary: store it as text")]
     Binary,
     #[error("it is empty")]
     Empty,
     #[error("it has more than {SECRET_BYTES_MAX} bytes")]
     TooLong,
-    #[error("it is no JSON object, so remove what stands after # in the reference")]
+    #[error("it is not a JSON object: remove the part after # from the reference")]
     NotAnObject,
-    #[error("it has no such field, or one that is no string")]
+    #[error("it has no text field of that name")]
     NoField,
     #[error("the variable {0} is not set: set it, or check `prefix` under [secrets]")]
     VariableNotSet(String),
     #[error("the variable {0} is not UTF-8")]
     VariableNotUtf8(String),
     #[error(
-        "the name leaves `directory` under [secrets]: write one without / at its start and without .."
+        "the name leads out of `directory` under [secrets]: remove the / at its start, and each .."
     )]
     OutsideDirectory,
-    #[error("read {}: {error}: check `directory` and `prefix` under [secrets]", path.display())]
+    #[error("failed to read {}: {error}: check `directory` and `prefix` under [secrets]", path.display())]
     File {
         path: PathBuf,
         #[source]
         error: io::Error,
     },
-    #[error("read {}: the file is not UTF-8", .0.display())]
+    #[error("failed to read {}: the file is not UTF-8", .0.display())]
     FileNotUtf8(PathBuf),
 }
 
@@ -106,9 +105,9 @@ impl SecretError {
     }
 }
 
-impl OpenSecretsError {
-    fn new(manager: &Manager, error: ConnectError) -> Self {
-        OpenSecretsError { manager: manager.name(), error }
+impl OpenSecretStoreError {
+    fn new(manager: &SecretBackend, error: ConnectError) -> Self {
+        OpenSecretStoreError { manager: manager.name(), error }
     }
 
     /// Whether it may be asked a little later, without anybody changing a setting.
@@ -125,7 +124,7 @@ impl OpenSecretsError {
         match error {
             ConnectError::Profile { profile, cause } => {
                 let cause = profile_problem(cause);
-                format!("use the profile {profile:?} of the shared files of AWS: {cause}")
+                format!("failed to use the profile {profile:?} of the shared AWS files: {cause}")
             }
             ConnectError::NoCredentials(cause) => {
                 format!("no usable AWS credentials were found: {}", error_chain(cause))
@@ -138,35 +137,42 @@ impl OpenSecretsError {
     }
 }
 
-impl Secrets {
+impl SecretStore {
     /// Be ready to ask a manager. Nothing is asked yet.
     ///
     /// # Errors
     ///
     /// There is no way to it.
-    pub async fn open(settings: &SecretsSettings) -> Result<Self, OpenSecretsError> {
-        let failed = |error| OpenSecretsError::new(&settings.manager, error);
+    pub async fn open(settings: &SecretStoreSettings) -> Result<Self, OpenSecretStoreError> {
+        let failed = |error| OpenSecretStoreError::new(&settings.manager, error);
         let keeper = match &settings.manager {
-            Manager::SecretsManager(aws) => {
-                Keeper::SecretsManager(Box::new(SecretsManager::open(aws).await.map_err(failed)?))
+            SecretBackend::SecretsManager(aws) => {
+                let client = amazon::open_secrets_manager(aws).await.map_err(failed)?;
+                Keeper::SecretsManager(Box::new(client))
             }
-            Manager::Parameters(aws) => {
-                Keeper::Parameters(Box::new(Parameters::open(aws).await.map_err(failed)?))
+            SecretBackend::Parameters(aws) => {
+                let client = amazon::open_parameter_store(aws).await.map_err(failed)?;
+                Keeper::Parameters(Box::new(client))
             }
-            Manager::Files(directory) => Keeper::Files(files::Files::new(directory.clone())),
-            Manager::Environment => Keeper::Environment,
+            SecretBackend::Files(directory) => Keeper::Files(directory.clone()),
+            SecretBackend::Environment => Keeper::Environment,
         };
-        let SecretsSettings { prefix, refresh, .. } = settings;
-        Ok(Secrets { keeper, prefix: prefix.clone(), refresh: *refresh, last: Mutex::default() })
+        let SecretStoreSettings { prefix, refresh, .. } = settings;
+        Ok(SecretStore {
+            keeper,
+            prefix: prefix.clone(),
+            refresh: *refresh,
+            last: Mutex::default(),
+        })
     }
 
-    async fn ask(&self, reference: &SecretReference) -> Result<Secret, SecretError> {
+    async fn fetch_secret(&self, reference: &SecretReference) -> Result<Secret, SecretError> {
         let name = format!("{}{}", self.prefix, reference.name());
         let whole = match &self.keeper {
-            Keeper::SecretsManager(manager) => manager.get(&name).await,
-            Keeper::Parameters(manager) => manager.get(&name).await,
-            Keeper::Files(files) => files.read(&name),
-            Keeper::Environment => variable(&name),
+            Keeper::SecretsManager(client) => amazon::secret_value(client, &name).await,
+            Keeper::Parameters(client) => amazon::parameter_value(client, &name).await,
+            Keeper::Files(directory) => files::read_file(directory, &name),
+            Keeper::Environment => environment_secret(&name),
         }?;
         let secret = match reference.field() {
             Some(field) => field_of(&whole, field)?,
@@ -180,7 +186,7 @@ impl Secrets {
     }
 
     /// Keep what was had, or give what was had before.
-    fn remember(
+    fn keep_last_known(
         &self,
         reference: &SecretReference,
         found: Result<Secret, SecretError>,
@@ -196,16 +202,16 @@ impl Secrets {
                 let unresolved =
                     UnresolvedSecret { reference: reference.clone(), cause, is_transient };
                 let Some(secret) = last.get(reference) else { return Err(unresolved) };
-                tracing::warn!("{unresolved}: the one that was had before is used on");
+                tracing::warn!("{unresolved}; keeping the last known value");
                 Ok(secret.clone())
             }
         }
     }
 }
 
-impl SecretResolver for Secrets {
+impl SecretResolver for SecretStore {
     fn resolve<'a>(&'a self, reference: &'a SecretReference) -> ResolvingSecret<'a> {
-        Box::pin(async { self.remember(reference, self.ask(reference).await) })
+        Box::pin(async { self.keep_last_known(reference, self.fetch_secret(reference).await) })
     }
 
     fn refresh(&self) -> Duration {
@@ -213,7 +219,7 @@ impl SecretResolver for Secrets {
     }
 }
 
-fn variable(name: &str) -> Result<Secret, SecretError> {
+fn environment_secret(name: &str) -> Result<Secret, SecretError> {
     match env::var(name) {
         Ok(value) => Ok(Secret::new(value)),
         Err(env::VarError::NotPresent) => Err(SecretError::VariableNotSet(name.to_owned())),

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
-use super::{Clock, error_chain};
+use super::{AwsClock, error_chain};
 use crate::limits;
 
 /// The longest time before their expiry that credentials are renewed. Shorter
@@ -23,7 +23,7 @@ const CREDENTIALS_MARGIN_MAX: Duration = Duration::from_secs(5 * 60);
 /// fails is tried again as long as they are. The cache of AWS's SDK would have
 /// every request fail from ten seconds before the expiry on.
 #[derive(Debug, Clone)]
-pub struct Session {
+pub struct AwsSession {
     inner: Arc<Inner>,
 }
 
@@ -32,7 +32,7 @@ struct Inner {
     /// How long credentials without an expiry are used.
     reload: Duration,
     /// What expiries are compared with.
-    clock: Clock,
+    clock: AwsClock,
     held: Mutex<Option<Held>>,
     /// Why there are none, as long as that is so.
     problem: Mutex<Option<String>>,
@@ -48,13 +48,13 @@ struct Held {
     renew_at: Instant,
 }
 
-impl Session {
+impl AwsSession {
     /// Credentials from this source, which is asked whenever new ones are due;
     /// those that tell no expiry are due after `reload`.
     pub(super) fn new(
         source: impl ProvideCredentials + 'static,
         reload: Duration,
-        clock: &Clock,
+        clock: &AwsClock,
     ) -> Self {
         let inner = Inner {
             source: Box::new(source),
@@ -64,17 +64,17 @@ impl Session {
             problem: Mutex::default(),
             renewal: tokio::sync::Mutex::default(),
         };
-        Session { inner: Arc::new(inner) }
+        AwsSession { inner: Arc::new(inner) }
     }
 
     /// Find credentials, unless they are there.
     pub(super) async fn try_once(&self) -> Result<(), CredentialsError> {
-        self.inner.credentials().await.map(drop)
+        self.inner.current_credentials().await.map(drop)
     }
 
     /// Why there are no credentials, if there are none.
     pub fn problem(&self) -> Option<String> {
-        self.inner.problem().clone()
+        self.inner.problem.lock().clone()
     }
 
     /// Look for credentials until there are some, and log now and then that there are
@@ -86,7 +86,7 @@ impl Session {
             failures += 1;
             match self.try_once().await {
                 Ok(()) => {
-                    tracing::info!("found AWS credentials; delivery goes on");
+                    tracing::info!("found AWS credentials; delivery continues");
                     return;
                 }
                 Err(error) if mentioned.elapsed() >= limits::WAIT_REMINDER => {
@@ -103,16 +103,16 @@ impl Session {
 
     /// AWS does not take the credentials: look for others before the next use, and
     /// use the old ones until there are any.
-    pub fn distrust(&self) {
-        if let Some(held) = self.inner.held().as_mut() {
+    pub fn renew_early(&self) {
+        if let Some(held) = self.inner.held.lock().as_mut() {
             held.renew_at = held.renew_at.min(held.found + limits::CREDENTIALS_AGAIN);
         }
     }
 }
 
 impl Inner {
-    async fn credentials(&self) -> provider::Result {
-        let held = self.held().clone();
+    async fn current_credentials(&self) -> provider::Result {
+        let held = self.held.lock().clone();
         if let Some(held) = held.as_ref().filter(|held| !held.is_due()) {
             return Ok(held.credentials.clone());
         }
@@ -124,14 +124,14 @@ impl Inner {
             _ => self.renewal.lock().await,
         };
         // Somebody else may have found them while this waited.
-        let held = self.held().clone();
+        let held = self.held.lock().clone();
         match held {
             Some(held) if !held.is_due() => Ok(held.credentials),
-            held => self.renew(held).await,
+            held => self.renew_credentials(held).await,
         }
     }
 
-    async fn renew(&self, held: Option<Held>) -> provider::Result {
+    async fn renew_credentials(&self, held: Option<Held>) -> provider::Result {
         let found =
             tokio::time::timeout(limits::CREDENTIALS_TIMEOUT, self.source.provide_credentials());
         let found = found.await.unwrap_or_else(|_| {
@@ -139,37 +139,29 @@ impl Inner {
         });
         match (found, held) {
             (Ok(credentials), _) => {
-                *self.held() = Some(Held::new(credentials.clone(), self.reload, &self.clock));
-                *self.problem() = None;
+                *self.held.lock() = Some(Held::new(credentials.clone(), self.reload, &self.clock));
+                *self.problem.lock() = None;
                 Ok(credentials)
             }
             (Err(error), Some(held)) if held.is_good(&self.clock) => {
                 tracing::warn!(
-                    "AWS credentials could not be renewed, and the old ones are used on: {}",
+                    "failed to renew AWS credentials; keeping the current ones: {}",
                     error_chain(&error)
                 );
                 let renew_at = Instant::now() + limits::CREDENTIALS_AGAIN;
-                *self.held() = Some(Held { renew_at, ..held.clone() });
+                *self.held.lock() = Some(Held { renew_at, ..held.clone() });
                 Ok(held.credentials)
             }
             (Err(error), _) => {
-                *self.problem() = Some(error_chain(&error));
+                *self.problem.lock() = Some(error_chain(&error));
                 Err(error)
             }
         }
     }
-
-    fn problem(&self) -> MutexGuard<'_, Option<String>> {
-        self.problem.lock()
-    }
-
-    fn held(&self) -> MutexGuard<'_, Option<Held>> {
-        self.held.lock()
-    }
 }
 
 impl Held {
-    fn new(credentials: Credentials, reload: Duration, clock: &Clock) -> Self {
+    fn new(credentials: Credentials, reload: Duration, clock: &AwsClock) -> Self {
         let found = Instant::now();
         let until_renewal = match credentials.expiry() {
             Some(expiry) => {
@@ -185,17 +177,17 @@ impl Held {
         self.renew_at <= Instant::now()
     }
 
-    fn is_good(&self, clock: &Clock) -> bool {
+    fn is_good(&self, clock: &AwsClock) -> bool {
         self.credentials.expiry().is_none_or(|expiry| clock.now() < expiry)
     }
 }
 
-impl ProvideCredentials for Session {
+impl ProvideCredentials for AwsSession {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
     {
-        future::ProvideCredentials::new(self.inner.credentials())
+        future::ProvideCredentials::new(self.inner.current_credentials())
     }
 }
 

@@ -9,7 +9,7 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Role;
+use crate::AwsRole;
 use standpipe_core::secret::{Secret, SecretSetting};
 use standpipe_core::settings::{SecretManager, TableChecker, is_default};
 
@@ -108,9 +108,9 @@ pub struct AwsSettings {
     /// A profile of the shared configuration files.
     pub profile: Option<String>,
     /// Keys that stand in the settings themselves.
-    pub keys: Option<Keys>,
+    pub keys: Option<StaticKeys>,
     /// A role to assume with whatever credentials there are.
-    pub role: Option<Role>,
+    pub role: Option<AwsRole>,
     /// The region of the STS that is asked, in place of `region`.
     pub sts_region: Option<String>,
     /// URLs in place of what region and service come to.
@@ -125,7 +125,7 @@ pub struct AwsSettings {
 
 /// Static credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keys {
+pub struct StaticKeys {
     /// The access key id.
     pub access_key_id: SecretSetting,
     /// The secret access key.
@@ -234,11 +234,11 @@ impl RawAws {
         let proxy = check.optional_secret("proxy", self.proxy.clone());
         match &proxy {
             Some(SecretSetting::Value(url)) if !is_proxy_url(url) => check.add_mistake(
-                "proxy is no URL of a proxy: write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT",
+                "proxy is not the URL of a proxy: write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT",
             ),
             Some(SecretSetting::Reference(_)) if check.secret_manager() == SecretManager::Aws => {
                 check.add_mistake(
-                    "proxy is a reference to a secret, and the manager of secrets is itself reached through the \
+                    "proxy is a reference to a secret, and the manager of secrets is reached through the \
                      proxy: write the URL, or set `manager` under [secrets] to \"files\" or \"env\"",
                 );
             }
@@ -247,52 +247,41 @@ impl RawAws {
         proxy
     }
 
-    fn check_keys(&self, check: &mut TableChecker<'_>) -> Option<Keys> {
-        match (self.access_key_id.clone(), self.secret_access_key.clone()) {
+    fn check_keys(&self, check: &mut TableChecker<'_>) -> Option<StaticKeys> {
+        let problem = match (&self.access_key_id, &self.secret_access_key) {
             (Some(id), Some(key)) => {
-                let id = check.secret("access_key_id", Secret::new(id));
-                let key = check.secret("secret_access_key", key);
+                let id = check.secret("access_key_id", Secret::new(id.clone()));
+                let key = check.secret("secret_access_key", key.clone());
                 let session_token =
                     check.optional_secret("session_token", self.session_token.clone());
-                id.zip(key).map(|(access_key_id, secret_access_key)| Keys {
-                    access_key_id,
-                    secret_access_key,
-                    session_token,
-                })
+                let (access_key_id, secret_access_key) = id.zip(key)?;
+                return Some(StaticKeys { access_key_id, secret_access_key, session_token });
             }
+            (Some(_), None) => "access_key_id is set: set secret_access_key too, or remove it",
+            (None, Some(_)) => "secret_access_key is set: set access_key_id too, or remove it",
+            (None, None) if self.session_token.is_none() => return None,
             (None, None) => {
-                if self.session_token.is_some() {
-                    check.add_mistake(
-                        "session_token stands alone: set access_key_id and secret_access_key too, or remove it",
-                    );
-                }
-                None
+                "session_token is set without keys: set access_key_id and secret_access_key too, or remove it"
             }
-            (Some(_), None) => {
-                check.add_mistake("access_key_id is set: set secret_access_key too, or remove it");
-                None
-            }
-            (None, Some(_)) => {
-                check.add_mistake("secret_access_key is set: set access_key_id too, or remove it");
-                None
-            }
-        }
+        };
+        check.add_mistake(problem);
+        None
     }
 
-    fn check_role(&self, check: &mut TableChecker<'_>) -> Option<Role> {
+    fn check_role(&self, check: &mut TableChecker<'_>) -> Option<AwsRole> {
         let Some(arn) = self.role_arn.clone() else {
             self.refuse_keys_of_role(check);
             return None;
         };
         if !is_role_arn(&arn) {
             check.add_mistake(format_args!(
-                "role_arn {arn:?} is no ARN of a role: write arn:aws:iam::ACCOUNT:role/NAME"
+                "role_arn {arn:?} is not the ARN of a role: write arn:aws:iam::ACCOUNT:role/NAME"
             ));
         }
         check_session_name("session_name", self.session_name.as_deref(), check);
         check_session_name("source_identity", self.source_identity.as_deref(), check);
         let duration = self.session_duration.as_deref();
-        Some(Role {
+        Some(AwsRole {
             arn,
             external_id: check.optional_secret("external_id", self.external_id.clone()),
             session_name: self.session_name.clone(),
@@ -316,7 +305,7 @@ impl RawAws {
         ];
         for (key, _) in keys.into_iter().filter(|(_, is_set)| *is_set) {
             check.add_mistake(format_args!(
-                "{key} has a meaning only with role_arn: set it, or remove this"
+                "{key} is only used with role_arn: set role_arn, or remove {key}"
             ));
         }
     }

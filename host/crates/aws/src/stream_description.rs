@@ -17,8 +17,8 @@ mod origin;
 mod read;
 
 pub use model::{
-    Destination, DestinationKind, Origin, Processor, RecordSplit, Rotation, S3Place, Schema,
-    SearchEngine, Sink, Status, StreamDescription, Table,
+    Destination, DestinationKind, GlueSchema, IndexRotation, Processor, RecordSplit, S3Location,
+    SearchEngine, Sink, StreamDescription, StreamOrigin, StreamStatus, TableName,
 };
 pub use read::read_description;
 

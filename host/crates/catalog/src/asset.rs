@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use standpipe_aws::{Arn, Rotation, SearchEngine, Table};
+use standpipe_aws::{Arn, IndexRotation, SearchEngine, TableName};
 
 /// Something that data is in, or goes through: a node of the graph.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -66,28 +66,28 @@ pub enum Asset {
         /// The cluster's or workgroup's host.
         host: String,
         /// The table.
-        table: Table,
+        table: TableName,
     },
     /// A table of Snowflake.
     SnowflakeTable {
         /// The account's URL.
         account: String,
         /// The table.
-        table: Table,
+        table: TableName,
     },
     /// A table of Glue's catalog, in Apache Iceberg's format.
     IcebergTable {
         /// The catalog.
         catalog: Option<Arn>,
         /// The table: `schema` is Glue's database.
-        table: Table,
+        table: TableName,
     },
     /// A table of Glue's catalog that columns are taken from.
     GlueTable {
         /// The catalog.
         catalog: Arn,
         /// The table: `schema` is Glue's database.
-        table: Table,
+        table: TableName,
     },
     /// An index of OpenSearch or Elasticsearch.
     SearchIndex {
@@ -98,7 +98,7 @@ pub enum Asset {
         /// The index, without what rotation adds.
         index: String,
         /// How often another index is begun.
-        rotation: Rotation,
+        rotation: IndexRotation,
     },
     /// Splunk.
     Splunk {
@@ -122,7 +122,7 @@ pub enum Asset {
 }
 
 /// A table's full name, of those parts that are known.
-pub(crate) fn table_name(table: &Table) -> String {
+pub(crate) fn table_name(table: &TableName) -> String {
     let parts = [table.database.as_deref(), table.schema.as_deref(), Some(&*table.name)];
     parts.into_iter().flatten().collect::<Vec<_>>().join(".")
 }

@@ -40,8 +40,8 @@ use super::{Inventory, UnreadableStream};
 use describe::DescribedStreams;
 use list::ListedNames;
 use standpipe_aws::{
-    self as aws, Access, AwsError, AwsSettings, ConnectError, JsonClient, Service, StreamInspector,
-    Unreached,
+    self as aws, AwsAccess, AwsError, AwsSettings, ConnectError, JsonClient, JsonService,
+    OnUnreachable, StreamInspector,
 };
 use standpipe_core::secret::SecretResolver;
 use tables::TablesByStream;
@@ -49,8 +49,10 @@ use tables::TablesByStream;
 /// Time for STS to say whose credentials are used, which can be done without.
 const CATALOG_CALLER_TIMEOUT: Duration = Duration::from_secs(15);
 
-const FIREHOSE: Service = Service { name: "firehose", target: "Firehose_20150804", version: "1.1" };
-const DYNAMODB: Service = Service { name: "dynamodb", target: "DynamoDB_20120810", version: "1.0" };
+const FIREHOSE: JsonService =
+    JsonService { name: "firehose", target: "Firehose_20150804", version: "1.1" };
+const DYNAMODB: JsonService =
+    JsonService { name: "dynamodb", target: "DynamoDB_20120810", version: "1.0" };
 
 /// What is read, and with what.
 #[derive(Debug, Clone)]
@@ -136,7 +138,7 @@ pub type ReportProgress<'a> = &'a (dyn Fn(DiscoveryProgress) + Send + Sync);
 /// Reads delivery streams, as often as it is told to.
 #[derive(Debug)]
 pub struct InventoryReader {
-    pub(super) access: Access,
+    pub(super) access: AwsAccess,
     pub(super) firehose: Arc<ControlPlane>,
     pub(super) descriptions: Arc<StreamDescriber>,
     pub(super) dynamodb: Arc<ControlPlane>,
@@ -157,8 +159,8 @@ impl InventoryReader {
         let DiscoverySettings { aws, firehose_url, filter, walks_tables, calls_per_second } =
             settings;
         let http = aws::http_client(&aws.transport, &**secrets).await?;
-        let access = aws::connect(&aws, &http, secrets, Unreached::Fail).await?;
-        let control = async |service: Service, url: &Option<String>, operations: &[_]| {
+        let access = aws::connect(&aws, &http, secrets, OnUnreachable::Fail).await?;
+        let control = async |service: JsonService, url: &Option<String>, operations: &[_]| {
             let url = url.clone().or_else(|| url_of_surroundings(&access, service.name));
             let connector = aws::http_connector(&aws.transport, &**secrets, &access.clock).await?;
             let client = JsonClient::new(access.clone(), connector, service, &aws, url.as_deref());
@@ -229,7 +231,7 @@ impl InventoryReader {
     }
 
     async fn find_account(&self, inventory: &mut Inventory) {
-        let caller = tokio::time::timeout(CATALOG_CALLER_TIMEOUT, self.access.caller());
+        let caller = tokio::time::timeout(CATALOG_CALLER_TIMEOUT, self.access.caller_identity());
         let late = || format!("no answer in {CATALOG_CALLER_TIMEOUT:?}");
         let caller = caller.await.map_err(|_| late());
         let caller = caller.and_then(|caller| caller.map_err(|error| error.to_string()));
@@ -268,7 +270,7 @@ fn is_account(text: &str) -> bool {
 }
 
 /// What every SDK of Amazon's takes from the environment, or from the shared files.
-fn url_of_surroundings(access: &Access, service: &str) -> Option<String> {
+fn url_of_surroundings(access: &AwsAccess, service: &str) -> Option<String> {
     let own = env::var(format!("AWS_ENDPOINT_URL_{}", service.to_ascii_uppercase()));
     let own = own.ok().filter(|url| !url.is_empty());
     own.or_else(|| access.config.endpoint_url().map(str::to_owned))

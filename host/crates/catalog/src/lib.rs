@@ -39,8 +39,8 @@ pub use settings::{
     RawOpenLineage, RawOpenMetadata, SuccessCriteria,
 };
 pub use standpipe_aws::{
-    Arn, Destination, Origin, Processor, Rotation, S3Place, Schema, SearchEngine, Sink, Status,
-    StreamDescription, Table,
+    Arn, Destination, GlueSchema, IndexRotation, Processor, S3Location, SearchEngine, Sink,
+    StreamDescription, StreamOrigin, StreamStatus, TableName,
 };
 pub use sync::{CatalogSync, Snapshot, SyncError, SyncReport, read_inventory, take_snapshot};
 pub use sync::{open_openmetadata, open_secrets};

@@ -86,7 +86,7 @@ pub async fn probe_reading(reader: &InventoryReader) -> Vec<Probe> {
         }
         Err(why) => untried_outcome(why),
     };
-    let caller = match reader.access.caller().await {
+    let caller = match reader.access.caller_identity().await {
         Ok(_) => ProbeOutcome::Granted,
         Err(error) => ProbeOutcome::Failed { message: error.to_string() },
     };
@@ -146,7 +146,7 @@ async fn call_with_member(
     let answer = control.call_api_up_to(CATALOG_PROBE_ATTEMPTS_MAX, operation, request).await?;
     match answer.get(member) {
         None | Some(Value::Null) => {
-            Err(AwsError::incomplete(format!("the response has no {member}")))
+            Err(AwsError::incomplete_response(format!("the response has no {member}")))
         }
         Some(_) => Ok(answer),
     }

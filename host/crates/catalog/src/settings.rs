@@ -21,7 +21,7 @@ use super::http_client::{Headers, TlsVerification};
 use super::lineage::LineageOptions;
 use super::openmetadata::OpenMetadataSettings;
 use super::schedule::Schedule;
-use standpipe_aws::secret_store::SecretsSettings;
+use standpipe_aws::secret_store::SecretStoreSettings;
 use standpipe_core::secret::SecretSetting;
 
 /// What the catalog reads, whom it tells, and when.
@@ -32,7 +32,7 @@ pub struct CatalogSettings {
     /// What is read, and with what.
     pub reading: DiscoverySettings,
     /// Who keeps the secrets that are not in the settings, if anybody does.
-    pub secrets: Option<SecretsSettings>,
+    pub secrets: Option<SecretStoreSettings>,
     /// What is drawn.
     pub drawing: LineageOptions,
     /// The OpenMetadata server that is told.

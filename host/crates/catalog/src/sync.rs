@@ -22,7 +22,7 @@ use super::lineage::{Lineage, build_lineage};
 use super::openlineage::{EventOptions, LineageServer, job_events, write_file};
 use super::openmetadata::{OpenMetadata, OpenMetadataError};
 use super::{CatalogSettings, EventRoute, Inventory, OpenLineageServer, SuccessCriteria};
-use standpipe_aws::secret_store::{OpenSecretsError, Secrets};
+use standpipe_aws::secret_store::{OpenSecretStoreError, SecretStore};
 use standpipe_core::clock;
 use standpipe_core::secret::{NoSecretManager, SecretResolver, UnresolvedSecret};
 
@@ -50,7 +50,7 @@ pub struct Snapshot {
 pub enum SyncError {
     /// There is no way to the manager of secrets.
     #[error(transparent)]
-    Secrets(#[from] OpenSecretsError),
+    SecretStore(#[from] OpenSecretStoreError),
     /// A secret is not to be had.
     #[error(transparent)]
     Secret(#[from] UnresolvedSecret),
@@ -101,9 +101,9 @@ pub async fn take_snapshot(
 /// There is no way to it.
 pub async fn open_secrets(
     settings: &CatalogSettings,
-) -> Result<Arc<dyn SecretResolver>, OpenSecretsError> {
+) -> Result<Arc<dyn SecretResolver>, OpenSecretStoreError> {
     match &settings.secrets {
-        Some(settings) => Ok(Arc::new(Secrets::open(settings).await?)),
+        Some(settings) => Ok(Arc::new(SecretStore::open(settings).await?)),
         None => Ok(Arc::new(NoSecretManager)),
     }
 }

@@ -17,8 +17,8 @@ use super::port::{Describe, Put, verdict_of_code};
 use super::{Answer, Batch, Firehose, RequestError, Verdict, body};
 use crate::limits;
 use standpipe_aws::{
-    AnswerReader, AwsError, INVALID_ANSWER, Session, StreamInspector, advice_of_code, bounded,
-    firehose_client,
+    AwsError, AwsSession, INVALID_RESPONSE, ResponseReader, StreamInspector, advice_of_code,
+    bounded, firehose_client,
 };
 use standpipe_core::event::StreamName;
 
@@ -32,7 +32,7 @@ const READ_ANSWER: &[u8] = b"{\"FailedPutCount\":0,\"RequestResponses\":[]}";
 #[derive(Debug)]
 pub struct Amazon {
     client: Client,
-    session: Option<Session>,
+    session: Option<AwsSession>,
 }
 
 impl Amazon {
@@ -45,7 +45,7 @@ impl Amazon {
 
     /// Have other credentials looked for when Firehose does not take these.
     #[must_use]
-    pub fn renewing(self, session: Session) -> Self {
+    pub fn renewing(self, session: AwsSession) -> Self {
         Amazon { session: Some(session), ..self }
     }
 }
@@ -58,7 +58,7 @@ impl Firehose for Amazon {
             drop(batch);
             let read = Arc::<OnceLock<Answer>>::default();
             let kept = Arc::clone(&read);
-            let reader = AnswerReader::new(move |answer| {
+            let reader = ResponseReader::new(move |answer| {
                 // Nobody else fills it: nothing is sent twice.
                 let _ = kept.set(read_put_answer(answer, records)?);
                 Ok(READ_ANSWER)
@@ -77,7 +77,7 @@ impl Firehose for Amazon {
                     if let Some(session) =
                         self.session.as_ref().filter(|_| error.is_about_credentials())
                     {
-                        session.distrust();
+                        session.renew_early();
                     }
                     Err(request_error(error, request_bytes))
                 }
@@ -103,7 +103,7 @@ fn replace_body(request: &mut HttpRequest, body: &Bytes) {
 /// The client that has answers read was not on the way.
 fn unread() -> RequestError {
     let message = "the answer was not looked at".to_owned();
-    RequestError { verdict: Verdict::RetryAmbiguous, code: INVALID_ANSWER.to_owned(), message }
+    RequestError { verdict: Verdict::RetryAmbiguous, code: INVALID_RESPONSE.to_owned(), message }
 }
 
 /// What an error means, after a request with so many bytes of records.

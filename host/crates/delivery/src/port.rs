@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::{Batch, ErrorKind};
-use standpipe_aws::{INVALID_ANSWER, StreamDescription, advice_of_refusal};
+use standpipe_aws::{INVALID_RESPONSE, StreamDescription, advice_of_refusal};
 use standpipe_core::event::StreamName;
 
 /// What a request to Firehose becomes.
@@ -94,7 +94,7 @@ impl RequestError {
 
     /// Whether there was an answer of success that says nothing about the request.
     pub fn is_invalid_answer(&self) -> bool {
-        self.code == INVALID_ANSWER
+        self.code == INVALID_RESPONSE
     }
 }
 
@@ -179,7 +179,7 @@ fn meaning_of_code(code: &str) -> (Verdict, Option<ErrorKind>) {
         // Words of the transport.
         "CannotConnect" => (Verdict::Hold, Some(ErrorKind::Unreachable)),
         "Timeout" | "ConnectionLost" => (Verdict::RetryAmbiguous, Some(ErrorKind::NoAnswer)),
-        INVALID_ANSWER => (Verdict::RetryAmbiguous, Some(ErrorKind::InvalidAnswer)),
+        INVALID_RESPONSE => (Verdict::RetryAmbiguous, Some(ErrorKind::InvalidAnswer)),
         // The stream takes records of CloudWatch Logs alone: no fault of a record.
         "InvalidKMSResourceException" | "InvalidSourceException" => (Verdict::Hold, None),
         // Without "KMS" the code would be unknown and the stream not held.

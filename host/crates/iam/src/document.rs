@@ -1,6 +1,8 @@
 //! An IAM policy document, serialised in the order in which people write it, and its length as IAM
 //! counts it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -9,9 +11,9 @@ const VERSION: &str = "2012-10-17";
 
 /// A policy document: all that is allowed by it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Document {
+pub struct PolicyDocument {
     /// Its statements, each with a `Sid` of its own.
-    pub statements: Vec<Statement>,
+    pub statements: Vec<PolicyStatement>,
 }
 
 /// What is allowed, on what or to whom.
@@ -19,7 +21,7 @@ pub struct Document {
 /// Lists stay lists where they hold one entry, so that a further stream changes
 /// one line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Statement {
+pub struct PolicyStatement {
     /// Its name: letters and digits.
     pub sid: &'static str,
     /// What is allowed, sorted.
@@ -32,16 +34,34 @@ pub struct Statement {
     pub external_ids: Vec<String>,
 }
 
-impl Document {
+impl PolicyDocument {
+    /// Adds a statement that allows these actions on the resources, if there are any.
+    pub(super) fn allow(
+        &mut self,
+        sid: &'static str,
+        actions: &[&'static str],
+        resources: Vec<String>,
+    ) {
+        if !resources.is_empty() {
+            let actions = actions.to_vec();
+            self.statements.push(PolicyStatement {
+                sid,
+                actions,
+                resources,
+                ..PolicyStatement::default()
+            });
+        }
+    }
+
     /// Its length as IAM counts it: characters that are no white space.
-    pub fn chars(&self) -> usize {
+    pub fn character_count(&self) -> usize {
         let text = serde_json::to_string(self).expect("a document has string keys");
         text.chars().filter(|c| !c.is_whitespace()).count()
     }
 }
 
 /// By hand, for the order in which people write policies.
-impl Serialize for Document {
+impl Serialize for PolicyDocument {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2))?;
         map.serialize_entry("Version", VERSION)?;
@@ -50,33 +70,22 @@ impl Serialize for Document {
     }
 }
 
-impl Serialize for Statement {
+impl Serialize for PolicyStatement {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("Sid", self.sid)?;
         map.serialize_entry("Effect", "Allow")?;
         if !self.principals.is_empty() {
-            map.serialize_entry("Principal", &Entry("AWS", &self.principals))?;
+            map.serialize_entry("Principal", &BTreeMap::from([("AWS", &self.principals)]))?;
         }
         map.serialize_entry("Action", &self.actions)?;
         if !self.resources.is_empty() {
             map.serialize_entry("Resource", &self.resources)?;
         }
         if !self.external_ids.is_empty() {
-            let ids = Entry("sts:ExternalId", &self.external_ids);
-            map.serialize_entry("Condition", &Entry("StringEquals", ids))?;
+            let ids = BTreeMap::from([("sts:ExternalId", &self.external_ids)]);
+            map.serialize_entry("Condition", &BTreeMap::from([("StringEquals", ids)]))?;
         }
-        map.end()
-    }
-}
-
-/// An object of one key.
-struct Entry<T>(&'static str, T);
-
-impl<T: Serialize> Serialize for Entry<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry(self.0, &self.1)?;
         map.end()
     }
 }

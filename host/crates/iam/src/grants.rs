@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Document, KeyArn, Place, Statement};
+use super::{KeyArn, PolicyDocument, StreamLocation};
 
 /// What somebody is to be allowed. Names of streams may hold `*`.
 #[derive(Debug, Clone)]
-pub struct Grants {
+pub struct PolicyGrants {
     /// Where the streams are.
-    pub place: Place,
+    pub place: StreamLocation,
     /// The streams that are written to.
     pub written: BTreeSet<String>,
     /// The streams whose descriptions are asked for.
@@ -21,22 +21,17 @@ pub struct Grants {
     pub keys: BTreeSet<KeyArn>,
 }
 
-impl Grants {
+impl PolicyGrants {
     /// The least policy that allows this.
-    pub fn document(&self) -> Document {
-        let mut statements = Vec::new();
-        let mut allow = |sid, actions: &[&'static str], resources: Vec<String>| {
-            if !resources.is_empty() {
-                let actions = actions.to_vec();
-                statements.push(Statement { sid, actions, resources, ..Statement::default() });
-            }
-        };
+    pub fn document(&self) -> PolicyDocument {
+        let mut document = PolicyDocument::default();
+        let mut allow = |sid, actions: &[_], resources| document.allow(sid, actions, resources);
         let written = &["firehose:PutRecord", "firehose:PutRecordBatch"];
-        allow("WriteRecords", written, self.streams(&self.written));
+        allow("WriteRecords", written, self.stream_arns(&self.written));
         let keys = self.keys.iter().map(|key| key.as_str().to_owned()).collect();
         allow("EncryptRecords", &["kms:Decrypt", "kms:GenerateDataKey"], keys);
         // A catalog describes all streams, these among them.
-        let described = if self.catalog { Vec::new() } else { self.streams(&self.described) };
+        let described = if self.catalog { Vec::new() } else { self.stream_arns(&self.described) };
         allow("DescribeStreams", &["firehose:DescribeDeliveryStream"], described);
         if self.lists || self.catalog {
             // The action knows no resources.
@@ -49,10 +44,10 @@ impl Grants {
             let tables = vec![self.place.arn("dynamodb", "table/*")];
             allow("CatalogTables", &["dynamodb:DescribeKinesisStreamingDestination"], tables);
         }
-        Document { statements }
+        document
     }
 
-    fn streams(&self, names: &BTreeSet<String>) -> Vec<String> {
+    fn stream_arns(&self, names: &BTreeSet<String>) -> Vec<String> {
         let arn = |name: &String| self.place.arn("firehose", &format!("deliverystream/{name}"));
         names.iter().map(arn).collect()
     }
@@ -71,26 +66,16 @@ pub struct AssumedRole {
 
 /// What the credentials need with which these roles are assumed. Marking a session is
 /// allowed apart from beginning it.
-pub fn assume_roles(roles: impl IntoIterator<Item = AssumedRole>) -> Document {
+pub fn assume_roles_policy(roles: impl IntoIterator<Item = AssumedRole>) -> PolicyDocument {
     let roles: BTreeSet<_> = roles.into_iter().collect();
     let arns = |which: fn(&AssumedRole) -> bool| -> Vec<String> {
         let arns = roles.iter().filter(|role| which(role)).map(|role| role.arn.clone());
         BTreeSet::from_iter(arns).into_iter().collect()
     };
-    let statements = [
-        ("AssumeRole", "sts:AssumeRole", arns(|_| true)),
-        ("SetSourceIdentity", "sts:SetSourceIdentity", arns(|role| role.has_source_identity)),
-        ("TagSession", "sts:TagSession", arns(|role| role.is_tagged)),
-    ];
-    let statements = statements.into_iter().filter(|(_, _, resources)| !resources.is_empty());
-    Document {
-        statements: statements
-            .map(|(sid, action, resources)| Statement {
-                sid,
-                actions: vec![action],
-                resources,
-                ..Statement::default()
-            })
-            .collect(),
-    }
+    let mut document = PolicyDocument::default();
+    document.allow("AssumeRole", &["sts:AssumeRole"], arns(|_| true));
+    let with_identity = arns(|role| role.has_source_identity);
+    document.allow("SetSourceIdentity", &["sts:SetSourceIdentity"], with_identity);
+    document.allow("TagSession", &["sts:TagSession"], arns(|role| role.is_tagged));
+    document
 }

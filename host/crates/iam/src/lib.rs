@@ -1,7 +1,7 @@
 //! IAM policies: what a writer of these delivery streams may do and nothing
 //! more, and who may take on its role.
 //!
-//! Nothing here asks AWS anything, reads or writes: names in, a [`Document`]
+//! Nothing here asks AWS anything, reads or writes: names in, a [`PolicyDocument`]
 //! out, the same for the same names. A document becomes JSON as IAM takes it, or
 //! the same in Terraform's words.
 //!
@@ -19,14 +19,14 @@ mod split;
 mod terraform;
 mod trust;
 
-pub use document::{Document, Statement};
-pub use grants::{AssumedRole, Grants, assume_roles};
+pub use document::{PolicyDocument, PolicyStatement};
+pub use grants::{AssumedRole, PolicyGrants, assume_roles_policy};
 pub use key::KeyArn;
-pub use pattern::{prefix_of_most, without_covered};
-pub use place::{Account, Partition, Place, Region};
-pub use split::split;
-pub use terraform::{policies as terraform_policies, role as terraform_role};
-pub use trust::{ExternalId, Principal, SessionMarks, trust};
+pub use pattern::{most_common_prefix, remove_covered};
+pub use place::{Account, Partition, Region, StreamLocation};
+pub use split::split_document;
+pub use terraform::{terraform_policies, terraform_role};
+pub use trust::{ExternalId, Principal, SessionAttributes, trust_policy};
 
 use thiserror::Error;
 
@@ -35,17 +35,17 @@ use thiserror::Error;
 pub enum InvalidName {
     /// It is no ARN of a KMS key, or an alias of one.
     #[error(
-        "{0:?} is no ARN of a KMS key: write arn:aws:kms:REGION:ACCOUNT:key/ID; an alias does not do, \
-         `aws kms describe-key --key-id alias/NAME` tells its key"
+        "{0:?} is not the ARN of a KMS key: write arn:aws:kms:REGION:ACCOUNT:key/ID; an alias is not enough, \
+         `aws kms describe-key --key-id alias/NAME` prints its key"
     )]
     KeyArn(String),
     /// It is none of AWS's partitions.
     #[error(
-        "{0:?} is no partition of AWS: write aws, aws-cn or aws-us-gov, or leave it to the region"
+        "{0:?} is not an AWS partition: write aws, aws-cn or aws-us-gov, or omit it to use the region's"
     )]
     Partition(String),
     /// It has no form of a region's name.
-    #[error("{0:?} is no region: write one such as us-east-1")]
+    #[error("{0:?} is not a region: write one such as us-east-1")]
     Region(String),
     /// It is a zone of a region.
     #[error("{zone:?} is an availability zone: write its region, {region}")]
@@ -56,22 +56,20 @@ pub enum InvalidName {
         region: String,
     },
     /// It is no id of an account.
-    #[error("{0:?} is no id of an AWS account: write its 12 digits, without hyphens")]
+    #[error("{0:?} is not an AWS account id: write its 12 digits, without hyphens")]
     Account(String),
     /// It stands for several principals.
-    #[error(
-        "{0:?} has a wildcard, which IAM does not take there: write each account or role by itself"
-    )]
+    #[error("{0:?} has a wildcard, which IAM does not accept there: list each account or role")]
     WildcardPrincipal(String),
     /// It is neither an account nor the ARN of somebody who can assume a role.
     #[error(
-        "{0:?} is no principal: write the 12 digits of an account, or an ARN such as \
+        "{0:?} is not a principal: write the 12 digits of an account, or an ARN such as \
          arn:aws:iam::ACCOUNT:role/NAME"
     )]
     Principal(String),
     /// It is no external id. Some take that for a secret, so it is not here.
     #[error(
-        "it is no external id: STS takes 2 to 1224 of the characters a-z, A-Z, 0-9 and _ + = , . @ : / -"
+        "invalid external id: STS accepts 2 to 1224 of the characters a-z, A-Z, 0-9 and _ + = , . @ : / -"
     )]
     ExternalId,
 }

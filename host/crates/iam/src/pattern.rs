@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use standpipe_core::event::covers;
 
 /// The names and patterns that no other one stands for.
-pub fn without_covered(names: BTreeSet<String>) -> BTreeSet<String> {
+pub fn remove_covered(names: BTreeSet<String>) -> BTreeSet<String> {
     let patterns: Vec<_> = names.iter().filter(|name| name.contains('*')).cloned().collect();
     let is_covered =
         |name: &String| patterns.iter().any(|pattern| pattern != name && covers(pattern, name));
@@ -15,7 +15,7 @@ pub fn without_covered(names: BTreeSet<String>) -> BTreeSet<String> {
 
 /// The beginning that most names share, up to a `-`, `_` or `.`, with how many
 /// they are; the longest of those that are shared by as many.
-pub fn prefix_of_most(names: &BTreeSet<String>) -> Option<(&str, usize)> {
+pub fn most_common_prefix(names: &BTreeSet<String>) -> Option<(&str, usize)> {
     let mut counts = BTreeMap::new();
     for name in names {
         for (end, _) in name.match_indices(['-', '_', '.']) {

@@ -126,7 +126,7 @@ impl fmt::Display for Account {
 
 /// Where delivery streams are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct StreamLocation {
     /// The partition.
     pub partition: Partition,
     /// The region.
@@ -135,9 +135,9 @@ pub struct Place {
     pub account: Account,
 }
 
-impl Place {
+impl StreamLocation {
     pub(super) fn arn(&self, service: &str, resource: &str) -> String {
-        let Place { partition, region, account } = self;
+        let StreamLocation { partition, region, account } = self;
         format!("arn:{partition}:{service}:{region}:{account}:{resource}")
     }
 }

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::*;
 use standpipe_core::event::covers;
 
-fn place(region: &str) -> Place {
+fn place(region: &str) -> StreamLocation {
     let region = region.parse().unwrap();
-    Place {
+    StreamLocation {
         partition: Partition::of_region(&region),
         region,
         account: "111122223333".parse().unwrap(),
@@ -22,8 +22,8 @@ fn names(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-fn writer(written: BTreeSet<String>) -> Grants {
-    Grants {
+fn writer(written: BTreeSet<String>) -> PolicyGrants {
+    PolicyGrants {
         place: place("eu-central-1"),
         written,
         described: BTreeSet::new(),
@@ -33,11 +33,11 @@ fn writer(written: BTreeSet<String>) -> Grants {
     }
 }
 
-fn value(document: &Document) -> Value {
+fn value(document: &PolicyDocument) -> Value {
     serde_json::to_value(document).unwrap()
 }
 
-fn sids(document: &Document) -> Vec<&str> {
+fn sids(document: &PolicyDocument) -> Vec<&str> {
     document.statements.iter().map(|statement| statement.sid).collect()
 }
 
@@ -49,11 +49,11 @@ fn role(arn: &str) -> AssumedRole {
 fn all_roles_may_be_assumed_and_marked_as_they_are() {
     let tagged = AssumedRole { is_tagged: true, ..role("b") };
     let named = AssumedRole { has_source_identity: true, ..role("a") };
-    let document = assume_roles([tagged.clone(), named, role("a"), tagged]);
+    let document = assume_roles_policy([tagged.clone(), named, role("a"), tagged]);
     assert_eq!(sids(&document), ["AssumeRole", "SetSourceIdentity", "TagSession"]);
     let resources: Vec<_> = document.statements.iter().map(|it| it.resources.clone()).collect();
     assert_eq!(resources, [vec!["a", "b"], vec!["a"], vec!["b"]]);
-    assert_eq!(sids(&assume_roles([role("a")])), ["AssumeRole"]);
+    assert_eq!(sids(&assume_roles_policy([role("a")])), ["AssumeRole"]);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_writer_may_write_to_its_streams() {
     let text = serde_json::to_string(&document).unwrap();
     assert!(text.starts_with("{\"Version\":"), "{text}");
     assert!(text.contains("{\"Sid\":\"WriteRecords\",\"Effect\":\"Allow\",\"Action\":"), "{text}");
-    assert_eq!(document.chars(), text.len());
+    assert_eq!(document.character_count(), text.len());
 }
 
 #[test]
@@ -209,13 +209,17 @@ fn trust_names_who_and_the_external_ids() {
             "Condition": {"StringEquals": {"sts:ExternalId": ["one", "two"]}},
         }],
     });
-    assert_eq!(value(&trust(&principals, &ids, china, SessionMarks::default())), expected);
-    let marks = SessionMarks { are_tagged: true, have_source_identity: true };
-    let marked = trust(&principals, &ids, china, marks);
+    assert_eq!(
+        value(&trust_policy(&principals, &ids, china, SessionAttributes::default())),
+        expected
+    );
+    let marks = SessionAttributes { are_tagged: true, have_source_identity: true };
+    let marked = trust_policy(&principals, &ids, china, marks);
     assert_eq!(sids(&marked), ["AssumeRole", "MarkSession"]);
     assert_eq!(marked.statements[1].actions, ["sts:SetSourceIdentity", "sts:TagSession"]);
     assert_eq!(marked.statements[1].principals, marked.statements[0].principals);
-    let open = value(&trust(&principals, &BTreeSet::new(), china, SessionMarks::default()));
+    let open =
+        value(&trust_policy(&principals, &BTreeSet::new(), china, SessionAttributes::default()));
     assert_eq!(open["Statement"][0].get("Condition"), None);
 }
 
@@ -244,17 +248,17 @@ fn names_that_a_pattern_stands_for_need_no_mention() {
         assert_eq!(covers(pattern, name), covered, "{pattern} {name}");
     }
     let all = names(&["a-1", "a-2", "a-*", "b", "a-*-c"]);
-    assert_eq!(without_covered(all), names(&["a-*", "b"]));
-    assert_eq!(without_covered(names(&["b", "*"])), names(&["*"]));
+    assert_eq!(remove_covered(all), names(&["a-*", "b"]));
+    assert_eq!(remove_covered(names(&["b", "*"])), names(&["*"]));
 }
 
 #[test]
 fn the_beginning_of_most_names_is_found() {
     let all = names(&["app-eu-1", "app-eu-2", "app-us-1", "other-1", "plain"]);
-    assert_eq!(prefix_of_most(&all), Some(("app-", 3)));
+    assert_eq!(most_common_prefix(&all), Some(("app-", 3)));
     let longer = names(&["app-eu-1", "app-eu-2", "plain"]);
-    assert_eq!(prefix_of_most(&longer), Some(("app-eu-", 2)));
-    assert_eq!(prefix_of_most(&names(&["a-1", "b-1", "c"])), None);
+    assert_eq!(most_common_prefix(&longer), Some(("app-eu-", 2)));
+    assert_eq!(most_common_prefix(&names(&["a-1", "b-1", "c"])), None);
 }
 
 #[test]
@@ -282,7 +286,7 @@ resource "aws_iam_policy" "standpipe" {
 }
 "#;
     assert_eq!(terraform_policies(&[document]), expected);
-    let quoted = terraform_role(&assume_roles([role("a\"${b}\\%{c}")]));
+    let quoted = terraform_role(&assume_roles_policy([role("a\"${b}\\%{c}")]));
     assert!(quoted.contains(r#""a\"$${b}\\%%{c}","#), "{quoted}");
 }
 
@@ -294,10 +298,10 @@ proptest! {
         lists: bool,
         chars_max in 400_usize..3000,
     ) {
-        let grants = Grants { described, lists, ..writer(written) };
+        let grants = PolicyGrants { described, lists, ..writer(written) };
         let whole = grants.document();
-        let parts = split(&whole, chars_max);
-        let allowed = |documents: &[Document]| -> Vec<_> {
+        let parts = split_document(&whole, chars_max);
+        let allowed = |documents: &[PolicyDocument]| -> Vec<_> {
             let statements = documents.iter().flat_map(|document| &document.statements);
             statements
                 .flat_map(|one| one.resources.iter().map(|on| (one.sid, one.actions.clone(), on.clone())))
@@ -305,7 +309,7 @@ proptest! {
         };
         prop_assert_eq!(allowed(&parts), allowed(&[whole]));
         for part in &parts {
-            prop_assert!(part.chars() <= chars_max, "{} characters", part.chars());
+            prop_assert!(part.character_count() <= chars_max, "{} characters", part.character_count());
             let sids: BTreeSet<_> = sids(part).into_iter().collect();
             prop_assert_eq!(sids.len(), part.statements.len());
         }
@@ -315,9 +319,9 @@ proptest! {
             let mut longer = pair[0].clone();
             match longer.statements.last_mut() {
                 Some(last) if last.sid == next.sid => last.resources.push(resource),
-                _ => longer.statements.push(Statement { resources: vec![resource], ..next.clone() }),
+                _ => longer.statements.push(PolicyStatement { resources: vec![resource], ..next.clone() }),
             }
-            prop_assert!(longer.chars() > chars_max, "one more would have fitted");
+            prop_assert!(longer.character_count() > chars_max, "one more would have fitted");
         }
     }
 

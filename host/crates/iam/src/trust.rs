@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use super::{Account, Document, InvalidName, Partition, Statement, arn_fields};
+use super::{Account, InvalidName, Partition, PolicyDocument, PolicyStatement, arn_fields};
 
 /// Who may assume a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl FromStr for ExternalId {
 
 /// What the sessions of a role are marked with, which its trust must allow too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SessionMarks {
+pub struct SessionAttributes {
     /// Whether they have tags.
     pub are_tagged: bool,
     /// Whether they say who is behind them.
@@ -96,20 +96,20 @@ pub struct SessionMarks {
 
 /// The trust policy of a role that these may assume, with one of the external
 /// ids where there are any. Accounts are of the partition.
-pub fn trust(
+pub fn trust_policy(
     principals: &[Principal],
     external_ids: &BTreeSet<ExternalId>,
     partition: Partition,
-    marks: SessionMarks,
-) -> Document {
+    marks: SessionAttributes,
+) -> PolicyDocument {
     let principals: BTreeSet<_> = principals.iter().map(|one| one.arn(partition)).collect();
     let principals: Vec<_> = principals.into_iter().collect();
-    let mut statements = vec![Statement {
+    let mut statements = vec![PolicyStatement {
         sid: "AssumeRole",
         actions: vec!["sts:AssumeRole"],
         principals: principals.clone(),
         external_ids: external_ids.iter().map(|id| id.0.clone()).collect(),
-        ..Statement::default()
+        ..PolicyStatement::default()
     }];
     let mut actions = Vec::new();
     actions.extend(marks.have_source_identity.then_some("sts:SetSourceIdentity"));
@@ -117,12 +117,12 @@ pub fn trust(
     if !actions.is_empty() {
         // Only a request that may assume the role can mark its session, so the external id
         // is asked for above alone.
-        statements.push(Statement {
+        statements.push(PolicyStatement {
             sid: "MarkSession",
             actions,
             principals,
-            ..Statement::default()
+            ..PolicyStatement::default()
         });
     }
-    Document { statements }
+    PolicyDocument { statements }
 }

@@ -12,7 +12,7 @@ use standpipe_catalog::document::CatalogDocument;
 use standpipe_catalog::openlineage::{EventOptions, job_events};
 use standpipe_catalog::render::{render_dot, render_mermaid, render_svg};
 use standpipe_catalog::report::asset_label;
-use standpipe_catalog::{CatalogSettings, EdgeRole, Graph, Origin, Snapshot, take_snapshot};
+use standpipe_catalog::{CatalogSettings, EdgeRole, Graph, Snapshot, StreamOrigin, take_snapshot};
 use standpipe_core::clock;
 use standpipe_core::text_table::render_table;
 
@@ -112,7 +112,7 @@ fn for_people(looked: &Snapshot) -> String {
     };
     let mut text = render_table(["from", "", "to", "note"], edges.iter().map(edge));
     let writers = looked.inventory.streams.iter();
-    let writers = writers.filter(|stream| stream.origin == Origin::DirectPut).count();
+    let writers = writers.filter(|stream| stream.origin == StreamOrigin::DirectPut).count();
     text += &format!(
         "{} edges; {writers} of {} streams are fed by Direct PUT\n",
         edges.len(),

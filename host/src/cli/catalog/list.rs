@@ -5,7 +5,9 @@ use clap::Args;
 
 use super::{CatalogArgs, OutputArgs, block_with_progress, log_for_people};
 use crate::cli::{CommandResult, Exit, complain};
-use standpipe_catalog::{Destination, Inventory, Origin, Sink, StreamDescription, read_inventory};
+use standpipe_catalog::{
+    Destination, Inventory, Sink, StreamDescription, StreamOrigin, read_inventory,
+};
 use standpipe_core::text_table::render_table;
 
 #[derive(Debug, Args)]
@@ -72,13 +74,13 @@ fn stream_row(stream: &StreamDescription) -> [String; 4] {
     ]
 }
 
-pub(super) fn origin_label(origin: &Origin) -> String {
+pub(super) fn origin_label(origin: &StreamOrigin) -> String {
     match origin {
-        Origin::DirectPut => "Direct PUT".to_owned(),
-        Origin::Kinesis { arn } => format!("Kinesis {}", arn.name()),
-        Origin::Kafka { topic, .. } => format!("Kafka {topic}"),
-        Origin::Database { engine, host, .. } => format!("{engine} {host}"),
-        Origin::Unsupported { what } => format!("{what} (unsupported)"),
+        StreamOrigin::DirectPut => "Direct PUT".to_owned(),
+        StreamOrigin::Kinesis { arn } => format!("Kinesis {}", arn.name()),
+        StreamOrigin::Kafka { topic, .. } => format!("Kafka {topic}"),
+        StreamOrigin::Database { engine, host, .. } => format!("{engine} {host}"),
+        StreamOrigin::Unsupported { what } => format!("{what} (unsupported)"),
     }
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use super::list::{origin_label, processor_labels, read_streams, sink_label};
 use super::{CatalogArgs, OutputArgs, fault};
 use crate::cli::CommandResult;
-use standpipe_catalog::{Inventory, Origin, StreamDescription, time_of};
+use standpipe_catalog::{Inventory, StreamDescription, StreamOrigin, time_of};
 use standpipe_core::clock;
 use standpipe_core::escape::one_line;
 
@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 
 /// The DynamoDB tables whose changes feed the stream.
 fn stream_tables(inventory: &Inventory, stream: &StreamDescription) -> Vec<String> {
-    let Origin::Kinesis { arn } = &stream.origin else { return Vec::new() };
+    let StreamOrigin::Kinesis { arn } = &stream.origin else { return Vec::new() };
     let tables = inventory.tables.get(arn).into_iter().flatten();
     tables.map(|table| table.name().to_owned()).collect()
 }

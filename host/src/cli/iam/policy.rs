@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{aws, json, note};
+use super::{aws_settings, print_note, to_json};
 use crate::cli::config::{check_settings, read_settings};
 use crate::cli::run::parse_mapping;
 use crate::config::{Overrides, Settings, SourceRole};
@@ -15,8 +15,8 @@ use crate::run::{PluginLoader, event_streams};
 use standpipe_core::event::{StreamName, covers};
 use standpipe_delivery::Pack;
 use standpipe_iam::{
-    Account, AssumedRole, Document, Grants, KeyArn, Partition, Place, Region, assume_roles,
-    prefix_of_most, split, terraform_policies, without_covered,
+    Account, AssumedRole, KeyArn, Partition, PolicyDocument, PolicyGrants, Region, StreamLocation,
+    assume_roles_policy, most_common_prefix, remove_covered, split_document, terraform_policies,
 };
 
 /// Characters of a managed policy, white space not counted. IAM's, and not to be
@@ -32,11 +32,11 @@ pub(crate) struct Arguments {
     /// The settings file.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    /// A further row of the mapping, as `host run` takes it. Can be given
-    /// several times.
+    /// A further row of the mapping, as in `host run`. Can be given several
+    /// times.
     #[arg(long = "map", value_name = "EVENT=STREAM", value_parser = parse_mapping)]
     mappings: Vec<(String, String)>,
-    /// The mapping plugin; the settings' otherwise.
+    /// The mapping plugin [default: that of the settings].
     #[arg(long, value_name = "FILE.wasm")]
     plugin: Option<PathBuf>,
     /// A further delivery stream, in which `*` stands for any characters. Can be
@@ -52,36 +52,36 @@ pub(crate) struct Arguments {
     /// AWS's partition: aws, aws-cn or aws-us-gov [default: the region's].
     #[arg(long, value_name = "NAME")]
     partition: Option<Partition>,
-    /// Allow to describe every stream; what is packed with `pack = "auto"` is
-    /// described in any case.
+    /// Allow to describe every stream; streams with `pack = "auto"` are always
+    /// described.
     #[arg(long)]
     describe: bool,
     /// Allow to list the names of the account's streams.
     #[arg(long)]
     list: bool,
-    /// Allow what a data catalog reads: all streams with their tags, and which
-    /// DynamoDB tables stream their changes.
+    /// Allow what a data catalog reads: all streams with their tags, and the
+    /// DynamoDB tables that stream their changes.
     #[arg(long)]
     catalog: bool,
     /// A customer-managed key that a stream encrypts its records with. Can be
     /// given several times.
     #[arg(long = "kms-key", value_name = "ARN")]
     keys: Vec<KeyArn>,
-    /// Write Terraform in place of JSON.
+    /// Print Terraform instead of JSON.
     #[arg(long)]
     terraform: bool,
-    /// Write as many policies as IAM's limit of 6,144 characters asks for: as
-    /// JSON an array, also of one.
+    /// Print as many policies as IAM's limit of 6,144 characters requires: in
+    /// JSON always an array.
     #[arg(long)]
     split: bool,
-    /// Write what the credentials need that assume the settings' roles: `role_arn` of
+    /// Print the policy of the credentials that assume the settings' roles: `role_arn` of
     /// [aws] and of [[sources]].
     #[arg(long, conflicts_with_all = ["streams", "describe", "list", "catalog", "keys", "split"])]
     base: bool,
 }
 
 /// What is printed.
-pub(super) fn text(mut arguments: Arguments) -> anyhow::Result<String> {
+pub(super) fn policy_text(mut arguments: Arguments) -> anyhow::Result<String> {
     let (raw, directory) = read_settings(arguments.config.as_deref())?;
     let has_mapping =
         arguments.config.is_some() || arguments.plugin.is_some() || !arguments.mappings.is_empty();
@@ -93,59 +93,57 @@ pub(super) fn text(mut arguments: Arguments) -> anyhow::Result<String> {
     };
     let settings = check_settings(raw, &directory, arguments.config.as_deref(), overrides)?;
     if arguments.base {
-        return base(&settings, arguments.terraform);
+        return base_policy(&settings, arguments.terraform);
     }
-    let place = place(&settings, &arguments)?;
+    let place = stream_location(&settings, &arguments)?;
     let mut written: BTreeSet<String> = arguments.streams.iter().cloned().collect();
     if has_mapping {
         written.extend(declared_streams(&settings)?);
         written.extend(settings.dead_letter_stream.iter().map(ToString::to_string));
     }
-    let grants = Grants {
+    let grants = PolicyGrants {
         place,
-        described: described(&settings, &written, arguments.describe),
-        written: without_covered(written),
+        described: described_streams(&settings, &written, arguments.describe),
+        written: remove_covered(written),
         lists: arguments.list,
         catalog: arguments.catalog,
         keys: arguments.keys.iter().cloned().collect(),
     };
-    tell_of_roles(&settings);
-    write(&grants, &arguments)
+    note_roles(&settings);
+    render_policy(&grants, &arguments)
 }
 
 /// Whose policy it is.
-fn tell_of_roles(settings: &Settings) {
-    if let Some(role) = &aws(settings).role {
-        note(&format!(
-            "this is for {}, which the settings assume: the credentials that assume it need what --base prints",
+fn note_roles(settings: &Settings) {
+    if let Some(role) = &aws_settings(settings).role {
+        print_note(&format!(
+            "this policy is for {}, which the settings assume; the credentials that assume it need the policy that --base prints",
             role.arn
         ));
     }
     for SourceRole { source, role } in &settings.source_roles {
-        note(&format!(
-            "the source {source:?} writes with {}: it needs the same for the streams in its account, without the \
+        print_note(&format!(
+            "the source {source:?} writes with {}, which needs the same policy for the streams in its account, without the \
              stream of the dead letters",
             role.arn
         ));
     }
 }
 
-fn write(grants: &Grants, arguments: &Arguments) -> anyhow::Result<String> {
+fn render_policy(grants: &PolicyGrants, arguments: &Arguments) -> anyhow::Result<String> {
     let whole = grants.document();
     if whole.statements.is_empty() {
-        bail!(
-            "there is no delivery stream to write to: name them with --config, --map or --stream"
-        );
+        bail!("no delivery streams to write to: name them with --config, --map or --stream");
     }
     let documents = if arguments.split {
-        split(&whole, POLICY_CHARS_MAX)
+        split_document(&whole, POLICY_CHARS_MAX)
     } else {
         check_length(&whole, &grants.written)?;
         vec![whole]
     };
     if documents.len() > POLICIES_OF_ROLE_MAX {
-        note(&format!(
-            "these are {} policies, and a role takes {} unless its quota is raised: --stream 'NAME*' can stand for \
+        print_note(&format!(
+            "{} policies are needed, and a role takes {} unless its quota is raised: --stream 'NAME*' covers \
              many streams",
             documents.len(),
             POLICIES_OF_ROLE_MAX
@@ -153,28 +151,28 @@ fn write(grants: &Grants, arguments: &Arguments) -> anyhow::Result<String> {
     }
     Ok(match &documents[..] {
         documents if arguments.terraform => terraform_policies(documents),
-        [document] if !arguments.split => json(document),
-        documents => json(&documents),
+        [document] if !arguments.split => to_json(document),
+        documents => to_json(&documents),
     })
 }
 
 /// IAM would refuse a longer one.
-fn check_length(document: &Document, written: &BTreeSet<String>) -> anyhow::Result<()> {
-    let chars = document.chars();
+fn check_length(document: &PolicyDocument, written: &BTreeSet<String>) -> anyhow::Result<()> {
+    let chars = document.character_count();
     if chars <= POLICY_CHARS_MAX {
         return Ok(());
     }
-    let shorter = prefix_of_most(written).map_or_else(
-        || "--stream 'NAME*' can stand for many streams".to_owned(),
+    let shorter = most_common_prefix(written).map_or_else(
+        || "--stream 'NAME*' covers many streams".to_owned(),
         |(prefix, count)| {
             format!(
-                "--stream '{prefix}*' would stand for {count} of the {} streams, and for others whose names begin so",
+                "--stream '{prefix}*' covers {count} of the {} streams, and all others with that prefix",
                 written.len()
             )
         },
     );
     bail!(
-        "the policy has {chars} characters, and IAM takes {POLICY_CHARS_MAX}: {shorter}; or --split writes several policies"
+        "the policy has {chars} characters, and IAM accepts {POLICY_CHARS_MAX}: {shorter}; or use --split to print several policies"
     )
 }
 
@@ -187,39 +185,39 @@ fn declared_streams(settings: &Settings) -> anyhow::Result<Vec<String>> {
 }
 
 /// What the credentials need that assume the roles: that of all, and those of sources.
-fn base(settings: &Settings, terraform: bool) -> anyhow::Result<String> {
+fn base_policy(settings: &Settings, terraform: bool) -> anyhow::Result<String> {
     let own = settings.source_roles.iter().map(|SourceRole { role, .. }| role);
-    let roles: Vec<_> = aws(settings).role.iter().chain(own).collect();
+    let roles: Vec<_> = aws_settings(settings).role.iter().chain(own).collect();
     if roles.is_empty() {
-        bail!(
-            "--base: the settings assume no role: set `role_arn` under [aws] or [[sources]], or leave --base away"
-        );
+        bail!("--base needs a role: set `role_arn` under [aws] or [[sources]], or omit --base");
     }
-    let document = assume_roles(roles.into_iter().map(|role| AssumedRole {
+    let document = assume_roles_policy(roles.into_iter().map(|role| AssumedRole {
         arn: role.arn.clone(),
         is_tagged: !role.session_tags.is_empty(),
         has_source_identity: role.source_identity.is_some(),
     }));
-    Ok(if terraform { terraform_policies(&[document]) } else { json(&document) })
+    Ok(if terraform { terraform_policies(&[document]) } else { to_json(&document) })
 }
 
-fn place(settings: &Settings, arguments: &Arguments) -> anyhow::Result<Place> {
-    let region = aws(settings).region.as_deref();
-    let region =
-        region.context("the region is not known: set --region, or `region` under [aws]")?;
+fn stream_location(settings: &Settings, arguments: &Arguments) -> anyhow::Result<StreamLocation> {
+    let region = aws_settings(settings).region.as_deref();
+    let region = region.context("unknown region: set --region, or `region` under [aws]")?;
     let region: Region = region.parse()?;
-    let of_role = || Account::of_arn(&aws(settings).role.as_ref()?.arn);
+    let of_role = || Account::of_arn(&aws_settings(settings).role.as_ref()?.arn);
     let account = arguments.account.clone().or_else(of_role);
-    let account = account.context(
-        "the account of the delivery streams is not known: set --account to its 12 digits",
-    )?;
+    let account = account
+        .context("unknown account of the delivery streams: set --account to its 12 digits")?;
     let partition = arguments.partition.unwrap_or_else(|| Partition::of_region(&region));
-    Ok(Place { partition, region, account })
+    Ok(StreamLocation { partition, region, account })
 }
 
 /// The streams that the host asks for their description, since how they are
 /// packed depends on it; or all.
-fn described(settings: &Settings, written: &BTreeSet<String>, all: bool) -> BTreeSet<String> {
+fn described_streams(
+    settings: &Settings,
+    written: &BTreeSet<String>,
+    all: bool,
+) -> BTreeSet<String> {
     let delivery = &settings.delivery;
     let is_auto = |name: &String| {
         let name = StreamName::parse(name).ok();
@@ -232,12 +230,12 @@ fn described(settings: &Settings, written: &BTreeSet<String>, all: bool) -> BTre
     let own = delivery.streams.iter().filter(|(_, settings)| settings.pack == Pack::Auto);
     let own = own.map(|(name, _)| name.to_string());
     let own = own.filter(|name| written.iter().any(|pattern| covers(pattern, name)));
-    without_covered(described.chain(own).collect())
+    remove_covered(described.chain(own).collect())
 }
 
 fn parse_stream(text: &str) -> Result<String, String> {
     StreamName::parse(&text.replace('*', "x")).map(|_| text.to_owned()).map_err(|_| {
-        "Firehose takes 1 to 64 of the characters a-z, A-Z, 0-9, _ . and -; `*` stands for any"
+        "Firehose accepts 1 to 64 of the characters a-z, A-Z, 0-9, _ . and -; `*` stands for any"
             .into()
     })
 }

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{aws, json, note};
+use super::{aws_settings, print_note, to_json};
 use crate::cli::config::{check_settings, read_settings};
 use crate::config::{Overrides, Settings};
-use standpipe_aws::{AwsSettings, Role};
+use standpipe_aws::{AwsRole, AwsSettings};
 use standpipe_core::secret::SecretSetting;
 use standpipe_iam::{
-    ExternalId, Partition, Principal, Region, SessionMarks, terraform_role, trust,
+    ExternalId, Partition, Principal, Region, SessionAttributes, terraform_role, trust_policy,
 };
 
 /// Characters of a role's trust policy, white space not counted. IAM's default;
@@ -21,12 +21,11 @@ const TRUST_CHARS_MAX: usize = 2048;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Who may assume the role: an account's 12 digits, for whoever it allows
-    /// to, or the ARN of a role or user. Can be given several times.
+    /// A principal that may assume the role: an account's 12 digits, or the ARN of
+    /// a role or user. Can be given several times.
     #[arg(long = "principal", value_name = "ARN", required = true)]
     principals: Vec<Principal>,
-    /// An external id to ask for. Can be given several times, for one or the
-    /// other.
+    /// An external id that is accepted. Can be given several times.
     #[arg(long = "external-id", value_name = "ID")]
     external_ids: Vec<String>,
     /// The settings file.
@@ -36,35 +35,35 @@ pub(crate) struct Arguments {
     /// settings' `role_arn` or region, or else aws].
     #[arg(long, value_name = "NAME")]
     partition: Option<Partition>,
-    /// Write Terraform in place of JSON.
+    /// Print Terraform instead of JSON.
     #[arg(long)]
     terraform: bool,
 }
 
 /// What is printed.
-pub(super) fn text(arguments: &Arguments) -> anyhow::Result<String> {
+pub(super) fn trust_text(arguments: &Arguments) -> anyhow::Result<String> {
     let (raw, directory) = read_settings(arguments.config.as_deref())?;
     let file = arguments.config.as_deref();
     let settings = check_settings(raw, &directory, file, Overrides::default())?;
-    let aws = aws(&settings);
+    let aws = aws_settings(&settings);
     let external_ids = external_ids(&arguments.external_ids, &settings, aws)?;
     if external_ids.is_empty() {
-        note(
-            "no external id is asked for: give --external-id if the role is for somebody outside of its account \
-             who serves others too",
+        print_note(
+            "the policy requires no external id: set --external-id if the role is for somebody outside of its account \
+             who also serves others",
         );
     }
-    let partition = arguments.partition.or_else(|| partition(aws)).unwrap_or_default();
-    let marks = marks(&settings, aws);
-    let document = trust(&arguments.principals, &external_ids, partition, marks);
-    if document.chars() > TRUST_CHARS_MAX {
-        note(&format!(
-            "the trust policy has {} characters, and IAM takes {} unless its quota is raised",
-            document.chars(),
+    let partition = arguments.partition.or_else(|| default_partition(aws)).unwrap_or_default();
+    let marks = session_attributes(&settings, aws);
+    let document = trust_policy(&arguments.principals, &external_ids, partition, marks);
+    if document.character_count() > TRUST_CHARS_MAX {
+        print_note(&format!(
+            "the trust policy has {} characters, and IAM accepts {} unless its quota is raised",
+            document.character_count(),
             TRUST_CHARS_MAX
         ));
     }
-    Ok(if arguments.terraform { terraform_role(&document) } else { json(&document) })
+    Ok(if arguments.terraform { terraform_role(&document) } else { to_json(&document) })
 }
 
 /// By hand, since the command line's own error would show the value.
@@ -76,11 +75,11 @@ fn external_ids(
     if !given.is_empty() {
         return given.iter().map(|id| id.parse().context("--external-id")).collect();
     }
-    let ids = sessions(settings, aws).filter_map(|role| role.external_id.as_ref());
+    let ids = role_sessions(settings, aws).filter_map(|role| role.external_id.as_ref());
     ids.map(|id| match id {
         SecretSetting::Value(id) => id.expose().parse().context("external_id"),
         SecretSetting::Reference(reference) => {
-            bail!("external_id is kept elsewhere, as {reference}: give it with --external-id")
+            bail!("external_id is a reference, {reference}: set --external-id to its value")
         }
     })
     .collect()
@@ -88,20 +87,24 @@ fn external_ids(
 
 /// The ways in which the role of [aws] is assumed: also by sources, with an external id of
 /// their own.
-fn sessions<'a>(settings: &'a Settings, aws: &'a AwsSettings) -> impl Iterator<Item = &'a Role> {
+fn role_sessions<'a>(
+    settings: &'a Settings,
+    aws: &'a AwsSettings,
+) -> impl Iterator<Item = &'a AwsRole> {
     let others = settings.source_roles.iter().map(|own| &own.role);
     let same = others.filter(|role| aws.role.as_ref().is_some_and(|own| own.arn == role.arn));
     aws.role.iter().chain(same)
 }
 
-fn marks(settings: &Settings, aws: &AwsSettings) -> SessionMarks {
-    SessionMarks {
-        are_tagged: sessions(settings, aws).any(|role| !role.session_tags.is_empty()),
-        have_source_identity: sessions(settings, aws).any(|role| role.source_identity.is_some()),
+fn session_attributes(settings: &Settings, aws: &AwsSettings) -> SessionAttributes {
+    SessionAttributes {
+        are_tagged: role_sessions(settings, aws).any(|role| !role.session_tags.is_empty()),
+        have_source_identity: role_sessions(settings, aws)
+            .any(|role| role.source_identity.is_some()),
     }
 }
 
-fn partition(aws: &AwsSettings) -> Option<Partition> {
+fn default_partition(aws: &AwsSettings) -> Option<Partition> {
     let of_role = aws.role.as_ref().and_then(|role| Partition::of_arn(&role.arn));
     let region = || aws.region.as_ref()?.parse::<Region>().ok();
     of_role.or_else(|| region().map(|region| Partition::of_region(&region)))

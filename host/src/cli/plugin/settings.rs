@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::cli::complain;
 use crate::cli::config::{check_settings, read_settings};
-use crate::config::{Overrides, Settings, kept_secrets};
+use crate::config::{Overrides, Settings, secret_references};
 use crate::run::{CACHE, PluginLoader};
 
 /// Where the settings of a plugin are.
@@ -45,7 +45,7 @@ pub(super) fn of_config(
     let (raw, directory) = read_settings(file)?;
     let overrides = Overrides { data_dir, ..Overrides::default() };
     let settings = check_settings(raw, &directory, file, overrides)?;
-    if !kept_secrets(&settings.written_plugin_settings).is_empty() {
+    if !secret_references(&settings.written_plugin_settings).is_empty() {
         complain(
             "note: nobody is asked for the secrets of [plugin.settings]: the plugin gets their references in their place",
         );

@@ -7,15 +7,15 @@
 
 use serde_json::{Value, json};
 
-use super::unread::{Unread, is_filled_in};
-use super::{Fields, Imported, field, is_blank};
+use super::unread::{RemainingFields, is_filled_in};
+use super::{Imported, JsonObject, escape_path, find_field, is_blank};
 
 /// RudderStack's provider where none is named. Source: its settings' schema.
 const PROVIDER: &str = "oneTrust";
 
 /// What a consent setting of RudderStack's is a list of.
 #[derive(Debug, Clone, Copy)]
-enum Form {
+enum ConsentForm {
     /// Providers with their categories, each for events of its own.
     Providers,
     /// Categories, whatever provider an event names.
@@ -23,17 +23,17 @@ enum Form {
 }
 
 /// The consent settings: that of today, and the older ones of single providers.
-const SETTINGS: [(&str, Form); 3] = [
-    ("consentManagement", Form::Providers),
+const SETTINGS: [(&str, ConsentForm); 3] = [
+    ("consentManagement", ConsentForm::Providers),
     (
         "oneTrustCookieCategories",
-        Form::Categories { key: "oneTrustCookieCategory", strategy: "and" },
+        ConsentForm::Categories { key: "oneTrustCookieCategory", strategy: "and" },
     ),
-    ("ketchConsentPurposes", Form::Categories { key: "purpose", strategy: "or" }),
+    ("ketchConsentPurposes", ConsentForm::Categories { key: "purpose", strategy: "or" }),
 ];
 
 /// Take over what RudderStack's destination asks users to consent to.
-pub(super) fn read_rudderstack(config: &mut Unread, imported: &mut Imported) {
+pub(super) fn read_rudderstack(config: &mut RemainingFields, imported: &mut Imported) {
     let mut consents: Vec<Value> = Vec::new();
     for (key, form) in SETTINGS {
         let Some(value) = config.take(key) else { continue };
@@ -46,7 +46,7 @@ pub(super) fn read_rudderstack(config: &mut Unread, imported: &mut Imported) {
         for list in lists {
             let (found, obstacle) = read_list(list, form);
             if let Some(obstacle) = obstacle {
-                imported.note(format!(
+                imported.add_note(format!(
                     "`{key}` is not imported in full ({obstacle}): events are delivered whose users \
                      denied what is missing, until you add it to `consent` under [plugin.settings]"
                 ));
@@ -56,7 +56,7 @@ pub(super) fn read_rudderstack(config: &mut Unread, imported: &mut Imported) {
             }
         }
         if by_type.len() > 1 {
-            imported.note(format!(
+            imported.add_note(format!(
                 "`{key}` differs by type of source, which this host does not know of an event: an \
                  event needs the consents of every type"
             ));
@@ -74,7 +74,7 @@ pub(super) fn read_rudderstack(config: &mut Unread, imported: &mut Imported) {
 
 /// What a list asks for, as the mapping plugin has it, and what keeps some of it from
 /// being read.
-fn read_list(list: &Value, form: Form) -> (Vec<Value>, Option<String>) {
+fn read_list(list: &Value, form: ConsentForm) -> (Vec<Value>, Option<String>) {
     if is_blank(list) {
         return (Vec::new(), None);
     }
@@ -88,14 +88,14 @@ fn read_list(list: &Value, form: Form) -> (Vec<Value>, Option<String>) {
             continue;
         };
         let read = match form {
-            Form::Providers => read_provider(fields).map(|consent| consents.extend(consent)),
-            Form::Categories { key, .. } => {
+            ConsentForm::Providers => read_provider(fields).map(|consent| consents.extend(consent)),
+            ConsentForm::Categories { key, .. } => {
                 read_category(fields, key).map(|category| categories.extend(category))
             }
         };
         obstacle = read.err().or(obstacle);
     }
-    if let Form::Categories { strategy, .. } = form
+    if let ConsentForm::Categories { strategy, .. } = form
         && !categories.is_empty()
     {
         consents.push(json!({"strategy": strategy, "categories": categories}));
@@ -104,24 +104,25 @@ fn read_list(list: &Value, form: Form) -> (Vec<Value>, Option<String>) {
 }
 
 /// The categories of one provider: `{provider, resolutionStrategy, consents: [{consent}]}`.
-fn read_provider(item: &Fields) -> Result<Option<Value>, String> {
-    let categories = match field(item, "consents") {
+fn read_provider(item: &JsonObject) -> Result<Option<Value>, String> {
+    let categories = match find_field(item, "consents") {
         None => Vec::new(),
         Some(Value::Array(consents)) => {
             let consents = consents.iter().filter(|consent| !is_blank(consent));
-            let texts = consents.map(|consent| category(field(consent.as_object()?, "consent")?));
+            let texts =
+                consents.map(|consent| fixed_text(find_field(consent.as_object()?, "consent")?));
             texts.collect::<Option<Vec<_>>>().ok_or("a consent is not a fixed text")?
         }
         Some(_) => return Err("`consents` is not a list".to_owned()),
     };
-    let provider = match field(item, "provider") {
+    let provider = match find_field(item, "provider") {
         None => PROVIDER,
-        Some(provider) => category(provider).ok_or("`provider` is not a fixed text")?,
+        Some(provider) => fixed_text(provider).ok_or("`provider` is not a fixed text")?,
     };
     if categories.is_empty() {
         return Ok(None);
     }
-    let strategy = match field(item, "resolutionStrategy").and_then(Value::as_str) {
+    let strategy = match find_field(item, "resolutionStrategy").and_then(Value::as_str) {
         Some("or") => "or",
         _ => "and",
     };
@@ -132,20 +133,22 @@ fn read_provider(item: &Fields) -> Result<Option<Value>, String> {
     }))
 }
 
-fn read_category(item: &Fields, key: &str) -> Result<Option<String>, String> {
-    let Some(value) = field(item, key).filter(|value| !is_blank(value)) else { return Ok(None) };
-    let text = category(value).ok_or_else(|| format!("`{key}` is not a fixed text"))?;
+fn read_category(item: &JsonObject, key: &str) -> Result<Option<String>, String> {
+    let Some(value) = find_field(item, key).filter(|value| !is_blank(value)) else {
+        return Ok(None);
+    };
+    let text = fixed_text(value).ok_or_else(|| format!("`{key}` is not a fixed text"))?;
     Ok(Some(text.to_owned()))
 }
 
-fn category(value: &Value) -> Option<&str> {
+fn fixed_text(value: &Value) -> Option<&str> {
     value.as_str().filter(|text| !text.is_empty() && !is_filled_in(text))
 }
 
 /// Segment sends an event to a destination if its user has consented to all of the
 /// destination's categories, or if the event says nothing about consent.
 pub(super) fn read_segment(settings: &Value, imported: &mut Imported) -> Option<Value> {
-    let categories = settings.as_object().and_then(|settings| field(settings, "categories"));
+    let categories = settings.as_object().and_then(|settings| find_field(settings, "categories"));
     let categories = match categories {
         None if is_blank(settings) => return None,
         Some(list) if is_blank(list) => return None,
@@ -154,7 +157,7 @@ pub(super) fn read_segment(settings: &Value, imported: &mut Imported) -> Option<
     let names =
         categories.and_then(|list| list.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
     let Some(names) = names else {
-        imported.note(
+        imported.add_note(
             "`consentSettings` is not imported, since its `categories` are not a list of names: events \
              are delivered whatever their users denied, until you add a transform with `drop = true`",
         );
@@ -169,12 +172,7 @@ pub(super) fn read_segment(settings: &Value, imported: &mut Imported) -> Option<
 
 /// A key of a path as FQL has it.
 fn fql_key(name: &str) -> String {
-    let mut key = String::with_capacity(name.len());
-    for character in name.chars() {
-        if !(character.is_ascii_alphanumeric() || matches!(character, '_' | '-')) {
-            key.push('\\');
-        }
-        key.push(character);
-    }
-    key
+    escape_path(name, |character| {
+        !character.is_ascii_alphanumeric() && !matches!(character, '_' | '-')
+    })
 }

@@ -6,40 +6,43 @@
 
 use serde_json::Value;
 
-use super::kind::Kind;
-use super::{Fields, ImportError, Vendor, field, quoted, rudderstack, segment};
+use super::{
+    DestinationType, ImportError, JsonObject, Vendor, find_field, quoted, rudderstack, segment,
+};
 
 /// Keys that only wrap a destination, in the answers of APIs and in exports.
 const WRAPPERS: [&str; 3] = ["data", "destination", "destinations"];
 
 /// The destination that is meant.
-pub(super) fn find(vendor: Vendor, json: &Value) -> Result<&Fields, ImportError> {
+pub(super) fn find_destination(vendor: Vendor, json: &Value) -> Result<&JsonObject, ImportError> {
     let mut found = Vec::new();
-    gather(vendor, json, &mut found);
-    choose(vendor, &found)
+    collect_destinations(vendor, json, &mut found);
+    choose_destination(vendor, &found)
 }
 
 /// The filters of a destination of Segment's, which its API lists in an answer of their
 /// own: those in the destination, and those beside it that name no other one.
-pub(super) fn filters<'a>(json: &'a Value, destination: &'a Fields) -> Vec<&'a Value> {
+pub(super) fn find_filters<'a>(json: &'a Value, destination: &'a JsonObject) -> Vec<&'a Value> {
     let mut found = Vec::new();
-    gather_filters(json, destination, &mut found);
+    collect_filters(json, destination, &mut found);
     found
 }
 
-fn gather_filters<'a>(json: &'a Value, destination: &'a Fields, found: &mut Vec<&'a Value>) {
+fn collect_filters<'a>(json: &'a Value, destination: &'a JsonObject, found: &mut Vec<&'a Value>) {
     match json {
         Value::Array(items) => {
-            items.iter().for_each(|item| gather_filters(item, destination, found));
+            items.iter().for_each(|item| collect_filters(item, destination, found));
         }
-        Value::Object(fields) if fields == destination || !Vendor::Segment.recognises(fields) => {
-            let listed = field(fields, "filters").and_then(Value::as_array);
+        Value::Object(fields)
+            if fields == destination || !Vendor::Segment.is_destination(fields) =>
+        {
+            let listed = find_field(fields, "filters").and_then(Value::as_array);
             found.extend(listed.into_iter().flatten().filter(|filter| {
-                let of = filter.as_object().and_then(|filter| field(filter, "destinationId"));
-                of.is_none_or(|of| field(destination, "id").is_none_or(|id| id == of))
+                let of = filter.as_object().and_then(|filter| find_field(filter, "destinationId"));
+                of.is_none_or(|of| find_field(destination, "id").is_none_or(|id| id == of))
             }));
-            let inside = WRAPPERS.iter().filter_map(|key| field(fields, key));
-            inside.for_each(|json| gather_filters(json, destination, found));
+            let inside = WRAPPERS.iter().filter_map(|key| find_field(fields, key));
+            inside.for_each(|json| collect_filters(json, destination, found));
         }
         _ => {}
     }
@@ -47,19 +50,22 @@ fn gather_filters<'a>(json: &'a Value, destination: &'a Fields, found: &mut Vec<
 
 /// The objects of an export that look like a destination, each once: in a
 /// workspace's export a destination stands with each of its sources.
-fn gather<'a>(vendor: Vendor, json: &'a Value, found: &mut Vec<&'a Fields>) {
+fn collect_destinations<'a>(vendor: Vendor, json: &'a Value, found: &mut Vec<&'a JsonObject>) {
     match json {
-        Value::Array(items) => items.iter().for_each(|item| gather(vendor, item, found)),
+        Value::Array(items) => {
+            items.iter().for_each(|item| collect_destinations(vendor, item, found))
+        }
         Value::Object(fields) => {
-            let inside: Vec<_> = WRAPPERS.iter().filter_map(|key| field(fields, key)).collect();
+            let inside: Vec<_> =
+                WRAPPERS.iter().filter_map(|key| find_field(fields, key)).collect();
             if !inside.is_empty() {
-                inside.into_iter().for_each(|json| gather(vendor, json, found));
-            } else if vendor.recognises(fields) {
+                inside.into_iter().for_each(|json| collect_destinations(vendor, json, found));
+            } else if vendor.is_destination(fields) {
                 if !found.contains(&fields) {
                     found.push(fields);
                 }
-            } else if let Some(sources) = field(fields, "sources") {
-                gather(vendor, sources, found);
+            } else if let Some(sources) = find_field(fields, "sources") {
+                collect_destinations(vendor, sources, found);
             }
         }
         _ => {}
@@ -68,13 +74,16 @@ fn gather<'a>(vendor: Vendor, json: &'a Value, found: &mut Vec<&'a Fields>) {
 
 /// The one destination for Firehose. One that does not say what it is for is
 /// believed to be meant, unless another does say so.
-fn choose<'a>(vendor: Vendor, found: &[&'a Fields]) -> Result<&'a Fields, ImportError> {
+fn choose_destination<'a>(
+    vendor: Vendor,
+    found: &[&'a JsonObject],
+) -> Result<&'a JsonObject, ImportError> {
     let (mut firehose, mut unsaid, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for &destination in found {
-        match vendor.kind(destination) {
-            Kind::Firehose => firehose.push(destination),
-            Kind::Unsaid => unsaid.push(destination),
-            Kind::Other(kind) => others.push(quoted(&kind)),
+        match vendor.destination_type(destination) {
+            DestinationType::Firehose => firehose.push(destination),
+            DestinationType::Unstated => unsaid.push(destination),
+            DestinationType::Other(kind) => others.push(quoted(&kind)),
         }
     }
     let usable = if firehose.is_empty() { unsaid } else { firehose };
@@ -105,17 +114,17 @@ impl Vendor {
         }
     }
 
-    fn recognises(self, fields: &Fields) -> bool {
+    fn is_destination(self, fields: &JsonObject) -> bool {
         match self {
-            Vendor::RudderStack => rudderstack::recognises(fields),
-            Vendor::Segment => segment::recognises(fields),
+            Vendor::RudderStack => rudderstack::is_destination(fields),
+            Vendor::Segment => segment::is_destination(fields),
         }
     }
 
-    fn kind(self, destination: &Fields) -> Kind {
+    fn destination_type(self, destination: &JsonObject) -> DestinationType {
         match self {
-            Vendor::RudderStack => rudderstack::kind(destination),
-            Vendor::Segment => segment::kind(destination),
+            Vendor::RudderStack => rudderstack::destination_type(destination),
+            Vendor::Segment => segment::destination_type(destination),
         }
     }
 }

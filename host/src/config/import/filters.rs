@@ -7,28 +7,28 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Fields, Imported, field, is_blank, quoted};
+use super::{Imported, JsonObject, escape_path, find_field, is_blank, quoted};
 
 /// What a filter does to events that fulfil its condition, in Segment's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Action {
+enum FilterAction {
     Sample,
     Drop,
     DropProperties,
     AllowProperties,
 }
 
-impl Action {
+impl FilterAction {
     /// By the names of the Public API and of the older Config API.
     fn parse(word: &str) -> Option<Self> {
         match word.to_ascii_lowercase().as_str() {
-            "sample" | "sample_event" => Some(Action::Sample),
-            "drop" | "drop_event" => Some(Action::Drop),
+            "sample" | "sample_event" => Some(FilterAction::Sample),
+            "drop" | "drop_event" => Some(FilterAction::Drop),
             "drop_properties" | "blacklist_fields" | "blocklist_fields" => {
-                Some(Action::DropProperties)
+                Some(FilterAction::DropProperties)
             }
             "allow_properties" | "whitelist_fields" | "allowlist_fields" => {
-                Some(Action::AllowProperties)
+                Some(FilterAction::AllowProperties)
             }
             _ => None,
         }
@@ -36,13 +36,15 @@ impl Action {
 }
 
 /// The transforms that do what the filters did.
-pub(super) fn read(filters: &[&Value], imported: &mut Imported) -> Vec<Value> {
+pub(super) fn read_filters(filters: &[&Value], imported: &mut Imported) -> Vec<Value> {
     let mut transforms = Vec::new();
     for (index, filter) in filters.iter().enumerate() {
         match filter.as_object() {
             Some(filter) => read_filter(index, filter, &mut transforms, imported),
-            None => imported
-                .note(format!("destination filter {} is not an object and is left out", index + 1)),
+            None => imported.add_note(format!(
+                "destination filter {} is not an object and is left out",
+                index + 1
+            )),
         }
     }
     // Stable: among themselves they stay in the order of the export.
@@ -52,23 +54,23 @@ pub(super) fn read(filters: &[&Value], imported: &mut Imported) -> Vec<Value> {
 
 fn read_filter(
     index: usize,
-    filter: &Fields,
-    transforms: &mut Vec<(Action, Value)>,
+    filter: &JsonObject,
+    transforms: &mut Vec<(FilterAction, Value)>,
     imported: &mut Imported,
 ) {
-    let name = match field(filter, "title").and_then(Value::as_str) {
+    let name = match find_field(filter, "title").and_then(Value::as_str) {
         Some(title) if !title.is_empty() => format!("the destination filter {}", quoted(title)),
         _ => format!("destination filter {}", index + 1),
     };
-    if field(filter, "enabled") == Some(&Value::Bool(false)) {
-        imported.note(format!("{name} is left out: it is disabled at Segment"));
+    if find_field(filter, "enabled") == Some(&Value::Bool(false)) {
+        imported.add_note(format!("{name} is left out: it is disabled at Segment"));
         return;
     }
-    let Some(condition) = field(filter, "if").and_then(Value::as_str) else {
-        imported.note(format!("{name} is left out: it has no condition `if`"));
+    let Some(condition) = find_field(filter, "if").and_then(Value::as_str) else {
+        imported.add_note(format!("{name} is left out: it has no condition `if`"));
         return;
     };
-    let actions = field(filter, "actions").and_then(Value::as_array);
+    let actions = find_field(filter, "actions").and_then(Value::as_array);
     for action in actions.map(Vec::as_slice).unwrap_or_default() {
         match read_action(action) {
             Ok((action, fields)) => {
@@ -77,48 +79,45 @@ fn read_filter(
                     transform.insert("when".to_owned(), condition.into());
                 }
                 transform.extend(fields);
-                if action == Action::Sample && transform.contains_key("sample") && fields_by(&transform) {
-                    imported.note(format!(
+                if transform.get("sample").is_some_and(|sample| sample.get("by").is_some()) {
+                    imported.add_note(format!(
                         "{name} samples by a field: this host keeps the same share, of other users than \
                          Segment did"
                     ));
                 }
                 transforms.push((action, transform.into()));
             }
-            Err(reason) => imported.note(format!(
+            Err(reason) => imported.add_note(format!(
                 "an action of {name} is left out, so events are delivered that it kept away or changed: {reason}"
             )),
         }
     }
     if actions.is_none_or(Vec::is_empty) {
-        imported.note(format!("{name} is left out: it has no actions"));
+        imported.add_note(format!("{name} is left out: it has no actions"));
     }
 }
 
-fn fields_by(transform: &Map<String, Value>) -> bool {
-    transform["sample"].get("by").is_some()
-}
-
-fn read_action(action: &Value) -> Result<(Action, Map<String, Value>), String> {
+fn read_action(action: &Value) -> Result<(FilterAction, Map<String, Value>), String> {
     let fields = action.as_object().ok_or("it is not an object")?;
-    let word = field(fields, "type").and_then(Value::as_str).ok_or("it has no `type`")?;
-    let action = Action::parse(word).ok_or_else(|| format!("unknown type {}", quoted(word)))?;
+    let word = find_field(fields, "type").and_then(Value::as_str).ok_or("it has no `type`")?;
+    let action =
+        FilterAction::parse(word).ok_or_else(|| format!("unknown type {}", quoted(word)))?;
     let transform = match action {
-        Action::Drop => json!({"drop": true}),
-        Action::Sample => read_sample(fields)?,
-        Action::DropProperties => {
+        FilterAction::Drop => json!({"drop": true}),
+        FilterAction::Sample => read_sample(fields)?,
+        FilterAction::DropProperties => {
             let objects = read_fields(fields)?;
             let paths = objects.iter().flat_map(|(object, names)| {
-                places(object).into_iter().flat_map(move |place| {
-                    names.iter().map(move |name| member(&place, &escaped(name)))
+                object_paths(object).into_iter().flat_map(move |place| {
+                    names.iter().map(move |name| join_path(&place, &path_step(name)))
                 })
             });
             json!({"drop_fields": paths.collect::<Vec<_>>()})
         }
-        Action::AllowProperties => {
+        FilterAction::AllowProperties => {
             let objects = read_fields(fields)?;
             let objects = objects.into_iter().flat_map(|(object, names)| {
-                places(&object).into_iter().map(move |place| (place, json!(names)))
+                object_paths(&object).into_iter().map(move |place| (place, json!(names)))
             });
             json!({"allow_fields": objects.collect::<Map<_, _>>()})
         }
@@ -130,14 +129,14 @@ fn read_action(action: &Value) -> Result<(Action, Map<String, Value>), String> {
 }
 
 /// `percent` is a share from 0 to 1.
-fn read_sample(fields: &Fields) -> Result<Value, String> {
-    let percent = field(fields, "percent").and_then(Value::as_f64);
+fn read_sample(fields: &JsonObject) -> Result<Value, String> {
+    let percent = find_field(fields, "percent").and_then(Value::as_f64);
     let share = percent.filter(|share| (0.0..=1.0).contains(share));
     let percent = share.ok_or("its `percent` is not a number from 0 to 1")? * 100.0;
     if percent <= 0.0 {
         return Ok(json!({"drop": true}));
     }
-    match field(fields, "path").and_then(Value::as_str).filter(|path| !path.is_empty()) {
+    match find_field(fields, "path").and_then(Value::as_str).filter(|path| !path.is_empty()) {
         None => Ok(json!({"sample": percent})),
         Some(path) => Ok(json!({"sample": {"percent": percent, "by": path}})),
     }
@@ -145,8 +144,8 @@ fn read_sample(fields: &Fields) -> Result<Value, String> {
 
 /// The names that are dropped or allowed, by the path of the object that has them: ""
 /// for the event itself.
-fn read_fields(fields: &Fields) -> Result<Vec<(String, Vec<String>)>, String> {
-    let objects = field(fields, "fields").and_then(Value::as_object);
+fn read_fields(fields: &JsonObject) -> Result<Vec<(String, Vec<String>)>, String> {
+    let objects = find_field(fields, "fields").and_then(Value::as_object);
     let objects = objects.filter(|objects| !is_blank(&Value::Object((*objects).clone())));
     let objects = objects.ok_or("its `fields` are not an object of lists")?;
     let read = |(object, names): (&String, &Value)| {
@@ -160,8 +159,8 @@ fn read_fields(fields: &Fields) -> Result<Vec<(String, Vec<String>)>, String> {
 
 /// The paths of an object, which may be an array of objects at Segment. The objects at
 /// the top of an event never are.
-fn places(object: &str) -> Vec<String> {
-    let steps: Vec<_> = object.split('.').map(escaped).collect();
+fn object_paths(object: &str) -> Vec<String> {
+    let steps: Vec<_> = object.split('.').map(path_step).collect();
     let path = steps.join(".");
     match steps.len() {
         1 => vec![path],
@@ -169,18 +168,11 @@ fn places(object: &str) -> Vec<String> {
     }
 }
 
-fn member(place: &str, name: &str) -> String {
+fn join_path(place: &str, name: &str) -> String {
     if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
 }
 
-/// A name as a step of a path.
-fn escaped(name: &str) -> String {
-    let mut step = String::with_capacity(name.len());
-    for character in name.chars() {
-        if matches!(character, '.' | '[' | ']' | '\\') {
-            step.push('\\');
-        }
-        step.push(character);
-    }
-    step
+/// A name as a step of a path of transforms.
+fn path_step(name: &str) -> String {
+    escape_path(name, |character| matches!(character, '.' | '[' | ']' | '\\'))
 }

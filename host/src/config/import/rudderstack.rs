@@ -4,10 +4,13 @@
 //! the outcome is imported rather than the setting, so that the host logs in as
 //! RudderStack did.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::unread::is_filled_in;
-use super::{Fields, ImportError, Imported, Kind, Row, Unread, consent, field, is_blank};
+use super::{
+    DestinationType, ImportError, Imported, JsonObject, MappingRow, RemainingFields, consent,
+    find_field, is_blank,
+};
 use standpipe_core::secret::Secret;
 
 /// Trust policies and CloudTrail filters may name it. Source: RudderStack's AWS
@@ -24,39 +27,40 @@ const BARE_CONFIG: [&str; 4] = ["mapEvents", "iamRoleARN", "roleBasedAuth", "acc
 
 const STATIC_KEYS: [&str; 4] = ["accessKeyID", "accessKey", "secretAccessKey", "sessionToken"];
 
-/// What RudderStack's SDKs filter by, in device mode.
-const EVENT_FILTERING: [&str; 3] =
-    ["eventFilteringOption", "whitelistedEvents", "blacklistedEvents"];
-
 /// In a workspace's export, sources have a config too.
-pub(super) fn recognises(fields: &Fields) -> bool {
-    field(fields, "config").is_some_and(Value::is_object)
-        && field(fields, "sourceDefinition").is_none()
-        || BARE_CONFIG.iter().any(|key| field(fields, key).is_some())
+pub(super) fn is_destination(fields: &JsonObject) -> bool {
+    find_field(fields, "config").is_some_and(Value::is_object)
+        && find_field(fields, "sourceDefinition").is_none()
+        || BARE_CONFIG.iter().any(|key| find_field(fields, key).is_some())
 }
 
-pub(super) fn kind(destination: &Fields) -> Kind {
-    let definition = field(destination, "destinationDefinition");
-    let name = definition.and_then(|definition| field(definition.as_object()?, "name"));
-    match name.or_else(|| field(destination, "type")).and_then(Value::as_str) {
-        None => Kind::Unsaid,
-        Some(name) if name.eq_ignore_ascii_case("FIREHOSE") => Kind::Firehose,
-        Some(name) => Kind::Other(name.to_owned()),
+pub(super) fn destination_type(destination: &JsonObject) -> DestinationType {
+    let definition = find_field(destination, "destinationDefinition");
+    let name = definition.and_then(|definition| find_field(definition.as_object()?, "name"));
+    match name.or_else(|| find_field(destination, "type")).and_then(Value::as_str) {
+        None => DestinationType::Unstated,
+        Some(name) if name.eq_ignore_ascii_case("FIREHOSE") => DestinationType::Firehose,
+        Some(name) => DestinationType::Other(name.to_owned()),
     }
 }
 
-pub(super) fn import(destination: &Fields, imported: &mut Imported) -> Result<(), ImportError> {
-    let config = field(destination, "config").and_then(Value::as_object).unwrap_or(destination);
-    let mut config = Unread(config.clone());
+pub(super) fn import_destination(
+    destination: &JsonObject,
+    imported: &mut Imported,
+) -> Result<(), ImportError> {
+    let config =
+        find_field(destination, "config").and_then(Value::as_object).unwrap_or(destination);
+    let mut config = RemainingFields(config.clone());
     read_mappings(config.take("mapEvents"), imported);
     if !config.is_set("region") {
-        imported.note("`region` is missing, which RudderStack requires: set `region` under [aws]");
+        imported
+            .add_note("`region` is missing, which RudderStack requires: set `region` under [aws]");
     }
     imported.settings.aws.region = imported.take_text(&mut config, "region", "region");
     read_credentials(&mut config, destination, imported)?;
     note_filters(&mut config, destination, imported);
-    imported.note_unread(&config);
-    imported.note(
+    imported.note_remaining(&config);
+    imported.add_note(
         "RudderStack ended no record with a newline, whereas this host does: set `newline = false` \
          under [delivery] if what reads the records depends on that",
     );
@@ -64,50 +68,43 @@ pub(super) fn import(destination: &Fields, imported: &mut Imported) -> Result<()
 }
 
 fn read_mappings(rows: Option<Value>, imported: &mut Imported) {
-    let rows = match rows {
-        None => Vec::new(),
-        Some(Value::Array(rows)) => rows,
-        Some(_) => {
-            imported.note("`mapEvents` is no list of rows, so RudderStack sees no mapping in it");
-            Vec::new()
-        }
-    };
-    let place = |index| format!("`mapEvents` row {}", index + 1);
-    imported
-        .set_mappings(rows.iter().enumerate().map(|(index, row)| (place(index), read_row(row))));
+    let rows = rows.unwrap_or_else(|| json!([]));
+    if !rows.is_array() {
+        imported.add_note("`mapEvents` is not a list of rows, so RudderStack has no mapping");
+    }
+    let rows = (1..).zip(rows.as_array().into_iter().flatten());
+    let rows = rows.map(|(number, row)| (format!("`mapEvents` row {number}"), read_row(row)));
+    imported.set_mappings(rows);
 }
 
 /// Here case counts in the keys, as RudderStack looks rows up with other code
 /// than settings.
-fn read_row(row: &Value) -> Result<Row, String> {
-    let row = row.as_object().ok_or("it is no object with `from` and `to`")?;
-    let event = match row.get("from") {
-        None | Some(Value::Null) => return Err("its `from` is missing".to_owned()),
-        Some(Value::String(event)) if event.is_empty() => {
-            return Err("its `from` is empty".to_owned());
-        }
-        Some(Value::String(event)) => event,
-        Some(_) => return Err("its `from` is no text".to_owned()),
+fn read_row(row: &Value) -> Result<MappingRow, String> {
+    let row = row.as_object().ok_or("it is not an object with `from` and `to`")?;
+    let text = |key: &str| match row.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(format!("its `{key}` is not text")),
     };
-    let stream = match row.get("to") {
-        None | Some(Value::Null) => "",
-        Some(Value::String(stream)) => stream,
-        Some(_) => return Err("its `to` is no text".to_owned()),
-    };
-    if is_filled_in(event) || is_filled_in(stream) {
+    let event = text("from")?.ok_or("its `from` is missing")?;
+    if event.is_empty() {
+        return Err("its `from` is empty".to_owned());
+    }
+    let stream = text("to")?.unwrap_or_default();
+    if is_filled_in(&event) || is_filled_in(&stream) {
         return Err("RudderStack fills it in, from its environment or from the event".to_owned());
     }
-    Ok(Row { event: event.clone(), stream: stream.to_owned() })
+    Ok(MappingRow { event, stream })
 }
 
 fn read_credentials(
-    config: &mut Unread,
-    destination: &Fields,
+    config: &mut RemainingFields,
+    destination: &JsonObject,
     imported: &mut Imported,
 ) -> Result<(), ImportError> {
     imported.settings.aws.profile = imported.take_text(config, "sharedConfigProfile", "profile");
     if imported.settings.aws.profile.is_some() {
-        imported.note(
+        imported.add_note(
             "`profile` must be known to the shared AWS configuration files where this host runs",
         );
     }
@@ -127,13 +124,16 @@ fn read_credentials(
     Ok(())
 }
 
-fn is_role_used(config: &mut Unread, imported: &mut Imported) -> Result<bool, ImportError> {
+fn is_role_used(
+    config: &mut RemainingFields,
+    imported: &mut Imported,
+) -> Result<bool, ImportError> {
     let has_role = config.is_set("iamRoleARN");
     match config.take("roleBasedAuth") {
         None => Ok(has_role),
         Some(Value::Bool(true)) if !has_role => {
-            imported.note(
-                "`roleBasedAuth` is true without an `iamRoleARN`, which RudderStack takes for false",
+            imported.add_note(
+                "`roleBasedAuth` is true without an `iamRoleARN`, which RudderStack treats as false",
             );
             Ok(false)
         }
@@ -142,9 +142,9 @@ fn is_role_used(config: &mut Unread, imported: &mut Imported) -> Result<bool, Im
     }
 }
 
-fn read_role(config: &mut Unread, destination: &Fields, imported: &mut Imported) {
+fn read_role(config: &mut RemainingFields, destination: &JsonObject, imported: &mut Imported) {
     let external_id = external_id(config, destination, imported);
-    imported.note(format!(
+    imported.add_note(format!(
         "the role's trust policy names RudderStack's account {ACCOUNT}: put the account or role \
          that this host runs as in its place"
     ));
@@ -157,7 +157,7 @@ fn read_role(config: &mut Unread, destination: &Fields, imported: &mut Imported)
     }
     let external_id =
         external_id.map(|id| format!("`external_id = {id:?}` and ")).unwrap_or_default();
-    imported.note(format!(
+    imported.add_note(format!(
         "together with `role_arn`, set {external_id}`session_name = {SESSION_NAME:?}`"
     ));
 }
@@ -165,18 +165,19 @@ fn read_role(config: &mut Unread, destination: &Fields, imported: &mut Imported)
 /// RudderStack falls back on the workspace's id, which guards the role against
 /// being assumed in another customer's name.
 fn external_id(
-    config: &mut Unread,
-    destination: &Fields,
+    config: &mut RemainingFields,
+    destination: &JsonObject,
     imported: &mut Imported,
 ) -> Option<String> {
     let own = config.take("workspaceID");
     if config.is_set("externalID") {
         return imported.take_text(config, "externalID", "external_id");
     }
-    let workspace_ids = [own.as_ref(), field(destination, "workspaceId")].into_iter().flatten();
+    let workspace_ids =
+        [own.as_ref(), find_field(destination, "workspaceId")].into_iter().flatten();
     let is_usable = |id: &&str| !id.is_empty() && !is_filled_in(id);
     let workspace_id = workspace_ids.filter_map(Value::as_str).find(is_usable);
-    imported.note(match workspace_id {
+    imported.add_note(match workspace_id {
         Some(_) => {
             "`external_id` is the workspace's id, which RudderStack uses where `externalID` is not set"
         }
@@ -188,7 +189,7 @@ fn external_id(
     workspace_id.map(str::to_owned)
 }
 
-fn read_static_keys(config: &mut Unread, imported: &mut Imported) {
+fn read_static_keys(config: &mut RemainingFields, imported: &mut Imported) {
     let access_key_id = imported.take_text(config, "accessKeyID", "access_key_id");
     let secret = if config.is_set("secretAccessKey") { "secretAccessKey" } else { "accessKey" };
     let secret_access_key = imported.take_text(config, secret, "secret_access_key");
@@ -202,7 +203,7 @@ fn read_static_keys(config: &mut Unread, imported: &mut Imported) {
             aws.session_token = session_token.map(Secret::new);
         }
         (None, None) if session_token.is_none() => {}
-        _ => imported.note(
+        _ => imported.add_note(
             "the static keys are left out, since `accessKeyID` and `accessKey` have no effect \
              without each other: set `access_key_id` and `secret_access_key` under [aws], or \
              neither",
@@ -210,33 +211,30 @@ fn read_static_keys(config: &mut Unread, imported: &mut Imported) {
     }
 }
 
-fn leave_out(config: &mut Unread, keys: &[&str], reason: &str, imported: &mut Imported) {
+fn leave_out(config: &mut RemainingFields, keys: &[&str], reason: &str, imported: &mut Imported) {
     for key in keys {
         if config.is_set(key) {
-            imported.note(format!("`{key}` is left out: {reason}"));
+            imported.add_note(format!("`{key}` is left out: {reason}"));
         }
         config.take(key);
     }
 }
 
 /// What keeps events away, or changes them, before they reach the destination.
-fn note_filters(config: &mut Unread, destination: &Fields, imported: &mut Imported) {
+fn note_filters(config: &mut RemainingFields, destination: &JsonObject, imported: &mut Imported) {
     consent::read_rudderstack(config, imported);
-    let is_filtering = config.take(EVENT_FILTERING[0]).is_some_and(|option| option != "disable");
-    let has_events = EVENT_FILTERING[1..]
-        .iter()
-        .filter(|key| config.take(key).is_some_and(|events| !is_blank(&events)))
-        .count()
-        > 0;
+    let is_filtering = config.take("eventFilteringOption").is_some_and(|it| it != "disable");
+    let mut has = |key| config.take(key).is_some_and(|events| !is_blank(&events));
+    let has_events = has("whitelistedEvents") | has("blacklistedEvents");
     if is_filtering && has_events {
-        imported.note(
+        imported.add_note(
             "`eventFilteringOption` is left out: RudderStack's SDKs filter by it in device mode, and \
              Firehose gets its events in cloud mode. If you want it here, add rows with `drop = true` \
              for the events of `blacklistedEvents`",
         );
     }
-    if field(destination, "transformations").is_some_and(|value| !is_blank(value)) {
-        imported.note(
+    if find_field(destination, "transformations").is_some_and(|value| !is_blank(value)) {
+        imported.add_note(
             "the destination's `transformations` are not imported: write them as a mapping plugin",
         );
     }

@@ -72,7 +72,7 @@ fn assert_not_noted(imported: &Imported, word: &str) {
 
 #[track_caller]
 fn assert_round_trip(imported: &Imported) {
-    let toml = imported.to_toml(Secrets::Shown);
+    let toml = imported.to_toml(SecretDisplay::Shown);
     assert_eq!(parse(&toml).expect(&toml), imported.settings, "{toml}");
     check(&toml);
 }
@@ -119,11 +119,11 @@ fn hidden_secrets_leave_a_comment() {
         (rudderstack(&keys), &["hush", "t0k3n"][..], &["secret_access_key", "session_token"][..]),
         (segment(&role), &["s3cr3t-id"], &["external_id"]),
     ] {
-        let toml = imported.to_toml(Secrets::Hidden);
+        let toml = imported.to_toml(SecretDisplay::Hidden);
         let debug = format!("{imported:?}");
         for secret in secrets {
             assert!(!toml.contains(secret) && !debug.contains(secret), "{toml}{debug}");
-            assert!(imported.to_toml(Secrets::Shown).contains(secret));
+            assert!(imported.to_toml(SecretDisplay::Shown).contains(secret));
         }
         for key in hidden {
             let comment = format!(
@@ -144,7 +144,7 @@ fn a_name_stays_within_the_comment() {
         "x\"\n[aws]\nregion = \"evil\"\r\u{0}\u{7f}\u{85}\u{2028}".to_owned() + &"y".repeat(1000);
     let json = json!({"name": name, "id": "1\n2", "config": {"region": "good"}});
     let imported = import(Vendor::RudderStack, &json.to_string()).unwrap();
-    let toml = imported.to_toml(Secrets::Shown);
+    let toml = imported.to_toml(SecretDisplay::Shown);
     let header = toml.lines().next().unwrap();
     assert!(header.starts_with("# Imported from") && header.contains("(and more)"), "{header}");
     assert!(header.chars().count() < 400 && !header.contains(char::is_control), "{header}");
@@ -161,7 +161,7 @@ fn a_name_stays_within_the_comment() {
         ),
     ] {
         let imported = import(Vendor::RudderStack, &json.to_string()).unwrap();
-        assert!(imported.to_toml(Secrets::Hidden).starts_with(header));
+        assert!(imported.to_toml(SecretDisplay::Hidden).starts_with(header));
     }
 }
 
@@ -326,7 +326,7 @@ proptest! {
         let wrapped = json!({"config": export, "settings": export});
         for json in [export.to_string(), wrapped.to_string(), wrapped.to_string() + "x"] {
             let seen = match import(vendor, &json) {
-                Ok(imported) => format!("{imported:?}{}", imported.to_toml(Secrets::Hidden)),
+                Ok(imported) => format!("{imported:?}{}", imported.to_toml(SecretDisplay::Hidden)),
                 Err(error) => format!("{error:?}{error}"),
             };
             prop_assert!(!seen.contains(&secret), "{}", seen);
@@ -337,9 +337,9 @@ proptest! {
     fn any_export_gives_settings_that_can_be_read(export in any_export()) {
         for vendor in [Vendor::RudderStack, Vendor::Segment] {
             let Ok(imported) = import(vendor, &export.to_string()) else { continue };
-            let toml = imported.to_toml(Secrets::Shown);
+            let toml = imported.to_toml(SecretDisplay::Shown);
             prop_assert_eq!(&parse(&toml).expect(&toml), &imported.settings);
-            prop_assert!(parse(&imported.to_toml(Secrets::Hidden)).is_ok());
+            prop_assert!(parse(&imported.to_toml(SecretDisplay::Hidden)).is_ok());
             let is_refused = noted(&imported, &["this host refuses"]) > 0;
             let checked = parse(&toml).unwrap().check(Path::new(""), Overrides::default());
             prop_assert_eq!(checked.is_err(), is_refused);

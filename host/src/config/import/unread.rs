@@ -5,20 +5,20 @@
 
 use serde_json::Value;
 
-use super::{Fields, Imported, Vendor, quoted};
+use super::{Imported, JsonObject, Vendor, quoted};
 
 /// A vendor's settings that nobody has dealt with yet: what is left at the end
 /// has no counterpart here.
-pub(super) struct Unread(pub(super) Fields);
+pub(super) struct RemainingFields(pub(super) JsonObject);
 
-impl Unread {
+impl RemainingFields {
     pub(super) fn take(&mut self, key: &str) -> Option<Value> {
-        let key = spelling(&self.0, key)?.to_owned();
+        let key = find_key(&self.0, key)?.to_owned();
         self.0.remove(&key).filter(|value| !value.is_null())
     }
 
     pub(super) fn is_set(&self, key: &str) -> bool {
-        field(&self.0, key).is_some_and(|value| value != "")
+        find_field(&self.0, key).is_some_and(|value| value != "")
     }
 }
 
@@ -27,32 +27,32 @@ impl Imported {
     /// taken over, a note asks for `setting` in its place.
     pub(super) fn take_text(
         &mut self,
-        unread: &mut Unread,
+        unread: &mut RemainingFields,
         key: &str,
         setting: &str,
     ) -> Option<String> {
         let obstacle = match unread.take(key)? {
             Value::String(text) if text.is_empty() => return None,
-            Value::String(text) => match self.vendor.obstacle(&text) {
+            Value::String(text) => match self.vendor.find_obstacle(&text) {
                 None => return Some(text),
                 Some(obstacle) => obstacle,
             },
-            _ => "is no text",
+            _ => "is not text",
         };
-        self.note(format!("`{key}` {obstacle}: set `{setting}` under [aws] to its real value"));
+        self.add_note(format!("`{key}` {obstacle}: set `{setting}` under [aws] to its real value"));
         None
     }
 
-    pub(super) fn note_unread(&mut self, unread: &Unread) {
+    pub(super) fn note_remaining(&mut self, unread: &RemainingFields) {
         for (key, _) in unread.0.iter().filter(|(_, value)| !is_blank(value)) {
-            self.note(format!("{} has no counterpart here and is left out", quoted(key)));
+            self.add_note(format!("{} has no counterpart here and is left out", quoted(key)));
         }
     }
 }
 
 impl Vendor {
     /// Why a text is not the setting's value, if it is not.
-    fn obstacle(self, text: &str) -> Option<&'static str> {
+    fn find_obstacle(self, text: &str) -> Option<&'static str> {
         if is_masked(text) {
             return Some("is masked in the export");
         }
@@ -62,12 +62,12 @@ impl Vendor {
 }
 
 /// The value of a key in whatever case; null counts as missing.
-pub(super) fn field<'a>(fields: &'a Fields, key: &str) -> Option<&'a Value> {
-    fields.get(spelling(fields, key)?).filter(|value| !value.is_null())
+pub(super) fn find_field<'a>(fields: &'a JsonObject, key: &str) -> Option<&'a Value> {
+    fields.get(find_key(fields, key)?).filter(|value| !value.is_null())
 }
 
 /// How a key is spelt: exactly, or else in another case.
-fn spelling<'a>(fields: &'a Fields, key: &str) -> Option<&'a str> {
+fn find_key<'a>(fields: &'a JsonObject, key: &str) -> Option<&'a str> {
     let exact = fields.get_key_value(key).map(|(spelling, _)| spelling);
     let spelling =
         exact.or_else(|| fields.keys().find(|spelling| spelling.eq_ignore_ascii_case(key)));

@@ -10,7 +10,7 @@ const CONNECTION: &[&str] = &["KinesisFirehose"];
 const SESSION_NAME: &str = "OpenMetadataSession";
 
 impl Workflow {
-    pub(super) fn connection(&mut self, mut config: Section) -> Result<(), WorkflowError> {
+    pub(super) fn read_connection(&mut self, mut config: Section) -> Result<(), WorkflowError> {
         config.word("type", CONNECTION)?;
         self.aws_config(config.section("awsConfig")?)?;
         self.lineage().messaging_service =
@@ -19,7 +19,7 @@ impl Workflow {
             (self.catalog().include, self.catalog().exclude) = (include, exclude);
         }
         if config.flag("supportsMetadataExtraction")? == Some(false) {
-            return Err(config.wrong(
+            return Err(config.error_at_key(
                 None,
                 "supportsMetadataExtraction",
                 "the connection is not to be read with: write true, or leave it out",
@@ -31,7 +31,7 @@ impl Workflow {
     fn aws_config(&mut self, mut config: Section) -> Result<(), WorkflowError> {
         let region = config.required_text("awsRegion", "eu-west-1")?;
         if let Some(whole) = region_of_zone(&region) {
-            return Err(config.wrong(
+            return Err(config.error_at_key(
                 None,
                 "awsRegion",
                 &format!("{region:?} is an availability zone: write its region, {whole}"),
@@ -40,7 +40,7 @@ impl Workflow {
         let url = config.text("endPointURL")?.filter(|url| !url.is_empty());
         let (urls, warning) = share_endpoint(url.as_deref(), ServiceUrls::default());
         if let Some(warning) = warning {
-            self.notice(format!("{}: {warning}", config.path_of("endPointURL")));
+            self.add_notice(format!("{}: {warning}", config.path_of("endPointURL")));
         }
         let aws = &mut self.settings.aws;
         aws.region = Some(region);
@@ -60,7 +60,7 @@ impl Workflow {
             aws.source_identity = identity;
         }
         aws.role_arn = role;
-        self.meaningless(&mut config, "enabled", "what is set of awsConfig is used in any case");
+        self.ignore_key(&mut config, "enabled", "what is set of awsConfig is used in any case");
         config.end()
     }
 }

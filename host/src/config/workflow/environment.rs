@@ -4,7 +4,7 @@
 /// Put variables of the environment in the place of `$NAME` and `${NAME}`, as
 /// Python's `expandvars` does: what is not set stays as it is, and what a variable
 /// holds is not looked at again.
-pub(super) fn expand(text: &str, variable: impl Fn(&str) -> Option<String>) -> String {
+pub(super) fn expand_variables(text: &str, variable: impl Fn(&str) -> Option<String>) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(place) = rest.find('$') {
@@ -60,14 +60,14 @@ mod tests {
             ("prod-.*$", "prod-.*$"),
             ("$$A", "$1"),
         ] {
-            assert_eq!(expand(text, known), expected, "{text}");
+            assert_eq!(expand_variables(text, known), expected, "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn without_variables_nothing_changes(text in "[$a{}A_é ]{0,30}|\\PC{0,30}") {
-            prop_assert_eq!(expand(&text, |_| None), text);
+            prop_assert_eq!(expand_variables(&text, |_| None), text);
         }
     }
 }

@@ -3,10 +3,8 @@
 
 use super::WorkflowError;
 use super::yaml::{Node, Value};
+use crate::config::nearest_key;
 use standpipe_core::secret::Secret;
-
-/// How alike two keys must be for one to be taken for the other misspelt.
-const SIMILARITY_MIN: f64 = 0.7;
 
 /// A mapping that is read key by key. What nobody asked for is an error in the end,
 /// with the keys that somebody did ask for: there is no second list of them.
@@ -41,7 +39,12 @@ impl Section {
     }
 
     /// What is wrong with one of its keys.
-    pub(super) fn wrong(&self, line: Option<usize>, key: &str, problem: &str) -> WorkflowError {
+    pub(super) fn error_at_key(
+        &self,
+        line: Option<usize>,
+        key: &str,
+        problem: &str,
+    ) -> WorkflowError {
         WorkflowError::maybe_at(line.or(self.line), format!("{}: {problem}", self.path_of(key)))
     }
 
@@ -86,9 +89,11 @@ impl Section {
     ) -> Result<String, WorkflowError> {
         match self.text(key)? {
             Some(text) if !text.is_empty() => Ok(text),
-            _ => {
-                Err(self.wrong(None, key, &format!("this is missing: write it, such as {example}")))
-            }
+            _ => Err(self.error_at_key(
+                None,
+                key,
+                &format!("this is missing: write it, such as {example}"),
+            )),
         }
     }
 
@@ -98,12 +103,12 @@ impl Section {
 
     /// As YAML has them, also the old words, in quotes or not.
     pub(super) fn flag(&mut self, key: &'static str) -> Result<Option<bool>, WorkflowError> {
-        let Some((text, line)) = self.scalar(key, "true or false")? else { return Ok(None) };
-        match &*text.to_ascii_lowercase() {
-            "true" | "yes" | "on" => Ok(Some(true)),
-            "false" | "no" | "off" => Ok(Some(false)),
-            _ => Err(self.wrong(line, key, "write true or false")),
-        }
+        let flag = |text: &str| match &*text.to_ascii_lowercase() {
+            "true" | "yes" | "on" => Some(true),
+            "false" | "no" | "off" => Some(false),
+            _ => None,
+        };
+        self.parsed(key, "true or false", "true or false", flag)
     }
 
     pub(super) fn number(
@@ -111,11 +116,8 @@ impl Section {
         key: &'static str,
         most: u64,
     ) -> Result<Option<u64>, WorkflowError> {
-        let Some((text, line)) = self.scalar(key, "a number")? else { return Ok(None) };
-        let number = text.parse().ok().filter(|number| *number <= most);
-        let number = number
-            .ok_or_else(|| self.wrong(line, key, &format!("write a number from 0 to {most}")))?;
-        Ok(Some(number))
+        let number = |text: &str| text.parse().ok().filter(|number| *number <= most);
+        self.parsed(key, "a number", &format!("a number from 0 to {most}"), number)
     }
 
     /// One of some words.
@@ -124,11 +126,8 @@ impl Section {
         key: &'static str,
         words: &[&'static str],
     ) -> Result<Option<&'static str>, WorkflowError> {
-        let Some((text, line)) = self.scalar(key, "a word")? else { return Ok(None) };
-        let found = words.iter().find(|word| word.eq_ignore_ascii_case(&text));
-        let found = found
-            .ok_or_else(|| self.wrong(line, key, &format!("write one of {}", words.join(", "))))?;
-        Ok(Some(found))
+        let word = |text: &str| words.iter().find(|word| word.eq_ignore_ascii_case(text)).copied();
+        self.parsed(key, "a word", &format!("one of {}", words.join(", ")), word)
     }
 
     /// A list of texts; none where it is not there.
@@ -139,11 +138,11 @@ impl Section {
         let Some(node) = self.take(key) else { return Ok(None) };
         let line = node.line;
         let Value::List(items) = node.value else {
-            return Err(self.wrong(line, key, "write a list, such as [one, another]"));
+            return Err(self.error_at_key(line, key, "write a list, such as [one, another]"));
         };
         let text = |node: Node| match node.value {
             Value::Scalar(text) => Ok(text),
-            _ => Err(self.wrong(node.line, key, "write a list of text")),
+            _ => Err(self.error_at_key(node.line, key, "write a list of text")),
         };
         items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
     }
@@ -153,7 +152,7 @@ impl Section {
         let entries = std::mem::take(&mut self.entries);
         let text = |(key, node): (String, Node)| match node.value {
             Value::Scalar(text) => Ok((key, text)),
-            _ => Err(self.wrong(node.line, &key, "write text")),
+            _ => Err(self.error_at_key(node.line, &key, "write text")),
         };
         entries.into_iter().map(text).collect()
     }
@@ -161,14 +160,24 @@ impl Section {
     /// No other key may be left.
     pub(super) fn end(self) -> Result<(), WorkflowError> {
         let Some((key, node)) = self.entries.first() else { return Ok(()) };
-        let alike = self.known.iter().map(|known| (strsim::jaro_winkler(key, known), known));
-        let nearest =
-            alike.filter(|(alike, _)| *alike >= SIMILARITY_MIN).max_by(|a, b| a.0.total_cmp(&b.0));
-        let advice = match nearest {
-            Some((_, nearest)) => format!("did you mean `{nearest}`?"),
+        let advice = match nearest_key(key, self.known.iter().copied()) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
             None => format!("known here: {}", self.known.join(", ")),
         };
-        Err(self.wrong(node.line, key, &format!("this key is unknown: {advice}")))
+        Err(self.error_at_key(node.line, key, &format!("this key is unknown: {advice}")))
+    }
+
+    /// A scalar that is parsed, with what to write where it is none, or another one.
+    fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        scalar: &str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, WorkflowError> {
+        let Some((text, line)) = self.scalar(key, scalar)? else { return Ok(None) };
+        let parsed = parse(&text);
+        parsed.map(Some).ok_or_else(|| self.error_at_key(line, key, &format!("write {expected}")))
     }
 
     fn scalar(
@@ -179,7 +188,7 @@ impl Section {
         match self.take(key) {
             None => Ok(None),
             Some(Node { line, value: Value::Scalar(text) }) => Ok(Some((text, line))),
-            Some(node) => Err(self.wrong(node.line, key, &format!("write {what}"))),
+            Some(node) => Err(self.error_at_key(node.line, key, &format!("write {what}"))),
         }
     }
 }

@@ -56,11 +56,11 @@ impl Workflow {
         self.catalog().log_level = level.map(str::to_ascii_lowercase);
         self.catalog().raise_on_error = config.flag("raiseOnError")?;
         self.catalog().success_threshold = config.number("successThreshold", 100)?;
-        self.meaningless(&mut config, "config", "nothing here is configured by it");
+        self.ignore_key(&mut config, "config", "nothing here is configured by it");
         match config.optional_section("openMetadataServerConfig")? {
-            Some(server) => self.server(server, needs_server, variable)?,
+            Some(server) => self.read_server(server, needs_server, variable)?,
             None if needs_server => {
-                return Err(config.wrong(
+                return Err(config.error_at_key(
                     None,
                     "openMetadataServerConfig",
                     "this is missing: write it with hostPort and securityConfig",
@@ -75,7 +75,7 @@ impl Workflow {
         config.end()
     }
 
-    fn server(
+    fn read_server(
         &mut self,
         mut server: Section,
         needs_server: bool,
@@ -83,22 +83,22 @@ impl Workflow {
     ) -> Result<(), WorkflowError> {
         let url = server.required_text("hostPort", "http://localhost:8585/api")?;
         if !has_api(&url) {
-            return Err(server.wrong(None, "hostPort", "this must be the address of the API, with /api at its end, such as http://localhost:8585/api"));
+            return Err(server.error_at_key(None, "hostPort", "this must be the address of the API, with /api at its end, such as http://localhost:8585/api"));
         }
         let authentication = server.word("authProvider", AUTHENTICATION)?;
         let mut security = server.section("securityConfig")?;
         let token = security.secret("jwtToken")?.filter(|token| !token.expose().is_empty());
         security.end()?;
         if token.is_none() && needs_server {
-            self.notice(match authentication {
-                Some("no-auth") | None => "the OpenMetadata server is asked without a token".to_owned(),
+            self.add_notice(match authentication {
+                Some("no-auth") | None => "requests to the OpenMetadata server carry no token".to_owned(),
                 Some(other) => format!(
-                    "the OpenMetadata server is asked without a token: authProvider {other} needs jwtToken under {}",
+                    "requests to the OpenMetadata server carry no token: authProvider {other} needs jwtToken under {}",
                     server.path_of("securityConfig")
                 ),
             });
         }
-        let verify = verify(&mut server)?;
+        let verify = read_verification(&mut server)?;
         let version = server.text("apiVersion")?;
         let (check_version, store_connection) =
             (server.flag("enableVersionValidation")?, server.flag("storeServiceConnection")?);
@@ -108,7 +108,7 @@ impl Workflow {
         let ignored = MEANINGLESS.iter().filter(|key| server.take(key).is_some());
         let ignored: Vec<_> = ignored.copied().collect();
         if ignored.iter().any(|key| *key != "type") {
-            self.notice(format!("{} have no effect on reading pipelines", ignored.join(", ")));
+            self.add_notice(format!("{} have no effect on reading pipelines", ignored.join(", ")));
         }
         let known = self.catalog().openmetadata.take().unwrap_or_default();
         self.catalog().openmetadata = Some(RawOpenMetadata {
@@ -137,14 +137,14 @@ impl Workflow {
             "aws" | "managed-aws" => "aws-secretsmanager",
             "aws-ssm" | "managed-aws-ssm" => "aws-ssm",
             "azure-kv" | "managed-azure-kv" | "gcp" | "kubernetes" | "in-memory" => {
-                self.notice(format!(
-                    "{} {provider} cannot be asked by this program",
+                self.add_notice(format!(
+                    "{} {provider} is not supported",
                     server.path_of("secretsManagerProvider")
                 ));
                 return Ok(());
             }
             _ => {
-                return Err(server.wrong(
+                return Err(server.error_at_key(
                     None,
                     "secretsManagerProvider",
                     "write aws, aws-ssm or db",
@@ -174,7 +174,7 @@ impl Workflow {
                 !matches!(SecretSetting::parse(secret.clone()), Ok(SecretSetting::Value(_)))
             };
             if secret.is_some_and(is_reference) {
-                return Err(config.wrong(
+                return Err(config.error_at_key(
                     None,
                     "openMetadataServerConfig.secretsManagerProvider",
                     &format!(
@@ -190,13 +190,13 @@ impl Workflow {
 }
 
 /// Which certificates are believed.
-fn verify(server: &mut Section) -> Result<Option<String>, WorkflowError> {
+fn read_verification(server: &mut Section) -> Result<Option<String>, WorkflowError> {
     let word = server.word("verifySSL", VERIFY)?;
     let mut files = server.section("sslConfig")?;
     let authority = files.text("caCertificate")?.filter(|file| !file.is_empty());
     for key in ["sslCertificate", "sslKey"] {
         if files.take(key).is_some() {
-            return Err(files.wrong(
+            return Err(files.error_at_key(
                 None,
                 key,
                 "certificates of clients are not supported: remove it, and give jwtToken",

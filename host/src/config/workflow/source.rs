@@ -8,19 +8,19 @@ const SOURCE: &str = "kinesisfirehose";
 const PIPELINES: &[&str] = &["PipelineMetadata"];
 
 impl Workflow {
-    pub(super) fn source(&mut self, mut source: Section) -> Result<(), WorkflowError> {
+    pub(super) fn read_source(&mut self, mut source: Section) -> Result<(), WorkflowError> {
         let kind = source.required_text("type", "kinesisfirehose")?;
         if !kind.eq_ignore_ascii_case(SOURCE) {
-            return Err(source.wrong(
+            return Err(source.error_at_key(
                 None,
                 "type",
-                "this program reads kinesisfirehose alone: write that",
+                "only kinesisfirehose is supported: write that",
             ));
         }
         let name = source.required_text("serviceName", "aws_firehose")?;
         self.catalog().service_name = Some(name);
         let mut connection = source.section("serviceConnection")?;
-        self.connection(connection.section("config")?)?;
+        self.read_connection(connection.section("config")?)?;
         connection.end()?;
         let mut config = source.section("sourceConfig")?;
         self.source_config(config.section("config")?)?;
@@ -37,13 +37,13 @@ impl Workflow {
         let server = self.catalog().openmetadata.get_or_insert_default();
         server.mark_deleted = mark_deleted;
         server.overwrite = overwrite;
-        self.patterns(&mut config)?;
+        self.apply_patterns(&mut config)?;
         self.lineage_information(&mut config)?;
-        self.meaningless(&mut config, "includeTags", "tags of delivery streams are not read");
-        self.meaningless(&mut config, "includeOwners", "delivery streams have no owners");
-        self.meaningless(&mut config, "ownershipUpdateMode", "delivery streams have no owners");
-        self.meaningless(&mut config, "statusLookbackDays", "delivery streams have no runs");
-        self.meaningless(
+        self.ignore_key(&mut config, "includeTags", "tags of delivery streams are not read");
+        self.ignore_key(&mut config, "includeOwners", "delivery streams have no owners");
+        self.ignore_key(&mut config, "ownershipUpdateMode", "delivery streams have no owners");
+        self.ignore_key(&mut config, "statusLookbackDays", "delivery streams have no runs");
+        self.ignore_key(
             &mut config,
             "includeUnDeployedPipelines",
             "a delivery stream is there or it is not",
@@ -51,10 +51,10 @@ impl Workflow {
         config.end()
     }
 
-    fn patterns(&mut self, config: &mut Section) -> Result<(), WorkflowError> {
+    fn apply_patterns(&mut self, config: &mut Section) -> Result<(), WorkflowError> {
         let Some((include, exclude)) = read_patterns(config)? else {
             if self.catalog().include.is_some() || self.catalog().exclude.is_some() {
-                self.notice(
+                self.add_notice(
                     "pipelineFilterPattern of the connection is used, since source.sourceConfig.config has none: the \
                      vendor's program would read all streams",
                 );
@@ -62,7 +62,7 @@ impl Workflow {
             return Ok(());
         };
         if self.catalog().include.is_some() || self.catalog().exclude.is_some() {
-            self.notice("pipelineFilterPattern of source.sourceConfig.config is used, and that of the connection is not");
+            self.add_notice("pipelineFilterPattern of source.sourceConfig.config is used, and that of the connection is not");
         }
         (self.catalog().include, self.catalog().exclude) = (include, exclude);
         Ok(())
@@ -77,7 +77,9 @@ impl Workflow {
         let older = config.texts("dbServiceNames")?;
         if older.is_some() {
             let path = config.path_of("dbServiceNames");
-            self.notice(format!("{path} is an older place: it belongs under lineageInformation"));
+            self.add_notice(format!(
+                "{path} is an older place: it belongs under lineageInformation"
+            ));
         }
         self.lineage().database_services = databases.or(older);
         Ok(())

@@ -35,7 +35,7 @@ fn nothing(_: &str) -> Option<String> {
 }
 
 fn read(text: &str) -> Result<Workflow, WorkflowError> {
-    read_workflow(text, WorkflowForm::Yaml, nothing)
+    read_workflow(text, WorkflowFormat::Yaml, nothing)
 }
 
 /// The example with a part of it replaced.
@@ -55,7 +55,7 @@ fn catalog(workflow: &Workflow) -> &RawCatalog {
 #[test]
 fn the_vendors_example_is_taken_as_it_is() {
     let variable = |name: &str| (name == "OM_JWT").then(|| "eyJ".to_owned());
-    let workflow = read_workflow(EXAMPLE, WorkflowForm::Yaml, variable).unwrap();
+    let workflow = read_workflow(EXAMPLE, WorkflowFormat::Yaml, variable).unwrap();
     assert_eq!(workflow.notices, [""; 0]);
     assert_eq!(workflow.settings.aws.region.as_deref(), Some("eu-west-1"));
     let catalog = catalog(&workflow);
@@ -84,11 +84,11 @@ fn json_says_the_same() {
     let text = r#"{"source": {"type": "KinesisFirehose", "serviceName": "a", "serviceConnection": {"config":
         {"awsConfig": {"awsRegion": "eu-west-1"}}}}, "sink": {"type": "file", "config": {"filename": "out.json"}},
         "workflowConfig": {"successThreshold": 50, "raiseOnError": false}}"#;
-    let workflow = read_workflow(text, WorkflowForm::Json, nothing).unwrap();
+    let workflow = read_workflow(text, WorkflowFormat::Json, nothing).unwrap();
     assert_eq!(workflow, read(text).unwrap());
     assert_eq!(catalog(&workflow).files.json, Some("out.json".into()));
     assert_eq!(catalog(&workflow).openmetadata, None);
-    let error = read_workflow("{\"a\": secret", WorkflowForm::Json, nothing).unwrap_err();
+    let error = read_workflow("{\"a\": secret", WorkflowFormat::Json, nothing).unwrap_err();
     assert!(!error.to_string().contains("secret"), "{error}");
 }
 
@@ -183,7 +183,7 @@ fn what_cannot_be_done_is_told() {
         (
             "type: kinesisfirehose",
             "type: kinesis",
-            "source.type: this program reads kinesisfirehose alone",
+            "source.type: only kinesisfirehose is supported",
         ),
         ("awsRegion: eu-west-1", "awsRegion: eu-west-1a", "write its region, eu-west-1"),
         ("  serviceName: aws_firehose\n", "", "source.serviceName: this is missing"),
@@ -224,13 +224,13 @@ fn references_are_resolved_by_a_manager_or_not_at_all() {
         assert!(error.contains("jwtToken is a reference") && error.contains("${NAME}"), "{error}");
     }
     let unused = changed(host, &format!("secretsManagerProvider: gcp\n    {host}")).unwrap();
-    assert!(unused.notices[0].contains("gcp cannot be asked"), "{:?}", unused.notices);
+    assert!(unused.notices[0].contains("gcp is not supported"), "{:?}", unused.notices);
     let text = EXAMPLE.replace(
         host,
         &format!("secretsManagerProvider: aws\n    secretsManagerLoader: env\n    {host}"),
     );
     let variable = |name: &str| (name == "AWS_DEFAULT_REGION").then(|| "us-east-2".to_owned());
-    let secrets = read_workflow(&text, WorkflowForm::Yaml, variable).unwrap().settings.secrets;
+    let secrets = read_workflow(&text, WorkflowFormat::Yaml, variable).unwrap().settings.secrets;
     let manager = Some("aws-secretsmanager".to_owned());
     assert_eq!(
         secrets,
@@ -257,22 +257,22 @@ fn certificates_are_those_that_are_named() {
 fn what_the_check_says_is_told_in_the_words_of_the_file() {
     let role = changed("awsRegion: eu-west-1", "awsRegion: eu-west-1, assumeRoleArn: x").unwrap();
     let checked = role.settings.check_catalog(Path::new(""), CatalogOverrides::default());
-    let error = in_words_of_workflow(&checked.unwrap_err().to_string());
-    assert!(error.starts_with("awsConfig: assumeRoleArn \"x\" is no ARN"), "{error}");
+    let error = translate_to_workflow_keys(&checked.unwrap_err().to_string());
+    assert!(error.starts_with("awsConfig: assumeRoleArn \"x\" is not the ARN"), "{error}");
 }
 
 #[test]
 fn a_form_is_told_by_the_files_name() {
-    assert_eq!(WorkflowForm::of(Path::new("a/b.yml")), Some(WorkflowForm::Yaml));
-    assert_eq!(WorkflowForm::of(Path::new("b.json")), Some(WorkflowForm::Json));
-    assert_eq!(WorkflowForm::of(Path::new("b.toml")), None);
-    assert_eq!(WorkflowForm::of(Path::new("yaml")), None);
+    assert_eq!(WorkflowFormat::of(Path::new("a/b.yml")), Some(WorkflowFormat::Yaml));
+    assert_eq!(WorkflowFormat::of(Path::new("b.json")), Some(WorkflowFormat::Json));
+    assert_eq!(WorkflowFormat::of(Path::new("b.toml")), None);
+    assert_eq!(WorkflowFormat::of(Path::new("yaml")), None);
 }
 
 #[test]
 fn variables_may_not_make_it_huge() {
     let long = |_: &str| Some("x".repeat(100_000));
-    let error = read_workflow(&"$A ".repeat(100), WorkflowForm::Yaml, long).unwrap_err();
+    let error = read_workflow(&"$A ".repeat(100), WorkflowFormat::Yaml, long).unwrap_err();
     assert!(error.message.contains("bytes"), "{error}");
 }
 
@@ -287,7 +287,7 @@ proptest! {
 
     #[test]
     fn no_json_makes_it_panic(text in "\\PC{0,80}") {
-        let _ = read_workflow(&text, WorkflowForm::Json, nothing);
+        let _ = read_workflow(&text, WorkflowFormat::Json, nothing);
     }
 }
 
@@ -310,7 +310,7 @@ fn values_of_the_environment_are_never_shown() {
             EXAMPLE.replace("loggerLevel: INFO", "loggerLevel: ${OM_JWT}"),
         ] {
             let variable = |name: &str| (name == "OM_JWT").then(|| value.to_owned());
-            for form in [WorkflowForm::Yaml, WorkflowForm::Json] {
+            for form in [WorkflowFormat::Yaml, WorkflowFormat::Json] {
                 let Err(error) = read_workflow(&text, form, variable) else { continue };
                 assert!(!error.to_string().contains("hush4711"), "{value:?}: {error}");
             }

@@ -38,11 +38,11 @@ pub(super) enum Value {
 }
 
 /// Read a document.
-pub(super) fn parse(text: &str) -> Result<Node, WorkflowError> {
+pub(super) fn parse_yaml(text: &str) -> Result<Node, WorkflowError> {
     let mut reader =
         Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
     loop {
-        match reader.next()? {
+        match reader.next_event()? {
             (Event::StreamStart | Event::DocumentStart(_), _) => {}
             (Event::StreamEnd, _) => {
                 return Err(WorkflowError::new(
@@ -50,8 +50,8 @@ pub(super) fn parse(text: &str) -> Result<Node, WorkflowError> {
                 ));
             }
             (event, line) => {
-                let node = reader.node(event, line, 0)?;
-                reader.end()?;
+                let node = reader.read_node(event, line, 0)?;
+                reader.expect_end()?;
                 return Ok(node);
             }
         }
@@ -83,14 +83,14 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<(Event<'a>, usize), WorkflowError> {
+    fn next_event(&mut self) -> Result<(Event<'a>, usize), WorkflowError> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, span.start.line())),
             // Its own words are of YAML alone, and show nothing of the text.
             Some(Err(error)) => Err(WorkflowError::at(
                 error.marker().line(),
                 format!(
-                    "this is no YAML: {}: check the indentation, and put text with special characters in quotes",
+                    "this is not YAML: {}: check the indentation, and put text with special characters in quotes",
                     error.info()
                 ),
             )),
@@ -98,9 +98,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn end(&mut self) -> Result<(), WorkflowError> {
+    fn expect_end(&mut self) -> Result<(), WorkflowError> {
         loop {
-            match self.next()? {
+            match self.next_event()? {
                 (Event::StreamEnd, _) => return Ok(()),
                 (Event::DocumentEnd, _) => {}
                 (_, line) => {
@@ -113,18 +113,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn node(&mut self, event: Event<'a>, line: usize, depth: usize) -> Result<Node, WorkflowError> {
+    fn read_node(
+        &mut self,
+        event: Event<'a>,
+        line: usize,
+        depth: usize,
+    ) -> Result<Node, WorkflowError> {
         if depth > WORKFLOW_DEPTH_MAX {
-            let most = WORKFLOW_DEPTH_MAX;
-            return Err(WorkflowError::at(
-                line,
-                format!("more than {most} levels: no workflow has as many"),
-            ));
+            let problem = format!("more than {WORKFLOW_DEPTH_MAX} levels: no workflow has as many");
+            return Err(WorkflowError::at(line, problem));
         }
         let before = self.nodes;
-        self.count(1, line)?;
+        self.count_nodes(1, line)?;
         let (anchor, value) = match event {
-            Event::Alias(anchor) => return self.alias(anchor, line),
+            Event::Alias(anchor) => return self.read_alias(anchor, line),
             Event::Scalar(text, style, anchor, tag) => {
                 let is_text = tag.is_some_and(|tag| tag.suffix == TAG_TEXT);
                 let is_null = style == ScalarStyle::Plain
@@ -132,9 +134,9 @@ impl<'a> Reader<'a> {
                     && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
                 (anchor, if is_null { Value::Null } else { Value::Scalar(text.into_owned()) })
             }
-            Event::SequenceStart(anchor, _) => (anchor, Value::List(self.list(depth)?)),
-            Event::MappingStart(anchor, _) => (anchor, Value::Map(self.map(depth)?)),
-            _ => return Err(WorkflowError::at(line, "this is no YAML: a value is missing")),
+            Event::SequenceStart(anchor, _) => (anchor, Value::List(self.read_list(depth)?)),
+            Event::MappingStart(anchor, _) => (anchor, Value::Map(self.read_map(depth)?)),
+            _ => return Err(WorkflowError::at(line, "this is not YAML: a value is missing")),
         };
         let node = Node { line: Some(line), value };
         if anchor > 0 {
@@ -143,28 +145,28 @@ impl<'a> Reader<'a> {
         Ok(node)
     }
 
-    fn list(&mut self, depth: usize) -> Result<Vec<Node>, WorkflowError> {
+    fn read_list(&mut self, depth: usize) -> Result<Vec<Node>, WorkflowError> {
         let mut items = Vec::new();
         loop {
-            match self.next()? {
+            match self.next_event()? {
                 (Event::SequenceEnd, _) => return Ok(items),
-                (event, line) => items.push(self.node(event, line, depth + 1)?),
+                (event, line) => items.push(self.read_node(event, line, depth + 1)?),
             }
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Vec<(String, Node)>, WorkflowError> {
+    fn read_map(&mut self, depth: usize) -> Result<Vec<(String, Node)>, WorkflowError> {
         let (mut entries, mut merged) = (Vec::<(String, Node)>::new(), Vec::new());
         loop {
-            let (event, line) = match self.next()? {
+            let (event, line) = match self.next_event()? {
                 (Event::MappingEnd, _) => break,
                 next => next,
             };
-            let Value::Scalar(key) = self.node(event, line, depth + 1)?.value else {
+            let Value::Scalar(key) = self.read_node(event, line, depth + 1)?.value else {
                 return Err(WorkflowError::at(line, "a key must be text"));
             };
-            let (event, value_line) = self.next()?;
-            let value = self.node(event, value_line, depth + 1)?;
+            let (event, value_line) = self.next_event()?;
+            let value = self.read_node(event, value_line, depth + 1)?;
             // An empty value would stand at the line after.
             let value = Node { line: Some(line), ..value };
             match value.value {
@@ -172,7 +174,7 @@ impl<'a> Reader<'a> {
                 _ if entries.iter().any(|(known, _)| *known == key) => {
                     return Err(WorkflowError::at(
                         line,
-                        format!("{key:?} stands twice: remove one of them"),
+                        format!("{key:?} is set twice: remove one of them"),
                     ));
                 }
                 _ => entries.push((key, value)),
@@ -186,7 +188,7 @@ impl<'a> Reader<'a> {
         Ok(entries)
     }
 
-    fn alias(&mut self, anchor: usize, line: usize) -> Result<Node, WorkflowError> {
+    fn read_alias(&mut self, anchor: usize, line: usize) -> Result<Node, WorkflowError> {
         let Some((node, nodes)) = self.anchors.get(&anchor) else {
             return Err(WorkflowError::at(
                 line,
@@ -194,20 +196,17 @@ impl<'a> Reader<'a> {
             ));
         };
         let (node, nodes) = (Node { line: Some(line), ..node.clone() }, *nodes);
-        self.count(nodes, line)?;
+        self.count_nodes(nodes, line)?;
         Ok(node)
     }
 
-    fn count(&mut self, nodes: usize, line: usize) -> Result<(), WorkflowError> {
+    fn count_nodes(&mut self, nodes: usize, line: usize) -> Result<(), WorkflowError> {
         self.nodes += nodes;
         if self.nodes > WORKFLOW_NODES_MAX {
-            let most = WORKFLOW_NODES_MAX;
-            return Err(WorkflowError::at(
-                line,
-                format!(
-                    "more than {most} values, aliases counted as what they stand for: no workflow has as many"
-                ),
-            ));
+            let problem = format!(
+                "more than {WORKFLOW_NODES_MAX} values, aliases counted as what they stand for: no workflow has as many"
+            );
+            return Err(WorkflowError::at(line, problem));
         }
         Ok(())
     }
@@ -220,7 +219,7 @@ mod tests {
     use super::*;
 
     fn fails(text: &str) -> String {
-        parse(text).unwrap_err().to_string()
+        parse_yaml(text).unwrap_err().to_string()
     }
 
     fn scalar<'a>(node: &'a Node, key: &str) -> &'a Value {
@@ -230,7 +229,7 @@ mod tests {
 
     #[test]
     fn values_and_their_lines_are_read() {
-        let node = parse("a: 1\nb:\n  - x\n  - \"null\"\nc:\nd: {e: 'f: g'}\n").unwrap();
+        let node = parse_yaml("a: 1\nb:\n  - x\n  - \"null\"\nc:\nd: {e: 'f: g'}\n").unwrap();
         let Value::Map(entries) = &node.value else { panic!("{node:?}") };
         let lines: Vec<_> =
             entries.iter().map(|(key, node)| (&**key, node.line.unwrap())).collect();
@@ -255,14 +254,14 @@ mod tests {
             Node { line: None, value }
         }
         assert_eq!(
-            without_lines(parse(text).unwrap()),
+            without_lines(parse_yaml(text).unwrap()),
             from_json(serde_json::from_str(text).unwrap())
         );
     }
 
     #[test]
     fn aliases_stand_for_what_they_name() {
-        let node = parse("a: &x {b: 1, c: 2}\nd: *x\ne: {<<: *x, c: 3}\n").unwrap();
+        let node = parse_yaml("a: &x {b: 1, c: 2}\nd: *x\ne: {<<: *x, c: 3}\n").unwrap();
         let Value::Map(entries) = &node.value else { panic!("{node:?}") };
         assert_eq!(scalar(&entries[1].1, "b"), &Value::Scalar("1".into()));
         assert_eq!(scalar(&entries[2].1, "b"), &Value::Scalar("1".into()));
@@ -278,19 +277,21 @@ mod tests {
         }
         assert!(fails(&laughs).contains("more than 20000 values"), "{}", fails(&laughs));
         assert!(fails(&"[".repeat(60)).contains("levels"), "{}", fails(&"[".repeat(60)));
-        assert!(parse(&"[".repeat(100_000)).is_err() && parse(&"- ".repeat(100_000)).is_err());
-        assert!(parse("a: &a [*a]").is_err());
+        assert!(
+            parse_yaml(&"[".repeat(100_000)).is_err() && parse_yaml(&"- ".repeat(100_000)).is_err()
+        );
+        assert!(parse_yaml("a: &a [*a]").is_err());
     }
 
     #[test]
     fn what_is_none_is_told_with_its_line() {
         for (text, word) in [
             ("", "empty"),
-            ("a: 1\na: 2", "line 2: \"a\" stands twice"),
+            ("a: 1\na: 2", "line 2: \"a\" is set twice"),
             ("a: 1\n---\nb: 2", "second document"),
-            ("a: [1\nb: 2", "no YAML"),
+            ("a: [1\nb: 2", "not YAML"),
             ("? [a]\n: b", "must be text"),
-            ("a: *x", "no YAML"),
+            ("a: *x", "not YAML"),
         ] {
             assert!(fails(text).contains(word), "{text:?}: {}", fails(text));
         }
@@ -299,7 +300,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "[-a&*<:{}\\[\\]'\"!|>, \n#?]{0,60}|\\PC{0,60}") {
-            let _ = parse(&text);
+            let _ = parse_yaml(&text);
         }
     }
 }

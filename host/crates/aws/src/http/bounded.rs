@@ -1,6 +1,8 @@
 //! Answers have an end, whoever gives them: what is read of one is bounded here for
 //! every service, whether it succeeds or fails. What they say of the time is noticed.
 
+use std::sync::Arc;
+
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpClient, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
@@ -9,48 +11,51 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use thiserror::Error;
 
 use super::intercepted::{HandlerOf, Intercepted, ResponseHandler};
-use crate::Clock;
+use crate::AwsClock;
 use crate::limits;
 
 /// An answer that is longer than any of AWS.
 #[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
 #[error(
-    "the answer has more than {} bytes, which is more than AWS answers: check the endpoints under [aws], and the \
+    "the response has more than {} bytes, the most that AWS sends: check the endpoints under [aws], and the \
      proxies in between",
-    limits::AWS_ANSWER_BYTES_MAX
+    limits::AWS_RESPONSE_BYTES_MAX
 )]
-pub struct AnswerTooLong;
+pub struct ResponseTooLong;
 
 /// An HTTP client whose answers are bounded, and set this clock.
-pub(super) fn client(inner: SharedHttpClient, clock: Clock) -> SharedHttpClient {
-    SharedHttpClient::new(Intercepted { inner, handler_of: bounding(clock) })
+pub(super) fn bounded_client(inner: SharedHttpClient, clock: AwsClock) -> SharedHttpClient {
+    SharedHttpClient::new(Intercepted { inner, handler_of: bounding_handler(clock) })
 }
 
 /// The same for a connector.
-pub(super) fn connector(inner: impl HttpConnector + 'static, clock: Clock) -> SharedHttpConnector {
-    SharedHttpConnector::new(Intercepted { inner, handler_of: bounding(clock) })
+pub(super) fn bounded_connector(
+    inner: impl HttpConnector + 'static,
+    clock: AwsClock,
+) -> SharedHttpConnector {
+    SharedHttpConnector::new(Intercepted { inner, handler_of: bounding_handler(clock) })
 }
 
-fn bounding(clock: Clock) -> impl HandlerOf {
-    move |_: &HttpRequest| {
+fn bounding_handler(clock: AwsClock) -> HandlerOf {
+    Arc::new(move |_: &HttpRequest| {
         let clock = clock.clone();
         let handle: ResponseHandler = Box::new(move |response| {
-            clock.observe(&response);
-            Box::pin(std::future::ready(Ok(bound(response))))
+            clock.observe_response(&response);
+            Box::pin(std::future::ready(Ok(limit_body(response))))
         });
         Some(handle)
-    }
+    })
 }
 
-fn bound(mut response: HttpResponse) -> HttpResponse {
+fn limit_body(mut response: HttpResponse) -> HttpResponse {
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-    let bounded = Limited::new(body, limits::AWS_ANSWER_BYTES_MAX).map_err(name_limit);
+    let bounded = Limited::new(body, limits::AWS_RESPONSE_BYTES_MAX).map_err(name_limit);
     *response.body_mut() = SdkBody::from_body_1_x(bounded);
     response
 }
 
 fn name_limit(error: BoxError) -> BoxError {
-    if error.is::<LengthLimitError>() { AnswerTooLong.into() } else { error }
+    if error.is::<LengthLimitError>() { ResponseTooLong.into() } else { error }
 }
 
 #[cfg(test)]
@@ -63,7 +68,7 @@ mod tests {
 
     async fn read(bytes: usize, status: u16) -> Result<usize, String> {
         let status = StatusCode::try_from(status).unwrap();
-        let response = bound(HttpResponse::new(status, SdkBody::from(vec![b' '; bytes])));
+        let response = limit_body(HttpResponse::new(status, SdkBody::from(vec![b' '; bytes])));
         let body = ByteStream::new(response.into_body()).collect().await;
         body.map(|body| body.into_bytes().len()).map_err(|error| error_chain(&error))
     }
@@ -71,7 +76,7 @@ mod tests {
     #[tokio::test]
     async fn answers_end_at_the_limit_whatever_their_status() {
         for status in [200, 403, 502] {
-            let most = limits::AWS_ANSWER_BYTES_MAX;
+            let most = limits::AWS_RESPONSE_BYTES_MAX;
             assert_eq!(read(most, status).await, Ok(most));
             let error = read(most + 1, status).await.unwrap_err();
             assert!(error.contains(&format!("more than {most} bytes")), "{error}");

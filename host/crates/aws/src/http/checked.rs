@@ -19,24 +19,27 @@ use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
 
 use super::intercepted::{Handled, Intercepted, ResponseHandler};
-use crate::InvalidAnswer;
+use crate::InvalidResponse;
 
 /// Reads the body of a request's answer, and gives what the SDK is to read in its place.
 /// It is an extension of the request.
 #[derive(Clone)]
-pub struct AnswerReader(Arc<Read>);
+pub struct ResponseReader(Arc<Read>);
 
-type Read = dyn Fn(&[u8]) -> Result<&'static [u8], InvalidAnswer> + Send + Sync;
+type Read = dyn Fn(&[u8]) -> Result<&'static [u8], InvalidResponse> + Send + Sync;
 
-impl AnswerReader {
+impl ResponseReader {
     /// Read with this function.
     pub fn new(
-        read: impl Fn(&[u8]) -> Result<&'static [u8], InvalidAnswer> + Send + Sync + 'static,
+        read: impl Fn(&[u8]) -> Result<&'static [u8], InvalidResponse> + Send + Sync + 'static,
     ) -> Self {
-        AnswerReader(Arc::new(read))
+        ResponseReader(Arc::new(read))
     }
 
-    async fn read(self, mut response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+    async fn read_response(
+        self,
+        mut response: HttpResponse,
+    ) -> Result<HttpResponse, ConnectorError> {
         let body = std::mem::replace(response.body_mut(), SdkBody::taken());
         let body = ByteStream::new(body).collect().await;
         let body = body.map_err(|error| ConnectorError::io(error.into()))?.into_bytes();
@@ -46,25 +49,25 @@ impl AnswerReader {
     }
 }
 
-impl fmt::Debug for AnswerReader {
+impl fmt::Debug for ResponseReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AnswerReader")
     }
 }
 
-/// A client that has answers of success read by the [`AnswerReader`] of their request.
-pub(crate) fn checked(inner: SharedHttpClient) -> SharedHttpClient {
-    SharedHttpClient::new(Intercepted { inner, handler_of })
+/// A client that has answers of success read by the [`ResponseReader`] of their request.
+pub(crate) fn with_response_reader(inner: SharedHttpClient) -> SharedHttpClient {
+    SharedHttpClient::new(Intercepted { inner, handler_of: Arc::new(handler_of) })
 }
 
 fn handler_of(request: &HttpRequest) -> Option<ResponseHandler> {
-    let reader = request.extension::<AnswerReader>()?.clone();
-    Some(Box::new(|response| handle(reader, response)))
+    let reader = request.extension::<ResponseReader>()?.clone();
+    Some(Box::new(|response| handle_response(reader, response)))
 }
 
-fn handle(reader: AnswerReader, response: HttpResponse) -> Handled {
+fn handle_response(reader: ResponseReader, response: HttpResponse) -> Handled {
     match response.status().is_success() {
-        true => Box::pin(reader.read(response)),
+        true => Box::pin(reader.read_response(response)),
         false => Box::pin(std::future::ready(Ok(response))),
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
@@ -26,30 +27,22 @@ pub(super) type Handled =
 pub(super) type ResponseHandler = Box<dyn FnOnce(HttpResponse) -> Handled + Send>;
 
 /// Says what handles the response to a request, before that is sent; none if nothing does.
-pub(super) trait HandlerOf:
-    Fn(&HttpRequest) -> Option<ResponseHandler> + Clone + Send + Sync + 'static
-{
-}
-
-impl<F> HandlerOf for F where
-    F: Fn(&HttpRequest) -> Option<ResponseHandler> + Clone + Send + Sync + 'static
-{
-}
+pub(super) type HandlerOf = Arc<dyn Fn(&HttpRequest) -> Option<ResponseHandler> + Send + Sync>;
 
 /// `inner`, with its responses handled.
-pub(super) struct Intercepted<C, F> {
+pub(super) struct Intercepted<C> {
     pub(super) inner: C,
-    pub(super) handler_of: F,
+    pub(super) handler_of: HandlerOf,
 }
 
-impl<F: HandlerOf> HttpClient for Intercepted<SharedHttpClient, F> {
+impl HttpClient for Intercepted<SharedHttpClient> {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Intercepted { inner, handler_of: self.handler_of.clone() })
+        SharedHttpConnector::new(Intercepted { inner, handler_of: Arc::clone(&self.handler_of) })
     }
 
     fn validate_base_client_config(
@@ -73,7 +66,7 @@ impl<F: HandlerOf> HttpClient for Intercepted<SharedHttpClient, F> {
     }
 }
 
-impl<C: HttpConnector, F: HandlerOf> HttpConnector for Intercepted<C, F> {
+impl<C: HttpConnector> HttpConnector for Intercepted<C> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let handler = (self.handler_of)(&request);
         let response = self.inner.call(request);
@@ -84,7 +77,7 @@ impl<C: HttpConnector, F: HandlerOf> HttpConnector for Intercepted<C, F> {
     }
 }
 
-impl<C: fmt::Debug, F> fmt::Debug for Intercepted<C, F> {
+impl<C: fmt::Debug> fmt::Debug for Intercepted<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Intercepted").field("inner", &self.inner).finish_non_exhaustive()
     }

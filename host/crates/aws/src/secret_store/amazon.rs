@@ -6,62 +6,56 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::SecretError;
-use crate::{self as aws, AwsError, AwsSettings, ConnectError, JsonClient, Service, Unreached};
+use crate::{
+    self as aws, AwsError, AwsSettings, ConnectError, JsonClient, JsonService, OnUnreachable,
+};
 use standpipe_core::secret::{NoSecretManager, Secret, SecretResolver};
 
-const SECRETS_MANAGER: Service =
-    Service { name: "secretsmanager", target: "secretsmanager", version: "1.1" };
-const PARAMETERS: Service = Service { name: "ssm", target: "AmazonSSM", version: "1.1" };
+const SECRETS_MANAGER: JsonService =
+    JsonService { name: "secretsmanager", target: "secretsmanager", version: "1.1" };
+const PARAMETERS: JsonService = JsonService { name: "ssm", target: "AmazonSSM", version: "1.1" };
 
-/// AWS Secrets Manager.
-#[derive(Debug)]
-pub(super) struct SecretsManager {
-    client: JsonClient,
+/// Opens the way to AWS Secrets Manager.
+pub(super) async fn open_secrets_manager(
+    settings: &AwsSettings,
+) -> Result<JsonClient, ConnectError> {
+    open_client(settings, SECRETS_MANAGER, settings.endpoints.secretsmanager.as_deref()).await
 }
 
-/// The parameter store of AWS Systems Manager.
-#[derive(Debug)]
-pub(super) struct Parameters {
-    client: JsonClient,
+/// Opens the way to the parameter store of AWS Systems Manager.
+pub(super) async fn open_parameter_store(
+    settings: &AwsSettings,
+) -> Result<JsonClient, ConnectError> {
+    open_client(settings, PARAMETERS, settings.endpoints.ssm.as_deref()).await
 }
 
-impl SecretsManager {
-    pub(super) async fn open(settings: &AwsSettings) -> Result<Self, ConnectError> {
-        let url = settings.endpoints.secretsmanager.as_deref();
-        open(settings, SECRETS_MANAGER, url).await.map(|client| SecretsManager { client })
+/// Asks AWS Secrets Manager for a secret.
+pub(super) async fn secret_value(client: &JsonClient, name: &str) -> Result<Secret, SecretError> {
+    let answer = client.call("GetSecretValue", &json!({"SecretId": name})).await?;
+    if answer.get("SecretString").is_none() && answer.get("SecretBinary").is_some() {
+        return Err(SecretError::Binary);
     }
-
-    pub(super) async fn get(&self, name: &str) -> Result<Secret, SecretError> {
-        let answer = self.client.call("GetSecretValue", &json!({"SecretId": name})).await?;
-        if answer.get("SecretString").is_none() && answer.get("SecretBinary").is_some() {
-            return Err(SecretError::Binary);
-        }
-        take_text(answer, "/SecretString")
-    }
+    take_text(answer, "/SecretString")
 }
 
-impl Parameters {
-    pub(super) async fn open(settings: &AwsSettings) -> Result<Self, ConnectError> {
-        let url = settings.endpoints.ssm.as_deref();
-        open(settings, PARAMETERS, url).await.map(|client| Parameters { client })
-    }
-
-    pub(super) async fn get(&self, name: &str) -> Result<Secret, SecretError> {
-        let input = json!({"Name": name, "WithDecryption": true});
-        let answer = self.client.call("GetParameter", &input).await?;
-        take_text(answer, "/Parameter/Value")
-    }
+/// Asks the parameter store for a parameter.
+pub(super) async fn parameter_value(
+    client: &JsonClient,
+    name: &str,
+) -> Result<Secret, SecretError> {
+    let input = json!({"Name": name, "WithDecryption": true});
+    take_text(client.call("GetParameter", &input).await?, "/Parameter/Value")
 }
 
 /// No reference is resolved on the way to the manager that would resolve it.
-async fn open(
+async fn open_client(
     settings: &AwsSettings,
-    service: Service,
+    service: JsonService,
     url: Option<&str>,
 ) -> Result<JsonClient, ConnectError> {
     let nobody: Arc<dyn SecretResolver> = Arc::new(NoSecretManager);
     let http = aws::http_client(&settings.transport, &*nobody).await?;
-    let access = aws::connect(settings, &http, &nobody, Unreached::Fail).await?;
+    let access = aws::connect(settings, &http, &nobody, OnUnreachable::Fail).await?;
     let connector = aws::http_connector(&settings.transport, &*nobody, &access.clock).await?;
     Ok(JsonClient::new(access, connector, service, settings, url))
 }
@@ -72,8 +66,8 @@ fn take_text(mut answer: Value, pointer: &str) -> Result<Secret, SecretError> {
         Some(Value::String(text)) => Ok(Secret::new(text)),
         _ => {
             let member = pointer.trim_start_matches('/').replace('/', ".");
-            let problem = format!("the answer has no {member} that is a text");
-            Err(AwsError::incomplete(problem).into())
+            let problem = format!("the response has no text {member}");
+            Err(AwsError::incomplete_response(problem).into())
         }
     }
 }
@@ -96,7 +90,10 @@ mod tests {
             let error = take_text(answer, "/Parameter/Value").unwrap_err();
             assert!(!error.is_transient(), "what answers so is not AWS, and will go on so");
             let error = error.to_string();
-            assert!(error.contains("no Parameter.Value") && !error.contains("hush"), "{error}");
+            assert!(
+                error.contains("no text Parameter.Value") && !error.contains("hush"),
+                "{error}"
+            );
         }
     }
 }

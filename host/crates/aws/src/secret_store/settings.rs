@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{AwsSettings, Endpoints};
-use standpipe_core::settings::{SecretManager, TableChecker};
+use standpipe_core::settings::{SecretManager, TableChecker, is_default};
 
 /// How long a secret that a reference names is used before it is asked for again,
 /// unless the settings say otherwise.
@@ -45,9 +45,9 @@ pub struct RawSecrets {
 
 /// How secrets are managed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecretsSettings {
+pub struct SecretStoreSettings {
     /// Who keeps them.
-    pub manager: Manager,
+    pub manager: SecretBackend,
     /// What stands before each name.
     pub prefix: String,
     /// How long a secret is used before it is asked for again.
@@ -56,7 +56,7 @@ pub struct SecretsSettings {
 
 /// Who keeps secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Manager {
+pub enum SecretBackend {
     /// AWS Secrets Manager.
     SecretsManager(Box<AwsSettings>),
     /// The parameter store of AWS Systems Manager.
@@ -67,14 +67,14 @@ pub enum Manager {
     Environment,
 }
 
-impl Manager {
+impl SecretBackend {
     /// The word for it in the settings.
     pub fn name(&self) -> &'static str {
         match self {
-            Manager::SecretsManager(_) => "aws-secretsmanager",
-            Manager::Parameters(_) => "aws-ssm",
-            Manager::Files(_) => "files",
-            Manager::Environment => "env",
+            SecretBackend::SecretsManager(_) => "aws-secretsmanager",
+            SecretBackend::Parameters(_) => "aws-ssm",
+            SecretBackend::Files(_) => "files",
+            SecretBackend::Environment => "env",
         }
     }
 }
@@ -94,9 +94,9 @@ impl RawSecrets {
         &self,
         aws: &AwsSettings,
         check: &mut TableChecker<'_>,
-    ) -> Option<SecretsSettings> {
+    ) -> Option<SecretStoreSettings> {
         let Some(manager) = &self.manager else {
-            if *self != RawSecrets::default() {
+            if !is_default(self) {
                 check.add_mistake(format_args!("has no manager: {MANAGERS}"));
             }
             return None;
@@ -104,21 +104,24 @@ impl RawSecrets {
         let is_of_aws = self.secret_manager() == SecretManager::Aws;
         for (key, value) in [("region", &self.region), ("profile", &self.profile)] {
             if !is_of_aws && value.is_some() {
-                check.add_mistake(format_args!(
-                    "{key} has a meaning only with a manager of AWS's: remove it"
-                ));
+                check
+                    .add_mistake(format_args!("{key} is only used with AWS's managers: remove it"));
             }
         }
         if manager != "files" && self.directory.is_some() {
-            check.add_mistake("directory has a meaning only with manager = \"files\": remove it");
+            check.add_mistake("directory is only used with manager = \"files\": remove it");
         }
         let manager = self.check_manager(manager, aws, check);
         let refresh = self.refresh.as_deref();
         let refresh = check.duration("refresh", refresh, REFRESH, Duration::ZERO..=REFRESH_MAX);
         if refresh < REFRESH_MIN {
-            check.add_mistake("refresh is shorter than a second: write more");
+            check.add_mistake("refresh is shorter than a second: write \"1s\" or more");
         }
-        Some(SecretsSettings { manager, prefix: self.prefix.clone().unwrap_or_default(), refresh })
+        Some(SecretStoreSettings {
+            manager,
+            prefix: self.prefix.clone().unwrap_or_default(),
+            refresh,
+        })
     }
 
     fn check_manager(
@@ -126,19 +129,21 @@ impl RawSecrets {
         manager: &str,
         aws: &AwsSettings,
         check: &mut TableChecker<'_>,
-    ) -> Manager {
+    ) -> SecretBackend {
         match (manager, &self.directory) {
-            ("aws-secretsmanager", _) => Manager::SecretsManager(self.own_aws(aws)),
-            ("aws-ssm", _) => Manager::Parameters(self.own_aws(aws)),
-            ("env", _) => Manager::Environment,
-            ("files", Some(directory)) => Manager::Files(check.path(directory)),
+            ("aws-secretsmanager", _) => SecretBackend::SecretsManager(self.own_aws(aws)),
+            ("aws-ssm", _) => SecretBackend::Parameters(self.own_aws(aws)),
+            ("env", _) => SecretBackend::Environment,
+            ("files", Some(directory)) => SecretBackend::Files(check.path(directory)),
             ("files", None) => {
-                check.add_mistake("manager is \"files\": set directory to where they are");
-                Manager::Environment
+                check.add_mistake(
+                    "manager is \"files\": set directory to the directory of the files",
+                );
+                SecretBackend::Environment
             }
             (other, _) => {
                 check.add_mistake(format_args!("manager is {other:?}: {MANAGERS}"));
-                Manager::Environment
+                SecretBackend::Environment
             }
         }
     }

@@ -13,14 +13,14 @@ fn reference(text: &str) -> SecretReference {
     setting.reference().unwrap().clone()
 }
 
-async fn files(directory: &TempDir, prefix: &str) -> Secrets {
-    let manager = Manager::Files(directory.path().to_owned());
+async fn files(directory: &TempDir, prefix: &str) -> SecretStore {
+    let manager = SecretBackend::Files(directory.path().to_owned());
     let settings =
-        SecretsSettings { manager, prefix: prefix.to_owned(), refresh: settings::REFRESH };
-    Secrets::open(&settings).await.unwrap()
+        SecretStoreSettings { manager, prefix: prefix.to_owned(), refresh: settings::REFRESH };
+    SecretStore::open(&settings).await.unwrap()
 }
 
-async fn text(secrets: &Secrets, name: &str) -> Result<String, UnresolvedSecret> {
+async fn text(secrets: &SecretStore, name: &str) -> Result<String, UnresolvedSecret> {
     secrets.resolve(&reference(name)).await.map(|secret| secret.expose().to_owned())
 }
 
@@ -34,9 +34,9 @@ async fn files_are_read_with_prefix_and_field() {
     assert_eq!(text(&secrets, "key").await.unwrap(), "hush");
     assert_eq!(text(&secrets, "json#id").await.unwrap(), "AKID");
     for (name, expected) in [
-        ("json#n", "no such field"),
-        ("json#m", "no such field"),
-        ("key#id", "no JSON object"),
+        ("json#n", "no text field"),
+        ("json#m", "no text field"),
+        ("key#id", "not a JSON object"),
         ("empty", "empty"),
         ("nope", "`directory` and `prefix`"),
     ] {
@@ -52,7 +52,7 @@ async fn names_do_not_leave_the_directory() {
     let secrets = files(&directory, "").await;
     for name in ["../x", "/etc/passwd", "a/../../x"] {
         let error = text(&secrets, name).await.unwrap_err().to_string();
-        assert!(error.contains("leaves `directory`"), "{error}");
+        assert!(error.contains("leads out of `directory`"), "{error}");
     }
 }
 

@@ -33,18 +33,18 @@ impl ProvideCredentials for &'static Source {
     }
 }
 
-fn source(fails_from: u32, life: Option<Duration>) -> (&'static Source, Session) {
+fn source(fails_from: u32, life: Option<Duration>) -> (&'static Source, AwsSession) {
     let source = Source { fails_from: fails_from.into(), life, ..Source::default() };
     let source: &'static Source = Box::leak(Box::new(source));
-    (source, Session::new(source, LIFE, &Clock::default()))
+    (source, AwsSession::new(source, LIFE, &AwsClock::default()))
 }
 
-async fn id(session: &Session) -> Result<String, CredentialsError> {
+async fn id(session: &AwsSession) -> Result<String, CredentialsError> {
     session.provide_credentials().await.map(|found| found.access_key_id().to_owned())
 }
 
-fn expire(session: &Session, by: impl Fn(&mut Held)) {
-    by(session.inner.held().as_mut().unwrap());
+fn expire(session: &AwsSession, by: impl Fn(&mut Held)) {
+    by(session.inner.held.lock().as_mut().unwrap());
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn they_are_renewed_before_they_expire() {
     {
         let (_, session) = source(9, life.map(Duration::from_secs));
         id(&session).await.unwrap();
-        let held = session.inner.held().clone().unwrap();
+        let held = session.inner.held.lock().clone().unwrap();
         let after = held.renew_at.duration_since(held.found).as_secs_f64();
         assert!((after - f64::from(renewed_after)).abs() < 1.0, "{life:?}: {after}");
     }
@@ -96,10 +96,10 @@ async fn expired_ones_are_not_used() {
 async fn distrusted_ones_are_looked_for_again_after_a_pause() {
     let (_, session) = source(9, None);
     assert_eq!(id(&session).await.unwrap(), "0");
-    session.distrust();
+    session.renew_early();
     assert_eq!(id(&session).await.unwrap(), "0", "a storm of requests");
     expire(&session, |held| held.found -= limits::CREDENTIALS_AGAIN);
-    session.distrust();
+    session.renew_early();
     assert_eq!(id(&session).await.unwrap(), "1");
 }
 

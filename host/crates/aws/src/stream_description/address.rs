@@ -18,7 +18,7 @@ pub(super) struct Jdbc {
 }
 
 /// Read `jdbc:redshift://HOST:PORT/DATABASE`, without whatever else it has.
-pub(super) fn jdbc(text: &str) -> Option<Jdbc> {
+pub(super) fn redact_jdbc_url(text: &str) -> Option<Jdbc> {
     let (scheme, rest) = text.trim().split_once("//")?;
     let is_scheme = scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == ':');
     if !is_scheme || !scheme.to_ascii_lowercase().starts_with("jdbc:") {
@@ -34,7 +34,7 @@ pub(super) fn jdbc(text: &str) -> Option<Jdbc> {
 
 /// An HTTP URL without user, password, parameters, and whatever in its path may be
 /// a token: some services have it there.
-pub(super) fn http(text: &str) -> Option<String> {
+pub(super) fn redact_http_url(text: &str) -> Option<String> {
     let text = text.trim();
     let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
     let scheme = scheme.to_ascii_lowercase();
@@ -51,7 +51,7 @@ pub(super) fn http(text: &str) -> Option<String> {
 }
 
 /// A host alone, which may come with a port that is not told.
-pub(super) fn host(text: &str) -> Option<String> {
+pub(super) fn redact_host(text: &str) -> Option<String> {
     Parts::read(text.trim()).map(|parts| parts.host)
 }
 
@@ -135,7 +135,7 @@ mod tests {
                 Some("a"),
             ),
         ] {
-            let read = jdbc(text).unwrap();
+            let read = redact_jdbc_url(text).unwrap();
             assert_eq!((&*read.url, &*read.host, read.database.as_deref()), (url, host, database));
         }
     }
@@ -153,10 +153,10 @@ mod tests {
             "jdbc:redshift://h p/db",
             "jdbc:redshift://u:1/w?x@h/db",
         ] {
-            assert_eq!(jdbc(text), None, "{text}");
+            assert_eq!(redact_jdbc_url(text), None, "{text}");
         }
         for text in ["ftp://h", "https://", "https://u:p?x@h", "https://h:port/", "u v"] {
-            assert_eq!(http(text), None, "{text}");
+            assert_eq!(redact_http_url(text), None, "{text}");
         }
     }
 
@@ -174,14 +174,14 @@ mod tests {
             ("https://u:1/2@h:1/a", "https://h:1/a"),
             ("https://h/a;session=1", "https://h/a"),
         ] {
-            assert_eq!(http(text).as_deref(), Some(url), "{text}");
+            assert_eq!(redact_http_url(text).as_deref(), Some(url), "{text}");
         }
     }
 
     #[test]
     fn a_host_comes_without_its_port() {
-        assert_eq!(host("u@db.example:3306").as_deref(), Some("db.example"));
-        assert_eq!(host("db example"), None);
+        assert_eq!(redact_host("u@db.example:3306").as_deref(), Some("db.example"));
+        assert_eq!(redact_host("db example"), None);
     }
 
     /// Passwords with all that a URL may be cut at.
@@ -191,23 +191,23 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_makes_it_panic(text in "(jdbc:|http)?[a-z:/@?#;&0-9\\[\\]. é]{0,40}") {
-            let _ = (jdbc(&text), http(&text), host(&text));
+            let _ = (redact_jdbc_url(&text), redact_http_url(&text), redact_host(&text));
         }
 
         #[test]
         fn no_password_is_told(password in PASSWORD, end in "(/db)?(\\?a=b)?") {
-            let read = jdbc(&format!("jdbc:redshift://user:{password}@host:5439{end}"));
+            let read = redact_jdbc_url(&format!("jdbc:redshift://user:{password}@host:5439{end}"));
             let told = read.map_or(String::new(), |read| read.url + &read.host);
             prop_assert!(!told.to_uppercase().contains("SECRET"), "{}", told);
-            let read = http(&format!("https://user:{password}@host{end}"));
+            let read = redact_http_url(&format!("https://user:{password}@host{end}"));
             let told = read.unwrap_or_default();
             prop_assert!(!told.to_uppercase().contains("SECRET"), "{}", told);
         }
 
         #[test]
         fn told_again_it_is_the_same(text in JDBC) {
-            if let Some(read) = jdbc(&text) {
-                prop_assert_eq!(jdbc(&read.url), Some(read));
+            if let Some(read) = redact_jdbc_url(&text) {
+                prop_assert_eq!(redact_jdbc_url(&read.url), Some(read));
             }
         }
     }

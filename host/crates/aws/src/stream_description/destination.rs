@@ -2,11 +2,11 @@
 //! becomes an unsupported one; secrets in it are not read.
 
 use super::{
-    Destination, DestinationKind, Processor, RecordSplit, Rotation, S3Place, Schema, SearchEngine,
-    Sink, Table, address,
+    Destination, DestinationKind, GlueSchema, IndexRotation, Processor, RecordSplit, S3Location,
+    SearchEngine, Sink, TableName, address,
 };
 use crate::Arn;
-use crate::fields::{Fields, unknown_word};
+use crate::fields::{JsonFields, unknown_word};
 
 const EXTENDED_S3: &str = "ExtendedS3DestinationDescription";
 const S3: &str = "S3DestinationDescription";
@@ -15,7 +15,7 @@ const S3: &str = "S3DestinationDescription";
 const NEWLINE: &str = "Cg==";
 
 /// What one entry of the list says: one destination, as far as is known today.
-pub(super) fn read(entry: Fields<'_>) -> Vec<Destination> {
+pub(super) fn read_destinations(entry: JsonFields<'_>) -> Vec<Destination> {
     let id = entry.text("DestinationId").unwrap_or_default();
     let mut keys: Vec<_> = entry.keys_of_objects().collect();
     if keys.iter().any(is_description) {
@@ -26,7 +26,11 @@ pub(super) fn read(entry: Fields<'_>) -> Vec<Destination> {
         keys.retain(|&key| key != S3);
     }
     if keys.is_empty() {
-        return vec![Destination::bare(id, "", unsupported("a destination without a description"))];
+        return vec![Destination::bare(
+            id,
+            "",
+            unsupported_sink("a destination without a description"),
+        )];
     }
     keys.into_iter().map(|key| read_described(id, key, entry.inner(key))).collect()
 }
@@ -35,94 +39,98 @@ fn is_description(key: &&str) -> bool {
     key.ends_with("DestinationDescription")
 }
 
-fn read_described(id: &str, key: &str, described: Fields<'_>) -> Destination {
+fn read_described(id: &str, key: &str, described: JsonFields<'_>) -> Destination {
     let sink = match DestinationKind::of_key(key) {
-        DestinationKind::S3 => place(described).map(Sink::S3),
-        DestinationKind::Redshift => redshift(described),
-        DestinationKind::OpenSearch => search(SearchEngine::OpenSearch, described),
+        DestinationKind::S3 => read_s3_location(described).map(Sink::S3),
+        DestinationKind::Redshift => read_redshift(described),
+        DestinationKind::OpenSearch => read_search(SearchEngine::OpenSearch, described),
         DestinationKind::OpenSearchServerless => {
-            search(SearchEngine::OpenSearchServerless, described)
+            read_search(SearchEngine::OpenSearchServerless, described)
         }
-        DestinationKind::Elasticsearch => search(SearchEngine::Elasticsearch, described),
-        DestinationKind::Splunk => splunk(described),
-        DestinationKind::HttpEndpoint => http(described),
-        DestinationKind::Iceberg => Some(iceberg(described)),
-        DestinationKind::Snowflake => snowflake(described),
+        DestinationKind::Elasticsearch => read_search(SearchEngine::Elasticsearch, described),
+        DestinationKind::Splunk => read_splunk(described),
+        DestinationKind::HttpEndpoint => read_http(described),
+        DestinationKind::Iceberg => Some(read_iceberg(described)),
+        DestinationKind::Snowflake => read_snowflake(described),
         DestinationKind::LocalFile | DestinationKind::Unknown => None,
     };
     let conversion = described.object("DataFormatConversionConfiguration").filter(is_on);
     let partitioning = described.object("DynamicPartitioningConfiguration").filter(is_on);
     Destination {
-        processors: processors(described),
-        backup: backup(described),
-        schema: conversion.and_then(schema),
+        processors: read_processors(described),
+        backup: read_backup(described),
+        schema: conversion.and_then(read_schema),
         converts_format: conversion.is_some(),
         partitions_dynamically: partitioning.is_some(),
-        ..Destination::bare(id, &unknown_word(key), sink.unwrap_or_else(|| unsupported(key)))
+        ..Destination::bare(id, &unknown_word(key), sink.unwrap_or_else(|| unsupported_sink(key)))
     }
 }
 
 /// Whether what is configured is in force, which it is unless it is said to be off.
-fn is_on(configuration: &Fields<'_>) -> bool {
+fn is_on(configuration: &JsonFields<'_>) -> bool {
     configuration.is("Enabled") != Some(false)
 }
 
-fn unsupported(what: &str) -> Sink {
+fn unsupported_sink(what: &str) -> Sink {
     Sink::Unsupported { what: unknown_word(what) }
 }
 
-fn place(s3: Fields<'_>) -> Option<S3Place> {
+fn read_s3_location(s3: JsonFields<'_>) -> Option<S3Location> {
     let bucket = s3.text("BucketARN")?;
     let bucket = Arn::parse(bucket).map_or_else(|| bucket.to_owned(), |arn| arn.resource);
-    Some(S3Place { bucket, prefix: s3.owned("Prefix").unwrap_or_default() })
+    Some(S3Location { bucket, prefix: s3.owned("Prefix").unwrap_or_default() })
 }
 
-fn redshift(described: Fields<'_>) -> Option<Sink> {
-    let address::Jdbc { url, host, database } = address::jdbc(described.text("ClusterJDBCURL")?)?;
+fn read_redshift(described: JsonFields<'_>) -> Option<Sink> {
+    let address::Jdbc { url, host, database } =
+        address::redact_jdbc_url(described.text("ClusterJDBCURL")?)?;
     let table = described.inner("CopyCommand").owned("DataTableName")?;
     Some(Sink::Redshift { url, host, database, table })
 }
 
-fn search(engine: SearchEngine, described: Fields<'_>) -> Option<Sink> {
+fn read_search(engine: SearchEngine, described: JsonFields<'_>) -> Option<Sink> {
     let endpoint = described.text("ClusterEndpoint").or(described.text("CollectionEndpoint"));
     let rotation = match described.text("IndexRotationPeriod") {
-        Some("OneHour") => Rotation::Hour,
-        Some("OneDay") => Rotation::Day,
-        Some("OneWeek") => Rotation::Week,
-        Some("OneMonth") => Rotation::Month,
-        _ => Rotation::None,
+        Some("OneHour") => IndexRotation::Hour,
+        Some("OneDay") => IndexRotation::Day,
+        Some("OneWeek") => IndexRotation::Week,
+        Some("OneMonth") => IndexRotation::Month,
+        _ => IndexRotation::None,
     };
     Some(Sink::Search {
         engine,
         domain: described.arn("DomainARN"),
-        endpoint: endpoint.and_then(address::http),
+        endpoint: endpoint.and_then(address::redact_http_url),
         index: described.owned("IndexName")?,
         rotation,
     })
 }
 
-fn splunk(described: Fields<'_>) -> Option<Sink> {
-    Some(Sink::Splunk { endpoint: address::http(described.text("HECEndpoint")?)? })
+fn read_splunk(described: JsonFields<'_>) -> Option<Sink> {
+    Some(Sink::Splunk { endpoint: address::redact_http_url(described.text("HECEndpoint")?)? })
 }
 
-fn http(described: Fields<'_>) -> Option<Sink> {
+fn read_http(described: JsonFields<'_>) -> Option<Sink> {
     let endpoint = described.inner("EndpointConfiguration");
-    Some(Sink::Http { name: endpoint.owned("Name"), url: address::http(endpoint.text("Url")?)? })
-}
-
-fn snowflake(described: Fields<'_>) -> Option<Sink> {
-    let account = address::http(described.text("AccountUrl")?)?;
-    let (database, schema) = (described.owned("Database"), described.owned("Schema"));
-    Some(Sink::Snowflake {
-        account,
-        table: Table { database, schema, name: described.owned("Table")? },
+    Some(Sink::Http {
+        name: endpoint.owned("Name"),
+        url: address::redact_http_url(endpoint.text("Url")?)?,
     })
 }
 
-fn iceberg(described: Fields<'_>) -> Sink {
+fn read_snowflake(described: JsonFields<'_>) -> Option<Sink> {
+    let account = address::redact_http_url(described.text("AccountUrl")?)?;
+    let (database, schema) = (described.owned("Database"), described.owned("Schema"));
+    Some(Sink::Snowflake {
+        account,
+        table: TableName { database, schema, name: described.owned("Table")? },
+    })
+}
+
+fn read_iceberg(described: JsonFields<'_>) -> Sink {
     let tables = described.objects("DestinationTableConfigurationList").filter_map(|table| {
         let schema = table.owned("DestinationDatabaseName");
-        Some(Table { database: None, schema, name: table.owned("DestinationTableName")? })
+        Some(TableName { database: None, schema, name: table.owned("DestinationTableName")? })
     });
     Sink::Iceberg {
         catalog: described.inner("CatalogConfiguration").arn("CatalogARN"),
@@ -130,14 +138,14 @@ fn iceberg(described: Fields<'_>) -> Sink {
     }
 }
 
-fn processors(described: Fields<'_>) -> Vec<Processor> {
+fn read_processors(described: JsonFields<'_>) -> Vec<Processor> {
     let processing = described.object("ProcessingConfiguration").filter(is_on);
     let listed = processing.into_iter().flat_map(|processing| processing.objects("Processors"));
-    listed.map(processor).collect()
+    listed.map(read_processor).collect()
 }
 
 /// Of its parameters, which may hold secrets, no more is kept than is known.
-fn processor(processor: Fields<'_>) -> Processor {
+fn read_processor(processor: JsonFields<'_>) -> Processor {
     let named = |name| {
         let mut parameters = processor.objects("Parameters");
         parameters.find(|parameter| parameter.text("ParameterName") == Some(name))
@@ -158,15 +166,15 @@ fn processor(processor: Fields<'_>) -> Processor {
 
 /// Beside copies of everything, where there are any, what failed goes to the bucket
 /// that all but S3 need.
-fn backup(described: Fields<'_>) -> Option<S3Place> {
+fn read_backup(described: JsonFields<'_>) -> Option<S3Location> {
     let is_off = described.text("S3BackupMode") == Some("Disabled");
     let copies = described.object("S3BackupDescription").filter(|_| !is_off);
-    copies.or(described.object(S3)).and_then(place)
+    copies.or(described.object(S3)).and_then(read_s3_location)
 }
 
-fn schema(conversion: Fields<'_>) -> Option<Schema> {
+fn read_schema(conversion: JsonFields<'_>) -> Option<GlueSchema> {
     let schema = conversion.object("SchemaConfiguration")?;
-    Some(Schema {
+    Some(GlueSchema {
         catalog: schema.owned("CatalogId"),
         database: schema.owned("DatabaseName")?,
         table: schema.owned("TableName")?,

@@ -12,7 +12,7 @@ pub struct StreamDescription {
     /// Its ARN.
     pub arn: Arn,
     /// How it does.
-    pub status: Status,
+    pub status: StreamStatus,
     /// How records come, in Amazon's word: `DirectPut`, `KinesisStreamAsSource`, ...
     pub kind: String,
     /// Which version of it this is.
@@ -22,7 +22,7 @@ pub struct StreamDescription {
     /// When it was changed, in seconds since 1970.
     pub updated: Option<f64>,
     /// What feeds it.
-    pub origin: Origin,
+    pub origin: StreamOrigin,
     /// Where its records end up: one today, and not more than were described.
     pub destinations: Vec<Destination>,
     /// Whether there are destinations behind the last of these, which another request
@@ -35,7 +35,7 @@ pub struct StreamDescription {
 
 /// How a stream does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Status {
+pub struct StreamStatus {
     /// Amazon's word: `ACTIVE`, `CREATING`, ...
     pub word: String,
     /// Why it failed, where it did.
@@ -45,7 +45,7 @@ pub struct Status {
 /// What feeds a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Origin {
+pub enum StreamOrigin {
     /// Whoever writes to it.
     DirectPut,
     /// A Kinesis stream.
@@ -92,9 +92,9 @@ pub struct Destination {
     /// What is done to records before, in order.
     pub processors: Vec<Processor>,
     /// Where copies, or what failed, are kept: not where records end up.
-    pub backup: Option<S3Place>,
+    pub backup: Option<S3Location>,
     /// The table of Glue whose columns records are given, where they are converted.
-    pub schema: Option<Schema>,
+    pub schema: Option<GlueSchema>,
     /// Whether records of JSON become Parquet or ORC.
     #[serde(skip)]
     pub converts_format: bool,
@@ -135,7 +135,7 @@ pub enum DestinationKind {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Sink {
     /// Objects of a bucket.
-    S3(S3Place),
+    S3(S3Location),
     /// A table of Amazon Redshift.
     Redshift {
         /// Its URL, without user, password and parameters.
@@ -158,21 +158,21 @@ pub enum Sink {
         /// The index, without what rotation adds.
         index: String,
         /// How often another index is begun.
-        rotation: Rotation,
+        rotation: IndexRotation,
     },
     /// A table of Snowflake.
     Snowflake {
         /// The account's URL.
         account: String,
         /// The table.
-        table: Table,
+        table: TableName,
     },
     /// Tables of Apache Iceberg.
     Iceberg {
         /// The catalog of Glue.
         catalog: Option<Arn>,
         /// The tables: `schema` is Glue's database.
-        tables: Vec<Table>,
+        tables: Vec<TableName>,
     },
     /// Splunk.
     Splunk {
@@ -195,7 +195,7 @@ pub enum Sink {
 
 /// Objects of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct S3Place {
+pub struct S3Location {
     /// The bucket.
     pub bucket: String,
     /// What stands before names of objects, as it was written; expressions
@@ -228,7 +228,7 @@ pub enum RecordSplit {
 
 /// A table of Glue that columns are taken from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Schema {
+pub struct GlueSchema {
     /// The account of the catalog, where it is another's.
     pub catalog: Option<String>,
     /// The database.
@@ -241,7 +241,7 @@ pub struct Schema {
 
 /// The full name of a table; what is not known is none.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Table {
+pub struct TableName {
     /// The database.
     pub database: Option<String>,
     /// The schema.
@@ -265,7 +265,7 @@ pub enum SearchEngine {
 /// How often another index is begun; its name is the index's with the date behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Rotation {
+pub enum IndexRotation {
     /// Never.
     None,
     /// `-YYYY-MM-DD-HH`.
@@ -298,12 +298,12 @@ impl StreamDescription {
         StreamDescription {
             name: name.to_owned(),
             arn,
-            status: Status { word: "ACTIVE".to_owned(), failure: None },
+            status: StreamStatus { word: "ACTIVE".to_owned(), failure: None },
             kind: "DirectPut".to_owned(),
             version: "1".to_owned(),
             created: None,
             updated: None,
-            origin: Origin::DirectPut,
+            origin: StreamOrigin::DirectPut,
             destinations,
             has_more_destinations: false,
             is_encrypted: false,

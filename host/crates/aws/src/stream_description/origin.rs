@@ -1,47 +1,47 @@
 //! Reads what feeds a stream from its description: direct puts, Kinesis, Kafka or a database; all
 //! else is unsupported, by Amazon's word for it.
 
-use super::{Origin, address};
-use crate::fields::{Fields, unknown_word};
+use super::{StreamOrigin, address};
+use crate::fields::{JsonFields, unknown_word};
 
 /// What feeds a stream of this type.
-pub(super) fn read(kind: &str, described: Fields<'_>) -> Origin {
+pub(super) fn read_origin(kind: &str, described: JsonFields<'_>) -> StreamOrigin {
     let source = described.inner("Source");
     let known = [
-        source.object("KinesisStreamSourceDescription").map(kinesis),
-        source.object("MSKSourceDescription").map(kafka),
-        source.object("DatabaseSourceDescription").map(database),
+        source.object("KinesisStreamSourceDescription").map(read_kinesis),
+        source.object("MSKSourceDescription").map(read_kafka),
+        source.object("DatabaseSourceDescription").map(read_database),
     ];
     if let Some(known) = known.into_iter().flatten().next() {
-        return known.unwrap_or_else(|| unsupported(kind));
+        return known.unwrap_or_else(|| unsupported_origin(kind));
     }
     let unknown = source.keys_of_objects().find(|&key| key != "DirectPutSourceDescription");
     match (kind, unknown) {
-        ("DirectPut", None) => Origin::DirectPut,
-        (_, Some(key)) => unsupported(key),
-        (kind, None) => unsupported(kind),
+        ("DirectPut", None) => StreamOrigin::DirectPut,
+        (_, Some(key)) => unsupported_origin(key),
+        (kind, None) => unsupported_origin(kind),
     }
 }
 
-fn unsupported(what: &str) -> Origin {
-    Origin::Unsupported { what: unknown_word(what) }
+fn unsupported_origin(what: &str) -> StreamOrigin {
+    StreamOrigin::Unsupported { what: unknown_word(what) }
 }
 
-fn kinesis(source: Fields<'_>) -> Option<Origin> {
-    Some(Origin::Kinesis { arn: source.arn("KinesisStreamARN")? })
+fn read_kinesis(source: JsonFields<'_>) -> Option<StreamOrigin> {
+    Some(StreamOrigin::Kinesis { arn: source.arn("KinesisStreamARN")? })
 }
 
-fn kafka(source: Fields<'_>) -> Option<Origin> {
+fn read_kafka(source: JsonFields<'_>) -> Option<StreamOrigin> {
     let (cluster, topic) = (source.arn("MSKClusterARN")?, source.owned("TopicName")?);
-    Some(Origin::Kafka { cluster, topic })
+    Some(StreamOrigin::Kafka { cluster, topic })
 }
 
-fn database(source: Fields<'_>) -> Option<Origin> {
+fn read_database(source: JsonFields<'_>) -> Option<StreamOrigin> {
     let engine = source.text("Type")?;
     let usual_port = if engine.eq_ignore_ascii_case("postgresql") { 5432 } else { 3306 };
-    Some(Origin::Database {
+    Some(StreamOrigin::Database {
         engine: engine.to_owned(),
-        host: address::host(source.text("Endpoint")?)?,
+        host: address::redact_host(source.text("Endpoint")?)?,
         port: source.port("Port").unwrap_or(usual_port),
         databases: source.inner("Databases").texts("Include"),
         tables: source.inner("Tables").texts("Include"),

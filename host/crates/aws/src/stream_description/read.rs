@@ -2,68 +2,71 @@
 
 use serde_json::Value;
 
-use super::{Status, StreamDescription, destination, origin};
-use crate::fields::{Fields, unknown_word};
-use crate::{AnswerDefect, InvalidAnswer};
-use standpipe_core::limits;
+use super::{StreamDescription, StreamStatus, destination, origin};
+use crate::fields::{JsonFields, unknown_word};
+use crate::{InvalidResponse, ResponseDefect, bounded};
 
 /// Read the answer to `DescribeDeliveryStream` for the stream of this name.
 ///
 /// # Errors
 ///
 /// It lacks a member that each description has, or is about another stream.
-pub fn read_description(name: &str, answer: &[u8]) -> Result<StreamDescription, InvalidAnswer> {
+pub fn read_description(name: &str, answer: &[u8]) -> Result<StreamDescription, InvalidResponse> {
     if answer.trim_ascii().is_empty() {
-        return Err(AnswerDefect::Empty.into());
+        return Err(ResponseDefect::Empty.into());
     }
-    let answer: Value = serde_json::from_slice(answer).map_err(|_| AnswerDefect::NotAnObject)?;
+    let answer: Value = serde_json::from_slice(answer).map_err(|_| ResponseDefect::NotAnObject)?;
     if !answer.is_object() {
-        return Err(AnswerDefect::NotAnObject.into());
+        return Err(ResponseDefect::NotAnObject.into());
     }
-    Ok(read(name, Fields::new(&answer))?)
+    Ok(read_fields(name, JsonFields::new(&answer))?)
 }
 
-fn read(name: &str, answer: Fields<'_>) -> Result<StreamDescription, AnswerDefect> {
-    let described = required(answer, "DeliveryStreamDescription", Fields::object)?;
-    if required(described, "DeliveryStreamName", Fields::text)? != name {
-        return Err(AnswerDefect::OtherStream);
+fn read_fields(name: &str, answer: JsonFields<'_>) -> Result<StreamDescription, ResponseDefect> {
+    let described = required_field(answer, "DeliveryStreamDescription", JsonFields::object)?;
+    if required_field(described, "DeliveryStreamName", JsonFields::text)? != name {
+        return Err(ResponseDefect::OtherStream);
     }
-    let kind = required(described, "DeliveryStreamType", Fields::text)?;
-    let destinations = required(described, "Destinations", Fields::all_objects)?;
+    let kind = required_field(described, "DeliveryStreamType", JsonFields::text)?;
+    let destinations = required_field(described, "Destinations", JsonFields::all_objects)?;
     let encryption = described.inner("DeliveryStreamEncryptionConfiguration");
     Ok(StreamDescription {
         name: name.to_owned(),
-        arn: required(described, "DeliveryStreamARN", Fields::arn)?,
-        status: Status {
-            word: unknown_word(required(described, "DeliveryStreamStatus", Fields::text)?),
-            failure: failure(described),
+        arn: required_field(described, "DeliveryStreamARN", JsonFields::arn)?,
+        status: StreamStatus {
+            word: unknown_word(required_field(
+                described,
+                "DeliveryStreamStatus",
+                JsonFields::text,
+            )?),
+            failure: read_failure(described),
         },
         kind: unknown_word(kind),
-        version: required(described, "VersionId", Fields::owned)?,
+        version: required_field(described, "VersionId", JsonFields::owned)?,
         created: described.seconds("CreateTimestamp"),
         updated: described.seconds("LastUpdateTimestamp"),
-        origin: origin::read(kind, described),
-        destinations: destinations.into_iter().flat_map(destination::read).collect(),
-        has_more_destinations: required(described, "HasMoreDestinations", Fields::is)?,
+        origin: origin::read_origin(kind, described),
+        destinations: destinations.into_iter().flat_map(destination::read_destinations).collect(),
+        has_more_destinations: required_field(described, "HasMoreDestinations", JsonFields::is)?,
         is_encrypted: encryption.text("Status") == Some("ENABLED"),
     })
 }
 
 /// A member that each answer has.
-fn required<'a, T>(
-    object: Fields<'a>,
+fn required_field<'a, T>(
+    object: JsonFields<'a>,
     key: &'static str,
-    read: impl FnOnce(Fields<'a>, &str) -> Option<T>,
-) -> Result<T, AnswerDefect> {
+    read: impl FnOnce(JsonFields<'a>, &str) -> Option<T>,
+) -> Result<T, ResponseDefect> {
     read(object, key).ok_or(match object.has(key) {
-        true => AnswerDefect::WrongType(key),
-        false => AnswerDefect::Missing(key),
+        true => ResponseDefect::WrongType(key),
+        false => ResponseDefect::Missing(key),
     })
 }
 
-fn failure(described: Fields<'_>) -> Option<String> {
+fn read_failure(described: JsonFields<'_>) -> Option<String> {
     let failure = described.object("FailureDescription")?;
     let parts = [failure.text("Type"), failure.text("Details")];
     let words = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
-    Some(words.chars().take(limits::DETAIL_BYTES_MAX / 4).collect())
+    Some(bounded(&words))
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{AnswerDefect, Arn};
+use crate::{Arn, ResponseDefect};
 
 const ARN: &str = "arn:aws:firehose:eu-west-1:123456789012:deliverystream/s";
 const SECRET: &str = "SECRET";
@@ -42,8 +42,8 @@ fn s3() -> Value {
     json!({"BucketARN": "arn:aws:s3:::bucket", "Prefix": "p/!{timestamp:yyyy}/", "RoleARN": "r"})
 }
 
-fn place() -> S3Place {
-    S3Place { bucket: "bucket".to_owned(), prefix: "p/!{timestamp:yyyy}/".to_owned() }
+fn place() -> S3Location {
+    S3Location { bucket: "bucket".to_owned(), prefix: "p/!{timestamp:yyyy}/".to_owned() }
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_stream_is_read() {
     assert_eq!((stream.created, stream.updated), (Some(1.5), Some(1_704_067_200.0)));
     assert_eq!(
         (stream.is_encrypted, &*stream.version, stream.origin),
-        (true, "1", Origin::DirectPut)
+        (true, "1", StreamOrigin::DirectPut)
     );
 }
 
@@ -73,21 +73,21 @@ fn origins_are_told_apart() {
         "arn:aws:kafka:eu-west-1:123456789012:cluster/c/u",
     );
     for (kind, source, origin) in [
-        ("DirectPut", json!(null), Origin::DirectPut),
+        ("DirectPut", json!(null), StreamOrigin::DirectPut),
         (
             "DirectPut",
             json!({"DirectPutSourceDescription": {"ThroughputHintInMBs": 1}}),
-            Origin::DirectPut,
+            StreamOrigin::DirectPut,
         ),
         (
             "KinesisStreamAsSource",
             json!({"KinesisStreamSourceDescription": {"KinesisStreamARN": kinesis, "RoleARN": "r"}}),
-            Origin::Kinesis { arn: arn(kinesis) },
+            StreamOrigin::Kinesis { arn: arn(kinesis) },
         ),
         (
             "MSKAsSource",
             json!({"MSKSourceDescription": {"MSKClusterARN": cluster, "TopicName": "t"}}),
-            Origin::Kafka { cluster: arn(cluster), topic: "t".to_owned() },
+            StreamOrigin::Kafka { cluster: arn(cluster), topic: "t".to_owned() },
         ),
         (
             "DatabaseAsSource",
@@ -95,7 +95,7 @@ fn origins_are_told_apart() {
                 "Type": "PostgreSQL", "Endpoint": "db.example", "Databases": {"Include": ["d"]},
                 "Tables": {"Include": ["s.t", 1], "Exclude": ["x"]}, "SurrogateKeys": ["k"],
             }}),
-            Origin::Database {
+            StreamOrigin::Database {
                 engine: "PostgreSQL".to_owned(),
                 host: "db.example".to_owned(),
                 port: 5432,
@@ -106,13 +106,13 @@ fn origins_are_told_apart() {
         (
             "NewAsSource",
             json!({"NewSourceDescription": {}}),
-            Origin::Unsupported { what: "NewSourceDescription".to_owned() },
+            StreamOrigin::Unsupported { what: "NewSourceDescription".to_owned() },
         ),
-        ("NewAsSource", json!("?"), Origin::Unsupported { what: "NewAsSource".to_owned() }),
+        ("NewAsSource", json!("?"), StreamOrigin::Unsupported { what: "NewAsSource".to_owned() }),
         (
             "MSKAsSource",
             json!({"MSKSourceDescription": {}}),
-            Origin::Unsupported { what: "MSKAsSource".to_owned() },
+            StreamOrigin::Unsupported { what: "MSKAsSource".to_owned() },
         ),
     ] {
         assert_eq!(read(&json!({"DeliveryStreamType": kind, "Source": source})).origin, origin);
@@ -121,7 +121,7 @@ fn origins_are_told_apart() {
 
 #[test]
 fn destinations_are_told_apart() {
-    let table = |database: Option<&str>, schema: &str, name: &str| Table {
+    let table = |database: Option<&str>, schema: &str, name: &str| TableName {
         database: database.map(str::to_owned),
         schema: Some(schema.to_owned()),
         name: name.to_owned(),
@@ -152,17 +152,17 @@ fn destinations_are_told_apart() {
         (
             "ElasticsearchDestinationDescription",
             json!({"ClusterEndpoint": "https://e", "IndexName": "i", "IndexRotationPeriod": "OneDay"}),
-            search(SearchEngine::Elasticsearch, "https://e", Rotation::Day),
+            search(SearchEngine::Elasticsearch, "https://e", IndexRotation::Day),
         ),
         (
             "AmazonopensearchserviceDestinationDescription",
             json!({"ClusterEndpoint": "https://o/", "IndexName": "i", "IndexRotationPeriod": "NoRotation"}),
-            search(SearchEngine::OpenSearch, "https://o", Rotation::None),
+            search(SearchEngine::OpenSearch, "https://o", IndexRotation::None),
         ),
         (
             "AmazonOpenSearchServerlessDestinationDescription",
             json!({"CollectionEndpoint": "https://c", "IndexName": "i"}),
-            search(SearchEngine::OpenSearchServerless, "https://c", Rotation::None),
+            search(SearchEngine::OpenSearchServerless, "https://c", IndexRotation::None),
         ),
         (
             "SplunkDestinationDescription",
@@ -311,7 +311,7 @@ fn a_description_has_its_members_and_is_of_the_stream() {
     }
     let mut other = complete();
     other["DeliveryStreamName"] = "t".into();
-    assert_eq!(check(&other), Err(AnswerDefect::OtherStream.into()));
+    assert_eq!(check(&other), Err(ResponseDefect::OtherStream.into()));
     for text in ["", "{}", "null", "[]", "<html>", r#"{"DeliveryStreamDescription":null}"#] {
         assert!(read_description("s", text.as_bytes()).is_err(), "{text}");
     }

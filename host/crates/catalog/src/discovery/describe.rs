@@ -76,7 +76,7 @@ fn endless_pages_error() -> AwsError {
 
 /// An answer that another attempt is not asked for after.
 fn final_error(problem: &str) -> AwsError {
-    AwsError { is_passing: false, ..AwsError::incomplete(problem) }
+    AwsError { is_passing: false, ..AwsError::incomplete_response(problem) }
 }
 
 /// What has come of asking about streams.

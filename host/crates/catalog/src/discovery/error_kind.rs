@@ -1,6 +1,6 @@
 //! What an error of a control plane says.
 
-use standpipe_aws::{AwsError, INVALID_ANSWER};
+use standpipe_aws::{AwsError, INVALID_RESPONSE};
 
 /// Whether the policy does not allow it.
 pub(crate) fn is_denied(error: &AwsError) -> bool {
@@ -15,5 +15,5 @@ pub(crate) fn is_gone(error: &AwsError) -> bool {
 
 /// Whether an answer was not complete, which says nothing of other streams.
 pub(crate) fn is_incomplete(error: &AwsError) -> bool {
-    error.code == INVALID_ANSWER && !error.is_passing
+    error.code == INVALID_RESPONSE && !error.is_passing
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::control_plane::ControlPlane;
 use crate::limits;
-use standpipe_aws::{AwsError, Fields};
+use standpipe_aws::{AwsError, JsonFields};
 
 /// Names of tables in a page of their list: DynamoDB gives no more.
 const CATALOG_PAGE_TABLES: usize = 100;
@@ -79,7 +79,7 @@ impl NameList {
                 // Without a first page nothing is known, and it is not known to be nothing.
                 Ok(answer) if start.is_none() && self.names_of(&answer).is_none() => {
                     let problem = format!("the response has no {}", self.names);
-                    return Err(AwsError::incomplete(problem));
+                    return Err(AwsError::incomplete_response(problem));
                 }
                 Ok(answer) => self.add_page(&answer, &mut listed).map_err(str::to_owned),
                 Err(error) if start.is_none() => return Err(error),
@@ -106,7 +106,7 @@ impl NameList {
 
     /// The names of a page; none where it has no list of names alone.
     fn names_of(self, answer: &Value) -> Option<Vec<&str>> {
-        Fields::new(answer).names(self.names)
+        JsonFields::new(answer).names(self.names)
     }
 
     /// Take the names of a page, and say behind which one there are more, or why the list
@@ -122,7 +122,7 @@ impl NameList {
         let ListedNames { names, known, .. } = listed;
         let before = names.len();
         names.extend(page.into_iter().map(str::to_owned).filter(|name| known.insert(name.clone())));
-        let answer = Fields::new(answer);
+        let answer = JsonFields::new(answer);
         let next = match self.next {
             NextPage::Name(key) if !answer.has(key) => return Ok(None),
             NextPage::Name(key) => answer

@@ -10,8 +10,8 @@ use super::bounded_calls::call_for_each;
 use super::control_plane::ControlPlane;
 use super::error_kind::{is_denied, is_gone};
 use super::{DiscoveryProgress, ReportProgress, list};
-use crate::{Arn, Origin, StreamDescription};
-use standpipe_aws::{AwsError, Fields};
+use crate::{Arn, StreamDescription, StreamOrigin};
+use standpipe_aws::{AwsError, JsonFields};
 
 pub(super) const OPERATION: &str = "DescribeKinesisStreamingDestination";
 
@@ -99,8 +99,9 @@ fn unlisted_warning(error: &AwsError) -> String {
 ///
 /// The answer does not have what each has: it may be that they go somewhere.
 fn streams_fed(answer: &Value) -> Result<BTreeSet<Arn>, AwsError> {
-    let destinations = Fields::new(answer).all_objects("KinesisDataStreamDestinations");
-    let incomplete = |member: &str| AwsError::incomplete(format!("the response has no {member}"));
+    let destinations = JsonFields::new(answer).all_objects("KinesisDataStreamDestinations");
+    let incomplete =
+        |member: &str| AwsError::incomplete_response(format!("the response has no {member}"));
     let destinations = destinations.ok_or_else(|| incomplete("KinesisDataStreamDestinations"))?;
     let mut fed = BTreeSet::new();
     for to in destinations {
@@ -118,7 +119,7 @@ pub(super) fn kinesis_sources(
     streams: &[StreamDescription],
 ) -> impl Iterator<Item = (&StreamDescription, &Arn)> {
     streams.iter().filter_map(|stream| match &stream.origin {
-        Origin::Kinesis { arn } => Some((stream, arn)),
+        StreamOrigin::Kinesis { arn } => Some((stream, arn)),
         _ => None,
     })
 }

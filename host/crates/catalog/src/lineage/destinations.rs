@@ -2,7 +2,7 @@
 
 use crate::prefix::static_prefix;
 use crate::url_parts::UrlParts;
-use crate::{Arn, Asset, Destination, S3Place, Schema, Sink, StreamDescription, Table};
+use crate::{Arn, Asset, Destination, GlueSchema, S3Location, Sink, StreamDescription, TableName};
 
 use super::builder::LineageBuilder;
 use super::glue_catalog;
@@ -42,7 +42,7 @@ pub(super) fn destination_assets(
             Asset::SnowflakeTable { account: without_secrets(account), table: table.clone() }
         }
         Sink::Iceberg { catalog, tables } if !tables.is_empty() => {
-            let table = |table: &Table| Asset::IcebergTable {
+            let table = |table: &TableName| Asset::IcebergTable {
                 catalog: catalog.clone(),
                 table: table.clone(),
             };
@@ -67,7 +67,7 @@ pub(super) fn destination_assets(
 }
 
 /// Objects of a bucket.
-pub(super) fn objects_asset(place: &S3Place) -> Asset {
+pub(super) fn objects_asset(place: &S3Location) -> Asset {
     Asset::Objects {
         bucket: place.bucket.clone(),
         prefix: static_prefix(&place.prefix).to_owned(),
@@ -76,10 +76,13 @@ pub(super) fn objects_asset(place: &S3Place) -> Asset {
 }
 
 /// The table that columns are taken from.
-pub(super) fn schema_table(stream: &StreamDescription, schema: &Schema) -> Asset {
+pub(super) fn schema_table(stream: &StreamDescription, schema: &GlueSchema) -> Asset {
     let catalog = glue_catalog(stream, schema.catalog.as_deref(), schema.region.as_deref());
-    let table =
-        Table { database: None, schema: Some(schema.database.clone()), name: schema.table.clone() };
+    let table = TableName {
+        database: None,
+        schema: Some(schema.database.clone()),
+        name: schema.table.clone(),
+    };
     Asset::GlueTable { catalog, table }
 }
 
@@ -103,13 +106,13 @@ fn without_secrets(url: &str) -> String {
 /// Redshift folds names to lower case, quoted ones too unless a session asks for
 /// something else (`enable_case_sensitive_identifier`), so that catalogs know
 /// tables by their lower-case names.
-fn redshift_table(database: Option<&str>, written: &str) -> Table {
+fn redshift_table(database: Option<&str>, written: &str) -> TableName {
     let mut parts = split_name_parts(written);
     let name = parts.pop().unwrap_or_default();
     let schema = parts.pop().filter(|schema| !schema.is_empty());
     let schema = schema.unwrap_or_else(|| "public".to_owned());
     let database = database.map(str::to_lowercase).or_else(|| parts.pop());
-    Table { database, schema: Some(schema), name }
+    TableName { database, schema: Some(schema), name }
 }
 
 /// What stands between dots, in lower case; dots between quotes do not count.
@@ -134,7 +137,7 @@ mod tests {
     #[test]
     fn a_table_of_redshift_has_a_schema() {
         let full = |database, written| {
-            let Table { database, schema, name } = redshift_table(database, written);
+            let TableName { database, schema, name } = redshift_table(database, written);
             let (database, schema) = (database.unwrap_or_default(), schema.unwrap());
             format!("{database}/{schema}/{name}")
         };

@@ -2,7 +2,7 @@
 //! tables, Kafka topics, database tables. The product of databases and tables is bounded.
 
 use crate::limits;
-use crate::{Asset, EdgeRole, Inventory, Origin, StreamDescription};
+use crate::{Asset, EdgeRole, Inventory, StreamDescription, StreamOrigin};
 
 use super::builder::LineageBuilder;
 
@@ -26,12 +26,12 @@ pub(super) fn add_origins(
 
 fn origin_assets(builder: &mut LineageBuilder, stream: &StreamDescription) -> Vec<Asset> {
     match &stream.origin {
-        Origin::DirectPut => Vec::new(),
-        Origin::Kinesis { arn } => vec![Asset::KinesisStream { arn: arn.clone() }],
-        Origin::Kafka { cluster, topic } => {
+        StreamOrigin::DirectPut => Vec::new(),
+        StreamOrigin::Kinesis { arn } => vec![Asset::KinesisStream { arn: arn.clone() }],
+        StreamOrigin::Kafka { cluster, topic } => {
             vec![Asset::KafkaTopic { cluster: cluster.clone(), topic: topic.clone() }]
         }
-        Origin::Database { engine, host, port, databases, tables } => {
+        StreamOrigin::Database { engine, host, port, databases, tables } => {
             let pairs = database_table_pairs(engine, databases, tables);
             if pairs.len() > limits::CATALOG_TABLES_PER_STREAM_MAX {
                 let (name, drawn) = (&stream.name, limits::CATALOG_TABLES_PER_STREAM_MAX);
@@ -49,7 +49,7 @@ fn origin_assets(builder: &mut LineageBuilder, stream: &StreamDescription) -> Ve
             };
             pairs.into_iter().take(limits::CATALOG_TABLES_PER_STREAM_MAX).map(asset).collect()
         }
-        Origin::Unsupported { what } => {
+        StreamOrigin::Unsupported { what } => {
             vec![Asset::Unsupported { stream: stream.name.clone(), what: what.clone() }]
         }
     }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::render::example::{arn, destination, iceberg, inventory, routes, s3, stream};
-use crate::{Origin, S3Place, Schema, Sink, UnreadableStream};
+use crate::{GlueSchema, S3Location, Sink, StreamOrigin, UnreadableStream};
 
 fn found(streams: Vec<StreamDescription>) -> Inventory {
     let region = "eu-west-1".to_owned();
@@ -59,7 +59,7 @@ fn the_way_runs_from_tables_and_events_to_places() {
 
 #[test]
 fn a_stream_that_nobody_found_is_drawn_and_told() {
-    let mut inventory = found(vec![stream("a", Origin::DirectPut, s3("b", ""))]);
+    let mut inventory = found(vec![stream("a", StreamOrigin::DirectPut, s3("b", ""))]);
     inventory.filtered = vec!["left-out".to_owned()];
     inventory.unread =
         vec![UnreadableStream { name: "denied".to_owned(), cause: "denied".to_owned() }];
@@ -86,7 +86,7 @@ fn a_stream_that_nobody_found_is_drawn_and_told() {
 #[test]
 fn a_pattern_leads_to_all_that_it_covers_and_conditions_are_joined() {
     let names = ["eu-orders", "us-orders", "pages"];
-    let streams = names.map(|name| stream(name, Origin::DirectPut, s3("b", name)));
+    let streams = names.map(|name| stream(name, StreamOrigin::DirectPut, s3("b", name)));
     let routes = [
         route("E", Some("x > 1"), "*-orders"),
         route("E", Some("a"), "eu-*"),
@@ -108,14 +108,14 @@ fn a_pattern_leads_to_all_that_it_covers_and_conditions_are_joined() {
 #[test]
 fn backups_and_schemas_are_drawn_where_they_are_asked_for() {
     let mut to = s3("b", "raw/");
-    to.backup = Some(S3Place { bucket: "backup".to_owned(), prefix: "failed/!{x}".to_owned() });
-    to.schema = Some(Schema {
+    to.backup = Some(S3Location { bucket: "backup".to_owned(), prefix: "failed/!{x}".to_owned() });
+    to.schema = Some(GlueSchema {
         catalog: Some("210987654321".to_owned()),
         database: "lake".to_owned(),
         table: "raw".to_owned(),
         region: Some("us-east-1".to_owned()),
     });
-    let inventory = found(vec![stream("a", Origin::DirectPut, to)]);
+    let inventory = found(vec![stream("a", StreamOrigin::DirectPut, to)]);
     assert_eq!(build_lineage(&inventory, &[], LineageOptions::default()).graph.edges.len(), 1);
     let all = LineageOptions { backups: true, schemas: true };
     let graph = build_lineage(&inventory, &[], all).graph;
@@ -136,15 +136,15 @@ fn backups_and_schemas_are_drawn_where_they_are_asked_for() {
 
 #[test]
 fn several_none_and_odd_destinations_are_no_failure() {
-    let mut none = stream("none", Origin::DirectPut, s3("b", ""));
+    let mut none = stream("none", StreamOrigin::DirectPut, s3("b", ""));
     none.destinations.clear();
-    let mut both = stream("both", Origin::DirectPut, s3("b", "x/"));
+    let mut both = stream("both", StreamOrigin::DirectPut, s3("b", "x/"));
     both.destinations.push(s3("b", "x/"));
     both.destinations.push(iceberg(&["t", "u", "t"]));
     let what = "Quantum".to_owned();
-    let odd = Origin::Unsupported { what: "Telepathy".to_owned() };
+    let odd = StreamOrigin::Unsupported { what: "Telepathy".to_owned() };
     let odd = stream("odd", odd, destination("Quantum", Sink::Unsupported { what }));
-    let empty = stream("empty", Origin::DirectPut, iceberg(&[]));
+    let empty = stream("empty", StreamOrigin::DirectPut, iceberg(&[]));
     let inventory = found(vec![none, both, odd, empty]);
     let Lineage { graph, warnings } = build_lineage(&inventory, &[], LineageOptions::default());
     assert_eq!(
@@ -171,7 +171,7 @@ fn several_none_and_odd_destinations_are_no_failure() {
 #[test]
 fn tables_of_databases_are_bounded() {
     let names = |count: usize| (0..count).map(|it| it.to_string()).collect::<Vec<_>>();
-    let origin = Origin::Database {
+    let origin = StreamOrigin::Database {
         engine: "MySQL".to_owned(),
         host: "h".to_owned(),
         port: 3306,
@@ -186,7 +186,7 @@ fn tables_of_databases_are_bounded() {
 
 #[test]
 fn ways_of_events_are_bounded() {
-    let to_stream = |it: usize| stream(&format!("s{it}"), Origin::DirectPut, s3("b", ""));
+    let to_stream = |it: usize| stream(&format!("s{it}"), StreamOrigin::DirectPut, s3("b", ""));
     let inventory = found((0..1000).map(to_stream).collect());
     let routes: Vec<_> = (0..200).map(|it| route(&format!("E{it}"), None, "s*")).collect();
     let Lineage { graph, warnings } = build_lineage(&inventory, &routes, LineageOptions::default());
@@ -201,7 +201,7 @@ fn ways_of_events_are_bounded() {
 fn tables_of_another_account_s_stream_do_not_show() {
     let own = arn("kinesis", "stream/s");
     let other = Arn { account: "999999999999".to_owned(), ..own.clone() };
-    let mut inventory = found(vec![stream("a", Origin::Kinesis { arn: other }, s3("b", ""))]);
+    let mut inventory = found(vec![stream("a", StreamOrigin::Kinesis { arn: other }, s3("b", ""))]);
     inventory.tables = BTreeMap::from([(own, vec![arn("dynamodb", "table/t")])]);
     assert_eq!(build_lineage(&inventory, &[], LineageOptions::default()).graph.edges.len(), 2);
 }
@@ -213,7 +213,7 @@ proptest! {
         targets in prop::collection::vec(("[ab*]{0,3}", "\\PC{0,8}"), 0..8),
     ) {
         let to = |(number, prefix): (usize, &String)| {
-            stream(&"ab".repeat(number), Origin::DirectPut, s3("b", prefix))
+            stream(&"ab".repeat(number), StreamOrigin::DirectPut, s3("b", prefix))
         };
         let mut inventory = found(prefixes.iter().enumerate().map(to).collect());
         let mut routes: Vec<_> =

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::names::{LineageName, NamingContext, arn_name, dataset_names};
-use crate::{Arn, Asset, Edge, EdgeRole, Graph, Inventory, Rotation, Sink, StreamDescription};
+use crate::{Arn, Asset, Edge, EdgeRole, Graph, IndexRotation, Inventory, Sink, StreamDescription};
 use standpipe_core::clock;
 
 const SCHEMA: &str = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/JobEvent";
@@ -199,7 +199,7 @@ fn dataset_facets(asset: &Asset, other: Option<&LineageName>) -> BTreeMap<&'stat
         Asset::Objects { prefix, written, .. } if written.trim_end_matches('/') != prefix => {
             Some(format!("Written below {written}"))
         }
-        Asset::SearchIndex { rotation: Rotation::None, .. } => None,
+        Asset::SearchIndex { rotation: IndexRotation::None, .. } => None,
         Asset::SearchIndex { rotation, .. } => {
             let every = format!("{rotation:?}").to_lowercase();
             Some(format!("Another index is begun every {every}, with the date behind its name"))

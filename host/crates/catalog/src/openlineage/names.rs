@@ -34,7 +34,7 @@ use serde::Serialize;
 
 use crate::asset::table_name;
 use crate::url_parts::UrlParts;
-use crate::{Arn, Asset, SearchEngine, Table};
+use crate::{Arn, Asset, SearchEngine, TableName};
 
 /// What Redshift listens on where nobody says anything else.
 const REDSHIFT_PORT: u16 = 5439;
@@ -188,7 +188,7 @@ fn snowflake_account(url: &str) -> String {
 /// Tables of other catalogs than the account's first have the catalog's path too.
 fn glue_table_name(
     catalog: Option<&Arn>,
-    table: &Table,
+    table: &TableName,
     context: &NamingContext<'_>,
 ) -> LineageName {
     let stream = context.stream;
@@ -230,8 +230,8 @@ mod tests {
         format!("{namespace} {name}")
     }
 
-    fn table_named(name: &str) -> Table {
-        Table {
+    fn table_named(name: &str) -> TableName {
+        TableName {
             database: Some("d".to_owned()),
             schema: Some("s".to_owned()),
             name: name.to_owned(),

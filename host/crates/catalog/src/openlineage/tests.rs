@@ -13,7 +13,7 @@ use super::*;
 use crate::http_client::{HttpClient, HttpClientSettings};
 use crate::lineage::{LineageOptions, build_lineage};
 use crate::render::example;
-use crate::{EventRoute, Inventory, S3Place, Schema};
+use crate::{EventRoute, GlueSchema, Inventory, S3Location};
 use standpipe_core::secret::Secret;
 
 fn options() -> EventOptions {
@@ -142,8 +142,8 @@ fn backups_and_schemas_are_ends_where_they_are_drawn() {
     let mut inventory = example::inventory();
     let destination = &mut inventory.streams[0].destinations[0];
     let prefix = "failed/!{firehose:error-output-type}/".to_owned();
-    destination.backup = Some(S3Place { bucket: "backup".to_owned(), prefix });
-    destination.schema = Some(Schema {
+    destination.backup = Some(S3Location { bucket: "backup".to_owned(), prefix });
+    destination.schema = Some(GlueSchema {
         catalog: None,
         database: "shop".to_owned(),
         table: "orders".to_owned(),

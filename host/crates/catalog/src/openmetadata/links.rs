@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Asset, EdgeRole, Graph, Inventory, Origin, StreamDescription};
+use crate::{Asset, EdgeRole, Graph, Inventory, StreamDescription, StreamOrigin};
 
 /// That a stream takes records from one asset to another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +44,7 @@ pub fn stream_links(inventory: &Inventory, graph: &Graph) -> Vec<StreamLink> {
                 keeps_columns: !stream.has_function()
                     && !matches!(from, Some(Asset::DynamoTable { .. }) | None),
             };
-            if origins.is_empty() && stream.origin == Origin::DirectPut {
+            if origins.is_empty() && stream.origin == StreamOrigin::DirectPut {
                 links.insert(link(None, None));
             }
             links.extend(origins.iter().map(|(from, instead)| link(Some(from), *instead)));

@@ -2,7 +2,7 @@
 //! service, in the order in which they are tried.
 
 use super::EntityKind;
-use crate::{Arn, Asset, Table};
+use crate::{Arn, Asset, TableName};
 
 /// What to look for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,14 +52,14 @@ fn map_parts(parts: &[Option<String>], change: fn(&str) -> String) -> Vec<Option
 
 /// Names that are not quoted are kept in lower case there, and a table without a
 /// schema is in `public`.
-fn redshift_names(table: &Table) -> Vec<Vec<Option<String>>> {
+fn redshift_names(table: &TableName) -> Vec<Vec<Option<String>>> {
     let schema = table.schema.clone().unwrap_or_else(|| "public".to_owned());
     let written = vec![table.database.clone(), Some(schema), Some(table.name.clone())];
     vec![map_parts(&written, str::to_lowercase), written]
 }
 
 /// Names that are not quoted are kept in upper case there.
-fn snowflake_names(table: &Table) -> Vec<Vec<Option<String>>> {
+fn snowflake_names(table: &TableName) -> Vec<Vec<Option<String>>> {
     let written = vec![table.database.clone(), table.schema.clone(), Some(table.name.clone())];
     let upper = map_parts(&written, str::to_uppercase);
     let lower = map_parts(&written, str::to_lowercase);
@@ -67,7 +67,7 @@ fn snowflake_names(table: &Table) -> Vec<Vec<Option<String>>> {
 }
 
 /// A catalog of Glue is a database there: called as its account, or `default`.
-fn iceberg_names(catalog: Option<&Arn>, table: &Table) -> Vec<Vec<Option<String>>> {
+fn iceberg_names(catalog: Option<&Arn>, table: &TableName) -> Vec<Vec<Option<String>>> {
     let account = catalog.map(|arn| arn.account.clone()).filter(|account| !account.is_empty());
     let database = table.database.clone();
     let names = database.into_iter().chain(account).chain(["default".to_owned()]).map(Some);
@@ -120,9 +120,9 @@ mod tests {
             .unwrap_or_default()
     }
 
-    fn table(database: Option<&str>, schema: Option<&str>, name: &str) -> Table {
+    fn table(database: Option<&str>, schema: Option<&str>, name: &str) -> TableName {
         let own = |part: Option<&str>| part.map(str::to_owned);
-        Table { database: own(database), schema: own(schema), name: name.to_owned() }
+        TableName { database: own(database), schema: own(schema), name: name.to_owned() }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::name_candidates::{self, NameCandidates};
 use super::rotation::{is_rotated, newest_index};
 use super::search::SearchHit;
 use super::{ApiError, Entity, EntityKind, OpenMetadata, Resolution, names};
-use crate::{Asset, Rotation};
+use crate::{Asset, IndexRotation};
 
 /// Looks for assets, each of them once.
 #[derive(Debug)]
@@ -168,7 +168,7 @@ impl OpenMetadata {
     async fn resolve_search_index(
         &self,
         index: &str,
-        rotation: Rotation,
+        rotation: IndexRotation,
     ) -> Result<Resolution, ApiError> {
         let services = &self.settings.services.search;
         let (mut tried, mut exact) = (Vec::new(), Vec::new());
@@ -178,7 +178,7 @@ impl OpenMetadata {
             tried.push(name);
         }
         let mut rotated = Vec::new();
-        if services.is_empty() || rotation != Rotation::None && exact.is_empty() {
+        if services.is_empty() || rotation != IndexRotation::None && exact.is_empty() {
             let value = format!("*{index}*");
             let hits = self
                 .api

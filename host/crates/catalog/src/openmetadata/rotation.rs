@@ -1,7 +1,7 @@
 //! Indexes that are begun anew every hour, day, week or month.
 
 use super::{Entity, Resolution};
-use crate::Rotation;
+use crate::IndexRotation;
 
 /// The newest of the indexes that rotation made, if one service has them all.
 pub(super) fn newest_index(mut rotated: Vec<(String, Entity)>) -> Option<Resolution> {
@@ -16,13 +16,13 @@ pub(super) fn newest_index(mut rotated: Vec<(String, Entity)>) -> Option<Resolut
 }
 
 /// Whether this is the index with a date behind.
-pub(super) fn is_rotated(name: &str, index: &str, rotation: Rotation) -> bool {
+pub(super) fn is_rotated(name: &str, index: &str, rotation: IndexRotation) -> bool {
     let shape = match rotation {
-        Rotation::None => return false,
-        Rotation::Hour => "-dddd-dd-dd-dd",
-        Rotation::Day => "-dddd-dd-dd",
-        Rotation::Week => "-dddd-wdd",
-        Rotation::Month => "-dddd-dd",
+        IndexRotation::None => return false,
+        IndexRotation::Hour => "-dddd-dd-dd-dd",
+        IndexRotation::Day => "-dddd-dd-dd",
+        IndexRotation::Week => "-dddd-wdd",
+        IndexRotation::Month => "-dddd-dd",
     };
     let Some(date) = name.strip_prefix(index) else { return false };
     let is_like =
@@ -37,14 +37,14 @@ mod tests {
     #[test]
     fn rotated_indexes_are_told_by_the_date() {
         for (name, rotation, expected) in [
-            ("a-2026-01-02-03", Rotation::Hour, true),
-            ("a-2026-01-02", Rotation::Day, true),
-            ("a-2026-w05", Rotation::Week, true),
-            ("a-2026-01", Rotation::Month, true),
-            ("a-2026-01", Rotation::Day, false),
-            ("a-2026-01", Rotation::None, false),
-            ("a-b-2026-01", Rotation::Month, false),
-            ("a", Rotation::Month, false),
+            ("a-2026-01-02-03", IndexRotation::Hour, true),
+            ("a-2026-01-02", IndexRotation::Day, true),
+            ("a-2026-w05", IndexRotation::Week, true),
+            ("a-2026-01", IndexRotation::Month, true),
+            ("a-2026-01", IndexRotation::Day, false),
+            ("a-2026-01", IndexRotation::None, false),
+            ("a-b-2026-01", IndexRotation::Month, false),
+            ("a", IndexRotation::Month, false),
         ] {
             assert_eq!(is_rotated(name, "a", rotation), expected, "{name}");
         }

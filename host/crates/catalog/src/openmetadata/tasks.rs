@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::links::is_stream;
 use crate::asset::table_name;
 use crate::limits;
-use crate::{Asset, Destination, Edge, EdgeRole, Graph, Origin, S3Place, Sink, StreamDescription};
+use crate::{
+    Asset, Destination, Edge, EdgeRole, Graph, S3Location, Sink, StreamDescription, StreamOrigin,
+};
 
 /// Events that a plugin sends to a stream, as people read them.
 pub(super) fn routed_events(
@@ -85,13 +87,13 @@ fn destination_notes(destination: &Destination) -> Option<String> {
 }
 
 /// What feeds a stream, for people.
-pub(super) fn origin_label(origin: &Origin) -> String {
+pub(super) fn origin_label(origin: &StreamOrigin) -> String {
     match origin {
-        Origin::DirectPut => "Direct PUT".to_owned(),
-        Origin::Kinesis { arn } => arn.to_string(),
-        Origin::Kafka { cluster, topic } => format!("{topic} of {cluster}"),
-        Origin::Database { engine, host, port, .. } => format!("{engine} {host}:{port}"),
-        Origin::Unsupported { what } => what.clone(),
+        StreamOrigin::DirectPut => "Direct PUT".to_owned(),
+        StreamOrigin::Kinesis { arn } => arn.to_string(),
+        StreamOrigin::Kafka { cluster, topic } => format!("{topic} of {cluster}"),
+        StreamOrigin::Database { engine, host, port, .. } => format!("{engine} {host}:{port}"),
+        StreamOrigin::Unsupported { what } => what.clone(),
     }
 }
 
@@ -115,6 +117,6 @@ pub(super) fn sink_label(sink: &Sink) -> String {
     }
 }
 
-fn objects_url(place: &S3Place) -> String {
+fn objects_url(place: &S3Location) -> String {
     format!("s3://{}/{}", place.bucket, place.prefix)
 }

@@ -1,7 +1,7 @@
 //! What a person is told of an asset.
 
 use crate::asset::table_name;
-use crate::{Arn, Asset, Rotation, SearchEngine, Table};
+use crate::{Arn, Asset, IndexRotation, SearchEngine, TableName};
 
 /// The words of an asset.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,13 +76,13 @@ fn arn_label(kind: &str, arn: &Arn) -> (String, String, String) {
     (arn.name().to_owned(), join_detail(kind, &arn.region), arn.to_string())
 }
 
-fn table_label(kind: &str, place: &str, table: &Table) -> (String, String, String) {
+fn table_label(kind: &str, place: &str, table: &TableName) -> (String, String, String) {
     let title = table_name(table);
     let full = format!("{title} of {place}");
     (title, join_detail(kind, place), full)
 }
 
-fn glue_label(kind: &str, catalog: Option<&Arn>, table: &Table) -> (String, String, String) {
+fn glue_label(kind: &str, catalog: Option<&Arn>, table: &TableName) -> (String, String, String) {
     let title = table_name(table);
     match catalog {
         None => (title.clone(), kind.to_owned(), title),
@@ -107,12 +107,12 @@ fn engine_name(engine: SearchEngine) -> &'static str {
 }
 
 /// What rotation adds to an index's name.
-fn rotation_suffix(rotation: Rotation) -> &'static str {
+fn rotation_suffix(rotation: IndexRotation) -> &'static str {
     match rotation {
-        Rotation::None => "",
-        Rotation::Hour => "-YYYY-MM-DD-HH",
-        Rotation::Day => "-YYYY-MM-DD",
-        Rotation::Week => "-YYYY-wWW",
-        Rotation::Month => "-YYYY-MM",
+        IndexRotation::None => "",
+        IndexRotation::Hour => "-YYYY-MM-DD-HH",
+        IndexRotation::Day => "-YYYY-MM-DD",
+        IndexRotation::Week => "-YYYY-wWW",
+        IndexRotation::Month => "-YYYY-MM",
     }
 }

@@ -4,27 +4,27 @@ use std::collections::BTreeMap;
 
 use crate::lineage::{LineageOptions, build_lineage};
 use crate::{
-    Arn, Destination, EventRoute, Graph, Inventory, Origin, Rotation, S3Place, SearchEngine, Sink,
-    Status, StreamDescription, Table,
+    Arn, Destination, EventRoute, Graph, IndexRotation, Inventory, S3Location, SearchEngine, Sink,
+    StreamDescription, StreamOrigin, StreamStatus, TableName,
 };
 
 /// Streams of a shop.
 pub(crate) fn inventory() -> Inventory {
     let changes = arn("kinesis", "stream/order-changes");
     let streams = vec![
-        stream("orders", Origin::DirectPut, redshift("sales.orders")),
+        stream("orders", StreamOrigin::DirectPut, redshift("sales.orders")),
         stream(
             "web-pages",
-            Origin::DirectPut,
+            StreamOrigin::DirectPut,
             s3("shop-events", "pages/dt=!{timestamp:yyyy-MM-dd}/"),
         ),
-        stream("searches", Origin::DirectPut, search()),
-        stream("signups", Origin::DirectPut, snowflake()),
-        stream("everything-else", Origin::DirectPut, s3("shop-events", "other/")),
-        stream("campaigns", Origin::DirectPut, http()),
+        stream("searches", StreamOrigin::DirectPut, search()),
+        stream("signups", StreamOrigin::DirectPut, snowflake()),
+        stream("everything-else", StreamOrigin::DirectPut, s3("shop-events", "other/")),
+        stream("campaigns", StreamOrigin::DirectPut, http()),
         stream(
             "order-changes",
-            Origin::Kinesis { arn: changes.clone() },
+            StreamOrigin::Kinesis { arn: changes.clone() },
             s3("shop-lake", "changes/!{partitionKeyFromQuery:table}/"),
         ),
         stream("payments", payments(), iceberg(&["payments", "refunds"])),
@@ -80,7 +80,7 @@ pub(crate) fn large(streams: usize) -> Graph {
             }
             if number % 8 == 6 {
                 let kinesis = arn("kinesis", &format!("stream/changes-{:04}", number / 16));
-                stream.origin = Origin::Kinesis { arn: kinesis.clone() };
+                stream.origin = StreamOrigin::Kinesis { arn: kinesis.clone() };
                 let table = arn("dynamodb", &format!("table/table-{}", number / 8));
                 inventory.tables.entry(kinesis).or_default().push(table);
             }
@@ -104,17 +104,21 @@ pub(crate) fn arn(service: &str, resource: &str) -> Arn {
     Arn::parse(&format!("arn:aws:{service}:eu-west-1:123456789012:{resource}")).unwrap()
 }
 
-pub(crate) fn stream(name: &str, origin: Origin, destination: Destination) -> StreamDescription {
+pub(crate) fn stream(
+    name: &str,
+    origin: StreamOrigin,
+    destination: Destination,
+) -> StreamDescription {
     let kind = match origin {
-        Origin::Kinesis { .. } => "KinesisStreamAsSource",
-        Origin::Kafka { .. } => "MSKAsSource",
-        Origin::Database { .. } => "DatabaseAsSource",
+        StreamOrigin::Kinesis { .. } => "KinesisStreamAsSource",
+        StreamOrigin::Kafka { .. } => "MSKAsSource",
+        StreamOrigin::Database { .. } => "DatabaseAsSource",
         _ => "DirectPut",
     };
     StreamDescription {
         name: name.to_owned(),
         arn: arn("firehose", &format!("deliverystream/{name}")),
-        status: Status { word: "ACTIVE".to_owned(), failure: None },
+        status: StreamStatus { word: "ACTIVE".to_owned(), failure: None },
         kind: kind.to_owned(),
         version: "1".to_owned(),
         created: None,
@@ -132,7 +136,7 @@ pub(crate) fn destination(key: &str, sink: Sink) -> Destination {
 }
 
 pub(crate) fn s3(bucket: &str, prefix: &str) -> Destination {
-    let place = S3Place { bucket: bucket.to_owned(), prefix: prefix.to_owned() };
+    let place = S3Location { bucket: bucket.to_owned(), prefix: prefix.to_owned() };
     destination("ExtendedS3", Sink::S3(place))
 }
 
@@ -149,13 +153,13 @@ fn search() -> Destination {
         domain: Some(arn("es", "domain/shop")),
         endpoint: Some("https://search-shop-abc.eu-west-1.es.amazonaws.com".to_owned()),
         index: "searches".to_owned(),
-        rotation: Rotation::Day,
+        rotation: IndexRotation::Day,
     };
     destination("Amazonopensearchservice", sink)
 }
 
 fn snowflake() -> Destination {
-    let table = Table {
+    let table = TableName {
         database: Some("SHOP".to_owned()),
         schema: Some("PUBLIC".to_owned()),
         name: "SIGNUPS".to_owned(),
@@ -171,7 +175,7 @@ fn http() -> Destination {
 }
 
 pub(crate) fn iceberg(tables: &[&str]) -> Destination {
-    let table = |name: &&str| Table {
+    let table = |name: &&str| TableName {
         database: None,
         schema: Some("finance".to_owned()),
         name: (*name).to_owned(),
@@ -180,7 +184,7 @@ pub(crate) fn iceberg(tables: &[&str]) -> Destination {
     destination("Iceberg", Sink::Iceberg { catalog, tables: tables.iter().map(table).collect() })
 }
 
-fn payments() -> Origin {
+fn payments() -> StreamOrigin {
     let cluster = arn("kafka", "cluster/shop/0a1b2c3d-0000-4000-8000-000000000000-2");
-    Origin::Kafka { cluster, topic: "payments".to_owned() }
+    StreamOrigin::Kafka { cluster, topic: "payments".to_owned() }
 }

@@ -15,7 +15,7 @@ use crate::filter::Filter;
 use crate::limits::CATALOG_CALLS_PER_SECOND;
 use crate::openmetadata::OpenMetadataSettings;
 use crate::schedule::Schedule;
-use standpipe_aws::secret_store::SecretsSettings;
+use standpipe_aws::secret_store::SecretStoreSettings;
 use standpipe_aws::{AwsSettings, RawAws};
 use standpipe_core::settings::{TableChecker, is_default};
 
@@ -98,7 +98,7 @@ impl RawCatalog {
         &self,
         aws: AwsSettings,
         firehose_url: Option<String>,
-        secrets: Option<SecretsSettings>,
+        secrets: Option<SecretStoreSettings>,
         data_dir: PathBuf,
         check: &mut TableChecker<'_>,
     ) -> CatalogSettings {

@@ -47,9 +47,10 @@ impl SettingsTable {
         self.path.is_empty()
     }
 
-    /// Whether these keys lead to it.
+    /// Whether these keys lead to it; `*` stands for any key.
     pub fn is_at(&self, path: &[&str]) -> bool {
-        self.path == path
+        let mut keys = self.path.iter().zip(path);
+        self.path.len() == path.len() && keys.all(|(key, known)| *known == "*" || key == known)
     }
 
     /// A key in it.
@@ -111,6 +112,9 @@ mod tests {
         assert_eq!(top.table("plugin").table("limits").key("max_age"), "[plugin.limits] max_age");
         assert_eq!(top.table("streams").table("a b").key("pack"), "[streams.\"a b\"] pack");
         assert_eq!(top.list("sources").key("name"), "[[sources]] name");
+        let stream = top.table("streams").table("a");
+        assert!(stream.is_at(&["streams", "*"]) && stream.is_at(&["streams", "a"]));
+        assert!(!stream.is_at(&["streams"]) && !stream.is_at(&["streams", "b"]) && top.is_at(&[]));
         let labels = item_labels(["web", "", "web"]);
         assert_eq!(labels, ["\"web\"", "number 2", "\"web\" (number 3)"]);
         assert_eq!(top.item("sources", labels[0].clone()).key("name"), "[[sources]] \"web\": name");

@@ -14,14 +14,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{Answer, Refusal};
-use standpipe_aws::{AnswerDefect, InvalidAnswer, bounded};
+use standpipe_aws::{InvalidResponse, ResponseDefect, bounded};
 
 /// Read the answer to a request of so many records.
 ///
 /// # Errors
 ///
 /// It does not account for each of them.
-pub fn read_put_answer(answer: &[u8], records: usize) -> Result<Answer, InvalidAnswer> {
+pub fn read_put_answer(answer: &[u8], records: usize) -> Result<Answer, InvalidResponse> {
     if accepts_all(answer, records).is_some() {
         return Ok(Answer::default());
     }
@@ -102,20 +102,20 @@ struct Members<'a> {
     message: Option<&'a RawValue>,
 }
 
-fn parse(answer: &[u8], records: usize) -> Result<Answer, AnswerDefect> {
+fn parse(answer: &[u8], records: usize) -> Result<Answer, ResponseDefect> {
     if answer.trim_ascii().is_empty() {
-        return Err(AnswerDefect::Empty);
+        return Err(ResponseDefect::Empty);
     }
-    let text = simdutf8::basic::from_utf8(answer).map_err(|_| AnswerDefect::NotAnObject)?;
-    let members = object(text).ok_or(AnswerDefect::NotAnObject)?;
-    let count = members.count.ok_or(AnswerDefect::Missing("FailedPutCount"))?;
-    let count: u64 =
-        serde_json::from_str(count.get()).map_err(|_| AnswerDefect::WrongType("FailedPutCount"))?;
-    let results = members.results.ok_or(AnswerDefect::Missing("RequestResponses"))?;
+    let text = simdutf8::basic::from_utf8(answer).map_err(|_| ResponseDefect::NotAnObject)?;
+    let members = object(text).ok_or(ResponseDefect::NotAnObject)?;
+    let count = members.count.ok_or(ResponseDefect::Missing("FailedPutCount"))?;
+    let count: u64 = serde_json::from_str(count.get())
+        .map_err(|_| ResponseDefect::WrongType("FailedPutCount"))?;
+    let results = members.results.ok_or(ResponseDefect::Missing("RequestResponses"))?;
     let results: Vec<&RawValue> = serde_json::from_str(results.get())
-        .map_err(|_| AnswerDefect::WrongType("RequestResponses"))?;
+        .map_err(|_| ResponseDefect::WrongType("RequestResponses"))?;
     if results.len() != records {
-        return Err(AnswerDefect::Results { results: results.len(), records });
+        return Err(ResponseDefect::Results { results: results.len(), records });
     }
     let mut refused = Vec::new();
     for (position, result) in results.into_iter().enumerate() {
@@ -124,14 +124,14 @@ fn parse(answer: &[u8], records: usize) -> Result<Answer, AnswerDefect> {
         }
     }
     if refused.len() as u64 != count {
-        return Err(AnswerDefect::Miscounted { count, codes: refused.len() });
+        return Err(ResponseDefect::Miscounted { count, codes: refused.len() });
     }
     Ok(Answer { refused })
 }
 
 /// Why a record was refused; none if it was accepted.
-fn parse_result(position: usize, result: &RawValue) -> Result<Option<Refusal>, AnswerDefect> {
-    let wrong_type = || AnswerDefect::WrongType("RequestResponses");
+fn parse_result(position: usize, result: &RawValue) -> Result<Option<Refusal>, ResponseDefect> {
+    let wrong_type = || ResponseDefect::WrongType("RequestResponses");
     let members = object(result.get()).ok_or_else(wrong_type)?;
     let text = |member: Option<&RawValue>| match member {
         Some(member) => serde_json::from_str::<String>(member.get()).map_err(|_| wrong_type()),
@@ -150,7 +150,7 @@ fn parse_result(position: usize, result: &RawValue) -> Result<Option<Refusal>, A
             let (code, message) = (bounded(&code), bounded(&text(members.message)?));
             Ok(Some(Refusal { code, message }))
         }
-        (has_both, _) => Err(AnswerDefect::Undecided { position, has_both }),
+        (has_both, _) => Err(ResponseDefect::Undecided { position, has_both }),
     }
 }
 

@@ -30,7 +30,7 @@ fn destination() -> Value {
 #[test]
 fn a_whole_destination_becomes_these_settings() {
     let imported = import(Vendor::RudderStack, &destination().to_string()).unwrap();
-    let toml = imported.to_toml(Secrets::Shown);
+    let toml = imported.to_toml(SecretDisplay::Shown);
     let expected = r#"# Imported from the RudderStack destination "events to firehose" with the id "2abc".
 
 [[plugin.settings.consent]]
@@ -65,7 +65,7 @@ external_id = "ext"
 session_name = "rudderstack-aws-firehose-access"
 "#;
     assert_eq!(toml, expected);
-    assert_eq!(imported.to_toml(Secrets::Hidden), expected, "it has no secret to hide");
+    assert_eq!(imported.to_toml(SecretDisplay::Hidden), expected, "it has no secret to hide");
     assert_round_trip(&imported);
     for words in [
         &["\"connectionMode\"", "no counterpart"][..],
@@ -176,8 +176,8 @@ fn rows_that_cannot_be_used_are_noted_by_number() {
         (json!({"from": null, "to": "s"}), &["`from` is missing"]),
         (json!({"to": "s"}), &["`from` is missing"]),
         (json!({"From": "a", "to": "s"}), &["`from` is missing"]),
-        (json!({"from": 1, "to": "s"}), &["`from` is no text"]),
-        (json!({"from": "a", "to": 7}), &["`to` is no text"]),
+        (json!({"from": 1, "to": "s"}), &["`from` is not text"]),
+        (json!({"from": "a", "to": 7}), &["`to` is not text"]),
         (
             json!({"from": "a", "to": "no stream"}),
             &["\"no stream\"", "1 to 64", "match the event \"a\""],
@@ -185,7 +185,7 @@ fn rows_that_cannot_be_used_are_noted_by_number() {
         (json!({"from": "a", "to": "env.STREAM"}), &["fills it in"]),
         (json!({"from": "env.EVENT", "to": "s"}), &["fills it in"]),
         (json!({"from": "a", "to": "{{ event.stream || rest }}"}), &["fills it in"]),
-        (json!("a"), &["no object"]),
+        (json!("a"), &["not an object"]),
     ] {
         let imported = rudderstack(
             &json!({"mapEvents": [{"from": "1", "to": "one"}, row, {"from": "3", "to": "three"}]}),
@@ -204,7 +204,7 @@ fn no_usable_row_is_noted() {
     {
         let imported = rudderstack(&json!({"mapEvents": map_events}));
         assert_noted(&imported, &["no mapping row names both"]);
-        let complaints = noted(&imported, &["`mapEvents` is no list"]);
+        let complaints = noted(&imported, &["`mapEvents` is not a list"]);
         assert_eq!(complaints, usize::from(!is_list), "{map_events}");
         assert_round_trip(&imported);
     }
@@ -218,8 +218,8 @@ fn assumes_the_role_by_its_own_rules() {
         (Some(json!(null)), Some(ROLE), true, None),
         (Some(json!(true)), Some(ROLE), true, None),
         (Some(json!(false)), Some(ROLE), false, Some("`iamRoleARN` is left out")),
-        (Some(json!(true)), Some(""), false, Some("takes for false")),
-        (Some(json!(true)), None, false, Some("takes for false")),
+        (Some(json!(true)), Some(""), false, Some("treats as false")),
+        (Some(json!(true)), None, false, Some("treats as false")),
         (Some(json!(false)), Some(""), false, None),
         (None, Some(""), false, None),
         (None, None, false, None),

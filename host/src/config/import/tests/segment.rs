@@ -126,7 +126,7 @@ fn rows_are_read_in_every_shape() {
     assert_eq!(found, [("*", "all"), ("User Registered", "new_users")]);
     assert_noted(
         &imported,
-        &["`mappedStreams` entry \"bad\" is left out", "its stream is no text"],
+        &["`mappedStreams` entry \"bad\" is left out", "its stream is not text"],
     );
     assert_noted(&imported, &["`mappedStreams` entry \"\" is left out", "empty"]);
 }
@@ -134,7 +134,7 @@ fn rows_are_read_in_every_shape() {
 #[test]
 fn rows_that_cannot_be_read_are_noted_by_number() {
     for (row, words) in [
-        (json!("a"), "no object"),
+        (json!("a"), "not an object"),
         (json!({"key": "a"}), "no field of it names the stream"),
         (json!({"value": "a"}), "no field of it names the event"),
         (
@@ -149,8 +149,8 @@ fn rows_that_cannot_be_read_are_noted_by_number() {
             json!({"event": "a", "stream": "s", "to": "t"}),
             "several fields of it could name the stream",
         ),
-        (json!({"key": 1, "value": "s"}), "its event is no text"),
-        (json!({"key": "a", "value": ["s", "t"]}), "its stream is no text"),
+        (json!({"key": 1, "value": "s"}), "its event is not text"),
+        (json!({"key": "a", "value": ["s", "t"]}), "its stream is not text"),
         (json!({"key": "a", "value": null}), "no field of it names the stream"),
         (json!({"key": "", "value": "s"}), "empty"),
         (json!({"key": "a", "value": ""}), "empty"),
@@ -205,7 +205,7 @@ fn masks_are_asked_for() {
                 &[&format!("`{key}` is masked"), &format!("set `{setting}` under [aws]")],
             );
             assert_not_noted(&imported, "is missing");
-            assert!(!imported.to_toml(Secrets::Shown).contains(mask));
+            assert!(!imported.to_toml(SecretDisplay::Shown).contains(mask));
             assert_round_trip(&imported);
         }
     }
