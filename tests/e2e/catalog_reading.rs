@@ -134,7 +134,7 @@ fn who_is_denied_everything_is_told_what_it_needs() {
             (operation(asked) == denied).then(|| refusal(400, "AccessDeniedException"))
         });
         let error = read(settings(&endpoint.url())).unwrap_err().to_string();
-        assert!(error.contains(&format!("it needs firehose:{denied}")), "{error}");
+        assert!(error.contains(&format!("allow firehose:{denied}")), "{error}");
     }
 }
 

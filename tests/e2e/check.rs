@@ -41,7 +41,7 @@ fn a_good_connection_is_found_good_and_a_test_record_arrives() {
     is(&ran, "credentials", "ok", &["arn:aws:", "account 123456789012"]);
     is(&ran, "stream checked", "ok", &["active"]);
     is(&ran, "write to checked", "skipped", &["--send-test-record"]);
-    is(&ran, "cost of checked", "ok", &["would spare 84 %", "818 bytes", "[streams.checked]"]);
+    is(&ran, "cost of checked", "ok", &["would save 84 %", "818 bytes", "[streams.checked]"]);
     is(&ran, "quota", "ok", &["39 %", "eu-central-1"]);
     assert!(moto.read("checked", &["checked"])["checked"].is_empty());
     let ran = check(moto.url(), "", &["--map", "*=checked", "--send-test-record"]).exits(0);

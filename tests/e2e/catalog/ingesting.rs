@@ -162,7 +162,7 @@ fn a_server_that_is_down_fails_the_run_and_deletes_nothing() {
     server.change(|traits| traits.page = Some("<html>maintenance</html>".to_owned()));
     let ran = ingest(&workflow).run().exits(1);
     let text = stdout(&ran);
-    assert!(text.contains("Given up: OpenMetadata"), "{text}");
+    assert!(text.contains("Aborted: OpenMetadata"), "{text}");
     assert!(text.contains("Workflow Success %: 0.00"), "nothing was written: {text}");
     assert!(server.entities("pipelines").is_empty());
 }
