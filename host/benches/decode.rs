@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use standpipe_collector::{Body, Decoded, Dialect, Facts, Shape};
+use standpipe_collector::{BodyShape, DecodedEvents, Dialect, ParsedBody, RequestFacts};
 use standpipe_core::clock;
 
 fn main() {
@@ -50,12 +50,13 @@ fn batch(dialect: Dialect) -> String {
 #[divan::bench(args = [Dialect::Segment, Dialect::RudderStack])]
 fn events(bencher: Bencher<'_, '_>, dialect: Dialect) {
     let body = batch(dialect);
-    let facts = Facts { dialect, received_at: clock::now(), ip: "192.0.2.1", client_side: false };
-    let mut out = Decoded::default();
+    let facts =
+        RequestFacts { dialect, received_at: clock::now(), ip: "192.0.2.1", client_side: false };
+    let mut out = DecodedEvents::default();
     bencher.counter(BytesCount::of_str(&body)).counter(ItemsCount::new(EVENTS)).bench_local(|| {
         out.clear();
-        let body = Body::parse(black_box(body.as_bytes())).expect("JSON");
-        body.events(&facts, Shape::Batch, &mut out).expect("a batch");
+        let body = ParsedBody::parse(black_box(body.as_bytes())).expect("JSON");
+        body.events(&facts, BodyShape::Batch, &mut out).expect("a batch");
         assert!(out.events.iter().all(|event| event.refused.is_none()));
     });
 }
@@ -67,5 +68,5 @@ fn parse(bencher: Bencher<'_, '_>, dialect: Dialect) {
     bencher
         .counter(BytesCount::of_str(&body))
         .counter(ItemsCount::new(EVENTS))
-        .bench(|| Body::parse(black_box(body.as_bytes())).is_ok());
+        .bench(|| ParsedBody::parse(black_box(body.as_bytes())).is_ok());
 }

@@ -13,7 +13,7 @@ use divan::{Bencher, black_box};
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use http_body_util::Full;
-use standpipe::{Builder, Copies, Host, Layer};
+use standpipe::{Builder, GatewayLayer, Host, RequestCapture};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tower_layer::Layer as _;
@@ -57,7 +57,7 @@ impl Embedded {
         let runtime = Runtime::new().expect("a runtime");
         let directory = TempDir::new().expect("a directory");
         let builder = Builder::from_toml(SETTINGS, directory.path()).expect("valid settings");
-        let builder = builder.into_directory(directory.path().join("records"));
+        let builder = builder.local_directory(directory.path().join("records"));
         let host = runtime.block_on(builder.start(runtime.handle())).expect("it starts");
         Embedded { runtime, host, _directory: directory }
     }
@@ -86,14 +86,14 @@ fn without_the_layer(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn nothing_copied(bencher: Bencher<'_, '_>) {
     let embedded = Embedded::start();
-    let service = Layer::new(embedded.host.clone()).layer(Empty);
+    let service = GatewayLayer::new(embedded.host.clone()).layer(Empty);
     embedded.bench(bencher, service);
 }
 
 #[divan::bench]
 fn each_call_copied(bencher: Bencher<'_, '_>) {
     let embedded = Embedded::start();
-    let copies = Copies::of_all().request_headers([AUTHORIZATION]);
-    let service = Layer::new(embedded.host.clone()).copying(copies).layer(Empty);
+    let copies = RequestCapture::all_paths().request_headers([AUTHORIZATION]);
+    let service = GatewayLayer::new(embedded.host.clone()).capture_paths(copies).layer(Empty);
     embedded.bench(bencher, service);
 }

@@ -26,7 +26,7 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use standpipe::{Builder, Client, Copies, Host, Layer};
+use standpipe::{Builder, ClientAddress, GatewayLayer, Host, RequestCapture};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -84,9 +84,9 @@ async fn main() -> Result<()> {
     let listener = TcpListener::bind(listen).await?;
     let Some(settings) = settings else { return serve(listener, Proxy::to(upstream)).await };
     let host = start(settings).await?;
-    let layer = Layer::new(host.clone())
-        .answering(["/v1/"])
-        .copying(Copies::of_all().request_headers([USER_AGENT]));
+    let layer = GatewayLayer::new(host.clone())
+        .collect_paths(["/v1/"])
+        .capture_paths(RequestCapture::all_paths().request_headers([USER_AGENT]));
     serve(listener, layer.layer(Proxy::to(upstream))).await?;
     // What was accepted is still to be delivered.
     let summary = host.stop().await;
@@ -97,7 +97,7 @@ async fn main() -> Result<()> {
 async fn start(settings: String) -> Result<Host> {
     let mut builder = Builder::from_file(settings)?;
     if let Some(records) = env::var_os("RECORDS") {
-        builder = builder.into_directory(records);
+        builder = builder.local_directory(records);
     }
     Ok(builder.start(&Handle::current()).await?)
 }
@@ -118,13 +118,13 @@ where
             accepted = listener.accept() => accepted?,
             _ = tokio::signal::ctrl_c() => break,
         };
-        connections.spawn(connection(stream, Client(peer.ip()), service.clone()));
+        connections.spawn(connection(stream, ClientAddress(peer.ip()), service.clone()));
     }
     connections.shutdown().await;
     Ok(())
 }
 
-async fn connection<S, B>(stream: TcpStream, client: Client, service: S)
+async fn connection<S, B>(stream: TcpStream, client: ClientAddress, service: S)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = legacy::Error> + Clone,
     B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + 'static,

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::config::{Destination, Settings, SourceRole};
 use crate::run::{
-    CACHE, Part, PluginSecrets, Preparation, StartError, check_kept_secrets, open_secrets, reach,
+    CACHE, Part, PluginSecrets, Preparation, StartError, check_kept_secrets, connect, open_secrets,
 };
 use standpipe_aws::{AwsAccess, AwsSettings, CallerIdentity};
 use standpipe_core::event::StreamName;
@@ -192,7 +192,7 @@ fn list_identities<'a>(
 
 async fn connect_identity(settings: &Settings, aws: &AwsSettings) -> Result<AwsAccess, StartError> {
     let secrets = open_secrets(settings.secrets.as_ref()).await?;
-    reach(aws, &secrets).await
+    connect(aws, &secrets).await
 }
 
 /// The streams that a run may write to, as far as they are known before.

@@ -1,8 +1,8 @@
-//! The host as a part of another program: what the crate shows at its root.
+//! Embeds the host in another program: the API at the root of the crate.
 
 mod body;
 mod builder;
-mod copies;
+mod capture;
 mod exchange;
 mod host;
 mod layer;
@@ -10,19 +10,19 @@ mod plugin;
 mod service;
 mod start_error;
 
-pub use body::{AnswerBody, RequestBody};
+pub use body::{CapturedBody, ResponseBody};
 pub use builder::Builder;
-pub use copies::Copies;
+pub use capture::RequestCapture;
 pub use exchange::Exchange;
 pub use host::Host;
-pub use layer::Layer;
-pub use plugin::{Plugin, SwapRefused};
-pub use service::{Client, Gateway};
+pub use layer::GatewayLayer;
+pub use plugin::{Plugin, SwapError};
+pub use service::{ClientAddress, Gateway};
 pub use start_error::{StartError, StartErrorCause};
 
-/// Whether a path begins with one of these.
-fn begins_with_any(path: &str, beginnings: &[String]) -> bool {
-    beginnings.iter().any(|beginning| path.starts_with(beginning))
+/// Returns whether a path begins with one of these prefixes.
+fn has_any_prefix(path: &str, prefixes: &[String]) -> bool {
+    prefixes.iter().any(|prefix| path.starts_with(prefix))
 }
 
 #[cfg(test)]

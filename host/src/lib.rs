@@ -21,7 +21,7 @@
 //!     mappings = [{ event = "Signed Up", stream = "accounts" }]
 //! "#;
 //! let host = Builder::from_toml(settings, directory)?
-//!     .into_directory(directory.join("records"))
+//!     .local_directory(directory.join("records"))
 //!     .start(&tokio::runtime::Handle::current())
 //!     .await?;
 //! let ended = host.submit(r#"{"type":"track","event":"Signed Up"}"#).await?;
@@ -47,14 +47,14 @@
 //! [`Host::try_submit`] gives the event back at once and counts that, and
 //! [`Host::submit`] waits. Events that were accepted are in memory until they are
 //! delivered: a process that is killed loses them. Where that must not be, give the
-//! settings `[[sources]]` and have [`Host::answer`] take the requests: they are
+//! settings `[[sources]]` and have [`Host::handle`] take the requests: they are
 //! answered once the events are on the disk.
 //!
 //! ## Around a service
 //!
-//! [`Layer`] wraps any service of `tower`: it answers the calls of analytics SDKs in
+//! [`GatewayLayer`] wraps any service of `tower`: it answers the calls of analytics SDKs in
 //! its place, and makes events of the requests that pass through. Proxies that are no
-//! such services make them with [`Copies::begin`].
+//! such services make them with [`RequestCapture::begin`].
 //!
 //! # Features
 //!
@@ -113,11 +113,11 @@ mod stop;
 
 pub use config::{ConfigError, Mistake, Settings};
 pub use gateway::{
-    AnswerBody, Builder, Client, Copies, Exchange, Gateway, Host, Layer, Plugin, RequestBody,
-    StartError, StartErrorCause, SwapRefused,
+    Builder, CapturedBody, ClientAddress, Exchange, Gateway, GatewayLayer, Host, Plugin,
+    RequestCapture, ResponseBody, StartError, StartErrorCause, SwapError,
 };
 pub use run::Summary;
-pub use source::{NotSettled, Receipt, Refused, SubmitReport as Stats};
+pub use source::{OutcomeFuture, SubmissionStats, SubmitError, TrySubmitError};
 pub use standpipe_core::event::{EventOutcome, Reason};
 pub use standpipe_plugin_host::swap::Swapped;
 

@@ -15,23 +15,23 @@
 mod admin_token;
 #[cfg(feature = "catalog")]
 mod cataloging;
+mod clients;
 #[cfg(feature = "collector")]
 mod collecting;
 #[cfg(not(feature = "collector"))]
 #[path = "run/no_collector.rs"]
 mod collecting;
 mod copier;
-mod embedding;
 mod error;
 mod finishing;
 #[cfg(feature = "native-mapping")]
 mod native_mapping;
+mod options;
 mod parts;
 mod patience;
 mod plugin_secrets;
 mod plugins;
 mod preparation;
-mod reach;
 mod reloading;
 mod secrets;
 mod starting;
@@ -44,12 +44,12 @@ mod write_keys;
 pub(crate) use cataloging::Cataloging;
 #[cfg(all(feature = "catalog", feature = "cli"))]
 pub(crate) use cataloging::{logged, routes_of};
-pub use embedding::{Embedding, Entrance};
+pub(crate) use clients::connect;
 pub use error::StartError;
+pub use options::{EmbeddedSource, RunOptions};
 pub(crate) use plugin_secrets::{PluginSecrets, are_kept};
 pub use plugins::{plugin_bytes, read_plugin};
 pub(crate) use preparation::{Part, PluginLoader, Preparation, event_streams};
-pub(crate) use reach::reach;
 pub use reloading::{BoxError, SetLogFilter};
 pub(crate) use secrets::open_secrets;
 pub use summary::{Collected, Summary, UnreadInput};
@@ -79,7 +79,7 @@ use standpipe_collector::Collector;
 use standpipe_delivery::dead::Letters;
 use standpipe_delivery::{Delivery, Firehose};
 use standpipe_plugin_host::swap::Swapper;
-use watching::Basis;
+use watching::ReloadInputs;
 
 /// Where compiled plugins are kept in a data directory.
 pub(crate) const CACHE: &str = "cache";
@@ -91,7 +91,7 @@ pub struct Run {
     progress: Progress,
     stop: StopTokens,
     swapper: Swapper,
-    basis: Basis,
+    reload_inputs: ReloadInputs,
     reloadable: ReloadableParts,
     addresses: Addresses,
     collecting: Option<Collecting>,
@@ -128,7 +128,7 @@ impl Run {
     ///
     /// Something of the settings does not work; nothing has been read.
     pub async fn start(settings: Settings, runtime: &Handle) -> Result<Self, StartError> {
-        Self::start_embedded(settings, Embedding::default(), runtime).await
+        Self::start_embedded(settings, RunOptions::default(), runtime).await
     }
 
     /// The same with a port of the embedder's own; the settings' destination is
@@ -142,8 +142,8 @@ impl Run {
         port: Arc<dyn Firehose>,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
-        let embedding = Embedding { port: Some(port), ..Embedding::default() };
-        Self::start_embedded(settings, embedding, runtime).await
+        let options = RunOptions { port: Some(port), ..RunOptions::default() };
+        Self::start_embedded(settings, options, runtime).await
     }
 
     /// Stops the run once it is cancelled: no more is taken in, and what was taken in goes
@@ -168,9 +168,10 @@ impl Run {
         settings_file: Option<PathBuf>,
         read: impl Fn() -> Result<Settings, BoxError> + Send + Sync + 'static,
     ) -> Reloader {
-        let (swapper, basis) = (self.swapper.clone(), self.basis.clone());
+        let (swapper, reload_inputs) = (self.swapper.clone(), self.reload_inputs.clone());
         let reloadable = self.reloadable.clone();
-        let reloader = Reloader::new(swapper, basis, reloadable, settings_file, Box::new(read));
+        let reloader =
+            Reloader::new(swapper, reload_inputs, reloadable, settings_file, Box::new(read));
         reloader.watch(&self.stop.intake_stop).await;
         reloader
     }

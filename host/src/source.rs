@@ -21,5 +21,6 @@ pub use lines::{Fill, LineLimits, LineReader};
 pub use reader::{InputReader, ReadReport};
 pub use replay::{LeftLetters, Removal, Replay, ReplayCompactor, Unread};
 pub use submitted::{
-    NotSettled, Receipt, Refused, Room, SubmissionReader, Submissions, SubmitReport, Submitter,
+    OutcomeFuture, SubmissionLimits, SubmissionQueue, SubmissionReader, SubmissionStats,
+    SubmitError, Submitter, TrySubmitError,
 };

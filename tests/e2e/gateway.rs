@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use standpipe::{Builder, EventOutcome, Host, NotSettled, Reason, Refused};
+use standpipe::{Builder, EventOutcome, Host, Reason, SubmitError, TrySubmitError};
 use standpipe_delivery::Verdict;
 use standpipe_delivery::faulty::{Faulty, Injection};
 use standpipe_tests::{DeadLetter, Fate, Program, Stub, make_data_directory, signature};
@@ -50,7 +50,7 @@ async fn dead_letters_that_cannot_be_written_are_told_and_waited_for() {
     std::fs::write(data.join("dead"), "in the way").unwrap();
     let settings = mapping(&["a"]) + "[delivery]\ndrain_timeout = '200ms'\n";
     let builder = Builder::from_toml(&settings, directory.path()).unwrap();
-    let builder = builder.into_directory(directory.path().join("records"));
+    let builder = builder.local_directory(directory.path().join("records"));
     let host = builder.start(&Handle::current()).await.unwrap();
     let mut dead = tokio::spawn(host.submit("no event"));
     assert_eq!(host.submit(r#"{"event":"a"}"#).await, Ok(EventOutcome::Delivered));
@@ -58,7 +58,7 @@ async fn dead_letters_that_cannot_be_written_are_told_and_waited_for() {
     assert_eq!((host.stats().dead_letters_waiting, host.stats().unsettled), (1, 1));
     assert!(tokio::time::timeout(Duration::from_millis(200), &mut dead).await.is_err());
     std::fs::remove_file(data.join("dead")).unwrap();
-    assert_eq!(dead.await.unwrap(), Ok(EventOutcome::Dead(Reason::NotJson)));
+    assert_eq!(dead.await.unwrap(), Ok(EventOutcome::DeadLettered(Reason::NotJson)));
     wait_for(|| !host.stats().dead_letters_failing).await;
     assert_eq!(DeadLetter::read_all(&data).len(), 1);
 
@@ -68,7 +68,7 @@ async fn dead_letters_that_cannot_be_written_are_told_and_waited_for() {
     let dead = tokio::spawn(host.submit("no event either"));
     wait_for(|| host.stats().dead_letters_failing).await;
     let summary = host.stop().await;
-    assert_eq!(dead.await.unwrap(), Err(NotSettled::Abandoned));
+    assert_eq!(dead.await.unwrap(), Err(SubmitError::Abandoned));
     assert_eq!((summary.undelivered, summary.dead_letters_refused), (1, 1));
     assert!(summary.faults[0].contains("write dead letters"), "{:?}", summary.faults);
 }
@@ -91,7 +91,7 @@ fn mapping(names: &[&str]) -> String {
 fn fate(number: usize) -> EventOutcome {
     match number % 10 {
         0 => EventOutcome::Filtered,
-        1 => EventOutcome::Dead(Reason::NotJson),
+        1 => EventOutcome::DeadLettered(Reason::NotJson),
         _ => EventOutcome::Delivered,
     }
 }
@@ -101,7 +101,7 @@ fn event(number: usize) -> String {
     match fate(number) {
         EventOutcome::Delivered => format!("{{\"id\":{number},\n\"event\":\"kept\"}}"),
         EventOutcome::Filtered => format!("{{\"id\":{number},\"event\":\"other\"}}"),
-        EventOutcome::Dead(_) => format!("{{\"id\":{number},"),
+        EventOutcome::DeadLettered(_) => format!("{{\"id\":{number},"),
     }
 }
 
@@ -170,7 +170,7 @@ async fn each_of_100000_events_of_many_tasks_ends_once_as_it_should() {
     }
 }
 
-fn check(numbers: &[usize], ended: &[Result<EventOutcome, NotSettled>]) {
+fn check(numbers: &[usize], ended: &[Result<EventOutcome, SubmitError>]) {
     assert_eq!(numbers.len(), ended.len());
     for (number, ended) in numbers.iter().zip(ended) {
         assert_eq!(ended, &Ok(fate(*number)), "event {number}");
@@ -186,7 +186,7 @@ async fn try_all(host: &Host, numbers: &[usize], refusals: &AtomicU64) {
             match host.try_submit(text) {
                 Ok(receipt) => break receipt,
                 Err(refused) => {
-                    assert!(matches!(refused, Refused::Full(_)));
+                    assert!(matches!(refused, TrySubmitError::Full(_)));
                     refusals.fetch_add(1, Ordering::Relaxed);
                     text = refused.into_event();
                     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -267,8 +267,8 @@ async fn a_drain_and_dropped_futures_lose_nothing_that_was_accepted() {
                 // Nobody waits for what becomes of the event.
                 match host.try_submit("{\"event\":\"kept\"}") {
                     Ok(receipt) => drop(receipt),
-                    Err(Refused::Full(_)) => tokio::task::yield_now().await,
-                    Err(Refused::Closed(_)) => return,
+                    Err(TrySubmitError::Full(_)) => tokio::task::yield_now().await,
+                    Err(TrySubmitError::Closed(_)) => return,
                 }
                 drop(host.submit("{\"event\":\"kept\"}"));
                 accepted.fetch_add(1, Ordering::Relaxed);
@@ -289,7 +289,7 @@ async fn a_drain_and_dropped_futures_lose_nothing_that_was_accepted() {
     assert!(stats.refused_closed >= 4 && accepted.load(Ordering::Relaxed) > 0);
     let records: usize = port.accepted().values().map(Vec::len).sum();
     assert_eq!(records as u64, stats.accepted);
-    assert!(matches!(embedded.host.submit("{}").await, Err(NotSettled::Closed(_))));
+    assert!(matches!(embedded.host.submit("{}").await, Err(SubmitError::Closed(_))));
     let summary = embedded.host.stop().await;
     assert_eq!(summary.delivered, stats.accepted);
     assert_eq!(embedded.host.stop().await, summary);
@@ -302,7 +302,7 @@ async fn what_cannot_be_delivered_in_time_goes_to_the_dead_letters() {
     let embedded = Embedded::start(&settings, |builder| builder.port(port)).await;
     let receipt = embedded.host.try_submit("{\"event\":\"kept\"}").unwrap();
     assert_eq!(embedded.host.stop().await.dead, 1);
-    assert_eq!(receipt.await, Ok(EventOutcome::Dead(Reason::GivenUp)));
+    assert_eq!(receipt.await, Ok(EventOutcome::DeadLettered(Reason::GivenUp)));
     assert_eq!(embedded.letters()[0].reason, "given_up");
 }
 
@@ -314,13 +314,13 @@ async fn a_host_that_is_halted_says_which_events_it_gave_up() {
     let plugin = directory.path().join("misbehaving.wasm");
     std::fs::copy(standpipe_tests::misbehaving_plugin(), plugin).unwrap();
     let builder = Builder::from_toml(settings, directory.path()).unwrap();
-    let builder = builder.into_directory(directory.path().join("records"));
+    let builder = builder.local_directory(directory.path().join("records"));
     let host = builder.start(&Handle::current()).await.unwrap();
-    assert_eq!(host.submit("{\"event\":\"trap\"}").await, Err(NotSettled::Abandoned));
-    let summary = host.ended().await;
+    assert_eq!(host.submit("{\"event\":\"trap\"}").await, Err(SubmitError::Abandoned));
+    let summary = host.wait_until_stopped().await;
     assert_eq!((summary.undelivered, summary.faults.len()), (1, 1));
     assert_eq!(host.stats().abandoned, 1);
-    assert!(matches!(host.try_submit("{}"), Err(Refused::Closed(_))));
+    assert!(matches!(host.try_submit("{}"), Err(TrySubmitError::Closed(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -375,7 +375,8 @@ fn a_host_of_its_own_needs_no_runtime_and_delivers_when_it_is_dropped() {
     let directory = TempDir::new().unwrap();
     make_data_directory(&directory.path().join("standpipe-data"));
     let builder = Builder::from_toml(&mapping(&["kept"]), directory.path()).unwrap();
-    let host = builder.into_directory(directory.path().join("records")).start_alone().unwrap();
+    let host =
+        builder.local_directory(directory.path().join("records")).start_with_own_runtime().unwrap();
     let receipts: Vec<_> =
         (0..100).map(|_| host.try_submit("{\"event\":\"kept\"}").unwrap()).collect();
     let runtime = host.runtime().clone();

@@ -19,7 +19,7 @@ use super::{CommandResult, Exit, abandon, complain, complain_at_once, usage};
 use crate::config::{DATA_DIR, Overrides, Settings};
 use crate::log_fields::OneLineFields;
 use crate::run::{
-    Addresses, BoxError, Embedding, Reloader, Run, SetLogFilter, StartError, Summary,
+    Addresses, BoxError, Reloader, Run, RunOptions, SetLogFilter, StartError, Summary,
 };
 use crate::source::Input;
 use standpipe_core::error_chain;
@@ -217,13 +217,13 @@ async fn run_settings(
     let hangup = signal(SignalKind::hangup()).context("listen for SIGHUP");
     let hangup = hangup.map_err(|error| (Exit::Fault, error))?;
     let sizes: Option<Vec<_>> = settings.inputs.iter().map(Input::size_bytes).collect();
-    let embedding = Embedding {
+    let options = RunOptions {
         set_log_filter: Some(set_log_filter),
         log_lines_dropped: Some(stderr::dropped_lines()),
-        ..Embedding::default()
+        ..RunOptions::default()
     };
     let runtime = tokio::runtime::Handle::current();
-    let run = Run::start_embedded(settings, embedding, &runtime).await.map_err(not_started)?;
+    let run = Run::start_embedded(settings, options, &runtime).await.map_err(not_started)?;
     stop_on_signals(run.intake_stop()).map_err(|error| (Exit::Fault, error))?;
     reload_on_signals(hangup, run.watch(settings_file, read_again).await);
     announce(run.addresses());

@@ -1,5 +1,5 @@
-//! Bodies of requests and responses that tell an exchange what passes through. They neither wait
-//! nor buffer for it.
+//! Bodies of requests and responses that copy what passes through into an exchange. They neither
+//! wait nor buffer for it.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,55 +13,55 @@ use parking_lot::Mutex;
 
 use super::Exchange;
 
-/// The body of a request, on its way to the wrapped service: an exchange is told of it, as
-/// far as it is read.
-pub struct RequestBody<B> {
+/// The body of a request that is passed to the wrapped service. Its start is copied into the
+/// request's [`Exchange`] as the service reads it.
+pub struct CapturedBody<B> {
     body: B,
-    told: Option<Told>,
+    capture: Option<BodyCapture>,
 }
 
-/// The body of a response: one of the wrapped service's, or the collector's.
+/// The body of a response, either of the wrapped service or of the collector.
 #[derive(Debug)]
-pub struct AnswerBody<B>(Answer<B>);
+pub struct ResponseBody<B>(BodySource<B>);
 
 #[derive(Debug)]
-enum Answer<B> {
-    Own(Full<Bytes>),
-    Passed(RequestBody<B>),
+enum BodySource<B> {
+    Collector(Full<Bytes>),
+    Service(CapturedBody<B>),
 }
 
-struct Told {
-    /// The request's body and the response's may be under way at once.
+struct BodyCapture {
+    /// Shared, since the bodies of the request and of the response can be under way at once.
     exchange: Arc<Mutex<Exchange>>,
-    tell: fn(&mut Exchange, &[u8]),
+    add: fn(&mut Exchange, &[u8]),
 }
 
-impl<B> RequestBody<B> {
-    /// It tells the exchange, if there is one that wants it.
+impl<B> CapturedBody<B> {
+    /// Wraps a request's body. Without an exchange, nothing of it is copied.
     pub(super) fn new(body: B, exchange: Option<Arc<Mutex<Exchange>>>) -> Self {
-        let tell = Exchange::request_body;
-        RequestBody { body, told: exchange.map(|exchange| Told { exchange, tell }) }
+        let add = Exchange::add_request_body;
+        CapturedBody { body, capture: exchange.map(|exchange| BodyCapture { exchange, add }) }
     }
 
-    /// The body as it came. What is read of it from now on is not told.
+    /// Returns the wrapped body. What is read of it from now on is not copied.
     pub fn into_inner(self) -> B {
         self.body
     }
 }
 
-impl<B> AnswerBody<B> {
-    pub(super) fn own(body: Full<Bytes>) -> Self {
-        AnswerBody(Answer::Own(body))
+impl<B> ResponseBody<B> {
+    pub(super) fn of_collector(body: Full<Bytes>) -> Self {
+        ResponseBody(BodySource::Collector(body))
     }
 
-    pub(super) fn passed(body: B, exchange: Option<Arc<Mutex<Exchange>>>) -> Self {
-        let tell = Exchange::response_body;
-        let told = exchange.map(|exchange| Told { exchange, tell });
-        AnswerBody(Answer::Passed(RequestBody { body, told }))
+    pub(super) fn of_service(body: B, exchange: Option<Arc<Mutex<Exchange>>>) -> Self {
+        let add = Exchange::add_response_body;
+        let capture = exchange.map(|exchange| BodyCapture { exchange, add });
+        ResponseBody(BodySource::Service(CapturedBody { body, capture }))
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for RequestBody<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for CapturedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -70,11 +70,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for RequestBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let (Some(told), Some(Ok(frame))) = (&self.told, &frame)
+        if let (Some(capture), Some(Ok(frame))) = (&self.capture, &frame)
             && let Some(data) = frame.data_ref()
         {
-            let mut exchange = told.exchange.lock();
-            (told.tell)(&mut exchange, data);
+            let mut exchange = capture.exchange.lock();
+            (capture.add)(&mut exchange, data);
         }
         Poll::Ready(frame)
     }
@@ -88,7 +88,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for RequestBody<B> {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -97,28 +97,32 @@ impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match &mut self.0 {
-            Answer::Own(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
-            Answer::Passed(body) => Pin::new(body).poll_frame(context),
+            BodySource::Collector(body) => {
+                Pin::new(body).poll_frame(context).map_err(|never| match never {})
+            }
+            BodySource::Service(body) => Pin::new(body).poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Answer::Own(body) => body.is_end_stream(),
-            Answer::Passed(body) => body.is_end_stream(),
+            BodySource::Collector(body) => body.is_end_stream(),
+            BodySource::Service(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Answer::Own(body) => body.size_hint(),
-            Answer::Passed(body) => body.size_hint(),
+            BodySource::Collector(body) => body.size_hint(),
+            BodySource::Service(body) => body.size_hint(),
         }
     }
 }
 
-impl<B> fmt::Debug for RequestBody<B> {
+impl<B> fmt::Debug for CapturedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestBody").field("is_told", &self.told.is_some()).finish_non_exhaustive()
+        f.debug_struct("CapturedBody")
+            .field("is_captured", &self.capture.is_some())
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,5 @@
-//! Builds a host inside another program: settings from text or a file, destination, bounds of what
-//! waits; and starts it on a runtime of the program's or of its own.
+//! Builds a host in another program: settings from text or a file, destination, limits; and starts it
+//! on the program's runtime or on its own.
 
 use std::fmt;
 use std::fs;
@@ -10,18 +10,18 @@ use tokio::runtime::Handle;
 
 use super::{Host, StartError};
 use crate::config::{self, ConfigError, Destination, Overrides, Settings};
-use crate::run::{Embedding, Entrance, Run, StartError as RunError};
-use crate::source::{Input, Room, Submitter};
+use crate::run::{EmbeddedSource, Run, RunOptions, StartError as RunError};
+use crate::source::{Input, SubmissionLimits, Submitter};
 use standpipe_delivery::Firehose;
 
-/// Threads of a runtime that a host has of its own: they send and receive, which is
-/// little beside what the workers do.
+/// Threads of a host's own runtime. They send and receive, which is little beside the work of
+/// the workers.
 const OWN_RUNTIME_THREADS: usize = 2;
 
-/// How events are called that nobody called otherwise.
-const SOURCE: &str = "gateway";
+/// The default name of the events' source.
+const DEFAULT_SOURCE_NAME: &str = "gateway";
 
-/// A host that is to be started.
+/// Configures a host and starts it.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,42 +31,43 @@ const SOURCE: &str = "gateway";
 ///
 /// let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
 /// let builder = Builder::from_toml(settings, directory)?
-///     .source("shop")
+///     .source_name("shop")
 ///     .events_max(100_000)
 ///     .bytes_max(16 * 1024 * 1024)
-///     .into_directory(directory.join("records"));
+///     .local_directory(directory.join("records"));
 /// # let _ = builder;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-#[must_use = "it does nothing until it is started"]
+#[must_use = "nothing runs until it is started"]
 pub struct Builder {
     settings: Settings,
-    /// Where they are from, if they are read again when that changes.
+    /// The settings file, which is read again when it changes.
     file: Option<PathBuf>,
     port: Option<Arc<dyn Firehose>>,
     source: String,
-    room: Room,
+    limits: SubmissionLimits,
 }
 
 impl Builder {
-    /// A host with the settings of a settings file's text. Relative paths in it start
-    /// at `directory`, and so does the data directory where the text names none.
+    /// Reads settings from the text of a settings file. Relative paths in it, and the default
+    /// data directory, are resolved against `directory`.
     ///
-    /// Where it says `listen`, the host listens there; `listen = "off"` has
-    /// `[[sources]]` be there for [`Host::answer`] alone.
+    /// With `listen`, the host listens on that address. With `listen = "off"` and `[[sources]]`,
+    /// the collector serves the requests that are passed to [`Host::handle`].
     ///
     /// # Errors
     ///
-    /// A setting is wrong; the error names it.
+    /// A setting is invalid; the error names it.
     pub fn from_toml(text: &str, directory: &Path) -> Result<Self, ConfigError> {
-        Ok(Self::new(check(text, directory)?))
+        Ok(Self::new(check_settings(text, directory)?))
     }
 
-    /// A host with the settings of a file, whose directory is where relative paths
-    /// start. When the file changes, the plugin is taken with the settings that it
-    /// then has; [`Host::reload`] does so too.
+    /// Reads settings from a file. Relative paths in it are resolved against its directory.
+    ///
+    /// When the file changes, the plugin is reloaded with its new settings, as by
+    /// [`Host::reload`].
     ///
     /// ```
     /// # #[tokio::main]
@@ -76,7 +77,7 @@ impl Builder {
     ///
     /// let file = directory.path().join("settings.toml");
     /// std::fs::write(&file, "[plugin.settings]\nmappings = [{ event = 'a', stream = 'all' }]")?;
-    /// let builder = Builder::from_file(&file)?.into_directory(directory.path().join("records"));
+    /// let builder = Builder::from_file(&file)?.local_directory(directory.path().join("records"));
     /// let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// assert_eq!(host.submit(r#"{"event":"b"}"#).await?, EventOutcome::Filtered);
     /// std::fs::write(&file, "[plugin.settings]\nmappings = [{ event = 'b', stream = 'all' }]")?;
@@ -88,24 +89,24 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or a setting is wrong.
+    /// The file cannot be read, or a setting is invalid.
     pub fn from_file(file: impl Into<PathBuf>) -> Result<Self, ConfigError> {
         let file = file.into();
-        let settings = read(&file)?;
+        let settings = read_settings(&file)?;
         Ok(Builder { file: Some(file), ..Self::new(settings) })
     }
 
-    /// A host with settings that have been checked. Standard input is not read, which
-    /// is what they say where they name no other input.
+    /// Uses settings that have been checked. Standard input, the default input of settings, is
+    /// not read.
     pub fn new(mut settings: Settings) -> Self {
         settings.inputs.retain(|input| *input != Input::Stdin);
-        let source = SOURCE.to_owned();
-        Builder { settings, file: None, port: None, source, room: Room::default() }
+        let source = DEFAULT_SOURCE_NAME.to_owned();
+        Builder { settings, file: None, port: None, source, limits: SubmissionLimits::default() }
     }
 
-    /// Write records into files of this directory, one for each stream, in place of
-    /// the settings' destination. One host at a time uses a directory.
-    pub fn into_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+    /// Writes records to files in this directory, one for each delivery stream, instead of the
+    /// settings' destination. Only one host at a time can use a directory.
+    pub fn local_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.settings.destination = Destination::Directory(directory.into());
         self
     }
@@ -137,52 +138,55 @@ impl Builder {
         self
     }
 
-    /// What the events are called for the plugin, in dead letters, and for roles of
-    /// sources. It is `gateway` otherwise.
-    pub fn source(mut self, name: impl Into<String>) -> Self {
+    /// Sets the name of the events' source, which plugins, dead letters and the roles of sources
+    /// refer to. The default is `gateway`.
+    pub fn source_name(mut self, name: impl Into<String>) -> Self {
         self.source = name.into();
         self
     }
 
-    /// How many events may have been accepted and not be settled;
-    /// [`SUBMITTED_EVENTS_MAX`](crate::limits::SUBMITTED_EVENTS_MAX) otherwise.
+    /// Limits the events that are accepted and not settled. The default is
+    /// [`SUBMITTED_EVENTS_MAX`](crate::limits::SUBMITTED_EVENTS_MAX).
     pub fn events_max(mut self, events: usize) -> Self {
-        self.room.events = events;
+        self.limits.events = events;
         self
     }
 
-    /// How many bytes of events may wait for a worker;
-    /// [`SUBMITTED_BYTES_MAX`](crate::limits::SUBMITTED_BYTES_MAX) otherwise, and never less than
+    /// Limits the bytes of events that wait for a worker. The default is
+    /// [`SUBMITTED_BYTES_MAX`](crate::limits::SUBMITTED_BYTES_MAX), the minimum
     /// [`standpipe_core::limits::EVENT_BYTES_MAX`].
     pub fn bytes_max(mut self, bytes: usize) -> Self {
-        self.room.bytes = bytes;
+        self.limits.bytes = bytes;
         self
     }
 
-    /// Start the host on a runtime of the program's.
+    /// Starts the host on a runtime of the program.
     ///
-    /// Where the settings name files for the plugin, and do not say `watch = "off"`
-    /// under `[plugin]`, it is taken anew when one of them changes.
+    /// If the settings name files for the plugin, it is reloaded when one of them changes, unless
+    /// `watch = "off"` is set under `[plugin]`.
     ///
     /// # Errors
     ///
-    /// The plugin, a directory, an address or the way to AWS cannot be used.
+    /// The plugin is rejected, or a directory, an address or AWS cannot be used.
     pub async fn start(self, runtime: &Handle) -> Result<Host, StartError> {
-        let (submitter, submissions) = Submitter::new(self.room);
-        let entrance = Entrance {
+        let (submitter, submissions) = Submitter::new(self.limits);
+        let embedded_source = EmbeddedSource {
             source: self.source.as_str().into(),
             submitter: submitter.clone(),
             submissions,
         };
-        let embedding =
-            Embedding { port: self.port, entrance: Some(entrance), ..Embedding::default() };
+        let options = RunOptions {
+            port: self.port,
+            embedded_source: Some(embedded_source),
+            ..RunOptions::default()
+        };
         let (settings, file, own) = (self.settings, self.file, runtime.clone());
-        // Whoever awaits this may be on another runtime, or on none.
+        // The caller may await this on another runtime, or on none.
         let started = runtime.spawn(async move {
             let (kept, from) = (settings.clone(), file.clone());
-            let run = Run::start_embedded(settings, embedding, &own).await?;
+            let run = Run::start_embedded(settings, options, &own).await?;
             let read_again = move || match &from {
-                Some(file) => Ok(read(file)?),
+                Some(file) => Ok(read_settings(file)?),
                 None => Ok(kept.clone()),
             };
             let reloader = run.watch(file, read_again).await;
@@ -193,7 +197,8 @@ impl Builder {
         Ok(Host::new(run, reloader, submitter, runtime.clone()))
     }
 
-    /// Start the host on a runtime of its own, of two threads, and wait until it is there. Its futures can be awaited anywhere.
+    /// Starts the host on a runtime of its own, with two threads, and waits until it has started.
+    /// Its futures can be awaited on any runtime.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -203,7 +208,7 @@ impl Builder {
     ///
     /// let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
     /// let builder = Builder::from_toml(settings, directory)?;
-    /// let host = builder.into_directory(directory.join("records")).start_alone()?;
+    /// let host = builder.local_directory(directory.join("records")).start_with_own_runtime()?;
     /// host.runtime().block_on(host.submit("{}"))?;
     /// assert_eq!(host.runtime().block_on(host.stop()).delivered, 1);
     /// # Ok(())
@@ -212,12 +217,12 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// As for [`Builder::start`], or the system grants no threads.
+    /// As for [`Builder::start`], or the system starts no more threads.
     ///
     /// # Panics
     ///
-    /// It is called within a runtime, whose threads must not wait.
-    pub fn start_alone(self) -> Result<Host, StartError> {
+    /// It is called on a thread of a runtime, which must not block.
+    pub fn start_with_own_runtime(self) -> Result<Host, StartError> {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(OWN_RUNTIME_THREADS).enable_all();
         let runtime = runtime.thread_name("host").build()?;
@@ -227,23 +232,23 @@ impl Builder {
     }
 }
 
-/// Checked settings of a file's text.
-fn check(text: &str, directory: &Path) -> Result<Settings, ConfigError> {
+/// Checks the settings of a file's text.
+fn check_settings(text: &str, directory: &Path) -> Result<Settings, ConfigError> {
     config::parse(text)?.check(directory, Overrides::default())
 }
 
-fn read(file: &Path) -> Result<Settings, ConfigError> {
+fn read_settings(file: &Path) -> Result<Settings, ConfigError> {
     let text = fs::read_to_string(file).map_err(|error| {
-        ConfigError::new(format!("read the settings file {}: {error}", file.display()))
+        ConfigError::new(format!("failed to read the settings file {}: {error}", file.display()))
     })?;
-    check(&text, file.parent().unwrap_or(Path::new("")))
+    check_settings(&text, file.parent().unwrap_or(Path::new("")))
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("source", &self.source)
-            .field("room", &self.room)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
-//! A running host: handing events in, the collector's answers, swapping the plugin, statistics, drain
-//! and stop. Clones are the same host; the last one dropped stops it, and delivery goes on in the
-//! background up to the drain timeout.
+//! A running host: submitting events, handling SDKs' requests, swapping the plugin, statistics, drain
+//! and stop. Dropping the last clone stops the host; delivery then continues in the background for
+//! the drain timeout at most.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -18,9 +18,9 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Plugin, SwapRefused};
+use super::{Plugin, SwapError};
 use crate::run::{Reloader, Run, Summary};
-use crate::source::{NotSettled, Receipt, Refused, SubmitReport as Stats, Submitter};
+use crate::source::{OutcomeFuture, SubmissionStats, SubmitError, Submitter, TrySubmitError};
 #[cfg(feature = "collector")]
 use standpipe_collector::Collector;
 use standpipe_core::event::EventOutcome;
@@ -29,9 +29,10 @@ use standpipe_delivery::dead::Letters;
 use standpipe_http::Peer;
 use standpipe_plugin_host::swap::{Swapped, Swapper};
 
-/// A host at work. Clones are the same host; it stops when the last of them is
-/// dropped, and then goes on delivering in the background for as long as
-/// `drain_timeout` of its settings allows.
+/// A running host. Clones refer to the same host.
+///
+/// Dropping the last clone stops it. Delivery then continues in the background for the
+/// `drain_timeout` of the settings at most; call [`stop`](Self::stop) to wait for its end.
 #[derive(Clone)]
 pub struct Host(pub(super) Arc<Inner>);
 
@@ -45,9 +46,9 @@ pub(super) struct Inner {
     letters: Arc<Letters>,
     address: Option<SocketAddr>,
     pub(super) runtime: Handle,
-    /// None where the program brought one.
+    /// None if the host runs on a runtime of the program.
     own_runtime: Mutex<Option<Runtime>>,
-    /// What became of the host, once it has ended.
+    /// The summary, once the host has stopped.
     summary: watch::Receiver<Option<Arc<Summary>>>,
 }
 
@@ -76,11 +77,11 @@ impl Host {
         *self.0.own_runtime.lock() = Some(runtime);
     }
 
-    /// Hand an event in, and be told what became of it.
+    /// Submits an event and waits for its outcome.
     ///
-    /// Where there is room, it is accepted by the call itself; dropping the future
-    /// then changes nothing for it. Where there is none, it waits for room while the
-    /// future is awaited, and is not accepted if that is dropped before.
+    /// If the event fits into the limits, the call itself accepts it; dropping the future then
+    /// does not affect it. Otherwise it is accepted while the future is awaited, as soon as it
+    /// fits; if the future is dropped before, it is not accepted.
     ///
     /// ```
     /// # use standpipe::{Builder, EventOutcome, Reason};
@@ -88,23 +89,22 @@ impl Host {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// # let settings = "[plugin.settings]\nmappings = [{ event = 'Signed Up', stream = 'accounts' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// assert_eq!(host.submit(r#"{"event":"Signed Up"}"#).await?, EventOutcome::Delivered);
     /// assert_eq!(host.submit(r#"{"event":"Logged In"}"#).await?, EventOutcome::Filtered);
-    /// assert_eq!(host.submit("no event").await?, EventOutcome::Dead(Reason::NotJson));
+    /// assert_eq!(host.submit("no event").await?, EventOutcome::DeadLettered(Reason::NotJson));
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// The future says that the host accepts no more events, and gives this one back,
-    /// or that it was given up.
+    /// The host accepts no more events, and returns this one; or it gave the event up.
     pub fn submit<E>(
         &self,
         event: E,
-    ) -> impl Future<Output = Result<EventOutcome, NotSettled>> + Send + use<E>
+    ) -> impl Future<Output = Result<EventOutcome, SubmitError>> + Send + use<E>
     where
         E: Into<Bytes>,
     {
@@ -115,15 +115,15 @@ impl Host {
     /// never waits; it is what the threads of a proxy want.
     ///
     /// ```
-    /// # use standpipe::{Builder, EventOutcome, Refused};
+    /// # use standpipe::{Builder, EventOutcome, TrySubmitError};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
     /// let host = builder.events_max(1).start(&tokio::runtime::Handle::current()).await?;
     /// let receipt = host.try_submit("{}")?;
-    /// if let Err(Refused::Full(event)) = host.try_submit("{}") {
+    /// if let Err(TrySubmitError::Full(event)) = host.try_submit("{}") {
     ///     assert_eq!(event, "{}");
     /// }
     /// assert_eq!(receipt.await?, EventOutcome::Delivered);
@@ -133,16 +133,16 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// There is no room, or the host accepts no more events. The event comes back.
-    pub fn try_submit(&self, event: impl Into<Bytes>) -> Result<Receipt, Refused> {
+    /// The limits are reached, or the host accepts no more events. The error returns the event.
+    pub fn try_submit(&self, event: impl Into<Bytes>) -> Result<OutcomeFuture, TrySubmitError> {
         self.0.submitter.try_submit(event.into())
     }
 
-    /// Hand events in, each once there is room for it, and be told what became of
-    /// each, in their order.
+    /// Submits events, each as soon as it fits into the limits, and waits for their outcomes, which
+    /// are returned in the order of the events.
     ///
-    /// They need not fit into the room together. If the future is dropped, some of
-    /// them may not have been accepted.
+    /// The events need not fit into the limits together. If the future is dropped, some of them
+    /// may not have been accepted.
     ///
     /// ```
     /// # use standpipe::{Builder, EventOutcome, Reason};
@@ -150,17 +150,17 @@ impl Host {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// let ended = host.submit_batch(["{}", "no event"]).await;
-    /// assert_eq!(ended, [Ok(EventOutcome::Delivered), Ok(EventOutcome::Dead(Reason::NotJson))]);
+    /// assert_eq!(ended, [Ok(EventOutcome::Delivered), Ok(EventOutcome::DeadLettered(Reason::NotJson))]);
     /// # Ok(())
     /// # }
     /// ```
     pub fn submit_batch<I>(
         &self,
         events: I,
-    ) -> impl Future<Output = Vec<Result<EventOutcome, NotSettled>>> + Send + use<I>
+    ) -> impl Future<Output = Vec<Result<EventOutcome, SubmitError>>> + Send + use<I>
     where
         I: IntoIterator<Item: Into<Bytes>, IntoIter: Send>,
     {
@@ -175,14 +175,14 @@ impl Host {
             for receipt in receipts {
                 ended.push(match receipt {
                     Ok(receipt) => receipt.await,
-                    Err(refused) => Err(NotSettled::Closed(refused.into_event())),
+                    Err(refused) => Err(SubmitError::Closed(refused.into_event())),
                 });
             }
             ended
         }
     }
 
-    /// What became of the events that were handed in, and how many wait.
+    /// Returns the outcomes of the submitted events, and how many are not settled.
     ///
     /// ```
     /// # use standpipe::Builder;
@@ -190,7 +190,7 @@ impl Host {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// host.submit("{}").await?;
     /// let stats = host.stats();
@@ -198,23 +198,25 @@ impl Host {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> SubmissionStats {
         let letters = self.0.letters.report();
-        Stats {
+        SubmissionStats {
             dead_letters_waiting: letters.waiting,
             dead_letters_failing: letters.trouble.is_some(),
             ..self.0.submitter.report()
         }
     }
 
-    /// Answer a request of an analytics SDK as the collector does: Segment's and
-    /// RudderStack's paths, write keys of the settings' `[[sources]]`, and a 200 once
-    /// the events are in the spool. None where the settings have no sources, or no
-    /// `listen`, for which `"off"` is enough; and in a build without the feature `collector`.
+    /// Handles a request of an analytics SDK as the collector does: Segment's and RudderStack's
+    /// paths, with the write keys of `[[sources]]`. The response is 200 once the events are in
+    /// the spool.
     ///
-    /// `client` is who sent the request. Where it is one of `trusted_proxies` under
-    /// `[http]`, or the unspecified address, the address in `X-Forwarded-For` or
-    /// `Forwarded` goes before it.
+    /// Returns `None` if the settings have no `[[sources]]` or no `listen` (`"off"` is enough),
+    /// and in a build without the feature `collector`.
+    ///
+    /// `client` is the address that sent the request. If it is one of `trusted_proxies` under
+    /// `[http]`, or the unspecified address, the address in `X-Forwarded-For` or `Forwarded` is
+    /// used instead.
     ///
     /// ```
     /// # use std::net::{IpAddr, Ipv4Addr};
@@ -228,18 +230,18 @@ impl Host {
     ///     [plugin.settings]
     ///     mappings = [{ event = "*", stream = "all" }]
     /// "#;
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// let body = r#"{"writeKey":"key","event":"Signed Up","userId":"u"}"#;
     /// let request = http::Request::post("/v1/track").body(body.to_owned())?;
     /// let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    /// let answer = host.answer(request, client).await.expect("there are sources");
-    /// assert_eq!(answer.status(), 200);
+    /// let response = host.handle(request, client).await.expect("there are sources");
+    /// assert_eq!(response.status(), 200);
     /// assert_eq!(host.stop().await.delivered, 1);
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn answer(
+    pub async fn handle(
         &self,
         request: Request<impl Body>,
         client: IpAddr,
@@ -251,7 +253,7 @@ impl Host {
             let is_encrypted = parts.uri.scheme_str() == Some("https");
             let body = pin!(body);
             let request = Request::from_parts(parts, body);
-            Some(collector.answer(request, Peer { address: client, is_encrypted }).await)
+            Some(collector.handle(request, Peer { address: client, is_encrypted }).await)
         }
         #[cfg(not(feature = "collector"))]
         {
@@ -267,8 +269,8 @@ impl Host {
         false
     }
 
-    /// Have another plugin take over while events flow. It is compiled, checked and
-    /// tried first; one that does not fit changes nothing.
+    /// Swaps the plugin while events flow. The new plugin is compiled, checked and tried first; if
+    /// it is rejected, the active plugin stays in use.
     ///
     /// ```
     /// # use standpipe::{Builder, EventOutcome, Plugin, Swapped};
@@ -276,7 +278,7 @@ impl Host {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// let refused = host.swap(Plugin::new(b"no component".to_vec())).await.unwrap_err();
     /// assert_eq!(refused.step, "compile");
@@ -289,17 +291,16 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// It does not fit.
-    pub async fn swap(&self, plugin: Plugin) -> Result<Swapped, SwapRefused> {
+    /// The plugin is rejected.
+    pub async fn swap(&self, plugin: Plugin) -> Result<Swapped, SwapError> {
         let (swapper, reloader) = (self.0.swapper.clone(), self.0.reloader.clone());
         let candidate = self.0.runtime.spawn(async move { reloader.with_secrets(plugin.0).await });
         let candidate = candidate.await??;
         Ok(self.0.runtime.spawn_blocking(move || swapper.offer(&candidate)).await??)
     }
 
-    /// Read the plugin's file again, and the settings' if they are
-    /// [from one](super::Builder::from_file), and have the plugin take over where
-    /// something has changed.
+    /// Reads the plugin's file again, and the settings file if the settings are
+    /// [from a file](super::Builder::from_file), and swaps the plugin if one of them has changed.
     ///
     /// ```
     /// # use standpipe::{Builder, Swapped};
@@ -307,7 +308,7 @@ impl Host {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// assert_eq!(host.reload().await?, Swapped::Unchanged(1));
     /// # Ok(())
@@ -316,14 +317,13 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// A file cannot be read, a setting is wrong, or the plugin does not fit.
-    pub async fn reload(&self) -> Result<Swapped, SwapRefused> {
+    /// A file cannot be read, a setting is invalid, or the plugin is rejected.
+    pub async fn reload(&self) -> Result<Swapped, SwapError> {
         let reloader = self.0.reloader.clone();
         Ok(self.0.runtime.spawn(async move { reloader.reload().await }).await??)
     }
 
-    /// Go back to the plugin before this one. That takes no time to speak of; doing it
-    /// twice changes nothing.
+    /// Goes back to the previous plugin, which is still loaded. A second call changes nothing.
     ///
     /// ```
     /// # use standpipe::{Builder, EventOutcome, Plugin, Swapped};
@@ -331,7 +331,7 @@ impl Host {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// host.swap(Plugin::built_in().with_settings(r#"{"mappings":[{"event":"none","stream":"none"}]}"#)).await?;
     /// assert_eq!(host.roll_back().await?, Swapped::Taken(3));
@@ -343,13 +343,13 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// There is none, or it is not trusted any more.
-    pub async fn roll_back(&self) -> Result<Swapped, SwapRefused> {
-        self.withdraw(None).await
+    /// There is no previous plugin, or it is not trusted any more.
+    pub async fn roll_back(&self) -> Result<Swapped, SwapError> {
+        self.roll_back_to_previous(None).await
     }
 
-    /// Go back to the plugin before this generation, if it is the one in use: another
-    /// plugin that has taken over meanwhile stays. Doing it twice changes nothing.
+    /// Goes back to the plugin before this generation, if this generation is in use: a plugin that
+    /// was swapped in meanwhile stays. A second call changes nothing.
     ///
     /// ```
     /// # use standpipe::{Builder, Plugin, Swapped};
@@ -357,7 +357,7 @@ impl Host {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// host.swap(Plugin::built_in().with_settings(r#"{"mappings":[{"event":"none","stream":"none"}]}"#)).await?;
     /// assert!(host.roll_back_from(1).await.is_err());
@@ -368,17 +368,17 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// It is not in use, there is none before it, or that is not trusted any more.
-    pub async fn roll_back_from(&self, generation: u64) -> Result<Swapped, SwapRefused> {
-        self.withdraw(Some(generation)).await
+    /// The generation is not in use, there is no previous plugin, or it is not trusted any more.
+    pub async fn roll_back_from(&self, generation: u64) -> Result<Swapped, SwapError> {
+        self.roll_back_to_previous(Some(generation)).await
     }
 
-    async fn withdraw(&self, generation: Option<u64>) -> Result<Swapped, SwapRefused> {
+    async fn roll_back_to_previous(&self, generation: Option<u64>) -> Result<Swapped, SwapError> {
         let swapper = self.0.swapper.clone();
         Ok(self.0.runtime.spawn_blocking(move || swapper.roll_back(generation)).await??)
     }
 
-    /// The address on which the collector listens, with its real port, if it does.
+    /// Returns the address that the collector listens on, with its real port.
     ///
     /// ```
     /// # use standpipe::Builder;
@@ -391,37 +391,36 @@ impl Host {
     ///     [plugin.settings]
     ///     mappings = [{ event = "*", stream = "all" }]
     /// "#;
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
-    /// assert_ne!(host.address().expect("it listens").port(), 0);
+    /// assert_ne!(host.collector_address().expect("it listens").port(), 0);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn address(&self) -> Option<SocketAddr> {
+    pub fn collector_address(&self) -> Option<SocketAddr> {
         self.0.address
     }
 
-    /// The runtime that the host works on.
+    /// Returns the runtime that the host runs on.
     pub fn runtime(&self) -> &Handle {
         &self.0.runtime
     }
 
-    /// Accept no more events, and wait until all that were handed in are settled,
-    /// however long that takes. The host is to be stopped all the same; what SDKs sent
-    /// is in the spool, and goes on.
+    /// Accepts no more events, and waits until all submitted events are settled, however long that
+    /// takes. Delivery of events in the spool continues; call [`stop`](Self::stop) to end it.
     ///
     /// ```
-    /// # use standpipe::{Builder, Refused};
+    /// # use standpipe::{Builder, TrySubmitError};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// drop(host.try_submit("{}")?);
     /// host.drain().await;
     /// assert_eq!((host.stats().delivered, host.stats().unsettled), (1, 0));
-    /// assert!(matches!(host.try_submit("{}"), Err(Refused::Closed(_))));
+    /// assert!(matches!(host.try_submit("{}"), Err(TrySubmitError::Closed(_))));
     /// # Ok(())
     /// # }
     /// ```
@@ -430,9 +429,9 @@ impl Host {
         self.0.submitter.settled().await;
     }
 
-    /// Accept no more events, go on delivering for as long as `drain_timeout` of the
-    /// settings allows, and end. What is then left goes to the dead letters. Doing it
-    /// twice changes nothing.
+    /// Stops the host: accepts no more events, and delivers for the `drain_timeout` of the settings
+    /// at most. Submitted events that are then left go to the dead letters. A second call changes
+    /// nothing.
     ///
     /// ```
     /// # use standpipe::Builder;
@@ -440,7 +439,7 @@ impl Host {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// drop(host.try_submit("{}")?);
     /// let summary = host.stop().await;
@@ -450,11 +449,11 @@ impl Host {
     /// ```
     pub async fn stop(&self) -> Arc<Summary> {
         self.0.intake_stop.cancel();
-        self.ended().await
+        self.wait_until_stopped().await
     }
 
-    /// Wait until the host has ended, which it does when it is stopped, or where its
-    /// settings say so when the plugin fails.
+    /// Waits until the host has stopped: after [`stop`](Self::stop), or when the plugin fails and
+    /// the settings have `on_failure = "halt"`.
     ///
     /// ```
     /// # use standpipe::Builder;
@@ -462,17 +461,17 @@ impl Host {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+    /// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// let other = host.clone();
-    /// let waiting = tokio::spawn(async move { other.ended().await });
+    /// let waiting = tokio::spawn(async move { other.wait_until_stopped().await });
     /// host.submit("{}").await?;
     /// host.stop().await;
     /// assert_eq!(waiting.await?.faults, [""; 0]);
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn ended(&self) -> Arc<Summary> {
+    pub async fn wait_until_stopped(&self) -> Arc<Summary> {
         let mut summary = self.0.summary.clone();
         let ended = summary.wait_for(Option::is_some).await;
         let ended = ended.expect("the runtime of a host outlives it");
@@ -482,7 +481,7 @@ impl Host {
 
 #[cfg(test)]
 impl Inner {
-    /// What becomes of the host, for who does not hold it.
+    /// Returns the summary without holding the host.
     pub(super) fn summary(&self) -> watch::Receiver<Option<Arc<Summary>>> {
         self.summary.clone()
     }
@@ -494,7 +493,7 @@ impl Drop for Inner {
         let own = self.own_runtime.get_mut().take();
         let Some(runtime) = own else { return };
         let mut summary = self.summary.clone();
-        // A runtime must not be waited for on the thread of another one.
+        // A thread of another runtime must not block.
         let end = move || {
             let _ = runtime.block_on(summary.wait_for(Option::is_some));
             runtime.shutdown_background();

@@ -1,22 +1,23 @@
-//! A `tower` layer that answers SDK calls in a service's place and copies other requests. It does
-//! nothing until it is told to.
+//! A `tower` layer that handles SDK calls in place of a service and captures other requests.
 
 use std::sync::Arc;
 
-use super::service::Rules;
-use super::{Copies, Gateway, Host};
+use super::service::LayerRules;
+use super::{Gateway, Host, RequestCapture};
 
-/// Wraps a service: answers the calls of analytics SDKs in its place, and makes
-/// events of what passes through. It does nothing until it is told to.
+/// Wraps a `tower` service: handles the calls of analytics SDKs in its place, and makes an
+/// event of each other request and its response.
 ///
-/// The wrapped service is never waited for longer, and never waits: what there is no
-/// room for is not copied, and [`Stats::refused_full`](crate::Stats::refused_full)
-/// counts it. It gets requests' bodies in a [`RequestBody`](super::RequestBody).
+/// [`collect_paths`](Self::collect_paths) and [`capture_paths`](Self::capture_paths) select the
+/// requests; without them the layer passes everything through. It never delays the wrapped
+/// service: an event that does not fit into the host's limits is dropped and counted in
+/// [`SubmissionStats::refused_full`](crate::SubmissionStats::refused_full). The service receives
+/// bodies as [`CapturedBody`](super::CapturedBody).
 ///
 /// ```
 /// # use std::convert::Infallible;
 /// use bytes::Bytes;
-/// use standpipe::{Builder, Copies, Layer};
+/// use standpipe::{Builder, RequestCapture, GatewayLayer};
 /// use http::header::USER_AGENT;
 /// use http::{Request, Response};
 /// use http_body_util::Full;
@@ -32,12 +33,12 @@ use super::{Copies, Gateway, Host};
 ///     [plugin.settings]
 ///     mappings = [{ event = "*", stream = "all" }]
 /// "#;
-/// # let builder = Builder::from_toml(settings, directory.path())?.into_directory(directory.path().join("records"));
+/// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
 /// let host = builder.start(&tokio::runtime::Handle::current()).await?;
-/// let layer = Layer::new(host.clone())
-///     .answering(["/v1/"])
-///     .copying(Copies::of_paths(["/shop/"]).request_headers([USER_AGENT]));
-/// // Any service will do.
+/// let layer = GatewayLayer::new(host.clone())
+///     .collect_paths(["/v1/"])
+///     .capture_paths(RequestCapture::new(["/shop/"]).request_headers([USER_AGENT]));
+/// // Shop stands for any service.
 /// # #[derive(Clone)]
 /// # struct Shop;
 /// # impl<B> tower_service::Service<Request<B>> for Shop {
@@ -54,43 +55,44 @@ use super::{Copies, Gateway, Host};
 /// let mut service = layer.layer(Shop);
 /// service.call(Request::get("/shop/1").body(Full::default())?).await?;
 /// let body = r#"{"writeKey":"key","event":"Signed Up","userId":"u"}"#;
-/// let answer = service.call(Request::post("/v1/track").body(Full::from(body))?).await?;
-/// assert_eq!(answer.status(), 200);
+/// let response = service.call(Request::post("/v1/track").body(Full::from(body))?).await?;
+/// assert_eq!(response.status(), 200);
 /// assert_eq!(host.stop().await.delivered, 2);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone)]
 #[must_use]
-pub struct Layer {
+pub struct GatewayLayer {
     host: Host,
-    rules: Arc<Rules>,
+    rules: Arc<LayerRules>,
 }
 
-impl Layer {
-    /// A layer that does nothing.
+impl GatewayLayer {
+    /// Creates a layer that passes everything through.
     pub fn new(host: Host) -> Self {
-        Layer { host, rules: Arc::default() }
+        GatewayLayer { host, rules: Arc::default() }
     }
 
-    /// Answer requests of paths that begin so as [`Host::answer`] does. Where the
-    /// host's settings have no sources, the wrapped service gets them.
+    /// Handles requests whose path has one of these prefixes with [`Host::handle`]. If the
+    /// host's settings have no sources, the wrapped service receives them.
     ///
-    /// An extension [`Client`](super::Client) of the request says who sent it; where it is
-    /// a trusted proxy, or there is none, `X-Forwarded-For` or `Forwarded` does.
-    pub fn answering<P: Into<String>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
-        Arc::make_mut(&mut self.rules).answered.extend(paths.into_iter().map(Into::into));
+    /// The request's extension [`ClientAddress`](super::ClientAddress) is the client's address.
+    /// If it is missing or a trusted proxy, the address is read from `X-Forwarded-For` or
+    /// `Forwarded`.
+    pub fn collect_paths<P: Into<String>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
+        Arc::make_mut(&mut self.rules).collected_paths.extend(paths.into_iter().map(Into::into));
         self
     }
 
-    /// Make events of other requests and their responses.
-    pub fn copying(mut self, copies: Copies) -> Self {
-        Arc::make_mut(&mut self.rules).copies = Some(copies);
+    /// Makes an event of each request that `capture` selects, and of its response.
+    pub fn capture_paths(mut self, capture: RequestCapture) -> Self {
+        Arc::make_mut(&mut self.rules).capture = Some(capture);
         self
     }
 }
 
-impl<S> tower_layer::Layer<S> for Layer {
+impl<S> tower_layer::Layer<S> for GatewayLayer {
     type Service = Gateway<S>;
 
     fn layer(&self, inner: S) -> Gateway<S> {

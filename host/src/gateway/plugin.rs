@@ -1,4 +1,4 @@
-//! A plugin that an embedder hands in, and what came of it: taken, unchanged, or refused at a step.
+//! A plugin that an embedder swaps in, and why a swap failed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,30 +9,30 @@ use tokio::task::JoinError;
 use standpipe_plugin_host::DEFAULT_PLUGIN;
 use standpipe_plugin_host::swap::{Candidate, NotPossible, Refused, Seal, Step};
 
-/// A plugin that is to take over.
+/// A plugin to swap in with [`Host::swap`](super::Host::swap).
 #[derive(Clone)]
 pub struct Plugin(pub(super) Candidate);
 
-/// A plugin was not taken; the one before goes on.
+/// A plugin was rejected; the active plugin stays in use.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
-#[error("the plugin was refused at the step {step}: {reason}")]
+#[error("plugin rejected at the step {step}: {reason}")]
 #[non_exhaustive]
-pub struct SwapRefused {
-    /// What it did not pass, in a word: `compile`, `trust`, `samples`, ...; `rollback` where there
-    /// is no plugin to go back to.
+pub struct SwapError {
+    /// The step that failed: `compile`, `trust`, `samples`, ...; `rollback` if there is no plugin
+    /// to go back to.
     pub step: &'static str,
-    /// Why, and what to do about it.
+    /// Why it failed, and what to do.
     pub reason: String,
 }
 
 impl Plugin {
-    /// A component, from its bytes.
+    /// Creates a plugin from the bytes of a component.
     pub fn new(component: Vec<u8>) -> Self {
-        let origin = "the program that the host is part of";
+        let origin = "the options program";
         Plugin::of(Cow::Owned(component), Seal::Missing, origin)
     }
 
-    /// The default mapping plugin, which is part of the library.
+    /// Returns the default mapping plugin, which is part of the library.
     pub fn built_in() -> Self {
         let origin = "the default mapping plugin";
         Plugin::of(Cow::Borrowed(DEFAULT_PLUGIN), Seal::PartOfProgram, origin)
@@ -42,25 +42,25 @@ impl Plugin {
         Plugin(Candidate { bytes, seal, settings: None, origin: origin.to_owned() })
     }
 
-    /// With the text of its detached signature, where the settings have a key.
+    /// Sets the text of its detached signature, which settings with a public key require.
     #[must_use]
-    pub fn signed(mut self, signature: impl Into<String>) -> Self {
+    pub fn with_signature(mut self, signature: impl Into<String>) -> Self {
         self.0.seal = Seal::Detached(signature.into());
         self
     }
 
-    /// With settings of its own: JSON text, an object. Otherwise it gets those that
-    /// the host was started with. `"secret:NAME"` under `secrets` is a secret that the
-    /// manager of the host's settings keeps, as it is there.
+    /// Sets its settings: the text of a JSON object. Without them, the plugin is configured with
+    /// the settings that the host was started with. `"secret:NAME"` under `secrets` is resolved
+    /// by the secret store of the host's settings.
     #[must_use]
     pub fn with_settings(mut self, settings: impl Into<String>) -> Self {
         self.0.settings = Some(settings.into().into());
         self
     }
 
-    /// Where it is from, for people.
+    /// Sets where it is from, for logs and errors.
     #[must_use]
-    pub fn from_place(mut self, origin: impl Into<String>) -> Self {
+    pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
         self.0.origin = origin.into();
         self
     }
@@ -72,26 +72,26 @@ impl fmt::Debug for Plugin {
     }
 }
 
-impl From<Refused> for SwapRefused {
+impl From<Refused> for SwapError {
     fn from(refused: Refused) -> Self {
-        SwapRefused { step: refused.step.word(), reason: refused.cause.to_string() }
+        SwapError { step: refused.step.word(), reason: refused.cause.to_string() }
     }
 }
 
-/// There is nothing to go back to, or it may not be used.
-impl From<NotPossible> for SwapRefused {
+/// There is no plugin to go back to, or it is not trusted any more.
+impl From<NotPossible> for SwapError {
     fn from(error: NotPossible) -> Self {
         let step = match &error {
             NotPossible::Untrusted(_) => Step::Trust.word(),
             _ => "rollback",
         };
-        SwapRefused { step, reason: error.to_string() }
+        SwapError { step, reason: error.to_string() }
     }
 }
 
 /// The runtime is ending, or has ended.
-impl From<JoinError> for SwapRefused {
+impl From<JoinError> for SwapError {
     fn from(error: JoinError) -> Self {
-        SwapRefused { step: Step::Read.word(), reason: format!("it was not tried: {error}") }
+        SwapError { step: Step::Read.word(), reason: format!("the swap did not run: {error}") }
     }
 }

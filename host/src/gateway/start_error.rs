@@ -1,4 +1,4 @@
-//! Why a host cannot be started, by what has to be changed before it can.
+//! Why a host failed to start, by what has to be changed.
 
 use std::error::Error;
 use std::io;
@@ -12,7 +12,7 @@ use standpipe_plugin_host::EngineError;
 use standpipe_plugin_host::swap::Step;
 use standpipe_spool::SpoolOpenError;
 
-/// The host cannot be started. Nothing runs then.
+/// The host failed to start. Nothing is running then.
 ///
 /// ```
 /// # #[tokio::main]
@@ -22,9 +22,9 @@ use standpipe_spool::SpoolOpenError;
 /// use standpipe::{Builder, StartError};
 ///
 /// let settings = "[plugin]\npath = 'missing.wasm'";
-/// let builder = Builder::from_toml(settings, directory)?.into_directory(directory.join("records"));
+/// let builder = Builder::from_toml(settings, directory)?.local_directory(directory.join("records"));
 /// let Err(error) = builder.start(&tokio::runtime::Handle::current()).await else {
-///     panic!("there is no such plugin");
+///     panic!("the file does not exist");
 /// };
 /// assert!(matches!(error, StartError::PluginRejected { step: "read", .. }), "{error}");
 /// assert!(!error.is_transient());
@@ -34,47 +34,46 @@ use standpipe_spool::SpoolOpenError;
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum StartError {
-    /// There are no AWS credentials, or they are not taken: those of the host, or the
-    /// role of a source.
-    #[error("start the host: {0}")]
+    /// AWS credentials were not found or were rejected: those of the host, or of a source's role.
+    #[error("failed to start the host: {0}")]
     Credentials(#[source] StartErrorCause),
-    /// A secret that the settings name cannot be had, or its manager cannot be asked.
-    #[error("start the host: {0}")]
+    /// A secret that the settings refer to, or its secret store, could not be read.
+    #[error("failed to start the host: {0}")]
     Secrets(#[source] StartErrorCause),
-    /// The plugin, a canary or a shadow cannot be read, or does not pass a step.
-    #[error("start the host: {cause}")]
+    /// The plugin, a canary or a shadow cannot be read, or was rejected.
+    #[error("failed to start the host: {cause}")]
     PluginRejected {
-        /// What it did not pass, in a word, as in [`SwapRefused`](super::SwapRefused).
+        /// The step that failed, as in [`SwapError`](super::SwapError).
         step: &'static str,
-        /// What is wrong with it.
+        /// Why it failed.
         #[source]
         cause: StartErrorCause,
     },
-    /// A setting is wrong in a way that only a start can tell: no region, a proxy or
-    /// certificates of AWS that cannot be used, a token or write key that can be none, cases
-    /// that are none, more connections than the system has room for.
-    #[error("start the host: {0}")]
+    /// A setting is invalid in a way that only a start can find out: no region, a proxy or CA
+    /// certificates for AWS that cannot be used, an invalid token, write key or case, more
+    /// connections than the system has file descriptors for.
+    #[error("failed to start the host: {0}")]
     Settings(#[source] StartErrorCause),
-    /// An address cannot be listened on, or its certificate cannot be used.
-    #[error("start the host: {0}")]
+    /// The host cannot listen on an address, or use its certificate.
+    #[error("failed to start the host: {0}")]
     Listener(#[source] StartErrorCause),
-    /// A directory or file cannot be used: that of the data, the spool, compiled plugins
-    /// or records, or an input.
-    #[error("start the host: {0}")]
+    /// A directory or file cannot be used: for data, the spool, compiled plugins or records, or an
+    /// input.
+    #[error("failed to start the host: {0}")]
     Disk(#[source] StartErrorCause),
-    /// The system grants no threads, or cannot run WebAssembly.
-    #[error("start the host: {0}")]
+    /// The system starts no more threads, or cannot run WebAssembly.
+    #[error("failed to start the host: {0}")]
     System(#[source] StartErrorCause),
 }
 
-/// What failed, why, and what to do about it, as text.
+/// What failed, why, and what to do.
 #[derive(Debug, ThisError)]
 #[error(transparent)]
 pub struct StartErrorCause(Box<dyn Error + Send + Sync>);
 
 impl StartError {
-    /// Whether the host may start a little later, without anybody changing anything: a
-    /// manager of secrets or AWS was not reached.
+    /// Returns whether a later start may succeed without any change: a secret store or AWS was not
+    /// reachable.
     pub fn is_transient(&self) -> bool {
         self.cause().0.downcast_ref().is_some_and(RunError::is_transient)
     }
@@ -108,7 +107,7 @@ impl From<RunError> for StartError {
     }
 }
 
-/// What has to be changed where it is not the plugin.
+/// Returns the variant for an error that is not about the plugin.
 fn variant_of(error: &RunError) -> fn(StartErrorCause) -> StartError {
     match error {
         RunError::Aws(error) => variant_of_connection(error),
@@ -140,14 +139,14 @@ fn variant_of_connection(error: &ConnectError) -> fn(StartErrorCause) -> StartEr
     }
 }
 
-/// What a start waits for did not come to its end, as where its runtime ends.
+/// The runtime ended before the start was complete.
 impl From<JoinError> for StartError {
     fn from(error: JoinError) -> Self {
         StartError::System(StartErrorCause(Box::new(error)))
     }
 }
 
-/// A runtime of its own cannot be started.
+/// The host's own runtime cannot be started.
 impl From<io::Error> for StartError {
     fn from(error: io::Error) -> Self {
         StartError::System(StartErrorCause(Box::new(error)))
@@ -167,7 +166,7 @@ mod tests {
 
     async fn refused(settings: &str, directory: &Path) -> StartError {
         let builder = Builder::from_toml(settings, directory).unwrap();
-        let builder = builder.into_directory(directory.join("records"));
+        let builder = builder.local_directory(directory.join("records"));
         builder.start(&Handle::current()).await.expect_err("it cannot be started")
     }
 
@@ -177,7 +176,10 @@ mod tests {
         let directory = directory.path();
         let error = refused("[plugin]\npath = 'missing.wasm'", directory).await;
         assert!(matches!(error, StartError::PluginRejected { step: "read", .. }), "{error:?}");
-        assert!(error.to_string().starts_with("start the host: read the plugin "), "{error}");
+        assert!(
+            error.to_string().starts_with("failed to start the host: read the plugin "),
+            "{error}"
+        );
         let error = refused("[plugin.settings]\nmappings = 1", directory).await;
         assert!(matches!(error, StartError::PluginRejected { step: "configure", .. }), "{error:?}");
 

@@ -18,11 +18,11 @@ use tokio::runtime::Handle;
 use tower_layer::Layer as _;
 use tower_service::Service;
 
-use super::{Copies, Exchange, Host, Layer, SwapRefused};
+use super::{Exchange, GatewayLayer, Host, RequestCapture, SwapError};
 use crate::config::{Overrides, parse};
 use crate::limits;
 use crate::run::tests::embedded;
-use crate::source::{NotSettled, Refused, Room};
+use crate::source::{SubmissionLimits, SubmitError, TrySubmitError};
 use standpipe_core::event::{EventOutcome, Reason};
 use standpipe_delivery::Verdict;
 use standpipe_delivery::faulty::{Faulty, Injection};
@@ -41,10 +41,10 @@ struct Scene {
 
 impl Scene {
     async fn new(client: Faulty) -> Self {
-        Self::with("", client, Room::default()).await
+        Self::with("", client, SubmissionLimits::default()).await
     }
 
-    async fn with(settings: &str, client: Faulty, room: Room) -> Self {
+    async fn with(settings: &str, client: Faulty, room: SubmissionLimits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let text = format!("workers = 1\n[delivery]\nmax_delay = \"1ms\"\n{settings}\n");
         let settings = parse(&text).unwrap();
@@ -94,9 +94,9 @@ async fn soon<T>(coming: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, coming).await.expect("it did not come within the deadline")
 }
 
-/// Room for so many events.
-fn room(events: usize) -> Room {
-    Room { events, ..Room::default() }
+/// Limits with room for so many events.
+fn room(events: usize) -> SubmissionLimits {
+    SubmissionLimits { events, ..SubmissionLimits::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +114,7 @@ async fn each_submitter_is_told_how_its_own_event_ended() {
     let events = ["one", "filter", "reject", "trap"].map(event);
     let events = events.into_iter().chain(["no event".to_owned()]);
     let ended = soon(scene.host.submit_batch(events)).await;
-    let dead = |reason| Ok(EventOutcome::Dead(reason));
+    let dead = |reason| Ok(EventOutcome::DeadLettered(reason));
     assert_eq!(
         ended,
         [
@@ -159,14 +159,14 @@ async fn who_submitted_is_told_once_however_often_a_record_is_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_what_hangs_and_says_so_to_everybody() {
-    let scene = Scene::with("drain_timeout = \"50ms\"", hangs(), Room::default()).await;
+    let scene = Scene::with("drain_timeout = \"50ms\"", hangs(), SubmissionLimits::default()).await;
     let receipt = scene.host.try_submit(event("one")).unwrap();
     let stops = async { tokio::join!(scene.host.stop(), scene.host.stop()) };
     let (first, second) = soon(stops).await;
     assert!(Arc::ptr_eq(&first, &second), "a second stop is another one");
-    assert_eq!(soon(receipt).await, Ok(EventOutcome::Dead(Reason::GivenUp)));
+    assert_eq!(soon(receipt).await, Ok(EventOutcome::DeadLettered(Reason::GivenUp)));
     assert_eq!((first.read, first.dead, first.undelivered), (1, 1, 0));
-    assert_eq!(soon(scene.host.ended()).await.dead, 1);
+    assert_eq!(soon(scene.host.wait_until_stopped()).await.dead, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,13 +176,13 @@ async fn what_comes_after_the_end_is_given_back() {
     soon(scene.host.drain()).await;
     assert_eq!((scene.host.stats().delivered, scene.host.stats().unsettled), (1, 0));
     let late = Bytes::from(event("late"));
-    let Err(Refused::Closed(back)) = scene.host.try_submit(late.clone()) else {
+    let Err(TrySubmitError::Closed(back)) = scene.host.try_submit(late.clone()) else {
         panic!("it was accepted");
     };
     assert_eq!(back, late);
-    assert_eq!(scene.host.submit(late.clone()).await, Err(NotSettled::Closed(late.clone())));
+    assert_eq!(scene.host.submit(late.clone()).await, Err(SubmitError::Closed(late.clone())));
     let ended = scene.host.submit_batch([late.clone()]).await;
-    assert_eq!(ended, [Err(NotSettled::Closed(late))]);
+    assert_eq!(ended, [Err(SubmitError::Closed(late))]);
     assert_eq!(scene.host.stats().accepted, 1);
 }
 
@@ -196,7 +196,7 @@ async fn where_there_is_no_room_one_is_refused_and_another_waits() {
     });
     let scene = Scene::with("", client, room(1)).await;
     let first = scene.host.try_submit(event("one")).unwrap();
-    assert!(matches!(scene.host.try_submit(event("two")), Err(Refused::Full(_))));
+    assert!(matches!(scene.host.try_submit(event("two")), Err(TrySubmitError::Full(_))));
     let waiting = tokio::spawn(scene.host.submit(event("three")));
     let requested = async {
         while scene.client.requests() == 0 {
@@ -250,9 +250,9 @@ fn a_runtime_that_is_shut_down_waits_for_no_host() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swap_that_is_refused_leaves_the_plugin_that_decides() {
     let scene = Scene::new(accepts_all()).await;
-    let SwapRefused { step, .. } = scene.host.roll_back().await.unwrap_err();
+    let SwapError { step, .. } = scene.host.roll_back().await.unwrap_err();
     assert_eq!(step, "rollback");
-    let SwapRefused { step, reason } = scene.host.roll_back_from(7).await.unwrap_err();
+    let SwapError { step, reason } = scene.host.roll_back_from(7).await.unwrap_err();
     assert_eq!((step, reason.contains("generation 7 is not in use")), ("rollback", true));
     let swapped = scene.host.swap(super::Plugin::new(b"no component".to_vec())).await;
     assert!(!matches!(swapped, Ok(Swapped::Taken(_))), "{swapped:?}");
@@ -290,7 +290,7 @@ fn get(path: &str) -> Request<Full<Bytes>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_fails_fails_and_its_request_is_told_without_a_status() {
     let scene = Scene::new(accepts_all()).await;
-    let layer = Layer::new(scene.host.clone()).copying(Copies::of_all());
+    let layer = GatewayLayer::new(scene.host.clone()).capture_paths(RequestCapture::all_paths());
     let mut shop = layer.layer(Shop { is_open: false, ..OPEN });
     assert_eq!(shop.call(get("/shop")).await.err(), Some("closed"));
     soon(scene.host.drain()).await;
@@ -304,7 +304,9 @@ async fn a_service_that_fails_fails_and_its_request_is_told_without_a_status() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_layer_is_ready_when_its_service_is() {
     let scene = Scene::new(accepts_all()).await;
-    let layer = Layer::new(scene.host.clone()).copying(Copies::of_all()).answering(["/v1/"]);
+    let layer = GatewayLayer::new(scene.host.clone())
+        .capture_paths(RequestCapture::all_paths())
+        .collect_paths(["/v1/"]);
     let mut context = Context::from_waker(std::task::Waker::noop());
     let is_ready = |shop| {
         Service::<Request<Full<Bytes>>>::poll_ready(&mut layer.layer(shop), &mut context).is_ready()
@@ -315,8 +317,8 @@ async fn a_layer_is_ready_when_its_service_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_tells_what_was_asked_for_and_nothing_else() {
     let scene = Scene::new(accepts_all()).await;
-    let copies = Copies::of_paths(["/shop"]).request_headers([USER_AGENT, CONTENT_TYPE]);
-    let layer = Layer::new(scene.host.clone()).copying(copies.with_response_body(3));
+    let copies = RequestCapture::new(["/shop"]).request_headers([USER_AGENT, CONTENT_TYPE]);
+    let layer = GatewayLayer::new(scene.host.clone()).capture_paths(copies.with_response_body(3));
     let mut shop = layer.layer(OPEN);
     // Another path, and calls of SDKs where the settings have no sources, are the service's.
     for path in ["/shop/1?token=secret", "/other", "/v1/track"] {
@@ -338,7 +340,7 @@ async fn a_copy_tells_what_was_asked_for_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_passes_by_becomes_one_event_of_bounded_size() {
     let scene = Scene::new(accepts_all()).await;
-    let copies = Copies::of_all()
+    let copies = RequestCapture::all_paths()
         .with_query()
         .request_headers([USER_AGENT])
         .response_headers([CONTENT_TYPE]);
@@ -355,10 +357,10 @@ async fn whatever_passes_by_becomes_one_event_of_bounded_size() {
         let sent = headers(bytes(20), USER_AGENT);
         let mut exchange: Exchange =
             copies.begin(&scene.host, &Method::POST, &path.parse().unwrap(), &sent).unwrap();
-        exchange.request_body(&bytes(100_000));
-        exchange.responded(StatusCode::OK, &headers(bytes(20), CONTENT_TYPE));
-        exchange.response_body(&bytes(100));
-        exchange.response_body(&bytes(100_000));
+        exchange.add_request_body(&bytes(100_000));
+        exchange.set_response(StatusCode::OK, &headers(bytes(20), CONTENT_TYPE));
+        exchange.add_response_body(&bytes(100));
+        exchange.add_response_body(&bytes(100_000));
     }
     soon(scene.host.drain()).await;
     let records = scene.records();

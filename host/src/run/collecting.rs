@@ -131,7 +131,7 @@ impl Listening {
         let intake_stop = stop.intake_stop.clone();
         runtime.spawn(async move {
             tokio::select! {
-                () = answer(server, Arc::clone(&answered), intake_stop) => {}
+                () = serve_clients(server, Arc::clone(&answered), intake_stop) => {}
                 () = reload_certificate(tls) => unreachable!("it looks for ever"),
                 () = keys.refresh(answered) => unreachable!("it asks for ever"),
             }
@@ -143,13 +143,17 @@ impl Listening {
 
 /// Answer clients until the intake is stopped; where the program that this is part of brings
 /// the requests, that is all there is to wait for.
-async fn answer(server: Option<Server>, collector: Arc<Collector>, intake_stop: CancellationToken) {
+async fn serve_clients(
+    server: Option<Server>,
+    collector: Arc<Collector>,
+    intake_stop: CancellationToken,
+) {
     let Some(server) = server else { return intake_stop.cancelled().await };
-    let answer = move |request, peer| {
+    let handle = move |request, peer| {
         let collector = Arc::clone(&collector);
-        async move { collector.answer(request, peer).await }
+        async move { collector.handle(request, peer).await }
     };
-    server.serve(answer, intake_stop).await;
+    server.serve(handle, intake_stop).await;
 }
 
 async fn reload_certificate(tls: Option<Tls>) {

@@ -10,7 +10,7 @@ use crate::source::InputError;
 use standpipe_aws::ConnectError;
 use standpipe_aws::secret_store::OpenSecretStoreError;
 #[cfg(feature = "collector")]
-use standpipe_collector::TakenKey;
+use standpipe_collector::DuplicateWriteKey;
 use standpipe_core::secret::{SecretReference, UnresolvedSecret};
 use standpipe_http::{BindError, TlsError};
 use standpipe_plugin_host::cases::CasesError;
@@ -91,7 +91,7 @@ pub enum StartError {
     /// A write key is there twice.
     #[cfg(feature = "collector")]
     #[error(transparent)]
-    TakenKey(#[from] TakenKey),
+    DuplicateWriteKey(#[from] DuplicateWriteKey),
     /// The spool cannot be used.
     #[error(transparent)]
     Spool(#[from] spool::SpoolOpenError),

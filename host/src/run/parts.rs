@@ -15,9 +15,9 @@ use super::admin_token::{self, KeptToken};
 use super::cataloging::{self, Cataloging};
 use super::collecting::{Collecting, Listening};
 use super::copier::Copier;
-use super::embedding::Entrance;
+use super::options::EmbeddedSource;
 use super::reloading::{ReloadableParts, SetLogFilter};
-use super::watching::Basis;
+use super::watching::ReloadInputs;
 use super::{Addresses, Run};
 use crate::admin::{Admin, View};
 use crate::config::Settings;
@@ -38,7 +38,7 @@ pub(super) struct Parts {
     pub(super) settings: Settings,
     pub(super) swapper: Swapper,
     pub(super) stop: StopTokens,
-    pub(super) basis: Basis,
+    pub(super) reload_inputs: ReloadInputs,
     pub(super) delivery: Delivery,
     pub(super) identities: SourceIdentities,
     pub(super) aws: AwsStatus,
@@ -46,7 +46,7 @@ pub(super) struct Parts {
     pub(super) copier: Option<Copier>,
     pub(super) listening: Option<Listening>,
     pub(super) admin: Option<(Admin, Option<KeptToken>)>,
-    pub(super) entrance: Option<Entrance>,
+    pub(super) embedded_source: Option<EmbeddedSource>,
     pub(super) set_log_filter: Option<SetLogFilter>,
     pub(super) log_lines_dropped: Option<Arc<AtomicU64>>,
 }
@@ -76,7 +76,7 @@ impl Parts {
             progress,
             stop: self.stop,
             swapper: self.swapper,
-            basis: self.basis,
+            reload_inputs: self.reload_inputs,
             reloadable,
             addresses,
             collecting,
@@ -106,8 +106,8 @@ impl Parts {
     /// What takes no token itself: an embedder's way in, and credentials that are waited for.
     fn stop_with_the_intake(&self, runtime: &Handle) {
         let intake_stop = &self.stop.intake_stop;
-        if let Some(entrance) = &self.entrance {
-            let (submitter, intake_stop) = (entrance.submitter.clone(), intake_stop.clone());
+        if let Some(embedded_source) = &self.embedded_source {
+            let (submitter, intake_stop) = (embedded_source.submitter.clone(), intake_stop.clone());
             let closing = OnDrop(move || submitter.close());
             runtime.spawn(async move {
                 intake_stop.cancelled().await;
@@ -179,8 +179,8 @@ impl Parts {
 
     /// What an embedder hands in is read until its way in is closed.
     fn read_submissions(&mut self, chunker: &Chunker) -> io::Result<Option<JoinHandle<()>>> {
-        let Some(entrance) = self.entrance.take() else { return Ok(None) };
-        let reader = SubmissionReader::new(entrance.submissions, entrance.source);
+        let Some(embedded_source) = self.embedded_source.take() else { return Ok(None) };
+        let reader = SubmissionReader::new(embedded_source.submissions, embedded_source.source);
         chunker.clone().spawn("submissions", reader, CancellationToken::new()).map(Some)
     }
 

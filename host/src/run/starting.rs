@@ -1,4 +1,4 @@
-//! Opens everything that a run is made of: its plugin, the ways to the streams, dead letters,
+//! Opens everything that a run is made of: its plugin, the clients for the streams, dead letters,
 //! listeners. Nothing flows before all of it has worked.
 
 use std::net::SocketAddr;
@@ -7,16 +7,16 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::admin_token::KeptToken;
+use super::clients::{self, Clients};
 use super::collecting::{Listening, letter_durability};
 use super::copier::Copier;
-use super::embedding::Embedding;
+use super::options::RunOptions;
 use super::parts::Parts;
 use super::patience::patiently;
 use super::plugin_secrets::PluginSecrets;
 use super::preparation::{Preparation, Prepared};
-use super::reach::{self, Ways};
 use super::secrets::open_secrets;
-use super::watching::Basis;
+use super::watching::ReloadInputs;
 use super::{CACHE, Run, StartError};
 use crate::admin::Admin;
 use crate::config::Settings;
@@ -34,10 +34,10 @@ impl Run {
     /// As for [`Run::start`].
     pub async fn start_embedded(
         settings: Settings,
-        embedding: Embedding,
+        options: RunOptions,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
-        let Embedding { port, entrance, set_log_filter, log_lines_dropped } = embedding;
+        let RunOptions { port, embedded_source, set_log_filter, log_lines_dropped } = options;
         for input in &settings.inputs {
             input.check()?;
         }
@@ -60,17 +60,17 @@ impl Run {
         let prepared = runtime.spawn_blocking(prepare).await;
         let (prepared, settings) = prepared.expect("loading a plugin does not panic");
         let Prepared { swapper, tls } = prepared?;
-        let ways = match port {
-            Some(port) => Ways::one(port),
+        let clients = match port {
+            Some(port) => Clients::one(port),
             None => {
                 let (to, roles) = (&settings.destination, &settings.source_roles);
-                patiently!(unreached, reach::open(to, roles, &secrets, unreached).await)
+                patiently!(unreached, clients::open(to, roles, &secrets, unreached).await)
             }
         };
-        let Ways { ports, identities, start_rate, aws } = ways;
+        let Clients { ports, identities, start_rate, aws } = clients;
         let dead = Folder::of_data_dir(&settings.data_dir).path().to_owned();
         private::narrow_existing(&dead);
-        let is_lasting = settings.collect.is_some() || entrance.is_some();
+        let is_lasting = settings.collect.is_some() || embedded_source.is_some();
         let letters = match is_lasting {
             true => {
                 let durability = letter_durability(settings.collect.as_ref());
@@ -111,12 +111,12 @@ impl Run {
             }
             None => None,
         };
-        let basis = Basis::new(&settings, secrets);
+        let reload_inputs = ReloadInputs::new(&settings, secrets);
         let parts = Parts {
             settings,
             swapper,
             stop,
-            basis,
+            reload_inputs,
             delivery,
             identities,
             aws,
@@ -124,7 +124,7 @@ impl Run {
             copier,
             listening,
             admin,
-            entrance,
+            embedded_source,
             set_log_filter,
             log_lines_dropped,
         };
@@ -136,7 +136,7 @@ impl Run {
 fn warn_of_clear_token(address: SocketAddr, has_token: bool) {
     if has_token && !address.ip().is_loopback() {
         tracing::warn!(
-            "[admin] listen is {address}, which others may reach, and the token of [admin] crosses the network \
+            "[admin] listen is {address}, which others may connect, and the token of [admin] crosses the network \
              unencrypted: listen on 127.0.0.1, or have a proxy with TLS before it"
         );
     }

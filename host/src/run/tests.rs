@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use super::embedding::Entrance;
+use super::options::EmbeddedSource;
 use super::parts::Parts;
-use super::watching::Basis;
+use super::watching::ReloadInputs;
 use super::{Run, Summary, UnreadInput};
 use crate::config::{Overrides, Settings, parse};
-use crate::source::{Input, Refused, Room, Submitter};
+use crate::source::{Input, SubmissionLimits, Submitter, TrySubmitError};
 use crate::stop::StopTokens;
 use standpipe_aws::AwsStatus;
 use standpipe_core::event::Reason;
@@ -92,12 +92,13 @@ pub(crate) fn embedded(
     settings: Settings,
     script: impl Fn(&str, &str) -> Act + Send + Sync + 'static,
     client: Arc<Faulty>,
-    room: Room,
+    room: SubmissionLimits,
 ) -> (Run, Submitter) {
     let (submitter, submissions) = Submitter::new(room);
     let mut parts = parts_with(settings, script, client);
     let source = "program".into();
-    parts.entrance = Some(Entrance { source, submitter: submitter.clone(), submissions });
+    parts.embedded_source =
+        Some(EmbeddedSource { source, submitter: submitter.clone(), submissions });
     (parts.launch(&Handle::current()).unwrap(), submitter)
 }
 
@@ -121,7 +122,7 @@ fn parts_with(
         stop.delivery_abort.child_token(),
     );
     Parts {
-        basis: Basis::new(&settings, Arc::new(NoSecretManager)),
+        reload_inputs: ReloadInputs::new(&settings, Arc::new(NoSecretManager)),
         swapper: Swapper::fixed(Plugin::scripted(Arc::new(script)), how),
         settings,
         stop,
@@ -132,7 +133,7 @@ fn parts_with(
         copier: None,
         listening: None,
         admin: None,
-        entrance: None,
+        embedded_source: None,
         set_log_filter: None,
         log_lines_dropped: None,
     }
@@ -183,16 +184,16 @@ async fn a_stop_says_which_inputs_are_unread() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_closes_the_way_in_and_what_was_handed_in_is_delivered() {
     let mut scene = Scene::new("", &[], accepts_all());
-    let (submitter, submissions) = Submitter::new(Room::default());
+    let (submitter, submissions) = Submitter::new(SubmissionLimits::default());
     let (source, own) = ("program".into(), submitter.clone());
-    scene.parts.entrance = Some(Entrance { source, submitter, submissions });
+    scene.parts.embedded_source = Some(EmbeddedSource { source, submitter, submissions });
     let receipts: Vec<_> =
         (0..10).map(|_| own.try_submit(r#"{"event":"one"}"#.into()).unwrap()).collect();
     let run = scene.launch();
     run.run.intake_stop().cancel();
     let summary = run.finish().await;
     assert_eq!((summary.read, summary.delivered, summary.undelivered), (10, 10, 0));
-    assert!(matches!(own.try_submit("{}".into()), Err(Refused::Closed(_))));
+    assert!(matches!(own.try_submit("{}".into()), Err(TrySubmitError::Closed(_))));
     drop(receipts);
 }
 

@@ -61,26 +61,26 @@ enum Cause {
 
 /// What the plugins of a run were taken from.
 #[derive(Debug, Clone)]
-pub(super) struct Basis {
+pub(super) struct ReloadInputs {
     secrets: Arc<dyn SecretResolver>,
     companions: Companions,
 }
 
-impl Basis {
+impl ReloadInputs {
     pub(super) fn new(settings: &Settings, secrets: Arc<dyn SecretResolver>) -> Self {
-        Basis { secrets, companions: Companions::of(settings) }
+        ReloadInputs { secrets, companions: Companions::of(settings) }
     }
 }
 
 impl Reloader {
     pub(super) fn new(
         swapper: Swapper,
-        basis: Basis,
+        reload_inputs: ReloadInputs,
         reloadable: ReloadableParts,
         settings_file: Option<PathBuf>,
         read: Box<dyn Fn() -> Result<Settings, BoxError> + Send + Sync>,
     ) -> Self {
-        let Basis { secrets, companions } = basis;
+        let ReloadInputs { secrets, companions } = reload_inputs;
         let companions = Mutex::new(companions);
         let (taken, alone) = (Mutex::default(), tokio::sync::Mutex::default());
         Reloader(Arc::new(Inner {

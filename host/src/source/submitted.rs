@@ -1,17 +1,17 @@
 //! Events that a program hands in which this library is part of.
 //!
-//! What is accepted waits in memory, within [`Room`], for a [`SubmissionReader`] that makes
+//! What is accepted waits in memory, within [`SubmissionLimits`], for a [`SubmissionReader`] that makes
 //! chunks of it. Handing an event in takes a lock that is held for no longer than a
 //! pointer takes to be moved, and no thread ever waits: where there is no room, the
 //! event is given back, or a task waits.
 
-mod counts;
+mod outcome;
 mod reader;
-mod receipt;
+mod stats;
 
-pub use counts::SubmitReport;
+pub use outcome::{OutcomeFuture, SubmitError, TrySubmitError};
 pub use reader::SubmissionReader;
-pub use receipt::{NotSettled, Receipt, Refused};
+pub use stats::SubmissionStats;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,12 +22,12 @@ use parking_lot::RwLock;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
 
 use crate::limits;
-use counts::Counts;
 use standpipe_core::event::EventOutcome;
+use stats::SubmissionCounters;
 
 /// How much may be under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct SubmissionLimits {
     /// Events that have been accepted and are not settled.
     pub events: usize,
     /// Bytes of those that wait for a worker; never less than the longest event
@@ -35,9 +35,12 @@ pub struct Room {
     pub bytes: usize,
 }
 
-impl Default for Room {
+impl Default for SubmissionLimits {
     fn default() -> Self {
-        Room { events: limits::SUBMITTED_EVENTS_MAX, bytes: limits::SUBMITTED_BYTES_MAX }
+        SubmissionLimits {
+            events: limits::SUBMITTED_EVENTS_MAX,
+            bytes: limits::SUBMITTED_BYTES_MAX,
+        }
     }
 }
 
@@ -47,7 +50,7 @@ pub struct Submitter(Arc<Shared>);
 
 /// What has been accepted, on its way to the workers.
 #[derive(Debug)]
-pub struct Submissions {
+pub struct SubmissionQueue {
     queue: Receiver<Submitted>,
     shared: Arc<Shared>,
 }
@@ -67,39 +70,39 @@ struct Submitted {
 struct Shared {
     /// None once nothing more is accepted. Its length is bounded by the room.
     queue: RwLock<Option<Sender<Submitted>>>,
-    room: Room,
-    /// Room for events, taken until they are settled. Semaphores and no memory budgets, since
+    room: SubmissionLimits,
+    /// SubmissionLimits for events, taken until they are settled. Semaphores and no memory budgets, since
     /// each event takes from them: a semaphore needs no lock for that.
     events: Semaphore,
-    /// Room for bytes, taken until a worker has them.
+    /// SubmissionLimits for bytes, taken until a worker has them.
     bytes: Semaphore,
     /// Events whose result may still have to be sent to whoever submitted them.
     unsettled: AtomicUsize,
     queued: AtomicUsize,
     /// Notified whenever nothing is unsettled.
     idle: Notify,
-    counts: Counts,
+    counts: SubmissionCounters,
 }
 
 impl Submitter {
     /// A way into a run, and what the run takes from it.
     #[expect(clippy::disallowed_methods, reason = "its semaphores bound what is in the queue")]
-    pub fn new(room: Room) -> (Self, Submissions) {
+    pub fn new(room: SubmissionLimits) -> (Self, SubmissionQueue) {
         let events = room.events.clamp(1, Semaphore::MAX_PERMITS);
         let bytes =
             room.bytes.clamp(standpipe_core::limits::EVENT_BYTES_MAX, Semaphore::MAX_PERMITS);
         let (sender, receiver) = crossbeam_channel::unbounded();
         let shared = Arc::new(Shared {
             queue: RwLock::new(Some(sender)),
-            room: Room { events, bytes },
+            room: SubmissionLimits { events, bytes },
             events: Semaphore::new(events),
             bytes: Semaphore::new(bytes),
             unsettled: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
             idle: Notify::new(),
-            counts: Counts::default(),
+            counts: SubmissionCounters::default(),
         });
-        (Submitter(Arc::clone(&shared)), Submissions { queue: receiver, shared })
+        (Submitter(Arc::clone(&shared)), SubmissionQueue { queue: receiver, shared })
     }
 
     /// Hand an event in, if there is room.
@@ -107,7 +110,7 @@ impl Submitter {
     /// # Errors
     ///
     /// There is none, or nothing more is accepted. The event comes back.
-    pub fn try_submit(&self, event: Bytes) -> Result<Receipt, Refused> {
+    pub fn try_submit(&self, event: Bytes) -> Result<OutcomeFuture, TrySubmitError> {
         self.take(event).inspect_err(|refused| {
             self.0.counts.of_refused(refused).inc();
         })
@@ -118,18 +121,18 @@ impl Submitter {
     pub fn submit(
         &self,
         event: Bytes,
-    ) -> impl Future<Output = Result<EventOutcome, NotSettled>> + Send + use<> {
+    ) -> impl Future<Output = Result<EventOutcome, SubmitError>> + Send + use<> {
         let (own, taken) = (self.clone(), self.take(event));
         async move {
             let receipt = match taken {
-                Err(Refused::Full(event)) => own.accept(event).await,
+                Err(TrySubmitError::Full(event)) => own.accept(event).await,
                 taken => taken,
             };
             match receipt {
                 Ok(receipt) => receipt.await,
                 Err(refused) => {
                     own.0.counts.of_refused(&refused).inc();
-                    Err(NotSettled::Closed(refused.into_event()))
+                    Err(SubmitError::Closed(refused.into_event()))
                 }
             }
         }
@@ -140,27 +143,27 @@ impl Submitter {
     /// # Errors
     ///
     /// Nothing more is accepted.
-    pub async fn accept(&self, event: Bytes) -> Result<Receipt, Refused> {
+    pub async fn accept(&self, event: Bytes) -> Result<OutcomeFuture, TrySubmitError> {
         let shared = &*self.0;
         // Either fails only once it is closed.
         let Ok(place) = shared.events.acquire().await else {
-            return Err(Refused::Closed(event));
+            return Err(TrySubmitError::Closed(event));
         };
         let Ok(bytes) = shared.bytes.acquire_many(cost(&event)).await else {
-            return Err(Refused::Closed(event));
+            return Err(TrySubmitError::Closed(event));
         };
         shared.push(event, [place, bytes])
     }
 
-    fn take(&self, event: Bytes) -> Result<Receipt, Refused> {
+    fn take(&self, event: Bytes) -> Result<OutcomeFuture, TrySubmitError> {
         let shared = &*self.0;
         let place = shared.events.try_acquire();
         let room =
             place.and_then(|place| Ok((place, shared.bytes.try_acquire_many(cost(&event))?)));
         match room {
             Ok((place, bytes)) => shared.push(event, [place, bytes]),
-            Err(_) if shared.events.is_closed() => Err(Refused::Closed(event)),
-            Err(_) => Err(Refused::Full(event)),
+            Err(_) if shared.events.is_closed() => Err(TrySubmitError::Closed(event)),
+            Err(_) => Err(TrySubmitError::Full(event)),
         }
     }
 
@@ -184,21 +187,25 @@ impl Submitter {
     }
 
     /// What has been done so far.
-    pub fn report(&self) -> SubmitReport {
+    pub fn report(&self) -> SubmissionStats {
         let shared = &*self.0;
-        SubmitReport {
+        SubmissionStats {
             queued: shared.queued.load(Ordering::Relaxed),
             queued_bytes: shared.room.bytes.saturating_sub(shared.bytes.available_permits()),
-            ..shared.counts.report()
+            ..shared.counts.snapshot()
         }
     }
 }
 
 impl Shared {
     /// Queues an event in the room that was taken for it.
-    fn push(&self, event: Bytes, room: [SemaphorePermit<'_>; 2]) -> Result<Receipt, Refused> {
+    fn push(
+        &self,
+        event: Bytes,
+        room: [SemaphorePermit<'_>; 2],
+    ) -> Result<OutcomeFuture, TrySubmitError> {
         let queue = self.queue.read();
-        let Some(queue) = &*queue else { return Err(Refused::Closed(event)) };
+        let Some(queue) = &*queue else { return Err(TrySubmitError::Closed(event)) };
         let (settled, receipt) = oneshot::channel();
         let submitted = Submitted::new(event, settled);
         self.unsettled.fetch_add(1, Ordering::Relaxed);
@@ -206,7 +213,7 @@ impl Shared {
         self.counts.accepted.inc();
         queue.send(submitted).expect("whoever takes the events closes the queue first");
         room.into_iter().for_each(SemaphorePermit::forget);
-        Ok(Receipt::new(receipt))
+        Ok(OutcomeFuture::new(receipt))
     }
 
     /// Give the room of so many events back, some of which were given up.
@@ -221,7 +228,7 @@ impl Shared {
 }
 
 /// Nobody takes what is left.
-impl Drop for Submissions {
+impl Drop for SubmissionQueue {
     fn drop(&mut self) {
         Submitter(Arc::clone(&self.shared)).close();
         while let Ok(submitted) = self.queue.try_recv() {

@@ -19,7 +19,7 @@ use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use standpipe::{Copies, Layer};
+use standpipe::{GatewayLayer, RequestCapture};
 use standpipe_delivery::faulty::{Faulty, Injection};
 use standpipe_tests::client::Client;
 use tokio::net::TcpListener;
@@ -93,12 +93,13 @@ async fn start(settings: &str) -> (Embedded, Arc<Faulty>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_told_as_far_as_the_copy_was_asked_to() {
     let (embedded, port) = start(SOURCES).await;
-    let copies = Copies::of_paths(["/shop", "/broken"])
-        .named("Requested")
+    let copies = RequestCapture::new(["/shop", "/broken"])
+        .event_name("Requested")
         .request_headers([CONTENT_TYPE])
         .response_headers([CONTENT_TYPE])
         .with_response_body(4);
-    let mut service = Layer::new(embedded.host.clone()).copying(copies).layer(Echo::default());
+    let mut service =
+        GatewayLayer::new(embedded.host.clone()).capture_paths(copies).layer(Echo::default());
     let answer = service.call(post("/shop/1?secret=x", "wörld")).await.unwrap();
     assert_eq!(answer.status(), StatusCode::CREATED);
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "wörld");
@@ -136,8 +137,8 @@ async fn copied(embedded: &Embedded, port: &Faulty) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_of_requests_are_told_as_far_as_they_are_read() {
     let (embedded, port) = start(SOURCES).await;
-    let copies = Copies::of_all().with_request_body(4).with_response_body(usize::MAX);
-    let layer = Layer::new(embedded.host.clone()).copying(copies);
+    let copies = RequestCapture::all_paths().with_request_body(4).with_response_body(usize::MAX);
+    let layer = GatewayLayer::new(embedded.host.clone()).capture_paths(copies);
     let address = serve(layer.layer(Echo::default())).await;
     let large = vec![0xff; 3_000_000];
     let sent = move || {
@@ -168,8 +169,10 @@ async fn bodies_of_requests_are_told_as_far_as_they_are_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_bodies_fit_into_a_record_however_they_are_escaped() {
     let (embedded, port) = start(SOURCES).await;
-    let copies = Copies::of_all().with_request_body(usize::MAX).with_response_body(usize::MAX);
-    let mut service = Layer::new(embedded.host.clone()).copying(copies).layer(Echo::default());
+    let copies =
+        RequestCapture::all_paths().with_request_body(usize::MAX).with_response_body(usize::MAX);
+    let mut service =
+        GatewayLayer::new(embedded.host.clone()).capture_paths(copies).layer(Echo::default());
     let worst = "\u{1}".repeat(2 * standpipe::limits::COPIED_BODY_BYTES_MAX);
     let answer = service.call(post("/worst", &worst)).await.unwrap();
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes().len(), worst.len());
@@ -181,8 +184,9 @@ async fn both_bodies_fit_into_a_record_however_they_are_escaped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_whose_client_leaves_before_the_answer_is_told_without_a_status() {
     let (embedded, port) = start(SOURCES).await;
-    let copies = Copies::of_all().with_request_body(4);
-    let mut service = Layer::new(embedded.host.clone()).copying(copies).layer(Echo::default());
+    let copies = RequestCapture::all_paths().with_request_body(4);
+    let mut service =
+        GatewayLayer::new(embedded.host.clone()).capture_paths(copies).layer(Echo::default());
     drop(service.call(post("/left", "body")));
     let copies = copied(&embedded, &port).await;
     assert_eq!((copies.len(), &copies[0]["status"]), (1, &Value::Null));
@@ -191,8 +195,9 @@ async fn a_request_whose_client_leaves_before_the_answer_is_told_without_a_statu
 #[tokio::test(flavor = "multi_thread")]
 async fn the_layer_is_one_for_a_router_of_axum() {
     let (embedded, port) = start(SOURCES).await;
-    let copies = Copies::of_paths(["/shop/"]).with_request_body(64).with_response_body(64);
-    let layer = Layer::new(embedded.host.clone()).answering(["/v1/"]).copying(copies);
+    let copies = RequestCapture::new(["/shop/"]).with_request_body(64).with_response_body(64);
+    let layer =
+        GatewayLayer::new(embedded.host.clone()).collect_paths(["/v1/"]).capture_paths(copies);
     let shop = |Path(item): Path<u32>, body: String| async move { format!("{item}: {body}") };
     let router = axum::Router::new().route("/shop/{item}", axum::routing::post(shop));
     // Around the router as a whole: calls of SDKs have no route in it.
@@ -226,7 +231,9 @@ async fn the_layer_is_one_for_a_router_of_axum() {
 async fn calls_of_sdks_are_answered_in_place_of_the_service() {
     let (embedded, port) = start(SOURCES).await;
     let echo = Echo::default();
-    let layer = Layer::new(embedded.host.clone()).answering(["/v1/"]).copying(Copies::of_all());
+    let layer = GatewayLayer::new(embedded.host.clone())
+        .collect_paths(["/v1/"])
+        .capture_paths(RequestCapture::all_paths());
     let address = serve(layer.layer(echo.clone())).await;
     let body = r#"{"writeKey":"key","event":"Signed Up","userId":"u"}"#;
     let url = format!("http://{address}");
@@ -256,7 +263,8 @@ async fn calls_of_sdks_are_answered_in_place_of_the_service() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_sources_the_service_gets_all_calls() {
     let (embedded, _) = start(&super::mapping(&["kept"])).await;
-    let mut service = Layer::new(embedded.host.clone()).answering(["/v1/"]).layer(Echo::default());
+    let mut service =
+        GatewayLayer::new(embedded.host.clone()).collect_paths(["/v1/"]).layer(Echo::default());
     let answer = service.call(post("/v1/track", "mine")).await.unwrap();
     assert_eq!(answer.status(), StatusCode::CREATED);
     assert_eq!(embedded.host.stats().accepted, 0);
@@ -270,8 +278,9 @@ async fn a_full_host_does_not_slow_the_service_down() {
     }));
     let settings = SOURCES.to_owned() + "[delivery]\ndrain_timeout = '10ms'\n";
     let embedded = Embedded::start(&settings, |builder| builder.port(port).events_max(100)).await;
-    let mut service =
-        Layer::new(embedded.host.clone()).copying(Copies::of_all()).layer(Echo::default());
+    let mut service = GatewayLayer::new(embedded.host.clone())
+        .capture_paths(RequestCapture::all_paths())
+        .layer(Echo::default());
     let mut times = Vec::new();
     for _ in 0..REQUESTS {
         let start = Instant::now();
@@ -304,7 +313,7 @@ where
             let service = service.clone();
             let answer = service_fn(move |mut request: Request<Incoming>| {
                 let client: IpAddr = "192.0.2.7".parse().unwrap();
-                request.extensions_mut().insert(standpipe::Client(client));
+                request.extensions_mut().insert(standpipe::ClientAddress(client));
                 service.clone().call(request)
             });
             let connection = hyper::server::conn::http1::Builder::new();

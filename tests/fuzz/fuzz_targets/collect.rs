@@ -4,7 +4,7 @@
 #![no_main]
 
 use standpipe_core::clock;
-use standpipe_collector::{Body, Decoded, Dialect, Facts, MessageType, Shape};
+use standpipe_collector::{ParsedBody, DecodedEvents, Dialect, RequestFacts, MessageType, BodyShape};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -26,22 +26,22 @@ fuzz_target!(|input: &[u8]| {
     let [choice, body @ ..] = input else { return };
     let dialect = if choice & 1 == 0 { Dialect::Segment } else { Dialect::RudderStack };
     let shape = match choice >> 1 & 3 {
-        0 => Shape::One(MessageType::Track),
-        1 => Shape::Webhook,
-        _ => Shape::Batch,
+        0 => BodyShape::One(MessageType::Track),
+        1 => BodyShape::Webhook,
+        _ => BodyShape::Batch,
     };
     let client_side = choice & 8 != 0;
-    let facts = Facts { dialect, received_at: clock::now(), ip: "192.0.2.1", client_side };
-    let mut decoded = Decoded::default();
-    let Ok(parsed) = Body::parse(body) else { return };
+    let facts = RequestFacts { dialect, received_at: clock::now(), ip: "192.0.2.1", client_side };
+    let mut decoded = DecodedEvents::default();
+    let Ok(parsed) = ParsedBody::parse(body) else { return };
     parsed.write_key();
     if parsed.events(&facts, shape, &mut decoded).is_err() {
         return;
     }
     let whole: Option<Value> = serde_json::from_slice(body).ok();
     let items: Option<Vec<&Value>> = whole.as_ref().and_then(|whole| match shape {
-        Shape::Batch => Some(whole.get("batch")?.as_array()?.iter().collect()),
-        Shape::Webhook if whole.is_array() => Some(whole.as_array()?.iter().collect()),
+        BodyShape::Batch => Some(whole.get("batch")?.as_array()?.iter().collect()),
+        BodyShape::Webhook if whole.is_array() => Some(whole.as_array()?.iter().collect()),
         _ => Some(vec![whole]),
     });
     assert!(items.as_ref().is_none_or(|items| items.len() == decoded.events.len()));
@@ -54,7 +54,7 @@ fuzz_target!(|input: &[u8]| {
         let made = made.expect("what could be read before");
         if event.refused.is_some() {
             assert_eq!(&made, items[number]);
-        } else if shape == Shape::Webhook {
+        } else if shape == BodyShape::Webhook {
             assert_eq!(&made["properties"], items[number]);
         } else {
             let before = items[number].as_object().expect("only objects become events");

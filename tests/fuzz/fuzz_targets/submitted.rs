@@ -5,14 +5,14 @@
 
 use standpipe_core::event::scan;
 use standpipe_core::limits;
-use standpipe::source::{Chunker, Progress, Room, SubmissionReader, Submitter};
+use standpipe::source::{Chunker, Progress, SubmissionLimits, SubmissionReader, Submitter};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 fuzz_target!(|input: &[u8]| {
     let events: Vec<&[u8]> = input.split(|byte| *byte == 0xff).collect();
-    let (submitter, submissions) = Submitter::new(Room::default());
+    let (submitter, submissions) = Submitter::new(SubmissionLimits::default());
     for event in &events {
         drop(submitter.try_submit(event.to_vec().into()).expect("there is room"));
     }

@@ -40,7 +40,7 @@ async fn submit(State(host): State<Host>, event: String) -> (StatusCode, String)
     match host.submit(event).await {
         Ok(EventOutcome::Delivered) => (StatusCode::OK, "delivered".to_owned()),
         Ok(EventOutcome::Filtered) => (StatusCode::OK, "filtered".to_owned()),
-        Ok(EventOutcome::Dead(reason)) => (StatusCode::OK, format!("dead: {reason}")),
+        Ok(EventOutcome::DeadLettered(reason)) => (StatusCode::OK, format!("dead: {reason}")),
         Err(not_settled) => (StatusCode::SERVICE_UNAVAILABLE, not_settled.to_string()),
     }
 }

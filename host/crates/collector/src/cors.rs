@@ -17,7 +17,7 @@ use hyper::header::{
 };
 
 use super::route::Route;
-use super::source::Sources;
+use super::source::SourceRegistry;
 use standpipe_http::Response;
 
 /// How long a browser may keep the answer to a preflight, in seconds.
@@ -42,8 +42,12 @@ pub(super) fn varies_by(route: &Route<'_>) -> HeaderValue {
 }
 
 /// Permit a page to read an answer.
-pub(super) fn permit(answer: &mut Response, origin: Option<&HeaderValue>, sources: &Sources) {
-    let headers = answer.headers_mut();
+pub(super) fn add_headers(
+    response: &mut Response,
+    origin: Option<&HeaderValue>,
+    sources: &SourceRegistry,
+) {
+    let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.entry(VARY).or_insert(HeaderValue::from_static("Origin"));
     let Some(origin) = origin else { return };
@@ -58,15 +62,15 @@ pub(super) fn permit(answer: &mut Response, origin: Option<&HeaderValue>, source
 }
 
 /// A browser may send what it likes; whether a source takes it is another matter.
-pub(super) fn preflight(asked: &HeaderMap) -> Response {
-    let mut answer = Response::default();
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    let headers = answer.headers_mut();
+pub(super) fn preflight_response(asked: &HeaderMap) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, HEAD"));
     headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
     headers.insert(VARY, HeaderValue::from_static("Origin, Access-Control-Request-Headers"));
     if let Some(names) = asked.get(ACCESS_CONTROL_REQUEST_HEADERS) {
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
     }
-    answer
+    response
 }

@@ -15,15 +15,15 @@
 
 #[cfg(test)]
 mod agreement;
-mod bad_body;
+mod event_time;
 mod id;
-mod known;
+mod invalid_body;
+mod known_members;
 mod patch;
 pub(super) mod pixel;
 mod rudderstack;
 mod segment;
-mod shared;
-mod stamp;
+mod shared_members;
 #[cfg(test)]
 mod tests;
 
@@ -36,23 +36,23 @@ use super::dialect::{Dialect, MessageType};
 use crate::limits;
 use standpipe_core::event::{EventRefusal, Outline, Span, string};
 
-pub use bad_body::BadBody;
-use known::Known;
-use patch::Patch;
+pub use invalid_body::InvalidBody;
+use known_members::KnownMembers;
+use patch::ObjectPatch;
 use rudderstack::RudderStack;
 use segment::Segment;
 
 /// A body that has been checked: one JSON object or array, with its parts noted.
 #[derive(Debug)]
-pub struct Body<'a> {
+pub struct ParsedBody<'a> {
     outline: Outline<'a>,
     /// The members of the outermost object.
-    top: Known,
+    top: KnownMembers,
 }
 
 /// What a request says about the shape of its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum BodyShape {
     /// The body is one event, of the type that the path says.
     One(MessageType),
     /// The body has an array `batch` of events, each with its own type. Imports
@@ -65,7 +65,7 @@ pub enum Shape {
 
 /// What is known of a request beside its body.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
+pub struct RequestFacts<'a> {
     /// Whose rules apply.
     pub dialect: Dialect,
     /// By the server's clock.
@@ -78,7 +78,7 @@ pub struct Facts<'a> {
 
 /// The events of a request, and what would have been events.
 #[derive(Debug)]
-pub struct Decoded {
+pub struct DecodedEvents {
     /// The texts of all, one after the other with nothing between.
     pub bytes: Vec<u8>,
     /// Where each of them stands, in the order of the request.
@@ -89,22 +89,22 @@ pub struct Decoded {
 
 /// Why nothing is appended for an event.
 #[derive(Debug, Error)]
-enum Stop {
+enum EventError {
     /// It is none.
     #[error(transparent)]
     Refused(#[from] EventRefusal),
     /// There is something wrong with the whole request.
     #[error(transparent)]
-    Bad(#[from] BadBody),
+    Bad(#[from] InvalidBody),
 }
 
-impl Default for Decoded {
+impl Default for DecodedEvents {
     fn default() -> Self {
         Self::of_at_most(limits::COLLECTED_BYTES_MAX)
     }
 }
 
-/// One text in [`Decoded::bytes`].
+/// One text in [`DecodedEvents::bytes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodedEvent {
     /// Its first byte.
@@ -116,19 +116,19 @@ pub struct DecodedEvent {
     pub refused: Option<EventRefusal>,
 }
 
-impl Decoded {
+impl DecodedEvents {
     /// None yet, and room for texts of so many bytes, which is not allocated before it
     /// is needed.
     pub fn of_at_most(bytes_max: usize) -> Self {
         let bytes_max = bytes_max.min(limits::COLLECTED_BYTES_MAX);
-        Decoded { bytes: Vec::new(), events: Vec::new(), bytes_max }
+        DecodedEvents { bytes: Vec::new(), events: Vec::new(), bytes_max }
     }
 
     /// A body that is refused as a whole, as an event that is none.
     pub(super) fn refused_request(body: Vec<u8>) -> Self {
         let end = u32::try_from(body.len()).expect("a body is limited");
         let event = DecodedEvent { start: 0, end, refused: Some(EventRefusal::Request) };
-        Decoded { bytes: body, events: vec![event], ..Self::default() }
+        DecodedEvents { bytes: body, events: vec![event], ..Self::default() }
     }
 
     /// The text of one of its events.
@@ -143,24 +143,24 @@ impl Decoded {
     }
 }
 
-impl<'a> Body<'a> {
+impl<'a> ParsedBody<'a> {
     /// Check a body, be it an object or an array.
     ///
     /// # Errors
     ///
     /// It is empty, not JSON, nested too deeply, neither of these two, or has too many
     /// parts.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, BadBody> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, InvalidBody> {
         if bytes.trim_ascii().is_empty() {
-            return Err(BadBody::Empty);
+            return Err(InvalidBody::Empty);
         }
         // One level less, since a webhook's payload is put into an event.
         let levels_max = standpipe_core::limits::EVENT_NESTING_MAX - 1;
         let outline = Outline::bounded(bytes, levels_max, limits::COLLECT_PARTS_MAX)?;
-        let mut top = Known::default();
+        let mut top = KnownMembers::default();
         let spells = outline.spells();
-        outline.members(|member| top.note(member, spells));
-        Ok(Body { outline, top })
+        outline.members(|member| top.note_member(member, spells));
+        Ok(ParsedBody { outline, top })
     }
 
     /// The string under `writeKey` in the outermost object.
@@ -177,18 +177,22 @@ impl<'a> Body<'a> {
     /// appended by then is not to be used.
     pub fn events(
         &self,
-        facts: &Facts<'_>,
-        shape: Shape,
-        out: &mut Decoded,
-    ) -> Result<(), BadBody> {
+        facts: &RequestFacts<'_>,
+        shape: BodyShape,
+        out: &mut DecodedEvents,
+    ) -> Result<(), InvalidBody> {
         let is_object = self.outline.at(self.outline.root()).starts_with('{');
-        if !is_object && shape != Shape::Webhook {
-            return Err(BadBody::NotAnObject);
+        if !is_object && shape != BodyShape::Webhook {
+            return Err(InvalidBody::NotAnObject);
         }
-        let mut texts =
-            Texts { outline: &self.outline, patch: Patch::default(), added_bytes: 0, out };
+        let mut texts = EventWriter {
+            outline: &self.outline,
+            patch: ObjectPatch::default(),
+            added_bytes: 0,
+            out,
+        };
         match (shape, facts.dialect) {
-            (Shape::Webhook, _) => self.webhook(&mut RudderStack::new(facts), &mut texts),
+            (BodyShape::Webhook, _) => self.webhook(&mut RudderStack::new(facts), &mut texts),
             (_, Dialect::Segment) => {
                 let mut rules = Segment::new(facts, &self.outline, &self.top, shape)?;
                 self.each(shape, facts.dialect, &mut texts, |known, patch| {
@@ -200,7 +204,7 @@ impl<'a> Body<'a> {
                 let path = shape.message_type();
                 let outline = &self.outline;
                 self.each(shape, facts.dialect, &mut texts, |known, patch| {
-                    rules.apply(outline, path, known, patch).map_err(Stop::from)
+                    rules.apply(outline, path, known, patch).map_err(EventError::from)
                 })
             }
         }
@@ -208,27 +212,27 @@ impl<'a> Body<'a> {
 
     fn each(
         &self,
-        shape: Shape,
+        shape: BodyShape,
         dialect: Dialect,
-        texts: &mut Texts<'_, '_>,
-        mut apply: impl FnMut(&Known, &mut Patch) -> Result<(), Stop>,
-    ) -> Result<(), BadBody> {
-        if let Shape::One(_) = shape {
+        texts: &mut EventWriter<'_, '_>,
+        mut apply: impl FnMut(&KnownMembers, &mut ObjectPatch) -> Result<(), EventError>,
+    ) -> Result<(), InvalidBody> {
+        if let BodyShape::One(_) = shape {
             return texts.add(self.outline.root(), |patch| apply(&self.top, patch));
         }
-        let batch = self.top.batch.given().ok_or(BadBody::NoBatch)?;
+        let batch = self.top.batch.given().ok_or(InvalidBody::NoBatch)?;
         if !self.outline.at(batch).starts_with('[') {
-            return Err(BadBody::NoBatch);
+            return Err(InvalidBody::NoBatch);
         }
         let spells = self.outline.spells();
         let mut items = self.outline.items(batch);
         let mut count = 0_usize;
         loop {
-            let mut known = Known::default();
-            let Some(item) = items.next(|member| known.note(member, spells)) else {
+            let mut known = KnownMembers::default();
+            let Some(item) = items.next(|member| known.note_member(member, spells)) else {
                 // Segment takes it, and it holds no event that could be lost.
                 let is_bad = count == 0 && dialect == Dialect::RudderStack;
-                return if is_bad { Err(BadBody::EmptyBatch) } else { Ok(()) };
+                return if is_bad { Err(InvalidBody::EmptyBatch) } else { Ok(()) };
             };
             count += 1;
             if self.outline.at(item).starts_with('{') {
@@ -239,7 +243,11 @@ impl<'a> Body<'a> {
         }
     }
 
-    fn webhook(&self, rules: &mut RudderStack, texts: &mut Texts<'_, '_>) -> Result<(), BadBody> {
+    fn webhook(
+        &self,
+        rules: &mut RudderStack,
+        texts: &mut EventWriter<'_, '_>,
+    ) -> Result<(), InvalidBody> {
         let root = self.outline.root();
         let added = rules.webhook_bytes_max();
         if self.outline.at(root).starts_with('{') {
@@ -254,41 +262,41 @@ impl<'a> Body<'a> {
                 texts.add(item, |_| Err(EventRefusal::NotAnObject.into()))?;
             }
         }
-        if texts.out.events.len() == events { Err(BadBody::EmptyBatch) } else { Ok(()) }
+        if texts.out.events.len() == events { Err(InvalidBody::EmptyBatch) } else { Ok(()) }
     }
 }
 
-impl Shape {
+impl BodyShape {
     fn message_type(self) -> Option<MessageType> {
         match self {
-            Shape::One(message_type) => Some(message_type),
-            Shape::Batch | Shape::Webhook => None,
+            BodyShape::One(message_type) => Some(message_type),
+            BodyShape::Batch | BodyShape::Webhook => None,
         }
     }
 }
 
 /// Where texts are appended.
-struct Texts<'o, 'a> {
+struct EventWriter<'o, 'a> {
     outline: &'o Outline<'a>,
     /// Used again for each event.
-    patch: Patch,
+    patch: ObjectPatch,
     /// Bytes that have been added to events, be they taken or refused: it is work, too.
     added_bytes: usize,
-    out: &'o mut Decoded,
+    out: &'o mut DecodedEvents,
 }
 
-impl Texts<'_, '_> {
+impl EventWriter<'_, '_> {
     /// Append an object with its changes, or what is refused as it is.
     fn add(
         &mut self,
         span: Span,
-        change: impl FnOnce(&mut Patch) -> Result<(), Stop>,
-    ) -> Result<(), BadBody> {
+        change: impl FnOnce(&mut ObjectPatch) -> Result<(), EventError>,
+    ) -> Result<(), InvalidBody> {
         self.patch.clear();
         match change(&mut self.patch) {
             Ok(()) => {}
-            Err(Stop::Refused(refusal)) => return self.refuse(span, refusal),
-            Err(Stop::Bad(bad)) => return Err(bad),
+            Err(EventError::Refused(refusal)) => return self.refuse(span, refusal),
+            Err(EventError::Bad(bad)) => return Err(bad),
         }
         self.count_added(self.patch.bytes())?;
         let bytes = self.patch.bytes_of(span);
@@ -307,7 +315,7 @@ impl Texts<'_, '_> {
         span: Span,
         added_bytes_max: usize,
         make: impl FnOnce(&str, &mut Vec<u8>),
-    ) -> Result<(), BadBody> {
+    ) -> Result<(), InvalidBody> {
         self.count_added(added_bytes_max)?;
         let payload = self.outline.at(span);
         let bytes_max = payload.len() + added_bytes_max;
@@ -320,41 +328,41 @@ impl Texts<'_, '_> {
     }
 
     /// Append a part of the body as it is.
-    fn refuse(&mut self, span: Span, refusal: EventRefusal) -> Result<(), BadBody> {
+    fn refuse(&mut self, span: Span, refusal: EventRefusal) -> Result<(), InvalidBody> {
         let text = self.outline.at(span).as_bytes();
         let start = self.begin(text.len())?;
         self.out.bytes.extend_from_slice(text);
         self.close(start, Some(refusal))
     }
 
-    fn count_added(&mut self, bytes: usize) -> Result<(), BadBody> {
+    fn count_added(&mut self, bytes: usize) -> Result<(), InvalidBody> {
         self.added_bytes += bytes;
         if self.added_bytes > limits::COLLECT_ADDED_BYTES_MAX {
-            return Err(BadBody::AddsTooMuch);
+            return Err(InvalidBody::AddsTooMuch);
         }
         Ok(())
     }
 
     /// See that there is room for a text of so many bytes. Returns where it begins.
-    fn begin(&mut self, bytes: usize) -> Result<usize, BadBody> {
+    fn begin(&mut self, bytes: usize) -> Result<usize, InvalidBody> {
         if self.out.events.len() >= limits::COLLECT_EVENTS_MAX {
-            return Err(BadBody::TooManyEvents);
+            return Err(InvalidBody::TooManyEvents);
         }
         let start = self.out.bytes.len();
         if start + bytes > self.out.bytes_max {
-            return Err(BadBody::TooLong);
+            return Err(InvalidBody::TooLong);
         }
         Ok(start)
     }
 
-    fn close(&mut self, start: usize, refused: Option<EventRefusal>) -> Result<(), BadBody> {
+    fn close(&mut self, start: usize, refused: Option<EventRefusal>) -> Result<(), InvalidBody> {
         let bytes = &mut self.out.bytes;
         if self.outline.has_blanks() {
             for byte in bytes[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
                 *byte = b' ';
             }
         }
-        let place = |at| u32::try_from(at).map_err(|_| BadBody::TooLong);
+        let place = |at| u32::try_from(at).map_err(|_| InvalidBody::TooLong);
         let event = DecodedEvent { start: place(start)?, end: place(bytes.len())?, refused };
         self.out.events.push(event);
         Ok(())

@@ -15,14 +15,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::decode::{BadBody, Body, Decoded, DecodedEvent, Facts, Shape};
-use super::entry;
-use super::head::Head;
-use super::reason::RefusalReason;
-use super::refused::Refused;
-use super::source::{Source, Sources};
+use super::decode::{
+    BodyShape, DecodedEvent, DecodedEvents, InvalidBody, ParsedBody, RequestFacts,
+};
+use super::refusal_reason::RefusalReason;
+use super::refused_request::RefusedRequest;
+use super::request_entry;
+use super::request_head::RequestHead;
+use super::source::{CollectorSource, SourceRegistry};
 use super::webhook::WebhookHead;
-use crate::encoding::{self, DecodeError, Encoding};
+use crate::content_encoding::{self, DecompressError, Encoding};
 use crate::limits;
 use standpipe_core::clock;
 use standpipe_core::event::EventRefusal;
@@ -48,8 +50,8 @@ const USUAL_COMPRESSION: usize = 8;
 
 /// Decodes bodies, few large ones at once.
 #[derive(Debug)]
-pub(super) struct Decoder {
-    sources: Arc<Sources>,
+pub(super) struct BodyDecoder {
+    sources: Arc<SourceRegistry>,
     body_bytes_max: usize,
     /// One for each large body.
     slots: Arc<Semaphore>,
@@ -59,11 +61,11 @@ pub(super) struct Decoder {
 
 /// A request whose body has been read.
 #[derive(Debug)]
-pub(super) struct Received {
-    pub(super) head: Head,
+pub(super) struct ReceivedRequest {
+    pub(super) head: RequestHead,
     /// Whose it is, where that stands before the body.
-    pub(super) source: Option<Arc<Source>>,
-    pub(super) shape: Shape,
+    pub(super) source: Option<Arc<CollectorSource>>,
+    pub(super) shape: BodyShape,
     pub(super) encoding: Encoding,
     /// Only of a webhook.
     pub(super) webhook: Option<WebhookHead>,
@@ -71,33 +73,33 @@ pub(super) struct Received {
 
 /// The events of a request, on their way into the spool.
 #[derive(Debug)]
-pub(super) struct Accepted {
-    pub(super) source: Arc<Source>,
-    pub(super) decoded: Decoded,
+pub(super) struct AcceptedRequest {
+    pub(super) source: Arc<CollectorSource>,
+    pub(super) decoded: DecodedEvents,
     /// The memory of a large one, to be held until it is in the spool.
     pub(super) _slot: Option<OwnedSemaphorePermit>,
 }
 
 /// What a body may become.
 #[derive(Debug, Clone, Copy)]
-struct Bounds {
+struct DecodeBounds {
     body_bytes_max: usize,
     events_bytes_max: usize,
 }
 
 /// A request that is refused, and what of it is kept all the same.
 #[derive(Debug)]
-pub(super) struct Rejected {
-    pub(super) refused: Refused,
+pub(super) struct RejectedRequest {
+    pub(super) refused: RefusedRequest,
     /// Its body, as an event that is none.
-    pub(super) kept: Option<Accepted>,
+    pub(super) kept: Option<AcceptedRequest>,
 }
 
 /// Why there are no events, and what is known by then.
 #[derive(Debug)]
-struct Failed {
+struct FailedDecode {
     failure: Failure,
-    source: Option<Arc<Source>>,
+    source: Option<Arc<CollectorSource>>,
     /// The body, if it is kept: decompressed, where that was possible.
     body: Option<Vec<u8>>,
 }
@@ -105,16 +107,16 @@ struct Failed {
 /// Why there are no events.
 #[derive(Debug)]
 enum Failure {
-    Compression(DecodeError),
-    Body(BadBody),
-    Refused(Refused),
+    Compression(DecompressError),
+    Body(InvalidBody),
+    Refused(RefusedRequest),
 }
 
-impl Decoder {
-    pub(super) fn new(sources: Arc<Sources>, body_bytes_max: usize) -> Self {
+impl BodyDecoder {
+    pub(super) fn new(sources: Arc<SourceRegistry>, body_bytes_max: usize) -> Self {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let slots = processors.div_ceil(2).min(limits::COLLECT_DECODERS_MAX);
-        Decoder {
+        BodyDecoder {
             sources,
             body_bytes_max,
             slots: Arc::new(Semaphore::new(slots)),
@@ -126,24 +128,24 @@ impl Decoder {
     /// what the entry of the spool takes.
     pub(super) async fn decode(
         &self,
-        received: Received,
+        received: ReceivedRequest,
         bytes: Vec<u8>,
         reservation: &mut RequestReservation,
-    ) -> Result<Accepted, Rejected> {
-        let bounds = Bounds {
+    ) -> Result<AcceptedRequest, RejectedRequest> {
+        let bounds = DecodeBounds {
             body_bytes_max: self.body_bytes_max.min(limits::COLLECT_INLINE_BODY_BYTES_MAX),
             events_bytes_max: COLLECT_INLINE_EVENTS_BYTES_MAX,
         };
         if bytes.len() <= bounds.body_bytes_max {
-            let usual = usual_bytes(received.encoding, bytes.len());
-            reservation.grow(usual).await.map_err(Refused::from)?;
-            match run(&self.sources, &received, Cow::Borrowed(&bytes), bounds) {
+            let usual = usual_event_bytes(received.encoding, bytes.len());
+            reservation.grow(usual).await.map_err(RefusedRequest::from)?;
+            match decode_within(&self.sources, &received, Cow::Borrowed(&bytes), bounds) {
                 Err(failed) if self.is_of_bounds(bounds, &failed.failure) => {}
                 decoded => {
                     let (source, decoded) = decoded.map_err(|failed| failed.rejected(None))?;
                     drop(bytes);
-                    reserve(reservation, &source, &decoded)?;
-                    return Ok(Accepted { source, decoded, _slot: None });
+                    reserve_entry(reservation, &source, &decoded)?;
+                    return Ok(AcceptedRequest { source, decoded, _slot: None });
                 }
             }
             reservation.shrink_to(bytes.len());
@@ -152,48 +154,48 @@ impl Decoder {
     }
 
     /// Whether a body may be decoded all the same, where there is more memory.
-    fn is_of_bounds(&self, bounds: Bounds, failure: &Failure) -> bool {
+    fn is_of_bounds(&self, bounds: DecodeBounds, failure: &Failure) -> bool {
         match failure {
-            Failure::Compression(DecodeError::TooLarge) => {
+            Failure::Compression(DecompressError::TooLarge) => {
                 bounds.body_bytes_max < self.body_bytes_max
             }
-            Failure::Body(BadBody::TooLong) => true,
+            Failure::Body(InvalidBody::TooLong) => true,
             _ => false,
         }
     }
 
     async fn decode_large(
         &self,
-        received: Received,
+        received: ReceivedRequest,
         bytes: Vec<u8>,
         reservation: &mut RequestReservation,
-    ) -> Result<Accepted, Rejected> {
-        let slot = self.slot().await.ok_or_else(Refused::busy)?;
-        let bounds = Bounds {
+    ) -> Result<AcceptedRequest, RejectedRequest> {
+        let slot = self.acquire_slot().await.ok_or_else(RefusedRequest::busy)?;
+        let bounds = DecodeBounds {
             body_bytes_max: self.body_bytes_max,
             events_bytes_max: limits::COLLECTED_BYTES_MAX,
         };
         let sources = Arc::clone(&self.sources);
         // The slot goes along: where the client leaves, the work is done all the same.
         let work = spawn_blocking(move || {
-            let decoded = run(&sources, &received, Cow::Owned(bytes), bounds);
+            let decoded = decode_within(&sources, &received, Cow::Owned(bytes), bounds);
             (decoded, slot)
         });
         let (decoded, slot) = match work.await {
             Ok(done) => done,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             // The runtime ends.
-            Err(_) => return Err(Refused::busy().into()),
+            Err(_) => return Err(RefusedRequest::busy().into()),
         };
         reservation.shrink_to(0);
         match decoded {
-            Ok((source, decoded)) => Ok(Accepted { source, decoded, _slot: Some(slot) }),
+            Ok((source, decoded)) => Ok(AcceptedRequest { source, decoded, _slot: Some(slot) }),
             Err(failed) => Err(failed.rejected(Some(slot))),
         }
     }
 
     /// A slot, after a while at most.
-    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+    async fn acquire_slot(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
             return Some(slot);
         }
@@ -207,7 +209,7 @@ impl Decoder {
 }
 
 /// What the events of a small body usually take.
-fn usual_bytes(encoding: Encoding, body_bytes: usize) -> usize {
+fn usual_event_bytes(encoding: Encoding, body_bytes: usize) -> usize {
     let body_bytes = match encoding {
         Encoding::Identity => body_bytes,
         _ => body_bytes * USUAL_COMPRESSION,
@@ -216,50 +218,50 @@ fn usual_bytes(encoding: Encoding, body_bytes: usize) -> usize {
 }
 
 /// Have just what an entry takes reserved.
-fn reserve(
+fn reserve_entry(
     reservation: &mut RequestReservation,
-    source: &Source,
-    decoded: &Decoded,
-) -> Result<(), Refused> {
-    let head = entry::head_bytes(&source.settings.name, decoded.events.len());
+    source: &CollectorSource,
+    decoded: &DecodedEvents,
+) -> Result<(), RefusedRequest> {
+    let head = request_entry::head_bytes(&source.settings.name, decoded.events.len());
     let due = head + decoded.bytes.len();
     reservation.shrink_to(due);
     let is_reserved = reservation.try_grow(due - reservation.bytes());
-    is_reserved.then_some(()).ok_or_else(Refused::busy)
+    is_reserved.then_some(()).ok_or_else(RefusedRequest::busy)
 }
 
 /// Find a body's source, and its events.
-fn run(
-    sources: &Sources,
-    received: &Received,
+fn decode_within(
+    sources: &SourceRegistry,
+    received: &ReceivedRequest,
     mut body: Cow<'_, [u8]>,
-    bounds: Bounds,
-) -> Result<(Arc<Source>, Decoded), Failed> {
+    bounds: DecodeBounds,
+) -> Result<(Arc<CollectorSource>, DecodedEvents), FailedDecode> {
     let mut source = received.source.clone();
-    match decode(sources, received, &mut body, &mut source, bounds) {
+    match decode_body(sources, received, &mut body, &mut source, bounds) {
         Ok(events) => Ok((source.expect("events are of a source"), events)),
         Err(failure) => {
-            let keeps = |source: &Arc<Source>| source.settings.keep_refused;
+            let keeps = |source: &Arc<CollectorSource>| source.settings.keep_refused;
             let is_kept = source.as_ref().is_some_and(keeps)
                 && failure.is_of_body()
                 && (1..=standpipe_core::limits::EVENT_BYTES_MAX).contains(&body.len());
-            Err(Failed { failure, source, body: is_kept.then(|| body.into_owned()) })
+            Err(FailedDecode { failure, source, body: is_kept.then(|| body.into_owned()) })
         }
     }
 }
 
 /// Decompress a body, find its source, if that is not known, and take it apart.
-fn decode(
-    sources: &Sources,
-    received: &Received,
+fn decode_body(
+    sources: &SourceRegistry,
+    received: &ReceivedRequest,
     body: &mut Cow<'_, [u8]>,
-    source: &mut Option<Arc<Source>>,
-    bounds: Bounds,
-) -> Result<Decoded, Failure> {
-    let Received { head, shape, encoding, webhook, .. } = received;
+    source: &mut Option<Arc<CollectorSource>>,
+    bounds: DecodeBounds,
+) -> Result<DecodedEvents, Failure> {
+    let ReceivedRequest { head, shape, encoding, webhook, .. } = received;
     // Where it cannot be decompressed, it is kept as it came.
     let raw = source.as_ref().filter(|source| source.settings.keep_refused).map(|_| body.clone());
-    match encoding::decode(*encoding, std::mem::take(body), bounds.body_bytes_max) {
+    match content_encoding::decompress(*encoding, std::mem::take(body), bounds.body_bytes_max) {
         Ok(decoded) => *body = decoded,
         Err(error) => {
             *body = raw.unwrap_or_default();
@@ -271,30 +273,30 @@ fn decode(
         let payload = webhook.payload(body)?;
         // Escapes make JSON longer than the form that it is made of.
         if payload.as_ref().is_some_and(|payload| payload.len() > bounds.body_bytes_max) {
-            return Err(Failure::Compression(DecodeError::TooLarge));
+            return Err(Failure::Compression(DecompressError::TooLarge));
         }
         if let Some(payload) = payload {
             *body = Cow::Owned(payload);
         }
     }
-    let parsed = Body::parse(body)?;
+    let parsed = ParsedBody::parse(body)?;
     let source = match source {
         Some(source) => source,
         None => {
-            let key = parsed.write_key().ok_or_else(|| Refused::no_key(sources))?;
-            let found = sources.of_key(&key).ok_or_else(Refused::unknown_key)?;
+            let key = parsed.write_key().ok_or_else(|| RefusedRequest::no_key(sources))?;
+            let found = sources.of_key(&key).ok_or_else(RefusedRequest::unknown_key)?;
             head.check(&found)?;
             source.insert(found)
         }
     };
     let ip = head.ip.to_string();
-    let facts = Facts {
+    let facts = RequestFacts {
         dialect: source.settings.dialect,
         received_at: clock::now(),
         ip: &ip,
         client_side: head.is_of_page,
     };
-    let mut decoded = Decoded::of_at_most(bounds.events_bytes_max);
+    let mut decoded = DecodedEvents::of_at_most(bounds.events_bytes_max);
     // What is added to usual events.
     decoded.bytes.reserve(body.len() + body.len() / 2);
     parsed.events(&facts, *shape, &mut decoded)?;
@@ -303,14 +305,14 @@ fn decode(
 }
 
 /// Whether a request is worth to be taken for its good events.
-fn check_refusals(decoded: &Decoded, is_strict: bool) -> Result<(), Refused> {
+fn check_refusals(decoded: &DecodedEvents, is_strict: bool) -> Result<(), RefusedRequest> {
     let is_bad = |event: &DecodedEvent| event.refused.is_some();
     let Some(place) = decoded.events.iter().position(is_bad) else { return Ok(()) };
     let bad = decoded.events[place..].iter().filter_map(|event| event.refused);
     if is_strict {
         let first = bad.map(|refusal| refusal.to_string()).next().unwrap_or_default();
         let text = format!("{first}: event {} of {}", place + 1, decoded.events.len());
-        return Err(Refused::new(RefusalReason::BadEvent, text));
+        return Err(RefusedRequest::new(RefusalReason::BadEvent, text));
     }
     let (count, all) = (bad.count(), decoded.events.len());
     if count <= COLLECT_REFUSED_EVENTS_MAX || 2 * count <= all {
@@ -329,21 +331,21 @@ fn check_refusals(decoded: &Decoded, is_strict: bool) -> Result<(), Refused> {
         reasons.join("; "),
         COLLECT_REFUSED_EVENTS_MAX,
     );
-    Err(Refused::new(RefusalReason::MostlyBadEvents, text))
+    Err(RefusedRequest::new(RefusalReason::MostlyBadEvents, text))
 }
 
-impl Failed {
+impl FailedDecode {
     /// The request that is refused for it. What of it is kept counts as a large body until
     /// it is in the spool, if it was one.
-    fn rejected(self, slot: Option<OwnedSemaphorePermit>) -> Rejected {
-        let Failed { failure, source, body } = self;
-        let refused = Refused::from(failure).of_known(source.as_ref());
-        let kept = source.zip(body).map(|(source, body)| Accepted {
+    fn rejected(self, slot: Option<OwnedSemaphorePermit>) -> RejectedRequest {
+        let FailedDecode { failure, source, body } = self;
+        let refused = RefusedRequest::from(failure).of_known(source.as_ref());
+        let kept = source.zip(body).map(|(source, body)| AcceptedRequest {
             source,
-            decoded: Decoded::refused_request(body),
+            decoded: DecodedEvents::refused_request(body),
             _slot: slot,
         });
-        Rejected { refused, kept }
+        RejectedRequest { refused, kept }
     }
 }
 
@@ -351,7 +353,7 @@ impl Failure {
     /// Whether something is wrong with the body that sending it again does not change.
     fn is_of_body(&self) -> bool {
         match self {
-            Failure::Body(BadBody::Empty) => false,
+            Failure::Body(InvalidBody::Empty) => false,
             Failure::Compression(_) | Failure::Body(_) => true,
             Failure::Refused(refused) => {
                 let reasons = [RefusalReason::BadEvent, RefusalReason::MostlyBadEvents];
@@ -361,25 +363,25 @@ impl Failure {
     }
 }
 
-impl From<Refused> for Rejected {
-    fn from(refused: Refused) -> Self {
-        Rejected { refused, kept: None }
+impl From<RefusedRequest> for RejectedRequest {
+    fn from(refused: RefusedRequest) -> Self {
+        RejectedRequest { refused, kept: None }
     }
 }
 
-impl From<BadBody> for Failure {
-    fn from(error: BadBody) -> Self {
+impl From<InvalidBody> for Failure {
+    fn from(error: InvalidBody) -> Self {
         Failure::Body(error)
     }
 }
 
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
+impl From<RefusedRequest> for Failure {
+    fn from(refused: RefusedRequest) -> Self {
         Failure::Refused(refused)
     }
 }
 
-impl From<Failure> for Refused {
+impl From<Failure> for RefusedRequest {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Compression(error) => error.into(),

@@ -10,23 +10,23 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use tracing::{Instrument, field};
 
-use super::answer;
-use super::bodies::{Bodies, KeyPlace};
-use super::counts::ResponseCounts;
-use super::decode::Shape;
-use super::decoder::{Accepted, Decoder, Received, Rejected};
-use super::head::Head;
+use super::body_memory::{KeyPlace, RequestBodyMemory};
+use super::decode::BodyShape;
+use super::decoder::{AcceptedRequest, BodyDecoder, ReceivedRequest, RejectedRequest};
 use super::proxies::Proxies;
 use super::public_url::PublicUrl;
-use super::query::Query;
-use super::reason::RefusalReason;
-use super::refused::Refused;
-use super::route::{Route, route};
-use super::source::{Source, Sources};
+use super::query_request::QueryRequest;
+use super::refusal_reason::RefusalReason;
+use super::refused_request::RefusedRequest;
+use super::request_head::RequestHead;
+use super::response;
+use super::response_counters::ResponseCounters;
+use super::route::{Route, find_route};
+use super::source::{CollectorSource, SourceRegistry};
 use super::webhook::WebhookHead;
-use super::{SourceSettings, TakenKey};
-use super::{cors, entry, vendor};
-use crate::encoding::Encoding;
+use super::{DuplicateWriteKey, SourceSettings};
+use super::{cors, request_entry, vendor};
+use crate::content_encoding::Encoding;
 use crate::limits;
 use standpipe_core::clock;
 use standpipe_core::secret::Secret;
@@ -51,16 +51,16 @@ const HTTP_LARGE_BODIES_BYTES_MAX: usize = 48 * 1024 * 1024;
 /// Takes requests, and answers them once their events are in the spool.
 #[derive(Debug)]
 pub struct Collector {
-    pub(super) sources: Arc<Sources>,
+    pub(super) sources: Arc<SourceRegistry>,
     spool: Spool,
-    bodies: Bodies,
+    bodies: RequestBodyMemory,
     proxies: Proxies,
-    decoder: Decoder,
+    decoder: BodyDecoder,
     /// Memory for the headers of requests under way.
     headers: RequestMemory,
     /// Memory for bodies that have been read, and for what small ones become.
     decoded: RequestMemory,
-    pub(super) responses: ResponseCounts,
+    pub(super) responses: ResponseCounters,
     /// When it was started, in RFC 3339: the settings of its sources are as old.
     started_at: String,
 }
@@ -68,12 +68,12 @@ pub struct Collector {
 impl Collector {
     /// Take events from these sources, in bodies of at most so many bytes.
     pub fn new(sources: Vec<SourceSettings>, body_bytes_max: usize, spool: Spool) -> Self {
-        let sources = Arc::new(Sources::new(sources));
+        let sources = Arc::new(SourceRegistry::new(sources));
         Collector {
-            decoder: Decoder::new(Arc::clone(&sources), body_bytes_max),
+            decoder: BodyDecoder::new(Arc::clone(&sources), body_bytes_max),
             sources,
             spool,
-            bodies: Bodies::new(body_bytes_max),
+            bodies: RequestBodyMemory::new(body_bytes_max),
             proxies: Proxies::default(),
             headers: RequestMemory::new(HTTP_HEADERS_BYTES_MAX),
             decoded: RequestMemory::with_room_for_small(
@@ -81,7 +81,7 @@ impl Collector {
                 HTTP_LARGE_BODIES_BYTES_MAX,
                 limits::HTTP_SMALL_BODY_BYTES_MAX,
             ),
-            responses: ResponseCounts::default(),
+            responses: ResponseCounters::default(),
             started_at: clock::rfc3339(clock::now()),
         }
     }
@@ -108,7 +108,7 @@ impl Collector {
     /// # Errors
     ///
     /// A key is there twice. Nothing changes then.
-    pub fn set_kept_keys(&self, keys: &[(usize, Secret)]) -> Result<bool, TakenKey> {
+    pub fn set_kept_keys(&self, keys: &[(usize, Secret)]) -> Result<bool, DuplicateWriteKey> {
         self.sources.set_kept_keys(keys)
     }
 
@@ -123,7 +123,7 @@ impl Collector {
         &self,
         sources: Vec<SourceSettings>,
         keys: &[(usize, Secret)],
-    ) -> Result<(), TakenKey> {
+    ) -> Result<(), DuplicateWriteKey> {
         self.sources.replace(sources, keys)
     }
 
@@ -138,15 +138,15 @@ impl Collector {
     }
 
     /// Answer a request, wherever it came in.
-    pub async fn answer(&self, request: Request<impl RequestBody + Unpin>, peer: Peer) -> Response {
+    pub async fn handle(&self, request: Request<impl RequestBody + Unpin>, peer: Peer) -> Response {
         // Paths and queries can hold write keys: none of them is a field.
         let span = tracing::debug_span!("collector_request", status = field::Empty);
-        let answer = self.answer_whole(request, peer).instrument(span.clone()).await;
-        span.record("status", answer.status().as_u16());
-        answer
+        let response = self.handle_request(request, peer).instrument(span.clone()).await;
+        span.record("status", response.status().as_u16());
+        response
     }
 
-    async fn answer_whole(
+    async fn handle_request(
         &self,
         request: Request<impl RequestBody + Unpin>,
         peer: Peer,
@@ -156,12 +156,12 @@ impl Collector {
         let origin = parts.headers.get(ORIGIN).cloned();
         // Who waits to be asked for the body needs no more of it to be read.
         let mut is_sending = !parts.headers.contains_key(EXPECT);
-        let mut headers = self.headers.try_reserve(memory_of(&parts));
-        let answer = match headers {
+        let mut headers = self.headers.try_reserve(request_memory_bytes(&parts));
+        let response = match headers {
             Some(_) => self.dispatch(&parts, &mut body, peer).await,
             None => {
                 is_sending = false;
-                Err(Refused::busy())
+                Err(RefusedRequest::busy())
             }
         };
         // Nothing of them is needed while the rest of the body is read.
@@ -169,14 +169,14 @@ impl Collector {
         if let Some(headers) = &mut headers {
             headers.shrink_to(HTTP_REQUEST_OVERHEAD_BYTES);
         }
-        let mut answer = answer.unwrap_or_else(|refused| refused.answer(&self.sources));
+        let mut response = response.unwrap_or_else(|refused| refused.response(&self.sources));
         // Nor is anything read of who has stopped sending.
-        if is_sending && answer.status() != StatusCode::REQUEST_TIMEOUT {
+        if is_sending && response.status() != StatusCode::REQUEST_TIMEOUT {
             http::discard_body(&mut body).await;
         }
-        cors::permit(&mut answer, origin.as_ref(), &self.sources);
-        self.responses.add(answer.status(), started.elapsed());
-        answer
+        cors::add_headers(&mut response, origin.as_ref(), &self.sources);
+        self.responses.add(response.status(), started.elapsed());
+        response
     }
 
     async fn dispatch(
@@ -184,77 +184,83 @@ impl Collector {
         parts: &Parts,
         body: &mut (impl RequestBody + Unpin),
         peer: Peer,
-    ) -> Result<Response, Refused> {
+    ) -> Result<Response, RefusedRequest> {
         if parts.headers.len() > standpipe_http::limits::HTTP_HEADERS_MAX {
             let text = format!("more than {} headers", standpipe_http::limits::HTTP_HEADERS_MAX);
-            return Err(Refused::new(RefusalReason::TooManyHeaders, text));
+            return Err(RefusedRequest::new(RefusalReason::TooManyHeaders, text));
         }
         if parts.method == Method::OPTIONS {
-            return Ok(cors::preflight(&parts.headers));
+            return Ok(cors::preflight_response(&parts.headers));
         }
-        let route = route(&parts.method, parts.uri.path());
+        let route = find_route(&parts.method, parts.uri.path());
         tracing::debug!(route = route.word(), "a request");
         let varies_by = cors::varies_by(&route);
-        let answer = self.take_route(route, parts, body, peer).await;
-        let mut answer = answer.unwrap_or_else(|refused| refused.answer(&self.sources));
-        answer.headers_mut().insert(VARY, varies_by);
-        Ok(answer)
+        let response = self.handle_route(route, parts, body, peer).await;
+        let mut response = response.unwrap_or_else(|refused| refused.response(&self.sources));
+        response.headers_mut().insert(VARY, varies_by);
+        Ok(response)
     }
 
-    async fn take_route(
+    async fn handle_route(
         &self,
         route: Route<'_>,
         parts: &Parts,
         body: &mut (impl RequestBody + Unpin),
         peer: Peer,
-    ) -> Result<Response, Refused> {
-        let mut head = Head::of(parts, peer, &self.proxies);
+    ) -> Result<Response, RefusedRequest> {
+        let mut head = RequestHead::of(parts, peer, &self.proxies);
         match route {
             Route::One { message_type, is_browser } => {
                 head.is_of_page |= is_browser;
-                self.take(head, body, Shape::One(message_type), None).await
+                self.accept_body(head, body, BodyShape::One(message_type), None).await
             }
             Route::Batch { is_browser } => {
                 head.is_of_page |= is_browser;
-                self.take(head, body, Shape::Batch, None).await
+                self.accept_body(head, body, BodyShape::Batch, None).await
             }
             Route::Webhook if parts.method == Method::POST => {
                 let webhook = WebhookHead::of(parts)?;
-                self.take(head, body, Shape::Webhook, Some(webhook)).await
+                self.accept_body(head, body, BodyShape::Webhook, Some(webhook)).await
             }
-            Route::Webhook => self.take_query(head, parts, Query::Webhook).await,
+            Route::Webhook => self.accept_query(head, parts, QueryRequest::Webhook).await,
             Route::Pixel(query) => {
                 // An image is what the page asked for, whatever comes of the event.
-                if let Err(refused) = self.take_query(head, parts, query).await {
-                    refused.note(&self.sources);
+                if let Err(refused) = self.accept_query(head, parts, query).await {
+                    refused.record_refusal(&self.sources);
                 }
-                Ok(answer::pixel())
+                Ok(response::pixel_response())
             }
             Route::SegmentSettings { write_key } => {
-                let source = self.sources.of_key(write_key).ok_or_else(Refused::unknown_key)?;
+                let source =
+                    self.sources.of_key(write_key).ok_or_else(RefusedRequest::unknown_key)?;
                 head.check(&source)?;
                 let url = self.proxies.public_url(parts, peer)?;
                 let settings = vendor::segment_settings(write_key, &url);
-                Ok(answer::json(settings.to_string()))
+                Ok(response::json_response(settings.to_string()))
             }
             Route::RudderStackSettings => {
-                let key = head.key.as_deref().ok_or_else(|| Refused::no_key(&self.sources))?;
-                let source = self.sources.of_key(key).ok_or_else(Refused::unknown_key)?;
+                let key = head
+                    .write_key
+                    .as_deref()
+                    .ok_or_else(|| RefusedRequest::no_key(&self.sources))?;
+                let source = self.sources.of_key(key).ok_or_else(RefusedRequest::unknown_key)?;
                 head.check(&source)?;
                 let name = &source.settings.name;
                 let settings = vendor::rudderstack_settings(name, key, &self.started_at);
-                Ok(answer::json(settings.to_string()))
+                Ok(response::json_response(settings.to_string()))
             }
-            Route::Health => Ok(answer::json(r#"{"server":"UP"}"#.to_owned())),
-            Route::Version => {
-                Ok(answer::json(format!(r#"{{"version":"{}"}}"#, env!("CARGO_PKG_VERSION"))))
-            }
-            Route::Robots => Ok(answer::text("User-agent: *\nDisallow: /\n")),
+            Route::Health => Ok(response::json_response(r#"{"server":"UP"}"#.to_owned())),
+            Route::Version => Ok(response::json_response(format!(
+                r#"{{"version":"{}"}}"#,
+                env!("CARGO_PKG_VERSION")
+            ))),
+            Route::Robots => Ok(response::text_response("User-agent: *\nDisallow: /\n")),
             Route::WrongMethod { allowed } => {
-                let refused = Refused::new(RefusalReason::WrongMethod, format!("use {allowed}"));
-                Err(Refused { allowed: Some(allowed), ..refused })
+                let refused =
+                    RefusedRequest::new(RefusalReason::WrongMethod, format!("use {allowed}"));
+                Err(RefusedRequest { allowed: Some(allowed), ..refused })
             }
-            Route::Unknown => Err(Refused::new(
+            Route::Unknown => Err(RefusedRequest::new(
                 RefusalReason::UnknownPath,
                 "no such path: send events to /v1/batch, /v1/track and the like",
             )),
@@ -262,90 +268,100 @@ impl Collector {
     }
 
     /// Take the events of a body.
-    async fn take(
+    async fn accept_body(
         &self,
-        head: Head,
+        head: RequestHead,
         body: &mut (impl RequestBody + Unpin),
-        shape: Shape,
+        shape: BodyShape,
         webhook: Option<WebhookHead>,
-    ) -> Result<Response, Refused> {
+    ) -> Result<Response, RefusedRequest> {
         // Who sends a key that is unknown is not read any further.
-        let source = self.source(&head)?;
+        let source = self.find_source(&head)?;
         let known = source.clone();
         let taken = async {
             let encoding = head.encoding.ok_or_else(|| {
                 let text =
                     "unknown Content-Encoding: send gzip, deflate, br, zstd, or nothing compressed";
-                Refused::new(RefusalReason::ContentEncoding, text)
+                RefusedRequest::new(RefusalReason::ContentEncoding, text)
             })?;
             let key = if source.is_some() { KeyPlace::Head } else { KeyPlace::Body };
             // Its share of the memory for bodies is held until the spool has the events.
             let (bytes, _held) = self.bodies.read(body, key, head.client).await?;
-            self.store(Received { head, source, shape, encoding, webhook }, bytes).await
+            self.store_events(ReceivedRequest { head, source, shape, encoding, webhook }, bytes)
+                .await
         };
-        taken.await.map_err(|refused: Refused| refused.of_known(known.as_ref()))
+        taken.await.map_err(|refused: RefusedRequest| refused.of_known(known.as_ref()))
     }
 
     /// Take the event of a query.
-    async fn take_query(
+    async fn accept_query(
         &self,
-        mut head: Head,
+        mut head: RequestHead,
         parts: &Parts,
-        query: Query,
-    ) -> Result<Response, Refused> {
-        let source = self.source(&head)?;
+        query: QueryRequest,
+    ) -> Result<Response, RefusedRequest> {
+        let source = self.find_source(&head)?;
         let body = query.body(parts.uri.query().unwrap_or_default());
-        let body = body.map_err(|error| Refused::from(error).of_known(source.as_ref()))?;
-        let Some(body) = body else { return Ok(answer::text("ok")) };
+        let body = body.map_err(|error| RefusedRequest::from(error).of_known(source.as_ref()))?;
+        let Some(body) = body else { return Ok(response::text_response("ok")) };
         head.is_of_page = query.is_of_page();
         let (shape, encoding) = (query.shape(), Encoding::Identity);
-        self.store(Received { head, source, shape, encoding, webhook: None }, body).await
+        self.store_events(ReceivedRequest { head, source, shape, encoding, webhook: None }, body)
+            .await
     }
 
     /// The source whose key stands before the body, if it may be sent to now.
-    fn source(&self, head: &Head) -> Result<Option<Arc<Source>>, Refused> {
-        let Some(key) = head.key.as_deref() else { return Ok(None) };
-        let source = self.sources.of_key(key).ok_or_else(Refused::unknown_key)?;
+    fn find_source(
+        &self,
+        head: &RequestHead,
+    ) -> Result<Option<Arc<CollectorSource>>, RefusedRequest> {
+        let Some(key) = head.write_key.as_deref() else { return Ok(None) };
+        let source = self.sources.of_key(key).ok_or_else(RefusedRequest::unknown_key)?;
         head.check(&source)?;
         if let Some(rate) = &source.rate {
-            rate.check(Instant::now()).map_err(|after| Refused::too_many(after).of(&source))?;
+            rate.check(Instant::now())
+                .map_err(|after| RefusedRequest::too_many(after).of(&source))?;
         }
         Ok(Some(source))
     }
 
     /// Bring a body's events into the spool, or the body itself, where it is refused and its
     /// source keeps it.
-    async fn store(&self, received: Received, bytes: Vec<u8>) -> Result<Response, Refused> {
+    async fn store_events(
+        &self,
+        received: ReceivedRequest,
+        bytes: Vec<u8>,
+    ) -> Result<Response, RefusedRequest> {
         // Its memory is held until the spool has the entry.
         let mut reservation = self.decoded.reservation();
         reservation.grow(bytes.len()).await?;
         match self.decoder.decode(received, bytes, &mut reservation).await {
             Ok(accepted) => {
                 let dialect = accepted.source.settings.dialect;
-                self.append(accepted).await?;
-                Ok(answer::accepted(dialect))
+                self.append_to_spool(accepted).await?;
+                Ok(response::accepted_response(dialect))
             }
-            Err(Rejected { refused, kept: None }) => Err(refused),
-            Err(Rejected { refused, kept: Some(kept) }) => {
-                self.append(kept).await?;
-                Err(Refused { is_kept: true, ..refused })
+            Err(RejectedRequest { refused, kept: None }) => Err(refused),
+            Err(RejectedRequest { refused, kept: Some(kept) }) => {
+                self.append_to_spool(kept).await?;
+                Err(RefusedRequest { is_kept: true, ..refused })
             }
         }
     }
 
-    async fn append(&self, accepted: Accepted) -> Result<(), Refused> {
-        let Accepted { source, decoded, _slot } = accepted;
+    async fn append_to_spool(&self, accepted: AcceptedRequest) -> Result<(), RefusedRequest> {
+        let AcceptedRequest { source, decoded, _slot } = accepted;
         let (events, bytes) = (decoded.events.len(), decoded.bytes.len());
         let unfit = decoded.events.iter().filter(|event| event.refused.is_some()).count();
         if let Some(rate) = &source.rate {
             let admitted = rate.admit(events, bytes, Instant::now());
-            admitted.map_err(|after| Refused::too_many(after).of(&source))?;
+            admitted.map_err(|after| RefusedRequest::too_many(after).of(&source))?;
         }
         if events > 0 {
-            let entry = entry::encode(&source.settings.name, decoded);
+            let entry = request_entry::encode(&source.settings.name, decoded);
             let items = u32::try_from(events).expect("a body is limited");
             let appended = self.spool.append(items, entry).await;
-            appended.map_err(|error| Refused::from(error).of(&source))?;
+            appended.map_err(|error| RefusedRequest::from(error).of(&source))?;
         }
         source.counts.accepted.inc_by(events as u64);
         source.counts.unfit.inc_by(unfit as u64);
@@ -355,7 +371,7 @@ impl Collector {
 }
 
 /// Bytes of memory that the headers of a request take, and all that comes with it.
-fn memory_of(parts: &Parts) -> usize {
+fn request_memory_bytes(parts: &Parts) -> usize {
     let headers = parts.headers.iter();
     let headers =
         headers.map(|(name, value)| name.as_str().len() + value.len() + HTTP_HEADER_OVERHEAD_BYTES);
@@ -415,7 +431,7 @@ mod tests {
             let request = Request::get(*path).body(Full::new(Bytes::new())).unwrap();
             let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
             let peer = Peer { address, is_encrypted: false };
-            drop(collector.answer(request, peer).await);
+            drop(collector.handle(request, peer).await);
         }
         let log = log.0.lock().unwrap().clone();
         String::from_utf8(log).unwrap()

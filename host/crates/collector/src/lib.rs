@@ -10,29 +10,29 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
-mod answer;
-mod bodies;
+mod body_memory;
+mod content_encoding;
 mod cors;
-mod counts;
 mod decode;
 mod decoder;
 mod dialect;
-mod encoding;
-mod entry;
 mod handle;
-mod head;
-mod held;
+mod held_events;
 pub mod limits;
 mod log_limit;
 mod metrics;
 mod origin;
 mod proxies;
 mod public_url;
-mod query;
-mod rate;
-mod reason;
-mod refusals;
-mod refused;
+mod query_request;
+mod rate_limit;
+mod refusal_counters;
+mod refusal_reason;
+mod refused_request;
+mod request_entry;
+mod request_head;
+mod response;
+mod response_counters;
 mod route;
 mod settings;
 mod source;
@@ -40,27 +40,27 @@ mod spool_reader;
 mod vendor;
 mod webhook;
 
-pub use decode::{BadBody, Body, Decoded, Facts, Shape};
+pub use decode::{BodyShape, DecodedEvents, InvalidBody, ParsedBody, RequestFacts};
 pub use dialect::{Dialect, MessageType};
 pub use handle::Collector;
-pub use held::HeldEvents;
+pub use held_events::HeldEvents;
 pub use metrics::register_spool_metrics;
 pub use origin::OriginRule;
 pub use public_url::{InvalidPublicUrl, PublicUrl};
-pub use rate::Rate;
+pub use rate_limit::SourceRate;
 pub use settings::{CollectSettings, RawCollect, ReferencedKey, SourceSettings, is_write_key};
-pub use source::TakenKey;
+pub use source::DuplicateWriteKey;
 pub use spool_reader::SpoolReader;
 
 /// The spool's entry of a source's events, as a request leaves it.
 #[cfg(any(test, feature = "testing"))]
 pub fn entry_of<'a>(source: &str, texts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
-    let mut decoded = Decoded::default();
+    let mut decoded = DecodedEvents::default();
     for text in texts {
         let start = u32::try_from(decoded.bytes.len()).expect("a simulation is small");
         decoded.bytes.extend_from_slice(text.as_bytes());
         let end = u32::try_from(decoded.bytes.len()).expect("a simulation is small");
         decoded.events.push(decode::DecodedEvent { start, end, refused: None });
     }
-    entry::encode(source, decoded)
+    request_entry::encode(source, decoded)
 }

@@ -21,7 +21,7 @@ pub enum OriginRule {
 #[error(
     "{0:?} is no origin: write one such as \"https://shop.example\" or \"https://*.shop.example\", without a path"
 )]
-pub struct NoOrigin(String);
+pub struct InvalidOrigin(String);
 
 impl OriginRule {
     /// Read a rule.
@@ -29,8 +29,8 @@ impl OriginRule {
     /// # Errors
     ///
     /// It is no origin.
-    pub fn parse(text: &str) -> Result<Self, NoOrigin> {
-        let wrong = || NoOrigin(text.to_owned());
+    pub fn parse(text: &str) -> Result<Self, InvalidOrigin> {
+        let wrong = || InvalidOrigin(text.to_owned());
         let lower = text.to_ascii_lowercase();
         let (scheme, host) = lower.split_once("://").ok_or_else(wrong)?;
         let is_host = |host: &str| {

@@ -14,8 +14,8 @@ use hyper::http::request::Parts;
 
 use super::log_limit::LogLimit;
 use super::public_url::PublicUrl;
-use super::reason::RefusalReason;
-use super::refused::Refused;
+use super::refusal_reason::RefusalReason;
+use super::refused_request::RefusedRequest;
 use standpipe_http::{Forwarded, Peer, TrustedProxies, UserAddress};
 
 /// How often it is logged that a proxy is not believed, or tells too little: each interval
@@ -70,7 +70,11 @@ impl Proxies {
     }
 
     /// How the client of a request reaches the collector.
-    pub(super) fn public_url(&self, parts: &Parts, peer: Peer) -> Result<PublicUrl, Refused> {
+    pub(super) fn public_url(
+        &self,
+        parts: &Parts,
+        peer: Peer,
+    ) -> Result<PublicUrl, RefusedRequest> {
         if let Some(url) = &self.public_url {
             return Ok(url.clone());
         }
@@ -79,7 +83,7 @@ impl Proxies {
         let url = PublicUrl::of_request(parts, peer.is_encrypted, forwarded);
         let url = url.ok_or_else(|| {
             let text = "no Host header: settings name the host that events are to be sent to";
-            Refused::new(RefusalReason::NoHost, text)
+            RefusedRequest::new(RefusalReason::NoHost, text)
         })?;
         let origin = parts.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
         if let Some(problem) = url.problem(origin)

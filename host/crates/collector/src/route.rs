@@ -4,7 +4,7 @@
 use hyper::Method;
 
 use super::dialect::MessageType;
-use super::query::Query;
+use super::query_request::QueryRequest;
 
 const POST: &str = "POST";
 const GET: &str = "GET, HEAD";
@@ -25,7 +25,7 @@ pub(super) enum Route<'a> {
     /// Take whatever it is.
     Webhook,
     /// Take an event out of the query, and answer with an image.
-    Pixel(Query),
+    Pixel(QueryRequest),
     /// Tell Segment's browser SDK its settings.
     SegmentSettings {
         write_key: &'a str,
@@ -62,9 +62,9 @@ impl Route<'_> {
 }
 
 /// What a method and a path mean. A slash at the end changes nothing.
-pub(super) fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
+pub(super) fn find_route<'a>(method: &Method, path: &'a str) -> Route<'a> {
     let path = path.strip_suffix('/').unwrap_or(path);
-    let (route, methods) = known(path);
+    let (route, methods) = find_path(path);
     if methods.split(", ").any(|known| known == method.as_str()) {
         route
     } else if methods.is_empty() {
@@ -75,24 +75,24 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
 }
 
 /// What a path means, and for which methods.
-fn known(path: &str) -> (Route<'_>, &'static str) {
+fn find_path(path: &str) -> (Route<'_>, &'static str) {
     match path {
         "/v1/batch" | "/v1/import" => (Route::Batch { is_browser: false }, POST),
         "/v1/b" | "/beacon/v1/batch" => (Route::Batch { is_browser: true }, POST),
         "/v1/webhook" => (Route::Webhook, "GET, POST"),
-        "/pixel/v1/track" => (Route::Pixel(Query::RudderStack(MessageType::Track)), GET),
-        "/pixel/v1/page" => (Route::Pixel(Query::RudderStack(MessageType::Page)), GET),
+        "/pixel/v1/track" => (Route::Pixel(QueryRequest::RudderStack(MessageType::Track)), GET),
+        "/pixel/v1/page" => (Route::Pixel(QueryRequest::RudderStack(MessageType::Page)), GET),
         "/sourceConfig" => (Route::RudderStackSettings, GET),
         "" | "/health" => (Route::Health, GET),
         "/version" => (Route::Version, GET),
         "/robots.txt" => (Route::Robots, GET),
-        _ => path.strip_prefix("/v1/").and_then(of_v1).unwrap_or((Route::Unknown, "")),
+        _ => path.strip_prefix("/v1/").and_then(find_v1_path).unwrap_or((Route::Unknown, "")),
     }
 }
 
-fn of_v1(rest: &str) -> Option<(Route<'_>, &'static str)> {
+fn find_v1_path(rest: &str) -> Option<(Route<'_>, &'static str)> {
     if let Some(word) = rest.strip_prefix("pixel/") {
-        return Some((Route::Pixel(Query::Segment(MessageType::from_path(word)?)), GET));
+        return Some((Route::Pixel(QueryRequest::Segment(MessageType::from_path(word)?)), GET));
     }
     let key = rest.strip_prefix("projects/").and_then(|rest| rest.strip_suffix("/settings"));
     if let Some(write_key) = key {
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn every_path_of_both_vendors_is_known() {
-        let post = |path| route(&Method::POST, path);
+        let post = |path| find_route(&Method::POST, path);
         for path in [
             "/v1/identify",
             "/v1/track",
@@ -135,9 +135,12 @@ mod tests {
         for path in ["/v1/batch", "/v1/import", "/v1/b", "/beacon/v1/batch", "/v1/batch/"] {
             assert!(matches!(post(path), Route::Batch { .. }), "{path}");
         }
-        let get = |path| route(&Method::GET, path);
-        assert_eq!(get("/pixel/v1/page"), Route::Pixel(Query::RudderStack(MessageType::Page)));
-        assert_eq!(get("/v1/pixel/alias"), Route::Pixel(Query::Segment(MessageType::Alias)));
+        let get = |path| find_route(&Method::GET, path);
+        assert_eq!(
+            get("/pixel/v1/page"),
+            Route::Pixel(QueryRequest::RudderStack(MessageType::Page))
+        );
+        assert_eq!(get("/v1/pixel/alias"), Route::Pixel(QueryRequest::Segment(MessageType::Alias)));
         assert_eq!(
             get("/v1/projects/a%2Fb/settings"),
             Route::SegmentSettings { write_key: "a%2Fb" }
@@ -149,15 +152,15 @@ mod tests {
 
     #[test]
     fn wrong_methods_and_unknown_paths_are_told_apart() {
-        assert_eq!(route(&Method::GET, "/v1/track"), Route::WrongMethod { allowed: "POST" });
+        assert_eq!(find_route(&Method::GET, "/v1/track"), Route::WrongMethod { allowed: "POST" });
         assert_eq!(
-            route(&Method::DELETE, "/v1/webhook"),
+            find_route(&Method::DELETE, "/v1/webhook"),
             Route::WrongMethod { allowed: "GET, POST" }
         );
         for path in
             ["/v2/track", "/v1/", "/v1/x", "/v1", "/pixel/v1/alias", "//v1/track", "/V1/track"]
         {
-            assert_eq!(route(&Method::POST, path), Route::Unknown, "{path}");
+            assert_eq!(find_route(&Method::POST, path), Route::Unknown, "{path}");
         }
     }
 }

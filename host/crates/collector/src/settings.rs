@@ -9,7 +9,7 @@ use super::dialect::Dialect;
 use super::limits::{HTTP_BODIES_BYTES_MAX, HTTP_PEER_BODIES_BYTES_MAX};
 use super::origin::OriginRule;
 use super::public_url::PublicUrl;
-use super::rate::Rate;
+use super::rate_limit::SourceRate;
 use standpipe_core::secret::{Secret, SecretReference, SecretSetting};
 use standpipe_core::settings::{
     NAME_CHARACTERS_MAX, RawSource, SettingsChecker, TableChecker, is_printable_within,
@@ -45,7 +45,7 @@ pub struct SourceSettings {
     /// The pages that may send; all if there are none.
     pub allowed_origins: Vec<OriginRule>,
     /// What it may send in a second.
-    pub rate: Rate,
+    pub rate: SourceRate,
     /// Whether bodies of its requests that are refused go to the dead letters.
     pub keep_refused: bool,
 }
@@ -145,7 +145,7 @@ fn check_source(
     let allowed_origins = origins
         .filter_map(|origin| check.parsed("allowed_origins", OriginRule::parse(origin)))
         .collect();
-    let rate = Rate {
+    let rate = SourceRate {
         events: check_rate("rate_limit", source.rate_limit, "events", check),
         bytes: check_rate("rate_limit_bytes", source.rate_limit_bytes, "bytes", check),
     };

@@ -11,22 +11,22 @@ use prometheus_client::metrics::counter::Counter;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::rate::RateLimit;
-use super::refusals::Refusals;
+use super::rate_limit::SourceRateLimiter;
+use super::refusal_counters::RefusalCounters;
 use super::settings::SourceSettings;
 use standpipe_core::secret::Secret;
 
 /// A write key that another one is the same as.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error("[[sources]] {name:?}: one of its write keys is there twice: a key belongs to one source")]
-pub struct TakenKey {
+pub struct DuplicateWriteKey {
     /// Whose key it is.
     name: String,
 }
 
 /// All sources of a collector. They can be replaced while requests come in.
 #[derive(Debug, Default)]
-pub(super) struct Sources {
+pub(super) struct SourceRegistry {
     current: ArcSwap<SourceTable>,
     /// Of each source by its name, also of those that are gone: counters only go up.
     /// There are as many as the settings have ever had.
@@ -34,13 +34,13 @@ pub(super) struct Sources {
     /// Requests with a key that no source has, or with none.
     pub(super) unknown_keys: Counter,
     /// Refused requests of no known source.
-    pub(super) refusals: Refusals,
+    pub(super) refusals: RefusalCounters,
 }
 
 /// The sources of one state of the settings, and their keys.
 #[derive(Debug, Default)]
 struct SourceTable {
-    sources: Vec<Arc<Source>>,
+    sources: Vec<Arc<CollectorSource>>,
     /// The keys of the settings, and those that are kept elsewhere.
     keys: Keyring,
 }
@@ -54,9 +54,9 @@ type Keyring = HashMap<[u8; 32], usize>;
 
 /// A source at work.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct CollectorSource {
     pub(super) settings: SourceSettings,
-    pub(super) rate: Option<Arc<RateLimit>>,
+    pub(super) rate: Option<Arc<SourceRateLimiter>>,
     pub(super) counts: Arc<SourceCounts>,
 }
 
@@ -68,12 +68,12 @@ pub(super) struct SourceCounts {
     pub(super) unfit: Counter,
     /// Bytes of accepted events.
     pub(super) bytes: Counter,
-    pub(super) refusals: Refusals,
+    pub(super) refusals: RefusalCounters,
 }
 
-impl Sources {
+impl SourceRegistry {
     pub(super) fn new(settings: Vec<SourceSettings>) -> Self {
-        let sources = Sources::default();
+        let sources = SourceRegistry::default();
         // The settings have been checked for keys that stand twice.
         let _ = sources.replace(settings, &[]);
         sources
@@ -89,7 +89,7 @@ impl Sources {
         &self,
         settings: Vec<SourceSettings>,
         kept: &[(usize, Secret)],
-    ) -> Result<(), TakenKey> {
+    ) -> Result<(), DuplicateWriteKey> {
         // Also keeps two from replacing what the other one has read.
         let mut counts = self.counts.lock();
         let before = self.current.load();
@@ -97,10 +97,10 @@ impl Sources {
             let same = before.sources.iter().find(|before| before.settings.name == settings.name);
             let rate = match same {
                 Some(same) if same.settings.rate == settings.rate => same.rate.clone(),
-                _ => RateLimit::new(settings.rate, Instant::now()).map(Arc::new),
+                _ => SourceRateLimiter::new(settings.rate, Instant::now()).map(Arc::new),
             };
             let counts = Arc::clone(counts.entry(settings.name.clone()).or_default());
-            Arc::new(Source { settings, rate, counts })
+            Arc::new(CollectorSource { settings, rate, counts })
         });
         let sources: Vec<_> = sources.collect();
         let keys = keyring(&sources, kept)?;
@@ -111,7 +111,10 @@ impl Sources {
     /// Take these keys, each with the position of its source, besides those of the
     /// settings, and in place of those that were taken before. Tells whether
     /// that changes anything.
-    pub(super) fn set_kept_keys(&self, kept: &[(usize, Secret)]) -> Result<bool, TakenKey> {
+    pub(super) fn set_kept_keys(
+        &self,
+        kept: &[(usize, Secret)],
+    ) -> Result<bool, DuplicateWriteKey> {
         let _counts = self.counts.lock();
         let before = self.current.load();
         let keys = keyring(&before.sources, kept)?;
@@ -123,7 +126,7 @@ impl Sources {
     }
 
     /// The source of a write key. A key that no source has is counted.
-    pub(super) fn of_key(&self, key: &str) -> Option<Arc<Source>> {
+    pub(super) fn of_key(&self, key: &str) -> Option<Arc<CollectorSource>> {
         let SourceTable { sources, keys } = &**self.current.load();
         let source = keys.get(&digest(key)).map(|place| Arc::clone(&sources[*place]));
         if source.is_none() {
@@ -142,7 +145,10 @@ impl Sources {
 
 /// The keys of sources, and those that are kept elsewhere, each with the position of its
 /// source.
-fn keyring(sources: &[Arc<Source>], kept: &[(usize, Secret)]) -> Result<Keyring, TakenKey> {
+fn keyring(
+    sources: &[Arc<CollectorSource>],
+    kept: &[(usize, Secret)],
+) -> Result<Keyring, DuplicateWriteKey> {
     let mut keys = Keyring::default();
     let own = sources
         .iter()
@@ -152,7 +158,7 @@ fn keyring(sources: &[Arc<Source>], kept: &[(usize, Secret)]) -> Result<Keyring,
     let mut taken = None;
     for (place, key) in own.chain(kept) {
         if keys.insert(digest(key.expose()), place).is_some() {
-            taken = Some(TakenKey { name: sources[place].settings.name.clone() });
+            taken = Some(DuplicateWriteKey { name: sources[place].settings.name.clone() });
         }
     }
     taken.map_or(Ok(keys), Err)
@@ -162,7 +168,7 @@ fn digest(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 
-impl Source {
+impl CollectorSource {
     /// Whether a page of this origin may send. What is no page names none.
     pub(super) fn takes_from(&self, origin: Option<&str>) -> bool {
         let rules = &self.settings.allowed_origins;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::HeldEvents;
-use super::entry::{Entry, UnknownRefusal};
 use super::log_limit::LogLimit;
+use super::request_entry::{RequestEntry, UnknownRefusal};
 use standpipe_core::event::{
     Ack, Chunk, EventSource, EventTotals, LineError, Lines, NextChunk, Settled, Settlements,
     SourceNames,
@@ -92,7 +92,7 @@ impl SpoolReader {
                 NextEntry::End if is_first => return NextChunk::End,
                 NextEntry::Nothing | NextEntry::End => return NextChunk::Chunk(self.take()),
             };
-            let read = match Entry::decode(&entry.bytes) {
+            let read = match RequestEntry::decode(&entry.bytes) {
                 Ok(read) => read,
                 Err(error) => {
                     let items = entry.items - small(entry.acked.len());
@@ -175,7 +175,7 @@ impl Gathered {
     /// cannot be read: how many, and why the last of them cannot.
     fn add(
         &mut self,
-        entry: &Entry<'_>,
+        entry: &RequestEntry<'_>,
         place: EntryPosition,
         settled: &[u32],
     ) -> Option<(u32, UnknownRefusal)> {
@@ -233,15 +233,15 @@ fn small(number: usize) -> u32 {
 mod tests {
     use std::path::Path;
 
-    use super::super::decode::{Decoded, DecodedEvent};
-    use super::super::entry::encode;
+    use super::super::decode::{DecodedEvent, DecodedEvents};
+    use super::super::request_entry::encode;
     use super::*;
     use standpipe_core::event::{EventRefusal, OutputOutcome};
     use standpipe_spool::{Durability, SpoolSettings, SpoolStatus};
 
     /// An entry of some events, each a text and the code of why it is refused.
     fn entry(events: &[(&str, u8)]) -> Vec<u8> {
-        let mut decoded = Decoded::default();
+        let mut decoded = DecodedEvents::default();
         for (text, _) in events {
             let start = small(decoded.bytes.len());
             decoded.bytes.extend_from_slice(text.as_bytes());

@@ -8,9 +8,9 @@ use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
 use serde_json::{Map, Value};
 
-use super::decode::{BadBody, pixel::bytes};
-use super::reason::RefusalReason;
-use super::refused::Refused;
+use super::decode::{InvalidBody, pixel::bytes};
+use super::refusal_reason::RefusalReason;
+use super::refused_request::RefusedRequest;
 use crate::limits;
 
 /// The parameter of a query that says whose webhook it is, and is no part of its payload.
@@ -25,13 +25,13 @@ pub(super) struct WebhookHead {
 }
 
 impl WebhookHead {
-    pub(super) fn of(parts: &Parts) -> Result<Self, Refused> {
+    pub(super) fn of(parts: &Parts) -> Result<Self, RefusedRequest> {
         let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let content_type = content_type.and_then(|text| text.split(';').next()).unwrap_or_default();
         let is = |known: &str| content_type.trim().eq_ignore_ascii_case(known);
         if is("multipart/form-data") {
             let text = "unsupported Content-Type multipart/form-data: send JSON or application/x-www-form-urlencoded";
-            return Err(Refused::new(RefusalReason::ContentType, text));
+            return Err(RefusedRequest::new(RefusalReason::ContentType, text));
         }
         let query = parts.uri.query().unwrap_or_default().to_owned();
         Ok(WebhookHead { query, is_form: is("application/x-www-form-urlencoded") })
@@ -39,7 +39,7 @@ impl WebhookHead {
 
     /// The payload as JSON, where it is not the body itself. Some SDKs call JSON a form, so
     /// it is one only where it does not begin as JSON does.
-    pub(super) fn payload(&self, body: &[u8]) -> Result<Option<Vec<u8>>, BadBody> {
+    pub(super) fn payload(&self, body: &[u8]) -> Result<Option<Vec<u8>>, InvalidBody> {
         let text = body.trim_ascii();
         if text.is_empty() {
             let query = object(self.query.as_bytes(), Some(KEY))?;
@@ -53,13 +53,13 @@ impl WebhookHead {
 }
 
 /// The payload of a webhook by `GET`: all parameters but the write key.
-pub(super) fn of_query(query: &str) -> Result<Vec<u8>, BadBody> {
+pub(super) fn of_query(query: &str) -> Result<Vec<u8>, InvalidBody> {
     object(query.as_bytes(), Some(KEY)).map(bytes)
 }
 
-fn object(form: &[u8], left_out: Option<&str>) -> Result<Map<String, Value>, BadBody> {
+fn object(form: &[u8], left_out: Option<&str>) -> Result<Map<String, Value>, InvalidBody> {
     if form.iter().filter(|&&byte| byte == b'&').count() >= limits::COLLECT_FORM_FIELDS_MAX {
-        return Err(BadBody::TooManyFields);
+        return Err(InvalidBody::TooManyFields);
     }
     let mut object = Map::new();
     for (key, value) in form_urlencoded::parse(form) {
@@ -85,7 +85,7 @@ mod tests {
     /// The payload of a request, or the status that it is refused with.
     fn payload(uri: &str, content_type: &str, body: &str) -> Result<String, u16> {
         let request = Request::post(uri).header("Content-Type", content_type).body(()).unwrap();
-        let status = |refused: Refused| refused.reason.status().as_u16();
+        let status = |refused: RefusedRequest| refused.reason.status().as_u16();
         let head = WebhookHead::of(&request.into_parts().0).map_err(status)?;
         let payload = head.payload(body.as_bytes()).map_err(|error| status(error.into()))?;
         Ok(payload.map_or(body.to_owned(), |payload| String::from_utf8(payload).unwrap()))
@@ -95,9 +95,8 @@ mod tests {
 
     #[test]
     fn a_form_becomes_an_object_of_its_fields() {
-        let sms =
-            "From=%2B15551234567&Body=h%C3%A9llo+%26+bye&NumMedia=0&MediaUrl=a&MediaUrl=b&Empty=";
-        let expected = r#"{"Body":"héllo & bye","Empty":"","From":"+15551234567","MediaUrl":["a","b"],"NumMedia":"0"}"#;
+        let sms = "From=%2B15551234567&ParsedBody=h%C3%A9llo+%26+bye&NumMedia=0&MediaUrl=a&MediaUrl=b&Empty=";
+        let expected = r#"{"ParsedBody":"héllo & bye","Empty":"","From":"+15551234567","MediaUrl":["a","b"],"NumMedia":"0"}"#;
         for content_type in [FORM, "Application/X-WWW-Form-URLEncoded; charset=UTF-8"] {
             assert_eq!(
                 payload("/v1/webhook?writeKey=k", content_type, sms).as_deref(),

@@ -31,7 +31,7 @@ use pingora_core::server::{RunArgs, Server};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
-use standpipe::{Builder, Copies, Exchange, Host};
+use standpipe::{Builder, Exchange, Host, RequestCapture};
 
 /// Bytes of a request body that is copied for Standpipe; of a longer one nothing is sent.
 const BODY_BYTES_MAX: usize = 4_096_000;
@@ -42,7 +42,7 @@ const GRACE_SECONDS: u64 = 1;
 struct Gateway {
     upstream: String,
     host: Option<Host>,
-    copies: Copies,
+    copies: RequestCapture,
 }
 
 #[async_trait]
@@ -83,7 +83,7 @@ impl ProxyHttp for Gateway {
         exchange: &mut Self::CTX,
     ) -> pingora_core::Result<()> {
         if let (Some(exchange), Some(piece)) = (exchange, body) {
-            exchange.request_body(piece);
+            exchange.add_request_body(piece);
         }
         Ok(())
     }
@@ -95,7 +95,7 @@ impl ProxyHttp for Gateway {
         exchange: &mut Self::CTX,
     ) -> pingora_core::Result<()> {
         if let Some(exchange) = exchange {
-            exchange.responded(response.status, &response.headers);
+            exchange.set_response(response.status, &response.headers);
         }
         Ok(())
     }
@@ -108,7 +108,7 @@ impl ProxyHttp for Gateway {
         exchange: &mut Self::CTX,
     ) -> pingora_core::Result<Option<Duration>> {
         if let (Some(exchange), Some(piece)) = (exchange, body) {
-            exchange.response_body(piece);
+            exchange.add_response_body(piece);
         }
         Ok(None)
     }
@@ -122,7 +122,7 @@ impl ProxyHttp for Gateway {
         let Some(mut exchange) = exchange.take() else { return };
         // What Pingora answers itself goes by no filter.
         if let (Some(_), Some(response)) = (error, session.response_written()) {
-            exchange.responded(response.status, &response.headers);
+            exchange.set_response(response.status, &response.headers);
         }
     }
 }
@@ -136,7 +136,7 @@ async fn answer(host: &Host, session: &mut Session) -> pingora_core::Result<bool
         return Ok(true);
     };
     let request = request(session.req_header(), body);
-    let Some(answer) = host.answer(request, client).await else {
+    let Some(answer) = host.handle(request, client).await else {
         session.respond_error(404).await?;
         return Ok(true);
     };
@@ -178,7 +178,7 @@ fn main() -> Result<()> {
     let mut argument = || arguments.next().context("LISTEN UPSTREAM [SETTINGS]");
     let (listen, upstream) = (argument()?, argument()?);
     let host = argument().ok().map(|settings| start(&settings)).transpose()?;
-    let copies = Copies::of_all().request_headers([USER_AGENT]);
+    let copies = RequestCapture::all_paths().request_headers([USER_AGENT]);
     let gateway = Gateway { upstream, host: host.clone(), copies };
     serve(&listen, gateway)?;
     if let Some(host) = host {
@@ -192,9 +192,9 @@ fn main() -> Result<()> {
 fn start(settings: &str) -> Result<Host> {
     let mut builder = Builder::from_file(settings)?;
     if let Some(records) = env::var_os("RECORDS") {
-        builder = builder.into_directory(records);
+        builder = builder.local_directory(records);
     }
-    Ok(builder.start_alone()?)
+    Ok(builder.start_with_own_runtime()?)
 }
 
 /// Serve until a signal says otherwise.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{Shared, Submissions, Submitted};
+use super::{Shared, SubmissionQueue, Submitted};
 use crate::limits;
 use crate::source::{ChunkSource, Chunker};
 use standpipe_core::event::{
@@ -31,7 +31,7 @@ const SUBMITTED_REST: Duration = Duration::from_millis(1);
 /// left, nothing more is accepted from then on.
 #[derive(Debug)]
 pub struct SubmissionReader {
-    submissions: Submissions,
+    submissions: SubmissionQueue,
     source: EventSource,
     /// The number of the next event, counted from 1.
     next_line: u64,
@@ -66,7 +66,7 @@ struct Waiting {
 
 impl SubmissionReader {
     /// Reads events that plugins and dead letters know by the name of this source.
-    pub fn new(submissions: Submissions, source: EventSource) -> Self {
+    pub fn new(submissions: SubmissionQueue, source: EventSource) -> Self {
         SubmissionReader { submissions, source, next_line: 1, is_idle: false, handed_out: None }
     }
 
@@ -158,7 +158,7 @@ impl Waiting {
         let count = settled.len();
         for (event, waiting) in settled {
             let ended = ended(event).expect("what is settled stays settled");
-            self.shared.counts.of_ended(ended).inc();
+            self.shared.counts.of_outcome(ended).inc();
             // Whoever handed it in may not want to know.
             let _ = waiting.send(ended);
         }

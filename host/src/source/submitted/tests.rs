@@ -19,12 +19,12 @@ use standpipe_core::event::{Chunk, LineError, OutputOutcome, Reason, scan};
 /// How long a chunk may take to come.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-fn room(events: usize) -> Room {
-    Room { events, ..Room::default() }
+fn room(events: usize) -> SubmissionLimits {
+    SubmissionLimits { events, ..SubmissionLimits::default() }
 }
 
 /// A reader at work, and where its chunks come out.
-fn read(submissions: Submissions) -> (JoinHandle<()>, Receiver<Chunk>) {
+fn read(submissions: SubmissionQueue) -> (JoinHandle<()>, Receiver<Chunk>) {
     let (chunker, chunks, _) = Chunker::new(1, Progress::default());
     let reader = SubmissionReader::new(submissions, "test".into());
     (chunker.spawn("submissions", reader, CancellationToken::new()).unwrap(), chunks)
@@ -55,7 +55,7 @@ async fn each_is_told_how_its_event_ended() {
     drop(chunk);
     assert_eq!(
         (c.await, d.await),
-        (Ok(EventOutcome::Dead(Reason::GivenUp)), Err(NotSettled::Abandoned))
+        (Ok(EventOutcome::DeadLettered(Reason::GivenUp)), Err(SubmitError::Abandoned))
     );
     submitter.close();
     submitter.settled().await;
@@ -97,7 +97,7 @@ fn a_known_result_is_counted_before_it_is_known() {
 async fn what_there_is_no_room_for_comes_back_or_waits() {
     let (submitter, submissions) = Submitter::new(room(1));
     let first = submitter.submit("1".into());
-    assert_eq!(submitter.try_submit("2".into()).unwrap_err(), Refused::Full("2".into()));
+    assert_eq!(submitter.try_submit("2".into()).unwrap_err(), TrySubmitError::Full("2".into()));
     let waiting = tokio::spawn(submitter.submit("3".into()));
     yield_now().await;
     assert_eq!((submitter.report().accepted, submitter.report().refused_full), (1, 1));
@@ -119,10 +119,10 @@ async fn what_there_is_no_room_for_comes_back_or_waits() {
 
 #[tokio::test]
 async fn bytes_are_bounded_too() {
-    let (submitter, _submissions) = Submitter::new(Room { events: 10, bytes: 0 });
+    let (submitter, _submissions) = Submitter::new(SubmissionLimits { events: 10, bytes: 0 });
     let half = Bytes::from(vec![b' '; standpipe_core::limits::EVENT_BYTES_MAX / 2 + 1]);
     drop(submitter.try_submit(half.clone()).unwrap());
-    assert!(matches!(submitter.try_submit(half), Err(Refused::Full(_))));
+    assert!(matches!(submitter.try_submit(half), Err(TrySubmitError::Full(_))));
     drop(submitter.try_submit("small".into()).unwrap());
     assert_eq!(submitter.report().unsettled, 2);
     // What did not fit took no place from others.
@@ -136,8 +136,8 @@ async fn nothing_is_accepted_once_it_is_closed() {
     let waiting = tokio::spawn(submitter.submit("2".into()));
     yield_now().await;
     submitter.close();
-    assert_eq!(waiting.await.unwrap(), Err(NotSettled::Closed("2".into())));
-    assert_eq!(submitter.try_submit("3".into()).unwrap_err(), Refused::Closed("3".into()));
+    assert_eq!(waiting.await.unwrap(), Err(SubmitError::Closed("2".into())));
+    assert_eq!(submitter.try_submit("3".into()).unwrap_err(), TrySubmitError::Closed("3".into()));
     assert_eq!(submitter.report().refused_closed, 2);
     let (reader, chunks) = read(submissions);
     let chunk = chunks.recv_timeout(DEADLINE).unwrap();
@@ -152,8 +152,8 @@ async fn nobody_waits_for_ever_where_nobody_takes_the_events() {
     let (submitter, submissions) = Submitter::new(room(3));
     let queued = submitter.try_submit("1".into()).unwrap();
     drop(submissions);
-    assert_eq!(queued.await, Err(NotSettled::Abandoned));
-    assert!(matches!(submitter.try_submit("2".into()), Err(Refused::Closed(_))));
+    assert_eq!(queued.await, Err(SubmitError::Abandoned));
+    assert!(matches!(submitter.try_submit("2".into()), Err(TrySubmitError::Closed(_))));
     submitter.settled().await;
 
     let (submitter, submissions) = Submitter::new(room(3));
@@ -164,9 +164,9 @@ async fn nobody_waits_for_ever_where_nobody_takes_the_events() {
     // that nobody is there.
     let next = submitter.try_submit("2".into());
     reader.join().unwrap();
-    assert_eq!(queued.await, Err(NotSettled::Abandoned));
+    assert_eq!(queued.await, Err(SubmitError::Abandoned));
     submitter.settled().await;
-    assert!(matches!(submitter.try_submit("3".into()), Err(Refused::Closed(_))));
+    assert!(matches!(submitter.try_submit("3".into()), Err(TrySubmitError::Closed(_))));
     let abandoned = 1 + u64::from(next.is_ok());
     assert_eq!((submitter.report().abandoned, submitter.report().queued), (abandoned, 0));
 }

@@ -136,7 +136,7 @@ fn merge(event: &mut String, key: &str, shared: Option<&str>, extra: Option<&str
 }
 
 fn segment(
-    facts: &Facts<'_>,
+    facts: &RequestFacts<'_>,
     path: Option<&str>,
     batch: &str,
     text: &str,
@@ -233,11 +233,11 @@ fn made_id(text: &str) -> String {
     json!(id).to_string()
 }
 
-fn model(facts: &Facts<'_>, shape: Shape, body: &str, decoded: &Outcome) -> Outcome {
+fn model(facts: &RequestFacts<'_>, shape: BodyShape, body: &str, decoded: &Outcome) -> Outcome {
     let body = body.trim_matches([' ', '\t', '\r', '\n']);
     let items = match shape {
         _ if !body.starts_with('{') => return None,
-        Shape::One(_) => vec![body],
+        BodyShape::One(_) => vec![body],
         _ => {
             let batch = get(body, "batch").filter(|batch| batch.starts_with('['))?;
             parts(batch).into_iter().map(|(_, range)| &batch[range]).collect()
@@ -247,7 +247,7 @@ fn model(facts: &Facts<'_>, shape: Shape, body: &str, decoded: &Outcome) -> Outc
         return None;
     }
     let path = match shape {
-        Shape::One(message_type) => Some(message_type.name()),
+        BodyShape::One(message_type) => Some(message_type.name()),
         _ => None,
     };
     let one_line = |text: &str| text.replace(['\n', '\r'], " ");
@@ -267,15 +267,15 @@ fn model(facts: &Facts<'_>, shape: Shape, body: &str, decoded: &Outcome) -> Outc
     Some(items.iter().enumerate().map(event).collect())
 }
 
-fn decoded(facts: &Facts<'_>, shape: Shape, body: &[u8]) -> Outcome {
-    let mut out = Decoded::default();
-    Body::parse(body).ok()?.events(facts, shape, &mut out).ok()?;
+fn decoded(facts: &RequestFacts<'_>, shape: BodyShape, body: &[u8]) -> Outcome {
+    let mut out = DecodedEvents::default();
+    ParsedBody::parse(body).ok()?.events(facts, shape, &mut out).ok()?;
     let text = |event: &DecodedEvent| String::from_utf8(out.text(*event).to_vec()).unwrap();
     Some(out.events.iter().map(|event| (text(event), event.refused)).collect())
 }
 
 /// Compare with the model, which appends members in its own order.
-fn agree(facts: &Facts<'_>, shape: Shape, body: &str) -> Result<(), TestCaseError> {
+fn agree(facts: &RequestFacts<'_>, shape: BodyShape, body: &str) -> Result<(), TestCaseError> {
     let decoded = decoded(facts, shape, body.as_bytes());
     let model = model(facts, shape, body, &decoded);
     prop_assert_eq!(decoded.is_some(), model.is_some(), "{}", body);
@@ -448,18 +448,18 @@ fn body() -> impl Strategy<Value = String> {
     prop_oneof![2 => with_batch.boxed(), 1 => event().boxed(), 1 => any_value().boxed()]
 }
 
-fn request() -> impl Strategy<Value = (Facts<'static>, Shape)> {
+fn request() -> impl Strategy<Value = (RequestFacts<'static>, BodyShape)> {
     let dialect = prop::sample::select(&[Dialect::Segment, Dialect::RudderStack][..]);
     let shape = prop::sample::select(
         &[
-            Shape::Batch,
-            Shape::Batch,
-            Shape::One(MessageType::Track),
-            Shape::One(MessageType::Page),
+            BodyShape::Batch,
+            BodyShape::Batch,
+            BodyShape::One(MessageType::Track),
+            BodyShape::One(MessageType::Page),
         ][..],
     );
     (dialect, any::<bool>(), shape).prop_map(|(dialect, client_side, shape)| {
-        (Facts { dialect, received_at: RECEIVED, ip: IP, client_side }, shape)
+        (RequestFacts { dialect, received_at: RECEIVED, ip: IP, client_side }, shape)
     })
 }
 
@@ -503,7 +503,7 @@ proptest! {
         (facts, _) in request(),
         body in prop::collection::vec(any::<u8>(), 0..200),
     ) {
-        for shape in [Shape::Batch, Shape::Webhook, Shape::One(MessageType::Alias)] {
+        for shape in [BodyShape::Batch, BodyShape::Webhook, BodyShape::One(MessageType::Alias)] {
             decoded(&facts, shape, &body);
         }
     }
@@ -511,10 +511,10 @@ proptest! {
     #[test]
     fn webhooks_hold_their_payload(payloads in prop::collection::vec((gap(), event(), gap()), 1..4)) {
         let facts =
-            Facts { dialect: Dialect::RudderStack, received_at: RECEIVED, ip: IP, client_side: false };
+            RequestFacts { dialect: Dialect::RudderStack, received_at: RECEIVED, ip: IP, client_side: false };
         let items: Vec<String> = payloads.iter().map(|(a, item, b)| format!("{a}{item}{b}")).collect();
         let body = format!("[{}]", items.join(","));
-        let events = decoded(&facts, Shape::Webhook, body.as_bytes()).unwrap();
+        let events = decoded(&facts, BodyShape::Webhook, body.as_bytes()).unwrap();
         prop_assert_eq!(events.len(), payloads.len());
         for ((text, refused), (_, payload, _)) in events.iter().zip(&payloads) {
             prop_assert_eq!(get(text, "properties").unwrap(), payload.replace(['\r', '\n'], " "));

@@ -1,28 +1,28 @@
 //! Changes to one object that are applied while it is copied, so that everything else keeps its
 //! bytes. Buffers are reused from event to event.
 
-use super::known::Value;
+use super::known_members::MemberValue;
 use standpipe_core::event::Span;
 
 /// Changes to one object, to be made while it is copied.
 #[derive(Debug, Default)]
-pub(super) struct Patch {
-    edits: Vec<Edit>,
+pub(super) struct ObjectPatch {
+    edits: Vec<Replacement>,
     /// What the edits put in, one after the other.
     texts: Vec<u8>,
     /// New members, each with a comma before it.
     members: Vec<u8>,
 }
 
-/// Puts a piece of [`Patch::texts`] in the place of a piece of the body.
+/// Puts a piece of [`ObjectPatch::texts`] in the place of a piece of the body.
 #[derive(Debug, Clone, Copy)]
-struct Edit {
+struct Replacement {
     span: Span,
     text_start: usize,
     text_end: usize,
 }
 
-impl Patch {
+impl ObjectPatch {
     pub(super) fn clear(&mut self) {
         self.edits.clear();
         self.texts.clear();
@@ -31,13 +31,18 @@ impl Patch {
 
     /// Give a member this value, as JSON.
     #[inline]
-    pub(super) fn set(&mut self, place: Value, key: &str, value: &[u8]) {
+    pub(super) fn set(&mut self, place: MemberValue, key: &str, value: &[u8]) {
         self.set_with(place, key, |out| out.extend_from_slice(value));
     }
 
     /// Give a member the value that is written.
     #[inline]
-    pub(super) fn set_with(&mut self, place: Value, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn set_with(
+        &mut self,
+        place: MemberValue,
+        key: &str,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         if let Some(span) = place.given() {
             return self.edit(span, write);
         }
@@ -53,7 +58,7 @@ impl Patch {
         let text_start = self.texts.len();
         write(&mut self.texts);
         let text_end = self.texts.len();
-        self.edits.push(Edit { span, text_start, text_end });
+        self.edits.push(Replacement { span, text_start, text_end });
     }
 
     /// Bytes that the changes put in.

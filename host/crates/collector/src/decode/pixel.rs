@@ -1,4 +1,4 @@
-//! Bodies for requests that have only a query: pixels.
+//! Makes the bodies of requests that have only a query: pixels.
 //!
 //! Values are always strings, as in the example of Segment's documentation and in
 //! RudderStack's gateway: a query does not say what is a number. A dot in a key
@@ -17,12 +17,12 @@ use standpipe_core::clock;
 const KEYS_MAX: usize = 32;
 
 /// A query, with its escapes read.
-pub(crate) type Query = [(String, String)];
+pub(crate) type QueryParameters = [(String, String)];
 
 /// The body of `GET /v1/pixel/{type}`, Segment's: the JSON under `data`, which is
 /// base64 of either alphabet with or without padding, or that JSON itself; without
 /// `data`, an object of all parameters. The write key is in it.
-pub(crate) fn segment(query: &Query) -> Vec<u8> {
+pub(crate) fn segment(query: &QueryParameters) -> Vec<u8> {
     match last(query, "data") {
         Some(data) => unpack(data),
         None => {
@@ -37,7 +37,7 @@ pub(crate) fn segment(query: &Query) -> Vec<u8> {
 /// empty `event`, and is therefore to be forgotten. Of a key that stands twice the
 /// first one counts.
 pub(crate) fn rudderstack(
-    query: &Query,
+    query: &QueryParameters,
     path: MessageType,
     now: OffsetDateTime,
 ) -> Option<Vec<u8>> {
@@ -65,7 +65,7 @@ pub(crate) fn rudderstack(
     Some(bytes(object))
 }
 
-fn last<'a>(query: &'a Query, key: &str) -> Option<&'a str> {
+fn last<'a>(query: &'a QueryParameters, key: &str) -> Option<&'a str> {
     query.iter().rfind(|(it, _)| it == key).map(|(_, value)| value.as_str())
 }
 

@@ -9,11 +9,11 @@
 //!   Numbers are read too, which RudderStack does not do.
 //! - What a batch says beside its events is for none of them.
 
+use super::event_time::{EventTime, EventTimeText};
 use super::id::{RudderIds, cleaned};
-use super::known::{Known, Value};
-use super::patch::Patch;
-use super::stamp::{Stamp, Written};
-use super::{Facts, write_string};
+use super::known_members::{KnownMembers, MemberValue};
+use super::patch::ObjectPatch;
+use super::{RequestFacts, write_string};
 use crate::dialect::MessageType;
 use standpipe_core::event::{EventRefusal, Outline, string};
 use standpipe_core::message_id::{MessageIds, QuotedUuid};
@@ -22,14 +22,14 @@ use standpipe_core::message_id::{MessageIds, QuotedUuid};
 pub(super) struct RudderStack {
     ids: MessageIds,
     rudder_ids: RudderIds,
-    received: (Stamp, Written),
+    received: (EventTime, EventTimeText),
     /// The client's address as JSON.
     ip: Vec<u8>,
 }
 
 impl RudderStack {
-    pub(super) fn new(facts: &Facts<'_>) -> Self {
-        let stamp = Stamp::of(facts.received_at);
+    pub(super) fn new(facts: &RequestFacts<'_>) -> Self {
+        let stamp = EventTime::of(facts.received_at);
         let mut ip = Vec::new();
         write_string(facts.ip, &mut ip);
         RudderStack {
@@ -46,8 +46,8 @@ impl RudderStack {
         &mut self,
         outline: &Outline<'_>,
         path: Option<MessageType>,
-        known: &Known,
-        patch: &mut Patch,
+        known: &KnownMembers,
+        patch: &mut ObjectPatch,
     ) -> Result<(), EventRefusal> {
         let user_id = cleaned(known.user_id.text(outline));
         let anonymous_id = cleaned(known.anonymous_id.text(outline));
@@ -68,7 +68,12 @@ impl RudderStack {
     }
 
     #[inline]
-    fn set_message_id(&mut self, outline: &Outline<'_>, value: Value, patch: &mut Patch) {
+    fn set_message_id(
+        &mut self,
+        outline: &Outline<'_>,
+        value: MemberValue,
+        patch: &mut ObjectPatch,
+    ) {
         let Some(id) = value.text(outline).and_then(string) else {
             return patch.set(value, "messageId", &self.ids.next());
         };
@@ -81,15 +86,15 @@ impl RudderStack {
     }
 
     #[inline]
-    fn set_times(&self, outline: &Outline<'_>, known: &Known, patch: &mut Patch) {
+    fn set_times(&self, outline: &Outline<'_>, known: &KnownMembers, patch: &mut ObjectPatch) {
         let (received, received_text) = self.received;
-        let read = |value: Value| Some(Stamp::read(value.text(outline)?)?.stamp);
+        let read = |value: MemberValue| Some(EventTime::read(value.text(outline)?)?.stamp);
         let original = read(known.original_timestamp);
         let sent = read(known.sent_at);
         let timestamp = read(known.timestamp)
             .or_else(|| received.minus(sent.unwrap_or(received), original.unwrap_or(received)));
-        let mut set = |place: Value, key, stamp: Option<Stamp>| {
-            let text = stamp.map_or(received_text, Stamp::write);
+        let mut set = |place: MemberValue, key, stamp: Option<EventTime>| {
+            let text = stamp.map_or(received_text, EventTime::write);
             if place.text(outline).is_none_or(|own| own.as_bytes() != text) {
                 patch.set(place, key, &text);
             }

@@ -20,30 +20,30 @@
 
 use memchr::memmem::Finder;
 
+use super::event_time::{EventTime, EventTimeText, ParsedTime};
 use super::id::cleaned;
-use super::known::{Known, Value};
-use super::patch::Patch;
-use super::shared::{Shared, each_member};
-use super::stamp::{Read, Stamp, Written};
-use super::{BadBody, Facts, Shape, Stop, write_string};
+use super::known_members::{KnownMembers, MemberValue};
+use super::patch::ObjectPatch;
+use super::shared_members::{SharedMembers, each_member};
+use super::{BodyShape, EventError, InvalidBody, RequestFacts, write_string};
 use standpipe_core::event::{EventRefusal, Outline, Span};
 use standpipe_core::message_id::MessageIds;
 
 /// The rules, and what is the same for all events of a request.
 pub(super) struct Segment<'o, 'a> {
     outline: &'o Outline<'a>,
-    shape: Shape,
+    shape: BodyShape,
     ids: MessageIds,
-    received: (Stamp, Written),
+    received: (EventTime, EventTimeText),
     /// The time of the batch, and how it is written.
-    sent: Option<(Stamp, &'a str)>,
-    context: Shared<'a>,
-    integrations: Shared<'a>,
-    ip: Ip,
+    sent: Option<(EventTime, &'a str)>,
+    context: SharedMembers<'a>,
+    integrations: SharedMembers<'a>,
+    ip: IpMember,
 }
 
 /// The member `ip` of `context`.
-struct Ip {
+struct IpMember {
     member: Vec<u8>,
     is_for_all: bool,
     in_context: Finder<'static>,
@@ -52,36 +52,41 @@ struct Ip {
 
 /// What is to be known of an event's own context.
 #[derive(Default)]
-struct Context {
+struct OwnContext {
     has_ip: bool,
     direct: Option<bool>,
 }
 
 impl<'o, 'a> Segment<'o, 'a> {
     pub(super) fn new(
-        facts: &Facts<'_>,
+        facts: &RequestFacts<'_>,
         outline: &'o Outline<'a>,
-        top: &Known,
-        shape: Shape,
-    ) -> Result<Self, BadBody> {
-        let stamp = Stamp::of(facts.received_at);
+        top: &KnownMembers,
+        shape: BodyShape,
+    ) -> Result<Self, InvalidBody> {
+        let stamp = EventTime::of(facts.received_at);
         // A single event is no batch: what stands beside it is its own.
-        let of_batch = |value: Value| value.text(outline).filter(|_| shape == Shape::Batch);
+        let of_batch =
+            |value: MemberValue| value.text(outline).filter(|_| shape == BodyShape::Batch);
         Ok(Segment {
             outline,
             shape,
             ids: MessageIds::new(),
             received: (stamp, stamp.write()),
-            sent: of_batch(top.sent_at).and_then(|text| Some((Stamp::read(text)?.stamp, text))),
-            context: Shared::of(of_batch(top.context))?,
-            integrations: Shared::of(of_batch(top.integrations))?,
-            ip: Ip::new(facts),
+            sent: of_batch(top.sent_at).and_then(|text| Some((EventTime::read(text)?.stamp, text))),
+            context: SharedMembers::of(of_batch(top.context))?,
+            integrations: SharedMembers::of(of_batch(top.integrations))?,
+            ip: IpMember::new(facts),
         })
     }
 
     /// The changes to an event, unless it is none.
     #[inline]
-    pub(super) fn apply(&mut self, known: &Known, patch: &mut Patch) -> Result<(), Stop> {
+    pub(super) fn apply(
+        &mut self,
+        known: &KnownMembers,
+        patch: &mut ObjectPatch,
+    ) -> Result<(), EventError> {
         self.check(known)?;
         let outline = self.outline;
         if let Some(message_type) = self.shape.message_type() {
@@ -98,8 +103,8 @@ impl<'o, 'a> Segment<'o, 'a> {
     }
 
     #[inline]
-    fn check(&self, known: &Known) -> Result<(), EventRefusal> {
-        let is_id = |value: Value| !cleaned(value.text(self.outline)).is_empty();
+    fn check(&self, known: &KnownMembers) -> Result<(), EventRefusal> {
+        let is_id = |value: MemberValue| !cleaned(value.text(self.outline)).is_empty();
         if !is_id(known.user_id) && !is_id(known.anonymous_id) {
             return Err(EventRefusal::NoIdentity);
         }
@@ -117,11 +122,11 @@ impl<'o, 'a> Segment<'o, 'a> {
     }
 
     #[inline]
-    fn set_times(&self, known: &Known, patch: &mut Patch) {
+    fn set_times(&self, known: &KnownMembers, patch: &mut ObjectPatch) {
         let (received, received_text) = self.received;
-        let read = |value: Value| {
+        let read = |value: MemberValue| {
             let text = value.text(self.outline)?;
-            Some((Stamp::read(text)?, text))
+            Some((EventTime::read(text)?, text))
         };
         let own_sent = read(known.sent_at).map(|(read, _)| read.stamp);
         let sent = own_sent.or(self.sent.map(|(stamp, _)| stamp));
@@ -131,7 +136,7 @@ impl<'o, 'a> Segment<'o, 'a> {
         let client = read(known.timestamp).or_else(|| read(known.original_timestamp));
         let made;
         let original: &[u8] = match client {
-            Some((Read { is_rfc3339: true, .. }, text)) => text.as_bytes(),
+            Some((ParsedTime { is_rfc3339: true, .. }, text)) => text.as_bytes(),
             Some((read, _)) => {
                 made = read.stamp.write();
                 &made
@@ -141,7 +146,7 @@ impl<'o, 'a> Segment<'o, 'a> {
         let corrected = client
             .zip(sent)
             .and_then(|((read, _), sent)| received.minus(sent, read.stamp))
-            .map(Stamp::write);
+            .map(EventTime::write);
         let timestamp = corrected.as_ref().map_or(original, |text| text);
         replace(self.outline, known.original_timestamp, "originalTimestamp", original, patch);
         patch.set(known.received_at, "receivedAt", &received_text);
@@ -149,7 +154,11 @@ impl<'o, 'a> Segment<'o, 'a> {
     }
 
     #[inline]
-    fn fill_context(&mut self, value: Value, patch: &mut Patch) -> Result<(), BadBody> {
+    fn fill_context(
+        &mut self,
+        value: MemberValue,
+        patch: &mut ObjectPatch,
+    ) -> Result<(), InvalidBody> {
         if let Some((text, span)) = own(self.outline, value) {
             if self.outline.at(span).starts_with('{') {
                 self.add_to_context(text, span, patch)?;
@@ -170,14 +179,19 @@ impl<'o, 'a> Segment<'o, 'a> {
     }
 
     #[inline]
-    fn add_to_context(&mut self, text: &str, span: Span, patch: &mut Patch) -> Result<(), BadBody> {
+    fn add_to_context(
+        &mut self,
+        text: &str,
+        span: Span,
+        patch: &mut ObjectPatch,
+    ) -> Result<(), InvalidBody> {
         let must_read =
             !self.context.is_empty() || self.outline.spells() || self.ip.may_be_in(text);
         if !must_read && !self.ip.is_for_all {
             return Ok(());
         }
         let own =
-            if must_read { read_context(text, &mut self.context)? } else { Context::default() };
+            if must_read { read_context(text, &mut self.context)? } else { OwnContext::default() };
         let is_direct = || self.context.get("direct") == Some("true");
         let is_filled = self.ip.is_for_all || own.direct.unwrap_or_else(is_direct);
         let has_ip = own.has_ip || self.context.get("ip").is_some();
@@ -187,7 +201,11 @@ impl<'o, 'a> Segment<'o, 'a> {
     }
 
     #[inline]
-    fn fill_integrations(&mut self, value: Value, patch: &mut Patch) -> Result<(), BadBody> {
+    fn fill_integrations(
+        &mut self,
+        value: MemberValue,
+        patch: &mut ObjectPatch,
+    ) -> Result<(), InvalidBody> {
         let shared = &mut self.integrations;
         if shared.is_empty() {
             return Ok(());
@@ -211,11 +229,11 @@ impl<'o, 'a> Segment<'o, 'a> {
     }
 }
 
-impl Ip {
-    fn new(facts: &Facts<'_>) -> Self {
+impl IpMember {
+    fn new(facts: &RequestFacts<'_>) -> Self {
         let mut member = b"\"ip\":".to_vec();
         write_string(facts.ip, &mut member);
-        Ip {
+        IpMember {
             member,
             is_for_all: facts.client_side,
             in_context: Finder::new("\"ip\""),
@@ -232,7 +250,13 @@ impl Ip {
 
 /// Replace a value, unless it is the same.
 #[inline]
-fn replace(outline: &Outline<'_>, place: Value, key: &str, value: &[u8], patch: &mut Patch) {
+fn replace(
+    outline: &Outline<'_>,
+    place: MemberValue,
+    key: &str,
+    value: &[u8],
+    patch: &mut ObjectPatch,
+) {
     if place.text(outline).is_none_or(|text| text.as_bytes() != value) {
         patch.set(place, key, value);
     }
@@ -240,16 +264,16 @@ fn replace(outline: &Outline<'_>, place: Value, key: &str, value: &[u8], patch: 
 
 /// What an event has itself.
 #[inline]
-fn own<'a>(outline: &Outline<'a>, value: Value) -> Option<(&'a str, Span)> {
+fn own<'a>(outline: &Outline<'a>, value: MemberValue) -> Option<(&'a str, Span)> {
     let span = value.given()?;
     let text = outline.at(span);
     (text != "null").then_some((text, span))
 }
 
-/// Read the context of an event, and mark what it has of the batch's.
-fn read_context(text: &str, shared: &mut Shared<'_>) -> Result<Context, BadBody> {
+/// Reads the context of an event, and marks what it has of the batch's.
+fn read_context(text: &str, shared: &mut SharedMembers<'_>) -> Result<OwnContext, InvalidBody> {
     shared.forget_own();
-    let mut context = Context::default();
+    let mut context = OwnContext::default();
     each_member(text, |outline, member| {
         let name = member.name();
         shared.note_own(&name);
@@ -262,7 +286,7 @@ fn read_context(text: &str, shared: &mut Shared<'_>) -> Result<Context, BadBody>
     Ok(context)
 }
 
-fn write_all(shared: &Shared<'_>, is_behind: bool, ip: Option<&Vec<u8>>, out: &mut Vec<u8>) {
+fn write_all(shared: &SharedMembers<'_>, is_behind: bool, ip: Option<&Vec<u8>>, out: &mut Vec<u8>) {
     let is_behind = shared.write_missing(is_behind, out);
     if let Some(member) = ip {
         out.extend_from_slice(if is_behind { b"," } else { b"" });
@@ -272,7 +296,7 @@ fn write_all(shared: &Shared<'_>, is_behind: bool, ip: Option<&Vec<u8>>, out: &m
 
 /// Put members into an object behind its own ones. What writes them is told
 /// whether there are any.
-fn insert(text: &str, span: Span, patch: &mut Patch, write: impl FnOnce(bool, &mut Vec<u8>)) {
+fn insert(text: &str, span: Span, patch: &mut ObjectPatch, write: impl FnOnce(bool, &mut Vec<u8>)) {
     let is_behind = !text[1..].trim_ascii_start().starts_with('}');
     let closing = span.end - 1;
     patch.edit(Span { start: closing, end: closing }, |out| write(is_behind, out));

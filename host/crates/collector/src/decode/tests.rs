@@ -5,21 +5,21 @@ use time::macros::datetime;
 
 use super::*;
 
-const FACTS: Facts<'_> = Facts {
+const FACTS: RequestFacts<'_> = RequestFacts {
     dialect: Dialect::Segment,
     received_at: datetime!(2026-01-02 03:04:10 UTC),
     ip: "192.0.2.7",
     client_side: false,
 };
-const RUDDERSTACK: Facts<'_> = Facts { dialect: Dialect::RudderStack, ..FACTS };
-const BROWSER: Facts<'_> = Facts { client_side: true, ..FACTS };
+const RUDDERSTACK: RequestFacts<'_> = RequestFacts { dialect: Dialect::RudderStack, ..FACTS };
+const BROWSER: RequestFacts<'_> = RequestFacts { client_side: true, ..FACTS };
 
-type Outcome = Result<Vec<(String, Option<EventRefusal>)>, BadBody>;
+type Outcome = Result<Vec<(String, Option<EventRefusal>)>, InvalidBody>;
 
 /// The texts of a body, with random ids replaced by `ID`.
-fn decode(facts: Facts<'_>, shape: Shape, body: &str) -> Outcome {
-    let mut out = Decoded::default();
-    Body::parse(body.as_bytes())?.events(&facts, shape, &mut out)?;
+fn decode(facts: RequestFacts<'_>, shape: BodyShape, body: &str) -> Outcome {
+    let mut out = DecodedEvents::default();
+    ParsedBody::parse(body.as_bytes())?.events(&facts, shape, &mut out)?;
     let text = |event: &DecodedEvent| String::from_utf8(out.text(*event).to_vec()).unwrap();
     Ok(out.events.iter().map(|event| (hide_ids(&text(event)), event.refused)).collect())
 }
@@ -46,18 +46,18 @@ fn hide_ids(text: &str) -> String {
 
 /// What becomes of one item of a batch that must be an event.
 #[track_caller]
-fn item(facts: Facts<'_>, item: &str) -> String {
-    let events = decode(facts, Shape::Batch, &format!("{{\"batch\":[{item}]}}")).unwrap();
+fn item(facts: RequestFacts<'_>, item: &str) -> String {
+    let events = decode(facts, BodyShape::Batch, &format!("{{\"batch\":[{item}]}}")).unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].1, None, "{item}");
     events[0].0.clone()
 }
 
 #[track_caller]
-fn refusals(facts: Facts<'_>, items: &[(&str, Option<EventRefusal>)]) {
+fn refusals(facts: RequestFacts<'_>, items: &[(&str, Option<EventRefusal>)]) {
     let texts: Vec<&str> = items.iter().map(|(text, _)| *text).collect();
     let body = format!("{{\"batch\":[{}]}}", texts.join(" , "));
-    let events = decode(facts, Shape::Batch, &body).unwrap();
+    let events = decode(facts, BodyShape::Batch, &body).unwrap();
     let refused: Vec<_> = events.iter().map(|(_, refused)| *refused).collect();
     let expected: Vec<_> = items.iter().map(|(_, refused)| *refused).collect();
     assert_eq!(refused, expected);
@@ -127,7 +127,7 @@ fn line_ends_between_tokens_become_spaces() {
     );
     let body =
         "{\"context\":{\"a\":[\n1]},\"batch\":[{\"type\":\"page\",\"userId\":\"u\"},\n[\n]]}";
-    let events = decode(FACTS, Shape::Batch, body).unwrap();
+    let events = decode(FACTS, BodyShape::Batch, body).unwrap();
     assert!(events[0].0.contains("\"context\":{\"a\":[ 1]}"));
     assert_eq!(events[1], ("[ ]".to_owned(), Some(EventRefusal::NotAnObject)));
 }
@@ -139,13 +139,15 @@ fn a_path_says_the_type() {
         (RUDDERSTACK, r#"{"userId":"u","type":7}"#),
         (FACTS, r#"{"type":"x","type":"y","userId":"u","event":"e"}"#),
     ] {
-        let events = decode(dialect, Shape::One(MessageType::Track), body).unwrap();
+        let events = decode(dialect, BodyShape::One(MessageType::Track), body).unwrap();
         assert_eq!(values(&events[0].0, &["type"]), ["\"track\""]);
         assert_eq!(events[0].1, None);
     }
-    let events = decode(FACTS, Shape::One(MessageType::Track), r#"{"userId":"u","type":"page"}"#);
+    let events =
+        decode(FACTS, BodyShape::One(MessageType::Track), r#"{"userId":"u","type":"page"}"#);
     assert_eq!(events.unwrap()[0].1, Some(EventRefusal::NoEventName));
-    let events = decode(FACTS, Shape::One(MessageType::Page), r#"{"userId":"u","type":"track"}"#);
+    let events =
+        decode(FACTS, BodyShape::One(MessageType::Page), r#"{"userId":"u","type":"track"}"#);
     assert_eq!(events.unwrap()[0].1, None);
 }
 
@@ -195,37 +197,38 @@ fn rudderstack_refuses_less() {
 #[test]
 fn bad_bodies() {
     let refused = |facts, shape, body: &str| decode(facts, shape, body).unwrap_err();
-    let (batch, one) = (Shape::Batch, Shape::One(MessageType::Page));
-    for shape in [batch, one, Shape::Webhook] {
+    let (batch, one) = (BodyShape::Batch, BodyShape::One(MessageType::Page));
+    for shape in [batch, one, BodyShape::Webhook] {
         for facts in [FACTS, RUDDERSTACK] {
-            assert_eq!(refused(facts, shape, " \n"), BadBody::Empty);
-            assert_eq!(refused(facts, shape, "{\"batch\":[1,]}"), BadBody::NotJson { at: 12 });
-            assert_eq!(refused(facts, shape, "7"), BadBody::NotAnObject);
+            assert_eq!(refused(facts, shape, " \n"), InvalidBody::Empty);
+            assert_eq!(refused(facts, shape, "{\"batch\":[1,]}"), InvalidBody::NotJson { at: 12 });
+            assert_eq!(refused(facts, shape, "7"), InvalidBody::NotAnObject);
             let deep = format!("{{\"batch\":{}{}}}", "[".repeat(1023), "]".repeat(1023));
-            assert_eq!(refused(facts, shape, &deep), BadBody::TooDeep { levels_max: 1023 });
+            assert_eq!(refused(facts, shape, &deep), InvalidBody::TooDeep { levels_max: 1023 });
         }
     }
-    assert_eq!(Body::parse(b"{\"a\":\"\xff\"}").unwrap_err(), BadBody::NotUtf8 { at: 6 });
-    assert_eq!(refused(FACTS, one, "[{}]"), BadBody::NotAnObject);
+    assert_eq!(ParsedBody::parse(b"{\"a\":\"\xff\"}").unwrap_err(), InvalidBody::NotUtf8 { at: 6 });
+    assert_eq!(refused(FACTS, one, "[{}]"), InvalidBody::NotAnObject);
     for body in ["{}", r#"{"batch":{"a":1}}"#, r#"{"batch":[1],"batch":null}"#] {
-        assert_eq!(refused(FACTS, batch, body), BadBody::NoBatch, "{body}");
-        assert_eq!(refused(FACTS, batch, body).answer(), "empty batch payload");
+        assert_eq!(refused(FACTS, batch, body), InvalidBody::NoBatch, "{body}");
+        assert_eq!(refused(FACTS, batch, body).response_text(), "empty batch payload");
     }
-    assert_eq!(refused(RUDDERSTACK, batch, r#"{"batch":[ ]}"#), BadBody::EmptyBatch);
+    assert_eq!(refused(RUDDERSTACK, batch, r#"{"batch":[ ]}"#), InvalidBody::EmptyBatch);
     assert_eq!(decode(FACTS, batch, r#"{"batch":[]}"#), Ok(Vec::new()));
-    assert_eq!(refused(RUDDERSTACK, Shape::Webhook, "[]"), BadBody::EmptyBatch);
+    assert_eq!(refused(RUDDERSTACK, BodyShape::Webhook, "[]"), InvalidBody::EmptyBatch);
 }
 
 #[test]
 fn of_two_batches_the_last_counts() {
     let body = r#"{"batch":[{"type":"a"}, 2],"x":[{"y":1}],"batch":[3,{"z":[{}]} ],"w":[4]}"#;
-    let texts: Vec<_> = decode(FACTS, Shape::Batch, body).unwrap();
+    let texts: Vec<_> = decode(FACTS, BodyShape::Batch, body).unwrap();
     assert_eq!(texts.iter().map(|(text, _)| &**text).collect::<Vec<_>>(), ["3", "{\"z\":[{}]}"]);
 }
 
 #[test]
 fn the_write_key_is_found() {
-    let key = |body: &str| Body::parse(body.as_bytes()).unwrap().write_key().map(Cow::into_owned);
+    let key =
+        |body: &str| ParsedBody::parse(body.as_bytes()).unwrap().write_key().map(Cow::into_owned);
     assert_eq!(
         key(r#"{"batch":[{"writeKey":"no"}],"writeKey":"k\u0065y"}"#).as_deref(),
         Some("key")
@@ -296,7 +299,7 @@ fn times_of_segment() {
         let comma = if batch.is_empty() { "" } else { "," };
         let body =
             format!(r#"{{{batch}{comma}"batch":[{{"type":"page","userId":"u"{members}}}]}}"#);
-        let events = decode(FACTS, Shape::Batch, &body).unwrap();
+        let events = decode(FACTS, BodyShape::Batch, &body).unwrap();
         assert_eq!(values(&events[0].0, &KEYS), [original, sent_at, timestamp, received], "{body}");
     }
 }
@@ -328,7 +331,7 @@ fn times_of_rudderstack() {
         let body = format!(
             r#"{{"sentAt":"2020-01-01T00:00:00Z","context":{{"a":1}},"batch":[{{"userId":"u"{members}}}]}}"#
         );
-        let events = decode(RUDDERSTACK, Shape::Batch, &body).unwrap();
+        let events = decode(RUDDERSTACK, BodyShape::Batch, &body).unwrap();
         assert_eq!(values(&events[0].0, &KEYS), [original, sent, timestamp, received], "{body}");
         assert_eq!(values(&events[0].0, &["context"]), ["-"]);
     }
@@ -338,8 +341,11 @@ fn times_of_rudderstack() {
 fn ids_of_rudderstack() {
     let id = |item_text: &str, key: &str| {
         let body = format!("{{\"batch\":[{item_text}]}}");
-        let mut out = Decoded::default();
-        Body::parse(body.as_bytes()).unwrap().events(&RUDDERSTACK, Shape::Batch, &mut out).unwrap();
+        let mut out = DecodedEvents::default();
+        ParsedBody::parse(body.as_bytes())
+            .unwrap()
+            .events(&RUDDERSTACK, BodyShape::Batch, &mut out)
+            .unwrap();
         let event: Value = serde_json::from_slice(out.text(out.events[0])).unwrap();
         event[key].as_str().unwrap().to_owned()
     };
@@ -368,8 +374,11 @@ fn made_ids_do_not_repeat() {
     let body = format!("{{\"batch\":[{}1]}}", r#"{"type":"page","userId":"u"},"#.repeat(1000));
     let mut ids = std::collections::HashSet::new();
     for _ in 0..10 {
-        let mut out = Decoded::default();
-        Body::parse(body.as_bytes()).unwrap().events(&FACTS, Shape::Batch, &mut out).unwrap();
+        let mut out = DecodedEvents::default();
+        ParsedBody::parse(body.as_bytes())
+            .unwrap()
+            .events(&FACTS, BodyShape::Batch, &mut out)
+            .unwrap();
         for event in &out.events[..1000] {
             let event: Value = serde_json::from_slice(out.text(*event)).unwrap();
             assert!(ids.insert(event["messageId"].as_str().unwrap().to_owned()));
@@ -392,7 +401,7 @@ fn context_and_integrations_of_a_batch_are_merged() {
         (r#","integrations":[]"#, r#","integrations":[]"#),
     ] {
         let body = format!(r#"{{{batch},"batch":[{{"type":"page","userId":"u"{own}}}]}}"#);
-        let events = decode(FACTS, Shape::Batch, &body).unwrap();
+        let events = decode(FACTS, BodyShape::Batch, &body).unwrap();
         let merged = merged.trim_start_matches('}');
         assert!(events[0].0.contains(merged), "{}\n{merged}", events[0].0);
         serde_json::from_str::<Value>(&events[0].0).unwrap();
@@ -428,13 +437,13 @@ fn addresses_are_filled_where_asked_for() {
             comma(own),
             comma(batch)
         );
-        let events = decode(facts, Shape::Batch, &body).unwrap();
+        let events = decode(facts, BodyShape::Batch, &body).unwrap();
         let event: Value = serde_json::from_str(&events[0].0).unwrap();
         let found = event.pointer("/context/ip").map_or("-".to_owned(), Value::to_string);
         assert_eq!(found, expected, "{body}\n{}", events[0].0);
     }
     // It comes from a header.
-    let hostile = Facts { ip: "\",\"x\":\"\n", ..BROWSER };
+    let hostile = RequestFacts { ip: "\",\"x\":\"\n", ..BROWSER };
     let text = item(hostile, r#"{"type":"page","userId":"u"}"#);
     assert!(text.contains(r#""context":{"ip":"\",\"x\":\"\n"}"#), "{text}");
 }
@@ -442,7 +451,7 @@ fn addresses_are_filled_where_asked_for() {
 #[test]
 fn a_single_event_is_no_batch() {
     let body = r#"{"userId":"u","sentAt":"2026-01-02T03:04:09Z","context":{"a":1},"batch":[1]}"#;
-    let events = decode(FACTS, Shape::One(MessageType::Page), body).unwrap();
+    let events = decode(FACTS, BodyShape::One(MessageType::Page), body).unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!(values(&events[0].0, &["context", "batch"]), [r#"{"a":1}"#, "[1]"]);
 }
@@ -460,7 +469,7 @@ fn webhooks() {
             payload
         )
     };
-    let of = |body: &str| decode(RUDDERSTACK, Shape::Webhook, body).unwrap();
+    let of = |body: &str| decode(RUDDERSTACK, BodyShape::Webhook, body).unwrap();
     assert_eq!(of(" {\"a\":1e5,\n\"batch\":[]} "), [(made("{\"a\":1e5, \"batch\":[]}"), None)]);
     assert_eq!(
         of(r#"[{"a":[{}]}, 7 ,{},[{"b":1}]]"#),
@@ -479,7 +488,7 @@ fn long_events_are_refused_and_small_bodies_cannot_ask_for_gigabytes() {
     let body = format!(
         r#"{{"batch":[{{"type":"page","userId":"u","x":"{long}"}},{{"type":"page","userId":"u"}}]}}"#
     );
-    let events = decode(FACTS, Shape::Batch, &body).unwrap();
+    let events = decode(FACTS, BodyShape::Batch, &body).unwrap();
     assert_eq!(
         events.iter().map(|(_, refused)| *refused).collect::<Vec<_>>(),
         [Some(EventRefusal::TooLong), None]
@@ -487,8 +496,8 @@ fn long_events_are_refused_and_small_bodies_cannot_ask_for_gigabytes() {
     let shared = "x".repeat(1024 * 1024);
     let items = r#"{"type":"page","userId":"u"},"#.repeat(100);
     let body = format!(r#"{{"context":{{"x":"{shared}"}},"batch":[{items}1]}}"#);
-    assert_eq!(decode(FACTS, Shape::Batch, &body), Err(BadBody::AddsTooMuch));
-    let answer = BadBody::AddsTooMuch.answer();
+    assert_eq!(decode(FACTS, BodyShape::Batch, &body), Err(InvalidBody::AddsTooMuch));
+    let answer = InvalidBody::AddsTooMuch.response_text();
     assert!(answer.contains("16777216 bytes") && answer.contains("fewer events"), "{answer}");
 }
 
@@ -500,36 +509,38 @@ fn events_that_become_too_long_are_work_too() {
     let body = |count: usize| {
         format!(r#"{{"context":{{"x":"{shared}"}},"batch":[{}]}}"#, items[..count].join(","))
     };
-    let events = decode(FACTS, Shape::Batch, &body(1)).unwrap();
+    let events = decode(FACTS, BodyShape::Batch, &body(1)).unwrap();
     assert_eq!(events, [(items[0].to_owned(), Some(EventRefusal::TooLong))]);
-    assert_eq!(decode(FACTS, Shape::Batch, &body(3)), Err(BadBody::AddsTooMuch));
+    assert_eq!(decode(FACTS, BodyShape::Batch, &body(3)), Err(InvalidBody::AddsTooMuch));
 }
 
 #[test]
 fn the_room_for_events_is_seen_to_before_they_are_there() {
     let item = r#"{"type":"page","userId":"u"}"#;
     let body = format!(r#"{{"batch":[{item},{item},{item}]}}"#);
-    let mut out = Decoded::of_at_most(500);
-    let body = Body::parse(body.as_bytes()).unwrap();
-    assert_eq!(body.events(&FACTS, Shape::Batch, &mut out), Err(BadBody::TooLong));
+    let mut out = DecodedEvents::of_at_most(500);
+    let body = ParsedBody::parse(body.as_bytes()).unwrap();
+    assert_eq!(body.events(&FACTS, BodyShape::Batch, &mut out), Err(InvalidBody::TooLong));
     assert!(!out.events.is_empty() && out.bytes.len() <= 500);
-    let mut whole = Decoded::of_at_most(1000);
-    assert_eq!(body.events(&FACTS, Shape::Batch, &mut whole), Ok(()));
+    let mut whole = DecodedEvents::of_at_most(1000);
+    assert_eq!(body.events(&FACTS, BodyShape::Batch, &mut whole), Ok(()));
 }
 
 #[test]
 fn a_request_has_so_many_events_and_no_more() {
     let max = limits::COLLECT_EVENTS_MAX;
-    for (shape, open, close) in [(Shape::Batch, "{\"batch\":[", "]}"), (Shape::Webhook, "[", "]")] {
+    for (shape, open, close) in
+        [(BodyShape::Batch, "{\"batch\":[", "]}"), (BodyShape::Webhook, "[", "]")]
+    {
         let body = |count: usize| format!("{open}{}{close}", vec!["{}"; count].join(","));
         assert_eq!(decode(RUDDERSTACK, shape, &body(max)).unwrap().len(), max, "{shape:?}");
         let too_many = decode(RUDDERSTACK, shape, &body(max + 1));
-        assert_eq!(too_many, Err(BadBody::TooManyEvents), "{shape:?}");
+        assert_eq!(too_many, Err(InvalidBody::TooManyEvents), "{shape:?}");
         let too_many = decode(RUDDERSTACK, shape, &body(limits::COLLECT_PARTS_MAX));
-        assert!(matches!(too_many, Err(BadBody::TooManyEvents | BadBody::TooManyParts)));
+        assert!(matches!(too_many, Err(InvalidBody::TooManyEvents | InvalidBody::TooManyParts)));
     }
     let numbers = format!("[{}1]", "1,".repeat(limits::COLLECT_PARTS_MAX * 4));
-    assert_eq!(decode(RUDDERSTACK, Shape::Webhook, &numbers), Err(BadBody::TooManyParts));
+    assert_eq!(decode(RUDDERSTACK, BodyShape::Webhook, &numbers), Err(InvalidBody::TooManyParts));
 }
 
 #[test]
@@ -542,16 +553,20 @@ fn what_a_batch_says_once_has_so_many_members_and_no_more() {
     let item = r#"{"type":"page","userId":"u"}"#;
     for key in ["context", "integrations"] {
         let body = |count| format!(r#"{{"{key}":{},"batch":[{item}]}}"#, members(count));
-        assert!(decode(FACTS, Shape::Batch, &body(max)).is_ok());
-        let too_many = decode(FACTS, Shape::Batch, &body(2 * max));
-        assert_eq!(too_many, Err(BadBody::TooManyMembers), "{key}");
+        assert!(decode(FACTS, BodyShape::Batch, &body(max)).is_ok());
+        let too_many = decode(FACTS, BodyShape::Batch, &body(2 * max));
+        assert_eq!(too_many, Err(InvalidBody::TooManyMembers), "{key}");
         // The same of an event's own, where it has to be looked at.
         let own = format!(
             r#"{{"{key}":{{"a":1}},"batch":[{{"type":"page","userId":"u","{key}":{}}}]}}"#,
             members(2 * max)
         );
-        assert_eq!(decode(FACTS, Shape::Batch, &own), Err(BadBody::TooManyMembers), "{key}");
+        assert_eq!(
+            decode(FACTS, BodyShape::Batch, &own),
+            Err(InvalidBody::TooManyMembers),
+            "{key}"
+        );
     }
-    let answer = BadBody::TooManyMembers.answer();
+    let answer = InvalidBody::TooManyMembers.response_text();
     assert!(answer.contains("more than 10000 members"), "{answer}");
 }

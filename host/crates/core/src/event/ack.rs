@@ -29,7 +29,7 @@ pub enum EventOutcome {
     Filtered,
     /// It, or one of its outputs, is in the dead letters. This is why; of several, why
     /// the first one is.
-    Dead(Reason),
+    DeadLettered(Reason),
 }
 
 /// The promise to account for each event of a chunk.
@@ -166,7 +166,7 @@ fn outcome_of_state(state: u32) -> Option<EventOutcome> {
     match (state & OPEN_MASK, (state & DEAD_MASK) >> DEAD_SHIFT, state & FILTERED) {
         (0, 0, 0) => Some(EventOutcome::Delivered),
         (0, 0, _) => Some(EventOutcome::Filtered),
-        (0, number, _) => Some(EventOutcome::Dead(Reason::ALL[number as usize - 1])),
+        (0, number, _) => Some(EventOutcome::DeadLettered(Reason::ALL[number as usize - 1])),
         _ => None,
     }
 }
@@ -192,7 +192,7 @@ impl Drop for Promise {
             let count = match outcome_of_state(*event.get_mut()) {
                 Some(EventOutcome::Delivered) => &mut settled.delivered,
                 Some(EventOutcome::Filtered) => &mut settled.filtered,
-                Some(EventOutcome::Dead(_)) => &mut settled.dead,
+                Some(EventOutcome::DeadLettered(_)) => &mut settled.dead,
                 None => &mut settled.undelivered,
             };
             *count += 1;
@@ -332,7 +332,7 @@ mod tests {
         let states = [1, 0, FILTERED, refused, refused | 1, 2].map(AtomicU32::new);
         let settlements = Settlements(&states);
         let ended: Vec<_> = (0..states.len()).map(|event| settlements.outcome_of(event)).collect();
-        let dead = EventOutcome::Dead(Reason::RecordRefused);
+        let dead = EventOutcome::DeadLettered(Reason::RecordRefused);
         let [delivered, filtered, dead] =
             [EventOutcome::Delivered, EventOutcome::Filtered, dead].map(Some);
         assert_eq!(ended, [None, delivered, filtered, dead, None, None]);
@@ -358,7 +358,10 @@ mod tests {
             ack.settle(0, OutputOutcome::Delivered);
             ack.settle(0, OutputOutcome::Dead(*reason));
             ack.settle(0, DEAD);
-            assert_eq!(Settlements(&ack.0.events).outcome_of(0), Some(EventOutcome::Dead(*reason)));
+            assert_eq!(
+                Settlements(&ack.0.events).outcome_of(0),
+                Some(EventOutcome::DeadLettered(*reason))
+            );
         }
     }
 }

@@ -40,7 +40,8 @@ impl Source {
         let (first, events) = (numbers.start, numbers.len());
         let record = move |settlements: &Settlements<'_>| {
             let is_dead = |number: &usize| {
-                settlements.outcome_of(number - first) == Some(EventOutcome::Dead(Reason::NotJson))
+                settlements.outcome_of(number - first)
+                    == Some(EventOutcome::DeadLettered(Reason::NotJson))
             };
             let dead: BTreeSet<_> = numbers.clone().filter(is_dead).collect();
             look(&dead);

@@ -35,7 +35,7 @@ const BROTLI_BUFFER_BYTES: usize = 16 * 1024;
 
 /// A body that cannot be decompressed.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub(crate) enum DecodeError {
+pub(crate) enum DecompressError {
     /// It is larger than permitted.
     #[error("larger than permitted once decompressed")]
     TooLarge,
@@ -70,15 +70,15 @@ impl Encoding {
 /// # Errors
 ///
 /// It is broken, or larger. A bomb costs no more than the permitted bytes.
-pub(crate) fn decode(
+pub(crate) fn decompress(
     encoding: Encoding,
     body: Cow<'_, [u8]>,
     bytes_max: usize,
-) -> Result<Cow<'_, [u8]>, DecodeError> {
+) -> Result<Cow<'_, [u8]>, DecompressError> {
     let read_all = |decoder: &mut dyn Read| read_all(decoder, body.len(), bytes_max);
-    let broken = |_: io::Error| DecodeError::Broken;
+    let broken = |_: io::Error| DecompressError::Broken;
     let decoded = match encoding {
-        Encoding::Identity if body.len() > bytes_max => return Err(DecodeError::TooLarge),
+        Encoding::Identity if body.len() > bytes_max => return Err(DecompressError::TooLarge),
         Encoding::Identity => return Ok(body),
         Encoding::Gzip => read_all(&mut GzipReader::new(&body[..], HTTP_GZIP_MEMBERS_MAX)),
         Encoding::Deflate if is_zlib(&body) => {
@@ -101,12 +101,12 @@ fn read_all(
     decoder: &mut dyn Read,
     body_bytes: usize,
     bytes_max: usize,
-) -> Result<Vec<u8>, DecodeError> {
+) -> Result<Vec<u8>, DecompressError> {
     // JSON becomes some five times as large.
     let mut decoded = Vec::with_capacity((body_bytes * 6).min(bytes_max));
     let read = decoder.take(bytes_max as u64 + 1).read_to_end(&mut decoded);
-    read.map_err(|_: io::Error| DecodeError::Broken)?;
-    if decoded.len() > bytes_max { Err(DecodeError::TooLarge) } else { Ok(decoded) }
+    read.map_err(|_: io::Error| DecompressError::Broken)?;
+    if decoded.len() > bytes_max { Err(DecompressError::TooLarge) } else { Ok(decoded) }
 }
 
 /// Whether this begins as RFC 1950 demands.
@@ -125,8 +125,12 @@ mod tests {
 
     use super::*;
 
-    fn decode(encoding: Encoding, body: Vec<u8>, max: usize) -> Result<Vec<u8>, DecodeError> {
-        super::decode(encoding, Cow::Owned(body), max).map(Cow::into_owned)
+    fn decompress(
+        encoding: Encoding,
+        body: Vec<u8>,
+        max: usize,
+    ) -> Result<Vec<u8>, DecompressError> {
+        super::decompress(encoding, Cow::Owned(body), max).map(Cow::into_owned)
     }
 
     fn compressed(encoding: Encoding, text: &[u8]) -> Vec<u8> {
@@ -152,14 +156,14 @@ mod tests {
         let text = b"{\"batch\":[]}".repeat(1000);
         for encoding in [Encoding::Identity, Encoding::Gzip, Encoding::Deflate, Encoding::Zstd] {
             let body = compressed(encoding, &text);
-            assert_eq!(decode(encoding, body, text.len()), Ok(text.clone()), "{encoding:?}");
+            assert_eq!(decompress(encoding, body, text.len()), Ok(text.clone()), "{encoding:?}");
         }
         let mut bare = DeflateEncoder::new(Vec::new(), Compression::fast());
         bare.write_all(&text).unwrap();
-        assert_eq!(decode(Encoding::Deflate, bare.finish().unwrap(), text.len()), Ok(text));
+        assert_eq!(decompress(Encoding::Deflate, bare.finish().unwrap(), text.len()), Ok(text));
         // `standpipe` as Brotli's own program writes it.
         let brotli = b"\x0b\x04\x80standpipe\x03".to_vec();
-        assert_eq!(decode(Encoding::Brotli, brotli, 100), Ok(b"standpipe".to_vec()));
+        assert_eq!(decompress(Encoding::Brotli, brotli, 100), Ok(b"standpipe".to_vec()));
     }
 
     #[test]
@@ -168,8 +172,8 @@ mod tests {
         for encoding in [Encoding::Identity, Encoding::Gzip, Encoding::Deflate, Encoding::Zstd] {
             let bomb = compressed(encoding, &zeros);
             assert_eq!(
-                decode(encoding, bomb, 4_000_000),
-                Err(DecodeError::TooLarge),
+                decompress(encoding, bomb, 4_000_000),
+                Err(DecompressError::TooLarge),
                 "{encoding:?}"
             );
         }
@@ -182,8 +186,8 @@ mod tests {
             let mut body = compressed(encoding, &text);
             body.truncate(body.len() / 2);
             assert_eq!(
-                decode(encoding, body, text.len()),
-                Err(DecodeError::Broken),
+                decompress(encoding, body, text.len()),
+                Err(DecompressError::Broken),
                 "{encoding:?}"
             );
         }
@@ -195,10 +199,10 @@ mod tests {
         for zeros in [1, 8, 511, 100_000] {
             let mut body = compressed(Encoding::Gzip, &text);
             body.resize(body.len() + zeros, 0);
-            assert_eq!(decode(Encoding::Gzip, body, text.len()), Ok(text.clone()), "{zeros}");
+            assert_eq!(decompress(Encoding::Gzip, body, text.len()), Ok(text.clone()), "{zeros}");
         }
         let members = compressed(Encoding::Gzip, b"").repeat(HTTP_GZIP_MEMBERS_MAX + 1);
-        assert_eq!(decode(Encoding::Gzip, members, 1), Err(DecodeError::Broken));
+        assert_eq!(decompress(Encoding::Gzip, members, 1), Err(DecompressError::Broken));
     }
 
     #[test]
@@ -213,7 +217,7 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Brotli, Encoding::Zstd] {
-                let _ = decode(encoding, bytes.clone(), 1000);
+                let _ = decompress(encoding, bytes.clone(), 1000);
             }
         }
     }

@@ -9,17 +9,17 @@ use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 
 use super::proxies::Proxies;
-use super::reason::RefusalReason;
-use super::refused::Refused;
-use super::source::Source;
-use crate::encoding::Encoding;
+use super::refusal_reason::RefusalReason;
+use super::refused_request::RefusedRequest;
+use super::source::CollectorSource;
+use crate::content_encoding::Encoding;
 use standpipe_http::Peer;
 
 /// What the parts of a request that come before its body say.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct RequestHead {
     /// The write key, where it does not stand in the body.
-    pub(super) key: Option<String>,
+    pub(super) write_key: Option<String>,
     /// The user's address.
     pub(super) ip: IpAddr,
     /// Whose share of memory the body takes, where clients can be distinguished.
@@ -31,13 +31,13 @@ pub(super) struct Head {
     origin: Option<String>,
 }
 
-impl Head {
+impl RequestHead {
     pub(super) fn of(parts: &Parts, peer: Peer, proxies: &Proxies) -> Self {
         let Parts { headers, uri, .. } = parts;
-        let origin = text(headers, ORIGIN.as_str()).map(str::to_owned);
+        let origin = header_text(headers, ORIGIN.as_str()).map(str::to_owned);
         let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
-        Head {
-            key: key(headers, uri.query().unwrap_or_default()),
+        RequestHead {
+            write_key: find_write_key(headers, uri.query().unwrap_or_default()),
             ip: proxies.user(headers, peer.address),
             client: proxies.client(headers, peer.address),
             is_of_page: origin.is_some(),
@@ -47,27 +47,27 @@ impl Head {
     }
 
     /// Check that a source may be sent to, and from there.
-    pub(super) fn check(&self, source: &Arc<Source>) -> Result<(), Refused> {
+    pub(super) fn check(&self, source: &Arc<CollectorSource>) -> Result<(), RefusedRequest> {
         if !source.settings.enabled {
             return Err(
-                Refused::new(RefusalReason::SourceDisabled, "source is disabled").of(source)
+                RefusedRequest::new(RefusalReason::SourceDisabled, "source is disabled").of(source)
             );
         }
         if !source.takes_from(self.origin.as_deref()) {
             let text = "this origin is not among the source's allowed_origins";
-            return Err(Refused::new(RefusalReason::Origin, text).of(source));
+            return Err(RefusedRequest::new(RefusalReason::Origin, text).of(source));
         }
         Ok(())
     }
 }
 
 /// The write key of the headers, or else of the query.
-fn key(headers: &HeaderMap, query: &str) -> Option<String> {
+fn find_write_key(headers: &HeaderMap, query: &str) -> Option<String> {
     let of_query = || {
         let mut pairs = form_urlencoded::parse(query.as_bytes());
         pairs.find(|(name, _)| name == "writeKey").map(|(_, key)| key.into_owned())
     };
-    let key = text(headers, AUTHORIZATION.as_str()).and_then(basic_user).or_else(of_query);
+    let key = header_text(headers, AUTHORIZATION.as_str()).and_then(basic_user).or_else(of_query);
     key.filter(|key| !key.is_empty())
 }
 
@@ -83,7 +83,7 @@ fn basic_user(authorization: &str) -> Option<String> {
     (!user.is_empty()).then(|| user.to_owned())
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
@@ -96,17 +96,17 @@ mod tests {
     const PEER: Peer =
         Peer { address: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), is_encrypted: false };
 
-    fn head(uri: &str, headers: &[(&str, &str)]) -> Head {
+    fn head(uri: &str, headers: &[(&str, &str)]) -> RequestHead {
         let mut request = Request::builder().uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Head::of(&request.body(()).unwrap().into_parts().0, PEER, &Proxies::default())
+        RequestHead::of(&request.body(()).unwrap().into_parts().0, PEER, &Proxies::default())
     }
 
     #[test]
     fn the_write_key_stands_in_the_headers_or_in_the_query() {
-        let key = |uri, headers: &[_]| head(uri, headers).key;
+        let key = |uri, headers: &[_]| head(uri, headers).write_key;
         // `key:` and `ignored:password`.
         assert_eq!(key("/", &[("Authorization", "Basic a2V5Og==")]).as_deref(), Some("key"));
         let both = key("/?writeKey=other", &[("authorization", "basic aWdub3JlZDpwYXNzd29yZA==")]);

@@ -6,29 +6,29 @@ use standpipe_core::event::{Member, Outline, Span, string};
 /// Where the values of the members stand that some rule reads or writes. Of a key
 /// that stands twice, the last one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Known {
-    pub(super) anonymous_id: Value,
-    pub(super) batch: Value,
-    pub(super) context: Value,
-    pub(super) event: Value,
-    pub(super) integrations: Value,
-    pub(super) message_id: Value,
-    pub(super) message_type: Value,
-    pub(super) original_timestamp: Value,
-    pub(super) received_at: Value,
-    pub(super) request_ip: Value,
-    pub(super) rudder_id: Value,
-    pub(super) sent_at: Value,
-    pub(super) timestamp: Value,
-    pub(super) user_id: Value,
-    pub(super) write_key: Value,
+pub(super) struct KnownMembers {
+    pub(super) anonymous_id: MemberValue,
+    pub(super) batch: MemberValue,
+    pub(super) context: MemberValue,
+    pub(super) event: MemberValue,
+    pub(super) integrations: MemberValue,
+    pub(super) message_id: MemberValue,
+    pub(super) message_type: MemberValue,
+    pub(super) original_timestamp: MemberValue,
+    pub(super) received_at: MemberValue,
+    pub(super) request_ip: MemberValue,
+    pub(super) rudder_id: MemberValue,
+    pub(super) sent_at: MemberValue,
+    pub(super) timestamp: MemberValue,
+    pub(super) user_id: MemberValue,
+    pub(super) write_key: MemberValue,
 }
 
 /// Where the value of a member stands, if there is one.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Value(Span);
+pub(super) struct MemberValue(Span);
 
-impl Value {
+impl MemberValue {
     #[inline]
     pub(super) fn given(self) -> Option<Span> {
         (self.0.end != 0).then_some(self.0)
@@ -53,20 +53,20 @@ impl Value {
     }
 }
 
-impl Known {
+impl KnownMembers {
     /// Note a member, if it is one of these. `spells`: whether escapes in its key
     /// may spell letters.
     #[inline]
-    pub(super) fn note(&mut self, member: Member<'_>, spells: bool) {
+    pub(super) fn note_member(&mut self, member: Member<'_>, spells: bool) {
         if spells {
-            self.note_as(&member.name(), member.value);
+            self.note_member_as(&member.name(), member.value);
         } else {
-            self.note_as(member.key, member.value);
+            self.note_member_as(member.key, member.value);
         }
     }
 
     #[inline]
-    fn note_as(&mut self, key: &str, value: Span) {
+    fn note_member_as(&mut self, key: &str, value: Span) {
         let place = match key.as_bytes() {
             b"anonymousId" => &mut self.anonymous_id,
             b"batch" => &mut self.batch,
@@ -85,6 +85,6 @@ impl Known {
             b"writeKey" => &mut self.write_key,
             _ => return,
         };
-        *place = Value(value);
+        *place = MemberValue(value);
     }
 }

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::reloading::SetLogFilter;
-use crate::source::{Submissions, Submitter};
+use crate::source::{SubmissionQueue, Submitter};
 use standpipe_core::event::EventSource;
 use standpipe_delivery::Firehose;
 
 /// What a program brings along that a run is part of.
 #[derive(Default)]
-pub struct Embedding {
+pub struct RunOptions {
     /// A port in place of the settings' destination.
     pub port: Option<Arc<dyn Firehose>>,
     /// A way in for events of the program's own.
-    pub entrance: Option<Entrance>,
+    pub embedded_source: Option<EmbeddedSource>,
     /// Sets which of its log lines the program writes, where the settings' `log` can change
     /// that.
     pub set_log_filter: Option<SetLogFilter>,
@@ -27,17 +27,19 @@ pub struct Embedding {
 
 /// A way in for events.
 #[derive(Debug)]
-pub struct Entrance {
+pub struct EmbeddedSource {
     /// What they are called, for the plugin and in dead letters.
     pub source: EventSource,
     /// Closed when the run is stopped.
     pub submitter: Submitter,
     /// What was handed in.
-    pub submissions: Submissions,
+    pub submissions: SubmissionQueue,
 }
 
-impl fmt::Debug for Embedding {
+impl fmt::Debug for RunOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Embedding").field("entrance", &self.entrance).finish_non_exhaustive()
+        f.debug_struct("RunOptions")
+            .field("embedded_source", &self.embedded_source)
+            .finish_non_exhaustive()
     }
 }

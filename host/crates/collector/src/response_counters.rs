@@ -31,19 +31,19 @@ const BOUNDS: [Duration; 14] = [
 
 /// Responses of a collector.
 #[derive(Debug)]
-pub(super) struct ResponseCounts {
+pub(super) struct ResponseCounters {
     statuses: [Counter; STATUSES.len()],
     /// From a request's headers to the response.
     pub(super) seconds: TimeHistogram,
 }
 
-impl Default for ResponseCounts {
+impl Default for ResponseCounters {
     fn default() -> Self {
-        ResponseCounts { statuses: Default::default(), seconds: TimeHistogram::new(&BOUNDS) }
+        ResponseCounters { statuses: Default::default(), seconds: TimeHistogram::new(&BOUNDS) }
     }
 }
 
-impl ResponseCounts {
+impl ResponseCounters {
     /// Count a response.
     pub(super) fn add(&self, status: StatusCode, took: Duration) {
         let place = STATUSES.iter().position(|known| *known == status.as_u16());

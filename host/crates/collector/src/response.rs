@@ -16,35 +16,35 @@ pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; chars
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The events are in the spool. Some SDKs take nothing but 200 for that.
-pub(super) fn accepted(dialect: Dialect) -> Response {
+pub(super) fn accepted_response(dialect: Dialect) -> Response {
     match dialect {
-        Dialect::RudderStack => text("ok"),
-        Dialect::Segment => json(r#"{"success":true}"#.to_owned()),
+        Dialect::RudderStack => text_response("ok"),
+        Dialect::Segment => json_response(r#"{"success":true}"#.to_owned()),
     }
 }
 
-pub(super) fn text(text: &'static str) -> Response {
-    whole(StatusCode::OK, TEXT, text)
+pub(super) fn text_response(text: &'static str) -> Response {
+    full_response(StatusCode::OK, TEXT, text)
 }
 
-pub(super) fn json(text: String) -> Response {
-    whole(StatusCode::OK, JSON, text)
+pub(super) fn json_response(text: String) -> Response {
+    full_response(StatusCode::OK, JSON, text)
 }
 
 /// An image, whatever became of the event: a page cannot do anything about it.
-pub(super) fn pixel() -> Response {
-    let mut answer = whole(StatusCode::OK, HeaderValue::from_static("image/gif"), PIXEL);
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+pub(super) fn pixel_response() -> Response {
+    let mut response = full_response(StatusCode::OK, HeaderValue::from_static("image/gif"), PIXEL);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
-pub(super) fn whole(
+pub(super) fn full_response(
     status: StatusCode,
     content_type: HeaderValue,
     body: impl Into<Bytes>,
 ) -> Response {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, content_type);
-    answer
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
 }

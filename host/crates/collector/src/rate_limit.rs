@@ -11,7 +11,7 @@ const BURST: Duration = Duration::from_secs(1);
 
 /// How much a source may send in a second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Rate {
+pub struct SourceRate {
     /// Events, if they are limited.
     pub events: Option<NonZero<u32>>,
     /// Bytes of events with what is added to them, if they are limited.
@@ -20,7 +20,7 @@ pub struct Rate {
 
 /// Lets so many events and bytes a second through, and a second's worth at once.
 #[derive(Debug)]
-pub(super) struct RateLimit(Mutex<Buckets>);
+pub(super) struct SourceRateLimiter(Mutex<Buckets>);
 
 /// Of events and of bytes, as far as they are limited.
 type Buckets = [Option<Bucket>; 2];
@@ -32,12 +32,12 @@ struct Bucket {
     full_at: Instant,
 }
 
-impl RateLimit {
+impl SourceRateLimiter {
     /// None where nothing is limited.
-    pub(super) fn new(rate: Rate, now: Instant) -> Option<Self> {
+    pub(super) fn new(rate: SourceRate, now: Instant) -> Option<Self> {
         let bucket = |limit: NonZero<u32>| Bucket { per_second: limit.get().into(), full_at: now };
         let buckets = [rate.events, rate.bytes].map(|limit| limit.map(bucket));
-        buckets.iter().any(Option::is_some).then(|| RateLimit(Mutex::new(buckets)))
+        buckets.iter().any(Option::is_some).then(|| SourceRateLimiter(Mutex::new(buckets)))
     }
 
     /// Let events through that take so many bytes, or tell after what time to try
@@ -85,9 +85,9 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    fn limit(events: u32, bytes: u32, now: Instant) -> RateLimit {
-        let rate = Rate { events: NonZero::new(events), bytes: NonZero::new(bytes) };
-        RateLimit::new(rate, now).unwrap()
+    fn limit(events: u32, bytes: u32, now: Instant) -> SourceRateLimiter {
+        let rate = SourceRate { events: NonZero::new(events), bytes: NonZero::new(bytes) };
+        SourceRateLimiter::new(rate, now).unwrap()
     }
 
     #[test]
@@ -123,6 +123,6 @@ mod tests {
         assert_eq!(limit.admit(90, 100, start), Ok(()));
         assert_eq!(limit.check(start), Err(Duration::from_millis(10)));
         assert_eq!(limit.admit(1, 1000, start), Err(Duration::from_secs(1)));
-        assert!(RateLimit::new(Rate::default(), start).is_none());
+        assert!(SourceRateLimiter::new(SourceRate::default(), start).is_none());
     }
 }

@@ -3,14 +3,14 @@
 
 use std::collections::HashMap;
 
-use super::BadBody;
+use super::InvalidBody;
 use crate::limits;
 use standpipe_core::event::{Member, Outline};
 
 /// An object that a batch says once for all its events: each of them gets the
 /// members that its own one lacks.
 #[derive(Debug, Default)]
-pub(super) struct Shared<'a> {
+pub(super) struct SharedMembers<'a> {
     /// Keys as they are written, and values. Of equal keys only the last one, or
     /// else a small event could ask for looking at very many.
     members: Vec<(&'a str, &'a str)>,
@@ -23,14 +23,14 @@ pub(super) struct Shared<'a> {
     event: u32,
 }
 
-impl<'a> Shared<'a> {
+impl<'a> SharedMembers<'a> {
     /// The members of an object; none, if it is no object.
     ///
     /// # Errors
     ///
     /// It has more than [`COLLECT_SHARED_MEMBERS_MAX`](limits::COLLECT_SHARED_MEMBERS_MAX).
-    pub(super) fn of(value: Option<&'a str>) -> Result<Self, BadBody> {
-        let mut shared = Shared::default();
+    pub(super) fn of(value: Option<&'a str>) -> Result<Self, InvalidBody> {
+        let mut shared = SharedMembers::default();
         let Some(text) = value.filter(|text| text.starts_with('{')) else { return Ok(shared) };
         each_member(text, |outline, member| {
             let place = *shared
@@ -91,7 +91,7 @@ impl<'a> Shared<'a> {
 pub(super) fn each_member<'a>(
     text: &'a str,
     mut each: impl FnMut(&Outline<'a>, Member<'a>),
-) -> Result<(), BadBody> {
+) -> Result<(), InvalidBody> {
     let members_max = limits::COLLECT_SHARED_MEMBERS_MAX;
     // A part of what has been checked is JSON.
     let outline = Outline::of_members(
@@ -99,7 +99,7 @@ pub(super) fn each_member<'a>(
         standpipe_core::limits::EVENT_NESTING_MAX,
         members_max,
     )
-    .map_err(|_| BadBody::TooManyMembers)?;
+    .map_err(|_| InvalidBody::TooManyMembers)?;
     outline.members(|member| each(&outline, member));
     Ok(())
 }

@@ -10,7 +10,7 @@ use standpipe_core::event::{Malformed, OutlineError};
 
 /// Why a body as a whole is refused. None of these shows any of it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum BadBody {
+pub enum InvalidBody {
     /// There is nothing but whitespace.
     #[error("the body is empty")]
     Empty,
@@ -69,27 +69,29 @@ pub enum BadBody {
     TooManyFields,
 }
 
-impl BadBody {
+impl InvalidBody {
     /// The text to answer with: that of RudderStack's gateway, without a line end, and
     /// behind it where in the body the problem is, or which limit of this program's own is
     /// passed and what to do. Segment's texts are not public.
-    pub fn answer(&self) -> Cow<'static, str> {
+    pub fn response_text(&self) -> Cow<'static, str> {
         let text = match self {
-            BadBody::Empty => "request body is nil",
-            BadBody::NotUtf8 { .. } | BadBody::NotJson { .. } | BadBody::TooDeep { .. } => {
+            InvalidBody::Empty => "request body is nil",
+            InvalidBody::NotUtf8 { .. }
+            | InvalidBody::NotJson { .. }
+            | InvalidBody::TooDeep { .. } => {
                 return Cow::Owned(format!("invalid json: {self}"));
             }
-            BadBody::NotAnObject => "event is not a valid rudder event",
-            BadBody::NoBatch | BadBody::EmptyBatch => "empty batch payload",
-            BadBody::TooLong
-            | BadBody::TooManyEvents
-            | BadBody::AddsTooMuch
-            | BadBody::TooManyParts => {
+            InvalidBody::NotAnObject => "event is not a valid rudder event",
+            InvalidBody::NoBatch | InvalidBody::EmptyBatch => "empty batch payload",
+            InvalidBody::TooLong
+            | InvalidBody::TooManyEvents
+            | InvalidBody::AddsTooMuch
+            | InvalidBody::TooManyParts => {
                 return Cow::Owned(format!(
                     "request size exceeds max limit: {self}: send fewer events in a request"
                 ));
             }
-            BadBody::TooManyMembers | BadBody::TooManyFields => {
+            InvalidBody::TooManyMembers | InvalidBody::TooManyFields => {
                 return Cow::Owned(format!(
                     "request size exceeds max limit: {self}: send fewer of them"
                 ));
@@ -99,22 +101,22 @@ impl BadBody {
     }
 }
 
-impl From<Malformed> for BadBody {
+impl From<Malformed> for InvalidBody {
     fn from(malformed: Malformed) -> Self {
         match malformed {
-            Malformed::NotUtf8 { at } => BadBody::NotUtf8 { at },
-            Malformed::ZeroByte { at } | Malformed::NotJson { at } => BadBody::NotJson { at },
-            Malformed::NotAnObject => BadBody::NotAnObject,
-            Malformed::TooDeep { levels_max } => BadBody::TooDeep { levels_max },
+            Malformed::NotUtf8 { at } => InvalidBody::NotUtf8 { at },
+            Malformed::ZeroByte { at } | Malformed::NotJson { at } => InvalidBody::NotJson { at },
+            Malformed::NotAnObject => InvalidBody::NotAnObject,
+            Malformed::TooDeep { levels_max } => InvalidBody::TooDeep { levels_max },
         }
     }
 }
 
-impl From<OutlineError> for BadBody {
+impl From<OutlineError> for InvalidBody {
     fn from(error: OutlineError) -> Self {
         match error {
             OutlineError::Malformed(malformed) => malformed.into(),
-            OutlineError::TooManyParts { .. } => BadBody::TooManyParts,
+            OutlineError::TooManyParts { .. } => InvalidBody::TooManyParts,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The ways out of a run: to AWS, with the role of each source, or to a directory.
+//! The Firehose clients of a run: for AWS, with the role of each source, or for a directory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use standpipe_aws::{self as aws, AwsAccess, AwsRole, AwsSettings, AwsStatus, OnU
 use standpipe_core::secret::SecretResolver;
 use standpipe_delivery::{Amazon, Directory, Firehose, Identity, Ports, StartRate};
 
-/// The ways to Firehose.
-pub(super) struct Ways {
+/// The Firehose clients of a run.
+pub(super) struct Clients {
     pub(super) ports: Ports,
     /// Which sources do not take the default one.
     pub(super) identities: SourceIdentities,
@@ -19,16 +19,16 @@ pub(super) struct Ways {
     pub(super) aws: AwsStatus,
 }
 
-impl Ways {
+impl Clients {
     /// One way for all, about which nothing is known.
     pub(super) fn one(port: Arc<dyn Firehose>) -> Self {
         let (ports, identities) = (Ports::new(port), SourceIdentities::new());
-        Ways { ports, identities, start_rate: StartRate::Unbounded, aws: AwsStatus::default() }
+        Clients { ports, identities, start_rate: StartRate::Unbounded, aws: AwsStatus::default() }
     }
 }
 
-/// Access to AWS, for a run and for what tests one.
-pub(crate) async fn reach(
+/// AwsAccess to AWS, for a run and for what tests one.
+pub(crate) async fn connect(
     aws: &AwsSettings,
     secrets: &Arc<dyn SecretResolver>,
 ) -> Result<AwsAccess, StartError> {
@@ -41,7 +41,7 @@ pub(super) async fn open(
     roles: &[SourceRole],
     secrets: &Arc<dyn SecretResolver>,
     unreached: OnUnreachable,
-) -> Result<Ways, StartError> {
+) -> Result<Clients, StartError> {
     match destination {
         Destination::Directory(path) => open_directory(path),
         Destination::Amazon { aws, endpoint_url } if roles.is_empty() => {
@@ -51,7 +51,7 @@ pub(super) async fn open(
             let status = AwsStatus::of(&access);
             let ports = Ports::new(amazon(access, endpoint_url.as_deref()));
             let identities = SourceIdentities::new();
-            Ok(Ways { ports, identities, start_rate, aws: status })
+            Ok(Clients { ports, identities, start_rate, aws: status })
         }
         Destination::Amazon { aws, endpoint_url } => {
             open_roles(aws, endpoint_url.as_deref(), roles, secrets, unreached).await
@@ -67,7 +67,7 @@ async fn open_roles(
     roles: &[SourceRole],
     secrets: &Arc<dyn SecretResolver>,
     unreached: OnUnreachable,
-) -> Result<Ways, StartError> {
+) -> Result<Clients, StartError> {
     let http = aws::http_client(&aws.transport, &**secrets).await?;
     let base = aws::connect_base(aws, &http, secrets, unreached).await?;
     let start_rate = start_rate(&base, endpoint_url);
@@ -96,14 +96,14 @@ async fn open_roles(
         };
         identities.insert(source.clone(), identity);
     }
-    Ok(Ways { ports, identities, start_rate, aws: status })
+    Ok(Clients { ports, identities, start_rate, aws: status })
 }
 
-fn open_directory(path: &Path) -> Result<Ways, StartError> {
+fn open_directory(path: &Path) -> Result<Clients, StartError> {
     let directory = Directory::new(path.to_owned());
     let directory =
         directory.map_err(|error| StartError::Directory { path: path.to_owned(), error })?;
-    Ok(Ways::one(Arc::new(directory)))
+    Ok(Clients::one(Arc::new(directory)))
 }
 
 fn amazon(access: AwsAccess, endpoint_url: Option<&str>) -> Arc<dyn Firehose> {

@@ -6,10 +6,10 @@ use standpipe_core::event::string;
 
 /// A point in time between the years 0 and 9999, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Stamp(i64);
+pub(super) struct EventTime(i64);
 
 /// RFC 3339 in UTC with milliseconds, between quotes.
-pub(super) type Written = [u8; 26];
+pub(super) type EventTimeText = [u8; 26];
 
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
@@ -23,16 +23,16 @@ const MAX: i64 = 2_932_897 * DAY - 1;
 
 /// What a client wrote, and whether others can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Read {
-    pub(super) stamp: Stamp,
+pub(super) struct ParsedTime {
+    pub(super) stamp: EventTime,
     /// Whether it is a string in the form of RFC 3339, without escapes.
     pub(super) is_rfc3339: bool,
 }
 
-impl Stamp {
+impl EventTime {
     pub(super) fn of(time: OffsetDateTime) -> Self {
         let ms = time.unix_timestamp() * SECOND + i64::from(time.millisecond());
-        Stamp(ms.clamp(MIN, MAX))
+        EventTime(ms.clamp(MIN, MAX))
     }
 
     /// A checked JSON value, if it can be taken for a point in time.
@@ -41,25 +41,25 @@ impl Stamp {
     /// without an offset (which means UTC) or with one like `+0100`, `+01` and ` UTC`;
     /// a date alone. Strings and numbers: a whole count since 1970 of seconds (9 or
     /// 10 digits), milliseconds (12 or 13), microseconds (16) or nanoseconds (19).
-    pub(super) fn read(value: &str) -> Option<Read> {
+    pub(super) fn read(value: &str) -> Option<ParsedTime> {
         let Some(string) = string(value) else {
-            return Some(Read { stamp: count(value.as_bytes())?, is_rfc3339: false });
+            return Some(ParsedTime { stamp: count(value.as_bytes())?, is_rfc3339: false });
         };
         let text = string.trim_ascii();
         let (stamp, is_rfc3339) = parse(text.as_bytes())?;
-        Some(Read { stamp, is_rfc3339: is_rfc3339 && text.len() + 2 == value.len() })
+        Some(ParsedTime { stamp, is_rfc3339: is_rfc3339 && text.len() + 2 == value.len() })
     }
 
     /// This time, moved by as much as lies between these two.
-    pub(super) fn minus(self, later: Stamp, earlier: Stamp) -> Option<Stamp> {
-        Stamp(self.0 - (later.0 - earlier.0)).checked()
+    pub(super) fn minus(self, later: EventTime, earlier: EventTime) -> Option<EventTime> {
+        EventTime(self.0 - (later.0 - earlier.0)).checked()
     }
 
-    fn checked(self) -> Option<Stamp> {
+    fn checked(self) -> Option<EventTime> {
         (MIN..=MAX).contains(&self.0).then_some(self)
     }
 
-    pub(super) fn write(self) -> Written {
+    pub(super) fn write(self) -> EventTimeText {
         let days = self.0.div_euclid(DAY) as i32;
         let date =
             Date::from_julian_day(EPOCH_JULIAN_DAY + days).expect("its year has four digits");
@@ -85,7 +85,7 @@ impl Stamp {
 }
 
 /// A count since 1970, whose unit its length tells.
-fn count(digits: &[u8]) -> Option<Stamp> {
+fn count(digits: &[u8]) -> Option<EventTime> {
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -97,11 +97,11 @@ fn count(digits: &[u8]) -> Option<Stamp> {
         19 => number / 1_000_000,
         _ => return None,
     };
-    Stamp(ms).checked()
+    EventTime(ms).checked()
 }
 
 /// A point in time, and whether it is written as RFC 3339 wants it.
-fn parse(text: &[u8]) -> Option<(Stamp, bool)> {
+fn parse(text: &[u8]) -> Option<(EventTime, bool)> {
     let Some((date, rest)) = text.split_first_chunk::<10>() else {
         return Some((count(text)?, false));
     };
@@ -111,7 +111,7 @@ fn parse(text: &[u8]) -> Option<(Stamp, bool)> {
     let (year, month, day) = (number(&date[..4])?, number(&date[5..7])?, number(&date[8..])?);
     let midnight = DAY * days(year, month, day)?;
     let [separator, rest @ ..] = rest else {
-        return Some((Stamp(midnight), false));
+        return Some((EventTime(midnight), false));
     };
     let (time, has_seconds, rest) = time_of_day(rest)?;
     let (offset, is_strict) = offset(rest)?;
@@ -120,7 +120,7 @@ fn parse(text: &[u8]) -> Option<(Stamp, bool)> {
         b't' | b' ' => false,
         _ => return None,
     };
-    Some((Stamp(midnight + time - offset).checked()?, is_rfc3339))
+    Some((EventTime(midnight + time - offset).checked()?, is_rfc3339))
 }
 
 /// `HH:MM`, and seconds with any fraction if there are any; whether there are; what
@@ -192,7 +192,7 @@ mod tests {
     use standpipe_core::clock;
 
     fn read(value: &str) -> Option<(String, bool)> {
-        let read = Stamp::read(value)?;
+        let read = EventTime::read(value)?;
         let written = String::from_utf8(read.stamp.write().to_vec()).unwrap();
         Some((written.trim_matches('"').to_owned(), read.is_rfc3339))
     }
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn only_years_that_can_be_written_are_reached() {
-        let stamp = |text: &str| Stamp::read(&format!("\"{text}\"")).unwrap().stamp;
+        let stamp = |text: &str| EventTime::read(&format!("\"{text}\"")).unwrap().stamp;
         let (first, last) = (stamp("0000-01-01"), stamp("9999-12-31T23:59:59.999Z"));
         assert_eq!(stamp("2026-01-01").minus(last, first), None);
         assert_eq!(stamp("2026-01-01").minus(first, last), None);
@@ -291,10 +291,10 @@ mod tests {
         fn agrees_with_another_reader_and_writer(ms in MIN..=MAX) {
             let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap();
             let text = format!("\"{}\"", clock::rfc3339(time));
-            prop_assert_eq!(Stamp::of(time), Stamp(ms));
-            let written = Stamp(ms).write();
+            prop_assert_eq!(EventTime::of(time), EventTime(ms));
+            let written = EventTime(ms).write();
             prop_assert_eq!(std::str::from_utf8(&written).unwrap(), text.as_str());
-            prop_assert_eq!(Stamp::read(&text), Some(Read { stamp: Stamp(ms), is_rfc3339: true }));
+            prop_assert_eq!(EventTime::read(&text), Some(ParsedTime { stamp: EventTime(ms), is_rfc3339: true }));
         }
 
         #[test]
@@ -302,18 +302,18 @@ mod tests {
             text in "[0-9]{4}-[01][0-9]-[0-3][0-9][Tt ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,9})?(Z|[+-][0-2][0-9]:?[0-6][0-9])?",
         ) {
             let other = clock::parse_rfc3339(&text);
-            let own = Stamp::read(&format!("\"{text}\""));
+            let own = EventTime::read(&format!("\"{text}\""));
             let is_plain = !text.contains([' ', 't']) && &text[17..19] != "60";
             if is_plain {
                 let strict = own.filter(|read| read.is_rfc3339).map(|read| read.stamp);
-                prop_assert_eq!(strict, other.map(Stamp::of));
+                prop_assert_eq!(strict, other.map(EventTime::of));
             }
         }
 
         #[test]
         fn no_text_is_too_odd(text in "\\PC*") {
             let quoted = serde_json::to_string(&text).unwrap();
-            if let Some(read) = Stamp::read(&quoted) {
+            if let Some(read) = EventTime::read(&quoted) {
                 prop_assert!((MIN..=MAX).contains(&read.stamp.0));
             }
         }

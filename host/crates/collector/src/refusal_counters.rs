@@ -7,35 +7,35 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 
 use super::log_limit::LogLimit;
-use super::reason::RefusalReason;
+use super::refusal_reason::RefusalReason;
 
 /// How often a refused request is logged for each source and each reason.
 const COLLECT_REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Refused requests of one source, or of none that is known.
+/// Counts the refused requests of one source, or of those of no known source.
 #[derive(Debug)]
-pub(super) struct Refusals(Vec<OfReason>);
+pub(super) struct RefusalCounters(Vec<ReasonCounter>);
 
 #[derive(Debug)]
-struct OfReason {
+struct ReasonCounter {
     count: Counter,
     log: LogLimit,
 }
 
-impl Default for Refusals {
+impl Default for RefusalCounters {
     fn default() -> Self {
-        let of_reason = |_: &RefusalReason| OfReason {
+        let of_reason = |_: &RefusalReason| ReasonCounter {
             count: Counter::default(),
             log: LogLimit::new(COLLECT_REFUSED_LOG_INTERVAL),
         };
-        Refusals(RefusalReason::ALL.iter().map(of_reason).collect())
+        RefusalCounters(RefusalReason::ALL.iter().map(of_reason).collect())
     }
 }
 
-impl Refusals {
+impl RefusalCounters {
     /// Counts a request that is refused, and logs it unless one like it was logged just now.
     /// `is_kept`: whether its body goes to the dead letters.
-    pub(super) fn note(
+    pub(super) fn record_refusal(
         &self,
         source: Option<&str>,
         reason: RefusalReason,
@@ -82,10 +82,10 @@ mod tests {
 
     #[test]
     fn each_reason_is_counted_at_its_own_place() {
-        let refusals = Refusals::default();
+        let refusals = RefusalCounters::default();
         for (number, reason) in (1..).zip(RefusalReason::ALL) {
             for _ in 0..number {
-                refusals.note(Some("web"), *reason, "no", false);
+                refusals.record_refusal(Some("web"), *reason, "no", false);
             }
         }
         let counts: Vec<_> = refusals.counts().collect();
@@ -93,6 +93,6 @@ mod tests {
         for (number, (count, reason)) in (1..).zip(counts.iter().zip(RefusalReason::ALL)) {
             assert_eq!(*count, (reason.word(), number));
         }
-        assert_eq!(Refusals::default().counts().count(), 0);
+        assert_eq!(RefusalCounters::default().counts().count(), 0);
     }
 }

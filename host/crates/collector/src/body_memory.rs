@@ -12,7 +12,7 @@ use crate::limits;
 use standpipe_http::{self as http, BodyError, BodyMemory, BodyReservation, PeerMemory};
 
 #[derive(Debug)]
-pub(super) struct Bodies {
+pub(super) struct RequestBodyMemory {
     all: BodyMemory,
     keyless: BodyMemory,
     peers: PeerMemory,
@@ -27,9 +27,9 @@ pub(super) enum KeyPlace {
     Body,
 }
 
-impl Bodies {
+impl RequestBodyMemory {
     pub(super) fn new(body_bytes_max: usize) -> Self {
-        Bodies {
+        RequestBodyMemory {
             all: BodyMemory::new(limits::HTTP_BODIES_BYTES_MAX),
             keyless: BodyMemory::new(limits::HTTP_KEYLESS_BODIES_BYTES_MAX),
             peers: PeerMemory::new(limits::HTTP_PEER_BODIES_BYTES_MAX),

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use thiserror::Error;
 
-use super::decode::{Decoded, DecodedEvent};
+use super::decode::{DecodedEvent, DecodedEvents};
 use standpipe_core::event::EventRefusal;
 
 /// Begins each entry, so that another form can be told apart one day.
@@ -29,7 +29,7 @@ pub(super) struct UnknownRefusal(u8);
 
 /// An entry as it is read back.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry<'a> {
+pub(super) struct RequestEntry<'a> {
     pub(super) source: &'a str,
     pub(super) texts: &'a [u8],
     ends: &'a [u8],
@@ -40,8 +40,8 @@ const EVENT_BYTES: usize = 5;
 
 /// Make an entry of the texts, in their own buffer: they are moved behind what stands
 /// before them, since it is known at the end how many there are.
-pub(super) fn encode(source: &str, decoded: Decoded) -> Vec<u8> {
-    let Decoded { bytes: mut entry, events, .. } = decoded;
+pub(super) fn encode(source: &str, decoded: DecodedEvents) -> Vec<u8> {
+    let DecodedEvents { bytes: mut entry, events, .. } = decoded;
     let head = head_bytes(source, events.len());
     let texts = entry.len();
     entry.resize(head + texts, 0);
@@ -66,7 +66,7 @@ pub(super) fn head_bytes(source: &str, events: usize) -> usize {
     1 + 2 + source.len() + 4 + events * EVENT_BYTES
 }
 
-impl<'a> Entry<'a> {
+impl<'a> RequestEntry<'a> {
     /// Read an entry.
     pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, UnreadableEntry> {
         match bytes.split_first() {
@@ -83,7 +83,7 @@ impl<'a> Entry<'a> {
         let (count, rest) = rest.split_first_chunk()?;
         let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
         let (ends, texts) = rest.split_at_checked(count.checked_mul(EVENT_BYTES)?)?;
-        let entry = Entry { source, texts, ends };
+        let entry = RequestEntry { source, texts, ends };
         entry.is_whole().then_some(entry)
     }
 
@@ -129,7 +129,7 @@ mod tests {
             source in "[a-z ä]{1,20}",
             events in prop::collection::vec(("[^\n]{0,20}", prop::option::of(Just(EventRefusal::NoIdentity))), 0..20),
         ) {
-            let mut decoded = Decoded::default();
+            let mut decoded = DecodedEvents::default();
             for (text, refused) in &events {
                 let start = u32::try_from(decoded.bytes.len()).unwrap();
                 decoded.bytes.extend_from_slice(text.as_bytes());
@@ -140,43 +140,43 @@ mod tests {
             let written: Vec<_> = decoded.events.iter().map(|event| (event.end, Ok(event.refused))).collect();
             let bytes = encode(&source, decoded);
             prop_assert_eq!(bytes.len(), head_bytes(&source, written.len()) + texts.len());
-            let entry = Entry::decode(&bytes).unwrap();
+            let entry = RequestEntry::decode(&bytes).unwrap();
             prop_assert_eq!((entry.source, entry.texts), (&source[..], &texts[..]));
             let read: Vec<_> = entry.events().collect();
             prop_assert_eq!(read, written);
             for end in 0..bytes.len() {
-                prop_assert!(Entry::decode(&bytes[..end]).is_err() || events.is_empty());
+                prop_assert!(RequestEntry::decode(&bytes[..end]).is_err() || events.is_empty());
             }
         }
 
         #[test]
         fn a_code_that_stands_for_nothing_is_no_good_event(code in 1..=u8::MAX) {
-            let mut decoded = Decoded::default();
+            let mut decoded = DecodedEvents::default();
             decoded.bytes.extend_from_slice(b"{}");
             decoded.events.push(DecodedEvent { start: 0, end: 2, refused: None });
             let mut bytes = encode("web", decoded);
             let code_at = bytes.len() - 3;
             bytes[code_at] = code;
-            let (_, refused) = Entry::decode(&bytes).unwrap().events().next().unwrap();
+            let (_, refused) = RequestEntry::decode(&bytes).unwrap().events().next().unwrap();
             prop_assert_eq!(refused, EventRefusal::from_code(code).map(Some).ok_or(UnknownRefusal(code)));
             prop_assert_ne!(refused, Ok(None));
         }
 
         #[test]
         fn another_version_is_told_from_what_is_malformed(version in any::<u8>()) {
-            let mut bytes = encode("web", Decoded::default());
+            let mut bytes = encode("web", DecodedEvents::default());
             bytes[0] = version;
-            let decoded = Entry::decode(&bytes).map(|_| ());
+            let decoded = RequestEntry::decode(&bytes).map(|_| ());
             let expected = if version == VERSION { Ok(()) } else { Err(UnreadableEntry::Version(version)) };
             prop_assert_eq!(decoded, expected);
             bytes[0] = VERSION;
             bytes.push(0);
-            prop_assert_eq!(Entry::decode(&bytes).map(|_| ()), Err(UnreadableEntry::Malformed));
+            prop_assert_eq!(RequestEntry::decode(&bytes).map(|_| ()), Err(UnreadableEntry::Malformed));
         }
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            let _ = Entry::decode(&bytes);
+            let _ = RequestEntry::decode(&bytes);
         }
     }
 }

@@ -1,0 +1,169 @@
+//! A request that is refused: a reason of the list, a text and nothing of the request. Also what of
+//! the layers below becomes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
+
+use super::decode::InvalidBody;
+use super::refusal_reason::RefusalReason;
+use super::response::{TEXT, full_response};
+use super::source::{CollectorSource, SourceRegistry};
+use crate::content_encoding::DecompressError;
+use standpipe_http::{BodyError, Response};
+use standpipe_spool::AppendError;
+
+/// When to try again what there is no room for now.
+const FULL_PAUSE: Duration = Duration::from_secs(10);
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
+const TOO_LARGE: &str = "request size exceeds max limit";
+
+/// Why a request is refused, and a text that says what to change. It holds nothing of the
+/// request.
+#[derive(Debug)]
+pub(super) struct RefusedRequest {
+    pub(super) reason: RefusalReason,
+    pub(super) text: String,
+    pub(super) retry_after: Option<Duration>,
+    /// Whose request it is, where that is known.
+    pub(super) source: Option<Arc<CollectorSource>>,
+    /// Where its path exists: the methods for it.
+    pub(super) allowed: Option<&'static str>,
+    /// Whether its body goes to the dead letters.
+    pub(super) is_kept: bool,
+}
+
+impl RefusedRequest {
+    pub(super) fn new(reason: RefusalReason, text: impl Into<String>) -> Self {
+        RefusedRequest {
+            reason,
+            text: text.into(),
+            retry_after: None,
+            source: None,
+            allowed: None,
+            is_kept: false,
+        }
+    }
+
+    /// A request with a write key that no source has.
+    pub(super) fn unknown_key() -> Self {
+        RefusedRequest::new(RefusalReason::UnknownWriteKey, "invalid write key")
+    }
+
+    /// A request without a write key, which is counted.
+    pub(super) fn no_key(sources: &SourceRegistry) -> Self {
+        sources.unknown_keys.inc();
+        RefusedRequest::new(
+            RefusalReason::NoWriteKey,
+            "failed to read writekey from header: send it as the user of Basic authentication, as ?writeKey=, or in the body",
+        )
+    }
+
+    /// Counts the request and logs it.
+    pub(super) fn record_refusal(&self, sources: &SourceRegistry) {
+        let (name, refusals) = match &self.source {
+            Some(source) => (Some(source.settings.name.as_str()), &source.counts.refusals),
+            None => (None, &sources.refusals),
+        };
+        refusals.record_refusal(name, self.reason, &self.text, self.is_kept);
+    }
+
+    pub(super) fn for_now(reason: RefusalReason, text: &str, retry_after: Duration) -> Self {
+        RefusedRequest { retry_after: Some(retry_after), ..RefusedRequest::new(reason, text) }
+    }
+
+    /// The same of a request of this source.
+    pub(super) fn of(self, source: &Arc<CollectorSource>) -> Self {
+        RefusedRequest { source: Some(Arc::clone(source)), ..self }
+    }
+
+    /// The same of a request of this source, where it is known.
+    pub(super) fn of_known(self, source: Option<&Arc<CollectorSource>>) -> Self {
+        RefusedRequest { source: source.cloned().or(self.source), ..self }
+    }
+
+    /// Counts and logs the request, and makes its response. It is plain text: some SDKs take a
+    /// response in JSON for one with fields of their vendor's, and fail on its absence.
+    pub(super) fn response(&self, sources: &SourceRegistry) -> Response {
+        self.record_refusal(sources);
+        let mut response = full_response(self.reason.status(), TEXT, format!("{}\n", self.text));
+        if let Some(allowed) = self.allowed {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        }
+        if let Some(after) = self.retry_after {
+            let seconds = after.as_secs_f64().ceil().max(1.0) as u64;
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+
+    /// The source's limit is reached.
+    pub(super) fn too_many(after: Duration) -> Self {
+        RefusedRequest::for_now(RefusalReason::RateLimit, "max requests limit reached", after)
+    }
+
+    /// Others have the memory, or the threads, that this takes.
+    pub(super) fn busy() -> Self {
+        RefusedRequest::for_now(RefusalReason::Busy, "service unavailable", BUSY_PAUSE)
+    }
+}
+
+impl From<BodyError> for RefusedRequest {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => RefusedRequest::new(RefusalReason::TooLarge, TOO_LARGE),
+            BodyError::CutOff => {
+                RefusedRequest::new(RefusalReason::CutOff, "failed to read body from request")
+            }
+            BodyError::TooSlow => RefusedRequest::new(RefusalReason::TooSlow, error.to_string()),
+            BodyError::Busy => RefusedRequest::busy(),
+        }
+    }
+}
+
+impl From<DecompressError> for RefusedRequest {
+    fn from(error: DecompressError) -> Self {
+        match error {
+            DecompressError::TooLarge => RefusedRequest::new(RefusalReason::TooLarge, TOO_LARGE),
+            DecompressError::Broken => RefusedRequest::new(
+                RefusalReason::BadCompression,
+                "failed to read body from request: it is not compressed as Content-Encoding says",
+            ),
+        }
+    }
+}
+
+impl From<InvalidBody> for RefusedRequest {
+    fn from(error: InvalidBody) -> Self {
+        let reason = match error {
+            InvalidBody::Empty => RefusalReason::Empty,
+            InvalidBody::NotUtf8 { .. } => RefusalReason::InvalidUtf8,
+            InvalidBody::NotJson { .. } => RefusalReason::NotJson,
+            InvalidBody::TooDeep { .. } => RefusalReason::NestedTooDeep,
+            InvalidBody::NotAnObject => RefusalReason::NotAnObject,
+            InvalidBody::NoBatch => RefusalReason::NoBatch,
+            InvalidBody::EmptyBatch => RefusalReason::EmptyBatch,
+            InvalidBody::TooLong
+            | InvalidBody::TooManyEvents
+            | InvalidBody::AddsTooMuch
+            | InvalidBody::TooManyParts
+            | InvalidBody::TooManyMembers
+            | InvalidBody::TooManyFields => RefusalReason::TooMuch,
+        };
+        RefusedRequest::new(reason, error.response_text())
+    }
+}
+
+impl From<AppendError> for RefusedRequest {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::TooLarge { .. } => RefusedRequest::new(RefusalReason::TooMuch, TOO_LARGE),
+            // What is wrong with the disk concerns the operator, not the client.
+            AppendError::Full | AppendError::Failed(_) | AppendError::Closed => {
+                RefusedRequest::for_now(RefusalReason::Spool, "service unavailable", FULL_PAUSE)
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Counters of submitted events, and their snapshot, in which the accepted events add up.
+
+use prometheus_client::metrics::counter::Counter;
+
+use super::TrySubmitError;
+use standpipe_core::event::EventOutcome;
+
+/// How many events were submitted, and their outcomes.
+///
+/// `accepted` is the sum of `delivered`, `filtered`, `dead`, `abandoned` and
+/// `unsettled`. Once an event's [`OutcomeFuture`](super::OutcomeFuture) resolves,
+/// the event is counted under that outcome and no longer as unsettled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct SubmissionStats {
+    /// Events accepted.
+    pub accepted: u64,
+    /// Events whose records were all accepted by their delivery streams.
+    pub delivered: u64,
+    /// Events that the plugin had no output for.
+    pub filtered: u64,
+    /// Events in the dead letters.
+    pub dead: u64,
+    /// Events that were abandoned without a dead letter.
+    pub abandoned: u64,
+    /// Events that were not accepted, since the limits were reached.
+    pub refused_full: u64,
+    /// Events that were not accepted, since the host drained or had stopped.
+    pub refused_closed: u64,
+    /// Events that wait for a worker.
+    pub queued: usize,
+    /// Bytes of events that wait for a worker, including those reserved for the next event to be
+    /// accepted.
+    pub queued_bytes: usize,
+    /// Events that have been accepted and are not settled, including those that wait for a worker.
+    pub unsettled: usize,
+    /// Dead letters of the host that wait to be written, including those of SDKs' events.
+    pub dead_letters_waiting: u64,
+    /// Whether writing dead letters fails at present. It is retried, and their events wait; once
+    /// too many wait, delivery pauses. The log has the reason.
+    pub dead_letters_failing: bool,
+}
+
+/// Counts submitted events. An event is counted before its outcome is sent.
+#[derive(Debug, Default)]
+pub(super) struct SubmissionCounters {
+    pub(super) accepted: Counter,
+    delivered: Counter,
+    filtered: Counter,
+    dead: Counter,
+    pub(super) abandoned: Counter,
+    refused_full: Counter,
+    refused_closed: Counter,
+}
+
+impl SubmissionCounters {
+    /// Returns the counter of events with this outcome.
+    pub(super) fn of_outcome(&self, outcome: EventOutcome) -> &Counter {
+        match outcome {
+            EventOutcome::Delivered => &self.delivered,
+            EventOutcome::Filtered => &self.filtered,
+            EventOutcome::DeadLettered(_) => &self.dead,
+        }
+    }
+
+    /// Returns the counter of events that were not accepted for this reason.
+    pub(super) fn of_refused(&self, refused: &TrySubmitError) -> &Counter {
+        match refused {
+            TrySubmitError::Full(_) => &self.refused_full,
+            TrySubmitError::Closed(_) => &self.refused_closed,
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> SubmissionStats {
+        let mut stats = SubmissionStats {
+            delivered: self.delivered.get(),
+            filtered: self.filtered.get(),
+            dead: self.dead.get(),
+            abandoned: self.abandoned.get(),
+            refused_full: self.refused_full.get(),
+            refused_closed: self.refused_closed.get(),
+            ..SubmissionStats::default()
+        };
+        // Read last, so that no event is settled that has not been accepted.
+        stats.accepted = self.accepted.get();
+        let settled = stats.delivered + stats.filtered + stats.dead + stats.abandoned;
+        stats.unsettled = stats.accepted.saturating_sub(settled) as usize;
+        stats
+    }
+}
