@@ -88,7 +88,7 @@ fn mistakes_are_refused() {
         let ran = ran.run().exits(2).says(words);
         assert!(ran.stdout.is_empty());
     };
-    refused(&["nope.ndjson", "--map=*=a"], &["read nope.ndjson", "check the path"]);
+    refused(&["nope.ndjson", "--map=*=a"], &["failed to read nope.ndjson", "check the path"]);
     refused(&["/dev/null", "--map=*=a"], &["/dev/null", "give a regular file"]);
     refused(&["empty", "--map=*=a"], &["empty holds no events"]);
     refused(&["--events=10"], &["read the plugin p.wasm"]);

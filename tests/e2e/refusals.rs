@@ -77,7 +77,11 @@ fn bad_rows_of_the_command_line_are_refused() {
 #[test]
 fn inputs_that_cannot_be_read_are_refused_before_any_is() {
     let run = |input: &str| local().mapping(&[("*", "all")]).args(["events.ndjson", input]).run();
-    assert_refused(&run("nope.ndjson"), "missing", &["read nope.ndjson", "check the path"]);
+    assert_refused(
+        &run("nope.ndjson"),
+        "missing",
+        &["failed to read nope.ndjson", "check the path"],
+    );
     assert_refused(&run("."), "directory", &["read .: is a directory"]);
     assert_refused(&run("events.ndjson/x"), "below a file", &["events.ndjson/x"]);
 }

@@ -307,7 +307,7 @@ fn sources_are_checked() {
         ("write_keys = [\"\"]", "must have 1 to 200 characters"),
         ("write_keys = [\"hush\", \"hush\"]", "a key belongs to one source"),
         ("write_keys = [\"secret:/key\"]", "no secret manager"),
-        ("allowed_origins = [\"shop.example\"]", "is no origin"),
+        ("allowed_origins = [\"shop.example\"]", "invalid origin"),
         ("rate_limit = 0", "rate_limit is 0: write events a second, or enabled = false"),
         ("rate_limit_bytes = 0", "rate_limit_bytes is 0: write bytes a second"),
         ("rate_limit_bytes = -1", "expected an integer of 0 or more"),

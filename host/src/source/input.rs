@@ -37,7 +37,7 @@ pub enum Input {
 
 /// An input that cannot be read.
 #[derive(Debug, Error)]
-#[error("read {}: {error}: check the path and its permissions", path.display())]
+#[error("failed to read {}: {error}: check the path and its permissions", path.display())]
 pub struct InputError {
     path: PathBuf,
     error: io::Error,

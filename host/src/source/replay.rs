@@ -121,7 +121,8 @@ impl ReplayCompactor {
     pub fn finish(self) -> Option<String> {
         // Should the thread have failed, joining it says so.
         let _ = self.removals.send(None);
-        let failed = || Some("retiring letters failed: this is a bug of the host".to_owned());
+        let failed =
+            || Some("removing replayed dead letters failed: this is a bug of the host".to_owned());
         self.thread.join().unwrap_or_else(|_| failed())
     }
 }
@@ -133,7 +134,7 @@ fn remove_all(letters: &Letters, queue: &Receiver<Option<Removal>>) -> Option<St
         if let Err(error) = letters.sync().and_then(|()| take_out(&path, removed)) {
             let path = path.display();
             failure.get_or_insert(format!(
-                "take replayed letters out of {path}: {error}: they are still there"
+                "failed to remove replayed dead letters from {path}: {error}: they are still there"
             ));
         }
     }
@@ -238,10 +239,9 @@ impl<'a> ReplaySource<'a> {
         let source = &source[..source.floor_char_boundary(limits::DETAIL_BYTES_MAX)];
         if self.logged.len() < limits::UNKNOWN_SOURCES_NAMED_MAX && !self.logged.contains(source) {
             tracing::warn!(
-                "dead letters of the source {source:?} are left: no [[sources]] has this name, so nobody knows with which \
-                 role they are to be written. Put the source back, or write formerly = [{source:?}] under the source that \
-                 took its place; letters of files and of programs have no [[sources]], and --allow-unknown-sources replays \
-                 them with the default role"
+                "leaving dead letters of the source {source:?} in their file: no [[sources]] entry has this name, so the role \
+                 to deliver them with is unknown. Put the source back, or set formerly = [{source:?}] in the source that \
+                 replaces it; --allow-unknown-sources replays dead letters of files and programs with the default role"
             );
             self.logged.insert(source.to_owned());
         }

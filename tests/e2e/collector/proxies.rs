@@ -184,6 +184,6 @@ fn nginx_passes_on_what_the_documentation_says() {
         format!("server {{ listen LISTEN; location / {{ proxy_pass http://127.0.0.1:{port}; }} }}");
     let plain = Proxy::nginx(&plain);
     assert_eq!(told_by_host(plain.url()), format!("{}/v1", collector.url()));
-    collector.stop().exits(0).says(&["told an SDK to send its events to", "public_url"]);
+    collector.stop().exits(0).says(&["an SDK was given the URL", "public_url"]);
     assert_eq!(address_of(&delivered(&stub), "by nginx"), "127.0.0.1");
 }

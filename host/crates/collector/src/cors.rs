@@ -51,7 +51,7 @@ pub(super) fn add_headers(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.entry(VARY).or_insert(HeaderValue::from_static("Origin"));
     let Some(origin) = origin else { return };
-    let is_named = origin.to_str().is_ok_and(|origin| sources.name_origin(origin));
+    let is_named = origin.to_str().is_ok_and(|origin| sources.allows_origin(origin));
     if is_named {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));

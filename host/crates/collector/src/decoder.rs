@@ -284,7 +284,7 @@ fn decode_body(
         Some(source) => source,
         None => {
             let key = parsed.write_key().ok_or_else(|| RefusedRequest::no_key(sources))?;
-            let found = sources.of_key(&key).ok_or_else(RefusedRequest::unknown_key)?;
+            let found = sources.find_by_key(&key).ok_or_else(RefusedRequest::unknown_key)?;
             head.check(&found)?;
             source.insert(found)
         }
@@ -326,8 +326,8 @@ fn check_refusals(decoded: &DecodedEvents, is_strict: bool) -> Result<(), Refuse
     }
     let reasons: Vec<_> = reasons.iter().map(EventRefusal::to_string).collect();
     let text = format!(
-        "{count} of {all} parts of the request are no events, and nothing of it is taken: {}: fix what \
-         sends them; up to {} would go to the dead letters",
+        "{count} of {all} parts of the request are not events, and none of them is accepted: {}: fix the \
+         sender; up to {} bad events go to the dead letters",
         reasons.join("; "),
         COLLECT_REFUSED_EVENTS_MAX,
     );

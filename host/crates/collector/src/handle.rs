@@ -48,7 +48,7 @@ const HTTP_HEADERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// for small ones, whoever sends large ones.
 const HTTP_LARGE_BODIES_BYTES_MAX: usize = 48 * 1024 * 1024;
 
-/// Takes requests, and answers them once their events are in the spool.
+/// Handles the requests of SDKs: responds with 200 once their events are in the spool.
 #[derive(Debug)]
 pub struct Collector {
     pub(super) sources: Arc<SourceRegistry>,
@@ -61,12 +61,12 @@ pub struct Collector {
     /// Memory for bodies that have been read, and for what small ones become.
     decoded: RequestMemory,
     pub(super) responses: ResponseCounters,
-    /// When it was started, in RFC 3339: the settings of its sources are as old.
+    /// When it started, in RFC 3339: the age of its sources' settings.
     started_at: String,
 }
 
 impl Collector {
-    /// Take events from these sources, in bodies of at most so many bytes.
+    /// Creates a collector for these sources, with bodies of at most `body_bytes_max` bytes.
     pub fn new(sources: Vec<SourceSettings>, body_bytes_max: usize, spool: Spool) -> Self {
         let sources = Arc::new(SourceRegistry::new(sources));
         Collector {
@@ -86,39 +86,37 @@ impl Collector {
         }
     }
 
-    /// Have bodies of one client take at most so many bytes of memory.
+    /// Limits the memory for the bodies of one client.
     #[must_use]
     pub fn with_shares(mut self, peer_bytes_max: usize) -> Self {
         self.bodies.share(peer_bytes_max);
         self
     }
 
-    /// Believe these proxies about their clients, and tell SDKs to send to this URL; without
-    /// one, to where their request for settings went.
+    /// Sets the proxies whose headers about clients are used, and the URL that SDKs send to.
+    /// Without a URL, it is the one of their request for settings.
     #[must_use]
     pub fn with_proxies(mut self, trusted: TrustedProxies, public_url: Option<PublicUrl>) -> Self {
         self.proxies = Proxies::new(trusted, public_url);
         self
     }
 
-    /// Take these write keys, each with the position of its source, besides those
-    /// of the settings, and in place of those that this was told before. Tells
-    /// whether that changes anything.
+    /// Sets the write keys that a secret store keeps, each with the position of its source, in
+    /// addition to those of the settings. Returns whether that changes anything.
     ///
     /// # Errors
     ///
-    /// A key is there twice. Nothing changes then.
+    /// A key is a duplicate. Nothing changes then.
     pub fn set_kept_keys(&self, keys: &[(usize, Secret)]) -> Result<bool, DuplicateWriteKey> {
         self.sources.set_kept_keys(keys)
     }
 
-    /// Take events from these sources in place of those before, with write keys that are
-    /// kept elsewhere, as for [`Collector::set_kept_keys`]. What a source has counted
-    /// stays, also if it is gone.
+    /// Replaces the sources, and the write keys that a secret store keeps, as by
+    /// [`Collector::set_kept_keys`]. The counters of a removed source stay.
     ///
     /// # Errors
     ///
-    /// A key is there twice. Nothing changes then.
+    /// A key is a duplicate. Nothing changes then.
     pub fn set_sources(
         &self,
         sources: Vec<SourceSettings>,
@@ -127,17 +125,17 @@ impl Collector {
         self.sources.replace(sources, keys)
     }
 
-    /// Events that were accepted.
+    /// Returns the number of accepted events.
     pub fn accepted(&self) -> u64 {
         self.sources.counts.lock().values().map(|counts| counts.accepted.get()).sum()
     }
 
-    /// Requests with a write key that no source has, or with none.
+    /// Returns the number of requests with an unknown write key, or with none.
     pub fn unknown_keys(&self) -> u64 {
         self.sources.unknown_keys.get()
     }
 
-    /// Answer a request, wherever it came in.
+    /// Handles a request, from the listener or from an embedder.
     pub async fn handle(&self, request: Request<impl RequestBody + Unpin>, peer: Peer) -> Response {
         // Paths and queries can hold write keys: none of them is a field.
         let span = tracing::debug_span!("collector_request", status = field::Empty);
@@ -154,7 +152,7 @@ impl Collector {
         let started = Instant::now();
         let (parts, mut body) = request.into_parts();
         let origin = parts.headers.get(ORIGIN).cloned();
-        // Who waits to be asked for the body needs no more of it to be read.
+        // A client that waits for 100 Continue sends no body that has to be read.
         let mut is_sending = !parts.headers.contains_key(EXPECT);
         let mut headers = self.headers.try_reserve(request_memory_bytes(&parts));
         let response = match headers {
@@ -170,7 +168,7 @@ impl Collector {
             headers.shrink_to(HTTP_REQUEST_OVERHEAD_BYTES);
         }
         let mut response = response.unwrap_or_else(|refused| refused.response(&self.sources));
-        // Nor is anything read of who has stopped sending.
+        // Nor is anything read of a client that has stopped sending.
         if is_sending && response.status() != StatusCode::REQUEST_TIMEOUT {
             http::discard_body(&mut body).await;
         }
@@ -224,7 +222,7 @@ impl Collector {
             }
             Route::Webhook => self.accept_query(head, parts, QueryRequest::Webhook).await,
             Route::Pixel(query) => {
-                // An image is what the page asked for, whatever comes of the event.
+                // The page gets an image, whether the event is accepted or not.
                 if let Err(refused) = self.accept_query(head, parts, query).await {
                     refused.record_refusal(&self.sources);
                 }
@@ -232,7 +230,7 @@ impl Collector {
             }
             Route::SegmentSettings { write_key } => {
                 let source =
-                    self.sources.of_key(write_key).ok_or_else(RefusedRequest::unknown_key)?;
+                    self.sources.find_by_key(write_key).ok_or_else(RefusedRequest::unknown_key)?;
                 head.check(&source)?;
                 let url = self.proxies.public_url(parts, peer)?;
                 let settings = vendor::segment_settings(write_key, &url);
@@ -243,7 +241,8 @@ impl Collector {
                     .write_key
                     .as_deref()
                     .ok_or_else(|| RefusedRequest::no_key(&self.sources))?;
-                let source = self.sources.of_key(key).ok_or_else(RefusedRequest::unknown_key)?;
+                let source =
+                    self.sources.find_by_key(key).ok_or_else(RefusedRequest::unknown_key)?;
                 head.check(&source)?;
                 let name = &source.settings.name;
                 let settings = vendor::rudderstack_settings(name, key, &self.started_at);
@@ -262,12 +261,12 @@ impl Collector {
             }
             Route::Unknown => Err(RefusedRequest::new(
                 RefusalReason::UnknownPath,
-                "no such path: send events to /v1/batch, /v1/track and the like",
+                "unknown path: send events to /v1/batch, /v1/track or another path of the API",
             )),
         }
     }
 
-    /// Take the events of a body.
+    /// Accepts the events of a body.
     async fn accept_body(
         &self,
         head: RequestHead,
@@ -275,13 +274,13 @@ impl Collector {
         shape: BodyShape,
         webhook: Option<WebhookHead>,
     ) -> Result<Response, RefusedRequest> {
-        // Who sends a key that is unknown is not read any further.
+        // The body of a request with an unknown key is not read.
         let source = self.find_source(&head)?;
         let known = source.clone();
         let taken = async {
             let encoding = head.encoding.ok_or_else(|| {
                 let text =
-                    "unknown Content-Encoding: send gzip, deflate, br, zstd, or nothing compressed";
+                    "unknown Content-Encoding: send gzip, deflate, br, zstd, or an uncompressed body";
                 RefusedRequest::new(RefusalReason::ContentEncoding, text)
             })?;
             let key = if source.is_some() { KeyPlace::Head } else { KeyPlace::Body };
@@ -293,7 +292,7 @@ impl Collector {
         taken.await.map_err(|refused: RefusedRequest| refused.of_known(known.as_ref()))
     }
 
-    /// Take the event of a query.
+    /// Accepts the event of a query.
     async fn accept_query(
         &self,
         mut head: RequestHead,
@@ -310,13 +309,13 @@ impl Collector {
             .await
     }
 
-    /// The source whose key stands before the body, if it may be sent to now.
+    /// Finds the source by the key before the body, and checks that it accepts requests now.
     fn find_source(
         &self,
         head: &RequestHead,
     ) -> Result<Option<Arc<CollectorSource>>, RefusedRequest> {
         let Some(key) = head.write_key.as_deref() else { return Ok(None) };
-        let source = self.sources.of_key(key).ok_or_else(RefusedRequest::unknown_key)?;
+        let source = self.sources.find_by_key(key).ok_or_else(RefusedRequest::unknown_key)?;
         head.check(&source)?;
         if let Some(rate) = &source.rate {
             rate.check(Instant::now())
@@ -325,8 +324,8 @@ impl Collector {
         Ok(Some(source))
     }
 
-    /// Bring a body's events into the spool, or the body itself, where it is refused and its
-    /// source keeps it.
+    /// Stores the events of a body in the spool; or the body itself, if it is refused and its
+    /// source keeps refused bodies.
     async fn store_events(
         &self,
         received: ReceivedRequest,
@@ -370,7 +369,7 @@ impl Collector {
     }
 }
 
-/// Bytes of memory that the headers of a request take, and all that comes with it.
+/// Returns the bytes of memory that a request takes without its body.
 fn request_memory_bytes(parts: &Parts) -> usize {
     let headers = parts.headers.iter();
     let headers =

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-/// Events that the spool keeps since the settings do not have their source.
+/// Events that the spool keeps because the settings do not have their source.
 ///
 /// They are handed to nobody: see [`SourceNames`](standpipe_core::event::SourceNames). At the
 /// next start they are looked at again.
@@ -18,7 +18,7 @@ pub struct HeldEvents {
 }
 
 impl HeldEvents {
-    /// Hold events of a source. The log names each source once.
+    /// Holds events of a source. The log names each source once.
     pub(super) fn hold(&self, source: &str, events: u64) {
         self.events.fetch_add(events, Ordering::Relaxed);
         let source =
@@ -28,21 +28,20 @@ impl HeldEvents {
             && !sources.contains(source)
         {
             tracing::warn!(
-                "events of the source {source:?} are held in the spool: no [[sources]] has this name, so nobody knows \
-                 with which role they are to be written. Put the source back (with enabled = false it delivers what it \
-                 has and takes nothing new), or write formerly = [{source:?}] under the source that took its place, and \
-                 restart"
+                "holding events of the source {source:?} in the spool: no [[sources]] entry has this name, so the role to \
+                 deliver them with is unknown. Put the source back (with enabled = false it accepts nothing new), or set \
+                 formerly = [{source:?}] in the source that replaces it, and restart"
             );
             sources.insert(source.to_owned());
         }
     }
 
-    /// How many events are held.
+    /// Returns the number of held events.
     pub fn events(&self) -> u64 {
         self.events.load(Ordering::Relaxed)
     }
 
-    /// Their sources, or the first of them.
+    /// Returns their sources, up to a limit.
     pub fn sources(&self) -> Vec<String> {
         let sources = self.sources.lock();
         sources.iter().cloned().collect()

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Which pages a source takes events from.
+/// Which pages a source accepts events from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OriginRule {
     /// Pages of this origin, such as `https://shop.example`.
@@ -16,19 +16,19 @@ pub enum OriginRule {
     },
 }
 
-/// A text that names no origin.
+/// A text that is not an origin.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
-    "{0:?} is no origin: write one such as \"https://shop.example\" or \"https://*.shop.example\", without a path"
+    "invalid origin {0:?}: expected one such as \"https://shop.example\" or \"https://*.shop.example\", without a path"
 )]
 pub struct InvalidOrigin(String);
 
 impl OriginRule {
-    /// Read a rule.
+    /// Parses a rule.
     ///
     /// # Errors
     ///
-    /// It is no origin.
+    /// The text is not an origin.
     pub fn parse(text: &str) -> Result<Self, InvalidOrigin> {
         let wrong = || InvalidOrigin(text.to_owned());
         let lower = text.to_ascii_lowercase();
@@ -50,7 +50,7 @@ impl OriginRule {
         }
     }
 
-    /// Whether an `Origin` header is covered.
+    /// Returns whether the rule covers an `Origin` header.
     pub(super) fn covers(&self, origin: &str) -> bool {
         let origin = origin.to_ascii_lowercase();
         match self {

@@ -18,8 +18,7 @@ use super::refusal_reason::RefusalReason;
 use super::refused_request::RefusedRequest;
 use standpipe_http::{Forwarded, Peer, TrustedProxies, UserAddress};
 
-/// How often it is logged that a proxy is not believed, or tells too little: each interval
-/// in which it goes on.
+/// How often the log warns about the headers of a proxy.
 const COLLECT_PROXY_LOG_INTERVAL: Duration = Duration::from_secs(600);
 
 #[derive(Debug)]
@@ -58,12 +57,12 @@ impl Proxies {
             UserAddress::Ignored(_) | UserAddress::Unreadable(_)
                 if self.log_of_addresses.admit().is_none() => {}
             UserAddress::Ignored(peer) => tracing::warn!(
-                "ignored the X-Forwarded-For or Forwarded header of requests from {peer}, and took {peer} for the \
-                 address of their users: if it is a proxy of yours, add it to trusted_proxies under [http]"
+                "ignored the X-Forwarded-For or Forwarded header of requests from {peer}, and used {peer} as the \
+                 address of their users: if it is your proxy, add it to trusted_proxies under [http]"
             ),
             UserAddress::Unreadable(peer) => tracing::warn!(
                 "found no IP address in the X-Forwarded-For or Forwarded header of requests from the proxy {peer}, \
-                 and took {peer} for the address of their users: have the proxy write the client's IP address there"
+                 and used {peer} as the address of their users: have the proxy write the client's IP address there"
             ),
         }
         user.address()
@@ -90,7 +89,7 @@ impl Proxies {
             && self.log_of_urls.admit().is_some()
         {
             tracing::warn!(
-                "told an SDK to send its events to {url:.200}, {problem}: set public_url under [http] to the URL by which \
+                "an SDK was given the URL {url:.200} for its events, {problem}: set public_url under [http] to the URL by which \
                  clients reach the collector, or have the proxy send X-Forwarded-Host and X-Forwarded-Proto"
             );
         }

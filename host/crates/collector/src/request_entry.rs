@@ -7,24 +7,24 @@ use thiserror::Error;
 use super::decode::{DecodedEvent, DecodedEvents};
 use standpipe_core::event::EventRefusal;
 
-/// Begins each entry, so that another form can be told apart one day.
+/// Begins each entry, so that a later format can be distinguished.
 const VERSION: u8 = 1;
 
-/// Why an entry cannot be read, though it is as it was written: a newer version of
-/// the program wrote it, or one that was faulty.
+/// Why an entry that is not corrupt cannot be read: a newer or a faulty version of the program
+/// wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum UnreadableEntry {
-    /// It is of a version that this program does not know.
-    #[error("it has version {0} of the format, and this program knows version {VERSION}")]
+    /// Its version is unknown.
+    #[error("unknown format version {0}: this program reads version {VERSION}")]
     Version(u8),
-    /// Its parts do not fit together.
-    #[error("it is not of the form that its version has")]
+    /// Its parts do not match.
+    #[error("malformed entry")]
     Malformed,
 }
 
-/// Why an event is refused, by a number that stands for no reason here.
+/// A code of a refusal that this version does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("one of its events is refused with the code {0}, which this program does not know")]
+#[error("unknown refusal code {0} of an event")]
 pub(super) struct UnknownRefusal(u8);
 
 /// An entry as it is read back.

@@ -53,7 +53,7 @@ impl RequestHead {
                 RefusedRequest::new(RefusalReason::SourceDisabled, "source is disabled").of(source)
             );
         }
-        if !source.takes_from(self.origin.as_deref()) {
+        if !source.accepts_origin(self.origin.as_deref()) {
             let text = "this origin is not among the source's allowed_origins";
             return Err(RefusedRequest::new(RefusalReason::Origin, text).of(source));
         }

@@ -197,7 +197,7 @@ fn check_sources(
 ) -> (Vec<SourceSettings>, Vec<ReferencedKey>) {
     if sources.is_empty() {
         checker.add(
-            "[[sources]] is missing, so that nobody may send to the address that is listened on: add [[sources]] with \
+            "[[sources]] is missing, so no client can send events to the address in listen: add [[sources]] with \
              name, dialect and write_keys",
         );
     }

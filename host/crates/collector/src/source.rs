@@ -16,20 +16,19 @@ use super::refusal_counters::RefusalCounters;
 use super::settings::SourceSettings;
 use standpipe_core::secret::Secret;
 
-/// A write key that another one is the same as.
+/// A write key that stands twice.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
-#[error("[[sources]] {name:?}: one of its write keys is there twice: a key belongs to one source")]
+#[error("[[sources]] {name:?}: duplicate write key: a key belongs to one source")]
 pub struct DuplicateWriteKey {
-    /// Whose key it is.
+    /// The name of its source.
     name: String,
 }
 
-/// All sources of a collector. They can be replaced while requests come in.
+/// The sources of a collector. They can be replaced while requests come in.
 #[derive(Debug, Default)]
 pub(super) struct SourceRegistry {
     current: ArcSwap<SourceTable>,
-    /// Of each source by its name, also of those that are gone: counters only go up.
-    /// There are as many as the settings have ever had.
+    /// The counters of each source by its name, including removed ones, since counters only go up.
     pub(super) counts: Mutex<BTreeMap<String, Arc<SourceCounts>>>,
     /// Requests with a key that no source has, or with none.
     pub(super) unknown_keys: Counter,
@@ -52,7 +51,7 @@ struct SourceTable {
 /// far as keys go.
 type Keyring = HashMap<[u8; 32], usize>;
 
-/// A source at work.
+/// A source with its rate limit and counters.
 #[derive(Debug)]
 pub(super) struct CollectorSource {
     pub(super) settings: SourceSettings,
@@ -62,9 +61,9 @@ pub(super) struct CollectorSource {
 
 #[derive(Debug, Default)]
 pub(super) struct SourceCounts {
-    /// Events that were accepted, and are in the spool.
+    /// Accepted events.
     pub(super) accepted: Counter,
-    /// Those among them that are no events, and go to the dead letters.
+    /// Accepted events that go to the dead letters.
     pub(super) unfit: Counter,
     /// Bytes of accepted events.
     pub(super) bytes: Counter,
@@ -74,23 +73,23 @@ pub(super) struct SourceCounts {
 impl SourceRegistry {
     pub(super) fn new(settings: Vec<SourceSettings>) -> Self {
         let sources = SourceRegistry::default();
-        // The settings have been checked for keys that stand twice.
+        // The settings have been checked for duplicate keys.
         let _ = sources.replace(settings, &[]);
         sources
     }
 
-    /// Take these sources in place of those before, with keys that are kept elsewhere,
-    /// each with the position of its source. Counts and rate limits of a source go on.
+    /// Replaces the sources, and the keys that a secret store keeps, each with the position of its
+    /// source. Counters and unchanged rate limits of a source continue.
     ///
     /// # Errors
     ///
-    /// A key is there twice. Nothing changes then.
+    /// A key is a duplicate. Nothing changes then.
     pub(super) fn replace(
         &self,
         settings: Vec<SourceSettings>,
         kept: &[(usize, Secret)],
     ) -> Result<(), DuplicateWriteKey> {
-        // Also keeps two from replacing what the other one has read.
+        // The lock also keeps two replacements apart.
         let mut counts = self.counts.lock();
         let before = self.current.load();
         let sources = settings.into_iter().map(|settings| {
@@ -103,21 +102,20 @@ impl SourceRegistry {
             Arc::new(CollectorSource { settings, rate, counts })
         });
         let sources: Vec<_> = sources.collect();
-        let keys = keyring(&sources, kept)?;
+        let keys = build_keyring(&sources, kept)?;
         self.current.store(Arc::new(SourceTable { sources, keys }));
         Ok(())
     }
 
-    /// Take these keys, each with the position of its source, besides those of the
-    /// settings, and in place of those that were taken before. Tells whether
-    /// that changes anything.
+    /// Sets the keys that a secret store keeps, each with the position of its source. Returns
+    /// whether that changes anything.
     pub(super) fn set_kept_keys(
         &self,
         kept: &[(usize, Secret)],
     ) -> Result<bool, DuplicateWriteKey> {
         let _counts = self.counts.lock();
         let before = self.current.load();
-        let keys = keyring(&before.sources, kept)?;
+        let keys = build_keyring(&before.sources, kept)?;
         let changes = before.keys != keys;
         if changes {
             self.current.store(Arc::new(SourceTable { sources: before.sources.clone(), keys }));
@@ -125,27 +123,26 @@ impl SourceRegistry {
         Ok(changes)
     }
 
-    /// The source of a write key. A key that no source has is counted.
-    pub(super) fn of_key(&self, key: &str) -> Option<Arc<CollectorSource>> {
+    /// Finds the source of a write key. An unknown key is counted.
+    pub(super) fn find_by_key(&self, key: &str) -> Option<Arc<CollectorSource>> {
         let SourceTable { sources, keys } = &**self.current.load();
-        let source = keys.get(&digest(key)).map(|place| Arc::clone(&sources[*place]));
+        let source = keys.get(&hash_key(key)).map(|place| Arc::clone(&sources[*place]));
         if source.is_none() {
             self.unknown_keys.inc();
         }
         source
     }
 
-    /// Whether the settings of any source name this origin.
-    pub(super) fn name_origin(&self, origin: &str) -> bool {
+    /// Returns whether any source allows this origin.
+    pub(super) fn allows_origin(&self, origin: &str) -> bool {
         let current = self.current.load();
         let mut rules = current.sources.iter().flat_map(|source| &source.settings.allowed_origins);
         rules.any(|rule| rule.covers(origin))
     }
 }
 
-/// The keys of sources, and those that are kept elsewhere, each with the position of its
-/// source.
-fn keyring(
+/// Builds the keyring of the keys of the settings and of a secret store.
+fn build_keyring(
     sources: &[Arc<CollectorSource>],
     kept: &[(usize, Secret)],
 ) -> Result<Keyring, DuplicateWriteKey> {
@@ -157,20 +154,20 @@ fn keyring(
     let kept = kept.iter().map(|(place, key)| (*place, key));
     let mut taken = None;
     for (place, key) in own.chain(kept) {
-        if keys.insert(digest(key.expose()), place).is_some() {
+        if keys.insert(hash_key(key.expose()), place).is_some() {
             taken = Some(DuplicateWriteKey { name: sources[place].settings.name.clone() });
         }
     }
     taken.map_or(Ok(keys), Err)
 }
 
-fn digest(key: &str) -> [u8; 32] {
+fn hash_key(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 
 impl CollectorSource {
-    /// Whether a page of this origin may send. What is no page names none.
-    pub(super) fn takes_from(&self, origin: Option<&str>) -> bool {
+    /// Returns whether the source accepts events of this origin. Only pages send one.
+    pub(super) fn accepts_origin(&self, origin: Option<&str>) -> bool {
         let rules = &self.settings.allowed_origins;
         let is_covered = |origin| rules.iter().any(|rule| rule.covers(origin));
         rules.is_empty() || origin.is_none_or(is_covered)

@@ -1,4 +1,4 @@
-//! Makes chunks of what is in the spool.
+//! Reads entries of the spool and makes chunks of their events.
 
 use std::error::Error;
 use std::ops::Range;
@@ -18,7 +18,7 @@ use standpipe_core::limits::CHUNK_BYTES;
 use standpipe_spool::limits::SPOOL_LOG_STEP;
 use standpipe_spool::{Consumer, EntryPosition, NextEntry, Spool};
 
-/// Makes chunks of what is in the spool.
+/// Reads entries of the spool and makes chunks of their events.
 ///
 /// Entries of one source that wait together share a chunk, so that requests with
 /// single events cost little more than those with many.
@@ -159,7 +159,7 @@ impl SpoolReader {
             tracing::error!(
                 events,
                 total,
-                "a request in the spool cannot be read, and stays there: {reason}: run the version of the program that wrote it, or a newer one"
+                "failed to read a request in the spool; it stays there: {reason}: run the version of the program that wrote it, or a newer one"
             );
         }
     }

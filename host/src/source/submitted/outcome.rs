@@ -14,9 +14,7 @@ use standpipe_core::event::EventOutcome;
 #[derive(Clone, Error, PartialEq, Eq)]
 pub enum TrySubmitError {
     /// The limits of the host are reached.
-    #[error(
-        "event not accepted: the limit of unsettled events or of waiting bytes is reached; submit it again later"
-    )]
+    #[error("event not accepted: the limits of the host are reached; try again later")]
     Full(Bytes),
     /// The host drains or has stopped.
     #[error("event not accepted: the host drains or has stopped")]

@@ -27,7 +27,7 @@ pub enum InvalidBody {
         at: usize,
     },
     /// It is JSON, but not the object that it should be.
-    #[error("the body is JSON, but no object")]
+    #[error("the body is JSON, but not an object")]
     NotAnObject,
     /// Objects and arrays are nested too deeply.
     #[error("objects and arrays are nested deeper than {levels_max} levels")]
