@@ -270,41 +270,6 @@ impl Worker {
         self.map(&chunk.ack, &events, wasted_left)
     }
 
-    /// The batches that wait for more records.
-    #[cfg(test)]
-    pub(crate) fn outbox(&mut self) -> &mut Outbox {
-        &mut self.carrier.outbox
-    }
-
-    /// Does what is due beside new chunks.
-    #[cfg(test)]
-    pub(crate) fn tend(&mut self) {
-        let now = Instant::now();
-        self.go_on_with_held(now);
-        self.carrier.outbox.close_due(now.into_std());
-    }
-
-    /// When there is something to do beside new chunks.
-    #[cfg(test)]
-    pub(crate) fn next_due(&self) -> Option<Instant> {
-        [self.carrier.outbox.next_due().map(Instant::from_std), self.held.next_due()]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Whether it takes more chunks; none where it has set aside as many as it may.
-    #[cfg(test)]
-    pub(crate) fn takes_more(&self) -> bool {
-        !self.held.is_full()
-    }
-
-    /// Whether it has set chunks aside.
-    #[cfg(test)]
-    pub(crate) fn is_holding(&self) -> bool {
-        !self.held.is_empty()
-    }
-
     /// Map a batch. Once the run is halted, its events are left unsettled.
     fn map(&mut self, ack: &Ack, events: &[Event<'_>], wasted_left: &mut Duration) -> Turn {
         if events.is_empty() || self.is_halted() {

@@ -24,6 +24,39 @@ use standpipe_plugin_host::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// How the simulation and these tests drive a worker by hand.
+impl Worker {
+    /// The batches that wait for more records.
+    pub(crate) fn outbox(&mut self) -> &mut Outbox {
+        &mut self.carrier.outbox
+    }
+
+    /// Does what is due beside new chunks.
+    pub(crate) fn tend(&mut self) {
+        let now = Instant::now();
+        self.go_on_with_held(now);
+        self.carrier.outbox.close_due(now.into_std());
+    }
+
+    /// When there is something to do beside new chunks.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        [self.carrier.outbox.next_due().map(Instant::from_std), self.held.next_due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether it takes more chunks; none where it has set aside as many as it may.
+    pub(crate) fn takes_more(&self) -> bool {
+        !self.held.is_full()
+    }
+
+    /// Whether it has set chunks aside.
+    pub(crate) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+}
+
 /// Does with each event what its text says.
 #[derive(Default)]
 struct Scripted {

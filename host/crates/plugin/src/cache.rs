@@ -76,7 +76,7 @@ pub(super) struct CompiledCache {
     path: PathBuf,
     user: u32,
     key: Key,
-    counts: CacheCounts,
+    pub(super) counts: CacheCounts,
 }
 
 /// How often compiled code was looked for, by what was found; clones are the same counters.
@@ -157,11 +157,6 @@ impl CompiledCache {
         let key = open_key(&directory, user)?;
         let (path, counts) = (path.to_owned(), CacheCounts::default());
         Ok(CompiledCache { directory, path, user, key, counts })
-    }
-
-    /// The counts.
-    pub(super) fn counts(&self) -> &CacheCounts {
-        &self.counts
     }
 
     /// Use what was compiled before: the code is authentic, and `load` makes something

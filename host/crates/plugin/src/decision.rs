@@ -83,10 +83,9 @@ impl Decisions {
 
     /// Whether any event is delivered as something else than its text.
     pub(super) fn have_payloads(&self) -> bool {
-        let outputs = self.answers.outputs.iter();
-        outputs
-            .map(|output| &output.decision)
-            .any(|decision| matches!(decision, Decision::Deliver(_, Some(_))))
+        let has_payload =
+            |output: &Output| matches!(output.decision, Decision::Deliver(_, Some(_)));
+        self.answers.outputs.iter().any(has_payload)
     }
 
     /// The outputs for an event, by its position in the batch; none where it is

@@ -164,7 +164,7 @@ impl Engine {
 
     /// How often compiled code was looked for in the cache; nothing where there is none.
     pub(super) fn cache_counts(&self) -> Option<&CacheCounts> {
-        self.0.cache.as_ref().map(CompiledCache::counts)
+        self.0.cache.as_ref().map(|cache| &cache.counts)
     }
 
     /// What must know when a plugin runs.

@@ -24,7 +24,8 @@ pub(super) struct Instance {
     bindings: Bindings,
     calls: u64,
     made: Instant,
-    order: Order,
+    /// The order in which it has declared the streams of its plugin.
+    pub(super) order: Order,
 }
 
 impl Instance {
@@ -42,16 +43,6 @@ impl Instance {
             }
             Err(error) => Err(fault(&store, &error, configure_deadline(configure_cpu))),
         }
-    }
-
-    /// One that has declared the streams of its plugin in this order.
-    pub(super) fn with_order(self, order: Order) -> Self {
-        Instance { order, ..self }
-    }
-
-    /// The order in which it has declared the streams of its plugin.
-    pub(super) fn order(&self) -> &Order {
-        &self.order
     }
 
     /// The inner error is the plugin's own.

@@ -81,8 +81,6 @@ pub(super) struct LogChannel {
     channel: Channel,
 }
 
-struct LogStream(LogChannel);
-
 impl Rate {
     /// Log a line, or count it.
     fn log(&self, line: &str) {
@@ -248,13 +246,13 @@ impl StdoutStream for LogChannel {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(LogStream(self.clone()))
+        Box::new(self.clone())
     }
 }
 
-impl OutputStream for LogStream {
+impl OutputStream for LogChannel {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.0.log.write(self.0.channel, &bytes);
+        self.log.write(self.channel, &bytes);
         Ok(())
     }
 
@@ -268,14 +266,13 @@ impl OutputStream for LogStream {
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for LogStream {
+impl Pollable for LogChannel {
     async fn ready(&mut self) {}
 }
 
-impl Drop for LogStream {
+impl Drop for LogChannel {
     fn drop(&mut self) {
-        let LogChannel { log, channel } = &self.0;
-        log.end_line(&mut log.printed.lock(), *channel);
+        self.log.end_line(&mut self.log.printed.lock(), self.channel);
     }
 }
 

@@ -222,7 +222,7 @@ impl Mapper {
         let start = thread_cpu_time();
         let outputs = instance
             .map(events, start, cpu_max)
-            .and_then(|answer| check_answer(&self.plugin, instance.order(), answer, events.len()));
+            .and_then(|answer| check_answer(&self.plugin, &instance.order, answer, events.len()));
         self.has_failed = outputs.is_err();
         match outputs {
             Ok(outputs) => {

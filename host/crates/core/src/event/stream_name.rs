@@ -77,4 +77,20 @@ mod tests {
             assert!(StreamName::parse(bad).is_err(), "{bad:?}");
         }
     }
+
+    #[test]
+    fn a_pattern_covers_names() {
+        for (pattern, name, fits) in [
+            ("events-*", "events-a", true),
+            ("events-*", "events-", true),
+            ("events-*", "event", false),
+            ("*", "x", true),
+            ("a*b*c", "aXbYbZc", true),
+            ("a*b*c", "aXbYbZ", false),
+            ("*a", "aaab", false),
+            ("**a", "baa", true),
+        ] {
+            assert_eq!(covers(pattern, name), fits, "{pattern} {name}");
+        }
+    }
 }

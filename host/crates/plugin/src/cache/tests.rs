@@ -31,7 +31,7 @@ fn entry(directory: &TempDir) -> PathBuf {
 }
 
 fn counts(cache: &CompiledCache) -> [u64; 3] {
-    let CacheCounts { hits, misses, rejected } = cache.counts();
+    let CacheCounts { hits, misses, rejected } = &cache.counts;
     [hits, misses, rejected].map(Counter::get)
 }
 

@@ -186,9 +186,8 @@ fn has_same_streams(before: &[(&str, &[u8])], after: &[(&str, &[u8])]) -> bool {
 /// The start of a text, harmless to a terminal.
 pub(super) fn cut(text: &str) -> String {
     let mut short: String = text.chars().filter(|c| !c.is_control()).collect();
-    let end = (0..=COMPARISON_TEXT_BYTES_MAX).rev().find(|&at| short.is_char_boundary(at));
     if short.len() > COMPARISON_TEXT_BYTES_MAX {
-        short.truncate(end.unwrap_or(0));
+        short.truncate(short.floor_char_boundary(COMPARISON_TEXT_BYTES_MAX));
         short.push_str("...");
     }
     short

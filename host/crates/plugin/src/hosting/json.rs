@@ -74,10 +74,6 @@ impl<'de> Visitor<'de> for JsonVisitor {
         Ok(text.into())
     }
 
-    fn visit_string<E: Error>(self, text: String) -> Result<Value, E> {
-        Ok(text.into())
-    }
-
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }

@@ -106,28 +106,13 @@ impl Refused {
 }
 
 impl Step {
-    /// All of them, in their order.
-    pub const ALL: [Step; 7] = [
-        Step::Read,
-        Step::Trust,
-        Step::Compile,
-        Step::Fit,
-        Step::Configure,
-        Step::Samples,
-        Step::Cases,
-    ];
+    /// The words for all of them, in their order.
+    pub const WORDS: [&str; 7] =
+        ["read", "trust", "compile", "fit", "configure", "samples", "cases"];
 
     /// The word that stands in metrics and reports.
     pub fn word(self) -> &'static str {
-        match self {
-            Step::Read => "read",
-            Step::Trust => "trust",
-            Step::Compile => "compile",
-            Step::Fit => "fit",
-            Step::Configure => "configure",
-            Step::Samples => "samples",
-            Step::Cases => "cases",
-        }
+        Self::WORDS[self as usize]
     }
 
     /// Takes this step of a candidate, in a span of its own.

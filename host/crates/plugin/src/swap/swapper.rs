@@ -47,13 +47,13 @@ pub(super) struct SwapCounters {
     pub(super) canary: Arc<RoleCounters>,
     /// How often another plugin has taken over.
     pub(super) swaps: Counter,
-    refused: [Counter; Step::ALL.len()],
+    refused: [Counter; Step::WORDS.len()],
 }
 
 impl SwapCounters {
     /// Plugins that were not taken, by the step.
     pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Step::ALL.into_iter().map(Step::word).zip(self.refused.iter().map(Counter::get))
+        Step::WORDS.into_iter().zip(self.refused.iter().map(Counter::get))
     }
 }
 
