@@ -159,21 +159,18 @@ impl World {
                 self.take(stream, batch, &sound, false);
                 Ok(refusing(&poisoned, "InvalidArgumentException"))
             }
-            Behaviour::Throttled => {
-                let refused = some(if self.random(3) == 0 { 100 } else { 60 });
+            Behaviour::Throttled | Behaviour::Partial => {
+                let (share, code) = match behaviour {
+                    Behaviour::Partial => (30, "InternalFailure"),
+                    _ if self.random(3) == 0 => (100, "ServiceUnavailableException"),
+                    _ => (60, "ServiceUnavailableException"),
+                };
+                let refused = some(share);
                 let taken: Vec<_> =
                     sound.iter().copied().filter(|at| !refused.contains(at)).collect();
                 self.take(stream, batch, &taken, false);
                 let refused: Vec<_> = refused.into_iter().chain(poisoned).collect();
-                Ok(refusing(&refused, "ServiceUnavailableException"))
-            }
-            Behaviour::Partial => {
-                let refused = some(30);
-                let taken: Vec<_> =
-                    sound.iter().copied().filter(|at| !refused.contains(at)).collect();
-                self.take(stream, batch, &taken, false);
-                let refused: Vec<_> = refused.into_iter().chain(poisoned).collect();
-                Ok(refusing(&refused, "InternalFailure"))
+                Ok(refusing(&refused, code))
             }
             Behaviour::Refuses => failed(Verdict::Invalid, "InvalidArgumentException"),
             Behaviour::Denied => failed(Verdict::Hold, "AccessDeniedException"),

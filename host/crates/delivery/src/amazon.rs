@@ -71,7 +71,12 @@ impl Firehose for Amazon {
                 },
             );
             match request.send().await {
-                Ok(_) => read.get().cloned().ok_or_else(unread),
+                // The client that has answers read was not on the way.
+                Ok(_) => read.get().cloned().ok_or_else(|| RequestError {
+                    verdict: Verdict::RetryAmbiguous,
+                    code: INVALID_RESPONSE.to_owned(),
+                    message: "the answer was not looked at".to_owned(),
+                }),
                 Err(error) => {
                     let error = AwsError::of_sdk(&error);
                     if let Some(session) =
@@ -98,12 +103,6 @@ impl Firehose for Amazon {
 fn replace_body(request: &mut HttpRequest, body: &Bytes) {
     request.headers_mut().insert("content-length", body.len().to_string());
     *request.body_mut() = SdkBody::from(body.clone());
-}
-
-/// The client that has answers read was not on the way.
-fn unread() -> RequestError {
-    let message = "the answer was not looked at".to_owned();
-    RequestError { verdict: Verdict::RetryAmbiguous, code: INVALID_RESPONSE.to_owned(), message }
 }
 
 /// What an error means, after a request with so many bytes of records.

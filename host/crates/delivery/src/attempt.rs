@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -32,14 +31,6 @@ pub(super) struct Attempts {
 
 /// Is given why a stream is held.
 pub(super) type OnHeld = Box<dyn Fn(String) + Send + Sync>;
-
-/// What came of a request.
-pub(super) struct Attempt {
-    /// When it went out.
-    pub(super) sent: Instant,
-    pub(super) feedback: Feedback,
-    pub(super) rest: Rest,
-}
 
 /// What is left to be done for a request's records.
 pub(super) enum Rest {
@@ -79,12 +70,11 @@ impl Attempts {
     }
 
     /// Send a request.
-    pub(super) async fn put(&self, stream: &Stream, sent: Instant, pending: Pending) -> Attempt {
+    pub(super) async fn put(&self, stream: &Stream, mut pending: Pending) -> (Feedback, Rest) {
         let _permission = tokio::select! {
             permission = self.requests.acquire() => permission.expect("it is never closed"),
             () = self.abort.cancelled() => {
-                let rest = Rest::Again(pending, Duration::ZERO);
-                return Attempt { sent, feedback: Feedback::Failed, rest };
+                return (Feedback::Failed, Rest::Again(pending, Duration::ZERO));
             }
         };
         if pending.tries.attempts > 0 {
@@ -103,8 +93,9 @@ impl Attempts {
             biased;
             answer = put.instrument(span.clone()) => answer,
             () = self.abort.cancelled() => {
-                let rest = unanswered(stream, pending);
-                return Attempt { sent, feedback: Feedback::Failed, rest };
+                stream.counts.add_ambiguous(&pending.batch);
+                pending.tries.attempts += 1;
+                return (Feedback::Failed, Rest::Again(pending, Duration::ZERO));
             }
         };
         match &answer {
@@ -113,7 +104,7 @@ impl Attempts {
             }
             Err(error) => tracing::debug!(parent: &span, "the request failed: {error}"),
         }
-        let (feedback, rest) = match answer {
+        match answer {
             Ok(answer) => {
                 let error = refused_altogether(&pending.batch, &answer);
                 match &error {
@@ -143,8 +134,7 @@ impl Attempts {
                 let feedback = feedback_of_error(&pending.batch, &error);
                 (feedback, self.take_error(stream, pending, error))
             }
-        };
-        Attempt { sent, feedback, rest }
+        }
     }
 
     /// Settle what was accepted; what was refused is to be sent again.
@@ -333,13 +323,6 @@ impl Pending {
             Pending { batch, memory, tries: self.tries }
         })
     }
-}
-
-/// What is left of a request that nobody waits for any more.
-fn unanswered(stream: &Stream, mut pending: Pending) -> Rest {
-    stream.counts.add_ambiguous(&pending.batch);
-    pending.tries.attempts += 1;
-    Rest::Again(pending, Duration::ZERO)
 }
 
 fn feedback_of_answer(batch: &Batch, answer: &Answer) -> Feedback {

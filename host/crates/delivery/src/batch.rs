@@ -16,13 +16,14 @@ use standpipe_core::event::{Ack, OutputOutcome};
 #[derive(Debug, Default)]
 pub struct Batch {
     /// The records, one after the other.
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// The texts of events whose payload is another.
-    texts: Vec<u8>,
+    pub(super) texts: Vec<u8>,
     events: Vec<Entry>,
     /// For each record, the number of events up to its end.
     records: Vec<u32>,
-    runs: Vec<Run>,
+    /// Who answers for the events.
+    pub(super) runs: Vec<Run>,
 }
 
 /// Events in a row with the same provenance.
@@ -164,11 +165,6 @@ impl Batch {
         (0..self.len()).map(|record| self.payload(record))
     }
 
-    /// All records' bytes in one piece.
-    pub(super) fn all_payloads(&self) -> &[u8] {
-        &self.bytes
-    }
-
     /// A record's bytes.
     pub fn payload(&self, record: usize) -> &[u8] {
         let events = self.events_of(record);
@@ -257,16 +253,6 @@ impl Batch {
     /// The number of events.
     pub(super) fn event_count(&self) -> usize {
         self.events.len()
-    }
-
-    /// The texts of events whose payload is another, in one piece.
-    pub(super) fn all_texts(&self) -> &[u8] {
-        &self.texts
-    }
-
-    /// Who answers for the events.
-    pub(super) fn runs(&self) -> &[Run] {
-        &self.runs
     }
 
     /// Where events and records are in the batch's bytes, as bytes.

@@ -79,7 +79,7 @@ impl Firehose for Directory {
             let write = tokio::task::spawn_blocking(move || {
                 let mut stream_file = stream_file.lock();
                 stream_file
-                    .append(&path, &name, &journal, batch.all_payloads())
+                    .append(&path, &name, &journal, &batch.bytes)
                     .map_err(|error| failed(&path, &error))
             });
             write.await.expect("writing a file does not panic")?;

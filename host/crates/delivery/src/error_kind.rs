@@ -3,7 +3,7 @@
 /// What kind of error a request ended with, as metrics tell them apart: few, whatever
 /// codes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
+pub(super) enum ErrorKind {
     /// Too much at once, or Firehose cannot take it for now.
     Throttled,
     /// There are no credentials, or AWS does not take them.

@@ -48,7 +48,7 @@ pub use amazon::{Amazon, read_put_answer};
 pub use batch::{Batch, Provenance, Record};
 pub use decision::{PackChoice, PackDecision, decide};
 pub use directory::Directory;
-pub use error_kind::ErrorKind;
+use error_kind::ErrorKind;
 pub use identity::{Identity, Ports};
 pub use outbox::{NotAdded, Outbox, Place};
 pub use pacer::{Quota, StartRate};

@@ -137,10 +137,10 @@ impl Overflow {
         batch: &Batch,
     ) -> Result<Stored, NotStored> {
         let index = batch.index();
-        let parts = [batch.all_payloads(), batch.all_texts(), &index];
+        let parts = [batch.bytes.as_slice(), &batch.texts, &index];
         let lengths = parts.map(<[u8]>::len);
         let bytes = lengths.iter().sum::<usize>() as u64;
-        let extent = self.reserve(backlog, bytes, batch.runs().len())?;
+        let extent = self.reserve(backlog, bytes, batch.runs.len())?;
         let mut at = extent.offset;
         for part in parts {
             // What was written before a failure goes with the extent.
@@ -154,7 +154,7 @@ impl Overflow {
         if self.state.lock().failed.take().is_some() {
             tracing::info!("records of slow streams are written to disk again");
         }
-        let (runs, held_bytes) = (batch.runs().to_vec(), batch.held_bytes());
+        let (runs, held_bytes) = (batch.runs.clone(), batch.held_bytes());
         Ok(Stored { extent, lengths, runs, held_bytes, events: batch.event_count() })
     }
 
@@ -183,7 +183,10 @@ impl Overflow {
         if state.bytes + bytes > self.bytes_max || state.runs + runs > OVERFLOW_RUNS_MAX {
             return Err(NotStored::Full);
         }
-        let extended = state.extend(bytes, || self.create());
+        let extended = state.extend(bytes, || {
+            private::create_directory(&self.directory)?;
+            tempfile::tempfile_in(&self.directory)
+        });
         let (file, offset) = extended.inspect_err(|error| self.failed(&mut state, error))?;
         state.bytes += bytes;
         state.runs += runs;
@@ -191,11 +194,6 @@ impl Overflow {
         backlog.0.fetch_add(1, Ordering::Relaxed);
         let (overflow, backlog) = (Arc::clone(self), backlog.clone());
         Ok(Extent { overflow, backlog, file, offset, bytes, runs })
-    }
-
-    fn create(&self) -> io::Result<File> {
-        private::create_directory(&self.directory)?;
-        tempfile::tempfile_in(&self.directory)
     }
 
     fn failed(&self, state: &mut State, error: &io::Error) {

@@ -47,17 +47,16 @@ impl StartRate {
     /// The documented quota of a region. Source: Amazon Data Firehose, quota
     /// page, "Direct PUT".
     pub fn of_region(region: &str) -> Self {
-        let bytes_of_mib = |mib: f64| mib * 1024.0 * 1024.0;
-        let quota = match region {
+        StartRate::Quota(match region {
             "us-east-1" | "us-west-2" | "eu-west-1" => LARGE_QUOTA,
-            _ => Quota { records: 100_000.0, requests: 1000.0, bytes: bytes_of_mib(1.0) },
-        };
-        StartRate::Quota(quota)
+            _ => SMALL_QUOTA,
+        })
     }
 }
 
 const LARGE_QUOTA: Quota =
     Quota { records: 500_000.0, requests: 2000.0, bytes: 5.0 * 1024.0 * 1024.0 };
+const SMALL_QUOTA: Quota = Quota { records: 100_000.0, requests: 1000.0, bytes: 1024.0 * 1024.0 };
 
 /// Time within which a burst may go out at once.
 const BURST: Duration = Duration::from_millis(250);
@@ -296,7 +295,9 @@ impl Pacer {
             _ => {
                 match trial {
                     Some(_) => self.ceiling.settle(now),
-                    None => self.ceiling.works(self.rate),
+                    // Nothing was throttled at this rate.
+                    None if self.rate > self.ceiling.proven => self.ceiling.proven = self.rate,
+                    None => {}
                 }
                 self.throttling.follow(seen);
                 self.sample = Sample::new(self.sample.last_sent);
@@ -377,7 +378,7 @@ impl Pacer {
             _ if now < self.ceiling.probe_at => share,
             _ => {
                 let probed = self.ceiling.probe(now, share, seconds);
-                self.ceiling.raise(probed);
+                self.ceiling.share = self.ceiling.share.map(|known| known.max(probed));
                 probed
             }
         });
@@ -418,18 +419,6 @@ impl Ceiling {
             self.probe_pause = PROBE_PAUSE_FIRST;
             self.probe_at = now + DOUBT_PAUSE;
         }
-    }
-
-    /// Nothing was throttled at this rate.
-    fn works(&mut self, rate: Rate) {
-        if rate > self.proven {
-            self.proven = rate;
-        }
-    }
-
-    /// It goes up to this share without probing.
-    fn raise(&mut self, share: f64) {
-        self.share = self.share.map(|known| known.max(share));
     }
 
     /// Beyond the ceiling: at once to what used to work, slowly from there on.

@@ -10,7 +10,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::Batch;
-use super::attempt::{Attempt, Attempts, Rest, fault_of_stream};
+use super::attempt::{Attempts, Rest, fault_of_stream};
 use super::lane::Lane;
 use super::overflow::{Overflow, Stored};
 use super::pacer::Feedback;
@@ -34,7 +34,8 @@ pub(super) struct Sender {
     pub(super) overflow: Arc<Overflow>,
     pub(super) lane: Lane,
     pub(super) waiting: Waiting,
-    pub(super) under_way: JoinSet<Attempt>,
+    /// Requests, each with when it went out.
+    pub(super) under_way: JoinSet<(Instant, Feedback, Rest)>,
     pub(super) loading: Option<Loading>,
     /// How long a stream without records is served.
     pub(super) idle_timeout: Duration,
@@ -142,7 +143,10 @@ impl Sender {
             let Some(pending) = self.next_pending(now) else { return self.waiting.next_due(now) };
             self.lane.sent(now, &pending.batch);
             let (attempts, stream) = (Arc::clone(&self.attempts), Arc::clone(&self.stream));
-            self.under_way.spawn(async move { attempts.put(&stream, now, pending).await });
+            self.under_way.spawn(async move {
+                let (feedback, rest) = attempts.put(&stream, pending).await;
+                (now, feedback, rest)
+            });
         }
     }
 
@@ -199,9 +203,9 @@ impl Sender {
         }
     }
 
-    async fn take_back(&mut self, done: Result<Attempt, JoinError>) {
-        let Attempt { sent, feedback, rest } = match done {
-            Ok(attempt) => attempt,
+    async fn take_back(&mut self, done: Result<(Instant, Feedback, Rest), JoinError>) {
+        let (sent, feedback, rest) = match done {
+            Ok(done) => done,
             Err(error) => {
                 tracing::error!(stream = %self.stream.name, "a delivery failed: {error}");
                 self.lane.lost();
@@ -318,7 +322,7 @@ impl Sender {
     /// The time to deliver is over.
     async fn give_up(&mut self) {
         while let Some(done) = self.under_way.join_next().await {
-            if let Ok(Attempt { rest, .. }) = done {
+            if let Ok((_, _, rest)) = done {
                 self.take_rest(rest);
             }
         }

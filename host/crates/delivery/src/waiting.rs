@@ -90,8 +90,9 @@ impl Waiting {
 
     /// Whether nothing waits that has not been refused alone.
     pub(super) fn has_only_accused(&self) -> bool {
-        let are_sent = self.suspects.is_empty() && self.again.is_empty();
-        are_sent && self.fresh.iter().all(Parcel::is_accused)
+        self.suspects.is_empty()
+            && self.again.is_empty()
+            && self.fresh.iter().all(Parcel::is_accused)
     }
 
     /// Whether everything that waits is on disk.

@@ -127,7 +127,6 @@ pub enum ShowEvent {
     No,
 }
 
-/// The parser's own words can quote a value out of the event.
 /// Why a line is no letter. The parser's own error would quote the event.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum CorruptLetter {

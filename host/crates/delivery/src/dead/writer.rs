@@ -103,7 +103,8 @@ impl Writer {
         let bytes = line.len() as u64;
         let file_bytes_max = self.bound.file_bytes_max();
         if self.open.as_ref().is_some_and(|open| open.bytes + bytes > file_bytes_max) {
-            self.close()?;
+            self.sync()?;
+            self.open = None;
         }
         let is_due = |open: &Open| open.seen.elapsed() >= DEAD_COUNT_INTERVAL;
         if self.open.as_ref().is_some_and(is_due) {
@@ -178,12 +179,6 @@ impl Writer {
             }
         }
         in_place
-    }
-
-    fn close(&mut self) -> io::Result<()> {
-        self.sync()?;
-        self.open = None;
-        Ok(())
     }
 
     /// Write no more to the file.

@@ -61,8 +61,7 @@ fn kept_bytes(line: &[u8]) -> usize {
             Some(Ok(_)) => {}
             Some(Err(error)) if error.is_eof() => break,
             // No JSON, or none alone.
-            Some(Err(_)) => return line.len(),
-            None => return line.len(),
+            Some(Err(_)) | None => return line.len(),
         }
     }
     let whole = values.byte_offset();
